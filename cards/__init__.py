@@ -1,0 +1,1 @@
+"""Everything that speaks APDU: transports, sessions, families of cards."""

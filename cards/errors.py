@@ -1,0 +1,118 @@
+"""What can go wrong with a card.
+
+CardError
+├── TransportError → CardRemoved, CardReset, ReaderNotFound      trying again may help
+├── ProtocolError → SecureChannelError                           an answer the protocol does not allow
+├── StatusWordError(sw, ins)
+├── NotUnlocked · PinIncorrect(attempts_left) · PinDelayed(seconds) · PinBlocked
+├── CardNotInitialised · NotSupported(family, what) · PathNotAvailable(path)
+└── WrongCard(expected, found) · NotGenuine(reason)
+"""
+
+
+class CardError(Exception):
+    """A card, or the way to it, did not do what was asked."""
+
+
+class TransportError(CardError):
+    """The APDU did not get through."""
+
+
+class CardRemoved(TransportError):
+    """The card is no longer on the reader."""
+
+
+class CardReset(TransportError):
+    """The card lost power or was reset: channel and login are gone."""
+
+
+class ReaderNotFound(TransportError):
+    """No such reader."""
+
+
+class ProtocolError(CardError):
+    """The card answered something its protocol does not allow."""
+
+
+class SecureChannelError(ProtocolError):
+    """The secure channel was refused or does not hold."""
+
+
+class StatusWordError(CardError):
+    """The card refused a command with a status word nobody was waiting for."""
+
+    def __init__(self, sw: int, ins: int) -> None:
+        """Keep the status word and the instruction it answered."""
+        self.sw = sw
+        self.ins = ins
+        super().__init__(f"the card answered {sw:04X} to instruction {ins:02X}")
+
+
+class NotUnlocked(CardError):
+    """The command needs the PIN first."""
+
+
+class PinIncorrect(CardError):
+    """The card refused the PIN (or PUK) and counted the attempt; None where it does not count."""
+
+    def __init__(self, attempts_left: int | None) -> None:
+        """Keep how many attempts the card still allows."""
+        self.attempts_left = attempts_left
+        left = "it does not count attempts" if attempts_left is None else f"{attempts_left} left"
+        super().__init__(f"the card refused the PIN; attempts: {left}")
+
+
+class PinDelayed(CardError):
+    """The card wants a wait before it looks at another PIN."""
+
+    def __init__(self, seconds: int) -> None:
+        """Keep the wait in seconds."""
+        self.seconds = seconds
+        super().__init__(f"the card accepts no PIN for another {seconds} seconds")
+
+
+class PinBlocked(CardError):
+    """The card allows no more attempts."""
+
+
+class CardNotInitialised(CardError):
+    """The card has no PIN or no key yet."""
+
+
+class NotSupported(CardError):
+    """This card cannot do that."""
+
+    def __init__(self, family: str, what: str) -> None:
+        """Keep the family and what was asked of it."""
+        self.family = family
+        self.what = what
+        super().__init__(f"this {family} card does not support {what}")
+
+
+class PathNotAvailable(CardError):
+    """The card cannot derive this path."""
+
+    def __init__(self, path: tuple[int, ...]) -> None:
+        """Keep the path, hardened steps with the top bit set."""
+        self.path = path
+        steps = "/".join(f"{step & 0x7FFFFFFF}{'h' if step >> 31 else ''}" for step in path)
+        super().__init__(f"the card cannot derive m/{steps}")
+
+
+class WrongCard(CardError):
+    """Another card lies on the reader than the one that was meant."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        """Keep both names or card ids."""
+        self.expected = expected
+        self.found = found
+        super().__init__(f"expected card {expected}, found {found}")
+
+
+class NotGenuine(CardError):
+    """The card failed its maker's proof of genuineness."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep what did not hold."""
+        self.reason = reason
+        super().__init__(f"the card is not genuine: {reason}")

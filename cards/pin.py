@@ -1,0 +1,50 @@
+"""Secrets in memory: one way in, one way out, overwritten on close."""
+
+from types import TracebackType
+from typing import NoReturn, Self
+
+
+class Secret:
+    """Bytes that print as dots, do not pickle, and are overwritten on close.
+
+    SECURITY.md lists the copies Python makes that cannot be wiped.
+    """
+
+    def __init__(self, value: bytes | bytearray) -> None:
+        """Copy the value into memory of our own."""
+        self._value = bytearray(value)
+
+    def reveal(self) -> bytes:
+        """Return the value; only commands, channels and emulators may call this."""
+        return bytes(self._value)
+
+    def close(self) -> None:
+        """Overwrite the value with zeros; afterwards it is empty."""
+        self._value[:] = bytes(len(self._value))
+        self._value.clear()
+
+    def __len__(self) -> int:
+        """Return the length in bytes."""
+        return len(self._value)
+
+    def __enter__(self) -> Self:
+        """Wipe at the end of a with block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        """Wipe."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show dots."""
+        return f"{type(self).__name__}(••••)"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to pickle or copy."""
+        raise TypeError("a secret is neither pickled nor copied")
+
+
+class Pin(Secret):
+    """A PIN as typed: bytes, because nobody but the card knows what is allowed in it."""

@@ -1,0 +1,161 @@
+"""What every card can do, and, one small protocol each, what some can do besides."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from cards.pin import Pin, Secret
+
+Path = tuple[int, ...]
+HARDENED = 0x80000000
+DIGEST_SIZE = 32
+
+
+class CardIdentity(NamedTuple):
+    """What a card says of itself before any PIN.
+
+    `card_id` is the same for ever; `attempts_left` is None where the family does not count;
+    `initialised` means that PIN and key are there.
+    """
+
+    card_id: str
+    family: str
+    version: str
+    initialised: bool
+    attempts_left: int | None
+
+
+class ExtendedKey(NamedTuple):
+    """An extended public key as a card gives it (BIP 32): 33-byte key, 32-byte chain code."""
+
+    public_key: bytes
+    chain_code: bytes
+    depth: int
+    parent_fingerprint: bytes
+    child_number: int
+
+
+class Verdict(StrEnum):
+    """How far a card proved to be genuine."""
+
+    GENUINE = "genuine"
+    TEST = "test"
+    UNPROVEN = "unproven"
+    FAILED = "failed"
+
+
+class Attestation(NamedTuple):
+    """A verdict and its reason in one sentence."""
+
+    result: Verdict
+    reason: str
+
+
+class CardSession(Protocol):
+    """A card that has been selected and identified."""
+
+    def identity(self) -> CardIdentity:
+        """Return who the card is and how many PIN attempts it has left; needs no PIN."""
+        ...
+
+    def unlock(self, pin: Pin) -> None:
+        """Present the PIN; raises PinIncorrect, PinDelayed or PinBlocked."""
+        ...
+
+    def xpub(self, path: Path) -> ExtendedKey:
+        """Return the extended public key at `path` from the master key."""
+        ...
+
+    def sign(self, path: Path, digest: bytes) -> bytes:
+        """Return r‖s (64 bytes, low S) over the 32-byte digest by the key at `path`."""
+        ...
+
+    def close(self) -> None:
+        """Forget what was unlocked and let go of the card; closing twice is allowed."""
+        ...
+
+
+@runtime_checkable
+class Initialiser(Protocol):
+    """A card whose PIN (and PUK) can be set while it is factory-fresh."""
+
+    def initialise(self, secrets: Mapping[str, Secret]) -> None:
+        """Set the named secrets (`pin`, `puk`, …); raises NotSupported if it is done already."""
+        ...
+
+
+@runtime_checkable
+class SeedLoader(Protocol):
+    """A card that takes a BIP 32 seed made elsewhere."""
+
+    def load_seed(self, seed: Secret) -> None:
+        """Load a seed of 16 to 64 bytes; refuses when the card has one."""
+        ...
+
+    def reset_seed(self, pin: Pin) -> None:
+        """Erase the seed; the PIN stays."""
+        ...
+
+
+@runtime_checkable
+class KeyGenerator(Protocol):
+    """A card that makes its key itself."""
+
+    def generate_key(self) -> None:
+        """Make the master key on the card; refuses when the card has one."""
+        ...
+
+
+@runtime_checkable
+class PinChanger(Protocol):
+    """A card whose PIN can be changed."""
+
+    def change_pin(self, old: Pin, new: Pin) -> None:
+        """Replace the PIN; a wrong old PIN costs an attempt."""
+        ...
+
+
+@runtime_checkable
+class PinUnblocker(Protocol):
+    """A card whose blocked PIN can be freed with a PUK."""
+
+    def unblock(self, puk: Secret, new: Pin | None) -> None:
+        """Free the blocked PIN; `new` is the PIN afterwards where the card can take one.
+
+        Raises PinIncorrect with the PUK attempts left, or PinBlocked once none is left.
+        """
+        ...
+
+
+@runtime_checkable
+class Labeller(Protocol):
+    """A card that carries a text of its owner's."""
+
+    def label(self) -> str:
+        """Return the text on the card; needs the PIN where the family wants it."""
+        ...
+
+    def set_label(self, text: str) -> None:
+        """Write the text on the card."""
+        ...
+
+
+@runtime_checkable
+class Attester(Protocol):
+    """A card that can prove to be its maker's."""
+
+    def attest(self) -> Attestation:
+        """Return the verdict; raises NotGenuine on a failed proof.
+
+        Raises NotUnlocked where the proof needs the PIN first.
+        """
+        ...
+
+
+@runtime_checkable
+class Resetter(Protocol):
+    """A card that can be returned to its factory state."""
+
+    def reset(self) -> None:
+        """Erase PIN and key for good."""
+        ...

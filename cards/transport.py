@@ -1,0 +1,67 @@
+"""Bytes at the seam: what carries an APDU, and the one function that sends."""
+
+import logging
+from typing import Protocol, runtime_checkable
+
+from cards.apdu import SW_OK, Command, Form, Response
+from cards.errors import ProtocolError, StatusWordError
+
+log = logging.getLogger(__name__)
+GET_RESPONSE_ROUNDS = 256
+SW1_MORE_DATA = 0x61
+SW1_WRONG_LE = 0x6C
+
+
+class CardTransport(Protocol):
+    """A card that can be spoken to: a reader, an emulator, a recording, a fault injector."""
+
+    def transmit(self, apdu: bytes) -> bytes:
+        """Send a command APDU and return data and status word.
+
+        Raises TransportError where nothing came back.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the card; closing twice is allowed."""
+        ...
+
+
+@runtime_checkable
+class PowerCycler(Protocol):
+    """A transport that can take the card's power away and give it back."""
+
+    def power_cycle(self) -> None:
+        """Power the card off and on: it forgets selection, channel and login."""
+        ...
+
+
+def transmit(transport: CardTransport, command: Command, form: Form = Form.ISO) -> Response:
+    """Send a command and return its answer whatever the status word.
+
+    61xx is followed with GET RESPONSE, 6Cxx by asking again with the right length (ISO 7816-4).
+    """
+    log.debug("> %r", command)
+    response = Response.parse(transport.transmit(command.encode(form)))
+    if response.sw >> 8 == SW1_WRONG_LE:
+        exact = Command(
+            command.cla, command.ins, command.p1, command.p2, command.data, response.sw & 0xFF
+        )
+        response = Response.parse(transport.transmit(exact.encode()))
+    data = response.data
+    for _ in range(GET_RESPONSE_ROUNDS):
+        if response.sw >> 8 != SW1_MORE_DATA:
+            log.debug("< %d bytes, %04X", len(data), response.sw)
+            return Response(data, response.sw)
+        more = Command(command.cla, 0xC0, le=(response.sw & 0xFF) or 256)
+        response = Response.parse(transport.transmit(more.encode()))
+        data += response.data
+    raise ProtocolError(f"the card announces more data after {GET_RESPONSE_ROUNDS} answers")
+
+
+def exchange(transport: CardTransport, command: Command, form: Form = Form.ISO) -> bytes:
+    """Send a command and return its data; any status but 9000 raises StatusWordError."""
+    response = transmit(transport, command, form)
+    if response.sw != SW_OK:
+        raise StatusWordError(response.sw, command.ins)
+    return response.data

@@ -1,0 +1,1 @@
+"""The verbs: enrol, spend, sign, audit. This room alone knows the other three."""
