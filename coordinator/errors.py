@@ -1,0 +1,91 @@
+"""What can go wrong in the hall.
+
+CoordinatorError
+├── SettingsError · NotAccepted(codes) · LastAttempt(label) · UnknownName(kind, name) · Ambiguous(name, candidates)
+├── ChainError → ChainUnreachable · TransactionRejected(reason)
+└── CeremonyError → CosignerUnknown · NothingToSign · CoinReserved(outpoint, ceremony)
+"""
+
+from collections.abc import Sequence
+
+
+class CoordinatorError(Exception):
+    """Something asked of the program cannot be done."""
+
+
+class SettingsError(CoordinatorError):
+    """The home is missing, is there already, or says something that cannot be."""
+
+
+class UsageError(CoordinatorError):
+    """What was typed cannot be meant."""
+
+
+class Ambiguous(UsageError):
+    """A name that fits several things."""
+
+    def __init__(self, name: str, candidates: Sequence[str]) -> None:
+        """Keep the candidates, each as kind:name."""
+        self.candidates = tuple(candidates)
+        super().__init__(f"{name} may be {' or '.join(candidates)}")
+
+
+class NotAccepted(CoordinatorError):
+    """The review was not confirmed."""
+
+    def __init__(self, codes: Sequence[str]) -> None:
+        """Keep the codes of the danger warnings nobody accepted; none when a person said no."""
+        self.codes = tuple(codes)
+        super().__init__(
+            f"the review holds danger nobody accepted: {', '.join(codes)}"
+            if codes
+            else "the review was not confirmed"
+        )
+
+
+class LastAttempt(CoordinatorError):
+    """The card allows one more PIN attempt only; it was not touched."""
+
+    def __init__(self, label: str) -> None:
+        """Keep the card's label."""
+        self.label = label
+        super().__init__(f"card {label} allows one more PIN attempt; the PIN was not presented")
+
+
+class ChainError(CoordinatorError):
+    """The chain did not do what was asked."""
+
+
+class ChainUnreachable(ChainError):
+    """The chain source does not answer, or another process holds it."""
+
+
+class TransactionRejected(ChainError):
+    """The chain source refused a transaction or block."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason in the words of Bitcoin Core."""
+        self.reason = reason
+        super().__init__(f"the transaction was rejected: {reason}")
+
+
+class CeremonyError(CoordinatorError):
+    """A ceremony is not in a state for this."""
+
+
+class CosignerUnknown(CeremonyError):
+    """A card or key that has no part in the vault."""
+
+
+class NothingToSign(CeremonyError):
+    """Every signature this card could give is there already."""
+
+
+class CoinReserved(CeremonyError):
+    """Another ceremony holds the coin."""
+
+    def __init__(self, outpoint: str, ceremony: str) -> None:
+        """Keep the coin as txid:n and the ceremony's id."""
+        self.outpoint = outpoint
+        self.ceremony = ceremony
+        super().__init__(f"coin {outpoint} is reserved by ceremony {ceremony}")
