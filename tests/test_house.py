@@ -1,0 +1,152 @@
+"""The house's rules and budgets, held against the code itself."""
+
+import ast
+import re
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("cards", "coordinator", "psbt", "storage")
+FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
+MIGRATIONS = ROOT / "storage" / "migrations"
+SECRET_READERS = re.compile(r"commands|channel|emulat|attendant|session|pin|seeds|slots")
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(path: Path) -> Iterator[Function]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, Function):
+            yield node
+
+
+def lines_of(function: Function) -> int:
+    return (function.end_lineno or function.lineno) - function.lineno + 1
+
+
+def docstring_lines(path: Path) -> int:
+    tree = ast.parse(path.read_text())
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    first = (node.body[0] for node in ast.walk(tree) if isinstance(node, kinds) and node.body)
+    return sum(
+        (node.end_lineno or node.lineno) - node.lineno + 1
+        for node in first
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    )
+
+
+def imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("path", FILES + TEST_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_is_at_most_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_the_median_file_is_at_most_130_lines() -> None:
+    assert statistics.median(len(path.read_text().splitlines()) for path in FILES) <= 130
+
+
+def test_functions_are_short() -> None:
+    lengths = {
+        f"{path.relative_to(ROOT)}:{function.name}": lines_of(function)
+        for path in FILES
+        if MIGRATIONS not in path.parents
+        for function in functions(path)
+    }
+    assert {name: length for name, length in lengths.items() if length > 50} == {}
+    assert statistics.median(lengths.values()) <= 10
+    assert statistics.quantiles(lengths.values(), n=10)[8] <= 30
+
+
+def test_docstrings_are_at_most_a_quarter_of_the_lines() -> None:
+    total = sum(len(path.read_text().splitlines()) for path in FILES)
+    assert sum(docstring_lines(path) for path in FILES) <= total / 4
+
+
+@pytest.mark.parametrize(
+    ("library", "home"),
+    [
+        ("embit", "psbt"),
+        ("sqlalchemy", "storage"),
+        ("alembic", "storage"),
+        ("pbk", "psbt coordinator/chain"),
+        ("smartcard", "cards/pcsc.py"),
+        ("typer", "coordinator/cli"),
+        ("filelock", "cards/emulation.py coordinator/chain"),
+    ],
+)
+def test_a_library_has_one_place_each(library: str, home: str) -> None:
+    allowed = tuple(ROOT / place for place in home.split())
+    strangers = [
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if any(name.split(".")[0] == library for name in imports(path))
+        and not any(place == path or place in path.parents for place in allowed)
+    ]
+    # Type hints of sessions cross the seam: storage hands them out.
+    if library == "sqlalchemy":
+        strangers = [name for name in strangers if not name.startswith("coordinator/")]
+    assert strangers == []
+
+
+def test_nothing_imports_the_command_line() -> None:
+    below = [path for path in FILES if ROOT / "coordinator" / "cli" not in path.parents]
+    assert [p.name for p in below if any(i.startswith("coordinator.cli") for i in imports(p))] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_assert_and_no_broad_except(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    asserts = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    broad = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
+    ]
+    assert asserts == []
+    assert len(broad) <= (1 if path == ROOT / "coordinator" / "cli" / "__init__.py" else 0)
+
+
+def test_only_commands_channels_and_emulators_reveal_secrets() -> None:
+    revealing = [
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if ".reveal()" in path.read_text() and not SECRET_READERS.search(path.stem)
+    ]
+    assert revealing == []
+
+
+def test_one_place_reads_the_clock() -> None:
+    clocks = re.compile(r"datetime\.now\(|datetime\.utcnow\(|time\.time\(")
+    readers = [str(p.relative_to(ROOT)) for p in FILES if clocks.search(p.read_text())]
+    assert readers == ["coordinator/clock.py"]
+
+
+def test_the_error_trees_are_drawn() -> None:
+    for room in ROOMS:
+        path = ROOT / room / "errors.py"
+        tree = ast.parse(path.read_text())
+        drawn = ast.get_docstring(tree) or ""
+        classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+        assert [name for name in classes if name not in drawn] == []
+
+
+def test_no_names_the_house_forbids() -> None:
+    forbidden = re.compile(r"(Manager|Helper|Util|Base|Impl)$|^(get|do|handle)_")
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                assert not forbidden.search(node.name), f"{path.name}: {node.name}"
