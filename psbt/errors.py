@@ -31,10 +31,10 @@ class SignatureInvalid(PsbtError):
 class NotOnlySignatures(PsbtError):
     """A PSBT came back with something other than new signatures."""
 
-    def __init__(self, field: str) -> None:
+    def __init__(self, field: str, fault: str = "was changed") -> None:
         """Keep the field's name with its place, as `inputs[3].sighash_type`."""
         self.field = field
-        super().__init__(f"the PSBT came back with {field} changed; only signatures may be added")
+        super().__init__(f"only new signatures may come back, but {field} {fault}")
 
 
 class SignaturesMissing(PsbtError):

@@ -1,0 +1,224 @@
+"""Bytes, base64 and hex ↔ Psbt, strictly; every failure is a PsbtError.
+
+The maps are read here, because embit accepts what BIP 174 forbids; embit is given one value
+at a time and what it makes of the transaction is compared with what was read.
+"""
+
+import base64
+import binascii
+import copy as copying
+from collections.abc import Callable
+from io import BytesIO
+from typing import Final, NamedTuple, ParamSpec, TypeVar
+
+from embit import compact
+from embit.base import EmbitBase, EmbitError
+from embit.psbt import PSBT, InputScope, OutputScope
+from embit.transaction import Transaction, TransactionInput, TransactionOutput
+from embit.util import secp256k1
+
+from psbt import fields
+from psbt.errors import PsbtError
+from psbt.fields import Fields, Maps, read_fields
+from psbt.transaction import MAX_MONEY_SATS, ByteReader, sized
+
+__all__ = ["Psbt", "assemble", "copy", "parse", "secp_backend", "to_base64", "to_bytes", "txid"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+EMBIT_FAILURES: Final = (
+    EmbitError, ValueError, RuntimeError, AssertionError, LookupError, TypeError, ArithmeticError
+)  # fmt: skip
+
+
+class KeyRules(NamedTuple):
+    """What the keys of one kind of map may be, beyond what embit checks."""
+
+    bare: frozenset[int]  # the key is the type alone
+    later: frozenset[int]  # BIP 370 keeps the type for version 2
+    derivation: int  # the value is a fingerprint and a path
+
+
+GLOBAL_RULES: Final = KeyRules(
+    frozenset({0x00, 0xFB}), frozenset({0x02, 0x03, 0x04, 0x05, 0x06}), 0x01
+)
+INPUT_RULES: Final = KeyRules(
+    frozenset({0x00, 0x01, 0x03, 0x04, 0x05, 0x07, 0x08, 0x13, 0x17, 0x18}),
+    frozenset({0x0E, 0x0F, 0x10, 0x11, 0x12}),
+    0x06,
+)
+OUTPUT_RULES: Final = KeyRules(frozenset({0x00, 0x01, 0x05, 0x06}), frozenset({0x03, 0x04}), 0x02)
+
+
+class Psbt(PSBT):
+    """Embit's PSBT, less that it writes version 2 for 0 and a final sequence for 0."""
+
+    @property
+    def tx(self) -> Transaction:
+        """The unsigned transaction; it is built at each access, so take it once."""
+        tx_ins = [
+            TransactionInput(psbt_in.txid, psbt_in.vout, sequence=psbt_in.sequence)
+            for psbt_in in self.inputs
+        ]
+        tx_outs = [TransactionOutput(out.value, out.script_pubkey) for out in self.outputs]
+        return Transaction(self.tx_version, tx_ins, tx_outs, self.locktime)
+
+
+def secp_backend() -> str:
+    """Name what embit computes with: `libsecp256k1`, or `python` after its silent fallback."""
+    module: str = secp256k1.ec_pubkey_add.__module__
+    return "libsecp256k1" if module == "embit.util.ctypes_secp256k1" else "python"
+
+
+def parse(data: bytes | str) -> Psbt:
+    """Read a PSBT of version 0 from its bytes, or from base64 or hex text."""
+    reader = ByteReader(_binary(data))
+    if reader.take(min(reader.left, len(fields.MAGIC))) != fields.MAGIC:
+        raise PsbtError("this is not a PSBT: it does not start with the bytes psbt and ff")
+    global_fields = read_fields(reader, "globals")
+    transaction = _unsigned_transaction(global_fields)
+    maps = Maps(
+        global_fields,
+        tuple(read_fields(reader, f"inputs[{index}]") for index in range(len(transaction.vin))),
+        tuple(read_fields(reader, f"outputs[{index}]") for index in range(len(transaction.vout))),
+    )
+    reader.end()
+    return _assembled(maps, transaction)
+
+
+def assemble(maps: Maps) -> Psbt:
+    """Make a PSBT of its maps, under the same checks as when reading one."""
+    return _assembled(maps, _unsigned_transaction(maps.globals))
+
+
+def to_bytes(psbt: Psbt) -> bytes:
+    """Serialize."""
+    return psbt.serialize()
+
+
+def to_base64(psbt: Psbt) -> str:
+    """Serialize as text."""
+    return base64.b64encode(to_bytes(psbt)).decode()
+
+
+def txid(psbt: Psbt) -> str:
+    """Return the id the transaction will have: inputs are segwit, so signing keeps it."""
+    return psbt.tx.txid().hex()
+
+
+def copy(psbt: Psbt) -> Psbt:
+    """Return a PSBT whose maps can be changed without changing `psbt`."""
+    twin = _with_own_dicts(psbt)
+    twin.inputs = [_with_own_dicts(psbt_in) for psbt_in in psbt.inputs]
+    twin.outputs = [_with_own_dicts(psbt_out) for psbt_out in psbt.outputs]
+    return twin
+
+
+def _with_own_dicts(scope: T) -> T:
+    twin = copying.copy(scope)
+    for name, value in vars(scope).items():
+        if isinstance(value, dict):
+            setattr(twin, name, value.copy())
+    return twin
+
+
+def _binary(data: bytes | str) -> bytes:
+    if isinstance(data, bytes) and data.startswith(fields.MAGIC):
+        return data
+    try:
+        text = "".join((data.decode("ascii") if isinstance(data, bytes) else data).split())
+        if text.lower().startswith(fields.MAGIC.hex()):
+            return bytes.fromhex(text)
+        return base64.b64decode(text, validate=True)
+    except (UnicodeDecodeError, binascii.Error, ValueError) as error:
+        raise PsbtError("this is not a PSBT: neither its bytes nor base64 nor hex") from error
+
+
+def _unsigned_transaction(global_fields: Fields) -> Transaction:
+    """Read the transaction without witness form, so that it may have no inputs."""
+    version = int.from_bytes(global_fields.get(fields.GLOBAL_VERSION, b""), "little")
+    if version != 0:
+        raise PsbtError(f"PSBT version {version} is not supported; ask for version 0")
+    raw = global_fields.get(fields.GLOBAL_UNSIGNED_TX)
+    if raw is None:
+        raise PsbtError("globals hold no unsigned transaction")
+    transaction = _translated("the unsigned transaction", _without_witness, raw)
+    if _translated("the unsigned transaction", transaction.serialize) != raw:
+        raise PsbtError("the unsigned transaction is not in the form without witnesses")
+    for index, tx_in in enumerate(transaction.vin):
+        if tx_in.script_sig.data:
+            raise PsbtError(f"input {index} of the unsigned transaction has a script_sig")
+    if any(tx_out.value > MAX_MONEY_SATS for tx_out in transaction.vout):
+        raise PsbtError("an output is worth more than 21 million bitcoin")
+    return transaction
+
+
+def _without_witness(raw: bytes) -> Transaction:
+    stream = BytesIO(raw)
+    version = int.from_bytes(stream.read(4), "little")
+    tx_ins = [TransactionInput.read_from(stream) for _ in range(compact.read_from(stream))]
+    tx_outs = [TransactionOutput.read_from(stream) for _ in range(compact.read_from(stream))]
+    locktime = int.from_bytes(stream.read(4), "little")
+    return Transaction(version, tx_ins, tx_outs, locktime)
+
+
+def _assembled(maps: Maps, transaction: Transaction) -> Psbt:
+    _check_fields("globals", maps.globals, GLOBAL_RULES)
+    not_kept = (fields.GLOBAL_UNSIGNED_TX, fields.GLOBAL_VERSION)
+    rest = {key: value for key, value in maps.globals.items() if key not in not_kept}
+    psbt = _translated("globals", Psbt, transaction, rest)
+    previous: dict[bytes, Transaction] = {}
+    for index, (psbt_in, values) in enumerate(zip(psbt.inputs, maps.inputs, strict=True)):
+        _fill_input(f"inputs[{index}]", psbt_in, values, previous)
+    for index, (psbt_out, values) in enumerate(zip(psbt.outputs, maps.outputs, strict=True)):
+        _check_fields(f"outputs[{index}]", values, OUTPUT_RULES)
+        _fill(f"outputs[{index}]", psbt_out, values)
+    return psbt
+
+
+def _check_fields(name: str, values: Fields, rules: KeyRules) -> None:
+    for key, value in values.items():
+        if key[0] in rules.bare and len(key) != 1:
+            raise PsbtError(f"{name} holds the key {key.hex()}, which should be one byte")
+        if key[0] in rules.later:
+            raise PsbtError(f"{name} holds the key {key.hex()}, which version 0 does not have")
+        if key[0] == rules.derivation and (len(value) < 4 or len(value) % 4):
+            raise PsbtError(f"{name} holds a derivation of {len(value)} bytes")
+
+
+def _fill_input(
+    name: str, psbt_in: InputScope, values: Fields, previous: dict[bytes, Transaction]
+) -> None:
+    """Fill one input; a previous transaction that several inputs share is read once."""
+    _check_fields(name, values, INPUT_RULES)
+    raw = values.get(fields.IN_NON_WITNESS_UTXO)
+    _fill(name, psbt_in, {k: v for k, v in values.items() if k != fields.IN_NON_WITNESS_UTXO})
+    if raw is not None:
+        if raw not in previous:
+            previous[raw] = _translated(f"{name}.non_witness_utxo", Transaction.parse, raw)
+            _check_kept(f"{name}.non_witness_utxo", previous[raw], raw)
+        psbt_in.non_witness_utxo = previous[raw]
+    _check_kept(f"{name}.witness_utxo", psbt_in.witness_utxo, values.get(fields.IN_WITNESS_UTXO))
+    witness = values.get(fields.IN_FINAL_SCRIPTWITNESS)
+    _check_kept(f"{name}.final_scriptwitness", psbt_in.final_scriptwitness, witness)
+
+
+def _fill(name: str, scope: InputScope | OutputScope, values: Fields) -> None:
+    scope.unknown = {}  # embit's scopes share their default
+    for key, value in values.items():
+        stream = BytesIO(sized(value))
+        _translated(f"{name}, key {key.hex()}", scope.read_value, stream, key)
+
+
+def _check_kept(name: str, found: EmbitBase | None, raw: bytes | None) -> None:
+    """Refuse what embit reads although it is too short or not in its shortest form."""
+    if found is not None and found.serialize() != raw:
+        raise PsbtError(f"{name} is not what its length says")
+
+
+def _translated(what: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return call(*args, **kwargs)
+    except EMBIT_FAILURES as error:
+        raise PsbtError(f"{what} cannot be read") from error

@@ -1,0 +1,35 @@
+"""The one script a vault has: OP_m, the sorted keys, OP_n, OP_CHECKMULTISIG."""
+
+from typing import Final, NamedTuple
+
+OP_1: Final = 0x51
+OP_15: Final = 0x5F
+OP_CHECKMULTISIG: Final = 0xAE
+PUSHED_KEY_SIZE: Final = 34
+
+
+class Multisig(NamedTuple):
+    """What a multisig script asks for: so many signatures, by these keys, in this order."""
+
+    threshold: int
+    pubkeys: tuple[bytes, ...]
+
+
+def read_multisig(script: bytes) -> Multisig | None:
+    """Return what the script asks for, or None if it is anything but a plain multisig."""
+    total, rest = divmod(len(script) - 3, PUSHED_KEY_SIZE)
+    if rest or not 1 <= total <= OP_15 - OP_1 + 1:
+        return None
+    threshold = script[0] - OP_1 + 1
+    pubkeys = tuple(script[2 + at : 35 + at] for at in range(0, len(script) - 3, PUSHED_KEY_SIZE))
+    found = Multisig(threshold, pubkeys)
+    if not 1 <= threshold <= total or write_multisig(found) != script:
+        return None
+    return found
+
+
+def write_multisig(multisig: Multisig) -> bytes:
+    """Return the script."""
+    keys = b"".join(b"\x21" + pubkey for pubkey in multisig.pubkeys)
+    last = OP_1 - 1 + len(multisig.pubkeys)
+    return bytes([OP_1 - 1 + multisig.threshold]) + keys + bytes([last, OP_CHECKMULTISIG])

@@ -1,0 +1,123 @@
+"""What is signed: the digests of BIP 143, linear in the number of inputs."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from embit.psbt import InputScope
+from embit.transaction import TransactionOutput
+
+from psbt.codec import Psbt
+from psbt.errors import PsbtError
+from psbt.transaction import (
+    Transaction,
+    TransactionInput,
+    double_sha256,
+    parse_transaction,
+    sized,
+)
+
+SIGHASH_ALL: Final = 1
+
+
+def spent_outputs(psbt: Psbt) -> list[TransactionOutput]:
+    """Return the output each input spends, checked against the previous transaction if it is there.
+
+    An input without any, or with two that differ, is refused.
+    """
+    txids: dict[int, bytes] = {}
+    return [_spent_output(index, psbt_in, txids) for index, psbt_in in enumerate(psbt.inputs)]
+
+
+def sighashes(psbt: Psbt) -> list[bytes]:
+    """Return each input's digest for SIGHASH_ALL, the only type that is signed."""
+    spent = spent_outputs(psbt)
+    scripts = [
+        _script_code(index, psbt_in, tx_out.script_pubkey.data)
+        for index, (psbt_in, tx_out) in enumerate(zip(psbt.inputs, spent, strict=True))
+    ]
+    transaction = parse_transaction(psbt.tx.serialize())
+    return digests(transaction, scripts, [tx_out.value for tx_out in spent])
+
+
+def p2wsh(witness_script: bytes) -> bytes:
+    """Return the output script that pays to a witness script."""
+    return b"\x00\x20" + hashlib.sha256(witness_script).digest()
+
+
+def digests(
+    transaction: Transaction, scripts: Sequence[bytes], values: Sequence[int]
+) -> list[bytes]:
+    """Return BIP 143's digest of each input; what all inputs share is hashed once."""
+    outpoints = [_outpoint(tx_in) for tx_in in transaction.inputs]
+    sequences = [tx_in.sequence.to_bytes(4, "little") for tx_in in transaction.inputs]
+    shared = hashlib.sha256(
+        transaction.version.to_bytes(4, "little")
+        + double_sha256(b"".join(outpoints))
+        + double_sha256(b"".join(sequences))
+    )
+    end = (
+        _hash_outputs(transaction)
+        + transaction.locktime.to_bytes(4, "little")
+        + SIGHASH_ALL.to_bytes(4, "little")
+    )
+    result = []
+    for own in zip(outpoints, scripts, values, sequences, strict=True):
+        outpoint, script, value, sequence = own
+        state = shared.copy()
+        state.update(outpoint + sized(script) + value.to_bytes(8, "little") + sequence + end)
+        result.append(hashlib.sha256(state.digest()).digest())
+    return result
+
+
+def _outpoint(tx_in: TransactionInput) -> bytes:
+    txid, vout = tx_in.outpoint
+    return bytes.fromhex(txid)[::-1] + vout.to_bytes(4, "little")
+
+
+def _hash_outputs(transaction: Transaction) -> bytes:
+    return double_sha256(
+        b"".join(
+            tx_out.value_sats.to_bytes(8, "little") + sized(tx_out.script_pubkey)
+            for tx_out in transaction.outputs
+        )
+    )
+
+
+def _script_code(index: int, psbt_in: InputScope, script_pubkey: bytes) -> bytes:
+    if psbt_in.sighash_type not in (None, SIGHASH_ALL):
+        found = psbt_in.sighash_type
+        raise PsbtError(f"input {index}: sighash_type is {found}, only ALL is signed")
+    if psbt_in.witness_script is None:
+        raise PsbtError(f"input {index} has no witness_script")
+    if p2wsh(psbt_in.witness_script.data) != script_pubkey:
+        raise PsbtError(f"input {index}: witness_script is not that of the output it spends")
+    return psbt_in.witness_script.data
+
+
+def _spent_output(index: int, psbt_in: InputScope, txids: dict[int, bytes]) -> TransactionOutput:
+    """Look one output up; a previous transaction that several inputs share is hashed once."""
+    previous = psbt_in.non_witness_utxo
+    if previous is None:
+        if psbt_in.witness_utxo is None:
+            raise PsbtError(f"input {index} says nothing about the output it spends")
+        return psbt_in.witness_utxo
+    if id(previous) not in txids:
+        txids[id(previous)] = previous.txid()
+    if txids[id(previous)] != psbt_in.txid or psbt_in.vout >= len(previous.vout):
+        raise PsbtError(f"input {index}: non_witness_utxo is not the transaction it spends")
+    spent = previous.vout[psbt_in.vout]
+    _check_stated(index, psbt_in.witness_utxo, spent)
+    return spent
+
+
+def _check_stated(index: int, stated: TransactionOutput | None, spent: TransactionOutput) -> None:
+    if stated is None:
+        return
+    if stated.value != spent.value:
+        raise PsbtError(
+            f"input {index}: witness_utxo says {stated.value} sats, "
+            f"the previous transaction {spent.value}"
+        )
+    if stated.script_pubkey.data != spent.script_pubkey.data:
+        raise PsbtError(f"input {index}: witness_utxo has another script than what it spends")

@@ -1,0 +1,56 @@
+"""ECDSA signatures: 64 bytes with low S at the seam, strict DER inside a PSBT."""
+
+from typing import Final
+
+import coincurve
+
+from psbt.errors import PsbtError
+
+ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
+COMPACT_SIZE: Final = 64
+
+
+def der_from_compact(signature: bytes) -> bytes:
+    """Return the DER form of 64 bytes r‖s."""
+    body = _der_integer(signature[:32]) + _der_integer(signature[32:])
+    return bytes([0x30, len(body)]) + body
+
+
+def compact_from_der(der: bytes) -> bytes:
+    """Return r‖s of a strict DER signature (BIP 66), with S made low."""
+    r, rest = _read_integer(der[2:])
+    s, rest = _read_integer(rest)
+    if rest or not (0 < r < ORDER and 0 < s < ORDER):
+        raise PsbtError(f"a signature of {len(der)} bytes is not DER")
+    signature = _compact(r, s)
+    if der_from_compact(signature) != der:
+        raise PsbtError(f"a signature of {len(der)} bytes is not strict DER")
+    return _compact(r, min(s, ORDER - s))
+
+
+def verifies(pubkey: bytes, digest: bytes, signature: bytes) -> bool:
+    """Tell whether 64 bytes r‖s with low S sign `digest` under the public key."""
+    if len(signature) != COMPACT_SIZE:
+        return False
+    try:
+        key = coincurve.PublicKey(pubkey)
+        return key.verify(der_from_compact(signature), digest, hasher=None)
+    except ValueError:
+        return False
+
+
+def _compact(r: int, s: int) -> bytes:
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def _der_integer(number: bytes) -> bytes:
+    shortest = number.lstrip(b"\x00")
+    if not shortest or shortest[0] & 0x80:
+        shortest = b"\x00" + shortest
+    return bytes([0x02, len(shortest)]) + shortest
+
+
+def _read_integer(data: bytes) -> tuple[int, bytes]:
+    """Read leniently: comparing with what would be written finds every deviation."""
+    size = data[1] if len(data) > 1 else 0
+    return int.from_bytes(data[2 : 2 + size], "big"), data[2 + size :]

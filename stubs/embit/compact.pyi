@@ -1,0 +1,3 @@
+from io import BytesIO
+
+def read_from(stream: BytesIO) -> int: ...

@@ -1,0 +1,4 @@
+from embit.base import EmbitBase
+
+class PublicKey(EmbitBase):
+    def sec(self) -> bytes: ...

@@ -1,0 +1,44 @@
+from io import BytesIO
+
+from embit.base import EmbitBase
+from embit.ec import PublicKey
+from embit.script import Script, Witness
+from embit.transaction import Transaction, TransactionOutput
+
+class DerivationPath(EmbitBase):
+    fingerprint: bytes
+    derivation: list[int]
+
+class PSBTScope(EmbitBase):
+    unknown: dict[bytes, bytes]
+    witness_script: Script | None
+    redeem_script: Script | None
+    bip32_derivations: dict[PublicKey, DerivationPath]
+    def read_value(self, stream: BytesIO, k: bytes) -> None: ...
+
+class InputScope(PSBTScope):
+    txid: bytes
+    vout: int
+    sequence: int
+    non_witness_utxo: Transaction | None
+    witness_utxo: TransactionOutput | None
+    partial_sigs: dict[PublicKey, bytes]
+    sighash_type: int | None
+    final_scriptsig: Script | None
+    final_scriptwitness: Witness | None
+    def __init__(self, unknown: dict[bytes, bytes] = ...) -> None: ...
+
+class OutputScope(PSBTScope):
+    value: int
+    script_pubkey: Script
+
+class PSBT(EmbitBase):
+    tx_version: int
+    locktime: int
+    inputs: list[InputScope]
+    outputs: list[OutputScope]
+    unknown: dict[bytes, bytes]
+    xpubs: dict[EmbitBase, DerivationPath]
+    def __init__(self, tx: Transaction, unknown: dict[bytes, bytes]) -> None: ...
+    @property
+    def tx(self) -> Transaction: ...

@@ -1,0 +1,3 @@
+from typing import Any
+
+def ec_pubkey_add(pub: bytes, tweak: bytes, context: Any = ..., flags: Any = ...) -> bytes: ...
