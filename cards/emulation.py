@@ -1,0 +1,218 @@
+"""What emulated cards share: power, a file each that survives a kill, signatures of either half."""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import cbor2
+from coincurve import PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from filelock import FileLock, Timeout
+
+from cards.errors import CardError, CardRemoved, TransportError
+from cards.family import CardFamily, EmulatedCard, family_named
+from cards.transport import CardTransport, PowerCycler
+
+CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+MAGIC = "cardquorum emulated card"
+FORMAT = 1
+PRIVATE = 0o600
+
+
+class Chip(Protocol):
+    """The part of an emulated card that lives while it has power."""
+
+    def power_on(self) -> None:
+        """Start afresh: whatever power kept is forgotten."""
+        ...
+
+    def answer(self, apdu: bytes) -> bytes:
+        """Answer one command APDU."""
+        ...
+
+
+class EmulatedTransport:
+    """A reader with an emulated card on it."""
+
+    def __init__(self, chip: Chip) -> None:
+        """Give the card power."""
+        self._chip: Chip | None = chip
+        chip.power_on()
+
+    def transmit(self, apdu: bytes) -> bytes:
+        """Send a command APDU; raises CardRemoved once the card is gone."""
+        return self._inserted().answer(apdu)
+
+    def power_cycle(self) -> None:
+        """Take the power away and give it back."""
+        self._inserted().power_on()
+
+    def eject(self) -> None:
+        """Take the card away for good."""
+        self._chip = None
+
+    def close(self) -> None:
+        """Let go of the card."""
+        self.eject()
+
+    def _inserted(self) -> Chip:
+        if self._chip is None:
+            raise CardRemoved("there is no card on the emulated reader")
+        return self._chip
+
+
+class Header(NamedTuple):
+    """What a card file says of itself."""
+
+    family: str
+    profile: str
+
+
+def create_card(path: Path, family: CardFamily, profile: str) -> None:
+    """Make a factory-fresh card and its file; raises CardError where the file is there already."""
+    lock = _lock(path)
+    try:
+        if path.exists():
+            raise CardError(f"{path} exists already")
+        _write(path, _encode(Header(family.name, profile), family.emulate(profile).state()))
+    finally:
+        lock.release()
+
+
+def card_header(path: Path) -> Header:
+    """Return family and profile of the card in a file."""
+    return _read(path)[0]
+
+
+def open_card(path: Path) -> CardTransport:
+    """Put the card in a file on a reader; raises TransportError while somebody else has it."""
+    lock = _lock(path)
+    try:
+        header, state = _read(path)
+        card = family_named(header.family).revive(state)
+        return _FiledTransport(_CardFile(path, header, state, lock), card)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def sign_high_or_low(secret: bytes, digest: bytes) -> bytes:
+    """Return a DER signature as a card makes it: any nonce, and S in either half of the curve.
+
+    Not constant in time: for keys of emulated cards only.
+    """
+    nonce = 1 + secrets.randbelow(CURVE_ORDER - 1)
+    r = PrivateKey(nonce.to_bytes(32)).public_key.point()[0] % CURVE_ORDER
+    r_times_key = r * int.from_bytes(secret)
+    s = pow(nonce, -1, CURVE_ORDER) * (int.from_bytes(digest) + r_times_key) % CURVE_ORDER
+    return encode_dss_signature(r, s)
+
+
+class _CardFile:
+    """The file of a card that is in use, as last written."""
+
+    def __init__(self, path: Path, header: Header, state: bytes, lock: FileLock) -> None:
+        self._path = path
+        self._header = header
+        self._written = state
+        self._lock = lock
+
+    def keep(self, state: bytes) -> None:
+        """Write the state unless it is the one written last."""
+        if state != self._written:
+            _write(self._path, _encode(self._header, state))
+            self._written = state
+
+    def release(self) -> None:
+        """Let others open the card."""
+        self._lock.release()
+
+
+class _FiledTransport:
+    """A reader whose card is written to its file before it answers."""
+
+    def __init__(self, file: _CardFile, card: EmulatedCard) -> None:
+        self._file = file
+        self._card = card
+        self._reader = card.insert()
+
+    def transmit(self, apdu: bytes) -> bytes:
+        answer = self._reader.transmit(apdu)
+        self._keep()
+        return answer
+
+    def power_cycle(self) -> None:
+        if isinstance(self._reader, PowerCycler):
+            self._reader.power_cycle()
+        self._keep()
+
+    def close(self) -> None:
+        self._reader.close()
+        self._file.release()
+
+    def _keep(self) -> None:
+        """Keep what changed; a card that cannot be kept must not go on as if it were."""
+        try:
+            self._file.keep(self._card.state())
+        except CardError:
+            self.close()
+            raise
+
+
+def _lock(path: Path) -> FileLock:
+    """Lock the card for this process; sessions close in other threads than they open in."""
+    lock = FileLock(path.with_name(path.name + ".lock"), thread_local=False, mode=PRIVATE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise TransportError(f"the emulated card {path} is in use") from None
+    except OSError as failure:
+        raise CardError(f"the emulated card {path} cannot be locked: {failure.strerror}") from None
+    return lock
+
+
+def _encode(header: Header, state: bytes) -> bytes:
+    digest = hashlib.sha256(state).digest()
+    return cbor2.dumps([MAGIC, FORMAT, header.family, header.profile, digest, state])
+
+
+def _read(path: Path) -> tuple[Header, bytes]:
+    try:
+        magic, version, family, profile, digest, state = cbor2.loads(path.read_bytes())
+    except OSError as failure:
+        raise CardError(f"{path} cannot be read: {failure.strerror}") from None
+    except (cbor2.CBORDecodeError, ValueError, TypeError):
+        raise CardError(f"{path} is not an emulated card, or it is damaged") from None
+    if magic != MAGIC or version != FORMAT:
+        raise CardError(f"{path} is not an emulated card of format {FORMAT}")
+    if not isinstance(state, bytes) or hashlib.sha256(state).digest() != digest:
+        raise CardError(f"{path} is damaged: its checksum does not hold")
+    return Header(str(family), str(profile)), state
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace the file whole: at any moment it holds the old card or the new one."""
+    try:
+        _replace(path, path.with_name(path.name + ".new"), content)
+    except OSError as failure:
+        raise CardError(f"the card {path} cannot be written: {failure.strerror}") from failure
+
+
+def _replace(path: Path, beside: Path, content: bytes) -> None:
+    with open(beside, "wb", opener=_private) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    if hasattr(os, "O_DIRECTORY"):
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, PRIVATE)
