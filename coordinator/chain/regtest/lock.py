@@ -1,0 +1,40 @@
+"""One process at a time writes to the embedded chain."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from coordinator.errors import ChainUnreachable
+
+
+class ChainLock:
+    """A lock file beside the chain's folder; the system frees it when its holder dies."""
+
+    def __init__(self, folder: Path, wait_seconds: float) -> None:
+        """Name the files; nothing is held yet."""
+        self._lock = FileLock(folder.with_name(folder.name + ".lock"), timeout=wait_seconds)
+        self._holder = folder / "holder"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock; raises ChainUnreachable after the wait."""
+        self._holder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except Timeout as failure:
+            raise ChainUnreachable(
+                f"process {self._holder_id()} holds the chain: {self._lock.lock_file}"
+            ) from failure
+        try:
+            self._holder.write_text(str(os.getpid()), encoding="ascii")
+            yield
+        finally:
+            self._lock.release()
+
+    def _holder_id(self) -> str:
+        with suppress(OSError):
+            return self._holder.read_text(encoding="ascii")
+        return "unknown"

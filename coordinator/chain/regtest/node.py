@@ -1,0 +1,182 @@
+"""The embedded regtest chain: a node without a network, in one folder."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from coordinator import clock
+from coordinator.chain import ChainUpdate, Tip, Watch
+from coordinator.chain.regtest import faucet
+from coordinator.chain.regtest.assembly import next_block, rival_blocks
+from coordinator.chain.regtest.blocks import Block, parse_block
+from coordinator.chain.regtest.engine import Judge, open_engine
+from coordinator.chain.regtest.ledger import Ledger
+from coordinator.chain.regtest.lock import ChainLock
+from coordinator.chain.regtest.log import BlockLog
+from coordinator.chain.regtest.policy import MIN_RELAY_SATS_PER_KVB
+from coordinator.chain.regtest.pool import Pool, read_transactions, write_transactions
+from coordinator.chain.regtest.rules import OWN_CHECK, judge_by_rules
+from coordinator.chain.regtest.scan import scan
+from coordinator.errors import ChainError, TransactionRejected
+from psbt import consensus
+from psbt.errors import PsbtError
+from psbt.transaction import Transaction, parse_transaction
+
+WAIT_SECONDS = 5.0
+
+
+class RegtestChain:
+    """A chain source that also mines, and pays from nothing.
+
+    Reading needs no lock and no engine. Every method sees what other processes did meanwhile.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        wait_seconds: float = WAIT_SECONDS,
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
+        """Name the folder; it is made with the first block."""
+        self._folder = folder
+        self._now = now
+        self._lock = ChainLock(folder, wait_seconds)
+        self._log = BlockLog(folder / "blocks.dat")
+        self._mempool_file = folder / "mempool.dat"
+        self._ledger = Ledger()
+
+    @property
+    def verdict(self) -> str:
+        """Return whose word it is that blocks and transactions are valid."""
+        return "accepted" if consensus.engine_available() else OWN_CHECK
+
+    def tip(self) -> Tip:
+        """Return the newest block."""
+        return self._read().tip
+
+    def sync(self, watch: Watch) -> ChainUpdate:
+        """Return what happened to the watched scripts since the watch's tip."""
+        pool = self._pool()
+        return scan(self._ledger, pool.transactions, watch)
+
+    def feerate(self, blocks: int) -> int:
+        """Return the minimum relay rate in sat/kvB: the next block takes all that waits."""
+        if blocks < 1:
+            raise ChainError(f"no transaction confirms within {blocks} blocks")
+        return MIN_RELAY_SATS_PER_KVB
+
+    def broadcast(self, transaction: bytes) -> str:
+        """Put a transaction into the mempool; one already known is no error."""
+        try:
+            parsed = parse_transaction(transaction)
+        except PsbtError as failure:
+            raise TransactionRejected(f"TX decode failed: {failure}") from failure
+        with self._writing():
+            self._send(parsed)
+        return parsed.txid
+
+    def mempool(self) -> list[str]:
+        """Return the txids that wait for a block, parents first."""
+        return list(self._pool().waiting)
+
+    def transaction(self, txid: str) -> bytes | None:
+        """Return a transaction of the best chain or the mempool."""
+        pool = self._pool()
+        if txid in pool.waiting:
+            return pool.waiting[txid].transaction.raw
+        confirmed = self._ledger.confirmed.get(txid)
+        return confirmed.transaction.raw if confirmed else None
+
+    def mine(self, count: int, script_pubkey: bytes | None = None) -> list[str]:
+        """Mine blocks that pay a script, or the faucet; returns their hashes."""
+        with self._writing():
+            return self._mine(count, script_pubkey or faucet.SCRIPT_PUBKEY)
+
+    def fund(self, script_pubkey: bytes, value_sats: int, coins: int = 1) -> list[str]:
+        """Pay an amount so many times, mining first what the faucet lacks; returns the txids."""
+        wanted = faucet.Wanted(script_pubkey, value_sats, coins)
+        with self._writing():
+            missing = faucet.blocks_to_mine(wanted, self._pool().outlook.coins, self.tip().height)
+            self._mine(missing, faucet.SCRIPT_PUBKEY)
+            return [self._send(self._gift(portion)) for portion in wanted.portions()]
+
+    def submit(self, block: bytes) -> str:
+        """Take in a block made elsewhere, if it is valid and follows the tip; returns its hash."""
+        try:
+            parsed = parse_block(block)
+        except PsbtError as failure:
+            raise ChainError(f"the block cannot be read: {failure}") from failure
+        with self._writing(), self._judge() as judge:
+            judge([parsed])
+            self._keep([parsed])
+        return parsed.hash
+
+    def reorganise(self, height: int) -> list[str]:
+        """Replace every block above a height by empty ones, one more; returns their hashes.
+
+        The transactions of the replaced blocks wait again.
+        """
+        with self._writing(), self._judge() as judge:
+            replaced = list(self._ledger.blocks_above(height))
+            if not replaced:
+                raise ChainError(f"there is no block above {height}")
+            rivals = rival_blocks(self._ledger, height, faucet.SCRIPT_PUBKEY, self._now())
+            judge(rivals)
+            returned = [t for _, block in replaced for t in block.transactions[1:]]
+            waiting = read_transactions(self._mempool_file)
+            write_transactions(self._mempool_file, [*returned, *waiting])
+            self._keep(rivals)
+        return [block.hash for block in rivals]
+
+    def close(self) -> None:
+        """Let go of nothing: between calls the chain holds no file and no lock."""
+
+    def _read(self) -> Ledger:
+        for block in self._log.news():
+            self._ledger.add(block)
+        return self._ledger
+
+    def _pool(self) -> Pool:
+        return Pool(self._read(), read_transactions(self._mempool_file))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock.held():
+            self._read()
+            yield
+
+    @contextmanager
+    def _judge(self) -> Iterator[Judge]:
+        if self.verdict == OWN_CHECK:
+            yield partial(judge_by_rules, self._ledger)
+            return
+        with open_engine(self._log.file, self._ledger.tip, self._folder / "engine") as judge:
+            yield judge
+
+    def _mine(self, count: int, script_pubkey: bytes) -> list[str]:
+        if not count:
+            return []
+        with self._judge() as judge:
+            return [self._extend(judge, script_pubkey) for _ in range(count)]
+
+    def _extend(self, judge: Judge, script_pubkey: bytes) -> str:
+        waiting = self._pool().waiting
+        block = next_block(self._ledger, waiting, script_pubkey, self._now())
+        judge([block])
+        self._keep([block])
+        return block.hash
+
+    def _keep(self, blocks: Sequence[Block]) -> None:
+        self._log.append(blocks)
+        self._read()
+
+    def _send(self, transaction: Transaction) -> str:
+        pool = self._pool()
+        if transaction.txid not in pool.waiting and transaction.txid not in self._ledger.confirmed:
+            write_transactions(self._mempool_file, pool.admit(transaction).transactions)
+        return transaction.txid
+
+    def _gift(self, wanted: faucet.Wanted) -> Transaction:
+        return faucet.pay(wanted, self._pool().outlook.coins, self._ledger.tip.height)
