@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final
 
 from embit.psbt import InputScope
 from embit.transaction import TransactionOutput
 
 from psbt.codec import Psbt
 from psbt.errors import PsbtError
+from psbt.signature import SIGHASH_ALL
 from psbt.transaction import (
     Transaction,
     TransactionInput,
@@ -16,8 +16,6 @@ from psbt.transaction import (
     parse_transaction,
     sized,
 )
-
-SIGHASH_ALL: Final = 1
 
 
 def spent_outputs(psbt: Psbt) -> list[TransactionOutput]:

@@ -8,6 +8,7 @@ from psbt.errors import PsbtError
 
 ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 COMPACT_SIZE: Final = 64
+SIGHASH_ALL: Final = 1
 
 
 def der_from_compact(signature: bytes) -> bytes:
@@ -26,6 +27,18 @@ def compact_from_der(der: bytes) -> bytes:
     if der_from_compact(signature) != der:
         raise PsbtError(f"a signature of {len(der)} bytes is not strict DER")
     return _compact(r, min(s, ORDER - s))
+
+
+def partial_from_compact(signature: bytes) -> bytes:
+    """Return the value of a partial signature: DER and the byte of SIGHASH_ALL."""
+    return der_from_compact(signature) + bytes([SIGHASH_ALL])
+
+
+def compact_from_partial(value: bytes) -> bytes:
+    """Return r‖s, with low S, of a partial signature of type SIGHASH_ALL."""
+    if value[-1:] != bytes([SIGHASH_ALL]):
+        raise PsbtError(f"a signature of sighash type {value[-1:].hex() or 'none'} is not for ALL")
+    return compact_from_der(value[:-1])
 
 
 def verifies(pubkey: bytes, digest: bytes, signature: bytes) -> bool:

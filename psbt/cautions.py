@@ -1,0 +1,168 @@
+"""What about a transaction should make a person stop, as sentences with a code and a severity."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Literal, NamedTuple
+
+from psbt.coins import Outpoint, dust_limit_sats
+from psbt.extractor import MAX_STANDARD_WEIGHT
+from psbt.network import Network
+from psbt.policy import script_type
+
+HIGH_FEE_DIVISOR: Final = 20  # 5 %
+HIGH_FEERATE: Final = 500_000  # sat/kvB
+LOOKALIKE_CHARACTERS: Final = 3
+FIRST_TIME_LOCK: Final = 500_000_000
+
+
+class Severity(StrEnum):
+    """How much a caution matters; each danger has to be accepted by its code."""
+
+    INFO = "info"
+    WARNING = "warning"
+    DANGER = "danger"
+
+
+class Caution(NamedTuple):
+    """One sentence about the transaction, with a code that stays the same."""
+
+    code: str
+    severity: Severity
+    message: str
+
+
+class ReviewInput(NamedTuple):
+    """A coin of the vault that is spent; its amount is proven by the transaction that made it."""
+
+    outpoint: Outpoint
+    address: str
+    value_sats: int
+    proven: bool
+
+
+class ReviewOutput(NamedTuple):
+    """An amount and where it goes; `own` is proven by derivation, `claims_own` is not."""
+
+    address: str
+    value_sats: int
+    kind: Literal["payment", "change"]
+    script_pubkey: bytes
+    own: bool
+    claims_own: bool
+
+
+class Facts(NamedTuple):
+    """What the transaction does, with nothing said about it yet."""
+
+    inputs: tuple[ReviewInput, ...]
+    outputs: tuple[ReviewOutput, ...]
+    fee_sats: int
+    feerate: int
+    vsize: int
+    locktime: int
+    network: Network
+
+    @property
+    def payments(self) -> list[ReviewOutput]:
+        """The outputs that are not change."""
+        return [output for output in self.outputs if output.kind == "payment"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What only the vault's history knows; `recent_addresses` are those paid before."""
+
+    tip_height: int = 0
+    own_scripts: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)
+    used_scripts: frozenset[bytes] = frozenset()
+    recent_addresses: frozenset[str] = frozenset()
+    usual_amount_sats: int | None = None
+    unconfirmed: frozenset[Outpoint] = frozenset()
+    spends_all: bool = False
+
+
+def cautions(facts: Facts, context: Context) -> tuple[Caution, ...]:
+    """Return every caution, the dangers first."""
+    found = [caution for check in CHECKS for caution in check(facts, context)]
+    order = [Severity.DANGER, Severity.WARNING, Severity.INFO]
+    return tuple(sorted(found, key=lambda caution: order.index(caution.severity)))
+
+
+def _fee(facts: Facts, _: Context) -> Iterator[Caution]:
+    counted = facts.payments or facts.outputs
+    amount = sum(output.value_sats for output in counted)
+    if facts.fee_sats * HIGH_FEE_DIVISOR > amount:
+        message = f"the fee of {facts.fee_sats} sats is more than 5 % of the {amount} sats paid"
+        yield Caution("high_fee", Severity.DANGER, message)
+    if facts.feerate > HIGH_FEERATE:
+        message = f"the fee rate of {facts.feerate} sat/kvB is above {HIGH_FEERATE}"
+        yield Caution("high_feerate", Severity.DANGER, message)
+
+
+def _standardness(facts: Facts, context: Context) -> Iterator[Caution]:
+    if facts.vsize * 4 > MAX_STANDARD_WEIGHT:
+        message = f"{facts.vsize} vbytes are more than nodes relay"
+        yield Caution("too_heavy", Severity.DANGER, message)
+    if context.tip_height < facts.locktime < FIRST_TIME_LOCK:
+        message = f"no block before height {facts.locktime + 1} can hold it"
+        yield Caution("locked", Severity.WARNING, message)
+    for output in facts.outputs:
+        limit = dust_limit_sats(output.script_pubkey)
+        if output.value_sats < limit:
+            message = f"{output.value_sats} sats to {output.address} are dust, less than {limit}"
+            yield Caution("dust", Severity.WARNING, message)
+
+
+def _destinations(facts: Facts, context: Context) -> Iterator[Caution]:
+    for output in facts.outputs:
+        if script_type(output.script_pubkey) == "unknown":
+            message = f"{output.value_sats} sats go to a script of no known type"
+            yield Caution("unknown_script", Severity.DANGER, message)
+        if output.claims_own and not output.own:
+            message = f"{output.address} is made to look like change but is not the vault's"
+            yield Caution("foreign_change", Severity.DANGER, message)
+        if output.own and output.kind == "payment":
+            message = f"{output.address} is an address of the vault itself"
+            yield Caution("own_address", Severity.WARNING, message)
+        used = output.script_pubkey in context.used_scripts
+        if used or output.address in context.recent_addresses:
+            message = f"{output.address} was used before"
+            yield Caution("address_reuse", Severity.WARNING, message)
+
+
+def _lookalikes(facts: Facts, context: Context) -> Iterator[Caution]:
+    """Warn of an address chosen to be taken for one that was paid before (poisoning)."""
+    ends = {_ends(recent, facts.network): recent for recent in sorted(context.recent_addresses)}
+    for output in facts.payments:
+        twin = ends.get(_ends(output.address, facts.network))
+        if twin is not None and output.address not in context.recent_addresses:
+            message = f"{output.address} begins and ends like {twin}, paid before, but differs"
+            yield Caution("lookalike", Severity.DANGER, message)
+
+
+def _coins(facts: Facts, context: Context) -> Iterator[Caution]:
+    for coin in facts.inputs:
+        if not coin.proven:
+            message = f"no previous transaction proves the amount of {coin.outpoint}"
+            yield Caution("amount_unproven", Severity.DANGER, message)
+        if coin.outpoint in context.unconfirmed:
+            message = f"the coin {coin.outpoint} is not confirmed"
+            yield Caution("unconfirmed_input", Severity.WARNING, message)
+    if context.spends_all:
+        yield Caution("spends_all", Severity.WARNING, "all coins of the vault are spent")
+    amount = sum(output.value_sats for output in facts.payments)
+    usual = context.usual_amount_sats
+    if usual is not None and amount > usual:
+        message = f"{amount} sats are paid, the vault's usual amount is up to {usual}"
+        yield Caution("unusual_amount", Severity.WARNING, message)
+
+
+CHECKS: Final = (_fee, _standardness, _destinations, _lookalikes, _coins)
+
+
+def _ends(address: str, network: Network) -> tuple[str, str]:
+    """Return the characters a person compares, without the prefix all addresses share."""
+    prefix = f"{network.hrp}1"
+    body = address[len(prefix) + 1 :] if address.startswith(prefix) else address[1:]
+    return body[:LOOKALIKE_CHARACTERS], body[-LOOKALIKE_CHARACTERS:]

@@ -1,0 +1,127 @@
+"""BIP 174's Combiner for a PSBT that was out of our hands.
+
+It may come back with fewer fields and with more signatures; any other difference is refused
+by name. What is kept is our own PSBT with the new valid signatures in it.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from embit.ec import PublicKey
+from embit.psbt import InputScope
+
+from psbt import codec
+from psbt.codec import Psbt
+from psbt.errors import NotOnlySignatures, PsbtError, SignatureInvalid
+from psbt.ownership import input_scripts
+from psbt.partial import quorum, signed_by, valid_signature
+from psbt.policy import Policy, VaultScript
+from psbt.sighash import sighashes
+from psbt.signature import (
+    SIGHASH_ALL,
+    compact_from_partial,
+    partial_from_compact,
+    verifies,
+)
+
+__all__ = ["combine", "new_signatures", "quorum", "signed_by"]
+
+SIGNING_FIELDS: Final = frozenset(
+    {"partial_sigs", "sighash_type", "final_scriptsig", "final_scriptwitness"}
+)
+MAPS: Final = frozenset({"inputs", "outputs"})
+
+
+def combine(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
+    """Return a copy of `psbt` with the new signatures of `other`."""
+    combined = codec.copy(psbt)
+    for index, pubkey, signature in new_signatures(psbt, other, policy):
+        partial_sigs = combined.inputs[index].partial_sigs
+        partial_sigs[PublicKey.parse(pubkey)] = partial_from_compact(signature)
+    return combined
+
+
+def new_signatures(psbt: Psbt, other: Psbt, policy: Policy) -> list[tuple[int, bytes, bytes]]:
+    """Return (input index, public key, r‖s) of each valid signature that `psbt` does not hold."""
+    _check_transaction(psbt, other)
+    scripts, digests = input_scripts(psbt, policy), sighashes(psbt)
+    found = []
+    for index, (ours, theirs) in enumerate(zip(psbt.inputs, other.inputs, strict=True)):
+        digest = digests[index]
+        offered = dict(_offered(index, theirs, scripts[index], digest))
+        for pubkey, signature in offered.items():
+            if valid_signature(ours, pubkey, digest) is not None:
+                continue
+            if not verifies(pubkey, digest, signature):
+                raise SignatureInvalid(index, pubkey)
+            found.append((index, pubkey, signature))
+    return found
+
+
+def _check_transaction(psbt: Psbt, other: Psbt) -> None:
+    """Refuse anything but the same transaction, with no field changed or added."""
+    if len(other.inputs) != len(psbt.inputs):
+        raise NotOnlySignatures("inputs", f"are {len(other.inputs)}, not {len(psbt.inputs)}")
+    if len(other.outputs) != len(psbt.outputs):
+        raise NotOnlySignatures("outputs", f"are {len(other.outputs)}, not {len(psbt.outputs)}")
+    _check_fields("", psbt, other)
+    for index, (ours, theirs) in enumerate(zip(psbt.inputs, other.inputs, strict=True)):
+        _check_fields(f"inputs[{index}].", ours, theirs)
+    for index, (our_out, their_out) in enumerate(zip(psbt.outputs, other.outputs, strict=True)):
+        _check_fields(f"outputs[{index}].", our_out, their_out)
+
+
+def _check_fields(prefix: str, ours: object, theirs: object) -> None:
+    """Compare two maps; a field that was dropped is fine."""
+    for field, value in vars(theirs).items():
+        if field.startswith("_") or field in SIGNING_FIELDS | MAPS:
+            continue
+        mine = getattr(ours, field)
+        if isinstance(value, dict):
+            same = all(key in mine and mine[key] == entry for key, entry in value.items())
+        else:
+            same = value is None or value is mine or (mine is not None and value == mine)
+        if not same:
+            raise NotOnlySignatures(prefix + field)
+
+
+def _offered(
+    index: int, theirs: InputScope, script: VaultScript, digest: bytes
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the signatures of an input by keys of the policy, not verified yet."""
+    where = f"inputs[{index}]"
+    if theirs.sighash_type not in (None, SIGHASH_ALL):
+        raise NotOnlySignatures(f"{where}.sighash_type", f"is {theirs.sighash_type}, not ALL")
+    if theirs.final_scriptsig is not None and theirs.final_scriptsig.data:
+        raise NotOnlySignatures(f"{where}.final_scriptsig", "is not empty")
+    for key, value in theirs.partial_sigs.items():
+        pubkey = key.sec()
+        field = f"{where}.partial_sigs[{pubkey.hex()}]"
+        if pubkey not in script.pubkeys:
+            raise NotOnlySignatures(field, "is by a key outside the policy")
+        yield pubkey, _compact(field, value)
+    if theirs.final_scriptwitness is not None:
+        items = theirs.final_scriptwitness.items
+        yield from _of_witness(f"{where}.final_scriptwitness", items, script, digest)
+
+
+def _of_witness(
+    field: str, items: list[bytes], script: VaultScript, digest: bytes
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the signatures of a finished input; they come in script order."""
+    if len(items) < 2 or items[0] or items[-1] != script.witness_script:
+        raise NotOnlySignatures(field, "does not unlock the script")
+    keys = iter(sorted(script.pubkeys))
+    for value in items[1:-1]:
+        signature = _compact(field, value)
+        signer = next((key for key in keys if verifies(key, digest, signature)), None)
+        if signer is None:
+            raise NotOnlySignatures(field, "holds a signature by no key of the policy")
+        yield signer, signature
+
+
+def _compact(field: str, value: bytes) -> bytes:
+    try:
+        return compact_from_partial(value)
+    except PsbtError as error:
+        raise NotOnlySignatures(field, f"cannot be used: {error}") from error

@@ -1,0 +1,108 @@
+"""BIP 174's Creator: an unsigned transaction in random order, and all its signers need to know."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from psbt import codec, fields
+from psbt.codec import Psbt
+from psbt.coins import Coin, Payment
+from psbt.errors import PsbtError
+from psbt.fields import Fields, Maps
+from psbt.policy import Policy, VaultScript, vault_script
+from psbt.transaction import (
+    Transaction,
+    TransactionInput,
+    TransactionOutput,
+    parse_transaction,
+)
+from psbt.updater import change_fields, global_fields, input_fields
+
+SEQUENCE_RBF: Final = 0xFFFFFFFD
+LAST_LOCKTIME: Final = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Creation:
+    """What is spent, to whom, and what comes back; the fee is what is left."""
+
+    policy: Policy
+    coins: tuple[Coin, ...]
+    payments: tuple[Payment, ...]
+    change: tuple[VaultScript, int] | None
+    locktime: int
+    order: random.Random
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a transaction."""
+        if not self.coins or len({coin.outpoint for coin in self.coins}) != len(self.coins):
+            raise PsbtError(f"{len(self.coins)} coins are named, none or some of them twice")
+        if not self.payments and self.change is None:
+            raise PsbtError("a transaction needs an output")
+        if not 0 <= self.locktime <= LAST_LOCKTIME:
+            raise PsbtError(f"the lock time {self.locktime} does not fit into 4 bytes")
+        spent = sum(coin.value_sats for coin in self.coins)
+        paid = sum(payment.value_sats for payment in self.payments)
+        paid += self.change[1] if self.change else 0
+        if paid > spent:
+            raise PsbtError(f"the outputs are worth {paid} sats, the coins {spent}")
+
+
+def create(creation: Creation, previous: Mapping[str, bytes]) -> Psbt:
+    """Return the PSBT; `previous` holds the raw transaction of each coin by its id."""
+    coins = creation.order.sample(creation.coins, len(creation.coins))
+    outputs = _outputs(creation)
+    transaction = Transaction(
+        tuple(TransactionInput(coin.outpoint, sequence=SEQUENCE_RBF) for coin in coins),
+        tuple(output for output, _ in outputs),
+        locktime=creation.locktime,
+    )
+    transactions = {txid: _previous(txid, previous) for txid in {c.outpoint.txid for c in coins}}
+    own = {
+        fields.GLOBAL_UNSIGNED_TX: transaction.stripped,
+        **global_fields(creation.policy),
+    }
+    inputs = tuple(
+        _input(creation.policy, coin, transactions[coin.outpoint.txid]) for coin in coins
+    )
+    return codec.assemble(Maps(own, inputs, tuple(output_fields for _, output_fields in outputs)))
+
+
+def _outputs(creation: Creation) -> list[tuple[TransactionOutput, Fields]]:
+    outputs: list[tuple[TransactionOutput, Fields]] = [
+        (TransactionOutput(payment.value_sats, payment.script_pubkey), {})
+        for payment in creation.payments
+    ]
+    if creation.change is not None:
+        script, value_sats = creation.change
+        output = TransactionOutput(value_sats, script.script_pubkey)
+        outputs.append((output, change_fields(creation.policy, script)))
+    return creation.order.sample(outputs, len(outputs))
+
+
+def _previous(txid: str, previous: Mapping[str, bytes]) -> Transaction:
+    if txid not in previous:
+        raise PsbtError(f"the transaction {txid} that made a coin is missing")
+    transaction = parse_transaction(previous[txid])
+    if transaction.txid != txid:
+        raise PsbtError(f"the transaction given for {txid} is {transaction.txid}")
+    return transaction
+
+
+def _input(policy: Policy, coin: Coin, transaction: Transaction) -> Fields:
+    """Describe one coin after holding it against the transaction that made it."""
+    txid, vout = coin.outpoint
+    if vout >= len(transaction.outputs):
+        raise PsbtError(f"the transaction {txid} has no output {vout}")
+    spent = transaction.outputs[vout]
+    if spent.value_sats != coin.value_sats:
+        raise PsbtError(
+            f"the coin {txid}:{vout} has {spent.value_sats} sats, not {coin.value_sats}"
+        )
+    script = vault_script(policy, coin.branch, coin.index)
+    if spent.script_pubkey != script.script_pubkey:
+        raise PsbtError(
+            f"the coin {txid}:{vout} is not at {coin.branch}/{coin.index} of the policy"
+        )
+    return input_fields(policy, script, spent, transaction.raw)

@@ -1,0 +1,46 @@
+"""BIP 174's Transaction Extractor."""
+
+from dataclasses import replace
+from typing import Final
+
+from psbt.codec import Psbt
+from psbt.errors import PsbtError
+from psbt.transaction import TransactionInput, parse_transaction
+
+MAX_STANDARD_WEIGHT: Final = 400_000
+
+
+def extract(psbt: Psbt) -> bytes:
+    """Return the network serialization of a PSBT whose inputs are all final."""
+    unsigned = parse_transaction(psbt.tx.serialize())
+    inputs = tuple(_unlocked(index, tx_in, psbt) for index, tx_in in enumerate(unsigned.inputs))
+    transaction = replace(unsigned, inputs=inputs)
+    if transaction.weight > MAX_STANDARD_WEIGHT:
+        raise PsbtError(
+            f"a weight of {transaction.weight} is above {MAX_STANDARD_WEIGHT}, which nodes relay"
+        )
+    return transaction.raw
+
+
+def weight(raw: bytes) -> int:
+    """Return a transaction's weight in weight units."""
+    return parse_transaction(raw).weight
+
+
+def vsize(raw: bytes) -> int:
+    """Return a transaction's size in virtual bytes, rounded up."""
+    return parse_transaction(raw).vsize
+
+
+def transaction_id(raw: bytes) -> str:
+    """Return a transaction's id as display hex."""
+    return parse_transaction(raw).txid
+
+
+def _unlocked(index: int, tx_in: TransactionInput, psbt: Psbt) -> TransactionInput:
+    psbt_in = psbt.inputs[index]
+    if psbt_in.final_scriptwitness is None:
+        raise PsbtError(f"input {index} is not final")
+    script_sig = psbt_in.final_scriptsig.data if psbt_in.final_scriptsig else b""
+    witness = tuple(psbt_in.final_scriptwitness.items)
+    return tx_in._replace(script_sig=script_sig, witness=witness)

@@ -1,0 +1,43 @@
+"""BIP 174's Input Finalizer for the vault's scripts."""
+
+from embit.psbt import InputScope
+from embit.script import Witness
+
+from psbt import codec
+from psbt.codec import Psbt
+from psbt.errors import PsbtError, SignaturesMissing
+from psbt.ownership import input_scripts
+from psbt.partial import valid_signatures
+from psbt.policy import Policy
+from psbt.signature import partial_from_compact
+
+
+def finalize(psbt: Psbt, policy: Policy) -> Psbt:
+    """Return a copy in which each input has its witness: m signatures, verified, in script order.
+
+    As BIP 174 wants it, only the spent outputs and unknown fields stay beside it.
+    """
+    for index, psbt_in in enumerate(psbt.inputs):
+        if psbt_in.final_scriptwitness is not None:
+            raise PsbtError(f"input {index} is final already")
+    signatures = valid_signatures(psbt, policy)
+    have = min((len(held) for held in signatures), default=0)
+    if have < policy.threshold:
+        raise SignaturesMissing(have, policy.threshold)
+    final = codec.copy(psbt)
+    scripts = input_scripts(psbt, policy)
+    for psbt_in, held, script in zip(final.inputs, signatures, scripts, strict=True):
+        chosen = sorted(held)[: policy.threshold]  # BIP 67: sorted is the order of the script
+        ders = [partial_from_compact(held[pubkey]) for pubkey in chosen]
+        _keep_only(psbt_in, Witness([b"", *ders, script.witness_script]))
+    return final
+
+
+def _keep_only(psbt_in: InputScope, witness: Witness) -> None:
+    psbt_in.final_scriptwitness = witness
+    psbt_in.final_scriptsig = None
+    psbt_in.sighash_type = None
+    psbt_in.redeem_script = None
+    psbt_in.witness_script = None
+    psbt_in.partial_sigs = {}
+    psbt_in.bip32_derivations = {}

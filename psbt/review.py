@@ -1,0 +1,126 @@
+"""What a person must see before a card is tapped."""
+
+from typing import NamedTuple
+
+from psbt.cautions import (
+    Caution,
+    Context,
+    Facts,
+    ReviewInput,
+    ReviewOutput,
+    Severity,
+    cautions,
+)
+from psbt.codec import Psbt
+from psbt.coins import Outpoint
+from psbt.errors import PolicyError, PsbtError
+from psbt.network import Network
+from psbt.ownership import derived_script, input_scripts, output_scripts
+from psbt.policy import CHANGE, Policy, VaultScript, format_address
+from psbt.sighash import spent_outputs
+from psbt.transaction import parse_transaction, sized
+
+__all__ = [
+    "Caution",
+    "Context",
+    "Review",
+    "ReviewInput",
+    "ReviewOutput",
+    "Severity",
+    "review",
+]
+
+PARTIAL_SIGNATURE_WORST = 72  # a low-S signature of 71 bytes and its sighash type
+
+
+class Review(NamedTuple):
+    """The transaction as a person reads it; sizes are those it will at most have once signed."""
+
+    inputs: tuple[ReviewInput, ...]
+    outputs: tuple[ReviewOutput, ...]
+    fee_sats: int
+    feerate: int
+    vsize: int
+    warnings: tuple[Caution, ...]
+
+
+def review(psbt: Psbt, policy: Policy, context: Context) -> Review:
+    """Return what the transaction does and every caution about it.
+
+    An input that is not the policy's, or an amount that the previous transaction contradicts,
+    is refused at once.
+    """
+    facts = _facts(psbt, policy, context)
+    return Review(
+        facts.inputs,
+        facts.outputs,
+        facts.fee_sats,
+        facts.feerate,
+        facts.vsize,
+        cautions(facts, context),
+    )
+
+
+def _facts(psbt: Psbt, policy: Policy, context: Context) -> Facts:
+    inputs = _inputs(psbt, policy)
+    outputs = tuple(
+        _output(index, psbt, own or _known(psbt, index, policy, context), policy.network)
+        for index, own in enumerate(output_scripts(psbt, policy))
+    )
+    fee_sats = sum(i.value_sats for i in inputs) - sum(o.value_sats for o in outputs)
+    if fee_sats < 0:
+        raise PsbtError(f"the outputs are worth {-fee_sats} sats more than the inputs")
+    vsize = _finished_vsize(psbt, policy)
+    feerate = fee_sats * 1000 // vsize
+    return Facts(inputs, outputs, fee_sats, feerate, vsize, psbt.locktime, policy.network)
+
+
+def _inputs(psbt: Psbt, policy: Policy) -> tuple[ReviewInput, ...]:
+    input_scripts(psbt, policy)
+    return tuple(
+        ReviewInput(
+            Outpoint(psbt_in.txid.hex(), psbt_in.vout),
+            format_address(spent.script_pubkey.data, policy.network),
+            spent.value,
+            proven=psbt_in.non_witness_utxo is not None,
+        )
+        for psbt_in, spent in zip(psbt.inputs, spent_outputs(psbt), strict=True)
+    )
+
+
+def _output(index: int, psbt: Psbt, own: VaultScript | None, network: Network) -> ReviewOutput:
+    psbt_out = psbt.outputs[index]
+    script_pubkey = psbt_out.script_pubkey.data
+    return ReviewOutput(
+        _address(script_pubkey, network),
+        psbt_out.value,
+        "change" if own is not None and own.branch == CHANGE else "payment",
+        script_pubkey,
+        own=own is not None,
+        claims_own=bool(psbt_out.bip32_derivations or psbt_out.witness_script),
+    )
+
+
+def _known(psbt: Psbt, index: int, policy: Policy, context: Context) -> VaultScript | None:
+    """Look an output up in the vault's history, which is no more believed than the PSBT."""
+    script_pubkey = psbt.outputs[index].script_pubkey.data
+    place = context.own_scripts.get(script_pubkey)
+    script = derived_script(policy, *place) if place else None
+    return script if script is not None and script.script_pubkey == script_pubkey else None
+
+
+def _address(script_pubkey: bytes, network: Network) -> str:
+    try:
+        return format_address(script_pubkey, network)
+    except PolicyError:
+        return f"script {script_pubkey.hex()}"
+
+
+def _finished_vsize(psbt: Psbt, policy: Policy) -> int:
+    """Return the most virtual bytes the transaction can have once signed."""
+    stripped = len(parse_transaction(psbt.tx.serialize()).stripped)
+    witness = sum(
+        2 + policy.threshold * (1 + PARTIAL_SIGNATURE_WORST) + len(sized(script.witness_script))
+        for script in input_scripts(psbt, policy)
+    )
+    return -(-(4 * stripped + 2 + witness) // 4)

@@ -1,0 +1,80 @@
+"""BIP 174's Signer, cut in two: what a key has to sign, and a copy with what came back."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from embit.ec import PublicKey
+
+from psbt import codec
+from psbt.codec import Psbt
+from psbt.errors import PolicyError, PsbtError, SignatureInvalid
+from psbt.keys import KeyExpression, Path
+from psbt.multisig import read_multisig
+from psbt.ownership import input_scripts
+from psbt.partial import valid_signature
+from psbt.policy import Policy
+from psbt.sighash import sighashes
+from psbt.signature import partial_from_compact, verifies
+
+__all__ = [
+    "SigningRequest",
+    "sighashes",
+    "signature_valid",
+    "signing_requests",
+    "with_signatures",
+]
+
+
+class SigningRequest(NamedTuple):
+    """One digest, one key, one path, one input."""
+
+    input_index: int
+    pubkey: bytes
+    path: Path
+    digest: bytes
+
+
+def signing_requests(psbt: Psbt, policy: Policy, key: KeyExpression) -> list[SigningRequest]:
+    """List what the holder of the account key has yet to sign, in input order."""
+    cosigner = _place(policy, key)
+    requests = []
+    vault_inputs = zip(psbt.inputs, input_scripts(psbt, policy), sighashes(psbt), strict=True)
+    for index, (psbt_in, script, digest) in enumerate(vault_inputs):
+        pubkey = script.pubkeys[cosigner]
+        if valid_signature(psbt_in, pubkey, digest) is None:
+            path = (*key.path, script.branch, script.index)
+            requests.append(SigningRequest(index, pubkey, path, digest))
+    return requests
+
+
+def signature_valid(request: SigningRequest, signature: bytes) -> bool:
+    """Tell whether 64 bytes r‖s with low S answer the request."""
+    return verifies(request.pubkey, request.digest, signature)
+
+
+def with_signatures(psbt: Psbt, answers: Iterable[tuple[SigningRequest, bytes]]) -> Psbt:
+    """Return a copy with the partial signatures, each verified against this very PSBT first."""
+    digests = sighashes(psbt)
+    signed = codec.copy(psbt)
+    for request, signature in answers:
+        index, pubkey = request.input_index, request.pubkey
+        if not 0 <= index < len(digests):
+            raise PsbtError(f"a signature is for input {index} of {len(digests)}")
+        script = signed.inputs[index].witness_script
+        multisig = read_multisig(script.data) if script else None
+        if multisig is None or pubkey not in multisig.pubkeys:
+            raise PsbtError(f"input {index} is not for the key {pubkey.hex()}")
+        if not verifies(pubkey, digests[index], signature):
+            raise SignatureInvalid(index, pubkey)
+        partial_sigs = signed.inputs[index].partial_sigs
+        partial_sigs[PublicKey.parse(pubkey)] = partial_from_compact(signature)
+    return signed
+
+
+def _place(policy: Policy, key: KeyExpression) -> int:
+    """Find the cosigner by the whole key: a fingerprint is only a hint."""
+    for place, cosigner in enumerate(policy.keys):
+        same_point = cosigner.key.public_key == key.key.public_key
+        if same_point and cosigner.key.chain_code == key.key.chain_code:
+            return place
+    raise PolicyError(f"the key {key.fingerprint.hex()} is none of the policy's")
