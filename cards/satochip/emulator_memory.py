@@ -1,0 +1,217 @@
+"""What an emulated Satochip remembers: in its flash, and while it has power."""
+
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import NamedTuple, Self
+
+import cbor2
+from cards.satochip.channel import ChannelKeys
+from cards.satochip.commands import (
+    SW_IDENTITY_BLOCKED,
+    SW_INVALID_PARAMETER,
+    SW_PIN_FAILED,
+    SW_WRONG_LENGTH,
+)
+
+from cards.errors import CardError
+
+DEFAULT_PIN = b"Muscle00"
+DEFAULT_TRIES = 3
+PIN_SIZES = range(4, 17)
+RESET_SIGNALS = 5
+TRIES_SHOWN_MAX = 15
+
+
+class Refusal(Exception):  # noqa: N818 - a status word is an answer, not an error of ours
+    """A command ends with this status word and no data."""
+
+    def __init__(self, sw: int) -> None:
+        """Keep the status word."""
+        self.sw = sw
+        super().__init__(f"{sw:04X}")
+
+
+class Request(NamedTuple):
+    """A command as a handler sees it; the body may be shorter than announced, or padded."""
+
+    ins: int
+    p1: int
+    p2: int
+    size: int
+    body: bytes
+
+    @classmethod
+    def read(cls, apdu: bytes) -> Self:
+        """Take a command apart; four bytes alone announce no data."""
+        if len(apdu) < 4:
+            raise Refusal(SW_WRONG_LENGTH)
+        size = apdu[4] if len(apdu) > 4 else 0
+        return cls(apdu[1], apdu[2], apdu[3], size, apdu[5:])
+
+    @property
+    def data(self) -> bytes:
+        """Return as many bytes as the command announces."""
+        if len(self.body) < self.size:
+            raise Refusal(SW_WRONG_LENGTH)
+        return self.body[: self.size]
+
+
+class Reader:
+    """Cuts a command's data into its fields."""
+
+    def __init__(self, data: bytes, sw: int = SW_INVALID_PARAMETER) -> None:
+        """Begin at the first byte; `sw` is the answer where a field is missing."""
+        self._left = data
+        self._sw = sw
+
+    def take(self, size: int) -> bytes:
+        """Return the next bytes."""
+        if len(self._left) < size:
+            raise Refusal(self._sw)
+        taken, self._left = self._left[:size], self._left[size:]
+        return taken
+
+    def byte(self) -> int:
+        """Return the next byte as a number."""
+        return self.take(1)[0]
+
+    def short(self) -> int:
+        """Return the next two bytes as a number."""
+        return int.from_bytes(self.take(2))
+
+    def prefixed(self) -> bytes:
+        """Return the next field, whose length stands before it in one byte."""
+        return self.take(self.byte())
+
+    def rest(self) -> bytes:
+        """Return what nobody has taken."""
+        return self._left
+
+
+@dataclass
+class Code:
+    """A PIN or PUK with its counter."""
+
+    value: bytes = field(repr=False)
+    limit: int
+    left: int
+
+    @classmethod
+    def fresh(cls, value: bytes, limit: int) -> Self:
+        """Make one with all its tries; raises 9C0F for sizes and limits no card takes."""
+        if len(value) not in PIN_SIZES or not limit:
+            raise Refusal(SW_INVALID_PARAMETER)
+        return cls(value, limit, limit)
+
+    def check(self, candidate: bytes) -> None:
+        """Count a wrong value and raise 63Cx, or 9C0C once no try is left."""
+        if not self.left:
+            raise Refusal(SW_IDENTITY_BLOCKED)
+        if not hmac.compare_digest(candidate, self.value):
+            self.left -= 1
+            raise Refusal(SW_PIN_FAILED | min(self.left, TRIES_SHOWN_MAX))
+        self.left = self.limit
+
+
+def factory_pins() -> dict[int, Code]:
+    """Return the PINs of a card that nobody has set up."""
+    return {0: Code.fresh(DEFAULT_PIN, DEFAULT_TRIES)}
+
+
+@dataclass
+class Policies:
+    """What the owner allows: 0 enabled, 1 disabled, 2 blocked for ever."""
+
+    nfc: int = 0
+    schnorr: int = 0
+    nostr: int = 0
+    liquid: int = 0
+
+
+@dataclass
+class Flash:
+    """Everything that survives power-off; only this is kept in the card's file."""
+
+    profile: str
+    serials: dict[int, bytes]
+    authentikey: bytes = field(repr=False)
+    certificate: bytes = b""
+    personalised: bool = False
+    setup_done: bool = False
+    pins: dict[int, Code] = field(default_factory=factory_pins, repr=False)
+    puks: dict[int, Code] = field(default_factory=dict, repr=False)
+    master: bytes = field(default=b"", repr=False)
+    cache: dict[bytes, bytes] = field(default_factory=dict, repr=False)
+    cache_limit: int = 0
+    last_key: bytes = field(default=b"", repr=False)
+    slots: dict[int, bytes] = field(default_factory=dict, repr=False)
+    label: bytes = b""
+    second_factor: bytes = field(default=b"", repr=False)
+    amount_limit: int = 0
+    trusted_key: bytes = b""
+    policies: Policies = field(default_factory=Policies)
+    reset_signals_left: int = RESET_SIGNALS
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Return the protocol version, as (0, 12)."""
+        major, minor = self.profile.split("-")[0].split(".")
+        return int(major), int(minor)
+
+    def encode(self) -> bytes:
+        """Return the flash as CBOR."""
+        return cbor2.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, state: bytes) -> Self:
+        """Read what `encode` wrote; raises CardError for anything else."""
+        try:
+            fields = cbor2.loads(state)
+            for codes in ("pins", "puks"):
+                fields[codes] = {number: Code(**code) for number, code in fields[codes].items()}
+            return cls(**fields | {"policies": Policies(**fields["policies"])})
+        except (cbor2.CBORDecodeError, AttributeError, KeyError, TypeError, ValueError):
+            raise CardError("this is not the state of an emulated Satochip") from None
+
+
+@dataclass
+class Channel:
+    """A secure channel that is open."""
+
+    keys: ChannelKeys = field(repr=False)
+    counter: int = 0
+
+
+@dataclass
+class Power:
+    """Everything that is lost at power-off."""
+
+    selected: bool = False
+    touched: bool = False
+    channel: Channel | None = field(default=None, repr=False)
+    verified: set[int] = field(default_factory=set)
+    last_key: bytes = field(default=b"", repr=False)
+    tweaked_key: bytes = field(default=b"", repr=False)
+    cipher: Callable[[bytes], bytes] | None = field(default=None, repr=False)
+
+
+@dataclass
+class Card:
+    """A card with power."""
+
+    flash: Flash
+    power: Power
+
+    def log_out(self) -> None:
+        """Forget every PIN that was verified."""
+        self.power.verified.clear()
+
+
+Handler = Callable[[Card, Request], bytes]
+
+
+def random_key() -> bytes:
+    """Return a private key; one in 2^128 draws would be out of range."""
+    return secrets.token_bytes(32)
