@@ -1,0 +1,108 @@
+"""Addresses ↔ output scripts, for every type that has an address."""
+
+from typing import Final, NamedTuple, NoReturn
+
+from embit import base58
+
+from psbt import bech32
+from psbt.errors import PolicyError
+from psbt.network import Network
+
+BASE58_LENGTH_MAX: Final = 35
+BASE58_SIZE: Final = 21
+OP_1: Final = 0x51
+OP_16: Final = 0x60
+UNKNOWN: Final = "unknown"
+
+
+class Pattern(NamedTuple):
+    """What stands around the hash or program in a script of one type."""
+
+    start: bytes
+    size: int
+    end: bytes = b""
+
+    def matches(self, script_pubkey: bytes) -> bool:
+        """Tell whether a script is of this type."""
+        length = len(self.start) + self.size + len(self.end)
+        ends = script_pubkey.startswith(self.start) and script_pubkey.endswith(self.end)
+        return len(script_pubkey) == length and ends
+
+    def around(self, digest: bytes) -> bytes:
+        """Return the script of this type for a hash."""
+        return self.start + digest + self.end
+
+
+PATTERNS: Final = {
+    "p2wsh": Pattern(b"\x00\x20", 32),
+    "p2wpkh": Pattern(b"\x00\x14", 20),
+    "p2tr": Pattern(b"\x51\x20", 32),
+    "p2sh": Pattern(b"\xa9\x14", 20, b"\x87"),
+    "p2pkh": Pattern(b"\x76\xa9\x14", 20, b"\x88\xac"),
+}
+
+
+def script_type(script_pubkey: bytes) -> str:
+    """Name an output script: p2wsh, p2wpkh, p2tr, p2sh, p2pkh, `witness` (later) or `unknown`."""
+    for name, pattern in PATTERNS.items():
+        if pattern.matches(script_pubkey):
+            return name
+    return "witness" if _is_later_witness(script_pubkey) else UNKNOWN
+
+
+def format_address(script_pubkey: bytes, network: Network) -> str:
+    """Write the address of an output script; PolicyError where it has none."""
+    match script_type(script_pubkey):
+        case "p2pkh":
+            return base58.encode_check(network.p2pkh_prefix + script_pubkey[3:-2])
+        case "p2sh":
+            return base58.encode_check(network.p2sh_prefix + script_pubkey[2:-1])
+        case "unknown":
+            raise PolicyError(f"a script of {len(script_pubkey)} bytes has no address")
+    version = script_pubkey[0] - OP_1 + 1 if script_pubkey[0] else 0
+    return bech32.encode(network.hrp, version, script_pubkey[2:])
+
+
+def parse_address(text: str, network: Network) -> bytes:
+    """Return the output script of an address of this network."""
+    hrp = text.lower().rpartition("1")[0]
+    if hrp in {other.hrp for other in Network}:
+        return _witness_script(bech32.decode(text), network)
+    if len(text) > BASE58_LENGTH_MAX:
+        raise PolicyError(f"a text of {len(text)} characters is not an address of {network}")
+    return _base58_script(text, network)
+
+
+def _is_later_witness(script: bytes) -> bool:
+    return (
+        len(script) - 2 in bech32.PROGRAM_SIZES
+        and OP_1 <= script[0] <= OP_16
+        and script[1] == len(script) - 2
+    )
+
+
+def _witness_script(found: bech32.WitnessProgram, network: Network) -> bytes:
+    if found.hrp != network.hrp:
+        _refuse_network([other for other in Network if other.hrp == found.hrp], network)
+    opcode = OP_1 + found.version - 1 if found.version else 0
+    return bytes([opcode, len(found.program)]) + found.program
+
+
+def _base58_script(text: str, network: Network) -> bytes:
+    try:
+        data = base58.decode_check(text)
+    except ValueError:
+        raise PolicyError("the address is mistyped: its checksum is wrong") from None
+    if len(data) != BASE58_SIZE:
+        raise PolicyError(f"an address holds {BASE58_SIZE} bytes, not {len(data)}")
+    prefix, digest = data[:1], data[1:]
+    if prefix == network.p2pkh_prefix:
+        return PATTERNS["p2pkh"].around(digest)
+    if prefix != network.p2sh_prefix:
+        _refuse_network([n for n in Network if prefix in (n.p2pkh_prefix, n.p2sh_prefix)], network)
+    return PATTERNS["p2sh"].around(digest)
+
+
+def _refuse_network(found: list[Network], network: Network) -> NoReturn:
+    names = " or ".join(found) or "no network known here"
+    raise PolicyError(f"the address is for {names}, not for {network}")

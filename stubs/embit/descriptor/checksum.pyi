@@ -1,0 +1,3 @@
+from embit.descriptor.errors import DescriptorError as DescriptorError
+
+def checksum(desc: str) -> str: ...

@@ -1,0 +1,3 @@
+from embit.base import EmbitError
+
+class DescriptorError(EmbitError): ...
