@@ -1,0 +1,62 @@
+"""What can go wrong with what is remembered.
+
+StorageError
+├── NotFound(kind, name) · AlreadyExists(kind, name)
+├── CoinTaken(txid, vout, ceremony)
+├── SchemaTooNew(found, known)
+└── ChainBroken(event_id)
+"""
+
+
+class StorageError(Exception):
+    """The database cannot be used, or refused what it was told."""
+
+
+class NotFound(StorageError):
+    """Nothing of this kind has this name."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        """Keep what was looked for."""
+        self.kind = kind
+        self.name = name
+        super().__init__(f"there is no {kind} {name}")
+
+
+class AlreadyExists(StorageError):
+    """Something of this kind has this name."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        """Keep what is there already."""
+        self.kind = kind
+        self.name = name
+        super().__init__(f"{kind} {name} exists already")
+
+
+class CoinTaken(StorageError):
+    """A coin is reserved by another ceremony."""
+
+    def __init__(self, txid: str, vout: int, ceremony: str) -> None:
+        """Keep the coin and the public id of the ceremony that holds it."""
+        self.txid = txid
+        self.vout = vout
+        self.ceremony = ceremony
+        super().__init__(f"coin {txid}:{vout} is reserved by ceremony {ceremony}")
+
+
+class SchemaTooNew(StorageError):
+    """The database was written by a newer program."""
+
+    def __init__(self, found: str, known: str) -> None:
+        """Keep the version found and the newest one known here."""
+        self.found = found
+        self.known = known
+        super().__init__(f"the database has version {found}, this program knows up to {known}")
+
+
+class ChainBroken(StorageError):
+    """The custody book's chain of hashes does not hold."""
+
+    def __init__(self, event_id: int) -> None:
+        """Keep the first event that is not what its hash says."""
+        self.event_id = event_id
+        super().__init__(f"the custody book's chain of hashes breaks at event {event_id}")

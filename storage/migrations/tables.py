@@ -1,0 +1,45 @@
+"""The words a migration writes tables with; they never mention the model, which moves on."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+INTEGER, BIG, BOOLEAN = sa.Integer(), sa.BigInteger(), sa.Boolean()
+TEXT, BYTES, TIME = sa.String(), sa.LargeBinary(), sa.DateTime(timezone=True)
+
+
+def required(name: str, kind: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
+    """Return a column that always holds something."""
+    return sa.Column(name, kind, nullable=False)
+
+
+def optional(name: str, kind: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
+    """Return a column that may be empty."""
+    return sa.Column(name, kind, nullable=True)
+
+
+def check(name: str, condition: str) -> sa.CheckConstraint:
+    """Return a named condition on rows."""
+    return sa.CheckConstraint(condition, name=op.f(name))
+
+
+def refers(name: str, column: str, target: str) -> sa.ForeignKeyConstraint:
+    """Return a named reference to another table."""
+    return sa.ForeignKeyConstraint([column], [target], name=op.f(name))
+
+
+def unique_while(empty: str, name: str, table: str, columns: list[str]) -> None:
+    """Keep columns unique among the rows where another column is empty."""
+    condition = sa.text(f"{empty} IS NULL")
+    op.create_index(
+        name, table, columns, unique=True, sqlite_where=condition, postgresql_where=condition
+    )
+
+
+def refuse(name: str, change: str) -> None:
+    """Have SQLite refuse a change of rows that are only ever appended."""
+    if op.get_bind().dialect.name == "sqlite":
+        message = "the custody book is only ever appended to"
+        body = f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
+        op.execute(f"CREATE TRIGGER {name} BEFORE {change} {body}")

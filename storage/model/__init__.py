@@ -1,0 +1,34 @@
+"""The nouns that are remembered.
+
+Whole facts only: bytes, integers, text, UTC moments. What a signature is worth, or what an
+address looks like, is decided above this room, each time anew.
+"""
+
+from storage.model.cards import Card, Carrier, Item, Key
+from storage.model.ceremonies import Ceremony, Reservation, Signature
+from storage.model.chain import Address, ChainTransaction, Coin, SyncState
+from storage.model.custody import CustodyEvent, CustodyText, Holder, Location
+from storage.model.record import Record
+from storage.model.vaults import Cosigner, Vault, Verification
+
+__all__ = [
+    "Address",
+    "Card",
+    "Carrier",
+    "Ceremony",
+    "ChainTransaction",
+    "Coin",
+    "Cosigner",
+    "CustodyEvent",
+    "CustodyText",
+    "Holder",
+    "Item",
+    "Key",
+    "Location",
+    "Record",
+    "Reservation",
+    "Signature",
+    "SyncState",
+    "Vault",
+    "Verification",
+]

@@ -1,0 +1,99 @@
+"""Keys, and the things that carry them."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from storage.model.record import Id, Record, one_of, sized, unique_while
+
+CREATED_ON = ("card", "host", "elsewhere")
+ITEM_KINDS = ("card", "plate", "words", "file", "bag", "copy")
+ATTESTATIONS = ("genuine", "test", "unproven")
+
+
+class Key(Record):
+    """An extended public key with its origin, known whole."""
+
+    __tablename__ = "key"
+    __table_args__ = (
+        UniqueConstraint("public_key", "chain_code"),
+        sized("fingerprint", 4),
+        sized("public_key", 33),
+        sized("chain_code", 32),
+        sized("parent_fingerprint", 4),
+        CheckConstraint("depth BETWEEN 0 AND 255", name="depth_range"),
+        CheckConstraint("child_number BETWEEN 0 AND 4294967295", name="child_number_range"),
+        one_of("created_on", CREATED_ON),
+    )
+
+    id: Mapped[Id]
+    label: Mapped[str] = mapped_column(unique=True)
+    network: Mapped[str]
+    fingerprint: Mapped[bytes]
+    path: Mapped[str]
+    public_key: Mapped[bytes]
+    chain_code: Mapped[bytes]
+    depth: Mapped[int]
+    parent_fingerprint: Mapped[bytes]
+    child_number: Mapped[int] = mapped_column(BigInteger)
+    created_on: Mapped[str]
+    created_at: Mapped[datetime]
+    carriers: Mapped[list["Carrier"]] = relationship(
+        back_populates="key", lazy="selectin", order_by="Carrier.id"
+    )
+
+
+class Item(Record):
+    """A thing custody events are about; a retired one frees its name."""
+
+    __tablename__ = "item"
+    __table_args__ = (unique_while("retired_at", "kind", "name"), one_of("kind", ITEM_KINDS))
+
+    id: Mapped[Id]
+    kind: Mapped[str]
+    name: Mapped[str]
+    created_at: Mapped[datetime]
+    retired_at: Mapped[datetime | None]
+
+
+class Card(Record):
+    """A physical card, known by its family and card_id; a forgotten one frees its label."""
+
+    __tablename__ = "card"
+    __table_args__ = (
+        unique_while("forgotten_at", "label"),
+        unique_while("forgotten_at", "family", "card_id"),
+        CheckConstraint("emulated = (emulator_name IS NOT NULL)", name="emulated_named"),
+        one_of("attestation", ATTESTATIONS),
+    )
+
+    id: Mapped[Id]
+    label: Mapped[str]
+    family: Mapped[str]
+    card_id: Mapped[str]
+    version: Mapped[str]
+    emulated: Mapped[bool]
+    emulator_name: Mapped[str | None]
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), unique=True)
+    attestation: Mapped[str]
+    attestation_reason: Mapped[str]
+    attested_at: Mapped[datetime]
+    enrolled_at: Mapped[datetime]
+    checked_at: Mapped[datetime | None]
+    forgotten_at: Mapped[datetime | None]
+    item: Mapped[Item] = relationship(lazy="selectin")
+
+
+class Carrier(Record):
+    """That an item can bring a key back: one key, one or more carriers."""
+
+    __tablename__ = "carrier"
+    __table_args__ = (UniqueConstraint("key_id", "item_id"),)
+
+    id: Mapped[Id]
+    key_id: Mapped[int] = mapped_column(ForeignKey("key.id"))
+    item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), index=True)
+    created_at: Mapped[datetime]
+    key: Mapped[Key] = relationship(back_populates="carriers", lazy="raise_on_sql")
+    item: Mapped[Item] = relationship(lazy="selectin")

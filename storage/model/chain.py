@@ -1,0 +1,85 @@
+"""What the block chain told about a vault."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.model.record import Id, Record, Sats, at_least, sized
+
+
+class Address(Record):
+    """A script of a vault that was given out, or that the chain has seen used."""
+
+    __tablename__ = "address"
+    __table_args__ = (
+        UniqueConstraint("vault_id", "branch", "index"),
+        CheckConstraint("branch IN (0, 1)", name="branch_known"),
+        CheckConstraint('"index" BETWEEN 0 AND 2147483647', name="index_range"),
+    )
+
+    id: Mapped[Id]
+    vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"))
+    branch: Mapped[int]
+    index: Mapped[int]
+    script_pubkey: Mapped[bytes] = mapped_column(index=True)
+    issued_at: Mapped[datetime | None]
+    used: Mapped[bool]
+
+
+class ChainTransaction(Record):
+    """A transaction that pays or spends a vault's coins; without a height it waits."""
+
+    __tablename__ = "chain_transaction"
+    __table_args__ = (
+        sized("txid", 64),
+        CheckConstraint("(height IS NULL) = (block_hash IS NULL)", name="block_whole"),
+        at_least("height", 0),
+    )
+
+    id: Mapped[Id]
+    txid: Mapped[str] = mapped_column(unique=True)
+    raw: Mapped[bytes]
+    height: Mapped[int | None]
+    block_hash: Mapped[str | None]
+    block_time: Mapped[datetime | None]
+    first_seen: Mapped[datetime]
+
+
+class Coin(Record):
+    """An output of a vault, and the transaction that spent it."""
+
+    __tablename__ = "coin"
+    __table_args__ = (
+        UniqueConstraint("txid", "vout", "vault_id"),
+        Index("ix_coin_unspent", "vault_id", "spent_by"),
+        at_least("value_sats", 0),
+        at_least("vout", 0),
+        CheckConstraint(
+            "spent_height IS NULL OR spent_by IS NOT NULL", name="spent_height_by_someone"
+        ),
+    )
+
+    id: Mapped[Id]
+    vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"))
+    txid: Mapped[str]
+    vout: Mapped[int]
+    value_sats: Mapped[Sats]
+    branch: Mapped[int]
+    index: Mapped[int]
+    script_pubkey: Mapped[bytes]
+    height: Mapped[int | None]
+    coinbase: Mapped[bool]
+    spent_by: Mapped[str | None] = mapped_column(index=True)
+    spent_height: Mapped[int | None]
+
+
+class SyncState(Record):
+    """The block up to which a vault's coins are known."""
+
+    __tablename__ = "sync_state"
+
+    vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"), primary_key=True)
+    height: Mapped[int]
+    block_hash: Mapped[str]
+    synced_at: Mapped[datetime]

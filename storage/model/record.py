@@ -1,0 +1,50 @@
+"""What all rows share: names of constraints, types of columns, and a few checks."""
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, MetaData, text
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from storage.types import UtcTime
+
+Id = Annotated[int, mapped_column(primary_key=True)]
+Sats = Annotated[int, mapped_column(BigInteger)]
+
+
+def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    """Return the constraint that a text column holds one of these values."""
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+def sized(column: str, size: int) -> CheckConstraint:
+    """Return the constraint that a bytes or text column has this length."""
+    return CheckConstraint(f"length({column}) = {size}", name=f"{column}_size")
+
+
+def at_least(column: str, least: int) -> CheckConstraint:
+    """Return the constraint that an integer column is not smaller."""
+    return CheckConstraint(f"{column} >= {least}", name=f"{column}_least")
+
+
+def unique_while(column: str, *columns: str) -> Index:
+    """Return the index that keeps columns unique among rows where `column` is still empty."""
+    condition = text(f"{column} IS NULL")
+    name = f"uq_live_{'_'.join(columns)}"
+    return Index(name, *columns, unique=True, sqlite_where=condition, postgresql_where=condition)
+
+
+class Record(DeclarativeBase):
+    """A row of the database."""
+
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcTime, bytes: LargeBinary}
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
