@@ -17,7 +17,7 @@ from coordinator.chain.regtest.lock import ChainLock
 from coordinator.chain.regtest.log import BlockLog
 from coordinator.chain.regtest.policy import MIN_RELAY_SATS_PER_KVB
 from coordinator.chain.regtest.pool import Pool, read_transactions, write_transactions
-from coordinator.chain.regtest.rules import OWN_CHECK, judge_by_rules
+from coordinator.chain.regtest.rules import judge_by_rules
 from coordinator.chain.regtest.scan import scan
 from coordinator.errors import ChainError, TransactionRejected
 from psbt import consensus
@@ -50,7 +50,7 @@ class RegtestChain:
     @property
     def verdict(self) -> str:
         """Return whose word it is that blocks and transactions are valid."""
-        return "accepted" if consensus.engine_available() else OWN_CHECK
+        return consensus.ACCEPTED if consensus.engine_available() else consensus.OWN_CHECK
 
     def tip(self) -> Tip:
         """Return the newest block."""
@@ -149,7 +149,7 @@ class RegtestChain:
 
     @contextmanager
     def _judge(self) -> Iterator[Judge]:
-        if self.verdict == OWN_CHECK:
+        if self.verdict == consensus.OWN_CHECK:
             yield partial(judge_by_rules, self._ledger)
             return
         with open_engine(self._log.file, self._ledger.tip, self._folder / "engine") as judge:
@@ -166,6 +166,8 @@ class RegtestChain:
         block = next_block(self._ledger, waiting, script_pubkey, self._now())
         judge([block])
         self._keep([block])
+        if waiting:
+            write_transactions(self._mempool_file, self._pool().transactions)
         return block.hash
 
     def _keep(self, blocks: Sequence[Block]) -> None:

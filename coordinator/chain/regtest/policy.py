@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from coordinator.errors import TransactionRejected
 from psbt.coins import dust_limit_sats
+
+from coordinator.errors import TransactionRejected
 from psbt.policy import script_type
 from psbt.transaction import Transaction
 
@@ -19,6 +20,7 @@ MAX_WITNESS_ITEM_SIZE = 80
 MAX_WITNESS_ITEMS = 100
 MAX_SCRIPT_SIG_SIZE = 1_650
 OP_RETURN = 0x6A
+HIGH_S = "non-mandatory-script-verify-flag (Non-canonical signature: S value is unnecessarily high)"
 HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 
@@ -56,9 +58,7 @@ def check_witnesses(transaction: Transaction, scripts: Sequence[bytes]) -> None:
         if any(len(element) > MAX_WITNESS_ITEM_SIZE for element in stack):
             raise TransactionRejected("bad-witness-nonstandard")
         if any(map(_has_high_s, stack)):
-            raise TransactionRejected(
-                "non-mandatory-script-verify-flag (Non-canonical signature: S value is unnecessarily high)"
-            )
+            raise TransactionRejected(HIGH_S)
 
 
 def check_fee(candidate: Waiting) -> None:

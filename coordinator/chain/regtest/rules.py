@@ -28,8 +28,10 @@ SEQUENCE_NO_LOCK = 1 << 31
 SEQUENCE_IS_TIME = 1 << 22
 SEQUENCE_MASK = 0xFFFF
 SEQUENCE_SECONDS = 512
+NOT_THE_TIP = "it does not become the tip"
+# What Bitcoin Core calls otherwise when it stands in a block.
+BLOCK_WORDS = {"non-final": "bad-txns-nonfinal", "non-BIP68-final": "bad-txns-nonfinal"}
 COINBASE_SCRIPT_SIZES = range(2, 101)
-OWN_CHECK = "own-check"
 
 
 class Outlook:
@@ -113,7 +115,7 @@ def check_shape(transaction: Transaction) -> None:
 def check_scripts(transaction: Transaction, spent: list[LedgerCoin]) -> str:
     """Run every input's script; returns whose word that is: accepted or own-check."""
     if not consensus.engine_available() and spends_for_anyone(transaction, spent):
-        return OWN_CHECK
+        return consensus.OWN_CHECK
     outputs = [(coin.script_pubkey, coin.value_sats) for coin in spent]
     try:
         return consensus.check(transaction.raw, outputs)
@@ -130,9 +132,12 @@ def judge_by_rules(ledger: Ledger, blocks: Sequence[Block]) -> None:
         try:
             check_block(block, branch)
         except TransactionRejected as failure:
-            raise ChainError(f"block {block.hash} is refused: {failure.reason}") from failure
+            reason = BLOCK_WORDS.get(failure.reason, failure.reason)
+            raise ChainError(f"block {block.hash} is refused: {reason}") from failure
         if block is not blocks[-1]:
             branch.add(block)
+    if branch.tip.height < ledger.tip.height:
+        raise ChainError(f"block {blocks[-1].hash} is refused: {NOT_THE_TIP}")
 
 
 def check_block(block: Block, ledger: Ledger) -> None:
@@ -164,6 +169,8 @@ def _check_header(block: Block, outlook: Outlook, ledger: Ledger) -> None:
 def _check_commitments(block: Block, height: int) -> None:
     if not block.transactions or not block.transactions[0].is_coinbase:
         raise TransactionRejected("bad-cb-missing")
+    if any(transaction.is_coinbase for transaction in block.transactions[1:]):
+        raise TransactionRejected("bad-cb-multiple")
     if not block.whole:
         raise TransactionRejected("bad-txnmrklroot")
     if block.weight > MAX_BLOCK_WEIGHT:
