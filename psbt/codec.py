@@ -6,23 +6,41 @@ at a time and what it makes of the transaction is compared with what was read.
 
 import base64
 import binascii
-import copy as copying
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
 from io import BytesIO
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from embit import compact
 from embit.base import EmbitBase, EmbitError
-from embit.psbt import PSBT, InputScope, OutputScope
+from embit.ec import PublicKey
+from embit.psbt import PSBT, DerivationPath, InputScope, OutputScope
 from embit.transaction import Transaction, TransactionInput, TransactionOutput
 from embit.util import secp256k1
 
 from psbt import fields
+from psbt import transaction as network
+from psbt.coins import Outpoint
 from psbt.errors import PsbtError
 from psbt.fields import Fields, Maps, read_fields
-from psbt.transaction import MAX_MONEY_SATS, ByteReader, sized
+from psbt.transaction import MAX_MONEY_SATS, ByteReader, parse_transaction, sized
 
-__all__ = ["Psbt", "assemble", "copy", "parse", "secp_backend", "to_base64", "to_bytes", "txid"]
+__all__ = [
+    "Psbt",
+    "assemble",
+    "copy",
+    "parse",
+    "previous_transaction",
+    "public_key",
+    "secp_backend",
+    "to_base64",
+    "to_bytes",
+    "txid",
+    "unsigned_transaction",
+]
+
+CACHED_KEYS: Final = 16_384
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,6 +83,18 @@ class Psbt(PSBT):
         return Transaction(self.tx_version, tx_ins, tx_outs, self.locktime)
 
 
+@dataclass(frozen=True)
+class Previous:
+    """A previous transaction as embit writes it and as we read it."""
+
+    raw: bytes
+    transaction: network.Transaction = field(compare=False)
+
+    def serialize(self) -> bytes:
+        """Return the bytes it was read from."""
+        return self.raw
+
+
 def secp_backend() -> str:
     """Name what embit computes with: `libsecp256k1`, or `python` after its silent fallback."""
     module: str = secp256k1.ec_pubkey_add.__module__
@@ -104,7 +134,17 @@ def to_base64(psbt: Psbt) -> str:
 
 def txid(psbt: Psbt) -> str:
     """Return the id the transaction will have: inputs are segwit, so signing keeps it."""
-    return psbt.tx.txid().hex()
+    return unsigned_transaction(psbt).txid
+
+
+def unsigned_transaction(psbt: Psbt) -> network.Transaction:
+    """Return the transaction as it will be, still without witnesses."""
+    inputs = tuple(
+        network.TransactionInput(Outpoint(i.txid.hex(), i.vout), sequence=i.sequence)
+        for i in psbt.inputs
+    )
+    outputs = tuple(network.TransactionOutput(o.value, o.script_pubkey.data) for o in psbt.outputs)
+    return network.Transaction(inputs, outputs, psbt.tx_version, psbt.locktime)
 
 
 def copy(psbt: Psbt) -> Psbt:
@@ -115,11 +155,27 @@ def copy(psbt: Psbt) -> Psbt:
     return twin
 
 
+def previous_transaction(psbt_in: InputScope) -> network.Transaction | None:
+    """Return the transaction that made the output spent, if the input holds it."""
+    found = psbt_in.non_witness_utxo
+    return found.transaction if isinstance(found, Previous) else None
+
+
+@lru_cache(maxsize=CACHED_KEYS)
+def public_key(pubkey: bytes) -> PublicKey:
+    """Return embit's key; the same key is one object, which makes comparing PSBTs cheap."""
+    return PublicKey.parse(pubkey)
+
+
+@lru_cache(maxsize=CACHED_KEYS)
+def _derivation(origin: bytes) -> DerivationPath:
+    return DerivationPath.parse(origin)
+
+
 def _with_own_dicts(scope: T) -> T:
-    twin = copying.copy(scope)
+    twin = object.__new__(type(scope))
     for name, value in vars(scope).items():
-        if isinstance(value, dict):
-            setattr(twin, name, value.copy())
+        setattr(twin, name, dict(value) if isinstance(value, dict) else value)
     return twin
 
 
@@ -168,7 +224,7 @@ def _assembled(maps: Maps, transaction: Transaction) -> Psbt:
     not_kept = (fields.GLOBAL_UNSIGNED_TX, fields.GLOBAL_VERSION)
     rest = {key: value for key, value in maps.globals.items() if key not in not_kept}
     psbt = _translated("globals", Psbt, transaction, rest)
-    previous: dict[bytes, Transaction] = {}
+    previous: dict[bytes, Previous] = {}
     for index, (psbt_in, values) in enumerate(zip(psbt.inputs, maps.inputs, strict=True)):
         _fill_input(f"inputs[{index}]", psbt_in, values, previous)
     for index, (psbt_out, values) in enumerate(zip(psbt.outputs, maps.outputs, strict=True)):
@@ -188,7 +244,7 @@ def _check_fields(name: str, values: Fields, rules: KeyRules) -> None:
 
 
 def _fill_input(
-    name: str, psbt_in: InputScope, values: Fields, previous: dict[bytes, Transaction]
+    name: str, psbt_in: InputScope, values: Fields, previous: dict[bytes, Previous]
 ) -> None:
     """Fill one input; a previous transaction that several inputs share is read once."""
     _check_fields(name, values, INPUT_RULES)
@@ -196,8 +252,7 @@ def _fill_input(
     _fill(name, psbt_in, {k: v for k, v in values.items() if k != fields.IN_NON_WITNESS_UTXO})
     if raw is not None:
         if raw not in previous:
-            previous[raw] = _translated(f"{name}.non_witness_utxo", Transaction.parse, raw)
-            _check_kept(f"{name}.non_witness_utxo", previous[raw], raw)
+            previous[raw] = Previous(raw, parse_transaction(raw))
         psbt_in.non_witness_utxo = previous[raw]
     _check_kept(f"{name}.witness_utxo", psbt_in.witness_utxo, values.get(fields.IN_WITNESS_UTXO))
     witness = values.get(fields.IN_FINAL_SCRIPTWITNESS)
@@ -206,9 +261,14 @@ def _fill_input(
 
 def _fill(name: str, scope: InputScope | OutputScope, values: Fields) -> None:
     scope.unknown = {}  # embit's scopes share their default
+    kind = INPUT_RULES.derivation if isinstance(scope, InputScope) else OUTPUT_RULES.derivation
     for key, value in values.items():
-        stream = BytesIO(sized(value))
-        _translated(f"{name}, key {key.hex()}", scope.read_value, stream, key)
+        what = f"{name}, key {key.hex()}"
+        if key[0] == kind:
+            pubkey = _translated(what, public_key, key[1:])
+            scope.bip32_derivations[pubkey] = _derivation(value)
+        else:
+            _translated(what, scope.read_value, BytesIO(sized(value)), key)
 
 
 def _check_kept(name: str, found: EmbitBase | None, raw: bytes | None) -> None:

@@ -7,7 +7,6 @@ by name. What is kept is our own PSBT with the new valid signatures in it.
 from collections.abc import Iterator
 from typing import Final
 
-from embit.ec import PublicKey
 from embit.psbt import InputScope
 
 from psbt import codec
@@ -26,10 +25,16 @@ from psbt.signature import (
 
 __all__ = ["combine", "new_signatures", "quorum", "signed_by"]
 
-SIGNING_FIELDS: Final = frozenset(
-    {"partial_sigs", "sighash_type", "final_scriptsig", "final_scriptwitness"}
+COMPARED_ELSEWHERE: Final = frozenset(
+    {
+        "inputs",
+        "outputs",
+        "partial_sigs",
+        "sighash_type",
+        "final_scriptsig",
+        "final_scriptwitness",
+    }
 )
-MAPS: Final = frozenset({"inputs", "outputs"})
 
 
 def combine(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
@@ -37,7 +42,7 @@ def combine(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
     combined = codec.copy(psbt)
     for index, pubkey, signature in new_signatures(psbt, other, policy):
         partial_sigs = combined.inputs[index].partial_sigs
-        partial_sigs[PublicKey.parse(pubkey)] = partial_from_compact(signature)
+        partial_sigs[codec.public_key(pubkey)] = partial_from_compact(signature)
     return combined
 
 
@@ -73,14 +78,15 @@ def _check_transaction(psbt: Psbt, other: Psbt) -> None:
 
 def _check_fields(prefix: str, ours: object, theirs: object) -> None:
     """Compare two maps; a field that was dropped is fine."""
+    expected = vars(ours)
     for field, value in vars(theirs).items():
-        if field.startswith("_") or field in SIGNING_FIELDS | MAPS:
+        mine = expected[field]
+        if value is None or value is mine or field in COMPARED_ELSEWHERE:
             continue
-        mine = getattr(ours, field)
         if isinstance(value, dict):
-            same = all(key in mine and mine[key] == entry for key, entry in value.items())
+            same = value.items() <= mine.items()
         else:
-            same = value is None or value is mine or (mine is not None and value == mine)
+            same = mine is not None and value == mine
         if not same:
             raise NotOnlySignatures(prefix + field)
 

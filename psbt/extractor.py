@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from psbt.codec import Psbt
+from psbt.codec import Psbt, unsigned_transaction
 from psbt.errors import PsbtError
 from psbt.transaction import TransactionInput, parse_transaction
 
@@ -12,7 +12,7 @@ MAX_STANDARD_WEIGHT: Final = 400_000
 
 def extract(psbt: Psbt) -> bytes:
     """Return the network serialization of a PSBT whose inputs are all final."""
-    unsigned = parse_transaction(psbt.tx.serialize())
+    unsigned = unsigned_transaction(psbt)
     inputs = tuple(_unlocked(index, tx_in, psbt) for index, tx_in in enumerate(unsigned.inputs))
     transaction = replace(unsigned, inputs=inputs)
     if transaction.weight > MAX_STANDARD_WEIGHT:

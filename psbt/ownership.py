@@ -22,7 +22,7 @@ def input_scripts(psbt: Psbt, policy: Policy) -> list[VaultScript]:
     """Return the vault's script that each input spends; an input of anybody else is refused."""
     found = []
     for index, (psbt_in, spent) in enumerate(zip(psbt.inputs, spent_outputs(psbt), strict=True)):
-        script = _proven(psbt_in, spent.script_pubkey.data, policy)
+        script = _proven(psbt_in, spent.script_pubkey, policy)
         if script is None:
             raise PsbtError(f"input {index} does not spend a coin of this policy")
         found.append(script)

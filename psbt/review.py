@@ -11,14 +11,14 @@ from psbt.cautions import (
     Severity,
     cautions,
 )
-from psbt.codec import Psbt
+from psbt.codec import Psbt, unsigned_transaction
 from psbt.coins import Outpoint
 from psbt.errors import PolicyError, PsbtError
 from psbt.network import Network
 from psbt.ownership import derived_script, input_scripts, output_scripts
 from psbt.policy import CHANGE, Policy, VaultScript, format_address
 from psbt.sighash import spent_outputs
-from psbt.transaction import parse_transaction, sized
+from psbt.transaction import sized
 
 __all__ = [
     "Caution",
@@ -80,8 +80,8 @@ def _inputs(psbt: Psbt, policy: Policy) -> tuple[ReviewInput, ...]:
     return tuple(
         ReviewInput(
             Outpoint(psbt_in.txid.hex(), psbt_in.vout),
-            format_address(spent.script_pubkey.data, policy.network),
-            spent.value,
+            format_address(spent.script_pubkey, policy.network),
+            spent.value_sats,
             proven=psbt_in.non_witness_utxo is not None,
         )
         for psbt_in, spent in zip(psbt.inputs, spent_outputs(psbt), strict=True)
@@ -118,7 +118,7 @@ def _address(script_pubkey: bytes, network: Network) -> str:
 
 def _finished_vsize(psbt: Psbt, policy: Policy) -> int:
     """Return the most virtual bytes the transaction can have once signed."""
-    stripped = len(parse_transaction(psbt.tx.serialize()).stripped)
+    stripped = len(unsigned_transaction(psbt).stripped)
     witness = sum(
         2 + policy.threshold * (1 + PARTIAL_SIGNATURE_WORST) + len(sized(script.witness_script))
         for script in input_scripts(psbt, policy)

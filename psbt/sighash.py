@@ -4,16 +4,15 @@ import hashlib
 from collections.abc import Sequence
 
 from embit.psbt import InputScope
-from embit.transaction import TransactionOutput
 
-from psbt.codec import Psbt
+from psbt.codec import Psbt, previous_transaction, unsigned_transaction
 from psbt.errors import PsbtError
 from psbt.signature import SIGHASH_ALL
 from psbt.transaction import (
     Transaction,
     TransactionInput,
+    TransactionOutput,
     double_sha256,
-    parse_transaction,
     sized,
 )
 
@@ -23,19 +22,18 @@ def spent_outputs(psbt: Psbt) -> list[TransactionOutput]:
 
     An input without any, or with two that differ, is refused.
     """
-    txids: dict[int, bytes] = {}
-    return [_spent_output(index, psbt_in, txids) for index, psbt_in in enumerate(psbt.inputs)]
+    return [_spent_output(index, psbt_in) for index, psbt_in in enumerate(psbt.inputs)]
 
 
 def sighashes(psbt: Psbt) -> list[bytes]:
     """Return each input's digest for SIGHASH_ALL, the only type that is signed."""
     spent = spent_outputs(psbt)
     scripts = [
-        _script_code(index, psbt_in, tx_out.script_pubkey.data)
+        _script_code(index, psbt_in, tx_out.script_pubkey)
         for index, (psbt_in, tx_out) in enumerate(zip(psbt.inputs, spent, strict=True))
     ]
-    transaction = parse_transaction(psbt.tx.serialize())
-    return digests(transaction, scripts, [tx_out.value for tx_out in spent])
+    transaction = unsigned_transaction(psbt)
+    return digests(transaction, scripts, [tx_out.value_sats for tx_out in spent])
 
 
 def p2wsh(witness_script: bytes) -> bytes:
@@ -93,29 +91,20 @@ def _script_code(index: int, psbt_in: InputScope, script_pubkey: bytes) -> bytes
     return psbt_in.witness_script.data
 
 
-def _spent_output(index: int, psbt_in: InputScope, txids: dict[int, bytes]) -> TransactionOutput:
-    """Look one output up; a previous transaction that several inputs share is hashed once."""
-    previous = psbt_in.non_witness_utxo
+def _spent_output(index: int, psbt_in: InputScope) -> TransactionOutput:
+    stated = psbt_in.witness_utxo
+    said = TransactionOutput(stated.value, stated.script_pubkey.data) if stated else None
+    previous = previous_transaction(psbt_in)
     if previous is None:
-        if psbt_in.witness_utxo is None:
+        if said is None:
             raise PsbtError(f"input {index} says nothing about the output it spends")
-        return psbt_in.witness_utxo
-    if id(previous) not in txids:
-        txids[id(previous)] = previous.txid()
-    if txids[id(previous)] != psbt_in.txid or psbt_in.vout >= len(previous.vout):
+        return said
+    if previous.txid != psbt_in.txid.hex() or psbt_in.vout >= len(previous.outputs):
         raise PsbtError(f"input {index}: non_witness_utxo is not the transaction it spends")
-    spent = previous.vout[psbt_in.vout]
-    _check_stated(index, psbt_in.witness_utxo, spent)
-    return spent
-
-
-def _check_stated(index: int, stated: TransactionOutput | None, spent: TransactionOutput) -> None:
-    if stated is None:
-        return
-    if stated.value != spent.value:
-        raise PsbtError(
-            f"input {index}: witness_utxo says {stated.value} sats, "
-            f"the previous transaction {spent.value}"
-        )
-    if stated.script_pubkey.data != spent.script_pubkey.data:
+    spent = previous.outputs[psbt_in.vout]
+    if said is not None and said.value_sats != spent.value_sats:
+        amounts = f"{said.value_sats} sats, the previous transaction {spent.value_sats}"
+        raise PsbtError(f"input {index}: witness_utxo says {amounts}")
+    if said is not None and said.script_pubkey != spent.script_pubkey:
         raise PsbtError(f"input {index}: witness_utxo has another script than what it spends")
+    return spent

@@ -1,5 +1,6 @@
 """ECDSA signatures: 64 bytes with low S at the seam, strict DER inside a PSBT."""
 
+from functools import lru_cache
 from typing import Final
 
 import coincurve
@@ -9,6 +10,7 @@ from psbt.errors import PsbtError
 ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 COMPACT_SIZE: Final = 64
 SIGHASH_ALL: Final = 1
+CACHED_VERDICTS: Final = 8192
 
 
 def der_from_compact(signature: bytes) -> bytes:
@@ -41,6 +43,7 @@ def compact_from_partial(value: bytes) -> bytes:
     return compact_from_der(value[:-1])
 
 
+@lru_cache(maxsize=CACHED_VERDICTS)
 def verifies(pubkey: bytes, digest: bytes, signature: bytes) -> bool:
     """Tell whether 64 bytes r‖s with low S sign `digest` under the public key."""
     if len(signature) != COMPACT_SIZE:

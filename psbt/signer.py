@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from embit.ec import PublicKey
 
 from psbt import codec
 from psbt.codec import Psbt
@@ -67,7 +66,7 @@ def with_signatures(psbt: Psbt, answers: Iterable[tuple[SigningRequest, bytes]])
         if not verifies(pubkey, digests[index], signature):
             raise SignatureInvalid(index, pubkey)
         partial_sigs = signed.inputs[index].partial_sigs
-        partial_sigs[PublicKey.parse(pubkey)] = partial_from_compact(signature)
+        partial_sigs[codec.public_key(pubkey)] = partial_from_compact(signature)
     return signed
 
 

@@ -1,4 +1,5 @@
 from io import BytesIO
+from typing import Protocol
 
 from embit.base import EmbitBase
 from embit.ec import PublicKey
@@ -8,6 +9,9 @@ from embit.transaction import Transaction, TransactionOutput
 class DerivationPath(EmbitBase):
     fingerprint: bytes
     derivation: list[int]
+
+class Serializable(Protocol):
+    def serialize(self) -> bytes: ...
 
 class PSBTScope(EmbitBase):
     unknown: dict[bytes, bytes]
@@ -20,7 +24,7 @@ class InputScope(PSBTScope):
     txid: bytes
     vout: int
     sequence: int
-    non_witness_utxo: Transaction | None
+    non_witness_utxo: Serializable | None
     witness_utxo: TransactionOutput | None
     partial_sigs: dict[PublicKey, bytes]
     sighash_type: int | None

@@ -3,11 +3,9 @@
 import hashlib
 import hmac
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import coincurve
-import pytest
 
 from psbt.codec import Psbt
 from psbt.coins import Coin, Outpoint, Payment
@@ -121,13 +119,3 @@ def soft_vault(threshold: int, total: int) -> SoftVault:
         KeyExpression(fingerprint(key.pubkey), path, key.at(path).public()) for key in masters
     )
     return SoftVault(Policy(threshold, keys, Network.REGTEST), masters)
-
-
-@pytest.fixture(scope="session")
-def vault() -> SoftVault:
-    return soft_vault(2, 3)
-
-
-@pytest.fixture(scope="session")
-def make_vault() -> Callable[[int, int], SoftVault]:
-    return soft_vault
