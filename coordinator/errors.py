@@ -1,9 +1,10 @@
 """What can go wrong in the hall.
 
 CoordinatorError
-├── SettingsError · NotAccepted(codes) · LastAttempt(label) · UnknownName(kind, name) · Ambiguous(name, candidates)
+├── SettingsError · UsageError → Ambiguous(name, candidates)
+├── NotAccepted(codes) · LastAttempt(label) · PinMissing(label)
 ├── ChainError → ChainUnreachable · TransactionRejected(reason)
-└── CeremonyError → CosignerUnknown · NothingToSign · CoinReserved(outpoint, ceremony)
+└── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony)
 """
 
 from collections.abc import Sequence
@@ -52,6 +53,16 @@ class LastAttempt(CoordinatorError):
         super().__init__(f"card {label} allows one more PIN attempt; the PIN was not presented")
 
 
+class PinMissing(CoordinatorError):
+    """A PIN, PUK or seed is needed and nobody gave it."""
+
+    def __init__(self, label: str, kind: str = "pin") -> None:
+        """Keep the card's label and which secret is wanted."""
+        self.label = label
+        self.kind = kind
+        super().__init__(f"the {kind} of card {label} was not given")
+
+
 class ChainError(CoordinatorError):
     """The chain did not do what was asked."""
 
@@ -73,8 +84,8 @@ class CeremonyError(CoordinatorError):
     """A ceremony is not in a state for this."""
 
 
-class CosignerUnknown(CeremonyError):
-    """A card or key that has no part in the vault."""
+class NotFinal(CeremonyError):
+    """The ceremony has no final transaction yet."""
 
 
 class NothingToSign(CeremonyError):

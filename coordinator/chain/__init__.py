@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from coordinator.errors import UsageError
 
 EMBEDDED_SCHEME = "regtest:"
+OFFLINE_SCHEME = "none:"
 
 
 class Tip(NamedTuple):
@@ -75,6 +76,10 @@ class ChainSource(Protocol):
 
 def open_chain(url: str, folder: Path) -> ChainSource:
     """Open the chain source a URL names; what it keeps lies in the folder."""
+    if url == OFFLINE_SCHEME:
+        from coordinator.chain.offline import OfflineChain
+
+        return OfflineChain()
     if url != EMBEDDED_SCHEME:
         raise UsageError(f"chain {url} is none this program can ask")
     from coordinator.chain.regtest import RegtestChain

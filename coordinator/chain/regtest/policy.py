@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from psbt.coins import dust_limit_sats
+from psbt.address import script_type
 
 from coordinator.errors import TransactionRejected
-from psbt.policy import script_type
+from psbt.weight import dust_limit_sats
 from psbt.transaction import Transaction
 
 MIN_RELAY_SATS_PER_KVB = 1_000

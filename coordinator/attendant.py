@@ -1,0 +1,58 @@
+"""The person at the program: asked for secrets and consent, told what happens."""
+
+from pathlib import Path
+from typing import Protocol
+
+from cards.pin import Pin, Secret
+from cards.session import CardIdentity
+from psbt.review import Review
+
+
+class Attendant(Protocol):
+    """The only way a verb reaches a person."""
+
+    def pin_for(self, label: str, card: CardIdentity, /) -> Pin:
+        """Return the card's PIN; raises PinMissing where nobody can give it."""
+        ...
+
+    def new_pin_for(self, label: str, /) -> Pin:
+        """Return a PIN to be set, asked for twice; raises PinMissing."""
+        ...
+
+    def changed_pin_for(self, label: str, /) -> Pin:
+        """Return the PIN that shall replace another (`LABEL.new`); raises PinMissing."""
+        ...
+
+    def optional_new_pin_for(self, label: str, /) -> Pin | None:
+        """Return the PIN given as `LABEL.new`, or None; nobody is asked."""
+        ...
+
+    def secret_for(self, label: str, kind: str, /, *, optional: bool = False) -> Secret | None:
+        """Return another secret (`puk`, `seed`, `words`); None where nobody gives it.
+
+        An optional one is not asked for at the terminal.
+        """
+        ...
+
+    def show_once(self, title: str, secret: Secret, /) -> None:
+        """Show a secret that is kept nowhere else."""
+        ...
+
+    def hand_over_words(self, title: str, words: Secret, file: Path | None, /) -> None:
+        """Write the words to the file named, else show them on the terminal.
+
+        Raises UsageError where there is neither.
+        """
+        ...
+
+    def confirm(self, review: Review, /) -> None:
+        """Show what is about to be signed; raises NotAccepted unless it is agreed to."""
+        ...
+
+    def progress(self, label: str, done: int, total: int, /) -> None:
+        """Hear that a card gave another signature; called from the card's own thread."""
+        ...
+
+    def say(self, text: str, /) -> None:
+        """Tell what happens."""
+        ...

@@ -1,0 +1,131 @@
+"""Several cards sign one PSBT at once: a thread for each, every answer verified, then kept."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from cards.errors import CardError, WrongCard
+from cards.pin import Pin
+from cards.session import CardIdentity, CardSession
+from coordinator.attendant import Attendant
+from coordinator.errors import CoordinatorError
+from coordinator.slots import Slot, ask_pin, card_in
+from psbt.errors import PsbtError, SignatureInvalid
+from psbt.signer import SigningRequest, signature_valid
+
+
+class Seat(NamedTuple):
+    """A card that has a part in this ceremony, and what its key has yet to sign."""
+
+    label: str
+    card_id: int
+    requests: Sequence[SigningRequest]
+
+
+class Outcome(NamedTuple):
+    """What came of one card that was offered; `error` is None where it signed all it was asked."""
+
+    label: str
+    family: str | None
+    signatures: int
+    seconds: float
+    error: CardError | CoordinatorError | PsbtError | None
+
+
+Keep = Callable[[Seat, SigningRequest, bytes], None]
+SeatOf = Callable[[CardIdentity], Seat | None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Who may sit down (by identity), where signatures are kept, and who the person is."""
+
+    seat_of: SeatOf
+    keep: Keep
+    attendant: Attendant
+    last_attempt: bool = False
+
+
+class Ready(NamedTuple):
+    """A card that was identified and whose PIN is at hand."""
+
+    session: CardSession
+    identity: CardIdentity
+    seat: Seat
+    pin: Pin
+
+
+def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
+    """Let every offered card sign what it can; one that fails does not stop the others.
+
+    Cards are identified first and PINs asked for one by one; then all sign at the same time.
+    """
+    with ExitStack() as stack:
+        seated = [_sit_down(slot, table, stack) for slot in offered]
+        ready = [each for each in seated if isinstance(each, Ready)]
+        keep = replace(table, keep=_one_at_a_time(table.keep))
+        with ThreadPoolExecutor(max_workers=max(1, len(ready))) as threads:
+            signed = iter(list(threads.map(lambda each: _sign(each, keep), ready)))
+        return [next(signed) if isinstance(each, Ready) else each for each in seated]
+
+
+def _sit_down(slot: Slot, table: Table, stack: ExitStack) -> Ready | Outcome:
+    """Identify the card in a slot and ask for its PIN; a stranger is never asked for one."""
+    name, family = slot.name, None
+    try:
+        session = stack.enter_context(card_in(slot))
+        identity = session.identity()
+        family = identity.family
+        seat = table.seat_of(identity)
+        if seat is None:
+            raise WrongCard("a card of this vault", f"{family} {identity.card_id[:16]}")
+        name = seat.label
+        if not seat.requests:
+            return Outcome(name, family, 0, 0.0, None)
+        pin = ask_pin(session, name, table.attendant, last_attempt=table.last_attempt)
+        stack.enter_context(pin)
+    except (CardError, CoordinatorError) as failure:
+        return Outcome(name, family, 0, 0.0, failure)
+    return Ready(session, identity, seat, pin)
+
+
+def _sign(ready: Ready, table: Table) -> Outcome:
+    """Unlock one card and put every request to it; what was signed before a failure is kept."""
+    started, done, error = time.monotonic(), 0, None
+    try:
+        ready.session.unlock(ready.pin)
+        for request in _by_key(ready.seat.requests):
+            table.keep(ready.seat, request, _verified(ready.session, request))
+            done += 1
+            table.attendant.progress(ready.seat.label, done, len(ready.seat.requests))
+    except (CardError, PsbtError) as failure:
+        error = failure
+    seconds = round(time.monotonic() - started, 3)
+    return Outcome(ready.seat.label, ready.identity.family, done, seconds, error)
+
+
+def _verified(session: CardSession, request: SigningRequest) -> bytes:
+    """Ask for one signature and believe it only if it verifies under the key of the policy."""
+    signature = session.sign(request.path, request.digest)
+    if not signature_valid(request, signature):
+        raise SignatureInvalid(request.input_index, request.pubkey)
+    return signature
+
+
+def _by_key(requests: Iterable[SigningRequest]) -> list[SigningRequest]:
+    """Order requests so that one key signs all its inputs in a row: a card then derives it once."""
+    return sorted(requests, key=lambda request: (request.path, request.input_index))
+
+
+def _one_at_a_time(keep: Keep) -> Keep:
+    lock = threading.Lock()
+
+    def locked(seat: Seat, request: SigningRequest, signature: bytes) -> None:
+        with lock:
+            keep(seat, request, signature)
+
+    return locked

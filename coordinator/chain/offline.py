@@ -1,0 +1,31 @@
+"""No chain at all: a home that only makes vaults and signs."""
+
+from coordinator.chain import ChainUpdate, Tip, Watch
+from coordinator.errors import ChainUnreachable
+
+
+class OfflineChain:
+    """Every question is answered with ChainUnreachable."""
+
+    def tip(self) -> Tip:
+        """Raise ChainUnreachable."""
+        raise _offline()
+
+    def sync(self, watch: Watch) -> ChainUpdate:  # noqa: ARG002 -- the protocol's shape
+        """Raise ChainUnreachable."""
+        raise _offline()
+
+    def feerate(self, blocks: int) -> int:  # noqa: ARG002 -- the protocol's shape
+        """Raise ChainUnreachable."""
+        raise _offline()
+
+    def broadcast(self, transaction: bytes) -> str:  # noqa: ARG002 -- the protocol's shape
+        """Raise ChainUnreachable."""
+        raise _offline()
+
+    def close(self) -> None:
+        """Do nothing: nothing is held."""
+
+
+def _offline() -> ChainUnreachable:
+    return ChainUnreachable("this home asks no chain (none:)")

@@ -1,0 +1,95 @@
+"""The command line: `main` builds it, runs it, and says how it ended."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from coordinator.cli import options
+from coordinator.cli.desk import Globals
+from coordinator.cli.output import ExitStatus
+
+DISTRIBUTION = "cardquorum"
+
+
+def main() -> None:
+    """Run the program and leave with its exit status."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command and return its exit status; nothing is raised."""
+    try:
+        outcome = build()(args=list(words), prog_name=DISTRIBUTION, standalone_mode=False)
+    except typer.TyperException as misuse:
+        return _misused(misuse, words)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.DONE
+    except (KeyboardInterrupt, typer.Abort):
+        return _failed(KeyboardInterrupt("interrupted"), words)
+    except Exception as error:  # noqa: BLE001 -- the one place that catches everything
+        return _failed(error, words)
+    return outcome if isinstance(outcome, int) else ExitStatus.DONE
+
+
+def build() -> typer.Typer:
+    """Return the whole command line."""
+    from coordinator.cli import nouns
+
+    app = options.group("Keep a multi-signature Bitcoin vault across smart cards.")
+    app.callback()(_root)
+    nouns.attach(app)
+    return app
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 -- typer's callback signature
+    if asked:
+        typer.echo(f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}")
+        raise typer.Exit
+
+
+def _root(
+    context: typer.Context,
+    home: options.HomeOption = None,
+    as_json: options.JsonOption = None,
+    version: Annotated[  # noqa: ARG001 -- handled by its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
+    ] = False,
+) -> None:
+    """Keep a multi-signature Bitcoin vault across smart cards."""
+    context.obj = Globals(home=home, as_json=as_json)
+
+
+def _misused(misuse: "typer.TyperException", words: Sequence[str]) -> int:
+    message = misuse.format_message()
+    if message.lstrip().startswith("Usage:"):
+        sys.stdout.write(message + "\n")
+        return ExitStatus.USAGE
+    from coordinator.cli.failures import Failure
+    from coordinator.cli.output import emit_failure
+
+    sentence = message[:1].lower() + message[1:].rstrip(".")
+    failure = Failure("usage", sentence, "see --help", ExitStatus.USAGE, {})
+    emit_failure(failure, as_json=_json_wanted(words))
+    return failure.status
+
+
+def _failed(error: BaseException, words: Sequence[str]) -> int:
+    from coordinator.cli.failures import explain
+    from coordinator.cli.output import emit_failure
+
+    failure = explain(error)
+    if failure.status is ExitStatus.BUG and "-v" in words:
+        import traceback
+
+        traceback.print_exception(error)
+    emit_failure(failure, as_json=_json_wanted(words))
+    return failure.status
+
+
+def _json_wanted(words: Sequence[str]) -> bool:
+    return "--json" in (words[: words.index("--")] if "--" in words else words)

@@ -1,0 +1,218 @@
+"""The person at the terminal: PINs without echo or from standard input, consent, progress."""
+
+import os
+import sys
+import termios
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import IO
+
+from cards.pin import Pin, Secret
+from cards.session import CardIdentity
+from coordinator.cli.desk import Desk
+from coordinator.cli.output import sats
+from coordinator.errors import NotAccepted, PinMissing, UsageError
+from coordinator.files import write_private
+from psbt.review import Review, Severity
+
+KINDS = frozenset({"pin", "new", "puk", "duress", "seed", "words"})
+ANY_CARD = ""
+LINE_MAX = 1024
+TERMINAL = "/dev/tty"
+
+
+def read_secrets(
+    labels: Collection[str], source: IO[bytes], *, single: bool
+) -> dict[tuple[str, str], Secret]:
+    """Read `LABEL=PIN` and `LABEL.kind=…` lines; a lone bare line is the PIN of a single card.
+
+    Raises UsageError on an unknown left side, before any card is touched.
+    """
+    lines = [line for line in source.read().splitlines() if line.strip()]
+    secrets: dict[tuple[str, str], Secret] = {}
+    for number, line in enumerate(lines, 1):
+        left, equals, right = line.partition(b"=")
+        if not equals and single and len(lines) == 1:
+            return {(ANY_CARD, "pin"): Secret(line)}
+        label, _, kind = left.decode("utf-8", "replace").strip().partition(".")
+        if not equals or label not in labels or (kind or "pin") not in KINDS:
+            raise UsageError(f"line {number} of standard input names no card and secret wanted here")
+        secrets[label, kind or "pin"] = Secret(right)
+    return secrets
+
+
+class Terminal:
+    """The attendant of the command line."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        labels: Iterable[str] = (),
+        *,
+        pin_stdin: bool = False,
+        single: bool = False,
+        yes: bool = False,
+        accepted: Iterable[str] | None = None,
+    ) -> None:
+        """Read the secrets from standard input at once where that was asked for."""
+        self._desk = desk
+        self._yes = yes
+        self._accepted = frozenset(accepted or ())
+        self._from_stdin = pin_stdin
+        self._secrets = (
+            read_secrets(frozenset(labels), sys.stdin.buffer, single=single) if pin_stdin else {}
+        )
+
+    def given(self) -> frozenset[str]:
+        """Return the labels of the cards standard input gave a secret for."""
+        return frozenset(label for label, _ in self._secrets if label != ANY_CARD)
+
+    def pin_for(self, label: str, card: CardIdentity) -> Pin:
+        """Return the PIN from standard input, else ask for it without echo."""
+        given = self._given(label, "pin")
+        if given is not None:
+            return Pin(given.reveal())
+        if self._from_stdin:
+            raise PinMissing(label)
+        left = "not counted" if card.attempts_left is None else card.attempts_left
+        typed = ask_hidden(f"PIN of card {label} ({card.family}, attempts left: {left}): ")
+        if typed is None:
+            raise PinMissing(label)
+        return Pin(typed)
+
+    def new_pin_for(self, label: str) -> Pin:
+        """Return a PIN to be set, from standard input or typed twice."""
+        given = self._given(label, "new") or self._given(label, "pin")
+        return Pin(given.reveal()) if given is not None else self._typed_twice(label)
+
+    def changed_pin_for(self, label: str) -> Pin:
+        """Return the PIN that shall replace another, from standard input or typed twice."""
+        return self.optional_new_pin_for(label) or self._typed_twice(label)
+
+    def optional_new_pin_for(self, label: str) -> Pin | None:
+        """Return the PIN standard input gave as `LABEL.new`, or None."""
+        given = self._given(label, "new")
+        return Pin(given.reveal()) if given is not None else None
+
+    def _typed_twice(self, label: str) -> Pin:
+        first = None if self._from_stdin else ask_hidden(f"new PIN of card {label}: ")
+        if first is None:
+            raise PinMissing(label, "new PIN")
+        if ask_hidden("once more: ") != first:
+            raise UsageError("the two PINs typed differ; nothing was changed")
+        return Pin(first)
+
+    def secret_for(self, label: str, kind: str, *, optional: bool = False) -> Secret | None:
+        """Return another secret given on standard input or typed; None where nobody gives it."""
+        given = self._given(label, kind)
+        if given is not None:
+            return Secret(given.reveal())
+        silent = optional or self._from_stdin
+        typed = None if silent else ask_hidden(f"{kind} of card {label}: ")
+        return Secret(typed) if typed else None
+
+    def show_once(self, title: str, secret: Secret) -> None:
+        """Show a secret on the terminal, or on stderr where there is none, whatever --quiet says."""
+        text = f"{title}, shown this once: {secret.reveal().decode('utf-8', 'replace')}\n"
+        if not tell_terminal(text):
+            sys.stderr.write(text)
+
+    def hand_over_words(self, title: str, words: Secret, file: Path | None) -> None:
+        """Write the words to the file named, else show them on the terminal."""
+        if file is not None:
+            write_private(file, words.reveal() + b"\n", replace=False)
+        elif not tell_terminal(f"{title}, shown this once:\n\n{numbered(words)}\n"):
+            raise UsageError("there is no terminal to show the words on; add --words-out FILE")
+
+    def _given(self, label: str, kind: str) -> Secret | None:
+        found = self._secrets.get((label, kind))
+        return found or (self._secrets.get((ANY_CARD, "pin")) if kind == "pin" else None)
+
+    def confirm(self, review: Review) -> None:
+        """Show the review and ask; every danger needs its own --accept."""
+        for line in review_lines(review):
+            self._desk.say(line)
+        dangers = [w.code for w in review.warnings if w.severity is Severity.DANGER]
+        unaccepted = [code for code in dangers if code not in self._accepted]
+        if unaccepted:
+            raise NotAccepted(unaccepted)
+        if not self._yes and not ask_yes("Sign this transaction?"):
+            raise NotAccepted(())
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """Show how far a card is, where stderr is a terminal."""
+        if sys.stderr.isatty() and not self._desk.quiet:
+            end = "\n" if done == total else "\r"
+            sys.stderr.write(f"card {label}: {done} of {total} signatures{end}")
+            sys.stderr.flush()
+
+    def say(self, text: str) -> None:
+        """Tell what happens on stderr."""
+        self._desk.say(text)
+
+
+def review_lines(review: Review) -> list[str]:
+    """Return what a person must see before a card is asked, line by line."""
+    inputs = sum(entry.value_sats for entry in review.inputs)
+    return [
+        f"spends {len(review.inputs)} coins worth {sats(inputs)}",
+        *(f"  {out.kind:8} {sats(out.value_sats):>18}  {out.address}" for out in review.outputs),
+        f"  fee      {sats(review.fee_sats):>18}  {review.feerate / 1000:.1f} sat/vB",
+        *(f"  {w.severity.value}: {w.message} ({w.code})" for w in review.warnings),
+    ]
+
+
+def ask_yes(question: str) -> bool:
+    """Ask at the terminal; without one the answer is no."""
+    try:
+        with open(TERMINAL, "r+b", buffering=0) as terminal:
+            terminal.write(f"{question} [y/N] ".encode())
+            return terminal.readline(LINE_MAX).strip().lower() in {b"y", b"yes"}
+    except OSError:
+        return False
+
+
+def tell_terminal(text: str) -> bool:
+    """Write to the terminal itself, never to a file stdout or stderr may go to."""
+    try:
+        with open(TERMINAL, "wb", buffering=0) as terminal:
+            terminal.write(text.encode())
+    except OSError:
+        return False
+    return True
+
+
+def numbered(words: Secret) -> str:
+    """Return words in lines of six, each with its number."""
+    each = [f"{n:2}. {word}" for n, word in enumerate(words.reveal().decode().split(), 1)]
+    return "\n".join("  ".join(f"{w:14}" for w in each[i : i + 6]) for i in range(0, len(each), 6))
+
+
+def ask_hidden(prompt: str) -> bytes | None:
+    """Ask at the terminal without echo and return the bytes typed; None without a terminal."""
+    try:
+        descriptor = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "r+b", buffering=0) as terminal:
+        before = termios.tcgetattr(descriptor)
+        silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+        terminal.write(prompt.encode())
+        try:
+            termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
+            return terminal.readline(LINE_MAX).rstrip(b"\r\n")
+        finally:
+            termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
+            terminal.write(b"\n")
+
+
+def confirm_by_label(label: str, act: str) -> None:
+    """Ask for the card's label before something irreversible; raises NotAccepted otherwise."""
+    try:
+        with open(TERMINAL, "r+b", buffering=0) as terminal:
+            terminal.write(f"To {act}, type the card's label ({label}): ".encode())
+            typed = terminal.readline(LINE_MAX).strip().decode("utf-8", "replace")
+    except OSError:
+        typed = ""
+    if typed != label:
+        raise NotAccepted(())

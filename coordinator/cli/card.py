@@ -1,0 +1,246 @@
+"""card: set up, enrol, list, check, and look after one card."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.options import Emulated, LastTry, PinStdin, Yes, command, group
+from coordinator.cli.output import ExitStatus, Shown, columns
+
+Label = Annotated[str, typer.Argument(help="the card's label")]
+
+
+def attach(app: typer.Typer) -> None:
+    """Hang these commands into the program."""
+    card = group("Set up, enrol, check and look after cards.")
+    command(card)(setup)
+    command(card)(enrol)
+    command(card, "list")(list_cards)
+    command(card)(show)
+    command(card)(check)
+    command(card)(pin)
+    command(card)(unblock)
+    command(card)(reset)
+    command(card)(forget)
+    app.add_typer(card, name="card")
+
+
+def setup(
+    desk: Desk,
+    label: Label,
+    emulated: Emulated = None,
+    generate: Annotated[bool, typer.Option("--generate", help="make a new key")] = False,
+    words: Annotated[bool, typer.Option("--words", help="load a seed from its words")] = False,
+    seed: Annotated[bool, typer.Option("--seed", help="load a seed given in hex")] = False,
+    words_out: Annotated[
+        Path | None, typer.Option(help="write the new words to a file", metavar="FILE")
+    ] = None,
+    path: Annotated[str | None, typer.Option(help="the key's path")] = None,
+    pin_stdin: PinStdin = False,
+) -> Shown:
+    """Set a factory-fresh card's PIN and PUK and give it a key.
+
+    A Satochip cannot make its key itself: its words are made on this machine, shown
+    once on the terminal, loaded and wiped. The card is enrolled at the same time.
+
+    \b
+    Example: cardquorum card setup blue --emulated blue --generate
+    """
+    from coordinator import setup as setting_up
+    from coordinator.cli.attendant import Terminal
+    from coordinator.emulated import slot
+    from coordinator.errors import UsageError
+
+    sources = [name for name, chosen in (("generate", generate), ("words", words), ("seed", seed)) if chosen]
+    if len(sources) != 1:
+        raise UsageError("choose one of --generate, --words and --seed")
+    if emulated is None:
+        raise UsageError("no card is offered; name where it lies with --emulated NAME")
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
+    wanted = setting_up.Setup(label, slot(desk.home, emulated), sources[0], path, words_out)
+    done = setting_up.set_up(desk.home, desk.database, wanted, attendant)
+    where = "on the card" if done.created_on == "card" else "on this machine, not on the card"
+    lines = [f"card {label}: PIN set, key made {where}", done.expression]
+    return Shown(done.document(desk.home.network), lines)
+
+
+def enrol(
+    desk: Desk,
+    label: Label,
+    emulated: Emulated = None,
+    path: Annotated[str | None, typer.Option(help="the key's path, as 48h/0h/0h/2h")] = None,
+    pin_stdin: PinStdin = False,
+    last_attempt: LastTry = False,
+) -> Shown:
+    """Identify a card, read its key and remember both.
+
+    \b
+    Example: cardquorum card enrol blue --emulated blue
+    """
+    from coordinator import enrol as enrolling
+    from coordinator.cli.attendant import Terminal
+    from coordinator.emulated import slot
+    from coordinator.errors import UsageError
+
+    if emulated is None:
+        raise UsageError("no card is offered; name where it lies with --emulated NAME")
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
+    asked = enrolling.Enrolment(label, slot(desk.home, emulated), path, last_attempt)
+    found = enrolling.enrol(desk.home, desk.database, asked, attendant)
+    document = found.document(desk.home.network)
+    lines = [
+        f"card {label}: {found.identity.family} {found.identity.version}, "
+        f"{found.attestation.result.value} ({found.attestation.reason})",
+        f"key made on: {found.created_on}",
+        found.expression(desk.home.network),
+    ]
+    return Shown(document, lines)
+
+
+def list_cards(desk: Desk) -> Shown:
+    """List the cards known here, with place and origin of the key.
+
+    \b
+    Example: cardquorum card list
+    """
+    from coordinator import cards as known
+
+    with desk.database.begin() as db:
+        found = known.listed(db, desk.home.network)
+    rows = [
+        (
+            f["label"],
+            f["family"],
+            f["version"],
+            f["attestation"]["result"],
+            f["location"],
+            ", ".join(f"{k['path']} made on {k['created_on']}" for k in f["keys"]),
+        )
+        for f in found
+    ]
+    header = ("card", "family", "version", "attestation", "place", "key")
+    return Shown({"cards": found}, columns(rows, *header))
+
+
+def show(desk: Desk, label: Label) -> Shown:
+    """Show one card: key, place, history, what it can do.
+
+    \b
+    Example: cardquorum card show blue
+    """
+    from coordinator import cards as known
+
+    with desk.database.begin() as db:
+        found = known.shown(db, label, desk.home.network)
+    lines = [f"{key}: {value}" for key, value in found.items() if key not in {"history", "keys"}]
+    lines += [f"key {key['expression']} (made on: {key['created_on']})" for key in found["keys"]]
+    lines += [f"{e['happened_at'].date()} {e['event']} {e['location'] or ''}" for e in found["history"]]
+    return Shown(found, lines)
+
+
+def check(
+    desk: Desk,
+    label: Label,
+    emulated: Emulated = None,
+    with_pin: Annotated[bool, typer.Option("--pin", help="unlock and compare the key too")] = False,
+    pin_stdin: PinStdin = False,
+    last_attempt: LastTry = False,
+) -> Shown:
+    """Check that a card is there, genuine, and holds its key.
+
+    Without --pin no PIN is presented. A seen event is written to the custody book.
+
+    \b
+    Example: cardquorum card check blue --pin
+    """
+    from coordinator import check as checking
+    from coordinator import offers
+    from coordinator.cli.attendant import Terminal
+
+    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
+    asked = checking.Check(label, slot, with_pin or pin_stdin, last_attempt)
+    found = checking.check(desk.home, desk.database, asked, attendant)
+    lines = [
+        f"card {label} is there, attempts left: {found.attempts_left}",
+        f"genuine: {found.genuine}",
+        f"key matches: {'not asked' if found.key_matches is None else found.key_matches}",
+        *(f"DIFFERS: {difference}" for difference in found.differences),
+    ]
+    status = ExitStatus.REFUSED if found.differences else ExitStatus.DONE
+    return Shown({"card": label, **found._asdict()}, lines, status)
+
+
+def pin(
+    desk: Desk,
+    label: Label,
+    emulated: Emulated = None,
+    pin_stdin: PinStdin = False,
+    last_attempt: LastTry = False,
+) -> Shown:
+    """Change a card's PIN.
+
+    On standard input: LABEL=OLD and LABEL.new=NEW.
+
+    \b
+    Example: cardquorum card pin blue
+    """
+    from coordinator import keeping, offers
+    from coordinator.cli.attendant import Terminal
+
+    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin)
+    keeping.change_pin(desk.database, keeping.Care(label, slot, last_attempt), attendant)
+    return Shown({"card": label, "changed": True}, [f"card {label}: PIN changed"])
+
+
+def unblock(
+    desk: Desk, label: Label, emulated: Emulated = None, pin_stdin: PinStdin = False
+) -> Shown:
+    """Free a blocked card with its PUK.
+
+    On standard input: LABEL.puk=PUK, and LABEL.new=NEW where the card takes a new PIN.
+
+    \b
+    Example: cardquorum card unblock blue
+    """
+    from coordinator import keeping, offers
+    from coordinator.cli.attendant import Terminal
+
+    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin)
+    left = keeping.unblock(desk.database, keeping.Care(label, slot), attendant)
+    return Shown({"card": label, "attempts_left": left}, [f"card {label}: PIN attempts left: {left}"])
+
+
+def reset(desk: Desk, label: Label, emulated: Emulated = None, yes: Yes = False) -> Shown:
+    """Erase a card for good: PIN and key are gone.
+
+    \b
+    Example: cardquorum card reset blue
+    """
+    from coordinator import keeping, offers
+    from coordinator.cli.attendant import confirm_by_label
+
+    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    if not yes:
+        confirm_by_label(label, "erase the key on it for good")
+    keeping.reset(desk.database, keeping.Care(label, slot))
+    return Shown({"card": label, "reset": True}, [f"card {label} is factory-fresh; its key is gone"])
+
+
+def forget(desk: Desk, label: Label, yes: Yes = False) -> Shown:
+    """Remove a card from this home; the card itself stays as it is.
+
+    \b
+    Example: cardquorum card forget blue
+    """
+    from coordinator import keeping
+    from coordinator.cli.attendant import confirm_by_label
+
+    if not yes:
+        confirm_by_label(label, "forget it here")
+    keeping.forget(desk.database, label)
+    return Shown({"card": label, "forgotten": True}, [f"card {label} is forgotten here"])

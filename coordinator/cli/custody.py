@@ -1,0 +1,197 @@
+"""location, holder, custody: where things lie, who can open, what happened."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.options import command, group
+from coordinator.cli.output import ExitStatus, Shown, columns
+
+Name = Annotated[str, typer.Argument(help="its name")]
+Item = Annotated[str, typer.Argument(help="what it is about, as card:blue")]
+
+
+def attach(app: typer.Typer) -> None:
+    """Hang these commands into the program."""
+    location = group("Places: what kind, whose, how fast to reach.")
+    command(location, "add")(add_location)
+    command(location, "list")(list_locations)
+    command(location, "show")(show_location)
+    app.add_typer(location, name="location")
+    holder = group("People who can open a place.")
+    command(holder, "add")(add_holder)
+    command(holder, "list")(list_holders)
+    app.add_typer(holder, name="holder")
+    custody = group("The custody book: what happened to each thing.")
+    command(custody)(record)
+    command(custody)(log)
+    command(custody)(verify)
+    app.add_typer(custody, name="custody")
+
+
+def add_location(
+    desk: Desk,
+    name: Name,
+    kind: Annotated[
+        str, typer.Option(help="bank-vault, friend, home, office or other")
+    ] = "other",
+    region: Annotated[str | None, typer.Option(help="the region whose fate it shares")] = None,
+    holder: Annotated[str | None, typer.Option(help="who can open it")] = None,
+    access: Annotated[str | None, typer.Option(help="how it is opened")] = None,
+    lead_hours: Annotated[int | None, typer.Option(min=0, help="hours to reach it")] = None,
+) -> Shown:
+    """Add a place where things can lie.
+
+    \b
+    Example: cardquorum location add bank --kind bank-vault --region lyon
+    """
+    from coordinator import custody
+
+    place = custody.Place(name, kind, region, holder, access, lead_hours)
+    with desk.database.begin() as db:
+        document = custody.add_location(db, place)
+    return Shown(document, [f"location {name} ({kind})"])
+
+
+def list_locations(desk: Desk) -> Shown:
+    """List the places and what lies there.
+
+    \b
+    Example: cardquorum location list
+    """
+    from coordinator import custody
+
+    with desk.database.begin() as db:
+        found = custody.locations(db)
+    header = ("location", "kind", "region", "holder", "items")
+    rows = [(f["name"], f["kind"], f["region"], f["holder"], ", ".join(f["items"])) for f in found]
+    return Shown({"locations": found}, columns(rows, *header))
+
+
+def show_location(desk: Desk, name: Name) -> Shown:
+    """Show a place and what lies there.
+
+    \b
+    Example: cardquorum location show bank
+    """
+    from coordinator import custody
+
+    with desk.database.begin() as db:
+        found = custody.location(db, name)
+    return Shown(found, [f"{key}: {value}" for key, value in found.items() if value is not None])
+
+
+def add_holder(
+    desk: Desk,
+    who: Annotated[str, typer.Argument(help="a name")],
+    limit: Annotated[
+        str | None, typer.Option(help="what they may hold", metavar="AMOUNT")
+    ] = None,
+    contact: Annotated[str | None, typer.Option(help="how to reach them")] = None,
+) -> Shown:
+    """Add a person who can open a place.
+
+    \b
+    Example: cardquorum holder add aunt --contact "+33 ..."
+    """
+    from coordinator import custody
+    from coordinator.amounts import parse_amount
+
+    limit_sats = parse_amount(limit) if limit else None
+    with desk.database.begin() as db:
+        document = custody.add_holder(db, who, limit_sats, contact)
+    return Shown(document, [f"holder {who}"])
+
+
+def list_holders(desk: Desk) -> Shown:
+    """List the people and the places they can open.
+
+    \b
+    Example: cardquorum holder list
+    """
+    from coordinator import custody
+
+    with desk.database.begin() as db:
+        found = custody.holders(db)
+    rows = [(f["name"], f["limit_sats"], ", ".join(f["locations"]), f["contact"]) for f in found]
+    return Shown({"holders": found}, columns(rows, "holder", "limit sat", "locations", "contact"))
+
+
+def record(
+    desk: Desk,
+    item: Item,
+    event: Annotated[
+        str,
+        typer.Argument(
+            help="placed, moved, seen, sealed, opened, lost, stolen, found, destroyed, corrected"
+        ),
+    ],
+    at: Annotated[str | None, typer.Option(help="where", metavar="LOCATION")] = None,
+    seal: Annotated[str | None, typer.Option(help="the bag's serial")] = None,
+    by: Annotated[str | None, typer.Option(help="who did it")] = None,
+    when: Annotated[str | None, typer.Option(help="ISO 8601, else now")] = None,
+    note: Annotated[str | None, typer.Option(help="anything worth keeping")] = None,
+    photo: Annotated[Path | None, typer.Option(help="a picture; its hash is kept")] = None,
+) -> Shown:
+    """Write down what happened to a thing; never changed later.
+
+    \b
+    Example: cardquorum custody record card:blue placed --at bank
+    """
+    from coordinator import custody
+
+    happening = custody.Happening(item, event, at, seal, by, when, note, photo)
+    with desk.database.begin() as db:
+        written = custody.record(db, happening)
+    return Shown({"event": written}, [f"event {written['id']}: {written['item']} {event}", written["hash"]])
+
+
+def log(
+    desk: Desk,
+    item: Annotated[str | None, typer.Argument(help="one thing only, as card:blue")] = None,
+    export: Annotated[Path | None, typer.Option(help="write it as JSON", metavar="FILE")] = None,
+) -> Shown:
+    """Show the custody book.
+
+    \b
+    Example: cardquorum custody log card:blue
+    """
+    from coordinator import custody
+
+    with desk.database.begin() as db:
+        book = custody.book(db, item)
+    if export is not None:
+        from coordinator.cli.output import as_text
+        from coordinator.files import write_private
+
+        write_private(export, as_text(book).encode())
+    rows = [
+        (e["id"], _day(e["happened_at"]), e["item"], e["event"], e["location"], e["note"])
+        for e in book["events"]
+    ]
+    return Shown(book, columns(rows, "event", "day", "item", "what", "where", "note"))
+
+
+def verify(
+    desk: Desk,
+    head: Annotated[str | None, typer.Option(help="a printed head hash", metavar="HASH")] = None,
+) -> Shown:
+    """Check that the book's chain of hashes holds; exit 5 if not.
+
+    \b
+    Example: cardquorum custody verify
+    """
+    from coordinator import custody
+
+    with desk.database.begin() as db:
+        verdict = custody.verify(db, head)
+    said = "holds" if verdict["valid"] else f"is broken at {verdict['broken_at'] or 'the head given'}"
+    status = ExitStatus.DONE if verdict["valid"] else ExitStatus.REFUSED
+    return Shown(verdict, [f"the book {said}", f"head {verdict['head']}"], status)
+
+
+def _day(moment: datetime) -> str:
+    return moment.date().isoformat()

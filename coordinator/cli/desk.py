@@ -1,0 +1,103 @@
+"""Where one command works: its options, its home and database, opened when first wanted."""
+
+import sys
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session, sessionmaker
+
+    from coordinator.chain import ChainSource
+    from coordinator.settings import Home
+
+
+@dataclass(frozen=True)
+class Globals:
+    """The options every command has."""
+
+    home: Path | None = None
+    as_json: bool | None = None
+    quiet: bool = False
+    verbosity: int = 0
+
+    def overridden(
+        self,
+        home: Path | None,
+        *,
+        as_json: bool | None,
+        quiet: bool,
+        verbosity: int,
+    ) -> "Globals":
+        """Return these options with what was said after the words; the later one wins."""
+        return replace(
+            self,
+            home=home or self.home,
+            as_json=self.as_json if as_json is None else as_json,
+            quiet=quiet or self.quiet,
+            verbosity=max(verbosity, self.verbosity),
+        )
+
+
+class Desk:
+    """A command's surroundings; closes what it opened."""
+
+    def __init__(self, chosen: Globals) -> None:
+        """Keep the options; nothing is opened yet."""
+        self.as_json = bool(chosen.as_json)
+        self.quiet = chosen.quiet
+        self.verbosity = chosen.verbosity
+        self._home = chosen.home
+
+    def __enter__(self) -> Self:
+        """Set the log up."""
+        if self.verbosity:
+            from coordinator import log
+
+            log.configure(self.verbosity)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        """Close the chain and the database if they were opened."""
+        if "chain" in self.__dict__:
+            self.chain.close()
+        if "database" in self.__dict__:
+            self.database.kw["bind"].dispose()
+
+    @property
+    def folder(self) -> Path:
+        """Return the home's folder as asked for, which need not exist."""
+        from coordinator.settings import default_folder
+
+        return self._home or default_folder()
+
+    @cached_property
+    def home(self) -> "Home":
+        """Open the home; raises SettingsError where there is none."""
+        from coordinator.settings import open_home
+
+        return open_home(self.folder)
+
+    @cached_property
+    def database(self) -> "sessionmaker[Session]":
+        """Open the home's database, migrated to this version."""
+        from storage.database import open_database
+
+        return open_database(self.home.database_url)
+
+    @cached_property
+    def chain(self) -> "ChainSource":
+        """Open the home's chain source."""
+        from coordinator.chain import open_chain
+
+        return open_chain(self.home.chain, self.home.chain_folder)
+
+    def say(self, text: str) -> None:
+        """Tell the person something that is not the result."""
+        if not self.quiet:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()

@@ -1,0 +1,72 @@
+"""emulate: cards made of software, for trying and testing."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.options import command, group
+from coordinator.cli.output import Shown, columns
+
+if TYPE_CHECKING:
+    from coordinator.emulated import EmulatedCard
+
+Name = Annotated[str, typer.Argument(help="the emulated card's name")]
+
+
+def attach(app: typer.Typer) -> None:
+    """Hang these commands into the program."""
+    emulate = group("Make cards of software, for trying and testing.")
+    command(emulate)(new)
+    command(emulate, "list")(list_cards)
+    command(emulate)(remove)
+    app.add_typer(emulate, name="emulate")
+
+
+def new(
+    desk: Desk,
+    family: Annotated[str, typer.Argument(help="the family, as satochip")],
+    name: Name,
+    profile: Annotated[str | None, typer.Option(help="the applet's version")] = None,
+    no_setup: Annotated[bool, typer.Option("--no-setup", help="leave it factory-fresh")] = False,
+) -> Shown:
+    """Make an emulated card with PIN 123456 and a random key.
+
+    \b
+    Example: cardquorum emulate new satochip blue
+    """
+    from coordinator import emulated
+
+    card = emulated.create(desk.home, family, name, profile, set_up=not no_setup)
+    state = "factory-fresh" if no_setup else "PIN 123456"
+    return Shown(_document(card), [f"emulated {family} {name}: card {card.identity.card_id}, {state}"])
+
+
+def list_cards(desk: Desk) -> Shown:
+    """List the emulated cards of this home.
+
+    \b
+    Example: cardquorum emulate list
+    """
+    from coordinator import emulated
+
+    cards = emulated.listed(desk.home)
+    rows = [(c.name, *c.identity._replace(card_id=c.identity.card_id[:16])) for c in cards]
+    header = ("name", "card id", "family", "version", "set up", "attempts left")
+    return Shown({"cards": [_document(card) for card in cards]}, columns(rows, *header))
+
+
+def remove(desk: Desk, name: Name) -> Shown:
+    """Delete an emulated card and its key.
+
+    \b
+    Example: cardquorum emulate remove blue
+    """
+    from coordinator import emulated
+
+    emulated.remove(desk.home, name)
+    return Shown({"removed": name, "emulated": True}, [f"emulated card {name} removed"])
+
+
+def _document(card: "EmulatedCard") -> dict[str, object]:
+    return {"name": card.name, "emulated": True, **card.identity._asdict()}

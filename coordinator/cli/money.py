@@ -1,0 +1,89 @@
+"""sync, balance, coins, history: what the vaults own."""
+
+from typing import Annotated, Any
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.options import command
+from coordinator.cli.output import Shown, columns, sats
+
+VaultName = Annotated[str, typer.Argument(help="the vault's name")]
+OptionalVault = Annotated[str | None, typer.Argument(help="one vault only")]
+
+
+def attach(app: typer.Typer) -> None:
+    """Hang these commands into the program."""
+    command(app)(sync)
+    command(app)(balance)
+    command(app)(coins)
+    command(app)(history)
+
+
+def sync(desk: Desk, vault: OptionalVault = None) -> Shown:
+    """Ask the chain what happened to the vaults.
+
+    \b
+    Example: cardquorum sync
+    """
+    from coordinator import overview
+
+    tip = overview.sync(desk.database, desk.chain, vault)
+    balances = overview.balances(desk.database, vault)
+    document = {"height": tip.height, "hash": tip.hash, **_balance_document(balances)}
+    return Shown(document, [f"block {tip.height}", *_balance_lines(balances)])
+
+
+def balance(desk: Desk, vault: OptionalVault = None) -> Shown:
+    """Show what the vaults own, as of the last sync.
+
+    \b
+    Example: cardquorum balance
+    """
+    from coordinator import overview
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    balances = overview.balances(desk.database, vault)
+    return Shown(_balance_document(balances), _balance_lines(balances))
+
+
+def coins(desk: Desk, vault: VaultName) -> Shown:
+    """List a vault's coins and what holds them.
+
+    \b
+    Example: cardquorum coins family
+    """
+    from coordinator import overview
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    found = overview.coins(desk.database, vault)
+    rows = [(c.outpoint, sats(c.value_sats), c.height, c.reserved_by, c.address) for c in found]
+    header = ("coin", "value", "height", "reserved by", "address")
+    return Shown({"coins": [c._asdict() for c in found]}, columns(rows, *header))
+
+
+def history(desk: Desk, vault: VaultName) -> Shown:
+    """List a vault's transactions, newest first.
+
+    \b
+    Example: cardquorum history family
+    """
+    from coordinator import overview
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    found = overview.history(desk.database, vault)
+    rows = [(t.txid, f"{t.change_sats:+,}".replace(",", " "), t.height, t.ceremony) for t in found]
+    document = {"transactions": [t._asdict() for t in found]}
+    return Shown(document, columns(rows, "transaction", "sat", "height", "ceremony"))
+
+
+def _balance_document(balances: dict[str, Any]) -> dict[str, Any]:
+    amounts = ("confirmed_sats", "pending_sats", "immature_sats", "reserved_sats")
+    totals = {name: sum(getattr(each, name) for each in balances.values()) for name in amounts}
+    vaults = [{"vault": name, **each._asdict()} for name, each in balances.items()]
+    return {**totals, "vaults": vaults}
+
+
+def _balance_lines(balances: dict[str, Any]) -> list[str]:
+    rows = [(name, *(sats(amount) for amount in each)) for name, each in balances.items()]
+    return columns(rows, "vault", "confirmed", "pending", "immature", "reserved")

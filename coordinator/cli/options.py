@@ -1,0 +1,94 @@
+"""Options shared by many commands, and how a verb becomes a command."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coordinator.cli.desk import Desk, Globals
+from coordinator.cli.output import Shown, emit
+
+Verb = Callable[..., Shown]
+
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="folder that remembers everything", metavar="DIR")
+]
+JsonOption = Annotated[bool | None, typer.Option("--json", help="print one JSON document")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="say nothing on stderr")]
+VerboseOption = Annotated[int, typer.Option("-v", count=True, help="log more; twice: everything")]
+
+Yes = Annotated[bool, typer.Option("--yes", help="confirm what holds no danger")]
+Accept = Annotated[
+    list[str] | None, typer.Option("--accept", help="accept this danger", metavar="CODE")
+]
+PinStdin = Annotated[
+    bool, typer.Option("--pin-stdin", help="read LABEL=PIN lines from standard input")
+]
+LastTry = Annotated[
+    bool, typer.Option("--last-attempt", help="use the last PIN attempt of a card too")
+]
+Emulated = Annotated[
+    str | None, typer.Option("--emulated", help="the emulated card to use", metavar="NAME")
+]
+EmulatedMany = Annotated[
+    list[str] | None,
+    typer.Option("--emulated", help="an emulated card that is offered", metavar="NAME"),
+]
+
+_GLOBAL_OPTIONS = {
+    "home": (HomeOption, None),
+    "as_json": (JsonOption, None),
+    "quiet": (QuietOption, False),
+    "verbosity": (VerboseOption, 0),
+}
+
+
+def group(help_line: str) -> typer.Typer:
+    """Return an empty group of commands with the house's settings."""
+    return typer.Typer(
+        help=help_line,
+        rich_markup_mode=None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+    )
+
+
+def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]:
+    """Register a verb as a command with the options every command has.
+
+    The verb gets a Desk first, then its own options by name; what it returns is shown once.
+    """
+
+    def register(verb: Verb) -> Verb:
+        def run(context: typer.Context, **words: Any) -> int:  # noqa: ANN401 -- any option's type
+            before: Globals = context.ensure_object(Globals)
+            chosen = before.overridden(**{word: words.pop(word) for word in _GLOBAL_OPTIONS})
+            with Desk(chosen) as desk:
+                shown = verb(desk, **words)
+                emit(shown, as_json=desk.as_json)
+                return shown.status
+
+        own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
+        context = inspect.Parameter(
+            "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+        )
+        parameters = [
+            context,
+            *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
+            *(
+                inspect.Parameter(
+                    word, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
+                )
+                for word, (option, default) in _GLOBAL_OPTIONS.items()
+            ),
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__doc__ = verb.__doc__
+        app.command(name or verb.__name__)(run)
+        return verb
+
+    return register

@@ -1,0 +1,82 @@
+"""regtest: the embedded chain of a regtest home."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.options import command, group
+from coordinator.cli.output import Shown, sats
+
+if TYPE_CHECKING:
+    from coordinator.chain.regtest import RegtestChain
+
+
+def attach(app: typer.Typer) -> None:
+    """Hang these commands into the program."""
+    regtest = group("Mine and fund on the embedded regtest chain.")
+    command(regtest)(mine)
+    command(regtest)(fund)
+    command(regtest)(show)
+    app.add_typer(regtest, name="regtest")
+
+
+def mine(
+    desk: Desk,
+    count: Annotated[int, typer.Argument(min=1, max=1000, help="how many blocks")] = 1,
+    to: Annotated[str | None, typer.Option(help="who is paid", metavar="ADDRESS")] = None,
+) -> Shown:
+    """Mine blocks; waiting transactions are confirmed.
+
+    \b
+    Example: cardquorum regtest mine 6
+    """
+    from coordinator.amounts import script_of
+
+    script = script_of(to, desk.home.network) if to else None
+    chain = _chain(desk)
+    blocks = chain.mine(count, script)
+    tip = chain.tip()
+    return Shown({"blocks": blocks, "height": tip.height, "hash": tip.hash}, [f"block {tip.height}"])
+
+
+def fund(
+    desk: Desk,
+    address: Annotated[str, typer.Argument(help="who is paid")],
+    amount: Annotated[str, typer.Argument(help="sats, or as 0.5btc")],
+    coins: Annotated[int, typer.Option(min=1, max=2000, help="in how many coins")] = 1,
+) -> Shown:
+    """Pay an address from the chain's own faucet.
+
+    The amount is paid once per coin; the payment confirms with the next block.
+
+    \b
+    Example: cardquorum regtest fund bcrt1q... 0.5btc --coins 3
+    """
+    from coordinator.amounts import parse_amount, script_of
+
+    value = parse_amount(amount)
+    txids = _chain(desk).fund(script_of(address, desk.home.network), value, coins)
+    document = {"txids": txids, "address": address, "value_sats": value, "coins": coins}
+    return Shown(document, [f"paid {coins} x {sats(value)} to {address}", *txids])
+
+
+def show(desk: Desk) -> Shown:
+    """Show the chain's tip and what waits for a block.
+
+    \b
+    Example: cardquorum regtest show
+    """
+    chain = _chain(desk)
+    tip, waiting = chain.tip(), chain.mempool()
+    document = {"height": tip.height, "hash": tip.hash, "mempool": waiting}
+    return Shown(document, [f"block {tip.height} {tip.hash}", *(f"waiting: {txid}" for txid in waiting)])
+
+
+def _chain(desk: Desk) -> "RegtestChain":
+    from coordinator.chain.regtest import RegtestChain
+    from coordinator.errors import UsageError
+
+    if not isinstance(desk.chain, RegtestChain):
+        raise UsageError(f"this home asks {desk.home.chain}; only {'regtest:'} can be mined")
+    return desk.chain

@@ -1,0 +1,270 @@
+"""spend: a payment from its wish to its block."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, Yes, command, group
+from coordinator.cli.output import ExitStatus, Shown, columns, sats
+
+if TYPE_CHECKING:
+    from coordinator.ceremony import Outcome
+    from coordinator.signing import Progress
+
+Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony")]
+
+
+def attach(app: typer.Typer) -> None:
+    """Hang these commands into the program."""
+    spend = group("Pay: create, sign card by card, finalize, broadcast.")
+    command(spend)(create)
+    command(spend, "list")(list_ceremonies)
+    command(spend)(show)
+    command(spend)(sign)
+    command(spend)(export)
+    command(spend)(add)
+    command(spend)(finalize)
+    command(spend)(broadcast)
+    command(spend)(abandon)
+    app.add_typer(spend, name="spend")
+
+
+def create(
+    desk: Desk,
+    vault: Annotated[str, typer.Argument(help="the vault that pays")],
+    to: Annotated[
+        list[str] | None, typer.Option(help="who is paid what", metavar="ADDRESS:AMOUNT")
+    ] = None,
+    drain: Annotated[
+        str | None, typer.Option(help="who gets all that is left", metavar="ADDRESS")
+    ] = None,
+    coin: Annotated[
+        list[str] | None, typer.Option(help="spend this coin", metavar="OUTPOINT")
+    ] = None,
+    feerate: Annotated[str | None, typer.Option(help="sat/vB")] = None,
+    target: Annotated[int, typer.Option(min=1, max=1008, help="confirm within BLOCKS")] = 6,
+    expires: Annotated[int, typer.Option(min=1, max=365, help="days the coins are held")] = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
+) -> Shown:
+    """Choose coins, build the PSBT, open a ceremony.
+
+    \b
+    Example: cardquorum spend create family --to bcrt1q...:0.1btc --feerate 5
+    """
+    import random
+
+    from coordinator import overview, spend
+    from coordinator.amounts import parse_coin, parse_feerate, parse_payment, script_of
+    from coordinator.cli.attendant import review_lines
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    network = desk.home.network
+    chosen = parse_feerate(feerate) if feerate else None
+    order = spend.Order(
+        vault=vault,
+        payments=tuple(parse_payment(text, network) for text in to or ()),
+        feerate=chosen or overview.feerate(desk.home, lambda: desk.chain, target),
+        drain=script_of(drain, network) if drain else None,
+        coins=tuple(parse_coin(text) for text in coin or ()),
+        expires_days=expires,
+    )
+    tip = overview.known_tip(desk.database, vault)
+    with desk.database.begin() as db:
+        make = spend.dry_run if dry_run else spend.create
+        made = make(db, order, tip, random.SystemRandom())
+    lines = [f"ceremony {made.ceremony or '(dry run)'}", *review_lines(made.review)]
+    return Shown(made._asdict(), lines)
+
+
+def list_ceremonies(desk: Desk) -> Shown:
+    """List the ceremonies of all vaults.
+
+    \b
+    Example: cardquorum spend list
+    """
+    from coordinator import overview
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
+    found = overview.ceremonies(desk.database)
+    rows = [(c.id, c.vault, c.state, sats(c.fee_sats), c.txid) for c in found]
+    document = {"ceremonies": [{"ceremony": c.id, **c._asdict()} for c in found]}
+    return Shown(document, columns(rows, "ceremony", "vault", "state", "fee", "txid"))
+
+
+def show(desk: Desk, ceremony: Ceremony) -> Shown:
+    """Show where a ceremony stands.
+
+    \b
+    Example: cardquorum spend show abcd2345
+    """
+    from coordinator import signing
+    from storage import ceremonies as ceremony_book
+
+    with desk.database.begin() as db:
+        seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
+    return Shown(_progress_document(seen), _progress_lines(seen))
+
+
+def sign(
+    desk: Desk,
+    ceremony: Ceremony,
+    emulated: EmulatedMany = None,
+    pin_stdin: PinStdin = False,
+    last_attempt: LastTry = False,
+    yes: Yes = False,
+    accept: Accept = None,
+) -> Shown:
+    """Review the payment and have the cards offered sign it.
+
+    All cards sign at the same time, in any order; one that fails does not stop the others.
+
+    \b
+    Example: cardquorum spend sign abcd2345 --emulated blue --emulated red
+    """
+    from coordinator import offers, signing
+    from coordinator.cli.attendant import Terminal
+    from storage import cards as card_book
+    from storage import ceremonies as ceremony_book
+
+    with desk.database.begin() as db:
+        vault = ceremony_book.ceremony_named(db, ceremony).vault.name
+        labels = offers.labels_of_vault(db, vault)
+        known = [card.label for card in card_book.all_cards(db)]
+    single = len(emulated or labels) == 1
+    attendant = Terminal(
+        desk, known, pin_stdin=pin_stdin, single=single, yes=yes, accepted=accept
+    )
+    slots = offers.slots_for(desk.home, desk.database, labels, emulated, attendant.given())
+    outcomes = signing.sign(desk.database, ceremony, slots, attendant, last_attempt=last_attempt)
+    with desk.database.begin() as db:
+        seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
+    cards = [_outcome_document(outcome) for outcome in outcomes]
+    lines = [*(_outcome_line(card) for card in cards), *_progress_lines(seen)]
+    return Shown({**_progress_document(seen), "cards": cards}, lines, _worst(outcomes))
+
+
+def export(
+    desk: Desk,
+    ceremony: Ceremony,
+    out: Annotated[Path | None, typer.Option(help="the file to write", metavar="FILE")] = None,
+    format_: Annotated[str, typer.Option("--format", help="psbt or base64")] = "base64",
+) -> Shown:
+    """Hand the PSBT to a signer elsewhere.
+
+    \b
+    Example: cardquorum spend export abcd2345 --out payment.psbt --format psbt
+    """
+    import base64
+
+    from coordinator import signing
+    from coordinator.errors import UsageError
+    from coordinator.files import write_private
+
+    if format_ not in {"psbt", "base64"}:
+        raise UsageError(f"format {format_} is not known here; there are psbt and base64")
+    if format_ == "psbt" and out is None:
+        raise UsageError("a binary PSBT goes to a file: add --out FILE")
+    raw = signing.export(desk.database, ceremony)
+    text = base64.b64encode(raw).decode()
+    if out is not None:
+        write_private(out, raw if format_ == "psbt" else text.encode() + b"\n")
+    document = {"ceremony": ceremony, "psbt": text, "file": out, "format": format_}
+    return Shown(document, [f"wrote {out}" if out else text])
+
+
+def add(
+    desk: Desk,
+    ceremony: Ceremony,
+    file: Annotated[str, typer.Argument(help="a signed PSBT, or - for stdin")],
+) -> Shown:
+    """Take the new valid signatures of a PSBT that came back.
+
+    \b
+    Example: cardquorum spend add abcd2345 signed.psbt
+    """
+    from coordinator import signing
+    from coordinator.files import read_bytes
+    from storage import ceremonies as ceremony_book
+
+    data = sys.stdin.buffer.read() if file == "-" else read_bytes(Path(file))
+    taken = signing.add(desk.database, ceremony, data)
+    with desk.database.begin() as db:
+        seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
+    lines = [f"{taken} new signatures taken", *_progress_lines(seen)]
+    return Shown({**_progress_document(seen), "signatures": taken, "cards": []}, lines)
+
+
+def finalize(desk: Desk, ceremony: Ceremony) -> Shown:
+    """Build the final transaction and check it.
+
+    \b
+    Example: cardquorum spend finalize abcd2345
+    """
+    from coordinator import signing
+
+    done = signing.finalize(desk.database, ceremony)
+    lines = [f"transaction {done.txid}, {done.vsize} vB, check: {done.consensus}"]
+    return Shown(done._asdict(), lines)
+
+
+def broadcast(desk: Desk, ceremony: Ceremony) -> Shown:
+    """Send the final transaction to the network.
+
+    \b
+    Example: cardquorum spend broadcast abcd2345
+    """
+    from coordinator import signing
+
+    txid = signing.broadcast(desk.database, ceremony, desk.chain)
+    document = {"ceremony": ceremony, "txid": txid, "state": "broadcast"}
+    return Shown(document, [f"sent {txid}"])
+
+
+def abandon(desk: Desk, ceremony: Ceremony) -> Shown:
+    """Give a ceremony up and free its coins.
+
+    \b
+    Example: cardquorum spend abandon abcd2345
+    """
+    from coordinator import signing
+
+    warning = signing.abandon(desk.database, ceremony)
+    document = {"ceremony": ceremony, "state": "abandoned", "warning": warning}
+    return Shown(document, [f"ceremony {ceremony} is abandoned", *([warning] if warning else [])])
+
+
+def _progress_document(seen: "Progress") -> dict[str, Any]:
+    return {**seen._asdict(), "complete": seen.complete}
+
+
+def _progress_lines(seen: "Progress") -> list[str]:
+    return [
+        f"ceremony {seen.ceremony} of {seen.vault}: {seen.state}, {seen.have} of {seen.need}",
+        f"signed by: {', '.join(seen.signed_by) or 'nobody yet'}",
+        f"missing: {', '.join(seen.missing) or 'nobody'}",
+    ]
+
+
+def _outcome_document(outcome: "Outcome") -> dict[str, Any]:
+    from coordinator.cli.failures import explain
+
+    error = None if outcome.error is None else explain(outcome.error).document()
+    return {**outcome._asdict(), "error": error}
+
+
+def _outcome_line(card: dict[str, Any]) -> str:
+    line = f"card {card['label']}: {card['signatures']} signatures in {card['seconds']:.1f} s"
+    error = card["error"]
+    return f"{line}; {error['message']} ({error['hint']})" if error else line
+
+
+def _worst(outcomes: "list[Outcome]") -> ExitStatus:
+    """Return the worst of 4, 3 and 5, in this order, or 0."""
+    from coordinator.cli.failures import explain
+
+    met = {explain(outcome.error).status for outcome in outcomes if outcome.error is not None}
+    order = (ExitStatus.PIN, ExitStatus.CARD, ExitStatus.REFUSED)
+    return next((status for status in order if status in met), ExitStatus.DONE)

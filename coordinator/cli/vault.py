@@ -1,0 +1,202 @@
+"""vault: a policy with a name, made from cards and proved by them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, command, group
+from coordinator.cli.output import ExitStatus, Shown, columns
+
+Name = Annotated[str, typer.Argument(help="the vault's name")]
+Birthday = Annotated[
+    str | None, typer.Option(help="when it was first used", metavar="DATE|HEIGHT")
+]
+
+
+def attach(app: typer.Typer) -> None:
+    """Hang these commands into the program."""
+    vault = group("Make, prove, carry and list vaults.")
+    command(vault)(create)
+    command(vault)(verify)
+    command(vault, "import")(import_vault)
+    command(vault)(export)
+    command(vault, "list")(list_vaults)
+    command(vault)(show)
+    command(vault)(retire)
+    app.add_typer(vault, name="vault")
+
+
+def create(
+    desk: Desk,
+    name: Name,
+    threshold: Annotated[int, typer.Option(min=1, max=15, help="signatures needed")],
+    card: Annotated[list[str] | None, typer.Option(help="an enrolled card", metavar="LABEL")] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="a key held elsewhere", metavar="LABEL=EXPRESSION")
+    ] = None,
+    script: Annotated[str, typer.Option(help="the script type: wsh")] = "wsh",
+    birthday: Birthday = None,
+) -> Shown:
+    """Make a vault from enrolled cards and keys held elsewhere.
+
+    \b
+    Example: cardquorum vault create family --threshold 2 --card a --card b --card c
+    """
+    from coordinator import vaults
+    from coordinator.errors import UsageError
+
+    if script != "wsh":
+        raise UsageError(f"script {script} is not known here; this version makes wsh vaults")
+    plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), birthday)
+    with desk.database.begin() as db:
+        document = vaults.document(db, vaults.create(desk.home, db, plan))
+    return Shown(document, _lines(document))
+
+
+def verify(
+    desk: Desk,
+    name: Name,
+    emulated: EmulatedMany = None,
+    pin_stdin: PinStdin = False,
+    last_attempt: LastTry = False,
+) -> Shown:
+    """Have each card offered prove that its key is the stored one.
+
+    \b
+    Example: cardquorum vault verify family --emulated blue
+    """
+    from coordinator import offers, verify
+    from coordinator.cli.attendant import Terminal
+
+    with desk.database.begin() as db:
+        labels = offers.labels_of_vault(db, name)
+    attendant = Terminal(desk, labels, pin_stdin=pin_stdin)
+    slots = offers.slots_for(desk.home, desk.database, labels, emulated, attendant.given())
+    proofs = verify.verify_vault(desk.database, name, slots, attendant, last_attempt=last_attempt)
+    lines = [
+        *(f"proved: {label}" for label in proofs.verified),
+        *(f"never proved: {label}" for label in proofs.missing),
+        *(f"MISMATCH {m.cosigner or name}: {m.reason}" for m in proofs.mismatches),
+    ]
+    status = ExitStatus.REFUSED if proofs.mismatches else ExitStatus.DONE
+    return Shown(proofs._asdict(), lines, status)
+
+
+def import_vault(
+    desk: Desk,
+    file: Annotated[str, typer.Argument(help="a file with a descriptor, or - for stdin")],
+    name: Annotated[str, typer.Option(help="the new vault's name")],
+    birthday: Birthday = None,
+) -> Shown:
+    """Make a vault from a descriptor or exported JSON.
+
+    \b
+    Example: cardquorum vault import family.txt --name family
+    """
+    from coordinator import vaults
+    from coordinator.files import read_text
+
+    text = sys.stdin.read() if file == "-" else read_text(Path(file))
+    plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
+    with desk.database.begin() as db:
+        document = vaults.document(db, vaults.import_text(desk.home, db, plan, text))
+    return Shown(document, _lines(document))
+
+
+def export(
+    desk: Desk,
+    name: Name,
+    format_: Annotated[str, typer.Option("--format", help="descriptor or json")] = "descriptor",
+) -> Shown:
+    """Print a vault's descriptor, for papers and other wallets.
+
+    \b
+    Example: cardquorum vault export family --format descriptor
+    """
+    import json
+
+    from coordinator.cli.output import plain
+    from coordinator.errors import UsageError
+
+    if format_ not in {"descriptor", "json"}:
+        raise UsageError(f"format {format_} is not known here; there are descriptor and json")
+    document = _document(desk, name)
+    text = document["descriptor"] if format_ == "descriptor" else json.dumps(plain(document), indent=2)
+    shown = {"vault": name, "format": format_, "descriptor": document["descriptor"], "text": text}
+    return Shown(shown, [text])
+
+
+def list_vaults(desk: Desk) -> Shown:
+    """List the vaults of this home.
+
+    \b
+    Example: cardquorum vault list
+    """
+    from storage import vaults as vault_book
+
+    with desk.database.begin() as db:
+        vaults = [
+            {
+                "name": vault.name,
+                "network": vault.network,
+                "threshold": vault.threshold,
+                "total": len(vault.cosigners),
+                "script": vault.script,
+                "checksum": vault.checksum,
+                "retired_at": vault.retired_at,
+            }
+            for vault in vault_book.all_vaults(db)
+        ]
+    rows = [(v["name"], f"{v['threshold']}-of-{v['total']}", v["checksum"]) for v in vaults]
+    return Shown({"vaults": vaults}, columns(rows, "name", "quorum", "checksum"))
+
+
+def show(desk: Desk, name: Name) -> Shown:
+    """Show a vault, its keys and what carries them.
+
+    \b
+    Example: cardquorum vault show family
+    """
+    document = _document(desk, name)
+    return Shown(document, _lines(document))
+
+
+def retire(desk: Desk, name: Name) -> Shown:
+    """Mark a vault as no longer in use; nothing is deleted.
+
+    \b
+    Example: cardquorum vault retire old
+    """
+    from coordinator import clock
+    from storage import vaults as vault_book
+
+    with desk.database.begin() as db:
+        retired = vault_book.retire(db, vault_book.vault_named(db, name), clock.now())
+        document = {"vault": name, "retired_at": retired}
+    return Shown(document, [f"vault {name} is retired"])
+
+
+def _document(desk: Desk, name: str) -> dict[str, Any]:
+    from coordinator import vaults
+    from storage import vaults as vault_book
+
+    with desk.database.begin() as db:
+        return vaults.document(db, vault_book.vault_named(db, name))
+
+
+def _lines(document: dict[str, Any]) -> list[str]:
+    lines = [
+        f"vault {document['name']}: {document['threshold']}-of-{document['total']} on "
+        f"{document['network']}, checksum {document['checksum']}",
+        document["descriptor"],
+        f"first address {document['first_address']}",
+    ]
+    for each in document["cosigners"]:
+        carriers = ", ".join(each["carriers"]) or "held elsewhere"
+        lines.append(f"{each['index'] + 1}. {each['label']}: {carriers} (key made on: {each['created_on']})")
+        if each["other_software"]:
+            lines.append(f"   can also sign with it: {', '.join(each['other_software'])}")
+    return lines

@@ -1,0 +1,236 @@
+"""The custody book: places, people, and what happened to each thing."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock
+from coordinator.errors import Ambiguous, UsageError
+from coordinator.files import read_bytes
+from coordinator.slots import checked_name
+from storage import cards as card_book
+from storage import custody as custody_book
+from storage.errors import ChainBroken, NotFound
+from storage.model import CustodyEvent, Item, Location
+
+GONE = frozenset({"lost", "stolen", "destroyed"})
+BACK = frozenset({"placed", "moved", "seen", "sealed", "opened", "found"})
+KINDS = ("bank-vault", "friend", "home", "office", "other")
+EVENTS = (*sorted(GONE), *sorted(BACK), "corrected")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A new location."""
+
+    name: str
+    kind: str
+    region: str | None = None
+    holder: str | None = None
+    access: str | None = None
+    lead_hours: int | None = None
+
+
+@dataclass(frozen=True)
+class Happening:
+    """A new event as a person tells it; `item` is kind:name, or a name that fits one thing."""
+
+    item: str
+    event: str
+    at: str | None = None
+    seal: str | None = None
+    by: str | None = None
+    when: str | None = None
+    note: str | None = None
+    photo: Path | None = None
+
+
+class Whereabouts(NamedTuple):
+    """Where a thing lies as far as the book knows, and whether it is lost, stolen or destroyed."""
+
+    location: str | None
+    gone: str | None
+
+
+def whereabouts(events: Iterable[CustodyEvent]) -> Whereabouts:
+    """Read a thing's events in order and return where that leaves it."""
+    location: str | None = None
+    gone: str | None = None
+    for event in events:
+        if event.event in GONE:
+            location, gone = None, event.event
+        elif event.event in BACK:
+            gone = None
+        if event.event not in GONE and event.location is not None:
+            location = event.location.name
+    return Whereabouts(location, gone)
+
+
+def add_location(db: Session, place: Place) -> dict[str, Any]:
+    """Store a place; raises UsageError, NotFound or AlreadyExists."""
+    if place.kind not in KINDS:
+        raise UsageError(f"kind {place.kind} is none of {', '.join(KINDS)}")
+    holder = custody_book.holder_named(db, place.holder) if place.holder else None
+    added = custody_book.add_location(
+        db,
+        name=checked_name(place.name),
+        kind=place.kind,
+        region=place.region,
+        holder=holder,
+        access=place.access,
+        lead_hours=place.lead_hours,
+    )
+    return _location_document(db, added)
+
+
+def locations(db: Session) -> list[dict[str, Any]]:
+    """Return every place with what lies there."""
+    return [_location_document(db, found) for found in custody_book.all_locations(db)]
+
+
+def location(db: Session, name: str) -> dict[str, Any]:
+    """Return one place with what lies there."""
+    return _location_document(db, custody_book.location_named(db, _bare(name, "location")))
+
+
+def _location_document(db: Session, found: Location) -> dict[str, Any]:
+    here = [item for item in custody_book.all_items(db) if _lies_at(db, item, found.name)]
+    return {
+        "name": found.name,
+        "kind": found.kind,
+        "region": found.region,
+        "holder": found.holder.name if found.holder else None,
+        "access": found.access,
+        "lead_hours": found.lead_hours,
+        "items": [item_name(item) for item in here],
+    }
+
+
+def _lies_at(db: Session, item: Item, place: str) -> bool:
+    return whereabouts(custody_book.events_of(db, item)).location == place
+
+
+def add_holder(
+    db: Session, name: str, limit_sats: int | None, contact: str | None
+) -> dict[str, Any]:
+    """Store a person; raises AlreadyExists."""
+    holder = custody_book.add_holder(
+        db, name=checked_name(name), limit_sats=limit_sats, contact=contact
+    )
+    return {"name": holder.name, "limit_sats": limit_sats, "contact": contact, "locations": []}
+
+
+def holders(db: Session) -> list[dict[str, Any]]:
+    """Return every person with the places they can open."""
+    places = custody_book.all_locations(db)
+    return [
+        {
+            "name": holder.name,
+            "limit_sats": holder.limit_sats,
+            "contact": holder.contact,
+            "locations": [place.name for place in places if place.holder_id == holder.id],
+        }
+        for holder in custody_book.all_holders(db)
+    ]
+
+
+def record(db: Session, happening: Happening) -> dict[str, Any]:
+    """Append an event to the book; raises UsageError or NotFound."""
+    if happening.event not in EVENTS:
+        raise UsageError(f"event {happening.event} is none of {', '.join(EVENTS)}")
+    if happening.event in {"placed", "moved"} and happening.at is None:
+        raise UsageError(f"{happening.event} needs --at LOCATION")
+    now = clock.now()
+    place = happening.at and custody_book.location_named(db, _bare(happening.at, "location"))
+    event = custody_book.record_event(
+        db,
+        item_named(db, happening.item),
+        happening.event,
+        location=place or None,
+        texts={"seal": happening.seal, "by": happening.by, "note": happening.note},
+        happened_at=_moment(happening.when) if happening.when else now,
+        recorded_at=now,
+        photo_sha256=_photo(happening.photo),
+    )
+    return event_document(event)
+
+
+def item_named(db: Session, text: str) -> Item:
+    """Return the thing meant by `kind:name`, or by a bare name that fits one; raises Ambiguous."""
+    kind, colon, name = text.partition(":")
+    found = [
+        item
+        for item in custody_book.all_items(db)
+        if item.name == (name if colon else text) and (not colon or item.kind == kind)
+    ]
+    if not found:
+        raise NotFound("item", text)
+    if len(found) > 1:
+        raise Ambiguous(text, [item_name(item) for item in found])
+    return found[0]
+
+
+def item_name(item: Item) -> str:
+    """Return kind:name."""
+    return f"{item.kind}:{item.name}"
+
+
+def book(db: Session, item: str | None) -> dict[str, Any]:
+    """Return the events, all or one thing's, oldest first, and whether the chain holds."""
+    wanted = item_named(db, item) if item else None
+    events = custody_book.events_of(db, wanted) if wanted else custody_book.all_events(db)
+    return {"events": [event_document(event) for event in events], **verify(db, None)}
+
+
+def verify(db: Session, head: str | None) -> dict[str, Any]:
+    """Return whether the chain of hashes holds, and holds the head given."""
+    try:
+        found = custody_book.verify(db)
+    except ChainBroken as broken:
+        return {"valid": False, "head": None, "broken_at": broken.event_id}
+    hashes = {event.hash.hex() for event in custody_book.all_events(db)}
+    known = head is None or head.lower() in {*hashes, bytes(32).hex()}
+    return {"valid": known, "head": found.hex(), "broken_at": None}
+
+
+def event_document(event: CustodyEvent) -> dict[str, Any]:
+    """Return an event as the command line shows it."""
+    return {
+        "id": event.id,
+        "item": item_name(event.item),
+        "event": event.event,
+        "location": event.location.name if event.location else None,
+        "seal": event.said("seal"),
+        "by": event.said("by"),
+        "note": event.said("note"),
+        "happened_at": event.happened_at,
+        "recorded_at": event.recorded_at,
+        "photo_sha256": event.photo_sha256,
+        "hash": event.hash.hex(),
+        "previous": event.previous.hex(),
+    }
+
+
+def cards_document(db: Session, label: str) -> list[dict[str, Any]]:
+    """Return a card's events, oldest first."""
+    card = card_book.card_named(db, label)
+    return [event_document(event) for event in custody_book.events_of(db, card.item)]
+
+
+def _bare(text: str, kind: str) -> str:
+    return text.removeprefix(kind + ":")
+
+
+def _moment(text: str) -> clock.datetime:
+    try:
+        return clock.parse(text)
+    except ValueError as failure:
+        raise UsageError(f"{text!r} is no ISO 8601 time") from failure
+
+
+def _photo(path: Path | None) -> bytes | None:
+    return hashlib.sha256(read_bytes(path)).digest() if path else None

@@ -1,0 +1,231 @@
+"""The main job from nothing: emulated cards, an embedded chain, one payment, every step shown."""
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from cards.pin import Pin, Secret
+from cards.session import CardIdentity
+from coordinator import custody, emulated, facts, setup, signing, spend, vaults, verify, wallet
+from coordinator.chain import Tip
+from coordinator.chain.regtest import RegtestChain
+from coordinator.errors import CoordinatorError, UsageError
+from coordinator.settings import Home, create_home
+from coordinator.slots import Slot
+from psbt.coins import Payment
+from psbt.network import Network
+from psbt.policy import RECEIVE
+from psbt.review import Review
+from storage import vaults as vault_book
+from storage.database import open_database
+
+VAULT = "savings"
+THRESHOLD = 2
+PLACES = (("bank", "bank-vault"), ("friend", "friend"), ("home", "home"))
+DEFAULT_CARDS = ("satochip", "satochip", "satochip")
+DEFAULT_INPUTS = 3
+COIN_SATS = 1_000_000
+FEERATE = 5_000
+DEMO_PIN = b"123456"
+MAX_INPUTS = 900
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Guide:
+    """The attendant of the demo: it knows every PIN, agrees to what it shows, and explains."""
+
+    say: Say
+    show: Callable[[Review], None]
+
+    def pin_for(self, _label: str, _card: CardIdentity) -> Pin:
+        """Return the demo's PIN."""
+        return Pin(DEMO_PIN)
+
+    def new_pin_for(self, _label: str) -> Pin:
+        """Return the demo's PIN."""
+        return Pin(DEMO_PIN)
+
+    def changed_pin_for(self, _label: str) -> Pin:
+        """Return the demo's PIN."""
+        return Pin(DEMO_PIN)
+
+    def optional_new_pin_for(self, _label: str) -> Pin | None:
+        """Return nothing."""
+        return None
+
+    def secret_for(self, _label: str, _kind: str, *, optional: bool = False) -> Secret | None:
+        """Return nothing: the demo's PUK is random, and no other secret is wanted."""
+        if not optional:
+            raise CoordinatorError("the demo has no secret but its PIN")
+        return None
+
+    def show_once(self, title: str, _secret: Secret) -> None:
+        """Say that a person would see it now."""
+        self.say(f"   {title}: you would write it down now")
+
+    def hand_over_words(self, title: str, _words: Secret, _file: Path | None) -> None:
+        """Say that a person would see them now."""
+        self.say(f"   {title}: you would write them down now")
+
+    def confirm(self, review: Review) -> None:
+        """Show the review and agree."""
+        self.show(review)
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """Tell when a card is done."""
+        if done == total:
+            self.say(f"   card {label}: {total} signatures, each verified and kept")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the demo is to be run with; a person may have typed it."""
+
+    families: tuple[str, ...] = DEFAULT_CARDS
+    inputs: int = DEFAULT_INPUTS
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the demo plays: a home, its database, its chain, and who watches."""
+
+    home: Home
+    database: sessionmaker[Session]
+    chain: RegtestChain
+    guide: Guide
+
+
+def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
+    """Do the main job in a new home at `folder` and return what came of it.
+
+    The home goes on working by hand: the PIN of every card is 123456.
+    """
+    started = time.monotonic()
+    _check(wishes)
+    home = create_home(folder, Network.REGTEST.value)
+    database = open_database(home.database_url)
+    chain = RegtestChain(home.chain_folder)
+    try:
+        stage = Stage(home, database, chain, guide)
+        slots = _issue_cards(stage, wishes.families)
+        descriptor = _make_vault(stage, slots)
+        funding = _fund(stage, wishes.inputs)
+        paid = _pay(stage, slots)
+        audit = facts.audited(database, VAULT)
+        for finding in audit["findings"]:
+            guide.say(f"   {finding.severity.value}: {finding.message}")
+    finally:
+        chain.close()
+        database.kw["bind"].dispose()
+    return {
+        "vault": VAULT,
+        "descriptor": descriptor,
+        "funding_txids": funding,
+        **paid,
+        "audit": audit,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def _check(wishes: Wishes) -> None:
+    if len(wishes.families) != len(PLACES):
+        raise UsageError(f"the demo plays with {len(PLACES)} cards, not {len(wishes.families)}")
+    if not 1 <= wishes.inputs <= MAX_INPUTS:
+        raise UsageError(f"the demo spends 1 to {MAX_INPUTS} coins, not {wishes.inputs}")
+
+
+def _issue_cards(stage: Stage, families: Sequence[str]) -> list[Slot]:
+    """Make, set up, enrol and place one card for each place."""
+    slots = []
+    for (label, kind), family in zip(PLACES, families, strict=True):
+        stage.guide.say(f"1. card {label}: a factory-fresh emulated {family} is set up")
+        emulated.create(stage.home, family, label, set_up=False)
+        slot = emulated.slot(stage.home, label)
+        wanted = setup.Setup(label, slot, "generate")
+        done = setup.set_up(stage.home, stage.database, wanted, stage.guide)
+        stage.guide.say(f"   {done.expression(stage.home.network)}")
+        with stage.database.begin() as db:
+            custody.add_location(db, custody.Place(label, kind))
+            custody.record(db, custody.Happening(f"card:{label}", "placed", at=label))
+        slots.append(slot)
+    return slots
+
+
+def _make_vault(stage: Stage, slots: Sequence[Slot]) -> str:
+    """Make the 2-of-3 vault and have every card prove its key."""
+    labels = tuple(label for label, _ in PLACES)
+    with stage.database.begin() as db:
+        plan = vaults.VaultPlan(VAULT, THRESHOLD, labels)
+        descriptor = vaults.create(stage.home, db, plan).descriptor
+    stage.guide.say(f"2. vault {VAULT}, {THRESHOLD} of {len(labels)}:\n   {descriptor}")
+    proofs = verify.verify_vault(stage.database, VAULT, slots, stage.guide)
+    if proofs.mismatches or proofs.missing:
+        raise CoordinatorError("a card of the demo did not prove its key")
+    stage.guide.say(f"   proved by the cards: {', '.join(proofs.verified)}")
+    return descriptor
+
+
+def _fund(stage: Stage, coins: int) -> list[str]:
+    """Pay the vault so many coins and mine them into the chain."""
+    with stage.database.begin() as db:
+        fresh = wallet.new_address(db, vault_book.vault_named(db, VAULT))
+    txids = stage.chain.fund(fresh.script_pubkey, COIN_SATS, coins)
+    tip = _mine(stage)
+    stage.guide.say(f"3. {coins} coins of {COIN_SATS} sat paid to {fresh.address}, block {tip.height}")
+    return txids
+
+
+def _mine(stage: Stage) -> Tip:
+    stage.chain.mine(1, None)
+    with stage.database.begin() as db:
+        return wallet.sync(db, vault_book.vault_named(db, VAULT), stage.chain)
+
+
+def _pay(stage: Stage, slots: Sequence[Slot]) -> dict[str, Any]:
+    """Spend every coin, with change, signed by two of the three cards at the same time."""
+    with stage.database.begin() as db:
+        vault = vault_book.vault_named(db, VAULT)
+        coins = wallet.spendable(db, vault)
+        total = sum(coin.value_sats for coin in coins)
+        stranger = b"\x00\x14" + secrets.token_bytes(20)
+        order = spend.Order(
+            vault=VAULT,
+            payments=(Payment(stranger, total // 2),),
+            feerate=FEERATE,
+            coins=tuple(coin.outpoint for coin in coins),
+        )
+        created = spend.create(db, order, stage.chain.tip(), random.SystemRandom())
+    ceremony = created.ceremony or ""
+    stage.guide.say(f"4. ceremony {ceremony}: what you would confirm before a card signs")
+    outcomes = signing.sign(stage.database, ceremony, slots[:THRESHOLD], stage.guide)
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+    return _send(stage, ceremony, len(coins), sum(outcome.signatures for outcome in outcomes))
+
+
+def _send(stage: Stage, ceremony: str, inputs: int, signatures: int) -> dict[str, Any]:
+    """Finalize, broadcast and mine the payment."""
+    final = signing.finalize(stage.database, ceremony)
+    stage.guide.say(f"5. transaction {final.txid}, {final.vsize} vB, scripts: {final.consensus}")
+    signing.broadcast(stage.database, ceremony, stage.chain)
+    tip = _mine(stage)
+    with stage.database.begin() as db:
+        state = signing.progress(signing.ceremony_book.ceremony_named(db, ceremony)).state
+    stage.guide.say(f"6. {state} in block {tip.height}; the audit says:")
+    return {
+        "txid": final.txid,
+        "inputs": inputs,
+        "signatures": signatures,
+        "height": tip.height,
+        "accepted": state == "confirmed",
+        "consensus": final.consensus,
+    }

@@ -1,0 +1,201 @@
+"""A card becomes known: identified, attested, unlocked, its key read and remembered."""
+
+import contextlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from cards.errors import NotGenuine, NotUnlocked, WrongCard
+from cards.family import family_named
+from cards.session import (
+    Attestation,
+    Attester,
+    CardIdentity,
+    CardSession,
+    Verdict,
+)
+from coordinator import clock
+from coordinator.attendant import Attendant
+from coordinator.errors import UsageError
+from coordinator.settings import Home
+from coordinator.slots import Slot, card_in, checked_name, unlock
+from psbt.keys import (
+    ExtendedPublicKey,
+    KeyExpression,
+    Path,
+    bip48_path,
+    fingerprint,
+    format_key_expression,
+    format_path,
+    format_xpub,
+    parse_path,
+)
+from psbt.network import Network
+from storage import cards as card_book
+from storage.errors import AlreadyExists
+
+Database = sessionmaker[Session]
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What is asked for: a label, where the card lies, and the path of its key."""
+
+    label: str
+    slot: Slot
+    path: str | None = None
+    last_attempt: bool = False
+
+
+class Enrolled(NamedTuple):
+    """A card as it was found, its key, and how far it proved to be genuine."""
+
+    label: str
+    identity: CardIdentity
+    emulated: bool
+    key: KeyExpression
+    created_on: str
+    attestation: Attestation
+
+    def expression(self, network: str) -> str:
+        """Return the key with its origin (BIP 380)."""
+        return format_key_expression(self.key, Network(network))
+
+    def document(self, network: str) -> dict[str, object]:
+        """Return the fields of `card enrol --json`."""
+        return {
+            "card": {
+                "label": self.label,
+                "family": self.identity.family,
+                "card_id": self.identity.card_id,
+                "version": self.identity.version,
+                "emulated": self.emulated,
+            },
+            "key": key_document(self.key, network),
+            "created_on": self.created_on,
+            "attestation": self.attestation._asdict(),
+        }
+
+
+def key_document(key: KeyExpression, network: str) -> dict[str, object]:
+    """Return a key as the command line shows it."""
+    return {
+        "fingerprint": key.fingerprint,
+        "path": format_path(key.path),
+        "xpub": format_xpub(key.key, Network(network)),
+        "expression": format_key_expression(key, Network(network)),
+    }
+
+
+def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant) -> Enrolled:
+    """Identify, attest, unlock, read the key, remember both; nothing is stored on a failure."""
+    label = checked_name(asked.label)
+    path = account_path(home.network, asked.path)
+    with card_in(asked.slot) as session:
+        identity = session.identity()
+        refuse_another_label(database, label, identity)
+        _attest_while_locked(session, home.network)
+        unlock(session, label, attendant, last_attempt=asked.last_attempt)
+        found = examine(session, asked.slot, label, path, home.network)
+    with database.begin() as db:
+        remember(db, found, asked.slot, home.network)
+    return found
+
+
+def examine(session: CardSession, slot: Slot, label: str, path: Path, network: str) -> Enrolled:
+    """Attest an unlocked card and read its key."""
+    identity = session.identity()
+    attestation = accepted(attest(session), network)
+    on_card = family_named(identity.family).makes_key_on_card
+    return Enrolled(
+        label=label,
+        identity=identity,
+        emulated=slot.emulated,
+        key=account_key(session, path),
+        created_on="card" if on_card else "host",
+        attestation=attestation,
+    )
+
+
+def account_path(network: str, typed: str | None) -> Path:
+    """Return the path asked for, or BIP 48's for the network; raises UsageError."""
+    try:
+        return parse_path(typed) if typed else bip48_path(Network(network))
+    except ValueError as failure:
+        raise UsageError(str(failure)) from failure
+
+
+def account_key(session: CardSession, path: Path) -> KeyExpression:
+    """Read the key at `path` with its origin; the card must be unlocked."""
+    master = session.xpub(())
+    key = ExtendedPublicKey(*session.xpub(path))
+    return KeyExpression(fingerprint(master.public_key), path, key)
+
+
+def attest(session: CardSession) -> Attestation:
+    """Return how far the card proves to be genuine; raises NotGenuine on a failed proof."""
+    if not isinstance(session, Attester):
+        return Attestation(Verdict.UNPROVEN, "this family has nothing to prove it with")
+    return session.attest()
+
+
+def accepted(attestation: Attestation, network: str) -> Attestation:
+    """Return the attestation unless it may not be used here: a test root on mainnet, or failed."""
+    if attestation.result is Verdict.FAILED:
+        raise NotGenuine(attestation.reason)
+    if attestation.result is Verdict.TEST and network == "mainnet":
+        raise NotGenuine("its certificate ends in a test root, which mainnet never accepts")
+    return attestation
+
+
+def _attest_while_locked(session: CardSession, network: str) -> None:
+    """Refuse a card that fails before its PIN is asked for, where the family can tell by then."""
+    with contextlib.suppress(NotUnlocked):
+        accepted(attest(session), network)
+
+
+def refuse_another_label(database: Database, label: str, identity: CardIdentity) -> None:
+    """Raise WrongCard or AlreadyExists where label and card do not belong together."""
+    with database.begin() as db:
+        known = card_book.card_with_id(db, identity.family, identity.card_id)
+        taken = card_book.find_card(db, label)
+        if known is not None and known.label != label:
+            raise WrongCard(f"a card to be labelled {label}", f"card {known.label}")
+        if taken is not None and known is None:
+            raise AlreadyExists("card", label)
+
+
+def remember(db: Session, found: Enrolled, slot: Slot, network: str) -> None:
+    """Store card, key and carrier; a card that is known already is refreshed."""
+    now = clock.now()
+    card = card_book.card_with_id(db, found.identity.family, found.identity.card_id)
+    if card is None:
+        card = card_book.add_card(
+            db,
+            label=found.label,
+            family=found.identity.family,
+            card_id=found.identity.card_id,
+            version=found.identity.version,
+            emulated_name=slot.name if slot.emulated else None,
+            now=now,
+        )
+    card_book.attested(db, card, found.attestation.result.value, found.attestation.reason, now)
+    key = card_book.key_like(db, found.key.key.public_key, found.key.key.chain_code)
+    if key is None:
+        key = _add_key(db, found, network, now)
+    card_book.add_carrier(db, key, card.item, now)
+
+
+def _add_key(db: Session, found: Enrolled, network: str, now: datetime) -> object:
+    return card_book.add_key(
+        db,
+        label=card_book.free_key_label(db, found.label),
+        network=network,
+        fingerprint=found.key.fingerprint,
+        path=format_path(found.key.path),
+        **found.key.key._asdict(),
+        created_on=found.created_on,
+        now=now,
+    )

@@ -1,0 +1,77 @@
+"""Looking after one known card: its PIN, its PUK, its end."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from cards.errors import NotSupported, WrongCard
+from cards.session import CardSession, PinChanger, PinUnblocker, Resetter
+from coordinator import clock
+from coordinator.attendant import Attendant
+from coordinator.errors import PinMissing
+from coordinator.slots import Slot, ask_pin, card_in
+from storage import cards as card_book
+
+Database = sessionmaker[Session]
+
+
+@dataclass(frozen=True)
+class Care:
+    """Which card is meant and where it should lie."""
+
+    label: str
+    slot: Slot
+    last_attempt: bool = False
+
+
+def expect(database: Database, label: str, session: CardSession) -> None:
+    """Raise WrongCard unless this is the card of that label; no PIN is presented."""
+    identity = session.identity()
+    with database.begin() as db:
+        card = card_book.card_named(db, label)
+        if (card.family, card.card_id) != (identity.family, identity.card_id):
+            found = card_book.card_with_id(db, identity.family, identity.card_id)
+            name = found.label if found else f"{identity.family} {identity.card_id[:16]}"
+            raise WrongCard(label, name)
+
+
+def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
+    """Replace the card's PIN; a wrong old one costs an attempt."""
+    with card_in(care.slot) as session:
+        expect(database, care.label, session)
+        if not isinstance(session, PinChanger):
+            raise NotSupported(session.identity().family, "changing its PIN")
+        with (
+            ask_pin(session, care.label, attendant, last_attempt=care.last_attempt) as old,
+            attendant.changed_pin_for(care.label) as new,
+        ):
+            session.change_pin(old, new)
+
+
+def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
+    """Free a blocked card with its PUK; returns the PIN attempts left afterwards."""
+    with card_in(care.slot) as session:
+        expect(database, care.label, session)
+        if not isinstance(session, PinUnblocker):
+            raise NotSupported(session.identity().family, "being unblocked")
+        puk = attendant.secret_for(care.label, "puk")
+        if puk is None:
+            raise PinMissing(care.label, "puk")
+        with puk:
+            session.unblock(puk, attendant.optional_new_pin_for(care.label))
+        return session.identity().attempts_left
+
+
+def reset(database: Database, care: Care) -> None:
+    """Erase PIN and key of the card for good; the book says that its key is destroyed there."""
+    with card_in(care.slot) as session:
+        expect(database, care.label, session)
+        if not isinstance(session, Resetter):
+            raise NotSupported(session.identity().family, "a factory reset")
+        session.reset()
+
+
+def forget(database: Database, label: str) -> None:
+    """Remove the card from this home; its history stays in the book."""
+    with database.begin() as db:
+        card_book.forget_card(db, card_book.card_named(db, label), clock.now())

@@ -1,0 +1,275 @@
+"""A ceremony goes on: signatures come in from cards and files until it is final and sent."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from cards.session import CardIdentity
+from coordinator import ceremony, clock, wallet
+from coordinator.attendant import Attendant
+from coordinator.ceremony import Outcome, Seat, Table
+from coordinator.chain import ChainSource
+from coordinator.errors import CeremonyError, CoinReserved, NotFinal, NothingToSign
+from coordinator.slots import Slot
+from coordinator.vaults import key_expression, stored_policy
+from coordinator.verify import cosigner_of
+from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer
+from psbt.errors import SignaturesMissing
+from psbt.partial import quorum, signed_by
+from psbt.policy import Policy
+from psbt.sighash import sighashes
+from psbt.signer import SigningRequest
+from storage import cards as card_book
+from storage import ceremonies as ceremony_book
+from storage import chain as chain_book
+from storage.errors import CoinTaken
+from storage.model import Ceremony
+
+Database = sessionmaker[Session]
+OPEN = frozenset({"collecting", "complete"})
+
+
+class Progress(NamedTuple):
+    """Where a ceremony stands; `have` counts cosigners that signed every input."""
+
+    ceremony: str
+    vault: str
+    state: str
+    have: int
+    need: int
+    signed_by: list[str]
+    missing: list[str]
+    psbt: str
+    txid: str
+    fee_sats: int
+    expires: str
+
+    @property
+    def complete(self) -> bool:
+        """Return whether the quorum is there."""
+        return self.have >= self.need
+
+
+class Finalized(NamedTuple):
+    """A finished transaction and what vouched for it: the engine, or our own check."""
+
+    ceremony: str
+    txid: str
+    hex: str
+    vsize: int
+    fee_sats: int
+    consensus: str
+
+
+def signed_psbt(record: Ceremony) -> codec.Psbt:
+    """Return the ceremony's PSBT with every signature kept so far, each verified again."""
+    psbt = codec.parse(record.psbt)
+    digests = sighashes(psbt)
+    answers = [
+        (SigningRequest(kept.input_index, kept.pubkey, (), digests[kept.input_index]), kept.signature)
+        for kept in record.signatures
+    ]
+    return signer.with_signatures(psbt, answers)
+
+
+def progress(record: Ceremony) -> Progress:
+    """Return where the ceremony stands, counted from signatures that verify."""
+    policy = stored_policy(record.vault)
+    psbt = signed_psbt(record)
+    counts = signed_by(psbt, policy)
+    labels = {c.position: c.label for c in record.vault.cosigners}
+    signed = [labels[i] for i in sorted(labels) if counts.get(i, 0) == len(psbt.inputs)]
+    have, need = quorum(psbt, policy)
+    return Progress(
+        ceremony=record.public_id,
+        vault=record.vault.name,
+        state=record.state,
+        have=have,
+        need=need,
+        signed_by=signed,
+        missing=[label for label in labels.values() if label not in signed],
+        psbt=codec.to_base64(psbt),
+        txid=record.txid,
+        fee_sats=record.fee_sats,
+        expires=clock.text(record.expires_at),
+    )
+
+
+def sign(
+    database: Database,
+    ceremony_id: str,
+    offered: Sequence[Slot],
+    attendant: Attendant,
+    *,
+    last_attempt: bool = False,
+) -> list[Outcome]:
+    """Show the review, then let every card offered sign; each signature is committed as it comes."""
+    with database.begin() as db:
+        record = _open_ceremony(db, ceremony_id)
+        _hold_coins(db, record, clock.now())
+        policy = stored_policy(record.vault)
+        psbt = signed_psbt(record)
+        review = wallet.reviewed(db, record.vault, policy, psbt, ignoring=record)
+    attendant.confirm(review)
+    table = Table(
+        seat_of=_seating(database, ceremony_id, psbt, policy),
+        keep=_keeper(database, ceremony_id),
+        attendant=attendant,
+        last_attempt=last_attempt,
+    )
+    outcomes = ceremony.collect(offered, table)
+    _advance(database, ceremony_id)
+    return outcomes
+
+
+def _seating(
+    database: Database, ceremony_id: str, psbt: codec.Psbt, policy: Policy
+) -> ceremony.SeatOf:
+    """Return who sits where: a second carrier of one key is asked for nothing."""
+    taken: set[int] = set()
+
+    def seat_of(identity: CardIdentity) -> Seat | None:
+        with database.begin() as db:
+            vault = ceremony_book.ceremony_named(db, ceremony_id).vault
+            card = card_book.card_with_id(db, identity.family, identity.card_id)
+            cosigner = cosigner_of(vault, card) if card else None
+            if card is None or cosigner is None:
+                return None
+            key = key_expression(cosigner.key)
+            requests = () if cosigner.id in taken else signer.signing_requests(psbt, policy, key)
+            taken.add(cosigner.id)
+            return Seat(card.label, card.id, requests)
+
+    return seat_of
+
+
+def _keeper(database: Database, ceremony_id: str) -> ceremony.Keep:
+    """Return what commits one verified signature by itself."""
+    with database.begin() as db:
+        record_id = ceremony_book.ceremony_named(db, ceremony_id).id
+
+    def keep(seat: Seat, request: SigningRequest, signature: bytes) -> None:
+        given = (request.input_index, request.pubkey, signature)
+        with database.begin() as db:
+            ceremony_book.keep_signature(db, record_id, given, clock.now(), seat.card_id)
+
+    return keep
+
+
+def _advance(database: Database, ceremony_id: str) -> None:
+    """Call the ceremony complete once the quorum is there."""
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        if record.state == "collecting" and progress(record).complete:
+            record.state = "complete"
+
+
+def add(database: Database, ceremony_id: str, data: bytes) -> int:
+    """Take the new valid signatures of a PSBT that came back; returns how many.
+
+    Raises PsbtError that names the first thing that is not a signature; then nothing is taken.
+    """
+    with database.begin() as db:
+        record = _open_ceremony(db, ceremony_id)
+        policy = stored_policy(record.vault)
+        psbt = signed_psbt(record)
+        arrived = combiner.new_signatures(psbt, codec.parse(data), policy)
+        for signature in arrived:
+            ceremony_book.keep_signature(db, record.id, signature, clock.now())
+    _advance(database, ceremony_id)
+    return len(arrived)
+
+
+def export(database: Database, ceremony_id: str) -> bytes:
+    """Return the PSBT with all signatures so far, for a signer elsewhere; it is noted as out."""
+    with database.begin() as db:
+        record = _open_ceremony(db, ceremony_id)
+        record.exported_at = clock.now()
+        return codec.to_bytes(signed_psbt(record))
+
+
+def finalize(database: Database, ceremony_id: str) -> Finalized:
+    """Build the final transaction and check it; raises SignaturesMissing or ConsensusRejected."""
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        if record.state not in {*OPEN, "final"}:
+            raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
+        policy = stored_policy(record.vault)
+        psbt = signed_psbt(record)
+        final = finalizer.finalize(psbt, policy)
+        raw = extractor.extract(final)
+        verdict = consensus.check(raw, outline.spent(psbt))
+        record.final_tx, record.consensus, record.state = raw, verdict, "final"
+        return Finalized(
+            ceremony_id,
+            extractor.transaction_id(raw),
+            raw.hex(),
+            extractor.vsize(raw),
+            record.fee_sats,
+            verdict,
+        )
+
+
+def broadcast(database: Database, ceremony_id: str, chain: ChainSource) -> str:
+    """Send the final transaction; returns its txid. Sending twice is no error."""
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        if record.state in OPEN:
+            raise _not_final(record)
+        if record.final_tx is None or record.state in {"abandoned", "replaced"}:
+            raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
+        raw = record.final_tx
+    txid = chain.broadcast(raw)
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        if record.state == "final":
+            record.state, record.broadcast_at = "broadcast", clock.now()
+    return txid
+
+
+def _not_final(record: Ceremony) -> SignaturesMissing | NotFinal:
+    seen = progress(record)
+    if seen.complete:
+        return NotFinal(f"ceremony {record.public_id} has its quorum but is not finalized")
+    return SignaturesMissing(seen.have, seen.need)
+
+
+def abandon(database: Database, ceremony_id: str) -> str | None:
+    """Free the ceremony's coins; returns a warning where signatures are about."""
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        if record.state not in {*OPEN, "final"}:
+            raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
+        ceremony_book.release(db, record, clock.now())
+        record.state = "abandoned"
+        if not record.signatures and record.exported_at is None:
+            return None
+    return (
+        "signatures for this payment exist: whoever holds m of them can still send it; "
+        "only spending its coins in another payment ends it"
+    )
+
+
+def _open_ceremony(db: Session, ceremony_id: str) -> Ceremony:
+    record = ceremony_book.ceremony_named(db, ceremony_id)
+    if record.state not in OPEN:
+        raise NothingToSign(f"ceremony {ceremony_id} is {record.state}: nothing is left to sign")
+    return record
+
+
+def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
+    """Reserve the coins again where the reservation ran out; raises where they went elsewhere."""
+    psbt = codec.parse(record.psbt)
+    outpoints = outline.outpoints(psbt)
+    for outpoint in outpoints:
+        coin = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
+        if coin is None or coin.spent_by not in {None, record.txid}:
+            raise CeremonyError(f"coin {outpoint} of ceremony {record.public_id} is spent or gone")
+    if record.expires_at > now:
+        return
+    try:
+        ceremony_book.reserve(db, record, outpoints, now + record.lifetime, now)
+    except CoinTaken as taken:
+        raise CoinReserved(f"{taken.txid}:{taken.vout}", taken.ceremony) from taken

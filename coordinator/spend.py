@@ -1,0 +1,165 @@
+"""A payment is prepared: coins chosen, PSBT built and reviewed, ceremony opened, coins reserved."""
+
+import random
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock, wallet
+from coordinator.chain import Tip
+from coordinator.errors import CoinReserved, UsageError
+from coordinator.vaults import stored_policy
+from psbt import codec
+from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, select_coins
+from psbt.creator import Creation
+from psbt.creator import create as create_psbt
+from psbt.errors import InsufficientFunds
+from psbt.policy import CHANGE, Policy, VaultScript, vault_script
+from psbt.review import Review
+from storage import ceremonies as ceremony_book
+from storage import chain as chain_book
+from storage import vaults as vault_book
+from storage.errors import CoinTaken
+from storage.model import Vault
+
+EXPIRY_DAYS = 30
+ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+ID_LENGTH = 8
+SNIPING_DEPTH = 100
+SNIPING_CHANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be paid: feerate in sat/kvB; `drain` takes everything the coins leave."""
+
+    vault: str
+    payments: tuple[Payment, ...]
+    feerate: int
+    drain: bytes | None = None
+    coins: tuple[Outpoint, ...] = ()
+    expires_days: int = EXPIRY_DAYS
+
+
+class Draft(NamedTuple):
+    """A payment as it would be signed."""
+
+    psbt: codec.Psbt
+    review: Review
+    selection: Selection
+    change: VaultScript | None
+
+
+class Created(NamedTuple):
+    """What `spend create` gives; a dry run has no ceremony."""
+
+    ceremony: str | None
+    state: str
+    psbt: str
+    review: Review
+    expires: str | None
+
+
+def create(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Created:
+    """Open a ceremony for the order and reserve its coins.
+
+    Raises InsufficientFunds, CoinReserved, UsageError or PolicyError; nothing is stored then.
+    """
+    vault = vault_book.vault_named(db, order.vault)
+    draft = _draft(db, vault, order, tip, rng)
+    now = clock.now()
+    expires = now + timedelta(days=order.expires_days)
+    ceremony = ceremony_book.add_ceremony(
+        db,
+        vault,
+        public_id="".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH)),
+        psbt=codec.to_bytes(draft.psbt),
+        txid=codec.txid(draft.psbt),
+        fee_sats=draft.selection.fee_sats,
+        created_at=now,
+        expires_at=expires,
+    )
+    if draft.change is not None:
+        script = draft.change
+        chain_book.issue_address(db, vault, CHANGE, script.index, script.script_pubkey, now)
+    try:
+        outpoints = [coin.outpoint for coin in draft.selection.coins]
+        ceremony_book.reserve(db, ceremony, outpoints, expires, now)
+    except CoinTaken as taken:
+        raise CoinReserved(f"{taken.txid}:{taken.vout}", taken.ceremony) from taken
+    psbt = codec.to_base64(draft.psbt)
+    return Created(ceremony.public_id, ceremony.state, psbt, draft.review, clock.text(expires))
+
+
+def dry_run(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Created:
+    """Return what `create` would make, and keep nothing."""
+    draft = _draft(db, vault_book.vault_named(db, order.vault), order, tip, rng)
+    return Created(None, "dry_run", codec.to_base64(draft.psbt), draft.review, None)
+
+
+def _draft(db: Session, vault: Vault, order: Order, tip: Tip | None, rng: random.Random) -> Draft:
+    policy = stored_policy(vault)
+    change = vault_script(policy, CHANGE, chain_book.next_index(db, vault, CHANGE))
+    selection = _select(db, vault, policy, order, rng)
+    creation = Creation(
+        policy=policy,
+        coins=selection.coins,
+        payments=_outputs(order, selection),
+        change=(change, selection.change_sats) if selection.change_sats else None,
+        locktime=_locktime(tip, rng),
+        order=rng,
+    )
+    previous = chain_book.raw_transactions(db, {coin.outpoint.txid for coin in selection.coins})
+    psbt = create_psbt(creation, previous)
+    review = wallet.reviewed(db, vault, policy, psbt)
+    return Draft(psbt, review, selection, change if selection.change_sats else None)
+
+
+def _select(
+    db: Session, vault: Vault, policy: Policy, order: Order, rng: random.Random
+) -> Selection:
+    """Choose among confirmed coins; waiting ones only where those do not reach or are named."""
+    coins = _offered(db, vault, order)
+    confirmed = [c for c in coins if c.height is not None or c.outpoint in order.coins]
+    wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
+    size = wallet.script_size(policy)
+    try:
+        return select_coins(confirmed, wish, size, rng)
+    except InsufficientFunds:
+        if len(confirmed) == len(coins):
+            raise
+        return select_coins(coins, wish, size, rng)
+
+
+def _offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
+    """Return the coins that may be spent; raises where a named one may not."""
+    held = {(h.txid, h.vout): h.ceremony for h in ceremony_book.reserved(db, clock.now())}
+    coins = wallet.spendable(db, vault)
+    known = {coin.outpoint for coin in coins}
+    for outpoint in order.coins:
+        if outpoint in held:
+            raise CoinReserved(str(outpoint), held[outpoint])
+        if outpoint not in known:
+            raise UsageError(f"coin {outpoint} is no spendable coin of vault {vault.name}")
+    return [coin for coin in coins if coin.outpoint not in held]
+
+
+def _outputs(order: Order, selection: Selection) -> tuple[Payment, ...]:
+    """Return the payments, with the drain's where there is one."""
+    if order.drain is None:
+        return order.payments
+    spent = sum(coin.value_sats for coin in selection.coins)
+    paid = sum(payment.value_sats for payment in order.payments)
+    return (*order.payments, Payment(order.drain, spent - paid - selection.fee_sats))
+
+
+def _locktime(tip: Tip | None, rng: random.Random) -> int:
+    """Return the tip's height against fee sniping, now and then some blocks earlier as Core does."""
+    if tip is None:
+        return 0
+    earlier = rng.randrange(SNIPING_DEPTH) if rng.random() < SNIPING_CHANCE else 0
+    return max(0, tip.height - earlier)

@@ -1,0 +1,199 @@
+"""A vault is made from keys, proved by its cards, carried in and out as text."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from cards.family import families
+from coordinator import clock
+from coordinator.errors import UsageError
+from coordinator.settings import Home
+from coordinator.slots import checked_name
+from psbt.errors import PolicyError, PsbtError
+from psbt.keys import (
+    ExtendedPublicKey,
+    KeyExpression,
+    format_key_expression,
+    format_path,
+    parse_key_expression,
+    parse_path,
+)
+from psbt.network import Network
+from psbt.policy import (
+    RECEIVE,
+    Policy,
+    addresses,
+    format_descriptor,
+    format_template,
+    parse_descriptor,
+)
+from storage import cards as card_book
+from storage import vaults as vault_book
+from storage.model import Cosigner, Key, Vault
+
+
+
+@dataclass(frozen=True)
+class VaultPlan:
+    """What a new vault shall be: keys of enrolled cards by label, and keys held elsewhere."""
+
+    name: str
+    threshold: int
+    cards: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+    birthday: str | None = None
+
+
+def key_expression(key: Key) -> KeyExpression:
+    """Return a stored key as psbt has it; raises PolicyError where the row cannot be one."""
+    extended = ExtendedPublicKey(
+        key.public_key, key.chain_code, key.depth, key.parent_fingerprint, key.child_number
+    )
+    return KeyExpression(key.fingerprint, parse_path(key.path), extended)
+
+
+def stored_policy(vault: Vault) -> Policy:
+    """Return a vault's policy from its keys, held against its descriptor.
+
+    Raises PolicyError where the two rows tell different stories.
+    """
+    keys = tuple(key_expression(cosigner.key) for cosigner in vault.cosigners)
+    policy = Policy(vault.threshold, keys, Network(vault.network))
+    if format_descriptor(policy) != vault.descriptor:
+        raise PolicyError(
+            f"the keys stored for vault {vault.name} are not those of its descriptor "
+            f"#{vault.checksum}"
+        )
+    return policy
+
+
+def create(home: Home, db: Session, plan: VaultPlan) -> Vault:
+    """Make a vault from enrolled cards and keys held elsewhere, in the order given."""
+    now = clock.now()
+    keys = [card_book.key_of_card(db, label, home.network) for label in plan.cards]
+    keys += [_foreign_key(home, db, text, now) for text in plan.keys]
+    policy = Policy(
+        plan.threshold, tuple(key_expression(key) for key in keys), Network(home.network)
+    )
+    return _store(db, plan, policy, keys)
+
+
+def import_text(home: Home, db: Session, plan: VaultPlan, text: str) -> Vault:
+    """Make a vault from a descriptor, or from the JSON `vault export` writes.
+
+    Cards known here are bound by public key and chain code, never by fingerprint.
+    """
+    policy = parse_descriptor(descriptor_in(text), Network(home.network))
+    now = clock.now()
+    keys = []
+    for number, expression in enumerate(policy.keys, 1):
+        known = card_book.key_like(db, expression.key.public_key, expression.key.chain_code)
+        keys.append(known or _add_key(db, home, f"{plan.name}-{number}", expression, now))
+    return _store(db, plan, policy, keys)
+
+
+def descriptor_in(text: str) -> str:
+    """Return the descriptor in a text that is one, or that is JSON with a `descriptor`."""
+    stripped = text.strip()
+    if not stripped.startswith("{"):
+        return stripped
+    try:
+        descriptor = json.loads(stripped).get("descriptor")
+    except ValueError as failure:
+        raise PolicyError(f"the file is neither a descriptor nor JSON: {failure}") from failure
+    if not isinstance(descriptor, str):
+        raise PolicyError("the JSON holds no descriptor")
+    return descriptor
+
+
+def document(db: Session, vault: Vault) -> dict[str, Any]:
+    """Return the fields of `vault show --json`."""
+    policy = stored_policy(vault)
+    return {
+        "name": vault.name,
+        "network": vault.network,
+        "threshold": vault.threshold,
+        "total": len(policy.keys),
+        "script": vault.script,
+        "descriptor": vault.descriptor,
+        "checksum": vault.checksum,
+        "policy": format_template(policy),
+        "cosigners": [_cosigner_document(db, cosigner) for cosigner in vault.cosigners],
+        "first_address": next(addresses(policy, RECEIVE, [0])),
+        "birthday": vault.birthday,
+        "birthday_height": vault.birthday_height,
+        "created_at": vault.created_at,
+        "retired_at": vault.retired_at,
+    }
+
+
+def _cosigner_document(db: Session, cosigner: Cosigner) -> dict[str, Any]:
+    key = cosigner.key
+    cards = card_book.cards_with_key(db, key)
+    software = {family.name: family.other_software for family in families()}
+    return {
+        "index": cosigner.position,
+        "label": cosigner.label,
+        "key": format_key_expression(key_expression(key), Network(key.network)),
+        "fingerprint": key.fingerprint,
+        "path": key.path,
+        "created_on": key.created_on,
+        "carriers": [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
+        "other_software": sorted({name for card in cards for name in software.get(card.family, ())}),
+    }
+
+
+def _store(db: Session, plan: VaultPlan, policy: Policy, keys: Sequence[Key]) -> Vault:
+    moment, height = _birthday(plan.birthday)
+    descriptor = format_descriptor(policy)
+    return vault_book.add_vault(
+        db,
+        name=checked_name(plan.name),
+        network=policy.network.value,
+        threshold=policy.threshold,
+        descriptor=descriptor,
+        checksum=descriptor.rpartition("#")[2],
+        keys=keys,
+        birthday=moment,
+        birthday_height=height,
+        now=clock.now(),
+    )
+
+
+def _birthday(text: str | None) -> tuple[datetime | None, int | None]:
+    if text is None:
+        return clock.now(), None
+    if text.isdigit():
+        return None, int(text)
+    try:
+        return clock.parse(text), None
+    except ValueError as failure:
+        raise UsageError(f"{text!r} is neither a date nor a block height") from failure
+
+
+def _foreign_key(home: Home, db: Session, text: str, now: datetime) -> Key:
+    label, equals, expression = text.partition("=")
+    if not equals:
+        raise UsageError(f"{text!r} is not LABEL=[fingerprint/path]xpub")
+    try:
+        parsed = parse_key_expression(expression, Network(home.network))
+    except PsbtError as failure:
+        raise UsageError(f"key {label}: {failure}") from failure
+    return _add_key(db, home, checked_name(label), parsed, now)
+
+
+def _add_key(db: Session, home: Home, label: str, parsed: KeyExpression, now: datetime) -> Key:
+    return card_book.add_key(
+        db,
+        label=label,
+        network=home.network,
+        fingerprint=parsed.fingerprint,
+        path=format_path(parsed.path),
+        **parsed.key._asdict(),
+        created_on="elsewhere",
+        now=now,
+    )

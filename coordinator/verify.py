@@ -1,0 +1,174 @@
+"""Cards prove that the keys stored are theirs: the answer to a swapped row in the database."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from cards.errors import WrongCard
+from cards.session import CardSession
+from coordinator import clock
+from coordinator.attendant import Attendant
+from coordinator.enrol import account_key
+from coordinator.slots import Slot, card_in, unlock
+from coordinator.vaults import stored_policy
+from psbt.errors import PsbtError
+from psbt.keys import KeyExpression, child, parse_path
+from psbt.signer import SigningRequest, signature_valid
+from storage import cards as card_book
+from storage import vaults as vault_book
+from storage.model import Card, Cosigner, Vault
+
+Database = sessionmaker[Session]
+PROOF_TAG = b"cardquorum key proof v1"
+PROOF_STEPS = (0, 0)
+
+
+class Mismatch(NamedTuple):
+    """What a card or the book says that the other does not."""
+
+    card: str | None
+    cosigner: str | None
+    reason: str
+
+
+class Proofs(NamedTuple):
+    """Which cosigners were proved now, which never were, and what did not match."""
+
+    vault: str
+    verified: list[str]
+    missing: list[str]
+    mismatches: list[Mismatch]
+
+
+class Wanted(NamedTuple):
+    """What a card is held against: its label, its cosigner and the key stored for it."""
+
+    card_id: int
+    key_id: int
+    label: str
+    cosigner: str
+    path: str
+    public_key: bytes
+    chain_code: bytes
+    fingerprint: bytes
+
+
+def verify_vault(
+    database: Database,
+    name: str,
+    offered: Sequence[Slot],
+    attendant: Attendant,
+    *,
+    last_attempt: bool = False,
+) -> Proofs:
+    """Let each card offered prove its account key against the stored one; each proof is kept.
+
+    A card that has no part in the vault raises WrongCard before any PIN.
+    """
+    proofs = Proofs(name, [], [], [])
+    with database.begin() as db:
+        proofs.mismatches.extend(_contradictions(vault_book.vault_named(db, name)))
+    for slot in offered:
+        with card_in(slot) as session:
+            wanted = _wanted(database, name, session)
+            unlock(session, wanted.label, attendant, last_attempt=last_attempt)
+            reason = difference(session, wanted)
+        with database.begin() as db:
+            vault = vault_book.vault_named(db, name)
+            vault_book.add_verification(
+                db,
+                vault,
+                key_id=wanted.key_id,
+                card_id=wanted.card_id,
+                matched=reason is None,
+                detail=reason or "the card proved the key",
+                now=clock.now(),
+            )
+        if reason is None:
+            proofs.verified.append(wanted.cosigner)
+        else:
+            proofs.mismatches.append(Mismatch(wanted.label, wanted.cosigner, reason))
+    with database.begin() as db:
+        proofs.missing.extend(_never_proved(db, vault_book.vault_named(db, name)))
+    return proofs
+
+
+def difference(session: CardSession, wanted: Wanted) -> str | None:
+    """Return what differs between the card's key and the stored one; None where nothing does.
+
+    Keys are compared whole, then the card signs a fresh challenge with a child of its key.
+    """
+    path = parse_path(wanted.path)
+    found = account_key(session, path)
+    if (found.key.public_key, found.key.chain_code) != (wanted.public_key, wanted.chain_code):
+        return f"the key at {wanted.path} on the card is not the one stored"
+    if found.fingerprint != wanted.fingerprint:
+        return (
+            f"the card's master fingerprint is {found.fingerprint.hex()}, "
+            f"stored is {wanted.fingerprint.hex()}"
+        )
+    if not signature_valid(*_challenged(session, found)):
+        return "the card's signature over a fresh challenge does not verify under the stored key"
+    return None
+
+
+def _challenged(session: CardSession, found: KeyExpression) -> tuple[SigningRequest, bytes]:
+    """Have the card sign a tagged random digest, which no transaction can have."""
+    leaf = found.key
+    for step in PROOF_STEPS:
+        leaf = child(leaf, step)
+    tag = hashlib.sha256(PROOF_TAG).digest()
+    digest = hashlib.sha256(tag + tag + secrets.token_bytes(32)).digest()
+    request = SigningRequest(0, leaf.public_key, found.path + PROOF_STEPS, digest)
+    return request, session.sign(request.path, digest)
+
+
+def _wanted(database: Database, name: str, session: CardSession) -> Wanted:
+    identity = session.identity()
+    with database.begin() as db:
+        vault = vault_book.vault_named(db, name)
+        card = card_book.card_with_id(db, identity.family, identity.card_id)
+        cosigner = card and cosigner_of(vault, card)
+        if card is None or cosigner is None:
+            found = card.label if card else f"{identity.family} {identity.card_id[:16]}"
+            raise WrongCard(f"a card of vault {name}", found)
+        key = cosigner.key
+        return Wanted(
+            card.id,
+            key.id,
+            card.label,
+            cosigner.label,
+            key.path,
+            key.public_key,
+            key.chain_code,
+            key.fingerprint,
+        )
+
+
+def cosigner_of(vault: Vault, card: Card) -> Cosigner | None:
+    """Return the cosigner of the vault whose key the card carries."""
+    for cosigner in vault.cosigners:
+        if any(carrier.item_id == card.item_id for carrier in cosigner.key.carriers):
+            return cosigner
+    return None
+
+
+def _contradictions(vault: Vault) -> list[Mismatch]:
+    """Return where the vault's own rows contradict each other."""
+    try:
+        stored_policy(vault)
+    except PsbtError as failure:
+        return [Mismatch(None, None, str(failure))]
+    return []
+
+
+def _never_proved(db: Session, vault: Vault) -> list[str]:
+    proved = vault_book.latest_verifications(db, vault)
+    return [
+        cosigner.label
+        for cosigner in vault.cosigners
+        if cosigner.key_id not in proved or not proved[cosigner.key_id].matched
+    ]

@@ -1,0 +1,202 @@
+"""What a vault owns: its addresses and coins, kept in step with the chain, and its reviews."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock
+from coordinator.chain import ChainSource, ChainUpdate, Tip, Watch
+from coordinator.vaults import stored_policy
+from psbt import codec, outline
+from psbt.coins import Coin, Outpoint
+from psbt.policy import CHANGE, RECEIVE, Policy, VaultScript, derive_scripts, format_address
+from psbt.review import Context, Review
+from psbt.review import review as review_psbt
+from psbt.transaction import Transaction, parse_transaction
+from storage import ceremonies as ceremony_book
+from storage import chain as chain_book
+from storage.model import Ceremony, Vault
+
+LOOKAHEAD = 50
+COINBASE_MATURITY = 100
+RECENT_PAYMENTS = 100
+
+
+class Balance(NamedTuple):
+    """Amounts in satoshis; reserved coins are part of confirmed or pending too."""
+
+    confirmed_sats: int
+    pending_sats: int
+    immature_sats: int
+    reserved_sats: int
+
+
+class FreshAddress(NamedTuple):
+    """An address nobody was given before, with its policy's checksum."""
+
+    vault: str
+    address: str
+    keychain: str
+    index: int
+    script_pubkey: bytes
+    checksum: str
+
+
+def keychain(branch: int) -> str:
+    """Return what a branch is called."""
+    return "receive" if branch == RECEIVE else "change"
+
+
+def new_address(db: Session, vault: Vault) -> FreshAddress:
+    """Issue the next unused receive address of a vault."""
+    policy = stored_policy(vault)
+    index = chain_book.next_index(db, vault, RECEIVE)
+    script = next(derive_scripts(policy, RECEIVE, [index]))
+    chain_book.issue_address(db, vault, RECEIVE, index, script.script_pubkey, clock.now())
+    address = format_address(script.script_pubkey, policy.network)
+    return FreshAddress(
+        vault.name, address, keychain(RECEIVE), index, script.script_pubkey, vault.checksum
+    )
+
+
+def watched(db: Session, vault: Vault, policy: Policy) -> dict[bytes, VaultScript]:
+    """Return the vault's scripts by script_pubkey: all that were used or issued, and some more."""
+    scripts: dict[bytes, VaultScript] = {}
+    for branch in (RECEIVE, CHANGE):
+        upto = chain_book.next_index(db, vault, branch) + LOOKAHEAD
+        scripts |= {s.script_pubkey: s for s in derive_scripts(policy, branch, range(upto))}
+    return scripts
+
+
+def sync(db: Session, vault: Vault, chain: ChainSource) -> Tip:
+    """Bring a vault's coins and ceremonies in step with the chain; returns the tip.
+
+    Where addresses beyond those watched turn out to be used, the chain is asked again from the
+    start with more of them.
+    """
+    policy = stored_policy(vault)
+    scripts = watched(db, vault, policy)
+    state = chain_book.sync_state(db, vault)
+    update = chain.sync(Watch(scripts.keys(), Tip(state.height, state.block_hash) if state else None))
+    _apply(db, vault, update, scripts)
+    while len(wider := watched(db, vault, policy)) > len(scripts):
+        scripts = wider
+        update = chain.sync(Watch(scripts.keys(), None))
+        _apply(db, vault, update, scripts)
+    chain_book.set_sync_state(db, vault, update.tip.height, update.tip.hash, clock.now())
+    return update.tip
+
+
+def _apply(
+    db: Session, vault: Vault, update: ChainUpdate, scripts: dict[bytes, VaultScript]
+) -> None:
+    if update.reorganised_to is not None:
+        chain_book.forget_above(db, vault, update.reorganised_to)
+    listed = {seen.txid for seen in update.transactions}
+    chain_book.forget_waiting(db, vault, keep=listed)
+    for seen in update.transactions:
+        chain_book.add_transaction(db, seen._asdict(), clock.now())
+        transaction = parse_transaction(seen.raw)
+        _take_coins(db, vault, transaction, seen.height, scripts)
+        spent = [source.outpoint for source in transaction.inputs]
+        chain_book.spend_coins(db, vault, spent, seen.txid, seen.height)
+    ceremony_book.confirm(db, vault, clock.now())
+
+
+def _take_coins(
+    db: Session,
+    vault: Vault,
+    transaction: Transaction,
+    height: int | None,
+    scripts: dict[bytes, VaultScript],
+) -> None:
+    for vout, output in enumerate(transaction.outputs):
+        script = scripts.get(output.script_pubkey)
+        if script is not None:
+            chain_book.add_coin(
+                db,
+                vault,
+                txid=transaction.txid,
+                vout=vout,
+                value_sats=output.value_sats,
+                branch=script.branch,
+                index=script.index,
+                script_pubkey=output.script_pubkey,
+                height=height,
+                coinbase=transaction.is_coinbase,
+            )
+
+
+def spendable(db: Session, vault: Vault) -> list[Coin]:
+    """Return the unspent mature coins of a vault, reserved ones too."""
+    tip = chain_book.sync_state(db, vault)
+    height = tip.height if tip else 0
+    return [
+        Coin(Outpoint(coin.txid, coin.vout), coin.value_sats, coin.branch, coin.index, coin.height)
+        for coin in chain_book.unspent_coins(db, vault)
+        if not immature(coin.coinbase, coin.height, height)
+    ]
+
+
+def immature(coinbase: bool, height: int | None, tip: int) -> bool:  # noqa: FBT001 -- a row's field
+    """Return whether a coin is newly mined and cannot be spent yet."""
+    return coinbase and (height is None or tip - height + 1 < COINBASE_MATURITY)
+
+
+def balance(db: Session, vault: Vault) -> Balance:
+    """Return a vault's amounts as of its last sync."""
+    tip = chain_book.sync_state(db, vault)
+    height = tip.height if tip else 0
+    reserved = {(held.txid, held.vout) for held in ceremony_book.reserved(db, clock.now())}
+    confirmed = pending = young = held = 0
+    for coin in chain_book.unspent_coins(db, vault):
+        if immature(coin.coinbase, coin.height, height):
+            young += coin.value_sats
+        elif coin.height is None:
+            pending += coin.value_sats
+        else:
+            confirmed += coin.value_sats
+        if (coin.txid, coin.vout) in reserved:
+            held += coin.value_sats
+    return Balance(confirmed, pending, young, held)
+
+
+def reviewed(
+    db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt, ignoring: Ceremony | None = None
+) -> Review:
+    """Return what a person must see of a PSBT, in the light of all that is remembered."""
+    spent = outline.outpoints(psbt)
+    coins = spendable(db, vault)
+    context = Context(
+        own_scripts={
+            script: (found.branch, found.index)
+            for script, found in watched(db, vault, policy).items()
+        },
+        used_scripts=frozenset(chain_book.used_scripts(db, vault)),
+        recent_addresses=tuple(_recent_addresses(db, vault, policy, ignoring)),
+        usual_amount_sats=_usual_amount(db, vault, ignoring),
+        unconfirmed=frozenset(coin.outpoint for coin in coins if coin.height is None),
+        spends_all={coin.outpoint for coin in coins} <= set(spent),
+    )
+    return review_psbt(psbt, policy, context)
+
+
+def _recent_addresses(
+    db: Session, vault: Vault, policy: Policy, ignoring: Ceremony | None
+) -> Iterable[str]:
+    """Yield the addresses this vault paid before, newest first."""
+    for record in ceremony_book.sent(db, vault)[:RECENT_PAYMENTS]:
+        if ignoring is None or record.id != ignoring.id:
+            for output in outline.outputs(codec.parse(record.psbt)):
+                yield format_address(output.script_pubkey, policy.network)
+
+
+def _usual_amount(db: Session, vault: Vault, ignoring: Ceremony | None) -> int | None:
+    """Return the largest amount this vault paid before; None where it never paid."""
+    paid = [
+        record.paid_sats
+        for record in ceremony_book.sent(db, vault)
+        if ignoring is None or record.id != ignoring.id
+    ]
+    return max(paid, default=None)
