@@ -1,5 +1,6 @@
 """What emulated cards share: power, a file each that survives a kill, signatures of either half."""
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -72,13 +73,11 @@ class Header(NamedTuple):
 
 def create_card(path: Path, family: CardFamily, profile: str) -> None:
     """Make a factory-fresh card and its file; raises CardError where the file is there already."""
-    lock = _lock(path)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(_lock(path).release)
         if path.exists():
             raise CardError(f"{path} exists already")
         _write(path, _encode(Header(family.name, profile), family.emulate(profile).state()))
-    finally:
-        lock.release()
 
 
 def card_header(path: Path) -> Header:
@@ -88,14 +87,15 @@ def card_header(path: Path) -> Header:
 
 def open_card(path: Path) -> CardTransport:
     """Put the card in a file on a reader; raises TransportError while somebody else has it."""
-    lock = _lock(path)
-    try:
+    with contextlib.ExitStack() as undo:
+        lock = _lock(path)
+        undo.callback(lock.release)
         header, state = _read(path)
-        card = family_named(header.family).revive(state)
-        return _FiledTransport(_CardFile(path, header, state, lock), card)
-    except BaseException:
-        lock.release()
-        raise
+        reader = _FiledTransport(
+            _CardFile(path, header, state, lock), family_named(header.family).revive(state)
+        )
+        undo.pop_all()
+    return reader
 
 
 def sign_high_or_low(secret: bytes, digest: bytes) -> bytes:

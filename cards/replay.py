@@ -1,6 +1,5 @@
 """A transport that plays a recorded transcript and refuses to differ."""
 
-import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -49,7 +48,9 @@ class ReplayTransport:
         if self._closed:
             raise CardRemoved("the recording has been closed")
         if self.finished():
-            raise ProtocolError(f"the recording ends after {self._next} steps, not at {_name(found)}")
+            raise ProtocolError(
+                f"the recording ends after {self._next} steps, not at {_name(found)}"
+            )
         step = self._steps[self._next]
         if step.command != found:
             raise ProtocolError(f"step {self._next} of the recording {_difference(step, found)}")
@@ -62,7 +63,8 @@ def _difference(step: Step, found: bytes | None) -> str:
     said = f"expects {_name(step.command)}, found {_name(found)}"
     if step.command is None or found is None:
         return said
-    same = len(os.path.commonprefix((step.command, found)))
+    pairs = zip(step.command, found, strict=False)
+    same = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(step.command), len(found)))
     return f"{said}: they differ from byte {same} on"
 
 

@@ -31,7 +31,7 @@ NEW_UNBLOCK = (0, 16)
 
 
 def setup(card: Card, request: Request) -> bytes:
-    """SETUP: take PINs, PUKs and the size of the cache; even an attempt ends personalisation."""
+    """Take PINs, PUKs and the cache's size (SETUP); even an attempt ends personalisation."""
     flash = card.flash
     flash.personalised = True
     fields = Reader(request.data)
@@ -61,7 +61,7 @@ def _second_factor(fields: Reader) -> tuple[bytes, int]:
 
 
 def _kept_limit(old: Code | None, new: Code) -> Code:
-    """A code object outlives the factory reset with the limit it was made with."""
+    """Give a code that outlived the factory reset its new value and leave it its old limit."""
     return Code.fresh(new.value, old.limit) if old else new
 
 

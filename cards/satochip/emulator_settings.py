@@ -85,7 +85,7 @@ def set_feature_policy(card: Card, request: Request) -> bytes:
 
 
 def factory_reset(card: Card, request: Request) -> bytes:
-    """FACTORY RESET, since 0.16 one command."""
+    """Erase the card by one command (FACTORY RESET), since 0.16."""
     if card.flash.version < WITH_POLICIES:
         raise Refusal(SW_UNKNOWN_INS)
     if request.p1 != RESET_CONFIRMATION[0]:

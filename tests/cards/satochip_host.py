@@ -3,11 +3,13 @@
 import hashlib
 import secrets
 
+from cards.satochip.channel import ChannelKeys
 from coincurve import PrivateKey, PublicKey
 
 from cards.emulation import EmulatedTransport
-from cards.satochip.channel import ChannelKeys
+from cards.satochip.emulator import PROFILES, SatochipEmulator, emulate
 
+OLD, MIDDLE, NEW = PROFILES
 SELECT = bytes.fromhex("00a40400085361746f43686970")
 STATUS = bytes.fromhex("b03c000000")
 PIN = b"123456"
@@ -77,6 +79,30 @@ class Host:
 
     def sw(self, ins: int, p1: int = 0, p2: int = 0, data: bytes = b"") -> int:
         return self.call(ins, p1, p2, data)[1]
+
+
+def host_of(card: SatochipEmulator) -> Host:
+    """Lay a card on a reader, select it and open the channel."""
+    host = Host(card.insert())
+    host.open()
+    return host
+
+
+def ready(profile: str = NEW, *, seeded: bool = True) -> Host:
+    """A card set up, unlocked, and by default seeded."""
+    host = host_of(emulate(profile))
+    assert host.send(SETUP)[1] == 0x9000
+    assert host.sw(0x42, data=PIN) == 0x9000
+    if seeded:
+        assert host.sw(0x6C, p1=64, data=SEED) == 0x9000
+    return host
+
+
+def card_of(host: Host) -> SatochipEmulator:
+    """The card on the host's reader."""
+    card = host.reader._chip
+    assert isinstance(card, SatochipEmulator)
+    return card
 
 
 def fields(data: bytes, *, head: int = 0) -> list[bytes]:
