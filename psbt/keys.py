@@ -48,10 +48,9 @@ class KeyExpression(NamedTuple):
 
 def parse_path(text: str) -> Path:
     """Read `48h/1h/0h/2h`, also with `m/` before it or with `'` for hardened steps."""
-    steps = text.removeprefix("m/")
-    if steps in {"", "m"}:
+    if text in {"", "m", "m/"}:
         return ()
-    return tuple(_parse_step(step, text) for step in steps.split("/"))
+    return tuple(_parse_step(step, text) for step in text.removeprefix("m/").split("/"))
 
 
 def format_path(path: Path) -> str:
