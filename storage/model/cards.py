@@ -40,7 +40,10 @@ class Key(Record):
     created_on: Mapped[str]
     created_at: Mapped[datetime]
     carriers: Mapped[list["Carrier"]] = relationship(
-        back_populates="key", lazy="selectin", order_by="Carrier.id"
+        lazy="selectin",
+        order_by="Carrier.id",
+        primaryjoin="and_(Carrier.key_id == Key.id, Carrier.retired_at.is_(None))",
+        viewonly=True,
     )
 
 
@@ -86,7 +89,7 @@ class Card(Record):
 
 
 class Carrier(Record):
-    """That an item can bring a key back: one key, one or more carriers."""
+    """That an item can bring a key back: one key, one or more carriers, none of them retired."""
 
     __tablename__ = "carrier"
     __table_args__ = (UniqueConstraint("key_id", "item_id"),)
@@ -95,5 +98,6 @@ class Carrier(Record):
     key_id: Mapped[int] = mapped_column(ForeignKey("key.id"))
     item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), index=True)
     created_at: Mapped[datetime]
-    key: Mapped[Key] = relationship(back_populates="carriers", lazy="raise_on_sql")
+    retired_at: Mapped[datetime | None]
+    key: Mapped[Key] = relationship(lazy="raise_on_sql")
     item: Mapped[Item] = relationship(lazy="selectin")

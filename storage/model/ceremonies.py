@@ -28,6 +28,7 @@ class Ceremony(Record):
         sized("public_id", 8),
         sized("txid", 64),
         at_least("fee_sats", 0),
+        at_least("paid_sats", 0),
         CheckConstraint("expires_at > created_at", name="expires_later"),
         CheckConstraint("(final_tx IS NULL) = (consensus IS NULL)", name="final_checked"),
     )
@@ -39,6 +40,7 @@ class Ceremony(Record):
     psbt: Mapped[bytes]
     txid: Mapped[str] = mapped_column(index=True)
     fee_sats: Mapped[Sats]
+    paid_sats: Mapped[Sats]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     lifetime_seconds: Mapped[int]

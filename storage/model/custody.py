@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey
-from sqlalchemy.orm import Mapped, attribute_keyed_dict, mapped_column, relationship
+from sqlalchemy import CheckConstraint, Connection, ForeignKey, event
+from sqlalchemy.orm import Mapped, Mapper, attribute_keyed_dict, mapped_column, relationship
 
+from storage.errors import StorageError
 from storage.model.cards import Item
 from storage.model.record import Id, Record, Sats, at_least, one_of, sized
 
@@ -84,17 +85,33 @@ class CustodyEvent(Record):
 
 
 class CustodyText(Record):
-    """A name or a free text of an event: the chain holds its digest, so it can be erased."""
+    """A name or a free text of an event: the chain holds its digest, so text and salt may go."""
 
     __tablename__ = "custody_text"
     __table_args__ = (
         one_of("field", TEXT_FIELDS),
         sized("salt", 32),
         sized("digest", 32),
+        CheckConstraint("(text IS NULL) = (salt IS NULL)", name="erased_whole"),
     )
 
     event_id: Mapped[int] = mapped_column(ForeignKey("custody_event.id"), primary_key=True)
     field: Mapped[str] = mapped_column(primary_key=True)
-    salt: Mapped[bytes]
+    salt: Mapped[bytes | None]
     digest: Mapped[bytes]
     text: Mapped[str | None]
+
+
+@event.listens_for(CustodyEvent, "before_update")
+@event.listens_for(CustodyEvent, "before_delete")
+@event.listens_for(CustodyText, "before_delete")
+def _refuse(_mapper: Mapper[Record], _connection: Connection, _row: Record) -> None:
+    raise StorageError("the custody book is only ever appended to")
+
+
+@event.listens_for(CustodyText, "before_update")
+def _refuse_all_but_erasing(
+    mapper: Mapper[Record], connection: Connection, row: CustodyText
+) -> None:
+    if row.text is not None:
+        _refuse(mapper, connection, row)

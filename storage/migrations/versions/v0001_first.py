@@ -22,8 +22,8 @@ revision = "0001"
 down_revision = None
 
 ERASED = (
-    "NEW.text IS NULL AND NEW.event_id = OLD.event_id AND NEW.field = OLD.field "
-    "AND NEW.salt = OLD.salt AND NEW.digest = OLD.digest"
+    "NEW.text IS NULL AND NEW.salt IS NULL AND NEW.event_id = OLD.event_id "
+    "AND NEW.field = OLD.field AND NEW.digest = OLD.digest"
 )
 
 
@@ -103,6 +103,7 @@ def _cards() -> None:
         required("key_id", INTEGER),
         required("item_id", INTEGER),
         required("created_at", TIME),
+        optional("retired_at", TIME),
         refers("fk_carrier_item_id", "item_id", "item.id"),
         refers("fk_carrier_key_id", "key_id", "key.id"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_carrier")),
@@ -169,10 +170,11 @@ def _custody() -> None:
         "custody_text",
         required("event_id", INTEGER),
         required("field", TEXT),
-        required("salt", BYTES),
+        optional("salt", BYTES),
         required("digest", BYTES),
         optional("text", TEXT),
         check("ck_custody_text_field_known", "field IN ('item', 'location', 'by', 'seal', 'note')"),
+        check("ck_custody_text_erased_whole", "(text IS NULL) = (salt IS NULL)"),
         check("ck_custody_text_digest_size", "length(digest) = 32"),
         check("ck_custody_text_salt_size", "length(salt) = 32"),
         refers("fk_custody_text_event_id", "event_id", "custody_event.id"),
@@ -316,6 +318,7 @@ def _ceremonies() -> None:
         required("psbt", BYTES),
         required("txid", TEXT),
         required("fee_sats", BIG),
+        required("paid_sats", BIG),
         required("created_at", TIME),
         required("expires_at", TIME),
         required("lifetime_seconds", INTEGER),
@@ -334,6 +337,7 @@ def _ceremonies() -> None:
         check("ck_ceremony_fee_sats_least", "fee_sats >= 0"),
         check("ck_ceremony_public_id_size", "length(public_id) = 8"),
         check("ck_ceremony_txid_size", "length(txid) = 64"),
+        check("ck_ceremony_paid_sats_least", "paid_sats >= 0"),
         refers("fk_ceremony_vault_id", "vault_id", "vault.id"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ceremony")),
         sa.UniqueConstraint("public_id", name=op.f("uq_ceremony_public_id")),

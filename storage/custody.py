@@ -1,0 +1,184 @@
+"""Places, people, and the book of what happened to each item: appended to, never changed."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NotRequired, TypedDict, Unpack
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from storage.errors import ChainBroken
+from storage.hashing import GENESIS, canonical, chained, text_digest
+from storage.lookup import absent, present
+from storage.model import CustodyEvent, CustodyText, Holder, Item, Location
+
+SALT_SIZE = 32
+
+
+class NewLocation(TypedDict):
+    """A place and how it is reached."""
+
+    name: str
+    kind: str
+    region: str | None
+    holder: Holder | None
+    access: str | None
+    lead_hours: int | None
+
+
+class Circumstances(TypedDict):
+    """When and where an event happened, and what was said of it: `by`, `seal`, `note`."""
+
+    location: Location | None
+    texts: Mapping[str, str | None]
+    happened_at: datetime
+    recorded_at: datetime
+    photo_sha256: NotRequired[bytes | None]
+
+
+def add_holder(db: Session, name: str, limit_sats: int | None, contact: str | None) -> Holder:
+    """Remember a person; raises AlreadyExists."""
+    absent(_holder(db, name), "holder", name)
+    holder = Holder(name=name, limit_sats=limit_sats, contact=contact)
+    db.add(holder)
+    db.flush()
+    return holder
+
+
+def holder_named(db: Session, name: str) -> Holder:
+    """Return the person of this name; raises NotFound."""
+    return present(_holder(db, name), "holder", name)
+
+
+def all_holders(db: Session) -> Sequence[Holder]:
+    """Return everybody by name."""
+    return db.scalars(select(Holder).order_by(Holder.name)).all()
+
+
+def add_location(db: Session, **place: Unpack[NewLocation]) -> Location:
+    """Remember a place; raises AlreadyExists."""
+    absent(_location(db, place["name"]), "location", place["name"])
+    location = Location(**place)
+    db.add(location)
+    db.flush()
+    return location
+
+
+def location_named(db: Session, name: str) -> Location:
+    """Return the place of this name; raises NotFound."""
+    return present(_location(db, name), "location", name)
+
+
+def all_locations(db: Session) -> Sequence[Location]:
+    """Return every place by name."""
+    return db.scalars(select(Location).order_by(Location.name)).all()
+
+
+def all_items(db: Session) -> Sequence[Item]:
+    """Return every thing that is not retired, by kind and name."""
+    live = select(Item).where(Item.retired_at.is_(None))
+    return db.scalars(live.order_by(Item.kind, Item.name)).all()
+
+
+def record_event(
+    db: Session, item: Item, event: str, **told: Unpack[Circumstances]
+) -> CustodyEvent:
+    """Append an event to the book."""
+    last = _last_event(db)
+    location = told["location"]
+    written = CustodyEvent(
+        id=last.id + 1 if last else 1,
+        item=item,
+        item_id=item.id,
+        event=event,
+        location=location,
+        location_id=location.id if location else None,
+        happened_at=told["happened_at"],
+        recorded_at=told["recorded_at"],
+        photo_sha256=told.get("photo_sha256"),
+        previous=last.hash if last else GENESIS,
+        texts=_salted({**told["texts"], **_names(item, location)}),
+    )
+    written.hash = chained(written.previous, canonical(written))
+    db.add(written)
+    db.flush()
+    return written
+
+
+def erase_text(db: Session, event: CustodyEvent, field: str) -> None:
+    """Erase a name or free text and its salt; its digest stays, so the chain still holds."""
+    erased = present(event.texts.get(field), f"{field} of event", str(event.id))
+    erased.text = erased.salt = None
+    db.flush()
+
+
+def events_of(db: Session, item: Item) -> Sequence[CustodyEvent]:
+    """Return what happened to an item, in the order it happened."""
+    own = select(CustodyEvent).where(CustodyEvent.item_id == item.id)
+    return db.scalars(own.order_by(CustodyEvent.happened_at, CustodyEvent.id)).all()
+
+
+def all_events(db: Session) -> Sequence[CustodyEvent]:
+    """Return the whole book, in the order it was written."""
+    return db.scalars(select(CustodyEvent).order_by(CustodyEvent.id)).all()
+
+
+def verify(db: Session) -> bytes:
+    """Return the head of the chain of hashes; raises ChainBroken where it does not hold.
+
+    Events cut off at the end leave a shorter chain that holds: compare the head with one
+    printed or signed elsewhere.
+    """
+    head = GENESIS
+    for number, event in enumerate(all_events(db), 1):
+        if event.id != number or event.previous != head or not _whole(event):
+            raise ChainBroken(event.id)
+        head = chained(head, canonical(event))
+        if event.hash != head:
+            raise ChainBroken(event.id)
+    return head
+
+
+def _whole(event: CustodyEvent) -> bool:
+    """Return whether what can be read of an event is what its digests say."""
+    names = _names(event.item, event.location)
+    return names.keys() <= event.texts.keys() and all(
+        said.text is None
+        or said.salt is None
+        or (
+            text_digest(said.salt, said.text) == said.digest
+            and said.text == names.get(field, said.text)
+        )
+        for field, said in event.texts.items()
+    )
+
+
+def _names(item: Item, location: Location | None) -> dict[str, str]:
+    """Return the names under which an event knows its thing and place."""
+    named = {"item": f"{item.kind}:{item.name}"}
+    return {**named, "location": location.name} if location else named
+
+
+def _salted(texts: Mapping[str, str | None]) -> dict[str, CustodyText]:
+    return {
+        field: _salted_text(field, text, os.urandom(SALT_SIZE))
+        for field, text in texts.items()
+        if text is not None
+    }
+
+
+def _salted_text(field: str, text: str, salt: bytes) -> CustodyText:
+    return CustodyText(field=field, text=text, salt=salt, digest=text_digest(salt, text))
+
+
+def _last_event(db: Session) -> CustodyEvent | None:
+    return db.scalars(select(CustodyEvent).order_by(CustodyEvent.id.desc()).limit(1)).one_or_none()
+
+
+def _holder(db: Session, name: str) -> Holder | None:
+    return db.scalars(select(Holder).where(Holder.name == name)).one_or_none()
+
+
+def _location(db: Session, name: str) -> Location | None:
+    return db.scalars(select(Location).where(Location.name == name)).one_or_none()

@@ -1,0 +1,31 @@
+"""Finding rows: one that must be there, one that must not, many at a time."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from storage.errors import AlreadyExists, NotFound
+
+Row = TypeVar("Row")
+Value = TypeVar("Value")
+BATCH = 500
+
+
+def present(row: Row | None, kind: str, name: str) -> Row:
+    """Return the row; raises NotFound where there is none."""
+    if row is None:
+        raise NotFound(kind, name)
+    return row
+
+
+def absent(row: object, kind: str, name: str) -> None:
+    """Raise AlreadyExists where there is a row."""
+    if row is not None:
+        raise AlreadyExists(kind, name)
+
+
+def batches(values: Iterable[Value]) -> Iterator[list[Value]]:
+    """Yield the values in lists short enough for one statement."""
+    rest = iter(values)
+    while batch := list(islice(rest, BATCH)):
+        yield batch

@@ -1,0 +1,91 @@
+"""Vaults, their cosigners, and the proofs of their keys."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypedDict, Unpack
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from storage.lookup import absent, present
+from storage.model import Cosigner, Key, Vault, Verification
+
+
+class NewVault(TypedDict):
+    """A policy to be remembered, its keys in their order."""
+
+    name: str
+    network: str
+    threshold: int
+    descriptor: str
+    checksum: str
+    keys: Sequence[Key]
+    birthday: datetime | None
+    birthday_height: int | None
+
+
+class Proof(TypedDict):
+    """What came of asking a card to prove a key."""
+
+    key_id: int
+    card_id: int | None
+    matched: bool
+    detail: str
+
+
+def add_vault(db: Session, *, now: datetime, **given: Unpack[NewVault]) -> Vault:
+    """Remember a vault; raises AlreadyExists for its name, or naming the vault it already is."""
+    absent(_vault_where(db, Vault.name, given["name"]), "vault", given["name"])
+    twin = _vault_where(db, Vault.descriptor, given["descriptor"])
+    absent(twin, "vault", twin.name if twin else "")
+    cosigners = [
+        Cosigner(position=position, key=key, label=key.label)
+        for position, key in enumerate(given["keys"])
+    ]
+    columns = {name: value for name, value in given.items() if name != "keys"}
+    vault = Vault(**columns, script="wsh", created_at=now, cosigners=cosigners)
+    db.add(vault)
+    db.flush()
+    return vault
+
+
+def vault_named(db: Session, name: str) -> Vault:
+    """Return the vault of this name; raises NotFound."""
+    return present(_vault_where(db, Vault.name, name), "vault", name)
+
+
+def all_vaults(db: Session) -> Sequence[Vault]:
+    """Return every vault by name, retired ones too."""
+    return db.scalars(select(Vault).order_by(Vault.name)).all()
+
+
+def retire(db: Session, vault: Vault, now: datetime) -> datetime:
+    """Mark a vault as no longer in use; returns since when, which the first time decides."""
+    vault.retired_at = vault.retired_at or now
+    db.flush()
+    return vault.retired_at
+
+
+def add_verification(
+    db: Session, vault: Vault, *, now: datetime, **proof: Unpack[Proof]
+) -> Verification:
+    """Remember what came of asking a card to prove one of the vault's keys."""
+    verification = Verification(vault_id=vault.id, at=now, **proof)
+    db.add(verification)
+    db.flush()
+    return verification
+
+
+def latest_verifications(db: Session, vault: Vault) -> dict[int, Verification]:
+    """Return the newest verification of each key that was ever asked for, by key id."""
+    newest = (
+        select(func.max(Verification.id))
+        .where(Verification.vault_id == vault.id)
+        .group_by(Verification.key_id)
+    )
+    found = db.scalars(select(Verification).where(Verification.id.in_(newest)))
+    return {verification.key_id: verification for verification in found}
+
+
+def _vault_where(db: Session, column: InstrumentedAttribute[str], value: str) -> Vault | None:
+    return db.scalars(select(Vault).where(column == value)).one_or_none()
