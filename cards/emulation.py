@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from cards.errors import CardError, CardRemoved, TransportError
 from cards.family import CardFamily, EmulatedCard, family_named
-from cards.transport import CardTransport, PowerCycler
+from cards.transport import CardTransport
 
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 MAGIC = "cardquorum emulated card"
@@ -114,7 +114,7 @@ class _CardFile:
     """The file of a card that is in use, as last written."""
 
     def __init__(self, path: Path, header: Header, state: bytes, lock: FileLock) -> None:
-        self._path = path
+        self.path = path
         self._header = header
         self._written = state
         self._lock = lock
@@ -122,7 +122,7 @@ class _CardFile:
     def keep(self, state: bytes) -> None:
         """Write the state unless it is the one written last."""
         if state != self._written:
-            _write(self._path, _encode(self._header, state))
+            _write(self.path, _encode(self._header, state))
             self._written = state
 
     def release(self) -> None:
@@ -137,6 +137,7 @@ class _FiledTransport:
         self._file = file
         self._card = card
         self._reader = card.insert()
+        self._closed = False
 
     def transmit(self, apdu: bytes) -> bytes:
         answer = self._reader.transmit(apdu)
@@ -144,11 +145,12 @@ class _FiledTransport:
         return answer
 
     def power_cycle(self) -> None:
-        if isinstance(self._reader, PowerCycler):
-            self._reader.power_cycle()
-        self._keep()
+        if self._closed:
+            raise CardRemoved(f"the emulated card {self._file.path} has been put away")
+        self._reader = self._card.insert()
 
     def close(self) -> None:
+        self._closed = True
         self._reader.close()
         self._file.release()
 

@@ -1,8 +1,12 @@
 """The host's end of a Satochip, small and apart from the driver, for tests of the emulator."""
 
 import hashlib
+import json
 import secrets
+from pathlib import Path
+from typing import Any
 
+import pytest
 from cards.satochip.channel import ChannelKeys
 from coincurve import PrivateKey, PublicKey
 
@@ -10,6 +14,7 @@ from cards.emulation import EmulatedTransport
 from cards.satochip.emulator import PROFILES, SatochipEmulator, emulate
 
 OLD, MIDDLE, NEW = PROFILES
+VECTORS = Path(__file__).parents[3] / "shared" / "cards" / "vectors.json"
 SELECT = bytes.fromhex("00a40400085361746f43686970")
 STATUS = bytes.fromhex("b03c000000")
 PIN = b"123456"
@@ -154,3 +159,25 @@ def _der(r: int, s: int) -> bytes:
 def _integer(number: int) -> bytes:
     raw = number.to_bytes(number.bit_length() // 8 + 1)
     return bytes((2, len(raw))) + raw
+
+
+def vectors(name: str) -> dict[str, Any]:
+    if not VECTORS.exists():
+        pytest.skip("the vectors are not beside this checkout")
+    found: dict[str, Any] = json.loads(VECTORS.read_text())["satochip"][name]
+    return found
+
+
+def last_key(host: Host) -> bytes:
+    data, sw = host.call(0x6D, 1, 0x40, bytes(4))
+    assert sw == 0x9000
+    return fields(data, head=32)[0]
+
+
+def tweak(host: Host, data: bytes, *, bypass: int = 0) -> bytes:
+    """Tweak the key last derived and return the x coordinate of the result."""
+    answer, sw = host.call(0x7C, 0xFF, bypass, bytes((len(data),)) + data)
+    assert sw == 0x9000
+    point, signature = fields(answer)
+    assert signs(fields(host.call(0xAD)[0])[0], signature, answer[:67])
+    return PublicKey(point).format()[1:]

@@ -1,5 +1,6 @@
 """Card files: whole at every moment, kept before an answer is given, in one hand at a time."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -126,6 +127,18 @@ def test_what_does_not_change_is_not_written(path: Path) -> None:
     reader.close()
 
 
+def test_all_of_it_is_on_the_disk_before_it_takes_the_old_ones_place(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = open_card(path)
+    speaker = host(reader)
+    sizes: list[int] = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+    speaker.send(SETUP)
+    assert sizes[0] == path.stat().st_size
+    reader.close()
+
+
 def test_a_power_cycle_reaches_the_card(path: Path) -> None:
     reader = open_card(path)
     assert isinstance(reader, PowerCycler)
@@ -141,8 +154,9 @@ def test_one_hand_at_a_time(path: Path) -> None:
         open_card(path)
     reader.close()
     reader.close()
-    with pytest.raises(CardRemoved):
-        reader.transmit(SELECT)
+    for gone in (lambda: reader.transmit(SELECT), reader.power_cycle):
+        with pytest.raises(CardRemoved):
+            gone()
     open_card(path).close()
 
 
@@ -168,11 +182,11 @@ def test_another_thread_may_close_it(path: Path) -> None:
 def test_a_file_that_cannot_be_opened_stays_free(path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    for _ in range(2):
-        with pytest.raises(CardError, match="damaged"):
-            open_card(path)
+    with pytest.raises(CardError, match="damaged") as kept:
+        open_card(path)
     path.write_bytes(whole)
     open_card(path).close()
+    assert kept.traceback
 
 
 def flipped(content: bytes) -> bytes:
