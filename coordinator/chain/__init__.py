@@ -77,11 +77,11 @@ class ChainSource(Protocol):
 def open_chain(url: str, folder: Path) -> ChainSource:
     """Open the chain source a URL names; what it keeps lies in the folder."""
     if url == OFFLINE_SCHEME:
-        from coordinator.chain.offline import OfflineChain
+        from coordinator.chain.offline import OfflineChain  # noqa: PLC0415 -- imports this module
 
         return OfflineChain()
     if url != EMBEDDED_SCHEME:
         raise UsageError(f"chain {url} is none this program can ask")
-    from coordinator.chain.regtest import RegtestChain
+    from coordinator.chain.regtest import RegtestChain  # noqa: PLC0415 -- imports this module
 
     return RegtestChain(folder)

@@ -1,9 +1,8 @@
 import pytest
-import wallycore
 from hypothesis import given
 from hypothesis import strategies as st
-from psbt.coins import Outpoint
 
+from psbt.coins import Outpoint
 from psbt.errors import PsbtError
 from psbt.transaction import (
     NULL_OUTPOINT,
@@ -14,6 +13,9 @@ from psbt.transaction import (
     compact_size,
     parse_transaction,
 )
+from tests.judges import judge
+
+wally = judge("wallycore")
 
 GENESIS_COINBASE = (
     "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff4d04ffff00"
@@ -60,10 +62,10 @@ def test_what_is_written_is_read(transaction: Transaction) -> None:
 
 @given(transactions)
 def test_ids_and_weight_are_those_of_libwally(transaction: Transaction) -> None:
-    peer = wallycore.tx_from_bytes(transaction.raw, 1)
-    assert transaction.txid == bytes(wallycore.tx_get_txid(peer))[::-1].hex()
-    assert transaction.weight == wallycore.tx_get_weight(peer)
-    assert transaction.vsize == wallycore.tx_get_vsize(peer)
+    peer = wally.tx_from_bytes(transaction.raw, 1)
+    assert transaction.txid == bytes(wally.tx_get_txid(peer))[::-1].hex()
+    assert transaction.weight == wally.tx_get_weight(peer)
+    assert transaction.vsize == wally.tx_get_vsize(peer)
 
 
 @given(transactions, st.data())

@@ -4,11 +4,10 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from psbt.coins import Outpoint
-
 from coordinator.chain.regtest.blocks import MATURITY_BLOCKS, subsidy
 from coordinator.chain.regtest.ledger import LedgerCoin
 from coordinator.errors import ChainError
+from psbt.coins import Outpoint
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput
 
 WITNESS_SCRIPT = b"\x51"

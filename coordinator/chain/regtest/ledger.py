@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from psbt.coins import Outpoint
-
 from coordinator.chain import Tip
 from coordinator.chain.regtest.blocks import GENESIS_HASH, GENESIS_TIME, Block
 from coordinator.errors import ChainError
+from psbt.coins import Outpoint
 from psbt.transaction import Transaction
 
 MEDIAN_BLOCKS = 11

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from psbt.address import script_type
-
 from coordinator.errors import TransactionRejected
-from psbt.weight import dust_limit_sats
+from psbt.address import script_type
 from psbt.transaction import Transaction
+from psbt.weight import dust_limit_sats
 
 MIN_RELAY_SATS_PER_KVB = 1_000
 MAX_STANDARD_WEIGHT = 400_000

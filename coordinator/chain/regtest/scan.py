@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from psbt.coins import Outpoint
-
 from coordinator.chain import ChainUpdate, SeenTransaction, Tip, Watch
 from coordinator.chain.regtest.ledger import Ledger
+from psbt.coins import Outpoint
 from psbt.transaction import Transaction
 
 

@@ -3,8 +3,8 @@
 import hashlib
 
 import coincurve
-from psbt.coins import Outpoint
 
+from psbt.coins import Outpoint
 from psbt.multisig import Multisig, write_multisig
 from psbt.sighash import digests, p2wsh
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput, parse_transaction

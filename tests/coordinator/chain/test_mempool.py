@@ -1,9 +1,9 @@
 import pytest
-from psbt.coins import Outpoint
 
 from coordinator.chain.regtest import RegtestChain
 from coordinator.chain.regtest import policy as relay
 from coordinator.errors import TransactionRejected
+from psbt.coins import Outpoint
 from psbt.transaction import Transaction, TransactionOutput, parse_transaction
 from tests.coordinator.chain.purse import Coins, Purse
 
