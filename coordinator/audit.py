@@ -191,7 +191,9 @@ def _not_checked(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
         if carrier.gone is not None:
             continue
         if carrier.last_seen is None or now - carrier.last_seen > CHECK_INTERVAL:
-            days = "never" if carrier.last_seen is None else f"{(now - carrier.last_seen).days} days"
+            days = (
+                "never" if carrier.last_seen is None else f"{(now - carrier.last_seen).days} days"
+            )
             yield Finding(
                 "not_checked",
                 Severity.WARNING,

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -225,7 +226,7 @@ def _bare(text: str, kind: str) -> str:
     return text.removeprefix(kind + ":")
 
 
-def _moment(text: str) -> clock.datetime:
+def _moment(text: str) -> datetime:
     try:
         return clock.parse(text)
     except ValueError as failure:

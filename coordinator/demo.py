@@ -20,8 +20,8 @@ from coordinator.settings import Home, create_home
 from coordinator.slots import Slot
 from psbt.coins import Payment
 from psbt.network import Network
-from psbt.policy import RECEIVE
 from psbt.review import Review
+from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
 from storage.database import open_database
 
@@ -120,7 +120,7 @@ def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
         funding = _fund(stage, wishes.inputs)
         paid = _pay(stage, slots)
         audit = facts.audited(database, VAULT)
-        for finding in audit["findings"]:
+        for finding in audit.findings:
             guide.say(f"   {finding.severity.value}: {finding.message}")
     finally:
         chain.close()
@@ -130,7 +130,7 @@ def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
         "descriptor": descriptor,
         "funding_txids": funding,
         **paid,
-        "audit": audit,
+        "audit": audit._asdict(),
         "seconds": round(time.monotonic() - started, 3),
     }
 
@@ -179,7 +179,9 @@ def _fund(stage: Stage, coins: int) -> list[str]:
         fresh = wallet.new_address(db, vault_book.vault_named(db, VAULT))
     txids = stage.chain.fund(fresh.script_pubkey, COIN_SATS, coins)
     tip = _mine(stage)
-    stage.guide.say(f"3. {coins} coins of {COIN_SATS} sat paid to {fresh.address}, block {tip.height}")
+    stage.guide.say(
+        f"3. {coins} coins of {COIN_SATS} sat paid to {fresh.address}, block {tip.height}"
+    )
     return txids
 
 
@@ -219,7 +221,7 @@ def _send(stage: Stage, ceremony: str, inputs: int, signatures: int) -> dict[str
     signing.broadcast(stage.database, ceremony, stage.chain)
     tip = _mine(stage)
     with stage.database.begin() as db:
-        state = signing.progress(signing.ceremony_book.ceremony_named(db, ceremony)).state
+        state = signing.progress(ceremony_book.ceremony_named(db, ceremony)).state
     stage.guide.say(f"6. {state} in block {tip.height}; the audit says:")
     return {
         "txid": final.txid,

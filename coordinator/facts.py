@@ -1,5 +1,7 @@
 """What the book says about a vault, gathered for its audit."""
 
+from typing import NamedTuple
+
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock, custody
@@ -12,12 +14,19 @@ from storage.model import Carrier, Vault
 SIGHTINGS = frozenset({"placed", "moved", "seen", "sealed", "opened", "found"})
 
 
-def audited(database: sessionmaker[Session], name: str) -> dict[str, object]:
-    """Return a vault's findings and whether its quorum is left."""
+class Audited(NamedTuple):
+    """A vault's findings, and whether its quorum is left."""
+
+    vault: str
+    findings: list[Finding]
+    can_spend: bool
+
+
+def audited(database: sessionmaker[Session], name: str) -> Audited:
+    """Audit a vault as of now."""
     with database.begin() as db:
         facts = vault_facts(db, vault_book.vault_named(db, name))
-    findings: list[Finding] = audit(facts, clock.now())
-    return {"vault": name, "findings": findings, "can_spend": can_spend(facts)}
+    return Audited(name, audit(facts, clock.now()), can_spend(facts))
 
 
 def vault_facts(db: Session, vault: Vault) -> VaultFacts:

@@ -26,7 +26,8 @@ Database = sessionmaker[Session]
 OPEN_STATES = frozenset({"collecting", "complete", "final", "broadcast"})
 
 
-class CoinLine(NamedTuple):
+@dataclass(frozen=True)
+class CoinLine:
     """A coin and what holds it."""
 
     outpoint: str
@@ -49,7 +50,8 @@ class HistoryLine(NamedTuple):
     ceremony: str | None
 
 
-class AddressLine(NamedTuple):
+@dataclass(frozen=True)
+class AddressLine:
     """An address that was issued or used."""
 
     address: str
@@ -60,7 +62,8 @@ class AddressLine(NamedTuple):
     used: bool
 
 
-class Owner(NamedTuple):
+@dataclass(frozen=True)
+class Owner:
     """Whose address it is, and where."""
 
     vault: str
@@ -80,6 +83,10 @@ class CeremonyLine(NamedTuple):
     signatures: int
     expires: datetime
 
+    def document(self) -> dict[str, Any]:
+        """Return the ceremony as a list shows it."""
+        return {"ceremony": self.id, **self._asdict()}
+
 
 @dataclass(frozen=True)
 class Status:
@@ -97,7 +104,7 @@ class Status:
             "network": self.network,
             "tip": self.tip and self.tip._asdict(),
             "vaults": [{"name": name, **owned._asdict()} for name, owned in self.vaults],
-            "ceremonies": [{"ceremony": c.id, **c._asdict()} for c in self.ceremonies],
+            "ceremonies": [c.document() for c in self.ceremonies],
             "due": self.due,
         }
 
@@ -165,7 +172,10 @@ def history(database: Database, vault: str) -> list[HistoryLine]:
         ceremony_of = {c.txid: c.public_id for c in ceremony_book.ceremonies_of(db, record)}
         found = [
             HistoryLine(
-                seen.txid, changes[seen.txid], seen.height, seen.block_time,
+                seen.txid,
+                changes[seen.txid],
+                seen.height,
+                seen.block_time,
                 ceremony_of.get(seen.txid),
             )
             for seen in chain_book.transactions(db, changes)

@@ -68,7 +68,10 @@ def signed_psbt(record: Ceremony) -> codec.Psbt:
     psbt = codec.parse(record.psbt)
     digests = sighashes(psbt)
     answers = [
-        (SigningRequest(kept.input_index, kept.pubkey, (), digests[kept.input_index]), kept.signature)
+        (
+            SigningRequest(kept.input_index, kept.pubkey, (), digests[kept.input_index]),
+            kept.signature,
+        )
         for kept in record.signatures
     ]
     return signer.with_signatures(psbt, answers)
@@ -105,7 +108,7 @@ def sign(
     *,
     last_attempt: bool = False,
 ) -> list[Outcome]:
-    """Show the review, then let every card offered sign; each signature is committed as it comes."""
+    """Show the review, then let every card offered sign; each signature is kept as it comes."""
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
         _hold_coins(db, record, clock.now())

@@ -80,12 +80,13 @@ def create(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Cr
         psbt=codec.to_bytes(draft.psbt),
         txid=codec.txid(draft.psbt),
         fee_sats=draft.selection.fee_sats,
+        paid_sats=sum(out.value_sats for out in draft.review.outputs if out.kind == "payment"),
+        paid_sats=sum(payment.value_sats for payment in _outputs(order, draft.selection)),
         created_at=now,
         expires_at=expires,
     )
     if draft.change is not None:
-        script = draft.change
-        chain_book.issue_address(db, vault, CHANGE, script.index, script.script_pubkey, now)
+        chain_book.issue_address(db, vault, draft.change, now)
     try:
         outpoints = [coin.outpoint for coin in draft.selection.coins]
         ceremony_book.reserve(db, ceremony, outpoints, expires, now)
@@ -158,7 +159,7 @@ def _outputs(order: Order, selection: Selection) -> tuple[Payment, ...]:
 
 
 def _locktime(tip: Tip | None, rng: random.Random) -> int:
-    """Return the tip's height against fee sniping, now and then some blocks earlier as Core does."""
+    """Return the tip's height against fee sniping, now and then some blocks less as Core does."""
     if tip is None:
         return 0
     earlier = rng.randrange(SNIPING_DEPTH) if rng.random() < SNIPING_CHANCE else 0

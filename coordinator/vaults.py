@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -34,7 +34,6 @@ from psbt.policy import (
 from storage import cards as card_book
 from storage import vaults as vault_book
 from storage.model import Cosigner, Key, Vault
-
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,9 @@ def _cosigner_document(db: Session, cosigner: Cosigner) -> dict[str, Any]:
         "path": key.path,
         "created_on": key.created_on,
         "carriers": [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
-        "other_software": sorted({name for card in cards for name in software.get(card.family, ())}),
+        "other_software": sorted(
+            {name for card in cards for name in software.get(card.family, ())}
+        ),
     }
 
 

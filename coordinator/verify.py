@@ -131,7 +131,7 @@ def _wanted(database: Database, name: str, session: CardSession) -> Wanted:
     with database.begin() as db:
         vault = vault_book.vault_named(db, name)
         card = card_book.card_with_id(db, identity.family, identity.card_id)
-        cosigner = card and cosigner_of(vault, card)
+        cosigner = cosigner_of(vault, card) if card else None
         if card is None or cosigner is None:
             found = card.label if card else f"{identity.family} {identity.card_id[:16]}"
             raise WrongCard(f"a card of vault {name}", found)

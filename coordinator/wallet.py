@@ -1,6 +1,7 @@
 """What a vault owns: its addresses and coins, kept in step with the chain, and its reviews."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -9,7 +10,7 @@ from coordinator import clock
 from coordinator.chain import ChainSource, ChainUpdate, Tip, Watch
 from coordinator.vaults import stored_policy
 from psbt import codec, outline
-from psbt.coins import Coin, Outpoint
+from psbt.coins import Coin, Outpoint, ScriptSize
 from psbt.policy import CHANGE, RECEIVE, Policy, VaultScript, derive_scripts, format_address
 from psbt.review import Context, Review
 from psbt.review import review as review_psbt
@@ -32,7 +33,8 @@ class Balance(NamedTuple):
     reserved_sats: int
 
 
-class FreshAddress(NamedTuple):
+@dataclass(frozen=True)
+class FreshAddress:
     """An address nobody was given before, with its policy's checksum."""
 
     vault: str
@@ -53,7 +55,7 @@ def new_address(db: Session, vault: Vault) -> FreshAddress:
     policy = stored_policy(vault)
     index = chain_book.next_index(db, vault, RECEIVE)
     script = next(derive_scripts(policy, RECEIVE, [index]))
-    chain_book.issue_address(db, vault, RECEIVE, index, script.script_pubkey, clock.now())
+    chain_book.issue_address(db, vault, script, clock.now())
     address = format_address(script.script_pubkey, policy.network)
     return FreshAddress(
         vault.name, address, keychain(RECEIVE), index, script.script_pubkey, vault.checksum
@@ -78,7 +80,9 @@ def sync(db: Session, vault: Vault, chain: ChainSource) -> Tip:
     policy = stored_policy(vault)
     scripts = watched(db, vault, policy)
     state = chain_book.sync_state(db, vault)
-    update = chain.sync(Watch(scripts.keys(), Tip(state.height, state.block_hash) if state else None))
+    update = chain.sync(
+        Watch(scripts.keys(), Tip(state.height, state.block_hash) if state else None)
+    )
     _apply(db, vault, update, scripts)
     while len(wider := watched(db, vault, policy)) > len(scripts):
         scripts = wider
@@ -128,6 +132,11 @@ def _take_coins(
             )
 
 
+def script_size(policy: Policy) -> ScriptSize:
+    """Return what coin selection must know of a policy's scripts."""
+    return ScriptSize(policy.threshold, len(policy.keys))
+
+
 def spendable(db: Session, vault: Vault) -> list[Coin]:
     """Return the unspent mature coins of a vault, reserved ones too."""
     tip = chain_book.sync_state(db, vault)
@@ -167,14 +176,15 @@ def reviewed(
 ) -> Review:
     """Return what a person must see of a PSBT, in the light of all that is remembered."""
     spent = outline.outpoints(psbt)
-    coins = spendable(db, vault)
+    coins, tip = spendable(db, vault), chain_book.sync_state(db, vault)
     context = Context(
+        tip_height=tip.height if tip else 0,
         own_scripts={
             script: (found.branch, found.index)
             for script, found in watched(db, vault, policy).items()
         },
         used_scripts=frozenset(chain_book.used_scripts(db, vault)),
-        recent_addresses=tuple(_recent_addresses(db, vault, policy, ignoring)),
+        recent_addresses=frozenset(_recent_addresses(db, vault, policy, ignoring)),
         usual_amount_sats=_usual_amount(db, vault, ignoring),
         unconfirmed=frozenset(coin.outpoint for coin in coins if coin.height is None),
         spends_all={coin.outpoint for coin in coins} <= set(spent),

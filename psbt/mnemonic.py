@@ -30,7 +30,7 @@ def seed_from_words(words: str) -> bytes:
         raise PolicyError(f"a seed has 12, 15, 18, 21 or 24 words, not {len(typed)}")
     sentence = " ".join(typed)
     if not bip39.mnemonic_is_valid(sentence):
-        raise PolicyError("the checksum of the words is wrong: one of them is mistyped or misplaced")
+        raise PolicyError("the checksum of the words is wrong: one is mistyped or misplaced")
     seed: bytes = bip39.mnemonic_to_seed(sentence)
     return seed
 

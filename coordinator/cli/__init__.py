@@ -46,7 +46,7 @@ def build() -> typer.Typer:
     return app
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001 -- typer's callback signature
+def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}")
         raise typer.Exit

@@ -1,6 +1,7 @@
 """address: where a vault is paid."""
 
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -35,7 +36,7 @@ def new(desk: Desk, vault: VaultName) -> Shown:
     lines = [fresh.address, f"address {fresh.index} of {vault}, checksum {fresh.checksum}"]
     if sys.stdout.isatty() and not desk.as_json:
         lines = [_qr(fresh.address), *lines]
-    return Shown(fresh._asdict(), lines)
+    return Shown(asdict(fresh), lines)
 
 
 def list_addresses(desk: Desk, vault: VaultName) -> Shown:
@@ -49,7 +50,7 @@ def list_addresses(desk: Desk, vault: VaultName) -> Shown:
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     found = overview.addresses(desk.database, vault)
     rows = [(a.address, a.keychain, a.index, "yes" if a.used else "no") for a in found]
-    document = {"vault": vault, "addresses": [a._asdict() for a in found]}
+    document = {"vault": vault, "addresses": found}
     return Shown(document, columns(rows, "address", "keychain", "index", "used"))
 
 
@@ -67,7 +68,7 @@ def check(desk: Desk, address: Annotated[str, typer.Argument(help="any address")
     if found is None:
         document = {"address": address, "ours": False, "script_pubkey": script}
         return Shown(document, [f"{address} is not ours"], ExitStatus.REFUSED)
-    document = {"address": address, "ours": True, "script_pubkey": script, **found._asdict()}
+    document = {"address": address, "ours": True, "script_pubkey": script, **asdict(found)}
     return Shown(document, [f"ours: {found.keychain} address {found.index} of vault {found.vault}"])
 
 

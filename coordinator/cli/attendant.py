@@ -18,7 +18,7 @@ from psbt.review import Review, Severity
 KINDS = frozenset({"pin", "new", "puk", "duress", "seed", "words"})
 ANY_CARD = ""
 LINE_MAX = 1024
-TERMINAL = "/dev/tty"
+TERMINAL = Path("/dev/tty")
 
 
 def read_secrets(
@@ -36,7 +36,9 @@ def read_secrets(
             return {(ANY_CARD, "pin"): Secret(line)}
         label, _, kind = left.decode("utf-8", "replace").strip().partition(".")
         if not equals or label not in labels or (kind or "pin") not in KINDS:
-            raise UsageError(f"line {number} of standard input names no card and secret wanted here")
+            raise UsageError(
+                f"line {number} of standard input names no card and secret wanted here"
+            )
         secrets[label, kind or "pin"] = Secret(right)
     return secrets
 
@@ -112,7 +114,7 @@ class Terminal:
         return Secret(typed) if typed else None
 
     def show_once(self, title: str, secret: Secret) -> None:
-        """Show a secret on the terminal, or on stderr where there is none, whatever --quiet says."""
+        """Show a secret on the terminal, else on stderr, whatever --quiet says."""
         text = f"{title}, shown this once: {secret.reveal().decode('utf-8', 'replace')}\n"
         if not tell_terminal(text):
             sys.stderr.write(text)
@@ -165,7 +167,7 @@ def review_lines(review: Review) -> list[str]:
 def ask_yes(question: str) -> bool:
     """Ask at the terminal; without one the answer is no."""
     try:
-        with open(TERMINAL, "r+b", buffering=0) as terminal:
+        with TERMINAL.open("r+b", buffering=0) as terminal:
             terminal.write(f"{question} [y/N] ".encode())
             return terminal.readline(LINE_MAX).strip().lower() in {b"y", b"yes"}
     except OSError:
@@ -175,7 +177,7 @@ def ask_yes(question: str) -> bool:
 def tell_terminal(text: str) -> bool:
     """Write to the terminal itself, never to a file stdout or stderr may go to."""
     try:
-        with open(TERMINAL, "wb", buffering=0) as terminal:
+        with TERMINAL.open("wb", buffering=0) as terminal:
             terminal.write(text.encode())
     except OSError:
         return False
@@ -209,7 +211,7 @@ def ask_hidden(prompt: str) -> bytes | None:
 def confirm_by_label(label: str, act: str) -> None:
     """Ask for the card's label before something irreversible; raises NotAccepted otherwise."""
     try:
-        with open(TERMINAL, "r+b", buffering=0) as terminal:
+        with TERMINAL.open("r+b", buffering=0) as terminal:
             terminal.write(f"To {act}, type the card's label ({label}): ".encode())
             typed = terminal.readline(LINE_MAX).strip().decode("utf-8", "replace")
     except OSError:

@@ -33,11 +33,14 @@ def audit(
 
     if fail_on not in SEVERITIES:
         raise UsageError(f"--fail-on {fail_on} is none of {', '.join(SEVERITIES)}")
-    document = facts.audited(desk.database, vault)
-    found = document["findings"]
+    audited = facts.audited(desk.database, vault)
+    found = audited.findings
     lines = []
     for each in found:
-        lines += [f"{each.severity.value.upper()}: {each.message} ({each.code})", f"  -> {each.remedy}"]
+        lines += [
+            f"{each.severity.value.upper()}: {each.message} ({each.code})",
+            f"  -> {each.remedy}",
+        ]
     failed = any(each.severity.value in SEVERITIES[fail_on] for each in found)
     status = ExitStatus.REFUSED if failed else ExitStatus.DONE
-    return Shown(document, lines or [f"vault {vault}: nothing found"], status)
+    return Shown(audited._asdict(), lines or [f"vault {vault}: nothing found"], status)

@@ -53,7 +53,11 @@ def setup(
     from coordinator.emulated import slot
     from coordinator.errors import UsageError
 
-    sources = [name for name, chosen in (("generate", generate), ("words", words), ("seed", seed)) if chosen]
+    sources = [
+        name
+        for name, chosen in (("generate", generate), ("words", words), ("seed", seed))
+        if chosen
+    ]
     if len(sources) != 1:
         raise UsageError("choose one of --generate, --words and --seed")
     if emulated is None:
@@ -62,7 +66,7 @@ def setup(
     wanted = setting_up.Setup(label, slot(desk.home, emulated), sources[0], path, words_out)
     done = setting_up.set_up(desk.home, desk.database, wanted, attendant)
     where = "on the card" if done.created_on == "card" else "on this machine, not on the card"
-    lines = [f"card {label}: PIN set, key made {where}", done.expression]
+    lines = [f"card {label}: PIN set, key made {where}", done.expression(desk.home.network)]
     return Shown(done.document(desk.home.network), lines)
 
 
@@ -136,7 +140,9 @@ def show(desk: Desk, label: Label) -> Shown:
         found = known.shown(db, label, desk.home.network)
     lines = [f"{key}: {value}" for key, value in found.items() if key not in {"history", "keys"}]
     lines += [f"key {key['expression']} (made on: {key['created_on']})" for key in found["keys"]]
-    lines += [f"{e['happened_at'].date()} {e['event']} {e['location'] or ''}" for e in found["history"]]
+    lines += [
+        f"{e['happened_at'].date()} {e['event']} {e['location'] or ''}" for e in found["history"]
+    ]
     return Shown(found, lines)
 
 
@@ -212,7 +218,9 @@ def unblock(
     slot = offers.slot_of(desk.home, desk.database, label, emulated)
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin)
     left = keeping.unblock(desk.database, keeping.Care(label, slot), attendant)
-    return Shown({"card": label, "attempts_left": left}, [f"card {label}: PIN attempts left: {left}"])
+    return Shown(
+        {"card": label, "attempts_left": left}, [f"card {label}: PIN attempts left: {left}"]
+    )
 
 
 def reset(desk: Desk, label: Label, emulated: Emulated = None, yes: Yes = False) -> Shown:
@@ -228,7 +236,9 @@ def reset(desk: Desk, label: Label, emulated: Emulated = None, yes: Yes = False)
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
     keeping.reset(desk.database, keeping.Care(label, slot))
-    return Shown({"card": label, "reset": True}, [f"card {label} is factory-fresh; its key is gone"])
+    return Shown(
+        {"card": label, "reset": True}, [f"card {label} is factory-fresh; its key is gone"]
+    )
 
 
 def forget(desk: Desk, label: Label, yes: Yes = False) -> Shown:

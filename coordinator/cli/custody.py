@@ -35,9 +35,7 @@ def attach(app: typer.Typer) -> None:
 def add_location(
     desk: Desk,
     name: Name,
-    kind: Annotated[
-        str, typer.Option(help="bank-vault, friend, home, office or other")
-    ] = "other",
+    kind: Annotated[str, typer.Option(help="bank-vault, friend, home, office or other")] = "other",
     region: Annotated[str | None, typer.Option(help="the region whose fate it shares")] = None,
     holder: Annotated[str | None, typer.Option(help="who can open it")] = None,
     access: Annotated[str | None, typer.Option(help="how it is opened")] = None,
@@ -87,9 +85,7 @@ def show_location(desk: Desk, name: Name) -> Shown:
 def add_holder(
     desk: Desk,
     who: Annotated[str, typer.Argument(help="a name")],
-    limit: Annotated[
-        str | None, typer.Option(help="what they may hold", metavar="AMOUNT")
-    ] = None,
+    limit: Annotated[str | None, typer.Option(help="what they may hold", metavar="AMOUNT")] = None,
     contact: Annotated[str | None, typer.Option(help="how to reach them")] = None,
 ) -> Shown:
     """Add a person who can open a place.
@@ -146,7 +142,9 @@ def record(
     happening = custody.Happening(item, event, at, seal, by, when, note, photo)
     with desk.database.begin() as db:
         written = custody.record(db, happening)
-    return Shown({"event": written}, [f"event {written['id']}: {written['item']} {event}", written["hash"]])
+    return Shown(
+        {"event": written}, [f"event {written['id']}: {written['item']} {event}", written["hash"]]
+    )
 
 
 def log(
@@ -188,7 +186,9 @@ def verify(
 
     with desk.database.begin() as db:
         verdict = custody.verify(db, head)
-    said = "holds" if verdict["valid"] else f"is broken at {verdict['broken_at'] or 'the head given'}"
+    said = (
+        "holds" if verdict["valid"] else f"is broken at {verdict['broken_at'] or 'the head given'}"
+    )
     status = ExitStatus.DONE if verdict["valid"] else ExitStatus.REFUSED
     return Shown(verdict, [f"the book {said}", f"head {verdict['head']}"], status)
 

@@ -18,9 +18,7 @@ def attach(app: typer.Typer) -> None:
 
 def demo(
     desk: Desk,
-    cards: Annotated[
-        str | None, typer.Option(help="three families", metavar="F1,F2,F3")
-    ] = None,
+    cards: Annotated[str | None, typer.Option(help="three families", metavar="F1,F2,F3")] = None,
     inputs: Annotated[int, typer.Option(help="how many coins are spent")] = 3,
     keep: Annotated[
         Path | None, typer.Option(help="make the home here and keep it", metavar="DIR")
@@ -36,11 +34,12 @@ def demo(
     """
     from coordinator import demo as play
     from coordinator.cli.attendant import review_lines
+    from psbt.review import Review
 
     families = tuple(cards.split(",")) if cards else play.DEFAULT_CARDS
     wishes = play.Wishes(families, inputs)
 
-    def show(review: play.Review) -> None:
+    def show(review: Review) -> None:
         for line in review_lines(review):
             desk.say(f"   {line}")
 

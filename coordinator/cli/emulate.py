@@ -39,7 +39,9 @@ def new(
 
     card = emulated.create(desk.home, family, name, profile, set_up=not no_setup)
     state = "factory-fresh" if no_setup else "PIN 123456"
-    return Shown(_document(card), [f"emulated {family} {name}: card {card.identity.card_id}, {state}"])
+    return Shown(
+        _document(card), [f"emulated {family} {name}: card {card.identity.card_id}, {state}"]
+    )
 
 
 def list_cards(desk: Desk) -> Shown:

@@ -1,4 +1,4 @@
-"""From an error to a sentence, a hint and an exit status: one place."""
+"""From an error to a sentence, a hint and an exit status: one table."""
 
 import re
 from dataclasses import dataclass
@@ -11,6 +11,47 @@ from psbt import errors as psbt
 from storage import errors as storage
 
 Advice = tuple[ExitStatus, str]
+
+# An error takes the line of its own class, else of the nearest class above it.
+ADVICE: dict[type[BaseException], Advice] = {
+    card.CardError: (ExitStatus.CARD, "try again; if it stays: cardquorum card check LABEL"),
+    card.TransportError: (ExitStatus.CARD, "put the card back and run the same command again"),
+    card.CardNotInitialised: (ExitStatus.CARD, "set it up first: cardquorum card setup LABEL"),
+    card.NotSupported: (ExitStatus.CARD, "another card can do this; see cards/README.md"),
+    card.PathNotAvailable: (ExitStatus.CARD, "choose another path with --path"),
+    card.WrongCard: (ExitStatus.CARD, "no PIN was presented; offer the card that is meant"),
+    card.NotGenuine: (ExitStatus.CARD, "nothing was stored; do not use this card, ask its maker"),
+    card.PinIncorrect: (ExitStatus.PIN, "look the PIN up, then try again"),
+    card.PinBlocked: (ExitStatus.PIN, "free it with its PUK: cardquorum card unblock LABEL"),
+    card.PinDelayed: (ExitStatus.PIN, "wait {seconds} seconds, then try again"),
+    card.NotUnlocked: (ExitStatus.PIN, "give its PIN: at the terminal, or with --pin-stdin"),
+    hall.LastAttempt: (ExitStatus.PIN, "look it up; when you are sure of it add --last-attempt"),
+    hall.PinMissing: (ExitStatus.PIN, "type it at the terminal, or give it with --pin-stdin"),
+    psbt.PsbtError: (ExitStatus.REFUSED, "nothing was changed; check where this came from"),
+    psbt.SignaturesMissing: (ExitStatus.NOT_YET, "collect them: cardquorum spend sign ID"),
+    psbt.InsufficientFunds: (ExitStatus.REFUSED, "pay less, or wait for more coins"),
+    psbt.NotOnlySignatures: (ExitStatus.REFUSED, "nothing was taken; ask where the file has been"),
+    psbt.SignatureInvalid: (ExitStatus.REFUSED, "it was not kept; run: cardquorum vault verify"),
+    psbt.ConsensusRejected: (ExitStatus.REFUSED, "do not broadcast it; please report this"),
+    storage.StorageError: (ExitStatus.REFUSED, "nothing was changed; look at the home's database"),
+    storage.NotFound: (ExitStatus.USAGE, "the list commands show the names there are"),
+    storage.AlreadyExists: (ExitStatus.USAGE, "choose another name"),
+    storage.SchemaTooNew: (ExitStatus.REFUSED, "use the newer cardquorum that wrote this home"),
+    storage.ChainBroken: (ExitStatus.REFUSED, "the book was altered; compare a printed head"),
+    hall.CoordinatorError: (ExitStatus.REFUSED, "see where it stands: cardquorum status"),
+    hall.SettingsError: (ExitStatus.USAGE, "make a home: cardquorum init --network NETWORK"),
+    hall.UsageError: (ExitStatus.USAGE, "see the command's --help"),
+    hall.Ambiguous: (ExitStatus.USAGE, "write it with its kind, as kind:name"),
+    hall.NotAccepted: (ExitStatus.REFUSED, "read the review; accept a danger with --accept CODE"),
+    hall.ChainError: (ExitStatus.CHAIN, "nothing was sent; see: cardquorum status"),
+    hall.ChainUnreachable: (ExitStatus.CHAIN, "wait for the other process, or check the chain URL"),
+    hall.NotFinal: (ExitStatus.NOT_YET, "run: cardquorum spend finalize ID"),
+    hall.NothingToSign: (ExitStatus.REFUSED, "see where it stands: cardquorum spend show ID"),
+    hall.CoinReserved: (ExitStatus.REFUSED, "finish or abandon ceremony {ceremony} first"),
+    KeyboardInterrupt: (ExitStatus.INTERRUPTED, "what was signed is kept; run it again"),
+    BaseException: (ExitStatus.BUG, "please report this with the command and what -v -v says"),
+}
+LAST_ONE = "stop here and look it up: one more mistake blocks the card"
 
 
 @dataclass(frozen=True)
@@ -30,106 +71,10 @@ class Failure:
 
 def explain(error: BaseException) -> Failure:
     """Choose the hint and the exit status for an error."""
-    status, hint = _advice(error)
+    status, hint = next(ADVICE[kind] for kind in type(error).__mro__ if kind in ADVICE)
     fields = {name: value for name, value in vars(error).items() if not name.startswith("_")}
+    if isinstance(error, card.PinIncorrect) and error.attempts_left == 1:
+        hint = LAST_ONE
     code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__).lower()
     message = str(error) if status is not ExitStatus.BUG else f"unexpected {code}: {error}"
-    return Failure(code, message, hint, status, fields)
-
-
-def _advice(error: BaseException) -> Advice:
-    match error:
-        case card.CardError() | hall.LastAttempt() | hall.PinMissing():
-            return _card_advice(error)
-        case psbt.PsbtError():
-            return _psbt_advice(error)
-        case storage.StorageError():
-            return _storage_advice(error)
-        case hall.CoordinatorError():
-            return _hall_advice(error)
-        case KeyboardInterrupt():
-            return ExitStatus.INTERRUPTED, "what was signed is kept; run the same command again"
-        case _:
-            return ExitStatus.BUG, "please report this with the command and the output of -v -v"
-
-
-def _card_advice(error: BaseException) -> Advice:
-    match error:
-        case card.PinIncorrect(attempts_left=1):
-            return ExitStatus.PIN, "stop here and look it up: one more mistake blocks the card"
-        case card.PinIncorrect():
-            return ExitStatus.PIN, "look the PIN up, then try again"
-        case card.PinBlocked():
-            return ExitStatus.PIN, "free it with its PUK: cardquorum card unblock LABEL"
-        case card.PinDelayed(seconds=seconds):
-            return ExitStatus.PIN, f"wait {seconds} seconds, then try again"
-        case hall.LastAttempt():
-            return ExitStatus.PIN, "look the PIN up; when you are sure of it, add --last-attempt"
-        case hall.PinMissing() | card.NotUnlocked():
-            return ExitStatus.PIN, "type it at the terminal, or give LABEL=PIN with --pin-stdin"
-        case card.WrongCard():
-            return ExitStatus.CARD, "no PIN was presented; offer the card that is meant"
-        case card.NotGenuine():
-            return ExitStatus.CARD, "nothing was stored; do not use this card, ask its maker"
-        case card.CardNotInitialised():
-            return ExitStatus.CARD, "set it up first: cardquorum card setup LABEL"
-        case card.NotSupported() | card.PathNotAvailable():
-            return ExitStatus.CARD, "another card or path can do this; see cards/README.md"
-        case card.TransportError():
-            return ExitStatus.CARD, "put the card back and run the same command again"
-        case _:
-            return ExitStatus.CARD, "try again; if it stays, check the card: card check LABEL"
-
-
-def _psbt_advice(error: psbt.PsbtError) -> Advice:
-    match error:
-        case psbt.SignaturesMissing():
-            return ExitStatus.NOT_YET, "collect the missing ones: cardquorum spend sign ID"
-        case psbt.InsufficientFunds():
-            return ExitStatus.REFUSED, "pay less, or wait for more coins: cardquorum coins VAULT"
-        case psbt.NotOnlySignatures():
-            return ExitStatus.REFUSED, "nothing was taken from it; ask where the file has been"
-        case psbt.SignatureInvalid():
-            return ExitStatus.REFUSED, "it was not kept; check that signer's key: vault verify"
-        case psbt.ConsensusRejected():
-            return ExitStatus.REFUSED, "do not broadcast it; please report this"
-        case _:
-            return ExitStatus.REFUSED, "nothing was changed; check where this came from"
-
-
-def _storage_advice(error: storage.StorageError) -> Advice:
-    match error:
-        case storage.NotFound():
-            return ExitStatus.USAGE, "the list commands show the names there are"
-        case storage.AlreadyExists():
-            return ExitStatus.USAGE, "choose another name"
-        case storage.SchemaTooNew():
-            return ExitStatus.REFUSED, "use the newer cardquorum that wrote this home"
-        case storage.ChainBroken():
-            return ExitStatus.REFUSED, "the custody book was altered; compare it with a printed head"
-        case _:
-            return ExitStatus.REFUSED, "nothing was changed; look at the home's database file"
-
-
-def _hall_advice(error: hall.CoordinatorError) -> Advice:
-    match error:
-        case hall.SettingsError():
-            return ExitStatus.USAGE, "make one with: cardquorum init --network NETWORK"
-        case hall.Ambiguous():
-            return ExitStatus.USAGE, "write it with its kind, as kind:name"
-        case hall.UsageError():
-            return ExitStatus.USAGE, "see the command's --help"
-        case hall.ChainUnreachable():
-            return ExitStatus.CHAIN, "wait for the other process, or check the chain URL"
-        case hall.ChainError():
-            return ExitStatus.CHAIN, "nothing was sent; see what the chain says: cardquorum status"
-        case hall.NotFinal():
-            return ExitStatus.NOT_YET, "run: cardquorum spend finalize ID"
-        case hall.NotAccepted():
-            return ExitStatus.REFUSED, "read the review; accept each danger with --accept CODE"
-        case hall.CoinReserved(ceremony=ceremony):
-            return ExitStatus.REFUSED, f"finish or abandon ceremony {ceremony} first"
-        case hall.NothingToSign():
-            return ExitStatus.REFUSED, "see where it stands: cardquorum spend show ID"
-        case _:
-            return ExitStatus.REFUSED, "see where it stands: cardquorum status"
+    return Failure(code, message, hint.format(**fields) if fields else hint, status, fields)

@@ -21,7 +21,9 @@ def attach(app: typer.Typer) -> None:
 def init(
     desk: Desk,
     network: Annotated[str, typer.Option(help="regtest, signet, testnet4 or mainnet")],
-    chain: Annotated[str | None, typer.Option(help="where the chain is asked", metavar="URL")] = None,
+    chain: Annotated[
+        str | None, typer.Option(help="where the chain is asked", metavar="URL")
+    ] = None,
 ) -> Shown:
     """Create the home, the folder that remembers everything.
 
@@ -46,8 +48,9 @@ def status(desk: Desk) -> Shown:
     from coordinator import overview
 
     seen = overview.status(desk.home, desk.database, lambda: desk.chain)
+    height = seen.tip.height if seen.tip else "unknown"
     lines = [
-        f"{seen.network}, chain {desk.home.chain}, block {seen.tip.height if seen.tip else 'unknown'}",
+        f"{seen.network}, chain {desk.home.chain}, block {height}",
         *(f"vault {name}: {sats(owned.confirmed_sats)}" for name, owned in seen.vaults),
         *(f"ceremony {c.id} of {c.vault}: {c.state}" for c in seen.ceremonies),
         *(f"due: {line}" for line in seen.due),
@@ -71,7 +74,9 @@ def backup(
     return Shown(written._asdict(), [f"wrote {written.file} (SHA-256 {written.sha256})"])
 
 
-def restore(desk: Desk, file: Annotated[Path, typer.Argument(help="a file made by backup")]) -> Shown:
+def restore(
+    desk: Desk, file: Annotated[Path, typer.Argument(help="a file made by backup")]
+) -> Shown:
     """Make a home from a backup; an existing home is never touched.
 
     \b

@@ -59,7 +59,7 @@ def coins(desk: Desk, vault: VaultName) -> Shown:
     found = overview.coins(desk.database, vault)
     rows = [(c.outpoint, sats(c.value_sats), c.height, c.reserved_by, c.address) for c in found]
     header = ("coin", "value", "height", "reserved by", "address")
-    return Shown({"coins": [c._asdict() for c in found]}, columns(rows, *header))
+    return Shown({"coins": found}, columns(rows, *header))
 
 
 def history(desk: Desk, vault: VaultName) -> Shown:
@@ -73,7 +73,7 @@ def history(desk: Desk, vault: VaultName) -> Shown:
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     found = overview.history(desk.database, vault)
     rows = [(t.txid, f"{t.change_sats:+,}".replace(",", " "), t.height, t.ceremony) for t in found]
-    document = {"transactions": [t._asdict() for t in found]}
+    document = {"transactions": found}
     return Shown(document, columns(rows, "transaction", "sat", "height", "ceremony"))
 
 

@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import Enum, IntEnum
 from pathlib import Path
@@ -41,7 +41,7 @@ class Shown:
 def emit(shown: Shown, *, as_json: bool) -> None:
     """Print the result once: as JSON or as lines."""
     if as_json:
-        sys.stdout.write(json.dumps(plain(shown.document), indent=2) + "\n")
+        sys.stdout.write(as_text(shown.document))
     else:
         sys.stdout.writelines(line + "\n" for line in shown.lines)
     sys.stdout.flush()
@@ -50,42 +50,49 @@ def emit(shown: Shown, *, as_json: bool) -> None:
 def emit_failure(failure: "Failure", *, as_json: bool) -> None:
     """Print what went wrong: a document on stdout, or error and hint on stderr."""
     if as_json:
-        document = {"error": failure.document()}
-        sys.stdout.write(json.dumps(plain(document), indent=2) + "\n")
+        sys.stdout.write(as_text({"error": failure.document()}))
     else:
         sys.stderr.write(f"error: {failure.message}\nhint: {failure.hint}\n")
 
 
+def as_text(document: Mapping[str, Any]) -> str:
+    """Return a document as the JSON that is printed."""
+    return json.dumps(plain(document), indent=2) + "\n"
+
+
 def plain(value: object) -> object:
     """Return the value as JSON has it: bytes hex, times ISO 8601 with Z, tuples lists."""
-    match value:
-        case bytes() | bytearray():
-            return value.hex()
-        case datetime():
-            return clock.text(value)
-        case Enum():
-            return value.value
-        case Path():
-            return str(value)
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return _plain_sequence(value)
+    for kind, converted in SCALARS:
+        if isinstance(value, kind):
+            return converted(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, list | tuple | set | frozenset):
+        named = getattr(value, "_asdict", None)
+        return plain(named()) if named else [plain(item) for item in value]
     return value
 
 
-def _plain_sequence(value: Iterable[object]) -> object:
-    named = getattr(value, "_asdict", None)
-    return plain(named()) if named else [plain(item) for item in value]
+SCALARS: tuple[tuple[Any, Callable[[Any], object]], ...] = (
+    (bytes | bytearray, lambda value: value.hex()),
+    (datetime, clock.text),
+    (Enum, lambda value: value.value),
+    (Path, str),
+)
 
 
 def columns(rows: Iterable[Iterable[object]], *header: str) -> list[str]:
     """Return rows as aligned lines below a header; empty cells are a dash."""
-    cells = [list(header), *([str(cell if cell is not None else "-") for cell in row] for row in rows)]
+    cells = [
+        list(header),
+        *([str(cell if cell is not None else "-") for cell in row] for row in rows),
+    ]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    return ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells
+    ]
 
 
 def sats(amount: int) -> str:

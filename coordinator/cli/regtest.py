@@ -37,7 +37,9 @@ def mine(
     chain = _chain(desk)
     blocks = chain.mine(count, script)
     tip = chain.tip()
-    return Shown({"blocks": blocks, "height": tip.height, "hash": tip.hash}, [f"block {tip.height}"])
+    return Shown(
+        {"blocks": blocks, "height": tip.height, "hash": tip.hash}, [f"block {tip.height}"]
+    )
 
 
 def fund(
@@ -70,7 +72,9 @@ def show(desk: Desk) -> Shown:
     chain = _chain(desk)
     tip, waiting = chain.tip(), chain.mempool()
     document = {"height": tip.height, "hash": tip.hash, "mempool": waiting}
-    return Shown(document, [f"block {tip.height} {tip.hash}", *(f"waiting: {txid}" for txid in waiting)])
+    return Shown(
+        document, [f"block {tip.height} {tip.hash}", *(f"waiting: {txid}" for txid in waiting)]
+    )
 
 
 def _chain(desk: Desk) -> "RegtestChain":

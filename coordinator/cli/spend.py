@@ -90,7 +90,7 @@ def list_ceremonies(desk: Desk) -> Shown:
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     found = overview.ceremonies(desk.database)
     rows = [(c.id, c.vault, c.state, sats(c.fee_sats), c.txid) for c in found]
-    document = {"ceremonies": [{"ceremony": c.id, **c._asdict()} for c in found]}
+    document = {"ceremonies": [line.document() for line in found]}
     return Shown(document, columns(rows, "ceremony", "vault", "state", "fee", "txid"))
 
 
@@ -134,9 +134,7 @@ def sign(
         labels = offers.labels_of_vault(db, vault)
         known = [card.label for card in card_book.all_cards(db)]
     single = len(emulated or labels) == 1
-    attendant = Terminal(
-        desk, known, pin_stdin=pin_stdin, single=single, yes=yes, accepted=accept
-    )
+    attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single, yes=yes, accepted=accept)
     slots = offers.slots_for(desk.home, desk.database, labels, emulated, attendant.given())
     outcomes = signing.sign(desk.database, ceremony, slots, attendant, last_attempt=last_attempt)
     with desk.database.begin() as db:

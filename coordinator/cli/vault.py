@@ -11,9 +11,7 @@ from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, command, gr
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 Name = Annotated[str, typer.Argument(help="the vault's name")]
-Birthday = Annotated[
-    str | None, typer.Option(help="when it was first used", metavar="DATE|HEIGHT")
-]
+Birthday = Annotated[str | None, typer.Option(help="when it was first used", metavar="DATE|HEIGHT")]
 
 
 def attach(app: typer.Typer) -> None:
@@ -33,7 +31,9 @@ def create(
     desk: Desk,
     name: Name,
     threshold: Annotated[int, typer.Option(min=1, max=15, help="signatures needed")],
-    card: Annotated[list[str] | None, typer.Option(help="an enrolled card", metavar="LABEL")] = None,
+    card: Annotated[
+        list[str] | None, typer.Option(help="an enrolled card", metavar="LABEL")
+    ] = None,
     key: Annotated[
         list[str] | None, typer.Option(help="a key held elsewhere", metavar="LABEL=EXPRESSION")
     ] = None,
@@ -116,15 +116,13 @@ def export(
     \b
     Example: cardquorum vault export family --format descriptor
     """
-    import json
-
-    from coordinator.cli.output import plain
+    from coordinator.cli.output import as_text
     from coordinator.errors import UsageError
 
     if format_ not in {"descriptor", "json"}:
         raise UsageError(f"format {format_} is not known here; there are descriptor and json")
     document = _document(desk, name)
-    text = document["descriptor"] if format_ == "descriptor" else json.dumps(plain(document), indent=2)
+    text = document["descriptor"] if format_ == "descriptor" else as_text(document).rstrip()
     shown = {"vault": name, "format": format_, "descriptor": document["descriptor"], "text": text}
     return Shown(shown, [text])
 
@@ -196,7 +194,9 @@ def _lines(document: dict[str, Any]) -> list[str]:
     ]
     for each in document["cosigners"]:
         carriers = ", ".join(each["carriers"]) or "held elsewhere"
-        lines.append(f"{each['index'] + 1}. {each['label']}: {carriers} (key made on: {each['created_on']})")
+        lines.append(
+            f"{each['index'] + 1}. {each['label']}: {carriers} (key made on: {each['created_on']})"
+        )
         if each["other_software"]:
             lines.append(f"   can also sign with it: {', '.join(each['other_software'])}")
     return lines

@@ -1,0 +1,6 @@
+"""`python -m coordinator` is the console script."""
+
+from coordinator.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from coordinator.audit import CarrierFacts, CosignerFacts, Severity, VaultFacts, audit, can_spend
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def carrier(name: str, place: str | None, **changed: object) -> CarrierFacts:
+    facts = CarrierFacts(f"card:{name}", place, None, NOW, "genuine")
+    return facts._replace(**changed)  # type: ignore[arg-type]
+
+
+def vault(*cosigners: CosignerFacts, threshold: int = 2) -> VaultFacts:
+    return VaultFacts("v", threshold, cosigners)
+
+
+def key(label: str, *carriers: CarrierFacts, verified: bool | None = True) -> CosignerFacts:
+    return CosignerFacts(label, carriers, verified)
+
+
+def codes(facts: VaultFacts, now: datetime = NOW) -> list[str]:
+    return [finding.code for finding in audit(facts, now)]
+
+
+GOOD = (
+    key("a", carrier("a", "bank")),
+    key("b", carrier("b", "friend")),
+    key("c", carrier("c", "home")),
+)
+
+
+def test_three_keys_at_three_places_have_no_finding() -> None:
+    assert codes(vault(*GOOD)) == []
+
+
+def test_a_place_that_reaches_the_threshold_can_spend() -> None:
+    facts = vault(GOOD[0], key("b", carrier("b", "bank")), GOOD[2])
+    found = {finding.code: finding for finding in audit(facts, NOW)}
+    assert found["location_can_spend"].subjects == ("location:bank",)
+    assert found["location_can_spend"].severity is Severity.DANGER
+    assert found["location_loss_fatal"].subjects == ("location:bank",)
+
+
+def test_one_key_below_the_threshold_cannot_spend() -> None:
+    facts = vault(*GOOD, key("d", carrier("d", "bank")), threshold=3)
+    assert "location_can_spend" not in codes(facts)
+
+
+def test_two_carriers_of_one_key_at_one_place_count_once() -> None:
+    facts = vault(key("a", carrier("a", "bank"), carrier("a2", "bank")), *GOOD[1:])
+    assert codes(facts) == ["one_key_several_carriers"]
+
+
+def test_a_second_carrier_elsewhere_saves_from_a_loss() -> None:
+    both = key("b", carrier("b", "bank"), carrier("b2", "home"))
+    facts = vault(GOOD[0], both, key("c", carrier("c", "home")))
+    assert "location_loss_fatal" not in [
+        f.code for f in audit(facts, NOW) if f.subjects == ("location:bank",)
+    ]
+
+
+@pytest.mark.parametrize("gone", ["lost", "stolen", "destroyed"])
+def test_a_carrier_that_is_gone_neither_spends_nor_saves(gone: str) -> None:
+    lost = key("b", carrier("b", None, gone=gone))
+    facts = vault(GOOD[0], lost, GOOD[2])
+    assert "carrier_gone" in codes(facts)
+    assert "place_unknown" not in codes(facts)
+    assert codes(facts).count("location_loss_fatal") == 2
+    assert can_spend(facts)
+
+
+def test_a_vault_without_a_quorum_says_so_first() -> None:
+    gone = [key(n, carrier(n, None, gone="lost")) for n in "ab"]
+    facts = vault(*gone, GOOD[2])
+    assert codes(facts)[0] == "quorum_lost"
+    assert not can_spend(facts)
+    assert "location_loss_fatal" not in codes(facts)
+
+
+def test_an_exact_quorum_is_no_quorum_lost() -> None:
+    facts = vault(key("a", carrier("a", None, gone="lost")), *GOOD[1:])
+    assert can_spend(facts)
+    assert "quorum_lost" not in codes(facts)
+
+
+def test_a_card_without_a_place() -> None:
+    facts = vault(key("a", carrier("a", None)), *GOOD[1:])
+    assert codes(facts) == ["place_unknown"]
+
+
+@pytest.mark.parametrize(("days", "found"), [(180, False), (181, True)])
+def test_nobody_checked_for_180_days(days: int, found: bool) -> None:  # noqa: FBT001
+    old = carrier("a", "bank", last_seen=NOW - timedelta(days=days))
+    assert ("not_checked" in codes(vault(key("a", old), *GOOD[1:]))) is found
+
+
+def test_a_card_nobody_ever_saw_was_not_checked() -> None:
+    facts = vault(key("a", carrier("a", "bank", last_seen=None)), *GOOD[1:])
+    assert codes(facts) == ["not_checked"]
+
+
+def test_a_key_no_card_proved() -> None:
+    facts = vault(key("a", carrier("a", "bank"), verified=None), *GOOD[1:])
+    assert codes(facts) == ["never_verified"]
+
+
+def test_a_key_that_did_not_match_is_a_danger() -> None:
+    facts = vault(key("a", carrier("a", "bank"), verified=False), *GOOD[1:])
+    assert codes(facts) == ["key_mismatch"]
+    assert audit(facts, NOW)[0].severity is Severity.DANGER
+
+
+def test_a_card_that_could_not_prove_itself() -> None:
+    facts = vault(key("a", carrier("a", "bank", attestation="unproven")), *GOOD[1:])
+    assert codes(facts) == ["attestation_unproven"]
+
+
+def test_a_key_held_elsewhere_is_out_of_reach_of_these_places() -> None:
+    facts = vault(GOOD[0], GOOD[1], key("c"))
+    assert codes(facts) == []
+    assert can_spend(facts)
