@@ -1,6 +1,6 @@
 """What about a transaction should make a person stop, as sentences with a code and a severity."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
@@ -75,10 +75,10 @@ class Context:
 
     tip_height: int = 0
     own_scripts: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)
-    used_scripts: frozenset[bytes] = frozenset()
-    recent_addresses: frozenset[str] = frozenset()
+    used_scripts: Collection[bytes] = ()
+    recent_addresses: Collection[str] = ()
     usual_amount_sats: int | None = None
-    unconfirmed: frozenset[Outpoint] = frozenset()
+    unconfirmed: Collection[Outpoint] = ()
     spends_all: bool = False
 
 

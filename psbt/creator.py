@@ -42,11 +42,13 @@ class Creation:
             raise PsbtError("a transaction needs an output")
         if not 0 <= self.locktime <= LAST_LOCKTIME:
             raise PsbtError(f"the lock time {self.locktime} does not fit into 4 bytes")
+        paid = [payment.value_sats for payment in self.payments]
+        paid += [self.change[1]] if self.change else []
+        if min(paid) < 0:
+            raise PsbtError(f"an output of {min(paid)} sats cannot be")
         spent = sum(coin.value_sats for coin in self.coins)
-        paid = sum(payment.value_sats for payment in self.payments)
-        paid += self.change[1] if self.change else 0
-        if paid > spent:
-            raise PsbtError(f"the outputs are worth {paid} sats, the coins {spent}")
+        if sum(paid) > spent:
+            raise PsbtError(f"the outputs are worth {sum(paid)} sats, the coins {spent}")
 
 
 def create(creation: Creation, previous: Mapping[str, bytes]) -> Psbt:

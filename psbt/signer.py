@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-
 from psbt import codec
 from psbt.codec import Psbt
 from psbt.errors import PolicyError, PsbtError, SignatureInvalid

@@ -55,8 +55,12 @@ class PrivateKey:
         return compact_from_der(coincurve.PrivateKey(self.secret).sign(digest, hasher=None))
 
 
-def master(seed: bytes) -> PrivateKey:
-    mac = hmac.digest(b"Bitcoin seed", seed, "sha512")
+def seed(place: int) -> bytes:
+    return hashlib.sha256(b"cosigner %d" % place).digest()
+
+
+def master(secret: bytes) -> PrivateKey:
+    mac = hmac.digest(b"Bitcoin seed", secret, "sha512")
     return PrivateKey(mac[:32], mac[32:])
 
 
@@ -85,18 +89,24 @@ class SoftVault:
                 coins.append(Coin(outpoint, value, RECEIVE, index, 100))
         return tuple(coins), previous
 
-    def spend(self, values: list[int], pay: int, change: int, seed: int = 1) -> Psbt:
-        """Create a payment with change from coins of these values."""
+    def creation(
+        self, values: list[int], pay: int, change: int
+    ) -> tuple[Creation, dict[str, bytes]]:
+        """Plan a payment with change from coins of these values."""
         coins, previous = self.fund(values)
-        creation = Creation(
+        plan = Creation(
             self.policy,
             coins,
             (Payment(PAYEE, pay),),
             (vault_script(self.policy, CHANGE, 7), change) if change else None,
             700_000,
-            random.Random(seed),
+            random.Random(1),
         )
-        return create(creation, previous)
+        return plan, previous
+
+    def spend(self, values: list[int], pay: int, change: int) -> Psbt:
+        """Create a payment with change from coins of these values."""
+        return create(*self.creation(values, pay, change))
 
     def answers(self, psbt: Psbt, cosigner: int) -> Answers:
         """Sign all that one cosigner is asked for, at the full path from the master."""
@@ -113,7 +123,7 @@ class SoftVault:
 
 
 def soft_vault(threshold: int, total: int) -> SoftVault:
-    masters = tuple(master(b"seed of cosigner %d" % place) for place in range(total))
+    masters = tuple(master(seed(place)) for place in range(total))
     path = bip48_path(Network.REGTEST)
     keys = tuple(
         KeyExpression(fingerprint(key.pubkey), path, key.at(path).public()) for key in masters
