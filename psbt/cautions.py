@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
 from psbt.coins import Outpoint, dust_limit_sats
-from psbt.extractor import MAX_STANDARD_WEIGHT
 from psbt.network import Network
 from psbt.policy import script_type
+from psbt.weight import WEIGHT_MAX
 
 HIGH_FEE_DIVISOR: Final = 20  # 5 %
 HIGH_FEERATE: Final = 500_000  # sat/kvB
@@ -101,7 +101,7 @@ def _fee(facts: Facts, _: Context) -> Iterator[Caution]:
 
 
 def _standardness(facts: Facts, context: Context) -> Iterator[Caution]:
-    if facts.vsize * 4 > MAX_STANDARD_WEIGHT:
+    if facts.vsize * 4 > WEIGHT_MAX:
         message = f"{facts.vsize} vbytes are more than nodes relay"
         yield Caution("too_heavy", Severity.DANGER, message)
     if context.tip_height < facts.locktime < FIRST_TIME_LOCK:

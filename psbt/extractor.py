@@ -1,13 +1,11 @@
 """BIP 174's Transaction Extractor."""
 
 from dataclasses import replace
-from typing import Final
 
 from psbt.codec import Psbt, unsigned_transaction
 from psbt.errors import PsbtError
 from psbt.transaction import TransactionInput, parse_transaction
-
-MAX_STANDARD_WEIGHT: Final = 400_000
+from psbt.weight import WEIGHT_MAX
 
 
 def extract(psbt: Psbt) -> bytes:
@@ -15,9 +13,9 @@ def extract(psbt: Psbt) -> bytes:
     unsigned = unsigned_transaction(psbt)
     inputs = tuple(_unlocked(index, tx_in, psbt) for index, tx_in in enumerate(unsigned.inputs))
     transaction = replace(unsigned, inputs=inputs)
-    if transaction.weight > MAX_STANDARD_WEIGHT:
+    if transaction.weight > WEIGHT_MAX:
         raise PsbtError(
-            f"a weight of {transaction.weight} is above {MAX_STANDARD_WEIGHT}, which nodes relay"
+            f"a weight of {transaction.weight} is above {WEIGHT_MAX}, which nodes relay"
         )
     return transaction.raw
 

@@ -11,14 +11,14 @@ from psbt.cautions import (
     Severity,
     cautions,
 )
-from psbt.codec import Psbt, unsigned_transaction
+from psbt.codec import Psbt
 from psbt.coins import Outpoint
 from psbt.errors import PolicyError, PsbtError
 from psbt.network import Network
 from psbt.ownership import derived_script, input_scripts, output_scripts
 from psbt.policy import CHANGE, Policy, VaultScript, format_address
 from psbt.sighash import spent_outputs
-from psbt.transaction import sized
+from psbt.weight import ScriptSize, input_weight, output_size, transaction_weight, vsize_of
 
 __all__ = [
     "Caution",
@@ -29,8 +29,6 @@ __all__ = [
     "Severity",
     "review",
 ]
-
-PARTIAL_SIGNATURE_WORST = 72  # a low-S signature of 71 bytes and its sighash type
 
 
 class Review(NamedTuple):
@@ -118,9 +116,6 @@ def _address(script_pubkey: bytes, network: Network) -> str:
 
 def _finished_vsize(psbt: Psbt, policy: Policy) -> int:
     """Return the most virtual bytes the transaction can have once signed."""
-    stripped = len(unsigned_transaction(psbt).stripped)
-    witness = sum(
-        2 + policy.threshold * (1 + PARTIAL_SIGNATURE_WORST) + len(sized(script.witness_script))
-        for script in input_scripts(psbt, policy)
-    )
-    return -(-(4 * stripped + 2 + witness) // 4)
+    an_input = input_weight(ScriptSize(policy.threshold, len(policy.keys)))
+    outputs = [output_size(psbt_out.script_pubkey.data) for psbt_out in psbt.outputs]
+    return vsize_of(transaction_weight(len(psbt.inputs), an_input, len(outputs), sum(outputs)))

@@ -5,11 +5,12 @@ import pytest
 from psbt import codec
 from psbt.combiner import combine
 from psbt.errors import PsbtError, SignaturesMissing
-from psbt.extractor import MAX_STANDARD_WEIGHT, extract, transaction_id, vsize, weight
+from psbt.extractor import extract, transaction_id, vsize, weight
 from psbt.finalizer import finalize
 from psbt.multisig import Multisig, read_multisig, write_multisig
 from psbt.signature import partial_from_compact
 from psbt.transaction import parse_transaction
+from psbt.weight import WEIGHT_MAX
 from tests.judges import judge
 from tests.psbt.soft_vault import soft_vault
 
@@ -118,10 +119,10 @@ def test_sizes_and_id_are_those_of_the_network() -> None:
 def test_what_nodes_do_not_relay_is_not_extracted(monkeypatch: pytest.MonkeyPatch) -> None:
     final = finalize(BOTH, VAULT.policy)
     exact = weight(extract(final))
-    assert exact <= MAX_STANDARD_WEIGHT
-    monkeypatch.setattr("psbt.extractor.MAX_STANDARD_WEIGHT", exact)
+    assert exact <= WEIGHT_MAX
+    monkeypatch.setattr("psbt.extractor.WEIGHT_MAX", exact)
     extract(final)
-    monkeypatch.setattr("psbt.extractor.MAX_STANDARD_WEIGHT", exact - 1)
+    monkeypatch.setattr("psbt.extractor.WEIGHT_MAX", exact - 1)
     with pytest.raises(PsbtError, match=f"{exact} is above {exact - 1}"):
         extract(final)
 

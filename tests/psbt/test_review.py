@@ -209,9 +209,9 @@ def test_an_unproven_amount_is_a_danger() -> None:
 
 def test_a_transaction_too_heavy_to_relay_is_a_danger(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = review(SPEND, POLICY, TIP).vsize * 4
-    monkeypatch.setattr("psbt.cautions.MAX_STANDARD_WEIGHT", weight)
+    monkeypatch.setattr("psbt.cautions.WEIGHT_MAX", weight)
     assert codes(review(SPEND, POLICY, TIP)) == {}
-    monkeypatch.setattr("psbt.cautions.MAX_STANDARD_WEIGHT", weight - 1)
+    monkeypatch.setattr("psbt.cautions.WEIGHT_MAX", weight - 1)
     assert codes(review(SPEND, POLICY, TIP)) == {"too_heavy": Severity.DANGER}
 
 
