@@ -80,7 +80,6 @@ def create(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Cr
         psbt=codec.to_bytes(draft.psbt),
         txid=codec.txid(draft.psbt),
         fee_sats=draft.selection.fee_sats,
-        paid_sats=sum(out.value_sats for out in draft.review.outputs if out.kind == "payment"),
         paid_sats=sum(payment.value_sats for payment in _outputs(order, draft.selection)),
         created_at=now,
         expires_at=expires,
