@@ -200,7 +200,8 @@ def _candidates(
 
 def _changeless(named: list[Coin], ranked: list[Coin], terms: Terms) -> Iterator[list[Coin]]:
     """Yield sets whose excess is less than change would cost; a few may turn out not to be."""
-    numbers = [coin.value_sats * COST_SCALE - terms.input_cost for coin in ranked]
+    cost = terms.input_cost
+    numbers = [value_sats * COST_SCALE - cost for value_sats in map(VALUE, ranked)]
     missing = (terms.paid_sats - _value(named)) * COST_SCALE
     low = missing + terms.weight(len(named)) * terms.feerate
     high = low + (terms.need(1, change=True) - terms.need(1)) * COST_SCALE

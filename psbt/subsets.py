@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-STEPS_MAX: Final = 20_000
+STEPS_MAX: Final = 10_000
 
 
 class Window(NamedTuple):
