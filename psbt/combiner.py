@@ -115,7 +115,7 @@ def _of_witness(
     field: str, items: list[bytes], script: VaultScript, digest: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield the signatures of a finished input; they come in script order."""
-    if len(items) < 2 or items[0] or items[-1] != script.witness_script:
+    if len(items) <= 2 or items[0] or items[-1] != script.witness_script:
         raise NotOnlySignatures(field, "does not unlock the script")
     keys = iter(sorted(script.pubkeys))
     for value in items[1:-1]:

@@ -71,8 +71,8 @@ def with_signatures(psbt: Psbt, answers: Iterable[tuple[SigningRequest, bytes]])
 
 def _place(policy: Policy, key: KeyExpression) -> int:
     """Find the cosigner by the whole key: a fingerprint is only a hint."""
-    for place, cosigner in enumerate(policy.keys):
-        same_point = cosigner.key.public_key == key.key.public_key
-        if same_point and cosigner.key.chain_code == key.key.chain_code:
+    whole = (key.key.public_key, key.key.chain_code)
+    for place, (_, _, known) in enumerate(policy.keys):
+        if (known.public_key, known.chain_code) == whole:
             return place
     raise PolicyError(f"the key {key.fingerprint.hex()} is none of the policy's")

@@ -281,7 +281,19 @@ def finished(change: Callable[[list[bytes]], list[bytes]]) -> Psbt:
     return returned(finalize(combine(SIGNED[0], SIGNED[1], POLICY), POLICY), apply)
 
 
+def test_an_empty_script_sig_and_a_single_signature_are_fine() -> None:
+    def empty(psbt: Psbt) -> None:
+        psbt.inputs[0].final_scriptsig = SCRIPT(b"")
+
+    single = soft_vault(1, 2)
+    psbt = single.spend([50_000], 40_000, 0)
+    signed = single.sign(psbt, 1)
+    other = returned(finalize(signed, single.policy), empty)
+    assert codec.to_bytes(combine(psbt, other, single.policy)) == codec.to_bytes(signed)
+
+
 BAD_WITNESSES = {
+    "no signature": lambda items: [b"", items[3]],
     "no dummy": lambda items: items[1:],
     "a dummy that is not empty": lambda items: [b"\x00", *items[1:]],
     "no script": lambda items: items[:-1],

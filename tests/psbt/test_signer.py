@@ -8,6 +8,7 @@ from psbt.codec import Psbt
 from psbt.errors import PolicyError, PsbtError, SignatureInvalid
 from psbt.keys import HARDENED
 from psbt.policy import vault_script
+from psbt.sighash import p2wsh
 from psbt.signature import (
     ORDER,
     compact_from_der,
@@ -88,7 +89,8 @@ def test_a_fingerprint_does_not_make_a_key() -> None:
     key = VAULT.policy.keys[0]
     stranger = soft_vault(2, 4).policy.keys[3]
     other_chain = key._replace(key=key.key._replace(chain_code=bytes(32)))
-    for wrong in (stranger._replace(fingerprint=key.fingerprint), other_chain):
+    other_point = key._replace(key=key.key._replace(public_key=stranger.key.public_key))
+    for wrong in (stranger._replace(fingerprint=key.fingerprint), other_chain, other_point):
         with pytest.raises(PolicyError, match=key.fingerprint.hex()):
             signing_requests(SPEND, VAULT.policy, wrong)
     renamed = key._replace(fingerprint=bytes(4))
@@ -137,6 +139,16 @@ def test_signatures_are_kept_verified_and_as_der() -> None:
         }
         assert signature_valid(request, signature)
     assert codec.to_bytes(codec.parse(codec.to_bytes(signed))) == codec.to_bytes(signed)
+
+
+def test_only_a_multisig_is_signed() -> None:
+    request, signature = VAULT.answers(SPEND, 0)[1]
+    spent = SPEND.inputs[1].witness_utxo
+    script = type(spent.script_pubkey)
+    other = type(spent)(spent.value, script(p2wsh(b"\x51")))
+    values = {"witness_utxo": other, "witness_script": script(b"\x51"), "non_witness_utxo": None}
+    with pytest.raises(PsbtError, match="input 1 is not for the key"):
+        with_signatures(changed(SPEND, **values), [(request, signature)])
 
 
 def test_no_invalid_signature_is_kept() -> None:
