@@ -4,6 +4,7 @@ The engine keeps nothing: its databases live in memory and are rebuilt from the 
 blocks are to be judged, so that no kill can leave it in a state to be healed.
 """
 
+import importlib
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +41,7 @@ class _Engine:
     """The engine's chain state in memory, and the last reason it gave for a refusal."""
 
     def __init__(self, scratch: Path) -> None:
-        import pbk
+        pbk = importlib.import_module("pbk")
 
         self._pbk = pbk
         # The engine logs the verdict on a block only if someone listens to its verdicts.

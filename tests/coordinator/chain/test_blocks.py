@@ -2,7 +2,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from psbt.coins import Outpoint
 
 from coordinator.chain.regtest import RegtestChain
 from coordinator.chain.regtest.blocks import (
@@ -17,6 +16,7 @@ from coordinator.chain.regtest.blocks import (
 )
 from coordinator.errors import ChainError
 from psbt import consensus
+from psbt.coins import Outpoint
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput
 from tests.coordinator.chain.purse import Coins, Purse
 

@@ -4,8 +4,10 @@ import pytest
 
 from coordinator.chain.regtest import RegtestChain
 from coordinator.chain.regtest.blocks import GENESIS_HASH, Block, Template, mine_block
+from coordinator.chain.regtest.ledger import Ledger
 from coordinator.chain.regtest.log import BlockLog, framed
 from coordinator.errors import ChainError
+from psbt import consensus
 
 SCRIPT = b"\x00\x14" + bytes(20)
 
@@ -66,6 +68,27 @@ def test_a_block_of_another_chain_is_said(tmp_path: Path, blocks: list[Block]) -
     (folder / "blocks.dat").write_bytes(framed(blocks[1]))
     with pytest.raises(ChainError, match="follows none that is known"):
         RegtestChain(folder).tip()
+
+
+def test_the_first_of_two_equals_wins(blocks: list[Block]) -> None:
+    rival = mine_block(Template(blocks[1].hash, 3, 1_800_000_000, SCRIPT))
+    heir = mine_block(Template(rival.hash, 4, 1_800_000_001, SCRIPT))
+    ledger = Ledger()
+    for block in (*blocks, rival):
+        ledger.add(block)
+    assert ledger.tip.hash == blocks[2].hash
+    ledger.add(heir)
+    assert ledger.hashes[3:] == [rival.hash, heir.hash]
+
+
+@pytest.mark.skipif(not consensus.engine_available(), reason="libbitcoinkernel is not installed")
+def test_a_log_the_engine_does_not_believe_is_said(tmp_path: Path, blocks: list[Block]) -> None:
+    folder = tmp_path / "chain"
+    folder.mkdir()
+    greedy = mine_block(Template(blocks[0].hash, 2, 1_800_000_000, SCRIPT, fees_sats=1))
+    (folder / "blocks.dat").write_bytes(framed(blocks[0]) + framed(greedy))
+    with pytest.raises(ChainError, match="the engine stops at block 1 of 2"):
+        RegtestChain(folder).mine(1)
 
 
 def test_a_damaged_mempool_is_said(tmp_path: Path) -> None:

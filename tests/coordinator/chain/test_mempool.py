@@ -207,3 +207,19 @@ def test_what_does_not_fit_waits_for_the_next_block(
     assert chain.mempool() == [child.txid, other.txid]
     chain.mine(2)
     assert chain.mempool() == []
+
+
+def test_a_child_waits_for_a_parent_that_does_not_fit(
+    chain: RegtestChain, purse: Purse, funded: Coins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = purse.spend(funded)
+    child = purse.spend(purse.coins(parent.raw))
+    chain.broadcast(parent.raw)
+    chain.broadcast(child.raw)
+    limit = 4_000 + child.weight
+    with monkeypatch.context() as small:
+        small.setattr("coordinator.chain.regtest.assembly.MAX_BLOCK_WEIGHT", limit)
+        chain.mine(1)
+    assert chain.mempool() == [parent.txid, child.txid]
+    chain.mine(1)
+    assert chain.mempool() == []
