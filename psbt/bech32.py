@@ -14,7 +14,6 @@ GENERATORS: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 BECH32: Final = 1
 BECH32M: Final = 0x2BC830A3
 CHECKSUM_LENGTH: Final = 6
-LENGTH_MAX: Final = 90
 VERSION_MAX: Final = 16
 PROGRAM_SIZES: Final = range(2, 41)
 VERSION_0_SIZES: Final = (20, 32)
@@ -55,7 +54,7 @@ def decode(text: str) -> WitnessProgram:
     hrp, _, payload = address.rpartition("1")
     version = CHARSET.find(payload[:1].encode())
     program = _program(payload[1:-CHECKSUM_LENGTH])
-    if len(address) > LENGTH_MAX or not _exists(version, program):
+    if not _exists(version, program):
         raise PolicyError(f"no segwit address looks like these {len(text)} characters")
     if encode(hrp, version, program) != address:
         raise PolicyError("the address is mistyped: its checksum is wrong")
