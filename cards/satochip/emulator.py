@@ -2,34 +2,6 @@
 
 import secrets
 
-from cards.satochip.commands import (
-    CLA,
-    INS_CHANGE_PIN,
-    INS_EXPORT_PKI_PUBKEY,
-    INS_FACTORY_RESET,
-    INS_FACTORY_RESET_SIGNAL,
-    INS_GET_STATUS,
-    INS_IMPORT_PKI_CERTIFICATE,
-    INS_INIT_CHANNEL,
-    INS_LOCK_PKI,
-    INS_LOGOUT_ALL,
-    INS_PROCESS_CHANNEL,
-    INS_RESET_SEED,
-    INS_SETUP,
-    INS_SIGN_PKI_CSR,
-    INS_UNBLOCK_PIN,
-    INS_VERIFY_PIN,
-    SW_CHANNEL_REQUIRED,
-    SW_DEPRECATED,
-    SW_SETUP_DONE,
-    SW_SETUP_NOT_DONE,
-    SW_UNAUTHORIZED,
-    SW_UNKNOWN_CLA,
-    SW_UNKNOWN_INS,
-    SW_UNSUPPORTED,
-    SW_WRONG_LENGTH,
-)
-
 from cards.apdu import SW_OK, Response
 from cards.emulation import EmulatedTransport
 from cards.errors import NotSupported
@@ -53,6 +25,36 @@ from cards.satochip.emulator_memory import (
     Request,
     random_key,
 )
+from cards.satochip.wire import (
+    CLA,
+    INS_CHANGE_PIN,
+    INS_EXPORT_PKI_PUBKEY,
+    INS_FACTORY_RESET,
+    INS_FACTORY_RESET_SIGNAL,
+    INS_GET_STATUS,
+    INS_IMPORT_PKI_CERTIFICATE,
+    INS_INIT_CHANNEL,
+    INS_LOCK_PKI,
+    INS_LOGOUT_ALL,
+    INS_PROCESS_CHANNEL,
+    INS_RESET_SEED,
+    INS_SETUP,
+    INS_SIGN_PKI_CSR,
+    INS_UNBLOCK_PIN,
+    INS_VERIFY_PIN,
+    SW_CHANNEL_NOT_OPEN,
+    SW_CHANNEL_REQUIRED,
+    SW_DEPRECATED,
+    SW_RESET_ABORTED,
+    SW_RESET_SIGNAL,
+    SW_SETUP_DONE,
+    SW_SETUP_NOT_DONE,
+    SW_UNAUTHORIZED,
+    SW_UNKNOWN_CLA,
+    SW_UNKNOWN_INS,
+    SW_UNSUPPORTED,
+    SW_WRONG_LENGTH,
+)
 
 PROFILES = ("0.12-0.6", "0.14-0.1", "0.16-0.0")
 INSTANCE_AID = bytes.fromhex("5361746F4368697000")
@@ -62,8 +64,6 @@ SELECT_CLA_INS = SELECT[:2]
 GET_DATA = bytes.fromhex("80CA")
 SERIAL_SIZES = {0x9F7F: 42, 0x0042: 8, 0x0045: 10}
 SW_NOT_FOUND = 0x6A82
-SW_RESET_ABORTED = 0xFFFF
-SW_RESET_SIGNAL = 0xFF00
 ONE_COMMAND_RESET = (0, 16)
 LENIENT_SELECT = (0, 14)
 IN_FACTORY = {
@@ -190,11 +190,20 @@ class SatochipEmulator:
             return emulator_settings.status(self._card, request)
         if request.ins not in {INS_INIT_CHANNEL, INS_PROCESS_CHANNEL}:
             raise Refusal(SW_CHANNEL_REQUIRED)
+        return self._channel(request)
+
+    def _channel(self, request: Request) -> bytes:
+        """Open the channel, or take a command out of it and put the answer in."""
         if len(request.body) not in {request.size, request.size + 1}:
             raise Refusal(SW_WRONG_LENGTH)
         if request.ins == INS_INIT_CHANNEL:
             return open_channel(self._card, request)
-        return self._process(unwrap(self._card, request))
+        channel = self._card.power.channel
+        if channel is None:
+            raise Refusal(SW_CHANNEL_NOT_OPEN)
+        inner = unwrap(channel, request)
+        data = self._process(inner)
+        return data if inner.ins == INS_GET_STATUS else wrap(channel, data)
 
     def _count_reset_signals(self, ins: int) -> None:
         """Count the reset signals that come alone in their power cycle; the fifth one resets."""
@@ -214,14 +223,14 @@ class SatochipEmulator:
         raise Refusal(SW_RESET_SIGNAL + left)
 
     def _process(self, request: Request) -> bytes:
-        """Answer a command from inside the channel; only the status goes back in clear."""
+        """Answer a command from inside the channel."""
         self._check_setup(request.ins)
         if request.ins == INS_GET_STATUS:
             return emulator_settings.status(self._card, request)
         handler = self._handler(request.ins)
         if request.ins not in WITHOUT_PIN and 0 not in self._card.power.verified:
             raise Refusal(SW_UNAUTHORIZED)
-        return wrap(self._card, handler(self._card, request))
+        return handler(self._card, request)
 
     def _check_setup(self, ins: int) -> None:
         """Refuse SETUP after SETUP, and before it all but SETUP and what the factory needs."""

@@ -4,7 +4,12 @@ import hashlib
 import hmac
 from typing import NamedTuple
 
-from cards.satochip.commands import (
+from coincurve import PrivateKey
+
+from cards.emulation import sign_high_or_low
+from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
+from cards.satochip.emulator_second_factor import Padding, check_answer, check_flagged_answer
+from cards.satochip.wire import (
     INS_EXPORT_AUTHENTIKEY,
     INS_GET_AUTHENTIKEY,
     INS_GET_EXTENDED_KEY,
@@ -22,11 +27,6 @@ from cards.satochip.commands import (
     SW_SEED_MISSING,
     SW_WRONG_LENGTH,
 )
-from coincurve import PrivateKey
-
-from cards.emulation import sign_high_or_low
-from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
-from cards.satochip.emulator_second_factor import Padding, check_answer, check_flagged_answer
 
 DEPTH_MAX = 10
 SEED_MAX = 64
@@ -112,11 +112,10 @@ def reset_seed(card: Card, request: Request) -> bytes:
 
 
 def erase_seed(card: Card) -> None:
-    """Forget the seed, its cache, the last keys and the trusted key, and log out."""
+    """Forget the seed, its cache, the last keys and the trusted key."""
     flash = card.flash
     flash.master, flash.cache, flash.last_key, flash.trusted_key = b"", {}, b"", b""
     card.power.last_key = card.power.tweaked_key = b""
-    card.log_out()
 
 
 def export_authentikey(card: Card, _request: Request) -> bytes:

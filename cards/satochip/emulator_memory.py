@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass, field
 from typing import NamedTuple, Self
 
 import cbor2
-from cards.satochip.channel import ChannelKeys
-from cards.satochip.commands import (
+
+from cards.errors import CardError
+from cards.satochip.wire import (
     SW_IDENTITY_BLOCKED,
     SW_INVALID_PARAMETER,
     SW_PIN_FAILED,
     SW_WRONG_LENGTH,
+    ChannelKeys,
 )
-
-from cards.errors import CardError
 
 DEFAULT_PIN = b"Muscle00"
 DEFAULT_TRIES = 3
@@ -24,7 +24,7 @@ RESET_SIGNALS = 5
 TRIES_SHOWN_MAX = 15
 
 
-class Refusal(Exception):  # noqa: N818 - a status word is an answer, not an error of ours
+class Refusal(Exception):
     """A command ends with this status word and no data."""
 
     def __init__(self, sw: int) -> None:

@@ -1,6 +1,15 @@
 """The emulated Satochip's SETUP, PINs and PUKs."""
 
-from cards.satochip.commands import (
+from cards.satochip.emulator_memory import (
+    PIN_SIZES,
+    Card,
+    Code,
+    Handler,
+    Reader,
+    Refusal,
+    Request,
+)
+from cards.satochip.wire import (
     INS_CHANGE_PIN,
     INS_CREATE_PIN,
     INS_LIST_PINS,
@@ -13,16 +22,6 @@ from cards.satochip.commands import (
     SW_INVALID_PARAMETER,
     SW_OPERATION_NOT_ALLOWED,
     SW_WRONG_LENGTH,
-)
-
-from cards.satochip.emulator_memory import (
-    PIN_SIZES,
-    Card,
-    Code,
-    Handler,
-    Reader,
-    Refusal,
-    Request,
 )
 
 PIN_COUNT = 8

@@ -5,18 +5,6 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from cards.satochip.commands import (
-    INS_CHALLENGE_RESPONSE_PKI,
-    INS_EXPORT_PKI_CERTIFICATE,
-    INS_EXPORT_PKI_PUBKEY,
-    INS_IMPORT_PKI_CERTIFICATE,
-    INS_LOCK_PKI,
-    INS_SIGN_PKI_CSR,
-    SW_INCORRECT_P2,
-    SW_INVALID_PARAMETER,
-    SW_PKI_LOCKED,
-    SW_WRONG_LENGTH,
-)
 from coincurve import PrivateKey
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -28,6 +16,18 @@ from cards.emulation import sign_high_or_low
 from cards.satochip.emulator_keys import prefixed
 from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
 from cards.satochip.test_roots import TEST_SUB_CA, TEST_SUB_CA_KEY
+from cards.satochip.wire import (
+    INS_CHALLENGE_RESPONSE_PKI,
+    INS_EXPORT_PKI_CERTIFICATE,
+    INS_EXPORT_PKI_PUBKEY,
+    INS_IMPORT_PKI_CERTIFICATE,
+    INS_LOCK_PKI,
+    INS_SIGN_PKI_CSR,
+    SW_INCORRECT_P2,
+    SW_INVALID_PARAMETER,
+    SW_PKI_LOCKED,
+    SW_WRONG_LENGTH,
+)
 
 INIT, PROCESS = 1, 2
 NONCE = 32

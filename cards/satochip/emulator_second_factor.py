@@ -3,7 +3,11 @@
 import hmac
 import secrets
 
-from cards.satochip.commands import (
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+
+from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
+from cards.satochip.wire import (
+    BLOCK,
     INS_CRYPT_2FA,
     INS_RESET_2FA_KEY,
     INS_SET_2FA_KEY,
@@ -16,12 +20,8 @@ from cards.satochip.commands import (
     SW_SIGNATURE_INVALID,
     SW_WRONG_LENGTH,
 )
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
-
-from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
 
 KEY_SIZE = 20
-BLOCK = 16
 ANSWER_FLAG = 0x8000
 DECRYPT, ENCRYPT = 1, 2
 INIT, PROCESS, FINALIZE = 1, 2, 3

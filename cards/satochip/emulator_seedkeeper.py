@@ -3,7 +3,13 @@
 import hashlib
 import hmac
 
-from cards.satochip.commands import (
+from coincurve import PrivateKey, PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from cards.satochip.emulator_keys import authenticated, load_seed, prefixed
+from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
+from cards.satochip.wire import (
+    BLOCK,
     INS_EXPORT_TRUSTED_KEY,
     INS_IMPORT_ENCRYPTED,
     INS_IMPORT_TRUSTED_KEY,
@@ -14,14 +20,8 @@ from cards.satochip.commands import (
     SW_INVALID_PARAMETER,
     SW_SEED_EXISTS,
 )
-from coincurve import PrivateKey, PublicKey
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
-from cards.satochip.emulator_keys import authenticated, load_seed, prefixed
-from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
 
 HEADER = 12
-BLOCK = 16
 FINGERPRINT = slice(6, 10)
 MASTER_SEED = 0x10
 SECOND_FACTOR = 0xB0

@@ -1,16 +1,5 @@
 """The emulated Satochip's status, label, policies and factory reset."""
 
-from cards.satochip.commands import (
-    INS_FACTORY_RESET,
-    INS_LABEL,
-    INS_SET_FEATURE_POLICY,
-    SW_FEATURE_BLOCKED,
-    SW_INCORRECT_P1,
-    SW_INCORRECT_P2,
-    SW_INVALID_PARAMETER,
-    SW_UNKNOWN_INS,
-)
-
 from cards.satochip.emulator_keys import erase_seed
 from cards.satochip.emulator_memory import (
     RESET_SIGNALS,
@@ -20,6 +9,16 @@ from cards.satochip.emulator_memory import (
     Refusal,
     Request,
     factory_pins,
+)
+from cards.satochip.wire import (
+    INS_FACTORY_RESET,
+    INS_LABEL,
+    INS_SET_FEATURE_POLICY,
+    SW_FEATURE_BLOCKED,
+    SW_INCORRECT_P1,
+    SW_INCORRECT_P2,
+    SW_INVALID_PARAMETER,
+    SW_UNKNOWN_INS,
 )
 
 LABEL_MAX = 64

@@ -3,7 +3,13 @@
 import hashlib
 import secrets
 
-from cards.satochip.commands import (
+from coincurve import PrivateKey
+
+from cards.emulation import CURVE_ORDER
+from cards.satochip.emulator_keys import authenticated, prefixed, signing_key
+from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
+from cards.satochip.emulator_second_factor import Padding, check_flagged_answer
+from cards.satochip.wire import (
     INS_SIGN_SCHNORR,
     INS_TAPROOT_TWEAK,
     SW_FEATURE_BLOCKED,
@@ -11,12 +17,6 @@ from cards.satochip.commands import (
     SW_TAPROOT_TWEAK,
     SW_WRONG_LENGTH,
 )
-from coincurve import PrivateKey
-
-from cards.emulation import CURVE_ORDER
-from cards.satochip.emulator_keys import authenticated, prefixed, signing_key
-from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
-from cards.satochip.emulator_second_factor import Padding, check_flagged_answer
 
 BYPASS = 0x01
 SIZE = 32

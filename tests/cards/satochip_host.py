@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cards.satochip.channel import ChannelKeys
 from coincurve import PrivateKey, PublicKey
 
 from cards.emulation import EmulatedTransport
 from cards.satochip.emulator import PROFILES, SatochipEmulator, emulate
+from cards.satochip.wire import ChannelKeys
 
 OLD, MIDDLE, NEW = PROFILES
 VECTORS = Path(__file__).parents[3] / "shared" / "cards" / "vectors.json"

@@ -201,11 +201,13 @@ class TestCertificate:
         host = ready()
         certificate = card_of(host).flash.certificate
         assert host.call(0x93, 0, 1)[0] == len(certificate).to_bytes(2)
-        first, _ = host.call(0x93, 0, 2, b"\0\0\0\x80")
-        rest = len(certificate) - 128
-        second, _ = host.call(0x93, 0, 2, b"\0\x80" + min(rest, 128).to_bytes(2))
-        assert certificate.startswith(first + second)
-        assert len(first) == 128
+        starts = range(0, len(certificate), 128)
+        sizes = [min(128, len(certificate) - start) for start in starts]
+        pieces = [
+            host.call(0x93, 0, 2, start.to_bytes(2) + size.to_bytes(2))[0]
+            for start, size in zip(starts, sizes, strict=True)
+        ]
+        assert b"".join(pieces) == certificate
         end = len(certificate).to_bytes(2)
         assert host.sw(0x93, 0, 2, end + b"\0\1") == 0x9C0F
         assert host.sw(0x93, 0, 3) == 0x9C11

@@ -68,7 +68,12 @@ class TestSetup:
         assert host.send(SETUP[:4] + bytes((len(body),)) + body)[1] == 0x9C0F
 
     def test_it_leaves_nobody_logged_in(self) -> None:
-        host = host_of(emulate(NEW))
+        host = host_of(uncertified(NEW))
+        assert host.sw(0x42, data=DEFAULT) == 0x9000
+        host.send(SETUP)
+        assert host.sw(0x6D) == 0x9C06
+        host.sw(0x42, data=PIN)
+        assert host.sw(0xFD, 0xAA, 0x55) == 0x9000
         host.send(SETUP)
         assert host.sw(0x6D) == 0x9C06
 
@@ -181,6 +186,12 @@ class TestUnblock:
         host = blocked(NEW)
         assert host.sw(0x46, data=prefixed(PUK, new)) == 0x9C0F
         assert host.status()[4:6] == bytes((0, 3))
+
+    @pytest.mark.parametrize("puk", [b"123", 17 * b"1"])
+    def test_a_size_no_puk_has_costs_nothing(self, puk: bytes) -> None:
+        host = blocked(OLD)
+        assert host.sw(0x46, data=puk) == 0x9C0F
+        assert host.status()[5] == 3
 
     def test_a_wrong_puk_is_counted_until_nothing_helps(self) -> None:
         host = blocked(OLD)
