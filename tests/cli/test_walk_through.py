@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import PIN, Program
+from tests.program import PIN, Program
 
 Asked = Callable[..., dict[str, Any]]
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -76,7 +76,9 @@ def test_one_failing_card_does_not_stop_the_other(vault: Asked, ceremony: str) -
 def test_the_last_attempt_is_left_alone(vault: Asked, ceremony: str) -> None:
     words = ("spend", "sign", ceremony, "--emulated", "a", "--yes", "--pin-stdin")
     for left in (4, 3, 2, 1):
-        assert vault(*words, stdin="a=000000", check=4)["cards"][0]["error"]["attempts_left"] == left
+        assert (
+            vault(*words, stdin="a=000000", check=4)["cards"][0]["error"]["attempts_left"] == left
+        )
     assert vault(*words, stdin="a=000000", check=4)["cards"][0]["error"]["code"] == "last_attempt"
     assert vault("card", "check", "a")["attempts_left"] == 1
     assert vault(*words, "--last-attempt", stdin=f"a={PIN}")["have"] == 1

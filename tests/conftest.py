@@ -1,48 +1,12 @@
-"""The program as a shell sees it, in a home of its own."""
+"""Homes and vaults for tests that run the program."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-PIN = "123456"
-
-
-class Ended(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.out)
-        return found
-
-
-Program = Callable[..., Ended]
-
-
-def run_program(home: Path, *words: str, stdin: str = "", check: int | None = 0) -> Ended:
-    environment = {**os.environ, "CARDQUORUM_HOME": str(home)}
-    done = subprocess.run(
-        [sys.executable, "-m", "coordinator", *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=300,
-        check=False,
-        start_new_session=True,  # no terminal: nothing is asked for
-    )
-    ended = Ended(done.returncode, done.stdout, done.stderr)
-    assert check is None or ended.status == check, f"{words}: {ended}"
-    assert "Traceback" not in ended.err
-    return ended
+from tests.program import PIN, Ended, Program, run_program
 
 
 @pytest.fixture
@@ -72,7 +36,9 @@ def vault(asked: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]
         asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
         asked("location", "add", f"at-{label}", "--kind", kind)
         asked("custody", "record", f"card:{label}", "placed", "--at", f"at-{label}")
-    made = asked("vault", "create", "v", "--threshold", "2", "--card", "a", "--card", "b", "--card", "c")
+    made = asked(
+        "vault", "create", "v", "--threshold", "2", "--card", "a", "--card", "b", "--card", "c"
+    )
     asked("regtest", "fund", asked("address", "new", "v")["address"], "1000000", "--coins", "3")
     asked("regtest", "mine", "1")
     assert made["name"] == "v"

@@ -1,0 +1,42 @@
+"""A terminal with a program in it and somebody who answers its prompts."""
+
+import os
+import pty
+import re
+import select
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+DEADLINE = 120.0
+
+
+class Seen(NamedTuple):
+    status: int
+    screen: str
+
+
+def at_terminal(home: Path, words: Sequence[str], answers: Sequence[tuple[str, str]]) -> Seen:
+    """Run the program on a terminal of its own; answer each prompt (a regular expression) once."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["CARDQUORUM_HOME"] = str(home)
+        os.execv(sys.executable, [sys.executable, "-m", "coordinator", *words])
+    screen, waiting, read_upto = "", list(answers), 0
+    ends = time.monotonic() + DEADLINE
+    while time.monotonic() < ends:
+        ready, _, _ = select.select([terminal], [], [], 1.0)
+        if not ready:
+            continue
+        try:
+            screen += os.read(terminal, 65536).decode("utf-8", "replace")
+        except OSError:
+            break
+        if waiting and (found := re.compile(waiting[0][0]).search(screen, read_upto)):
+            read_upto = found.end()
+            os.write(terminal, waiting.pop(0)[1].encode() + b"\n")
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    return Seen(os.waitstatus_to_exitcode(status), screen)

@@ -1,0 +1,61 @@
+"""kill -9 at every commit of a signing session loses at most the signature in flight."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.program import PIN, run_program
+
+Asked = Callable[..., dict[str, Any]]
+KILLED = Path(__file__).with_name("killed.py")
+STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+COMMITS_MAX = 60
+INPUTS = 3
+
+
+def sign_words(ceremony: str) -> list[str]:
+    cards = ["--emulated", "a", "--emulated", "b"]
+    return ["--json", "spend", "sign", ceremony, *cards, "--yes", "--pin-stdin"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_kill_at_every_commit(vault: Asked, tmp_path: Path, moment: str) -> None:
+    made = vault("spend", "create", "v", "--drain", STRANGER, "--feerate", "2")
+    assert len(made["review"]["inputs"]) == INPUTS
+    ceremony, seen = made["ceremony"], []
+    for nth in range(1, COMMITS_MAX):
+        home = tmp_path / f"{moment}-{nth}"
+        shutil.copytree(tmp_path / "home", home)
+        words = [*sign_words(ceremony), "--home", str(home)]
+        ended = subprocess.run(
+            [sys.executable, str(KILLED), str(nth), moment, *words],
+            input=f"a={PIN}\nb={PIN}\n", text=True, capture_output=True, check=False,
+        )  # fmt: skip
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        seen.append(kept(home, ceremony))
+        shutil.rmtree(home)
+    else:
+        pytest.fail("the session never ended by itself")
+    assert seen == sorted(seen), "a later kill never finds fewer signatures"
+    assert set(seen) >= set(range(2 * INPUTS)), "every signature is committed by itself"
+
+
+def kept(home: Path, ceremony: str) -> int:
+    """Return how many signatures survived; the ceremony goes on from there and ends well."""
+    before = run_program(home, "--json", "spend", "show", ceremony).document
+    assert before["state"] == "collecting" or before["complete"]
+    listed = run_program(home, "--json", "spend", "list").document["ceremonies"][0]["signatures"]
+    if not before["complete"]:
+        stdin = f"a={PIN}\nb={PIN}\n"
+        rest = run_program(home, *sign_words(ceremony), stdin=stdin).document
+        assert sum(card["signatures"] for card in rest["cards"]) == 2 * INPUTS - listed
+    assert run_program(home, "--json", "spend", "finalize", ceremony).document["txid"]
+    return int(listed)
