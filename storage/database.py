@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
@@ -28,11 +28,10 @@ def open_database(url: str) -> sessionmaker[Session]:
     SchemaTooNew where a newer program wrote it.
     """
     engine = _engine(url)
-    try:
+    with ExitStack() as on_failure:
+        on_failure.callback(engine.dispose)
         _bring_to_date(engine)
-    except BaseException:
-        engine.dispose()
-        raise
+        on_failure.pop_all()
     return sessionmaker(engine, expire_on_commit=False)
 
 
