@@ -17,8 +17,8 @@ class Multisig(NamedTuple):
 
 def read_multisig(script: bytes) -> Multisig | None:
     """Return what the script asks for, or None if it is anything but a plain multisig."""
-    total, rest = divmod(len(script) - 3, PUSHED_KEY_SIZE)
-    if rest or not 1 <= total <= OP_15 - OP_1 + 1:
+    total = (len(script) - 3) // PUSHED_KEY_SIZE
+    if not 1 <= total <= OP_15 - OP_1 + 1:
         return None
     threshold = script[0] - OP_1 + 1
     pubkeys = tuple(script[2 + at : 35 + at] for at in range(0, len(script) - 3, PUSHED_KEY_SIZE))

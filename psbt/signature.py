@@ -22,9 +22,9 @@ def der_from_compact(signature: bytes) -> bytes:
 def compact_from_der(der: bytes) -> bytes:
     """Return r‖s of a strict DER signature (BIP 66), with S made low."""
     r, rest = _read_integer(der[2:])
-    s, rest = _read_integer(rest)
-    if rest or not (0 < r < ORDER and 0 < s < ORDER):
-        raise PsbtError(f"a signature of {len(der)} bytes is not DER")
+    s, _ = _read_integer(rest)
+    if not (0 < r < ORDER and 0 < s < ORDER):
+        raise PsbtError(f"a signature of {len(der)} bytes is not DER of two numbers in range")
     signature = _compact(r, s)
     if der_from_compact(signature) != der:
         raise PsbtError(f"a signature of {len(der)} bytes is not strict DER")
@@ -39,7 +39,7 @@ def partial_from_compact(signature: bytes) -> bytes:
 def compact_from_partial(value: bytes) -> bytes:
     """Return r‖s, with low S, of a partial signature of type SIGHASH_ALL."""
     if value[-1:] != bytes([SIGHASH_ALL]):
-        raise PsbtError(f"a signature of sighash type {value[-1:].hex() or 'none'} is not for ALL")
+        raise PsbtError(f"a signature's sighash type is {value[-1:].hex()}, not that of ALL")
     return compact_from_der(value[:-1])
 
 

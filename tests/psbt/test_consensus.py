@@ -120,6 +120,10 @@ def test_what_the_scripts_do_not_say_is_checked() -> None:
         with pytest.raises(ConsensusRejected) as refusal:
             consensus.check(raw, spent)
         assert refusal.value.input_index is None
+    all_there_is = 2_100_000_000_000_000 - sum(value for _, value in SPENT[1:])
+    with pytest.raises(ConsensusRejected) as refusal:
+        consensus.check(RAW, [(SPENT[0][0], all_there_is), *SPENT[1:]])
+    assert refusal.value.input_index == 0
     for junk in (b"", RAW[:-1], RAW + b"\x00"):
         with pytest.raises(ConsensusRejected, match="the transaction is refused"):
             consensus.check(junk, SPENT)

@@ -194,7 +194,7 @@ def test_what_an_input_spends_is_held_against_its_previous_transaction() -> None
         "witness_utxo says": {"witness_utxo": richer},
         "another script": {"witness_utxo": moved},
         "is not the transaction it spends": {"txid": bytes(32)},
-        "not the transaction": {"vout": 9},
+        "not the transaction": {"vout": 2},
         "no witness_script": {"witness_script": None},
         "witness_script is not that of": {"witness_script": spent.script_pubkey},
         "says nothing": {"witness_utxo": None, "non_witness_utxo": None},
@@ -217,7 +217,14 @@ def test_der_is_strict_and_s_becomes_low() -> None:
         assert verifies(key.public_key.format(), digest, signature)
         assert compact_from_partial(der + b"\x01") == signature
         assert len(partial_from_compact(signature)) <= 72
-    for wrong in (b"", der[:-1], der + b"\x00", b"\x31" + der[1:], der[:1] + b"\x00" + der[2:]):
+    for wrong in (
+        b"",
+        der[:3],
+        der[:-1],
+        der + b"\x00",
+        b"\x31" + der[1:],
+        der[:1] + b"\x00" + der[2:],
+    ):
         with pytest.raises(PsbtError):
             compact_from_der(wrong)
     for kind in (b"", b"\x00", b"\x02", b"\x81"):
@@ -226,6 +233,24 @@ def test_der_is_strict_and_s_becomes_low() -> None:
     padded = b"\x30" + bytes([len(der) - 1, 2, der[3] + 1, 0]) + der[4:]
     with pytest.raises(PsbtError, match="DER"):
         compact_from_der(padded)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("number", [0, ORDER, ORDER + 1, 1 << 256])
+def test_numbers_out_of_range_are_no_signature(place: int, number: int) -> None:
+    for value, accepted in ((ORDER - 1, True), (1, True), (number, False)):
+        parts = [7, 7]
+        parts[place] = value
+        body = b""
+        for part in parts:
+            encoded = part.to_bytes(part.bit_length() // 8 + 1, "big")
+            body += bytes([2, len(encoded)]) + encoded
+        der = bytes([0x30, len(body)]) + body
+        if accepted:
+            assert len(compact_from_der(der)) == 64
+        else:
+            with pytest.raises(PsbtError, match="range"):
+                compact_from_der(der)
 
 
 def test_signing_many_at_once_is_signing_one_by_one() -> None:
