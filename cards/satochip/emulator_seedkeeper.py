@@ -67,8 +67,6 @@ def import_encrypted(card: Card, request: Request) -> bytes:
 
 
 def _need_room(card: Card, kind: int) -> None:
-    if kind == MASTER_SEED and card.flash.master:
-        raise Refusal(SW_SEED_EXISTS)
     if kind == SECOND_FACTOR and card.flash.second_factor:
         raise Refusal(SW_2FA_SET)
     if kind not in {MASTER_SEED, SECOND_FACTOR}:

@@ -148,17 +148,19 @@ class TestSeedKeeper:
         assert host.call(0xAB)[0][:67] == data[:67]
         return host
 
-    def sealed(self, secret: bytes, *, kind: int = 0x10, mark: bytes | None = None) -> bytes:
+    def sealed(
+        self, secret: bytes, *, kind: int = 0x10, mark: bytes = b"", ragged: bytes = b""
+    ) -> bytes:
         """What a SeedKeeper would send."""
         public = PrivateKey(AUTHENTIKEY).public_key
         shared = public.multiply(SEEDKEEPER).format()[1:]
         plain = bytes((len(secret),)) + secret
-        mark = hashlib.sha256(plain).digest()[:4] if mark is None else mark
+        mark = mark or hashlib.sha256(plain).digest()[:4]
         header = bytes((kind,)) + self.HEAD[1:] + mark + b"\0\0"
         pad = 16 - len(plain) % 16
         aes = algorithms.AES(hmac.digest(shared, b"seckey", "sha1")[:16])
         iv = 16 * b"\x0f"
-        body = Cipher(aes, modes.CBC(iv)).encryptor().update(plain + pad * bytes((pad,)))
+        body = Cipher(aes, modes.CBC(iv)).encryptor().update(plain + pad * bytes((pad,))) + ragged
         mac_key = hmac.digest(shared, b"secmac", "sha1")
         mac = hmac.digest(mac_key, hashlib.sha256(header + body).digest(), "sha1")
         return header + iv + len(body).to_bytes(2) + body + b"\x14" + mac
@@ -185,6 +187,7 @@ class TestSeedKeeper:
         assert host.sw(0xAC, data=b"\x10\xff" + sealed[2:]) == 0x9C33
         assert host.sw(0xAC, data=self.sealed(SEED, mark=b"mark")) == 0x9C34
         assert host.sw(0xAC, data=self.sealed(SEED, kind=0x30)) == 0x9C0F
+        assert host.sw(0xAC, data=self.sealed(SEED, ragged=b"r")) == 0x9C0F
         assert host.sw(0xAC, data=sealed[:40]) == 0x9C0F
         assert host.status()[9] == 0
 
