@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -23,7 +22,7 @@ def main() -> None:
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit status; nothing is raised."""
     try:
-        outcome = build()(args=list(words), prog_name=DISTRIBUTION, standalone_mode=False)
+        outcome = build(words)(args=list(words), prog_name=DISTRIBUTION, standalone_mode=False)
     except typer.TyperException as misuse:
         return _misused(misuse, words)
     except BrokenPipeError:
@@ -36,18 +35,20 @@ def run(words: Sequence[str]) -> int:
     return outcome if isinstance(outcome, int) else ExitStatus.DONE
 
 
-def build() -> typer.Typer:
-    """Return the whole command line."""
+def build(words: Sequence[str]) -> typer.Typer:
+    """Return the command line; of its groups only those among the words are filled."""
     from coordinator.cli import nouns
 
     app = options.group("Keep a multi-signature Bitcoin vault across smart cards.")
     app.callback()(_root)
-    nouns.attach(app)
+    nouns.attach(app, words)
     return app
 
 
 def _version(asked: bool) -> None:
     if asked:
+        from importlib import metadata
+
         typer.echo(f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}")
         raise typer.Exit
 

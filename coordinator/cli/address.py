@@ -7,19 +7,9 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import command, group
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
-
-
-def attach(app: typer.Typer) -> None:
-    """Hang these commands into the program."""
-    address = group("Receive: new addresses, and whether one is ours.")
-    command(address)(new)
-    command(address, "list")(list_addresses)
-    command(address)(check)
-    app.add_typer(address, name="address")
 
 
 def new(desk: Desk, vault: VaultName) -> Shown:
@@ -80,3 +70,12 @@ def _qr(address: str) -> str:
     drawn = io.StringIO()
     segno.make(f"bitcoin:{address}", error="m").terminal(drawn, compact=True)
     return drawn.getvalue()
+
+
+COMMANDS = {
+    "address": {
+        "new": new,
+        "list": list_addresses,
+        "check": check,
+    },
+}

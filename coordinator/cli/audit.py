@@ -5,15 +5,9 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import command
 from coordinator.cli.output import ExitStatus, Shown
 
 SEVERITIES = {"none": (), "warning": ("warning", "danger"), "danger": ("danger",)}
-
-
-def attach(app: typer.Typer) -> None:
-    """Hang this command into the program."""
-    command(app)(audit)
 
 
 def audit(
@@ -44,3 +38,10 @@ def audit(
     failed = any(each.severity.value in SEVERITIES[fail_on] for each in found)
     status = ExitStatus.REFUSED if failed else ExitStatus.DONE
     return Shown(audited._asdict(), lines or [f"vault {vault}: nothing found"], status)
+
+
+COMMANDS = {
+    "": {
+        "audit": audit,
+    },
+}

@@ -6,25 +6,10 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import Emulated, LastTry, PinStdin, Yes, command, group
+from coordinator.cli.options import Emulated, LastTry, PinStdin, Yes
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
-
-
-def attach(app: typer.Typer) -> None:
-    """Hang these commands into the program."""
-    card = group("Set up, enrol, check and look after cards.")
-    command(card)(setup)
-    command(card)(enrol)
-    command(card, "list")(list_cards)
-    command(card)(show)
-    command(card)(check)
-    command(card)(pin)
-    command(card)(unblock)
-    command(card)(reset)
-    command(card)(forget)
-    app.add_typer(card, name="card")
 
 
 def setup(
@@ -254,3 +239,18 @@ def forget(desk: Desk, label: Label, yes: Yes = False) -> Shown:
         confirm_by_label(label, "forget it here")
     keeping.forget(desk.database, label)
     return Shown({"card": label, "forgotten": True}, [f"card {label} is forgotten here"])
+
+
+COMMANDS = {
+    "card": {
+        "setup": setup,
+        "enrol": enrol,
+        "list": list_cards,
+        "show": show,
+        "check": check,
+        "pin": pin,
+        "unblock": unblock,
+        "reset": reset,
+        "forget": forget,
+    },
+}

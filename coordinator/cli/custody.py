@@ -7,29 +7,10 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import command, group
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 Name = Annotated[str, typer.Argument(help="its name")]
 Item = Annotated[str, typer.Argument(help="what it is about, as card:blue")]
-
-
-def attach(app: typer.Typer) -> None:
-    """Hang these commands into the program."""
-    location = group("Places: what kind, whose, how fast to reach.")
-    command(location, "add")(add_location)
-    command(location, "list")(list_locations)
-    command(location, "show")(show_location)
-    app.add_typer(location, name="location")
-    holder = group("People who can open a place.")
-    command(holder, "add")(add_holder)
-    command(holder, "list")(list_holders)
-    app.add_typer(holder, name="holder")
-    custody = group("The custody book: what happened to each thing.")
-    command(custody)(record)
-    command(custody)(log)
-    command(custody)(verify)
-    app.add_typer(custody, name="custody")
 
 
 def add_location(
@@ -195,3 +176,21 @@ def verify(
 
 def _day(moment: datetime) -> str:
     return moment.date().isoformat()
+
+
+COMMANDS = {
+    "location": {
+        "add": add_location,
+        "list": list_locations,
+        "show": show_location,
+    },
+    "holder": {
+        "add": add_holder,
+        "list": list_holders,
+    },
+    "custody": {
+        "record": record,
+        "log": log,
+        "verify": verify,
+    },
+}

@@ -7,13 +7,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import command
 from coordinator.cli.output import ExitStatus, Shown
-
-
-def attach(app: typer.Typer) -> None:
-    """Hang this command into the program."""
-    command(app)(demo)
 
 
 def demo(
@@ -56,3 +50,10 @@ def demo(
     ]
     status = ExitStatus.DONE if document["accepted"] else ExitStatus.REFUSED
     return Shown(document, lines, status)
+
+
+COMMANDS = {
+    "": {
+        "demo": demo,
+    },
+}

@@ -5,22 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import command, group
 from coordinator.cli.output import Shown, columns
 
 if TYPE_CHECKING:
     from coordinator.emulated import EmulatedCard
 
 Name = Annotated[str, typer.Argument(help="the emulated card's name")]
-
-
-def attach(app: typer.Typer) -> None:
-    """Hang these commands into the program."""
-    emulate = group("Make cards of software, for trying and testing.")
-    command(emulate)(new)
-    command(emulate, "list")(list_cards)
-    command(emulate)(remove)
-    app.add_typer(emulate, name="emulate")
 
 
 def new(
@@ -72,3 +62,12 @@ def remove(desk: Desk, name: Name) -> Shown:
 
 def _document(card: "EmulatedCard") -> dict[str, object]:
     return {"name": card.name, "emulated": True, **card.identity._asdict()}
+
+
+COMMANDS = {
+    "emulate": {
+        "new": new,
+        "list": list_cards,
+        "remove": remove,
+    },
+}

@@ -6,16 +6,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import command
 from coordinator.cli.output import Shown, sats
-
-
-def attach(app: typer.Typer) -> None:
-    """Hang these commands into the program."""
-    command(app)(init)
-    command(app)(status)
-    command(app)(backup)
-    command(app)(restore)
 
 
 def init(
@@ -86,3 +77,13 @@ def restore(
 
     restored = backups.restore(file, desk.folder)
     return Shown(restored._asdict(), [f"restored {restored.file} into {desk.folder}"])
+
+
+COMMANDS = {
+    "": {
+        "init": init,
+        "status": status,
+        "backup": backup,
+        "restore": restore,
+    },
+}

@@ -5,19 +5,10 @@ from typing import Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import command
 from coordinator.cli.output import Shown, columns, sats
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 OptionalVault = Annotated[str | None, typer.Argument(help="one vault only")]
-
-
-def attach(app: typer.Typer) -> None:
-    """Hang these commands into the program."""
-    command(app)(sync)
-    command(app)(balance)
-    command(app)(coins)
-    command(app)(history)
 
 
 def sync(desk: Desk, vault: OptionalVault = None) -> Shown:
@@ -87,3 +78,13 @@ def _balance_document(balances: dict[str, Any]) -> dict[str, Any]:
 def _balance_lines(balances: dict[str, Any]) -> list[str]:
     rows = [(name, *(sats(amount) for amount in each)) for name, each in balances.items()]
     return columns(rows, "vault", "confirmed", "pending", "immature", "reserved")
+
+
+COMMANDS = {
+    "": {
+        "sync": sync,
+        "balance": balance,
+        "coins": coins,
+        "history": history,
+    },
+}

@@ -1,23 +1,38 @@
-"""The nouns of the command line, in the order of its help."""
+"""The nouns of the command line: which module holds them, and their line of help."""
+
+from collections.abc import Collection
+from importlib import import_module
 
 import typer
 
-from coordinator.cli import (
-    address,
-    audit,
-    card,
-    custody,
-    demo,
-    emulate,
-    home,
-    money,
-    regtest,
-    spend,
-    vault,
-)
+from coordinator.cli import audit, demo, home, money
+from coordinator.cli.options import command, group
+
+GROUPS = {
+    "card": ("card", "Set up, enrol, check and look after cards."),
+    "vault": ("vault", "Make, prove, carry and list vaults."),
+    "address": ("address", "Receive: new addresses, and whether one is ours."),
+    "spend": ("spend", "Pay: create, sign card by card, finalize, broadcast."),
+    "location": ("custody", "Places: what kind, whose, how fast to reach."),
+    "holder": ("custody", "People who can open a place."),
+    "custody": ("custody", "The custody book: what happened to each thing."),
+    "emulate": ("emulate", "Make cards of software, for trying and testing."),
+    "regtest": ("regtest", "Mine and fund on the embedded regtest chain."),
+}
 
 
-def attach(app: typer.Typer) -> None:
-    """Hang every noun's commands into the program."""
-    for noun in (home, demo, card, vault, address, money, spend, custody, audit, emulate, regtest):
-        noun.attach(app)
+def attach(app: typer.Typer, words: Collection[str]) -> None:
+    """Hang every noun into the program; only those among the words get their commands.
+
+    Building all fifty commands takes longer than everything else `--help` does.
+    """
+    for module in (home, demo, money, audit):
+        for name, verb in module.COMMANDS[""].items():
+            command(app, name)(verb)
+    for noun, (module_name, help_line) in GROUPS.items():
+        commands = group(help_line)
+        if noun in words:
+            held = import_module(f"coordinator.cli.{module_name}")
+            for name, verb in held.COMMANDS[noun].items():
+                command(commands, name)(verb)
+        app.add_typer(commands, name=noun)

@@ -1,6 +1,5 @@
 """What is printed: one document or readable lines on stdout, the conversation on stderr."""
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -57,6 +56,8 @@ def emit_failure(failure: "Failure", *, as_json: bool) -> None:
 
 def as_text(document: Mapping[str, Any]) -> str:
     """Return a document as the JSON that is printed."""
+    import json
+
     return json.dumps(plain(document), indent=2) + "\n"
 
 

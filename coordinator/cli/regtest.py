@@ -5,20 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import command, group
 from coordinator.cli.output import Shown, sats
 
 if TYPE_CHECKING:
     from coordinator.chain.regtest import RegtestChain
-
-
-def attach(app: typer.Typer) -> None:
-    """Hang these commands into the program."""
-    regtest = group("Mine and fund on the embedded regtest chain.")
-    command(regtest)(mine)
-    command(regtest)(fund)
-    command(regtest)(show)
-    app.add_typer(regtest, name="regtest")
 
 
 def mine(
@@ -84,3 +74,12 @@ def _chain(desk: Desk) -> "RegtestChain":
     if not isinstance(desk.chain, RegtestChain):
         raise UsageError(f"this home asks {desk.home.chain}; only {'regtest:'} can be mined")
     return desk.chain
+
+
+COMMANDS = {
+    "regtest": {
+        "mine": mine,
+        "fund": fund,
+        "show": show,
+    },
+}

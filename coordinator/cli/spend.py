@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, Yes, command, group
+from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, Yes
 from coordinator.cli.output import ExitStatus, Shown, columns, sats
 
 if TYPE_CHECKING:
@@ -15,21 +15,6 @@ if TYPE_CHECKING:
     from coordinator.signing import Progress
 
 Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony")]
-
-
-def attach(app: typer.Typer) -> None:
-    """Hang these commands into the program."""
-    spend = group("Pay: create, sign card by card, finalize, broadcast.")
-    command(spend)(create)
-    command(spend, "list")(list_ceremonies)
-    command(spend)(show)
-    command(spend)(sign)
-    command(spend)(export)
-    command(spend)(add)
-    command(spend)(finalize)
-    command(spend)(broadcast)
-    command(spend)(abandon)
-    app.add_typer(spend, name="spend")
 
 
 def create(
@@ -266,3 +251,18 @@ def _worst(outcomes: "list[Outcome]") -> ExitStatus:
     met = {explain(outcome.error).status for outcome in outcomes if outcome.error is not None}
     order = (ExitStatus.PIN, ExitStatus.CARD, ExitStatus.REFUSED)
     return next((status for status in order if status in met), ExitStatus.DONE)
+
+
+COMMANDS = {
+    "spend": {
+        "create": create,
+        "list": list_ceremonies,
+        "show": show,
+        "sign": sign,
+        "export": export,
+        "add": add,
+        "finalize": finalize,
+        "broadcast": broadcast,
+        "abandon": abandon,
+    },
+}

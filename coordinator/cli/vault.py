@@ -7,24 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, command, group
+from coordinator.cli.options import EmulatedMany, LastTry, PinStdin
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 Name = Annotated[str, typer.Argument(help="the vault's name")]
 Birthday = Annotated[str | None, typer.Option(help="when it was first used", metavar="DATE|HEIGHT")]
-
-
-def attach(app: typer.Typer) -> None:
-    """Hang these commands into the program."""
-    vault = group("Make, prove, carry and list vaults.")
-    command(vault)(create)
-    command(vault)(verify)
-    command(vault, "import")(import_vault)
-    command(vault)(export)
-    command(vault, "list")(list_vaults)
-    command(vault)(show)
-    command(vault)(retire)
-    app.add_typer(vault, name="vault")
 
 
 def create(
@@ -200,3 +187,16 @@ def _lines(document: dict[str, Any]) -> list[str]:
         if each["other_software"]:
             lines.append(f"   can also sign with it: {', '.join(each['other_software'])}")
     return lines
+
+
+COMMANDS = {
+    "vault": {
+        "create": create,
+        "verify": verify,
+        "import": import_vault,
+        "export": export,
+        "list": list_vaults,
+        "show": show,
+        "retire": retire,
+    },
+}
