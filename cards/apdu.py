@@ -67,28 +67,18 @@ class Command:
         """
         if len(apdu) < 4:
             raise ProtocolError(f"a command APDU has at least 4 bytes, not {len(apdu)}")
-        header, body = apdu[:4], apdu[4:]
+        (cla, ins, p1, p2), body = apdu[:4], apdu[4:]
         if not body:
-            return cls(*header)
+            return cls(cla, ins, p1, p2)
         if len(body) == 1:
-            return cls(*header, le=body[0] or SHORT_RESPONSE_MAX)
+            return cls(cla, ins, p1, p2, le=body[0] or SHORT_RESPONSE_MAX)
         if body[0] == 0 and len(body) > 2:
-            return cls._parse_extended(header, body[1:])
+            data, le = _parse_extended(body[1:])
+            return cls(cla, ins, p1, p2, data, le)
         data, tail = body[1 : 1 + body[0]], body[1 + body[0] :]
         if len(data) != body[0] or len(tail) > 1:
             raise ProtocolError(f"the command announces {body[0]} bytes and brings {len(body) - 1}")
-        return cls(*header, data=data, le=(tail[0] or SHORT_RESPONSE_MAX) if tail else None)
-
-    @classmethod
-    def _parse_extended(cls, header: bytes, body: bytes) -> Self:
-        length = int.from_bytes(body[:2])
-        if len(body) == 2:
-            return cls(*header, le=length or EXTENDED_DATA_MAX + 1)
-        data, tail = body[2 : 2 + length], body[2 + length :]
-        if len(data) != length or len(tail) not in {0, 2}:
-            raise ProtocolError(f"the command announces {length} bytes and brings {len(body) - 2}")
-        le = (int.from_bytes(tail) or EXTENDED_DATA_MAX + 1) if tail else None
-        return cls(*header, data=data, le=le)
+        return cls(cla, ins, p1, p2, data, (tail[0] or SHORT_RESPONSE_MAX) if tail else None)
 
 
 @dataclass(frozen=True)
@@ -113,3 +103,14 @@ class Response:
 def select(aid: bytes) -> Command:
     """SELECT by name (ISO 7816-4, 11.1.1)."""
     return Command(0x00, 0xA4, 0x04, 0x00, data=aid)
+
+
+def _parse_extended(body: bytes) -> tuple[bytes, int | None]:
+    """Read data and `le` behind the leading 00 of an extended command."""
+    length = int.from_bytes(body[:2])
+    if len(body) == 2:
+        return b"", length or EXTENDED_DATA_MAX + 1
+    data, tail = body[2 : 2 + length], body[2 + length :]
+    if len(data) != length or len(tail) not in {0, 2}:
+        raise ProtocolError(f"the command announces {length} bytes and brings {len(body) - 2}")
+    return data, (int.from_bytes(tail) or EXTENDED_DATA_MAX + 1) if tail else None

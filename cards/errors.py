@@ -1,8 +1,8 @@
 """What can go wrong with a card.
 
 CardError
-├── TransportError → CardRemoved, CardReset, ReaderNotFound      trying again may help
-├── ProtocolError → SecureChannelError                           an answer the protocol does not allow
+├── TransportError → CardRemoved, CardReset, ReaderNotFound    trying again may help
+├── ProtocolError → SecureChannelError                         the protocol forbids it
 ├── StatusWordError(sw, ins)
 ├── NotUnlocked · PinIncorrect(attempts_left) · PinDelayed(seconds) · PinBlocked
 ├── CardNotInitialised · NotSupported(family, what) · PathNotAvailable(path)

@@ -15,7 +15,7 @@ from cards.transport import CardTransport
 
 @dataclass(frozen=True)
 class Roots:
-    """Certificates (DER) a family's proof may end in, and those known to be for tests only."""
+    """Certificates (DER) of authorities, roots and below: the maker's, and those for tests only."""
 
     published: tuple[bytes, ...]
     test: tuple[bytes, ...] = ()

@@ -18,6 +18,10 @@ class Secret:
         """Return the value; only commands, channels and emulators may call this."""
         return bytes(self._value)
 
+    def copy(self) -> Self:
+        """Return the same value in memory of its own, to be closed on its own."""
+        return type(self)(self._value)
+
     def close(self) -> None:
         """Overwrite the value with zeros; afterwards it is empty."""
         self._value[:] = bytes(len(self._value))
@@ -32,7 +36,10 @@ class Secret:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         """Wipe."""
         self.close()

@@ -1,0 +1,38 @@
+"""Satochip: a Java Card applet that keeps a BIP 32 seed behind a PIN and a secure channel."""
+
+from cards.family import CardFamily, EmulatedCard, Surroundings
+from cards.session import CardSession
+from cards.transport import CardTransport
+
+NAME = "satochip"
+AID = bytes.fromhex("5361746F43686970")
+
+
+def _open(transport: CardTransport, surroundings: Surroundings) -> CardSession:
+    from cards.satochip.session import open_session  # noqa: PLC0415 - listing families stays cheap
+
+    return open_session(transport, surroundings)
+
+
+def _emulate(profile: str) -> EmulatedCard:
+    from cards.satochip.emulator import emulate  # noqa: PLC0415 - a real card never needs it
+
+    return emulate(profile)
+
+
+def _revive(state: bytes) -> EmulatedCard:
+    from cards.satochip.emulator import revive  # noqa: PLC0415 - as above
+
+    return revive(state)
+
+
+FAMILY = CardFamily(
+    name=NAME,
+    aid=AID,
+    profiles=("0.12-0.6", "0.14-0.1", "0.16-0.0"),
+    open=_open,
+    emulate=_emulate,
+    revive=_revive,
+    makes_key_on_card=False,
+    other_software=("Sparrow Wallet", "Electrum-Satochip"),
+)

@@ -1,0 +1,144 @@
+"""What a Satochip answers, taken apart: one pure function each; nothing unsigned is believed."""
+
+import hashlib
+from typing import NamedTuple
+
+from cards.errors import ProtocolError
+from cards.signature import compact_from_der, signers, verify
+
+COORDINATE = 32
+NONCE = 32
+STATUS_SIZE = 12
+
+
+class Status(NamedTuple):
+    """GET STATUS as a card of 0.12 or newer answers it."""
+
+    version: tuple[int, int]
+    patch: tuple[int, int]
+    pin_tries: int
+    puk_tries: int
+    second_factor: bool
+    seeded: bool
+    setup_done: bool
+
+    @property
+    def version_text(self) -> str:
+        """Return the version as the maker writes it, like 0.12-0.6."""
+        return "{}.{}-{}.{}".format(*self.version, *self.patch)
+
+
+class Handshake(NamedTuple):
+    """INIT CHANNEL's answer: the card's ephemeral key, and who may have signed it."""
+
+    ephemeral: bytes
+    authentikeys: frozenset[bytes]
+
+
+class DerivedKey(NamedTuple):
+    """GET EXTENDED KEY's answer."""
+
+    public_key: bytes
+    chain_code: bytes
+
+
+class Proof(NamedTuple):
+    """CHALLENGE RESPONSE's answer: the card's nonce, and r‖s over both nonces."""
+
+    nonce: bytes
+    signature: bytes
+
+
+def parse_status(data: bytes) -> Status:
+    """Read GET STATUS; later versions append policies, which nothing here depends on."""
+    if len(data) < STATUS_SIZE:
+        raise ProtocolError(f"the status has {len(data)} bytes, fewer than {STATUS_SIZE}")
+    return Status(
+        version=(data[0], data[1]),
+        patch=(data[2], data[3]),
+        pin_tries=data[4],
+        puk_tries=data[5],
+        second_factor=bool(data[8]),
+        seeded=bool(data[9]),
+        setup_done=bool(data[10]),
+    )
+
+
+def parse_handshake(data: bytes) -> Handshake:
+    """Read INIT CHANNEL; the ephemeral key's own signature must hold."""
+    fields = _Fields(data)
+    x = fields.sized()
+    ephemeral = _signer(x, fields.covered(), fields.sized())
+    digest = fields.covered()
+    return Handshake(ephemeral, signers(digest, compact_from_der(fields.sized())))
+
+
+def parse_extended_key(data: bytes, authentikey: bytes) -> DerivedKey:
+    """Read GET EXTENDED KEY; signed by the derived key itself and by the card's authentikey."""
+    fields = _Fields(data)
+    chain_code = fields.take(COORDINATE)
+    x = fields.sized()
+    public_key = _signer(x, fields.covered(), fields.sized())
+    digest = fields.covered()
+    if not verify(authentikey, digest, compact_from_der(fields.sized())):
+        raise ProtocolError("the card's authentikey has not signed the derived key")
+    return DerivedKey(public_key, chain_code)
+
+
+def parse_authentikey(data: bytes) -> bytes:
+    """Read a public key that signed itself; return it compressed."""
+    fields = _Fields(data)
+    x = fields.sized()
+    return _signer(x, fields.covered(), fields.sized())
+
+
+def parse_label(data: bytes) -> str:
+    """Read the label; bytes that are no UTF-8 are shown as such."""
+    fields = _Fields(data)
+    return fields.take(fields.take(1)[0]).decode(errors="replace")
+
+
+def parse_size(data: bytes) -> int:
+    """Read the certificate's size."""
+    return int.from_bytes(_Fields(data).take(2))
+
+
+def parse_proof(data: bytes) -> Proof:
+    """Read CHALLENGE RESPONSE."""
+    fields = _Fields(data)
+    nonce = fields.take(NONCE)
+    return Proof(nonce, compact_from_der(fields.sized()))
+
+
+def _signer(x: bytes, digest: bytes, der: bytes) -> bytes:
+    """Return the key of that x coordinate that made the signature."""
+    if len(x) != COORDINATE:
+        raise ProtocolError(f"a coordinate has {COORDINATE} bytes, not {len(x)}")
+    signature = compact_from_der(der)
+    for key in (b"\2" + x, b"\3" + x):
+        if verify(key, digest, signature):
+            return key
+    raise ProtocolError("the card sent a key that has not signed itself")
+
+
+class _Fields:
+    """Cuts an answer into its fields; raises ProtocolError where one is missing."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, size: int) -> bytes:
+        taken = self._data[self._at : self._at + size]
+        if len(taken) != size:
+            raise ProtocolError(f"the card's answer ends after {len(self._data)} bytes")
+        self._at += size
+        return taken
+
+    def sized(self) -> bytes:
+        """Return the next field, whose length stands before it in two bytes."""
+        return self.take(int.from_bytes(self.take(2)))
+
+    def covered(self) -> bytes:
+        """Return the digest of all that has been taken so far."""
+        return hashlib.sha256(self._data[: self._at]).digest()

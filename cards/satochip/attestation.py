@@ -1,0 +1,119 @@
+"""Whether a Satochip is its maker's: certificate, chain, chip and challenge."""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime
+from itertools import chain as joined
+from typing import NamedTuple
+
+from coincurve import PublicKey
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import Certificate
+from cryptography.x509.oid import NameOID
+
+from cards.apdu import SW_OK
+from cards.errors import NotGenuine, StatusWordError
+from cards.family import Roots
+from cards.satochip import answers, chain, commands
+from cards.satochip.link import Link
+from cards.satochip.wire import SW_UNKNOWN_INS
+from cards.session import Attestation, Verdict
+from cards.signature import verify
+from cards.transport import CardTransport, transmit
+
+CHALLENGE = b"Challenge:"
+
+
+class Authority(NamedTuple):
+    """What a proof is held against: the roots, and the chip's name where it told it."""
+
+    roots: Roots
+    chip: str | None
+
+
+def chip_name(transport: CardTransport) -> str | None:
+    """Ask the card manager for the chip's serial numbers; None where it does not tell them.
+
+    Only before SELECT is there a card manager to ask.
+    """
+    found = [transmit(transport, commands.serial_number(tag)) for tag in commands.SERIAL_TAGS]
+    if any(answer.sw != SW_OK for answer in found):
+        return None
+    serials = b"".join(answer.data for answer in found)
+    return hashlib.sha1(serials, usedforsecurity=False).hexdigest()
+
+
+def attest(link: Link, authority: Authority) -> Attestation:
+    """Return how far the card proves itself; raises NotGenuine where a proof fails."""
+    der = _certificate(link)
+    if not der:
+        return Attestation(Verdict.UNPROVEN, "the card has no certificate")
+    certificate = chain.load(der)
+    verdict, root = _judge(certificate, authority.roots)
+    if _public_key(certificate) != link.authentikey:
+        raise NotGenuine("its certificate belongs to another card's key")
+    _check_challenge(link)
+    return Attestation(
+        verdict,
+        f"its certificate ends in {_name(root)} and it answered a fresh challenge, "
+        + _compared(_name(certificate), authority.chip),
+    )
+
+
+def _certificate(link: Link) -> bytes:
+    """Read the certificate piece by piece; empty where the card has none."""
+    try:
+        size = answers.parse_size(link.send(commands.certificate_size()))
+    except StatusWordError as refused:
+        if refused.sw != SW_UNKNOWN_INS:
+            raise
+        return b""
+    pieces = []
+    for offset in range(0, size, commands.CERTIFICATE_PIECE):
+        wanted = min(commands.CERTIFICATE_PIECE, size - offset)
+        pieces.append(link.send(commands.certificate_piece(offset, wanted)))
+    return b"".join(pieces)
+
+
+def _judge(device: Certificate, roots: Roots) -> tuple[Verdict, Certificate]:
+    """Return the verdict the root of the device's chain stands for."""
+    authorities = [chain.load(der) for der in joined(roots.published, roots.test)]
+    root = chain.root_of(device, authorities, datetime.now(UTC))
+    published = root.public_bytes(Encoding.DER) in roots.published
+    return Verdict.GENUINE if published else Verdict.TEST, root
+
+
+def _public_key(certificate: Certificate) -> bytes:
+    """Return the compressed secp256k1 key a certificate is about."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise NotGenuine("its certificate's key cannot be read") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256k1":
+        raise NotGenuine("its certificate is not about a key of secp256k1")
+    return PublicKey(key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)).format()
+
+
+def _check_challenge(link: Link) -> None:
+    """Have the card sign two fresh nonces with the certified key."""
+    nonce = secrets.token_bytes(answers.NONCE)
+    proof = answers.parse_proof(link.send(commands.challenge(nonce)))
+    digest = hashlib.sha256(CHALLENGE + proof.nonce + nonce).digest()
+    if not verify(link.authentikey, digest, proof.signature):
+        raise NotGenuine("it answered the challenge with a signature that is not its key's")
+
+
+def _compared(certified: str, chip: str | None) -> str:
+    """Hold the chip's serial numbers against the certificate; raises NotGenuine."""
+    if chip is None:
+        return "its chip told no serial numbers to compare"
+    if chip != certified.lower():
+        raise NotGenuine("its certificate was made for a chip with other serial numbers")
+    return "its chip's serial numbers are the certified ones"
+
+
+def _name(certificate: Certificate) -> str:
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else "a certificate without a name"

@@ -1,0 +1,151 @@
+"""The way to one Satochip: selected, identified, its channel open, its login kept up."""
+
+import logging
+from typing import Final
+
+from coincurve import PrivateKey
+
+from cards.apdu import SW_OK, Command, Form, Response
+from cards.errors import CardReset, NotSupported, NotUnlocked, SecureChannelError, WrongCard
+from cards.pin import Pin
+from cards.satochip import NAME, answers, commands
+from cards.satochip.channel import HostChannel, agree
+from cards.satochip.refusals import CHANNEL_LOST, refusal
+from cards.satochip.wire import SW_UNAUTHORIZED, SW_UNKNOWN_CLA, SW_UNKNOWN_INS
+from cards.transport import CardTransport, exchange, transmit
+
+log = logging.getLogger(__name__)
+OLDEST: Final = (0, 12)
+PERHAPS_NOT_SELECTED = {SW_UNKNOWN_INS, SW_UNKNOWN_CLA}
+SPARE_TRIES = 2
+
+
+class Link:
+    """A transport with a Satochip on it.
+
+    Mends once per command what another program broke: the selection, the channel, the login.
+    """
+
+    def __init__(self, transport: CardTransport) -> None:
+        """Select the applet and learn who it is; no PIN is presented.
+
+        Raises StatusWordError where there is no Satochip.
+        """
+        self.transport: Final = transport
+        exchange(transport, commands.select())
+        version = self.status().version
+        if version < OLDEST:
+            raise NotSupported(NAME, "versions before {}.{}".format(*OLDEST))
+        candidates = self._shake_hands().authentikeys & self._shake_hands().authentikeys
+        if len(candidates) != 1:
+            raise SecureChannelError(f"two handshakes leave {len(candidates)} keys for the card")
+        (self.authentikey,) = candidates
+        self._pin: Pin | None = None
+
+    def status(self) -> answers.Status:
+        """Ask for version and counters."""
+        return answers.parse_status(self._in_clear(commands.status()))
+
+    def send(self, command: Command) -> bytes:
+        """Send a command in the channel and return its answer; raises what a refusal means."""
+        response = self._in_channel(command)
+        if response.sw == SW_UNAUTHORIZED and self._pin is not None:
+            self._log_in_again(self._pin)
+            response = self._in_channel(command)
+        if response.sw != SW_OK:
+            raise refusal(response.sw, command.ins)
+        return response.data
+
+    def log_in(self, pin: Pin) -> None:
+        """Present the PIN once, and keep a copy for a login that gets lost."""
+        self.forget_pin()
+        self.send(commands.verify_pin(pin))
+        self._pin = pin.copy()
+
+    def logged_in(self) -> bool:
+        """Tell whether a PIN has been accepted and is kept."""
+        return self._pin is not None
+
+    def replace_pin(self, pin: Pin) -> None:
+        """Keep another PIN for later, if one is kept."""
+        if self.logged_in():
+            self.forget_pin()
+            self._pin = pin.copy()
+
+    def forget_pin(self) -> None:
+        """Wipe the kept PIN."""
+        pin, self._pin = self._pin, None
+        if pin is not None:
+            pin.close()
+
+    def reselect(self) -> None:
+        """Select the applet again and make sure that it is the same card."""
+        exchange(self.transport, commands.select())
+        self._reopen_channel()
+
+    def _reopen_channel(self) -> None:
+        """Open another channel; raises WrongCard unless the same authentikey signed for it."""
+        found = self._shake_hands().authentikeys
+        if self.authentikey not in found:
+            names = " or ".join(sorted(key.hex() for key in found))
+            raise WrongCard(self.authentikey.hex(), names)
+
+    def _shake_hands(self) -> answers.Handshake:
+        ephemeral = PrivateKey()
+        point = ephemeral.public_key.format(compressed=False)
+        handshake = answers.parse_handshake(self._in_clear(commands.init_channel(point)))
+        self._channel: HostChannel = agree(ephemeral, handshake)
+        return handshake
+
+    def _in_clear(self, command: Command) -> bytes:
+        """Send a command outside of the channel; a card that was reset is selected once more."""
+        try:
+            response = transmit(self.transport, command, Form.P3)
+        except CardReset:
+            response = None
+        if response is None or response.sw in PERHAPS_NOT_SELECTED:
+            exchange(self.transport, commands.select())
+            response = transmit(self.transport, command, Form.P3)
+        if response.sw != SW_OK:
+            raise refusal(response.sw, command.ins)
+        return response.data
+
+    def _in_channel(self, command: Command) -> Response:
+        """Send a command in the channel; one that is lost is opened once more."""
+        try:
+            response = self._framed(command)
+        except CardReset:
+            log.debug("the card was reset")
+            self.reselect()
+            return self._framed(command)
+        if response.sw in CHANNEL_LOST:
+            log.debug("the channel is lost: %04X", response.sw)
+            self._reopen_channel()
+        elif response.sw in PERHAPS_NOT_SELECTED and not self._selected():
+            log.debug("the applet is no longer selected")
+            self.reselect()
+        else:
+            return response
+        return self._framed(command)
+
+    def _framed(self, command: Command) -> Response:
+        log.debug("in the channel: %r", command)
+        frame = commands.process_channel(self._channel.wrap(command.encode(Form.P3)))
+        response = transmit(self.transport, frame)
+        if response.sw != SW_OK or not response.data:
+            return response
+        return Response(self._channel.unwrap(response.data))
+
+    def _selected(self) -> bool:
+        """Tell whether the applet, and not the card manager, hears what is sent."""
+        return transmit(self.transport, commands.status(), Form.P3).sw == SW_OK
+
+    def _log_in_again(self, pin: Pin) -> None:
+        """Present the kept PIN once more; it was right before, so one refusal forgets it."""
+        if self.status().pin_tries < SPARE_TRIES:
+            self.forget_pin()
+            raise NotUnlocked("the card wants its PIN again and allows one attempt")
+        response = self._in_channel(commands.verify_pin(pin))
+        if response.sw != SW_OK:
+            self.forget_pin()
+            raise refusal(response.sw, commands.verify_pin(pin).ins)

@@ -1,0 +1,194 @@
+"""A Satochip as a card session."""
+
+import contextlib
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+from cards import signature
+from cards.bip32 import fingerprint, public_child
+from cards.errors import CardError, NotSupported, PathNotAvailable, ProtocolError, StatusWordError
+from cards.family import Surroundings
+from cards.pin import Pin, Secret
+from cards.satochip import NAME, answers, attestation, commands, reset
+from cards.satochip.answers import DerivedKey
+from cards.satochip.derivation import DerivationCache
+from cards.satochip.link import Link
+from cards.satochip.makers_roots import ROOTS
+from cards.satochip.wire import SW_INCORRECT_INITIALIZATION, SW_NO_MEMORY_LEFT
+from cards.session import DIGEST_SIZE, HARDENED, Attestation, CardIdentity, ExtendedKey, Path
+from cards.transport import CardTransport
+
+NEW_UNBLOCK: Final = (0, 16)
+SEED_SIZES: Final = range(16, 65)
+SPARE_CODE: Final = 16
+NO_PARENT: Final = bytes(4)
+
+
+def open_session(transport: CardTransport, surroundings: Surroundings) -> "SatochipSession":
+    """Open the Satochip on a transport; raises StatusWordError where there is none."""
+    chip = attestation.chip_name(transport)
+    roots = surroundings.roots.get(NAME) or ROOTS
+    return SatochipSession(Link(transport), attestation.Authority(roots, chip))
+
+
+class SatochipSession:
+    """A Satochip that has been selected and identified."""
+
+    def __init__(self, link: Link, authority: attestation.Authority) -> None:
+        """Begin with nothing derived and no PIN."""
+        self._link = link
+        self._authority = authority
+        self._known: dict[Path, DerivedKey] = {}
+        self._cache = DerivationCache()
+        self._signing: Path | None = None
+
+    def identity(self) -> CardIdentity:
+        """Return who the card is: its authentikey, and what its status says just now."""
+        status = self._link.status()
+        return CardIdentity(
+            card_id=self._link.authentikey.hex(),
+            family=NAME,
+            version=status.version_text,
+            initialised=status.setup_done and status.seeded,
+            attempts_left=status.pin_tries if status.setup_done else None,
+        )
+
+    def initialise(self, secrets: Mapping[str, Secret]) -> None:
+        """Set `pin` and `puk`, each of 4 to 16 bytes."""
+        with _random_code() as spare_pin, _random_code() as spare_puk:
+            command = commands.setup(secrets["pin"], secrets["puk"], spare_pin, spare_puk)
+            self._link.send(command)
+
+    def unlock(self, pin: Pin) -> None:
+        """Present the PIN; a card that wants a second factor is refused before."""
+        self._refuse_second_factor()
+        self._link.log_in(pin)
+
+    def load_seed(self, seed: Secret) -> None:
+        """Load a seed of 16 to 64 bytes; raises NotSupported where there is one."""
+        if len(seed) not in SEED_SIZES:
+            raise ValueError(f"a seed has 16 to 64 bytes, not {len(seed)}")
+        answer = self._link.send(commands.import_seed(seed))
+        if answers.parse_authentikey(answer) != self._link.authentikey:
+            raise ProtocolError("the card took the seed under another authentikey")
+        self._forget_keys()
+
+    def reset_seed(self, pin: Pin) -> None:
+        """Erase the seed; the PIN stays, and has to be presented again."""
+        self._refuse_second_factor()
+        self._link.send(commands.reset_seed(pin))
+        self._forget_keys()
+
+    def change_pin(self, old: Pin, new: Pin) -> None:
+        """Replace the PIN."""
+        self._link.send(commands.change_pin(old, new))
+        self._link.replace_pin(new)
+
+    def unblock(self, puk: Secret, new: Pin | None) -> None:
+        """Free the blocked PIN; before 0.16 it is the old one, which `new` cannot replace."""
+        if self._link.status().version >= NEW_UNBLOCK:
+            self._link.send(commands.unblock_with_new_pin(puk, new))
+            return
+        if new is not None:
+            raise NotSupported(NAME, "a new PIN while it is unblocked, the old one stays valid")
+        self._link.send(commands.unblock_pin(puk))
+
+    def label(self) -> str:
+        """Return the text on the card; needs the PIN."""
+        return answers.parse_label(self._link.send(commands.show_label()))
+
+    def set_label(self, text: str) -> None:
+        """Write the text on the card, at most 64 bytes; needs the PIN."""
+        self._link.send(commands.set_label(text.encode()))
+
+    def attest(self) -> Attestation:
+        """Check certificate, chain and challenge; needs the PIN."""
+        return attestation.attest(self._link, self._authority)
+
+    def reset(self) -> None:
+        """Erase PIN, seed and label for good; before 0.16 it takes five power cycles."""
+        self._link.forget_pin()
+        reset.reset(self._link)
+        self._forget_keys()
+
+    def xpub(self, path: Path) -> ExtendedKey:
+        """Return the extended public key at `path`; one more question tells its parent."""
+        found = self._known.get(path) or self._derive(path)
+        if not path:
+            return ExtendedKey(*found, 0, NO_PARENT, 0)
+        parent = self._known.get(path[:-1]) or self._derive(path[:-1])
+        _check_child(parent, path[-1], found)
+        return ExtendedKey(*found, len(path), fingerprint(parent.public_key), path[-1])
+
+    def sign(self, path: Path, digest: bytes) -> bytes:
+        """Return r‖s by the key at `path`: two commands, or one if that key signed before."""
+        if len(digest) != DIGEST_SIZE:
+            raise ValueError(f"a digest has {DIGEST_SIZE} bytes, not {len(digest)}")
+        signed = self._signature(digest) if path == self._signing else None
+        if signed is None:
+            self._derive(path)
+            signed = self._signature(digest)
+        if signed is None:
+            raise ProtocolError("the card signed twice with another key than it derived")
+        return signed
+
+    def close(self) -> None:
+        """Log out, wipe the PIN and let go of the card."""
+        if self._link.logged_in():
+            self._link.forget_pin()
+            with contextlib.suppress(CardError):
+                self._link.send(commands.logout_all())
+        self._forget_keys()
+        self._link.transport.close()
+
+    def _derive(self, path: Path) -> DerivedKey:
+        """Make the key at `path` the one that signs; nothing signs until that has succeeded."""
+        if len(path) > commands.DEPTH_MAX:
+            raise PathNotAvailable(path)
+        self._signing = None
+        wipe = self._cache.must_wipe(path)
+        try:
+            answer = self._link.send(commands.extended_key(path, wipe_cache=wipe))
+        except StatusWordError as refused:
+            if refused.sw != SW_NO_MEMORY_LEFT or wipe:
+                raise
+            wipe = True
+            answer = self._link.send(commands.extended_key(path, wipe_cache=wipe))
+        derived = answers.parse_extended_key(answer, self._link.authentikey)
+        if self._known.setdefault(path, derived) != derived:
+            raise ProtocolError("the card derived another key at the same path")
+        self._cache.derived(path, wiped=wipe)
+        self._signing = path
+        return derived
+
+    def _signature(self, digest: bytes) -> bytes | None:
+        """Return a signature by the key last derived, or None where another or no key signs."""
+        try:
+            der = self._link.send(commands.sign_digest(digest))
+        except StatusWordError as refused:
+            if refused.sw != SW_INCORRECT_INITIALIZATION:
+                raise
+            return None
+        signed = signature.compact_from_der(der)
+        key = self._known[self._signing].public_key if self._signing is not None else b""
+        return signed if signature.verify(key, digest, signed) else None
+
+    def _forget_keys(self) -> None:
+        self._known.clear()
+        self._cache = DerivationCache()
+        self._signing = None
+
+    def _refuse_second_factor(self) -> None:
+        if self._link.status().second_factor:
+            raise NotSupported(NAME, "signing here while its second factor (2FA) is on")
+
+
+def _random_code() -> Secret:
+    return Secret(secrets.token_bytes(SPARE_CODE))
+
+
+def _check_child(parent: DerivedKey, step: int, child: DerivedKey) -> None:
+    """Refuse a normal child that is not its parent's: a card's cache can mix paths up."""
+    if step < HARDENED and child != public_child(*parent, step):
+        raise ProtocolError("the card derived a key that is not its parent's child")
