@@ -28,7 +28,7 @@ Program = Callable[..., Ended]
 def run_program(home: Path, *words: str, stdin: str = "", check: int | None = 0) -> Ended:
     environment = {**os.environ, "CARDQUORUM_HOME": str(home)}
     done = subprocess.run(
-        [sys.executable, "-m", "coordinator", *words],
+        [sys.executable, "-m", "coordinator.cli", *words],
         input=stdin,
         capture_output=True,
         text=True,

@@ -23,7 +23,7 @@ def at_terminal(home: Path, words: Sequence[str], answers: Sequence[tuple[str, s
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ["CARDQUORUM_HOME"] = str(home)
-        os.execv(sys.executable, [sys.executable, "-m", "coordinator", *words])
+        os.execv(sys.executable, [sys.executable, "-m", "coordinator.cli", *words])
     screen, waiting, read_upto = "", list(answers), 0
     ends = time.monotonic() + DEADLINE
     while time.monotonic() < ends:

@@ -1,4 +1,4 @@
-"""`python -m coordinator` is the console script."""
+"""`python -m coordinator.cli` is the console script."""
 
 from coordinator.cli import main
 
