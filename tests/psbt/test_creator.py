@@ -126,6 +126,7 @@ def test_what_cannot_be_a_transaction_is_refused() -> None:
         with pytest.raises(PsbtError, match=sentence):
             replace(creation(), **values)
     replace(creation(), change=(CHANGE_SCRIPT, 110_000), locktime=(1 << 32) - 1)
+    replace(creation(), payments=(Payment(b"\x6a", 0),), locktime=0)
 
 
 def test_coins_are_held_against_their_transactions() -> None:

@@ -188,13 +188,15 @@ def test_only_sighash_all_is_signed(sighash_type: int) -> None:
 def test_what_an_input_spends_is_held_against_its_previous_transaction() -> None:
     spent = SPEND.inputs[1].witness_utxo
     assert spent is not None
+    made = codec.previous_transaction(SPEND.inputs[1])
+    assert made is not None
     richer = type(spent)(spent.value + 1, spent.script_pubkey)
     moved = type(spent)(spent.value, type(spent.script_pubkey)(b"\x51"))
     cases = {
         "witness_utxo says": {"witness_utxo": richer},
         "another script": {"witness_utxo": moved},
         "is not the transaction it spends": {"txid": bytes(32)},
-        "not the transaction": {"vout": 2},
+        "not the transaction": {"vout": len(made.outputs)},
         "no witness_script": {"witness_script": None},
         "witness_script is not that of": {"witness_script": spent.script_pubkey},
         "says nothing": {"witness_utxo": None, "non_witness_utxo": None},
