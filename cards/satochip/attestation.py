@@ -3,18 +3,16 @@
 import hashlib
 import secrets
 from datetime import UTC, datetime
-from itertools import chain as joined
 from typing import NamedTuple
 
-from coincurve import PublicKey
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509 import Certificate
 from cryptography.x509.oid import NameOID
 
 from cards.apdu import SW_OK
-from cards.errors import NotGenuine, StatusWordError
+from cards.errors import NotGenuine, ProtocolError, StatusWordError
 from cards.family import Roots
 from cards.satochip import answers, chain, commands
 from cards.satochip.link import Link
@@ -31,6 +29,15 @@ class Authority(NamedTuple):
 
     roots: Roots
     chip: str | None
+
+
+class _Certified(NamedTuple):
+    """What a certificate says, once its chain holds."""
+
+    verdict: Verdict
+    root: str
+    key: bytes
+    chip: str
 
 
 def chip_name(transport: CardTransport) -> str | None:
@@ -50,15 +57,14 @@ def attest(link: Link, authority: Authority) -> Attestation:
     der = _certificate(link)
     if not der:
         return Attestation(Verdict.UNPROVEN, "the card has no certificate")
-    certificate = chain.load(der)
-    verdict, root = _judge(certificate, authority.roots)
-    if _public_key(certificate) != link.authentikey:
+    certified = _certified(der, authority.roots)
+    if certified.key != link.authentikey:
         raise NotGenuine("its certificate belongs to another card's key")
     _check_challenge(link)
     return Attestation(
-        verdict,
-        f"its certificate ends in {_name(root)} and it answered a fresh challenge, "
-        + _compared(_name(certificate), authority.chip),
+        certified.verdict,
+        f"its certificate ends in {certified.root} and it answered a fresh challenge, "
+        + _compared(certified.chip, authority.chip),
     )
 
 
@@ -70,30 +76,36 @@ def _certificate(link: Link) -> bytes:
         if refused.sw != SW_UNKNOWN_INS:
             raise
         return b""
-    pieces = []
-    for offset in range(0, size, commands.CERTIFICATE_PIECE):
-        wanted = min(commands.CERTIFICATE_PIECE, size - offset)
-        pieces.append(link.send(commands.certificate_piece(offset, wanted)))
-    return b"".join(pieces)
+    offsets = range(0, size, commands.CERTIFICATE_PIECE)
+    sizes = (min(commands.CERTIFICATE_PIECE, size - offset) for offset in offsets)
+    pieces = map(commands.certificate_piece, offsets, sizes)
+    certificate = b"".join(link.send(piece) for piece in pieces)
+    if len(certificate) != size:
+        raise ProtocolError(f"the card's certificate has {len(certificate)} of {size} bytes")
+    return certificate
 
 
-def _judge(device: Certificate, roots: Roots) -> tuple[Verdict, Certificate]:
-    """Return the verdict the root of the device's chain stands for."""
-    authorities = [chain.load(der) for der in joined(roots.published, roots.test)]
-    root = chain.root_of(device, authorities, datetime.now(UTC))
-    published = root.public_bytes(Encoding.DER) in roots.published
-    return Verdict.GENUINE if published else Verdict.TEST, root
-
-
-def _public_key(certificate: Certificate) -> bytes:
-    """Return the compressed secp256k1 key a certificate is about."""
+def _certified(der: bytes, roots: Roots) -> _Certified:
+    """Read a device certificate and follow its chain to a root."""
     try:
-        key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        raise NotGenuine("its certificate's key cannot be read") from None
+        device = x509.load_der_x509_certificate(der)
+        authorities = [
+            x509.load_der_x509_certificate(each) for each in roots.published + roots.test
+        ]
+        root = chain.root_of(device, authorities, datetime.now(UTC))
+        published = root.public_bytes(Encoding.DER) in roots.published
+        verdict = Verdict.GENUINE if published else Verdict.TEST
+        return _Certified(verdict, _name(root), _public_key(device), _name(device))
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+        raise NotGenuine(f"its {len(der)} bytes of certificate cannot be read") from None
+
+
+def _public_key(certificate: x509.Certificate) -> bytes:
+    """Return the compressed secp256k1 key a certificate is about."""
+    key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256k1":
         raise NotGenuine("its certificate is not about a key of secp256k1")
-    return PublicKey(key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)).format()
+    return key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
 
 
 def _check_challenge(link: Link) -> None:
@@ -114,6 +126,6 @@ def _compared(certified: str, chip: str | None) -> str:
     return "its chip's serial numbers are the certified ones"
 
 
-def _name(certificate: Certificate) -> str:
+def _name(certificate: x509.Certificate) -> str:
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if names else "a certificate without a name"

@@ -14,14 +14,6 @@ LENGTH_MAX = 5
 Certificate = x509.Certificate
 
 
-def load(der: bytes) -> Certificate:
-    """Read a certificate; raises NotGenuine where it is none."""
-    try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError:
-        raise NotGenuine(f"its {len(der)} bytes of certificate cannot be read") from None
-
-
 def root_of(device: Certificate, authorities: Iterable[Certificate], now: datetime) -> Certificate:
     """Return the self-signed authority the device's chain ends in; raises NotGenuine."""
     known = tuple(authorities)

@@ -11,7 +11,7 @@ from cards.pin import Pin
 from cards.satochip import NAME, answers, commands
 from cards.satochip.channel import HostChannel, agree
 from cards.satochip.refusals import CHANNEL_LOST, refusal
-from cards.satochip.wire import SW_UNAUTHORIZED, SW_UNKNOWN_CLA, SW_UNKNOWN_INS
+from cards.satochip.wire import INS_VERIFY_PIN, SW_UNAUTHORIZED, SW_UNKNOWN_CLA, SW_UNKNOWN_INS
 from cards.transport import CardTransport, exchange, transmit
 
 log = logging.getLogger(__name__)
@@ -148,4 +148,4 @@ class Link:
         response = self._in_channel(commands.verify_pin(pin))
         if response.sw != SW_OK:
             self.forget_pin()
-            raise refusal(response.sw, commands.verify_pin(pin).ins)
+            raise refusal(response.sw, INS_VERIFY_PIN)

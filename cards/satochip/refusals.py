@@ -38,7 +38,7 @@ _MEANINGS: dict[int, Callable[[], CardError]] = {
     SW_SEED_MISSING: partial(CardNotInitialised, "the card has no seed"),
     SW_SETUP_DONE: partial(NotSupported, NAME, "being set up twice"),
     SW_SEED_EXISTS: partial(NotSupported, NAME, "a second seed"),
-    SW_OPERATION_NOT_ALLOWED: partial(NotSupported, NAME, "that in the state it is in"),
+    SW_OPERATION_NOT_ALLOWED: partial(NotSupported, NAME, "unblocking a PIN that is not blocked"),
 }
 
 
