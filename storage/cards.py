@@ -67,7 +67,7 @@ def all_keys(db: Session) -> Sequence[Key]:
 
 def free_key_label(db: Session, wanted: str) -> str:
     """Return the label wanted, or the first of label-2, label-3… no key has."""
-    taken = set(db.scalars(select(Key.label).where(Key.label.startswith(wanted, autoescape=True))))
+    taken = set(db.scalars(select(Key.label)))
     numbered = (f"{wanted}-{number}" for number in count(2))
     return wanted if wanted not in taken else next(name for name in numbered if name not in taken)
 

@@ -147,14 +147,15 @@ def confirm(db: Session, vault: Vault, now: datetime) -> None:
     """Bring a vault's ceremonies in step with what the chain told.
 
     In a block: confirmed. Seen waiting, or fallen out of a block: broadcast. Where another
-    transaction in a block spent one of its coins: replaced, unless it was abandoned before.
+    transaction in a block spent one of its coins: replaced. What was abandoned stays
+    so, unless its transaction is in a block.
     """
     outspent = _outspent(db, vault)
     for ceremony, seen in _unsettled(db, vault):
         ceremony.confirmed_height = seen.height if seen else None
         if ceremony.confirmed_height is not None:
             ceremony.state = "confirmed"
-        elif ceremony.id in outspent and ceremony.state != "abandoned":
+        elif ceremony.id in outspent:
             ceremony.state = "replaced"
         elif seen or ceremony.state == "confirmed":
             ceremony.state = "broadcast"

@@ -271,7 +271,7 @@ def _ids(
 
 
 def _insert(db: Session, model: type[Record], rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert by the table: the driver's own executemany, an order of magnitude quicker."""
+    """Insert by the table: no object is made for a row."""
     if rows:
         db.execute(insert(Record.metadata.tables[model.__tablename__]), rows)
 

@@ -131,8 +131,8 @@ def verify(db: Session) -> bytes:
     printed or signed elsewhere.
     """
     head = GENESIS
-    for number, event in enumerate(all_events(db), 1):
-        if event.id != number or event.previous != head or not _whole(event):
+    for event in all_events(db):
+        if event.previous != head or not _whole(event):
             raise ChainBroken(event.id)
         head = chained(head, canonical(event))
         if event.hash != head:
@@ -143,7 +143,7 @@ def verify(db: Session) -> bytes:
 def _whole(event: CustodyEvent) -> bool:
     """Return whether what can be read of an event is what its digests say."""
     names = _names(event.item, event.location)
-    return names.keys() <= event.texts.keys() and all(
+    return all(
         said.text is None
         or said.salt is None
         or (

@@ -91,11 +91,10 @@ def _bring_to_date(engine: Engine) -> None:
     with engine.begin() as connection:
         if found_version(connection) == VERSIONS[-1]:
             return
-    with _unchecked_foreign_keys(engine) as connection, connection.begin():
-        if found_version(connection) != VERSIONS[-1]:
-            from storage.migrations import upgrade  # noqa: PLC0415 -- Alembic takes 150 ms
+    from storage.migrations import upgrade  # noqa: PLC0415 -- importing Alembic takes 150 ms
 
-            upgrade(connection)
+    with _unchecked_foreign_keys(engine) as connection, connection.begin():
+        upgrade(connection)
 
 
 def found_version(connection: Connection) -> str | None:

@@ -315,6 +315,12 @@ def test_a_payment_whose_coin_went_elsewhere_is_replaced(
     assert ceremonies.reserved(db, NOW) == []
 
 
+def test_a_payment_does_not_replace_itself(db: Session, vault: Vault, holding: Ceremony) -> None:
+    chain.spend_coins(db, vault, COINS, txid(900), 105)
+    ceremonies.confirm(db, vault, NOW)
+    assert holding.state == "collecting"
+
+
 def test_an_abandoned_payment_stays_so_until_somebody_sends_it(
     db: Session, vault: Vault, holding: Ceremony
 ) -> None:

@@ -205,6 +205,15 @@ def test_after_a_reorganisation_what_was_above_waits(db: Session, forked: Vault)
     assert (moved.height, moved.block_hash, moved.block_time) == (None, None, None)
 
 
+def test_a_reorganisation_above_all_that_is_known_changes_nothing(
+    db: Session, forked: Vault
+) -> None:
+    before = heights(db, forked)
+    chain.forget_above(db, forked, 102)
+    assert heights(db, forked) == before
+    assert [each.height for each in chain.transactions(db, [txid(9)])] == [102]
+
+
 def test_what_waits_and_is_not_told_again_is_forgotten(
     db: Session, forked: Vault, other: Vault
 ) -> None:

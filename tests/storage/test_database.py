@@ -1,3 +1,4 @@
+import logging
 import signal
 import sqlite3
 import subprocess
@@ -30,6 +31,14 @@ def test_nobody_else_may_read_the_file(on_file: Database, path: Path) -> None:
     modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
     assert modes.keys() >= {"home.db", "home.db-wal"}
     assert set(modes.values()) == {0o600}
+
+
+def test_the_file_is_never_open_to_others_not_even_at_first(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "chmod", lambda *_: None)
+    close(open_database(f"sqlite:///{path}"))
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_others_may_read_is_tightened(path: Path) -> None:
@@ -97,6 +106,25 @@ def test_a_refusal_never_tells_what_was_to_be_stored(db: Session) -> None:
     while told is not None:
         assert "+33" not in str(told) + repr(told)
         told = told.__cause__ or told.__context__
+
+
+def test_a_log_of_statements_never_tells_what_is_stored(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "sqlalchemy.engine")
+    database = open_database("sqlite://")
+    with database.begin() as db:
+        custody.add_holder(db, "aunt", None, "+33 1 23 45")
+    close(database)
+    assert "INSERT INTO holder" in caplog.text
+    assert "+33" not in caplog.text
+
+
+def test_only_this_program_begins_transactions(on_file: Database) -> None:
+    with on_file.begin() as db:
+        driver = db.connection().connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        assert driver.isolation_level is None
 
 
 def test_the_cosigners_of_a_vault_are_in_their_order(db: Session) -> None:
