@@ -1,0 +1,168 @@
+"""A Satochip that loses power, channel, login or its key under the driver's hands."""
+
+import pytest
+
+from cards.errors import (
+    CardError,
+    CardRemoved,
+    NotUnlocked,
+    PinIncorrect,
+    ProtocolError,
+    WrongCard,
+)
+from cards.family import Surroundings
+from cards.pin import Pin
+from cards.satochip.emulator import PROFILES, SatochipEmulator, emulate
+from cards.satochip.session import open_session
+from cards.signature import verify
+from tests.cards.readers import DIGEST, LEAF, PIN, opened, seeded
+
+NEW = PROFILES[-1]
+
+
+@pytest.fixture(params=PROFILES)
+def card(request: pytest.FixtureRequest) -> SatochipEmulator:
+    return emulate(request.param)
+
+
+class TestRecovery:
+    def test_a_card_that_lost_power_goes_on(self, card: SatochipEmulator) -> None:
+        session, reader = seeded(card)
+        key = session.xpub(LEAF).public_key
+        session.sign(LEAF, DIGEST)
+        acts = (
+            lambda: verify(key, DIGEST, session.sign(LEAF, DIGEST)),
+            lambda: session.label() == "",
+            lambda: session.identity().initialised,
+            lambda: session.xpub((9,)).depth == 1,
+        )
+        for act in acts:
+            reader.inner.power_cycle()
+            assert act()
+
+    def test_a_reset_between_derivation_and_signature_is_noticed(
+        self, card: SatochipEmulator
+    ) -> None:
+        session, reader = seeded(card)
+        key = session.xpub(LEAF).public_key
+        session.sign(LEAF, DIGEST)
+
+        def another_program() -> None:
+            other = open_session(reader.inner, Surroundings())
+            other.unlock(Pin(PIN))
+            other.sign((1, 2, 3), DIGEST)
+            reader.inner.power_cycle()
+
+        reader.before = another_program
+        assert verify(key, DIGEST, session.sign(LEAF, DIGEST))
+
+    def test_a_lost_channel_is_opened_once_and_the_command_resent(
+        self, card: SatochipEmulator
+    ) -> None:
+        session, reader = seeded(card)
+        for sw in (0x9C20, 0x9C21, 0x9C22, 0x9C23):
+            reader.next_answers(lambda _answer, sw=sw: sw.to_bytes(2))
+            assert reader.cost(session.label) == 3
+        for after in (1, 3):
+            reader.next_answers(lambda _answer: b"\x9c\x21", after=after)
+        with pytest.raises(CardError, match="9C21, twice"):
+            session.label()
+
+    def test_a_lost_login_is_renewed_once(self, card: SatochipEmulator) -> None:
+        session, reader = seeded(card)
+        card._card.log_out()
+        assert session.label() == ""
+        for after in (1, 4):
+            reader.next_answers(lambda _answer: b"\x9c\x06", after=after)
+        with pytest.raises(NotUnlocked):
+            session.label()
+
+    def test_a_pin_changed_elsewhere_is_spent_once_and_no_more(
+        self, card: SatochipEmulator
+    ) -> None:
+        session, _ = seeded(card)
+        card.flash.pins[0].value = b"another"
+        card._card.log_out()
+        with pytest.raises(PinIncorrect):
+            session.label()
+        with pytest.raises(NotUnlocked):
+            session.label()
+        assert session.identity().attempts_left == 4
+
+    def test_the_last_attempt_is_never_spent_on_renewing_a_login(
+        self, card: SatochipEmulator
+    ) -> None:
+        session, _ = seeded(card)
+        card.flash.pins[0].left = 1
+        card._card.log_out()
+        with pytest.raises(NotUnlocked, match="one attempt"):
+            session.label()
+        assert card.flash.pins[0].left == 1
+
+    def test_another_card_is_not_given_the_pin(self, card: SatochipEmulator) -> None:
+        session, reader = seeded(card)
+        other = emulate(NEW)
+        seeded(other)
+        reader.inner = other.insert()
+        with pytest.raises(WrongCard):
+            session.label()
+        assert other.flash.pins[0].left == 5
+
+    def test_a_removed_card_says_so(self, card: SatochipEmulator) -> None:
+        session, reader = seeded(card)
+        reader.inner.eject()
+        for act in (session.identity, session.label, lambda: session.sign(LEAF, DIGEST)):
+            with pytest.raises(CardRemoved):
+                act()
+        session.close()
+
+    def test_closing_logs_out_and_may_be_repeated(self, card: SatochipEmulator) -> None:
+        session, reader = seeded(card)
+        reader.close = lambda: None
+        session.close()
+        assert not card._card.power.verified
+        with pytest.raises(NotUnlocked):
+            session.label()
+        session.close()
+
+    def test_a_signature_by_another_key_is_asked_for_once_more(
+        self, card: SatochipEmulator
+    ) -> None:
+        session, reader = seeded(card)
+        key = session.xpub(LEAF).public_key
+        session.sign(LEAF, DIGEST)
+        use(card, b"\x07" * 32)
+        assert reader.cost(lambda: session.sign(LEAF, DIGEST)) == 3
+        use(card, b"\x07" * 32)
+        assert verify(key, DIGEST, session.sign(LEAF, DIGEST))
+
+    def test_a_card_that_keeps_signing_with_another_key_is_refused(
+        self, card: SatochipEmulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        session, _ = seeded(card)
+        monkeypatch.setattr(
+            "cards.satochip.emulator_keys.signing_key", lambda _card, _number: b"\x07" * 32
+        )
+        with pytest.raises(ProtocolError, match="another key"):
+            session.sign(LEAF, DIGEST)
+
+    def test_a_key_from_the_wrong_place_in_the_cache_is_refused(
+        self, card: SatochipEmulator
+    ) -> None:
+        session, _ = seeded(card)
+        session.xpub(LEAF)
+        other, _ = opened(card)
+        other.unlock(Pin(PIN))
+        cache = card.flash.cache
+        first, *_, last = cache
+        cache[last] = cache[first]
+        with pytest.raises(ProtocolError, match="parent's child"):
+            other.xpub(LEAF)
+
+
+def use(card: SatochipEmulator, key: bytes) -> None:
+    """Make another key the one that signs, as another program could."""
+    if card.flash.version >= (0, 16):
+        card._card.power.last_key = key
+    else:
+        card.flash.last_key = key
