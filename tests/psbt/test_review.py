@@ -101,6 +101,20 @@ def test_change_is_what_derives_and_nothing_else() -> None:
     assert sorted(out.kind for out in found.outputs) == ["change", "payment"]
 
 
+@pytest.mark.parametrize("field", ["bip32_derivations", "witness_script"])
+def test_one_field_is_enough_to_claim_to_be_change(field: str) -> None:
+    claimed = codec.copy(SPEND)
+    ours = next(out for out in claimed.outputs if out.bip32_derivations)
+    theirs = next(out for out in claimed.outputs if not out.bip32_derivations)
+    setattr(theirs, field, getattr(ours, field))
+    assert codes(review(claimed, POLICY, TIP)) == {"foreign_change": Severity.DANGER}
+
+
+def test_a_fee_of_nothing_is_still_reviewed() -> None:
+    free = VAULT.spend([500_000, 600_000], 900_000, 200_000)
+    assert review(free, POLICY, TIP).fee_sats == 0
+
+
 def test_change_without_a_hint_is_found_in_the_history() -> None:
     bare = codec.copy(SPEND)
     for psbt_out in bare.outputs:
