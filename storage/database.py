@@ -50,10 +50,8 @@ def _engine(url: str) -> Engine:
 
 
 def _create(url: URL) -> Engine:
-    if not _in_memory(url):
-        return create_engine(url, hide_parameters=True)
-    shared = {"check_same_thread": False}
-    return create_engine(url, hide_parameters=True, poolclass=StaticPool, connect_args=shared)
+    shared = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+    return create_engine(url, hide_parameters=True, **(shared if _in_memory(url) else {}))
 
 
 def _in_memory(url: URL) -> bool:
