@@ -101,8 +101,9 @@ class TestTaproot:
         assert host.sw(0x7C, 0xFF, 0, b"\0") == 0x9C13
         assert ready(NEW, seeded=False).sw(0x7C, 0xFF, 0, b"\0") == 0x9C14
 
-    def test_a_tweak_out_of_range(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(taproot, "tweak", lambda *_: 32 * b"\xff")
+    @pytest.mark.parametrize("amount", [N, 2**256 - 1])
+    def test_a_tweak_out_of_range(self, monkeypatch: pytest.MonkeyPatch, amount: int) -> None:
+        monkeypatch.setattr(taproot, "tweak", lambda *_: amount.to_bytes(32))
         with pytest.raises(Refusal, match="9C43"):
             taproot.tweaked(ROOT, b"", (0, 16))
 
