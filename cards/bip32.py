@@ -5,10 +5,12 @@ import hmac
 
 from coincurve import PublicKey
 
+from cards.ripemd160 import ripemd160
+
 
 def fingerprint(public_key: bytes) -> bytes:
     """Return the first four bytes of the key's HASH160."""
-    return hashlib.new("ripemd160", hashlib.sha256(public_key).digest()).digest()[:4]
+    return ripemd160(hashlib.sha256(public_key).digest())[:4]
 
 
 def public_child(public_key: bytes, chain_code: bytes, step: int) -> tuple[bytes, bytes]:

@@ -1,21 +1,24 @@
 """A Satochip that loses power, channel, login or its key under the driver's hands."""
 
+import logging
+
 import pytest
 
 from cards.errors import (
     CardError,
     CardRemoved,
+    CardReset,
     NotUnlocked,
     PinIncorrect,
     ProtocolError,
     WrongCard,
 )
 from cards.family import Surroundings
-from cards.pin import Pin
+from cards.pin import Pin, Secret
 from cards.satochip.emulator import PROFILES, SatochipEmulator, emulate
 from cards.satochip.session import open_session
 from cards.signature import verify
-from tests.cards.readers import DIGEST, LEAF, PIN, opened, seeded
+from tests.cards.readers import DIGEST, LEAF, PIN, PUK, SEED, opened, seeded
 
 NEW = PROFILES[-1]
 
@@ -39,6 +42,17 @@ class TestRecovery:
         for act in acts:
             reader.inner.power_cycle()
             assert act()
+
+    def test_a_reset_the_reader_tells_of_is_mended_too(self, card: SatochipEmulator) -> None:
+        session, reader = seeded(card)
+
+        def reset() -> None:
+            reader.inner.power_cycle()
+            raise CardReset("another program reset the card")
+
+        for act in (session.label, session.identity, lambda: session.sign(LEAF, DIGEST)):
+            reader.before = reset
+            assert act() is not None
 
     def test_a_reset_between_derivation_and_signature_is_noticed(
         self, card: SatochipEmulator
@@ -166,3 +180,28 @@ def use(card: SatochipEmulator, key: bytes) -> None:
         card._card.power.last_key = key
     else:
         card.flash.last_key = key
+
+
+def test_no_log_and_no_error_ever_holds_a_secret(
+    card: SatochipEmulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    session, reader = seeded(card)
+    session.sign(LEAF, DIGEST)
+    reader.inner.power_cycle()
+    session.label()
+    with pytest.raises(PinIncorrect) as caught:
+        session.change_pin(Pin(b"wrong-one"), Pin(b"another"))
+    session.change_pin(Pin(PIN), Pin(b"another"))
+    session.reset_seed(Pin(b"another"))
+    for code in (b"wrong-one",) * 5:
+        with pytest.raises(PinIncorrect):
+            session.unlock(Pin(code))
+    session.unblock(Secret(PUK), None)
+    session.reset()
+    written = caplog.text + repr(caught.value) + repr(vars(session))
+    assert "B0 42" in written
+    for secret in (PIN, PUK, SEED, b"wrong-one", b"another"):
+        for form in (secret.hex(), repr(secret)[2:-1], str(list(secret))):
+            assert form not in written
+            assert form.upper() not in written
