@@ -13,6 +13,11 @@ from storage import cards as card_book
 from storage import vaults as vault_book
 
 
+def all_labels(db: Session) -> list[str]:
+    """Return the labels of every card known here."""
+    return [card.label for card in card_book.all_cards(db)]
+
+
 def labels_of_vault(db: Session, vault: str) -> list[str]:
     """Return the labels of the cards that carry a key of the vault."""
     record = vault_book.vault_named(db, vault)

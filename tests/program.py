@@ -1,12 +1,17 @@
 """The program as a shell sees it, in a home of its own."""
 
+import contextlib
+import io
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
+
+from coordinator import cli
+from coordinator.cli import attendant
 
 PIN = "123456"
 
@@ -23,21 +28,44 @@ class Ended(NamedTuple):
 
 
 Program = Callable[..., Ended]
+Asked = Callable[..., dict[str, Any]]
 
 
 def run_program(home: Path, *words: str, stdin: str = "", check: int | None = 0) -> Ended:
-    environment = {**os.environ, "CARDQUORUM_HOME": str(home)}
-    done = subprocess.run(
-        [sys.executable, "-m", "coordinator.cli", *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=300,
-        check=False,
-        start_new_session=True,  # no terminal: nothing is asked for
-    )
-    ended = Ended(done.returncode, done.stdout, done.stderr)
+    """Run a command in this process, as a script would: no terminal, one line of input a secret."""
+    out, err = io.StringIO(), io.StringIO()
+    source = io.TextIOWrapper(io.BytesIO(stdin.encode()))
+    with (
+        mock.patch.dict(os.environ, {"CARDQUORUM_HOME": str(home)}),
+        mock.patch.object(attendant, "TERMINAL", Path("/nonexistent/terminal")),
+        mock.patch.object(sys, "stdin", source),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        status = cli.run(words)
+    ended = Ended(status, out.getvalue(), err.getvalue())
     assert check is None or ended.status == check, f"{words}: {ended}"
-    assert "Traceback" not in ended.err
     return ended
+
+
+def asking(home: Path) -> Asked:
+    """Return what runs a command with --json in this home and returns its one document."""
+
+    def run(*words: str, stdin: str = "", check: int = 0) -> dict[str, Any]:
+        return run_program(home, "--json", *words, stdin=stdin, check=check).document
+
+    return run
+
+
+def made_vault(asked: Asked) -> None:
+    """Make a home with cards a, b and c at three places, and a vault v with three coins."""
+    asked("init", "--network", "regtest")
+    for label, kind in (("a", "bank-vault"), ("b", "friend"), ("c", "home")):
+        asked("emulate", "new", "satochip", label)
+        asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
+        asked("location", "add", f"at-{label}", "--kind", kind)
+        asked("custody", "record", f"card:{label}", "placed", "--at", f"at-{label}")
+    cards = ("--card", "a", "--card", "b", "--card", "c")
+    asked("vault", "create", "v", "--threshold", "2", *cards)
+    asked("regtest", "fund", asked("address", "new", "v")["address"], "1000000", "--coins", "3")
+    asked("regtest", "mine", "1")

@@ -199,9 +199,9 @@ def ask_hidden(prompt: str) -> bytes | None:
     with os.fdopen(descriptor, "r+b", buffering=0) as terminal:
         before = termios.tcgetattr(descriptor)
         silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
-        terminal.write(prompt.encode())
         try:
             termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
+            terminal.write(prompt.encode())
             return terminal.readline(LINE_MAX).rstrip(b"\r\n")
         finally:
             termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)

@@ -111,13 +111,12 @@ def sign(
     """
     from coordinator import offers, signing
     from coordinator.cli.attendant import Terminal
-    from storage import cards as card_book
     from storage import ceremonies as ceremony_book
 
     with desk.database.begin() as db:
         vault = ceremony_book.ceremony_named(db, ceremony).vault.name
         labels = offers.labels_of_vault(db, vault)
-        known = [card.label for card in card_book.all_cards(db)]
+        known = offers.all_labels(db)
     single = len(emulated or labels) == 1
     attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single, yes=yes, accepted=accept)
     slots = offers.slots_for(desk.home, desk.database, labels, emulated, attendant.given())

@@ -59,8 +59,9 @@ def verify(
     from coordinator.cli.attendant import Terminal
 
     with desk.database.begin() as db:
-        labels = offers.labels_of_vault(db, name)
-    attendant = Terminal(desk, labels, pin_stdin=pin_stdin)
+        labels, known = offers.labels_of_vault(db, name), offers.all_labels(db)
+    single = len(emulated or labels) == 1
+    attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single)
     slots = offers.slots_for(desk.home, desk.database, labels, emulated, attendant.given())
     proofs = verify.verify_vault(desk.database, name, slots, attendant, last_attempt=last_attempt)
     lines = [

@@ -1,15 +1,12 @@
 """What a person at a terminal sees and types."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.cli.terminal import at_terminal
-
-Asked = Callable[..., dict[str, Any]]
+from tests.program import Asked
 
 
 @pytest.fixture

@@ -4,15 +4,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.program import PIN, run_program
+from tests.program import PIN, Asked, run_program
 
-Asked = Callable[..., dict[str, Any]]
 KILLED = Path(__file__).with_name("killed.py")
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 COMMITS_MAX = 60
