@@ -12,6 +12,7 @@ from tests.cards.satochip_host import (
     MIDDLE,
     NEW,
     OLD,
+    N,
     card_of,
     last_key,
     ready,
