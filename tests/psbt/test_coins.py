@@ -143,7 +143,9 @@ def test_coins_that_fit_exactly_need_no_change(values: list[int], data: st.DataO
     count = data.draw(st.integers(1, len(coins)))
     exact = data.draw(st.permutations(coins))[:count]
     vsize = signed(Selection(tuple(exact), 0, 0, 0), pay(0), TWO_OF_THREE).vsize
-    wish = pay(value(exact) - 20 * vsize, 20_000)
+    named = data.draw(st.sets(st.sampled_from(exact)))
+    must_spend = frozenset(coin.outpoint for coin in named)
+    wish = pay(value(exact) - 20 * vsize, 20_000, must_spend=must_spend)
     found = select(coins, wish, long_term_feerate=20_000)
     assert found.change_sats == 0
     assert found.fee_sats == 20 * found.vsize
@@ -175,6 +177,36 @@ def test_must_spend_coins_can_fill_a_transaction_but_no_more() -> None:
             continue
         with pytest.raises(PsbtError, match="956 coins must be spent, but only 955 fit"):
             select(coins, Wish(payments, 1_000, must_spend=named))
+
+
+def test_must_spend_coins_take_room_from_the_others() -> None:
+    coins = coins_of(*[10_000] * 1_200)
+    named = frozenset(coin.outpoint for coin in coins[:500])
+    for value_sats, fits in ((9_449_000, True), (9_460_000, False)):
+        wish = Wish((Payment(P2WSH, value_sats),), 1_000, must_spend=named)
+        if fits:
+            assert len(select(coins, wish).coins) == 955
+            continue
+        with pytest.raises(InsufficientFunds):
+            select(coins, wish)
+
+
+def test_outputs_may_leave_room_for_a_single_coin() -> None:
+    payments = (Payment(P2WSH, 330),) * 2_320
+    found = select(coins_of(2_000_000), Wish(payments, 1_000))
+    assert len(found.coins) == 1
+
+
+def test_all_bitcoin_there_will_be_are_too_many_to_have_but_not_to_wish() -> None:
+    with pytest.raises(InsufficientFunds):
+        select(coins_of(10**6), pay(21 * 10**14))
+
+
+def test_the_lowest_rates_are_rates() -> None:
+    found = select(coins_of(100_000), pay(50_000, 1), long_term_feerate=1)
+    assert found.fee_sats == 1
+    with pytest.raises(PsbtError, match="fee rate of 0"):
+        select(coins_of(100_000), pay(50_000), long_term_feerate=0)
 
 
 def test_numbers_of_a_shortfall_are_true() -> None:
@@ -262,7 +294,7 @@ def test_a_drain_leaves_no_dust() -> None:
         (Wish((Payment(P2WSH, 329),), 1_000), "329 sats is dust, nodes relay 330"),
         (pay(21 * 10**14 + 1), "more than there will ever be"),
         (pay(1_000, must_spend=frozenset({Outpoint("ab" * 32, 7)})), f"{'ab' * 32}:7 cannot"),
-        (Wish((Payment(P2WSH, 330),) * 2_330, 1_000), "2330 outputs leave no room"),
+        (Wish((Payment(P2WSH, 330),) * 2_322, 1_000), "2322 outputs leave no room"),
     ],
 )
 def test_what_no_transaction_can_do_is_refused(wish: Wish, reason: str) -> None:

@@ -148,6 +148,11 @@ def test_a_public_key_has_no_hardened_child(index: int) -> None:
         child(EXPRESSION.key, index)
 
 
+def test_the_last_of_all_keys_is_one() -> None:
+    last = EXPRESSION.key._replace(depth=255, child_number=2**32 - 1)
+    assert parse_xpub(format_xpub(last, Network.SIGNET), Network.SIGNET) == last
+
+
 def test_the_deepest_key_has_no_children() -> None:
     deepest = EXPRESSION.key._replace(depth=255)
     with pytest.raises(PolicyError, match="depth 255"):
