@@ -1,0 +1,153 @@
+"""The cards the contracts are asked of: every family, every profile, nothing listed by hand."""
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple, TypeVar
+
+import pytest
+
+from cards.errors import NotSupported, PinIncorrect
+from cards.family import CardFamily, EmulatedCard, Surroundings, families
+from cards.pin import Pin, Secret
+from cards.satochip import emulator as satochip
+from cards.session import (
+    HARDENED,
+    CardSession,
+    ExtendedKey,
+    Initialiser,
+    KeyGenerator,
+    PinUnblocker,
+    SeedLoader,
+)
+from tests.contracts.wires import Wire
+
+T = TypeVar("T")
+H = HARDENED
+ACCOUNT = (48 | H, 1 | H)
+LEAF = (*ACCOUNT, 0, 5)
+OTHER_LEAF = (*ACCOUNT, 0, 6)
+DIGEST = hashlib.sha256(b"a digest").digest()
+OTHER_DIGEST = hashlib.sha256(b"another digest").digest()
+
+PIN = b"493817"
+NEW_PIN = b"702956"
+WRONG_PIN = b"118822"
+PUK = b"850273619482"
+WRONG_PUK = b"118822118822"
+SEED = hashlib.sha512(b"the seed of the contracts").digest()
+OTHER_SEED = hashlib.sha512(b"another seed").digest()
+
+# How a card without a certificate is made is the one thing a family has to tell here.
+UNCERTIFIED: dict[str, Callable[[str], EmulatedCard]] = {"satochip": satochip.uncertified}
+
+
+class Subject(NamedTuple):
+    """A family at one version."""
+
+    family: CardFamily
+    profile: str
+
+    def __str__(self) -> str:
+        return f"{self.family.name}-{self.profile}"
+
+    def fresh(self) -> EmulatedCard:
+        """A card as it leaves the factory."""
+        return self.family.emulate(self.profile)
+
+    def ready(self, number: int = 0) -> EmulatedCard:
+        """A card with PIN and key: one of a few, the same ones every time."""
+        return self.family.revive(_ready_state(self.family.name, self.profile, number))
+
+    def open(
+        self, card: EmulatedCard, surroundings: Surroundings | None = None
+    ) -> tuple[CardSession, Wire]:
+        """Put a card on a wire and open it."""
+        wire = Wire(card)
+        return self.family.open(wire, surroundings or Surroundings()), wire
+
+    def unlocked(self, card: EmulatedCard, pin: bytes = PIN) -> tuple[CardSession, Wire]:
+        """Put a card on a wire, open and unlock it."""
+        session, wire = self.open(card)
+        session.unlock(Pin(pin))
+        return session, wire
+
+
+SUBJECTS = tuple(Subject(family, profile) for family in families() for profile in family.profiles)
+
+
+class Result(NamedTuple):
+    """What a journey brings home."""
+
+    card_id: str
+    key: ExtendedKey
+    signature: bytes
+
+
+def journey(session: CardSession, path: tuple[int, ...] = LEAF) -> Result:
+    """Do what a ceremony does with a card."""
+    card_id = session.identity().card_id
+    session.unlock(Pin(PIN))
+    key = session.xpub(path)
+    return Result(card_id, key, session.sign(path, DIGEST))
+
+
+def initialise(session: CardSession) -> None:
+    """Set PIN and PUK where a card takes them."""
+    if isinstance(session, Initialiser):
+        session.initialise({"pin": Pin(PIN), "puk": Secret(PUK)})
+
+
+def give_key(session: CardSession, seed: bytes = SEED) -> None:
+    """Load a seed, or have the card make its key."""
+    if isinstance(session, SeedLoader):
+        session.load_seed(Secret(seed))
+    elif isinstance(session, KeyGenerator):
+        session.generate_key()
+
+
+def needs(session: CardSession, capability: type[T]) -> T:
+    """Return the session as one that can do this, or leave the question out."""
+    if not isinstance(session, capability):
+        pytest.skip(f"this family has no {capability.__name__}")
+    return session
+
+
+def attempts(subject: Subject, card: EmulatedCard) -> int:
+    """Ask a fresh insertion how many attempts are left, or leave the question out."""
+    left = subject.open(card)[0].identity().attempts_left
+    if left is None:
+        pytest.skip("this family does not count attempts")
+    return left
+
+
+def block(session: CardSession) -> list[int | None]:
+    """Spend every attempt; return what the card said was left."""
+    said: list[int | None] = []
+    while session.identity().attempts_left:
+        with pytest.raises(PinIncorrect) as caught:
+            session.unlock(Pin(WRONG_PIN))
+        said.append(caught.value.attempts_left)
+    return said
+
+
+def free(session: PinUnblocker) -> bytes:
+    """Free a blocked PIN; return the one that is valid then."""
+    try:
+        session.unblock(Secret(PUK), Pin(NEW_PIN))
+    except NotSupported:
+        session.unblock(Secret(PUK), None)
+        return PIN
+    return NEW_PIN
+
+
+@cache
+def _ready_state(name: str, profile: str, number: int) -> bytes:
+    (subject,) = (s for s in SUBJECTS if (s.family.name, s.profile) == (name, profile))
+    card = subject.fresh()
+    session, _ = subject.open(card)
+    initialise(session)
+    session.unlock(Pin(PIN))
+    give_key(session, SEED if number == 0 else OTHER_SEED)
+    session.close()
+    return card.state()
