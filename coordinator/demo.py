@@ -145,8 +145,9 @@ def _check(wishes: Wishes) -> None:
 def _issue_cards(stage: Stage, families: Sequence[str]) -> list[Slot]:
     """Make, set up, enrol and place one card for each place."""
     slots = []
+    stage.guide.say("1. three factory-fresh cards are set up, enrolled and placed")
     for (label, kind), family in zip(PLACES, families, strict=True):
-        stage.guide.say(f"1. card {label}: a factory-fresh emulated {family} is set up")
+        stage.guide.say(f"   card {label}, an emulated {family}, for a place of kind {kind}")
         emulated.create(stage.home, family, label, set_up=False)
         slot = emulated.slot(stage.home, label)
         wanted = setup.Setup(label, slot, "generate")

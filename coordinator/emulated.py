@@ -72,7 +72,8 @@ def listed(home: Home) -> list[EmulatedCard]:
 def remove(home: Home, name: str) -> None:
     """Delete an emulated card and its key."""
     slot(home, name)
-    (home.emulated_cards / (name + CARD_SUFFIX)).unlink()
+    for suffix in (CARD_SUFFIX, CARD_SUFFIX + ".lock"):
+        (home.emulated_cards / (name + suffix)).unlink(missing_ok=True)
 
 
 def _identity(place: Slot) -> CardIdentity:

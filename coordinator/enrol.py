@@ -35,6 +35,7 @@ from psbt.keys import (
 from psbt.network import Network
 from storage import cards as card_book
 from storage.errors import AlreadyExists
+from storage.model import Key
 
 Database = sessionmaker[Session]
 
@@ -188,7 +189,7 @@ def remember(db: Session, found: Enrolled, slot: Slot, network: str) -> None:
     card_book.add_carrier(db, key, card.item, now)
 
 
-def _add_key(db: Session, found: Enrolled, network: str, now: datetime) -> object:
+def _add_key(db: Session, found: Enrolled, network: str, now: datetime) -> Key:
     return card_book.add_key(
         db,
         label=card_book.free_key_label(db, found.label),

@@ -1,6 +1,6 @@
 """What a vault owns: its addresses and coins, kept in step with the chain, and its reviews."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -102,25 +102,20 @@ def _apply(
     for seen in update.transactions:
         chain_book.add_transaction(db, seen._asdict(), clock.now())
         transaction = parse_transaction(seen.raw)
-        _take_coins(db, vault, transaction, seen.height, scripts)
+        chain_book.add_coins(db, vault, _own_coins(transaction, seen.height, scripts))
         spent = [source.outpoint for source in transaction.inputs]
         chain_book.spend_coins(db, vault, spent, seen.txid, seen.height)
     ceremony_book.confirm(db, vault, clock.now())
 
 
-def _take_coins(
-    db: Session,
-    vault: Vault,
-    transaction: Transaction,
-    height: int | None,
-    scripts: dict[bytes, VaultScript],
-) -> None:
+def _own_coins(
+    transaction: Transaction, height: int | None, scripts: dict[bytes, VaultScript]
+) -> Iterator[chain_book.FoundCoin]:
+    """Yield the outputs of a transaction that are the vault's."""
     for vout, output in enumerate(transaction.outputs):
         script = scripts.get(output.script_pubkey)
         if script is not None:
-            chain_book.add_coin(
-                db,
-                vault,
+            yield chain_book.FoundCoin(
                 txid=transaction.txid,
                 vout=vout,
                 value_sats=output.value_sats,

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol, TypedDict, Unpack
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute as Column
@@ -141,11 +141,6 @@ def transactions(db: Session, txids: Iterable[str]) -> list[ChainTransaction]:
 def raw_transactions(db: Session, txids: Iterable[str]) -> dict[str, bytes]:
     """Return the bytes of those of the transactions that are known, by txid."""
     return {found.txid: found.raw for found in transactions(db, txids)}
-
-
-def add_coin(db: Session, vault: Vault, **found: Unpack[FoundCoin]) -> None:
-    """Remember one output of a vault."""
-    add_coins(db, vault, [found])
 
 
 def add_coins(db: Session, vault: Vault, found: Iterable[FoundCoin]) -> None:

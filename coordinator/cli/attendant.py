@@ -10,7 +10,7 @@ from typing import IO
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator.cli.desk import Desk
-from coordinator.cli.output import sats
+from coordinator.cli.output import counted, sats
 from coordinator.errors import NotAccepted, PinMissing, UsageError
 from coordinator.files import write_private
 from psbt.review import Review, Severity
@@ -157,7 +157,7 @@ def review_lines(review: Review) -> list[str]:
     """Return what a person must see before a card is asked, line by line."""
     inputs = sum(entry.value_sats for entry in review.inputs)
     return [
-        f"spends {len(review.inputs)} coins worth {sats(inputs)}",
+        f"spends {counted(len(review.inputs), 'coin')} worth {sats(inputs)}",
         *(f"  {out.kind:8} {sats(out.value_sats):>18}  {out.address}" for out in review.outputs),
         f"  fee      {sats(review.fee_sats):>18}  {review.feerate / 1000:.1f} sat/vB",
         *(f"  {w.severity.value}: {w.message} ({w.code})" for w in review.warnings),

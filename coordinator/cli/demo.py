@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.output import ExitStatus, Shown
+from coordinator.cli.output import ExitStatus, Shown, counted
 
 
 def demo(
@@ -45,7 +45,8 @@ def demo(
             document = play.run(Path(folder) / "home", wishes, guide)
     lines = [
         f"transaction {document['txid']} is in block {document['height']}",
-        f"{document['signatures']} signatures over {document['inputs']} inputs, "
+        f"{counted(document['signatures'], 'signature')} over "
+        f"{counted(document['inputs'], 'input')}, "
         f"consensus: {document['consensus']}, {document['seconds']:.1f} s",
     ]
     status = ExitStatus.DONE if document["accepted"] else ExitStatus.REFUSED

@@ -36,7 +36,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     storage.StorageError: (ExitStatus.REFUSED, "nothing was changed; look at the home's database"),
     storage.NotFound: (ExitStatus.USAGE, "the list commands show the names there are"),
     storage.AlreadyExists: (ExitStatus.USAGE, "choose another name"),
-    storage.SchemaTooNew: (ExitStatus.REFUSED, "use the newer cardquorum that wrote this home"),
+    storage.SchemaTooNew: (ExitStatus.REFUSED, "use the newer program that wrote this home"),
     storage.ChainBroken: (ExitStatus.REFUSED, "the book was altered; compare a printed head"),
     hall.CoordinatorError: (ExitStatus.REFUSED, "see where it stands: cardquorum status"),
     hall.SettingsError: (ExitStatus.USAGE, "make a home: cardquorum init --network NETWORK"),

@@ -96,6 +96,11 @@ def columns(rows: Iterable[Iterable[object]], *header: str) -> list[str]:
     ]
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless it is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def sats(amount: int) -> str:
     """Return an amount for people: satoshis in groups of three."""
     return f"{amount:,} sat".replace(",", " ")

@@ -8,7 +8,7 @@ import typer
 
 from coordinator.cli.desk import Desk
 from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, Yes
-from coordinator.cli.output import ExitStatus, Shown, columns, sats
+from coordinator.cli.output import ExitStatus, Shown, columns, counted, sats
 
 if TYPE_CHECKING:
     from coordinator.ceremony import Outcome
@@ -85,9 +85,10 @@ def show(desk: Desk, ceremony: Ceremony) -> Shown:
     \b
     Example: cardquorum spend show abcd2345
     """
-    from coordinator import signing
+    from coordinator import overview, signing
     from storage import ceremonies as ceremony_book
 
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     with desk.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
     return Shown(_progress_document(seen), _progress_lines(seen))
@@ -175,7 +176,7 @@ def add(
     taken = signing.add(desk.database, ceremony, data)
     with desk.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
-    lines = [f"{taken} new signatures taken", *_progress_lines(seen)]
+    lines = [f"{counted(taken, 'new signature')} taken", *_progress_lines(seen)]
     return Shown({**_progress_document(seen), "signatures": taken, "cards": []}, lines)
 
 
@@ -238,7 +239,8 @@ def _outcome_document(outcome: "Outcome") -> dict[str, Any]:
 
 
 def _outcome_line(card: dict[str, Any]) -> str:
-    line = f"card {card['label']}: {card['signatures']} signatures in {card['seconds']:.1f} s"
+    count = counted(card["signatures"], "signature")
+    line = f"card {card['label']}: {count} in {card['seconds']:.1f} s"
     error = card["error"]
     return f"{line}; {error['message']} ({error['hint']})" if error else line
 

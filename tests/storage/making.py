@@ -87,7 +87,7 @@ def add_ceremony(
 
 
 def add_coin(db: Session, vault: Vault, number: int, **different: object) -> None:
-    chain.add_coin(db, vault, **{**coin(number), **different})
+    chain.add_coins(db, vault, [chain.FoundCoin(**{**coin(number), **different})])
 
 
 def coin(number: int) -> chain.FoundCoin:

@@ -1,0 +1,39 @@
+#!/bin/sh
+# The README's 2-of-3 vault by hand, on emulated cards, as a script: PINs come on standard input.
+# Run it with: sh examples/walk_through.sh   (it makes and removes a home of its own)
+set -eu
+CARDQUORUM_HOME=$(mktemp -d)/home
+export CARDQUORUM_HOME
+trap 'rm -rf "$(dirname "$CARDQUORUM_HOME")"' EXIT
+
+field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+
+cardquorum init --network regtest
+for card in blue green red; do
+    cardquorum emulate new satochip "$card"
+    echo "$card=123456" | cardquorum card enrol "$card" --emulated "$card" --pin-stdin
+done
+cardquorum location add bank --kind bank-vault
+cardquorum location add marie --kind friend
+cardquorum location add home --kind home
+cardquorum custody record card:blue placed --at bank
+cardquorum custody record card:green placed --at marie
+cardquorum custody record card:red placed --at home
+
+cardquorum vault create family --threshold 2 --card blue --card green --card red
+printf 'blue=123456\ngreen=123456\nred=123456\n' | cardquorum vault verify family --pin-stdin
+cardquorum vault export family
+address=$(cardquorum address new family --json | field address)
+cardquorum regtest fund "$address" 0.5btc --coins 3
+cardquorum regtest mine
+cardquorum balance
+
+to=bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080
+id=$(cardquorum spend create family --to "$to:0.2btc" --feerate 5 --json | field ceremony)
+echo blue=123456 | cardquorum spend sign "$id" --emulated blue --pin-stdin --yes
+echo red=123456 | cardquorum spend sign "$id" --emulated red --pin-stdin --yes
+cardquorum spend finalize "$id"
+cardquorum spend broadcast "$id"
+cardquorum regtest mine
+cardquorum spend show "$id"
+cardquorum audit family

@@ -1,0 +1,80 @@
+"""What holds for every command: help, an example, one JSON document, a home of its own."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.program import Asked, Program, run_program
+from tests.test_papers import commands
+
+COMMANDS = sorted(commands())
+NAMES = [" ".join(pair).strip() for pair in COMMANDS]
+
+
+@pytest.mark.parametrize("pair", COMMANDS, ids=NAMES)
+def test_every_command_has_help_and_an_example(program: Program, pair: tuple[str, str]) -> None:
+    words = [word for word in pair if word]
+    text = program(*words, "--help").out
+    summary = text.splitlines()[2].strip()
+    assert summary
+    assert len(text.split("\n\n")[1].strip().splitlines()[0]) <= 70
+    assert f"Example: cardquorum {' '.join(words)}" in text
+    for option in ("--home DIR", "--json", "--quiet", "-v"):
+        assert option in text
+
+
+def test_options_stand_before_or_after_the_words(program: Program, tmp_path: Path) -> None:
+    elsewhere = str(tmp_path / "elsewhere")
+    program("--home", elsewhere, "init", "--network", "regtest")
+    assert program("status", "--json", "--home", elsewhere).document["network"] == "regtest"
+    assert program("--json", "--home", "/nowhere", "status", "--home", elsewhere).document
+
+
+def test_a_home_of_a_newer_program_is_left_alone(vault: Asked, tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "home" / "cardquorum.db")
+    database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.commit()
+    database.close()
+    assert vault("vault", "list", check=5)["error"]["code"] == "schema_too_new"
+
+
+def test_listing_vaults_loads_neither_engine_nor_reader_nor_peers(vault_home: Path) -> None:
+    code = (
+        "import sys; from coordinator.cli import run; run(sys.argv[1:]);"
+        "sys.exit(bool({'bdkpython', 'pbk', 'smartcard', 'wallycore'} & set(sys.modules)))"
+    )
+    words = ["vault", "list", "--home", str(vault_home)]
+    done = subprocess.run([sys.executable, "-c", code, *words], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"2-of-3" in done.stdout
+
+
+def test_emulated_cards_are_refused_on_mainnet(asked: Asked) -> None:
+    asked("init", "--network", "mainnet")
+    assert asked("emulate", "new", "satochip", "x", check=2)["error"]["code"] == "usage_error"
+    assert asked("status")["tip"] is None
+    assert asked("sync", check=7)["error"]["code"] == "chain_unreachable"
+
+
+def test_an_unknown_error_says_it_is_a_bug(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> object:
+        raise ZeroDivisionError("oops")
+
+    program("init", "--network", "regtest")
+    monkeypatch.setattr("coordinator.settings.open_home", broken)
+    ended = program("--json", "status", check=1)
+    assert ended.document["error"]["code"] == "zero_division_error"
+    assert "report" in ended.document["error"]["hint"]
+
+
+def test_quiet_says_nothing_on_stderr(vault: Asked, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    loud = run_program(home, "vault", "list", "-v", "-v")
+    assert run_program(home, "vault", "list", "--quiet").err == ""
+    assert loud.out
+    assert vault("vault", "list")["vaults"]
