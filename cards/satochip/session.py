@@ -22,6 +22,7 @@ from cards.transport import CardTransport
 NEW_UNBLOCK: Final = (0, 16)
 SEED_SIZES: Final = range(16, 65)
 SPARE_CODE: Final = 16
+SIGN_ATTEMPTS: Final = 2
 NO_PARENT: Final = bytes(4)
 
 
@@ -125,13 +126,14 @@ class SatochipSession:
         """Return r‖s by the key at `path`: two commands, or one if that key signed before."""
         if len(digest) != DIGEST_SIZE:
             raise ValueError(f"a digest has {DIGEST_SIZE} bytes, not {len(digest)}")
-        signed = self._signature(digest) if path == self._signing else None
-        if signed is None:
-            self._derive(path)
-            signed = self._signature(digest)
-        if signed is None:
-            raise ProtocolError("the card signed twice with another key than it derived")
-        return signed
+        for _ in range(SIGN_ATTEMPTS):
+            if path != self._signing:
+                self._derive(path)
+            signed = self._signature(path, digest)
+            if signed is not None:
+                return signed
+            self._signing = None
+        raise ProtocolError("the card does not sign with the key it derived, not even asked twice")
 
     def close(self) -> None:
         """Log out, wipe the PIN and let go of the card."""
@@ -162,8 +164,8 @@ class SatochipSession:
         self._signing = path
         return derived
 
-    def _signature(self, digest: bytes) -> bytes | None:
-        """Return a signature by the key last derived, or None where another or no key signs."""
+    def _signature(self, path: Path, digest: bytes) -> bytes | None:
+        """Return a signature by the key at `path`, or None where another or no key signs."""
         try:
             der = self._link.send(commands.sign_digest(digest))
         except StatusWordError as refused:
@@ -171,8 +173,7 @@ class SatochipSession:
                 raise
             return None
         signed = signature.compact_from_der(der)
-        key = self._known[self._signing].public_key if self._signing is not None else b""
-        return signed if signature.verify(key, digest, signed) else None
+        return signed if signature.verify(self._known[path].public_key, digest, signed) else None
 
     def _forget_keys(self) -> None:
         self._known.clear()

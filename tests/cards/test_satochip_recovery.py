@@ -70,6 +70,19 @@ class TestRecovery:
         reader.before = another_program
         assert verify(key, DIGEST, session.sign(LEAF, DIGEST))
 
+    def test_power_lost_between_a_derivation_and_its_signature(
+        self, card: SatochipEmulator
+    ) -> None:
+        session, reader = seeded(card)
+        key = session.xpub(LEAF).public_key
+
+        def lose_power(answer: bytes) -> bytes:
+            reader.inner.power_cycle()
+            return answer
+
+        reader.next_answers(lose_power)
+        assert verify(key, DIGEST, session.sign(LEAF, DIGEST))
+
     def test_a_lost_channel_is_opened_once_and_the_command_resent(
         self, card: SatochipEmulator
     ) -> None:
@@ -157,7 +170,7 @@ class TestRecovery:
         monkeypatch.setattr(
             "cards.satochip.emulator_keys.signing_key", lambda _card, _number: b"\x07" * 32
         )
-        with pytest.raises(ProtocolError, match="another key"):
+        with pytest.raises(ProtocolError, match="not sign with the key it derived"):
             session.sign(LEAF, DIGEST)
 
     def test_a_key_from_the_wrong_place_in_the_cache_is_refused(
