@@ -78,11 +78,6 @@ class Link:
         if pin is not None:
             pin.close()
 
-    def reselect(self) -> None:
-        """Select the applet again and make sure that it is the same card."""
-        exchange(self.transport, commands.select())
-        self._reopen_channel()
-
     def _reopen_channel(self) -> None:
         """Open another channel; raises WrongCard unless the same authentikey signed for it."""
         found = self._shake_hands().authentikeys
@@ -115,17 +110,11 @@ class Link:
         try:
             response = self._framed(command)
         except CardReset:
-            log.debug("the card was reset")
-            self.reselect()
-            return self._framed(command)
-        if response.sw in CHANNEL_LOST:
-            log.debug("the channel is lost: %04X", response.sw)
-            self._reopen_channel()
-        elif response.sw in PERHAPS_NOT_SELECTED and not self._selected():
-            log.debug("the applet is no longer selected")
-            self.reselect()
-        else:
+            response = None
+        if response is not None and not self._lost(response.sw):
             return response
+        log.debug("power, selection or channel is lost")
+        self._reopen_channel()
         return self._framed(command)
 
     def _framed(self, command: Command) -> Response:
@@ -136,9 +125,11 @@ class Link:
             return response
         return Response(self._channel.unwrap(response.data))
 
-    def _selected(self) -> bool:
-        """Tell whether the applet, and not the card manager, hears what is sent."""
-        return transmit(self.transport, commands.status(), Form.P3).sw == SW_OK
+    def _lost(self, sw: int) -> bool:
+        """Tell whether the card knows no channel, or the card manager answers for the applet."""
+        if sw in PERHAPS_NOT_SELECTED:
+            return transmit(self.transport, commands.status(), Form.P3).sw != SW_OK
+        return sw in CHANNEL_LOST
 
     def _log_in_again(self, pin: Pin) -> None:
         """Present the kept PIN once more; it was right before, so one refusal forgets it."""

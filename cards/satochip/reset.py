@@ -22,8 +22,6 @@ def reset(link: Link) -> None:
         transport.power_cycle()
         exchange(transport, commands.select())
         _signal(link, left)
-    transport.power_cycle()
-    link.reselect()
 
 
 def _signal(link: Link, left: int) -> None:

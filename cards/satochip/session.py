@@ -73,7 +73,6 @@ class SatochipSession:
         answer = self._link.send(commands.import_seed(seed))
         if answers.parse_authentikey(answer) != self._link.authentikey:
             raise ProtocolError("the card took the seed under another authentikey")
-        self._forget_keys()
 
     def reset_seed(self, pin: Pin) -> None:
         """Erase the seed; the PIN stays, and has to be presented again."""

@@ -239,6 +239,17 @@ class TestChain:
         with pytest.raises(NotGenuine, match="signature"):
             root_of(weak.made(), [SUB.made(), ROOT.made()], NOW)
 
+    def test_a_certificate_is_valid_from_its_first_to_its_last_second(self) -> None:
+        first, last = (NOW.replace(microsecond=0) + days * YEAR for days in (0, 1))
+        chain = [SUB, ROOT]
+        lasting = [replace(each, first=first - YEAR, last=last + YEAR).made() for each in chain]
+        device = replace(DEVICE, first=first, last=last).made()
+        for moment in (first, last):
+            assert root_of(device, lasting, moment) == lasting[1]
+        for moment in (first - timedelta(seconds=1), last + timedelta(seconds=1)):
+            with pytest.raises(NotGenuine, match="valid from"):
+                root_of(device, lasting, moment)
+
     def test_a_circle_of_authorities_is_refused(self) -> None:
         keys = [ec.generate_private_key(ec.SECP256K1()) for _ in range(2)]
         circle = [

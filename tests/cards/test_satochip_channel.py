@@ -54,7 +54,7 @@ def test_only_the_answer_to_the_last_command_is_opened() -> None:
     channel.wrap(b"two")
     assert channel.unwrap(answer(KEYS, b"yes", 4)) == b"yes"
     for counter in (2, 3, 5, 6):
-        with pytest.raises(SecureChannelError, match=f"found {counter}"):
+        with pytest.raises(SecureChannelError, match=f"answer 4, found {counter}"):
             channel.unwrap(answer(KEYS, b"yes", counter))
 
 

@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from cards.errors import PathNotAvailable
+from cards.errors import PathNotAvailable, StatusWordError
 from cards.pin import Pin, Secret
 from cards.satochip.emulator import PROFILES, SatochipEmulator, emulate
 from cards.session import HARDENED as H
@@ -86,6 +86,17 @@ class TestKeys:
         session, reader = seeded(card)
         for index in range(100):
             assert reader.cost(lambda index=index: session.sign((5, index), DIGEST)) == 2
+
+    def test_a_wipe_is_asked_for_once_and_only_for_a_full_cache(self) -> None:
+        session, reader = seeded(emulate(NEW))
+        for sw, cost in ((0x9C01, 2), (0x9C0F, 1)):
+            for after in (1, 2):
+                reader.next_answers(lambda _answer, sw=sw: sw.to_bytes(2), after=after)
+            sent = len(reader.sent)
+            with pytest.raises(StatusWordError, match=f"{sw:04X}"):
+                session.xpub(ACCOUNT)
+            assert len(reader.sent) == sent + cost
+            reader.replace.clear()
 
     def test_a_key_that_was_derived_is_not_asked_for_again(self) -> None:
         session, reader = seeded(emulate(NEW))

@@ -16,7 +16,7 @@ from cards.errors import (
 from cards.family import Surroundings
 from cards.pin import Pin, Secret
 from cards.satochip.emulator import PROFILES, SatochipEmulator, emulate
-from cards.satochip.session import open_session
+from cards.satochip.session import SatochipSession, open_session
 from cards.signature import verify
 from tests.cards.readers import DIGEST, LEAF, PIN, PUK, SEED, opened, seeded
 
@@ -120,6 +120,9 @@ class TestRecovery:
         self, card: SatochipEmulator
     ) -> None:
         session, _ = seeded(card)
+        card.flash.pins[0].left = 2
+        card._card.log_out()
+        assert session.label() == ""
         card.flash.pins[0].left = 1
         card._card.log_out()
         with pytest.raises(NotUnlocked, match="one attempt"):
@@ -151,6 +154,39 @@ class TestRecovery:
         with pytest.raises(NotUnlocked):
             session.label()
         session.close()
+
+    def test_a_closed_session_answers_nothing_from_memory(self, card: SatochipEmulator) -> None:
+        session, reader = seeded(card)
+        session.xpub(LEAF)
+        session.close()
+        assert reader.inner._chip is None
+        with pytest.raises(CardRemoved):
+            session.xpub(LEAF)
+
+    def test_a_kept_pin_is_wiped_when_it_is_no_longer_needed(self, card: SatochipEmulator) -> None:
+        def log_out_with_tries(left: int) -> None:
+            card.flash.pins[0].left = left
+            card._card.log_out()
+            with pytest.raises(CardError):
+                session.label()
+
+        session, _ = seeded(card)
+        acts = (
+            lambda: session.change_pin(Pin(PIN), Pin(PIN)),
+            lambda: session.unlock(Pin(PIN)),
+            lambda: log_out_with_tries(1),
+            lambda: log_out_with_tries(0),
+            session.reset,
+            session.close,
+        )
+        for act in acts:
+            if not session._link.logged_in():
+                card.flash.pins[0].left = 5
+                session.unlock(Pin(PIN)) if card.flash.setup_done else initialise(session)
+            kept = session._link._pin
+            act()
+            assert kept is not None
+            assert len(kept) == 0
 
     def test_a_signature_by_another_key_is_asked_for_once_more(
         self, card: SatochipEmulator
@@ -218,3 +254,8 @@ def test_no_log_and_no_error_ever_holds_a_secret(
         for form in (secret.hex(), repr(secret)[2:-1], str(list(secret))):
             assert form not in written
             assert form.upper() not in written
+
+
+def initialise(session: SatochipSession) -> None:
+    session.initialise({"pin": Pin(PIN), "puk": Secret(PUK)})
+    session.unlock(Pin(PIN))

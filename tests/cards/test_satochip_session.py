@@ -249,11 +249,14 @@ class TestSetup:
 
     def test_a_factory_reset_leaves_the_authentikey(self, card: SatochipEmulator) -> None:
         session, _ = seeded(card)
-        before = session.identity()
+        before, key = session.identity(), session.xpub(ACCOUNT)
         session.reset()
         after = session.identity()
         assert after == before._replace(initialised=False, attempts_left=None)
         session.initialise({"pin": Pin(b"2222"), "puk": Secret(PUK)})
+        session.unlock(Pin(b"2222"))
+        session.load_seed(Secret(bytes(64)))
+        assert session.xpub(ACCOUNT) != key
 
     def test_an_old_card_is_not_reset_where_power_cannot_be_switched(self) -> None:
         class Reader:
