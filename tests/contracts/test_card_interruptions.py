@@ -1,0 +1,234 @@
+"""Cards taken away, reset, or used by another program, at every single command."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from cards.errors import CardError, CardRemoved, NotSupported, PinIncorrect
+from cards.family import EmulatedCard, Surroundings
+from cards.pin import Pin
+from cards.session import CardSession, PinChanger, Resetter
+from cards.signature import verify
+from tests.contracts.subjects import (
+    DIGEST,
+    LEAF,
+    NEW_PIN,
+    OTHER_DIGEST,
+    OTHER_LEAF,
+    PIN,
+    WRONG_PIN,
+    Result,
+    Subject,
+    attempts,
+    give_key,
+    initialise,
+    journey,
+    needs,
+)
+from tests.contracts.wires import Wire
+
+Act = Callable[[CardSession], None]
+Cut = Callable[[Wire, int], None]
+CUTS: list[Cut] = [Wire.remove_before, Wire.remove_after]
+RESETS: list[Cut] = [lambda wire, at: wire.before.update({at: wire.power_cycle}), Wire.reset_before]
+
+
+def travel(subject: Subject, wire: Wire) -> Result:
+    """Go the whole way on a wire; close whatever comes."""
+    session = subject.family.open(wire, Surroundings())
+    try:
+        return journey(session)
+    finally:
+        session.close()
+
+
+def whole_way(subject: Subject) -> tuple[Result, int]:
+    """Return what an undisturbed journey brings, and how many commands it takes."""
+    session, wire = subject.open(subject.ready())
+    return journey(session), len(wire.sent)
+
+
+def same_but_nonce(found: Result, expected: Result) -> bool:
+    key = expected.key.public_key
+    return found[:2] == expected[:2] and verify(key, DIGEST, found.signature)
+
+
+def cost(subject: Subject, card: EmulatedCard, act: Act) -> int:
+    """Return how many commands an act takes when nothing disturbs it."""
+    session, wire = subject.open(card)
+    return wire.cost(lambda: act(session))
+
+
+def cut_short(subject: Subject, card: EmulatedCard, act: Act, cut: Callable[[Wire], None]) -> None:
+    """Begin an act on a wire that is cut somewhere."""
+    session, wire = subject.open(card)
+    cut(wire)
+    with pytest.raises(CardRemoved):
+        act(session)
+    session.close()
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=["before", "after"])
+def test_a_removal_at_any_command_harms_nothing(subject: Subject, cut: Cut) -> None:
+    expected, commands = whole_way(subject)
+    full = attempts(subject, subject.ready())
+    for at in range(commands):
+        card = subject.ready()
+        wire = Wire(card)
+        cut(wire, at)
+        with pytest.raises(CardRemoved):
+            travel(subject, wire)
+        assert attempts(subject, card) == full
+        assert same_but_nonce(journey(subject.open(card)[0]), expected)
+
+
+@pytest.mark.parametrize("reset", RESETS, ids=["silent", "told"])
+def test_a_reset_at_any_command_is_survived_or_said(subject: Subject, reset: Cut) -> None:
+    expected, commands = whole_way(subject)
+    full = attempts(subject, subject.ready())
+    for at in range(commands):
+        card = subject.ready()
+        wire = Wire(card)
+        reset(wire, at)
+        with suppress(CardError):
+            assert same_but_nonce(travel(subject, wire), expected), at
+        assert attempts(subject, card) == full, at
+
+
+@pytest.mark.parametrize("reset", RESETS, ids=["silent", "told"])
+def test_a_reset_never_makes_one_wrong_pin_two(subject: Subject, reset: Cut) -> None:
+    full = attempts(subject, subject.ready())
+    for at in range(whole_way(subject)[1]):
+        card = subject.ready()
+        wire = Wire(card)
+        reset(wire, at)
+        with pytest.raises(CardError):
+            subject.family.open(wire, Surroundings()).unlock(Pin(WRONG_PIN))
+        assert attempts(subject, card) >= full - 1, at
+
+
+def test_another_program_at_any_command_never_makes_a_signature_wrong(subject: Subject) -> None:
+    """It signs by another key and leaves the card reset."""
+    expected, commands = whole_way(subject)
+
+    def intrude(wire: Wire) -> None:
+        other = subject.family.open(wire.inner, Surroundings())
+        other.unlock(Pin(PIN))
+        other.sign(OTHER_LEAF, OTHER_DIGEST)
+        wire.power_cycle()
+
+    for at in range(commands):
+        card = subject.ready()
+        wire = Wire(card)
+        wire.before[at] = lambda wire=wire: intrude(wire)
+        with suppress(CardError):
+            assert same_but_nonce(travel(subject, wire), expected), at
+
+
+def test_a_session_goes_on_after_another_program(subject: Subject, card: EmulatedCard) -> None:
+    session, wire = subject.unlocked(card)
+    key = session.xpub(LEAF).public_key
+    session.sign(LEAF, DIGEST)
+    other = subject.family.open(wire.inner, Surroundings())
+    other.unlock(Pin(PIN))
+    other.sign(OTHER_LEAF, OTHER_DIGEST)
+    for digest in (DIGEST, OTHER_DIGEST):
+        try:
+            signature = session.sign(LEAF, digest)
+        except CardError:
+            session.unlock(Pin(PIN))
+            signature = session.sign(LEAF, digest)
+        assert verify(key, digest, signature)
+
+
+def test_a_pin_changed_elsewhere_costs_one_attempt_at_most(
+    subject: Subject, card: EmulatedCard
+) -> None:
+    full = attempts(subject, card)
+    session, wire = subject.unlocked(card)
+    other = subject.family.open(wire.inner, Surroundings())
+    other.unlock(Pin(PIN))
+    needs(other, PinChanger).change_pin(Pin(PIN), Pin(NEW_PIN))
+    wire.power_cycle()
+    for _ in range(3):
+        with pytest.raises(CardError):
+            session.sign(LEAF, DIGEST)
+    assert session.identity().attempts_left >= full - 1
+
+
+def test_a_wrong_pin_is_never_presented_again(subject: Subject, card: EmulatedCard) -> None:
+    full = attempts(subject, card)
+    session, wire = subject.unlocked(card)
+    with pytest.raises(PinIncorrect):
+        session.unlock(Pin(WRONG_PIN))
+    for _ in range(3):
+        wire.power_cycle()
+        with pytest.raises(CardError):
+            session.sign(LEAF, DIGEST)
+    assert session.identity().attempts_left == full - 1
+
+
+def test_another_card_in_its_place_is_given_nothing(subject: Subject, card: EmulatedCard) -> None:
+    session, wire = subject.unlocked(card)
+    session.sign(LEAF, DIGEST)
+    other = subject.ready(1)
+    full = attempts(subject, other)
+    wire.inner = other.insert()
+    for _ in range(2):
+        with pytest.raises(CardError):
+            session.sign(LEAF, DIGEST)
+    assert attempts(subject, other) == full
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=["before", "after"])
+def test_a_setup_cut_short_is_done_again(subject: Subject, cut: Cut) -> None:
+    def set_up(session: CardSession) -> None:
+        with suppress(NotSupported):
+            initialise(session)
+        session.unlock(Pin(PIN))
+        with suppress(NotSupported):
+            give_key(session)
+
+    for at in range(cost(subject, subject.fresh(), set_up)):
+        card = subject.fresh()
+        cut_short(subject, card, set_up, lambda wire, at=at: cut(wire, len(wire.sent) + at))
+        again, _ = subject.open(card)
+        set_up(again)
+        assert again.identity().initialised, at
+        assert again.xpub(LEAF) == subject.unlocked(card)[0].xpub(LEAF), at
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=["before", "after"])
+def test_a_change_cut_short_leaves_one_valid_pin(subject: Subject, cut: Cut) -> None:
+    def change(session: CardSession) -> None:
+        session.unlock(Pin(PIN))
+        needs(session, PinChanger).change_pin(Pin(PIN), Pin(NEW_PIN))
+
+    for at in range(cost(subject, subject.ready(), change)):
+        card = subject.ready()
+        cut_short(subject, card, change, lambda wire, at=at: cut(wire, len(wire.sent) + at))
+        session, _ = subject.open(card)
+        try:
+            session.unlock(Pin(PIN))
+        except PinIncorrect:
+            session.unlock(Pin(NEW_PIN))
+        session.sign(LEAF, DIGEST)
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=["before", "after"])
+def test_a_reset_cut_short_is_done_again(subject: Subject, cut: Cut) -> None:
+    def reset(session: CardSession) -> None:
+        needs(session, Resetter).reset()
+
+    before = subject.open(subject.ready())[0].identity().card_id
+    for at in range(cost(subject, subject.ready(), reset)):
+        card = subject.ready()
+        cut_short(subject, card, reset, lambda wire, at=at: cut(wire, len(wire.sent) + at))
+        session, _ = subject.open(card)
+        if session.identity().initialised:
+            journey(session)
+            reset(session)
+        after = session.identity()
+        assert (after.card_id, after.initialised) == (before, False), at
+        initialise(session)
