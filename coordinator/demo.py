@@ -42,8 +42,12 @@ Say = Callable[[str], None]
 class Guide:
     """The attendant of the demo: it knows every PIN, agrees to what it shows, and explains."""
 
-    say: Say
+    tell: Say
     show: Callable[[Review], None]
+
+    def say(self, text: str) -> None:
+        """Tell a detail of the step."""
+        self.tell(f"   {text}")
 
     def pin_for(self, _label: str, _card: CardIdentity) -> Pin:
         """Return the demo's PIN."""
@@ -69,11 +73,11 @@ class Guide:
 
     def show_once(self, title: str, _secret: Secret) -> None:
         """Say that a person would see it now."""
-        self.say(f"   {title}: you would write it down now")
+        self.say(f"{title}: you would write it down now")
 
     def hand_over_words(self, title: str, _words: Secret, _file: Path | None) -> None:
         """Say that a person would see them now."""
-        self.say(f"   {title}: you would write them down now")
+        self.say(f"{title}: you would write them down now")
 
     def confirm(self, review: Review) -> None:
         """Show the review and agree."""
@@ -82,7 +86,7 @@ class Guide:
     def progress(self, label: str, done: int, total: int) -> None:
         """Tell when a card is done."""
         if done == total:
-            self.say(f"   card {label}: {total} signatures, each verified and kept")
+            self.say(f"card {label}: {total} signatures, each verified and kept")
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,9 @@ def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
         paid = _pay(stage, slots)
         audit = facts.audited(database, VAULT)
         for finding in audit.findings:
-            guide.say(f"   {finding.severity.value}: {finding.message}")
+            guide.say(f"{finding.severity.value}: {finding.message}")
+        if not audit.findings:
+            guide.say("nothing found: no place alone can spend, and none is needed by all")
     finally:
         chain.close()
         database.kw["bind"].dispose()
@@ -145,14 +151,14 @@ def _check(wishes: Wishes) -> None:
 def _issue_cards(stage: Stage, families: Sequence[str]) -> list[Slot]:
     """Make, set up, enrol and place one card for each place."""
     slots = []
-    stage.guide.say("1. three factory-fresh cards are set up, enrolled and placed")
+    stage.guide.tell("1. three factory-fresh cards are set up, enrolled and placed")
     for (label, kind), family in zip(PLACES, families, strict=True):
-        stage.guide.say(f"   card {label}, an emulated {family}, for a place of kind {kind}")
+        stage.guide.say(f"card {label}, an emulated {family}, for a place of kind {kind}")
         emulated.create(stage.home, family, label, set_up=False)
         slot = emulated.slot(stage.home, label)
         wanted = setup.Setup(label, slot, "generate")
         done = setup.set_up(stage.home, stage.database, wanted, stage.guide)
-        stage.guide.say(f"   {done.expression(stage.home.network)}")
+        stage.guide.say(f"{done.expression(stage.home.network)}")
         with stage.database.begin() as db:
             custody.add_location(db, custody.Place(label, kind))
             custody.record(db, custody.Happening(f"card:{label}", "placed", at=label))
@@ -166,11 +172,11 @@ def _make_vault(stage: Stage, slots: Sequence[Slot]) -> str:
     with stage.database.begin() as db:
         plan = vaults.VaultPlan(VAULT, THRESHOLD, labels)
         descriptor = vaults.create(stage.home, db, plan).descriptor
-    stage.guide.say(f"2. vault {VAULT}, {THRESHOLD} of {len(labels)}:\n   {descriptor}")
+    stage.guide.tell(f"2. vault {VAULT}, {THRESHOLD} of {len(labels)}:\n   {descriptor}")
     proofs = verify.verify_vault(stage.database, VAULT, slots, stage.guide)
     if proofs.mismatches or proofs.missing:
         raise CoordinatorError("a card of the demo did not prove its key")
-    stage.guide.say(f"   proved by the cards: {', '.join(proofs.verified)}")
+    stage.guide.say(f"proved by the cards: {', '.join(proofs.verified)}")
     return descriptor
 
 
@@ -207,7 +213,7 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> dict[str, Any]:
         )
         created = spend.create(db, order, stage.chain.tip(), random.SystemRandom())
     ceremony = created.ceremony or ""
-    stage.guide.say(f"4. ceremony {ceremony}: what you would confirm before a card signs")
+    stage.guide.tell(f"4. ceremony {ceremony}: what you would confirm before a card signs")
     outcomes = signing.sign(stage.database, ceremony, slots[:THRESHOLD], stage.guide)
     for outcome in outcomes:
         if outcome.error is not None:
@@ -218,12 +224,12 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> dict[str, Any]:
 def _send(stage: Stage, ceremony: str, inputs: int, signatures: int) -> dict[str, Any]:
     """Finalize, broadcast and mine the payment."""
     final = signing.finalize(stage.database, ceremony)
-    stage.guide.say(f"5. transaction {final.txid}, {final.vsize} vB, scripts: {final.consensus}")
+    stage.guide.tell(f"5. transaction {final.txid}, {final.vsize} vB, scripts: {final.consensus}")
     signing.broadcast(stage.database, ceremony, stage.chain)
     tip = _mine(stage)
     with stage.database.begin() as db:
         state = signing.progress(ceremony_book.ceremony_named(db, ceremony)).state
-    stage.guide.say(f"6. {state} in block {tip.height}; the audit says:")
+    stage.guide.tell(f"6. {state} in block {tip.height}; the audit says:")
     return {
         "txid": final.txid,
         "inputs": inputs,

@@ -11,7 +11,7 @@ from psbt.coins import Coin, Outpoint, Payment, ScriptSize, Wish, select_coins
 
 pytestmark = pytest.mark.bench
 
-COUNT, ROUNDS = 100_000, 3
+COUNT, ROUNDS = 100_000, 9
 SCRIPT = b"\x00\x20" + bytes(32)
 
 
