@@ -152,7 +152,7 @@ class SatochipSession:
         try:
             answer = self._link.send(commands.extended_key(path, wipe_cache=wipe))
         except StatusWordError as refused:
-            if refused.sw != SW_NO_MEMORY_LEFT or wipe:
+            if refused.sw != SW_NO_MEMORY_LEFT:
                 raise
             wipe = True
             answer = self._link.send(commands.extended_key(path, wipe_cache=wipe))

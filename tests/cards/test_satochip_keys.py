@@ -1,6 +1,7 @@
 """Keys and signatures of a Satochip: right, and at the cost they should have."""
 
 import secrets
+from itertools import pairwise
 
 import pytest
 
@@ -97,6 +98,15 @@ class TestKeys:
                 session.xpub(ACCOUNT)
             assert len(reader.sent) == sent + cost
             reader.replace.clear()
+
+    def test_the_cache_is_wiped_only_when_it_is_full(self, card: SatochipEmulator) -> None:
+        session, _ = seeded(card)
+        sizes = []
+        for index in range(100):
+            session.sign((*ACCOUNT, 0, index), DIGEST)
+            sizes.append(len(card.flash.cache))
+        assert max(sizes) == 32
+        assert sum(after < before for before, after in pairwise(sizes)) == 3
 
     def test_a_key_that_was_derived_is_not_asked_for_again(self) -> None:
         session, reader = seeded(emulate(NEW))

@@ -11,6 +11,7 @@ from cards.errors import (
     NotUnlocked,
     PinIncorrect,
     ProtocolError,
+    StatusWordError,
     WrongCard,
 )
 from cards.family import Surroundings
@@ -202,11 +203,41 @@ class TestRecovery:
     def test_a_card_that_keeps_signing_with_another_key_is_refused(
         self, card: SatochipEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        session, _ = seeded(card)
+        session, reader = seeded(card)
         monkeypatch.setattr(
             "cards.satochip.emulator_keys.signing_key", lambda _card, _number: b"\x07" * 32
         )
+        sent = len(reader.sent)
         with pytest.raises(ProtocolError, match="not sign with the key it derived"):
+            session.sign(LEAF, DIGEST)
+        assert len(reader.sent) - sent == 4
+
+    def test_a_refusal_to_sign_is_told_and_not_asked_again(self, card: SatochipEmulator) -> None:
+        session, reader = seeded(card)
+        session.sign(LEAF, DIGEST)
+        reader.next_answers(lambda _answer: b"\x6f\x00")
+        with pytest.raises(StatusWordError, match="6F00 to instruction 7A"):
+            session.sign(LEAF, DIGEST)
+
+    def test_nothing_signs_between_a_failed_derivation_and_the_next(
+        self, card: SatochipEmulator
+    ) -> None:
+        session, reader = seeded(card)
+        session.sign(LEAF, DIGEST)
+        reader.next_answers(lambda _answer: b"\x6f\x00")
+        with pytest.raises(StatusWordError, match="6F00 to instruction 6D"):
+            session.sign((1, 2), DIGEST)
+        assert reader.cost(lambda: session.sign(LEAF, DIGEST)) == 2
+
+    def test_a_seed_changed_elsewhere_is_noticed(self, card: SatochipEmulator) -> None:
+        session, reader = seeded(card)
+        session.sign(LEAF, DIGEST)
+        other = open_session(reader.inner, Surroundings())
+        other.unlock(Pin(PIN))
+        other.reset_seed(Pin(PIN))
+        other.unlock(Pin(PIN))
+        other.load_seed(Secret(bytes(64)))
+        with pytest.raises(ProtocolError, match="another key at the same path"):
             session.sign(LEAF, DIGEST)
 
     def test_a_key_from_the_wrong_place_in_the_cache_is_refused(
