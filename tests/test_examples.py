@@ -1,12 +1,14 @@
 """The examples run as a stranger would run them."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.program import run_program
 from tests.test_house import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -40,3 +42,20 @@ def test_the_example_is_the_walk_through_of_the_readme() -> None:
         words = line.split("#")[0].split()[:3]
         if words and words[2:] not in (["satochip"], ["enrol"]):
             assert " ".join(words) in script, line
+
+
+def test_the_transcript_in_the_readme_is_what_the_demo_says(tmp_path: Path) -> None:
+    told = (ROOT / "README.md").read_text().split("```\n1. three")[1].split("```")[0]
+    seen = run_program(tmp_path, "demo")
+    said = (seen.err + seen.out).split("1. three")[1]
+    assert shape("1. three" + told) == shape("1. three" + said)
+
+
+def shape(transcript: str) -> list[str]:
+    """Return the lines in any order, without what differs from run to run."""
+    varying = re.compile(
+        r"bcrt1\w+|tpub\w+|#\w{8}|\[[0-9a-f]{8}|[0-9a-f]{64}|ceremony \w{8}|[0-9.]+ (s|vB)"
+    )
+    return sorted(
+        varying.sub("…", line.strip()) for line in transcript.splitlines() if line.strip()
+    )
