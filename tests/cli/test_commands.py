@@ -78,3 +78,27 @@ def test_quiet_says_nothing_on_stderr(vault: Asked, tmp_path: Path) -> None:
     assert run_program(home, "vault", "list", "--quiet").err == ""
     assert loud.out
     assert vault("vault", "list")["vaults"]
+
+
+def test_the_demo_without_the_engine_uses_the_own_check(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pbk", None)
+    done = program("--json", "demo", "--inputs", "2", "--quiet").document
+    assert (done["accepted"], done["consensus"], done["signatures"]) == (True, "own-check", 4)
+
+
+def test_the_demo_keeps_a_home_that_goes_on_working(program: Program, tmp_path: Path) -> None:
+    kept = str(tmp_path / "kept")
+    done = program("--json", "demo", "--inputs", "40", "--keep", kept, "--quiet").document
+    assert (done["accepted"], done["signatures"], done["inputs"]) == (True, 80, 40)
+    assert done["audit"]["findings"] == []
+    again = program("--json", "demo", "--keep", kept, check=2).document
+    assert again["error"]["code"] == "settings_error"
+    shown = program("--json", "vault", "show", "savings", "--home", kept).document
+    assert shown["descriptor"] == done["descriptor"]
+    words = ("--json", "vault", "verify", "savings", "--home", kept, "--pin-stdin")
+    stdin = "bank=123456\nfriend=123456\nhome=123456\n"
+    assert len(program(*words, stdin=stdin).document["verified"]) == 3
+    other = program("--json", "demo", "--quiet").document
+    assert other["descriptor"] != done["descriptor"]
