@@ -5,10 +5,11 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import cards
 from cards.errors import CardError, NotSupported, StatusWordError
+from cards.pin import Secret
 from cards.session import CardSession
 from cards.transport import CardTransport
 
@@ -21,11 +22,84 @@ class Roots:
     test: tuple[bytes, ...] = ()
 
 
+class CardMemory(Protocol):
+    """What must be remembered of a card outside of it (a Keycard's pairing), by card_id."""
+
+    def read(self, card_id: str) -> bytes | None:
+        """Return what was kept, or None."""
+        ...
+
+    def write(self, card_id: str, data: bytes) -> None:
+        """Keep this instead of what was kept before."""
+        ...
+
+    def forget(self, card_id: str) -> None:
+        """Keep nothing any more; nothing kept is no error."""
+        ...
+
+
+class TransientMemory:
+    """A card memory that lasts as long as the process."""
+
+    def __init__(self) -> None:
+        """Begin with nothing kept."""
+        self._kept: dict[str, bytes] = {}
+
+    def read(self, card_id: str) -> bytes | None:
+        """Return what was kept, or None."""
+        return self._kept.get(card_id)
+
+    def write(self, card_id: str, data: bytes) -> None:
+        """Keep this instead of what was kept before."""
+        self._kept[card_id] = data
+
+    def forget(self, card_id: str) -> None:
+        """Keep nothing any more."""
+        self._kept.pop(card_id, None)
+
+
+def unheard(_reason: str, _seconds_left: int) -> None:
+    """Let a wait pass without a word."""
+
+
+def ungiven(_kind: str) -> Secret | None:
+    """Give no secret."""
+    return None
+
+
 @dataclass(frozen=True)
 class Surroundings:
-    """What a session may need from outside the card; `roots` by family, else its own."""
+    """What a session may need from outside the card.
+
+    `roots` by family, else its own; `memory` by card_id; `progress` hears why a card makes us
+    wait and for how many seconds more; `secret` asks for a named secret besides the PIN
+    (`passcode`, `pairing`) and returns None where nobody gives it.
+    """
 
     roots: Mapping[str, Roots] = field(default_factory=dict)
+    memory: CardMemory = field(default_factory=TransientMemory)
+    progress: Callable[[str, int], None] = unheard
+    secret: Callable[[str], Secret | None] = ungiven
+
+
+class Software(NamedTuple):
+    """Another program that can sign with a card, and who says so."""
+
+    name: str
+    source: str
+
+
+class Theft(NamedTuple):
+    """What a thief with the card alone is up against, in one sentence, and who says so.
+
+    `attempts` is how many PINs may be tried before the card locks for good; None where it only
+    delays, which then takes `seconds_per_attempt`.
+    """
+
+    attempts: int | None
+    seconds_per_attempt: int
+    sentence: str
+    source: str
 
 
 class EmulatedCard(Protocol):
@@ -45,7 +119,9 @@ class CardFamily:
     """One kind of card: how to open it, how to emulate it, what is known of it.
 
     `profiles` are the versions the emulator knows, newest last; `emulate(profile)` makes a
-    factory-fresh card, `revive(state)` one that was there before.
+    factory-fresh card, `revive(state)` one that was there before; `emulate_uncertified` makes one
+    that has nothing to prove itself with, where the family has such cards. `signs` are the script
+    types it can sign for: wsh, sh-wsh, tr.
     """
 
     name: str
@@ -55,7 +131,10 @@ class CardFamily:
     emulate: Callable[[str], EmulatedCard]
     revive: Callable[[bytes], EmulatedCard]
     makes_key_on_card: bool
-    other_software: tuple[str, ...]
+    other_software: tuple[Software, ...]
+    signs: frozenset[str]
+    theft: Theft
+    emulate_uncertified: Callable[[str], EmulatedCard] | None = None
 
 
 @cache

@@ -1,6 +1,6 @@
 """What every card can do, and, one small protocol each, what some can do besides."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -124,6 +124,36 @@ class PinUnblocker(Protocol):
 
         Raises PinIncorrect with the PUK attempts left, or PinBlocked once none is left.
         """
+        ...
+
+
+@runtime_checkable
+class BatchSigner(Protocol):
+    """A card that signs several digests of one path in one command."""
+
+    def sign_batch(self, path: Path, digests: Sequence[bytes]) -> list[bytes]:
+        """Return r‖s (64 bytes, low S) over each 32-byte digest, in order."""
+        ...
+
+
+@runtime_checkable
+class SchnorrSigner(Protocol):
+    """A card that signs as BIP 340 wants it."""
+
+    def sign_schnorr(self, path: Path, digest: bytes, tweak: bytes) -> bytes:
+        """Return 64 bytes over the digest by the key at `path` tweaked by 32 bytes (BIP 341).
+
+        A tweak of zeros leaves the key as it is, as script paths need it.
+        """
+        ...
+
+
+@runtime_checkable
+class BackupExporter(Protocol):
+    """A card that gives its key away encrypted, for a backup."""
+
+    def backup(self) -> bytes:
+        """Return the encrypted backup; the card must be unlocked."""
         ...
 
 

@@ -25,7 +25,8 @@ def shown(db: Session, label: str, network: str) -> dict[str, Any]:
     return {
         **_document(db, card, network),
         "makes_key_on_card": family.makes_key_on_card,
-        "other_software": list(family.other_software),
+        "other_software": [software.name for software in family.other_software],
+        "thief_with_card_alone": family.theft.sentence,
         "history": custody.cards_document(db, label),
     }
 

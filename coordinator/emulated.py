@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from cards.emulation import create_card, open_card
 from cards.errors import NotSupported, ReaderNotFound
-from cards.family import family_named
+from cards.family import Surroundings, family_named
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity, Initialiser, KeyGenerator, SeedLoader
 from coordinator.errors import UsageError
+from coordinator.memory import FolderMemory
 from coordinator.settings import Home
 from coordinator.slots import Slot, card_in, checked_name
 from storage.errors import AlreadyExists
@@ -34,7 +35,12 @@ def slot(home: Home, name: str) -> Slot:
     path = home.emulated_cards / (checked_name(name) + CARD_SUFFIX)
     if not path.exists():
         raise ReaderNotFound(f"there is no emulated card {name} in {home.folder}")
-    return Slot(name, emulated=True, connect=lambda: open_card(path))
+    return Slot(
+        name,
+        emulated=True,
+        connect=lambda: open_card(path),
+        surroundings=Surroundings(memory=FolderMemory(home.card_memory)),
+    )
 
 
 def slots(home: Home) -> list[Slot]:

@@ -34,6 +34,11 @@ class Home(NamedTuple):
         return self.folder / "emulated"
 
     @property
+    def card_memory(self) -> Path:
+        """Return the folder of what is remembered of each card for its driver."""
+        return self.folder / "pairings"
+
+    @property
     def chain_folder(self) -> Path:
         """Return the folder of the embedded chain."""
         return self.folder / "chain"

@@ -21,6 +21,7 @@ class Slot(NamedTuple):
     name: str
     emulated: bool
     connect: Callable[[], CardTransport]
+    surroundings: Surroundings = Surroundings()
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def card_in(slot: Slot) -> Iterator[CardSession]:
     """
     transport = slot.connect()
     try:
-        session = detect(transport, Surroundings())
+        session = detect(transport, slot.surroundings)
         try:
             yield session
         finally:

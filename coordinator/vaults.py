@@ -143,7 +143,7 @@ def _cosigner_document(db: Session, cosigner: Cosigner) -> dict[str, Any]:
         "created_on": key.created_on,
         "carriers": [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
         "other_software": sorted(
-            {name for card in cards for name in software.get(card.family, ())}
+            {other.name for card in cards for other in software.get(card.family, ())}
         ),
     }
 

@@ -1,6 +1,6 @@
 """Satochip: a Java Card applet that keeps a BIP 32 seed behind a PIN and a secure channel."""
 
-from cards.family import CardFamily, EmulatedCard, Surroundings
+from cards.family import CardFamily, EmulatedCard, Software, Surroundings, Theft
 from cards.session import CardSession
 from cards.transport import CardTransport
 
@@ -26,6 +26,12 @@ def _revive(state: bytes) -> EmulatedCard:
     return revive(state)
 
 
+def _uncertified(profile: str) -> EmulatedCard:
+    from cards.satochip.emulator import uncertified  # noqa: PLC0415 - as above
+
+    return uncertified(profile)
+
+
 FAMILY = CardFamily(
     name=NAME,
     aid=AID,
@@ -34,5 +40,16 @@ FAMILY = CardFamily(
     emulate=_emulate,
     revive=_revive,
     makes_key_on_card=False,
-    other_software=("Sparrow Wallet", "Electrum-Satochip"),
+    other_software=(
+        Software("Sparrow Wallet", "its card support lists Satochip, multi-signature included"),
+        Software("Electrum-Satochip", "the vendor's fork of Electrum, single-signature only"),
+    ),
+    signs=frozenset({"wsh", "sh-wsh"}),
+    theft=Theft(
+        attempts=5,
+        seconds_per_attempt=0,
+        sentence="5 wrong PINs block it, then 3 wrong PUKs; after that only a factory reset helps",
+        source="SatochipApplet: PIN and PUK tries are set at SETUP, 5 and 3 here",
+    ),
+    emulate_uncertified=_uncertified,
 )

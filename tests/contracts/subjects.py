@@ -1,7 +1,6 @@
 """The cards the contracts are asked of: every family, every profile, nothing listed by hand."""
 
 import hashlib
-from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple, TypeVar
 
@@ -10,7 +9,6 @@ import pytest
 from cards.errors import NotSupported, PinIncorrect
 from cards.family import CardFamily, EmulatedCard, Surroundings, families
 from cards.pin import Pin, Secret
-from cards.satochip import emulator as satochip
 from cards.session import (
     HARDENED,
     CardSession,
@@ -37,9 +35,6 @@ PUK = b"850273619482"
 WRONG_PUK = b"118822118822"
 SEED = hashlib.sha512(b"the seed of the contracts").digest()
 OTHER_SEED = hashlib.sha512(b"another seed").digest()
-
-# How a card without a certificate is made is the one thing a family has to tell here.
-UNCERTIFIED: dict[str, Callable[[str], EmulatedCard]] = {"satochip": satochip.uncertified}
 
 
 class Subject(NamedTuple):
