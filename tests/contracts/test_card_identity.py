@@ -2,11 +2,20 @@
 
 import pytest
 
-from cards.errors import CardError, CardRemoved
+from cards.errors import CardError, CardRemoved, NotUnlocked
 from cards.family import EmulatedCard, Surroundings, detect
 from cards.pin import Pin
 from cards.session import KeyGenerator, SeedLoader
-from tests.contracts.subjects import PIN, Subject, give_key, initialise, journey, needs
+from tests.contracts.subjects import (
+    DIGEST,
+    LEAF,
+    PIN,
+    Subject,
+    give_key,
+    initialise,
+    journey,
+    needs,
+)
 from tests.contracts.wires import Wire
 
 
@@ -115,11 +124,12 @@ def test_a_session_closes_twice_and_then_does_nothing(subject: Subject, card: Em
 def test_a_closed_card_is_locked(subject: Subject, card: EmulatedCard) -> None:
     """Closing logs out even where the card keeps its power."""
     session, wire = subject.unlocked(card)
+    session.sign(LEAF, DIGEST)
     wire.close = lambda: None
     session.close()
-    again = subject.family.open(wire, Surroundings())
-    with pytest.raises(CardError):
-        again.sign((), bytes(32))
+    for each in (session, subject.family.open(wire, Surroundings())):
+        with pytest.raises(NotUnlocked):
+            each.sign(LEAF, DIGEST)
 
 
 def test_a_revived_card_is_the_same_card(subject: Subject, card: EmulatedCard) -> None:

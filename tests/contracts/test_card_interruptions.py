@@ -7,8 +7,8 @@ import pytest
 
 from cards.errors import CardError, CardRemoved, NotSupported, PinIncorrect
 from cards.family import EmulatedCard, Surroundings
-from cards.pin import Pin
-from cards.session import CardSession, PinChanger, Resetter
+from cards.pin import Pin, Secret
+from cards.session import CardSession, PinChanger, Resetter, SeedLoader
 from cards.signature import verify
 from tests.contracts.subjects import (
     DIGEST,
@@ -16,6 +16,7 @@ from tests.contracts.subjects import (
     NEW_PIN,
     OTHER_DIGEST,
     OTHER_LEAF,
+    OTHER_SEED,
     PIN,
     WRONG_PIN,
     Result,
@@ -140,6 +141,23 @@ def test_a_session_goes_on_after_another_program(subject: Subject, card: Emulate
             session.unlock(Pin(PIN))
             signature = session.sign(LEAF, digest)
         assert verify(key, digest, signature)
+
+
+def test_a_seed_changed_elsewhere_signs_for_no_key_of_the_old_one(
+    subject: Subject, card: EmulatedCard
+) -> None:
+    session, wire = subject.unlocked(card)
+    key = session.xpub(LEAF).public_key
+    session.sign(LEAF, DIGEST)
+    other = subject.family.open(wire.inner, Surroundings())
+    loader = needs(other, SeedLoader)
+    loader.reset_seed(Pin(PIN))
+    other.unlock(Pin(PIN))
+    loader.load_seed(Secret(OTHER_SEED))
+    for _ in range(2):
+        with pytest.raises(CardError):
+            session.sign(LEAF, DIGEST)
+    assert subject.unlocked(card)[0].xpub(LEAF).public_key != key
 
 
 def test_a_pin_changed_elsewhere_costs_one_attempt_at_most(
