@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache
 from typing import NamedTuple, Protocol
 
@@ -102,6 +103,16 @@ class Theft(NamedTuple):
     source: str
 
 
+class Evidence(StrEnum):
+    """What stands behind a claim that something works, the weakest first."""
+
+    EMULATOR = "own emulator only"
+    VECTORS = "published vectors"
+    TRANSCRIPT = "transcript of the real applet"
+    VENDOR = "vendor client"
+    CARD = "physical card"
+
+
 class EmulatedCard(Protocol):
     """A card made of software, spoken to by APDU only."""
 
@@ -121,7 +132,8 @@ class CardFamily:
     `profiles` are the versions the emulator knows, newest last; `emulate(profile)` makes a
     factory-fresh card, `revive(state)` one that was there before; `emulate_uncertified` makes one
     that has nothing to prove itself with, where the family has such cards. `signs` are the script
-    types it can sign for: wsh, sh-wsh, tr.
+    types it can sign for: wsh, sh-wsh, tr. `evidence` names what stands behind a capability by
+    the word cards/README.md uses for it; the own emulator stands behind all of them.
     """
 
     name: str
@@ -135,6 +147,7 @@ class CardFamily:
     signs: frozenset[str]
     theft: Theft
     emulate_uncertified: Callable[[str], EmulatedCard] | None = None
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
 
 
 @cache

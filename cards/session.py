@@ -51,6 +51,7 @@ class Attestation(NamedTuple):
     reason: str
 
 
+@runtime_checkable
 class CardSession(Protocol):
     """A card that has been selected and identified."""
 

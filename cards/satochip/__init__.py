@@ -1,6 +1,6 @@
 """Satochip: a Java Card applet that keeps a BIP 32 seed behind a PIN and a secure channel."""
 
-from cards.family import CardFamily, EmulatedCard, Software, Surroundings, Theft
+from cards.family import CardFamily, EmulatedCard, Evidence, Software, Surroundings, Theft
 from cards.session import CardSession
 from cards.transport import CardTransport
 
@@ -52,4 +52,13 @@ FAMILY = CardFamily(
         source="SatochipApplet: PIN and PUK tries are set at SETUP, 5 and 3 here",
     ),
     emulate_uncertified=_uncertified,
+    evidence={
+        "signs and gives xpubs": Evidence.VENDOR,
+        "proves to be genuine": Evidence.VENDOR,
+        "loads a seed": Evidence.VENDOR,
+        "changes its PIN": Evidence.VENDOR,
+        "is unblocked": Evidence.VENDOR,
+        "carries a label": Evidence.VENDOR,
+        "factory reset": Evidence.VENDOR,
+    },
 )

@@ -1,0 +1,106 @@
+"""The support matrix of cards/README.md, made from what the families' sessions can do.
+
+`python -m cards.support` writes it anew.
+"""
+
+from pathlib import Path
+
+from cards.family import CardFamily, Evidence, Surroundings, families
+from cards.session import (
+    Attester,
+    BackupExporter,
+    BatchSigner,
+    CardSession,
+    KeyGenerator,
+    Labeller,
+    PinChanger,
+    PinUnblocker,
+    Resetter,
+    SchnorrSigner,
+    SeedLoader,
+)
+
+README = Path(__file__).with_name("README.md")
+CAPABILITIES: dict[str, type] = {
+    "signs and gives xpubs": CardSession,
+    "proves to be genuine": Attester,
+    "makes its key": KeyGenerator,
+    "loads a seed": SeedLoader,
+    "changes its PIN": PinChanger,
+    "is unblocked": PinUnblocker,
+    "encrypted backup": BackupExporter,
+    "several digests at once": BatchSigner,
+    "BIP 340": SchnorrSigner,
+    "carries a label": Labeller,
+    "factory reset": Resetter,
+}
+MARKS = {
+    Evidence.EMULATOR: "e",
+    Evidence.VECTORS: "v",
+    Evidence.TRANSCRIPT: "t",
+    Evidence.VENDOR: "c",
+    Evidence.CARD: "!",
+}
+HEAD = """# Cards
+
+One folder is one family; nothing else lists them. A transport carries bytes (a reader, an emulator,
+a recording, a fault injector); a driver cannot tell which it has. A card signs 32-byte digests and
+never sees a transaction.
+
+## What works, and what stands behind it
+
+This table is made by `python -m cards.support`; a test holds it against the code.
+"""
+
+
+def readme() -> str:
+    """Return the whole of cards/README.md."""
+    header = ["what", *(family.name for family in families())]
+    rows = [
+        [name, *(_cell(family, name, kind) for family in families())]
+        for name, kind in CAPABILITIES.items()
+    ]
+    rows.append(["script types", *(", ".join(sorted(f.signs)) for f in families())])
+    rows.append(["versions emulated", *(", ".join(f.profiles) for f in families())])
+    lines = [header, ["---"] * len(header), *rows]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{HEAD}\n{table}\n\n{_legend()}\n\n{_thefts()}\n\n{_software()}\n"
+
+
+def _cell(family: CardFamily, name: str, kind: type) -> str:
+    """Return the mark of what stands behind a capability; a dash where no version has it."""
+    having = [profile for profile in family.profiles if isinstance(_session(family, profile), kind)]
+    if not having:
+        return "no"
+    mark = MARKS[family.evidence.get(name, Evidence.EMULATOR)]
+    return mark if len(having) == len(family.profiles) else f"{mark} ({', '.join(having)})"
+
+
+def _session(family: CardFamily, profile: str) -> CardSession:
+    return family.open(family.emulate(profile).insert(), Surroundings())
+
+
+def _legend() -> str:
+    marks = "; ".join(f"**{mark}** {evidence.value}" for evidence, mark in MARKS.items())
+    return (
+        f"{marks}; **no** the family cannot. Nothing here has met a physical card unless marked !."
+    )
+
+
+def _thefts() -> str:
+    lines = [f"- **{f.name}**: {f.theft.sentence} ({f.theft.source})." for f in families()]
+    return "## A thief with the card alone\n\n" + "\n".join(lines)
+
+
+def _software() -> str:
+    lines = [
+        f"- **{family.name}**: "
+        + ("; ".join(f"{s.name} ({s.source})" for s in family.other_software) or "none known")
+        + "."
+        for family in families()
+    ]
+    return "## Other software that can sign with it\n\n" + "\n".join(lines)
+
+
+if __name__ == "__main__":
+    README.write_text(readme(), encoding="utf-8")
