@@ -38,11 +38,12 @@ class Attendant(Protocol):
         """Show a secret that is kept nowhere else."""
         ...
 
-    def hand_over_words(self, title: str, words: Secret, file: Path | None, /) -> None:
-        """Write the words to the file named, else show them on the terminal.
+    def ready_for_words(self, file: Path | None, /) -> None:
+        """Raise UsageError where words could go neither to the file named nor to a terminal."""
+        ...
 
-        Raises UsageError where there is neither.
-        """
+    def hand_over_words(self, title: str, words: Secret, file: Path | None, /) -> None:
+        """Write the words to the file named, else show them on the terminal."""
         ...
 
     def confirm(self, review: Review, /) -> None:

@@ -39,11 +39,16 @@ class CarrierFacts(NamedTuple):
 
 
 class CosignerFacts(NamedTuple):
-    """One key of the vault, its carriers, and whether a card proved it (None: never asked)."""
+    """One key of the vault, its carriers, and whether a card proved it (None: never asked).
+
+    `orphaned` means that all its carriers were forgotten or erased; a key that never had one is
+    held elsewhere, out of reach of the places known here.
+    """
 
     label: str
     carriers: tuple[CarrierFacts, ...]
     verified: bool | None
+    orphaned: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ def audit(facts: VaultFacts, now: datetime) -> list[Finding]:
         *_places_that_matter_too_much(facts),
         *_places_unknown(facts),
         *_gone(facts),
+        *_orphaned(facts),
         *_shared_keys(facts),
         *_not_checked(facts, now),
         *_not_verified(facts),
@@ -83,14 +89,11 @@ def audit(facts: VaultFacts, now: datetime) -> list[Finding]:
 
 
 def _keys_left(facts: VaultFacts, lost: str | None) -> set[str]:
-    """Return the keys that still have a carrier when everything at `lost` is gone.
-
-    A key without carriers here is held elsewhere, out of reach of these places.
-    """
+    """Return the keys that still have a carrier, or are held elsewhere, without what is `lost`."""
     return {
         cosigner.label
         for cosigner in facts.cosigners
-        if not cosigner.carriers
+        if not (cosigner.carriers or cosigner.orphaned)
         or any(
             carrier.gone is None and (lost is None or carrier.location != lost)
             for carrier in cosigner.carriers
@@ -170,6 +173,18 @@ def _gone(facts: VaultFacts) -> Iterator[Finding]:
                 f"{carrier.subject} is recorded as {carrier.gone}",
                 "make a vault without its key and move the coins there while a quorum is left",
                 (carrier.subject,),
+            )
+
+
+def _orphaned(facts: VaultFacts) -> Iterator[Finding]:
+    for cosigner in facts.cosigners:
+        if cosigner.orphaned:
+            yield Finding(
+                "key_without_carrier",
+                Severity.WARNING,
+                f"every card that carried key {cosigner.label} was forgotten or erased",
+                "enrol a card that has it, or move the coins to a vault without it",
+                (f"key:{cosigner.label}",),
             )
 
 

@@ -1,11 +1,12 @@
 """A card is looked at: is it there, is it genuine, is its key the one that was enrolled."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.errors import NotGenuine, NotUnlocked
+from cards.errors import CardRemoved, NotGenuine, NotUnlocked, ReaderNotFound
 from cards.session import Attestation, CardSession, Verdict
 from coordinator import clock, custody
 from coordinator.attendant import Attendant
@@ -14,7 +15,7 @@ from coordinator.keeping import expect
 from coordinator.settings import Home
 from coordinator.slots import Slot, card_in, unlock
 from coordinator.vaults import key_expression
-from psbt.keys import format_path
+from psbt.keys import KeyExpression, format_path
 from storage import cards as card_book
 
 Database = sessionmaker[Session]
@@ -43,24 +44,40 @@ class Checked(NamedTuple):
 def check(home: Home, database: Database, asked: Check, attendant: Attendant) -> Checked:
     """Look at a card and write a *seen* event; differences are told, not raised.
 
-    A card of another identity raises WrongCard before any PIN.
+    A card of another identity raises WrongCard before any PIN; no card is no difference but
+    not present, and nothing is written.
     """
+    try:
+        with card_in(asked.slot) as session:
+            expect(database, asked.label, session)
+            attestation, found = _examined(home, database, asked, session, attendant)
+    except (ReaderNotFound, CardRemoved) as absent:
+        return Checked(False, None, None, None, [str(absent)])
+    _remember(database, asked.label, attestation, found.differences)
+    return found
+
+
+def _examined(
+    home: Home, database: Database, asked: Check, session: CardSession, attendant: Attendant
+) -> tuple[Attestation | None, Checked]:
     differences: list[str] = []
-    key_matches = None
-    with card_in(asked.slot) as session:
-        expect(database, asked.label, session)
+    attestation, key_matches = None, None
+    with database.begin() as db:
+        stored = [key_expression(key) for key in card_book.keys_of_card(db, asked.label)]
+    if stored and not session.identity().initialised:
+        key_matches = False
+        differences.append("the card holds no key any more: it was reset")
+    else:
         if asked.with_pin:
             unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
-            mismatches = _key_differences(database, asked.label, session)
-            key_matches = not mismatches
-            differences += mismatches
+            differences += _key_differences(session, stored)
+            key_matches = not differences
         attestation = _attestation(session, home.network)
-        if attestation is not None and attestation.result is Verdict.FAILED:
-            differences.append(f"not genuine: {attestation.reason}")
-        attempts_left = session.identity().attempts_left
-    _remember(database, asked.label, attestation)
+    if attestation is not None and attestation.result is Verdict.FAILED:
+        differences.append(f"not genuine: {attestation.reason}")
     genuine = None if attestation is None else attestation.result.value
-    return Checked(True, genuine, key_matches, attempts_left, differences)
+    left = session.identity().attempts_left
+    return attestation, Checked(True, genuine, key_matches, left, differences)
 
 
 def _attestation(session: CardSession, network: str) -> Attestation | None:
@@ -73,9 +90,7 @@ def _attestation(session: CardSession, network: str) -> Attestation | None:
         return Attestation(Verdict.FAILED, failure.reason)
 
 
-def _key_differences(database: Database, label: str, session: CardSession) -> list[str]:
-    with database.begin() as db:
-        stored = [key_expression(key) for key in card_book.keys_of_card(db, label)]
+def _key_differences(session: CardSession, stored: Iterable[KeyExpression]) -> list[str]:
     return [
         f"the key at {format_path(key.path)} is not the one enrolled"
         for key in stored
@@ -83,11 +98,15 @@ def _key_differences(database: Database, label: str, session: CardSession) -> li
     ]
 
 
-def _remember(database: Database, label: str, attestation: Attestation | None) -> None:
+def _remember(
+    database: Database, label: str, attestation: Attestation | None, differences: list[str]
+) -> None:
+    """Write down that the card was seen; it counts as checked only where nothing differed."""
     now = clock.now()
+    note = "; ".join(["card check", *differences])
     with database.begin() as db:
         card = card_book.card_named(db, label)
-        card.checked_at = now
+        card.checked_at = card.checked_at if differences else now
         if attestation is not None and attestation.result is not Verdict.FAILED:
             card_book.attested(db, card, attestation.result.value, attestation.reason, now)
-        custody.record(db, custody.Happening(f"card:{label}", "seen", note="card check"))
+        custody.record(db, custody.Happening(f"card:{label}", "seen", note=note))

@@ -75,6 +75,9 @@ class Guide:
         """Say that a person would see it now."""
         self.say(f"{title}: you would write it down now")
 
+    def ready_for_words(self, _file: Path | None) -> None:
+        """Agree: the demo's words are written nowhere."""
+
     def hand_over_words(self, title: str, _words: Secret, _file: Path | None) -> None:
         """Say that a person would see them now."""
         self.say(f"{title}: you would write them down now")

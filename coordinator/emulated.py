@@ -1,11 +1,12 @@
 """Emulated cards of a home: made, listed, removed; never on mainnet."""
 
 import secrets
+from pathlib import Path
 from typing import NamedTuple
 
 from cards.emulation import create_card, open_card
-from cards.errors import NotSupported, ReaderNotFound
-from cards.family import Surroundings, family_named
+from cards.errors import CardError, NotSupported, ReaderNotFound
+from cards.family import CardFamily, Surroundings, families, family_named
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity, Initialiser, KeyGenerator, SeedLoader
 from coordinator.errors import UsageError
@@ -19,48 +20,36 @@ FACTORY_PIN = b"123456"
 
 
 class EmulatedCard(NamedTuple):
-    """An emulated card of the home, as it identifies itself."""
+    """An emulated card of the home, as it identifies itself, or why it does not."""
 
     name: str
-    identity: CardIdentity
+    identity: CardIdentity | None
+    error: CardError | None = None
 
 
 def slot(home: Home, name: str) -> Slot:
-    """Return the slot an emulated card of this home lies in.
+    """Return the slot an emulated card of this home lies in; raises UsageError on mainnet.
 
-    Raises UsageError on mainnet, ReaderNotFound where there is no such card.
+    Opening it raises ReaderNotFound where there is no such card.
     """
-    if home.network == "mainnet":
-        raise UsageError("emulated cards are never used on mainnet")
-    path = home.emulated_cards / (checked_name(name) + CARD_SUFFIX)
-    if not path.exists():
-        raise ReaderNotFound(f"there is no emulated card {name} in {home.folder}")
+    path = _file(home, name)
     return Slot(
         name,
         emulated=True,
-        connect=lambda: open_card(path),
+        connect=lambda: open_card(_existing(path)),
         surroundings=Surroundings(memory=FolderMemory(home.card_memory)),
     )
-
-
-def slots(home: Home) -> list[Slot]:
-    """Return the slots of all emulated cards, by name."""
-    if home.network == "mainnet":
-        return []
-    return [slot(home, path.stem) for path in sorted(home.emulated_cards.glob("*" + CARD_SUFFIX))]
 
 
 def create(
     home: Home, family: str, name: str, profile: str | None = None, *, set_up: bool = True
 ) -> EmulatedCard:
     """Make an emulated card: with PIN 123456 and a random key, or factory-fresh."""
-    known = family_named(family)
-    if home.network == "mainnet":
-        raise UsageError("emulated cards are never used on mainnet")
+    path = _file(home, name)
+    known = _family(family)
     if profile is not None and profile not in known.profiles:
         raise UsageError(f"family {family} has profiles {', '.join(known.profiles)}, not {profile}")
     home.emulated_cards.mkdir(mode=0o700, exist_ok=True)
-    path = home.emulated_cards / (checked_name(name) + CARD_SUFFIX)
     if path.exists():
         raise AlreadyExists("emulated card", name)
     create_card(path, known, profile or known.profiles[-1])
@@ -71,15 +60,50 @@ def create(
 
 
 def listed(home: Home) -> list[EmulatedCard]:
-    """Return every emulated card with its identity."""
-    return [EmulatedCard(place.name, _identity(place)) for place in slots(home)]
+    """Return every emulated card by name; one that cannot be opened with its error."""
+    refuse_mainnet(home)
+    names = sorted(path.stem for path in home.emulated_cards.glob("*" + CARD_SUFFIX))
+    return [_found(slot(home, name)) for name in names]
 
 
 def remove(home: Home, name: str) -> None:
     """Delete an emulated card and its key."""
-    slot(home, name)
+    _existing(_file(home, name))
     for suffix in (CARD_SUFFIX, CARD_SUFFIX + ".lock"):
         (home.emulated_cards / (name + suffix)).unlink(missing_ok=True)
+
+
+def refuse_mainnet(home: Home) -> None:
+    """Raise UsageError on mainnet."""
+    if home.network == "mainnet":
+        raise UsageError("emulated cards are never used on mainnet")
+
+
+def _file(home: Home, name: str) -> Path:
+    refuse_mainnet(home)
+    return home.emulated_cards / (checked_name(name) + CARD_SUFFIX)
+
+
+def _existing(path: Path) -> Path:
+    """Return the path; raises ReaderNotFound where there is no card."""
+    if not path.exists():
+        raise ReaderNotFound(f"there is no emulated card {path.stem} in {path.parent}")
+    return path
+
+
+def _family(name: str) -> CardFamily:
+    try:
+        return family_named(name)
+    except NotSupported:
+        known = ", ".join(family.name for family in families())
+        raise UsageError(f"there is no family {name}; there is {known}") from None
+
+
+def _found(place: Slot) -> EmulatedCard:
+    try:
+        return EmulatedCard(place.name, _identity(place))
+    except CardError as failure:
+        return EmulatedCard(place.name, None, failure)
 
 
 def _identity(place: Slot) -> CardIdentity:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.errors import NotGenuine, NotUnlocked, WrongCard
+from cards.errors import CardNotInitialised, NotGenuine, NotUnlocked, WrongCard
 from cards.family import family_named
 from cards.session import (
     Attestation,
@@ -35,7 +35,7 @@ from psbt.keys import (
 from psbt.network import Network
 from storage import cards as card_book
 from storage.errors import AlreadyExists
-from storage.model import Key
+from storage.model import Card, Key
 
 Database = sessionmaker[Session]
 
@@ -51,7 +51,7 @@ class Enrolment:
 
 
 class Enrolled(NamedTuple):
-    """A card as it was found, its key, and how far it proved to be genuine."""
+    """A card as it was found, its key, how far it proved to be genuine, and its keys of before."""
 
     label: str
     identity: CardIdentity
@@ -59,6 +59,7 @@ class Enrolled(NamedTuple):
     key: KeyExpression
     created_on: str
     attestation: Attestation
+    replaced: tuple[str, ...] = ()
 
     def expression(self, network: str) -> str:
         """Return the key with its origin (BIP 380)."""
@@ -77,6 +78,7 @@ class Enrolled(NamedTuple):
             "key": key_document(self.key, network),
             "created_on": self.created_on,
             "attestation": self.attestation._asdict(),
+            "replaced": self.replaced,
         }
 
 
@@ -97,12 +99,12 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
     with card_in(asked.slot) as session:
         identity = session.identity()
         refuse_another_label(database, label, identity)
+        if not identity.initialised:
+            raise CardNotInitialised("the card has no PIN or no key yet")
         _attest_while_locked(session, home.network)
         unlock(session, label, attendant, last_attempt=asked.last_attempt)
         found = examine(session, asked.slot, label, path, home.network)
-    with database.begin() as db:
-        remember(db, found, asked.slot, home.network)
-    return found
+    return remember(database, found, asked.slot, home.network)
 
 
 def examine(session: CardSession, slot: Slot, label: str, path: Path, network: str) -> Enrolled:
@@ -168,25 +170,45 @@ def refuse_another_label(database: Database, label: str, identity: CardIdentity)
             raise AlreadyExists("card", label)
 
 
-def remember(db: Session, found: Enrolled, slot: Slot, network: str) -> None:
-    """Store card, key and carrier; a card that is known already is refreshed."""
+def remember(database: Database, found: Enrolled, slot: Slot, network: str) -> Enrolled:
+    """Store card, key and carrier; a card that is known already is refreshed.
+
+    A card holds one seed: keys of another seed it carried before are named, and no longer its.
+    """
     now = clock.now()
+    with database.begin() as db:
+        card = _card(db, found, slot, now)
+        card_book.attested(db, card, found.attestation.result.value, found.attestation.reason, now)
+        old = [
+            key
+            for key in card_book.keys_of_card(db, found.label)
+            if key.fingerprint != found.key.fingerprint
+        ]
+        replaced = tuple(key.label for key in old)
+        card_book.retire_carriers(db, card.item, old, now)
+        key = card_book.key_like(db, found.key.key.public_key, found.key.key.chain_code)
+        if key is None:
+            key = _add_key(db, found, network, now)
+        card_book.add_carrier(db, key, card.item, now)
+    return found._replace(replaced=replaced)
+
+
+def _card(db: Session, found: Enrolled, slot: Slot, now: datetime) -> Card:
+    emulator_name = slot.name if slot.emulated else None
     card = card_book.card_with_id(db, found.identity.family, found.identity.card_id)
     if card is None:
-        card = card_book.add_card(
+        return card_book.add_card(
             db,
             label=found.label,
             family=found.identity.family,
             card_id=found.identity.card_id,
             version=found.identity.version,
-            emulated_name=slot.name if slot.emulated else None,
+            emulated_name=emulator_name,
             now=now,
         )
-    card_book.attested(db, card, found.attestation.result.value, found.attestation.reason, now)
-    key = card_book.key_like(db, found.key.key.public_key, found.key.key.chain_code)
-    if key is None:
-        key = _add_key(db, found, network, now)
-    card_book.add_carrier(db, key, card.item, now)
+    card.version, card.checked_at = found.identity.version, now
+    card.emulated, card.emulator_name = slot.emulated, emulator_name
+    return card
 
 
 def _add_key(db: Session, found: Enrolled, network: str, now: datetime) -> Key:

@@ -11,8 +11,6 @@ from storage import custody as custody_book
 from storage import vaults as vault_book
 from storage.model import Carrier, Vault
 
-SIGHTINGS = frozenset({"placed", "moved", "seen", "sealed", "opened", "found"})
-
 
 class Audited(NamedTuple):
     """A vault's findings, and whether its quorum is left."""
@@ -37,6 +35,7 @@ def vault_facts(db: Session, vault: Vault) -> VaultFacts:
             cosigner.label,
             tuple(_carrier(db, carrier) for carrier in cosigner.key.carriers),
             proved[cosigner.key_id].matched if cosigner.key_id in proved else None,
+            not cosigner.key.carriers and card_book.was_carried(db, cosigner.key),
         )
         for cosigner in vault.cosigners
     )
@@ -47,7 +46,7 @@ def _carrier(db: Session, carrier: Carrier) -> CarrierFacts:
     events = custody_book.events_of(db, carrier.item)
     whereabouts = custody.whereabouts(events)
     card = card_book.card_of_item(db, carrier.item)
-    seen = [event.happened_at for event in events if event.event in SIGHTINGS]
+    seen = [event.happened_at for event in events if event.event in custody.BACK]
     if card is not None:
         seen += [moment for moment in (card.enrolled_at, card.checked_at) if moment is not None]
     return CarrierFacts(

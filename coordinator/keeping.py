@@ -1,18 +1,21 @@
 """Looking after one known card: its PIN, its PUK, its end."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import NotSupported, WrongCard
 from cards.session import CardSession, PinChanger, PinUnblocker, Resetter
-from coordinator import clock
+from coordinator import clock, custody
 from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing
 from coordinator.slots import Slot, ask_pin, card_in
 from storage import cards as card_book
+from storage import vaults as vault_book
 
 Database = sessionmaker[Session]
+RESET = "factory reset: the key on it is gone"
 
 
 @dataclass(frozen=True)
@@ -57,18 +60,34 @@ def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
         puk = attendant.secret_for(care.label, "puk")
         if puk is None:
             raise PinMissing(care.label, "puk")
-        with puk:
-            session.unblock(puk, attendant.optional_new_pin_for(care.label))
+        with puk, attendant.optional_new_pin_for(care.label) or nullcontext() as new:
+            session.unblock(puk, new)
         return session.identity().attempts_left
 
 
 def reset(database: Database, care: Care) -> None:
-    """Erase PIN and key of the card for good; the book says that its key is destroyed there."""
+    """Erase PIN and key of the card for good; it carries none of its keys any more."""
     with card_in(care.slot) as session:
         expect(database, care.label, session)
         if not isinstance(session, Resetter):
             raise NotSupported(session.identity().family, "a factory reset")
         session.reset()
+    with database.begin() as db:
+        card = card_book.card_named(db, care.label)
+        keys = card_book.keys_of_card(db, care.label)
+        card_book.retire_carriers(db, card.item, keys, clock.now())
+        custody.record(db, custody.Happening(f"card:{care.label}", "seen", note=RESET))
+
+
+def vaults_with(database: Database, label: str) -> list[str]:
+    """Return the vaults that count on a key of this card."""
+    with database.begin() as db:
+        keys = {key.id for key in card_book.keys_of_card(db, label)}
+        return [
+            vault.name
+            for vault in vault_book.all_vaults(db)
+            if any(cosigner.key_id in keys for cosigner in vault.cosigners)
+        ]
 
 
 def forget(database: Database, label: str) -> None:

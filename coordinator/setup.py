@@ -1,5 +1,6 @@
 """A factory-fresh card gets its PIN, its PUK and its key, and is enrolled at once."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from coordinator import enrol, seeds
 from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing
 from coordinator.settings import Home
-from coordinator.slots import Slot, card_in, checked_name
+from coordinator.slots import Slot, card_in, checked_name, unlock
+from psbt.keys import KeyExpression
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Setup:
     source: str
     path: str | None = None
     words_out: Path | None = None
+    last_attempt: bool = False
 
 
 def set_up(
@@ -31,72 +34,77 @@ def set_up(
 ) -> enrol.Enrolled:
     """Set PIN and PUK, make or load the key, read it back and compare, and enrol the card.
 
-    A seed made or typed here is wiped as soon as the card has it.
+    A set-up that was cut off before the key goes on with the PIN the card has. A seed made or
+    typed here never reaches a card that is not genuine, and is wiped in any case.
     """
     label, path = checked_name(wanted.label), enrol.account_path(home.network, wanted.path)
     with card_in(wanted.slot) as session:
         identity = session.identity()
         enrol.refuse_another_label(database, label, identity)
-        if identity.initialised or not isinstance(session, Initialiser):
-            raise NotSupported(identity.family, "a second set-up: it has a PIN and a key")
-        seed = _seed(session, wanted, attendant)
-        _set_pin(session, label, attendant)
-        expected = None
-        if seed is None:
-            _generator(session).generate_key()
-        else:
-            with seed:
-                _loader(session).load_seed(seed)
-                expected = seeds.expected_key(seed, path)
+        if identity.initialised:
+            raise NotSupported(identity.family, f"a second set-up; run: card enrol {label}")
+        expected = _give_key(session, home.network, wanted, attendant)
         found = enrol.examine(session, wanted.slot, label, path, home.network)
     if expected is not None and found.key != expected:
         raise ProtocolError("the key read back is not the one of the seed; do not use this card")
-    found = found._replace(created_on="card" if seed is None else "host")
-    with database.begin() as db:
-        enrol.remember(db, found, wanted.slot, home.network)
-    return found
+    found = found._replace(created_on="card" if expected is None else "host")
+    return enrol.remember(database, found, wanted.slot, home.network)
+
+
+def _give_key(
+    session: CardSession, network: str, wanted: Setup, attendant: Attendant
+) -> KeyExpression | None:
+    """Set the PIN, then have the key made, or load a seed and return the key it must give."""
+    if wanted.source == "generate" and isinstance(session, KeyGenerator):
+        _open(session, network, wanted, attendant)
+        session.generate_key()
+        return None
+    if not isinstance(session, SeedLoader):
+        raise NotSupported(session.identity().family, "loading a seed")
+    with ExitStack() as wiped:
+        words = wiped.enter_context(_words(wanted, attendant))
+        seed = wiped.enter_context(_seed(wanted, words))
+        _open(session, network, wanted, attendant)
+        if wanted.source == "generate":
+            attendant.say("this card cannot make its key itself: its seed is made on this machine")
+            attendant.hand_over_words(f"words of card {wanted.label}", words, wanted.words_out)
+        session.load_seed(seed)
+        return seeds.expected_key(seed, enrol.account_path(network, wanted.path))
+
+
+def _open(session: CardSession, network: str, wanted: Setup, attendant: Attendant) -> None:
+    """Set the PIN unless a set-up that was cut off did, present it, and see what card this is."""
+    if session.identity().attempts_left is None:
+        _set_pin(session, wanted.label, attendant)
+    else:
+        attendant.say(f"card {wanted.label} has a PIN and no key: its set-up goes on")
+        unlock(session, wanted.label, attendant, last_attempt=wanted.last_attempt)
+    enrol.accepted(enrol.attest(session), network)
 
 
 def _set_pin(session: CardSession, label: str, attendant: Attendant) -> None:
     """Set the PIN, and a PUK: the one given, else a random one that is shown once; then unlock."""
     if not isinstance(session, Initialiser):
         raise NotSupported(session.identity().family, "being set up")
-    given = attendant.secret_for(label, "puk", optional=True)
-    with attendant.new_pin_for(label) as pin, given or seeds.fresh_puk() as puk:
-        session.initialise({"pin": pin, "puk": puk})
+    with attendant.new_pin_for(label) as pin, ExitStack() as wiped:
+        given = attendant.secret_for(label, "puk", optional=True)
+        puk = wiped.enter_context(given or seeds.fresh_puk())
         if given is None:
             attendant.show_once(f"PUK of card {label}", puk)
+        session.initialise({"pin": pin, "puk": puk})
         session.unlock(pin)
 
 
-def _seed(session: CardSession, wanted: Setup, attendant: Attendant) -> Secret | None:
-    """Return the seed to load; None where the card makes its key itself."""
+def _words(wanted: Setup, attendant: Attendant) -> Secret:
+    """Return what the seed comes from, as words or hex: made here, or typed."""
     if wanted.source == "generate":
-        if isinstance(session, KeyGenerator):
-            return None
-        return _fresh_seed(wanted, attendant)
+        attendant.ready_for_words(wanted.words_out)
+        return seeds.fresh_words()
     typed = attendant.secret_for(wanted.label, wanted.source)
     if typed is None:
         raise PinMissing(wanted.label, wanted.source)
-    with typed:
-        return seeds.from_words(typed) if wanted.source == "words" else seeds.from_hex(typed)
+    return typed
 
 
-def _fresh_seed(wanted: Setup, attendant: Attendant) -> Secret:
-    """Make words from the system's entropy, show them once, return their seed."""
-    attendant.say("this card cannot make its key itself: its seed is made on this machine, now")
-    with seeds.fresh_words() as words:
-        attendant.hand_over_words(f"words of card {wanted.label}", words, wanted.words_out)
-        return seeds.from_words(words)
-
-
-def _generator(session: CardSession) -> KeyGenerator:
-    if not isinstance(session, KeyGenerator):
-        raise NotSupported(session.identity().family, "making its own key")
-    return session
-
-
-def _loader(session: CardSession) -> SeedLoader:
-    if not isinstance(session, SeedLoader):
-        raise NotSupported(session.identity().family, "loading a seed")
-    return session
+def _seed(wanted: Setup, typed: Secret) -> Secret:
+    return seeds.from_hex(typed) if wanted.source == "seed" else seeds.from_words(typed)

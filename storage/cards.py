@@ -130,11 +130,9 @@ def all_cards(db: Session) -> Sequence[Card]:
 
 def forget_card(db: Session, card: Card, now: datetime) -> None:
     """Free the card's label and identity; its events stay, its key has one carrier less."""
+    retire_carriers(db, card.item, keys_of_card(db, card.label), now)
     card.forgotten_at = card.item.retired_at = now
-    for carrier in db.scalars(_live_carriers().where(Carrier.item_id == card.item_id)):
-        carrier.retired_at = now
     db.flush()
-    db.expire_all()
 
 
 def add_item(db: Session, kind: str, name: str, now: datetime) -> Item:
@@ -155,14 +153,28 @@ def find_item(db: Session, kind: str, name: str) -> Item | None:
 def add_carrier(db: Session, key: Key, item: Item, now: datetime) -> Carrier:
     """Remember that an item carries a key; saying so twice changes nothing."""
     wanted = (Carrier.key_id == key.id) & (Carrier.item_id == item.id)
-    known = db.scalars(_live_carriers().where(wanted)).one_or_none()
-    if known is not None:
-        return known
-    carrier = Carrier(key=key, item=item, created_at=now)
-    db.add(carrier)
+    carrier = db.scalars(select(Carrier).where(wanted)).one_or_none()
+    if carrier is None:
+        carrier = Carrier(key=key, item=item, created_at=now)
+        db.add(carrier)
+    carrier.retired_at = None
     db.flush()
     db.expire(key, ["carriers"])
     return carrier
+
+
+def retire_carriers(db: Session, item: Item, keys: Sequence[Key], now: datetime) -> None:
+    """Remember that an item no longer carries these keys."""
+    wanted = (Carrier.item_id == item.id) & Carrier.key_id.in_([key.id for key in keys])
+    for carrier in db.scalars(_live_carriers().where(wanted)):
+        carrier.retired_at = now
+    db.flush()
+    db.expire_all()
+
+
+def was_carried(db: Session, key: Key) -> bool:
+    """Return whether anything was ever known to carry the key, retired or not."""
+    return db.scalars(select(Carrier).where(Carrier.key_id == key.id)).first() is not None
 
 
 def keys_of_card(db: Session, label: str) -> Sequence[Key]:

@@ -15,7 +15,7 @@ from coordinator.errors import NotAccepted, PinMissing, UsageError
 from coordinator.files import write_private
 from psbt.review import Review, Severity
 
-KINDS = frozenset({"pin", "new", "puk", "duress", "seed", "words"})
+KINDS = frozenset({"new", "puk", "duress", "seed", "words"})
 ANY_CARD = ""
 LINE_MAX = 1024
 TERMINAL = Path("/dev/tty")
@@ -24,23 +24,28 @@ TERMINAL = Path("/dev/tty")
 def read_secrets(
     labels: Collection[str], source: IO[bytes], *, single: bool
 ) -> dict[tuple[str, str], Secret]:
-    """Read `LABEL=PIN` and `LABEL.kind=…` lines; a lone bare line is the PIN of a single card.
+    """Read `LABEL=PIN` and `LABEL.kind=…` lines; a bare line is the PIN of a single card.
 
-    Raises UsageError on an unknown left side, before any card is touched.
+    Raises UsageError on an unknown left side or a second value, before any card is touched.
     """
-    lines = [line for line in source.read().splitlines() if line.strip()]
-    secrets: dict[tuple[str, str], Secret] = {}
-    for number, line in enumerate(lines, 1):
+    secrets: dict[tuple[str, str], bytes] = {}
+    for number, line in enumerate(source.read().splitlines(), 1):
+        if not line.strip():
+            continue
         left, equals, right = line.partition(b"=")
-        if not equals and single and len(lines) == 1:
-            return {(ANY_CARD, "pin"): Secret(line)}
-        label, _, kind = left.decode("utf-8", "replace").strip().partition(".")
-        if not equals or label not in labels or (kind or "pin") not in KINDS:
+        label, dot, kind = left.decode("utf-8", "replace").strip().partition(".")
+        if not equals and single:
+            name, value = (ANY_CARD, "pin"), line
+        elif equals and label in labels and (kind in KINDS if dot else True):
+            name, value = (label, kind or "pin"), right
+        else:
             raise UsageError(
                 f"line {number} of standard input names no card and secret wanted here"
             )
-        secrets[label, kind or "pin"] = Secret(right)
-    return secrets
+        if name in secrets:
+            raise UsageError(f"line {number} of standard input gives the same secret once more")
+        secrets[name] = value
+    return {name: Secret(value) for name, value in secrets.items()}
 
 
 class Terminal:
@@ -64,6 +69,8 @@ class Terminal:
         self._secrets = (
             read_secrets(frozenset(labels), sys.stdin.buffer, single=single) if pin_stdin else {}
         )
+        for secret in self._secrets.values():
+            desk.closing.enter_context(secret)
 
     def given(self) -> frozenset[str]:
         """Return the labels of the cards standard input gave a secret for."""
@@ -78,7 +85,7 @@ class Terminal:
             raise PinMissing(label)
         left = "not counted" if card.attempts_left is None else card.attempts_left
         typed = ask_hidden(f"PIN of card {label} ({card.family}, attempts left: {left}): ")
-        if typed is None:
+        if not typed:
             raise PinMissing(label)
         return Pin(typed)
 
@@ -98,7 +105,7 @@ class Terminal:
 
     def _typed_twice(self, label: str) -> Pin:
         first = None if self._from_stdin else ask_hidden(f"new PIN of card {label}: ")
-        if first is None:
+        if not first:
             raise PinMissing(label, "new PIN")
         if ask_hidden("once more: ") != first:
             raise UsageError("the two PINs typed differ; nothing was changed")
@@ -108,7 +115,7 @@ class Terminal:
         """Return another secret given on standard input or typed; None where nobody gives it."""
         given = self._given(label, kind)
         if given is not None:
-            return Secret(given.reveal())
+            return given.copy()
         silent = optional or self._from_stdin
         typed = None if silent else ask_hidden(f"{kind} of card {label}: ")
         return Secret(typed) if typed else None
@@ -119,12 +126,19 @@ class Terminal:
         if not tell_terminal(text):
             sys.stderr.write(text)
 
+    def ready_for_words(self, file: Path | None) -> None:
+        """Raise UsageError where words could go neither to the file named nor to a terminal."""
+        if file is None and not tell_terminal(""):
+            raise UsageError("there is no terminal to show the words on; add --words-out FILE")
+        if file is not None and (file.exists() or not file.parent.is_dir()):
+            raise UsageError(f"{file} is there already, or its folder is not")
+
     def hand_over_words(self, title: str, words: Secret, file: Path | None) -> None:
         """Write the words to the file named, else show them on the terminal."""
         if file is not None:
             write_private(file, words.reveal() + b"\n", replace=False)
-        elif not tell_terminal(f"{title}, shown this once:\n\n{numbered(words)}\n"):
-            raise UsageError("there is no terminal to show the words on; add --words-out FILE")
+        else:
+            tell_terminal(f"{title}, shown this once:\n\n{numbered(words)}\n")
 
     def _given(self, label: str, kind: str) -> Secret | None:
         found = self._secrets.get((label, kind))

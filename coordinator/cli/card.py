@@ -1,5 +1,6 @@
 """card: set up, enrol, list, check, and look after one card."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from coordinator.cli.options import Emulated, LastTry, PinStdin, Yes
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
+MISSING = ExitStatus.CARD
 
 
 def setup(
@@ -24,11 +26,13 @@ def setup(
     ] = None,
     path: Annotated[str | None, typer.Option(help="the key's path")] = None,
     pin_stdin: PinStdin = False,
+    last_attempt: LastTry = False,
 ) -> Shown:
     """Set a factory-fresh card's PIN and PUK and give it a key.
 
     A Satochip cannot make its key itself: its words are made on this machine, shown
     once on the terminal, loaded and wiped. The card is enrolled at the same time.
+    A set-up that was cut off goes on where it was.
 
     \b
     Example: cardquorum card setup blue --emulated blue --generate
@@ -48,10 +52,16 @@ def setup(
     if emulated is None:
         raise UsageError("no card is offered; name where it lies with --emulated NAME")
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    wanted = setting_up.Setup(label, slot(desk.home, emulated), sources[0], path, words_out)
+    wanted = setting_up.Setup(
+        label, slot(desk.home, emulated), sources[0], path, words_out, last_attempt
+    )
     done = setting_up.set_up(desk.home, desk.database, wanted, attendant)
     where = "on the card" if done.created_on == "card" else "on this machine, not on the card"
-    lines = [f"card {label}: PIN set, key made {where}", done.expression(desk.home.network)]
+    lines = [
+        f"card {label}: PIN set, key made {where}",
+        done.expression(desk.home.network),
+        *_replaced(done.replaced),
+    ]
     return Shown(done.document(desk.home.network), lines)
 
 
@@ -84,8 +94,13 @@ def enrol(
         f"{found.attestation.result.value} ({found.attestation.reason})",
         f"key made on: {found.created_on}",
         found.expression(desk.home.network),
+        *_replaced(found.replaced),
     ]
     return Shown(document, lines)
+
+
+def _replaced(labels: Iterable[str]) -> list[str]:
+    return [f"the card no longer carries key {label}" for label in labels]
 
 
 def list_cards(desk: Desk) -> Shown:
@@ -123,7 +138,16 @@ def show(desk: Desk, label: Label) -> Shown:
 
     with desk.database.begin() as db:
         found = known.shown(db, label, desk.home.network)
-    lines = [f"{key}: {value}" for key, value in found.items() if key not in {"history", "keys"}]
+    attested = found["attestation"]
+    lines = [
+        f"{key}: {value if value is not None else '-'}"
+        for key, value in {
+            **found,
+            "attestation": f"{attested['result']} ({attested['reason']})",
+            "other_software": ", ".join(found["other_software"]),
+        }.items()
+        if key not in {"history", "keys"}
+    ]
     lines += [f"key {key['expression']} (made on: {key['created_on']})" for key in found["keys"]]
     lines += [
         f"{e['happened_at'].date()} {e['event']} {e['location'] or ''}" for e in found["history"]
@@ -154,14 +178,17 @@ def check(
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
     asked = checking.Check(label, slot, with_pin or pin_stdin, last_attempt)
     found = checking.check(desk.home, desk.database, asked, attendant)
+    document = {"card": label, **found._asdict()}
+    if not found.present:
+        return Shown(document, [f"card {label} is not there: {found.differences[0]}"], MISSING)
     lines = [
         f"card {label} is there, attempts left: {found.attempts_left}",
-        f"genuine: {found.genuine}",
+        f"genuine: {found.genuine or 'not asked'}",
         f"key matches: {'not asked' if found.key_matches is None else found.key_matches}",
         *(f"DIFFERS: {difference}" for difference in found.differences),
     ]
     status = ExitStatus.REFUSED if found.differences else ExitStatus.DONE
-    return Shown({"card": label, **found._asdict()}, lines, status)
+    return Shown(document, lines, status)
 
 
 def pin(
@@ -182,7 +209,7 @@ def pin(
     from coordinator.cli.attendant import Terminal
 
     slot = offers.slot_of(desk.home, desk.database, label, emulated)
-    attendant = Terminal(desk, [label], pin_stdin=pin_stdin)
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
     keeping.change_pin(desk.database, keeping.Care(label, slot, last_attempt), attendant)
     return Shown({"card": label, "changed": True}, [f"card {label}: PIN changed"])
 
@@ -218,11 +245,13 @@ def reset(desk: Desk, label: Label, emulated: Emulated = None, yes: Yes = False)
     from coordinator.cli.attendant import confirm_by_label
 
     slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    vaults = _warned(desk, label)
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
     keeping.reset(desk.database, keeping.Care(label, slot))
     return Shown(
-        {"card": label, "reset": True}, [f"card {label} is factory-fresh; its key is gone"]
+        {"card": label, "reset": True, "vaults": vaults},
+        [f"card {label} is factory-fresh; its key is gone"],
     )
 
 
@@ -235,10 +264,23 @@ def forget(desk: Desk, label: Label, yes: Yes = False) -> Shown:
     from coordinator import keeping
     from coordinator.cli.attendant import confirm_by_label
 
+    vaults = _warned(desk, label)
     if not yes:
         confirm_by_label(label, "forget it here")
     keeping.forget(desk.database, label)
-    return Shown({"card": label, "forgotten": True}, [f"card {label} is forgotten here"])
+    return Shown(
+        {"card": label, "forgotten": True, "vaults": vaults}, [f"card {label} is forgotten here"]
+    )
+
+
+def _warned(desk: Desk, label: str) -> list[str]:
+    """Say which vaults count on the card, and return them."""
+    from coordinator import keeping
+
+    vaults = keeping.vaults_with(desk.database, label)
+    for vault in vaults:
+        desk.say(f"vault {vault} counts on a key of card {label}; its audit will count it as gone")
+    return vaults
 
 
 COMMANDS = {

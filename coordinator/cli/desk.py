@@ -1,6 +1,7 @@
 """Where one command works: its options, its home and database, opened when first wanted."""
 
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +51,7 @@ class Desk:
         self.quiet = chosen.quiet
         self.verbosity = chosen.verbosity
         self._home = chosen.home
+        self.closing = ExitStack()
 
     def __enter__(self) -> Self:
         """Set the log up."""
@@ -65,7 +67,8 @@ class Desk:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        """Close the chain and the database if they were opened."""
+        """Wipe the secrets given; close the chain and the database if they were opened."""
+        self.closing.close()
         if "chain" in self.__dict__:
             self.chain.close()
         if "database" in self.__dict__:

@@ -29,9 +29,7 @@ def new(
 
     card = emulated.create(desk.home, family, name, profile, set_up=not no_setup)
     state = "factory-fresh" if no_setup else "PIN 123456"
-    return Shown(
-        _document(card), [f"emulated {family} {name}: card {card.identity.card_id}, {state}"]
-    )
+    return Shown(_document(card), [f"emulated {family} {name}: {state}"])
 
 
 def list_cards(desk: Desk) -> Shown:
@@ -43,7 +41,12 @@ def list_cards(desk: Desk) -> Shown:
     from coordinator import emulated
 
     cards = emulated.listed(desk.home)
-    rows = [(c.name, *c.identity._replace(card_id=c.identity.card_id[:16])) for c in cards]
+    rows = [
+        (c.name, *c.identity._replace(card_id=c.identity.card_id[:16]))
+        if c.identity
+        else (c.name, str(c.error), "", "", "", "")
+        for c in cards
+    ]
     header = ("name", "card id", "family", "version", "set up", "attempts left")
     return Shown({"cards": [_document(card) for card in cards]}, columns(rows, *header))
 
@@ -61,7 +64,9 @@ def remove(desk: Desk, name: Name) -> Shown:
 
 
 def _document(card: "EmulatedCard") -> dict[str, object]:
-    return {"name": card.name, "emulated": True, **card.identity._asdict()}
+    identity = card.identity._asdict() if card.identity else {}
+    error = str(card.error) if card.error else None
+    return {"name": card.name, "emulated": True, **identity, "error": error}
 
 
 COMMANDS = {

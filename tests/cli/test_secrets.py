@@ -27,7 +27,14 @@ def test_a_single_bare_line_is_the_pin_of_a_single_card() -> None:
 
 @pytest.mark.parametrize(
     ("text", "single"),
-    [(b"c=1", False), (b"a.colour=1", False), (b"123456", False), (b"1\n2\n", True), (b"=1", True)],
+    [
+        (b"c=1", False),
+        (b"a.colour=1", False),
+        (b"123456", False),
+        (b"=1", True),
+        (b"a.=1", True),
+        (b"a.pin=1", True),
+    ],
 )
 def test_an_unknown_left_side_is_refused(text: bytes, single: bool) -> None:  # noqa: FBT001
     with pytest.raises(UsageError, match="line 1"):
