@@ -36,7 +36,8 @@ class Link:
         version = self.status().version
         if version < OLDEST:
             raise NotSupported(NAME, "versions before {}.{}".format(*OLDEST))
-        candidates = self._shake_hands().authentikeys & self._shake_hands().authentikeys
+        (_, first), (self._channel, second) = self._shake_hands(), self._shake_hands()
+        candidates = first & second
         if len(candidates) != 1:
             raise SecureChannelError(f"two handshakes leave {len(candidates)} keys for the card")
         (self.authentikey,) = candidates
@@ -78,19 +79,20 @@ class Link:
         if pin is not None:
             pin.close()
 
-    def _reopen_channel(self) -> None:
+    def reopen_channel(self) -> None:
         """Open another channel; raises WrongCard unless the same authentikey signed for it."""
-        found = self._shake_hands().authentikeys
+        channel, found = self._shake_hands()
         if self.authentikey not in found:
             names = " or ".join(sorted(key.hex() for key in found))
             raise WrongCard(self.authentikey.hex(), names)
+        self._channel = channel
 
-    def _shake_hands(self) -> answers.Handshake:
+    def _shake_hands(self) -> tuple[HostChannel, frozenset[bytes]]:
+        """Return a channel to whatever card is there, and the keys it may be known by."""
         ephemeral = PrivateKey()
         point = ephemeral.public_key.format(compressed=False)
         handshake = answers.parse_handshake(self._in_clear(commands.init_channel(point)))
-        self._channel: HostChannel = agree(ephemeral, handshake)
-        return handshake
+        return agree(ephemeral, handshake), handshake.authentikeys
 
     def _in_clear(self, command: Command) -> bytes:
         """Send a command outside of the channel; a card that was reset is selected once more."""
@@ -114,7 +116,7 @@ class Link:
         if response is not None and not self._lost(response.sw):
             return response
         log.debug("power, selection or channel is lost")
-        self._reopen_channel()
+        self.reopen_channel()
         return self._framed(command)
 
     def _framed(self, command: Command) -> Response:

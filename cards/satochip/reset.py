@@ -18,6 +18,8 @@ def reset(link: Link) -> None:
     transport = link.transport
     if not isinstance(transport, PowerCycler):
         raise NotSupported(NAME, "a factory reset on a reader that cannot switch its power")
+    # The signals are in clear and ask nobody's name: be sure of the card first.
+    link.reopen_channel()
     for left in reversed(range(commands.RESET_SIGNALS)):
         transport.power_cycle()
         exchange(transport, commands.select())

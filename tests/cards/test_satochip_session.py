@@ -274,7 +274,7 @@ class TestSetup:
 
     def test_a_reset_that_is_miscounted_stops(self) -> None:
         session, reader = seeded(emulate(OLD))
-        reader.next_answers(lambda _answer: b"\xff\xff", after=3)
+        reader.next_answers(lambda _answer: b"\xff\xff", after=4)
         with pytest.raises(ProtocolError, match="FFFF with 4"):
             session.reset()
 

@@ -87,10 +87,10 @@ def journey(session: CardSession, path: tuple[int, ...] = LEAF) -> Result:
     return Result(card_id, key, session.sign(path, DIGEST))
 
 
-def initialise(session: CardSession) -> None:
+def initialise(session: CardSession, pin: bytes = PIN) -> None:
     """Set PIN and PUK where a card takes them."""
     if isinstance(session, Initialiser):
-        session.initialise({"pin": Pin(PIN), "puk": Secret(PUK)})
+        session.initialise({"pin": Pin(pin), "puk": Secret(PUK)})
 
 
 def give_key(session: CardSession, seed: bytes = SEED) -> None:

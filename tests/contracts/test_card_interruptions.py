@@ -187,16 +187,42 @@ def test_a_wrong_pin_is_never_presented_again(subject: Subject, card: EmulatedCa
     assert session.identity().attempts_left == full - 1
 
 
-def test_another_card_in_its_place_is_given_nothing(subject: Subject, card: EmulatedCard) -> None:
+def test_a_last_attempt_is_never_spent_unasked(subject: Subject, card: EmulatedCard) -> None:
+    attempts(subject, card)
+    session, wire = subject.unlocked(card)
+    other = subject.family.open(wire.inner, Surroundings())
+    other.unlock(Pin(PIN))
+    needs(other, PinChanger).change_pin(Pin(PIN), Pin(NEW_PIN))
+    while other.identity().attempts_left != 1:
+        with pytest.raises(PinIncorrect):
+            other.unlock(Pin(WRONG_PIN))
+    wire.power_cycle()
+    for _ in range(2):
+        with pytest.raises(CardError):
+            session.sign(LEAF, DIGEST)
+    assert session.identity().attempts_left == 1
+
+
+def test_another_card_in_its_place_is_given_no_pin(subject: Subject, card: EmulatedCard) -> None:
     session, wire = subject.unlocked(card)
     session.sign(LEAF, DIGEST)
-    other = subject.ready(1)
+    other = subject.fresh()
+    initialise(subject.open(other)[0], NEW_PIN)
     full = attempts(subject, other)
     wire.inner = other.insert()
     for _ in range(2):
         with pytest.raises(CardError):
             session.sign(LEAF, DIGEST)
     assert attempts(subject, other) == full
+
+
+def test_another_card_in_its_place_is_not_erased(subject: Subject, card: EmulatedCard) -> None:
+    session, wire = subject.unlocked(card)
+    other = subject.ready(1)
+    wire.inner = other.insert()
+    with pytest.raises(CardError):
+        needs(session, Resetter).reset()
+    journey(subject.open(other)[0])
 
 
 @pytest.mark.parametrize("cut", CUTS, ids=["before", "after"])
