@@ -1,6 +1,7 @@
 """The custody book: places, people, and what happened to each thing."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ GONE = frozenset({"lost", "stolen", "destroyed"})
 BACK = frozenset({"placed", "moved", "seen", "sealed", "opened", "found"})
 KINDS = ("bank-vault", "friend", "home", "office", "other")
 EVENTS = (*sorted(GONE), *sorted(BACK), "corrected")
+HASH = re.compile("[0-9A-Fa-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,19 @@ class Whereabouts(NamedTuple):
 
 
 def whereabouts(events: Iterable[CustodyEvent]) -> Whereabouts:
-    """Read a thing's events in order and return where that leaves it."""
+    """Read a thing's events in order and return where that leaves it.
+
+    A correction that names a place takes back that the thing was gone.
+    """
     location: str | None = None
     gone: str | None = None
     for event in events:
         if event.event in GONE:
             location, gone = None, event.event
+        elif event.location is not None:
+            location, gone = event.location.name, None
         elif event.event in BACK:
             gone = None
-        if event.event not in GONE and event.location is not None:
-            location = event.location.name
     return Whereabouts(location, gone)
 
 
@@ -75,13 +80,13 @@ def add_location(db: Session, place: Place) -> dict[str, Any]:
     """Store a place; raises UsageError, NotFound or AlreadyExists."""
     if place.kind not in KINDS:
         raise UsageError(f"kind {place.kind} is none of {', '.join(KINDS)}")
-    holder = custody_book.holder_named(db, place.holder) if place.holder else None
+    holder = place.holder and custody_book.holder_named(db, _bare(place.holder, "holder"))
     added = custody_book.add_location(
         db,
         name=checked_name(place.name),
         kind=place.kind,
         region=place.region,
-        holder=holder,
+        holder=holder or None,
         access=place.access,
         lead_hours=place.lead_hours,
     )
@@ -153,7 +158,7 @@ def record(db: Session, happening: Happening) -> dict[str, Any]:
         happening.event,
         location=place or None,
         texts={"seal": happening.seal, "by": happening.by, "note": happening.note},
-        happened_at=_moment(happening.when) if happening.when else now,
+        happened_at=_moment(happening.when, now) if happening.when else now,
         recorded_at=now,
         photo_sha256=_photo(happening.photo),
     )
@@ -188,13 +193,15 @@ def book(db: Session, item: str | None) -> dict[str, Any]:
 
 
 def verify(db: Session, head: str | None) -> dict[str, Any]:
-    """Return whether the chain of hashes holds, and holds the head given."""
+    """Return whether the chain of hashes holds, and holds the head given; raises UsageError."""
+    if head is not None and not HASH.fullmatch(head.strip()):
+        raise UsageError("a head is a hash of 64 hex digits")
     try:
         found = custody_book.verify(db)
     except ChainBroken as broken:
         return {"valid": False, "head": None, "broken_at": broken.event_id}
     hashes = {event.hash.hex() for event in custody_book.all_events(db)}
-    known = head is None or head.lower() in {*hashes, bytes(32).hex()}
+    known = head is None or head.strip().lower() in {*hashes, bytes(32).hex()}
     return {"valid": known, "head": found.hex(), "broken_at": None}
 
 
@@ -202,7 +209,7 @@ def event_document(event: CustodyEvent) -> dict[str, Any]:
     """Return an event as the command line shows it."""
     return {
         "id": event.id,
-        "item": item_name(event.item),
+        "item": event.said("item") or item_name(event.item),
         "event": event.event,
         "location": event.location.name if event.location else None,
         "seal": event.said("seal"),
@@ -226,11 +233,14 @@ def _bare(text: str, kind: str) -> str:
     return text.removeprefix(kind + ":")
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: str, now: datetime) -> datetime:
     try:
-        return clock.parse(text)
-    except ValueError as failure:
+        moment = clock.parse(text)
+    except (ValueError, OverflowError) as failure:
         raise UsageError(f"{text!r} is no ISO 8601 time") from failure
+    if moment > now:
+        raise UsageError(f"{clock.text(moment)} lies in the future")
+    return moment
 
 
 def _photo(path: Path | None) -> bytes | None:

@@ -8,7 +8,7 @@ from typing import NotRequired, TypedDict, Unpack
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage.errors import ChainBroken
+from storage.errors import ChainBroken, StorageError
 from storage.hashing import GENESIS, canonical, chained, text_digest
 from storage.lookup import absent, present
 from storage.model import CustodyEvent, CustodyText, Holder, Item, Location
@@ -120,8 +120,11 @@ def events_of(db: Session, item: Item) -> Sequence[CustodyEvent]:
 
 
 def all_events(db: Session) -> Sequence[CustodyEvent]:
-    """Return the whole book, in the order it was written."""
-    return db.scalars(select(CustodyEvent).order_by(CustodyEvent.id)).all()
+    """Return the whole book, in the order it was written; raises StorageError."""
+    try:
+        return db.scalars(select(CustodyEvent).order_by(CustodyEvent.id)).all()
+    except ValueError as unreadable:
+        raise StorageError(f"an event of the book cannot be read: {unreadable}") from unreadable
 
 
 def verify(db: Session) -> bytes:
@@ -130,9 +133,9 @@ def verify(db: Session) -> bytes:
     Events cut off at the end leave a shorter chain that holds: compare the head with one
     printed or signed elsewhere.
     """
-    head = GENESIS
+    head, items = GENESIS, set(db.scalars(select(Item.id)))
     for event in all_events(db):
-        if event.previous != head or not _whole(event):
+        if event.previous != head or event.item_id not in items or not _whole(event):
             raise ChainBroken(event.id)
         head = chained(head, canonical(event))
         if event.hash != head:
@@ -143,7 +146,7 @@ def verify(db: Session) -> bytes:
 def _whole(event: CustodyEvent) -> bool:
     """Return whether what can be read of an event is what its digests say."""
     names = _names(event.item, event.location)
-    return all(
+    return (event.location is None) == (event.location_id is None) and all(
         said.text is None
         or said.salt is None
         or (

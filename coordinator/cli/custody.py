@@ -151,7 +151,10 @@ def log(
         (e["id"], _day(e["happened_at"]), e["item"], e["event"], e["location"], e["note"])
         for e in book["events"]
     ]
-    return Shown(book, columns(rows, "event", "day", "item", "what", "where", "note"))
+    lines = columns(rows, "event", "day", "item", "what", "where", "note")
+    if not book["valid"]:
+        lines.append(f"ALTERED: the chain of hashes is broken at event {book['broken_at']}")
+    return Shown(book, lines, ExitStatus.DONE if book["valid"] else ExitStatus.REFUSED)
 
 
 def verify(
