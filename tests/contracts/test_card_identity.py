@@ -127,9 +127,10 @@ def test_a_closed_card_is_locked(subject: Subject, card: EmulatedCard) -> None:
     session.sign(LEAF, DIGEST)
     wire.close = lambda: None
     session.close()
-    for each in (session, subject.family.open(wire, Surroundings())):
-        with pytest.raises(NotUnlocked):
-            each.sign(LEAF, DIGEST)
+    with pytest.raises(NotUnlocked):
+        session.sign(LEAF, DIGEST)
+    with pytest.raises(NotUnlocked):
+        subject.family.open(wire, Surroundings()).sign(LEAF, DIGEST)
 
 
 def test_a_revived_card_is_the_same_card(subject: Subject, card: EmulatedCard) -> None:
