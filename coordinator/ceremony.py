@@ -1,16 +1,17 @@
 """Several cards sign one PSBT at once: a thread for each, every answer verified, then kept."""
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from cards.errors import CardError, WrongCard
+from cards.errors import CardError, ProtocolError, WrongCard
 from cards.pin import Pin
-from cards.session import CardIdentity, CardSession
+from cards.session import BatchSigner, CardIdentity, CardSession
 from coordinator.attendant import Attendant
 from coordinator.errors import CoordinatorError
 from coordinator.slots import Slot, ask_pin, card_in
@@ -98,8 +99,10 @@ def _sign(ready: Ready, table: Table) -> Outcome:
     started, done, error = time.monotonic(), 0, None
     try:
         ready.session.unlock(ready.pin)
-        for request in _by_key(ready.seat.requests):
-            table.keep(ready.seat, request, _verified(ready.session, request))
+        for request, signature in _answers(ready.session, ready.seat.requests):
+            if not signature_valid(request, signature):
+                raise SignatureInvalid(request.input_index, request.pubkey)
+            table.keep(ready.seat, request, signature)
             done += 1
             table.attendant.progress(ready.seat.label, done, len(ready.seat.requests))
     except (CardError, PsbtError) as failure:
@@ -108,17 +111,23 @@ def _sign(ready: Ready, table: Table) -> Outcome:
     return Outcome(ready.seat.label, ready.identity.family, done, seconds, error)
 
 
-def _verified(session: CardSession, request: SigningRequest) -> bytes:
-    """Ask for one signature and believe it only if it verifies under the key of the policy."""
-    signature = session.sign(request.path, request.digest)
-    if not signature_valid(request, signature):
-        raise SignatureInvalid(request.input_index, request.pubkey)
-    return signature
+def _answers(
+    session: CardSession, requests: Iterable[SigningRequest]
+) -> Iterator[tuple[SigningRequest, bytes]]:
+    """Put the requests to a card, those of one key in a row: it then derives that key once.
 
-
-def _by_key(requests: Iterable[SigningRequest]) -> list[SigningRequest]:
-    """Order requests so that one key signs all its inputs in a row: a card then derives it once."""
-    return sorted(requests, key=lambda request: (request.path, request.input_index))
+    A card that can signs all digests of one key in one command. Nothing is believed here yet.
+    """
+    ordered = sorted(requests, key=lambda request: (request.path, request.input_index))
+    for path, group in itertools.groupby(ordered, key=lambda request: request.path):
+        asked = list(group)
+        if isinstance(session, BatchSigner) and len(asked) > 1:
+            given = session.sign_batch(path, [request.digest for request in asked])
+            if len(given) != len(asked):
+                raise ProtocolError(f"the card gave {len(given)} signatures for {len(asked)}")
+            yield from zip(asked, given, strict=True)
+        else:
+            yield from ((request, session.sign(path, request.digest)) for request in asked)
 
 
 def _one_at_a_time(keep: Keep) -> Keep:
