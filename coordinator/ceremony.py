@@ -66,7 +66,8 @@ def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
     Cards are identified first and PINs asked for one by one; then all sign at the same time.
     """
     with ExitStack() as stack:
-        seated = [_sit_down(slot, table, stack) for slot in offered]
+        asked: set[tuple[int, bytes]] = set()
+        seated = [_sit_down(slot, table, stack, asked) for slot in offered]
         ready = [each for each in seated if isinstance(each, Ready)]
         keep = replace(table, keep=_one_at_a_time(table.keep))
         with ThreadPoolExecutor(max_workers=max(1, len(ready))) as threads:
@@ -74,8 +75,13 @@ def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
         return [next(signed) if isinstance(each, Ready) else each for each in seated]
 
 
-def _sit_down(slot: Slot, table: Table, stack: ExitStack) -> Ready | Outcome:
-    """Identify the card in a slot and ask for its PIN; a stranger is never asked for one."""
+def _sit_down(
+    slot: Slot, table: Table, stack: ExitStack, asked: set[tuple[int, bytes]]
+) -> Ready | Outcome:
+    """Identify the card in a slot and ask for its PIN; a stranger is never asked for one.
+
+    What a card that sits down is `asked`, a second carrier of its key is not.
+    """
     name, family = slot.name, None
     try:
         session = stack.enter_context(card_in(slot))
@@ -85,13 +91,15 @@ def _sit_down(slot: Slot, table: Table, stack: ExitStack) -> Ready | Outcome:
         if seat is None:
             raise WrongCard("a card of this vault", f"{family} {identity.card_id[:16]}")
         name = seat.label
-        if not seat.requests:
+        wanted = [r for r in seat.requests if (r.input_index, r.pubkey) not in asked]
+        if not wanted:
             return Outcome(name, family, 0, 0.0, None)
         pin = ask_pin(session, name, table.attendant, last_attempt=table.last_attempt)
         stack.enter_context(pin)
     except (CardError, CoordinatorError) as failure:
         return Outcome(name, family, 0, 0.0, failure)
-    return Ready(session, identity, seat, pin)
+    asked.update((request.input_index, request.pubkey) for request in wanted)
+    return Ready(session, identity, seat._replace(requests=wanted), pin)
 
 
 def _sign(ready: Ready, table: Table) -> Outcome:
