@@ -108,6 +108,13 @@ def _gone(*_: object) -> None:
     raise CardRemoved("the card is gone")
 
 
+def test_a_taken_label_leaves_the_card_fresh(fresh: Asked) -> None:
+    fresh("emulate", "new", "satochip", "other")
+    fresh("card", "enrol", "blue", "--emulated", "other", "--pin-stdin", stdin="123456")
+    assert set_up(fresh, "blue", check=2)["error"]["code"] == "already_exists"
+    assert identity(fresh, "blue")["attempts_left"] is None
+
+
 def test_a_second_setup_says_to_enrol(fresh: Asked) -> None:
     set_up(fresh, "blue")
     assert "card enrol blue" in set_up(fresh, "blue", check=3)["error"]["message"]
