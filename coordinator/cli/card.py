@@ -43,13 +43,7 @@ def setup(
     from coordinator.emulated import slot
     from coordinator.errors import UsageError
 
-    sources = [
-        name
-        for name, chosen in (("generate", generate), ("words", words), ("seed", seed))
-        if chosen
-    ]
-    if len(sources) != 1:
-        raise UsageError("choose one of --generate, --words and --seed")
+    source = _source(generate=generate, words=words, seed=seed)
     if len(emulated or ()) != 1 + copies:
         raise UsageError(
             f"{len(emulated or ())} cards are offered, {1 + copies} are wanted; "
@@ -58,7 +52,7 @@ def setup(
     labels = [label, *(f"{label}-{number}" for number in range(2, copies + 2))]
     attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=not copies)
     wanted = [
-        setting_up.Setup(each, slot(desk.home, place), sources[0], path, words_out, last_attempt)
+        setting_up.Setup(each, slot(desk.home, place), source, path, words_out, last_attempt)
         for each, place in zip(labels, emulated or (), strict=True)
     ]
     done, *others = setting_up.set_up_copies(desk.home, desk.database, wanted, attendant)
@@ -71,6 +65,16 @@ def setup(
     ]
     copied = [other.document(desk.home.network) for other in others]
     return Shown({**done.document(desk.home.network), "copies": copied}, lines)
+
+
+def _source(**sources: bool) -> str:
+    """Return the one source of the key that was chosen; raises UsageError."""
+    from coordinator.errors import UsageError
+
+    chosen = [name for name, wanted in sources.items() if wanted]
+    if len(chosen) != 1:
+        raise UsageError("choose one of --generate, --words and --seed")
+    return chosen[0]
 
 
 def enrol(
