@@ -12,6 +12,7 @@ from coordinator.cli.output import ExitStatus, Shown, columns
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
 MISSING = ExitStatus.CARD
+ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
 
 
 def setup(
@@ -51,20 +52,20 @@ def setup(
         )
     labels = [label, *(f"{label}-{number}" for number in range(2, copies + 2))]
     attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=not copies)
+    slots = [slot(desk.home, place) for place in emulated or ()]
     wanted = [
-        setting_up.Setup(each, slot(desk.home, place), source, path, words_out, last_attempt)
-        for each, place in zip(labels, emulated or (), strict=True)
+        setting_up.Setup(each, place, source, path, words_out, last_attempt)
+        for each, place in zip(labels, slots, strict=True)
     ]
     done, *others = setting_up.set_up_copies(desk.home, desk.database, wanted, attendant)
-    where = "on the card" if done.created_on == "card" else "on this machine, not on the card"
     lines = [
-        f"card {label}: PIN set, key made {where}",
+        f"card {label}: PIN set, key made {ORIGIN[done.created_on]}",
         done.expression(desk.home.network),
         *_replaced(done.replaced),
         *(f"card {other.label}: the same key, read back and compared" for other in others),
     ]
-    copied = [other.document(desk.home.network) for other in others]
-    return Shown({**done.document(desk.home.network), "copies": copied}, lines)
+    first, *copied = [each.document(desk.home.network) for each in (done, *others)]
+    return Shown({**first, "copies": copied}, lines)
 
 
 def _source(**sources: bool) -> str:
