@@ -33,8 +33,7 @@ def setup(
     """Set a factory-fresh card's PIN and PUK and give it a key.
 
     A Satochip cannot make its key itself: its words are made on this machine, shown
-    once on the terminal, loaded and wiped. The card is enrolled at the same time.
-    A set-up that was cut off goes on where it was.
+    once on the terminal, loaded and wiped. A set-up that was cut off goes on where it was.
 
     \b
     Example: cardquorum card setup blue --emulated blue --generate
@@ -45,14 +44,14 @@ def setup(
     from coordinator.errors import UsageError
 
     source = _source(generate=generate, words=words, seed=seed)
-    if len(emulated or ()) != 1 + copies:
+    slots = [slot(desk.home, place) for place in emulated or ()]
+    if len(slots) != 1 + copies:
         raise UsageError(
-            f"{len(emulated or ())} cards are offered, {1 + copies} are wanted; "
+            f"{len(slots)} cards are offered, {1 + copies} are wanted; "
             "name where each lies with --emulated NAME"
         )
     labels = [label, *(f"{label}-{number}" for number in range(2, copies + 2))]
     attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=not copies)
-    slots = [slot(desk.home, place) for place in emulated or ()]
     wanted = [
         setting_up.Setup(each, place, source, path, words_out, last_attempt)
         for each, place in zip(labels, slots, strict=True)

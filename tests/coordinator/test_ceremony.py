@@ -85,6 +85,10 @@ def collect(
     requests: Sequence[SigningRequest] = REQUESTS,
     **options: bool,
 ) -> list[Outcome]:
+    seats = {
+        card.name: [r._replace(input_index=r.input_index + 10 * place) for r in requests]
+        for place, card in enumerate(cards)
+    }
     slots = [Slot(card.name, emulated=True, connect=lambda card=card: card) for card in cards]
     monkeypatch.setattr("coordinator.slots.detect", lambda transport, _: transport)
     names = [card.name for card in cards]
@@ -224,3 +228,12 @@ def test_cards_sign_at_the_same_time(
     for card in cards:
         monkeypatch.setattr(card, "unlock", lambda _: meeting.wait())
     assert [outcome.error for outcome in collect(monkeypatch, person, kept, cards)] == [None, None]
+
+
+def test_a_second_carrier_of_one_key_is_asked_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    cards = [Card("first"), Card("first")]
+    first, second = collect(monkeypatch, person, kept, cards)
+    assert (first.signatures, second.signatures, second.error) == (4, 0, None)
+    assert person.asked == ["first"]
