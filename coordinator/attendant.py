@@ -24,7 +24,7 @@ class Attendant(Protocol):
         ...
 
     def optional_new_pin_for(self, label: str, /) -> Pin | None:
-        """Return the PIN given as `LABEL.new`, or None; nobody is asked."""
+        """Return a PIN to be set where the card can take one; None where nobody gives it."""
         ...
 
     def secret_for(self, label: str, kind: str, /, *, optional: bool = False) -> Secret | None:

@@ -5,6 +5,7 @@ import io
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from coordinator.settings import SETTINGS_FILE, Home, open_home
 from storage.copies import check_database, copy_database
 
 DATABASE_FILE = "cardquorum.db"
-PATTERNS = (SETTINGS_FILE, "emulated/*.card", "chain/*.dat")
+PATTERNS = (SETTINGS_FILE, "emulated/*.card", "chain/*.dat", "pairings/*.memory")
 MEMBER_MAX = 1 << 30
 
 
@@ -52,7 +53,7 @@ def restore(file: Path, folder: Path) -> Written:
     if (folder / SETTINGS_FILE).exists() or (folder.exists() and any(folder.iterdir())):
         raise SettingsError(f"{folder} is not empty; restore into a new folder")
     data = read_bytes(file)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=".restore-", dir=folder.absolute().parent))
     try:
         _unpack(file, data, unfinished)
@@ -77,7 +78,7 @@ def _unpack(file: Path, data: bytes, folder: Path) -> None:
             for member in tar.getmembers():
                 _check_member(member)
                 tar.extract(member, folder, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as failure:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as failure:
         raise UsageError(f"{file} is no backup of a home: {failure}") from failure
     if not (folder / DATABASE_FILE).exists():
         raise UsageError(f"{file} holds no {DATABASE_FILE}")
@@ -87,7 +88,12 @@ def _unpack(file: Path, data: bytes, folder: Path) -> None:
 def _check_member(member: tarfile.TarInfo) -> None:
     """Refuse whatever `write` does not put into a backup."""
     path = Path(member.name)
-    known = member.name == DATABASE_FILE or any(path.match(pattern) for pattern in PATTERNS)
+    known = any(_fits(path, pattern) for pattern in (DATABASE_FILE, *PATTERNS))
     plain = member.isfile() and not path.is_absolute() and ".." not in path.parts
     if not known or not plain or member.size > MEMBER_MAX:
         raise UsageError(f"{member.name!r} does not belong into a backup")
+
+
+def _fits(path: Path, pattern: str) -> bool:
+    """Return whether the whole path fits, where `match` alone looks at its end."""
+    return path.match(pattern) and len(path.parts) == len(Path(pattern).parts)

@@ -1,16 +1,17 @@
 """Several cards sign one PSBT at once: a thread for each, every answer verified, then kept."""
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from cards.errors import CardError, WrongCard
+from cards.errors import CardError, ProtocolError, WrongCard
 from cards.pin import Pin
-from cards.session import CardIdentity, CardSession
+from cards.session import BatchSigner, CardIdentity, CardSession
 from coordinator.attendant import Attendant
 from coordinator.errors import CoordinatorError
 from coordinator.slots import Slot, ask_pin, card_in
@@ -65,7 +66,8 @@ def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
     Cards are identified first and PINs asked for one by one; then all sign at the same time.
     """
     with ExitStack() as stack:
-        seated = [_sit_down(slot, table, stack) for slot in offered]
+        asked: set[tuple[int, bytes]] = set()
+        seated = [_sit_down(slot, table, stack, asked) for slot in offered]
         ready = [each for each in seated if isinstance(each, Ready)]
         keep = replace(table, keep=_one_at_a_time(table.keep))
         with ThreadPoolExecutor(max_workers=max(1, len(ready))) as threads:
@@ -73,8 +75,13 @@ def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
         return [next(signed) if isinstance(each, Ready) else each for each in seated]
 
 
-def _sit_down(slot: Slot, table: Table, stack: ExitStack) -> Ready | Outcome:
-    """Identify the card in a slot and ask for its PIN; a stranger is never asked for one."""
+def _sit_down(
+    slot: Slot, table: Table, stack: ExitStack, asked: set[tuple[int, bytes]]
+) -> Ready | Outcome:
+    """Identify the card in a slot and ask for its PIN; a stranger is never asked for one.
+
+    What a card that sits down is `asked`, a second carrier of its key is not.
+    """
     name, family = slot.name, None
     try:
         session = stack.enter_context(card_in(slot))
@@ -84,13 +91,15 @@ def _sit_down(slot: Slot, table: Table, stack: ExitStack) -> Ready | Outcome:
         if seat is None:
             raise WrongCard("a card of this vault", f"{family} {identity.card_id[:16]}")
         name = seat.label
-        if not seat.requests:
+        wanted = [r for r in seat.requests if (r.input_index, r.pubkey) not in asked]
+        if not wanted:
             return Outcome(name, family, 0, 0.0, None)
         pin = ask_pin(session, name, table.attendant, last_attempt=table.last_attempt)
         stack.enter_context(pin)
     except (CardError, CoordinatorError) as failure:
         return Outcome(name, family, 0, 0.0, failure)
-    return Ready(session, identity, seat, pin)
+    asked.update((request.input_index, request.pubkey) for request in wanted)
+    return Ready(session, identity, seat._replace(requests=wanted), pin)
 
 
 def _sign(ready: Ready, table: Table) -> Outcome:
@@ -98,8 +107,10 @@ def _sign(ready: Ready, table: Table) -> Outcome:
     started, done, error = time.monotonic(), 0, None
     try:
         ready.session.unlock(ready.pin)
-        for request in _by_key(ready.seat.requests):
-            table.keep(ready.seat, request, _verified(ready.session, request))
+        for request, signature in _answers(ready.session, ready.seat.requests):
+            if not signature_valid(request, signature):
+                raise SignatureInvalid(request.input_index, request.pubkey)
+            table.keep(ready.seat, request, signature)
             done += 1
             table.attendant.progress(ready.seat.label, done, len(ready.seat.requests))
     except (CardError, PsbtError) as failure:
@@ -108,17 +119,23 @@ def _sign(ready: Ready, table: Table) -> Outcome:
     return Outcome(ready.seat.label, ready.identity.family, done, seconds, error)
 
 
-def _verified(session: CardSession, request: SigningRequest) -> bytes:
-    """Ask for one signature and believe it only if it verifies under the key of the policy."""
-    signature = session.sign(request.path, request.digest)
-    if not signature_valid(request, signature):
-        raise SignatureInvalid(request.input_index, request.pubkey)
-    return signature
+def _answers(
+    session: CardSession, requests: Iterable[SigningRequest]
+) -> Iterator[tuple[SigningRequest, bytes]]:
+    """Put the requests to a card, those of one key in a row: it then derives that key once.
 
-
-def _by_key(requests: Iterable[SigningRequest]) -> list[SigningRequest]:
-    """Order requests so that one key signs all its inputs in a row: a card then derives it once."""
-    return sorted(requests, key=lambda request: (request.path, request.input_index))
+    A card that can signs all digests of one key in one command. Nothing is believed here yet.
+    """
+    ordered = sorted(requests, key=lambda request: (request.path, request.input_index))
+    for path, group in itertools.groupby(ordered, key=lambda request: request.path):
+        asked = list(group)
+        if isinstance(session, BatchSigner) and len(asked) > 1:
+            given = session.sign_batch(path, [request.digest for request in asked])
+            if len(given) != len(asked):
+                raise ProtocolError(f"the card gave {len(given)} signatures for {len(asked)}")
+            yield from zip(asked, given, strict=True)
+        else:
+            yield from ((request, session.sign(path, request.digest)) for request in asked)
 
 
 def _one_at_a_time(keep: Keep) -> Keep:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from cards.family import families
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator import custody, emulated, facts, setup, signing, spend, vaults, verify, wallet
@@ -147,6 +148,10 @@ def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
 def _check(wishes: Wishes) -> None:
     if len(wishes.families) != len(PLACES):
         raise UsageError(f"the demo plays with {len(PLACES)} cards, not {len(wishes.families)}")
+    known = {family.name for family in families()}
+    for family in wishes.families:
+        if family not in known:
+            raise UsageError(f"there is no family {family}; there is {', '.join(sorted(known))}")
     if not 1 <= wishes.inputs <= MAX_INPUTS:
         raise UsageError(f"the demo spends 1 to {MAX_INPUTS} coins, not {wishes.inputs}")
 

@@ -1,6 +1,8 @@
 """Files people name: read with a clear error, written whole or not at all."""
 
 import os
+import sys
+import tempfile
 from pathlib import Path
 
 from coordinator.errors import UsageError
@@ -11,33 +13,46 @@ SIZE_MAX = 64 * 1024 * 1024
 def read_bytes(path: Path) -> bytes:
     """Return a file's bytes; raises UsageError naming the file."""
     try:
-        if path.stat().st_size > SIZE_MAX:
-            raise UsageError(f"{path} is larger than {SIZE_MAX // 2**20} MiB")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return _within_limit(file.read(SIZE_MAX + 1), str(path))
     except OSError as failure:
         raise UsageError(f"cannot read {path}: {failure.strerror}") from failure
 
 
-def read_text(path: Path) -> str:
-    """Return a file's text (UTF-8); raises UsageError naming the file."""
+def read_named(name: str) -> bytes:
+    """Return the bytes of the file named, or of standard input where the name is `-`."""
+    if name == "-":
+        return _within_limit(sys.stdin.buffer.read(SIZE_MAX + 1), "standard input")
+    return read_bytes(Path(name))
+
+
+def read_text(name: str) -> str:
+    """Return the text (UTF-8) of the file named, or of standard input where the name is `-`."""
     try:
-        return read_bytes(path).decode("utf-8-sig")
+        return read_named(name).decode("utf-8-sig")
     except UnicodeDecodeError as failure:
-        raise UsageError(f"{path} is not a text file") from failure
+        raise UsageError(f"{name} is not a text file") from failure
 
 
 def write_private(path: Path, data: bytes, *, replace: bool = True) -> None:
     """Write a file (mode 0600) whole or not at all; raises UsageError naming the file."""
     if not replace and path.exists():
         raise UsageError(f"{path} is there already")
-    unfinished = path.with_name(path.name + ".new")
+    unfinished = None
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
+        Path(unfinished).replace(path)
     except OSError as failure:
-        unfinished.unlink(missing_ok=True)
+        if unfinished is not None:
+            Path(unfinished).unlink(missing_ok=True)
         raise UsageError(f"cannot write {path}: {failure.strerror}") from failure
+
+
+def _within_limit(data: bytes, name: str) -> bytes:
+    if len(data) > SIZE_MAX:
+        raise UsageError(f"{name} is larger than {SIZE_MAX // 2**20} MiB")
+    return data

@@ -40,7 +40,7 @@ def slots_for(
     Raises UsageError where that leaves nothing.
     """
     if named:
-        return [emulated.slot(home, name) for name in named]
+        return [emulated.slot(home, name) for name in dict.fromkeys(named)]
     with database.begin() as db:
         wanted = [label for label in labels if label in given] or labels
         places = [card_book.card_named(db, label).emulator_name for label in wanted]

@@ -159,7 +159,7 @@ def coins(database: Database, vault: str) -> list[CoinLine]:
                 coinbase=coin.coinbase,
                 reserved_by=held.get((coin.txid, coin.vout)),
             )
-            for coin in chain_book.unspent_coins(db, record)
+            for coin in wallet.unspent(db, record)
         ]
     return sorted(found, key=lambda line: (-line.value_sats, line.outpoint))
 
@@ -187,17 +187,18 @@ def addresses(database: Database, vault: str) -> list[AddressLine]:
     """Return the addresses issued or used so far, by keychain and index."""
     with database.begin() as db:
         record = vault_book.vault_named(db, vault)
-        network = Network(record.network)
+        known = chain_book.addresses_of(db, record)
+        scripts = wallet.scripts_at(stored_policy(record), ((a.branch, a.index) for a in known))
         return [
             AddressLine(
-                format_address(found.script_pubkey, network),
+                format_address(scripts[found.branch, found.index], Network(record.network)),
                 keychain(found.branch),
                 found.index,
-                found.script_pubkey,
+                scripts[found.branch, found.index],
                 found.issued_at,
                 found.used,
             )
-            for found in chain_book.addresses_of(db, record)
+            for found in known
         ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from platformdirs import user_data_path
+from sqlalchemy import URL
 
 from coordinator.errors import SettingsError
 
@@ -24,9 +25,9 @@ class Home(NamedTuple):
     chain: str
 
     @property
-    def database_url(self) -> str:
-        """Return the SQLAlchemy URL of the home's database."""
-        return f"sqlite:///{self.folder / 'cardquorum.db'}"
+    def database_url(self) -> URL:
+        """Return the URL of the home's database, whatever characters the folder's name has."""
+        return URL.create("sqlite", database=str(self.folder / "cardquorum.db"))
 
     @property
     def emulated_cards(self) -> Path:

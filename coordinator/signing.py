@@ -16,10 +16,9 @@ from coordinator.slots import Slot
 from coordinator.vaults import key_expression, stored_policy
 from coordinator.verify import cosigner_of
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer
-from psbt.errors import SignaturesMissing
+from psbt.errors import PsbtError, SignaturesMissing
 from psbt.partial import quorum, signed_by
 from psbt.policy import Policy
-from psbt.sighash import sighashes
 from psbt.signer import SigningRequest
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
@@ -63,18 +62,34 @@ class Finalized(NamedTuple):
     consensus: str
 
 
+class Sent(NamedTuple):
+    """A payment the chain source took, and its state since."""
+
+    ceremony: str
+    txid: str
+    state: str
+
+
 def signed_psbt(record: Ceremony) -> codec.Psbt:
-    """Return the ceremony's PSBT with every signature kept so far, each verified again."""
-    psbt = codec.parse(record.psbt)
-    digests = sighashes(psbt)
+    """Return the ceremony's PSBT with every signature kept so far, each verified again.
+
+    Raises PsbtError where the rows contradict one another.
+    """
+    psbt = _stored_psbt(record)
     answers = [
-        (
-            SigningRequest(kept.input_index, kept.pubkey, (), digests[kept.input_index]),
-            kept.signature,
-        )
+        (SigningRequest(kept.input_index, kept.pubkey, (), b""), kept.signature)
         for kept in record.signatures
     ]
     return signer.with_signatures(psbt, answers)
+
+
+def _stored_psbt(record: Ceremony) -> codec.Psbt:
+    psbt = codec.parse(record.psbt)
+    spent = sum(value_sats for _, value_sats in outline.spent(psbt))
+    fee_sats = spent - sum(payment.value_sats for payment in outline.outputs(psbt))
+    if (codec.txid(psbt), fee_sats) != (record.txid, record.fee_sats):
+        raise PsbtError(f"the PSBT stored for ceremony {record.public_id} is not the one it opened")
+    return psbt
 
 
 def progress(record: Ceremony) -> Progress:
@@ -130,8 +145,7 @@ def sign(
 def _seating(
     database: Database, ceremony_id: str, psbt: codec.Psbt, policy: Policy
 ) -> ceremony.SeatOf:
-    """Return who sits where: a second carrier of one key is asked for nothing."""
-    taken: set[int] = set()
+    """Return who sits where, and what each has yet to sign."""
 
     def seat_of(identity: CardIdentity) -> Seat | None:
         with database.begin() as db:
@@ -140,9 +154,7 @@ def _seating(
             cosigner = cosigner_of(vault, card) if card else None
             if card is None or cosigner is None:
                 return None
-            key = key_expression(cosigner.key)
-            requests = () if cosigner.id in taken else signer.signing_requests(psbt, policy, key)
-            taken.add(cosigner.id)
+            requests = signer.signing_requests(psbt, policy, key_expression(cosigner.key))
             return Seat(card.label, card.id, requests)
 
     return seat_of
@@ -176,6 +188,7 @@ def add(database: Database, ceremony_id: str, data: bytes) -> int:
     """
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
+        _hold_coins(db, record, clock.now())
         policy = stored_policy(record.vault)
         psbt = signed_psbt(record)
         arrived = combiner.new_signatures(psbt, codec.parse(data), policy)
@@ -185,12 +198,12 @@ def add(database: Database, ceremony_id: str, data: bytes) -> int:
     return len(arrived)
 
 
-def export(database: Database, ceremony_id: str) -> bytes:
-    """Return the PSBT with all signatures so far, for a signer elsewhere; it is noted as out."""
+def export(database: Database, ceremony_id: str) -> Progress:
+    """Return where the ceremony stands, its PSBT for a signer elsewhere; it is noted as out."""
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
         record.exported_at = clock.now()
-        return codec.to_bytes(signed_psbt(record))
+        return progress(record)
 
 
 def finalize(database: Database, ceremony_id: str) -> Finalized:
@@ -199,6 +212,7 @@ def finalize(database: Database, ceremony_id: str) -> Finalized:
         record = ceremony_book.ceremony_named(db, ceremony_id)
         if record.state not in {*OPEN, "final"}:
             raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
+        _hold_coins(db, record, clock.now())
         policy = stored_policy(record.vault)
         psbt = signed_psbt(record)
         final = finalizer.finalize(psbt, policy)
@@ -215,8 +229,8 @@ def finalize(database: Database, ceremony_id: str) -> Finalized:
         )
 
 
-def broadcast(database: Database, ceremony_id: str, chain: ChainSource) -> str:
-    """Send the final transaction; returns its txid. Sending twice is no error."""
+def broadcast(database: Database, ceremony_id: str, chain: ChainSource) -> Sent:
+    """Send the final transaction; sending twice is no error."""
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
         if record.state in OPEN:
@@ -224,12 +238,14 @@ def broadcast(database: Database, ceremony_id: str, chain: ChainSource) -> str:
         if record.final_tx is None or record.state in {"abandoned", "replaced"}:
             raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
         raw = record.final_tx
+        if extractor.transaction_id(raw) != codec.txid(_stored_psbt(record)):
+            raise PsbtError(f"the transaction stored for ceremony {ceremony_id} is not its own")
     txid = chain.broadcast(raw)
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
         if record.state == "final":
             record.state, record.broadcast_at = "broadcast", clock.now()
-    return txid
+        return Sent(ceremony_id, txid, record.state)
 
 
 def _not_final(record: Ceremony) -> SignaturesMissing | NotFinal:
@@ -264,8 +280,7 @@ def _open_ceremony(db: Session, ceremony_id: str) -> Ceremony:
 
 def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
     """Reserve the coins again where the reservation ran out; raises where they went elsewhere."""
-    psbt = codec.parse(record.psbt)
-    outpoints = outline.outpoints(psbt)
+    outpoints = outline.outpoints(codec.parse(record.psbt))
     for outpoint in outpoints:
         coin = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
         if coin is None or coin.spent_by not in {None, record.txid}:

@@ -1,8 +1,9 @@
 """A vault is made from keys, proved by its cards, carried in and out as text."""
 
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +34,7 @@ from psbt.policy import (
 )
 from storage import cards as card_book
 from storage import vaults as vault_book
+from storage.errors import AlreadyExists
 from storage.model import Cosigner, Key, Vault
 
 
@@ -75,24 +77,23 @@ def create(home: Home, db: Session, plan: VaultPlan) -> Vault:
     now = clock.now()
     keys = [card_book.key_of_card(db, label, home.network) for label in plan.cards]
     keys += [_foreign_key(home, db, text, now) for text in plan.keys]
-    policy = Policy(
-        plan.threshold, tuple(key_expression(key) for key in keys), Network(home.network)
-    )
-    return _store(db, plan, policy, keys)
+    return _store(home, db, plan, keys)
 
 
 def import_text(home: Home, db: Session, plan: VaultPlan, text: str) -> Vault:
     """Make a vault from a descriptor, or from the JSON `vault export` writes.
 
-    Cards known here are bound by public key and chain code, never by fingerprint.
+    Keys known here are bound by public key and chain code, never by fingerprint: the origin a
+    card gave stands, whatever the text says of it.
     """
     policy = parse_descriptor(descriptor_in(text), Network(home.network))
+    plan = replace(plan, threshold=policy.threshold)
     now = clock.now()
     keys = []
     for number, expression in enumerate(policy.keys, 1):
         known = card_book.key_like(db, expression.key.public_key, expression.key.chain_code)
         keys.append(known or _add_key(db, home, f"{plan.name}-{number}", expression, now))
-    return _store(db, plan, policy, keys)
+    return _store(home, db, plan, keys)
 
 
 def descriptor_in(text: str) -> str:
@@ -102,7 +103,7 @@ def descriptor_in(text: str) -> str:
         return stripped
     try:
         descriptor = json.loads(stripped).get("descriptor")
-    except ValueError as failure:
+    except (ValueError, RecursionError) as failure:
         raise PolicyError(f"the file is neither a descriptor nor JSON: {failure}") from failure
     if not isinstance(descriptor, str):
         raise PolicyError("the JSON holds no descriptor")
@@ -148,7 +149,10 @@ def _cosigner_document(db: Session, cosigner: Cosigner) -> dict[str, Any]:
     }
 
 
-def _store(db: Session, plan: VaultPlan, policy: Policy, keys: Sequence[Key]) -> Vault:
+def _store(home: Home, db: Session, plan: VaultPlan, keys: Sequence[Key]) -> Vault:
+    expressions = tuple(key_expression(key) for key in keys)
+    policy = Policy(plan.threshold, expressions, Network(home.network))
+    _refuse_twin(db, policy)
     moment, height = _birthday(plan.birthday)
     descriptor = format_descriptor(policy)
     return vault_book.add_vault(
@@ -165,10 +169,19 @@ def _store(db: Session, plan: VaultPlan, policy: Policy, keys: Sequence[Key]) ->
     )
 
 
+def _refuse_twin(db: Session, policy: Policy) -> None:
+    """Refuse what has the scripts of a vault that is there: the order of keys changes none."""
+    whole = {(each.key.public_key, each.key.chain_code) for each in policy.keys}
+    for vault in vault_book.all_vaults(db):
+        known = {(each.key.public_key, each.key.chain_code) for each in vault.cosigners}
+        if (vault.threshold, known) == (policy.threshold, whole):
+            raise AlreadyExists("vault", vault.name)
+
+
 def _birthday(text: str | None) -> tuple[datetime | None, int | None]:
     if text is None:
         return clock.now(), None
-    if text.isdigit():
+    if re.fullmatch("[0-9]{1,9}", text):
         return None, int(text)
     try:
         return clock.parse(text), None
@@ -184,6 +197,9 @@ def _foreign_key(home: Home, db: Session, text: str, now: datetime) -> Key:
         parsed = parse_key_expression(expression, Network(home.network))
     except PsbtError as failure:
         raise UsageError(f"key {label}: {failure}") from failure
+    known = card_book.key_like(db, parsed.key.public_key, parsed.key.chain_code)
+    if known is not None and known.label == label:
+        return known
     return _add_key(db, home, checked_name(label), parsed, now)
 
 

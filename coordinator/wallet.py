@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.chain import ChainSource, ChainUpdate, Tip, Watch
+from coordinator.errors import CoordinatorError
 from coordinator.vaults import stored_policy
 from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, ScriptSize
@@ -17,9 +18,10 @@ from psbt.review import review as review_psbt
 from psbt.transaction import Transaction, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
+from storage.errors import StorageError
 from storage.model import Ceremony, Vault
 
-LOOKAHEAD = 50
+LOOKAHEAD = 100
 COINBASE_MATURITY = 100
 RECENT_PAYMENTS = 100
 
@@ -51,7 +53,9 @@ def keychain(branch: int) -> str:
 
 
 def new_address(db: Session, vault: Vault) -> FreshAddress:
-    """Issue the next unused receive address of a vault."""
+    """Issue the next unused receive address of a vault; a retired one gives none any more."""
+    if vault.retired_at is not None:
+        raise CoordinatorError(f"vault {vault.name} is retired and must not be paid any more")
     policy = stored_policy(vault)
     index = chain_book.next_index(db, vault, RECEIVE)
     script = next(derive_scripts(policy, RECEIVE, [index]))
@@ -132,13 +136,50 @@ def script_size(policy: Policy) -> ScriptSize:
     return ScriptSize(policy.threshold, len(policy.keys))
 
 
+def scripts_at(policy: Policy, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """Return the script_pubkey of each (branch, index), derived afresh."""
+    wanted = sorted(set(places))
+    return {
+        (script.branch, script.index): script.script_pubkey
+        for branch in (RECEIVE, CHANGE)
+        for script in derive_scripts(policy, branch, [i for b, i in wanted if b == branch])
+    }
+
+
+def unspent(db: Session, vault: Vault) -> list[chain_book.UnspentCoin]:
+    """Return the coins nothing spends, each held against its transaction and the policy.
+
+    Raises StorageError where a row says anything else.
+    """
+    coins = chain_book.unspent_coins(db, vault)
+    scripts = scripts_at(stored_policy(vault), ((coin.branch, coin.index) for coin in coins))
+    made = {
+        txid: parse_transaction(raw)
+        for txid, raw in chain_book.raw_transactions(db, {coin.txid for coin in coins}).items()
+    }
+    for coin in coins:
+        outputs = made[coin.txid].outputs if coin.txid in made else ()
+        said = (coin.value_sats, coin.script_pubkey)
+        if (
+            coin.vout >= len(outputs)
+            or made[coin.txid].txid != coin.txid
+            or outputs[coin.vout] != said
+            or scripts.get((coin.branch, coin.index)) != coin.script_pubkey
+        ):
+            raise StorageError(
+                f"the coin {coin.txid}:{coin.vout} stored for vault {vault.name} is not what the "
+                "chain made"
+            )
+    return coins
+
+
 def spendable(db: Session, vault: Vault) -> list[Coin]:
     """Return the unspent mature coins of a vault, reserved ones too."""
     tip = chain_book.sync_state(db, vault)
     height = tip.height if tip else 0
     return [
         Coin(Outpoint(coin.txid, coin.vout), coin.value_sats, coin.branch, coin.index, coin.height)
-        for coin in chain_book.unspent_coins(db, vault)
+        for coin in unspent(db, vault)
         if not immature(coin.coinbase, coin.height, height)
     ]
 
@@ -154,7 +195,7 @@ def balance(db: Session, vault: Vault) -> Balance:
     height = tip.height if tip else 0
     reserved = {(held.txid, held.vout) for held in ceremony_book.reserved(db, clock.now())}
     confirmed = pending = young = held = 0
-    for coin in chain_book.unspent_coins(db, vault):
+    for coin in unspent(db, vault):
         if immature(coin.coinbase, coin.height, height):
             young += coin.value_sats
         elif coin.height is None:

@@ -10,7 +10,7 @@ def copy_database(source: Path, target: Path) -> None:
     """Copy the database with SQLite's online backup; raises StorageError."""
     try:
         with (
-            sqlite3.connect(f"file:{source}?mode=ro", uri=True) as reader,
+            sqlite3.connect(_read_only(source), uri=True) as reader,
             sqlite3.connect(target) as writer,
         ):
             reader.backup(writer)
@@ -23,7 +23,7 @@ def copy_database(source: Path, target: Path) -> None:
 def check_database(path: Path) -> None:
     """Raise StorageError unless the file is a whole SQLite database."""
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        connection = sqlite3.connect(_read_only(path), uri=True)
         try:
             verdict = connection.execute("PRAGMA integrity_check").fetchone()[0]
         finally:
@@ -32,3 +32,7 @@ def check_database(path: Path) -> None:
         raise StorageError(f"{path} is not a database: {failure}") from failure
     if verdict != "ok":
         raise StorageError(f"{path} is damaged: {verdict}")
+
+
+def _read_only(path: Path) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro"

@@ -20,7 +20,7 @@ FILE_MODE = 0o600
 PRAGMAS = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
 
-def open_database(url: str) -> sessionmaker[Session]:
+def open_database(url: str | URL) -> sessionmaker[Session]:
     """Open the database at a SQLAlchemy URL; it is made, or brought to date, where it must be.
 
     `with database.begin() as db` is one transaction; on SQLite it holds the write lock from its
@@ -35,7 +35,7 @@ def open_database(url: str) -> sessionmaker[Session]:
     return sessionmaker(engine, expire_on_commit=False)
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str | URL) -> Engine:
     try:
         engine = _create(make_url(url))
     except (ArgumentError, ImportError) as failure:

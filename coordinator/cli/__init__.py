@@ -22,7 +22,12 @@ def main() -> None:
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit status; nothing is raised."""
     try:
-        outcome = build(words)(args=list(words), prog_name=DISTRIBUTION, standalone_mode=False)
+        outcome = build(words)(
+            args=list(words),
+            prog_name=DISTRIBUTION,
+            standalone_mode=False,
+            obj=Globals(as_json=_json_wanted(words)),
+        )
     except typer.TyperException as misuse:
         return _misused(misuse, words)
     except BrokenPipeError:
@@ -45,11 +50,15 @@ def build(words: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _version(asked: bool) -> None:
+def _version(context: typer.Context, asked: bool) -> None:
     if asked:
         from importlib import metadata
 
-        typer.echo(f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}")
+        from coordinator.cli.output import Shown, emit
+
+        version = metadata.version(DISTRIBUTION)
+        shown = Shown({"version": version}, [f"{DISTRIBUTION} {version}"])
+        emit(shown, as_json=bool(context.ensure_object(Globals).as_json))
         raise typer.Exit
 
 
@@ -66,16 +75,19 @@ def _root(
 
 
 def _misused(misuse: "typer.TyperException", words: Sequence[str]) -> int:
+    as_json = _json_wanted(words)
     message = misuse.format_message()
     if message.lstrip().startswith("Usage:"):
-        sys.stdout.write(message + "\n")
-        return ExitStatus.USAGE
+        if not as_json:
+            sys.stdout.write(message + "\n")
+            return ExitStatus.USAGE
+        message = "missing command"
     from coordinator.cli.failures import Failure
     from coordinator.cli.output import emit_failure
 
     sentence = message[:1].lower() + message[1:].rstrip(".")
     failure = Failure("usage", sentence, "see --help", ExitStatus.USAGE, {})
-    emit_failure(failure, as_json=_json_wanted(words))
+    emit_failure(failure, as_json=as_json)
     return failure.status
 
 
@@ -84,7 +96,7 @@ def _failed(error: BaseException, words: Sequence[str]) -> int:
     from coordinator.cli.output import emit_failure
 
     failure = explain(error)
-    if failure.status is ExitStatus.BUG and "-v" in words:
+    if failure.status is ExitStatus.BUG and {"-v", "-vv"} & set(words):
         import traceback
 
         traceback.print_exception(error)

@@ -18,9 +18,10 @@ def new(desk: Desk, vault: VaultName) -> Shown:
     \b
     Example: cardquorum address new family
     """
-    from coordinator import wallet
+    from coordinator import overview, wallet
     from storage import vaults as vault_book
 
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     with desk.database.begin() as db:
         fresh = wallet.new_address(db, vault_book.vault_named(db, vault))
     lines = [fresh.address, f"address {fresh.index} of {vault}, checksum {fresh.checksum}"]
@@ -54,6 +55,7 @@ def check(desk: Desk, address: Annotated[str, typer.Argument(help="any address")
     from coordinator.amounts import script_of
 
     script = script_of(address, desk.home.network)
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     found = overview.owner_of(desk.database, script)
     if found is None:
         document = {"address": address, "ours": False, "script_pubkey": script}

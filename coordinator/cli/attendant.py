@@ -78,9 +78,9 @@ class Terminal:
 
     def pin_for(self, label: str, card: CardIdentity) -> Pin:
         """Return the PIN from standard input, else ask for it without echo."""
-        given = self._given(label, "pin")
+        given = self._given_pin(label, "pin")
         if given is not None:
-            return Pin(given.reveal())
+            return given
         if self._from_stdin:
             raise PinMissing(label)
         left = "not counted" if card.attempts_left is None else card.attempts_left
@@ -91,20 +91,23 @@ class Terminal:
 
     def new_pin_for(self, label: str) -> Pin:
         """Return a PIN to be set, from standard input or typed twice."""
-        given = self._given(label, "new") or self._given(label, "pin")
-        return Pin(given.reveal()) if given is not None else self._typed_twice(label)
+        given = self._given_pin(label, "new") or self._given_pin(label, "pin")
+        return given or self._typed_twice(label, "")
 
     def changed_pin_for(self, label: str) -> Pin:
         """Return the PIN that shall replace another, from standard input or typed twice."""
-        return self.optional_new_pin_for(label) or self._typed_twice(label)
+        return self._given_pin(label, "new") or self._typed_twice(label, "")
 
     def optional_new_pin_for(self, label: str) -> Pin | None:
-        """Return the PIN standard input gave as `LABEL.new`, or None."""
-        given = self._given(label, "new")
-        return Pin(given.reveal()) if given is not None else None
+        """Return the PIN standard input gave as `LABEL.new`, or typed twice; else None."""
+        given = self._given_pin(label, "new")
+        try:
+            return given or self._typed_twice(label, " (nothing typed: the old one stays)")
+        except PinMissing:
+            return None
 
-    def _typed_twice(self, label: str) -> Pin:
-        first = None if self._from_stdin else ask_hidden(f"new PIN of card {label}: ")
+    def _typed_twice(self, label: str, aside: str) -> Pin:
+        first = None if self._from_stdin else ask_hidden(f"new PIN of card {label}{aside}: ")
         if not first:
             raise PinMissing(label, "new PIN")
         if ask_hidden("once more: ") != first:
@@ -139,6 +142,10 @@ class Terminal:
             write_private(file, words.reveal() + b"\n", replace=False)
         else:
             tell_terminal(f"{title}, shown this once:\n\n{numbered(words)}\n")
+
+    def _given_pin(self, label: str, kind: str) -> Pin | None:
+        given = self._given(label, kind)
+        return Pin(given.reveal()) if given is not None else None
 
     def _given(self, label: str, kind: str) -> Secret | None:
         found = self._secrets.get((label, kind))

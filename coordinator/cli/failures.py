@@ -39,7 +39,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     storage.SchemaTooNew: (ExitStatus.REFUSED, "use the newer program that wrote this home"),
     storage.ChainBroken: (ExitStatus.REFUSED, "the book was altered; compare a printed head"),
     hall.CoordinatorError: (ExitStatus.REFUSED, "see where it stands: cardquorum status"),
-    hall.SettingsError: (ExitStatus.USAGE, "make a home: cardquorum init --network NETWORK"),
+    hall.SettingsError: (ExitStatus.USAGE, "name a home with --home, or make one: cardquorum init"),
     hall.UsageError: (ExitStatus.USAGE, "see the command's --help"),
     hall.Ambiguous: (ExitStatus.USAGE, "write it with its kind, as kind:name"),
     hall.NotAccepted: (ExitStatus.REFUSED, "read the review; accept a danger with --accept CODE"),
@@ -48,6 +48,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.NotFinal: (ExitStatus.NOT_YET, "run: cardquorum spend finalize ID"),
     hall.NothingToSign: (ExitStatus.REFUSED, "see where it stands: cardquorum spend show ID"),
     hall.CoinReserved: (ExitStatus.REFUSED, "finish or abandon ceremony {ceremony} first"),
+    OSError: (ExitStatus.REFUSED, "look at the disk's space and the folder's permissions"),
     KeyboardInterrupt: (ExitStatus.INTERRUPTED, "what was signed is kept; run it again"),
     BaseException: (ExitStatus.BUG, "please report this with the command and what -v -v says"),
 }

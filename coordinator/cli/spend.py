@@ -1,6 +1,5 @@
 """spend: a payment from its wish to its block."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,9 @@ from coordinator.cli.output import ExitStatus, Shown, columns, counted, sats
 if TYPE_CHECKING:
     from coordinator.ceremony import Outcome
     from coordinator.signing import Progress
+    from psbt.review import Review
 
+TARGET_BLOCKS = 6
 Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony")]
 
 
@@ -30,7 +31,9 @@ def create(
         list[str] | None, typer.Option(help="spend this coin", metavar="OUTPOINT")
     ] = None,
     feerate: Annotated[str | None, typer.Option(help="sat/vB")] = None,
-    target: Annotated[int, typer.Option(min=1, max=1008, help="confirm within BLOCKS")] = 6,
+    target: Annotated[
+        int | None, typer.Option(min=1, max=1008, help="confirm within BLOCKS")
+    ] = None,
     expires: Annotated[int, typer.Option(min=1, max=365, help="days the coins are held")] = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
 ) -> Shown:
@@ -44,15 +47,20 @@ def create(
     from coordinator import overview, spend
     from coordinator.amounts import parse_coin, parse_feerate, parse_payment, script_of
     from coordinator.cli.attendant import review_lines
+    from coordinator.errors import UsageError
 
+    if feerate is not None and target is not None:
+        raise UsageError("give --feerate or --target, not both")
+    if not to and drain is None:
+        raise UsageError("nobody is paid: add --to ADDRESS:AMOUNT or --drain ADDRESS")
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     network = desk.home.network
-    chosen = parse_feerate(feerate) if feerate else None
+    chosen = parse_feerate(feerate) if feerate is not None else None
     order = spend.Order(
         vault=vault,
         payments=tuple(parse_payment(text, network) for text in to or ()),
-        feerate=chosen or overview.feerate(desk.home, lambda: desk.chain, target),
-        drain=script_of(drain, network) if drain else None,
+        feerate=chosen or overview.feerate(desk.home, lambda: desk.chain, target or TARGET_BLOCKS),
+        drain=script_of(drain, network) if drain is not None else None,
         coins=tuple(parse_coin(text) for text in coin or ()),
         expires_days=expires,
     )
@@ -61,7 +69,7 @@ def create(
         make = spend.dry_run if dry_run else spend.create
         made = make(db, order, tip, random.SystemRandom())
     lines = [f"ceremony {made.ceremony or '(dry run)'}", *review_lines(made.review)]
-    return Shown(made._asdict(), lines)
+    return Shown({**made._asdict(), "review": _review_document(made.review)}, lines)
 
 
 def list_ceremonies(desk: Desk) -> Shown:
@@ -110,10 +118,11 @@ def sign(
     \b
     Example: cardquorum spend sign abcd2345 --emulated blue --emulated red
     """
-    from coordinator import offers, signing
+    from coordinator import offers, overview, signing
     from coordinator.cli.attendant import Terminal
     from storage import ceremonies as ceremony_book
 
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     with desk.database.begin() as db:
         vault = ceremony_book.ceremony_named(db, ceremony).vault.name
         labels = offers.labels_of_vault(db, vault)
@@ -150,11 +159,11 @@ def export(
         raise UsageError(f"format {format_} is not known here; there are psbt and base64")
     if format_ == "psbt" and out is None:
         raise UsageError("a binary PSBT goes to a file: add --out FILE")
-    raw = signing.export(desk.database, ceremony)
-    text = base64.b64encode(raw).decode()
+    seen = signing.export(desk.database, ceremony)
+    text, raw = seen.psbt, base64.b64decode(seen.psbt)
     if out is not None:
         write_private(out, raw if format_ == "psbt" else text.encode() + b"\n")
-    document = {"ceremony": ceremony, "psbt": text, "file": out, "format": format_}
+    document = {**_progress_document(seen), "cards": [], "file": out, "format": format_}
     return Shown(document, [f"wrote {out}" if out else text])
 
 
@@ -168,11 +177,12 @@ def add(
     \b
     Example: cardquorum spend add abcd2345 signed.psbt
     """
-    from coordinator import signing
-    from coordinator.files import read_bytes
+    from coordinator import overview, signing
+    from coordinator.files import read_named
     from storage import ceremonies as ceremony_book
 
-    data = sys.stdin.buffer.read() if file == "-" else read_bytes(Path(file))
+    data = read_named(file)
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     taken = signing.add(desk.database, ceremony, data)
     with desk.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
@@ -186,8 +196,9 @@ def finalize(desk: Desk, ceremony: Ceremony) -> Shown:
     \b
     Example: cardquorum spend finalize abcd2345
     """
-    from coordinator import signing
+    from coordinator import overview, signing
 
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     done = signing.finalize(desk.database, ceremony)
     lines = [f"transaction {done.txid}, {done.vsize} vB, check: {done.consensus}"]
     return Shown(done._asdict(), lines)
@@ -201,9 +212,8 @@ def broadcast(desk: Desk, ceremony: Ceremony) -> Shown:
     """
     from coordinator import signing
 
-    txid = signing.broadcast(desk.database, ceremony, desk.chain)
-    document = {"ceremony": ceremony, "txid": txid, "state": "broadcast"}
-    return Shown(document, [f"sent {txid}"])
+    sent = signing.broadcast(desk.database, ceremony, desk.chain)
+    return Shown(sent._asdict(), [f"sent {sent.txid}"])
 
 
 def abandon(desk: Desk, ceremony: Ceremony) -> Shown:
@@ -217,6 +227,11 @@ def abandon(desk: Desk, ceremony: Ceremony) -> Shown:
     warning = signing.abandon(desk.database, ceremony)
     document = {"ceremony": ceremony, "state": "abandoned", "warning": warning}
     return Shown(document, [f"ceremony {ceremony} is abandoned", *([warning] if warning else [])])
+
+
+def _review_document(review: "Review") -> dict[str, Any]:
+    inputs = [{**spent._asdict(), "outpoint": str(spent.outpoint)} for spent in review.inputs]
+    return {**review._asdict(), "inputs": inputs}
 
 
 def _progress_document(seen: "Progress") -> dict[str, Any]:
@@ -250,8 +265,8 @@ def _worst(outcomes: "list[Outcome]") -> ExitStatus:
     from coordinator.cli.failures import explain
 
     met = {explain(outcome.error).status for outcome in outcomes if outcome.error is not None}
-    order = (ExitStatus.PIN, ExitStatus.CARD, ExitStatus.REFUSED)
-    return next((status for status in order if status in met), ExitStatus.DONE)
+    first = (status for status in (ExitStatus.PIN, ExitStatus.CARD) if status in met)
+    return next(first, ExitStatus.REFUSED if met else ExitStatus.DONE)
 
 
 COMMANDS = {

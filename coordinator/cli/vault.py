@@ -1,7 +1,5 @@
 """vault: a policy with a name, made from cards and proved by them."""
 
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -87,8 +85,8 @@ def import_vault(
     from coordinator import vaults
     from coordinator.files import read_text
 
-    text = sys.stdin.read() if file == "-" else read_text(Path(file))
     plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
+    text = read_text(file)
     with desk.database.begin() as db:
         document = vaults.document(db, vaults.import_text(desk.home, db, plan, text))
     return Shown(document, _lines(document))

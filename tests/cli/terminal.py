@@ -20,10 +20,21 @@ class Seen(NamedTuple):
 
 def at_terminal(home: Path, words: Sequence[str], answers: Sequence[tuple[str, str]]) -> Seen:
     """Run the program on a terminal of its own; answer each prompt (a regular expression) once."""
+    return running(home, [sys.executable, "-m", "coordinator.cli", *words], answers)
+
+
+def in_a_shell(home: Path, line: str, answers: Sequence[tuple[str, str]]) -> Seen:
+    """Run a line of shell there in which `cardquorum` is the program."""
+    known = f'cardquorum() {{ {sys.executable} -m coordinator.cli "$@"; }}'
+    return running(home, ["/bin/sh", "-c", f"{known}; {line}"], answers)
+
+
+def running(home: Path, program: Sequence[str], answers: Sequence[tuple[str, str]]) -> Seen:
+    """Run any program on a terminal of its own, and answer its prompts."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ["CARDQUORUM_HOME"] = str(home)
-        os.execv(sys.executable, [sys.executable, "-m", "coordinator.cli", *words])
+        os.execv(program[0], program)
     screen, waiting, read_upto = "", list(answers), 0
     ends = time.monotonic() + DEADLINE
     while time.monotonic() < ends:

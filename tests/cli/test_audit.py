@@ -1,0 +1,154 @@
+"""Every finding of the audit, reached by commands."""
+
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from coordinator import clock
+from tests.program import PIN, Asked, Program
+
+
+def findings(asked: Asked, check: int = 0) -> dict[str, list[dict]]:
+    found: dict[str, list[dict]] = {}
+    for finding in asked("audit", "v", check=check)["findings"]:
+        found.setdefault(finding["code"], []).append(finding)
+    return found
+
+
+def record(asked: Asked, *words: str) -> None:
+    asked("custody", "record", *words)
+
+
+@pytest.fixture
+def verified(vault: Asked) -> Asked:
+    stdin = "".join(f"{label}={PIN}\n" for label in "abc")
+    cards = [word for label in "abc" for word in ("--emulated", label)]
+    vault("vault", "verify", "v", *cards, "--pin-stdin", stdin=stdin)
+    return vault
+
+
+def test_a_vault_in_good_order(verified: Asked, program: Program) -> None:
+    found = verified("audit", "v", "--fail-on", "warning")
+    assert (found["vault"], found["findings"], found["can_spend"]) == ("v", [], True)
+    assert "nothing found" in program("audit", "v").out
+
+
+@pytest.mark.parametrize(("fail_on", "status"), [("none", 0), ("danger", 0), ("warning", 5)])
+def test_a_warning_fails_where_it_shall(vault: Asked, fail_on: str, status: int) -> None:
+    found = vault("audit", "v", "--fail-on", fail_on, check=status)["findings"]
+    assert [finding["severity"] for finding in found] == ["warning"]
+
+
+@pytest.mark.parametrize(("fail_on", "status"), [("none", 0), ("danger", 5), ("warning", 5)])
+def test_a_danger_fails_where_it_shall(vault: Asked, fail_on: str, status: int) -> None:
+    record(vault, "a", "moved", "--at", "at-b")
+    found = vault("audit", "v", "--fail-on", fail_on, check=status)["findings"]
+    assert found[0]["severity"] == "danger"
+    assert found[0].keys() == {"code", "severity", "message", "remedy", "subjects"}
+
+
+def test_an_unknown_severity_or_vault(vault: Asked) -> None:
+    vault("audit", "v", "--fail-on", "info", check=2)
+    vault("audit", "w", check=2)
+
+
+def test_two_cards_at_one_place(verified: Asked) -> None:
+    record(verified, "a", "moved", "--at", "at-b")
+    found = findings(verified, check=5)
+    assert found.keys() == {"location_can_spend", "location_loss_fatal"}
+    assert found["location_can_spend"][0]["subjects"] == ["location:at-b"]
+
+
+def test_a_lost_card(verified: Asked) -> None:
+    record(verified, "a", "lost")
+    found = findings(verified, check=5)
+    assert found["carrier_gone"][0]["subjects"] == ["card:a"]
+    places = [finding["subjects"] for finding in found["location_loss_fatal"]]
+    assert places == [["location:at-b"], ["location:at-c"]]
+    record(verified, "a", "found", "--at", "at-a")
+    assert findings(verified) == {}
+
+
+def test_two_cards_gone(verified: Asked) -> None:
+    record(verified, "a", "stolen")
+    record(verified, "b", "destroyed")
+    assert verified("audit", "v", check=5)["can_spend"] is False
+    assert findings(verified, check=5).keys() == {"quorum_lost", "carrier_gone"}
+
+
+def test_a_card_nobody_knows_the_place_of(verified: Asked) -> None:
+    record(verified, "a", "lost")
+    verified("card", "check", "a")
+    found = findings(verified)
+    assert found["place_unknown"][0]["subjects"] == ["card:a"]
+
+
+def test_cards_nobody_looked_at(verified: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = clock.now() + timedelta(days=181)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    old = findings(verified)["not_checked"]
+    assert [finding["subjects"] for finding in old] == [["card:a"], ["card:b"], ["card:c"]]
+    verified("card", "check", "a")
+    verified("card", "enrol", "b", "--emulated", "b", "--pin-stdin", stdin=PIN)
+    record(verified, "c", "corrected", "--note", "spelling")
+    assert [f["subjects"] for f in findings(verified)["not_checked"]] == [["card:c"]]
+    record(verified, "c", "seen", "--when", (later - timedelta(days=179)).isoformat())
+    assert findings(verified) == {}
+
+
+def test_a_swapped_key(verified: Asked, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "home" / "cardquorum.db") as database:
+        database.execute("UPDATE key SET chain_code = zeroblob(32) WHERE label = 'a'")
+    database.close()
+    words = ("vault", "verify", "v", "--emulated", "a", "--pin-stdin")
+    verified(*words, stdin=PIN, check=5)
+    assert findings(verified, check=5)["key_mismatch"][0]["subjects"] == ["key:a"]
+
+
+def test_a_vault_nobody_verified(vault: Asked) -> None:
+    assert findings(vault)["never_verified"][0]["subjects"] == ["key:a", "key:b", "key:c"]
+    vault("vault", "verify", "v", "--emulated", "b", "--pin-stdin", stdin=PIN)
+    assert findings(vault)["never_verified"][0]["subjects"] == ["key:a", "key:c"]
+
+
+def test_two_cards_with_one_key(asked: Asked) -> None:
+    asked("init", "--network", "regtest")
+    for label, seed in (("a", "ab" * 32), ("b", "cd" * 32), ("b2", "cd" * 32)):
+        asked("emulate", "new", "satochip", label, "--no-setup")
+        words = ("card", "setup", label, "--emulated", label, "--seed", "--pin-stdin")
+        asked(*words, stdin=f"{label}=2468\n{label}.puk=12345678\n{label}.seed={seed}\n")
+        asked("location", "add", f"at-{label}")
+        record(asked, label, "placed", "--at", f"at-{label}")
+    asked("vault", "create", "v", "--threshold", "2", "--card", "a", "--card", "b")
+    found = findings(asked, check=5)
+    assert found["one_key_several_carriers"][0]["subjects"] == ["card:b", "card:b2"]
+    assert [f["subjects"] for f in found["location_loss_fatal"]] == [["location:at-a"]]
+    record(asked, "b2", "moved", "--at", "at-b")
+    assert [f["subjects"] for f in findings(asked, check=5)["location_loss_fatal"]] == [
+        ["location:at-a"],
+        ["location:at-b"],
+    ]
+
+
+def test_a_card_with_nothing_to_prove_itself(verified: Asked, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "home" / "cardquorum.db") as database:
+        database.execute("UPDATE card SET attestation = 'unproven' WHERE label = 'b'")
+    database.close()
+    assert findings(verified)["attestation_unproven"][0]["subjects"] == ["card:b"]
+    verified("card", "check", "b", "--pin-stdin", stdin=PIN)
+    assert findings(verified) == {}
+
+
+def test_the_remedies_are_commands_that_work(vault: Asked) -> None:
+    vault("card", "forget", "b", "--yes")
+    vault("card", "enrol", "b", "--emulated", "b", "--pin-stdin", stdin=PIN)
+    found = findings(vault)
+    for code, words in (("place_unknown", ["--at", "at-b"]), ("never_verified", [])):
+        command = found[code][0]["remedy"].partition("cardquorum ")[2].split()
+        arguments = [word for word in command if word not in {"--at", "LOCATION"}] + words
+        stdin = "".join(f"{label}={PIN}\n" for label in "abc")
+        offered = ["--pin-stdin"] if code == "never_verified" else []
+        vault(*arguments, *offered, stdin=stdin if offered else "")
+    assert findings(vault) == {}

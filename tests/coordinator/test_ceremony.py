@@ -1,0 +1,217 @@
+"""Cards that answer in their own ways: each signature is verified, kept, and counted."""
+
+import hashlib
+import threading
+from collections.abc import Sequence
+
+import pytest
+from coincurve import PrivateKey
+
+from cards.errors import CardRemoved, PinIncorrect, ProtocolError, WrongCard
+from cards.pin import Pin
+from cards.session import CardIdentity
+from coordinator import ceremony
+from coordinator.ceremony import Outcome, Seat, Table
+from coordinator.errors import LastAttempt
+from coordinator.slots import Slot
+from psbt.errors import SignatureInvalid
+from psbt.signature import compact_from_der
+from psbt.signer import SigningRequest
+
+KEYS = {(0, 0): PrivateKey(b"\1" * 32), (0, 1): PrivateKey(b"\2" * 32)}
+
+
+def request(index: int, path: tuple[int, ...]) -> SigningRequest:
+    digest = hashlib.sha256(bytes([index])).digest()
+    return SigningRequest(index, KEYS[path].public_key.format(), path, digest)
+
+
+REQUESTS = [request(0, (0, 1)), request(1, (0, 0)), request(2, (0, 1)), request(3, (0, 0))]
+
+
+class Card:
+    """A session that signs truly, and notes what it was asked."""
+
+    def __init__(self, name: str = "card", attempts: int | None = 5) -> None:
+        self.name, self.attempts, self.asked, self.pins = name, attempts, [], []
+
+    def identity(self) -> CardIdentity:
+        return CardIdentity(self.name, "test", "1", initialised=True, attempts_left=self.attempts)
+
+    def unlock(self, pin: Pin) -> None:
+        self.pins.append(pin.reveal())
+
+    def sign(self, path: tuple[int, ...], digest: bytes) -> bytes:
+        self.asked.append((path, 1))
+        return compact_from_der(KEYS[path].sign(digest, hasher=None))
+
+    def close(self) -> None:
+        return
+
+
+class Batch(Card):
+    def sign_batch(self, path: tuple[int, ...], digests: Sequence[bytes]) -> list[bytes]:
+        self.asked.append((path, len(digests)))
+        return [compact_from_der(KEYS[path].sign(digest, hasher=None)) for digest in digests]
+
+
+class Person:
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def pin_for(self, label: str, _card: CardIdentity) -> Pin:
+        self.asked.append(label)
+        return Pin(b"1234")
+
+    def progress(self, _label: str, _done: int, _total: int) -> None:
+        return
+
+
+@pytest.fixture
+def person() -> Person:
+    return Person()
+
+
+@pytest.fixture
+def kept() -> list[tuple[str, int]]:
+    return []
+
+
+def collect(
+    monkeypatch: pytest.MonkeyPatch,
+    person: Person,
+    kept: list[tuple[str, int]],
+    cards: Sequence[Card],
+    requests: Sequence[SigningRequest] = REQUESTS,
+    **options: bool,
+) -> list[Outcome]:
+    slots = [Slot(card.name, emulated=True, connect=lambda card=card: card) for card in cards]
+    monkeypatch.setattr("coordinator.slots.detect", lambda transport, _: transport)
+    table = Table(
+        seat_of=lambda i: None if i.card_id == "stranger" else Seat(i.card_id, 1, requests),
+        keep=lambda seat, asked, _: kept.append((seat.label, asked.input_index)),
+        attendant=person,
+        **options,
+    )
+    return ceremony.collect(slots, table)
+
+
+def test_one_key_signs_its_inputs_in_a_row(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    card = Card()
+    (outcome,) = collect(monkeypatch, person, kept, [card])
+    assert (outcome.signatures, outcome.error) == (4, None)
+    assert card.asked == [((0, 0), 1), ((0, 0), 1), ((0, 1), 1), ((0, 1), 1)]
+    assert kept == [("card", 1), ("card", 3), ("card", 0), ("card", 2)]
+
+
+def test_a_card_that_can_signs_each_key_in_one_command(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    card = Batch()
+    (outcome,) = collect(monkeypatch, person, kept, [card])
+    assert outcome.signatures == 4
+    assert card.asked == [((0, 0), 2), ((0, 1), 2)]
+
+
+def test_a_single_digest_is_not_a_batch(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    card = Batch()
+    collect(monkeypatch, person, kept, [card], REQUESTS[:2])
+    assert card.asked == [((0, 0), 1), ((0, 1), 1)]
+
+
+def test_a_batch_that_comes_back_short_is_refused(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    card = Batch()
+    monkeypatch.setattr(card, "sign_batch", lambda _path, _digests: [])
+    (outcome,) = collect(monkeypatch, person, kept, [card])
+    assert isinstance(outcome.error, ProtocolError)
+    assert kept == []
+
+
+def test_a_signature_by_another_key_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    liar = Card()
+    monkeypatch.setattr(
+        liar, "sign", lambda _, digest: compact_from_der(PrivateKey(b"\3" * 32).sign(digest, None))
+    )
+    (outcome,) = collect(monkeypatch, person, kept, [liar])
+    assert isinstance(outcome.error, SignatureInvalid)
+    assert kept == []
+
+
+def test_one_card_that_fails_does_not_stop_the_others_and_keeps_what_it_gave(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    torn, whole = Card("torn"), Card("whole")
+    true = torn.sign
+
+    def sign(path: tuple[int, ...], digest: bytes) -> bytes:
+        if len(torn.asked) == 2:
+            raise CardRemoved("the card is gone")
+        return true(path, digest)
+
+    monkeypatch.setattr(torn, "sign", sign)
+    first, second = collect(monkeypatch, person, kept, [torn, whole])
+    assert (first.signatures, type(first.error)) == (2, CardRemoved)
+    assert (second.signatures, second.error) == (4, None)
+    assert len([label for label, _ in kept if label == "torn"]) == 2
+
+
+def test_a_wrong_pin_is_told_for_its_card_only(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    wrong = Card("wrong")
+
+    def unlock(_: Pin) -> None:
+        raise PinIncorrect(4)
+
+    monkeypatch.setattr(wrong, "unlock", unlock)
+    first, second = collect(monkeypatch, person, kept, [wrong, Card("right")])
+    assert isinstance(first.error, PinIncorrect)
+    assert second.error is None
+
+
+def test_a_stranger_is_asked_for_no_pin(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    (outcome,) = collect(monkeypatch, person, kept, [Card("stranger")])
+    assert isinstance(outcome.error, WrongCard)
+    assert person.asked == []
+
+
+def test_a_card_with_nothing_to_sign_is_asked_for_no_pin(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    (outcome,) = collect(monkeypatch, person, kept, [Card()], [])
+    assert (outcome.signatures, outcome.error) == (0, None)
+    assert person.asked == []
+
+
+@pytest.mark.parametrize(("attempts", "left_alone"), [(1, True), (2, False), (None, False)])
+def test_the_last_attempt_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+    person: Person,
+    kept: list[tuple[str, int]],
+    attempts: int | None,
+    left_alone: bool,  # noqa: FBT001
+) -> None:
+    (outcome,) = collect(monkeypatch, person, kept, [Card("c", attempts)])
+    assert isinstance(outcome.error, LastAttempt) is left_alone
+    (outcome,) = collect(monkeypatch, person, kept, [Card("c", attempts)], last_attempt=True)
+    assert outcome.error is None
+
+
+def test_cards_sign_at_the_same_time(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    meeting = threading.Barrier(2, timeout=20)
+    cards = [Card("a"), Card("b")]
+    for card in cards:
+        monkeypatch.setattr(card, "unlock", lambda _: meeting.wait())
+    assert [outcome.error for outcome in collect(monkeypatch, person, kept, cards)] == [None, None]
