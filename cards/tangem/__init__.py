@@ -34,6 +34,7 @@ FAMILY = CardFamily(
     emulate=_emulate,
     revive=_revive,
     makes_key_on_card=True,
+    identified_before_pin=False,
     other_software=(
         Software("Tangem app", "the vendor's own, single-signature only; no descriptor, no PSBT"),
     ),

@@ -118,6 +118,7 @@ class TangemSession:
         try:
             self._read(code)
             self._code = code
+            self._prove_card(full=False)
             self._find_wallet()
         except CardError:
             code.close()
@@ -153,11 +154,9 @@ class TangemSession:
         if self._code is None:
             raise NotUnlocked(LOCKED)
         facts, access = self._read_facts(), self._access(fresh=True)
-        full = facts.backup_status > 1 and facts.version >= IMPORT_SINCE
-        challenge = attestation.fresh_challenge()
-        answer = self._ask(commands.attest_card(access, challenge, full=full))
-        attestation.check_card(facts, challenge, answer)
+        self._prove_card(full=facts.backup_status > 1 and facts.version >= IMPORT_SINCE)
         if self._wallet is not None:
+            challenge = attestation.fresh_challenge()
             answer = self._ask(commands.attest_wallet(access, self._wallet.slot, challenge))
             attestation.check_wallet(facts, self._wallet.public_key, challenge, answer)
         kept = attestation.kept_issuer_signatures(self._surroundings.memory, facts.card_id.hex())
@@ -261,6 +260,13 @@ class TangemSession:
             self._known.pop(parent, None)
             self._known.pop(child, None)
             raise ProtocolError("the card showed a key that is not its parent's child")
+
+    def _prove_card(self, *, full: bool) -> None:
+        """Have the card sign a fresh challenge: what was recorded of it cannot."""
+        challenge = attestation.fresh_challenge()
+        access = self._access(fresh=True)
+        answer = self._ask(commands.attest_card(access, challenge, full=full))
+        attestation.check_card(self._read_facts(), challenge, answer)
 
     def _read_without_code(self) -> None:
         """Read the card with the default code: it answers unless it has another."""

@@ -15,13 +15,8 @@ def encode(items: Iterable[Item]) -> bytes:
     return b"".join(_encoded(tag, value) for tag, value in items)
 
 
-def decode(data: bytes) -> list[Item]:
-    """Take a list apart; raises ProtocolError where a value is cut off."""
-    return list(_items(data))
-
-
 class Fields(NamedTuple):
-    """A list that has been taken apart; unknown tags do no harm, the first of equals counts."""
+    """A list that has been taken apart; unknown tags do no harm."""
 
     items: tuple[Item, ...]
 
@@ -31,8 +26,11 @@ class Fields(NamedTuple):
         return cls(tuple(_items(data)))
 
     def find(self, tag: int) -> bytes | None:
-        """Return the value of a tag, or None."""
-        return next((value for each, value in self.items if each == tag), None)
+        """Return the value of a tag, or None; raises ProtocolError where it is there twice."""
+        values = self.every(tag)
+        if len(values) > 1:
+            raise ProtocolError(f"tag {tag:02X} is there {len(values)} times")
+        return values[0] if values else None
 
     def need(self, tag: int) -> bytes:
         """Return the value of a tag; raises ProtocolError where it is missing."""
