@@ -7,14 +7,17 @@ from typing import NamedTuple
 
 from coincurve import PublicKey
 
-from cards.errors import CardError, NotGenuine, ProtocolError
+from cards.errors import CardError, NotGenuine, NotSupported, ProtocolError
 from cards.family import CardMemory, Roots
 from cards.session import Attestation, Verdict
 from cards.signature import CURVE_ORDER, verify
+from cards.tangem import NAME
 from cards.tangem.answers import CardFacts
 from cards.tangem.developer import MANUFACTURER_KEY
 from cards.tangem.tlv import Fields
 from cards.tangem.wire import (
+    HD_SINCE,
+    SETTING_HD_WALLETS,
     SIBLINGS_LABEL,
     TAG_CARD_SALT,
     TAG_CARD_SIGNATURE,
@@ -70,6 +73,15 @@ def kept_issuer_signatures(memory: CardMemory, card_id: str) -> IssuerSignatures
 def names_its_maker(facts: CardFacts, roots: Roots) -> bytes | None:
     """Return the maker's key that signed the card's id, or None."""
     return _signer(facts.card_id, facts.id_signature, roots.published + roots.test)
+
+
+def refuse_unfit(facts: CardFacts, roots: Roots) -> None:
+    """Refuse an id nobody signed, and a card that gives no keys by path."""
+    known = Roots(ROOTS.published + roots.published, ROOTS.test + roots.test)
+    if names_its_maker(facts, known) is None:
+        raise NotGenuine("no maker known here signed its id")
+    if facts.version < HD_SINCE or not facts.settings & SETTING_HD_WALLETS:
+        raise NotSupported(NAME, f"keys by path: its firmware {facts.version} has none")
 
 
 def verdict(facts: CardFacts, roots: Roots, issuer: IssuerSignatures | None) -> Attestation:

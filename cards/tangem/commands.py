@@ -51,7 +51,6 @@ from cards.tangem.wire import (
     TAG_SETTINGS,
     TAG_SIGNING_METHOD,
     Mode,
-    code_hash,
 )
 
 DEPTH_MAX = 10
@@ -65,11 +64,6 @@ class Access:
     card_id: bytes
     code: Secret
     passcode: Secret
-
-
-def hashed(code: Secret) -> Secret:
-    """Return what a card is shown instead of a code."""
-    return Secret(code_hash(code.reveal()))
 
 
 def select() -> Command:

@@ -1,22 +1,19 @@
 """The way to one Tangem: selected, encrypted as far as it wants, waited for."""
 
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
-from coincurve import PrivateKey, PublicKey
-
 from cards.apdu import SW_OK, Command, Form, Response
-from cards.errors import CardReset, ProtocolError, SecureChannelError, StatusWordError
+from cards.errors import CardReset, ProtocolError, StatusWordError
 from cards.pin import Secret
 from cards.tangem import commands
+from cards.tangem.channel import Handshake, HostChannel
 from cards.tangem.tlv import Fields
 from cards.tangem.wire import (
-    BLOCK,
     SW_INVALID_PARAMS,
     SW_NEEDS_ENCRYPTION,
     SW_PAUSE,
@@ -25,18 +22,12 @@ from cards.tangem.wire import (
     SW_WRONG_CODE,
     SW_WRONG_LENGTH,
     TAG_PAUSE,
-    TAG_SESSION_B,
-    TAG_UID,
     Mode,
-    seal,
-    session_key,
-    unseal,
 )
 from cards.transport import CardTransport, exchange, transmit
 
 log = logging.getLogger(__name__)
 PATIENCE: Final = 60
-FAST_HALF: Final = 16
 WHOLE: Final = 0x10000
 NOT_SELECTED = {SW_UNKNOWN_INS, SW_UNKNOWN_CLA}
 # As the vendor sends, with a length of the answer, and short: what readers take differs.
@@ -52,15 +43,6 @@ class Time(NamedTuple):
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-
-
-@dataclass
-class _Session:
-    """An encrypted session; that host and card have one key shows with the first answer."""
-
-    key: bytes = field(repr=False)
-    code: bytes = field(repr=False)
-    proven: bool = False
 
 
 class Link:
@@ -81,7 +63,7 @@ class Link:
         self.delay = 0
         self._progress = progress
         self._clock = clock
-        self._session: _Session | None = None
+        self._session: HostChannel | None = None
         self._forms = FORMS
 
     def select(self) -> None:
@@ -138,43 +120,30 @@ class Link:
         if self.mode is Mode.NONE:
             return self._waited(command)
         session = self._opened(code)
-        sealed = seal(session.key, command.data)
-        response = _opened_answer(
-            session, self._waited(replace(command, p1=self.mode, data=sealed))
-        )
+        sealed = replace(command, p1=self.mode, data=session.seal(command.data))
+        response = session.unseal(self._waited(sealed))
         if response.sw == SW_INVALID_PARAMS:
             self.forget_session()
             return response if session.proven else Response(sw=SW_WRONG_CODE)
         session.proven = True
         return response
 
-    def _opened(self, code: Secret) -> _Session:
+    def _opened(self, code: Secret) -> HostChannel:
         """Return the session for this code, opened where there is none."""
         session = self._session
-        if session is None or session.code != code.reveal():
-            shared, uid = self._shake_hands(self.mode)
-            session = _Session(session_key(shared, code.reveal(), uid), code.reveal())
+        if session is None or not session.is_for(code):
+            session = HostChannel.agreed(*self._shake_hands(self.mode), code)
             self._session = session
         return session
 
     def _shake_hands(self, mode: Mode) -> tuple[bytes, bytes]:
         """Return what both ends share, and the chip's number."""
-        key = PrivateKey()
-        ours = secrets.token_bytes(FAST_HALF)
-        if mode is Mode.STRONG:
-            ours = key.public_key.format(compressed=False)
-        command = commands.open_session(mode, ours)
+        handshake = Handshake(mode)
+        command = commands.open_session(mode, handshake.ours)
         response = self._waited(command)
         if response.sw != SW_OK:
             raise StatusWordError(response.sw, command.ins)
-        fields = Fields.parse(response.data)
-        theirs, uid = fields.need(TAG_SESSION_B), fields.need(TAG_UID)
-        if mode is not Mode.STRONG:
-            return ours + theirs, uid
-        try:
-            return PublicKey(theirs).multiply(key.secret).format()[1:], uid
-        except ValueError:
-            raise SecureChannelError("the card's half of the session's key is no point") from None
+        return handshake.finish(response.data)
 
     def _waited(self, command: Command) -> Response:
         """Send the same bytes again for as long as the card wants a pause; it has a bound."""
@@ -198,13 +167,3 @@ class Link:
                 break
             self._forms = self._forms[1:] or self._forms
         return response
-
-
-def _opened_answer(session: _Session, response: Response) -> Response:
-    """Decrypt an answer; one that does not decrypt is as good as a refusal."""
-    if len(response.data) < BLOCK:
-        return response
-    try:
-        return Response(unseal(session.key, response.data), response.sw)
-    except SecureChannelError:
-        return Response(sw=SW_INVALID_PARAMS)

@@ -4,37 +4,31 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from cards.apdu import SW_OK, Command
-from cards.bip32 import fingerprint, public_child
 from cards.errors import (
     CardError,
     CardNotInitialised,
-    NotGenuine,
     NotSupported,
     NotUnlocked,
-    PathNotAvailable,
     PinIncorrect,
     ProtocolError,
     StatusWordError,
     WrongCard,
 )
-from cards.family import Roots, Surroundings
+from cards.family import Surroundings
 from cards.pin import Pin, Secret
-from cards.session import DIGEST_SIZE, HARDENED, Attestation, CardIdentity, ExtendedKey, Path
+from cards.session import DIGEST_SIZE, Attestation, CardIdentity, ExtendedKey, Path
 from cards.signature import verify
-from cards.tangem import NAME, answers, attestation, commands
+from cards.tangem import NAME, answers, attestation, channel, commands
 from cards.tangem.answers import CardFacts, Key, Wallet
 from cards.tangem.commands import Access
+from cards.tangem.keyring import Keyring
 from cards.tangem.link import Link, Time
 from cards.tangem.recognition import Recognition
 from cards.tangem.tlv import Fields
 from cards.tangem.wire import (
-    DEFAULT_CODE,
-    DEFAULT_PASSCODE,
     DIGESTS_MAX,
-    HD_SINCE,
     IMPORT_SINCE,
     INS_SET_PIN,
-    SETTING_HD_WALLETS,
     SETTING_KEY_IMPORT,
     SW_BOTH_CHANGED,
     SW_INVALID_PARAMS,
@@ -79,11 +73,10 @@ class TangemSession:
         self._roots = surroundings.roots.get(NAME) or attestation.ROOTS
         self._facts: CardFacts | None = None
         self._code: Secret | None = None
-        self._passcode = commands.hashed(Secret(DEFAULT_PASSCODE))
+        self._passcode = channel.default_passcode()
         self._fresh = False
         self._wallet: Wallet | None = None
-        self._known: dict[Path, Key] = {}
-        self._confirmed: set[Path] = set()
+        self._keys = Keyring(self._shown_key)
         self._read_without_code()
 
     def identity(self) -> CardIdentity:
@@ -100,9 +93,9 @@ class TangemSession:
         """Set `pin` as access code, and `passcode` where it is given."""
         if not self._fresh:
             raise NotSupported(NAME, "being set up twice")
-        code = _new_code(secrets["pin"])
+        code = channel.fresh(secrets["pin"])
         passcode = secrets.get("passcode")
-        with code, _new_code(passcode) if passcode else self._passcode.copy() as second:
+        with code, channel.fresh(passcode) if passcode else self._passcode.copy() as second:
             self._ask(commands.set_codes(self._access(fresh=True), code, second))
         self._facts = self._read_facts()._replace(code_is_default=False)
         self._remember()
@@ -113,8 +106,7 @@ class TangemSession:
         if self._fresh:
             raise CardNotInitialised("the card has no access code yet")
         self._forget_code()
-        _check_length(pin)
-        code = commands.hashed(pin)
+        code = channel.typed(pin)
         try:
             self._read(code)
             self._code = code
@@ -128,9 +120,8 @@ class TangemSession:
 
     def change_pin(self, old: Pin, new: Pin) -> None:
         """Replace the access code."""
-        _check_length(old)
         facts = self._read_facts()
-        with commands.hashed(old) as code, _new_code(new) as wanted:
+        with channel.typed(old) as code, channel.fresh(new) as wanted:
             access = Access(facts.card_id, code, self._second())
             response = self._link.send(commands.set_codes(access, wanted, access.passcode), code)
             if response.sw == SW_WRONG_CODE:
@@ -171,24 +162,15 @@ class TangemSession:
         self._forget_keys()
         if self._read(access.code).backup_status:
             self._ask(commands.reset_backup(access))
-        with _default_code() as code, commands.hashed(Secret(DEFAULT_PASSCODE)) as passcode:
+        with channel.default_code() as code, channel.default_passcode() as passcode:
             self._ask(commands.set_codes(access, code, passcode))
         self._forget_code()
         self._read_without_code()
         self._remember()
 
     def xpub(self, path: Path) -> ExtendedKey:
-        """Return the extended public key at `path`; its parent and its child bear witness."""
-        found = self._key(path)
-        if path and path[-1] < HARDENED:
-            self._check_child(path[:-1], path)
-        elif path not in self._confirmed:
-            self._check_child(path, (*path, 0))
-        self._confirmed.add(path)
-        if not path:
-            return ExtendedKey(*found, 0, NO_PARENT, 0)
-        parent = self._key(path[:-1])
-        return ExtendedKey(*found, len(path), fingerprint(parent.public_key), path[-1])
+        """Return the extended public key at `path`; its parent or its child bears witness."""
+        return self._keys.extended(path)
 
     def sign(self, path: Path, digest: bytes) -> bytes:
         """Return r‖s by the key at `path`: one command, and one more if the key is not known."""
@@ -214,52 +196,23 @@ class TangemSession:
 
     def _signed(self, path: Path, digests: list[bytes]) -> list[bytes]:
         """Sign up to ten digests and verify what comes back."""
-        access, wallet = self._access(), self._our_wallet()
-        _check_depth(path)
-        key = self._signing_key(path)
-        answer = self._ask(commands.sign(access, wallet.slot, path, digests))
+        access, slot = self._access(), self._our_wallet().slot
+        key = self._keys.public_key(path)
+        answer = self._ask(commands.sign(access, slot, path, digests))
         found = answers.parse_signatures(answer, len(digests))
         low = [attestation.low_s(signature) for signature in found]
         if not all(verify(key, *pair) for pair in zip(digests, low, strict=True)):
-            if path not in self._confirmed:
-                self._known.pop(path, None)
+            self._keys.failed(path)
             raise ProtocolError("the card signed with another key than it showed")
-        if path in self._known:
-            self._confirmed.add(path)
+        self._keys.signed(path)
         return low
 
-    def _signing_key(self, path: Path) -> bytes:
-        """Return the public key at a path, computed here where its parent is known for sure."""
-        parent = self._known.get(path[:-1])
-        if path in self._known or not path or path[-1] >= HARDENED:
-            return self._key(path).public_key
-        if parent is None or path[:-1] not in self._confirmed:
-            return self._key(path).public_key
-        return public_child(*parent, path[-1])[0]
-
-    def _key(self, path: Path) -> Key:
-        """Return the key at a path as the card shows it."""
-        _check_depth(path)
+    def _shown_key(self, path: Path) -> Key:
+        """Read the key at a path; the wallet's own came with the list of wallets."""
         access, wallet = self._access(), self._our_wallet()
-        if path not in self._known:
-            found = Key(wallet.public_key, wallet.chain_code)
-            if path:
-                answer = self._ask(commands.read_key(access, wallet.slot, path))
-                found = answers.parse_key(answer)
-            self._known[path] = found
-        return self._known[path]
-
-    def _check_child(self, parent: Path, child: Path) -> None:
-        """Refuse keys that do not follow from each other; neither is believed any more."""
-        found = self._key(parent), self._key(child)
-        try:
-            follows = found[1] == public_child(*found[0], child[-1])
-        except ValueError:
-            follows = False
-        if not follows:
-            self._known.pop(parent, None)
-            self._known.pop(child, None)
-            raise ProtocolError("the card showed a key that is not its parent's child")
+        if not path:
+            return Key(wallet.public_key, wallet.chain_code)
+        return answers.parse_key(self._ask(commands.read_key(access, wallet.slot, path)))
 
     def _prove_card(self, *, full: bool) -> None:
         """Have the card sign a fresh challenge: what was recorded of it cannot."""
@@ -270,7 +223,7 @@ class TangemSession:
 
     def _read_without_code(self) -> None:
         """Read the card with the default code: it answers unless it has another."""
-        code = _default_code()
+        code = channel.default_code()
         try:
             facts = self._read(code)
         except PinIncorrect:
@@ -290,7 +243,7 @@ class TangemSession:
         if response.sw != SW_OK:
             raise StatusWordError(response.sw, command.ins)
         facts = answers.parse_card(Fields.parse(response.data))
-        _refuse_unfit(facts, self._roots)
+        attestation.refuse_unfit(facts, self._roots)
         known = self._facts
         if known is not None and facts.card_id != known.card_id:
             raise WrongCard(known.card_id.hex(), facts.card_id.hex())
@@ -393,7 +346,7 @@ class TangemSession:
             if given is None:
                 raise NotUnlocked("the card has a passcode besides its access code; give it too")
             self._passcode.close()
-            self._passcode = commands.hashed(given)
+            self._passcode = channel.hashed(given)
         return self._passcode
 
     def _identity(self, facts: CardFacts) -> CardIdentity:
@@ -418,8 +371,7 @@ class TangemSession:
 
     def _forget_keys(self) -> None:
         self._wallet = None
-        self._known.clear()
-        self._confirmed.clear()
+        self._keys.forget()
 
     def _forget_code(self) -> None:
         """Lock the session; the next command needs the code again."""
@@ -428,37 +380,3 @@ class TangemSession:
         self._link.forget_session()
         if code is not None:
             code.close()
-
-
-def _refuse_unfit(facts: CardFacts, roots: Roots) -> None:
-    """Refuse an id nobody signed, and a card that gives no keys by path."""
-    known = Roots(
-        attestation.ROOTS.published + roots.published, attestation.ROOTS.test + roots.test
-    )
-    if attestation.names_its_maker(facts, known) is None:
-        raise NotGenuine("no maker known here signed its id")
-    if facts.version < HD_SINCE or not facts.settings & SETTING_HD_WALLETS:
-        raise NotSupported(NAME, f"keys by path: its firmware {facts.version} has none")
-
-
-def _default_code() -> Secret:
-    with Secret(DEFAULT_CODE) as code:
-        return commands.hashed(code)
-
-
-def _new_code(code: Secret) -> Secret:
-    """Return a new code's hash; raises CardError for one that is too short or everybody's."""
-    _check_length(code)
-    if code.reveal() == DEFAULT_CODE:
-        raise CardError("this access code is the one every card leaves the factory with")
-    return commands.hashed(code)
-
-
-def _check_length(code: Secret) -> None:
-    if len(code) < CODE_MIN:
-        raise CardError(f"an access code has at least {CODE_MIN} characters, not {len(code)}")
-
-
-def _check_depth(path: Path) -> None:
-    if len(path) > commands.DEPTH_MAX:
-        raise PathNotAvailable(path)
