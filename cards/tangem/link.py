@@ -83,8 +83,9 @@ class Link:
 
     def uid(self) -> bytes | None:
         """Return the chip's number, which a card tells without any code; None where it does not."""
+        self.forget_session()
         with suppress(StatusWordError):
-            return self._shake_hands(Mode.FAST)[1]
+            return self._shake_hands(max(self.mode, Mode.FAST))[1]
         return None
 
     def send(self, command: Command, code: Secret) -> Response:
@@ -106,6 +107,10 @@ class Link:
             response = self._framed(command, code)
         except CardReset:
             response = Response(sw=SW_UNKNOWN_INS)
+        except StatusWordError as refused:
+            if refused.sw != SW_NEEDS_ENCRYPTION:
+                raise
+            response = Response(sw=refused.sw)
         if response.sw in NOT_SELECTED:
             self.select()
         elif response.sw != SW_INVALID_PARAMS or self.mode is Mode.NONE:

@@ -1,6 +1,7 @@
 """A Tangem as a card session."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from cards.apdu import SW_OK, Command
@@ -134,7 +135,7 @@ class TangemSession:
 
     def generate_key(self) -> None:
         """Have the card make its key."""
-        access, index = self._access(), self._free_slot()
+        access, index = self._full_access(), self._free_slot()
         self._ask(commands.create_wallet(access, index))
         self._find_wallet()
         self._our_wallet()
@@ -155,7 +156,7 @@ class TangemSession:
 
     def reset(self) -> None:
         """Erase every key for good, leave the backup set, and take the codes away."""
-        access = self._access(fresh=True)
+        access = self._full_access(fresh=True)
         for wallet in self._wallets():
             if wallet.usable:
                 self._ask(commands.purge_wallet(access, wallet.slot))
@@ -196,7 +197,7 @@ class TangemSession:
 
     def _signed(self, path: Path, digests: list[bytes]) -> list[bytes]:
         """Sign up to ten digests and verify what comes back."""
-        access, slot = self._access(), self._our_wallet().slot
+        access, slot = self._full_access(), self._our_wallet().slot
         key = self._keys.public_key(path)
         answer = self._ask(commands.sign(access, slot, path, digests))
         found = answers.parse_signatures(answer, len(digests))
@@ -259,7 +260,7 @@ class TangemSession:
         """Load a seed of 16 to 64 bytes, strongly encrypted; refuses where there is a key."""
         if len(seed) not in SEED_SIZES:
             raise ValueError(f"a seed has 16 to 64 bytes, not {len(seed)}")
-        access, index = self._access(), self._free_slot()
+        access, index = self._full_access(), self._free_slot()
         self._link.strengthen()
         self._read(access.code)
         self._ask(commands.import_seed(access, index, seed))
@@ -270,7 +271,7 @@ class TangemSession:
     def _reset_seed(self, pin: Pin) -> None:
         """Erase the key; the access code stays."""
         self.unlock(pin)
-        self._ask(commands.purge_wallet(self._access(), self._our_wallet().slot))
+        self._ask(commands.purge_wallet(self._full_access(), self._our_wallet().slot))
         self._forget_keys()
         self._remember()
 
@@ -337,7 +338,11 @@ class TangemSession:
             raise NotUnlocked(LOCKED)
         if self._fresh and not fresh:
             raise CardNotInitialised("the card has no access code yet")
-        return Access(self._facts.card_id, self._code, self._second())
+        return Access(self._facts.card_id, self._code, self._passcode)
+
+    def _full_access(self, *, fresh: bool = False) -> Access:
+        """Return what the commands carry that want the passcode too."""
+        return replace(self._access(fresh=fresh), passcode=self._second())
 
     def _second(self) -> Secret:
         """Return the passcode's hash, asked for where the card has one."""
