@@ -206,14 +206,12 @@ def _not_checked(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
         if carrier.gone is not None:
             continue
         if carrier.last_seen is None or now - carrier.last_seen > CHECK_INTERVAL:
-            days = (
-                "never" if carrier.last_seen is None else f"{(now - carrier.last_seen).days} days"
-            )
+            seen = carrier.last_seen
+            ago = "never" if seen is None else f"{(now - seen).days} days ago"
             yield Finding(
                 "not_checked",
                 Severity.WARNING,
-                f"{carrier.subject} was last checked: {days}"
-                + (" ago" if carrier.last_seen is not None else ""),
+                f"{carrier.subject} was last checked: {ago}",
                 f"look at it and run: cardquorum card check {carrier.subject.partition(':')[2]}",
                 (carrier.subject,),
             )

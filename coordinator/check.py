@@ -28,7 +28,7 @@ class Check:
     label: str
     slot: Slot
     with_pin: bool
-    last_attempt: bool = False
+    last_attempt: bool
 
 
 class Checked(NamedTuple):

@@ -42,7 +42,7 @@ def slot(home: Home, name: str) -> Slot:
 
 
 def create(
-    home: Home, family: str, name: str, profile: str | None = None, *, set_up: bool = True
+    home: Home, family: str, name: str, profile: str | None = None, *, set_up: bool
 ) -> EmulatedCard:
     """Make an emulated card: with PIN 123456 and a random key, or factory-fresh."""
     path = _file(home, name)

@@ -1,8 +1,10 @@
 """A factory-fresh card gets its PIN, its PUK and its key, and is enrolled at once."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -14,7 +16,6 @@ from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing
 from coordinator.settings import Home
 from coordinator.slots import Slot, card_in, checked_name, unlock
-from psbt.keys import KeyExpression
 
 
 @dataclass(frozen=True)
@@ -37,39 +38,81 @@ def set_up(
     A set-up that was cut off before the key goes on with the PIN the card has. A seed made or
     typed here never reaches a card that is not genuine, and is wiped in any case.
     """
-    label, path = checked_name(wanted.label), enrol.account_path(home.network, wanted.path)
-    with card_in(wanted.slot) as session:
-        identity = session.identity()
-        enrol.refuse_another_label(database, label, identity)
-        if identity.initialised:
-            raise NotSupported(identity.family, f"a second set-up; run: card enrol {label}")
-        expected = _give_key(session, home.network, wanted, attendant)
-        found = enrol.examine(session, wanted.slot, label, path, home.network)
-    if expected is not None and found.key != expected:
-        raise ProtocolError("the key read back is not the one of the seed; do not use this card")
-    found = found._replace(created_on="card" if expected is None else "host")
-    return enrol.remember(database, found, wanted.slot, home.network)
+    return set_up_copies(home, database, [wanted], attendant)[0]
+
+
+def set_up_copies(
+    home: Home, database: sessionmaker[Session], wanted: Sequence[Setup], attendant: Attendant
+) -> list[enrol.Enrolled]:
+    """Give the same key to several cards, one after the other, each read back and compared.
+
+    They become carriers of one Key. A key that is to have copies cannot be made on a card; one
+    card alone makes its key itself where it can.
+    """
+    with ExitStack() as wiped:
+        made: list[enrol.Enrolled] = []
+        source: Source | None = None
+        for each in wanted:
+            with card_in(each.slot) as session:
+                _check(database, each, session)
+                own = len(wanted) == 1 and _makes_its_own(session, each)
+                if source is None and not own:
+                    source = _source(each, attendant, wiped)
+                made.append(_give_key(home, database, each, Giving(session, source, attendant)))
+            if source is not None:
+                source = source._replace(words=None)
+        return made
+
+
+class Source(NamedTuple):
+    """The seed the cards are to get, and its words where somebody has yet to see them."""
+
+    seed: Secret
+    words: Secret | None
+
+
+class Giving(NamedTuple):
+    """A card on the reader, where its key comes from (None: it makes it), and the person."""
+
+    session: CardSession
+    source: Source | None
+    attendant: Attendant
+
+
+def _check(database: sessionmaker[Session], wanted: Setup, session: CardSession) -> None:
+    identity = session.identity()
+    enrol.refuse_another_label(database, checked_name(wanted.label), identity)
+    if identity.initialised:
+        raise NotSupported(identity.family, f"a second set-up; run: card enrol {wanted.label}")
+
+
+def _makes_its_own(session: CardSession, wanted: Setup) -> bool:
+    return wanted.source == "generate" and isinstance(session, KeyGenerator)
 
 
 def _give_key(
-    session: CardSession, network: str, wanted: Setup, attendant: Attendant
-) -> KeyExpression | None:
-    """Set the PIN, then have the key made, or load a seed and return the key it must give."""
-    if wanted.source == "generate" and isinstance(session, KeyGenerator):
-        _open(session, network, wanted, attendant)
+    home: Home, database: sessionmaker[Session], wanted: Setup, giving: Giving
+) -> enrol.Enrolled:
+    """Set the PIN, have the key made or load the seed, compare, and remember card and key."""
+    session, source, attendant = giving
+    path = enrol.account_path(home.network, wanted.path)
+    if source is not None and not isinstance(session, SeedLoader):
+        raise NotSupported(session.identity().family, "loading a seed; see: card backup")
+    _open(session, home.network, wanted, attendant)
+    if isinstance(session, SeedLoader) and source is not None:
+        if source.words is not None:
+            attendant.say("the key is not made on the card: its seed is made on this machine")
+            attendant.hand_over_words(
+                f"words of card {wanted.label}", source.words, wanted.words_out
+            )
+        session.load_seed(source.seed)
+    elif isinstance(session, KeyGenerator):
         session.generate_key()
-        return None
-    if not isinstance(session, SeedLoader):
-        raise NotSupported(session.identity().family, "loading a seed")
-    with ExitStack() as wiped:
-        words = wiped.enter_context(_words(wanted, attendant))
-        seed = wiped.enter_context(_seed(wanted, words))
-        _open(session, network, wanted, attendant)
-        if wanted.source == "generate":
-            attendant.say("this card cannot make its key itself: its seed is made on this machine")
-            attendant.hand_over_words(f"words of card {wanted.label}", words, wanted.words_out)
-        session.load_seed(seed)
-        return seeds.expected_key(seed, enrol.account_path(network, wanted.path))
+    found = enrol.examine(session, wanted.slot, wanted.label, path, home.network)
+    if source is not None and found.key != seeds.expected_key(source.seed, path):
+        raise ProtocolError("the key read back is not the one of the seed; do not use this card")
+    found = found._replace(created_on="card" if source is None else "host")
+    return enrol.remember(database, found, wanted.slot, home.network)
 
 
 def _open(session: CardSession, network: str, wanted: Setup, attendant: Attendant) -> None:
@@ -95,16 +138,15 @@ def _set_pin(session: CardSession, label: str, attendant: Attendant) -> None:
         session.unlock(pin)
 
 
-def _words(wanted: Setup, attendant: Attendant) -> Secret:
-    """Return what the seed comes from, as words or hex: made here, or typed."""
+def _source(wanted: Setup, attendant: Attendant, wiped: ExitStack) -> Source:
+    """Return the seed of words made here, or of what somebody typed; `wiped` ends both."""
     if wanted.source == "generate":
         attendant.ready_for_words(wanted.words_out)
-        return seeds.fresh_words()
+        words = wiped.enter_context(seeds.fresh_words())
+        return Source(wiped.enter_context(seeds.from_words(words)), words)
     typed = attendant.secret_for(wanted.label, wanted.source)
     if typed is None:
         raise PinMissing(wanted.label, wanted.source)
-    return typed
-
-
-def _seed(wanted: Setup, typed: Secret) -> Secret:
-    return seeds.from_hex(typed) if wanted.source == "seed" else seeds.from_words(typed)
+    with typed:
+        seed = seeds.from_hex(typed) if wanted.source == "seed" else seeds.from_words(typed)
+        return Source(wiped.enter_context(seed), None)

@@ -41,9 +41,7 @@ def card_in(slot: Slot) -> Iterator[CardSession]:
         transport.close()
 
 
-def ask_pin(
-    session: CardSession, label: str, attendant: Attendant, *, last_attempt: bool = False
-) -> Pin:
+def ask_pin(session: CardSession, label: str, attendant: Attendant, *, last_attempt: bool) -> Pin:
     """Return the PIN a person gives for this card; stops by itself before a last attempt."""
     identity = session.identity()
     if identity.attempts_left == 1 and not last_attempt:
@@ -51,9 +49,7 @@ def ask_pin(
     return attendant.pin_for(label, identity)
 
 
-def unlock(
-    session: CardSession, label: str, attendant: Attendant, *, last_attempt: bool = False
-) -> None:
+def unlock(session: CardSession, label: str, attendant: Attendant, *, last_attempt: bool) -> None:
     """Ask for the PIN and present it once."""
     with ask_pin(session, label, attendant, last_attempt=last_attempt) as pin:
         session.unlock(pin)

@@ -7,17 +7,18 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import Emulated, LastTry, PinStdin, Yes
+from coordinator.cli.options import Emulated, EmulatedMany, LastTry, PinStdin, Yes
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
 MISSING = ExitStatus.CARD
+ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
 
 
 def setup(
     desk: Desk,
     label: Label,
-    emulated: Emulated = None,
+    emulated: EmulatedMany = None,
     generate: Annotated[bool, typer.Option("--generate", help="make a new key")] = False,
     words: Annotated[bool, typer.Option("--words", help="load a seed from its words")] = False,
     seed: Annotated[bool, typer.Option("--seed", help="load a seed given in hex")] = False,
@@ -25,6 +26,7 @@ def setup(
         Path | None, typer.Option(help="write the new words to a file", metavar="FILE")
     ] = None,
     path: Annotated[str | None, typer.Option(help="the key's path")] = None,
+    copies: Annotated[int, typer.Option(min=0, max=9, help="more cards with this key")] = 0,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
 ) -> Shown:
@@ -42,27 +44,38 @@ def setup(
     from coordinator.emulated import slot
     from coordinator.errors import UsageError
 
-    sources = [
-        name
-        for name, chosen in (("generate", generate), ("words", words), ("seed", seed))
-        if chosen
+    source = _source(generate=generate, words=words, seed=seed)
+    if len(emulated or ()) != 1 + copies:
+        raise UsageError(
+            f"{len(emulated or ())} cards are offered, {1 + copies} are wanted; "
+            "name where each lies with --emulated NAME"
+        )
+    labels = [label, *(f"{label}-{number}" for number in range(2, copies + 2))]
+    attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=not copies)
+    slots = [slot(desk.home, place) for place in emulated or ()]
+    wanted = [
+        setting_up.Setup(each, place, source, path, words_out, last_attempt)
+        for each, place in zip(labels, slots, strict=True)
     ]
-    if len(sources) != 1:
-        raise UsageError("choose one of --generate, --words and --seed")
-    if emulated is None:
-        raise UsageError("no card is offered; name where it lies with --emulated NAME")
-    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    wanted = setting_up.Setup(
-        label, slot(desk.home, emulated), sources[0], path, words_out, last_attempt
-    )
-    done = setting_up.set_up(desk.home, desk.database, wanted, attendant)
-    where = "on the card" if done.created_on == "card" else "on this machine, not on the card"
+    done, *others = setting_up.set_up_copies(desk.home, desk.database, wanted, attendant)
     lines = [
-        f"card {label}: PIN set, key made {where}",
+        f"card {label}: PIN set, key made {ORIGIN[done.created_on]}",
         done.expression(desk.home.network),
         *_replaced(done.replaced),
+        *(f"card {other.label}: the same key, read back and compared" for other in others),
     ]
-    return Shown(done.document(desk.home.network), lines)
+    first, *copied = [each.document(desk.home.network) for each in (done, *others)]
+    return Shown({**first, "copies": copied}, lines)
+
+
+def _source(**sources: bool) -> str:
+    """Return the one source of the key that was chosen; raises UsageError."""
+    from coordinator.errors import UsageError
+
+    chosen = [name for name, wanted in sources.items() if wanted]
+    if len(chosen) != 1:
+        raise UsageError("choose one of --generate, --words and --seed")
+    return chosen[0]
 
 
 def enrol(

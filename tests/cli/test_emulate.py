@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cards.emulation import open_card
-from cards.errors import NotGenuine
+from cards.errors import CardError, NotGenuine
 from cards.pin import Pin, Secret
 from coordinator import enrol, setup
 from coordinator.settings import create_home
@@ -34,6 +34,7 @@ def test_a_new_card_is_set_up_with_a_key_of_its_own(cards: Path, asked: Asked) -
     assert found["key"]["xpub"] != blue["keys"][0]["xpub"]
     assert [card["name"] for card in asked("emulate", "list")["cards"]] == ["blue", "red"]
     assert cards.joinpath("red.card").stat().st_mode & 0o777 == 0o600
+    assert cards.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,25 @@ def test_a_test_root_is_refused_on_mainnet_whatever_the_transport(
     with card_in(fresh) as session:
         assert not session.identity().initialised
     database.kw["bind"].dispose()
+
+
+def test_a_card_of_no_family_is_let_go_of() -> None:
+    class Stranger:
+        closed = False
+
+        def transmit(self, _: bytes) -> bytes:
+            return b"\x6d\x00"
+
+        def close(self) -> None:
+            self.closed = True
+
+    stranger = Stranger()
+    with (
+        pytest.raises(CardError, match="no family"),
+        card_in(Slot("reader", emulated=False, connect=lambda: stranger)),
+    ):
+        pass
+    assert stranger.closed
 
 
 def test_the_same_card_is_taken_elsewhere(reader: Slot, tmp_path: Path) -> None:

@@ -93,12 +93,15 @@ def test_a_card_without_a_place() -> None:
 @pytest.mark.parametrize(("days", "found"), [(180, False), (181, True)])
 def test_nobody_checked_for_180_days(days: int, found: bool) -> None:  # noqa: FBT001
     old = carrier("a", "bank", last_seen=NOW - timedelta(days=days))
-    assert ("not_checked" in codes(vault(key("a", old), *GOOD[1:]))) is found
+    findings = audit(vault(key("a", old), *GOOD[1:]), NOW)
+    assert ("not_checked" in [finding.code for finding in findings]) is found
+    assert not found or findings[0].message == "card:a was last checked: 181 days ago"
 
 
 def test_a_card_nobody_ever_saw_was_not_checked() -> None:
     facts = vault(key("a", carrier("a", "bank", last_seen=None)), *GOOD[1:])
     assert codes(facts) == ["not_checked"]
+    assert audit(facts, NOW)[0].message == "card:a was last checked: never"
 
 
 def test_a_key_no_card_proved() -> None:
@@ -115,6 +118,15 @@ def test_a_key_that_did_not_match_is_a_danger() -> None:
 def test_a_card_that_could_not_prove_itself() -> None:
     facts = vault(key("a", carrier("a", "bank", attestation="unproven")), *GOOD[1:])
     assert codes(facts) == ["attestation_unproven"]
+
+
+def test_a_key_whose_carriers_were_forgotten_is_no_key_left() -> None:
+    orphan = CosignerFacts("c", (), True, orphaned=True)
+    facts = vault(GOOD[0], GOOD[1], orphan)
+    assert codes(facts).count("location_loss_fatal") == 2
+    assert "key_without_carrier" in codes(facts)
+    assert can_spend(facts)
+    assert not can_spend(vault(GOOD[0], orphan, threshold=2))
 
 
 def test_a_key_held_elsewhere_is_out_of_reach_of_these_places() -> None:
