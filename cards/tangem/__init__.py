@@ -1,6 +1,6 @@
 """Tangem: an NFC card that keeps wallets behind an access code and delays what it signs."""
 
-from cards.family import CardFamily, EmulatedCard, Evidence, Software, Surroundings, Theft
+from cards.family import CardFamily, EmulatedCard, Evidence, Surroundings, Theft
 from cards.session import CardSession
 from cards.transport import CardTransport
 
@@ -35,9 +35,7 @@ FAMILY = CardFamily(
     revive=_revive,
     makes_key_on_card=True,
     identified_before_pin=False,
-    other_software=(
-        Software("Tangem app", "the vendor's own, single-signature only; no descriptor, no PSBT"),
-    ),
+    other_software=(),
     signs=frozenset({"wsh", "sh-wsh"}),
     theft=Theft(
         attempts=None,
