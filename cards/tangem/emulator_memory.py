@@ -14,7 +14,6 @@ from cards.tangem.wire import (
     DEFAULT_PASSCODE,
     WALLET_BACKED_UP,
     WALLET_EMPTY,
-    WALLET_LOADED,
     Mode,
     Version,
     code_hash,
@@ -152,8 +151,3 @@ Handler = Callable[[Card, Request], Answer]
 def random_key() -> bytes:
     """Return a private key; one in 2^128 draws would be out of range."""
     return secrets.token_bytes(32)
-
-
-def loaded(flags: int) -> int:
-    """Return the status of a slot with a key: made on the card, imported, backed up."""
-    return flags & ~(WALLET_EMPTY | WALLET_LOADED) | WALLET_LOADED
