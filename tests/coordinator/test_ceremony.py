@@ -85,10 +85,6 @@ def collect(
     requests: Sequence[SigningRequest] = REQUESTS,
     **options: bool,
 ) -> list[Outcome]:
-    seats = {
-        card.name: [r._replace(input_index=r.input_index + 10 * place) for r in requests]
-        for place, card in enumerate(cards)
-    }
     slots = [Slot(card.name, emulated=True, connect=lambda card=card: card) for card in cards]
     monkeypatch.setattr("coordinator.slots.detect", lambda transport, _: transport)
     names = [card.name for card in cards]
