@@ -5,6 +5,7 @@ CardError
 ├── ProtocolError → SecureChannelError                         the protocol forbids it
 ├── StatusWordError(sw, ins)
 ├── NotUnlocked · PinIncorrect(attempts_left) · PinDelayed(seconds) · PinBlocked
+├── PinUnsuitable
 ├── CardNotInitialised · NotSupported(family, what) · PathNotAvailable(path)
 └── WrongCard(expected, found) · NotGenuine(reason)
 """
@@ -73,6 +74,10 @@ class PinDelayed(CardError):
 
 class PinBlocked(CardError):
     """The card allows no more attempts."""
+
+
+class PinUnsuitable(CardError):
+    """What was given cannot be a PIN of this family; it was not presented."""
 
 
 class CardNotInitialised(CardError):

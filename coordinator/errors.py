@@ -40,7 +40,7 @@ class NotAccepted(CoordinatorError):
         super().__init__(
             f"the review holds danger nobody accepted: {', '.join(codes)}"
             if codes
-            else "the review was not confirmed"
+            else "it was not confirmed; nothing was done"
         )
 
 

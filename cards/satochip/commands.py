@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from cards import apdu
 from cards.apdu import Command
-from cards.errors import CardError
+from cards.errors import CardError, PinUnsuitable
 from cards.pin import Secret
 from cards.satochip import AID
 from cards.satochip.wire import (
@@ -176,7 +176,7 @@ def _code(code: Secret) -> bytes:
     """Return a PIN or PUK behind its length; a size the card refuses never gets there."""
     if len(code) not in _CODE_SIZES:
         first, last = _CODE_SIZES[0], _CODE_SIZES[-1]
-        raise CardError(f"a Satochip's PIN or PUK has {first} to {last} bytes, not {len(code)}")
+        raise PinUnsuitable(f"a Satochip's PIN or PUK has {first} to {last} bytes, not {len(code)}")
     return _prefixed(code.reveal())
 
 

@@ -7,7 +7,7 @@ from typing import Final, Self
 from coincurve import PrivateKey, PublicKey
 
 from cards.apdu import Response
-from cards.errors import CardError, SecureChannelError
+from cards.errors import PinUnsuitable, SecureChannelError
 from cards.pin import Secret
 from cards.tangem.tlv import Fields
 from cards.tangem.wire import (
@@ -97,14 +97,14 @@ def default_passcode() -> Secret:
 
 
 def typed(code: Secret) -> Secret:
-    """Return a code's hash; raises CardError for one no card was ever given."""
+    """Return a code's hash; raises PinUnsuitable for one no card was ever given."""
     if len(code) < CODE_MIN:
-        raise CardError(f"an access code has at least {CODE_MIN} characters, not {len(code)}")
+        raise PinUnsuitable(f"an access code has at least {CODE_MIN} characters, not {len(code)}")
     return hashed(code)
 
 
 def fresh(code: Secret) -> Secret:
-    """Return a new code's hash; raises CardError for one that is too short or everybody's."""
+    """Return a new code's hash; raises PinUnsuitable for one that is too short or everybody's."""
     if code.reveal() in {DEFAULT_CODE, DEFAULT_PASSCODE}:
-        raise CardError("this is the code every card leaves the factory with")
+        raise PinUnsuitable("this is the code every card leaves the factory with")
     return typed(code)

@@ -24,6 +24,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     card.PinIncorrect: (ExitStatus.PIN, "look the PIN up, then try again"),
     card.PinBlocked: (ExitStatus.PIN, "free it with its PUK: cardquorum card unblock LABEL"),
     card.PinDelayed: (ExitStatus.PIN, "wait {seconds} seconds, then try again"),
+    card.PinUnsuitable: (ExitStatus.PIN, "it was not presented; give one that fits"),
     card.NotUnlocked: (ExitStatus.PIN, "give its PIN: at the terminal, or with --pin-stdin"),
     hall.LastAttempt: (ExitStatus.PIN, "look it up; when you are sure of it add --last-attempt"),
     hall.PinMissing: (ExitStatus.PIN, "type it at the terminal, or give it with --pin-stdin"),

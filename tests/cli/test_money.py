@@ -337,3 +337,41 @@ def test_an_unknown_ceremony_is_not_found(vault: Asked) -> None:
         assert vault(*words, check=2)["error"]["kind"] == "vault"
     for verb in ("new", "list"):
         assert vault("address", verb, "x", check=2)["error"]["kind"] == "vault"
+
+
+def test_a_waiting_coin_is_left_even_where_it_fits_best(vault: Asked) -> None:
+    vault("regtest", "fund", vault("address", "new", "v")["address"], "500000")
+    made = pay(vault, "--to", f"{STRANGER}:499600")["review"]
+    assert [spent["value_sats"] for spent in made["inputs"]] == [1_000_000]
+    vault("regtest", "mine")
+    exact = pay(vault, "--to", f"{STRANGER}:499600")["review"]
+    assert [spent["value_sats"] for spent in exact["inputs"]] == [500_000]
+    assert exact["fee_sats"] == 400
+
+
+def test_a_coin_of_a_block_that_is_no_more_is_gone(vault: Asked, tmp_path: Path) -> None:
+    height = vault("regtest", "mine", "--to", vault("address", "new", "v")["address"])["height"]
+    assert vault("balance", "v")["immature_sats"] > 0
+    chain(tmp_path).reorganise(height - 1)
+    assert vault("balance", "v")["immature_sats"] == 0
+    assert [coin["coinbase"] for coin in vault("coins", "v")["coins"]] == [False] * 3
+
+
+def test_a_final_transaction_is_not_sent_once_it_is_given_up_or_replaced(
+    vault: Asked, tmp_path: Path
+) -> None:
+    finals = []
+    for address_ in (STRANGER, OTHER):
+        ceremony = pay(vault, "--drain", address_)["ceremony"]
+        sign(vault, ceremony, "a", "b")
+        finals.append(vault("spend", "finalize", ceremony))
+        vault("spend", "abandon", ceremony)
+        assert vault("spend", "broadcast", ceremony, check=5)["error"]["code"] == "ceremony_error"
+    third = pay(vault, "--drain", STRANGER)["ceremony"]
+    sign(vault, third, "b", "c")
+    vault("spend", "finalize", third)
+    chain(tmp_path).broadcast(bytes.fromhex(finals[0]["hex"]))
+    vault("regtest", "mine")
+    assert vault("spend", "show", third)["state"] == "replaced"
+    assert "is replaced" in vault("spend", "broadcast", third, check=5)["error"]["message"]
+    assert vault("spend", "show", finals[0]["ceremony"])["state"] == "confirmed"

@@ -136,7 +136,7 @@ def test_words_and_puk_are_shown_in_their_one_place_only(loud: Program, tmp_path
     ("words", "stdin", "check"),
     [
         (("setup", "--seed"), f"blue={PIN}\nblue.puk={PUK}\nblue.seed={SEED}", 0),
-        (("setup", "--seed"), f"blue=1\nblue.puk={PUK}\nblue.seed={SEED}", 3),
+        (("setup", "--seed"), f"blue=1\nblue.puk={PUK}\nblue.seed={SEED}", 4),
         (("setup", "--seed"), f"blue={PIN}\nblue.seed=zz", 2),
         (("setup", "--generate"), f"blue={PIN}\nblue.puk={PUK}", 2),
         (("setup", "--words"), f"blue={PIN}\nblue.words={WORDS}", 0),
