@@ -11,6 +11,7 @@ from cards.family import CardFamily, EmulatedCard, Surroundings, families
 from cards.pin import Pin, Secret
 from cards.session import (
     HARDENED,
+    BackupExporter,
     CardSession,
     ExtendedKey,
     Initialiser,
@@ -28,7 +29,8 @@ OTHER_LEAF = (*ACCOUNT, 0, 6)
 DIGEST = hashlib.sha256(b"a digest").digest()
 OTHER_DIGEST = hashlib.sha256(b"another digest").digest()
 
-PIN = b"493817"
+# What emulated cards are sold with, where a family prints a PIN on its cards.
+PIN = b"123456"
 NEW_PIN = b"702956"
 WRONG_PIN = b"118822"
 PUK = b"850273619482"
@@ -108,12 +110,22 @@ def needs(session: CardSession, capability: type[T]) -> T:
     return session
 
 
-def attempts(subject: Subject, card: EmulatedCard) -> int:
+def attempts(subject: Subject, card: EmulatedCard) -> int | None:
+    """Ask a fresh insertion how many attempts are left; None where the family does not count."""
+    return subject.open(card)[0].identity().attempts_left
+
+
+def counted(subject: Subject, card: EmulatedCard) -> int:
     """Ask a fresh insertion how many attempts are left, or leave the question out."""
-    left = subject.open(card)[0].identity().attempts_left
+    left = attempts(subject, card)
     if left is None:
         pytest.skip("this family does not count attempts")
     return left
+
+
+def one_less(attempts: int | None) -> int | None:
+    """Return what a wrong PIN leaves of so many attempts."""
+    return None if attempts is None else attempts - 1
 
 
 def block(session: CardSession) -> list[int | None]:
@@ -144,5 +156,7 @@ def _ready_state(name: str, profile: str, number: int) -> bytes:
     initialise(session)
     session.unlock(Pin(PIN))
     give_key(session, SEED if number == 0 else OTHER_SEED)
+    if isinstance(session, BackupExporter):
+        session.backup()
     session.close()
     return card.state()

@@ -25,8 +25,11 @@ from tests.contracts.subjects import (
     initialise,
     journey,
     needs,
+    one_less,
 )
 from tests.contracts.wires import Wire
+
+pytestmark = pytest.mark.usefixtures("luck")
 
 Act = Callable[[CardSession], None]
 Cut = Callable[[Wire, int], None]
@@ -105,7 +108,7 @@ def test_a_reset_never_makes_one_wrong_pin_two(subject: Subject, reset: Cut) -> 
         reset(wire, at)
         with pytest.raises(CardError):
             subject.family.open(wire, Surroundings()).unlock(Pin(WRONG_PIN))
-        assert attempts(subject, card) >= full - 1, at
+        assert attempts(subject, card) in {full, one_less(full)}, at
 
 
 def test_another_program_at_any_command_never_makes_a_signature_wrong(subject: Subject) -> None:
@@ -154,7 +157,7 @@ def test_a_pin_changed_elsewhere_costs_one_attempt_at_most(
     for _ in range(3):
         with pytest.raises(CardError):
             session.sign(LEAF, DIGEST)
-    assert session.identity().attempts_left >= full - 1
+    assert session.identity().attempts_left in {full, one_less(full)}
 
 
 def test_a_wrong_pin_is_never_presented_again(subject: Subject, card: EmulatedCard) -> None:
@@ -166,7 +169,7 @@ def test_a_wrong_pin_is_never_presented_again(subject: Subject, card: EmulatedCa
         wire.power_cycle()
         with pytest.raises(CardError):
             session.sign(LEAF, DIGEST)
-    assert session.identity().attempts_left == full - 1
+    assert session.identity().attempts_left == one_less(full)
 
 
 def test_another_card_in_its_place_is_given_nothing(subject: Subject, card: EmulatedCard) -> None:
