@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import NotSupported, ProtocolError
 from cards.pin import Secret
-from cards.session import CardSession, Initialiser, KeyGenerator, SeedLoader
+from cards.session import CardSession, Initialiser, KeyGenerator, PinUnblocker, SeedLoader
 from coordinator import enrol, seeds
 from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing
@@ -58,9 +58,17 @@ def set_up(
 
 
 def _set_pin(session: CardSession, label: str, attendant: Attendant) -> None:
-    """Set the PIN, and a PUK: the one given, else a random one that is shown once; then unlock."""
+    """Set the PIN, then unlock.
+
+    Where the family has one, a PUK too: the one given, else a random one that is shown once.
+    """
     if not isinstance(session, Initialiser):
         raise NotSupported(session.identity().family, "being set up")
+    if not isinstance(session, PinUnblocker):
+        with attendant.new_pin_for(label) as pin:
+            session.initialise({"pin": pin})
+            session.unlock(pin)
+        return
     given = attendant.secret_for(label, "puk", optional=True)
     with attendant.new_pin_for(label) as pin, given or seeds.fresh_puk() as puk:
         session.initialise({"pin": pin, "puk": puk})
