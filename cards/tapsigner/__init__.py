@@ -35,7 +35,7 @@ def _uncertified(profile: str) -> EmulatedCard:
 FAMILY = CardFamily(
     name=NAME,
     aid=AID,
-    profiles=("0.9.0", "1.0.0", "1.0.1", "1.0.2", "1.0.3"),
+    profiles=("0.9.0", "1.0.1", "1.0.3"),
     open=_open,
     emulate=_emulate,
     revive=_revive,

@@ -10,7 +10,7 @@ from coincurve import PrivateKey
 from cards.apdu import SW_OK, Command, Response
 from cards.emulation import EmulatedTransport
 from cards.errors import NotSupported, ProtocolError
-from cards.tapsigner import AID, FAMILY, NAME, emulator_keys
+from cards.tapsigner import AID, NAME, emulator_keys
 from cards.tapsigner.cbor import decode_map
 from cards.tapsigner.emulator_memory import Arguments, Card, Flash, Power, Refusal, byte_string
 from cards.tapsigner.test_roots import TEST_BATCH_KEY, TEST_ROOT_KEY
@@ -29,6 +29,7 @@ from cards.tapsigner.wire import (
     xor,
 )
 
+FIRMWARES = ("0.9.0", "1.0.0", "1.0.1", "1.0.2", "1.0.3")
 SW_UNKNOWN_INS = 0x6D00
 SW_WRONG_LENGTH = 0x6700
 SELECT = bytes.fromhex("00A40400")
@@ -50,8 +51,8 @@ def emulate(profile: str) -> "TapsignerEmulator":
 
 def uncertified(profile: str) -> "TapsignerEmulator":
     """Make a card nobody has certified."""
-    if profile not in FAMILY.profiles:
-        raise NotSupported(NAME, f"version {profile}, only {', '.join(FAMILY.profiles)}")
+    if profile not in FIRMWARES:
+        raise NotSupported(NAME, f"version {profile}, only {', '.join(FIRMWARES)}")
     return TapsignerEmulator(
         Flash(profile, emulator_keys.fresh_key(), [], secrets.token_bytes(BACKUP_KEY))
     )
