@@ -12,7 +12,7 @@ from cards.tapsigner import answers, commands
 from cards.tapsigner.link import Link
 
 SIGNATURES_MIN: Final = 2
-_HEADERS: Final = {39: 39, 40: 39, 41: 39, 42: 39, 27: 27, 28: 27, 29: 27, 30: 27}
+_HEADERS: Final = range(27, 43)
 
 
 def attest(link: Link, roots: Roots) -> Attestation:
@@ -47,10 +47,13 @@ def root_of(card_key: bytes, chain: list[bytes]) -> bytes:
 
 
 def _signer(key: bytes, certificate: bytes) -> bytes:
-    """Return who signed a key; the first byte tells which of the candidates it is."""
+    """Return who signed a key; the first byte tells which candidate it is.
+
+    Cards use 27 to 30 and 39 to 42, the maker's emulator 31 to 34 (BIP 137): all count in fours.
+    """
     if certificate[0] not in _HEADERS:
         raise NotGenuine(f"its certificate begins with {certificate[0]}, which is no signature's")
-    recovery = certificate[0] - _HEADERS[certificate[0]]
+    recovery = (certificate[0] - _HEADERS.start) % 4
     try:
         signer = PublicKey.from_signature_and_message(
             certificate[1:] + bytes((recovery,)), hashlib.sha256(key).digest(), hasher=None

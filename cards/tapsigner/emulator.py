@@ -188,13 +188,10 @@ def nfc(card: Card, _arguments: Arguments) -> Answer:
     """Tell the address a telephone is shown."""
     ident = hashlib.sha256(card.flash.public_key).hexdigest()[:16]
     used = "S" if card.flash.master else "U"
-    nonce = secrets.token_bytes(8)
-    proof = emulator_keys.signed(
-        card.flash.card_key, hashlib.sha256(f"t=1&u={used}&c={ident}".encode() + nonce).digest()
-    )
-    return {
-        "url": f"https://tapsigner.com/start#t=1&u={used}&c={ident}&n={nonce.hex()}&s={proof.hex()}"
-    }
+    fragment = f"t=1&u={used}&c={ident}&n={secrets.token_hex(8)}&s="
+    digest = hashlib.sha256(fragment.encode()).digest()
+    proof = emulator_keys.signed(card.flash.card_key, digest)
+    return {"url": f"https://tapsigner.com/start#{fragment}{proof.hex()}"}
 
 
 HANDLERS: dict[str, Handler] = {
