@@ -24,6 +24,7 @@ from cards.tapsigner.wire import (
     INS,
     NONCE_KEPT_SINCE,
     PROTOCOL,
+    REQUEST_MAX,
     UNKNOWN_COMMAND,
     proof_digest,
     xor,
@@ -104,7 +105,7 @@ class TapsignerEmulator:
             return _encoded(status(self._card, {}))
         if not self._card.power.selected or (command.cla, command.ins) != (CLA, INS):
             return Response(sw=SW_UNKNOWN_INS).encode()
-        if (command.p1, command.p2) != (0, 0) or apdu[4:6] == b"\0\0":
+        if (command.p1, command.p2) != (0, 0) or len(command.data) > REQUEST_MAX:
             return Response(sw=SW_WRONG_LENGTH).encode()
         return _encoded(answered(self._card, command.data))
 
