@@ -110,6 +110,11 @@ def sign_high_or_low(secret: bytes, digest: bytes) -> bytes:
     return encode_dss_signature(r, s)
 
 
+def chance(one_in: int) -> bool:
+    """Tell whether a mischance happens that happens to a card once in so many times."""
+    return secrets.randbelow(one_in) == 0
+
+
 class _CardFile:
     """The file of a card that is in use, as last written."""
 

@@ -367,7 +367,7 @@ def test_a_final_transaction_is_not_sent_once_it_is_given_up_or_replaced(
         finals.append(vault("spend", "finalize", ceremony))
         vault("spend", "abandon", ceremony)
         assert vault("spend", "broadcast", ceremony, check=5)["error"]["code"] == "ceremony_error"
-    third = pay(vault, "--drain", STRANGER)["ceremony"]
+    third = pay(vault, "--drain", OTHER)["ceremony"]
     sign(vault, third, "b", "c")
     vault("spend", "finalize", third)
     chain(tmp_path).broadcast(bytes.fromhex(finals[0]["hex"]))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cards import emulation
 from cards.family import EmulatedCard
 from tests.contracts.subjects import SUBJECTS, Subject
 
@@ -15,3 +16,9 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 def card(subject: Subject) -> EmulatedCard:
     """A card with PIN and key."""
     return subject.ready()
+
+
+@pytest.fixture
+def luck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule out the mischances that make a card ask for a command twice."""
+    monkeypatch.setattr(emulation, "chance", lambda _one_in: False)

@@ -12,6 +12,7 @@ from cards.family import CardFamily, EmulatedCard, Surroundings, families
 from cards.pin import Pin, Secret
 from cards.session import (
     HARDENED,
+    BackupExporter,
     CardIdentity,
     CardSession,
     ExtendedKey,
@@ -30,7 +31,8 @@ OTHER_LEAF = (*ACCOUNT, 0, 6)
 DIGEST = hashlib.sha256(b"a digest").digest()
 OTHER_DIGEST = hashlib.sha256(b"another digest").digest()
 
-PIN = b"493817"
+# What emulated cards are sold with, where a family prints a PIN on its cards.
+PIN = b"123456"
 NEW_PIN = b"702956"
 WRONG_PIN = b"118822"
 PUK = b"850273619482"
@@ -148,6 +150,11 @@ def spent(subject: Subject, card: EmulatedCard, full: int | None) -> int:
     return 0 if left is None or full is None else full - left
 
 
+def one_less(attempts: int | None) -> int | None:
+    """Return what a wrong PIN leaves of so many attempts."""
+    return None if attempts is None else attempts - 1
+
+
 def block(session: CardSession) -> list[int | None]:
     """Spend every attempt; return what the card said was left."""
     said: list[int | None] = []
@@ -176,5 +183,7 @@ def _ready_state(name: str, profile: str, number: int) -> bytes:
     initialise(session)
     session.unlock(Pin(PIN))
     give_key(session, SEED if number == 0 else OTHER_SEED)
+    if isinstance(session, BackupExporter):
+        session.backup()
     session.close()
     return card.state()

@@ -60,7 +60,11 @@ def test_signatures_verify_under_the_key_at_their_path(
     subject: Subject, card: EmulatedCard, path: Path
 ) -> None:
     session, _ = subject.unlocked(card)
-    signatures = [session.sign(path, digest) for digest in digests(8)]
+    try:
+        signatures = [session.sign(path, digest) for digest in digests(8)]
+    except PathNotAvailable:
+        assert len(path) > len(LEAF)
+        pytest.skip("this family does not sign that deep")
     key = session.xpub(path).public_key
     assert all(map(verify, [key] * 8, digests(8), signatures))
     assert {len(signature) for signature in signatures} == {64}
@@ -104,6 +108,7 @@ def test_a_path_too_long_for_the_card_says_so(subject: Subject, card: EmulatedCa
     assert verify(session.xpub(LEAF).public_key, DIGEST, session.sign(LEAF, DIGEST))
 
 
+@pytest.mark.usefixtures("luck")
 def test_opening_and_unlocking_cost_six_commands(subject: Subject, card: EmulatedCard) -> None:
     """From the family's selection on; what is asked of the chip before is for its attestation."""
     _, wire = subject.unlocked(card)
@@ -111,6 +116,7 @@ def test_opening_and_unlocking_cost_six_commands(subject: Subject, card: Emulate
     assert len(wire.sent) - selected <= 6
 
 
+@pytest.mark.usefixtures("luck")
 def test_a_signature_costs_two_commands_and_the_next_one(
     subject: Subject, card: EmulatedCard
 ) -> None:
@@ -127,6 +133,7 @@ def test_a_known_key_costs_nothing(subject: Subject, card: EmulatedCard) -> None
     assert wire.cost(lambda: session.xpub(LEAF)) == 0
 
 
+@pytest.mark.usefixtures("luck")
 def test_a_hundred_leaves_cost_two_commands_each(subject: Subject) -> None:
     card = subject.ready()
     session, wire = subject.unlocked(card)
@@ -137,6 +144,7 @@ def test_a_hundred_leaves_cost_two_commands_each(subject: Subject) -> None:
     assert max(costs) <= 2
 
 
+@pytest.mark.usefixtures("luck")
 def test_what_was_derived_before_costs_one_round_at_most(
     subject: Subject, card: EmulatedCard
 ) -> None:

@@ -20,6 +20,7 @@ from tests.contracts.subjects import (
     free,
     journey,
     needs,
+    one_less,
     spent,
 )
 
@@ -45,7 +46,7 @@ def test_a_wrong_pin_is_remembered_without_power(subject: Subject, card: Emulate
     full = counted(subject, card)
     with pytest.raises(PinIncorrect):
         subject.unlocked(card, WRONG_PIN)
-    assert attempts(subject, card) == full - 1
+    assert attempts(subject, card) == one_less(full)
 
 
 def test_a_right_pin_gives_every_attempt_back(subject: Subject, card: EmulatedCard) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cards.errors import CardError, CardNotInitialised, NotUnlocked
+from cards.errors import CardError, CardNotInitialised, NotUnlocked, PinIncorrect
 from cards.family import EmulatedCard, Surroundings
 from cards.pin import Pin, Secret
 from cards.session import Initialiser, Labeller, Resetter, SeedLoader
@@ -13,6 +13,7 @@ from tests.contracts.subjects import (
     OTHER_SEED,
     PIN,
     PUK,
+    WRONG_PIN,
     Subject,
     attempts,
     give_key,
@@ -71,11 +72,11 @@ def test_a_card_without_a_key_neither_shows_nor_signs(subject: Subject) -> None:
     session.sign(LEAF, DIGEST)
 
 
-def test_a_fresh_card_takes_no_pin(subject: Subject) -> None:
+def test_a_fresh_card_takes_no_pin_but_a_printed_one(subject: Subject) -> None:
     session, _ = subject.open(subject.fresh())
     needs(session, Initialiser)
-    with pytest.raises(CardNotInitialised):
-        session.unlock(Pin(PIN))
+    with pytest.raises((CardNotInitialised, PinIncorrect)):
+        session.unlock(Pin(WRONG_PIN))
 
 
 def test_a_seed_is_reset_by_its_pin_alone(subject: Subject, card: EmulatedCard) -> None:

@@ -1,0 +1,58 @@
+"""TAPSIGNER: Coinkite's NFC card that makes its key itself and tells it to nobody unencrypted."""
+
+from cards.family import CardFamily, EmulatedCard, Software, Surroundings, Theft
+from cards.session import CardSession
+from cards.transport import CardTransport
+
+NAME = "tapsigner"
+AID = b"\xf0CoinkiteCARDv1"
+
+
+def _open(transport: CardTransport, surroundings: Surroundings) -> CardSession:
+    from cards.tapsigner.session import open_session  # noqa: PLC0415 - listing families stays cheap
+
+    return open_session(transport, surroundings)
+
+
+def _emulate(profile: str) -> EmulatedCard:
+    from cards.tapsigner.emulator import emulate  # noqa: PLC0415 - a real card never needs it
+
+    return emulate(profile)
+
+
+def _revive(state: bytes) -> EmulatedCard:
+    from cards.tapsigner.emulator import revive  # noqa: PLC0415 - as above
+
+    return revive(state)
+
+
+def _uncertified(profile: str) -> EmulatedCard:
+    from cards.tapsigner.emulator import uncertified  # noqa: PLC0415 - as above
+
+    return uncertified(profile)
+
+
+FAMILY = CardFamily(
+    name=NAME,
+    aid=AID,
+    profiles=("0.9.0", "1.0.1", "1.0.3"),
+    open=_open,
+    emulate=_emulate,
+    revive=_revive,
+    makes_key_on_card=True,
+    other_software=(
+        Software("Sparrow Wallet", "its card support lists TAPSIGNER, multi-signature included"),
+        Software("Nunchuk", "its tap-protocol library drives TAPSIGNER in multi-signature wallets"),
+    ),
+    signs=frozenset({"wsh", "sh-wsh"}),
+    theft=Theft(
+        attempts=None,
+        seconds_per_attempt=15,
+        sentence=(
+            "from the third wrong CVC on, 15 seconds for each further one, for ever: "
+            "a CVC of 6 digits holds half a year"
+        ),
+        source="coinkite-tap-proto, docs/protocol.md: rate limiting; 10^6 codes of 15 s each",
+    ),
+    emulate_uncertified=_uncertified,
+)

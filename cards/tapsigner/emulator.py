@@ -1,0 +1,224 @@
+"""A TAPSIGNER made of software: what comes in, who answers it, and how it is refused."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+
+import cbor2
+from coincurve import PrivateKey
+
+from cards.apdu import SW_OK, Command, Response
+from cards.emulation import EmulatedTransport
+from cards.errors import NotSupported, ProtocolError
+from cards.tapsigner import AID, NAME, emulator_keys
+from cards.tapsigner.cbor import decode_map
+from cards.tapsigner.emulator_memory import Arguments, Card, Flash, Power, Refusal, byte_string
+from cards.tapsigner.test_roots import TEST_BATCH_KEY, TEST_ROOT_KEY
+from cards.tapsigner.wire import (
+    BACKUP_FIRST,
+    BAD_ARGUMENTS,
+    BAD_CBOR,
+    CLA,
+    CVC_SIZES,
+    DIGITS_ONLY_SINCE,
+    INS,
+    NONCE_KEPT_SINCE,
+    PROTOCOL,
+    REQUEST_MAX,
+    UNKNOWN_COMMAND,
+    proof_digest,
+    xor,
+)
+
+FIRMWARES = ("0.9.0", "1.0.0", "1.0.1", "1.0.2", "1.0.3")
+SW_UNKNOWN_INS = 0x6D00
+SW_WRONG_LENGTH = 0x6700
+SELECT = bytes.fromhex("00A40400")
+BACKUP_KEY = 16
+Answer = dict[str, object]
+Handler = Callable[[Card, Arguments], Answer]
+
+
+def emulate(profile: str) -> "TapsignerEmulator":
+    """Make a card as it leaves the factory, certified by the test root."""
+    card = uncertified(profile)
+    batch = PrivateKey(TEST_BATCH_KEY).public_key.format()
+    card.flash.certificates = [
+        certificate(TEST_BATCH_KEY, card.flash.public_key),
+        certificate(TEST_ROOT_KEY, batch),
+    ]
+    return card
+
+
+def uncertified(profile: str) -> "TapsignerEmulator":
+    """Make a card nobody has certified."""
+    if profile not in FIRMWARES:
+        raise NotSupported(NAME, f"version {profile}, only {', '.join(FIRMWARES)}")
+    return TapsignerEmulator(
+        Flash(profile, emulator_keys.fresh_key(), [], secrets.token_bytes(BACKUP_KEY))
+    )
+
+
+def revive(state: bytes) -> "TapsignerEmulator":
+    """Make the card whose state this is; raises CardError for anything else."""
+    return TapsignerEmulator(Flash.decode(state))
+
+
+def certificate(signer: bytes, key: bytes) -> bytes:
+    """Return a signature that tells its signer, over a public key."""
+    signature = PrivateKey(signer).sign_recoverable(hashlib.sha256(key).digest(), hasher=None)
+    return bytes((39 + signature[64],)) + signature[:64]
+
+
+class TapsignerEmulator:
+    """A card; without power only its flash matters."""
+
+    def __init__(self, flash: Flash) -> None:
+        """Keep the flash."""
+        self.flash = flash
+        self._card = Card(flash, Power())
+        self._reader: EmulatedTransport | None = None
+
+    def insert(self) -> EmulatedTransport:
+        """Put the card on a reader, and so take it away from the one it lay on."""
+        if self._reader is not None:
+            self._reader.eject()
+        self._reader = EmulatedTransport(self)
+        return self._reader
+
+    def state(self) -> bytes:
+        """Return what survives power-off."""
+        return self.flash.encode()
+
+    def power_on(self) -> None:
+        """Forget selection and nonce."""
+        self._card = Card(self.flash, Power())
+
+    def answer(self, apdu: bytes) -> bytes:
+        """Answer one command APDU."""
+        try:
+            command = Command.parse(apdu)
+        except ProtocolError:
+            return Response(sw=SW_WRONG_LENGTH).encode()
+        if apdu[:4] == SELECT and command.data == AID:
+            self._card.power.selected = True
+            return _encoded(status(self._card, {}))
+        if not self._card.power.selected or (command.cla, command.ins) != (CLA, INS):
+            return Response(sw=SW_UNKNOWN_INS).encode()
+        if (command.p1, command.p2) != (0, 0) or len(command.data) > REQUEST_MAX:
+            return Response(sw=SW_WRONG_LENGTH).encode()
+        return _encoded(answered(self._card, command.data))
+
+
+def answered(card: Card, request: bytes) -> Answer:
+    """Answer one CBOR request; every refusal is an answer too."""
+    try:
+        try:
+            arguments = decode_map(request)
+        except ProtocolError:
+            raise Refusal(BAD_CBOR, "bad CBOR") from None
+        return _handler(arguments)(card, arguments)
+    except Refusal as refusal:
+        if card.flash.version < NONCE_KEPT_SINCE:
+            card.next_nonce()
+        return {"error": refusal.text, "code": refusal.code}
+
+
+def status(card: Card, _arguments: Arguments) -> Answer:
+    """Tell who the card is."""
+    flash = card.flash
+    told: Answer = {
+        "proto": PROTOCOL,
+        "ver": flash.profile,
+        "birth": flash.birth,
+        "pubkey": flash.public_key,
+        "card_nonce": card.power.nonce,
+        "tapsigner": True,
+    }
+    told |= {"satschip": True} if flash.satschip else {"num_backups": flash.backups}
+    if flash.master:
+        told["path"] = flash.path
+    if flash.delay:
+        told["auth_delay"] = flash.delay
+    return told
+
+
+def check(card: Card, arguments: Arguments) -> Answer:
+    """Prove the card's own key."""
+    nonce = emulator_keys.user_nonce(arguments)
+    digest = proof_digest(card.power.nonce, nonce)
+    return {
+        "auth_sig": emulator_keys.signed(card.flash.card_key, digest),
+        "card_nonce": card.next_nonce(),
+    }
+
+
+def certs(card: Card, _arguments: Arguments) -> Answer:
+    """Show the certificates; before 1.0.0 that used up the nonce without a word."""
+    if card.flash.version < NONCE_KEPT_SINCE:
+        card.next_nonce()
+    return {"cert_chain": card.flash.certificates}
+
+
+def change(card: Card, arguments: Arguments) -> Answer:
+    """Replace the CVC."""
+    data = arguments.get("data")
+    if not isinstance(data, bytes) or len(data) not in CVC_SIZES:
+        raise Refusal(BAD_ARGUMENTS, "bad data")
+    byte_string(arguments, "data", len(data))
+    if not card.flash.backups:
+        raise Refusal(BACKUP_FIRST, "backup first")
+    key = card.authenticate("change", arguments)
+    cvc = xor(data, key[: len(data)])
+    if card.flash.version >= DIGITS_ONLY_SINCE and not cvc.isdigit():
+        raise Refusal(BAD_ARGUMENTS, "digits only")
+    card.flash.cvc = cvc
+    return {"success": True, "card_nonce": card.next_nonce()}
+
+
+def wait(card: Card, arguments: Arguments) -> Answer:
+    """Let a second of the delay pass; a CVC may come along once there is none."""
+    if card.flash.delay:
+        card.flash.delay -= 1
+    elif "xcvc" in arguments:
+        card.authenticate("wait", arguments)
+    return {"success": True, "auth_delay": card.flash.delay}
+
+
+def nfc(card: Card, _arguments: Arguments) -> Answer:
+    """Tell the address a telephone is shown."""
+    ident = hashlib.sha256(card.flash.public_key).hexdigest()[:16]
+    used = "S" if card.flash.master else "U"
+    fragment = f"t=1&u={used}&c={ident}&n={secrets.token_hex(8)}&s="
+    digest = hashlib.sha256(fragment.encode()).digest()
+    proof = emulator_keys.signed(card.flash.card_key, digest)
+    return {"url": f"https://tapsigner.com/start#{fragment}{proof.hex()}"}
+
+
+HANDLERS: dict[str, Handler] = {
+    "status": status,
+    "check": check,
+    "certs": certs,
+    "change": change,
+    "wait": wait,
+    "nfc": nfc,
+    "new": emulator_keys.new,
+    "derive": emulator_keys.derive,
+    "xpub": emulator_keys.xpub,
+    "read": emulator_keys.read,
+    "sign": emulator_keys.sign,
+    "backup": emulator_keys.backup,
+}
+
+
+def _handler(arguments: Arguments) -> Handler:
+    name = arguments.get("cmd")
+    if not isinstance(name, str):
+        raise Refusal(BAD_ARGUMENTS, "no cmd")
+    if name not in HANDLERS:
+        raise Refusal(UNKNOWN_COMMAND, "unknown command")
+    return HANDLERS[name]
+
+
+def _encoded(answer: Answer) -> bytes:
+    return Response(cbor2.dumps(answer), SW_OK).encode()

@@ -1,0 +1,198 @@
+"""The way to one TAPSIGNER: selected, its key proved, its nonces followed, its CVC kept."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from cards.apdu import SW_OK, Command, Response
+from cards.errors import (
+    CardReset,
+    NotSupported,
+    NotUnlocked,
+    PinDelayed,
+    ProtocolError,
+    StatusWordError,
+    WrongCard,
+)
+from cards.pin import Pin, Secret
+from cards.tapsigner import NAME, answers, commands
+from cards.tapsigner.answers import Fields, Nonces, Status
+from cards.tapsigner.cbor import decode_map
+from cards.tapsigner.channel import Sealed, seal
+from cards.tapsigner.commands import Call
+from cards.tapsigner.refusals import refusal
+from cards.tapsigner.wire import (
+    BAD_AUTH,
+    INS,
+    NONCE,
+    NONCE_KEPT_SINCE,
+    RATE_LIMITED,
+    UNLUCKY,
+    version_number,
+)
+from cards.transport import CardTransport, exchange, transmit
+
+log = logging.getLogger(__name__)
+NOT_SELECTED = {0x6D00, 0x6E00}
+UNLUCKY_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: fields, the error's code or 0, the card's nonce and the key it was under."""
+
+    fields: Fields = field(repr=False)
+    code: int
+    card_nonce: bytes
+    key: bytes = field(repr=False)
+
+
+class Link:
+    """A transport with a TAPSIGNER on it."""
+
+    def __init__(self, transport: CardTransport) -> None:
+        """Select the card and have it prove its key; no CVC is presented.
+
+        Raises StatusWordError where there is no such card, NotSupported for a SATSCARD.
+        """
+        self.transport: Final = transport
+        self._cvc: Pin | None = None
+        self._nonce: bytes | None = None
+        first = self._select()
+        if first.product == answers.SATSCARD:
+            raise NotSupported(NAME, "anything here: it is a SATSCARD, which signs for nobody")
+        self.card_key: Final = first.public_key
+        self.product: Final = first.product
+        self._keeps_nonce = version_number(first.version) >= NONCE_KEPT_SINCE
+        self.had_path: Final = first.path
+        self._nonce = first.card_nonce
+        if not self.prove():
+            raise ProtocolError("the card has not proved the key it calls its own")
+
+    def status(self) -> Status:
+        """Ask the card how it is; raises WrongCard where it is another one."""
+        return self._same(answers.parse_status(self.ask(commands.status()).fields))
+
+    def prove(self) -> bool:
+        """Tell whether the card owns its key, asked with a fresh nonce."""
+        ours = secrets.token_bytes(NONCE)
+        answer = self.ask(commands.check(ours))
+        return answers.check_identity(answer.fields, self.card_key, Nonces(answer.card_nonce, ours))
+
+    def ask(self, call: Call) -> Answer:
+        """Send a command that needs no CVC; raises what a refusal means."""
+        answer = self._answer(call, lambda: _open(call))
+        if answer.code:
+            raise refusal(answer.code, call.name)
+        return answer
+
+    def send(self, call: Call) -> Answer:
+        """Send a command with the CVC that was accepted before.
+
+        A nonce that another program used up is asked for once more; a CVC that is right no
+        longer is forgotten.
+        """
+        cvc = self._cvc
+        if cvc is None:
+            raise NotUnlocked("the card wants its CVC first")
+        answer = self._lucky(call, cvc)
+        if answer.code == BAD_AUTH and self.status().card_nonce != answer.card_nonce:
+            answer = self._lucky(call, cvc)
+        if answer.code == BAD_AUTH:
+            self.forget_cvc()
+            raise NotUnlocked("the card no longer accepts the CVC it was unlocked with")
+        return self._accepted(call, answer)
+
+    def send_once(self, call: Call, cvc: Secret) -> Answer:
+        """Send a command with a CVC nobody knows to be right: it is presented once."""
+        return self._accepted(call, self._lucky(call, cvc))
+
+    def keep_cvc(self, cvc: Pin) -> None:
+        """Keep a copy of a CVC that was accepted."""
+        self.forget_cvc()
+        self._cvc = cvc.copy()
+
+    def unlocked(self) -> bool:
+        """Tell whether a CVC is kept."""
+        return self._cvc is not None
+
+    def forget_cvc(self) -> None:
+        """Wipe the kept CVC."""
+        cvc, self._cvc = self._cvc, None
+        if cvc is not None:
+            cvc.close()
+
+    def _accepted(self, call: Call, answer: Answer) -> Answer:
+        """Return the answer unless it is a refusal; raises what that means."""
+        if answer.code == RATE_LIMITED:
+            raise PinDelayed(self.status().delay)
+        if answer.code:
+            raise refusal(answer.code, call.name)
+        return answer
+
+    def _lucky(self, call: Call, cvc: Secret) -> Answer:
+        """Send a command until the card draws a nonce that suits it: 8 times in 7."""
+        for _ in range(UNLUCKY_TRIES):
+            answer = self._answer(call, lambda: self._sealed(call, cvc))
+            if answer.code != UNLUCKY:
+                break
+        return answer
+
+    def _sealed(self, call: Call, cvc: Secret) -> Sealed:
+        return seal(call, self.card_key, self._known_nonce(), cvc)
+
+    def _known_nonce(self) -> bytes:
+        """Return the card's nonce; one that got lost is asked for."""
+        return self._nonce or self.status().card_nonce
+
+    def _answer(self, call: Call, made: Callable[[], Sealed]) -> Answer:
+        """Send a command; a card that lost its power is selected once more.
+
+        Until an answer has been understood, the next nonce is unknown.
+        """
+        if call.takes_nonce:
+            self._nonce = self._known_nonce()
+        sealed, used, self._nonce = made(), self._nonce, None
+        response = self._transmit(sealed.command)
+        if response is None or response.sw in NOT_SELECTED:
+            log.debug("power or selection is lost")
+            self._same(self._select())
+            sealed, used = made(), self._nonce
+            self._nonce = None
+            response = transmit(self.transport, sealed.command)
+        if response.sw != SW_OK:
+            raise StatusWordError(response.sw, INS)
+        return self._understood(call, decode_map(response.data), used or b"", sealed.key)
+
+    def _understood(self, call: Call, fields: Fields, used: bytes, key: bytes) -> Answer:
+        code = fields.get("code", 0)
+        if not isinstance(code, int) or ("error" in fields) != bool(code):
+            raise ProtocolError("the card's answer is neither an error nor none")
+        if "card_nonce" in fields:
+            self._nonce = answers.sized(fields, "card_nonce", NONCE)
+        elif self._keeps_nonce and (code or not call.takes_nonce):
+            self._nonce = used or None
+        return Answer(fields, code, used, key)
+
+    def _transmit(self, command: Command) -> Response | None:
+        try:
+            return transmit(self.transport, command)
+        except CardReset:
+            return None
+
+    def _select(self) -> Status:
+        found = answers.parse_status(decode_map(exchange(self.transport, commands.select())))
+        self._nonce = found.card_nonce
+        return found
+
+    def _same(self, found: Status) -> Status:
+        if found.public_key != self.card_key:
+            self._nonce = None
+            raise WrongCard(self.card_key.hex(), found.public_key.hex())
+        return found
+
+
+def _open(call: Call) -> Sealed:
+    return Sealed(commands.frame(call.name, call.open, secret=False), b"")

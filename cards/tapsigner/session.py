@@ -1,0 +1,215 @@
+"""A TAPSIGNER as a card session."""
+
+import contextlib
+import secrets
+from collections.abc import Mapping
+from typing import Final
+
+from cards.bip32 import fingerprint, public_child
+from cards.errors import CardError, NotSupported, PathNotAvailable, PinDelayed, ProtocolError
+from cards.family import Roots, Surroundings
+from cards.pin import Pin, Secret
+from cards.session import DIGEST_SIZE, HARDENED, Attestation, CardIdentity, ExtendedKey, Path
+from cards.signature import verify
+from cards.tapsigner import NAME, answers, attestation, commands
+from cards.tapsigner.answers import DerivedKey, Nonces, Signed
+from cards.tapsigner.link import Link
+from cards.tapsigner.makers_roots import ROOTS
+from cards.tapsigner.refusals import UNSAVED
+from cards.tapsigner.stored_path import StoredPath
+from cards.tapsigner.wire import CHAIN_CODE, CVC_SIZES, DEPTH_MAX, NONCE, SUBPATH_MAX
+from cards.transport import CardTransport
+
+DELAY_MAX: Final = 60
+WAIT_REASON: Final = "the card makes everybody wait after wrong CVCs"
+NO_PARENT: Final = bytes(4)
+
+
+def open_session(transport: CardTransport, surroundings: Surroundings) -> "TapsignerSession":
+    """Open the TAPSIGNER on a transport; raises StatusWordError where there is none."""
+    return TapsignerSession(Link(transport), surroundings)
+
+
+class TapsignerSession:
+    """A TAPSIGNER that has been selected and has proved its key."""
+
+    def __init__(self, link: Link, surroundings: Surroundings) -> None:
+        """Begin without a CVC and with nothing derived."""
+        self._link = link
+        self._progress = surroundings.progress
+        self._roots: Roots = surroundings.roots.get(NAME) or ROOTS
+        self._stored = StoredPath(link.card_key.hex(), surroundings.memory, link.had_path)
+        self._known: dict[Path, DerivedKey] = {}
+
+    def identity(self) -> CardIdentity:
+        """Return who the card is: its own key; it counts wrong CVCs, but has no last one."""
+        status = self._link.status()
+        return CardIdentity(
+            card_id=self._link.card_key.hex(),
+            family=NAME,
+            version=status.version,
+            initialised=status.path is not None,
+            attempts_left=None,
+        )
+
+    def initialise(self, secrets: Mapping[str, Secret]) -> None:
+        """Prove the CVC printed on the card: a card without a key takes no other."""
+        if self._link.status().path is not None:
+            raise NotSupported(NAME, "being set up twice")
+        self._prove(secrets["pin"])
+
+    def unlock(self, pin: Pin) -> None:
+        """Prove the CVC, and keep it for the commands to come; waits where the card wants it."""
+        self._link.forget_cvc()
+        self._prove(pin)
+        self._link.keep_cvc(pin)
+
+    def generate_key(self) -> None:
+        """Have the card make its key, and see that it took the chain code made here."""
+        if self._link.status().path is not None:
+            raise NotSupported(NAME, "a second key: it makes one in its life")
+        chain_code = secrets.token_bytes(CHAIN_CODE)
+        self._link.send(commands.new(chain_code))
+        master = answers.parse_xpub(self._link.send(commands.master_xpub()).fields)
+        if master.chain_code != chain_code:
+            raise ProtocolError("the card left out the chain code it was given; do not use it")
+        self._stored.now = self._link.status().path
+
+    def change_pin(self, old: Pin, new: Pin) -> None:
+        """Replace the CVC by one of 6 to 32 digits; refused before a backup was made."""
+        self._refuse_chip("another CVC")
+        if not self._link.status().backups:
+            raise NotSupported(NAME, UNSAVED)
+        _check_size(new)
+        self._link.send_once(commands.change(new), old)
+        if self._link.unlocked():
+            self._link.keep_cvc(new)
+
+    def backup(self) -> bytes:
+        """Return the master key under the key printed on the card's back (AES-128-CTR)."""
+        self._refuse_chip("a backup")
+        return answers.parse_backup(self._link.send(commands.backup()).fields)
+
+    def attest(self) -> Attestation:
+        """Check the certificates up to a root, and a challenge; needs no CVC."""
+        return attestation.attest(self._link, self._roots)
+
+    def xpub(self, path: Path) -> ExtendedKey:
+        """Return the extended public key at `path`.
+
+        The card derives hardened steps and does not tell their parent: the parent fingerprint is
+        zero there, as in the card's own xpub. Normal steps are derived here.
+        """
+        prefix, rest = _split(path)
+        key = self._known.get(prefix) or self._derive(prefix)
+        if not rest:
+            return ExtendedKey(*key, len(path), NO_PARENT, path[-1] if path else 0)
+        parent = _below(key, rest[:-1])
+        return ExtendedKey(
+            *_below(parent, rest[-1:]), len(path), fingerprint(parent.public_key), path[-1]
+        )
+
+    def sign(self, path: Path, digest: bytes) -> bytes:
+        """Return r‖s by the key at `path`: one command where its account is the stored path."""
+        if len(digest) != DIGEST_SIZE:
+            raise ValueError(f"a digest has {DIGEST_SIZE} bytes, not {len(digest)}")
+        prefix, rest = _split(path)
+        if len(rest) > SUBPATH_MAX:
+            raise PathNotAvailable(path)
+        account = self._known.get(prefix) or self._derive(prefix)
+        expected = _below(account, rest).public_key
+        if self._stored.now != prefix:
+            self._derive(prefix)
+        signed = self._signed(rest, digest)
+        if signed.public_key != expected:
+            self._derive(prefix)
+            signed = self._signed(rest, digest)
+        if signed.public_key != expected or not verify(expected, digest, signed.signature):
+            raise ProtocolError("the card's signature is not one of the key it derived")
+        return signed.signature
+
+    def close(self) -> None:
+        """Put back the path that was stored before, wipe the CVC and let go of the card."""
+        if self._link.unlocked():
+            with contextlib.suppress(CardError):
+                self._give_back()
+            self._link.forget_cvc()
+        self._known.clear()
+        self._link.transport.close()
+
+    def _prove(self, cvc: Secret) -> None:
+        """Present a CVC once; a card that wants a wait gets it first."""
+        _check_size(cvc)
+        try:
+            self._present(cvc)
+        except PinDelayed as delayed:
+            self._wait(delayed.seconds)
+            self._present(cvc)
+
+    def _present(self, cvc: Secret) -> None:
+        """Prove the CVC with a harmless command: `read`, or `wait` while there is no key."""
+        if self._link.status().path is None:
+            self._link.send_once(commands.wait(), cvc)
+            return
+        ours = secrets.token_bytes(NONCE)
+        answer = self._link.send_once(commands.read(ours), cvc)
+        answers.parse_read(answer.fields, answer.key, Nonces(answer.card_nonce, ours))
+
+    def _wait(self, seconds: int) -> None:
+        """Let the card count down; raises PinDelayed where it does not."""
+        while seconds:
+            if seconds > DELAY_MAX:
+                raise PinDelayed(seconds)
+            self._progress(WAIT_REASON, seconds)
+            left = answers.parse_wait(self._link.ask(commands.wait()).fields)
+            if left >= seconds:
+                raise PinDelayed(left)
+            seconds = left
+
+    def _derive(self, prefix: Path) -> DerivedKey:
+        """Store a hardened path and learn its key."""
+        ours = secrets.token_bytes(NONCE)
+        self._stored.about_to_be(prefix)
+        answer = self._link.send(commands.derive(prefix, ours))
+        derived = answers.parse_derive(answer.fields, Nonces(answer.card_nonce, ours))
+        if self._known.setdefault(prefix, derived) != derived:
+            raise ProtocolError("the card derived another key at the same path")
+        self._stored.now = prefix
+        return derived
+
+    def _signed(self, subpath: Path, digest: bytes) -> Signed:
+        return answers.parse_sign(self._link.send(commands.sign(subpath, digest)).fields)
+
+    def _give_back(self) -> None:
+        """Restore the stored path, unless another program has set its own since."""
+        owed = self._stored.owed(self._link.status().path)
+        if owed is not None:
+            self._link.send(commands.derive(owed, secrets.token_bytes(NONCE)))
+        self._stored.settle()
+
+    def _refuse_chip(self, what: str) -> None:
+        if self._link.product == answers.CHIP:
+            raise NotSupported(
+                NAME, f"{what}: it is a SATSCHIP, whose key and CVC stay as they are"
+            )
+
+
+def _split(path: Path) -> tuple[Path, Path]:
+    """Return the hardened steps and the normal ones below them; raises PathNotAvailable."""
+    normal = [step < HARDENED for step in path]
+    depth = normal.index(True) if any(normal) else len(path)
+    if depth > DEPTH_MAX or not all(normal[depth:]):
+        raise PathNotAvailable(path)
+    return path[:depth], path[depth:]
+
+
+def _below(key: DerivedKey, steps: Path) -> DerivedKey:
+    """Return the key that many normal steps below."""
+    for step in steps:
+        key = DerivedKey(*public_child(*key, step))
+    return key
+
+
+def _check_size(cvc: Secret) -> None:
+    if len(cvc) not in CVC_SIZES:
+        raise NotSupported(NAME, f"a CVC of {len(cvc)} bytes, only of 6 to 32")

@@ -1,0 +1,61 @@
+"""The one path a TAPSIGNER stores: borrowed, and given back to whoever had set it.
+
+What is owed outlives a power cut in the card memory of the home.
+"""
+
+from dataclasses import dataclass
+
+import cbor2
+
+from cards.family import CardMemory
+from cards.session import Path
+
+
+@dataclass(frozen=True)
+class Loan:
+    """The path we set last, and the one that was there before us."""
+
+    ours: Path
+    theirs: Path
+
+
+class StoredPath:
+    """What is known of the card's stored path."""
+
+    def __init__(self, card_id: str, memory: CardMemory, found: Path | None) -> None:
+        """Begin with the path found on the card, and the loan an earlier session left."""
+        self._card_id = card_id
+        self._memory = memory
+        self.now = found
+        self._loan = self._left_over(found)
+
+    def about_to_be(self, path: Path) -> None:
+        """Write down what is owed before the card is told; until it answers, nobody knows."""
+        theirs = self._loan.theirs if self._loan else self.now
+        self.now = None
+        if theirs is not None:
+            self._loan = Loan(path, theirs)
+            self._memory.write(self._card_id, cbor2.dumps([list(path), list(theirs)]))
+
+    def owed(self, found: Path | None) -> Path | None:
+        """Return the path to put back, where the card still has ours."""
+        if self._loan is None or found != self._loan.ours or found == self._loan.theirs:
+            return None
+        return self._loan.theirs
+
+    def settle(self) -> None:
+        """Owe nothing any more."""
+        if self._loan is not None:
+            self._loan = None
+            self._memory.forget(self._card_id)
+
+    def _left_over(self, found: Path | None) -> Loan | None:
+        """Return the loan of a session that was cut off, if the card still has its path."""
+        kept = self._memory.read(self._card_id)
+        if kept is None:
+            return None
+        try:
+            ours, theirs = (tuple(map(int, path)) for path in cbor2.loads(kept))
+        except (cbor2.CBORDecodeError, TypeError, ValueError):
+            return None
+        return Loan(ours, theirs) if ours == found else None

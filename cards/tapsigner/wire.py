@@ -1,0 +1,77 @@
+"""What both ends of a TAPSIGNER's wire agree on: names, codes, and what is signed and masked."""
+
+import hashlib
+import re
+from typing import Final
+
+from coincurve import PrivateKey, PublicKey
+
+CLA: Final = 0x00
+INS: Final = 0xCB
+REQUEST_MAX: Final = 255
+PROTOCOL: Final = 1
+
+NONCE: Final = 16
+CVC_SIZES: Final = range(6, 33)
+CHAIN_CODE: Final = 32
+SIGNATURE: Final = 64
+CERTIFICATE: Final = 65
+DEPTH_MAX: Final = 8
+SUBPATH_MAX: Final = 2
+DELAY: Final = 15
+
+UNLUCKY: Final = 205
+BAD_ARGUMENTS: Final = 400
+BAD_AUTH: Final = 401
+NEEDS_AUTH: Final = 403
+UNKNOWN_COMMAND: Final = 404
+INVALID_COMMAND: Final = 405
+INVALID_STATE: Final = 406
+WEAK_NONCE: Final = 417
+BAD_CBOR: Final = 422
+BACKUP_FIRST: Final = 425
+RATE_LIMITED: Final = 429
+
+NONCE_KEPT_SINCE: Final = (1, 0, 0)
+DIGITS_ONLY_SINCE: Final = (1, 0, 1)
+LENGTH_COUNTED_SINCE: Final = (1, 0, 2)
+XPUB_VERSION: Final = bytes.fromhex("0488B21E")
+TEST_XPUB_VERSION: Final = bytes.fromhex("043587CF")
+_VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})")
+
+
+def version_number(text: str) -> tuple[int, ...]:
+    """Return 1.0.3 as (1, 0, 3); raises ValueError."""
+    found = _VERSION.fullmatch(text)
+    if found is None:
+        raise ValueError("a version is three numbers")
+    return tuple(map(int, found.groups()))
+
+
+def session_key(own: PrivateKey, other: bytes) -> bytes:
+    """Return the key of one command: SHA-256 of the compressed Diffie-Hellman point."""
+    return own.ecdh(other)
+
+
+def mask_cvc(cvc: bytes, key: bytes, card_nonce: bytes, name: str) -> bytes:
+    """Return the CVC as it travels with a command; masking twice gives it back."""
+    mask = xor(key, hashlib.sha256(card_nonce + name.encode()).digest())
+    return xor(cvc, mask[: len(cvc)])
+
+
+def xor(first: bytes, second: bytes) -> bytes:
+    """Return the bytes of both, one against the other."""
+    return bytes(a ^ b for a, b in zip(first, second, strict=True))
+
+
+def proof_digest(card_nonce: bytes, nonce: bytes, what: bytes = b"") -> bytes:
+    """Return the digest a card signs to prove what it says."""
+    return hashlib.sha256(b"OPENDIME" + card_nonce + nonce + what).digest()
+
+
+def is_point(key: bytes) -> bool:
+    """Tell whether these are the 33 bytes of a point on the curve."""
+    try:
+        return len(key) == 33 and bool(PublicKey(key))
+    except ValueError:
+        return False
