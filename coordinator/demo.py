@@ -194,7 +194,7 @@ def _fund(stage: Stage, coins: int) -> list[str]:
         fresh = wallet.new_address(db, vault_book.vault_named(db, VAULT))
     txids = stage.chain.fund(fresh.script_pubkey, COIN_SATS, coins)
     tip = _mine(stage)
-    stage.guide.say(
+    stage.guide.tell(
         f"3. {coins} coins of {COIN_SATS} sat paid to {fresh.address}, block {tip.height}"
     )
     return txids
