@@ -2,15 +2,17 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import NotSupported, WrongCard
-from cards.session import CardSession, PinChanger, PinUnblocker, Resetter
+from cards.session import BackupExporter, CardSession, PinChanger, PinUnblocker, Resetter
 from coordinator import clock, custody
 from coordinator.attendant import Attendant
-from coordinator.errors import PinMissing
-from coordinator.slots import Slot, ask_pin, card_in
+from coordinator.errors import PinMissing, UsageError
+from coordinator.files import write_private
+from coordinator.slots import Slot, ask_pin, card_in, unlock
 from storage import cards as card_book
 from storage import vaults as vault_book
 
@@ -63,6 +65,18 @@ def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
         with puk, attendant.optional_new_pin_for(care.label) or nullcontext() as new:
             session.unblock(puk, new)
         return session.identity().attempts_left
+
+
+def backup(database: Database, care: Care, attendant: Attendant, out: Path) -> None:
+    """Write the card's encrypted backup to a new file (mode 0600); needs the PIN."""
+    with card_in(care.slot) as session:
+        expect(database, care.label, session)
+        if not isinstance(session, BackupExporter):
+            raise NotSupported(session.identity().family, "an encrypted backup")
+        if out.exists():
+            raise UsageError(f"{out} is there already")
+        unlock(session, care.label, attendant, last_attempt=care.last_attempt)
+        write_private(out, session.backup(), replace=False)
 
 
 def reset(database: Database, care: Care) -> None:

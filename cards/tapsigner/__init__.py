@@ -49,8 +49,8 @@ FAMILY = CardFamily(
         attempts=None,
         seconds_per_attempt=15,
         sentence=(
-            "from the third wrong CVC on, 15 seconds for each further one, for ever: "
-            "a CVC of 6 digits holds half a year"
+            "a CVC nobody changed is printed on the card; another one of 6 digits holds half a "
+            "year at most, at 15 seconds for each wrong one after the third, and never blocks"
         ),
         source="coinkite-tap-proto, docs/protocol.md: rate limiting; 10^6 codes of 15 s each",
     ),

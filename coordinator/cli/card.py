@@ -226,6 +226,31 @@ def pin(
     return Shown({"card": label, "changed": True}, [f"card {label}: PIN changed"])
 
 
+def backup(
+    desk: Desk,
+    label: Label,
+    out: Annotated[Path, typer.Option(help="the file to write", metavar="FILE")],
+    emulated: Emulated = None,
+    pin_stdin: PinStdin = False,
+    last_attempt: LastTry = False,
+) -> Shown:
+    """Write a card's encrypted backup to a file.
+
+    RECOVERY.md says how it is opened without this program.
+
+    \b
+    Example: cardquorum card backup blue --out blue.aes
+    """
+    from coordinator import keeping, offers
+    from coordinator.cli.attendant import Terminal
+
+    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
+    care = keeping.Care(label, slot, last_attempt)
+    keeping.backup(desk.database, care, attendant, out)
+    return Shown({"card": label, "file": out}, [f"wrote {out}, encrypted for card {label}"])
+
+
 def unblock(
     desk: Desk, label: Label, emulated: Emulated = None, pin_stdin: PinStdin = False
 ) -> Shown:
@@ -304,6 +329,7 @@ COMMANDS = {
         "check": check,
         "pin": pin,
         "unblock": unblock,
+        "backup": backup,
         "reset": reset,
         "forget": forget,
     },

@@ -1,0 +1,121 @@
+"""The one path a TAPSIGNER stores: borrowed, and given back whatever happens."""
+
+import cbor2
+import pytest
+
+from cards import emulation
+from cards.errors import ProtocolError
+from cards.family import Surroundings, TransientMemory
+from cards.signature import verify
+from cards.tapsigner.emulator import TapsignerEmulator
+from tests.cards.tapsigner_host import (
+    ACCOUNT,
+    DEFAULT,
+    DIGEST,
+    OTHER,
+    H,
+    unlocked,
+    with_key,
+)
+
+LEAF = (*ACCOUNT, 0, 7)
+
+
+@pytest.fixture
+def card() -> TapsignerEmulator:
+    return with_key()
+
+
+@pytest.fixture
+def luck(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulation, "chance", lambda _one_in: False)
+
+
+def path_of(card: TapsignerEmulator) -> tuple[int, ...]:
+    return tuple(card.flash.path)
+
+
+def test_the_path_found_on_the_card_is_put_back(card: TapsignerEmulator) -> None:
+    assert path_of(card) == DEFAULT
+    session, _ = unlocked(card)
+    session.sign(LEAF, DIGEST)
+    session.xpub((*OTHER, 3))
+    assert path_of(card) == OTHER
+    session.close()
+    assert path_of(card) == DEFAULT
+
+
+@pytest.mark.usefixtures("luck")
+def test_it_is_put_back_even_when_a_signature_fails(card: TapsignerEmulator) -> None:
+    session, wire = unlocked(card)
+    session.xpub(ACCOUNT)
+    wire.change[len(wire.sent)] = lambda answer: answer[:9] + answer[-2:]
+    with pytest.raises(ProtocolError):
+        session.sign(LEAF, DIGEST)
+    assert path_of(card) == ACCOUNT
+    session.close()
+    assert path_of(card) == DEFAULT
+
+
+def test_it_is_put_back_by_the_next_session_if_this_one_is_cut_off(
+    card: TapsignerEmulator,
+) -> None:
+    surroundings = Surroundings(memory=TransientMemory())
+    session, wire = unlocked(card, surroundings)
+    session.sign(LEAF, DIGEST)
+    session.sign((*OTHER, 0), DIGEST)
+    wire.inner.close()
+    session.close()
+    assert path_of(card) == OTHER
+    again, _ = unlocked(card, surroundings)
+    again.sign(LEAF, DIGEST)
+    again.close()
+    assert path_of(card) == DEFAULT
+    assert surroundings.memory.read(card.flash.public_key.hex()) is None
+
+
+def test_a_path_somebody_else_set_meanwhile_is_left_alone(card: TapsignerEmulator) -> None:
+    surroundings = Surroundings(memory=TransientMemory())
+    session, wire = unlocked(card, surroundings)
+    session.sign(LEAF, DIGEST)
+    wire.inner.close()
+    session.close()
+    card.flash.path = [1 | H]
+    for _ in range(2):
+        again, _ = unlocked(card, surroundings)
+        again.sign(LEAF, DIGEST)
+        again.close()
+        assert path_of(card) == (1 | H,)
+    third, _ = unlocked(card)
+    third.sign(LEAF, DIGEST)
+    card.flash.path = [2 | H]
+    third.close()
+    assert path_of(card) == (2 | H,)
+
+
+def test_a_path_that_is_ours_already_is_not_written_again(card: TapsignerEmulator) -> None:
+    card.flash.path = list(ACCOUNT)
+    before = card.state()
+    session, wire = unlocked(card)
+    session.close()
+    assert card.state() == before
+    assert len(wire.sent) == 5
+
+
+def test_a_damaged_memory_does_no_harm(card: TapsignerEmulator) -> None:
+    memory = TransientMemory()
+    for kept in (b"", b"\xff", cbor2.dumps([1]), cbor2.dumps("ab"), cbor2.dumps([["x"], [1]])):
+        memory.write(card.flash.public_key.hex(), kept)
+        session, _ = unlocked(card, Surroundings(memory=memory))
+        session.sign(LEAF, DIGEST)
+        session.close()
+        assert path_of(card) == DEFAULT
+
+
+@pytest.mark.usefixtures("luck")
+def test_a_path_changed_under_our_feet_is_noticed_at_the_signature(card: TapsignerEmulator) -> None:
+    session, wire = unlocked(card)
+    key = session.xpub(LEAF).public_key
+    card.flash.path = list(OTHER)
+    assert wire.cost(lambda: verify(key, DIGEST, session.sign(LEAF, DIGEST))) == 3
+    assert verify(key, DIGEST, session.sign(LEAF, DIGEST))
