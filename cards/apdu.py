@@ -13,10 +13,11 @@ EXTENDED_DATA_MAX = 0xFFFF
 
 
 class Form(Enum):
-    """How a header without data ends: four bytes, or a fifth byte 00."""
+    """How lengths are written: as short as fits, with a fifth byte 00 for none, or extended."""
 
     ISO = "iso"
     P3 = "p3"
+    EXTENDED = "extended"
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,15 @@ class Command:
     def encode(self, form: Form = Form.ISO) -> bytes:
         """Return the APDU's bytes: short where it fits, extended otherwise.
 
-        `Form.P3` gives a command without data and le a fifth byte 00, as old applets demand.
+        `Form.P3` gives a command without data and le a fifth byte 00, as old applets demand;
+        `Form.EXTENDED` writes every length extended.
         """
         header = bytes((self.cla, self.ins, self.p1, self.p2))
         if len(self.data) > EXTENDED_DATA_MAX:
             raise ValueError(f"an APDU holds {EXTENDED_DATA_MAX} bytes, not {len(self.data)}")
         le = self.le or 0
-        if len(self.data) > SHORT_DATA_MAX or le > SHORT_RESPONSE_MAX:
+        long = len(self.data) > SHORT_DATA_MAX or le > SHORT_RESPONSE_MAX
+        if long or form is Form.EXTENDED:
             return header + self._extended_body(le)
         lc = bytes((len(self.data),)) + self.data if self.data else b""
         tail = bytes((le & 0xFF,)) if self.le is not None else b""
@@ -57,7 +60,7 @@ class Command:
     def _extended_body(self, le: int) -> bytes:
         lc = len(self.data).to_bytes(2) + self.data if self.data else b""
         tail = (le & 0xFFFF).to_bytes(2) if self.le is not None else b""
-        return b"\0" + lc + tail
+        return b"\0" + lc + tail if lc or tail else b""
 
     @classmethod
     def parse(cls, apdu: bytes) -> Self:

@@ -131,9 +131,10 @@ class CardFamily:
 
     `profiles` are the versions the emulator knows, newest last; `emulate(profile)` makes a
     factory-fresh card, `revive(state)` one that was there before; `emulate_uncertified` makes one
-    that has nothing to prove itself with, where the family has such cards. `signs` are the script
-    types it can sign for: wsh, sh-wsh, tr. `evidence` names what stands behind a capability by
-    the word cards/README.md uses for it; the own emulator stands behind all of them.
+    that has nothing to prove itself with, where the family has such cards. A card that is not
+    `identified_before_pin` says nothing before it: its identity raises NotUnlocked. `signs` are
+    the script types it can sign for: wsh, sh-wsh, tr. `evidence` names what stands behind a
+    capability by the word cards/README.md uses for it; the own emulator stands behind all of them.
     """
 
     name: str
@@ -147,6 +148,7 @@ class CardFamily:
     signs: frozenset[str]
     theft: Theft
     emulate_uncertified: Callable[[str], EmulatedCard] | None = None
+    identified_before_pin: bool = True
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
 
 

@@ -20,7 +20,7 @@ from coordinator import clock
 from coordinator.attendant import Attendant
 from coordinator.errors import UsageError
 from coordinator.settings import Home
-from coordinator.slots import Slot, card_in, checked_name, unlock
+from coordinator.slots import Slot, card_in, checked_name, unlock, unlock_silent
 from psbt.keys import (
     ExtendedPublicKey,
     KeyExpression,
@@ -97,12 +97,14 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
     label = checked_name(asked.label)
     path = account_path(home.network, asked.path)
     with card_in(asked.slot) as session:
+        silent = unlock_silent(session, label, attendant)
         identity = session.identity()
         refuse_another_label(database, label, identity)
         if not identity.initialised:
             raise CardNotInitialised("the card has no PIN or no key yet")
-        _attest_while_locked(session, home.network)
-        unlock(session, label, attendant, last_attempt=asked.last_attempt)
+        if not silent:
+            _attest_while_locked(session, home.network)
+            unlock(session, label, attendant, last_attempt=asked.last_attempt)
         found = examine(session, asked.slot, label, path, home.network)
     return remember(database, found, asked.slot, home.network)
 

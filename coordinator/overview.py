@@ -13,7 +13,6 @@ from coordinator.errors import ChainUnreachable, UsageError
 from coordinator.settings import EMBEDDED_CHAIN, OFFLINE, Home
 from coordinator.vaults import stored_policy
 from coordinator.wallet import Balance, keychain
-from psbt.network import Network
 from psbt.policy import format_address
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
@@ -146,7 +145,7 @@ def coins(database: Database, vault: str) -> list[CoinLine]:
     """Return a vault's unspent coins, largest first."""
     with database.begin() as db:
         record = vault_book.vault_named(db, vault)
-        network = Network(record.network)
+        network = stored_policy(record).network
         held = {(h.txid, h.vout): h.ceremony for h in ceremony_book.reserved(db, clock.now())}
         found = [
             CoinLine(
@@ -188,10 +187,11 @@ def addresses(database: Database, vault: str) -> list[AddressLine]:
     with database.begin() as db:
         record = vault_book.vault_named(db, vault)
         known = chain_book.addresses_of(db, record)
-        scripts = wallet.scripts_at(stored_policy(record), ((a.branch, a.index) for a in known))
+        policy = stored_policy(record)
+        scripts = wallet.scripts_at(policy, ((a.branch, a.index) for a in known))
         return [
             AddressLine(
-                format_address(scripts[found.branch, found.index], Network(record.network)),
+                format_address(scripts[found.branch, found.index], policy.network),
                 keychain(found.branch),
                 found.index,
                 scripts[found.branch, found.index],

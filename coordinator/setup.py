@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import NotSupported, ProtocolError
 from cards.pin import Secret
-from cards.session import CardSession, Initialiser, KeyGenerator, SeedLoader
+from cards.session import CardSession, Initialiser, KeyGenerator, PinUnblocker, SeedLoader
 from coordinator import enrol, seeds
 from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing
@@ -126,15 +126,17 @@ def _open(session: CardSession, network: str, wanted: Setup, attendant: Attendan
 
 
 def _set_pin(session: CardSession, label: str, attendant: Attendant) -> None:
-    """Set the PIN, and a PUK: the one given, else a random one that is shown once; then unlock."""
+    """Set the PIN, and a PUK where the card has one: the one given, or one shown once; unlock."""
     if not isinstance(session, Initialiser):
         raise NotSupported(session.identity().family, "being set up")
     with attendant.new_pin_for(label) as pin, ExitStack() as wiped:
-        given = attendant.secret_for(label, "puk", optional=True)
-        puk = wiped.enter_context(given or seeds.fresh_puk())
-        if given is None:
-            attendant.show_once(f"PUK of card {label}", puk)
-        session.initialise({"pin": pin, "puk": puk})
+        named: dict[str, Secret] = {"pin": pin}
+        if isinstance(session, PinUnblocker):
+            given = attendant.secret_for(label, "puk", optional=True)
+            named["puk"] = wiped.enter_context(given or seeds.fresh_puk())
+            if given is None:
+                attendant.show_once(f"PUK of card {label}", named["puk"])
+        session.initialise(named)
         session.unlock(pin)
 
 

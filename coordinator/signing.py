@@ -279,13 +279,15 @@ def _open_ceremony(db: Session, ceremony_id: str) -> Ceremony:
 
 
 def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
-    """Reserve the coins again where the reservation ran out; raises where they went elsewhere."""
-    outpoints = outline.outpoints(codec.parse(record.psbt))
+    """Reserve the coins again where they are no longer held; raises where they went elsewhere."""
+    outpoints = outline.outpoints(_stored_psbt(record))
     for outpoint in outpoints:
         coin = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
         if coin is None or coin.spent_by not in {None, record.txid}:
             raise CeremonyError(f"coin {outpoint} of ceremony {record.public_id} is spent or gone")
-    if record.expires_at > now:
+    live = ceremony_book.reserved(db, now)
+    held = {(h.txid, h.vout) for h in live if h.ceremony == record.public_id}
+    if held.issuperset(outpoints):
         return
     try:
         ceremony_book.reserve(db, record, outpoints, now + record.lifetime, now)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from cards.errors import NotUnlocked
 from cards.family import Surroundings, detect
 from cards.pin import Pin
-from cards.session import CardSession
+from cards.session import CardIdentity, CardSession
 from cards.transport import CardTransport
 from coordinator.attendant import Attendant
 from coordinator.errors import LastAttempt, UsageError
@@ -53,6 +54,20 @@ def unlock(session: CardSession, label: str, attendant: Attendant, *, last_attem
     """Ask for the PIN and present it once."""
     with ask_pin(session, label, attendant, last_attempt=last_attempt) as pin:
         session.unlock(pin)
+
+
+def unlock_silent(session: CardSession, label: str, attendant: Attendant) -> bool:
+    """Unlock a card that tells nothing before its PIN, and say so first; else leave it as it is."""
+    try:
+        session.identity()
+    except NotUnlocked as silent:
+        attendant.say(f"card {label}: {silent}")
+    else:
+        return False
+    unknown = CardIdentity("", "unknown", "", initialised=True, attempts_left=None)
+    with attendant.pin_for(label, unknown) as pin:
+        session.unlock(pin)
+    return True
 
 
 def checked_name(name: str) -> str:

@@ -63,7 +63,11 @@ def stored_policy(vault: Vault) -> Policy:
     Raises PolicyError where the two rows tell different stories.
     """
     keys = tuple(key_expression(cosigner.key) for cosigner in vault.cosigners)
-    policy = Policy(vault.threshold, keys, Network(vault.network))
+    try:
+        network = Network(vault.network)
+    except ValueError as failure:
+        raise PolicyError(f"vault {vault.name} is for no known network") from failure
+    policy = Policy(vault.threshold, keys, network)
     if format_descriptor(policy) != vault.descriptor:
         raise PolicyError(
             f"the keys stored for vault {vault.name} are not those of its descriptor "
@@ -122,7 +126,7 @@ def document(db: Session, vault: Vault) -> dict[str, Any]:
         "descriptor": vault.descriptor,
         "checksum": vault.checksum,
         "policy": format_template(policy),
-        "cosigners": [_cosigner_document(db, cosigner) for cosigner in vault.cosigners],
+        "cosigners": [_cosigner_document(db, policy, cosigner) for cosigner in vault.cosigners],
         "first_address": next(addresses(policy, RECEIVE, [0])),
         "birthday": vault.birthday,
         "birthday_height": vault.birthday_height,
@@ -131,14 +135,14 @@ def document(db: Session, vault: Vault) -> dict[str, Any]:
     }
 
 
-def _cosigner_document(db: Session, cosigner: Cosigner) -> dict[str, Any]:
+def _cosigner_document(db: Session, policy: Policy, cosigner: Cosigner) -> dict[str, Any]:
     key = cosigner.key
     cards = card_book.cards_with_key(db, key)
     software = {family.name: family.other_software for family in families()}
     return {
         "index": cosigner.position,
         "label": cosigner.label,
-        "key": format_key_expression(key_expression(key), Network(key.network)),
+        "key": format_key_expression(key_expression(key), policy.network),
         "fingerprint": key.fingerprint,
         "path": key.path,
         "created_on": key.created_on,

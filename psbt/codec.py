@@ -7,7 +7,7 @@ at a time and what it makes of the transaction is compared with what was read.
 import base64
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from typing import Final, NamedTuple, ParamSpec, TypeVar
@@ -83,12 +83,26 @@ class Psbt(PSBT):
         return Transaction(self.tx_version, tx_ins, tx_outs, self.locktime)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Previous:
-    """A previous transaction as embit writes it and as we read it."""
+    """A previous transaction as embit writes it and as we read it.
+
+    Many programs leave its witnesses out, so two with the same id are the same.
+    """
 
     raw: bytes
-    transaction: network.Transaction = field(compare=False)
+    transaction: network.Transaction
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what the transaction's id covers."""
+        if not isinstance(other, Previous):
+            return NotImplemented
+        same = self.raw == other.raw
+        return same or self.transaction.stripped == other.transaction.stripped
+
+    def __hash__(self) -> int:
+        """Hash what is compared."""
+        return hash(self.transaction.stripped)
 
     def serialize(self) -> bytes:
         """Return the bytes it was read from."""

@@ -12,6 +12,7 @@ from coordinator.cli.output import ExitStatus, Shown, columns
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
 MISSING = ExitStatus.CARD
+ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
 
 
 def setup(
@@ -32,8 +33,7 @@ def setup(
     """Set a factory-fresh card's PIN and PUK and give it a key.
 
     A Satochip cannot make its key itself: its words are made on this machine, shown
-    once on the terminal, loaded and wiped. The card is enrolled at the same time.
-    A set-up that was cut off goes on where it was.
+    once on the terminal, loaded and wiped. A set-up that was cut off goes on where it was.
 
     \b
     Example: cardquorum card setup blue --emulated blue --generate
@@ -43,34 +43,38 @@ def setup(
     from coordinator.emulated import slot
     from coordinator.errors import UsageError
 
-    sources = [
-        name
-        for name, chosen in (("generate", generate), ("words", words), ("seed", seed))
-        if chosen
-    ]
-    if len(sources) != 1:
-        raise UsageError("choose one of --generate, --words and --seed")
-    if len(emulated or ()) != 1 + copies:
+    source = _source(generate=generate, words=words, seed=seed)
+    slots = [slot(desk.home, place) for place in emulated or ()]
+    if len(slots) != 1 + copies:
         raise UsageError(
-            f"{len(emulated or ())} cards are offered, {1 + copies} are wanted; "
+            f"{len(slots)} cards are offered, {1 + copies} are wanted; "
             "name where each lies with --emulated NAME"
         )
     labels = [label, *(f"{label}-{number}" for number in range(2, copies + 2))]
     attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=not copies)
     wanted = [
-        setting_up.Setup(each, slot(desk.home, place), sources[0], path, words_out, last_attempt)
-        for each, place in zip(labels, emulated or (), strict=True)
+        setting_up.Setup(each, place, source, path, words_out, last_attempt)
+        for each, place in zip(labels, slots, strict=True)
     ]
     done, *others = setting_up.set_up_copies(desk.home, desk.database, wanted, attendant)
-    where = "on the card" if done.created_on == "card" else "on this machine, not on the card"
     lines = [
-        f"card {label}: PIN set, key made {where}",
+        f"card {label}: PIN set, key made {ORIGIN[done.created_on]}",
         done.expression(desk.home.network),
         *_replaced(done.replaced),
         *(f"card {other.label}: the same key, read back and compared" for other in others),
     ]
-    copied = [other.document(desk.home.network) for other in others]
-    return Shown({**done.document(desk.home.network), "copies": copied}, lines)
+    first, *copied = [each.document(desk.home.network) for each in (done, *others)]
+    return Shown({**first, "copies": copied}, lines)
+
+
+def _source(**sources: bool) -> str:
+    """Return the one source of the key that was chosen; raises UsageError."""
+    from coordinator.errors import UsageError
+
+    chosen = [name for name, wanted in sources.items() if wanted]
+    if len(chosen) != 1:
+        raise UsageError("choose one of --generate, --words and --seed")
+    return chosen[0]
 
 
 def enrol(

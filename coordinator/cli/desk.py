@@ -67,8 +67,26 @@ class Desk:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        """Wipe the secrets given; close the chain and the database if they were opened."""
+        """Wipe the secrets given; close the chain and the database if they were opened.
+
+        Where an error cannot be explained, damaged rows are looked for: they explain it.
+        """
         self.closing.close()
+        with ExitStack() as closing:
+            closing.callback(self._close)
+            if error is not None and "database" in self.__dict__:
+                self._look_for_damage(error)
+
+    def _look_for_damage(self, error: BaseException) -> None:
+        from coordinator.cli.failures import explain
+        from coordinator.cli.output import ExitStatus
+        from storage.soundness import check_rows
+
+        if explain(error).status is ExitStatus.BUG:
+            with self.database.begin() as db:
+                check_rows(db)
+
+    def _close(self) -> None:
         if "chain" in self.__dict__:
             self.chain.close()
         if "database" in self.__dict__:

@@ -45,21 +45,18 @@ def create(
     import random
 
     from coordinator import overview, spend
-    from coordinator.amounts import parse_coin, parse_feerate, parse_payment, script_of
+    from coordinator.amounts import parse_coin, parse_payment, script_of
     from coordinator.cli.attendant import review_lines
     from coordinator.errors import UsageError
 
-    if feerate is not None and target is not None:
-        raise UsageError("give --feerate or --target, not both")
     if not to and drain is None:
         raise UsageError("nobody is paid: add --to ADDRESS:AMOUNT or --drain ADDRESS")
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     network = desk.home.network
-    chosen = parse_feerate(feerate) if feerate is not None else None
     order = spend.Order(
         vault=vault,
         payments=tuple(parse_payment(text, network) for text in to or ()),
-        feerate=chosen or overview.feerate(desk.home, lambda: desk.chain, target or TARGET_BLOCKS),
+        feerate=_feerate(desk, feerate, target),
         drain=script_of(drain, network) if drain is not None else None,
         coins=tuple(parse_coin(text) for text in coin or ()),
         expires_days=expires,
@@ -70,6 +67,19 @@ def create(
         made = make(db, order, tip, random.SystemRandom())
     lines = [f"ceremony {made.ceremony or '(dry run)'}", *review_lines(made.review)]
     return Shown({**made._asdict(), "review": _review_document(made.review)}, lines)
+
+
+def _feerate(desk: Desk, typed: str | None, target: int | None) -> int:
+    """Return the fee rate typed, else the chain's for the target, in sat/kvB."""
+    from coordinator import overview
+    from coordinator.amounts import parse_feerate
+    from coordinator.errors import UsageError
+
+    if typed is not None and target is not None:
+        raise UsageError("give --feerate or --target, not both")
+    if typed is not None:
+        return parse_feerate(typed)
+    return overview.feerate(desk.home, lambda: desk.chain, target or TARGET_BLOCKS)
 
 
 def list_ceremonies(desk: Desk) -> Shown:

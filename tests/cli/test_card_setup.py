@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cards.errors import CardRemoved
+from cards.pin import Secret
 from cards.satochip.session import SatochipSession
 from cards.session import Attestation, Verdict
 from tests.program import Asked, Program
@@ -113,6 +114,20 @@ def test_a_taken_label_leaves_the_card_fresh(fresh: Asked) -> None:
     fresh("card", "enrol", "blue", "--emulated", "other", "--pin-stdin", stdin="123456")
     assert set_up(fresh, "blue", check=2)["error"]["code"] == "already_exists"
     assert identity(fresh, "blue")["attempts_left"] is None
+
+
+def test_a_card_that_can_makes_its_key_itself(
+    fresh: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def generate_key(session: SatochipSession) -> None:
+        session.load_seed(Secret(bytes.fromhex(SEED)))
+
+    monkeypatch.setattr(SatochipSession, "generate_key", generate_key, raising=False)
+    words = ("card", "setup", "blue", "--emulated", "blue", "--generate", "--pin-stdin")
+    done = fresh(*words, stdin="blue=2468")
+    assert done["created_on"] == "card"
+    assert fresh("card", "list")["cards"][0]["keys"][0]["created_on"] == "card"
+    assert fresh("card", "check", "blue", "--pin-stdin", stdin="2468")["key_matches"]
 
 
 def test_a_second_setup_says_to_enrol(fresh: Asked) -> None:

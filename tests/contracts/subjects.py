@@ -1,16 +1,18 @@
 """The cards the contracts are asked of: every family, every profile, nothing listed by hand."""
 
 import hashlib
+from contextlib import suppress
 from functools import cache
 from typing import NamedTuple, TypeVar
 
 import pytest
 
-from cards.errors import NotSupported, PinIncorrect
+from cards.errors import CardNotInitialised, NotSupported, NotUnlocked, PinIncorrect
 from cards.family import CardFamily, EmulatedCard, Surroundings, families
 from cards.pin import Pin, Secret
 from cards.session import (
     HARDENED,
+    CardIdentity,
     CardSession,
     ExtendedKey,
     Initialiser,
@@ -81,10 +83,27 @@ class Result(NamedTuple):
 
 def journey(session: CardSession, path: tuple[int, ...] = LEAF) -> Result:
     """Do what a ceremony does with a card."""
-    card_id = session.identity().card_id
+    card_id = told_id(session)
     session.unlock(Pin(PIN))
     key = session.xpub(path)
     return Result(card_id, key, session.sign(path, DIGEST))
+
+
+def told_id(session: CardSession) -> str:
+    """Ask who a card is; one that says nothing before its PIN is unlocked first."""
+    try:
+        return session.identity().card_id
+    except NotUnlocked:
+        session.unlock(Pin(PIN))
+        return session.identity().card_id
+
+
+def identified(subject: Subject, session: CardSession) -> CardIdentity:
+    """Ask who a card is, unlocked first where its family says nothing before."""
+    if not subject.family.identified_before_pin:
+        with suppress(CardNotInitialised):
+            session.unlock(Pin(PIN))
+    return session.identity()
 
 
 def initialise(session: CardSession, pin: bytes = PIN) -> None:
@@ -108,12 +127,25 @@ def needs(session: CardSession, capability: type[T]) -> T:
     return session
 
 
-def attempts(subject: Subject, card: EmulatedCard) -> int:
-    """Ask a fresh insertion how many attempts are left, or leave the question out."""
-    left = subject.open(card)[0].identity().attempts_left
+def attempts(subject: Subject, card: EmulatedCard) -> int | None:
+    """Ask a fresh insertion how many attempts are left; None where the family does not count."""
+    if not subject.family.identified_before_pin:
+        return None
+    return subject.open(card)[0].identity().attempts_left
+
+
+def counted(subject: Subject, card: EmulatedCard) -> int:
+    """Ask how many attempts are left, or leave the question out."""
+    left = attempts(subject, card)
     if left is None:
         pytest.skip("this family does not count attempts")
     return left
+
+
+def spent(subject: Subject, card: EmulatedCard, full: int | None) -> int:
+    """Ask how many attempts of `full` are gone; none where the family does not count."""
+    left = attempts(subject, card)
+    return 0 if left is None or full is None else full - left
 
 
 def block(session: CardSession) -> list[int | None]:

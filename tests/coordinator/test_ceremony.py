@@ -87,8 +87,17 @@ def collect(
 ) -> list[Outcome]:
     slots = [Slot(card.name, emulated=True, connect=lambda card=card: card) for card in cards]
     monkeypatch.setattr("coordinator.slots.detect", lambda transport, _: transport)
+    names = [card.name for card in cards]
+
+    def seat_of(identity: CardIdentity) -> Seat | None:
+        if identity.card_id == "stranger":
+            return None
+        first = 10 * names.index(identity.card_id)
+        own = [each._replace(input_index=first + each.input_index) for each in requests]
+        return Seat(identity.card_id, 1, own)
+
     table = Table(
-        seat_of=lambda i: None if i.card_id == "stranger" else Seat(i.card_id, 1, requests),
+        seat_of=seat_of,
         keep=lambda seat, asked, _: kept.append((seat.label, asked.input_index)),
         attendant=person,
         **options,
@@ -215,3 +224,12 @@ def test_cards_sign_at_the_same_time(
     for card in cards:
         monkeypatch.setattr(card, "unlock", lambda _: meeting.wait())
     assert [outcome.error for outcome in collect(monkeypatch, person, kept, cards)] == [None, None]
+
+
+def test_a_second_carrier_of_one_key_is_asked_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    cards = [Card("first"), Card("first")]
+    first, second = collect(monkeypatch, person, kept, cards)
+    assert (first.signatures, second.signatures, second.error) == (4, 0, None)
+    assert person.asked == ["first"]

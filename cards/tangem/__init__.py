@@ -1,0 +1,48 @@
+"""Tangem: an NFC card that keeps wallets behind an access code and delays what it signs."""
+
+from cards.family import CardFamily, EmulatedCard, Evidence, Surroundings, Theft
+from cards.session import CardSession
+from cards.transport import CardTransport
+
+NAME = "tangem"
+AID = bytes.fromhex("A000000812010208")
+
+
+def _open(transport: CardTransport, surroundings: Surroundings) -> CardSession:
+    from cards.tangem.session import open_session  # noqa: PLC0415 - listing families stays cheap
+
+    return open_session(transport, surroundings)
+
+
+def _emulate(profile: str) -> EmulatedCard:
+    from cards.tangem.emulator import emulate  # noqa: PLC0415 - a real card never needs it
+
+    return emulate(profile)
+
+
+def _revive(state: bytes) -> EmulatedCard:
+    from cards.tangem.emulator import revive  # noqa: PLC0415 - as above
+
+    return revive(state)
+
+
+FAMILY = CardFamily(
+    name=NAME,
+    aid=AID,
+    profiles=("4.52", "6.33"),
+    open=_open,
+    emulate=_emulate,
+    revive=_revive,
+    makes_key_on_card=True,
+    identified_before_pin=False,
+    other_software=(),
+    signs=frozenset({"wsh", "sh-wsh"}),
+    theft=Theft(
+        attempts=None,
+        seconds_per_attempt=45,
+        sentence="6 wrong access codes are free, each further one waits a second longer, up to 45; "
+        "it never locks, and two cards of one backup set together reset the code",
+        source="vendor's public pages on the access code and its recovery",
+    ),
+    evidence={"loads a seed": Evidence.VECTORS, "proves to be genuine": Evidence.VECTORS},
+)

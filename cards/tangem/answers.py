@@ -1,0 +1,173 @@
+"""Tangem's answers, taken apart."""
+
+from typing import NamedTuple
+
+from cards.errors import CardError, NotSupported, ProtocolError
+from cards.tangem import NAME
+from cards.tangem.tlv import Fields
+from cards.tangem.wire import (
+    OUT_OF_SCOPE,
+    SECP256K1,
+    TAG_BACKUP_COUNT,
+    TAG_BACKUP_STATUS,
+    TAG_CARD_DATA,
+    TAG_CARD_ID,
+    TAG_CARD_KEY,
+    TAG_CHAIN_CODE,
+    TAG_CODE_IS_DEFAULT,
+    TAG_CURVE,
+    TAG_DELAY,
+    TAG_FIRMWARE,
+    TAG_ID_SIGNATURE,
+    TAG_INDEX,
+    TAG_ISSUER_KEY,
+    TAG_NEEDS_ACTIVATION,
+    TAG_PASSCODE_IS_DEFAULT,
+    TAG_PUBLIC_KEY,
+    TAG_SETTINGS,
+    TAG_SIGNATURE,
+    TAG_SLOTS,
+    TAG_STATUS,
+    TAG_WALLET,
+    WALLET_EMPTY,
+    WALLET_LOADED,
+    Version,
+    luhn_holds,
+)
+
+ID_SIZE = 8
+POINT = 33
+NOT_PERSONALISED, PURGED = 0, 3
+
+
+class CardFacts(NamedTuple):
+    """What READ says of a card."""
+
+    card_id: bytes
+    version: Version
+    card_key: bytes
+    settings: int
+    issuer_key: bytes
+    id_signature: bytes
+    delay: int
+    slots: int
+    code_is_default: bool
+    passcode_is_default: bool
+    backup_status: int
+    backup_count: int
+
+
+class Wallet(NamedTuple):
+    """A slot: its curve and key where it has one."""
+
+    slot: int
+    status: int
+    curve: bytes
+    public_key: bytes
+    chain_code: bytes
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether there is a key that signs."""
+        return bool(self.status & WALLET_LOADED) and not self.status & WALLET_EMPTY
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether a key fits in."""
+        return self.status == WALLET_EMPTY
+
+    @property
+    def ours(self) -> bool:
+        """Tell whether the key can sign Bitcoin transactions by path."""
+        return self.usable and self.curve == SECP256K1 and bool(self.chain_code)
+
+
+class Key(NamedTuple):
+    """A public key, compressed, and its chain code."""
+
+    public_key: bytes
+    chain_code: bytes
+
+
+def version_of(fields: Fields) -> Version:
+    """Return the firmware version; raises NotSupported for 8 and above."""
+    text = fields.text(TAG_FIRMWARE)
+    try:
+        version = Version.parse(text)
+    except (ValueError, TypeError):
+        raise ProtocolError("the card's firmware version cannot be read") from None
+    if version.major >= OUT_OF_SCOPE:
+        raise NotSupported(NAME, f"driving here: firmware {version} is beyond 7.x")
+    return version
+
+
+def parse_card(fields: Fields) -> CardFacts:
+    """Read the answer to READ; the version comes before anything else."""
+    version = version_of(fields)
+    if fields.number(TAG_STATUS) in {NOT_PERSONALISED, PURGED}:
+        raise CardError("the card is not personalised, or purged for good")
+    if fields.find(TAG_NEEDS_ACTIVATION) is not None:
+        raise CardError("the card still wants to be activated by its issuer")
+    card_id = fields.need(TAG_CARD_ID)
+    if len(card_id) != ID_SIZE or not luhn_holds(card_id):
+        raise ProtocolError(f"the card's id of {len(card_id)} bytes does not check")
+    data = Fields.parse(fields.need(TAG_CARD_DATA))
+    return CardFacts(
+        card_id=card_id,
+        version=version,
+        card_key=fields.need(TAG_CARD_KEY),
+        settings=int.from_bytes(fields.need(TAG_SETTINGS)),
+        issuer_key=fields.need(TAG_ISSUER_KEY),
+        id_signature=data.find(TAG_ID_SIGNATURE) or b"",
+        delay=fields.number(TAG_DELAY) or 0,
+        slots=fields.number(TAG_SLOTS) or 1,
+        code_is_default=fields.find(TAG_CODE_IS_DEFAULT) is not None,
+        passcode_is_default=fields.find(TAG_PASSCODE_IS_DEFAULT) is not None,
+        backup_status=fields.number(TAG_BACKUP_STATUS) or 0,
+        backup_count=fields.number(TAG_BACKUP_COUNT) or 0,
+    )
+
+
+def parse_wallets(fields: Fields) -> list[Wallet]:
+    """Read a piece of the list of slots; one without any is an error."""
+    found = [parse_wallet(Fields.parse(each)) for each in fields.every(TAG_WALLET)]
+    if not found:
+        raise ProtocolError("the card's list of wallets is empty")
+    return found
+
+
+def parse_wallet(fields: Fields) -> Wallet:
+    """Read one slot; a key of the curve we use must be a compressed point."""
+    status, index = fields.number(TAG_STATUS), fields.number(TAG_INDEX)
+    if status is None or index is None:
+        raise ProtocolError("the card tells a wallet without status or number")
+    return Wallet(
+        slot=index,
+        status=status,
+        curve=fields.find(TAG_CURVE) or b"",
+        public_key=fields.find(TAG_PUBLIC_KEY) or b"",
+        chain_code=fields.find(TAG_CHAIN_CODE) or b"",
+    )
+
+
+def parse_key(fields: Fields) -> Key:
+    """Read a public key with its chain code."""
+    key = Key(fields.need(TAG_PUBLIC_KEY), fields.need(TAG_CHAIN_CODE))
+    if len(key.public_key) != POINT or len(key.chain_code) != POINT - 1:
+        raise ProtocolError(
+            f"a key of {len(key.public_key)} and {len(key.chain_code)} bytes is none of BIP 32"
+        )
+    return key
+
+
+def parse_signatures(fields: Fields, count: int) -> list[bytes]:
+    """Cut signatures of 64 bytes apart."""
+    joined = fields.need(TAG_SIGNATURE)
+    if len(joined) != 64 * count:
+        raise ProtocolError(f"{len(joined)} bytes are not {count} signatures")
+    return [joined[at : at + 64] for at in range(0, len(joined), 64)]
+
+
+def card_id(fields: Fields) -> bytes:
+    """Return the card's id, which every answer begins with."""
+    return fields.need(TAG_CARD_ID)

@@ -1,0 +1,153 @@
+"""What an emulated Tangem remembers: in its flash, and while it has power."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import NamedTuple, Self
+
+import cbor2
+
+from cards.errors import CardError
+from cards.tangem.tlv import Fields, Item
+from cards.tangem.wire import (
+    DEFAULT_CODE,
+    DEFAULT_PASSCODE,
+    WALLET_BACKED_UP,
+    WALLET_EMPTY,
+    Mode,
+    Version,
+    code_hash,
+)
+
+SLOTS = 20
+KEYLESS_STATES = {WALLET_EMPTY, WALLET_EMPTY | WALLET_BACKED_UP}
+
+
+class Refusal(Exception):
+    """A command ends with this status word, and hardly ever with data."""
+
+    def __init__(self, sw: int, data: bytes = b"") -> None:
+        """Keep the status word and the data."""
+        self.sw = sw
+        self.data = data
+        super().__init__(f"{sw:04X}")
+
+
+@dataclass
+class Wallet:
+    """One slot."""
+
+    index: int
+    status: int = WALLET_EMPTY
+    key: bytes = field(default=b"", repr=False)
+    chain_code: bytes = field(default=b"", repr=False)
+    signed: int = 0
+    attested: int = 0
+
+    @property
+    def loaded(self) -> bool:
+        """Tell whether there is a key in it."""
+        return bool(self.key)
+
+
+def empty_slots() -> list[Wallet]:
+    """Return the slots of a card without keys."""
+    return [Wallet(index) for index in range(SLOTS)]
+
+
+@dataclass
+class Flash:
+    """Everything that survives power-off; only this is kept in the card's file."""
+
+    profile: str
+    card_id: bytes
+    uid: bytes
+    card_key: bytes = field(repr=False)
+    settings: int
+    delay: int
+    code: bytes = field(default=code_hash(DEFAULT_CODE), repr=False)
+    passcode: bytes = field(default=code_hash(DEFAULT_PASSCODE), repr=False)
+    failures: int = 0
+    wallets: list[Wallet] = field(default_factory=empty_slots, repr=False)
+    siblings: list[bytes] = field(default_factory=list)
+    backup_status: int = 0
+
+    @property
+    def version(self) -> Version:
+        """Return the firmware version."""
+        return Version.parse(self.profile)
+
+    @property
+    def code_is_default(self) -> bool:
+        """Tell whether nobody has set an access code."""
+        return self.code == code_hash(DEFAULT_CODE)
+
+    @property
+    def passcode_is_default(self) -> bool:
+        """Tell whether nobody has set a passcode."""
+        return self.passcode == code_hash(DEFAULT_PASSCODE)
+
+    def allows(self, setting: int) -> bool:
+        """Tell whether a bit of the settings mask is set."""
+        return bool(self.settings & setting)
+
+    def encode(self) -> bytes:
+        """Return the flash as CBOR."""
+        return cbor2.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, state: bytes) -> Self:
+        """Read what `encode` wrote; raises CardError for anything else."""
+        try:
+            fields = cbor2.loads(state)
+            wallets = [Wallet(**each) for each in fields["wallets"]]
+            return cls(**fields | {"wallets": wallets})
+        except (cbor2.CBORDecodeError, AttributeError, KeyError, TypeError, ValueError):
+            raise CardError("this is not the state of an emulated Tangem") from None
+
+
+class Session(NamedTuple):
+    """An encrypted session that is open."""
+
+    mode: Mode
+    key: bytes
+
+
+@dataclass
+class Wait:
+    """A command that is being waited for, and for how long, in hundredths of a second."""
+
+    apdu: bytes = field(repr=False)
+    left: int
+
+
+@dataclass
+class Card:
+    """A card with power."""
+
+    flash: Flash
+    session: Session | None = field(default=None, repr=False)
+    wait: Wait | None = None
+
+
+class Request(NamedTuple):
+    """A command as a handler sees it, its encryption taken off."""
+
+    ins: int
+    mode: Mode
+    fields: Fields
+
+
+class Answer(NamedTuple):
+    """What a handler answers, card id excepted, which comes first in every answer."""
+
+    items: list[Item]
+    sw: int = 0x9000
+
+
+Handler = Callable[[Card, Request], Answer]
+
+
+def random_key() -> bytes:
+    """Return a private key; one in 2^128 draws would be out of range."""
+    return secrets.token_bytes(32)

@@ -1,0 +1,32 @@
+"""Which card a locked one is: told by its chip's number, once it was unlocked here."""
+
+import json
+
+from cards.family import CardMemory
+from cards.session import CardIdentity
+from cards.tangem import NAME
+
+
+class Recognition:
+    """What is kept of the chips that were unlocked here; a hint, held against the card later."""
+
+    def __init__(self, memory: CardMemory) -> None:
+        """Use this memory."""
+        self._memory = memory
+
+    def keep(self, uid: bytes, identity: CardIdentity) -> None:
+        """Keep which card a chip belongs to."""
+        kept = [identity.card_id, identity.version, identity.initialised]
+        self._memory.write(_entry(uid), json.dumps(kept).encode())
+
+    def recall(self, uid: bytes) -> CardIdentity | None:
+        """Return the card of a chip, or None where it is not known."""
+        try:
+            card_id, version, initialised = json.loads(self._memory.read(_entry(uid)) or b"[]")
+        except ValueError:
+            return None
+        return CardIdentity(str(card_id), NAME, str(version), bool(initialised), None)
+
+
+def _entry(uid: bytes) -> str:
+    return f"tangem chip {uid.hex()}"

@@ -1,0 +1,58 @@
+"""A Tangem nobody knows is enrolled, and its siblings as carriers of one key."""
+
+from pathlib import Path
+
+import pytest
+
+from cards.family import Surroundings
+from cards.pin import Pin
+from cards.tangem.emulator import TangemEmulator, backup_set
+from cards.tangem.session import open_session
+from coordinator.demo import DEMO_PIN, Guide
+from coordinator.enrol import Enrolled, Enrolment, enrol
+from coordinator.memory import FolderMemory
+from coordinator.settings import Home, create_home
+from coordinator.slots import Slot
+from storage import cards as card_book
+from storage.database import open_database
+
+
+@pytest.mark.parametrize("profile", ["4.52", "6.33"])
+def test_siblings_of_a_backup_set_are_enrolled_as_carriers_of_one_key(
+    profile: str, tmp_path: Path
+) -> None:
+    home = create_home(tmp_path / "home", "regtest")
+    database = open_database(home.database_url)
+    said: list[str] = []
+    guide = Guide(said.append, lambda _review: None)
+
+    def enrolled(label: str, card: TangemEmulator) -> Enrolled:
+        return enrol(home, database, Enrolment(label, slot(home, label, card)), guide)
+
+    try:
+        first, second = backup_set(profile, 2)
+        found = [enrolled("one", coded(first)), enrolled("two", coded(second))]
+        assert found[0].key == found[1].key
+        assert found[0].identity.card_id != found[1].identity.card_id
+        assert sum("tells nothing without it" in line for line in said) == 2
+        enrolled("one", first)
+        assert sum("tells nothing without it" in line for line in said) == 2
+        with database.begin() as db:
+            keys = {
+                key.label for name in ("one", "two") for key in card_book.keys_of_card(db, name)
+            }
+        assert len(keys) == 1
+    finally:
+        database.kw["bind"].dispose()
+
+
+def coded(card: TangemEmulator) -> TangemEmulator:
+    session = open_session(card.insert(), Surroundings())
+    session.initialise({"pin": Pin(DEMO_PIN)})
+    session.close()
+    return card
+
+
+def slot(home: Home, name: str, card: TangemEmulator) -> Slot:
+    memory = FolderMemory(home.card_memory)
+    return Slot(name, emulated=True, connect=card.insert, surroundings=Surroundings(memory=memory))
