@@ -22,10 +22,13 @@ NO_CERTIFICATE = Attestation(Verdict.UNPROVEN, "the card has no certificate")
 def identified(transport: CardTransport) -> Certificate | None:
     """Have a 3.x card prove who it is; None where nobody certified it.
 
-    Raises StatusWordError where the applet knows no such command.
+    A card is asked twice before it counts as uncertified. Raises StatusWordError where the applet
+    knows no such command.
     """
     nonce = secrets.token_bytes(NONCE)
     answer = transmit(transport, commands.identify(nonce))
+    if answer.sw == SW_CONDITIONS:
+        answer = transmit(transport, commands.identify(nonce))
     if answer.sw == SW_CONDITIONS:
         return None
     if answer.sw != SW_OK:

@@ -48,7 +48,10 @@ class CbcCardChannel:
             raise Refusal(SW_SECURITY)
         if not hmac.compare_digest(mac, self._keys.mac(apdu[:5], ciphertext)):
             raise Refusal(SW_SECURITY)
-        plain = cbc_decrypt(self._keys.cipher_key, self._iv, ciphertext)
+        try:
+            plain = cbc_decrypt(self._keys.cipher_key, self._iv, ciphertext)
+        except ValueError:
+            raise Refusal(SW_SECURITY) from None
         self._iv = mac
         return request._replace(data=plain)
 

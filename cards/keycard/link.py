@@ -54,6 +54,7 @@ class Link:
         self._surroundings = surroundings
         self._pin: Pin | None = None
         self._channel: Channel | None = None
+        self._just_selected = True
         self.application = self._selected()
         self.certificate: Final = self._identified(self.application)
         self.card_id = _name(self.application, self.certificate)
@@ -66,6 +67,7 @@ class Link:
 
     def send(self, command: Command) -> bytes:
         """Send a command in the channel and return its answer; raises what a refusal means."""
+        self._expect_set_up()
         response = self._mended(command)
         if response.sw == SW_CONDITIONS:
             response = self._once_more(command)
@@ -84,6 +86,7 @@ class Link:
         found = self._selected()
         self._expect_same(found)
         self.application = found
+        self._just_selected = True
         return found
 
     def prove(self) -> Certificate | None:
@@ -171,13 +174,16 @@ class Link:
         if name != self.card_id and not (self.certificate is None and not found.uid):
             raise WrongCard(self.card_id, name)
 
+    def _expect_set_up(self) -> None:
+        if not self.application.initialised:
+            raise CardNotInitialised("the card has not been set up")
+
     def _opened(self) -> Channel:
         """Open a channel to the selected applet."""
         if self.application.certified:
             key = self.application.certificate[: answers.COMPRESSED]
             return open_certified(self.transport, key)
-        if not self.application.initialised:
-            raise CardNotInitialised("the card has not been set up")
+        self._expect_set_up()
         kept = self.kept_pairing()
         try:
             paired = kept or self._paired()
@@ -203,14 +209,18 @@ class Link:
         """Send a command in the channel; one that is lost is opened once more."""
         response = self._through(command, self._channel) if self._channel else None
         if response is None:
-            response = self._through(command, self._reopened())
+            channel = self._reopened()
+            self._expect_set_up()
+            response = self._through(command, channel)
         if response is None:
             raise SecureChannelError("the card refuses its channel, twice")
         return response
 
     def _reopened(self) -> Channel:
-        """Select, open the channel and log in again."""
-        self.select_again()
+        """Select unless that has just been done, open the channel and log in again."""
+        if not self._just_selected:
+            self.select_again()
+        self._just_selected = False
         channel = self._opened()
         if self._pin is not None:
             self._log_in_again(self._pin, channel)
@@ -221,7 +231,7 @@ class Link:
 
         A channel is kept only after a whole answer: each end must have counted the same.
         """
-        self._channel = None
+        self._channel, self._just_selected = None, False
         log.debug("in the channel: %r", command)
         try:
             answer = transmit(self.transport, channel.wrap(command), Form.P3)
