@@ -51,4 +51,6 @@ FAMILY = CardFamily(
         source="KeycardApplet: INIT's default tries, which this driver sends, are 3 and 5",
     ),
     emulate_uncertified=_uncertified,
+    puk_digits=12,
+    setup_secrets=frozenset({"duress", "pairing"}),
 )
