@@ -17,13 +17,16 @@ from cards.keycard.wire import (
     CbcKeys,
     CcmKeys,
     cbc_decrypt,
+    cbc_decrypt_raw,
     cbc_encrypt,
     ccm_open,
     ccm_seal,
+    pad,
 )
 
 CBC_INNER_MAX = 223
 CCM_INNER_MAX = 247
+STATUS_ALONE = pad(b"  ")[2:]
 
 
 class Channel(Protocol):
@@ -44,7 +47,7 @@ class CbcChannel:
     def __init__(self, keys: CbcKeys, iv: bytes) -> None:
         """Begin with the card's initial vector."""
         self._keys = keys
-        self._iv = iv
+        self._iv = self._iv_before = iv
 
     def wrap(self, command: Command) -> Command:
         """Return the command with its data encrypted behind a MAC."""
@@ -53,7 +56,7 @@ class CbcChannel:
         ciphertext = cbc_encrypt(self._keys.cipher_key, self._iv, command.data)
         size = BLOCK + len(ciphertext)
         head = bytes((command.cla, command.ins, command.p1, command.p2, size))
-        self._iv = self._keys.mac(head, ciphertext)
+        self._iv_before, self._iv = self._iv, self._keys.mac(head, ciphertext)
         return Command(command.cla, command.ins, command.p1, command.p2, self._iv + ciphertext)
 
     def unwrap(self, data: bytes) -> Response:
@@ -63,9 +66,18 @@ class CbcChannel:
             raise SecureChannelError(f"an answer of {len(data)} bytes is no frame of the channel")
         if not hmac.compare_digest(mac, self._keys.answer_mac(ciphertext)):
             raise SecureChannelError("an answer bears a code that is not the channel's")
-        plain = _opened(lambda: cbc_decrypt(self._keys.cipher_key, self._iv, ciphertext))
+        iv = self._iv_of(ciphertext)
+        plain = _opened(lambda: cbc_decrypt(self._keys.cipher_key, iv, ciphertext))
         self._iv = mac
         return plain
+
+    def _iv_of(self, ciphertext: bytes) -> bytes:
+        """Return the vector of an answer: a command refused unread has left the one before it."""
+        if len(ciphertext) == BLOCK:
+            before = cbc_decrypt_raw(self._keys.cipher_key, self._iv_before, ciphertext)
+            if before[2:] == STATUS_ALONE:
+                return self._iv_before
+        return self._iv
 
 
 class CcmChannel:

@@ -101,7 +101,12 @@ def cbc_encrypt(key: bytes, iv: bytes, plaintext: bytes) -> bytes:
 
 def cbc_decrypt(key: bytes, iv: bytes, ciphertext: bytes) -> bytes:
     """Decrypt and take the padding away; raises ValueError where it is broken."""
-    return unpad(Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor().update(ciphertext))
+    return unpad(cbc_decrypt_raw(key, iv, ciphertext))
+
+
+def cbc_decrypt_raw(key: bytes, iv: bytes, ciphertext: bytes) -> bytes:
+    """Decrypt whole blocks and leave the padding."""
+    return Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor().update(ciphertext)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ import hashlib
 from coincurve import PrivateKey
 
 from cards.apdu import Command, Form, Response
-from cards.keycard import answers, commands, pairing
-from cards.keycard.channel import Channel
+from cards.keycard import answers, channel, commands, pairing
 from cards.keycard.opening import open_certified, open_paired, shared_x
 from cards.keycard.wire import cbc_encrypt
 from cards.pin import Pin, Secret
@@ -36,7 +35,7 @@ class Host:
 
     def __init__(self, reader: CardTransport) -> None:
         self.reader = reader
-        self.channel: Channel | None = None
+        self.channel: channel.Channel | None = None
         self.paired: pairing.Pairing | None = None
 
     def plain(self, apdu: bytes) -> tuple[bytes, int]:
