@@ -135,6 +135,8 @@ class CardFamily:
     `identified_before_pin` says nothing before it: its identity raises NotUnlocked. `signs` are
     the script types it can sign for: wsh, sh-wsh, tr. `evidence` names what stands behind a
     capability by the word cards/README.md uses for it; the own emulator stands behind all of them.
+    `puk_digits` is how long a PUK made here is; `setup_secrets` are what a card may be set up with
+    besides PIN and PUK: `duress`, `pairing`.
     """
 
     name: str
@@ -150,6 +152,8 @@ class CardFamily:
     emulate_uncertified: Callable[[str], EmulatedCard] | None = None
     identified_before_pin: bool = True
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    puk_digits: int = 8
+    setup_secrets: frozenset[str] = frozenset()
 
 
 @cache

@@ -9,6 +9,8 @@ from cards.pin import Pin, Secret
 Path = tuple[int, ...]
 HARDENED = 0x80000000
 DIGEST_SIZE = 32
+UNTOLD_CHAIN_CODE = bytes(32)
+"""Stands for the chain code of a key whose card tells the public key alone."""
 
 
 class CardIdentity(NamedTuple):

@@ -9,6 +9,7 @@ from cards.errors import CardError, NotSupported, ReaderNotFound
 from cards.family import CardFamily, Surroundings, families, family_named
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity, Initialiser, KeyGenerator, SeedLoader
+from coordinator import seeds
 from coordinator.errors import UsageError
 from coordinator.memory import FolderMemory
 from coordinator.settings import Home
@@ -113,17 +114,15 @@ def _identity(place: Slot) -> CardIdentity:
 
 def _set_up(place: Slot) -> None:
     """Give the card PIN 123456, a random PUK and a random key, through its own protocol."""
-    with card_in(place) as session, Pin(FACTORY_PIN) as pin, Secret(_digits(8)) as puk:
+    with card_in(place) as session, Pin(FACTORY_PIN) as pin:
+        family = family_named(session.identity().family)
         if not isinstance(session, Initialiser):
-            raise NotSupported(session.identity().family, "being set up")
-        session.initialise({"pin": pin, "puk": puk})
+            raise NotSupported(family.name, "being set up")
+        with seeds.fresh_puk(family.puk_digits) as puk:
+            session.initialise({"pin": pin, "puk": puk})
         session.unlock(pin)
         if isinstance(session, KeyGenerator):
             session.generate_key()
         elif isinstance(session, SeedLoader):
             with Secret(secrets.token_bytes(64)) as seed:
                 session.load_seed(seed)
-
-
-def _digits(count: int) -> bytes:
-    return "".join(secrets.choice("0123456789") for _ in range(count)).encode()

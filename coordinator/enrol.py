@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.errors import CardNotInitialised, NotGenuine, NotUnlocked, WrongCard
+from cards.errors import CardNotInitialised, NotGenuine, NotUnlocked, PathNotAvailable, WrongCard
 from cards.family import family_named
 from cards.session import (
+    UNTOLD_CHAIN_CODE,
     Attestation,
     Attester,
     CardIdentity,
@@ -136,6 +137,8 @@ def account_key(session: CardSession, path: Path) -> KeyExpression:
     """Read the key at `path` with its origin; the card must be unlocked."""
     master = session.xpub(())
     key = ExtendedPublicKey(*session.xpub(path))
+    if key.chain_code == UNTOLD_CHAIN_CODE:
+        raise PathNotAvailable(path)
     return KeyExpression(fingerprint(master.public_key), path, key)
 
 

@@ -8,7 +8,6 @@ from psbt.keys import KeyExpression, Path
 from psbt.mnemonic import account_key, seed_from_words, words_from_entropy
 
 ENTROPY_SIZE = 32
-PUK_DIGITS = 8
 SEED_SIZES = range(16, 65)
 
 
@@ -17,9 +16,9 @@ def fresh_words() -> Secret:
     return Secret(words_from_entropy(secrets.token_bytes(ENTROPY_SIZE)).encode())
 
 
-def fresh_puk() -> Secret:
-    """Return a random PUK of digits."""
-    return Secret("".join(secrets.choice("0123456789") for _ in range(PUK_DIGITS)).encode())
+def fresh_puk(digits: int) -> Secret:
+    """Return a random PUK of so many digits."""
+    return Secret("".join(secrets.choice("0123456789") for _ in range(digits)).encode())
 
 
 def from_words(words: Secret) -> Secret:

@@ -1,6 +1,6 @@
 """A factory-fresh card gets its PIN, its PUK and its key, and is enrolled at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import NotSupported, ProtocolError
+from cards.family import CardFamily, family_named
 from cards.pin import Secret
 from cards.session import CardSession, Initialiser, KeyGenerator, PinUnblocker, SeedLoader
 from coordinator import enrol, seeds
@@ -16,6 +17,8 @@ from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing
 from coordinator.settings import Home
 from coordinator.slots import Slot, card_in, checked_name, unlock
+
+BESIDES = ("duress", "pairing")
 
 
 @dataclass(frozen=True)
@@ -127,17 +130,32 @@ def _open(session: CardSession, network: str, wanted: Setup, attendant: Attendan
 
 def _set_pin(session: CardSession, label: str, attendant: Attendant) -> None:
     """Set the PIN, and a PUK where the card has one: the one given, or one shown once; unlock."""
+    family = family_named(session.identity().family)
     if not isinstance(session, Initialiser):
-        raise NotSupported(session.identity().family, "being set up")
+        raise NotSupported(family.name, "being set up")
     with attendant.new_pin_for(label) as pin, ExitStack() as wiped:
         named: dict[str, Secret] = {"pin": pin}
+        for kind, secret in _besides(family, label, attendant):
+            named[kind] = wiped.enter_context(secret)
         if isinstance(session, PinUnblocker):
             given = attendant.secret_for(label, "puk", optional=True)
-            named["puk"] = wiped.enter_context(given or seeds.fresh_puk())
+            named["puk"] = wiped.enter_context(given or seeds.fresh_puk(family.puk_digits))
             if given is None:
                 attendant.show_once(f"PUK of card {label}", named["puk"])
         session.initialise(named)
         session.unlock(pin)
+
+
+def _besides(family: CardFamily, label: str, attendant: Attendant) -> Iterator[tuple[str, Secret]]:
+    """Return what somebody gives for the set-up besides PIN and PUK, if the card can take it."""
+    for kind in BESIDES:
+        given = attendant.secret_for(label, kind, optional=True)
+        if given is None:
+            continue
+        if kind not in family.setup_secrets:
+            given.close()
+            raise NotSupported(family.name, f"a {kind} secret of its owner's")
+        yield kind, given
 
 
 def _source(wanted: Setup, attendant: Attendant, wiped: ExitStack) -> Source:

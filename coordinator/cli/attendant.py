@@ -15,7 +15,7 @@ from coordinator.errors import NotAccepted, PinMissing, UsageError
 from coordinator.files import write_private
 from psbt.review import Review, Severity
 
-KINDS = frozenset({"new", "puk", "duress", "seed", "words"})
+KINDS = frozenset({"new", "puk", "duress", "pairing", "seed", "words"})
 ANY_CARD = ""
 LINE_MAX = 1024
 TERMINAL = Path("/dev/tty")

@@ -165,12 +165,12 @@ def block(session: CardSession) -> list[int | None]:
     return said
 
 
-def free(session: PinUnblocker) -> bytes:
-    """Free a blocked PIN; return the one that is valid then."""
+def free(session: PinUnblocker, puk: bytes = PUK) -> bytes:
+    """Free a blocked PIN, with a new one where the card takes it; return the one valid then."""
     try:
-        session.unblock(Secret(PUK), Pin(NEW_PIN))
+        session.unblock(Secret(puk), Pin(NEW_PIN))
     except NotSupported:
-        session.unblock(Secret(PUK), None)
+        session.unblock(Secret(puk), None)
         return PIN
     return NEW_PIN
 

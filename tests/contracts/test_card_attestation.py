@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from cards.errors import CardError, NotGenuine, NotUnlocked
+from cards.errors import CardError, NotGenuine, NotSupported, NotUnlocked
 from cards.family import EmulatedCard, Roots, Surroundings
 from cards.pin import Pin
 from cards.session import Attester, Verdict
@@ -67,7 +67,11 @@ def test_a_card_without_a_certificate_is_unproven(subject: Subject) -> None:
     emulate_uncertified = subject.family.emulate_uncertified
     if emulate_uncertified is None:
         pytest.skip("this family's emulator always has a certificate")
-    session, _ = subject.open(emulate_uncertified(subject.profile))
+    try:
+        card = emulate_uncertified(subject.profile)
+    except NotSupported:
+        pytest.skip("this version does not work without a certificate")
+    session, _ = subject.open(card)
     initialise(session)
     session.unlock(Pin(PIN))
     attestation = needs(session, Attester).attest()

@@ -92,7 +92,7 @@ def test_a_wrong_puk_frees_nothing_and_counts(subject: Subject, card: EmulatedCa
     unblocker = needs(session, PinUnblocker)
     block(session)
     with pytest.raises(PinIncorrect) as caught:
-        unblocker.unblock(Secret(WRONG_PUK), None)
+        free(unblocker, WRONG_PUK)
     assert caught.value.attempts_left
     with pytest.raises(PinBlocked):
         session.unlock(Pin(PIN))

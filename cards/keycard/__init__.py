@@ -1,0 +1,56 @@
+"""Keycard: a Java Card applet that keeps a BIP 32 key behind a PIN and a secure channel."""
+
+from cards.family import CardFamily, EmulatedCard, Software, Surroundings, Theft
+from cards.session import CardSession
+from cards.transport import CardTransport
+
+NAME = "keycard"
+AID = bytes.fromhex("A00000080400010101")
+
+
+def _open(transport: CardTransport, surroundings: Surroundings) -> CardSession:
+    from cards.keycard.session import open_session  # noqa: PLC0415 - listing families stays cheap
+
+    return open_session(transport, surroundings)
+
+
+def _emulate(profile: str) -> EmulatedCard:
+    from cards.keycard.emulator import emulate  # noqa: PLC0415 - a real card never needs it
+
+    return emulate(profile)
+
+
+def _revive(state: bytes) -> EmulatedCard:
+    from cards.keycard.emulator import revive  # noqa: PLC0415 - as above
+
+    return revive(state)
+
+
+def _uncertified(profile: str) -> EmulatedCard:
+    from cards.keycard.emulator import uncertified  # noqa: PLC0415 - as above
+
+    return uncertified(profile)
+
+
+FAMILY = CardFamily(
+    name=NAME,
+    aid=AID,
+    profiles=("3.1", "3.2", "4.0"),
+    open=_open,
+    emulate=_emulate,
+    revive=_revive,
+    makes_key_on_card=True,
+    other_software=(
+        Software("Sparrow Wallet", "its io/keycard package, multi-signature without taproot"),
+    ),
+    signs=frozenset({"wsh", "sh-wsh"}),
+    theft=Theft(
+        attempts=3,
+        seconds_per_attempt=0,
+        sentence="3 wrong PINs block it, then 5 wrong PUKs; after that only a factory reset helps",
+        source="KeycardApplet: INIT's default tries, which this driver sends, are 3 and 5",
+    ),
+    emulate_uncertified=_uncertified,
+    puk_digits=12,
+    setup_secrets=frozenset({"duress", "pairing"}),
+)

@@ -1,0 +1,54 @@
+"""The emulated Keycard's identity: certified in the factory, proven afterwards."""
+
+import hashlib
+
+from coincurve import PrivateKey
+
+from cards.emulation import sign_high_or_low
+from cards.keycard import tlv
+from cards.keycard.emulator_memory import Card, Refusal, Request
+from cards.keycard.roots import TEST_PRIVATE_KEY
+from cards.keycard.wire import (
+    CERTIFICATE,
+    INS_STORE_DATA,
+    SW_CONDITIONS,
+    SW_UNKNOWN_INS,
+    SW_WRONG_DATA,
+    TAG_CERTIFICATE,
+    TAG_SIGNATURE_TEMPLATE,
+)
+
+KEY = 32
+
+
+def certificate(identity: bytes) -> bytes:
+    """Certify an identity key by the test key: key, r‖s, recovery number."""
+    key = PrivateKey(identity).public_key.format()
+    digest = hashlib.sha256(key).digest()
+    return key + PrivateKey(TEST_PRIVATE_KEY).sign_recoverable(digest, hasher=None)
+
+
+def identify(card: Card, request: Request) -> bytes:
+    """IDENTIFY CARD: sign the nonce itself, as if it were a digest."""
+    if not card.flash.certificate:
+        raise Refusal(SW_CONDITIONS)
+    if len(request.data) != KEY:
+        raise Refusal(SW_WRONG_DATA)
+    proof = sign_high_or_low(card.flash.identity, request.data)
+    content = tlv.encode(TAG_CERTIFICATE, card.flash.certificate) + proof
+    return tlv.encode(TAG_SIGNATURE_TEMPLATE, content)
+
+
+def personalise(card: Card, request: Request) -> bytes:
+    """STORE DATA of the Ident applet: certificate and key, once."""
+    if request.ins != INS_STORE_DATA:
+        raise Refusal(SW_UNKNOWN_INS)
+    if card.flash.certificate:
+        raise Refusal(SW_CONDITIONS)
+    if len(request.data) != CERTIFICATE + KEY:
+        raise Refusal(SW_WRONG_DATA)
+    card.flash.certificate, card.flash.identity = (
+        request.data[:CERTIFICATE],
+        request.data[CERTIFICATE:],
+    )
+    return b""

@@ -1,0 +1,281 @@
+"""The way to one Keycard: selected, identified, its channel open, its login kept up."""
+
+import logging
+import secrets
+from typing import Final
+
+from cards.apdu import SW_OK, Command, Form, Response
+from cards.errors import (
+    CardError,
+    CardNotInitialised,
+    CardReset,
+    NotGenuine,
+    NotSupported,
+    NotUnlocked,
+    SecureChannelError,
+    StatusWordError,
+    WrongCard,
+)
+from cards.family import Surroundings
+from cards.keycard import NAME, answers, attestation, commands, pairing
+from cards.keycard.answers import Application, Certificate, Status
+from cards.keycard.channel import Channel
+from cards.keycard.opening import open_certified, open_paired
+from cards.keycard.pairing import Pairing
+from cards.keycard.refusals import blocked, refusal
+from cards.keycard.wire import (
+    SW_CONDITIONS,
+    SW_SECURITY,
+    SW_UNKNOWN_INS,
+    SW_WRONG_P1_P2,
+)
+from cards.pin import Pin
+from cards.transport import CardTransport, exchange, transmit
+
+log = logging.getLogger(__name__)
+OLDEST: Final = (3, 1)
+SPARE_TRIES: Final = 2
+PAIRING_LOST: Final = {SW_SECURITY, SW_WRONG_P1_P2}
+
+
+class Link:
+    """A transport with a Keycard on it.
+
+    Mends once per command what another program broke: the selection, the channel, the login.
+    What spends an attempt is sent once and never again.
+    """
+
+    def __init__(self, transport: CardTransport, surroundings: Surroundings) -> None:
+        """Select the applet and have it prove who it is; no PIN is presented.
+
+        Raises StatusWordError where there is no Keycard.
+        """
+        self.transport: Final = transport
+        self._surroundings = surroundings
+        self._pin: Pin | None = None
+        self._channel: Channel | None = None
+        self._just_selected = True
+        self.application = self._selected()
+        self.certificate: Final = self._identified(self.application)
+        self.card_id = _name(self.application, self.certificate)
+        if self.application.certified:
+            self._channel = self._opened()
+
+    def status(self) -> Status:
+        """Ask for the counters, and whether there is a key; needs no PIN."""
+        return answers.parse_status(self.send(commands.status()))
+
+    def send(self, command: Command) -> bytes:
+        """Send a command in the channel and return its answer; raises what a refusal means."""
+        self._expect_set_up()
+        response = self._mended(command)
+        if response.sw == SW_CONDITIONS:
+            response = self._once_more(command)
+        return _accepted(response, command)
+
+    def send_once(self, command: Command) -> bytes:
+        """Send a command that must not be repeated; raises what a refusal means."""
+        response = self._through(command, self._channel or self._reopened())
+        if response is None:
+            raise SecureChannelError("the card lost its channel while a code was presented")
+        return _accepted(response, command)
+
+    def select_again(self) -> Application:
+        """Select the applet anew, which locks it; raises WrongCard where it is another card."""
+        self._channel = None
+        found = self._selected()
+        self._expect_same(found)
+        self.application = found
+        self._just_selected = True
+        return found
+
+    def prove(self) -> Certificate | None:
+        """Have the card prove its identity key afresh; None where nobody certified it."""
+        if self.application.certified:
+            self._channel = self._opened()
+            return self.certificate
+        if self.certificate is None:
+            return None
+        if self._channel is None:
+            self.select_again()
+            found = attestation.identified(self.transport)
+        else:
+            nonce = secrets.token_bytes(attestation.NONCE)
+            answer = self.send(commands.identify(nonce))
+            found = attestation.proven(nonce, answers.parse_proof(answer))
+        if found is None or found.key != self.certificate.key:
+            raise NotGenuine("it proved another key than before")
+        return found
+
+    def log_in(self, pin: Pin) -> None:
+        """Present the PIN once, and keep a copy for a login that gets lost."""
+        self.forget_pin()
+        if not self.status().pin_tries:
+            raise blocked()
+        self.send_once(commands.verify_pin(pin))
+        self.keep_pin(pin)
+
+    def logged_in(self) -> bool:
+        """Tell whether a PIN has been accepted and is kept."""
+        return self._pin is not None
+
+    def keep_pin(self, pin: Pin) -> None:
+        """Keep this PIN, which the card has accepted, instead of any before."""
+        self.forget_pin()
+        self._pin = pin.copy()
+
+    def forget_pin(self) -> None:
+        """Wipe the kept PIN."""
+        pin, self._pin = self._pin, None
+        if pin is not None:
+            pin.close()
+
+    def pair(self, secret: bytes) -> Pairing | None:
+        """Pair with a secret and keep what lasts; None where the card has another secret."""
+        made = pairing.pair(self.transport, secret)
+        if made is not None and made.lasting:
+            self._surroundings.memory.write(self.card_id, made.encode())
+        return made
+
+    def kept_pairing(self) -> Pairing | None:
+        """Return the slot this card gave us, if it is kept."""
+        kept = self._surroundings.memory.read(self.card_id)
+        return None if kept is None else Pairing.decode(kept)
+
+    def forget_pairing(self) -> None:
+        """Forget the slot this card gave us."""
+        self._surroundings.memory.forget(self.card_id)
+
+    def _selected(self) -> Application:
+        found = answers.parse_select(exchange(self.transport, commands.select()))
+        if found.version is not None and found.version < OLDEST:
+            raise _too_old()
+        return found
+
+    def _identified(self, application: Application) -> Certificate | None:
+        """Learn whose key the card has; that 3.0 cannot tell gives it away before INIT."""
+        if application.certified:
+            return answers.parse_certificate(application.certificate)
+        try:
+            return attestation.identified(self.transport)
+        except StatusWordError as refused:
+            if refused.sw == SW_UNKNOWN_INS:
+                raise _too_old() from None
+            raise
+
+    def _expect_same(self, found: Application) -> None:
+        """Raise WrongCard unless this is the card of before: by its instance, else by its proof."""
+        known = self.application
+        if found.uid and found.uid == known.uid:
+            return
+        name = _name(found, self._identified(found))
+        if self.certificate is None and not known.uid:
+            self.card_id = name
+        if name != self.card_id and not (self.certificate is None and not found.uid):
+            raise WrongCard(self.card_id, name)
+
+    def _expect_set_up(self) -> None:
+        if not self.application.initialised:
+            raise CardNotInitialised("the card has not been set up")
+
+    def _opened(self) -> Channel:
+        """Open a channel to the selected applet."""
+        if self.application.certified:
+            key = self.application.certificate[: answers.COMPRESSED]
+            return open_certified(self.transport, key)
+        self._expect_set_up()
+        kept = self.kept_pairing()
+        try:
+            paired = kept or self._paired()
+            return open_paired(self.transport, self.application.point, paired)
+        except StatusWordError as refused:
+            if kept is None or refused.sw not in PAIRING_LOST:
+                raise
+        log.debug("the card does not know the pairing that was kept")
+        return open_paired(self.transport, self.application.point, self._paired())
+
+    def _paired(self) -> Pairing:
+        """Pair with the password every wallet knows, else with the owner's."""
+        made = self.pair(pairing.default_secret())
+        given = None if made else self._surroundings.secret("pairing")
+        if given is not None:
+            with given:
+                made = self.pair(pairing.shared_secret(given.reveal()))
+        if made is None:
+            raise CardError("the card has another pairing password than the one it was offered")
+        return made
+
+    def _mended(self, command: Command) -> Response:
+        """Send a command in the channel; one that is lost is opened once more."""
+        response = self._through(command, self._channel) if self._channel else None
+        if response is None:
+            channel = self._reopened()
+            self._expect_set_up()
+            response = self._through(command, channel)
+        if response is None:
+            raise SecureChannelError("the card refuses its channel, twice")
+        return response
+
+    def _reopened(self) -> Channel:
+        """Select unless that has just been done, open the channel and log in again."""
+        if not self._just_selected:
+            self.select_again()
+        self._just_selected = False
+        channel = self._opened()
+        if self._pin is not None:
+            self._log_in_again(self._pin, channel)
+        return channel
+
+    def _through(self, command: Command, channel: Channel) -> Response | None:
+        """Send a command in a channel; None where the card has none or another one.
+
+        A channel is kept only after a whole answer: each end must have counted the same.
+        """
+        self._channel, self._just_selected = None, False
+        log.debug("in the channel: %r", command)
+        try:
+            answer = transmit(self.transport, channel.wrap(command), Form.P3)
+        except CardReset:
+            return None
+        if answer.sw != SW_OK:
+            return None
+        response = channel.unwrap(answer.data)
+        self._channel = channel
+        return response
+
+    def _once_more(self, command: Command) -> Response:
+        """Find out what condition the card misses: the PIN, its key, or another one."""
+        if self._pin is None:
+            raise NotUnlocked("the card wants its PIN first")
+        if not answers.parse_status(self._mended(commands.status()).data).has_key:
+            raise CardNotInitialised("the card has no key")
+        self._reopened()
+        return self._mended(command)
+
+    def _log_in_again(self, pin: Pin, channel: Channel) -> None:
+        """Present the kept PIN once more; it was right before, so one refusal forgets it."""
+        self._pin = None
+        status = self._through(commands.status(), channel)
+        if status is None or answers.parse_status(status.data).pin_tries < SPARE_TRIES:
+            pin.close()
+            raise NotUnlocked("the card wants its PIN again and allows one attempt at most")
+        response = self._through(commands.verify_pin(pin), channel)
+        if response is None or response.sw != SW_OK:
+            pin.close()
+            raise NotUnlocked("the card wants its PIN again and refuses the one from before")
+        self._pin = pin
+
+
+def _name(application: Application, certificate: Certificate | None) -> str:
+    """Return what the card is called: its identity key, else the instance it says it is."""
+    return (certificate.key if certificate else application.uid or application.point).hex()
+
+
+def _accepted(response: Response, command: Command) -> bytes:
+    if response.sw != SW_OK:
+        raise refusal(response.sw, command.ins)
+    return response.data
+
+
+def _too_old() -> NotSupported:
+    return NotSupported(NAME, "versions before {}.{}: it gives no xpub away".format(*OLDEST))
