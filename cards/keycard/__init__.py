@@ -1,6 +1,6 @@
 """Keycard: a Java Card applet that keeps a BIP 32 key behind a PIN and a secure channel."""
 
-from cards.family import CardFamily, EmulatedCard, Software, Surroundings, Theft
+from cards.family import CardFamily, EmulatedCard, Evidence, Software, Surroundings, Theft
 from cards.session import CardSession
 from cards.transport import CardTransport
 
@@ -51,6 +51,16 @@ FAMILY = CardFamily(
         source="KeycardApplet: INIT's default tries, which this driver sends, are 3 and 5",
     ),
     emulate_uncertified=_uncertified,
+    evidence={
+        "signs and gives xpubs": Evidence.VENDOR,
+        "proves to be genuine": Evidence.VENDOR,
+        "makes its key": Evidence.VENDOR,
+        "loads a seed": Evidence.VENDOR,
+        "changes its PIN": Evidence.VENDOR,
+        "is unblocked": Evidence.VENDOR,
+        "BIP 340": Evidence.VENDOR,
+        "factory reset": Evidence.VENDOR,
+    },
     puk_digits=12,
     setup_secrets=frozenset({"duress", "pairing"}),
 )

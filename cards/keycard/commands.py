@@ -79,6 +79,11 @@ def credentials(secrets: Mapping[str, Secret], pairing: bytes = b"") -> bytes:
     return pin + puk + pairing + bytes((PIN_TRIES, PUK_TRIES)) + duress
 
 
+def pairing_password(password: Secret) -> bytes:
+    """Return the bytes a pairing secret is made of."""
+    return password.reveal()
+
+
 def pair_first(challenge: bytes) -> Command:
     """PAIR, first step: any free slot, else (3.2) one that lasts until the card is deselected."""
     return Command(CLA, INS_PAIR, 0, data=challenge)

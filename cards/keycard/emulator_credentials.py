@@ -102,7 +102,7 @@ def unblock_pin(card: Card, request: Request) -> bytes:
     return b""
 
 
-def get_status(card: Card, request: Request) -> bytes:
+def tell_status(card: Card, request: Request) -> bytes:
     """GET STATUS: counters and whether there is a key; before 4.0 the current path too."""
     if request.p1 == 1 and not card.flash.certified:
         return card.flash.current_path
@@ -126,5 +126,5 @@ HANDLERS: dict[int, Handler] = {
     INS_VERIFY_PIN: verify_pin,
     INS_CHANGE_SECRET: change_secret,
     INS_UNBLOCK_PIN: unblock_pin,
-    INS_GET_STATUS: get_status,
+    INS_GET_STATUS: tell_status,
 }

@@ -53,14 +53,14 @@ def store_data(card: Card, request: Request) -> bytes:
     return b""
 
 
-def get_data(card: Card, request: Request) -> bytes:
+def fetch_data(card: Card, request: Request) -> bytes:
     """GET DATA."""
     if request.p1 not in DATA_MAX:
         raise Refusal(SW_WRONG_P1_P2)
     return card.flash.data.get(request.p1, b"")
 
 
-def get_challenge(_card: Card, request: Request) -> bytes:
+def draw_challenge(_card: Card, request: Request) -> bytes:
     """GET CHALLENGE: random bytes."""
     return secrets.token_bytes(request.p1)
 
@@ -94,10 +94,10 @@ def ecdh(card: Card, request: Request) -> bytes:
 HANDLERS: dict[int, Handler] = {
     INS_GENERATE_MNEMONIC: generate_mnemonic,
     INS_STORE_DATA: store_data,
-    INS_GET_DATA: get_data,
+    INS_GET_DATA: fetch_data,
 }
 SINCE_4: dict[int, Handler] = {
-    INS_GET_CHALLENGE: get_challenge,
+    INS_GET_CHALLENGE: draw_challenge,
     INS_EXPORT_BIP85: export_bip85,
     INS_ECDH: ecdh,
 }

@@ -87,6 +87,8 @@ class Link:
         self._expect_same(found)
         self.application = found
         self._just_selected = True
+        if not found.initialised:
+            self.forget_pin()
         return found
 
     def prove(self) -> Certificate | None:
@@ -200,7 +202,7 @@ class Link:
         given = None if made else self._surroundings.secret("pairing")
         if given is not None:
             with given:
-                made = self.pair(pairing.shared_secret(given.reveal()))
+                made = self.pair(pairing.secret_from(given))
         if made is None:
             raise CardError("the card has another pairing password than the one it was offered")
         return made

@@ -58,7 +58,7 @@ def default_secret() -> bytes:
 
 def secret_from(given: Secret | None) -> bytes:
     """Return the secret of the owner's password, else the one that every wallet knows."""
-    return default_secret() if given is None else shared_secret(given.reveal())
+    return default_secret() if given is None else shared_secret(commands.pairing_password(given))
 
 
 def pair(transport: CardTransport, secret: bytes) -> Pairing | None:
