@@ -169,7 +169,7 @@ def _signature(fields: Fields, name: str) -> bytes:
 def _product(fields: Fields) -> str:
     if fields.get("tapsigner") is not True:
         return SATSCARD
-    return CHIP if fields.get("satschip") is True or "num_backups" not in fields else TAP
+    return CHIP if fields.get("satschip") is True else TAP
 
 
 def _path(value: object) -> Path:

@@ -18,6 +18,7 @@ from cards.errors import (
     PinDelayed,
     PinIncorrect,
     ProtocolError,
+    WrongCard,
 )
 from cards.family import Roots, Surroundings, detect
 from cards.pin import Pin
@@ -347,3 +348,31 @@ def test_a_removed_card_still_wipes_the_cvc(card: TapsignerEmulator) -> None:
         session.identity()
     session.close()
     assert not session._link.unlocked()
+
+
+def test_another_card_in_its_place_hears_no_cvc(card: TapsignerEmulator) -> None:
+    session, wire = unlocked(card)
+    other = with_key()
+    wire.inner = other.insert()
+    with pytest.raises(WrongCard) as caught:
+        session.sign(LEAF, DIGEST)
+    assert caught.value.found == other.flash.public_key.hex()
+    assert other.flash.failures == 0
+
+
+def test_a_cvc_counts_as_proved_by_a_signed_answer_only(card: TapsignerEmulator) -> None:
+    session, wire = opened(card)
+    wire.change[len(wire.sent) + 1] = edited(sig=b"\1" * 64)
+    with pytest.raises(ProtocolError, match="proved"):
+        session.unlock(Pin(CVC))
+    with pytest.raises(NotUnlocked):
+        session.sign(LEAF, DIGEST)
+
+
+def test_certificates_of_another_card_prove_nothing_without_its_key(
+    card: TapsignerEmulator,
+) -> None:
+    session, wire = opened(card)
+    wire.change[len(wire.sent) + 2] = edited(auth_sig=b"\1" * 64)
+    with pytest.raises(NotGenuine, match="challenge"):
+        session.attest()
