@@ -29,7 +29,7 @@ from storage.database import open_database
 VAULT = "savings"
 THRESHOLD = 2
 PLACES = (("bank", "bank-vault"), ("friend", "friend"), ("home", "home"))
-DEFAULT_CARDS = ("satochip", "satochip", "satochip")
+DEFAULT_CARDS = ("satochip", "tapsigner", "keycard")
 DEFAULT_INPUTS = 3
 COIN_SATS = 1_000_000
 FEERATE = 5_000

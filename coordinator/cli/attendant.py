@@ -153,8 +153,9 @@ class Terminal:
 
     def confirm(self, review: Review) -> None:
         """Show the review and ask; every danger needs its own --accept."""
-        for line in review_lines(review):
-            self._desk.say(line)
+        text = "".join(f"{line}\n" for line in review_lines(review))
+        if not self._desk.quiet or not self._yes:  # nobody is asked about what they did not see
+            sys.stderr.write(text)
         dangers = [w.code for w in review.warnings if w.severity is Severity.DANGER]
         unaccepted = [code for code in dangers if code not in self._accepted]
         if unaccepted:
