@@ -186,6 +186,15 @@ class Attester(Protocol):
 
 
 @runtime_checkable
+class Pairer(Protocol):
+    """A card that keeps a slot for each computer it is paired with."""
+
+    def unpair(self) -> None:
+        """Give this computer's slot back; needs the PIN."""
+        ...
+
+
+@runtime_checkable
 class Resetter(Protocol):
     """A card that can be returned to its factory state."""
 

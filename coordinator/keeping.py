@@ -7,7 +7,15 @@ from pathlib import Path
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import NotSupported, WrongCard
-from cards.session import BackupExporter, CardSession, PinChanger, PinUnblocker, Resetter
+from cards.family import CardMemory
+from cards.session import (
+    BackupExporter,
+    CardSession,
+    Pairer,
+    PinChanger,
+    PinUnblocker,
+    Resetter,
+)
 from coordinator import clock, custody
 from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing, UsageError
@@ -104,7 +112,18 @@ def vaults_with(database: Database, label: str) -> list[str]:
         ]
 
 
-def forget(database: Database, label: str) -> None:
-    """Remove the card from this home; its history stays in the book."""
+def unpair(database: Database, care: Care, attendant: Attendant) -> None:
+    """Give the slot back that a card keeps for this home; nothing happens where there is none."""
+    with card_in(care.slot) as session:
+        expect(database, care.label, session)
+        if isinstance(session, Pairer):
+            unlock(session, care.label, attendant, last_attempt=care.last_attempt)
+            session.unpair()
+
+
+def forget(database: Database, label: str, memory: CardMemory) -> None:
+    """Remove the card and its pairing from this home; its history stays in the book."""
     with database.begin() as db:
-        card_book.forget_card(db, card_book.card_named(db, label), clock.now())
+        card = card_book.card_named(db, label)
+        memory.forget(card.card_id)
+        card_book.forget_card(db, card, clock.now())

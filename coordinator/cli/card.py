@@ -292,19 +292,33 @@ def reset(desk: Desk, label: Label, emulated: Emulated = None, yes: Yes = False)
     )
 
 
-def forget(desk: Desk, label: Label, yes: Yes = False) -> Shown:
-    """Remove a card from this home; the card itself stays as it is.
+def forget(
+    desk: Desk,
+    label: Label,
+    yes: Yes = False,
+    unpair: Annotated[
+        bool, typer.Option("--unpair", help="give the card's pairing slot back: card and PIN")
+    ] = False,
+    emulated: Emulated = None,
+    pin_stdin: PinStdin = False,
+) -> Shown:
+    """Remove a card and its pairing from this home; without --unpair the card stays as it is.
 
     \b
     Example: cardquorum card forget blue
     """
-    from coordinator import keeping
-    from coordinator.cli.attendant import confirm_by_label
+    from coordinator import keeping, offers
+    from coordinator.cli.attendant import Terminal, confirm_by_label
+    from coordinator.memory import FolderMemory
 
     vaults = _warned(desk, label)
     if not yes:
         confirm_by_label(label, "forget it here")
-    keeping.forget(desk.database, label)
+    if unpair:
+        slot = offers.slot_of(desk.home, desk.database, label, emulated)
+        attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
+        keeping.unpair(desk.database, keeping.Care(label, slot), attendant)
+    keeping.forget(desk.database, label, FolderMemory(desk.home.card_memory))
     return Shown(
         {"card": label, "forgotten": True, "vaults": vaults}, [f"card {label} is forgotten here"]
     )
