@@ -302,7 +302,9 @@ def forget(
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
 ) -> Shown:
-    """Remove a card and its pairing from this home; without --unpair the card stays as it is.
+    """Remove a card and its pairing from this home.
+
+    The card itself stays as it is, but for its pairing slot with --unpair.
 
     \b
     Example: cardquorum card forget blue
