@@ -55,7 +55,9 @@ class Attestation(NamedTuple):
 
 @runtime_checkable
 class CardSession(Protocol):
-    """A card that has been selected and identified."""
+    """A card that has been selected, and identified where it says who it is before its PIN."""
+
+    family: str
 
     def identity(self) -> CardIdentity:
         """Return who the card is and how many PIN attempts it has left; needs no PIN."""

@@ -50,6 +50,10 @@ class Attendant(Protocol):
         """Show what is about to be signed; raises NotAccepted unless it is agreed to."""
         ...
 
+    def waiting(self, label: str, reason: str, seconds: int, /) -> None:
+        """Hear that a card makes us wait so many seconds more; called from the card's thread."""
+        ...
+
     def progress(self, label: str, done: int, total: int, /) -> None:
         """Hear that a card gave another signature; called from the card's own thread."""
         ...

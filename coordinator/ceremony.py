@@ -14,7 +14,7 @@ from cards.pin import Pin
 from cards.session import BatchSigner, CardIdentity, CardSession
 from coordinator.attendant import Attendant
 from coordinator.errors import CoordinatorError
-from coordinator.slots import Slot, ask_pin, card_in
+from coordinator.slots import Company, Slot, ask_pin, card_in
 from psbt.errors import PsbtError, SignatureInvalid
 from psbt.signer import SigningRequest, signature_valid
 
@@ -84,13 +84,14 @@ def _sit_down(
     """
     name, family = slot.name, None
     try:
-        session = stack.enter_context(card_in(slot))
+        company = Company(table.attendant, name)
+        session = stack.enter_context(card_in(slot, company))
         identity = session.identity()
         family = identity.family
         seat = table.seat_of(identity)
         if seat is None:
             raise WrongCard("a card of this vault", f"{family} {identity.card_id[:16]}")
-        name = seat.label
+        name = company.label = seat.label
         wanted = [r for r in seat.requests if (r.input_index, r.pubkey) not in asked]
         if not wanted:
             return Outcome(name, family, 0, 0.0, None)

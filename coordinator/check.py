@@ -13,7 +13,7 @@ from coordinator.attendant import Attendant
 from coordinator.enrol import accepted, account_key, attest
 from coordinator.keeping import expect
 from coordinator.settings import Home
-from coordinator.slots import Slot, card_in, unlock
+from coordinator.slots import Company, Slot, card_in, unlock
 from coordinator.vaults import key_expression
 from psbt.keys import KeyExpression, format_path
 from storage import cards as card_book
@@ -48,7 +48,7 @@ def check(home: Home, database: Database, asked: Check, attendant: Attendant) ->
     not present, and nothing is written.
     """
     try:
-        with card_in(asked.slot) as session:
+        with card_in(asked.slot, Company(attendant, asked.label)) as session:
             expect(database, asked.label, session)
             attestation, found = _examined(home, database, asked, session, attendant)
     except (ReaderNotFound, CardRemoved) as absent:

@@ -87,6 +87,10 @@ class Guide:
         """Show the review and agree."""
         self.show(review)
 
+    def waiting(self, label: str, reason: str, seconds: int) -> None:
+        """Tell why the card makes us wait."""
+        self.say(f"card {label}: {reason}, {seconds} s more")
+
     def progress(self, label: str, done: int, total: int) -> None:
         """Tell when a card is done."""
         if done == total:

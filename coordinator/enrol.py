@@ -21,7 +21,7 @@ from coordinator import clock
 from coordinator.attendant import Attendant
 from coordinator.errors import UsageError
 from coordinator.settings import Home
-from coordinator.slots import Slot, card_in, checked_name, unlock, unlock_silent
+from coordinator.slots import Company, Slot, card_in, checked_name, unlock, unlock_silent
 from psbt.keys import (
     ExtendedPublicKey,
     KeyExpression,
@@ -97,7 +97,7 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
     """Identify, attest, unlock, read the key, remember both; nothing is stored on a failure."""
     label = checked_name(asked.label)
     path = account_path(home.network, asked.path)
-    with card_in(asked.slot) as session:
+    with card_in(asked.slot, Company(attendant, label)) as session:
         silent = unlock_silent(session, label, attendant)
         identity = session.identity()
         refuse_another_label(database, label, identity)

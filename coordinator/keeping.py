@@ -20,7 +20,7 @@ from coordinator import clock, custody
 from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing, UsageError
 from coordinator.files import write_private
-from coordinator.slots import Slot, ask_pin, card_in, unlock
+from coordinator.slots import Company, Slot, ask_pin, card_in, unlock
 from storage import cards as card_book
 from storage import vaults as vault_book
 
@@ -50,7 +50,7 @@ def expect(database: Database, label: str, session: CardSession) -> None:
 
 def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
     """Replace the card's PIN; a wrong old one costs an attempt."""
-    with card_in(care.slot) as session:
+    with card_in(care.slot, Company(attendant, care.label)) as session:
         expect(database, care.label, session)
         if not isinstance(session, PinChanger):
             raise NotSupported(session.identity().family, "changing its PIN")
@@ -63,7 +63,7 @@ def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
 
 def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
     """Free a blocked card with its PUK; returns the PIN attempts left afterwards."""
-    with card_in(care.slot) as session:
+    with card_in(care.slot, Company(attendant, care.label)) as session:
         expect(database, care.label, session)
         if not isinstance(session, PinUnblocker):
             raise NotSupported(session.identity().family, "being unblocked")
@@ -77,7 +77,7 @@ def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
 
 def backup(database: Database, care: Care, attendant: Attendant, out: Path) -> None:
     """Write the card's encrypted backup to a new file (mode 0600); needs the PIN."""
-    with card_in(care.slot) as session:
+    with card_in(care.slot, Company(attendant, care.label)) as session:
         expect(database, care.label, session)
         if not isinstance(session, BackupExporter):
             raise NotSupported(session.identity().family, "an encrypted backup")
@@ -114,7 +114,7 @@ def vaults_with(database: Database, label: str) -> list[str]:
 
 def unpair(database: Database, care: Care, attendant: Attendant) -> None:
     """Give the slot back that a card keeps for this home; nothing happens where there is none."""
-    with card_in(care.slot) as session:
+    with card_in(care.slot, Company(attendant, care.label)) as session:
         expect(database, care.label, session)
         if isinstance(session, Pairer):
             unlock(session, care.label, attendant, last_attempt=care.last_attempt)

@@ -16,7 +16,7 @@ from coordinator import enrol, seeds
 from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing
 from coordinator.settings import Home
-from coordinator.slots import Slot, card_in, checked_name, unlock
+from coordinator.slots import Company, Slot, card_in, checked_name, unlock
 
 BESIDES = ("duress", "pairing")
 
@@ -56,7 +56,7 @@ def set_up_copies(
         made: list[enrol.Enrolled] = []
         source: Source | None = None
         for each in wanted:
-            with card_in(each.slot) as session:
+            with card_in(each.slot, Company(attendant, each.label)) as session:
                 _check(database, each, session)
                 own = len(wanted) == 1 and _makes_its_own(session, each)
                 if source is None and not own:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 from cards.errors import NotUnlocked
 from cards.family import Surroundings, detect
-from cards.pin import Pin
+from cards.pin import Pin, Secret
 from cards.session import CardIdentity, CardSession
 from cards.transport import CardTransport
 from coordinator.attendant import Attendant
@@ -17,23 +18,49 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 class Slot(NamedTuple):
-    """A place for one card: a name for people, and how to reach the card in it."""
+    """A place for one card: a name for people, and how to reach the card in it.
+
+    `arrival` waits up to so many seconds for a card that was put in after the insertion of that
+    number (-1: any card) and returns its own number, None when time is up; it is None itself
+    where cards are never swapped.
+    """
 
     name: str
     emulated: bool
     connect: Callable[[], CardTransport]
     surroundings: Surroundings = Surroundings()
+    arrival: Callable[[int, float], int | None] | None = None
+
+
+class Company:
+    """Whom a card on the reader can turn to: it makes us wait, or wants more than its PIN."""
+
+    def __init__(self, attendant: Attendant, label: str) -> None:
+        """Speak of the card as `label`, which may change once it says who it is."""
+        self._attendant = attendant
+        self.label = label
+
+    def progress(self, reason: str, seconds: int) -> None:
+        """Tell the person why the card makes us wait, and for how many seconds more."""
+        self._attendant.waiting(self.label, reason, seconds)
+
+    def secret(self, kind: str) -> Secret | None:
+        """Ask the person for a secret besides the PIN."""
+        return self._attendant.secret_for(self.label, kind)
 
 
 @contextmanager
-def card_in(slot: Slot) -> Iterator[CardSession]:
+def card_in(slot: Slot, company: Company | None = None) -> Iterator[CardSession]:
     """Open the card in a slot, and let go of it afterwards.
 
     Raises ReaderNotFound, TransportError, or CardError where no family knows the card.
     """
+    around = slot.surroundings
+    if company is not None:
+        around = replace(around, progress=company.progress, secret=company.secret)
     transport = slot.connect()
     try:
-        session = detect(transport, slot.surroundings)
+        session = detect(transport, around)
         try:
             yield session
         finally:
@@ -64,7 +91,7 @@ def unlock_silent(session: CardSession, label: str, attendant: Attendant) -> boo
         attendant.say(f"card {label}: {silent}")
     else:
         return False
-    unknown = CardIdentity("", "unknown", "", initialised=True, attempts_left=None)
+    unknown = CardIdentity("", session.family, "", initialised=True, attempts_left=None)
     with attendant.pin_for(label, unknown) as pin:
         session.unlock(pin)
     return True

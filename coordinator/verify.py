@@ -12,7 +12,7 @@ from cards.session import CardSession
 from coordinator import clock
 from coordinator.attendant import Attendant
 from coordinator.enrol import account_key
-from coordinator.slots import Slot, card_in, unlock
+from coordinator.slots import Company, Slot, card_in, unlock
 from coordinator.vaults import stored_policy
 from psbt.errors import PsbtError
 from psbt.keys import KeyExpression, child, parse_path
@@ -72,8 +72,10 @@ def verify_vault(
     with database.begin() as db:
         proofs.mismatches.extend(_contradictions(vault_book.vault_named(db, name)))
     for slot in offered:
-        with card_in(slot) as session:
+        company = Company(attendant, slot.name)
+        with card_in(slot, company) as session:
             wanted = _wanted(database, name, session)
+            company.label = wanted.label
             unlock(session, wanted.label, attendant, last_attempt=last_attempt)
             reason = difference(session, wanted)
         with database.begin() as db:

@@ -57,6 +57,8 @@ def open_session(transport: CardTransport, surroundings: Surroundings) -> "Keyca
 class KeycardSession:
     """A Keycard that has been selected and identified."""
 
+    family = NAME
+
     def __init__(self, link: Link, roots: Roots) -> None:
         """Begin with nothing derived and no PIN."""
         self._link = link

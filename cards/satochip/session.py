@@ -36,6 +36,8 @@ def open_session(transport: CardTransport, surroundings: Surroundings) -> "Satoc
 class SatochipSession:
     """A Satochip that has been selected and identified."""
 
+    family = NAME
+
     def __init__(self, link: Link, authority: attestation.Authority) -> None:
         """Begin with nothing derived and no PIN."""
         self._link = link

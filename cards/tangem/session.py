@@ -63,6 +63,7 @@ class TangemSession:
     It loads seeds and resets them where the card, once read, says that it can.
     """
 
+    family = NAME
     load_seed: Callable[[Secret], None]
     reset_seed: Callable[[Pin], None]
 

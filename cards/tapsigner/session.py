@@ -33,6 +33,8 @@ def open_session(transport: CardTransport, surroundings: Surroundings) -> "Tapsi
 class TapsignerSession:
     """A TAPSIGNER that has been selected and has proved its key."""
 
+    family = NAME
+
     def __init__(self, link: Link, surroundings: Surroundings) -> None:
         """Begin without a CVC and with nothing derived."""
         self._link = link

@@ -15,7 +15,7 @@ from coordinator.errors import NotAccepted, PinMissing, UsageError
 from coordinator.files import write_private
 from psbt.review import Review, Severity
 
-KINDS = frozenset({"new", "puk", "duress", "pairing", "seed", "words"})
+KINDS = frozenset({"new", "puk", "duress", "pairing", "passcode", "seed", "words"})
 ANY_CARD = ""
 LINE_MAX = 1024
 TERMINAL = Path("/dev/tty")
@@ -66,6 +66,7 @@ class Terminal:
         self._yes = yes
         self._accepted = frozenset(accepted or ())
         self._from_stdin = pin_stdin
+        self._waited: set[tuple[str, str]] = set()
         self._secrets = (
             read_secrets(frozenset(labels), sys.stdin.buffer, single=single) if pin_stdin else {}
         )
@@ -162,6 +163,18 @@ class Terminal:
             raise NotAccepted(unaccepted)
         if not self._yes and not ask_yes("Sign this transaction?"):
             raise NotAccepted(())
+
+    def waiting(self, label: str, reason: str, seconds: int) -> None:
+        """Count the seconds down where stderr is a terminal; else say it once for each wait."""
+        if sys.stderr.isatty() and not self._desk.quiet:
+            end = "\n" if seconds <= 1 else "\r"
+            sys.stderr.write(f"card {label}: {reason}, {seconds} s more {end}")
+            sys.stderr.flush()
+        elif (label, reason) not in self._waited:
+            self._desk.say(f"card {label}: {reason}, about {seconds} s")
+        self._waited.add((label, reason))
+        if seconds <= 1:
+            self._waited.discard((label, reason))
 
     def progress(self, label: str, done: int, total: int) -> None:
         """Show how far a card is, where stderr is a terminal."""
