@@ -74,13 +74,15 @@ class Surroundings:
 
     `roots` by family, else its own; `memory` by card_id; `progress` hears why a card makes us
     wait and for how many seconds more; `secret` asks for a named secret besides the PIN
-    (`passcode`, `pairing`) and returns None where nobody gives it.
+    (`passcode`, `pairing`) and returns None where nobody gives it. `look_only` means that the card
+    may not even be paired with: then it may leave out how many attempts it has left.
     """
 
     roots: Mapping[str, Roots] = field(default_factory=dict)
     memory: CardMemory = field(default_factory=TransientMemory)
     progress: Callable[[str, int], None] = unheard
     secret: Callable[[str], Secret | None] = ungiven
+    look_only: bool = False
 
 
 class Software(NamedTuple):

@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import Emulated, EmulatedMany, LastTry, PinStdin, Yes
+from coordinator.cli.options import (
+    Emulated,
+    EmulatedMany,
+    LastTry,
+    PinStdin,
+    Reader,
+    ReaderMany,
+    Yes,
+)
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
@@ -18,6 +26,7 @@ ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
 def setup(
     desk: Desk,
     label: Label,
+    reader: ReaderMany = None,
     emulated: EmulatedMany = None,
     generate: Annotated[bool, typer.Option("--generate", help="make a new key")] = False,
     words: Annotated[bool, typer.Option("--words", help="load a seed from its words")] = False,
@@ -38,18 +47,12 @@ def setup(
     \b
     Example: cardquorum card setup blue --emulated blue --generate
     """
+    from coordinator import offers
     from coordinator import setup as setting_up
     from coordinator.cli.attendant import Terminal
-    from coordinator.emulated import slot
-    from coordinator.errors import UsageError
 
     source = _source(generate=generate, words=words, seed=seed)
-    slots = [slot(desk.home, place) for place in emulated or ()]
-    if len(slots) != 1 + copies:
-        raise UsageError(
-            f"{len(slots)} cards are offered, {1 + copies} are wanted; "
-            "name where each lies with --emulated NAME"
-        )
+    slots = offers.slots_of_strangers(desk.home, offers.places(reader, emulated), 1 + copies)
     labels = [label, *(f"{label}-{number}" for number in range(2, copies + 2))]
     attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=not copies)
     wanted = [
@@ -80,6 +83,7 @@ def _source(**sources: bool) -> str:
 def enrol(
     desk: Desk,
     label: Label,
+    reader: Reader = None,
     emulated: Emulated = None,
     path: Annotated[str | None, typer.Option(help="the key's path, as 48h/0h/0h/2h")] = None,
     pin_stdin: PinStdin = False,
@@ -91,14 +95,12 @@ def enrol(
     Example: cardquorum card enrol blue --emulated blue
     """
     from coordinator import enrol as enrolling
+    from coordinator import offers
     from coordinator.cli.attendant import Terminal
-    from coordinator.emulated import slot
-    from coordinator.errors import UsageError
 
-    if emulated is None:
-        raise UsageError("no card is offered; name where it lies with --emulated NAME")
+    (slot,) = offers.slots_of_strangers(desk.home, offers.places(reader, emulated), 1)
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    asked = enrolling.Enrolment(label, slot(desk.home, emulated), path, last_attempt)
+    asked = enrolling.Enrolment(label, slot, path, last_attempt)
     found = enrolling.enrol(desk.home, desk.database, asked, attendant)
     document = found.document(desk.home.network)
     lines = [
@@ -170,6 +172,7 @@ def show(desk: Desk, label: Label) -> Shown:
 def check(
     desk: Desk,
     label: Label,
+    reader: Reader = None,
     emulated: Emulated = None,
     with_pin: Annotated[bool, typer.Option("--pin", help="unlock and compare the key too")] = False,
     pin_stdin: PinStdin = False,
@@ -186,7 +189,7 @@ def check(
     from coordinator import offers
     from coordinator.cli.attendant import Terminal
 
-    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
     asked = checking.Check(label, slot, with_pin or pin_stdin, last_attempt)
     found = checking.check(desk.home, desk.database, asked, attendant)
@@ -206,6 +209,7 @@ def check(
 def pin(
     desk: Desk,
     label: Label,
+    reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
@@ -220,7 +224,7 @@ def pin(
     from coordinator import keeping, offers
     from coordinator.cli.attendant import Terminal
 
-    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
     keeping.change_pin(desk.database, keeping.Care(label, slot, last_attempt), attendant)
     return Shown({"card": label, "changed": True}, [f"card {label}: PIN changed"])
@@ -230,6 +234,7 @@ def backup(
     desk: Desk,
     label: Label,
     out: Annotated[Path, typer.Option(help="the file to write", metavar="FILE")],
+    reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
@@ -244,7 +249,7 @@ def backup(
     from coordinator import keeping, offers
     from coordinator.cli.attendant import Terminal
 
-    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
     care = keeping.Care(label, slot, last_attempt)
     keeping.backup(desk.database, care, attendant, out)
@@ -252,7 +257,11 @@ def backup(
 
 
 def unblock(
-    desk: Desk, label: Label, emulated: Emulated = None, pin_stdin: PinStdin = False
+    desk: Desk,
+    label: Label,
+    reader: Reader = None,
+    emulated: Emulated = None,
+    pin_stdin: PinStdin = False,
 ) -> Shown:
     """Free a blocked card with its PUK.
 
@@ -264,7 +273,7 @@ def unblock(
     from coordinator import keeping, offers
     from coordinator.cli.attendant import Terminal
 
-    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin)
     left = keeping.unblock(desk.database, keeping.Care(label, slot), attendant)
     return Shown(
@@ -272,7 +281,13 @@ def unblock(
     )
 
 
-def reset(desk: Desk, label: Label, emulated: Emulated = None, yes: Yes = False) -> Shown:
+def reset(
+    desk: Desk,
+    label: Label,
+    reader: Reader = None,
+    emulated: Emulated = None,
+    yes: Yes = False,
+) -> Shown:
     """Erase a card for good: PIN and key are gone.
 
     \b
@@ -281,7 +296,7 @@ def reset(desk: Desk, label: Label, emulated: Emulated = None, yes: Yes = False)
     from coordinator import keeping, offers
     from coordinator.cli.attendant import confirm_by_label
 
-    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     vaults = _warned(desk, label)
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
@@ -299,6 +314,7 @@ def forget(
     unpair: Annotated[
         bool, typer.Option("--unpair", help="give the card's pairing slot back: card and PIN")
     ] = False,
+    reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
 ) -> Shown:
@@ -317,7 +333,7 @@ def forget(
     if not yes:
         confirm_by_label(label, "forget it here")
     if unpair:
-        slot = offers.slot_of(desk.home, desk.database, label, emulated)
+        slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
         attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
         keeping.unpair(desk.database, keeping.Care(label, slot), attendant)
     keeping.forget(desk.database, label, FolderMemory(desk.home.card_memory))

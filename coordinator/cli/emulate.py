@@ -51,6 +51,39 @@ def list_cards(desk: Desk) -> Shown:
     return Shown({"cards": [_document(card) for card in cards]}, columns(rows, *header))
 
 
+def serve(
+    desk: Desk,
+    names: Annotated[list[str], typer.Argument(help="emulated cards", metavar="NAME...")],
+) -> Shown:
+    """Put emulated cards into virtual PC/SC readers until Ctrl-C.
+
+    Any PC/SC program started with the environment it prints can use them, as user of this
+    machine; the virtual readers listen on all of its network interfaces meanwhile.
+
+    \b
+    Example: cardquorum emulate serve blue red
+    """
+    import signal
+    import threading
+
+    from coordinator.cli.output import emit
+    from coordinator.serving import serving
+
+    ended = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: ended.set())
+    with serving(desk.home, names) as served:
+        readers = [{"name": f"{n} 00 00", "card": n, "port": p} for n, p in served.readers.items()]
+        lines = [
+            *(f"card {r['card']} is in reader {r['name']}" for r in readers),
+            *(f"export {name}={value}" for name, value in served.environment.items()),
+        ]
+        document = {"readers": readers, "environment": served.environment, "emulated": True}
+        emit(Shown(document, lines), as_json=desk.as_json)
+        ended.wait()
+    return Shown({}, shown=False)
+
+
 def remove(desk: Desk, name: Name) -> Shown:
     """Delete an emulated card and its key.
 
@@ -73,6 +106,7 @@ COMMANDS = {
     "emulate": {
         "new": new,
         "list": list_cards,
+        "serve": serve,
         "remove": remove,
     },
 }

@@ -9,6 +9,7 @@ from coordinator.cli import audit, demo, home, money
 from coordinator.cli.options import command, group
 
 GROUPS = {
+    "reader": ("reader", "What lies on the card readers."),
     "card": ("card", "Set up, enrol, check and look after cards."),
     "vault": ("vault", "Make, prove, carry and list vaults."),
     "address": ("address", "Receive: new addresses, and whether one is ours."),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, Yes
+from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Yes
 from coordinator.cli.output import ExitStatus, Shown, columns, counted, sats
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def show(desk: Desk, ceremony: Ceremony) -> Shown:
 def sign(
     desk: Desk,
     ceremony: Ceremony,
+    reader: ReaderMany = None,
     emulated: EmulatedMany = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
@@ -137,9 +138,10 @@ def sign(
         vault = ceremony_book.ceremony_named(db, ceremony).vault.name
         labels = offers.labels_of_vault(db, vault)
         known = offers.all_labels(db)
-    single = len(emulated or labels) == 1
+    named = offers.places(reader, emulated)
+    single = len([*named.readers, *named.emulated] or labels) == 1
     attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single, yes=yes, accepted=accept)
-    slots = offers.slots_for(desk.home, desk.database, labels, emulated, attendant.given())
+    slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
     outcomes = signing.sign(desk.database, ceremony, slots, attendant, last_attempt=last_attempt)
     with desk.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
