@@ -27,7 +27,7 @@ class Patient:
         self._name = name
         self._seconds = seconds
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._overdue = False
+        self._ended = False
         threading.Thread(target=self._wait_for_the_card, name=f"card {name}", daemon=True).start()
 
     def transmit(self, apdu: bytes) -> bytes:
@@ -40,24 +40,28 @@ class Patient:
             self._in_time(self._transport.power_cycle)
 
     def close(self) -> None:
-        """Let go of the card, unless it never answered."""
-        if not self._overdue:
+        """Let go of the card, unless it never answered; closing twice is allowed."""
+        if not self._ended:
             self._in_time(self._transport.close)
-        self._work.put(None)
+            self._end()
 
     def _in_time(self, act: Callable[[], T]) -> T:
-        if self._overdue:
-            raise TransportError(f"the card on reader {self._name} was given up")
+        if self._ended:
+            raise TransportError(f"the card on reader {self._name} was let go or given up")
         answer: Future[T] = Future()
         self._work.put(lambda: _settle(answer, act))
         try:
             return answer.result(self._seconds)
         except TimeoutError:
-            self._overdue = True
+            self._end()
             raise TransportError(
                 f"the card on reader {self._name} gave no answer for {self._seconds:g} seconds; "
                 "it was given up"
             ) from None
+
+    def _end(self) -> None:
+        self._ended = True
+        self._work.put(None)
 
     def _wait_for_the_card(self) -> None:
         while (act := self._work.get()) is not None:

@@ -103,8 +103,9 @@ def slots_of_strangers(home: Home, named: Places, count: int) -> list[Slot]:
         raise UsageError(f"no card is offered: {failure}; {HOW}") from failure
     if len(slots) != count:
         there = f" ({', '.join(slot.name for slot in slots)})" if slots else ""
-        offered = "no card is" if not slots else f"{len(slots)} cards are"
-        raise UsageError(f"{offered} offered{there}, {count} wanted; {HOW}")
+        if not slots:
+            raise UsageError(f"no card is offered; {HOW}")
+        raise UsageError(f"{len(slots)} cards are offered, {count} are wanted{there}; {HOW}")
     return slots
 
 

@@ -1,5 +1,6 @@
 """Real readers: found by name, looked at without a PIN, opened with a deadline."""
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +17,9 @@ from coordinator.memory import FolderMemory
 from coordinator.settings import Home
 from coordinator.slots import Slot, card_in
 
+SLOT_NUMBER = re.compile(" [0-9A-F]{2}$")
+"""What pcsc-lite writes last: which slot of a reader it is."""
+
 
 class Found(NamedTuple):
     """A reader, and the card on it, or why it cannot be told; both None where it is empty."""
@@ -26,7 +30,7 @@ class Found(NamedTuple):
 
 
 def slot(home: Home, name: str) -> Slot:
-    """Return the reader of this name, or of a name that holds this text.
+    """Return the reader of this name, or of a name that holds this text; its first slot.
 
     Raises ReaderNotFound with the readers there are, or Ambiguous.
     """
@@ -82,6 +86,8 @@ def _full_name(name: str) -> str:
     if name in known:
         return name
     fitting = [each for each in known if name.casefold() in each.casefold()]
+    if len({SLOT_NUMBER.sub("", each) for each in fitting}) == 1:
+        fitting = fitting[:1]
     if len(fitting) > 1:
         raise Ambiguous(name, [f"reader:{each}" for each in fitting])
     if not fitting:
