@@ -13,7 +13,7 @@ from typing import Final
 
 from cards.errors import CardError, CardRemoved, CardReset, ReaderNotFound, TransportError
 
-SLICE: Final = 0.5
+POLL: Final = 0.01
 ANY_CARD: Final = -1
 EVENTS: Final = 16
 DONE: Final = 0
@@ -21,11 +21,15 @@ TIMEOUT: Final = 0x8010000A
 NO_READERS: Final = 0x8010002E
 NO_SERVICE: Final = {0x8010001D, 0x8010001E}
 NOT_ALLOWED: Final = 0x8010006A
-SHARING: Final = 0x8010000B
-RESET: Final = 0x80100068
-REMOVED: Final = {0x80100069, 0x8010000C, 0x80100067}
-UNRESPONSIVE: Final = 0x80100066
-NO_READER: Final = {0x80100009, 0x80100017}
+MEANINGS: Final[tuple[tuple[set[int], type[CardError], str], ...]] = (
+    ({0x80100069, 0x8010000C, 0x80100067}, CardRemoved, "there is no card on reader {reader}"),
+    # not transacted, communication error: what a card that leaves the field gives first
+    ({0x80100016, 0x8010002F}, CardRemoved, "reader {reader} lost its card within a command"),
+    ({0x80100068}, CardReset, "the card on reader {reader} was reset by another program"),
+    ({0x80100009, 0x80100017}, ReaderNotFound, "there is no reader {reader}"),
+    ({0x8010000B}, TransportError, "another program keeps reader {reader} for itself"),
+    ({0x80100066}, TransportError, "the card on reader {reader} is mute; turn it over"),
+)
 
 
 def reader_names() -> list[str]:
@@ -54,11 +58,10 @@ def arrival(reader: str, seen: int, seconds: float) -> int | None:
             number = (state & 0xFFFFFFFF) >> EVENTS
             if state & scard.SCARD_STATE_PRESENT and number > seen:
                 return int(number)
-            left = deadline - time.monotonic()
-            if left <= 0:
+            if time.monotonic() >= deadline:
                 return None
-            wait = int(min(SLICE, left) * 1000) + 1
-            code, states = scard.SCardGetStatusChange(context, wait, [(reader, state)])
+            time.sleep(POLL)  # pyscard would keep every other thread waiting with it
+            code, states = scard.SCardGetStatusChange(context, 0, [(reader, state)])
 
 
 class ReaderTransport:
@@ -141,16 +144,9 @@ def _expect(code: int, reader: str) -> None:
 
 
 def _meaning(code: int, reader: str) -> CardError:
-    if code in REMOVED:
-        return CardRemoved(f"there is no card on reader {reader}")
-    if code == RESET:
-        return CardReset(f"another program reset the card on reader {reader}")
-    if code in NO_READER:
-        return ReaderNotFound(f"there is no reader {reader}")
-    if code == SHARING:
-        return TransportError(f"another program keeps reader {reader} for itself")
-    if code == UNRESPONSIVE:
-        return TransportError(f"the card on reader {reader} does not answer; turn it over")
+    for codes, kind, sentence in MEANINGS:
+        if code in codes:
+            return kind(sentence.format(reader=reader))
     said = _scard().SCardGetErrorMessage(code)
     return TransportError(f"reader {reader} failed: {said.rstrip('.')} ({code:08X})")
 
