@@ -61,7 +61,7 @@ def arrival(reader: str, seen: int, seconds: float) -> int | None:
             if time.monotonic() >= deadline:
                 return None
             time.sleep(POLL)  # pyscard would keep every other thread waiting with it
-            code, states = scard.SCardGetStatusChange(context, 0, [(reader, state)])
+            code, states = scard.SCardGetStatusChange(context, 0, [(reader, 0)])
 
 
 class ReaderTransport:
