@@ -47,7 +47,7 @@ def arrival(reader: str, seen: int, seconds: float) -> int | None:
 
     Returns its number, the reader's count of events; None when time is up.
     """
-    deadline = time.monotonic() + seconds
+    deadline, was_empty = time.monotonic() + seconds, False
     scard = _scard()
     with _context() as context:
         code, states = scard.SCardGetStatusChange(context, 0, [(reader, 0)])
@@ -56,8 +56,10 @@ def arrival(reader: str, seen: int, seconds: float) -> int | None:
                 _expect(code, reader)
             _, state, _ = states[0]
             number = (state & 0xFFFFFFFF) >> EVENTS
-            if state & scard.SCARD_STATE_PRESENT and number > seen:
+            present = bool(state & scard.SCARD_STATE_PRESENT)
+            if present and (number > seen or was_empty):
                 return int(number)
+            was_empty = was_empty or not present  # a fast exchange is not always counted
             if time.monotonic() >= deadline:
                 return None
             time.sleep(POLL)  # pyscard would keep every other thread waiting with it

@@ -76,7 +76,6 @@ def test_a_card_that_is_taken_out_and_put_back_is_seen(put: Put) -> None:
     put.readers[0].insert()
     waiting.join()
     assert late[0] is not None
-    assert late[0] > first
     pcsc.ReaderTransport(name).close()
 
 
