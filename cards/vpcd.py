@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 POWER_ON, RESET, ANSWER_TO_RESET = 1, 2, 4
 LENGTH: Final = 2
 PATIENCE: Final = 0.1
+OUT_SECONDS: Final = 0.6
+"""How long a card stays out at least: pcscd does not see an exchange faster than it polls."""
 QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
 HISTORICAL: Final = bytes.fromhex("8073c021c0")
 """Historical bytes whose card capabilities say: extended lengths (ISO 7816-4, 12.1.1.9)."""
@@ -67,6 +69,7 @@ class VirtualReader:
         while not self._ended.is_set():
             if self._is_in():
                 self._insertion()
+                self._ended.wait(OUT_SECONDS)
             self._ended.wait(PATIENCE)
 
     def _is_in(self) -> bool:
