@@ -90,7 +90,12 @@ def slot_of(home: Home, database: sessionmaker[Session], label: str, named: Plac
         return emulated.slot(home, lying)
     from coordinator import readers  # noqa: PLC0415 -- as above
 
-    return readers.holding(home, family, card_id)
+    return Slot(
+        f"of card {label}",
+        emulated=False,
+        connect=lambda: readers.holding(home, family, card_id).connect(),
+        surroundings=readers.surroundings(home),
+    )
 
 
 def slots_of_strangers(home: Home, named: Places, count: int) -> list[Slot]:

@@ -39,9 +39,14 @@ def slot(home: Home, name: str) -> Slot:
         full,
         emulated=False,
         connect=lambda: Patient(pcsc.ReaderTransport(full), full),
-        surroundings=Surroundings(memory=FolderMemory(home.card_memory)),
+        surroundings=surroundings(home),
         arrival=partial(pcsc.arrival, full),
     )
+
+
+def surroundings(home: Home) -> Surroundings:
+    """Return what a card on a reader gets from this home."""
+    return Surroundings(memory=FolderMemory(home.card_memory))
 
 
 def occupied(home: Home) -> list[Slot]:

@@ -119,17 +119,24 @@ def sign(
     emulated: EmulatedMany = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
+    wait: Annotated[
+        int | None,
+        typer.Option(min=0, help="how long a reader waits for the next card", metavar="SECONDS"),
+    ] = None,
     yes: Yes = False,
     accept: Accept = None,
 ) -> Shown:
     """Review the payment and have the cards offered sign it.
 
     All cards sign at the same time, in any order; one that fails does not stop the others.
+    With fewer readers than cards the next card is asked for by name: for 5 minutes, or --wait.
+    With --pin-stdin only cards whose PIN was given are asked for.
 
     \b
     Example: cardquorum spend sign abcd2345 --emulated blue --emulated red
     """
     from coordinator import offers, overview, signing
+    from coordinator.ceremony import Manner
     from coordinator.cli.attendant import Terminal
     from storage import ceremonies as ceremony_book
 
@@ -142,7 +149,12 @@ def sign(
     single = len([*named.readers, *named.emulated] or labels) == 1
     attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single, yes=yes, accepted=accept)
     slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
-    outcomes = signing.sign(desk.database, ceremony, slots, attendant, last_attempt=last_attempt)
+    manner = Manner(
+        last_attempt=last_attempt,
+        wait_seconds=attendant.patience() if wait is None else wait,
+        only=attendant.given() if pin_stdin else None,
+    )
+    outcomes = signing.sign(desk.database, ceremony, slots, attendant, manner)
     with desk.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
     cards = [_outcome_document(outcome) for outcome in outcomes]

@@ -43,6 +43,9 @@ def put(service: Service) -> Iterator[Put]:
 
         def insert(number: int, card: EmulatedCard | Callable[[], CardTransport]) -> str:
             connect = card if callable(card) else card.insert
+            if number in insert.readers:
+                insert.readers[number].close()
+            wait_until_empty([NAMES[number]])
             reader = VirtualReader(service.ports[NAMES[number]], connect)
             inside.callback(reader.close)
             insert.readers[number] = reader
@@ -52,8 +55,12 @@ def put(service: Service) -> Iterator[Put]:
 
         insert.readers = {}
         yield insert
+    wait_until_empty(NAMES)
+
+
+def wait_until_empty(names: list[str]) -> None:
     deadline = time.monotonic() + PATIENCE
-    while any(holds_card(name) for name in NAMES) and time.monotonic() < deadline:
+    while any(holds_card(name) for name in names) and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
