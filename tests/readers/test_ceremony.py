@@ -134,7 +134,7 @@ def test_a_card_torn_out_within_a_command_goes_on(
     sent: list[int] = []
 
     class Torn:
-        """Loses power at its 25th command, once."""
+        """Loses power at its 14th command, once."""
 
         def __init__(self) -> None:
             self.inner = open_card(home / "emulated" / "a.card")
@@ -142,7 +142,7 @@ def test_a_card_torn_out_within_a_command_goes_on(
         def transmit(self, apdu: bytes) -> bytes:
             sent.append(1)
             answer = self.inner.transmit(apdu)
-            if len(sent) == 25:
+            if len(sent) == 14:
                 raise pcsc.CardRemoved("torn")
             return answer
 
@@ -156,7 +156,7 @@ def test_a_card_torn_out_within_a_command_goes_on(
     words = ("spend", "sign", ceremony, "--reader", reader(0), "--pin-stdin", "--yes")
     done = asked(*words, "--wait", "20", stdin=f"a={PIN}")
     assert [(c["label"], c["signatures"], c["error"]) for c in done["cards"]] == [("a", 4, None)]
-    assert len(sent) > 25
+    assert len(sent) > 17
     assert asked("card", "check", "a")["attempts_left"] == before
 
 
