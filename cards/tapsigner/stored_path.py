@@ -3,12 +3,17 @@
 What is owed outlives a power cut in the card memory of the home.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cbor2
 
+from cards.errors import ProtocolError
 from cards.family import CardMemory
 from cards.session import Path
+
+READINGS = 3
+Read = Callable[[], Path | None]
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,13 @@ class StoredPath:
         self.now = found
         self._loan = self._left_over(found)
 
+    def confirm(self, read: Read) -> Path | None:
+        """Read the path again and return it; what is to be put back is no garbled reading."""
+        self.now = _agreed(self.now, read)
+        if self._loan is None:
+            self._loan = self._left_over(self.now)
+        return self.now
+
     def about_to_be(self, path: Path) -> None:
         """Write down what is owed before the card is told; until it answers, nobody knows."""
         theirs = self._loan.theirs if self._loan else self.now
@@ -37,11 +49,11 @@ class StoredPath:
             self._loan = Loan(path, theirs)
             self._memory.write(self._card_id, cbor2.dumps([list(path), list(theirs)]))
 
-    def owed(self, found: Path | None) -> Path | None:
+    def owed(self, read: Read) -> Path | None:
         """Return the path to put back, where the card still has ours."""
-        if self._loan is None or found != self._loan.ours or found == self._loan.theirs:
+        if self._loan is None or _agreed(self._loan.ours, read) != self._loan.ours:
             return None
-        return self._loan.theirs
+        return self._loan.theirs if self._loan.theirs != self._loan.ours else None
 
     def settle(self) -> None:
         """Owe nothing any more."""
@@ -59,3 +71,13 @@ class StoredPath:
         except (cbor2.CBORDecodeError, TypeError, ValueError):
             return None
         return Loan(ours, theirs) if ours == found else None
+
+
+def _agreed(expected: Path | None, read: Read) -> Path | None:
+    """Return what two readings in a row agree on, as nothing signs what a card says of its path."""
+    for _ in range(READINGS):
+        found = read()
+        if found == expected:
+            return found
+        expected = found
+    raise ProtocolError("the card tells another stored path each time it is asked")

@@ -6,10 +6,13 @@ import pytest
 from cards import emulation
 from cards.errors import ProtocolError
 from cards.family import Surroundings, TransientMemory
+from cards.pin import Pin
 from cards.signature import verify
 from cards.tapsigner.emulator import TapsignerEmulator
+from cards.tapsigner.session import open_session
 from tests.cards.tapsigner_host import (
     ACCOUNT,
+    CVC,
     DEFAULT,
     DIGEST,
     OTHER,
@@ -17,6 +20,7 @@ from tests.cards.tapsigner_host import (
     unlocked,
     with_key,
 )
+from tests.contracts.wires import Wire
 
 LEAF = (*ACCOUNT, 0, 7)
 
@@ -99,7 +103,7 @@ def test_a_path_that_is_ours_already_is_not_written_again(card: TapsignerEmulato
     session, wire = unlocked(card)
     session.close()
     assert card.state() == before
-    assert len(wire.sent) == 5
+    assert len(wire.sent) == 4
 
 
 def test_a_damaged_memory_does_no_harm(card: TapsignerEmulator) -> None:
@@ -119,3 +123,42 @@ def test_a_path_changed_under_our_feet_is_noticed_at_the_signature(card: Tapsign
     card.flash.path = list(OTHER)
     assert wire.cost(lambda: verify(key, DIGEST, session.sign(LEAF, DIGEST))) == 3
     assert verify(key, DIGEST, session.sign(LEAF, DIGEST))
+
+
+def misread(answer: bytes, step: int = 3) -> bytes:
+    """Return an answer that names a path the card does not have."""
+    return cbor2.dumps(cbor2.loads(answer[:-2]) | {"path": [step | H]}) + answer[-2:]
+
+
+MISREAD = {"selected": 0, "unlocked": 2, "put back": -1}
+
+
+@pytest.mark.parametrize("when", MISREAD)
+@pytest.mark.parametrize("owed", ["nothing", "a path"])
+@pytest.mark.usefixtures("luck")
+def test_a_path_misread_is_read_again(card: TapsignerEmulator, when: str, owed: str) -> None:
+    surroundings = Surroundings(memory=TransientMemory())
+    if owed == "a path":
+        session, wire = unlocked(card, surroundings)
+        session.sign(LEAF, DIGEST)
+        wire.inner.close()
+        session.close()
+    wire = Wire(card)
+    wire.change[MISREAD[when]] = misread
+    session = open_session(wire, surroundings)
+    session.unlock(Pin(CVC))
+    session.sign(LEAF, DIGEST)
+    if when == "put back":
+        wire.change[len(wire.sent)] = misread
+    session.close()
+    assert path_of(card) == DEFAULT
+
+
+def test_a_card_that_tells_another_path_each_time_is_given_no_cvc(card: TapsignerEmulator) -> None:
+    wire = Wire(card)
+    session = open_session(wire, Surroundings())
+    for at in range(2, 9):
+        wire.change[at] = lambda answer, step=at: misread(answer, step)
+    with pytest.raises(ProtocolError, match="another stored path each time"):
+        session.unlock(Pin(CVC))
+    assert len(wire.sent) == 5
