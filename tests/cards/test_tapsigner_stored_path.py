@@ -1,10 +1,12 @@
 """The one path a TAPSIGNER stores: borrowed, and given back whatever happens."""
 
+from collections.abc import Callable
+
 import cbor2
 import pytest
 
 from cards import emulation
-from cards.errors import ProtocolError
+from cards.errors import CardRemoved, ProtocolError, StatusWordError
 from cards.family import Surroundings, TransientMemory
 from cards.pin import Pin
 from cards.signature import verify
@@ -76,6 +78,29 @@ def test_it_is_put_back_by_the_next_session_if_this_one_is_cut_off(
     again.close()
     assert path_of(card) == DEFAULT
     assert surroundings.memory.read(card.flash.public_key.hex()) is None
+
+
+@pytest.mark.parametrize("cut", [Wire.remove_before, Wire.remove_after], ids=["before", "after"])
+@pytest.mark.parametrize("failures", range(3))
+@pytest.mark.usefixtures("luck")
+def test_it_is_put_back_after_a_cut_between_two_paths_of_ours(
+    card: TapsignerEmulator, cut: Callable[[Wire, int], None], failures: int
+) -> None:
+    surroundings = Surroundings(memory=TransientMemory())
+    session, wire = unlocked(card, surroundings)
+    session.xpub(ACCOUNT)
+    for step in range(failures):
+        wire.change[len(wire.sent)] = lambda _answer: b"\x6f\0"
+        with pytest.raises(StatusWordError):
+            session.xpub((*OTHER, step | H))
+    cut(wire, len(wire.sent) + bool(failures))
+    with pytest.raises(CardRemoved):
+        session.xpub(OTHER)
+    session.close()
+    assert path_of(card) != DEFAULT
+    again, _ = unlocked(card, surroundings)
+    again.close()
+    assert path_of(card) == DEFAULT
 
 
 def test_a_path_somebody_else_set_meanwhile_is_left_alone(card: TapsignerEmulator) -> None:
