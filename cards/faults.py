@@ -187,7 +187,8 @@ class Faulty:
         if self._gone:
             raise CardRemoved(self._gone)
         happening = self._pending.meet(apdu)
-        self._sleep(sum(f.milliseconds for f in happening if isinstance(f, Delayed)) / 1000)
+        if delay := sum(f.milliseconds for f in happening if isinstance(f, Delayed)):
+            self._sleep(delay / 1000)
         self._lose_power(happening, executed=False)
         forced = [fault.sw for fault in happening if isinstance(fault, Forced)]
         answer = forced[0].to_bytes(2) if forced else self._transport.transmit(apdu)
