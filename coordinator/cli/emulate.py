@@ -96,6 +96,31 @@ def remove(desk: Desk, name: Name) -> Shown:
     return Shown({"removed": name, "emulated": True}, [f"emulated card {name} removed"])
 
 
+def fault(
+    desk: Desk,
+    name: Name,
+    what: Annotated[list[str], typer.Argument(metavar="FAULT...", help="the fault, as below")],
+) -> Shown:
+    """Let something go wrong with an emulated card.
+
+    Commands and answers are counted from now on, through every opening of the card. Once, at the
+    Nth command, which is the next one unless N is given: `tear N before|after [INS]` takes the
+    power away before or after the card has carried it out (INS: count this instruction only, in
+    hex); `sw HEX [N]` answers a status word in the card's place; `truncate BYTES [N]` leaves the
+    first BYTES of the answer, status word and all; `oversize BYTES [N]` adds as many; `flip BIT
+    [N]` turns one bit over, counted from the answer's first. Until taken back: `delay MS` for
+    each command, `eject`. `insert` ends an ejection, `clear` everything.
+
+    \b
+    Example: cardquorum emulate fault blue tear 3 after
+    """
+    from coordinator import emulated
+
+    waiting = [str(each) for each in emulated.fault(desk.home, name, " ".join(what))]
+    told = ", ".join(waiting) or "nothing is to go wrong"
+    return Shown({"name": name, "faults": waiting, "emulated": True}, [f"{name}: {told}"])
+
+
 def _document(card: "EmulatedCard") -> dict[str, object]:
     identity = card.identity._asdict() if card.identity else {}
     error = str(card.error) if card.error else None
@@ -108,5 +133,6 @@ COMMANDS = {
         "list": list_cards,
         "serve": serve,
         "remove": remove,
+        "fault": fault,
     },
 }
