@@ -41,8 +41,6 @@ from cards.tangem.wire import (
 from cards.transport import CardTransport
 
 SEED_SIZES: Final = range(16, 65)
-CODE_MIN: Final = 4
-NO_PARENT: Final = bytes(4)
 DONE: Final = range(SW_OK, SW_BOTH_CHANGED + 1)
 CODE_REFUSED: Final = {SW_WRONG_CODE, SW_INVALID_PARAMS}
 LOCKED: Final = "the card has an access code and tells nothing without it"
@@ -152,8 +150,13 @@ class TangemSession:
             challenge = attestation.fresh_challenge()
             answer = self._ask(commands.attest_wallet(access, self._wallet.slot, challenge))
             attestation.check_wallet(facts, self._wallet.public_key, challenge, answer)
-        kept = attestation.kept_issuer_signatures(self._surroundings.memory, facts.card_id.hex())
+        kept = attestation.kept_issuer_signatures(self._surroundings.memory, facts)
         return attestation.verdict(facts, self._roots, kept)
+
+    def take_evidence(self, document: bytes) -> None:
+        """Keep the issuer's signatures, the JSON of the vendor's server, of this very card."""
+        facts, memory = self._read_facts(), self._surroundings.memory
+        attestation.keep_issuer_signatures(memory, facts, self._roots, document)
 
     def reset(self) -> None:
         """Erase every key for good, leave the backup set, and take the codes away."""
