@@ -294,7 +294,7 @@ def test_a_document_that_holds_no_signatures_is_not_kept(document: bytes) -> Non
     with pytest.raises(NotUnlocked):
         session.take_evidence(document)
     session.unlock(Pin(PIN))
-    with pytest.raises(NotEvidence, match="signatures|JSON"):
+    with pytest.raises(NotEvidence, match=r"signatures|JSON"):
         session.take_evidence(document)
     assert memory.read(card.flash.card_id.hex()) is None
 
