@@ -5,7 +5,7 @@ CardError
 ├── ProtocolError → SecureChannelError                         the protocol forbids it
 ├── StatusWordError(sw, ins)
 ├── NotUnlocked · PinIncorrect(attempts_left) · PinDelayed(seconds) · PinBlocked
-├── PinUnsuitable
+├── PinUnsuitable · NotEvidence
 ├── CardNotInitialised · NotSupported(family, what) · PathNotAvailable(path)
 └── WrongCard(expected, found) · NotGenuine(reason)
 """
@@ -78,6 +78,10 @@ class PinBlocked(CardError):
 
 class PinUnsuitable(CardError):
     """What was given cannot be a PIN of this family; it was not presented."""
+
+
+class NotEvidence(CardError):
+    """What was given says nothing of this card; it was not kept."""
 
 
 class CardNotInitialised(CardError):

@@ -3,6 +3,7 @@
 import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,11 +29,10 @@ def serving(home: Home, names: Sequence[str]) -> Iterator[Served]:
     """
     slots = [emulated.slot(home, checked_name(name)) for name in dict.fromkeys(names)]
     with contextlib.ExitStack() as running:
-        for slot in slots:
-            slot.connect().close()
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="cardquorum-")))
         service = running.enter_context(private_pcscd(folder, [slot.name for slot in slots]))
         for slot in slots:
-            reader = VirtualReader(service.ports[slot.name], slot.connect)
+            here = partial(emulated.present, home, slot.name)
+            reader = VirtualReader(service.ports[slot.name], slot.connect, here)
             running.callback(reader.close)
         yield Served(service.ports, service.environment)

@@ -140,8 +140,13 @@ class TapsignerSession:
         self._link.transport.close()
 
     def _prove(self, cvc: Secret) -> None:
-        """Present a CVC once; a card that wants a wait gets it first."""
+        """Present a CVC once; a card that wants a wait gets it first.
+
+        One without a key has no other command than `wait`, which looks at no CVC before its end.
+        """
         _check_size(cvc)
+        if self._stored.now is None:
+            self._wait(self._link.status().delay)
         try:
             self._present(cvc)
         except PinDelayed as delayed:

@@ -19,6 +19,9 @@ from coordinator.cli.options import (
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
+Issuer = Annotated[
+    Path | None, typer.Option("--issuer", help="what its maker's server says", metavar="FILE")
+]
 MISSING = ExitStatus.CARD
 ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
 
@@ -86,10 +89,14 @@ def enrol(
     reader: Reader = None,
     emulated: Emulated = None,
     path: Annotated[str | None, typer.Option(help="the key's path, as 48h/0h/0h/2h")] = None,
+    issuer: Issuer = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
 ) -> Shown:
     """Identify a card, read its key and remember both.
+
+    A card that is proved to the end only by a document of its maker's takes it with --issuer;
+    the README of its family says where it comes from.
 
     \b
     Example: cardquorum card enrol blue --emulated blue
@@ -97,10 +104,12 @@ def enrol(
     from coordinator import enrol as enrolling
     from coordinator import offers
     from coordinator.cli.attendant import Terminal
+    from coordinator.files import read_bytes
 
     (slot,) = offers.slots_of_strangers(desk.home, offers.places(reader, emulated), 1)
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    asked = enrolling.Enrolment(label, slot, path, last_attempt)
+    evidence = None if issuer is None else read_bytes(issuer)
+    asked = enrolling.Enrolment(label, slot, path, last_attempt, evidence)
     found = enrolling.enrol(desk.home, desk.database, asked, attendant)
     document = found.document(desk.home.network)
     lines = [
@@ -175,12 +184,14 @@ def check(
     reader: Reader = None,
     emulated: Emulated = None,
     with_pin: Annotated[bool, typer.Option("--pin", help="unlock and compare the key too")] = False,
+    issuer: Issuer = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
 ) -> Shown:
     """Check that a card is there, genuine, and holds its key.
 
-    Without --pin no PIN is presented. A seen event is written to the custody book.
+    Without --pin no PIN is presented, but --issuer needs it: what the card's maker says of it is
+    kept for this card only. A seen event is written to the custody book.
 
     \b
     Example: cardquorum card check blue --pin
@@ -188,10 +199,13 @@ def check(
     from coordinator import check as checking
     from coordinator import offers
     from coordinator.cli.attendant import Terminal
+    from coordinator.files import read_bytes
 
+    evidence = None if issuer is None else read_bytes(issuer)
     slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    asked = checking.Check(label, slot, with_pin or pin_stdin, last_attempt)
+    unlocking = with_pin or pin_stdin or evidence is not None
+    asked = checking.Check(label, slot, unlocking, last_attempt, evidence)
     found = checking.check(desk.home, desk.database, asked, attendant)
     document = {"card": label, **found._asdict()}
     if not found.present:
