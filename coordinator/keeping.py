@@ -1,13 +1,14 @@
 """Looking after one known card: its PIN, its PUK, its end."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.errors import NotSupported, WrongCard
-from cards.family import CardMemory
+from cards.errors import CardError, NotSupported, PinIncorrect, PinUnsuitable, WrongCard
+from cards.family import CardMemory, family_named
 from cards.session import (
     BackupExporter,
     CardSession,
@@ -18,7 +19,7 @@ from cards.session import (
 )
 from coordinator import clock, custody
 from coordinator.attendant import Attendant
-from coordinator.errors import PinMissing, UsageError
+from coordinator.errors import LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
 from coordinator.slots import Company, Slot, ask_pin, card_in, unlock
 from storage import cards as card_book
@@ -112,18 +113,43 @@ def vaults_with(database: Database, label: str) -> list[str]:
         ]
 
 
-def unpair(database: Database, care: Care, attendant: Attendant) -> None:
-    """Give the slot back that a card keeps for this home; nothing happens where there is none."""
-    with card_in(care.slot, Company(attendant, care.label)) as session:
-        expect(database, care.label, session)
-        if isinstance(session, Pairer):
-            unlock(session, care.label, attendant, last_attempt=care.last_attempt)
-            session.unpair()
+def forget(
+    database: Database,
+    label: str,
+    reach: Callable[[], Slot],
+    memory: CardMemory,
+    attendant: Attendant,
+) -> bool | None:
+    """Remove the card and its pairing from this home; its history stays in the book.
 
-
-def forget(database: Database, label: str, memory: CardMemory) -> None:
-    """Remove the card and its pairing from this home; its history stays in the book."""
+    Returns whether a card that is paired with this home gave the slot back; None where it is not.
+    A wrong PIN stops it; a card that is out of reach, or whose PIN nobody gives, keeps its slot.
+    """
+    with database.begin() as db:
+        card = card_book.card_named(db, label)
+        pairs = "pairing" in family_named(card.family).setup_secrets
+        paired = pairs and memory.read(card.card_id) is not None
+    freed = _unpaired(database, label, reach, attendant) if paired else None
     with database.begin() as db:
         card = card_book.card_named(db, label)
         memory.forget(card.card_id)
         card_book.forget_card(db, card, clock.now())
+    return freed
+
+
+def _unpaired(
+    database: Database, label: str, reach: Callable[[], Slot], attendant: Attendant
+) -> bool:
+    """Have the card give its slot back; say why where it does not."""
+    try:
+        with card_in(reach(), Company(attendant, label)) as session:
+            expect(database, label, session)
+            if isinstance(session, Pairer):
+                unlock(session, label, attendant, last_attempt=False)
+                session.unpair()
+    except (PinIncorrect, PinUnsuitable):
+        raise
+    except (CardError, PinMissing, LastAttempt) as reason:
+        attendant.say(f"card {label} keeps its pairing slot for this home: {reason}")
+        return False
+    return True

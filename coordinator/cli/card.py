@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.desk import Desk
 from coordinator.cli.options import Emulated, EmulatedMany, LastTry, PinStdin, Yes
 from coordinator.cli.output import ExitStatus, Shown, columns
+
+if TYPE_CHECKING:
+    from coordinator.slots import Slot
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
 MISSING = ExitStatus.CARD
@@ -296,15 +299,13 @@ def forget(
     desk: Desk,
     label: Label,
     yes: Yes = False,
-    unpair: Annotated[
-        bool, typer.Option("--unpair", help="give the card's pairing slot back: card and PIN")
-    ] = False,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
 ) -> Shown:
     """Remove a card and its pairing from this home.
 
-    The card itself stays as it is, but for its pairing slot with --unpair.
+    A Keycard that is at hand gives its pairing slot back and wants its PIN for that; without
+    it, or without the card, the slot stays taken, and the card is forgotten here all the same.
 
     \b
     Example: cardquorum card forget blue
@@ -316,14 +317,16 @@ def forget(
     vaults = _warned(desk, label)
     if not yes:
         confirm_by_label(label, "forget it here")
-    if unpair:
-        slot = offers.slot_of(desk.home, desk.database, label, emulated)
-        attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-        keeping.unpair(desk.database, keeping.Care(label, slot), attendant)
-    keeping.forget(desk.database, label, FolderMemory(desk.home.card_memory))
-    return Shown(
-        {"card": label, "forgotten": True, "vaults": vaults}, [f"card {label} is forgotten here"]
-    )
+
+    def reach() -> "Slot":
+        return offers.slot_of(desk.home, desk.database, label, emulated)
+
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
+    memory = FolderMemory(desk.home.card_memory)
+    freed = keeping.forget(desk.database, label, reach, memory, attendant)
+    document = {"card": label, "forgotten": True, "unpaired": freed, "vaults": vaults}
+    lines = ["its pairing slot is free again"] if freed else []
+    return Shown(document, [f"card {label} is forgotten here", *lines])
 
 
 def _warned(desk: Desk, label: str) -> list[str]:
