@@ -104,7 +104,7 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
         if not identity.initialised:
             raise CardNotInitialised("the card has no PIN or no key yet")
         if not silent:
-            _attest_while_locked(session, home.network)
+            attest_while_locked(session, home.network)
             unlock(session, label, attendant, last_attempt=asked.last_attempt)
         found = examine(session, asked.slot, label, path, home.network)
     return remember(database, found, asked.slot, home.network)
@@ -158,9 +158,9 @@ def accepted(attestation: Attestation, network: str) -> Attestation:
     return attestation
 
 
-def _attest_while_locked(session: CardSession, network: str) -> None:
-    """Refuse a card that fails before its PIN is asked for, where the family can tell by then."""
-    with contextlib.suppress(NotUnlocked):
+def attest_while_locked(session: CardSession, network: str) -> None:
+    """Refuse a card that fails before a PIN is asked for or set, where it can tell by then."""
+    with contextlib.suppress(NotUnlocked, CardNotInitialised):
         accepted(attest(session), network)
 
 

@@ -119,7 +119,8 @@ def _give_key(
 
 
 def _open(session: CardSession, network: str, wanted: Setup, attendant: Attendant) -> None:
-    """Set the PIN unless a set-up that was cut off did, present it, and see what card this is."""
+    """See whose card it is, set the PIN unless a set-up that was cut off did, and present it."""
+    enrol.attest_while_locked(session, network)
     if session.identity().attempts_left is None:
         _set_pin(session, wanted.label, attendant)
     else:

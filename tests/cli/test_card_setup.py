@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cards.errors import CardRemoved
+from cards.family import Roots
 from cards.pin import Secret
 from cards.satochip.session import SatochipSession
 from cards.session import Attestation, Verdict
@@ -193,6 +194,20 @@ def test_no_seed_goes_into_a_card_that_is_not_genuine(
     assert set_up(fresh, "blue", check=3)["error"]["code"] == "not_genuine"
     assert loaded == []
     assert fresh("card", "list")["cards"] == []
+
+
+@pytest.mark.parametrize("profile", ["3.1", "3.2", "4.0"])
+def test_a_card_of_an_unknown_maker_gets_no_pin_where_it_can_prove_itself_first(
+    asked: Asked, program: Program, monkeypatch: pytest.MonkeyPatch, profile: str
+) -> None:
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", "keycard", "blue", "--no-setup", "--profile", profile)
+    monkeypatch.setattr("cards.keycard.session.ROOTS", Roots(()))
+    words = ("--json", "card", "setup", "blue", "--emulated", "blue", "--seed", "--pin-stdin")
+    refused = program(*words, stdin=f"blue=246802\nblue.seed={SEED}\n", check=3)
+    assert refused.document["error"]["code"] == "not_genuine"
+    assert "PUK" not in refused.err
+    assert identity(asked, "blue")["attempts_left"] is None
 
 
 def test_the_puk_is_shown_before_the_card_has_it(
