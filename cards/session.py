@@ -112,6 +112,15 @@ class KeyGenerator(Protocol):
 
 
 @runtime_checkable
+class OriginTeller(Protocol):
+    """A card that says itself where its key was made."""
+
+    def made_its_key(self) -> bool:
+        """Tell whether the key was made on a card, and never loaded into one; needs the PIN."""
+        ...
+
+
+@runtime_checkable
 class PinChanger(Protocol):
     """A card whose PIN can be changed."""
 

@@ -8,13 +8,15 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import CardNotInitialised, NotGenuine, NotUnlocked, PathNotAvailable, WrongCard
-from cards.family import family_named
 from cards.session import (
     UNTOLD_CHAIN_CODE,
     Attestation,
     Attester,
     CardIdentity,
     CardSession,
+    KeyGenerator,
+    OriginTeller,
+    SeedLoader,
     Verdict,
 )
 from coordinator import clock
@@ -39,6 +41,8 @@ from storage.errors import AlreadyExists
 from storage.model import Card, Key
 
 Database = sessionmaker[Session]
+# What two cards, or a card and a text, tell of one key: a seed that was on a host stays so.
+WORST_ORIGIN_FIRST = ("host", "card", "unknown", "elsewhere")
 
 
 @dataclass(frozen=True)
@@ -114,15 +118,23 @@ def examine(session: CardSession, slot: Slot, label: str, path: Path, network: s
     """Attest an unlocked card and read its key."""
     identity = session.identity()
     attestation = accepted(attest(session), network)
-    on_card = family_named(identity.family).makes_key_on_card
     return Enrolled(
         label=label,
         identity=identity,
         emulated=slot.emulated,
         key=account_key(session, path),
-        created_on="card" if on_card else "host",
+        created_on=_origin(session),
         attestation=attestation,
     )
+
+
+def _origin(session: CardSession) -> str:
+    """Return where the key was made: card or host, unknown where it may be either."""
+    if isinstance(session, OriginTeller):
+        return "card" if session.made_its_key() else "host"
+    if not isinstance(session, KeyGenerator):
+        return "host"
+    return "unknown" if isinstance(session, SeedLoader) else "card"
 
 
 def account_path(network: str, typed: str | None) -> Path:
@@ -194,8 +206,9 @@ def remember(database: Database, found: Enrolled, slot: Slot, network: str) -> E
         key = card_book.key_like(db, found.key.key.public_key, found.key.key.chain_code)
         if key is None:
             key = _add_key(db, found, network, now)
+        key.created_on = min(key.created_on, found.created_on, key=WORST_ORIGIN_FIRST.index)
         card_book.add_carrier(db, key, card.item, now)
-    return found._replace(replaced=replaced)
+    return found._replace(replaced=replaced, created_on=key.created_on)
 
 
 def _card(db: Session, found: Enrolled, slot: Slot, now: datetime) -> Card:

@@ -142,6 +142,10 @@ class TangemSession:
         self._our_wallet()
         self._remember()
 
+    def made_its_key(self) -> bool:
+        """Tell whether this card or a sibling made the key; one that was imported is marked."""
+        return not self._our_wallet().imported
+
     def attest(self) -> Attestation:
         """Check the maker's signature, the card's key, and the wallet's where there is one."""
         if self._code is None:

@@ -135,12 +135,16 @@ def list_cards(desk: Desk) -> Shown:
             f["version"],
             f["attestation"]["result"],
             f["location"],
-            ", ".join(f"{k['path']} made on {k['created_on']}" for k in f["keys"]),
+            ", ".join(f"{k['path']} {_made(k['created_on'])}" for k in f["keys"]),
         )
         for f in found
     ]
     header = ("card", "family", "version", "attestation", "place", "key")
     return Shown({"cards": found}, columns(rows, *header))
+
+
+def _made(created_on: str) -> str:
+    return "of unknown origin" if created_on == "unknown" else f"made on {created_on}"
 
 
 def show(desk: Desk, label: Label) -> Shown:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from storage.model.record import Id, Record, one_of, sized, unique_while
 
-CREATED_ON = ("card", "host", "elsewhere")
+CREATED_ON = ("card", "host", "unknown", "elsewhere")
 ITEM_KINDS = ("card", "plate", "words", "file", "bag", "copy")
 ATTESTATIONS = ("genuine", "test", "unproven")
 

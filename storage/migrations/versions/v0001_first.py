@@ -51,7 +51,7 @@ def _cards() -> None:
         required("child_number", BIG),
         required("created_on", TEXT),
         required("created_at", TIME),
-        check("ck_key_created_on_known", "created_on IN ('card', 'host', 'elsewhere')"),
+        check("ck_key_created_on_known", "created_on IN ('card', 'host', 'unknown', 'elsewhere')"),
         check("ck_key_child_number_range", "child_number BETWEEN 0 AND 4294967295"),
         check("ck_key_depth_range", "depth BETWEEN 0 AND 255"),
         check("ck_key_chain_code_size", "length(chain_code) = 32"),
