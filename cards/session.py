@@ -17,7 +17,7 @@ class CardIdentity(NamedTuple):
     """What a card says of itself before any PIN.
 
     `card_id` is the same for ever; `attempts_left` is None where the family does not count;
-    `initialised` means that PIN and key are there.
+    `initialised` means that PIN and key are there, `has_pin` that the PIN is, printed or set.
     """
 
     card_id: str
@@ -25,6 +25,7 @@ class CardIdentity(NamedTuple):
     version: str
     initialised: bool
     attempts_left: int | None
+    has_pin: bool = True
 
 
 class ExtendedKey(NamedTuple):

@@ -1,6 +1,6 @@
 """A factory-fresh card gets its PIN, its PUK and its key, and is enrolled at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from coordinator import enrol, seeds
 from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing
 from coordinator.settings import Home
-from coordinator.slots import Company, Slot, card_in, checked_name, unlock
+from coordinator.slots import Company, Slot, card_in, checked_name, unlock, unlock_silent
 
 BESIDES = ("duress", "pairing")
 
@@ -57,11 +57,13 @@ def set_up_copies(
         source: Source | None = None
         for each in wanted:
             with card_in(each.slot, Company(attendant, each.label)) as session:
+                silent = unlock_silent(session, each.label, attendant)
                 _check(database, each, session)
                 own = len(wanted) == 1 and _makes_its_own(session, each)
                 if source is None and not own:
                     source = _source(each, attendant, wiped)
-                made.append(_give_key(home, database, each, Giving(session, source, attendant)))
+                giving = Giving(session, source, attendant, silent)
+                made.append(_give_key(home, database, each, giving))
             if source is not None:
                 source = source._replace(words=None)
         return made
@@ -75,11 +77,15 @@ class Source(NamedTuple):
 
 
 class Giving(NamedTuple):
-    """A card on the reader, where its key comes from (None: it makes it), and the person."""
+    """A card on the reader, where its key comes from (None: it makes it), and the person.
+
+    `unlocked` tells of a card that had to be before it said who it is.
+    """
 
     session: CardSession
     source: Source | None
     attendant: Attendant
+    unlocked: bool
 
 
 def _check(database: sessionmaker[Session], wanted: Setup, session: CardSession) -> None:
@@ -97,11 +103,9 @@ def _give_key(
     home: Home, database: sessionmaker[Session], wanted: Setup, giving: Giving
 ) -> enrol.Enrolled:
     """Set the PIN, have the key made or load the seed, compare, and remember card and key."""
-    session, source, attendant = giving
+    session, source, attendant, _ = giving
     path = enrol.account_path(home.network, wanted.path)
-    if source is not None and not isinstance(session, SeedLoader):
-        raise NotSupported(session.identity().family, "loading a seed; see: card backup")
-    _open(session, home.network, wanted, attendant)
+    _open(home.network, wanted, giving)
     if isinstance(session, SeedLoader) and source is not None:
         if source.words is not None:
             attendant.say("the key is not made on the card: its seed is made on this machine")
@@ -118,26 +122,32 @@ def _give_key(
     return enrol.remember(database, found, wanted.slot, home.network)
 
 
-def _open(session: CardSession, network: str, wanted: Setup, attendant: Attendant) -> None:
-    """See whose card it is, set the PIN unless a set-up that was cut off did, and present it."""
+def _open(network: str, wanted: Setup, giving: Giving) -> None:
+    """See whose card it is, present the PIN it has or give it one, and see again."""
+    session, source, attendant, unlocked = giving
     enrol.attest_while_locked(session, network)
-    if session.identity().attempts_left is None:
-        _set_pin(session, wanted.label, attendant)
-    else:
-        attendant.say(f"card {wanted.label} has a PIN and no key: its set-up goes on")
-        unlock(session, wanted.label, attendant, last_attempt=wanted.last_attempt)
+    identity, label = session.identity(), wanted.label
+    with ExitStack() as wiped:
+        secrets = dict(_besides(family_named(identity.family), label, attendant, wiped))
+        if identity.has_pin and not unlocked:
+            attendant.say(f"card {label} has a PIN and no key: its set-up goes on")
+            unlock(session, label, attendant, last_attempt=wanted.last_attempt)
+        if source is not None and not isinstance(session, SeedLoader):
+            raise NotSupported(identity.family, "loading a seed; see: card backup")
+        if not identity.has_pin:
+            _set_pin(session, label, attendant, secrets)
     enrol.accepted(enrol.attest(session), network)
 
 
-def _set_pin(session: CardSession, label: str, attendant: Attendant) -> None:
+def _set_pin(
+    session: CardSession, label: str, attendant: Attendant, besides: Mapping[str, Secret]
+) -> None:
     """Set the PIN, and a PUK where the card has one: the one given, or one shown once; unlock."""
     family = family_named(session.identity().family)
     if not isinstance(session, Initialiser):
         raise NotSupported(family.name, "being set up")
     with attendant.new_pin_for(label) as pin, ExitStack() as wiped:
-        named: dict[str, Secret] = {"pin": pin}
-        for kind, secret in _besides(family, label, attendant):
-            named[kind] = wiped.enter_context(secret)
+        named: dict[str, Secret] = {**besides, "pin": pin}
         if isinstance(session, PinUnblocker):
             given = attendant.secret_for(label, "puk", optional=True)
             named["puk"] = wiped.enter_context(given or seeds.fresh_puk(family.puk_digits))
@@ -147,14 +157,16 @@ def _set_pin(session: CardSession, label: str, attendant: Attendant) -> None:
         session.unlock(pin)
 
 
-def _besides(family: CardFamily, label: str, attendant: Attendant) -> Iterator[tuple[str, Secret]]:
-    """Return what somebody gives for the set-up besides PIN and PUK, if the card can take it."""
+def _besides(
+    family: CardFamily, label: str, attendant: Attendant, wiped: ExitStack
+) -> Iterator[tuple[str, Secret]]:
+    """Yield what somebody gives for the set-up besides PIN and PUK, if the card can take it."""
     for kind in BESIDES:
         given = attendant.secret_for(label, kind, optional=True)
         if given is None:
             continue
+        wiped.enter_context(given)
         if kind not in family.setup_secrets:
-            given.close()
             raise NotSupported(family.name, f"a {kind} secret of its owner's")
         yield kind, given
 

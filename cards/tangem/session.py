@@ -361,7 +361,8 @@ class TangemSession:
 
     def _identity(self, facts: CardFacts) -> CardIdentity:
         ready = self._wallet is not None and not facts.code_is_default
-        return CardIdentity(facts.card_id.hex(), NAME, str(facts.version), ready, None)
+        has_code = not facts.code_is_default
+        return CardIdentity(facts.card_id.hex(), NAME, str(facts.version), ready, None, has_code)
 
     def _recognised(self) -> CardIdentity:
         """Tell a locked card by its chip; raises NotUnlocked where it was never unlocked here."""
