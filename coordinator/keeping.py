@@ -7,7 +7,14 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.errors import CardError, NotSupported, PinIncorrect, PinUnsuitable, WrongCard
+from cards.errors import (
+    CardError,
+    NotSupported,
+    NotUnlocked,
+    PinIncorrect,
+    PinUnsuitable,
+    WrongCard,
+)
 from cards.family import CardMemory, family_named
 from cards.session import (
     BackupExporter,
@@ -21,7 +28,7 @@ from coordinator import clock, custody
 from coordinator.attendant import Attendant
 from coordinator.errors import LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
-from coordinator.slots import Company, Slot, ask_pin, card_in, unlock
+from coordinator.slots import Company, Slot, ask_pin, card_in, unlock, unlock_silent
 from storage import cards as card_book
 from storage import vaults as vault_book
 
@@ -38,8 +45,12 @@ class Care:
     last_attempt: bool = False
 
 
-def expect(database: Database, label: str, session: CardSession) -> None:
-    """Raise WrongCard unless this is the card of that label; no PIN is presented."""
+def expect(database: Database, label: str, session: CardSession, attendant: Attendant) -> bool:
+    """Raise WrongCard unless this is the card of that label; no PIN is presented.
+
+    Only a card that says nothing before its PIN is unlocked first; returns whether it was.
+    """
+    unlocked = unlock_silent(session, label, attendant)
     identity = session.identity()
     with database.begin() as db:
         card = card_book.card_named(db, label)
@@ -47,12 +58,13 @@ def expect(database: Database, label: str, session: CardSession) -> None:
             found = card_book.card_with_id(db, identity.family, identity.card_id)
             name = found.label if found else f"{identity.family} {identity.card_id[:16]}"
             raise WrongCard(label, name)
+    return unlocked
 
 
 def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
     """Replace the card's PIN; a wrong old one costs an attempt."""
     with card_in(care.slot, Company(attendant, care.label)) as session:
-        expect(database, care.label, session)
+        expect(database, care.label, session, attendant)
         if not isinstance(session, PinChanger):
             raise NotSupported(session.identity().family, "changing its PIN")
         with (
@@ -65,7 +77,7 @@ def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
 def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
     """Free a blocked card with its PUK; returns the PIN attempts left afterwards."""
     with card_in(care.slot, Company(attendant, care.label)) as session:
-        expect(database, care.label, session)
+        expect(database, care.label, session, attendant)
         if not isinstance(session, PinUnblocker):
             raise NotSupported(session.identity().family, "being unblocked")
         puk = attendant.secret_for(care.label, "puk")
@@ -79,22 +91,30 @@ def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
 def backup(database: Database, care: Care, attendant: Attendant, out: Path) -> None:
     """Write the card's encrypted backup to a new file (mode 0600); needs the PIN."""
     with card_in(care.slot, Company(attendant, care.label)) as session:
-        expect(database, care.label, session)
+        unlocked = expect(database, care.label, session, attendant)
         if not isinstance(session, BackupExporter):
             raise NotSupported(session.identity().family, "an encrypted backup")
         if out.exists():
             raise UsageError(f"{out} is there already")
-        unlock(session, care.label, attendant, last_attempt=care.last_attempt)
+        if not unlocked:
+            unlock(session, care.label, attendant, last_attempt=care.last_attempt)
         write_private(out, session.backup(), replace=False)
 
 
-def reset(database: Database, care: Care) -> None:
-    """Erase PIN and key of the card for good; it carries none of its keys any more."""
-    with card_in(care.slot) as session:
-        expect(database, care.label, session)
+def reset(database: Database, care: Care, attendant: Attendant) -> None:
+    """Erase PIN and key of the card for good; it carries none of its keys any more.
+
+    The PIN is asked for where the card wants it for that.
+    """
+    with card_in(care.slot, Company(attendant, care.label)) as session:
+        expect(database, care.label, session, attendant)
         if not isinstance(session, Resetter):
             raise NotSupported(session.identity().family, "a factory reset")
-        session.reset()
+        try:
+            session.reset()
+        except NotUnlocked:
+            unlock(session, care.label, attendant, last_attempt=care.last_attempt)
+            session.reset()
     with database.begin() as db:
         card = card_book.card_named(db, care.label)
         keys = card_book.keys_of_card(db, care.label)
@@ -143,9 +163,10 @@ def _unpaired(
     """Have the card give its slot back; say why where it does not."""
     try:
         with card_in(reach(), Company(attendant, label)) as session:
-            expect(database, label, session)
+            unlocked = expect(database, label, session, attendant)
             if isinstance(session, Pairer):
-                unlock(session, label, attendant, last_attempt=False)
+                if not unlocked:
+                    unlock(session, label, attendant, last_attempt=False)
                 session.unpair()
     except (PinIncorrect, PinUnsuitable):
         raise

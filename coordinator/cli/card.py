@@ -279,20 +279,30 @@ def unblock(
     )
 
 
-def reset(desk: Desk, label: Label, emulated: Emulated = None, yes: Yes = False) -> Shown:
+def reset(
+    desk: Desk,
+    label: Label,
+    emulated: Emulated = None,
+    yes: Yes = False,
+    pin_stdin: PinStdin = False,
+    last_attempt: LastTry = False,
+) -> Shown:
     """Erase a card for good: PIN and key are gone.
+
+    A Tangem wants its PIN for that; the other families want none.
 
     \b
     Example: cardquorum card reset blue
     """
     from coordinator import keeping, offers
-    from coordinator.cli.attendant import confirm_by_label
+    from coordinator.cli.attendant import Terminal, confirm_by_label
 
     slot = offers.slot_of(desk.home, desk.database, label, emulated)
     vaults = _warned(desk, label)
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
-    keeping.reset(desk.database, keeping.Care(label, slot))
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
+    keeping.reset(desk.database, keeping.Care(label, slot, last_attempt), attendant)
     return Shown(
         {"card": label, "reset": True, "vaults": vaults},
         [f"card {label} is factory-fresh; its key is gone"],

@@ -19,7 +19,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     card.CardNotInitialised: (ExitStatus.CARD, "set it up first: cardquorum card setup LABEL"),
     card.NotSupported: (ExitStatus.CARD, "another card can do this; see cards/README.md"),
     card.PathNotAvailable: (ExitStatus.CARD, "choose another path with --path"),
-    card.WrongCard: (ExitStatus.CARD, "no PIN was presented; offer the card that is meant"),
+    card.WrongCard: (ExitStatus.CARD, "offer the card that is meant"),
     card.NotGenuine: (ExitStatus.CARD, "nothing was stored; do not use this card, ask its maker"),
     card.PinIncorrect: (ExitStatus.PIN, "look the PIN up, then try again"),
     card.PinBlocked: (ExitStatus.PIN, "free it with its PUK: cardquorum card unblock LABEL"),
