@@ -25,8 +25,10 @@ def shown(db: Session, label: str, network: str) -> dict[str, Any]:
     return {
         **_document(db, card, network),
         "makes_key_on_card": family.makes_key_on_card,
-        "other_software": [software.name for software in family.other_software],
+        "other_software": [software.name for software in family.software_at(card.version)],
+        "signs": sorted(family.signs_at(card.version)),
         "thief_with_card_alone": family.theft.sentence,
+        "resists": family.theft._asdict(),
         "history": custody.cards_document(db, label),
     }
 

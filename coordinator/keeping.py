@@ -147,7 +147,7 @@ def forget(
     """
     with database.begin() as db:
         card = card_book.card_named(db, label)
-        pairs = "pairing" in family_named(card.family).setup_secrets
+        pairs = "pairing" in family_named(card.family).setup_secrets_at(card.version)
         paired = pairs and memory.read(card.card_id) is not None
     freed = _unpaired(database, label, reach, attendant) if paired else None
     with database.begin() as db:

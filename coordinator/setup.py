@@ -9,9 +9,16 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import NotSupported, ProtocolError
-from cards.family import CardFamily, family_named
+from cards.family import family_named
 from cards.pin import Secret
-from cards.session import CardSession, Initialiser, KeyGenerator, PinUnblocker, SeedLoader
+from cards.session import (
+    CardIdentity,
+    CardSession,
+    Initialiser,
+    KeyGenerator,
+    PinUnblocker,
+    SeedLoader,
+)
 from coordinator import enrol, seeds
 from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing
@@ -128,7 +135,7 @@ def _open(network: str, wanted: Setup, giving: Giving) -> None:
     enrol.attest_while_locked(session, network)
     identity, label = session.identity(), wanted.label
     with ExitStack() as wiped:
-        secrets = dict(_besides(family_named(identity.family), label, attendant, wiped))
+        secrets = dict(_besides(identity, label, attendant, wiped))
         if identity.has_pin and not unlocked:
             attendant.say(f"card {label} has a PIN and no key: its set-up goes on")
             unlock(session, label, attendant, last_attempt=wanted.last_attempt)
@@ -158,16 +165,17 @@ def _set_pin(
 
 
 def _besides(
-    family: CardFamily, label: str, attendant: Attendant, wiped: ExitStack
+    card: CardIdentity, label: str, attendant: Attendant, wiped: ExitStack
 ) -> Iterator[tuple[str, Secret]]:
     """Yield what somebody gives for the set-up besides PIN and PUK, if the card can take it."""
+    taken = family_named(card.family).setup_secrets_at(card.version)
     for kind in BESIDES:
         given = attendant.secret_for(label, kind, optional=True)
         if given is None:
             continue
         wiped.enter_context(given)
-        if kind not in family.setup_secrets:
-            raise NotSupported(family.name, f"a {kind} secret of its owner's")
+        if kind not in taken:
+            raise NotSupported(card.family, f"a {kind} secret of its owner's")
         yield kind, given
 
 

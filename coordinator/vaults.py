@@ -138,7 +138,7 @@ def document(db: Session, vault: Vault) -> dict[str, Any]:
 def _cosigner_document(db: Session, policy: Policy, cosigner: Cosigner) -> dict[str, Any]:
     key = cosigner.key
     cards = card_book.cards_with_key(db, key)
-    software = {family.name: family.other_software for family in families()}
+    known = {family.name: family for family in families()}
     return {
         "index": cosigner.position,
         "label": cosigner.label,
@@ -148,7 +148,12 @@ def _cosigner_document(db: Session, policy: Policy, cosigner: Cosigner) -> dict[
         "created_on": key.created_on,
         "carriers": [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
         "other_software": sorted(
-            {other.name for card in cards for other in software.get(card.family, ())}
+            {
+                other.name
+                for card in cards
+                if card.family in known
+                for other in known[card.family].software_at(card.version)
+            }
         ),
     }
 
