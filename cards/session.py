@@ -48,10 +48,14 @@ class Verdict(StrEnum):
 
 
 class Attestation(NamedTuple):
-    """A verdict and its reason in one sentence."""
+    """A verdict and its reason in one sentence.
+
+    `siblings` are the other cards of an active backup set, which carry the same keys.
+    """
 
     result: Verdict
     reason: str
+    siblings: int = 0
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ from cards.session import (
     SeedLoader,
     Verdict,
 )
-from coordinator import clock
+from coordinator import clock, knowledge
 from coordinator.attendant import Attendant
 from coordinator.errors import UsageError
 from coordinator.settings import Home
@@ -56,7 +56,10 @@ class Enrolment:
 
 
 class Enrolled(NamedTuple):
-    """A card as it was found, its key, how far it proved to be genuine, and its keys of before."""
+    """A card as it was found, its key, how far it proved to be genuine, and its keys of before.
+
+    `secrets` are the kinds of secrets it turned out to have besides its PIN.
+    """
 
     label: str
     identity: CardIdentity
@@ -65,6 +68,7 @@ class Enrolled(NamedTuple):
     created_on: str
     attestation: Attestation
     replaced: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
     def expression(self, network: str) -> str:
         """Return the key with its origin (BIP 380)."""
@@ -101,7 +105,8 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
     """Identify, attest, unlock, read the key, remember both; nothing is stored on a failure."""
     label = checked_name(asked.label)
     path = account_path(home.network, asked.path)
-    with card_in(asked.slot, Company(attendant, label)) as session:
+    company = Company(attendant, label)
+    with card_in(asked.slot, company) as session:
         silent = unlock_silent(session, label, attendant)
         identity = session.identity()
         refuse_another_label(database, label, identity)
@@ -111,6 +116,7 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
             attest_while_locked(session, home.network)
             unlock(session, label, attendant, last_attempt=asked.last_attempt)
         found = examine(session, asked.slot, label, path, home.network)
+    found = found._replace(secrets=tuple(company.given & set(knowledge.KINDS)))
     return remember(database, found, asked.slot, home.network)
 
 
@@ -195,6 +201,7 @@ def remember(database: Database, found: Enrolled, slot: Slot, network: str) -> E
     now = clock.now()
     with database.begin() as db:
         card = _card(db, found, slot, now)
+        card.siblings = found.attestation.siblings
         card_book.attested(db, card, found.attestation.result.value, found.attestation.reason, now)
         old = [
             key
@@ -208,6 +215,7 @@ def remember(database: Database, found: Enrolled, slot: Slot, network: str) -> E
             key = _add_key(db, found, network, now)
         key.created_on = min(key.created_on, found.created_on, key=WORST_ORIGIN_FIRST.index)
         card_book.add_carrier(db, key, card.item, now)
+        knowledge.note(db, card, found.secrets, now)
     return found._replace(replaced=replaced, created_on=key.created_on)
 
 

@@ -30,6 +30,7 @@ from coordinator.errors import LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
 from coordinator.slots import Company, Slot, ask_pin, card_in, unlock, unlock_silent
 from storage import cards as card_book
+from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
 
 Database = sessionmaker[Session]
@@ -119,6 +120,7 @@ def reset(database: Database, care: Care, attendant: Attendant) -> None:
         card = card_book.card_named(db, care.label)
         keys = card_book.keys_of_card(db, care.label)
         card_book.retire_carriers(db, card.item, keys, clock.now())
+        knowledge_book.forget_secrets(db, card)
         custody.record(db, custody.Happening(f"card:{care.label}", "seen", note=RESET))
 
 
@@ -153,6 +155,7 @@ def forget(
     with database.begin() as db:
         card = card_book.card_named(db, label)
         memory.forget(card.card_id)
+        knowledge_book.forget_secrets(db, card)
         card_book.forget_card(db, card, clock.now())
     return freed
 

@@ -19,11 +19,13 @@ from cards.session import (
     PinUnblocker,
     SeedLoader,
 )
-from coordinator import enrol, seeds
+from coordinator import enrol, knowledge, seeds
 from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing
 from coordinator.settings import Home
 from coordinator.slots import Company, Slot, card_in, checked_name, unlock, unlock_silent
+from storage import cards as card_book
+from storage import knowledge as knowledge_book
 
 BESIDES = ("duress", "pairing")
 
@@ -112,7 +114,8 @@ def _give_key(
     """Set the PIN, have the key made or load the seed, compare, and remember card and key."""
     session, source, attendant, _ = giving
     path = enrol.account_path(home.network, wanted.path)
-    _open(home.network, wanted, giving)
+    fresh = not session.identity().has_pin
+    secrets = _open(home.network, wanted, giving)
     if isinstance(session, SeedLoader) and source is not None:
         if source.words is not None:
             attendant.say("the key is not made on the card: its seed is made on this machine")
@@ -125,12 +128,26 @@ def _give_key(
     found = enrol.examine(session, wanted.slot, wanted.label, path, home.network)
     if source is not None and found.key != seeds.expected_key(source.seed, path):
         raise ProtocolError("the key read back is not the one of the seed; do not use this card")
-    found = found._replace(created_on="card" if source is None else "host")
+    created_on = "card" if source is None else "host"
+    found = found._replace(created_on=created_on, secrets=secrets)
+    if fresh:
+        _forget_old_secrets(database, found.identity)
     return enrol.remember(database, found, wanted.slot, home.network)
 
 
-def _open(network: str, wanted: Setup, giving: Giving) -> None:
-    """See whose card it is, present the PIN it has or give it one, and see again."""
+def _forget_old_secrets(database: sessionmaker[Session], identity: CardIdentity) -> None:
+    """Forget what was known of the secrets a card had before it was reset by somebody."""
+    with database.begin() as db:
+        card = card_book.card_with_id(db, identity.family, identity.card_id)
+        if card is not None:
+            knowledge_book.forget_secrets(db, card)
+
+
+def _open(network: str, wanted: Setup, giving: Giving) -> tuple[str, ...]:
+    """See whose card it is, present the PIN it has or give it one, and see again.
+
+    Returns the kinds of secrets the card has besides its PIN.
+    """
     session, source, attendant, unlocked = giving
     enrol.attest_while_locked(session, network)
     identity, label = session.identity(), wanted.label
@@ -144,6 +161,8 @@ def _open(network: str, wanted: Setup, giving: Giving) -> None:
         if not identity.has_pin:
             _set_pin(session, label, attendant, secrets)
     enrol.accepted(enrol.attest(session), network)
+    puk = ("puk",) if isinstance(session, PinUnblocker) else ()
+    return (*puk, *(kind for kind in secrets if kind in knowledge.KINDS))
 
 
 def _set_pin(
@@ -161,6 +180,8 @@ def _set_pin(
             if given is None:
                 attendant.show_once(f"PUK of card {label}", named["puk"])
         session.initialise(named)
+        if "pairing" in named:
+            attendant.show_once(f"pairing password of card {label}", named["pairing"])
         session.unlock(pin)
 
 

@@ -1,16 +1,18 @@
 """card: set up, enrol, list, check, and look after one card."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.cli.card_known import list_cards, show
 from coordinator.cli.desk import Desk
 from coordinator.cli.options import Emulated, EmulatedMany, LastTry, PinStdin, Yes
-from coordinator.cli.output import ExitStatus, Shown, columns
+from coordinator.cli.output import ExitStatus, Shown
 
 if TYPE_CHECKING:
+    from coordinator.enrol import Enrolled
     from coordinator.slots import Slot
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
@@ -59,15 +61,20 @@ def setup(
         setting_up.Setup(each, place, source, path, words_out, last_attempt)
         for each, place in zip(labels, slots, strict=True)
     ]
-    done, *others = setting_up.set_up_copies(desk.home, desk.database, wanted, attendant)
-    lines = [
-        f"card {label}: PIN set, key made {ORIGIN[done.created_on]}",
-        done.expression(desk.home.network),
-        *_replaced(done.replaced),
+    made = setting_up.set_up_copies(desk.home, desk.database, wanted, attendant)
+    first, *copied = [each.document(desk.home.network) for each in made]
+    return Shown({**first, "copies": copied}, _set_up_lines(made, desk.home.network))
+
+
+def _set_up_lines(made: "Sequence[Enrolled]", network: str) -> list[str]:
+    first, *others = made
+    return [
+        f"card {first.label}: PIN set, key made {ORIGIN[first.created_on]}",
+        first.expression(network),
+        *_replaced(first.replaced),
         *(f"card {other.label}: the same key, read back and compared" for other in others),
+        *_to_write_down(made),
     ]
-    first, *copied = [each.document(desk.home.network) for each in (done, *others)]
-    return Shown({**first, "copies": copied}, lines)
 
 
 def _source(**sources: bool) -> str:
@@ -110,68 +117,22 @@ def enrol(
         f"key made on: {found.created_on}",
         found.expression(desk.home.network),
         *_replaced(found.replaced),
+        *_to_write_down([found]),
     ]
     return Shown(document, lines)
 
 
+def _to_write_down(made: "Iterable[Enrolled]") -> list[str]:
+    return [
+        f"write the {kind} of card {each.label} down, then tell who knows it or where it is: "
+        f"cardquorum secret add {each.label}-{kind} --of {each.label} --kind {kind}"
+        for each in made
+        for kind in each.secrets
+    ]
+
+
 def _replaced(labels: Iterable[str]) -> list[str]:
     return [f"the card no longer carries key {label}" for label in labels]
-
-
-def list_cards(desk: Desk) -> Shown:
-    """List the cards known here, with place and origin of the key.
-
-    \b
-    Example: cardquorum card list
-    """
-    from coordinator import cards as known
-
-    with desk.database.begin() as db:
-        found = known.listed(db, desk.home.network)
-    rows = [
-        (
-            f["label"],
-            f["family"],
-            f["version"],
-            f["attestation"]["result"],
-            f["location"],
-            ", ".join(f"{k['path']} {_made(k['created_on'])}" for k in f["keys"]),
-        )
-        for f in found
-    ]
-    header = ("card", "family", "version", "attestation", "place", "key")
-    return Shown({"cards": found}, columns(rows, *header))
-
-
-def _made(created_on: str) -> str:
-    return "of unknown origin" if created_on == "unknown" else f"made on {created_on}"
-
-
-def show(desk: Desk, label: Label) -> Shown:
-    """Show one card: key, place, history, what it can do.
-
-    \b
-    Example: cardquorum card show blue
-    """
-    from coordinator import cards as known
-
-    with desk.database.begin() as db:
-        found = known.shown(db, label, desk.home.network)
-    attested = found["attestation"]
-    lines = [
-        f"{key}: {value if value is not None else '-'}"
-        for key, value in {
-            **found,
-            "attestation": f"{attested['result']} ({attested['reason']})",
-            "other_software": ", ".join(found["other_software"]),
-        }.items()
-        if key not in {"history", "keys"}
-    ]
-    lines += [f"key {key['expression']} (made on: {key['created_on']})" for key in found["keys"]]
-    lines += [
-        f"{e['happened_at'].date()} {e['event']} {e['location'] or ''}" for e in found["history"]
-    ]
-    return Shown(found, lines)
 
 
 def check(

@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coordinator.audit import CarrierFacts, CosignerFacts, Severity, VaultFacts, audit, can_spend
+from coordinator.audit import audit, can_spend
+from coordinator.findings import CarrierFacts, CosignerFacts, Severity, VaultFacts
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
