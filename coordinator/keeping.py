@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -24,7 +25,7 @@ from cards.session import (
     PinUnblocker,
     Resetter,
 )
-from coordinator import clock, custody
+from coordinator import carriers, clock, custody
 from coordinator.attendant import Attendant
 from coordinator.errors import LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
@@ -89,8 +90,13 @@ def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
         return session.identity().attempts_left
 
 
-def backup(database: Database, care: Care, attendant: Attendant, out: Path) -> None:
-    """Write the card's encrypted backup to a new file (mode 0600); needs the PIN."""
+def backup(
+    database: Database, network: str, care: Care, attendant: Attendant, out: Path
+) -> dict[str, Any]:
+    """Write the card's encrypted backup to a new file (mode 0600); needs the PIN.
+
+    Returns the carrier of its key that the file is from then on.
+    """
     with card_in(care.slot, Company(attendant, care.label)) as session:
         unlocked = expect(database, care.label, session, attendant)
         if not isinstance(session, BackupExporter):
@@ -100,6 +106,8 @@ def backup(database: Database, care: Care, attendant: Attendant, out: Path) -> N
         if not unlocked:
             unlock(session, care.label, attendant, last_attempt=care.last_attempt)
         write_private(out, session.backup(), replace=False)
+    with database.begin() as db:
+        return carriers.note_backup(db, care.label, network)
 
 
 def reset(database: Database, care: Care, attendant: Attendant) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +30,9 @@ def setup(
     words_out: Annotated[
         Path | None, typer.Option(help="write the new words to a file", metavar="FILE")
     ] = None,
+    backup_out: Annotated[
+        Path | None, typer.Option(help="write its encrypted backup to a file", metavar="FILE")
+    ] = None,
     path: Annotated[str | None, typer.Option(help="the key's path")] = None,
     copies: Annotated[int, typer.Option(min=0, max=9, help="more cards with this key")] = 0,
     pin_stdin: PinStdin = False,
@@ -38,32 +41,50 @@ def setup(
     """Set a factory-fresh card's PIN and PUK and give it a key.
 
     A Satochip cannot make its key itself: its words are made on this machine, shown
-    once on the terminal, loaded and wiped. A set-up that was cut off goes on where it was.
+    once on the terminal, loaded and wiped. A TAPSIGNER cannot take a copy's seed: it writes its
+    encrypted backup instead (--copies 1 --backup-out FILE). A set-up that was cut off goes on.
 
     \b
     Example: cardquorum card setup blue --emulated blue --generate
     """
     from coordinator import setup as setting_up
     from coordinator.cli.attendant import Terminal
-    from coordinator.emulated import slot
-    from coordinator.errors import UsageError
 
     source = _source(generate=generate, words=words, seed=seed)
-    slots = [slot(desk.home, place) for place in emulated or ()]
-    if len(slots) != 1 + copies:
-        raise UsageError(
-            f"{len(slots)} cards are offered, {1 + copies} are wanted; "
-            "name where each lies with --emulated NAME"
-        )
-    labels = [label, *(f"{label}-{number}" for number in range(2, copies + 2))]
-    attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=not copies)
+    count = _cards_wanted(copies, backup_out)
+    slots = _slots(desk, emulated or (), count)
+    labels = [label, *(f"{label}-{number}" for number in range(2, count + 1))]
+    attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=count == 1)
     wanted = [
-        setting_up.Setup(each, place, source, path, words_out, last_attempt)
+        setting_up.Setup(each, place, source, path, words_out, backup_out, last_attempt)
         for each, place in zip(labels, slots, strict=True)
     ]
     made = setting_up.set_up_copies(desk.home, desk.database, wanted, attendant)
     first, *copied = [each.document(desk.home.network) for each in made]
-    return Shown({**first, "copies": copied}, _set_up_lines(made, desk.home.network))
+    backup = {"file": backup_out, "carrier": made[0].backup} if backup_out else None
+    document = {**first, "copies": copied, "backup": backup}
+    return Shown(document, _set_up_lines(made, desk.home.network))
+
+
+def _cards_wanted(copies: int, backup_out: Path | None) -> int:
+    """Return how many cards are to lie ready: an encrypted backup stands for one copy."""
+    from coordinator.errors import UsageError
+
+    if backup_out is not None and copies > 1:
+        raise UsageError(f"a backup is one copy, not {copies}; write more with: card backup")
+    return 1 if backup_out is not None else 1 + copies
+
+
+def _slots(desk: Desk, names: "Sequence[str]", count: int) -> "list[Slot]":
+    from coordinator.emulated import slot
+    from coordinator.errors import UsageError
+
+    if len(names) != count:
+        raise UsageError(
+            f"{len(names)} cards are offered, {count} are wanted; name where each lies with "
+            "--emulated NAME (a TAPSIGNER's copy is its encrypted backup: --backup-out FILE)"
+        )
+    return [slot(desk.home, name) for name in names]
 
 
 def _set_up_lines(made: "Sequence[Enrolled]", network: str) -> list[str]:
@@ -74,6 +95,7 @@ def _set_up_lines(made: "Sequence[Enrolled]", network: str) -> list[str]:
         *_replaced(first.replaced),
         *(f"card {other.label}: the same key, read back and compared" for other in others),
         *_to_write_down(made),
+        *([f"wrote its encrypted backup: {first.backup}"] if first.backup else []),
     ]
 
 
@@ -215,8 +237,18 @@ def backup(
     slot = offers.slot_of(desk.home, desk.database, label, emulated)
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
     care = keeping.Care(label, slot, last_attempt)
-    keeping.backup(desk.database, care, attendant, out)
-    return Shown({"card": label, "file": out}, [f"wrote {out}, encrypted for card {label}"])
+    carrier = keeping.backup(desk.database, desk.home.network, care, attendant, out)
+    lines = [f"wrote {out}, encrypted for card {label}", *_backup_lines(carrier)]
+    return Shown({"card": label, "file": out, "carrier": carrier["carrier"]}, lines)
+
+
+def _backup_lines(carrier: dict[str, Any]) -> list[str]:
+    digits = f"cardquorum carrier add key:{carrier['key']} backup-key {carrier['label']}-digits"
+    return [
+        f"the file is {carrier['carrier']}; say where it lies: "
+        f"cardquorum custody record {carrier['carrier']} placed --at LOCATION",
+        f"it opens with the digits printed on the card; keep a copy elsewhere, then: {digits}",
+    ]
 
 
 def unblock(
