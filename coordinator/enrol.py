@@ -58,7 +58,8 @@ class Enrolment:
 class Enrolled(NamedTuple):
     """A card as it was found, its key, how far it proved to be genuine, and its keys of before.
 
-    `secrets` are the kinds of secrets it turned out to have besides its PIN.
+    `secrets` are the kinds of secrets it turned out to have besides its PIN, `backup` is the
+    carrier its encrypted backup is.
     """
 
     label: str
@@ -69,6 +70,7 @@ class Enrolled(NamedTuple):
     attestation: Attestation
     replaced: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    backup: str | None = None
 
     def expression(self, network: str) -> str:
         """Return the key with its origin (BIP 380)."""

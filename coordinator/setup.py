@@ -12,6 +12,7 @@ from cards.errors import NotSupported, ProtocolError
 from cards.family import family_named
 from cards.pin import Secret
 from cards.session import (
+    BackupExporter,
     CardIdentity,
     CardSession,
     Initialiser,
@@ -19,26 +20,36 @@ from cards.session import (
     PinUnblocker,
     SeedLoader,
 )
-from coordinator import enrol, knowledge, seeds
+from coordinator import carriers, enrol, knowledge, seeds
 from coordinator.attendant import Attendant
 from coordinator.errors import PinMissing
+from coordinator.files import refuse_unwritable, write_private
 from coordinator.settings import Home
 from coordinator.slots import Company, Slot, card_in, checked_name, unlock, unlock_silent
 from storage import cards as card_book
 from storage import knowledge as knowledge_book
 
 BESIDES = ("duress", "pairing")
+BACKUP_INSTEAD = (
+    "loading another card's seed; its copy is an encrypted backup: --copies 1 --backup-out FILE, "
+    "or later: card backup"
+)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What is asked for; `source` is generate, words or seed."""
+    """What is asked for; `source` is generate, words or seed.
+
+    `backup_out` is the file for the encrypted backup of a card that makes its key and tells it to
+    nobody else.
+    """
 
     label: str
     slot: Slot
     source: str
     path: str | None = None
     words_out: Path | None = None
+    backup_out: Path | None = None
     last_attempt: bool = False
 
 
@@ -68,6 +79,7 @@ def set_up_copies(
             with card_in(each.slot, Company(attendant, each.label)) as session:
                 silent = unlock_silent(session, each.label, attendant)
                 _check(database, each, session)
+                _check_copies(each, session, len(wanted))
                 own = len(wanted) == 1 and _makes_its_own(session, each)
                 if source is None and not own:
                     source = _source(each, attendant, wiped)
@@ -104,6 +116,20 @@ def _check(database: sessionmaker[Session], wanted: Setup, session: CardSession)
         raise NotSupported(identity.family, f"a second set-up; run: card enrol {wanted.label}")
 
 
+def _check_copies(wanted: Setup, session: CardSession, count: int) -> None:
+    """Refuse a second card where the family has a backup instead, and a backup where it has none.
+
+    Raises UsageError where the backup could not be written.
+    """
+    exporter = isinstance(session, BackupExporter)
+    if count > 1 and exporter and not isinstance(session, SeedLoader):
+        raise NotSupported(session.family, BACKUP_INSTEAD)
+    if wanted.backup_out is not None:
+        if not exporter or not _makes_its_own(session, wanted):
+            raise NotSupported(session.family, "an encrypted backup of a key made on it")
+        refuse_unwritable(wanted.backup_out)
+
+
 def _makes_its_own(session: CardSession, wanted: Setup) -> bool:
     return wanted.source == "generate" and isinstance(session, KeyGenerator)
 
@@ -125,6 +151,8 @@ def _give_key(
         session.load_seed(source.seed)
     elif isinstance(session, KeyGenerator):
         session.generate_key()
+    if wanted.backup_out is not None and isinstance(session, BackupExporter):
+        write_private(wanted.backup_out, session.backup(), replace=False)
     found = enrol.examine(session, wanted.slot, wanted.label, path, home.network)
     if source is not None and found.key != seeds.expected_key(source.seed, path):
         raise ProtocolError("the key read back is not the one of the seed; do not use this card")
@@ -132,7 +160,12 @@ def _give_key(
     found = found._replace(created_on=created_on, secrets=secrets)
     if fresh:
         _forget_old_secrets(database, found.identity)
-    return enrol.remember(database, found, wanted.slot, home.network)
+    done = enrol.remember(database, found, wanted.slot, home.network)
+    if wanted.backup_out is None:
+        return done
+    with database.begin() as db:
+        noted = carriers.note_backup(db, wanted.label, home.network)
+    return done._replace(backup=noted["carrier"])
 
 
 def _forget_old_secrets(database: sessionmaker[Session], identity: CardIdentity) -> None:
@@ -157,7 +190,7 @@ def _open(network: str, wanted: Setup, giving: Giving) -> tuple[str, ...]:
             attendant.say(f"card {label} has a PIN and no key: its set-up goes on")
             unlock(session, label, attendant, last_attempt=wanted.last_attempt)
         if source is not None and not isinstance(session, SeedLoader):
-            raise NotSupported(identity.family, "loading a seed; see: card backup")
+            raise NotSupported(identity.family, "loading a seed: it makes its key itself")
         if not identity.has_pin:
             _set_pin(session, label, attendant, secrets)
     enrol.accepted(enrol.attest(session), network)
