@@ -44,6 +44,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.UsageError: (ExitStatus.USAGE, "see the command's --help"),
     hall.Ambiguous: (ExitStatus.USAGE, "write it with its kind, as kind:name"),
     hall.NotAccepted: (ExitStatus.REFUSED, "read the review; accept a danger with --accept CODE"),
+    hall.CardCannotSign: (ExitStatus.REFUSED, "choose a card that can; see cards/README.md"),
     hall.ChainError: (ExitStatus.CHAIN, "nothing was sent; see: cardquorum status"),
     hall.ChainUnreachable: (ExitStatus.CHAIN, "wait for the other process, or check the chain URL"),
     hall.NotFinal: (ExitStatus.NOT_YET, "run: cardquorum spend finalize ID"),
