@@ -85,11 +85,19 @@ class Surroundings:
     look_only: bool = False
 
 
+ByVersion = Mapping[str, frozenset[str]]
+"""What holds for versions that begin so; the longest beginning decides."""
+
+
 class Software(NamedTuple):
-    """Another program that can sign with a card, and who says so."""
+    """Another program that signs for multi-signature vaults with a card, and where that is seen.
+
+    `versions` are how the versions begin that it can drive; all of them where it is empty.
+    """
 
     name: str
     source: str
+    versions: tuple[str, ...] = ("",)
 
 
 class Theft(NamedTuple):
@@ -135,10 +143,11 @@ class CardFamily:
     factory-fresh card, `revive(state)` one that was there before; `emulate_uncertified` makes one
     that has nothing to prove itself with, where the family has such cards. A card that is not
     `identified_before_pin` says nothing before it: its identity raises NotUnlocked. `signs` are
-    the script types it can sign for: wsh, sh-wsh, tr. `evidence` names what stands behind a
-    capability by the word cards/README.md uses for it; the own emulator stands behind all of them.
+    the script types it can sign for, by version: wsh, sh-wsh, tr. `evidence` names what stands
+    behind a capability by the word cards/README.md uses for it, besides the own emulator.
     `puk_digits` is how long a PUK made here is; `setup_secrets` are what a card may be set up with
-    besides PIN and PUK: `duress`, `pairing`.
+    besides PIN and PUK, by version: `duress`, `pairing`. `prints_backup_key` tells that the key to
+    its encrypted backup stands on the card itself.
     """
 
     name: str
@@ -149,13 +158,32 @@ class CardFamily:
     revive: Callable[[bytes], EmulatedCard]
     makes_key_on_card: bool
     other_software: tuple[Software, ...]
-    signs: frozenset[str]
+    signs: ByVersion
     theft: Theft
     emulate_uncertified: Callable[[str], EmulatedCard] | None = None
     identified_before_pin: bool = True
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     puk_digits: int = 8
-    setup_secrets: frozenset[str] = frozenset()
+    setup_secrets: ByVersion = field(default_factory=dict)
+    prints_backup_key: bool = False
+
+    def signs_at(self, version: str) -> frozenset[str]:
+        """Return the script types a card of this version can sign for."""
+        return at_version(self.signs, version)
+
+    def setup_secrets_at(self, version: str) -> frozenset[str]:
+        """Return what a card of this version may be set up with besides PIN and PUK."""
+        return at_version(self.setup_secrets, version)
+
+    def software_at(self, version: str) -> tuple[Software, ...]:
+        """Return the other programs that can sign with a card of this version."""
+        return tuple(each for each in self.other_software if version.startswith(each.versions))
+
+
+def at_version(by_version: ByVersion, version: str) -> frozenset[str]:
+    """Return what holds for a version; nothing where none of the beginnings fits."""
+    fitting = [beginning for beginning in by_version if version.startswith(beginning)]
+    return by_version[max(fitting, key=len)] if fitting else frozenset()
 
 
 @cache

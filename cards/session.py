@@ -17,7 +17,7 @@ class CardIdentity(NamedTuple):
     """What a card says of itself before any PIN.
 
     `card_id` is the same for ever; `attempts_left` is None where the family does not count;
-    `initialised` means that PIN and key are there.
+    `initialised` means that PIN and key are there, `has_pin` that the PIN is, printed or set.
     """
 
     card_id: str
@@ -25,6 +25,7 @@ class CardIdentity(NamedTuple):
     version: str
     initialised: bool
     attempts_left: int | None
+    has_pin: bool = True
 
 
 class ExtendedKey(NamedTuple):
@@ -47,10 +48,14 @@ class Verdict(StrEnum):
 
 
 class Attestation(NamedTuple):
-    """A verdict and its reason in one sentence."""
+    """A verdict and its reason in one sentence.
+
+    `siblings` are the other cards of an active backup set, which carry the same keys.
+    """
 
     result: Verdict
     reason: str
+    siblings: int = 0
 
 
 @runtime_checkable
@@ -108,6 +113,15 @@ class KeyGenerator(Protocol):
 
     def generate_key(self) -> None:
         """Make the master key on the card; refuses when the card has one."""
+        ...
+
+
+@runtime_checkable
+class OriginTeller(Protocol):
+    """A card that says itself where its key was made."""
+
+    def made_its_key(self) -> bool:
+        """Tell whether the key was made on a card, and never loaded into one; needs the PIN."""
         ...
 
 

@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from cards.family import CardFamily, Evidence, Surroundings, families
+from cards.family import CardFamily, Evidence, Software, Surroundings, families
 from cards.session import (
     Attester,
     BackupExporter,
@@ -60,7 +60,7 @@ def readme() -> str:
         [name, *(_cell(family, name, kind) for family in families())]
         for name, kind in CAPABILITIES.items()
     ]
-    rows.append(["script types", *(", ".join(sorted(f.signs)) for f in families())])
+    rows.append(["script types", *(_scripts(family) for family in families())])
     rows.append(["versions emulated", *(", ".join(f.profiles) for f in families())])
     lines = [header, ["---"] * len(header), *rows]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -74,6 +74,18 @@ def _cell(family: CardFamily, name: str, kind: type) -> str:
         return "no"
     mark = MARKS[family.evidence.get(name, Evidence.EMULATOR)]
     return mark if len(having) == len(family.profiles) else f"{mark} ({', '.join(having)})"
+
+
+def _scripts(family: CardFamily) -> str:
+    """Return the script types, each with its versions where not all of them can."""
+    able = {
+        script: [profile for profile in family.profiles if script in family.signs_at(profile)]
+        for script in sorted(frozenset().union(*family.signs.values()))
+    }
+    return ", ".join(
+        script if len(having) == len(family.profiles) else f"{script} ({', '.join(having)})"
+        for script, having in able.items()
+    )
 
 
 def _session(family: CardFamily, profile: str) -> CardSession:
@@ -95,11 +107,16 @@ def _thefts() -> str:
 def _software() -> str:
     lines = [
         f"- **{family.name}**: "
-        + ("; ".join(f"{s.name} ({s.source})" for s in family.other_software) or "none known")
+        + ("; ".join(_program(software) for software in family.other_software) or "none known")
         + "."
         for family in families()
     ]
-    return "## Other software that can sign with it\n\n" + "\n".join(lines)
+    return "## Other software that can sign for a vault with it\n\n" + "\n".join(lines)
+
+
+def _program(software: Software) -> str:
+    limits = [f"versions {beginning}x" for beginning in software.versions if beginning]
+    return f"{software.name} ({'; '.join([*limits, software.source])})"
 
 
 if __name__ == "__main__":

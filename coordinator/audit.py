@@ -2,67 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import NamedTuple
+
+from coordinator import card_findings
+from coordinator.findings import (
+    BACKUP_PAIR,
+    CarrierFacts,
+    Finding,
+    Severity,
+    VaultFacts,
+    bring_back,
+)
 
 CHECK_INTERVAL = timedelta(days=180)
-
-
-class Severity(StrEnum):
-    """How much a finding matters."""
-
-    INFO = "info"
-    WARNING = "warning"
-    DANGER = "danger"
-
-
-class Finding(NamedTuple):
-    """One sentence of an audit and what to do about it; subjects are written kind:name."""
-
-    code: str
-    severity: Severity
-    message: str
-    remedy: str
-    subjects: tuple[str, ...]
-
-
-class CarrierFacts(NamedTuple):
-    """One thing that brings a key back, as the book has it; `gone` is lost, stolen or destroyed."""
-
-    subject: str
-    location: str | None
-    gone: str | None
-    last_seen: datetime | None
-    attestation: str | None
-
-
-class CosignerFacts(NamedTuple):
-    """One key of the vault, its carriers, and whether a card proved it (None: never asked).
-
-    `orphaned` means that all its carriers were forgotten or erased; a key that never had one is
-    held elsewhere, out of reach of the places known here.
-    """
-
-    label: str
-    carriers: tuple[CarrierFacts, ...]
-    verified: bool | None
-    orphaned: bool = False
-
-
-@dataclass(frozen=True)
-class VaultFacts:
-    """All an audit looks at."""
-
-    name: str
-    threshold: int
-    cosigners: tuple[CosignerFacts, ...]
-
-    def carriers(self) -> Iterator[CarrierFacts]:
-        """Yield every carrier of every key."""
-        for cosigner in self.cosigners:
-            yield from cosigner.carriers
 
 
 def can_spend(facts: VaultFacts) -> bool:
@@ -83,6 +35,7 @@ def audit(facts: VaultFacts, now: datetime) -> list[Finding]:
         *_not_checked(facts, now),
         *_not_verified(facts),
         *_unproven(facts),
+        *card_findings.found(facts),
     ]
     order = (Severity.DANGER, Severity.WARNING, Severity.INFO)
     return sorted(found, key=lambda finding: order.index(finding.severity))
@@ -94,9 +47,10 @@ def _keys_left(facts: VaultFacts, lost: str | None) -> set[str]:
         cosigner.label
         for cosigner in facts.cosigners
         if not (cosigner.carriers or cosigner.orphaned)
-        or any(
-            carrier.gone is None and (lost is None or carrier.location != lost)
+        or bring_back(
+            carrier
             for carrier in cosigner.carriers
+            if carrier.gone is None and (lost is None or carrier.location != lost)
         )
     }
 
@@ -105,9 +59,9 @@ def _keys_by_location(facts: VaultFacts) -> Mapping[str, set[str]]:
     """Return which keys each known location holds a usable carrier of."""
     held: dict[str, set[str]] = defaultdict(set)
     for cosigner in facts.cosigners:
-        for carrier in cosigner.carriers:
-            if carrier.location is not None and carrier.gone is None:
-                held[carrier.location].add(cosigner.label)
+        for location, carriers in cosigner.by_location().items():
+            if bring_back(carriers):
+                held[location].add(cosigner.label)
     return held
 
 
@@ -170,10 +124,16 @@ def _gone(facts: VaultFacts) -> Iterator[Finding]:
             yield Finding(
                 "carrier_gone",
                 Severity.WARNING,
-                f"{carrier.subject} is recorded as {carrier.gone}",
+                f"{carrier.subject} is recorded as {carrier.gone}{_resistance(carrier)}",
                 "make a vault without its key and move the coins there while a quorum is left",
                 (carrier.subject,),
             )
+
+
+def _resistance(carrier: CarrierFacts) -> str:
+    """Return what a thief of a stolen card is up against."""
+    stolen = carrier.gone == "stolen" and carrier.theft is not None
+    return f"; {carrier.theft.sentence}" if stolen and carrier.theft else ""
 
 
 def _orphaned(facts: VaultFacts) -> Iterator[Finding]:
@@ -190,7 +150,11 @@ def _orphaned(facts: VaultFacts) -> Iterator[Finding]:
 
 def _shared_keys(facts: VaultFacts) -> Iterator[Finding]:
     for cosigner in facts.cosigners:
-        subjects = tuple(carrier.subject for carrier in cosigner.carriers if carrier.gone is None)
+        subjects = tuple(
+            carrier.subject
+            for carrier in cosigner.carriers
+            if carrier.gone is None and carrier.kind not in BACKUP_PAIR
+        )
         if len(subjects) > 1:
             yield Finding(
                 "one_key_several_carriers",
@@ -212,9 +176,16 @@ def _not_checked(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
                 "not_checked",
                 Severity.WARNING,
                 f"{carrier.subject} was last checked: {ago}",
-                f"look at it and run: cardquorum card check {carrier.subject.partition(':')[2]}",
+                f"look at it and run: {_look(carrier)}",
                 (carrier.subject,),
             )
+
+
+def _look(carrier: CarrierFacts) -> str:
+    """Return the command that tells that a thing was looked at."""
+    if carrier.kind == "card":
+        return f"cardquorum card check {carrier.name}"
+    return f"cardquorum custody record {carrier.subject} seen"
 
 
 def _not_verified(facts: VaultFacts) -> Iterator[Finding]:

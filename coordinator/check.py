@@ -50,7 +50,6 @@ def check(home: Home, database: Database, asked: Check, attendant: Attendant) ->
     """
     try:
         with card_in(asked.slot, Company(attendant, asked.label)) as session:
-            expect(database, asked.label, session)
             attestation, found = _examined(home, database, asked, session, attendant)
     except (ReaderNotFound, CardRemoved) as absent:
         return Checked(False, None, None, None, [str(absent)])
@@ -61,25 +60,33 @@ def check(home: Home, database: Database, asked: Check, attendant: Attendant) ->
 def _examined(
     home: Home, database: Database, asked: Check, session: CardSession, attendant: Attendant
 ) -> tuple[Attestation | None, Checked]:
-    differences: list[str] = []
-    attestation, key_matches = None, None
+    if not asked.with_pin:
+        _refuse_silent(asked.label, session)
+    unlocked = expect(database, asked.label, session, attendant)
     with database.begin() as db:
         stored = [key_expression(key) for key in card_book.keys_of_card(db, asked.label)]
     if stored and not session.identity().initialised:
-        key_matches = False
-        differences.append("the card holds no key any more: it was reset")
-    else:
-        if asked.with_pin:
-            unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
-            give_evidence(session, asked.evidence)
-            differences += _key_differences(session, stored)
-            key_matches = not differences
-        attestation = _attestation(session, home.network)
+        differences = ["the card holds no key any more: it was reset"]
+        return None, Checked(True, None, False, session.identity().attempts_left, differences)
+    if asked.with_pin and not unlocked:
+        unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
+    give_evidence(session, asked.evidence)
+    differences = _key_differences(session, stored) if asked.with_pin else []
+    key_matches = not differences if asked.with_pin else None
+    attestation = _attestation(session, home.network)
     if attestation is not None and attestation.result is Verdict.FAILED:
         differences.append(f"not genuine: {attestation.reason}")
     genuine = None if attestation is None else attestation.result.value
     left = session.identity().attempts_left
     return attestation, Checked(True, genuine, key_matches, left, differences)
+
+
+def _refuse_silent(label: str, session: CardSession) -> None:
+    """Raise NotUnlocked for a card that says nothing before its PIN, where none may be asked."""
+    try:
+        session.identity()
+    except NotUnlocked as silent:
+        raise NotUnlocked(f"card {label}: {silent}; add --pin") from None
 
 
 def _attestation(session: CardSession, network: str) -> Attestation | None:

@@ -13,7 +13,18 @@ from sqlalchemy.orm import Session, sessionmaker
 from cards.family import families
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
-from coordinator import custody, emulated, facts, setup, signing, spend, vaults, verify, wallet
+from coordinator import (
+    custody,
+    emulated,
+    facts,
+    knowledge,
+    setup,
+    signing,
+    spend,
+    vaults,
+    verify,
+    wallet,
+)
 from coordinator.chain import Tip
 from coordinator.chain.regtest import RegtestChain
 from coordinator.errors import CoordinatorError, UsageError
@@ -175,7 +186,20 @@ def _issue_cards(stage: Stage, families: Sequence[str]) -> list[Slot]:
             custody.add_location(db, custody.Place(label, kind))
             custody.record(db, custody.Happening(f"card:{label}", "placed", at=label))
         slots.append(slot)
+    _write_secrets_down(stage)
     return slots
+
+
+def _write_secrets_down(stage: Stage) -> None:
+    """Write each card's secrets down at another card's place."""
+    labels = [label for label, _ in PLACES]
+    elsewhere = dict(zip(labels, [*labels[1:], labels[0]], strict=True))
+    with stage.database.begin() as db:
+        for secret in knowledge.listed(db):
+            label, card, kind = secret["label"], secret["card"], secret["kind"]
+            place = elsewhere[card]
+            knowledge.tell(db, knowledge.Told(label, card, kind, written_at=(place,)))
+            stage.guide.say(f"the {kind} of card {card} is written down at {place}")
 
 
 def _make_vault(stage: Stage, slots: Sequence[Slot]) -> str:

@@ -15,7 +15,6 @@ from cards.errors import (
     PathNotAvailable,
     WrongCard,
 )
-from cards.family import family_named
 from cards.session import (
     UNTOLD_CHAIN_CODE,
     Attestation,
@@ -23,9 +22,12 @@ from cards.session import (
     CardIdentity,
     CardSession,
     EvidenceTaker,
+    KeyGenerator,
+    OriginTeller,
+    SeedLoader,
     Verdict,
 )
-from coordinator import clock
+from coordinator import clock, knowledge
 from coordinator.attendant import Attendant
 from coordinator.errors import UsageError
 from coordinator.settings import Home
@@ -47,6 +49,8 @@ from storage.errors import AlreadyExists
 from storage.model import Card, Key
 
 Database = sessionmaker[Session]
+# What two cards, or a card and a text, tell of one key: a seed that was on a host stays so.
+WORST_ORIGIN_FIRST = ("host", "card", "unknown", "elsewhere")
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,11 @@ class Enrolment:
 
 
 class Enrolled(NamedTuple):
-    """A card as it was found, its key, how far it proved to be genuine, and its keys of before."""
+    """A card as it was found, its key, how far it proved to be genuine, and its keys of before.
+
+    `secrets` are the kinds of secrets it turned out to have besides its PIN, `backup` is the
+    carrier its encrypted backup is.
+    """
 
     label: str
     identity: CardIdentity
@@ -73,6 +81,8 @@ class Enrolled(NamedTuple):
     created_on: str
     attestation: Attestation
     replaced: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    backup: str | None = None
 
     def expression(self, network: str) -> str:
         """Return the key with its origin (BIP 380)."""
@@ -109,17 +119,19 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
     """Identify, attest, unlock, read the key, remember both; nothing is stored on a failure."""
     label = checked_name(asked.label)
     path = account_path(home.network, asked.path)
-    with card_in(asked.slot, Company(attendant, label)) as session:
+    company = Company(attendant, label)
+    with card_in(asked.slot, company) as session:
         silent = unlock_silent(session, label, attendant)
         identity = session.identity()
         refuse_another_label(database, label, identity)
         if not identity.initialised:
             raise CardNotInitialised("the card has no PIN or no key yet")
         if not silent:
-            _attest_while_locked(session, home.network)
+            attest_while_locked(session, home.network)
             unlock(session, label, attendant, last_attempt=asked.last_attempt)
         give_evidence(session, asked.evidence)
         found = examine(session, asked.slot, label, path, home.network)
+    found = found._replace(secrets=tuple(company.given & set(knowledge.KINDS)))
     return remember(database, found, asked.slot, home.network)
 
 
@@ -127,15 +139,23 @@ def examine(session: CardSession, slot: Slot, label: str, path: Path, network: s
     """Attest an unlocked card and read its key."""
     identity = session.identity()
     attestation = accepted(attest(session), network)
-    on_card = family_named(identity.family).makes_key_on_card
     return Enrolled(
         label=label,
         identity=identity,
         emulated=slot.emulated,
         key=account_key(session, path),
-        created_on="card" if on_card else "host",
+        created_on=_origin(session),
         attestation=attestation,
     )
+
+
+def _origin(session: CardSession) -> str:
+    """Return where the key was made: card or host, unknown where it may be either."""
+    if isinstance(session, OriginTeller):
+        return "card" if session.made_its_key() else "host"
+    if not isinstance(session, KeyGenerator):
+        return "host"
+    return "unknown" if isinstance(session, SeedLoader) else "card"
 
 
 def account_path(network: str, typed: str | None) -> Path:
@@ -180,9 +200,9 @@ def accepted(attestation: Attestation, network: str) -> Attestation:
     return attestation
 
 
-def _attest_while_locked(session: CardSession, network: str) -> None:
-    """Refuse a card that fails before its PIN is asked for, where the family can tell by then."""
-    with contextlib.suppress(NotUnlocked):
+def attest_while_locked(session: CardSession, network: str) -> None:
+    """Refuse a card that fails before a PIN is asked for or set, where it can tell by then."""
+    with contextlib.suppress(NotUnlocked, CardNotInitialised):
         accepted(attest(session), network)
 
 
@@ -205,6 +225,7 @@ def remember(database: Database, found: Enrolled, slot: Slot, network: str) -> E
     now = clock.now()
     with database.begin() as db:
         card = _card(db, found, slot, now)
+        card.siblings = found.attestation.siblings
         card_book.attested(db, card, found.attestation.result.value, found.attestation.reason, now)
         old = [
             key
@@ -216,8 +237,10 @@ def remember(database: Database, found: Enrolled, slot: Slot, network: str) -> E
         key = card_book.key_like(db, found.key.key.public_key, found.key.key.chain_code)
         if key is None:
             key = _add_key(db, found, network, now)
+        key.created_on = min(key.created_on, found.created_on, key=WORST_ORIGIN_FIRST.index)
         card_book.add_carrier(db, key, card.item, now)
-    return found._replace(replaced=replaced)
+        knowledge.note(db, card, found.secrets, now)
+    return found._replace(replaced=replaced, created_on=key.created_on)
 
 
 def _card(db: Session, found: Enrolled, slot: Slot, now: datetime) -> Card:

@@ -3,6 +3,7 @@
 CoordinatorError
 ├── SettingsError · UsageError → Ambiguous(name, candidates)
 ├── NotAccepted(codes) · LastAttempt(label) · PinMissing(label)
+├── CardCannotSign(label, family, script)
 ├── ChainError → ChainUnreachable · TransactionRejected(reason)
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony)
 """
@@ -61,6 +62,17 @@ class PinMissing(CoordinatorError):
         self.label = label
         self.kind = kind
         super().__init__(f"the {kind} of card {label} was not given")
+
+
+class CardCannotSign(CoordinatorError):
+    """A card carries a key of a policy whose scripts it cannot sign for."""
+
+    def __init__(self, label: str, family: str, script: str) -> None:
+        """Keep the card's label, its family with the version, and the script type."""
+        self.label = label
+        self.family = family
+        self.script = script
+        super().__init__(f"card {label} ({family}) cannot sign for {script}; nothing was made")
 
 
 class ChainError(CoordinatorError):

@@ -34,6 +34,12 @@ def read_text(name: str) -> str:
         raise UsageError(f"{name} is not a text file") from failure
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Raise UsageError where a new file cannot be written there."""
+    if path.exists() or not path.parent.is_dir():
+        raise UsageError(f"{path} is there already, or its folder is not")
+
+
 def write_private(path: Path, data: bytes, *, replace: bool = True) -> None:
     """Write a file (mode 0600) whole or not at all; raises UsageError naming the file."""
     if not replace and path.exists():

@@ -1,13 +1,22 @@
 """Looking after one known card: its PIN, its PUK, its end."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.errors import NotSupported, WrongCard
-from cards.family import CardMemory
+from cards.errors import (
+    CardError,
+    NotSupported,
+    NotUnlocked,
+    PinIncorrect,
+    PinUnsuitable,
+    WrongCard,
+)
+from cards.family import CardMemory, family_named
 from cards.session import (
     BackupExporter,
     CardSession,
@@ -16,12 +25,13 @@ from cards.session import (
     PinUnblocker,
     Resetter,
 )
-from coordinator import clock, custody
+from coordinator import carriers, clock, custody
 from coordinator.attendant import Attendant
-from coordinator.errors import PinMissing, UsageError
+from coordinator.errors import LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
-from coordinator.slots import Company, Slot, ask_pin, card_in, unlock
+from coordinator.slots import Company, Slot, ask_pin, card_in, unlock, unlock_silent
 from storage import cards as card_book
+from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
 
 Database = sessionmaker[Session]
@@ -37,8 +47,12 @@ class Care:
     last_attempt: bool = False
 
 
-def expect(database: Database, label: str, session: CardSession) -> None:
-    """Raise WrongCard unless this is the card of that label; no PIN is presented."""
+def expect(database: Database, label: str, session: CardSession, attendant: Attendant) -> bool:
+    """Raise WrongCard unless this is the card of that label; no PIN is presented.
+
+    Only a card that says nothing before its PIN is unlocked first; returns whether it was.
+    """
+    unlocked = unlock_silent(session, label, attendant)
     identity = session.identity()
     with database.begin() as db:
         card = card_book.card_named(db, label)
@@ -46,12 +60,13 @@ def expect(database: Database, label: str, session: CardSession) -> None:
             found = card_book.card_with_id(db, identity.family, identity.card_id)
             name = found.label if found else f"{identity.family} {identity.card_id[:16]}"
             raise WrongCard(label, name)
+    return unlocked
 
 
 def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
     """Replace the card's PIN; a wrong old one costs an attempt."""
     with card_in(care.slot, Company(attendant, care.label)) as session:
-        expect(database, care.label, session)
+        expect(database, care.label, session, attendant)
         if not isinstance(session, PinChanger):
             raise NotSupported(session.identity().family, "changing its PIN")
         with (
@@ -64,7 +79,7 @@ def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
 def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
     """Free a blocked card with its PUK; returns the PIN attempts left afterwards."""
     with card_in(care.slot, Company(attendant, care.label)) as session:
-        expect(database, care.label, session)
+        expect(database, care.label, session, attendant)
         if not isinstance(session, PinUnblocker):
             raise NotSupported(session.identity().family, "being unblocked")
         puk = attendant.secret_for(care.label, "puk")
@@ -75,29 +90,45 @@ def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
         return session.identity().attempts_left
 
 
-def backup(database: Database, care: Care, attendant: Attendant, out: Path) -> None:
-    """Write the card's encrypted backup to a new file (mode 0600); needs the PIN."""
+def backup(
+    database: Database, network: str, care: Care, attendant: Attendant, out: Path
+) -> dict[str, Any]:
+    """Write the card's encrypted backup to a new file (mode 0600); needs the PIN.
+
+    Returns the carrier of its key that the file is from then on.
+    """
     with card_in(care.slot, Company(attendant, care.label)) as session:
-        expect(database, care.label, session)
+        unlocked = expect(database, care.label, session, attendant)
         if not isinstance(session, BackupExporter):
             raise NotSupported(session.identity().family, "an encrypted backup")
         if out.exists():
             raise UsageError(f"{out} is there already")
-        unlock(session, care.label, attendant, last_attempt=care.last_attempt)
+        if not unlocked:
+            unlock(session, care.label, attendant, last_attempt=care.last_attempt)
         write_private(out, session.backup(), replace=False)
+    with database.begin() as db:
+        return carriers.note_backup(db, care.label, network)
 
 
-def reset(database: Database, care: Care) -> None:
-    """Erase PIN and key of the card for good; it carries none of its keys any more."""
-    with card_in(care.slot) as session:
-        expect(database, care.label, session)
+def reset(database: Database, care: Care, attendant: Attendant) -> None:
+    """Erase PIN and key of the card for good; it carries none of its keys any more.
+
+    The PIN is asked for where the card wants it for that.
+    """
+    with card_in(care.slot, Company(attendant, care.label)) as session:
+        expect(database, care.label, session, attendant)
         if not isinstance(session, Resetter):
             raise NotSupported(session.identity().family, "a factory reset")
-        session.reset()
+        try:
+            session.reset()
+        except NotUnlocked:
+            unlock(session, care.label, attendant, last_attempt=care.last_attempt)
+            session.reset()
     with database.begin() as db:
         card = card_book.card_named(db, care.label)
         keys = card_book.keys_of_card(db, care.label)
         card_book.retire_carriers(db, card.item, keys, clock.now())
+        knowledge_book.forget_secrets(db, card)
         custody.record(db, custody.Happening(f"card:{care.label}", "seen", note=RESET))
 
 
@@ -112,18 +143,45 @@ def vaults_with(database: Database, label: str) -> list[str]:
         ]
 
 
-def unpair(database: Database, care: Care, attendant: Attendant) -> None:
-    """Give the slot back that a card keeps for this home; nothing happens where there is none."""
-    with card_in(care.slot, Company(attendant, care.label)) as session:
-        expect(database, care.label, session)
-        if isinstance(session, Pairer):
-            unlock(session, care.label, attendant, last_attempt=care.last_attempt)
-            session.unpair()
+def forget(
+    database: Database,
+    label: str,
+    reach: Callable[[], Slot],
+    memory: CardMemory,
+    attendant: Attendant,
+) -> bool | None:
+    """Remove the card and its pairing from this home; its history stays in the book.
 
-
-def forget(database: Database, label: str, memory: CardMemory) -> None:
-    """Remove the card and its pairing from this home; its history stays in the book."""
+    Returns whether a card that is paired with this home gave the slot back; None where it is not.
+    A wrong PIN stops it; a card that is out of reach, or whose PIN nobody gives, keeps its slot.
+    """
+    with database.begin() as db:
+        card = card_book.card_named(db, label)
+        pairs = "pairing" in family_named(card.family).setup_secrets_at(card.version)
+        paired = pairs and memory.read(card.card_id) is not None
+    freed = _unpaired(database, label, reach, attendant) if paired else None
     with database.begin() as db:
         card = card_book.card_named(db, label)
         memory.forget(card.card_id)
+        knowledge_book.forget_secrets(db, card)
         card_book.forget_card(db, card, clock.now())
+    return freed
+
+
+def _unpaired(
+    database: Database, label: str, reach: Callable[[], Slot], attendant: Attendant
+) -> bool:
+    """Have the card give its slot back; say why where it does not."""
+    try:
+        with card_in(reach(), Company(attendant, label)) as session:
+            unlocked = expect(database, label, session, attendant)
+            if isinstance(session, Pairer):
+                if not unlocked:
+                    unlock(session, label, attendant, last_attempt=False)
+                session.unpair()
+    except (PinIncorrect, PinUnsuitable):
+        raise
+    except (CardError, PinMissing, LastAttempt) as reason:
+        attendant.say(f"card {label} keeps its pairing slot for this home: {reason}")
+        return False
+    return True

@@ -39,14 +39,18 @@ class Company:
         """Speak of the card as `label`, which may change once it says who it is."""
         self._attendant = attendant
         self.label = label
+        self.given: set[str] = set()
 
     def progress(self, reason: str, seconds: int) -> None:
         """Tell the person why the card makes us wait, and for how many seconds more."""
         self._attendant.waiting(self.label, reason, seconds)
 
     def secret(self, kind: str) -> Secret | None:
-        """Ask the person for a secret besides the PIN."""
-        return self._attendant.secret_for(self.label, kind)
+        """Ask the person for a secret besides the PIN; `given` are the kinds that were."""
+        found = self._attendant.secret_for(self.label, kind)
+        if found is not None:
+            self.given.add(kind)
+        return found
 
 
 @contextmanager

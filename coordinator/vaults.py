@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from cards.family import families
+from cards.family import families, family_named
 from coordinator import clock
-from coordinator.errors import UsageError
+from coordinator.errors import CardCannotSign, UsageError
 from coordinator.settings import Home
 from coordinator.slots import checked_name
 from psbt.errors import PolicyError, PsbtError
@@ -37,6 +37,9 @@ from storage import vaults as vault_book
 from storage.errors import AlreadyExists
 from storage.model import Cosigner, Key, Vault
 
+MADE_HERE = "wsh"
+SCRIPTS = (MADE_HERE, "sh-wsh", "tr")
+
 
 @dataclass(frozen=True)
 class VaultPlan:
@@ -46,6 +49,7 @@ class VaultPlan:
     threshold: int
     cards: tuple[str, ...]
     keys: tuple[str, ...] = ()
+    script: str = "wsh"
     birthday: str | None = None
 
 
@@ -138,7 +142,7 @@ def document(db: Session, vault: Vault) -> dict[str, Any]:
 def _cosigner_document(db: Session, policy: Policy, cosigner: Cosigner) -> dict[str, Any]:
     key = cosigner.key
     cards = card_book.cards_with_key(db, key)
-    software = {family.name: family.other_software for family in families()}
+    known = {family.name: family for family in families()}
     return {
         "index": cosigner.position,
         "label": cosigner.label,
@@ -148,7 +152,12 @@ def _cosigner_document(db: Session, policy: Policy, cosigner: Cosigner) -> dict[
         "created_on": key.created_on,
         "carriers": [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
         "other_software": sorted(
-            {other.name for card in cards for other in software.get(card.family, ())}
+            {
+                other.name
+                for card in cards
+                if card.family in known
+                for other in known[card.family].software_at(card.version)
+            }
         ),
     }
 
@@ -157,6 +166,7 @@ def _store(home: Home, db: Session, plan: VaultPlan, keys: Sequence[Key]) -> Vau
     expressions = tuple(key_expression(key) for key in keys)
     policy = Policy(plan.threshold, expressions, Network(home.network))
     _refuse_twin(db, policy)
+    _refuse_script(db, plan.script, keys)
     moment, height = _birthday(plan.birthday)
     descriptor = format_descriptor(policy)
     return vault_book.add_vault(
@@ -180,6 +190,17 @@ def _refuse_twin(db: Session, policy: Policy) -> None:
         known = {(each.key.public_key, each.key.chain_code) for each in vault.cosigners}
         if (vault.threshold, known) == (policy.threshold, whole):
             raise AlreadyExists("vault", vault.name)
+
+
+def _refuse_script(db: Session, script: str, keys: Sequence[Key]) -> None:
+    """Refuse scripts that a card of one of the keys cannot sign for, or that are not made here."""
+    if script not in SCRIPTS:
+        raise UsageError(f"script {script} is none of {', '.join(SCRIPTS)}")
+    for card in (card for key in keys for card in card_book.cards_with_key(db, key)):
+        if script not in family_named(card.family).signs_at(card.version):
+            raise CardCannotSign(card.label, f"{card.family} {card.version}", script)
+    if script != MADE_HERE:
+        raise UsageError(f"this version makes {MADE_HERE} vaults only, not {script}")
 
 
 def _birthday(text: str | None) -> tuple[datetime | None, int | None]:

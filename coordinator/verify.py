@@ -12,7 +12,7 @@ from cards.session import CardSession
 from coordinator import clock
 from coordinator.attendant import Attendant
 from coordinator.enrol import account_key
-from coordinator.slots import Company, Slot, card_in, unlock
+from coordinator.slots import Company, Slot, card_in, unlock, unlock_silent
 from coordinator.vaults import stored_policy
 from psbt.errors import PsbtError
 from psbt.keys import KeyExpression, child, parse_path
@@ -66,17 +66,20 @@ def verify_vault(
 ) -> Proofs:
     """Let each card offered prove its account key against the stored one; each proof is kept.
 
-    A card that has no part in the vault raises WrongCard before any PIN.
+    A card that has no part in the vault raises WrongCard before any PIN, unless it says nothing
+    before its PIN.
     """
     proofs = Proofs(name, [], [], [])
     with database.begin() as db:
         proofs.mismatches.extend(_contradictions(vault_book.vault_named(db, name)))
     for slot in offered:
-        company = Company(attendant, slot.name)
+        company = Company(attendant, _expected_label(database, slot))
         with card_in(slot, company) as session:
+            unlocked = unlock_silent(session, company.label, attendant)
             wanted = _wanted(database, name, session)
             company.label = wanted.label
-            unlock(session, wanted.label, attendant, last_attempt=last_attempt)
+            if not unlocked:
+                unlock(session, wanted.label, attendant, last_attempt=last_attempt)
             reason = difference(session, wanted)
         with database.begin() as db:
             vault = vault_book.vault_named(db, name)
@@ -126,6 +129,13 @@ def _challenged(session: CardSession, found: KeyExpression) -> tuple[SigningRequ
     digest = hashlib.sha256(tag + tag + secrets.token_bytes(32)).digest()
     request = SigningRequest(0, leaf.public_key, found.path + PROOF_STEPS, digest)
     return request, session.sign(request.path, digest)
+
+
+def _expected_label(database: Database, slot: Slot) -> str:
+    """Return the label of the card that was enrolled in a slot, else the slot's name."""
+    with database.begin() as db:
+        here = [card for card in card_book.all_cards(db) if card.emulator_name == slot.name]
+    return here[0].label if here and slot.emulated else slot.name
 
 
 def _wanted(database: Database, name: str, session: CardSession) -> Wanted:

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import count
 from typing import TypedDict, Unpack
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from storage.errors import NotFound
-from storage.lookup import absent, present
+from storage.lookup import absent, first_free, present
 from storage.model import Card, Carrier, Item, Key
 
 
@@ -67,9 +66,7 @@ def all_keys(db: Session) -> Sequence[Key]:
 
 def free_key_label(db: Session, wanted: str) -> str:
     """Return the label wanted, or the first of label-2, label-3… no key has."""
-    taken = set(db.scalars(select(Key.label)))
-    numbered = (f"{wanted}-{number}" for number in count(2))
-    return wanted if wanted not in taken else next(name for name in numbered if name not in taken)
+    return first_free(wanted, db.scalars(select(Key.label)))
 
 
 def add_card(db: Session, *, now: datetime, **said: Unpack[NewCard]) -> Card:
@@ -89,6 +86,7 @@ def add_card(db: Session, *, now: datetime, **said: Unpack[NewCard]) -> Card:
         attestation="unproven",
         attestation_reason="it was never asked",
         attested_at=now,
+        siblings=0,
         enrolled_at=now,
     )
     db.add(card)
@@ -144,6 +142,12 @@ def add_item(db: Session, kind: str, name: str, now: datetime) -> Item:
     return item
 
 
+def free_item_name(db: Session, kind: str, wanted: str) -> str:
+    """Return the name wanted, or the first of name-2, name-3… no thing of this kind has."""
+    taken = select(Item.name).where(Item.kind == kind, Item.retired_at.is_(None))
+    return first_free(wanted, db.scalars(taken))
+
+
 def find_item(db: Session, kind: str, name: str) -> Item | None:
     """Return the thing of this kind and name, unless it is retired."""
     wanted = (Item.kind == kind) & (Item.name == name) & Item.retired_at.is_(None)
@@ -170,6 +174,12 @@ def retire_carriers(db: Session, item: Item, keys: Sequence[Key], now: datetime)
         carrier.retired_at = now
     db.flush()
     db.expire_all()
+
+
+def all_carriers(db: Session) -> Sequence[Carrier]:
+    """Return every carrier that is in use, the oldest first, with its key."""
+    with_keys = _live_carriers().options(selectinload(Carrier.key))
+    return db.scalars(with_keys.order_by(Carrier.id)).all()
 
 
 def was_carried(db: Session, key: Key) -> bool:

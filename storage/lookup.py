@@ -1,7 +1,7 @@
 """Finding rows: one that must be there, one that must not, many at a time."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import TypeVar
 
 from storage.errors import AlreadyExists, NotFound
@@ -22,6 +22,13 @@ def absent(row: object, kind: str, name: str) -> None:
     """Raise AlreadyExists where there is a row."""
     if row is not None:
         raise AlreadyExists(kind, name)
+
+
+def first_free(wanted: str, taken: Iterable[str]) -> str:
+    """Return the name wanted, or the first of name-2, name-3… that is not taken."""
+    known = set(taken)
+    numbered = (f"{wanted}-{number}" for number in count(2))
+    return wanted if wanted not in known else next(name for name in numbered if name not in known)
 
 
 def batches(values: Iterable[Value]) -> Iterator[list[Value]]:

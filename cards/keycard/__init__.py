@@ -6,6 +6,7 @@ from cards.transport import CardTransport
 
 NAME = "keycard"
 AID = bytes.fromhex("A00000080400010101")
+SPARROW = "https://github.com/sparrowwallet/sparrow, src/main/java/com/sparrowwallet/sparrow"
 
 
 def _open(transport: CardTransport, surroundings: Surroundings) -> CardSession:
@@ -41,9 +42,9 @@ FAMILY = CardFamily(
     revive=_revive,
     makes_key_on_card=True,
     other_software=(
-        Software("Sparrow Wallet", "its io/keycard package, multi-signature without taproot"),
+        Software("Sparrow Wallet", f"{SPARROW}/io/keycard/KeycardApi.java", versions=("3.",)),
     ),
-    signs=frozenset({"wsh", "sh-wsh"}),
+    signs={"3.": frozenset({"wsh", "sh-wsh"}), "": frozenset({"wsh", "sh-wsh", "tr"})},
     theft=Theft(
         attempts=3,
         seconds_per_attempt=0,
@@ -62,5 +63,5 @@ FAMILY = CardFamily(
         "factory reset": Evidence.VENDOR,
     },
     puk_digits=12,
-    setup_secrets=frozenset({"duress", "pairing"}),
+    setup_secrets={"3.": frozenset({"duress", "pairing"}), "": frozenset({"duress"})},
 )

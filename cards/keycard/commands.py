@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from cards import apdu
 from cards.apdu import Command
-from cards.errors import CardError
+from cards.errors import PinUnsuitable
 from cards.keycard import AID, tlv
 from cards.keycard.wire import (
     CLA,
@@ -75,7 +75,7 @@ def credentials(secrets: Mapping[str, Secret], pairing: bytes = b"") -> bytes:
     given = secrets.get("duress")
     duress = _random_pin(taken) if given is None else digits(given, PIN_DIGITS)
     if duress in taken:
-        raise CardError("a duress PIN is neither the PIN nor how the PUK begins")
+        raise PinUnsuitable("a duress PIN is neither the PIN nor how the PUK begins")
     return pin + puk + pairing + bytes((PIN_TRIES, PUK_TRIES)) + duress
 
 
@@ -186,10 +186,12 @@ def encode_path(path: Iterable[int]) -> bytes:
 
 
 def digits(code: Secret, count: int) -> bytes:
-    """Return a code of so many digits; raises CardError for any other before a card sees it."""
+    """Return a code of so many digits; raises PinUnsuitable for any other, which no card sees."""
     value = code.reveal()
     if len(value) != count or not value.isdigit():
-        raise CardError(f"a Keycard wants {count} digits there, not {len(value)} bytes like these")
+        raise PinUnsuitable(
+            f"a Keycard wants {count} digits there, not {len(value)} bytes like these"
+        )
     return value
 
 

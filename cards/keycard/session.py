@@ -80,6 +80,7 @@ class KeycardSession:
             version="3.x" if version is None else "{}.{}".format(*version),
             initialised=application.initialised and application.has_key,
             attempts_left=None if status is None else status.pin_tries,
+            has_pin=status is not None,
         )
 
     def initialise(self, secrets: Mapping[str, Secret]) -> None:

@@ -41,10 +41,9 @@ FAMILY = CardFamily(
     revive=_revive,
     makes_key_on_card=False,
     other_software=(
-        Software("Sparrow Wallet", "its card support lists Satochip, multi-signature included"),
-        Software("Electrum-Satochip", "the vendor's fork of Electrum, single-signature only"),
+        Software("Sparrow Wallet", "https://github.com/sparrowwallet/sparrow/pull/1591"),
     ),
-    signs=frozenset({"wsh", "sh-wsh"}),
+    signs={"": frozenset({"wsh", "sh-wsh"})},
     theft=Theft(
         attempts=5,
         seconds_per_attempt=0,

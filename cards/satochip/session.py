@@ -55,6 +55,7 @@ class SatochipSession:
             version=status.version_text,
             initialised=status.setup_done and status.seeded,
             attempts_left=status.pin_tries if status.setup_done else None,
+            has_pin=status.setup_done,
         )
 
     def initialise(self, secrets: Mapping[str, Secret]) -> None:

@@ -29,6 +29,7 @@ from cards.tangem.wire import (
     TAG_STATUS,
     TAG_WALLET,
     WALLET_EMPTY,
+    WALLET_IMPORTED,
     WALLET_LOADED,
     Version,
     luhn_holds,
@@ -70,6 +71,11 @@ class Wallet(NamedTuple):
     def usable(self) -> bool:
         """Tell whether there is a key that signs."""
         return bool(self.status & WALLET_LOADED) and not self.status & WALLET_EMPTY
+
+    @property
+    def imported(self) -> bool:
+        """Tell whether the key was made elsewhere."""
+        return bool(self.status & WALLET_IMPORTED)
 
     @property
     def empty(self) -> bool:

@@ -102,18 +102,18 @@ def verdict(facts: CardFacts, roots: Roots, issuer: IssuerSignatures | None) -> 
     maker = names_its_maker(facts, roots)
     if maker is None:
         raise NotGenuine("no maker known here signed its id")
-    backup = _backup(facts)
     if maker not in roots.published:
-        return Attestation(
-            Verdict.TEST, f"a developer card: its id is signed by a published key; {backup}"
-        )
-    if issuer is None:
-        return Attestation(
+        found = Verdict.TEST, "a developer card: its id is signed by a published key"
+    elif issuer is None:
+        found = (
             Verdict.UNPROVEN,
-            f"its maker signed its id, but its issuer's signatures are not at hand; {backup}",
+            "its maker signed its id, but its issuer's signatures are not at hand",
         )
-    check_issuer(facts, roots, issuer)
-    return Attestation(Verdict.GENUINE, f"maker, issuer and card key follow each other; {backup}")
+    else:
+        check_issuer(facts, roots, issuer)
+        found = Verdict.GENUINE, "maker, issuer and card key follow each other"
+    siblings = 0 if facts.backup_status in BACKUPS else facts.backup_count
+    return Attestation(found[0], f"{found[1]}; {_backup(facts)}", siblings)
 
 
 def check_issuer(facts: CardFacts, roots: Roots, issuer: IssuerSignatures) -> None:

@@ -141,6 +141,10 @@ class TangemSession:
         self._our_wallet()
         self._remember()
 
+    def made_its_key(self) -> bool:
+        """Tell whether this card or a sibling made the key; one that was imported is marked."""
+        return not self._our_wallet().imported
+
     def attest(self) -> Attestation:
         """Check the maker's signature, the card's key, and the wallet's where there is one."""
         if self._code is None:
@@ -357,7 +361,8 @@ class TangemSession:
 
     def _identity(self, facts: CardFacts) -> CardIdentity:
         ready = self._wallet is not None and not facts.code_is_default
-        return CardIdentity(facts.card_id.hex(), NAME, str(facts.version), ready, None)
+        has_code = not facts.code_is_default
+        return CardIdentity(facts.card_id.hex(), NAME, str(facts.version), ready, None, has_code)
 
     def _recognised(self) -> CardIdentity:
         """Tell a locked card by its chip; raises NotUnlocked where it was never unlocked here."""

@@ -6,6 +6,7 @@ from cards.transport import CardTransport
 
 NAME = "tapsigner"
 AID = b"\xf0CoinkiteCARDv1"
+SPARROW = "https://github.com/sparrowwallet/sparrow, src/main/java/com/sparrowwallet/sparrow"
 
 
 def _open(transport: CardTransport, surroundings: Surroundings) -> CardSession:
@@ -41,10 +42,10 @@ FAMILY = CardFamily(
     revive=_revive,
     makes_key_on_card=True,
     other_software=(
-        Software("Sparrow Wallet", "its card support lists TAPSIGNER, multi-signature included"),
-        Software("Nunchuk", "its tap-protocol library drives TAPSIGNER in multi-signature wallets"),
+        Software("Sparrow Wallet", f"{SPARROW}/io/ckcard/CkCardApi.java"),
+        Software("Nunchuk", "https://github.com/nunchuk-io/tap-protocol, src/hwi_tapsigner.cpp"),
     ),
-    signs=frozenset({"wsh", "sh-wsh"}),
+    signs={"": frozenset({"wsh", "sh-wsh"})},
     theft=Theft(
         attempts=None,
         seconds_per_attempt=15,
@@ -55,4 +56,5 @@ FAMILY = CardFamily(
         source="coinkite-tap-proto, docs/protocol.md: rate limiting; 10^6 codes of 15 s each",
     ),
     emulate_uncertified=_uncertified,
+    prints_backup_key=True,
 )

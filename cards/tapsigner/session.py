@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from cards.bip32 import fingerprint, public_child
-from cards.errors import CardError, NotSupported, PathNotAvailable, PinDelayed, ProtocolError
+from cards.errors import (
+    CardError,
+    NotSupported,
+    PathNotAvailable,
+    PinDelayed,
+    PinUnsuitable,
+    ProtocolError,
+)
 from cards.family import Roots, Surroundings
 from cards.pin import Pin, Secret
 from cards.session import DIGEST_SIZE, HARDENED, Attestation, CardIdentity, ExtendedKey, Path
@@ -222,4 +229,4 @@ def _below(key: DerivedKey, steps: Path) -> DerivedKey:
 
 def _check_size(cvc: Secret) -> None:
     if len(cvc) not in CVC_SIZES:
-        raise NotSupported(NAME, f"a CVC of {len(cvc)} bytes, only of 6 to 32")
+        raise PinUnsuitable(f"a CVC has 6 to 32 digits, not {len(cvc)} bytes")

@@ -12,7 +12,7 @@ from cards.session import CardIdentity
 from coordinator.cli.desk import Desk
 from coordinator.cli.output import counted, sats
 from coordinator.errors import NotAccepted, PinMissing, UsageError
-from coordinator.files import write_private
+from coordinator.files import refuse_unwritable, write_private
 from psbt.review import Review, Severity
 
 KINDS = frozenset({"new", "puk", "duress", "pairing", "passcode", "seed", "words"})
@@ -139,8 +139,8 @@ class Terminal:
         """Raise UsageError where words could go neither to the file named nor to a terminal."""
         if file is None and not tell_terminal(""):
             raise UsageError("there is no terminal to show the words on; add --words-out FILE")
-        if file is not None and (file.exists() or not file.parent.is_dir()):
-            raise UsageError(f"{file} is there already, or its folder is not")
+        if file is not None:
+            refuse_unwritable(file)
 
     def hand_over_words(self, title: str, words: Secret, file: Path | None) -> None:
         """Write the words to the file named, else show them on the terminal."""

@@ -35,9 +35,11 @@ def audit(
             f"{each.severity.value.upper()}: {each.message} ({each.code})",
             f"  -> {each.remedy}",
         ]
+    lines = lines or [f"vault {vault}: nothing found"]
+    lines += [f"a thief of {each.card} alone: {each.theft.sentence}" for each in audited.resists]
     failed = any(each.severity.value in SEVERITIES[fail_on] for each in found)
     status = ExitStatus.REFUSED if failed else ExitStatus.DONE
-    return Shown(audited._asdict(), lines or [f"vault {vault}: nothing found"], status)
+    return Shown(audited._asdict(), lines, status)
 
 
 COMMANDS = {

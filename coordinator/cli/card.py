@@ -1,11 +1,12 @@
 """card: set up, enrol, list, check, and look after one card."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coordinator.cli.card_known import list_cards, show
 from coordinator.cli.desk import Desk
 from coordinator.cli.options import (
     Emulated,
@@ -16,7 +17,11 @@ from coordinator.cli.options import (
     ReaderMany,
     Yes,
 )
-from coordinator.cli.output import ExitStatus, Shown, columns
+from coordinator.cli.output import ExitStatus, Shown
+
+if TYPE_CHECKING:
+    from coordinator.enrol import Enrolled
+    from coordinator.slots import Slot
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
 Issuer = Annotated[
@@ -37,6 +42,9 @@ def setup(
     words_out: Annotated[
         Path | None, typer.Option(help="write the new words to a file", metavar="FILE")
     ] = None,
+    backup_out: Annotated[
+        Path | None, typer.Option(help="write its encrypted backup to a file", metavar="FILE")
+    ] = None,
     path: Annotated[str | None, typer.Option(help="the key's path")] = None,
     copies: Annotated[int, typer.Option(min=0, max=9, help="more cards with this key")] = 0,
     pin_stdin: PinStdin = False,
@@ -45,7 +53,8 @@ def setup(
     """Set a factory-fresh card's PIN and PUK and give it a key.
 
     A Satochip cannot make its key itself: its words are made on this machine, shown
-    once on the terminal, loaded and wiped. A set-up that was cut off goes on where it was.
+    once on the terminal, loaded and wiped. A TAPSIGNER cannot take a copy's seed: it writes its
+    encrypted backup instead (--copies 1 --backup-out FILE). A set-up that was cut off goes on.
 
     \b
     Example: cardquorum card setup blue --emulated blue --generate
@@ -55,22 +64,40 @@ def setup(
     from coordinator.cli.attendant import Terminal
 
     source = _source(generate=generate, words=words, seed=seed)
-    slots = offers.slots_of_strangers(desk.home, offers.places(reader, emulated), 1 + copies)
-    labels = [label, *(f"{label}-{number}" for number in range(2, copies + 2))]
-    attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=not copies)
+    count = _cards_wanted(copies, backup_out)
+    slots = offers.slots_of_strangers(desk.home, offers.places(reader, emulated), count)
+    labels = [label, *(f"{label}-{number}" for number in range(2, count + 1))]
+    attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=count == 1)
     wanted = [
-        setting_up.Setup(each, place, source, path, words_out, last_attempt)
+        setting_up.Setup(each, place, source, path, words_out, backup_out, last_attempt)
         for each, place in zip(labels, slots, strict=True)
     ]
-    done, *others = setting_up.set_up_copies(desk.home, desk.database, wanted, attendant)
-    lines = [
-        f"card {label}: PIN set, key made {ORIGIN[done.created_on]}",
-        done.expression(desk.home.network),
-        *_replaced(done.replaced),
+    made = setting_up.set_up_copies(desk.home, desk.database, wanted, attendant)
+    first, *copied = [each.document(desk.home.network) for each in made]
+    backup = {"file": backup_out, "carrier": made[0].backup} if backup_out else None
+    document = {**first, "copies": copied, "backup": backup}
+    return Shown(document, _set_up_lines(made, desk.home.network))
+
+
+def _cards_wanted(copies: int, backup_out: Path | None) -> int:
+    """Return how many cards are to lie ready: an encrypted backup stands for one copy."""
+    from coordinator.errors import UsageError
+
+    if backup_out is not None and copies > 1:
+        raise UsageError(f"a backup is one copy, not {copies}; write more with: card backup")
+    return 1 if backup_out is not None else 1 + copies
+
+
+def _set_up_lines(made: "Sequence[Enrolled]", network: str) -> list[str]:
+    first, *others = made
+    return [
+        f"card {first.label}: PIN set, key made {ORIGIN[first.created_on]}",
+        first.expression(network),
+        *_replaced(first.replaced),
         *(f"card {other.label}: the same key, read back and compared" for other in others),
+        *_to_write_down(made),
+        *([f"wrote its encrypted backup: {first.backup}"] if first.backup else []),
     ]
-    first, *copied = [each.document(desk.home.network) for each in (done, *others)]
-    return Shown({**first, "copies": copied}, lines)
 
 
 def _source(**sources: bool) -> str:
@@ -118,64 +145,22 @@ def enrol(
         f"key made on: {found.created_on}",
         found.expression(desk.home.network),
         *_replaced(found.replaced),
+        *_to_write_down([found]),
     ]
     return Shown(document, lines)
 
 
+def _to_write_down(made: "Iterable[Enrolled]") -> list[str]:
+    return [
+        f"write the {kind} of card {each.label} down, then tell who knows it or where it is: "
+        f"cardquorum secret add {each.label}-{kind} --of {each.label} --kind {kind}"
+        for each in made
+        for kind in each.secrets
+    ]
+
+
 def _replaced(labels: Iterable[str]) -> list[str]:
     return [f"the card no longer carries key {label}" for label in labels]
-
-
-def list_cards(desk: Desk) -> Shown:
-    """List the cards known here, with place and origin of the key.
-
-    \b
-    Example: cardquorum card list
-    """
-    from coordinator import cards as known
-
-    with desk.database.begin() as db:
-        found = known.listed(db, desk.home.network)
-    rows = [
-        (
-            f["label"],
-            f["family"],
-            f["version"],
-            f["attestation"]["result"],
-            f["location"],
-            ", ".join(f"{k['path']} made on {k['created_on']}" for k in f["keys"]),
-        )
-        for f in found
-    ]
-    header = ("card", "family", "version", "attestation", "place", "key")
-    return Shown({"cards": found}, columns(rows, *header))
-
-
-def show(desk: Desk, label: Label) -> Shown:
-    """Show one card: key, place, history, what it can do.
-
-    \b
-    Example: cardquorum card show blue
-    """
-    from coordinator import cards as known
-
-    with desk.database.begin() as db:
-        found = known.shown(db, label, desk.home.network)
-    attested = found["attestation"]
-    lines = [
-        f"{key}: {value if value is not None else '-'}"
-        for key, value in {
-            **found,
-            "attestation": f"{attested['result']} ({attested['reason']})",
-            "other_software": ", ".join(found["other_software"]),
-        }.items()
-        if key not in {"history", "keys"}
-    ]
-    lines += [f"key {key['expression']} (made on: {key['created_on']})" for key in found["keys"]]
-    lines += [
-        f"{e['happened_at'].date()} {e['event']} {e['location'] or ''}" for e in found["history"]
-    ]
-    return Shown(found, lines)
 
 
 def check(
@@ -266,8 +251,18 @@ def backup(
     slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
     care = keeping.Care(label, slot, last_attempt)
-    keeping.backup(desk.database, care, attendant, out)
-    return Shown({"card": label, "file": out}, [f"wrote {out}, encrypted for card {label}"])
+    carrier = keeping.backup(desk.database, desk.home.network, care, attendant, out)
+    lines = [f"wrote {out}, encrypted for card {label}", *_backup_lines(carrier)]
+    return Shown({"card": label, "file": out, "carrier": carrier["carrier"]}, lines)
+
+
+def _backup_lines(carrier: dict[str, Any]) -> list[str]:
+    digits = f"cardquorum carrier add key:{carrier['key']} backup-key {carrier['label']}-digits"
+    return [
+        f"the file is {carrier['carrier']}; say where it lies: "
+        f"cardquorum custody record {carrier['carrier']} placed --at LOCATION",
+        f"it opens with the digits printed on the card; keep a copy elsewhere, then: {digits}",
+    ]
 
 
 def unblock(
@@ -301,20 +296,25 @@ def reset(
     reader: Reader = None,
     emulated: Emulated = None,
     yes: Yes = False,
+    pin_stdin: PinStdin = False,
+    last_attempt: LastTry = False,
 ) -> Shown:
     """Erase a card for good: PIN and key are gone.
+
+    A Tangem wants its PIN for that; the other families want none.
 
     \b
     Example: cardquorum card reset blue
     """
     from coordinator import keeping, offers
-    from coordinator.cli.attendant import confirm_by_label
+    from coordinator.cli.attendant import Terminal, confirm_by_label
 
     slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     vaults = _warned(desk, label)
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
-    keeping.reset(desk.database, keeping.Care(label, slot))
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
+    keeping.reset(desk.database, keeping.Care(label, slot, last_attempt), attendant)
     return Shown(
         {"card": label, "reset": True, "vaults": vaults},
         [f"card {label} is factory-fresh; its key is gone"],
@@ -325,16 +325,14 @@ def forget(
     desk: Desk,
     label: Label,
     yes: Yes = False,
-    unpair: Annotated[
-        bool, typer.Option("--unpair", help="give the card's pairing slot back: card and PIN")
-    ] = False,
     reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
 ) -> Shown:
     """Remove a card and its pairing from this home.
 
-    The card itself stays as it is, but for its pairing slot with --unpair.
+    A Keycard that is at hand gives its pairing slot back and wants its PIN for that; without
+    it, or without the card, the slot stays taken, and the card is forgotten here all the same.
 
     \b
     Example: cardquorum card forget blue
@@ -346,14 +344,16 @@ def forget(
     vaults = _warned(desk, label)
     if not yes:
         confirm_by_label(label, "forget it here")
-    if unpair:
-        slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
-        attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-        keeping.unpair(desk.database, keeping.Care(label, slot), attendant)
-    keeping.forget(desk.database, label, FolderMemory(desk.home.card_memory))
-    return Shown(
-        {"card": label, "forgotten": True, "vaults": vaults}, [f"card {label} is forgotten here"]
-    )
+
+    def reach() -> "Slot":
+        return offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
+
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
+    memory = FolderMemory(desk.home.card_memory)
+    freed = keeping.forget(desk.database, label, reach, memory, attendant)
+    document = {"card": label, "forgotten": True, "unpaired": freed, "vaults": vaults}
+    lines = ["its pairing slot is free again"] if freed else []
+    return Shown(document, [f"card {label} is forgotten here", *lines])
 
 
 def _warned(desk: Desk, label: str) -> list[str]:

@@ -42,7 +42,7 @@ def list_cards(desk: Desk) -> Shown:
 
     cards = emulated.listed(desk.home)
     rows = [
-        (c.name, *c.identity._replace(card_id=c.identity.card_id[:16]))
+        (c.name, c.identity.card_id[:16], *c.identity[1:5])
         if c.identity
         else (c.name, str(c.error), "", "", "", "")
         for c in cards

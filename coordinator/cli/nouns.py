@@ -16,6 +16,8 @@ GROUPS = {
     "spend": ("spend", "Pay: create, sign card by card, finalize, broadcast."),
     "location": ("custody", "Places: what kind, whose, how fast to reach."),
     "holder": ("custody", "People who can open a place."),
+    "carrier": ("carrier", "Plates, words and backups that bring a key back."),
+    "secret": ("secret", "Who knows a PIN, PUK or pairing password; never its value."),
     "custody": ("custody", "The custody book: what happened to each thing."),
     "emulate": ("emulate", "Make cards of software, for trying and testing."),
     "regtest": ("regtest", "Mine and fund on the embedded regtest chain."),

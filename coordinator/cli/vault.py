@@ -22,20 +22,19 @@ def create(
     key: Annotated[
         list[str] | None, typer.Option(help="a key held elsewhere", metavar="LABEL=EXPRESSION")
     ] = None,
-    script: Annotated[str, typer.Option(help="the script type: wsh")] = "wsh",
+    script: Annotated[str, typer.Option(help="the script type: wsh, sh-wsh or tr")] = "wsh",
     birthday: Birthday = None,
 ) -> Shown:
     """Make a vault from enrolled cards and keys held elsewhere.
+
+    Refused where a card could not sign for the script type; this version makes wsh vaults.
 
     \b
     Example: cardquorum vault create family --threshold 2 --card a --card b --card c
     """
     from coordinator import vaults
-    from coordinator.errors import UsageError
 
-    if script != "wsh":
-        raise UsageError(f"script {script} is not known here; this version makes wsh vaults")
-    plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), birthday)
+    plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), script, birthday)
     with desk.database.begin() as db:
         document = vaults.document(db, vaults.create(desk.home, db, plan))
     return Shown(document, _lines(document))
@@ -185,8 +184,9 @@ def _lines(document: dict[str, Any]) -> list[str]:
         lines.append(
             f"{each['index'] + 1}. {each['label']}: {carriers} (key made on: {each['created_on']})"
         )
-        if each["other_software"]:
-            lines.append(f"   can also sign with it: {', '.join(each['other_software'])}")
+        if any(carrier.startswith("card:") for carrier in each["carriers"]):
+            others = ", ".join(each["other_software"]) or "no other program that is known"
+            lines.append(f"   can also sign with it: {others}")
     return lines
 
 

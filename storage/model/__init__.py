@@ -8,12 +8,14 @@ from storage.model.cards import Card, Carrier, Item, Key
 from storage.model.ceremonies import Ceremony, Reservation, Signature
 from storage.model.chain import Address, ChainTransaction, Coin, SyncState
 from storage.model.custody import CustodyEvent, CustodyText, Holder, Location
+from storage.model.knowledge import CardSecret
 from storage.model.record import Record
 from storage.model.vaults import Cosigner, Vault, Verification
 
 __all__ = [
     "Address",
     "Card",
+    "CardSecret",
     "Carrier",
     "Ceremony",
     "ChainTransaction",

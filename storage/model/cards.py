@@ -5,10 +5,10 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from storage.model.record import Id, Record, one_of, sized, unique_while
+from storage.model.record import Id, Record, at_least, one_of, sized, unique_while
 
-CREATED_ON = ("card", "host", "elsewhere")
-ITEM_KINDS = ("card", "plate", "words", "file", "bag", "copy")
+CREATED_ON = ("card", "host", "unknown", "elsewhere")
+ITEM_KINDS = ("card", "plate", "words", "backup-file", "backup-key", "file", "bag", "copy")
 ATTESTATIONS = ("genuine", "test", "unproven")
 
 
@@ -69,6 +69,7 @@ class Card(Record):
         unique_while("forgotten_at", "family", "card_id"),
         CheckConstraint("emulated = (emulator_name IS NOT NULL)", name="emulated_named"),
         one_of("attestation", ATTESTATIONS),
+        at_least("siblings", 0),
     )
 
     id: Mapped[Id]
@@ -82,6 +83,7 @@ class Card(Record):
     attestation: Mapped[str]
     attestation_reason: Mapped[str]
     attested_at: Mapped[datetime]
+    siblings: Mapped[int]
     enrolled_at: Mapped[datetime]
     checked_at: Mapped[datetime | None]
     forgotten_at: Mapped[datetime | None]

@@ -41,7 +41,9 @@ def test_siblings_of_a_backup_set_are_enrolled_as_carriers_of_one_key(
             keys = {
                 key.label for name in ("one", "two") for key in card_book.keys_of_card(db, name)
             }
+            siblings = [card_book.card_named(db, name).siblings for name in ("one", "two")]
         assert len(keys) == 1
+        assert siblings == [1, 1]
     finally:
         database.kw["bind"].dispose()
 

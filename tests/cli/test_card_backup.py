@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
+from cards.emulation import open_card
+from cards.tapsigner.backup import open_backup
 from tests.program import PIN, Asked
 
 
@@ -13,7 +17,8 @@ def test_a_backup_is_written_once_and_privately(asked: Asked, tmp_path: Path) ->
     words = ("card", "backup", "t", "--out", str(file), "--pin-stdin")
     asked(*words, stdin="000000", check=4)
     assert not file.exists()
-    assert asked(*words, stdin=PIN) == {"card": "t", "file": str(file)}
+    written = asked(*words, stdin=PIN)
+    assert written == {"card": "t", "file": str(file), "carrier": "backup-file:t"}
     assert file.stat().st_mode & 0o777 == 0o600
     assert asked(*words, stdin=PIN, check=2)["error"]["code"] == "usage_error"
 
@@ -37,3 +42,61 @@ def test_copies_of_a_card_that_loads_no_seed_are_refused(asked: Asked, tmp_path:
     refused = asked(*words, *out, stdin=f"a={PIN}\na-2={PIN}\n", check=3)
     assert "card backup" in refused["error"]["message"]
     assert not (tmp_path / "w").exists()
+
+
+def test_a_tapsigners_copy_is_its_backup(asked: Asked, tmp_path: Path) -> None:
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", "tapsigner", "x", "--no-setup")
+    file = tmp_path / "a.aes"
+    words = ("card", "setup", "a", "--emulated", "x", "--generate", "--copies", "1", "--pin-stdin")
+    refused = asked(*words, stdin=PIN, check=2)["error"]["message"]
+    assert "--backup-out" in refused
+    done = asked(*words, "--backup-out", str(file), stdin=PIN)
+    assert done["backup"] == {"file": str(file), "carrier": "backup-file:a"}
+    assert (done["copies"], done["created_on"]) == ([], "card")
+    (carrier,) = asked("carrier", "list")["carriers"]
+    assert (carrier["carrier"], carrier["key"]) == ("backup-file:a", "a")
+    opened = open_backup(file.read_bytes(), digits(tmp_path))
+    assert opened.xprv.reveal().startswith((b"xprv", b"tprv"))
+
+
+def digits(tmp_path: Path) -> bytes:
+    """Return the backup key printed on the card x."""
+    (file,) = tmp_path.rglob("x.card")
+    reader = open_card(file)
+    key: bytes = reader._card.flash.backup_key
+    reader.close()
+    return key
+
+
+@pytest.mark.parametrize("out", ["taken", "nowhere/file"])
+def test_a_backup_that_cannot_be_written_leaves_the_card_fresh(
+    asked: Asked, tmp_path: Path, out: str
+) -> None:
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", "tapsigner", "x", "--no-setup")
+    (tmp_path / "taken").write_text("other things")
+    words = ("card", "setup", "a", "--emulated", "x", "--generate", "--pin-stdin")
+    asked(*words, "--backup-out", str(tmp_path / out), stdin=PIN, check=2)
+    assert not asked("emulate", "list")["cards"][0]["initialised"]
+    assert (tmp_path / "taken").read_text() == "other things"
+
+
+@pytest.mark.parametrize("family", ["satochip", "keycard", "tangem"])
+def test_a_card_without_a_backup_is_not_set_up_for_one(
+    asked: Asked, tmp_path: Path, family: str
+) -> None:
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", family, "x", "--no-setup")
+    words = ("card", "setup", "a", "--emulated", "x", "--generate", "--pin-stdin")
+    out = ("--backup-out", str(tmp_path / "f"), "--words-out", str(tmp_path / "w"))
+    refused = asked(*words, *out, stdin=PIN, check=3)["error"]
+    assert "encrypted backup" in refused["message"]
+    assert not (tmp_path / "f").exists()
+    assert not asked("emulate", "list")["cards"][0]["has_pin"]
+
+
+def test_a_backup_is_one_copy(asked: Asked, tmp_path: Path) -> None:
+    asked("init", "--network", "regtest")
+    words = ("card", "setup", "a", "--generate", "--copies", "2", "--emulated", "x")
+    asked(*words, "--backup-out", str(tmp_path / "f"), check=2)

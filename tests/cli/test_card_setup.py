@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from cards.errors import CardRemoved
+from cards.family import Roots
 from cards.pin import Secret
 from cards.satochip.session import SatochipSession
 from cards.session import Attestation, Verdict
+from cards.tangem.session import TangemSession
 from tests.program import Asked, Program
 
 SEED = "ab" * 32
@@ -89,6 +91,54 @@ def test_a_setup_cut_off_before_the_key_goes_on_with_its_pin(
     assert fresh(*words, stdin=f"blue=1111\n{typed}", check=4)["error"]["attempts_left"] == 4
     assert fresh(*words, stdin=f"blue=2468\n{typed}")["created_on"] == "host"
     assert fresh("card", "check", "blue", "--pin-stdin", stdin="2468")["key_matches"]
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+@pytest.mark.parametrize(
+    ("profile", "source", "command"),
+    [
+        ("4.52", "--generate", "generate_key"),
+        ("6.33", "--generate", "generate_key"),
+        ("6.33", "--seed", "_load_seed"),
+    ],
+)
+def test_a_setup_goes_on_where_the_card_says_nothing_before_its_pin(
+    asked: Asked,
+    tmp_path: Path,
+    profile: str,
+    source: str,
+    command: str,
+    remembered: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", "tangem", "blue", "--no-setup", "--profile", profile)
+    words = ("card", "setup", "blue", "--emulated", "blue", source, "--pin-stdin")
+    typed = f"blue=246802\nblue.seed={SEED}\n"
+    with pytest.MonkeyPatch.context() as power:
+        power.setattr(TangemSession, command, _gone)
+        asked(*words, stdin=typed, check=3)
+    if not remembered:
+        for memory in tmp_path.rglob("*.memory"):
+            memory.unlink()
+    assert asked(*words, stdin=typed.replace("0", "1"), check=4)["error"]["attempts_left"] is None
+    asked(*words, stdin=typed)
+    assert asked("card", "check", "blue", "--pin-stdin", stdin="246802")["key_matches"]
+
+
+@pytest.mark.parametrize(
+    ("family", "source"),
+    [("satochip", "--seed"), ("tangem", "--generate"), ("tapsigner", "--generate")],
+)
+@pytest.mark.parametrize("kind", ["duress", "pairing"])
+def test_a_secret_the_family_has_no_use_for_is_refused(
+    asked: Asked, family: str, source: str, kind: str
+) -> None:
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", family, "blue", "--no-setup")
+    words = ("card", "setup", "blue", "--emulated", "blue", source, "--pin-stdin")
+    typed = f"blue=123456\nblue.seed={SEED}\nblue.{kind}=777777\n"
+    assert kind in asked(*words, stdin=typed, check=3)["error"]["message"]
+    assert not identity(asked, "blue")["initialised"]
 
 
 def test_a_cut_off_setup_leaves_the_last_attempt_alone(
@@ -193,6 +243,20 @@ def test_no_seed_goes_into_a_card_that_is_not_genuine(
     assert set_up(fresh, "blue", check=3)["error"]["code"] == "not_genuine"
     assert loaded == []
     assert fresh("card", "list")["cards"] == []
+
+
+@pytest.mark.parametrize("profile", ["3.1", "3.2", "4.0"])
+def test_a_card_of_an_unknown_maker_gets_no_pin_where_it_can_prove_itself_first(
+    asked: Asked, program: Program, monkeypatch: pytest.MonkeyPatch, profile: str
+) -> None:
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", "keycard", "blue", "--no-setup", "--profile", profile)
+    monkeypatch.setattr("cards.keycard.session.ROOTS", Roots(()))
+    words = ("--json", "card", "setup", "blue", "--emulated", "blue", "--seed", "--pin-stdin")
+    refused = program(*words, stdin=f"blue=246802\nblue.seed={SEED}\n", check=3)
+    assert refused.document["error"]["code"] == "not_genuine"
+    assert "PUK" not in refused.err
+    assert identity(asked, "blue")["attempts_left"] is None
 
 
 def test_the_puk_is_shown_before_the_card_has_it(

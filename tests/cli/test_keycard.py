@@ -8,7 +8,7 @@ from cards.emulation import open_card
 from cards.family import Surroundings, detect
 from cards.keycard.emulator import KeycardEmulator, revive
 from coordinator.memory import FolderMemory
-from tests.program import Asked
+from tests.program import Asked, Program
 
 SEED = "ab" * 32
 PROFILES = ("3.1", "3.2", "4.0")
@@ -81,19 +81,63 @@ def test_a_home_keeps_one_slot_and_gives_it_back(
     for _ in range(6):
         asked("card", "check", "blue", "--pin-stdin", stdin="246802")
     assert set(card(tmp_path).flash.pairings) == {0}
-    forget = ("card", "forget", "blue", "--yes", "--unpair", "--pin-stdin")
-    asked(*forget, stdin="blue=246802")
+    forget = ("card", "forget", "blue", "--yes", "--pin-stdin")
+    assert asked(*forget, stdin="blue=246802")["unpaired"] is True
     assert card(tmp_path).flash.pairings == {}
     assert not list(tmp_path.rglob("*.memory"))
     assert card_id
 
 
-def test_a_card_that_is_not_at_hand_is_forgotten_all_the_same(asked: Asked, tmp_path: Path) -> None:
+def test_a_slot_stays_taken_without_the_pin_and_the_card_is_forgotten(
+    program: Program, asked: Asked, tmp_path: Path
+) -> None:
     set_up(asked, profile="3.2")
     assert len(list(tmp_path.rglob("*.memory"))) == 1
-    asked("card", "forget", "blue", "--yes")
+    ended = program("--json", "card", "forget", "blue", "--yes")
+    assert ended.document["unpaired"] is False
+    assert "keeps its pairing slot" in ended.err
     assert not list(tmp_path.rglob("*.memory"))
     assert set(card(tmp_path).flash.pairings) == {0}
+
+
+def test_a_slot_stays_taken_where_another_card_lies_in_the_reader(
+    program: Program, asked: Asked
+) -> None:
+    set_up(asked, profile="3.2")
+    asked("emulate", "new", "keycard", "other")
+    words = ("card", "forget", "blue", "--yes", "--emulated", "other", "--pin-stdin")
+    ended = program("--json", *words, stdin="246802")
+    assert ended.document["unpaired"] is False
+    assert "expected card blue" in ended.err
+    assert asked("card", "list")["cards"] == []
+
+
+def test_a_card_that_is_gone_is_forgotten_all_the_same(asked: Asked) -> None:
+    set_up(asked, profile="3.2")
+    asked("emulate", "remove", "blue")
+    assert asked("card", "forget", "blue", "--yes")["unpaired"] is False
+
+
+@pytest.mark.parametrize("pin", ["135791", "1"])
+def test_a_wrong_pin_forgets_nothing(asked: Asked, tmp_path: Path, pin: str) -> None:
+    set_up(asked, profile="3.2")
+    asked("card", "forget", "blue", "--yes", "--pin-stdin", stdin=f"blue={pin}", check=4)
+    assert len(asked("card", "list")["cards"]) == 1
+    assert len(list(tmp_path.rglob("*.memory"))) == 1
+
+
+def test_the_last_attempt_is_not_spent_on_forgetting(asked: Asked, tmp_path: Path) -> None:
+    set_up(asked, profile="3.2")
+    for _ in range(2):
+        asked("card", "check", "blue", "--pin-stdin", stdin="111111", check=4)
+    words = ("card", "forget", "blue", "--yes", "--pin-stdin")
+    assert asked(*words, stdin="246802")["unpaired"] is False
+    assert card(tmp_path).flash.pairings
+
+
+def test_a_card_without_pairing_is_forgotten_without_its_pin(asked: Asked) -> None:
+    set_up(asked, profile="4.0")
+    assert asked("card", "forget", "blue", "--yes")["unpaired"] is None
 
 
 def test_a_lost_home_leaves_the_card_within_reach(asked: Asked, tmp_path: Path) -> None:

@@ -3,7 +3,14 @@
 import pytest
 
 from cards.apdu import select
-from cards.errors import CardError, CardRemoved, NotUnlocked, ProtocolError, StatusWordError
+from cards.errors import (
+    CardError,
+    CardNotInitialised,
+    CardRemoved,
+    NotUnlocked,
+    ProtocolError,
+    StatusWordError,
+)
 from cards.family import CardFamily, EmulatedCard, Surroundings, detect, families
 from cards.pin import Pin
 from cards.session import KeyGenerator, SeedLoader
@@ -60,6 +67,19 @@ def test_a_fresh_card_is_known_and_not_initialised(subject: Subject) -> None:
     give_key(session)
     assert session.identity().initialised
     assert session.identity().card_id == fresh.card_id
+
+
+def test_a_card_says_whether_it_has_a_pin(subject: Subject) -> None:
+    session, _ = subject.open(subject.fresh())
+    if not session.identity().has_pin:
+        with pytest.raises(CardNotInitialised):
+            session.unlock(Pin(PIN))
+    initialise(session)
+    found = session.identity()
+    assert (found.has_pin, found.initialised) == (True, False)
+    session.unlock(Pin(PIN))
+    give_key(session)
+    assert session.identity().has_pin
 
 
 def test_a_card_stays_itself_from_insertion_to_insertion(

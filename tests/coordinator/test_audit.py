@@ -2,7 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from coordinator.audit import CarrierFacts, CosignerFacts, Severity, VaultFacts, audit, can_spend
+from cards.family import Theft
+from coordinator.audit import audit, can_spend
+from coordinator.findings import CarrierFacts, CosignerFacts, Severity, VaultFacts
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -133,3 +135,51 @@ def test_a_key_held_elsewhere_is_out_of_reach_of_these_places() -> None:
     facts = vault(GOOD[0], GOOD[1], key("c"))
     assert codes(facts) == []
     assert can_spend(facts)
+
+
+def test_a_secret_nobody_knows_is_found_while_its_card_is_there() -> None:
+    silent = carrier("a", "bank", unwritten=("puk", "pairing"))
+    assert codes(vault(key("a", silent), *GOOD[1:])) == ["puk_nowhere", "pairing_nowhere"]
+    gone = silent._replace(gone="lost", location=None)
+    assert "puk_nowhere" not in codes(vault(key("a", gone), *GOOD[1:]))
+
+
+def test_two_siblings_at_one_place_are_a_danger() -> None:
+    def placed(first: str, second: str, siblings: int = 1) -> VaultFacts:
+        pair = [
+            carrier(name, where, siblings=siblings)
+            for name, where in (("a", first), ("a2", second))
+        ]
+        return vault(key("a", *pair), *GOOD[1:])
+
+    found = {each.code: each for each in audit(placed("bank", "bank"), NOW)}["siblings_together"]
+    assert found.severity is Severity.DANGER
+    assert found.subjects == ("location:bank", "card:a", "card:a2")
+    assert "siblings_together" not in codes(placed("bank", "office"))
+    assert "siblings_together" not in codes(placed("bank", "bank", siblings=0))
+
+
+def test_siblings_of_different_keys_are_no_danger() -> None:
+    pair = [key(name, carrier(name, "bank", siblings=1)) for name in "ab"]
+    assert "siblings_together" not in codes(vault(*pair, GOOD[2], threshold=3))
+
+
+def test_a_quorum_that_needs_this_program_is_found() -> None:
+    lonely = [key(name, carrier(name, name, lonely=True)) for name in "ab"]
+    found = {each.code: each for each in audit(vault(*lonely, GOOD[2]), NOW)}["no_other_software"]
+    assert found.subjects == ("card:a", "card:b")
+    assert "1 keys" in found.message
+    assert codes(vault(lonely[0], *GOOD[1:])) == []
+    words = carrier("x", "attic")._replace(subject="words:x")
+    saved = key("a", *lonely[0].carriers, words)
+    assert "no_other_software" not in codes(vault(saved, lonely[1], GOOD[2]))
+
+
+def test_a_stolen_card_tells_what_its_thief_is_up_against() -> None:
+    theft = Theft(5, 0, "5 wrong PINs block it", "the applet")
+    stolen = key("a", carrier("a", None, gone="stolen", theft=theft))
+    found = {each.code: each for each in audit(vault(stolen, *GOOD[1:]), NOW)}["carrier_gone"]
+    assert found.message == "card:a is recorded as stolen; 5 wrong PINs block it"
+    lost = key("a", carrier("a", None, gone="lost", theft=theft))
+    found = {each.code: each for each in audit(vault(lost, *GOOD[1:]), NOW)}["carrier_gone"]
+    assert "PINs" not in found.message

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from storage.migrations.knowledge import make_knowledge
 from storage.migrations.tables import (
     BIG,
     BOOLEAN,
@@ -31,6 +32,7 @@ def upgrade() -> None:
     """Make every table."""
     _cards()
     _custody()
+    make_knowledge()
     _vaults()
     _chain()
     _ceremonies()
@@ -51,7 +53,7 @@ def _cards() -> None:
         required("child_number", BIG),
         required("created_on", TEXT),
         required("created_at", TIME),
-        check("ck_key_created_on_known", "created_on IN ('card', 'host', 'elsewhere')"),
+        check("ck_key_created_on_known", "created_on IN ('card', 'host', 'unknown', 'elsewhere')"),
         check("ck_key_child_number_range", "child_number BETWEEN 0 AND 4294967295"),
         check("ck_key_depth_range", "depth BETWEEN 0 AND 255"),
         check("ck_key_chain_code_size", "length(chain_code) = 32"),
@@ -69,7 +71,11 @@ def _cards() -> None:
         required("name", TEXT),
         required("created_at", TIME),
         optional("retired_at", TIME),
-        check("ck_item_kind_known", "kind IN ('card', 'plate', 'words', 'file', 'bag', 'copy')"),
+        check(
+            "ck_item_kind_known",
+            "kind IN ('card', 'plate', 'words', 'backup-file', 'backup-key', 'file', 'bag', "
+            "'copy')",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_item")),
     )
     unique_while("retired_at", "uq_live_kind_name", "item", ["kind", "name"])
@@ -86,6 +92,8 @@ def _cards() -> None:
         required("attestation", TEXT),
         required("attestation_reason", TEXT),
         required("attested_at", TIME),
+        required("siblings", INTEGER),
+        check("ck_card_siblings_least", "siblings >= 0"),
         required("enrolled_at", TIME),
         optional("checked_at", TIME),
         optional("forgotten_at", TIME),

@@ -1,0 +1,52 @@
+"""carrier: things besides cards that bring a key back."""
+
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.output import Shown, columns
+
+
+def add(
+    desk: Desk,
+    of: Annotated[str, typer.Argument(help="the card or key it brings back")],
+    kind: Annotated[str, typer.Argument(help="plate, words, backup-file or backup-key")],
+    label: Annotated[str, typer.Argument(help="a name for it")],
+) -> Shown:
+    """Add a thing besides a card that brings a key back.
+
+    A backup file and its key count together only: the file opens with the key, or not at all.
+
+    \b
+    Example: cardquorum carrier add blue backup-key blue-digits
+    """
+    from coordinator import carriers
+
+    with desk.database.begin() as db:
+        found = carriers.add(db, desk.home.network, of, kind, label)
+    where = f"cardquorum custody record {found['carrier']} placed --at LOCATION"
+    lines = [f"{found['carrier']} carries key {found['key']}", f"say where it lies: {where}"]
+    return Shown(found, lines)
+
+
+def list_carriers(desk: Desk) -> Shown:
+    """List the things besides cards that bring a key back.
+
+    \b
+    Example: cardquorum carrier list
+    """
+    from coordinator import carriers
+
+    with desk.database.begin() as db:
+        found = carriers.listed(db)
+    rows = [(f["carrier"], f["key"], f["location"], f["gone"]) for f in found]
+    return Shown({"carriers": found}, columns(rows, "carrier", "key", "place", "gone"))
+
+
+COMMANDS = {
+    "carrier": {
+        "add": add,
+        "list": list_carriers,
+    },
+}

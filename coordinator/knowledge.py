@@ -1,0 +1,78 @@
+"""Who knows the cards' PINs, PUKs and pairing passwords, and where they are written."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock
+from coordinator.errors import UsageError
+from coordinator.slots import checked_name
+from storage import cards as card_book
+from storage import custody as custody_book
+from storage import knowledge as knowledge_book
+from storage.model import Card, CardSecret
+
+KINDS = ("pin", "puk", "pairing")
+STEM_MAX = 32
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a person tells of a card's secret: never its value."""
+
+    label: str
+    card: str
+    kind: str
+    known_by: tuple[str, ...] = ()
+    written_at: tuple[str, ...] = ()
+
+
+def tell(db: Session, told: Told) -> dict[str, Any]:
+    """Remember who knows a secret and where it is written, besides those known already.
+
+    Raises UsageError, NotFound, or AlreadyExists for a label another secret has.
+    """
+    if told.kind not in KINDS:
+        raise UsageError(f"kind {told.kind} is none of {', '.join(KINDS)}")
+    card = card_book.card_named(db, told.card.removeprefix("card:"))
+    known_by = [custody_book.holder_named(db, who.removeprefix("holder:")) for who in told.known_by]
+    written_at = [
+        custody_book.location_named(db, place.removeprefix("location:"))
+        for place in told.written_at
+    ]
+    label = checked_name(told.label)
+    secret = knowledge_book.add_secret(db, label, card, told.kind, clock.now())
+    knowledge_book.learn(db, secret, known_by, written_at)
+    return document(secret)
+
+
+def listed(db: Session) -> list[dict[str, Any]]:
+    """Return what is known of the secrets of every card that was not forgotten."""
+    return [document(secret) for secret in knowledge_book.all_secrets(db)]
+
+
+def of_card(db: Session, card: Card) -> list[dict[str, Any]]:
+    """Return what is known of one card's secrets."""
+    return [document(secret) for secret in knowledge_book.secrets_of(db, card)]
+
+
+def note(db: Session, card: Card, kinds: Iterable[str], now: datetime) -> None:
+    """Remember that a card has these secrets; of new ones nobody knows more yet."""
+    for kind in kinds:
+        if knowledge_book.find_secret(db, card, kind) is None:
+            label = knowledge_book.free_label(db, f"{card.label[:STEM_MAX]}-{kind}")
+            knowledge_book.add_secret(db, label, card, kind, now)
+
+
+def document(secret: CardSecret) -> dict[str, Any]:
+    """Return a secret as the command line shows it."""
+    return {
+        "label": secret.label,
+        "card": secret.card.label,
+        "kind": secret.kind,
+        "known_by": [holder.name for holder in secret.known_by],
+        "written_at": [place.name for place in secret.written_at],
+    }

@@ -1,0 +1,64 @@
+"""What is known of the cards' secrets: that they exist, who knows them, where they are written."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from storage.lookup import absent, first_free
+from storage.model import Card, CardSecret, Holder, Location
+
+
+def find_secret(db: Session, card: Card, kind: str) -> CardSecret | None:
+    """Return what is known of a card's secret of this kind."""
+    wanted = (CardSecret.card_id == card.id) & (CardSecret.kind == kind)
+    return db.scalars(select(CardSecret).where(wanted)).one_or_none()
+
+
+def add_secret(db: Session, label: str, card: Card, kind: str, now: datetime) -> CardSecret:
+    """Remember that a card has such a secret, by that label; raises AlreadyExists for another's.
+
+    One that is known already gets the label; who knows it stays known.
+    """
+    secret = find_secret(db, card, kind)
+    twin = db.scalars(select(CardSecret).where(CardSecret.label == label)).one_or_none()
+    absent(twin if twin is not secret else None, "secret", label)
+    if secret is None:
+        secret = CardSecret(label=label, card=card, card_id=card.id, kind=kind, created_at=now)
+        db.add(secret)
+    secret.label = label
+    db.flush()
+    return secret
+
+
+def free_label(db: Session, wanted: str) -> str:
+    """Return the label wanted, or the first of label-2, label-3… no secret has."""
+    return first_free(wanted, db.scalars(select(CardSecret.label)))
+
+
+def learn(
+    db: Session, secret: CardSecret, known_by: Sequence[Holder], written_at: Sequence[Location]
+) -> None:
+    """Add to the people who know a secret and the places it is written at."""
+    secret.known_by += [holder for holder in known_by if holder not in secret.known_by]
+    secret.written_at += [place for place in written_at if place not in secret.written_at]
+    db.flush()
+
+
+def secrets_of(db: Session, card: Card) -> Sequence[CardSecret]:
+    """Return what is known of a card's secrets, by kind."""
+    own = select(CardSecret).where(CardSecret.card_id == card.id)
+    return db.scalars(own.order_by(CardSecret.kind)).all()
+
+
+def all_secrets(db: Session) -> Sequence[CardSecret]:
+    """Return what is known of every card's secrets, by label."""
+    return db.scalars(select(CardSecret).order_by(CardSecret.label)).all()
+
+
+def forget_secrets(db: Session, card: Card) -> None:
+    """Forget a card's secrets: the card is forgotten, or has others from now on."""
+    for secret in secrets_of(db, card):
+        db.delete(secret)
+    db.flush()
