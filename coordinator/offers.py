@@ -13,7 +13,7 @@ from coordinator.slots import Slot
 from storage import cards as card_book
 from storage import vaults as vault_book
 
-HOW = "name where it lies with --reader NAME or --emulated NAME"
+HOW = "name where each lies with --reader NAME or --emulated NAME"
 
 
 class Places(NamedTuple):

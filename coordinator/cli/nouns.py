@@ -15,6 +15,7 @@ GROUPS = {
     "address": ("address", "Receive: new addresses, and whether one is ours."),
     "spend": ("spend", "Pay: create, sign card by card, finalize, broadcast."),
     "location": ("custody", "Places: what kind, whose, how fast to reach."),
+    "drill": ("drill", "Have every key proved where its card lies."),
     "holder": ("custody", "People who can open a place."),
     "carrier": ("carrier", "Plates, words and backups that bring a key back."),
     "secret": ("secret", "Who knows a PIN, PUK or pairing password; never its value."),

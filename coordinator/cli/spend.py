@@ -7,10 +7,10 @@ import typer
 
 from coordinator.cli.desk import Desk
 from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Yes
-from coordinator.cli.output import ExitStatus, Shown, columns, counted, sats
+from coordinator.cli.outcomes import outcome_document, outcome_line, worst
+from coordinator.cli.output import Shown, columns, counted, sats
 
 if TYPE_CHECKING:
-    from coordinator.ceremony import Outcome
     from coordinator.signing import Progress
     from psbt.review import Review
 
@@ -157,9 +157,9 @@ def sign(
     outcomes = signing.sign(desk.database, ceremony, slots, attendant, manner)
     with desk.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
-    cards = [_outcome_document(outcome) for outcome in outcomes]
-    lines = [*(_outcome_line(card) for card in cards), *_progress_lines(seen)]
-    return Shown({**_progress_document(seen), "cards": cards}, lines, _worst(outcomes))
+    cards = [outcome_document(outcome) for outcome in outcomes]
+    lines = [*(outcome_line(card) for card in cards), *_progress_lines(seen)]
+    return Shown({**_progress_document(seen), "cards": cards}, lines, worst(outcomes))
 
 
 def export(
@@ -268,29 +268,6 @@ def _progress_lines(seen: "Progress") -> list[str]:
         f"signed by: {', '.join(seen.signed_by) or 'nobody yet'}",
         f"missing: {', '.join(seen.missing) or 'nobody'}",
     ]
-
-
-def _outcome_document(outcome: "Outcome") -> dict[str, Any]:
-    from coordinator.cli.failures import explain
-
-    error = None if outcome.error is None else explain(outcome.error).document()
-    return {**outcome._asdict(), "error": error}
-
-
-def _outcome_line(card: dict[str, Any]) -> str:
-    count = counted(card["signatures"], "signature")
-    line = f"card {card['label']}: {count} in {card['seconds']:.1f} s"
-    error = card["error"]
-    return f"{line}; {error['message']} ({error['hint']})" if error else line
-
-
-def _worst(outcomes: "list[Outcome]") -> ExitStatus:
-    """Return the worst of 4, 3 and 5, in this order, or 0."""
-    from coordinator.cli.failures import explain
-
-    met = {explain(outcome.error).status for outcome in outcomes if outcome.error is not None}
-    first = (status for status in (ExitStatus.PIN, ExitStatus.CARD) if status in met)
-    return next(first, ExitStatus.REFUSED if met else ExitStatus.DONE)
 
 
 COMMANDS = {

@@ -47,12 +47,9 @@ def sources(family: CardFamily, profile: str) -> Iterator[str]:
         yield "seed"
 
 
-# A Tangem whose set-up stopped after its access code cannot be set up further yet.
-STUCK = {"tangem"}
 KINDS = [
     Kind(family, profile, source)
     for family in families()
-    if family.name not in STUCK
     for profile in family.profiles[-1:]
     for source in sources(family, profile)
 ]
