@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo "$$p" && break; done)
-SYSTEM_PACKAGES := gcc libpcsclite-dev
+SYSTEM_PACKAGES := gcc libpcsclite-dev pcscd vsmartcard-vpcd
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test lint bench system clean
@@ -57,7 +57,7 @@ system:
 	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 		apt-get update -qq && apt-get install -y -qq $$missing >/dev/null; \
 	else \
-		echo "left out: the tests that drive the vendors' own clients; to run them:" \
+		echo "left out: the tests with the vendors' own clients and with readers; to run them:" \
 			"sudo apt install $$missing"; \
 	fi
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -98,6 +99,16 @@ def open_card(path: Path) -> CardTransport:
     return reader
 
 
+@contextlib.contextmanager
+def held(path: Path, seconds: float) -> Iterator[None]:
+    """Keep others from a file of an emulated card; raises TransportError where they keep us."""
+    lock = _lock(path, seconds)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def sign_high_or_low(secret: bytes, digest: bytes) -> bytes:
     """Return a DER signature as a card makes it: any nonce, and S in either half of the curve.
 
@@ -168,11 +179,11 @@ class _FiledTransport:
             raise
 
 
-def _lock(path: Path) -> FileLock:
+def _lock(path: Path, seconds: float = 0) -> FileLock:
     """Lock the card for this process; sessions close in other threads than they open in."""
     lock = FileLock(path.with_name(path.name + ".lock"), thread_local=False, mode=PRIVATE)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=seconds)
     except Timeout:
         raise TransportError(f"the emulated card {path} is in use") from None
     except OSError as failure:

@@ -6,7 +6,7 @@ CardError
 ├── StatusWordError(sw, ins)
 ├── NotUnlocked · PinDelayed(seconds)
 ├── PinIncorrect(attempts_left) → PukIncorrect · PinBlocked → PukBlocked
-├── PinUnsuitable
+├── PinUnsuitable · NotEvidence
 ├── CardNotInitialised · NotSupported(family, what) · PathNotAvailable(path)
 └── WrongCard(expected, found) · NotGenuine(reason)
 """
@@ -91,6 +91,10 @@ class PukBlocked(PinBlocked):
 
 class PinUnsuitable(CardError):
     """What was given cannot be a PIN of this family; it was not presented."""
+
+
+class NotEvidence(CardError):
+    """What was given says nothing of this card; it was not kept."""
 
 
 class CardNotInitialised(CardError):

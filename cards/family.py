@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple, Protocol
 
 import cards
-from cards.errors import CardError, NotSupported, StatusWordError
+from cards.errors import CardError, NotSupported, ProtocolError, StatusWordError
 from cards.pin import Secret
 from cards.session import CardSession
 from cards.transport import CardTransport
@@ -74,13 +74,15 @@ class Surroundings:
 
     `roots` by family, else its own; `memory` by card_id; `progress` hears why a card makes us
     wait and for how many seconds more; `secret` asks for a named secret besides the PIN
-    (`passcode`, `pairing`) and returns None where nobody gives it.
+    (`passcode`, `pairing`) and returns None where nobody gives it. `look_only` means that the card
+    may not even be paired with: then it may leave out how many attempts it has left.
     """
 
     roots: Mapping[str, Roots] = field(default_factory=dict)
     memory: CardMemory = field(default_factory=TransientMemory)
     progress: Callable[[str, int], None] = unheard
     secret: Callable[[str], Secret | None] = ungiven
+    look_only: bool = False
 
 
 ByVersion = Mapping[str, frozenset[str]]
@@ -206,11 +208,18 @@ def family_named(name: str) -> CardFamily:
 def detect(transport: CardTransport, surroundings: Surroundings) -> CardSession:
     """Open the card with the first family that recognises it; no PIN is presented.
 
-    Raises CardError where no family does.
+    A card may answer 9000 to a name that is not its own, as a Satochip of 0.14 does once it is
+    selected: an answer that one family does not understand is left to the others. Raises
+    CardError where no family knows the card, ProtocolError where it may only be garbled.
     """
+    strange: ProtocolError | None = None
     for family in families():
         try:
             return family.open(transport, surroundings)
         except StatusWordError:
             continue
-    raise CardError("the card on the reader belongs to no family known here")
+        except ProtocolError as failure:
+            strange = strange or failure
+    if strange is None:
+        raise CardError("the card on the reader belongs to no family known here")
+    raise ProtocolError(f"no family known here understands the card on the reader: {strange}")

@@ -202,6 +202,18 @@ class Attester(Protocol):
 
 
 @runtime_checkable
+class EvidenceTaker(Protocol):
+    """A card that is proved to the end only by a document its maker keeps elsewhere."""
+
+    def take_evidence(self, document: bytes) -> None:
+        """Keep what the maker says of this very card, for `attest`; needs the PIN.
+
+        Raises NotEvidence for anything else, which is not kept.
+        """
+        ...
+
+
+@runtime_checkable
 class Pairer(Protocol):
     """A card that keeps a slot for each computer it is paired with."""
 

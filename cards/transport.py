@@ -1,6 +1,7 @@
 """Bytes at the seam: what carries an APDU, and the one function that sends."""
 
 import logging
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from cards.apdu import SW_OK, Command, Form, Response
@@ -39,14 +40,13 @@ class PowerCycler(Protocol):
 def transmit(transport: CardTransport, command: Command, form: Form = Form.ISO) -> Response:
     """Send a command and return its answer whatever the status word.
 
-    61xx is followed with GET RESPONSE, 6Cxx by asking again with the right length (ISO 7816-4).
+    61xx is followed with GET RESPONSE, 6Cxx by asking again with the right length (ISO 7816-4),
+    but not where the command carries data: the card may have carried it out.
     """
     log.debug("> %r", command)
     response = Response.parse(transport.transmit(command.encode(form)))
-    if response.sw >> 8 == SW1_WRONG_LE:
-        exact = Command(
-            command.cla, command.ins, command.p1, command.p2, command.data, response.sw & 0xFF
-        )
+    if response.sw >> 8 == SW1_WRONG_LE and not command.data:
+        exact = replace(command, le=(response.sw & 0xFF) or 256)
         response = Response.parse(transport.transmit(exact.encode()))
     data = response.data
     for _ in range(GET_RESPONSE_ROUNDS):

@@ -8,12 +8,35 @@ from cards.session import CardIdentity
 from psbt.review import Review
 
 
-class Attendant(Protocol):
-    """The only way a verb reaches a person."""
+class Person(Protocol):
+    """The person as a single card needs one: safe to be called from the card's own thread."""
 
     def pin_for(self, label: str, card: CardIdentity, /) -> Pin:
         """Return the card's PIN; raises PinMissing where nobody can give it."""
         ...
+
+    def secret_for(self, label: str, kind: str, /, *, optional: bool = False) -> Secret | None:
+        """Return another secret (`puk`, `seed`, `words`); None where nobody gives it.
+
+        An optional one is not asked for at the terminal.
+        """
+        ...
+
+    def waiting(self, label: str, reason: str, seconds: int, /) -> None:
+        """Hear that a card makes us wait so many seconds more; called from the card's thread."""
+        ...
+
+    def progress(self, label: str, done: int, total: int, /) -> None:
+        """Hear that a card gave another signature; called from the card's own thread."""
+        ...
+
+    def say(self, text: str, /) -> None:
+        """Tell what happens."""
+        ...
+
+
+class Attendant(Person, Protocol):
+    """The only way a verb reaches a person."""
 
     def new_pin_for(self, label: str, /) -> Pin:
         """Return a PIN to be set, asked for twice; raises PinMissing."""
@@ -25,13 +48,6 @@ class Attendant(Protocol):
 
     def optional_new_pin_for(self, label: str, /) -> Pin | None:
         """Return a PIN to be set where the card can take one; None where nobody gives it."""
-        ...
-
-    def secret_for(self, label: str, kind: str, /, *, optional: bool = False) -> Secret | None:
-        """Return another secret (`puk`, `seed`, `words`); None where nobody gives it.
-
-        An optional one is not asked for at the terminal.
-        """
         ...
 
     def show_once(self, title: str, secret: Secret, /) -> None:
@@ -48,16 +64,4 @@ class Attendant(Protocol):
 
     def confirm(self, review: Review, /) -> None:
         """Show what is about to be signed; raises NotAccepted unless it is agreed to."""
-        ...
-
-    def waiting(self, label: str, reason: str, seconds: int, /) -> None:
-        """Hear that a card makes us wait so many seconds more; called from the card's thread."""
-        ...
-
-    def progress(self, label: str, done: int, total: int, /) -> None:
-        """Hear that a card gave another signature; called from the card's own thread."""
-        ...
-
-    def say(self, text: str, /) -> None:
-        """Tell what happens."""
         ...

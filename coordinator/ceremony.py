@@ -1,149 +1,238 @@
-"""Several cards sign one PSBT at once: a thread for each, every answer verified, then kept."""
+"""Several cards sign at once, a thread for each place; every answer verified, then kept.
 
-import itertools
+Where cards are fewer than places, or their readers fewer than cards, the next one is asked for.
+"""
+
+import queue
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
-from cards.errors import CardError, ProtocolError, WrongCard
-from cards.pin import Pin
-from cards.session import BatchSigner, CardIdentity, CardSession
+from cards.errors import CardError, CardRemoved
+from cards.pin import Pin, Secret
+from cards.session import CardIdentity
 from coordinator.attendant import Attendant
 from coordinator.errors import CoordinatorError
-from coordinator.slots import Company, Slot, ask_pin, card_in
-from psbt.errors import PsbtError, SignatureInvalid
-from psbt.signer import SigningRequest, signature_valid
+from coordinator.slots import Slot
+from coordinator.turn import Keep, Outcome, Seat, SeatOf, Stopped, Turn
+from psbt.signer import SigningRequest
+
+__all__ = ["Keep", "Manner", "Outcome", "Seat", "SeatOf", "Table", "collect"]
+
+T = TypeVar("T")
+SLICE = 0.25
+GRACE = 3.0
 
 
-class Seat(NamedTuple):
-    """A card that has a part in this ceremony, and what its key has yet to sign."""
-
-    label: str
-    card_id: int
-    requests: Sequence[SigningRequest]
-
-
-class Outcome(NamedTuple):
-    """What came of one card that was offered; `error` is None where it signed all it was asked."""
+class Wanted(NamedTuple):
+    """A card that the quorum still lacks, and how a person is told of it: name and place."""
 
     label: str
-    family: str | None
-    signatures: int
-    seconds: float
-    error: CardError | CoordinatorError | PsbtError | None
+    words: str
 
 
-Keep = Callable[[Seat, SigningRequest, bytes], None]
-SeatOf = Callable[[CardIdentity], Seat | None]
+def nobody() -> list[Wanted]:
+    """Return that no further card is waited for."""
+    return []
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How to go about it: may a last PIN attempt be used, and how long to wait for more cards.
+
+    `only` are the labels waited for; None means any that is missing.
+    """
+
+    last_attempt: bool = False
+    wait_seconds: float = 0.0
+    only: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
 class Table:
-    """Who may sit down (by identity), where signatures are kept, and who the person is."""
+    """Who may sit down (by identity), where signatures are kept, and who the person is.
+
+    `missing` are the cards the quorum lacks just now: a reader waits for one of them.
+    """
 
     seat_of: SeatOf
     keep: Keep
     attendant: Attendant
-    last_attempt: bool = False
+    manner: Manner = Manner()
+    missing: Callable[[], list[Wanted]] = nobody
 
 
-class Ready(NamedTuple):
-    """A card that was identified and whose PIN is at hand."""
+@dataclass
+class _Round:
+    """One collection: what its threads share."""
 
-    session: CardSession
-    identity: CardIdentity
-    seat: Seat
-    pin: Pin
+    table: Table
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    stop: threading.Event = field(default_factory=threading.Event)
+    taken: set[tuple[int, bytes]] = field(default_factory=set)
+    sitting: set[str] = field(default_factory=set)
+    questions: "Questions" = field(default_factory=queue.SimpleQueue)
+
+
+Questions = queue.SimpleQueue[Callable[[], None]]
+
+
+class _FromThread:
+    """The person, for a card's thread: questions are put by the main thread, one at a time."""
+
+    def __init__(self, attendant: Attendant, questions: Questions) -> None:
+        self._attendant = attendant
+        self._questions = questions
+
+    def say(self, text: str) -> None:
+        self._attendant.say(text)
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        self._attendant.progress(label, done, total)
+
+    def waiting(self, label: str, reason: str, seconds: int) -> None:
+        self._attendant.waiting(label, reason, seconds)
+
+    def pin_for(self, label: str, card: CardIdentity) -> Pin:
+        return self._asked(lambda: self._attendant.pin_for(label, card))
+
+    def secret_for(self, label: str, kind: str, *, optional: bool = False) -> Secret | None:
+        return self._asked(lambda: self._attendant.secret_for(label, kind, optional=optional))
+
+    def _asked(self, question: Callable[[], T]) -> T:
+        answer: Future[T] = Future()
+        self._questions.put(lambda: _answered(answer, question))
+        return answer.result()
 
 
 def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
-    """Let every offered card sign what it can; one that fails does not stop the others.
+    """Let every card offered sign what it can; one that fails does not stop the others.
 
-    Cards are identified first and PINs asked for one by one; then all sign at the same time.
+    Cards are identified before any PIN is asked for. On Ctrl-C every card is let go, what was
+    signed stays kept, the person is told, and KeyboardInterrupt goes on.
     """
-    with ExitStack() as stack:
-        asked: set[tuple[int, bytes]] = set()
-        seated = [_sit_down(slot, table, stack, asked) for slot in offered]
-        ready = [each for each in seated if isinstance(each, Ready)]
-        keep = replace(table, keep=_one_at_a_time(table.keep))
-        with ThreadPoolExecutor(max_workers=max(1, len(ready))) as threads:
-            signed = iter(list(threads.map(lambda each: _sign(each, keep), ready)))
-        return [next(signed) if isinstance(each, Ready) else each for each in seated]
-
-
-def _sit_down(
-    slot: Slot, table: Table, stack: ExitStack, asked: set[tuple[int, bytes]]
-) -> Ready | Outcome:
-    """Identify the card in a slot and ask for its PIN; a stranger is never asked for one.
-
-    What a card that sits down is `asked`, a second carrier of its key is not.
-    """
-    name, family = slot.name, None
+    meeting = _Round(table)
+    found: list[list[Outcome]] = [[] for _ in offered]
+    threads = [
+        threading.Thread(target=_attend, args=(slot, meeting, into), daemon=True)
+        for slot, into in zip(offered, found, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
     try:
-        company = Company(table.attendant, name)
-        session = stack.enter_context(card_in(slot, company))
-        identity = session.identity()
-        family = identity.family
-        seat = table.seat_of(identity)
-        if seat is None:
-            raise WrongCard("a card of this vault", f"{family} {identity.card_id[:16]}")
-        name = company.label = seat.label
-        wanted = [r for r in seat.requests if (r.input_index, r.pubkey) not in asked]
+        _answer_questions(meeting, threads)
+    except KeyboardInterrupt:
+        meeting.stop.set()
+        for thread in threads:
+            thread.join(GRACE / len(threads))
+        _tell(table.attendant, found)
+        raise
+    return [outcome for outcomes in found for outcome in outcomes]
+
+
+def _answer_questions(meeting: _Round, threads: Sequence[threading.Thread]) -> None:
+    """Ask the person what the threads want to know, until all are done."""
+    while any(thread.is_alive() for thread in threads):
+        try:
+            question = meeting.questions.get(timeout=SLICE / 10)
+        except queue.Empty:
+            continue
+        question()
+
+
+def _tell(attendant: Attendant, found: Sequence[Sequence[Outcome]]) -> None:
+    done = [outcome for outcomes in found for outcome in outcomes if outcome.signatures]
+    said = ", ".join(f"card {each.label} gave {each.signatures}" for each in done)
+    attendant.say(f"stopped; {said or 'no card'} signatures, kept; nothing else was done")
+
+
+def _attend(slot: Slot, meeting: _Round, into: list[Outcome]) -> None:
+    """Serve one place: the card in it, and those put in after it."""
+    number = -1 if slot.arrival is None else slot.arrival(-1, 0)
+    first = True
+    while not meeting.stop.is_set():
+        outcome = None if number is None else _turn(slot, meeting)
+        if outcome is not None and (first or _counts(outcome)):
+            into.append(outcome)
+        elif outcome is not None:
+            meeting.table.attendant.say(f"reader {slot.name}: {outcome.error}")
+        first = False
+        if slot.arrival is None:
+            return
+        number = _next_card(slot, meeting, -1 if number is None else number)
+        if number is None:
+            if not into and outcome is None:
+                into.append(Outcome(slot.name, None, 0, 0.0, _empty(slot)))
+            return
+
+
+def _counts(outcome: Outcome) -> bool:
+    """Tell whether a card put in later belongs into the summary: a stranger does not."""
+    return outcome.error is None or outcome.seated
+
+
+def _empty(slot: Slot) -> CardError:
+    return CardRemoved(f"there is no card on reader {slot.name}")
+
+
+def _next_card(slot: Slot, meeting: _Round, seen: int) -> int | None:
+    """Ask for the next card by name and place, and wait for one; None where none is wanted."""
+    told: list[Wanted] = []
+    left = meeting.table.manner.wait_seconds
+    while left > 0 and not meeting.stop.is_set():
+        with meeting.lock:
+            wanted = [w for w in meeting.table.missing() if _may_come(w, meeting)]
         if not wanted:
-            return Outcome(name, family, 0, 0.0, None)
-        pin = ask_pin(session, name, table.attendant, last_attempt=table.last_attempt)
-        stack.enter_context(pin)
-    except (CardError, CoordinatorError) as failure:
-        return Outcome(name, family, 0, 0.0, failure)
-    asked.update((request.input_index, request.pubkey) for request in wanted)
-    return Ready(session, identity, seat._replace(requests=wanted), pin)
+            return None
+        if wanted != told:
+            told = wanted
+            names = " or ".join(each.words for each in wanted)
+            meeting.table.attendant.say(f"reader {slot.name}: now {names}")
+        arrived = slot.arrival(seen, min(SLICE, left)) if slot.arrival else None
+        if arrived is not None:
+            return arrived
+        left -= SLICE
+    return None
 
 
-def _sign(ready: Ready, table: Table) -> Outcome:
-    """Unlock one card and put every request to it; what was signed before a failure is kept."""
-    started, done, error = time.monotonic(), 0, None
+def _may_come(wanted: Wanted, meeting: _Round) -> bool:
+    only = meeting.table.manner.only
+    return wanted.label not in meeting.sitting and (only is None or wanted.label in only)
+
+
+def _turn(slot: Slot, meeting: _Round) -> Outcome | None:
+    """Have the card in a slot sign; None where a reader turns out to be empty."""
+    table = meeting.table
+    person = _FromThread(table.attendant, meeting.questions)
+    turn = Turn(slot, person, table.seat_of, table.manner.last_attempt, meeting.stop)
+
+    def claim(seat: Seat) -> Seat:
+        with meeting.lock:
+            own = [r for r in seat.requests if (r.input_index, r.pubkey) not in meeting.taken]
+            meeting.taken.update((r.input_index, r.pubkey) for r in own)
+            meeting.sitting.add(seat.label)
+        return seat._replace(requests=own)
+
+    def keep(seat: Seat, request: SigningRequest, signature: bytes) -> None:
+        with meeting.lock:
+            table.keep(seat, request, signature)
+
+    outcome = turn.taken(claim, keep, table.manner.wait_seconds)
+    with meeting.lock:
+        meeting.taken.difference_update((r.input_index, r.pubkey) for r in turn.left)
+        meeting.sitting.discard(outcome.label)
+    vanished = slot.arrival is not None and isinstance(outcome.error, CardRemoved)
+    return None if vanished and not outcome.seated else outcome
+
+
+def _answered(answer: "Future[T]", question: Callable[[], T]) -> None:
+    """Put a question to the person; a refusal goes back to the thread, Ctrl-C to the program."""
     try:
-        ready.session.unlock(ready.pin)
-        for request, signature in _answers(ready.session, ready.seat.requests):
-            if not signature_valid(request, signature):
-                raise SignatureInvalid(request.input_index, request.pubkey)
-            table.keep(ready.seat, request, signature)
-            done += 1
-            table.attendant.progress(ready.seat.label, done, len(ready.seat.requests))
-    except (CardError, PsbtError) as failure:
-        error = failure
-    seconds = round(time.monotonic() - started, 3)
-    return Outcome(ready.seat.label, ready.identity.family, done, seconds, error)
-
-
-def _answers(
-    session: CardSession, requests: Iterable[SigningRequest]
-) -> Iterator[tuple[SigningRequest, bytes]]:
-    """Put the requests to a card, those of one key in a row: it then derives that key once.
-
-    A card that can signs all digests of one key in one command. Nothing is believed here yet.
-    """
-    ordered = sorted(requests, key=lambda request: (request.path, request.input_index))
-    for path, group in itertools.groupby(ordered, key=lambda request: request.path):
-        asked = list(group)
-        if isinstance(session, BatchSigner) and len(asked) > 1:
-            given = session.sign_batch(path, [request.digest for request in asked])
-            if len(given) != len(asked):
-                raise ProtocolError(f"the card gave {len(given)} signatures for {len(asked)}")
-            yield from zip(asked, given, strict=True)
-        else:
-            yield from ((request, session.sign(path, request.digest)) for request in asked)
-
-
-def _one_at_a_time(keep: Keep) -> Keep:
-    lock = threading.Lock()
-
-    def locked(seat: Seat, request: SigningRequest, signature: bytes) -> None:
-        with lock:
-            keep(seat, request, signature)
-
-    return locked
+        answer.set_result(question())
+    except (CardError, CoordinatorError, OSError) as failure:
+        answer.set_exception(failure)
+    except KeyboardInterrupt:
+        answer.set_exception(Stopped())
+        raise

@@ -10,7 +10,7 @@ from cards.errors import CardRemoved, NotGenuine, NotUnlocked, ReaderNotFound
 from cards.session import Attestation, CardSession, Verdict
 from coordinator import clock, custody
 from coordinator.attendant import Attendant
-from coordinator.enrol import accepted, account_key, attest
+from coordinator.enrol import accepted, account_key, attest, give_evidence
 from coordinator.keeping import expect
 from coordinator.settings import Home
 from coordinator.slots import Company, Slot, card_in, unlock
@@ -23,12 +23,13 @@ Database = sessionmaker[Session]
 
 @dataclass(frozen=True)
 class Check:
-    """Which card, where, and whether its PIN may be asked for."""
+    """Which card, where, whether its PIN may be asked for, and what its maker says of it."""
 
     label: str
     slot: Slot
     with_pin: bool
     last_attempt: bool
+    evidence: bytes | None = None
 
 
 class Checked(NamedTuple):
@@ -69,6 +70,7 @@ def _examined(
         return None, Checked(True, None, False, session.identity().attempts_left, differences)
     if asked.with_pin and not unlocked:
         unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
+    give_evidence(session, asked.evidence)
     differences = _key_differences(session, stored) if asked.with_pin else []
     key_matches = not differences if asked.with_pin else None
     attestation = _attestation(session, home.network)

@@ -17,7 +17,7 @@ from coordinator.slots import checked_name
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage.errors import ChainBroken, NotFound
-from storage.model import CustodyEvent, Item, Location
+from storage.model import Card, CustodyEvent, Item, Location
 
 GONE = frozenset({"lost", "stolen", "destroyed"})
 BACK = frozenset({"placed", "moved", "seen", "sealed", "opened", "found"})
@@ -221,6 +221,13 @@ def event_document(event: CustodyEvent) -> dict[str, Any]:
         "hash": event.hash.hex(),
         "previous": event.previous.hex(),
     }
+
+
+def called(db: Session, card: Card) -> str:
+    """Return how a person is asked for a card: by its label, and where it is kept."""
+    place, gone = whereabouts(custody_book.events_of(db, card.item))
+    kept = f", recorded as {gone}" if gone else f", kept at {place}" if place else ""
+    return f"the card labelled {card.label}{kept}"
 
 
 def cards_document(db: Session, label: str) -> list[dict[str, Any]]:

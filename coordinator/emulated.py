@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cards.emulation import create_card, open_card
-from cards.errors import CardError, NotSupported, ReaderNotFound
+from cards.errors import CardError, CardRemoved, NotSupported, ReaderNotFound
 from cards.family import CardFamily, Surroundings, families, family_named
+from cards.faults import Faults, Faulty
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity, Initialiser, KeyGenerator, SeedLoader
+from cards.transport import CardTransport
 from coordinator import seeds
 from coordinator.errors import UsageError
 from coordinator.memory import FolderMemory
+from coordinator.mischief import FiledFaults
 from coordinator.settings import Home
 from coordinator.slots import Slot, card_in, checked_name
 from storage.errors import AlreadyExists
@@ -31,13 +34,13 @@ class EmulatedCard(NamedTuple):
 def slot(home: Home, name: str) -> Slot:
     """Return the slot an emulated card of this home lies in; raises UsageError on mainnet.
 
-    Opening it raises ReaderNotFound where there is no such card.
+    Opening it raises ReaderNotFound where there is no such card, CardRemoved where it is ejected.
     """
     path = _file(home, name)
     return Slot(
         name,
         emulated=True,
-        connect=lambda: open_card(_existing(path)),
+        connect=lambda: _connected(_existing(path)),
         surroundings=Surroundings(memory=FolderMemory(home.card_memory)),
     )
 
@@ -70,8 +73,26 @@ def listed(home: Home) -> list[EmulatedCard]:
 def remove(home: Home, name: str) -> None:
     """Delete an emulated card and its key."""
     _existing(_file(home, name))
+    FiledFaults(_file(home, name)).forget()
     for suffix in (CARD_SUFFIX, CARD_SUFFIX + ".lock"):
         (home.emulated_cards / (name + suffix)).unlink(missing_ok=True)
+
+
+def fault(home: Home, name: str, words: str) -> Faults:
+    """Let something go wrong with an emulated card, now or at a command to come.
+
+    Returns every fault that waits. Whoever has the card open meets them too.
+    """
+    try:
+        return FiledFaults(_existing(_file(home, name))).tell(words)
+    except ValueError as failure:
+        raise UsageError(str(failure)) from None
+
+
+def present(home: Home, name: str) -> bool:
+    """Tell whether the card is there and not ejected."""
+    path = _file(home, name)
+    return path.exists() and not FiledFaults(path).ejected()
 
 
 def refuse_mainnet(home: Home) -> None:
@@ -83,6 +104,14 @@ def refuse_mainnet(home: Home) -> None:
 def _file(home: Home, name: str) -> Path:
     refuse_mainnet(home)
     return home.emulated_cards / (checked_name(name) + CARD_SUFFIX)
+
+
+def _connected(path: Path) -> CardTransport:
+    """Put the card on its reader, with whatever is to go wrong."""
+    waiting = FiledFaults(path)
+    if waiting.ejected():
+        raise CardRemoved(f"the emulated card {path.stem} is ejected")
+    return Faulty(open_card(path), waiting)
 
 
 def _existing(path: Path) -> Path:

@@ -7,13 +7,21 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.errors import CardNotInitialised, NotGenuine, NotUnlocked, PathNotAvailable, WrongCard
+from cards.errors import (
+    CardNotInitialised,
+    NotGenuine,
+    NotSupported,
+    NotUnlocked,
+    PathNotAvailable,
+    WrongCard,
+)
 from cards.session import (
     UNTOLD_CHAIN_CODE,
     Attestation,
     Attester,
     CardIdentity,
     CardSession,
+    EvidenceTaker,
     KeyGenerator,
     OriginTeller,
     SeedLoader,
@@ -47,12 +55,16 @@ WORST_ORIGIN_FIRST = ("host", "card", "unknown", "elsewhere")
 
 @dataclass(frozen=True)
 class Enrolment:
-    """What is asked for: a label, where the card lies, and the path of its key."""
+    """What is asked for: a label, where the card lies, and the path of its key.
+
+    `evidence` is a document of its maker's that completes its proof.
+    """
 
     label: str
     slot: Slot
     path: str | None = None
     last_attempt: bool = False
+    evidence: bytes | None = None
 
 
 class Enrolled(NamedTuple):
@@ -117,6 +129,7 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
         if not silent:
             attest_while_locked(session, home.network)
             unlock(session, label, attendant, last_attempt=asked.last_attempt)
+        give_evidence(session, asked.evidence)
         found = examine(session, asked.slot, label, path, home.network)
     found = found._replace(secrets=tuple(company.given & set(knowledge.KINDS)))
     return remember(database, found, asked.slot, home.network)
@@ -167,6 +180,15 @@ def attest(session: CardSession) -> Attestation:
     if not isinstance(session, Attester):
         return Attestation(Verdict.UNPROVEN, "this family has nothing to prove it with")
     return session.attest()
+
+
+def give_evidence(session: CardSession, document: bytes | None) -> None:
+    """Hand an unlocked card's session what its maker says of it, where somebody gave that."""
+    if document is None:
+        return
+    if not isinstance(session, EvidenceTaker):
+        raise NotSupported(session.family, "evidence from a file: it proves itself alone")
+    session.take_evidence(document)
 
 
 def accepted(attestation: Attestation, network: str) -> Attestation:

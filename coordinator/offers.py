@@ -1,16 +1,42 @@
 """Which cards are offered to a command, and where they lie."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.errors import ReaderNotFound
+from cards.errors import TransportError
 from coordinator import emulated
 from coordinator.errors import UsageError
 from coordinator.settings import Home
 from coordinator.slots import Slot
 from storage import cards as card_book
 from storage import vaults as vault_book
+
+HOW = "name where each lies with --reader NAME or --emulated NAME"
+
+
+class Places(NamedTuple):
+    """The places a person named: real readers and emulated cards."""
+
+    readers: tuple[str, ...] = ()
+    emulated: tuple[str, ...] = ()
+
+
+def places(readers: str | Iterable[str] | None, emulated: str | Iterable[str] | None) -> Places:
+    """Return what was named with --reader and --emulated, each once."""
+    return Places(_each(readers), _each(emulated))
+
+
+def named_slots(home: Home, named: Places) -> list[Slot]:
+    """Return the slots named: readers first; one reader named in two ways is one."""
+    slots = [emulated.slot(home, name) for name in named.emulated]
+    if named.readers:
+        from coordinator import readers  # noqa: PLC0415 -- pyscard only when a reader is wanted
+
+        found = {slot.name: slot for slot in (readers.slot(home, n) for n in named.readers)}
+        slots = [*found.values(), *slots]
+    return slots
 
 
 def all_labels(db: Session) -> list[str]:
@@ -32,30 +58,74 @@ def slots_for(
     home: Home,
     database: sessionmaker[Session],
     labels: Sequence[str],
-    named: Sequence[str] | None,
+    named: Places,
     given: Collection[str] = (),
 ) -> list[Slot]:
     """Return the slots named; else those of the labels a PIN was given for; else of all labels.
 
-    Raises UsageError where that leaves nothing.
+    A card that is not emulated may be on any reader that holds a card. Raises UsageError where
+    that leaves nothing.
     """
-    if named:
-        return [emulated.slot(home, name) for name in dict.fromkeys(named)]
+    if named != Places():
+        return named_slots(home, named)
     with database.begin() as db:
         wanted = [label for label in labels if label in given] or labels
-        places = [card_book.card_named(db, label).emulator_name for label in wanted]
-    slots = [emulated.slot(home, place) for place in places if place is not None]
+        lying = [card_book.card_named(db, label).emulator_name for label in wanted]
+    slots = [emulated.slot(home, place) for place in lying if place is not None]
+    if None in lying:
+        slots = [*_occupied(home), *slots]
     if not slots:
-        raise UsageError("no card is offered; name where it lies with --emulated NAME")
+        raise UsageError(f"no card is offered; {HOW}")
     return slots
 
 
-def slot_of(home: Home, database: sessionmaker[Session], label: str, named: str | None) -> Slot:
-    """Return the slot named, else the one a known card was enrolled in."""
-    if named:
-        return emulated.slot(home, named)
+def slot_of(home: Home, database: sessionmaker[Session], label: str, named: Places) -> Slot:
+    """Return the slot named, else the one a known card lies in, found by its identity."""
+    if named != Places():
+        return _single(named_slots(home, named))
     with database.begin() as db:
         card = card_book.card_named(db, label)
-        if card.emulator_name is None:
-            raise ReaderNotFound(f"card {label} lies in no slot this version can open")
-        return emulated.slot(home, card.emulator_name)
+        lying, family, card_id = card.emulator_name, card.family, card.card_id
+    if lying is not None:
+        return emulated.slot(home, lying)
+    from coordinator import readers  # noqa: PLC0415 -- as above
+
+    return Slot(
+        f"of card {label}",
+        emulated=False,
+        connect=lambda: readers.holding(home, family, card_id).connect(),
+        surroundings=readers.surroundings(home),
+    )
+
+
+def slots_of_strangers(home: Home, named: Places, count: int) -> list[Slot]:
+    """Return so many slots for cards not known yet: those named, else the readers with cards."""
+    try:
+        slots = named_slots(home, named) if named != Places() else _occupied(home)
+    except TransportError as failure:
+        if named != Places():
+            raise
+        raise UsageError(f"no card is offered: {failure}; {HOW}") from failure
+    if len(slots) != count:
+        there = f" ({', '.join(slot.name for slot in slots)})" if slots else ""
+        if not slots:
+            raise UsageError(f"no card is offered; {HOW}")
+        raise UsageError(f"{len(slots)} cards are offered, {count} are wanted{there}; {HOW}")
+    return slots
+
+
+def _single(slots: Sequence[Slot]) -> Slot:
+    if len(slots) != 1:
+        raise UsageError(f"one card is meant, {len(slots)} places are named")
+    return slots[0]
+
+
+def _occupied(home: Home) -> list[Slot]:
+    from coordinator import readers  # noqa: PLC0415 -- as above
+
+    return readers.occupied(home)
+
+
+def _each(named: str | Iterable[str] | None) -> tuple[str, ...]:
+    names = (named,) if isinstance(named, str) else named or ()
+    return tuple(dict.fromkeys(names))

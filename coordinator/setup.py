@@ -142,6 +142,7 @@ def _give_key(
     path = enrol.account_path(home.network, wanted.path)
     fresh = not session.identity().has_pin
     secrets = _open(home.network, wanted, giving)
+    _check(database, wanted, session)
     if isinstance(session, SeedLoader) and source is not None:
         if source.words is not None:
             attendant.say("the key is not made on the card: its seed is made on this machine")

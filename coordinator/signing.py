@@ -7,9 +7,9 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.session import CardIdentity
-from coordinator import ceremony, clock, wallet
+from coordinator import ceremony, clock, custody, wallet
 from coordinator.attendant import Attendant
-from coordinator.ceremony import Outcome, Seat, Table
+from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.chain import ChainSource
 from coordinator.errors import CeremonyError, CoinReserved, NotFinal, NothingToSign
 from coordinator.slots import Slot
@@ -120,10 +120,12 @@ def sign(
     ceremony_id: str,
     offered: Sequence[Slot],
     attendant: Attendant,
-    *,
-    last_attempt: bool = False,
+    manner: Manner = Manner(),  # noqa: B008 -- frozen
 ) -> list[Outcome]:
-    """Show the review, then let every card offered sign; each signature is kept as it comes."""
+    """Show the review, then let every card offered sign; each signature is kept as it comes.
+
+    Readers go on asking for the cards that the quorum lacks, as the manner says.
+    """
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
         _hold_coins(db, record, clock.now())
@@ -135,7 +137,8 @@ def sign(
         seat_of=_seating(database, ceremony_id, psbt, policy),
         keep=_keeper(database, ceremony_id),
         attendant=attendant,
-        last_attempt=last_attempt,
+        manner=manner,
+        missing=lambda: _missing(database, ceremony_id),
     )
     outcomes = ceremony.collect(offered, table)
     _advance(database, ceremony_id)
@@ -158,6 +161,21 @@ def _seating(
             return Seat(card.label, card.id, requests)
 
     return seat_of
+
+
+def _missing(database: Database, ceremony_id: str) -> list[Wanted]:
+    """Return the cards the quorum lacks, each by name and place."""
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        seen = progress(record)
+        if seen.complete:
+            return []
+        return [
+            Wanted(card.label, custody.called(db, card))
+            for cosigner in record.vault.cosigners
+            if cosigner.label in seen.missing
+            for card in card_book.cards_with_key(db, cosigner.key)
+        ]
 
 
 def _keeper(database: Database, ceremony_id: str) -> ceremony.Keep:

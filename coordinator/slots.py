@@ -11,7 +11,7 @@ from cards.family import Surroundings, detect
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity, CardSession
 from cards.transport import CardTransport
-from coordinator.attendant import Attendant
+from coordinator.attendant import Attendant, Person
 from coordinator.errors import LastAttempt, UsageError
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -35,7 +35,7 @@ class Slot(NamedTuple):
 class Company:
     """Whom a card on the reader can turn to: it makes us wait, or wants more than its PIN."""
 
-    def __init__(self, attendant: Attendant, label: str) -> None:
+    def __init__(self, attendant: Person, label: str) -> None:
         """Speak of the card as `label`, which may change once it says who it is."""
         self._attendant = attendant
         self.label = label

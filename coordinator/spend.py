@@ -76,7 +76,7 @@ def create(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Cr
     ceremony = ceremony_book.add_ceremony(
         db,
         vault,
-        public_id="".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH)),
+        public_id=fresh_id(),
         psbt=codec.to_bytes(draft.psbt),
         txid=codec.txid(draft.psbt),
         fee_sats=draft.selection.fee_sats,
@@ -93,6 +93,11 @@ def create(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Cr
         raise CoinReserved(f"{taken.txid}:{taken.vout}", taken.ceremony) from taken
     psbt = codec.to_base64(draft.psbt)
     return Created(ceremony.public_id, ceremony.state, psbt, draft.review, clock.text(expires))
+
+
+def fresh_id() -> str:
+    """Return a new public id: eight letters and digits that are not mistaken for one another."""
+    return "".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH))
 
 
 def dry_run(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Created:

@@ -4,13 +4,16 @@ from dataclasses import replace
 
 from psbt.codec import Psbt, unsigned_transaction
 from psbt.errors import PsbtError
+from psbt.message import signs_message
 from psbt.transaction import TransactionInput, parse_transaction
 from psbt.weight import WEIGHT_MAX
 
 
 def extract(psbt: Psbt) -> bytes:
-    """Return the network serialization of a PSBT whose inputs are all final."""
+    """Return the network serialization of a payment whose inputs are all final."""
     unsigned = unsigned_transaction(psbt)
+    if signs_message(unsigned):
+        raise PsbtError("this PSBT signs a message (BIP 322): there is nothing to send")
     inputs = tuple(_unlocked(index, tx_in, psbt) for index, tx_in in enumerate(unsigned.inputs))
     transaction = replace(unsigned, inputs=inputs)
     if transaction.weight > WEIGHT_MAX:

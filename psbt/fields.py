@@ -11,6 +11,7 @@ MAGIC: Final = b"psbt\xff"
 
 GLOBAL_UNSIGNED_TX: Final = b"\x00"
 GLOBAL_XPUB: Final = b"\x01"
+GLOBAL_SIGNED_MESSAGE: Final = b"\x09"
 GLOBAL_VERSION: Final = b"\xfb"
 
 IN_NON_WITNESS_UTXO: Final = b"\x00"

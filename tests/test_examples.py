@@ -16,6 +16,7 @@ EXAMPLES = ROOT / "examples"
 
 def test_nothing_in_the_folder_is_left_out() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
+        "check_book.py",
         "two_of_three.py",
         "walk_through.sh",
     }

@@ -17,6 +17,7 @@ from cards.keycard.wire import (
     TAG_INSTANCE_UID,
     TAG_INTEGER,
     TAG_KEY_TEMPLATE,
+    TAG_KEY_UID,
     TAG_PUBLIC_KEY,
     TAG_SCHNORR,
     TAG_SEQUENCE,
@@ -41,6 +42,7 @@ class Application(NamedTuple):
     uid: bytes = b""
     point: bytes = b""
     certificate: bytes = b""
+    has_key: bool = False
 
     @property
     def certified(self) -> bool:
@@ -103,6 +105,7 @@ def parse_select(data: bytes) -> Application:
         initialised=True,
         uid=sized(tlv.first(elements, TAG_INSTANCE_UID), UID),
         point=_point(tlv.first(elements, TAG_PUBLIC_KEY)),
+        has_key=any(value for tag, value in elements if tag == TAG_KEY_UID),
     )
 
 

@@ -61,6 +61,12 @@ class Link:
         if self.application.certified:
             self._channel = self._opened()
 
+    def may_open(self) -> bool:
+        """Tell whether the channel can be opened without taking a pairing slot, or may take one."""
+        if not self._surroundings.look_only or self.application.certified:
+            return True
+        return self.kept_pairing() is not None
+
     def status(self) -> Status:
         """Ask for the counters, and whether there is a key; needs no PIN."""
         return answers.parse_status(self.send(commands.status()))

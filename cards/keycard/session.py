@@ -67,17 +67,18 @@ class KeycardSession:
         self._chain_codes: dict[Path, bytes] = {}
 
     def identity(self) -> CardIdentity:
-        """Return who the card is, and what its status says just now."""
-        status = None
-        if self._link.application.initialised:
+        """Return who the card is, and what its status says just now, if it may be paired with."""
+        status, application = None, self._link.application
+        if application.initialised and self._link.may_open():
             with contextlib.suppress(CardNotInitialised):
                 status = self._link.status()
-        version = self._link.application.version
+            application = application._replace(has_key=status is not None and status.has_key)
+        version = application.version
         return CardIdentity(
             card_id=self._link.card_id,
             family=NAME,
             version="3.x" if version is None else "{}.{}".format(*version),
-            initialised=status is not None and status.has_key,
+            initialised=application.initialised and application.has_key,
             attempts_left=None if status is None else status.pin_tries,
             has_pin=status is not None,
         )

@@ -7,7 +7,6 @@ from cards.tangem import NAME
 from cards.tangem.tlv import Fields
 from cards.tangem.wire import (
     OUT_OF_SCOPE,
-    SECP256K1,
     TAG_BACKUP_COUNT,
     TAG_BACKUP_STATUS,
     TAG_CARD_DATA,
@@ -38,6 +37,7 @@ from cards.tangem.wire import (
 
 ID_SIZE = 8
 POINT = 33
+CURVE = b"secp256k1"
 NOT_PERSONALISED, PURGED = 0, 3
 
 
@@ -85,7 +85,7 @@ class Wallet(NamedTuple):
     @property
     def ours(self) -> bool:
         """Tell whether the key can sign Bitcoin transactions by path."""
-        return self.usable and self.curve == SECP256K1 and bool(self.chain_code)
+        return self.usable and self.curve == CURVE and bool(self.chain_code)
 
 
 class Key(NamedTuple):
@@ -118,6 +118,7 @@ def parse_card(fields: Fields) -> CardFacts:
     if len(card_id) != ID_SIZE or not luhn_holds(card_id):
         raise ProtocolError(f"the card's id of {len(card_id)} bytes does not check")
     data = Fields.parse(fields.need(TAG_CARD_DATA))
+    backup_status = fields.number(TAG_BACKUP_STATUS) or 0
     return CardFacts(
         card_id=card_id,
         version=version,
@@ -129,8 +130,8 @@ def parse_card(fields: Fields) -> CardFacts:
         slots=fields.number(TAG_SLOTS) or 1,
         code_is_default=fields.find(TAG_CODE_IS_DEFAULT) is not None,
         passcode_is_default=fields.find(TAG_PASSCODE_IS_DEFAULT) is not None,
-        backup_status=fields.number(TAG_BACKUP_STATUS) or 0,
-        backup_count=fields.number(TAG_BACKUP_COUNT) or 0,
+        backup_status=backup_status,
+        backup_count=int.from_bytes(fields.need(TAG_BACKUP_COUNT)) if backup_status else 0,
     )
 
 
@@ -150,7 +151,7 @@ def parse_wallet(fields: Fields) -> Wallet:
     return Wallet(
         slot=index,
         status=status,
-        curve=fields.find(TAG_CURVE) or b"",
+        curve=(fields.find(TAG_CURVE) or b"").rstrip(b"\0"),
         public_key=fields.find(TAG_PUBLIC_KEY) or b"",
         chain_code=fields.find(TAG_CHAIN_CODE) or b"",
     )

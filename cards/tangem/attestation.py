@@ -3,11 +3,12 @@
 import hashlib
 import json
 import secrets
+from contextlib import suppress
 from typing import NamedTuple
 
 from coincurve import PublicKey
 
-from cards.errors import CardError, NotGenuine, NotSupported, ProtocolError
+from cards.errors import NotEvidence, NotGenuine, NotSupported, ProtocolError
 from cards.family import CardMemory, Roots
 from cards.session import Attestation, Verdict
 from cards.signature import CURVE_ORDER, verify
@@ -28,6 +29,8 @@ from cards.tangem.wire import (
 )
 
 CHALLENGE = 16
+SIGNATURE = 64
+DOCUMENT_MAX = 4096
 TANGEM = bytes.fromhex("02630EC6371DA464986F51346B64E6A9711C530B1DD5FC3A145414373C231F7862")
 SMART_CASH = bytes.fromhex(
     "042EDE119BF337B264FDA132CFC7C177824D3617DAC80F25DBB2A4A8A1183C03B9"
@@ -35,6 +38,7 @@ SMART_CASH = bytes.fromhex(
 )
 # Not certificates: the public keys of the makers.
 ROOTS = Roots(published=(TANGEM, SMART_CASH), test=(MANUFACTURER_KEY,))
+DOCUMENT = ("manufacturerSignature", "issuerSignature")
 BACKUPS = {0: "it is in no backup set", 1: "it is linked to a backup set of {} cards"}
 ACTIVE = "it is one of {} cards of an active backup set, which carry the same keys"
 
@@ -47,27 +51,36 @@ class IssuerSignatures(NamedTuple):
 
     @classmethod
     def parse(cls, document: bytes) -> "IssuerSignatures":
-        """Read the server's JSON; raises CardError."""
+        """Read the server's JSON; raises NotEvidence."""
         try:
-            fields = json.loads(document)
-            return cls(
-                bytes.fromhex(fields["manufacturerSignature"]),
-                bytes.fromhex(fields["issuerSignature"]),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise CardError("this file holds no issuer signatures of a Tangem") from None
+            fields = json.loads(document) if len(document) <= DOCUMENT_MAX else {}
+            found = cls(*(bytes.fromhex(fields[name]) for name in DOCUMENT))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise NotEvidence(f"what was given is no JSON with {' and '.join(DOCUMENT)}") from None
+        if {len(each) for each in found} != {SIGNATURE}:
+            raise NotEvidence(f"the issuer's signatures are not of {SIGNATURE} bytes each")
+        return found
 
 
-def keep_issuer_signatures(memory: CardMemory, card_id: str, document: bytes) -> None:
-    """Keep what the vendor's server says of a card; raises CardError for anything else."""
-    IssuerSignatures.parse(document)
-    memory.write(_issuer_entry(card_id), document)
+def keep_issuer_signatures(
+    memory: CardMemory, facts: CardFacts, roots: Roots, document: bytes
+) -> None:
+    """Keep what the vendor's server says of this card; raises NotEvidence for anything else."""
+    anybodys = Roots(roots.published + roots.test)
+    try:
+        check_issuer(facts, anybodys, IssuerSignatures.parse(document))
+    except NotGenuine as failure:
+        raise NotEvidence(
+            f"the issuer's signatures are not this card's: {failure.reason}"
+        ) from None
+    memory.write(facts.card_id.hex(), document)
 
 
-def kept_issuer_signatures(memory: CardMemory, card_id: str) -> IssuerSignatures | None:
+def kept_issuer_signatures(memory: CardMemory, facts: CardFacts) -> IssuerSignatures | None:
     """Return what was kept of a card, or None."""
-    document = memory.read(_issuer_entry(card_id))
-    return None if document is None else IssuerSignatures.parse(document)
+    with suppress(NotEvidence):
+        return IssuerSignatures.parse(memory.read(facts.card_id.hex()) or b"")
+    return None
 
 
 def names_its_maker(facts: CardFacts, roots: Roots) -> bytes | None:
@@ -163,7 +176,3 @@ def _signer(message: bytes, signature: bytes, keys: tuple[bytes, ...]) -> bytes 
 
 def _backup(facts: CardFacts) -> str:
     return BACKUPS.get(facts.backup_status, ACTIVE).format(facts.backup_count + 1)
-
-
-def _issuer_entry(card_id: str) -> str:
-    return f"tangem issuer of {card_id}"

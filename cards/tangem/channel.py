@@ -69,10 +69,13 @@ class Handshake:
         if self._key is not None:
             self.ours = self._key.public_key.format(compressed=False)
 
-    def finish(self, answer: bytes) -> tuple[bytes, bytes]:
-        """Return what both ends share, and the chip's number; raises ProtocolError."""
+    def finish(self, answer: bytes) -> tuple[bytes, bytes | None]:
+        """Return what both ends share, and the chip's number where the card tells it here.
+
+        Raises ProtocolError.
+        """
         fields = Fields.parse(answer)
-        theirs, uid = fields.need(TAG_SESSION_B), fields.need(TAG_UID)
+        theirs, uid = fields.need(TAG_SESSION_B), fields.find(TAG_UID)
         if self._key is None:
             return self.ours + theirs, uid
         try:

@@ -23,11 +23,13 @@ from cards.tangem.wire import (
     INS_OPEN_SESSION,
     INS_PURGE_WALLET,
     INS_READ,
+    INS_READER_DATA,
     INS_SET_PIN,
     INS_SIGN,
     READ_CARD,
     READ_WALLET,
     READ_WALLETS,
+    READER_CLA,
     SECP256K1,
     SETTING_REUSABLE,
     SIGN_HASH,
@@ -69,6 +71,11 @@ class Access:
 def select() -> Command:
     """SELECT the wallet applet by name."""
     return apdu.select(AID)
+
+
+def chip_number() -> Command:
+    """GET DATA, which the reader answers: the number of the chip on it (PC/SC, part 3)."""
+    return Command(READER_CLA, INS_READER_DATA, le=256)
 
 
 def open_session(mode: Mode, ours: bytes) -> Command:

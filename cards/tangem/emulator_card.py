@@ -7,7 +7,6 @@ from cards.tangem import emulator_wallets as wallets
 from cards.tangem import tlv
 from cards.tangem.developer import ISSUER_KEY, MANUFACTURER_SECRET
 from cards.tangem.emulator_memory import (
-    KEYLESS_STATES,
     Answer,
     Card,
     Flash,
@@ -61,6 +60,8 @@ from cards.tangem.wire import (
     TAG_SIBLING_KEY,
     TAG_SLOTS,
     TAG_STATUS,
+    TAG_USER_SETTINGS,
+    WALLET_BACKED_UP,
     code_hash,
 )
 
@@ -128,7 +129,8 @@ def _refuse_change(flash: Flash, code: bytes, changed: tuple[bool, bool]) -> Non
 def backup_reset(card: Card, _request: Request) -> Answer:
     """BACKUP RESET: leave the backup set once no wallet of it is left."""
     flash = card.flash
-    if not flash.backup_status or any(each.status not in KEYLESS_STATES for each in flash.wallets):
+    kept = any(each.loaded and each.status & WALLET_BACKED_UP for each in flash.wallets)
+    if not flash.backup_status or kept:
         raise Refusal(SW_INVALID_STATE)
     flash.backup_status, flash.siblings = 0, []
     return Answer([])
@@ -161,6 +163,8 @@ def _described(flash: Flash) -> list[tlv.Item]:
         items.append((TAG_PASSCODE_IS_DEFAULT, b"\1"))
     if flash.code_is_default and flash.version >= CODE_NAMED_SINCE:
         items.append((TAG_CODE_IS_DEFAULT, b"\1"))
+    if flash.version >= IMPORT_SINCE:
+        items.append((TAG_USER_SETTINGS, bytes(4)))
     return items + _backup(flash)
 
 

@@ -12,7 +12,6 @@ from cards.tangem.tlv import Fields, Item
 from cards.tangem.wire import (
     DEFAULT_CODE,
     DEFAULT_PASSCODE,
-    WALLET_BACKED_UP,
     WALLET_EMPTY,
     Mode,
     Version,
@@ -20,7 +19,6 @@ from cards.tangem.wire import (
 )
 
 SLOTS = 20
-KEYLESS_STATES = {WALLET_EMPTY, WALLET_EMPTY | WALLET_BACKED_UP}
 
 
 class Refusal(Exception):

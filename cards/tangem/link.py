@@ -148,7 +148,8 @@ class Link:
         response = self._waited(command)
         if response.sw != SW_OK:
             raise StatusWordError(response.sw, command.ins)
-        return handshake.finish(response.data)
+        shared, uid = handshake.finish(response.data)
+        return shared, uid or exchange(self.transport, commands.chip_number())
 
     def _waited(self, command: Command) -> Response:
         """Send the same bytes again for as long as the card wants a pause; it has a bound."""

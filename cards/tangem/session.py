@@ -25,24 +25,22 @@ from cards.tangem.commands import Access
 from cards.tangem.keyring import Keyring
 from cards.tangem.link import Link, Time
 from cards.tangem.recognition import Recognition
+from cards.tangem.refusals import refusal
 from cards.tangem.tlv import Fields
 from cards.tangem.wire import (
     DIGESTS_MAX,
     IMPORT_SINCE,
     INS_SET_PIN,
     SETTING_KEY_IMPORT,
+    SETTING_NO_DEFAULT_CODE,
+    SETTING_PERMANENT,
     SW_BOTH_CHANGED,
     SW_INVALID_PARAMS,
-    SW_NO_WALLET,
-    SW_WALLET_EXISTS,
     SW_WRONG_CODE,
-    SW_WRONG_PASSCODE,
 )
 from cards.transport import CardTransport
 
 SEED_SIZES: Final = range(16, 65)
-CODE_MIN: Final = 4
-NO_PARENT: Final = bytes(4)
 DONE: Final = range(SW_OK, SW_BOTH_CHANGED + 1)
 CODE_REFUSED: Final = {SW_WRONG_CODE, SW_INVALID_PARAMS}
 LOCKED: Final = "the card has an access code and tells nothing without it"
@@ -82,9 +80,10 @@ class TangemSession:
         self._read_without_code()
 
     def identity(self) -> CardIdentity:
-        """Return who the card is; a locked one is told by its chip, if it was unlocked before."""
-        if self._code is None:
-            self._read_without_code()
+        """Return who the card is; a locked one is told by its chip, if it was unlocked before.
+
+        It is not read with the default code again: each time would count as a wrong one.
+        """
         if self._code is None:
             return self._recognised()
         facts = self._read(self._code)
@@ -156,11 +155,18 @@ class TangemSession:
             challenge = attestation.fresh_challenge()
             answer = self._ask(commands.attest_wallet(access, self._wallet.slot, challenge))
             attestation.check_wallet(facts, self._wallet.public_key, challenge, answer)
-        kept = attestation.kept_issuer_signatures(self._surroundings.memory, facts.card_id.hex())
+        kept = attestation.kept_issuer_signatures(self._surroundings.memory, facts)
         return attestation.verdict(facts, self._roots, kept)
+
+    def take_evidence(self, document: bytes) -> None:
+        """Keep the issuer's signatures, the JSON of the vendor's server, of this very card."""
+        facts, memory = self._read_facts(), self._surroundings.memory
+        attestation.keep_issuer_signatures(memory, facts, self._roots, document)
 
     def reset(self) -> None:
         """Erase every key for good, leave the backup set, and take the codes away."""
+        if self._read_facts().settings & (SETTING_PERMANENT | SETTING_NO_DEFAULT_CODE):
+            raise NotSupported(NAME, "a reset: its settings keep its keys or its access code")
         access = self._full_access(fresh=True)
         for wallet in self._wallets():
             if wallet.usable:
@@ -292,14 +298,8 @@ class TangemSession:
 
     def _parsed(self, sw: int, data: bytes, ins: int) -> Fields:
         """Take an answer apart; raises what a refusal means, and WrongCard."""
-        if sw == SW_WRONG_PASSCODE:
-            raise NotUnlocked("the card has another passcode than the one it was shown")
-        if sw == SW_NO_WALLET:
-            raise CardNotInitialised("the card has no key")
-        if sw == SW_WALLET_EXISTS:
-            raise NotSupported(NAME, "a second key of the same seed")
         if sw not in DONE:
-            raise StatusWordError(sw, ins)
+            raise refusal(sw, ins)
         fields = Fields.parse(data)
         card_id = answers.card_id(fields)
         if card_id != self._read_facts().card_id:

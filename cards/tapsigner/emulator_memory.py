@@ -124,8 +124,9 @@ class Card:
         return key
 
     def _count(self, *, same_size: bool) -> None:
-        if same_size or self.flash.version >= LENGTH_COUNTED_SINCE:
-            self.flash.failures += 1
+        if not same_size and self.flash.version < LENGTH_COUNTED_SINCE:
+            return
+        self.flash.failures += 1
         if self.flash.failures >= FREE_FAILURES:
             self.flash.delay = DELAY
 

@@ -9,11 +9,13 @@ from cards.errors import (
     NotSupported,
     NotUnlocked,
     PinIncorrect,
+    PinUnsuitable,
     ProtocolError,
 )
 from cards.tapsigner import NAME
 from cards.tapsigner.wire import (
     BACKUP_FIRST,
+    BAD_ARGUMENTS,
     BAD_AUTH,
     INVALID_STATE,
     NEEDS_AUTH,
@@ -34,6 +36,8 @@ def refusal(code: int, name: str) -> CardError:
     """Return the error a code stands for."""
     if code == UNKNOWN_COMMAND:
         return NotSupported(NAME, f"the command {name}")
+    if (code, name) == (BAD_ARGUMENTS, "change"):
+        return PinUnsuitable("the card takes a new CVC of digits only")
     if code == UNLUCKY:
         return ProtocolError("the card was out of luck with every nonce it drew")
     return _MEANINGS.get(code, partial(ProtocolError, f"the card refuses {name} with {code}"))()

@@ -82,7 +82,7 @@ class TapsignerSession:
         master = answers.parse_xpub(self._link.send(commands.master_xpub()).fields)
         if master.chain_code != chain_code:
             raise ProtocolError("the card left out the chain code it was given; do not use it")
-        self._stored.now = self._link.status().path
+        self._stored.confirm(self._path)
 
     def change_pin(self, old: Pin, new: Pin) -> None:
         """Replace the CVC by one of 6 to 32 digits; refused before a backup was made."""
@@ -147,8 +147,13 @@ class TapsignerSession:
         self._link.transport.close()
 
     def _prove(self, cvc: Secret) -> None:
-        """Present a CVC once; a card that wants a wait gets it first."""
+        """Present a CVC once; a card that wants a wait gets it first.
+
+        One without a key has no other command than `wait`, which looks at no CVC before its end.
+        """
         _check_size(cvc)
+        if self._stored.now is None:
+            self._wait(self._link.status().delay)
         try:
             self._present(cvc)
         except PinDelayed as delayed:
@@ -157,7 +162,7 @@ class TapsignerSession:
 
     def _present(self, cvc: Secret) -> None:
         """Prove the CVC with a harmless command: `read`, or `wait` while there is no key."""
-        if self._link.status().path is None:
+        if self._stored.confirm(self._path) is None:
             self._link.send_once(commands.wait(), cvc)
             return
         ours = secrets.token_bytes(NONCE)
@@ -191,10 +196,13 @@ class TapsignerSession:
 
     def _give_back(self) -> None:
         """Restore the stored path, unless another program has set its own since."""
-        owed = self._stored.owed(self._link.status().path)
+        owed = self._stored.owed(self._path)
         if owed is not None:
             self._link.send(commands.derive(owed, secrets.token_bytes(NONCE)))
         self._stored.settle()
+
+    def _path(self) -> Path | None:
+        return self._link.status().path
 
     def _refuse_chip(self, what: str) -> None:
         if self._link.product == answers.CHIP:

@@ -3,19 +3,24 @@
 What is owed outlives a power cut in the card memory of the home.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cbor2
 
+from cards.errors import ProtocolError
 from cards.family import CardMemory
 from cards.session import Path
+
+READINGS = 3
+Read = Callable[[], Path | None]
 
 
 @dataclass(frozen=True)
 class Loan:
-    """The path we set last, and the one that was there before us."""
+    """The paths we set, the last of them perhaps in vain, and the one that was there before us."""
 
-    ours: Path
+    ours: tuple[Path, ...]
     theirs: Path
 
 
@@ -29,19 +34,31 @@ class StoredPath:
         self.now = found
         self._loan = self._left_over(found)
 
+    def confirm(self, read: Read) -> Path | None:
+        """Read the path again and return it; what is to be put back is no garbled reading."""
+        self.now = _agreed(self.now, read)
+        if self._loan is None:
+            self._loan = self._left_over(self.now)
+        return self.now
+
     def about_to_be(self, path: Path) -> None:
         """Write down what is owed before the card is told; until it answers, nobody knows."""
         theirs = self._loan.theirs if self._loan else self.now
+        perhaps = self._perhaps_ours()
         self.now = None
         if theirs is not None:
-            self._loan = Loan(path, theirs)
-            self._memory.write(self._card_id, cbor2.dumps([list(path), list(theirs)]))
+            ours = tuple(dict.fromkeys((path, *perhaps)))
+            self._loan = Loan(ours, theirs)
+            self._memory.write(self._card_id, cbor2.dumps([ours[0], theirs, *ours[1:]]))
 
-    def owed(self, found: Path | None) -> Path | None:
-        """Return the path to put back, where the card still has ours."""
-        if self._loan is None or found != self._loan.ours or found == self._loan.theirs:
+    def owed(self, read: Read) -> Path | None:
+        """Return the path to put back, where the card still has one of ours."""
+        if self._loan is None:
             return None
-        return self._loan.theirs
+        found = _agreed(self.now, read)
+        return (
+            self._loan.theirs if found in self._loan.ours and found != self._loan.theirs else None
+        )
 
     def settle(self) -> None:
         """Owe nothing any more."""
@@ -49,13 +66,30 @@ class StoredPath:
             self._loan = None
             self._memory.forget(self._card_id)
 
+    def _perhaps_ours(self) -> tuple[Path, ...]:
+        """Return those of our paths that the card may have now."""
+        if self._loan is None:
+            return ()
+        return self._loan.ours if self.now is None else (self.now,)
+
     def _left_over(self, found: Path | None) -> Loan | None:
         """Return the loan of a session that was cut off, if the card still has its path."""
         kept = self._memory.read(self._card_id)
         if kept is None:
             return None
         try:
-            ours, theirs = (tuple(map(int, path)) for path in cbor2.loads(kept))
+            latest, theirs, *others = (tuple(map(int, path)) for path in cbor2.loads(kept))
         except (cbor2.CBORDecodeError, TypeError, ValueError):
             return None
-        return Loan(ours, theirs) if ours == found else None
+        ours = (latest, *others)
+        return Loan(ours, theirs) if found in ours else None
+
+
+def _agreed(expected: Path | None, read: Read) -> Path | None:
+    """Return what two readings in a row agree on, as nothing signs what a card says of its path."""
+    for _ in range(READINGS):
+        found = read()
+        if found == expected:
+            return found
+        expected = found
+    raise ProtocolError("the card tells another stored path each time it is asked")

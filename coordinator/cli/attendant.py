@@ -18,6 +18,7 @@ from psbt.review import Review, Severity
 KINDS = frozenset({"new", "puk", "duress", "pairing", "passcode", "seed", "words"})
 ANY_CARD = ""
 LINE_MAX = 1024
+WAIT_SECONDS = 300.0
 TERMINAL = Path("/dev/tty")
 
 
@@ -76,6 +77,10 @@ class Terminal:
     def given(self) -> frozenset[str]:
         """Return the labels of the cards standard input gave a secret for."""
         return frozenset(label for label, _ in self._secrets if label != ANY_CARD)
+
+    def patience(self) -> float:
+        """Return how many seconds to wait for a card where somebody can give its PIN."""
+        return WAIT_SECONDS if self._from_stdin or sys.stderr.isatty() else 0.0
 
     def pin_for(self, label: str, card: CardIdentity) -> Pin:
         """Return the PIN from standard input, else ask for it without echo."""

@@ -8,7 +8,15 @@ import typer
 
 from coordinator.cli.card_known import list_cards, show
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import Emulated, EmulatedMany, LastTry, PinStdin, Yes
+from coordinator.cli.options import (
+    Emulated,
+    EmulatedMany,
+    LastTry,
+    PinStdin,
+    Reader,
+    ReaderMany,
+    Yes,
+)
 from coordinator.cli.output import ExitStatus, Shown
 
 if TYPE_CHECKING:
@@ -16,6 +24,9 @@ if TYPE_CHECKING:
     from coordinator.slots import Slot
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
+Issuer = Annotated[
+    Path | None, typer.Option("--issuer", help="what its maker's server says", metavar="FILE")
+]
 MISSING = ExitStatus.CARD
 ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
 
@@ -23,6 +34,7 @@ ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
 def setup(
     desk: Desk,
     label: Label,
+    reader: ReaderMany = None,
     emulated: EmulatedMany = None,
     generate: Annotated[bool, typer.Option("--generate", help="make a new key")] = False,
     words: Annotated[bool, typer.Option("--words", help="load a seed from its words")] = False,
@@ -47,12 +59,13 @@ def setup(
     \b
     Example: cardquorum card setup blue --emulated blue --generate
     """
+    from coordinator import offers
     from coordinator import setup as setting_up
     from coordinator.cli.attendant import Terminal
 
     source = _source(generate=generate, words=words, seed=seed)
     count = _cards_wanted(copies, backup_out)
-    slots = _slots(desk, emulated or (), count)
+    slots = offers.slots_of_strangers(desk.home, offers.places(reader, emulated), count)
     labels = [label, *(f"{label}-{number}" for number in range(2, count + 1))]
     attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=count == 1)
     wanted = [
@@ -73,18 +86,6 @@ def _cards_wanted(copies: int, backup_out: Path | None) -> int:
     if backup_out is not None and copies > 1:
         raise UsageError(f"a backup is one copy, not {copies}; write more with: card backup")
     return 1 if backup_out is not None else 1 + copies
-
-
-def _slots(desk: Desk, names: "Sequence[str]", count: int) -> "list[Slot]":
-    from coordinator.emulated import slot
-    from coordinator.errors import UsageError
-
-    if len(names) != count:
-        raise UsageError(
-            f"{len(names)} cards are offered, {count} are wanted; name where each lies with "
-            "--emulated NAME (a TAPSIGNER's copy is its encrypted backup: --backup-out FILE)"
-        )
-    return [slot(desk.home, name) for name in names]
 
 
 def _set_up_lines(made: "Sequence[Enrolled]", network: str) -> list[str]:
@@ -112,25 +113,30 @@ def _source(**sources: bool) -> str:
 def enrol(
     desk: Desk,
     label: Label,
+    reader: Reader = None,
     emulated: Emulated = None,
     path: Annotated[str | None, typer.Option(help="the key's path, as 48h/0h/0h/2h")] = None,
+    issuer: Issuer = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
 ) -> Shown:
     """Identify a card, read its key and remember both.
 
+    A card that is proved to the end only by a document of its maker's takes it with --issuer;
+    the README of its family says where it comes from.
+
     \b
     Example: cardquorum card enrol blue --emulated blue
     """
     from coordinator import enrol as enrolling
+    from coordinator import offers
     from coordinator.cli.attendant import Terminal
-    from coordinator.emulated import slot
-    from coordinator.errors import UsageError
+    from coordinator.files import read_bytes
 
-    if emulated is None:
-        raise UsageError("no card is offered; name where it lies with --emulated NAME")
+    (slot,) = offers.slots_of_strangers(desk.home, offers.places(reader, emulated), 1)
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    asked = enrolling.Enrolment(label, slot(desk.home, emulated), path, last_attempt)
+    evidence = None if issuer is None else read_bytes(issuer)
+    asked = enrolling.Enrolment(label, slot, path, last_attempt, evidence)
     found = enrolling.enrol(desk.home, desk.database, asked, attendant)
     document = found.document(desk.home.network)
     lines = [
@@ -160,14 +166,17 @@ def _replaced(labels: Iterable[str]) -> list[str]:
 def check(
     desk: Desk,
     label: Label,
+    reader: Reader = None,
     emulated: Emulated = None,
     with_pin: Annotated[bool, typer.Option("--pin", help="unlock and compare the key too")] = False,
+    issuer: Issuer = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
 ) -> Shown:
     """Check that a card is there, genuine, and holds its key.
 
-    Without --pin no PIN is presented. A seen event is written to the custody book.
+    Without --pin no PIN is presented, but --issuer needs it: what the card's maker says of it is
+    kept for this card only. A seen event is written to the custody book.
 
     \b
     Example: cardquorum card check blue --pin
@@ -175,10 +184,13 @@ def check(
     from coordinator import check as checking
     from coordinator import offers
     from coordinator.cli.attendant import Terminal
+    from coordinator.files import read_bytes
 
-    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    evidence = None if issuer is None else read_bytes(issuer)
+    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    asked = checking.Check(label, slot, with_pin or pin_stdin, last_attempt)
+    unlocking = with_pin or pin_stdin or evidence is not None
+    asked = checking.Check(label, slot, unlocking, last_attempt, evidence)
     found = checking.check(desk.home, desk.database, asked, attendant)
     document = {"card": label, **found._asdict()}
     if not found.present:
@@ -196,6 +208,7 @@ def check(
 def pin(
     desk: Desk,
     label: Label,
+    reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
@@ -210,7 +223,7 @@ def pin(
     from coordinator import keeping, offers
     from coordinator.cli.attendant import Terminal
 
-    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
     keeping.change_pin(desk.database, keeping.Care(label, slot, last_attempt), attendant)
     return Shown({"card": label, "changed": True}, [f"card {label}: PIN changed"])
@@ -220,6 +233,7 @@ def backup(
     desk: Desk,
     label: Label,
     out: Annotated[Path, typer.Option(help="the file to write", metavar="FILE")],
+    reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
@@ -234,7 +248,7 @@ def backup(
     from coordinator import keeping, offers
     from coordinator.cli.attendant import Terminal
 
-    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
     care = keeping.Care(label, slot, last_attempt)
     carrier = keeping.backup(desk.database, desk.home.network, care, attendant, out)
@@ -252,7 +266,11 @@ def _backup_lines(carrier: dict[str, Any]) -> list[str]:
 
 
 def unblock(
-    desk: Desk, label: Label, emulated: Emulated = None, pin_stdin: PinStdin = False
+    desk: Desk,
+    label: Label,
+    reader: Reader = None,
+    emulated: Emulated = None,
+    pin_stdin: PinStdin = False,
 ) -> Shown:
     """Free a blocked card with its PUK.
 
@@ -264,7 +282,7 @@ def unblock(
     from coordinator import keeping, offers
     from coordinator.cli.attendant import Terminal
 
-    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin)
     left = keeping.unblock(desk.database, keeping.Care(label, slot), attendant)
     return Shown(
@@ -275,6 +293,7 @@ def unblock(
 def reset(
     desk: Desk,
     label: Label,
+    reader: Reader = None,
     emulated: Emulated = None,
     yes: Yes = False,
     pin_stdin: PinStdin = False,
@@ -290,7 +309,7 @@ def reset(
     from coordinator import keeping, offers
     from coordinator.cli.attendant import Terminal, confirm_by_label
 
-    slot = offers.slot_of(desk.home, desk.database, label, emulated)
+    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     vaults = _warned(desk, label)
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
@@ -306,6 +325,7 @@ def forget(
     desk: Desk,
     label: Label,
     yes: Yes = False,
+    reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
 ) -> Shown:
@@ -326,7 +346,7 @@ def forget(
         confirm_by_label(label, "forget it here")
 
     def reach() -> "Slot":
-        return offers.slot_of(desk.home, desk.database, label, emulated)
+        return offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
 
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
     memory = FolderMemory(desk.home.card_memory)

@@ -131,22 +131,26 @@ def record(
 def log(
     desk: Desk,
     item: Annotated[str | None, typer.Argument(help="one thing only, as card:blue")] = None,
-    export: Annotated[Path | None, typer.Option(help="write it as JSON", metavar="FILE")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="write the whole book as JSON lines", metavar="FILE")
+    ] = None,
 ) -> Shown:
     """Show the custody book.
+
+    A book that was exported can be checked without this program: examples/check_book.py.
 
     \b
     Example: cardquorum custody log card:blue
     """
     from coordinator import custody
+    from coordinator.book import exported
+    from coordinator.files import write_private
 
     with desk.database.begin() as db:
         book = custody.book(db, item)
+        whole = list(exported(db)) if export is not None else []
     if export is not None:
-        from coordinator.cli.output import as_text
-        from coordinator.files import write_private
-
-        write_private(export, as_text(book).encode())
+        write_private(export, "".join(line + "\n" for line in whole).encode())
     rows = [
         (e["id"], _day(e["happened_at"]), e["item"], e["event"], e["location"], e["note"])
         for e in book["events"]

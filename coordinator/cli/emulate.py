@@ -51,6 +51,39 @@ def list_cards(desk: Desk) -> Shown:
     return Shown({"cards": [_document(card) for card in cards]}, columns(rows, *header))
 
 
+def serve(
+    desk: Desk,
+    names: Annotated[list[str], typer.Argument(help="emulated cards", metavar="NAME...")],
+) -> Shown:
+    """Put emulated cards into virtual PC/SC readers until Ctrl-C.
+
+    Any PC/SC program started with the environment it prints can use them, as user of this
+    machine; the virtual readers listen on all of its network interfaces meanwhile.
+
+    \b
+    Example: cardquorum emulate serve blue red
+    """
+    import signal
+    import threading
+
+    from coordinator.cli.output import emit
+    from coordinator.serving import serving
+
+    ended = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: ended.set())
+    with serving(desk.home, names) as served:
+        readers = [{"name": f"{n} 00 00", "card": n, "port": p} for n, p in served.readers.items()]
+        lines = [
+            *(f"card {r['card']} is in reader {r['name']}" for r in readers),
+            *(f"export {name}={value}" for name, value in served.environment.items()),
+        ]
+        document = {"readers": readers, "environment": served.environment, "emulated": True}
+        emit(Shown(document, lines), as_json=desk.as_json)
+        ended.wait()
+    return Shown({}, shown=False)
+
+
 def remove(desk: Desk, name: Name) -> Shown:
     """Delete an emulated card and its key.
 
@@ -63,6 +96,31 @@ def remove(desk: Desk, name: Name) -> Shown:
     return Shown({"removed": name, "emulated": True}, [f"emulated card {name} removed"])
 
 
+def fault(
+    desk: Desk,
+    name: Name,
+    what: Annotated[list[str], typer.Argument(metavar="FAULT...", help="the fault, as below")],
+) -> Shown:
+    """Let something go wrong with an emulated card.
+
+    Commands and answers are counted from now on, through every opening of the card. Once, at the
+    Nth command, which is the next one unless N is given: `tear N before|after [INS]` takes the
+    power away before or after the card has carried it out (INS: count this instruction only, in
+    hex); `sw HEX [N]` answers a status word in the card's place; `truncate BYTES [N]` leaves the
+    first BYTES of the answer, status word and all; `oversize BYTES [N]` adds as many; `flip BIT
+    [N]` turns one bit over, counted from the answer's first. Until taken back: `delay MS` for
+    each command, `eject`. `insert` ends an ejection, `clear` everything.
+
+    \b
+    Example: cardquorum emulate fault blue tear 3 after
+    """
+    from coordinator import emulated
+
+    waiting = [str(each) for each in emulated.fault(desk.home, name, " ".join(what))]
+    told = ", ".join(waiting) or "nothing is to go wrong"
+    return Shown({"name": name, "faults": waiting, "emulated": True}, [f"{name}: {told}"])
+
+
 def _document(card: "EmulatedCard") -> dict[str, object]:
     identity = card.identity._asdict() if card.identity else {}
     error = str(card.error) if card.error else None
@@ -73,6 +131,8 @@ COMMANDS = {
     "emulate": {
         "new": new,
         "list": list_cards,
+        "serve": serve,
         "remove": remove,
+        "fault": fault,
     },
 }

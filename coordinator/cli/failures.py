@@ -28,6 +28,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     card.PinBlocked: (ExitStatus.PIN, "free it with its PUK: cardquorum card unblock LABEL"),
     card.PinDelayed: (ExitStatus.PIN, "wait {seconds} seconds, then try again"),
     card.PinUnsuitable: (ExitStatus.PIN, "it was not presented; give one that fits"),
+    card.NotEvidence: (ExitStatus.USAGE, "it was not kept; fetch it for this card's id and key"),
     card.NotUnlocked: (ExitStatus.PIN, "give its PIN: at the terminal, or with --pin-stdin"),
     hall.LastAttempt: (ExitStatus.PIN, "look it up; when you are sure of it add --last-attempt"),
     hall.PinMissing: (ExitStatus.PIN, "type it at the terminal, or give it with --pin-stdin"),

@@ -9,11 +9,13 @@ from coordinator.cli import audit, demo, home, money
 from coordinator.cli.options import command, group
 
 GROUPS = {
+    "reader": ("reader", "What lies on the card readers."),
     "card": ("card", "Set up, enrol, check and look after cards."),
     "vault": ("vault", "Make, prove, carry and list vaults."),
     "address": ("address", "Receive: new addresses, and whether one is ours."),
     "spend": ("spend", "Pay: create, sign card by card, finalize, broadcast."),
     "location": ("custody", "Places: what kind, whose, how fast to reach."),
+    "drill": ("drill", "Have every key proved where its card lies."),
     "holder": ("custody", "People who can open a place."),
     "carrier": ("carrier", "Plates, words and backups that bring a key back."),
     "secret": ("secret", "Who knows a PIN, PUK or pairing password; never its value."),

@@ -29,6 +29,14 @@ PinStdin = Annotated[
 LastTry = Annotated[
     bool, typer.Option("--last-attempt", help="use the last PIN attempt of a card too")
 ]
+Reader = Annotated[
+    str | None,
+    typer.Option("--reader", help="the reader the card is on: its name, or part", metavar="NAME"),
+]
+ReaderMany = Annotated[
+    list[str] | None,
+    typer.Option("--reader", help="a reader that is offered: name, or part", metavar="NAME"),
+]
 Emulated = Annotated[
     str | None, typer.Option("--emulated", help="the emulated card to use", metavar="NAME")
 ]
@@ -68,7 +76,8 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
             chosen = before.overridden(**{word: words.pop(word) for word in _GLOBAL_OPTIONS})
             with Desk(chosen) as desk:
                 shown = verb(desk, **words)
-                emit(shown, as_json=desk.as_json)
+                if shown.shown:
+                    emit(shown, as_json=desk.as_json)
                 return shown.status
 
         own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]

@@ -27,11 +27,15 @@ class ExitStatus(IntEnum):
 
 @dataclass(frozen=True)
 class Shown:
-    """A command's result: the document, the same for people, and the exit status."""
+    """A command's result: the document, the same for people, and the exit status.
+
+    `shown` is False where the command has printed it already, because it went on after that.
+    """
 
     document: Mapping[str, Any]
     lines: Iterable[str] = ()
     status: ExitStatus = ExitStatus.DONE
+    shown: bool = True
 
 
 def emit(shown: Shown, *, as_json: bool) -> None:

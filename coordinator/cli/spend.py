@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, Yes
-from coordinator.cli.output import ExitStatus, Shown, columns, counted, sats
+from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Yes
+from coordinator.cli.outcomes import outcome_document, outcome_line, worst
+from coordinator.cli.output import Shown, columns, counted, sats
 
 if TYPE_CHECKING:
-    from coordinator.ceremony import Outcome
     from coordinator.signing import Progress
     from psbt.review import Review
 
@@ -115,20 +115,28 @@ def show(desk: Desk, ceremony: Ceremony) -> Shown:
 def sign(
     desk: Desk,
     ceremony: Ceremony,
+    reader: ReaderMany = None,
     emulated: EmulatedMany = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
+    wait: Annotated[
+        int | None,
+        typer.Option(min=0, help="how long a reader waits for the next card", metavar="SECONDS"),
+    ] = None,
     yes: Yes = False,
     accept: Accept = None,
 ) -> Shown:
     """Review the payment and have the cards offered sign it.
 
     All cards sign at the same time, in any order; one that fails does not stop the others.
+    With fewer readers than cards the next card is asked for by name: for 5 minutes, or --wait.
+    With --pin-stdin only cards whose PIN was given are asked for.
 
     \b
     Example: cardquorum spend sign abcd2345 --emulated blue --emulated red
     """
     from coordinator import offers, overview, signing
+    from coordinator.ceremony import Manner
     from coordinator.cli.attendant import Terminal
     from storage import ceremonies as ceremony_book
 
@@ -137,15 +145,21 @@ def sign(
         vault = ceremony_book.ceremony_named(db, ceremony).vault.name
         labels = offers.labels_of_vault(db, vault)
         known = offers.all_labels(db)
-    single = len(emulated or labels) == 1
+    named = offers.places(reader, emulated)
+    single = len([*named.readers, *named.emulated] or labels) == 1
     attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single, yes=yes, accepted=accept)
-    slots = offers.slots_for(desk.home, desk.database, labels, emulated, attendant.given())
-    outcomes = signing.sign(desk.database, ceremony, slots, attendant, last_attempt=last_attempt)
+    slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
+    manner = Manner(
+        last_attempt=last_attempt,
+        wait_seconds=attendant.patience() if wait is None else wait,
+        only=attendant.given() if pin_stdin else None,
+    )
+    outcomes = signing.sign(desk.database, ceremony, slots, attendant, manner)
     with desk.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
-    cards = [_outcome_document(outcome) for outcome in outcomes]
-    lines = [*(_outcome_line(card) for card in cards), *_progress_lines(seen)]
-    return Shown({**_progress_document(seen), "cards": cards}, lines, _worst(outcomes))
+    cards = [outcome_document(outcome) for outcome in outcomes]
+    lines = [*(outcome_line(card) for card in cards), *_progress_lines(seen)]
+    return Shown({**_progress_document(seen), "cards": cards}, lines, worst(outcomes))
 
 
 def export(
@@ -254,29 +268,6 @@ def _progress_lines(seen: "Progress") -> list[str]:
         f"signed by: {', '.join(seen.signed_by) or 'nobody yet'}",
         f"missing: {', '.join(seen.missing) or 'nobody'}",
     ]
-
-
-def _outcome_document(outcome: "Outcome") -> dict[str, Any]:
-    from coordinator.cli.failures import explain
-
-    error = None if outcome.error is None else explain(outcome.error).document()
-    return {**outcome._asdict(), "error": error}
-
-
-def _outcome_line(card: dict[str, Any]) -> str:
-    count = counted(card["signatures"], "signature")
-    line = f"card {card['label']}: {count} in {card['seconds']:.1f} s"
-    error = card["error"]
-    return f"{line}; {error['message']} ({error['hint']})" if error else line
-
-
-def _worst(outcomes: "list[Outcome]") -> ExitStatus:
-    """Return the worst of 4, 3 and 5, in this order, or 0."""
-    from coordinator.cli.failures import explain
-
-    met = {explain(outcome.error).status for outcome in outcomes if outcome.error is not None}
-    first = (status for status in (ExitStatus.PIN, ExitStatus.CARD) if status in met)
-    return next(first, ExitStatus.REFUSED if met else ExitStatus.DONE)
 
 
 COMMANDS = {

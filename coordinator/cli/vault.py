@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import EmulatedMany, LastTry, PinStdin
+from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 Name = Annotated[str, typer.Argument(help="the vault's name")]
@@ -43,6 +43,7 @@ def create(
 def verify(
     desk: Desk,
     name: Name,
+    reader: ReaderMany = None,
     emulated: EmulatedMany = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
@@ -57,9 +58,10 @@ def verify(
 
     with desk.database.begin() as db:
         labels, known = offers.labels_of_vault(db, name), offers.all_labels(db)
-    single = len(emulated or labels) == 1
+    named = offers.places(reader, emulated)
+    single = len([*named.readers, *named.emulated] or labels) == 1
     attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single)
-    slots = offers.slots_for(desk.home, desk.database, labels, emulated, attendant.given())
+    slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
     proofs = verify.verify_vault(desk.database, name, slots, attendant, last_attempt=last_attempt)
     lines = [
         *(f"proved: {label}" for label in proofs.verified),

@@ -8,6 +8,7 @@ from storage.model.cards import Card, Carrier, Item, Key
 from storage.model.ceremonies import Ceremony, Reservation, Signature
 from storage.model.chain import Address, ChainTransaction, Coin, SyncState
 from storage.model.custody import CustodyEvent, CustodyText, Holder, Location
+from storage.model.drills import Drill, DrillProof
 from storage.model.knowledge import CardSecret
 from storage.model.record import Record
 from storage.model.vaults import Cosigner, Vault, Verification
@@ -23,6 +24,8 @@ __all__ = [
     "Cosigner",
     "CustodyEvent",
     "CustodyText",
+    "Drill",
+    "DrillProof",
     "Holder",
     "Item",
     "Key",

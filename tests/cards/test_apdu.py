@@ -90,6 +90,17 @@ def test_more_data_is_fetched_and_a_wrong_length_mended() -> None:
     assert reader.finished()
 
 
+@pytest.mark.parametrize("le", [None, 256])
+def test_a_command_with_data_is_never_sent_twice(le: int | None) -> None:
+    once = Command(0x80, 0x10, data=b"data", le=le)
+    assert transmit(ReplayTransport([Step(once.encode(), b"\x6c\x05")]), once).sw == 0x6C05
+
+
+def test_a_length_of_256_is_asked_for_whole() -> None:
+    steps = [Step(HEADER + b"\x05", b"\x6c\0"), Step(HEADER + b"\0", b"abc\x90\0")]
+    assert exchange(ReplayTransport(steps), command(le=5)) == b"abc"
+
+
 def test_an_endless_answer_is_refused() -> None:
     class Endless:
         def transmit(self, _apdu: bytes) -> bytes:

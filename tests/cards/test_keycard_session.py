@@ -309,3 +309,15 @@ def test_a_card_reset_elsewhere_is_not_initialised(profile: str) -> None:
     assert not session.identity().initialised
     with pytest.raises((CardNotInitialised, NotUnlocked)):
         session.sign(LEAF, DIGEST)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("at", range(4))
+def test_a_command_is_not_sent_again_in_its_old_frame(profile: str, at: int) -> None:
+    """A 3.x card would take it, decrypt another path and export that path's key."""
+    _, session, wire = set_up(profile)
+    session.load_seed(Secret(SEED))
+    expected = HDKey.from_seed(SEED).derive(list(LEAF)).to_public()
+    wire.change[len(wire.sent) + at] = lambda _answer: b"\x6c\x10"
+    assert session.xpub(LEAF).public_key == expected.get_public_key().sec()
+    assert len(set(wire.sent[-4:])) == len(wire.sent[-4:])

@@ -10,6 +10,7 @@ from cards.apdu import Response
 from cards.errors import (
     CardError,
     CardNotInitialised,
+    NotEvidence,
     NotGenuine,
     NotSupported,
     NotUnlocked,
@@ -256,15 +257,46 @@ def test_a_real_card_is_unproven_until_its_issuers_signatures_are_at_hand() -> N
         "manufacturerSignature": sign(MANUFACTURER_SECRET, ISSUER_KEY).hex(),
         "issuerSignature": sign(ISSUER_SECRET, card_key).hex(),
     }
-    card_id = card.flash.card_id.hex()
-    attestation.keep_issuer_signatures(memory, card_id, json.dumps(document).encode())
+    session.take_evidence(json.dumps(document).encode())
+    assert session.attest().result is Verdict.GENUINE
+    session, _ = opened(card, Surroundings({"tangem": roots}, memory))
+    session.unlock(Pin(PIN))
     assert session.attest().result is Verdict.GENUINE
     document["issuerSignature"] = sign(MANUFACTURER_SECRET, card_key).hex()
-    attestation.keep_issuer_signatures(memory, card_id, json.dumps(document).encode())
+    with pytest.raises(NotEvidence, match="did not sign its key"):
+        session.take_evidence(json.dumps(document).encode())
+    assert session.attest().result is Verdict.GENUINE
+    memory.write(card.flash.card_id.hex(), json.dumps(document).encode())
     with pytest.raises(NotGenuine):
         session.attest()
-    with pytest.raises(CardError):
-        attestation.keep_issuer_signatures(memory, card_id, b"{}")
+    memory.write(card.flash.card_id.hex(), b"damaged")
+    assert session.attest().result is Verdict.UNPROVEN
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b"[" * 4000,
+        b'{"manufacturerSignature": 7, "issuerSignature": ""}',
+        b'{"manufacturerSignature": "00", "issuerSignature": "11"}',
+        b'{"manufacturerSignature": "%s", "issuerSignature": "%s"}' % (b"00" * 64, b"zz" * 64),
+        b'{"manufacturerSignature": "%s", "issuerSignature": "%s"}%s'
+        % (b"11" * 64, b"22" * 64, b" " * 4096),
+    ],
+)
+def test_a_document_that_holds_no_signatures_is_not_kept(document: bytes) -> None:
+    card, memory = ready(), TransientMemory()
+    session, _ = opened(card, Surroundings(memory=memory))
+    with pytest.raises(NotUnlocked):
+        session.take_evidence(document)
+    session.unlock(Pin(PIN))
+    with pytest.raises(NotEvidence, match=r"signatures|JSON"):
+        session.take_evidence(document)
+    assert memory.read(card.flash.card_id.hex()) is None
 
 
 def test_a_card_without_the_key_it_names_is_not_unlocked() -> None:

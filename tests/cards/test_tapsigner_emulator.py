@@ -251,6 +251,15 @@ def test_a_cvc_of_another_length_counts_since_1_0_2(profile: str) -> None:
     assert answers == [401, 401, 401, 429 if profile in {"1.0.2", "1.0.3"} else 401]
 
 
+@pytest.mark.parametrize("profile", FIRMWARES)
+def test_an_uncounted_cvc_after_the_wait_begins_no_other(profile: str) -> None:
+    card = with_key(profile)
+    host = Bare(card)
+    card.flash.failures = 3
+    assert code(host.send("xpub", b"1234567")) == 401
+    assert card.flash.delay == (15 if profile in {"1.0.2", "1.0.3"} else 0)
+
+
 def test_wait_takes_a_cvc_once_there_is_no_delay(host: Bare) -> None:
     assert host.send("wait")["success"] is True
     assert code(host.send("wait", WRONG)) == 401

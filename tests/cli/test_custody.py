@@ -2,12 +2,15 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.program import PIN, Asked, Program
+from tests.test_house import ROOT
 
 Tampered = Callable[[str], None]
 
@@ -137,10 +140,34 @@ def test_everything_told_is_in_the_log(book: Asked, tmp_path: Path) -> None:
     assert record(book, "seen")["previous"] == event["hash"]
 
 
-def test_an_exported_log_is_the_log(book: Asked, tmp_path: Path) -> None:
-    record(book, "seen")
-    shown = book("custody", "log", "--export", str(tmp_path / "book.json"))
-    assert json.loads((tmp_path / "book.json").read_text()) == shown
+def test_an_exported_book_can_be_checked_by_a_stranger(book: Asked, tmp_path: Path) -> None:
+    first = record(book, "placed", "--at", "bank", "--by", "Zoé", "--note", "längs " * 60)
+    head = record(book, "sealed", "--seal", "A-4711")["hash"]
+    file = tmp_path / "book.jsonl"
+    book("custody", "log", "card:blue", "--export", str(file))
+    assert checked(file) == (0, f"2 events, the chain holds, head {head}")
+    assert checked(file, first["hash"].upper())[0] == 0
+    assert "cut off or rewritten" in checked(file, "11" * 32)[1]
+    whole = file.read_text()
+    for before, after, said in (
+        ("Zoé", "Zoe", "event 1: the by is not what was written"),
+        ('"placed"', '"moved"', "event 1 was altered"),
+        ('"id": 2', '"id": 3', "event 3 was altered"),
+        (f'"hash": "{first["hash"]}', f'"hash": "{"00" * 32}', "event 1 was altered"),
+    ):
+        file.write_text(whole.replace(before, after, 1))
+        assert checked(file) == (1, said)
+    file.write_text(whole.splitlines()[1])
+    assert checked(file) == (1, "event 2 does not follow the one before")
+
+
+def checked(file: Path, *head: str) -> tuple[int, str]:
+    script = ROOT / "examples" / "check_book.py"
+    done = subprocess.run(
+        [sys.executable, "-I", str(script), str(file), *head],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, (done.stdout + done.stderr).strip()
 
 
 @pytest.mark.parametrize(

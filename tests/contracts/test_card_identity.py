@@ -2,8 +2,16 @@
 
 import pytest
 
-from cards.errors import CardError, CardNotInitialised, CardRemoved, NotUnlocked
-from cards.family import EmulatedCard, Surroundings, detect
+from cards.apdu import select
+from cards.errors import (
+    CardError,
+    CardNotInitialised,
+    CardRemoved,
+    NotUnlocked,
+    ProtocolError,
+    StatusWordError,
+)
+from cards.family import CardFamily, EmulatedCard, Surroundings, detect, families
 from cards.pin import Pin
 from cards.session import KeyGenerator, SeedLoader
 from tests.contracts.subjects import (
@@ -111,10 +119,42 @@ def test_a_card_is_detected_by_its_family_alone(subject: Subject, card: Emulated
     assert identified(subject, session).family == subject.family.name
 
 
+@pytest.mark.parametrize("kind", ["fresh", "ready"])
+@pytest.mark.parametrize("before", [*families(), None], ids=lambda each: each and each.name)
+def test_a_card_is_detected_whatever_was_selected_before(
+    subject: Subject, kind: str, before: CardFamily | None
+) -> None:
+    card = subject.fresh() if kind == "fresh" else subject.ready()
+    reader = card.insert()
+    for family in [subject.family, before] if before else []:
+        reader.transmit(select(family.aid).encode())
+    assert detect(reader, Surroundings()).family == subject.family.name
+
+
+@pytest.mark.parametrize("kind", ["fresh", "ready"])
+@pytest.mark.parametrize("selected", [True, False])
+def test_no_family_takes_a_card_of_another(subject: Subject, kind: str, *, selected: bool) -> None:
+    card = subject.fresh() if kind == "fresh" else subject.ready()
+    for family in families():
+        if family is subject.family:
+            continue
+        reader = card.insert()
+        if selected:
+            reader.transmit(select(subject.family.aid).encode())
+        with pytest.raises((StatusWordError, ProtocolError)):
+            family.open(reader, Surroundings())
+
+
 @pytest.mark.parametrize("sw", ["6A82", "6D00", "6E00", "6999", "9000", ""])
 def test_a_stranger_is_refused(subject: Subject, sw: str) -> None:
     with pytest.raises(CardError):
         subject.family.open(Stranger(bytes.fromhex(sw)), Surroundings())
+
+
+@pytest.mark.parametrize("sw", ["6A82", "6D00", "6E00", "6999", "6A86", "9000", ""])
+def test_a_stranger_is_said_to_be_one(sw: str) -> None:
+    with pytest.raises(CardError, match="no family known here"):
+        detect(Stranger(bytes.fromhex(sw)), Surroundings())
 
 
 def test_the_key_is_made_where_the_family_says(subject: Subject) -> None:

@@ -11,7 +11,7 @@ from cards.errors import CardRemoved, PinIncorrect, ProtocolError, WrongCard
 from cards.pin import Pin
 from cards.session import CardIdentity
 from coordinator import ceremony
-from coordinator.ceremony import Outcome, Seat, Table
+from coordinator.ceremony import Manner, Outcome, Seat, Table
 from coordinator.errors import LastAttempt
 from coordinator.slots import Slot
 from psbt.errors import SignatureInvalid
@@ -100,7 +100,7 @@ def collect(
         seat_of=seat_of,
         keep=lambda seat, asked, _: kept.append((seat.label, asked.input_index)),
         attendant=person,
-        **options,
+        manner=Manner(**options),
     )
     return ceremony.collect(slots, table)
 

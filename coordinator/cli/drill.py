@@ -1,0 +1,188 @@
+"""drill: have every key proved, card by card, where each lies."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany
+from coordinator.cli.outcomes import outcome_document, outcome_line, worst
+from coordinator.cli.output import ExitStatus, Shown, columns
+
+if TYPE_CHECKING:
+    from coordinator.drill import Progress
+
+Vault = Annotated[str, typer.Argument(help="the vault")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="the drill")]
+
+
+def plan(desk: Desk, vault: Vault) -> Shown:
+    """Say where to go for a drill, the soonest first.
+
+    \b
+    Example: cardquorum drill plan family
+    """
+    from coordinator import drill
+
+    visits = drill.plan(desk.database, vault)
+    rows = [(v.location, v.lead_hours, ", ".join(v.cards)) for v in visits]
+    warned = [f"location {v.location}: {v.warning}" for v in visits if v.warning]
+    document = {"vault": vault, "visits": [visit._asdict() for visit in visits]}
+    return Shown(document, [*columns(rows, "place", "hours ahead", "cards"), *warned])
+
+
+def start(desk: Desk, vault: Vault) -> Shown:
+    """Open a drill: a message for the keys of a vault to sign.
+
+    \b
+    Example: cardquorum drill start family
+    """
+    from coordinator import drill, overview
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    drill_id = drill.start(desk.database, vault, overview.known_tip(desk.database, vault))
+    return _shown(_progress(desk, drill_id))
+
+
+def sign(
+    desk: Desk,
+    drill: Id,
+    reader: ReaderMany = None,
+    emulated: EmulatedMany = None,
+    pin_stdin: PinStdin = False,
+    last_attempt: LastTry = False,
+) -> Shown:
+    """Have the cards offered prove their keys; no coin moves.
+
+    \b
+    Example: cardquorum drill sign abcd2345 --emulated blue
+    """
+    from coordinator import drill as drilling
+    from coordinator import offers
+    from coordinator.ceremony import Manner
+    from coordinator.cli.attendant import Terminal
+
+    vault = _progress(desk, drill).vault
+    with desk.database.begin() as db:
+        labels, known = offers.labels_of_vault(db, vault), offers.all_labels(db)
+    named = offers.places(reader, emulated)
+    single = len([*named.readers, *named.emulated] or labels) == 1
+    attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single)
+    slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
+    manner = Manner(last_attempt=last_attempt)
+    outcomes = drilling.sign(desk.database, drill, slots, attendant, manner)
+    cards = [outcome_document(outcome) for outcome in outcomes]
+    shown = _shown(_progress(desk, drill))
+    lines = [*(outcome_line(card) for card in cards), *shown.lines]
+    return Shown({**shown.document, "cards": cards}, lines, worst(outcomes))
+
+
+def show(desk: Desk, drill: Id) -> Shown:
+    """Show where a drill stands; every proof is verified anew.
+
+    \b
+    Example: cardquorum drill show abcd2345
+    """
+    return _shown(_progress(desk, drill))
+
+
+def list_drills(desk: Desk, vault: Vault) -> Shown:
+    """List the drills of a vault, newest first.
+
+    \b
+    Example: cardquorum drill list family
+    """
+    from coordinator import drill
+    from storage import drills as drill_book
+    from storage import vaults as vault_book
+
+    with desk.database.begin() as db:
+        found = [
+            (drill.progress(each), each.started_at)
+            for each in drill_book.drills_of(db, vault_book.vault_named(db, vault))
+        ]
+    rows = [(p.drill, at.date(), p.state, f"{p.have} of {p.need}") for p, at in found]
+    document = {"drills": [{**_document(seen), "started_at": at} for seen, at in found]}
+    return Shown(document, columns(rows, "drill", "begun", "state", "keys proved"))
+
+
+def export(
+    desk: Desk, drill: Id, file: Annotated[Path, typer.Argument(help="the file to write")]
+) -> Shown:
+    """Write a drill's proofs to a file that anyone can check.
+
+    \b
+    Example: cardquorum drill export abcd2345 drill.json
+    """
+    from coordinator import drill as drilling
+    from coordinator.cli.output import as_text
+    from coordinator.files import write_private
+    from storage import drills as drill_book
+
+    with desk.database.begin() as db:
+        document = drilling.exported(drill_book.drill_named(db, drill))
+    write_private(file, as_text(document).encode())
+    return Shown({**document, "file": file}, [f"wrote {file}"])
+
+
+def verify(
+    desk: Desk, file: Annotated[str, typer.Argument(help="an exported drill, or - for stdin")]
+) -> Shown:
+    """Check an exported drill by itself; exit 5 if it lies.
+
+    It needs no home, no card and no network.
+
+    \b
+    Example: cardquorum drill verify drill.json
+    """
+    from coordinator import drill
+    from coordinator.files import read_named
+
+    found = drill.verified(read_named(file))
+    desk.say(f"message: {found['message']}")
+    status = ExitStatus.DONE if found["valid"] else ExitStatus.NOT_YET
+    proof = found["bip322"] or "not there yet"
+    lines = [f"{found['have']} keys proved, {found['need']} needed; proof of the vault: {proof}"]
+    return Shown(found, lines, status)
+
+
+def _progress(desk: Desk, drill_id: str) -> "Progress":
+    from coordinator import drill
+    from storage import drills as drill_book
+
+    with desk.database.begin() as db:
+        return drill.progress(drill_book.drill_named(db, drill_id))
+
+
+def _document(seen: "Progress") -> dict[str, Any]:
+    proofs = [proof._asdict() for proof in seen.proofs]
+    return {**seen._asdict(), "proofs": proofs, "complete": seen.complete}
+
+
+def _shown(seen: "Progress") -> Shown:
+    lines = [
+        f"drill {seen.drill} of {seen.vault}: {seen.state}, {seen.have} of {seen.need}",
+        f"message: {seen.message}",
+        *(
+            f"{'proved' if p.valid else 'INVALID'}: {p.cosigner} by card {p.card}"
+            for p in seen.proofs
+        ),
+        f"still to prove: {', '.join(seen.missing) or 'nobody'}",
+        *([f"proof of the vault (BIP 322): {seen.bip322}"] if seen.bip322 else []),
+    ]
+    broken = any(not proof.valid for proof in seen.proofs)
+    return Shown(_document(seen), lines, ExitStatus.REFUSED if broken else ExitStatus.DONE)
+
+
+COMMANDS = {
+    "drill": {
+        "plan": plan,
+        "start": start,
+        "sign": sign,
+        "show": show,
+        "list": list_drills,
+        "export": export,
+        "verify": verify,
+    },
+}

@@ -1,0 +1,55 @@
+"""reader: what lies on the readers."""
+
+from typing import TYPE_CHECKING, Any
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.output import Shown, columns
+
+if TYPE_CHECKING:
+    from coordinator.readers import Found
+
+
+def list_readers(desk: Desk) -> Shown:
+    """List the readers and what lies on each; no PIN is presented.
+
+    \b
+    Example: cardquorum reader list
+    """
+    from coordinator import readers
+
+    documents = [_document(desk, found) for found in readers.looked_at(desk.home)]
+    rows = [(d["name"], *_row(d)) for d in documents]
+    header = ("reader", "card", "family", "version", "attempts left")
+    lines = columns(rows, *header) if rows else ["no reader is connected"]
+    return Shown({"readers": documents}, lines)
+
+
+def _document(desk: Desk, found: "Found") -> dict[str, Any]:
+    from coordinator.cli.failures import explain
+    from storage import cards as card_book
+
+    error = None if found.error is None else explain(found.error).document()
+    card: dict[str, Any] | None = None
+    if found.card is not None:
+        with desk.database.begin() as db:
+            known = card_book.card_with_id(db, found.card.family, found.card.card_id)
+            label = known.label if known else None
+        card = {**found.card._asdict(), "label": label, "known": label is not None}
+    return {"name": found.name, "card": card, "error": error}
+
+
+def _row(document: dict[str, Any]) -> tuple[object, ...]:
+    card, error = document["card"], document["error"]
+    if error is not None:
+        return (error["message"], None, None, None)
+    if card is None:
+        return ("(empty)", None, None, None)
+    name = card["label"] or f"unknown here: {card['card_id'][:16]}"
+    return (name, card["family"], card["version"], card["attempts_left"])
+
+
+COMMANDS = {
+    "reader": {
+        "list": list_readers,
+    },
+}

@@ -1,0 +1,265 @@
+"""A drill: each card signs a message for its vault where it lies, on its own day (BIP 322).
+
+A signature that verifies proves its key; those of a quorum together are a proof of the vault that
+other software accepts. No coin moves, nothing of it can be sent.
+"""
+
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from cards.session import CardIdentity
+from coordinator import ceremony, clock, custody
+from coordinator.attendant import Attendant
+from coordinator.ceremony import Manner, Outcome, Seat, Table
+from coordinator.chain import Tip
+from coordinator.errors import UsageError
+from coordinator.slots import Slot
+from coordinator.spend import fresh_id
+from coordinator.vaults import key_expression, stored_policy
+from coordinator.verify import cosigner_of
+from psbt import message, signer
+from psbt.codec import Psbt
+from psbt.errors import PsbtError
+from psbt.network import Network
+from psbt.policy import (
+    RECEIVE,
+    Policy,
+    VaultScript,
+    format_descriptor,
+    parse_descriptor,
+    vault_script,
+)
+from psbt.signer import SigningRequest
+from storage import cards as card_book
+from storage import custody as custody_book
+from storage import drills as drill_book
+from storage import vaults as vault_book
+from storage.model import Drill
+
+Database = sessionmaker[Session]
+FORMAT = "cardquorum drill v1"
+ADDRESS_INDEX = 0
+
+
+class Proof(NamedTuple):
+    """A key that was proved: by which card, of which version, and whether it still verifies."""
+
+    card: str
+    cosigner: str
+    version: str
+    at: str
+    valid: bool
+
+
+class Progress(NamedTuple):
+    """Where a drill stands; `bip322` is the proof of the vault once a quorum has signed."""
+
+    drill: str
+    vault: str
+    state: str
+    message: str
+    have: int
+    need: int
+    proofs: list[Proof]
+    missing: list[str]
+    bip322: str | None
+
+    @property
+    def complete(self) -> bool:
+        """Return whether every key of the vault is proved."""
+        return not self.missing
+
+
+class Visit(NamedTuple):
+    """A place to go to, the cards that sign there, and how many hours ahead it must be told."""
+
+    location: str | None
+    lead_hours: int | None
+    cards: list[str]
+    warning: str | None
+
+
+def start(database: Database, vault_name: str, tip: Tip | None) -> str:
+    """Open a drill and return its id; the message fixes the day by the tip, and the book."""
+    now = clock.now()
+    with database.begin() as db:
+        vault = vault_book.vault_named(db, vault_name)
+        stored_policy(vault)
+        text = (
+            f"cardquorum drill: vault {vault.name} #{vault.checksum}, {clock.text(now)}, "
+            f"block {tip.height if tip else '-'} {tip.hash if tip else '-'}, "
+            f"custody head {custody_book.verify(db).hex()}, nonce {secrets.token_hex(16)}"
+        )
+        return drill_book.add_drill(db, vault, fresh_id(), text, now).public_id
+
+
+def plan(database: Database, vault_name: str) -> list[Visit]:
+    """Return the visits of a drill, the soonest possible first; no two need to be the same day."""
+    with database.begin() as db:
+        vault = vault_book.vault_named(db, vault_name)
+        places: dict[str | None, dict[str, str]] = {}
+        for cosigner in vault.cosigners:
+            for card in card_book.cards_with_key(db, cosigner.key):
+                place = custody.whereabouts(custody_book.events_of(db, card.item))
+                if place.gone is None:
+                    places.setdefault(place.location, {})[card.label] = cosigner.label
+        hours = {place.name: place.lead_hours for place in custody_book.all_locations(db)}
+        visits = [
+            Visit(place, hours.get(place or ""), sorted(cards), _together(cards, vault.threshold))
+            for place, cards in places.items()
+        ]
+    return sorted(visits, key=lambda visit: (visit.lead_hours or 0, visit.location or ""))
+
+
+def _together(cards: dict[str, str], threshold: int) -> str | None:
+    keys = set(cards.values())
+    if len(keys) < threshold:
+        return None
+    return f"{len(keys)} keys of {threshold} needed come together here: take one card at a time"
+
+
+def progress(record: Drill) -> Progress:
+    """Return where a drill stands; every proof is verified anew."""
+    policy = stored_policy(record.vault)
+    script = vault_script(policy, RECEIVE, ADDRESS_INDEX)
+    labels = dict(zip(script.pubkeys, (c.label for c in record.vault.cosigners), strict=True))
+    proofs = [
+        Proof(
+            kept.card.label,
+            labels.get(kept.pubkey, "of no key of this vault"),
+            kept.card_version,
+            clock.text(kept.given_at),
+            message.key_proved(record.message, script, kept.pubkey, kept.signature),
+        )
+        for kept in record.proofs
+    ]
+    proved = {proof.cosigner for proof in proofs if proof.valid}
+    missing = [label for label in labels.values() if label not in proved]
+    have = len(proved)
+    complete = have >= policy.threshold
+    return Progress(
+        drill=record.public_id,
+        vault=record.vault.name,
+        state="complete" if not missing else "proved" if complete else "collecting",
+        message=record.message,
+        have=have,
+        need=policy.threshold,
+        proofs=proofs,
+        missing=missing,
+        bip322=message.simple_proof(_signed(record, policy, script), policy) if complete else None,
+    )
+
+
+def sign(
+    database: Database,
+    drill_id: str,
+    offered: Sequence[Slot],
+    attendant: Attendant,
+    manner: Manner = Manner(),  # noqa: B008 -- frozen
+) -> list[Outcome]:
+    """Let the cards offered sign the message; each proof is verified, then kept."""
+    with database.begin() as db:
+        record = drill_book.drill_named(db, drill_id)
+        policy = stored_policy(record.vault)
+        asked = _signed(record, policy, vault_script(policy, RECEIVE, ADDRESS_INDEX))
+        attendant.say(f"to be signed, no coin moves by it: {record.message}")
+
+    def seat_of(identity: CardIdentity) -> Seat | None:
+        with database.begin() as db:
+            vault = drill_book.drill_named(db, drill_id).vault
+            card = card_book.card_with_id(db, identity.family, identity.card_id)
+            cosigner = cosigner_of(vault, card) if card else None
+            if card is None or cosigner is None:
+                return None
+            card.version = identity.version
+            requests = signer.signing_requests(asked, policy, key_expression(cosigner.key))
+            return Seat(card.label, card.id, requests)
+
+    def keep(seat: Seat, request: SigningRequest, signature: bytes) -> None:
+        with database.begin() as db:
+            drill = drill_book.drill_named(db, drill_id)
+            card = card_book.card_named(db, seat.label)
+            drill_book.keep_proof(db, drill, card, (request.pubkey, signature), clock.now())
+            happening = custody.Happening(f"card:{card.label}", "seen", note=f"drill {drill_id}")
+            custody.record(db, happening)
+
+    table = Table(seat_of=seat_of, keep=keep, attendant=attendant, manner=manner)
+    return ceremony.collect(offered, table)
+
+
+def exported(record: Drill) -> dict[str, Any]:
+    """Return a drill as a document that anyone can check with `drill verify`, or by BIP 322."""
+    policy = stored_policy(record.vault)
+    seen = progress(record)
+    return {
+        "format": FORMAT,
+        "vault": record.vault.name,
+        "network": policy.network.value,
+        "descriptor": format_descriptor(policy),
+        "message": record.message,
+        "proofs": [
+            {
+                "pubkey": kept.pubkey.hex(),
+                "signature": kept.signature.hex(),
+                "card": kept.card.label,
+                "family": kept.card.family,
+                "card_id": kept.card.card_id,
+                "version": kept.card_version,
+                "at": clock.text(kept.given_at),
+            }
+            for kept in record.proofs
+        ],
+        "bip322": seen.bip322,
+    }
+
+
+def verified(data: bytes) -> dict[str, Any]:
+    """Check an exported drill by itself; raises UsageError where it is none, PsbtError if it lies.
+
+    Returns vault, message, which keys are proved, and who vouched for the proof of the vault.
+    """
+    try:
+        said = json.loads(data)
+        if said["format"] != FORMAT:
+            raise UsageError(f"the file is of format {said['format']!r}, not {FORMAT!r}")
+        policy = parse_descriptor(said["descriptor"], Network(said["network"]))
+        given = [
+            (bytes.fromhex(p["pubkey"]), bytes.fromhex(p["signature"])) for p in said["proofs"]
+        ]
+        text, proof = str(said["message"]), said["bip322"]
+    except (ValueError, TypeError, KeyError, RecursionError) as failure:
+        raise UsageError("the file is no exported drill") from failure
+    script = vault_script(policy, RECEIVE, ADDRESS_INDEX)
+    proved = list(_proved(text, script, given))
+    by = None if proof is None else message.verify_proof(str(proof), text, script.script_pubkey)
+    return {
+        "vault": said.get("vault"),
+        "message": text,
+        "proved": proved,
+        "have": len(proved),
+        "need": policy.threshold,
+        "bip322": by,
+        "valid": by is not None and len(proved) >= policy.threshold,
+    }
+
+
+def _proved(text: str, script: VaultScript, given: Sequence[tuple[bytes, bytes]]) -> Iterator[int]:
+    for number, (pubkey, signature) in enumerate(dict(given).items(), 1):
+        if not message.key_proved(text, script, pubkey, signature):
+            raise PsbtError(f"proof {number} of the drill does not verify")
+        yield script.pubkeys.index(pubkey)
+
+
+def _signed(record: Drill, policy: Policy, script: VaultScript) -> Psbt:
+    """Return the message's PSBT with every proof that verifies."""
+    asked = message.message_psbt(record.message, policy, script)
+    good = [
+        (SigningRequest(0, kept.pubkey, (), b""), kept.signature)
+        for kept in record.proofs
+        if message.key_proved(record.message, script, kept.pubkey, kept.signature)
+    ]
+    return signer.with_signatures(asked, good)

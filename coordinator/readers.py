@@ -1,0 +1,106 @@
+"""Real readers: found by name, looked at without a PIN, opened with a deadline."""
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+from cards import pcsc
+from cards.errors import CardError, CardRemoved, ReaderNotFound
+from cards.family import Surroundings
+from cards.patience import Patient
+from cards.session import CardIdentity
+from coordinator.errors import Ambiguous
+from coordinator.memory import FolderMemory
+from coordinator.settings import Home
+from coordinator.slots import Slot, card_in
+
+SLOT_NUMBER = re.compile(" [0-9A-F]{2}$")
+"""What pcsc-lite writes last: which slot of a reader it is."""
+
+
+class Found(NamedTuple):
+    """A reader, and the card on it, or why it cannot be told; both None where it is empty."""
+
+    name: str
+    card: CardIdentity | None
+    error: CardError | None
+
+
+def slot(home: Home, name: str) -> Slot:
+    """Return the reader of this name, or of a name that holds this text; its first slot.
+
+    Raises ReaderNotFound with the readers there are, or Ambiguous.
+    """
+    full = _full_name(name)
+    return Slot(
+        full,
+        emulated=False,
+        connect=lambda: Patient(pcsc.ReaderTransport(full), full),
+        surroundings=surroundings(home),
+        arrival=partial(pcsc.arrival, full),
+    )
+
+
+def surroundings(home: Home) -> Surroundings:
+    """Return what a card on a reader gets from this home."""
+    return Surroundings(memory=FolderMemory(home.card_memory))
+
+
+def occupied(home: Home) -> list[Slot]:
+    """Return every reader that holds a card just now."""
+    names = pcsc.reader_names()
+    return [slot(home, name) for name in names if pcsc.arrival(name, pcsc.ANY_CARD, 0) is not None]
+
+
+def looked_at(home: Home, names: Sequence[str] | None = None) -> list[Found]:
+    """Look at every reader at once: who lies there, by what the card says before any PIN."""
+    names = pcsc.reader_names() if names is None else names
+    with ThreadPoolExecutor(max_workers=max(1, len(names))) as threads:
+        return list(threads.map(lambda name: _look(home, name), names))
+
+
+def holding(home: Home, family: str, card_id: str) -> Slot:
+    """Return the reader that holds this very card; raises ReaderNotFound."""
+    seen = looked_at(home)
+    for found in seen:
+        if found.card is not None and (found.card.family, found.card.card_id) == (family, card_id):
+            return slot(home, found.name)
+    silent = [found for found in seen if found.error is not None]
+    if len(silent) == 1:
+        return slot(home, silent[0].name)
+    raise ReaderNotFound(f"the card is on none of {len(seen)} readers{_listed(seen)}")
+
+
+def _look(home: Home, name: str) -> Found:
+    place = slot(home, name)
+    place = place._replace(surroundings=replace(place.surroundings, look_only=True))
+    try:
+        with card_in(place) as session:
+            return Found(name, session.identity(), None)
+    except CardRemoved:
+        return Found(name, None, None)
+    except CardError as failure:
+        return Found(name, None, failure)
+
+
+def _full_name(name: str) -> str:
+    known = pcsc.reader_names()
+    if name in known:
+        return name
+    fitting = [each for each in known if name.casefold() in each.casefold()]
+    if len({SLOT_NUMBER.sub("", each) for each in fitting}) == 1:
+        fitting = fitting[:1]
+    if len(fitting) > 1:
+        raise Ambiguous(name, [f"reader:{each}" for each in fitting])
+    if not fitting:
+        there = f"; there is {', '.join(known)}" if known else "; no reader is connected"
+        raise ReaderNotFound(f"there is no reader {name}{there}")
+    return fitting[0]
+
+
+def _listed(seen: Sequence[Found]) -> str:
+    said = [f"{f.name}: {f.card.family if f.card else f.error or 'empty'}" for f in seen]
+    return f" ({'; '.join(said)})" if said else ""

@@ -1,0 +1,230 @@
+"""One card's turn: identified, its PIN asked for, every signature verified; resumed if cut off."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from cards.errors import (
+    CardError,
+    CardRemoved,
+    CardReset,
+    NotUnlocked,
+    ProtocolError,
+    ReaderNotFound,
+    WrongCard,
+)
+from cards.session import BatchSigner, CardIdentity, CardSession
+from coordinator.attendant import Person
+from coordinator.errors import CoordinatorError, LastAttempt
+from coordinator.slots import Company, Slot, card_in
+from psbt.errors import PsbtError, SignatureInvalid
+from psbt.signer import SigningRequest, signature_valid
+
+if TYPE_CHECKING:
+    from cards.pin import Pin
+
+FRUITLESS_MAX = 3
+SLICE = 0.25
+
+
+class Stopped(CoordinatorError):
+    """The person ended it."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("it was stopped; what was signed is kept")
+
+
+class Seat(NamedTuple):
+    """A card that has a part in this ceremony, and what its key has yet to sign."""
+
+    label: str
+    card_id: int
+    requests: Sequence[SigningRequest]
+
+
+class Outcome(NamedTuple):
+    """What came of one card that was offered; `error` is None where it signed all it was asked.
+
+    `seated` means that it has a part in this.
+    """
+
+    label: str
+    family: str | None
+    signatures: int
+    seconds: float
+    error: CardError | CoordinatorError | PsbtError | None
+    seated: bool = False
+
+
+Keep = Callable[[Seat, SigningRequest, bytes], None]
+SeatOf = Callable[[CardIdentity], Seat | None]
+
+
+class Turn:
+    """A card's turn in one place; `left` is what it was to sign and has not."""
+
+    def __init__(
+        self,
+        slot: Slot,
+        person: Person,
+        seat_of: SeatOf,
+        last_attempt: bool,  # noqa: FBT001 -- of the table
+        stop: threading.Event,
+    ) -> None:
+        """Begin with nobody seated."""
+        self._slot = slot
+        self._person = person
+        self._seat_of = seat_of
+        self._last_attempt = last_attempt
+        self._stop = stop
+        self._company = Company(person, slot.name)
+        self._seat: Seat | None = None
+        self._card: CardIdentity | None = None
+        self._pin: Pin | None = None
+        self._pin_accepted = False
+        self._attempts: int | None = None
+        self._seconds = 0.0
+        self.left: list[SigningRequest] = []
+        self._total = 0
+
+    def taken(self, claim: Callable[[Seat], Seat], keep: Keep, wait_seconds: float) -> Outcome:
+        """Let the card sign what `claim` leaves to it; cut off, it goes on where it was."""
+        error: CardError | CoordinatorError | PsbtError | None = None
+        fruitless = 0
+        with ExitStack() as wiped:
+            while True:
+                before = len(self.left)
+                try:
+                    self._sit_and_sign(claim, keep, wiped)
+                except (CardError, CoordinatorError, PsbtError) as failure:
+                    error = failure
+                else:
+                    error = None
+                    break
+                fruitless = 0 if len(self.left) < before else fruitless + 1
+                if fruitless >= FRUITLESS_MAX or not self._may_go_on(error, wait_seconds):
+                    break
+        return self._outcome(error)
+
+    def _outcome(self, error: CardError | CoordinatorError | PsbtError | None) -> Outcome:
+        label = self._seat.label if self._seat else self._slot.name
+        family = self._card.family if self._card else None
+        signed = self._total - len(self.left)
+        return Outcome(
+            label, family, signed, round(self._seconds, 3), error, self._seat is not None
+        )
+
+    def _sit_and_sign(self, claim: Callable[[Seat], Seat], keep: Keep, wiped: ExitStack) -> None:
+        with card_in(self._slot, self._company) as session:
+            identity = self._identified(session, wiped)
+            if self._seat is None:
+                self._sit_down(identity, claim)
+            elif self._card and self._card.card_id != identity.card_id:
+                raise WrongCard(self._seat.label, f"{identity.family} {identity.card_id[:16]}")
+            if self.left:
+                self._unlock(session, identity, wiped)
+                started = time.monotonic()
+                try:
+                    self._sign(session, keep)
+                finally:
+                    self._seconds += time.monotonic() - started
+
+    def _identified(self, session: CardSession, wiped: ExitStack) -> CardIdentity:
+        """Ask the card who it is; one that says nothing before its PIN is unlocked first."""
+        try:
+            identity = session.identity()
+        except NotUnlocked as silent:
+            if self._pin is None:
+                self._person.say(f"card {self._company.label}: {silent}")
+                unknown = CardIdentity("", session.family, "", True, None)
+                self._pin = wiped.enter_context(self._person.pin_for(self._company.label, unknown))
+            session.unlock(self._pin)
+            self._pin_accepted = True
+            identity = session.identity()
+        self._card = self._card or identity
+        return identity
+
+    def _sit_down(self, identity: CardIdentity, claim: Callable[[Seat], Seat]) -> None:
+        """Find the card's part in this; a stranger is never asked for a PIN."""
+        seat = self._seat_of(identity)
+        if seat is None:
+            raise WrongCard("a card of this vault", f"{identity.family} {identity.card_id[:16]}")
+        self._company.label = seat.label
+        self._seat = claim(seat)
+        self.left = list(self._seat.requests)
+        self._total = len(self.left)
+
+    def _unlock(self, session: CardSession, identity: CardIdentity, wiped: ExitStack) -> None:
+        """Present the PIN, once asked for; again only where that cannot cost an attempt unseen."""
+        label = self._company.label
+        if self._pin is None:
+            if identity.attempts_left == 1 and not self._last_attempt:
+                raise LastAttempt(label)
+            self._pin = wiped.enter_context(self._person.pin_for(label, identity))
+            self._attempts = identity.attempts_left
+        elif not self._pin_accepted and (
+            self._attempts is None or identity.attempts_left != self._attempts
+        ):
+            raise CardRemoved(
+                f"card {label} was lost while its PIN was presented; it is not presented again"
+            )
+        session.unlock(self._pin)
+        self._pin_accepted = True
+
+    def _sign(self, session: CardSession, keep: Keep) -> None:
+        seat = self._seat
+        for request, signature in _answers(session, tuple(self.left)):
+            if not signature_valid(request, signature):
+                raise SignatureInvalid(request.input_index, request.pubkey)
+            if seat is not None:
+                keep(seat, request, signature)
+                self.left.remove(request)
+                done = self._total - len(self.left)
+                self._person.progress(seat.label, done, self._total)
+            if self._stop.is_set():
+                raise Stopped
+
+    def _may_go_on(self, error: CardError | CoordinatorError | PsbtError, seconds: float) -> bool:
+        """Tell whether trying again may help; waits for a card that was taken away."""
+        helped = isinstance(error, CardRemoved | CardReset | ProtocolError)
+        if self._stop.is_set() or self._seat is None or not helped:
+            return False
+        if isinstance(error, ReaderNotFound) or self._slot.arrival is None:
+            return helped
+        label, signed = self._seat.label, self._total - len(self.left)
+        if isinstance(error, CardRemoved):
+            self._person.say(
+                f"card {label} was lost after {signed} of {self._total} signatures; "
+                f"put it back on reader {self._slot.name}"
+            )
+        return self._is_back(max(seconds, SLICE))
+
+    def _is_back(self, seconds: float) -> bool:
+        while seconds > 0 and not self._stop.is_set():
+            if self._slot.arrival and self._slot.arrival(-1, min(SLICE, seconds)) is not None:
+                return True
+            seconds -= SLICE
+        return False
+
+
+def _answers(
+    session: CardSession, requests: Iterable[SigningRequest]
+) -> Iterator[tuple[SigningRequest, bytes]]:
+    """Put the requests to a card, those of one key in a row: it then derives that key once.
+
+    A card that can signs all digests of one key in one command. Nothing is believed here yet.
+    """
+    ordered = sorted(requests, key=lambda request: (request.path, request.input_index))
+    for path, group in itertools.groupby(ordered, key=lambda request: request.path):
+        asked = list(group)
+        if isinstance(session, BatchSigner) and len(asked) > 1:
+            given = session.sign_batch(path, [request.digest for request in asked])
+            if len(given) != len(asked):
+                raise ProtocolError(f"the card gave {len(given)} signatures for {len(asked)}")
+            yield from zip(asked, given, strict=True)
+        else:
+            yield from ((request, session.sign(path, request.digest)) for request in asked)

@@ -1,0 +1,152 @@
+"""BIP 322: proofs that a key, or a quorum of a vault, can sign; no coin can ever move by them.
+
+What is signed is a transaction that spends an output nobody can have made, and pays nothing.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from psbt import codec, consensus, fields
+from psbt.address import script_type
+from psbt.codec import Psbt
+from psbt.coins import Outpoint
+from psbt.errors import PsbtError
+from psbt.fields import Maps
+from psbt.finalizer import finalize
+from psbt.multisig import read_multisig
+from psbt.policy import Policy, VaultScript
+from psbt.sighash import digests
+from psbt.signature import SIGHASH_ALL, compact_from_partial, partial_from_compact, verifies
+from psbt.transaction import (
+    NULL_OUTPOINT,
+    ByteReader,
+    Transaction,
+    TransactionInput,
+    TransactionOutput,
+    sized,
+    vector,
+)
+from psbt.updater import global_fields, input_fields
+
+TAG: Final = hashlib.sha256(b"BIP0322-signed-message").digest()
+OP_0_PUSH_32: Final = b"\x00\x20"
+NOTHING_PAID: Final = TransactionOutput(0, b"\x6a")
+SIMPLE: Final = "smp"
+SCHNORR_SIZE: Final = 64
+
+
+def message_hash(message: str) -> bytes:
+    """Return the tagged hash of a message."""
+    return hashlib.sha256(TAG + TAG + _encoded(message)).digest()
+
+
+def to_spend(message: str, script_pubkey: bytes) -> Transaction:
+    """Return the transaction that cannot be: out of nothing it makes an output of 0 sats."""
+    nothing = TransactionInput(NULL_OUTPOINT, OP_0_PUSH_32 + message_hash(message), sequence=0)
+    return Transaction((nothing,), (TransactionOutput(0, script_pubkey),), version=0)
+
+
+def to_sign(message: str, script_pubkey: bytes) -> Transaction:
+    """Return the transaction that is signed, still without its witness."""
+    challenge = TransactionInput(Outpoint(to_spend(message, script_pubkey).txid, 0), sequence=0)
+    return Transaction((challenge,), (NOTHING_PAID,), version=0)
+
+
+def signs_message(transaction: Transaction) -> bool:
+    """Tell whether a transaction only signs a message: it pays nobody."""
+    return transaction.outputs == (NOTHING_PAID,)
+
+
+def message_psbt(message: str, policy: Policy, script: VaultScript) -> Psbt:
+    """Return what the policy's keys are asked to sign for one of its addresses."""
+    challenge = to_spend(message, script.script_pubkey)
+    own = {
+        fields.GLOBAL_UNSIGNED_TX: to_sign(message, script.script_pubkey).stripped,
+        fields.GLOBAL_SIGNED_MESSAGE: _encoded(message),
+        **global_fields(policy),
+    }
+    asked = input_fields(policy, script, challenge.outputs[0], challenge.raw)
+    return codec.assemble(Maps(own, (asked,), ({},)))
+
+
+def key_proved(message: str, script: VaultScript, pubkey: bytes, signature: bytes) -> bool:
+    """Tell whether 64 bytes r‖s are a signature of the message by one of the address's keys."""
+    unsigned = to_sign(message, script.script_pubkey)
+    digest = digests(unsigned, [script.witness_script], [0])[0]
+    return pubkey in script.pubkeys and verifies(pubkey, digest, signature)
+
+
+def simple_proof(psbt: Psbt, policy: Policy) -> str:
+    """Return the proof of the vault, once a quorum has signed a message's PSBT.
+
+    Raises SignaturesMissing before; only valid signatures count.
+    """
+    if len(psbt.inputs) != 1 or not signs_message(codec.unsigned_transaction(psbt)):
+        raise PsbtError("this PSBT is a payment, not a message to sign")
+    witness = finalize(psbt, policy).inputs[0].final_scriptwitness
+    items = witness.items if witness else []
+    return SIMPLE + base64.b64encode(vector(items, sized)).decode()
+
+
+def verify_proof(proof: str, message: str, script_pubkey: bytes) -> str:
+    """Say who found a simple proof valid: consensus' `accepted`, or `own-check`.
+
+    Raises ConsensusRejected where it is not valid, and PsbtError where it cannot be read, breaks
+    BIP 322's own rules, or is for a script that cannot be judged here.
+    """
+    witness = _witness(proof)
+    kind = script_type(script_pubkey)
+    if kind not in {"p2wpkh", "p2wsh", "p2tr"}:
+        raise PsbtError(f"a simple proof is for a segwit address, not for {kind}")
+    if kind != "p2wsh" and not consensus.engine_available():
+        raise PsbtError(f"a proof for {kind} cannot be judged without libbitcoinkernel")
+    unsigned = to_sign(message, script_pubkey)
+    signed = replace(unsigned, inputs=(unsigned.inputs[0]._replace(witness=witness),))
+    verdict = consensus.check(signed.raw, [(script_pubkey, 0)])
+    for signature in _signatures(kind, witness):
+        _check_signature(kind, signature)
+    return verdict
+
+
+def _encoded(message: str) -> bytes:
+    try:
+        return message.encode()
+    except UnicodeEncodeError as error:
+        raise PsbtError("the message holds half a character") from error
+
+
+def _witness(proof: str) -> tuple[bytes, ...]:
+    """Read a witness; a proof from before the prefixes has none."""
+    prefix, rest = proof[:3], proof[3:]
+    if prefix in {"ful", "pof"}:
+        raise PsbtError(f"a proof that starts with {prefix} is not read here, only {SIMPLE}")
+    try:
+        data = base64.b64decode(rest if prefix == SIMPLE else proof, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise PsbtError("the proof is neither smp nor base64") from error
+    reader = ByteReader(data)
+    witness = reader.vector(ByteReader.sized)
+    reader.end()
+    return witness
+
+
+def _signatures(kind: str, witness: Sequence[bytes]) -> Sequence[bytes]:
+    """Return a valid witness's signatures; a script that could hide one is not judged."""
+    if kind == "p2wsh" and read_multisig(witness[-1]):
+        return witness[1:-1]
+    if (kind == "p2tr" and len(witness) == 1) or kind == "p2wpkh":
+        return witness[:1]
+    raise PsbtError(f"a {kind} proof by a script of its own kind cannot be judged here")
+
+
+def _check_signature(kind: str, value: bytes) -> None:
+    """Refuse what consensus allows: another type than ALL, a high S."""
+    if kind == "p2tr":
+        if value[SCHNORR_SIZE:] not in (b"", bytes([SIGHASH_ALL])):
+            raise PsbtError("a signature's sighash type is not that of ALL")
+    elif partial_from_compact(compact_from_partial(value)) != value:
+        raise PsbtError("a signature has a high S")

@@ -1,0 +1,327 @@
+"""Readers in which cards come and go: asked for, resumed, given up; nothing is lost."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cards.errors import (
+    CardError,
+    CardRemoved,
+    CardReset,
+    NotUnlocked,
+    PinIncorrect,
+    ProtocolError,
+    SecureChannelError,
+    TransportError,
+    WrongCard,
+)
+from cards.pin import Pin
+from cards.session import CardIdentity
+from coordinator import ceremony
+from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
+from coordinator.slots import Slot
+from tests.coordinator.test_ceremony import REQUESTS, Card
+
+LABELS = ("a", "b", "c")
+
+
+class Reader:
+    """A reader a test puts cards into; `failing` raises at the given answers, once each."""
+
+    def __init__(self, *cards: Card) -> None:
+        self.queue = list(cards)
+        self.number = 0
+        self.card: Card | None = None
+        self.swap()
+
+    def swap(self) -> None:
+        self.card = self.queue.pop(0) if self.queue else None
+        self.number += 1
+
+    def arrival(self, seen: int, _seconds: float) -> int | None:
+        if (self.card is None or self.number <= seen) and self.queue:
+            self.swap()
+        return self.number if self.card is not None and self.number > seen else None
+
+    def connect(self) -> Card:
+        if self.card is None:
+            raise CardRemoved("there is no card on the reader")
+        return self.card
+
+
+class Faulty(Card):
+    """A card whose nth signature fails once with each of these errors."""
+
+    def __init__(self, name: str, failures: dict[int, CardError], attempts: int | None = 5) -> None:
+        super().__init__(name, attempts)
+        self.failures = failures
+        self.family = "test"
+
+    def sign(self, path: tuple[int, ...], digest: bytes) -> bytes:
+        failure = self.failures.pop(len(self.asked), None)
+        if failure is not None:
+            raise failure
+        return super().sign(path, digest)
+
+
+class Person:
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.asked: list[str] = []
+        self.threads: set[int] = set()
+        self.pins: list[Pin] = []
+
+    def pin_for(self, label: str, _card: CardIdentity) -> Pin:
+        self.asked.append(label)
+        self.threads.add(threading.get_ident())
+        self.pins.append(Pin(b"1234"))
+        return self.pins[-1]
+
+    def say(self, text: str) -> None:
+        self.told.append(text)
+
+    def progress(self, *_: object) -> None:
+        return
+
+
+class Meeting:
+    """A 2-of-3 ceremony that counts what it kept."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("coordinator.slots.detect", lambda transport, _: transport)
+        self.person = Person()
+        self.kept: list[tuple[str, int]] = []
+
+    def seat_of(self, identity: CardIdentity) -> Seat | None:
+        if identity.card_id not in LABELS:
+            return None
+        first = 10 * LABELS.index(identity.card_id)
+        requests = [r._replace(input_index=first + r.input_index) for r in REQUESTS]
+        left = [r for r in requests if (identity.card_id, r.input_index) not in self.kept]
+        return Seat(identity.card_id, 1, left)
+
+    def missing(self) -> list[Wanted]:
+        done = {x for x in LABELS if sum(label == x for label, _ in self.kept) == len(REQUESTS)}
+        if len(done) >= 2:
+            return []
+        return [Wanted(x, f"the card labelled {x}, kept at home") for x in LABELS if x not in done]
+
+    def collect(self, *slots: Slot, **manner: Any) -> list[Outcome]:  # noqa: ANN401
+        table = Table(
+            seat_of=self.seat_of,
+            keep=lambda seat, asked, _: self.kept.append((seat.label, asked.input_index)),
+            attendant=self.person,
+            manner=Manner(**{"wait_seconds": 2.0, **manner}),
+            missing=self.missing,
+        )
+        return ceremony.collect(list(slots), table)
+
+
+@pytest.fixture
+def meeting(monkeypatch: pytest.MonkeyPatch) -> Meeting:
+    return Meeting(monkeypatch)
+
+
+def in_reader(*cards: Card) -> Slot:
+    reader = Reader(*cards)
+    return Slot("reader", emulated=False, connect=reader.connect, arrival=reader.arrival)
+
+
+def fixed(card: Card) -> Slot:
+    return Slot(card.name, emulated=True, connect=lambda: card)
+
+
+def good(name: str) -> Card:
+    return Faulty(name, {})
+
+
+def test_one_reader_and_two_cards(meeting: Meeting) -> None:
+    outcomes = meeting.collect(in_reader(good("a"), good("b")))
+    assert [(o.label, o.signatures, o.error) for o in outcomes] == [("a", 4, None), ("b", 4, None)]
+    assert len(meeting.kept) == 8
+    assert meeting.person.asked == ["a", "b"]
+    assert meeting.person.told == [
+        "reader reader: now the card labelled b, kept at home or the card labelled c, kept at home"
+    ]
+
+
+def test_nobody_is_waited_for_beyond_the_quorum(meeting: Meeting) -> None:
+    outcomes = meeting.collect(in_reader(good("a"), good("b"), good("c")))
+    assert [o.label for o in outcomes] == ["a", "b"]
+
+
+def test_more_cards_than_needed_sign_where_they_are_offered(meeting: Meeting) -> None:
+    outcomes = meeting.collect(*(fixed(good(x)) for x in LABELS))
+    assert [(o.label, o.signatures) for o in outcomes] == [("a", 4), ("b", 4), ("c", 4)]
+
+
+def test_a_stranger_put_in_between_is_named_and_the_wait_goes_on(meeting: Meeting) -> None:
+    outcomes = meeting.collect(in_reader(good("a"), good("stranger"), good("b")))
+    assert [o.label for o in outcomes] == ["a", "b"]
+    assert any("stranger" in said for said in meeting.person.told)
+    assert meeting.person.asked == ["a", "b"]
+
+
+def test_only_the_cards_whose_pin_is_given_are_waited_for(meeting: Meeting) -> None:
+    outcomes = meeting.collect(in_reader(good("a"), good("b")), only=frozenset({"a"}))
+    assert [o.label for o in outcomes] == ["a"]
+    assert meeting.person.told == []
+
+
+def test_an_empty_reader_is_waited_for_and_told_when_time_is_up(meeting: Meeting) -> None:
+    (outcome,) = meeting.collect(in_reader(), wait_seconds=0.5)
+    assert isinstance(outcome.error, CardRemoved)
+    assert "now the card labelled a" in meeting.person.told[0]
+    reader = Reader()
+    reader.queue = [good("a"), good("b")]
+    slot = Slot("reader", emulated=False, connect=reader.connect, arrival=reader.arrival)
+    assert [o.label for o in meeting.collect(slot)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [CardRemoved("gone"), CardReset("reset"), ProtocolError("garbage"), SecureChannelError("lost")],
+)
+@pytest.mark.parametrize("place", [in_reader, fixed])
+def test_a_card_that_is_cut_off_goes_on_where_it_was(
+    meeting: Meeting, failure: CardError, place: Callable[[Card], Slot]
+) -> None:
+    card = Faulty("a", {0: failure, 2: failure})
+    (outcome,) = meeting.collect(place(card), only=frozenset())
+    assert (outcome.signatures, outcome.error) == (4, None)
+    assert sorted(meeting.kept) == [("a", 0), ("a", 1), ("a", 2), ("a", 3)]
+    assert meeting.person.asked == ["a"]
+    assert card.pins == [b"1234"] * 3
+
+
+def test_a_card_that_never_gets_further_is_given_up(meeting: Meeting) -> None:
+    card = good("a")
+    failures = iter(range(100))
+
+    def sign(_path: object, _digest: bytes) -> bytes:
+        next(failures)
+        raise CardReset("again")
+
+    card.sign = sign
+    first, second = meeting.collect(fixed(card), fixed(good("b")))
+    assert (type(first.error), first.signatures) == (CardReset, 0)
+    assert next(failures) == 3
+    assert (second.error, second.signatures) == (None, 4)
+    again = meeting.collect(fixed(good("a")), fixed(good("b")))
+    assert [(o.label, o.signatures) for o in again] == [("a", 4), ("b", 0)]
+    assert sorted(meeting.person.asked) == ["a", "a", "b"]
+
+
+@pytest.mark.parametrize("failure", [TransportError("mute"), WrongCard("a", "b"), NotUnlocked("x")])
+def test_what_trying_again_cannot_help_is_not_tried_again(
+    meeting: Meeting, failure: CardError
+) -> None:
+    card = Faulty("a", {1: failure})
+    (outcome,) = meeting.collect(fixed(card))
+    assert (outcome.error, outcome.signatures) == (failure, 1)
+    assert len(card.pins) == 1
+
+
+def test_another_card_put_back_gets_no_pin(meeting: Meeting) -> None:
+    other = good("b")
+    reader = Reader(Faulty("a", {1: CardRemoved("gone")}), other)
+
+    def connect() -> Card:
+        card = reader.connect()
+        if isinstance(card, Faulty) and not card.failures and reader.queue:
+            reader.swap()
+        return reader.connect()
+
+    slot = Slot("reader", emulated=False, connect=connect, arrival=reader.arrival)
+    (outcome,) = meeting.collect(slot, only=frozenset())
+    assert isinstance(outcome.error, WrongCard)
+    assert other.pins == []
+
+
+class LostInUnlock(Faulty):
+    """Its connection breaks while a PIN is presented, once; the card may have counted it."""
+
+    def __init__(self, attempts: int | None, *, counted: bool) -> None:
+        super().__init__("a", {}, attempts)
+        self.counted = counted
+
+    def unlock(self, pin: Pin) -> None:
+        super().unlock(pin)
+        if len(self.pins) == 1:
+            if self.counted and self.attempts is not None:
+                self.attempts -= 1
+            raise CardRemoved("gone")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "counted", "presented"), [(5, False, 2), (5, True, 1), (None, False, 1)]
+)
+def test_a_pin_is_presented_again_only_where_no_attempt_was_spent(
+    meeting: Meeting,
+    attempts: int | None,
+    counted: bool,  # noqa: FBT001
+    presented: int,
+) -> None:
+    card = LostInUnlock(attempts, counted=counted)
+    (outcome,) = meeting.collect(fixed(card))
+    assert len(card.pins) == presented
+    assert (outcome.error is None) is (presented == 2)
+
+
+def test_a_wrong_pin_is_presented_once(meeting: Meeting) -> None:
+    card = good("a")
+
+    def unlock(pin: Pin) -> None:
+        card.pins.append(pin.reveal())
+        raise PinIncorrect(4)
+
+    card.unlock = unlock
+    (outcome,) = meeting.collect(in_reader(card), only=frozenset())
+    assert isinstance(outcome.error, PinIncorrect)
+    assert len(card.pins) == 1
+
+
+def test_a_second_carrier_steps_in_where_the_first_fails(meeting: Meeting) -> None:
+    first = Faulty("a", {1: TransportError("mute")})
+    outcomes = meeting.collect(in_reader(first, good("a")))
+    assert [(o.label, o.signatures) for o in outcomes] == [("a", 1), ("a", 3)]
+
+
+def test_a_card_silent_before_its_pin_is_asked_by_its_place(meeting: Meeting) -> None:
+    silent = good("a")
+    told = silent.identity
+
+    def identity() -> CardIdentity:
+        if not silent.pins:
+            raise NotUnlocked("it says nothing before its code")
+        return told()
+
+    silent.identity = identity
+    slot = fixed(silent)._replace(name="place")
+    (outcome,) = meeting.collect(slot)
+    assert (outcome.label, outcome.signatures) == ("a", 4)
+    assert meeting.person.asked == ["place"]
+    assert "says nothing" in meeting.person.told[0]
+
+
+def test_questions_are_put_by_the_main_thread_and_pins_are_wiped(meeting: Meeting) -> None:
+    meeting.collect(*(fixed(good(x)) for x in LABELS))
+    assert meeting.person.threads == {threading.get_ident()}
+    assert all(not any(pin.reveal()) for pin in meeting.person.pins)
+
+
+def test_ctrl_c_keeps_what_was_signed_and_lets_every_card_go(meeting: Meeting) -> None:
+    card, closed = good("a"), threading.Event()
+    card.close = closed.set
+
+    def pin_for(_label: str, _card: CardIdentity) -> Pin:
+        raise KeyboardInterrupt
+
+    meeting.person.pin_for = pin_for
+    with pytest.raises(KeyboardInterrupt):
+        meeting.collect(fixed(card), fixed(good("b")))
+    assert closed.wait(5)
+    assert meeting.person.told[-1].startswith("stopped; ")
+    assert card.pins == []

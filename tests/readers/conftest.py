@@ -1,0 +1,73 @@
+"""A PC/SC service of the tests' own, with eight virtual readers; never the system's.
+
+`put(number, card)` puts an emulated card into reader `number` and returns the reader's name; all
+cards are taken out after each test. One service for the whole run: libpcsclite remembers where
+it was.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cards import pcsc, pcscd
+from cards.family import EmulatedCard
+from cards.pcscd import Service
+from cards.transport import CardTransport
+from cards.vpcd import VirtualReader
+from tests.judges import REQUIRE_ALL
+
+NAMES = [f"virtual {number}" for number in range(pcscd.READERS_MAX)]
+PATIENCE = 10.0
+Put = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    reason = pcscd.missing()
+    if reason is not None and os.environ.get(REQUIRE_ALL) != "1":
+        pytest.skip(reason)
+    pytest.importorskip("smartcard.scard", reason="pyscard is not installed")
+    with pcscd.private_pcscd(tmp_path_factory.mktemp("pcscd"), NAMES) as running:
+        os.environ.update(running.environment)
+        yield running
+        del os.environ[pcscd.SOCKET_VARIABLE]
+
+
+@pytest.fixture
+def put(service: Service) -> Iterator[Put]:
+    with contextlib.ExitStack() as inside:
+
+        def insert(number: int, card: EmulatedCard | Callable[[], CardTransport]) -> str:
+            connect = card if callable(card) else card.insert
+            if number in insert.readers:
+                insert.readers[number].close()
+            wait_until_empty([NAMES[number]])
+            reader = VirtualReader(service.ports[NAMES[number]], connect)
+            inside.callback(reader.close)
+            insert.readers[number] = reader
+            name = f"{NAMES[number]} 00 00"
+            assert pcsc.arrival(name, pcsc.ANY_CARD, PATIENCE) is not None
+            return name
+
+        insert.readers = {}
+        yield insert
+    wait_until_empty(NAMES)
+
+
+def wait_until_empty(names: list[str]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while any(holds_card(name) for name in names) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def holds_card(name: str) -> bool:
+    return pcsc.arrival(f"{name} 00 00", pcsc.ANY_CARD, 0) is not None
+
+
+@pytest.fixture
+def served(service: Service) -> Path:
+    return service.socket
