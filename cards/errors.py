@@ -4,7 +4,8 @@ CardError
 ├── TransportError → CardRemoved, CardReset, ReaderNotFound    trying again may help
 ├── ProtocolError → SecureChannelError                         the protocol forbids it
 ├── StatusWordError(sw, ins)
-├── NotUnlocked · PinIncorrect(attempts_left) · PinDelayed(seconds) · PinBlocked
+├── NotUnlocked · PinDelayed(seconds)
+├── PinIncorrect(attempts_left) → PukIncorrect · PinBlocked → PukBlocked
 ├── PinUnsuitable · NotEvidence
 ├── CardNotInitialised · NotSupported(family, what) · PathNotAvailable(path)
 └── WrongCard(expected, found) · NotGenuine(reason)
@@ -54,13 +55,21 @@ class NotUnlocked(CardError):
 
 
 class PinIncorrect(CardError):
-    """The card refused the PIN (or PUK) and counted the attempt; None where it does not count."""
+    """The card refused the PIN and counted the attempt; None where it does not count."""
+
+    _code = "PIN"
 
     def __init__(self, attempts_left: int | None) -> None:
         """Keep how many attempts the card still allows."""
         self.attempts_left = attempts_left
         left = "it does not count attempts" if attempts_left is None else f"{attempts_left} left"
-        super().__init__(f"the card refused the PIN; attempts: {left}")
+        super().__init__(f"the card refused the {self._code}; attempts: {left}")
+
+
+class PukIncorrect(PinIncorrect):
+    """The card refused the PUK and counted the attempt."""
+
+    _code = "PUK"
 
 
 class PinDelayed(CardError):
@@ -74,6 +83,10 @@ class PinDelayed(CardError):
 
 class PinBlocked(CardError):
     """The card allows no more attempts."""
+
+
+class PukBlocked(PinBlocked):
+    """The card allows no more attempts at its PUK either."""
 
 
 class PinUnsuitable(CardError):

@@ -141,7 +141,7 @@ class PinUnblocker(Protocol):
     def unblock(self, puk: Secret, new: Pin | None) -> None:
         """Free the blocked PIN; `new` is the PIN afterwards where the card can take one.
 
-        Raises PinIncorrect with the PUK attempts left, or PinBlocked once none is left.
+        Raises PukIncorrect with the PUK attempts left, or PukBlocked once none is left.
         """
         ...
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from coordinator.findings import CarrierFacts, CosignerFacts, Finding, Severity, VaultFacts
+from coordinator.knowledge import WORDS
 
 
 def found(facts: VaultFacts) -> Iterator[Finding]:
@@ -21,7 +22,7 @@ def _unwritten(carrier: CarrierFacts) -> Iterator[Finding]:
         yield Finding(
             f"{kind}_nowhere",
             Severity.WARNING,
-            f"nobody is known to know the {kind} of {carrier.subject}, and no place to hold it",
+            f"nobody is known to know the {WORDS[kind]} of {carrier.subject}, nor where it is written",
             f"write it down where the card is not: cardquorum secret add {carrier.name}-{kind} "
             f"--of {carrier.name} --kind {kind} --written-at LOCATION",
             (carrier.subject,),

@@ -56,7 +56,11 @@ def _document(db: Session, card: Card, network: str) -> dict[str, Any]:
         "version": card.version,
         "emulated": card.emulated,
         "emulated_name": card.emulator_name,
-        "attestation": {"result": card.attestation, "reason": card.attestation_reason},
+        "attestation": {
+            "result": card.attestation,
+            "reason": card.attestation_reason,
+            "siblings": card.siblings,
+        },
         "location": whereabouts.location,
         "gone": whereabouts.gone,
         "enrolled_at": card.enrolled_at,

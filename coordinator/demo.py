@@ -199,7 +199,7 @@ def _write_secrets_down(stage: Stage) -> None:
             label, card, kind = secret["label"], secret["card"], secret["kind"]
             place = elsewhere[card]
             knowledge.tell(db, knowledge.Told(label, card, kind, written_at=(place,)))
-            stage.guide.say(f"the {kind} of card {card} is written down at {place}")
+            stage.guide.say(f"{knowledge.WORDS[kind]} of card {card}: written down at {place}")
 
 
 def _make_vault(stage: Stage, slots: Sequence[Slot]) -> str:

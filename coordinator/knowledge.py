@@ -15,7 +15,8 @@ from storage import custody as custody_book
 from storage import knowledge as knowledge_book
 from storage.model import Card, CardSecret
 
-KINDS = ("pin", "puk", "pairing")
+WORDS = {"pin": "PIN", "puk": "PUK", "pairing": "pairing password"}
+KINDS = tuple(WORDS)
 STEM_MAX = 32
 
 

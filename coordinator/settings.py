@@ -12,6 +12,7 @@ from coordinator.errors import SettingsError
 
 NETWORKS = ("regtest", "signet", "testnet4", "mainnet")
 SETTINGS_FILE = "settings.toml"
+UNFINISHED = SETTINGS_FILE + ".new"
 HOME_VARIABLE = "CARDQUORUM_HOME"
 EMBEDDED_CHAIN = "regtest:"
 OFFLINE = "none:"
@@ -58,6 +59,7 @@ def create_home(folder: Path, network: str, chain: str | None = None) -> Home:
     home = Home(folder.absolute(), network, checked_chain(network, chain))
     if (home.folder / SETTINGS_FILE).exists():
         raise SettingsError(f"{home.folder} is a home already")
+    _refuse_others(home.folder)
     try:
         home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         home.folder.chmod(0o700)
@@ -67,10 +69,22 @@ def create_home(folder: Path, network: str, chain: str | None = None) -> Home:
     return home
 
 
+def _refuse_others(folder: Path) -> None:
+    """Refuse a folder with other things in it: a home is private, and would make them so."""
+    try:
+        others = {path.name for path in folder.iterdir()} - {UNFINISHED}
+    except FileNotFoundError:
+        return
+    except OSError as failure:
+        raise SettingsError(f"cannot read {folder}: {failure.strerror}") from failure
+    if others:
+        raise SettingsError(f"{folder} holds other things; a home needs a folder of its own")
+
+
 def write_settings(home: Home) -> None:
     """Write settings.toml whole or not at all."""
     lines = (f'network = "{home.network}"', f'chain = "{_escaped(home.chain)}"')
-    unfinished = home.folder / (SETTINGS_FILE + ".new")
+    unfinished = home.folder / UNFINISHED
     unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
     unfinished.chmod(0o600)
     unfinished.replace(home.folder / SETTINGS_FILE)

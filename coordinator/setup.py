@@ -188,7 +188,7 @@ def _open(network: str, wanted: Setup, giving: Giving) -> tuple[str, ...]:
     with ExitStack() as wiped:
         secrets = dict(_besides(identity, label, attendant, wiped))
         if identity.has_pin and not unlocked:
-            attendant.say(f"card {label} has a PIN and no key: its set-up goes on")
+            attendant.say(f"card {label} has a PIN already and no key yet")
             unlock(session, label, attendant, last_attempt=wanted.last_attempt)
         if source is not None and not isinstance(session, SeedLoader):
             raise NotSupported(identity.family, "loading a seed: it makes its key itself")

@@ -8,6 +8,8 @@ from cards.errors import (
     NotSupported,
     PinBlocked,
     PinIncorrect,
+    PukBlocked,
+    PukIncorrect,
     StatusWordError,
 )
 from cards.keycard import NAME
@@ -24,8 +26,13 @@ _MEANINGS: dict[tuple[int, int], Callable[[], CardError]] = {
 def refusal(sw: int, ins: int) -> CardError:
     """Return the error a status word stands for."""
     if sw & ~_TRIES == SW_TRIES_LEFT:
-        return PinIncorrect(sw & _TRIES)
+        return (PukIncorrect if ins == INS_UNBLOCK_PIN else PinIncorrect)(sw & _TRIES)
     return _MEANINGS.get((sw, ins), partial(StatusWordError, sw, ins))()
+
+
+def puk_blocked() -> PukBlocked:
+    """Return the error of a card whose PUK is used up too."""
+    return PukBlocked("the card allows no more attempts at its PUK")
 
 
 def blocked() -> PinBlocked:

@@ -24,7 +24,7 @@ from cards.keycard import NAME, answers, attestation, commands, pairing
 from cards.keycard.answers import SignedBy
 from cards.keycard.link import Link
 from cards.keycard.opening import IV, shared_x
-from cards.keycard.refusals import blocked
+from cards.keycard.refusals import puk_blocked
 from cards.keycard.roots import ROOTS
 from cards.keycard.wire import SW_CONDITIONS, cbc_encrypt
 from cards.pin import Pin, Secret
@@ -153,7 +153,7 @@ class KeycardSession:
         command = commands.unblock_pin(puk, new)
         status = self._link.status()
         if not status.pin_tries and not status.puk_tries:
-            raise blocked()
+            raise puk_blocked()
         self._link.forget_pin()
         self._link.send_once(command)
         self._link.keep_pin(new)

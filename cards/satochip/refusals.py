@@ -10,11 +10,14 @@ from cards.errors import (
     NotUnlocked,
     PinBlocked,
     PinIncorrect,
+    PukBlocked,
+    PukIncorrect,
     SecureChannelError,
     StatusWordError,
 )
 from cards.satochip import NAME
 from cards.satochip.wire import (
+    INS_UNBLOCK_PIN,
     SW_CHANNEL_IV,
     SW_CHANNEL_MAC,
     SW_CHANNEL_NOT_OPEN,
@@ -45,7 +48,9 @@ _MEANINGS: dict[int, Callable[[], CardError]] = {
 def refusal(sw: int, ins: int) -> CardError:
     """Return the error a status word stands for."""
     if sw & ~_TRIES_LEFT == SW_PIN_FAILED:
-        return PinIncorrect(sw & _TRIES_LEFT)
+        return (PukIncorrect if ins == INS_UNBLOCK_PIN else PinIncorrect)(sw & _TRIES_LEFT)
+    if (sw, ins) == (SW_IDENTITY_BLOCKED, INS_UNBLOCK_PIN):
+        return PukBlocked("the card allows no more attempts at its PUK")
     if sw in CHANNEL_LOST:
         return SecureChannelError(f"the card refuses its channel with {sw:04X}, twice")
     return _MEANINGS.get(sw, partial(StatusWordError, sw, ins))()

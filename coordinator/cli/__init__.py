@@ -82,8 +82,7 @@ def _misused(misuse: "typer.TyperException", words: Sequence[str]) -> int:
             sys.stdout.write(message + "\n")
             return ExitStatus.USAGE
         message = "missing command"
-    from coordinator.cli.failures import Failure
-    from coordinator.cli.output import emit_failure
+    from coordinator.cli.failures import Failure, emit_failure
 
     sentence = message[:1].lower() + message[1:].rstrip(".")
     failure = Failure("usage", sentence, "see --help", ExitStatus.USAGE, {})
@@ -92,8 +91,7 @@ def _misused(misuse: "typer.TyperException", words: Sequence[str]) -> int:
 
 
 def _failed(error: BaseException, words: Sequence[str]) -> int:
-    from coordinator.cli.failures import explain
-    from coordinator.cli.output import emit_failure
+    from coordinator.cli.failures import emit_failure, explain
 
     failure = explain(error)
     if failure.status is ExitStatus.BUG and {"-v", "-vv"} & set(words):

@@ -29,14 +29,14 @@ def audit(
         raise UsageError(f"--fail-on {fail_on} is none of {', '.join(SEVERITIES)}")
     audited = facts.audited(desk.database, vault)
     found = audited.findings
-    lines = []
+    lines = [f"a thief of {each.card} alone: {each.theft.sentence}" for each in audited.resists]
     for each in found:
         lines += [
             f"{each.severity.value.upper()}: {each.message} ({each.code})",
             f"  -> {each.remedy}",
         ]
-    lines = lines or [f"vault {vault}: nothing found"]
-    lines += [f"a thief of {each.card} alone: {each.theft.sentence}" for each in audited.resists]
+    if not found:
+        lines.append(f"vault {vault}: nothing found")
     failed = any(each.severity.value in SEVERITIES[fail_on] for each in found)
     status = ExitStatus.REFUSED if failed else ExitStatus.DONE
     return Shown(audited._asdict(), lines, status)

@@ -52,6 +52,8 @@ def show(desk: Desk, label: Annotated[str, typer.Argument(help="the card's label
 
 
 def _lines(found: dict[str, Any]) -> Iterable[str]:
+    from coordinator.knowledge import WORDS
+
     attested, resists = found["attestation"], found["resists"]
     plain = {
         **found,
@@ -67,6 +69,6 @@ def _lines(found: dict[str, Any]) -> Iterable[str]:
         yield f"key {key['expression']} (made on: {key['created_on']})"
     for secret in found["secrets"]:
         who, where = (", ".join(secret[names]) for names in ("known_by", "written_at"))
-        yield f"{secret['kind']}: known by {who or 'nobody'}, written at {where or 'nowhere'}"
+        yield f"{WORDS[secret['kind']]}: known by {who or 'nobody'}, written at {where or 'nowhere'}"
     for event in found["history"]:
         yield f"{event['happened_at'].date()} {event['event']} {event['location'] or ''}"

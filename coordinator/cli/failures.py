@@ -1,12 +1,13 @@
 """From an error to a sentence, a hint and an exit status: one table."""
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 from cards import errors as card
 from coordinator import errors as hall
-from coordinator.cli.output import ExitStatus
+from coordinator.cli.output import ExitStatus, as_text
 from psbt import errors as psbt
 from storage import errors as storage
 
@@ -17,11 +18,13 @@ ADVICE: dict[type[BaseException], Advice] = {
     card.CardError: (ExitStatus.CARD, "try again; if it stays: cardquorum card check LABEL"),
     card.TransportError: (ExitStatus.CARD, "put the card back and run the same command again"),
     card.CardNotInitialised: (ExitStatus.CARD, "set it up first: cardquorum card setup LABEL"),
-    card.NotSupported: (ExitStatus.CARD, "another card can do this; see cards/README.md"),
+    card.NotSupported: (ExitStatus.CARD, "cards/README.md says what each family can do"),
     card.PathNotAvailable: (ExitStatus.CARD, "choose another path with --path"),
     card.WrongCard: (ExitStatus.CARD, "offer the card that is meant"),
     card.NotGenuine: (ExitStatus.CARD, "nothing was stored; do not use this card, ask its maker"),
     card.PinIncorrect: (ExitStatus.PIN, "look the PIN up, then try again"),
+    card.PukIncorrect: (ExitStatus.PIN, "look the PUK up, then try again"),
+    card.PukBlocked: (ExitStatus.PIN, "only a factory reset is left: cardquorum card reset LABEL"),
     card.PinBlocked: (ExitStatus.PIN, "free it with its PUK: cardquorum card unblock LABEL"),
     card.PinDelayed: (ExitStatus.PIN, "wait {seconds} seconds, then try again"),
     card.PinUnsuitable: (ExitStatus.PIN, "it was not presented; give one that fits"),
@@ -56,6 +59,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     BaseException: (ExitStatus.BUG, "please report this with the command and what -v -v says"),
 }
 LAST_ONE = "stop here and look it up: one more mistake blocks the card"
+LAST_PUK = "stop here and look it up: one more mistake and the card is lost but for a factory reset"
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,15 @@ def explain(error: BaseException) -> Failure:
     status, hint = next(ADVICE[kind] for kind in type(error).__mro__ if kind in ADVICE)
     fields = {name: value for name, value in vars(error).items() if not name.startswith("_")}
     if isinstance(error, card.PinIncorrect) and error.attempts_left == 1:
-        hint = LAST_ONE
+        hint = LAST_PUK if isinstance(error, card.PukIncorrect) else LAST_ONE
     code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__).lower()
     message = str(error) if status is not ExitStatus.BUG else f"unexpected {code}: {error}"
     return Failure(code, message, hint.format(**fields) if fields else hint, status, fields)
+
+
+def emit_failure(failure: Failure, *, as_json: bool) -> None:
+    """Print what went wrong: a document on stdout, or error and hint on stderr."""
+    if as_json:
+        sys.stdout.write(as_text({"error": failure.document()}))
+    else:
+        sys.stderr.write(f"error: {failure.message}\nhint: {failure.hint}\n")

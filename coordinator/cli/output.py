@@ -6,12 +6,9 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import Enum, IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from coordinator import clock
-
-if TYPE_CHECKING:
-    from coordinator.cli.failures import Failure
 
 
 class ExitStatus(IntEnum):
@@ -48,14 +45,6 @@ def emit(shown: Shown, *, as_json: bool) -> None:
     else:
         sys.stdout.writelines(line + "\n" for line in shown.lines)
     sys.stdout.flush()
-
-
-def emit_failure(failure: "Failure", *, as_json: bool) -> None:
-    """Print what went wrong: a document on stdout, or error and hint on stderr."""
-    if as_json:
-        sys.stdout.write(as_text({"error": failure.document()}))
-    else:
-        sys.stderr.write(f"error: {failure.message}\nhint: {failure.hint}\n")
 
 
 def as_text(document: Mapping[str, Any]) -> str:

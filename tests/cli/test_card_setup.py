@@ -50,7 +50,9 @@ def test_a_card_from_setup_to_reset(asked: Asked, profile: str) -> None:
     assert asked(*check, stdin="1357", check=4)["error"]["code"] == "pin_blocked"
     assert asked("card", "check", "blue")["attempts_left"] == 0
     unblock = ("card", "unblock", "blue", "--pin-stdin")
-    assert asked(*unblock, stdin="blue.puk=00000000", check=4)["error"]["attempts_left"] == 2
+    wrong = asked(*unblock, stdin="blue.puk=00000000", check=4)["error"]
+    assert (wrong["attempts_left"], "PUK" in wrong["message"]) == (2, True)
+    assert "PUK" in wrong["hint"]
     assert asked(*unblock, stdin="blue.puk=12345678")["attempts_left"] == 5
     assert asked(*check, stdin="1357")["attempts_left"] == 5
     asked("card", "reset", "blue", "--yes")
@@ -317,3 +319,15 @@ def test_a_reset_card_loaded_again_carries_only_what_it_holds(fresh: Asked) -> N
     fresh("card", "reset", "blue", "--yes")
     assert set_up(fresh, "blue")["replaced"] == []
     assert [key["xpub"] for key in fresh("card", "show", "blue")["keys"]] == [first]
+
+
+def test_a_used_up_puk_leaves_a_reset(fresh: Asked) -> None:
+    set_up(fresh, "blue")
+    for _ in range(5):
+        words = ("card", "check", "blue", "--pin-stdin", "--last-attempt")
+        fresh(*words, stdin="0000", check=4)
+    unblock = ("card", "unblock", "blue", "--pin-stdin")
+    refused = [fresh(*unblock, stdin="blue.puk=00000000", check=4)["error"] for _ in range(4)]
+    assert [error["code"] for error in refused] == ["puk_incorrect"] * 3 + ["puk_blocked"]
+    assert "factory reset" in refused[1]["hint"]
+    assert "card reset" in refused[3]["hint"]

@@ -84,7 +84,7 @@ def test_a_secret_is_told_bit_by_bit(places: Asked, program: Program) -> None:
     told = places(*words, "--known-by", "holder:uncle", "--known-by", "aunt")
     assert (told["known_by"], told["written_at"]) == (["aunt", "uncle"], ["bank"])
     assert [secret["label"] for secret in places("secret", "list")["secrets"]] == ["paper"]
-    assert "puk: known by aunt, uncle, written at bank" in program("card", "show", "blue").out
+    assert "PUK: known by aunt, uncle, written at bank" in program("card", "show", "blue").out
     assert "aunt, uncle" in program("secret", "list").out
 
 

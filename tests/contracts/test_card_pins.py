@@ -2,7 +2,15 @@
 
 import pytest
 
-from cards.errors import CardError, NotUnlocked, PinBlocked, PinIncorrect, PinUnsuitable
+from cards.errors import (
+    CardError,
+    NotUnlocked,
+    PinBlocked,
+    PinIncorrect,
+    PinUnsuitable,
+    PukBlocked,
+    PukIncorrect,
+)
 from cards.family import EmulatedCard
 from cards.pin import Pin, Secret
 from cards.session import PinChanger, PinUnblocker
@@ -91,12 +99,30 @@ def test_a_wrong_puk_frees_nothing_and_counts(subject: Subject, card: EmulatedCa
     session, _ = subject.open(card)
     unblocker = needs(session, PinUnblocker)
     block(session)
-    with pytest.raises(PinIncorrect) as caught:
+    with pytest.raises(PukIncorrect, match="PUK") as caught:
         free(unblocker, WRONG_PUK)
     assert caught.value.attempts_left
     with pytest.raises(PinBlocked):
         session.unlock(Pin(PIN))
     free(unblocker)
+
+
+def test_a_puk_that_is_used_up_is_told_from_a_pin_that_is(
+    subject: Subject, card: EmulatedCard
+) -> None:
+    session, _ = subject.open(card)
+    unblocker = needs(session, PinUnblocker)
+    block(session)
+    left: int | None = None
+    while left != 0:
+        with pytest.raises(PukIncorrect) as caught:
+            free(unblocker, WRONG_PUK)
+        left = caught.value.attempts_left
+    with pytest.raises(PukBlocked):
+        free(unblocker)
+    with pytest.raises(PinBlocked) as blocked:
+        session.unlock(Pin(PIN))
+    assert not isinstance(blocked.value, PukBlocked)
 
 
 def test_a_pin_that_is_not_blocked_is_not_unblocked(subject: Subject, card: EmulatedCard) -> None:

@@ -20,6 +20,27 @@ def test_a_home_is_not_made_twice(tmp_path: Path) -> None:
         create_home(tmp_path, "regtest")
 
 
+def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("dear aunt")
+    tmp_path.chmod(0o755)
+    with pytest.raises(SettingsError, match="other things"):
+        create_home(tmp_path, "regtest")
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == ["letter"]
+
+
+def test_a_home_that_was_cut_off_is_made_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml.new").write_text("network =")
+    create_home(tmp_path, "regtest")
+    assert open_home(tmp_path).network == "regtest"
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "h").write_text("")
+    with pytest.raises(SettingsError, match="cannot read"):
+        create_home(tmp_path / "h", "regtest")
+
+
 @pytest.mark.parametrize(
     ("network", "chain"), [("moonnet", None), ("mainnet", "regtest:"), ("regtest", "ftp://x")]
 )
