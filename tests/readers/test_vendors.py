@@ -79,11 +79,13 @@ def test_coinkites_own_client_signs(put: Put, connection_to: Connect) -> None:
     theirs = transport.CKTapCard(transport.CKTapNFCTransport(connection))
     assert theirs.is_tapsigner
     pubkey = theirs.get_pubkey(CVC)
-    signature = theirs.sign_digest(CVC, 0, DIGEST)
+    signature = theirs.sign_digest(CVC, DIGEST)
     assert verify(pubkey, DIGEST, signature[-64:])
 
 
-def test_satochips_own_client_opens_its_channel(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_satochips_own_client_opens_its_channel(
+    put: Put, connection_to: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card: EmulatedCard = family_named("satochip").emulate("0.14-0.1")
     connector = judge("pysatochip.CardConnector")
 
