@@ -63,17 +63,21 @@ def slots_for(
 ) -> list[Slot]:
     """Return the slots named; else those of the labels a PIN was given for; else of all labels.
 
-    A card that is not emulated may be on any reader that holds a card. Raises UsageError where
-    that leaves nothing.
+    A card that is not emulated is looked for on every reader. Raises UsageError where that leaves
+    nothing.
     """
     if named != Places():
         return named_slots(home, named)
     with database.begin() as db:
         wanted = [label for label in labels if label in given] or labels
-        lying = [card_book.card_named(db, label).emulator_name for label in wanted]
-    slots = [emulated.slot(home, place) for place in lying if place is not None]
-    if None in lying:
-        slots = [*_occupied(home), *slots]
+        cards = [card_book.card_named(db, label) for label in wanted]
+        lying = [card.emulator_name for card in cards if card.emulator_name is not None]
+        real = {(card.family, card.card_id) for card in cards if card.emulator_name is None}
+    slots = [emulated.slot(home, place) for place in lying]
+    if real:
+        from coordinator import readers  # noqa: PLC0415 -- as above
+
+        slots = [*readers.with_cards(home, real), *slots]
     if not slots:
         raise UsageError(f"no card is offered; {HOW}")
     return slots

@@ -1,7 +1,7 @@
 """Real readers: found by name, looked at without a PIN, opened with a deadline."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -60,6 +60,21 @@ def looked_at(home: Home, names: Sequence[str] | None = None) -> list[Found]:
     names = pcsc.reader_names() if names is None else names
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as threads:
         return list(threads.map(lambda name: _look(home, name), names))
+
+
+def with_cards(home: Home, wanted: Collection[tuple[str, str]]) -> list[Slot]:
+    """Return the readers that hold one of these cards, or a card that cannot be told yet.
+
+    `wanted` are families and card ids; where no reader does, every reader with a card.
+    """
+    seen = looked_at(home)
+    fitting = [
+        slot(home, found.name)
+        for found in seen
+        if found.error is not None
+        or (found.card is not None and (found.card.family, found.card.card_id) in wanted)
+    ]
+    return fitting or occupied(home)
 
 
 def holding(home: Home, family: str, card_id: str) -> Slot:

@@ -105,7 +105,7 @@ def test_satochips_own_client_opens_its_channel(
     client.card_get_status()
     client.card_initiate_secure_channel()
     answer = client.card_setup(
-        5, 3, list(b"123456"), list(b"12345678"), 1, 1, list(b"99"), list(b"88"), 32, 0, 1, 1, 1
+        5, 3, list(b"123456"), list(b"12345678"), 1, 1, list(b"9999"), list(b"8888"), 32, 0, 1, 1, 1
     )
     assert answer[1] << 8 | answer[2] == 0x9000
     client.set_pin(0, list(b"123456"))
