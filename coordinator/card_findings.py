@@ -22,8 +22,8 @@ def _unwritten(carrier: CarrierFacts) -> Iterator[Finding]:
         yield Finding(
             f"{kind}_nowhere",
             Severity.WARNING,
-            f"it is not known who knows the {WORDS[kind]} of {carrier.subject}, nor where it is "
-            "written",
+            f"nobody is known to know the {WORDS[kind]} of {carrier.subject}, "
+            "nor where it is written",
             f"write it down where the card is not: cardquorum secret add {carrier.name}-{kind} "
             f"--of {carrier.name} --kind {kind} --written-at LOCATION",
             (carrier.subject,),

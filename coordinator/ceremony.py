@@ -69,9 +69,11 @@ class _Round:
     """One collection: what its threads share."""
 
     table: Table
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Condition = field(default_factory=threading.Condition)
     stop: threading.Event = field(default_factory=threading.Event)
     taken: set[tuple[int, bytes]] = field(default_factory=set)
+    done: set[tuple[int, bytes]] = field(default_factory=set)
+    seated: set[int] = field(default_factory=set)
     sitting: set[str] = field(default_factory=set)
     questions: "Questions" = field(default_factory=queue.SimpleQueue)
 
@@ -116,8 +118,8 @@ def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
     meeting = _Round(table)
     found: list[list[Outcome]] = [[] for _ in offered]
     threads = [
-        threading.Thread(target=_attend, args=(slot, meeting, into), daemon=True)
-        for slot, into in zip(offered, found, strict=True)
+        threading.Thread(target=_attend, args=(slot, place, meeting, into), daemon=True)
+        for place, (slot, into) in enumerate(zip(offered, found, strict=True))
     ]
     for thread in threads:
         thread.start()
@@ -148,12 +150,12 @@ def _tell(attendant: Attendant, found: Sequence[Sequence[Outcome]]) -> None:
     attendant.say(f"stopped; {said or 'no card'} signatures, kept; nothing else was done")
 
 
-def _attend(slot: Slot, meeting: _Round, into: list[Outcome]) -> None:
+def _attend(slot: Slot, place: int, meeting: _Round, into: list[Outcome]) -> None:
     """Serve one place: the card in it, and those put in after it."""
     number = -1 if slot.arrival is None else slot.arrival(-1, 0)
     first = True
     while not meeting.stop.is_set():
-        outcome = None if number is None else _turn(slot, meeting)
+        outcome = None if number is None else _turn(slot, place, meeting)
         if outcome is not None and (first or _counts(outcome)):
             into.append(outcome)
         elif outcome is not None:
@@ -197,12 +199,26 @@ def _next_card(slot: Slot, meeting: _Round, seen: int) -> int | None:
     return None
 
 
+def _unclaimed(seat: Seat, meeting: _Round) -> list[SigningRequest]:
+    """Return what nobody else signs; another carrier of the same key is let finish first."""
+
+    def free() -> list[SigningRequest]:
+        return [r for r in seat.requests if (r.input_index, r.pubkey) not in meeting.taken]
+
+    def settled() -> bool:
+        asked = {(r.input_index, r.pubkey) for r in seat.requests}
+        return bool(free()) or asked <= meeting.done or meeting.stop.is_set()
+
+    meeting.lock.wait_for(settled)
+    return free()
+
+
 def _may_come(wanted: Wanted, meeting: _Round) -> bool:
     only = meeting.table.manner.only
     return wanted.label not in meeting.sitting and (only is None or wanted.label in only)
 
 
-def _turn(slot: Slot, meeting: _Round) -> Outcome | None:
+def _turn(slot: Slot, place: int, meeting: _Round) -> Outcome | None:
     """Have the card in a slot sign; None where a reader turns out to be empty."""
     table = meeting.table
     person = _FromThread(table.attendant, meeting.questions)
@@ -210,19 +226,25 @@ def _turn(slot: Slot, meeting: _Round) -> Outcome | None:
 
     def claim(seat: Seat) -> Seat:
         with meeting.lock:
-            own = [r for r in seat.requests if (r.input_index, r.pubkey) not in meeting.taken]
-            meeting.taken.update((r.input_index, r.pubkey) for r in own)
+            meeting.lock.wait_for(lambda: meeting.seated >= set(range(place)), GRACE)
+            meeting.seated.add(place)
             meeting.sitting.add(seat.label)
+            own = _unclaimed(seat, meeting)
+            meeting.taken.update((r.input_index, r.pubkey) for r in own)
+            meeting.lock.notify_all()
         return seat._replace(requests=own)
 
     def keep(seat: Seat, request: SigningRequest, signature: bytes) -> None:
         with meeting.lock:
             table.keep(seat, request, signature)
+            meeting.done.add((request.input_index, request.pubkey))
 
     outcome = turn.taken(claim, keep, table.manner.wait_seconds)
     with meeting.lock:
         meeting.taken.difference_update((r.input_index, r.pubkey) for r in turn.left)
         meeting.sitting.discard(outcome.label)
+        meeting.seated.add(place)
+        meeting.lock.notify_all()
     vanished = slot.arrival is not None and isinstance(outcome.error, CardRemoved)
     return None if vanished and not outcome.seated else outcome
 

@@ -98,7 +98,7 @@ def slot_of(home: Home, database: sessionmaker[Session], label: str, named: Plac
     )
 
 
-def slots_of_strangers(home: Home, named: Places, count: int) -> list[Slot]:
+def slots_of_strangers(home: Home, named: Places, count: int, besides: str = "") -> list[Slot]:
     """Return so many slots for cards not known yet: those named, else the readers with cards."""
     try:
         slots = named_slots(home, named) if named != Places() else _occupied(home)
@@ -110,7 +110,9 @@ def slots_of_strangers(home: Home, named: Places, count: int) -> list[Slot]:
         there = f" ({', '.join(slot.name for slot in slots)})" if slots else ""
         if not slots:
             raise UsageError(f"no card is offered; {HOW}")
-        raise UsageError(f"{len(slots)} cards are offered, {count} are wanted{there}; {HOW}")
+        raise UsageError(
+            f"{len(slots)} cards are offered, {count} are wanted{there}; {HOW}{besides}"
+        )
     return slots
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from cards.errors import CardRemoved
 from cards.pcscd import private_pcscd
 from cards.vpcd import VirtualReader
 from coordinator import emulated
@@ -28,6 +29,9 @@ def serving(home: Home, names: Sequence[str]) -> Iterator[Served]:
     Raises CardError where a card is in use or missing, or where no PC/SC service can run.
     """
     slots = [emulated.slot(home, checked_name(name)) for name in dict.fromkeys(names)]
+    for slot in slots:
+        with contextlib.suppress(CardRemoved):  # ejected: it may be put in later
+            slot.connect().close()
     with contextlib.ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="cardquorum-")))
         service = running.enter_context(private_pcscd(folder, [slot.name for slot in slots]))

@@ -1,11 +1,20 @@
 """Homes and vaults for tests that run the program."""
 
+import atexit
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from cards.pcscd import SOCKET_VARIABLE
 from tests.program import Asked, Program, asking, made_vault, run_program
+
+READERS = Path(tempfile.mkdtemp(prefix="cardquorum-tests-"))
+"""Where the tests' own PC/SC service lies: told before libpcsclite is first used, and for good."""
+os.environ[SOCKET_VARIABLE] = str(READERS / "run" / "pcscd" / "pcscd.comm")
+atexit.register(shutil.rmtree, READERS, ignore_errors=True)
 
 
 @pytest.fixture

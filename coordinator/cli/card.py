@@ -28,6 +28,7 @@ Issuer = Annotated[
     Path | None, typer.Option("--issuer", help="what its maker's server says", metavar="FILE")
 ]
 MISSING = ExitStatus.CARD
+BACKUP = " (a TAPSIGNER's copy is its encrypted backup: --backup-out FILE)"
 ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
 
 
@@ -65,7 +66,7 @@ def setup(
 
     source = _source(generate=generate, words=words, seed=seed)
     count = _cards_wanted(copies, backup_out)
-    slots = offers.slots_of_strangers(desk.home, offers.places(reader, emulated), count)
+    slots = offers.slots_of_strangers(desk.home, offers.places(reader, emulated), count, BACKUP)
     labels = [label, *(f"{label}-{number}" for number in range(2, count + 1))]
     attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=count == 1)
     wanted = [
@@ -154,8 +155,9 @@ def _to_write_down(made: "Iterable[Enrolled]") -> list[str]:
     from coordinator.knowledge import WORDS
 
     return [
-        f"write the {WORDS[kind]} of card {each.label} down, then tell who knows it or where it "
-        f"is: cardquorum secret add {each.label}-{kind} --of {each.label} --kind {kind}"
+        f"write the {WORDS[kind]} of card {each.label} down, then tell who knows it "
+        "or where it is: "
+        f"cardquorum secret add {each.label}-{kind} --of {each.label} --kind {kind}"
         for each in made
         for kind in each.secrets
     ]

@@ -69,7 +69,7 @@ def _lines(found: dict[str, Any]) -> Iterable[str]:
         yield f"key {key['expression']} (made on: {key['created_on']})"
     for secret in found["secrets"]:
         who, where = (", ".join(secret[names]) for names in ("known_by", "written_at"))
-        known = f"known by {who or 'nobody'}, written at {where or 'nowhere'}"
-        yield f"{WORDS[secret['kind']]}: {known}"
+        told = f"known by {who or 'nobody'}, written at {where or 'nowhere'}"
+        yield f"{WORDS[secret['kind']]}: {told}"
     for event in found["history"]:
         yield f"{event['happened_at'].date()} {event['event']} {event['location'] or ''}"

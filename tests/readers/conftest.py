@@ -18,6 +18,7 @@ from cards.family import EmulatedCard
 from cards.pcscd import Service
 from cards.transport import CardTransport
 from cards.vpcd import VirtualReader
+from tests.conftest import READERS
 from tests.judges import REQUIRE_ALL
 
 NAMES = [f"virtual {number}" for number in range(pcscd.READERS_MAX)]
@@ -26,15 +27,14 @@ Put = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service() -> Iterator[Service]:
     reason = pcscd.missing()
     if reason is not None and os.environ.get(REQUIRE_ALL) != "1":
         pytest.skip(reason)
     pytest.importorskip("smartcard.scard", reason="pyscard is not installed")
-    with pcscd.private_pcscd(tmp_path_factory.mktemp("pcscd"), NAMES) as running:
-        os.environ.update(running.environment)
+    with pcscd.private_pcscd(READERS, NAMES) as running:
+        assert running.environment.items() <= os.environ.items()
         yield running
-        del os.environ[pcscd.SOCKET_VARIABLE]
 
 
 @pytest.fixture
