@@ -152,11 +152,8 @@ def enrol(
 
 
 def _to_write_down(made: "Iterable[Enrolled]") -> list[str]:
-    from coordinator.knowledge import WORDS
-
     return [
-        f"write the {WORDS[kind]} of card {each.label} down, then tell who knows it "
-        "or where it is: "
+        f"card {each.label}: write down what was shown once, then say who knows it or where it is: "
         f"cardquorum secret add {each.label}-{kind} --of {each.label} --kind {kind}"
         for each in made
         for kind in each.secrets
