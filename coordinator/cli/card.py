@@ -153,8 +153,8 @@ def enrol(
 
 def _to_write_down(made: "Iterable[Enrolled]") -> list[str]:
     return [
-        f"card {each.label}: write down what was shown once, then say who knows it or where it is: "
-        f"cardquorum secret add {each.label}-{kind} --of {each.label} --kind {kind}"
+        f"card {each.label} has more than its PIN to be kept: write it down, then say who knows it "
+        f"or where it is: cardquorum secret add {each.label}-{kind} --of {each.label} --kind {kind}"
         for each in made
         for kind in each.secrets
     ]
