@@ -152,12 +152,9 @@ def enrol(
 
 
 def _to_write_down(made: "Iterable[Enrolled]") -> list[str]:
-    from coordinator.knowledge import WORDS
-
     return [
-        f"write the {WORDS[kind]} of card {each.label} down, then tell who knows it "
-        "or where it is: "
-        f"cardquorum secret add {each.label}-{kind} --of {each.label} --kind {kind}"
+        f"card {each.label} has more than its PIN to be kept: write it down, then say who knows it "
+        f"or where it is: cardquorum secret add {each.label}-{kind} --of {each.label} --kind {kind}"
         for each in made
         for kind in each.secrets
     ]
