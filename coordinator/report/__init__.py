@@ -1,0 +1,1 @@
+"""What is printed: the recovery kit, and the audit as a page."""

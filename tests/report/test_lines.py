@@ -1,0 +1,64 @@
+"""A descriptor typed in from paper."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.errors import UsageError
+from coordinator.report import lines
+
+TEXT = "wsh(sortedmulti(2,[690a3c2f/48h/1h/0h/2h]tpubDEfHTixePhNwjfaJMMkMZr9/<0;1>/*))#g0rwfga9"
+BLANKLESS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=400)
+
+
+@given(BLANKLESS)
+def test_what_is_printed_can_be_typed(text: str) -> None:
+    printed = lines.numbered(text)
+    assert lines.joined(printed) == text
+    assert lines.is_numbered("\n".join(printed))
+    typed = ["", *reversed([line.replace("  ", " ") + " " for line in printed]), " "]
+    assert lines.joined(typed) == text
+
+
+def test_how_a_line_looks() -> None:
+    first = lines.numbered(TEXT)[0]
+    number, *groups, check = first.split(" ")
+    assert (number, len(groups), groups[0], len(check)) == ("01", 8, "wsh(s", 4)
+    assert lines.joined([line[:-4] + line[-4:].upper() for line in lines.numbered(TEXT)]) == TEXT
+    joined_up = [f"{n} {''.join(g)} {c}" for n, *g, c in (x.split() for x in lines.numbered(TEXT))]
+    assert lines.joined(joined_up) == TEXT
+
+
+@given(st.data())
+def test_any_one_character_wrong_is_named(data: st.DataObject) -> None:
+    printed = lines.numbered(TEXT)
+    row = data.draw(st.integers(0, len(printed) - 1))
+    column = data.draw(st.integers(3, len(printed[row]) - 1))
+    before = printed[row][column]
+    if before == " ":
+        return
+    other = data.draw(st.sampled_from([c for c in "aA1)q7" if c.lower() != before.lower()]))
+    printed[row] = printed[row][:column] + other + printed[row][column + 1 :]
+    with pytest.raises(UsageError, match=f"line {row + 1} was mistyped"):
+        lines.joined(printed)
+
+
+def test_lines_missing_doubled_swapped_or_of_something_else() -> None:
+    first, second, third = lines.numbered(TEXT)
+    for typed, reason in (
+        ([], "no line"),
+        ([first, third], "line 2 of 3 is missing"),
+        ([first, second], "last lines are missing"),
+        ([first, second, third, second], "twice"),
+        ([first, second.replace("02", "03", 1), third.replace("03", "02", 1)], "line 2, 3 was mis"),
+        ([first, "hello", third], "'hello' is no line"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            lines.joined(typed)
+    assert not lines.is_numbered(TEXT)
+    assert not lines.is_numbered("\n")
+
+
+def test_the_codes_are_fixed() -> None:
+    """What is printed today must be readable for ever."""
+    assert [line[-4:] for line in lines.numbered(TEXT)] == ["kjfr", "46td", "ynf8"]
