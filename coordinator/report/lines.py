@@ -14,7 +14,6 @@ from coordinator.errors import UsageError
 GROUP: Final = 5
 GROUPS: Final = 8
 WIDTH: Final = GROUP * GROUPS
-CODE: Final = 4
 ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 TAG: Final = b"cardquorum line v1"
 NUMBERED: Final = re.compile(r"\s*([0-9]{1,3})\s+(.*\S)\s+(\S{4})\s*")

@@ -1,0 +1,108 @@
+"""The kit on paper: read back as a person and as a camera would."""
+
+import hashlib
+import io
+from dataclasses import replace
+
+import pymupdf
+import pypdf
+import pytest
+import zxingcpp
+from PIL import Image
+
+from coordinator.interop import bbqr
+from coordinator.report import kit, lines
+
+XPUB = "tpubDEfHTixePhNwjfaJMMkMZr9JmzHtM4tRziVMfynm4caMLydAvrjHR9v78XeBH1GU2AnQZSam1bdDW7FcuH2qX"
+KEYS = ",".join(f"[{n:08x}/48h/1h/0h/2h]{XPUB}7mxdJfGAkthhN4LUnue5gv/<0;1>/*" for n in range(3))
+DESCRIPTOR = f"wsh(sortedmulti(2,{KEYS}))#g0rwfga9"
+LONG = "wsh(" + hashlib.shake_256(b"long").hexdigest(1000) + ")#g0rwfga9"
+KIT = kit.Kit(
+    vault="family",
+    network="regtest",
+    threshold=2,
+    descriptor=DESCRIPTOR,
+    addresses=[f"bcrt1q{n}address" for n in range(3)],
+    keys=[
+        kit.KeyOnPaper("blue", "card blue (satochip)", "690a3c2f", "48h/1h/0h/2h"),
+        kit.KeyOnPaper("green", "card green (tapsigner)", "5b31e0be", "48h/1h/0h/2h"),
+        kit.KeyOnPaper("red", "card red (keycard)", "85ee7b16", "48h/1h/0h/2h", "pairs with <it>"),
+    ],
+    version="3",
+    digest="ab" * 32,
+    head="cd" * 32,
+    date="2026-11-23",
+    birthday="2026-11-01",
+    timestamp=1793491200,
+)
+
+
+def text_of(pdf: bytes) -> str:
+    pages = pypdf.PdfReader(io.BytesIO(pdf)).pages
+    return "\n".join(page.extract_text() for page in pages).replace("\u00a0", " ")
+
+
+def scanned(pdf: bytes) -> list[str]:
+    found = []
+    for page in pymupdf.open(stream=pdf):
+        picture = Image.open(io.BytesIO(page.get_pixmap(dpi=200).tobytes("png")))
+        found += [code.text for code in zxingcpp.read_barcodes(picture)]
+    return found
+
+
+@pytest.mark.parametrize("paper", ["a4", "letter"])
+def test_the_descriptor_can_be_typed_from_it(paper: str) -> None:
+    printed = text_of(kit.drawn(KIT, paper)).splitlines()
+    typed = [line for line in printed if lines.NUMBERED.fullmatch(line)]
+    assert lines.joined(typed) == DESCRIPTOR
+
+
+@pytest.mark.parametrize("paper", ["a4", "letter"])
+def test_the_descriptor_can_be_scanned_from_it(paper: str) -> None:
+    assert scanned(kit.drawn(KIT, paper)) == [DESCRIPTOR]
+    long = scanned(kit.drawn(replace(KIT, descriptor=LONG), paper))
+    assert len(long) > 1
+    assert bbqr.joined(long) == ("U", LONG.encode())
+
+
+def test_it_says_all_that_is_needed_and_not_where() -> None:
+    said = " ".join(text_of(kit.drawn(KIT, "a4")).split())
+    for wanted in (
+        "vault family",
+        "2 of the 3 keys",
+        "690a3c2f",
+        "48h/1h/0h/2h",
+        "card green (tapsigner)",
+        "bcrt1q2address",
+        "1793491200",
+        "importdescriptors",
+        "cardquorum recover",
+        "version 3",
+        "2026-11-01",
+        "red: pairs with <it>",
+    ):
+        assert wanted in said
+    assert "Where they lie" not in said
+    assert KIT.digest in said.replace(" ", "")
+    assert KIT.head in said.replace(" ", "")
+
+
+def test_places_are_there_when_asked_for_and_the_place_it_is_for() -> None:
+    asked = replace(KIT, place="bank", places=[("card blue", "bank, vault & safe")])
+    said = text_of(kit.drawn(asked, "a4"))
+    assert "Where they lie" in said
+    assert "bank, vault & safe" in said
+    assert "for bank" in said
+
+
+def test_the_same_kit_gives_the_same_bytes() -> None:
+    assert kit.drawn(KIT, "a4") == kit.drawn(KIT, "a4")
+    assert kit.drawn(KIT, "a4") != kit.drawn(KIT, "letter")
+    assert kit.drawn(KIT, "a4") != kit.drawn(replace(KIT, version="4"), "a4")
+
+
+def test_it_is_black_on_white() -> None:
+    for page in pymupdf.open(stream=kit.drawn(KIT, "a4")):
+        assert page.get_pixmap(dpi=50).is_unicolor is False
+        picture = Image.open(io.BytesIO(page.get_pixmap(dpi=50).tobytes("png"))).convert("RGB")
+        assert all(len(set(rgb)) == 1 for _, rgb in picture.getcolors(1 << 20) or [])
