@@ -1,0 +1,204 @@
+"""A diagram of sets (ZDD): each node is an element, the sets without it, and those with it.
+
+The functions it is built from are monotone: parts with weights, of which enough must come about.
+A function is a state: the weight still needed, and the weight and key of each half-done part; a
+key stands for the terms (bit masks of elements) that are left of the part.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+State = tuple[int, tuple[tuple[int, int], ...]]
+
+NONE: Final = 0  # no set at all
+EMPTY: Final = 1  # only the empty set
+REACHED: Final[State] = (0, ())
+HOPELESS: Final[State] = (1, ())
+NODES_MAX: Final = 500_000
+
+
+class TooLarge(Exception):
+    """The diagram would have more nodes than are built."""
+
+
+class Terms:
+    """What is left of a part while elements are decided, each remainder under a key."""
+
+    def __init__(self) -> None:
+        """Begin with no remainder."""
+        self._terms: list[frozenset[int]] = []
+        self._keys: dict[frozenset[int], int] = {}
+        self._steps: dict[tuple[int, int, bool], frozenset[int] | None] = {}
+        self.support: list[int] = []
+
+    def key(self, terms: frozenset[int]) -> int:
+        """Return the key of a remainder."""
+        if terms not in self._keys:
+            self._keys[terms] = len(self._terms)
+            self._terms.append(terms)
+            support = 0
+            for term in terms:
+                support |= term
+            self.support.append(support)
+        return self._keys[terms]
+
+    def after(self, key: int, bit: int, *, taken: bool) -> frozenset[int] | None:
+        """Return what is left once an element is taken or left out; None if that is all."""
+        step = (key, bit, taken)
+        if step not in self._steps:
+            self._steps[step] = _after(self._terms[key], bit, taken=taken)
+        return self._steps[step]
+
+
+class Diagram:
+    """The minimal sets of a function, over elements of these sizes."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        """Begin with no nodes but the two ends."""
+        self._sizes = sizes
+        self._nodes = [(len(sizes), NONE, NONE), (len(sizes), EMPTY, EMPTY)]
+        self._places: dict[tuple[int, int, int], int] = {}
+        self._terms = Terms()
+        self._minimal: dict[tuple[State, int], int] = {}
+        self._less: dict[tuple[int, int], int] = {}
+
+    def minimal(
+        self, need: int, parts: Sequence[tuple[int, frozenset[int]]], room: int | None = None
+    ) -> int:
+        """Return the node of all minimal sets, or of those that are no larger than `room`."""
+        settled = sum(weight for weight, terms in parts if 0 in terms)
+        left = [
+            (weight, self._terms.key(terms)) for weight, terms in parts if terms and 0 not in terms
+        ]
+        return self._sets(_settled(need - settled, tuple(left)), room)
+
+    def counts(self, root: int, choices: Sequence[int]) -> Counter[int]:
+        """Return how many sets of each size there are, each element chosen in so many ways."""
+        found: dict[int, Counter[int]] = {NONE: Counter(), EMPTY: Counter({0: 1})}
+        for node in self._below(root):
+            element, without, taken = self._nodes[node]
+            sizes = Counter(found[without])
+            for size, count in found[taken].items():
+                sizes[size + self._sizes[element]] += count * choices[element]
+            found[node] = sizes
+        return found[root]
+
+    def smallest_first(self, root: int) -> Iterator[tuple[int, ...]]:
+        """Yield the sets in the order of their sizes."""
+        possible: dict[int, set[int]] = defaultdict(set, {EMPTY: {0}})
+        for node in self._below(root):
+            element, without, taken = self._nodes[node]
+            grown = {size + self._sizes[element] for size in possible[taken]}
+            possible[node] = possible[without] | grown
+        for size in sorted(possible[root]):
+            yield from self._sized(root, size, possible)
+
+    def _sets(self, state: State, room: int | None) -> int:
+        """Join the sets without the next element, and those with it that need it."""
+        if state == REACHED:
+            return EMPTY
+        if state == HOPELESS:
+            return NONE
+        asked = (state, room)
+        if asked not in self._minimal:
+            element, without, taken = self._cofactors(state)
+            left = None if room is None else room - self._sizes[element]
+            with_it = NONE
+            if left is None or left >= 0:
+                with_it = self._difference(self._sets(taken, left), self._sets(without, left))
+            self._minimal[asked] = self._node(element, self._sets(without, room), with_it)
+        return self._minimal[asked]
+
+    def _cofactors(self, state: State) -> tuple[int, State, State]:
+        need, parts = state
+        support = 0
+        for _, key in parts:
+            support |= self._terms.support[key]
+        bit = support & -support
+        without = self._cofactor(need, parts, bit, taken=False)
+        return bit.bit_length() - 1, without, self._cofactor(need, parts, bit, taken=True)
+
+    def _cofactor(
+        self, need: int, parts: tuple[tuple[int, int], ...], bit: int, *, taken: bool
+    ) -> State:
+        left = []
+        for part in parts:
+            weight, key = part
+            if not self._terms.support[key] & bit:
+                left.append(part)
+                continue
+            terms = self._terms.after(key, bit, taken=taken)
+            if terms is None:
+                need -= weight
+            elif terms:
+                left.append((weight, self._terms.key(terms)))
+        return _settled(need, tuple(left))
+
+    def _node(self, element: int, without: int, taken: int) -> int:
+        if taken == NONE:
+            return without
+        node = (element, without, taken)
+        if node not in self._places:
+            if len(self._nodes) + len(self._minimal) > NODES_MAX:
+                raise TooLarge
+            self._places[node] = len(self._nodes)
+            self._nodes.append(node)
+        return self._places[node]
+
+    def _difference(self, one: int, other: int) -> int:
+        """Return the node of the sets of one that are not sets of the other."""
+        if one in (NONE, other):
+            return NONE
+        if other == NONE:
+            return one
+        asked = (one, other)
+        if asked not in self._less:
+            element, without, taken = self._nodes[one]
+            second, other_without, other_taken = self._nodes[other]
+            if element < second:
+                found = self._node(element, self._difference(without, other), taken)
+            elif element > second:
+                found = self._difference(one, other_without)
+            else:
+                rest = self._difference(taken, other_taken)
+                found = self._node(element, self._difference(without, other_without), rest)
+            self._less[asked] = found
+        return self._less[asked]
+
+    def _below(self, root: int) -> Sequence[int]:
+        """Return the nodes up to the root; what a node refers to was always made before it."""
+        return range(EMPTY + 1, root + 1)
+
+    def _sized(
+        self, node: int, size: int, possible: dict[int, set[int]]
+    ) -> Iterator[tuple[int, ...]]:
+        if size not in possible[node]:
+            return
+        if node == EMPTY:
+            yield ()
+            return
+        element, without, taken = self._nodes[node]
+        for rest in self._sized(taken, size - self._sizes[element], possible):
+            yield (element, *rest)
+        yield from self._sized(without, size, possible)
+
+
+def _settled(need: int, parts: tuple[tuple[int, int], ...]) -> State:
+    """Return the one state of all that need nothing more, or can no longer have it."""
+    if need <= 0:
+        return REACHED
+    if sum(weight for weight, _ in parts) < need:
+        return HOPELESS
+    return need, tuple(sorted(parts))
+
+
+def _after(terms: frozenset[int], bit: int, *, taken: bool) -> frozenset[int] | None:
+    if not taken:
+        return frozenset(term for term in terms if not term & bit)
+    shorter = {term & ~bit for term in terms}
+    if 0 in shorter:
+        return None
+    return frozenset(
+        term for term in shorter if not any(o != term and o & term == o for o in shorter)
+    )

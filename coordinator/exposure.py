@@ -1,0 +1,202 @@
+"""What a vault can lose and what a thief can take before it is spent, or can no longer be.
+
+Everything is a thing that lies somewhere: what brings a key back, what opens it (a PIN somebody
+knows or wrote down, the key of an encrypted backup), a copy of the descriptor. Losing a group,
+say a place, takes every thing in it; so does a thief who has it.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from coordinator.monotone import LISTED, MinimalSets, Part, Terms, all_of, any_of, minimal_sets
+
+ALREADY: Final[Terms] = frozenset({frozenset()})
+NEVER: Final[Terms] = frozenset()
+
+
+class Kind(StrEnum):
+    """What things may have in common, to be lost or taken together."""
+
+    LOCATION = "location"
+    REGION = "region"
+    HOLDER = "holder"
+    CARD = "card"
+    FAMILY = "family"
+    VENDOR = "vendor"
+
+
+WITHOUT_COPIES: Final = frozenset({Kind.CARD, Kind.FAMILY, Kind.VENDOR})
+
+
+class Groups(NamedTuple):
+    """The name of the group of each kind that a thing belongs to, if it does."""
+
+    location: str | None = None
+    region: str | None = None
+    holder: str | None = None
+    card: str | None = None
+    family: str | None = None
+    vendor: str | None = None
+
+
+class Thing(NamedTuple):
+    """A thing written kind:name; `gone` is lost, stolen or destroyed."""
+
+    subject: str
+    groups: Groups = Groups()
+    gone: str | None = None
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """Return all that takes it along, itself among them."""
+        groups = (self.group(kind) for kind in Kind)
+        return frozenset({self.subject, *filter(None, groups)})
+
+    def group(self, kind: Kind) -> str | None:
+        """Return its group of a kind, written kind:name."""
+        name = getattr(self.groups, kind)
+        return None if name is None else f"{kind}:{name}"
+
+
+class KeyCarrier(NamedTuple):
+    """A thing that brings a key back.
+
+    `opened_by` is where its PIN or backup key is known or written, any one of which will do; None
+    where it needs neither. What does not resist gives a thief the key without.
+    """
+
+    thing: Thing
+    opened_by: tuple[Thing, ...] | None = None
+    resists: bool = True
+
+
+class ExposedKey(NamedTuple):
+    """A key and all its carriers; one held elsewhere is out of reach of loss and theft here."""
+
+    label: str
+    carriers: tuple[KeyCarrier, ...]
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """A vault's keys, and the copies of its descriptor: the computer in use may be one."""
+
+    threshold: int
+    keys: tuple[ExposedKey, ...]
+    copies: tuple[Thing, ...]
+
+
+def can_spend(exposure: Exposure, lost: Collection[str] = ()) -> bool:
+    """Return whether enough keys and a copy are left without what is lost, written kind:name."""
+    return not _reached(*_losses(exposure, _among(lost)), lost)
+
+
+def thief_can_spend(
+    exposure: Exposure, stolen: Collection[str], *, knows_descriptor: bool = False
+) -> bool:
+    """Return whether what is stolen gives enough keys, and a copy unless the thief knows it."""
+    return _reached(*_thefts(exposure, _among(stolen), copies=not knows_descriptor), stolen)
+
+
+def minimal_losses(exposure: Exposure, kind: Kind, listed: int = LISTED) -> MinimalSets:
+    """Return the smallest sets of groups whose loss makes the vault unspendable.
+
+    One empty set means that it is so already.
+    """
+    return minimal_sets(*_losses(exposure, _in_group(kind)), listed)
+
+
+def minimal_thefts(exposure: Exposure, kind: Kind, listed: int = LISTED) -> MinimalSets:
+    """Return the smallest sets of groups that let a thief spend.
+
+    Copies of the descriptor lie at places, with people: for other kinds the thief is taken to
+    have one.
+    """
+    copies = kind not in WITHOUT_COPIES
+    return minimal_sets(*_thefts(exposure, _in_group(kind), copies=copies), listed)
+
+
+Fate = Callable[[Thing], Terms]
+Asked = tuple[int, list[Part]]
+
+
+def _losses(exposure: Exposure, fate: Fate) -> Asked:
+    """Ask for so many keys lost that no quorum is left, or for every copy, which weighs as much."""
+    need = max(len(exposure.keys) - exposure.threshold + 1, 1)
+    keys = [Part(1, _key_lost(key, fate)) for key in exposure.keys]
+    copies = all_of(_lost(copy, fate) for copy in exposure.copies)
+    return need, [*keys, Part(need, copies)]
+
+
+def _key_lost(key: ExposedKey, fate: Fate) -> Terms:
+    if key.elsewhere:
+        return NEVER
+    return all_of(_carrier_lost(carrier, fate) for carrier in key.carriers)
+
+
+def _carrier_lost(carrier: KeyCarrier, fate: Fate) -> Terms:
+    itself = _lost(carrier.thing, fate)
+    if carrier.opened_by is None:
+        return itself
+    return any_of((itself, all_of(_lost(keeper, fate) for keeper in carrier.opened_by)))
+
+
+def _lost(thing: Thing, fate: Fate) -> Terms:
+    return fate(thing) if thing.gone is None else ALREADY
+
+
+def _thefts(exposure: Exposure, fate: Fate, *, copies: bool) -> Asked:
+    """Ask for a quorum and, with more weight than all keys have, for a copy."""
+    parts = [Part(1, _key_taken(key, fate)) for key in exposure.keys]
+    if not copies:
+        return exposure.threshold, parts
+    weight = len(parts) + 1
+    copy = Part(weight, any_of(_taken(copy, fate) for copy in exposure.copies))
+    return exposure.threshold + weight, [*parts, copy]
+
+
+def _key_taken(key: ExposedKey, fate: Fate) -> Terms:
+    if key.elsewhere:
+        return NEVER
+    return any_of(_carrier_taken(carrier, fate) for carrier in key.carriers)
+
+
+def _carrier_taken(carrier: KeyCarrier, fate: Fate) -> Terms:
+    itself = _taken(carrier.thing, fate)
+    if carrier.opened_by is None or not carrier.resists:
+        return itself
+    return all_of((itself, any_of(_taken(keeper, fate) for keeper in carrier.opened_by)))
+
+
+def _taken(thing: Thing, fate: Fate) -> Terms:
+    """Suppose that a thief found what is lost; what is destroyed nobody has."""
+    match thing.gone:
+        case None:
+            return fate(thing)
+        case "destroyed":
+            return NEVER
+    return ALREADY
+
+
+def _in_group(kind: Kind) -> Fate:
+    """Let a thing share the fate of its group of that kind."""
+
+    def fate(thing: Thing) -> Terms:
+        group = thing.group(kind)
+        return NEVER if group is None else frozenset({frozenset({group})})
+
+    return fate
+
+
+def _among(subjects: Collection[str]) -> Fate:
+    """Let a thing be there already if it, or a group of it, is among these."""
+    chosen = frozenset(subjects)
+    return lambda thing: ALREADY if thing.subjects & chosen else NEVER
+
+
+def _reached(need: int, parts: list[Part], names: Collection[str]) -> bool:
+    chosen = frozenset(names)
+    return need <= sum(part.weight for part in parts if any(t <= chosen for t in part.terms))
