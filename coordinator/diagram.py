@@ -60,7 +60,7 @@ class Diagram:
         self._nodes = [(len(sizes), NONE, NONE), (len(sizes), EMPTY, EMPTY)]
         self._places: dict[tuple[int, int, int], int] = {}
         self._terms = Terms()
-        self._minimal: dict[tuple[State, int], int] = {}
+        self._minimal: dict[tuple[State, int | None], int] = {}
         self._less: dict[tuple[int, int], int] = {}
 
     def minimal(
