@@ -278,9 +278,9 @@ def test_the_order_is_always_the_same() -> None:
     assert len(printed) == 1
 
 
-@pytest.mark.parametrize("limit", [30, 60, 120])
+@pytest.mark.parametrize(("limit", "found"), [(30, False), (60, False), (165, True)])
 def test_too_large_a_diagram_still_gives_the_smallest(
-    limit: int, monkeypatch: pytest.MonkeyPatch
+    limit: int, monkeypatch: pytest.MonkeyPatch, *, found: bool
 ) -> None:
     rng = random.Random(3)
     names = [f"p{number}" for number in range(10)]
@@ -291,9 +291,29 @@ def test_too_large_a_diagram_still_gives_the_smallest(
     monkeypatch.setattr(diagram, "NODES_MAX", limit)
     some = minimal_sets(3, parts)
     assert not some.complete
+    assert bool(some.sets) is found
     largest = max((len(chosen) for chosen in listed(some)), default=0)
     assert listed(some) == {chosen for chosen in listed(whole) if len(chosen) <= largest}
     assert some.count == len(listed(some)) < whole.count
+
+
+@pytest.mark.parametrize("room", range(7))
+def test_a_diagram_may_be_of_the_small_sets_only(room: int) -> None:
+    rng = random.Random(1)
+    terms = [
+        frozenset(sum(1 << n for n in rng.sample(range(9), 2)) for _ in "123") for _ in "12345"
+    ]
+    sizes = [1, 2, 1, 1, 3, 1, 1, 2, 1]
+    built = diagram.Diagram(sizes)
+    whole = built.minimal(3, [(1, term) for term in terms])
+    small = built.minimal(3, [(1, term) for term in terms], room)
+    fitting = {
+        chosen
+        for chosen in built.smallest_first(whole)
+        if sum(sizes[element] for element in chosen) <= room
+    }
+    assert set(built.smallest_first(small)) == fitting
+    assert bool(fitting) == (room >= 3)
 
 
 def test_only_so_many_are_listed() -> None:

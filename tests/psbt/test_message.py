@@ -11,6 +11,7 @@ from psbt import codec, consensus, fields
 from psbt.combiner import combine
 from psbt.errors import ConsensusRejected, NotOnlySignatures, PsbtError, SignaturesMissing
 from psbt.extractor import extract
+from psbt.fields import Maps
 from psbt.finalizer import finalize
 from psbt.message import (
     key_proved,
@@ -27,7 +28,8 @@ from psbt.review import Context, review
 from psbt.sighash import p2wsh
 from psbt.signature import ORDER, compact_from_partial, der_from_compact
 from psbt.signer import signing_requests, with_signatures
-from psbt.transaction import NULL_OUTPOINT, parse_transaction, sized, vector
+from psbt.transaction import NULL_OUTPOINT, Transaction, parse_transaction, sized, vector
+from psbt.updater import input_fields
 from tests.judges import judge
 from tests.psbt.soft_vault import SoftVault, soft_vault
 
@@ -185,6 +187,20 @@ def test_a_payment_is_no_proof() -> None:
     assert not signs_message(codec.unsigned_transaction(signed))
     with pytest.raises(PsbtError, match="a payment, not a message"):
         simple_proof(signed, VAULT.policy)
+
+
+def test_a_message_beside_a_coin_is_no_simple_proof() -> None:
+    script = SCRIPT.script_pubkey
+    made = [to_spend(message, script) for message in (MESSAGE, "another")]
+    inputs = tuple(to_sign(message, script).inputs[0] for message in (MESSAGE, "another"))
+    both = Transaction(inputs, to_sign(MESSAGE, script).outputs, version=0)
+    asked = tuple(input_fields(VAULT.policy, SCRIPT, one.outputs[0], one.raw) for one in made)
+    psbt = codec.assemble(Maps({fields.GLOBAL_UNSIGNED_TX: both.stripped}, asked, ({},)))
+    signed = VAULT.sign(VAULT.sign(psbt, 0), 1)
+    with pytest.raises(PsbtError, match="not a message"):
+        simple_proof(signed, VAULT.policy)
+    with pytest.raises(PsbtError, match="signs a message"):
+        extract(finalize(signed, VAULT.policy))
 
 
 def test_a_signature_of_a_payment_does_not_prove_its_key() -> None:
