@@ -14,9 +14,9 @@ from cards.family import families
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator import (
+    auditing,
     custody,
     emulated,
-    facts,
     knowledge,
     setup,
     signing,
@@ -142,7 +142,7 @@ def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
         descriptor = _make_vault(stage, slots)
         funding = _fund(stage, wishes.inputs)
         paid = _pay(stage, slots)
-        audit = facts.audited(database, VAULT)
+        audit = auditing.audited(database, VAULT)
         for finding in audit.findings:
             guide.say(f"{finding.severity.value}: {finding.message}")
         if not audit.findings:
@@ -155,7 +155,7 @@ def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
         "descriptor": descriptor,
         "funding_txids": funding,
         **paid,
-        "audit": audit._asdict(),
+        "audit": audit.document(),
         "seconds": round(time.monotonic() - started, 3),
     }
 

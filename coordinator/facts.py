@@ -1,44 +1,28 @@
 """What the book says about a vault, gathered for its audit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
-from cards.family import Theft, family_named
-from coordinator import clock, custody
-from coordinator.audit import audit, can_spend
-from coordinator.findings import CarrierFacts, CosignerFacts, Finding, VaultFacts
+from cards.family import family_named
+from coordinator import custody, wallet
+from coordinator.findings import (
+    BagFacts,
+    CardFacts,
+    CarrierFacts,
+    CosignerFacts,
+    LimitFacts,
+    PlaceFacts,
+    SecretFacts,
+    VaultFacts,
+)
 from storage import cards as card_book
 from storage import custody as custody_book
+from storage import drills as drill_book
 from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
-from storage.model import Card, Carrier, Vault
-
-
-class Resistance(NamedTuple):
-    """What a thief with one card alone is up against."""
-
-    card: str
-    theft: Theft
-
-
-class Audited(NamedTuple):
-    """A vault's findings, whether its quorum is left, and how long each card resists a thief."""
-
-    vault: str
-    findings: list[Finding]
-    can_spend: bool
-    resists: list[Resistance]
-
-
-def audited(database: sessionmaker[Session], name: str) -> Audited:
-    """Audit a vault as of now."""
-    with database.begin() as db:
-        facts = vault_facts(db, vault_book.vault_named(db, name))
-    resists = [Resistance(c.subject, c.theft) for c in facts.carriers() if c.theft is not None]
-    return Audited(name, audit(facts, clock.now()), can_spend(facts), resists)
+from storage.model import Card, Carrier, CustodyEvent, Vault
 
 
 def vault_facts(db: Session, vault: Vault) -> VaultFacts:
@@ -53,7 +37,80 @@ def vault_facts(db: Session, vault: Vault) -> VaultFacts:
         )
         for cosigner in vault.cosigners
     )
-    return VaultFacts(vault.name, vault.threshold, cosigners)
+    return VaultFacts(
+        vault.name,
+        vault.threshold,
+        cosigners,
+        places=_places(db),
+        created_at=vault.created_at,
+        drilled_at=_drilled_at(db, vault),
+        value_sats=_value(db, vault),
+        limits=tuple(_limits(db)),
+    )
+
+
+def bag_of(events: Iterable[CustodyEvent]) -> BagFacts | None:
+    """Read a thing's events in order and return the bag it was last sealed in.
+
+    A correction that names a serial takes back what was said of another, or of it being open.
+    """
+    bag: BagFacts | None = None
+    for event in events:
+        serial = event.said("seal")
+        if event.event in {"sealed", "corrected"} and serial is not None:
+            bag = BagFacts(serial)
+        elif bag is not None and event.event == "opened":
+            bag = bag._replace(opened=event.happened_at)
+        elif bag is not None and serial not in {None, bag.serial}:
+            bag = bag._replace(other=serial)
+    return bag
+
+
+def _places(db: Session) -> dict[str, PlaceFacts]:
+    return {
+        place.name: PlaceFacts(
+            place.name, place.region, place.holder.name if place.holder else None
+        )
+        for place in custody_book.all_locations(db)
+    }
+
+
+def _drilled_at(db: Session, vault: Vault) -> datetime | None:
+    """Return when a drill last had proofs of a quorum."""
+    reached = (
+        drill.proofs[vault.threshold - 1].given_at
+        for drill in drill_book.drills_of(db, vault)
+        if len(drill.proofs) >= vault.threshold
+    )
+    return max(reached, default=None)
+
+
+def _value(db: Session, vault: Vault) -> int:
+    """Return what the vault holds, as of its last sync."""
+    owned = wallet.balance(db, vault)
+    return owned.confirmed_sats + owned.pending_sats + owned.immature_sats
+
+
+def _limits(db: Session) -> Iterable[LimitFacts]:
+    """Yield the holders with a limit, and what lies in the vaults they can open carriers of."""
+    limited = [each for each in custody_book.all_holders(db) if each.limit_sats is not None]
+    if not limited:
+        return
+    places = {place.name: place.holder_id for place in custody_book.all_locations(db)}
+    vaults = [each for each in vault_book.all_vaults(db) if each.retired_at is None]
+    reached = {vault.id: {places.get(place) for place in _lying(db, vault)} for vault in vaults}
+    for holder in limited:
+        held = sum(_value(db, vault) for vault in vaults if holder.id in reached[vault.id])
+        yield LimitFacts(holder.name, holder.limit_sats or 0, held)
+
+
+def _lying(db: Session, vault: Vault) -> Iterable[str]:
+    """Yield the places that hold a carrier of the vault."""
+    for cosigner in vault.cosigners:
+        for carrier in cosigner.key.carriers:
+            place = custody.whereabouts(custody_book.events_of(db, carrier.item)).location
+            if place is not None:
+                yield place
 
 
 def _carrier(db: Session, carrier: Carrier) -> CarrierFacts:
@@ -61,32 +118,40 @@ def _carrier(db: Session, carrier: Carrier) -> CarrierFacts:
     whereabouts = custody.whereabouts(events)
     card = card_book.card_of_item(db, carrier.item)
     seen = [event.happened_at for event in events if event.event in custody.BACK]
-    thing = CarrierFacts(
+    looked_at = [carrier.created_at, *seen] if card is None else _looked_at(card, seen)
+    return CarrierFacts(
         subject=f"{carrier.item.kind}:{carrier.item.name}",
         location=whereabouts.location,
         gone=whereabouts.gone,
-        last_seen=max([carrier.created_at, *seen]),
-        attestation=None,
-    )
-    return thing if card is None else _of_card(db, thing, card, seen)
-
-
-def _of_card(
-    db: Session, thing: CarrierFacts, card: Card, seen: Sequence[datetime]
-) -> CarrierFacts:
-    """Add what is known of a card; only looking at the card itself counts as seeing it."""
-    looked_at = [card.enrolled_at, *seen, *([card.checked_at] if card.checked_at else [])]
-    family = family_named(card.family)
-    return thing._replace(
         last_seen=max(looked_at),
+        card=None if card is None else _card(db, card),
+        bag=bag_of(events),
+    )
+
+
+def _looked_at(card: Card, seen: Sequence[datetime]) -> list[datetime]:
+    """Return when a card was seen; only looking at the card itself counts."""
+    return [card.enrolled_at, *seen, *([card.checked_at] if card.checked_at else [])]
+
+
+def _card(db: Session, card: Card) -> CardFacts:
+    family = family_named(card.family)
+    return CardFacts(
+        family=family.name,
+        version=card.version,
+        vendor=family.vendor,
         attestation=card.attestation,
-        unwritten=tuple(
-            secret.kind
+        secrets=tuple(
+            SecretFacts(
+                secret.kind,
+                tuple(holder.name for holder in secret.known_by),
+                tuple(place.name for place in secret.written_at),
+            )
             for secret in knowledge_book.secrets_of(db, card)
-            if not secret.known_by and not secret.written_at
         ),
-        lonely=not family.software_at(card.version),
         siblings=card.siblings,
+        lonely=not family.software_at(card.version),
         prints_backup_key=family.prints_backup_key,
+        puk_sets_pin=bool(family.puk_sets_pin) and card.version.startswith(family.puk_sets_pin),
         theft=family.theft,
     )
