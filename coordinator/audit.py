@@ -17,6 +17,7 @@ def can_spend(facts: VaultFacts) -> bool:
 def audit(facts: VaultFacts, now: datetime) -> list[Finding]:
     """Return every finding, the most severe first."""
     found = [
+        *_altered(facts),
         *_quorum_gone(facts),
         *place_findings.found(facts),
         *_places_unknown(facts),
@@ -30,6 +31,17 @@ def audit(facts: VaultFacts, now: datetime) -> list[Finding]:
     ]
     order = (Severity.DANGER, Severity.WARNING, Severity.INFO)
     return sorted(found, key=lambda finding: order.index(finding.severity))
+
+
+def _altered(facts: VaultFacts) -> Iterator[Finding]:
+    if facts.altered is not None:
+        yield Finding(
+            "vault_altered",
+            Severity.DANGER,
+            f"what is stored of vault {facts.name} does not hold together: {facts.altered}",
+            "send nothing to this vault; restore a backup, or recover it from its kit",
+            (f"vault:{facts.name}",),
+        )
 
 
 def _quorum_gone(facts: VaultFacts) -> Iterator[Finding]:

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from cards.family import family_named
 from coordinator import custody, wallet
+from coordinator.bags import bag_of
 from coordinator.findings import (
-    BagFacts,
     CardFacts,
     CarrierFacts,
     CosignerFacts,
@@ -17,12 +17,14 @@ from coordinator.findings import (
     SecretFacts,
     VaultFacts,
 )
+from coordinator.vaults import stored_policy
+from psbt.errors import PsbtError
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import drills as drill_book
 from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
-from storage.model import Card, Carrier, CustodyEvent, Vault
+from storage.model import Card, Carrier, Vault
 
 
 def vault_facts(db: Session, vault: Vault) -> VaultFacts:
@@ -42,28 +44,12 @@ def vault_facts(db: Session, vault: Vault) -> VaultFacts:
         vault.threshold,
         cosigners,
         places=_places(db),
+        altered=_altered(vault),
         created_at=vault.created_at,
         drilled_at=_drilled_at(db, vault),
         value_sats=_value(db, vault),
         limits=tuple(_limits(db)),
     )
-
-
-def bag_of(events: Iterable[CustodyEvent]) -> BagFacts | None:
-    """Read a thing's events in order and return the bag it was last sealed in.
-
-    A correction that names a serial takes back what was said of another, or of it being open.
-    """
-    bag: BagFacts | None = None
-    for event in events:
-        serial = event.said("seal")
-        if event.event in {"sealed", "corrected"} and serial is not None:
-            bag = BagFacts(serial)
-        elif bag is not None and event.event == "opened":
-            bag = bag._replace(opened=event.happened_at)
-        elif bag is not None and serial not in {None, bag.serial}:
-            bag = bag._replace(other=serial)
-    return bag
 
 
 def _places(db: Session) -> dict[str, PlaceFacts]:
@@ -86,9 +72,20 @@ def _drilled_at(db: Session, vault: Vault) -> datetime | None:
 
 
 def _value(db: Session, vault: Vault) -> int:
-    """Return what the vault holds, as of its last sync."""
+    """Return what the vault holds, as of its last sync; 0 where its rows cannot be believed."""
+    if _altered(vault):
+        return 0
     owned = wallet.balance(db, vault)
     return owned.confirmed_sats + owned.pending_sats + owned.immature_sats
+
+
+def _altered(vault: Vault) -> str | None:
+    """Return what is wrong with the rows of a vault, if anything."""
+    try:
+        stored_policy(vault)
+    except PsbtError as failure:
+        return str(failure)
+    return None
 
 
 def _limits(db: Session) -> Iterable[LimitFacts]:

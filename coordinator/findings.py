@@ -165,13 +165,14 @@ class CosignerFacts(NamedTuple):
 
 @dataclass(frozen=True)
 class VaultFacts:
-    """All an audit looks at; amounts in satoshis."""
+    """All an audit looks at, amounts in satoshis; `altered` is why its rows cannot be believed."""
 
     name: str
     threshold: int
     cosigners: tuple[CosignerFacts, ...]
     places: Mapping[str, PlaceFacts] = field(default_factory=dict)
     copies: tuple[CopyFacts, ...] = ()
+    altered: str | None = None
     created_at: datetime | None = None
     drilled_at: datetime | None = None
     value_sats: int = 0
