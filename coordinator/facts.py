@@ -17,13 +17,13 @@ from coordinator.findings import (
     SecretFacts,
     VaultFacts,
 )
-from coordinator.vaults import stored_policy
 from psbt.errors import PsbtError
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import drills as drill_book
 from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
+from storage.errors import StorageError
 from storage.model import Card, Carrier, Vault
 
 
@@ -39,15 +39,16 @@ def vault_facts(db: Session, vault: Vault) -> VaultFacts:
         )
         for cosigner in vault.cosigners
     )
+    value, altered = _owned(db, vault)
     return VaultFacts(
         vault.name,
         vault.threshold,
         cosigners,
         places=_places(db),
-        altered=_altered(vault),
+        altered=altered,
         created_at=vault.created_at,
         drilled_at=_drilled_at(db, vault),
-        value_sats=_value(db, vault),
+        value_sats=value,
         limits=tuple(_limits(db)),
     )
 
@@ -71,21 +72,13 @@ def _drilled_at(db: Session, vault: Vault) -> datetime | None:
     return max(reached, default=None)
 
 
-def _value(db: Session, vault: Vault) -> int:
-    """Return what the vault holds, as of its last sync; 0 where its rows cannot be believed."""
-    if _altered(vault):
-        return 0
-    owned = wallet.balance(db, vault)
-    return owned.confirmed_sats + owned.pending_sats + owned.immature_sats
-
-
-def _altered(vault: Vault) -> str | None:
-    """Return what is wrong with the rows of a vault, if anything."""
+def _owned(db: Session, vault: Vault) -> tuple[int, str | None]:
+    """Return what the vault holds as of its last sync; 0, and why, if its rows do not agree."""
     try:
-        stored_policy(vault)
-    except PsbtError as failure:
-        return str(failure)
-    return None
+        owned = wallet.balance(db, vault)
+    except (PsbtError, StorageError) as failure:
+        return 0, str(failure)
+    return owned.confirmed_sats + owned.pending_sats + owned.immature_sats, None
 
 
 def _limits(db: Session) -> Iterable[LimitFacts]:
@@ -97,7 +90,7 @@ def _limits(db: Session) -> Iterable[LimitFacts]:
     vaults = [each for each in vault_book.all_vaults(db) if each.retired_at is None]
     reached = {vault.id: {places.get(place) for place in _lying(db, vault)} for vault in vaults}
     for holder in limited:
-        held = sum(_value(db, vault) for vault in vaults if holder.id in reached[vault.id])
+        held = sum(_owned(db, vault)[0] for vault in vaults if holder.id in reached[vault.id])
         yield LimitFacts(holder.name, holder.limit_sats or 0, held)
 
 

@@ -20,6 +20,7 @@ GROUPS = {
     "carrier": ("carrier", "Plates, words and backups that bring a key back."),
     "secret": ("secret", "Who knows a PIN, PUK or pairing password; never its value."),
     "custody": ("custody", "The custody book: what happened to each thing."),
+    "replace": ("replace", "Put a new card and vault in the place of one that is gone."),
     "emulate": ("emulate", "Make cards of software, for trying and testing."),
     "regtest": ("regtest", "Mine and fund on the embedded regtest chain."),
 }
