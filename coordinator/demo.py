@@ -17,6 +17,7 @@ from coordinator import (
     auditing,
     custody,
     emulated,
+    kit,
     knowledge,
     setup,
     signing,
@@ -140,6 +141,7 @@ def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
         stage = Stage(home, database, chain, guide)
         slots = _issue_cards(stage, wishes.families)
         descriptor = _make_vault(stage, slots)
+        _print_kits(stage)
         funding = _fund(stage, wishes.inputs)
         paid = _pay(stage, slots)
         audit = auditing.audited(database, VAULT)
@@ -214,6 +216,15 @@ def _make_vault(stage: Stage, slots: Sequence[Slot]) -> str:
         raise CoordinatorError("a card of the demo did not prove its key")
     stage.guide.say(f"proved by the cards: {', '.join(proofs.verified)}")
     return descriptor
+
+
+def _print_kits(stage: Stage) -> None:
+    """Print what brings the vault back, once for each place."""
+    for place, _ in PLACES:
+        folder = stage.home.folder / "kits" / place
+        with stage.database.begin() as db:
+            made = kit.make(db, kit.Wanted(VAULT, folder, location=place))
+        stage.guide.say(f"{made['copy']}, the kit on paper, is put at {place}")
 
 
 def _fund(stage: Stage, coins: int) -> list[str]:

@@ -6,11 +6,12 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from cards.family import family_named
-from coordinator import custody, wallet
+from coordinator import copies, custody, wallet
 from coordinator.bags import bag_of
 from coordinator.findings import (
     CardFacts,
     CarrierFacts,
+    CopyFacts,
     CosignerFacts,
     LimitFacts,
     PlaceFacts,
@@ -20,11 +21,12 @@ from coordinator.findings import (
 from psbt.errors import PsbtError
 from storage import cards as card_book
 from storage import custody as custody_book
+from storage import descriptors as copy_book
 from storage import drills as drill_book
 from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
 from storage.errors import StorageError
-from storage.model import Card, Carrier, Vault
+from storage.model import Card, Carrier, DescriptorCopy, Vault
 
 
 def vault_facts(db: Session, vault: Vault) -> VaultFacts:
@@ -45,12 +47,20 @@ def vault_facts(db: Session, vault: Vault) -> VaultFacts:
         vault.threshold,
         cosigners,
         places=_places(db),
+        copies=tuple(_copy(db, copy) for copy in copy_book.copies_of(db, vault)),
         altered=altered,
         created_at=vault.created_at,
         drilled_at=_drilled_at(db, vault),
         value_sats=value,
         limits=tuple(_limits(db)),
     )
+
+
+def _copy(db: Session, copy: DescriptorCopy) -> CopyFacts:
+    events = custody_book.events_of(db, copy.item)
+    place, gone = custody.whereabouts(events)
+    stale = copies.is_stale(db, copy)
+    return CopyFacts(custody.item_name(copy.item), place, gone, stale, bag_of(events))
 
 
 def _places(db: Session) -> dict[str, PlaceFacts]:

@@ -77,6 +77,14 @@ def _copies(facts: VaultFacts) -> Iterator[Finding]:
     for copy in here:
         if copy.stale:
             yield _stale(facts, copy)
+        if copy.location is None:
+            yield Finding(
+                "place_unknown",
+                Severity.WARNING,
+                f"nobody wrote down where {copy.subject} lies",
+                f"record it: cardquorum custody record {copy.subject} placed --at LOCATION",
+                (copy.subject,),
+            )
     yield from _beside_quorum(facts, current)
     if current:
         yield from _missing(facts, current)
@@ -96,8 +104,9 @@ def _stale(facts: VaultFacts, copy: CopyFacts) -> Finding:
 def _beside_quorum(facts: VaultFacts, current: list[CopyFacts]) -> Iterator[Finding]:
     """Tell of copies that lie where a quorum's cards do: whoever opens it needs nothing else."""
     bare = exposure_of(facts, codes=False)
+    gone = keys_taken(bare)
     for location in sorted({copy.location for copy in current if copy.location}):
-        keys = keys_taken(bare, (f"location:{location}",))
+        keys = keys_taken(bare, (f"location:{location}",)) - gone
         if keys >= facts.threshold:
             subjects = tuple(copy.subject for copy in current if copy.location == location)
             yield Finding(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock, custody, spend, vaults, wallet
+from coordinator import clock, copies, custody, spend, vaults, wallet
 from coordinator.chain import Tip
 from coordinator.errors import UsageError
 from coordinator.exposing import exposure_of
@@ -18,6 +18,7 @@ from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import custody as custody_book
+from storage import descriptors as copy_book
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import NotFound
@@ -65,7 +66,7 @@ def plan(db: Session, name: str, card: str) -> Replacing:
         f"cardquorum replace start {name} --card {card} --with NEW",
     )
     first = [_leave(vault)] if urgent else []
-    later = [Step(what, WAITING) for what in _later(gone, urgent=urgent)]
+    later = [Step(what, WAITING) for what in _later(db, vault, gone, urgent=urgent)]
     return Replacing(name, card, None, None, urgent, [*first, make, succeed, *later])
 
 
@@ -79,10 +80,10 @@ def _leave(vault: Vault) -> Step:
     )
 
 
-def _later(gone: Key, *, urgent: bool) -> Iterator[str]:
+def _later(db: Session, vault: Vault, gone: Key, *, urgent: bool) -> Iterator[str]:
     prove, sweep = "prove every key of the new vault", "sign and send the payment"
     yield from (sweep, prove) if urgent else (prove, sweep)
-    for item in _to_withdraw(gone):
+    for item in [*_to_withdraw(gone), *copies.about(db, vault)]:
         yield f"take back {custody.item_name(item)}"
 
 
@@ -209,15 +210,27 @@ def _paid(db: Session, succession: Succession) -> Iterator[Step]:
 
 
 def _papers(db: Session, succession: Succession, *, moved: bool) -> Iterator[Step]:
-    """Yield what of the old vault lies about, to be taken back once its coins are gone."""
-    for item in _to_withdraw(_key_gone(db, succession.vault, succession.card.label)):
+    """Yield what of the old vault lies about, and the copies of the new one to put in its place."""
+    old, new = succession.vault, succession.successor
+    kept = [copy.item for copy in copy_book.copies_of(db, old)]
+    for item in [*_to_withdraw(_key_gone(db, old, succession.card.label)), *kept]:
         place = custody.whereabouts(custody_book.events_of(db, item))
         name = custody.item_name(item)
         where = f" from {place.location}" if place.location else ""
-        command = f"cardquorum replace done {name}"
         state = DONE if place.gone == "destroyed" else OPEN if moved else WAITING
-        shown = None if state == DONE else command
+        shown = None if state == DONE else f"cardquorum replace done {name}"
         yield Step(f"take back {name}{where}", state, shown, name)
+    having = {_lay(db, item) for item in copies.about(db, new)}
+    for location in sorted(filter(None, having.union(_lay(db, item) for item in kept))):
+        command = f"cardquorum kit {new.name} --out DIR --location {location}"
+        what = f"put a copy of vault {new.name} at {location}"
+        yield Step(what, *((DONE, None) if location in having else (OPEN, command)))
+
+
+def _lay(db: Session, item: Item) -> str | None:
+    """Return where a thing was last, wherever it is now."""
+    places = [event.location.name for event in custody_book.events_of(db, item) if event.location]
+    return places[-1] if places else None
 
 
 def _to_withdraw(gone: Key) -> list[Item]:

@@ -40,7 +40,7 @@ def audit(
 
     Counts the smallest sets of places, regions, people, cards, families and makers whose loss
     makes the vault unspendable, or that let a thief spend. X is kind:name, as location:home.
-    Exits 5 where a finding is as severe as --fail-on.
+    Amounts are as of the last sync. Exits 5 where a finding is as severe as --fail-on.
 
     \b
     Example: cardquorum audit family --lose home --steal card:blue
