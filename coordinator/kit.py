@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from coordinator import clock, copies, custody
 from coordinator.cards import pairing
 from coordinator.errors import UsageError
-from coordinator.files import refuse_unwritable, write_private
+from coordinator.files import make_folder, refuse_unwritable, write_private
 from coordinator.interop import bip138
 from coordinator.report.kit import PAPERS, KeyOnPaper, Kit, drawn
 from coordinator.vaults import stored_policy
@@ -143,7 +143,7 @@ def _places(db: Session, vault: Vault) -> Iterator[tuple[str, str]]:
 
 def _written(folder: Path, files: dict[str, bytes]) -> list[dict[str, Any]]:
     """Write all files or none."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     paths = {folder / name: data for name, data in files.items()}
     for path in paths:
         refuse_unwritable(path)

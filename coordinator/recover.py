@@ -37,9 +37,11 @@ def descriptor_of(home: Home, db: Session, data: bytes, keys: Iterable[str]) -> 
         text = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError as failure:
         raise UsageError("it is no text and no encrypted copy") from failure
+    if not text:
+        raise UsageError("there is nothing to read")
     if lines.is_numbered(text):
         return lines.joined(text.splitlines())
-    if bbqr.is_part(text.splitlines()[0] if text else ""):
+    if bbqr.is_part(text.splitlines()[0]):
         return descriptor_in(bbqr.joined(text.split()).data.decode("utf-8", "replace"))
     return descriptor_in(text)
 

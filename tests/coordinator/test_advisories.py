@@ -24,7 +24,7 @@ FLAW = {
 }
 
 
-def signed(folder: Path, **changed: Any) -> Path:
+def signed(folder: Path, **changed: object) -> Path:
     said = {"format": FORMAT, "issued": "2026-11-01", "advisories": [FLAW], **changed}
     path = folder / "advisories.json"
     signature = KEY.sign(signed_bytes(said)).hex()
