@@ -142,3 +142,12 @@ def _sets(found: dict[Kind, MinimalSets]) -> dict[str, Any]:
 def as_texts(blocks: Iterable[object]) -> list[str]:
     """Return a set as texts: `a|b` stands for any one of two, `a+b` for both."""
     return [str(block) for block in blocks]
+
+
+def smallest(kind: str, least: MinimalSets) -> str:
+    """Return how many it takes at least, in how many ways, and an example."""
+    many = least.smallest or 0
+    first = " and ".join(as_texts(least.sets[0]))
+    ways = f"{least.count} way{'s' if least.count > 1 else ''}"
+    more = "" if least.complete else " or more"
+    return f"{many} {kind}{'s' if many > 1 else ''} ({ways}{more}), such as {first}"

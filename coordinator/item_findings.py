@@ -49,7 +49,8 @@ def _quorum_in_open_bags(facts: VaultFacts) -> Iterator[Finding]:
         for carrier in facts.carriers()
         if carrier.bag is not None and (carrier.bag.opened or carrier.bag.other)
     )
-    keys = keys_taken(exposure_of(facts, codes=False), broken) if broken else 0
+    bare = exposure_of(facts, codes=False)
+    keys = keys_taken(bare, broken) - keys_taken(bare)
     if keys >= facts.threshold:
         yield Finding(
             "open_bags_hold_quorum",

@@ -44,6 +44,11 @@ def _groups(exposure: Exposure, kind: Kind) -> list[str]:
     return sorted({group for thing in things if (group := thing.group(kind))})
 
 
+def keys(count: int) -> str:
+    """Return so many keys in words."""
+    return f"{count} key{'s' if count != 1 else ''}"
+
+
 def _named(group: str) -> tuple[Kind, str]:
     kind, _, name = group.partition(":")
     return Kind(kind), f"{kind} {name}"
@@ -55,9 +60,9 @@ def _spends(facts: VaultFacts, exposure: Exposure, bare: Exposure, group: str) -
     if held < facts.threshold or gone >= facts.threshold or held == gone:
         return
     kind, name = _named(group)
-    who = f"{name} {'can open' if kind is Kind.HOLDER else 'holds'} {held - gone} keys"
-    after = f", and {gone} more {'is' if gone == 1 else 'are'} lost or stolen," if gone else ""
-    sentence = f"{who}{after} of {facts.threshold} needed"
+    who = f"{name} {'can open' if kind is Kind.HOLDER else 'holds'} {keys(held - gone)}"
+    after = f" and {keys(gone)} lost or stolen already, of" if gone else " of"
+    sentence = f"{who}{after} {facts.threshold} needed"
     remedy = f"move cards so that none reaches more than {facts.threshold - 1} keys"
     if gone:
         remedy = "make a vault without the key that is gone and move the coins there"
@@ -78,7 +83,7 @@ def _fatal(facts: VaultFacts, exposure: Exposure, group: str) -> Iterator[Findin
         yield Finding(
             f"{kind}_loss_fatal",
             severity,
-            f"if {name} {happens}, {left} {'key is' if left == 1 else 'keys are'} left and "
+            f"if {name} {happens}, {keys(left)} {'is' if left == 1 else 'are'} left and "
             f"{facts.threshold} are needed",
             "move a card, or write its PIN down, elsewhere; or add a backup carrier there",
             (group,),

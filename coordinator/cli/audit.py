@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.output import ExitStatus, Shown, counted
+from coordinator.cli.output import ExitStatus, Shown
 
 if TYPE_CHECKING:
     from coordinator.auditing import Audited, Question
-    from coordinator.monotone import MinimalSets
 
 SEVERITIES = {"none": (), "warning": ("warning", "danger"), "danger": ("danger",)}
 HOT_PERCENT = 10
@@ -34,6 +33,9 @@ def audit(
     advisory_key: Annotated[
         str | None, typer.Option(help="the public key whose lists you trust", metavar="HEX")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="write a page of it, that needs no network", metavar="FILE")
+    ] = None,
     fail_on: Annotated[str, typer.Option(help="exit 5 on: none, warning or danger")] = "danger",
 ) -> Shown:
     """Say what the loss or theft of each place costs a vault.
@@ -52,9 +54,19 @@ def audit(
         raise UsageError(f"--fail-on {fail_on} is none of {', '.join(SEVERITIES)}")
     asked = _question(lose, steal, (hot, hot_percent) if hot else None, (advisories, advisory_key))
     found = auditing.audited(desk.database, vault, asked)
+    if html is not None:
+        _write(desk, found, html)
     failed = any(each.severity.value in SEVERITIES[fail_on] for each in found.findings)
     status = ExitStatus.REFUSED if failed else ExitStatus.DONE
-    return Shown(found.document(), _lines(found), status)
+    return Shown({**found.document(), "html": html}, _lines(found), status)
+
+
+def _write(desk: Desk, found: "Audited", html: Path) -> None:
+    from coordinator.files import write_private
+    from coordinator.reporting import page
+
+    write_private(html, page(desk.database, found).encode())
+    desk.say(f"wrote {html}")
 
 
 def _question(
@@ -83,10 +95,12 @@ def _question(
 def _lines(found: "Audited") -> Iterator[str]:
     for each in found.resists:
         yield f"a thief of {each.card} alone: {each.theft.sentence}"
+    from coordinator.auditing import smallest
+
     for name, sets in (("lose", found.minimal_losses), ("steal", found.minimal_thefts)):
         for kind, least in sets.items():
             if least.count and least.smallest:
-                yield f"{WHAT[name]}: {_smallest(kind.value, least)}"
+                yield f"{WHAT[name]}: {smallest(kind.value, least)}"
     for finding in found.findings:
         yield f"{finding.severity.value.upper()}: {finding.message} ({finding.code})"
         yield f"  -> {finding.remedy}"
@@ -97,14 +111,6 @@ def _lines(found: "Audited") -> Iterator[str]:
 
 
 WHAT = {"lose": "it takes the loss of", "steal": "a thief needs"}
-
-
-def _smallest(kind: str, least: "MinimalSets") -> str:
-    from coordinator.auditing import as_texts
-
-    first = " and ".join(as_texts(least.sets[0]))
-    ways = counted(least.count, "way") if least.complete else f"{least.count} ways or more"
-    return f"{counted(least.smallest or 0, kind)} ({ways}), such as {first}"
 
 
 def _answer(found: "Audited") -> Iterator[str]:
