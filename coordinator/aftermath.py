@@ -11,7 +11,7 @@ from coordinator import bags, custody
 from coordinator.exposing import exposure_of
 from coordinator.exposure import can_spend, keys_left, keys_taken, thief_can_spend
 from coordinator.facts import vault_facts
-from coordinator.findings import CarrierFacts, VaultFacts
+from coordinator.findings import CarrierFacts, VaultFacts, keys
 from storage import custody as custody_book
 from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
@@ -73,7 +73,7 @@ class _Case(NamedTuple):
 def after(db: Session, items: Sequence[Item], event: str) -> Aftermath:
     """Say where an event that is in the book already leaves the vaults; empty where it matters not.
 
-    What was opened is taken to be in the thief's hands.
+    What was in bags that are open is taken to be in the thief's hands.
     """
     subjects = {custody.item_name(item) for item in items}
     cases = list(_cases(db, subjects, event))
@@ -98,7 +98,14 @@ def _cases(db: Session, subjects: set[str], event: str) -> Iterator[_Case]:
             continue
         facts = vault_facts(db, vault)
         if not subjects.isdisjoint(carrier.subject for carrier in facts.carriers()):
-            yield _Case(facts, subjects, _effect(facts, subjects if event == "opened" else ()))
+            taken = {*subjects, *_in_open_bags(facts)} if event == "opened" else ()
+            yield _Case(facts, subjects, _effect(facts, taken))
+
+
+def _in_open_bags(facts: VaultFacts) -> Iterator[str]:
+    for carrier in facts.carriers():
+        if carrier.bag is not None and (carrier.bag.opened or carrier.bag.other):
+            yield carrier.subject
 
 
 def _effect(facts: VaultFacts, taken: Collection[str]) -> Effect:
@@ -191,7 +198,7 @@ def _fetch(db: Session, case: _Case, hours: int) -> Iterator[Step]:
     """Yield the visits that bring a quorum together, the soonest possible first."""
     if not case.effect.can_spend:
         yield Step(
-            f"vault {case.facts.name} has {case.effect.keys_left} keys left and "
+            f"vault {case.facts.name} has {keys(case.effect.keys_left)} left and "
             f"{case.effect.threshold} are needed: find a card, its backup or its PIN",
             f"cardquorum carrier list, cardquorum custody log {min(case.subjects)}",
             NOW,

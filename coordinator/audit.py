@@ -6,7 +6,7 @@ from datetime import datetime
 from coordinator import card_findings, item_findings, place_findings, rule_findings
 from coordinator.exposing import exposure_of
 from coordinator.exposure import keys_left
-from coordinator.findings import BACKUP_PAIR, CarrierFacts, Finding, Severity, VaultFacts
+from coordinator.findings import BACKUP_PAIR, CarrierFacts, Finding, Severity, VaultFacts, keys
 
 
 def can_spend(facts: VaultFacts) -> bool:
@@ -50,7 +50,7 @@ def _quorum_gone(facts: VaultFacts) -> Iterator[Finding]:
         yield Finding(
             "quorum_lost",
             Severity.DANGER,
-            f"{left} keys are left and {facts.threshold} are needed: the vault cannot be spent",
+            f"{keys(left)} left and {facts.threshold} are needed: the vault cannot be spent",
             "find a lost card or its backup now; do not send more coins to this vault",
             (f"vault:{facts.name}",),
         )

@@ -27,6 +27,7 @@ from storage import vaults as vault_book
 from storage.errors import NotFound
 
 Database = sessionmaker[Session]
+PLURAL = {"family": "families"}
 
 
 @dataclass(frozen=True)
@@ -150,4 +151,4 @@ def smallest(kind: str, least: MinimalSets) -> str:
     first = " and ".join(as_texts(least.sets[0]))
     ways = f"{least.count} way{'s' if least.count > 1 else ''}"
     more = "" if least.complete else " or more"
-    return f"{many} {kind}{'s' if many > 1 else ''} ({ways}{more}), such as {first}"
+    return f"{many} {PLURAL.get(kind, f'{kind}s') if many > 1 else kind} ({ways}{more}), such as {first}"

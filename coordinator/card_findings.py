@@ -9,6 +9,7 @@ from coordinator.findings import (
     Finding,
     Severity,
     VaultFacts,
+    keys,
 )
 from coordinator.knowledge import WORDS
 
@@ -94,7 +95,7 @@ def _only_here(facts: VaultFacts) -> Iterator[Finding]:
             "no_other_software",
             Severity.WARNING,
             f"no other program is known that signs with {' and '.join(subjects)}: without this one "
-            f"{free} keys can sign and {facts.threshold} are needed",
+            f"{keys(free)} can sign and {facts.threshold} are needed",
             "keep this program and its sources with the cards, or use a card others can sign with",
             subjects,
         )

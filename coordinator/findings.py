@@ -190,3 +190,8 @@ class VaultFacts:
         for carrier in self.carriers():
             if carrier.card is not None and carrier.gone is None:
                 yield carrier, carrier.card
+
+
+def keys(count: int) -> str:
+    """Return so many keys in words."""
+    return f"{count} key{'s' if count != 1 else ''}"

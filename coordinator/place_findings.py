@@ -12,7 +12,7 @@ from coordinator.exposure import (
     keys_taken,
     thief_can_spend,
 )
-from coordinator.findings import Finding, Severity, VaultFacts
+from coordinator.findings import Finding, Severity, VaultFacts, keys
 
 OPENED: Final = {Kind.LOCATION: "whoever opens it", Kind.HOLDER: "that person alone"}
 SPENDS: Final = {Kind.LOCATION: Severity.DANGER, Kind.HOLDER: Severity.WARNING}
@@ -42,11 +42,6 @@ def _groups(exposure: Exposure, kind: Kind) -> list[str]:
     """Return the groups of a kind that hold something which is not gone."""
     things = (thing for thing in exposure.things() if thing.gone is None)
     return sorted({group for thing in things if (group := thing.group(kind))})
-
-
-def keys(count: int) -> str:
-    """Return so many keys in words."""
-    return f"{count} key{'s' if count != 1 else ''}"
 
 
 def _named(group: str) -> tuple[Kind, str]:

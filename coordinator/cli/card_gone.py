@@ -47,15 +47,16 @@ def _verb(event: str) -> Callable[..., Shown]:
 def aftermath_lines(left: "Aftermath") -> Iterator[str]:
     """Return for people what is still possible, what a thief can do, and the steps in order."""
     from coordinator.aftermath import hours_text
+    from coordinator.findings import keys
 
     for effect in left.effects:
         able = "can still be spent" if effect.can_spend else "can NOT be spent any more"
         yield (
-            f"vault {effect.vault} {able}: {effect.keys_left} keys are left, "
+            f"vault {effect.vault} {able}: {keys(effect.keys_left)} left, "
             f"{effect.threshold} are needed"
         )
         if effect.thief_can_spend:
-            yield f"a thief CAN spend vault {effect.vault}: he may have {effect.keys_taken} keys"
+            yield f"a thief CAN spend vault {effect.vault}: he may have {keys(effect.keys_taken)}"
         elif effect.keys_taken:
             yield (
                 f"a thief cannot spend vault {effect.vault}: he may have {effect.keys_taken} "

@@ -89,8 +89,9 @@ def done(desk: Desk, item: Annotated[str, typer.Argument(help="as copy:bank, pla
     \b
     Example: cardquorum replace done copy:bank
     """
-    from coordinator import replace
+    from coordinator import overview, replace
 
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     with desk.database.begin() as db:
         event = replace.withdrawn(db, item)
     return Shown({"event": event}, [f"{event['item']} is taken back"])
