@@ -151,4 +151,5 @@ def smallest(kind: str, least: MinimalSets) -> str:
     first = " and ".join(as_texts(least.sets[0]))
     ways = f"{least.count} way{'s' if least.count > 1 else ''}"
     more = "" if least.complete else " or more"
-    return f"{many} {PLURAL.get(kind, f'{kind}s') if many > 1 else kind} ({ways}{more}), such as {first}"
+    counted = PLURAL.get(kind, f"{kind}s") if many > 1 else kind
+    return f"{many} {counted} ({ways}{more}), such as {first}"
