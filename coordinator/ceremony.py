@@ -78,7 +78,7 @@ class _Round:
     questions: "Questions" = field(default_factory=queue.SimpleQueue)
 
 
-Questions = queue.SimpleQueue[Callable[[], None]]
+Questions = queue.SimpleQueue[Callable[[], None] | None]
 
 
 class _FromThread:
@@ -118,13 +118,13 @@ def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
     meeting = _Round(table)
     found: list[list[Outcome]] = [[] for _ in offered]
     threads = [
-        threading.Thread(target=_attend, args=(slot, place, meeting, into), daemon=True)
+        threading.Thread(target=_attended, args=(slot, place, meeting, into), daemon=True)
         for place, (slot, into) in enumerate(zip(offered, found, strict=True))
     ]
     for thread in threads:
         thread.start()
     try:
-        _answer_questions(meeting, threads)
+        _answer_questions(meeting, len(threads))
     except KeyboardInterrupt:
         meeting.stop.set()
         for thread in threads:
@@ -134,14 +134,24 @@ def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
     return [outcome for outcomes in found for outcome in outcomes]
 
 
-def _answer_questions(meeting: _Round, threads: Sequence[threading.Thread]) -> None:
-    """Ask the person what the threads want to know, until all are done."""
-    while any(thread.is_alive() for thread in threads):
+def _answer_questions(meeting: _Round, threads: int) -> None:
+    """Ask the person what the threads want to know, until each has said that it is done."""
+    while threads:
         try:
-            question = meeting.questions.get(timeout=SLICE / 10)
+            question = meeting.questions.get(timeout=SLICE)
         except queue.Empty:
             continue
-        question()
+        if question is None:
+            threads -= 1
+        else:
+            question()
+
+
+def _attended(slot: Slot, place: int, meeting: _Round, into: list[Outcome]) -> None:
+    try:
+        _attend(slot, place, meeting, into)
+    finally:
+        meeting.questions.put(None)
 
 
 def _tell(attendant: Attendant, found: Sequence[Sequence[Outcome]]) -> None:

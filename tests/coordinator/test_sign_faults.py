@@ -1,0 +1,204 @@
+"""Every fault at every command of a payment's signing: the others go on, nothing is lost or spent.
+
+`spend sign` by two cards at once, one of them failing; then once more, for exactly the rest.
+"""
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from cards.errors import NotUnlocked
+from cards.family import CardFamily, Surroundings, families
+from cards.faults import Fault, Flipped, Forced, Oversized, Torn, Truncated
+from cards.pin import Pin
+from coordinator import emulated, signing
+from coordinator.ceremony import Outcome
+from coordinator.errors import NothingToSign
+from coordinator.memory import FolderMemory
+from coordinator.settings import Home, open_home
+from storage import ceremonies as ceremony_book
+from storage import custody as custody_book
+from storage.database import open_database
+from tests.program import PIN, asking
+
+FAILING, STEADY = "x", "s"
+INPUTS = 2
+STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+FULL = {"satochip": 5, "keycard": 3, "tapsigner": None, "tangem": None}
+
+
+class Kind(NamedTuple):
+    family: CardFamily
+    profile: str
+
+    def __str__(self) -> str:
+        return f"{self.family.name}-{self.profile}"
+
+
+def kinds() -> Iterator[Kind]:
+    """Every family at its newest version, and a Keycard that pairs."""
+    for family in families():
+        yield Kind(family, family.profiles[-1])
+        if family.name == "keycard":
+            yield Kind(family, "3.2")
+
+
+class Person:
+    """Somebody who knows both PINs, and says yes."""
+
+    def pin_for(self, *_: object) -> Pin:
+        return Pin(PIN.encode())
+
+    def secret_for(self, *_: object, **__: object) -> None:
+        return None
+
+    def __getattr__(self, _name: str) -> object:
+        return lambda *_, **__: None
+
+
+class Payment(NamedTuple):
+    """A 2-of-2 ceremony over two inputs, and the cards' states when it began."""
+
+    home: Home
+    database: sessionmaker[Session]
+    ceremony: str
+    before: Path
+
+    def begin_again(self, fault: Fault | None) -> None:
+        """Put everything back to where it began, with a fault that waits for the card."""
+        for folder in (self.home.folder / "emulated", self.home.card_memory):
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(self.before / folder.name, folder)
+        with sqlite3.connect(self.home.folder / "cardquorum.db") as raw:
+            raw.execute("DELETE FROM signature")
+            raw.execute("UPDATE ceremony SET state = 'collecting'")
+        raw.close()
+        if fault is not None:
+            emulated.fault(self.home, FAILING, str(fault))
+
+    def sign(self, *labels: str) -> dict[str, Outcome]:
+        slots = [emulated.slot(self.home, label) for label in labels]
+        found = signing.sign(self.database, self.ceremony, slots, Person())
+        return dict(zip(labels, found, strict=True))
+
+    def signed(self) -> int:
+        """Return how many signatures are kept; each of them verifies."""
+        with self.database.begin() as db:
+            record = ceremony_book.ceremony_named(db, self.ceremony)
+            seen = signing.progress(record)
+            assert seen.complete == (len(record.signatures) == 2 * INPUTS)
+            return len(record.signatures)
+
+    def attempts_left(self, family: CardFamily) -> int | None:
+        card = emulated.slot(self.home, FAILING).connect()
+        memory = FolderMemory(self.home.card_memory)
+        session = family.open(card, Surroundings(memory=memory))
+        try:
+            with suppress(NotUnlocked):
+                return session.identity().attempts_left
+            return None
+        finally:
+            session.close()
+
+
+@pytest.fixture(params=list(kinds()), ids=str)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    found: Kind = request.param
+    return found
+
+
+@pytest.fixture
+def payment(kind: Kind, tmp_path: Path) -> Iterator[Payment]:
+    asked = asking(tmp_path / "home")
+    asked("init", "--network", "regtest")
+    for label, family, profile in (
+        (FAILING, kind.family.name, kind.profile),
+        (STEADY, "keycard", "4.0"),
+    ):
+        asked("emulate", "new", family, label, "--profile", profile)
+        asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
+    asked("vault", "create", "v", "--threshold", "2", "--card", FAILING, "--card", STEADY)
+    address = asked("address", "new", "v")["address"]
+    asked("regtest", "fund", address, "100000", "--coins", str(INPUTS))
+    asked("regtest", "mine", "1")
+    words = ("spend", "create", "v", "--drain", STRANGER, "--feerate", "2")
+    ceremony = asked(*words)["ceremony"]
+    home = open_home(tmp_path / "home")
+    before = tmp_path / "before"
+    home.card_memory.mkdir(exist_ok=True)
+    for folder in (home.folder / "emulated", home.card_memory):
+        shutil.copytree(folder, before / folder.name)
+    database = open_database(home.database_url)
+    yield Payment(home, database, ceremony, before)
+    database.kw["bind"].dispose()
+
+
+def commands(payment: Payment) -> int:
+    """Return how many commands the failing card hears where nothing fails."""
+    payment.begin_again(Torn(9999, executed=False))
+    assert payment.sign(FAILING, STEADY)[FAILING].error is None
+    (left,) = emulated.fault(payment.home, FAILING, "insert")
+    assert isinstance(left, Torn)
+    return 9999 - left.number
+
+
+def faults(number: int) -> Iterator[Fault]:
+    yield Torn(number, executed=False)
+    yield Torn(number, executed=True)
+    for sw in (0x6982, 0x6F00):
+        yield Forced(sw, number)
+    yield Truncated(2, number)
+    yield Truncated(7, number)
+    yield Oversized(9, number)
+    yield Flipped(13 * number, number)
+    yield Flipped(200 + 31 * number, number)
+
+
+def test_a_payment_survives_every_fault_of_one_card(payment: Payment, kind: Kind) -> None:
+    points, cut_short = 0, 0
+    threads = threading.active_count()
+    for number in range(1, commands(payment) + 1):
+        for fault in faults(number):
+            payment.begin_again(fault)
+            outcomes = payment.sign(FAILING, STEADY)
+            assert outcomes[STEADY].error is None, fault
+            kept = payment.signed()
+            assert kept == INPUTS + outcomes[FAILING].signatures, fault
+            assert (kept == 2 * INPUTS) == (outcomes[FAILING].error is None), fault
+            emulated.fault(payment.home, FAILING, "clear")
+            if kept < 2 * INPUTS:
+                cut_short += 1
+                again = payment.sign(FAILING)[FAILING]
+                assert (again.error, again.signatures) == (None, 2 * INPUTS - kept), fault
+            assert payment.signed() == 2 * INPUTS
+            assert payment.attempts_left(kind.family) == FULL[kind.family.name], fault
+            points += 1
+    assert threading.active_count() == threads
+    assert points >= 50
+    assert cut_short > 0
+    print(f"sign sweep: {points} faults, {cut_short} cut short")  # noqa: T201
+    with payment.database.begin() as db:
+        custody_book.verify(db)
+    with sqlite3.connect(payment.home.folder / "cardquorum.db") as raw:
+        assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
+    raw.close()
+
+
+def test_nothing_is_asked_of_a_card_that_signed_all(payment: Payment) -> None:
+    payment.begin_again(None)
+    payment.sign(FAILING)
+    again = payment.sign(FAILING)[FAILING]
+    assert again.signatures == 0
+    payment.sign(STEADY)
+    with payment.database.begin() as db:
+        ceremony_book.ceremony_named(db, payment.ceremony).state = "final"
+    with pytest.raises(NothingToSign):
+        payment.sign(STEADY)
