@@ -11,6 +11,7 @@ from storage.model.custody import CustodyEvent, CustodyText, Holder, Location
 from storage.model.drills import Drill, DrillProof
 from storage.model.knowledge import CardSecret
 from storage.model.record import Record
+from storage.model.sealing import Seal
 from storage.model.vaults import Cosigner, Vault, Verification
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Location",
     "Record",
     "Reservation",
+    "Seal",
     "Signature",
     "SyncState",
     "Vault",
