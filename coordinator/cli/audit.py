@@ -27,7 +27,7 @@ def audit(
 
     if fail_on not in SEVERITIES:
         raise UsageError(f"--fail-on {fail_on} is none of {', '.join(SEVERITIES)}")
-    audited = facts.audited(desk.database, vault)
+    audited = facts.audited(desk.book, vault)
     found = audited.findings
     lines = [f"a thief of {each.card} alone: {each.theft.sentence}" for each in audited.resists]
     for each in found:
