@@ -18,10 +18,12 @@ from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import custody as custody_book
+from storage import sealing
 from storage import vaults as vault_book
 from storage.model import Vault
 
 Database = sessionmaker[Session]
+UNSCRUBBED = "free pages hold places in plain text: run custody seal again"
 OPEN_STATES = frozenset({"collecting", "complete", "final", "broadcast"})
 
 
@@ -257,9 +259,10 @@ def _tip(home: Home, open_chain: Callable[[], ChainSource]) -> Tip | None:
 
 
 def _due(database: Database) -> list[str]:
-    """Return what waits for somebody: cards nobody ever placed."""
+    """Return what waits for somebody: cards nobody ever placed, a sealing that was cut off."""
     with database.begin() as db:
-        return [
+        unfinished = [] if sealing.is_scrubbed(db) else [UNSCRUBBED]
+        return unfinished + [
             f"write down where card:{card.label} lies"
             for card in card_book.all_cards(db)
             if custody.whereabouts(custody_book.events_of(db, card.item)) == (None, None)

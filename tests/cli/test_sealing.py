@@ -231,9 +231,14 @@ def test_a_kill_between_sealing_and_scrubbing(home: Asked, tmp_path: Path) -> No
     assert cut_off(tmp_path / "home", ["-c", CUT_OFF]) == -signal.SIGKILL
     assert names_in(tmp_path / "home") != [], "the log still holds what was there"
     assert home("holder", "list")["holders"][0]["name"] == "holder.1"
+    assert "custody seal" in home("status")["due"][0]
+    home("backup", "--out", str(tmp_path / "copy"))
+    home("restore", str(tmp_path / "copy"), "--home", str(tmp_path / "restored"))
+    assert names_in(tmp_path / "restored") == [], "a backup holds no freed page"
     assert "cut off" in run_program(tmp_path / "home", "custody", "seal").out
     assert names_in(tmp_path / "home") == []
     home("custody", "seal", check=2)
+    assert home("status")["due"] == []
     assert home("holder", "list", "--pin-stdin", **STDIN)["holders"][0]["name"] == "mathilde"
 
 
