@@ -65,6 +65,8 @@ class Opener:
             content: Content = cbor2.loads(padded.rstrip(b"\0")[:-1])
         except (InvalidTag, ValueError, cbor2.CBORError) as failure:
             raise SealBroken(belongs_to) from failure
+        if not isinstance(content, dict):
+            raise SealBroken(belongs_to)
         return content
 
     def tag(self, text: str) -> str:

@@ -36,6 +36,20 @@ def test_a_passphrase_opens_its_own_lock(passphrase: bytes, other: bytes) -> Non
         unlocked(locked, Opener().sealing_key, passphrase)
 
 
+@pytest.mark.parametrize("content", [7, "name", ["name"], None])
+def test_a_letter_that_says_something_else_is_refused(content: object) -> None:
+    opener = Opener()
+    written = letter(opener.sealing_key, "location 1", content)
+    with pytest.raises(SealBroken):
+        opener.read(written, "location 1")
+
+
+@pytest.mark.parametrize("written", [b"", b"\x01", bytes(33), bytes(100)])
+def test_what_is_no_letter_is_refused(written: bytes) -> None:
+    with pytest.raises(SealBroken):
+        Opener().read(written, "location 1")
+
+
 def test_regions_have_tags_only_their_opener_can_make() -> None:
     opener = Opener()
     assert opener.tag("lyon") == opener.tag("lyon") != opener.tag("Lyon")

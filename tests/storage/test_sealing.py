@@ -91,6 +91,8 @@ def test_the_seal_of_another_time_opens_nothing(opened: Database) -> None:
     sealing.seal_all(opened, PASSPHRASE, CHEAP)
     with pytest.raises(SealBroken), stale.begin() as db:
         custody.all_locations(db)
+    with opened.begin() as db:
+        assert custody.all_locations(db)[0].name == "location.1"
 
 
 @pytest.mark.parametrize("wrong", [b"", b"correct horse batter", b"Correct horse battery"])
@@ -143,8 +145,11 @@ def test_what_is_written_while_open_is_sealed(opened: Database, tmp_path: Path) 
 def test_an_event_is_written_without_the_passphrase(sealed: Database, tmp_path: Path) -> None:
     with sealed.begin() as db:
         blue = cards.card_named(db, "blue").item
-        event = happen(db, blue, "location.3", note="on-the-third-shelf", by="the-neighbour")
+        event = happen(
+            db, blue, "location.3", note="on-the-third-shelf", by="the-neighbour", seal="B 18"
+        )
         assert event.said("note") is None
+        assert (event.said("seal"), event.said("item")) == ("B 18", "card:blue")
         assert event.location.name == "location.3"
     assert b"on-the-third-shelf" not in raw_bytes(tmp_path)
     with sealed.begin() as db:
@@ -193,6 +198,8 @@ def test_a_changed_name_gets_a_letter_and_a_changed_number_does_not(opened: Data
         attic.region = "savoie"
         db.flush()
         assert attic.sealed != before
+        assert (attic.name, attic.region) == ("attic", "savoie")
+        db.refresh(attic)
         assert (attic.name, attic.region) == ("attic", "savoie")
         stored = db.execute(text("SELECT name, region FROM location WHERE id = 2")).one()
         assert stored.name == "location.2"
@@ -243,6 +250,34 @@ def test_a_busy_log_is_told_and_finished_by_a_second_run(
     with home.begin() as db:
         assert sealing.is_scrubbed(db)
     sealing.unlock(home, PASSPHRASE)
+
+
+def freed(database: Database) -> None:
+    """Write long texts and take them away again, as far as the file's log."""
+    with database.begin() as db:
+        aunt = custody.holder_named(db, "aunt-mathilde")
+        aunt.contact = "beyond-the-mill " * 2000
+    with database.begin() as db:
+        custody.holder_named(db, "aunt-mathilde").contact = None
+    with database.kw["bind"].connect() as connection:
+        connection.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
+
+def test_what_is_taken_away_leaves_the_file(home: Database, tmp_path: Path) -> None:
+    freed(home)
+    assert b"beyond-the-mill" not in raw_bytes(tmp_path)
+
+
+def test_free_pages_of_earlier_programs_are_scrubbed(
+    home: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    careless = [each for each in PRAGMAS if "secure" not in each]
+    monkeypatch.setattr("storage.database.PRAGMAS", (*careless, "secure_delete=OFF"))
+    home.kw["bind"].dispose()
+    freed(home)
+    assert b"beyond-the-mill" in raw_bytes(tmp_path)
+    sealing.seal_all(home, PASSPHRASE, CHEAP)
+    assert b"beyond-the-mill" not in raw_bytes(tmp_path)
 
 
 def test_a_home_without_places_is_sealed_too(on_file: Database) -> None:

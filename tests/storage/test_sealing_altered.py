@@ -6,7 +6,7 @@ from sqlalchemy import select, text, update
 from storage import custody, sealing
 from storage.errors import ChainBroken, SealBroken, StorageError
 from storage.letters import letter
-from storage.model import CustodyText, Holder, Seal
+from storage.model import CustodyText, Holder, Location, Seal
 from tests.storage.sealed import CHEAP, PASSPHRASE, Database
 
 
@@ -75,6 +75,34 @@ def test_a_sealed_text_is_erased_or_unsealed_and_nothing_else(
     where = "WHERE event_id = 3 AND field = 'note'"
     with pytest.raises(StorageError, match="appended"), sealed.begin() as db:
         db.execute(text(f"UPDATE custody_text SET {change} {where}"))  # noqa: S608 -- our own names
+
+
+def test_a_plain_text_of_a_sealed_home_is_not_changed_either(sealed: Database) -> None:
+    change = "UPDATE custody_text SET text = 'B 18' WHERE field = 'seal'"
+    with pytest.raises(StorageError, match="appended"), sealed.begin() as db:
+        db.execute(text(change))
+
+
+def test_the_mapper_refuses_another_letter(opened: Database) -> None:
+    with opened.begin() as db:
+        note = custody.all_events(db)[0].texts["note"]
+        note.text = note.salt = None
+        note.sealed = b"another"
+        with pytest.raises(StorageError, match=r"^the custody book is only"):
+            db.flush()
+        db.rollback()
+
+
+@pytest.mark.parametrize("extra", [{"access": None, "kind": "office"}, {}])
+def test_a_forged_letter_says_what_a_letter_says_or_nothing(
+    opened: Database, extra: dict[str, str]
+) -> None:
+    with opened.begin() as db:
+        key = db.scalars(select(Seal.sealing_key)).one()
+        forged = letter(key, "location 1", {"name": "x", "region": None, **extra})
+        db.execute(update(Location).where(Location.id == 1).values(sealed=forged))
+    with pytest.raises(SealBroken), opened.begin() as db:
+        custody.all_locations(db)
 
 
 @pytest.mark.parametrize("reading", [True, False])
