@@ -57,6 +57,8 @@ def seal_all(database: Database, passphrase: bytes, cost: "Cost | None" = None) 
     """Seal what is private, or finish a sealing that was cut off; then scrub the file."""
     from storage.letters import Opener  # noqa: PLC0415 -- as above
 
+    if database.kw["bind"].dialect.name != "sqlite":
+        raise StorageError("only a SQLite database can be scrubbed, so only that can be sealed")
     with database.begin() as db:
         if not is_sealed(db):
             opener = Opener()
@@ -91,10 +93,7 @@ def scrub(database: Database) -> None:
 
     Raises StorageError where another process keeps the log in use.
     """
-    engine = database.kw["bind"]
-    if engine.dialect.name != "sqlite":
-        raise StorageError("only a SQLite database can be sealed")
-    with engine.connect() as connection:
+    with database.kw["bind"].connect() as connection:
         driver = connection.connection
         try:
             driver.execute("VACUUM").close()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from storage.letters import Cost
-from tests.cli.terminal import at_terminal
+from tests.cli.terminal import at_terminal, in_a_shell
 from tests.program import PIN, Asked, Program, asking, run_program
 from tests.test_house import ROOT
 
@@ -60,12 +60,12 @@ def stood_in(text: str, region: str) -> str:
     return text
 
 
-def test_sealing_leaves_nothing_in_the_home_or_its_backup(
-    home: Asked, tmp_path: Path, program: Program
-) -> None:
+@pytest.mark.usefixtures("home")
+def test_sealing_leaves_nothing_in_the_home_or_its_backup(tmp_path: Path, program: Program) -> None:
     assert names_in(tmp_path / "home") == list(NAMES)
-    done = home("custody", "seal", "--pin-stdin", **STDIN)
-    assert done == {"sealed": True}
+    done = program("--json", "custody", "seal", "--pin-stdin", "-v", "-v", **STDIN)
+    assert done.document == {"sealed": True}
+    assert PASSPHRASE not in done.out + done.err
     assert names_in(tmp_path / "home") == []
     backup = tmp_path / "copy"
     program("backup", "--out", str(backup))
@@ -196,18 +196,40 @@ def test_unsealing(sealed: Asked, tmp_path: Path) -> None:
 
 
 def test_at_a_terminal_the_passphrase_is_asked_for(home: Asked, tmp_path: Path) -> None:
+    there = tmp_path / "home"
+    assert "passphrase" not in at_terminal(there, ["location", "list"], []).screen
     new = [("new passphrase", PASSPHRASE), ("once more", PASSPHRASE)]
-    done = at_terminal(tmp_path / "home", ["custody", "seal"], new)
+    done = at_terminal(there, ["custody", "seal"], new)
     assert (done.status, PASSPHRASE in done.screen) == (0, False)
-    seen = at_terminal(tmp_path / "home", ["location", "list"], [("passphrase of", PASSPHRASE)])
+    seen = at_terminal(there, ["location", "list"], [("passphrase of", PASSPHRASE)])
     assert (seen.status, "attic-of-mathilde" in seen.screen) == (0, True)
-    seen = at_terminal(tmp_path / "home", ["location", "list"], [("passphrase of", "")])
+    seen = at_terminal(there, ["location", "list"], [("passphrase of", "")])
     assert (seen.status, "location.4" in seen.screen) == (0, True)
-    seen = at_terminal(tmp_path / "home", ["balance", "v"], [])
-    assert "passphrase" not in seen.screen
     typed = [("passphrase of", PASSPHRASE), ("new passphrase", "one thing"), ("once", "another")]
-    assert at_terminal(tmp_path / "home", ["custody", "passphrase"], typed).status == 2
+    assert at_terminal(there, ["custody", "passphrase"], typed).status == 2
     assert home("holder", "list", "--pin-stdin", **STDIN)["holders"][0]["name"] == "mathilde"
+
+
+@pytest.mark.usefixtures("sealed")
+def test_only_commands_about_places_ask(tmp_path: Path) -> None:
+    there, given = tmp_path / "home", [("passphrase of", PASSPHRASE)]
+    for words in ("audit v --fail-on none", "secret list", "custody log", "drill plan v"):
+        seen = at_terminal(there, words.split(), given)
+        assert (seen.status, "mathilde" in seen.screen) == (0, True), words
+    for words in ("balance v", "status", "card list"):
+        assert "passphrase" not in at_terminal(there, words.split(), []).screen
+
+
+def test_nobody_is_asked_where_standard_input_answers(home: Asked, tmp_path: Path) -> None:
+    refused = in_a_shell(tmp_path / "home", "cardquorum custody seal --pin-stdin </dev/null", [])
+    assert (refused.status, "new passphrase" in refused.screen) == (4, False)
+    home("custody", "seal", "--pin-stdin", **STDIN)
+    seen = in_a_shell(tmp_path / "home", "cardquorum location list --pin-stdin </dev/null", [])
+    assert (seen.status, "passphrase" in seen.screen, "location.4" in seen.screen) == (
+        0,
+        False,
+        True,
+    )
 
 
 CUT_OFF = """
