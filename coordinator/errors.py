@@ -2,7 +2,8 @@
 
 CoordinatorError
 ├── SettingsError · UsageError → Ambiguous(name, candidates)
-├── NotAccepted(codes) · LastAttempt(label) · PinMissing(label) · PassphraseMissing(name)
+├── NotAccepted(codes) · LastAttempt(label) · PinMissing(label)
+├── PassphraseMissing(name)
 ├── CardCannotSign(label, family, script)
 ├── ChainError → ChainUnreachable · TransactionRejected(reason)
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony)
