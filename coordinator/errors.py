@@ -2,7 +2,7 @@
 
 CoordinatorError
 ├── SettingsError · UsageError → Ambiguous(name, candidates)
-├── NotAccepted(codes) · LastAttempt(label) · PinMissing(label)
+├── Untrusted · NotAccepted(codes) · LastAttempt(label) · PinMissing(label)
 ├── PassphraseMissing(name)
 ├── CardCannotSign(label, family, script)
 ├── ChainError → ChainUnreachable · TransactionRejected(reason)
@@ -31,6 +31,10 @@ class Ambiguous(UsageError):
         """Keep the candidates, each as kind:name."""
         self.candidates = tuple(candidates)
         super().__init__(f"{name} may be {' or '.join(candidates)}")
+
+
+class Untrusted(CoordinatorError):
+    """A file is not what its signature says, or not signed by whom it should be."""
 
 
 class NotAccepted(CoordinatorError):

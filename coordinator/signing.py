@@ -142,7 +142,16 @@ def sign(
     )
     outcomes = ceremony.collect(offered, table)
     _advance(database, ceremony_id)
+    _write_down(database, ceremony_id, outcomes)
     return outcomes
+
+
+def _write_down(database: Database, ceremony_id: str, outcomes: Sequence[Outcome]) -> None:
+    """Leave a *seen* event for every card that signed."""
+    with database.begin() as db:
+        for label in sorted({outcome.label for outcome in outcomes if outcome.signatures}):
+            note = f"signed in ceremony {ceremony_id}"
+            custody.record(db, custody.Happening(f"card:{label}", "seen", note=note))
 
 
 def _seating(

@@ -116,17 +116,22 @@ def record(
 ) -> Shown:
     """Write down what happened to a thing; never changed later.
 
+    What happens to a bag happens to all that is sealed in it.
+
     \b
     Example: cardquorum custody record card:blue placed --at bank
     """
-    from coordinator import custody
+    from coordinator import aftermath, custody
+    from coordinator.cli.card_gone import aftermath_lines
 
     happening = custody.Happening(item, event, at, seal, by, when, note, photo)
     with desk.book.begin() as db:
         written = custody.record(db, happening)
-    return Shown(
-        {"event": written}, [f"event {written['id']}: {written['item']} {event}", written["hash"]]
-    )
+        left = aftermath.told(db, custody.item_named(db, item), event)
+    lines = [f"event {written['id']}: {written['item']} {event}", written["hash"]]
+    if left is None or not left.effects:
+        return Shown({"event": written}, lines)
+    return Shown({"event": written, **left.document()}, [*lines, *aftermath_lines(left)])
 
 
 def log(

@@ -54,6 +54,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.SettingsError: (ExitStatus.USAGE, "name a home with --home, or make one: cardquorum init"),
     hall.UsageError: (ExitStatus.USAGE, "see the command's --help"),
     hall.Ambiguous: (ExitStatus.USAGE, "write it with its kind, as kind:name"),
+    hall.Untrusted: (ExitStatus.REFUSED, "nothing of it was used; ask whoever it came from"),
     hall.NotAccepted: (ExitStatus.REFUSED, "read the review; accept a danger with --accept CODE"),
     hall.CardCannotSign: (ExitStatus.REFUSED, "choose a card that can; see cards/README.md"),
     hall.ChainError: (ExitStatus.CHAIN, "nothing was sent; see: cardquorum status"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
+from coordinator.cli.money import fee_rate
 from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Yes
 from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import Shown, columns, counted, sats
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from coordinator.signing import Progress
     from psbt.review import Review
 
-TARGET_BLOCKS = 6
 Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony")]
 
 
@@ -56,7 +56,7 @@ def create(
     order = spend.Order(
         vault=vault,
         payments=tuple(parse_payment(text, network) for text in to or ()),
-        feerate=_feerate(desk, feerate, target),
+        feerate=fee_rate(desk, feerate, target),
         drain=script_of(drain, network) if drain is not None else None,
         coins=tuple(parse_coin(text) for text in coin or ()),
         expires_days=expires,
@@ -67,19 +67,6 @@ def create(
         made = make(db, order, tip, random.SystemRandom())
     lines = [f"ceremony {made.ceremony or '(dry run)'}", *review_lines(made.review)]
     return Shown({**made._asdict(), "review": _review_document(made.review)}, lines)
-
-
-def _feerate(desk: Desk, typed: str | None, target: int | None) -> int:
-    """Return the fee rate typed, else the chain's for the target, in sat/kvB."""
-    from coordinator import overview
-    from coordinator.amounts import parse_feerate
-    from coordinator.errors import UsageError
-
-    if typed is not None and target is not None:
-        raise UsageError("give --feerate or --target, not both")
-    if typed is not None:
-        return parse_feerate(typed)
-    return overview.feerate(desk.home, lambda: desk.chain, target or TARGET_BLOCKS)
 
 
 def list_ceremonies(desk: Desk) -> Shown:

@@ -120,10 +120,11 @@ def list_vaults(desk: Desk) -> Shown:
     \b
     Example: cardquorum vault list
     """
+    from coordinator import vaults
     from storage import vaults as vault_book
 
     with desk.database.begin() as db:
-        vaults = [
+        found = [
             {
                 "name": vault.name,
                 "network": vault.network,
@@ -132,11 +133,14 @@ def list_vaults(desk: Desk) -> Shown:
                 "script": vault.script,
                 "checksum": vault.checksum,
                 "retired_at": vault.retired_at,
+                **vaults.standing(db, vault),
             }
             for vault in vault_book.all_vaults(db)
         ]
-    rows = [(v["name"], f"{v['threshold']}-of-{v['total']}", v["checksum"]) for v in vaults]
-    return Shown({"vaults": vaults}, columns(rows, "name", "quorum", "checksum"))
+    rows = [
+        (v["name"], f"{v['threshold']}-of-{v['total']}", v["checksum"], v["state"]) for v in found
+    ]
+    return Shown({"vaults": found}, columns(rows, "name", "quorum", "checksum", "state"))
 
 
 def show(desk: Desk, name: Name) -> Shown:

@@ -23,7 +23,11 @@ def test_every_letter_is_read_by_its_opener_alone(
             reader.read(written, name)
 
 
-@given(st.binary(), st.binary())
+# HMAC fills a short key up with zeros and hashes a long one: scrypt cannot tell those apart.
+PASSPHRASES = st.binary(max_size=63).filter(lambda typed: not typed.endswith(b"\0"))
+
+
+@given(PASSPHRASES, PASSPHRASES)
 def test_a_passphrase_opens_its_own_lock(passphrase: bytes, other: bytes) -> None:
     opener = Opener()
     locked = opener.locked(passphrase, CHEAP)

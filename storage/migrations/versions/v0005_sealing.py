@@ -14,7 +14,7 @@ from storage.migrations.tables import (
 )
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0004"
 
 SAME = "NEW.event_id = OLD.event_id AND NEW.field = OLD.field AND NEW.digest = OLD.digest"
 NO_TEXT = "NEW.text IS NULL AND NEW.salt IS NULL"
