@@ -215,7 +215,9 @@ def verify(db: Session, head: str | None) -> dict[str, Any]:
         return {"valid": False, "head": None, "broken_at": broken.event_id}
     hashes = {event.hash.hex() for event in custody_book.all_events(db)}
     known = head is None or head.strip().lower() in {*hashes, bytes(32).hex()}
-    return {"valid": known, "head": found.hex(), "broken_at": None}
+    unread = custody_book.count_unread(db)
+    verdict = {"valid": known, "head": found.hex(), "broken_at": None}
+    return {**verdict, "sealed_texts": unread} if unread else verdict
 
 
 def event_document(event: CustodyEvent) -> dict[str, Any]:

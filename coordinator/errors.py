@@ -3,6 +3,7 @@
 CoordinatorError
 ├── SettingsError · UsageError → Ambiguous(name, candidates)
 ├── Untrusted · NotAccepted(codes) · LastAttempt(label) · PinMissing(label)
+├── PassphraseMissing(name)
 ├── CardCannotSign(label, family, script)
 ├── ChainError → ChainUnreachable · TransactionRejected(reason)
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony)
@@ -66,6 +67,15 @@ class PinMissing(CoordinatorError):
         self.label = label
         self.kind = kind
         super().__init__(f"the {kind} of card {label} was not given")
+
+
+class PassphraseMissing(CoordinatorError):
+    """A passphrase is to be set and nobody gave it."""
+
+    def __init__(self, name: str) -> None:
+        """Keep what standard input calls it."""
+        self.name = name
+        super().__init__(f"no {name} was given")
 
 
 class CardCannotSign(CoordinatorError):

@@ -53,7 +53,7 @@ def audit(
     if fail_on not in SEVERITIES:
         raise UsageError(f"--fail-on {fail_on} is none of {', '.join(SEVERITIES)}")
     asked = _question(lose, steal, (hot, hot_percent) if hot else None, (advisories, advisory_key))
-    found = auditing.audited(desk.database, vault, asked)
+    found = auditing.audited(desk.book, vault, asked)
     if html is not None:
         _write(desk, found, html)
     failed = any(each.severity.value in SEVERITIES[fail_on] for each in found.findings)

@@ -27,7 +27,7 @@ def _verb(event: str) -> Callable[..., Shown]:
         from coordinator import aftermath, custody
         from storage import cards as card_book
 
-        with desk.database.begin() as db:
+        with desk.book.begin() as db:
             item = card_book.card_named(db, label).item
             told = custody.Happening(f"card:{label}", event, when=when, note=note)
             written = custody.record(db, told)

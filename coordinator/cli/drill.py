@@ -25,7 +25,7 @@ def plan(desk: Desk, vault: Vault) -> Shown:
     """
     from coordinator import drill
 
-    visits = drill.plan(desk.database, vault)
+    visits = drill.plan(desk.book, vault)
     rows = [(v.location, v.lead_hours, ", ".join(v.cards)) for v in visits]
     warned = [f"location {v.location}: {v.warning}" for v in visits if v.warning]
     document = {"vault": vault, "visits": [visit._asdict() for visit in visits]}

@@ -34,7 +34,7 @@ def kit(
     from coordinator import kit as kits
 
     wanted = kits.Wanted(vault, out, location, paper, with_places)
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         made = kits.make(db, wanted)
     lines = [f"wrote {each['file']}" for each in made["files"]]
     where = f", to be put at {location}" if location else ""
@@ -122,7 +122,7 @@ def add_copy(
     """
     from coordinator import copies
 
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         found = copies.add(db, vault, label, location)
     return Shown(found, [f"{found['copy']} holds version {found['version']} of vault {vault}"])
 
@@ -135,7 +135,7 @@ def list_copies(desk: Desk, vault: VaultName) -> Shown:
     """
     from coordinator import copies
 
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         found = copies.listed(db, vault)
     rows = [
         (f["copy"], f["version"], f["location"], f["gone"], "stale" if f["stale"] else "current")

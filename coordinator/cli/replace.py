@@ -26,7 +26,7 @@ def plan(desk: Desk, vault: Vault, card: Gone) -> Shown:
     """
     from coordinator import replace
 
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         return _shown(replace.plan(db, vault, card))
 
 
@@ -79,7 +79,7 @@ def show(desk: Desk, vault: Vault) -> Shown:
     from coordinator import overview, replace
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         return _shown(replace.show(db, vault))
 
 

@@ -12,6 +12,7 @@ from storage.model.descriptors import DescriptorCopy
 from storage.model.drills import Drill, DrillProof
 from storage.model.knowledge import CardSecret
 from storage.model.record import Record
+from storage.model.sealing import Seal
 from storage.model.succession import Succession
 from storage.model.vaults import Cosigner, Vault, Verification
 
@@ -35,6 +36,7 @@ __all__ = [
     "Location",
     "Record",
     "Reservation",
+    "Seal",
     "Signature",
     "Succession",
     "SyncState",
