@@ -31,9 +31,10 @@ def test_kill_at_every_commit(vault: Asked, tmp_path: Path, moment: str, labels:
         home = tmp_path / f"{moment}-{nth}"
         shutil.copytree(tmp_path / "home", home)
         words = [*sign_words(ceremony, labels), "--home", str(home)]
+        pins = "".join(f"{label}={PIN}\n" for label in labels)
         ended = subprocess.run(
             [sys.executable, str(KILLED), str(nth), moment, *words],
-            input="".join(f"{label}={PIN}\n" for label in labels), text=True, capture_output=True, check=False,
+            input=pins, text=True, capture_output=True, check=False,
         )  # fmt: skip
         if ended.returncode == 0:
             break
