@@ -14,13 +14,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from cards.session import CardIdentity
 from coordinator import ceremony, clock, custody
 from coordinator.attendant import Attendant
-from coordinator.ceremony import Manner, Outcome, Seat, Table
+from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.chain import Tip
 from coordinator.errors import UsageError
 from coordinator.slots import Slot
 from coordinator.spend import fresh_id
 from coordinator.vaults import key_expression, stored_policy
-from coordinator.verify import cosigner_of
+from coordinator.verify import cosigner_of, wanted_cards
 from psbt import message, signer
 from psbt.codec import Psbt
 from psbt.errors import PsbtError
@@ -187,7 +187,12 @@ def sign(
             happening = custody.Happening(f"card:{card.label}", "seen", note=f"drill {drill_id}")
             custody.record(db, happening)
 
-    table = Table(seat_of=seat_of, keep=keep, attendant=attendant, manner=manner)
+    def missing() -> list[Wanted]:
+        with database.begin() as db:
+            drill = drill_book.drill_named(db, drill_id)
+            return wanted_cards(db, drill.vault, progress(drill).missing)
+
+    table = Table(seat_of, keep, attendant, manner, missing)
     return ceremony.collect(offered, table)
 
 

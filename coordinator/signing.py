@@ -14,7 +14,7 @@ from coordinator.chain import ChainSource
 from coordinator.errors import CeremonyError, CoinReserved, NotFinal, NothingToSign
 from coordinator.slots import Slot
 from coordinator.vaults import key_expression, stored_policy
-from coordinator.verify import cosigner_of
+from coordinator.verify import cosigner_of, wanted_cards
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer
 from psbt.errors import PsbtError, SignaturesMissing
 from psbt.partial import quorum, signed_by
@@ -179,12 +179,7 @@ def _missing(database: Database, ceremony_id: str) -> list[Wanted]:
         seen = progress(record)
         if seen.complete:
             return []
-        return [
-            Wanted(card.label, custody.called(db, card))
-            for cosigner in record.vault.cosigners
-            if cosigner.label in seen.missing
-            for card in card_book.cards_with_key(db, cosigner.key)
-        ]
+        return wanted_cards(db, record.vault, seen.missing)
 
 
 def _keeper(database: Database, ceremony_id: str) -> ceremony.Keep:

@@ -2,15 +2,16 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.errors import WrongCard
+from cards.errors import CardRemoved, WrongCard
 from cards.session import CardSession
-from coordinator import clock
+from coordinator import clock, custody
 from coordinator.attendant import Attendant
+from coordinator.ceremony import SLICE, Manner, Wanted
 from coordinator.enrol import account_key
 from coordinator.slots import Company, Slot, card_in, unlock, unlock_silent
 from coordinator.vaults import stored_policy
@@ -43,7 +44,7 @@ class Proofs(NamedTuple):
     mismatches: list[Mismatch]
 
 
-class Wanted(NamedTuple):
+class Expected(NamedTuple):
     """What a card is held against: its label, its cosigner and the key stored for it."""
 
     card_id: int
@@ -61,47 +62,108 @@ def verify_vault(
     name: str,
     offered: Sequence[Slot],
     attendant: Attendant,
-    *,
-    last_attempt: bool = False,
+    manner: Manner = Manner(),  # noqa: B008 -- frozen
 ) -> Proofs:
     """Let each card offered prove its account key against the stored one; each proof is kept.
 
-    A card that has no part in the vault raises WrongCard before any PIN, unless it says nothing
-    before its PIN.
+    Readers go on asking for the cards that have not proved theirs, as the manner says. A card
+    that has no part in the vault raises WrongCard before any PIN, unless it says nothing before
+    its PIN; one that comes later is only told of.
     """
     proofs = Proofs(name, [], [], [])
     with database.begin() as db:
         proofs.mismatches.extend(_contradictions(vault_book.vault_named(db, name)))
-    for slot in offered:
-        company = Company(attendant, _expected_label(database, slot))
-        with card_in(slot, company) as session:
-            unlocked = unlock_silent(session, company.label, attendant)
-            wanted = _wanted(database, name, session)
-            company.label = wanted.label
-            if not unlocked:
-                unlock(session, wanted.label, attendant, last_attempt=last_attempt)
-            reason = difference(session, wanted)
+
+    def missing() -> list[Wanted]:
+        seen = {*proofs.verified, *(each.cosigner for each in proofs.mismatches)}
         with database.begin() as db:
             vault = vault_book.vault_named(db, name)
-            vault_book.add_verification(
-                db,
-                vault,
-                key_id=wanted.key_id,
-                card_id=wanted.card_id,
-                matched=reason is None,
-                detail=reason or "the card proved the key",
-                now=clock.now(),
-            )
-        if reason is None:
-            proofs.verified.append(wanted.cosigner)
-        else:
-            proofs.mismatches.append(Mismatch(wanted.label, wanted.cosigner, reason))
+            labels = [each.label for each in vault.cosigners if each.label not in seen]
+            wanted = wanted_cards(db, vault, labels)
+        return [each for each in wanted if manner.only is None or each.label in manner.only]
+
+    for slot, first in _in_turn(offered, attendant, manner, missing):
+        try:
+            _prove(database, proofs, slot, attendant, last_attempt=manner.last_attempt)
+        except (WrongCard, CardRemoved) as failure:
+            if first:
+                raise
+            attendant.say(f"reader {slot.name}: {failure}")
     with database.begin() as db:
         proofs.missing.extend(_never_proved(db, vault_book.vault_named(db, name)))
     return proofs
 
 
-def difference(session: CardSession, wanted: Wanted) -> str | None:
+def _in_turn(
+    offered: Sequence[Slot],
+    attendant: Attendant,
+    manner: Manner,
+    missing: Callable[[], list[Wanted]],
+) -> Iterator[tuple[Slot, bool]]:
+    """Yield every slot once, then readers as cards are put in, as long as some are missing."""
+    seen: dict[str, int] = {}
+    for slot in offered:
+        number = -1 if slot.arrival is None else slot.arrival(-1, 0)
+        seen[slot.name] = -1 if number is None else number
+        if number is not None or not manner.wait_seconds:
+            yield slot, True
+    readers = [slot for slot in offered if slot.arrival is not None]
+    told: list[Wanted] = []
+    left = manner.wait_seconds if readers else 0
+    while left > 0 and (wanted := missing()):
+        if wanted != told:
+            told = wanted
+            names = " or ".join(each.words for each in wanted)
+            attendant.say(f"now {names}, on reader {' or '.join(slot.name for slot in readers)}")
+        for slot in readers:
+            share = min(SLICE, left) / len(readers)
+            number = slot.arrival(seen[slot.name], share) if slot.arrival else None
+            if number is not None:
+                seen[slot.name] = number
+                yield slot, False
+        left -= SLICE
+
+
+def _prove(
+    database: Database, proofs: Proofs, slot: Slot, attendant: Attendant, *, last_attempt: bool
+) -> None:
+    """Have the card in a slot prove its key, and keep what came of it."""
+    company = Company(attendant, _expected_label(database, slot))
+    with card_in(slot, company) as session:
+        unlocked = unlock_silent(session, company.label, attendant)
+        wanted = _wanted(database, proofs.vault, session)
+        company.label = wanted.label
+        if not unlocked:
+            unlock(session, wanted.label, attendant, last_attempt=last_attempt)
+        reason = difference(session, wanted)
+    with database.begin() as db:
+        vault = vault_book.vault_named(db, proofs.vault)
+        vault_book.add_verification(
+            db,
+            vault,
+            key_id=wanted.key_id,
+            card_id=wanted.card_id,
+            matched=reason is None,
+            detail=reason or "the card proved the key",
+            now=clock.now(),
+        )
+    if reason is None:
+        proofs.verified.append(wanted.cosigner)
+    else:
+        proofs.mismatches.append(Mismatch(wanted.label, wanted.cosigner, reason))
+
+
+def wanted_cards(db: Session, vault: Vault, labels: Collection[str]) -> list[Wanted]:
+    """Return the cards of these cosigners, each by name and place."""
+    return [
+        Wanted(card.label, custody.called(db, card))
+        for cosigner in vault.cosigners
+        if cosigner.label in labels
+        for card in card_book.cards_with_key(db, cosigner.key)
+    ]
+
+
+def difference(session: CardSession, wanted: Expected) -> str | None:
     """Return what differs between the card's key and the stored one; None where nothing does.
 
     Keys are compared whole, then the card signs a fresh challenge with a child of its key.
@@ -138,7 +200,7 @@ def _expected_label(database: Database, slot: Slot) -> str:
     return here[0].label if here and slot.emulated else slot.name
 
 
-def _wanted(database: Database, name: str, session: CardSession) -> Wanted:
+def _wanted(database: Database, name: str, session: CardSession) -> Expected:
     identity = session.identity()
     with database.begin() as db:
         vault = vault_book.vault_named(db, name)
@@ -148,7 +210,7 @@ def _wanted(database: Database, name: str, session: CardSession) -> Wanted:
             found = card.label if card else f"{identity.family} {identity.card_id[:16]}"
             raise WrongCard(f"a card of vault {name}", found)
         key = cosigner.key
-        return Wanted(
+        return Expected(
             card.id,
             key.id,
             card.label,

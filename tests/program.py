@@ -51,7 +51,7 @@ def run_program(home: Path, *words: str, stdin: str = "", check: int | None = 0)
 def asking(home: Path) -> Asked:
     """Return what runs a command with --json in this home and returns its one document."""
 
-    def run(*words: str, stdin: str = "", check: int = 0) -> dict[str, Any]:
+    def run(*words: str, stdin: str = "", check: int | None = 0) -> dict[str, Any]:
         return run_program(home, "--json", *words, stdin=stdin, check=check).document
 
     return run

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany
+from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
 from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import ExitStatus, Shown, columns
 
@@ -52,26 +52,23 @@ def sign(
     emulated: EmulatedMany = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
+    wait: Wait = 0,
 ) -> Shown:
     """Have the cards offered prove their keys; no coin moves.
+
+    Each card signs where it lies, so no reader waits for another one unless --wait says so.
 
     \b
     Example: cardquorum drill sign abcd2345 --emulated blue
     """
     from coordinator import drill as drilling
-    from coordinator import offers
-    from coordinator.ceremony import Manner
-    from coordinator.cli.attendant import Terminal
+    from coordinator.cli.gathering import gathered
 
     vault = _progress(desk, drill).vault
-    with desk.database.begin() as db:
-        labels, known = offers.labels_of_vault(db, vault), offers.all_labels(db)
-    named = offers.places(reader, emulated)
-    single = len([*named.readers, *named.emulated] or labels) == 1
-    attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single)
-    slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
-    manner = Manner(last_attempt=last_attempt)
-    outcomes = drilling.sign(desk.database, drill, slots, attendant, manner)
+    company = gathered(
+        desk, vault, reader, emulated, wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin
+    )
+    outcomes = drilling.sign(desk.database, drill, company.slots, company.attendant, company.manner)
     cards = [outcome_document(outcome) for outcome in outcomes]
     shown = _shown(_progress(desk, drill))
     lines = [*(outcome_line(card) for card in cards), *shown.lines]

@@ -49,6 +49,11 @@ PassphraseStdin = Annotated[
     bool, typer.Option("--pin-stdin", help="read home.passphrase=… from standard input")
 ]
 
+Wait = Annotated[
+    int | None,
+    typer.Option(min=0, help="how long a reader waits for the next card", metavar="SECONDS"),
+]
+
 _GLOBAL_OPTIONS = {
     "home": (HomeOption, None),
     "as_json": (JsonOption, None),

@@ -7,7 +7,15 @@ import typer
 
 from coordinator.cli.desk import Desk
 from coordinator.cli.money import fee_rate
-from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Yes
+from coordinator.cli.options import (
+    Accept,
+    EmulatedMany,
+    LastTry,
+    PinStdin,
+    ReaderMany,
+    Wait,
+    Yes,
+)
 from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import Shown, columns, counted, sats
 
@@ -106,10 +114,7 @@ def sign(
     emulated: EmulatedMany = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
-    wait: Annotated[
-        int | None,
-        typer.Option(min=0, help="how long a reader waits for the next card", metavar="SECONDS"),
-    ] = None,
+    wait: Wait = None,
     yes: Yes = False,
     accept: Accept = None,
 ) -> Shown:
@@ -122,26 +127,20 @@ def sign(
     \b
     Example: cardquorum spend sign abcd2345 --emulated blue --emulated red
     """
-    from coordinator import offers, overview, signing
-    from coordinator.ceremony import Manner
-    from coordinator.cli.attendant import Terminal
+    from coordinator import overview, signing
+    from coordinator.cli.gathering import gathered
     from storage import ceremonies as ceremony_book
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     with desk.database.begin() as db:
         vault = ceremony_book.ceremony_named(db, ceremony).vault.name
-        labels = offers.labels_of_vault(db, vault)
-        known = offers.all_labels(db)
-    named = offers.places(reader, emulated)
-    single = len([*named.readers, *named.emulated] or labels) == 1
-    attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single, yes=yes, accepted=accept)
-    slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
-    manner = Manner(
-        last_attempt=last_attempt,
-        wait_seconds=attendant.patience() if wait is None else wait,
-        only=attendant.given() if pin_stdin else None,
+    company = gathered(
+        desk, vault, reader, emulated,
+        wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, yes=yes, accepted=accept,
+    )  # fmt: skip
+    outcomes = signing.sign(
+        desk.database, ceremony, company.slots, company.attendant, company.manner
     )
-    outcomes = signing.sign(desk.database, ceremony, slots, attendant, manner)
     with desk.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
     cards = [outcome_document(outcome) for outcome in outcomes]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany
+from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 Name = Annotated[str, typer.Argument(help="the vault's name")]
@@ -47,22 +47,24 @@ def verify(
     emulated: EmulatedMany = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
+    wait: Wait = None,
 ) -> Shown:
     """Have each card offered prove that its key is the stored one.
+
+    With fewer readers than cards the next card is asked for by name: for 5 minutes, or --wait.
 
     \b
     Example: cardquorum vault verify family --emulated blue
     """
-    from coordinator import offers, verify
-    from coordinator.cli.attendant import Terminal
+    from coordinator import verify
+    from coordinator.cli.gathering import gathered
 
-    with desk.database.begin() as db:
-        labels, known = offers.labels_of_vault(db, name), offers.all_labels(db)
-    named = offers.places(reader, emulated)
-    single = len([*named.readers, *named.emulated] or labels) == 1
-    attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single)
-    slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
-    proofs = verify.verify_vault(desk.database, name, slots, attendant, last_attempt=last_attempt)
+    company = gathered(
+        desk, name, reader, emulated, wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin
+    )
+    proofs = verify.verify_vault(
+        desk.database, name, company.slots, company.attendant, company.manner
+    )
     lines = [
         *(f"proved: {label}" for label in proofs.verified),
         *(f"never proved: {label}" for label in proofs.missing),
