@@ -83,10 +83,11 @@ def verify_vault(
         return [each for each in wanted if manner.only is None or each.label in manner.only]
 
     for slot, first in _in_turn(offered, attendant, manner, missing):
+        waits = slot.arrival is not None and manner.wait_seconds > 0
         try:
             _prove(database, proofs, slot, attendant, last_attempt=manner.last_attempt)
         except (WrongCard, CardRemoved) as failure:
-            if first:
+            if not waits or (first and isinstance(failure, WrongCard)):
                 raise
             attendant.say(f"reader {slot.name}: {failure}")
     with database.begin() as db:

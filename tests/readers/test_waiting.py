@@ -8,7 +8,6 @@ from pathlib import Path
 from tests.program import PIN, Asked, run_program
 from tests.readers.conftest import PINS, Put, PutCard, reader
 
-
 COUNTS = {
     "verification": "SELECT count(*) FROM verification",
     "drill_proof": "SELECT count(*) FROM drill_proof",
