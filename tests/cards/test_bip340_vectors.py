@@ -9,15 +9,15 @@ from coincurve import PublicKey
 
 from cards.apdu import Command
 from cards.errors import ProtocolError
-from cards.family import Roots
 from cards.keycard import tlv
+from cards.keycard.roots import ROOTS
 from cards.keycard.session import TaprootSession
 from cards.keycard.wire import TAG_PUBLIC_KEY, TAG_SCHNORR, TAG_SIGNATURE_TEMPLATE
 
 VECTORS = Path(__file__).parents[2] / "../shared/cards/vectors.json"
 DIGEST_SIZE = 32
 WITH_DIGEST = range(15)
-"""The vectors over 32 bytes; the four after them are over messages that no card is asked to sign."""
+"""The vectors over 32 bytes; the four after them are over what no card is asked to sign."""
 
 
 def vector(number: int) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def judged(case: dict[str, Any], x: bytes) -> bytes:
         point = PublicKey(b"\2" + x).format(compressed=False)
     except ValueError:
         point = b"\4" + x + bytes(32)
-    session = TaprootSession(Answering(point, bytes.fromhex(case["sig"])), Roots())
+    session = TaprootSession(Answering(point, bytes.fromhex(case["sig"])), ROOTS)
     return session.sign_schnorr((), bytes.fromhex(case["msg"]), bytes(DIGEST_SIZE))
 
 
