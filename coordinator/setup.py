@@ -39,6 +39,7 @@ KEY_KEPT = (
     "came with a key of its own: it is kept and no other is made; whoever had the card before its "
     "PIN was set could sign with it"
 )
+SEED_BESIDES = "a seed beside the key it came with (--generate keeps that)"
 LOADED_ELSEWHERE = "taking over a key that was loaded elsewhere; reset it with its maker's app"
 
 
