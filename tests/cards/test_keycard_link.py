@@ -1,0 +1,89 @@
+"""How a Keycard's link keeps a card apart from others, its channel and its login."""
+
+import hashlib
+
+import pytest
+
+from cards.errors import CardReset, NotGenuine, NotUnlocked, PinIncorrect
+from cards.family import Surroundings, TransientMemory
+from cards.keycard.emulator import emulate
+from cards.keycard.session import KeycardSession, open_session
+from cards.pin import Pin, Secret
+from cards.session import HARDENED
+from tests.cards.keycard_host import SEED
+from tests.contracts.wires import Wire
+
+H = HARDENED
+PROFILES = ("3.1", "3.2", "4.0")
+PAIRED = ("3.1", "3.2")
+PIN, PUK = b"493817", b"850273619482"
+LEAF = (48 | H, 1 | H, 0, 5)
+DIGEST = hashlib.sha256(b"a digest").digest()
+
+
+def seeded(profile: str, memory: TransientMemory | None = None) -> tuple[KeycardSession, Wire]:
+    wire = Wire(emulate(profile))
+    session = open_session(wire, Surroundings(memory=memory or TransientMemory()))
+    session.initialise({"pin": Pin(PIN), "puk": Secret(PUK)})
+    session.unlock(Pin(PIN))
+    session.load_seed(Secret(SEED))
+    return session, wire
+
+
+@pytest.mark.parametrize("profile", PAIRED)
+def test_who_may_only_look_uses_a_pairing_that_is_kept_and_takes_none(profile: str) -> None:
+    memory = TransientMemory()
+    session, wire = seeded(profile, memory)
+    card = wire.inner._chip
+    session.close()
+    known = open_session(card.insert(), Surroundings(memory=memory, look_only=True)).identity()
+    assert (known.initialised, known.attempts_left) == (True, 3)
+    strange = open_session(card.insert(), Surroundings(look_only=True)).identity()
+    assert (strange.initialised, strange.attempts_left) == (True, None)
+    assert len(card.flash.pairings) == 1
+
+
+def test_a_certified_card_proves_its_key_before_it_is_asked_anything() -> None:
+    honest, thief = emulate("4.0"), emulate("4.0")
+    thief.flash.certificate = honest.flash.certificate
+    with pytest.raises(NotGenuine, match="not signed by its identity key"):
+        open_session(thief.insert(), Surroundings())
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_wrong_pin_ends_the_login_of_the_right_one(profile: str) -> None:
+    session, _ = seeded(profile)
+    with pytest.raises(PinIncorrect):
+        session.unlock(Pin(b"000000"))
+    with pytest.raises(NotUnlocked):
+        session.sign(LEAF, DIGEST)
+    assert session.identity().attempts_left == 2
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_login_that_is_lost_alone_is_made_again(profile: str) -> None:
+    session, wire = seeded(profile)
+    wire.inner._chip._card.power.verified = False
+    assert len(session.sign(LEAF, DIGEST)) == 64
+
+
+@pytest.mark.parametrize("profile", PAIRED)
+def test_a_card_reset_while_its_channel_opens_is_selected_again(profile: str) -> None:
+    _, first = seeded(profile)
+    wire = Wire(first.inner._chip)
+    session = open_session(wire, Surroundings())
+    wire.reset_before(len(wire.sent))
+    with pytest.raises(CardReset):
+        session.unlock(Pin(PIN))
+    session.unlock(Pin(PIN))
+    assert len(session.sign(LEAF, DIGEST)) == 64
+
+
+@pytest.mark.parametrize("profile", PAIRED)
+def test_a_card_that_was_just_selected_is_not_selected_again(profile: str) -> None:
+    _, first = seeded(profile)
+    wire = Wire(first.inner._chip)
+    session = open_session(wire, Surroundings())
+    session.attest()
+    session.unlock(Pin(PIN))
+    assert [apdu[1] for apdu in wire.sent].count(0xA4) == 2
