@@ -81,9 +81,42 @@ def test_a_card_reset_while_its_channel_opens_is_selected_again(profile: str) ->
 
 @pytest.mark.parametrize("profile", PAIRED)
 def test_a_card_that_was_just_selected_is_not_selected_again(profile: str) -> None:
-    _, first = seeded(profile)
-    wire = Wire(first.inner._chip)
-    session = open_session(wire, Surroundings())
-    session.attest()
+    """Selecting it would take away a pairing that is made for a while only."""
+    session, wire = seeded(profile)
+    session.reset()
+    start = len(wire.sent)
+    session.initialise({"pin": Pin(PIN), "puk": Secret(PUK)})
     session.unlock(Pin(PIN))
-    assert [apdu[1] for apdu in wire.sent].count(0xA4) == 2
+    assert [apdu[1] for apdu in wire.sent[start:]].count(0xA4) == 2
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("left", [1, 2])
+def test_a_last_attempt_is_never_spent_on_a_login_that_was_lost(profile: str, left: int) -> None:
+    session, wire = seeded(profile)
+    card, kept = wire.inner._chip, session._link._pin
+    card._card.power.verified = False
+    card.flash.pin.left = left
+    if left > 1:
+        assert len(session.sign(LEAF, DIGEST)) == 64
+        return
+    with pytest.raises(NotUnlocked, match="one attempt at most"):
+        session.sign(LEAF, DIGEST)
+    assert card.flash.pin.left == 1
+    assert len(kept) == 0
+    assert not session._link.logged_in()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_pin_that_was_changed_elsewhere_is_presented_once_and_wiped(profile: str) -> None:
+    session, wire = seeded(profile)
+    card, kept = wire.inner._chip, session._link._pin
+    card._card.power.verified = False
+    card.flash.pin.value = b"702956"
+    with pytest.raises(NotUnlocked, match="refuses the one from before"):
+        session.sign(LEAF, DIGEST)
+    assert card.flash.pin.left == 2
+    assert len(kept) == 0
+    with pytest.raises(NotUnlocked, match="wants its PIN first"):
+        session.sign(LEAF, DIGEST)
+    assert card.flash.pin.left == 2
