@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from cards.errors import CardReset, NotGenuine, NotUnlocked, PinIncorrect
+from cards.errors import CardReset, NotGenuine, NotUnlocked, PinIncorrect, PinUnsuitable
 from cards.family import Surroundings, TransientMemory
 from cards.keycard.emulator import emulate
 from cards.keycard.session import KeycardSession, open_session
@@ -120,3 +120,12 @@ def test_a_pin_that_was_changed_elsewhere_is_presented_once_and_wiped(profile: s
     with pytest.raises(NotUnlocked, match="wants its PIN first"):
         session.sign(LEAF, DIGEST)
     assert card.flash.pin.left == 2
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_pin_no_keycard_has_costs_no_command(profile: str) -> None:
+    session, wire = seeded(profile)
+    start = len(wire.sent)
+    with pytest.raises(PinUnsuitable):
+        session.unlock(Pin(b"12345"))
+    assert len(wire.sent) == start
