@@ -3,13 +3,24 @@
 import hashlib
 
 import pytest
+from embit.bip32 import HDKey
 
-from cards.errors import CardReset, NotGenuine, NotUnlocked, PinIncorrect, PinUnsuitable
+from cards.errors import (
+    CardReset,
+    NotGenuine,
+    NotUnlocked,
+    PathNotAvailable,
+    PinIncorrect,
+    PinUnsuitable,
+    ProtocolError,
+)
 from cards.family import Surroundings, TransientMemory
 from cards.keycard.emulator import emulate
 from cards.keycard.session import KeycardSession, open_session
+from cards.keycard.wire import INS_PAIR
 from cards.pin import Pin, Secret
 from cards.session import HARDENED
+from cards.signature import verify
 from tests.cards.keycard_host import SEED
 from tests.contracts.wires import Wire
 
@@ -129,3 +140,29 @@ def test_a_pin_no_keycard_has_costs_no_command(profile: str) -> None:
     with pytest.raises(PinUnsuitable):
         session.unlock(Pin(b"12345"))
     assert len(wire.sent) == start
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_path_has_ten_steps_and_no_more(profile: str) -> None:
+    session, wire = seeded(profile)
+    deepest = (*LEAF, *range(6))
+    expected = HDKey.from_seed(SEED).derive(list(deepest)).to_public()
+    assert session.xpub(deepest).public_key == expected.get_public_key().sec()
+    assert verify(session.xpub(deepest).public_key, DIGEST, session.sign(deepest, DIGEST))
+    start = len(wire.sent)
+    for act in (lambda: session.xpub((*deepest, 0)), lambda: session.sign((*deepest, 0), DIGEST)):
+        with pytest.raises(PathNotAvailable):
+            act()
+    assert len(wire.sent) == start
+
+
+@pytest.mark.parametrize("profile", PAIRED)
+def test_a_card_that_took_another_pairing_password_is_noticed_at_once(profile: str) -> None:
+    _, first = seeded(profile)
+    pairing = next(at for at, apdu in enumerate(first.sent) if apdu[1] == INS_PAIR)
+    wire = Wire(emulate(profile))
+    flash = wire.inner._chip.flash
+    wire.before[pairing] = lambda: setattr(flash, "pairing_secret", bytes(32))
+    session = open_session(wire, Surroundings())
+    with pytest.raises(ProtocolError, match="another pairing password"):
+        session.initialise({"pin": Pin(PIN), "puk": Secret(PUK)})
