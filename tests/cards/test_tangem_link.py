@@ -197,3 +197,13 @@ def test_a_key_that_was_shown_wrongly_is_read_again() -> None:
         session.sign(path, DIGEST)
     signed = session.sign(path, DIGEST)
     assert verify(session.xpub(path).public_key, DIGEST, signed)
+
+
+def test_a_key_without_a_code_neither_shows_itself_nor_signs() -> None:
+    card = emulate("6.33")
+    card.flash.wallets[0] = Wallet(0, WALLET_LOADED, bytes(range(1, 33)), bytes(32))
+    session = open_session(card.insert(), Surroundings())
+    path = (48 | 0x80000000,)
+    for act in (lambda: session.xpub(path), lambda: session.sign(path, DIGEST)):
+        with pytest.raises(CardNotInitialised, match="no access code"):
+            act()
