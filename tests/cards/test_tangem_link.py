@@ -223,3 +223,13 @@ def test_a_key_without_a_code_neither_shows_itself_nor_signs() -> None:
     for act in (lambda: session.xpub(path), lambda: session.sign(path, DIGEST)):
         with pytest.raises(CardNotInitialised, match="no access code"):
             act()
+
+
+def test_a_card_without_a_code_is_reset() -> None:
+    card = emulate("6.33")
+    card.flash.wallets[0] = Wallet(0, WALLET_LOADED, bytes(range(1, 33)), bytes(32))
+    session = open_session(card.insert(), Surroundings())
+    session.reset()
+    with pytest.raises(CardNotInitialised):
+        session.made_its_key()
+    assert not card.flash.wallets[0].key
