@@ -22,6 +22,7 @@ from cards.session import CardIdentity
 from coordinator import ceremony
 from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.slots import Slot
+from coordinator.turn import SLICE, Stopped, Turn
 from tests.coordinator.test_ceremony import REQUESTS, Card
 
 LABELS = ("a", "b", "c")
@@ -173,6 +174,7 @@ def test_only_the_cards_whose_pin_is_given_are_waited_for(meeting: Meeting) -> N
 def test_an_empty_reader_is_waited_for_and_told_when_time_is_up(meeting: Meeting) -> None:
     (outcome,) = meeting.collect(in_reader(), wait_seconds=0.5)
     assert isinstance(outcome.error, CardRemoved)
+    assert not outcome.seated
     assert "now the card labelled a" in meeting.person.told[0]
     reader = Reader()
     reader.queue = [good("a"), good("b")]
@@ -325,3 +327,36 @@ def test_ctrl_c_keeps_what_was_signed_and_lets_every_card_go(meeting: Meeting) -
     assert closed.wait(5)
     assert meeting.person.told[-1].startswith("stopped; ")
     assert card.pins == []
+
+
+def test_a_turn_that_is_stopped_keeps_what_was_signed(meeting: Meeting) -> None:
+    card, stop = good("a"), threading.Event()
+    signs = card.sign
+
+    def sign(path: tuple[int, ...], digest: bytes) -> bytes:
+        stop.set()
+        return signs(path, digest)
+
+    card.sign = sign
+    turn = Turn(fixed(card), meeting.person, meeting.seat_of, False, stop)
+    outcome = turn.taken(lambda seat: seat, lambda *_: None, 1.0)
+    assert isinstance(outcome.error, Stopped)
+    assert (outcome.signatures, len(card.asked), len(turn.left)) == (1, 1, 3)
+
+
+@pytest.mark.parametrize(("seconds", "waited"), [(1.0, 4), (0.5, 2), (0.0, 1)])
+def test_a_card_that_was_lost_is_waited_for_so_long(
+    meeting: Meeting, seconds: float, waited: int
+) -> None:
+    waits: list[float] = []
+
+    def arrival(seen: int, wait: float) -> None:
+        assert seen == -1
+        waits.append(wait)
+
+    slot = fixed(Faulty("a", {1: CardRemoved("gone")}))._replace(arrival=arrival)
+    turn = Turn(slot, meeting.person, meeting.seat_of, False, threading.Event())
+    outcome = turn.taken(lambda seat: seat, lambda *_: None, seconds)
+    assert isinstance(outcome.error, CardRemoved)
+    assert (outcome.signatures, waits) == (1, [SLICE] * waited)
+    assert "after 1 of 4 signatures; put it back on reader a" in meeting.person.told[-1]
