@@ -360,3 +360,21 @@ def test_a_card_that_was_lost_is_waited_for_so_long(
     assert isinstance(outcome.error, CardRemoved)
     assert (outcome.signatures, waits) == (1, [SLICE] * waited)
     assert "after 1 of 4 signatures; put it back on reader a" in meeting.person.told[-1]
+
+
+def test_a_card_that_got_further_has_as_many_tries_again(meeting: Meeting) -> None:
+    card = good("a")
+    signs, script = card.sign, iter([True, False, True, False, *[False] * 9])
+    failed: list[int] = []
+
+    def sign(path: tuple[int, ...], digest: bytes) -> bytes:
+        if next(script):
+            return signs(path, digest)
+        failed.append(len(card.asked))
+        raise CardReset("again")
+
+    card.sign = sign
+    turn = Turn(fixed(card), meeting.person, meeting.seat_of, False, threading.Event())
+    outcome = turn.taken(lambda seat: seat, lambda *_: None, 1.0)
+    assert isinstance(outcome.error, CardReset)
+    assert failed == [1, 2, 2, 2, 2]
