@@ -8,29 +8,23 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from cards.errors import CardError, CardRemoved
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
+from coordinator.arrivals import Wanted, named
 from coordinator.attendant import Attendant
 from coordinator.errors import CoordinatorError
 from coordinator.slots import Slot
 from coordinator.turn import Keep, Outcome, Seat, SeatOf, Stopped, Turn
 from psbt.signer import SigningRequest
 
-__all__ = ["Keep", "Manner", "Outcome", "Seat", "SeatOf", "Table", "collect"]
+__all__ = ["Keep", "Manner", "Outcome", "Seat", "SeatOf", "Table", "Wanted", "collect"]
 
 T = TypeVar("T")
 SLICE = 0.25
 GRACE = 3.0
-
-
-class Wanted(NamedTuple):
-    """A card that the quorum still lacks, and how a person is told of it: name and place."""
-
-    label: str
-    words: str
 
 
 def nobody() -> list[Wanted]:
@@ -190,8 +184,7 @@ def _next_card(slot: Slot, meeting: _Round, seen: int) -> int | None:
             return None
         if wanted != told:
             told = wanted
-            names = " or ".join(each.words for each in wanted)
-            meeting.table.attendant.say(f"reader {slot.name}: now {names}")
+            meeting.table.attendant.say(f"reader {slot.name}: {named(wanted)}")
         arrived = slot.arrival(seen, min(SLICE, left)) if slot.arrival else None
         if arrived is not None:
             return arrived

@@ -6,7 +6,7 @@ other software accepts. No coin moves, nothing of it can be sent.
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from cards.session import CardIdentity
 from coordinator import ceremony, clock, custody
 from coordinator.attendant import Attendant
-from coordinator.ceremony import Manner, Outcome, Seat, Table
+from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.chain import Tip
 from coordinator.errors import UsageError
 from coordinator.slots import Slot
@@ -179,7 +179,10 @@ def sign(
             requests = signer.signing_requests(asked, policy, key_expression(cosigner.key))
             return Seat(card.label, card.id, requests)
 
+    here: set[str] = set()
+
     def keep(seat: Seat, request: SigningRequest, signature: bytes) -> None:
+        here.add(seat.label)
         with database.begin() as db:
             drill = drill_book.drill_named(db, drill_id)
             card = card_book.card_named(db, seat.label)
@@ -187,8 +190,29 @@ def sign(
             happening = custody.Happening(f"card:{card.label}", "seen", note=f"drill {drill_id}")
             custody.record(db, happening)
 
-    table = Table(seat_of=seat_of, keep=keep, attendant=attendant, manner=manner)
+    def missing() -> list[Wanted]:
+        with database.begin() as db:
+            return _missing(db, drill_book.drill_named(db, drill_id), here)
+
+    table = Table(seat_of, keep, attendant, manner, missing)
     return ceremony.collect(offered, table)
+
+
+def _missing(db: Session, record: Drill, here: Collection[str]) -> list[Wanted]:
+    """Return the cards of keys not proved yet; once one proved its key, those kept beside it."""
+    unproved = progress(record).missing
+    kept_at = {
+        card: custody.whereabouts(custody_book.events_of(db, card.item)).location
+        for cosigner in record.vault.cosigners
+        for card in card_book.cards_with_key(db, cosigner.key)
+        if cosigner.label in unproved or card.label in here
+    }
+    places = {place for card, place in kept_at.items() if card.label in here}
+    return [
+        Wanted(card.label, custody.called(db, card))
+        for card, place in kept_at.items()
+        if card.label not in here and (not here or place in places)
+    ]
 
 
 def exported(record: Drill) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany
+from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
 from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import ExitStatus, Shown, columns
 
@@ -52,8 +52,12 @@ def sign(
     emulated: EmulatedMany = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
+    wait: Wait = None,
 ) -> Shown:
     """Have the cards offered prove their keys; no coin moves.
+
+    A reader asks for the next card that is kept in the same place: for 5 minutes, or --wait.
+    With --pin-stdin only cards whose PIN was given are asked for.
 
     \b
     Example: cardquorum drill sign abcd2345 --emulated blue
@@ -70,7 +74,11 @@ def sign(
     single = len([*named.readers, *named.emulated] or labels) == 1
     attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single)
     slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
-    manner = Manner(last_attempt=last_attempt)
+    manner = Manner(
+        last_attempt=last_attempt,
+        wait_seconds=attendant.patience() if wait is None else wait,
+        only=attendant.given() if pin_stdin else None,
+    )
     outcomes = drilling.sign(desk.database, drill, slots, attendant, manner)
     cards = [outcome_document(outcome) for outcome in outcomes]
     shown = _shown(_progress(desk, drill))

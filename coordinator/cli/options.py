@@ -29,6 +29,10 @@ PinStdin = Annotated[
 LastTry = Annotated[
     bool, typer.Option("--last-attempt", help="use the last PIN attempt of a card too")
 ]
+Wait = Annotated[
+    int | None,
+    typer.Option(min=0, help="how long a reader waits for the next card", metavar="SECONDS"),
+]
 Reader = Annotated[
     str | None,
     typer.Option("--reader", help="the reader the card is on: its name, or part", metavar="NAME"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Yes
+from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait, Yes
 from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import Shown, columns, counted, sats
 
@@ -119,10 +119,7 @@ def sign(
     emulated: EmulatedMany = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
-    wait: Annotated[
-        int | None,
-        typer.Option(min=0, help="how long a reader waits for the next card", metavar="SECONDS"),
-    ] = None,
+    wait: Wait = None,
     yes: Yes = False,
     accept: Accept = None,
 ) -> Shown:

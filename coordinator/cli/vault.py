@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany
+from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 Name = Annotated[str, typer.Argument(help="the vault's name")]
@@ -47,13 +47,18 @@ def verify(
     emulated: EmulatedMany = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
+    wait: Wait = None,
 ) -> Shown:
     """Have each card offered prove that its key is the stored one.
+
+    With fewer readers than cards the next card is asked for by name: for 5 minutes, or --wait.
+    With --pin-stdin only cards whose PIN was given are asked for.
 
     \b
     Example: cardquorum vault verify family --emulated blue
     """
     from coordinator import offers, verify
+    from coordinator.ceremony import Manner
     from coordinator.cli.attendant import Terminal
 
     with desk.database.begin() as db:
@@ -62,7 +67,12 @@ def verify(
     single = len([*named.readers, *named.emulated] or labels) == 1
     attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single)
     slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
-    proofs = verify.verify_vault(desk.database, name, slots, attendant, last_attempt=last_attempt)
+    manner = Manner(
+        last_attempt=last_attempt,
+        wait_seconds=attendant.patience() if wait is None else wait,
+        only=attendant.given() if pin_stdin else None,
+    )
+    proofs = verify.verify_vault(desk.database, name, slots, attendant, manner)
     lines = [
         *(f"proved: {label}" for label in proofs.verified),
         *(f"never proved: {label}" for label in proofs.missing),

@@ -3,60 +3,12 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from cards import pcsc
 from cards.emulation import open_card
 from tests.program import PIN, Asked, Program, run_program
-from tests.readers.conftest import NAMES, Put
-
-PutCard = Callable[[int, str], str]
-CARDS = {"a": "satochip", "b": "tapsigner", "c": "keycard"}
-PINS = "".join(f"{label}={PIN}\n" for label in CARDS)
-
-
-def reader(number: int) -> str:
-    return f"{NAMES[number]} 00 00"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def put_card(put: Put, home: Path) -> PutCard:
-    """Put the card of that name into a reader."""
-
-    def insert(number: int, label: str) -> str:
-        return put(number, lambda: open_card(home / "emulated" / f"{label}.card"))
-
-    return insert
-
-
-@pytest.fixture
-def ceremony(asked: Asked, put_card: PutCard) -> str:
-    """A 2-of-3 of three makers, enrolled through readers 0 to 2, with a payment to sign."""
-    asked("init", "--network", "regtest")
-    for number, (label, family) in enumerate(CARDS.items()):
-        asked("emulate", "new", family, label)
-        put_card(number, label)
-        words = ("card", "enrol", label, "--reader", reader(number), "--pin-stdin")
-        assert not asked(*words, stdin=PIN)["card"]["emulated"]
-        asked("location", "add", f"at-{label}", "--kind", "home")
-        asked("custody", "record", f"card:{label}", "placed", "--at", f"at-{label}")
-    cards = [word for label in CARDS for word in ("--card", label)]
-    asked("vault", "create", "v", "--threshold", "2", *cards)
-    proved = asked("vault", "verify", "v", "--pin-stdin", stdin=PINS)
-    assert (proved["verified"], proved["missing"]) == (list(CARDS), [])
-    address = asked("address", "new", "v")["address"]
-    asked("regtest", "fund", address, "1000000", "--coins", "4")
-    asked("regtest", "mine", "1")
-    to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:3500000"
-    return str(asked("spend", "create", "v", "--to", to, "--feerate", "5")["ceremony"])
+from tests.readers.conftest import CARDS, PINS, Put, PutCard, reader
 
 
 def finished(asked: Asked, ceremony: str) -> bool:
