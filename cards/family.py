@@ -147,10 +147,12 @@ class CardFamily:
     behind a capability by the word cards/README.md uses for it, besides the own emulator.
     `puk_digits` is how long a PUK made here is; `setup_secrets` are what a card may be set up with
     besides PIN and PUK, by version: `duress`, `pairing`. `prints_backup_key` tells that the key to
-    its encrypted backup stands on the card itself.
+    its encrypted backup stands on the card itself, `puk_sets_pin` how the versions begin whose PUK
+    sets a new PIN: whoever has that needs no PIN.
     """
 
     name: str
+    vendor: str
     aid: bytes
     profiles: tuple[str, ...]
     open: Callable[[CardTransport, Surroundings], CardSession]
@@ -166,6 +168,7 @@ class CardFamily:
     puk_digits: int = 8
     setup_secrets: ByVersion = field(default_factory=dict)
     prints_backup_key: bool = False
+    puk_sets_pin: tuple[str, ...] = ()
 
     def signs_at(self, version: str) -> frozenset[str]:
         """Return the script types a card of this version can sign for."""

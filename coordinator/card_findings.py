@@ -1,38 +1,60 @@
-"""What the cards themselves give an audit to find: their secrets, their sets, their backups."""
+"""What the cards themselves give an audit to find: their secrets, their sets, their makers."""
 
 from collections.abc import Iterator
 
-from coordinator.findings import CarrierFacts, CosignerFacts, Finding, Severity, VaultFacts
+from coordinator.findings import (
+    CardFacts,
+    CarrierFacts,
+    CosignerFacts,
+    Finding,
+    Severity,
+    VaultFacts,
+    keys,
+)
 from coordinator.knowledge import WORDS
 
 
 def found(facts: VaultFacts) -> Iterator[Finding]:
     """Yield every finding about single cards, and about what lies beside them."""
-    for carrier in facts.carriers():
-        if carrier.gone is None:
-            yield from _unwritten(carrier)
+    for carrier, card in facts.cards():
+        yield from _unwritten(carrier, card)
+        yield from _unproven(carrier, card)
     for cosigner in facts.cosigners:
         yield from _siblings_together(cosigner)
         yield from _backups_with_keys(cosigner)
     yield from _only_here(facts)
+    yield from _all_alike(facts)
 
 
-def _unwritten(carrier: CarrierFacts) -> Iterator[Finding]:
-    for kind in carrier.unwritten:
+def _unwritten(carrier: CarrierFacts, card: CardFacts) -> Iterator[Finding]:
+    for secret in card.secrets:
+        if secret.nowhere:
+            yield Finding(
+                f"{secret.kind}_nowhere",
+                Severity.WARNING,
+                f"nobody is known to know the {WORDS[secret.kind]} of {carrier.subject}, "
+                "nor where it is written",
+                "write it down where the card is not: cardquorum secret add "
+                f"{carrier.name}-{secret.kind} --of {carrier.name} --kind {secret.kind} "
+                "--written-at LOCATION",
+                (carrier.subject,),
+            )
+
+
+def _unproven(carrier: CarrierFacts, card: CardFacts) -> Iterator[Finding]:
+    if card.attestation == "unproven":
         yield Finding(
-            f"{kind}_nowhere",
+            "attestation_unproven",
             Severity.WARNING,
-            f"nobody is known to know the {WORDS[kind]} of {carrier.subject}, "
-            "nor where it is written",
-            f"write it down where the card is not: cardquorum secret add {carrier.name}-{kind} "
-            f"--of {carrier.name} --kind {kind} --written-at LOCATION",
+            f"{carrier.subject} could not prove that its maker made it",
+            "rely on it only beside cards of other makers, or replace it",
             (carrier.subject,),
         )
 
 
 def _siblings_together(cosigner: CosignerFacts) -> Iterator[Finding]:
     for location, carriers in sorted(cosigner.by_location().items()):
-        subjects = tuple(carrier.subject for carrier in carriers if carrier.siblings)
+        subjects = tuple(each.subject for each in carriers if each.card and each.card.siblings)
         if len(subjects) > 1:
             yield Finding(
                 "siblings_together",
@@ -50,7 +72,7 @@ def _backups_with_keys(cosigner: CosignerFacts) -> Iterator[Finding]:
         openers = [
             carrier.subject
             for carrier in carriers
-            if carrier.kind == "backup-key" or carrier.prints_backup_key
+            if carrier.kind == "backup-key" or (carrier.card and carrier.card.prints_backup_key)
         ]
         if files and openers:
             yield Finding(
@@ -68,17 +90,12 @@ def _only_here(facts: VaultFacts) -> Iterator[Finding]:
     lonely = [cosigner for cosigner in facts.cosigners if _needs_this_program(cosigner)]
     free = len(facts.cosigners) - len(lonely)
     if lonely and free < facts.threshold:
-        subjects = tuple(
-            carrier.subject
-            for cosigner in lonely
-            for carrier in cosigner.carriers
-            if carrier.lonely
-        )
+        subjects = tuple(each.subject for cosigner in lonely for each in cosigner.carriers)
         yield Finding(
             "no_other_software",
             Severity.WARNING,
             f"no other program is known that signs with {' and '.join(subjects)}: without this one "
-            f"{free} keys can sign and {facts.threshold} are needed",
+            f"{keys(free)} can sign and {facts.threshold} are needed",
             "keep this program and its sources with the cards, or use a card others can sign with",
             subjects,
         )
@@ -86,4 +103,33 @@ def _only_here(facts: VaultFacts) -> Iterator[Finding]:
 
 def _needs_this_program(cosigner: CosignerFacts) -> bool:
     """Tell whether every carrier of a key is a card that only this program signs with."""
-    return bool(cosigner.carriers) and all(carrier.lonely for carrier in cosigner.carriers)
+    return bool(cosigner.carriers) and all(c.card and c.card.lonely for c in cosigner.carriers)
+
+
+def _all_alike(facts: VaultFacts) -> Iterator[Finding]:
+    """Tell where one maker's flaw, or one version's, opens or bricks every key."""
+    cards = [each.card for each in facts.carriers()]
+    known = [card for card in cards if card is not None]
+    if len(facts.cosigners) < 2 or len(known) < len(cards) or not all(_carried(facts)):
+        return
+    vendors = {card.vendor for card in known}
+    versions = {(card.family, card.version) for card in known}
+    if len(vendors) > 1:
+        return
+    vendor, (family, version) = vendors.pop(), min(versions)
+    subjects: tuple[str, ...] = (f"vendor:{vendor}",)
+    code, shared = "one_vendor", f"on cards of one maker, {vendor}"
+    if len(versions) == 1:
+        code, shared = "one_version", f"on {family} cards of version {version}"
+        subjects = (*subjects, f"family:{family}")
+    yield Finding(
+        code,
+        Severity.WARNING,
+        f"all keys lie {shared}: one flaw opens or breaks all of them",
+        "use cards of two makers or more in one vault",
+        subjects,
+    )
+
+
+def _carried(facts: VaultFacts) -> Iterator[bool]:
+    return (bool(cosigner.carriers) for cosigner in facts.cosigners)

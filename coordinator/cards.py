@@ -30,13 +30,13 @@ def shown(db: Session, label: str, network: str) -> dict[str, Any]:
         "signs": sorted(family.signs_at(card.version)),
         "thief_with_card_alone": family.theft.sentence,
         "resists": family.theft._asdict(),
-        "pairing": _pairing(db, card),
+        "pairing": pairing(db, card),
         "secrets": knowledge.of_card(db, card),
         "history": custody.cards_document(db, label),
     }
 
 
-def _pairing(db: Session, card: Card) -> str | None:
+def pairing(db: Session, card: Card) -> str | None:
     """Return whose pairing password a card has, where it has one: default, or the owner's own."""
     if "pairing" not in family_named(card.family).setup_secrets_at(card.version):
         return None

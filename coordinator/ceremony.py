@@ -8,23 +8,29 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from cards.errors import CardError, CardRemoved
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
-from coordinator.arrivals import Wanted, named
 from coordinator.attendant import Attendant
 from coordinator.errors import CoordinatorError
 from coordinator.slots import Slot
 from coordinator.turn import Keep, Outcome, Seat, SeatOf, Stopped, Turn
 from psbt.signer import SigningRequest
 
-__all__ = ["Keep", "Manner", "Outcome", "Seat", "SeatOf", "Table", "Wanted", "collect"]
+__all__ = ["Keep", "Manner", "Outcome", "Seat", "SeatOf", "Table", "collect"]
 
 T = TypeVar("T")
 SLICE = 0.25
 GRACE = 3.0
+
+
+class Wanted(NamedTuple):
+    """A card that the quorum still lacks, and how a person is told of it: name and place."""
+
+    label: str
+    words: str
 
 
 def nobody() -> list[Wanted]:
@@ -72,7 +78,7 @@ class _Round:
     questions: "Questions" = field(default_factory=queue.SimpleQueue)
 
 
-Questions = queue.SimpleQueue[Callable[[], None]]
+Questions = queue.SimpleQueue[Callable[[], None] | None]
 
 
 class _FromThread:
@@ -112,13 +118,13 @@ def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
     meeting = _Round(table)
     found: list[list[Outcome]] = [[] for _ in offered]
     threads = [
-        threading.Thread(target=_attend, args=(slot, place, meeting, into), daemon=True)
+        threading.Thread(target=_attended, args=(slot, place, meeting, into), daemon=True)
         for place, (slot, into) in enumerate(zip(offered, found, strict=True))
     ]
     for thread in threads:
         thread.start()
     try:
-        _answer_questions(meeting, threads)
+        _answer_questions(meeting, len(threads))
     except KeyboardInterrupt:
         meeting.stop.set()
         for thread in threads:
@@ -128,14 +134,24 @@ def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
     return [outcome for outcomes in found for outcome in outcomes]
 
 
-def _answer_questions(meeting: _Round, threads: Sequence[threading.Thread]) -> None:
-    """Ask the person what the threads want to know, until all are done."""
-    while any(thread.is_alive() for thread in threads):
+def _answer_questions(meeting: _Round, threads: int) -> None:
+    """Ask the person what the threads want to know, until each has said that it is done."""
+    while threads:
         try:
-            question = meeting.questions.get(timeout=SLICE / 10)
+            question = meeting.questions.get(timeout=SLICE)
         except queue.Empty:
             continue
-        question()
+        if question is None:
+            threads -= 1
+        else:
+            question()
+
+
+def _attended(slot: Slot, place: int, meeting: _Round, into: list[Outcome]) -> None:
+    try:
+        _attend(slot, place, meeting, into)
+    finally:
+        meeting.questions.put(None)
 
 
 def _tell(attendant: Attendant, found: Sequence[Sequence[Outcome]]) -> None:
@@ -184,7 +200,8 @@ def _next_card(slot: Slot, meeting: _Round, seen: int) -> int | None:
             return None
         if wanted != told:
             told = wanted
-            meeting.table.attendant.say(f"reader {slot.name}: {named(wanted)}")
+            names = " or ".join(each.words for each in wanted)
+            meeting.table.attendant.say(f"reader {slot.name}: now {names}")
         arrived = slot.arrival(seen, min(SLICE, left)) if slot.arrival else None
         if arrived is not None:
             return arrived

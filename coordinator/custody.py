@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock
+from coordinator import bags, clock
 from coordinator.errors import Ambiguous, UsageError
 from coordinator.files import read_bytes
 from coordinator.slots import checked_name
@@ -145,16 +145,30 @@ def holders(db: Session) -> list[dict[str, Any]]:
 
 
 def record(db: Session, happening: Happening) -> dict[str, Any]:
-    """Append an event to the book; raises UsageError or NotFound."""
+    """Append an event to the book; what happens to a bag happens to all that lies in it.
+
+    Raises UsageError or NotFound.
+    """
     if happening.event not in EVENTS:
         raise UsageError(f"event {happening.event} is none of {', '.join(EVENTS)}")
     if happening.event in {"placed", "moved"} and happening.at is None:
         raise UsageError(f"{happening.event} needs --at LOCATION")
+    item = item_named(db, happening.item)
+    if happening.event == "sealed":
+        bags.sealing(db, happening.seal, clock.now())
+    inside = bags.contents(db, item) if item.kind == bags.BAG else []
+    event = _append(db, item, happening)
+    for each in inside:
+        _append(db, each, happening)
+    return event_document(event)
+
+
+def _append(db: Session, item: Item, happening: Happening) -> CustodyEvent:
     now = clock.now()
     place = happening.at and custody_book.location_named(db, _bare(happening.at, "location"))
-    event = custody_book.record_event(
+    return custody_book.record_event(
         db,
-        item_named(db, happening.item),
+        item,
         happening.event,
         location=place or None,
         texts={"seal": happening.seal, "by": happening.by, "note": happening.note},
@@ -162,7 +176,6 @@ def record(db: Session, happening: Happening) -> dict[str, Any]:
         recorded_at=now,
         photo_sha256=_photo(happening.photo),
     )
-    return event_document(event)
 
 
 def item_named(db: Session, text: str) -> Item:
@@ -202,7 +215,9 @@ def verify(db: Session, head: str | None) -> dict[str, Any]:
         return {"valid": False, "head": None, "broken_at": broken.event_id}
     hashes = {event.hash.hex() for event in custody_book.all_events(db)}
     known = head is None or head.strip().lower() in {*hashes, bytes(32).hex()}
-    return {"valid": known, "head": found.hex(), "broken_at": None}
+    unread = custody_book.count_unread(db)
+    verdict = {"valid": known, "head": found.hex(), "broken_at": None}
+    return {**verdict, "sealed_texts": unread} if unread else verdict
 
 
 def event_document(event: CustodyEvent) -> dict[str, Any]:

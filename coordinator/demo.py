@@ -14,9 +14,10 @@ from cards.family import families
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator import (
+    auditing,
     custody,
     emulated,
-    facts,
+    kit,
     knowledge,
     setup,
     signing,
@@ -140,9 +141,10 @@ def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
         stage = Stage(home, database, chain, guide)
         slots = _issue_cards(stage, wishes.families)
         descriptor = _make_vault(stage, slots)
+        _print_kits(stage)
         funding = _fund(stage, wishes.inputs)
         paid = _pay(stage, slots)
-        audit = facts.audited(database, VAULT)
+        audit = auditing.audited(database, VAULT)
         for finding in audit.findings:
             guide.say(f"{finding.severity.value}: {finding.message}")
         if not audit.findings:
@@ -155,7 +157,7 @@ def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
         "descriptor": descriptor,
         "funding_txids": funding,
         **paid,
-        "audit": audit._asdict(),
+        "audit": audit.document(),
         "seconds": round(time.monotonic() - started, 3),
     }
 
@@ -214,6 +216,15 @@ def _make_vault(stage: Stage, slots: Sequence[Slot]) -> str:
         raise CoordinatorError("a card of the demo did not prove its key")
     stage.guide.say(f"proved by the cards: {', '.join(proofs.verified)}")
     return descriptor
+
+
+def _print_kits(stage: Stage) -> None:
+    """Print what brings the vault back, once for each place."""
+    for place, _ in PLACES:
+        folder = stage.home.folder / "kits" / place
+        with stage.database.begin() as db:
+            made = kit.make(db, kit.Wanted(VAULT, folder, location=place))
+        stage.guide.say(f"{made['copy']}, the kit on paper, is put at {place}")
 
 
 def _fund(stage: Stage, coins: int) -> list[str]:

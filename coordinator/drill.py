@@ -6,7 +6,7 @@ other software accepts. No coin moves, nothing of it can be sent.
 
 import json
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -20,7 +20,7 @@ from coordinator.errors import UsageError
 from coordinator.slots import Slot
 from coordinator.spend import fresh_id
 from coordinator.vaults import key_expression, stored_policy
-from coordinator.verify import cosigner_of
+from coordinator.verify import cosigner_of, wanted_cards
 from psbt import message, signer
 from psbt.codec import Psbt
 from psbt.errors import PsbtError
@@ -179,10 +179,7 @@ def sign(
             requests = signer.signing_requests(asked, policy, key_expression(cosigner.key))
             return Seat(card.label, card.id, requests)
 
-    here: set[str] = set()
-
     def keep(seat: Seat, request: SigningRequest, signature: bytes) -> None:
-        here.add(seat.label)
         with database.begin() as db:
             drill = drill_book.drill_named(db, drill_id)
             card = card_book.card_named(db, seat.label)
@@ -192,27 +189,11 @@ def sign(
 
     def missing() -> list[Wanted]:
         with database.begin() as db:
-            return _missing(db, drill_book.drill_named(db, drill_id), here)
+            drill = drill_book.drill_named(db, drill_id)
+            return wanted_cards(db, drill.vault, progress(drill).missing)
 
     table = Table(seat_of, keep, attendant, manner, missing)
     return ceremony.collect(offered, table)
-
-
-def _missing(db: Session, record: Drill, here: Collection[str]) -> list[Wanted]:
-    """Return the cards of keys not proved yet; once one proved its key, those kept beside it."""
-    unproved = progress(record).missing
-    kept_at = {
-        card: custody.whereabouts(custody_book.events_of(db, card.item)).location
-        for cosigner in record.vault.cosigners
-        for card in card_book.cards_with_key(db, cosigner.key)
-        if cosigner.label in unproved or card.label in here
-    }
-    places = {place for card, place in kept_at.items() if card.label in here}
-    return [
-        Wanted(card.label, custody.called(db, card))
-        for card, place in kept_at.items()
-        if card.label not in here and (not here or place in places)
-    ]
 
 
 def exported(record: Drill) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 CoordinatorError
 ├── SettingsError · UsageError → Ambiguous(name, candidates)
-├── NotAccepted(codes) · LastAttempt(label) · PinMissing(label)
+├── Untrusted · NotAccepted(codes) · LastAttempt(label) · PinMissing(label)
+├── PassphraseMissing(name)
 ├── CardCannotSign(label, family, script)
 ├── ChainError → ChainUnreachable · TransactionRejected(reason)
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony)
@@ -30,6 +31,10 @@ class Ambiguous(UsageError):
         """Keep the candidates, each as kind:name."""
         self.candidates = tuple(candidates)
         super().__init__(f"{name} may be {' or '.join(candidates)}")
+
+
+class Untrusted(CoordinatorError):
+    """A file is not what its signature says, or not signed by whom it should be."""
 
 
 class NotAccepted(CoordinatorError):
@@ -62,6 +67,15 @@ class PinMissing(CoordinatorError):
         self.label = label
         self.kind = kind
         super().__init__(f"the {kind} of card {label} was not given")
+
+
+class PassphraseMissing(CoordinatorError):
+    """A passphrase is to be set and nobody gave it."""
+
+    def __init__(self, name: str) -> None:
+        """Keep what standard input calls it."""
+        self.name = name
+        super().__init__(f"no {name} was given")
 
 
 class CardCannotSign(CoordinatorError):

@@ -5,7 +5,7 @@ knows or wrote down, the key of an encrypted backup), a copy of the descriptor. 
 say a place, takes every thing in it; so does a thief who has it.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -42,17 +42,18 @@ class Groups(NamedTuple):
 
 
 class Thing(NamedTuple):
-    """A thing written kind:name; `gone` is lost, stolen or destroyed."""
+    """A thing written kind:name; `gone` is lost, stolen or destroyed, `bag` what holds it."""
 
     subject: str
     groups: Groups = Groups()
     gone: str | None = None
+    bag: str | None = None
 
     @property
     def subjects(self) -> frozenset[str]:
         """Return all that takes it along, itself among them."""
         groups = (self.group(kind) for kind in Kind)
-        return frozenset({self.subject, *filter(None, groups)})
+        return frozenset({self.subject, *filter(None, (*groups, self.bag))})
 
     def group(self, kind: Kind) -> str | None:
         """Return its group of a kind, written kind:name."""
@@ -63,12 +64,12 @@ class Thing(NamedTuple):
 class KeyCarrier(NamedTuple):
     """A thing that brings a key back.
 
-    `opened_by` is where its PIN or backup key is known or written, any one of which will do; None
-    where it needs neither. What does not resist gives a thief the key without.
+    It `needs` one of each row: of those who know its PIN and the places it is written at, say, and
+    of its backup key's. What does not resist gives a thief the key without.
     """
 
     thing: Thing
-    opened_by: tuple[Thing, ...] | None = None
+    needs: tuple[tuple[Thing, ...], ...] = ()
     resists: bool = True
 
 
@@ -82,16 +83,44 @@ class ExposedKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Exposure:
-    """A vault's keys, and the copies of its descriptor: the computer in use may be one."""
+    """A vault's keys, and the copies of its descriptor.
+
+    None stands for copies nobody recorded: one is taken to be left, and known to any thief.
+    """
 
     threshold: int
     keys: tuple[ExposedKey, ...]
-    copies: tuple[Thing, ...]
+    copies: tuple[Thing, ...] | None = None
+
+    def things(self) -> Iterator[Thing]:
+        """Yield all that can be lost or taken, some of it more than once."""
+        for carrier in (carrier for key in self.keys for carrier in key.carriers):
+            yield carrier.thing
+            for keepers in carrier.needs:
+                yield from keepers
+        yield from self.copies or ()
 
 
 def can_spend(exposure: Exposure, lost: Collection[str] = ()) -> bool:
     """Return whether enough keys and a copy are left without what is lost, written kind:name."""
     return not _reached(*_losses(exposure, _among(lost)), lost)
+
+
+def can_read(exposure: Exposure, lost: Collection[str] = ()) -> bool:
+    """Return whether a copy of the descriptor is left, which shows coins and addresses."""
+    if exposure.copies is None:
+        return True
+    return any(_lost(copy, _among(lost)) == NEVER for copy in exposure.copies)
+
+
+def keys_left(exposure: Exposure, lost: Collection[str] = ()) -> int:
+    """Return how many keys can sign without what is lost."""
+    return sum(_key_lost(key, _among(lost)) != ALREADY for key in exposure.keys)
+
+
+def keys_taken(exposure: Exposure, stolen: Collection[str] = ()) -> int:
+    """Return how many keys sign for a thief who has what is stolen."""
+    return sum(_key_taken(key, _among(stolen)) == ALREADY for key in exposure.keys)
 
 
 def thief_can_spend(
@@ -127,6 +156,8 @@ def _losses(exposure: Exposure, fate: Fate) -> Asked:
     """Ask for so many keys lost that no quorum is left, or for every copy, which weighs as much."""
     need = max(len(exposure.keys) - exposure.threshold + 1, 1)
     keys = [Part(1, _key_lost(key, fate)) for key in exposure.keys]
+    if exposure.copies is None:
+        return need, keys
     copies = all_of(_lost(copy, fate) for copy in exposure.copies)
     return need, [*keys, Part(need, copies)]
 
@@ -138,10 +169,8 @@ def _key_lost(key: ExposedKey, fate: Fate) -> Terms:
 
 
 def _carrier_lost(carrier: KeyCarrier, fate: Fate) -> Terms:
-    itself = _lost(carrier.thing, fate)
-    if carrier.opened_by is None:
-        return itself
-    return any_of((itself, all_of(_lost(keeper, fate) for keeper in carrier.opened_by)))
+    unmet = (all_of(_lost(keeper, fate) for keeper in keepers) for keepers in carrier.needs)
+    return any_of((_lost(carrier.thing, fate), *unmet))
 
 
 def _lost(thing: Thing, fate: Fate) -> Terms:
@@ -151,7 +180,7 @@ def _lost(thing: Thing, fate: Fate) -> Terms:
 def _thefts(exposure: Exposure, fate: Fate, *, copies: bool) -> Asked:
     """Ask for a quorum and, with more weight than all keys have, for a copy."""
     parts = [Part(1, _key_taken(key, fate)) for key in exposure.keys]
-    if not copies:
+    if not copies or exposure.copies is None:
         return exposure.threshold, parts
     weight = len(parts) + 1
     copy = Part(weight, any_of(_taken(copy, fate) for copy in exposure.copies))
@@ -166,9 +195,10 @@ def _key_taken(key: ExposedKey, fate: Fate) -> Terms:
 
 def _carrier_taken(carrier: KeyCarrier, fate: Fate) -> Terms:
     itself = _taken(carrier.thing, fate)
-    if carrier.opened_by is None or not carrier.resists:
+    if not carrier.resists:
         return itself
-    return all_of((itself, any_of(_taken(keeper, fate) for keeper in carrier.opened_by)))
+    met = (any_of(_taken(keeper, fate) for keeper in keepers) for keepers in carrier.needs)
+    return all_of((itself, *met))
 
 
 def _taken(thing: Thing, fate: Fate) -> Terms:

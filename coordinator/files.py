@@ -34,6 +34,14 @@ def read_text(name: str) -> str:
         raise UsageError(f"{name} is not a text file") from failure
 
 
+def make_folder(path: Path) -> None:
+    """Have a folder (mode 0700) there; raises UsageError naming it."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as failure:
+        raise UsageError(f"cannot make the folder {path}: {failure.strerror}") from failure
+
+
 def refuse_unwritable(path: Path) -> None:
     """Raise UsageError where a new file cannot be written there."""
     if path.exists() or not path.parent.is_dir():

@@ -1,7 +1,7 @@
 """What an audit looks at, and what it finds."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -29,24 +29,67 @@ class Finding(NamedTuple):
     subjects: tuple[str, ...]
 
 
-class CarrierFacts(NamedTuple):
-    """One thing that brings a key back, as the book has it; `gone` is lost, stolen or destroyed.
+class PlaceFacts(NamedTuple):
+    """A place, the region whose fate it shares, and the holder who can open it."""
 
-    Of a card: `unwritten` are the secrets it has that nobody knows and no place holds, `lonely`
-    that no other program signs with it, `siblings` how many cards of its set carry the same keys,
-    `prints_backup_key` that its backup's key stands on it, `theft` what a thief is up against.
+    name: str
+    region: str | None = None
+    holder: str | None = None
+
+
+class SecretFacts(NamedTuple):
+    """What is known of a card's secret: pin, puk or pairing."""
+
+    kind: str
+    known_by: tuple[str, ...] = ()
+    written_at: tuple[str, ...] = ()
+
+    @property
+    def nowhere(self) -> bool:
+        """Tell whether nobody is known to know it, nor any place to hold it."""
+        return not self.known_by and not self.written_at
+
+
+class BagFacts(NamedTuple):
+    """The tamper-evident bag a thing was last sealed in, and whether it still holds.
+
+    `opened` is when it was found open; `other` the serial that was read on it instead.
     """
+
+    serial: str
+    opened: datetime | None = None
+    other: str | None = None
+
+
+class CardFacts(NamedTuple):
+    """What is known of a card besides where it lies.
+
+    `siblings` is how many cards of its set carry the same keys, `lonely` that no other program
+    signs with it, `prints_backup_key` that its backup's key stands on it, `puk_sets_pin` that
+    whoever has its PUK needs no PIN, `theft` what a thief of the card alone is up against.
+    """
+
+    family: str
+    version: str
+    vendor: str
+    attestation: str = "genuine"
+    secrets: tuple[SecretFacts, ...] = ()
+    siblings: int = 0
+    lonely: bool = False
+    prints_backup_key: bool = False
+    puk_sets_pin: bool = False
+    theft: Theft | None = None
+
+
+class CarrierFacts(NamedTuple):
+    """One thing that brings a key back, as the book has it; `gone` is lost, stolen or destroyed."""
 
     subject: str
     location: str | None
     gone: str | None
     last_seen: datetime | None
-    attestation: str | None
-    unwritten: tuple[str, ...] = ()
-    lonely: bool = False
-    siblings: int = 0
-    prints_backup_key: bool = False
-    theft: Theft | None = None
+    card: CardFacts | None = None
+    bag: BagFacts | None = None
 
     @property
     def kind(self) -> str:
@@ -57,6 +100,46 @@ class CarrierFacts(NamedTuple):
     def name(self) -> str:
         """Return what it is called among its kind."""
         return self.subject.partition(":")[2]
+
+
+class LimitFacts(NamedTuple):
+    """A holder, what the owner lets them hold, and what lies in vaults they can open things of."""
+
+    holder: str
+    limit_sats: int
+    held_sats: int
+
+
+class HotFacts(NamedTuple):
+    """What the owner holds hot, and how many per cent of all it may be."""
+
+    hot_sats: int
+    percent: int
+
+
+class Advisory(NamedTuple):
+    """A known flaw of a family's cards, of the versions that begin so."""
+
+    id: str
+    family: str
+    versions: tuple[str, ...]
+    severity: Severity
+    sentence: str
+    remedy: str
+
+    def concerns(self, family: str, version: str) -> bool:
+        """Tell whether a card of this family and version has it."""
+        return self.family == family and version.startswith(self.versions)
+
+
+class CopyFacts(NamedTuple):
+    """A copy of the descriptor; a stale one is of another descriptor than the vault's."""
+
+    subject: str
+    location: str | None
+    gone: str | None
+    stale: bool = False
+    bag: BagFacts | None = None
 
 
 class CosignerFacts(NamedTuple):
@@ -82,19 +165,33 @@ class CosignerFacts(NamedTuple):
 
 @dataclass(frozen=True)
 class VaultFacts:
-    """All an audit looks at."""
+    """All an audit looks at, amounts in satoshis; `altered` is why its rows cannot be believed."""
 
     name: str
     threshold: int
     cosigners: tuple[CosignerFacts, ...]
+    places: Mapping[str, PlaceFacts] = field(default_factory=dict)
+    copies: tuple[CopyFacts, ...] = ()
+    altered: str | None = None
+    created_at: datetime | None = None
+    drilled_at: datetime | None = None
+    value_sats: int = 0
+    limits: tuple[LimitFacts, ...] = ()
+    hot: HotFacts | None = None
+    advisories: tuple[Advisory, ...] = ()
 
     def carriers(self) -> Iterator[CarrierFacts]:
         """Yield every carrier of every key."""
         for cosigner in self.cosigners:
             yield from cosigner.carriers
 
+    def cards(self) -> Iterator[tuple[CarrierFacts, CardFacts]]:
+        """Yield every carrier that is a card and not gone."""
+        for carrier in self.carriers():
+            if carrier.card is not None and carrier.gone is None:
+                yield carrier, carrier.card
 
-def bring_back(carriers: Iterable[CarrierFacts]) -> bool:
-    """Tell whether these things bring their key back: a backup file does with its key only."""
-    kinds = {carrier.kind for carrier in carriers}
-    return bool(kinds - BACKUP_PAIR) or kinds >= BACKUP_PAIR
+
+def keys(count: int) -> str:
+    """Return so many keys in words."""
+    return f"{count} key{'s' if count != 1 else ''}"

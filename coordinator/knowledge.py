@@ -74,6 +74,6 @@ def document(secret: CardSecret) -> dict[str, Any]:
         "label": secret.label,
         "card": secret.card.label,
         "kind": secret.kind,
-        "known_by": [holder.name for holder in secret.known_by],
-        "written_at": [place.name for place in secret.written_at],
+        "known_by": sorted(holder.name for holder in secret.known_by),
+        "written_at": sorted(place.name for place in secret.written_at),
     }

@@ -18,10 +18,13 @@ from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import custody as custody_book
+from storage import sealing
 from storage import vaults as vault_book
 from storage.model import Vault
+from storage.succession import all_successions
 
 Database = sessionmaker[Session]
+UNSCRUBBED = "free pages hold places in plain text: run custody seal again"
 OPEN_STATES = frozenset({"collecting", "complete", "final", "broadcast"})
 
 
@@ -257,10 +260,27 @@ def _tip(home: Home, open_chain: Callable[[], ChainSource]) -> Tip | None:
 
 
 def _due(database: Database) -> list[str]:
-    """Return what waits for somebody: cards nobody ever placed."""
+    """Return what waits for somebody.
+
+    A sealing that was cut off, cards nobody ever placed, coins that came to old vaults.
+    """
     with database.begin() as db:
-        return [
+        unplaced = [
             f"write down where card:{card.label} lies"
             for card in card_book.all_cards(db)
             if custody.whereabouts(custody_book.events_of(db, card.item)) == (None, None)
         ]
+        late = [(each.vault.name, _free(db, each.vault)) for each in all_successions(db)]
+        unscrubbed = [] if sealing.is_scrubbed(db) else [UNSCRUBBED]
+        owed = [
+            f"{sats} sat are in vault {name}, which was replaced: cardquorum replace sweep {name}"
+            for name, sats in late
+            if sats
+        ]
+        return unscrubbed + unplaced + owed
+
+
+def _free(db: Session, vault: Vault) -> int:
+    """Return what a vault holds that no ceremony does."""
+    owned = wallet.balance(db, vault)
+    return owned.confirmed_sats + owned.pending_sats - owned.reserved_sats

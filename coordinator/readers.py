@@ -55,8 +55,11 @@ def surroundings(home: Home) -> Surroundings:
 
 def occupied(home: Home) -> list[Slot]:
     """Return every reader that holds a card just now."""
-    names = pcsc.reader_names()
-    return [_called(home, name) for name in names if pcsc.arrival(name, pcsc.ANY_CARD, 0) is not None]
+    return [
+        _called(home, name)
+        for name in pcsc.reader_names()
+        if pcsc.arrival(name, pcsc.ANY_CARD, 0) is not None
+    ]
 
 
 def looked_at(home: Home, names: Sequence[str] | None = None) -> list[Found]:

@@ -14,7 +14,7 @@ from coordinator.chain import ChainSource
 from coordinator.errors import CeremonyError, CoinReserved, NotFinal, NothingToSign
 from coordinator.slots import Slot
 from coordinator.vaults import key_expression, stored_policy
-from coordinator.verify import cosigner_of
+from coordinator.verify import cosigner_of, wanted_cards
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer
 from psbt.errors import PsbtError, SignaturesMissing
 from psbt.partial import quorum, signed_by
@@ -142,7 +142,16 @@ def sign(
     )
     outcomes = ceremony.collect(offered, table)
     _advance(database, ceremony_id)
+    _write_down(database, ceremony_id, outcomes)
     return outcomes
+
+
+def _write_down(database: Database, ceremony_id: str, outcomes: Sequence[Outcome]) -> None:
+    """Leave a *seen* event for every card that signed."""
+    with database.begin() as db:
+        for label in sorted({outcome.label for outcome in outcomes if outcome.signatures}):
+            note = f"signed in ceremony {ceremony_id}"
+            custody.record(db, custody.Happening(f"card:{label}", "seen", note=note))
 
 
 def _seating(
@@ -170,12 +179,7 @@ def _missing(database: Database, ceremony_id: str) -> list[Wanted]:
         seen = progress(record)
         if seen.complete:
             return []
-        return [
-            Wanted(card.label, custody.called(db, card))
-            for cosigner in record.vault.cosigners
-            if cosigner.label in seen.missing
-            for card in card_book.cards_with_key(db, cosigner.key)
-        ]
+        return wanted_cards(db, record.vault, seen.missing)
 
 
 def _keeper(database: Database, ceremony_id: str) -> ceremony.Keep:

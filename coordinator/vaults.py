@@ -33,8 +33,10 @@ from psbt.policy import (
     parse_descriptor,
 )
 from storage import cards as card_book
+from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import AlreadyExists
+from storage.lookup import first_free
 from storage.model import Cosigner, Key, Vault
 
 MADE_HERE = "wsh"
@@ -104,6 +106,14 @@ def import_text(home: Home, db: Session, plan: VaultPlan, text: str) -> Vault:
     return _store(home, db, plan, keys)
 
 
+def succeed(home: Home, db: Session, vault: Vault, gone: Key, new: Key) -> Vault:
+    """Make a vault of the same policy with one key instead of another, named after the first."""
+    keys = [new if each.key_id == gone.id else each.key for each in vault.cosigners]
+    names = (each.name for each in vault_book.all_vaults(db))
+    plan = VaultPlan(first_free(vault.name, names), vault.threshold, ())
+    return _store(home, db, plan, keys)
+
+
 def descriptor_in(text: str) -> str:
     """Return the descriptor in a text that is one, or that is JSON with a `descriptor`."""
     stripped = text.strip()
@@ -136,7 +146,16 @@ def document(db: Session, vault: Vault) -> dict[str, Any]:
         "birthday_height": vault.birthday_height,
         "created_at": vault.created_at,
         "retired_at": vault.retired_at,
+        **standing(db, vault),
     }
+
+
+def standing(db: Session, vault: Vault) -> dict[str, Any]:
+    """Return whether a vault is in use, only watched since another took its place, or retired."""
+    succession = succession_book.succession_of(db, vault)
+    successor = succession.successor.name if succession else None
+    state = "retired" if vault.retired_at else "watch" if successor else "active"
+    return {"state": state, "replaced_by": successor}
 
 
 def _cosigner_document(db: Session, policy: Policy, cosigner: Cosigner) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -11,9 +10,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from cards.errors import CardRemoved, WrongCard
 from cards.session import CardSession
 from coordinator import clock, custody
-from coordinator.arrivals import Wanted, arrivals
 from coordinator.attendant import Attendant
-from coordinator.ceremony import Manner
+from coordinator.ceremony import SLICE, Manner, Wanted
 from coordinator.enrol import account_key
 from coordinator.slots import Company, Slot, card_in, unlock, unlock_silent
 from coordinator.vaults import stored_policy
@@ -46,7 +44,7 @@ class Proofs(NamedTuple):
     mismatches: list[Mismatch]
 
 
-class Stored(NamedTuple):
+class Expected(NamedTuple):
     """What a card is held against: its label, its cosigner and the key stored for it."""
 
     card_id: int
@@ -68,94 +66,117 @@ def verify_vault(
 ) -> Proofs:
     """Let each card offered prove its account key against the stored one; each proof is kept.
 
-    A card that has no part in the vault raises WrongCard before any PIN, unless it says nothing
-    before its PIN. Readers go on asking for the other cards, as the manner says; a stranger put
-    in then is named, and the wait goes on.
+    Readers go on asking for the cards that have not proved theirs, as the manner says. A card
+    that has no part in the vault raises WrongCard before any PIN, unless it says nothing before
+    its PIN; one that comes later is only told of.
     """
     proofs = Proofs(name, [], [], [])
     with database.begin() as db:
         proofs.mismatches.extend(_contradictions(vault_book.vault_named(db, name)))
-    sitting = _Sitting(database, name, attendant, manner, proofs)
-    for place in arrivals(offered, sitting.wanted, attendant.say, manner.wait_seconds):
+
+    def missing() -> list[Wanted]:
+        seen = {*proofs.verified, *(each.cosigner for each in proofs.mismatches)}
+        with database.begin() as db:
+            vault = vault_book.vault_named(db, name)
+            labels = [each.label for each in vault.cosigners if each.label not in seen]
+            wanted = wanted_cards(db, vault, labels)
+        return [each for each in wanted if manner.only is None or each.label in manner.only]
+
+    for slot, first in _in_turn(offered, attendant, manner, missing):
+        waits = slot.arrival is not None and manner.wait_seconds > 0
         try:
-            sitting.prove(place.slot)
+            _prove(database, proofs, slot, attendant, last_attempt=manner.last_attempt)
         except (WrongCard, CardRemoved) as failure:
-            if not place.asked:
+            if not waits or (first and isinstance(failure, WrongCard)):
                 raise
-            attendant.say(f"reader {place.slot.name}: {failure}")
+            attendant.say(f"reader {slot.name}: {failure}")
     with database.begin() as db:
         proofs.missing.extend(_never_proved(db, vault_book.vault_named(db, name)))
     return proofs
 
 
-@dataclass(frozen=True)
-class _Sitting:
-    """One verification of a vault, card after card."""
-
-    database: Database
-    vault: str
-    attendant: Attendant
-    manner: Manner
-    proofs: Proofs
-    cards: set[int] = field(default_factory=set)
-
-    def wanted(self) -> list[Wanted]:
-        """Return the cards of keys that were not looked at in this sitting."""
-        seen = {*self.proofs.verified, *(m.cosigner for m in self.proofs.mismatches)}
-        only = self.manner.only
-        with self.database.begin() as db:
-            return [
-                Wanted(card.label, custody.called(db, card))
-                for cosigner in vault_book.vault_named(db, self.vault).cosigners
-                if cosigner.label not in seen
-                for card in card_book.cards_with_key(db, cosigner.key)
-                if only is None or card.label in only
-            ]
-
-    def prove(self, slot: Slot) -> None:
-        """Have the card in a slot prove its key, and keep what came of it."""
-        company = Company(self.attendant, _expected_label(self.database, slot))
-        with card_in(slot, company) as session:
-            unlocked = unlock_silent(session, company.label, self.attendant)
-            stored = _stored(self.database, self.vault, session)
-            company.label = stored.label
-            if stored.card_id in self.cards:
-                self.attendant.say(f"card {stored.label} was here already")
-                return
-            self.cards.add(stored.card_id)
-            if not unlocked:
-                last = self.manner.last_attempt
-                unlock(session, stored.label, self.attendant, last_attempt=last)
-            reason = difference(session, stored)
-        with self.database.begin() as db:
-            vault_book.add_verification(
-                db,
-                vault_book.vault_named(db, self.vault),
-                key_id=stored.key_id,
-                card_id=stored.card_id,
-                matched=reason is None,
-                detail=reason or "the card proved the key",
-                now=clock.now(),
-            )
-        if reason is None:
-            self.proofs.verified.append(stored.cosigner)
-        else:
-            self.proofs.mismatches.append(Mismatch(stored.label, stored.cosigner, reason))
+def _in_turn(
+    offered: Sequence[Slot],
+    attendant: Attendant,
+    manner: Manner,
+    missing: Callable[[], list[Wanted]],
+) -> Iterator[tuple[Slot, bool]]:
+    """Yield every slot once, then readers as cards are put in, as long as some are missing."""
+    seen: dict[str, int] = {}
+    for slot in offered:
+        number = -1 if slot.arrival is None else slot.arrival(-1, 0)
+        seen[slot.name] = -1 if number is None else number
+        if number is not None or not manner.wait_seconds:
+            yield slot, True
+    readers = [slot for slot in offered if slot.arrival is not None]
+    told: list[Wanted] = []
+    left = manner.wait_seconds if readers else 0
+    while left > 0 and (wanted := missing()):
+        if wanted != told:
+            told = wanted
+            names = " or ".join(each.words for each in wanted)
+            attendant.say(f"now {names}, on reader {' or '.join(slot.name for slot in readers)}")
+        for slot in readers:
+            share = min(SLICE, left) / len(readers)
+            number = slot.arrival(seen[slot.name], share) if slot.arrival else None
+            if number is not None:
+                seen[slot.name] = number
+                yield slot, False
+        left -= SLICE
 
 
-def difference(session: CardSession, stored: Stored) -> str | None:
+def _prove(
+    database: Database, proofs: Proofs, slot: Slot, attendant: Attendant, *, last_attempt: bool
+) -> None:
+    """Have the card in a slot prove its key, and keep what came of it."""
+    company = Company(attendant, _expected_label(database, slot))
+    with card_in(slot, company) as session:
+        unlocked = unlock_silent(session, company.label, attendant)
+        wanted = _wanted(database, proofs.vault, session)
+        company.label = wanted.label
+        if not unlocked:
+            unlock(session, wanted.label, attendant, last_attempt=last_attempt)
+        reason = difference(session, wanted)
+    with database.begin() as db:
+        vault = vault_book.vault_named(db, proofs.vault)
+        vault_book.add_verification(
+            db,
+            vault,
+            key_id=wanted.key_id,
+            card_id=wanted.card_id,
+            matched=reason is None,
+            detail=reason or "the card proved the key",
+            now=clock.now(),
+        )
+    if reason is None:
+        proofs.verified.append(wanted.cosigner)
+    else:
+        proofs.mismatches.append(Mismatch(wanted.label, wanted.cosigner, reason))
+
+
+def wanted_cards(db: Session, vault: Vault, labels: Collection[str]) -> list[Wanted]:
+    """Return the cards of these cosigners, each by name and place."""
+    return [
+        Wanted(card.label, custody.called(db, card))
+        for cosigner in vault.cosigners
+        if cosigner.label in labels
+        for card in card_book.cards_with_key(db, cosigner.key)
+    ]
+
+
+def difference(session: CardSession, wanted: Expected) -> str | None:
     """Return what differs between the card's key and the stored one; None where nothing does.
 
     Keys are compared whole, then the card signs a fresh challenge with a child of its key.
     """
-    path = parse_path(stored.path)
+    path = parse_path(wanted.path)
     found = account_key(session, path)
-    if (found.key.public_key, found.key.chain_code) != (stored.public_key, stored.chain_code):
-        return f"the key at {stored.path} on the card is not the one stored"
-    if found.fingerprint != stored.fingerprint:
+    if (found.key.public_key, found.key.chain_code) != (wanted.public_key, wanted.chain_code):
+        return f"the key at {wanted.path} on the card is not the one stored"
+    if found.fingerprint != wanted.fingerprint:
         return (
             f"the card's master fingerprint is {found.fingerprint.hex()}, "
-            f"stored is {stored.fingerprint.hex()}"
+            f"stored is {wanted.fingerprint.hex()}"
         )
     if not signature_valid(*_challenged(session, found)):
         return "the card's signature over a fresh challenge does not verify under the stored key"
@@ -180,7 +201,7 @@ def _expected_label(database: Database, slot: Slot) -> str:
     return here[0].label if here and slot.emulated else slot.name
 
 
-def _stored(database: Database, name: str, session: CardSession) -> Stored:
+def _wanted(database: Database, name: str, session: CardSession) -> Expected:
     identity = session.identity()
     with database.begin() as db:
         vault = vault_book.vault_named(db, name)
@@ -190,7 +211,7 @@ def _stored(database: Database, name: str, session: CardSession) -> Stored:
             found = card.label if card else f"{identity.family} {identity.card_id[:16]}"
             raise WrongCard(f"a card of vault {name}", found)
         key = cosigner.key
-        return Stored(
+        return Expected(
             card.id,
             key.id,
             card.label,

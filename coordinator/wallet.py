@@ -18,6 +18,7 @@ from psbt.review import review as review_psbt
 from psbt.transaction import Transaction, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
+from storage import succession as succession_book
 from storage.errors import StorageError
 from storage.model import Ceremony, Vault
 
@@ -53,9 +54,14 @@ def keychain(branch: int) -> str:
 
 
 def new_address(db: Session, vault: Vault) -> FreshAddress:
-    """Issue the next unused receive address of a vault; a retired one gives none any more."""
+    """Issue the next unused receive address of a vault; one no longer in use gives none."""
     if vault.retired_at is not None:
         raise CoordinatorError(f"vault {vault.name} is retired and must not be paid any more")
+    if (succession := succession_book.succession_of(db, vault)) is not None:
+        raise CoordinatorError(
+            f"vault {vault.name} was replaced by {succession.successor.name} "
+            "and must not be paid any more"
+        )
     policy = stored_policy(vault)
     index = chain_book.next_index(db, vault, RECEIVE)
     script = next(derive_scripts(policy, RECEIVE, [index]))

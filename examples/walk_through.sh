@@ -1,5 +1,5 @@
 #!/bin/sh
-# The README's 2-of-3 vault by hand, on emulated cards, as a script: PINs come on standard input.
+# The README's 2-of-3 vault by hand, on emulated cards of three makers, as a script: PINs come on standard input.
 # Run it with: sh examples/walk_through.sh   (it makes and removes a home of its own)
 set -eu
 CARDQUORUM_HOME=$(mktemp -d)/home
@@ -9,8 +9,10 @@ trap 'rm -rf "$(dirname "$CARDQUORUM_HOME")"' EXIT
 field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 
 cardquorum init --network regtest
+cardquorum emulate new satochip blue
+cardquorum emulate new tapsigner green
+cardquorum emulate new keycard red
 for card in blue green red; do
-    cardquorum emulate new satochip "$card"
     echo "$card=123456" | cardquorum card enrol "$card" --emulated "$card" --pin-stdin
 done
 cardquorum location add bank --kind bank-vault
@@ -22,6 +24,9 @@ cardquorum custody record card:red placed --at home
 
 cardquorum vault create family --threshold 2 --card blue --card green --card red
 printf 'blue=123456\ngreen=123456\nred=123456\n' | cardquorum vault verify family --pin-stdin
+for place in bank marie home; do
+    cardquorum kit family --out "$CARDQUORUM_HOME.kits/$place" --location "$place"
+done
 cardquorum vault export family
 address=$(cardquorum address new family --json | field address)
 cardquorum regtest fund "$address" 0.5btc --coins 3

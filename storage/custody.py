@@ -3,17 +3,21 @@
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NotRequired, TypedDict, Unpack
+from operator import attrgetter
+from typing import NotRequired, TypedDict, TypeVar, Unpack
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage.errors import ChainBroken, StorageError
+from storage.errors import ChainBroken, SealLocked, StorageError
 from storage.hashing import GENESIS, canonical, chained, text_digest
 from storage.lookup import absent, present
 from storage.model import CustodyEvent, CustodyText, Holder, Item, Location
+from storage.private import stand_in
+from storage.sealing import is_locked
 
 SALT_SIZE = 32
+Named = TypeVar("Named", Holder, Location)
 
 
 class NewLocation(TypedDict):
@@ -53,7 +57,7 @@ def holder_named(db: Session, name: str) -> Holder:
 
 def all_holders(db: Session) -> Sequence[Holder]:
     """Return everybody by name."""
-    return db.scalars(select(Holder).order_by(Holder.name)).all()
+    return sorted(db.scalars(select(Holder)), key=attrgetter("name"))
 
 
 def add_location(db: Session, **place: Unpack[NewLocation]) -> Location:
@@ -72,7 +76,7 @@ def location_named(db: Session, name: str) -> Location:
 
 def all_locations(db: Session) -> Sequence[Location]:
     """Return every place by name."""
-    return db.scalars(select(Location).order_by(Location.name)).all()
+    return sorted(db.scalars(select(Location)), key=attrgetter("name"))
 
 
 def all_items(db: Session) -> Sequence[Item]:
@@ -98,7 +102,7 @@ def record_event(
         recorded_at=told["recorded_at"],
         photo_sha256=told.get("photo_sha256"),
         previous=last.hash if last else GENESIS,
-        texts=_salted({**told["texts"], **_names(item, location)}),
+        texts=_salted({**told["texts"], **_names(item, None if is_locked(db) else location)}),
     )
     written.hash = chained(written.previous, canonical(written))
     db.add(written)
@@ -109,7 +113,7 @@ def record_event(
 def erase_text(db: Session, event: CustodyEvent, field: str) -> None:
     """Erase a name or free text and its salt; its digest stays, so the chain still holds."""
     erased = present(event.texts.get(field), f"{field} of event", str(event.id))
-    erased.text = erased.salt = None
+    erased.text = erased.salt = erased.sealed = None
     db.flush()
 
 
@@ -125,6 +129,12 @@ def all_events(db: Session) -> Sequence[CustodyEvent]:
         return db.scalars(select(CustodyEvent).order_by(CustodyEvent.id)).all()
     except ValueError as unreadable:
         raise StorageError(f"an event of the book cannot be read: {unreadable}") from unreadable
+
+
+def count_unread(db: Session) -> int:
+    """Return how many texts of the book are sealed for this session, so nobody checks them."""
+    texts = db.scalars(select(CustodyText).where(CustodyText.sealed.is_not(None)))
+    return sum(said.text is None for said in texts)
 
 
 def verify(db: Session) -> bytes:
@@ -180,8 +190,16 @@ def _last_event(db: Session) -> CustodyEvent | None:
 
 
 def _holder(db: Session, name: str) -> Holder | None:
-    return db.scalars(select(Holder).where(Holder.name == name)).one_or_none()
+    return _called(db, db.scalars(select(Holder)).all(), name)
 
 
 def _location(db: Session, name: str) -> Location | None:
-    return db.scalars(select(Location).where(Location.name == name)).one_or_none()
+    return _called(db, db.scalars(select(Location)).all(), name)
+
+
+def _called(db: Session, rows: Sequence[Named], name: str) -> Named | None:
+    """Return the row of a name or stand-in; raises SealLocked where its name may be sealed."""
+    found = next((row for row in rows if name in {row.name, stand_in(row)}), None)
+    if found is None and is_locked(db):
+        raise SealLocked
+    return found

@@ -15,9 +15,15 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 from storage.errors import SchemaTooNew, StorageError
 
 Db = Session
-VERSIONS = ("0001", "0002")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005")
 FILE_MODE = 0o600
-PRAGMAS = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+PRAGMAS = (
+    "busy_timeout=10000",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+)
 
 
 def open_database(url: str | URL) -> sessionmaker[Session]:

@@ -4,6 +4,7 @@ StorageError
 ├── NotFound(kind, name) · AlreadyExists(kind, name)
 ├── CoinTaken(txid, vout, ceremony)
 ├── SchemaTooNew(found, known)
+├── SealLocked · PassphraseIncorrect · SealBroken(what)
 └── ChainBroken(event_id)
 """
 
@@ -51,6 +52,31 @@ class SchemaTooNew(StorageError):
         self.found = found
         self.known = known
         super().__init__(f"the database has version {found}, this program knows up to {known}")
+
+
+class SealLocked(StorageError):
+    """The names of places and people are sealed, and the passphrase was not given."""
+
+    def __init__(self) -> None:
+        """Say so; there is nothing to keep."""
+        super().__init__("places and people are sealed, and the passphrase was not given")
+
+
+class PassphraseIncorrect(StorageError):
+    """The passphrase does not open the seal."""
+
+    def __init__(self) -> None:
+        """Say so; there is nothing to keep."""
+        super().__init__("the passphrase is not the one places and people are sealed under")
+
+
+class SealBroken(StorageError):
+    """Something sealed is not what was sealed there."""
+
+    def __init__(self, what: str) -> None:
+        """Keep the row it belongs to, as table and number."""
+        self.what = what
+        super().__init__(f"what is sealed of {what} was altered")
 
 
 class ChainBroken(StorageError):

@@ -11,6 +11,11 @@ import pytest
 from cards.pcscd import SOCKET_VARIABLE
 from tests.program import Asked, Program, asking, made_vault, run_program
 
+MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder in memory, where there is one
+ENOUGH = 2 << 30
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
+    tempfile.tempdir = str(MEMORY)  # every home is written through to the disk: here that is quick
+
 READERS = Path(tempfile.mkdtemp(prefix="cardquorum-tests-"))
 """Where the tests' own PC/SC service lies: told before libpcsclite is first used, and for good."""
 os.environ[SOCKET_VARIABLE] = str(READERS / "run" / "pcscd" / "pcscd.comm")

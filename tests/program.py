@@ -5,7 +5,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -51,21 +51,27 @@ def run_program(home: Path, *words: str, stdin: str = "", check: int | None = 0)
 def asking(home: Path) -> Asked:
     """Return what runs a command with --json in this home and returns its one document."""
 
-    def run(*words: str, stdin: str = "", check: int = 0) -> dict[str, Any]:
+    def run(*words: str, stdin: str = "", check: int | None = 0) -> dict[str, Any]:
         return run_program(home, "--json", *words, stdin=stdin, check=check).document
 
     return run
 
 
-def made_vault(asked: Asked) -> None:
-    """Make a home with cards a, b and c at three places, and a vault v with three coins."""
+def made_vault(asked: Asked, families: Sequence[str] = ("satochip",) * 3) -> None:
+    """Make a home with cards a, b and c at three places, and a vault v with three coins.
+
+    A copy of its descriptor lies at each place.
+    """
     asked("init", "--network", "regtest")
-    for label, kind in (("a", "bank-vault"), ("b", "friend"), ("c", "home")):
-        asked("emulate", "new", "satochip", label)
+    kinds = (("a", "bank-vault"), ("b", "friend"), ("c", "home"))
+    for (label, kind), family in zip(kinds, families, strict=True):
+        asked("emulate", "new", family, label)
         asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
         asked("location", "add", f"at-{label}", "--kind", kind)
         asked("custody", "record", f"card:{label}", "placed", "--at", f"at-{label}")
     cards = ("--card", "a", "--card", "b", "--card", "c")
     asked("vault", "create", "v", "--threshold", "2", *cards)
+    for label in "abc":
+        asked("copy", "add", "v", f"paper-{label}", "--location", f"at-{label}")
     asked("regtest", "fund", asked("address", "new", "v")["address"], "1000000", "--coins", "3")
     asked("regtest", "mine", "1")

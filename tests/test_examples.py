@@ -19,6 +19,7 @@ EXAMPLES = ROOT / "examples"
 def test_nothing_in_the_folder_is_left_out() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
         "check_book.py",
+        "custody.sh",
         "readers.sh",
         "two_of_three.py",
         "walk_through.sh",
@@ -27,7 +28,12 @@ def test_nothing_in_the_folder_is_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("name", "last"),
-    [("two_of_three.py", "vB:"), ("walk_through.sh", "nothing found"), ("readers.sh", "confirmed")],
+    [
+        ("two_of_three.py", "vB:"),
+        ("walk_through.sh", "nothing found"),
+        ("readers.sh", "confirmed"),
+        ("custody.sh", "recovered"),
+    ],
 )
 def test_an_example_runs(name: str, last: str) -> None:
     if name == "readers.sh" and (reason := missing()) and os.environ.get(REQUIRE_ALL) != "1":

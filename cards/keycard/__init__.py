@@ -35,6 +35,7 @@ def _uncertified(profile: str) -> EmulatedCard:
 
 FAMILY = CardFamily(
     name=NAME,
+    vendor="status",
     aid=AID,
     profiles=("3.1", "3.2", "4.0"),
     open=_open,
@@ -45,6 +46,7 @@ FAMILY = CardFamily(
         Software("Sparrow Wallet", f"{SPARROW}/io/keycard/KeycardApi.java", versions=("3.",)),
     ),
     signs={"3.": frozenset({"wsh", "sh-wsh"}), "": frozenset({"wsh", "sh-wsh", "tr"})},
+    puk_sets_pin=("",),
     theft=Theft(
         attempts=3,
         seconds_per_attempt=0,

@@ -34,6 +34,7 @@ def _uncertified(profile: str) -> EmulatedCard:
 
 FAMILY = CardFamily(
     name=NAME,
+    vendor="satochip",
     aid=AID,
     profiles=("0.12-0.6", "0.14-0.1", "0.16-0.0"),
     open=_open,
@@ -44,6 +45,7 @@ FAMILY = CardFamily(
         Software("Sparrow Wallet", "https://github.com/sparrowwallet/sparrow/pull/1591"),
     ),
     signs={"": frozenset({"wsh", "sh-wsh"})},
+    puk_sets_pin=("0.16",),
     theft=Theft(
         attempts=5,
         seconds_per_attempt=0,

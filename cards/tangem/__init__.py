@@ -28,6 +28,7 @@ def _revive(state: bytes) -> EmulatedCard:
 
 FAMILY = CardFamily(
     name=NAME,
+    vendor="tangem",
     aid=AID,
     profiles=("4.52", "6.33"),
     open=_open,

@@ -35,6 +35,7 @@ def _uncertified(profile: str) -> EmulatedCard:
 
 FAMILY = CardFamily(
     name=NAME,
+    vendor="coinkite",
     aid=AID,
     profiles=("0.9.0", "1.0.1", "1.0.3"),
     open=_open,

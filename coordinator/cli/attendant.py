@@ -69,7 +69,9 @@ class Terminal:
         self._from_stdin = pin_stdin
         self._waited: set[tuple[str, str]] = set()
         self._secrets = (
-            read_secrets(frozenset(labels), sys.stdin.buffer, single=single) if pin_stdin else {}
+            read_secrets(frozenset(labels), desk.stdin or sys.stdin.buffer, single=single)
+            if pin_stdin
+            else {}
         )
         for secret in self._secrets.values():
             desk.closing.enter_context(secret)

@@ -1,45 +1,128 @@
 """audit: what a fire, a theft or a quarrel costs."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.desk import Desk
 from coordinator.cli.output import ExitStatus, Shown
 
+if TYPE_CHECKING:
+    from coordinator.auditing import Audited, Question
+
 SEVERITIES = {"none": (), "warning": ("warning", "danger"), "danger": ("danger",)}
+HOT_PERCENT = 10
 
 
 def audit(
     desk: Desk,
     vault: Annotated[str, typer.Argument(help="the vault to look at")],
+    lose: Annotated[list[str] | None, typer.Option(help="as if this was lost", metavar="X")] = None,
+    steal: Annotated[
+        list[str] | None, typer.Option(help="as if a thief had this", metavar="X")
+    ] = None,
+    hot: Annotated[
+        str | None, typer.Option(help="what you hold outside of cards", metavar="AMOUNT")
+    ] = None,
+    hot_percent: Annotated[int, typer.Option(help="how much of all may be hot")] = HOT_PERCENT,
+    advisories: Annotated[
+        Path | None, typer.Option(help="a signed list of known flaws", metavar="FILE")
+    ] = None,
+    advisory_key: Annotated[
+        str | None, typer.Option(help="the public key whose lists you trust", metavar="HEX")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="write a page of it, that needs no network", metavar="FILE")
+    ] = None,
     fail_on: Annotated[str, typer.Option(help="exit 5 on: none, warning or danger")] = "danger",
 ) -> Shown:
     """Say what the loss or theft of each place costs a vault.
 
-    Exits 5 where a finding is as severe as --fail-on.
+    Counts the smallest sets of places, regions, people, cards, families and makers whose loss
+    makes the vault unspendable, or that let a thief spend. X is kind:name, as location:home.
+    Amounts are as of the last sync. Exits 5 where a finding is as severe as --fail-on.
 
     \b
-    Example: cardquorum audit family
+    Example: cardquorum audit family --lose home --steal card:blue
     """
-    from coordinator import facts
+    from coordinator import auditing
     from coordinator.errors import UsageError
 
     if fail_on not in SEVERITIES:
         raise UsageError(f"--fail-on {fail_on} is none of {', '.join(SEVERITIES)}")
-    audited = facts.audited(desk.database, vault)
-    found = audited.findings
-    lines = [f"a thief of {each.card} alone: {each.theft.sentence}" for each in audited.resists]
-    for each in found:
-        lines += [
-            f"{each.severity.value.upper()}: {each.message} ({each.code})",
-            f"  -> {each.remedy}",
-        ]
-    if not found:
-        lines.append(f"vault {vault}: nothing found")
-    failed = any(each.severity.value in SEVERITIES[fail_on] for each in found)
+    asked = _question(lose, steal, (hot, hot_percent) if hot else None, (advisories, advisory_key))
+    found = auditing.audited(desk.book, vault, asked)
+    if html is not None:
+        _write(desk, found, html)
+    failed = any(each.severity.value in SEVERITIES[fail_on] for each in found.findings)
     status = ExitStatus.REFUSED if failed else ExitStatus.DONE
-    return Shown(audited._asdict(), lines, status)
+    return Shown({**found.document(), "html": html}, _lines(found), status)
+
+
+def _write(desk: Desk, found: "Audited", html: Path) -> None:
+    from coordinator.files import write_private
+    from coordinator.reporting import page
+
+    write_private(html, page(desk.database, found).encode())
+    desk.say(f"wrote {html}")
+
+
+def _question(
+    lose: list[str] | None,
+    steal: list[str] | None,
+    hot: tuple[str, int] | None,
+    advised: tuple[Path | None, str | None],
+) -> "Question":
+    from coordinator.advisories import advisories
+    from coordinator.amounts import parse_amount
+    from coordinator.auditing import Question
+    from coordinator.errors import UsageError
+    from coordinator.findings import HotFacts
+
+    file, key = advised
+    if file is not None and key is None:
+        raise UsageError("--advisories needs --advisory-key: whose list it is")
+    return Question(
+        lose or (),
+        steal or (),
+        HotFacts(parse_amount(hot[0]), hot[1]) if hot else None,
+        advisories(file, key) if file and key else (),
+    )
+
+
+def _lines(found: "Audited") -> Iterator[str]:
+    for each in found.resists:
+        yield f"a thief of {each.card} alone: {each.theft.sentence}"
+    from coordinator.auditing import smallest
+
+    for name, sets in (("lose", found.minimal_losses), ("steal", found.minimal_thefts)):
+        for kind, least in sets.items():
+            if least.count and least.smallest:
+                yield f"{WHAT[name]}: {smallest(kind.value, least)}"
+    for finding in found.findings:
+        yield f"{finding.severity.value.upper()}: {finding.message} ({finding.code})"
+        yield f"  -> {finding.remedy}"
+    if not found.findings:
+        yield f"vault {found.vault}: nothing found"
+    if found.lost or found.stolen:
+        yield from _answer(found)
+
+
+WHAT = {"lose": "it takes the loss of", "steal": "a thief needs"}
+
+
+def _answer(found: "Audited") -> Iterator[str]:
+    if found.lost:
+        yield f"without {' and '.join(found.lost)}:"
+    if found.stolen:
+        yield f"with {' and '.join(found.stolen)} stolen:"
+    able = "can still spend" if found.can_spend else "can NOT spend any more"
+    yield f"  you {able}" + ("" if found.can_read else "; no copy of the descriptor is left")
+    if found.stolen:
+        having = "" if found.thief_has_copy else ", if he has the descriptor from elsewhere"
+        yield f"  the thief {'CAN spend' + having if found.thief_can_spend else 'cannot spend'}"
 
 
 COMMANDS = {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coordinator.cli import card_gone
 from coordinator.cli.card_known import list_cards, show
 from coordinator.cli.desk import Desk
 from coordinator.cli.options import (
@@ -379,5 +380,6 @@ COMMANDS = {
         "backup": backup,
         "reset": reset,
         "forget": forget,
+        **card_gone.COMMANDS,
     },
 }

@@ -46,7 +46,7 @@ def show(desk: Desk, label: Annotated[str, typer.Argument(help="the card's label
     """
     from coordinator import cards as known
 
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         found = known.shown(db, label, desk.home.network)
     return Shown(found, _lines(found))
 

@@ -23,7 +23,7 @@ def add(
     """
     from coordinator import carriers
 
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         found = carriers.add(db, desk.home.network, of, kind, label)
     where = f"cardquorum custody record {found['carrier']} placed --at LOCATION"
     lines = [f"{found['carrier']} carries key {found['key']}", f"say where it lies: {where}"]
@@ -38,7 +38,7 @@ def list_carriers(desk: Desk) -> Shown:
     """
     from coordinator import carriers
 
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         found = carriers.listed(db)
     rows = [(f["carrier"], f["key"], f["location"], f["gone"]) for f in found]
     return Shown({"carriers": found}, columns(rows, "carrier", "key", "place", "gone"))

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from coordinator.cli import custody_seal
 from coordinator.cli.desk import Desk
-from coordinator.cli.output import ExitStatus, Shown, columns
+from coordinator.cli.output import ExitStatus, Shown, columns, counted
 
 Name = Annotated[str, typer.Argument(help="its name")]
 Item = Annotated[str, typer.Argument(help="what it is about, as card:blue")]
@@ -30,7 +31,7 @@ def add_location(
     from coordinator import custody
 
     place = custody.Place(name, kind, region, holder, access, lead_hours)
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         document = custody.add_location(db, place)
     return Shown(document, [f"location {name} ({kind})"])
 
@@ -43,7 +44,7 @@ def list_locations(desk: Desk) -> Shown:
     """
     from coordinator import custody
 
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         found = custody.locations(db)
     header = ("location", "kind", "region", "holder", "items")
     rows = [(f["name"], f["kind"], f["region"], f["holder"], ", ".join(f["items"])) for f in found]
@@ -58,7 +59,7 @@ def show_location(desk: Desk, name: Name) -> Shown:
     """
     from coordinator import custody
 
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         found = custody.location(db, name)
     return Shown(found, [f"{key}: {value}" for key, value in found.items() if value is not None])
 
@@ -78,7 +79,7 @@ def add_holder(
     from coordinator.amounts import parse_amount
 
     limit_sats = parse_amount(limit) if limit else None
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         document = custody.add_holder(db, who, limit_sats, contact)
     return Shown(document, [f"holder {who}"])
 
@@ -91,7 +92,7 @@ def list_holders(desk: Desk) -> Shown:
     """
     from coordinator import custody
 
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         found = custody.holders(db)
     rows = [(f["name"], f["limit_sats"], ", ".join(f["locations"]), f["contact"]) for f in found]
     return Shown({"holders": found}, columns(rows, "holder", "limit sat", "locations", "contact"))
@@ -115,17 +116,22 @@ def record(
 ) -> Shown:
     """Write down what happened to a thing; never changed later.
 
+    What happens to a bag happens to all that is sealed in it.
+
     \b
     Example: cardquorum custody record card:blue placed --at bank
     """
-    from coordinator import custody
+    from coordinator import aftermath, custody
+    from coordinator.cli.card_gone import aftermath_lines
 
     happening = custody.Happening(item, event, at, seal, by, when, note, photo)
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         written = custody.record(db, happening)
-    return Shown(
-        {"event": written}, [f"event {written['id']}: {written['item']} {event}", written["hash"]]
-    )
+        left = aftermath.told(db, custody.item_named(db, item), event)
+    lines = [f"event {written['id']}: {written['item']} {event}", written["hash"]]
+    if left is None or not left.effects:
+        return Shown({"event": written}, lines)
+    return Shown({"event": written, **left.document()}, [*lines, *aftermath_lines(left)])
 
 
 def log(
@@ -146,7 +152,7 @@ def log(
     from coordinator.book import exported
     from coordinator.files import write_private
 
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         book = custody.book(db, item)
         whole = list(exported(db)) if export is not None else []
     if export is not None:
@@ -172,13 +178,16 @@ def verify(
     """
     from coordinator import custody
 
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         verdict = custody.verify(db, head)
     said = (
         "holds" if verdict["valid"] else f"is broken at {verdict['broken_at'] or 'the head given'}"
     )
     status = ExitStatus.DONE if verdict["valid"] else ExitStatus.REFUSED
-    return Shown(verdict, [f"the book {said}", f"head {verdict['head']}"], status)
+    lines = [f"the book {said}", f"head {verdict['head']}"]
+    if unread := verdict.get("sealed_texts"):
+        lines.append(f"{counted(unread, 'text')} sealed: without the passphrase not compared")
+    return Shown(verdict, lines, status)
 
 
 def _day(moment: datetime) -> str:
@@ -199,5 +208,8 @@ COMMANDS = {
         "record": record,
         "log": log,
         "verify": verify,
+        "seal": custody_seal.seal,
+        "unseal": custody_seal.unseal,
+        "passphrase": custody_seal.passphrase,
     },
 }

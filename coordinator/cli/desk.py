@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
+    from cards.pin import Secret
     from coordinator.chain import ChainSource
     from coordinator.settings import Home
 
@@ -52,6 +53,8 @@ class Desk:
         self.verbosity = chosen.verbosity
         self._home = chosen.home
         self.closing = ExitStack()
+        self.passphrases: dict[str, Secret] = {}
+        self.stdin: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
         """Set the log up."""
@@ -108,10 +111,23 @@ class Desk:
 
     @cached_property
     def database(self) -> "sessionmaker[Session]":
-        """Open the home's database, migrated to this version."""
+        """Open the home's database, migrated to this version, and its seal if that was given."""
         from storage.database import open_database
 
-        return open_database(self.home.database_url)
+        opened = open_database(self.home.database_url)
+        if self.passphrases:
+            from coordinator.cli.attendant_passphrase import unlock_given
+
+            unlock_given(self, opened)
+        return opened
+
+    @cached_property
+    def book(self) -> "sessionmaker[Session]":
+        """Open the database for who wants names: of a sealed home the passphrase is asked for."""
+        from coordinator.cli.attendant_passphrase import unlock_asking
+
+        unlock_asking(self)
+        return self.database
 
     @cached_property
     def chain(self) -> "ChainSource":

@@ -25,7 +25,7 @@ def plan(desk: Desk, vault: Vault) -> Shown:
     """
     from coordinator import drill
 
-    visits = drill.plan(desk.database, vault)
+    visits = drill.plan(desk.book, vault)
     rows = [(v.location, v.lead_hours, ", ".join(v.cards)) for v in visits]
     warned = [f"location {v.location}: {v.warning}" for v in visits if v.warning]
     document = {"vault": vault, "visits": [visit._asdict() for visit in visits]}
@@ -52,34 +52,23 @@ def sign(
     emulated: EmulatedMany = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
-    wait: Wait = None,
+    wait: Wait = 0,
 ) -> Shown:
     """Have the cards offered prove their keys; no coin moves.
 
-    A reader asks for the next card that is kept in the same place: for 5 minutes, or --wait.
-    With --pin-stdin only cards whose PIN was given are asked for.
+    Each card signs where it lies, so no reader waits for another one unless --wait says so.
 
     \b
     Example: cardquorum drill sign abcd2345 --emulated blue
     """
     from coordinator import drill as drilling
-    from coordinator import offers
-    from coordinator.ceremony import Manner
-    from coordinator.cli.attendant import Terminal
+    from coordinator.cli.gathering import gathered
 
     vault = _progress(desk, drill).vault
-    with desk.database.begin() as db:
-        labels, known = offers.labels_of_vault(db, vault), offers.all_labels(db)
-    named = offers.places(reader, emulated)
-    single = len([*named.readers, *named.emulated] or labels) == 1
-    attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single)
-    slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
-    manner = Manner(
-        last_attempt=last_attempt,
-        wait_seconds=attendant.patience() if wait is None else wait,
-        only=attendant.given() if pin_stdin else None,
+    company = gathered(
+        desk, vault, reader, emulated, wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin
     )
-    outcomes = drilling.sign(desk.database, drill, slots, attendant, manner)
+    outcomes = drilling.sign(desk.database, drill, company.slots, company.attendant, company.manner)
     cards = [outcome_document(outcome) for outcome in outcomes]
     shown = _shown(_progress(desk, drill))
     lines = [*(outcome_line(card) for card in cards), *shown.lines]

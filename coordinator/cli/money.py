@@ -11,6 +11,9 @@ VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 OptionalVault = Annotated[str | None, typer.Argument(help="one vault only")]
 
 
+TARGET_BLOCKS = 6
+
+
 def sync(desk: Desk, vault: OptionalVault = None) -> Shown:
     """Ask the chain what happened to the vaults.
 
@@ -78,6 +81,21 @@ def _balance_document(balances: dict[str, Any]) -> dict[str, Any]:
 def _balance_lines(balances: dict[str, Any]) -> list[str]:
     rows = [(name, *(sats(amount) for amount in each)) for name, each in balances.items()]
     return columns(rows, "vault", "confirmed", "pending", "immature", "reserved")
+
+
+def fee_rate(
+    desk: Desk, typed: str | None, target: int | None, otherwise: int | None = None
+) -> int:
+    """Return the fee rate typed, else the chain's for the target, in sat/kvB."""
+    from coordinator import overview
+    from coordinator.amounts import parse_feerate
+    from coordinator.errors import UsageError
+
+    if typed is not None and target is not None:
+        raise UsageError("give --feerate or --target, not both")
+    if typed is not None:
+        return parse_feerate(typed)
+    return overview.feerate(desk.home, lambda: desk.chain, target or otherwise or TARGET_BLOCKS)
 
 
 COMMANDS = {

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import typer
 
-from coordinator.cli import audit, demo, home, money
+from coordinator.cli import audit, demo, home, kit, money
 from coordinator.cli.options import command, group
 
 GROUPS = {
@@ -18,8 +18,10 @@ GROUPS = {
     "drill": ("drill", "Have every key proved where its card lies."),
     "holder": ("custody", "People who can open a place."),
     "carrier": ("carrier", "Plates, words and backups that bring a key back."),
+    "copy": ("kit", "Copies of a vault's descriptor, and the version each holds."),
     "secret": ("secret", "Who knows a PIN, PUK or pairing password; never its value."),
     "custody": ("custody", "The custody book: what happened to each thing."),
+    "replace": ("replace", "Put a new card and vault in the place of one that is gone."),
     "emulate": ("emulate", "Make cards of software, for trying and testing."),
     "regtest": ("regtest", "Mine and fund on the embedded regtest chain."),
 }
@@ -30,7 +32,7 @@ def attach(app: typer.Typer, words: Collection[str]) -> None:
 
     Building all fifty commands takes longer than everything else `--help` does.
     """
-    for module in (home, demo, money, audit):
+    for module in (home, demo, money, audit, kit):
         for name, verb in module.COMMANDS[""].items():
             command(app, name)(verb)
     for noun, (module_name, help_line) in GROUPS.items():

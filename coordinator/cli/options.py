@@ -29,10 +29,6 @@ PinStdin = Annotated[
 LastTry = Annotated[
     bool, typer.Option("--last-attempt", help="use the last PIN attempt of a card too")
 ]
-Wait = Annotated[
-    int | None,
-    typer.Option(min=0, help="how long a reader waits for the next card", metavar="SECONDS"),
-]
 Reader = Annotated[
     str | None,
     typer.Option("--reader", help="the reader the card is on: its name, or part", metavar="NAME"),
@@ -49,12 +45,22 @@ EmulatedMany = Annotated[
     typer.Option("--emulated", help="an emulated card that is offered", metavar="NAME"),
 ]
 
+PassphraseStdin = Annotated[
+    bool, typer.Option("--pin-stdin", help="read home.passphrase=… from standard input")
+]
+
+Wait = Annotated[
+    int | None,
+    typer.Option(min=0, help="how long a reader waits for the next card", metavar="SECONDS"),
+]
+
 _GLOBAL_OPTIONS = {
     "home": (HomeOption, None),
     "as_json": (JsonOption, None),
     "quiet": (QuietOption, False),
     "verbosity": (VerboseOption, 0),
 }
+_PASSPHRASE_OPTION = {"pin_stdin": (PassphraseStdin, False)}
 
 
 def group(help_line: str) -> typer.Typer:
@@ -78,13 +84,20 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
         def run(context: typer.Context, **words: Any) -> int:  # noqa: ANN401 -- any option's type
             before: Globals = context.ensure_object(Globals)
             chosen = before.overridden(**{word: words.pop(word) for word in _GLOBAL_OPTIONS})
+            from_stdin = words["pin_stdin"] if asks_cards else words.pop("pin_stdin")
             with Desk(chosen) as desk:
+                if from_stdin:
+                    from coordinator.cli.attendant_passphrase import take_from_stdin
+
+                    take_from_stdin(desk, cards=asks_cards)
                 shown = verb(desk, **words)
                 if shown.shown:
                     emit(shown, as_json=desk.as_json)
                 return shown.status
 
         own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
+        asks_cards = any(parameter.name == "pin_stdin" for parameter in own)
+        common = _GLOBAL_OPTIONS if asks_cards else {**_GLOBAL_OPTIONS, **_PASSPHRASE_OPTION}
         context = inspect.Parameter(
             "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
         )
@@ -95,7 +108,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
                 inspect.Parameter(
                     word, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
                 )
-                for word, (option, default) in _GLOBAL_OPTIONS.items()
+                for word, (option, default) in common.items()
             ),
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it

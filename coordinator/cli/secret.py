@@ -30,7 +30,7 @@ def add(
     from coordinator import knowledge
 
     told = knowledge.Told(label, of, kind, tuple(known_by or ()), tuple(written_at or ()))
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         found = knowledge.tell(db, told)
     who = ", ".join(found["known_by"]) or "nobody"
     where = ", ".join(found["written_at"]) or "nowhere"
@@ -45,7 +45,7 @@ def list_secrets(desk: Desk) -> Shown:
     """
     from coordinator import knowledge
 
-    with desk.database.begin() as db:
+    with desk.book.begin() as db:
         found = knowledge.listed(db)
     rows = [
         (f["label"], f["card"], f["kind"], ", ".join(f["known_by"]), ", ".join(f["written_at"]))

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait, Yes
+from coordinator.cli.money import fee_rate
+from coordinator.cli.options import (
+    Accept,
+    EmulatedMany,
+    LastTry,
+    PinStdin,
+    ReaderMany,
+    Wait,
+    Yes,
+)
 from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import Shown, columns, counted, sats
 
@@ -14,7 +23,6 @@ if TYPE_CHECKING:
     from coordinator.signing import Progress
     from psbt.review import Review
 
-TARGET_BLOCKS = 6
 Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony")]
 
 
@@ -56,7 +64,7 @@ def create(
     order = spend.Order(
         vault=vault,
         payments=tuple(parse_payment(text, network) for text in to or ()),
-        feerate=_feerate(desk, feerate, target),
+        feerate=fee_rate(desk, feerate, target),
         drain=script_of(drain, network) if drain is not None else None,
         coins=tuple(parse_coin(text) for text in coin or ()),
         expires_days=expires,
@@ -67,19 +75,6 @@ def create(
         made = make(db, order, tip, random.SystemRandom())
     lines = [f"ceremony {made.ceremony or '(dry run)'}", *review_lines(made.review)]
     return Shown({**made._asdict(), "review": _review_document(made.review)}, lines)
-
-
-def _feerate(desk: Desk, typed: str | None, target: int | None) -> int:
-    """Return the fee rate typed, else the chain's for the target, in sat/kvB."""
-    from coordinator import overview
-    from coordinator.amounts import parse_feerate
-    from coordinator.errors import UsageError
-
-    if typed is not None and target is not None:
-        raise UsageError("give --feerate or --target, not both")
-    if typed is not None:
-        return parse_feerate(typed)
-    return overview.feerate(desk.home, lambda: desk.chain, target or TARGET_BLOCKS)
 
 
 def list_ceremonies(desk: Desk) -> Shown:
@@ -132,26 +127,20 @@ def sign(
     \b
     Example: cardquorum spend sign abcd2345 --emulated blue --emulated red
     """
-    from coordinator import offers, overview, signing
-    from coordinator.ceremony import Manner
-    from coordinator.cli.attendant import Terminal
+    from coordinator import overview, signing
+    from coordinator.cli.gathering import gathered
     from storage import ceremonies as ceremony_book
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     with desk.database.begin() as db:
         vault = ceremony_book.ceremony_named(db, ceremony).vault.name
-        labels = offers.labels_of_vault(db, vault)
-        known = offers.all_labels(db)
-    named = offers.places(reader, emulated)
-    single = len([*named.readers, *named.emulated] or labels) == 1
-    attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single, yes=yes, accepted=accept)
-    slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
-    manner = Manner(
-        last_attempt=last_attempt,
-        wait_seconds=attendant.patience() if wait is None else wait,
-        only=attendant.given() if pin_stdin else None,
+    company = gathered(
+        desk, vault, reader, emulated,
+        wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, yes=yes, accepted=accept,
+    )  # fmt: skip
+    outcomes = signing.sign(
+        desk.database, ceremony, company.slots, company.attendant, company.manner
     )
-    outcomes = signing.sign(desk.database, ceremony, slots, attendant, manner)
     with desk.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
     cards = [outcome_document(outcome) for outcome in outcomes]

@@ -52,27 +52,19 @@ def verify(
     """Have each card offered prove that its key is the stored one.
 
     With fewer readers than cards the next card is asked for by name: for 5 minutes, or --wait.
-    With --pin-stdin only cards whose PIN was given are asked for.
 
     \b
     Example: cardquorum vault verify family --emulated blue
     """
-    from coordinator import offers, verify
-    from coordinator.ceremony import Manner
-    from coordinator.cli.attendant import Terminal
+    from coordinator import verify
+    from coordinator.cli.gathering import gathered
 
-    with desk.database.begin() as db:
-        labels, known = offers.labels_of_vault(db, name), offers.all_labels(db)
-    named = offers.places(reader, emulated)
-    single = len([*named.readers, *named.emulated] or labels) == 1
-    attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single)
-    slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
-    manner = Manner(
-        last_attempt=last_attempt,
-        wait_seconds=attendant.patience() if wait is None else wait,
-        only=attendant.given() if pin_stdin else None,
+    company = gathered(
+        desk, name, reader, emulated, wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin
     )
-    proofs = verify.verify_vault(desk.database, name, slots, attendant, manner)
+    proofs = verify.verify_vault(
+        desk.database, name, company.slots, company.attendant, company.manner
+    )
     lines = [
         *(f"proved: {label}" for label in proofs.verified),
         *(f"never proved: {label}" for label in proofs.missing),
@@ -130,10 +122,11 @@ def list_vaults(desk: Desk) -> Shown:
     \b
     Example: cardquorum vault list
     """
+    from coordinator import vaults
     from storage import vaults as vault_book
 
     with desk.database.begin() as db:
-        vaults = [
+        found = [
             {
                 "name": vault.name,
                 "network": vault.network,
@@ -142,11 +135,14 @@ def list_vaults(desk: Desk) -> Shown:
                 "script": vault.script,
                 "checksum": vault.checksum,
                 "retired_at": vault.retired_at,
+                **vaults.standing(db, vault),
             }
             for vault in vault_book.all_vaults(db)
         ]
-    rows = [(v["name"], f"{v['threshold']}-of-{v['total']}", v["checksum"]) for v in vaults]
-    return Shown({"vaults": vaults}, columns(rows, "name", "quorum", "checksum"))
+    rows = [
+        (v["name"], f"{v['threshold']}-of-{v['total']}", v["checksum"], v["state"]) for v in found
+    ]
+    return Shown({"vaults": found}, columns(rows, "name", "quorum", "checksum", "state"))
 
 
 def show(desk: Desk, name: Name) -> Shown:

@@ -137,7 +137,8 @@ def _needed(kit: Kit) -> Iterator[Flowable]:
         + [Paragraph(text, MONO) for text in (key.fingerprint, key.path)]
         for key in kit.keys
     ]
-    yield _table([[Paragraph(f"<b>{text}</b>", BODY) for text in header], *rows])
+    head = [Paragraph(f"<b>{text}</b>", BODY) for text in header]
+    yield _table([head, *rows], widths=[34 * mm, None, 29 * mm, 37 * mm])
     for key in kit.keys:
         if key.note:
             yield Paragraph(_escaped(f"{key.label}: {key.note}"), BODY)

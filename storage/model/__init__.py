@@ -8,9 +8,12 @@ from storage.model.cards import Card, Carrier, Item, Key
 from storage.model.ceremonies import Ceremony, Reservation, Signature
 from storage.model.chain import Address, ChainTransaction, Coin, SyncState
 from storage.model.custody import CustodyEvent, CustodyText, Holder, Location
+from storage.model.descriptors import DescriptorCopy
 from storage.model.drills import Drill, DrillProof
 from storage.model.knowledge import CardSecret
 from storage.model.record import Record
+from storage.model.sealing import Seal
+from storage.model.succession import Succession
 from storage.model.vaults import Cosigner, Vault, Verification
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "Cosigner",
     "CustodyEvent",
     "CustodyText",
+    "DescriptorCopy",
     "Drill",
     "DrillProof",
     "Holder",
@@ -32,7 +36,9 @@ __all__ = [
     "Location",
     "Record",
     "Reservation",
+    "Seal",
     "Signature",
+    "Succession",
     "SyncState",
     "Vault",
     "Verification",

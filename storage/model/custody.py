@@ -23,6 +23,7 @@ CUSTODY_EVENTS = (
     "corrected",
 )
 TEXT_FIELDS = ("item", "location", "by", "seal", "note")
+PRIVATE_TEXTS = ("location", "by", "note")
 
 
 class Holder(Record):
@@ -35,6 +36,7 @@ class Holder(Record):
     name: Mapped[str] = mapped_column(unique=True)
     limit_sats: Mapped[Sats | None]
     contact: Mapped[str | None]
+    sealed: Mapped[bytes | None]
 
 
 class Location(Record):
@@ -50,6 +52,7 @@ class Location(Record):
     holder_id: Mapped[int | None] = mapped_column(ForeignKey("holder.id"))
     access: Mapped[str | None]
     lead_hours: Mapped[int | None]
+    sealed: Mapped[bytes | None]
     holder: Mapped[Holder | None] = relationship(lazy="selectin")
 
 
@@ -100,6 +103,7 @@ class CustodyText(Record):
     salt: Mapped[bytes | None]
     digest: Mapped[bytes]
     text: Mapped[str | None]
+    sealed: Mapped[bytes | None]
 
 
 @event.listens_for(CustodyEvent, "before_update")
@@ -113,5 +117,5 @@ def _refuse(_mapper: Mapper[Record], _connection: Connection, _row: Record) -> N
 def _refuse_all_but_erasing(
     mapper: Mapper[Record], connection: Connection, row: CustodyText
 ) -> None:
-    if row.text is not None:
+    if row.text is not None or row.sealed is not None:
         _refuse(mapper, connection, row)

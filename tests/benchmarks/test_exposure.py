@@ -36,7 +36,7 @@ def vault(cosigners: int, carriers: int, places: int, pin_places: int) -> Exposu
         return Thing(f"{kind}:x", Groups(location=f"p{rng.randrange(among)}"))
 
     def carrier() -> KeyCarrier:
-        pins = (somewhere("pin", pin_places),) if pin_places else None
+        pins = ((somewhere("pin", pin_places),),) if pin_places else ()
         return KeyCarrier(somewhere("card", places), pins)
 
     keys = tuple(

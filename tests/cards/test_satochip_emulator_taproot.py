@@ -14,6 +14,7 @@ from tests.cards.satochip_host import (
     OLD,
     N,
     card_of,
+    fields,
     last_key,
     ready,
     tweak,
@@ -142,3 +143,29 @@ class TestPolicies:
         assert ready(NEW).sw(0x3A, 3, 0) == 0x9C10
         assert ready(NEW).sw(0x3A, 0, 3) == 0x9C11
         assert ready(MIDDLE).sw(0x3A, 0, 1) == 0x6D00
+
+
+class TestPublishedTaproot:
+    """BIP 341's and BIP 86's figures, as the vendor's own tests carry them."""
+
+    @pytest.mark.parametrize("number", range(7))
+    def test_tweaks_of_bip_341(self, number: int) -> None:
+        case = vectors("bip341_tweaks")["vectors"][number]
+        x, root = bytes.fromhex(case["internal_pubkey"]), bytes.fromhex(case["merkle_root"])
+        amount = taproot.tweak(x, root, (0, 16))
+        assert amount.hex() == case["tweak"]
+        assert PublicKey(b"\2" + x).add(amount).format()[1:].hex() == case["tweaked_pubkey"]
+
+    @pytest.mark.parametrize("number", range(3))
+    def test_output_keys_of_bip_86(self, number: int) -> None:
+        known = vectors("bip86")
+        case = known["keys"][number]
+        host = ready(NEW, seeded=False)
+        assert host.sw(0x6C, p1=64, data=bytes.fromhex(known["seed"])) == 0x9000
+        steps = [
+            int(step.rstrip("'")) + (0x80000000 if "'" in step else 0)
+            for step in case["path"].split("/")[1:]
+        ]
+        data, sw = host.call(0x6D, len(steps), 0x40, b"".join(s.to_bytes(4) for s in steps))
+        assert (sw, fields(data, head=32)[0].hex()) == (0x9000, case["internal_key"])
+        assert tweak(host, b"").hex() == case["output_key"]

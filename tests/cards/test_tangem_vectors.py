@@ -214,3 +214,24 @@ def test_real_card_ids_are_signed_by_their_maker() -> None:
         assert [maker] == [expected[name] for name in known["tag86_valid_under"]]
         wrong = facts._replace(card_id=hashlib.sha256(facts.card_id).digest()[:8])
         assert attestation.names_its_maker(wrong, attestation.ROOTS) is None
+
+
+def test_paths_are_four_bytes_a_step() -> None:
+    for text, encoded in parts("tag6A-derivation-path")[0]["cases"]:
+        steps = [int(step.rstrip("'")) + (H if "'" in step else 0) for step in text.split("/")[1:]]
+        assert commands.encode_path(tuple(steps)).hex() == encoded
+
+
+def test_the_higher_s_is_made_the_lower() -> None:
+    data, expect = parts("signature-normalise")
+    high = bytes.fromhex(data["in"])
+    low = attestation.low_s(high)
+    assert low.hex().upper() == expect["out_low_s"]
+    assert attestation.low_s(low) == low
+
+
+def test_the_x_coordinate_of_an_imported_key_is_the_published_one() -> None:
+    """Of a BIP 340 wallet the card shows 32 bytes; the same secret's point has that x."""
+    data, expect = parts("key-import-bip0340")
+    x, _, _ = expect["wallet_public_key_60"].partition(" ")
+    assert public(bytes.fromhex(data["private_key_6F"]))[1:].hex().upper() == x

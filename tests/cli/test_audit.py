@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coordinator import clock
-from tests.program import PIN, Asked, Program
+from tests.program import PIN, Asked, Program, asking, made_vault
 
 
 def findings(asked: Asked, check: int = 0) -> dict[str, list[dict]]:
@@ -19,6 +19,14 @@ def findings(asked: Asked, check: int = 0) -> dict[str, list[dict]]:
 
 def record(asked: Asked, *words: str) -> None:
     asked("custody", "record", *words)
+
+
+@pytest.fixture(scope="session")
+def vault_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of the others, with cards of three makers."""
+    home = tmp_path_factory.mktemp("mixed") / "home"
+    made_vault(asking(home), ("satochip", "tapsigner", "keycard"))
+    return home
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ def test_an_unknown_severity_or_vault(vault: Asked) -> None:
 def test_two_cards_at_one_place(verified: Asked) -> None:
     record(verified, "a", "moved", "--at", "at-b")
     found = findings(verified, check=5)
-    assert found.keys() == {"location_can_spend", "location_loss_fatal"}
+    assert found.keys() == {"location_can_spend", "location_loss_fatal", "copy_with_quorum"}
     assert found["location_can_spend"][0]["subjects"] == ["location:at-b"]
 
 
@@ -95,7 +103,7 @@ def test_cards_nobody_looked_at(verified: Asked, monkeypatch: pytest.MonkeyPatch
     record(verified, "c", "corrected", "--note", "spelling")
     assert [f["subjects"] for f in findings(verified)["not_checked"]] == [["card:c"]]
     record(verified, "c", "seen", "--when", (later - timedelta(days=179)).isoformat())
-    assert findings(verified) == {}
+    assert findings(verified).keys() == {"never_drilled"}
 
 
 def test_a_swapped_key(verified: Asked, tmp_path: Path) -> None:
@@ -152,3 +160,85 @@ def test_the_remedies_are_commands_that_work(vault: Asked) -> None:
         offered = ["--pin-stdin"] if code == "never_verified" else []
         vault(*arguments, *offered, stdin=stdin if offered else "")
     assert findings(vault) == {}
+
+
+def test_what_if_a_place_burns_or_is_broken_into(verified: Asked, program: Program) -> None:
+    def asked(*words: str) -> tuple[bool, bool, bool, bool]:
+        found = verified("audit", "v", *words)
+        names = ("can_spend", "can_read", "thief_can_spend", "thief_has_copy")
+        return tuple(found[name] for name in names)  # type: ignore[return-value]
+
+    assert asked() == (True, True, False, False)
+    assert asked("--lose", "at-a") == (True, True, False, False)
+    assert asked("--lose", "at-a", "--lose", "card:b") == (False, True, False, False)
+    assert asked("--steal", "card:a", "--steal", "card:b") == (False, True, True, False)
+    assert asked("--steal", "at-a", "--steal", "location:at-b") == (False, True, True, True)
+    assert asked("--lose", "family:tapsigner") == (True, True, False, False)
+    papers = [word for label in "abc" for word in ("--lose", f"paper-{label}")]
+    assert asked(*papers) == (False, False, False, False)
+    said = program("audit", "v", "--lose", "at-a", "--steal", "card:b").out
+    assert "without location:at-a:\nwith card:b stolen:\n  you can NOT spend any more" in said
+    assert "the thief cannot spend" in said
+
+
+def test_what_if_names_what_there_is(verified: Asked) -> None:
+    verified("audit", "v", "--lose", "nowhere", check=2)
+    verified("location", "add", "a", "--region", "lyon")
+    both = verified("audit", "v", "--lose", "a", check=2)["error"]
+    assert both["candidates"] == ["card:a", "location:a"]
+    assert verified("audit", "v", "--lose", "location:a")["lost"] == ["location:a"]
+    assert verified("audit", "v", "--lose", "lyon")["lost"] == ["region:lyon"]
+
+
+def test_the_smallest_losses_and_thefts_of_each_kind(verified: Asked, program: Program) -> None:
+    found = verified("audit", "v")
+    pairs = [["location:at-a", "location:at-b"], ["location:at-a", "location:at-c"]]
+    for name in ("minimal_losses", "minimal_thefts"):
+        by_place = found[name]["location"]
+        assert (by_place["count"], by_place["smallest"], by_place["complete"]) == (3, 2, True)
+        assert all(pair in by_place["sets"] for pair in pairs)
+        assert found[name]["region"]["count"] == 0
+        assert found[name]["card"]["count"] == 3
+    assert found["minimal_losses"]["vendor"]["count"] == 3
+    said = program("audit", "v").out
+    assert "it takes the loss of: 2 locations (3 ways), such as location:at-" in said
+
+
+def test_regions_and_people(verified: Asked) -> None:
+    verified("sync")
+    verified("holder", "add", "aunt", "--limit", "1000")
+    for place in ("x", "y"):
+        verified("location", "add", place, "--region", "lyon", "--holder", "aunt")
+    record(verified, "a", "moved", "--at", "x")
+    found = findings(verified)
+    assert found["holder_above_limit"][0]["subjects"] == ["holder:aunt"]
+    assert "3000000 sat" in found["holder_above_limit"][0]["message"]
+    assert found["copy_missing"][0]["subjects"] == ["location:x"]
+    record(verified, "b", "moved", "--at", "y")
+    found = findings(verified)
+    assert found["holder_can_spend"][0]["subjects"] == ["holder:aunt"]
+    assert found["region_loss_fatal"][0]["subjects"] == ["region:lyon"]
+    assert found["holder_loss_fatal"][0]["severity"] == "warning"
+
+
+def test_what_is_hot_is_held_against_the_rule(verified: Asked) -> None:
+    verified("sync")
+    words = ("audit", "v", "--fail-on", "warning", "--hot")
+    verified(*words, "300000")
+    found = verified(*words, "400000", check=5)["findings"][0]
+    assert (found["code"], found["subjects"]) == ("hot_share", ["vault:v"])
+    assert "11.8 %" in found["message"]
+    verified(*words, "400000", "--hot-percent", "12")
+
+
+def test_copies_of_the_descriptor(verified: Asked) -> None:
+    for label in "ab":
+        verified("custody", "record", f"copy:paper-{label}", "destroyed")
+    found = findings(verified)
+    assert found["copies_together"][0]["subjects"] == ["location:at-c"]
+    assert {f["subjects"][0] for f in found["copy_missing"]} == {"location:at-a", "location:at-b"}
+    verified("custody", "record", "copy:paper-c", "lost")
+    assert findings(verified).keys() == {"no_copy"}
+    assert verified("audit", "v")["can_spend"] is True
+    verified("copy", "add", "v", "here")
+    assert findings(verified)["place_unknown"][0]["subjects"] == ["copy:here"]

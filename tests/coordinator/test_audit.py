@@ -4,18 +4,34 @@ import pytest
 
 from cards.family import Theft
 from coordinator.audit import audit, can_spend
-from coordinator.findings import CarrierFacts, CosignerFacts, Severity, VaultFacts
+from coordinator.findings import (
+    CardFacts,
+    CarrierFacts,
+    CopyFacts,
+    CosignerFacts,
+    SecretFacts,
+    Severity,
+    VaultFacts,
+)
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
+THING = frozenset(CarrierFacts._fields)
+COPIES = tuple(CopyFacts(f"copy:{place}", place, None) for place in ("bank", "friend", "home"))
+
+
 def carrier(name: str, place: str | None, **changed: object) -> CarrierFacts:
-    facts = CarrierFacts(f"card:{name}", place, None, NOW, "genuine")
-    return facts._replace(**changed)  # type: ignore[arg-type]
+    """Return a card of a maker of its own, changed as said: of the thing, or of the card."""
+    of_card = {field: value for field, value in changed.items() if field not in THING}
+    of_thing = {field: value for field, value in changed.items() if field in THING}
+    card = CardFacts("satochip", "0.12", f"maker-{name}")._replace(**of_card)
+    facts = CarrierFacts(f"card:{name}", place, None, NOW, card)
+    return facts._replace(**of_thing)
 
 
-def vault(*cosigners: CosignerFacts, threshold: int = 2) -> VaultFacts:
-    return VaultFacts("v", threshold, cosigners)
+def vault(*cosigners: CosignerFacts, threshold: int = 2, **more: object) -> VaultFacts:
+    return VaultFacts("v", threshold, cosigners, **{"copies": COPIES, **more})
 
 
 def key(label: str, *carriers: CarrierFacts, verified: bool | None = True) -> CosignerFacts:
@@ -138,7 +154,7 @@ def test_a_key_held_elsewhere_is_out_of_reach_of_these_places() -> None:
 
 
 def test_a_secret_nobody_knows_is_found_while_its_card_is_there() -> None:
-    silent = carrier("a", "bank", unwritten=("puk", "pairing"))
+    silent = carrier("a", "bank", secrets=(SecretFacts("puk"), SecretFacts("pairing")))
     assert codes(vault(key("a", silent), *GOOD[1:])) == ["puk_nowhere", "pairing_nowhere"]
     gone = silent._replace(gone="lost", location=None)
     assert "puk_nowhere" not in codes(vault(key("a", gone), *GOOD[1:]))
@@ -165,12 +181,12 @@ def test_siblings_of_different_keys_are_no_danger() -> None:
 
 
 def test_a_quorum_that_needs_this_program_is_found() -> None:
-    lonely = [key(name, carrier(name, name, lonely=True)) for name in "ab"]
+    lonely = [key(n, carrier(n, at, lonely=True)) for n, at in (("a", "bank"), ("b", "friend"))]
     found = {each.code: each for each in audit(vault(*lonely, GOOD[2]), NOW)}["no_other_software"]
     assert found.subjects == ("card:a", "card:b")
-    assert "1 keys" in found.message
+    assert "1 key can" in found.message
     assert codes(vault(lonely[0], *GOOD[1:])) == []
-    words = carrier("x", "attic")._replace(subject="words:x")
+    words = carrier("x", "attic", card=None)._replace(subject="words:x")
     saved = key("a", *lonely[0].carriers, words)
     assert "no_other_software" not in codes(vault(saved, lonely[1], GOOD[2]))
 

@@ -20,7 +20,10 @@ from coordinator.exposure import (
     KeyCarrier,
     Kind,
     Thing,
+    can_read,
     can_spend,
+    keys_left,
+    keys_taken,
     minimal_losses,
     minimal_thefts,
     thief_can_spend,
@@ -37,7 +40,7 @@ def at(place: str | None, subject: str = "copy:book", gone: str | None = None) -
 
 def card(name: str, place: str | None, *pins: str, resists: bool = True) -> KeyCarrier:
     thing = Thing(f"card:{name}", Groups(location=place, card=name))
-    return KeyCarrier(thing, tuple(at(pin, f"pin:{name}") for pin in pins), resists)
+    return KeyCarrier(thing, (tuple(at(pin, f"pin:{name}") for pin in pins),), resists)
 
 
 def plate(name: str, place: str | None, gone: str | None = None) -> KeyCarrier:
@@ -76,11 +79,14 @@ def some_carrier(rng: random.Random, number: int) -> KeyCarrier:
     thing = Thing(f"card:c{number}", some_groups(rng, number), some_gone(rng))
     if rng.random() < 0.4:
         return KeyCarrier(thing)
-    keepers = tuple(
-        Thing(f"pin:{number}", some_groups(rng, number)._replace(card=None), some_gone(rng))
-        for _ in range(rng.randrange(3))
+    needs = tuple(
+        tuple(
+            Thing(f"{kind}:{number}", some_groups(rng, number)._replace(card=None), some_gone(rng))
+            for _ in range(rng.randrange(3))
+        )
+        for kind in rng.choice([("pin",), ("pin",), ("pin", "pairing")])
     )
-    return KeyCarrier(thing, keepers, resists=rng.random() < 0.8)
+    return KeyCarrier(thing, needs, resists=rng.random() < 0.8)
 
 
 def some_vault(seed: int) -> Exposure:
@@ -98,14 +104,11 @@ def some_vault(seed: int) -> Exposure:
         Thing(f"copy:{n}", some_groups(rng, n)._replace(card=None), some_gone(rng))
         for n in range(rng.choice([0, 1, 2, 2, 3]))
     )
-    return Exposure(rng.randint(1, len(keys)), keys, copies)
+    return Exposure(rng.randint(1, len(keys)), keys, copies if rng.random() < 0.9 else None)
 
 
 def groups_of(exposure: Exposure, kind: Kind) -> list[str]:
-    carriers = [carrier for key in exposure.keys for carrier in key.carriers]
-    things = [carrier.thing for carrier in carriers]
-    things += [keeper for carrier in carriers for keeper in carrier.opened_by or ()]
-    return sorted({group for thing in (*things, *exposure.copies) if (group := thing.group(kind))})
+    return sorted({group for thing in exposure.things() if (group := thing.group(kind))})
 
 
 def is_in(thing: Thing, kind: Kind, chosen: frozenset[str]) -> bool:
@@ -119,11 +122,12 @@ def spends_without(exposure: Exposure, kind: Kind, lost: frozenset[str]) -> bool
         return thing.gone is None and not is_in(thing, kind, lost)
 
     def usable(carrier: KeyCarrier) -> bool:
-        opened = carrier.opened_by is None or any(there(keeper) for keeper in carrier.opened_by)
+        opened = all(any(there(keeper) for keeper in keepers) for keepers in carrier.needs)
         return there(carrier.thing) and opened
 
     keys = [k for k in exposure.keys if k.elsewhere or any(usable(c) for c in k.carriers)]
-    return len(keys) >= exposure.threshold and any(there(copy) for copy in exposure.copies)
+    known = exposure.copies is None or any(there(copy) for copy in exposure.copies)
+    return len(keys) >= exposure.threshold and known
 
 
 def thief_spends(exposure: Exposure, kind: Kind, stolen: frozenset[str]) -> bool:
@@ -133,12 +137,14 @@ def thief_spends(exposure: Exposure, kind: Kind, stolen: frozenset[str]) -> bool
         return is_in(thing, kind, stolen)
 
     def opens(carrier: KeyCarrier) -> bool:
-        if carrier.opened_by is None or not carrier.resists:
+        if not carrier.resists:
             return has(carrier.thing)
-        return has(carrier.thing) and any(has(keeper) for keeper in carrier.opened_by)
+        opened = all(any(has(keeper) for keeper in keepers) for keepers in carrier.needs)
+        return has(carrier.thing) and opened
 
     keys = [k for k in exposure.keys if not k.elsewhere and any(opens(c) for c in k.carriers)]
-    known = kind in LEAN or any(has(copy) for copy in exposure.copies)
+    copies = exposure.copies
+    known = kind in LEAN or copies is None or any(has(copy) for copy in copies)
     return len(keys) >= exposure.threshold and known
 
 
@@ -182,9 +188,14 @@ def test_what_if_says_the_same_about_every_subset() -> None:
             groups = groups_of(exposure, kind)
             for size in range(len(groups) + 1):
                 for chosen in map(frozenset, combinations(groups, size)):
-                    assert can_spend(exposure, chosen) == spends_without(exposure, kind, chosen)
+                    spends = spends_without(exposure, kind, chosen)
+                    assert can_spend(exposure, chosen) == spends
+                    enough = keys_left(exposure, chosen) >= exposure.threshold
+                    assert spends == (enough and can_read(exposure, chosen))
                     stolen = thief_can_spend(exposure, chosen, knows_descriptor=kind in LEAN)
                     assert stolen == thief_spends(exposure, kind, chosen)
+                    told = thief_can_spend(exposure, chosen, knows_descriptor=True)
+                    assert told == (keys_taken(exposure, chosen) >= exposure.threshold)
 
 
 def test_what_if_takes_any_mix() -> None:
@@ -192,6 +203,7 @@ def test_what_if_takes_any_mix() -> None:
     exposure = Exposure(2, three.keys, (at("bank"), at("hut")))
     assert can_spend(exposure)
     assert can_spend(exposure, ["plate:b"])
+    assert not can_read(exposure, ["location:bank", "location:hut"])
     assert not can_spend(exposure, ["card:a", "location:hut"])
     assert not can_spend(exposure, ["pin:a", "plate:b"])
     assert thief_can_spend(exposure, ["card:a", "pin:a", "location:hut"])
@@ -222,9 +234,7 @@ def test_a_pin_nobody_knows_makes_a_card_useless() -> None:
 
 
 def test_the_carriers_of_one_key_stand_together() -> None:
-    cards = tuple(
-        tuple(card(f"{key}{n}", "p")._replace(opened_by=None) for n in (1, 2)) for key in "abc"
-    )
+    cards = tuple(tuple(card(f"{key}{n}", "p")._replace(needs=()) for n in (1, 2)) for key in "abc")
     exposure = vault(2, *cards, copies="p")
     losses = minimal_losses(exposure, Kind.CARD)
     assert {str(block) for blocks in losses.sets for block in blocks} == {

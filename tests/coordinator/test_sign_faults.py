@@ -1,118 +1,239 @@
-"""Every fault at every command of `spend sign`: the other's work stays, and the rest is finished.
+"""Every fault at every command of a payment's signing: the others go on, nothing is lost or spent.
 
-Two of two sign a payment of two coins: a card of each family and version where things go wrong,
-and one that is well. What came of it is judged by the book, by the card and by a second session.
+`spend sign` by two cards at once, one of them failing; then once more, for exactly the rest.
 """
 
+import shutil
+import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from sqlalchemy.orm import Session, sessionmaker
 
-from cards import emulation
-from cards.errors import CardRemoved
-from cards.faults import Faulty
-from cards.transport import CardTransport
-from coordinator import ceremony as ceremonies
-from coordinator import signing, wallet
+from cards.errors import NotUnlocked
+from cards.family import CardFamily, Surroundings, families
+from cards.faults import Fault, Flipped, Forced, Oversized, Torn, Truncated
+from cards.pin import Pin
+from coordinator import emulated, signing
 from coordinator.ceremony import Outcome
-from coordinator.slots import Slot
-from tests.contracts.subjects import SUBJECTS, Subject, attempts
-from tests.contracts.wires import Wire
-from tests.coordinator.payments import INPUTS, KINDS, At, Kind, Payment, Person, payment_of
+from coordinator.errors import NothingToSign
+from coordinator.memory import FolderMemory
+from coordinator.settings import Home, open_home
+from storage import ceremonies as ceremony_book
+from storage import custody as custody_book
+from storage.database import open_database
+from tests.program import PIN, asking
+
+FAILING, STEADY = "x", "s"
+INPUTS = 2
+STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+FULL = {"satochip": 5, "keycard": 3, "tapsigner": None, "tangem": None}
 
 
-class Signing:
-    """The two cards of a payment on their readers."""
+class Kind(NamedTuple):
+    family: CardFamily
+    profile: str
 
-    def __init__(self, payment: Payment) -> None:
-        payment.begin()
-        self.payment = payment
-        self.card, self.around = payment.faulty.taken_out()
-        self.well, self.well_around = payment.well.taken_out()
-        self.person = Person()
-        self.wire: Wire | None = None
-
-    def sign(self, pending: At) -> list[Outcome]:
-        """Let both cards sign, with a fault on the way to the first."""
-
-        def connect() -> CardTransport:
-            if pending.ejected():
-                raise CardRemoved("the card is ejected")
-            self.wire = Wire(self.card)
-            return Faulty(self.wire, pending, lambda _: None)
-
-        slots = [
-            Slot("a", emulated=True, connect=connect, surroundings=self.around),
-            Slot("b", emulated=True, connect=self.well.insert, surroundings=self.well_around),
-        ]
-        return signing.sign(self.payment.database, self.payment.ceremony, slots, self.person)
+    def __str__(self) -> str:
+        return f"{self.family.name}-{self.profile}"
 
 
-@pytest.fixture(params=SUBJECTS, ids=str)
-def subject(request: pytest.FixtureRequest) -> Subject:
-    return request.param
+def kinds() -> Iterator[Kind]:
+    """Every family at its newest version, and a Keycard that pairs."""
+    for family in families():
+        yield Kind(family, family.profiles[-1])
+        if family.name == "keycard":
+            yield Kind(family, "3.2")
+
+
+class Person:
+    """Somebody who knows both PINs, and says yes."""
+
+    def pin_for(self, *_: object) -> Pin:
+        return Pin(PIN.encode())
+
+    def secret_for(self, *_: object, **__: object) -> None:
+        return None
+
+    def __getattr__(self, _name: str) -> object:
+        return lambda *_, **__: None
+
+
+class Payment(NamedTuple):
+    """A 2-of-2 ceremony over two inputs, and the cards' states when it began."""
+
+    home: Home
+    database: sessionmaker[Session]
+    ceremony: str
+    before: Path
+
+    def begin_again(self, fault: Fault | None) -> None:
+        """Put everything back to where it began, with a fault that waits for the card."""
+        for folder in (self.home.folder / "emulated", self.home.card_memory):
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(self.before / folder.name, folder)
+        with sqlite3.connect(self.home.folder / "cardquorum.db") as raw:
+            raw.execute("DELETE FROM signature")
+            raw.execute("UPDATE ceremony SET state = 'collecting'")
+        raw.close()
+        if fault is not None:
+            emulated.fault(self.home, FAILING, str(fault))
+
+    def sign(self, *labels: str, person: Person | None = None) -> dict[str, Outcome]:
+        slots = [emulated.slot(self.home, label) for label in labels]
+        found = signing.sign(self.database, self.ceremony, slots, person or Person())
+        return dict(zip(labels, found, strict=True))
+
+    def signed(self) -> int:
+        """Return how many signatures are kept; each of them verifies."""
+        with self.database.begin() as db:
+            record = ceremony_book.ceremony_named(db, self.ceremony)
+            seen = signing.progress(record)
+            assert seen.complete == (len(record.signatures) == 2 * INPUTS)
+            return len(record.signatures)
+
+    def attempts_left(self, family: CardFamily) -> int | None:
+        card = emulated.slot(self.home, FAILING).connect()
+        memory = FolderMemory(self.home.card_memory)
+        session = family.open(card, Surroundings(memory=memory))
+        try:
+            with suppress(NotUnlocked):
+                return session.identity().attempts_left
+            return None
+        finally:
+            session.close()
+
+
+@pytest.fixture(params=list(kinds()), ids=str)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    found: Kind = request.param
+    return found
 
 
 @pytest.fixture
-def payment(subject: Subject, tmp_path: Path) -> Iterator[Payment]:
-    with payment_of(subject, tmp_path) as made:
-        yield made
+def payment(kind: Kind, tmp_path: Path) -> Iterator[Payment]:
+    asked = asking(tmp_path / "home")
+    asked("init", "--network", "regtest")
+    for label, family, profile in (
+        (FAILING, kind.family.name, kind.profile),
+        (STEADY, "keycard", "4.0"),
+    ):
+        asked("emulate", "new", family, label, "--profile", profile)
+        asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
+    asked("vault", "create", "v", "--threshold", "2", "--card", FAILING, "--card", STEADY)
+    address = asked("address", "new", "v")["address"]
+    asked("regtest", "fund", address, "100000", "--coins", str(INPUTS))
+    asked("regtest", "mine", "1")
+    words = ("spend", "create", "v", "--drain", STRANGER, "--feerate", "2")
+    ceremony = asked(*words)["ceremony"]
+    home = open_home(tmp_path / "home")
+    before = tmp_path / "before"
+    home.card_memory.mkdir(exist_ok=True)
+    for folder in (home.folder / "emulated", home.card_memory):
+        shutil.copytree(folder, before / folder.name)
+    database = open_database(home.database_url)
+    yield Payment(home, database, ceremony, before)
+    database.kw["bind"].dispose()
 
 
-@pytest.fixture
-def quick(payment: Payment, monkeypatch: pytest.MonkeyPatch) -> Payment:
-    """Rule out mischances, idle time, and the review, which no card has a part in."""
-    monkeypatch.setattr(emulation, "chance", lambda _one_in: False)
-    monkeypatch.setattr(wallet, "reviewed", lambda *_, **__: None)
-    monkeypatch.setattr(ceremonies, "SLICE", 0.02)
-    return payment
+def commands(payment: Payment) -> int:
+    """Return how many commands the failing card hears where nothing fails."""
+    payment.begin_again(Torn(9999, executed=False))
+    assert payment.sign(FAILING, STEADY)[FAILING].error is None
+    (left,) = emulated.fault(payment.home, FAILING, "insert")
+    assert isinstance(left, Torn)
+    return 9999 - left.number
 
 
-def test_every_fault_at_every_command_of_a_payment(subject: Subject, quick: Payment) -> None:
-    payment, straight = quick, At(0, None)
-    found = Signing(payment).sign(straight)
-    assert [(o.label, o.signatures, o.error) for o in found] == [("a", 2, None), ("b", 2, None)]
-    full = attempts(subject, payment.faulty.taken_out()[0])
-    points = [
-        At(number, kind[number % len(kind)])
-        for number in range(1, straight.met + 1)
-        for kind in kinds_at(number, subject)
-    ]
-    for fault in points:
-        nothing_is_lost(subject, payment, fault, full)
-    print(f"sweep: {len(points)} faults at {straight.met} commands")  # noqa: T201
-    assert straight.met >= 8
-    assert len(points) >= (64 if newest(subject) else 16)
+def faults(number: int) -> Iterator[Fault]:
+    yield Torn(number, executed=False)
+    yield Torn(number, executed=True)
+    for sw in (0x6982, 0x6F00):
+        yield Forced(sw, number)
+    yield Truncated(2, number)
+    yield Truncated(7, number)
+    yield Oversized(9, number)
+    yield Flipped(13 * number, number)
+    yield Flipped(200 + 31 * number, number)
 
 
-def newest(subject: Subject) -> bool:
-    return subject.profile == subject.family.profiles[-1]
+def test_a_payment_survives_every_fault_of_one_card(payment: Payment, kind: Kind) -> None:
+    points, cut_short = 0, 0
+    threads = threading.active_count()
+    for number in range(1, commands(payment) + 1):
+        for fault in faults(number):
+            payment.begin_again(fault)
+            outcomes = payment.sign(FAILING, STEADY)
+            assert outcomes[STEADY].error is None, fault
+            kept = payment.signed()
+            assert kept == INPUTS + outcomes[FAILING].signatures, fault
+            assert (kept == 2 * INPUTS) == (outcomes[FAILING].error is None), fault
+            emulated.fault(payment.home, FAILING, "clear")
+            if kept < 2 * INPUTS:
+                cut_short += 1
+                again = payment.sign(FAILING)[FAILING]
+                assert (again.error, again.signatures) == (None, 2 * INPUTS - kept), fault
+            assert payment.signed() == 2 * INPUTS
+            assert payment.attempts_left(kind.family) == FULL[kind.family.name], fault
+            points += 1
+    assert threading.active_count() == threads
+    assert points >= 50
+    assert cut_short > 0
+    print(f"sign sweep: {points} faults, {cut_short} cut short")  # noqa: T201
+    with payment.database.begin() as db:
+        custody_book.verify(db)
+    with sqlite3.connect(payment.home.folder / "cardquorum.db") as raw:
+        assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
+    raw.close()
 
 
-def kinds_at(number: int, subject: Subject) -> Sequence[Kind]:
-    """Every kind for the newest version of a family; the others take turns at two a command."""
-    if newest(subject):
-        return KINDS
-    return KINDS[number % len(KINDS)], KINDS[(number + 3) % len(KINDS)]
+class Hasty(Person):
+    """Somebody who says a fault once the failing card has given its first signature."""
+
+    def __init__(self, home: Home, words: str) -> None:
+        self.home, self.words, self.pins = home, words, list[Pin]()
+
+    def pin_for(self, *_: object) -> Pin:
+        self.pins.append(super().pin_for())
+        return self.pins[-1]
+
+    def progress(self, label: str, done: int, _total: int) -> None:
+        if (label, done) == (FAILING, 1):
+            emulated.fault(self.home, FAILING, self.words)
 
 
-def nothing_is_lost(subject: Subject, payment: Payment, fault: At, full: int | None) -> None:
-    """Let a fault happen, then sign again without."""
-    what = f"{fault.fault} at {fault.number}"
-    threads = threading.enumerate()
-    session = Signing(payment)
-    faulty, well = session.sign(fault)
-    rows = payment.rows()
-    assert (well.signatures, well.error, rows["b"]) == (INPUTS, None, INPUTS), what
-    assert rows["a"] == faulty.signatures, what
-    assert (faulty.error is None) is (faulty.signatures == INPUTS), what
-    assert attempts(subject, subject.family.revive(session.card.state())) == full, what
-    if faulty.error:
-        rest, nothing = session.sign(At(0, None))
-        assert (rest.error, rest.signatures) == (None, INPUTS - faulty.signatures), what
-        assert (nothing.error, nothing.signatures) == (None, 0), what
-        assert payment.rows() == {"a": INPUTS, "b": INPUTS}, what
-    assert not any(any(pin.reveal()) for pin in session.person.pins), what
-    assert threading.enumerate() == threads, what
+@pytest.mark.parametrize(("words", "kept"), [("eject", 1), ("delay 30", INPUTS)])
+def test_a_card_ejected_or_slow_after_its_first_signature(
+    payment: Payment, kind: Kind, words: str, kept: int
+) -> None:
+    payment.begin_again(None)
+    person = Hasty(payment.home, words)
+    failing, steady = payment.sign(FAILING, STEADY, person=person).values()
+    assert (steady.error, steady.signatures) == (None, INPUTS)
+    if kind.family.name == "tangem":  # it signs both digests in one command
+        kept = INPUTS
+    assert (failing.signatures, failing.error is None) == (kept, kept == INPUTS)
+    assert not any(any(pin.reveal()) for pin in person.pins)
+    emulated.fault(payment.home, FAILING, "insert")
+    emulated.fault(payment.home, FAILING, "clear")
+    rest = payment.sign(FAILING)[FAILING]
+    assert (rest.error, rest.signatures) == (None, INPUTS - failing.signatures)
+    assert payment.signed() == 2 * INPUTS
+    assert payment.attempts_left(kind.family) == FULL[kind.family.name]
+
+
+def test_nothing_is_asked_of_a_card_that_signed_all(payment: Payment) -> None:
+    payment.begin_again(None)
+    payment.sign(FAILING)
+    again = payment.sign(FAILING)[FAILING]
+    assert again.signatures == 0
+    payment.sign(STEADY)
+    with payment.database.begin() as db:
+        ceremony_book.ceremony_named(db, payment.ceremony).state = "final"
+    with pytest.raises(NothingToSign):
+        payment.sign(STEADY)

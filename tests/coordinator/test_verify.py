@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 
 from cards.session import CardIdentity, ExtendedKey
-from coordinator.verify import Stored, difference
+from coordinator.verify import Wanted, difference
 from psbt.keys import bip48_path, fingerprint, format_path
 from psbt.network import Network
 from tests.psbt.soft_vault import PrivateKey, master, seed
@@ -13,7 +13,7 @@ from tests.psbt.soft_vault import PrivateKey, master, seed
 PATH = bip48_path(Network.REGTEST)
 MASTER, OTHER = master(seed(1)), master(seed(2))
 ACCOUNT = MASTER.at(PATH)
-STORED = Stored(
+WANTED = Wanted(
     card_id=1,
     key_id=1,
     label="blue",
@@ -45,13 +45,13 @@ class Card:
 
 
 def test_the_same_key_with_the_same_origin_is_proved() -> None:
-    assert difference(Card(), STORED) is None
+    assert difference(Card(), WANTED) is None
 
 
 def test_a_digest_is_never_asked_twice() -> None:
     Card.signed.clear()
     for _ in range(2):
-        difference(Card(), STORED)
+        difference(Card(), WANTED)
     assert len(set(Card.signed)) == 2
     assert all(len(digest) == 32 for digest in Card.signed)
 
@@ -65,8 +65,8 @@ def test_a_digest_is_never_asked_twice() -> None:
     ],
 )
 def test_what_differs_is_said(changed: dict[str, bytes], said: str) -> None:
-    assert said in (difference(Card(), STORED._replace(**changed)) or "")
+    assert said in (difference(Card(), WANTED._replace(**changed)) or "")
 
 
 def test_a_card_that_knows_the_key_and_cannot_sign_proves_nothing() -> None:
-    assert "does not verify" in (difference(Card(signer=OTHER), STORED) or "")
+    assert "does not verify" in (difference(Card(signer=OTHER), WANTED) or "")

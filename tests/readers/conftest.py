@@ -24,7 +24,7 @@ from tests.judges import REQUIRE_ALL
 from tests.program import PIN, Asked
 
 NAMES = [f"virtual {number}" for number in range(pcscd.READERS_MAX)]
-PATIENCE = 10.0
+PATIENCE = 20.0
 Put = Callable[..., str]
 PutCard = Callable[[int, str], str]
 CARDS = {"a": "satochip", "b": "tapsigner", "c": "keycard"}

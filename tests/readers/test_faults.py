@@ -1,104 +1,83 @@
-"""Each kind of fault, for each family, through a real PC/SC service: the same questions again."""
+"""A fault of each kind for each family over the real service: it goes on, nothing is spent."""
 
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cards import emulation
-from cards.faults import Delayed, Ejected, Faulty
-from cards.pcscd import Service
-from cards.vpcd import VirtualReader
-from coordinator import readers, signing, wallet
-from coordinator.ceremony import Manner, Outcome
-from tests.contracts.subjects import SUBJECTS, Subject, attempts
-from tests.contracts.wires import Wire
-from tests.coordinator.payments import INPUTS, KINDS, At, Payment, Person, payment_of
-from tests.readers.conftest import NAMES, Put, holds_card, wait_until_empty
+from cards.emulation import open_card
+from cards.family import families
+from cards.faults import Fault, Faulty, Flipped, Forced, Listed, Oversized, Torn, Truncated
+from cards.transport import CardTransport
+from tests.program import PIN, Asked
+from tests.readers.conftest import Put, reader
 
-NEWEST = [subject for subject in SUBJECTS if subject.profile == subject.family.profiles[-1]]
-BACK_WITHIN = 5.0
-GONE_FOR = 1.0
-
-
-class Bench:
-    """Two virtual readers: the first card meets faults, the second is well."""
-
-    def __init__(self, payment: Payment, service: Service, put: Put) -> None:
-        self.payment, self.person = payment, Person()
-        self.pending = At(0, None)
-        self.card, _ = payment.faulty.taken_out()
-        well, _ = payment.well.taken_out()
-        wait_until_empty(NAMES)
-        self.reader = VirtualReader(
-            service.ports[NAMES[0]],
-            lambda: Faulty(Wire(self.card), self.pending),
-            lambda: not self.pending.ejected(),
-        )
-        put(1, well)
-        self.is_back()
-
-    def is_back(self) -> None:
-        """Wait until the first card is on its reader."""
-        waited = threading.Event()
-        for _ in range(int(BACK_WITHIN / 0.05)):
-            if holds_card(NAMES[0]):
-                return
-            waited.wait(0.05)
-        pytest.fail("the card never came back")
-
-    def sign(self, pending: At, wait_seconds: float) -> list[Outcome]:
-        self.pending = pending
-        home = self.payment.home
-        slots = [readers.slot(home, NAMES[number]) for number in (0, 1)]
-        manner = Manner(wait_seconds=wait_seconds)
-        return signing.sign(
-            self.payment.database, self.payment.ceremony, slots, self.person, manner
-        )
+INPUTS = 3
+FAULTS: tuple[Fault, ...] = (
+    Torn(6, executed=False),
+    Torn(6, executed=True),
+    Forced(0x6F00, 5),
+    Truncated(3, 6),
+    Oversized(40, 6),
+    Flipped(77, 7),
+)
 
 
-@pytest.fixture(params=NEWEST, ids=str)
-def subject(request: pytest.FixtureRequest) -> Subject:
-    return request.param
+class Card:
+    """The card of a file, with faults on the way to it that happen once, power lost or not."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.faults = Listed()
+
+    def insert(self) -> CardTransport:
+        return Faulty(open_card(self.path), self.faults)
+
+
+@pytest.fixture(params=[family.name for family in families()])
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def bench(
-    subject: Subject, tmp_path: Path, service: Service, put: Put, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Bench]:
-    with payment_of(subject, tmp_path) as payment:
-        monkeypatch.setattr(emulation, "chance", lambda _one_in: False)
-        monkeypatch.setattr(wallet, "reviewed", lambda *_, **__: None)
-        made = Bench(payment, service, put)
-        yield made
-        made.reader.close()
+def card(asked: Asked, home: Path, put: Put, family: str) -> Card:
+    """A card of that family in reader 0, and a vault of its key alone with coins."""
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", family, "x")
+    found = Card(home / "emulated" / "x.card")
+    put(0, found.insert)
+    asked("card", "enrol", "x", "--reader", reader(0), "--pin-stdin", stdin=PIN)
+    asked("vault", "create", "v", "--threshold", "1", "--card", "x")
+    address = asked("address", "new", "v")["address"]
+    asked("regtest", "fund", address, "100000", "--coins", str(INPUTS * len(FAULTS)))
+    asked("regtest", "mine", "1")
+    return found
 
 
-def test_each_kind_of_fault_at_a_signature(subject: Subject, bench: Bench) -> None:
-    payment, straight = bench.payment, At(0, None)
-    full = attempts(subject, subject.family.revive(bench.card.state()))
-    bench.sign(straight, 0.0)
-    assert payment.rows() == {"a": INPUTS, "b": INPUTS}
-    for kind in KINDS:
-        fault = Delayed(30) if isinstance(kind[0], Delayed) else kind[0]
-        bench.is_back()
-        payment.begin()
-        waits = GONE_FOR if fault == Ejected() else BACK_WITHIN
-        faulty, well = bench.sign(At(straight.met - 1, fault), waits)
-        rows = payment.rows()
-        assert (well.signatures, well.error) == (INPUTS, None), fault
-        assert rows == {"a": faulty.signatures, "b": INPUTS}, fault
-        assert bench.pending.met >= bench.pending.number, fault
-        assert attempts(subject, subject.family.revive(bench.card.state())) == full, fault
-        bench.pending = At(0, None)
-        bench.is_back()
-        if faulty.error is not None:
-            rest, _ = bench.sign(At(0, None), 0.0)
-            assert (rest.error, rest.signatures) == (None, INPUTS - faulty.signatures), fault
-        assert payment.rows() == {"a": INPUTS, "b": INPUTS}, fault
-        assert not any(any(pin.reveal()) for pin in bench.person.pins), fault
-    for thread in threading.enumerate():
-        if thread.name.startswith("card "):
-            thread.join(BACK_WITHIN)
-            assert not thread.is_alive()
+def seen(asked: Asked) -> dict[str, object]:
+    """Return what the card in reader 0 says of itself, attempts left among it."""
+    found = {each["name"]: each for each in asked("reader", "list")["readers"]}[reader(0)]
+    return {"card": found["card"], "error": found["error"]}
+
+
+def pay(asked: Asked) -> str:
+    """Open a payment of three coins."""
+    to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:250000"
+    return str(asked("spend", "create", "v", "--to", to, "--feerate", "2")["ceremony"])
+
+
+def test_a_payment_goes_on_after_every_fault(asked: Asked, card: Card) -> None:
+    before = seen(asked)
+    for fault in FAULTS:
+        ceremony = pay(asked)
+        card.faults.faults = (fault,)
+        words = ("spend", "sign", ceremony, "--reader", reader(0), "--pin-stdin", "--yes")
+        first = asked(*words, "--wait", "5", stdin=f"x={PIN}", check=None)
+        assert card.faults.faults == (), fault
+        kept = first["cards"][0]["signatures"]
+        assert (kept == INPUTS) == (first["cards"][0]["error"] is None), fault
+        if kept < INPUTS:
+            again = asked(*words, "--wait", "5", stdin=f"x={PIN}")["cards"][0]
+            assert (again["signatures"], again["error"]) == (INPUTS - kept, None), fault
+        assert asked("spend", "finalize", ceremony)["txid"]
+        assert seen(asked) == before, fault
+    assert asked("custody", "verify")["valid"]

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
+from storage import sealing
 from storage.database import open_database
+from tests.storage.sealed import CHEAP, PASSPHRASE, fill
 
 
 @pytest.fixture
@@ -30,3 +32,22 @@ def on_file(path: Path) -> Iterator[sessionmaker[Session]]:
     opened = open_database(f"sqlite:///{path}")
     yield opened
     opened.kw["bind"].dispose()
+
+
+@pytest.fixture
+def home(on_file: sessionmaker[Session]) -> sessionmaker[Session]:
+    with on_file.begin() as db:
+        fill(db)
+    return on_file
+
+
+@pytest.fixture
+def sealed(home: sessionmaker[Session]) -> sessionmaker[Session]:
+    sealing.seal_all(home, PASSPHRASE, CHEAP)
+    return home
+
+
+@pytest.fixture
+def opened(sealed: sessionmaker[Session]) -> sessionmaker[Session]:
+    sealing.unlock(sealed, PASSPHRASE)
+    return sealed

@@ -1,0 +1,155 @@
+"""A vault is audited: its findings, what it can lose, and what a thief must take."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from cards.family import Theft
+from coordinator import clock
+from coordinator.audit import audit
+from coordinator.errors import Ambiguous
+from coordinator.exposing import exposure_of
+from coordinator.exposure import (
+    Exposure,
+    Kind,
+    can_read,
+    can_spend,
+    minimal_losses,
+    minimal_thefts,
+    thief_can_spend,
+)
+from coordinator.facts import vault_facts
+from coordinator.findings import Advisory, Finding, HotFacts, VaultFacts
+from coordinator.monotone import MinimalSets
+from storage import vaults as vault_book
+from storage.errors import NotFound
+
+Database = sessionmaker[Session]
+PLURAL = {"family": "families"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an audit is asked besides: what if these were lost, or stolen; the owner's own rules."""
+
+    lose: Sequence[str] = ()
+    steal: Sequence[str] = ()
+    hot: HotFacts | None = None
+    advisories: tuple[Advisory, ...] = ()
+
+
+class Resistance(NamedTuple):
+    """What a thief with one card alone is up against."""
+
+    card: str
+    theft: Theft
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A vault's findings, and what is left once what the question names is lost or stolen.
+
+    `thief_can_spend` supposes a thief who knows the descriptor, `thief_has_copy` tells whether he
+    took one; what the book has as lost or stolen he has already.
+    """
+
+    vault: str
+    findings: list[Finding]
+    can_spend: bool
+    can_read: bool
+    thief_can_spend: bool
+    thief_has_copy: bool
+    lost: list[str]
+    stolen: list[str]
+    resists: list[Resistance]
+    minimal_losses: dict[Kind, MinimalSets]
+    minimal_thefts: dict[Kind, MinimalSets]
+
+    def document(self) -> dict[str, Any]:
+        """Return the fields of `audit --json`."""
+        return {
+            **{name: getattr(self, name) for name in self.__dataclass_fields__},
+            "minimal_losses": _sets(self.minimal_losses),
+            "minimal_thefts": _sets(self.minimal_thefts),
+        }
+
+
+def audited(database: Database, name: str, asked: Question = Question()) -> Audited:
+    """Audit a vault as of now; raises NotFound or Ambiguous for what a question names."""
+    with database.begin() as db:
+        facts = vault_facts(db, vault_book.vault_named(db, name))
+    return answered(replace(facts, hot=asked.hot, advisories=asked.advisories), asked)
+
+
+def answered(facts: VaultFacts, asked: Question) -> Audited:
+    """Audit what is known of a vault; raises NotFound or Ambiguous."""
+    exposure = exposure_of(facts)
+    lost = [_meant(facts, exposure, text) for text in asked.lose]
+    stolen = [_meant(facts, exposure, text) for text in asked.steal]
+    spends = thief_can_spend(exposure, stolen, knows_descriptor=True)
+    return Audited(
+        facts.name,
+        audit(facts, clock.now()),
+        can_spend(exposure, [*lost, *stolen]),
+        can_read(exposure, [*lost, *stolen]),
+        spends,
+        spends and thief_can_spend(exposure, stolen),
+        lost,
+        stolen,
+        [Resistance(c.subject, c.card.theft) for c in facts.carriers() if c.card and c.card.theft],
+        {kind: minimal_losses(exposure, kind) for kind in Kind},
+        {kind: minimal_thefts(exposure, kind) for kind in Kind},
+    )
+
+
+def _meant(facts: VaultFacts, exposure: Exposure, text: str) -> str:
+    """Return the kind:name that a person means; a bare name must fit one thing only."""
+    known = _known(facts, exposure)
+    fitting = [text] if text in known else sorted(s for s in known if s.partition(":")[2] == text)
+    if not fitting:
+        raise NotFound("place, person or thing of this vault", text)
+    if len(fitting) > 1:
+        raise Ambiguous(text, fitting)
+    return fitting[0]
+
+
+def _known(facts: VaultFacts, exposure: Exposure) -> set[str]:
+    """Return all that can be lost or stolen: things, what takes them along, and every place."""
+    named = (
+        (Kind.LOCATION, place.name)
+        if kind is Kind.LOCATION
+        else (kind, place.region if kind is Kind.REGION else place.holder)
+        for place in facts.places.values()
+        for kind in (Kind.LOCATION, Kind.REGION, Kind.HOLDER)
+    )
+    places = {f"{kind}:{name}" for kind, name in named if name is not None}
+    return places.union(*(thing.subjects for thing in exposure.things()))
+
+
+def _sets(found: dict[Kind, MinimalSets]) -> dict[str, Any]:
+    return {
+        kind.value: {
+            "count": sets.count,
+            "smallest": sets.smallest,
+            "complete": sets.complete,
+            "sets": [as_texts(blocks) for blocks in sets.sets],
+        }
+        for kind, sets in found.items()
+    }
+
+
+def as_texts(blocks: Iterable[object]) -> list[str]:
+    """Return a set as texts: `a|b` stands for any one of two, `a+b` for both."""
+    return [str(block) for block in blocks]
+
+
+def smallest(kind: str, least: MinimalSets) -> str:
+    """Return how many it takes at least, in how many ways, and an example."""
+    many = least.smallest or 0
+    first = " and ".join(as_texts(least.sets[0]))
+    ways = f"{least.count} way{'s' if least.count > 1 else ''}"
+    more = "" if least.complete else " or more"
+    counted = PLURAL.get(kind, f"{kind}s") if many > 1 else kind
+    return f"{many} {counted} ({ways}{more}), such as {first}"

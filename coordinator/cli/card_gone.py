@@ -1,0 +1,73 @@
+"""card lost, stolen, found and destroyed: recorded, and what to do now is said at once."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.output import Shown
+
+if TYPE_CHECKING:
+    from coordinator.aftermath import Aftermath
+
+Label = Annotated[str, typer.Argument(help="the card's label")]
+When = Annotated[str | None, typer.Option(help="ISO 8601, else now")]
+Note = Annotated[str | None, typer.Option(help="anything worth keeping")]
+TELLS = {
+    "lost": "Record that a card is lost, and say what to do now.",
+    "stolen": "Record that a card was stolen, and say what to do now.",
+    "found": "Record that a card was found, and say what to check.",
+    "destroyed": "Record that a card is destroyed, and what to do now.",
+}
+
+
+def _verb(event: str) -> Callable[..., Shown]:
+    def happened(desk: Desk, label: Label, when: When = None, note: Note = None) -> Shown:
+        from coordinator import aftermath, custody
+        from storage import cards as card_book
+
+        with desk.book.begin() as db:
+            item = card_book.card_named(db, label).item
+            told = custody.Happening(f"card:{label}", event, when=when, note=note)
+            written = custody.record(db, told)
+            left = aftermath.after(db, [item], event)
+        document = {"card": label, "event": written, **left.document()}
+        return Shown(document, [f"card {label}: recorded as {event}", *aftermath_lines(left)])
+
+    happened.__name__ = event
+    happened.__doc__ = f"""{TELLS[event]}
+
+    \b
+    Example: cardquorum card {event} blue
+    """
+    return happened
+
+
+def aftermath_lines(left: "Aftermath") -> Iterator[str]:
+    """Return for people what is still possible, what a thief can do, and the steps in order."""
+    from coordinator.aftermath import hours_text
+    from coordinator.findings import keys
+
+    for effect in left.effects:
+        able = "can still be spent" if effect.can_spend else "can NOT be spent any more"
+        yield (
+            f"vault {effect.vault} {able}: {keys(effect.keys_left)} left, "
+            f"{effect.threshold} are needed"
+        )
+        if effect.thief_can_spend:
+            yield f"a thief CAN spend vault {effect.vault}: he may have {keys(effect.keys_taken)}"
+        elif effect.keys_taken:
+            yield (
+                f"a thief cannot spend vault {effect.vault}: he may have {effect.keys_taken} "
+                f"of {effect.threshold} keys needed"
+            )
+    for subject, theft in left.resists:
+        yield f"{subject} resists: {theft.sentence}"
+    for number, step in enumerate(left.steps, 1):
+        yield f"{number}. {hours_text(step.within_hours)}: {step.what}"
+        if step.command:
+            yield f"   {step.command}"
+
+
+COMMANDS = {event: _verb(event) for event in TELLS}

@@ -1,0 +1,52 @@
+"""The cards that are offered to a vault, and the person who answers for them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from coordinator.cli.attendant import Terminal
+from coordinator.cli.desk import Desk
+
+if TYPE_CHECKING:
+    from coordinator.ceremony import Manner
+    from coordinator.slots import Slot
+
+
+class Gathered(NamedTuple):
+    """Who is asked, where cards may lie, and how long a reader waits for the next one."""
+
+    attendant: Terminal
+    slots: "Sequence[Slot]"
+    manner: "Manner"
+
+
+def gathered(
+    desk: Desk,
+    vault: str,
+    readers: Sequence[str] | None,
+    emulated: Sequence[str] | None,
+    *,
+    wait: int | None,
+    last_attempt: bool,
+    pin_stdin: bool,
+    **consent: Any,  # noqa: ANN401 -- what the terminal takes
+) -> Gathered:
+    """Return the cards of a vault that are offered: those named, else wherever there is one.
+
+    Without `wait` a reader waits as long as a person is patient; only for cards whose PIN was
+    given, where PINs come on standard input.
+    """
+    from coordinator import offers
+    from coordinator.ceremony import Manner
+
+    with desk.database.begin() as db:
+        labels, known = offers.labels_of_vault(db, vault), offers.all_labels(db)
+    named = offers.places(readers, emulated)
+    single = len([*named.readers, *named.emulated] or labels) == 1
+    attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single, **consent)
+    slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
+    manner = Manner(
+        last_attempt=last_attempt,
+        wait_seconds=attendant.patience() if wait is None else wait,
+        only=attendant.given() if pin_stdin else None,
+    )
+    return Gathered(attendant, slots, manner)

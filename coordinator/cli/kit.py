@@ -1,0 +1,156 @@
+"""kit, recover, copy: a vault on paper, and a vault from paper."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.output import Shown, columns
+
+VaultName = Annotated[str, typer.Argument(help="the vault")]
+Lies = Annotated[str | None, typer.Option(help="where it will lie", metavar="LOCATION")]
+
+
+def kit(
+    desk: Desk,
+    vault: VaultName,
+    out: Annotated[Path, typer.Option(help="the folder to write it to", metavar="DIR")],
+    location: Lies = None,
+    paper: Annotated[str, typer.Option(help="a4 or letter")] = "a4",
+    with_places: Annotated[
+        bool, typer.Option("--with-places", help="print where the cards lie, too")
+    ] = False,
+) -> Shown:
+    """Print what brings a vault back, and nothing that spends it.
+
+    Writes the paper (PDF), the descriptor as text, and the descriptor encrypted to its own keys:
+    that file may lie anywhere, any card of the vault opens it. Counted as a copy from then on.
+
+    \b
+    Example: cardquorum kit family --out kit --location bank
+    """
+    from coordinator import kit as kits
+
+    wanted = kits.Wanted(vault, out, location, paper, with_places)
+    with desk.book.begin() as db:
+        made = kits.make(db, wanted)
+    lines = [f"wrote {each['file']}" for each in made["files"]]
+    where = f", to be put at {location}" if location else ""
+    return Shown(made, [*lines, f"{made['copy']} holds version {made['version']}{where}"])
+
+
+def recover(
+    desk: Desk,
+    file: Annotated[str, typer.Argument(help="what the kit has, or - to type or pipe it")],
+    name: Annotated[str, typer.Option(help="the vault's name here")],
+    key: Annotated[
+        list[str] | None, typer.Option(help="an xpub that opens an encrypted copy", metavar="XPUB")
+    ] = None,
+    birthday: Annotated[
+        str | None, typer.Option(help="a date or block height before its first coin")
+    ] = None,
+) -> Shown:
+    """Rebuild a vault from its kit alone.
+
+    FILE is the text file of the kit, the text of its codes one a line, its numbered lines as you
+    typed them, or the encrypted copy. Compare the addresses with the paper before anything else.
+
+    \b
+    Example: cardquorum recover kit/family-descriptor.txt --name family
+    """
+    from coordinator import recover as recovering
+    from coordinator import vaults
+    from coordinator.files import read_named
+
+    data = _typed(desk) if file == "-" and sys.stdin.isatty() else read_named(file)
+    with desk.database.begin() as db:
+        descriptor = recovering.descriptor_of(desk.home, db, data, key or ())
+        plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
+        vault = vaults.import_text(desk.home, db, plan, descriptor)
+        document = {
+            **vaults.document(db, vault),
+            "addresses": recovering.first_addresses(vault),
+            "digest": recovering.digest(vault),
+        }
+    return Shown(document, _recovered(document))
+
+
+def _recovered(document: dict[str, Any]) -> list[str]:
+    addresses = [f"address {n}: {text}" for n, text in enumerate(document["addresses"])]
+    return [
+        f"vault {document['name']}: {document['threshold']}-of-{document['total']}, "
+        f"version {document['checksum']}, SHA-256 {document['digest']}",
+        *addresses,
+        "compare them with the paper: if one differs, stop",
+        f"then have the cards prove their keys: cardquorum vault verify {document['name']}",
+    ]
+
+
+def _typed(desk: Desk) -> bytes:
+    """Take lines from the terminal until an empty one; wrong ones may be typed again."""
+    from coordinator.errors import UsageError
+    from coordinator.report import lines
+
+    desk.say("type the numbered lines, each with its check code; an empty line ends it")
+    typed: dict[str, str] = {}
+    while True:
+        fresh = list(iter(lambda: sys.stdin.readline().strip(), ""))
+        typed |= {line.split()[0]: line for line in fresh}
+        text = "\n".join(typed.values())
+        try:
+            lines.joined(typed.values())
+        except UsageError as wrong:
+            if not fresh or not lines.is_numbered(text):
+                return text.encode()
+            desk.say(f"{wrong}; type those lines again, or an empty line to give up")
+        else:
+            return text.encode()
+
+
+def add_copy(
+    desk: Desk,
+    vault: VaultName,
+    label: Annotated[str, typer.Argument(help="a name for the copy")],
+    location: Lies = None,
+) -> Shown:
+    """Note a copy of a vault's descriptor that you made yourself.
+
+    \b
+    Example: cardquorum copy add family steel-plate --location friend
+    """
+    from coordinator import copies
+
+    with desk.book.begin() as db:
+        found = copies.add(db, vault, label, location)
+    return Shown(found, [f"{found['copy']} holds version {found['version']} of vault {vault}"])
+
+
+def list_copies(desk: Desk, vault: VaultName) -> Shown:
+    """List the copies of a vault's descriptor.
+
+    \b
+    Example: cardquorum copy list family
+    """
+    from coordinator import copies
+
+    with desk.book.begin() as db:
+        found = copies.listed(db, vault)
+    rows = [
+        (f["copy"], f["version"], f["location"], f["gone"], "stale" if f["stale"] else "current")
+        for f in found
+    ]
+    return Shown({"copies": found}, columns(rows, "copy", "version", "place", "gone", "state"))
+
+
+COMMANDS = {
+    "": {
+        "kit": kit,
+        "recover": recover,
+    },
+    "copy": {
+        "add": add_copy,
+        "list": list_copies,
+    },
+}

@@ -1,0 +1,124 @@
+"""replace: a card is gone, and a vault without its key takes the old one's place."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.money import fee_rate
+from coordinator.cli.output import Shown
+
+if TYPE_CHECKING:
+    from coordinator.replace import Replacing
+
+Vault = Annotated[str, typer.Argument(help="the vault, or its successor")]
+Gone = Annotated[str, typer.Option("--card", help="the card that is gone", metavar="LABEL")]
+Feerate = Annotated[str | None, typer.Option(help="sat/vB")]
+Target = Annotated[int | None, typer.Option(min=1, max=1008, help="confirm within BLOCKS")]
+
+
+def plan(desk: Desk, vault: Vault, card: Gone) -> Shown:
+    """Say what replacing a card takes; nothing is changed.
+
+    \b
+    Example: cardquorum replace plan family --card blue
+    """
+    from coordinator import replace
+
+    with desk.book.begin() as db:
+        return _shown(replace.plan(db, vault, card))
+
+
+def start(
+    desk: Desk,
+    vault: Vault,
+    card: Gone,
+    new: Annotated[str, typer.Option("--with", help="the new card", metavar="LABEL")],
+    feerate: Feerate = None,
+    target: Target = None,
+) -> Shown:
+    """Make the successor vault and a payment of all coins to it.
+
+    The new card is set up and enrolled before. The payment is a ceremony like any other: the
+    cards that are left sign it. The old vault is only watched from then on.
+
+    \b
+    Example: cardquorum replace start family --card blue --with green
+    """
+    from coordinator import overview, replace
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    with desk.database.begin() as db:
+        urgent = replace.is_urgent(db, vault)
+    rate = fee_rate(desk, feerate, target, 1 if urgent else None)
+    with desk.database.begin() as db:
+        return _shown(replace.start(desk.home, db, vault, (card, new), rate))
+
+
+def sweep(desk: Desk, vault: Vault, feerate: Feerate = None, target: Target = None) -> Shown:
+    """Pay what came to a replaced vault to its successor.
+
+    \b
+    Example: cardquorum replace sweep family
+    """
+    from coordinator import overview, replace
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    rate = fee_rate(desk, feerate, target)
+    with desk.database.begin() as db:
+        return _shown(replace.sweep(db, vault, rate))
+
+
+def show(desk: Desk, vault: Vault) -> Shown:
+    """Show what is done of a replacement and what is not.
+
+    \b
+    Example: cardquorum replace show family
+    """
+    from coordinator import overview, replace
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
+    with desk.book.begin() as db:
+        return _shown(replace.show(db, vault))
+
+
+def done(desk: Desk, item: Annotated[str, typer.Argument(help="as copy:bank, plate:red")]) -> Shown:
+    """Record that a copy or plate was taken back and destroyed.
+
+    \b
+    Example: cardquorum replace done copy:bank
+    """
+    from coordinator import overview, replace
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
+    with desk.database.begin() as db:
+        event = replace.withdrawn(db, item)
+    return Shown({"event": event}, [f"{event['item']} is taken back"])
+
+
+def _shown(found: "Replacing") -> Shown:
+    document = {name: getattr(found, name) for name in found.__dataclass_fields__}
+    return Shown(document, _lines(found))
+
+
+def _lines(found: "Replacing") -> Iterator[str]:
+    if found.urgent:
+        yield "URGENT: a thief may have a quorum of this vault; the coins come first"
+    if found.successor:
+        yield f"vault {found.vault} is replaced by {found.successor}, without card {found.card}"
+    for number, step in enumerate(found.steps, 1):
+        yield f"{number}. [{step.state}] {step.what}"
+        if step.command:
+            yield f"   {step.command}"
+
+
+COMMANDS = {
+    "replace": {
+        "plan": plan,
+        "start": start,
+        "sweep": sweep,
+        "show": show,
+        "done": done,
+    },
+}

@@ -1,0 +1,135 @@
+"""What bags and copies of the descriptor give an audit to find."""
+
+from collections.abc import Iterator
+
+from coordinator.exposing import exposure_of
+from coordinator.exposure import keys_taken
+from coordinator.findings import BagFacts, CopyFacts, Finding, Severity, VaultFacts
+
+
+def found(facts: VaultFacts) -> Iterator[Finding]:
+    """Yield every finding about bags and about copies of the descriptor."""
+    for carrier in facts.carriers():
+        if carrier.bag is not None and carrier.gone is None:
+            yield from _bag(carrier.subject, carrier.bag)
+    for copy in facts.copies:
+        if copy.bag is not None and copy.gone is None:
+            yield from _bag(copy.subject, copy.bag)
+    yield from _quorum_in_open_bags(facts)
+    yield from _copies(facts)
+
+
+def _bag(subject: str, bag: BagFacts) -> Iterator[Finding]:
+    subjects = (f"bag:{bag.serial}", subject)
+    if bag.other is not None:
+        yield Finding(
+            "bag_mismatch",
+            Severity.DANGER,
+            f"{subject} was sealed in bag {bag.serial} and seen in bag {bag.other}: "
+            "somebody had it in hand",
+            "treat what is in it as seen by a thief; once it is checked, seal it in a new bag: "
+            f"cardquorum custody record {subject} sealed --seal SERIAL",
+            subjects,
+        )
+    if bag.opened is not None:
+        yield Finding(
+            "bag_opened",
+            Severity.WARNING,
+            f"bag {bag.serial} with {subject} was opened on {bag.opened.date()} "
+            "and no new one is recorded",
+            "if it was you, seal it again: "
+            f"cardquorum custody record {subject} sealed --seal SERIAL; if not, replace it",
+            subjects,
+        )
+
+
+def _quorum_in_open_bags(facts: VaultFacts) -> Iterator[Finding]:
+    broken = tuple(
+        carrier.subject
+        for carrier in facts.carriers()
+        if carrier.bag is not None and (carrier.bag.opened or carrier.bag.other)
+    )
+    bare = exposure_of(facts, codes=False)
+    keys = keys_taken(bare, broken) - keys_taken(bare)
+    if keys >= facts.threshold:
+        yield Finding(
+            "open_bags_hold_quorum",
+            Severity.DANGER,
+            f"whoever opened the bags of {' and '.join(broken)} had {keys} keys in hand and "
+            f"{facts.threshold} are needed",
+            "move the coins to a vault with other keys now; check the cards afterwards",
+            broken,
+        )
+
+
+def _copies(facts: VaultFacts) -> Iterator[Finding]:
+    here = [copy for copy in facts.copies if copy.gone is None]
+    current = [copy for copy in here if not copy.stale]
+    if not current:
+        yield Finding(
+            "no_copy",
+            Severity.WARNING,
+            "no copy of the descriptor is recorded but the one on this computer: "
+            "keys without it do not find the coins",
+            "print the kit and put it away: "
+            f"cardquorum kit {facts.name} --out DIR --location LOCATION",
+            (f"vault:{facts.name}",),
+        )
+    for copy in here:
+        if copy.stale:
+            yield _stale(facts, copy)
+        if copy.location is None:
+            yield Finding(
+                "place_unknown",
+                Severity.WARNING,
+                f"nobody wrote down where {copy.subject} lies",
+                f"record it: cardquorum custody record {copy.subject} placed --at LOCATION",
+                (copy.subject,),
+            )
+    yield from _beside_quorum(facts, current)
+    if current:
+        yield from _missing(facts, current)
+
+
+def _stale(facts: VaultFacts, copy: CopyFacts) -> Finding:
+    return Finding(
+        "copy_stale",
+        Severity.WARNING,
+        f"{copy.subject} is of another descriptor than vault {facts.name} has now",
+        "take it back and put a new one there: "
+        f"cardquorum kit {facts.name} --out DIR --location {copy.location or 'LOCATION'}",
+        (copy.subject,),
+    )
+
+
+def _beside_quorum(facts: VaultFacts, current: list[CopyFacts]) -> Iterator[Finding]:
+    """Tell of copies that lie where a quorum's cards do: whoever opens it needs nothing else."""
+    bare = exposure_of(facts, codes=False)
+    gone = keys_taken(bare)
+    for location in sorted({copy.location for copy in current if copy.location}):
+        keys = keys_taken(bare, (f"location:{location}",)) - gone
+        if keys >= facts.threshold:
+            subjects = tuple(copy.subject for copy in current if copy.location == location)
+            yield Finding(
+                "copy_with_quorum",
+                Severity.WARNING,
+                f"location {location} holds {' and '.join(subjects)} beside a quorum's cards: "
+                "a thief needs nothing else",
+                "move cards or the copy to another place",
+                (f"location:{location}", *subjects),
+            )
+
+
+def _missing(facts: VaultFacts, current: list[CopyFacts]) -> Iterator[Finding]:
+    """Tell of places that hold a key and no copy: whoever comes there after a loss lacks it."""
+    having = {copy.location for copy in current}
+    holding = {carrier.location for carrier in facts.carriers() if carrier.gone is None}
+    for location in sorted(holding - having - {None}, key=str):
+        yield Finding(
+            "copy_missing",
+            Severity.INFO,
+            f"location {location} holds a key and no copy of the descriptor",
+            "an encrypted copy may lie anywhere: "
+            f"cardquorum kit {facts.name} --out DIR --location {location}",
+            (f"location:{location}",),
+        )

@@ -1,0 +1,113 @@
+"""What a place, a region, or a person alone can cost a vault."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from coordinator.exposing import exposure_of
+from coordinator.exposure import (
+    Exposure,
+    Kind,
+    can_read,
+    keys_left,
+    keys_taken,
+    thief_can_spend,
+)
+from coordinator.findings import Finding, Severity, VaultFacts, keys
+
+OPENED: Final = {Kind.LOCATION: "whoever opens it", Kind.HOLDER: "that person alone"}
+SPENDS: Final = {Kind.LOCATION: Severity.DANGER, Kind.HOLDER: Severity.WARNING}
+HAPPENS: Final = {
+    Kind.LOCATION: (Severity.DANGER, "is lost"),
+    Kind.REGION: (Severity.WARNING, "is struck"),
+    Kind.HOLDER: (Severity.WARNING, "is gone or does not help"),
+}
+
+
+def found(facts: VaultFacts) -> Iterator[Finding]:
+    """Yield what one place, region or person can do, and what their loss does."""
+    exposure = exposure_of(facts)
+    if keys_left(exposure) < facts.threshold:
+        return
+    bare = exposure_of(facts, codes=False)
+    for kind in OPENED:
+        for group in _groups(exposure, kind):
+            yield from _spends(facts, exposure, bare, group)
+    for kind in HAPPENS:
+        for group in _groups(exposure, kind):
+            yield from _fatal(facts, exposure, group)
+    yield from _shared_regions(facts, exposure)
+
+
+def _groups(exposure: Exposure, kind: Kind) -> list[str]:
+    """Return the groups of a kind that hold something which is not gone."""
+    things = (thing for thing in exposure.things() if thing.gone is None)
+    return sorted({group for thing in things if (group := thing.group(kind))})
+
+
+def _named(group: str) -> tuple[Kind, str]:
+    kind, _, name = group.partition(":")
+    return Kind(kind), f"{kind} {name}"
+
+
+def _spends(facts: VaultFacts, exposure: Exposure, bare: Exposure, group: str) -> Iterator[Finding]:
+    """Tell where one group holds a quorum, with what a thief may have already."""
+    gone, held = keys_taken(bare), keys_taken(bare, (group,))
+    if held < facts.threshold or gone >= facts.threshold or held == gone:
+        return
+    kind, name = _named(group)
+    who = f"{name} {'can open' if kind is Kind.HOLDER else 'holds'} {keys(held - gone)}"
+    after = f" and {keys(gone)} lost or stolen already, of" if gone else " of"
+    sentence = f"{who}{after} {facts.threshold} needed"
+    remedy = f"move cards so that none reaches more than {facts.threshold - 1} keys"
+    if gone:
+        remedy = "make a vault without the key that is gone and move the coins there"
+    if thief_can_spend(exposure, (group,), knows_descriptor=True):
+        message = f"{sentence}: {OPENED[kind]} can spend"
+        yield Finding(f"{kind}_can_spend", SPENDS[kind], message, remedy, (group,))
+    else:
+        message = f"{sentence}: only PINs that are elsewhere keep {OPENED[kind]} from spending"
+        yield Finding(f"{kind}_holds_quorum", Severity.WARNING, message, remedy, (group,))
+
+
+def _fatal(facts: VaultFacts, exposure: Exposure, group: str) -> Iterator[Finding]:
+    """Tell where the loss of one group leaves too few keys, or no copy of the descriptor."""
+    kind, name = _named(group)
+    severity, happens = HAPPENS[kind]
+    left = keys_left(exposure, (group,))
+    if left < facts.threshold:
+        yield Finding(
+            f"{kind}_loss_fatal",
+            severity,
+            f"if {name} {happens}, {keys(left)} {'is' if left == 1 else 'are'} left and "
+            f"{facts.threshold} are needed",
+            "move a card, or write its PIN down, elsewhere; or add a backup carrier there",
+            (group,),
+        )
+    elif kind is Kind.LOCATION and not can_read(exposure, (group,)):
+        yield Finding(
+            "copies_together",
+            Severity.WARNING,
+            f"if {name} is lost, and this computer, no copy of the descriptor is left: "
+            "keys without it do not find the coins",
+            f"put another copy at another place: cardquorum kit {facts.name} --location LOCATION",
+            (group,),
+        )
+
+
+def _shared_regions(facts: VaultFacts, exposure: Exposure) -> Iterator[Finding]:
+    """Tell of places in one region whose loss together can still be borne."""
+    used = {group.partition(":")[2] for group in _groups(exposure, Kind.LOCATION)}
+    regions: dict[str, list[str]] = {}
+    for place in facts.places.values():
+        if place.name in used and place.region is not None:
+            regions.setdefault(place.region, []).append(place.name)
+    for region, names in sorted(regions.items()):
+        if len(names) > 1 and keys_left(exposure, (f"region:{region}",)) >= facts.threshold:
+            yield Finding(
+                "places_share_region",
+                Severity.INFO,
+                f"locations {' and '.join(sorted(names))} lie in region {region}: one flood or "
+                "fire may take both",
+                "prefer places that share no fate",
+                (f"region:{region}", *(f"location:{name}" for name in sorted(names))),
+            )

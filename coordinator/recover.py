@@ -1,0 +1,107 @@
+"""A vault is rebuilt from its kit alone: from text, codes, typed lines, or the encrypted copy."""
+
+import base64
+import binascii
+from collections.abc import Iterable
+
+from sqlalchemy.orm import Session
+
+from coordinator.copies import digest_of
+from coordinator.errors import CoordinatorError, UsageError
+from coordinator.interop import bbqr, bip138
+from coordinator.kit import ADDRESSES
+from coordinator.report import lines
+from coordinator.settings import Home
+from coordinator.vaults import descriptor_in, stored_policy
+from psbt.errors import PsbtError
+from psbt.keys import parse_key_expression, parse_xpub
+from psbt.network import Network
+from psbt.policy import RECEIVE, addresses
+from storage import cards as card_book
+from storage.model import Vault
+
+PDF = b"%PDF"
+
+
+def descriptor_of(home: Home, db: Session, data: bytes, keys: Iterable[str]) -> str:
+    """Return the descriptor in what was read or typed.
+
+    `keys` are xpubs or key expressions to open an encrypted copy with, besides those known here.
+    Raises UsageError that names what is wrong, as the line that was mistyped.
+    """
+    if data.startswith(PDF):
+        raise UsageError("this is the paper itself: type its lines, or give the text of its codes")
+    if is_encrypted(data):
+        return _opened(data, [*_given(home, keys), *_known(db)])
+    try:
+        text = data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as failure:
+        raise UsageError("it is no text and no encrypted copy") from failure
+    if not text:
+        raise UsageError("there is nothing to read")
+    if lines.is_numbered(text):
+        return lines.joined(text.splitlines())
+    if bbqr.is_part(text.splitlines()[0]):
+        return descriptor_in(bbqr.joined(text.split()).data.decode("utf-8", "replace"))
+    return descriptor_in(text)
+
+
+def first_addresses(vault: Vault) -> list[str]:
+    """Return the addresses that the paper has to compare with."""
+    return list(addresses(stored_policy(vault), RECEIVE, range(ADDRESSES)))
+
+
+def digest(vault: Vault) -> str:
+    """Return the SHA-256 of the descriptor, as the paper has it."""
+    return digest_of(vault.descriptor).hex()
+
+
+def is_encrypted(data: bytes) -> bool:
+    """Tell whether this is a descriptor encrypted to its keys, as bytes or in base64."""
+    if data.startswith(bip138.MAGIC):
+        return True
+    try:
+        return base64.b64decode(data.strip(), validate=True).startswith(bip138.MAGIC)
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _given(home: Home, keys: Iterable[str]) -> list[bytes]:
+    """Return the public keys of what a person gave."""
+    network = Network(home.network)
+    found = []
+    for text in keys:
+        try:
+            key = (
+                parse_key_expression(text, network).key
+                if "[" in text
+                else parse_xpub(text, network)
+            )
+            found.append(key.public_key)
+        except PsbtError as failure:
+            raise UsageError(f"--key: {failure}") from failure
+    return found
+
+
+def _known(db: Session) -> list[bytes]:
+    return [key.public_key for key in card_book.all_keys(db)]
+
+
+def _opened(data: bytes, keys: Iterable[bytes]) -> str:
+    """Open an encrypted copy with the first key that fits; raises UsageError where none does."""
+    refused: CoordinatorError | None = None
+    for key in keys:
+        try:
+            found = bip138.decrypt(data, key)
+        except CoordinatorError as failure:
+            refused = failure
+            continue
+        if len(found) != 1:
+            raise UsageError(f"the copy holds {len(found)} descriptors; recover them one by one")
+        return found[0]
+    if refused is None:
+        raise UsageError(
+            "the copy is encrypted: give the xpub of one of its keys with --key, "
+            "or enrol one of its cards first"
+        )
+    raise UsageError(str(refused))

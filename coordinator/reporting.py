@@ -1,0 +1,64 @@
+"""An audit is written down as a page."""
+
+from collections.abc import Iterator
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from coordinator import clock, custody, drill
+from coordinator.auditing import Audited, smallest
+from coordinator.facts import vault_facts
+from coordinator.report.page import Happened, Page, rendered
+from storage import custody as custody_book
+from storage import drills as drill_book
+from storage import vaults as vault_book
+from storage.model import Vault
+
+EVENTS = 100
+
+
+def page(database: sessionmaker[Session], found: Audited) -> str:
+    """Return the audit of a vault as HTML; no part of it is fetched from anywhere."""
+    with database.begin() as db:
+        vault = vault_book.vault_named(db, found.vault)
+        return rendered(
+            Page(
+                vault_facts(db, vault),
+                found.findings,
+                found.can_spend,
+                [(each.card, each.theft.sentence) for each in found.resists],
+                list(_sets(found)),
+                list(_happened(db, vault)),
+                custody.verify(db, None)["head"] or "the chain of hashes is broken",
+                clock.now().date().isoformat(),
+                vault.checksum,
+            )
+        )
+
+
+def _sets(found: Audited) -> Iterator[tuple[str, str]]:
+    for verb, kinds in (("loss", found.minimal_losses), ("theft", found.minimal_thefts)):
+        for kind, least in kinds.items():
+            if least.smallest:
+                yield f"{verb}, by {kind.value}", smallest(kind.value, least)
+
+
+def _happened(db: Session, vault: Vault) -> Iterator[Happened]:
+    """Yield what happened to the vault's things, and its drills, the newest first."""
+    items = {carrier.item_id for each in vault.cosigners for carrier in each.key.carriers}
+    rows = [
+        (event.happened_at, _told(custody.event_document(event)), event.said("note") or "")
+        for event in custody_book.all_events(db)
+        if event.item_id in items or event.item.kind in {"bag", "copy"}
+    ]
+    for each in drill_book.drills_of(db, vault):
+        seen = drill.progress(each)
+        told = f"drill {seen.drill}: {seen.have} of {seen.need} keys proved"
+        rows.append((each.started_at, told, seen.state))
+    for moment, what, note in sorted(rows, key=lambda row: row[0], reverse=True)[:EVENTS]:
+        yield Happened(moment.date().isoformat(), what, note)
+
+
+def _told(event: dict[str, object]) -> str:
+    where = f" at {event['location']}" if event["location"] else ""
+    seal = f", bag {event['seal']}" if event["seal"] else ""
+    return f"{event['item']} {event['event']}{where}{seal}"

@@ -1,0 +1,99 @@
+"""What was not done in time, and what the owner's own rules forbid."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from coordinator.findings import CarrierFacts, Finding, Severity, VaultFacts
+
+CHECK_INTERVAL = timedelta(days=180)
+DRILL_INTERVAL = timedelta(days=365)
+FIRST_DRILL = timedelta(days=30)
+
+
+def found(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
+    """Yield what is overdue as of now, and what is above a limit or on an advisory list."""
+    for carrier in facts.carriers():
+        if carrier.gone is None:
+            yield from _not_checked(carrier, now)
+    yield from _not_drilled(facts, now)
+    yield from _above_limit(facts)
+    yield from _too_hot(facts)
+    yield from _advised(facts)
+
+
+def _not_checked(carrier: CarrierFacts, now: datetime) -> Iterator[Finding]:
+    seen = carrier.last_seen
+    if seen is None or now - seen > CHECK_INTERVAL:
+        ago = "never" if seen is None else f"{(now - seen).days} days ago"
+        yield Finding(
+            "not_checked",
+            Severity.WARNING,
+            f"{carrier.subject} was last checked: {ago}",
+            f"look at it and run: {_look(carrier)}",
+            (carrier.subject,),
+        )
+
+
+def _look(carrier: CarrierFacts) -> str:
+    """Return the command that tells that a thing was looked at."""
+    if carrier.kind == "card":
+        return f"cardquorum card check {carrier.name}"
+    return f"cardquorum custody record {carrier.subject} seen"
+
+
+def _not_drilled(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
+    """Tell of a vault whose quorum was not rehearsed for a year, or in its first month."""
+    since, allowed, said = facts.drilled_at, DRILL_INTERVAL, "was last drilled"
+    if since is None:
+        since, allowed, said = facts.created_at, FIRST_DRILL, "was never drilled since it was made"
+    if since is not None and now - since > allowed:
+        yield Finding(
+            "never_drilled" if facts.drilled_at is None else "drill_overdue",
+            Severity.WARNING,
+            f"vault {facts.name} {said} {(now - since).days} days ago",
+            f"rehearse it, no coin moves: cardquorum drill plan {facts.name}",
+            (f"vault:{facts.name}",),
+        )
+
+
+def _above_limit(facts: VaultFacts) -> Iterator[Finding]:
+    for limit in facts.limits:
+        if limit.held_sats > limit.limit_sats:
+            yield Finding(
+                "holder_above_limit",
+                Severity.WARNING,
+                f"holder {limit.holder} can open places with keys of vaults that hold "
+                f"{limit.held_sats} sat in all; the limit is {limit.limit_sats} sat",
+                "move coins to a vault whose keys lie with others, or raise the limit",
+                (f"holder:{limit.holder}",),
+            )
+
+
+def _too_hot(facts: VaultFacts) -> Iterator[Finding]:
+    if facts.hot is None or facts.value_sats + facts.hot.hot_sats == 0:
+        return
+    share = Fraction(facts.hot.hot_sats, facts.value_sats + facts.hot.hot_sats)
+    if share * 100 > facts.hot.percent:
+        yield Finding(
+            "hot_share",
+            Severity.WARNING,
+            f"{facts.hot.hot_sats} of {facts.value_sats + facts.hot.hot_sats} sat are hot, "
+            f"{float(share * 100):.1f} %; the rule is {facts.hot.percent} % at most",
+            f"send the rest here: cardquorum address new {facts.name}",
+            (f"vault:{facts.name}",),
+        )
+
+
+def _advised(facts: VaultFacts) -> Iterator[Finding]:
+    for carrier, card in facts.cards():
+        for advisory in facts.advisories:
+            if advisory.concerns(card.family, card.version):
+                yield Finding(
+                    "advisory",
+                    advisory.severity,
+                    f"{carrier.subject} is {card.family} {card.version}: {advisory.sentence} "
+                    f"({advisory.id})",
+                    advisory.remedy,
+                    (carrier.subject,),
+                )

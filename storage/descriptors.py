@@ -1,0 +1,23 @@
+"""Copies of descriptors."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from storage.model import DescriptorCopy, Item, Vault
+
+
+def add_copy(db: Session, vault: Vault, item: Item, digest: bytes, now: datetime) -> DescriptorCopy:
+    """Remember that an item holds a descriptor of this SHA-256, of this vault."""
+    copy = DescriptorCopy(vault=vault, item=item, digest=digest, created_at=now)
+    db.add(copy)
+    db.flush()
+    return copy
+
+
+def copies_of(db: Session, vault: Vault) -> Sequence[DescriptorCopy]:
+    """Return the copies of a vault's descriptor, the oldest first."""
+    own = select(DescriptorCopy).where(DescriptorCopy.vault_id == vault.id)
+    return db.scalars(own.order_by(DescriptorCopy.id)).all()

@@ -1,0 +1,147 @@
+"""Sealing a home: places and people under a passphrase, the file scrubbed of their plain text."""
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from storage.errors import SealBroken, StorageError
+from storage.hashing import text_digest
+from storage.model import CustodyText, Holder, Location, Record, Seal
+from storage.model.custody import PRIVATE_TEXTS
+from storage.private import (
+    FIELDS,
+    OPENER,
+    Private,
+    belongs_to,
+    enclosed,
+    opener_of,
+    sealing_key_in,
+)
+
+if TYPE_CHECKING:
+    from storage.letters import Cost, Opener
+
+Database = sessionmaker[Session]
+READERS_WAIT = "another process reads the database; run this again when it has ended"
+
+
+def is_sealed(db: Session) -> bool:
+    """Return whether this home is sealed."""
+    return sealing_key_in(db.connection()) is not None
+
+
+def is_locked(db: Session) -> bool:
+    """Return whether this home is sealed and the session has no opening key."""
+    return OPENER not in db.info and is_sealed(db)
+
+
+def is_scrubbed(db: Session) -> bool:
+    """Return whether no plain text is left over from before the last sealing."""
+    return db.scalar(select(Seal.scrubbed)) is not False
+
+
+def unlock(database: Database, passphrase: bytes) -> None:
+    """Give every later session the opening key; raises PassphraseIncorrect."""
+    from storage.letters import Cost, Locked, unlocked  # noqa: PLC0415 -- costs 15 ms
+
+    with database.begin() as db:
+        seal = db.scalars(select(Seal)).one()
+    cost = Cost(seal.scrypt_n, seal.scrypt_r, seal.scrypt_p)
+    locked = Locked(seal.opening_key, seal.salt, cost)
+    database.configure(info={OPENER: unlocked(locked, seal.sealing_key, passphrase)})
+
+
+def seal_all(database: Database, passphrase: bytes, cost: "Cost | None" = None) -> None:
+    """Seal what is private, or finish a sealing that was cut off; then scrub the file."""
+    from storage.letters import Opener  # noqa: PLC0415 -- as above
+
+    if database.kw["bind"].dialect.name != "sqlite":
+        raise StorageError("only a SQLite database can be scrubbed, so only that can be sealed")
+    with database.begin() as db:
+        if not is_sealed(db):
+            opener = Opener()
+            for row in _private_rows(db):
+                _change_form(db, row, enclosed(row, opener.sealing_key, opener))
+            _keep(db, opener, passphrase, cost)
+    scrub(database)
+
+
+def unseal_all(database: Database) -> None:
+    """Write everything private as plain text again; raises SealLocked or SealBroken."""
+    with database.begin() as db:
+        opener_of(db)
+        for row in _private_rows(db):
+            _change_form(db, row, _readable(row))
+        db.delete(db.scalars(select(Seal)).one())
+    database.configure(info={})
+
+
+def change_passphrase(database: Database, passphrase: bytes, cost: "Cost | None" = None) -> None:
+    """Put the opening key under another passphrase; raises SealLocked."""
+    with database.begin() as db:
+        opener = opener_of(db)
+        db.delete(db.scalars(select(Seal)).one())
+        db.flush()
+        _keep(db, opener, passphrase, cost)
+    scrub(database)
+
+
+def scrub(database: Database) -> None:
+    """Rewrite the database file without its free pages, and empty its log of changes.
+
+    Raises StorageError where another process keeps the log in use.
+    """
+    with database.kw["bind"].connect() as connection:
+        driver = connection.connection
+        try:
+            driver.execute("VACUUM").close()
+            busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as failure:
+            raise StorageError(f"plain text is left in free pages: {failure}") from failure
+    if busy:
+        raise StorageError(f"plain text is left in free pages: {READERS_WAIT}")
+    with database.begin() as db:
+        db.execute(update(Seal).values(scrubbed=True))
+
+
+def _keep(db: Session, opener: "Opener", passphrase: bytes, cost: "Cost | None") -> None:
+    from storage.letters import Cost  # noqa: PLC0415 -- as above
+
+    locked = opener.locked(passphrase, cost or Cost())
+    seal = Seal(
+        id=1,
+        sealing_key=opener.sealing_key,
+        opening_key=locked.opening_key,
+        salt=locked.salt,
+        scrypt_n=locked.cost.n,
+        scrypt_r=locked.cost.r,
+        scrypt_p=locked.cost.p,
+        scrubbed=False,
+    )
+    db.add(seal)
+
+
+def _private_rows(db: Session) -> list[Private]:
+    texts = select(CustodyText).where(
+        CustodyText.field.in_(PRIVATE_TEXTS),
+        CustodyText.text.is_not(None) | CustodyText.sealed.is_not(None),
+    )
+    return [*db.scalars(select(Holder)), *db.scalars(select(Location)), *db.scalars(texts)]
+
+
+def _readable(row: Private) -> dict[str, Any]:
+    """Return a row's private fields; raises SealBroken for a text that is not the chain's."""
+    if isinstance(row, CustodyText):
+        said = row.text is not None and row.salt is not None and text_digest(row.salt, row.text)
+        if said != row.digest:
+            raise SealBroken(belongs_to(row))
+    return {**{field: getattr(row, field) for field in FIELDS[type(row)]}, "sealed": None}
+
+
+def _change_form(db: Session, row: Private, values: dict[str, Any]) -> None:
+    """Store a row's private fields in another form: past the mapper, which refuses changes."""
+    table = Record.metadata.tables[row.__tablename__]
+    same = (column == getattr(row, column.name) for column in table.primary_key)
+    db.execute(update(table).where(*same).values(values))

@@ -1,0 +1,209 @@
+"""The kit is printed, put away, and a vault is rebuilt from any part of it in an empty home."""
+
+import io
+import json
+from pathlib import Path
+
+import pymupdf
+import pypdf
+import pytest
+import zxingcpp
+from PIL import Image
+
+from coordinator.report import lines
+from tests.cli.terminal import at_terminal
+from tests.program import PIN, Asked, asking
+
+
+@pytest.fixture
+def kit(vault: Asked, tmp_path: Path) -> Path:
+    vault("kit", "v", "--out", str(tmp_path / "kit"), "--location", "at-a")
+    return tmp_path / "kit"
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Asked:
+    """An empty home on another machine, where the same emulated cards are at hand."""
+    found = asking(tmp_path / "elsewhere")
+    found("init", "--network", "regtest")
+    return found
+
+
+def printed(kit: Path) -> str:
+    pages = pypdf.PdfReader(kit / "v-kit.pdf").pages
+    return "\n".join(page.extract_text() for page in pages).replace("\u00a0", " ")
+
+
+def typed(kit: Path) -> list[str]:
+    found = [line for line in printed(kit).splitlines() if lines.NUMBERED.fullmatch(line)]
+    assert found
+    return found
+
+
+def scanned(kit: Path) -> list[str]:
+    found = []
+    for page in pymupdf.open(kit / "v-kit.pdf"):
+        picture = Image.open(io.BytesIO(page.get_pixmap(dpi=200).tobytes("png")))
+        found += [code.text for code in zxingcpp.read_barcodes(picture)]
+    return found
+
+
+def test_three_files_and_a_copy(vault: Asked, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "kit"
+    made = vault("kit", "v", "--out", str(out), "--location", "at-a", "--paper", "letter")
+    names = ["v-kit.pdf", "v-descriptor.txt", "v-encrypted.txt"]
+    assert [Path(each["file"]).name for each in made["files"]] == names
+    assert all((out / name).stat().st_mode & 0o077 == 0 for name in names)
+    descriptor = vault("vault", "show", "v")["descriptor"]
+    assert (out / "v-descriptor.txt").read_text() == descriptor + "\n"
+    assert descriptor.encode() not in (out / "v-encrypted.txt").read_bytes()
+    noted = {copy["copy"]: copy for copy in vault("copy", "list", "v")["copies"]}[made["copy"]]
+    assert (noted["location"], noted["stale"], noted["gone"]) == ("at-a", False, None)
+    assert (noted["version"], noted["digest"]) == (made["version"], made["digest"])
+    assert vault("custody", "verify", "--head", made["head"])["valid"] is True
+
+
+def test_the_paper_tells_keys_and_never_places(vault: Asked, kit: Path) -> None:
+    said = " ".join(printed(kit).split())
+    for cosigner in vault("vault", "show", "v")["cosigners"]:
+        assert cosigner["fingerprint"] in said
+        assert f"card {cosigner['label']} (satochip 0.16-0.0)" in said
+    assert "at-b" not in said
+    assert "at-c" not in said
+    vault("kit", "v", "--out", str(kit / "open"), "--with-places")
+    assert "at-c" in printed(kit / "open")
+
+
+def test_which_pairing_password_and_which_backup(asked: Asked, tmp_path: Path) -> None:
+    asked("init", "--network", "regtest")
+    for family, label, version in (("keycard", "k", "3.2"), ("tapsigner", "t", "1.0.3")):
+        asked("emulate", "new", family, label, "--profile", version)
+        asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
+    asked("carrier", "add", "card:t", "backup-file", "t-backup")
+    asked("vault", "create", "v", "--threshold", "1", "--card", "k", "--card", "t")
+    asked("kit", "v", "--out", str(tmp_path))
+    said = " ".join(printed(tmp_path).split())
+    assert "k pairs with the standard password KeycardDefaultPairing" in said
+    assert "its encrypted backup file needs the key that is printed on the card" in said
+
+
+def test_nothing_is_replaced_and_nothing_half_written(vault: Asked, kit: Path) -> None:
+    before = {path.name: path.read_bytes() for path in kit.iterdir()}
+    (kit / "v-kit.pdf").unlink()
+    copies = len(vault("copy", "list", "v")["copies"])
+    vault("kit", "v", "--out", str(kit), check=2)
+    assert {path.name for path in kit.iterdir()} == before.keys() - {"v-kit.pdf"}
+    assert len(vault("copy", "list", "v")["copies"]) == copies
+    vault("kit", "v", "--out", str(kit / "x"), "--paper", "a5", check=2)
+    vault("kit", "v", "--out", str(kit / "x"), "--location", "nowhere", check=2)
+    vault("kit", "w", "--out", str(kit / "x"), check=2)
+    assert not (kit / "x").exists()
+    blocked = kit / "v-descriptor.txt" / "below"
+    assert vault("kit", "v", "--out", str(blocked), check=2)["error"]["code"] == "usage_error"
+
+
+@pytest.mark.parametrize("way", ["text", "json", "codes", "lines", "encrypted"])
+def test_a_vault_is_rebuilt_in_an_empty_home(
+    vault: Asked, kit: Path, empty: Asked, way: str
+) -> None:
+    whole = vault("vault", "show", "v")
+    more: tuple[str, ...] = ()
+    if way == "encrypted":
+        more = ("--key", whole["cosigners"][1]["key"])
+    given = {
+        "text": (kit / "v-descriptor.txt").read_text,
+        "json": lambda: json.dumps(whole),
+        "codes": lambda: "\n".join(reversed(scanned(kit))),
+        "lines": lambda: "\n".join(reversed(typed(kit))).replace(" 0", "  0"),
+        "encrypted": (kit / "v-encrypted.txt").read_text,
+    }[way]()
+    found = empty("recover", "-", "--name", "back", *more, stdin=given)
+    assert (found["descriptor"], found["digest"]) == (
+        whole["descriptor"],
+        vault("copy", "list", "v")["copies"][0]["digest"],
+    )
+    assert found["addresses"][0] == whole["first_address"]
+    assert len(found["addresses"]) == 3
+    assert all(address in printed(kit) for address in found["addresses"])
+
+
+def test_a_drill_from_the_paper_alone(
+    vault: Asked, kit: Path, empty: Asked, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere" / "emulated").mkdir()
+    for card in (tmp_path / "home" / "emulated").glob("*.card"):
+        (tmp_path / "elsewhere" / "emulated" / card.name).write_bytes(card.read_bytes())
+    empty("recover", str(kit / "v-descriptor.txt"), "--name", "back")
+    for label in "ab":
+        empty("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
+    cards = ("--emulated", "a", "--emulated", "b", "--pin-stdin")
+    stdin = f"a={PIN}\nb={PIN}\n"
+    assert len(empty("vault", "verify", "back", *cards, stdin=stdin)["verified"]) == 2
+    drill = empty("drill", "start", "back")["drill"]
+    done = empty("drill", "sign", drill, *cards, stdin=stdin)
+    assert (done["have"], done["bip322"] is not None) == (2, True)
+    empty("regtest", "show")
+    assert vault("address", "check", empty("address", "new", "back")["address"])["vault"] == "v"
+
+
+def test_an_enrolled_card_opens_the_encrypted_copy(kit: Path, empty: Asked, tmp_path: Path) -> None:
+    file = str(kit / "v-encrypted.txt")
+    told = empty("recover", file, "--name", "back", check=2)["error"]["message"]
+    assert "--key" in told
+    (tmp_path / "elsewhere" / "emulated").mkdir()
+    card = tmp_path / "home" / "emulated" / "c.card"
+    (tmp_path / "elsewhere" / "emulated" / card.name).write_bytes(card.read_bytes())
+    empty("card", "enrol", "c", "--emulated", "c", "--pin-stdin", stdin=PIN)
+    found = empty("recover", file, "--name", "back")
+    assert found["cosigners"][2]["carriers"] == ["card:c"]
+    stranger = asking(tmp_path / "third")
+    stranger("init", "--network", "regtest")
+    xpub = (
+        "tpubDFH9dgzveyD8zTbPUFuLrGmCydNvxehyNdUXKJAQN8x4aZ4j6UZqGfnqFrD4NqyaTVGKbvEW54tsvPTK2UoSb"
+        "CC1PJY8iCNiwTL3RWZEheQ"
+    )
+    stranger("recover", file, "--name", "back", "--key", xpub, check=2)
+    stranger("recover", file, "--name", "back", "--key", "nonsense", check=2)
+
+
+def test_a_mistyped_line_is_named(kit: Path, empty: Asked) -> None:
+    given = typed(kit)
+    wrong = given[2][:5] + ("x" if given[2][5] != "x" else "y") + given[2][6:]
+    told = empty(
+        "recover", "-", "--name", "b", stdin="\n".join([*given[:2], wrong, *given[3:]]), check=2
+    )
+    assert told["error"]["message"] == "line 3 was mistyped: its check code does not fit"
+    short = empty("recover", "-", "--name", "b", stdin="\n".join(given[:1] + given[2:]), check=2)
+    assert "line 2 of" in short["error"]["message"]
+    assert empty("vault", "list")["vaults"] == []
+
+
+def test_a_wrong_line_can_be_typed_again(kit: Path, empty: Asked, tmp_path: Path) -> None:
+    given = typed(kit)
+    wrong = given[1][:5] + ("x" if given[1][5] != "x" else "y") + given[1][6:]
+    first = "\n".join([given[0], wrong, *given[2:]]) + "\n"
+    answers = [("type the numbered lines", first), ("line 2 was mistyped", given[1] + "\n")]
+    seen = at_terminal(tmp_path / "elsewhere", ["recover", "-", "--name", "back"], answers)
+    assert seen.status == 0, seen.screen
+    assert empty("vault", "list")["vaults"][0]["name"] == "back"
+
+
+NO_KIT = [b"", b"%PDF-1.4", b"\xff\xfe", b"BIP138garbage", b"B$2U0100zz"]
+NO_DESCRIPTOR = [b"wsh(", b"{}", b"hello"]
+
+
+@pytest.mark.parametrize("data", [*NO_KIT, *NO_DESCRIPTOR])
+def test_what_is_no_kit(empty: Asked, tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "file").write_bytes(data)
+    status = 5 if data in NO_DESCRIPTOR else 2
+    empty("recover", str(tmp_path / "file"), "--name", "b", check=status)
+    assert empty("vault", "list")["vaults"] == []
+
+
+def test_copies_are_noted_once(vault: Asked) -> None:
+    added = vault("copy", "add", "v", "plate", "--location", "at-b")
+    assert (added["copy"], added["location"]) == ("copy:plate", "at-b")
+    vault("copy", "add", "v", "plate", check=2)
+    vault("copy", "add", "w", "other", check=2)
+    vault("copy", "add", "v", "other", "--location", "nowhere", check=2)
+    assert "copy:other" not in [copy["copy"] for copy in vault("copy", "list", "v")["copies"]]
