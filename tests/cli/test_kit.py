@@ -181,11 +181,24 @@ def test_a_mistyped_line_is_named(kit: Path, empty: Asked) -> None:
 def test_a_wrong_line_can_be_typed_again(kit: Path, empty: Asked, tmp_path: Path) -> None:
     given = typed(kit)
     wrong = given[1][:5] + ("x" if given[1][5] != "x" else "y") + given[1][6:]
-    first = "\n".join([given[0], wrong, *given[2:]]) + "\n"
-    answers = [("type the numbered lines", first), ("line 2 was mistyped", given[1] + "\n")]
+    first = "\n".join([given[0], wrong, wrong[:-1], *given[2:4], given[2]]) + "\n"
+    rest = "\n".join([given[1], *given[4:]])
+    answers = [("type the numbered lines", first), (f"of {len(given)} is missing", rest)]
     seen = at_terminal(tmp_path / "elsewhere", ["recover", "-", "--name", "back"], answers)
     assert seen.status == 0, seen.screen
+    assert seen.screen.count("line 2 was mistyped: type it again") == 2
+    assert "came twice" not in seen.screen
     assert empty("vault", "list")["vaults"][0]["name"] == "back"
+
+
+@pytest.mark.parametrize("way", ["text", "give up", "nothing"])
+def test_what_else_is_typed(kit: Path, empty: Asked, tmp_path: Path, way: str) -> None:
+    given = (kit / "v-descriptor.txt").read_text() if way == "text" else ""
+    begun = typed(kit)[0] + "\n" if way == "give up" else given
+    answers = [("type the numbered lines", begun), ("is missing", "")]
+    seen = at_terminal(tmp_path / "elsewhere", ["recover", "-", "--name", "back"], answers)
+    assert seen.status == (0 if way == "text" else 2), seen.screen
+    assert len(empty("vault", "list")["vaults"]) == (way == "text")
 
 
 NO_KIT = [b"", b"%PDF-1.4", b"\xff\xfe", b"BIP138garbage", b"B$2U0100zz"]
