@@ -5,6 +5,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def kit_of(db: Session, vault: Vault, wanted: Wanted) -> Kit:
         date=clock.now().date().isoformat(),
         birthday=begun.date().isoformat() if begun else f"at block {vault.birthday_height or 0}",
         timestamp=int(begun.timestamp()) if begun else 0,
+        program=f"cardquorum {metadata.version('cardquorum')}",
         place=wanted.location,
         places=list(_places(db, vault)) if wanted.with_places else (),
     )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pymupdf
@@ -61,6 +62,10 @@ def test_three_files_and_a_copy(vault: Asked, tmp_path: Path) -> None:
     assert (noted["location"], noted["stale"], noted["gone"]) == ("at-a", False, None)
     assert (noted["version"], noted["digest"]) == (made["version"], made["digest"])
     assert vault("custody", "verify", "--head", made["head"])["valid"] is True
+    said = printed(out)
+    grouped = re.sub(r"\s+", " ", said[said.index("head ") + 5 :])[:71].upper()
+    assert grouped.replace(" ", "").lower() == made["head"]
+    assert vault("custody", "verify", "--head", grouped)["valid"] is True
 
 
 def test_the_paper_tells_keys_and_never_places(vault: Asked, kit: Path) -> None:
