@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from coordinator import clock, copies, custody
 from coordinator.cards import pairing
 from coordinator.errors import UsageError
-from coordinator.files import make_folder, refuse_unwritable, write_private
+from coordinator.files import make_folder, write_private
 from coordinator.interop import bip138
 from coordinator.report.kit import PAPERS, KeyOnPaper, Kit, drawn
 from coordinator.vaults import stored_policy
@@ -147,8 +147,6 @@ def _written(folder: Path, files: dict[str, bytes]) -> list[dict[str, Any]]:
     """Write all files or none."""
     make_folder(folder)
     paths = {folder / name: data for name, data in files.items()}
-    for path in paths:
-        refuse_unwritable(path)
     done: list[Path] = []
     try:
         for path, data in paths.items():

@@ -115,11 +115,11 @@ def _count(typed: Sequence[Line]) -> int:
     votes = Counter(
         count for line in typed for count in range(line.number, COUNT_MAX + 1) if _fits(line, count)
     )
-    return max(votes, key=lambda count: (votes[count], -count), default=0)
+    return next((count for count, _ in votes.most_common(1)), 0)
 
 
 def _fits(line: Line, count: int) -> bool:
-    return 0 < line.number <= count and code(line.piece, line.number, count) == line.check
+    return code(line.piece, line.number, count) == line.check
 
 
 def _listed(numbers: Iterable[int]) -> str:

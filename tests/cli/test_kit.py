@@ -11,6 +11,8 @@ import pytest
 import zxingcpp
 from PIL import Image
 
+from coordinator.errors import UsageError
+from coordinator.files import write_private
 from coordinator.report import lines
 from tests.cli.terminal import at_terminal
 from tests.program import PIN, Asked, asking
@@ -107,6 +109,37 @@ def test_nothing_is_replaced_and_nothing_half_written(vault: Asked, kit: Path) -
     assert vault("kit", "v", "--out", str(blocked), check=2)["error"]["code"] == "usage_error"
 
 
+def test_a_disk_that_fills_up_leaves_nothing(
+    vault: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes, *, replace: bool) -> None:
+        if path.name == "v-encrypted.txt":
+            raise UsageError(f"cannot write {path}: no space left")
+        write_private(path, data, replace=replace)
+
+    before = vault("copy", "list", "v")
+    monkeypatch.setattr("coordinator.kit.write_private", full)
+    vault("kit", "v", "--out", str(tmp_path / "kit"), check=2)
+    assert list((tmp_path / "kit").iterdir()) == []
+    assert vault("copy", "list", "v") == before
+
+
+@pytest.mark.parametrize(
+    ("birthday", "begun", "timestamp"),
+    [("2024-05-06", "2024-05-06", "1714953600"), ("812345", "at block 812345", "0")],
+)
+def test_the_birthday_saves_a_rescan(
+    kit: Path, empty: Asked, birthday: str, begun: str, timestamp: str
+) -> None:
+    text = str(kit / "v-descriptor.txt")
+    empty("recover", text, "--name", "back", "--birthday", birthday)
+    empty("kit", "back", "--out", str(kit))
+    (kit / "back-kit.pdf").replace(kit / "v-kit.pdf")
+    said = " ".join(printed(kit).split())
+    assert f"begun {begun}" in said
+    assert f'"timestamp": {timestamp},' in said
+
+
 @pytest.mark.parametrize("way", ["text", "json", "codes", "lines", "encrypted"])
 def test_a_vault_is_rebuilt_in_an_empty_home(
     vault: Asked, kit: Path, empty: Asked, way: str
@@ -169,6 +202,8 @@ def test_an_enrolled_card_opens_the_encrypted_copy(kit: Path, empty: Asked, tmp_
     )
     stranger("recover", file, "--name", "back", "--key", xpub, check=2)
     stranger("recover", file, "--name", "back", "--key", "nonsense", check=2)
+    key = found["cosigners"][0]["key"]
+    assert stranger("recover", file, "--name", "back", "--key", xpub, "--key", key)["addresses"]
 
 
 def test_a_mistyped_line_is_named(kit: Path, empty: Asked) -> None:

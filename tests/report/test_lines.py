@@ -66,6 +66,20 @@ def test_lines_missing_doubled_swapped_or_of_something_else() -> None:
     assert not lines.is_numbered("\n")
 
 
+def test_most_lines_say_how_many_there_are() -> None:
+    first, _, third = lines.numbered(TEXT)
+    strange = lines.numbered(TEXT[:60])[1]
+    with pytest.raises(UsageError, match=r"^line 2 was mistyped: its check code does not fit$"):
+        lines.joined([first, strange, third])
+    with pytest.raises(UsageError, match=r"^line 2 was mistyped: its check code does not fit$"):
+        lines.joined([strange[:-1]])
+    many = lines.numbered(TEXT * 30)
+    with pytest.raises(UsageError, match=r"^line 60 of 66 is missing$"):
+        lines.joined(many[:59] + many[60:])
+    with pytest.raises(UsageError, match=r"^line 66 of 66 is missing$"):
+        lines.joined(many[:-1])
+
+
 def test_a_wrong_line_is_known_at_once() -> None:
     first, second, third = lines.numbered(TEXT)
     assert lines.fits(first, [])
