@@ -5,6 +5,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from coordinator import clock, copies, custody
 from coordinator.cards import pairing
 from coordinator.errors import UsageError
-from coordinator.files import make_folder, refuse_unwritable, write_private
+from coordinator.files import make_folder, write_private
 from coordinator.interop import bip138
 from coordinator.report.kit import PAPERS, KeyOnPaper, Kit, drawn
 from coordinator.vaults import stored_policy
@@ -93,6 +94,7 @@ def kit_of(db: Session, vault: Vault, wanted: Wanted) -> Kit:
         date=clock.now().date().isoformat(),
         birthday=begun.date().isoformat() if begun else f"at block {vault.birthday_height or 0}",
         timestamp=int(begun.timestamp()) if begun else 0,
+        program=f"cardquorum {metadata.version('cardquorum')}",
         place=wanted.location,
         places=list(_places(db, vault)) if wanted.with_places else (),
     )
@@ -145,8 +147,6 @@ def _written(folder: Path, files: dict[str, bytes]) -> list[dict[str, Any]]:
     """Write all files or none."""
     make_folder(folder)
     paths = {folder / name: data for name, data in files.items()}
-    for path in paths:
-        refuse_unwritable(path)
     done: list[Path] = []
     try:
         for path, data in paths.items():

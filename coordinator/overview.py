@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator import clock, custody, wallet
+from coordinator import clock, custody, rule_findings, wallet
 from coordinator.chain import ChainSource, Tip
 from coordinator.errors import ChainUnreachable, UsageError
+from coordinator.facts import vault_facts
 from coordinator.settings import EMBEDDED_CHAIN, OFFLINE, Home
-from coordinator.vaults import stored_policy
+from coordinator.vaults import standing, stored_policy
 from coordinator.wallet import Balance, keychain
 from psbt.policy import format_address
 from storage import cards as card_book
@@ -262,7 +263,7 @@ def _tip(home: Home, open_chain: Callable[[], ChainSource]) -> Tip | None:
 def _due(database: Database) -> list[str]:
     """Return what waits for somebody.
 
-    A sealing that was cut off, cards nobody ever placed, coins that came to old vaults.
+    A sealing that was cut off, cards nobody ever placed, coins that came to old vaults, drills.
     """
     with database.begin() as db:
         unplaced = [
@@ -277,7 +278,13 @@ def _due(database: Database) -> list[str]:
             for name, sats in late
             if sats
         ]
-        return unscrubbed + unplaced + owed
+        overdue = [
+            f"{finding.message}: {finding.remedy}"
+            for vault in vault_book.all_vaults(db)
+            if standing(db, vault)["state"] == "active"
+            for finding in rule_findings.overdue(vault_facts(db, vault), clock.now())
+        ]
+        return unscrubbed + unplaced + owed + overdue
 
 
 def _free(db: Session, vault: Vault) -> int:
