@@ -59,6 +59,11 @@ class TransientMemory:
         self._kept.pop(card_id, None)
 
 
+def forget_card(memory: CardMemory, card_id: str) -> None:
+    """Keep nothing of a card any more, where all of it is kept under its card_id."""
+    memory.forget(card_id)
+
+
 def unheard(_reason: str, _seconds_left: int) -> None:
     """Let a wait pass without a word."""
 
@@ -148,7 +153,7 @@ class CardFamily:
     `puk_digits` is how long a PUK made here is; `setup_secrets` are what a card may be set up with
     besides PIN and PUK, by version: `duress`, `pairing`. `prints_backup_key` tells that the key to
     its encrypted backup stands on the card itself, `puk_sets_pin` how the versions begin whose PUK
-    sets a new PIN: whoever has that needs no PIN.
+    sets a new PIN: whoever has that needs no PIN. `forget` wipes a card from a memory.
     """
 
     name: str
@@ -169,6 +174,7 @@ class CardFamily:
     setup_secrets: ByVersion = field(default_factory=dict)
     prints_backup_key: bool = False
     puk_sets_pin: tuple[str, ...] = ()
+    forget: Callable[[CardMemory, str], None] = forget_card
 
     def signs_at(self, version: str) -> frozenset[str]:
         """Return the script types a card of this version can sign for."""

@@ -121,7 +121,10 @@ class OriginTeller(Protocol):
     """A card that says itself where its key was made."""
 
     def made_its_key(self) -> bool:
-        """Tell whether the key was made on a card, and never loaded into one; needs the PIN."""
+        """Tell whether the key was made on a card, and never loaded into one.
+
+        Needs the PIN of a card that has one; raises CardNotInitialised where there is no key.
+        """
         ...
 
 

@@ -10,7 +10,6 @@ from coordinator.enrol import key_document
 from coordinator.vaults import key_expression
 from storage import cards as card_book
 from storage import custody as custody_book
-from storage import knowledge as knowledge_book
 from storage.model import Card
 
 
@@ -26,21 +25,14 @@ def shown(db: Session, label: str, network: str) -> dict[str, Any]:
     return {
         **_document(db, card, network),
         "makes_key_on_card": family.makes_key_on_card,
-        "other_software": [software.name for software in family.software_at(card.version)],
+        "other_software": knowledge.other_software(db, card),
         "signs": sorted(family.signs_at(card.version)),
         "thief_with_card_alone": family.theft.sentence,
         "resists": family.theft._asdict(),
-        "pairing": pairing(db, card),
+        "pairing": knowledge.pairing(db, card),
         "secrets": knowledge.of_card(db, card),
         "history": custody.cards_document(db, label),
     }
-
-
-def pairing(db: Session, card: Card) -> str | None:
-    """Return whose pairing password a card has, where it has one: default, or the owner's own."""
-    if "pairing" not in family_named(card.family).setup_secrets_at(card.version):
-        return None
-    return "own" if knowledge_book.find_secret(db, card, "pairing") else "default"
 
 
 def _document(db: Session, card: Card, network: str) -> dict[str, Any]:

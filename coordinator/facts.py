@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from cards.family import family_named
-from coordinator import copies, custody, wallet
+from coordinator import copies, custody, knowledge, wallet
 from coordinator.bags import bag_of
 from coordinator.findings import (
     CardFacts,
@@ -150,7 +150,7 @@ def _card(db: Session, card: Card) -> CardFacts:
             for secret in knowledge_book.secrets_of(db, card)
         ),
         siblings=card.siblings,
-        lonely=not family.software_at(card.version),
+        lonely=not knowledge.other_software(db, card),
         prints_backup_key=family.prints_backup_key,
         puk_sets_pin=bool(family.puk_sets_pin) and card.version.startswith(family.puk_sets_pin),
         theft=family.theft,

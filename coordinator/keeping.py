@@ -1,7 +1,7 @@
 """Looking after one known card: its PIN, its PUK, its end."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,15 @@ from coordinator import carriers, clock, custody
 from coordinator.attendant import Attendant
 from coordinator.errors import LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
-from coordinator.slots import Company, Slot, ask_pin, card_in, unlock, unlock_silent
+from coordinator.slots import (
+    Company,
+    Slot,
+    ask_pin,
+    card_in,
+    pin_of_silent,
+    unlock,
+    unlock_silent,
+)
 from storage import cards as card_book
 from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
@@ -53,6 +61,11 @@ def expect(database: Database, label: str, session: CardSession, attendant: Atte
     Only a card that says nothing before its PIN is unlocked first; returns whether it was.
     """
     unlocked = unlock_silent(session, label, attendant)
+    _refuse_another(database, label, session)
+    return unlocked
+
+
+def _refuse_another(database: Database, label: str, session: CardSession) -> None:
     identity = session.identity()
     with database.begin() as db:
         card = card_book.card_named(db, label)
@@ -60,19 +73,20 @@ def expect(database: Database, label: str, session: CardSession, attendant: Atte
             found = card_book.card_with_id(db, identity.family, identity.card_id)
             name = found.label if found else f"{identity.family} {identity.card_id[:16]}"
             raise WrongCard(label, name)
-    return unlocked
 
 
 def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
-    """Replace the card's PIN; a wrong old one costs an attempt."""
-    with card_in(care.slot, Company(attendant, care.label)) as session:
-        expect(database, care.label, session, attendant)
+    """Replace the card's PIN; a wrong old one costs an attempt, and it is asked for once."""
+    label = care.label
+    with card_in(care.slot, Company(attendant, label)) as session, ExitStack() as wiped:
+        old = pin_of_silent(session, label, attendant, wiped)
+        _refuse_another(database, label, session)
         if not isinstance(session, PinChanger):
             raise NotSupported(session.identity().family, "changing its PIN")
-        with (
-            ask_pin(session, care.label, attendant, last_attempt=care.last_attempt) as old,
-            attendant.changed_pin_for(care.label) as new,
-        ):
+        if old is None:
+            old = ask_pin(session, label, attendant, last_attempt=care.last_attempt)
+            wiped.enter_context(old)
+        with attendant.changed_pin_for(label) as new:
             session.change_pin(old, new)
 
 
@@ -162,7 +176,7 @@ def forget(
     freed = _unpaired(database, label, reach, attendant) if paired else None
     with database.begin() as db:
         card = card_book.card_named(db, label)
-        memory.forget(card.card_id)
+        family_named(card.family).forget(memory, card.card_id)
         knowledge_book.forget_secrets(db, card)
         card_book.forget_card(db, card, clock.now())
     return freed

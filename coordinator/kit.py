@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from coordinator import clock, copies, custody
-from coordinator.cards import pairing
 from coordinator.errors import UsageError
 from coordinator.files import make_folder, write_private
 from coordinator.interop import bip138
+from coordinator.knowledge import pairing
 from coordinator.report.kit import PAPERS, KeyOnPaper, Kit, drawn
 from coordinator.vaults import stored_policy
 from psbt.policy import RECEIVE, addresses

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from cards.family import family_named
 from coordinator import clock
 from coordinator.errors import UsageError
 from coordinator.slots import checked_name
@@ -66,6 +67,23 @@ def note(db: Session, card: Card, kinds: Iterable[str], now: datetime) -> None:
         if knowledge_book.find_secret(db, card, kind) is None:
             label = knowledge_book.free_label(db, f"{card.label[:STEM_MAX]}-{kind}")
             knowledge_book.add_secret(db, label, card, kind, now)
+
+
+def other_software(db: Session, card: Card) -> list[str]:
+    """Return the other programs that can sign with a card.
+
+    None of them can be told its owner's pairing password: they try the one everybody knows.
+    """
+    if pairing(db, card) == "own":
+        return []
+    return [other.name for other in family_named(card.family).software_at(card.version)]
+
+
+def pairing(db: Session, card: Card) -> str | None:
+    """Return whose pairing password a card has, where it has one: default, or the owner's own."""
+    if "pairing" not in family_named(card.family).setup_secrets_at(card.version):
+        return None
+    return "own" if knowledge_book.find_secret(db, card, "pairing") else "default"
 
 
 def document(secret: CardSecret) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.errors import NotSupported, ProtocolError
+from cards.errors import CardNotInitialised, NotSupported, ProtocolError
 from cards.family import family_named
 from cards.pin import Secret
 from cards.session import (
@@ -17,6 +17,7 @@ from cards.session import (
     CardSession,
     Initialiser,
     KeyGenerator,
+    OriginTeller,
     PinUnblocker,
     SeedLoader,
 )
@@ -34,6 +35,12 @@ BACKUP_INSTEAD = (
     "loading another card's seed; its copy is an encrypted backup: --copies 1 --backup-out FILE, "
     "or later: card backup"
 )
+KEY_KEPT = (
+    "came with a key of its own: it is kept and no other is made; whoever had the card before its "
+    "PIN was set could sign with it"
+)
+SEED_BESIDES = "a seed beside the key it came with (--generate keeps that)"
+LOADED_ELSEWHERE = "taking over a key that was loaded elsewhere; reset it with its maker's app"
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,8 @@ def set_up(
 ) -> enrol.Enrolled:
     """Set PIN and PUK, make or load the key, read it back and compare, and enrol the card.
 
-    A set-up that was cut off before the key goes on with the PIN the card has. A seed made or
+    A set-up that was cut off before the key goes on with the PIN the card has, and a key that a
+    card without a PIN came with is kept, if it was made there. A seed made or
     typed here never reaches a card that is not genuine, and is wiped in any case.
     """
     return set_up_copies(home, database, [wanted], attendant)[0]
@@ -141,17 +149,13 @@ def _give_key(
     session, source, attendant, _ = giving
     path = enrol.account_path(home.network, wanted.path)
     fresh = not session.identity().has_pin
+    came_with_key = fresh and _came_with_key(session, source)
     secrets = _open(home.network, wanted, giving)
-    _check(database, wanted, session)
-    if isinstance(session, SeedLoader) and source is not None:
-        if source.words is not None:
-            attendant.say("the key is not made on the card: its seed is made on this machine")
-            attendant.hand_over_words(
-                f"words of card {wanted.label}", source.words, wanted.words_out
-            )
-        session.load_seed(source.seed)
-    elif isinstance(session, KeyGenerator):
-        session.generate_key()
+    if came_with_key:
+        attendant.say(f"card {wanted.label} {KEY_KEPT}")
+    else:
+        _check(database, wanted, session)
+        _make_key(wanted, giving)
     if wanted.backup_out is not None and isinstance(session, BackupExporter):
         write_private(wanted.backup_out, session.backup(), replace=False)
     found = enrol.examine(session, wanted.slot, wanted.label, path, home.network)
@@ -167,6 +171,36 @@ def _give_key(
     with database.begin() as db:
         noted = carriers.note_backup(db, wanted.label, home.network)
     return done._replace(backup=noted["carrier"])
+
+
+def _came_with_key(session: CardSession, source: Source | None) -> bool:
+    """Tell whether a card without a PIN has a key; refuses one that would not be the one wanted."""
+    if not isinstance(session, OriginTeller):
+        return False
+    try:
+        made_there = session.made_its_key()
+    except CardNotInitialised:
+        return False
+    if source is not None:
+        raise NotSupported(
+            session.family, "a seed beside the key it came with (--generate keeps that)"
+        )
+    if not made_there:
+        raise NotSupported(session.family, LOADED_ELSEWHERE)
+    return True
+
+
+def _make_key(wanted: Setup, giving: Giving) -> None:
+    session, source, attendant, _ = giving
+    if isinstance(session, SeedLoader) and source is not None:
+        if source.words is not None:
+            attendant.say("the key is not made on the card: its seed is made on this machine")
+            attendant.hand_over_words(
+                f"words of card {wanted.label}", source.words, wanted.words_out
+            )
+        session.load_seed(source.seed)
+    elif isinstance(session, KeyGenerator):
+        session.generate_key()
 
 
 def _forget_old_secrets(database: sessionmaker[Session], identity: CardIdentity) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -89,16 +89,24 @@ def unlock(session: CardSession, label: str, attendant: Attendant, *, last_attem
 
 def unlock_silent(session: CardSession, label: str, attendant: Attendant) -> bool:
     """Unlock a card that tells nothing before its PIN, and say so first; else leave it as it is."""
+    with ExitStack() as wiped:
+        return pin_of_silent(session, label, attendant, wiped) is not None
+
+
+def pin_of_silent(
+    session: CardSession, label: str, attendant: Attendant, wiped: ExitStack
+) -> Pin | None:
+    """Unlock a card that tells nothing before its PIN; returns the PIN, until `wiped` ends it."""
     try:
         session.identity()
     except NotUnlocked as silent:
         attendant.say(f"card {label}: {silent}")
     else:
-        return False
+        return None
     unknown = CardIdentity("", session.family, "", initialised=True, attempts_left=None)
-    with attendant.pin_for(label, unknown) as pin:
-        session.unlock(pin)
-    return True
+    pin = wiped.enter_context(attendant.pin_for(label, unknown))
+    session.unlock(pin)
+    return pin
 
 
 def checked_name(name: str) -> str:

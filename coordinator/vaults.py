@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from cards.family import families, family_named
-from coordinator import clock
+from coordinator import clock, knowledge
 from coordinator.errors import CardCannotSign, UsageError
 from coordinator.settings import Home
 from coordinator.slots import checked_name
@@ -160,8 +160,8 @@ def standing(db: Session, vault: Vault) -> dict[str, Any]:
 
 def _cosigner_document(db: Session, policy: Policy, cosigner: Cosigner) -> dict[str, Any]:
     key = cosigner.key
-    cards = card_book.cards_with_key(db, key)
-    known = {family.name: family for family in families()}
+    known = {family.name for family in families()}
+    cards = [card for card in card_book.cards_with_key(db, key) if card.family in known]
     return {
         "index": cosigner.position,
         "label": cosigner.label,
@@ -171,12 +171,7 @@ def _cosigner_document(db: Session, policy: Policy, cosigner: Cosigner) -> dict[
         "created_on": key.created_on,
         "carriers": [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
         "other_software": sorted(
-            {
-                other.name
-                for card in cards
-                if card.family in known
-                for other in known[card.family].software_at(card.version)
-            }
+            {name for card in cards for name in knowledge.other_software(db, card)}
         ),
     }
 

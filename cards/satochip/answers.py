@@ -3,12 +3,14 @@
 import hashlib
 from typing import NamedTuple
 
-from cards.errors import ProtocolError
+from cards.errors import NotSupported, ProtocolError
+from cards.satochip import NAME
 from cards.signature import compact_from_der, signers, verify
 
 COORDINATE = 32
 NONCE = 32
 STATUS_SIZE = 12
+OLDEST = (0, 12)
 
 
 class Status(NamedTuple):
@@ -49,7 +51,12 @@ class Proof(NamedTuple):
 
 
 def parse_status(data: bytes) -> Status:
-    """Read GET STATUS; later versions append policies, which nothing here depends on."""
+    """Read GET STATUS; later versions append policies, which nothing here depends on.
+
+    Raises NotSupported for a version before 0.12, which may have sent fewer bytes.
+    """
+    if len(data) > 1 and (data[0], data[1]) < OLDEST:
+        raise NotSupported(NAME, "versions before {}.{}".format(*OLDEST))
     if len(data) < STATUS_SIZE:
         raise ProtocolError(f"the status has {len(data)} bytes, fewer than {STATUS_SIZE}")
     return Status(

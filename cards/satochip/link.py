@@ -6,16 +6,15 @@ from typing import Final
 from coincurve import PrivateKey
 
 from cards.apdu import SW_OK, Command, Form, Response
-from cards.errors import CardReset, NotSupported, NotUnlocked, SecureChannelError, WrongCard
+from cards.errors import CardReset, NotUnlocked, SecureChannelError, WrongCard
 from cards.pin import Pin
-from cards.satochip import NAME, answers, commands
+from cards.satochip import answers, commands
 from cards.satochip.channel import HostChannel, agree
 from cards.satochip.refusals import CHANNEL_LOST, refusal
 from cards.satochip.wire import INS_VERIFY_PIN, SW_UNAUTHORIZED, SW_UNKNOWN_CLA, SW_UNKNOWN_INS
 from cards.transport import CardTransport, exchange, transmit
 
 log = logging.getLogger(__name__)
-OLDEST: Final = (0, 12)
 PERHAPS_NOT_SELECTED = {SW_UNKNOWN_INS, SW_UNKNOWN_CLA}
 SPARE_TRIES = 2
 
@@ -29,13 +28,11 @@ class Link:
     def __init__(self, transport: CardTransport) -> None:
         """Select the applet and learn who it is; no PIN is presented.
 
-        Raises StatusWordError where there is no Satochip.
+        Raises StatusWordError where there is no Satochip, NotSupported for one before 0.12.
         """
         self.transport: Final = transport
         exchange(transport, commands.select())
-        version = self.status().version
-        if version < OLDEST:
-            raise NotSupported(NAME, "versions before {}.{}".format(*OLDEST))
+        self.status()
         (_, first), (self._channel, second) = self._shake_hands(), self._shake_hands()
         candidates = first & second
         if len(candidates) != 1:

@@ -1,6 +1,6 @@
 """Tangem: an NFC card that keeps wallets behind an access code and delays what it signs."""
 
-from cards.family import CardFamily, EmulatedCard, Evidence, Surroundings, Theft
+from cards.family import CardFamily, CardMemory, EmulatedCard, Evidence, Surroundings, Theft
 from cards.session import CardSession
 from cards.transport import CardTransport
 
@@ -26,6 +26,13 @@ def _revive(state: bytes) -> EmulatedCard:
     return revive(state)
 
 
+def _forget(memory: CardMemory, card_id: str) -> None:
+    from cards.tangem.recognition import Recognition  # noqa: PLC0415 - as above
+
+    Recognition(memory).forget(card_id)
+    memory.forget(card_id)
+
+
 FAMILY = CardFamily(
     name=NAME,
     vendor="tangem",
@@ -45,5 +52,6 @@ FAMILY = CardFamily(
         "it never locks, and two cards of one backup set together reset the code",
         source="vendor's public pages on the access code and its recovery",
     ),
+    forget=_forget,
     evidence={"loads a seed": Evidence.VECTORS, "proves to be genuine": Evidence.VECTORS},
 )

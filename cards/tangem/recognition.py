@@ -15,9 +15,10 @@ class Recognition:
         self._memory = memory
 
     def keep(self, uid: bytes, identity: CardIdentity) -> None:
-        """Keep which card a chip belongs to."""
+        """Keep which card a chip belongs to, and which chip the card's is."""
         kept = [identity.card_id, identity.version, identity.initialised]
-        self._memory.write(_entry(uid), json.dumps(kept).encode())
+        self._write(_entry(uid), json.dumps(kept).encode())
+        self._write(_chip_of(identity.card_id), uid)
 
     def recall(self, uid: bytes) -> CardIdentity | None:
         """Return the card of a chip, or None where it is not known."""
@@ -26,6 +27,22 @@ class Recognition:
         except ValueError:
             return None
         return CardIdentity(str(card_id), NAME, str(version), bool(initialised), None)
+
+    def forget(self, card_id: str) -> None:
+        """Keep no hint to this card any more."""
+        uid = self._memory.read(_chip_of(card_id))
+        if uid is not None:
+            self._memory.forget(_entry(uid))
+            self._memory.forget(_chip_of(card_id))
+
+    def _write(self, entry: str, data: bytes) -> None:
+        """Write what is not there already: a card is unlocked more often than it changes."""
+        if self._memory.read(entry) != data:
+            self._memory.write(entry, data)
+
+
+def _chip_of(card_id: str) -> str:
+    return f"tangem chip of {card_id}"
 
 
 def _entry(uid: bytes) -> str:

@@ -120,7 +120,9 @@ class TangemSession:
         self._remember()
 
     def change_pin(self, old: Pin, new: Pin) -> None:
-        """Replace the access code."""
+        """Replace the access code; a card that has told nothing yet is unlocked with it first."""
+        if self._facts is None:
+            self.unlock(old)
         facts = self._read_facts()
         with channel.typed(old) as code, channel.fresh(new) as wanted:
             access = Access(facts.card_id, code, self._second())

@@ -6,10 +6,12 @@ import pytest
 
 from cards.family import Surroundings
 from cards.pin import Pin
+from cards.session import CardIdentity
 from cards.tangem.emulator import TangemEmulator, backup_set
 from cards.tangem.session import open_session
 from coordinator.demo import DEMO_PIN, Guide
 from coordinator.enrol import Enrolled, Enrolment, enrol
+from coordinator.keeping import Care, change_pin
 from coordinator.memory import FolderMemory
 from coordinator.settings import Home, create_home
 from coordinator.slots import Slot
@@ -44,6 +46,35 @@ def test_siblings_of_a_backup_set_are_enrolled_as_carriers_of_one_key(
             siblings = [card_book.card_named(db, name).siblings for name in ("one", "two")]
         assert len(keys) == 1
         assert siblings == [1, 1]
+    finally:
+        database.kw["bind"].dispose()
+
+
+class Asked(Guide):
+    """A guide that counts how often it is asked for a PIN."""
+
+    asked = 0
+
+    def pin_for(self, label: str, card: CardIdentity) -> Pin:
+        object.__setattr__(self, "asked", self.asked + 1)
+        return super().pin_for(label, card)
+
+
+def test_the_code_of_a_card_nobody_recognises_is_asked_for_once(tmp_path: Path) -> None:
+    home = create_home(tmp_path / "home", "regtest")
+    database = open_database(home.database_url)
+    (card,) = backup_set("6.33", 1)
+    place = slot(home, "one", coded(card))
+    guide = Asked(lambda _text: None, lambda _review: None)
+    try:
+        enrol(home, database, Enrolment("one", place), guide)
+        for left, expected in (("recognised", 1), ("forgotten", 1)):
+            if left == "forgotten":
+                for memory in home.card_memory.iterdir():
+                    memory.unlink()
+            before = guide.asked
+            change_pin(database, Care("one", place), guide)
+            assert guide.asked - before == expected
     finally:
         database.kw["bind"].dispose()
 

@@ -8,7 +8,6 @@ import pytest
 HERE = Path(__file__).parent
 VECTORS = HERE.parents[1] / "../shared/cards/vectors.json"
 NOT_OURS = {
-    "bip340": "no code here makes BIP 340 signatures with a nonce that is given, or verifies them",
     "lee_4x": "key material of another chain; LOAD KEY of that kind is refused by the emulator",
     "tlv-signing-method-mask": "wallets of COS 4 and newer have no such tag; it is never read",
     "tlv-hash-size": "every digest here has 32 bytes; tag 51 is a constant",

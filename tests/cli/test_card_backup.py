@@ -1,12 +1,18 @@
 """The encrypted backup a TAPSIGNER gives instead of copies."""
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+from embit.bip32 import HDKey
 
 from cards.emulation import open_card
 from cards.tapsigner.backup import open_backup
 from tests.program import PIN, Asked
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_backup_is_written_once_and_privately(asked: Asked, tmp_path: Path) -> None:
@@ -58,6 +64,30 @@ def test_a_tapsigners_copy_is_its_backup(asked: Asked, tmp_path: Path) -> None:
     assert (carrier["carrier"], carrier["key"]) == ("backup-file:a", "a")
     opened = open_backup(file.read_bytes(), digits(tmp_path))
     assert opened.xprv.reveal().startswith((b"xprv", b"tprv"))
+
+
+def test_a_backup_opens_as_recovery_says(asked: Asked, tmp_path: Path) -> None:
+    """The line of RECOVERY.md, with the digits and the file put in, run as it stands there."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not here")
+    (line,) = re.findall(r"`(openssl [^`]*)`", (ROOT / "RECOVERY.md").read_text())
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", "tapsigner", "x")
+    asked("card", "enrol", "x", "--emulated", "x", "--pin-stdin", stdin=PIN)
+    file = tmp_path / "x.aes"
+    asked("card", "backup", "x", "--out", str(file), "--pin-stdin", stdin=PIN)
+    known = {"DIGITS": digits(tmp_path).hex(), "FILE": str(file)}
+    words = [known.get(word, word) for word in line.split()]
+    assert {*known.values()} <= {*words}
+    run = subprocess.run([openssl, *words[1:]], check=True, capture_output=True, text=True)
+    xprv, path = run.stdout.split()
+    assert HDKey.from_string(xprv).is_private
+    assert HDKey.from_string(xprv).depth == 0
+    account = asked("card", "show", "x")["keys"][0]
+    assert path.startswith("m/")
+    derived = HDKey.from_string(xprv).derive(f"m/{account['path']}").to_public()
+    assert derived.key.sec() == HDKey.from_string(account["xpub"]).key.sec()
 
 
 def digits(tmp_path: Path) -> bytes:

@@ -41,7 +41,8 @@ def test_a_set_up_card_has_a_puk_that_nobody_knows(places: Asked) -> None:
     set_up(places)
     unknown = {"label": "blue-puk", "card": "blue", "kind": "puk", "known_by": [], "written_at": []}
     assert secrets(places) == {"puk": unknown}
-    assert places("card", "show", "blue")["pairing"] == "default"
+    shown = places("card", "show", "blue")
+    assert (shown["pairing"], shown["other_software"]) == ("default", ["Sparrow Wallet"])
 
 
 @pytest.mark.parametrize(
@@ -66,8 +67,13 @@ def test_an_owners_pairing_password_is_shown_once_and_noted(
     assert PASSWORD not in ended.out
     assert "secret add blue-pairing --of blue --kind pairing" in ended.out
     assert secrets(places).keys() == {"puk", "pairing"}
-    assert places("card", "show", "blue")["pairing"] == "own"
+    shown = places("card", "show", "blue")
+    assert (shown["pairing"], shown["other_software"]) == ("own", [])
     assert "pairing: own" in program("card", "show", "blue").out
+    places("vault", "create", "v", "--threshold", "1", "--card", "blue")
+    assert places("vault", "show", "v")["cosigners"][0]["other_software"] == []
+    codes = {each["code"] for each in places("audit", "v", check=None)["findings"]}
+    assert "no_other_software" in codes
 
 
 def test_a_pairing_password_is_refused_where_there_is_no_pairing(places: Asked) -> None:

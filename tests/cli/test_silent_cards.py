@@ -61,6 +61,19 @@ def test_a_pin_is_changed_and_a_card_reset(silent: Asked, tmp_path: Path) -> Non
     assert silent("card", "show", "blue")["keys"] == []
 
 
+def test_nothing_is_left_of_a_card_that_is_forgotten(asked: Asked, tmp_path: Path) -> None:
+    asked("init", "--network", "regtest")
+    for name in ("one", "two"):
+        asked("emulate", "new", "tangem", name)
+        asked("card", "enrol", name, "--emulated", name, "--pin-stdin", stdin=PIN)
+    kept = {*tmp_path.rglob("*.memory")}
+    asked("card", "forget", "one", "--yes")
+    assert len({*tmp_path.rglob("*.memory")}) * 2 == len(kept)
+    asked("card", "forget", "two", "--yes")
+    assert not [*tmp_path.rglob("*.memory")]
+    asked("card", "forget", "two", "--yes", check=None)
+
+
 def test_a_card_that_is_recognised_is_reset_with_its_pin_too(asked: Asked) -> None:
     asked("init", "--network", "regtest")
     asked("emulate", "new", "tangem", "blue")

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from cards.bip32 import fingerprint
 from cards.emulation import open_card
 from cards.family import Roots
 from cards.tangem import attestation
 from cards.tangem.developer import ISSUER_KEY, ISSUER_SECRET, MANUFACTURER_SECRET
 from cards.tangem.emulator import TangemEmulator, emulate, revive
+from cards.tangem.emulator_memory import Wallet
 from cards.tangem.emulator_wallets import public, sign_message
-from tests.program import Asked
+from cards.tangem.wire import WALLET_IMPORTED, WALLET_LOADED
+from tests.program import Asked, Program
 
 CODE = "123456"
 
@@ -97,3 +100,40 @@ def test_a_card_that_proves_itself_wants_no_file(asked: Asked, home: Path) -> No
     file = document(card(home), home.parent)
     refused = asked(*words, "--issuer", file, stdin=CODE, check=3)
     assert refused["error"]["code"] == "not_supported"
+
+
+def with_a_key(home: Path, status: int = WALLET_LOADED) -> bytes:
+    """Give the card named old, which has no access code, a key; return its public key."""
+    reader = open_card(next(home.rglob("old.card")))
+    secret = bytes(range(1, 33))
+    reader._card.flash.wallets[0] = Wallet(0, status, secret, bytes(32))
+    reader._keep()
+    reader.close()
+    return public(secret)
+
+
+def test_a_key_without_a_code_is_kept_and_said_to_be(
+    asked: Asked, program: Program, home: Path
+) -> None:
+    asked("emulate", "new", "tangem", "old", "--no-setup")
+    words = ("card", "setup", "old", "--emulated", "old", "--pin-stdin")
+    master = with_a_key(home)
+    seeded = ("--seed",)
+    refused = asked(*words, *seeded, stdin=f"old={CODE}\nold.seed={'07' * 32}\n", check=3)
+    assert "--generate" in refused["error"]["message"]
+    assert not asked("emulate", "list")["cards"][1]["has_pin"]
+    ended = program(*words, "--generate", stdin=CODE)
+    assert "no other is made" in ended.err
+    shown = asked("card", "show", "old")
+    assert shown["keys"][0]["fingerprint"] == fingerprint(master).hex()
+    assert shown["keys"][0]["created_on"] == "card"
+    assert asked("card", "check", "old", "--pin-stdin", stdin=CODE)["key_matches"]
+
+
+def test_a_key_somebody_loaded_is_not_taken_over(asked: Asked, home: Path) -> None:
+    asked("emulate", "new", "tangem", "old", "--no-setup")
+    with_a_key(home, WALLET_LOADED | WALLET_IMPORTED)
+    words = ("card", "setup", "old", "--emulated", "old", "--generate", "--pin-stdin")
+    assert "maker's app" in asked(*words, stdin=CODE, check=3)["error"]["message"]
+    assert not asked("emulate", "list")["cards"][1]["has_pin"]
+    assert [each["label"] for each in asked("card", "list")["cards"]] == []
