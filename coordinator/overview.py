@@ -19,6 +19,7 @@ from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import custody as custody_book
+from storage import labels as label_book
 from storage import sealing
 from storage import vaults as vault_book
 from storage.model import Vault
@@ -41,6 +42,8 @@ class CoinLine:
     height: int | None
     coinbase: bool
     reserved_by: str | None
+    frozen: bool
+    label: str | None
 
 
 class HistoryLine(NamedTuple):
@@ -151,6 +154,7 @@ def coins(database: Database, vault: str) -> list[CoinLine]:
         record = vault_book.vault_named(db, vault)
         network = stored_policy(record).network
         held = {(h.txid, h.vout): h.ceremony for h in ceremony_book.reserved(db, clock.now())}
+        frozen, names = label_book.frozen(db), label_book.named(db, "output")
         found = [
             CoinLine(
                 outpoint=f"{coin.txid}:{coin.vout}",
@@ -161,6 +165,8 @@ def coins(database: Database, vault: str) -> list[CoinLine]:
                 height=coin.height,
                 coinbase=coin.coinbase,
                 reserved_by=held.get((coin.txid, coin.vout)),
+                frozen=f"{coin.txid}:{coin.vout}" in frozen,
+                label=names.get(f"{coin.txid}:{coin.vout}"),
             )
             for coin in wallet.unspent(db, record)
         ]

@@ -22,6 +22,7 @@ from psbt.policy import CHANGE, Policy, VaultScript, vault_script
 from psbt.review import Review
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
+from storage import labels as label_book
 from storage import vaults as vault_book
 from storage.errors import CoinTaken
 from storage.model import Vault
@@ -145,12 +146,16 @@ def _offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
     held = {(h.txid, h.vout): h.ceremony for h in ceremony_book.reserved(db, clock.now())}
     coins = wallet.spendable(db, vault)
     known = {coin.outpoint for coin in coins}
+    frozen = label_book.frozen(db)
     for outpoint in order.coins:
         if outpoint in held:
             raise CoinReserved(str(outpoint), held[outpoint])
         if outpoint not in known:
             raise UsageError(f"coin {outpoint} is no spendable coin of vault {vault.name}")
-    return [coin for coin in coins if coin.outpoint not in held]
+        if str(outpoint) in frozen:
+            raise UsageError(f"coin {outpoint} is frozen: cardquorum coin thaw {outpoint}")
+    free = [coin for coin in coins if coin.outpoint not in held]
+    return [coin for coin in free if str(coin.outpoint) not in frozen]
 
 
 def _outputs(order: Order, selection: Selection) -> tuple[Payment, ...]:
