@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator import clock, custody, rule_findings, wallet
+from coordinator import clock, custody, wallet
+from coordinator.audit import rules
+from coordinator.audit.facts import vault_facts
 from coordinator.chain import ChainSource, Tip
 from coordinator.errors import ChainUnreachable, UsageError
-from coordinator.facts import vault_facts
 from coordinator.settings import EMBEDDED_CHAIN, OFFLINE, Home
 from coordinator.vaults import standing, stored_policy
 from coordinator.wallet import Balance, keychain
@@ -288,7 +289,7 @@ def _due(database: Database) -> list[str]:
             f"{finding.message}: {finding.remedy}"
             for vault in vault_book.all_vaults(db)
             if standing(db, vault)["state"] == "active"
-            for finding in rule_findings.overdue(vault_facts(db, vault), clock.now())
+            for finding in rules.overdue(vault_facts(db, vault), clock.now())
         ]
         return unscrubbed + unplaced + owed + overdue
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from coordinator.findings import CarrierFacts, Finding, Severity, VaultFacts
+from coordinator.audit.findings import CarrierFacts, Finding, Severity, VaultFacts
 
 CHECK_INTERVAL = timedelta(days=180)
 DRILL_INTERVAL = timedelta(days=365)
