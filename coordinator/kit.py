@@ -21,8 +21,10 @@ from coordinator.vaults import stored_policy
 from psbt.policy import RECEIVE, addresses
 from storage import cards as card_book
 from storage import custody as custody_book
+from storage import sealing
 from storage import succession as succession_book
 from storage import vaults as vault_book
+from storage.errors import SealLocked
 from storage.model import Carrier, Cosigner, Vault
 
 ADDRESSES = 3
@@ -50,13 +52,16 @@ class Wanted:
 def make(db: Session, wanted: Wanted) -> dict[str, Any]:
     """Write the kit's three files and remember it as a copy.
 
-    Raises UsageError where a file is there already or cannot be written; then none is left.
+    Raises UsageError where a file is there already or cannot be written, SealLocked where places
+    are to be named and are sealed; then none is left.
     """
     if wanted.paper not in PAPERS:
         raise UsageError(f"--paper {wanted.paper} is none of {', '.join(PAPERS)}")
     vault = vault_book.vault_named(db, wanted.vault)
     if succession_book.succession_of(db, vault) is not None:
         raise UsageError(f"vault {vault.name} was replaced: print the kit of its successor")
+    if (wanted.location or wanted.with_places) and sealing.is_locked(db):
+        raise SealLocked  # a paper that names location.3 helps nobody
     label = card_book.free_item_name(db, copies.KIND, f"{vault.name}-kit")
     copy = copies.add(db, vault.name, label, wanted.location)
     printed = kit_of(db, vault, wanted)
