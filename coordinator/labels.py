@@ -1,11 +1,13 @@
 """What the owner calls things of the chain, and which coins must not be spent."""
 
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from coordinator.amounts import parse_coin, script_of
+from coordinator.batch import Row
 from coordinator.errors import UsageError
 from coordinator.interop import bip329
 from coordinator.interop.bip329 import LABEL_MAX, Entry
@@ -62,6 +64,13 @@ def set_label(home: Home, db: Session, ref: str, text: str) -> dict[str, Any]:
     kept = label_book.labelled(db, kind_of(home, ref), ref)
     kept.label = text or None
     return {"type": kept.type, "ref": kept.ref, "label": kept.label}
+
+
+def name_addresses(home: Home, db: Session, rows: Iterable[Row]) -> None:
+    """Call the addresses of a table what it calls them."""
+    for row in rows:
+        if row.label:
+            set_label(home, db, row.address, row.label)
 
 
 def freeze(db: Session, outpoint: str, *, frozen: bool) -> dict[str, Any]:
