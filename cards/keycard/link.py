@@ -117,7 +117,6 @@ class Link:
 
     def log_in(self, pin: Pin) -> None:
         """Present the PIN once, and keep a copy for a login that gets lost."""
-        self.forget_pin()
         if not self.status().pin_tries:
             raise blocked()
         self.send_once(commands.verify_pin(pin))

@@ -64,12 +64,31 @@ def test_which_pin_opens_which_tree(
     assert h.point("m") == own_point("m")
 
 
-def test_the_probe_of_the_real_applets_has_as_many_cases() -> None:
+PROBED = [
+    ("3.2", PIN + PUK, "own"),
+    ("3.2", PIN + ALTERNATE_PUK, "other"),
+    ("3.2", PIN + PUK + TRIES + DURESS, "own"),
+    ("4.0", PIN + PUK, "other"),
+    ("4.0", PIN + PUK + TRIES + DURESS, "own"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(PROBED)))
+def test_the_pin_opens_the_tree_it_opened_on_the_real_applets(number: int) -> None:
     if not VECTORS.exists():
         pytest.skip("the vectors are not beside this checkout")
     probe = json.loads(VECTORS.read_text())["keycard"]["altpin_probe"]
     assert bytes.fromhex(probe["seed"]) == SEED
-    assert len(probe["results"]) == 5
+    assert len(probe["results"]) == len(PROBED)
+    profile, credentials, tree = PROBED[number]
+    probed, given, found = probe["results"][number]
+    assert probed == profile
+    assert ("explicit alt PIN 654321" in given) == credentials.endswith(DURESS)
+    assert ("ALTERNATE" in found) == (tree == "other")
+    h = host(profile)
+    h.ready(credentials)
+    h.load()
+    assert h.point(PATH) == (duress_point(PATH) if tree == "other" else own_point())
 
 
 @pytest.mark.parametrize("profile", PROFILES)

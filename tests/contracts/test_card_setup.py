@@ -5,7 +5,8 @@ import pytest
 from cards.errors import CardError, CardNotInitialised, NotUnlocked, PinIncorrect
 from cards.family import EmulatedCard, Surroundings
 from cards.pin import Pin, Secret
-from cards.session import Initialiser, Labeller, Resetter, SeedLoader
+from cards.session import Initialiser, KeyGenerator, Labeller, Resetter, SeedLoader
+from cards.signature import verify
 from tests.contracts.subjects import (
     DIGEST,
     LEAF,
@@ -39,6 +40,31 @@ def test_a_key_is_given_once(subject: Subject, card: EmulatedCard) -> None:
     with pytest.raises(CardError):
         give_key(session, OTHER_SEED)
     assert subject.unlocked(card)[0].xpub(LEAF) == key
+
+
+def test_a_card_that_has_a_key_makes_no_other(subject: Subject, card: EmulatedCard) -> None:
+    session, _ = subject.unlocked(card)
+    maker, key = needs(session, KeyGenerator), session.xpub(LEAF)
+    with pytest.raises(CardError):
+        maker.generate_key()
+    assert subject.unlocked(card)[0].xpub(LEAF) == key
+
+
+def test_a_key_made_on_the_card_is_read_afresh(subject: Subject) -> None:
+    """What a session knew of a key that is gone is not shown for the next one."""
+    session, _ = subject.open(subject.fresh())
+    initialise(session)
+    session.unlock(Pin(PIN))
+    maker, resetter = needs(session, KeyGenerator), needs(session, Resetter)
+    maker.generate_key()
+    first = session.xpub(LEAF)
+    resetter.reset()
+    initialise(session)
+    session.unlock(Pin(PIN))
+    maker.generate_key()
+    second = session.xpub(LEAF)
+    assert second != first
+    assert verify(second.public_key, DIGEST, session.sign(LEAF, DIGEST))
 
 
 def test_a_locked_card_takes_no_seed(subject: Subject) -> None:
