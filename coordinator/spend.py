@@ -31,6 +31,7 @@ EXPIRY_DAYS = 30
 ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 ID_LENGTH = 8
 SNIPING_DEPTH = 100
+MERGED_MIN = 2
 SNIPING_CHANCE = 0.1
 
 
@@ -99,6 +100,24 @@ def create(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Cr
 def fresh_id() -> str:
     """Return a new public id: eight letters and digits that are not mistaken for one another."""
     return "".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH))
+
+
+def consolidation(db: Session, vault_name: str, feerate: int, below_sats: int | None) -> Order:
+    """Return an order that merges the free confirmed coins, or those below so many satoshis.
+
+    They go to a fresh address of the vault. Raises UsageError where there are less than two.
+    """
+    vault = vault_book.vault_named(db, vault_name)
+    free = _offered(db, vault, Order(vault_name, (), feerate))
+    small = [
+        coin.outpoint
+        for coin in free
+        if coin.height is not None and (below_sats is None or coin.value_sats < below_sats)
+    ]
+    if len(small) < MERGED_MIN:
+        raise UsageError(f"vault {vault_name} has {len(small)} such coins: nothing to merge")
+    target = wallet.new_address(db, vault)
+    return Order(vault_name, (), feerate, drain=target.script_pubkey, coins=tuple(small))
 
 
 def dry_run(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Created:

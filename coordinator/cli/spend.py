@@ -115,6 +115,41 @@ def _created(made: "Created", rows: "Batch | None") -> Shown:
     return Shown({**document, "batch": told}, [*head, *review_lines(made.review), *twice])
 
 
+def consolidate(
+    desk: Desk,
+    vault: Annotated[str, typer.Argument(help="the vault whose coins are merged")],
+    below: Annotated[
+        str | None, typer.Option(help="only coins below this", metavar="AMOUNT")
+    ] = None,
+    feerate: Annotated[str | None, typer.Option(help="sat/vB")] = None,
+    target: Annotated[
+        int | None, typer.Option(min=1, max=1008, help="confirm within BLOCKS")
+    ] = None,
+) -> Shown:
+    """Merge a vault's coins into one while fees are low.
+
+    Everybody sees from then on that these coins have one owner; later payments cost less. Frozen
+    coins, reserved ones and those that wait are left as they are.
+
+    \b
+    Example: cardquorum spend consolidate family --below 0.01btc --feerate 1
+    """
+    import random
+
+    from coordinator import overview, spend
+    from coordinator.amounts import parse_amount
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    rate = fee_rate(desk, feerate, target)
+    tip = overview.known_tip(desk.database, vault)
+    with desk.database.begin() as db:
+        order = spend.consolidation(db, vault, rate, parse_amount(below) if below else None)
+        made = spend.create(db, order, tip, random.SystemRandom())
+    shown = _created(made, None)
+    notice = f"{len(order.coins)} coins are seen to belong together from then on"
+    return Shown({**shown.document, "notices": [notice]}, [*shown.lines, f"LOOK TWICE: {notice}"])
+
+
 def list_ceremonies(desk: Desk) -> Shown:
     """List the ceremonies of all vaults.
 
@@ -297,6 +332,7 @@ def _progress_lines(seen: "Progress") -> list[str]:
 COMMANDS = {
     "spend": {
         "create": create,
+        "consolidate": consolidate,
         "list": list_ceremonies,
         "show": show,
         "sign": sign,

@@ -79,3 +79,21 @@ def test_addresses_that_look_alike() -> None:
         "lines 1 and 2 pay addresses that look alike: compare them letter by letter"
     ]
     assert list(batch._look_alikes([rows[0], rows[0]._replace(line=9)])) == []
+
+
+def test_small_coins_are_merged_into_one_of_ours(vault: Asked) -> None:
+    vault("regtest", "fund", vault("address", "new", "v")["address"], "2000", "--coins", "5")
+    vault("regtest", "mine", "1")
+    listed = vault("coins", "v")["coins"]
+    small = {coin["outpoint"] for coin in listed if coin["value_sats"] == 2000}
+    kept = small.pop()
+    vault("coin", "freeze", kept)
+    words = ("spend", "consolidate", "v", "--below", "2001", "--feerate", "1")
+    made = vault(*words)
+    assert {each["outpoint"] for each in made["review"]["inputs"]} == small
+    [output] = made["review"]["outputs"]
+    assert vault("address", "check", output["address"])["vault"] == "v"
+    assert output["value_sats"] == 4 * 2000 - made["review"]["fee_sats"]
+    assert made["notices"] == ["4 coins are seen to belong together from then on"]
+    assert vault(*words, check=2)["error"]["message"].startswith("vault v has 0 such coins")
+    assert len(vault("spend", "consolidate", "v", "--feerate", "1")["review"]["inputs"]) == 3
