@@ -68,7 +68,6 @@ class Link:
 
     def select(self) -> None:
         """Select the applet; raises StatusWordError where there is no Tangem."""
-        self.forget_session()
         exchange(self.transport, commands.select())
 
     def forget_session(self) -> None:

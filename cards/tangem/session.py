@@ -133,7 +133,6 @@ class TangemSession:
             if self._code is not None:
                 self._forget_code()
                 self._code = wanted.copy()
-        self._link.forget_session()
 
     def generate_key(self) -> None:
         """Have the card make its key."""
@@ -204,8 +203,6 @@ class TangemSession:
         self._forget_code()
         self._passcode.close()
         self._forget_keys()
-        self._fresh = False
-        self._link.forget_session()
         self._link.transport.close()
 
     def _signed(self, path: Path, digests: list[bytes]) -> list[bytes]:
