@@ -350,7 +350,7 @@ class TangemSession:
 
     def _second(self) -> Secret:
         """Return the passcode's hash, asked for where the card has one."""
-        if self._facts is not None and not self._facts.passcode_is_default:
+        if not self._read_facts().passcode_is_default:
             given = self._surroundings.secret("passcode")
             if given is None:
                 raise NotUnlocked("the card has a passcode besides its access code; give it too")

@@ -24,6 +24,7 @@ from cards.tangem.session import TangemSession, open_session
 from cards.tangem.tlv import Fields, encode
 from cards.tangem.wire import (
     INS_ATTEST_CARD,
+    INS_ATTEST_WALLET,
     INS_OPEN_SESSION,
     INS_SIGN,
     SETTING_FAST,
@@ -129,12 +130,18 @@ def test_a_reset_the_reader_tells_of_ends_the_session(profile: str, forbidden: i
     assert mended[:2] == [0xA4, INS_OPEN_SESSION]
 
 
-def test_a_card_proves_itself_afresh_whenever_it_is_asked_to() -> None:
+def test_a_fresh_card_proves_itself_without_a_key() -> None:
+    session = open_session(emulate("6.33").insert(), Surroundings())
+    assert session.attest().result is Verdict.TEST
+
+
+@pytest.mark.parametrize("proof", [INS_ATTEST_CARD, INS_ATTEST_WALLET])
+def test_a_card_proves_itself_and_its_key_afresh_whenever_it_is_asked_to(proof: int) -> None:
     session, wire = unlocked(made("6.33", 0))
     assert session.attest().result is Verdict.TEST
 
     def forged(answer: bytes) -> bytes:
-        if wire.sent[-1][1] != INS_ATTEST_CARD or answer[-2:] != b"\x90\x00":
+        if wire.sent[-1][1] != proof or answer[-2:] != b"\x90\x00":
             return answer
         return answer[:-3] + bytes((answer[-3] ^ 1,)) + answer[-2:]
 
@@ -163,6 +170,15 @@ def test_a_code_that_was_accepted_is_wiped_when_another_is_presented(pin: bytes)
     assert len(kept) == 0
     with pytest.raises(NotUnlocked):
         session.sign((), DIGEST)
+
+
+def test_a_code_that_was_changed_is_wiped() -> None:
+    session, _ = unlocked(made("6.33", 0))
+    kept = session._code
+    session.change_pin(Pin(PIN), Pin(b"702956"))
+    assert kept is not None
+    assert len(kept) == 0
+    assert len(session.sign((), DIGEST)) == 64
 
 
 @pytest.mark.parametrize("forbidden", [0, *ENCRYPTED], ids=["none", "fast", "strong"])
