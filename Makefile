@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo "$$p" && break; done)
-SYSTEM_PACKAGES := gcc libpcsclite-dev pcscd vsmartcard-vpcd
+SYSTEM_PACKAGES := gcc libpcsclite-dev pcscd vsmartcard-vpcd $(if $(CARDQUORUM_REQUIRE_ALL),chromium)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test lint bench system clean
@@ -13,7 +13,7 @@ demo: $(VENV)/.run
 	$(BIN)/cardquorum demo
 
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from coincurve import PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from filelock import FileLock, Timeout
 
-from cards.errors import CardError, CardRemoved, TransportError
+from cards.errors import CardError, CardRemoved, OutOfReach
 from cards.family import CardFamily, EmulatedCard, family_named
 from cards.transport import CardTransport
 
@@ -87,7 +87,7 @@ def card_header(path: Path) -> Header:
 
 
 def open_card(path: Path) -> CardTransport:
-    """Put the card in a file on a reader; raises TransportError while somebody else has it."""
+    """Put the card in a file on a reader; raises OutOfReach while somebody else has it."""
     with contextlib.ExitStack() as undo:
         lock = _lock(path)
         undo.callback(lock.release)
@@ -101,7 +101,7 @@ def open_card(path: Path) -> CardTransport:
 
 @contextlib.contextmanager
 def held(path: Path, seconds: float) -> Iterator[None]:
-    """Keep others from a file of an emulated card; raises TransportError where they keep us."""
+    """Keep others from a file of an emulated card; raises OutOfReach where they keep us."""
     lock = _lock(path, seconds)
     try:
         yield
@@ -185,7 +185,10 @@ def _lock(path: Path, seconds: float = 0) -> FileLock:
     try:
         lock.acquire(timeout=seconds)
     except Timeout:
-        raise TransportError(f"the emulated card {path} is in use") from None
+        raise OutOfReach(
+            f"the emulated card {path} is in use",
+            "let the other command end, then run the same command again",
+        ) from None
     except OSError as failure:
         raise CardError(f"the emulated card {path} cannot be locked: {failure.strerror}") from None
     return lock

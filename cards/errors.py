@@ -2,6 +2,7 @@
 
 CardError
 ├── TransportError → CardRemoved, CardReset, ReaderNotFound    trying again may help
+│   └── OutOfReach(remedy)                                    not before something else is done
 ├── ProtocolError → SecureChannelError                         the protocol forbids it
 ├── StatusWordError(sw, ins)
 ├── NotUnlocked · PinDelayed(seconds)
@@ -30,6 +31,15 @@ class CardReset(TransportError):
 
 class ReaderNotFound(TransportError):
     """No such reader."""
+
+
+class OutOfReach(TransportError):
+    """No card can be reached before something else is done; `remedy` says what."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        """Keep what is to be done."""
+        self.remedy = remedy
+        super().__init__(what)
 
 
 class ProtocolError(CardError):

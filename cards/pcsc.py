@@ -11,7 +11,14 @@ from functools import cache
 from types import ModuleType
 from typing import Final
 
-from cards.errors import CardError, CardRemoved, CardReset, ReaderNotFound, TransportError
+from cards.errors import (
+    CardError,
+    CardRemoved,
+    CardReset,
+    OutOfReach,
+    ReaderNotFound,
+    TransportError,
+)
 
 POLL: Final = 0.01
 ANY_CARD: Final = -1
@@ -21,13 +28,13 @@ TIMEOUT: Final = 0x8010000A
 NO_READERS: Final = 0x8010002E
 NO_SERVICE: Final = {0x8010001D, 0x8010001E}
 NOT_ALLOWED: Final = 0x8010006A
+NOT_SHARED: Final = 0x8010000B
 MEANINGS: Final[tuple[tuple[set[int], type[CardError], str], ...]] = (
     ({0x80100069, 0x8010000C, 0x80100067}, CardRemoved, "there is no card on reader {reader}"),
     # not transacted, communication error: what a card that leaves the field gives first
     ({0x80100016, 0x8010002F}, CardRemoved, "reader {reader} lost its card within a command"),
     ({0x80100068}, CardReset, "the card on reader {reader} was reset by another program"),
     ({0x80100009, 0x80100017}, ReaderNotFound, "there is no reader {reader}"),
-    ({0x8010000B}, TransportError, "another program keeps reader {reader} for itself"),
     ({0x80100066}, TransportError, "the card on reader {reader} is mute; turn it over"),
 )
 
@@ -133,14 +140,19 @@ def _expect(code: int, reader: str) -> None:
     if code == DONE:
         return
     if code in NO_SERVICE:
-        raise TransportError(
-            "the PC/SC service does not run; install and start pcscd "
-            "(Debian: apt install pcscd, then systemctl start pcscd.socket)"
+        raise OutOfReach(
+            "the PC/SC service does not run",
+            "install and start pcscd (Debian: apt install pcscd; systemctl start pcscd.socket)",
         )
     if code == NOT_ALLOWED:
-        raise TransportError(
-            "this user may not use PC/SC: pcscd asks polkit, which says no in a remote session; "
-            "run it at the machine itself, or allow org.debian.pcsc-lite.access_card"
+        raise OutOfReach(
+            "this user may not use PC/SC: pcscd asks polkit, which says no in a remote session",
+            "run it at the machine itself, or allow org.debian.pcsc-lite.access_card",
+        )
+    if code == NOT_SHARED:
+        raise OutOfReach(
+            f"another program keeps reader {reader} for itself",
+            "close the other program, then run the same command again",
         )
     raise _meaning(code, reader)
 
@@ -173,8 +185,8 @@ def _scard() -> ModuleType:
     try:
         from smartcard import scard  # noqa: PLC0415 -- see the docstring
     except ImportError as failure:
-        raise TransportError(
-            "real readers need pyscard; install it: pip install 'cardquorum[pcsc]' "
-            f"({failure.name or failure})"
+        raise OutOfReach(
+            f"real readers need pyscard, which cannot be loaded ({failure.name or failure})",
+            "install it: pip install 'cardquorum[pcsc]'",
         ) from None
     return scard

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from cards.errors import CardError
+from cards.errors import CardError, OutOfReach
 
 DAEMON: Final = Path("/usr/sbin/pcscd")
 DRIVERS: Final = Path("/usr/lib/pcsc/drivers")
 VIRTUAL_DRIVER: Final = DRIVERS / "serial" / "libifdvpcd.so"
 NEEDED: Final = (DAEMON, VIRTUAL_DRIVER, Path("/usr/bin/unshare"), Path("/usr/bin/setpriv"))
+INSTALL: Final = "on Debian and Ubuntu: apt install pcscd vsmartcard-vpcd"
 SOCKET_VARIABLE: Final = "PCSCLITE_CSOCK_NAME"
 READERS_MAX: Final = 8
 PORT_STEP: Final = 2
@@ -47,10 +48,7 @@ def missing() -> str | None:
     absent = [str(path) for path in NEEDED if not path.exists()]
     if not absent:
         return None
-    return (
-        f"virtual readers need {', '.join(absent)}; on Debian and Ubuntu: "
-        "apt install pcscd vsmartcard-vpcd"
-    )
+    return f"virtual readers need {', '.join(absent)}, which this machine has not"
 
 
 @contextlib.contextmanager
@@ -62,7 +60,7 @@ def private_pcscd(folder: Path, readers: Sequence[str]) -> Iterator[Service]:
     """
     reason = missing()
     if reason is not None:
-        raise CardError(reason)
+        raise OutOfReach(reason, INSTALL)
     if not 0 < len(readers) <= READERS_MAX:
         raise CardError(f"{READERS_MAX} virtual readers are the most, not {len(readers)}")
     for _ in range(TRIES):

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from cards.family import Theft
 from coordinator import bags, custody
-from coordinator.exposing import exposure_of
-from coordinator.exposure import can_spend, keys_left, keys_taken, thief_can_spend
-from coordinator.facts import vault_facts
-from coordinator.findings import CarrierFacts, VaultFacts, keys
+from coordinator.audit.exposing import exposure_of
+from coordinator.audit.exposure import can_spend, keys_left, keys_taken, thief_can_spend
+from coordinator.audit.facts import vault_facts
+from coordinator.audit.findings import CarrierFacts, VaultFacts, keys
 from storage import custody as custody_book
 from storage import knowledge as knowledge_book
 from storage import vaults as vault_book

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from coordinator.audit.findings import BagFacts
 from coordinator.errors import UsageError
-from coordinator.findings import BagFacts
 from coordinator.slots import checked_name
 from storage import cards as card_book
 from storage import custody as custody_book

@@ -23,7 +23,7 @@ GONE = frozenset({"lost", "stolen", "destroyed"})
 BACK = frozenset({"placed", "moved", "seen", "sealed", "opened", "found"})
 KINDS = ("bank-vault", "friend", "home", "office", "other")
 EVENTS = (*sorted(GONE), *sorted(BACK), "corrected")
-HASH = re.compile("[0-9A-Fa-f]{64}")
+HASH = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -207,14 +207,15 @@ def book(db: Session, item: str | None) -> dict[str, Any]:
 
 def verify(db: Session, head: str | None) -> dict[str, Any]:
     """Return whether the chain of hashes holds, and holds the head given; raises UsageError."""
-    if head is not None and not HASH.fullmatch(head.strip()):
+    printed = "".join(head.split()).lower() if head is not None else None
+    if printed is not None and not HASH.fullmatch(printed):
         raise UsageError("a head is a hash of 64 hex digits")
     try:
         found = custody_book.verify(db)
     except ChainBroken as broken:
         return {"valid": False, "head": None, "broken_at": broken.event_id}
     hashes = {event.hash.hex() for event in custody_book.all_events(db)}
-    known = head is None or head.strip().lower() in {*hashes, bytes(32).hex()}
+    known = printed is None or printed in {*hashes, bytes(32).hex()}
     unread = custody_book.count_unread(db)
     verdict = {"valid": known, "head": found.hex(), "broken_at": None}
     return {**verdict, "sealed_texts": unread} if unread else verdict

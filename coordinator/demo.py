@@ -14,7 +14,6 @@ from cards.family import families
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator import (
-    auditing,
     custody,
     emulated,
     kit,
@@ -26,6 +25,7 @@ from coordinator import (
     verify,
     wallet,
 )
+from coordinator.audit import auditing
 from coordinator.chain import Tip
 from coordinator.chain.regtest import RegtestChain
 from coordinator.errors import CoordinatorError, UsageError

@@ -5,6 +5,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock, copies, custody
 from coordinator.errors import UsageError
-from coordinator.files import make_folder, refuse_unwritable, write_private
+from coordinator.files import make_folder, write_private
 from coordinator.interop import bip138
 from coordinator.knowledge import pairing
 from coordinator.report.kit import PAPERS, KeyOnPaper, Kit, drawn
@@ -20,8 +21,10 @@ from coordinator.vaults import stored_policy
 from psbt.policy import RECEIVE, addresses
 from storage import cards as card_book
 from storage import custody as custody_book
+from storage import sealing
 from storage import succession as succession_book
 from storage import vaults as vault_book
+from storage.errors import SealLocked
 from storage.model import Carrier, Cosigner, Vault
 
 ADDRESSES = 3
@@ -49,13 +52,16 @@ class Wanted:
 def make(db: Session, wanted: Wanted) -> dict[str, Any]:
     """Write the kit's three files and remember it as a copy.
 
-    Raises UsageError where a file is there already or cannot be written; then none is left.
+    Raises UsageError where a file is there already or cannot be written, SealLocked where places
+    are to be named and are sealed; then none is left.
     """
     if wanted.paper not in PAPERS:
         raise UsageError(f"--paper {wanted.paper} is none of {', '.join(PAPERS)}")
     vault = vault_book.vault_named(db, wanted.vault)
     if succession_book.succession_of(db, vault) is not None:
         raise UsageError(f"vault {vault.name} was replaced: print the kit of its successor")
+    if (wanted.location or wanted.with_places) and sealing.is_locked(db):
+        raise SealLocked  # a paper that names location.3 helps nobody
     label = card_book.free_item_name(db, copies.KIND, f"{vault.name}-kit")
     copy = copies.add(db, vault.name, label, wanted.location)
     printed = kit_of(db, vault, wanted)
@@ -93,6 +99,7 @@ def kit_of(db: Session, vault: Vault, wanted: Wanted) -> Kit:
         date=clock.now().date().isoformat(),
         birthday=begun.date().isoformat() if begun else f"at block {vault.birthday_height or 0}",
         timestamp=int(begun.timestamp()) if begun else 0,
+        program=f"cardquorum {metadata.version('cardquorum')}",
         place=wanted.location,
         places=list(_places(db, vault)) if wanted.with_places else (),
     )
@@ -145,8 +152,6 @@ def _written(folder: Path, files: dict[str, bytes]) -> list[dict[str, Any]]:
     """Write all files or none."""
     make_folder(folder)
     paths = {folder / name: data for name, data in files.items()}
-    for path in paths:
-        refuse_unwritable(path)
     done: list[Path] = []
     try:
         for path, data in paths.items():

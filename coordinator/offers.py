@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.errors import TransportError
+from cards.errors import OutOfReach
 from coordinator import emulated
 from coordinator.errors import UsageError
 from coordinator.settings import Home
@@ -106,10 +106,10 @@ def slots_of_strangers(home: Home, named: Places, count: int, besides: str = "")
     """Return so many slots for cards not known yet: those named, else the readers with cards."""
     try:
         slots = named_slots(home, named) if named != Places() else _occupied(home)
-    except TransportError as failure:
+    except OutOfReach as failure:
         if named != Places():
             raise
-        raise UsageError(f"no card is offered: {failure}; {HOW}") from failure
+        raise UsageError(f"no card is offered: {failure} ({failure.remedy}); {HOW}") from failure
     if len(slots) != count:
         there = f" ({', '.join(slot.name for slot in slots)})" if slots else ""
         if not slots:

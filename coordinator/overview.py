@@ -8,16 +8,19 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock, custody, wallet
+from coordinator.audit import rules
+from coordinator.audit.facts import vault_facts
 from coordinator.chain import ChainSource, Tip
 from coordinator.errors import ChainUnreachable, UsageError
 from coordinator.settings import EMBEDDED_CHAIN, OFFLINE, Home
-from coordinator.vaults import stored_policy
+from coordinator.vaults import standing, stored_policy
 from coordinator.wallet import Balance, keychain
 from psbt.policy import format_address
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import custody as custody_book
+from storage import labels as label_book
 from storage import sealing
 from storage import vaults as vault_book
 from storage.model import Vault
@@ -40,6 +43,8 @@ class CoinLine:
     height: int | None
     coinbase: bool
     reserved_by: str | None
+    frozen: bool
+    label: str | None
 
 
 class HistoryLine(NamedTuple):
@@ -150,6 +155,7 @@ def coins(database: Database, vault: str) -> list[CoinLine]:
         record = vault_book.vault_named(db, vault)
         network = stored_policy(record).network
         held = {(h.txid, h.vout): h.ceremony for h in ceremony_book.reserved(db, clock.now())}
+        frozen, names = label_book.frozen(db), label_book.named(db, "output")
         found = [
             CoinLine(
                 outpoint=f"{coin.txid}:{coin.vout}",
@@ -160,6 +166,8 @@ def coins(database: Database, vault: str) -> list[CoinLine]:
                 height=coin.height,
                 coinbase=coin.coinbase,
                 reserved_by=held.get((coin.txid, coin.vout)),
+                frozen=f"{coin.txid}:{coin.vout}" in frozen,
+                label=names.get(f"{coin.txid}:{coin.vout}"),
             )
             for coin in wallet.unspent(db, record)
         ]
@@ -262,7 +270,7 @@ def _tip(home: Home, open_chain: Callable[[], ChainSource]) -> Tip | None:
 def _due(database: Database) -> list[str]:
     """Return what waits for somebody.
 
-    A sealing that was cut off, cards nobody ever placed, coins that came to old vaults.
+    A sealing that was cut off, cards nobody ever placed, coins that came to old vaults, drills.
     """
     with database.begin() as db:
         unplaced = [
@@ -277,7 +285,13 @@ def _due(database: Database) -> list[str]:
             for name, sats in late
             if sats
         ]
-        return unscrubbed + unplaced + owed
+        overdue = [
+            f"{finding.message}: {finding.remedy}"
+            for vault in vault_book.all_vaults(db)
+            if standing(db, vault)["state"] == "active"
+            for finding in rules.overdue(vault_facts(db, vault), clock.now())
+        ]
+        return unscrubbed + unplaced + owed + overdue
 
 
 def _free(db: Session, vault: Vault) -> int:

@@ -34,13 +34,17 @@ def slot(home: Home, name: str) -> Slot:
 
     Raises ReaderNotFound with the readers there are, or Ambiguous.
     """
-    full = _full_name(name)
+    return _called(home, _full_name(name))
+
+
+def _called(home: Home, name: str) -> Slot:
+    """Return the reader of exactly this name."""
     return Slot(
-        full,
+        name,
         emulated=False,
-        connect=lambda: Patient(pcsc.ReaderTransport(full), full),
+        connect=lambda: Patient(pcsc.ReaderTransport(name), name),
         surroundings=surroundings(home),
-        arrival=partial(pcsc.arrival, full),
+        arrival=partial(pcsc.arrival, name),
     )
 
 
@@ -51,8 +55,11 @@ def surroundings(home: Home) -> Surroundings:
 
 def occupied(home: Home) -> list[Slot]:
     """Return every reader that holds a card just now."""
-    names = pcsc.reader_names()
-    return [slot(home, name) for name in names if pcsc.arrival(name, pcsc.ANY_CARD, 0) is not None]
+    return [
+        _called(home, name)
+        for name in pcsc.reader_names()
+        if pcsc.arrival(name, pcsc.ANY_CARD, 0) is not None
+    ]
 
 
 def looked_at(home: Home, names: Sequence[str] | None = None) -> list[Found]:
@@ -69,7 +76,7 @@ def with_cards(home: Home, wanted: Collection[tuple[str, str]]) -> list[Slot]:
     """
     seen = looked_at(home)
     fitting = [
-        slot(home, found.name)
+        _called(home, found.name)
         for found in seen
         if found.error is not None
         or (found.card is not None and (found.card.family, found.card.card_id) in wanted)
@@ -82,15 +89,15 @@ def holding(home: Home, family: str, card_id: str) -> Slot:
     seen = looked_at(home)
     for found in seen:
         if found.card is not None and (found.card.family, found.card.card_id) == (family, card_id):
-            return slot(home, found.name)
+            return _called(home, found.name)
     silent = [found for found in seen if found.error is not None]
     if len(silent) == 1:
-        return slot(home, silent[0].name)
+        return _called(home, silent[0].name)
     raise ReaderNotFound(f"the card is on none of {len(seen)} readers{_listed(seen)}")
 
 
 def _look(home: Home, name: str) -> Found:
-    place = slot(home, name)
+    place = _called(home, name)
     place = place._replace(surroundings=replace(place.surroundings, look_only=True))
     try:
         with card_in(place) as session:

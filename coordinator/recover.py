@@ -1,7 +1,5 @@
 """A vault is rebuilt from its kit alone: from text, codes, typed lines, or the encrypted copy."""
 
-import base64
-import binascii
 from collections.abc import Iterable
 
 from sqlalchemy.orm import Session
@@ -31,7 +29,7 @@ def descriptor_of(home: Home, db: Session, data: bytes, keys: Iterable[str]) -> 
     """
     if data.startswith(PDF):
         raise UsageError("this is the paper itself: type its lines, or give the text of its codes")
-    if is_encrypted(data):
+    if bip138.is_backup(data):
         return _opened(data, [*_given(home, keys), *_known(db)])
     try:
         text = data.decode("utf-8-sig").strip()
@@ -54,16 +52,6 @@ def first_addresses(vault: Vault) -> list[str]:
 def digest(vault: Vault) -> str:
     """Return the SHA-256 of the descriptor, as the paper has it."""
     return digest_of(vault.descriptor).hex()
-
-
-def is_encrypted(data: bytes) -> bool:
-    """Tell whether this is a descriptor encrypted to its keys, as bytes or in base64."""
-    if data.startswith(bip138.MAGIC):
-        return True
-    try:
-        return base64.b64decode(data.strip(), validate=True).startswith(bip138.MAGIC)
-    except (binascii.Error, ValueError):
-        return False
 
 
 def _given(home: Home, keys: Iterable[str]) -> list[bytes]:

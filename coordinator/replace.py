@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session
 
 from coordinator import clock, copies, custody, spend, vaults, wallet
+from coordinator.audit.exposing import exposure_of
+from coordinator.audit.exposure import keys_taken
+from coordinator.audit.facts import vault_facts
 from coordinator.chain import Tip
 from coordinator.errors import UsageError
-from coordinator.exposing import exposure_of
-from coordinator.exposure import keys_taken
-from coordinator.facts import vault_facts
 from coordinator.settings import Home
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book

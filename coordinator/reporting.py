@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock, custody, drill
-from coordinator.auditing import Audited, smallest
-from coordinator.facts import vault_facts
+from coordinator.audit.auditing import Audited, smallest
+from coordinator.audit.facts import vault_facts
 from coordinator.report.page import Happened, Page, rendered
 from storage import custody as custody_book
 from storage import drills as drill_book

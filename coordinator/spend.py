@@ -22,6 +22,7 @@ from psbt.policy import CHANGE, Policy, VaultScript, vault_script
 from psbt.review import Review
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
+from storage import labels as label_book
 from storage import vaults as vault_book
 from storage.errors import CoinTaken
 from storage.model import Vault
@@ -30,6 +31,7 @@ EXPIRY_DAYS = 30
 ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 ID_LENGTH = 8
 SNIPING_DEPTH = 100
+MERGED_MIN = 2
 SNIPING_CHANCE = 0.1
 
 
@@ -100,6 +102,24 @@ def fresh_id() -> str:
     return "".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH))
 
 
+def consolidation(db: Session, vault_name: str, feerate: int, below_sats: int | None) -> Order:
+    """Return an order that merges the free confirmed coins, or those below so many satoshis.
+
+    They go to a fresh address of the vault. Raises UsageError where there are less than two.
+    """
+    vault = vault_book.vault_named(db, vault_name)
+    free = _offered(db, vault, Order(vault_name, (), feerate))
+    small = [
+        coin.outpoint
+        for coin in free
+        if coin.height is not None and (below_sats is None or coin.value_sats < below_sats)
+    ]
+    if len(small) < MERGED_MIN:
+        raise UsageError(f"vault {vault_name} has {len(small)} such coins: nothing to merge")
+    target = wallet.new_address(db, vault)
+    return Order(vault_name, (), feerate, drain=target.script_pubkey, coins=tuple(small))
+
+
 def dry_run(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Created:
     """Return what `create` would make, and keep nothing."""
     draft = _draft(db, vault_book.vault_named(db, order.vault), order, tip, rng)
@@ -145,12 +165,16 @@ def _offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
     held = {(h.txid, h.vout): h.ceremony for h in ceremony_book.reserved(db, clock.now())}
     coins = wallet.spendable(db, vault)
     known = {coin.outpoint for coin in coins}
+    frozen = label_book.frozen(db)
     for outpoint in order.coins:
         if outpoint in held:
             raise CoinReserved(str(outpoint), held[outpoint])
         if outpoint not in known:
             raise UsageError(f"coin {outpoint} is no spendable coin of vault {vault.name}")
-    return [coin for coin in coins if coin.outpoint not in held]
+        if str(outpoint) in frozen:
+            raise UsageError(f"coin {outpoint} is frozen: cardquorum coin thaw {outpoint}")
+    free = [coin for coin in coins if coin.outpoint not in held]
+    return [coin for coin in free if str(coin.outpoint) not in frozen]
 
 
 def _outputs(order: Order, selection: Selection) -> tuple[Payment, ...]:

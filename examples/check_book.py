@@ -47,6 +47,6 @@ for e in map(json.loads, Path(sys.argv[1]).read_text("utf-8").splitlines()):
     if e["hash"] != head.hex():
         sys.exit(f"event {e['id']} was altered")
     heads.append(e["hash"])
-if len(sys.argv) > 2 and sys.argv[2].lower() not in heads:
+if len(sys.argv) > 2 and "".join("".join(sys.argv[2:]).split()).lower() not in heads:
     sys.exit("the chain holds, but never had the head given: events were cut off or rewritten")
 print(f"{len(heads) - 1} events, the chain holds, head {head.hex()}")

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,9 @@ MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder in memory, where there is on
 ENOUGH = 2 << 30
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
     tempfile.tempdir = str(MEMORY)  # every home is written through to the disk: here that is quick
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a run in the background: so would programs
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 READERS = Path(tempfile.mkdtemp(prefix="cardquorum-tests-"))
 """Where the tests' own PC/SC service lies: told before libpcsclite is first used, and for good."""

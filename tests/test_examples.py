@@ -20,6 +20,7 @@ def test_nothing_in_the_folder_is_left_out() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
         "check_book.py",
         "custody.sh",
+        "open_backup.py",
         "readers.sh",
         "two_of_three.py",
         "walk_through.sh",

@@ -37,6 +37,8 @@ def run(words: Sequence[str]) -> int:
         return _failed(KeyboardInterrupt("interrupted"), words)
     except Exception as error:  # noqa: BLE001 -- the one place that catches everything
         return _failed(error, words)
+    if outcome == ExitStatus.INTERRUPTED:  # what typer makes of Ctrl-C, without a word
+        return _failed(KeyboardInterrupt("interrupted"), words)
     return outcome if isinstance(outcome, int) else ExitStatus.DONE
 
 

@@ -10,7 +10,7 @@ from coordinator.cli.desk import Desk
 from coordinator.cli.output import ExitStatus, Shown
 
 if TYPE_CHECKING:
-    from coordinator.auditing import Audited, Question
+    from coordinator.audit.auditing import Audited, Question
 
 SEVERITIES = {"none": (), "warning": ("warning", "danger"), "danger": ("danger",)}
 HOT_PERCENT = 10
@@ -47,7 +47,7 @@ def audit(
     \b
     Example: cardquorum audit family --lose home --steal card:blue
     """
-    from coordinator import auditing
+    from coordinator.audit import auditing
     from coordinator.errors import UsageError
 
     if fail_on not in SEVERITIES:
@@ -75,11 +75,11 @@ def _question(
     hot: tuple[str, int] | None,
     advised: tuple[Path | None, str | None],
 ) -> "Question":
-    from coordinator.advisories import advisories
     from coordinator.amounts import parse_amount
-    from coordinator.auditing import Question
+    from coordinator.audit.advisories import advisories
+    from coordinator.audit.auditing import Question
+    from coordinator.audit.findings import HotFacts
     from coordinator.errors import UsageError
-    from coordinator.findings import HotFacts
 
     file, key = advised
     if file is not None and key is None:
@@ -95,7 +95,7 @@ def _question(
 def _lines(found: "Audited") -> Iterator[str]:
     for each in found.resists:
         yield f"a thief of {each.card} alone: {each.theft.sentence}"
-    from coordinator.auditing import smallest
+    from coordinator.audit.auditing import smallest
 
     for name, sets in (("lose", found.minimal_losses), ("steal", found.minimal_thefts)):
         for kind, least in sets.items():

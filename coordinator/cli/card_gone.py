@@ -47,7 +47,7 @@ def _verb(event: str) -> Callable[..., Shown]:
 def aftermath_lines(left: "Aftermath") -> Iterator[str]:
     """Return for people what is still possible, what a thief can do, and the steps in order."""
     from coordinator.aftermath import hours_text
-    from coordinator.findings import keys
+    from coordinator.audit.findings import keys
 
     for effect in left.effects:
         able = "can still be spent" if effect.can_spend else "can NOT be spent any more"

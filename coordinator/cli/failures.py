@@ -17,6 +17,8 @@ Advice = tuple[ExitStatus, str]
 ADVICE: dict[type[BaseException], Advice] = {
     card.CardError: (ExitStatus.CARD, "try again; if it stays: cardquorum card check LABEL"),
     card.TransportError: (ExitStatus.CARD, "put the card back and run the same command again"),
+    card.OutOfReach: (ExitStatus.CARD, "{remedy}"),
+    card.ReaderNotFound: (ExitStatus.CARD, "see: cardquorum reader list, cardquorum emulate list"),
     card.CardNotInitialised: (ExitStatus.CARD, "set it up first: cardquorum card setup LABEL"),
     card.NotSupported: (ExitStatus.CARD, "cards/README.md says what each family can do"),
     card.PathNotAvailable: (ExitStatus.CARD, "choose another path with --path"),

@@ -1,6 +1,7 @@
 """kit, recover, copy: a vault on paper, and a vault from paper."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,29 +85,46 @@ def _recovered(document: dict[str, Any]) -> list[str]:
         f"version {document['checksum']}, SHA-256 {document['digest']}",
         *addresses,
         "compare them with the paper: if one differs, stop",
-        f"then have the cards prove their keys: cardquorum vault verify {document['name']}",
+        "then enrol the cards at hand, each by: cardquorum card enrol LABEL",
+        f"and have them prove their keys: cardquorum vault verify {document['name']}",
     ]
 
 
 def _typed(desk: Desk) -> bytes:
-    """Take lines from the terminal until an empty one; wrong ones may be typed again."""
+    """Take lines from the terminal until all are there; wrong and missing ones are asked again."""
     from coordinator.errors import UsageError
     from coordinator.report import lines
 
     desk.say("type the numbered lines, each with its check code; an empty line ends it")
-    typed: dict[str, str] = {}
-    while True:
-        fresh = list(iter(lambda: sys.stdin.readline().strip(), ""))
-        typed |= {line.split()[0]: line for line in fresh}
-        text = "\n".join(typed.values())
+    typed: list[str] = []
+    while fresh := _accepted(desk, typed):
+        typed += fresh
         try:
-            lines.joined(typed.values())
+            lines.joined(typed)
         except UsageError as wrong:
-            if not fresh or not lines.is_numbered(text):
-                return text.encode()
-            desk.say(f"{wrong}; type those lines again, or an empty line to give up")
+            if not lines.is_numbered("\n".join(typed)):
+                break
+            desk.say(f"{wrong}; type what is wanted, or an empty line to give up")
         else:
-            return text.encode()
+            break
+    return "\n".join(typed).encode()
+
+
+def _accepted(desk: Desk, before: Sequence[str]) -> list[str]:
+    """Read lines up to an empty one or the last; whichever was mistyped is not taken."""
+    from coordinator.report import lines
+
+    taken: list[str] = []
+    while line := sys.stdin.readline().strip():
+        known = [*before, *taken]
+        number = lines.number_of(line)
+        if number is not None and not lines.fits(line, known):
+            desk.say(f"line {number} was mistyped: type it again")
+            continue
+        taken += [line] if line not in known else []
+        if lines.are_whole([*known, line]):
+            break
+    return taken
 
 
 def add_copy(

@@ -1,11 +1,14 @@
 """sync, balance, coins, history: what the vaults own."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coordinator.cli.desk import Desk
 from coordinator.cli.output import Shown, columns, sats
+
+if TYPE_CHECKING:
+    from coordinator.overview import CoinLine
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 OptionalVault = Annotated[str | None, typer.Argument(help="one vault only")]
@@ -51,9 +54,13 @@ def coins(desk: Desk, vault: VaultName) -> Shown:
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     found = overview.coins(desk.database, vault)
-    rows = [(c.outpoint, sats(c.value_sats), c.height, c.reserved_by, c.address) for c in found]
-    header = ("coin", "value", "height", "reserved by", "address")
+    rows = [(c.outpoint, sats(c.value_sats), c.height, _held(c), c.address, c.label) for c in found]
+    header = ("coin", "value", "height", "held", "address", "label")
     return Shown({"coins": found}, columns(rows, *header))
+
+
+def _held(coin: "CoinLine") -> str | None:
+    return "frozen" if coin.frozen else coin.reserved_by
 
 
 def history(desk: Desk, vault: VaultName) -> Shown:

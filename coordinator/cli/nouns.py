@@ -13,6 +13,8 @@ GROUPS = {
     "card": ("card", "Set up, enrol, check and look after cards."),
     "vault": ("vault", "Make, prove, carry and list vaults."),
     "address": ("address", "Receive: new addresses, and whether one is ours."),
+    "coin": ("label", "Coins that must not be spent."),
+    "label": ("label", "What coins, payments, addresses and keys are called."),
     "spend": ("spend", "Pay: create, sign card by card, finalize, broadcast."),
     "location": ("custody", "Places: what kind, whose, how fast to reach."),
     "drill": ("drill", "Have every key proved where its card lies."),

@@ -20,7 +20,9 @@ from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import Shown, columns, counted, sats
 
 if TYPE_CHECKING:
+    from coordinator.batch import Batch
     from coordinator.signing import Progress
+    from coordinator.spend import Created, Order
     from psbt.review import Review
 
 Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony")]
@@ -35,6 +37,10 @@ def create(
     drain: Annotated[
         str | None, typer.Option(help="who gets all that is left", metavar="ADDRESS")
     ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option("--csv", help="payments as address,amount[,label]", metavar="FILE"),
+    ] = None,
     coin: Annotated[
         list[str] | None, typer.Option(help="spend this coin", metavar="OUTPOINT")
     ] = None,
@@ -47,34 +53,101 @@ def create(
 ) -> Shown:
     """Choose coins, build the PSBT, open a ceremony.
 
+    A table (--csv, or - for standard input) is read whole before anything is built: every wrong
+    line is named; lines that pay one address twice, or addresses that look alike, are told.
+
     \b
     Example: cardquorum spend create family --to bcrt1q...:0.1btc --feerate 5
     """
-    import random
-
     from coordinator import overview, spend
     from coordinator.amounts import parse_coin, parse_payment, script_of
-    from coordinator.cli.attendant import review_lines
     from coordinator.errors import UsageError
 
-    if not to and drain is None:
-        raise UsageError("nobody is paid: add --to ADDRESS:AMOUNT or --drain ADDRESS")
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    if not to and drain is None and table is None:
+        raise UsageError("nobody is paid: add --to ADDRESS:AMOUNT, --csv FILE or --drain ADDRESS")
     network = desk.home.network
+    rows = _batch(table, network)
+    payments = [parse_payment(text, network) for text in to or ()]
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     order = spend.Order(
         vault=vault,
-        payments=tuple(parse_payment(text, network) for text in to or ()),
+        payments=(*payments, *(rows.payments if rows else ())),
         feerate=fee_rate(desk, feerate, target),
         drain=script_of(drain, network) if drain is not None else None,
         coins=tuple(parse_coin(text) for text in coin or ()),
         expires_days=expires,
     )
-    tip = overview.known_tip(desk.database, vault)
+    return _created(_made(desk, order, rows, dry_run=dry_run), rows)
+
+
+def _made(desk: Desk, order: "Order", rows: "Batch | None", *, dry_run: bool) -> "Created":
+    import random
+
+    from coordinator import labels, overview, spend
+
+    tip = overview.known_tip(desk.database, order.vault)
     with desk.database.begin() as db:
         make = spend.dry_run if dry_run else spend.create
         made = make(db, order, tip, random.SystemRandom())
-    lines = [f"ceremony {made.ceremony or '(dry run)'}", *review_lines(made.review)]
-    return Shown({**made._asdict(), "review": _review_document(made.review)}, lines)
+        if rows is not None and not dry_run:
+            labels.name_addresses(desk.home, db, rows.rows)
+    return made
+
+
+def _batch(table: str | None, network: str) -> "Batch | None":
+    from coordinator import batch
+    from coordinator.files import read_text
+
+    return batch.read(read_text(table), network) if table is not None else None
+
+
+def _created(made: "Created", rows: "Batch | None") -> Shown:
+    from coordinator.cli.attendant import review_lines
+
+    head = [f"ceremony {made.ceremony or '(dry run)'}"]
+    document = {**made._asdict(), "review": _review_document(made.review)}
+    if rows is None:
+        return Shown(document, [*head, *review_lines(made.review)])
+    count = len(rows.rows)
+    told = {"payments": count, "total_sats": rows.total_sats, "notices": rows.notices}
+    head.append(f"{counted(count, 'payment')} of {sats(rows.total_sats)}")
+    twice = (f"LOOK TWICE: {notice}" for notice in rows.notices)
+    return Shown({**document, "batch": told}, [*head, *review_lines(made.review), *twice])
+
+
+def consolidate(
+    desk: Desk,
+    vault: Annotated[str, typer.Argument(help="the vault whose coins are merged")],
+    below: Annotated[
+        str | None, typer.Option(help="only coins below this", metavar="AMOUNT")
+    ] = None,
+    feerate: Annotated[str | None, typer.Option(help="sat/vB")] = None,
+    target: Annotated[
+        int | None, typer.Option(min=1, max=1008, help="confirm within BLOCKS")
+    ] = None,
+) -> Shown:
+    """Merge a vault's coins into one while fees are low.
+
+    Everybody sees from then on that these coins have one owner; later payments cost less. Frozen
+    coins, reserved ones and those that wait are left as they are.
+
+    \b
+    Example: cardquorum spend consolidate family --below 0.01btc --feerate 1
+    """
+    import random
+
+    from coordinator import overview, spend
+    from coordinator.amounts import parse_amount
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    rate = fee_rate(desk, feerate, target)
+    tip = overview.known_tip(desk.database, vault)
+    with desk.database.begin() as db:
+        order = spend.consolidation(db, vault, rate, parse_amount(below) if below else None)
+        made = spend.create(db, order, tip, random.SystemRandom())
+    shown = _created(made, None)
+    notice = f"{len(order.coins)} coins are seen to belong together from then on"
+    return Shown({**shown.document, "notices": [notice]}, [*shown.lines, f"LOOK TWICE: {notice}"])
 
 
 def list_ceremonies(desk: Desk) -> Shown:
@@ -259,6 +332,7 @@ def _progress_lines(seen: "Progress") -> list[str]:
 COMMANDS = {
     "spend": {
         "create": create,
+        "consolidate": consolidate,
         "list": list_ceremonies,
         "show": show,
         "sign": sign,

@@ -80,6 +80,14 @@ def decrypt(data: bytes, key: bytes) -> list[str]:
     return found
 
 
+def is_backup(data: bytes) -> bool:
+    """Tell whether this is such a backup, as bytes or in base64."""
+    try:
+        return _binary(data).startswith(MAGIC)
+    except CoordinatorError:
+        return False
+
+
 def _read(reader: ByteReader) -> tuple[list[bytes], bytes, bytes]:
     """Return the masked secrets, the nonce and the ciphertext; what follows is nobody's."""
     if reader.take(len(MAGIC)) != MAGIC:
@@ -171,10 +179,10 @@ def _tagged(tag: str, message: bytes) -> bytes:
 
 
 def _binary(data: bytes) -> bytes:
-    """Return the backup's bytes, which its text representation gives in base64."""
+    """Return the backup's bytes, which its text gives in base64, in however many lines."""
     if data.startswith(MAGIC):
         return data
     try:
-        return base64.b64decode(data.strip(), validate=True)
+        return base64.b64decode(b"".join(data.split()), validate=True)
     except (binascii.Error, ValueError):
         raise CoordinatorError("this is no descriptor backup of BIP 138") from None

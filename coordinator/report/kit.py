@@ -26,21 +26,28 @@ MARGIN: Final = 18 * mm
 ONE_CODE_MAX: Final = 600
 PART_CHARACTERS: Final = 500
 QUIET_ZONE: Final = 4
-QR_SIDE: Final = 78 * mm
+QR_SIDE: Final = 74 * mm
 
 BODY: Final = ParagraphStyle("body", fontName="Helvetica", fontSize=11, leading=15, spaceAfter=5)
 TITLE: Final = ParagraphStyle(
     "title", parent=BODY, fontName="Helvetica-Bold", fontSize=20, leading=26
 )
 HEADING: Final = ParagraphStyle(
-    "heading", parent=BODY, fontName="Helvetica-Bold", fontSize=13, leading=18, spaceBefore=10
+    "heading",
+    parent=BODY,
+    fontName="Helvetica-Bold",
+    fontSize=13,
+    leading=18,
+    spaceBefore=10,
+    keepWithNext=True,
 )
 MONO: Final = ParagraphStyle(
-    "mono", parent=BODY, fontName="Courier", fontSize=11.5, leading=16, spaceAfter=0
+    "mono", parent=BODY, fontName="Courier", fontSize=13, leading=17.5, spaceAfter=0
 )
-SMALL_MONO: Final = ParagraphStyle(
-    "small", parent=MONO, fontSize=9.5, leading=13, splitLongWords=True, wordWrap="CJK"
-)
+SMALL_MONO: Final = ParagraphStyle("small", parent=MONO, fontSize=10, leading=14)
+CELL: Final = ParagraphStyle("cell", parent=BODY, wordWrap="CJK", spaceAfter=0)
+MONO_CELL: Final = ParagraphStyle("mono cell", parent=CELL, fontName="Courier", fontSize=12)
+HASH_GROUP: Final = 8
 
 
 class KeyOnPaper(NamedTuple):
@@ -72,12 +79,19 @@ class Kit:
     date: str
     birthday: str
     timestamp: int
+    program: str
     place: str | None = None
     places: Sequence[tuple[str, str]] = ()
 
 
 def drawn(kit: Kit, paper: str) -> bytes:
     """Return the kit as a PDF; the same kit gives the same bytes."""
+    _, pages = _built(kit, paper, 0)
+    return _built(kit, paper, pages)[0]
+
+
+def _built(kit: Kit, paper: str, pages: int) -> tuple[bytes, int]:
+    """Return the PDF, its footers saying that there are so many pages, and how many there are."""
     out = io.BytesIO()
     size = PAPERS[paper]
     document = SimpleDocTemplate(
@@ -93,12 +107,13 @@ def drawn(kit: Kit, paper: str) -> bytes:
     )
 
     def footer(canvas: Canvas, _document: SimpleDocTemplate) -> None:
+        number = f"page {canvas.getPageNumber()} of {pages}"
         canvas.setFont("Helvetica", 9)
         canvas.drawString(MARGIN, 10 * mm, f"vault {kit.vault} · version {kit.version}")
-        canvas.drawRightString(size[0] - MARGIN, 10 * mm, f"page {canvas.getPageNumber()}")
+        canvas.drawRightString(size[0] - MARGIN, 10 * mm, number)
 
     document.build(list(_story(kit)), onFirstPage=footer, onLaterPages=footer)
-    return out.getvalue()
+    return out.getvalue(), document.page
 
 
 def codes_of(descriptor: str) -> list[str]:
@@ -114,8 +129,9 @@ def _story(kit: Kit) -> Iterator[Flowable]:
     yield from _what_this_is(kit)
     yield from _needed(kit)
     yield from _descriptor(kit)
-    yield from _codes(kit)
     yield from _how(kit)
+    yield from _codes(kit)
+    yield KeepTogether(list(_core(kit)))
     yield from _checks(kit)
 
 
@@ -133,18 +149,18 @@ def _needed(kit: Kit) -> Iterator[Flowable]:
     yield Paragraph(f"The keys ({kit.threshold} are needed)", HEADING)
     header = ["key", "carried by", "fingerprint", "path"]
     rows = [
-        [Paragraph(_escaped(text), BODY) for text in (key.label, key.carriers)]
-        + [Paragraph(text, MONO) for text in (key.fingerprint, key.path)]
+        [Paragraph(_escaped(text), CELL) for text in (key.label, key.carriers)]
+        + [Paragraph(text, MONO_CELL) for text in (key.fingerprint, key.path)]
         for key in kit.keys
     ]
-    head = [Paragraph(f"<b>{text}</b>", BODY) for text in header]
+    head = [Paragraph(f"<b>{text}</b>", CELL) for text in header]
     yield _table([head, *rows], widths=[34 * mm, None, 29 * mm, 37 * mm])
     for key in kit.keys:
         if key.note:
             yield Paragraph(_escaped(f"{key.label}: {key.note}"), BODY)
     if kit.places:
         yield Paragraph("Where they lie", HEADING)
-        yield _table([[Paragraph(_escaped(text), BODY) for text in row] for row in kit.places])
+        yield _table([[Paragraph(_escaped(text), CELL) for text in row] for row in kit.places])
 
 
 def _descriptor(kit: Kit) -> Iterator[Flowable]:
@@ -175,21 +191,29 @@ def _codes(kit: Kit) -> Iterator[Flowable]:
 def _how(kit: Kit) -> Iterator[Flowable]:
     yield Paragraph("How to recover with cardquorum", HEADING)
     for step in (
-        "Install it on a computer you trust (github: cardquorum) and run "
-        f"<font name='Courier'>cardquorum init --network {kit.network}</font>.",
-        f"<font name='Courier'>cardquorum recover FILE --name {kit.vault}</font>: the file of this "
-        "kit, the text of the code, or <font name='Courier'>-</font> to type the lines.",
+        f"Install it on a computer you trust and run {_typed(f'init --network {kit.network}')}.",
+        f"{_typed(f'recover FILE --name {kit.vault}')}: FILE is the text file of this kit, or one "
+        "with the text of its codes; <font name='Courier'>-</font> to type the lines above.",
         "Compare the first three addresses below. If one differs, stop.",
-        "Put the cards on the reader, one after the other: "
-        f"<font name='Courier'>cardquorum card enrol LABEL</font>, then "
-        f"<font name='Courier'>vault verify {kit.vault}</font>. Spend as usual.",
+        f"Put the cards on the reader, one after the other: {_typed('card enrol LABEL')}, then "
+        f"{_typed(f'vault verify {kit.vault}')}. Spend as usual.",
+        "Where only the encrypted file of this kit is at hand: enrol any one of the cards first, "
+        "or give its account key with <font name='Courier'>--key</font>.",
     ):
         yield Paragraph(f"• {step}", BODY)
+
+
+def _typed(words: str) -> str:
+    return f"<font name='Courier'>cardquorum {_escaped(words)}</font>"
+
+
+def _core(kit: Kit) -> Iterator[Flowable]:
     yield Paragraph("How to recover with Bitcoin Core alone", HEADING)
-    for command in _core_commands(kit):
-        yield Paragraph(_escaped(command), SMALL_MONO)
+    for line in _core_commands(kit):
+        yield Paragraph(_escaped(line).replace(" ", "&nbsp;"), SMALL_MONO)
     yield Paragraph(
-        "Core (29 or newer) then shows the money and builds payments "
+        "DESCRIPTOR is the text of the codes: the lines above without their numbers, blanks and "
+        "last four letters. Core (29 or newer) then shows the money and builds payments "
         "(<font name='Courier'>walletcreatefundedpsbt</font>); "
         f"have the PSBT signed by {kit.threshold} keys, then <font name='Courier'>combinepsbt, "
         "finalizepsbt, sendrawtransaction</font>. RECOVERY.md says which programs sign with which "
@@ -198,23 +222,28 @@ def _how(kit: Kit) -> Iterator[Flowable]:
     )
 
 
-def _core_commands(kit: Kit) -> tuple[str, str]:
-    wanted = f'[{{"desc": "DESCRIPTOR", "timestamp": {kit.timestamp}, "active": true}}]'
-    return (
-        'bitcoin-cli createwallet vault true true "" false true',
-        f"bitcoin-cli -rpcwallet=vault importdescriptors '{wanted}'",
-    )
+def _core_commands(kit: Kit) -> Iterator[str]:
+    """Yield lines that a shell takes as they are."""
+    program = "bitcoin-cli" + ("" if kit.network == "mainnet" else f" -chain={kit.network}")
+    yield f'{program} createwallet vault true true "" false true'
+    yield f"{program} -rpcwallet=vault importdescriptors \\"
+    yield f'  \'[{{"desc": "DESCRIPTOR", "timestamp": {kit.timestamp}, "active": true}}]\''
 
 
 def _checks(kit: Kit) -> Iterator[Flowable]:
     rows = [
         *((f"address {index}", address) for index, address in enumerate(kit.addresses)),
-        ("printed", f"{kit.date}, version {kit.version}; vault begun {kit.birthday}"),
-        ("descriptor", f"SHA-256 {kit.digest}"),
-        ("custody book", f"head {kit.head}"),
+        ("printed", f"{kit.date} by {kit.program}"),
+        ("vault", f"version {kit.version}, begun {kit.birthday}"),
+        ("descriptor", f"SHA-256 {_grouped(kit.digest)}"),
+        ("custody book", f"head {_grouped(kit.head)}"),
     ]
     cells = [[Paragraph(name, BODY), Paragraph(_escaped(text), SMALL_MONO)] for name, text in rows]
     yield KeepTogether([Paragraph("To compare", HEADING), _table(cells, widths=[28 * mm, None])])
+
+
+def _grouped(digest: str) -> str:
+    return " ".join(digest[at : at + HASH_GROUP] for at in range(0, len(digest), HASH_GROUP))
 
 
 def _table(

@@ -6,8 +6,9 @@ that check both and how many lines there are.
 
 import hashlib
 import re
-from collections.abc import Iterable
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from coordinator.errors import UsageError
 
@@ -16,7 +17,17 @@ GROUPS: Final = 8
 WIDTH: Final = GROUP * GROUPS
 ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 TAG: Final = b"cardquorum line v1"
+COUNT_MAX: Final = 255
 NUMBERED: Final = re.compile(r"\s*([0-9]{1,3})\s+(.*\S)\s+(\S{4})\s*")
+START: Final = re.compile(r"\s*([0-9]{1,3})\b")
+
+
+class Line(NamedTuple):
+    """A line as somebody typed it; its check code is empty where it cannot be made out."""
+
+    number: int
+    piece: str
+    check: str
 
 
 def numbered(text: str) -> list[str]:
@@ -33,28 +44,48 @@ def joined(lines: Iterable[str]) -> str:
 
     Raises UsageError that names every line that was mistyped, is missing, or came twice.
     """
-    typed = [_parsed(line) for line in lines if line.strip()]
-    found = {number: (piece, check) for number, piece, check in typed}
-    if not found:
+    typed = sorted(_parsed(line) for line in lines if line.strip())
+    if not typed:
         raise UsageError("there is no line to read")
-    if len(found) != len(typed):
-        raise UsageError("a line number came twice")
-    count = max(found)
-    missing = [str(number) for number in range(1, count + 1) if number not in found]
-    if missing:
-        raise UsageError(f"line {', '.join(missing)} of {count} is missing")
-    wrong = [str(n) for n in sorted(found) if code(found[n][0], n, count) != found[n][1]]
-    if len(wrong) == count:
-        raise UsageError(f"no check code fits {count} lines: the last lines are missing")
+    numbers = Counter(line.number for line in typed)
+    twice = [number for number, times in numbers.items() if times > 1]
+    if twice:
+        raise UsageError(f"line {_listed(twice)} came twice")
+    count = _count(typed)
+    missing = [number for number in range(1, count + 1) if number not in numbers]
+    wrong = [line.number for line in typed if not _fits(line, count)]
+    faults = [f"line {_listed(missing)} of {count} is missing"] if missing else []
     if wrong:
-        raise UsageError(f"line {', '.join(wrong)} was mistyped: its check code does not fit")
-    return "".join(found[number][0] for number in sorted(found))
+        faults.append(f"line {_listed(wrong)} was mistyped: its check code does not fit")
+    if faults:
+        raise UsageError("; ".join(faults))
+    return "".join(line.piece for line in typed)
+
+
+def fits(line: str, before: Iterable[str]) -> bool:
+    """Tell whether a line just typed fits its check code and the lines before it."""
+    new = _parsed(line)
+    return _fits(new, _count([*(_parsed(each) for each in before), new]))
+
+
+def are_whole(lines: Iterable[str]) -> bool:
+    """Tell whether every line is there and none is wrong."""
+    try:
+        joined(lines)
+    except UsageError:
+        return False
+    return True
+
+
+def number_of(line: str) -> int | None:
+    """Return the number a line begins with, however mistyped its rest may be."""
+    start = START.match(line)
+    return int(start[1]) if start else None
 
 
 def is_numbered(text: str) -> bool:
-    """Tell whether a text looks like numbered lines."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return bool(lines) and all(NUMBERED.fullmatch(line) for line in lines)
+    """Tell whether a text is numbered lines: one that is whole gives the others away."""
+    return any(NUMBERED.fullmatch(line) for line in text.splitlines())
 
 
 def code(piece: str, number: int, count: int) -> str:
@@ -68,9 +99,28 @@ def _grouped(piece: str) -> str:
     return " ".join(piece[at : at + GROUP] for at in range(0, len(piece), GROUP))
 
 
-def _parsed(line: str) -> tuple[int, str, str]:
+def _parsed(line: str) -> Line:
     matched = NUMBERED.fullmatch(line)
-    if not matched:
+    if matched:
+        number, text, check = matched.groups()
+        return Line(int(number), "".join(text.split()), check.lower())
+    alone = number_of(line)
+    if alone is None:
         raise UsageError(f"{line.strip()[:16]!r} is no line with a number and a check code")
-    number, text, check = matched.groups()
-    return int(number), "".join(text.split()), check.lower()
+    return Line(alone, "", "")
+
+
+def _count(typed: Sequence[Line]) -> int:
+    """Return how many lines there are as most check codes have it; 0 where none fits any."""
+    votes = Counter(
+        count for line in typed for count in range(line.number, COUNT_MAX + 1) if _fits(line, count)
+    )
+    return next((count for count, _ in votes.most_common(1)), 0)
+
+
+def _fits(line: Line, count: int) -> bool:
+    return code(line.piece, line.number, count) == line.check
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from coordinator.findings import CarrierFacts, Finding, Severity, VaultFacts
+from coordinator.audit.findings import CarrierFacts, Finding, Severity, VaultFacts
 
 ROW: Final = 64
 HEIGHT: Final = 44

@@ -11,6 +11,7 @@ from storage.model.custody import CustodyEvent, CustodyText, Holder, Location
 from storage.model.descriptors import DescriptorCopy
 from storage.model.drills import Drill, DrillProof
 from storage.model.knowledge import CardSecret
+from storage.model.labels import Label
 from storage.model.record import Record
 from storage.model.sealing import Seal
 from storage.model.succession import Succession
@@ -33,6 +34,7 @@ __all__ = [
     "Holder",
     "Item",
     "Key",
+    "Label",
     "Location",
     "Record",
     "Reservation",

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import pytest
 
-from coordinator.exposure import (
+from coordinator.audit.exposure import (
     ExposedKey,
     Exposure,
     Groups,

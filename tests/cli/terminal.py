@@ -4,7 +4,6 @@ import os
 import pty
 import re
 import select
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -35,7 +34,6 @@ def running(home: Path, program: Sequence[str], answers: Sequence[tuple[str, str
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ["CARDQUORUM_HOME"] = str(home)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a run in the background ignores it
         os.execv(program[0], program)
     screen, waiting, read_upto = "", list(answers), 0
     ends = time.monotonic() + DEADLINE

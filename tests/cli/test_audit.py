@@ -104,6 +104,7 @@ def test_cards_nobody_looked_at(verified: Asked, monkeypatch: pytest.MonkeyPatch
     assert [f["subjects"] for f in findings(verified)["not_checked"]] == [["card:c"]]
     record(verified, "c", "seen", "--when", (later - timedelta(days=179)).isoformat())
     assert findings(verified).keys() == {"never_drilled"}
+    assert any("cardquorum drill plan v" in line for line in verified("status")["due"])
 
 
 def test_a_swapped_key(verified: Asked, tmp_path: Path) -> None:

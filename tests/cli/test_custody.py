@@ -161,6 +161,15 @@ def test_an_exported_book_can_be_checked_by_a_stranger(book: Asked, tmp_path: Pa
     assert checked(file) == (1, "event 2 does not follow the one before")
 
 
+def test_a_head_typed_from_paper_is_in_groups(vault: Asked, tmp_path: Path) -> None:
+    file, head = tmp_path / "book.jsonl", str(vault("custody", "verify")["head"]).upper()
+    vault("custody", "log", "--export", str(file))
+    groups = [head[at : at + 8] for at in range(0, 64, 8)]
+    assert checked(file, *groups)[0] == 0
+    assert checked(file, " ".join(groups))[0] == 0
+    assert checked(file, *groups[:-1])[0] == 1
+
+
 def checked(file: Path, *head: str) -> tuple[int, str]:
     script = ROOT / "examples" / "check_book.py"
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pymupdf
@@ -10,6 +11,8 @@ import pytest
 import zxingcpp
 from PIL import Image
 
+from coordinator.errors import UsageError
+from coordinator.files import write_private
 from coordinator.report import lines
 from tests.cli.terminal import at_terminal
 from tests.program import PIN, Asked, asking
@@ -61,6 +64,10 @@ def test_three_files_and_a_copy(vault: Asked, tmp_path: Path) -> None:
     assert (noted["location"], noted["stale"], noted["gone"]) == ("at-a", False, None)
     assert (noted["version"], noted["digest"]) == (made["version"], made["digest"])
     assert vault("custody", "verify", "--head", made["head"])["valid"] is True
+    said = printed(out)
+    grouped = re.sub(r"\s+", " ", said[said.index("head ") + 5 :])[:71].upper()
+    assert grouped.replace(" ", "").lower() == made["head"]
+    assert vault("custody", "verify", "--head", grouped)["valid"] is True
 
 
 def test_the_paper_tells_keys_and_never_places(vault: Asked, kit: Path) -> None:
@@ -102,6 +109,37 @@ def test_nothing_is_replaced_and_nothing_half_written(vault: Asked, kit: Path) -
     assert vault("kit", "v", "--out", str(blocked), check=2)["error"]["code"] == "usage_error"
 
 
+def test_a_disk_that_fills_up_leaves_nothing(
+    vault: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes, *, replace: bool) -> None:
+        if path.name == "v-encrypted.txt":
+            raise UsageError(f"cannot write {path}: no space left")
+        write_private(path, data, replace=replace)
+
+    before = vault("copy", "list", "v")
+    monkeypatch.setattr("coordinator.kit.write_private", full)
+    vault("kit", "v", "--out", str(tmp_path / "kit"), check=2)
+    assert list((tmp_path / "kit").iterdir()) == []
+    assert vault("copy", "list", "v") == before
+
+
+@pytest.mark.parametrize(
+    ("birthday", "begun", "timestamp"),
+    [("2024-05-06", "2024-05-06", "1714953600"), ("812345", "at block 812345", "0")],
+)
+def test_the_birthday_saves_a_rescan(
+    kit: Path, empty: Asked, birthday: str, begun: str, timestamp: str
+) -> None:
+    text = str(kit / "v-descriptor.txt")
+    empty("recover", text, "--name", "back", "--birthday", birthday)
+    empty("kit", "back", "--out", str(kit))
+    (kit / "back-kit.pdf").replace(kit / "v-kit.pdf")
+    said = " ".join(printed(kit).split())
+    assert f"begun {begun}" in said
+    assert f'"timestamp": {timestamp},' in said
+
+
 @pytest.mark.parametrize("way", ["text", "json", "codes", "lines", "encrypted"])
 def test_a_vault_is_rebuilt_in_an_empty_home(
     vault: Asked, kit: Path, empty: Asked, way: str
@@ -115,7 +153,7 @@ def test_a_vault_is_rebuilt_in_an_empty_home(
         "json": lambda: json.dumps(whole),
         "codes": lambda: "\n".join(reversed(scanned(kit))),
         "lines": lambda: "\n".join(reversed(typed(kit))).replace(" 0", "  0"),
-        "encrypted": (kit / "v-encrypted.txt").read_text,
+        "encrypted": lambda: (kit / "v-encrypted.txt").read_text().replace("A", "A\n"),
     }[way]()
     found = empty("recover", "-", "--name", "back", *more, stdin=given)
     assert (found["descriptor"], found["digest"]) == (
@@ -164,6 +202,8 @@ def test_an_enrolled_card_opens_the_encrypted_copy(kit: Path, empty: Asked, tmp_
     )
     stranger("recover", file, "--name", "back", "--key", xpub, check=2)
     stranger("recover", file, "--name", "back", "--key", "nonsense", check=2)
+    key = found["cosigners"][0]["key"]
+    assert stranger("recover", file, "--name", "back", "--key", xpub, "--key", key)["addresses"]
 
 
 def test_a_mistyped_line_is_named(kit: Path, empty: Asked) -> None:
@@ -181,11 +221,24 @@ def test_a_mistyped_line_is_named(kit: Path, empty: Asked) -> None:
 def test_a_wrong_line_can_be_typed_again(kit: Path, empty: Asked, tmp_path: Path) -> None:
     given = typed(kit)
     wrong = given[1][:5] + ("x" if given[1][5] != "x" else "y") + given[1][6:]
-    first = "\n".join([given[0], wrong, *given[2:]]) + "\n"
-    answers = [("type the numbered lines", first), ("line 2 was mistyped", given[1] + "\n")]
+    first = "\n".join([given[0], wrong, wrong[:-1], *given[2:4], given[2]]) + "\n"
+    rest = "\n".join([given[1], *given[4:]])
+    answers = [("type the numbered lines", first), (f"of {len(given)} is missing", rest)]
     seen = at_terminal(tmp_path / "elsewhere", ["recover", "-", "--name", "back"], answers)
     assert seen.status == 0, seen.screen
+    assert seen.screen.count("line 2 was mistyped: type it again") == 2
+    assert "came twice" not in seen.screen
     assert empty("vault", "list")["vaults"][0]["name"] == "back"
+
+
+@pytest.mark.parametrize("way", ["text", "give up", "nothing"])
+def test_what_else_is_typed(kit: Path, empty: Asked, tmp_path: Path, way: str) -> None:
+    given = (kit / "v-descriptor.txt").read_text() if way == "text" else ""
+    begun = typed(kit)[0] + "\n" if way == "give up" else given
+    answers = [("type the numbered lines", begun), ("is missing", "")]
+    seen = at_terminal(tmp_path / "elsewhere", ["recover", "-", "--name", "back"], answers)
+    assert seen.status == (0 if way == "text" else 2), seen.screen
+    assert len(empty("vault", "list")["vaults"]) == (way == "text")
 
 
 NO_KIT = [b"", b"%PDF-1.4", b"\xff\xfe", b"BIP138garbage", b"B$2U0100zz"]

@@ -283,3 +283,15 @@ def test_a_kill_at_every_commit_leaves_all_or_nothing(home: Asked, tmp_path: Pat
     assert nth > 2
     assert names_in(tmp_path / "home") == []
     assert home("holder", "list", "--pin-stdin", **STDIN)["holders"][0]["name"] == "mathilde"
+
+
+def test_a_kit_names_places_or_is_not_printed(sealed: Asked, tmp_path: Path) -> None:
+    for number, words in enumerate((("--location", "location.1"), ("--with-places",))):
+        out = tmp_path / f"{number}"
+        assert sealed("kit", "v", "--out", str(out), *words, check=4)["error"]["code"] == (
+            "seal_locked"
+        )
+        assert not out.exists()
+        given = ("--pin-stdin", *words) if number else ("--pin-stdin", "--location", "at-a")
+        assert sealed("kit", "v", "--out", str(out), *given, **STDIN)["files"]
+    assert sealed("kit", "v", "--out", str(tmp_path / "plain"))["files"]

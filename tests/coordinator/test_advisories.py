@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from coordinator.advisories import FORMAT, advisories, signed_bytes
+from coordinator.audit.advisories import FORMAT, advisories, signed_bytes
+from coordinator.audit.findings import Severity
 from coordinator.errors import Untrusted, UsageError
-from coordinator.findings import Severity
 from tests.program import Asked
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -3,8 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cards.family import Theft
-from coordinator.audit import audit, can_spend
-from coordinator.findings import (
+from coordinator.audit.findings import (
     CardFacts,
     CarrierFacts,
     CopyFacts,
@@ -13,6 +12,7 @@ from coordinator.findings import (
     Severity,
     VaultFacts,
 )
+from coordinator.audit.survey import audit, can_spend
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator import diagram
-from coordinator.exposure import (
+from coordinator.audit import diagram
+from coordinator.audit.exposure import (
     ExposedKey,
     Exposure,
     Groups,
@@ -28,7 +28,7 @@ from coordinator.exposure import (
     minimal_thefts,
     thief_can_spend,
 )
-from coordinator.monotone import MinimalSets, Part, minimal_sets
+from coordinator.audit.monotone import MinimalSets, Part, minimal_sets
 
 VAULTS = 1_000
 LEAN = (Kind.CARD, Kind.FAMILY, Kind.VENDOR)
@@ -266,7 +266,7 @@ def test_astronomical_numbers_are_counted_exactly() -> None:
 
 
 PRINTED = """
-from coordinator.exposure import Kind, minimal_losses, minimal_thefts
+from coordinator.audit.exposure import Kind, minimal_losses, minimal_thefts
 from tests.coordinator.test_exposure import some_vault
 for seed in range(40):
     for kind in Kind:

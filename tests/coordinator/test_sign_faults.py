@@ -83,9 +83,9 @@ class Payment(NamedTuple):
         if fault is not None:
             emulated.fault(self.home, FAILING, str(fault))
 
-    def sign(self, *labels: str) -> dict[str, Outcome]:
+    def sign(self, *labels: str, person: Person | None = None) -> dict[str, Outcome]:
         slots = [emulated.slot(self.home, label) for label in labels]
-        found = signing.sign(self.database, self.ceremony, slots, Person())
+        found = signing.sign(self.database, self.ceremony, slots, person or Person())
         return dict(zip(labels, found, strict=True))
 
     def signed(self) -> int:
@@ -190,6 +190,41 @@ def test_a_payment_survives_every_fault_of_one_card(payment: Payment, kind: Kind
         assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
     raw.close()
+
+
+class Hasty(Person):
+    """Somebody who says a fault once the failing card has given its first signature."""
+
+    def __init__(self, home: Home, words: str) -> None:
+        self.home, self.words, self.pins = home, words, list[Pin]()
+
+    def pin_for(self, *_: object) -> Pin:
+        self.pins.append(super().pin_for())
+        return self.pins[-1]
+
+    def progress(self, label: str, done: int, _total: int) -> None:
+        if (label, done) == (FAILING, 1):
+            emulated.fault(self.home, FAILING, self.words)
+
+
+@pytest.mark.parametrize(("words", "kept"), [("eject", 1), ("delay 30", INPUTS)])
+def test_a_card_ejected_or_slow_after_its_first_signature(
+    payment: Payment, kind: Kind, words: str, kept: int
+) -> None:
+    payment.begin_again(None)
+    person = Hasty(payment.home, words)
+    failing, steady = payment.sign(FAILING, STEADY, person=person).values()
+    assert (steady.error, steady.signatures) == (None, INPUTS)
+    if kind.family.name == "tangem":  # it signs both digests in one command
+        kept = INPUTS
+    assert (failing.signatures, failing.error is None) == (kept, kept == INPUTS)
+    assert not any(any(pin.reveal()) for pin in person.pins)
+    emulated.fault(payment.home, FAILING, "insert")
+    emulated.fault(payment.home, FAILING, "clear")
+    rest = payment.sign(FAILING)[FAILING]
+    assert (rest.error, rest.signatures) == (None, INPUTS - failing.signatures)
+    assert payment.signed() == 2 * INPUTS
+    assert payment.attempts_left(kind.family) == FULL[kind.family.name]
 
 
 def test_nothing_is_asked_of_a_card_that_signed_all(payment: Payment) -> None:

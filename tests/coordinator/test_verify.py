@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 
 from cards.session import CardIdentity, ExtendedKey
-from coordinator.verify import Wanted, difference
+from coordinator.verify import Expected, difference
 from psbt.keys import bip48_path, fingerprint, format_path
 from psbt.network import Network
 from tests.psbt.soft_vault import PrivateKey, master, seed
@@ -13,7 +13,7 @@ from tests.psbt.soft_vault import PrivateKey, master, seed
 PATH = bip48_path(Network.REGTEST)
 MASTER, OTHER = master(seed(1)), master(seed(2))
 ACCOUNT = MASTER.at(PATH)
-WANTED = Wanted(
+WANTED = Expected(
     card_id=1,
     key_id=1,
     label="blue",

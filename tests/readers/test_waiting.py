@@ -100,3 +100,31 @@ def test_a_drill_waits_where_it_is_told_to(
     hand.join()
     assert rest.document["state"] == "complete"
     assert "now the card labelled c, kept at at-c" in rest.err
+
+
+def test_two_cards_of_one_family_are_told_apart_by_identity(
+    asked: Asked, put: Put, put_card: PutCard
+) -> None:
+    asked("init", "--network", "regtest")
+    for number, label in enumerate(("one", "two")):
+        asked("emulate", "new", "satochip", label)
+        put_card(number, label)
+        words = ("card", "enrol", label, "--reader", reader(number), "--pin-stdin")
+        asked(*words, stdin=PIN)
+    for number in (0, 1):
+        put.readers[number].close()
+    for number, label in enumerate(("two", "one")):
+        put_card(number, label)
+    wrong = asked("card", "check", "one", "--pin-stdin", stdin="one=000000", check=4)["error"]
+    assert wrong["attempts_left"] == 4
+    seen = {label: asked("card", "check", label) for label in ("one", "two")}
+    assert [seen[label]["attempts_left"] for label in ("one", "two")] == [4, 5]
+    listed = {r["name"]: r["card"] for r in asked("reader", "list")["readers"]}
+    assert [listed[reader(n)]["label"] for n in (0, 1)] == ["two", "one"]
+    change = f"one={PIN}\none.new=246802"
+    asked("card", "pin", "one", "--pin-stdin", stdin=change)
+    assert asked("card", "check", "one", "--pin-stdin", stdin="one=246802")["key_matches"]
+    assert asked("card", "check", "two", "--pin-stdin", stdin=f"two={PIN}")["key_matches"]
+    put.readers[1].close()
+    assert not asked("card", "check", "one", check=3)["present"]
+    assert asked("card", "check", "two")["present"]

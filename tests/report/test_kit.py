@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import json
+import shlex
 from dataclasses import replace
 
 import pymupdf
@@ -34,6 +36,7 @@ KIT = kit.Kit(
     date="2026-11-23",
     birthday="2026-11-01",
     timestamp=1793491200,
+    program="cardquorum 7",
 )
 
 
@@ -78,6 +81,10 @@ def test_it_says_all_that_is_needed_and_not_where() -> None:
         "importdescriptors",
         "cardquorum recover",
         "version 3",
+        "cardquorum 7",
+        "bitcoin-cli -chain=regtest createwallet",
+        "page 1 of 2",
+        "page 2 of 2",
         "2026-11-01",
         "red: pairs with <it>",
     ):
@@ -93,6 +100,40 @@ def test_places_are_there_when_asked_for_and_the_place_it_is_for() -> None:
     assert "Where they lie" in said
     assert "bank, vault & safe" in said
     assert "for bank" in said
+
+
+@pytest.mark.parametrize("paper", ["a4", "letter"])
+def test_a_crowd_with_long_names_stays_on_the_paper(paper: str) -> None:
+    keys = [KIT.keys[0]._replace(label="W" * 40, carriers="card " + "M" * 40)] * 15
+    long = replace(KIT, vault="V" * 40, place="P" * 40, keys=keys, places=[("M" * 40, "P" * 40)])
+    pages = pymupdf.open(stream=kit.drawn(long, paper))
+    for page in pages:
+        room = pymupdf.Rect(40, 0, page.rect.width - 40, page.rect.height)
+        assert all(pymupdf.Rect(word[:4]) in room for word in page.get_text("words"))
+    assert f"page {len(pages)} of {len(pages)}" in pages[-1].get_text()
+    assert not any(page.get_text().rstrip().endswith("Where they lie") for page in pages)
+
+
+@pytest.mark.parametrize("network", ["mainnet", "testnet4"])
+def test_the_commands_for_core_are_shell_and_json(network: str) -> None:
+    pages = pypdf.PdfReader(io.BytesIO(kit.drawn(replace(KIT, network=network), "letter"))).pages
+    text = "\n".join(page.extract_text() for page in pages).replace("\u00a0", " ")
+    found = text[text.index("bitcoin-cli") : text.index("DESCRIPTOR is")].replace("\\\n", " ")
+    make, fill = (shlex.split(line) for line in found.splitlines() if line.strip())
+    chain = [] if network == "mainnet" else [f"-chain={network}"]
+    assert make == [
+        "bitcoin-cli",
+        *chain,
+        "createwallet",
+        "vault",
+        "true",
+        "true",
+        "",
+        "false",
+        "true",
+    ]
+    assert fill[:-1] == ["bitcoin-cli", *chain, "-rpcwallet=vault", "importdescriptors"]
+    assert json.loads(fill[-1]) == [{"desc": "DESCRIPTOR", "timestamp": 1793491200, "active": True}]
 
 
 def test_the_same_kit_gives_the_same_bytes() -> None:

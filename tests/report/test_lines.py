@@ -48,15 +48,49 @@ def test_lines_missing_doubled_swapped_or_of_something_else() -> None:
     for typed, reason in (
         ([], "no line"),
         ([first, third], "line 2 of 3 is missing"),
-        ([first, second], "last lines are missing"),
-        ([first, second, third, second], "twice"),
+        ([first, second], "line 3 of 3 is missing"),
+        ([third], "line 1, 2 of 3 is missing"),
+        ([first, second, third, second], "line 2 came twice"),
+        ([first, second[:-1], third], "line 2 was mistyped"),
+        ([first, second[:-5] + second[-4:], third], "line 2 was mistyped"),
+        ([first, second.replace("02", "22", 1), third], "line 2 of 3 is missing; line 22 was mis"),
+        ([first[:-1]], "line 1 was mistyped"),
+        ([first, "02", third], "line 2 was mistyped"),
         ([first, second.replace("02", "03", 1), third.replace("03", "02", 1)], "line 2, 3 was mis"),
         ([first, "hello", third], "'hello' is no line"),
     ):
         with pytest.raises(UsageError, match=reason):
             lines.joined(typed)
+    assert lines.is_numbered(f"{first}\n{second[:-1]}")
     assert not lines.is_numbered(TEXT)
     assert not lines.is_numbered("\n")
+
+
+def test_most_lines_say_how_many_there_are() -> None:
+    first, _, third = lines.numbered(TEXT)
+    strange = lines.numbered(TEXT[:60])[1]
+    with pytest.raises(UsageError, match=r"^line 2 was mistyped: its check code does not fit$"):
+        lines.joined([first, strange, third])
+    with pytest.raises(UsageError, match=r"^line 2 was mistyped: its check code does not fit$"):
+        lines.joined([strange[:-1]])
+    many = lines.numbered(TEXT * 30)
+    with pytest.raises(UsageError, match=r"^line 60 of 66 is missing$"):
+        lines.joined(many[:59] + many[60:])
+    with pytest.raises(UsageError, match=r"^line 66 of 66 is missing$"):
+        lines.joined(many[:-1])
+
+
+def test_a_wrong_line_is_known_at_once() -> None:
+    first, second, third = lines.numbered(TEXT)
+    assert lines.fits(first, [])
+    assert lines.fits(third, [first])
+    assert not lines.fits(second[:4] + ("x" if second[4] != "x" else "y") + second[5:], [first])
+    assert not lines.fits(second[:-1], [first])
+    assert not lines.fits(lines.numbered(TEXT + "x" * 40)[1], [first])
+    given = (first, " 2 x", "3/4", "12x", "wsh(", "")
+    assert [lines.number_of(text) for text in given] == [1, 2, 3, None, None, None]
+    assert lines.are_whole([first, second, third])
+    assert not lines.are_whole([first, second])
 
 
 def test_the_codes_are_fixed() -> None:

@@ -13,6 +13,9 @@ from storage.model.cards import CREATED_ON, ITEM_KINDS
 from tests.storage.test_migrations import constraints
 
 SINCE = "DROP TABLE secret_written_at; DROP TABLE secret_known_by; DROP TABLE card_secret;"
+SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+LATER = "DROP TABLE label; UPDATE alembic_version SET version_num = '0005';"
+"""Takes back what versions after the sixth made."""
 KEY = (
     "INSERT INTO key VALUES (7, 'old', 'regtest', x'01020304', '48h', zeroblob(33), zeroblob(32), "
     "4, x'00000000', 2, 'host', '2026-01-01 00:00:00')"
@@ -41,7 +44,7 @@ def early(path: Path) -> Path:
             "CONSTRAINT ck_card_siblings_least CHECK (siblings >= 0), ",
         ):
             raw.execute(narrowed, (f"{part}\n\t", "", "card"))
-        raw.execute("UPDATE alembic_version SET version_num = '0005'")
+        raw.executescript(LATER)
     raw.close()
     with sqlite3.connect(path) as raw:
         for row in (KEY, ITEM, CARRIER, CARD):
@@ -85,10 +88,10 @@ def test_an_early_home_keeps_its_rows_and_takes_every_word(early: Path) -> None:
 def test_a_later_home_is_left_as_it_is(path: Path) -> None:
     open_database(f"sqlite:///{path}").kw["bind"].dispose()
     with sqlite3.connect(path) as raw:
-        before = raw.execute("SELECT * FROM sqlite_master ORDER BY name").fetchall()
-        raw.execute("UPDATE alembic_version SET version_num = '0005'")
+        before = raw.execute(SCHEMA).fetchall()
+        raw.executescript(LATER)
     raw.close()
     open_database(f"sqlite:///{path}").kw["bind"].dispose()
     with sqlite3.connect(path) as raw:
-        assert raw.execute("SELECT * FROM sqlite_master ORDER BY name").fetchall() == before
+        assert raw.execute(SCHEMA).fetchall() == before
     raw.close()

@@ -8,10 +8,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from cards.family import Theft
 from coordinator import clock
-from coordinator.audit import audit
-from coordinator.errors import Ambiguous
-from coordinator.exposing import exposure_of
-from coordinator.exposure import (
+from coordinator.audit.exposing import exposure_of
+from coordinator.audit.exposure import (
     Exposure,
     Kind,
     can_read,
@@ -20,9 +18,11 @@ from coordinator.exposure import (
     minimal_thefts,
     thief_can_spend,
 )
-from coordinator.facts import vault_facts
-from coordinator.findings import Advisory, Finding, HotFacts, VaultFacts
-from coordinator.monotone import MinimalSets
+from coordinator.audit.facts import vault_facts
+from coordinator.audit.findings import Advisory, Finding, HotFacts, VaultFacts
+from coordinator.audit.monotone import MinimalSets
+from coordinator.audit.survey import audit
+from coordinator.errors import Ambiguous
 from storage import vaults as vault_book
 from storage.errors import NotFound
 

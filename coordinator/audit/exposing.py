@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from coordinator.exposure import ExposedKey, Exposure, Groups, KeyCarrier, Thing
-from coordinator.findings import (
+from coordinator.audit.exposure import ExposedKey, Exposure, Groups, KeyCarrier, Thing
+from coordinator.audit.findings import (
     CardFacts,
     CarrierFacts,
     CopyFacts,

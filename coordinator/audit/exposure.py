@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from coordinator.monotone import LISTED, MinimalSets, Part, Terms, all_of, any_of, minimal_sets
+from coordinator.audit.monotone import (
+    LISTED,
+    MinimalSets,
+    Part,
+    Terms,
+    all_of,
+    any_of,
+    minimal_sets,
+)
 
 ALREADY: Final[Terms] = frozenset({frozenset()})
 NEVER: Final[Terms] = frozenset()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from coordinator.findings import (
+from coordinator.audit.findings import (
     CardFacts,
     CarrierFacts,
     CosignerFacts,

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from coordinator.exposing import exposure_of
-from coordinator.exposure import keys_taken
-from coordinator.findings import BagFacts, CopyFacts, Finding, Severity, VaultFacts
+from coordinator.audit.exposing import exposure_of
+from coordinator.audit.exposure import keys_taken
+from coordinator.audit.findings import BagFacts, CopyFacts, Finding, Severity, VaultFacts
 
 
 def found(facts: VaultFacts) -> Iterator[Finding]:

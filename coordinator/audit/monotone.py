@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
-from coordinator.diagram import Diagram, TooLarge
+from coordinator.audit.diagram import Diagram, TooLarge
 
 Terms = frozenset[frozenset[str]]
 

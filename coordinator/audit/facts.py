@@ -7,8 +7,7 @@ from sqlalchemy.orm import Session
 
 from cards.family import family_named
 from coordinator import copies, custody, knowledge, wallet
-from coordinator.bags import bag_of
-from coordinator.findings import (
+from coordinator.audit.findings import (
     CardFacts,
     CarrierFacts,
     CopyFacts,
@@ -18,6 +17,7 @@ from coordinator.findings import (
     SecretFacts,
     VaultFacts,
 )
+from coordinator.bags import bag_of
 from psbt.errors import PsbtError
 from storage import cards as card_book
 from storage import custody as custody_book

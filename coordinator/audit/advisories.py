@@ -13,9 +13,9 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from coordinator.audit.findings import Advisory, Severity
 from coordinator.errors import Untrusted, UsageError
 from coordinator.files import read_bytes
-from coordinator.findings import Advisory, Severity
 
 FORMAT: Final = "cardquorum advisories v1"
 

@@ -3,10 +3,17 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from coordinator import card_findings, item_findings, place_findings, rule_findings
-from coordinator.exposing import exposure_of
-from coordinator.exposure import keys_left
-from coordinator.findings import BACKUP_PAIR, CarrierFacts, Finding, Severity, VaultFacts, keys
+from coordinator.audit import cards, items, places, rules
+from coordinator.audit.exposing import exposure_of
+from coordinator.audit.exposure import keys_left
+from coordinator.audit.findings import (
+    BACKUP_PAIR,
+    CarrierFacts,
+    Finding,
+    Severity,
+    VaultFacts,
+    keys,
+)
 
 
 def can_spend(facts: VaultFacts) -> bool:
@@ -19,15 +26,15 @@ def audit(facts: VaultFacts, now: datetime) -> list[Finding]:
     found = [
         *_altered(facts),
         *_quorum_gone(facts),
-        *place_findings.found(facts),
+        *places.found(facts),
         *_places_unknown(facts),
         *_gone(facts),
         *_orphaned(facts),
         *_shared_keys(facts),
         *_not_verified(facts),
-        *card_findings.found(facts),
-        *item_findings.found(facts),
-        *rule_findings.found(facts, now),
+        *cards.found(facts),
+        *items.found(facts),
+        *rules.found(facts, now),
     ]
     order = (Severity.DANGER, Severity.WARNING, Severity.INFO)
     return sorted(found, key=lambda finding: order.index(finding.severity))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from coordinator.findings import CarrierFacts, Finding, Severity, VaultFacts
+from coordinator.audit.findings import CarrierFacts, Finding, Severity, VaultFacts
 
 CHECK_INTERVAL = timedelta(days=180)
 DRILL_INTERVAL = timedelta(days=365)
@@ -13,13 +13,18 @@ FIRST_DRILL = timedelta(days=30)
 
 def found(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
     """Yield what is overdue as of now, and what is above a limit or on an advisory list."""
+    yield from overdue(facts, now)
+    yield from _above_limit(facts)
+    yield from _too_hot(facts)
+    yield from _advised(facts)
+
+
+def overdue(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
+    """Yield what should have been looked at or drilled by now."""
     for carrier in facts.carriers():
         if carrier.gone is None:
             yield from _not_checked(carrier, now)
     yield from _not_drilled(facts, now)
-    yield from _above_limit(facts)
-    yield from _too_hot(facts)
-    yield from _advised(facts)
 
 
 def _not_checked(carrier: CarrierFacts, now: datetime) -> Iterator[Finding]:

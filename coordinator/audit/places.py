@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from coordinator.exposing import exposure_of
-from coordinator.exposure import (
+from coordinator.audit.exposing import exposure_of
+from coordinator.audit.exposure import (
     Exposure,
     Kind,
     can_read,
@@ -12,7 +12,7 @@ from coordinator.exposure import (
     keys_taken,
     thief_can_spend,
 )
-from coordinator.findings import Finding, Severity, VaultFacts, keys
+from coordinator.audit.findings import Finding, Severity, VaultFacts, keys
 
 OPENED: Final = {Kind.LOCATION: "whoever opens it", Kind.HOLDER: "that person alone"}
 SPENDS: Final = {Kind.LOCATION: Severity.DANGER, Kind.HOLDER: Severity.WARNING}

@@ -1,0 +1,109 @@
+"""label and coin: what things are called, and which coins must stay."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.output import Shown, counted
+
+Outpoint = Annotated[str, typer.Argument(help="the coin, as txid:n")]
+
+
+def freeze(desk: Desk, outpoint: Outpoint) -> Shown:
+    """Keep a coin from being spent.
+
+    \b
+    Example: cardquorum coin freeze TXID:0
+    """
+    return _set(desk, outpoint, frozen=True)
+
+
+def thaw(desk: Desk, outpoint: Outpoint) -> Shown:
+    """Let a frozen coin be spent again.
+
+    \b
+    Example: cardquorum coin thaw TXID:0
+    """
+    return _set(desk, outpoint, frozen=False)
+
+
+def _set(desk: Desk, outpoint: str, *, frozen: bool) -> Shown:
+    from coordinator import labels, overview
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
+    with desk.database.begin() as db:
+        found = labels.freeze(db, outpoint, frozen=frozen)
+    state = "frozen: no payment takes it" if frozen else "free to be spent"
+    return Shown(found, [f"coin {found['outpoint']} is {state}"])
+
+
+def set_label(
+    desk: Desk,
+    ref: Annotated[str, typer.Argument(help="a txid, coin, address or xpub")],
+    text: Annotated[str, typer.Argument(help="what to call it; '' takes the label away")],
+) -> Shown:
+    """Call a transaction, coin, address or key something.
+
+    \b
+    Example: cardquorum label set TXID:0 "from the sale of the boat"
+    """
+    from coordinator import labels
+
+    with desk.database.begin() as db:
+        found = labels.set_label(desk.home, db, ref, text)
+    return Shown(found, [f"{found['type']} {ref}: {found['label'] or 'no label'}"])
+
+
+def export(
+    desk: Desk, file: Annotated[Path, typer.Argument(help="the file to write (BIP 329)")]
+) -> Shown:
+    """Write all labels and frozen coins for other wallets.
+
+    \b
+    Example: cardquorum label export labels.jsonl
+    """
+    from coordinator import labels
+    from coordinator.files import write_private
+
+    with desk.database.begin() as db:
+        text = labels.exported(db)
+    write_private(file, text.encode())
+    count = len(text.splitlines())
+    return Shown({"file": file, "labels": count}, [f"wrote {counted(count, 'label')} to {file}"])
+
+
+def import_labels(
+    desk: Desk, file: Annotated[str, typer.Argument(help="a BIP 329 file, or - for stdin")]
+) -> Shown:
+    """Take labels and frozen coins from another wallet's file.
+
+    All of it is taken or nothing; a label that a line leaves out stays as it is.
+
+    \b
+    Example: cardquorum label import labels.jsonl
+    """
+    from coordinator import labels
+    from coordinator.files import read_text
+
+    text = read_text(file)
+    with desk.database.begin() as db:
+        found = labels.import_text(db, text)
+    lines = [f"{counted(found.labels, 'label')} read, {found.changed} new or changed"]
+    if found.unknown:
+        lines.append(f"{found.unknown} of a type that is not known here left out")
+    return Shown(found._asdict(), lines)
+
+
+COMMANDS = {
+    "coin": {
+        "freeze": freeze,
+        "thaw": thaw,
+    },
+    "label": {
+        "set": set_label,
+        "export": export,
+        "import": import_labels,
+    },
+}

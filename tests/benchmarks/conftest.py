@@ -1,0 +1,5 @@
+"""The virtual readers of the reader tests."""
+
+from tests.readers.conftest import put, service
+
+__all__ = ["put", "service"]
