@@ -178,7 +178,7 @@ class SatochipEmulator:
         return serial
 
     def _applet(self, apdu: bytes, request: Request) -> bytes:
-        """Refuse or answer in the applet's order: class, reset signals, channel."""
+        """Refuse or answer in the applet's order: class, reset signals, length, channel."""
         if apdu.startswith(SELECT_CLA_INS):
             if self.flash.version == LENIENT_SELECT:
                 return b""
@@ -188,14 +188,14 @@ class SatochipEmulator:
         self._count_reset_signals(request.ins)
         if request.ins == INS_GET_STATUS:
             return emulator_settings.status(self._card, request)
+        if len(request.body) not in {request.size, request.size + 1}:
+            raise Refusal(SW_WRONG_LENGTH)
         if request.ins not in {INS_INIT_CHANNEL, INS_PROCESS_CHANNEL}:
             raise Refusal(SW_CHANNEL_REQUIRED)
         return self._channel(request)
 
     def _channel(self, request: Request) -> bytes:
         """Open the channel, or take a command out of it and put the answer in."""
-        if len(request.body) not in {request.size, request.size + 1}:
-            raise Refusal(SW_WRONG_LENGTH)
         if request.ins == INS_INIT_CHANNEL:
             return open_channel(self._card, request)
         channel = self._card.power.channel

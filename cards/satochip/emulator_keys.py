@@ -6,8 +6,16 @@ from typing import NamedTuple
 
 from coincurve import PrivateKey
 
-from cards.emulation import sign_high_or_low
-from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
+from cards.emulation import CURVE_ORDER, sign_high_or_low
+from cards.satochip.emulator_memory import (
+    Card,
+    Handler,
+    Reader,
+    Refusal,
+    Request,
+    check_pin,
+    need_no_parameter,
+)
 from cards.satochip.emulator_second_factor import Padding, check_answer, check_flagged_answer
 from cards.satochip.wire import (
     INS_EXPORT_AUTHENTIKEY,
@@ -19,12 +27,14 @@ from cards.satochip.wire import (
     INS_RESET_KEY,
     INS_RESET_SEED,
     INS_SIGN_DIGEST,
+    SW_INCORRECT_ALG,
     SW_INCORRECT_INITIALIZATION,
     SW_INCORRECT_P1,
     SW_INVALID_PARAMETER,
     SW_NO_MEMORY_LEFT,
     SW_SEED_EXISTS,
     SW_SEED_MISSING,
+    SW_UNSUPPORTED,
     SW_WRONG_LENGTH,
 )
 
@@ -35,7 +45,8 @@ LAST_DERIVED = 0xFF
 WIPE_CACHE = 0x80
 HARDENED_BIT = 0x80
 STEP = 4
-KEY_BLOB_HEADER = bytes.fromhex("000C0100")
+KEY_SIZE = 32
+BLOB_PLAIN, BLOB_PRIVATE_KEY = 0x00, 0x0C
 TRANSIENT_KEY = (0, 16)
 INS_CACHE_USE = (0x74, 0x75)
 
@@ -85,29 +96,29 @@ def cache_id(path: bytes) -> bytes:
 
 def import_seed(card: Card, request: Request) -> bytes:
     """IMPORT SEED: make the master key of a seed; the answer is the authentikey."""
+    need_no_parameter(request)
+    need_no_seed(card)
     if request.p1 > SEED_MAX or request.p1 != len(request.data):
         raise Refusal(SW_WRONG_LENGTH)
     return load_seed(card, request.data)
 
 
 def load_seed(card: Card, seed: bytes) -> bytes:
-    """Make the master key of a seed unless there is one."""
-    if card.flash.master:
-        raise Refusal(SW_SEED_EXISTS)
+    """Make the master key of a seed."""
     card.flash.master = hmac.digest(b"Bitcoin seed", seed, "sha512")
     return signed_key(card.flash.authentikey)
 
 
 def reset_seed(card: Card, request: Request) -> bytes:
-    """RESET SEED: forget the seed and what hangs on it, and log out."""
-    _need_seed(card)
+    """RESET SEED: forget the seed and what hangs on it, and log out; the PIN is looked at first."""
     fields = Reader(request.data, SW_WRONG_LENGTH)
-    pin = fields.take(request.p1)
-    card.power.verified.discard(0)
-    card.flash.pins[0].check(pin)
+    check_pin(card, 0, fields.take(request.p1))
+    card.power.verified.add(0)
+    _need_seed(card)
     challenge = public_x(card.flash.authentikey) + Padding.SEED_RESET
     check_answer(card, challenge, fields.rest())
     erase_seed(card)
+    card.log_out()
     return b""
 
 
@@ -131,10 +142,10 @@ def export_authentikey_if_seeded(card: Card, _request: Request) -> bytes:
 
 def extended_key(card: Card, request: Request) -> bytes:
     """GET EXTENDED KEY: derive, keep each step in the cache, and make it the signing key."""
+    _need_seed(card)
     if request.p1 > DEPTH_MAX:
         raise Refusal(SW_INCORRECT_P1)
     path = Reader(request.data).take(STEP * request.p1) if request.p1 else b""
-    _need_seed(card)
     if request.p2 & WIPE_CACHE:
         card.flash.cache = {}
     node = _derive(card, path)
@@ -182,18 +193,30 @@ def cache_use(card: Card, _request: Request) -> bytes:
 
 def sign_digest(card: Card, request: Request) -> bytes:
     """SIGN TRANSACTION HASH: an ECDSA signature by a slot's key or the one last derived."""
-    secret = signing_key(card, request.p1)
+    check_number(request.p1)
     fields = Reader(request.data, SW_WRONG_LENGTH)
     digest = fields.take(32)
+    need_seed_for(card, request.p1)
     check_flagged_answer(card, digest + Padding.DIGEST, fields)
-    return sign_high_or_low(secret, digest)
+    return sign_high_or_low(signing_key(card, request.p1), digest)
+
+
+def check_number(number: int) -> None:
+    """Refuse a P1 that is neither a slot nor FF."""
+    if number != LAST_DERIVED and number >= SLOT_COUNT:
+        raise Refusal(SW_INCORRECT_P1)
+
+
+def need_seed_for(card: Card, number: int) -> None:
+    """Demand a seed of a card that shall use the key last derived."""
+    if number == LAST_DERIVED:
+        _need_seed(card)
 
 
 def signing_key(card: Card, number: int) -> bytes:
     """Return the key P1 means: a slot's, or with FF the one last derived."""
     if number != LAST_DERIVED:
         return _slot(card, number)
-    _need_seed(card)
     key = card.power.last_key or card.flash.last_key
     if not key:
         raise Refusal(SW_INCORRECT_INITIALIZATION)
@@ -202,26 +225,44 @@ def signing_key(card: Card, number: int) -> bytes:
 
 def import_key(card: Card, request: Request) -> bytes:
     """IMPORT KEY: put a private key into an empty slot."""
-    if request.p1 >= SLOT_COUNT or request.p1 in card.flash.slots:
+    need_no_parameter(request)
+    if request.p1 >= SLOT_COUNT:
         raise Refusal(SW_INCORRECT_P1)
     fields = Reader(request.data)
-    header, _reserved = fields.take(len(KEY_BLOB_HEADER)), fields.take(6)
-    if header != KEY_BLOB_HEADER or fields.short() != 32:
+    _check_blob(fields.take(4))
+    fields.take(6)
+    if fields.short() != KEY_SIZE:
         raise Refusal(SW_INVALID_PARAMETER)
-    key = fields.take(32)
+    key = fields.take(KEY_SIZE)
+    if request.p1 in card.flash.slots:
+        raise Refusal(SW_INCORRECT_P1)
+    if not 0 < int.from_bytes(key) < CURVE_ORDER:
+        raise Refusal(SW_INVALID_PARAMETER)
     challenge = public_x(key) + Padding.slot(Padding.KEY_IMPORT, request.p1)
     check_answer(card, challenge, fields.rest())
     card.flash.slots[request.p1] = key
     return b""
 
 
+def _check_blob(header: bytes) -> None:
+    """Refuse a key that is encrypted, of another kind, or of another size."""
+    if header[0] != BLOB_PLAIN:
+        raise Refusal(SW_UNSUPPORTED)
+    if header[1] != BLOB_PRIVATE_KEY:
+        raise Refusal(SW_INCORRECT_ALG)
+    if int.from_bytes(header[2:]) != KEY_SIZE * 8:
+        raise Refusal(SW_INVALID_PARAMETER)
+
+
 def public_from_private(card: Card, request: Request) -> bytes:
     """GET PUBLIC FROM PRIVATE: a slot's public key, signed by itself."""
+    need_no_parameter(request)
     return signed_key(_slot(card, request.p1))
 
 
 def reset_key(card: Card, request: Request) -> bytes:
     """RESET KEY: empty a slot."""
+    need_no_parameter(request)
     key = _slot(card, request.p1)
     if card.flash.second_factor:
         challenge = public_x(key) + Padding.slot(Padding.KEY_RESET, request.p1)
@@ -234,6 +275,12 @@ def _slot(card: Card, number: int) -> bytes:
     if number not in card.flash.slots:
         raise Refusal(SW_INCORRECT_P1)
     return card.flash.slots[number]
+
+
+def need_no_seed(card: Card) -> None:
+    """Refuse what only a card without a seed takes."""
+    if card.flash.master:
+        raise Refusal(SW_SEED_EXISTS)
 
 
 def _need_seed(card: Card) -> None:

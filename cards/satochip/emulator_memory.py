@@ -11,6 +11,7 @@ import cbor2
 from cards.errors import CardError
 from cards.satochip.wire import (
     SW_IDENTITY_BLOCKED,
+    SW_INCORRECT_P2,
     SW_INVALID_PARAMETER,
     SW_PIN_FAILED,
     SW_WRONG_LENGTH,
@@ -210,6 +211,20 @@ class Card:
 
 
 Handler = Callable[[Card, Request], bytes]
+
+
+def check_pin(card: Card, number: int, candidate: bytes) -> None:
+    """Count a wrong PIN, which logs out; a size no PIN has is refused and not counted."""
+    if len(candidate) not in PIN_SIZES:
+        raise Refusal(SW_INVALID_PARAMETER)
+    card.power.verified.discard(number)
+    card.flash.pins[number].check(candidate)
+
+
+def need_no_parameter(request: Request) -> None:
+    """Refuse a P2 where the command knows none."""
+    if request.p2:
+        raise Refusal(SW_INCORRECT_P2)
 
 
 def random_key() -> bytes:

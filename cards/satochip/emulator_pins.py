@@ -8,6 +8,8 @@ from cards.satochip.emulator_memory import (
     Reader,
     Refusal,
     Request,
+    check_pin,
+    need_no_parameter,
 )
 from cards.satochip.wire import (
     INS_CHANGE_PIN,
@@ -18,13 +20,13 @@ from cards.satochip.wire import (
     INS_UNBLOCK_PIN,
     INS_VERIFY_PIN,
     SW_INCORRECT_P1,
-    SW_INCORRECT_P2,
     SW_INVALID_PARAMETER,
     SW_OPERATION_NOT_ALLOWED,
     SW_WRONG_LENGTH,
 )
 
 PIN_COUNT = 8
+CREATED_PUK_TRIES = 3
 SECOND_FACTOR_FLAG = 0x8000
 NEW_UNBLOCK = (0, 16)
 
@@ -34,7 +36,7 @@ def setup(card: Card, request: Request) -> bytes:
     flash = card.flash
     flash.personalised = True
     fields = Reader(request.data)
-    flash.pins[0].check(fields.prefixed())
+    check_pin(card, 0, fields.prefixed())
     pins, puks = {}, {}
     for number in (0, 1):
         tries, puk_tries = fields.byte(), fields.byte()
@@ -67,10 +69,8 @@ def _kept_limit(old: Code | None, new: Code) -> Code:
 def verify_pin(card: Card, request: Request) -> bytes:
     """VERIFY PIN: a size no PIN has is not counted as a try."""
     number = _pin_number(card, request)
-    if len(request.data) not in PIN_SIZES:
-        raise Refusal(SW_INVALID_PARAMETER)
-    card.power.verified.discard(number)
-    card.flash.pins[number].check(request.data)
+    need_no_parameter(request)
+    check_pin(card, number, request.data)
     card.power.verified.add(number)
     return b""
 
@@ -78,14 +78,13 @@ def verify_pin(card: Card, request: Request) -> bytes:
 def change_pin(card: Card, request: Request) -> bytes:
     """CHANGE PIN: old and new one; logs out."""
     number = _pin_number(card, request)
+    need_no_parameter(request)
     fields = Reader(request.data)
     old, new = fields.prefixed(), fields.prefixed()
-    if len(old) not in PIN_SIZES or len(new) not in PIN_SIZES:
+    if len(new) not in PIN_SIZES:
         raise Refusal(SW_INVALID_PARAMETER)
-    code = card.flash.pins[number]
-    card.power.verified.discard(number)
-    code.check(old)
-    card.flash.pins[number] = Code.fresh(new, code.limit)
+    check_pin(card, number, old)
+    card.flash.pins[number] = Code.fresh(new, card.flash.pins[number].limit)
     return b""
 
 
@@ -95,6 +94,7 @@ def unblock_pin(card: Card, request: Request) -> bytes:
     code = card.flash.pins[number]
     if code.left:
         raise Refusal(SW_OPERATION_NOT_ALLOWED)
+    need_no_parameter(request)
     puk, new = request.data, code.value
     if card.flash.version >= NEW_UNBLOCK:
         fields = Reader(request.data)
@@ -108,18 +108,23 @@ def unblock_pin(card: Card, request: Request) -> bytes:
 
 
 def create_pin(card: Card, request: Request) -> bytes:
-    """CREATE PIN: number in P1, tries in P2, PIN and PUK, each with its length."""
+    """CREATE PIN: number in P1, its tries in P2, PIN and PUK, each with its length."""
     if request.p1 in card.flash.pins or request.p1 >= PIN_COUNT:
         raise Refusal(SW_INCORRECT_P1)
     fields = Reader(request.data)
     pin, puk = fields.prefixed(), fields.prefixed()
-    codes = Code.fresh(pin, request.p2), Code.fresh(puk, request.p2)
+    if fields.rest():
+        raise Refusal(SW_INVALID_PARAMETER)
+    codes = Code.fresh(pin, request.p2), Code.fresh(puk, CREATED_PUK_TRIES)
     card.flash.pins[request.p1], card.flash.puks[request.p1] = codes
     return b""
 
 
 def list_pins(card: Card, request: Request) -> bytes:
     """LIST PINS: two bytes with a bit for each; wants two bytes of data for no reason."""
+    if request.p1:
+        raise Refusal(SW_INCORRECT_P1)
+    need_no_parameter(request)
     if len(request.data) != 2:
         raise Refusal(SW_WRONG_LENGTH)
     return sum(1 << number for number in card.flash.pins).to_bytes(2)
@@ -134,8 +139,6 @@ def logout_all(card: Card, _request: Request) -> bytes:
 def _pin_number(card: Card, request: Request) -> int:
     if request.p1 not in card.flash.pins:
         raise Refusal(SW_INCORRECT_P1)
-    if request.p2:
-        raise Refusal(SW_INCORRECT_P2)
     return request.p1
 
 

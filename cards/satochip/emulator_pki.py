@@ -24,7 +24,6 @@ from cards.satochip.wire import (
     INS_LOCK_PKI,
     INS_SIGN_PKI_CSR,
     SW_INCORRECT_P2,
-    SW_INVALID_PARAMETER,
     SW_PKI_LOCKED,
     SW_WRONG_LENGTH,
 )
@@ -67,10 +66,9 @@ def export_certificate(card: Card, request: Request) -> bytes:
         return len(certificate).to_bytes(2)
     if request.p2 != PROCESS:
         raise Refusal(SW_INCORRECT_P2)
-    fields = Reader(request.data)
+    fields = Reader(request.data, SW_WRONG_LENGTH)
     offset, size = fields.short(), fields.short()
-    if offset + size > len(certificate):
-        raise Refusal(SW_INVALID_PARAMETER)
+    _check_piece(offset, size, certificate)
     return certificate[offset : offset + size]
 
 
@@ -100,7 +98,7 @@ def sign_request(card: Card, request: Request) -> bytes:
 def import_certificate(card: Card, request: Request) -> bytes:
     """IMPORT PKI CERTIFICATE: first its size, then pieces of it."""
     _need_unlocked(card)
-    fields = Reader(request.data)
+    fields = Reader(request.data, SW_WRONG_LENGTH)
     if request.p2 == INIT:
         card.flash.certificate = bytes(fields.short())
         return b""
@@ -109,10 +107,15 @@ def import_certificate(card: Card, request: Request) -> bytes:
     offset = fields.short()
     piece = fields.take(fields.short())
     old = card.flash.certificate
-    if offset + len(piece) > len(old):
-        raise Refusal(SW_INVALID_PARAMETER)
+    _check_piece(offset, len(piece), old)
     card.flash.certificate = old[:offset] + piece + old[offset + len(piece) :]
     return b""
+
+
+def _check_piece(offset: int, size: int, certificate: bytes) -> None:
+    """Refuse a piece that does not begin and end inside of the certificate."""
+    if offset >= len(certificate) or offset + size > len(certificate):
+        raise Refusal(SW_WRONG_LENGTH)
 
 
 def lock(card: Card, _request: Request) -> bytes:

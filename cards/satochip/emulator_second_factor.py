@@ -15,8 +15,8 @@ from cards.satochip.wire import (
     SW_2FA_SET,
     SW_INCORRECT_ALG,
     SW_INCORRECT_INITIALIZATION,
-    SW_INCORRECT_P1,
     SW_INCORRECT_P2,
+    SW_INVALID_PARAMETER,
     SW_SIGNATURE_INVALID,
     SW_WRONG_LENGTH,
 )
@@ -68,9 +68,10 @@ def check_flagged_answer(card: Card, challenge: bytes, fields: Reader) -> None:
     """Demand the answer after its two bytes of flags, as signing commands carry it."""
     if not card.flash.second_factor:
         return
-    if fields.short() != ANSWER_FLAG:
+    flags, answer = fields.short(), fields.take(KEY_SIZE)
+    if flags != ANSWER_FLAG:
         raise Refusal(SW_INCORRECT_ALG)
-    check_answer(card, challenge, fields.rest())
+    check_answer(card, challenge, answer)
 
 
 def set_key(card: Card, request: Request) -> bytes:
@@ -85,6 +86,8 @@ def set_key(card: Card, request: Request) -> bytes:
 
 def reset_key(card: Card, request: Request) -> bytes:
     """RESET 2FA KEY: needs the second factor once more."""
+    if len(request.data) < KEY_SIZE:
+        raise Refusal(SW_WRONG_LENGTH)
     key = _key(card)
     check_answer(card, identifier(key) + Padding.SELF_RESET, request.data)
     card.flash.second_factor, card.flash.amount_limit = b"", 0
@@ -98,11 +101,11 @@ def crypt(card: Card, request: Request) -> bytes:
         return _begin(card, request, key)
     if request.p2 not in {PROCESS, FINALIZE}:
         raise Refusal(SW_INCORRECT_P2)
+    fields = Reader(request.data)
+    chunk = fields.take(fields.short())
     running = card.power.cipher
     if running is None:
         raise Refusal(SW_INCORRECT_INITIALIZATION)
-    fields = Reader(request.data, SW_WRONG_LENGTH)
-    chunk = fields.take(fields.short())
     if len(chunk) % BLOCK:
         raise Refusal(SW_WRONG_LENGTH)
     if request.p2 == FINALIZE:
@@ -112,7 +115,7 @@ def crypt(card: Card, request: Request) -> bytes:
 
 def _begin(card: Card, request: Request, key: bytes) -> bytes:
     if request.p1 not in {DECRYPT, ENCRYPT}:
-        raise Refusal(SW_INCORRECT_P1)
+        raise Refusal(SW_INVALID_PARAMETER)
     encrypts = request.p1 == ENCRYPT
     iv = secrets.token_bytes(BLOCK) if encrypts else request.data
     if len(iv) != BLOCK:

@@ -6,7 +6,7 @@ import hmac
 from coincurve import PrivateKey, PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from cards.satochip.emulator_keys import authenticated, load_seed, prefixed
+from cards.satochip.emulator_keys import authenticated, load_seed, need_no_seed, prefixed
 from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
 from cards.satochip.wire import (
     BLOCK,
@@ -18,7 +18,6 @@ from cards.satochip.wire import (
     SW_IMPORT_MAC,
     SW_IMPORT_UNTRUSTED,
     SW_INVALID_PARAMETER,
-    SW_SEED_EXISTS,
 )
 
 HEADER = 12
@@ -26,12 +25,12 @@ FINGERPRINT = slice(6, 10)
 MASTER_SEED = 0x10
 SECOND_FACTOR = 0xB0
 POINT = 65
+SHA1_SIZE = 20
 
 
 def import_trusted_key(card: Card, request: Request) -> bytes:
     """Take the authentikey of the SeedKeeper to be trusted; a seeded card takes none."""
-    if card.flash.master:
-        raise Refusal(SW_SEED_EXISTS)
+    need_no_seed(card)
     fields = Reader(request.data)
     size = fields.short()
     point = fields.take(POINT)
@@ -50,9 +49,12 @@ def import_encrypted(card: Card, request: Request) -> bytes:
     """Take a seed or a second factor encrypted under the key both cards share."""
     trusted = _trusted(card)
     fields = Reader(request.data)
-    header, iv = fields.take(HEADER), fields.take(BLOCK)
-    ciphertext, mac = fields.take(fields.short()), fields.prefixed()
+    header = fields.take(HEADER)
     _need_room(card, header[0])
+    iv = fields.take(BLOCK)
+    ciphertext, mac = fields.take(fields.short()), fields.prefixed()
+    if len(mac) != SHA1_SIZE:
+        raise Refusal(SW_INVALID_PARAMETER)
     shared = shared_x(card.flash.authentikey, trusted)
     if not hmac.compare_digest(mac_of(shared, header + ciphertext), mac):
         raise Refusal(SW_IMPORT_MAC)
@@ -62,11 +64,15 @@ def import_encrypted(card: Card, request: Request) -> bytes:
         raise Refusal(SW_IMPORT_FINGERPRINT)
     if header[0] == MASTER_SEED:
         return load_seed(card, secret)
-    card.flash.second_factor = secret
+    if len(secret) != SHA1_SIZE:
+        raise Refusal(SW_INVALID_PARAMETER)
+    card.flash.second_factor, card.flash.amount_limit = secret, 0
     return b""
 
 
 def _need_room(card: Card, kind: int) -> None:
+    if kind == MASTER_SEED:
+        need_no_seed(card)
     if kind == SECOND_FACTOR and card.flash.second_factor:
         raise Refusal(SW_2FA_SET)
     if kind not in {MASTER_SEED, SECOND_FACTOR}:
@@ -74,8 +80,11 @@ def _need_room(card: Card, kind: int) -> None:
 
 
 def shared_x(secret: bytes, public: bytes) -> bytes:
-    """Return the x coordinate of the Diffie-Hellman point."""
-    return PublicKey(public).multiply(PrivateKey(secret).secret).format()[1:]
+    """Return the x coordinate of the Diffie-Hellman point; refuses a point off the curve."""
+    try:
+        return PublicKey(public).multiply(PrivateKey(secret).secret).format()[1:]
+    except ValueError:
+        raise Refusal(SW_INVALID_PARAMETER) from None
 
 
 def mac_of(shared: bytes, data: bytes) -> bytes:

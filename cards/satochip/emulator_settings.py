@@ -56,12 +56,12 @@ def _policies(card: Card) -> bytes:
 
 
 def label(card: Card, request: Request) -> bytes:
-    """LABEL: P2 0 sets it, 1 shows it."""
+    """LABEL: P2 0 sets it, or erases it where no text comes; 1 shows it."""
     if request.p2 == LABEL_SHOW:
         return bytes((len(card.flash.label),)) + card.flash.label
     if request.p2 != LABEL_SET:
         raise Refusal(SW_INCORRECT_P2)
-    text = Reader(request.data).prefixed()
+    text = Reader(request.data).prefixed() if request.data else b""
     if len(text) > LABEL_MAX:
         raise Refusal(SW_INVALID_PARAMETER)
     card.flash.label = text

@@ -6,7 +6,13 @@ import secrets
 from coincurve import PrivateKey
 
 from cards.emulation import CURVE_ORDER
-from cards.satochip.emulator_keys import authenticated, prefixed, signing_key
+from cards.satochip.emulator_keys import (
+    authenticated,
+    check_number,
+    need_seed_for,
+    prefixed,
+    signing_key,
+)
 from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
 from cards.satochip.emulator_second_factor import Padding, check_flagged_answer
 from cards.satochip.wire import (
@@ -49,12 +55,14 @@ def tweaked(secret: bytes, root: bytes, version: tuple[int, int]) -> bytes:
 def taproot_tweak(card: Card, request: Request) -> bytes:
     """TAPROOT TWEAK: prepare the key for SIGN SCHNORR and return its public key."""
     _need_feature(card.flash.policies.schnorr)
-    secret = signing_key(card, request.p1)
+    check_number(request.p1)
+    need_seed_for(card, request.p1)
     fields = Reader(request.data, SW_WRONG_LENGTH)
     root = fields.prefixed()
     mended = card.flash.version >= MENDED
     if len(root) != SIZE and not (mended and not root):
         raise Refusal(SW_WRONG_LENGTH)
+    secret = signing_key(card, request.p1)
     if mended and request.p2 == BYPASS:
         _need_feature(card.flash.policies.nostr)
         key = secret

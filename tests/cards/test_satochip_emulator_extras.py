@@ -112,7 +112,9 @@ class TestSecondFactor:
     @pytest.mark.parametrize(
         ("p1", "p2", "data", "sw"),
         [
-            (3, 1, b"", 0x9C10),
+            (3, 1, b"", 0x9C0F),
+            (2, 2, b"\0", 0x9C0F),
+            (2, 2, b"\0\x11" + bytes(16), 0x9C0F),
             (2, 4, b"", 0x9C11),
             (1, 1, bytes(15), 0x6700),
             (2, 2, b"\0\x10" + bytes(16), 0x9C13),
@@ -181,6 +183,11 @@ class TestSeedKeeper:
         assert host.status()[8] == 1
         assert host.sw(0xAC, data=sealed) == 0x9C18
 
+    @pytest.mark.parametrize("size", [0, 19, 21])
+    def test_a_second_factor_has_twenty_bytes(self, host: Host, size: int) -> None:
+        assert host.sw(0xAC, data=self.sealed(bytes(size), kind=0xB0)) == 0x9C0F
+        assert host.status()[8] == 0
+
     def test_what_does_not_hold(self, host: Host) -> None:
         sealed = self.sealed(SEED)
         assert host.sw(0xAC, data=sealed[:-1] + bytes((sealed[-1] ^ 1,))) == 0x9C33
@@ -212,7 +219,11 @@ class TestCertificate:
         ]
         assert b"".join(pieces) == certificate
         end = len(certificate).to_bytes(2)
-        assert host.sw(0x93, 0, 2, end + b"\0\1") == 0x9C0F
+        assert host.sw(0x93, 0, 2, end + b"\0\0") == 0x6700
+        last = (len(certificate) - 1).to_bytes(2)
+        assert host.sw(0x93, 0, 2, last + b"\0\1") == 0x9000
+        assert host.sw(0x93, 0, 2, last + b"\0\2") == 0x6700
+        assert host.sw(0x93, 0, 2, b"\0\0\0") == 0x6700
         assert host.sw(0x93, 0, 3) == 0x9C11
 
     def test_the_factory_writes_and_locks_it(self) -> None:
@@ -226,7 +237,9 @@ class TestCertificate:
         assert host.sw(0x92, 0, 1, b"\0\6") == 0x9000
         assert host.sw(0x92, 0, 2, b"\0\3\0\3def") == 0x9000
         assert host.sw(0x92, 0, 2, b"\0\0\0\3abc") == 0x9000
-        assert host.sw(0x92, 0, 2, b"\0\4\0\3abc") == 0x9C0F
+        assert host.sw(0x92, 0, 2, b"\0\4\0\3abc") == 0x6700
+        assert host.sw(0x92, 0, 2, b"\0\0\0\3ab") == 0x6700
+        assert host.sw(0x92, 0, 1, b"\0") == 0x6700
         assert host.sw(0x92, 0, 3, b"") == 0x9C11
         assert host.sw(0x99) == 0x9000
         assert card_of(host).flash.certificate == b"abcdef"

@@ -257,7 +257,21 @@ class TestSlots:
             assert host.sw(ins, 1) == 0x9C10
 
     @pytest.mark.parametrize(
-        "blob", [b"", b"\1" + BLOB[1:], HEAD + b"\0\x1f" + KEY, BLOB[:-1], HEAD[:8]]
+        "blob",
+        [
+            b"",
+            b"\0\x0c\1\1" + BLOB[4:],
+            HEAD + b"\0\x1f" + KEY,
+            BLOB[:-1],
+            HEAD[:8],
+            HEAD + b"\0\x20" + bytes(32),
+            HEAD + b"\0\x20" + N.to_bytes(32),
+        ],
     )
     def test_a_blob_that_is_none(self, blob: bytes) -> None:
         assert ready().sw(0x32, 0, 0, blob) == 0x9C0F
+
+    def test_a_blob_of_another_kind(self) -> None:
+        host = ready()
+        assert host.sw(0x32, 0, 0, b"\1" + self.BLOB[1:]) == 0x9C05
+        assert host.sw(0x32, 0, 0, b"\0\x0b" + self.BLOB[2:]) == 0x9C09
