@@ -123,9 +123,9 @@ def reset_seed(card: Card, request: Request) -> bytes:
 
 
 def erase_seed(card: Card) -> None:
-    """Forget the seed, its cache, the last keys and the trusted key."""
+    """Forget the seed, its cache and the trusted key; up to 0.15 the key last derived stays."""
     flash = card.flash
-    flash.master, flash.cache, flash.last_key, flash.trusted_key = b"", {}, b"", b""
+    flash.master, flash.cache, flash.trusted_key = b"", {}, b""
     card.power.last_key = card.power.tweaked_key = b""
 
 

@@ -32,7 +32,10 @@ NEW_UNBLOCK = (0, 16)
 
 
 def setup(card: Card, request: Request) -> bytes:
-    """Take PINs, PUKs and the cache's size (SETUP); even an attempt ends personalisation."""
+    """Take PINs, PUKs and, the first time, the cache's size (SETUP).
+
+    Even an attempt ends personalisation.
+    """
     flash = card.flash
     flash.personalised = True
     fields = Reader(request.data)
@@ -45,9 +48,9 @@ def setup(card: Card, request: Request) -> bytes:
     cache_limit = fields.short()
     fields.take(2 + 3)
     second_factor, amount_limit = _second_factor(fields)
-    flash.pins = {0: pins[0], 1: _kept_limit(flash.pins.get(1), pins[1])}
-    flash.puks = {n: _kept_limit(flash.puks.get(n), puk) for n, puk in puks.items()}
-    flash.cache_limit, flash.cache = cache_limit, {}
+    flash.pins |= {0: pins[0], 1: _kept_limit(flash.pins.get(1), pins[1])}
+    flash.puks |= {n: _kept_limit(flash.puks.get(n), puk) for n, puk in puks.items()}
+    flash.cache_limit = flash.cache_limit or cache_limit
     flash.second_factor, flash.amount_limit = second_factor, amount_limit
     flash.setup_done = True
     card.log_out()

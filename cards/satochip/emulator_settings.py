@@ -2,13 +2,14 @@
 
 from cards.satochip.emulator_keys import erase_seed
 from cards.satochip.emulator_memory import (
+    DEFAULT_PIN,
     RESET_SIGNALS,
     Card,
+    Code,
     Handler,
     Reader,
     Refusal,
     Request,
-    factory_pins,
 )
 from cards.satochip.wire import (
     INS_FACTORY_RESET,
@@ -96,12 +97,15 @@ def factory_reset(card: Card, request: Request) -> bytes:
 
 
 def erase(card: Card) -> None:
-    """Go back to the factory state; authentikey, certificate, PIN 1 and the PUKs remain."""
+    """Go back to the factory state.
+
+    Authentikey, certificate, the other PINs, the PUKs and every limit of tries remain.
+    """
     flash = card.flash
     erase_seed(card)
     flash.slots, flash.label = {}, b""
     flash.second_factor, flash.amount_limit = b"", 0
-    flash.pins |= factory_pins()
+    flash.pins[0] = Code.fresh(DEFAULT_PIN, flash.pins[0].limit)
     flash.setup_done = False
     flash.reset_signals_left = RESET_SIGNALS
 

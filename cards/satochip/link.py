@@ -39,6 +39,7 @@ class Link:
             raise SecureChannelError(f"two handshakes leave {len(candidates)} keys for the card")
         (self.authentikey,) = candidates
         self._pin: Pin | None = None
+        self.reopened = 0
 
     def status(self) -> answers.Status:
         """Ask for version and counters."""
@@ -83,6 +84,7 @@ class Link:
             names = " or ".join(sorted(key.hex() for key in found))
             raise WrongCard(self.authentikey.hex(), names)
         self._channel = channel
+        self.reopened += 1
 
     def _shake_hands(self) -> tuple[HostChannel, frozenset[bytes]]:
         """Return a channel to whatever card is there, and the keys it may be known by."""

@@ -44,7 +44,7 @@ class SatochipSession:
         self._authority = authority
         self._known: dict[Path, DerivedKey] = {}
         self._cache = DerivationCache()
-        self._signing: Path | None = None
+        self._signing: tuple[Path, int] | None = None
 
     def identity(self) -> CardIdentity:
         """Return who the card is: its authentikey, and what its status says just now."""
@@ -129,10 +129,10 @@ class SatochipSession:
         if len(digest) != DIGEST_SIZE:
             raise ValueError(f"a digest has {DIGEST_SIZE} bytes, not {len(digest)}")
         for _ in range(SIGN_ATTEMPTS):
-            if path != self._signing:
+            if not self._signs_by(path):
                 self._derive(path)
             signed = self._signature(path, digest)
-            if signed is not None:
+            if signed is not None and self._signs_by(path):
                 return signed
             self._signing = None
         raise ProtocolError("the card does not sign with the key it derived, not even asked twice")
@@ -163,8 +163,15 @@ class SatochipSession:
         if self._known.setdefault(path, derived) != derived:
             raise ProtocolError("the card derived another key at the same path")
         self._cache.derived(path, wiped=wipe)
-        self._signing = path
+        self._signing = path, self._link.reopened
         return derived
+
+    def _signs_by(self, path: Path) -> bool:
+        """Tell whether the key derived last is this one, and nobody came between since.
+
+        Up to 0.15 that key outlives its seed: only a derivation tells whether the seed is the same.
+        """
+        return self._signing == (path, self._link.reopened)
 
     def _signature(self, path: Path, digest: bytes) -> bytes | None:
         """Return a signature by the key at `path`, or None where another or no key signs."""

@@ -283,7 +283,6 @@ class TestReset:
         assert signals == [0xFF04, 0xFF03, 0xFF02, 0xFF01, 0xFF00]
         assert host.status()[4:12] == bytes.fromhex("0000000000000001")
         assert (card.flash.label, card.flash.slots, card.flash.cache) == (b"", {}, {})
-        assert not card.flash.last_key
         assert (card.flash.authentikey, card.flash.certificate) == (authentikey, certificate)
         host.open()
         assert host.send(SETUP)[1] == 0x9000
@@ -345,6 +344,34 @@ class TestReset:
         other[at : at + 2] = bytes((7, 9))
         assert host.send(bytes(other))[1] == 0x9000
         assert host.status()[4:8] == bytes((7, 3, 1, 1))
+
+    def test_the_factory_pin_has_as_many_tries_as_the_one_it_replaces(self) -> None:
+        host = ready(NEW)
+        host.sw(0xFD, 0xAA, 0x55)
+        wrong = SETUP.replace(b"Muscle00", b"muscle00", 1)
+        assert [host.send(wrong)[1] for _ in range(2)] == [0x63C4, 0x63C3]
+
+    def test_a_blocked_pin_is_free_again(self) -> None:
+        host = ready(OLD)
+        for _ in range(5):
+            host.sw(0x42, data=b"000000")
+        assert [self.signal(host) for _ in range(5)][-1] == 0xFF00
+        host.open()
+        assert host.send(SETUP)[1] == 0x9000
+        assert host.sw(0x42, data=PIN) == 0x9000
+
+    def test_other_pins_and_the_size_of_the_cache_outlive_it(self) -> None:
+        host = ready(NEW)
+        host.sw(0x40, 5, 9, b"\x045555\x046666")
+        host.sw(0xFD, 0xAA, 0x55)
+        smaller = bytearray(SETUP)
+        assert smaller[-7:-5] == b"\0\x20"
+        smaller[-6] = 3
+        assert host.send(bytes(smaller))[1] == 0x9000
+        host.sw(0x42, data=PIN)
+        assert host.call(0x48, data=b"\0\0")[0] == b"\0\x23"
+        assert host.sw(0x42, 5, 0, b"5555") == 0x9000
+        assert host.call(0x74)[0] == b"\0\x20\0\0"
 
 
 def test_a_card_is_certified_for_its_serial_numbers(profile: str) -> None:

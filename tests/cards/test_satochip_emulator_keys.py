@@ -88,7 +88,16 @@ class TestSeed:
         assert host.call(0x74)[0] == b"\0\x20\0\0"
         assert fields(host.call(0xAD)[0])[0] == authentikey
         assert host.sw(0x6C, p1=64, data=SEED) == 0x9000
-        assert host.sw(0x7A, 0xFF, 0, DIGEST) == 0x9C13
+        assert host.sw(0x7A, 0xFF, 0, DIGEST) == (0x9000 if profile == OLD else 0x9C13)
+
+    def test_up_to_0_15_the_key_last_derived_outlives_its_seed(self) -> None:
+        """A trap: asked to sign before anything is derived, the card signs for its last seed."""
+        host = ready(OLD)
+        derive(host, 0)
+        host.sw(0x77, p1=6, data=PIN)
+        host.sw(0x42, data=PIN)
+        assert host.sw(0x6C, p1=32, data=SEED[:32]) == 0x9000
+        assert signer(host, (0,)) == (0,)
 
     def test_reset_needs_the_pin_and_counts_it(self) -> None:
         host = ready()

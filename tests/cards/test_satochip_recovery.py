@@ -240,6 +240,16 @@ class TestRecovery:
         with pytest.raises(ProtocolError, match="another key at the same path"):
             session.sign(LEAF, DIGEST)
 
+    def test_after_an_interruption_the_key_is_derived_again(self, card: SatochipEmulator) -> None:
+        """Up to 0.15 the card would sign at once, and be it for a seed that it has no longer."""
+        session, reader = seeded(card)
+        session.sign(LEAF, DIGEST)
+        assert reader.cost(lambda: session.sign(LEAF, DIGEST)) == 1
+        reader.inner.power_cycle()
+        assert session.label() == ""
+        assert reader.cost(lambda: session.sign(LEAF, DIGEST)) == 2
+        assert reader.cost(lambda: session.sign(LEAF, DIGEST)) == 1
+
     def test_a_key_from_the_wrong_place_in_the_cache_is_refused(
         self, card: SatochipEmulator
     ) -> None:
