@@ -253,7 +253,7 @@ def _check_fields(name: str, values: Fields, rules: KeyRules) -> None:
             raise PsbtError(f"{name} holds the key {key.hex()}, which should be one byte")
         if key[0] in rules.later:
             raise PsbtError(f"{name} holds the key {key.hex()}, which version 0 does not have")
-        if key[0] == rules.derivation and (len(value) < 4 or len(value) % 4):
+        if key[0] == rules.derivation and (not value or len(value) % 4):
             raise PsbtError(f"{name} holds a derivation of {len(value)} bytes")
 
 

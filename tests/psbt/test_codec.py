@@ -65,6 +65,17 @@ def test_what_is_no_psbt_is_refused(data: bytes | str) -> None:
         codec.parse(data)
 
 
+def test_another_magic_is_no_psbt_whatever_follows() -> None:
+    with pytest.raises(PsbtError, match="does not start with the bytes psbt and ff"):
+        codec.parse(base64.b64encode(b"psbu\xff" + RAW[5:]))
+
+
+def test_base64_with_foreign_characters_is_refused() -> None:
+    text = base64.b64encode(RAW).decode()
+    with pytest.raises(PsbtError, match="neither its bytes nor base64 nor hex"):
+        codec.parse(text[:8] + "!" + text[8:])
+
+
 @pytest.mark.parametrize("size", [1, 5, 300])
 def test_trailing_bytes_are_refused(size: int) -> None:
     with pytest.raises(PsbtError, match=f"{size} bytes"):
@@ -130,6 +141,31 @@ def test_only_version_0_is_read(version: int, accepted: bool) -> None:  # noqa: 
     else:
         with pytest.raises(PsbtError, match=f"version {version} "):
             codec.parse(data)
+
+
+def with_unsigned(raw: bytes | None) -> bytes:
+    maps = maps_of(RAW)
+    own = {k: v for k, v in maps.globals.items() if k != fields.GLOBAL_UNSIGNED_TX}
+    own |= {} if raw is None else {fields.GLOBAL_UNSIGNED_TX: raw}
+    return joined(maps._replace(globals=own))
+
+
+def test_without_a_transaction_there_is_nothing_to_sign() -> None:
+    with pytest.raises(PsbtError, match="globals hold no unsigned transaction"):
+        codec.parse(with_unsigned(None))
+
+
+@pytest.mark.parametrize("more", [b"\0", bytes(4)])
+def test_more_than_the_transaction_is_refused(more: bytes) -> None:
+    raw = maps_of(RAW).globals[fields.GLOBAL_UNSIGNED_TX]
+    assert codec.to_bytes(codec.parse(with_unsigned(raw))) == RAW
+    with pytest.raises(PsbtError, match="not in the form without witnesses"):
+        codec.parse(with_unsigned(raw + more))
+
+
+def test_a_locktime_of_four_bytes_is_kept() -> None:
+    raw = maps_of(RAW).globals[fields.GLOBAL_UNSIGNED_TX][:-4] + bytes.fromhex("01020384")
+    assert codec.parse(with_unsigned(raw)).locktime == 0x84030201
 
 
 def assembled(transaction: Transaction) -> codec.Psbt:

@@ -55,6 +55,12 @@ def test_a_type_nobody_knows_is_kept_with_its_data(scope: str) -> None:
     assert codec.to_bytes(codec.parse(raw)) == raw
 
 
+@pytest.mark.parametrize(("scope", "last"), [("inputs", 0x06), ("outputs", 0x02)])
+def test_only_the_first_byte_of_a_key_is_its_type(scope: str, last: int) -> None:
+    raw = with_field(scope, bytes((UNKNOWN, last)), b"\0")
+    assert codec.to_bytes(codec.parse(raw)) == raw
+
+
 @pytest.mark.parametrize("scope", DERIVATIONS)
 @pytest.mark.parametrize(("size", "accepted"), [(0, 0), (3, 0), (4, 1), (6, 0), (8, 1)])
 def test_a_derivation_is_a_fingerprint_and_whole_steps(
@@ -77,3 +83,4 @@ def test_previous_transactions_of_one_id_are_one_in_a_set() -> None:
     assert {one, same} == {one}
     assert one != Previous(b"other", other)
     assert one != "another thing"
+    assert (one == "another thing") is False
