@@ -1,0 +1,130 @@
+"""What an audit says of places, people and regions: who can spend, and what a loss leaves."""
+
+import pytest
+
+from coordinator.audit.findings import CopyFacts, Finding, PlaceFacts, SecretFacts, Severity
+from coordinator.audit.places import found as found_at
+from tests.coordinator.test_audit import GOOD, carrier, key, vault
+
+ELSEWHERE = (SecretFacts("pin", written_at=("office",)),)
+
+
+def findings(*cosigners: object, **more: object) -> dict[tuple[str, str], Finding]:
+    """Return what is found, by its code and the group that it is about."""
+    found = list(found_at(vault(*cosigners, **more)))
+    by_group = {(each.code, each.subjects[0]): each for each in found}
+    assert len(by_group) == len(found)
+    return by_group
+
+
+def places(*, region: str | None = None, holder: str | None = None) -> dict[str, PlaceFacts]:
+    """Return bank and friend, which share a region or a holder; home shares nothing."""
+    shared = {name: PlaceFacts(name, region, holder) for name in ("bank", "friend")}
+    return {**shared, "home": PlaceFacts("home", "south", "me")}
+
+
+def test_only_pins_elsewhere_keep_a_quorum_from_spending() -> None:
+    pair = [key(name, carrier(name, "bank", secrets=ELSEWHERE)) for name in "ab"]
+    found = findings(*pair, GOOD[2])
+    told = found["location_holds_quorum", "location:bank"]
+    assert told.severity is Severity.WARNING
+    assert told.message == (
+        "location bank holds 2 keys of 2 needed: "
+        "only PINs that are elsewhere keep whoever opens it from spending"
+    )
+    assert told.remedy == "move cards so that none reaches more than 1 keys"
+    assert ("location_can_spend", "location:bank") not in found
+
+
+def test_a_place_needs_less_once_a_key_was_stolen() -> None:
+    stolen = key("a", carrier("a", None, gone="stolen"))
+    found = findings(stolen, *GOOD[1:])
+    assert {group for code, group in found if code == "location_can_spend"} == {
+        "location:friend",
+        "location:home",
+    }
+    told = found["location_can_spend", "location:friend"]
+    assert told.message == (
+        "location friend holds 1 key and 1 key lost or stolen already, of 2 needed: "
+        "whoever opens it can spend"
+    )
+    assert told.remedy == "make a vault without the key that is gone and move the coins there"
+
+
+def test_what_was_destroyed_helps_no_thief() -> None:
+    destroyed = key("a", carrier("a", None, gone="destroyed"))
+    assert "location_can_spend" not in {code for code, _ in findings(destroyed, *GOOD[1:])}
+
+
+def test_a_quorum_that_is_gone_is_no_places_fault() -> None:
+    stolen = [key(name, carrier(name, None, gone="stolen")) for name in "ab"]
+    rest = [key(name, carrier(name, name)) for name in "cd"]
+    assert "location_can_spend" not in {code for code, _ in findings(*stolen, *rest)}
+
+
+def test_one_person_with_two_places_can_spend_and_can_fail() -> None:
+    found = findings(*GOOD, places=places(holder="ann"))
+    told = found["holder_can_spend", "holder:ann"]
+    assert told.severity is Severity.WARNING
+    assert told.message == ("holder ann can open 2 keys of 2 needed: that person alone can spend")
+    told = found["holder_loss_fatal", "holder:ann"]
+    assert told.severity is Severity.WARNING
+    assert told.message == (
+        "if holder ann is gone or does not help, 1 key is left and 2 are needed"
+    )
+    assert ("holder_can_spend", "holder:me") not in found
+    assert ("holder_loss_fatal", "holder:me") not in found
+
+
+def test_a_region_that_takes_a_quorum_with_it() -> None:
+    found = findings(*GOOD, places=places(region="north"))
+    told = found["region_loss_fatal", "region:north"]
+    assert told.severity is Severity.WARNING
+    assert told.message == "if region north is struck, 1 key is left and 2 are needed"
+    assert not {code for code, _ in found} & {"places_share_region", "region_can_spend"}
+
+
+def test_a_region_whose_loss_can_be_borne_is_still_told() -> None:
+    saved = key("a", *GOOD[0].carriers, carrier("a2", "home"))
+    found = findings(saved, *GOOD[1:], places=places(region="north"))
+    told = found["places_share_region", "region:north"]
+    assert told.severity is Severity.INFO
+    assert told.subjects == ("region:north", "location:bank", "location:friend")
+    assert told.message.startswith("locations bank and friend lie in region north: ")
+    assert ("places_share_region", "region:south") not in found
+
+
+def test_a_region_counts_only_places_in_use() -> None:
+    more = {**places(), "attic": PlaceFacts("attic", "south"), "shed": PlaceFacts("shed")}
+    assert findings(*GOOD, places=more) == {}
+
+
+@pytest.mark.parametrize("region", [None, "north"])
+def test_copies_of_the_descriptor_that_lie_together(region: str | None) -> None:
+    copies = (CopyFacts("copy:bank", "bank", None),)
+    near = {"bank": PlaceFacts("bank", region, "ann")}
+    found = findings(*GOOD, copies=copies, places=near)
+    assert set(found) == {("copies_together", "location:bank")}
+    told = found["copies_together", "location:bank"]
+    assert told.severity is Severity.WARNING
+    assert told.message.startswith("if location bank is lost, and this computer, no copy ")
+
+
+def test_a_fatal_loss_is_told_once() -> None:
+    copies = (CopyFacts("copy:bank", "bank", None),)
+    pair = [key(name, carrier(name, "bank")) for name in "ab"]
+    found = findings(*pair, GOOD[2], copies=copies)
+    assert set(found) == {
+        ("location_can_spend", "location:bank"),
+        ("location_loss_fatal", "location:bank"),
+    }
+    assert found["location_loss_fatal", "location:bank"].severity is Severity.DANGER
+
+
+@pytest.mark.parametrize(("left", "said"), [(1, "1 key is left"), (2, "2 keys are left")])
+def test_how_many_keys_a_loss_leaves(left: int, said: str) -> None:
+    lost = [key(str(n), carrier(str(n), "bank")) for n in range(3)]
+    kept = [key(name, carrier(name, name)) for name in "xy"[:left]]
+    found = findings(*lost, *kept, threshold=3)
+    message = found["location_loss_fatal", "location:bank"].message
+    assert message == f"if location bank is lost, {said} and 3 are needed"
