@@ -5,7 +5,7 @@ CoordinatorError
 ├── Untrusted · NotAccepted(codes) · LastAttempt(label) · PinMissing(label)
 ├── PassphraseMissing(name)
 ├── CardCannotSign(label, family, script)
-├── ChainError → ChainUnreachable · TransactionRejected(reason)
+├── ChainError → ChainUnreachable · NoEstimate · TransactionRejected(reason)
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony)
 """
 
@@ -95,6 +95,10 @@ class ChainError(CoordinatorError):
 
 class ChainUnreachable(ChainError):
     """The chain source does not answer, or another process holds it."""
+
+
+class NoEstimate(ChainError):
+    """The chain source knows no fee rate for this target."""
 
 
 class TransactionRejected(ChainError):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from platformdirs import user_data_path
 from sqlalchemy import URL
 
+from coordinator.chain.url import parse_url
 from coordinator.errors import SettingsError
 
 NETWORKS = ("regtest", "signet", "testnet4", "mainnet")
@@ -111,9 +112,7 @@ def checked_chain(network: str, chain: str | None) -> str:
         return EMBEDDED_CHAIN if network == "regtest" else OFFLINE
     if chain == EMBEDDED_CHAIN and network != "regtest":
         raise SettingsError(f"the embedded chain is for regtest, not for {network}")
-    if chain not in {EMBEDDED_CHAIN, OFFLINE}:
-        raise SettingsError(f"chain {chain} is neither {EMBEDDED_CHAIN} nor {OFFLINE}")
-    return chain
+    return parse_url(chain).text
 
 
 def _escaped(text: str) -> str:

@@ -1,13 +1,14 @@
 """What a vault owns: its addresses and coins, kept in step with the chain, and its reviews."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from coordinator import clock
-from coordinator.chain import ChainSource, ChainUpdate, Tip, Watch
+from coordinator.chain import Birthday, ChainSource, ChainUpdate, Tip, Watch
 from coordinator.errors import CoordinatorError
 from coordinator.vaults import stored_policy
 from psbt import codec, outline
@@ -90,16 +91,26 @@ def sync(db: Session, vault: Vault, chain: ChainSource) -> Tip:
     policy = stored_policy(vault)
     scripts = watched(db, vault, policy)
     state = chain_book.sync_state(db, vault)
-    update = chain.sync(
-        Watch(scripts.keys(), Tip(state.height, state.block_hash) if state else None)
-    )
+    update = chain.sync(_watch(vault, scripts, Tip(*state) if state else None))
     _apply(db, vault, update, scripts)
     while len(wider := watched(db, vault, policy)) > len(scripts):
         scripts = wider
-        update = chain.sync(Watch(scripts.keys(), None))
+        update = chain.sync(_watch(vault, scripts, None))
         _apply(db, vault, update, scripts)
     chain_book.set_sync_state(db, vault, update.tip.height, update.tip.hash, clock.now())
     return update.tip
+
+
+def _watch(vault: Vault, scripts: Mapping[bytes, VaultScript], since: Tip | None) -> Watch:
+    """Return what a chain source must know to follow a vault."""
+    branches = Counter(script.branch for script in scripts.values())
+    return Watch(
+        scripts.keys(),
+        since,
+        vault.descriptor,
+        (branches[RECEIVE], branches[CHANGE]),
+        Birthday(vault.birthday, vault.birthday_height),
+    )
 
 
 def _apply(

@@ -2,13 +2,8 @@
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple, Protocol
-
-from coordinator.errors import UsageError
-
-EMBEDDED_SCHEME = "regtest:"
-OFFLINE_SCHEME = "none:"
+from datetime import datetime
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class Tip(NamedTuple):
@@ -18,12 +13,29 @@ class Tip(NamedTuple):
     hash: str
 
 
+class Birthday(NamedTuple):
+    """When a vault's first address was made; nothing known is the first block."""
+
+    moment: datetime | None = None
+    height: int | None = None
+
+
+UNKNOWN = Birthday()
+
+
 @dataclass(frozen=True)
 class Watch:
-    """The scripts a vault owns, and the tip up to which it knows everything."""
+    """The scripts a vault owns, and the tip up to which it knows everything.
+
+    `descriptor` is the two-path descriptor with its checksum, of which `reach` scripts a branch
+    (receive, change) are in `scripts`; sources that derive for themselves start from there.
+    """
 
     scripts: AbstractSet[bytes]
     since: Tip | None = None
+    descriptor: str = ""
+    reach: tuple[int, int] = (0, 0)
+    birthday: Birthday = UNKNOWN
 
 
 class SeenTransaction(NamedTuple):
@@ -62,7 +74,10 @@ class ChainSource(Protocol):
         ...
 
     def feerate(self, blocks: int) -> int:
-        """Return the fee rate in sat/kvB that confirms within so many blocks."""
+        """Return the fee rate in sat/kvB that confirms within so many blocks.
+
+        Raises NoEstimate where the source knows none.
+        """
         ...
 
     def broadcast(self, transaction: bytes) -> str:
@@ -74,14 +89,20 @@ class ChainSource(Protocol):
         ...
 
 
-def open_chain(url: str, folder: Path) -> ChainSource:
-    """Open the chain source a URL names; what it keeps lies in the folder."""
-    if url == OFFLINE_SCHEME:
-        from coordinator.chain.offline import OfflineChain  # noqa: PLC0415 -- imports this module
+class Package(NamedTuple):
+    """A waiting transaction with every ancestor that waits too: vbytes, and satoshis paid."""
 
-        return OfflineChain()
-    if url != EMBEDDED_SCHEME:
-        raise UsageError(f"chain {url} is none this program can ask")
-    from coordinator.chain.regtest import RegtestChain  # noqa: PLC0415 -- imports this module
+    vsize: int
+    fee_sats: int
 
-    return RegtestChain(folder)
+
+@runtime_checkable
+class PackageSource(Protocol):
+    """A chain source that knows what waits for a block, and what it pays."""
+
+    def package(self, txid: str) -> Package:
+        """Return what a waiting transaction and its waiting ancestors weigh and pay.
+
+        Raises ChainError where it does not wait, or its fee cannot be known.
+        """
+        ...

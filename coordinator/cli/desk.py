@@ -131,10 +131,17 @@ class Desk:
 
     @cached_property
     def chain(self) -> "ChainSource":
-        """Open the home's chain source."""
-        from coordinator.chain import open_chain
+        """Open the home's chain source; a terminal is told how far a long scan is."""
+        from coordinator.chain.opening import open_chain, silent
 
-        return open_chain(self.home.chain, self.home.chain_folder)
+        home = self.home
+        report = self.report if sys.stderr.isatty() and not self.quiet else silent
+        return open_chain(home.chain, home.chain_folder, home.network, report)
+
+    def report(self, text: str) -> None:
+        """Tell how far long work is, over what was told before."""
+        sys.stderr.write(f"\r\033[K{text}" if text else "\r\033[K")
+        sys.stderr.flush()
 
     def say(self, text: str) -> None:
         """Tell the person something that is not the result."""

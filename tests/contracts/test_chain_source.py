@@ -4,16 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.chain import ChainSource, Watch, open_chain
+from coordinator.chain import ChainSource, Watch
+from coordinator.chain.opening import open_chain
 from coordinator.chain.regtest import RegtestChain, faucet
-from coordinator.errors import ChainError, TransactionRejected, UsageError
+from coordinator.errors import ChainError, SettingsError, TransactionRejected
 
 SCRIPT = b"\x00\x14" + b"\x07" * 20
 
 
 @pytest.fixture(params=["regtest:"])
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> ChainSource:
-    return open_chain(request.param, tmp_path / "chain")
+    return open_chain(request.param, tmp_path / "chain", "regtest")
 
 
 @pytest.fixture
@@ -67,8 +68,8 @@ def test_fee_rates_are_at_least_the_relay_rate(source: ChainSource) -> None:
 
 
 def test_an_unknown_url_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="gopher://x is none"):
-        open_chain("gopher://x", tmp_path)
+    with pytest.raises(SettingsError, match="gopher://x is none"):
+        open_chain("gopher://x", tmp_path, "regtest")
 
 
 def test_closing_twice_does_no_harm(source: ChainSource) -> None:

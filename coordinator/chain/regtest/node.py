@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from coordinator import clock
-from coordinator.chain import ChainUpdate, Tip, Watch
+from coordinator.chain import ChainUpdate, Package, Tip, Watch
 from coordinator.chain.regtest import faucet
 from coordinator.chain.regtest.assembly import next_block, rival_blocks
 from coordinator.chain.regtest.blocks import Block, parse_block
@@ -15,7 +15,7 @@ from coordinator.chain.regtest.engine import Judge, open_engine
 from coordinator.chain.regtest.ledger import Ledger
 from coordinator.chain.regtest.lock import ChainLock
 from coordinator.chain.regtest.log import BlockLog
-from coordinator.chain.regtest.policy import MIN_RELAY_SATS_PER_KVB
+from coordinator.chain.regtest.policy import MIN_RELAY_SATS_PER_KVB, package
 from coordinator.chain.regtest.pool import Pool, read_transactions, write_transactions
 from coordinator.chain.regtest.rules import judge_by_rules
 from coordinator.chain.regtest.scan import scan
@@ -80,6 +80,10 @@ class RegtestChain:
     def mempool(self) -> list[str]:
         """Return the txids that wait for a block, parents first."""
         return list(self._pool().waiting)
+
+    def package(self, txid: str) -> Package:
+        """Return what a waiting transaction and its waiting ancestors weigh and pay."""
+        return package(txid, self._pool().waiting)
 
     def transaction(self, txid: str) -> bytes | None:
         """Return a transaction of the best chain or the mempool."""

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from coordinator.errors import TransactionRejected
+from coordinator.chain import Package
+from coordinator.errors import ChainError, TransactionRejected
 from psbt.address import script_type
 from psbt.transaction import Transaction
 from psbt.weight import dust_limit_sats
@@ -74,6 +75,23 @@ def conflicts(transaction: Transaction, pool: Mapping[str, Waiting]) -> dict[str
         for txid, waiting in pool.items()
         if any(item.outpoint in spent for item in waiting.transaction.inputs)
     }
+
+
+def package(txid: str, pool: Mapping[str, Waiting]) -> Package:
+    """Return what a waiting transaction and its waiting ancestors weigh and pay."""
+    if txid not in pool:
+        raise ChainError(f"transaction {txid} does not wait for a block")
+    ancestors = {txid}
+    # Parents stand before their children: one pass from the end meets every ancestor.
+    for child, waiting in reversed(list(pool.items())):
+        if child in ancestors:
+            spent = {item.outpoint.txid for item in waiting.transaction.inputs}
+            ancestors |= spent & pool.keys()
+    found = [pool[ancestor] for ancestor in ancestors]
+    return Package(
+        sum(waiting.transaction.vsize for waiting in found),
+        sum(waiting.fee_sats for waiting in found),
+    )
 
 
 def with_descendants(

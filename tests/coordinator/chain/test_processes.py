@@ -98,8 +98,9 @@ def test_who_waits_long_enough_gets_the_chain(tmp_path: Path) -> None:
 def test_reading_needs_no_engine(tmp_path: Path) -> None:
     RegtestChain(tmp_path / "chain").mine(2)
     program = (
-        "import sys; from pathlib import Path; from coordinator.chain import open_chain, Watch\n"
-        "chain = open_chain('regtest:', Path(sys.argv[1]))\n"
+        "import sys; from pathlib import Path; from coordinator.chain import Watch\n"
+        "from coordinator.chain.opening import open_chain\n"
+        "chain = open_chain('regtest:', Path(sys.argv[1]), 'regtest')\n"
         "update = chain.sync(Watch(frozenset()))\n"
         "chain.close()\n"
         "print(update.tip.height, 'pbk' in sys.modules, 'filelock' in sys.modules)"
