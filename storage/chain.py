@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol, TypedDict
+from typing import NamedTuple, Protocol, TypedDict
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute as Column
 from sqlalchemy.orm import Session
 
@@ -46,6 +46,44 @@ class FoundCoin(TypedDict):
     coinbase: bool
 
 
+class Seen(Protocol):
+    """A transaction as the chain has it; without a height it waits. `time` is in seconds."""
+
+    @property
+    def txid(self) -> str:
+        """Return its name, as display hex."""
+        ...
+
+    @property
+    def raw(self) -> bytes:
+        """Return its serialization."""
+        ...
+
+    @property
+    def height(self) -> int | None:
+        """Return the height of its block."""
+        ...
+
+    @property
+    def block_hash(self) -> str | None:
+        """Return its block."""
+        ...
+
+    @property
+    def time(self) -> int | None:
+        """Return its block's time."""
+        ...
+
+
+class Spend(NamedTuple):
+    """That a transaction spends a coin; without a height it waits."""
+
+    txid: str
+    vout: int
+    by: str
+    height: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class UnspentCoin:
     """A coin that no transaction known here spends."""
@@ -60,6 +98,7 @@ class UnspentCoin:
     coinbase: bool
 
 
+PLACE = ("height", "block_hash", "block_time")
 UNSPENT = tuple(field.name for field in fields(UnspentCoin))
 
 
@@ -113,20 +152,44 @@ def used_scripts(db: Session, vault: Vault) -> set[bytes]:
     return set(db.scalars(select(Address.script_pubkey).where(paid)))
 
 
-def add_transaction(db: Session, seen: Mapping[str, Any], now: datetime) -> None:
-    """Remember a transaction: txid, raw, and height, block_hash and time where it is in a block."""
-    seconds = seen["time"]
-    place = {
-        "height": seen["height"],
-        "block_hash": seen["block_hash"],
-        "block_time": None if seconds is None else datetime.fromtimestamp(seconds, UTC),
+def add_transactions(db: Session, seen: Iterable[Seen], now: datetime) -> None:
+    """Remember transactions; of those known already the place is brought to date."""
+    for batch in batches(seen):
+        rows = {each.txid: _transaction_row(each) for each in batch}
+        found = select(ChainTransaction.txid).where(ChainTransaction.txid.in_(rows))
+        known = set(db.scalars(found))
+        new = [{**row, "first_seen": now} for txid, row in rows.items() if txid not in known]
+        _insert(db, ChainTransaction, new)
+        placed = [{"known": txid, **_place(rows[txid])} for txid in sorted(known)]
+        if placed:
+            table = Record.metadata.tables[ChainTransaction.__tablename__]
+            there = update(table).where(table.c.txid == bindparam("known"))
+            there = there.values({name: bindparam(name) for name in PLACE})
+            _update(db, there, placed)
+
+
+def _transaction_row(seen: Seen) -> dict[str, object]:
+    return {
+        "txid": seen.txid,
+        "raw": seen.raw,
+        "height": seen.height,
+        "block_hash": seen.block_hash,
+        "block_time": None if seen.time is None else datetime.fromtimestamp(seen.time, UTC),
     }
-    known = select(ChainTransaction.id).where(ChainTransaction.txid == seen["txid"])
-    if (row := db.scalar(known)) is not None:
-        db.execute(update(ChainTransaction).where(ChainTransaction.id == row).values(place))
-        return
-    new = {"txid": seen["txid"], "raw": seen["raw"], "first_seen": now, **place}
-    db.execute(insert(ChainTransaction).values(new))
+
+
+def _place(row: Mapping[str, object]) -> dict[str, object]:
+    return {name: row[name] for name in PLACE}
+
+
+def waiting(db: Session, vault: Vault) -> set[str]:
+    """Return the txids that pay or spend a vault's coins and are in no block."""
+    mine = Coin.vault_id == vault.id
+    paid = select(Coin.txid).where(mine, Coin.height.is_(None))
+    spent = select(Coin.spent_by).where(
+        mine, Coin.spent_by.is_not(None), Coin.spent_height.is_(None)
+    )
+    return {txid for txid in (*db.scalars(paid), *db.scalars(spent)) if txid}
 
 
 def transactions(db: Session, txids: Iterable[str]) -> list[ChainTransaction]:
@@ -161,22 +224,26 @@ def add_coins(db: Session, vault: Vault, found: Iterable[FoundCoin]) -> None:
         _mark_used(db, vault, {coin["script_pubkey"]: coin for coin in batch})
 
 
-def spend_coins(
-    db: Session,
-    vault: Vault,
-    outpoints: Iterable[tuple[str, int]],
-    txid: str,
-    height: int | None,
-) -> None:
-    """Mark those of the outpoints that are the vault's as spent by a transaction.
+def spend_coins(db: Session, vault: Vault, spends: Iterable[Spend]) -> None:
+    """Mark coins as spent, those of them that are the vault's.
 
     A waiting transaction never takes a coin from one that is in a block.
     """
-    for batch in batches(outpoints):
-        free = [Coin.id.in_(_ids(db, vault, batch).values())]
-        if height is None:
-            free.append(Coin.spent_height.is_(None))
-        db.execute(update(Coin).where(*free).values(spent_by=txid, spent_height=height))
+    table = Record.metadata.tables[Coin.__tablename__]
+    here = (table.c.txid == bindparam("at"), table.c.vout == bindparam("number"))
+    mine = update(table).where(*here, table.c.vault_id == vault.id)
+    mine = mine.values({"spent_by": bindparam("by"), "spent_height": bindparam("since")})
+    for batch in batches(spends):
+        rows = [
+            {"at": each.txid, "number": each.vout, "by": each.by, "since": each.height}
+            for each in batch
+        ]
+        for statement, given in (
+            (mine, [row for row in rows if row["since"] is not None]),
+            (mine.where(table.c.spent_height.is_(None)), [r for r in rows if r["since"] is None]),
+        ):
+            if given:
+                _update(db, statement, given)
 
 
 def unspent_coins(db: Session, vault: Vault) -> list[UnspentCoin]:
@@ -263,6 +330,13 @@ def _ids(
         for row, txid, vout, owner in db.execute(found)
         if owner == vault.id and (txid, vout) in wanted
     }
+
+
+def _update(db: Session, statement: Update, rows: Sequence[Mapping[str, object]]) -> None:
+    """Update by the table, many rows in one call; objects of these rows are read anew."""
+    db.flush()
+    db.connection().execute(statement, rows)
+    db.expire_all()
 
 
 def _insert(db: Session, model: type[Record], rows: Sequence[Mapping[str, object]]) -> None:

@@ -21,6 +21,7 @@ from tests.storage.making import (
     add_coin,
     add_transaction,
     add_vault,
+    spend,
     txid,
 )
 
@@ -244,7 +245,7 @@ def holding(db: Session, vault: Vault, ceremony: Ceremony) -> Ceremony:
 def test_a_payment_in_a_block_is_confirmed(db: Session, vault: Vault, holding: Ceremony) -> None:
     holding.state = "broadcast"
     add_transaction(db, 900, height=105)
-    chain.spend_coins(db, vault, COINS, txid(900), 105)
+    spend(db, vault, COINS, txid(900), 105)
     ceremonies.confirm(db, vault, NOW)
     assert (holding.state, holding.confirmed_height) == ("confirmed", 105)
     assert ceremonies.reserved(db, NOW) == []
@@ -296,7 +297,7 @@ def test_a_payment_that_fell_out_of_its_block_waits_again(
 def test_a_payment_that_vanished_waits_again(db: Session, vault: Vault, holding: Ceremony) -> None:
     add_transaction(db, 900, height=105)
     ceremonies.confirm(db, vault, NOW)
-    chain.spend_coins(db, vault, COINS, txid(900), 105)
+    spend(db, vault, COINS, txid(900), 105)
     chain.forget_above(db, vault, 104)
     chain.forget_waiting(db, vault, keep=())
     ceremonies.confirm(db, vault, NOW)
@@ -306,17 +307,17 @@ def test_a_payment_that_vanished_waits_again(db: Session, vault: Vault, holding:
 def test_a_payment_whose_coin_went_elsewhere_is_replaced(
     db: Session, vault: Vault, holding: Ceremony
 ) -> None:
-    chain.spend_coins(db, vault, COINS[1:], txid(901), None)
+    spend(db, vault, COINS[1:], txid(901), None)
     ceremonies.confirm(db, vault, NOW)
     assert holding.state == "collecting"
-    chain.spend_coins(db, vault, COINS[1:], txid(901), 105)
+    spend(db, vault, COINS[1:], txid(901), 105)
     ceremonies.confirm(db, vault, NOW)
     assert holding.state == "replaced"
     assert ceremonies.reserved(db, NOW) == []
 
 
 def test_a_payment_does_not_replace_itself(db: Session, vault: Vault, holding: Ceremony) -> None:
-    chain.spend_coins(db, vault, COINS, txid(900), 105)
+    spend(db, vault, COINS, txid(900), 105)
     ceremonies.confirm(db, vault, NOW)
     assert holding.state == "collecting"
 
@@ -325,7 +326,7 @@ def test_an_abandoned_payment_stays_so_until_somebody_sends_it(
     db: Session, vault: Vault, holding: Ceremony
 ) -> None:
     holding.state = "abandoned"
-    chain.spend_coins(db, vault, COINS[1:], txid(901), 105)
+    spend(db, vault, COINS[1:], txid(901), 105)
     ceremonies.confirm(db, vault, NOW)
     assert holding.state == "abandoned"
     add_transaction(db, 900, height=106)
