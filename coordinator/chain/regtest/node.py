@@ -40,7 +40,7 @@ class RegtestChain:
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         """Name the folder; it is made with the first block."""
-        self._folder = folder
+        self.folder = folder
         self._now = now
         self._lock = ChainLock(folder, wait_seconds)
         self._log = BlockLog(folder / "blocks.dat")
@@ -55,6 +55,14 @@ class RegtestChain:
     def tip(self) -> Tip:
         """Return the newest block."""
         return self._read().tip
+
+    def ledger(self) -> Ledger:
+        """Return the best chain; the next call of any method may change it."""
+        return self._read()
+
+    def pool(self) -> Pool:
+        """Return what waits for a block, and how the next block would find the coins."""
+        return self._pool()
 
     def sync(self, watch: Watch) -> ChainUpdate:
         """Return what happened to the watched scripts since the watch's tip."""
@@ -156,7 +164,7 @@ class RegtestChain:
         if self.verdict == consensus.OWN_CHECK:
             yield partial(judge_by_rules, self._ledger)
             return
-        with open_engine(self._log.file, self._ledger.tip, self._folder / "engine") as judge:
+        with open_engine(self._log.file, self._ledger.tip, self.folder / "engine") as judge:
             yield judge
 
     def _mine(self, count: int, script_pubkey: bytes) -> list[str]:
