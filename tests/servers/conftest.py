@@ -21,3 +21,10 @@ def chain(tmp_path: Path) -> RegtestChain:
 def daemon(chain: RegtestChain, tmp_path: Path) -> Iterator[Daemon]:
     with serve(chain, tmp_path / "core") as daemon:
         yield daemon
+
+
+@pytest.fixture
+def watcher() -> object:
+    from tests.servers.watcher import Watcher  # noqa: PLC0415 -- where BDK is missing, only its tests are skipped
+
+    return Watcher()
