@@ -14,7 +14,8 @@ from pathlib import Path
 
 from coordinator.chain.regtest import RegtestChain
 from psbt.transaction import Transaction, parse_transaction
-from tests.servers import node, pool
+from tests.servers import esplora, node, pool
+from tests.servers.index import ChainIndex
 from tests.servers.rpc import (
     METHOD_NOT_FOUND,
     WARMING_UP,
@@ -68,6 +69,7 @@ class Daemon:
     mischief: Mischief = field(default_factory=Mischief)
     _lies: dict[str, Transaction] = field(default_factory=dict)
     _seen: dict[str, int] = field(default_factory=dict)
+    _index: ChainIndex = field(default_factory=ChainIndex)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -81,6 +83,10 @@ class Daemon:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.port}"
+
+    @property
+    def esplora_url(self) -> str:
+        return self.url + esplora.PREFIX
 
     @property
     def cookie(self) -> Path:
@@ -101,6 +107,11 @@ class Daemon:
     def view(self) -> View:
         """Look at the chain as it is now."""
         return View(self._reader)
+
+    def index(self, view: View) -> ChainIndex:
+        """Return the index, brought up to what is in view."""
+        self._index.follow(view)
+        return self._index
 
     def take(self, transaction: Transaction) -> str:
         """Put a transaction into the mempool."""
@@ -136,6 +147,8 @@ class Daemon:
 
     def _answer(self, request: Request) -> Answer:
         with self._lock:
+            if request.path.startswith(esplora.PREFIX):
+                return esplora.answer(self, request)
             return Answer.of_json(reply(request.body, self._ask))
 
     def _ask(self, method: str, params: Params) -> object:
