@@ -64,6 +64,14 @@ class Mischief:
         return True
 
 
+class Listener(ThreadingHTTPServer):
+    """Holds many callers in its queue: one turned away comes back only after a second."""
+
+    request_queue_size = 128
+    # Every thread is waited for, so that no socket is left to the garbage collector.
+    daemon_threads = False
+
+
 class Server:
     """Answers in threads; may stop and start again on the same port."""
 
@@ -78,9 +86,7 @@ class Server:
 
     def start(self, login: str) -> None:
         self.login = b"Basic " + base64.b64encode(login.encode())
-        self._http = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler())
-        # Every thread is waited for, so that no socket is left to the garbage collector.
-        self._http.daemon_threads = False
+        self._http = Listener(("127.0.0.1", self.port), self._handler())
         self.port = self._http.server_port
         self._thread = threading.Thread(target=self._http.serve_forever, args=(POLL_SECONDS,))
         self._thread.start()
