@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from coordinator.chain.regtest import RegtestChain
 from psbt.transaction import Transaction, parse_transaction
-from tests.servers import esplora, node, pool
+from tests.servers import esplora, history, imports, node, pool, wallets
 from tests.servers.index import ChainIndex
 from tests.servers.rpc import (
     METHOD_NOT_FOUND,
@@ -25,7 +26,9 @@ from tests.servers.rpc import (
     call,
     reply,
 )
+from tests.servers.standing import Standing
 from tests.servers.view import View
+from tests.servers.wallet import Wallet, read_wallet
 from tests.servers.wire import Answer, Mischief, Request, Server
 
 NODE_CALLS: dict[str, Call] = {
@@ -46,6 +49,26 @@ NODE_CALLS: dict[str, Call] = {
         pool.gettxout,
         pool.estimatesmartfee,
         pool.sendrawtransaction,
+        wallets.createwallet,
+        wallets.loadwallet,
+        wallets.unloadwallet,
+        wallets.listwallets,
+        wallets.listwalletdir,
+        imports.getdescriptorinfo,
+    )
+}
+WALLET_CALLS: dict[str, Call] = {
+    function.__name__: function
+    for function in (
+        imports.importdescriptors,
+        imports.listdescriptors,
+        imports.getwalletinfo,
+        imports.rescanblockchain,
+        imports.abortrescan,
+        history.listsinceblock,
+        history.gettransaction,
+        history.listunspent,
+        history.getbalances,
     )
 }
 # A function of this name is taken for a test.
@@ -66,6 +89,11 @@ class Daemon:
     has_index: bool = True
     """Whether any transaction of the chain is found by its txid (`-txindex`)."""
     feerate_sats_per_kvb: int | None = None
+    keypool: int = 1000
+    """How many scripts are watched beyond the last one used (`-keypool`)."""
+    scan_seconds: float = 0.0
+    """How long a wallet's search through old blocks takes at least."""
+    loaded: dict[str, Wallet] = field(default_factory=dict)
     mischief: Mischief = field(default_factory=Mischief)
     _lies: dict[str, Transaction] = field(default_factory=dict)
     _seen: dict[str, int] = field(default_factory=dict)
@@ -97,16 +125,48 @@ class Daemon:
         return self.folder / "rpcpassword"
 
     def start(self) -> None:
-        """Answer, on the same port as before."""
+        """Answer, on the same port as before; wallets made so are loaded."""
+        for file in self.wallets_folder.glob("*/wallet.dat"):
+            wallet = read_wallet(file)
+            if wallet.on_startup:
+                self.loaded[wallet.name] = wallet
         self._server.start(self._login)
 
     def stop(self) -> None:
-        """Be gone: connections are closed, new ones refused."""
+        """Be gone: connections are closed, new ones refused, wallets no longer loaded."""
         self._server.stop()
+        for wallet in self.loaded.values():
+            wallet.save()
+        self.loaded.clear()
 
     def view(self) -> View:
         """Look at the chain as it is now."""
         return View(self._reader)
+
+    @property
+    def wallets_folder(self) -> Path:
+        return self.folder / "regtest" / "wallets"
+
+    def wallet_file(self, name: str) -> Path:
+        return self.wallets_folder / name / "wallet.dat"
+
+    def standing(self, wallet: Wallet) -> Standing:
+        """Return how the wallet's transactions stand now."""
+        view = self.view()
+        return Standing(wallet, view, self.index(view))
+
+    def look(self) -> None:
+        """Let every wallet see what the chain holds now, as any request does."""
+        with self._lock:
+            view = self.view()
+            for wallet in self.loaded.values():
+                wallet.follow(view, self.keypool)
+
+    def pause(self, seconds: float) -> None:
+        """Let others ask while one request takes its time."""
+        self._lock.release()
+        time.sleep(seconds)
+        self._lock.acquire()
 
     def index(self, view: View) -> ChainIndex:
         """Return the index, brought up to what is in view."""
@@ -149,11 +209,15 @@ class Daemon:
         with self._lock:
             if request.path.startswith(esplora.PREFIX):
                 return esplora.answer(self, request)
-            return Answer.of_json(reply(request.body, self._ask))
+            self.look()
+            return Answer.of_json(reply(request.body, partial(self._ask, request.path)))
 
-    def _ask(self, method: str, params: Params) -> object:
+    def _ask(self, path: str, method: str, params: Params) -> object:
         if self.syncing == "loading":
             raise RpcError(WARMING_UP, "Loading block index…")
+        if method in WALLET_CALLS:
+            wallet = wallets.asked_wallet(self, path)
+            return call(WALLET_CALLS[method], (self, wallet), params)
         if method not in NODE_CALLS:
             raise RpcError(METHOD_NOT_FOUND, "Method not found")
         return call(NODE_CALLS[method], (self,), params)
