@@ -8,7 +8,8 @@ import pytest
 from tests.coordinator.chain.purse import Purse
 from tests.servers.daemon import Daemon
 from tests.servers.electrumx import INSTALLED, ElectrumServer, electrumx
-from tests.servers.watcher import Watched, Watcher, bdk, change_script, receive_script
+from tests.servers.vault import change_script, receive_script
+from tests.servers.watcher import Watched, Watcher, bdk
 
 pytestmark = pytest.mark.skipif(not INSTALLED, reason="electrumx is not installed")
 

@@ -11,7 +11,8 @@ from psbt.transaction import parse_transaction
 from tests.coordinator.chain.purse import Purse
 from tests.servers.daemon import Daemon
 from tests.servers.index import script_hash
-from tests.servers.watcher import Watched, Watcher, bdk, change_script, receive_script
+from tests.servers.vault import change_script, receive_script
+from tests.servers.watcher import Watched, Watcher, bdk
 
 Document = Any
 

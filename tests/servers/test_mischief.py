@@ -12,7 +12,8 @@ from tests.coordinator.chain.purse import Purse
 from tests.servers.client import ask, post
 from tests.servers.daemon import Daemon
 from tests.servers.test_wallet import make, of, since
-from tests.servers.watcher import Watcher, bdk, receive_script
+from tests.servers.vault import receive_script
+from tests.servers.watcher import Watcher, bdk
 
 COUNT = {"jsonrpc": "2.0", "id": 1, "method": "getblockcount"}
 

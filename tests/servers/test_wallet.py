@@ -7,15 +7,11 @@ from pathlib import Path
 import pytest
 
 from coordinator.chain.regtest import RegtestChain
-from psbt.policy import format_descriptor
 from tests.coordinator.chain.purse import Purse
-from tests.psbt.soft_vault import soft_vault
 from tests.servers.client import Document, ask, keys, recorded
 from tests.servers.daemon import Daemon, serve
-from tests.servers.watcher import change_script, receive_script
+from tests.servers.vault import DESCRIPTOR, change_script, receive_script, spend
 
-VAULT = soft_vault(2, 3)
-DESCRIPTOR = format_descriptor(VAULT.policy)
 PATH = "/wallet/vault-demo"
 
 
@@ -249,3 +245,28 @@ def test_a_long_scan_is_seen_and_stopped(wallet: Daemon) -> None:
     scan.join()
     assert told == [{"code": -1, "message": "Rescan aborted."}]
     assert of(wallet, "getwalletinfo")["scanning"] is False
+
+
+def test_a_payment_of_the_wallet_lists_what_went_out_and_what_came_back(wallet: Daemon) -> None:
+    (gift,) = wallet.chain.fund(receive_script(0), 100_000)
+    wallet.chain.mine(1)
+    paid = wallet.chain.broadcast(spend(wallet.chain, gift, pay_sats=60_000, fee_sats=1_000))
+    told = [item for item in since(wallet)["transactions"] if item["txid"] == paid]
+    assert sorted((item["category"], item["amount"]) for item in told) == [
+        ("receive", 0.00039),
+        ("send", -0.0006),
+        ("send", -0.00039),
+    ]
+    assert all(item["trusted"] for item in told)
+    without = of(wallet, "listsinceblock", "", 1, True, True)["transactions"]
+    (entry,) = [item for item in without if item["txid"] == paid]
+    assert (entry["amount"], entry["fee"]) == (-0.0006, -0.00001)
+    (coin,) = of(wallet, "listunspent", 0)
+    assert (coin["txid"], coin["amount"], coin["safe"]) == (paid, 0.00039, True)
+    assert of(wallet, "getbalances")["mine"]["trusted"] == 0.00039
+    wallet.chain.mine(1)
+    told = of(wallet, "gettransaction", paid, True, True)
+    known = recorded("gettransaction", 1)
+    assert told.keys() == known.keys()
+    assert told["details"][0].keys() == known["details"][0].keys()
+    assert (told["amount"], told["fee"]) == (-0.0006, -0.00001)

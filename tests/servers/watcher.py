@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from psbt.policy import CHANGE, RECEIVE, format_descriptor, vault_script
 from tests.judges import judge
-from tests.psbt.soft_vault import soft_vault
+from tests.servers.vault import DESCRIPTOR
 
 bdk = judge("bdkpython")
 
-POLICY = soft_vault(2, 3).policy
 GAP, BATCH = 20, 10
 
 
@@ -24,7 +22,7 @@ class Watcher:
     """The wallet; a client of either kind brings it up to date."""
 
     def __init__(self) -> None:
-        descriptor = bdk.Descriptor(format_descriptor(POLICY), bdk.NetworkKind.TEST)
+        descriptor = bdk.Descriptor(DESCRIPTOR, bdk.NetworkKind.TEST)
         persister = bdk.Persister.new_in_memory()
         self.wallet = bdk.Wallet.create_from_two_path_descriptor(
             descriptor, bdk.Network.REGTEST, persister
@@ -54,14 +52,6 @@ class Watcher:
     @property
     def tip_height(self) -> int:
         return self.wallet.latest_checkpoint().height
-
-
-def receive_script(index: int) -> bytes:
-    return vault_script(POLICY, RECEIVE, index).script_pubkey
-
-
-def change_script(index: int) -> bytes:
-    return vault_script(POLICY, CHANGE, index).script_pubkey
 
 
 def _height(item: object) -> int | None:
