@@ -92,3 +92,14 @@ def test_the_server_outlives_its_daemon(server: ElectrumServer) -> None:
     server.daemon.chain.mine(1)
     server.daemon.start()
     server.wait_until_current()
+
+
+def test_a_lie_reaches_the_client(server: ElectrumServer, client: object, watcher: Watcher) -> None:
+    (txid,) = server.daemon.chain.fund(receive_script(0), 70_000)
+    server.daemon.chain.mine(1)
+    server.wait_until_current()
+    lie = Purse("liar").spend([((txid, 0), 70_000)])
+    server.daemon.lie(txid, lie.raw)
+    assert client.transaction_get_raw(bdk.Txid.from_string(txid)) == lie.raw
+    watcher.full_scan(client)
+    assert watcher.seen == set()

@@ -1,4 +1,4 @@
-"""The chain as the servers see it, for the length of one request."""
+"""The chain as the servers see it, until it changes."""
 
 from functools import cached_property
 from typing import NamedTuple
@@ -23,11 +23,12 @@ class Place(NamedTuple):
 
 
 class View:
-    """Reads the chain once and answers from that."""
+    """Reads the chain once and answers from that, as long as its tip and mempool stay."""
 
     def __init__(self, chain: RegtestChain) -> None:
         self.ledger: Ledger = chain.ledger()
         self._chain = chain
+        self._positions: dict[str, dict[str, int]] = {}
 
     @cached_property
     def pool(self) -> Pool:
@@ -55,7 +56,10 @@ class View:
         if confirmed is None:
             return None
         block = self.block_at(confirmed.height)
-        index = next(n for n, item in enumerate(block.transactions) if item.txid == txid)
+        if block.hash not in self._positions:
+            places = {item.txid: index for index, item in enumerate(block.transactions)}
+            self._positions[block.hash] = places
+        index = self._positions[block.hash][txid]
         return Place(confirmed.height, block.hash, index, block.header.time)
 
     def transaction(self, txid: str) -> Transaction | None:
