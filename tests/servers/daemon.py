@@ -102,7 +102,7 @@ class Daemon:
 
     def __post_init__(self) -> None:
         # The test goes on using its own: an instance is for one thread.
-        self._reader = RegtestChain(self.chain.folder)
+        self._reader = RegtestChain(self.chain._folder)
         self._view, self._seen_state = View(self._reader), None
         self._server = Server(self._answer, self.mischief)
         self._login = f"__cookie__:{secrets.token_hex(32)}"
@@ -142,7 +142,7 @@ class Daemon:
 
     def view(self) -> View:
         """Look at the chain as it is now; what was read stays while nothing changes."""
-        mempool = self._reader.folder / "mempool.dat"
+        mempool = self._reader._folder / "mempool.dat"
         state = mempool.stat() if mempool.exists() else None
         waits = (state.st_ino, state.st_mtime_ns) if state else None
         if self._seen_state != (tip := self._reader.tip(), waits):

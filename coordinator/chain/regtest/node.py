@@ -40,7 +40,7 @@ class RegtestChain:
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         """Name the folder; it is made with the first block."""
-        self.folder = folder
+        self._folder = folder
         self._now = now
         self._lock = ChainLock(folder, wait_seconds)
         self._log = BlockLog(folder / "blocks.dat")
@@ -164,7 +164,7 @@ class RegtestChain:
         if self.verdict == consensus.OWN_CHECK:
             yield partial(judge_by_rules, self._ledger)
             return
-        with open_engine(self._log.file, self._ledger.tip, self.folder / "engine") as judge:
+        with open_engine(self._log.file, self._ledger.tip, self._folder / "engine") as judge:
             yield judge
 
     def _mine(self, count: int, script_pubkey: bytes) -> list[str]:
