@@ -61,6 +61,14 @@ class Ledger:
         for number in range(height + 1, len(self.hashes)):
             yield number, self._blocks[self.hashes[number]]
 
+    def block(self, block_hash: str) -> Block | None:
+        """Return a block that is known, on the best chain or beside it; never the genesis block."""
+        return self._blocks.get(block_hash)
+
+    def height(self, block_hash: str) -> int | None:
+        """Return the height of a block that is known."""
+        return self._heights.get(block_hash)
+
     def fork_height(self, block_hash: str) -> int:
         """Return the height of the newest block that this block's chain and the best one share."""
         while not self.on_chain(block_hash):

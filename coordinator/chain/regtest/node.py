@@ -56,6 +56,14 @@ class RegtestChain:
         """Return the newest block."""
         return self._read().tip
 
+    def ledger(self) -> Ledger:
+        """Return the best chain; the next call of any method may change it."""
+        return self._read()
+
+    def pool(self) -> Pool:
+        """Return what waits for a block, and how the next block would find the coins."""
+        return self._pool()
+
     def sync(self, watch: Watch) -> ChainUpdate:
         """Return what happened to the watched scripts since the watch's tip."""
         pool = self._pool()
