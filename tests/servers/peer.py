@@ -103,6 +103,7 @@ class Conversation:
     def __init__(self, peer: Peer, connection: socket.socket) -> None:
         """Start answering."""
         connection.settimeout(None)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._peer = peer
         self._connection = connection
         self._stream = connection.makefile("rb")
