@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock
+from coordinator import clock, news
 from coordinator.chain import Birthday, ChainSource, ChainUpdate, Tip, Watch
 from coordinator.errors import CoordinatorError
 from coordinator.vaults import stored_policy
@@ -116,10 +116,12 @@ def _watch(vault: Vault, scripts: Mapping[bytes, VaultScript], since: Tip | None
 def _apply(
     db: Session, vault: Vault, update: ChainUpdate, scripts: dict[bytes, VaultScript]
 ) -> None:
+    lost: dict[str, int] = {}
     if update.reorganised_to is not None:
-        chain_book.forget_above(db, vault, update.reorganised_to)
+        lost = chain_book.forget_above(db, vault, update.reorganised_to)
     listed = {seen.txid for seen in update.transactions}
-    chain_book.forget_waiting(db, vault, keep=listed)
+    gone = chain_book.forget_waiting(db, vault, keep=listed)
+    news.keep(db, vault, lost, gone, update)
     for seen in update.transactions:
         chain_book.add_transaction(db, seen._asdict(), clock.now())
         transaction = parse_transaction(seen.raw)

@@ -70,6 +70,13 @@ class SyncedTo(NamedTuple):
     block_hash: str
 
 
+class Gone(NamedTuple):
+    """A transaction that no longer waits: its bytes, and what it had changed for the vault."""
+
+    raw: bytes
+    change_sats: int
+
+
 def next_index(db: Session, vault: Vault, branch: int) -> int:
     """Return the first index of a branch after every one that was issued or used."""
     highest = select(func.max(Address.index)).where(
@@ -211,28 +218,52 @@ def set_sync_state(db: Session, vault: Vault, height: int, block_hash: str, now:
     db.flush()
 
 
-def forget_above(db: Session, vault: Vault, height: int) -> None:
-    """Treat what is in blocks above a height as waiting: those blocks are no longer the chain."""
+def forget_above(db: Session, vault: Vault, height: int) -> dict[str, int]:
+    """Treat what is in blocks above a height as waiting: those blocks are no longer the chain.
+
+    Returns the vault's transactions this concerns, and the height each was at.
+    """
     mine = Coin.vault_id == vault.id
+    made = select(Coin.txid, Coin.height).where(mine, Coin.height > height)
+    spent = select(Coin.spent_by, Coin.spent_height).where(mine, Coin.spent_height > height)
+    lost = {txid: at for rows in (made, spent) for txid, at in db.execute(rows) if txid and at}
     db.execute(update(Coin).where(mine, Coin.height > height).values(height=None))
     db.execute(update(Coin).where(mine, Coin.spent_height > height).values(spent_height=None))
     nowhere = {"height": None, "block_hash": None, "block_time": None}
     above = ChainTransaction.height > height
     db.execute(update(ChainTransaction).where(above).values(nowhere))
+    return lost
 
 
-def forget_waiting(db: Session, vault: Vault, keep: Collection[str]) -> None:
-    """Forget waiting transactions of a vault, and what they paid or spent, unless kept."""
+def forget_waiting(db: Session, vault: Vault, keep: Collection[str]) -> dict[str, Gone]:
+    """Forget waiting transactions of a vault, and what they paid or spent, unless kept.
+
+    Returns those that are forgotten.
+    """
     unpaid = _stale(db, vault, keep, Coin.txid, Coin.height)
     unspent = _stale(db, vault, keep, Coin.spent_by, Coin.spent_height)
+    gone = _gone(db, unpaid, unspent)
     for batch in batches(unpaid):
         db.execute(delete(Coin).where(Coin.id.in_(batch)))
     for batch in batches(unspent):
         db.execute(update(Coin).where(Coin.id.in_(batch)).values(spent_by=None))
     needed = (Coin.txid == ChainTransaction.txid) | (Coin.spent_by == ChainTransaction.txid)
     for txids in batches({*unpaid.values(), *unspent.values()}):
-        gone = ChainTransaction.txid.in_(txids) & ~select(Coin.id).where(needed).exists()
-        db.execute(delete(ChainTransaction).where(gone))
+        unneeded = ChainTransaction.txid.in_(txids) & ~select(Coin.id).where(needed).exists()
+        db.execute(delete(ChainTransaction).where(unneeded))
+    return gone
+
+
+def _gone(db: Session, unpaid: Mapping[int, str], unspent: Mapping[int, str]) -> dict[str, Gone]:
+    """Return what the vault had of transactions, by what of it they made and spent."""
+    worth: Counter[str] = Counter()
+    for sign, rows in ((1, unpaid), (-1, unspent)):
+        for batch in batches(rows):
+            values = select(Coin.id, Coin.value_sats).where(Coin.id.in_(batch))
+            for row, value_sats in db.execute(values):
+                worth[rows[row]] += sign * value_sats
+    raws = raw_transactions(db, worth)
+    return {txid: Gone(raws.get(txid, b""), sats) for txid, sats in worth.items()}
 
 
 def _stale(
