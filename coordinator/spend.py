@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock, reservations, wallet
 from coordinator.chain import Tip
+from coordinator.coin_control import ANY, Choice, chosen
 from coordinator.errors import UsageError
 from coordinator.vaults import stored_policy
 from psbt import codec
@@ -36,7 +37,10 @@ SNIPING_CHANCE = 0.1
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be paid: feerate in sat/kvB; `drain` takes everything the coins leave."""
+    """What is to be paid: feerate in sat/kvB; `drain` takes everything the coins leave.
+
+    Beyond the coins named only those that fit the choice are taken.
+    """
 
     vault: str
     payments: tuple[Payment, ...]
@@ -44,6 +48,7 @@ class Order:
     drain: bytes | None = None
     coins: tuple[Outpoint, ...] = ()
     expires_days: int = EXPIRY_DAYS
+    choice: Choice = ANY
 
 
 class Draft(NamedTuple):
@@ -171,7 +176,8 @@ def _offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
         if str(outpoint) in frozen:
             raise UsageError(f"coin {outpoint} is frozen: cardquorum coin thaw {outpoint}")
     free = [coin for coin in coins if coin.outpoint not in held]
-    return [coin for coin in free if str(coin.outpoint) not in frozen]
+    unfrozen = [coin for coin in free if str(coin.outpoint) not in frozen]
+    return chosen(db, vault, unfrozen, order.choice)
 
 
 def _outputs(order: Order, selection: Selection) -> tuple[Payment, ...]:

@@ -69,7 +69,7 @@ def ids_by_txid(db: Session, txids: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for batch in batches(set(txids)):
         made = select(Ceremony.txid, Ceremony.public_id).where(Ceremony.txid.in_(batch))
-        found.update(db.execute(made.order_by(Ceremony.id)).tuples())
+        found.update(db.execute(made.order_by(Ceremony.id)).all())
     return found
 
 
@@ -183,7 +183,7 @@ def replacements(db: Session, vault: Vault) -> dict[str, str]:
         .where(earlier.id < later.id, earlier.txid != later.txid)
         .where(earlier.broadcast_at.is_not(None), later.broadcast_at.is_not(None))
     )
-    return dict(db.execute(pairs.order_by(earlier.id)).tuples())
+    return dict(db.execute(pairs.order_by(earlier.id)).all())
 
 
 def confirm(db: Session, vault: Vault, now: datetime) -> None:

@@ -199,13 +199,6 @@ def coin_at(db: Session, txid: str, vout: int) -> Coin | None:
     return db.scalars(at.limit(1)).one_or_none()
 
 
-def changes(db: Session, vault: Vault) -> dict[str, int]:
-    """Return by how many satoshis each transaction changed what the vault owns."""
-    total: Counter[str] = Counter(_sums(db, vault, Coin.txid))
-    total.subtract(_sums(db, vault, Coin.spent_by))
-    return dict(total)
-
-
 def sync_state(db: Session, vault: Vault) -> SyncedTo | None:
     """Return how far the vault is known; None before its first sync."""
     state = db.get(SyncState, vault.id)
@@ -321,12 +314,3 @@ def _mark_used(db: Session, vault: Vault, paid: Mapping[bytes, FoundCoin]) -> No
         if script not in known
     ]
     _insert(db, Address, unknown)
-
-
-def _sums(db: Session, vault: Vault, column: Column[str | None] | Column[str]) -> dict[str, int]:
-    summed = (
-        select(column, func.sum(Coin.value_sats))
-        .where(Coin.vault_id == vault.id, column.is_not(None))
-        .group_by(column)
-    )
-    return {txid: int(total) for txid, total in db.execute(summed) if txid is not None}
