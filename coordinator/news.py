@@ -112,8 +112,9 @@ def _sentence(event: ChainEvent, own: str | None) -> News:
 
 def _spent_elsewhere(db: Session, vault: Vault) -> Iterator[News]:
     """Yield the payments whose coins a transaction took lately that was not made here."""
-    tip = chain_book.sync_state(db, vault)
-    lost = ceremony_book.outspent(db, vault, (tip.height if tip else 0) - FINAL_CONFIRMATIONS)
+    state = chain_book.sync_state(db, vault)
+    final = (state.height if state else 0) - FINAL_CONFIRMATIONS + 1
+    lost = ceremony_book.outspent(db, vault, above=final)
     ours = ceremony_book.ids_by_txid(db, (taker for _, taker in lost.values()))
     for ceremony, taker in lost.values():
         if taker not in ours:

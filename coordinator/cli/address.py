@@ -85,7 +85,7 @@ def _used(line: "AddressLine") -> str:
 
 
 def check(desk: Desk, address: Annotated[str, typer.Argument(help="any address")]) -> Shown:
-    """Say whether an address is ours, where, and paid; exit 5 if not.
+    """Say whether an address is ours and was paid; exit 5 if not ours.
 
     \b
     Example: cardquorum address check bcrt1q...

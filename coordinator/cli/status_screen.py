@@ -67,7 +67,8 @@ def _state(payment: "Standing", now: datetime) -> str:
     if line.state == "confirmed":
         deep = counted(line.confirmations, "confirmation")
         return f"in block {line.height}, {deep}, final with {FINAL_CONFIRMATIONS}"
-    return f"sent {ago(line.sent_at, now)}, in no block yet" if line.sent_at else "sent"
+    sent = f"sent {ago(line.sent_at, now)}" if line.sent_at else "sent"
+    return f"{sent}, but gone: send it again" if payment.next else f"{sent}, in no block yet"
 
 
 def ago(moment: datetime, now: datetime) -> str:
