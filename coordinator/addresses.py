@@ -10,12 +10,12 @@ from coordinator import labels, wallet
 from coordinator.settings import Home
 from coordinator.vaults import stored_policy
 from coordinator.wallet import FreshAddress, keychain
-from psbt.policy import VaultScript, format_address
+from psbt.policy import VaultScript, format_address, vault_script
 from storage import chain as chain_book
 from storage import labels as label_book
 from storage import sums
 from storage import vaults as vault_book
-from storage.model import Vault
+from storage.model import Address, Vault
 from storage.sums import Use
 
 SATS_PER_BTC = 100_000_000
@@ -117,13 +117,26 @@ def owner_of(database: sessionmaker[Session], script_pubkey: bytes) -> Owner | N
     """Return whose address a script is, by deriving it; None where it is nobody's."""
     with database.begin() as db:
         for record in vault_book.all_vaults(db):
-            script = wallet.watched(db, record, stored_policy(record)).get(script_pubkey)
+            known = chain_book.address_with(db, record, script_pubkey)
+            script = _derived(db, record, script_pubkey, known)
             if script is not None:
-                return _owner(db, record, script)
+                return _owner(db, record, script, used=known is not None and known.used)
     return None
 
 
-def _owner(db: Session, vault: Vault, script: VaultScript) -> Owner:
+def _derived(
+    db: Session, vault: Vault, script_pubkey: bytes, known: Address | None
+) -> VaultScript | None:
+    """Return where a script comes from: where it is known to, else among all that are watched."""
+    policy = stored_policy(vault)
+    if known is not None:
+        script = vault_script(policy, known.branch, known.index)
+        if script.script_pubkey == script_pubkey:
+            return script
+    return wallet.watched(db, vault, policy).get(script_pubkey)
+
+
+def _owner(db: Session, vault: Vault, script: VaultScript, *, used: bool) -> Owner:
     seen = sums.use_of_scripts(db, vault, script.script_pubkey).get(script.script_pubkey, NEVER)
     address = format_address(script.script_pubkey, stored_policy(vault).network)
     return Owner(
@@ -131,7 +144,7 @@ def _owner(db: Session, vault: Vault, script: VaultScript) -> Owner:
         keychain(script.branch),
         script.index,
         vault.checksum,
-        seen.payments > 0 or script.script_pubkey in chain_book.used_scripts(db, vault),
+        used or seen.payments > 0,
         *seen,
         label_book.named(db, "addr").get(address),
     )

@@ -114,6 +114,12 @@ def addresses_of(db: Session, vault: Vault) -> Sequence[Address]:
     return db.scalars(own.order_by(Address.branch, Address.index)).all()
 
 
+def address_with(db: Session, vault: Vault, script_pubkey: bytes) -> Address | None:
+    """Return the address of this script, where it was issued or used."""
+    found = select(Address).where(Address.script_pubkey == script_pubkey)
+    return next((each for each in db.scalars(found) if each.vault_id == vault.id), None)
+
+
 def used_scripts(db: Session, vault: Vault) -> set[bytes]:
     """Return the scripts that were ever paid."""
     paid = (Address.vault_id == vault.id) & Address.used

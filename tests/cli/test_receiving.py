@@ -1,5 +1,6 @@
 """Addresses: given out with an amount and a name, listed with what came of them."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,13 @@ def test_a_check_says_whether_it_was_paid(vault: Asked, program: Program) -> Non
     assert "the last waits for its block" in program("address", "check", fresh).out
     far = vault("address", "check", address(vault, 90))
     assert (far["index"], far["used"]) == (90, False)
+
+
+def test_a_row_that_names_the_wrong_place_is_not_believed(vault: Asked, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "home" / "cardquorum.db") as raw:
+        raw.execute('UPDATE address SET "index" = 7 WHERE branch = 0')
+    raw.close()
+    assert vault("address", "check", address(vault, 0))["index"] == 0
 
 
 def test_an_address_whose_payment_vanished_counts_as_used(
