@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from coordinator import clock
+from coordinator.errors import CoinReserved
 from tests.cli.test_money import STRANGER, address, later, pay
 from tests.program import Asked, Program
 
@@ -95,3 +96,7 @@ def test_a_hold_that_is_renewed_says_the_new_end(
     vault("spend", "sign", ceremony, "--emulated", "a", "--yes", check=None)
     held = {coin["reserved_until"] for coin in vault("coins", "v")["coins"]}
     assert held == {clock.text(clock.now() + timedelta(days=1))}
+
+
+def test_a_hold_of_an_earlier_version_names_no_computer() -> None:
+    assert str(CoinReserved("x:0", "abcd2345")) == "coin x:0 is reserved by ceremony abcd2345"

@@ -8,6 +8,7 @@ import pytest
 
 from coordinator.cli.status_screen import ago
 from storage.letters import Cost
+from tests.cli.terminal import at_terminal
 from tests.cli.test_money import OTHER, STRANGER, later, pay, sign
 from tests.program import Asked, Program, asking, run_program
 
@@ -214,3 +215,25 @@ def test_a_chain_that_is_not_asked_leaves_the_tip_out(tmp_path: Path) -> None:
 )
 def test_how_long_ago(seconds: int, words: str) -> None:
     assert ago(NOW - timedelta(seconds=seconds), NOW) == words
+
+
+def test_at_a_terminal_the_passphrase_is_asked_for_only_where_a_card_is_wanted(
+    vault: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cost.__new__, "__defaults__", (1 << 4, 8, 1))
+    vault("custody", "seal", "--pin-stdin", stdin="home.passphrase=the old oak by the pond")
+    there = tmp_path / "home"
+    assert "passphrase" not in at_terminal(there, ["status"], []).screen
+    pay(vault, "--to", f"{STRANGER}:100000")
+    typed = at_terminal(there, ["status"], [("passphrase of", "the old oak by the pond")])
+    assert (typed.status, "kept at at-b" in typed.screen) == (0, True)
+    silent = at_terminal(there, ["status"], [("passphrase of", "")])
+    assert (silent.status, "kept at location.2" in silent.screen) == (0, True)
+
+
+def test_the_code_on_the_terminal_is_the_uri(vault: Asked, tmp_path: Path) -> None:
+    words = ["address", "new", "v", "--amount", "5000"]
+    plain = at_terminal(tmp_path / "home", words[:3], []).screen
+    asked_for = at_terminal(tmp_path / "home", words, []).screen
+    assert vault("address", "list", "v")["addresses"][2]["address"] in asked_for
+    assert asked_for.count("\n") > plain.count("\n"), "a longer text makes a larger code"
