@@ -9,8 +9,8 @@ from coordinator.settings import OFFLINE, Home
 
 TARGETS: Final = (1, 3, 6, 12, 24, 144)
 FALLBACK_FEERATE: Final = 10_000
-"""Ten sat/vB is what coin selection takes for the long-term rate: enough within days in most weeks,
-soon lost money in none, and a payment that waits can be bumped."""
+"""Ten sat/vB is also the long-term rate of coin selection: enough on most days and never much money
+lost; a payment that waits too long can be bumped."""
 TYPED, ESTIMATE, FALLBACK = "typed", "estimate", "fallback"
 
 

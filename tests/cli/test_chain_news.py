@@ -37,6 +37,7 @@ def test_a_payment_whose_block_is_no_more_waits_again(
     assert messages(vault) == [sentence]
     assert vault("status")["next"] == "cardquorum history v"
     assert vault("history", "v")["transactions"][0]["news"] == sentence
+    assert vault("history", "v")["vanished"] == []
     for words in (("history", "v"), ("status",)):
         assert sentence in program(*words).out
     vault("regtest", "mine")
@@ -124,6 +125,17 @@ def test_a_payment_we_replaced_ourselves_is_no_alarm(
     vault("regtest", "mine")
     assert vault("spend", "show", first["ceremony"])["state"] == "replaced"
     assert messages(vault) == []
+
+
+def test_a_payment_never_sent_that_another_of_ours_replaced_is_no_news(
+    vault: Asked, rivals: list[dict[str, Any]]
+) -> None:
+    first, second = rivals
+    vault("spend", "broadcast", second["ceremony"])
+    vault("regtest", "mine")
+    assert vault("sync")["news"] == messages(vault) == []
+    assert vault("spend", "show", first["ceremony"])["state"] == "replaced"
+    assert vault("history", "v")["transactions"][0]["kind"] == "sent"
 
 
 def test_coins_that_somebody_else_spent_are_told_until_that_is_final(

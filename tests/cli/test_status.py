@@ -64,8 +64,8 @@ def test_a_payment_waits_for_cards_at_places_until_it_is_final(vault: Asked) -> 
 
 
 def test_what_is_nearest_to_its_end_comes_first(vault: Asked) -> None:
-    late = pay(vault, "--to", f"{STRANGER}:100000", "--expires", "20")["ceremony"]
     soon = pay(vault, "--to", f"{STRANGER}:100000", "--expires", "3")["ceremony"]
+    late = pay(vault, "--to", f"{STRANGER}:100000", "--expires", "20")["ceremony"]
     assert status(vault)["next"] == f"cardquorum spend sign {soon}"
     sign(vault, late, "a", "b")
     assert status(vault)["next"] == f"cardquorum spend finalize {late}"
@@ -108,7 +108,9 @@ def test_coins_that_are_free_again_are_told(
     assert "its coins are free for other payments again" in shown
 
 
-def test_a_home_begins_with_cards_then_a_vault_then_an_address(asked: Asked) -> None:
+def test_a_home_begins_with_cards_then_a_vault_then_an_address(
+    asked: Asked, program: Program
+) -> None:
     asked("init", "--network", "regtest")
     assert status(asked)["next"] == "cardquorum card setup LABEL"
     asked("emulate", "new", "satochip", "a")
@@ -118,6 +120,9 @@ def test_a_home_begins_with_cards_then_a_vault_then_an_address(asked: Asked) -> 
     assert status(asked)["next"] == "cardquorum address new v"
     asked("regtest", "fund", asked("address", "new", "v")["address"], "10000")
     assert (status(asked)["next"], status(asked)["vaults"][0]["pending_sats"]) == (None, 10_000)
+    asked("spend", "create", "v", "--drain", STRANGER, "--feerate", "1")
+    lines = program("status").out.splitlines()
+    assert lines[lines.index("  bring:") + 1] == "    the card labelled a"
 
 
 def test_a_vault_that_is_no_longer_paid_is_not_where_to_begin(vault: Asked) -> None:
@@ -223,6 +228,9 @@ def test_at_a_terminal_the_passphrase_is_asked_for_only_where_a_card_is_wanted(
     monkeypatch.setattr(Cost.__new__, "__defaults__", (1 << 4, 8, 1))
     vault("custody", "seal", "--pin-stdin", stdin="home.passphrase=the old oak by the pond")
     there = tmp_path / "home"
+    assert "passphrase" not in at_terminal(there, ["status"], []).screen
+    signed = pay(vault, "--to", f"{STRANGER}:100000")["ceremony"]
+    sign(vault, signed, "a", "b")
     assert "passphrase" not in at_terminal(there, ["status"], []).screen
     pay(vault, "--to", f"{STRANGER}:100000")
     typed = at_terminal(there, ["status"], [("passphrase of", "the old oak by the pond")])
