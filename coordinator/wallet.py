@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock
+from coordinator import clock, news
 from coordinator.chain import Birthday, ChainSource, ChainUpdate, SeenTransaction, Tip, Watch
 from coordinator.errors import ChainError, CoordinatorError
 from coordinator.vaults import stored_policy
@@ -132,10 +132,12 @@ def _watch(
 def _apply(
     db: Session, vault: Vault, update: ChainUpdate, scripts: dict[bytes, VaultScript]
 ) -> None:
+    lost: dict[str, int] = {}
     if update.reorganised_to is not None:
-        chain_book.forget_above(db, vault, update.reorganised_to)
+        lost = chain_book.forget_above(db, vault, update.reorganised_to)
     listed = {seen.txid for seen in update.transactions}
-    chain_book.forget_waiting(db, vault, keep=listed)
+    gone = chain_book.forget_waiting(db, vault, keep=listed)
+    news.keep(db, vault, lost, gone, update)
     parsed = [(_checked(seen), seen.height) for seen in update.transactions]
     chain_book.add_transactions(db, update.transactions, clock.now())
     # Coins first, all of them: a transaction may be told before the one whose coin it spends.

@@ -109,6 +109,13 @@ class SyncedTo(NamedTuple):
     block_hash: str
 
 
+class Gone(NamedTuple):
+    """A transaction that no longer waits: its bytes, and what it had changed for the vault."""
+
+    raw: bytes
+    change_sats: int
+
+
 def next_index(db: Session, vault: Vault, branch: int) -> int:
     """Return the first index of a branch after every one that was issued or used."""
     highest = select(func.max(Address.index)).where(
@@ -144,6 +151,12 @@ def addresses_of(db: Session, vault: Vault) -> Sequence[Address]:
     """Return what was issued or used, by branch and index."""
     own = select(Address).where(Address.vault_id == vault.id)
     return db.scalars(own.order_by(Address.branch, Address.index)).all()
+
+
+def address_with(db: Session, vault: Vault, script_pubkey: bytes) -> Address | None:
+    """Return the address of this script, where it was issued or used."""
+    found = select(Address).where(Address.script_pubkey == script_pubkey)
+    return next((each for each in db.scalars(found) if each.vault_id == vault.id), None)
 
 
 def used_scripts(db: Session, vault: Vault) -> set[bytes]:
@@ -259,13 +272,6 @@ def coin_at(db: Session, txid: str, vout: int) -> Coin | None:
     return db.scalars(at.limit(1)).one_or_none()
 
 
-def changes(db: Session, vault: Vault) -> dict[str, int]:
-    """Return by how many satoshis each transaction changed what the vault owns."""
-    total: Counter[str] = Counter(_sums(db, vault, Coin.txid))
-    total.subtract(_sums(db, vault, Coin.spent_by))
-    return dict(total)
-
-
 def sync_state(db: Session, vault: Vault) -> SyncedTo | None:
     """Return how far the vault is known; None before its first sync."""
     state = db.get(SyncState, vault.id)
@@ -278,28 +284,52 @@ def set_sync_state(db: Session, vault: Vault, height: int, block_hash: str, now:
     db.flush()
 
 
-def forget_above(db: Session, vault: Vault, height: int) -> None:
-    """Treat what is in blocks above a height as waiting: those blocks are no longer the chain."""
+def forget_above(db: Session, vault: Vault, height: int) -> dict[str, int]:
+    """Treat what is in blocks above a height as waiting: those blocks are no longer the chain.
+
+    Returns the vault's transactions this concerns, and the height each was at.
+    """
     mine = Coin.vault_id == vault.id
+    made = select(Coin.txid, Coin.height).where(mine, Coin.height > height)
+    spent = select(Coin.spent_by, Coin.spent_height).where(mine, Coin.spent_height > height)
+    lost = {txid: at for rows in (made, spent) for txid, at in db.execute(rows) if txid and at}
     db.execute(update(Coin).where(mine, Coin.height > height).values(height=None))
     db.execute(update(Coin).where(mine, Coin.spent_height > height).values(spent_height=None))
     nowhere = {"height": None, "block_hash": None, "block_time": None}
     above = ChainTransaction.height > height
     db.execute(update(ChainTransaction).where(above).values(nowhere))
+    return lost
 
 
-def forget_waiting(db: Session, vault: Vault, keep: Collection[str]) -> None:
-    """Forget waiting transactions of a vault, and what they paid or spent, unless kept."""
+def forget_waiting(db: Session, vault: Vault, keep: Collection[str]) -> dict[str, Gone]:
+    """Forget waiting transactions of a vault, and what they paid or spent, unless kept.
+
+    Returns those that are forgotten.
+    """
     unpaid = _stale(db, vault, keep, Coin.txid, Coin.height)
     unspent = _stale(db, vault, keep, Coin.spent_by, Coin.spent_height)
+    gone = _gone(db, unpaid, unspent)
     for batch in batches(unpaid):
         db.execute(delete(Coin).where(Coin.id.in_(batch)))
     for batch in batches(unspent):
         db.execute(update(Coin).where(Coin.id.in_(batch)).values(spent_by=None))
     needed = (Coin.txid == ChainTransaction.txid) | (Coin.spent_by == ChainTransaction.txid)
     for txids in batches({*unpaid.values(), *unspent.values()}):
-        gone = ChainTransaction.txid.in_(txids) & ~select(Coin.id).where(needed).exists()
-        db.execute(delete(ChainTransaction).where(gone))
+        unneeded = ChainTransaction.txid.in_(txids) & ~select(Coin.id).where(needed).exists()
+        db.execute(delete(ChainTransaction).where(unneeded))
+    return gone
+
+
+def _gone(db: Session, unpaid: Mapping[int, str], unspent: Mapping[int, str]) -> dict[str, Gone]:
+    """Return what the vault had of transactions, by what of it they made and spent."""
+    worth: Counter[str] = Counter()
+    for sign, rows in ((1, unpaid), (-1, unspent)):
+        for batch in batches(rows):
+            values = select(Coin.id, Coin.value_sats).where(Coin.id.in_(batch))
+            for row, value_sats in db.execute(values):
+                worth[rows[row]] += sign * value_sats
+    raws = raw_transactions(db, worth)
+    return {txid: Gone(raws.get(txid, b""), sats) for txid, sats in worth.items()}
 
 
 def _stale(
@@ -364,12 +394,3 @@ def _mark_used(db: Session, vault: Vault, paid: Mapping[bytes, FoundCoin]) -> No
         if script not in known
     ]
     _insert(db, Address, unknown)
-
-
-def _sums(db: Session, vault: Vault, column: Column[str | None] | Column[str]) -> dict[str, int]:
-    summed = (
-        select(column, func.sum(Coin.value_sats))
-        .where(Coin.vault_id == vault.id, column.is_not(None))
-        .group_by(column)
-    )
-    return {txid: int(total) for txid, total in db.execute(summed) if txid is not None}

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -48,7 +47,7 @@ class Vault:
         self._persister = bdk.Persister.new_sqlite(self._file)
         self.wallet = bdk.Wallet.load_from_two_path_descriptor(self._descriptor, self._persister)
 
-    def client(self, peer: Peer, scan: object = None) -> Any:
+    def client(self, peer: Peer, scan: object = None) -> bdk.CbfClient:
         address = bdk.IpAddress.from_ipv4(127, 0, 0, 1)
         builder = bdk.CbfBuilder().only_configured_peers().connections(1)
         builder = builder.configure_timeout_millis(SILENCE_MS, SILENCE_MS)
@@ -57,7 +56,7 @@ class Vault:
         parts.node.run()
         return parts.client
 
-    async def follow(self, client: Any) -> None:
+    async def follow(self, client: bdk.CbfClient) -> None:
         update = await asyncio.wait_for(client.update(), SECONDS)
         self.wallet.apply_update(update)
         self.wallet.persist(self._persister)
@@ -78,7 +77,9 @@ class Vault:
         return int(self.wallet.balance().untrusted_pending.to_sat())
 
 
-def talk(client: Any, *acts: Callable[[Any], Coroutine[object, object, object]]) -> None:
+def talk(
+    client: bdk.CbfClient, *acts: Callable[[bdk.CbfClient], Coroutine[object, object, object]]
+) -> None:
     async def talking() -> None:
         try:
             for act in acts:
@@ -90,7 +91,7 @@ def talk(client: Any, *acts: Callable[[Any], Coroutine[object, object, object]])
     asyncio.run(talking())
 
 
-async def warnings(client: Any) -> list[str]:
+async def warnings(client: bdk.CbfClient) -> list[str]:
     told: list[str] = []
     with suppress(bdk.CbfError):
         while True:
@@ -157,7 +158,7 @@ def test_new_blocks_and_a_reorganisation_reach_a_client_that_stays(
     ]
     seen: list[tuple[int, int, int]] = []
 
-    async def watch(client: Any) -> None:
+    async def watch(client: bdk.CbfClient) -> None:
         for act in acts:
             act()
             await vault.follow(client)
@@ -190,7 +191,7 @@ def test_a_deep_reorganisation_needs_a_recovery(
     client = vault.client(peer)
     told: list[str] = []
 
-    async def listen(client: Any) -> None:
+    async def listen(client: bdk.CbfClient) -> None:
         with pytest.raises(bdk.CbfError.NodeStopped):
             await vault.follow(client)
         told.extend(await warnings(client))
@@ -211,12 +212,12 @@ def test_a_broadcast_reaches_the_mempool(peer: Peer, vault: Vault, chain: Regtes
     good = purse.spend(coins[:1], to=vault.script(1))
     cheap = purse.spend(coins[1:], fee_sats=1, to=vault.script(1))
 
-    async def send(client: Any) -> None:
+    async def send(client: bdk.CbfClient) -> None:
         for transaction in (cheap, good):
             sending = client.broadcast(bdk.Transaction(transaction.raw))
             sent = await asyncio.wait_for(sending, SECONDS)
             assert str(sent) == transaction.wtxid
-        while good.txid not in chain.mempool():
+        while good.txid not in chain.mempool():  # noqa: ASYNC110 -- another process' file
             await asyncio.sleep(0.01)
 
     talk(vault.client(peer), vault.follow, send)
@@ -240,7 +241,7 @@ def test_silence_ends_a_client(peer: Peer, vault: Vault, command: str) -> None:
     client = vault.client(peer)
     told: list[str] = []
 
-    async def listen(client: Any) -> None:
+    async def listen(client: bdk.CbfClient) -> None:
         with pytest.raises(bdk.CbfError.NodeStopped):
             await vault.follow(client)
         told.extend(await warnings(client))

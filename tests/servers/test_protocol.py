@@ -13,8 +13,8 @@ from tests.coordinator.chain.purse import Purse
 from tests.servers import messages
 from tests.servers.filter_index import FilterIndex
 from tests.servers.filters import basic_filter, filter_hash, filter_header, genesis
-from tests.servers.peer import Peer, serve
 from tests.servers.messages import Item, Message
+from tests.servers.peer import Peer, serve
 
 SECONDS = 10
 UNKNOWN = "ab" * 32
@@ -146,12 +146,18 @@ def test_blocks_and_waiting_transactions_are_handed_out(
 ) -> None:
     (txid,) = chain.fund(Purse("paid").script_pubkey, 10_000)
     (_, block) = chain.blocks()[-1]
-    wanted = messages.inventory("getdata", [Item(messages.BLOCK | messages.WITH_WITNESS, block.hash)])
+    wanted = messages.inventory(
+        "getdata", [Item(messages.BLOCK | messages.WITH_WITNESS, block.hash)]
+    )
     assert client.ask("getdata", wanted.payload, "block") == block.raw
     raw = chain.transaction(txid)
-    wanted = messages.inventory("getdata", [Item(messages.TRANSACTION | messages.WITH_WITNESS, txid)])
+    wanted = messages.inventory(
+        "getdata", [Item(messages.TRANSACTION | messages.WITH_WITNESS, txid)]
+    )
     assert client.ask("getdata", wanted.payload, "tx") == raw
-    missing = messages.inventory("getdata", [Item(messages.BLOCK, UNKNOWN), Item(messages.BLOCK, txid)])
+    missing = messages.inventory(
+        "getdata", [Item(messages.BLOCK, UNKNOWN), Item(messages.BLOCK, txid)]
+    )
     assert client.ask("getdata", missing.payload, "notfound") == missing.payload
 
 
@@ -192,7 +198,7 @@ def test_nothing_is_announced_before_the_handshake(
     assert messages.read_message(client._stream) == Message("pong", b"87654321")
 
 
-def test_another_protocol_is_hung_up_on(peer: Peer, client: Client) -> None:
+def test_another_protocol_is_hung_up_on(client: Client) -> None:
     client._socket.sendall(bytes(range(64)))
     assert client._stream.read(1) == b""
 

@@ -93,6 +93,7 @@ def add_ceremony(
         paid_sats=1000,
         created_at=NOW,
         expires_at=LATER,
+        opened_on="desk",
     )
 
 

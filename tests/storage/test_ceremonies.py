@@ -112,8 +112,8 @@ def test_what_cannot_be_a_signature_is_refused(
 def test_a_reserved_coin_is_held_until_it_expires(db: Session, ceremony: Ceremony) -> None:
     ceremonies.reserve(db, ceremony, COINS, LATER, NOW)
     assert ceremonies.reserved(db, NOW) == [
-        Held(txid(1), 0, "abcd2345"),
-        Held(txid(2), 0, "abcd2345"),
+        Held(txid(1), 0, "abcd2345", LATER, "desk"),
+        Held(txid(2), 0, "abcd2345", LATER, "desk"),
     ]
     assert len(ceremonies.reserved(db, LATER - SECOND)) == 2
     assert ceremonies.reserved(db, LATER) == []
@@ -125,6 +125,7 @@ def test_a_coin_has_one_holder(db: Session, vault: Vault, ceremony: Ceremony) ->
     with pytest.raises(CoinTaken, match="is reserved by ceremony abcd2345") as taken:
         ceremonies.reserve(db, rival, [(txid(1), 1), (txid(2), 0)], LATER, NOW)
     assert (taken.value.txid, taken.value.vout, taken.value.ceremony) == (txid(2), 0, "abcd2345")
+    assert (taken.value.until, taken.value.opened_on) == (LATER, "desk")
 
 
 def test_the_database_itself_allows_one_holder(
@@ -144,7 +145,9 @@ def test_an_expired_coin_goes_to_whoever_asks(
     ceremonies.keep_signature(db, ceremony.id, (0, PUBKEY, R_S), NOW)
     rival = add_ceremony(db, vault, "bbbb2345", spends=901)
     ceremonies.reserve(db, rival, COINS[:1], LATER + SECOND * 9, LATER)
-    assert ceremonies.reserved(db, LATER) == [Held(txid(1), 0, "bbbb2345")]
+    assert ceremonies.reserved(db, LATER) == [
+        Held(txid(1), 0, "bbbb2345", LATER + SECOND * 9, "desk")
+    ]
     assert db.scalar(select(func.count()).select_from(Signature)) == 1
     with pytest.raises(CoinTaken):
         ceremonies.reserve(db, ceremony, COINS, LATER + SECOND * 9, LATER)
@@ -174,7 +177,7 @@ def test_released_coins_are_free(db: Session, vault: Vault, ceremony: Ceremony) 
     rival = add_ceremony(db, vault, "bbbb2345", spends=901)
     ceremonies.reserve(db, rival, COINS[1:], LATER, NOW)
     ceremonies.release(db, ceremony, NOW)
-    assert ceremonies.reserved(db, NOW) == [Held(txid(2), 0, "bbbb2345")]
+    assert ceremonies.reserved(db, NOW) == [Held(txid(2), 0, "bbbb2345", LATER, "desk")]
 
 
 def test_two_connections_fight_for_a_coin(on_file: sessionmaker[Session]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -58,10 +58,9 @@ async def _answered(
     client: bdk.CbfClient, ask: Question[T], listener: Listener, seconds: float
 ) -> T:
     answer = asyncio.ensure_future(ask(client))
-    again: tuple[Callable[[], Coroutine[Any, Any, bdk.Info | bdk.Warning]], ...]
+    again: Sequence[Callable[[], Coroutine[Any, Any, bdk.Info | bdk.Warning]]]
     again = (client.next_info, client.next_warning)
-    heard: list[asyncio.Future[bdk.Info | bdk.Warning]]
-    heard = [asyncio.ensure_future(listen()) for listen in again]
+    heard: list[asyncio.Future[Any]] = [asyncio.ensure_future(listen()) for listen in again]
     try:
         while not answer.done():
             done, _ = await asyncio.wait(
