@@ -20,7 +20,6 @@ NETWORKS = {
     "regtest": bdk.Network.REGTEST,
 }
 GAP = 100
-"""How many unused addresses in a row end the first scan."""
 
 
 class Scan(NamedTuple):
@@ -34,6 +33,9 @@ class Client(Protocol):
     """A connection to who knows the chain."""
 
     gap: int
+    """How many unused addresses in a row end the first scan."""
+    ahead: int
+    """How many addresses beyond those wanted are watched, where more of them mean a new scan."""
 
     def tip(self) -> Tip:
         """Return the newest block."""

@@ -24,6 +24,7 @@ class EsploraServer:
     def __init__(self, url: ChainUrl, network: str, report: Callable[[str], None]) -> None:
         """Keep where the server is."""
         self.gap = url.number("gap", GAP)
+        self.ahead = 0
         self._url = url
         self._network = network
         self._report = report

@@ -9,15 +9,15 @@ from typing import TypeVar
 import bdkpython as bdk
 
 from coordinator.chain import Tip
-from coordinator.chain.bdk.client import GAP, GENESIS, NETWORKS, Scan
-from coordinator.chain.bdk.node import Listener, Question, answered
+from coordinator.chain.bdk.client import GENESIS, NETWORKS, Scan
+from coordinator.chain.bdk.node import ForkTooDeep, Listener, Question, answered
 from coordinator.chain.url import ChainUrl
 from coordinator.errors import ChainUnreachable, NoEstimate, SettingsError
 
 SECONDS = 60
 PEERS = 2
-TRIES = 3
-"""How often a peer that was named may refuse before it is called out of reach."""
+AHEAD = 1_000
+REMEMBERED = 100
 T = TypeVar("T")
 
 
@@ -31,7 +31,8 @@ class FilterPeers:
         self, url: ChainUrl, folder: Path, network: str, report: Callable[[str], None]
     ) -> None:
         """Keep whom to ask; the headers are kept in the folder."""
-        self.gap = GAP
+        self.gap = 0
+        self.ahead = AHEAD
         self._url = url
         self._folder = folder
         self._network = network
@@ -50,10 +51,13 @@ class FilterPeers:
 
     def update(self, scan: Scan) -> bdk.Update:
         """Return what the wallet has to learn; blocks that match are fetched and checked."""
-        kind: bdk.ScanType = bdk.ScanType.SYNC()
-        if scan.full:
-            kind = bdk.ScanType.RECOVERY(self.gap, bdk.RecoveryPoint.GENESIS_BLOCK())
-        return self._run(scan.wallet, kind, lambda client: client.update())
+        if not scan.full:
+            try:
+                return self._run(scan.wallet, bdk.ScanType.SYNC(), lambda client: client.update())
+            except ForkTooDeep:
+                self._report("the chain was reorganised: its filters are looked through again")
+        again = bdk.ScanType.RECOVERY(AHEAD, bdk.RecoveryPoint.GENESIS_BLOCK())
+        return self._run(scan.wallet, again, lambda client: client.update())
 
     def feerate(self, blocks: int) -> int:
         """Raise NoEstimate: peers give none."""
@@ -72,19 +76,17 @@ class FilterPeers:
             lines = self._sent.read_text(encoding="ascii").split()
         except FileNotFoundError:
             return []
-        return [bdk.Transaction(bytes.fromhex(line)) for line in lines]
+        return [bdk.Transaction(bytes.fromhex(line)) for line in lines[-REMEMBERED:]]
 
     def close(self) -> None:
         """Do nothing: no node outlives its question."""
 
     def _run(self, wallet: bdk.Wallet, kind: bdk.ScanType, ask: Question[T]) -> T:
         """Run a node as long as a question takes."""
-        named = bool(self._url.host)
-        listener = Listener(self._where, TRIES if named else None, self._report)
+        listener = Listener(self._where, self._report)
         seconds = self._url.number("timeout", SECONDS)
-        found = answered(self._builder(kind).build(wallet), ask, listener, seconds)
-        self._report("")
-        return found
+        components = self._builder(kind).build(wallet)
+        return answered(components, ask, listener, seconds)
 
     def _builder(self, kind: bdk.ScanType) -> bdk.CbfBuilder:
         milliseconds = self._url.number("timeout", SECONDS) * 1_000

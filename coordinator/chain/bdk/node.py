@@ -1,28 +1,34 @@
 """BDK's own node: it runs in a thread while one question is asked."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import bdkpython as bdk
 
-from coordinator.errors import ChainError, ChainUnreachable
+from coordinator.errors import ChainUnreachable
 
+EVERY_RUN = (bdk.Warning.NEED_CONNECTIONS,)
 T = TypeVar("T")
 Question = Callable[[bdk.CbfClient], Coroutine[Any, Any, T]]
 
 
-class Listener:
-    """Hears what the node says: progress is reported, peers that refuse are counted."""
+class ForkTooDeep(ChainUnreachable):
+    """The peer's chain does not join the wallet's where it was looked for."""
 
-    def __init__(self, where: str, tries: int | None, report: Callable[[str], None]) -> None:
-        """Give up after so many refusals; None waits for other peers."""
+
+class Listener:
+    """Hears what the node says: progress is reported, the last complaint kept.
+
+    BDK's node ends without a reason; the reason is the last thing it complained of.
+    """
+
+    def __init__(self, where: str, report: Callable[[str], None]) -> None:
+        """Name whom the node talks to."""
         self.where = where
-        self._tries = tries
         self._report = report
-        self._refused = 0
+        self._complaint: bdk.Warning | None = None
 
     def hear(self, message: bdk.Info | bdk.Warning) -> None:
         """Take note of a message; raises where it says that nothing will come of it."""
@@ -30,10 +36,24 @@ class Listener:
             share = message.filters_downloaded_percent
             self._report(f"block {message.chain_height}, filters {share:.0f} %")
         if isinstance(message, bdk.Warning.NO_COMPACT_FILTERS):
-            raise ChainError(f"{self.where} serves no compact block filters")
-        self._refused += isinstance(message, bdk.Warning.COULD_NOT_CONNECT)
-        if self._tries is not None and self._refused >= self._tries:
-            raise ChainUnreachable(f"{self.where} cannot be reached")
+            raise ChainUnreachable(f"{self.where} serves no compact block filters")
+        if isinstance(message, bdk.Warning) and not isinstance(message, EVERY_RUN):
+            self._complaint = message
+
+    def done(self) -> None:
+        """Report that there is nothing more to come."""
+        self._report("")
+
+    def ending(self) -> ChainUnreachable:
+        """Return why the node ended, as far as it said."""
+        complaint = self._complaint
+        if isinstance(complaint, bdk.Warning.UNEXPECTED_SYNC_ERROR):
+            return ForkTooDeep(f"{self.where} sent what does not fit: {complaint.warning}")
+        if isinstance(complaint, bdk.Warning.PEER_TIMED_OUT):
+            return ChainUnreachable(f"{self.where} does not answer in time")
+        if isinstance(complaint, bdk.Warning.COULD_NOT_CONNECT):
+            return ChainUnreachable(f"{self.where} cannot be reached")
+        return ChainUnreachable(f"{self.where} hung up")
 
 
 def answered(
@@ -44,12 +64,13 @@ def answered(
     Raises ChainUnreachable where the node stops, or nothing happens for so many seconds.
     """
     client = components.client
-    threading.Thread(target=components.node.run, daemon=True).start()
+    components.node.run()
     try:
         return asyncio.run(_answered(client, ask, listener, seconds))
     except bdk.CbfError as failure:
-        raise ChainUnreachable(f"the search among {listener.where} ended early") from failure
+        raise listener.ending() from failure
     finally:
+        listener.done()
         with suppress(bdk.CbfError):
             client.shutdown()
 
@@ -67,12 +88,22 @@ async def _answered(
                 {answer, *heard}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
-                raise ChainUnreachable(f"{listener.where} said nothing for {seconds} seconds")
+                raise ChainUnreachable(f"{listener.where} said nothing for {seconds:g} seconds")
             for place, message in enumerate(heard):
-                if message in done:
+                if message.done() and message.exception() is None:
                     listener.hear(message.result())
                     heard[place] = asyncio.ensure_future(again[place]())
+        await _rest(heard[1], client, listener)
         return answer.result()
     finally:
         for each in (answer, *heard):
             each.cancel()
+        await asyncio.gather(answer, *heard, return_exceptions=True)
+
+
+async def _rest(warning: asyncio.Future[Any], client: bdk.CbfClient, listener: Listener) -> None:
+    """Hear the warnings that are left; they end with the node."""
+    with suppress(bdk.CbfError, TimeoutError):
+        while True:
+            listener.hear(await asyncio.wait_for(warning, 0.05))
+            warning = asyncio.ensure_future(client.next_warning())

@@ -32,12 +32,15 @@ class BdkChain:
         """Return what happened since the watch's tip; all of it where BDK knew another tip."""
         with _understanding(), self._wallet(watch.descriptor) as wallet:
             before = wallet.checkpoints()
-            scan = Scan(wallet, full=wallet.latest_checkpoint().height == 0)
-            _reveal(wallet, watch.reach)
+            new = wallet.latest_checkpoint().height == 0
+            widened = self._reveal(wallet, watch.reach)
+            scan = Scan(wallet, full=new or widened)
             events = wallet.apply_update_events(self._client.update(scan))
             now = int(clock.now().timestamp())
-            sent = [bdk.UnconfirmedTx(tx=each, last_seen=now) for each in self._client.sent()]
-            wallet.apply_unconfirmed_txs(sent)
+            # The later one of two that spend the same coin is the one that counts.
+            sent = enumerate(self._client.sent(), now)
+            waiting = [bdk.UnconfirmedTx(tx=each, last_seen=when) for when, each in sent]
+            wallet.apply_unconfirmed_txs(waiting)
             newest = wallet.latest_checkpoint()
             told = _told(wallet, watch, before, events)
             return ChainUpdate(
@@ -63,12 +66,20 @@ class BdkChain:
         """Let go of the connection."""
         self._client.close()
 
+    def _reveal(self, wallet: bdk.Wallet, reach: Iterable[int]) -> bool:
+        """Have the wallet look at so many scripts; True where that takes a new scan."""
+        widened = False
+        for branch, count in zip(BRANCHES, reach, strict=True):
+            if count > _revealed(wallet, branch):
+                wallet.reveal_addresses_to(branch, count - 1 + self._client.ahead)
+                widened = self._client.ahead > 0
+        return widened
+
     def _reach(self, scan: Scan, watch: Watch) -> tuple[int, int]:
         """Return how many scripts of each branch were looked at."""
         beyond = self._client.gap if scan.full else 0
-        revealed = [(scan.wallet.derivation_index(branch) or 0) + 1 for branch in BRANCHES]
-        receive, change = map(max, zip(revealed, watch.reach, strict=True))
-        return receive + beyond, change + beyond
+        receive, change = (_revealed(scan.wallet, branch) for branch in BRANCHES)
+        return max(receive + beyond, watch.reach[0]), max(change + beyond, watch.reach[1])
 
     @contextmanager
     def _wallet(self, descriptor: str) -> Iterator[bdk.Wallet]:
@@ -102,6 +113,12 @@ class PackageChain(BdkChain):
         return self._package(txid)
 
 
+def _revealed(wallet: bdk.Wallet, branch: bdk.KeychainKind) -> int:
+    """Return how many scripts of a branch the wallet looks at."""
+    last = wallet.derivation_index(branch)
+    return 0 if last is None else last + 1
+
+
 def _load(descriptor: bdk.Descriptor, file: Path) -> tuple[bdk.Wallet, bdk.Persister]:
     persister = bdk.Persister.new_sqlite(str(file))
     return bdk.Wallet.load_from_two_path_descriptor(descriptor, persister), persister
@@ -112,12 +129,6 @@ def _create(
 ) -> tuple[bdk.Wallet, bdk.Persister]:
     persister = bdk.Persister.new_sqlite(str(file))
     return bdk.Wallet.create_from_two_path_descriptor(descriptor, network, persister), persister
-
-
-def _reveal(wallet: bdk.Wallet, reach: Iterable[int]) -> None:
-    for branch, count in zip(BRANCHES, reach, strict=True):
-        if count:
-            wallet.reveal_addresses_to(branch, count - 1)
 
 
 def _told(
