@@ -1,70 +1,320 @@
-"""What every chain source answers, whatever stands behind it."""
+"""What every chain source answers, whatever stands behind it.
 
+`coordinator/chain/README.md` shows these questions and the sources as a table.
+"""
+
+import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from coordinator.chain import ChainSource, Watch
+from coordinator import spend
+from coordinator.chain import ChainSource, PackageSource, Watch
 from coordinator.chain.opening import open_chain
-from coordinator.chain.regtest import RegtestChain, faucet
-from coordinator.errors import ChainError, SettingsError, TransactionRejected
+from coordinator.errors import (
+    ChainError,
+    ChainUnreachable,
+    NoEstimate,
+    SettingsError,
+    TransactionRejected,
+)
+from psbt.coins import Payment
+from psbt.transaction import parse_transaction
+from storage import ceremonies as ceremony_book
+from tests.contracts.books import Book
+from tests.contracts.worlds import SOURCES, World, make
+from tests.psbt.soft_vault import PAYEE, soft_vault
 
-SCRIPT = b"\x00\x14" + b"\x07" * 20
 
-
-@pytest.fixture(params=["regtest:"])
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> ChainSource:
-    return open_chain(request.param, tmp_path / "chain", "regtest")
+@pytest.fixture(params=SOURCES)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    with make(request.param, tmp_path) as made:
+        yield made
+        for source in made.opened:
+            source.close()
 
 
 @pytest.fixture
-def miner(source: ChainSource) -> RegtestChain:
-    """Whoever makes blocks and money for the source under test."""
-    assert isinstance(source, RegtestChain)
-    return source
+def source(world: World) -> ChainSource:
+    return world.open()
 
 
-def test_an_empty_chain_has_a_tip(source: ChainSource) -> None:
-    assert source.tip() == (0, "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206")
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Book]:
+    made = Book(tmp_path / "home")
+    made.add()
+    yield made
+    made.close()
 
 
-def test_a_payment_is_seen_waiting_and_confirmed(source: ChainSource, miner: RegtestChain) -> None:
-    (txid,) = miner.fund(SCRIPT, 70_000)
-    watch = Watch(frozenset({SCRIPT}))
-    (waiting,) = source.sync(watch).transactions
-    assert (waiting.txid, waiting.height, waiting.block_hash) == (txid, None, None)
-    miner.mine(1)
-    update = source.sync(watch)
-    (confirmed,) = update.transactions
-    assert confirmed.raw == waiting.raw
-    assert (confirmed.height, confirmed.block_hash) == source.tip() == update.tip
-    assert source.sync(Watch(watch.scripts, update.tip)).transactions == ()
+def test_a_fresh_scan_finds_all_there_is(world: World, source: ChainSource, book: Book) -> None:
+    paid = {world.pay(book.script(index)) for index in (0, 3)}
+    paid.add(world.pay(book.script(1, branch=1)))
+    world.mine()
+    tip = book.sync(source)
+    assert tip == world.chain.tip() == source.tip()
+    assert book.coins() == dict.fromkeys(paid, tip.height)
+    assert book.balance() == (210_000, 0, 0, 0)
 
 
-def test_sending_what_is_known_returns_its_txid(source: ChainSource, miner: RegtestChain) -> None:
-    (txid,) = miner.fund(SCRIPT, 70_000)
-    raw = miner.transaction(txid)
-    assert raw is not None
+def test_only_what_is_new_is_told(world: World, source: ChainSource, book: Book) -> None:
+    world.pay(book.script(0))
+    world.mine()
+    book.sync(source)
+    second = world.pay(book.script(1))
+    book.sync(source)
+    assert book.balance() == (70_000, 70_000 if world.sees_waiting else 0, 0, 0)
+    world.mine()
+    tip = book.sync(source)
+    assert book.balance() == (140_000, 0, 0, 0)
+    assert book.coins()[second] == tip.height
+    watch = Watch(frozenset({book.script(0), book.script(1)}), tip, descriptor_of(book), (102, 100))
+    assert source.sync(watch).transactions == ()
+
+
+def test_a_mined_coin_ripens(world: World, source: ChainSource, book: Book) -> None:
+    world.mine(1, book.script(0))
+    book.sync(source)
+    young = book.balance()
+    assert young.immature_sats > 0
+    assert young[:2] == (0, 0)
+    world.mine(98)
+    book.sync(source)
+    assert book.balance() == young
+    world.mine()
+    book.sync(source)
+    assert book.balance() == (young.immature_sats, 0, 0, 0)
+
+
+def test_a_reorganisation_takes_a_payment_away(
+    world: World, source: ChainSource, book: Book
+) -> None:
+    purse, raw = world.gift()
+    before = world.chain.tip()
+    paying = purse.spend(purse.coins(raw), to=book.script(0))
+    world.chain.broadcast(paying.raw)
+    world.mine()
+    book.sync(source)
+    assert book.balance().confirmed_sats == 199_000
+    world.chain.reorganise(before.height)
+    world.chain.broadcast(purse.spend(purse.coins(raw), fee_sats=9_000).raw)
+    world.mine()
+    tip = book.sync(source)
+    assert tip == world.chain.tip()
+    assert book.balance().confirmed_sats == 0
+    # Filters tell what is in blocks: that a payment became impossible they do not.
+    assert book.balance().pending_sats == (0 if world.sees_waiting else 199_000)
+
+
+def test_a_payment_moves_to_another_block(world: World, source: ChainSource, book: Book) -> None:
+    before = world.chain.tip()
+    paid = world.pay(book.script(0))
+    world.mine()
+    book.sync(source)
+    world.chain.reorganise(before.height)
+    world.settle()
+    book.sync(source)
+    assert book.coins() == {paid: None}
+    world.mine()
+    tip = book.sync(source)
+    assert book.coins() == {paid: tip.height}
+
+
+def test_a_replaced_transaction_is_gone(world: World, source: ChainSource, book: Book) -> None:
+    if not world.sees_waiting:
+        pytest.skip("compact filters say nothing of what waits for a block")
+    purse, raw = world.gift()
+    world.chain.broadcast(purse.spend(purse.coins(raw), to=book.script(0)).raw)
+    world.settle()
+    book.sync(source)
+    assert book.balance() == (0, 199_000, 0, 0)
+    better = purse.spend(purse.coins(raw), fee_sats=9_000, to=book.script(1))
+    world.chain.broadcast(better.raw)
+    world.settle()
+    book.sync(source)
+    assert book.balance() == (0, 191_000, 0, 0)
+    assert book.coins() == {better.txid: None}
+
+
+def test_a_reserved_coin_spent_elsewhere_ends_its_ceremony(
+    world: World, source: ChainSource, book: Book
+) -> None:
+    world.pay(book.script(0), 100_000)
+    world.mine()
+    tip = book.sync(source)
+    order = spend.Order("v", (Payment(PAYEE, 20_000),), 2_000)
+    with book.database.begin() as db:
+        opened = spend.create(db, order, tip, random.Random(1))
+    world.chain.broadcast(book.payment(PAYEE, 30_000))
+    world.settle()
+    book.sync(source)
+    world.mine()
+    book.sync(source)
+    assert opened.ceremony is not None
+    with book.database.begin() as db:
+        assert ceremony_book.ceremony_named(db, opened.ceremony).state == "replaced"
+    assert book.balance() == (69_000, 0, 0, 0)
+
+
+def test_payments_beyond_the_gap_are_found_step_by_step(
+    world: World, source: ChainSource, book: Book
+) -> None:
+    first, second, third = (world.pay(book.script(index)) for index in (90, 180, 270))
+    world.mine()
+    book.sync(source)
+    assert set(book.coins()) == {first, second, third}
+    later = world.pay(book.script(360))
+    world.mine()
+    book.sync(source)
+    assert set(book.coins()) == {first, second, third, later}
+
+
+def test_two_vaults_are_kept_apart(world: World, source: ChainSource, book: Book) -> None:
+    book.add("w", soft_vault(1, 2))
+    world.pay(book.script(0), 100_000)
+    world.mine()
+    for name in ("v", "w"):
+        book.sync(source, name)
+    assert book.balance("w") == (0, 0, 0, 0)
+    world.chain.broadcast(book.payment(book.script(4, name="w"), 30_000))
+    world.mine()
+    for name in ("v", "w"):
+        book.sync(source, name)
+    assert book.balance() == (69_000, 0, 0, 0)
+    assert book.balance("w") == (30_000, 0, 0, 0)
+
+
+def test_a_restart_in_the_middle_loses_nothing(
+    world: World, source: ChainSource, book: Book
+) -> None:
+    first = world.pay(book.script(0))
+    world.mine()
+    with pytest.raises(RuntimeError, match="power"), book.database.begin() as db:
+        book_sync(db, book, source)
+        raise RuntimeError("power is lost before the database commits")
+    assert book.coins() == {}
+    source.close()
+    again = world.open()
+    book.sync(again)
+    assert set(book.coins()) == {first}
+    second = world.pay(book.script(1))
+    world.mine()
+    world.stop()
+    world.start()
+    world.settle()
+    with pytest.raises(RuntimeError, match="power"), book.database.begin() as db:
+        book_sync(db, book, again)
+        raise RuntimeError("power is lost before the database commits")
+    book.sync(world.open())
+    assert set(book.coins()) == {first, second}
+    assert book.balance() == (140_000, 0, 0, 0)
+
+
+def test_a_server_that_lies_about_a_transaction_is_not_believed(
+    world: World, source: ChainSource, book: Book
+) -> None:
+    if world.daemon is None:
+        pytest.skip("nobody stands between this source and the blocks")
+    richer = world.chain.transaction(world.pay(book.script(5), 9_000_000))
+    txid = world.pay(book.script(0))
+    assert richer is not None
+    world.mine()
+    world.daemon.lie(txid, richer)
+    with pytest.raises(ChainError):
+        book.sync(source)
+    assert book.coins() == {}
+
+
+def test_a_server_that_goes_away_is_named_and_nothing_is_lost(
+    world: World, source: ChainSource, book: Book
+) -> None:
+    if world.source == "regtest":
+        pytest.skip("nothing stands between this source and its blocks")
+    first = world.pay(book.script(0))
+    world.mine()
+    book.sync(source)
+    second = world.pay(book.script(1))
+    world.mine()
+    world.stop()
+    with pytest.raises(ChainUnreachable):
+        book.sync(source)
+    assert set(book.coins()) == {first}
+    world.start()
+    world.settle()
+    world.cut()
+    try:
+        book.sync(source)
+    except ChainUnreachable:
+        assert set(book.coins()) == {first}
+        world.start()
+        book.sync(world.open())
+    assert set(book.coins()) == {first, second}
+
+
+def test_a_payment_is_sent_and_sent_again(world: World, source: ChainSource, book: Book) -> None:
+    world.pay(book.script(0), 100_000)
+    world.mine()
+    book.sync(source)
+    raw = book.payment(PAYEE, 30_000)
+    txid = parse_transaction(raw).txid
     assert source.broadcast(raw) == txid
+    assert source.broadcast(raw) == txid
+    world.settle()
+    assert world.chain.mempool() == [txid]
+    book.sync(source)
+    assert book.balance() == (0, 69_000, 0, 0)
+    world.mine()
+    assert book.sync(source) == world.chain.tip()
+    assert book.balance() == (69_000, 0, 0, 0)
 
 
-def test_what_cannot_be_valid_is_rejected(source: ChainSource) -> None:
-    with pytest.raises(TransactionRejected) as caught:
+def test_what_cannot_be_valid_is_rejected_with_the_reason(
+    world: World, source: ChainSource, book: Book
+) -> None:
+    with pytest.raises(TransactionRejected):
         source.broadcast(b"no transaction")
-    assert caught.value.reason
+    if not world.sees_waiting:
+        pytest.skip("a peer does not say what it thinks of a transaction")
+    world.pay(book.script(0), 100_000)
+    world.mine()
+    book.sync(source)
+    with pytest.raises(TransactionRejected, match="min relay fee not met"):
+        source.broadcast(book.payment(PAYEE, 30_000, fee_sats=10))
+    assert world.chain.mempool() == []
 
 
-def test_a_reorganisation_is_told(source: ChainSource, miner: RegtestChain) -> None:
-    miner.mine(2)
-    known = source.tip()
-    miner.reorganise(1)
-    assert source.sync(Watch(frozenset({faucet.SCRIPT_PUBKEY}), known)).reorganised_to == 1
-
-
-def test_fee_rates_are_at_least_the_relay_rate(source: ChainSource) -> None:
-    assert source.feerate(1) >= source.feerate(144) >= 1_000
+def test_fee_rates_are_at_least_the_relay_rate(world: World, source: ChainSource) -> None:
     with pytest.raises(ChainError):
         source.feerate(0)
+    if world.daemon is not None:
+        world.daemon.feerate_sats_per_kvb = 12_345
+        assert source.feerate(6) == 12_345
+        world.daemon.feerate_sats_per_kvb = None
+    if world.source == "regtest":
+        assert source.feerate(1) >= source.feerate(144) >= 1_000
+    elif world.source != "electrum":
+        with pytest.raises(NoEstimate):
+            source.feerate(6)
+
+
+def test_a_package_is_weighed_with_its_ancestors(
+    world: World, source: ChainSource, book: Book
+) -> None:
+    if not isinstance(source, PackageSource):
+        pytest.skip("a peer does not say what others pay")
+    purse, raw = world.gift()
+    parent = purse.spend(purse.coins(raw))
+    child = purse.spend(purse.coins(parent.raw), fee_sats=5_000, to=book.script(0))
+    world.chain.broadcast(parent.raw)
+    world.chain.broadcast(child.raw)
+    world.settle()
+    assert source.package(parent.txid) == (parent.vsize, 1_000)
+    alone, both = (child.vsize, 5_000), (parent.vsize + child.vsize, 6_000)
+    # Electrum's protocol does not tell which parents wait.
+    assert source.package(child.txid) == (alone if world.source == "electrum" else both)
+    with pytest.raises(ChainError):
+        source.package("00" * 32)
 
 
 def test_an_unknown_url_is_refused(tmp_path: Path) -> None:
@@ -75,3 +325,14 @@ def test_an_unknown_url_is_refused(tmp_path: Path) -> None:
 def test_closing_twice_does_no_harm(source: ChainSource) -> None:
     source.close()
     source.close()
+
+
+def descriptor_of(book: Book) -> str:
+    with book.database.begin() as db:
+        return book.vault(db).descriptor
+
+
+def book_sync(db: object, book: Book, source: ChainSource) -> None:
+    from coordinator import wallet
+
+    wallet.sync(db, book.vault(db), source)

@@ -44,6 +44,7 @@ class ElectrumServer:
     port: int
     log: Path
     _known: dict[str, str] = field(default_factory=dict)
+    _process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -53,6 +54,25 @@ class ElectrumServer:
     def client_url(self) -> str:
         """Write the address as Electrum's client libraries do."""
         return f"tcp://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Run the server on the same port each time, and wait until it is current."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*_tied_to_this_process(), sys.executable, "-c", LAUNCH],
+                env=_environment(self, self.log.parent),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.wait_until_current()
+
+    def stop(self) -> None:
+        """End the server; once ended this does nothing."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
 
     def wait_until_current(self) -> None:
         """Wait until the server has the chain's tip and exactly its mempool."""
@@ -93,20 +113,11 @@ def electrumx(daemon: Daemon, folder: Path) -> Iterator[ElectrumServer]:
     """Run ElectrumX until the block ends; it is ready and current when the block begins."""
     folder.mkdir(parents=True, exist_ok=True)
     server = ElectrumServer(daemon, _free_port(), folder / "log")
-    with server.log.open("wb") as log:
-        process = subprocess.Popen(
-            [*_tied_to_this_process(), sys.executable, "-c", LAUNCH],
-            env=_environment(server, folder),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
     try:
-        server.wait_until_current()
+        server.start()
         yield server
     finally:
-        process.kill()
-        process.wait()
+        server.stop()
 
 
 def _environment(server: ElectrumServer, folder: Path) -> dict[str, str]:

@@ -85,7 +85,9 @@ async def _answered(
     try:
         while not answer.done():
             done, _ = await asyncio.wait(
-                {answer, *heard}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                {answer, *(each for each in heard if not each.done())},
+                timeout=seconds,
+                return_when=asyncio.FIRST_COMPLETED,
             )
             if not done:
                 raise ChainUnreachable(f"{listener.where} said nothing for {seconds:g} seconds")
@@ -93,7 +95,8 @@ async def _answered(
                 if message.done() and message.exception() is None:
                     listener.hear(message.result())
                     heard[place] = asyncio.ensure_future(again[place]())
-        await _rest(heard[1], client, listener)
+        if answer.exception() is not None:
+            await _rest(heard[1], client, listener)
         return answer.result()
     finally:
         for each in (answer, *heard):

@@ -1,0 +1,148 @@
+"""A world per chain source: the embedded chain, and what stands between it and the source."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from coordinator.chain import ChainSource
+from coordinator.chain.opening import open_chain
+from coordinator.chain.regtest import RegtestChain
+from psbt import consensus
+from tests.coordinator.chain.purse import Purse
+from tests.servers import daemon as daemons
+from tests.servers import electrumx, peer
+
+SOURCES = ("regtest", "bitcoind", "electrum", "esplora", "p2p")
+PATIENCE_SECONDS = 20.0
+
+
+def nothing() -> None:
+    """Do nothing: the source sees the chain itself."""
+
+
+@dataclass
+class World:
+    """What a test may do to the chain, and to whoever serves it."""
+
+    source: str
+    url: str
+    chain: RegtestChain
+    folder: Path
+    settle: Callable[[], None] = nothing
+    """Wait until the server has what the chain has."""
+    daemon: daemons.Daemon | None = None
+    stop: Callable[[], None] = nothing
+    start: Callable[[], None] = nothing
+    cut: Callable[[], None] = nothing
+    """Break the next conversation off in its middle."""
+    opened: list[ChainSource] = field(default_factory=list)
+
+    @property
+    def sees_waiting(self) -> bool:
+        """Tell whether the source knows what waits for a block."""
+        return self.source != "p2p"
+
+    def open(self) -> ChainSource:
+        source = open_chain(self.url, self.folder / "client", "regtest")
+        self.opened.append(source)
+        return source
+
+    def pay(self, script_pubkey: bytes, value_sats: int = 70_000) -> str:
+        (txid,) = self.chain.fund(script_pubkey, value_sats)
+        self.settle()
+        return txid
+
+    def mine(self, count: int = 1, script_pubkey: bytes | None = None) -> None:
+        self.chain.mine(count, script_pubkey)
+        self.settle()
+
+    def gift(self, name: str = "stranger") -> tuple[Purse, bytes]:
+        """Return somebody else with a confirmed coin, and the transaction it came in."""
+        purse = Purse(name)
+        (txid,) = self.chain.fund(purse.script_pubkey, 200_000)
+        self.mine()
+        raw = self.chain.transaction(txid)
+        assert raw is not None
+        return purse, raw
+
+
+def make(source: str, tmp_path: Path) -> AbstractContextManager[World]:
+    if source != "regtest" and not consensus.engine_available():
+        pytest.skip("libbitcoinkernel is not installed")
+    if source in {"electrum", "esplora", "p2p"}:
+        pytest.importorskip("bdkpython")
+    chain = RegtestChain(tmp_path / "world")
+    if source == "regtest":
+        return nullcontext(World(source, "regtest:", _same(tmp_path), tmp_path))
+    chain.mine(101)
+    if source == "p2p":
+        return _peer_world(chain, tmp_path)
+    return _daemon_world(source, chain, tmp_path)
+
+
+def _same(tmp_path: Path) -> RegtestChain:
+    """Return the very chain that the source reads."""
+    chain = RegtestChain(tmp_path / "client")
+    chain.mine(101)
+    return chain
+
+
+@contextmanager
+def _daemon_world(source: str, chain: RegtestChain, tmp_path: Path) -> Iterator[World]:
+    with daemons.serve(chain, tmp_path / "core") as daemon:
+        port = daemon.url.rpartition(":")[2]
+        urls = {
+            "bitcoind": f"bitcoind+http://127.0.0.1:{port}?cookie={daemon.cookie}&timeout=10",
+            "esplora": daemon.esplora_url.replace("http://", "esplora+http://"),
+        }
+        common = {"daemon": daemon, "stop": daemon.stop, "start": daemon.start}
+        if source != "electrum":
+            cut = {
+                "bitcoind": lambda: daemon.cut_after(2),
+                "esplora": lambda: daemon.cut_after(2, 9),
+            }
+            yield World(source, urls[source], chain, tmp_path, cut=cut[source], **common)
+            return
+        if not electrumx.INSTALLED:
+            pytest.skip("ElectrumX is not installed")
+        with electrumx.electrumx(daemon, tmp_path / "electrumx") as server:
+            server.wait_until_current()
+            yield World(
+                source, server.url, chain, tmp_path,
+                settle=server.wait_until_current, daemon=daemon,
+                stop=server.stop, start=server.start,
+            )  # fmt: skip
+
+
+@contextmanager
+def _peer_world(chain: RegtestChain, tmp_path: Path) -> Iterator[World]:
+    with peer.serve(chain) as served:
+
+        def settle() -> None:
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while served.index.tip.hash != chain.tip().hash:
+                if time.monotonic() > deadline:
+                    raise TimeoutError("the peer did not catch up")
+                time.sleep(0.01)
+
+        def start() -> None:
+            served.stop()
+            served.cut_after(None)
+            served.start()
+
+        settle()
+        url = f"{served.url}?timeout=5"
+        yield World(
+            "p2p", url, chain, tmp_path, settle,
+            stop=served.stop, start=start, cut=lambda: served.cut_after(6),
+        )  # fmt: skip
+
+
+def real_node() -> str | None:
+    """Return the program of a real Bitcoin Core, where one is named."""
+    return os.environ.get("BITCOIND")
