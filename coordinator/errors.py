@@ -6,10 +6,13 @@ CoordinatorError
 ├── PassphraseMissing(name)
 ├── CardCannotSign(label, family, script)
 ├── ChainError → ChainUnreachable · NoEstimate · TransactionRejected(reason)
-└── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony)
+└── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony, until)
 """
 
 from collections.abc import Sequence
+from datetime import datetime
+
+from coordinator import clock
 
 
 class CoordinatorError(Exception):
@@ -125,8 +128,18 @@ class NothingToSign(CeremonyError):
 class CoinReserved(CeremonyError):
     """Another ceremony holds the coin."""
 
-    def __init__(self, outpoint: str, ceremony: str) -> None:
-        """Keep the coin as txid:n and the ceremony's id."""
+    def __init__(
+        self,
+        outpoint: str,
+        ceremony: str,
+        until: datetime | None = None,
+        opened_on: str | None = None,
+    ) -> None:
+        """Keep the coin as txid:n, the ceremony's id, until when, and on which computer."""
         self.outpoint = outpoint
         self.ceremony = ceremony
-        super().__init__(f"coin {outpoint} is reserved by ceremony {ceremony}")
+        self.until = until
+        self.opened_on = opened_on
+        opened = f", opened on {opened_on}," if opened_on else ""
+        upto = f" until {clock.text(until)}" if until else ""
+        super().__init__(f"coin {outpoint} is reserved by ceremony {ceremony}{opened}{upto}")

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.session import CardIdentity
-from coordinator import ceremony, clock, custody, wallet
+from coordinator import ceremony, clock, custody, reservations, wallet
 from coordinator.attendant import Attendant
 from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.chain import ChainSource
-from coordinator.errors import CeremonyError, CoinReserved, NotFinal, NothingToSign
+from coordinator.errors import CeremonyError, NotFinal, NothingToSign
 from coordinator.slots import Slot
 from coordinator.vaults import key_expression, stored_policy
 from coordinator.verify import cosigner_of, wanted_cards
@@ -23,7 +23,6 @@ from psbt.signer import SigningRequest
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
-from storage.errors import CoinTaken
 from storage.model import Ceremony
 
 Database = sessionmaker[Session]
@@ -311,7 +310,4 @@ def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
     held = {(h.txid, h.vout) for h in live if h.ceremony == record.public_id}
     if held.issuperset(outpoints):
         return
-    try:
-        ceremony_book.reserve(db, record, outpoints, now + record.lifetime, now)
-    except CoinTaken as taken:
-        raise CoinReserved(f"{taken.txid}:{taken.vout}", taken.ceremony) from taken
+    reservations.hold(db, record, outpoints, now + record.lifetime, now)

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock, wallet
+from coordinator import clock, reservations, wallet
 from coordinator.chain import Tip
-from coordinator.errors import CoinReserved, UsageError
+from coordinator.coin_control import ANY, Choice, chosen
+from coordinator.errors import UsageError
 from coordinator.vaults import stored_policy
 from psbt import codec
 from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, select_coins
@@ -24,7 +25,6 @@ from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import labels as label_book
 from storage import vaults as vault_book
-from storage.errors import CoinTaken
 from storage.model import Vault
 
 EXPIRY_DAYS = 30
@@ -37,7 +37,10 @@ SNIPING_CHANCE = 0.1
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be paid: feerate in sat/kvB; `drain` takes everything the coins leave."""
+    """What is to be paid: feerate in sat/kvB; `drain` takes everything the coins leave.
+
+    Beyond the coins named only those that fit the choice are taken.
+    """
 
     vault: str
     payments: tuple[Payment, ...]
@@ -45,6 +48,7 @@ class Order:
     drain: bytes | None = None
     coins: tuple[Outpoint, ...] = ()
     expires_days: int = EXPIRY_DAYS
+    choice: Choice = ANY
 
 
 class Draft(NamedTuple):
@@ -85,14 +89,12 @@ def create(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Cr
         paid_sats=sum(payment.value_sats for payment in _outputs(order, draft.selection)),
         created_at=now,
         expires_at=expires,
+        opened_on=reservations.this_computer(),
     )
     if draft.change is not None:
         chain_book.issue_address(db, vault, draft.change, now)
-    try:
-        outpoints = [coin.outpoint for coin in draft.selection.coins]
-        ceremony_book.reserve(db, ceremony, outpoints, expires, now)
-    except CoinTaken as taken:
-        raise CoinReserved(f"{taken.txid}:{taken.vout}", taken.ceremony) from taken
+    outpoints = [coin.outpoint for coin in draft.selection.coins]
+    reservations.hold(db, ceremony, outpoints, expires, now)
     psbt = codec.to_base64(draft.psbt)
     return Created(ceremony.public_id, ceremony.state, psbt, draft.review, clock.text(expires))
 
@@ -162,19 +164,20 @@ def _select(
 
 def _offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
     """Return the coins that may be spent; raises where a named one may not."""
-    held = {(h.txid, h.vout): h.ceremony for h in ceremony_book.reserved(db, clock.now())}
+    held = reservations.holders(db, clock.now())
     coins = wallet.spendable(db, vault)
     known = {coin.outpoint for coin in coins}
     frozen = label_book.frozen(db)
     for outpoint in order.coins:
         if outpoint in held:
-            raise CoinReserved(str(outpoint), held[outpoint])
+            raise reservations.refusal(held[outpoint])
         if outpoint not in known:
             raise UsageError(f"coin {outpoint} is no spendable coin of vault {vault.name}")
         if str(outpoint) in frozen:
             raise UsageError(f"coin {outpoint} is frozen: cardquorum coin thaw {outpoint}")
     free = [coin for coin in coins if coin.outpoint not in held]
-    return [coin for coin in free if str(coin.outpoint) not in frozen]
+    unfrozen = [coin for coin in free if str(coin.outpoint) not in frozen]
+    return chosen(db, vault, unfrozen, order.choice)
 
 
 def _outputs(order: Order, selection: Selection) -> tuple[Payment, ...]:

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock
-from coordinator.chain import Birthday, ChainSource, ChainUpdate, Tip, Watch
-from coordinator.errors import CoordinatorError
+from coordinator import clock, news
+from coordinator.chain import Birthday, ChainSource, ChainUpdate, SeenTransaction, Tip, Watch
+from coordinator.errors import ChainError, CoordinatorError
 from coordinator.vaults import stored_policy
 from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, ScriptSize
+from psbt.errors import PsbtError
 from psbt.policy import CHANGE, RECEIVE, Policy, VaultScript, derive_scripts, format_address
 from psbt.review import Context, Review
 from psbt.review import review as review_psbt
@@ -73,11 +74,16 @@ def new_address(db: Session, vault: Vault) -> FreshAddress:
     )
 
 
-def watched(db: Session, vault: Vault, policy: Policy) -> dict[bytes, VaultScript]:
-    """Return the vault's scripts by script_pubkey: all that were used or issued, and some more."""
+def watched(
+    db: Session, vault: Vault, policy: Policy, least: tuple[int, int] = (0, 0)
+) -> dict[bytes, VaultScript]:
+    """Return the vault's scripts by script_pubkey: all that were used or issued, and some more.
+
+    At least so many of each branch.
+    """
     scripts: dict[bytes, VaultScript] = {}
     for branch in (RECEIVE, CHANGE):
-        upto = chain_book.next_index(db, vault, branch) + LOOKAHEAD
+        upto = max(chain_book.next_index(db, vault, branch) + LOOKAHEAD, least[branch])
         scripts |= {s.script_pubkey: s for s in derive_scripts(policy, branch, range(upto))}
     return scripts
 
@@ -85,23 +91,32 @@ def watched(db: Session, vault: Vault, policy: Policy) -> dict[bytes, VaultScrip
 def sync(db: Session, vault: Vault, chain: ChainSource) -> Tip:
     """Bring a vault's coins and ceremonies in step with the chain; returns the tip.
 
-    Where addresses beyond those watched turn out to be used, the chain is asked again from the
-    start with more of them.
+    Where addresses beyond those watched turn out to be used, the chain is asked again with more
+    of them: from the start, unless the source had looked that far by itself.
     """
     policy = stored_policy(vault)
     scripts = watched(db, vault, policy)
     state = chain_book.sync_state(db, vault)
-    update = chain.sync(_watch(vault, scripts, Tip(*state) if state else None))
-    _apply(db, vault, update, scripts)
-    while len(wider := watched(db, vault, policy)) > len(scripts):
-        scripts = wider
-        update = chain.sync(_watch(vault, scripts, None))
+    since = Tip(*state) if state else None
+    while True:
+        waiting = frozenset(chain_book.waiting(db, vault))
+        update = chain.sync(_watch(vault, scripts, since, waiting))
+        if update.reach is not None:
+            scripts = watched(db, vault, policy, update.reach)
         _apply(db, vault, update, scripts)
+        if len(wider := watched(db, vault, policy)) <= len(scripts):
+            break
+        scripts, since = wider, None if update.reach is None else update.tip
     chain_book.set_sync_state(db, vault, update.tip.height, update.tip.hash, clock.now())
     return update.tip
 
 
-def _watch(vault: Vault, scripts: Mapping[bytes, VaultScript], since: Tip | None) -> Watch:
+def _watch(
+    vault: Vault,
+    scripts: Mapping[bytes, VaultScript],
+    since: Tip | None,
+    waiting: frozenset[str],
+) -> Watch:
     """Return what a chain source must know to follow a vault."""
     branches = Counter(script.branch for script in scripts.values())
     return Watch(
@@ -110,23 +125,42 @@ def _watch(vault: Vault, scripts: Mapping[bytes, VaultScript], since: Tip | None
         vault.descriptor,
         (branches[RECEIVE], branches[CHANGE]),
         Birthday(vault.birthday, vault.birthday_height),
+        waiting,
     )
 
 
 def _apply(
     db: Session, vault: Vault, update: ChainUpdate, scripts: dict[bytes, VaultScript]
 ) -> None:
+    lost: dict[str, int] = {}
     if update.reorganised_to is not None:
-        chain_book.forget_above(db, vault, update.reorganised_to)
+        lost = chain_book.forget_above(db, vault, update.reorganised_to)
     listed = {seen.txid for seen in update.transactions}
-    chain_book.forget_waiting(db, vault, keep=listed)
-    for seen in update.transactions:
-        chain_book.add_transaction(db, seen._asdict(), clock.now())
-        transaction = parse_transaction(seen.raw)
-        chain_book.add_coins(db, vault, _own_coins(transaction, seen.height, scripts))
-        spent = [source.outpoint for source in transaction.inputs]
-        chain_book.spend_coins(db, vault, spent, seen.txid, seen.height)
+    gone = chain_book.forget_waiting(db, vault, keep=listed)
+    news.keep(db, vault, lost, gone, update)
+    parsed = [(_checked(seen), seen.height) for seen in update.transactions]
+    chain_book.add_transactions(db, update.transactions, clock.now())
+    # Coins first, all of them: a transaction may be told before the one whose coin it spends.
+    chain_book.add_coins(db, vault, (c for t, h in parsed for c in _own_coins(t, h, scripts)))
+    chain_book.spend_coins(db, vault, (s for t, h in parsed for s in _spends(t, h)))
     ceremony_book.confirm(db, vault, clock.now())
+
+
+def _checked(seen: SeenTransaction) -> Transaction:
+    """Read a transaction; raises ChainError where it is not the one it is said to be."""
+    try:
+        transaction = parse_transaction(seen.raw)
+    except PsbtError as failure:
+        raise ChainError(f"the chain gave no transaction for {seen.txid}: {failure}") from failure
+    if transaction.txid != seen.txid:
+        raise ChainError(f"the chain gave transaction {transaction.txid} for {seen.txid}")
+    return transaction
+
+
+def _spends(transaction: Transaction, height: int | None) -> Iterator[chain_book.Spend]:
+    """Yield which coins a transaction spends."""
+    for source in transaction.inputs:
+        yield chain_book.Spend(*source.outpoint, transaction.txid, height)
 
 
 def _own_coins(

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypedDict, Unpack
+from typing import Any, NamedTuple, NotRequired, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy.orm import Session, aliased
 
 from storage.errors import CoinTaken
-from storage.lookup import absent, present
+from storage.lookup import absent, batches, present
 from storage.model import Ceremony, ChainTransaction, Coin, Reservation, Signature, Vault
 
 SENT = ("broadcast", "confirmed")
@@ -25,14 +25,17 @@ class NewCeremony(TypedDict):
     paid_sats: int
     created_at: datetime
     expires_at: datetime
+    opened_on: NotRequired[str]
 
 
 class Held(NamedTuple):
-    """A coin and the public id of the ceremony that holds it."""
+    """A coin, the public id of the ceremony that holds it, until when, and where it was opened."""
 
     txid: str
     vout: int
     ceremony: str
+    until: datetime
+    opened_on: str | None
 
 
 def add_ceremony(db: Session, vault: Vault, **given: Unpack[NewCeremony]) -> Ceremony:
@@ -59,6 +62,15 @@ def ceremony_named(db: Session, public_id: str) -> Ceremony:
 def all_ceremonies(db: Session) -> Sequence[Ceremony]:
     """Return every ceremony, newest first."""
     return db.scalars(select(Ceremony).order_by(Ceremony.id.desc())).all()
+
+
+def ids_by_txid(db: Session, txids: Iterable[str]) -> dict[str, str]:
+    """Return the public id of the newest ceremony of each transaction that was made here."""
+    found: dict[str, str] = {}
+    for batch in batches(set(txids)):
+        made = select(Ceremony.txid, Ceremony.public_id).where(Ceremony.txid.in_(batch))
+        found.update(db.execute(made.order_by(Ceremony.id)).all())
+    return found
 
 
 def ceremonies_of(db: Session, vault: Vault) -> Sequence[Ceremony]:
@@ -112,10 +124,10 @@ def reserve(
     """
     expire(db, now)
     release(db, ceremony, now)
-    holders = {(held.txid, held.vout): held.ceremony for held in reserved(db, now)}
+    holders = {(held.txid, held.vout): held for held in reserved(db, now)}
     for txid, vout in outpoints:
-        if (txid, vout) in holders:
-            raise CoinTaken(txid, vout, holders[txid, vout])
+        if (holder := holders.get((txid, vout))) is not None:
+            raise CoinTaken(*holder)
         db.add(Reservation(ceremony_id=ceremony.id, txid=txid, vout=vout, expires_at=expires))
     ceremony.expires_at = expires
     db.flush()
@@ -124,7 +136,13 @@ def reserve(
 def reserved(db: Session, now: datetime) -> list[Held]:
     """Return the coins that ceremonies hold at a moment."""
     live = (
-        select(Reservation.txid, Reservation.vout, Ceremony.public_id)
+        select(
+            Reservation.txid,
+            Reservation.vout,
+            Ceremony.public_id,
+            Reservation.expires_at,
+            Ceremony.opened_on,
+        )
         .join(Ceremony, Ceremony.id == Reservation.ceremony_id)
         .where(Reservation.released_at.is_(None), Reservation.expires_at > now)
     )
@@ -141,6 +159,31 @@ def release(db: Session, ceremony: Ceremony, now: datetime) -> None:
     """Let go of the ceremony's coins."""
     own = (Reservation.ceremony_id == ceremony.id) & Reservation.released_at.is_(None)
     db.execute(update(Reservation).where(own).values(released_at=now))
+
+
+def outspent(db: Session, vault: Vault, above: int) -> dict[str, tuple[Ceremony, str]]:
+    """Return the replaced ceremonies that lost coins above a height, each with the taker's txid."""
+    lost = _losing(vault, Ceremony, Coin.spent_by).where(
+        Ceremony.state == "replaced", Coin.spent_height > above
+    )
+    return {ceremony.public_id: (ceremony, taker) for ceremony, taker in db.execute(lost)}
+
+
+def replacements(db: Session, vault: Vault) -> dict[str, str]:
+    """Return which payment of a vault took the coins of which one sent before it, by txid."""
+    earlier, later = aliased(Ceremony), aliased(Ceremony)
+    first, second = aliased(Reservation), aliased(Reservation)
+    same_coin = (first.txid == second.txid) & (first.vout == second.vout)
+    pairs = (
+        select(later.txid, earlier.txid)
+        .join(second, second.ceremony_id == later.id)
+        .join(first, same_coin)
+        .join(earlier, earlier.id == first.ceremony_id)
+        .where(later.vault_id == vault.id, earlier.vault_id == vault.id)
+        .where(earlier.id < later.id, earlier.txid != later.txid)
+        .where(earlier.broadcast_at.is_not(None), later.broadcast_at.is_not(None))
+    )
+    return dict(db.execute(pairs.order_by(earlier.id)).all())
 
 
 def confirm(db: Session, vault: Vault, now: datetime) -> None:
@@ -179,14 +222,18 @@ def _unsettled(db: Session, vault: Vault) -> list[tuple[Ceremony, ChainTransacti
 
 def _outspent(db: Session, vault: Vault) -> set[int]:
     """Return the ceremonies that lost a coin to another transaction in a block."""
-    lost = (
-        select(Reservation.ceremony_id)
-        .join(Ceremony, Ceremony.id == Reservation.ceremony_id)
+    return {row for (row,) in db.execute(_losing(vault, Ceremony.id))}
+
+
+def _losing(vault: Vault, *columns: Any) -> Select[Any]:  # noqa: ANN401 -- whatever is selected
+    """Return what selects from ceremonies that lost a coin to another transaction in a block."""
+    return (
+        select(*columns)
+        .join(Reservation, Ceremony.id == Reservation.ceremony_id)
         .join(Coin, (Coin.txid == Reservation.txid) & (Coin.vout == Reservation.vout))
         .where(Coin.vault_id == vault.id, Coin.spent_height.is_not(None))
         .where(Coin.spent_by != Ceremony.txid)
     )
-    return set(db.scalars(lost))
 
 
 def _ceremony(db: Session, public_id: str) -> Ceremony | None:

@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol, TypedDict
+from typing import NamedTuple, Protocol, TypedDict
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute as Column
 from sqlalchemy.orm import Session
 
@@ -46,6 +46,44 @@ class FoundCoin(TypedDict):
     coinbase: bool
 
 
+class Seen(Protocol):
+    """A transaction as the chain has it; without a height it waits. `time` is in seconds."""
+
+    @property
+    def txid(self) -> str:
+        """Return its name, as display hex."""
+        ...
+
+    @property
+    def raw(self) -> bytes:
+        """Return its serialization."""
+        ...
+
+    @property
+    def height(self) -> int | None:
+        """Return the height of its block."""
+        ...
+
+    @property
+    def block_hash(self) -> str | None:
+        """Return its block."""
+        ...
+
+    @property
+    def time(self) -> int | None:
+        """Return its block's time."""
+        ...
+
+
+class Spend(NamedTuple):
+    """That a transaction spends a coin; without a height it waits."""
+
+    txid: str
+    vout: int
+    by: str
+    height: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class UnspentCoin:
     """A coin that no transaction known here spends."""
@@ -60,6 +98,7 @@ class UnspentCoin:
     coinbase: bool
 
 
+PLACE = ("height", "block_hash", "block_time")
 UNSPENT = tuple(field.name for field in fields(UnspentCoin))
 
 
@@ -68,6 +107,13 @@ class SyncedTo(NamedTuple):
 
     height: int
     block_hash: str
+
+
+class Gone(NamedTuple):
+    """A transaction that no longer waits: its bytes, and what it had changed for the vault."""
+
+    raw: bytes
+    change_sats: int
 
 
 def next_index(db: Session, vault: Vault, branch: int) -> int:
@@ -107,26 +153,56 @@ def addresses_of(db: Session, vault: Vault) -> Sequence[Address]:
     return db.scalars(own.order_by(Address.branch, Address.index)).all()
 
 
+def address_with(db: Session, vault: Vault, script_pubkey: bytes) -> Address | None:
+    """Return the address of this script, where it was issued or used."""
+    found = select(Address).where(Address.script_pubkey == script_pubkey)
+    return next((each for each in db.scalars(found) if each.vault_id == vault.id), None)
+
+
 def used_scripts(db: Session, vault: Vault) -> set[bytes]:
     """Return the scripts that were ever paid."""
     paid = (Address.vault_id == vault.id) & Address.used
     return set(db.scalars(select(Address.script_pubkey).where(paid)))
 
 
-def add_transaction(db: Session, seen: Mapping[str, Any], now: datetime) -> None:
-    """Remember a transaction: txid, raw, and height, block_hash and time where it is in a block."""
-    seconds = seen["time"]
-    place = {
-        "height": seen["height"],
-        "block_hash": seen["block_hash"],
-        "block_time": None if seconds is None else datetime.fromtimestamp(seconds, UTC),
+def add_transactions(db: Session, seen: Iterable[Seen], now: datetime) -> None:
+    """Remember transactions; of those known already the place is brought to date."""
+    for batch in batches(seen):
+        rows = {each.txid: _transaction_row(each) for each in batch}
+        found = select(ChainTransaction.txid).where(ChainTransaction.txid.in_(rows))
+        known = set(db.scalars(found))
+        new = [{**row, "first_seen": now} for txid, row in rows.items() if txid not in known]
+        _insert(db, ChainTransaction, new)
+        placed = [{"known": txid, **_place(rows[txid])} for txid in sorted(known)]
+        if placed:
+            table = Record.metadata.tables[ChainTransaction.__tablename__]
+            there = update(table).where(table.c.txid == bindparam("known"))
+            there = there.values({name: bindparam(name) for name in PLACE})
+            _update(db, there, placed)
+
+
+def _transaction_row(seen: Seen) -> dict[str, object]:
+    return {
+        "txid": seen.txid,
+        "raw": seen.raw,
+        "height": seen.height,
+        "block_hash": seen.block_hash,
+        "block_time": None if seen.time is None else datetime.fromtimestamp(seen.time, UTC),
     }
-    known = select(ChainTransaction.id).where(ChainTransaction.txid == seen["txid"])
-    if (row := db.scalar(known)) is not None:
-        db.execute(update(ChainTransaction).where(ChainTransaction.id == row).values(place))
-        return
-    new = {"txid": seen["txid"], "raw": seen["raw"], "first_seen": now, **place}
-    db.execute(insert(ChainTransaction).values(new))
+
+
+def _place(row: Mapping[str, object]) -> dict[str, object]:
+    return {name: row[name] for name in PLACE}
+
+
+def waiting(db: Session, vault: Vault) -> set[str]:
+    """Return the txids that pay or spend a vault's coins and are in no block."""
+    mine = Coin.vault_id == vault.id
+    paid = select(Coin.txid).where(mine, Coin.height.is_(None))
+    spent = select(Coin.spent_by).where(
+        mine, Coin.spent_by.is_not(None), Coin.spent_height.is_(None)
+    )
+    return {txid for txid in (*db.scalars(paid), *db.scalars(spent)) if txid}
 
 
 def transactions(db: Session, txids: Iterable[str]) -> list[ChainTransaction]:
@@ -161,22 +237,26 @@ def add_coins(db: Session, vault: Vault, found: Iterable[FoundCoin]) -> None:
         _mark_used(db, vault, {coin["script_pubkey"]: coin for coin in batch})
 
 
-def spend_coins(
-    db: Session,
-    vault: Vault,
-    outpoints: Iterable[tuple[str, int]],
-    txid: str,
-    height: int | None,
-) -> None:
-    """Mark those of the outpoints that are the vault's as spent by a transaction.
+def spend_coins(db: Session, vault: Vault, spends: Iterable[Spend]) -> None:
+    """Mark coins as spent, those of them that are the vault's.
 
     A waiting transaction never takes a coin from one that is in a block.
     """
-    for batch in batches(outpoints):
-        free = [Coin.id.in_(_ids(db, vault, batch).values())]
-        if height is None:
-            free.append(Coin.spent_height.is_(None))
-        db.execute(update(Coin).where(*free).values(spent_by=txid, spent_height=height))
+    table = Record.metadata.tables[Coin.__tablename__]
+    here = (table.c.txid == bindparam("at"), table.c.vout == bindparam("number"))
+    mine = update(table).where(*here, table.c.vault_id == vault.id)
+    mine = mine.values({"spent_by": bindparam("by"), "spent_height": bindparam("since")})
+    for batch in batches(spends):
+        rows = [
+            {"at": each.txid, "number": each.vout, "by": each.by, "since": each.height}
+            for each in batch
+        ]
+        for statement, given in (
+            (mine, [row for row in rows if row["since"] is not None]),
+            (mine.where(table.c.spent_height.is_(None)), [r for r in rows if r["since"] is None]),
+        ):
+            if given:
+                _update(db, statement, given)
 
 
 def unspent_coins(db: Session, vault: Vault) -> list[UnspentCoin]:
@@ -192,13 +272,6 @@ def coin_at(db: Session, txid: str, vout: int) -> Coin | None:
     return db.scalars(at.limit(1)).one_or_none()
 
 
-def changes(db: Session, vault: Vault) -> dict[str, int]:
-    """Return by how many satoshis each transaction changed what the vault owns."""
-    total: Counter[str] = Counter(_sums(db, vault, Coin.txid))
-    total.subtract(_sums(db, vault, Coin.spent_by))
-    return dict(total)
-
-
 def sync_state(db: Session, vault: Vault) -> SyncedTo | None:
     """Return how far the vault is known; None before its first sync."""
     state = db.get(SyncState, vault.id)
@@ -211,28 +284,52 @@ def set_sync_state(db: Session, vault: Vault, height: int, block_hash: str, now:
     db.flush()
 
 
-def forget_above(db: Session, vault: Vault, height: int) -> None:
-    """Treat what is in blocks above a height as waiting: those blocks are no longer the chain."""
+def forget_above(db: Session, vault: Vault, height: int) -> dict[str, int]:
+    """Treat what is in blocks above a height as waiting: those blocks are no longer the chain.
+
+    Returns the vault's transactions this concerns, and the height each was at.
+    """
     mine = Coin.vault_id == vault.id
+    made = select(Coin.txid, Coin.height).where(mine, Coin.height > height)
+    spent = select(Coin.spent_by, Coin.spent_height).where(mine, Coin.spent_height > height)
+    lost = {txid: at for rows in (made, spent) for txid, at in db.execute(rows) if txid and at}
     db.execute(update(Coin).where(mine, Coin.height > height).values(height=None))
     db.execute(update(Coin).where(mine, Coin.spent_height > height).values(spent_height=None))
     nowhere = {"height": None, "block_hash": None, "block_time": None}
     above = ChainTransaction.height > height
     db.execute(update(ChainTransaction).where(above).values(nowhere))
+    return lost
 
 
-def forget_waiting(db: Session, vault: Vault, keep: Collection[str]) -> None:
-    """Forget waiting transactions of a vault, and what they paid or spent, unless kept."""
+def forget_waiting(db: Session, vault: Vault, keep: Collection[str]) -> dict[str, Gone]:
+    """Forget waiting transactions of a vault, and what they paid or spent, unless kept.
+
+    Returns those that are forgotten.
+    """
     unpaid = _stale(db, vault, keep, Coin.txid, Coin.height)
     unspent = _stale(db, vault, keep, Coin.spent_by, Coin.spent_height)
+    gone = _gone(db, unpaid, unspent)
     for batch in batches(unpaid):
         db.execute(delete(Coin).where(Coin.id.in_(batch)))
     for batch in batches(unspent):
         db.execute(update(Coin).where(Coin.id.in_(batch)).values(spent_by=None))
     needed = (Coin.txid == ChainTransaction.txid) | (Coin.spent_by == ChainTransaction.txid)
     for txids in batches({*unpaid.values(), *unspent.values()}):
-        gone = ChainTransaction.txid.in_(txids) & ~select(Coin.id).where(needed).exists()
-        db.execute(delete(ChainTransaction).where(gone))
+        unneeded = ChainTransaction.txid.in_(txids) & ~select(Coin.id).where(needed).exists()
+        db.execute(delete(ChainTransaction).where(unneeded))
+    return gone
+
+
+def _gone(db: Session, unpaid: Mapping[int, str], unspent: Mapping[int, str]) -> dict[str, Gone]:
+    """Return what the vault had of transactions, by what of it they made and spent."""
+    worth: Counter[str] = Counter()
+    for sign, rows in ((1, unpaid), (-1, unspent)):
+        for batch in batches(rows):
+            values = select(Coin.id, Coin.value_sats).where(Coin.id.in_(batch))
+            for row, value_sats in db.execute(values):
+                worth[rows[row]] += sign * value_sats
+    raws = raw_transactions(db, worth)
+    return {txid: Gone(raws.get(txid, b""), sats) for txid, sats in worth.items()}
 
 
 def _stale(
@@ -265,6 +362,13 @@ def _ids(
     }
 
 
+def _update(db: Session, statement: Update, rows: Sequence[Mapping[str, object]]) -> None:
+    """Update by the table, many rows in one call; objects of these rows are read anew."""
+    db.flush()
+    db.connection().execute(statement, rows)
+    db.expire_all()
+
+
 def _insert(db: Session, model: type[Record], rows: Sequence[Mapping[str, object]]) -> None:
     """Insert by the table: no object is made for a row."""
     if rows:
@@ -290,12 +394,3 @@ def _mark_used(db: Session, vault: Vault, paid: Mapping[bytes, FoundCoin]) -> No
         if script not in known
     ]
     _insert(db, Address, unknown)
-
-
-def _sums(db: Session, vault: Vault, column: Column[str | None] | Column[str]) -> dict[str, int]:
-    summed = (
-        select(column, func.sum(Coin.value_sats))
-        .where(Coin.vault_id == vault.id, column.is_not(None))
-        .group_by(column)
-    )
-    return {txid: int(total) for txid, total in db.execute(summed) if txid is not None}

@@ -2,11 +2,13 @@
 
 StorageError
 ├── NotFound(kind, name) · AlreadyExists(kind, name)
-├── CoinTaken(txid, vout, ceremony)
+├── CoinTaken(txid, vout, ceremony, until, opened_on)
 ├── SchemaTooNew(found, known)
 ├── SealLocked · PassphraseIncorrect · SealBroken(what)
 └── ChainBroken(event_id)
 """
+
+from datetime import datetime
 
 
 class StorageError(Exception):
@@ -36,11 +38,15 @@ class AlreadyExists(StorageError):
 class CoinTaken(StorageError):
     """A coin is reserved by another ceremony."""
 
-    def __init__(self, txid: str, vout: int, ceremony: str) -> None:
-        """Keep the coin and the public id of the ceremony that holds it."""
+    def __init__(
+        self, txid: str, vout: int, ceremony: str, until: datetime, opened_on: str | None
+    ) -> None:
+        """Keep the coin, the ceremony that holds it, until when, and where it was opened."""
         self.txid = txid
         self.vout = vout
         self.ceremony = ceremony
+        self.until = until
+        self.opened_on = opened_on
         super().__init__(f"coin {txid}:{vout} is reserved by ceremony {ceremony}")
 
 

@@ -29,6 +29,7 @@ class Watch:
 
     `descriptor` is the two-path descriptor with its checksum, of which `reach` scripts a branch
     (receive, change) are in `scripts`; sources that derive for themselves start from there.
+    `waiting` are the txids that were in no block at that tip.
     """
 
     scripts: AbstractSet[bytes]
@@ -36,6 +37,7 @@ class Watch:
     descriptor: str = ""
     reach: tuple[int, int] = (0, 0)
     birthday: Birthday = UNKNOWN
+    waiting: frozenset[str] = frozenset()
 
 
 class SeenTransaction(NamedTuple):
@@ -55,11 +57,13 @@ class ChainUpdate:
     Where the last tip is no longer on the chain, `reorganised_to` is the height up to which
     earlier knowledge holds; everything confirmed above it is told again. Waiting transactions
     are listed whole each time: one that is known, unconfirmed and not listed has vanished.
+    A source that derives for itself says in `reach` how many scripts of each branch it looked at.
     """
 
     tip: Tip
     reorganised_to: int | None
     transactions: tuple[SeenTransaction, ...]
+    reach: tuple[int, int] | None = None
 
 
 class ChainSource(Protocol):

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from coordinator.chain import ChainSource
-from coordinator.chain.url import OFFLINE, ChainUrl, parse_url
+from coordinator.chain.url import CORE, EMBEDDED, OFFLINE, ChainUrl, parse_url
+from coordinator.errors import SettingsError
 
 Report = Callable[[str], None]
 
@@ -27,6 +28,22 @@ def _open(url: ChainUrl, folder: Path, network: str, report: Report) -> ChainSou
         from coordinator.chain.offline import OfflineChain  # noqa: PLC0415 -- see above
 
         return OfflineChain()
-    from coordinator.chain.regtest import RegtestChain  # noqa: PLC0415 -- see above
+    if url.scheme == EMBEDDED:
+        from coordinator.chain.regtest import RegtestChain  # noqa: PLC0415 -- see above
 
-    return RegtestChain(folder)
+        return RegtestChain(folder)
+    if url.scheme == CORE:
+        from coordinator.chain.bitcoind import CoreChain  # noqa: PLC0415 -- see above
+
+        return CoreChain(url, folder, network, report)
+    return _through_bdk(url, folder, network, report)
+
+
+def _through_bdk(url: ChainUrl, folder: Path, network: str, report: Report) -> ChainSource:
+    try:
+        from coordinator.chain import bdk  # noqa: PLC0415 -- see above
+    except ImportError as failure:
+        raise SettingsError(
+            f"chain {url.scheme}: needs the package bdkpython: pip install 'cardquorum[bdk]'"
+        ) from failure
+    return bdk.open_source(url, folder, network, report)

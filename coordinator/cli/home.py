@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.output import Shown, sats
+from coordinator.cli.output import Shown
 
 
 def init(
@@ -31,22 +31,23 @@ def init(
 
 
 def status(desk: Desk) -> Shown:
-    """Show vaults, balances, open ceremonies and the chain.
+    """Show what is there, what waits for whom, and what to do next.
+
+    Open it first. Payments are followed until they are final (6 confirmations); what the chain
+    took back is told on top. In a sealed home the passphrase is asked for where a card is wanted:
+    without it places show as location.1 and so on.
 
     \b
     Example: cardquorum status
     """
-    from coordinator import overview
+    from coordinator import clock, overview
+    from coordinator import status as standing
+    from coordinator.cli.status_screen import screen
 
-    seen = overview.status(desk.home, desk.database, lambda: desk.chain)
-    height = seen.tip.height if seen.tip else "unknown"
-    lines = [
-        f"{seen.network}, chain {desk.home.chain}, block {height}",
-        *(f"vault {name}: {sats(owned.confirmed_sats)}" for name, owned in seen.vaults),
-        *(f"ceremony {c.id} of {c.vault}: {c.state}" for c in seen.ceremonies),
-        *(f"due: {line}" for line in seen.due),
-    ]
-    return Shown(seen.document(), lines)
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
+    book = desk.book if standing.waits_for_cards(desk.database) else desk.database
+    seen = standing.status(desk.home, book, lambda: desk.chain)
+    return Shown(seen.document(), screen(seen, desk.home.chain, clock.now()))
 
 
 def backup(

@@ -1,14 +1,19 @@
-"""sync, balance, coins, history: what the vaults own."""
+"""sync, balance, coins, history, fees: what the vaults own, and what paying costs."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.output import Shown, columns, sats
+from coordinator.cli.output import Shown, columns, counted, sats
 
 if TYPE_CHECKING:
-    from coordinator.overview import CoinLine
+    from collections.abc import Iterable
+
+    from coordinator.coins import CoinLine
+    from coordinator.fees import Rate
+    from coordinator.history import HistoryLine
+    from coordinator.news import News
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 OptionalVault = Annotated[str | None, typer.Argument(help="one vault only")]
@@ -20,15 +25,22 @@ TARGET_BLOCKS = 6
 def sync(desk: Desk, vault: OptionalVault = None) -> Shown:
     """Ask the chain what happened to the vaults.
 
+    What it takes back is told: a payment whose block is no more, or that vanished.
+
     \b
     Example: cardquorum sync
     """
     from coordinator import overview
 
-    tip = overview.sync(desk.database, desk.chain, vault)
+    done = overview.sync(desk.database, desk.chain, vault)
     balances = overview.balances(desk.database, vault)
-    document = {"height": tip.height, "hash": tip.hash, **_balance_document(balances)}
-    return Shown(document, [f"block {tip.height}", *_balance_lines(balances)])
+    document = {**done.tip._asdict(), **_balance_document(balances), "news": done.news}
+    lines = [f"block {done.tip.height}", *_news_lines(done.news), *_balance_lines(balances)]
+    return Shown(document, lines)
+
+
+def _news_lines(news: "Iterable[News]") -> list[str]:
+    return [f"{'note' if each.own else 'LOOK TWICE'}: {each.message}" for each in news]
 
 
 def balance(desk: Desk, vault: OptionalVault = None) -> Shown:
@@ -50,32 +62,84 @@ def coins(desk: Desk, vault: VaultName) -> Shown:
     \b
     Example: cardquorum coins family
     """
+    from coordinator import coins as holdings
     from coordinator import overview
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
-    found = overview.coins(desk.database, vault)
-    rows = [(c.outpoint, sats(c.value_sats), c.height, _held(c), c.address, c.label) for c in found]
-    header = ("coin", "value", "height", "held", "address", "label")
+    found = holdings.coins(desk.database, vault)
+    rows = [
+        (
+            c.outpoint,
+            sats(c.value_sats),
+            c.confirmations,
+            _held(c),
+            c.address,
+            c.label or c.address_label,
+        )
+        for c in found
+    ]
+    header = ("coin", "value", "confirmations", "held", "address", "label")
     return Shown({"coins": found}, columns(rows, *header))
 
 
 def _held(coin: "CoinLine") -> str | None:
-    return "frozen" if coin.frozen else coin.reserved_by
+    if coin.frozen:
+        return "frozen"
+    if coin.reserved_until is None:
+        return None
+    where = f" on {coin.reserved_owner}" if coin.reserved_owner else ""
+    return f"{coin.reserved_by}{where} until {coin.reserved_until:%Y-%m-%d}"
 
 
 def history(desk: Desk, vault: VaultName) -> Shown:
-    """List a vault's transactions, newest first.
+    """List a vault's transactions, newest first, with the balance.
+
+    A payment is final with 6 confirmations. What the chain took back is told below.
 
     \b
     Example: cardquorum history family
     """
+    from coordinator import history as past
     from coordinator import overview
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
-    found = overview.history(desk.database, vault)
-    rows = [(t.txid, f"{t.change_sats:+,}".replace(",", " "), t.height, t.ceremony) for t in found]
-    document = {"transactions": found}
-    return Shown(document, columns(rows, "transaction", "sat", "height", "ceremony"))
+    found = past.history(desk.database, vault)
+    header = ("date", "what", "sat", "balance", "fee", "block", "transaction", "ceremony", "label")
+    lines = columns((_history_row(line) for line in found.transactions), *header)
+    told = [line.news for line in found.transactions if line.news]
+    lines += [f"LOOK TWICE: {each}" for each in told]
+    return Shown(vars(found), [*lines, *_news_lines(found.vanished)])
+
+
+def _history_row(line: "HistoryLine") -> tuple[object, ...]:
+    when = line.time or line.first_seen
+    names = dict.fromkeys(name for name in (line.label, *line.address_labels) if name)
+    return (
+        f"{when:%Y-%m-%d}",
+        line.kind,
+        f"{line.change_sats:+,}".replace(",", " "),
+        f"{line.balance_sats:,}".replace(",", " "),
+        line.fee_sats,
+        "waits" if line.height is None else line.height,
+        line.txid,
+        line.ceremony,
+        ", ".join(names) or None,
+    )
+
+
+def fees(desk: Desk) -> Shown:
+    """Show what a payment costs now, by how soon it shall confirm.
+
+    Where the chain gives no estimate, 10 sat/vB are taken, and it is said.
+
+    \b
+    Example: cardquorum fees
+    """
+    from coordinator import fees as rates
+
+    found = rates.estimates(desk.home, lambda: desk.chain)
+    rows = [(counted(e.target, "block"), sat_per_vbyte(e.feerate), e.source) for e in found]
+    return Shown({"fees": found}, columns(rows, "within", "sat/vB", "source"))
 
 
 def _balance_document(balances: dict[str, Any]) -> dict[str, Any]:
@@ -94,15 +158,35 @@ def fee_rate(
     desk: Desk, typed: str | None, target: int | None, otherwise: int | None = None
 ) -> int:
     """Return the fee rate typed, else the chain's for the target, in sat/kvB."""
-    from coordinator import overview
+    return chosen_rate(desk, typed, target, otherwise).feerate
+
+
+def chosen_rate(
+    desk: Desk, typed: str | None, target: int | None, otherwise: int | None = None
+) -> "Rate":
+    """Return the fee rate and whose word it is; that the chain knew none is told."""
+    from coordinator import fees as rates
     from coordinator.amounts import parse_feerate
     from coordinator.errors import UsageError
 
     if typed is not None and target is not None:
         raise UsageError("give --feerate or --target, not both")
     if typed is not None:
-        return parse_feerate(typed)
-    return overview.feerate(desk.home, lambda: desk.chain, target or otherwise or TARGET_BLOCKS)
+        return rates.Rate(parse_feerate(typed), rates.TYPED)
+    blocks = target or otherwise or TARGET_BLOCKS
+    rate = rates.rate_for(desk.home, lambda: desk.chain, blocks)
+    if rate.source == rates.FALLBACK:
+        desk.say(
+            f"the chain has no estimate for {counted(blocks, 'block')}: "
+            f"{sat_per_vbyte(rate.feerate)} sat/vB are taken"
+        )
+    return rate
+
+
+def sat_per_vbyte(feerate: int) -> str:
+    """Return a fee rate in sat/kvB for people."""
+    whole, part = divmod(feerate, 1000)
+    return f"{whole}.{part:03d}".rstrip("0").rstrip(".")
 
 
 COMMANDS = {
@@ -111,5 +195,6 @@ COMMANDS = {
         "balance": balance,
         "coins": coins,
         "history": history,
+        "fees": fees,
     },
 }

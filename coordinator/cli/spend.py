@@ -1,12 +1,13 @@
 """spend: a payment from its wish to its block."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.money import fee_rate
+from coordinator.cli.money import chosen_rate
 from coordinator.cli.options import (
     Accept,
     EmulatedMany,
@@ -18,9 +19,23 @@ from coordinator.cli.options import (
 )
 from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import Shown, columns, counted, sats
+from coordinator.cli.spend_options import (
+    AvoidLabel,
+    Coins,
+    CoinsLabelled,
+    Drain,
+    Expires,
+    FeerateTyped,
+    MinConfirmations,
+    Payees,
+    Table,
+    Target,
+)
 
 if TYPE_CHECKING:
     from coordinator.batch import Batch
+    from coordinator.fees import Rate
+    from coordinator.overview import CeremonyLine
     from coordinator.signing import Progress
     from coordinator.spend import Created, Order
     from psbt.review import Review
@@ -31,53 +46,52 @@ Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony")]
 def create(
     desk: Desk,
     vault: Annotated[str, typer.Argument(help="the vault that pays")],
-    to: Annotated[
-        list[str] | None, typer.Option(help="who is paid what", metavar="ADDRESS:AMOUNT")
-    ] = None,
-    drain: Annotated[
-        str | None, typer.Option(help="who gets all that is left", metavar="ADDRESS")
-    ] = None,
-    table: Annotated[
-        str | None,
-        typer.Option("--csv", help="payments as address,amount[,label]", metavar="FILE"),
-    ] = None,
-    coin: Annotated[
-        list[str] | None, typer.Option(help="spend this coin", metavar="OUTPOINT")
-    ] = None,
-    feerate: Annotated[str | None, typer.Option(help="sat/vB")] = None,
-    target: Annotated[
-        int | None, typer.Option(min=1, max=1008, help="confirm within BLOCKS")
-    ] = None,
-    expires: Annotated[int, typer.Option(min=1, max=365, help="days the coins are held")] = 30,
+    to: Payees = None,
+    drain: Drain = None,
+    table: Table = None,
+    coin: Coins = None,
+    coins_labelled: CoinsLabelled = None,
+    avoid_label: AvoidLabel = None,
+    min_confirmations: MinConfirmations = 0,
+    feerate: FeerateTyped = None,
+    target: Target = None,
+    expires: Expires = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
 ) -> Shown:
     """Choose coins, build the PSBT, open a ceremony.
 
     A table (--csv, or - for standard input) is read whole before anything is built: every wrong
     line is named; lines that pay one address twice, or addresses that look alike, are told.
+    A coin goes by its own label and by those of its address and its transaction.
 
     \b
     Example: cardquorum spend create family --to bcrt1q...:0.1btc --feerate 5
     """
     from coordinator import overview, spend
     from coordinator.amounts import parse_coin, parse_payment, script_of
+    from coordinator.coin_control import ANY, Choice
     from coordinator.errors import UsageError
 
     if not to and drain is None and table is None:
         raise UsageError("nobody is paid: add --to ADDRESS:AMOUNT, --csv FILE or --drain ADDRESS")
+    choice = Choice(tuple(coins_labelled or ()), tuple(avoid_label or ()), min_confirmations)
+    if coin and choice != ANY:
+        raise UsageError("--coin names the coins: leave the other wishes for coins out")
     network = desk.home.network
     rows = _batch(table, network)
     payments = [parse_payment(text, network) for text in to or ()]
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    rate = chosen_rate(desk, feerate, target)
     order = spend.Order(
         vault=vault,
         payments=(*payments, *(rows.payments if rows else ())),
-        feerate=fee_rate(desk, feerate, target),
+        feerate=rate.feerate,
         drain=script_of(drain, network) if drain is not None else None,
         coins=tuple(parse_coin(text) for text in coin or ()),
         expires_days=expires,
+        choice=choice,
     )
-    return _created(_made(desk, order, rows, dry_run=dry_run), rows)
+    return _sourced(_created(_made(desk, order, rows, dry_run=dry_run), rows), rate)
 
 
 def _made(desk: Desk, order: "Order", rows: "Batch | None", *, dry_run: bool) -> "Created":
@@ -115,16 +129,19 @@ def _created(made: "Created", rows: "Batch | None") -> Shown:
     return Shown({**document, "batch": told}, [*head, *review_lines(made.review), *twice])
 
 
+def _sourced(shown: Shown, rate: "Rate") -> Shown:
+    """Return the result with whose word its fee rate is."""
+    return replace(shown, document={**shown.document, "feerate_source": rate.source})
+
+
 def consolidate(
     desk: Desk,
     vault: Annotated[str, typer.Argument(help="the vault whose coins are merged")],
     below: Annotated[
         str | None, typer.Option(help="only coins below this", metavar="AMOUNT")
     ] = None,
-    feerate: Annotated[str | None, typer.Option(help="sat/vB")] = None,
-    target: Annotated[
-        int | None, typer.Option(min=1, max=1008, help="confirm within BLOCKS")
-    ] = None,
+    feerate: FeerateTyped = None,
+    target: Target = None,
 ) -> Shown:
     """Merge a vault's coins into one while fees are low.
 
@@ -140,12 +157,12 @@ def consolidate(
     from coordinator.amounts import parse_amount
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
-    rate = fee_rate(desk, feerate, target)
+    rate = chosen_rate(desk, feerate, target)
     tip = overview.known_tip(desk.database, vault)
     with desk.database.begin() as db:
-        order = spend.consolidation(db, vault, rate, parse_amount(below) if below else None)
+        order = spend.consolidation(db, vault, rate.feerate, parse_amount(below) if below else None)
         made = spend.create(db, order, tip, random.SystemRandom())
-    shown = _created(made, None)
+    shown = _sourced(_created(made, None), rate)
     notice = f"{len(order.coins)} coins are seen to belong together from then on"
     return Shown({**shown.document, "notices": [notice]}, [*shown.lines, f"LOOK TWICE: {notice}"])
 
@@ -160,24 +177,39 @@ def list_ceremonies(desk: Desk) -> Shown:
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     found = overview.ceremonies(desk.database)
-    rows = [(c.id, c.vault, c.state, sats(c.fee_sats), c.txid) for c in found]
+    rows = [(c.id, c.vault, c.state, c.confirmations, sats(c.fee_sats), c.txid) for c in found]
     document = {"ceremonies": [line.document() for line in found]}
-    return Shown(document, columns(rows, "ceremony", "vault", "state", "fee", "txid"))
+    header = ("ceremony", "vault", "state", "confirmations", "fee", "txid")
+    return Shown(document, columns(rows, *header))
 
 
 def show(desk: Desk, ceremony: Ceremony) -> Shown:
-    """Show where a ceremony stands.
+    """Show where a ceremony stands; once it is sent, how deep it lies.
+
+    With 6 confirmations it is final.
 
     \b
     Example: cardquorum spend show abcd2345
     """
     from coordinator import overview, signing
+    from coordinator.coins import tip_height
     from storage import ceremonies as ceremony_book
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     with desk.database.begin() as db:
-        seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
-    return Shown(_progress_document(seen), _progress_lines(seen))
+        record = ceremony_book.ceremony_named(db, ceremony)
+        seen = signing.progress(record)
+        line = overview.ceremony_line(record, tip_height(db, record.vault))
+    deep = {"sent_at": line.sent_at, "height": line.height, "confirmations": line.confirmations}
+    document = {**_progress_document(seen), **deep, "final": line.final}
+    return Shown(document, [*_progress_lines(seen), *_depth_lines(line)])
+
+
+def _depth_lines(line: "CeremonyLine") -> list[str]:
+    if line.height is None:
+        return [f"sent {line.sent_at:%Y-%m-%d %H:%M} UTC, in no block yet"] if line.sent_at else []
+    final = "final" if line.final else "not final yet"
+    return [f"in block {line.height}, {counted(line.confirmations, 'confirmation')}: {final}"]
 
 
 def sign(

@@ -44,6 +44,7 @@ class Ceremony(Record):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     lifetime_seconds: Mapped[int]
+    opened_on: Mapped[str | None]
     exported_at: Mapped[datetime | None]
     final_tx: Mapped[bytes | None]
     consensus: Mapped[str | None]

@@ -1,7 +1,9 @@
 """Rows to test with: each is whole, and told from others by a number."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -21,6 +23,14 @@ class Script:
 
 def txid(number: int) -> str:
     return f"{number:064x}"
+
+
+class SeenTransaction(NamedTuple):
+    txid: str
+    raw: bytes
+    height: int | None
+    block_hash: str | None
+    time: int | None
 
 
 def script(number: int) -> bytes:
@@ -83,6 +93,7 @@ def add_ceremony(
         paid_sats=1000,
         created_at=NOW,
         expires_at=LATER,
+        opened_on="desk",
     )
 
 
@@ -104,11 +115,17 @@ def coin(number: int) -> chain.FoundCoin:
 
 
 def add_transaction(db: Session, number: int, height: int | None = 100) -> None:
-    seen = {
-        "txid": txid(number),
-        "raw": number.to_bytes(4, "big"),
-        "height": height,
-        "block_hash": None if height is None else f"{height:064x}",
-        "time": None if height is None else 1_700_000_000 + height,
-    }
-    chain.add_transaction(db, seen, NOW)
+    seen = SeenTransaction(
+        txid=txid(number),
+        raw=number.to_bytes(4, "big"),
+        height=height,
+        block_hash=None if height is None else f"{height:064x}",
+        time=None if height is None else 1_700_000_000 + height,
+    )
+    chain.add_transactions(db, [seen], NOW)
+
+
+def spend(
+    db: Session, vault: Vault, outpoints: Iterable[tuple[str, int]], by: str, height: int | None
+) -> None:
+    chain.spend_coins(db, vault, [chain.Spend(*outpoint, by, height) for outpoint in outpoints])

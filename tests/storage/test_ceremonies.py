@@ -21,6 +21,7 @@ from tests.storage.making import (
     add_coin,
     add_transaction,
     add_vault,
+    spend,
     txid,
 )
 
@@ -111,8 +112,8 @@ def test_what_cannot_be_a_signature_is_refused(
 def test_a_reserved_coin_is_held_until_it_expires(db: Session, ceremony: Ceremony) -> None:
     ceremonies.reserve(db, ceremony, COINS, LATER, NOW)
     assert ceremonies.reserved(db, NOW) == [
-        Held(txid(1), 0, "abcd2345"),
-        Held(txid(2), 0, "abcd2345"),
+        Held(txid(1), 0, "abcd2345", LATER, "desk"),
+        Held(txid(2), 0, "abcd2345", LATER, "desk"),
     ]
     assert len(ceremonies.reserved(db, LATER - SECOND)) == 2
     assert ceremonies.reserved(db, LATER) == []
@@ -124,6 +125,7 @@ def test_a_coin_has_one_holder(db: Session, vault: Vault, ceremony: Ceremony) ->
     with pytest.raises(CoinTaken, match="is reserved by ceremony abcd2345") as taken:
         ceremonies.reserve(db, rival, [(txid(1), 1), (txid(2), 0)], LATER, NOW)
     assert (taken.value.txid, taken.value.vout, taken.value.ceremony) == (txid(2), 0, "abcd2345")
+    assert (taken.value.until, taken.value.opened_on) == (LATER, "desk")
 
 
 def test_the_database_itself_allows_one_holder(
@@ -143,7 +145,9 @@ def test_an_expired_coin_goes_to_whoever_asks(
     ceremonies.keep_signature(db, ceremony.id, (0, PUBKEY, R_S), NOW)
     rival = add_ceremony(db, vault, "bbbb2345", spends=901)
     ceremonies.reserve(db, rival, COINS[:1], LATER + SECOND * 9, LATER)
-    assert ceremonies.reserved(db, LATER) == [Held(txid(1), 0, "bbbb2345")]
+    assert ceremonies.reserved(db, LATER) == [
+        Held(txid(1), 0, "bbbb2345", LATER + SECOND * 9, "desk")
+    ]
     assert db.scalar(select(func.count()).select_from(Signature)) == 1
     with pytest.raises(CoinTaken):
         ceremonies.reserve(db, ceremony, COINS, LATER + SECOND * 9, LATER)
@@ -173,7 +177,7 @@ def test_released_coins_are_free(db: Session, vault: Vault, ceremony: Ceremony) 
     rival = add_ceremony(db, vault, "bbbb2345", spends=901)
     ceremonies.reserve(db, rival, COINS[1:], LATER, NOW)
     ceremonies.release(db, ceremony, NOW)
-    assert ceremonies.reserved(db, NOW) == [Held(txid(2), 0, "bbbb2345")]
+    assert ceremonies.reserved(db, NOW) == [Held(txid(2), 0, "bbbb2345", LATER, "desk")]
 
 
 def test_two_connections_fight_for_a_coin(on_file: sessionmaker[Session]) -> None:
@@ -244,7 +248,7 @@ def holding(db: Session, vault: Vault, ceremony: Ceremony) -> Ceremony:
 def test_a_payment_in_a_block_is_confirmed(db: Session, vault: Vault, holding: Ceremony) -> None:
     holding.state = "broadcast"
     add_transaction(db, 900, height=105)
-    chain.spend_coins(db, vault, COINS, txid(900), 105)
+    spend(db, vault, COINS, txid(900), 105)
     ceremonies.confirm(db, vault, NOW)
     assert (holding.state, holding.confirmed_height) == ("confirmed", 105)
     assert ceremonies.reserved(db, NOW) == []
@@ -296,7 +300,7 @@ def test_a_payment_that_fell_out_of_its_block_waits_again(
 def test_a_payment_that_vanished_waits_again(db: Session, vault: Vault, holding: Ceremony) -> None:
     add_transaction(db, 900, height=105)
     ceremonies.confirm(db, vault, NOW)
-    chain.spend_coins(db, vault, COINS, txid(900), 105)
+    spend(db, vault, COINS, txid(900), 105)
     chain.forget_above(db, vault, 104)
     chain.forget_waiting(db, vault, keep=())
     ceremonies.confirm(db, vault, NOW)
@@ -306,17 +310,17 @@ def test_a_payment_that_vanished_waits_again(db: Session, vault: Vault, holding:
 def test_a_payment_whose_coin_went_elsewhere_is_replaced(
     db: Session, vault: Vault, holding: Ceremony
 ) -> None:
-    chain.spend_coins(db, vault, COINS[1:], txid(901), None)
+    spend(db, vault, COINS[1:], txid(901), None)
     ceremonies.confirm(db, vault, NOW)
     assert holding.state == "collecting"
-    chain.spend_coins(db, vault, COINS[1:], txid(901), 105)
+    spend(db, vault, COINS[1:], txid(901), 105)
     ceremonies.confirm(db, vault, NOW)
     assert holding.state == "replaced"
     assert ceremonies.reserved(db, NOW) == []
 
 
 def test_a_payment_does_not_replace_itself(db: Session, vault: Vault, holding: Ceremony) -> None:
-    chain.spend_coins(db, vault, COINS, txid(900), 105)
+    spend(db, vault, COINS, txid(900), 105)
     ceremonies.confirm(db, vault, NOW)
     assert holding.state == "collecting"
 
@@ -325,7 +329,7 @@ def test_an_abandoned_payment_stays_so_until_somebody_sends_it(
     db: Session, vault: Vault, holding: Ceremony
 ) -> None:
     holding.state = "abandoned"
-    chain.spend_coins(db, vault, COINS[1:], txid(901), 105)
+    spend(db, vault, COINS[1:], txid(901), 105)
     ceremonies.confirm(db, vault, NOW)
     assert holding.state == "abandoned"
     add_transaction(db, 900, height=106)

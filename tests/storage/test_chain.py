@@ -4,17 +4,19 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage import chain
+from storage import chain, sums
 from storage.errors import AlreadyExists, StorageError
 from storage.model import ChainTransaction, Coin, Vault
 from tests.storage.making import (
     NOW,
     Script,
+    SeenTransaction,
     add_coin,
     add_transaction,
     add_vault,
     coin,
     script,
+    spend,
     txid,
 )
 
@@ -93,9 +95,9 @@ def test_many_transactions_are_found_at_once(db: Session) -> None:
 
 
 def test_a_block_is_known_whole_or_not_at_all(db: Session) -> None:
-    seen = {"txid": txid(1), "raw": b"", "height": 5, "block_hash": None, "time": None}
+    seen = SeenTransaction(txid(1), b"", height=5, block_hash=None, time=None)
     with pytest.raises(StorageError, match="block_whole"):
-        chain.add_transaction(db, seen, NOW)
+        chain.add_transactions(db, [seen], NOW)
 
 
 def test_a_coin_is_kept_whole(db: Session, vault: Vault) -> None:
@@ -134,7 +136,7 @@ def test_spent_coins_are_no_longer_there(db: Session, vault: Vault, other: Vault
     for number in (1, 2, 3):
         add_coin(db, vault, number)
     add_coin(db, other, 4)
-    chain.spend_coins(db, vault, [(txid(1), 0), (txid(2), 1), (txid(4), 0)], txid(9), None)
+    spend(db, vault, [(txid(1), 0), (txid(2), 1), (txid(4), 0)], txid(9), None)
     assert unspent(db, vault) == [txid(2), txid(3)]
     assert unspent(db, other) == [txid(4)]
     spent = chain.coin_at(db, txid(1), 0)
@@ -144,15 +146,15 @@ def test_spent_coins_are_no_longer_there(db: Session, vault: Vault, other: Vault
 
 def test_a_thousand_coins_are_spent_at_once(db: Session, vault: Vault) -> None:
     chain.add_coins(db, vault, [coin(number) for number in range(1, 1101)])
-    chain.spend_coins(db, vault, ((txid(n), 0) for n in range(1, 1101)), txid(9999), 5)
+    chain.spend_coins(db, vault, (chain.Spend(txid(n), 0, txid(9999), 5) for n in range(1, 1101)))
     assert unspent(db, vault) == []
 
 
 def test_a_waiting_transaction_takes_nothing_from_one_in_a_block(db: Session, vault: Vault) -> None:
     add_coin(db, vault, 1)
-    chain.spend_coins(db, vault, [(txid(1), 0)], txid(8), None)
-    chain.spend_coins(db, vault, [(txid(1), 0)], txid(9), 101)
-    chain.spend_coins(db, vault, [(txid(1), 0)], txid(8), None)
+    spend(db, vault, [(txid(1), 0)], txid(8), None)
+    spend(db, vault, [(txid(1), 0)], txid(9), 101)
+    spend(db, vault, [(txid(1), 0)], txid(8), None)
     spent = chain.coin_at(db, txid(1), 0)
     assert spent is not None
     assert (spent.spent_by, spent.spent_height) == (txid(9), 101)
@@ -164,9 +166,12 @@ def test_a_transaction_changes_what_is_owned(db: Session, vault: Vault, other: V
     add_coin(db, vault, 9, vout=0, value_sats=500)
     add_coin(db, vault, 9, vout=1, value_sats=40)
     add_coin(db, other, 9, vout=2, value_sats=70)
-    chain.spend_coins(db, vault, [(txid(1), 0)], txid(9), None)
-    assert chain.changes(db, vault) == {txid(1): 1000, txid(2): 2000, txid(9): -460}
-    assert chain.changes(db, other) == {txid(9): 70}
+    spend(db, vault, [(txid(1), 0)], txid(9), None)
+    made, spent = sums.shares(db, vault)
+    assert made == {txid(1): (1, 1000), txid(2): (1, 2000), txid(9): (2, 540)}
+    assert spent == {txid(9): (1, 1000)}
+    assert sums.shares(db, other) == ({txid(9): (1, 70)}, {})
+    assert sums.spending_pairs(db, vault) == [(txid(1), txid(9))]
 
 
 def test_how_far_a_vault_is_known(db: Session, vault: Vault, other: Vault) -> None:
@@ -183,7 +188,7 @@ def forked(db: Session, vault: Vault, other: Vault) -> Vault:
     for number, height in ((1, 100), (2, 101), (9, 102)):
         add_transaction(db, number, height=height)
         add_coin(db, vault, number, height=height)
-    chain.spend_coins(db, vault, [(txid(1), 0)], txid(9), 102)
+    spend(db, vault, [(txid(1), 0)], txid(9), 102)
     add_coin(db, other, 5, height=102)
     add_transaction(db, 5, height=102)
     return vault

@@ -14,7 +14,10 @@ from tests.storage.test_migrations import constraints
 
 SINCE = "DROP TABLE secret_written_at; DROP TABLE secret_known_by; DROP TABLE card_secret;"
 SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
-LATER = "DROP TABLE label; UPDATE alembic_version SET version_num = '0005';"
+LATER = """
+DROP TABLE label; DROP TABLE chain_event; ALTER TABLE ceremony DROP COLUMN opened_on;
+UPDATE alembic_version SET version_num = '0005';
+"""
 """Takes back what versions after the sixth made."""
 KEY = (
     "INSERT INTO key VALUES (7, 'old', 'regtest', x'01020304', '48h', zeroblob(33), zeroblob(32), "

@@ -101,6 +101,10 @@ class RegtestChain:
         confirmed = self._ledger.confirmed.get(txid)
         return confirmed.transaction.raw if confirmed else None
 
+    def blocks(self, above: int = 0) -> list[tuple[int, Block]]:
+        """Return height and block of the best chain above a height; genesis is never told."""
+        return list(self._read().blocks_above(above))
+
     def mine(self, count: int, script_pubkey: bytes | None = None) -> list[str]:
         """Mine blocks that pay a script, or the faucet; returns their hashes."""
         with self._writing():

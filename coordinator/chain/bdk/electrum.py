@@ -1,0 +1,131 @@
+"""Electrum servers, asked through BDK's client."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+import bdkpython as bdk
+
+from coordinator.chain import Package, Tip
+from coordinator.chain.bdk.client import GAP, Scan, check_genesis
+from coordinator.chain.bdk.words import header_hash, is_known, rejection
+from coordinator.chain.url import ELECTRUM_SSL, ChainUrl
+from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, TransactionRejected
+
+BATCH = 100
+SECONDS = 30
+RETRIES = 1
+
+
+class ElectrumServer:
+    """A connection to an Electrum server, made when it is first needed."""
+
+    def __init__(self, url: ChainUrl, network: str, report: Callable[[str], None]) -> None:
+        """Keep where the server is."""
+        self.gap = url.number("gap", GAP)
+        self._url = url
+        self._network = network
+        self._report = report
+        self._where = f"Electrum server {url.host}:{url.port}"
+
+    def tip(self) -> Tip:
+        """Return the newest block."""
+        with self._asking():
+            newest = self._client.block_headers_subscribe()
+        return Tip(newest.height, header_hash(newest.header))
+
+    def update(self, scan: Scan) -> bdk.Update:
+        """Return what the wallet has to learn; merkle proofs are checked by BDK."""
+        with self._asking():
+            if not scan.full:
+                request = scan.wallet.start_sync_with_revealed_spks().build()
+                return self._client.sync(request, BATCH, fetch_prev_txouts=False)
+            progress = Scripts(self._where, self._report)
+            asked = scan.wallet.start_full_scan().inspect_spks_for_all_keychains(progress)
+            found = self._client.full_scan(asked.build(), self.gap, BATCH, fetch_prev_txouts=False)
+            self._report("")
+            return found
+
+    def feerate(self, blocks: int) -> int:
+        """Return the server's estimate, never below what it relays."""
+        with self._asking():
+            estimate = self._client.estimate_fee(blocks)
+            least = self._client.relay_fee()
+        if estimate <= 0:
+            raise NoEstimate(f"{self._where} has no fee estimate for {blocks} blocks")
+        return math.ceil(round(max(estimate, least) * 100_000_000, 3))
+
+    def broadcast(self, transaction: bdk.Transaction) -> None:
+        """Send a transaction."""
+        try:
+            with self._asking():
+                self._client.transaction_broadcast(transaction)
+        except TransactionRejected as failure:
+            if not is_known(failure.reason):
+                raise
+
+    def sent(self) -> list[bdk.Transaction]:
+        """Return nothing: the server tells what waits."""
+        return []
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.__dict__.pop("_client", None)
+
+    def package(self, txid: str) -> Package:
+        """Return what a transaction weighs and pays.
+
+        Electrum does not tell which of its parents wait too: they are taken for confirmed.
+        """
+        with self._asking():
+            transaction = self._client.fetch_tx(bdk.Txid.from_string(txid))
+            spent = [source.previous_output for source in transaction.input()]
+            parents = {str(each.txid): self._client.fetch_tx(each.txid) for each in spent}
+        brought = sum(parents[str(p.txid)].output()[p.vout].value.to_sat() for p in spent)
+        paid = sum(output.value.to_sat() for output in transaction.output())
+        return Package(transaction.vsize(), brought - paid)
+
+    @cached_property
+    def _client(self) -> bdk.ElectrumClient:
+        scheme = "ssl" if self._url.scheme == ELECTRUM_SSL else "tcp"
+        client = bdk.ElectrumClient(
+            f"{scheme}://{self._url.host}:{self._url.port}",
+            self._url.options.get("proxy"),
+            self._url.number("timeout", SECONDS),
+            RETRIES,
+            self._url.options.get("verify") != "no",
+        )
+        check_genesis(client.server_features().genesis_hash, self._network, self._where)
+        return client
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Translate what the client raises; a broken connection is made anew next time."""
+        try:
+            yield
+        except bdk.ElectrumError.Protocol as failure:
+            reason = rejection(failure.error_message)
+            raise TransactionRejected(reason) from failure
+        except bdk.ElectrumError as failure:
+            self.__dict__.pop("_client", None)
+            reason = getattr(failure, "error_message", None) or type(failure).__name__
+            raise ChainUnreachable(f"{self._where} does not answer: {reason}") from failure
+        except bdk.InternalError as failure:
+            raise ChainError(f"{self._where} answers what BDK cannot read: {failure}") from failure
+
+
+class Scripts(bdk.FullScanScriptInspector):
+    """Counts the scripts a full scan looked at."""
+
+    def __init__(self, where: str, report: Callable[[str], None]) -> None:
+        """Begin at none."""
+        self._where = where
+        self._report = report
+        self._count = 0
+
+    def inspect(self, keychain: bdk.KeychainKind, index: int, script: bdk.Script) -> None:  # noqa: ARG002 -- BDK's shape
+        """Take note of one more script."""
+        self._count += 1
+        if self._count % BATCH == 0:
+            self._report(f"{self._where}: {self._count} addresses looked at")

@@ -1,0 +1,126 @@
+"""Esplora servers, asked through BDK's client."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+import bdkpython as bdk
+
+from coordinator.chain import Package, Tip
+from coordinator.chain.bdk.client import GAP, Scan, check_genesis
+from coordinator.chain.bdk.electrum import Scripts
+from coordinator.chain.bdk.words import is_known, rejection
+from coordinator.chain.url import ESPLORA, ChainUrl
+from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, TransactionRejected
+
+AT_ONCE = 4
+REFUSED = 400
+
+
+class EsploraServer:
+    """An Esplora server, asked over HTTP."""
+
+    def __init__(self, url: ChainUrl, network: str, report: Callable[[str], None]) -> None:
+        """Keep where the server is."""
+        self.gap = url.number("gap", GAP)
+        self._url = url
+        self._network = network
+        self._report = report
+        self._where = f"Esplora server {url.host}"
+
+    def tip(self) -> Tip:
+        """Return the newest block."""
+        with self._asking():
+            height = self._client.get_height()
+            return Tip(height, str(self._client.get_block_hash(height)))
+
+    def update(self, scan: Scan) -> bdk.Update:
+        """Return what the wallet has to learn; an Esplora server is believed in that."""
+        with self._asking():
+            if not scan.full:
+                request = scan.wallet.start_sync_with_revealed_spks().build()
+                return self._client.sync(request, AT_ONCE)
+            progress = Scripts(self._where, self._report)
+            asked = scan.wallet.start_full_scan().inspect_spks_for_all_keychains(progress)
+            found = self._client.full_scan(asked.build(), self.gap, AT_ONCE)
+            self._report("")
+            return found
+
+    def feerate(self, blocks: int) -> int:
+        """Return the server's estimate for the next target it knows that is no later."""
+        with self._asking():
+            estimates = self._client.get_fee_estimates()
+        sooner = [target for target in estimates if target <= blocks]
+        if not sooner:
+            raise NoEstimate(f"{self._where} has no fee estimate for {blocks} blocks")
+        return max(1_000, math.ceil(round(estimates[max(sooner)] * 1_000, 3)))
+
+    def broadcast(self, transaction: bdk.Transaction) -> None:
+        """Send a transaction."""
+        try:
+            with self._asking():
+                self._client.broadcast(transaction)
+        except TransactionRejected as failure:
+            if not is_known(failure.reason):
+                raise
+
+    def sent(self) -> list[bdk.Transaction]:
+        """Return nothing: the server tells what waits."""
+        return []
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.__dict__.pop("_client", None)
+
+    def package(self, txid: str) -> Package:
+        """Return what a transaction and its waiting ancestors weigh and pay."""
+        with self._asking():
+            found = self._ancestors(txid)
+        return Package(
+            sum(-(-each.weight // 4) for each in found),
+            sum(each.fee for each in found),
+        )
+
+    def _ancestors(self, txid: str) -> list[bdk.Tx]:
+        """Return a waiting transaction and those of its ancestors that wait too."""
+        wanted, found = [txid], dict[str, bdk.Tx]()
+        while wanted:
+            name = wanted.pop()
+            told = self._client.get_tx_info(bdk.Txid.from_string(name))
+            if told is None or told.status.confirmed:
+                continue
+            found[name] = told
+            wanted += [str(source.txid) for source in told.vin if str(source.txid) not in found]
+        if txid not in found:
+            raise ChainError(f"transaction {txid} does not wait for a block")
+        return list(found.values())
+
+    @cached_property
+    def _client(self) -> bdk.EsploraClient:
+        scheme = "https" if self._url.scheme == ESPLORA else "http"
+        port = f":{self._url.port}" if self._url.port else ""
+        proxy = self._url.options.get("proxy")
+        client = bdk.EsploraClient(
+            f"{scheme}://{self._url.host}{port}{self._url.path.rstrip('/')}",
+            f"socks5://{proxy}" if proxy else None,
+        )
+        check_genesis(client.get_block_hash(0), self._network, self._where)
+        return client
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Translate what the client raises."""
+        try:
+            yield
+        except bdk.EsploraError.HttpResponse as failure:
+            if failure.status == REFUSED:
+                raise TransactionRejected(rejection(failure.error_message)) from failure
+            raise ChainUnreachable(
+                f"{self._where} answers with HTTP status {failure.status}"
+            ) from failure
+        except bdk.EsploraError as failure:
+            reason = getattr(failure, "error_message", None) or type(failure).__name__
+            raise ChainUnreachable(f"{self._where} does not answer: {reason}") from failure
+        except bdk.InternalError as failure:
+            raise ChainError(f"{self._where} answers what BDK cannot read: {failure}") from failure

@@ -1,0 +1,134 @@
+"""Peers that serve compact block filters (BIP 157), asked through BDK's node."""
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import bdkpython as bdk
+
+from coordinator.chain import Tip
+from coordinator.chain.bdk.client import GAP, GENESIS, NETWORKS, Scan
+from coordinator.chain.bdk.node import Listener, Question, answered
+from coordinator.chain.url import ChainUrl
+from coordinator.errors import ChainUnreachable, NoEstimate, SettingsError
+
+SECONDS = 60
+PEERS = 2
+TRIES = 3
+"""How often a peer that was named may refuse before it is called out of reach."""
+T = TypeVar("T")
+
+
+class FilterPeers:
+    """Peers of the network: a node of its own runs while something is asked.
+
+    Filters say nothing of what waits for a block: only what was sent from here is known.
+    """
+
+    def __init__(
+        self, url: ChainUrl, folder: Path, network: str, report: Callable[[str], None]
+    ) -> None:
+        """Keep whom to ask; the headers are kept in the folder."""
+        self.gap = GAP
+        self._url = url
+        self._folder = folder
+        self._network = network
+        self._report = report
+        self._where = f"peer {url.host}" if url.host else "the network's peers"
+        self._newest = folder / "p2p.tip"
+        self._sent = folder / "p2p.sent"
+
+    def tip(self) -> Tip:
+        """Return the newest block met at the last update."""
+        try:
+            height, block_hash = self._newest.read_text(encoding="ascii").split()
+            return Tip(int(height), block_hash)
+        except (OSError, ValueError):
+            return Tip(0, GENESIS[self._network])
+
+    def update(self, scan: Scan) -> bdk.Update:
+        """Return what the wallet has to learn; blocks that match are fetched and checked."""
+        kind: bdk.ScanType = bdk.ScanType.SYNC()
+        if scan.full:
+            kind = bdk.ScanType.RECOVERY(self.gap, bdk.RecoveryPoint.GENESIS_BLOCK())
+        return self._run(scan.wallet, kind, lambda client: client.update())
+
+    def feerate(self, blocks: int) -> int:
+        """Raise NoEstimate: peers give none."""
+        raise NoEstimate(f"{self._where} give no fee estimate for {blocks} blocks")
+
+    def broadcast(self, transaction: bdk.Transaction) -> None:
+        """Hand a transaction to the peers; what they think of it they do not say."""
+        nobody = _nobody(self._network)
+        self._run(nobody, bdk.ScanType.SYNC(), lambda client: client.broadcast(transaction))
+        with self._sent.open("a", encoding="ascii") as stream:
+            stream.write(transaction.serialize().hex() + "\n")
+
+    def sent(self) -> list[bdk.Transaction]:
+        """Return what was sent from here."""
+        try:
+            lines = self._sent.read_text(encoding="ascii").split()
+        except FileNotFoundError:
+            return []
+        return [bdk.Transaction(bytes.fromhex(line)) for line in lines]
+
+    def close(self) -> None:
+        """Do nothing: no node outlives its question."""
+
+    def _run(self, wallet: bdk.Wallet, kind: bdk.ScanType, ask: Question[T]) -> T:
+        """Run a node as long as a question takes."""
+        named = bool(self._url.host)
+        listener = Listener(self._where, TRIES if named else None, self._report)
+        seconds = self._url.number("timeout", SECONDS)
+        found = answered(self._builder(kind).build(wallet), ask, listener, seconds)
+        self._report("")
+        return found
+
+    def _builder(self, kind: bdk.ScanType) -> bdk.CbfBuilder:
+        milliseconds = self._url.number("timeout", SECONDS) * 1_000
+        self._folder.mkdir(parents=True, exist_ok=True)
+        builder = bdk.CbfBuilder().data_dir(str(self._folder)).scan_type(kind)
+        builder = builder.configure_timeout_millis(milliseconds, milliseconds)
+        if self._url.host:
+            builder = builder.peers([self._peer()]).only_configured_peers().connections(1)
+        else:
+            builder = builder.connections(PEERS)
+        if proxy := self._url.options.get("proxy"):
+            host, _, port = proxy.rpartition(":")
+            builder = builder.socks5_proxy(bdk.Socks5Proxy(address=_ip(host), port=int(port)))
+        return builder
+
+    def _peer(self) -> bdk.Peer:
+        # Through a proxy names stay unresolved: asking for them would tell whom one talks to.
+        host = self._url.host
+        address = host if "proxy" in self._url.options else _resolved(host)
+        return bdk.Peer(address=_ip(address), port=self._url.port, v2_transport=False)
+
+
+def _nobody(network: str) -> bdk.Wallet:
+    """Return a wallet that watches nothing anybody uses, to send with."""
+    point = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+    kind = bdk.NetworkKind.MAIN if network == "mainnet" else bdk.NetworkKind.TEST
+    nothing = bdk.Descriptor(f"wpkh({point})", kind)
+    return bdk.Wallet.create_single(nothing, NETWORKS[network], bdk.Persister.new_in_memory())
+
+
+def _resolved(host: str) -> str:
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as failure:
+        raise ChainUnreachable(f"peer {host} has no address: {failure.strerror}") from failure
+
+
+def _ip(text: str) -> bdk.IpAddress:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError as failure:
+        raise SettingsError(f"{text} is no IP address") from failure
+    packed = address.packed
+    if address.version == 4:
+        return bdk.IpAddress.from_ipv4(*packed)
+    pairs = zip(packed[::2], packed[1::2], strict=True)
+    return bdk.IpAddress.from_ipv6(*(high << 8 | low for high, low in pairs))

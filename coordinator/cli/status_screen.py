@@ -1,0 +1,80 @@
+"""The screen of `status`: what is there, what waits for whom, and the next command."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from coordinator import clock
+from coordinator.cli.output import counted, sats
+from coordinator.news import FINAL_CONFIRMATIONS
+
+if TYPE_CHECKING:
+    from coordinator.status import Standing, Status
+    from coordinator.wallet import Balance
+
+DAY, HOUR, MINUTE = 86_400, 3_600, 60
+
+
+def screen(seen: "Status", chain: str, now: datetime) -> Iterator[str]:
+    """Yield the lines: bad news first, what is there, what waits, and the next command last."""
+    height = seen.tip.height if seen.tip else "unknown"
+    yield f"{seen.network}, chain {chain}, block {height}"
+    for told in seen.news:
+        yield f"LOOK TWICE: vault {told.vault}: {told.message}"
+    for name, owned in seen.vaults:
+        yield from _vault(name, owned)
+    for payment in seen.ceremonies:
+        yield from _payment(payment, now)
+    yield from (f"due: {line}" for line in seen.due)
+    yield f"next: {seen.next}" if seen.next else "nothing waits for a command"
+
+
+def _vault(name: str, owned: "Balance") -> Iterator[str]:
+    yield f"vault {name}: {sats(owned.confirmed_sats)}"
+    if owned.reserved_sats:
+        yield f"  {sats(owned.reserved_sats)} of what is there is held for payments below"
+    if owned.pending_sats:
+        yield f"  {sats(owned.pending_sats)} more in no block yet"
+    if owned.immature_sats:
+        yield f"  {sats(owned.immature_sats)} more newly mined, not spendable yet"
+
+
+def _payment(payment: "Standing", now: datetime) -> Iterator[str]:
+    line = payment.line
+    yield f"payment {line.id} of {line.vault}: {_state(payment, now)}"
+    missing = payment.need - payment.have
+    if payment.waiting_for and missing < len(payment.waiting_for):
+        yield f"  bring {missing} of these:"
+    elif payment.waiting_for:
+        yield "  bring:"
+    yield from (f"    {wanted.words}" for wanted in payment.waiting_for)
+    if payment.next:
+        yield f"  then: {payment.next}" if payment.waiting_for else f"  ready: {payment.next}"
+    if payment.expired:
+        yield "  its coins are free for other payments again; going on takes them back"
+    elif line.state in {"collecting", "complete", "final"}:
+        yield f"  its coins are held until {clock.text(line.expires)}"
+
+
+def _state(payment: "Standing", now: datetime) -> str:
+    line = payment.line
+    if line.state == "collecting":
+        return f"{payment.have} of {payment.need} have signed"
+    if line.state == "complete":
+        return "signed, not put together yet"
+    if line.state == "final":
+        return "finished, not sent yet"
+    if line.state == "confirmed":
+        deep = counted(line.confirmations, "confirmation")
+        return f"in block {line.height}, {deep}, final with {FINAL_CONFIRMATIONS}"
+    sent = f"sent {ago(line.sent_at, now)}" if line.sent_at else "sent"
+    return f"{sent}, but gone: send it again" if payment.next else f"{sent}, in no block yet"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return how long ago a moment was, in its largest unit."""
+    seconds = int(max(now - moment, timedelta()).total_seconds())
+    for size, unit in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
+        if seconds >= size:
+            return f"{counted(seconds // size, unit)} ago"
+    return "just now"

@@ -1,0 +1,177 @@
+"""The one screen a person opens first: what is there, what waits for whom, what to do next."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from coordinator import clock, custody, news, signing, wallet
+from coordinator.chain import ChainSource, Tip
+from coordinator.coins import tip_height
+from coordinator.due import due
+from coordinator.errors import ChainUnreachable
+from coordinator.news import VANISHED, News
+from coordinator.overview import CeremonyLine, ceremony_line
+from coordinator.settings import OFFLINE, Home
+from coordinator.vaults import standing
+from coordinator.verify import wanted_cards
+from coordinator.wallet import Balance
+from storage import cards as card_book
+from storage import ceremonies as ceremony_book
+from storage import custody as custody_book
+from storage import vaults as vault_book
+from storage.model import Ceremony, Vault
+
+Database = sessionmaker[Session]
+
+NEXT_VERB: Final = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}
+SETTLING: Final = frozenset({"broadcast", "confirmed"})
+NO_CARD: Final = "cardquorum card setup LABEL"
+NO_VAULT: Final = "cardquorum vault create NAME --threshold M --card LABEL"
+
+
+class WaitingFor(NamedTuple):
+    """A card whose signature is missing: how a person is told of it, and where it lies."""
+
+    label: str
+    words: str
+    place: str | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a payment stands, for which cards it waits, and the command that moves it on."""
+
+    line: CeremonyLine
+    have: int
+    need: int
+    waiting_for: list[WaitingFor]
+    expired: bool
+    next: str | None
+
+    def document(self) -> dict[str, Any]:
+        """Return the payment as `status --json` shows it."""
+        own = {name: value for name, value in vars(self).items() if name != "line"}
+        return {**self.line.document(), **own}
+
+
+@dataclass(frozen=True)
+class Status:
+    """The one screen of `status`; `next` is the one command to run, where there is one."""
+
+    network: str
+    tip: Tip | None
+    vaults: list[tuple[str, Balance]]
+    ceremonies: list[Standing]
+    news: list[News]
+    due: list[str]
+    next: str | None
+
+    def document(self) -> dict[str, Any]:
+        """Return the fields of `status --json`."""
+        return {
+            "network": self.network,
+            "tip": self.tip and self.tip._asdict(),
+            "vaults": [{"name": name, **owned._asdict()} for name, owned in self.vaults],
+            "ceremonies": [each.document() for each in self.ceremonies],
+            "news": self.news,
+            "due": self.due,
+            "next": self.next,
+        }
+
+
+def waits_for_cards(database: Database) -> bool:
+    """Tell whether a payment waits for cards, so that names of places are wanted."""
+    with database.begin() as db:
+        return any(each.state == "collecting" for each in ceremony_book.all_ceremonies(db))
+
+
+def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]) -> Status:
+    """Return the one screen; a chain that cannot be asked leaves the tip out."""
+    tip = _tip(home, open_chain)
+    with database.begin() as db:
+        vaults = vault_book.all_vaults(db)
+        owned = [(vault.name, wallet.balance(db, vault)) for vault in vaults]
+        worse = [each for vault in vaults for each in news.unsettled(db, vault) if not each.own]
+        gone = {each.txid for each in worse if each.code == VANISHED}
+        payments = list(_payments(db, vaults, gone))
+        return Status(
+            home.network,
+            tip,
+            owned,
+            payments,
+            worse,
+            due(db),
+            _next(payments, worse) or _begin(db, vaults, owned),
+        )
+
+
+def _payments(db: Session, vaults: Sequence[Vault], gone: set[str]) -> Iterator[Standing]:
+    """Yield the payments that are not final yet, newest first."""
+    tips = {vault.id: tip_height(db, vault) for vault in vaults}
+    for found in ceremony_book.all_ceremonies(db):
+        line = ceremony_line(found, tips[found.vault_id])
+        if found.state in NEXT_VERB or (found.state in SETTLING and not line.final):
+            yield _standing(db, found, line, vanished=found.txid in gone)
+
+
+def _standing(db: Session, found: Ceremony, line: CeremonyLine, *, vanished: bool) -> Standing:
+    need = found.vault.threshold
+    have, wanted = need, list[WaitingFor]()
+    if found.state == "collecting":
+        seen = signing.progress(found)
+        have, wanted = seen.have, list(_wanted(db, found.vault, seen.missing))
+    verb = "broadcast" if vanished else NEXT_VERB.get(found.state)
+    return Standing(
+        line,
+        have,
+        need,
+        wanted,
+        found.state in NEXT_VERB and found.expires_at <= clock.now(),
+        f"cardquorum spend {verb} {found.public_id}" if verb else None,
+    )
+
+
+def _wanted(db: Session, vault: Vault, missing: Sequence[str]) -> Iterator[WaitingFor]:
+    """Yield the cards that may still sign, and the keys no card here carries."""
+    for label in missing:
+        cards = wanted_cards(db, vault, [label])
+        for card in cards:
+            item = card_book.card_named(db, card.label).item
+            place = custody.whereabouts(custody_book.events_of(db, item)).location
+            yield WaitingFor(card.label, card.words, place)
+        if not cards:
+            yield WaitingFor(label, f"the key {label}, which no card here carries", None)
+
+
+def _next(payments: Sequence[Standing], worse: Sequence[News]) -> str | None:
+    """Return the one command to run: what is nearest to its end first, then what ends first."""
+    nearest = ("broadcast", "final", "complete", "collecting")
+    waiting = [each for each in payments if each.next]
+    if waiting:
+        return min(
+            waiting, key=lambda each: (nearest.index(each.line.state), each.line.expires)
+        ).next
+    return f"cardquorum history {worse[0].vault}" if worse else None
+
+
+def _begin(
+    db: Session, vaults: Sequence[Vault], owned: Sequence[tuple[str, Balance]]
+) -> str | None:
+    """Return the command a home that owns nothing yet begins with."""
+    if any(any(amounts) for _, amounts in owned):
+        return None
+    if not vaults:
+        return NO_VAULT if card_book.all_cards(db) else NO_CARD
+    used = [vault.name for vault in vaults if standing(db, vault)["state"] == "active"]
+    return f"cardquorum address new {used[0]}" if used else None
+
+
+def _tip(home: Home, open_chain: Callable[[], ChainSource]) -> Tip | None:
+    if home.chain == OFFLINE:
+        return None
+    try:
+        return open_chain().tip()
+    except ChainUnreachable:
+        return None
