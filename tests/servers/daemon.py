@@ -136,6 +136,9 @@ class Daemon:
 
     def stop(self) -> None:
         """Be gone: connections are closed, new ones refused, wallets no longer loaded."""
+        for wallet in self.loaded.values():
+            if wallet.scan:
+                wallet.scan.aborted = True
         self._server.stop()
         for wallet in self.loaded.values():
             wallet.save()
