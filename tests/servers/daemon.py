@@ -104,6 +104,7 @@ class Daemon:
         # The test goes on using its own: an instance is for one thread.
         self._reader = RegtestChain(self.chain._folder)
         self._view, self._seen_state = View(self._reader), None
+        self._standing: Standing | None = None
         self._server = Server(self._answer, self.mischief)
         self._login = f"__cookie__:{secrets.token_hex(32)}"
         for file in (self.cookie, self.password_file):
@@ -135,6 +136,9 @@ class Daemon:
 
     def stop(self) -> None:
         """Be gone: connections are closed, new ones refused, wallets no longer loaded."""
+        for wallet in self.loaded.values():
+            if wallet.scan:
+                wallet.scan.aborted = True
         self._server.stop()
         for wallet in self.loaded.values():
             wallet.save()
@@ -159,7 +163,11 @@ class Daemon:
     def standing(self, wallet: Wallet) -> Standing:
         """Return how the wallet's transactions stand now."""
         view = self.view()
-        return Standing(wallet, view, self.index(view))
+        kept = self._standing
+        if kept and (kept.wallet, kept.view, kept.size) == (wallet, view, len(wallet.known)):
+            return kept
+        self._standing = Standing(wallet, view, self.index(view))
+        return self._standing
 
     def look(self) -> None:
         """Let every wallet see what the chain holds now, as any request does."""

@@ -1,16 +1,17 @@
 """What the wallet answers about its transactions and coins."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from psbt.coins import Outpoint
 from psbt.keys import format_path
-from psbt.policy import VaultScript, checksum
+from psbt.policy import Policy, VaultScript, checksum
 from psbt.transaction import TransactionOutput
 from tests.servers.rpc import INVALID_ADDRESS_OR_KEY, INVALID_PARAMETER, RpcError
 from tests.servers.shapes import Json, address_of, btc, transaction_json
 from tests.servers.standing import Standing
-from tests.servers.wallet import RECEIVE, Wallet, Watched
+from tests.servers.wallet import RECEIVE, Wallet
 
 if TYPE_CHECKING:
     from tests.servers.daemon import Daemon
@@ -126,8 +127,9 @@ def _removed(standing: Standing, block_hash: str) -> list[str]:
 
 def _listed(standing: Standing, txids: list[str], *, with_change: bool) -> list[Json]:
     return [
-        entry | _circumstances(standing, txid)
+        entry | circumstances
         for txid in sorted(txids)
+        for circumstances in [_circumstances(standing, txid)]
         for entry in _entries(standing, txid, with_change=with_change)
     ]
 
@@ -213,15 +215,15 @@ def _coin(standing: Standing, outpoint: Outpoint) -> Json:
         "confirmations": standing.depth(outpoint.txid),
         "spendable": True,
         "solvable": True,
-        "desc": _solved(mine.watched, mine.script),
+        "desc": _solved(mine.watched.policy, mine.script),
         "parent_descs": [mine.watched.text],
         "safe": standing.trusted(outpoint.txid),
     }
 
 
-def _solved(watched: Watched, script: VaultScript) -> str:
+@lru_cache(100_000)
+def _solved(policy: Policy, script: VaultScript) -> str:
     """Write the descriptor of one script: its public keys, sorted, with their origins."""
-    policy = watched.policy
     keys = []
     for expression, pubkey in zip(policy.keys, script.pubkeys, strict=True):
         path = format_path((*expression.path, script.branch, script.index))

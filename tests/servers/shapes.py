@@ -1,5 +1,7 @@
 """Blocks, transactions and scripts as Bitcoin Core writes them in JSON."""
 
+from functools import lru_cache
+
 from coordinator.chain.regtest.blocks import EASIEST_TARGET, Block
 from psbt.address import format_address, script_type
 from psbt.errors import PolicyError
@@ -94,6 +96,7 @@ def script_json(script_pubkey: bytes) -> Json:
     return {**told, "type": type_of(script_pubkey)}
 
 
+@lru_cache(100_000)
 def address_of(script_pubkey: bytes) -> str | None:
     """Return the address of a script, where it has one."""
     try:

@@ -28,7 +28,9 @@ class Standing:
     def __init__(self, wallet: Wallet, view: View, index: ChainIndex) -> None:
         self.wallet = wallet
         self.view = view
+        self.size = len(wallet.known)
         self._index = index
+        self._depths: dict[str, int] = {}
 
     @cached_property
     def spenders(self) -> dict[Outpoint, list[str]]:
@@ -41,11 +43,9 @@ class Standing:
 
     def depth(self, txid: str) -> int:
         """Return confirmations; below zero where the chain holds what it conflicts with."""
-        if txid in self.view.ledger.confirmed:
-            return self._confirmations(txid)
-        if txid in self.view.waiting:
-            return 0
-        return min((self._buried(item.outpoint) for item in self._inputs(txid)), default=0)
+        if txid not in self._depths:
+            self._depths[txid] = self._depth(txid)
+        return self._depths[txid]
 
     def alive(self, txid: str) -> bool:
         """Tell whether a transaction is in a block or waits for one."""
@@ -119,6 +119,13 @@ class Standing:
         if outpoint not in self.wallet.coins:
             return 0
         return self.wallet.known[outpoint.txid].outputs[outpoint.vout].value_sats
+
+    def _depth(self, txid: str) -> int:
+        if txid in self.view.ledger.confirmed:
+            return self._confirmations(txid)
+        if txid in self.view.waiting:
+            return 0
+        return min((self._buried(item.outpoint) for item in self._inputs(txid)), default=0)
 
     def _confirmations(self, txid: str) -> int:
         return self.view.confirmations(self.view.ledger.confirmed[txid].height)

@@ -145,3 +145,28 @@ def test_many_ask_at_once(daemon: Daemon) -> None:
         thread.join()
     assert len(heights) == 80
     assert set(heights) <= {101, 102, 103, 104}
+
+
+def test_a_server_that_stops_drops_its_scan(daemon: Daemon) -> None:
+    make(daemon)
+    daemon.scan_seconds = 60
+    gone: list[type[Exception]] = []
+
+    def rescan() -> None:
+        try:
+            of(daemon, "rescanblockchain")
+        except (OSError, http.client.HTTPException) as failure:
+            gone.append(type(failure))
+
+    scan = threading.Thread(target=rescan)
+    scan.start()
+    while not of(daemon, "getwalletinfo")["scanning"]:
+        assert scan.is_alive()
+    start = time.monotonic()
+    daemon.stop()
+    scan.join()
+    assert len(gone) == 1
+    assert time.monotonic() - start < 30
+    daemon.start()
+    assert ask(daemon, "loadwallet", "vault-demo") == {"name": "vault-demo"}
+    assert of(daemon, "getwalletinfo")["scanning"] is False

@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from coordinator.chain.regtest.blocks import Block
@@ -39,12 +40,11 @@ class Watched:
     @property
     def text(self) -> str:
         """Return the branch's own descriptor as the wallet lists it."""
-        body = self.descriptor.partition("#")[0].replace(BRANCHES, f"/{self.branch}/*")
-        return f"{body}#{checksum(body)}"
+        return _of_branch(self.descriptor, self.branch)
 
     @property
     def policy(self) -> Policy:
-        return parse_descriptor(self.descriptor, Network.REGTEST)
+        return _parsed(self.descriptor)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Scan:
         return min(1.0, self.duration / self.seconds) if self.seconds else 1.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Wallet:
     """A wallet in its file; what it says of a transaction depends on the chain at that time."""
 
@@ -184,3 +184,14 @@ def branches_of(descriptor: str) -> tuple[str, list[int]]:
 
 def _normal(body: str) -> str:
     return format_descriptor(parse_descriptor(body, Network.REGTEST))
+
+
+@lru_cache
+def _parsed(descriptor: str) -> Policy:
+    return parse_descriptor(descriptor, Network.REGTEST)
+
+
+@lru_cache
+def _of_branch(descriptor: str, branch: int) -> str:
+    body = descriptor.partition("#")[0].replace(BRANCHES, f"/{branch}/*")
+    return f"{body}#{checksum(body)}"
