@@ -15,7 +15,6 @@ from coordinator.errors import ChainError, ChainUnreachable
 ANSWERED = frozenset({200, 400, 404, 500})
 STARTING = -28
 BATCH = 500
-LARGEST_ANSWER = 1 << 30
 
 
 class RpcError(ChainError):
@@ -114,7 +113,7 @@ def _post(node: Node, path: str, body: bytes) -> tuple[int, bytes]:
         with closing(connection):
             connection.request("POST", path, body, headers)
             response = connection.getresponse()
-            return response.status, response.read(LARGEST_ANSWER)
+            return response.status, response.read()
     except TimeoutError as failure:
         waited = f"{node.seconds:g} seconds"
         raise ChainUnreachable(f"{node} does not answer within {waited}") from failure

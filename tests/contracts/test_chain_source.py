@@ -5,11 +5,12 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from coordinator import spend
+from coordinator import spend, wallet
 from coordinator.chain import ChainSource, PackageSource, Watch
 from coordinator.chain.opening import open_chain
 from coordinator.errors import (
@@ -190,9 +191,7 @@ def test_a_restart_in_the_middle_loses_nothing(
 ) -> None:
     first = world.pay(book.script(0))
     world.mine()
-    with pytest.raises(RuntimeError, match="power"), book.database.begin() as db:
-        book_sync(db, book, source)
-        raise RuntimeError("power is lost before the database commits")
+    lose_power(book, source)
     assert book.coins() == {}
     source.close()
     again = world.open()
@@ -203,9 +202,7 @@ def test_a_restart_in_the_middle_loses_nothing(
     world.stop()
     world.start()
     world.settle()
-    with pytest.raises(RuntimeError, match="power"), book.database.begin() as db:
-        book_sync(db, book, again)
-        raise RuntimeError("power is lost before the database commits")
+    lose_power(book, again)
     book.sync(world.open())
     assert set(book.coins()) == {first, second}
     assert book.balance() == (140_000, 0, 0, 0)
@@ -216,14 +213,17 @@ def test_a_server_that_lies_about_a_transaction_is_not_believed(
 ) -> None:
     if world.daemon is None:
         pytest.skip("nobody stands between this source and the blocks")
-    richer = world.chain.transaction(world.pay(book.script(5), 9_000_000))
+    _, other = world.gift()
     txid = world.pay(book.script(0))
-    assert richer is not None
     world.mine()
-    world.daemon.lie(txid, richer)
-    with pytest.raises(ChainError):
+    world.daemon.lie(txid, other)
+    # BDK leaves out what is not what its name says; the rest is refused here.
+    with suppress(ChainError):
         book.sync(source)
     assert book.coins() == {}
+    world.daemon.lies.clear()
+    book.sync(world.open())
+    assert set(book.coins()) == {txid}
 
 
 def test_a_server_that_goes_away_is_named_and_nothing_is_lost(
@@ -332,7 +332,8 @@ def descriptor_of(book: Book) -> str:
         return book.vault(db).descriptor
 
 
-def book_sync(db: object, book: Book, source: ChainSource) -> None:
-    from coordinator import wallet
-
-    wallet.sync(db, book.vault(db), source)
+def lose_power(book: Book, source: ChainSource) -> None:
+    """Sync, and lose power before the database commits."""
+    with book.database() as db:
+        wallet.sync(db, book.vault(db), source)
+        db.rollback()

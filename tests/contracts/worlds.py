@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,13 +101,16 @@ def _daemon_world(source: str, chain: RegtestChain, tmp_path: Path) -> Iterator[
             "bitcoind": f"bitcoind+http://127.0.0.1:{port}?cookie={daemon.cookie}&timeout=10",
             "esplora": daemon.esplora_url.replace("http://", "esplora+http://"),
         }
-        common = {"daemon": daemon, "stop": daemon.stop, "start": daemon.start}
+
+        def start() -> None:
+            daemon.stop()
+            daemon.cut_after(0, 0)
+            daemon.start()
+
+        common = {"daemon": daemon, "stop": daemon.stop, "start": start}
         if source != "electrum":
-            cut = {
-                "bitcoind": lambda: daemon.cut_after(2),
-                "esplora": lambda: daemon.cut_after(2, 9),
-            }
-            yield World(source, urls[source], chain, tmp_path, cut=cut[source], **common)
+            cut = partial(daemon.cut_after, 2, 1 if source == "bitcoind" else 9)
+            yield World(source, urls[source], chain, tmp_path, cut=cut, **common)
             return
         if not electrumx.INSTALLED:
             pytest.skip("ElectrumX is not installed")
@@ -125,7 +129,7 @@ def _peer_world(chain: RegtestChain, tmp_path: Path) -> Iterator[World]:
 
         def settle() -> None:
             deadline = time.monotonic() + PATIENCE_SECONDS
-            while served.index.tip.hash != chain.tip().hash:
+            while served.index.tip.block.hash != chain.tip().hash:
                 if time.monotonic() > deadline:
                     raise TimeoutError("the peer did not catch up")
                 time.sleep(0.01)

@@ -95,7 +95,7 @@ class Daemon:
     """How long a wallet's search through old blocks takes at least."""
     loaded: dict[str, Wallet] = field(default_factory=dict)
     mischief: Mischief = field(default_factory=Mischief)
-    _lies: dict[str, Transaction] = field(default_factory=dict)
+    lies: dict[str, Transaction] = field(default_factory=dict)
     _seen: dict[str, int] = field(default_factory=dict)
     _index: ChainIndex = field(default_factory=ChainIndex)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -213,11 +213,11 @@ class Daemon:
 
     def lie(self, txid: str, raw: bytes) -> None:
         """Answer another transaction wherever this one is asked for."""
-        self._lies[txid] = parse_transaction(raw)
+        self.lies[txid] = parse_transaction(raw)
 
     def told(self, transaction: Transaction) -> Transaction:
         """Return what is said instead of a transaction: as a rule, itself."""
-        return self._lies.get(transaction.txid, transaction)
+        return self.lies.get(transaction.txid, transaction)
 
     def _answer(self, request: Request) -> Answer:
         with self._lock:

@@ -20,6 +20,8 @@ NETWORKS = {
     "regtest": bdk.Network.REGTEST,
 }
 GAP = 100
+LEAST = 1_000
+"""What nodes relay, in sat/kvB: no estimate is taken that is below."""
 
 
 class Scan(NamedTuple):
@@ -32,6 +34,8 @@ class Scan(NamedTuple):
 class Client(Protocol):
     """A connection to who knows the chain."""
 
+    sees_waiting: bool
+    """Whether it knows what waits for a block."""
     gap: int
     """How many unused addresses in a row end the first scan."""
     ahead: int

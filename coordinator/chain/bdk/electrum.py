@@ -8,7 +8,7 @@ from functools import cached_property
 import bdkpython as bdk
 
 from coordinator.chain import Package, Tip
-from coordinator.chain.bdk.client import GAP, Scan, check_genesis
+from coordinator.chain.bdk.client import GAP, LEAST, Scan, check_genesis
 from coordinator.chain.bdk.words import header_hash, is_known, rejection
 from coordinator.chain.url import ELECTRUM_SSL, ChainUrl
 from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, TransactionRejected
@@ -24,7 +24,7 @@ class ElectrumServer:
     def __init__(self, url: ChainUrl, network: str, report: Callable[[str], None]) -> None:
         """Keep where the server is."""
         self.gap = url.number("gap", GAP)
-        self.ahead = 0
+        self.ahead, self.sees_waiting = 0, True
         self._url = url
         self._network = network
         self._report = report
@@ -49,22 +49,22 @@ class ElectrumServer:
             return found
 
     def feerate(self, blocks: int) -> int:
-        """Return the server's estimate, never below what it relays."""
+        """Return the server's estimate, never below what nodes relay."""
         with self._asking():
             estimate = self._client.estimate_fee(blocks)
-            least = self._client.relay_fee()
         if estimate <= 0:
             raise NoEstimate(f"{self._where} has no fee estimate for {blocks} blocks")
-        return math.ceil(round(max(estimate, least) * 100_000_000, 3))
+        return max(LEAST, math.ceil(round(estimate * 100_000_000, 3)))
 
     def broadcast(self, transaction: bdk.Transaction) -> None:
         """Send a transaction."""
-        try:
-            with self._asking():
+        with self._asking():
+            try:
                 self._client.transaction_broadcast(transaction)
-        except TransactionRejected as failure:
-            if not is_known(failure.reason):
-                raise
+            except bdk.ElectrumError.Protocol as failure:
+                reason = rejection(failure.error_message)
+                if not is_known(reason):
+                    raise TransactionRejected(reason) from failure
 
     def sent(self) -> list[bdk.Transaction]:
         """Return nothing: the server tells what waits."""
@@ -106,12 +106,12 @@ class ElectrumServer:
         try:
             yield
         except bdk.ElectrumError.Protocol as failure:
-            reason = rejection(failure.error_message)
-            raise TransactionRejected(reason) from failure
+            refusal = f"{self._where} refuses: {rejection(failure.error_message)}"
+            raise ChainError(refusal) from failure
         except bdk.ElectrumError as failure:
             self.__dict__.pop("_client", None)
             reason = getattr(failure, "error_message", None) or type(failure).__name__
-            raise ChainUnreachable(f"{self._where} does not answer: {reason}") from failure
+            raise ChainUnreachable(f"{self._where} gives no proper answer: {reason}") from failure
         except bdk.InternalError as failure:
             raise ChainError(f"{self._where} answers what BDK cannot read: {failure}") from failure
 

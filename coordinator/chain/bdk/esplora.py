@@ -8,7 +8,7 @@ from functools import cached_property
 import bdkpython as bdk
 
 from coordinator.chain import Package, Tip
-from coordinator.chain.bdk.client import GAP, Scan, check_genesis
+from coordinator.chain.bdk.client import GAP, LEAST, Scan, check_genesis
 from coordinator.chain.bdk.electrum import Scripts
 from coordinator.chain.bdk.words import is_known, rejection
 from coordinator.chain.url import ESPLORA, ChainUrl
@@ -24,7 +24,7 @@ class EsploraServer:
     def __init__(self, url: ChainUrl, network: str, report: Callable[[str], None]) -> None:
         """Keep where the server is."""
         self.gap = url.number("gap", GAP)
-        self.ahead = 0
+        self.ahead, self.sees_waiting = 0, True
         self._url = url
         self._network = network
         self._report = report
@@ -55,7 +55,7 @@ class EsploraServer:
         sooner = [target for target in estimates if target <= blocks]
         if not sooner:
             raise NoEstimate(f"{self._where} has no fee estimate for {blocks} blocks")
-        return max(1_000, math.ceil(round(estimates[max(sooner)] * 1_000, 3)))
+        return max(LEAST, math.ceil(round(estimates[max(sooner)] * 1_000, 3)))
 
     def broadcast(self, transaction: bdk.Transaction) -> None:
         """Send a transaction."""
@@ -87,12 +87,13 @@ class EsploraServer:
         """Return a waiting transaction and those of its ancestors that wait too."""
         wanted, found = [txid], dict[str, bdk.Tx]()
         while wanted:
-            name = wanted.pop()
-            told = self._client.get_tx_info(bdk.Txid.from_string(name))
-            if told is None or told.status.confirmed:
+            name = bdk.Txid.from_string(wanted.pop())
+            told, whole = self._client.get_tx_info(name), self._client.get_tx(name)
+            if told is None or whole is None or told.status.confirmed:
                 continue
-            found[name] = told
-            wanted += [str(source.txid) for source in told.vin if str(source.txid) not in found]
+            found[str(name)] = told
+            parents = [str(source.previous_output.txid) for source in whole.input()]
+            wanted += [parent for parent in parents if parent not in found]
         if txid not in found:
             raise ChainError(f"transaction {txid} does not wait for a block")
         return list(found.values())
@@ -122,6 +123,6 @@ class EsploraServer:
             ) from failure
         except bdk.EsploraError as failure:
             reason = getattr(failure, "error_message", None) or type(failure).__name__
-            raise ChainUnreachable(f"{self._where} does not answer: {reason}") from failure
+            raise ChainUnreachable(f"{self._where} gives no proper answer: {reason}") from failure
         except bdk.InternalError as failure:
             raise ChainError(f"{self._where} answers what BDK cannot read: {failure}") from failure

@@ -32,7 +32,7 @@ class FilterPeers:
     ) -> None:
         """Keep whom to ask; the headers are kept in the folder."""
         self.gap = 0
-        self.ahead = AHEAD
+        self.ahead, self.sees_waiting = AHEAD, False
         self._url = url
         self._folder = folder
         self._network = network

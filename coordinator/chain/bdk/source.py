@@ -7,7 +7,7 @@ from pathlib import Path
 import bdkpython as bdk
 
 from coordinator import clock
-from coordinator.chain import ChainUpdate, Package, SeenTransaction, Tip, Watch
+from coordinator.chain import ChainUpdate, Package, Tip, Watch
 from coordinator.chain.bdk.client import NETWORKS, Client, PackageClient, Scan
 from coordinator.chain.bdk.words import seen
 from coordinator.errors import ChainError, TransactionRejected
@@ -42,10 +42,10 @@ class BdkChain:
             waiting = [bdk.UnconfirmedTx(tx=each, last_seen=when) for when, each in sent]
             wallet.apply_unconfirmed_txs(waiting)
             newest = wallet.latest_checkpoint()
-            told = _told(wallet, watch, before, events)
-            return ChainUpdate(
-                Tip(newest.height, str(newest.hash)), *told, self._reach(scan, watch)
-            )
+            fork, found = _told(wallet, watch, before, events)
+            told = tuple(seen(each) for each in found if self._counts(each))
+            tip = Tip(newest.height, str(newest.hash))
+            return ChainUpdate(tip, fork, told, self._reach(scan, watch))
 
     def feerate(self, blocks: int) -> int:
         """Return an estimate in sat/kvB."""
@@ -65,6 +65,16 @@ class BdkChain:
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close()
+
+    def _counts(self, transaction: bdk.CanonicalTx) -> bool:
+        """Tell whether a transaction is in a block or known to wait for one.
+
+        BDK holds on to what fell out of a block, though nobody saw it wait since.
+        """
+        position = transaction.chain_position
+        if isinstance(position, bdk.ChainPosition.UNCONFIRMED) and self._client.sees_waiting:
+            return position.timestamp is not None
+        return True
 
     def _reveal(self, wallet: bdk.Wallet, reach: Iterable[int]) -> bool:
         """Have the wallet look at so many scripts; True where that takes a new scan."""
@@ -133,31 +143,33 @@ def _create(
 
 def _told(
     wallet: bdk.Wallet, watch: Watch, before: Sequence[bdk.BlockId], events: Iterable[object]
-) -> tuple[int | None, tuple[SeenTransaction, ...]]:
+) -> tuple[int | None, list[bdk.CanonicalTx]]:
     """Return up to which height earlier knowledge holds, and what is told of the rest."""
     after = {str(block.hash): block.height for block in wallet.checkpoints()}
-    in_step = watch.since is not None and str(before[0].hash) == watch.since.hash
-    if in_step and watch.since and watch.since.hash in after:
-        return None, tuple(_news(wallet, watch, events))
-    everything = sorted(map(seen, wallet.transactions()), key=_order)
-    if not in_step or watch.since is None:
-        return None if watch.since is None else 0, tuple(everything)
+    if watch.since is None:
+        return None, wallet.transactions()
+    if str(before[0].hash) != watch.since.hash:
+        return 0, wallet.transactions()
+    if watch.since.hash in after:
+        return None, list(_news(wallet, watch, events))
     fork = max(after[str(block.hash)] for block in before if str(block.hash) in after)
-    return fork, tuple(each for each in everything if each.height is None or each.height > fork)
+    return fork, [each for each in wallet.transactions() if _above(each, fork)]
 
 
-def _news(wallet: bdk.Wallet, watch: Watch, events: Iterable[object]) -> Iterator[SeenTransaction]:
+def _news(wallet: bdk.Wallet, watch: Watch, events: Iterable[object]) -> Iterator[bdk.CanonicalTx]:
     """Yield what the events are about, and what still waits of that which did."""
     named = {str(txid) for event in events if (txid := getattr(event, "txid", None))}
     for txid in sorted(named | watch.waiting):
         found = wallet.get_tx(bdk.Txid.from_string(txid))
         if found is not None:
-            yield seen(found)
+            yield found
 
 
-def _order(transaction: SeenTransaction) -> tuple[bool, int]:
-    """Sort by height, what waits last."""
-    return transaction.height is None, transaction.height or 0
+def _above(transaction: bdk.CanonicalTx, height: int) -> bool:
+    position = transaction.chain_position
+    if isinstance(position, bdk.ChainPosition.CONFIRMED):
+        return position.confirmation_block_time.block_id.height > height
+    return True
 
 
 @contextmanager
