@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -99,8 +100,7 @@ def sync(db: Session, vault: Vault, chain: ChainSource) -> Tip:
     state = chain_book.sync_state(db, vault)
     since = Tip(*state) if state else None
     while True:
-        waiting = frozenset(chain_book.waiting(db, vault))
-        update = chain.sync(_watch(vault, scripts, since, waiting))
+        update = chain.sync(_watch(db, vault, scripts, since))
         if update.reach is not None:
             scripts = watched(db, vault, policy, update.reach)
         _apply(db, vault, update, scripts)
@@ -112,10 +112,7 @@ def sync(db: Session, vault: Vault, chain: ChainSource) -> Tip:
 
 
 def _watch(
-    vault: Vault,
-    scripts: Mapping[bytes, VaultScript],
-    since: Tip | None,
-    waiting: frozenset[str],
+    db: Session, vault: Vault, scripts: Mapping[bytes, VaultScript], since: Tip | None
 ) -> Watch:
     """Return what a chain source must know to follow a vault."""
     branches = Counter(script.branch for script in scripts.values())
@@ -125,7 +122,7 @@ def _watch(
         vault.descriptor,
         (branches[RECEIVE], branches[CHANGE]),
         Birthday(vault.birthday, vault.birthday_height),
-        waiting,
+        partial(chain_book.heights, db, vault),
     )
 
 

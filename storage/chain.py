@@ -195,14 +195,13 @@ def _place(row: Mapping[str, object]) -> dict[str, object]:
     return {name: row[name] for name in PLACE}
 
 
-def waiting(db: Session, vault: Vault) -> set[str]:
-    """Return the txids that pay or spend a vault's coins and are in no block."""
+def heights(db: Session, vault: Vault) -> dict[str, int]:
+    """Return the heights of the transactions in blocks that pay or spend a vault's coins."""
     mine = Coin.vault_id == vault.id
-    paid = select(Coin.txid).where(mine, Coin.height.is_(None))
-    spent = select(Coin.spent_by).where(
-        mine, Coin.spent_by.is_not(None), Coin.spent_height.is_(None)
-    )
-    return {txid for txid in (*db.scalars(paid), *db.scalars(spent)) if txid}
+    paid = select(Coin.txid, Coin.height).where(mine, Coin.height.is_not(None))
+    spent = select(Coin.spent_by, Coin.spent_height).where(mine, Coin.spent_height.is_not(None))
+    rows = (*db.execute(paid.distinct()), *db.execute(spent.distinct()))
+    return {txid: height for txid, height in rows if txid is not None and height is not None}
 
 
 def transactions(db: Session, txids: Iterable[str]) -> list[ChainTransaction]:

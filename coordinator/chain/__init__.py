@@ -1,5 +1,6 @@
 """Where blocks and transactions come from: what every chain source answers."""
 
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +30,7 @@ class Watch:
 
     `descriptor` is the two-path descriptor with its checksum, of which `reach` scripts a branch
     (receive, change) are in `scripts`; sources that derive for themselves start from there.
-    `waiting` are the txids that were in no block at that tip.
+    `known` returns the heights of the transactions known to be in blocks, by txid.
     """
 
     scripts: AbstractSet[bytes]
@@ -37,7 +38,7 @@ class Watch:
     descriptor: str = ""
     reach: tuple[int, int] = (0, 0)
     birthday: Birthday = UNKNOWN
-    waiting: frozenset[str] = frozenset()
+    known: Callable[[], Mapping[str, int]] = dict
 
 
 class SeenTransaction(NamedTuple):

@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from coordinator import vaults, wallet
-from coordinator.chain import ChainSource, Tip
+from coordinator.chain import ChainSource, Tip, Watch
 from coordinator.settings import create_home
 from coordinator.vaults import VaultPlan
 from coordinator.wallet import Balance
@@ -48,6 +48,15 @@ class Book:
     def sync(self, source: ChainSource, name: str = NAME) -> Tip:
         with self.database.begin() as db:
             return wallet.sync(db, self.vault(db, name), source)
+
+    def watch(self, since: Tip) -> Watch:
+        """Return what the vault asks its source."""
+        with self.database.begin() as db:
+            vault = self.vault(db)
+            scripts = wallet.watched(db, vault, self.soft[NAME].policy)
+            known = chain_book.heights(db, vault)
+            reach = (len(scripts) - 100, 100)
+            return Watch(scripts.keys(), since, vault.descriptor, reach, known=lambda: known)
 
     def balance(self, name: str = NAME) -> Balance:
         with self.database.begin() as db:

@@ -57,6 +57,10 @@ class Client(Protocol):
         """Send a transaction; raises TransactionRejected. One already known is no error."""
         ...
 
+    def synced(self, tip: Tip) -> None:
+        """Take note of the block a wallet was brought up to."""
+        ...
+
     def sent(self) -> list[bdk.Transaction]:
         """Return what was sent from here, where nobody else tells what waits for a block."""
         ...

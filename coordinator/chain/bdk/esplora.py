@@ -66,6 +66,9 @@ class EsploraServer:
             if not is_known(failure.reason):
                 raise
 
+    def synced(self, tip: Tip) -> None:
+        """Do nothing: the server is asked."""
+
     def sent(self) -> list[bdk.Transaction]:
         """Return nothing: the server tells what waits."""
         return []

@@ -70,6 +70,10 @@ class FilterPeers:
         with self._sent.open("a", encoding="ascii") as stream:
             stream.write(transaction.serialize().hex() + "\n")
 
+    def synced(self, tip: Tip) -> None:
+        """Keep the newest block: finding it again would take a search of its own."""
+        self._newest.write_text(f"{tip.height} {tip.hash}\n", encoding="ascii")
+
     def sent(self) -> list[bdk.Transaction]:
         """Return what was sent from here."""
         try:

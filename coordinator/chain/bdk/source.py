@@ -7,7 +7,7 @@ from pathlib import Path
 import bdkpython as bdk
 
 from coordinator import clock
-from coordinator.chain import ChainUpdate, Package, Tip, Watch
+from coordinator.chain import ChainUpdate, Package, SeenTransaction, Tip, Watch
 from coordinator.chain.bdk.client import NETWORKS, Client, PackageClient, Scan
 from coordinator.chain.bdk.words import seen
 from coordinator.errors import ChainError, TransactionRejected
@@ -35,17 +35,12 @@ class BdkChain:
             new = wallet.latest_checkpoint().height == 0
             widened = self._reveal(wallet, watch.reach)
             scan = Scan(wallet, full=new or widened)
-            events = wallet.apply_update_events(self._client.update(scan))
-            now = int(clock.now().timestamp())
-            # The later one of two that spend the same coin is the one that counts.
-            sent = enumerate(self._client.sent(), now)
-            waiting = [bdk.UnconfirmedTx(tx=each, last_seen=when) for when, each in sent]
-            wallet.apply_unconfirmed_txs(waiting)
+            wallet.apply_update(self._client.update(scan))
+            self._apply_sent(wallet)
             newest = wallet.latest_checkpoint()
-            fork, found = _told(wallet, watch, before, events)
-            told = tuple(seen(each) for each in found if self._counts(each))
-            tip = Tip(newest.height, str(newest.hash))
-            return ChainUpdate(tip, fork, told, self._reach(scan, watch))
+            tip, fork = Tip(newest.height, str(newest.hash)), _fork(wallet, watch.since, before)
+            self._client.synced(tip)
+            return ChainUpdate(tip, fork, self._told(wallet, watch, fork), self._reach(scan, watch))
 
     def feerate(self, blocks: int) -> int:
         """Return an estimate in sat/kvB."""
@@ -65,6 +60,25 @@ class BdkChain:
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close()
+
+    def _apply_sent(self, wallet: bdk.Wallet) -> None:
+        """Tell the wallet what was sent; of two that spend a coin the later one counts."""
+        sent = enumerate(self._client.sent(), int(clock.now().timestamp()))
+        waiting = [bdk.UnconfirmedTx(tx=each, last_seen=when) for when, each in sent]
+        wallet.apply_unconfirmed_txs(waiting)
+
+    def _told(
+        self, wallet: bdk.Wallet, watch: Watch, fork: int | None
+    ) -> tuple[SeenTransaction, ...]:
+        """Return what waits, and what is elsewhere than it is known to be."""
+        known = watch.known()
+        holds = max(known.values(), default=0) if fork is None else fork
+        told = [seen(each) for each in wallet.transactions() if self._counts(each)]
+        return tuple(
+            each
+            for each in told
+            if each.height is None or each.height > holds or known.get(each.txid) != each.height
+        )
 
     def _counts(self, transaction: bdk.CanonicalTx) -> bool:
         """Tell whether a transaction is in a block or known to wait for one.
@@ -141,35 +155,14 @@ def _create(
     return bdk.Wallet.create_from_two_path_descriptor(descriptor, network, persister), persister
 
 
-def _told(
-    wallet: bdk.Wallet, watch: Watch, before: Sequence[bdk.BlockId], events: Iterable[object]
-) -> tuple[int | None, list[bdk.CanonicalTx]]:
-    """Return up to which height earlier knowledge holds, and what is told of the rest."""
+def _fork(wallet: bdk.Wallet, since: Tip | None, before: Sequence[bdk.BlockId]) -> int | None:
+    """Return up to which height earlier knowledge holds; None where all of it does."""
     after = {str(block.hash): block.height for block in wallet.checkpoints()}
-    if watch.since is None:
-        return None, wallet.transactions()
-    if str(before[0].hash) != watch.since.hash:
-        return 0, wallet.transactions()
-    if watch.since.hash in after:
-        return None, list(_news(wallet, watch, events))
-    fork = max(after[str(block.hash)] for block in before if str(block.hash) in after)
-    return fork, [each for each in wallet.transactions() if _above(each, fork)]
-
-
-def _news(wallet: bdk.Wallet, watch: Watch, events: Iterable[object]) -> Iterator[bdk.CanonicalTx]:
-    """Yield what the events are about, and what still waits of that which did."""
-    named = {str(txid) for event in events if (txid := getattr(event, "txid", None))}
-    for txid in sorted(named | watch.waiting):
-        found = wallet.get_tx(bdk.Txid.from_string(txid))
-        if found is not None:
-            yield found
-
-
-def _above(transaction: bdk.CanonicalTx, height: int) -> bool:
-    position = transaction.chain_position
-    if isinstance(position, bdk.ChainPosition.CONFIRMED):
-        return position.confirmation_block_time.block_id.height > height
-    return True
+    if since is None or since.hash in after:
+        return None
+    if str(before[0].hash) != since.hash:
+        return 0
+    return max(after[str(block.hash)] for block in before if str(block.hash) in after)
 
 
 @contextmanager
