@@ -55,6 +55,13 @@ def parse_payment(text: str, network: str) -> Payment:
     return Payment(script_of(address, network), parse_amount(amount))
 
 
+def parse_txid(text: str) -> str:
+    """Read a transaction's name: 64 hex digits."""
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise UsageError(f"{text!r} is no transaction; write its 64 hex digits")
+    return text.lower()
+
+
 def parse_coin(text: str) -> Outpoint:
     """Read txid:n; raises UsageError."""
     try:

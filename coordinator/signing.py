@@ -23,7 +23,7 @@ from psbt.signer import SigningRequest
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
-from storage.model import Ceremony
+from storage.model import Ceremony, Coin
 
 Database = sessionmaker[Session]
 OPEN = frozenset({"collecting", "complete"})
@@ -130,7 +130,7 @@ def sign(
         _hold_coins(db, record, clock.now())
         policy = stored_policy(record.vault)
         psbt = signed_psbt(record)
-        review = wallet.reviewed(db, record.vault, policy, psbt, ignoring=record)
+        review = wallet.reviewed(db, record.vault, policy, psbt)
     attendant.confirm(review)
     table = Table(
         seat_of=_seating(database, ceremony_id, psbt, policy),
@@ -299,12 +299,18 @@ def _open_ceremony(db: Session, ceremony_id: str) -> Ceremony:
     return record
 
 
+def _gives_way(db: Session, coin: Coin) -> bool:
+    """Tell whether what spends a coin is a waiting payment of ours, which may be replaced."""
+    ours = coin.spent_by and ceremony_book.ids_by_txid(db, [coin.spent_by])
+    return bool(ours) and coin.spent_height is None
+
+
 def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
     """Reserve the coins again where they are no longer held; raises where they went elsewhere."""
     outpoints = outline.outpoints(_stored_psbt(record))
     for outpoint in outpoints:
         coin = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
-        if coin is None or coin.spent_by not in {None, record.txid}:
+        if coin is None or not (coin.spent_by in {None, record.txid} or _gives_way(db, coin)):
             raise CeremonyError(f"coin {outpoint} of ceremony {record.public_id} is spent or gone")
     live = ceremony_book.reserved(db, now)
     held = {(h.txid, h.vout) for h in live if h.ceremony == record.public_id}

@@ -58,6 +58,14 @@ class Draft(NamedTuple):
     review: Review
     selection: Selection
     change: VaultScript | None
+    paid_sats: int
+
+
+class Dice(NamedTuple):
+    """The newest block, and the chance that orders inputs and outputs."""
+
+    tip: Tip | None
+    rng: random.Random
 
 
 class Created(NamedTuple):
@@ -77,8 +85,13 @@ def create(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Cr
     """
     vault = vault_book.vault_named(db, order.vault)
     draft = _draft(db, vault, order, tip, rng)
+    return opened(db, vault, draft, order.expires_days)
+
+
+def opened(db: Session, vault: Vault, draft: Draft, expires_days: int = EXPIRY_DAYS) -> Created:
+    """Open a ceremony for a draft and reserve its coins; raises CoinReserved."""
     now = clock.now()
-    expires = now + timedelta(days=order.expires_days)
+    expires = now + timedelta(days=expires_days)
     ceremony = ceremony_book.add_ceremony(
         db,
         vault,
@@ -86,7 +99,7 @@ def create(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Cr
         psbt=codec.to_bytes(draft.psbt),
         txid=codec.txid(draft.psbt),
         fee_sats=draft.selection.fee_sats,
-        paid_sats=sum(payment.value_sats for payment in _outputs(order, draft.selection)),
+        paid_sats=draft.paid_sats,
         created_at=now,
         expires_at=expires,
         opened_on=reservations.this_computer(),
@@ -110,7 +123,7 @@ def consolidation(db: Session, vault_name: str, feerate: int, below_sats: int | 
     They go to a fresh address of the vault. Raises UsageError where there are less than two.
     """
     vault = vault_book.vault_named(db, vault_name)
-    free = _offered(db, vault, Order(vault_name, (), feerate))
+    free = offered(db, vault, Order(vault_name, (), feerate))
     small = [
         coin.outpoint
         for coin in free
@@ -129,28 +142,36 @@ def dry_run(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> C
 
 
 def _draft(db: Session, vault: Vault, order: Order, tip: Tip | None, rng: random.Random) -> Draft:
+    selection = _select(db, vault, stored_policy(vault), order, rng)
+    return drafted(db, vault, selection, _outputs(order, selection), Dice(tip, rng))
+
+
+def drafted(
+    db: Session, vault: Vault, selection: Selection, payments: tuple[Payment, ...], dice: Dice
+) -> Draft:
+    """Build the PSBT of a selection and review it; change goes to the next change address."""
     policy = stored_policy(vault)
     change = vault_script(policy, CHANGE, chain_book.next_index(db, vault, CHANGE))
-    selection = _select(db, vault, policy, order, rng)
     creation = Creation(
         policy=policy,
         coins=selection.coins,
-        payments=_outputs(order, selection),
+        payments=payments,
         change=(change, selection.change_sats) if selection.change_sats else None,
-        locktime=_locktime(tip, rng),
-        order=rng,
+        locktime=_locktime(dice.tip, dice.rng),
+        order=dice.rng,
     )
     previous = chain_book.raw_transactions(db, {coin.outpoint.txid for coin in selection.coins})
     psbt = create_psbt(creation, previous)
     review = wallet.reviewed(db, vault, policy, psbt)
-    return Draft(psbt, review, selection, change if selection.change_sats else None)
+    paid = sum(payment.value_sats for payment in payments)
+    return Draft(psbt, review, selection, change if selection.change_sats else None, paid)
 
 
 def _select(
     db: Session, vault: Vault, policy: Policy, order: Order, rng: random.Random
 ) -> Selection:
     """Choose among confirmed coins; waiting ones only where those do not reach or are named."""
-    coins = _offered(db, vault, order)
+    coins = offered(db, vault, order)
     confirmed = [c for c in coins if c.height is not None or c.outpoint in order.coins]
     wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
     size = wallet.script_size(policy)
@@ -162,7 +183,7 @@ def _select(
         return select_coins(coins, wish, size, rng)
 
 
-def _offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
+def offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
     """Return the coins that may be spent; raises where a named one may not."""
     held = reservations.holders(db, clock.now())
     coins = wallet.spendable(db, vault)

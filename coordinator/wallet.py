@@ -1,7 +1,7 @@
 """What a vault owns: its addresses and coins, kept in step with the chain, and its reviews."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -255,12 +255,15 @@ def balance(db: Session, vault: Vault) -> Balance:
     return Balance(confirmed, pending, young, held)
 
 
-def reviewed(
-    db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt, ignoring: Ceremony | None = None
-) -> Review:
-    """Return what a person must see of a PSBT, in the light of all that is remembered."""
+def reviewed(db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt) -> Review:
+    """Return what a person must see of a PSBT, in the light of all that is remembered.
+
+    Payments that spend one of its coins are no history: at most one of them comes to be.
+    """
     spent = outline.outpoints(psbt)
     coins, tip = spendable(db, vault), chain_book.sync_state(db, vault)
+    rivals = ceremony_book.holding(db, spent)
+    earlier = [record for record in ceremony_book.sent(db, vault) if record.id not in rivals]
     context = Context(
         tip_height=tip.height if tip else 0,
         own_scripts={
@@ -268,29 +271,16 @@ def reviewed(
             for script, found in watched(db, vault, policy).items()
         },
         used_scripts=frozenset(chain_book.used_scripts(db, vault)),
-        recent_addresses=frozenset(_recent_addresses(db, vault, policy, ignoring)),
-        usual_amount_sats=_usual_amount(db, vault, ignoring),
+        recent_addresses=frozenset(_recent_addresses(earlier, policy)),
+        usual_amount_sats=max((record.paid_sats for record in earlier), default=None),
         unconfirmed=frozenset(coin.outpoint for coin in coins if coin.height is None),
         spends_all={coin.outpoint for coin in coins} <= set(spent),
     )
     return review_psbt(psbt, policy, context)
 
 
-def _recent_addresses(
-    db: Session, vault: Vault, policy: Policy, ignoring: Ceremony | None
-) -> Iterable[str]:
-    """Yield the addresses this vault paid before, newest first."""
-    for record in ceremony_book.sent(db, vault)[:RECENT_PAYMENTS]:
-        if ignoring is None or record.id != ignoring.id:
-            for output in outline.outputs(codec.parse(record.psbt)):
-                yield format_address(output.script_pubkey, policy.network)
-
-
-def _usual_amount(db: Session, vault: Vault, ignoring: Ceremony | None) -> int | None:
-    """Return the largest amount this vault paid before; None where it never paid."""
-    paid = [
-        record.paid_sats
-        for record in ceremony_book.sent(db, vault)
-        if ignoring is None or record.id != ignoring.id
-    ]
-    return max(paid, default=None)
+def _recent_addresses(earlier: Sequence[Ceremony], policy: Policy) -> Iterator[str]:
+    """Yield the addresses that earlier payments paid, newest first."""
+    for record in earlier[:RECENT_PAYMENTS]:
+        for output in outline.outputs(codec.parse(record.psbt)):
+            yield format_address(output.script_pubkey, policy.network)

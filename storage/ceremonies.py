@@ -161,6 +161,20 @@ def release(db: Session, ceremony: Ceremony, now: datetime) -> None:
     db.execute(update(Reservation).where(own).values(released_at=now))
 
 
+def fees_of(db: Session, txids: Iterable[str]) -> list[int]:
+    """Return the fees in satoshis of those transactions that ceremonies made."""
+    return list(db.scalars(select(Ceremony.fee_sats).where(Ceremony.txid.in_(list(txids)))))
+
+
+def holding(db: Session, outpoints: Iterable[tuple[str, int]]) -> set[int]:
+    """Return the ceremonies (by row) that hold one of the coins, or ever held it."""
+    found: set[int] = set()
+    for txid, vout in outpoints:
+        here = (Reservation.txid == txid) & (Reservation.vout == vout)
+        found.update(db.scalars(select(Reservation.ceremony_id).where(here)))
+    return found
+
+
 def outspent(db: Session, vault: Vault, above: int) -> dict[str, tuple[Ceremony, str]]:
     """Return the replaced ceremonies that lost coins above a height, each with the taker's txid."""
     lost = _losing(vault, Ceremony, Coin.spent_by).where(

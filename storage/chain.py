@@ -271,6 +271,12 @@ def coin_at(db: Session, txid: str, vout: int) -> Coin | None:
     return db.scalars(at.limit(1)).one_or_none()
 
 
+def waiting_children(db: Session, txid: str) -> set[str]:
+    """Return the waiting transactions that spend what a transaction made for a vault."""
+    made = (Coin.txid == txid) & Coin.spent_by.is_not(None) & Coin.spent_height.is_(None)
+    return {child for child in db.scalars(select(Coin.spent_by).where(made)) if child}
+
+
 def sync_state(db: Session, vault: Vault) -> SyncedTo | None:
     """Return how far the vault is known; None before its first sync."""
     state = db.get(SyncState, vault.id)

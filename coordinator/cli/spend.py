@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coordinator.cli import spend_fees
 from coordinator.cli.desk import Desk
 from coordinator.cli.money import chosen_rate
 from coordinator.cli.options import (
@@ -91,7 +92,7 @@ def create(
         expires_days=expires,
         choice=choice,
     )
-    return _sourced(_created(_made(desk, order, rows, dry_run=dry_run), rows), rate)
+    return _sourced(created_shown(_made(desk, order, rows, dry_run=dry_run), rows), rate)
 
 
 def _made(desk: Desk, order: "Order", rows: "Batch | None", *, dry_run: bool) -> "Created":
@@ -115,7 +116,8 @@ def _batch(table: str | None, network: str) -> "Batch | None":
     return batch.read(read_text(table), network) if table is not None else None
 
 
-def _created(made: "Created", rows: "Batch | None") -> Shown:
+def created_shown(made: "Created", rows: "Batch | None") -> Shown:
+    """Return a new ceremony as it is shown, with the table it came from."""
     from coordinator.cli.attendant import review_lines
 
     head = [f"ceremony {made.ceremony or '(dry run)'}"]
@@ -162,7 +164,7 @@ def consolidate(
     with desk.database.begin() as db:
         order = spend.consolidation(db, vault, rate.feerate, parse_amount(below) if below else None)
         made = spend.create(db, order, tip, random.SystemRandom())
-    shown = _sourced(_created(made, None), rate)
+    shown = _sourced(created_shown(made, None), rate)
     notice = f"{len(order.coins)} coins are seen to belong together from then on"
     return Shown({**shown.document, "notices": [notice]}, [*shown.lines, f"LOOK TWICE: {notice}"])
 
@@ -373,5 +375,6 @@ COMMANDS = {
         "finalize": finalize,
         "broadcast": broadcast,
         "abandon": abandon,
+        **spend_fees.COMMANDS,
     },
 }

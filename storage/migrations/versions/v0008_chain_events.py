@@ -1,11 +1,11 @@
-"""Version 9: what the chain took back, and on which computer a ceremony was opened."""
+"""Version 8: what the chain took back, and on which computer a ceremony was opened."""
 
 import sqlalchemy as sa
 from alembic import op
 
 from storage.migrations.tables import BIG, INTEGER, TEXT, TIME, check, optional, refers, required
 
-revision = "0009"
+revision = "0008"
 down_revision = "0007"
 
 

@@ -1,0 +1,54 @@
+"""What a payment that replaces another must pay (BIP 125), and a child that lifts its parents."""
+
+from typing import NamedTuple
+
+from psbt.errors import PsbtError
+from psbt.weight import dust_limit_sats, fee_at
+
+RELAY_FEERATE = 1_000
+"""What nodes ask for relaying again, in sat/kvB."""
+
+
+class Replaced(NamedTuple):
+    """A payment that shall give way: fee and virtual bytes, and the fees of what builds on it."""
+
+    fee_sats: int
+    vsize: int
+    descendants_sats: int = 0
+
+    def least_fee(self, vsize: int) -> int:
+        """Return the least fee of a replacement of this size that nodes take in its place.
+
+        It pays for all it pushes out and for being relayed itself, at a higher rate.
+        """
+        all_out = self.fee_sats + self.descendants_sats + fee_at(RELAY_FEERATE, vsize)
+        higher_rate = self.fee_sats * vsize // self.vsize + 1
+        return max(all_out, higher_rate)
+
+
+class Family(NamedTuple):
+    """Waiting transactions that a child is to lift: their virtual bytes and fees together."""
+
+    vsize: int
+    fee_sats: int
+
+
+def least_feerate(replaced: Replaced, vsize: int) -> int:
+    """Return the least rate in sat/kvB at which a replacement of this size is taken."""
+    return (replaced.least_fee(vsize) - 1) * 1_000 // vsize + 1
+
+
+def child_fee(family: Family, vsize: int, feerate: int) -> int:
+    """Return what a child of this size must pay so that all together pay the rate (sat/kvB)."""
+    return fee_at(feerate, family.vsize + vsize) - family.fee_sats
+
+
+def most_feerate(family: Family, vsize: int, value_sats: int, script_pubkey: bytes) -> int:
+    """Return the highest rate in sat/kvB that coins of this value can lift the family to.
+
+    What is left for the child's output is no dust. Raises PsbtError where nothing is left.
+    """
+    spare = value_sats - dust_limit_sats(script_pubkey)
+    if spare <= 0:
+        raise PsbtError(f"coins of {value_sats} sats leave nothing to pay a fee with")
+    return (spare + family.fee_sats) * 1_000 // (family.vsize + vsize)
