@@ -135,8 +135,22 @@ def _apply(
     listed = {seen.txid for seen in update.transactions}
     gone = chain_book.forget_waiting(db, vault, keep=listed)
     news.keep(db, vault, lost, gone, update)
-    parsed = [(_checked(seen), seen.height) for seen in update.transactions]
-    chain_book.add_transactions(db, update.transactions, clock.now())
+    _take_in(db, vault, update.transactions, scripts)
+
+
+def learn(db: Session, vault: Vault, told: Sequence[SeenTransaction]) -> None:
+    """Take transactions in that somebody brought, where there is no chain to ask."""
+    _take_in(db, vault, told, watched(db, vault, stored_policy(vault)))
+
+
+def _take_in(
+    db: Session,
+    vault: Vault,
+    told: Sequence[SeenTransaction],
+    scripts: Mapping[bytes, VaultScript],
+) -> None:
+    parsed = [(_checked(seen), seen.height) for seen in told]
+    chain_book.add_transactions(db, told, clock.now())
     # Coins first, all of them: a transaction may be told before the one whose coin it spends.
     chain_book.add_coins(db, vault, (c for t, h in parsed for c in _own_coins(t, h, scripts)))
     chain_book.spend_coins(db, vault, (s for t, h in parsed for s in _spends(t, h)))
@@ -161,7 +175,7 @@ def _spends(transaction: Transaction, height: int | None) -> Iterator[chain_book
 
 
 def _own_coins(
-    transaction: Transaction, height: int | None, scripts: dict[bytes, VaultScript]
+    transaction: Transaction, height: int | None, scripts: Mapping[bytes, VaultScript]
 ) -> Iterator[chain_book.FoundCoin]:
     """Yield the outputs of a transaction that are the vault's."""
     for vout, output in enumerate(transaction.outputs):
@@ -265,7 +279,7 @@ def reviewed(db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt) -> Rev
     rivals = ceremony_book.holding(db, spent)
     earlier = [record for record in ceremony_book.sent(db, vault) if record.id not in rivals]
     context = Context(
-        tip_height=tip.height if tip else 0,
+        tip_height=tip.height if tip else None,
         own_scripts={
             script: (found.branch, found.index)
             for script, found in watched(db, vault, policy).items()

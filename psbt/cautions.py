@@ -71,9 +71,12 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """What only the vault's history knows; `recent_addresses` are those paid before."""
+    """What only the vault's history knows; `recent_addresses` are those paid before.
 
-    tip_height: int = 0
+    `tip_height` None is a chain that nobody asked.
+    """
+
+    tip_height: int | None = 0
     own_scripts: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)
     used_scripts: Collection[bytes] = ()
     recent_addresses: Collection[str] = ()
@@ -104,7 +107,8 @@ def _standardness(facts: Facts, context: Context) -> Iterator[Caution]:
     if facts.vsize * 4 > WEIGHT_MAX:
         message = f"{facts.vsize} vbytes are more than nodes relay"
         yield Caution("too_heavy", Severity.DANGER, message)
-    if context.tip_height < facts.locktime < FIRST_TIME_LOCK:
+    tip = context.tip_height
+    if tip is not None and tip < facts.locktime < FIRST_TIME_LOCK:
         message = f"no block before height {facts.locktime + 1} can hold it"
         yield Caution("locked", Severity.WARNING, message)
     for output in facts.outputs:

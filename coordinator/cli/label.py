@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from coordinator.cli.coin_file import export_coins, import_coins
 from coordinator.cli.desk import Desk
 from coordinator.cli.output import Shown, counted
 
@@ -100,6 +101,8 @@ COMMANDS = {
     "coin": {
         "freeze": freeze,
         "thaw": thaw,
+        "export": export_coins,
+        "import": import_coins,
     },
     "label": {
         "set": set_label,

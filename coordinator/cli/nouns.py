@@ -13,7 +13,7 @@ GROUPS = {
     "card": ("card", "Set up, enrol, check and look after cards."),
     "vault": ("vault", "Make, prove, carry and list vaults."),
     "address": ("address", "Receive: new addresses, and whether one is ours."),
-    "coin": ("label", "Coins that must not be spent."),
+    "coin": ("label", "Coins: freeze and thaw them, carry them by file."),
     "label": ("label", "What coins, payments, addresses and keys are called."),
     "spend": ("spend", "Pay: create, sign card by card, finalize, broadcast."),
     "location": ("custody", "Places: what kind, whose, how fast to reach."),

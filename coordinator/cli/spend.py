@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli import spend_fees
+from coordinator.cli.coin_file import import_payment
 from coordinator.cli.desk import Desk
 from coordinator.cli.money import chosen_rate
 from coordinator.cli.options import (
@@ -376,5 +377,6 @@ COMMANDS = {
         "broadcast": broadcast,
         "abandon": abandon,
         **spend_fees.COMMANDS,
+        "import": import_payment,
     },
 }

@@ -1,0 +1,86 @@
+"""coin export and import, spend import: coins and payments by file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.desk import Desk
+from coordinator.cli.output import Shown, counted
+
+VaultName = Annotated[str, typer.Argument(help="the vault's name")]
+
+
+def export_coins(
+    desk: Desk, vault: VaultName, file: Annotated[Path, typer.Argument(help="the file to write")]
+) -> Shown:
+    """Write a vault's coins down for a home without a chain.
+
+    The file holds the transactions that made them, one a line, with height and block. It tells
+    whoever reads it what the vault owns.
+
+    \b
+    Example: cardquorum coin export family coins.txt
+    """
+    from coordinator import carrying, overview
+    from coordinator.files import write_private
+    from storage import vaults as vault_book
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    with desk.database.begin() as db:
+        lines = carrying.lines(db, vault_book.vault_named(db, vault))
+    write_private(file, "".join(f"{line}\n" for line in lines).encode())
+    document = {"vault": vault, "file": file, "transactions": len(lines)}
+    return Shown(document, [f"wrote {counted(len(lines), 'transaction')} to {file}"])
+
+
+def import_coins(
+    desk: Desk,
+    vault: VaultName,
+    file: Annotated[str, typer.Argument(help="transactions or a PSBT; - for stdin")],
+) -> Shown:
+    """Learn a vault's coins from a file, where no chain is asked.
+
+    What `coin export` wrote, or a PSBT that carries the transactions its coins came in. Nobody
+    vouches that they are unspent.
+
+    \b
+    Example: cardquorum coin import family coins.txt
+    """
+    from coordinator import carrying
+    from coordinator.files import read_named
+    from storage import vaults as vault_book
+
+    data = read_named(file)
+    with desk.database.begin() as db:
+        count = carrying.take(desk.home, db, vault_book.vault_named(db, vault), data)
+    return Shown({"vault": vault, "coins": count}, [f"{counted(count, 'new coin')}"])
+
+
+def import_payment(
+    desk: Desk,
+    vault: VaultName,
+    file: Annotated[str, typer.Argument(help="a PSBT made elsewhere, or - for stdin")],
+) -> Shown:
+    """Open a ceremony for a PSBT that was built elsewhere.
+
+    Every input must be a free coin of the vault, proven by its previous transaction. Valid
+    signatures in it are kept.
+
+    \b
+    Example: cardquorum spend import family payment.psbt
+    """
+    from coordinator import carrying, overview, signing
+    from coordinator.cli.spend import created_shown
+    from coordinator.files import read_named
+    from storage import vaults as vault_book
+
+    data = read_named(file)
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    with desk.database.begin() as db:
+        record = vault_book.vault_named(db, vault)
+        made = carrying.open_payment(desk.home, db, record, data)
+    taken = signing.add(desk.database, str(made.ceremony), data)
+    shown = created_shown(made, None)
+    document = {**shown.document, "signatures": taken}
+    return Shown(document, [*shown.lines, f"{counted(taken, 'signature')} came with it"])

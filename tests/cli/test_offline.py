@@ -1,0 +1,99 @@
+"""A home that asks no chain: coins and payments come and go by file."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_money import STRANGER, chain, pay, sign
+from tests.program import PIN, Asked, asking
+
+
+@pytest.fixture
+def offline(vault: Asked, tmp_path: Path) -> Asked:
+    """Return a home without a chain that has the same cards and the same vault."""
+    asked = asking(tmp_path / "offline")
+    asked("init", "--network", "regtest", "--chain", "none:")
+    for card in (tmp_path / "home" / "emulated").iterdir():
+        (tmp_path / "offline" / "emulated").mkdir(exist_ok=True)
+        (tmp_path / "offline" / "emulated" / card.name).write_bytes(card.read_bytes())
+    for label in "abc":
+        asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
+    file = tmp_path / "vault.json"
+    file.write_text(vault("vault", "export", "v")["text"])
+    asked("vault", "import", str(file), "--name", "v")
+    return asked
+
+
+def test_coins_come_by_file_and_the_payment_goes_by_file(
+    vault: Asked, offline: Asked, tmp_path: Path
+) -> None:
+    file = tmp_path / "coins.txt"
+    assert vault("coin", "export", "v", str(file))["transactions"] == 1
+    assert offline("coin", "import", "v", str(file))["coins"] == 3
+    assert offline("coin", "import", "v", str(file))["coins"] == 0
+    assert offline("balance", "v")["confirmed_sats"] == 3_000_000
+    made = pay(offline, "--to", f"{STRANGER}:400000")
+    sign(offline, made["ceremony"], "a", "b")
+    final = offline("spend", "finalize", made["ceremony"])
+    assert chain(tmp_path).broadcast(bytes.fromhex(final["hex"])) == final["txid"]
+    assert offline("spend", "broadcast", made["ceremony"], check=7)["error"]["hint"]
+
+
+def test_a_payment_comes_as_a_psbt_with_its_coins(
+    vault: Asked, offline: Asked, tmp_path: Path
+) -> None:
+    made = pay(vault, "--to", f"{STRANGER}:400000")
+    sign(vault, made["ceremony"], "a")
+    file = tmp_path / "payment.psbt"
+    vault("spend", "export", made["ceremony"], "--out", str(file), "--format", "psbt")
+    opened = offline("spend", "import", "v", str(file))
+    assert opened["signatures"] == 1
+    review: dict[str, Any] = opened["review"]
+    assert review["outputs"] == made["review"]["outputs"]
+    assert {each["code"] for each in review["warnings"]} == {"unconfirmed_input"}
+    again = offline("spend", "import", "v", str(file), check=5)
+    assert again["error"]["code"] == "coin_reserved"
+    done = sign(offline, opened["ceremony"], "c")
+    assert done["signed_by"] == ["a", "c"]
+    back = tmp_path / "back.psbt"
+    offline("spend", "export", opened["ceremony"], "--out", str(back))
+    assert vault("spend", "add", made["ceremony"], str(back))["complete"]
+
+
+def test_a_foreign_or_spent_coin_is_refused(vault: Asked, offline: Asked, tmp_path: Path) -> None:
+    made = pay(vault, "--to", f"{STRANGER}:400000")
+    file = tmp_path / "payment.txt"
+    vault("spend", "export", made["ceremony"], "--out", str(file))
+    vault("spend", "abandon", made["ceremony"])
+    assert vault("spend", "import", "v", str(file))["ceremony"]
+    offline("vault", "create", "w", "--threshold", "2", "--card", "a", "--card", "b")
+    assert (
+        "not spend a coin"
+        in offline("spend", "import", "w", str(file), check=5)["error"]["message"]
+    )
+
+
+def test_a_home_with_a_chain_takes_no_coins_by_file(vault: Asked, tmp_path: Path) -> None:
+    file = tmp_path / "coins.txt"
+    vault("coin", "export", "v", str(file))
+    refused = vault("coin", "import", "v", str(file), check=2)["error"]["message"]
+    assert refused == "this home asks regtest: for its coins: cardquorum sync"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("zz\n", "line 1 is not HEX"),
+        ("\n00,5\n", "line 2 is not HEX"),
+        ("00\n", "line 1 holds no transaction"),
+        ("\xff", "neither a PSBT nor lines"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(
+    offline: Asked, tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "coins.txt"
+    file.write_bytes(text.encode("latin-1"))
+    assert said in offline("coin", "import", "v", str(file), check=2)["error"]["message"]
+    assert offline("coins", "v")["coins"] == []
