@@ -1,6 +1,7 @@
 """The one screen a person opens first: what is there, what waits for whom, what to do next."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -13,12 +14,13 @@ from coordinator.due import due
 from coordinator.errors import ChainUnreachable
 from coordinator.news import VANISHED, News
 from coordinator.overview import CeremonyLine, ceremony_line
-from coordinator.settings import OFFLINE, Home
+from coordinator.settings import EMBEDDED_CHAIN, Home
 from coordinator.vaults import standing
 from coordinator.verify import wanted_cards
 from coordinator.wallet import Balance
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
+from storage import chain as chain_book
 from storage import custody as custody_book
 from storage import vaults as vault_book
 from storage.model import Ceremony, Vault
@@ -88,8 +90,7 @@ def waits_for_cards(database: Database) -> bool:
 
 
 def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]) -> Status:
-    """Return the one screen; a chain that cannot be asked leaves the tip out."""
-    tip = _tip(home, open_chain)
+    """Return the one screen; nobody outside this computer is asked for it."""
     with database.begin() as db:
         vaults = vault_book.all_vaults(db)
         owned = [(vault.name, wallet.balance(db, vault)) for vault in vaults]
@@ -98,7 +99,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
         payments = list(_payments(db, vaults, gone))
         return Status(
             home.network,
-            tip,
+            _tip(db, home, vaults, open_chain),
             owned,
             payments,
             worse,
@@ -168,10 +169,13 @@ def _begin(
     return f"cardquorum address new {used[0]}" if used else None
 
 
-def _tip(home: Home, open_chain: Callable[[], ChainSource]) -> Tip | None:
-    if home.chain == OFFLINE:
+def _tip(
+    db: Session, home: Home, vaults: Sequence[Vault], open_chain: Callable[[], ChainSource]
+) -> Tip | None:
+    """Return the newest block; of a chain elsewhere the newest that a vault was synced to."""
+    if home.chain == EMBEDDED_CHAIN:
+        with suppress(ChainUnreachable):
+            return open_chain().tip()
         return None
-    try:
-        return open_chain().tip()
-    except ChainUnreachable:
-        return None
+    known = (chain_book.sync_state(db, vault) for vault in vaults)
+    return max((Tip(*state) for state in known if state), default=None)

@@ -1,8 +1,7 @@
 """A world per chain source: the embedded chain, and what stands between it and the source."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +19,19 @@ from tests.servers import electrumx, peer
 
 SOURCES = ("regtest", "bitcoind", "electrum", "esplora", "p2p")
 PATIENCE_SECONDS = 20.0
+UNSEEN = "filters say nothing of what waits for a block"
+SILENT = "a peer does not say what it thinks of a transaction"
+ITSELF = "nobody stands between this source and the blocks"
+PROVEN = "a block whose transactions are not those of its header is no block"
+NOT_ASKED = {
+    ("test_a_replaced_transaction_is_gone", "p2p"): UNSEEN,
+    ("test_a_package_is_weighed_with_its_ancestors", "p2p"): UNSEEN,
+    ("test_a_fee_too_low_is_refused_with_the_reason", "p2p"): SILENT,
+    ("test_a_server_that_lies_about_a_transaction_is_not_believed", "regtest"): ITSELF,
+    ("test_a_server_that_lies_about_a_transaction_is_not_believed", "p2p"): PROVEN,
+    ("test_a_server_that_goes_away_is_named_and_nothing_is_lost", "regtest"): ITSELF,
+}
+"""Questions that a source cannot be asked, and why."""
 
 
 def nothing() -> None:
@@ -88,9 +100,7 @@ def make(source: str, tmp_path: Path) -> AbstractContextManager[World]:
 
 def _same(tmp_path: Path) -> RegtestChain:
     """Return the very chain that the source reads."""
-    chain = RegtestChain(tmp_path / "client")
-    chain.mine(101)
-    return chain
+    return RegtestChain(tmp_path / "client")
 
 
 @contextmanager
@@ -147,6 +157,13 @@ def _peer_world(chain: RegtestChain, tmp_path: Path) -> Iterator[World]:
         )  # fmt: skip
 
 
-def real_node() -> str | None:
-    """Return the program of a real Bitcoin Core, where one is named."""
-    return os.environ.get("BITCOIND")
+def table(cases: Sequence[str]) -> list[str]:
+    """Return the questions and the sources as lines of Markdown; a number is a reason below."""
+    reasons = list(dict.fromkeys(NOT_ASKED.values()))
+    lines = ["| question | " + " | ".join(SOURCES) + " |", "|---|" + "---|" * len(SOURCES)]
+    for case in cases:
+        words = case.removeprefix("test_").replace("_", " ")
+        told = (NOT_ASKED.get((case, source)) for source in SOURCES)
+        cells = (f"({reasons.index(reason) + 1})" if reason else "holds" for reason in told)
+        lines.append(f"| {words} | " + " | ".join(cells) + " |")
+    return [*lines, "", *(f"({n}) {reason}" for n, reason in enumerate(reasons, 1))]
