@@ -1,10 +1,11 @@
 """Bitcoin Core: a watch-only descriptor wallet per vault, asked through its RPC."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
+from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from coordinator.chain import Birthday, ChainUpdate, Package, SeenTransaction, Tip, Watch
 from coordinator.chain.opening import Report
@@ -36,6 +37,24 @@ KNOWN_ALREADY = frozenset({"txn-already-in-mempool", "txn-already-known"})
 LOADED = "already loaded"
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def understood(asking: Callable[P, T]) -> Callable[P, T]:
+    """Translate what an answer of another shape than Core's leads to."""
+
+    @wraps(asking)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return asking(*args, **kwargs)
+        except (KeyError, IndexError, TypeError, ValueError, ArithmeticError) as failure:
+            what = f"{type(failure).__name__} {failure}"
+            raise ChainError(f"the node's answer is not one of Bitcoin Core's: {what}") from failure
+
+    return asked
+
+
 class CoreChain:
     """A node of one's own. What is scanned already is noted in the folder."""
 
@@ -52,6 +71,7 @@ class CoreChain:
         self._network = network
         self._report = report
 
+    @understood
     def tip(self) -> Tip:
         """Return the newest block; raises ChainUnreachable while the node is behind."""
         info = self._ask("getblockchaininfo")
@@ -65,6 +85,7 @@ class CoreChain:
             )
         return Tip(info["blocks"], info["bestblockhash"])
 
+    @understood
     def sync(self, watch: Watch) -> ChainUpdate:
         """Return what the vault's wallet saw since the watch's tip.
 
@@ -78,6 +99,7 @@ class CoreChain:
         tip = Tip(self._ask("getblockheader", listed["lastblock"])["height"], listed["lastblock"])
         return ChainUpdate(tip, fork, tuple(self._seen(wallet, listed["transactions"])), reach)
 
+    @understood
     def feerate(self, blocks: int) -> int:
         """Return Core's estimate in sat/kvB, never below what its mempool takes."""
         if blocks < 1:
@@ -89,6 +111,7 @@ class CoreChain:
         least = max(floor["mempoolminfee"], floor["minrelaytxfee"])
         return _sats(max(estimate["feerate"], least))
 
+    @understood
     def package(self, txid: str) -> Package:
         """Return what a waiting transaction and its waiting ancestors weigh and pay."""
         try:
@@ -99,6 +122,7 @@ class CoreChain:
             raise ChainError(f"transaction {txid} does not wait for a block") from failure
         return Package(entry["ancestorsize"], _sats(entry["fees"]["ancestor"]))
 
+    @understood
     def broadcast(self, transaction: bytes) -> str:
         """Have the transaction judged, then send it; one already known is no error."""
         self.tip()
