@@ -299,10 +299,15 @@ def _open_ceremony(db: Session, ceremony_id: str) -> Ceremony:
     return record
 
 
-def _gives_way(db: Session, coin: Coin) -> bool:
-    """Tell whether what spends a coin is a waiting payment of ours, which may be replaced."""
-    ours = coin.spent_by and ceremony_book.ids_by_txid(db, [coin.spent_by])
-    return bool(ours) and coin.spent_height is None
+def _is_ours(db: Session, record: Ceremony, coin: Coin) -> bool:
+    """Tell whether a coin is there for a ceremony: nothing else spends it for good."""
+    return coin.spent_by in {None, record.txid} or _gives_way(db, record, coin)
+
+
+def _gives_way(db: Session, record: Ceremony, coin: Coin) -> bool:
+    """Tell whether a waiting payment spends a coin that this ceremony was opened to replace."""
+    waits = coin.spent_height is None and coin.spent_by is not None
+    return waits and ceremony_book.opened_before(db, record, str(coin.spent_by))
 
 
 def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
@@ -310,7 +315,9 @@ def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
     outpoints = outline.outpoints(_stored_psbt(record))
     for outpoint in outpoints:
         coin = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
-        if coin is None or not (coin.spent_by in {None, record.txid} or _gives_way(db, coin)):
+        if coin is None or not (
+            coin.spent_by in {None, record.txid} or _gives_way(db, record, coin)
+        ):
             raise CeremonyError(f"coin {outpoint} of ceremony {record.public_id} is spent or gone")
     live = ceremony_book.reserved(db, now)
     held = {(h.txid, h.vout) for h in live if h.ceremony == record.public_id}

@@ -18,7 +18,7 @@ from psbt.errors import PsbtError
 from psbt.policy import CHANGE, RECEIVE, Policy, VaultScript, derive_scripts, format_address
 from psbt.review import Context, Review
 from psbt.review import review as review_psbt
-from psbt.transaction import Transaction, parse_transaction
+from psbt.transaction import Transaction, TransactionOutput, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import succession as succession_book
@@ -150,7 +150,7 @@ def _take_in(
     scripts: Mapping[bytes, VaultScript],
 ) -> None:
     parsed = [(_checked(seen), seen.height) for seen in told]
-    chain_book.add_transactions(db, told, clock.now())
+    chain_book.add_transactions(db, (chain_book.Seen(*seen) for seen in told), clock.now())
     # Coins first, all of them: a transaction may be told before the one whose coin it spends.
     chain_book.add_coins(db, vault, (c for t, h in parsed for c in _own_coins(t, h, scripts)))
     chain_book.spend_coins(db, vault, (s for t, h in parsed for s in _spends(t, h)))
@@ -209,30 +209,34 @@ def scripts_at(policy: Policy, places: Iterable[tuple[int, int]]) -> dict[tuple[
 
 
 def unspent(db: Session, vault: Vault) -> list[chain_book.UnspentCoin]:
-    """Return the coins nothing spends, each held against its transaction and the policy.
+    """Return the coins nothing spends, each held against its transaction and its address.
 
-    Raises StorageError where a row says anything else.
+    Raises StorageError where a row says anything else. That the address is the policy's is
+    derived where it matters: where a coin is spent, and where an address is shown.
     """
     coins = chain_book.unspent_coins(db, vault)
-    scripts = scripts_at(stored_policy(vault), ((coin.branch, coin.index) for coin in coins))
-    made = {
-        txid: parse_transaction(raw)
-        for txid, raw in chain_book.raw_transactions(db, {coin.txid for coin in coins}).items()
-    }
+    places = chain_book.scripts_by_place(db, vault)
+    raws = chain_book.raw_transactions(db, {coin.txid for coin in coins})
+    made = {txid: _outputs(txid, raw) for txid, raw in raws.items()}
     for coin in coins:
-        outputs = made[coin.txid].outputs if coin.txid in made else ()
+        outputs = made.get(coin.txid, ())
         said = (coin.value_sats, coin.script_pubkey)
         if (
             coin.vout >= len(outputs)
-            or made[coin.txid].txid != coin.txid
             or outputs[coin.vout] != said
-            or scripts.get((coin.branch, coin.index)) != coin.script_pubkey
+            or places.get((coin.branch, coin.index)) != coin.script_pubkey
         ):
             raise StorageError(
                 f"the coin {coin.txid}:{coin.vout} stored for vault {vault.name} is not what the "
                 "chain made"
             )
     return coins
+
+
+def _outputs(txid: str, raw: bytes) -> tuple[TransactionOutput, ...]:
+    """Return the outputs of a stored transaction; none where it is another."""
+    transaction = parse_transaction(raw)
+    return transaction.outputs if transaction.txid == txid else ()
 
 
 def spendable(db: Session, vault: Vault) -> list[Coin]:
@@ -280,10 +284,7 @@ def reviewed(db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt) -> Rev
     earlier = [record for record in ceremony_book.sent(db, vault) if record.id not in rivals]
     context = Context(
         tip_height=tip.height if tip else None,
-        own_scripts={
-            script: (found.branch, found.index)
-            for script, found in watched(db, vault, policy).items()
-        },
+        own_scripts=_places(db, vault, policy, psbt),
         used_scripts=frozenset(chain_book.used_scripts(db, vault)),
         recent_addresses=frozenset(_recent_addresses(earlier, policy)),
         usual_amount_sats=max((record.paid_sats for record in earlier), default=None),
@@ -291,6 +292,20 @@ def reviewed(db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt) -> Rev
         spends_all={coin.outpoint for coin in coins} <= set(spent),
     )
     return review_psbt(psbt, policy, context)
+
+
+def _places(
+    db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt
+) -> dict[bytes, tuple[int, int]]:
+    """Return where outputs of a PSBT may be the vault's; the review derives what it believes."""
+    paid = {output.script_pubkey for output in outline.outputs(psbt)}
+    found = chain_book.places_of(db, vault, paid)
+    for branch in (RECEIVE, CHANGE):
+        first = chain_book.next_index(db, vault, branch)
+        for script in derive_scripts(policy, branch, range(first, first + LOOKAHEAD)):
+            if script.script_pubkey in paid:
+                found[script.script_pubkey] = (branch, script.index)
+    return found
 
 
 def _recent_addresses(earlier: Sequence[Ceremony], policy: Policy) -> Iterator[str]:

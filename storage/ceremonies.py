@@ -166,6 +166,12 @@ def fees_of(db: Session, txids: Iterable[str]) -> list[int]:
     return list(db.scalars(select(Ceremony.fee_sats).where(Ceremony.txid.in_(list(txids)))))
 
 
+def opened_before(db: Session, ceremony: Ceremony, txid: str) -> bool:
+    """Tell whether a transaction is that of a ceremony opened before this one."""
+    earlier = select(Ceremony.id).where(Ceremony.txid == txid, Ceremony.id < ceremony.id)
+    return db.scalar(earlier.limit(1)) is not None
+
+
 def holding(db: Session, outpoints: Iterable[tuple[str, int]]) -> set[int]:
     """Return the ceremonies (by row) that hold one of the coins, or ever held it."""
     found: set[int] = set()

@@ -46,33 +46,14 @@ class FoundCoin(TypedDict):
     coinbase: bool
 
 
-class Seen(Protocol):
+class Seen(NamedTuple):
     """A transaction as the chain has it; without a height it waits. `time` is in seconds."""
 
-    @property
-    def txid(self) -> str:
-        """Return its name, as display hex."""
-        ...
-
-    @property
-    def raw(self) -> bytes:
-        """Return its serialization."""
-        ...
-
-    @property
-    def height(self) -> int | None:
-        """Return the height of its block."""
-        ...
-
-    @property
-    def block_hash(self) -> str | None:
-        """Return its block."""
-        ...
-
-    @property
-    def time(self) -> int | None:
-        """Return its block's time."""
-        ...
+    txid: str
+    raw: bytes
+    height: int | None
+    block_hash: str | None
+    time: int | None
 
 
 class Spend(NamedTuple):
@@ -84,7 +65,7 @@ class Spend(NamedTuple):
     height: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UnspentCoin:
     """A coin that no transaction known here spends."""
 
@@ -157,6 +138,22 @@ def address_with(db: Session, vault: Vault, script_pubkey: bytes) -> Address | N
     """Return the address of this script, where it was issued or used."""
     found = select(Address).where(Address.script_pubkey == script_pubkey)
     return next((each for each in db.scalars(found) if each.vault_id == vault.id), None)
+
+
+def scripts_by_place(db: Session, vault: Vault) -> dict[tuple[int, int], bytes]:
+    """Return the scripts that were issued or used, by (branch, index)."""
+    own = select(Address.branch, Address.index, Address.script_pubkey)
+    found = db.execute(own.where(Address.vault_id == vault.id))
+    return {(branch, index): script for branch, index, script in found}
+
+
+def places_of(
+    db: Session, vault: Vault, scripts: Collection[bytes]
+) -> dict[bytes, tuple[int, int]]:
+    """Return the (branch, index) of those scripts that were issued or used."""
+    own = select(Address.script_pubkey, Address.branch, Address.index)
+    found = db.execute(own.where(Address.vault_id == vault.id, Address.script_pubkey.in_(scripts)))
+    return {script: (branch, index) for script, branch, index in found}
 
 
 def used_scripts(db: Session, vault: Vault) -> set[bytes]:
