@@ -315,9 +315,7 @@ def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
     outpoints = outline.outpoints(_stored_psbt(record))
     for outpoint in outpoints:
         coin = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
-        if coin is None or not (
-            coin.spent_by in {None, record.txid} or _gives_way(db, record, coin)
-        ):
+        if coin is None or not _is_ours(db, record, coin):
             raise CeremonyError(f"coin {outpoint} of ceremony {record.public_id} is spent or gone")
     live = ceremony_book.reserved(db, now)
     held = {(h.txid, h.vout) for h in live if h.ceremony == record.public_id}

@@ -60,7 +60,11 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.NotAccepted: (ExitStatus.REFUSED, "read the review; accept a danger with --accept CODE"),
     hall.CardCannotSign: (ExitStatus.REFUSED, "choose a card that can; see cards/README.md"),
     hall.ChainError: (ExitStatus.CHAIN, "nothing was sent; see: cardquorum status"),
-    hall.ChainUnreachable: (ExitStatus.CHAIN, "wait for the other process, or check the chain URL"),
+    hall.NoEstimate: (ExitStatus.CHAIN, "give the rate yourself: --feerate SAT_PER_VBYTE"),
+    hall.ChainUnreachable: (
+        ExitStatus.CHAIN,
+        "try again, or check the chain's URL in settings.toml",
+    ),
     hall.NotFinal: (ExitStatus.NOT_YET, "run: cardquorum spend finalize ID"),
     hall.NothingToSign: (ExitStatus.REFUSED, "see where it stands: cardquorum spend show ID"),
     hall.CoinReserved: (ExitStatus.REFUSED, "finish or abandon ceremony {ceremony} first"),
