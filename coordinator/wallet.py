@@ -212,7 +212,7 @@ def unspent(db: Session, vault: Vault) -> list[chain_book.UnspentCoin]:
     """Return the coins nothing spends, each held against its transaction and its address.
 
     Raises StorageError where a row says anything else. That the address is the policy's is
-    derived where it matters: where a coin is spent, and where an address is shown.
+    derived where it matters: where a coin is spent, and where an address is given out.
     """
     coins = chain_book.unspent_coins(db, vault)
     places = chain_book.scripts_by_place(db, vault)
