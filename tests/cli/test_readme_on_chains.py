@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.amounts import parse_amount, script_of
-from tests.contracts.worlds import SOURCES, World, make
+from tests.contracts.worlds import REAL, SOURCES, World, make
 from tests.program import PIN, Ended, run_program
 from tests.test_house import ROOT
 
@@ -58,7 +58,7 @@ class Reader:
         return [], ""
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", (*SOURCES, *REAL))
 def test_the_walk_through(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     block = (ROOT / "README.md").read_text().split("export CARDQUORUM_HOME=./try")[1]

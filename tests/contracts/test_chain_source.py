@@ -25,15 +25,14 @@ from psbt.coins import Payment
 from psbt.transaction import parse_transaction
 from storage import ceremonies as ceremony_book
 from tests.contracts.books import Book
-from tests.contracts.worlds import NOT_ASKED, SOURCES, World, make, table
+from tests.contracts.worlds import NOT_ASKED, REAL, SOURCES, World, make, reason_not_to_ask, table
 from tests.psbt.soft_vault import PAYEE, soft_vault
 from tests.test_house import ROOT
 
 
-@pytest.fixture(params=SOURCES)
+@pytest.fixture(params=(*SOURCES, *REAL))
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    case = request.node.originalname
-    if reason := NOT_ASKED.get((case, request.param)):
+    if reason := reason_not_to_ask(request.node.originalname, request.param):
         pytest.skip(reason)
     with make(request.param, tmp_path) as made:
         yield made

@@ -13,16 +13,20 @@ from coordinator.chain import ChainSource
 from coordinator.chain.opening import open_chain
 from coordinator.chain.regtest import RegtestChain
 from psbt import consensus
+from tests.contracts import real_node
 from tests.coordinator.chain.purse import Purse
 from tests.servers import daemon as daemons
 from tests.servers import electrumx, peer
 
 SOURCES = ("regtest", "bitcoind", "electrum", "esplora", "p2p")
+REAL = ("core", "core-p2p") if real_node.PROGRAM else ()
+"""The same through a real Bitcoin Core, where there is one."""
 PATIENCE_SECONDS = 20.0
 UNSEEN = "filters say nothing of what waits for a block"
 SILENT = "a peer does not say what it thinks of a transaction"
 ITSELF = "nobody stands between this source and the blocks"
 PROVEN = "a block whose transactions are not those of its header is no block"
+HONEST = "a real node does not lie when asked to"
 NOT_ASKED = {
     ("test_a_replaced_transaction_is_gone", "p2p"): UNSEEN,
     ("test_a_package_is_weighed_with_its_ancestors", "p2p"): UNSEEN,
@@ -32,6 +36,13 @@ NOT_ASKED = {
     ("test_a_server_that_goes_away_is_named_and_nothing_is_lost", "regtest"): ITSELF,
 }
 """Questions that a source cannot be asked, and why."""
+
+
+def reason_not_to_ask(case: str, source: str) -> str | None:
+    """Return why a question is not put to a source, if it is not."""
+    if source == "core" and "lies" in case:
+        return HONEST
+    return NOT_ASKED.get((case, "p2p" if source == "core-p2p" else source))
 
 
 def nothing() -> None:
@@ -58,7 +69,7 @@ class World:
     @property
     def sees_waiting(self) -> bool:
         """Tell whether the source knows what waits for a block."""
-        return self.source != "p2p"
+        return not self.source.endswith("p2p")
 
     def open(self) -> ChainSource:
         source = open_chain(self.url, self.folder / "client", "regtest")
@@ -87,7 +98,7 @@ class World:
 def make(source: str, tmp_path: Path) -> AbstractContextManager[World]:
     if source != "regtest" and not consensus.engine_available():
         pytest.skip("libbitcoinkernel is not installed")
-    if source in {"electrum", "esplora", "p2p"}:
+    if source in {"electrum", "esplora", "p2p", "core-p2p"}:
         pytest.importorskip("bdkpython")
     chain = RegtestChain(tmp_path / "world")
     if source == "regtest":
@@ -95,6 +106,8 @@ def make(source: str, tmp_path: Path) -> AbstractContextManager[World]:
     chain.mine(101)
     if source == "p2p":
         return _peer_world(chain, tmp_path)
+    if source in REAL:
+        return _real_world(source, chain, tmp_path)
     return _daemon_world(source, chain, tmp_path)
 
 
@@ -155,6 +168,18 @@ def _peer_world(chain: RegtestChain, tmp_path: Path) -> Iterator[World]:
             "p2p", url, chain, tmp_path, settle,
             stop=served.stop, start=start, cut=lambda: served.cut_after(6),
         )  # fmt: skip
+
+
+@contextmanager
+def _real_world(source: str, chain: RegtestChain, tmp_path: Path) -> Iterator[World]:
+    with real_node.running(chain, tmp_path / "bitcoind") as node:
+        urls = {
+            "core": f"bitcoind+http://127.0.0.1:{node.rpc_port}?cookie={node.cookie}",
+            "core-p2p": f"p2p://127.0.0.1:{node.peer_port}",
+        }
+        yield World(
+            source, urls[source], chain, tmp_path, node.settle, stop=node.stop, start=node.start
+        )
 
 
 def table(cases: Sequence[str]) -> list[str]:
