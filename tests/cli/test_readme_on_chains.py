@@ -58,7 +58,7 @@ class Reader:
         return [], ""
 
 
-@pytest.mark.parametrize("source", (*SOURCES, *REAL))
+@pytest.mark.parametrize("source", [*SOURCES, *REAL])
 def test_the_walk_through(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     block = (ROOT / "README.md").read_text().split("export CARDQUORUM_HOME=./try")[1]
