@@ -48,6 +48,12 @@ class ChainUrl:
         """Return an option that is a number, or the default."""
         return int(self.options.get(option, otherwise))
 
+    @property
+    def proxy(self) -> tuple[str, int] | None:
+        """Return host and port of the SOCKS5 proxy, if one is named."""
+        host, _, port = self.options.get("proxy", "").rpartition(":")
+        return (host.strip("[]"), int(port)) if host else None
+
     def file(self, option: str) -> Path | None:
         """Return an option that names a file; the current folder is where it starts."""
         named = self.options.get(option)
@@ -101,6 +107,9 @@ def _check_options(text: str, scheme: str, options: Mapping[str, str]) -> None:
         if name in NUMBERS and (not value.isdecimal() or int(value) not in NUMBERS[name]):
             allowed = NUMBERS[name]
             raise SettingsError(f"{name}={value} is no number from {allowed[0]} to {allowed[-1]}")
+    host, _, port = options.get("proxy", "proxy:1").rpartition(":")
+    if not host or not port.isdecimal() or int(port) not in range(1, 65_536):
+        raise SettingsError(f"proxy={options['proxy']} is not HOST:PORT")
     if options.get("verify", "yes") not in {"yes", "no"}:
         raise SettingsError(f"verify={options['verify']} is neither yes nor no")
     if {"cookie", "passwordfile"} <= options.keys():

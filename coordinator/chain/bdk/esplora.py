@@ -8,6 +8,7 @@ from functools import cached_property
 import bdkpython as bdk
 
 from coordinator.chain import Package, Tip
+from coordinator.chain.bdk.bridge import Bridge
 from coordinator.chain.bdk.client import GAP, LEAST, Scan, check_genesis
 from coordinator.chain.bdk.electrum import Scripts
 from coordinator.chain.bdk.words import is_known, rejection
@@ -28,6 +29,7 @@ class EsploraServer:
         self._url = url
         self._network = network
         self._report = report
+        self._bridge: Bridge | None = None
         self._where = f"Esplora server {url.host}"
 
     def tip(self) -> Tip:
@@ -74,8 +76,11 @@ class EsploraServer:
         return []
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection, and of the way through a proxy."""
         self.__dict__.pop("_client", None)
+        if self._bridge is not None:
+            self._bridge.close()
+            self._bridge = None
 
     def package(self, txid: str) -> Package:
         """Return what a transaction and its waiting ancestors weigh and pay."""
@@ -105,10 +110,11 @@ class EsploraServer:
     def _client(self) -> bdk.EsploraClient:
         scheme = "https" if self._url.scheme == ESPLORA else "http"
         port = f":{self._url.port}" if self._url.port else ""
-        proxy = self._url.options.get("proxy")
+        if proxy := self._url.proxy:
+            self._bridge = Bridge(*proxy)
         client = bdk.EsploraClient(
             f"{scheme}://{self._url.host}{port}{self._url.path.rstrip('/')}",
-            f"socks5://{proxy}" if proxy else None,
+            self._bridge.url if self._bridge else None,
         )
         check_genesis(client.get_block_hash(0), self._network, self._where)
         return client

@@ -101,9 +101,9 @@ class FilterPeers:
             builder = builder.peers([self._peer()]).only_configured_peers().connections(1)
         else:
             builder = builder.connections(PEERS)
-        if proxy := self._url.options.get("proxy"):
-            host, _, port = proxy.rpartition(":")
-            builder = builder.socks5_proxy(bdk.Socks5Proxy(address=_ip(host), port=int(port)))
+        if proxy := self._url.proxy:
+            host, port = proxy
+            builder = builder.socks5_proxy(bdk.Socks5Proxy(address=_ip(host), port=port))
         return builder
 
     def _peer(self) -> bdk.Peer:

@@ -261,6 +261,8 @@ def test_the_command_line_ends_with_7_and_a_hint(daemon: Daemon, tmp_path: Path)
         ("electrum+ssl://host:50002?verify=maybe", "neither yes nor no"),
         ("electrum+tcp://host:50001?verify=no", "has an option verify"),
         ("esplora+http://example.org/api", "only in your own network"),
+        ("electrum+ssl://host:50002?proxy=9050", "proxy=9050 is not HOST:PORT"),
+        ("electrum+ssl://host:50002?proxy=a:0", "proxy=a:0 is not HOST:PORT"),
         ("none:x", "has nothing after none:"),
         ("regtest:/tmp", "has nothing after regtest:"),
         ("p2p:?gap=3", "has an option gap; p2p knows proxy, timeout"),
