@@ -56,7 +56,7 @@ class FilterPeers:
                 return self._run(scan.wallet, bdk.ScanType.SYNC(), lambda client: client.update())
             except ForkTooDeep:
                 self._report("the chain was reorganised: its filters are looked through again")
-        again = bdk.ScanType.RECOVERY(AHEAD, bdk.RecoveryPoint.GENESIS_BLOCK())
+        again = bdk.ScanType.RECOVERY(AHEAD, recovery_point(self._network))
         return self._run(scan.wallet, again, lambda client: client.update())
 
     def feerate(self, blocks: int) -> int:
@@ -111,6 +111,13 @@ class FilterPeers:
         host = self._url.host
         address = host if "proxy" in self._url.options else _resolved(host)
         return bdk.Peer(address=_ip(address), port=self._url.port, v2_transport=False)
+
+
+def recovery_point(network: str) -> bdk.RecoveryPoint:
+    """Return the first block that can pay a vault: its scripts are SegWit's."""
+    if network == "mainnet":
+        return bdk.RecoveryPoint.SEGWIT_ACTIVATION()
+    return bdk.RecoveryPoint.GENESIS_BLOCK()
 
 
 def _nobody(network: str) -> bdk.Wallet:
