@@ -23,6 +23,7 @@ INSTALL: Final = "on Debian and Ubuntu: apt install pcscd vsmartcard-vpcd"
 SOCKET_VARIABLE: Final = "PCSCLITE_CSOCK_NAME"
 READERS_MAX: Final = 8
 PORT_STEP: Final = 2
+LEFT_OUT: Final = b"init failed"
 START_SECONDS: Final = 5.0
 TRIES: Final = 5
 LIVES_WITH_US: Final = (
@@ -113,7 +114,8 @@ def _is_up(process: "subprocess.Popen[bytes]", socket: Path, ports: dict[str, in
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if socket.exists() and all(_listens(port) for port in ports.values()):
-            return True
+            # The port may be somebody else's: then the service says so, and goes on without.
+            return LEFT_OUT not in (socket.parents[2] / "pcscd.log").read_bytes()
         time.sleep(0.01)
     return False
 
@@ -131,5 +133,9 @@ def _listens(port: int) -> bool:
 
 
 def _free_ports(readers: Sequence[str]) -> dict[str, int]:
-    first = 20_000 + PORT_STEP * secrets.randbelow(5_000)
-    return {name: first + PORT_STEP * number for number, name in enumerate(readers)}
+    """Choose ports at random at which nobody listens: a reader at a taken one is left out."""
+    while True:
+        first = 20_000 + PORT_STEP * secrets.randbelow(5_000)
+        ports = {name: first + PORT_STEP * number for number, name in enumerate(readers)}
+        if not any(_listens(port + beside) for port in ports.values() for beside in (0, 1)):
+            return ports

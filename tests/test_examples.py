@@ -14,6 +14,7 @@ from tests.program import run_program
 from tests.test_house import ROOT
 
 EXAMPLES = ROOT / "examples"
+PATIENCE_SECONDS = 600
 
 
 def test_nothing_in_the_folder_is_left_out() -> None:
@@ -43,7 +44,7 @@ def test_an_example_runs(name: str, last: str) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [*program, str(EXAMPLES / name)], env={**os.environ, "PATH": path}, cwd=ROOT,
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert last in done.stdout
