@@ -211,8 +211,8 @@ def scripts_at(policy: Policy, places: Iterable[tuple[int, int]]) -> dict[tuple[
 def unspent(db: Session, vault: Vault) -> list[chain_book.UnspentCoin]:
     """Return the coins nothing spends, each held against its transaction and its address.
 
-    Raises StorageError or PolicyError where a row says anything else. That the address is the policy's is
-    derived where it matters: where a coin is spent, and where an address is given out.
+    Raises StorageError or PolicyError where a row says anything else. That the address is the
+    policy's is derived where it matters: where a coin is spent, or an address given out.
     """
     # Where keys and descriptor tell different stories nothing of the vault is told.
     stored_policy(vault)
