@@ -41,13 +41,16 @@ class Untrusted(CoordinatorError):
 
 
 class NotAccepted(CoordinatorError):
-    """The review was not confirmed."""
+    """A danger was not accepted, or a person said no."""
 
-    def __init__(self, codes: Sequence[str]) -> None:
-        """Keep the codes of the danger warnings nobody accepted; none when a person said no."""
+    def __init__(self, codes: Sequence[str], sentences: Sequence[str] = ()) -> None:
+        """Keep the codes of the dangers nobody accepted; none when a person said no."""
         self.codes = tuple(codes)
+        told = "; ".join(
+            f"{sentence} ({code})" for code, sentence in zip(codes, sentences, strict=False)
+        )
         super().__init__(
-            f"the review holds danger nobody accepted: {', '.join(codes)}"
+            f"danger: {told or ', '.join(codes)}"
             if codes
             else "it was not confirmed; nothing was done"
         )

@@ -11,6 +11,7 @@ from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator.cli.desk import Desk
 from coordinator.cli.output import counted, sats
+from coordinator.dangers import Danger, refuse_unaccepted
 from coordinator.errors import NotAccepted, PinMissing, UsageError
 from coordinator.files import refuse_unwritable, write_private
 from psbt.review import Review, Severity
@@ -164,10 +165,10 @@ class Terminal:
         text = "".join(f"{line}\n" for line in review_lines(review))
         if not self._desk.quiet or not self._yes:  # nobody is asked about what they did not see
             sys.stderr.write(text)
-        dangers = [w.code for w in review.warnings if w.severity is Severity.DANGER]
-        unaccepted = [code for code in dangers if code not in self._accepted]
-        if unaccepted:
-            raise NotAccepted(unaccepted)
+        refuse_unaccepted(
+            [Danger(w.code, w.message) for w in review.warnings if w.severity is Severity.DANGER],
+            self._accepted,
+        )
         if not self._yes and not ask_yes("Sign this transaction?"):
             raise NotAccepted(())
 

@@ -57,7 +57,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.UsageError: (ExitStatus.USAGE, "see the command's --help"),
     hall.Ambiguous: (ExitStatus.USAGE, "write it with its kind, as kind:name"),
     hall.Untrusted: (ExitStatus.REFUSED, "nothing of it was used; ask whoever it came from"),
-    hall.NotAccepted: (ExitStatus.REFUSED, "read the review; accept a danger with --accept CODE"),
+    hall.NotAccepted: (ExitStatus.REFUSED, "run it again when you are sure"),
     hall.CardCannotSign: (ExitStatus.REFUSED, "choose a card that can; see cards/README.md"),
     hall.ChainError: (ExitStatus.CHAIN, "nothing was sent; see: cardquorum status"),
     hall.NoEstimate: (ExitStatus.CHAIN, "give the rate yourself: --feerate SAT_PER_VBYTE"),
@@ -97,6 +97,9 @@ def explain(error: BaseException) -> Failure:
     fields = {name: value for name, value in vars(error).items() if not name.startswith("_")}
     if isinstance(error, card.PinIncorrect) and error.attempts_left == 1:
         hint = LAST_PUK if isinstance(error, card.PukIncorrect) else LAST_ONE
+    if isinstance(error, hall.NotAccepted) and error.codes:
+        options = " ".join(f"--accept {accepted}" for accepted in error.codes)
+        hint = f"nothing was done; only if you are sure, run it again with {options}"
     code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__).lower()
     message = str(error) if status is not ExitStatus.BUG else f"unexpected {code}: {error}"
     return Failure(code, message, hint.format(**fields) if fields else hint, status, fields)
