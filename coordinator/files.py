@@ -5,9 +5,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from coordinator import outside_text
 from coordinator.errors import UsageError
 
 SIZE_MAX = 64 * 1024 * 1024
+STDIN = "-"
+STDIN_NAME = "standard input"
 
 
 def read_bytes(path: Path) -> bytes:
@@ -17,21 +20,30 @@ def read_bytes(path: Path) -> bytes:
             return _within_limit(file.read(SIZE_MAX + 1), str(path))
     except OSError as failure:
         raise UsageError(f"cannot read {path}: {failure.strerror}") from failure
+    except ValueError as failure:
+        raise UsageError(f"{str(path)!r} cannot be the name of a file") from failure
 
 
 def read_named(name: str) -> bytes:
     """Return the bytes of the file named, or of standard input where the name is `-`."""
-    if name == "-":
-        return _within_limit(sys.stdin.buffer.read(SIZE_MAX + 1), "standard input")
-    return read_bytes(Path(name))
+    return read_bytes(Path(name)) if name != STDIN else read_stdin()
 
 
-def read_text(name: str) -> str:
-    """Return the text (UTF-8) of the file named, or of standard input where the name is `-`."""
+def read_stdin() -> bytes:
+    """Return all of standard input; raises UsageError where it is too large or cannot be read."""
     try:
-        return read_named(name).decode("utf-8-sig")
-    except UnicodeDecodeError as failure:
-        raise UsageError(f"{name} is not a text file") from failure
+        return _within_limit(sys.stdin.buffer.read(SIZE_MAX + 1), STDIN_NAME)
+    except OSError as failure:
+        raise UsageError(f"cannot read {STDIN_NAME}: {failure.strerror}") from failure
+
+
+def read_text(name: str, *, legacy: bool = False) -> str:
+    """Return the text of the file named, or of standard input where the name is `-`.
+
+    Any encoding that `outside_text` knows; `legacy` allows Windows-1252 too.
+    """
+    shown = STDIN_NAME if name == STDIN else name
+    return outside_text.decoded(read_named(name), shown, legacy=legacy)
 
 
 def make_folder(path: Path) -> None:
