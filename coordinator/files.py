@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from coordinator import outside_text
 from coordinator.errors import UsageError
@@ -37,13 +38,18 @@ def read_stdin() -> bytes:
         raise UsageError(f"cannot read {STDIN_NAME}: {failure.strerror}") from failure
 
 
+def read_secret_lines(source: IO[bytes] | None = None) -> list[bytes]:
+    """Return the lines of standard input, or of what is left of it, as bytes that are secrets."""
+    data = read_stdin() if source is None else source.read()
+    return outside_text.as_utf8(data).splitlines()
+
+
 def read_text(name: str, *, legacy: bool = False) -> str:
     """Return the text of the file named, or of standard input where the name is `-`.
 
     Any encoding that `outside_text` knows; `legacy` allows Windows-1252 too.
     """
-    shown = STDIN_NAME if name == STDIN else name
-    return outside_text.decoded(read_named(name), shown, legacy=legacy)
+    return outside_text.decoded(read_named(name), name, legacy=legacy)
 
 
 def make_folder(path: Path) -> None:

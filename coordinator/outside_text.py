@@ -34,6 +34,8 @@ def decoded(data: bytes, name: str, *, legacy: bool = False) -> str:
     if len(data) > TEXT_MAX:
         raise UsageError(f"{name} is larger than {TEXT_MAX // 2**20} MiB, too large for a text")
     for mark, encoding in MARKS:
+        if data == mark:
+            raise UsageError(f"{name} is not a text file")
         if data.startswith(mark):
             return _strict(data[len(mark) :], encoding, name)
     unmarked = _unmarked_utf16(data)
@@ -45,6 +47,18 @@ def decoded(data: bytes, name: str, *, legacy: bool = False) -> str:
         if legacy and b"\0" not in data:
             return _strict(data, LEGACY, name)
         raise
+
+
+def as_utf8(data: bytes) -> bytes:
+    """Return bytes as they are, but a text in UTF-16 or with a mark as plain UTF-8.
+
+    For secrets, which are bytes of any kind: a shell that marks what it pipes would change them.
+    """
+    marked = any(data.startswith(mark) for mark, _ in MARKS)
+    try:
+        return decoded(data, "it").encode() if marked or _unmarked_utf16(data) else data
+    except UsageError:
+        return data
 
 
 def lines(text: str) -> list[str]:

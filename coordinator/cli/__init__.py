@@ -1,13 +1,12 @@
 """The command line: `main` builds it, runs it, and says how it ended."""
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from coordinator.cli import options
+from coordinator.cli import options, terminal
 from coordinator.cli.desk import Globals
 from coordinator.cli.output import ExitStatus
 
@@ -21,7 +20,9 @@ def main() -> None:
 
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit status; nothing is raised."""
+    terminal.prepare_streams()
     try:
+        _refuse_undecodable(words)
         outcome = build(words)(
             args=list(words),
             prog_name=DISTRIBUTION,
@@ -30,8 +31,7 @@ def run(words: Sequence[str]) -> int:
         )
     except typer.TyperException as misuse:
         return _misused(misuse, words)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:  # what typer makes of help that nobody reads to its end
         return ExitStatus.DONE
     except (KeyboardInterrupt, typer.Abort):
         return _failed(KeyboardInterrupt("interrupted"), words)
@@ -76,12 +76,24 @@ def _root(
     context.obj = Globals(home=home, as_json=as_json)
 
 
+def _refuse_undecodable(words: Sequence[str]) -> None:
+    """Refuse an argument that is not in the encoding of this system: no file or name is it."""
+    from coordinator.errors import UsageError
+
+    for number, word in enumerate(words, 1):
+        try:
+            word.encode()
+        except UnicodeEncodeError as failure:
+            raise UsageError(f"argument {number} is not a text: {word!r}") from failure
+
+
 def _misused(misuse: "typer.TyperException", words: Sequence[str]) -> int:
     as_json = _json_wanted(words)
     message = misuse.format_message()
     if message.lstrip().startswith("Usage:"):
         if not as_json:
-            sys.stdout.write(message + "\n")
+            for line in message.split("\n"):
+                terminal.put(line)
             return ExitStatus.USAGE
         message = "missing command"
     from coordinator.cli.failures import Failure, emit_failure
@@ -99,7 +111,8 @@ def _failed(error: BaseException, words: Sequence[str]) -> int:
     if failure.status is ExitStatus.BUG and {"-v", "-vv"} & set(words):
         import traceback
 
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).split("\n"):
+            terminal.tell(line)
     emit_failure(failure, as_json=_json_wanted(words))
     return failure.status
 

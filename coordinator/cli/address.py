@@ -1,6 +1,5 @@
 """address: where a vault is paid."""
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from coordinator.cli.desk import Desk
 from coordinator.cli.output import ExitStatus, Shown, columns, counted, sats
+from coordinator.cli.terminal import Drawn, can_draw
 
 if TYPE_CHECKING:
     from coordinator.addresses import AddressLine, Owner
@@ -42,7 +42,7 @@ def new(
     lines = [fresh.address, f"address {fresh.index} of {vault}, checksum {fresh.checksum}"]
     if amount_sats is not None or label:
         lines.append(uri)
-    if sys.stdout.isatty() and not desk.as_json:
+    if can_draw() and not desk.as_json:
         lines = [_qr(uri), *lines]
     document = {**asdict(fresh), "uri": uri, "amount_sats": amount_sats, "label": label}
     return Shown(document, lines)
@@ -116,14 +116,14 @@ def _came_of_it(found: "Owner") -> list[str]:
     return [*called, f"{paid}; it holds {sats(found.held_sats)}: give out another one"]
 
 
-def _qr(text: str) -> str:
+def _qr(text: str) -> Drawn:
     import io
 
     import segno
 
     drawn = io.StringIO()
     segno.make(text, error="m").terminal(drawn, compact=True)
-    return drawn.getvalue()
+    return Drawn(drawn.getvalue())
 
 
 COMMANDS = {

@@ -11,9 +11,11 @@ from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator.cli.desk import Desk
 from coordinator.cli.output import counted, sats
+from coordinator.cli.terminal import tell
 from coordinator.dangers import Danger, refuse_unaccepted
 from coordinator.errors import NotAccepted, PinMissing, UsageError
-from coordinator.files import refuse_unwritable, write_private
+from coordinator.files import read_secret_lines, refuse_unwritable, write_private
+from coordinator.shown_text import visible, visible_lines
 from psbt.review import Review, Severity
 
 KINDS = frozenset({"new", "puk", "duress", "pairing", "passcode", "seed", "words"})
@@ -24,14 +26,14 @@ TERMINAL = Path("/dev/tty")
 
 
 def read_secrets(
-    labels: Collection[str], source: IO[bytes], *, single: bool
+    labels: Collection[str], source: IO[bytes] | None, *, single: bool
 ) -> dict[tuple[str, str], Secret]:
     """Read `LABEL=PIN` and `LABEL.kind=…` lines; a bare line is the PIN of a single card.
 
     Raises UsageError on an unknown left side or a second value, before any card is touched.
     """
     secrets: dict[tuple[str, str], bytes] = {}
-    for number, line in enumerate(source.read().splitlines(), 1):
+    for number, line in enumerate(read_secret_lines(source), 1):
         if not line.strip():
             continue
         left, equals, right = line.partition(b"=")
@@ -70,9 +72,7 @@ class Terminal:
         self._from_stdin = pin_stdin
         self._waited: set[tuple[str, str]] = set()
         self._secrets = (
-            read_secrets(frozenset(labels), desk.stdin or sys.stdin.buffer, single=single)
-            if pin_stdin
-            else {}
+            read_secrets(frozenset(labels), desk.stdin, single=single) if pin_stdin else {}
         )
         for secret in self._secrets.values():
             desk.closing.enter_context(secret)
@@ -134,9 +134,9 @@ class Terminal:
 
     def show_once(self, title: str, secret: Secret) -> None:
         """Show a secret on the terminal, else on stderr, whatever --quiet says."""
-        text = f"{title}, shown this once: {secret.reveal().decode('utf-8', 'replace')}\n"
-        if not tell_terminal(text):
-            sys.stderr.write(text)
+        text = f"{title}, shown this once: {secret.reveal().decode('utf-8', 'replace')}"
+        if not tell_terminal(text + "\n"):
+            tell(text)
 
     def ready_for_words(self, file: Path | None) -> None:
         """Raise UsageError where words could go neither to the file named nor to a terminal."""
@@ -162,9 +162,10 @@ class Terminal:
 
     def confirm(self, review: Review) -> None:
         """Show the review and ask; every danger needs its own --accept."""
-        text = "".join(f"{line}\n" for line in review_lines(review))
         if not self._desk.quiet or not self._yes:  # nobody is asked about what they did not see
-            sys.stderr.write(text)
+            lines = review_lines(review)
+            if not all(tell(line) for line in lines):
+                tell_terminal("".join(f"{line}\n" for line in lines))
         refuse_unaccepted(
             [Danger(w.code, w.message) for w in review.warnings if w.severity is Severity.DANGER],
             self._accepted,
@@ -176,8 +177,7 @@ class Terminal:
         """Count the seconds down where stderr is a terminal; else say it once for each wait."""
         if sys.stderr.isatty() and not self._desk.quiet:
             end = "\n" if seconds <= 1 else "\r"
-            sys.stderr.write(f"card {label}: {reason}, {seconds} s more {end}")
-            sys.stderr.flush()
+            tell(f"card {label}: {reason}, {seconds} s more ", end)
         elif (label, reason) not in self._waited:
             self._desk.say(f"card {label}: {reason}, about {seconds} s")
         self._waited.add((label, reason))
@@ -188,8 +188,7 @@ class Terminal:
         """Show how far a card is, where stderr is a terminal."""
         if sys.stderr.isatty() and not self._desk.quiet:
             end = "\n" if done == total else "\r"
-            sys.stderr.write(f"card {label}: {done} of {total} signatures{end}")
-            sys.stderr.flush()
+            tell(f"card {label}: {done} of {total} signatures", end)
 
     def say(self, text: str) -> None:
         """Tell what happens on stderr."""
@@ -211,7 +210,7 @@ def ask_yes(question: str) -> bool:
     """Ask at the terminal; without one the answer is no."""
     try:
         with TERMINAL.open("r+b", buffering=0) as terminal:
-            terminal.write(f"{question} [y/N] ".encode())
+            terminal.write(visible(f"{question} [y/N] ").encode())
             return terminal.readline(LINE_MAX).strip().lower() in {b"y", b"yes"}
     except OSError:
         return False
@@ -221,7 +220,7 @@ def tell_terminal(text: str) -> bool:
     """Write to the terminal itself, never to a file stdout or stderr may go to."""
     try:
         with TERMINAL.open("wb", buffering=0) as terminal:
-            terminal.write(text.encode())
+            terminal.write(visible_lines(text).encode())
     except OSError:
         return False
     return True
@@ -244,7 +243,7 @@ def ask_hidden(prompt: str) -> bytes | None:
         silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
         try:
             termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
-            terminal.write(prompt.encode())
+            terminal.write(visible(prompt).encode())
             return terminal.readline(LINE_MAX).rstrip(b"\r\n")
         finally:
             termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
@@ -255,7 +254,7 @@ def confirm_by_label(label: str, act: str) -> None:
     """Ask for the card's label before something irreversible; raises NotAccepted otherwise."""
     try:
         with TERMINAL.open("r+b", buffering=0) as terminal:
-            terminal.write(f"To {act}, type the card's label ({label}): ".encode())
+            terminal.write(visible(f"To {act}, type the card's label ({label}): ").encode())
             typed = terminal.readline(LINE_MAX).strip().decode("utf-8", "replace")
     except OSError:
         typed = ""

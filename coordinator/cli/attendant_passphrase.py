@@ -1,13 +1,13 @@
 """The passphrase of a sealed home: from standard input or typed without echo, used here only."""
 
 import io
-import sys
 from typing import TYPE_CHECKING
 
 from cards.pin import Secret
 from coordinator.cli.attendant import ask_hidden
 from coordinator.cli.desk import Desk
 from coordinator.errors import PassphraseMissing, UsageError
+from coordinator.files import read_secret_lines
 from storage import sealing
 from storage.private import opener_of
 
@@ -24,7 +24,7 @@ def take_from_stdin(desk: Desk, *, cards: bool) -> None:
     Raises UsageError on a second passphrase, and on other lines where no card is asked.
     """
     rest: list[bytes] = []
-    for number, line in enumerate(sys.stdin.buffer.read().splitlines(), 1):
+    for number, line in enumerate(read_secret_lines(), 1):
         left, equals, right = line.partition(b"=")
         name = left.strip().decode("utf-8", "replace")
         ours = bool(equals) and name in {PASSPHRASE, NEW_PASSPHRASE}

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
+from coordinator.cli import terminal
+
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
@@ -140,11 +142,9 @@ class Desk:
 
     def report(self, text: str) -> None:
         """Tell how far long work is, over what was told before."""
-        sys.stderr.write(f"\r\033[K{text}" if text else "\r\033[K")
-        sys.stderr.flush()
+        terminal.tell_over(text)
 
     def say(self, text: str) -> None:
         """Tell the person something that is not the result."""
         if not self.quiet:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
+            terminal.tell(text)

@@ -1,12 +1,13 @@
 """From an error to a sentence, a hint and an exit status: one table."""
 
 import re
-import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from cards import errors as card
 from coordinator import errors as hall
+from coordinator.cli import terminal
 from coordinator.cli.output import ExitStatus, as_text
 from psbt import errors as psbt
 from storage import errors as storage
@@ -108,6 +109,8 @@ def explain(error: BaseException) -> Failure:
 def emit_failure(failure: Failure, *, as_json: bool) -> None:
     """Print what went wrong: a document on stdout, or error and hint on stderr."""
     if as_json:
-        sys.stdout.write(as_text({"error": failure.document()}))
+        with suppress(OSError):  # the exit status is left
+            terminal.put_document(as_text({"error": failure.document()}))
     else:
-        sys.stderr.write(f"error: {failure.message}\nhint: {failure.hint}\n")
+        terminal.tell(f"error: {failure.message}")
+        terminal.tell(f"hint: {failure.hint}")

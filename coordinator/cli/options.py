@@ -74,6 +74,14 @@ def group(help_line: str) -> typer.Typer:
     )
 
 
+def _outcome(verb: Verb, desk: Desk, words: dict[str, Any]) -> Shown:
+    """Run a verb; of a broken pipe, which is never our output, typer would make silence."""
+    try:
+        return verb(desk, **words)
+    except BrokenPipeError as failure:
+        raise OSError("a connection was closed by its other side") from failure
+
+
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]:
     """Register a verb as a command with the options every command has.
 
@@ -90,7 +98,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
                     from coordinator.cli.attendant_passphrase import take_from_stdin
 
                     take_from_stdin(desk, cards=asks_cards)
-                shown = verb(desk, **words)
+                shown = _outcome(verb, desk, words)
                 if shown.shown:
                     emit(shown, as_json=desk.as_json)
                 return shown.status

@@ -1,6 +1,5 @@
 """What is printed: one document or readable lines on stdout, the conversation on stderr."""
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from coordinator import clock
+from coordinator.cli import terminal
+from coordinator.shown_text import visible, whole
 
 
 class ExitStatus(IntEnum):
@@ -41,17 +42,17 @@ class Shown:
 def emit(shown: Shown, *, as_json: bool) -> None:
     """Print the result once: as JSON or as lines."""
     if as_json:
-        sys.stdout.write(as_text(shown.document))
+        terminal.put_document(as_text(shown.document))
     else:
-        sys.stdout.writelines(line + "\n" for line in shown.lines)
-    sys.stdout.flush()
+        for line in shown.lines:
+            terminal.put(line)
 
 
 def as_text(document: Mapping[str, Any]) -> str:
     """Return a document as the JSON that is printed."""
     import json
 
-    return json.dumps(plain(document), indent=2) + "\n"
+    return json.dumps(plain(document), indent=2).replace("\x7f", "\\u007f") + "\n"
 
 
 def plain(value: object) -> object:
@@ -60,7 +61,7 @@ def plain(value: object) -> object:
         if isinstance(value, kind):
             return converted(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {whole(str(key)): plain(item) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, list | tuple | set | frozenset):
@@ -73,7 +74,8 @@ SCALARS: tuple[tuple[Any, Callable[[Any], object]], ...] = (
     (bytes | bytearray, lambda value: value.hex()),
     (datetime, clock.text),
     (Enum, lambda value: value.value),
-    (Path, str),
+    (Path, lambda value: whole(str(value))),
+    (str, whole),
 )
 
 
@@ -81,7 +83,7 @@ def columns(rows: Iterable[Iterable[object]], *header: str) -> list[str]:
     """Return rows as aligned lines below a header; empty cells are a dash."""
     cells = [
         list(header),
-        *([str(cell if cell is not None else "-") for cell in row] for row in rows),
+        *([visible(str(cell if cell is not None else "-")) for cell in row] for row in rows),
     ]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     return [

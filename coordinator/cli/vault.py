@@ -113,7 +113,7 @@ def export(
     document = _document(desk, name)
     text = document["descriptor"] if format_ == "descriptor" else as_text(document).rstrip()
     shown = {"vault": name, "format": format_, "descriptor": document["descriptor"], "text": text}
-    return Shown(shown, [text])
+    return Shown(shown, text.split("\n"))
 
 
 def list_vaults(desk: Desk) -> Shown:

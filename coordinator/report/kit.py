@@ -20,6 +20,7 @@ from reportlab.platypus import (
 
 from coordinator.interop import bbqr
 from coordinator.report import lines
+from coordinator.shown_text import visible
 
 PAPERS: Final = {"a4": pagesizes.A4, "letter": pagesizes.LETTER}
 MARGIN: Final = 18 * mm
@@ -101,7 +102,7 @@ def _built(kit: Kit, paper: str, pages: int) -> tuple[bytes, int]:
         rightMargin=MARGIN,
         topMargin=MARGIN,
         bottomMargin=MARGIN,
-        title=f"Recovery kit of vault {kit.vault}",
+        title=visible(f"Recovery kit of vault {kit.vault}"),
         author="cardquorum",
         invariant=1,
     )
@@ -109,7 +110,8 @@ def _built(kit: Kit, paper: str, pages: int) -> tuple[bytes, int]:
     def footer(canvas: Canvas, _document: SimpleDocTemplate) -> None:
         number = f"page {canvas.getPageNumber()} of {pages}"
         canvas.setFont("Helvetica", 9)
-        canvas.drawString(MARGIN, 10 * mm, f"vault {kit.vault} · version {kit.version}")
+        told = visible(f"vault {kit.vault} · version {kit.version}")
+        canvas.drawString(MARGIN, 10 * mm, told)
         canvas.drawRightString(size[0] - MARGIN, 10 * mm, number)
 
     document.build(list(_story(kit)), onFirstPage=footer, onLaterPages=footer)
@@ -125,7 +127,7 @@ def codes_of(descriptor: str) -> list[str]:
 
 def _story(kit: Kit) -> Iterator[Flowable]:
     where = f" — for {kit.place}" if kit.place else ""
-    yield Paragraph(f"Recovery kit of vault {kit.vault}{where}", TITLE)
+    yield Paragraph(_escaped(f"Recovery kit of vault {kit.vault}{where}"), TITLE)
     yield from _what_this_is(kit)
     yield from _needed(kit)
     yield from _descriptor(kit)
@@ -137,8 +139,8 @@ def _story(kit: Kit) -> Iterator[Flowable]:
 
 def _what_this_is(kit: Kit) -> Iterator[Flowable]:
     yield Paragraph(
-        f"This paper is the plan of a Bitcoin vault on {kit.network}. Whoever has it can see the "
-        f"vault's money but cannot spend it: that takes <b>{kit.threshold} of the "
+        f"This paper is the plan of a Bitcoin vault on {_escaped(kit.network)}. Whoever has "
+        f"it can see the vault's money but cannot spend it: that takes <b>{kit.threshold} of the "
         f"{len(kit.keys)} keys</b> below. Whoever has {kit.threshold} keys but no copy of this "
         "plan cannot spend either. Keep it dry, keep it private, do not photograph it.",
         BODY,
@@ -259,6 +261,7 @@ def _table(
 
 def _escaped(text: str) -> str:
     """Return a text as it is to be read, whatever signs it holds."""
+    text = visible(text)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

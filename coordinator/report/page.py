@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from coordinator.audit.findings import CarrierFacts, Finding, Severity, VaultFacts
+from coordinator.shown_text import visible
 
 ROW: Final = 64
 HEIGHT: Final = 44
@@ -100,12 +102,20 @@ def rendered(page: Page) -> str:
     environment = Environment(
         loader=PackageLoader("coordinator.report"),
         autoescape=True,
+        finalize=_readable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     drawn = picture(page.facts, page.findings)
     return environment.get_template("audit.html.j2").render(page=page, picture=drawn, high=HEIGHT)
+
+
+def _readable(value: object) -> object:
+    """Return what an expression of the page gives, its texts without what nobody sees."""
+    if isinstance(value, Markup):
+        return Markup(visible(value))  # noqa: S704 -- escapes only add what is no mark-up
+    return visible(value) if isinstance(value, str) else value
 
 
 def picture(facts: VaultFacts, findings: Iterable[Finding]) -> Picture:

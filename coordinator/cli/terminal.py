@@ -1,0 +1,106 @@
+"""The one place that writes to standard output, standard error.
+
+Everything passes through `shown_text`: nothing anybody else wrote reaches a terminal as a control
+sequence. A character that an output's encoding lacks is written as an escape.
+"""
+
+import os
+import sys
+from typing import TextIO
+
+from coordinator.shown_text import visible
+
+ERASED = "\r\033[K"
+STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+class Drawn(str):
+    """Lines drawn by this program, printed as they are: a QR code."""
+
+    __slots__ = ()
+
+
+def prepare_streams() -> None:
+    """Have all three streams open, and none that fails for want of a character.
+
+    A stream that was closed before the start is the null device: else the next file opened, which
+    may be the database, would be written to as if it were the output.
+    """
+    for number, (name, mode) in enumerate(STREAMS):
+        if getattr(sys, name) is None:
+            _fill(number)
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 -- stays open as the stream
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def put(text: str) -> None:
+    """Write a line, or a drawing, of the result to standard output."""
+    put_document(f"{text if isinstance(text, Drawn) else visible(text)}\n")
+
+
+def put_document(text: str) -> None:
+    """Write a document that has escapes of its own, as JSON has, to standard output.
+
+    Who closed it early wants no more of it. Raises OSError where it cannot be written, as on a
+    full disk.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard(sys.stdout)
+    except OSError as failure:
+        _discard(sys.stdout)
+        raise OSError(
+            failure.errno, f"the result cannot be written: {failure.strerror}"
+        ) from failure
+
+
+def tell(text: str, end: str = "\n") -> bool:
+    """Write a line to standard error at once; returns False where nobody can see it."""
+    return _tell(visible(text) + end)
+
+
+def tell_over(text: str) -> bool:
+    """Write a line over the one before; an empty text erases that."""
+    return _tell(ERASED + visible(text))
+
+
+def can_draw() -> bool:
+    """Tell whether standard output is a terminal that has the blocks QR codes are drawn with."""
+    try:
+        "█▀▄".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return sys.stdout.isatty()
+
+
+def _tell(text: str) -> bool:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _fill(number: int) -> None:
+    """Open the null device as a descriptor that is free; the lowest free one is taken."""
+    try:
+        os.fstat(number)
+    except OSError:
+        os.open(os.devnull, os.O_RDWR)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let what is left in a stream go nowhere, so that it cannot fail again at the end."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, number)
+    os.close(null)

@@ -1,0 +1,45 @@
+"""Text for a terminal, a page or paper: what nobody sees, or a terminal obeys, stands as an escape.
+
+Labels, names, notes, file names and what cards, readers and servers say are others' words. In them
+a control sequence could clear the screen, a direction mark could turn an address round, and an
+invisible character could make two names look alike. The result of this program as JSON needs none
+of it: JSON has escapes of its own.
+"""
+
+import re
+from typing import Final
+
+UNSEEN: Final = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f"  # C0, DEL and C1: ESC, BEL, CSI, OSC, line ends
+    "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0"  # blanks and joiners
+    "\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f"  # zero width, direction, separators
+    "\ufe00-\ufe0d\ufeff\ufff0-\ufffb\ufffe\uffff"  # variants, byte order marks, annotations
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"  # tags and format marks
+    "\ud800-\udfff"  # halves of a pair, as undecodable bytes become
+    "]"
+)
+SURROGATE: Final = re.compile("[\ud800-\udfff]")
+REPLACED: Final = "\ufffd"
+
+
+def visible(text: str) -> str:
+    r"""Return a text as one line to be read: ESC becomes `\x1b`, a direction mark `\u202e`."""
+    return text if text.isascii() and text.isprintable() else UNSEEN.sub(_escape, text)
+
+
+def visible_lines(text: str) -> str:
+    """Return a text of this program's own lines, each as `visible` has it."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def whole(text: str) -> str:
+    """Return a text that every encoding of Unicode has: halves of a pair are replaced."""
+    return text if text.isascii() else SURROGATE.sub(REPLACED, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
