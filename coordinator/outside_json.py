@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import accumulate
+from math import ceil
 from typing import Final, NoReturn
 
 SIZE_MAX: Final = 64 * 1024 * 1024
@@ -117,6 +118,10 @@ class Field:
     def bitcoins(self) -> Decimal:
         """Return an amount or a fee rate in satoshis, of bitcoins; parts of one are kept."""
         return self.number(0, SUPPLY_SATS // SATS_PER_BTC) * SATS_PER_BTC
+
+    def feerate(self) -> int:
+        """Return a fee rate in sat/kvB, of bitcoins per kvB, rounded up; at most one."""
+        return ceil(self.number(0, 1) * SATS_PER_BTC)
 
     def text(self, most: int = SENTENCE_MAX) -> str:
         """Return a text of at most so many characters."""

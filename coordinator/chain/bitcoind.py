@@ -2,10 +2,10 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import ROUND_CEILING, Decimal
 from functools import wraps
+from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from coordinator.chain import Birthday, ChainUpdate, Package, SeenTransaction, Tip, Watch
 from coordinator.chain.opening import Report
@@ -18,6 +18,7 @@ from coordinator.errors import (
     SettingsError,
     TransactionRejected,
 )
+from coordinator.outside_json import HEIGHT_MAX, Field
 
 CHAINS = {"main": "mainnet", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}
 PORTS = {"mainnet": 8332, "testnet4": 48332, "signet": 38332, "regtest": 18443}
@@ -27,6 +28,16 @@ AHEAD = 1_000
 """How many scripts a branch Core looks at beyond the last one used, as its own wallets do."""
 LOOKED = 100
 WALLET_PREFIX = "cardquorum-"
+CHAIN_NAME_MAX = 20
+LISTED_MAX = 1_000_000
+WALLETS_MAX = 10_000
+DESCRIPTORS_MAX = 1_000
+INDEX_MAX = 1_000_000
+"""Scripts of a branch that are believed to be used: each costs a derivation here."""
+REORGANISED_MAX = 10_000
+"""How many blocks beside the best chain are followed back before all is asked anew."""
+PACKAGE_SIZE_MAX = 100_000_000
+TRANSACTION_SIZE_MAX = 4_000_000
 
 NOT_FOUND = -18
 INVALID_ADDRESS_OR_KEY = -5
@@ -41,18 +52,24 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def understood(asking: Callable[P, T]) -> Callable[P, T]:
-    """Translate what an answer of another shape than Core's leads to."""
+def understood(
+    asking: Callable[Concatenate["CoreChain", P], T],
+) -> Callable[Concatenate["CoreChain", P], T]:
+    """Name node and field where an answer has another shape or range than Core's."""
 
     @wraps(asking)
-    def asked(*args: P.args, **kwargs: P.kwargs) -> T:
+    def asked(chain: "CoreChain", /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return asking(*args, **kwargs)
-        except (KeyError, IndexError, TypeError, ValueError, ArithmeticError) as failure:
-            what = f"{type(failure).__name__} {failure}"
-            raise ChainError(f"the node's answer is not one of Bitcoin Core's: {what}") from failure
+            return asking(chain, *args, **kwargs)
+        except ValueError as failure:
+            raise not_from_core(chain.node, failure) from failure
 
     return asked
+
+
+def not_from_core(node: Node, failure: ValueError) -> ChainError:
+    """Return what is said of an answer that Core would not give; `failure` names the field."""
+    return ChainError(f"the answer of {node} is not one of Bitcoin Core's: {failure}")
 
 
 class CoreChain:
@@ -66,7 +83,7 @@ class CoreChain:
                 f"chain {url.text} names no password: add ?cookie=FILE or ?passwordfile=FILE"
             )
         seconds = url.number("timeout", SECONDS)
-        self._node = Node(url.host, url.port or PORTS[network], credentials, seconds)
+        self.node = Node(url.host, url.port or PORTS[network], credentials, seconds)
         self._folder = folder
         self._network = network
         self._report = report
@@ -75,15 +92,15 @@ class CoreChain:
     def tip(self) -> Tip:
         """Return the newest block; raises ChainUnreachable while the node is behind."""
         info = self._ask("getblockchaininfo")
-        chain = CHAINS.get(info["chain"], info["chain"])
+        named = info["chain"].text(CHAIN_NAME_MAX)
+        blocks, headers = info["blocks"].height(), info["headers"].height()
+        chain = CHAINS.get(named, named)
         if chain != self._network:
-            raise ChainError(f"{self._node} is on {chain}, this home is for {self._network}")
-        behind = info["headers"] > info["blocks"] or self._network != "regtest"
-        if info["initialblockdownload"] and behind:
-            raise ChainUnreachable(
-                f"{self._node} is still catching up: block {info['blocks']} of {info['headers']}"
-            )
-        return Tip(info["blocks"], info["bestblockhash"])
+            raise ChainError(f"{self.node} is on {chain}, this home is for {self._network}")
+        behind = headers > blocks or self._network != "regtest"
+        if info["initialblockdownload"].flag() and behind:
+            raise ChainUnreachable(f"{self.node} is still catching up: block {blocks} of {headers}")
+        return Tip(blocks, info["bestblockhash"].hash())
 
     @understood
     def sync(self, watch: Watch) -> ChainUpdate:
@@ -92,24 +109,26 @@ class CoreChain:
         A new wallet is filled first, from the vault's birthday on.
         """
         self.tip()
-        wallet = _Wallet(self._node, WALLET_PREFIX + watch.descriptor[-8:])
+        wallet = _Wallet(self.node, WALLET_PREFIX + watch.descriptor[-8:])
         reach = self._prepared(wallet, watch)
         since, fork = self._start(watch.since)
         listed = wallet.ask("listsinceblock", since, 1, True, True, True)
-        tip = Tip(self._ask("getblockheader", listed["lastblock"])["height"], listed["lastblock"])
-        return ChainUpdate(tip, fork, tuple(self._seen(wallet, listed["transactions"])), reach)
+        last = listed["lastblock"].hash()
+        tip = Tip(self._ask("getblockheader", last)["height"].height(), last)
+        entries = [_Listed.read(each) for each in listed["transactions"].items(LISTED_MAX)]
+        return ChainUpdate(tip, fork, tuple(self._seen(wallet, entries)), reach)
 
     @understood
     def feerate(self, blocks: int) -> int:
         """Return Core's estimate in sat/kvB, never below what its mempool takes."""
         if blocks < 1:
             raise ChainError(f"no transaction confirms within {blocks} blocks")
-        estimate = self._ask("estimatesmartfee", blocks)
-        if "feerate" not in estimate:
-            raise NoEstimate(f"{self._node} has no fee estimate for {blocks} blocks")
+        estimate = self._ask("estimatesmartfee", blocks).member("feerate")
+        if estimate is None:
+            raise NoEstimate(f"{self.node} has no fee estimate for {blocks} blocks")
         floor = self._ask("getmempoolinfo")
-        least = max(floor["mempoolminfee"], floor["minrelaytxfee"])
-        return _sats(max(estimate["feerate"], least))
+        least = max(floor["mempoolminfee"].feerate(), floor["minrelaytxfee"].feerate())
+        return max(estimate.feerate(), least)
 
     @understood
     def package(self, txid: str) -> Package:
@@ -120,31 +139,34 @@ class CoreChain:
             if failure.rpc_code != INVALID_ADDRESS_OR_KEY:
                 raise
             raise ChainError(f"transaction {txid} does not wait for a block") from failure
-        return Package(entry["ancestorsize"], _sats(entry["fees"]["ancestor"]))
+        size = entry["ancestorsize"].integer(1, PACKAGE_SIZE_MAX)
+        return Package(size, ceil(entry["fees"]["ancestor"].bitcoins()))
 
     @understood
     def broadcast(self, transaction: bytes) -> str:
         """Have the transaction judged, then send it; one already known is no error."""
         self.tip()
         try:
-            (verdict,) = self._ask("testmempoolaccept", [transaction.hex()])
+            verdict = self._ask("testmempoolaccept", [transaction.hex()])[0]
         except RpcError as failure:
             raise _rejected(failure) from failure
-        reason = verdict.get("reject-details") or verdict.get("reject-reason")
-        if verdict.get("allowed") is not True and verdict.get("reject-reason") not in KNOWN_ALREADY:
-            raise TransactionRejected(str(reason))
+        txid, reason = verdict["txid"].hash(), verdict.member("reject-reason")
+        allowed = verdict.member("allowed")
+        if not (allowed and allowed.flag()) and (not reason or reason.text() not in KNOWN_ALREADY):
+            told = verdict.member("reject-details") or reason
+            raise TransactionRejected(told.text() if told else "no reason is given")
         try:
-            return str(self._ask("sendrawtransaction", transaction.hex()))
+            return self._ask("sendrawtransaction", transaction.hex()).hash()
         except RpcError as failure:
             if failure.rpc_code == ALREADY_IN_CHAIN:
-                return str(verdict["txid"])
+                return txid
             raise _rejected(failure) from failure
 
     def close(self) -> None:
         """Do nothing: no connection outlives its call."""
 
-    def _ask(self, method: str, *params: object) -> Any:  # noqa: ANN401 -- any JSON
-        return call(self._node, method, *params)
+    def _ask(self, method: str, *params: object) -> Field:
+        return call(self.node, method, *params)
 
     def _start(self, since: Tip | None) -> tuple[str, int | None]:
         """Return the block to list from, and up to which height earlier knowledge holds."""
@@ -156,25 +178,25 @@ class CoreChain:
             if failure.rpc_code != INVALID_ADDRESS_OR_KEY:
                 raise
             return "", 0
-        if header["confirmations"] >= 0:
-            return since.hash, None
-        while header["confirmations"] < 0:
-            header = self._ask("getblockheader", header["previousblockhash"])
-        return header["hash"], header["height"]
+        for height in range(since.height, max(-1, since.height - REORGANISED_MAX), -1):
+            if header["height"].height() != height:
+                header["height"].refuse(f"{height}, where this block was met")
+            if _confirmations(header) >= 0:
+                return header["hash"].hash(), None if height == since.height else height
+            header = self._ask("getblockheader", header["previousblockhash"].hash())
+        return "", 0
 
-    def _seen(
-        self, wallet: "_Wallet", listed: Sequence[Mapping[str, Any]]
-    ) -> Iterator[SeenTransaction]:
+    def _seen(self, wallet: "_Wallet", listed: Sequence["_Listed"]) -> Iterator[SeenTransaction]:
         """Yield the transactions listed that are in a block or in the mempool."""
-        confirmed = {each["txid"]: each for each in listed if each["confirmations"] > 0}
-        resting = {each["txid"] for each in listed if each["confirmations"] == 0}
+        confirmed = {each.txid: each.place for each in listed if each.confirmations > 0}
+        resting = {each.txid for each in listed if each.confirmations == 0}
         waiting = [txid for txid in sorted(resting - confirmed.keys()) if self._waits(txid)]
-        txids = [*sorted(confirmed, key=lambda txid: _place(confirmed[txid])), *waiting]
+        txids = [*sorted(confirmed, key=confirmed.__getitem__), *waiting]
         for txid, known in zip(txids, wallet.transactions(txids), strict=True):
-            raw = bytes.fromhex(known["hex"])
-            if known["confirmations"] > 0:
-                place = known["blockheight"], known["blockhash"], known["blocktime"]
-                yield SeenTransaction(txid, raw, *place)
+            raw = known["hex"].bytes(TRANSACTION_SIZE_MAX)
+            if _confirmations(known) > 0:
+                height, when = known["blockheight"].height(), known["blocktime"].moment()
+                yield SeenTransaction(txid, raw, height, known["blockhash"].hash(), when)
             else:
                 yield SeenTransaction(txid, raw)
 
@@ -229,12 +251,12 @@ class CoreChain:
         if not birthday.height:
             return 0
         try:
-            begun = self._ask("getblockhash", birthday.height)
+            begun = self._ask("getblockhash", birthday.height).hash()
         except RpcError as failure:
             raise ChainError(
                 f"the vault's birthday, block {birthday.height}, is not on the chain yet"
             ) from failure
-        return int(self._ask("getblockheader", begun)["time"])
+        return self._ask("getblockheader", begun)["time"].moment()
 
     def _wait_for_scan(self, wallet: "_Wallet") -> None:
         """Wait until a scan that an earlier run began has ended."""
@@ -245,11 +267,29 @@ class CoreChain:
     def _tell_progress(self, wallet: "_Wallet") -> bool:
         """Report how far a scan is; False where none is going on."""
         scanning = wallet.ask("getwalletinfo")["scanning"]
-        if not scanning:
+        if scanning.value is False:
             return False
-        share = scanning["progress"] * 100
-        self._report(f"{self._node} looks through the blocks: {share:.0f} %")
+        share = scanning["progress"].number(0, 1) * 100
+        self._report(f"{self.node} looks through the blocks: {share:.0f} %")
         return True
+
+
+class _Listed(NamedTuple):
+    """An entry of the wallet's list: a transaction, how deep it lies, and where in the chain."""
+
+    txid: str
+    confirmations: int
+    place: tuple[int, int]
+
+    @classmethod
+    def read(cls, entry: Field) -> "_Listed":
+        """Read what Core lists; only what is in a block has a place."""
+        depth = _confirmations(entry)
+        place = (0, 0)
+        if depth > 0:
+            index = entry["blockindex"].integer(0, HEIGHT_MAX)
+            place = entry["blockheight"].height(), index
+        return cls(entry["txid"].hash(), depth, place)
 
 
 class _Branch(NamedTuple):
@@ -266,10 +306,10 @@ class _Wallet:
         self._node = node
         self.name = name
 
-    def ask(self, method: str, *params: object) -> Any:  # noqa: ANN401 -- any JSON
+    def ask(self, method: str, *params: object) -> Field:
         return call(self._node, method, *params, wallet=self.name)
 
-    def transactions(self, txids: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    def transactions(self, txids: Sequence[str]) -> Iterator[Field]:
         for answer in calls(
             self._node, [("gettransaction", (txid, True)) for txid in txids], wallet=self.name
         ):
@@ -279,7 +319,8 @@ class _Wallet:
 
     def open(self) -> None:
         """Load the wallet where it is not loaded; make it where there is none."""
-        if self.name in call(self._node, "listwallets"):
+        loaded = call(self._node, "listwallets").items(WALLETS_MAX)
+        if self.name in [each.text() for each in loaded]:
             return
         try:
             call(self._node, "loadwallet", self.name)
@@ -293,10 +334,10 @@ class _Wallet:
 
     def branches(self) -> list[_Branch]:
         """Return how far each branch of the descriptor is watched; none where it is not there."""
-        listed = self.ask("listdescriptors")["descriptors"]
-        active = {bool(each.get("internal")): each for each in listed if each.get("active")}
+        listed = self.ask("listdescriptors")["descriptors"].items(DESCRIPTORS_MAX)
+        active = {_is(each, "internal"): each for each in listed if _is(each, "active")}
         return [
-            _Branch(each["range"][1] + 1, each.get("next_index", each.get("next", 0)))
+            _Branch(each["range"][1].integer(0, INDEX_MAX) + 1, _used(each))
             for each in (active.get(False), active.get(True))
             if each is not None
         ]
@@ -305,13 +346,14 @@ class _Wallet:
         """Import a descriptor and wait for the scan, however long; failures are handed out."""
         patient = self._node._replace(seconds=None)
         try:
-            (done,) = call(patient, "importdescriptors", [wanted], wallet=self.name)
+            done = call(patient, "importdescriptors", [wanted], wallet=self.name)[0]
+            if not done["success"].flag():
+                message = done["error"]["message"].text()
+                failures.append(ChainError(f"{self._node} does not take the vault: {message}"))
         except ChainError as failure:
             failures.append(failure)
-            return
-        if not done["success"]:
-            message = done["error"]["message"]
-            failures.append(ChainError(f"{self._node} does not take the vault: {message}"))
+        except ValueError as failure:
+            failures.append(not_from_core(self._node, failure))
 
 
 def _covers(branches: Sequence[_Branch], reach: Iterable[int]) -> bool:
@@ -320,13 +362,21 @@ def _covers(branches: Sequence[_Branch], reach: Iterable[int]) -> bool:
     )
 
 
-def _place(listed: Mapping[str, Any]) -> tuple[int, int]:
-    return listed["blockheight"], listed["blockindex"]
+def _confirmations(answer: Field) -> int:
+    """Return how deep something lies; below 0 it lies beside the best chain."""
+    return answer["confirmations"].integer(-HEIGHT_MAX, HEIGHT_MAX)
 
 
-def _sats(btc: Decimal | int) -> int:
-    """Return satoshis for bitcoins, rounded up."""
-    return int((Decimal(btc) * 100_000_000).to_integral_value(ROUND_CEILING))
+def _is(answer: Field, name: str) -> bool:
+    """Return a flag that may be left out."""
+    found = answer.member(name)
+    return found is not None and found.flag()
+
+
+def _used(descriptor: Field) -> int:
+    """Return after how many scripts none was used; a node before version 24 calls it otherwise."""
+    found = descriptor.member("next_index") or descriptor.member("next")
+    return 0 if found is None else found.integer(0, INDEX_MAX)
 
 
 def _rejected(failure: RpcError) -> ChainError:

@@ -70,9 +70,11 @@ class RealNode:
 
     def settle(self) -> None:
         """Exchange what either side has and the other lacks, until the filters are made."""
-        for txid in call(self.node, "getrawmempool"):
+        for txid in call(self.node, "getrawmempool").items(10_000):
             with suppress(ChainError):
-                self.chain.broadcast(bytes.fromhex(call(self.node, "getrawtransaction", txid)))
+                self.chain.broadcast(
+                    call(self.node, "getrawtransaction", txid.hash()).bytes(4_000_000)
+                )
         for _, block in self.chain.blocks():
             with suppress(RpcError):
                 call(self.node, "getblockheader", block.hash)
@@ -86,9 +88,9 @@ class RealNode:
 
     def _is_current(self) -> bool:
         tip = self.chain.tip()
-        index = call(self.node, "getindexinfo")[FILTERS]
-        best = call(self.node, "getbestblockhash")
-        return bool(best == tip.hash and index["best_block_height"] == tip.height)
+        height = call(self.node, "getindexinfo")[FILTERS]["best_block_height"].height()
+        best = call(self.node, "getbestblockhash").value
+        return bool(best == tip.hash and height == tip.height)
 
     def _until(self, reached: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -52,7 +52,7 @@ def test_every_answer_is_understood(node: Node, number: int) -> None:
     params = json.loads(json.dumps(each["params"], default=float))
     response = first["response"]
     if "error" not in response:
-        assert call(node, each["method"], *params, wallet=wallet) == response["result"]
+        assert call(node, each["method"], *params, wallet=wallet).value == response["result"]
         return
     with pytest.raises(RpcError) as caught:
         call(node, each["method"], *params, wallet=wallet)
