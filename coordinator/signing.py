@@ -312,7 +312,9 @@ def _gives_way(db: Session, record: Ceremony, coin: Coin) -> bool:
 
 def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
     """Reserve the coins again where they are no longer held; raises where they went elsewhere."""
-    outpoints = outline.outpoints(_stored_psbt(record))
+    psbt = _stored_psbt(record)
+    wallet.refuse_contradictions(db, psbt)
+    outpoints = outline.outpoints(psbt)
     for outpoint in outpoints:
         coin = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
         if coin is None or not _is_ours(db, record, coin):

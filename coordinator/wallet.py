@@ -13,15 +13,17 @@ from coordinator.chain import Birthday, ChainSource, ChainUpdate, SeenTransactio
 from coordinator.errors import ChainError, CoordinatorError
 from coordinator.vaults import stored_policy
 from psbt import codec, outline
+from psbt.address import optional_address
 from psbt.coins import Coin, Outpoint, ScriptSize
-from psbt.errors import PsbtError
+from psbt.errors import AmountContradicted, PsbtError
 from psbt.policy import CHANGE, RECEIVE, Policy, VaultScript, derive_scripts, format_address
-from psbt.review import Context, Review
+from psbt.review import Context, KnownVault, Review
 from psbt.review import review as review_psbt
 from psbt.transaction import Transaction, TransactionOutput, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import succession as succession_book
+from storage import vaults as vault_book
 from storage.errors import StorageError
 from storage.model import Ceremony, Vault
 
@@ -58,13 +60,8 @@ def keychain(branch: int) -> str:
 
 def new_address(db: Session, vault: Vault) -> FreshAddress:
     """Issue the next unused receive address of a vault; one no longer in use gives none."""
-    if vault.retired_at is not None:
-        raise CoordinatorError(f"vault {vault.name} is retired and must not be paid any more")
-    if (succession := succession_book.succession_of(db, vault)) is not None:
-        raise CoordinatorError(
-            f"vault {vault.name} was replaced by {succession.successor.name} "
-            "and must not be paid any more"
-        )
+    if (closed := _closed(db, vault)) is not None:
+        raise CoordinatorError(f"vault {vault.name} must not be paid any more: {closed}")
     policy = stored_policy(vault)
     index = chain_book.next_index(db, vault, RECEIVE)
     script = next(derive_scripts(policy, RECEIVE, [index]))
@@ -280,13 +277,16 @@ def reviewed(db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt) -> Rev
 
     Payments that spend one of its coins are no history: at most one of them comes to be.
     """
+    refuse_contradictions(db, psbt)
     spent = outline.outpoints(psbt)
     coins, tip = spendable(db, vault), chain_book.sync_state(db, vault)
     rivals = ceremony_book.holding(db, spent)
     earlier = [record for record in ceremony_book.sent(db, vault) if record.id not in rivals]
     context = Context(
         tip_height=tip.height if tip else None,
+        reach=last_looked_at(db, vault),
         own_scripts=_places(db, vault, policy, psbt),
+        vaults=dict(_other_vaults(db, vault, psbt)),
         used_scripts=frozenset(chain_book.used_scripts(db, vault)),
         recent_addresses=frozenset(_recent_addresses(earlier, policy)),
         usual_amount_sats=max((record.paid_sats for record in earlier), default=None),
@@ -294,6 +294,56 @@ def reviewed(db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt) -> Rev
         spends_all={coin.outpoint for coin in coins} <= set(spent),
     )
     return review_psbt(psbt, policy, context)
+
+
+def refuse_contradictions(db: Session, psbt: codec.Psbt) -> None:
+    """Raise AmountContradicted where a PSBT and the transactions known here disagree."""
+    outpoints, spent = outline.outpoints(psbt), outline.spent(psbt)
+    raws = chain_book.raw_transactions(db, {outpoint.txid for outpoint in outpoints})
+    made = {txid: _outputs(txid, raw) for txid, raw in raws.items()}
+    for outpoint, (script, said_sats) in zip(outpoints, spent, strict=True):
+        outputs = made.get(outpoint.txid)
+        if not outputs:
+            continue
+        if outpoint.vout >= len(outputs):
+            raise PsbtError(f"transaction {outpoint.txid} has no output {outpoint.vout}")
+        known = outputs[outpoint.vout]
+        if known.value_sats != said_sats:
+            raise AmountContradicted("the PSBT", str(outpoint), said_sats, known.value_sats)
+        if known.script_pubkey != script:
+            raise PsbtError(f"the PSBT names another script for coin {outpoint} than it has")
+
+
+def last_looked_at(db: Session, vault: Vault) -> dict[int, int]:
+    """Return, by branch, the last index that a search for the vault's coins looks at."""
+    return {
+        branch: chain_book.next_index(db, vault, branch) + LOOKAHEAD - 1
+        for branch in (RECEIVE, CHANGE)
+    }
+
+
+def _other_vaults(
+    db: Session, vault: Vault, psbt: codec.Psbt
+) -> Iterator[tuple[bytes, KnownVault]]:
+    """Yield the outputs of a PSBT that are another vault's of this home, each derived afresh."""
+    for other in vault_book.all_vaults(db):
+        if other.id == vault.id or other.network != vault.network:
+            continue
+        try:
+            policy = stored_policy(other)
+        except PsbtError:
+            continue  # its own commands say what is wrong with it
+        for script, place in _places(db, other, policy, psbt).items():
+            if scripts_at(policy, [place])[place] == script:
+                yield script, KnownVault(other.name, _closed(db, other))
+
+
+def _closed(db: Session, vault: Vault) -> str | None:
+    """Return why a vault must not be paid any more; None where it may be."""
+    if vault.retired_at is not None:
+        return "it is retired"
+    succession = succession_book.succession_of(db, vault)
+    return None if succession is None else f"it was replaced by {succession.successor.name}"
 
 
 def _places(
@@ -313,5 +363,15 @@ def _places(
 def _recent_addresses(earlier: Sequence[Ceremony], policy: Policy) -> Iterator[str]:
     """Yield the addresses that earlier payments paid, newest first."""
     for record in earlier[:RECENT_PAYMENTS]:
-        for output in outline.outputs(codec.parse(record.psbt)):
-            yield format_address(output.script_pubkey, policy.network)
+        for output in _stored_outputs(record):
+            address = optional_address(output.script_pubkey, policy.network)
+            if address is not None:
+                yield address
+
+
+def _stored_outputs(record: Ceremony) -> tuple[TransactionOutput, ...]:
+    """Return what an earlier payment paid; nothing where its row cannot be read any more."""
+    try:
+        return codec.transaction_of(record.psbt).outputs
+    except PsbtError:
+        return ()

@@ -6,13 +6,22 @@ from embit import base58
 
 from psbt import bech32
 from psbt.errors import PolicyError
+from psbt.multisig import read_bare_multisig
 from psbt.network import Network
 
 BASE58_LENGTH_MAX: Final = 35
 BASE58_SIZE: Final = 21
 OP_1: Final = 0x51
 OP_16: Final = 0x60
+OP_RETURN: Final = 0x6A
+OP_CHECKSIG: Final = 0xAC
 UNKNOWN: Final = "unknown"
+SHOWN_SCRIPT: Final = 40
+"""Up to how many bytes of a script without an address are written out."""
+PUBLIC_KEYS: Final = {
+    33: (b"\x02", b"\x03"),
+    65: (b"\x04", b"\x06", b"\x07"),
+}  # by size, how one begins
 
 
 class Pattern(NamedTuple):
@@ -63,6 +72,25 @@ def format_address(script_pubkey: bytes, network: Network) -> str:
     return bech32.encode(network.hrp, version, script_pubkey[2:])
 
 
+def destination(script_pubkey: bytes, network: Network) -> str:
+    """Write the address of an output script, or what a script without one is."""
+    address = optional_address(script_pubkey, network)
+    if address is not None:
+        return address
+    size = len(script_pubkey)
+    if not size:
+        return "empty script"
+    kind = f"{_kind(script_pubkey)}, {size} byte{'s' if size > 1 else ''}"
+    return f"{kind}: {script_pubkey.hex()}" if size <= SHOWN_SCRIPT else kind
+
+
+def optional_address(script_pubkey: bytes, network: Network) -> str | None:
+    """Write the address of an output script; None where it has none."""
+    if script_type(script_pubkey) == UNKNOWN:
+        return None
+    return format_address(script_pubkey, network)
+
+
 def parse_address(text: str, network: Network) -> bytes:
     """Return the output script of an address of this network."""
     hrp = text.lower().rpartition("1")[0]
@@ -71,6 +99,24 @@ def parse_address(text: str, network: Network) -> bytes:
     if len(text) > BASE58_LENGTH_MAX:
         raise PolicyError(f"a text of {len(text)} characters is not an address of {network}")
     return _base58_script(text, network)
+
+
+def _kind(script: bytes) -> str:
+    """Name a script that has no address."""
+    if script[0] == OP_RETURN:
+        return "OP_RETURN"
+    if script[-1] == OP_CHECKSIG and _is_public_key(script[1:-1]) and script[0] == len(script) - 2:
+        return "public key (P2PK)"
+    multisig = read_bare_multisig(script)
+    if multisig is not None:
+        return f"bare multisig {multisig[0]} of {multisig[1]}"
+    if script[0] == 0 and len(script) - 2 in bech32.PROGRAM_SIZES and script[1] == len(script) - 2:
+        return "witness version 0 of an unknown size"
+    return "script of an unknown kind"
+
+
+def _is_public_key(data: bytes) -> bool:
+    return data[:1] in PUBLIC_KEYS.get(len(data), ())
 
 
 def _is_later_witness(script: bytes) -> bool:

@@ -7,13 +7,14 @@ from typing import Final, Literal, NamedTuple
 
 from psbt.coins import Outpoint, dust_limit_sats
 from psbt.network import Network
-from psbt.policy import script_type
+from psbt.policy import CHANGE, RECEIVE, script_type
 from psbt.weight import WEIGHT_MAX
 
 HIGH_FEE_DIVISOR: Final = 20  # 5 %
 HIGH_FEERATE: Final = 500_000  # sat/kvB
 LOOKALIKE_CHARACTERS: Final = 3
 FIRST_TIME_LOCK: Final = 500_000_000
+BRANCHES: Final = {"receive": RECEIVE, "change": CHANGE}
 
 
 class Severity(StrEnum):
@@ -42,14 +43,29 @@ class ReviewInput(NamedTuple):
 
 
 class ReviewOutput(NamedTuple):
-    """An amount and where it goes; `own` is proven by derivation, `claims_own` is not."""
+    """An amount and where it goes; `own` is proven by derivation, `claims_own` is not.
 
-    address: str
+    `address` is None where the script has none; `destination` says what it is then. `keychain` and
+    `address_index` are of an own output, `vault` names another vault of the same home.
+    """
+
+    address: str | None
     value_sats: int
     kind: Literal["payment", "change"]
     script_pubkey: bytes
     own: bool
     claims_own: bool
+    destination: str
+    keychain: Literal["receive", "change"] | None = None
+    address_index: int | None = None
+    vault: str | None = None
+
+
+class KnownVault(NamedTuple):
+    """Another vault of the same home; `closed` says why it must not be paid any more."""
+
+    name: str
+    closed: str | None = None
 
 
 class Facts(NamedTuple):
@@ -73,11 +89,14 @@ class Facts(NamedTuple):
 class Context:
     """What only the vault's history knows; `recent_addresses` are those paid before.
 
-    `tip_height` None is a chain that nobody asked.
+    `tip_height` None is a chain that nobody asked. `reach` is, by branch, the last index that a
+    search for the vault's coins looks at. `vaults` are the home's other vaults, by their scripts.
     """
 
     tip_height: int | None = 0
+    reach: Mapping[int, int] = field(default_factory=dict)
     own_scripts: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)
+    vaults: Mapping[bytes, KnownVault] = field(default_factory=dict)
     used_scripts: Collection[bytes] = ()
     recent_addresses: Collection[str] = ()
     usual_amount_sats: int | None = None
@@ -114,33 +133,65 @@ def _standardness(facts: Facts, context: Context) -> Iterator[Caution]:
     for output in facts.outputs:
         limit = dust_limit_sats(output.script_pubkey)
         if output.value_sats < limit:
-            message = f"{output.value_sats} sats to {output.address} are dust, less than {limit}"
+            message = (
+                f"{output.value_sats} sats to {output.destination} are dust, less than {limit}"
+            )
             yield Caution("dust", Severity.WARNING, message)
 
 
 def _destinations(facts: Facts, context: Context) -> Iterator[Caution]:
     for output in facts.outputs:
         if script_type(output.script_pubkey) == "unknown":
-            message = f"{output.value_sats} sats go to a script of no known type"
+            message = f"{output.value_sats} sats go to no address but to: {output.destination}"
             yield Caution("unknown_script", Severity.DANGER, message)
-        if output.claims_own and not output.own:
-            message = f"{output.address} is made to look like change but is not the vault's"
+        if output.claims_own and not output.own and output.vault is None:
+            message = f"{output.destination} is made to look like change but is not the vault's"
             yield Caution("foreign_change", Severity.DANGER, message)
         if output.own and output.kind == "payment":
-            message = f"{output.address} is an address of the vault itself"
+            message = f"{output.destination} is an address of the vault itself"
             yield Caution("own_address", Severity.WARNING, message)
         used = output.script_pubkey in context.used_scripts
         if used or output.address in context.recent_addresses:
-            message = f"{output.address} was used before"
+            message = f"{output.destination} was used before"
             yield Caution("address_reuse", Severity.WARNING, message)
+
+
+def _reach(facts: Facts, context: Context) -> Iterator[Caution]:
+    """Warn of own outputs that nobody who looks for the vault's coins would find."""
+    for output in facts.outputs:
+        index, keychain = output.address_index, output.keychain
+        if keychain is None or index is None:
+            continue
+        last = context.reach.get(BRANCHES[keychain])
+        if last is not None and index > last:
+            message = (
+                f"{output.value_sats} sats go to {keychain} address {index} of the vault,"
+                f" but a search for its coins looks up to {last} only"
+            )
+            yield Caution("change_out_of_reach", Severity.DANGER, message)
+
+
+def _own_vaults(facts: Facts, context: Context) -> Iterator[Caution]:
+    """Name another vault of the home that is paid; one that is closed is a reason to stop."""
+    for output in facts.payments:
+        known = None if output.own else context.vaults.get(output.script_pubkey)
+        if known is None:
+            continue
+        message = f"{output.destination} is an address of vault {known.name} of this home"
+        yield Caution("own_vault", Severity.INFO, message)
+        if known.closed is not None:
+            message = f"vault {known.name} must not be paid any more: {known.closed}"
+            yield Caution("closed_vault", Severity.WARNING, message)
 
 
 def _lookalikes(facts: Facts, context: Context) -> Iterator[Caution]:
     """Warn of an address chosen to be taken for one that was paid before (poisoning)."""
     ends = {_ends(recent, facts.network): recent for recent in sorted(context.recent_addresses)}
     for output in facts.payments:
+        if output.address is None or output.address in context.recent_addresses or output.vault:
+            continue
         twin = ends.get(_ends(output.address, facts.network))
-        if twin is not None and output.address not in context.recent_addresses:
+        if twin is not None:
             message = f"{output.address} begins and ends like {twin}, paid before, but differs"
             yield Caution("lookalike", Severity.DANGER, message)
 
@@ -153,16 +204,17 @@ def _coins(facts: Facts, context: Context) -> Iterator[Caution]:
         if coin.outpoint in context.unconfirmed:
             message = f"the coin {coin.outpoint} is not confirmed"
             yield Caution("unconfirmed_input", Severity.WARNING, message)
-    if context.spends_all:
+    strangers = [output for output in facts.payments if output.vault is None]
+    if context.spends_all and (strangers or not facts.payments):
         yield Caution("spends_all", Severity.WARNING, "all coins of the vault are spent")
-    amount = sum(output.value_sats for output in facts.payments)
+    amount = sum(output.value_sats for output in strangers)
     usual = context.usual_amount_sats
     if usual is not None and amount > usual:
         message = f"{amount} sats are paid, the vault's usual amount is up to {usual}"
         yield Caution("unusual_amount", Severity.WARNING, message)
 
 
-CHECKS: Final = (_fee, _standardness, _destinations, _lookalikes, _coins)
+CHECKS: Final = (_fee, _standardness, _destinations, _reach, _own_vaults, _lookalikes, _coins)
 
 
 def _ends(address: str, network: Network) -> tuple[str, str]:

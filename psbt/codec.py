@@ -7,15 +7,15 @@ at a time and what it makes of the transaction is compared with what was read.
 import base64
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
-from typing import Final, NamedTuple, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
-from embit import compact
 from embit.base import EmbitBase, EmbitError
 from embit.ec import PublicKey
 from embit.psbt import PSBT, DerivationPath, InputScope, OutputScope
+from embit.script import Script
 from embit.transaction import Transaction, TransactionInput, TransactionOutput
 from embit.util import secp256k1
 
@@ -23,19 +23,31 @@ from psbt import fields
 from psbt import transaction as network
 from psbt.coins import Outpoint
 from psbt.errors import PsbtError
+from psbt.field_rules import GLOBAL_RULES, INPUT_RULES, OUTPUT_RULES, check_fields
 from psbt.fields import Fields, Maps, read_fields
-from psbt.transaction import MAX_MONEY_SATS, ByteReader, parse_transaction, sized
+from psbt.transaction import (
+    MAX_MONEY_SATS,
+    ByteReader,
+    check_sound,
+    parse_transaction,
+    parse_unsigned,
+    sized,
+    vector,
+)
 
 __all__ = [
     "Psbt",
     "assemble",
     "copy",
+    "final_psbt",
     "parse",
     "previous_transaction",
     "public_key",
+    "read_maps",
     "secp_backend",
     "to_base64",
     "to_bytes",
+    "transaction_of",
     "txid",
     "unsigned_transaction",
 ]
@@ -48,25 +60,6 @@ T = TypeVar("T")
 EMBIT_FAILURES: Final = (
     EmbitError, ValueError, RuntimeError, AssertionError, LookupError, TypeError, ArithmeticError
 )  # fmt: skip
-
-
-class KeyRules(NamedTuple):
-    """What the keys of one kind of map may be, beyond what embit checks."""
-
-    bare: frozenset[int]  # the key is the type alone
-    later: frozenset[int]  # BIP 370 keeps the type for version 2
-    derivation: int  # the value is a fingerprint and a path
-
-
-GLOBAL_RULES: Final = KeyRules(
-    frozenset({0x00, 0x09, 0xFB}), frozenset({0x02, 0x03, 0x04, 0x05, 0x06}), 0x01
-)
-INPUT_RULES: Final = KeyRules(
-    frozenset({0x00, 0x01, 0x03, 0x04, 0x05, 0x07, 0x08, 0x13, 0x17, 0x18}),
-    frozenset({0x0E, 0x0F, 0x10, 0x11, 0x12}),
-    0x06,
-)
-OUTPUT_RULES: Final = KeyRules(frozenset({0x00, 0x01, 0x05, 0x06}), frozenset({0x03, 0x04}), 0x02)
 
 
 class Psbt(PSBT):
@@ -117,18 +110,33 @@ def secp_backend() -> str:
 
 def parse(data: bytes | str) -> Psbt:
     """Read a PSBT of version 0 from its bytes, or from base64 or hex text."""
-    reader = ByteReader(_binary(data))
-    if reader.take(min(reader.left, len(fields.MAGIC))) != fields.MAGIC:
-        raise PsbtError("this is not a PSBT: it does not start with the bytes psbt and ff")
-    global_fields = read_fields(reader, "globals")
-    transaction = _unsigned_transaction(global_fields)
-    maps = Maps(
-        global_fields,
-        tuple(read_fields(reader, f"inputs[{index}]") for index in range(len(transaction.vin))),
-        tuple(read_fields(reader, f"outputs[{index}]") for index in range(len(transaction.vout))),
-    )
-    reader.end()
-    return _assembled(maps, transaction)
+    return _assembled(*_read(data))
+
+
+def read_maps(data: bytes | str) -> Maps:
+    """Return the maps of a PSBT of version 0 as they stand, their fields unread."""
+    return _read(data)[0]
+
+
+def transaction_of(data: bytes | str) -> network.Transaction:
+    """Return the unsigned transaction of a PSBT, its other fields unread: enough to show it."""
+    return _unsigned_transaction(_opened(data)[1])
+
+
+def final_psbt(transaction: network.Transaction) -> Psbt:
+    """Return a finished transaction as the PSBT it came from, as far as it tells."""
+    inputs = []
+    for tx_in in transaction.inputs:
+        own = {}
+        if tx_in.witness:
+            own[fields.IN_FINAL_SCRIPTWITNESS] = vector(tx_in.witness, sized)
+        if tx_in.script_sig:
+            own[fields.IN_FINAL_SCRIPTSIG] = tx_in.script_sig
+        inputs.append(own)
+    bare = tuple(tx_in._replace(script_sig=b"", witness=()) for tx_in in transaction.inputs)
+    unsigned = replace(transaction, inputs=bare)
+    globals_ = {fields.GLOBAL_UNSIGNED_TX: unsigned.stripped}
+    return assemble(Maps(globals_, tuple(inputs), tuple({} for _ in transaction.outputs)))
 
 
 def assemble(maps: Maps) -> Psbt:
@@ -193,6 +201,14 @@ def _with_own_dicts(scope: T) -> T:
     return twin
 
 
+def _opened(data: bytes | str) -> tuple[ByteReader, Fields]:
+    """Return the global fields, and what reads on behind them."""
+    reader = ByteReader(_binary(data))
+    if reader.take(min(reader.left, len(fields.MAGIC))) != fields.MAGIC:
+        raise PsbtError("this is not a PSBT: it does not start with the bytes psbt and ff")
+    return reader, read_fields(reader, "globals")
+
+
 def _binary(data: bytes | str) -> bytes:
     if isinstance(data, bytes) and data.startswith(fields.MAGIC):
         return data
@@ -205,7 +221,20 @@ def _binary(data: bytes | str) -> bytes:
         raise PsbtError("this is not a PSBT: neither its bytes nor base64 nor hex") from error
 
 
-def _unsigned_transaction(global_fields: Fields) -> Transaction:
+def _read(data: bytes | str) -> tuple[Maps, network.Transaction]:
+    reader, own = _opened(data)
+    transaction = _unsigned_transaction(own)
+    inputs, outputs = len(transaction.inputs), len(transaction.outputs)
+    maps = Maps(
+        own,
+        tuple([read_fields(reader, f"inputs[{index}]") for index in range(inputs)]),
+        tuple([read_fields(reader, f"outputs[{index}]") for index in range(outputs)]),
+    )
+    reader.end()
+    return maps, transaction
+
+
+def _unsigned_transaction(global_fields: Fields) -> network.Transaction:
     """Read the transaction without witness form, so that it may have no inputs."""
     version = int.from_bytes(global_fields.get(fields.GLOBAL_VERSION, b""), "little")
     if version != 0:
@@ -213,72 +242,85 @@ def _unsigned_transaction(global_fields: Fields) -> Transaction:
     raw = global_fields.get(fields.GLOBAL_UNSIGNED_TX)
     if raw is None:
         raise PsbtError("globals hold no unsigned transaction")
-    transaction = _translated("the unsigned transaction", _without_witness, raw)
-    if _translated("the unsigned transaction", transaction.serialize) != raw:
-        raise PsbtError("the unsigned transaction is not in the form without witnesses")
-    for index, tx_in in enumerate(transaction.vin):
-        if tx_in.script_sig.data:
+    try:
+        transaction = parse_unsigned(raw)
+    except PsbtError as error:
+        raise PsbtError(
+            f"the unsigned transaction is not in the form without witnesses: {error}"
+        ) from error
+    for index, tx_in in enumerate(transaction.inputs):
+        if tx_in.script_sig:
             raise PsbtError(f"input {index} of the unsigned transaction has a script_sig")
-    if any(tx_out.value > MAX_MONEY_SATS for tx_out in transaction.vout):
-        raise PsbtError("an output is worth more than 21 million bitcoin")
+    check_sound(transaction)
     return transaction
 
 
-def _without_witness(raw: bytes) -> Transaction:
-    stream = BytesIO(raw)
-    version = int.from_bytes(stream.read(4), "little")
-    tx_ins = [TransactionInput.read_from(stream) for _ in range(compact.read_from(stream))]
-    tx_outs = [TransactionOutput.read_from(stream) for _ in range(compact.read_from(stream))]
-    locktime = int.from_bytes(stream.read(4), "little")
-    return Transaction(version, tx_ins, tx_outs, locktime)
-
-
-def _assembled(maps: Maps, transaction: Transaction) -> Psbt:
-    _check_fields("globals", maps.globals, GLOBAL_RULES)
+def _assembled(maps: Maps, transaction: network.Transaction) -> Psbt:
+    check_fields("globals", maps.globals, GLOBAL_RULES)
     not_kept = (fields.GLOBAL_UNSIGNED_TX, fields.GLOBAL_VERSION)
     rest = {key: value for key, value in maps.globals.items() if key not in not_kept}
-    psbt = _translated("globals", Psbt, transaction, rest)
+    psbt = _translated("globals", Psbt, _of_embit(transaction), rest)
     previous: dict[bytes, Previous] = {}
     for index, (psbt_in, values) in enumerate(zip(psbt.inputs, maps.inputs, strict=True)):
         _fill_input(f"inputs[{index}]", psbt_in, values, previous)
     for index, (psbt_out, values) in enumerate(zip(psbt.outputs, maps.outputs, strict=True)):
-        _check_fields(f"outputs[{index}]", values, OUTPUT_RULES)
+        check_fields(f"outputs[{index}]", values, OUTPUT_RULES)
         _fill(f"outputs[{index}]", psbt_out, values)
     return psbt
-
-
-def _check_fields(name: str, values: Fields, rules: KeyRules) -> None:
-    for key, value in values.items():
-        if key[0] in rules.bare and len(key) != 1:
-            raise PsbtError(f"{name} holds the key {key.hex()}, which should be one byte")
-        if key[0] in rules.later:
-            raise PsbtError(f"{name} holds the key {key.hex()}, which version 0 does not have")
-        if key[0] == rules.derivation and (not value or len(value) % 4):
-            raise PsbtError(f"{name} holds a derivation of {len(value)} bytes")
 
 
 def _fill_input(
     name: str, psbt_in: InputScope, values: Fields, previous: dict[bytes, Previous]
 ) -> None:
     """Fill one input; a previous transaction that several inputs share is read once."""
-    _check_fields(name, values, INPUT_RULES)
+    check_fields(name, values, INPUT_RULES)
     raw = values.get(fields.IN_NON_WITNESS_UTXO)
     _fill(name, psbt_in, {k: v for k, v in values.items() if k != fields.IN_NON_WITNESS_UTXO})
     if raw is not None:
         if raw not in previous:
             previous[raw] = Previous(raw, parse_transaction(raw))
         psbt_in.non_witness_utxo = previous[raw]
+        _check_spent(name, psbt_in, previous[raw].transaction)
     _check_kept(f"{name}.witness_utxo", psbt_in.witness_utxo, values.get(fields.IN_WITNESS_UTXO))
     witness = values.get(fields.IN_FINAL_SCRIPTWITNESS)
     _check_kept(f"{name}.final_scriptwitness", psbt_in.final_scriptwitness, witness)
 
 
+def _of_embit(transaction: network.Transaction) -> Transaction:
+    tx_ins = [
+        TransactionInput(bytes.fromhex(i.outpoint.txid), i.outpoint.vout, sequence=i.sequence)
+        for i in transaction.inputs
+    ]
+    tx_outs = [
+        TransactionOutput(o.value_sats, Script(o.script_pubkey)) for o in transaction.outputs
+    ]
+    return Transaction(transaction.version, tx_ins, tx_outs, transaction.locktime)
+
+
+def _check_spent(name: str, psbt_in: InputScope, made: network.Transaction) -> None:
+    """Refuse a previous transaction that did not make the output spent."""
+    if made.txid != psbt_in.txid.hex():
+        raise PsbtError(
+            f"{name}.non_witness_utxo is {made.txid}, not the transaction it spends,"
+            f" {psbt_in.txid.hex()}"
+        )
+    if psbt_in.vout >= len(made.outputs):
+        raise PsbtError(
+            f"{name} spends output {psbt_in.vout} of a transaction with {len(made.outputs)}"
+        )
+    value_sats = made.outputs[psbt_in.vout].value_sats
+    if value_sats > MAX_MONEY_SATS:
+        raise PsbtError(f"{name} spends an output worth more than 21 million bitcoin")
+
+
 def _fill(name: str, scope: InputScope | OutputScope, values: Fields) -> None:
     scope.unknown = {}  # embit's scopes share their default
-    kind = INPUT_RULES.derivation if isinstance(scope, InputScope) else OUTPUT_RULES.derivation
+    kind = fields.IN_BIP32_DERIVATION
+    if not isinstance(scope, InputScope):
+        kind = fields.OUT_BIP32_DERIVATION
     for key, value in values.items():
         what = f"{name}, key {key.hex()}"
-        if key[0] == kind:
+        if key[:1] == kind:
             pubkey = _translated(what, public_key, key[1:])
             scope.bip32_derivations[pubkey] = _derivation(value)
         else:

@@ -2,6 +2,7 @@
 
 PsbtError (ValueError)
 ├── PolicyError
+├── AmountContradicted(outpoint, said_sats, known_sats)
 ├── SignatureInvalid(input_index, pubkey)
 ├── NotOnlySignatures(field)
 ├── SignaturesMissing(have, need)
@@ -16,6 +17,20 @@ class PsbtError(ValueError):
 
 class PolicyError(PsbtError):
     """A policy, key or address that cannot be used."""
+
+
+class AmountContradicted(PsbtError):
+    """A PSBT says another amount for a coin than the transaction that made it."""
+
+    def __init__(self, said: str, outpoint: str, said_sats: int, known_sats: int) -> None:
+        """Keep the coin as txid:n, what `said` so says it has, and what is known."""
+        self.outpoint = outpoint
+        self.said_sats = said_sats
+        self.known_sats = known_sats
+        super().__init__(
+            f"{said} says {said_sats} sats, the previous transaction {known_sats}"
+            f" for coin {outpoint}"
+        )
 
 
 class SignatureInvalid(PsbtError):

@@ -18,6 +18,7 @@ IN_NON_WITNESS_UTXO: Final = b"\x00"
 IN_WITNESS_UTXO: Final = b"\x01"
 IN_WITNESS_SCRIPT: Final = b"\x05"
 IN_BIP32_DERIVATION: Final = b"\x06"
+IN_FINAL_SCRIPTSIG: Final = b"\x07"
 IN_FINAL_SCRIPTWITNESS: Final = b"\x08"
 
 OUT_WITNESS_SCRIPT: Final = b"\x01"

@@ -6,6 +6,7 @@ OP_1: Final = 0x51
 OP_15: Final = 0x5F
 OP_CHECKMULTISIG: Final = 0xAE
 PUSHED_KEY_SIZE: Final = 34
+PUBLIC_KEY_SIZES: Final = (33, 65)
 
 
 class Multisig(NamedTuple):
@@ -26,6 +27,19 @@ def read_multisig(script: bytes) -> Multisig | None:
     if not 1 <= threshold <= total or write_multisig(found) != script:
         return None
     return found
+
+
+def read_bare_multisig(script: bytes) -> tuple[int, int] | None:
+    """Return (threshold, total) of a multisig with keys of either size; None for all else."""
+    if len(script) < 3 or script[-1] != OP_CHECKMULTISIG:
+        return None
+    threshold, total = script[0] - OP_1 + 1, script[-2] - OP_1 + 1
+    found, position = 0, 1
+    while position < len(script) - 2 and script[position] in PUBLIC_KEY_SIZES:
+        position += 1 + script[position]
+        found += 1
+    whole = position == len(script) - 2
+    return (threshold, total) if whole and 1 <= threshold <= total == found else None
 
 
 def write_multisig(multisig: Multisig) -> bytes:

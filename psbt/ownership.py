@@ -4,16 +4,21 @@ The derivations written in a PSBT only say which index to try; a script is the v
 policy gives it.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
+from typing import Final
 
+from embit.hashes import hash160
 from embit.psbt import InputScope, OutputScope
 
+from psbt.address import PATTERNS
 from psbt.codec import Psbt
 from psbt.errors import PsbtError
 from psbt.keys import HARDENED
-from psbt.policy import CHANGE, RECEIVE, Policy, VaultScript, vault_script
-from psbt.sighash import spent_outputs
+from psbt.multisig import read_multisig
+from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, Policy, VaultScript, vault_script
+from psbt.sighash import p2wsh, spent_outputs
+
+P2SH: Final = PATTERNS["p2sh"]
 
 derived_script = lru_cache(maxsize=4096)(vault_script)
 
@@ -34,19 +39,51 @@ def output_scripts(psbt: Psbt, policy: Policy) -> list[VaultScript | None]:
     return [_proven(psbt_out, psbt_out.script_pubkey.data, policy) for psbt_out in psbt.outputs]
 
 
+def claims_own(psbt_out: OutputScope, policy: Policy) -> bool:
+    """Tell whether fields of an output say that it is the vault's, whoever wrote them.
+
+    They do where they name one of its cosigners, or a script that is not the output's.
+    """
+    fingerprints = {key.fingerprint for key in policy.keys}
+    named = (origin.fingerprint for origin in psbt_out.bip32_derivations.values())
+    return any(name in fingerprints for name in named) or not scripts_fit(psbt_out)
+
+
+def scripts_fit(psbt_out: OutputScope) -> bool:
+    """Tell whether the redeem and witness scripts of an output are those it pays to."""
+    wanted = psbt_out.script_pubkey.data
+    inner = psbt_out.redeem_script.data if psbt_out.redeem_script else None
+    if inner is not None and P2SH.around(hash160(inner)) != wanted:
+        return False
+    if psbt_out.witness_script is None:
+        return True
+    return p2wsh(psbt_out.witness_script.data) == (wanted if inner is None else inner)
+
+
 def _proven(
     scope: InputScope | OutputScope, script_pubkey: bytes, policy: Policy
 ) -> VaultScript | None:
-    for branch, index in _hints(scope):
+    for branch, index in _hints(scope, script_pubkey):
         script = derived_script(policy, branch, index)
         if script.script_pubkey == script_pubkey:
             return script
     return None
 
 
-def _hints(scope: InputScope | OutputScope) -> Iterator[tuple[int, int]]:
-    """Yield each (branch, index) the derivations name, once."""
-    ends = {tuple(origin.derivation[-2:]) for origin in scope.bip32_derivations.values()}
-    for end in ends:
+def _hints(scope: InputScope | OutputScope, script_pubkey: bytes) -> list[tuple[int, int]]:
+    """Return each (branch, index) the derivations name; never more than a policy has keys.
+
+    Where the witness script is there, derivations of keys outside it say nothing.
+    """
+    script = scope.witness_script.data if scope.witness_script else b""
+    multisig = read_multisig(script) if p2wsh(script) == script_pubkey else None
+    found: dict[tuple[int, int], None] = {}
+    for pubkey, origin in scope.bip32_derivations.items():
+        if multisig is not None and pubkey.sec() not in multisig.pubkeys:
+            continue
+        end = origin.derivation[-2:]
         if len(end) == 2 and end[0] in (RECEIVE, CHANGE) and end[1] < HARDENED:
-            yield end[0], end[1]
+            found[end[0], end[1]] = None
+        if len(found) == KEYS_MAX:
+            break
+    return list(found)

@@ -2,10 +2,14 @@
 
 from typing import NamedTuple
 
+from embit.psbt import OutputScope
+
+from psbt.address import destination, optional_address
 from psbt.cautions import (
     Caution,
     Context,
     Facts,
+    KnownVault,
     ReviewInput,
     ReviewOutput,
     Severity,
@@ -13,9 +17,8 @@ from psbt.cautions import (
 )
 from psbt.codec import Psbt
 from psbt.coins import Outpoint
-from psbt.errors import PolicyError, PsbtError
-from psbt.network import Network
-from psbt.ownership import derived_script, input_scripts, output_scripts
+from psbt.errors import PsbtError
+from psbt.ownership import claims_own, derived_script, input_scripts, output_scripts
 from psbt.policy import CHANGE, Policy, VaultScript, format_address
 from psbt.sighash import spent_outputs
 from psbt.weight import ScriptSize, input_weight, output_size, transaction_weight, vsize_of
@@ -23,6 +26,7 @@ from psbt.weight import ScriptSize, input_weight, output_size, transaction_weigh
 __all__ = [
     "Caution",
     "Context",
+    "KnownVault",
     "Review",
     "ReviewInput",
     "ReviewOutput",
@@ -62,7 +66,7 @@ def review(psbt: Psbt, policy: Policy, context: Context) -> Review:
 def _facts(psbt: Psbt, policy: Policy, context: Context) -> Facts:
     inputs = _inputs(psbt, policy)
     outputs = tuple(
-        _output(index, psbt, own or _known(psbt, index, policy, context), policy.network)
+        _output(psbt.outputs[index], own or _known(psbt, index, policy, context), policy, context)
         for index, own in enumerate(output_scripts(psbt, policy))
     )
     fee_sats = sum(i.value_sats for i in inputs) - sum(o.value_sats for o in outputs)
@@ -86,16 +90,23 @@ def _inputs(psbt: Psbt, policy: Policy) -> tuple[ReviewInput, ...]:
     )
 
 
-def _output(index: int, psbt: Psbt, own: VaultScript | None, network: Network) -> ReviewOutput:
-    psbt_out = psbt.outputs[index]
+def _output(
+    psbt_out: OutputScope, own: VaultScript | None, policy: Policy, context: Context
+) -> ReviewOutput:
     script_pubkey = psbt_out.script_pubkey.data
+    change = own is not None and own.branch == CHANGE
+    vault = None if own is not None else context.vaults.get(script_pubkey)
     return ReviewOutput(
-        _address(script_pubkey, network),
+        optional_address(script_pubkey, policy.network),
         psbt_out.value,
-        "change" if own is not None and own.branch == CHANGE else "payment",
+        "change" if change else "payment",
         script_pubkey,
         own=own is not None,
-        claims_own=bool(psbt_out.bip32_derivations or psbt_out.witness_script),
+        claims_own=claims_own(psbt_out, policy),
+        destination=destination(script_pubkey, policy.network),
+        keychain=None if own is None else "change" if change else "receive",
+        address_index=None if own is None else own.index,
+        vault=None if vault is None else vault.name,
     )
 
 
@@ -105,13 +116,6 @@ def _known(psbt: Psbt, index: int, policy: Policy, context: Context) -> VaultScr
     place = context.own_scripts.get(script_pubkey)
     script = derived_script(policy, *place) if place else None
     return script if script is not None and script.script_pubkey == script_pubkey else None
-
-
-def _address(script_pubkey: bytes, network: Network) -> str:
-    try:
-        return format_address(script_pubkey, network)
-    except PolicyError:
-        return f"script {script_pubkey.hex()}"
 
 
 def _finished_vsize(psbt: Psbt, policy: Policy) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from embit.psbt import InputScope
 
 from psbt.codec import Psbt, previous_transaction, unsigned_transaction
-from psbt.errors import PsbtError
+from psbt.errors import AmountContradicted, PsbtError
 from psbt.signature import SIGHASH_ALL
 from psbt.transaction import (
+    MAX_MONEY_SATS,
     Transaction,
     TransactionInput,
     TransactionOutput,
@@ -20,9 +21,16 @@ from psbt.transaction import (
 def spent_outputs(psbt: Psbt) -> list[TransactionOutput]:
     """Return the output each input spends, checked against the previous transaction if it is there.
 
-    An input without any, or with two that differ, is refused.
+    An input without any, or with two that differ, is refused, and so is what no payment can be.
     """
-    return [_spent_output(index, psbt_in) for index, psbt_in in enumerate(psbt.inputs)]
+    if not psbt.inputs or not psbt.outputs:
+        counts = f"{len(psbt.inputs)} inputs and {len(psbt.outputs)} outputs"
+        raise PsbtError(f"a transaction of {counts} is no payment")
+    spent = [_spent_output(index, psbt_in) for index, psbt_in in enumerate(psbt.inputs)]
+    total = sum(tx_out.value_sats for tx_out in spent)
+    if total > MAX_MONEY_SATS:
+        raise PsbtError(f"coins of {total} sats are worth more than 21 million bitcoin")
+    return spent
 
 
 def sighashes(psbt: Psbt) -> list[bytes]:
@@ -103,8 +111,9 @@ def _spent_output(index: int, psbt_in: InputScope) -> TransactionOutput:
         raise PsbtError(f"input {index}: non_witness_utxo is not the transaction it spends")
     spent = previous.outputs[psbt_in.vout]
     if said is not None and said.value_sats != spent.value_sats:
-        amounts = f"{said.value_sats} sats, the previous transaction {spent.value_sats}"
-        raise PsbtError(f"input {index}: witness_utxo says {amounts}")
+        outpoint = f"{psbt_in.txid.hex()}:{psbt_in.vout}"
+        where = f"input {index}: witness_utxo"
+        raise AmountContradicted(where, outpoint, said.value_sats, spent.value_sats)
     if said is not None and said.script_pubkey != spent.script_pubkey:
         raise PsbtError(f"input {index}: witness_utxo has another script than what it spends")
     return spent

@@ -158,6 +158,35 @@ def parse_transaction(raw: bytes) -> Transaction:
     return transaction
 
 
+def parse_unsigned(raw: bytes) -> Transaction:
+    """Read a whole transaction in the form without witnesses; it may have no inputs."""
+    reader = ByteReader(raw)
+    version = reader.number(4)
+    inputs, outputs = reader.vector(_read_input), reader.vector(_read_output)
+    transaction = Transaction(inputs, outputs, version, reader.number(4))
+    reader.end()
+    return transaction
+
+
+def check_sound(transaction: Transaction) -> None:
+    """Refuse what no payment can be: a coin spent twice or made of nothing, too large amounts.
+
+    Of no inputs or outputs nothing is said: a PSBT may still be growing.
+    """
+    spent: set[Outpoint] = set()
+    for index, tx_in in enumerate(transaction.inputs):
+        if tx_in.outpoint in spent:
+            raise PsbtError(f"input {index} spends coin {tx_in.outpoint}, as another input does")
+        if tx_in.outpoint.vout == NULL_OUTPOINT.vout:
+            raise PsbtError(f"input {index} spends no coin: it makes new ones, as miners do")
+        spent.add(tx_in.outpoint)
+    paid = [tx_out.value_sats for tx_out in transaction.outputs]
+    if max(paid, default=0) > MAX_MONEY_SATS:
+        raise PsbtError(f"an output of {max(paid)} sats is worth more than 21 million bitcoin")
+    if sum(paid) > MAX_MONEY_SATS:
+        raise PsbtError(f"outputs of {sum(paid)} sats are worth more than 21 million bitcoin")
+
+
 def read_transaction(reader: ByteReader) -> Transaction:
     """Read the next transaction."""
     version = reader.number(4)

@@ -16,7 +16,7 @@ from coordinator.dangers import Danger, refuse_unaccepted
 from coordinator.errors import NotAccepted, PinMissing, UsageError
 from coordinator.files import read_secret_lines, refuse_unwritable, write_private
 from coordinator.shown_text import visible, visible_lines
-from psbt.review import Review, Severity
+from psbt.review import Review, ReviewOutput, Severity
 
 KINDS = frozenset({"new", "puk", "duress", "pairing", "passcode", "seed", "words"})
 ANY_CARD = ""
@@ -200,10 +200,15 @@ def review_lines(review: Review) -> list[str]:
     inputs = sum(entry.value_sats for entry in review.inputs)
     return [
         f"spends {counted(len(review.inputs), 'coin')} worth {sats(inputs)}",
-        *(f"  {out.kind:8} {sats(out.value_sats):>18}  {out.address}" for out in review.outputs),
+        *map(_output_line, review.outputs),
         f"  fee      {sats(review.fee_sats):>18}  {review.feerate / 1000:.1f} sat/vB",
         *(f"  {w.severity.value}: {w.message} ({w.code})" for w in review.warnings),
     ]
+
+
+def _output_line(output: ReviewOutput) -> str:
+    vault = f"  vault {output.vault}" if output.vault else ""
+    return f"  {output.kind:8} {sats(output.value_sats):>18}  {output.destination}{vault}"
 
 
 def ask_yes(question: str) -> bool:

@@ -37,6 +37,10 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.PinMissing: (ExitStatus.PIN, "type it at the terminal, or give it with --pin-stdin"),
     hall.PassphraseMissing: (ExitStatus.PIN, "type it at the terminal, or add --pin-stdin"),
     psbt.PsbtError: (ExitStatus.REFUSED, "nothing was changed; check where this came from"),
+    psbt.AmountContradicted: (
+        ExitStatus.REFUSED,
+        "nothing was kept or signed; ask who made the PSBT, and do not sign it",
+    ),
     psbt.SignaturesMissing: (ExitStatus.NOT_YET, "collect them: cardquorum spend sign ID"),
     psbt.InsufficientFunds: (ExitStatus.REFUSED, "pay less, or wait for more coins"),
     psbt.NotOnlySignatures: (ExitStatus.REFUSED, "nothing was taken; ask where the file has been"),

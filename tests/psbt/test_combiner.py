@@ -139,6 +139,16 @@ def put(name: str, value: object) -> Callable[[Psbt], None]:
     return lambda psbt: setattr(psbt.inputs[1], name, value)
 
 
+def spending(name: str, value: object) -> Callable[[Psbt], None]:
+    """Spend something else; a previous transaction that does not fit is refused when read."""
+
+    def change(psbt: Psbt) -> None:
+        setattr(psbt.inputs[1], name, value)
+        psbt.inputs[1].non_witness_utxo = None
+
+    return change
+
+
 def richer(psbt: Psbt) -> None:
     psbt.inputs[1].witness_utxo.value += 1
 
@@ -147,6 +157,13 @@ def another_previous(psbt: Psbt) -> None:
     psbt.inputs[1].non_witness_utxo = next(
         i.non_witness_utxo for i in psbt.inputs if i.txid != psbt.inputs[1].txid
     )
+
+
+def test_a_previous_transaction_that_made_another_coin_is_refused_when_read() -> None:
+    with pytest.raises(PsbtError, match=r"inputs\[1\].non_witness_utxo is .* not the transaction"):
+        returned(SIGNED[1], another_previous)
+    with pytest.raises(PsbtError, match=r"inputs\[1\] spends output 5 of a transaction with 1"):
+        returned(SIGNED[1], put("vout", 5))
 
 
 def signature_of(kind: int) -> Callable[[Psbt], None]:
@@ -209,8 +226,8 @@ WITNESS = type(
     finalize(combine(SIGNED[0], SIGNED[1], POLICY), POLICY).inputs[0].final_scriptwitness
 )
 TAMPERED = {
-    "another transaction": (put("txid", bytes(32)), "inputs[1].txid"),
-    "another output spent": (put("vout", 5), "inputs[1].vout"),
+    "another transaction": (spending("txid", bytes(32)), "inputs[1].txid"),
+    "another output spent": (spending("vout", 5), "inputs[1].vout"),
     "another sequence": (put("sequence", 0), "inputs[1].sequence"),
     "an input less": (less_inputs, "inputs"),
     "an output less": (less_outputs, "outputs"),
@@ -224,7 +241,6 @@ TAMPERED = {
     "an unknown output field": (output_unknown, "outputs[1].unknown"),
     "a claim to be change": (output_witness_script, f"outputs[{PAID}].witness_script"),
     "another amount": (richer, "inputs[1].witness_utxo"),
-    "another previous transaction": (another_previous, "inputs[1].non_witness_utxo"),
     "another witness script": (put("witness_script", SCRIPT(b"Q")), "inputs[1].witness_script"),
     "a redeem script": (put("redeem_script", SCRIPT(b"Q")), "inputs[1].redeem_script"),
     "other derivations": (moved_derivation, "inputs[1].bip32_derivations"),
