@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 SYSTEM_PACKAGES := gcc libpcsclite-dev pcscd vsmartcard-vpcd $(if $(CARDQUORUM_REQUIRE_ALL),chromium)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench system clean
+.PHONY: demo test lint bench fuzz system clean
 
 demo: $(VENV)/.run
 	$(BIN)/cardquorum demo
@@ -23,6 +23,12 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m pytest tests/benchmarks -m bench
+
+# Every fuzz target at once, for SECONDS; a finding becomes a file of tests/fuzz/corpus.
+SECONDS ?= 60
+fuzz: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --group fuzz
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 $(VENV)/.python:
 	@test -n "$(PYTHON)" || { echo "cardquorum needs Python 3.11, 3.12 or 3.13 and found none;" \

@@ -98,7 +98,7 @@ def open_home(folder: Path) -> Home:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as failure:
         raise SettingsError(f"there is no home at {folder}") from failure
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as failure:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as failure:
         raise SettingsError(f"{file} cannot be read: {failure}") from failure
     network, chain = values.get("network"), values.get("chain")
     if network not in NETWORKS or not isinstance(chain, str):

@@ -52,7 +52,7 @@ def decode(text: str) -> WitnessProgram:
         raise PolicyError("the address mixes capital and small letters")
     address = text.lower()
     hrp, _, payload = address.rpartition("1")
-    version = CHARSET.find(payload[:1].encode())
+    version = CHARSET.find(payload[:1].encode("ascii", "replace"))
     program = _program(payload[1:-CHECKSUM_LENGTH])
     if not _exists(version, program):
         raise PolicyError(f"no segwit address looks like these {len(text)} characters")

@@ -216,13 +216,17 @@ def raw_transactions(db: Session, txids: Iterable[str]) -> dict[str, bytes]:
 
 
 def add_coins(db: Session, vault: Vault, found: Iterable[FoundCoin]) -> None:
-    """Remember outputs of a vault; of those known already the height is brought to date."""
+    """Remember outputs of a vault; of those known already the height is brought to date.
+
+    Of one that is told several times the last counts.
+    """
     for batch in batches(found):
-        known = _ids(db, vault, ((coin["txid"], coin["vout"]) for coin in batch))
+        told = {(coin["txid"], coin["vout"]): coin for coin in batch}
+        known = _ids(db, vault, told)
         moved: dict[int | None, list[int]] = defaultdict(list)
         new = []
-        for coin in batch:
-            row = known.get((coin["txid"], coin["vout"]))
+        for place, coin in told.items():
+            row = known.get(place)
             if row is None:
                 new.append({**coin, "vault_id": vault.id})
             else:

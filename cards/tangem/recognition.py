@@ -23,10 +23,13 @@ class Recognition:
     def recall(self, uid: bytes) -> CardIdentity | None:
         """Return the card of a chip, or None where it is not known."""
         try:
-            card_id, version, initialised = json.loads(self._memory.read(_entry(uid)) or b"[]")
-        except ValueError:
+            kept = json.loads(self._memory.read(_entry(uid)) or b"[]")
+        except (ValueError, RecursionError):
             return None
-        return CardIdentity(str(card_id), NAME, str(version), bool(initialised), None)
+        match kept:
+            case [str(card_id), str(version), bool(initialised)]:
+                return CardIdentity(card_id, NAME, version, initialised, None)
+        return None
 
     def forget(self, card_id: str) -> None:
         """Keep no hint to this card any more."""

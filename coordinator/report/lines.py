@@ -90,7 +90,7 @@ def is_numbered(text: str) -> bool:
 
 def code(piece: str, number: int, count: int) -> str:
     """Return the four characters that check a line: 20 bits of a hash over all that is said."""
-    said = b"\0".join((TAG, b"%d" % number, b"%d" % count, piece.encode()))
+    said = b"\0".join((TAG, b"%d" % number, b"%d" % count, piece.encode(errors="surrogatepass")))
     bits = int.from_bytes(hashlib.sha256(said).digest()[:3], "big") >> 4
     return "".join(ALPHABET[bits >> shift & 31] for shift in (15, 10, 5, 0))
 

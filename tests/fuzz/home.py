@@ -1,0 +1,51 @@
+"""A home in memory: a vault with coins and an open payment; whatever a run stores is undone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from coordinator import carrying, vaults, wallet
+from coordinator.settings import OFFLINE, Home
+from psbt import codec
+from psbt.policy import format_descriptor
+from storage import vaults as vault_book
+from storage.database import open_database
+from tests.fuzz.psbt_targets import UNSIGNED, VAULT
+
+NAME = "family"
+ADDRESSES = 10
+"""How many addresses are watched beyond the last one used: deriving more only takes time."""
+
+
+class KeptHome:
+    """A home with a vault of ours, and the ceremony of one payment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = Home(folder, "regtest", OFFLINE)
+        database = open_database("sqlite://")
+        self._engine = database.kw["bind"]
+        with database.begin() as db:
+            plan = vaults.VaultPlan(NAME, 2, ())
+            vaults.import_text(self.home, db, plan, format_descriptor(VAULT.policy))
+            made = carrying.open_payment(
+                self.home, db, vault_book.vault_named(db, NAME), codec.to_bytes(UNSIGNED)
+            )
+        self.ceremony = str(made.ceremony)
+
+    @contextmanager
+    def undone(self) -> Iterator[sessionmaker[Session]]:
+        """Lend a database whose commits end with the run."""
+        few = mock.patch.object(wallet, "LOOKAHEAD", ADDRESSES)
+        with few, self._engine.connect() as connection:
+            whole = connection.begin()
+            try:
+                yield sessionmaker(
+                    connection,
+                    expire_on_commit=False,
+                    join_transaction_mode="create_savepoint",
+                )
+            finally:
+                whole.rollback()

@@ -1,0 +1,206 @@
+"""PSBTs and transactions: read, reviewed, combined, finalised, extracted, judged."""
+
+import base64
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from psbt import codec, consensus, fields, outline
+from psbt.combiner import combine
+from psbt.errors import PsbtError
+from psbt.extractor import extract
+from psbt.fields import Maps, read_fields
+from psbt.finalizer import finalize
+from psbt.message import message_psbt, simple_proof, verify_proof
+from psbt.network import Network
+from psbt.partial import quorum, signed_by
+from psbt.policy import (
+    RECEIVE,
+    format_descriptor,
+    parse_descriptor,
+    vault_script,
+)
+from psbt.review import Context, review
+from psbt.signer import signing_requests
+from psbt.transaction import ByteReader, parse_transaction, sized
+from tests.fuzz.target import Target
+from tests.psbt.soft_vault import soft_vault
+
+Read = Callable[[bytes], object]
+
+VAULT = soft_vault(2, 3)
+UNSIGNED = VAULT.spend([50_000, 60_000, 70_000], 100_000, 70_000)
+ONCE = VAULT.sign(UNSIGNED, 1)
+TWICE = VAULT.sign(ONCE, 0)
+MESSAGE = "vault savings 2026-05-01"
+SCRIPT = vault_script(VAULT.policy, RECEIVE, 0)
+PROOF = simple_proof(
+    VAULT.sign(VAULT.sign(message_psbt(MESSAGE, VAULT.policy, SCRIPT), 2), 0), VAULT.policy
+)
+# Types of BIP 174, 370 and 371 that a map may hold, each with a value of a likely size.
+KEY_TYPES = (*range(0x20), 0xFB, 0xFC)
+VALUE_SIZES = (0, 1, 4, 8, 32, 33, 64, 65, 72, 300)
+
+
+def judged(data: bytes) -> None:
+    """Take a PSBT the whole way, with our own payment as the one it came back for."""
+    psbt = codec.parse(data)
+    again = codec.to_bytes(psbt)
+    assert codec.to_bytes(codec.parse(again)) == again
+    assert codec.txid(psbt)
+    for each in (psbt, _combined(psbt)):
+        review(each, VAULT.policy, Context())
+        for key in VAULT.policy.keys:
+            signing_requests(each, VAULT.policy, key)
+        signed_by(each, VAULT.policy)
+        have, need = quorum(each, VAULT.policy)
+        if have >= need:
+            raw = extract(finalize(each, VAULT.policy))
+            consensus.check(raw, outline.spent(each))
+
+
+def _combined(psbt: codec.Psbt) -> codec.Psbt:
+    combined = combine(ONCE, psbt, VAULT.policy)
+    assert codec.txid(combined) == codec.txid(ONCE)
+    return combined
+
+
+def written(maps: Maps) -> bytes:
+    """Return the bytes of maps, whatever they hold."""
+    scopes = (maps.globals, *maps.inputs, *maps.outputs)
+    return fields.MAGIC + b"".join(
+        b"".join(sized(key) + sized(value) for key, value in scope.items()) + b"\x00"
+        for scope in scopes
+    )
+
+
+def _maps(psbt: codec.Psbt) -> Maps:
+    reader = ByteReader(codec.to_bytes(psbt)[len(fields.MAGIC) :])
+    return Maps(
+        read_fields(reader, "globals"),
+        tuple(read_fields(reader, "input") for _ in psbt.inputs),
+        tuple(read_fields(reader, "output") for _ in psbt.outputs),
+    )
+
+
+def edited(data: bytes) -> bytes:
+    """Return our PSBT with its maps edited as the bytes say: whatever they say is well-formed.
+
+    Six bytes an edit: which map, what kind, which entry or type, two for a place or a size, and
+    one for a value.
+    """
+    maps = _maps((UNSIGNED, ONCE, TWICE)[data[0] % 3] if data else ONCE)
+    scopes = [maps.globals, *maps.inputs, *maps.outputs]
+    for at in range(1, len(data) - 5, 6):
+        _edit(scopes, *data[at : at + 6])
+    return written(maps)
+
+
+def _edit(
+    scopes: list[dict[bytes, bytes]], where: int, how: int, what: int, at: int, size: int, byte: int
+) -> None:
+    scope = scopes[where % len(scopes)]
+    keys = list(scope)
+    key = keys[what % len(keys)] if keys else b"\x00"
+    value = scope.get(key, b"")
+    match how % 8:
+        case 0:
+            scope.pop(key, None)
+        case 1 if value:
+            place = (at << 8 | size) % len(value)
+            scope[key] = value[:place] + bytes([byte]) + value[place + 1 :]
+        case 2:
+            scope[key] = value[:at]
+        case 3:
+            scope[key] = value + bytes([byte]) * size
+        case 4:
+            kind = KEY_TYPES[what % len(KEY_TYPES)]
+            scope[bytes([kind])] = bytes([byte]) * VALUE_SIZES[size % len(VALUE_SIZES)]
+        case 5:
+            kind = KEY_TYPES[what % len(KEY_TYPES)]
+            pubkey = VAULT.policy.keys[at % 3].key.public_key
+            scope[bytes([kind]) + pubkey[: size % 40]] = bytes([byte]) * (at % 80)
+        case 6:
+            other = scopes[at % len(scopes)]
+            scope.update(list(other.items())[: size % 4])
+        case _:
+            scope[key + bytes([byte])] = value
+
+
+def psbt_seeds() -> Iterator[bytes]:
+    yield from map(codec.to_bytes, (UNSIGNED, ONCE, TWICE, finalize(TWICE, VAULT.policy)))
+    yield codec.to_base64(ONCE).encode()
+    yield codec.to_bytes(ONCE).hex().encode()
+    yield extract(finalize(TWICE, VAULT.policy)).hex().encode()
+    yield codec.to_bytes(message_psbt(MESSAGE, VAULT.policy, SCRIPT))
+
+
+def edit_seeds() -> Iterator[bytes]:
+    yield b"\x01"
+    for how in range(8):
+        for where in range(5):
+            yield bytes([how % 3, where, how, where + how, 1, 33, 7])
+
+
+def transaction_seeds() -> Iterator[bytes]:
+    yield extract(finalize(TWICE, VAULT.policy))
+    for psbt_in in UNSIGNED.inputs:
+        previous = codec.previous_transaction(psbt_in)
+        if previous is not None:
+            yield previous.raw
+
+
+def transaction(data: bytes) -> None:
+    """Read a transaction and have it judged as a spend of our own coins."""
+    parsed = parse_transaction(data)
+    assert parsed.raw == data
+    assert parsed.weight >= len(data)
+    consensus.check(data, [(SCRIPT.script_pubkey, 50_000)] * len(parsed.inputs))
+
+
+def proof(data: bytes) -> None:
+    """Judge a BIP 322 proof: the message is the first line."""
+    message, _, given = data.decode("utf-8", "surrogateescape").partition("\n")
+    verify_proof(given, message, SCRIPT.script_pubkey)
+
+
+def proof_seeds() -> Iterator[bytes]:
+    yield f"{MESSAGE}\n{PROOF}".encode()
+    yield f"\n{PROOF[3:]}".encode()
+    yield b"a\nful" + base64.b64encode(bytes(40))
+    yield b"a\nsmp" + base64.b64encode(b"\xfe\xff\xff\xff\xff")
+
+
+def descriptor(data: bytes) -> None:
+    """Read a descriptor and write it again."""
+    policy = parse_descriptor(data.decode("utf-8", "surrogateescape"), Network.REGTEST)
+    assert parse_descriptor(format_descriptor(policy), Network.REGTEST) == policy
+
+
+def descriptor_seeds() -> Iterator[bytes]:
+    text = format_descriptor(VAULT.policy)
+    yield text.encode()
+    yield text.partition("#")[0].encode()
+    yield text.replace("<0;1>", "0").replace("h", "'").partition("#")[0].encode()
+
+
+def reading(read: Read) -> Callable[[Path], Read]:
+    """Return what prepares a reader that needs nothing."""
+    return lambda _folder: read
+
+
+TARGETS = (
+    Target("psbt", psbt_seeds, reading(judged), (PsbtError,), 8192, runs=150, steps=60_000),
+    Target(
+        "psbt_fields",
+        edit_seeds,
+        reading(lambda data: judged(edited(data))),
+        (PsbtError,),
+        256,
+        runs=150,
+        steps=100_000,
+        steps_per_byte=2_000,
+    ),
+    Target("transaction", transaction_seeds, reading(transaction), (PsbtError,), 8192),
+    Target("message", proof_seeds, reading(proof), (PsbtError,)),
+    Target("descriptor", descriptor_seeds, reading(descriptor), (PsbtError,)),
+)
