@@ -11,17 +11,19 @@ from coordinator.batch import Row
 from coordinator.errors import UsageError
 from coordinator.interop import bip329
 from coordinator.interop.bip329 import LABEL_MAX, Entry
+from coordinator.payees import Payee, address_in
 from coordinator.settings import Home
 from psbt.errors import PsbtError
-from psbt.keys import parse_xpub
+from psbt.keys import format_xpub, parse_xpub
 from psbt.network import Network
 from storage import chain as chain_book
 from storage import labels as label_book
 
-TXID = re.compile("[0-9a-f]{64}")
-PUBKEY = re.compile("0[23][0-9a-f]{64}|[0-9a-f]{64}|04[0-9a-f]{128}")
-COIN = re.compile("([0-9a-f]{64}):(0|[1-9][0-9]{0,9})")
-LARGEST = 2**32
+TXID = re.compile("[0-9a-fA-F]{64}")
+PUBKEY = re.compile("(?:0[23])?[0-9a-fA-F]{64}|04[0-9a-fA-F]{128}")
+COIN = re.compile("[0-9a-fA-F]{64}:(?:0|[1-9][0-9]{0,9})")
+HRPS = {network.hrp for network in Network}
+FORMS = {"tx": TXID, "pubkey": PUBKEY, "input": COIN, "output": COIN}
 
 
 class Imported(NamedTuple):
@@ -32,45 +34,44 @@ class Imported(NamedTuple):
     unknown: int
 
 
-def kind_of(home: Home, ref: str) -> str:
-    """Return what a reference is of, by its form: tx, output, addr or xpub; raises UsageError."""
-    if TXID.fullmatch(ref):
-        return "tx"
-    if COIN.fullmatch(ref):
-        parse_coin(ref)
-        return "output"
-    if ref[1:4] == "pub":
-        return "xpub" if _is_xpub(home, ref) else _refuse(ref)
-    script_of(ref, home.network)
-    return "addr"
+class Reference(NamedTuple):
+    """What a label is of, as it is written here: one thing has one reference."""
+
+    type: str
+    ref: str
 
 
-def _is_xpub(home: Home, ref: str) -> bool:
-    try:
-        parse_xpub(ref, Network(home.network))
-    except PsbtError:
-        return False
-    return True
-
-
-def _refuse(ref: str) -> str:
-    raise UsageError(f"{ref!r} is no txid, coin, address or xpub")
+def reference(home: Home, text: str) -> Reference:
+    """Return what a person means by a txid, coin, address, URI or xpub; raises UsageError."""
+    text = text.strip()
+    if TXID.fullmatch(text):
+        return Reference("tx", text.lower())
+    if COIN.fullmatch(text):
+        return Reference("output", str(parse_coin(text)))
+    if text[1:4] == "pub":
+        xpub = canonical_xpub(text, Network(home.network))
+        if xpub is None:
+            raise UsageError(f"{text[:120]!r} is no txid, coin, address or xpub")
+        return Reference("xpub", xpub)
+    address = address_in(text)
+    script_of(address, home.network)
+    return Reference("addr", canonical_address(address))
 
 
 def set_label(home: Home, db: Session, ref: str, text: str) -> dict[str, Any]:
     """Call a thing so; an empty text takes its label away. Raises UsageError."""
     if len(text) > LABEL_MAX:
         raise UsageError(f"a label of {len(text)} characters is too long; {LABEL_MAX} is the most")
-    kept = label_book.labelled(db, kind_of(home, ref), ref)
+    kept = label_book.labelled(db, *reference(home, ref))
     kept.label = text or None
     return {"type": kept.type, "ref": kept.ref, "label": kept.label}
 
 
-def name_addresses(home: Home, db: Session, rows: Iterable[Row]) -> None:
-    """Call the addresses of a table what it calls them."""
-    for row in rows:
-        if row.label:
-            set_label(home, db, row.address, row.label)
+def name_addresses(home: Home, db: Session, paid: Iterable[Row | Payee]) -> None:
+    """Call the addresses that are paid what the table or the URI calls them."""
+    for each in paid:
+        if each.label:
+            set_label(home, db, each.address, each.label[:LABEL_MAX])
 
 
 def freeze(db: Session, outpoint: str, *, frozen: bool) -> dict[str, Any]:
@@ -98,10 +99,13 @@ def import_text(db: Session, text: str) -> Imported:
     Raises UsageError that names the line that is wrong.
     """
     entries, unknown = bip329.read(text)
+    known = {(kept.type, kept.ref): kept for kept in label_book.all_labels(db)}
     changed = 0
     for entry in entries:
-        _refuse_wrong_ref(entry)
-        kept = label_book.labelled(db, entry.type, entry.ref)
+        named = entry.type, _canonical(entry)
+        kept = known.get(named)
+        if kept is None:
+            kept = known[named] = label_book.add(db, *named)
         before = (kept.label, kept.origin, kept.spendable)
         kept.label = kept.label if entry.label is None else entry.label[:LABEL_MAX] or None
         kept.origin = entry.origin or kept.origin
@@ -110,11 +114,34 @@ def import_text(db: Session, text: str) -> Imported:
     return Imported(len(entries), changed, unknown)
 
 
-def _refuse_wrong_ref(entry: Entry) -> None:
-    """Refuse a reference that is none of its type; other networks' addresses and keys are kept."""
-    forms = {"tx": TXID, "input": COIN, "output": COIN, "pubkey": PUBKEY}
-    form = forms.get(entry.type)
-    if form is not None and not form.fullmatch(entry.ref):
-        raise UsageError(f"{entry.ref!r} is no {entry.type}")
-    if entry.type in {"input", "output"} and int(entry.ref.partition(":")[2]) >= LARGEST:
-        raise UsageError(f"{entry.ref!r} is no {entry.type}")
+def _canonical(entry: Entry) -> str:
+    """Return a reference as it is written here; raises UsageError where it is none of its type.
+
+    Other networks' addresses and keys are kept, too.
+    """
+    ref = entry.ref.strip()
+    match entry.type:
+        case "addr":
+            return canonical_address(ref)
+        case "xpub":
+            found = (canonical_xpub(ref, network) for network in Network)
+            return next(filter(None, found), ref)
+        case kind:
+            if not FORMS[kind].fullmatch(ref):
+                raise UsageError(f"{ref[:140]!r} is no {kind}")
+            return ref.lower() if kind in {"tx", "pubkey"} else str(parse_coin(ref))
+
+
+def canonical_address(text: str) -> str:
+    """Return an address as it is written here: SegWit ones may be in capitals elsewhere."""
+    small = text.lower()
+    capital = text == text.upper() and small.rpartition("1")[0] in HRPS
+    return small if capital else text
+
+
+def canonical_xpub(text: str, network: Network) -> str | None:
+    """Return an extended public key in the one way it is written; None where it is none."""
+    try:
+        return format_xpub(parse_xpub(text, network), network)
+    except PsbtError:
+        return None

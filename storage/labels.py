@@ -13,10 +13,16 @@ def labelled(db: Session, kind: str, ref: str) -> Label:
     own = select(Label).where(Label.type == kind, Label.ref == ref)
     found = db.scalars(own).one_or_none()
     if found is None:
-        found = Label(type=kind, ref=ref, label=None, origin=None, spendable=None)
-        db.add(found)
+        found = add(db, kind, ref)
         db.flush()
     return found
+
+
+def add(db: Session, kind: str, ref: str) -> Label:
+    """Return a new empty label of a thing that has none; it is stored with the next query."""
+    made = Label(type=kind, ref=ref, label=None, origin=None, spendable=None)
+    db.add(made)
+    return made
 
 
 def all_labels(db: Session) -> Sequence[Label]:

@@ -92,7 +92,9 @@ def check(desk: Desk, address: Annotated[str, typer.Argument(help="any address")
     """
     from coordinator import addresses, overview
     from coordinator.amounts import script_of
+    from coordinator.payees import address_in
 
+    address = address_in(address)
     script = script_of(address, desk.home.network)
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     found = addresses.owner_of(desk.database, script)

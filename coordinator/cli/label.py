@@ -54,7 +54,7 @@ def set_label(
 
     with desk.database.begin() as db:
         found = labels.set_label(desk.home, db, ref, text)
-    return Shown(found, [f"{found['type']} {ref}: {found['label'] or 'no label'}"])
+    return Shown(found, [f"{found['type']} {found['ref']}: {found['label'] or 'no label'}"])
 
 
 def export(
@@ -71,7 +71,7 @@ def export(
     with desk.database.begin() as db:
         text = labels.exported(db)
     write_private(file, text.encode())
-    count = len(text.splitlines())
+    count = text.count("\n")
     return Shown({"file": file, "labels": count}, [f"wrote {counted(count, 'label')} to {file}"])
 
 

@@ -35,9 +35,10 @@ from coordinator.cli.spend_options import (
 )
 
 if TYPE_CHECKING:
-    from coordinator.batch import Batch
+    from coordinator.batch import Batch, Row
     from coordinator.fees import Rate
     from coordinator.overview import CeremonyLine
+    from coordinator.payees import Payee
     from coordinator.signing import Progress
     from coordinator.spend import Created, Order
     from psbt.review import Review
@@ -64,15 +65,17 @@ def create(
 
     A table (--csv, or - for standard input) is read whole before anything is built: every wrong
     line is named; lines that pay one address twice, or addresses that look alike, are told.
+    --to takes a bitcoin: URI too, with its amount; its label is kept for the address.
     A coin goes by its own label and by those of its address and its transaction.
 
     \b
     Example: cardquorum spend create family --to bcrt1q...:0.1btc --feerate 5
     """
     from coordinator import overview, spend
-    from coordinator.amounts import parse_coin, parse_payment, script_of
+    from coordinator.amounts import parse_coin
     from coordinator.coin_control import ANY, Choice
     from coordinator.errors import UsageError
+    from coordinator.payees import parse_address, parse_payee
 
     if not to and drain is None and table is None:
         raise UsageError("nobody is paid: add --to ADDRESS:AMOUNT, --csv FILE or --drain ADDRESS")
@@ -81,22 +84,23 @@ def create(
         raise UsageError("--coin names the coins: leave the other wishes for coins out")
     network = desk.home.network
     rows = _batch(table, network)
-    payments = [parse_payment(text, network) for text in to or ()]
+    payees = [parse_payee(text, network) for text in to or ()]
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     rate = chosen_rate(desk, feerate, target)
     order = spend.Order(
         vault=vault,
-        payments=(*payments, *(rows.payments if rows else ())),
+        payments=(*(each.payment for each in payees), *(rows.payments if rows else ())),
         feerate=rate.feerate,
-        drain=script_of(drain, network) if drain is not None else None,
+        drain=parse_address(drain, network) if drain is not None else None,
         coins=tuple(parse_coin(text) for text in coin or ()),
         expires_days=expires,
         choice=choice,
     )
-    return _sourced(created_shown(_made(desk, order, rows, dry_run=dry_run), rows), rate)
+    named: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
+    return _sourced(created_shown(_made(desk, order, named, dry_run=dry_run), rows), rate)
 
 
-def _made(desk: Desk, order: "Order", rows: "Batch | None", *, dry_run: bool) -> "Created":
+def _made(desk: Desk, order: "Order", named: "list[Payee | Row]", *, dry_run: bool) -> "Created":
     import random
 
     from coordinator import labels, overview, spend
@@ -105,8 +109,8 @@ def _made(desk: Desk, order: "Order", rows: "Batch | None", *, dry_run: bool) ->
     with desk.database.begin() as db:
         make = spend.dry_run if dry_run else spend.create
         made = make(db, order, tip, random.SystemRandom())
-        if rows is not None and not dry_run:
-            labels.name_addresses(desk.home, db, rows.rows)
+        if not dry_run:
+            labels.name_addresses(desk.home, db, named)
     return made
 
 
@@ -114,7 +118,7 @@ def _batch(table: str | None, network: str) -> "Batch | None":
     from coordinator import batch
     from coordinator.files import read_text
 
-    return batch.read(read_text(table), network) if table is not None else None
+    return batch.read(read_text(table, legacy=True), network) if table is not None else None
 
 
 def created_shown(made: "Created", rows: "Batch | None") -> Shown:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 Payees = Annotated[
-    list[str] | None, typer.Option("--to", help="who is paid what", metavar="ADDRESS:AMOUNT")
+    list[str] | None, typer.Option("--to", help="who is paid what", metavar="ADDRESS:AMOUNT|URI")
 ]
 Drain = Annotated[
     str | None, typer.Option("--drain", help="who gets all that is left", metavar="ADDRESS")

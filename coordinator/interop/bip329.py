@@ -5,7 +5,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from coordinator.errors import UsageError
+from coordinator.outside_json import read_json, shown
+from coordinator.outside_text import json_lines
+from coordinator.shown_text import visible
 
+LINE_MAX: Final = 65_536
+DEPTH_MAX: Final = 16
+REF_MAX: Final = 1024
 KINDS: Final = ("tx", "addr", "pubkey", "input", "output", "xpub")
 LABEL_MAX: Final = 255
 
@@ -22,7 +28,7 @@ class Entry(NamedTuple):
 
 def written(entries: Iterable[Entry]) -> str:
     """Return the lines of a file; what is None is left out."""
-    return "".join(json.dumps(_said(entry), ensure_ascii=False) + "\n" for entry in entries)
+    return "".join(_line(_said(entry)) for entry in entries)
 
 
 def read(text: str) -> tuple[list[Entry], int]:
@@ -31,7 +37,7 @@ def read(text: str) -> tuple[list[Entry], int]:
     Raises UsageError that names the first line that is none; then nothing of it counts.
     """
     entries, unknown = [], 0
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(json_lines(text), 1):
         if not line.strip():
             continue
         entry = _entry(line, number)
@@ -42,19 +48,25 @@ def read(text: str) -> tuple[list[Entry], int]:
     return entries, unknown
 
 
+def _line(said: dict[str, Any]) -> str:
+    """Return a line; one with what an editor may take for a line's end is written in ASCII."""
+    line = json.dumps(said, ensure_ascii=False)
+    return (json.dumps(said) if visible(line) != line else line) + "\n"
+
+
 def _said(entry: Entry) -> dict[str, Any]:
     return {name: value for name, value in entry._asdict().items() if value is not None}
 
 
 def _entry(line: str, number: int) -> Entry | None:
     try:
-        said = json.loads(line)
-    except (ValueError, RecursionError) as failure:
+        said = read_json(line, size_max=LINE_MAX, depth_max=DEPTH_MAX)
+    except ValueError as failure:
         raise UsageError(f"line {number} is no JSON: {failure}") from failure
     if not isinstance(said, dict):
         raise UsageError(f"line {number} is no JSON object")
     kind, ref = said.get("type"), said.get("ref")
-    if not isinstance(kind, str) or not isinstance(ref, str) or not ref:
+    if not isinstance(kind, str) or not isinstance(ref, str) or not 0 < len(ref) <= REF_MAX:
         raise UsageError(f"line {number} has no type or no ref")
     if kind not in KINDS:
         return None
@@ -69,7 +81,9 @@ def _wrong(said: dict[str, Any], kind: str) -> Iterator[str]:
     for name in ("label", "origin"):
         if not isinstance(said.get(name), str | None):
             yield f"its {name} is no text"
+        elif len(said.get(name) or "") > REF_MAX * 4:
+            yield f"its {name} has more than {REF_MAX * 4} characters"
     if not isinstance(said.get("spendable"), bool | None):
-        yield f"spendable is {said['spendable']!r}, neither true nor false"
+        yield f"spendable is {shown(said['spendable'])}, neither true nor false"
     if said.get("spendable") is not None and kind != "output":
         yield f"spendable is for outputs, not for {kind}"

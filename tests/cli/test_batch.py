@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coordinator import batch
 from coordinator.errors import UsageError
@@ -47,7 +49,7 @@ def test_it_comes_from_standard_input_beside_other_payments(
 
 
 def test_every_wrong_line_is_named_and_nothing_is_built(vault: Asked) -> None:
-    table = f"{A},100\nnobody,100\n{B},1 btc\n{C}\n{A},1,x,y\n"
+    table = f"{A},100\nnobody,100\n{B},1 mbtc\n{C}\n{A},1,x,y\n"
     refused = vault("spend", "create", "v", "--csv", "-", "--feerate", "2", stdin=table, check=2)
     told = refused["error"]["message"]
     assert [part.partition(":")[0] for part in told.split("; ") if part.startswith("line")] == [
@@ -68,6 +70,73 @@ def test_a_table_of_nothing(table: str) -> None:
 def test_the_first_ten_of_many_wrong_lines() -> None:
     with pytest.raises(UsageError, match=r"line 10: .*; and 3 more"):
         batch.read("x,1\n" * 13, NETWORK)
+
+
+ROWS = [(A, 100_000, "rent, may"), (B, 200_000, "")]
+COMMAS = f'{A},100000,"rent, may"\n{B},0.002btc,\n'
+SEMICOLONS = f'{A};100 000 sat;"rent, may"\n{B};.002 BTC;\n'
+TABS = f"{A}\t100000\trent, may\n{B}\t0.002btc\n"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        COMMAS,
+        SEMICOLONS,
+        TABS,
+        COMMAS.replace("\n", "\r"),
+        COMMAS.replace("\n", "\r\n"),
+        "Address,AMOUNT,Label\n" + COMMAS,
+        " address ; Amount ; label ;\r" + SEMICOLONS.replace("\n", "\r"),
+        "sep=;\n" + SEMICOLONS,
+        "\nSEP=\t\r\nADDRESS\tamount\tlabel\r\n" + TABS,
+        f'label,amount,address\n"rent, may",100000,{A}\n,0.002btc,{B}\n',
+        f'address,label,amount\n{A},"rent, may",100000\nbitcoin:{B}?amount=0.002\n',
+    ],
+)
+def test_a_table_is_read_as_spreadsheets_write_it(table: str) -> None:
+    found = batch.read(table, NETWORK).rows
+    assert [(row.address, row.value_sats, row.label) for row in found] == ROWS
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "cp1252"])
+def test_a_table_is_read_in_any_encoding(vault: Asked, tmp_path: Path, encoding: str) -> None:
+    table = f"Address;Amount;Label\r\n{A};100000;Miete Müller\r\n"
+    (tmp_path / "pay.csv").write_bytes(table.encode(encoding))
+    vault("spend", "create", "v", "--csv", str(tmp_path / "pay.csv"), "--feerate", "2")
+    vault("label", "export", str(tmp_path / "labels"))
+    assert "Miete Müller" in (tmp_path / "labels").read_text()
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (f"{A};0,001btc;rent", "line 1: '0,001btc' may mean more than one amount"),
+        (f"{A},0,001btc", "line 1: 0,001btc may be one amount or an amount and a label"),
+        (f"{A},0,001btc,rent", "is a comma in one of them not in quotes"),
+        (f"{A}|1|rent", "line 1: 1 columns"),
+        ("address,amount,memo\nx,1,y", "the column 'memo'"),
+        (f"{A},1,{'x' * 256}", "a label of 256 characters"),
+        (f"bitcoin:{A}?amount=1,100", "100 sat are typed, the URI asks for 100000000 sat"),
+    ],
+)
+def test_what_cannot_be_read_is_one_clear_sentence(table: str, told: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        batch.read(table, NETWORK)
+    assert told in str(refused.value)
+
+
+@given(st.text())
+def test_any_table_is_payments_or_misuse(table: str) -> None:
+    try:
+        batch.read(table, NETWORK)
+    except UsageError as refused:
+        assert len(str(refused)) < 5000  # noqa: PT017 -- either is right
+
+
+def test_a_table_longer_than_any_payment_is_refused() -> None:
+    with pytest.raises(UsageError, match="more than 10000 lines"):
+        batch.read(f"{A},1000\n" * 10_001, NETWORK)
 
 
 def test_addresses_that_look_alike() -> None:

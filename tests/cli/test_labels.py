@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
+from coordinator import labels
+from storage.database import open_database
 from tests.program import Asked
 
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 TXID = "ab" * 32
+START = f'{{"type":"tx","ref":"{TXID}",'
 
 
 def coins(asked: Asked) -> dict[str, dict]:
@@ -102,3 +106,98 @@ def test_all_of_a_file_is_taken_or_nothing(vault: Asked, line: dict) -> None:
     good = {"type": "output", "ref": first, "label": "good"}
     vault("label", "import", "-", stdin=f"{json.dumps(good)}\n{json.dumps(line)}\n", check=2)
     assert coins(vault)[first]["label"] is None
+
+
+def test_a_reference_counts_however_it_is_written(vault: Asked) -> None:
+    first, second, third = coins(vault)
+    address = coins(vault)[first]["address"]
+    for ref in (first.upper(), second.upper()):
+        assert vault("label", "set", ref, "the boat")["ref"] == ref.lower()
+        assert coins(vault)[ref.lower()]["label"] == "the boat"
+    vault("coin", "freeze", third.upper())
+    assert coins(vault)[third]["frozen"]
+    lines = [
+        {"type": "addr", "ref": address.upper(), "label": "tainted"},
+        {"type": "output", "ref": third.upper(), "spendable": True},
+        {"type": "tx", "ref": first.partition(":")[0].upper(), "label": "tainted, too"},
+    ]
+    told = vault("label", "import", "-", stdin="\n".join(map(json.dumps, lines)))
+    assert told == {"labels": 3, "changed": 3, "unknown": 0}
+    assert not coins(vault)[third]["frozen"]
+    assert vault("address", "check", address)["label"] == "tainted"
+    refused = pay(vault, "--drain", STRANGER, "--avoid-label", "tainted", check=5)
+    assert refused["error"]["code"] == "insufficient_funds"
+    assert vault("label", "import", "-", stdin="\n".join(map(json.dumps, lines)))["changed"] == 0
+    chosen = pay(vault, "--drain", STRANGER, "--coin", first.upper(), "--dry-run")
+    assert [each["outpoint"] for each in chosen["review"]["inputs"]] == [first]
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r", "😀"])
+def test_our_own_export_is_read_whatever_a_label_holds(
+    vault: Asked, tmp_path: Path, sign: str
+) -> None:
+    first = next(iter(coins(vault)))
+    vault("label", "set", first, f"one{sign}two")
+    file = tmp_path / "labels.jsonl"
+    assert vault("label", "export", str(file))["labels"] == 1
+    assert len(file.read_text().splitlines()) == 1
+    vault("label", "set", first, "other")
+    assert vault("label", "import", str(file))["changed"] == 1
+    assert coins(vault)[first]["label"] == f"one{sign}two"
+    raw = f'{{"type": "output", "ref": "{first}", "label": "two{sign}raw"}}\n{{}}'
+    if sign.isprintable() or sign in "\u2028\u2029\x85":
+        wrong = vault("label", "import", "-", stdin=raw, check=2)["error"]["message"]
+        assert wrong == "line 2 has no type or no ref"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_labels_are_read_in_any_encoding(
+    vault: Asked, tmp_path: Path, encoding: str, end: str
+) -> None:
+    line = json.dumps({"type": "tx", "ref": TXID, "label": "Müller"}, ensure_ascii=False)
+    (tmp_path / "labels").write_bytes(f"{line}{end}{line}{end}".encode(encoding))
+    assert vault("label", "import", str(tmp_path / "labels"))["labels"] == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'{START}"label":{"[" * 100_000}}}',
+        f'{START}"label":"{"x" * 70_000}"}}',
+        f'{START}"origin":"{"x" * 5000}"}}',
+        f'{START}"label":1{"0" * 5000}}}',
+        f'{START}"label":NaN}}',
+        f'{{"type":"addr","ref":"{"x" * 2000}","label":""}}',
+    ],
+)
+def test_a_line_beyond_all_bounds_is_misuse(vault: Asked, line: str) -> None:
+    assert "line 1" in vault("label", "import", "-", stdin=line, check=2)["error"]["message"]
+
+
+def test_half_a_pair_becomes_the_replacement_character(vault: Asked, tmp_path: Path) -> None:
+    first = next(iter(coins(vault)))
+    line = f'{{"type":"output","ref":"{first}","label":"x\\ud800"}}'
+    vault("label", "import", "-", stdin=line)
+    assert coins(vault)[first]["label"] == "x\ufffd"
+    assert vault("label", "export", str(tmp_path / "out"))["labels"] == 1
+
+
+def test_an_import_asks_one_statement_a_line_at_most() -> None:
+    counts = []
+    for many in (100, 1_000):
+        database = open_database("sqlite://")
+        asked: list[str] = []
+        event.listen(
+            database.kw["bind"],
+            "before_cursor_execute",
+            lambda *told, asked=asked: asked.append(told[2]),
+        )
+        text = "".join(
+            f'{{"type":"tx","ref":"{number:064x}","label":"x"}}\n' for number in range(many)
+        )
+        with database.begin() as db:
+            assert labels.import_text(db, text).changed == many
+        counts.append(len(asked))
+        database.kw["bind"].dispose()
+    assert counts[1] - counts[0] <= 900

@@ -1,0 +1,75 @@
+"""Who is paid: an address with an amount, or the URI a payee sent."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.program import Asked
+
+STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+
+
+def paid(made: dict) -> list[tuple[str, int]]:
+    return [
+        (out["address"], out["value_sats"])
+        for out in made["review"]["outputs"]
+        if out["kind"] == "payment"
+    ]
+
+
+@pytest.mark.parametrize(
+    "payee",
+    [
+        f"bitcoin:{STRANGER}?amount=0.001&label=the%20baker",
+        f"BITCOIN:{STRANGER.upper()}?AMOUNT=0.001&LABEL=the%20baker",
+        f"bitcoin:{STRANGER}:100 000 sat?label=the%20baker",
+        f"bitcoin:{STRANGER}:100000?amount=0.001&label=the%20baker",
+    ],
+)
+def test_a_uri_is_a_payee(vault: Asked, tmp_path: Path, payee: str) -> None:
+    made = vault("spend", "create", "v", "--to", payee, "--feerate", "2")
+    assert paid(made) == [(STRANGER, 100_000)]
+    vault("label", "export", str(tmp_path / "labels"))
+    [line] = (tmp_path / "labels").read_text().splitlines()
+    assert json.loads(line) == {"type": "addr", "ref": STRANGER, "label": "the baker"}
+
+
+def test_our_own_uri_is_a_payee(vault: Asked) -> None:
+    uri = vault("address", "new", "v", "--amount", "0.002 BTC", "--label", "ours")["uri"]
+    made = vault("spend", "create", "v", "--to", uri, "--feerate", "2")
+    assert sum(out["value_sats"] == 200_000 for out in made["review"]["outputs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("payee", "told"),
+    [
+        (f"bitcoin:{STRANGER}", "names no amount"),
+        (f"bitcoin:{STRANGER}?label=x", "names no amount"),
+        (f"bitcoin:{STRANGER}:5?amount=0.001", "5 sat are typed, the URI asks for 100000 sat"),
+        (f"bitcoin:{STRANGER}?amount=0.001:5", "no number of bitcoin"),
+        (f"bitcoin:{STRANGER}?amount=0.001&req-x=1", "requires req-x"),
+        (f"bitcoin:{STRANGER}?amount=0,001", "no number of bitcoin"),
+        ("bitcoin:bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4?amount=1", "mainnet"),
+        (f"{STRANGER}:0,1", "because of its comma"),
+    ],
+)
+def test_a_payee_that_is_not_clear_is_refused(vault: Asked, payee: str, told: str) -> None:
+    refused = vault("spend", "create", "v", "--to", payee, "--feerate", "2", check=2)
+    assert told in refused["error"]["message"]
+    assert vault("spend", "list")["ceremonies"] == []
+
+
+def test_all_that_is_left_may_go_to_a_uri_without_amount(vault: Asked) -> None:
+    words = ("spend", "create", "v", "--feerate", "2", "--dry-run", "--drain")
+    assert paid(vault(*words, f"BITCOIN:{STRANGER.upper()}"))[0][0] == STRANGER
+    refused = vault(*words, f"bitcoin:{STRANGER}?amount=1", check=2)
+    assert "no amount is chosen" in refused["error"]["message"]
+
+
+def test_an_address_is_checked_and_called_however_it_is_written(vault: Asked) -> None:
+    address = vault("address", "new", "v")["address"]
+    for written in (address.upper(), f"bitcoin:{address}?amount=1", f"BITCOIN:{address.upper()}"):
+        vault("label", "set", written, f"called {written[:8]}")
+        found = vault("address", "check", written)
+        assert (found["ours"], found["label"]) == (True, f"called {written[:8]}")
