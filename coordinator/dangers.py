@@ -1,20 +1,40 @@
-"""Dangers: what a command refuses to do until the person accepts it by its code."""
+"""Dangers: what a command refuses to do until the person accepts it by its code.
+
+What differs from what this home approved is no danger to accept: it is refused.
+"""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Final
 
-from coordinator.errors import NotAccepted
+from coordinator import approvals
+from coordinator.approvals import Standing
+from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
+from coordinator.settings import Home
+from coordinator.vaults import stored_policy
+from psbt import codec, outline
+from psbt.policy import format_descriptor
+from storage.model import Ceremony, Vault
+
+POLICY_NOT_APPROVED: Final = "policy_not_approved"
+PAYMENT_NOT_APPROVED: Final = "payment_not_approved"
+
+Accepted = Collection[str] | None
 
 
 @dataclass(frozen=True)
 class Danger:
-    """A danger by its stable code (`[a-z_]+`) and a sentence that says it."""
+    """A danger by its stable code (`[a-z_]+`), a sentence that says it, and what it rests on.
+
+    One that was accepted is asked about again once its `facts` have changed.
+    """
 
     code: str
     message: str
+    facts: str = ""
 
 
-def refuse_unaccepted(dangers: Iterable[Danger], accepted: Collection[str] | None) -> None:
+def refuse_unaccepted(dangers: Iterable[Danger], accepted: Accepted) -> None:
     """Raise NotAccepted with every danger whose code is not among those accepted, each once."""
     open_dangers: dict[str, str] = {}
     for danger in dangers:
@@ -22,3 +42,93 @@ def refuse_unaccepted(dangers: Iterable[Danger], accepted: Collection[str] | Non
             open_dangers.setdefault(danger.code, danger.message)
     if open_dangers:
         raise NotAccepted(tuple(open_dangers), tuple(open_dangers.values()))
+
+
+def accept_or_refuse(
+    home: Home, vault: str, dangers: Iterable[Danger], accepted: Accepted
+) -> None:
+    """Raise NotAccepted unless each danger of a vault is accepted, now or with these facts before.
+
+    What is accepted now is remembered.
+    """
+    fresh = [
+        danger
+        for danger in dangers
+        if not approvals.danger_accepted(home, vault, danger.code, danger.facts)
+    ]
+    refuse_unaccepted(fresh, accepted)
+    for danger in fresh:
+        approvals.accept_danger(home, vault, danger.code, danger.facts)
+
+
+def policy_standing(home: Home, vault: Vault) -> Standing:
+    """Return how a vault's policy, computed from its keys, stands to what this home approved.
+
+    Raises PolicyError where keys and descriptor disagree.
+    """
+    return approvals.policy_standing(home, vault.name, format_descriptor(stored_policy(vault)))
+
+
+def require_policy(home: Home, vault: Vault, accepted: Accepted = None) -> None:
+    """Raise ApprovalMismatch or NotAccepted unless this home approved the vault's policy."""
+    standing = policy_standing(home, vault)
+    if standing is Standing.DIFFERS:
+        raise ApprovalMismatch(f"what is stored of vault {vault.name}")
+    if standing is Standing.NONE:
+        accept_or_refuse(home, vault.name, [not_approved(vault)], accepted)
+
+
+def refuse_other_policy(home: Home, vault: Vault) -> None:
+    """Raise ApprovalMismatch where this home approved another policy under the vault's name."""
+    if policy_standing(home, vault) is Standing.DIFFERS:
+        raise ApprovalMismatch(f"what is stored of vault {vault.name}")
+
+
+def not_approved(vault: Vault) -> Danger:
+    """Return the danger of a vault that nobody compared with the paper here."""
+    return Danger(
+        POLICY_NOT_APPROVED,
+        f"nobody compared vault {vault.name} with its paper on this computer yet: "
+        f"cardquorum vault approve {vault.name}",
+        vault.descriptor,
+    )
+
+
+def require_payment(
+    home: Home, record: Ceremony, psbt: codec.Psbt, accepted: Accepted = None
+) -> None:
+    """Raise ApprovalMismatch or NotAccepted unless this home approved what a ceremony signs."""
+    require_policy(home, record.vault, accepted)
+    accept_or_refuse(
+        home, record.vault.name, payment_dangers(home, record, psbt), accepted
+    )
+
+
+def payment_dangers(home: Home, record: Ceremony, psbt: codec.Psbt) -> list[Danger]:
+    """Return the danger of a payment made elsewhere, none where it was approved here.
+
+    Raises ApprovalMismatch where this home approved another payment under the ceremony's id.
+    """
+    payment = outline.commitment(psbt)
+    standing = approvals.payment_standing(home, record.public_id, payment)
+    if standing is Standing.DIFFERS:
+        raise ApprovalMismatch(f"what ceremony {record.public_id} pays")
+    if standing is Standing.APPROVED:
+        return []
+    return [
+        Danger(
+            PAYMENT_NOT_APPROVED,
+            f"the payment of ceremony {record.public_id} was not made or reviewed on this "
+            f"computer: compare its txid, then add --txid {record.txid}",
+            payment.hex(),
+        )
+    ]
+
+
+def check_txid(record: Ceremony, txid: str | None) -> None:
+    """Raise UsageError where a person names another transaction than a ceremony has."""
+    if txid is not None and txid.strip().lower() != record.txid:
+        raise UsageError(
+            f"ceremony {record.public_id} is transaction {record.txid}, not {txid}: "
+            "nothing was signed"
+        )

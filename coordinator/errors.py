@@ -2,7 +2,7 @@
 
 CoordinatorError
 ├── SettingsError · UsageError → Ambiguous(name, candidates)
-├── Untrusted · NotAccepted(codes) · LastAttempt(label) · PinMissing(label)
+├── Untrusted · ApprovalMismatch · NotAccepted(codes) · LastAttempt(label) · PinMissing(label)
 ├── PassphraseMissing(name)
 ├── CardCannotSign(label, family, script)
 ├── ChainError → ChainUnreachable · NoEstimate · TransactionRejected(reason)
@@ -38,6 +38,16 @@ class Ambiguous(UsageError):
 
 class Untrusted(CoordinatorError):
     """A file is not what its signature says, or not signed by whom it should be."""
+
+
+class ApprovalMismatch(CoordinatorError):
+    """What is stored differs from what this home approved; nobody can accept that."""
+
+    def __init__(self, what: str) -> None:
+        """Say what differs."""
+        super().__init__(
+            f"{what} differs from what this home approved: somebody changed the database"
+        )
 
 
 class NotAccepted(CoordinatorError):

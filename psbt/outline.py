@@ -1,6 +1,8 @@
 """What a PSBT spends and pays, as plain values."""
 
-from psbt.codec import Psbt
+from hashlib import sha256
+
+from psbt.codec import Psbt, unsigned_transaction
 from psbt.coins import Outpoint, Payment
 from psbt.sighash import spent_outputs
 
@@ -18,3 +20,14 @@ def spent(psbt: Psbt) -> list[tuple[bytes, int]]:
 def outputs(psbt: Psbt) -> list[Payment]:
     """Return every output, change too, in order."""
     return [Payment(out.script_pubkey.data, out.value) for out in psbt.outputs]
+
+
+def commitment(psbt: Psbt) -> bytes:
+    """Return 32 bytes that stand for the unsigned transaction and every amount it spends.
+
+    SHA-256 of the transaction's bytes, then 8 bytes (little-endian, sats) for each input.
+    """
+    hashed = sha256(unsigned_transaction(psbt))
+    for _, value_sats in spent(psbt):
+        hashed.update(value_sats.to_bytes(8, "little"))
+    return hashed.digest()

@@ -62,6 +62,10 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.UsageError: (ExitStatus.USAGE, "see the command's --help"),
     hall.Ambiguous: (ExitStatus.USAGE, "write it with its kind, as kind:name"),
     hall.Untrusted: (ExitStatus.REFUSED, "nothing of it was used; ask whoever it came from"),
+    hall.ApprovalMismatch: (
+        ExitStatus.REFUSED,
+        "nothing was given out or signed; restore a backup made before: cardquorum restore FILE",
+    ),
     hall.NotAccepted: (ExitStatus.REFUSED, "run it again when you are sure"),
     hall.CardCannotSign: (ExitStatus.REFUSED, "choose a card that can; see cards/README.md"),
     hall.ChainError: (ExitStatus.CHAIN, "nothing was sent; see: cardquorum status"),
