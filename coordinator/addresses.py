@@ -7,10 +7,11 @@ from urllib.parse import quote, urlencode
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import labels, wallet
+from coordinator.dangers import Accepted, require_policy
 from coordinator.settings import Home
 from coordinator.vaults import stored_policy
 from coordinator.wallet import FreshAddress, keychain
-from psbt.policy import VaultScript, format_address, vault_script
+from psbt.policy import VaultScript, format_address, policy_checksum, vault_script
 from storage import chain as chain_book
 from storage import labels as label_book
 from storage import sums
@@ -57,9 +58,16 @@ class Owner:
     label: str | None
 
 
-def fresh(db: Session, home: Home, vault: str, label: str | None) -> FreshAddress:
-    """Issue the next unused address of a vault, and call it something; raises UsageError."""
-    made = wallet.new_address(db, vault_book.vault_named(db, vault))
+def fresh(
+    db: Session, home: Home, vault: str, label: str | None, accepted: Accepted = None
+) -> FreshAddress:
+    """Issue the next unused address of a vault, and call it something.
+
+    Raises UsageError, NotAccepted, ApprovalMismatch.
+    """
+    record = vault_book.vault_named(db, vault)
+    require_policy(home, record, accepted)
+    made = wallet.new_address(db, record)
     if label is not None:
         labels.set_label(home, db, made.address, label)
     return made
@@ -78,7 +86,12 @@ def payment_uri(address: str, amount_sats: int | None, label: str | None) -> str
 
 
 def addresses(
-    database: sessionmaker[Session], vault: str, *, unused: bool = False
+    home: Home,
+    database: sessionmaker[Session],
+    vault: str,
+    *,
+    unused: bool = False,
+    accepted: Accepted = None,
 ) -> list[AddressLine]:
     """Return the addresses issued or used so far, by keychain and index; or only the unused.
 
@@ -86,6 +99,7 @@ def addresses(
     """
     with database.begin() as db:
         record = vault_book.vault_named(db, vault)
+        require_policy(home, record, accepted)
         known = [each for each in chain_book.addresses_of(db, record) if not (unused and each.used)]
         policy = stored_policy(record)
         scripts = wallet.scripts_at(policy, ((each.branch, each.index) for each in known))
@@ -113,13 +127,19 @@ def addresses(
     return found
 
 
-def owner_of(database: sessionmaker[Session], script_pubkey: bytes) -> Owner | None:
+def owner_of(
+    home: Home,
+    database: sessionmaker[Session],
+    script_pubkey: bytes,
+    accepted: Accepted = None,
+) -> Owner | None:
     """Return whose address a script is, by deriving it; None where it is nobody's."""
     with database.begin() as db:
         for record in vault_book.all_vaults(db):
             known = chain_book.address_with(db, record, script_pubkey)
             script = _derived(db, record, script_pubkey, known)
             if script is not None:
+                require_policy(home, record, accepted)
                 return _owner(db, record, script, used=known is not None and known.used)
     return None
 
@@ -143,7 +163,7 @@ def _owner(db: Session, vault: Vault, script: VaultScript, *, used: bool) -> Own
         vault.name,
         keychain(script.branch),
         script.index,
-        vault.checksum,
+        policy_checksum(stored_policy(vault)),
         used or seen.payments > 0,
         *seen,
         label_book.named(db, "addr").get(address),

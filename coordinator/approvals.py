@@ -141,7 +141,7 @@ def _stored(home: Home) -> list[Entry]:
 
 def _add(home: Home, approved: Entry) -> None:
     """Sign an approval and write it, in place of earlier ones of its subject."""
-    lock = FileLock(home.folder / LOCK_FILE, timeout=LOCK_SECONDS)
+    lock = FileLock(home.folder / LOCK_FILE, timeout=LOCK_SECONDS, mode=0o600)
     try:
         with lock:
             _write(home, {**_about(home, approved), "at": clock.text(clock.now())})

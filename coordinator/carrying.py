@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import spend, wallet
 from coordinator.chain import SeenTransaction
+from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import CeremonyError, UsageError
 from coordinator.settings import OFFLINE, Home
 from coordinator.vaults import stored_policy
@@ -48,12 +49,15 @@ def is_psbt(data: bytes) -> bool:
     return data.startswith(FIRST_BYTES) or data.lstrip().startswith(b"cHNidP")
 
 
-def open_payment(home: Home, db: Session, vault: Vault, data: bytes) -> spend.Created:
+def open_payment(
+    home: Home, db: Session, vault: Vault, data: bytes, accepted: Accepted = None
+) -> spend.Created:
     """Open a ceremony for a PSBT that was built elsewhere; its coins are reserved here.
 
     Every input must be a coin of the vault that is free, and every amount proven by its previous
     transaction. Signatures in the PSBT are not taken: `spend add` does that.
     """
+    require_policy(home, vault, accepted)
     psbt = codec.parse(data)
     policy = stored_policy(vault)
     scripts = input_scripts(psbt, policy)
@@ -72,7 +76,7 @@ def open_payment(home: Home, db: Session, vault: Vault, data: bytes) -> spend.Cr
     change = sum(output.value_sats for output in review.outputs if output.own)
     selection = Selection(tuple(coins), review.fee_sats, change, review.vsize)
     draft = spend.Draft(_unsigned(psbt), review, selection, None, paid)
-    return spend.opened(db, vault, draft)
+    return spend.opened(home, db, vault, draft)
 
 
 def _unsigned(psbt: codec.Psbt) -> codec.Psbt:

@@ -44,20 +44,28 @@ def refuse_unaccepted(dangers: Iterable[Danger], accepted: Accepted) -> None:
         raise NotAccepted(tuple(open_dangers), tuple(open_dangers.values()))
 
 
-def accept_or_refuse(
-    home: Home, vault: str, dangers: Iterable[Danger], accepted: Accepted
-) -> None:
+def accept_or_refuse(home: Home, vault: str, dangers: Iterable[Danger], accepted: Accepted) -> None:
     """Raise NotAccepted unless each danger of a vault is accepted, now or with these facts before.
 
     What is accepted now is remembered.
     """
-    fresh = [
+    fresh = not_accepted_before(home, vault, dangers)
+    refuse_unaccepted(fresh, accepted)
+    remember_accepted(home, vault, fresh)
+
+
+def not_accepted_before(home: Home, vault: str, dangers: Iterable[Danger]) -> list[Danger]:
+    """Return the dangers of a vault that nobody accepted yet with the facts they have now."""
+    return [
         danger
         for danger in dangers
         if not approvals.danger_accepted(home, vault, danger.code, danger.facts)
     ]
-    refuse_unaccepted(fresh, accepted)
-    for danger in fresh:
+
+
+def remember_accepted(home: Home, vault: str, dangers: Iterable[Danger]) -> None:
+    """Keep that a person accepted these dangers of a vault."""
+    for danger in dangers:
         approvals.accept_danger(home, vault, danger.code, danger.facts)
 
 
@@ -99,9 +107,7 @@ def require_payment(
 ) -> None:
     """Raise ApprovalMismatch or NotAccepted unless this home approved what a ceremony signs."""
     require_policy(home, record.vault, accepted)
-    accept_or_refuse(
-        home, record.vault.name, payment_dangers(home, record, psbt), accepted
-    )
+    accept_or_refuse(home, record.vault.name, payment_dangers(home, record, psbt), accepted)
 
 
 def payment_dangers(home: Home, record: Ceremony, psbt: codec.Psbt) -> list[Danger]:

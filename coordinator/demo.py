@@ -223,7 +223,7 @@ def _print_kits(stage: Stage) -> None:
     for place, _ in PLACES:
         folder = stage.home.folder / "kits" / place
         with stage.database.begin() as db:
-            made = kit.make(db, kit.Wanted(VAULT, folder, location=place))
+            made = kit.make(stage.home, db, kit.Wanted(VAULT, folder, location=place))
         stage.guide.say(f"{made['copy']}, the kit on paper, is put at {place}")
 
 
@@ -258,10 +258,12 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> dict[str, Any]:
             feerate=FEERATE,
             coins=tuple(coin.outpoint for coin in coins),
         )
-        created = spend.create(db, order, stage.chain.tip(), random.SystemRandom())
+        created = spend.create(
+            stage.home, db, order, tip=stage.chain.tip(), rng=random.SystemRandom()
+        )
     ceremony = created.ceremony or ""
     stage.guide.tell(f"4. ceremony {ceremony}: what you would confirm before a card signs")
-    outcomes = signing.sign(stage.database, ceremony, slots[:THRESHOLD], stage.guide)
+    outcomes = signing.sign(stage.home, stage.database, ceremony, slots[:THRESHOLD], stage.guide)
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
@@ -270,9 +272,9 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> dict[str, Any]:
 
 def _send(stage: Stage, ceremony: str, inputs: int, signatures: int) -> dict[str, Any]:
     """Finalize, broadcast and mine the payment."""
-    final = signing.finalize(stage.database, ceremony)
+    final = signing.finalize(stage.home, stage.database, ceremony)
     stage.guide.tell(f"5. transaction {final.txid}, {final.vsize} vB, scripts: {final.consensus}")
-    signing.broadcast(stage.database, ceremony, stage.chain)
+    signing.broadcast(stage.home, stage.database, ceremony, stage.chain)
     tip = _mine(stage)
     with stage.database.begin() as db:
         state = signing.progress(ceremony_book.ceremony_named(db, ceremony)).state

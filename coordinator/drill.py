@@ -16,7 +16,9 @@ from coordinator import ceremony, clock, custody
 from coordinator.attendant import Attendant
 from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.chain import Tip
+from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import UsageError
+from coordinator.settings import Home
 from coordinator.slots import Slot
 from coordinator.spend import fresh_id
 from coordinator.vaults import key_expression, stored_policy
@@ -31,6 +33,7 @@ from psbt.policy import (
     VaultScript,
     format_descriptor,
     parse_descriptor,
+    policy_checksum,
     vault_script,
 )
 from psbt.signer import SigningRequest
@@ -83,14 +86,20 @@ class Visit(NamedTuple):
     warning: str | None
 
 
-def start(database: Database, vault_name: str, tip: Tip | None) -> str:
+def start(
+    home: Home,
+    database: Database,
+    vault_name: str,
+    tip: Tip | None,
+    accepted: Accepted = None,
+) -> str:
     """Open a drill and return its id; the message fixes the day by the tip, and the book."""
     now = clock.now()
     with database.begin() as db:
         vault = vault_book.vault_named(db, vault_name)
-        stored_policy(vault)
+        require_policy(home, vault, accepted)
         text = (
-            f"cardquorum drill: vault {vault.name} #{vault.checksum}, {clock.text(now)}, "
+            f"{subject(vault.name, stored_policy(vault))}, {clock.text(now)}, "
             f"block {tip.height if tip else '-'} {tip.hash if tip else '-'}, "
             f"custody head {custody_book.verify(db).hex()}, nonce {secrets.token_hex(16)}"
         )
@@ -154,17 +163,27 @@ def progress(record: Drill) -> Progress:
     )
 
 
+def subject(vault: str, policy: Policy) -> str:
+    """Return what a drill's message begins with: which vault, by name and computed checksum."""
+    return f"cardquorum drill: vault {vault} #{policy_checksum(policy)}"
+
+
 def sign(
+    home: Home,
     database: Database,
     drill_id: str,
     offered: Sequence[Slot],
     attendant: Attendant,
     manner: Manner = Manner(),  # noqa: B008 -- frozen
+    accepted: Accepted = None,
 ) -> list[Outcome]:
     """Let the cards offered sign the message; each proof is verified, then kept."""
     with database.begin() as db:
         record = drill_book.drill_named(db, drill_id)
+        require_policy(home, record.vault, accepted)
         policy = stored_policy(record.vault)
+        if not record.message.startswith(f"{subject(record.vault.name, policy)}, "):
+            raise PsbtError(f"the message of drill {drill_id} names another vault or version")
         asked = _signed(record, policy, vault_script(policy, RECEIVE, ADDRESS_INDEX))
         attendant.say(f"to be signed, no coin moves by it: {record.message}")
 

@@ -2,7 +2,8 @@
 
 CoordinatorError
 ├── SettingsError · UsageError → Ambiguous(name, candidates)
-├── Untrusted · ApprovalMismatch · NotAccepted(codes) · LastAttempt(label) · PinMissing(label)
+├── Untrusted · ApprovalMismatch · ChecksumDiffers(vault) · NotAccepted(codes)
+├── LastAttempt(label) · PinMissing(label)
 ├── PassphraseMissing(name)
 ├── CardCannotSign(label, family, script)
 ├── ChainError → ChainUnreachable · NoEstimate · TransactionRejected(reason)
@@ -47,6 +48,18 @@ class ApprovalMismatch(CoordinatorError):
         """Say what differs."""
         super().__init__(
             f"{what} differs from what this home approved: somebody changed the database"
+        )
+
+
+class ChecksumDiffers(CoordinatorError):
+    """The checksum a person read from paper is not that of the vault here."""
+
+    def __init__(self, vault: str) -> None:
+        """Keep the vault's name; the right checksum is not told: it has to come from the paper."""
+        self.vault = vault
+        super().__init__(
+            f"the checksum given is not that of vault {vault} as it is stored here; it was not "
+            "approved"
         )
 
 

@@ -12,13 +12,15 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from coordinator import clock, copies, custody
+from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import UsageError
 from coordinator.files import make_folder, write_private
 from coordinator.interop import bip138
 from coordinator.knowledge import pairing
 from coordinator.report.kit import PAPERS, KeyOnPaper, Kit, drawn
+from coordinator.settings import Home
 from coordinator.vaults import stored_policy
-from psbt.policy import RECEIVE, addresses
+from psbt.policy import RECEIVE, addresses, format_descriptor, policy_checksum
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import sealing
@@ -49,7 +51,7 @@ class Wanted:
     with_places: bool = False
 
 
-def make(db: Session, wanted: Wanted) -> dict[str, Any]:
+def make(home: Home, db: Session, wanted: Wanted, accepted: Accepted = None) -> dict[str, Any]:
     """Write the kit's three files and remember it as a copy.
 
     Raises UsageError where a file is there already or cannot be written, SealLocked where places
@@ -58,6 +60,7 @@ def make(db: Session, wanted: Wanted) -> dict[str, Any]:
     if wanted.paper not in PAPERS:
         raise UsageError(f"--paper {wanted.paper} is none of {', '.join(PAPERS)}")
     vault = vault_book.vault_named(db, wanted.vault)
+    require_policy(home, vault, accepted)
     if succession_book.succession_of(db, vault) is not None:
         raise UsageError(f"vault {vault.name} was replaced: print the kit of its successor")
     if (wanted.location or wanted.with_places) and sealing.is_locked(db):
@@ -74,7 +77,7 @@ def make(db: Session, wanted: Wanted) -> dict[str, Any]:
     return {
         "vault": vault.name,
         "copy": copy["copy"],
-        "version": vault.checksum,
+        "version": printed.version,
         "digest": printed.digest,
         "head": printed.head,
         "addresses": list(printed.addresses),
@@ -90,10 +93,10 @@ def kit_of(db: Session, vault: Vault, wanted: Wanted) -> Kit:
         vault=vault.name,
         network=vault.network,
         threshold=vault.threshold,
-        descriptor=vault.descriptor,
+        descriptor=format_descriptor(policy),
         addresses=list(addresses(policy, RECEIVE, range(ADDRESSES))),
         keys=[_on_paper(db, cosigner) for cosigner in vault.cosigners],
-        version=vault.checksum,
+        version=policy_checksum(policy),
         digest=copies.digest_of(vault.descriptor).hex(),
         head=custody_book.verify(db).hex(),
         date=clock.now().date().isoformat(),

@@ -8,7 +8,9 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock, spend, wallet
 from coordinator.chain import ChainSource, PackageSource, Tip
+from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import CeremonyError, UsageError
+from coordinator.settings import Home
 from coordinator.spend import Created, Dice, Draft
 from coordinator.vaults import stored_policy
 from psbt import codec, outline
@@ -48,7 +50,14 @@ class Lifted(NamedTuple):
 
 
 def bump(
-    db: Session, ceremony_id: str, feerate: int, rng: Random, *, shrink: bool = False
+    home: Home,
+    db: Session,
+    ceremony_id: str,
+    feerate: int,
+    rng: Random,
+    *,
+    shrink: bool = False,
+    accepted: Accepted = None,
 ) -> Lifted:
     """Pay the same again at a higher rate, from the same coins.
 
@@ -56,6 +65,7 @@ def bump(
     who is paid. The new ceremony takes the coins over; whichever gets into a block ends the other.
     """
     old = _replaceable(db, ceremony_id)
+    require_policy(home, old.vault, accepted)
     if old.state == "abandoned":
         raise CeremonyError(f"ceremony {ceremony_id} was abandoned: cancel it, or pay anew")
     psbt = codec.parse(old.psbt)
@@ -75,25 +85,44 @@ def bump(
         left = sum(coin.value_sats for coin in selection.coins) - selection.fee_sats
         payments = (payments[0]._replace(value_sats=left),)
     dice = Dice(_tip(db, old.vault), rng)
-    return _replacing(db, old, spend.drafted(db, old.vault, selection, payments, dice), feerate)
+    draft = spend.drafted(db, old.vault, selection, payments, dice)
+    return _replacing(home, db, old, draft, feerate)
 
 
-def cancel(db: Session, ceremony_id: str, feerate: int, rng: Random) -> Lifted:
+def cancel(
+    home: Home,
+    db: Session,
+    ceremony_id: str,
+    feerate: int,
+    rng: Random,
+    *,
+    accepted: Accepted = None,
+) -> Lifted:
     """Pay the coins of a payment to the vault itself, so that the payment can never be."""
     old = _replaceable(db, ceremony_id)
+    require_policy(home, old.vault, accepted)
     coins = _coins_of(db, old, codec.parse(old.psbt))
     vsize = _vsize(old.vault, len(coins))
     fee_sats = -(-vsize * feerate // 1_000)
     draft = _to_ourselves(db, old.vault, coins, fee_sats, rng)
-    return _replacing(db, old, draft, feerate)
+    return _replacing(home, db, old, draft, feerate)
 
 
-def accelerate(db: Session, lift: Lift, chain: ChainSource, rng: Random) -> Lifted:
+def accelerate(
+    home: Home,
+    db: Session,
+    lift: Lift,
+    chain: ChainSource,
+    rng: Random,
+    *,
+    accepted: Accepted = None,
+) -> Lifted:
     """Spend what a waiting transaction paid us, so that both together pay the rate."""
     if not isinstance(chain, PackageSource):
         raise UsageError("this chain source does not tell what waiting transactions pay")
     txid, feerate = lift.txid, lift.feerate
     vault, parents = _paid_to_us(db, txid)
+    require_policy(home, vault, accepted)
     package = chain.package(txid)
     family = Family(package.vsize, package.fee_sats)
     chosen = [*parents, *_named(db, vault, lift.coins)]
@@ -111,7 +140,7 @@ def accelerate(db: Session, lift: Lift, chain: ChainSource, rng: Random) -> Lift
         )
     draft = _to_ourselves(db, vault, chosen, fee_sats, rng)
     together = (family.fee_sats + fee_sats) * 1_000 // (family.vsize + vsize)
-    return Lifted(spend.opened(db, vault, draft), None, family.fee_sats, together)
+    return Lifted(spend.opened(home, db, vault, draft), None, family.fee_sats, together)
 
 
 def wallet_outputs(db: Session, vault: Vault, psbt: codec.Psbt) -> Iterator[Payment]:
@@ -167,7 +196,7 @@ def _to_ourselves(
     return spend.drafted(db, vault, selection, (), Dice(_tip(db, vault), rng))
 
 
-def _replacing(db: Session, old: Ceremony, draft: Draft, feerate: int) -> Lifted:
+def _replacing(home: Home, db: Session, old: Ceremony, draft: Draft, feerate: int) -> Lifted:
     """Open the ceremony that takes the place of an old one, if nodes will let it."""
     vsize = draft.review.vsize
     replaced = _replaced(db, old)
@@ -177,7 +206,7 @@ def _replacing(db: Session, old: Ceremony, draft: Draft, feerate: int) -> Lifted
             f" it takes {least_feerate(replaced, vsize)} sat/kvB or more"
         )
     ceremony_book.release(db, old, clock.now())
-    created = spend.opened(db, old.vault, draft)
+    created = spend.opened(home, db, old.vault, draft)
     if not _may_be_about(old):
         old.state = "abandoned"
     db.flush()

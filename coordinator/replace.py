@@ -12,6 +12,7 @@ from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import keys_taken
 from coordinator.audit.facts import vault_facts
 from coordinator.chain import Tip
+from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import UsageError
 from coordinator.settings import Home
 from storage import cards as card_book
@@ -87,13 +88,22 @@ def _later(db: Session, vault: Vault, gone: Key, *, urgent: bool) -> Iterator[st
         yield f"take back {custody.item_name(item)}"
 
 
-def start(home: Home, db: Session, name: str, cards: tuple[str, str], feerate: int) -> Replacing:
+def start(
+    home: Home,
+    db: Session,
+    name: str,
+    cards: tuple[str, str],
+    feerate: int,
+    *,
+    accepted: Accepted = None,
+) -> Replacing:
     """Make the successor, and a ceremony that pays all spendable coins to it; feerate in sat/kvB.
 
     `cards` are the label of the one that is gone and of the new one, which is enrolled. Raises
     UsageError, NotFound, AlreadyExists; then nothing is stored.
     """
     vault = vault_book.vault_named(db, name)
+    require_policy(home, vault, accepted)
     gone, new = (card_book.card_named(db, label) for label in cards)
     key = card_book.key_of_card(db, new.label, home.network)
     if any(each.key_id == key.id for each in vault.cosigners):
@@ -104,7 +114,7 @@ def start(home: Home, db: Session, name: str, cards: tuple[str, str], feerate: i
         vault=vault, successor=successor, card=gone, new_card=new, started_at=clock.now()
     )
     succession_book.add_succession(db, succession)
-    _pay_over(db, succession, feerate)
+    _pay_over(home, db, succession, feerate, accepted)
     return show(db, name)
 
 
@@ -114,15 +124,20 @@ def _refuse_gone(db: Session, card: Card) -> None:
         raise UsageError(f"card {card.label} is recorded as {gone}: it cannot take a place")
 
 
-def sweep(db: Session, name: str, feerate: int) -> Replacing:
+def sweep(
+    home: Home, db: Session, name: str, feerate: int, *, accepted: Accepted = None
+) -> Replacing:
     """Open a ceremony that pays the successor what came to the old vault since; as `start`."""
     succession = _named(db, name)
-    if not _pay_over(db, succession, feerate):
+    require_policy(home, succession.successor, accepted)
+    if not _pay_over(home, db, succession, feerate, accepted):
         raise UsageError(f"vault {succession.vault.name} holds nothing that can be spent now")
     return show(db, name)
 
 
-def _pay_over(db: Session, succession: Succession, feerate: int) -> bool:
+def _pay_over(
+    home: Home, db: Session, succession: Succession, feerate: int, accepted: Accepted
+) -> bool:
     """Open a ceremony that pays the successor all that nothing holds; tell whether there is any."""
     held = {(each.txid, each.vout) for each in ceremony_book.reserved(db, clock.now())}
     coins = wallet.spendable(db, succession.vault)
@@ -132,7 +147,7 @@ def _pay_over(db: Session, succession: Succession, feerate: int) -> bool:
     order = spend.Order(succession.vault.name, (), feerate, drain=target.script_pubkey)
     state = chain_book.sync_state(db, succession.vault)
     tip = Tip(state.height, state.block_hash) if state else None
-    made = spend.create(db, order, tip, random.SystemRandom())
+    made = spend.create(home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accepted)
     succession.ceremony = ceremony_book.ceremony_named(db, made.ceremony or "")
     db.flush()
     return True

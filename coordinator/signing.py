@@ -7,11 +7,13 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.session import CardIdentity
-from coordinator import ceremony, clock, custody, reservations, wallet
+from coordinator import approvals, ceremony, clock, custody, dangers, reservations, wallet
 from coordinator.attendant import Attendant
 from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.chain import ChainSource
+from coordinator.dangers import Accepted, check_txid, require_payment, require_policy
 from coordinator.errors import CeremonyError, NotFinal, NothingToSign
+from coordinator.settings import Home
 from coordinator.slots import Slot
 from coordinator.vaults import key_expression, stored_policy
 from coordinator.verify import cosigner_of, wanted_cards
@@ -27,6 +29,13 @@ from storage.model import Ceremony, Coin
 
 Database = sessionmaker[Session]
 OPEN = frozenset({"collecting", "complete"})
+
+
+class Consent(NamedTuple):
+    """What a person says before cards sign: the txid they compared, and dangers accepted."""
+
+    txid: str | None = None
+    accepted: Accepted = None
 
 
 class Progress(NamedTuple):
@@ -115,11 +124,13 @@ def progress(record: Ceremony) -> Progress:
 
 
 def sign(
+    home: Home,
     database: Database,
     ceremony_id: str,
     offered: Sequence[Slot],
     attendant: Attendant,
     manner: Manner = Manner(),  # noqa: B008 -- frozen
+    consent: Consent = Consent(),  # noqa: B008 -- frozen
 ) -> list[Outcome]:
     """Show the review, then let every card offered sign; each signature is kept as it comes.
 
@@ -130,8 +141,17 @@ def sign(
         _hold_coins(db, record, clock.now())
         policy = stored_policy(record.vault)
         psbt = signed_psbt(record)
+        vault = record.vault.name
+        check_txid(record, consent.txid)
+        require_policy(home, record.vault, consent.accepted)
+        doubts = dangers.payment_dangers(home, record, psbt)
+        fresh = dangers.not_accepted_before(home, vault, doubts) if consent.txid is None else []
+        dangers.refuse_unaccepted(fresh, consent.accepted)
         review = wallet.reviewed(db, record.vault, policy, psbt)
     attendant.confirm(review)
+    dangers.remember_accepted(home, vault, fresh)
+    if consent.txid is not None:
+        approvals.approve_payment(home, ceremony_id, outline.commitment(psbt))
     table = Table(
         seat_of=_seating(database, ceremony_id, psbt, policy),
         keep=_keeper(database, ceremony_id),
@@ -202,7 +222,9 @@ def _advance(database: Database, ceremony_id: str) -> None:
             record.state = "complete"
 
 
-def add(database: Database, ceremony_id: str, data: bytes) -> int:
+def add(
+    home: Home, database: Database, ceremony_id: str, data: bytes, accepted: Accepted = None
+) -> int:
     """Take the new valid signatures of a PSBT that came back; returns how many.
 
     Raises PsbtError that names the first thing that is not a signature; then nothing is taken.
@@ -212,6 +234,7 @@ def add(database: Database, ceremony_id: str, data: bytes) -> int:
         _hold_coins(db, record, clock.now())
         policy = stored_policy(record.vault)
         psbt = signed_psbt(record)
+        require_payment(home, record, psbt, accepted)
         arrived = combiner.new_signatures(psbt, codec.parse(data), policy)
         for signature in arrived:
             ceremony_book.keep_signature(db, record.id, signature, clock.now())
@@ -219,15 +242,18 @@ def add(database: Database, ceremony_id: str, data: bytes) -> int:
     return len(arrived)
 
 
-def export(database: Database, ceremony_id: str) -> Progress:
+def export(home: Home, database: Database, ceremony_id: str, accepted: Accepted = None) -> Progress:
     """Return where the ceremony stands, its PSBT for a signer elsewhere; it is noted as out."""
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
+        require_payment(home, record, _stored_psbt(record), accepted)
         record.exported_at = clock.now()
         return progress(record)
 
 
-def finalize(database: Database, ceremony_id: str) -> Finalized:
+def finalize(
+    home: Home, database: Database, ceremony_id: str, accepted: Accepted = None
+) -> Finalized:
     """Build the final transaction and check it; raises SignaturesMissing or ConsensusRejected."""
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
@@ -236,6 +262,7 @@ def finalize(database: Database, ceremony_id: str) -> Finalized:
         _hold_coins(db, record, clock.now())
         policy = stored_policy(record.vault)
         psbt = signed_psbt(record)
+        require_payment(home, record, psbt, accepted)
         final = finalizer.finalize(psbt, policy)
         raw = extractor.extract(final)
         verdict = consensus.check(raw, outline.spent(psbt))
@@ -250,7 +277,13 @@ def finalize(database: Database, ceremony_id: str) -> Finalized:
         )
 
 
-def broadcast(database: Database, ceremony_id: str, chain: ChainSource) -> Sent:
+def broadcast(
+    home: Home,
+    database: Database,
+    ceremony_id: str,
+    chain: ChainSource,
+    accepted: Accepted = None,
+) -> Sent:
     """Send the final transaction; sending twice is no error."""
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
@@ -261,6 +294,7 @@ def broadcast(database: Database, ceremony_id: str, chain: ChainSource) -> Sent:
         raw = record.final_tx
         if extractor.transaction_id(raw) != codec.txid(_stored_psbt(record)):
             raise PsbtError(f"the transaction stored for ceremony {ceremony_id} is not its own")
+        require_payment(home, record, _stored_psbt(record), accepted)
     txid = chain.broadcast(raw)
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)

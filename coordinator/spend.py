@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock, reservations, wallet
+from coordinator import approvals, clock, reservations, wallet
 from coordinator.chain import Tip
 from coordinator.coin_control import ANY, Choice, chosen
+from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import UsageError
+from coordinator.settings import Home
 from coordinator.vaults import stored_policy
-from psbt import codec
+from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, select_coins
 from psbt.creator import Creation
 from psbt.creator import create as create_psbt
@@ -78,18 +80,30 @@ class Created(NamedTuple):
     expires: str | None
 
 
-def create(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Created:
-    """Open a ceremony for the order and reserve its coins.
+def create(
+    home: Home,
+    db: Session,
+    order: Order,
+    *,
+    tip: Tip | None,
+    rng: random.Random,
+    accepted: Accepted = None,
+) -> Created:
+    """Open a ceremony for the order, approve its payment and reserve its coins.
 
-    Raises InsufficientFunds, CoinReserved, UsageError or PolicyError; nothing is stored then.
+    Raises InsufficientFunds, CoinReserved, UsageError, PolicyError, NotAccepted or
+    ApprovalMismatch; nothing is stored then.
     """
     vault = vault_book.vault_named(db, order.vault)
+    require_policy(home, vault, accepted)
     draft = _draft(db, vault, order, tip, rng)
-    return opened(db, vault, draft, order.expires_days)
+    return opened(home, db, vault, draft, order.expires_days)
 
 
-def opened(db: Session, vault: Vault, draft: Draft, expires_days: int = EXPIRY_DAYS) -> Created:
-    """Open a ceremony for a draft and reserve its coins; raises CoinReserved."""
+def opened(
+    home: Home, db: Session, vault: Vault, draft: Draft, expires_days: int = EXPIRY_DAYS
+) -> Created:
+    """Open a ceremony for a draft, approve its payment, reserve its coins; raises CoinReserved."""
     now = clock.now()
     expires = now + timedelta(days=expires_days)
     ceremony = ceremony_book.add_ceremony(
@@ -108,6 +122,7 @@ def opened(db: Session, vault: Vault, draft: Draft, expires_days: int = EXPIRY_D
         chain_book.issue_address(db, vault, draft.change, now)
     outpoints = [coin.outpoint for coin in draft.selection.coins]
     reservations.hold(db, ceremony, outpoints, expires, now)
+    approvals.approve_payment(home, ceremony.public_id, outline.commitment(draft.psbt))
     psbt = codec.to_base64(draft.psbt)
     return Created(ceremony.public_id, ceremony.state, psbt, draft.review, clock.text(expires))
 
@@ -135,9 +150,19 @@ def consolidation(db: Session, vault_name: str, feerate: int, below_sats: int | 
     return Order(vault_name, (), feerate, drain=target.script_pubkey, coins=tuple(small))
 
 
-def dry_run(db: Session, order: Order, tip: Tip | None, rng: random.Random) -> Created:
+def dry_run(
+    home: Home,
+    db: Session,
+    order: Order,
+    *,
+    tip: Tip | None,
+    rng: random.Random,
+    accepted: Accepted = None,
+) -> Created:
     """Return what `create` would make, and keep nothing."""
-    draft = _draft(db, vault_book.vault_named(db, order.vault), order, tip, rng)
+    vault = vault_book.vault_named(db, order.vault)
+    require_policy(home, vault, accepted)
+    draft = _draft(db, vault, order, tip, rng)
     return Created(None, "dry_run", codec.to_base64(draft.psbt), draft.review, None)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from cards.family import families, family_named
-from coordinator import clock, knowledge
-from coordinator.errors import CardCannotSign, UsageError
+from coordinator import approvals, clock, knowledge
+from coordinator.errors import CardCannotSign, ChecksumDiffers, UsageError
 from coordinator.settings import Home
 from coordinator.slots import checked_name
 from psbt.errors import PolicyError, PsbtError
@@ -31,6 +31,7 @@ from psbt.policy import (
     format_descriptor,
     format_template,
     parse_descriptor,
+    policy_checksum,
 )
 from storage import cards as card_book
 from storage import succession as succession_book
@@ -83,27 +84,39 @@ def stored_policy(vault: Vault) -> Policy:
 
 
 def create(home: Home, db: Session, plan: VaultPlan) -> Vault:
-    """Make a vault from enrolled cards and keys held elsewhere, in the order given."""
+    """Make and approve a vault of enrolled cards and keys held elsewhere, in the order given."""
     now = clock.now()
     keys = [card_book.key_of_card(db, label, home.network) for label in plan.cards]
     keys += [_foreign_key(home, db, text, now) for text in plan.keys]
-    return _store(home, db, plan, keys)
+    vault = _store(home, db, plan, keys)
+    approvals.approve_policy(home, vault.name, vault.descriptor)
+    return vault
 
 
-def import_text(home: Home, db: Session, plan: VaultPlan, text: str) -> Vault:
+def import_text(
+    home: Home, db: Session, plan: VaultPlan, text: str, checksum: str | None = None
+) -> Vault:
     """Make a vault from a descriptor, or from the JSON `vault export` writes.
+
+    It is approved where a person gives the checksum of its paper; raises ChecksumDiffers for
+    another.
 
     Keys known here are bound by public key and chain code, never by fingerprint: the origin a
     card gave stands, whatever the text says of it.
     """
     policy = parse_descriptor(descriptor_in(text), Network(home.network))
+    if checksum is not None:
+        compare_checksum(plan.name, policy, checksum)
     plan = replace(plan, threshold=policy.threshold)
     now = clock.now()
     keys = []
     for number, expression in enumerate(policy.keys, 1):
         known = card_book.key_like(db, expression.key.public_key, expression.key.chain_code)
         keys.append(known or _add_key(db, home, f"{plan.name}-{number}", expression, now))
-    return _store(home, db, plan, keys)
+    vault = _store(home, db, plan, keys)
+    if checksum is not None:
+        approvals.approve_policy(home, vault.name, vault.descriptor)
+    return vault
 
 
 def succeed(home: Home, db: Session, vault: Vault, gone: Key, new: Key) -> Vault:
@@ -111,7 +124,9 @@ def succeed(home: Home, db: Session, vault: Vault, gone: Key, new: Key) -> Vault
     keys = [new if each.key_id == gone.id else each.key for each in vault.cosigners]
     names = (each.name for each in vault_book.all_vaults(db))
     plan = VaultPlan(first_free(vault.name, names), vault.threshold, ())
-    return _store(home, db, plan, keys)
+    successor = _store(home, db, plan, keys)
+    approvals.approve_policy(home, successor.name, successor.descriptor)
+    return successor
 
 
 def descriptor_in(text: str) -> str:
@@ -128,9 +143,28 @@ def descriptor_in(text: str) -> str:
     return descriptor
 
 
-def document(db: Session, vault: Vault) -> dict[str, Any]:
+def approve(home: Home, db: Session, name: str, checksum: str) -> Vault:
+    """Approve a vault whose checksum a person read from its paper.
+
+    Raises ChecksumDiffers, which does not tell the right one.
+    """
+    vault = vault_book.vault_named(db, name)
+    policy = stored_policy(vault)
+    compare_checksum(vault.name, policy, checksum)
+    approvals.approve_policy(home, vault.name, format_descriptor(policy))
+    return vault
+
+
+def compare_checksum(name: str, policy: Policy, checksum: str) -> None:
+    """Raise ChecksumDiffers unless these are the eight characters after the descriptor's #."""
+    if checksum.strip().removeprefix("#").lower() != policy_checksum(policy):
+        raise ChecksumDiffers(name)
+
+
+def document(home: Home, db: Session, vault: Vault) -> dict[str, Any]:
     """Return the fields of `vault show --json`."""
     policy = stored_policy(vault)
+    approval = approvals.policy_standing(home, vault.name, vault.descriptor)
     return {
         "name": vault.name,
         "network": vault.network,
@@ -138,7 +172,9 @@ def document(db: Session, vault: Vault) -> dict[str, Any]:
         "total": len(policy.keys),
         "script": vault.script,
         "descriptor": vault.descriptor,
-        "checksum": vault.checksum,
+        "checksum": policy_checksum(policy),
+        "approval": approval.value,
+        "approved": approval is approvals.Standing.APPROVED,
         "policy": format_template(policy),
         "cosigners": [_cosigner_document(db, policy, cosigner) for cosigner in vault.cosigners],
         "first_address": next(addresses(policy, RECEIVE, [0])),

@@ -16,7 +16,15 @@ from psbt import codec, outline
 from psbt.address import optional_address
 from psbt.coins import Coin, Outpoint, ScriptSize
 from psbt.errors import AmountContradicted, PsbtError
-from psbt.policy import CHANGE, RECEIVE, Policy, VaultScript, derive_scripts, format_address
+from psbt.policy import (
+    CHANGE,
+    RECEIVE,
+    Policy,
+    VaultScript,
+    derive_scripts,
+    format_address,
+    policy_checksum,
+)
 from psbt.review import Context, KnownVault, Review
 from psbt.review import review as review_psbt
 from psbt.transaction import Transaction, TransactionOutput, parse_transaction
@@ -68,7 +76,7 @@ def new_address(db: Session, vault: Vault) -> FreshAddress:
     chain_book.issue_address(db, vault, script, clock.now())
     address = format_address(script.script_pubkey, policy.network)
     return FreshAddress(
-        vault.name, address, keychain(RECEIVE), index, script.script_pubkey, vault.checksum
+        vault.name, address, keychain(RECEIVE), index, script.script_pubkey, policy_checksum(policy)
     )
 
 

@@ -27,7 +27,7 @@ def commitment(psbt: Psbt) -> bytes:
 
     SHA-256 of the transaction's bytes, then 8 bytes (little-endian, sats) for each input.
     """
-    hashed = sha256(unsigned_transaction(psbt))
+    hashed = sha256(unsigned_transaction(psbt).stripped)
     for _, value_sats in spent(psbt):
         hashed.update(value_sats.to_bytes(8, "little"))
     return hashed.digest()

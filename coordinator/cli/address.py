@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.desk import Desk
+from coordinator.cli.options import Accept
 from coordinator.cli.output import ExitStatus, Shown, columns, counted, sats
 from coordinator.cli.terminal import Drawn, can_draw
 
@@ -22,6 +23,7 @@ def new(
     label: Annotated[
         str | None, typer.Option(help="what it is for: kept, and told to who pays")
     ] = None,
+    accept: Accept = None,
 ) -> Shown:
     """Issue the next unused address of a vault, to be paid at.
 
@@ -37,7 +39,7 @@ def new(
     amount_sats = parse_amount(amount) if amount is not None else None
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     with desk.database.begin() as db:
-        fresh = addresses.fresh(db, desk.home, vault, label)
+        fresh = addresses.fresh(db, desk.home, vault, label, accept)
     uri = addresses.payment_uri(fresh.address, amount_sats, label)
     lines = [fresh.address, f"address {fresh.index} of {vault}, checksum {fresh.checksum}"]
     if amount_sats is not None or label:
@@ -52,6 +54,7 @@ def list_addresses(
     desk: Desk,
     vault: VaultName,
     unused: Annotated[bool, typer.Option("--unused", help="only those never paid")] = False,
+    accept: Accept = None,
 ) -> Shown:
     """List the addresses issued or used so far, and what came of each.
 
@@ -61,7 +64,7 @@ def list_addresses(
     from coordinator import addresses, overview
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
-    found = addresses.addresses(desk.database, vault, unused=unused)
+    found = addresses.addresses(desk.home, desk.database, vault, unused=unused, accepted=accept)
     rows = [
         (
             a.address,
@@ -84,7 +87,11 @@ def _used(line: "AddressLine") -> str:
     return "yes" if line.used else "no"
 
 
-def check(desk: Desk, address: Annotated[str, typer.Argument(help="any address")]) -> Shown:
+def check(
+    desk: Desk,
+    address: Annotated[str, typer.Argument(help="any address")],
+    accept: Accept = None,
+) -> Shown:
     """Say whether an address is ours and was paid; exit 5 if not ours.
 
     \b
@@ -97,7 +104,7 @@ def check(desk: Desk, address: Annotated[str, typer.Argument(help="any address")
     address = address_in(address)
     script = script_of(address, desk.home.network)
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    found = addresses.owner_of(desk.database, script)
+    found = addresses.owner_of(desk.home, desk.database, script, accept)
     if found is None:
         document = {"address": address, "ours": False, "script_pubkey": script}
         return Shown(document, [f"{address} is not ours"], ExitStatus.REFUSED)

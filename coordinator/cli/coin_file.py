@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.desk import Desk
+from coordinator.cli.options import Accept
 from coordinator.cli.output import Shown, counted
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
@@ -61,6 +62,7 @@ def import_payment(
     desk: Desk,
     vault: VaultName,
     file: Annotated[str, typer.Argument(help="a PSBT made elsewhere, or - for stdin")],
+    accept: Accept = None,
 ) -> Shown:
     """Open a ceremony for a PSBT that was built elsewhere.
 
@@ -79,8 +81,8 @@ def import_payment(
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     with desk.database.begin() as db:
         record = vault_book.vault_named(db, vault)
-        made = carrying.open_payment(desk.home, db, record, data)
-    taken = signing.add(desk.database, str(made.ceremony), data)
+        made = carrying.open_payment(desk.home, db, record, data, accept)
+    taken = signing.add(desk.home, desk.database, str(made.ceremony), data)
     shown = created_shown(made, None)
     document = {**shown.document, "signatures": taken}
     return Shown(document, [*shown.lines, f"{counted(taken, 'signature')} came with it"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
+from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
 from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import ExitStatus, Shown, columns
 
@@ -32,7 +32,7 @@ def plan(desk: Desk, vault: Vault) -> Shown:
     return Shown(document, [*columns(rows, "place", "hours ahead", "cards"), *warned])
 
 
-def start(desk: Desk, vault: Vault) -> Shown:
+def start(desk: Desk, vault: Vault, accept: Accept = None) -> Shown:
     """Open a drill: a message for the keys of a vault to sign.
 
     \b
@@ -41,7 +41,8 @@ def start(desk: Desk, vault: Vault) -> Shown:
     from coordinator import drill, overview
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
-    drill_id = drill.start(desk.database, vault, overview.known_tip(desk.database, vault))
+    tip = overview.known_tip(desk.database, vault)
+    drill_id = drill.start(desk.home, desk.database, vault, tip, accept)
     return _shown(_progress(desk, drill_id))
 
 
@@ -53,6 +54,7 @@ def sign(
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
     wait: Wait = 0,
+    accept: Accept = None,
 ) -> Shown:
     """Have the cards offered prove their keys; no coin moves.
 
@@ -68,7 +70,15 @@ def sign(
     company = gathered(
         desk, vault, reader, emulated, wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin
     )
-    outcomes = drilling.sign(desk.database, drill, company.slots, company.attendant, company.manner)
+    outcomes = drilling.sign(
+        desk.home,
+        desk.database,
+        drill,
+        company.slots,
+        company.attendant,
+        company.manner,
+        accept,
+    )
     cards = [outcome_document(outcome) for outcome in outcomes]
     shown = _shown(_progress(desk, drill))
     lines = [*(outcome_line(card) for card in cards), *shown.lines]

@@ -66,6 +66,11 @@ ADVICE: dict[type[BaseException], Advice] = {
         ExitStatus.REFUSED,
         "nothing was given out or signed; restore a backup made before: cardquorum restore FILE",
     ),
+    hall.ChecksumDiffers: (
+        ExitStatus.REFUSED,
+        "read the eight characters after # again; if they are right, this is not the paper's "
+        "vault: cardquorum recover FILE --name NAME",
+    ),
     hall.NotAccepted: (ExitStatus.REFUSED, "run it again when you are sure"),
     hall.CardCannotSign: (ExitStatus.REFUSED, "choose a card that can; see cards/README.md"),
     hall.ChainError: (ExitStatus.CHAIN, "nothing was sent; see: cardquorum status"),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
+from coordinator.cli.options import Accept
 from coordinator.cli.output import Shown, columns
 
 VaultName = Annotated[str, typer.Argument(help="the vault")]
@@ -23,6 +24,7 @@ def kit(
     with_places: Annotated[
         bool, typer.Option("--with-places", help="print where the cards lie, too")
     ] = False,
+    accept: Accept = None,
 ) -> Shown:
     """Print what brings a vault back, and nothing that spends it.
 
@@ -36,7 +38,7 @@ def kit(
 
     wanted = kits.Wanted(vault, out, location, paper, with_places)
     with desk.book.begin() as db:
-        made = kits.make(db, wanted)
+        made = kits.make(desk.home, db, wanted, accept)
     lines = [f"wrote {each['file']}" for each in made["files"]]
     where = f", to be put at {location}" if location else ""
     return Shown(made, [*lines, f"{made['copy']} holds version {made['version']}{where}"])
@@ -51,6 +53,10 @@ def recover(
     ] = None,
     birthday: Annotated[
         str | None, typer.Option(help="a date or block height before its first coin")
+    ] = None,
+    checksum: Annotated[
+        str | None,
+        typer.Option(help="the eight characters after # on its paper", metavar="CHECKSUM"),
     ] = None,
 ) -> Shown:
     """Rebuild a vault from its kit alone.
@@ -69,9 +75,9 @@ def recover(
     with desk.database.begin() as db:
         descriptor = recovering.descriptor_of(desk.home, db, data, key or ())
         plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
-        vault = vaults.import_text(desk.home, db, plan, descriptor)
+        vault = vaults.import_text(desk.home, db, plan, descriptor, checksum)
         document = {
-            **vaults.document(db, vault),
+            **vaults.document(desk.home, db, vault),
             "addresses": recovering.first_addresses(vault),
             "digest": recovering.digest(vault),
         }

@@ -7,6 +7,7 @@ import typer
 
 from coordinator.cli.desk import Desk
 from coordinator.cli.money import fee_rate
+from coordinator.cli.options import Accept
 from coordinator.cli.output import Shown
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def start(
     new: Annotated[str, typer.Option("--with", help="the new card", metavar="LABEL")],
     feerate: Feerate = None,
     target: Target = None,
+    accept: Accept = None,
 ) -> Shown:
     """Make the successor vault and a payment of all coins to it.
 
@@ -53,10 +55,16 @@ def start(
         urgent = replace.is_urgent(db, vault)
     rate = fee_rate(desk, feerate, target, 1 if urgent else None)
     with desk.database.begin() as db:
-        return _shown(replace.start(desk.home, db, vault, (card, new), rate))
+        return _shown(replace.start(desk.home, db, vault, (card, new), rate, accepted=accept))
 
 
-def sweep(desk: Desk, vault: Vault, feerate: Feerate = None, target: Target = None) -> Shown:
+def sweep(
+    desk: Desk,
+    vault: Vault,
+    feerate: Feerate = None,
+    target: Target = None,
+    accept: Accept = None,
+) -> Shown:
     """Pay what came to a replaced vault to its successor.
 
     \b
@@ -67,7 +75,7 @@ def sweep(desk: Desk, vault: Vault, feerate: Feerate = None, target: Target = No
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     rate = fee_rate(desk, feerate, target)
     with desk.database.begin() as db:
-        return _shown(replace.sweep(db, vault, rate))
+        return _shown(replace.sweep(desk.home, db, vault, rate, accepted=accept))
 
 
 def show(desk: Desk, vault: Vault) -> Shown:

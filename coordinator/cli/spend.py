@@ -60,6 +60,7 @@ def create(
     target: Target = None,
     expires: Expires = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
+    accept: Accept = None,
 ) -> Shown:
     """Choose coins, build the PSBT, open a ceremony.
 
@@ -97,10 +98,18 @@ def create(
         choice=choice,
     )
     named: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
-    return _sourced(created_shown(_made(desk, order, named, dry_run=dry_run), rows), rate)
+    made = _made(desk, order, named, accept, dry_run=dry_run)
+    return _sourced(created_shown(made, rows), rate)
 
 
-def _made(desk: Desk, order: "Order", named: "list[Payee | Row]", *, dry_run: bool) -> "Created":
+def _made(
+    desk: Desk,
+    order: "Order",
+    named: "list[Payee | Row]",
+    accept: list[str] | None,
+    *,
+    dry_run: bool,
+) -> "Created":
     import random
 
     from coordinator import labels, overview, spend
@@ -108,7 +117,7 @@ def _made(desk: Desk, order: "Order", named: "list[Payee | Row]", *, dry_run: bo
     tip = overview.known_tip(desk.database, order.vault)
     with desk.database.begin() as db:
         make = spend.dry_run if dry_run else spend.create
-        made = make(db, order, tip, random.SystemRandom())
+        made = make(desk.home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accept)
         if not dry_run:
             labels.name_addresses(desk.home, db, named)
     return made
@@ -149,6 +158,7 @@ def consolidate(
     ] = None,
     feerate: FeerateTyped = None,
     target: Target = None,
+    accept: Accept = None,
 ) -> Shown:
     """Merge a vault's coins into one while fees are low.
 
@@ -168,7 +178,9 @@ def consolidate(
     tip = overview.known_tip(desk.database, vault)
     with desk.database.begin() as db:
         order = spend.consolidation(db, vault, rate.feerate, parse_amount(below) if below else None)
-        made = spend.create(db, order, tip, random.SystemRandom())
+        made = spend.create(
+            desk.home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accept
+        )
     shown = _sourced(created_shown(made, None), rate)
     notice = f"{len(order.coins)} coins are seen to belong together from then on"
     return Shown({**shown.document, "notices": [notice]}, [*shown.lines, f"LOOK TWICE: {notice}"])
@@ -229,12 +241,17 @@ def sign(
     wait: Wait = None,
     yes: Yes = False,
     accept: Accept = None,
+    txid: Annotated[
+        str | None,
+        typer.Option(help="the payment's txid, compared with where it was made", metavar="TXID"),
+    ] = None,
 ) -> Shown:
     """Review the payment and have the cards offered sign it.
 
     All cards sign at the same time, in any order; one that fails does not stop the others.
     With fewer readers than cards the next card is asked for by name: for 5 minutes, or --wait.
-    With --pin-stdin only cards whose PIN was given are asked for.
+    With --pin-stdin only cards whose PIN was given are asked for. A payment that was not made on
+    this computer is signed once you give its --txid, as the computer that made it shows it.
 
     \b
     Example: cardquorum spend sign abcd2345 --emulated blue --emulated red
@@ -251,7 +268,13 @@ def sign(
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, yes=yes, accepted=accept,
     )  # fmt: skip
     outcomes = signing.sign(
-        desk.database, ceremony, company.slots, company.attendant, company.manner
+        desk.home,
+        desk.database,
+        ceremony,
+        company.slots,
+        company.attendant,
+        company.manner,
+        signing.Consent(txid, accept),
     )
     with desk.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
@@ -265,6 +288,7 @@ def export(
     ceremony: Ceremony,
     out: Annotated[Path | None, typer.Option(help="the file to write", metavar="FILE")] = None,
     format_: Annotated[str, typer.Option("--format", help="psbt or base64")] = "base64",
+    accept: Accept = None,
 ) -> Shown:
     """Hand the PSBT to a signer elsewhere.
 
@@ -281,7 +305,7 @@ def export(
         raise UsageError(f"format {format_} is not known here; there are psbt and base64")
     if format_ == "psbt" and out is None:
         raise UsageError("a binary PSBT goes to a file: add --out FILE")
-    seen = signing.export(desk.database, ceremony)
+    seen = signing.export(desk.home, desk.database, ceremony, accept)
     text, raw = seen.psbt, base64.b64decode(seen.psbt)
     if out is not None:
         write_private(out, raw if format_ == "psbt" else text.encode() + b"\n")
@@ -293,6 +317,7 @@ def add(
     desk: Desk,
     ceremony: Ceremony,
     file: Annotated[str, typer.Argument(help="a signed PSBT, or - for stdin")],
+    accept: Accept = None,
 ) -> Shown:
     """Take the new valid signatures of a PSBT that came back.
 
@@ -305,14 +330,14 @@ def add(
 
     data = read_named(file)
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    taken = signing.add(desk.database, ceremony, data)
+    taken = signing.add(desk.home, desk.database, ceremony, data, accept)
     with desk.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
     lines = [f"{counted(taken, 'new signature')} taken", *_progress_lines(seen)]
     return Shown({**_progress_document(seen), "signatures": taken, "cards": []}, lines)
 
 
-def finalize(desk: Desk, ceremony: Ceremony) -> Shown:
+def finalize(desk: Desk, ceremony: Ceremony, accept: Accept = None) -> Shown:
     """Build the final transaction and check it.
 
     \b
@@ -321,12 +346,12 @@ def finalize(desk: Desk, ceremony: Ceremony) -> Shown:
     from coordinator import overview, signing
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    done = signing.finalize(desk.database, ceremony)
+    done = signing.finalize(desk.home, desk.database, ceremony, accept)
     lines = [f"transaction {done.txid}, {done.vsize} vB, check: {done.consensus}"]
     return Shown(done._asdict(), lines)
 
 
-def broadcast(desk: Desk, ceremony: Ceremony) -> Shown:
+def broadcast(desk: Desk, ceremony: Ceremony, accept: Accept = None) -> Shown:
     """Send the final transaction to the network.
 
     \b
@@ -334,7 +359,7 @@ def broadcast(desk: Desk, ceremony: Ceremony) -> Shown:
     """
     from coordinator import signing
 
-    sent = signing.broadcast(desk.database, ceremony, desk.chain)
+    sent = signing.broadcast(desk.home, desk.database, ceremony, desk.chain, accept)
     return Shown(sent._asdict(), [f"sent {sent.txid}"])
 
 

@@ -6,6 +6,7 @@ import typer
 
 from coordinator.cli.desk import Desk
 from coordinator.cli.money import chosen_rate
+from coordinator.cli.options import Accept
 from coordinator.cli.output import Shown, sats
 from coordinator.cli.spend_options import Coins, FeerateTyped, Target
 
@@ -23,6 +24,7 @@ def bump(
     shrink: Annotated[
         bool, typer.Option("--shrink", help="the one who is paid bears the fee")
     ] = False,
+    accept: Accept = None,
 ) -> Shown:
     """Replace a payment by the same at a higher fee.
 
@@ -40,12 +42,18 @@ def bump(
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     rate = chosen_rate(desk, feerate, target).feerate
     with desk.database.begin() as db:
-        made = lifting.bump(db, ceremony, rate, random.SystemRandom(), shrink=shrink)
+        made = lifting.bump(
+            desk.home, db, ceremony, rate, random.SystemRandom(), shrink=shrink, accepted=accept
+        )
     return _shown(made)
 
 
 def cancel(
-    desk: Desk, ceremony: Ceremony, feerate: FeerateTyped = None, target: Target = None
+    desk: Desk,
+    ceremony: Ceremony,
+    feerate: FeerateTyped = None,
+    target: Target = None,
+    accept: Accept = None,
 ) -> Shown:
     """Take a payment back by paying its coins to yourself.
 
@@ -61,7 +69,7 @@ def cancel(
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     rate = chosen_rate(desk, feerate, target).feerate
     with desk.database.begin() as db:
-        made = lifting.cancel(db, ceremony, rate, random.SystemRandom())
+        made = lifting.cancel(desk.home, db, ceremony, rate, random.SystemRandom(), accepted=accept)
     return _shown(made)
 
 
@@ -71,6 +79,7 @@ def accelerate(
     feerate: FeerateTyped = None,
     target: Target = None,
     coin: Coins = None,
+    accept: Accept = None,
 ) -> Shown:
     """Lift a waiting transaction by spending what it paid you.
 
@@ -90,7 +99,9 @@ def accelerate(
     rate = chosen_rate(desk, feerate, target).feerate
     lift = lifting.Lift(name, rate, tuple(parse_coin(text) for text in coin or ()))
     with desk.database.begin() as db:
-        made = lifting.accelerate(db, lift, desk.chain, random.SystemRandom())
+        made = lifting.accelerate(
+            desk.home, db, lift, desk.chain, random.SystemRandom(), accepted=accept
+        )
     return _shown(made)
 
 

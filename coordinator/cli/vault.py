@@ -9,6 +9,10 @@ from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany,
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 Name = Annotated[str, typer.Argument(help="the vault's name")]
+Checksum = Annotated[
+    str | None,
+    typer.Option(help="the eight characters after # on its paper", metavar="CHECKSUM"),
+]
 Birthday = Annotated[str | None, typer.Option(help="when it was first used", metavar="DATE|HEIGHT")]
 
 
@@ -36,7 +40,7 @@ def create(
 
     plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), script, birthday)
     with desk.database.begin() as db:
-        document = vaults.document(db, vaults.create(desk.home, db, plan))
+        document = vaults.document(desk.home, db, vaults.create(desk.home, db, plan))
     return Shown(document, _lines(document))
 
 
@@ -79,6 +83,7 @@ def import_vault(
     file: Annotated[str, typer.Argument(help="a file with a descriptor, or - for stdin")],
     name: Annotated[str, typer.Option(help="the new vault's name")],
     birthday: Birthday = None,
+    checksum: Checksum = None,
 ) -> Shown:
     """Make a vault from a descriptor or exported JSON.
 
@@ -91,7 +96,8 @@ def import_vault(
     plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
     text = read_text(file)
     with desk.database.begin() as db:
-        document = vaults.document(db, vaults.import_text(desk.home, db, plan, text))
+        vault = vaults.import_text(desk.home, db, plan, text, checksum)
+        document = vaults.document(desk.home, db, vault)
     return Shown(document, _lines(document))
 
 
@@ -155,6 +161,34 @@ def show(desk: Desk, name: Name) -> Shown:
     return Shown(document, _lines(document))
 
 
+def approve(desk: Desk, name: Name, checksum: Checksum = None) -> Shown:
+    """Say that this vault is the one on your paper.
+
+    Type the eight characters after # on the kit, and compare the first address. Needed once for
+    a vault that was imported, recovered or restored; kept outside the database, so that nobody
+    can change the vault there unnoticed.
+
+    \b
+    Example: cardquorum vault approve family
+    """
+    from coordinator import vaults
+    from coordinator.cli.attendant import ask_text
+    from coordinator.errors import UsageError
+    from storage import vaults as vault_book
+
+    with desk.database.begin() as db:
+        document = vaults.document(desk.home, db, vault_book.vault_named(db, name))
+    if checksum is None:
+        desk.say(f"first address {document['first_address']}: compare it with the paper")
+        checksum = ask_text(f"checksum of vault {name}, the eight characters after #: ")
+    if not checksum:
+        raise UsageError("no checksum was given: type it from the paper, or add --checksum")
+    with desk.database.begin() as db:
+        vault = vaults.approve(desk.home, db, name, checksum)
+        document = vaults.document(desk.home, db, vault)
+    return Shown(document, _lines(document))
+
+
 def retire(desk: Desk, name: Name) -> Shown:
     """Mark a vault as no longer in use; nothing is deleted.
 
@@ -171,11 +205,13 @@ def retire(desk: Desk, name: Name) -> Shown:
 
 
 def _document(desk: Desk, name: str) -> dict[str, Any]:
-    from coordinator import vaults
+    from coordinator import dangers, vaults
     from storage import vaults as vault_book
 
     with desk.database.begin() as db:
-        return vaults.document(db, vault_book.vault_named(db, name))
+        vault = vault_book.vault_named(db, name)
+        dangers.refuse_other_policy(desk.home, vault)
+        return vaults.document(desk.home, db, vault)
 
 
 def _lines(document: dict[str, Any]) -> list[str]:
@@ -185,6 +221,11 @@ def _lines(document: dict[str, Any]) -> list[str]:
         document["descriptor"],
         f"first address {document['first_address']}",
     ]
+    if not document["approved"]:
+        lines += [
+            "not approved on this computer: compare checksum and first address with the paper, "
+            f"then: cardquorum vault approve {document['name']}"
+        ]
     for each in document["cosigners"]:
         carriers = ", ".join(each["carriers"]) or "held elsewhere"
         lines.append(
@@ -204,6 +245,7 @@ COMMANDS = {
         "export": export,
         "list": list_vaults,
         "show": show,
+        "approve": approve,
         "retire": retire,
     },
 }
