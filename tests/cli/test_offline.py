@@ -21,7 +21,8 @@ def offline(vault: Asked, tmp_path: Path) -> Asked:
         asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
     file = tmp_path / "vault.json"
     file.write_text(vault("vault", "export", "v")["text"])
-    asked("vault", "import", str(file), "--name", "v")
+    checksum = vault("vault", "show", "v")["checksum"]
+    asked("vault", "import", str(file), "--name", "v", "--checksum", checksum)
     return asked
 
 

@@ -84,7 +84,8 @@ def test_a_card_that_is_gone_and_a_key_held_elsewhere_are_told(
     text = vault("vault", "export", "v")["text"]
     elsewhere = asking(tmp_path / "elsewhere")
     elsewhere("init", "--network", "regtest")
-    elsewhere("vault", "import", "-", "--name", "v", stdin=text)
+    checksum = vault("vault", "show", "v")["checksum"]
+    elsewhere("vault", "import", "-", "--name", "v", "--checksum", checksum, stdin=text)
     address = elsewhere("address", "new", "v")["address"]
     elsewhere("regtest", "fund", address, "100000")
     elsewhere("regtest", "mine")
