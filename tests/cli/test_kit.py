@@ -132,7 +132,8 @@ def test_the_birthday_saves_a_rescan(
     kit: Path, empty: Asked, birthday: str, begun: str, timestamp: str
 ) -> None:
     text = str(kit / "v-descriptor.txt")
-    empty("recover", text, "--name", "back", "--birthday", birthday)
+    checksum = Path(text).read_text().strip()[-8:]
+    empty("recover", text, "--name", "back", "--birthday", birthday, "--checksum", checksum)
     empty("kit", "back", "--out", str(kit))
     (kit / "back-kit.pdf").replace(kit / "v-kit.pdf")
     said = " ".join(printed(kit).split())
@@ -177,6 +178,10 @@ def test_a_drill_from_the_paper_alone(
     cards = ("--emulated", "a", "--emulated", "b", "--pin-stdin")
     stdin = f"a={PIN}\nb={PIN}\n"
     assert len(empty("vault", "verify", "back", *cards, stdin=stdin)["verified"]) == 2
+    refused = empty("drill", "start", "back", check=5)["error"]
+    assert refused["codes"] == ["policy_not_approved"]
+    checksum = vault("vault", "show", "v")["checksum"]
+    assert empty("vault", "approve", "back", "--checksum", checksum)["approved"]
     drill = empty("drill", "start", "back")["drill"]
     done = empty("drill", "sign", drill, *cards, stdin=stdin)
     assert (done["have"], done["bip322"] is not None) == (2, True)
