@@ -1,26 +1,39 @@
 """Coins and payments carried by file, to and from a home that asks no chain."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import spend, wallet
+from coordinator import clock, outside_text, psbt_file, reservations, signing, spend, wallet
 from coordinator.chain import SeenTransaction
 from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import CeremonyError, UsageError
 from coordinator.settings import OFFLINE, Home
+from coordinator.spend import Created
 from coordinator.vaults import stored_policy
 from psbt import codec, outline
-from psbt.coins import Coin, Selection
+from psbt.coins import Coin, Outpoint, Selection
 from psbt.errors import PsbtError
 from psbt.ownership import input_scripts
-from psbt.transaction import parse_transaction
+from psbt.policy import Policy
+from psbt.transaction import Transaction, parse_transaction
+from psbt.updater import OwnCoin, completed
+from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
-from storage.model import Vault
+from storage.model import Ceremony, Vault
+from storage.model import Coin as KnownCoin
 
 LINE = re.compile(r"([0-9a-fA-F]+)(?:,([0-9]{1,9}),([0-9a-fA-F]{64}))?")
-FIRST_BYTES = b"psbt\xff"
+
+
+class Imported(NamedTuple):
+    """The ceremony opened, how many signatures came with it, and the ceremonies it replaces."""
+
+    created: Created
+    signatures: int
+    replaces: list[str]
 
 
 def lines(db: Session, vault: Vault) -> list[str]:
@@ -39,73 +52,142 @@ def take(home: Home, db: Session, vault: Vault, data: bytes) -> int:
     """
     if home.chain != OFFLINE:
         raise UsageError(f"this home asks {home.chain} for its coins: cardquorum sync")
-    before = len(wallet.unspent(db, vault))
-    wallet.learn(db, vault, _in_psbt(data) if is_psbt(data) else tuple(_in_lines(data)))
-    return len(wallet.unspent(db, vault)) - before
+    if not psbt_file.holds_psbt(data):
+        return _learnt(db, vault, tuple(_in_lines(data)))
+    psbt = psbt_file.read_psbt(data)
+    for number, psbt_in in enumerate(psbt.inputs):
+        if codec.previous_transaction(psbt_in) is None:
+            raise UsageError(f"input {number} of the PSBT lacks its previous transaction")
+    return learn_from(db, vault, psbt)
 
 
-def is_psbt(data: bytes) -> bool:
-    """Tell whether a file is a PSBT, in binary or base64."""
-    return data.startswith(FIRST_BYTES) or data.lstrip().startswith(b"cHNidP")
+def learn_from(db: Session, vault: Vault, psbt: codec.Psbt) -> int:
+    """Learn the coins that a PSBT spends from the transactions in it; returns how many."""
+    return _learnt(db, vault, _previous_in(psbt))
 
 
 def open_payment(
     home: Home, db: Session, vault: Vault, data: bytes, accepted: Accepted = None
-) -> spend.Created:
+) -> Imported:
     """Open a ceremony for a PSBT that was built elsewhere; its coins are reserved here.
 
-    Every input must be a coin of the vault that is free, and every amount proven by its previous
-    transaction. Signatures in the PSBT are not taken: `spend add` does that.
+    Every input must be a coin of the vault that is free, or spent by a payment that only waits:
+    then this one is to replace it. What the PSBT leaves out and the home knows is filled in, and
+    valid signatures in it are kept. Nothing is stored where it cannot be opened.
     """
     require_policy(home, vault, accepted)
-    psbt = codec.parse(data)
-    policy = stored_policy(vault)
-    scripts = input_scripts(psbt, policy)
+    given = psbt_file.read_psbt(data)
     if home.chain == OFFLINE:
-        take(home, db, vault, data)
-    coins = []
-    outpoints = outline.outpoints(psbt)
-    values = [value for _, value in outline.spent(psbt)]
-    for outpoint, script, value in zip(outpoints, scripts, values, strict=True):
-        row = chain_book.coin_at(db, *outpoint)
-        if row is None or row.spent_by is not None:
-            raise CeremonyError(f"coin {outpoint} is no free coin of vault {vault.name}")
-        coins.append(Coin(outpoint, value, script.branch, script.index, row.height))
+        learn_from(db, vault, given)
+    policy = stored_policy(vault)
+    txid, outpoints = codec.txid(given), outline.outpoints(given)
+    rows = [_spendable_row(db, vault, txid, outpoint) for outpoint in outpoints]
+    replaced = _replaced(db, txid, outpoints)
+    psbt = _completed(db, vault, policy, (codec.to_bytes(given), rows))
+    scripts = input_scripts(psbt, policy)
     review = wallet.reviewed(db, vault, policy, psbt)
+    coins = [
+        Coin(outpoint, row.value_sats, script.branch, script.index, row.height)
+        for outpoint, row, script in zip(outpoints, rows, scripts, strict=True)
+    ]
     paid = sum(output.value_sats for output in review.outputs if not output.own)
     change = sum(output.value_sats for output in review.outputs if output.own)
     selection = Selection(tuple(coins), review.fee_sats, change, review.vsize)
+    for old in replaced:
+        ceremony_book.release(db, old, clock.now())
     draft = spend.Draft(_unsigned(psbt), review, selection, None, paid)
-    return spend.opened(home, db, vault, draft)
+    created = spend.opened(home, db, vault, draft)
+    record = ceremony_book.ceremony_named(db, str(created.ceremony))
+    taken = signing.take_signatures(db, record, psbt)
+    created = created._replace(state=record.state)
+    return Imported(created, taken, [old.public_id for old in replaced])
+
+
+def _spendable_row(db: Session, vault: Vault, txid: str, outpoint: Outpoint) -> KnownCoin:
+    """Return a coin that this payment may spend; raises CeremonyError that says why not."""
+    row = chain_book.coin_at(db, *outpoint)
+    if row is None or row.vault_id != vault.id:
+        raise CeremonyError(
+            f"coin {outpoint} does not belong to vault {vault.name} as far as is known here,"
+            " so this PSBT does not spend a coin of it"
+        )
+    if row.spent_by == txid:
+        where = f"in block {row.spent_height}" if row.spent_height is not None else "waiting"
+        raise CeremonyError(f"the payment {txid} is {where} already")
+    if row.spent_height is not None:
+        raise CeremonyError(
+            f"coin {outpoint} is no free coin of vault {vault.name}:"
+            f" {row.spent_by} spent it in block {row.spent_height}"
+        )
+    return row
+
+
+def _replaced(db: Session, txid: str, outpoints: list[Outpoint]) -> list[Ceremony]:
+    """Return the open ceremonies whose coins this payment takes over, as their replacement.
+
+    Only payments that somebody may have sent give way; raises CoinReserved for any other.
+    """
+    holders = reservations.holders(db, clock.now())
+    found: dict[str, Ceremony] = {}
+    for held in (holders[outpoint] for outpoint in outpoints if outpoint in holders):
+        old = ceremony_book.ceremony_named(db, held.ceremony)
+        if old.txid == txid or not _may_be_sent(old):
+            raise reservations.refusal(held)
+        found[old.public_id] = old
+    return list(found.values())
+
+
+def _may_be_sent(old: Ceremony) -> bool:
+    """Tell whether a ceremony's payment may wait already, sent from here or from elsewhere."""
+    elsewhere = old.final_tx is not None or old.exported_at is not None
+    return elsewhere or old.state == "broadcast"
+
+
+def _completed(
+    db: Session, vault: Vault, policy: Policy, given: tuple[bytes, list[KnownCoin]]
+) -> codec.Psbt:
+    """Return the PSBT with what it leaves out about the vault's own coins and outputs."""
+    raw, rows = given
+    known = chain_book.raw_transactions(db, {row.txid for row in rows})
+    made: dict[str, Transaction] = {txid: parse_transaction(each) for txid, each in known.items()}
+    coins = {
+        Outpoint(row.txid, row.vout): OwnCoin((row.branch, row.index), made[row.txid])
+        for row in rows
+        if row.txid in made and made[row.txid].txid == row.txid
+    }
+    maps = codec.read_maps(raw)
+    paid = {output.script_pubkey for output in codec.transaction_of(raw).outputs}
+    return codec.assemble(completed(maps, policy, coins, wallet.places(db, vault, policy, paid)))
 
 
 def _unsigned(psbt: codec.Psbt) -> codec.Psbt:
-    """Return a PSBT without its signatures; one that is final has none to take again."""
+    """Return a PSBT without its signatures: each is verified before it is kept."""
     bare = codec.copy(psbt)
-    for number, psbt_in in enumerate(bare.inputs):
-        if psbt_in.final_scriptwitness is not None or psbt_in.final_scriptsig is not None:
-            raise UsageError(f"input {number} of the PSBT is final: send it where it was made")
+    for psbt_in in bare.inputs:
         psbt_in.partial_sigs = {}
+        psbt_in.final_scriptsig = psbt_in.final_scriptwitness = None
     return bare
 
 
-def _in_psbt(data: bytes) -> tuple[SeenTransaction, ...]:
+def _learnt(db: Session, vault: Vault, told: Sequence[SeenTransaction]) -> int:
+    before = len(wallet.unspent(db, vault))
+    wallet.learn(db, vault, told)
+    return len(wallet.unspent(db, vault)) - before
+
+
+def _previous_in(psbt: codec.Psbt) -> tuple[SeenTransaction, ...]:
     """Return the previous transactions in a PSBT; in which blocks they are nobody said."""
-    found = {}
-    for number, psbt_in in enumerate(codec.parse(data).inputs):
-        previous = codec.previous_transaction(psbt_in)
-        if previous is None:
-            raise UsageError(f"input {number} of the PSBT lacks its previous transaction")
-        found[previous.txid] = SeenTransaction(previous.txid, previous.raw)
+    every = (codec.previous_transaction(psbt_in) for psbt_in in psbt.inputs)
+    found = {each.txid: SeenTransaction(each.txid, each.raw) for each in every if each is not None}
     return tuple(found.values())
 
 
 def _in_lines(data: bytes) -> Iterator[SeenTransaction]:
     try:
-        text = data.decode("ascii")
-    except UnicodeDecodeError as failure:
+        text = outside_text.decoded(data, "it")
+    except UsageError as failure:
         raise UsageError("the file is neither a PSBT nor lines of transactions") from failure
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(outside_text.lines(text), 1):
         if line.strip():
             yield _line(number, line.strip())
 

@@ -7,7 +7,16 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.session import CardIdentity
-from coordinator import approvals, ceremony, clock, custody, dangers, reservations, wallet
+from coordinator import (
+    approvals,
+    ceremony,
+    clock,
+    custody,
+    dangers,
+    psbt_file,
+    reservations,
+    wallet,
+)
 from coordinator.attendant import Attendant
 from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.chain import ChainSource
@@ -217,28 +226,40 @@ def _keeper(database: Database, ceremony_id: str) -> ceremony.Keep:
 def _advance(database: Database, ceremony_id: str) -> None:
     """Call the ceremony complete once the quorum is there."""
     with database.begin() as db:
-        record = ceremony_book.ceremony_named(db, ceremony_id)
-        if record.state == "collecting" and progress(record).complete:
-            record.state = "complete"
+        _advance_record(ceremony_book.ceremony_named(db, ceremony_id))
+
+
+def _advance_record(record: Ceremony) -> None:
+    if record.state == "collecting" and progress(record).complete:
+        record.state = "complete"
 
 
 def add(
     home: Home, database: Database, ceremony_id: str, data: bytes, accepted: Accepted = None
 ) -> int:
-    """Take the new valid signatures of a PSBT that came back; returns how many.
+    """Take the new valid signatures of what came back; returns how many.
 
-    Raises PsbtError that names the first thing that is not a signature; then nothing is taken.
+    It is a PSBT, or the finished transaction. Raises PsbtError that names the first thing that
+    contradicts the payment; then nothing is taken.
     """
+    came_back = psbt_file.read_signed(data)
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
         _hold_coins(db, record, clock.now())
-        policy = stored_policy(record.vault)
-        psbt = signed_psbt(record)
-        require_payment(home, record, psbt, accepted)
-        arrived = combiner.new_signatures(psbt, codec.parse(data), policy)
-        for signature in arrived:
-            ceremony_book.keep_signature(db, record.id, signature, clock.now())
-    _advance(database, ceremony_id)
+        require_payment(home, record, signed_psbt(record), accepted)
+        return take_signatures(db, record, came_back)
+
+
+def take_signatures(db: Session, record: Ceremony, came_back: codec.Psbt) -> int:
+    """Keep the new valid signatures of a PSBT and what else it says; returns how many are new."""
+    policy = stored_policy(record.vault)
+    arrived = combiner.new_signatures(signed_psbt(record), came_back, policy)
+    for signature in arrived:
+        ceremony_book.keep_signature(db, record.id, signature, clock.now())
+    record.psbt = codec.to_bytes(combiner.with_additions(_stored_psbt(record), came_back, policy))
+    db.flush()
+    db.refresh(record)
+    _advance_record(record)
     return len(arrived)
 
 
@@ -341,7 +362,11 @@ def _is_ours(db: Session, record: Ceremony, coin: Coin) -> bool:
 def _gives_way(db: Session, record: Ceremony, coin: Coin) -> bool:
     """Tell whether a waiting payment spends a coin that this ceremony was opened to replace."""
     waits = coin.spent_height is None and coin.spent_by is not None
-    return waits and ceremony_book.opened_before(db, record, str(coin.spent_by))
+    taker = str(coin.spent_by)
+    return waits and (
+        ceremony_book.opened_before(db, record, taker)
+        or chain_book.seen_before(db, taker, record.created_at)
+    )
 
 
 def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:

@@ -1,14 +1,14 @@
 """What a vault owns: its addresses and coins, kept in step with the chain, and its reviews."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock, news
+from coordinator import clock, news, replaced
 from coordinator.chain import Birthday, ChainSource, ChainUpdate, SeenTransaction, Tip, Watch
 from coordinator.errors import ChainError, CoordinatorError
 from coordinator.vaults import stored_policy
@@ -290,16 +290,18 @@ def reviewed(db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt) -> Rev
     coins, tip = spendable(db, vault), chain_book.sync_state(db, vault)
     rivals = ceremony_book.holding(db, spent)
     earlier = [record for record in ceremony_book.sent(db, vault) if record.id not in rivals]
+    paid = {output.script_pubkey for output in outline.outputs(psbt)}
     context = Context(
         tip_height=tip.height if tip else None,
         reach=last_looked_at(db, vault),
-        own_scripts=_places(db, vault, policy, psbt),
-        vaults=dict(_other_vaults(db, vault, psbt)),
+        own_scripts=places(db, vault, policy, paid),
+        vaults=dict(_other_vaults(db, vault, paid)),
         used_scripts=frozenset(chain_book.used_scripts(db, vault)),
         recent_addresses=frozenset(_recent_addresses(earlier, policy)),
         usual_amount_sats=max((record.paid_sats for record in earlier), default=None),
         unconfirmed=frozenset(coin.outpoint for coin in coins if coin.height is None),
         spends_all={coin.outpoint for coin in coins} <= set(spent),
+        rivals=tuple(replaced.rivals(db, spent, codec.txid(psbt))),
     )
     return review_psbt(psbt, policy, context)
 
@@ -331,9 +333,9 @@ def last_looked_at(db: Session, vault: Vault) -> dict[int, int]:
 
 
 def _other_vaults(
-    db: Session, vault: Vault, psbt: codec.Psbt
+    db: Session, vault: Vault, paid: Collection[bytes]
 ) -> Iterator[tuple[bytes, KnownVault]]:
-    """Yield the outputs of a PSBT that are another vault's of this home, each derived afresh."""
+    """Yield the scripts paid that are another vault's of this home, each derived afresh."""
     for other in vault_book.all_vaults(db):
         if other.id == vault.id or other.network != vault.network:
             continue
@@ -341,7 +343,7 @@ def _other_vaults(
             policy = stored_policy(other)
         except PsbtError:
             continue  # its own commands say what is wrong with it
-        for script, place in _places(db, other, policy, psbt).items():
+        for script, place in places(db, other, policy, paid).items():
             if scripts_at(policy, [place])[place] == script:
                 yield script, KnownVault(other.name, _closed(db, other))
 
@@ -354,11 +356,10 @@ def _closed(db: Session, vault: Vault) -> str | None:
     return None if succession is None else f"it was replaced by {succession.successor.name}"
 
 
-def _places(
-    db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt
+def places(
+    db: Session, vault: Vault, policy: Policy, paid: Collection[bytes]
 ) -> dict[bytes, tuple[int, int]]:
-    """Return where outputs of a PSBT may be the vault's; the review derives what it believes."""
-    paid = {output.script_pubkey for output in outline.outputs(psbt)}
+    """Return where scripts may be the vault's own; who believes it derives them first."""
     found = chain_book.places_of(db, vault, paid)
     for branch in (RECEIVE, CHANGE):
         first = chain_book.next_index(db, vault, branch)

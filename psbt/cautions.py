@@ -1,6 +1,6 @@
 """What about a transaction should make a person stop, as sentences with a code and a severity."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 from psbt.coins import Outpoint, dust_limit_sats
 from psbt.network import Network
 from psbt.policy import CHANGE, RECEIVE, script_type
+from psbt.replacement import Rival, least_fee_against
 from psbt.weight import WEIGHT_MAX
 
 HIGH_FEE_DIVISOR: Final = 20  # 5 %
@@ -90,7 +91,8 @@ class Context:
     """What only the vault's history knows; `recent_addresses` are those paid before.
 
     `tip_height` None is a chain that nobody asked. `reach` is, by branch, the last index that a
-    search for the vault's coins looks at. `vaults` are the home's other vaults, by their scripts.
+    search for the vault's coins looks at. `vaults` are the home's other vaults, by their scripts;
+    `rivals` are waiting payments that spend one of the coins too.
     """
 
     tip_height: int | None = 0
@@ -102,6 +104,7 @@ class Context:
     usual_amount_sats: int | None = None
     unconfirmed: Collection[Outpoint] = ()
     spends_all: bool = False
+    rivals: Sequence[Rival] = ()
 
 
 def cautions(facts: Facts, context: Context) -> tuple[Caution, ...]:
@@ -171,6 +174,21 @@ def _reach(facts: Facts, context: Context) -> Iterator[Caution]:
             yield Caution("change_out_of_reach", Severity.DANGER, message)
 
 
+def _replacement(facts: Facts, context: Context) -> Iterator[Caution]:
+    """Tell which waiting payments this one is to replace, and whether nodes let it (BIP 125)."""
+    if not context.rivals:
+        return
+    names = ", ".join(rival.txid for rival in context.rivals)
+    yield Caution("replaces", Severity.INFO, f"it takes the place of what waits: {names}")
+    least = least_fee_against(context.rivals, facts.vsize)
+    if facts.fee_sats < least:
+        message = (
+            f"the fee of {facts.fee_sats} sats is too low to replace what waits:"
+            f" nodes ask for {least} sats or more"
+        )
+        yield Caution("replacement_underpaid", Severity.DANGER, message)
+
+
 def _own_vaults(facts: Facts, context: Context) -> Iterator[Caution]:
     """Name another vault of the home that is paid; one that is closed is a reason to stop."""
     for output in facts.payments:
@@ -214,7 +232,16 @@ def _coins(facts: Facts, context: Context) -> Iterator[Caution]:
         yield Caution("unusual_amount", Severity.WARNING, message)
 
 
-CHECKS: Final = (_fee, _standardness, _destinations, _reach, _own_vaults, _lookalikes, _coins)
+CHECKS: Final = (
+    _fee,
+    _standardness,
+    _destinations,
+    _reach,
+    _own_vaults,
+    _lookalikes,
+    _coins,
+    _replacement,
+)
 
 
 def _ends(address: str, network: Network) -> tuple[str, str]:

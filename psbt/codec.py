@@ -203,10 +203,13 @@ def _with_own_dicts(scope: T) -> T:
 
 def _opened(data: bytes | str) -> tuple[ByteReader, Fields]:
     """Return the global fields, and what reads on behind them."""
-    reader = ByteReader(_binary(data))
+    raw = _binary(data)
+    if len(raw) > fields.SIZE_MAX:
+        raise PsbtError(f"{len(raw)} bytes are too many for a PSBT, {fields.SIZE_MAX} are the most")
+    reader = ByteReader(raw)
     if reader.take(min(reader.left, len(fields.MAGIC))) != fields.MAGIC:
         raise PsbtError("this is not a PSBT: it does not start with the bytes psbt and ff")
-    return reader, read_fields(reader, "globals")
+    return reader, read_fields(reader, "globals", fields.FIELDS_MAX)
 
 
 def _binary(data: bytes | str) -> bytes:
@@ -224,14 +227,14 @@ def _binary(data: bytes | str) -> bytes:
 def _read(data: bytes | str) -> tuple[Maps, network.Transaction]:
     reader, own = _opened(data)
     transaction = _unsigned_transaction(own)
-    inputs, outputs = len(transaction.inputs), len(transaction.outputs)
-    maps = Maps(
-        own,
-        tuple([read_fields(reader, f"inputs[{index}]") for index in range(inputs)]),
-        tuple([read_fields(reader, f"outputs[{index}]") for index in range(outputs)]),
-    )
+    left = fields.FIELDS_MAX - len(own)
+    found: dict[str, list[Fields]] = {"inputs": [], "outputs": []}
+    for name, items in (("inputs", transaction.inputs), ("outputs", transaction.outputs)):
+        for index in range(len(items)):
+            found[name].append(read_fields(reader, f"{name}[{index}]", left))
+            left -= len(found[name][-1])
     reader.end()
-    return maps, transaction
+    return Maps(own, tuple(found["inputs"]), tuple(found["outputs"])), transaction
 
 
 def _unsigned_transaction(global_fields: Fields) -> network.Transaction:

@@ -1,10 +1,10 @@
 """BIP 174's Combiner for a PSBT that was out of our hands.
 
-It may come back with fewer fields and with more signatures; any other difference is refused
-by name. What is kept is our own PSBT with the new valid signatures in it.
+It may come back with fewer fields, with more signatures, and with fields that say more; what
+contradicts ours is refused by name. What is kept is our own PSBT with what is new in it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from embit.psbt import InputScope
@@ -12,23 +12,25 @@ from embit.psbt import InputScope
 from psbt import codec
 from psbt.codec import Psbt
 from psbt.errors import NotOnlySignatures, PsbtError, SignatureInvalid
-from psbt.ownership import input_scripts
+from psbt.ownership import claims_own, input_scripts, scripts_fit
 from psbt.partial import quorum, signed_by, valid_signature
 from psbt.policy import Policy, VaultScript
-from psbt.sighash import sighashes
+from psbt.sighash import p2wsh, sighashes, spent_outputs
 from psbt.signature import (
     SIGHASH_ALL,
     compact_from_partial,
     partial_from_compact,
     verifies,
 )
+from psbt.transaction import TransactionOutput
 
-__all__ = ["combine", "new_signatures", "quorum", "signed_by"]
+__all__ = ["combine", "new_signatures", "quorum", "signed_by", "with_additions"]
 
 COMPARED_ELSEWHERE: Final = frozenset(
     {
         "inputs",
         "outputs",
+        "unknown",
         "partial_sigs",
         "sighash_type",
         "final_scriptsig",
@@ -36,14 +38,43 @@ COMPARED_ELSEWHERE: Final = frozenset(
     }
 )
 
+ADDED_MAX: Final = 256 * 1024
+
 
 def combine(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
-    """Return a copy of `psbt` with the new signatures of `other`."""
-    combined = codec.copy(psbt)
-    for index, pubkey, signature in new_signatures(psbt, other, policy):
+    """Return a copy of `psbt` with the new signatures of `other`, and with what it adds."""
+    signatures = new_signatures(psbt, other, policy)
+    combined = with_additions(psbt, other, policy)
+    for index, pubkey, signature in signatures:
         partial_sigs = combined.inputs[index].partial_sigs
         partial_sigs[codec.public_key(pubkey)] = partial_from_compact(signature)
     return combined
+
+
+def with_additions(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
+    """Return a copy of `psbt` with the fields that only `other` holds, signatures left out.
+
+    Unknown and proprietary ones, extended keys, and what is said about outputs that are not the
+    vault's. Additions of more than ADDED_MAX bytes are passed over, and so is what would make a
+    payment look like change.
+    """
+    wider = codec.copy(psbt)
+    _add_missing(wider, other, ("unknown", "xpubs"))
+    for ours, theirs in zip(wider.inputs, other.inputs, strict=True):
+        _add_missing(ours, theirs, ("unknown", "bip32_derivations"))
+    for our_out, their_out in zip(wider.outputs, other.outputs, strict=True):
+        _add_missing(our_out, their_out, ("unknown",))
+        if not claims_own(their_out, policy):
+            _add_missing(our_out, their_out, ("bip32_derivations",))
+            our_out.redeem_script = our_out.redeem_script or their_out.redeem_script
+            our_out.witness_script = our_out.witness_script or their_out.witness_script
+    grown = len(codec.to_bytes(wider)) - len(codec.to_bytes(psbt))
+    return wider if grown <= ADDED_MAX else codec.copy(psbt)
+
+
+def _add_missing(ours: object, theirs: object, names: Iterable[str]) -> None:
+    for name in names:
+        setattr(ours, name, {**getattr(theirs, name), **getattr(ours, name)})
 
 
 def new_signatures(psbt: Psbt, other: Psbt, policy: Policy) -> list[tuple[int, bytes, bytes]]:
@@ -64,29 +95,45 @@ def new_signatures(psbt: Psbt, other: Psbt, policy: Policy) -> list[tuple[int, b
 
 
 def _check_transaction(psbt: Psbt, other: Psbt) -> None:
-    """Refuse anything but the same transaction, with no field changed or added."""
+    """Refuse anything but the same transaction, and any field that contradicts ours."""
     if len(other.inputs) != len(psbt.inputs):
         raise NotOnlySignatures("inputs", f"are {len(other.inputs)}, not {len(psbt.inputs)}")
     if len(other.outputs) != len(psbt.outputs):
         raise NotOnlySignatures("outputs", f"are {len(other.outputs)}, not {len(psbt.outputs)}")
     _check_fields("", psbt, other)
+    spent = spent_outputs(psbt)
     for index, (ours, theirs) in enumerate(zip(psbt.inputs, other.inputs, strict=True)):
         _check_fields(f"inputs[{index}].", ours, theirs)
+        _check_added(f"inputs[{index}].", theirs, spent[index])
     for index, (our_out, their_out) in enumerate(zip(psbt.outputs, other.outputs, strict=True)):
         _check_fields(f"outputs[{index}].", our_out, their_out)
+        if not scripts_fit(their_out):
+            field = "redeem_script" if their_out.redeem_script else "witness_script"
+            raise NotOnlySignatures(f"outputs[{index}].{field}", "is not that of the output")
+
+
+def _check_added(prefix: str, theirs: InputScope, spent: TransactionOutput) -> None:
+    """Refuse what contradicts the output spent, where our own input is silent about it."""
+    stated = theirs.witness_utxo
+    if stated is not None and (stated.value, stated.script_pubkey.data) != spent:
+        raise NotOnlySignatures(f"{prefix}witness_utxo")
+    if theirs.redeem_script is not None:
+        raise NotOnlySignatures(f"{prefix}redeem_script", "is not that of the output it spends")
+    if theirs.witness_script and p2wsh(theirs.witness_script.data) != spent.script_pubkey:
+        raise NotOnlySignatures(f"{prefix}witness_script")
 
 
 def _check_fields(prefix: str, ours: object, theirs: object) -> None:
-    """Compare two maps; a field that was dropped is fine."""
+    """Compare two maps; a field that was dropped is fine, and so is what only they hold."""
     expected = vars(ours)
     for field, value in vars(theirs).items():
         mine = expected[field]
         if value is None or value is mine or field in COMPARED_ELSEWHERE:
             continue
         if isinstance(value, dict):
-            same = value.items() <= mine.items()
+            same = all(mine.get(key, said) == said for key, said in value.items())
         else:
-            same = mine is not None and value == mine
+            same = mine is None or value == mine
         if not same:
             raise NotOnlySignatures(prefix + field)
 

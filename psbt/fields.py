@@ -33,11 +33,18 @@ class Maps(NamedTuple):
     outputs: tuple[Fields, ...]
 
 
-def read_fields(reader: ByteReader, name: str) -> Fields:
-    """Read one map up to its separator; `name` is for the error."""
+SIZE_MAX: Final = 32 * 1024 * 1024
+FIELDS_MAX: Final = 200_000
+"""How many fields a PSBT may have: 955 inputs of a 15-of-15 have a fifth of them."""
+
+
+def read_fields(reader: ByteReader, name: str, most: int = FIELDS_MAX) -> Fields:
+    """Read one map up to its separator, with so many fields at most; `name` is for the error."""
     found: Fields = {}
     while key := reader.sized():
         if key in found:
             raise PsbtError(f"{name} holds the key {key.hex()} twice")
+        if len(found) == most:
+            raise PsbtError(f"more than {FIELDS_MAX} fields are too many for a PSBT")
         found[key] = reader.sized()
     return found

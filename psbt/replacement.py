@@ -1,5 +1,6 @@
 """What a payment that replaces another must pay (BIP 125), and a child that lifts its parents."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from psbt.errors import PsbtError
@@ -24,6 +25,29 @@ class Replaced(NamedTuple):
         all_out = self.fee_sats + self.descendants_sats + fee_at(RELAY_FEERATE, vsize)
         higher_rate = self.fee_sats * vsize // self.vsize + 1
         return max(all_out, higher_rate)
+
+
+class Rival(NamedTuple):
+    """A waiting payment that spends a coin of this one; `fee_sats` None is not known."""
+
+    txid: str
+    vsize: int
+    fee_sats: int | None
+    descendants_sats: int = 0
+
+
+def least_fee_against(rivals: Sequence[Rival], vsize: int) -> int:
+    """Return the least fee of a payment of this size that nodes take in place of all rivals."""
+    known = [
+        Replaced(rival.fee_sats, rival.vsize, rival.descendants_sats)
+        for rival in rivals
+        if rival.fee_sats is not None
+    ]
+    if not known:
+        return 0
+    paid = sum(each.fee_sats + each.descendants_sats for each in known)
+    first = known[0]._replace(descendants_sats=paid - known[0].fee_sats)
+    return max(each.least_fee(vsize) for each in (first, *known))
 
 
 class Family(NamedTuple):

@@ -1,11 +1,15 @@
 """BIP 174's Updater: what a signer needs to know beside the transaction, as fields of its maps."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from psbt import fields
-from psbt.fields import Fields
+from psbt.coins import Outpoint
+from psbt.fields import Fields, Maps
 from psbt.keys import KeyExpression, Path
 from psbt.network import Network
-from psbt.policy import Policy, VaultScript
-from psbt.transaction import TransactionOutput, sized
+from psbt.policy import Policy, VaultScript, vault_script
+from psbt.transaction import Transaction, TransactionOutput, parse_unsigned, sized
 
 
 def global_fields(policy: Policy) -> Fields:
@@ -34,6 +38,62 @@ def change_fields(policy: Policy, script: VaultScript) -> Fields:
         fields.OUT_WITNESS_SCRIPT: script.witness_script,
         **_derivations(fields.OUT_BIP32_DERIVATION, policy, script),
     }
+
+
+class OwnCoin(NamedTuple):
+    """Where a coin of the vault was derived, and the transaction that made it."""
+
+    place: tuple[int, int]
+    previous: Transaction
+
+
+def completed(
+    maps: Maps,
+    policy: Policy,
+    coins: Mapping[Outpoint, OwnCoin],
+    places: Mapping[bytes, tuple[int, int]],
+) -> Maps:
+    """Return the maps with what they leave out about the vault's own coins and outputs.
+
+    `places` is, by script, where own outputs are derived; nothing is believed that does not derive.
+    What is there already stays, but for derivations of the vault's own keys.
+    """
+    transaction = parse_unsigned(maps.globals[fields.GLOBAL_UNSIGNED_TX])
+    inputs = [
+        _completed_input(given, policy, tx_in.outpoint, coins)
+        for given, tx_in in zip(maps.inputs, transaction.inputs, strict=True)
+    ]
+    outputs = [
+        _completed_output(given, policy, tx_out.script_pubkey, places)
+        for given, tx_out in zip(maps.outputs, transaction.outputs, strict=True)
+    ]
+    own = {**global_fields(policy), **maps.globals}
+    return Maps(own, tuple(inputs), tuple(outputs))
+
+
+def _completed_input(
+    given: Fields, policy: Policy, outpoint: Outpoint, coins: Mapping[Outpoint, OwnCoin]
+) -> Fields:
+    coin = coins.get(outpoint)
+    if coin is None or outpoint.vout >= len(coin.previous.outputs):
+        return given
+    spent = coin.previous.outputs[outpoint.vout]
+    script = vault_script(policy, *coin.place)
+    if script.script_pubkey != spent.script_pubkey:
+        return given
+    derivations = _derivations(fields.IN_BIP32_DERIVATION, policy, script)
+    return {**input_fields(policy, script, spent, coin.previous.raw), **given, **derivations}
+
+
+def _completed_output(
+    given: Fields, policy: Policy, script_pubkey: bytes, places: Mapping[bytes, tuple[int, int]]
+) -> Fields:
+    place = places.get(script_pubkey)
+    script = vault_script(policy, *place) if place else None
+    if script is None or script.script_pubkey != script_pubkey:
+        return given
+    derivations = _derivations(fields.OUT_BIP32_DERIVATION, policy, script)
+    return {**change_fields(policy, script), **given, **derivations}
 
 
 def _derivations(kind: bytes, policy: Policy, script: VaultScript) -> Fields:

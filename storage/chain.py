@@ -210,6 +210,14 @@ def transactions(db: Session, txids: Iterable[str]) -> list[ChainTransaction]:
     ]
 
 
+def seen_before(db: Session, txid: str, moment: datetime) -> bool:
+    """Tell whether a transaction was known before a moment."""
+    known = select(ChainTransaction.txid).where(
+        ChainTransaction.txid == txid, ChainTransaction.first_seen < moment
+    )
+    return db.scalar(known) is not None
+
+
 def raw_transactions(db: Session, txids: Iterable[str]) -> dict[str, bytes]:
     """Return the bytes of those of the transactions that are known, by txid."""
     return {found.txid: found.raw for found in transactions(db, txids)}
@@ -270,6 +278,20 @@ def coin_at(db: Session, txid: str, vout: int) -> Coin | None:
     """Return a coin, spent or not."""
     at = select(Coin).where(Coin.txid == txid, Coin.vout == vout)
     return db.scalars(at.limit(1)).one_or_none()
+
+
+def waiting_takers(db: Session, outpoints: Collection[tuple[str, int]]) -> set[str]:
+    """Return the transactions that wait and spend one of these coins."""
+    wanted = {(txid, vout) for txid, vout in outpoints}
+    found: set[str] = set()
+    for batch in batches({txid for txid, _ in wanted}):
+        waits = (Coin.spent_by.is_not(None), Coin.spent_height.is_(None), Coin.txid.in_(batch))
+        for txid, vout, taker in db.execute(
+            select(Coin.txid, Coin.vout, Coin.spent_by).where(*waits)
+        ):
+            if (txid, vout) in wanted:
+                found.add(str(taker))
+    return found
 
 
 def waiting_children(db: Session, txid: str) -> set[str]:

@@ -66,13 +66,14 @@ def import_payment(
 ) -> Shown:
     """Open a ceremony for a PSBT that was built elsewhere.
 
-    Every input must be a free coin of the vault, proven by its previous transaction. Valid
-    signatures in it are kept.
+    Every input must be a coin of the vault that is free, or spent by a payment that still waits:
+    then this one replaces it. What the PSBT leaves out about the vault's own coins is filled in;
+    valid signatures in it are kept.
 
     \b
     Example: cardquorum spend import family payment.psbt
     """
-    from coordinator import carrying, overview, signing
+    from coordinator import carrying, overview
     from coordinator.cli.spend import created_shown
     from coordinator.files import read_named
     from storage import vaults as vault_book
@@ -82,7 +83,17 @@ def import_payment(
     with desk.database.begin() as db:
         record = vault_book.vault_named(db, vault)
         made = carrying.open_payment(desk.home, db, record, data, accept)
-    taken = signing.add(desk.home, desk.database, str(made.ceremony), data)
-    shown = created_shown(made, None)
-    document = {**shown.document, "signatures": taken}
-    return Shown(document, [*shown.lines, f"{counted(taken, 'signature')} came with it"])
+    shown = created_shown(made.created, None)
+    newest = made.replaces[-1] if made.replaces else None
+    document = {
+        **shown.document,
+        "signatures": made.signatures,
+        "replaces": newest,
+        "all_replaced": made.replaces,
+    }
+    told = [f"{counted(made.signatures, 'signature')} came with it"]
+    told += [
+        f"replaces ceremony {old}: whichever gets into a block ends the other"
+        for old in made.replaces
+    ]
+    return Shown(document, [*shown.lines, *told])

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,9 @@ from embit.script import Script
 from psbt import codec, fields
 from psbt.codec import Psbt
 from psbt.combiner import combine
+from psbt.extractor import extract
 from psbt.fields import read_fields
+from psbt.finalizer import finalize
 from psbt.keys import KeyExpression, bip48_path, fingerprint, format_key_expression
 from psbt.network import Network
 from psbt.policy import Policy, parse_descriptor
@@ -132,6 +135,8 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
     "base64 with newlines": base64.encodebytes,
     "base64 of Windows": lambda raw: base64.encodebytes(raw).replace(b"\n", b"\r\n"),
     "hex": lambda raw: raw.hex().encode() + b"\n",
+    "UTF-16 base64": lambda raw: base64.b64encode(raw).decode().encode("utf-16"),
+    "hex with a mark": lambda raw: b"\xef\xbb\xbf" + raw.hex().encode() + b"\r\n",
 }
 
 
@@ -156,6 +161,41 @@ def test_a_finished_transaction_brings_its_signatures(elsewhere: Elsewhere) -> N
     done = elsewhere.add(codec.to_bytes(both))
     assert (done["state"], done["signed_by"]) == ("complete", ["b", "aunt"])
     assert done["missing"] == ["a"]
+
+
+@pytest.mark.parametrize("form", ["raw", "base64", "hex", "UTF-16 base64"])
+def test_a_wallet_that_finishes_brings_its_signature_in_the_transaction(
+    elsewhere: Elsewhere, form: str
+) -> None:
+    words = ("spend", "sign", elsewhere.ceremony, "--emulated", "b", "--yes", "--pin-stdin")
+    cards = elsewhere.asked(*words, stdin=f"b={PIN}\n")
+    both = combine(codec.parse(cards["psbt"]), elsewhere.signed(), elsewhere.policy)
+    raw = extract(finalize(both, elsewhere.policy))
+    done = elsewhere.add(FORMS[form](raw))
+    assert (done["signatures"], done["state"]) == (2, "complete")
+    assert done["signed_by"] == ["b", "aunt"]
+    assert elsewhere.asked("spend", "finalize", elsewhere.ceremony)["hex"] == raw.hex()
+
+
+def test_a_finished_transaction_of_something_else_is_refused(elsewhere: Elsewhere) -> None:
+    psbt = codec.parse(elsewhere.psbt)
+    unsigned = codec.unsigned_transaction(psbt)
+    other = replace(unsigned, locktime=unsigned.locktime + 1)
+    assert elsewhere.refused(other.raw)["code"] == "not_only_signatures"
+    witness = (b"", bytes(71), psbt.inputs[0].witness_script.data)
+    forged = tuple(tx_in._replace(witness=witness) for tx_in in unsigned.inputs)
+    assert elsewhere.refused(replace(unsigned, inputs=forged).raw)["code"] == "not_only_signatures"
+
+
+def test_what_a_signer_adds_is_kept_and_goes_out_again(elsewhere: Elsewhere) -> None:
+    psbt = elsewhere.signed()
+    psbt.unknown[b"\xfc\x05other\x01"] = b"note"
+    psbt.inputs[0].unknown[b"\xf0"] = b"x"
+    assert elsewhere.add(codec.to_bytes(psbt))["signatures"] == 2
+    out = codec.parse(elsewhere.asked("spend", "export", elsewhere.ceremony)["psbt"])
+    assert out.unknown == {b"\xfc\x05other\x01": b"note"}
+    assert out.inputs[0].unknown == {b"\xf0": b"x"}
+    ended(elsewhere)
 
 
 def test_one_signature_of_two_is_kept_but_counts_for_nothing(elsewhere: Elsewhere) -> None:

@@ -1,19 +1,26 @@
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from itertools import combinations, pairwise, permutations
 
 import pytest
+from embit.bip32 import HDKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from psbt import codec
 from psbt.codec import Psbt
+from psbt.coins import Payment
 from psbt.combiner import combine, new_signatures, quorum, signed_by
+from psbt.creator import create
 from psbt.errors import NotOnlySignatures, PsbtError, SignatureInvalid
 from psbt.extractor import extract
 from psbt.finalizer import finalize
+from psbt.review import Context, review
+from psbt.sighash import p2wsh
 from psbt.signature import ORDER, compact_from_partial, der_from_compact, partial_from_compact
 from psbt.signer import with_signatures
+from psbt.transaction import parse_transaction
 from tests.psbt.soft_vault import soft_vault
 
 VAULT = soft_vault(2, 3)
@@ -206,10 +213,6 @@ def less_outputs(psbt: Psbt) -> None:
     psbt.outputs.pop()
 
 
-def output_unknown(psbt: Psbt) -> None:
-    psbt.outputs[1].unknown[b"\xfcx"] = b""
-
-
 def output_witness_script(psbt: Psbt) -> None:
     payment = next(o for o in psbt.outputs if o.witness_script is None)
     payment.witness_script = psbt.inputs[0].witness_script
@@ -221,6 +224,7 @@ def whole(name: str, value: object) -> Callable[[Psbt], None]:
 
 PAID = next(i for i, o in enumerate(SPEND.outputs) if o.witness_script is None)
 SIGNATURE = f"inputs[1].partial_sigs[{PUBKEY.hex()}]"
+XPUB = HDKey.from_seed(bytes(32)).to_public()
 SCRIPT = type(SPEND.inputs[0].witness_script)
 WITNESS = type(
     finalize(combine(SIGNED[0], SIGNED[1], POLICY), POLICY).inputs[0].final_scriptwitness
@@ -236,9 +240,6 @@ TAMPERED = {
     "another script": (output_script, "outputs[0].script_pubkey"),
     "another version": (whole("tx_version", 1), "tx_version"),
     "another lock time": (whole("locktime", 0), "locktime"),
-    "an unknown global field": (whole("unknown", {b"\xfcx": b""}), "unknown"),
-    "an unknown input field": (put("unknown", {b"\xfcx": b""}), "inputs[1].unknown"),
-    "an unknown output field": (output_unknown, "outputs[1].unknown"),
     "a claim to be change": (output_witness_script, f"outputs[{PAID}].witness_script"),
     "another amount": (richer, "inputs[1].witness_utxo"),
     "another witness script": (put("witness_script", SCRIPT(b"Q")), "inputs[1].witness_script"),
@@ -337,3 +338,100 @@ def test_every_size_of_policy_comes_together(threshold: int, total: int) -> None
             psbt, vault.sign(vault.spend([50_000, 60_000], 100_000, 0), cosigner), vault.policy
         )
     assert quorum(psbt, vault.policy) == (threshold, threshold)
+
+
+def adding(name: str, fields: dict) -> Callable[[Psbt], None]:
+    def change(psbt: Psbt) -> None:
+        for scope in (psbt, *psbt.inputs, *psbt.outputs):
+            if hasattr(scope, name):
+                setattr(scope, name, {**getattr(scope, name), **fields})
+
+    return change
+
+
+def test_unknown_and_proprietary_fields_are_passed_over_and_kept() -> None:
+    added = {b"\xf0x": b"unknown", b"\xfc\x03abc\x00": b"proprietary"}
+    both = combine(SIGNED[0], returned(SIGNED[1], adding("unknown", added)), POLICY)
+    assert quorum(both, POLICY) == (2, 2)
+    for scope in (both, *both.inputs, *both.outputs):
+        assert scope.unknown == added
+    finalize(codec.parse(codec.to_bytes(both)), POLICY)
+
+
+def test_an_unknown_field_of_ours_stays_as_it_is() -> None:
+    ours, theirs = codec.copy(SIGNED[0]), codec.copy(SIGNED[1])
+    ours.inputs[1].unknown[b"\xfc\x01a\x00"] = b"ours"
+    theirs.inputs[1].unknown[b"\xfc\x01a\x00"] = b"theirs"
+    assert combine(ours, theirs, POLICY).inputs[1].unknown == {b"\xfc\x01a\x00": b"ours"}
+
+
+def test_what_is_said_about_a_payee_is_kept_and_does_not_make_it_change() -> None:
+    origin = type(next(iter(SPEND.inputs[0].bip32_derivations.values())))
+    script = bytes.fromhex("5121") + PUBKEY + bytes.fromhex("51ae")
+    plan, previous = VAULT.creation([50_000, 60_000], 40_000, 69_000)
+    paid = (Payment(p2wsh(script), 40_000),)
+    ours = create(replace(plan, payments=paid), previous)
+
+    def describe(psbt: Psbt) -> None:
+        theirs = next(out for out in psbt.outputs if out.value == 40_000)
+        theirs.witness_script = SCRIPT(script)
+        theirs.bip32_derivations[codec.public_key(PUBKEY)] = origin(b"\xde\xad\xbe\xef", [0, 7])
+        psbt.xpubs[XPUB] = origin(b"\xde\xad\xbe\xef", [1 << 31])
+
+    both = combine(ours, returned(VAULT.sign(ours, 1), describe), POLICY)
+    payee = next(out for out in both.outputs if out.value == 40_000)
+    assert payee.witness_script.data == script
+    assert len(payee.bip32_derivations) == 1
+    assert len(both.xpubs) == 4
+    assert [w.code for w in review(both, POLICY, Context(tip_height=800_000)).warnings] == []
+
+
+def test_a_derivation_that_would_make_a_payee_look_like_change_is_not_kept() -> None:
+    def claim(psbt: Psbt) -> None:
+        theirs = next(out for out in psbt.outputs if not out.bip32_derivations)
+        theirs.bip32_derivations = dict(psbt.inputs[0].bip32_derivations)
+
+    both = combine(SIGNED[0], returned(SIGNED[1], claim), POLICY)
+    assert quorum(both, POLICY) == (2, 2)
+    assert not both.outputs[PAID].bip32_derivations
+
+
+def test_what_was_left_out_before_may_come_back_if_it_is_true() -> None:
+    ours = codec.copy(SIGNED[0])
+    for psbt_in in ours.inputs:
+        psbt_in.witness_utxo = None
+    assert quorum(combine(ours, SIGNED[1], POLICY), POLICY) == (2, 2)
+    with pytest.raises(NotOnlySignatures, match=r"inputs\[1\].witness_utxo"):
+        combine(ours, returned(codec.copy(SIGNED[1]), richer_alone), POLICY)
+
+
+def richer_alone(psbt: Psbt) -> None:
+    for psbt_in in psbt.inputs:
+        psbt_in.non_witness_utxo = None
+    psbt.inputs[1].witness_utxo = type(psbt.inputs[1].witness_utxo)(
+        psbt.inputs[1].witness_utxo.value + 1, psbt.inputs[1].witness_utxo.script_pubkey
+    )
+
+
+def test_additions_without_end_are_passed_over_and_the_signatures_taken() -> None:
+    many = {b"\xf0" + number.to_bytes(2): bytes(1000) for number in range(300)}
+    both = combine(SIGNED[0], returned(SIGNED[1], adding("unknown", many)), POLICY)
+    assert codec.to_bytes(both) == codec.to_bytes(combine(SIGNED[0], SIGNED[1], POLICY))
+
+
+@pytest.mark.parametrize("cosigners", list(combinations(range(3), 2)))
+def test_the_signatures_of_a_finished_transaction_are_taken(cosigners: tuple[int, int]) -> None:
+    final = finalize(combine(SIGNED[cosigners[0]], SIGNED[cosigners[1]], POLICY), POLICY)
+    came_back = codec.final_psbt(parse_transaction(extract(final)))
+    arrived = combine(SPEND, came_back, POLICY)
+    assert signed_by(arrived, POLICY) == {c: 3 * (c in cosigners) for c in range(3)}
+    assert extract(finalize(arrived, POLICY)) == extract(final)
+
+
+def test_a_finished_transaction_of_another_payment_is_refused() -> None:
+    other = parse_transaction(FINAL[0])
+    outputs = tuple(out._replace(value_sats=out.value_sats - 1) for out in other.outputs)
+    with pytest.raises(NotOnlySignatures):
+        combine(SPEND, codec.final_psbt(replace(other, outputs=outputs)), POLICY)
+    with pytest.raises(NotOnlySignatures):
+        combine(SPEND, codec.final_psbt(replace(other, locktime=1)), POLICY)
