@@ -309,7 +309,8 @@ def _check_spent(name: str, psbt_in: InputScope, made: network.Transaction) -> N
         )
     if psbt_in.vout >= len(made.outputs):
         raise PsbtError(
-            f"{name} spends output {psbt_in.vout} of a transaction with {len(made.outputs)}"
+            f"{name}.vout is {psbt_in.vout}, but the transaction spent has"
+            f" {len(made.outputs)} outputs"
         )
     value_sats = made.outputs[psbt_in.vout].value_sats
     if value_sats > MAX_MONEY_SATS:
