@@ -9,6 +9,7 @@ from functools import cache
 from typing import NamedTuple, Protocol
 
 import cards
+from cards.codes import CodeRule
 from cards.errors import CardError, NotSupported, ProtocolError, StatusWordError
 from cards.pin import Secret
 from cards.session import CardSession
@@ -150,7 +151,9 @@ class CardFamily:
     `identified_before_pin` says nothing before it: its identity raises NotUnlocked. `signs` are
     the script types it can sign for, by version: wsh, sh-wsh, tr. `evidence` names what stands
     behind a capability by the word cards/README.md uses for it, besides the own emulator.
-    `puk_digits` is how long a PUK made here is; `setup_secrets` are what a card may be set up with
+    `codes` tells what fits as a new `pin`, `puk` or `duress`; `prints_pin` that the PIN of a fresh
+    card stands on it; `puk_digits` how long a PUK made here is; `setup_secrets` what a card may be
+    set up with
     besides PIN and PUK, by version: `duress`, `pairing`. `prints_backup_key` tells that the key to
     its encrypted backup stands on the card itself, `puk_sets_pin` how the versions begin whose PUK
     sets a new PIN: whoever has that needs no PIN. `forget` wipes a card from a memory.
@@ -170,6 +173,8 @@ class CardFamily:
     emulate_uncertified: Callable[[str], EmulatedCard] | None = None
     identified_before_pin: bool = True
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    codes: Mapping[str, CodeRule] = field(default_factory=dict)
+    prints_pin: bool = False
     puk_digits: int = 8
     setup_secrets: ByVersion = field(default_factory=dict)
     prints_backup_key: bool = False

@@ -1,5 +1,7 @@
 """Secrets in memory: one way in, one way out, overwritten on close."""
 
+import hmac
+from collections.abc import Collection
 from types import TracebackType
 from typing import NoReturn, Self
 
@@ -21,6 +23,18 @@ class Secret:
     def copy(self) -> Self:
         """Return the same value in memory of its own, to be closed on its own."""
         return type(self)(self._value)
+
+    def is_digits(self) -> bool:
+        """Tell whether it is decimal digits and nothing else."""
+        return self._value.isdigit()
+
+    def is_one_of(self, values: Collection[bytes]) -> bool:
+        """Tell whether it is one of these."""
+        return any(hmac.compare_digest(self._value, value) for value in values)
+
+    def begins(self, other: "Secret") -> bool:
+        """Tell whether the other secret begins with this one."""
+        return other._value.startswith(self._value)  # noqa: SLF001 -- of its own kind
 
     def close(self) -> None:
         """Overwrite the value with zeros; afterwards it is empty."""
@@ -55,3 +69,8 @@ class Secret:
 
 class Pin(Secret):
     """A PIN as typed: bytes, because nobody but the card knows what is allowed in it."""
+
+    @classmethod
+    def of(cls, secret: Secret) -> Self:
+        """Return the same value as a PIN, in memory of its own."""
+        return cls(secret._value)  # noqa: SLF001 -- of its own kind

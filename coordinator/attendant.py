@@ -38,15 +38,15 @@ class Person(Protocol):
 class Attendant(Person, Protocol):
     """The only way a verb reaches a person."""
 
-    def new_pin_for(self, label: str, /) -> Pin:
-        """Return a PIN to be set, asked for twice; raises PinMissing."""
+    def new_pin_for(self, label: str, rule: str, /) -> Pin:
+        """Return a PIN to be set, asked for twice with what fits; raises PinMissing."""
         ...
 
-    def changed_pin_for(self, label: str, /) -> Pin:
+    def changed_pin_for(self, label: str, rule: str, /) -> Pin:
         """Return the PIN that shall replace another (`LABEL.new`); raises PinMissing."""
         ...
 
-    def optional_new_pin_for(self, label: str, /) -> Pin | None:
+    def optional_new_pin_for(self, label: str, rule: str, /) -> Pin | None:
         """Return a PIN to be set where the card can take one; None where nobody gives it."""
         ...
 

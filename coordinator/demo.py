@@ -66,15 +66,15 @@ class Guide:
         """Return the demo's PIN."""
         return Pin(DEMO_PIN)
 
-    def new_pin_for(self, _label: str) -> Pin:
+    def new_pin_for(self, _label: str, _rule: str) -> Pin:
         """Return the demo's PIN."""
         return Pin(DEMO_PIN)
 
-    def changed_pin_for(self, _label: str) -> Pin:
+    def changed_pin_for(self, _label: str, _rule: str) -> Pin:
         """Return the demo's PIN."""
         return Pin(DEMO_PIN)
 
-    def optional_new_pin_for(self, _label: str) -> Pin | None:
+    def optional_new_pin_for(self, _label: str, _rule: str) -> Pin | None:
         """Return nothing."""
         return None
 

@@ -71,7 +71,7 @@ class Enrolled(NamedTuple):
     """A card as it was found, its key, how far it proved to be genuine, and its keys of before.
 
     `secrets` are the kinds of secrets it turned out to have besides its PIN, `backup` is the
-    carrier its encrypted backup is.
+    carrier its encrypted backup is, `pin_set` tells whether its PIN was set just now.
     """
 
     label: str
@@ -83,6 +83,7 @@ class Enrolled(NamedTuple):
     replaced: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     backup: str | None = None
+    pin_set: bool = False
 
     def expression(self, network: str) -> str:
         """Return the key with its origin (BIP 380)."""
@@ -222,24 +223,29 @@ def remember(database: Database, found: Enrolled, slot: Slot, network: str) -> E
 
     A card holds one seed: keys of another seed it carried before are named, and no longer its.
     """
-    now = clock.now()
     with database.begin() as db:
-        card = _card(db, found, slot, now)
-        card.siblings = found.attestation.siblings
-        card_book.attested(db, card, found.attestation.result.value, found.attestation.reason, now)
-        old = [
-            key
-            for key in card_book.keys_of_card(db, found.label)
-            if key.fingerprint != found.key.fingerprint
-        ]
-        replaced = tuple(key.label for key in old)
-        card_book.retire_carriers(db, card.item, old, now)
-        key = card_book.key_like(db, found.key.key.public_key, found.key.key.chain_code)
-        if key is None:
-            key = _add_key(db, found, network, now)
-        key.created_on = min(key.created_on, found.created_on, key=WORST_ORIGIN_FIRST.index)
-        card_book.add_carrier(db, key, card.item, now)
-        knowledge.note(db, card, found.secrets, now)
+        return store(db, found, slot, network)
+
+
+def store(db: Session, found: Enrolled, slot: Slot, network: str) -> Enrolled:
+    """Do what `remember` does inside a transaction that is open."""
+    now = clock.now()
+    card = _card(db, found, slot, now)
+    card.siblings = found.attestation.siblings
+    card_book.attested(db, card, found.attestation.result.value, found.attestation.reason, now)
+    old = [
+        key
+        for key in card_book.keys_of_card(db, found.label)
+        if key.fingerprint != found.key.fingerprint
+    ]
+    replaced = tuple(key.label for key in old)
+    card_book.retire_carriers(db, card.item, old, now)
+    key = card_book.key_like(db, found.key.key.public_key, found.key.key.chain_code)
+    if key is None:
+        key = _add_key(db, found, network, now)
+    key.created_on = min(key.created_on, found.created_on, key=WORST_ORIGIN_FIRST.index)
+    card_book.add_carrier(db, key, card.item, now)
+    knowledge.note(db, card, found.secrets, now)
     return found._replace(replaced=replaced, created_on=key.created_on)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from cards.codes import check_all
 from cards.errors import (
     CardError,
     NotSupported,
@@ -86,7 +87,9 @@ def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
         if old is None:
             old = ask_pin(session, label, attendant, last_attempt=care.last_attempt)
             wiped.enter_context(old)
-        with attendant.changed_pin_for(label) as new:
+        rule = family_named(session.family).codes["pin"]
+        with attendant.changed_pin_for(label, str(rule)) as new:
+            rule.check(new, f"the new PIN of card {label}")
             session.change_pin(old, new)
 
 
@@ -96,10 +99,13 @@ def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
         expect(database, care.label, session, attendant)
         if not isinstance(session, PinUnblocker):
             raise NotSupported(session.identity().family, "being unblocked")
+        rules = family_named(session.family).codes
         puk = attendant.secret_for(care.label, "puk")
         if puk is None:
             raise PinMissing(care.label, "puk")
-        with puk, attendant.optional_new_pin_for(care.label) or nullcontext() as new:
+        rule = rules["pin"]
+        with puk, attendant.optional_new_pin_for(care.label, str(rule)) or nullcontext() as new:
+            check_all(rules, {"puk": puk, **({"pin": new} if new else {})}, f"card {care.label}")
             session.unblock(puk, new)
         return session.identity().attempts_left
 

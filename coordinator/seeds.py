@@ -1,5 +1,6 @@
 """Seeds that pass through this machine: made, typed or read, and wiped after use."""
 
+import hashlib
 import secrets
 
 from cards.pin import Secret
@@ -24,6 +25,11 @@ def fresh_puk(digits: int) -> Secret:
 def from_words(words: Secret) -> Secret:
     """Return the seed of the words; raises PolicyError naming the place of a wrong one."""
     return Secret(seed_from_words(words.reveal().decode("utf-8", "replace")))
+
+
+def words_hash(words: Secret) -> bytes:
+    """Return what knows new words again and does not tell them: they are of 256 bits of chance."""
+    return hashlib.sha256(b" ".join(words.reveal().split())).digest()
 
 
 def from_hex(typed: Secret) -> Secret:

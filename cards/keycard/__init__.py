@@ -1,11 +1,14 @@
 """Keycard: a Java Card applet that keeps a BIP 32 key behind a PIN and a secure channel."""
 
+from cards.codes import CodeRule
 from cards.family import CardFamily, EmulatedCard, Evidence, Software, Surroundings, Theft
 from cards.session import CardSession
 from cards.transport import CardTransport
 
 NAME = "keycard"
 AID = bytes.fromhex("A00000080400010101")
+PIN = CodeRule(6, 6, digits=True)
+PUK = CodeRule(12, 12, digits=True)
 SPARROW = "https://github.com/sparrowwallet/sparrow, src/main/java/com/sparrowwallet/sparrow"
 
 
@@ -64,6 +67,7 @@ FAMILY = CardFamily(
         "BIP 340": Evidence.VENDOR,
         "factory reset": Evidence.VENDOR,
     },
+    codes={"pin": PIN, "puk": PUK, "duress": PIN},
     puk_digits=12,
     setup_secrets={"3.": frozenset({"duress", "pairing"}), "": frozenset({"duress"})},
 )

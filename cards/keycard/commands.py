@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 
 from cards import apdu
 from cards.apdu import Command
+from cards.codes import CodeRule
 from cards.errors import PinUnsuitable
-from cards.keycard import AID, tlv
+from cards.keycard import AID, PIN, PUK, tlv
 from cards.keycard.wire import (
     CLA,
     INS_CHANGE_SECRET,
@@ -33,8 +34,8 @@ from cards.keycard.wire import (
 from cards.pin import Pin, Secret
 
 DEPTH_MAX = 10
-PIN_DIGITS = 6
-PUK_DIGITS = 12
+PIN_DIGITS = PIN.least
+PUK_DIGITS = PUK.least
 PIN_TRIES = 3
 PUK_TRIES = 5
 
@@ -187,12 +188,8 @@ def encode_path(path: Iterable[int]) -> bytes:
 
 def digits(code: Secret, count: int) -> bytes:
     """Return a code of so many digits; raises PinUnsuitable for any other, which no card sees."""
-    value = code.reveal()
-    if len(value) != count or not value.isdigit():
-        raise PinUnsuitable(
-            f"a Keycard wants {count} digits there, not {len(value)} bytes like these"
-        )
-    return value
+    CodeRule(count, count, digits=True).check(code, "a code of a Keycard there")
+    return code.reveal()
 
 
 def _random_pin(taken: set[bytes]) -> bytes:

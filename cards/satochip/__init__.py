@@ -1,11 +1,13 @@
 """Satochip: a Java Card applet that keeps a BIP 32 seed behind a PIN and a secure channel."""
 
+from cards.codes import CodeRule
 from cards.family import CardFamily, EmulatedCard, Evidence, Software, Surroundings, Theft
 from cards.session import CardSession
 from cards.transport import CardTransport
 
 NAME = "satochip"
 AID = bytes.fromhex("5361746F43686970")
+CODE = CodeRule(4, 16)
 
 
 def _open(transport: CardTransport, surroundings: Surroundings) -> CardSession:
@@ -45,6 +47,7 @@ FAMILY = CardFamily(
         Software("Sparrow Wallet", "https://github.com/sparrowwallet/sparrow/pull/1591"),
     ),
     signs={"": frozenset({"wsh", "sh-wsh"})},
+    codes={"pin": CODE, "puk": CODE},
     puk_sets_pin=("0.16",),
     theft=Theft(
         attempts=5,

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from cards import apdu
 from cards.apdu import Command
-from cards.errors import CardError, PinUnsuitable
+from cards.errors import CardError
 from cards.pin import Secret
-from cards.satochip import AID
+from cards.satochip import AID, CODE
 from cards.satochip.wire import (
     CLA,
     INS_CHALLENGE_RESPONSE_PKI,
@@ -38,7 +38,6 @@ CERTIFICATE_PIECE = 128
 SERIAL_TAGS = (0x9F7F, 0x0042, 0x0045)
 
 _FACTORY_PIN = b"Muscle00"
-_CODE_SIZES = range(4, 17)
 _LAST_DERIVED = 0xFF
 _KEEP_CACHE, _WIPE_CACHE = 0x40, 0xC0
 _LABEL_SET, _LABEL_SHOW = 0, 1
@@ -174,9 +173,7 @@ def _secret(ins: int, data: bytes, *, p1: int = 0) -> Command:
 
 def _code(code: Secret) -> bytes:
     """Return a PIN or PUK behind its length; a size the card refuses never gets there."""
-    if len(code) not in _CODE_SIZES:
-        first, last = _CODE_SIZES[0], _CODE_SIZES[-1]
-        raise PinUnsuitable(f"a Satochip's PIN or PUK has {first} to {last} bytes, not {len(code)}")
+    CODE.check_size(code, "a Satochip's PIN or PUK")
     return _prefixed(code.reveal())
 
 

@@ -1,11 +1,13 @@
 """Tangem: an NFC card that keeps wallets behind an access code and delays what it signs."""
 
+from cards.codes import CodeRule
 from cards.family import CardFamily, CardMemory, EmulatedCard, Evidence, Surroundings, Theft
 from cards.session import CardSession
 from cards.transport import CardTransport
 
 NAME = "tangem"
 AID = bytes.fromhex("A000000812010208")
+CODE = CodeRule(4, everybodys=frozenset({b"000000", b"000"}))
 
 
 def _open(transport: CardTransport, surroundings: Surroundings) -> CardSession:
@@ -52,6 +54,7 @@ FAMILY = CardFamily(
         "it never locks, and two cards of one backup set together reset the code",
         source="vendor's public pages on the access code and its recovery",
     ),
+    codes={"pin": CODE},
     forget=_forget,
     evidence={"loads a seed": Evidence.VECTORS, "proves to be genuine": Evidence.VECTORS},
 )

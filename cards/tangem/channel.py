@@ -7,8 +7,9 @@ from typing import Final, Self
 from coincurve import PrivateKey, PublicKey
 
 from cards.apdu import Response
-from cards.errors import PinUnsuitable, SecureChannelError
+from cards.errors import SecureChannelError
 from cards.pin import Secret
+from cards.tangem import CODE
 from cards.tangem.tlv import Fields
 from cards.tangem.wire import (
     BLOCK,
@@ -24,7 +25,6 @@ from cards.tangem.wire import (
     unseal,
 )
 
-CODE_MIN: Final = 4
 FAST_HALF: Final = 16
 
 
@@ -101,13 +101,11 @@ def default_passcode() -> Secret:
 
 def typed(code: Secret) -> Secret:
     """Return a code's hash; raises PinUnsuitable for one no card was ever given."""
-    if len(code) < CODE_MIN:
-        raise PinUnsuitable(f"an access code has at least {CODE_MIN} characters, not {len(code)}")
+    CODE.check_size(code, "an access code")
     return hashed(code)
 
 
 def fresh(code: Secret) -> Secret:
     """Return a new code's hash; raises PinUnsuitable for one that is too short or everybody's."""
-    if code.reveal() in {DEFAULT_CODE, DEFAULT_PASSCODE}:
-        raise PinUnsuitable("this is the code every card leaves the factory with")
-    return typed(code)
+    CODE.check(code, "this access code")
+    return hashed(code)

@@ -1,11 +1,13 @@
 """TAPSIGNER: Coinkite's NFC card that makes its key itself and tells it to nobody unencrypted."""
 
+from cards.codes import CodeRule
 from cards.family import CardFamily, EmulatedCard, Software, Surroundings, Theft
 from cards.session import CardSession
 from cards.transport import CardTransport
 
 NAME = "tapsigner"
 AID = b"\xf0CoinkiteCARDv1"
+CVC = CodeRule(6, 32, digits=True)
 SPARROW = "https://github.com/sparrowwallet/sparrow, src/main/java/com/sparrowwallet/sparrow"
 
 
@@ -57,5 +59,7 @@ FAMILY = CardFamily(
         source="coinkite-tap-proto, docs/protocol.md: rate limiting; 10^6 codes of 15 s each",
     ),
     emulate_uncertified=_uncertified,
+    codes={"pin": CVC},
+    prints_pin=True,
     prints_backup_key=True,
 )

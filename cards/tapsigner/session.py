@@ -11,20 +11,19 @@ from cards.errors import (
     NotSupported,
     PathNotAvailable,
     PinDelayed,
-    PinUnsuitable,
     ProtocolError,
 )
 from cards.family import Roots, Surroundings
 from cards.pin import Pin, Secret
 from cards.session import DIGEST_SIZE, HARDENED, Attestation, CardIdentity, ExtendedKey, Path
 from cards.signature import verify
-from cards.tapsigner import NAME, answers, attestation, commands
+from cards.tapsigner import CVC, NAME, answers, attestation, commands
 from cards.tapsigner.answers import DerivedKey, Nonces, Signed
 from cards.tapsigner.link import Link
 from cards.tapsigner.makers_roots import ROOTS
 from cards.tapsigner.refusals import UNSAVED
 from cards.tapsigner.stored_path import StoredPath
-from cards.tapsigner.wire import CHAIN_CODE, CVC_SIZES, DEPTH_MAX, NONCE, SUBPATH_MAX
+from cards.tapsigner.wire import CHAIN_CODE, DEPTH_MAX, NONCE, SUBPATH_MAX
 from cards.transport import CardTransport
 
 DELAY_MAX: Final = 60
@@ -89,7 +88,7 @@ class TapsignerSession:
         self._refuse_chip("another CVC")
         if not self._link.status().backups:
             raise NotSupported(NAME, UNSAVED)
-        _check_size(new)
+        CVC.check(new, "a new CVC")
         self._link.send_once(commands.change(new), old)
         if self._link.unlocked():
             self._link.keep_cvc(new)
@@ -151,7 +150,7 @@ class TapsignerSession:
 
         One without a key has no other command than `wait`, which looks at no CVC before its end.
         """
-        _check_size(cvc)
+        CVC.check_size(cvc, "a CVC")
         if self._stored.now is None:
             self._wait(self._link.status().delay)
         try:
@@ -225,8 +224,3 @@ def _below(key: DerivedKey, steps: Path) -> DerivedKey:
     for step in steps:
         key = DerivedKey(*public_child(*key, step))
     return key
-
-
-def _check_size(cvc: Secret) -> None:
-    if len(cvc) not in CVC_SIZES:
-        raise PinUnsuitable(f"a CVC has 6 to 32 digits, not {len(cvc)} bytes")

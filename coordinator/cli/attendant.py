@@ -98,20 +98,20 @@ class Terminal:
             raise PinMissing(label)
         return Pin(typed)
 
-    def new_pin_for(self, label: str) -> Pin:
+    def new_pin_for(self, label: str, rule: str) -> Pin:
         """Return a PIN to be set, from standard input or typed twice."""
         given = self._given_pin(label, "new") or self._given_pin(label, "pin")
-        return given or self._typed_twice(label, "")
+        return given or self._typed_twice(label, f" ({rule})")
 
-    def changed_pin_for(self, label: str) -> Pin:
+    def changed_pin_for(self, label: str, rule: str) -> Pin:
         """Return the PIN that shall replace another, from standard input or typed twice."""
-        return self._given_pin(label, "new") or self._typed_twice(label, "")
+        return self._given_pin(label, "new") or self._typed_twice(label, f" ({rule})")
 
-    def optional_new_pin_for(self, label: str) -> Pin | None:
+    def optional_new_pin_for(self, label: str, rule: str) -> Pin | None:
         """Return the PIN standard input gave as `LABEL.new`, or typed twice; else None."""
         given = self._given_pin(label, "new")
         try:
-            return given or self._typed_twice(label, " (nothing typed: the old one stays)")
+            return given or self._typed_twice(label, f" ({rule}; nothing typed: the old one stays)")
         except PinMissing:
             return None
 
