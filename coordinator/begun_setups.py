@@ -1,5 +1,6 @@
 """What a home keeps of a card's set-up until it is done, so that a second run goes on with it."""
 
+import hashlib
 from typing import NamedTuple
 
 from cards.family import CardMemory
@@ -27,9 +28,9 @@ class BegunSetup(NamedTuple):
 
 
 class BegunSetups:
-    """The set-ups of this home that are not done yet, by card, and the words they wrote, by label.
+    """The set-ups of this home that are not done yet, by card, and the files they wrote, by label.
 
-    No secret is among it: of 24 words only a hash is kept, to know the file again.
+    No secret is among it: of words and a backup only a hash is kept, to know the file again.
     """
 
     def __init__(self, memory: CardMemory) -> None:
@@ -64,10 +65,19 @@ class BegunSetups:
         """Tell whether these are the words that were written by a set-up that is not done."""
         return self._memory.read(_words_name(label)) == seeds.words_hash(found)
 
+    def write_backup(self, label: str, backup: bytes) -> None:
+        """Keep how to know the file again that this encrypted backup is about to be written to."""
+        self._memory.write(_backup_name(label), hashlib.sha256(backup).digest())
+
+    def wrote_backup(self, label: str, found: bytes) -> bool:
+        """Tell whether this is the backup that was written by a set-up that is not done."""
+        return self._memory.read(_backup_name(label)) == hashlib.sha256(found).digest()
+
     def finish(self, label: str, card: CardIdentity) -> None:
         """Forget the set-up of a card that is done."""
         self._memory.forget(_card_name(card))
         self._memory.forget(_words_name(label))
+        self._memory.forget(_backup_name(label))
 
 
 def _card_name(card: CardIdentity) -> str:
@@ -76,3 +86,7 @@ def _card_name(card: CardIdentity) -> str:
 
 def _words_name(label: str) -> str:
     return f"words of the set-up of {label}"
+
+
+def _backup_name(label: str) -> str:
+    return f"backup of the set-up of {label}"

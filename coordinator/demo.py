@@ -30,6 +30,7 @@ from coordinator.chain import Tip
 from coordinator.chain.regtest import RegtestChain
 from coordinator.errors import CoordinatorError, UsageError
 from coordinator.settings import Home, create_home
+from coordinator.setup_plan import Setup
 from coordinator.slots import Slot
 from psbt.coins import Payment
 from psbt.network import Network
@@ -181,7 +182,7 @@ def _issue_cards(stage: Stage, families: Sequence[str]) -> list[Slot]:
         stage.guide.say(f"card {label}, an emulated {family}, for a place of kind {kind}")
         emulated.create(stage.home, family, label, set_up=False)
         slot = emulated.slot(stage.home, label)
-        wanted = setup.Setup(label, slot, "generate")
+        wanted = Setup(label, slot, "generate")
         done = setup.set_up(stage.home, stage.database, wanted, stage.guide)
         stage.guide.say(f"{done.expression(stage.home.network)}")
         with stage.database.begin() as db:

@@ -1,6 +1,6 @@
 """Looking after one known card: its PIN, its PUK, its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +26,9 @@ from cards.session import (
     PinUnblocker,
     Resetter,
 )
-from coordinator import carriers, clock, custody
+from coordinator import carriers, clock, custody, wallet
 from coordinator.attendant import Attendant
+from coordinator.dangers import Danger
 from coordinator.errors import LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
 from coordinator.slots import (
@@ -40,10 +41,15 @@ from coordinator.slots import (
     unlock_silent,
 )
 from storage import cards as card_book
+from storage import chain as chain_book
+from storage import custody as custody_book
 from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
+from storage.model import Key, Vault
+from storage.succession import all_successions
 
 Database = sessionmaker[Session]
+CARD_IN_USE = "card_in_use"
 RESET = "factory reset: the key on it is gone"
 
 
@@ -161,6 +167,49 @@ def vaults_with(database: Database, label: str) -> list[str]:
             for vault in vault_book.all_vaults(db)
             if any(cosigner.key_id in keys for cosigner in vault.cosigners)
         ]
+
+
+def dangers_of_reset(database: Database, label: str) -> list[Danger]:
+    """Return what speaks against erasing the card: vaults with its key that hold coins.
+
+    A vault whose coins were never looked for may hold some, replaced or not, and so may one that
+    is to get the coins of the vault it replaces.
+    """
+    with database.begin() as db:
+        carried = card_book.keys_of_card(db, label)
+        others = ", ".join(sorted({name for key in carried for name in _carriers(db, key, label)}))
+        remain = f"its key is on {others} too" if others else "nothing else known carries its key"
+        return [
+            Danger(CARD_IN_USE, f"{money}: {remain}")
+            for vault in vault_book.all_vaults(db)
+            if any(cosigner.key_id in {key.id for key in carried} for cosigner in vault.cosigners)
+            and (money := _money(db, vault))
+        ]
+
+
+def _carriers(db: Session, key: Key, label: str) -> Iterator[str]:
+    """Yield what else carries the key and is not known to be gone."""
+    for carrier in card_book.all_carriers(db):
+        item = carrier.item
+        if carrier.key_id != key.id or (item.kind, item.name) == ("card", label):
+            continue
+        if custody.whereabouts(custody_book.events_of(db, item)).gone is None:
+            yield custody.item_name(item)
+
+
+def _money(db: Session, vault: Vault) -> str | None:
+    """Say what the vault holds or may hold; None where it was looked for and there is nothing."""
+    seen = chain_book.sync_state(db, vault)
+    if seen is None:
+        return f"nobody looked yet whether vault {vault.name} holds coins (cardquorum sync)"
+    owned = wallet.balance(db, vault)
+    held = owned.confirmed_sats + owned.pending_sats + owned.immature_sats
+    if held:
+        return f"vault {vault.name} holds {held} sat as of block {seen.height}"
+    for succession in all_successions(db):
+        if succession.successor_id == vault.id and _money(db, succession.vault):
+            return f"vault {vault.name} is to get the coins of vault {succession.vault.name}"
+    return None
 
 
 def forget(

@@ -10,6 +10,7 @@ from coordinator.cli import card_gone
 from coordinator.cli.card_known import list_cards, show
 from coordinator.cli.desk import Desk
 from coordinator.cli.options import (
+    Accept,
     Emulated,
     EmulatedMany,
     LastTry,
@@ -64,6 +65,7 @@ def setup(
     from coordinator import offers
     from coordinator import setup as setting_up
     from coordinator.cli.attendant import Terminal
+    from coordinator.setup_plan import Setup
 
     source = _source(generate=generate, words=words, seed=seed)
     count = _cards_wanted(copies, backup_out)
@@ -71,13 +73,13 @@ def setup(
     labels = [label, *(f"{label}-{number}" for number in range(2, count + 1))]
     attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=count == 1)
     wanted = [
-        setting_up.Setup(each, place, source, path, words_out, backup_out, last_attempt)
+        Setup(each, place, source, path, words_out, backup_out, last_attempt)
         for each, place in zip(labels, slots, strict=True)
     ]
     made = setting_up.set_up_copies(desk.home, desk.database, wanted, attendant)
     first, *copied = [each.document(desk.home.network) for each in made]
     backup = {"file": backup_out, "carrier": made[0].backup} if backup_out else None
-    document = {**first, "copies": copied, "backup": backup}
+    document = {**first, "pin_set": made[0].pin_set, "copies": copied, "backup": backup}
     return Shown(document, _set_up_lines(made, desk.home.network))
 
 
@@ -93,13 +95,27 @@ def _cards_wanted(copies: int, backup_out: Path | None) -> int:
 def _set_up_lines(made: "Sequence[Enrolled]", network: str) -> list[str]:
     first, *others = made
     return [
-        f"card {first.label}: PIN set, key made {ORIGIN[first.created_on]}",
+        f"card {first.label}: {_pin_line(first)}, key made {ORIGIN[first.created_on]}",
         first.expression(network),
         *_replaced(first.replaced),
-        *(f"card {other.label}: the same key, read back and compared" for other in others),
+        *(
+            f"card {other.label}: {_pin_line(other)}, the same key, read back and compared"
+            for other in others
+        ),
         *_to_write_down(made),
         *([f"wrote its encrypted backup: {first.backup}"] if first.backup else []),
     ]
+
+
+def _pin_line(made: "Enrolled") -> str:
+    """Say what became of the card's PIN."""
+    from cards.family import family_named
+
+    if made.pin_set:
+        return "PIN set"
+    if family_named(made.identity.family).prints_pin:
+        return "its PIN is still the one printed on it"
+    return "its PIN is the one it had"
 
 
 def _source(**sources: bool) -> str:
@@ -298,21 +314,25 @@ def reset(
     reader: Reader = None,
     emulated: Emulated = None,
     yes: Yes = False,
+    accept: Accept = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
 ) -> Shown:
     """Erase a card for good: PIN and key are gone.
 
-    A Tangem wants its PIN for that; the other families want none.
+    A Tangem wants its PIN for that; the other families want none. While a vault with its key
+    holds coins, or nobody looked, --accept card_in_use is needed.
 
     \b
     Example: cardquorum card reset blue
     """
     from coordinator import keeping, offers
     from coordinator.cli.attendant import Terminal, confirm_by_label
+    from coordinator.dangers import refuse_unaccepted
 
     slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     vaults = _warned(desk, label)
+    refuse_unaccepted(keeping.dangers_of_reset(desk.database, label), accept)
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
