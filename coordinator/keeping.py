@@ -29,7 +29,7 @@ from cards.session import (
 from coordinator import carriers, clock, custody, wallet
 from coordinator.attendant import Attendant
 from coordinator.dangers import Danger
-from coordinator.errors import LastAttempt, PinMissing, UsageError
+from coordinator.errors import ChainError, LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
 from coordinator.slots import (
     Company,
@@ -50,6 +50,7 @@ from storage.succession import all_successions
 
 Database = sessionmaker[Session]
 CARD_IN_USE = "card_in_use"
+NO_OTHER = "nothing else known carries its key"
 RESET = "factory reset: the key on it is gone"
 
 
@@ -169,22 +170,39 @@ def vaults_with(database: Database, label: str) -> list[str]:
         ]
 
 
-def dangers_of_reset(database: Database, label: str) -> list[Danger]:
+def dangers_of_reset(
+    database: Database, label: str, look: Callable[[str], object], *, at_hand: bool
+) -> list[Danger]:
     """Return what speaks against erasing the card: vaults with its key that hold coins.
 
     A vault whose coins were never looked for may hold some, replaced or not, and so may one that
-    is to get the coins of the vault it replaces.
+    is to get the coins of the vault it replaces. Where none are known, or the chain is `at_hand`,
+    `look` brings the vault in step with it first; where that raises ChainError nobody knows.
     """
+    money: list[str] = []
+    for name in vaults_with(database, label):
+        found = None if at_hand else _money_of(database, name)
+        if found is None:
+            try:
+                look(name)
+            except ChainError as failure:
+                found = f"nobody can look now whether vault {name} holds coins: {failure}"
+            else:
+                found = _money_of(database, name)
+        if found is not None:
+            money.append(found)
+    if not money:
+        return []
     with database.begin() as db:
         carried = card_book.keys_of_card(db, label)
-        others = ", ".join(sorted({name for key in carried for name in _carriers(db, key, label)}))
-        remain = f"its key is on {others} too" if others else "nothing else known carries its key"
-        return [
-            Danger(CARD_IN_USE, f"{money}: {remain}")
-            for vault in vault_book.all_vaults(db)
-            if any(cosigner.key_id in {key.id for key in carried} for cosigner in vault.cosigners)
-            and (money := _money(db, vault))
-        ]
+        others = sorted({name for key in carried for name in _carriers(db, key, label)})
+    remain = f"its key is on {', '.join(others)} too" if others else NO_OTHER
+    return [Danger(CARD_IN_USE, f"{'; '.join(money)}; {remain}")]
+
+
+def _money_of(database: Database, name: str) -> str | None:
+    with database.begin() as db:
+        return _money(db, vault_book.vault_named(db, name))
 
 
 def _carriers(db: Session, key: Key, label: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from psbt.weight import WEIGHT_MAX
 
 HIGH_FEE_DIVISOR: Final = 20  # 5 %
 HIGH_FEERATE: Final = 500_000  # sat/kvB
+NAMED_MAX: Final = 3
 LOOKALIKE_CHARACTERS: Final = 3
 FIRST_TIME_LOCK: Final = 500_000_000
 BRANCHES: Final = {"receive": RECEIVE, "change": CHANGE}
@@ -215,13 +216,14 @@ def _lookalikes(facts: Facts, context: Context) -> Iterator[Caution]:
 
 
 def _coins(facts: Facts, context: Context) -> Iterator[Caution]:
-    for coin in facts.inputs:
-        if not coin.proven:
-            message = f"no previous transaction proves the amount of {coin.outpoint}"
-            yield Caution("amount_unproven", Severity.DANGER, message)
-        if coin.outpoint in context.unconfirmed:
-            message = f"the coin {coin.outpoint} is not confirmed"
-            yield Caution("unconfirmed_input", Severity.WARNING, message)
+    unproven = [coin.outpoint for coin in facts.inputs if not coin.proven]
+    if unproven:
+        message = f"no previous transaction proves the amount of {_counted(unproven, facts)}"
+        yield Caution("amount_unproven", Severity.DANGER, message)
+    waiting = [coin.outpoint for coin in facts.inputs if coin.outpoint in context.unconfirmed]
+    if waiting:
+        message = f"not confirmed yet: {_counted(waiting, facts)}"
+        yield Caution("unconfirmed_input", Severity.WARNING, message)
     strangers = [output for output in facts.payments if output.vault is None]
     if context.spends_all and (strangers or not facts.payments):
         yield Caution("spends_all", Severity.WARNING, "all coins of the vault are spent")
@@ -242,6 +244,13 @@ CHECKS: Final = (
     _coins,
     _replacement,
 )
+
+
+def _counted(outpoints: Sequence[Outpoint], facts: Facts) -> str:
+    """Return how many of the coins spent they are, and name the first of them."""
+    named = ", ".join(str(outpoint) for outpoint in outpoints[:NAMED_MAX])
+    more = ", …" if len(outpoints) > NAMED_MAX else ""
+    return f"{len(outpoints)} of {len(facts.inputs)} coins ({named}{more})"
 
 
 def _ends(address: str, network: Network) -> tuple[str, str]:

@@ -326,13 +326,23 @@ def reset(
     \b
     Example: cardquorum card reset blue
     """
-    from coordinator import keeping, offers
+    from coordinator import keeping, offers, overview
     from coordinator.cli.attendant import Terminal, confirm_by_label
     from coordinator.dangers import refuse_unaccepted
+    from coordinator.settings import EMBEDDED_CHAIN
 
     slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
     vaults = _warned(desk, label)
-    refuse_unaccepted(keeping.dangers_of_reset(desk.database, label), accept)
+    if keeping.CARD_IN_USE not in (accept or ()):
+        refuse_unaccepted(
+            keeping.dangers_of_reset(
+                desk.database,
+                label,
+                lambda vault: overview.sync(desk.database, desk.chain, vault),
+                at_hand=desk.home.chain == EMBEDDED_CHAIN,
+            ),
+            accept,
+        )
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)

@@ -6,10 +6,12 @@ import pytest
 
 from cards.errors import CardRemoved
 from cards.family import Roots
+from cards.keycard.session import KeycardSession
 from cards.pin import Secret
 from cards.satochip.session import SatochipSession
 from cards.session import Attestation, Verdict
 from cards.tangem.session import TangemSession
+from coordinator.cli.attendant import Terminal
 from tests.program import Asked, Program
 
 SEED = "ab" * 32
@@ -261,17 +263,6 @@ def test_a_card_of_an_unknown_maker_gets_no_pin_where_it_can_prove_itself_first(
     assert identity(asked, "blue")["attempts_left"] is None
 
 
-def test_the_puk_is_shown_before_the_card_has_it(
-    program: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program("init", "--network", "regtest")
-    program("emulate", "new", "satochip", "blue", "--no-setup")
-    monkeypatch.setattr(SatochipSession, "initialise", _gone)
-    words = ("card", "setup", "blue", "--emulated", "blue", "--seed", "--pin-stdin", "--quiet")
-    ended = program(*words, stdin=f"blue=2468\nblue.seed={SEED}", check=3)
-    assert "PUK of card blue" in ended.err
-
-
 def test_a_key_read_back_that_is_not_the_seeds(
     fresh: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,3 +322,200 @@ def test_a_used_up_puk_leaves_a_reset(fresh: Asked) -> None:
     assert [error["code"] for error in refused] == ["puk_incorrect"] * 3 + ["puk_blocked"]
     assert "factory reset" in refused[1]["hint"]
     assert "card reset" in refused[3]["hint"]
+
+
+SEED_SETUP = ("card", "setup", "blue", "--emulated", "blue", "--seed", "--pin-stdin")
+
+
+@pytest.mark.parametrize(
+    ("family", "pin", "sizes"),
+    [
+        ("satochip", "123", "4 to 16"),
+        ("satochip", "1" * 17, "4 to 16"),
+        ("keycard", "12345", "6 digits"),
+        ("keycard", "12345a", "6 digits"),
+        ("tangem", "123", "at least 4"),
+        ("tangem", "000000", "every card"),
+    ],
+)
+def test_a_pin_that_does_not_fit_is_refused_before_anything_is_shown_or_sent(
+    program: Program, asked: Asked, family: str, pin: str, sizes: str
+) -> None:
+    program("init", "--network", "regtest")
+    program("emulate", "new", family, "blue", "--no-setup")
+    ended = program(*SEED_SETUP, stdin=f"blue={pin}\nblue.seed={SEED}", check=4)
+    assert sizes in ended.err
+    assert "PUK" not in ended.err
+    assert identity(asked, "blue")["has_pin"] is False
+
+
+@pytest.mark.parametrize("family", ["satochip", "keycard"])
+def test_a_puk_is_shown_once_and_when_the_card_has_it(
+    program: Program, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    program("init", "--network", "regtest")
+    program("emulate", "new", family, "blue", "--no-setup")
+    stdin = f"blue=246802\nblue.seed={SEED}"
+    session = {"satochip": SatochipSession, "keycard": KeycardSession}[family]
+    with monkeypatch.context() as refusal:
+        refusal.setattr(session, "initialise", _gone)
+        assert "PUK of" not in program(*SEED_SETUP, stdin=stdin, check=3).err
+    with monkeypatch.context() as power:
+        power.setattr(session, "load_seed", _gone)
+        cut = program(*SEED_SETUP, stdin=stdin, check=3)
+    (shown,) = (line for line in cut.err.splitlines() if "shown this once" in line)
+    puk = shown.rpartition(" ")[2]
+    done = program(*SEED_SETUP, stdin=stdin)
+    assert "shown this once" not in done.err
+    assert "the one shown when its PIN was set" in done.err
+    for _ in range(5):
+        wrong = ("card", "check", "blue", "--pin-stdin", "--last-attempt")
+        program(*wrong, stdin="000000", check=None)
+    freed = f"blue.puk={puk}\n" + ("blue.new=135790" if family == "keycard" else "")
+    program("card", "unblock", "blue", "--pin-stdin", stdin=freed)
+
+
+def test_a_puk_the_card_may_have_is_shown_with_the_doubt_and_void_where_it_does_not_count(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(session: SatochipSession, _secrets: object) -> None:
+        session.identity = _gone
+        raise CardRemoved("the card is gone")
+
+    program("init", "--network", "regtest")
+    program("emulate", "new", "satochip", "blue", "--no-setup")
+    stdin = f"blue=2468\nblue.seed={SEED}"
+    with monkeypatch.context() as power:
+        power.setattr(SatochipSession, "initialise", torn)
+        cut = program(*SEED_SETUP, stdin=stdin, check=3)
+    assert "PUK of card blue, should the card have taken it" in cut.err
+    done = program(*SEED_SETUP, stdin=stdin)
+    assert "did not take the PUK shown before" in done.err
+    assert "PUK of card blue, shown this once" in done.err
+
+
+def test_a_puk_nobody_was_shown_is_told(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    program("init", "--network", "regtest")
+    program("emulate", "new", "satochip", "blue", "--no-setup")
+    stdin = f"blue=2468\nblue.seed={SEED}"
+    with monkeypatch.context() as ended:
+        ended.setattr(Terminal, "show_once", _gone)
+        program(*SEED_SETUP, stdin=stdin, check=3)
+    assert "a PUK that nobody was shown" in program(*SEED_SETUP, stdin=stdin).err
+
+
+def test_what_is_given_for_nothing_is_named(asked: Asked, program: Program) -> None:
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", "tangem", "blue", "--no-setup")
+    words = ("card", "setup", "blue", "--emulated", "blue", "--generate", "--pin-stdin")
+    done = program(*words, stdin=f"blue=246802\nblue.seed={SEED}\nblue.puk=12345678\n")
+    assert "the seed given for card blue is not used" in done.err
+    assert "the puk given for card blue is not used" in done.err
+
+
+@pytest.mark.parametrize(
+    ("family", "source"),
+    [
+        ("tapsigner", "--generate"),
+        ("keycard", "--generate"),
+        ("tangem", "--generate"),
+        ("satochip", "--seed"),
+        ("satochip", "--words"),
+    ],
+)
+def test_words_out_is_refused_where_no_words_are_made(
+    asked: Asked, tmp_path: Path, family: str, source: str
+) -> None:
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", family, "blue", "--no-setup")
+    before = identity(asked, "blue")
+    words = ("card", "setup", "blue", "--emulated", "blue", source, "--pin-stdin")
+    refused = asked(*words, "--words-out", str(tmp_path / "w"), stdin="246802", check=2)
+    assert "--words-out" in refused["error"]["message"]
+    assert identity(asked, "blue") == before
+    assert not (tmp_path / "w").exists()
+
+
+COPIES = ("card", "setup", "sy", "--emulated", "sy", "--emulated", "sy-2", "--copies", "1")
+
+
+@pytest.fixture
+def pair(asked: Asked) -> Asked:
+    asked("init", "--network", "regtest")
+    for name in ("sy", "sy-2"):
+        asked("emulate", "new", "satochip", name, "--no-setup")
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("stdin", "status"),
+    [
+        (f"sy=2468\nsy.seed={SEED}\n", 4),
+        (f"sy=2468\nsy-2=13\nsy.seed={SEED}\n", 4),
+        (f"sy=2468\nsy-2=1357\nsy-2.puk=1\nsy.seed={SEED}\n", 4),
+        (f"sy=2468\nsy-2=1357\nsy-2.duress=777777\nsy.seed={SEED}\n", 3),
+        ("sy=2468\nsy-2=1357\n", 4),
+        ("sy=2468\nsy-2=1357\nsy.seed=ab\n", 2),
+    ],
+)
+def test_no_card_is_touched_before_every_secret_of_all_is_there_and_fits(
+    pair: Asked, program: Program, stdin: str, status: int
+) -> None:
+    ended = program(*COPIES, "--seed", "--pin-stdin", stdin=stdin, check=status)
+    assert "shown this once" not in ended.err
+    assert not any(card["has_pin"] for card in pair("emulate", "list")["cards"])
+    pair(*COPIES, "--seed", "--pin-stdin", stdin=f"sy=2468\nsy-2=1357\nsy.seed={SEED}\n")
+
+
+@pytest.mark.parametrize("loads", [0, 1])
+def test_words_that_were_written_are_loaded_by_the_next_run(
+    pair: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, loads: int
+) -> None:
+    file, stdin = tmp_path / "sy.words", "sy=2468\nsy-2=1357\n"
+    words = (*COPIES, "--generate", "--words-out", str(file), "--pin-stdin")
+    load, loaded = SatochipSession.load_seed, []
+
+    def cut(session: SatochipSession, seed: Secret) -> None:
+        if len(loaded) == loads:
+            raise CardRemoved("the card is gone")
+        loaded.append(load(session, seed))
+
+    with monkeypatch.context() as power:
+        power.setattr(SatochipSession, "load_seed", cut)
+        pair(*words, stdin=stdin, check=3)
+    kept = file.read_bytes()
+    other = b"abandon " * 23 + b"art"
+    file.write_bytes(other)
+    refused = pair(*words, stdin=stdin, check=None)["error"]
+    assert ("already exists", "another key")[loads] in refused["message"]
+    assert file.read_bytes() == other
+    file.write_bytes(kept)
+    done = pair(*words, stdin=stdin)
+    assert done["copies"][0]["key"] == done["key"]
+    assert file.read_bytes() == kept
+    assert pair("card", "check", "sy-2", "--pin-stdin", stdin="1357")["key_matches"]
+
+
+def test_a_copy_made_later_needs_the_words_and_says_so(pair: Asked, tmp_path: Path) -> None:
+    file, stdin = tmp_path / "sy.words", "sy=2468\nsy-2=1357\n"
+    single = ("card", "setup", "sy", "--emulated", "sy", "--generate", "--pin-stdin")
+    pair(*single, "--words-out", str(file), stdin="sy=2468")
+    refused = pair(*COPIES, "--generate", "--pin-stdin", stdin=stdin, check=2)["error"]
+    assert "--words in place of --generate" in refused["message"]
+    words = (*COPIES, "--words", "--pin-stdin")
+    other = pair(*words, stdin=stdin + "sy.words=" + "abandon " * 11 + "about", check=3)["error"]
+    assert "another key" in other["message"]
+    assert not identity(pair, "sy-2")["has_pin"]
+    done = pair(*words, stdin=f"{stdin}sy.words={file.read_text()}")
+    assert done["copies"][0]["key"] == done["key"]
+    assert (done["pin_set"], done["created_on"]) == (False, "host")
+
+
+def test_a_printed_pin_is_not_said_to_be_set(asked: Asked, program: Program) -> None:
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", "tapsigner", "blue", "--no-setup")
+    words = ("card", "setup", "blue", "--emulated", "blue", "--generate", "--pin-stdin")
+    done = program(*words, stdin="123456")
+    assert "PIN set" not in done.out
+    assert "still the one printed on it" in done.out
+    assert "6 to 32 digits" in done.err

@@ -136,7 +136,6 @@ def again(place: Place, person: Person, source: str, out: Path, **more: object) 
     ("family", "source"),
     [
         ("satochip", "generate"),
-        ("satochip", "words"),
         ("keycard", "generate"),
         ("keycard", "words"),
         ("tangem", "generate"),

@@ -267,4 +267,5 @@ def test_dangers_come_first() -> None:
     severities = [caution.severity for caution in found.warnings]
     assert severities == sorted(severities, key=[Severity.DANGER, Severity.WARNING].index)
     assert severities[0] is Severity.DANGER
-    assert [c.code for c in found.warnings].count("unconfirmed_input") == 2
+    (unconfirmed,) = (c for c in found.warnings if c.code == "unconfirmed_input")
+    assert "2 of 2 coins" in unconfirmed.message
