@@ -4,13 +4,15 @@ from collections.abc import Iterable
 
 from sqlalchemy.orm import Session
 
+from coordinator import outside_text
 from coordinator.copies import digest_of
 from coordinator.errors import CoordinatorError, UsageError
 from coordinator.interop import bbqr, bip138
+from coordinator.interop.descriptor_file import descriptor_in
 from coordinator.kit import ADDRESSES
 from coordinator.report import lines
 from coordinator.settings import Home
-from coordinator.vaults import descriptor_in, stored_policy
+from coordinator.vaults import stored_policy
 from psbt.errors import PsbtError
 from psbt.keys import parse_key_expression, parse_xpub
 from psbt.network import Network
@@ -31,16 +33,14 @@ def descriptor_of(home: Home, db: Session, data: bytes, keys: Iterable[str]) -> 
         raise UsageError("this is the paper itself: type its lines, or give the text of its codes")
     if bip138.is_backup(data):
         return _opened(data, [*_given(home, keys), *_known(db)])
-    try:
-        text = data.decode("utf-8-sig").strip()
-    except UnicodeDecodeError as failure:
-        raise UsageError("it is no text and no encrypted copy") from failure
+    text = outside_text.decoded(data, "what was given").strip()
     if not text:
         raise UsageError("there is nothing to read")
     if lines.is_numbered(text):
-        return lines.joined(text.splitlines())
-    if bbqr.is_part(text.splitlines()[0]):
-        return descriptor_in(bbqr.joined(text.split()).data.decode("utf-8", "replace"))
+        return lines.joined(outside_text.lines(text))
+    if bbqr.is_part(text[: bbqr.HEADER]):
+        joined = bbqr.joined(text.split()).data
+        return descriptor_in(outside_text.decoded(joined, "the text of the codes"))
     return descriptor_in(text)
 
 

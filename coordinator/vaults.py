@@ -1,6 +1,5 @@
 """A vault is made from keys, proved by its cards, carried in and out as text."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session
 from cards.family import families, family_named
 from coordinator import approvals, clock, knowledge
 from coordinator.errors import CardCannotSign, ChecksumDiffers, UsageError
+from coordinator.interop.descriptor_file import descriptor_in
 from coordinator.settings import Home
 from coordinator.slots import checked_name
 from psbt.errors import PolicyError, PsbtError
@@ -127,20 +127,6 @@ def succeed(home: Home, db: Session, vault: Vault, gone: Key, new: Key) -> Vault
     successor = _store(home, db, plan, keys)
     approvals.approve_policy(home, successor.name, successor.descriptor)
     return successor
-
-
-def descriptor_in(text: str) -> str:
-    """Return the descriptor in a text that is one, or that is JSON with a `descriptor`."""
-    stripped = text.strip()
-    if not stripped.startswith("{"):
-        return stripped
-    try:
-        descriptor = json.loads(stripped).get("descriptor")
-    except (ValueError, RecursionError) as failure:
-        raise PolicyError(f"the file is neither a descriptor nor JSON: {failure}") from failure
-    if not isinstance(descriptor, str):
-        raise PolicyError("the JSON holds no descriptor")
-    return descriptor
 
 
 def approve(home: Home, db: Session, name: str, checksum: str) -> Vault:

@@ -1,7 +1,6 @@
 """kit, recover, copy: a vault on paper, and a vault from paper."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from coordinator.cli.options import Accept
 from coordinator.cli.output import Shown, columns
 
 VaultName = Annotated[str, typer.Argument(help="the vault")]
+TYPED_MAX = 65_536
 Lies = Annotated[str | None, typer.Option(help="where it will lie", metavar="LOCATION")]
 
 
@@ -97,40 +97,47 @@ def _recovered(document: dict[str, Any]) -> list[str]:
 
 
 def _typed(desk: Desk) -> bytes:
-    """Take lines from the terminal until all are there; wrong and missing ones are asked again."""
+    """Take lines from the terminal until all are there; wrong and missing ones are asked again.
+
+    A line that does not belong is named and left out: none of the others is lost for it. What has
+    no numbered line at all is taken as it was typed.
+    """
     from coordinator.errors import UsageError
     from coordinator.report import lines
 
     desk.say("type the numbered lines, each with its check code; an empty line ends it")
-    typed: list[str] = []
-    while fresh := _accepted(desk, typed):
-        typed += fresh
-        try:
-            lines.joined(typed)
-        except UsageError as wrong:
-            if not lines.is_numbered("\n".join(typed)):
-                break
-            desk.say(f"{wrong}; type what is wanted, or an empty line to give up")
-        else:
+    taken: dict[int, str] = {}
+    others: list[str] = []
+    while True:
+        before = len(taken) + len(others)
+        _take(desk, taken, others)
+        if not taken or lines.are_whole(taken.values()) or before == len(taken) + len(others):
             break
-    return "\n".join(typed).encode()
+        try:
+            lines.joined(taken.values())
+        except UsageError as wrong:
+            desk.say(f"{wrong}; type what is wanted, or an empty line to give up")
+    return "\n".join(taken.values() or others).encode("utf-8", "replace")
 
 
-def _accepted(desk: Desk, before: Sequence[str]) -> list[str]:
+def _take(desk: Desk, taken: dict[int, str], others: list[str]) -> None:
     """Read lines up to an empty one or the last; whichever was mistyped is not taken."""
     from coordinator.report import lines
 
-    taken: list[str] = []
-    while line := sys.stdin.readline().strip():
-        known = [*before, *taken]
+    while line := sys.stdin.readline(TYPED_MAX).strip():
         number = lines.number_of(line)
-        if number is not None and not lines.fits(line, known):
+        if number is None:
+            others.append(line)
+            if taken:
+                desk.say(f"{line[:40]!r} has no number: left out")
+        elif not lines.fits(line, taken.values()):
             desk.say(f"line {number} was mistyped: type it again")
-            continue
-        taken += [line] if line not in known else []
-        if lines.are_whole([*known, line]):
+        elif number not in taken:
+            taken[number] = line
+            for other in others if len(taken) == 1 else ():
+                desk.say(f"{other[:40]!r} has no number: left out")
+        if lines.are_whole(taken.values()):
             break
-    return taken
 
 
 def add_copy(

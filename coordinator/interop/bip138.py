@@ -7,7 +7,6 @@ anywhere.
 import base64
 import binascii
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -15,6 +14,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from coordinator.errors import CoordinatorError
+from coordinator.outside_json import Field, read_json
+from coordinator.outside_text import as_utf8
 from psbt.errors import PsbtError
 from psbt.keys import Path
 from psbt.transaction import ByteReader, sized
@@ -26,6 +27,8 @@ NONCE_SIZE: Final = 12
 SECRET_SIZE: Final = 32
 FIRST_BUCKET: Final = 5
 COUNT_MAX: Final = 255
+CONTENT_MAX: Final = 1 << 20
+SETS_MAX: Final = 1000
 UNKNOWN_UPGRADE: Final = 0x80
 END, BIP_NUMBER = 0, 1
 DESCRIPTOR_BIP: Final = 380
@@ -136,9 +139,10 @@ def _descriptors(content: bytes) -> list[str]:
         text = content.decode()
         if not text.startswith("{"):
             return [text]
-        return [str(found["descriptor"]) for found in json.loads(text)["descriptor_sets"]]
-    except (ValueError, TypeError, KeyError) as failure:
-        raise CoordinatorError("the descriptors in the backup cannot be read") from failure
+        sets = Field(read_json(text), "the content")["descriptor_sets"]
+        return [each["descriptor"].text(CONTENT_MAX) for each in sets.items(SETS_MAX)]
+    except ValueError as failure:
+        raise CoordinatorError(f"the descriptors in the backup cannot be read: {failure}") from None
 
 
 def _encoded_paths(paths: Iterable[Path]) -> bytes:
@@ -183,6 +187,6 @@ def _binary(data: bytes) -> bytes:
     if data.startswith(MAGIC):
         return data
     try:
-        return base64.b64decode(b"".join(data.split()), validate=True)
+        return base64.b64decode(b"".join(as_utf8(data).split()), validate=True)
     except (binascii.Error, ValueError):
         raise CoordinatorError("this is no descriptor backup of BIP 138") from None

@@ -14,6 +14,9 @@ from PIL import Image
 from coordinator.errors import UsageError
 from coordinator.files import write_private
 from coordinator.report import lines
+from psbt.keys import format_key_expression
+from psbt.network import Network
+from psbt.policy import parse_descriptor
 from tests.cli.terminal import at_terminal
 from tests.program import PIN, Asked, asking
 
@@ -234,6 +237,32 @@ def test_a_wrong_line_can_be_typed_again(kit: Path, empty: Asked, tmp_path: Path
     assert seen.screen.count("line 2 was mistyped: type it again") == 2
     assert "came twice" not in seen.screen
     assert empty("vault", "list")["vaults"][0]["name"] == "back"
+
+
+def test_a_stray_line_is_named_and_the_others_are_kept(
+    kit: Path, empty: Asked, tmp_path: Path
+) -> None:
+    given = typed(kit)
+    again = given[1].replace(" ", "  ")
+    first = "\n".join(["Recovery kit", *given[:2], "what a long line", "\x1b[2J", again]) + "\n"
+    answers = [("type the numbered lines", first), ("is missing", "\n".join(given[2:]))]
+    seen = at_terminal(tmp_path / "elsewhere", ["recover", "-", "--name", "back"], answers)
+    assert seen.status == 0, seen.screen
+    for stray in ("'Recovery kit'", "'what a long line'", "[2J'"):
+        assert f"{stray} has no number: left out" in seen.screen
+    assert empty("vault", "list")["vaults"][0]["name"] == "back"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["v-descriptor.txt", "v-encrypted.txt", "lines"])
+def test_a_kit_is_read_in_any_encoding(
+    kit: Path, empty: Asked, tmp_path: Path, name: str, encoding: str
+) -> None:
+    text = "\r\n".join(typed(kit)) if name == "lines" else (kit / name).read_text()
+    (tmp_path / "file").write_bytes(text.encode(encoding))
+    key = parse_descriptor((kit / "v-descriptor.txt").read_text(), Network.REGTEST).keys[0]
+    more = ("--key", format_key_expression(key, Network.REGTEST))
+    empty("recover", str(tmp_path / "file"), "--name", "back", *more)
 
 
 @pytest.mark.parametrize("way", ["text", "give up", "nothing"])

@@ -25,6 +25,7 @@ from coordinator import (
     drill,
     labels,
     outside_text,
+    payees,
     recover,
     signing,
     vaults,
@@ -333,7 +334,7 @@ def typed(data: bytes) -> None:
     readers: tuple[Callable[[str], object], ...] = (
         amounts.parse_amount,
         amounts.parse_feerate,
-        lambda given: amounts.parse_payment(given, "regtest"),
+        lambda given: payees.parse_payee(given, "regtest"),
         amounts.parse_txid,
         amounts.parse_coin,
         lambda given: parse_address(given, Network.MAINNET),
