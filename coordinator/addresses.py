@@ -132,20 +132,35 @@ def owner_of(
     database: sessionmaker[Session],
     script_pubkey: bytes,
     accepted: Accepted = None,
+    *,
+    reach: int = 0,
 ) -> Owner | None:
-    """Return whose address a script is, by deriving it; None where it is nobody's."""
+    """Return whose address a script is, by deriving it; None where it is nobody's.
+
+    Those that a sync looks for are derived, and at least `reach` of each keychain.
+    """
     with database.begin() as db:
         for record in vault_book.all_vaults(db):
             known = chain_book.address_with(db, record, script_pubkey)
-            script = _derived(db, record, script_pubkey, known)
+            script = _derived(db, record, script_pubkey, known, reach)
             if script is not None:
                 require_policy(home, record, accepted)
                 return _owner(db, record, script, used=known is not None and known.used)
     return None
 
 
+def compared(database: sessionmaker[Session], reach: int = 0) -> int:
+    """Return how many addresses of each keychain of every vault `owner_of` derives at least."""
+    with database.begin() as db:
+        counts = (
+            min(wallet.watched_counts(db, vault, wallet.reached(db, vault, reach)))
+            for vault in vault_book.all_vaults(db)
+        )
+        return min(counts, default=0)
+
+
 def _derived(
-    db: Session, vault: Vault, script_pubkey: bytes, known: Address | None
+    db: Session, vault: Vault, script_pubkey: bytes, known: Address | None, reach: int
 ) -> VaultScript | None:
     """Return where a script comes from: where it is known to, else among all that are watched."""
     policy = stored_policy(vault)
@@ -153,7 +168,7 @@ def _derived(
         script = vault_script(policy, known.branch, known.index)
         if script.script_pubkey == script_pubkey:
             return script
-    return wallet.watched(db, vault, policy).get(script_pubkey)
+    return wallet.watched(db, vault, policy, wallet.reached(db, vault, reach)).get(script_pubkey)
 
 
 def _owner(db: Session, vault: Vault, script: VaultScript, *, used: bool) -> Owner:

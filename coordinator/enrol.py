@@ -71,7 +71,8 @@ class Enrolled(NamedTuple):
     """A card as it was found, its key, how far it proved to be genuine, and its keys of before.
 
     `secrets` are the kinds of secrets it turned out to have besides its PIN, `backup` is the
-    carrier its encrypted backup is, `pin_set` tells whether its PIN was set just now.
+    carrier its encrypted backup is, `pin_set` tells whether its PIN was set just now, `made_here`
+    whether its key did not exist before.
     """
 
     label: str
@@ -84,6 +85,7 @@ class Enrolled(NamedTuple):
     secrets: tuple[str, ...] = ()
     backup: str | None = None
     pin_set: bool = False
+    made_here: bool = False
 
     def expression(self, network: str) -> str:
         """Return the key with its origin (BIP 380)."""
@@ -276,5 +278,6 @@ def _add_key(db: Session, found: Enrolled, network: str, now: datetime) -> Key:
         path=format_path(found.key.path),
         **found.key.key._asdict(),
         created_on=found.created_on,
+        made_at=now if found.made_here else None,
         now=now,
     )

@@ -5,7 +5,7 @@ CoordinatorError
 ├── Untrusted · ApprovalMismatch · ChecksumDiffers(vault) · NotAccepted(codes)
 ├── LastAttempt(label) · PinMissing(label)
 ├── PassphraseMissing(name)
-├── CardCannotSign(label, family, script)
+├── CardCannotSign(label, family, script) · NotLooked(vault, command)
 ├── ChainError → ChainUnreachable · NoEstimate · TransactionRejected(reason)
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony, until)
 """
@@ -116,6 +116,16 @@ class CardCannotSign(CoordinatorError):
         self.family = family
         self.script = script
         super().__init__(f"card {label} ({family}) cannot sign for {script}; nothing was made")
+
+
+class NotLooked(CoordinatorError):
+    """Nobody looked for the vault's coins yet."""
+
+    def __init__(self, vault: str, command: str) -> None:
+        """Keep the vault's name, and the command that looks for its coins."""
+        self.vault = vault
+        self.command = command
+        super().__init__(f"vault {vault} was not looked for yet: what it holds is not known")
 
 
 class ChainError(CoordinatorError):

@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator import news, wallet
+from coordinator import news, scans, wallet
 from coordinator.chain import ChainSource, Tip
 from coordinator.coins import confirmations, tip_height
+from coordinator.errors import ChainError, ChainUnreachable
 from coordinator.news import News
-from coordinator.settings import EMBEDDED_CHAIN, Home
+from coordinator.scans import Look, Looked
+from coordinator.settings import EMBEDDED_CHAIN, OFFLINE, Home
 from coordinator.wallet import Balance
+from psbt.errors import PsbtError
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import chain_events as event_book
@@ -24,10 +27,23 @@ Database = sessionmaker[Session]
 
 @dataclass(frozen=True)
 class Synced:
-    """The chain's tip, and what it took back since the last sync."""
+    """The chain's tip, what it took back since the last sync, and what the source had to say."""
 
     tip: Tip
     news: list[News]
+    notes: list[str]
+
+
+class Owned(NamedTuple):
+    """What a vault owns, and from where to where it was looked for."""
+
+    balance: Balance
+    looked: Looked
+
+    def amounts(self) -> dict[str, int | None]:
+        """Return the amounts as JSON has them: null, never 0, where nobody looked."""
+        owned: dict[str, int | None] = self.balance._asdict()
+        return owned if self.looked.known else dict.fromkeys(owned)
 
 
 class CeremonyLine(NamedTuple):
@@ -50,30 +66,108 @@ class CeremonyLine(NamedTuple):
         return {"ceremony": self.id, **self._asdict()}
 
 
-def sync(database: Database, chain: ChainSource, vault: str | None) -> Synced:
-    """Bring one vault or all in step with the chain."""
+def sync(
+    home: Home,
+    database: Database,
+    chain: ChainSource,
+    vault: str | None,
+    *,
+    look: Look = Look(),  # noqa: B008 -- it is a value
+    say: Callable[[str], None],
+) -> Synced:
+    """Bring one vault or all in step with the chain; what takes long is said before.
+
+    A vault the chain cannot be asked for does not keep the others back; its failure is raised
+    after them.
+    """
     tip = chain.tip()
     with database.begin() as db:
         before = event_book.newest_id(db)
-        for record in _vaults(db, vault):
-            tip = wallet.sync(db, record, chain)
-        return Synced(tip, news.since(db, before))
+        names = [record.name for record in _vaults(db, vault)]
+    notes: list[str] = []
+    failures: list[ChainError | PsbtError] = []
+    for name in names:
+        with database.begin() as db:
+            record = vault_book.vault_named(db, name)
+            told = scans.effort(home, record, scans.looked(db, record), tip, look)
+        if told:
+            say(told)
+        try:
+            tip = _followed(database, name, chain, look, notes)
+        except ChainUnreachable:
+            raise
+        except (ChainError, PsbtError) as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
+    with database.begin() as db:
+        return Synced(tip, news.since(db, before), notes)
+
+
+def _followed(
+    database: Database, name: str, chain: ChainSource, look: Look, notes: list[str]
+) -> Tip:
+    """Bring a vault in step; the database is free while the chain is asked."""
+    following = wallet.Following(look)
+
+    def known() -> dict[str, int]:
+        with database.begin() as db:
+            return chain_book.heights(db, vault_book.vault_named(db, name))
+
+    while True:
+        with database.begin() as db:
+            watch = following.ask(db, vault_book.vault_named(db, name), known)
+        update = chain.sync(watch)
+        with database.begin() as db:
+            if following.take(db, vault_book.vault_named(db, name), update):
+                notes += (f"vault {name}: {note}" for note in following.notes)
+                return update.tip
 
 
 def freshen(
     home: Home, database: Database, open_chain: Callable[[], ChainSource], vault: str | None
 ) -> None:
     """Sync where that does not leave the home: the embedded chain costs nothing to ask."""
-    if home.chain == EMBEDDED_CHAIN:
-        with database.begin() as db:
-            for record in _vaults(db, vault):
-                wallet.sync(db, record, open_chain())
-
-
-def balances(database: Database, vault: str | None) -> dict[str, Balance]:
-    """Return the amounts of one vault or all, by name."""
+    if home.chain != EMBEDDED_CHAIN:
+        return
     with database.begin() as db:
-        return {record.name: wallet.balance(db, record) for record in _vaults(db, vault)}
+        for record in _vaults(db, vault):
+            try:
+                wallet.sync(db, record, open_chain())
+            except PsbtError:
+                # A vault whose rows disagree keeps no other back; its own commands say it.
+                if vault is not None:
+                    raise
+
+
+def look_first(
+    home: Home, database: Database, open_chain: Callable[[], ChainSource], vault: str
+) -> None:
+    """Bring a vault in step that nobody looked for, where that is done in a moment.
+
+    Raises NotLooked where it is not: what it holds is not known.
+    """
+    freshen(home, database, open_chain, vault)
+    with database.begin() as db:
+        record = vault_book.vault_named(db, vault)
+        if scans.looked(db, record).known:
+            return
+        if home.chain == OFFLINE:
+            scans.refuse_not_looked(db, home, vault)
+    chain = open_chain()
+    if scans.is_cheap(home, record, chain.tip()):
+        _followed(database, vault, chain, Look(), [])
+    with database.begin() as db:
+        scans.refuse_not_looked(db, home, vault)
+
+
+def balances(database: Database, vault: str | None) -> dict[str, Owned]:
+    """Return the amounts of one vault or all, by name, and how far each was looked for."""
+    with database.begin() as db:
+        return {
+            record.name: Owned(wallet.balance(db, record), scans.looked(db, record))
+            for record in _vaults(db, vault)
+        }
 
 
 def ceremonies(database: Database) -> list[CeremonyLine]:

@@ -8,7 +8,6 @@ from coordinator import outside_text
 from coordinator.copies import digest_of
 from coordinator.errors import CoordinatorError, UsageError
 from coordinator.interop import bbqr, bip138
-from coordinator.interop.descriptor_file import descriptor_in
 from coordinator.kit import ADDRESSES
 from coordinator.report import lines
 from coordinator.settings import Home
@@ -24,7 +23,7 @@ PDF = b"%PDF"
 
 
 def descriptor_of(home: Home, db: Session, data: bytes, keys: Iterable[str]) -> str:
-    """Return the descriptor in what was read or typed.
+    """Return the descriptor in what was read or typed, or the JSON that holds it and more.
 
     `keys` are xpubs or key expressions to open an encrypted copy with, besides those known here.
     Raises UsageError that names what is wrong, as the line that was mistyped.
@@ -40,8 +39,8 @@ def descriptor_of(home: Home, db: Session, data: bytes, keys: Iterable[str]) -> 
         return lines.joined(outside_text.lines(text))
     if bbqr.is_part(text[: bbqr.HEADER]):
         joined = bbqr.joined(text.split()).data
-        return descriptor_in(outside_text.decoded(joined, "the text of the codes"))
-    return descriptor_in(text)
+        return outside_text.decoded(joined, "the text of the codes")
+    return text
 
 
 def first_addresses(vault: Vault) -> list[str]:

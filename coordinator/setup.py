@@ -121,6 +121,7 @@ def _carried_out(run: Run, plan: Plan, session: CardSession) -> enrol.Enrolled:
         created_on=_origin(run, plan),
         secrets=tuple(sorted(kinds & {*knowledge.KINDS})),
         pin_set=not identity.has_pin,
+        made_here=plan.wanted.source == "generate" and not identity.initialised,
     )
     with run.database.begin() as db:
         card = card_book.card_with_id(db, identity.family, identity.card_id)

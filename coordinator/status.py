@@ -7,17 +7,16 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator import clock, custody, news, signing, wallet
+from coordinator import clock, custody, news, scans, signing, wallet
 from coordinator.chain import ChainSource, Tip
 from coordinator.coins import tip_height
 from coordinator.due import due
 from coordinator.errors import ChainUnreachable
 from coordinator.news import VANISHED, News
-from coordinator.overview import CeremonyLine, ceremony_line
-from coordinator.settings import EMBEDDED_CHAIN, Home
+from coordinator.overview import CeremonyLine, Owned, ceremony_line
+from coordinator.settings import EMBEDDED_CHAIN, OFFLINE, Home
 from coordinator.vaults import standing
 from coordinator.verify import wanted_cards
-from coordinator.wallet import Balance
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
@@ -64,7 +63,7 @@ class Status:
 
     network: str
     tip: Tip | None
-    vaults: list[tuple[str, Balance]]
+    vaults: list[tuple[str, Owned]]
     ceremonies: list[Standing]
     news: list[News]
     due: list[str]
@@ -75,7 +74,10 @@ class Status:
         return {
             "network": self.network,
             "tip": self.tip and self.tip._asdict(),
-            "vaults": [{"name": name, **owned._asdict()} for name, owned in self.vaults],
+            "vaults": [
+                {"name": name, **owned.amounts(), **owned.looked.document()}
+                for name, owned in self.vaults
+            ],
             "ceremonies": [each.document() for each in self.ceremonies],
             "news": self.news,
             "due": self.due,
@@ -93,7 +95,10 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
     """Return the one screen; nobody outside this computer is asked for it."""
     with database.begin() as db:
         vaults = vault_book.all_vaults(db)
-        owned = [(vault.name, wallet.balance(db, vault)) for vault in vaults]
+        owned = [
+            (vault.name, Owned(wallet.balance(db, vault), scans.looked(db, vault)))
+            for vault in vaults
+        ]
         worse = [each for vault in vaults for each in news.unsettled(db, vault) if not each.own]
         gone = {each.txid for each in worse if each.code == VANISHED}
         payments = list(_payments(db, vaults, gone))
@@ -104,7 +109,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
             payments,
             worse,
             due(db),
-            _next(payments, worse) or _begin(db, vaults, owned),
+            _next(payments, worse) or _look(home, owned) or _begin(db, vaults, owned),
         )
 
 
@@ -157,11 +162,15 @@ def _next(payments: Sequence[Standing], worse: Sequence[News]) -> str | None:
     return f"cardquorum history {worse[0].vault}" if worse else None
 
 
-def _begin(
-    db: Session, vaults: Sequence[Vault], owned: Sequence[tuple[str, Balance]]
-) -> str | None:
+def _look(home: Home, owned: Sequence[tuple[str, Owned]]) -> str | None:
+    """Return the command that looks for a vault nobody looked for yet."""
+    unknown = [name for name, each in owned if not each.looked.known and home.chain != OFFLINE]
+    return scans.command_for(unknown[0], home.chain) if unknown else None
+
+
+def _begin(db: Session, vaults: Sequence[Vault], owned: Sequence[tuple[str, Owned]]) -> str | None:
     """Return the command a home that owns nothing yet begins with."""
-    if any(any(amounts) for _, amounts in owned):
+    if any(any(each.balance) for _, each in owned):
         return None
     if not vaults:
         return NO_VAULT if card_book.all_cards(db) else NO_CARD

@@ -1,17 +1,19 @@
 """A vault is made from keys, proved by its cards, carried in and out as text."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from cards.family import families, family_named
-from coordinator import approvals, clock, knowledge
+from coordinator import approvals, clock, knowledge, scans
+from coordinator.chain import UNKNOWN, Birthday
 from coordinator.errors import CardCannotSign, ChecksumDiffers, UsageError
+from coordinator.interop import annotations
 from coordinator.interop.descriptor_file import descriptor_in
+from coordinator.outside_json import Field, read_json
 from coordinator.settings import Home
 from coordinator.slots import checked_name
 from psbt.errors import PolicyError, PsbtError
@@ -88,35 +90,61 @@ def create(home: Home, db: Session, plan: VaultPlan) -> Vault:
     now = clock.now()
     keys = [card_book.key_of_card(db, label, home.network) for label in plan.cards]
     keys += [_foreign_key(home, db, text, now) for text in plan.keys]
-    vault = _store(home, db, plan, keys)
+    birthday = _typed_birthday(home, db, plan) or _newest_key(keys)
+    vault = _store(home, db, plan, keys, birthday)
     approvals.approve_policy(home, vault.name, vault.descriptor)
     return vault
 
 
+class Imported(NamedTuple):
+    """A vault from a text; `known` where it was there already, `widened` where it got older."""
+
+    vault: Vault
+    known: bool
+    widened: bool
+
+
 def import_text(
     home: Home, db: Session, plan: VaultPlan, text: str, checksum: str | None = None
-) -> Vault:
+) -> Imported:
     """Make a vault from a descriptor, or from the JSON `vault export` writes.
 
     It is approved where a person gives the checksum of its paper; raises ChecksumDiffers for
     another.
 
     Keys known here are bound by public key and chain code, never by fingerprint: the origin a
-    card gave stands, whatever the text says of it.
+    card gave stands, whatever the text says of it. Its birthday is the person's word, else the
+    text's, else unknown: nobody knows how old a vault is that was made elsewhere. A policy that
+    is here already stays the vault it is, under its name; an earlier birthday is taken.
     """
-    policy = parse_descriptor(descriptor_in(text), Network(home.network))
+    annotated = annotations.split(descriptor_in(text))
+    policy = parse_descriptor(annotated.descriptor, Network(home.network))
     if checksum is not None:
         compare_checksum(plan.name, policy, checksum)
+    birthday = _typed_birthday(home, db, plan)
+    if birthday is None:
+        birthday = _birthday_in(home, db, text, annotated.birthday_height)
+    if (twin := twin_of(db, policy)) is not None:
+        found = Imported(twin, known=True, widened=_widen(home, db, twin, birthday))
+    else:
+        found = _imported(home, db, plan, policy, birthday or UNKNOWN)
+    same = policy_checksum(stored_policy(found.vault)) == policy_checksum(policy)
+    if checksum is not None and same:
+        approvals.approve_policy(home, found.vault.name, found.vault.descriptor)
+    return found
+
+
+def _imported(
+    home: Home, db: Session, plan: VaultPlan, policy: Policy, birthday: Birthday
+) -> Imported:
     plan = replace(plan, threshold=policy.threshold)
     now = clock.now()
     keys = []
     for number, expression in enumerate(policy.keys, 1):
         known = card_book.key_like(db, expression.key.public_key, expression.key.chain_code)
         keys.append(known or _add_key(db, home, f"{plan.name}-{number}", expression, now))
-    vault = _store(home, db, plan, keys)
-    if checksum is not None:
-        approvals.approve_policy(home, vault.name, vault.descriptor)
-    return vault
+    vault = _store(home, db, plan, keys, birthday)
+    return Imported(vault, known=False, widened=False)
 
 
 def succeed(home: Home, db: Session, vault: Vault, gone: Key, new: Key) -> Vault:
@@ -124,7 +152,7 @@ def succeed(home: Home, db: Session, vault: Vault, gone: Key, new: Key) -> Vault
     keys = [new if each.key_id == gone.id else each.key for each in vault.cosigners]
     names = (each.name for each in vault_book.all_vaults(db))
     plan = VaultPlan(first_free(vault.name, names), vault.threshold, ())
-    successor = _store(home, db, plan, keys)
+    successor = _store(home, db, plan, keys, _newest_key(keys))
     approvals.approve_policy(home, successor.name, successor.descriptor)
     return successor
 
@@ -147,9 +175,60 @@ def compare_checksum(name: str, policy: Policy, checksum: str) -> None:
         raise ChecksumDiffers(name)
 
 
+def set_birthday(home: Home, db: Session, vault: Vault, text: str) -> None:
+    """Set when a vault was first used; raises UsageError for what is still to come."""
+    found = scans.parse_birthday(text, scans.newest_known(db, home.network), home.network)
+    vault.birthday, vault.birthday_height = found
+    db.flush()
+
+
+def _widen(home: Home, db: Session, vault: Vault, birthday: Birthday | None) -> bool:
+    """Take a birthday that is earlier than the vault's."""
+    before = Birthday(vault.birthday, vault.birthday_height)
+    if birthday is None or not scans.is_earlier(
+        birthday, before, scans.newest_known(db, home.network)
+    ):
+        return False
+    vault.birthday, vault.birthday_height = birthday
+    db.flush()
+    return True
+
+
+def _typed_birthday(home: Home, db: Session, plan: VaultPlan) -> Birthday | None:
+    if plan.birthday is None:
+        return None
+    return scans.parse_birthday(plan.birthday, scans.newest_known(db, home.network), home.network)
+
+
+def _birthday_in(home: Home, db: Session, text: str, height: int | None) -> Birthday | None:
+    """Return the birthday that a text tells beside its descriptor: an annotation's, or JSON's."""
+    tip = scans.newest_known(db, home.network)
+    if height is not None:
+        return scans.checked_birthday(Birthday(height=height), tip, home.network)
+    if not text.lstrip().startswith("{"):
+        return None
+    told = Field(read_json(text), "the file")
+    try:
+        if (number := told.member("birthday_height")) is not None:
+            return scans.checked_birthday(Birthday(height=number.height()), tip, home.network)
+        if (date := told.member("birthday")) is not None:
+            return scans.parse_birthday(date.text(), tip, home.network)
+    except ValueError as failure:
+        raise UsageError(f"{failure}: add --birthday DATE") from failure
+    return None
+
+
+def _newest_key(keys: Iterable[Key]) -> Birthday:
+    """Return when the newest key was made that was made here: no vault of it is older.
+
+    Where all were made elsewhere the vault may be as old as they are, and nobody knows.
+    """
+    return Birthday(max((key.made_at for key in keys if key.made_at is not None), default=None))
+
+
 def document(home: Home, db: Session, vault: Vault) -> dict[str, Any]:
     """Return the fields of `vault show --json`."""
-    policy = stored_policy(vault)
+    policy, seen = stored_policy(vault), scans.looked(db, vault)
     approval = approvals.policy_standing(home, vault.name, vault.descriptor)
     return {
         "name": vault.name,
@@ -166,6 +245,8 @@ def document(home: Home, db: Session, vault: Vault) -> dict[str, Any]:
         "first_address": next(addresses(policy, RECEIVE, [0])),
         "birthday": vault.birthday,
         "birthday_height": vault.birthday_height,
+        **seen.document(),
+        "looked": seen.known,
         "created_at": vault.created_at,
         "retired_at": vault.retired_at,
         **standing(db, vault),
@@ -198,12 +279,14 @@ def _cosigner_document(db: Session, policy: Policy, cosigner: Cosigner) -> dict[
     }
 
 
-def _store(home: Home, db: Session, plan: VaultPlan, keys: Sequence[Key]) -> Vault:
+def _store(
+    home: Home, db: Session, plan: VaultPlan, keys: Sequence[Key], birthday: Birthday
+) -> Vault:
     expressions = tuple(key_expression(key) for key in keys)
     policy = Policy(plan.threshold, expressions, Network(home.network))
-    _refuse_twin(db, policy)
+    if (twin := twin_of(db, policy)) is not None:
+        raise AlreadyExists("vault", twin.name)
     _refuse_script(db, plan.script, keys)
-    moment, height = _birthday(plan.birthday)
     descriptor = format_descriptor(policy)
     return vault_book.add_vault(
         db,
@@ -213,19 +296,20 @@ def _store(home: Home, db: Session, plan: VaultPlan, keys: Sequence[Key]) -> Vau
         descriptor=descriptor,
         checksum=descriptor.rpartition("#")[2],
         keys=keys,
-        birthday=moment,
-        birthday_height=height,
+        birthday=birthday.moment,
+        birthday_height=birthday.height,
         now=clock.now(),
     )
 
 
-def _refuse_twin(db: Session, policy: Policy) -> None:
-    """Refuse what has the scripts of a vault that is there: the order of keys changes none."""
+def twin_of(db: Session, policy: Policy) -> Vault | None:
+    """Return the vault that has a policy's scripts: the order of keys changes none."""
     whole = {(each.key.public_key, each.key.chain_code) for each in policy.keys}
     for vault in vault_book.all_vaults(db):
         known = {(each.key.public_key, each.key.chain_code) for each in vault.cosigners}
         if (vault.threshold, known) == (policy.threshold, whole):
-            raise AlreadyExists("vault", vault.name)
+            return vault
+    return None
 
 
 def _refuse_script(db: Session, script: str, keys: Sequence[Key]) -> None:
@@ -237,17 +321,6 @@ def _refuse_script(db: Session, script: str, keys: Sequence[Key]) -> None:
             raise CardCannotSign(card.label, f"{card.family} {card.version}", script)
     if script != MADE_HERE:
         raise UsageError(f"this version makes {MADE_HERE} vaults only, not {script}")
-
-
-def _birthday(text: str | None) -> tuple[datetime | None, int | None]:
-    if text is None:
-        return clock.now(), None
-    if re.fullmatch("[0-9]{1,9}", text):
-        return None, int(text)
-    try:
-        return clock.parse(text), None
-    except ValueError as failure:
-        raise UsageError(f"{text!r} is neither a date nor a block height") from failure
 
 
 def _foreign_key(home: Home, db: Session, text: str, now: datetime) -> Key:

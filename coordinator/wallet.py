@@ -1,7 +1,7 @@
 """What a vault owns: its addresses and coins, kept in step with the chain, and its reviews."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -9,8 +9,17 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from coordinator import clock, news, replaced
-from coordinator.chain import Birthday, ChainSource, ChainUpdate, SeenTransaction, Tip, Watch
+from coordinator.chain import (
+    Birthday,
+    ChainSource,
+    ChainUpdate,
+    Scanned,
+    SeenTransaction,
+    Tip,
+    Watch,
+)
 from coordinator.errors import ChainError, CoordinatorError
+from coordinator.scans import Look
 from coordinator.vaults import stored_policy
 from psbt import codec, outline
 from psbt.address import optional_address
@@ -30,12 +39,15 @@ from psbt.review import review as review_psbt
 from psbt.transaction import Transaction, TransactionOutput, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
+from storage import scans as scan_book
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import StorageError
 from storage.model import Ceremony, Vault
 
 LOOKAHEAD = 100
+LATE_MAX = 3
+"""How often a sync begins again because another one ended meanwhile."""
 COINBASE_MATURITY = 100
 RECENT_PAYMENTS = 100
 
@@ -88,47 +100,134 @@ def watched(
     At least so many of each branch.
     """
     scripts: dict[bytes, VaultScript] = {}
-    for branch in (RECEIVE, CHANGE):
-        upto = max(chain_book.next_index(db, vault, branch) + LOOKAHEAD, least[branch])
-        scripts |= {s.script_pubkey: s for s in derive_scripts(policy, branch, range(upto))}
+    for branch, count in zip((RECEIVE, CHANGE), watched_counts(db, vault, least), strict=True):
+        scripts |= {s.script_pubkey: s for s in derive_scripts(policy, branch, range(count))}
     return scripts
 
 
-def sync(db: Session, vault: Vault, chain: ChainSource) -> Tip:
-    """Bring a vault's coins and ceremonies in step with the chain; returns the tip.
+def watched_counts(db: Session, vault: Vault, least: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+    """Return how many scripts of each branch are watched: receive, change."""
+    receive, change = (
+        max(chain_book.next_index(db, vault, branch) + LOOKAHEAD, least[branch])
+        for branch in (RECEIVE, CHANGE)
+    )
+    return receive, change
 
-    Where addresses beyond those watched turn out to be used, the chain is asked again with more
-    of them: from the start, unless the source had looked that far by itself.
+
+def reached(db: Session, vault: Vault, least: int = 0) -> tuple[int, int]:
+    """Return how many scripts of each branch were looked for so far, or `least`, if more."""
+    scans = scan_book.scans_of(db, vault)
+    receive, change = (
+        max(least, scans[branch].reach if branch in scans else 0) for branch in (RECEIVE, CHANGE)
+    )
+    return receive, change
+
+
+class Following:
+    """Bringing a vault in step with the chain, in two steps as often as it takes.
+
+    `ask` says what to ask the chain for, `take` keeps what it answered. Between them no
+    transaction need be open: a long look through old blocks keeps nobody from the database.
     """
-    policy = stored_policy(vault)
-    scripts = watched(db, vault, policy)
-    state = chain_book.sync_state(db, vault)
-    since = Tip(*state) if state else None
-    while True:
-        update = chain.sync(_watch(db, vault, scripts, since))
+
+    def __init__(self, look: Look = Look()) -> None:  # noqa: B008 -- it is a value
+        """Keep what a person asks for besides what is new."""
+        self.notes: list[str] = []
+        self._look = look
+        self._least = (look.reach, look.reach)
+        self._state: chain_book.SyncedTo | None = None
+        self._scripts: dict[bytes, VaultScript] = {}
+        self._scanned: Scanned | None = None
+        self._anew = False
+        self._late = 0
+
+    def ask(self, db: Session, vault: Vault, known: Callable[[], Mapping[str, int]]) -> Watch:
+        """Return what the chain is asked for; `known` returns the heights known by then."""
+        scans, done = scan_book.scans_of(db, vault), reached(db, vault)
+        self._least = (max(self._least[0], done[0]), max(self._least[1], done[1]))
+        wanted = watched_counts(db, vault, self._least)
+        if wanted != done:
+            self._anew = True
+        if scans and wanted != done:
+            # Old blocks are looked through again: seldom, as it is done for many addresses.
+            wanted = wanted[0] + LOOKAHEAD, wanted[1] + LOOKAHEAD
+        self._least = wanted
+        self._scripts = watched(db, vault, stored_policy(vault), wanted)
+        self._state = chain_book.sync_state(db, vault)
+        return Watch(
+            self._scripts.keys(),
+            Tip(*self._state) if self._state else None,
+            vault.descriptor,
+            wanted,
+            Birthday(vault.birthday, vault.birthday_height),
+            known,
+            max((scan.from_height for scan in scans.values()), default=None),
+            self._look.rescan,
+            widened=self._anew,
+        )
+
+    def take(self, db: Session, vault: Vault, update: ChainUpdate) -> bool:
+        """Keep what the chain answered; False where it is to be asked again.
+
+        Where addresses beyond those watched turn out to be used, more of them are looked for.
+        """
+        if chain_book.sync_state(db, vault) != self._state and self._late < LATE_MAX:
+            # Somebody else was faster: what was answered is older than what is known.
+            self._late += 1
+            return False
+        self.notes += update.notes
+        self._scanned = update.scanned or self._scanned
+        policy, scripts = stored_policy(vault), self._scripts
         if update.reach is not None:
             scripts = watched(db, vault, policy, update.reach)
         _apply(db, vault, update, scripts)
-        if len(wider := watched(db, vault, policy)) <= len(scripts):
-            break
-        scripts, since = wider, None if update.reach is None else update.tip
-    chain_book.set_sync_state(db, vault, update.tip.height, update.tip.hash, clock.now())
-    return update.tip
+        chain_book.set_sync_state(db, vault, update.tip.height, update.tip.hash, clock.now())
+        wider = watched_counts(db, vault, self._least)
+        if any(more > done for more, done in zip(wider, _reach(scripts), strict=True)):
+            self._look, self._anew = Look(), True
+            return False
+        self._remember(db, vault, _reach(scripts), update.tip)
+        return True
+
+    def _remember(self, db: Session, vault: Vault, reach: tuple[int, int], tip: Tip) -> None:
+        """Note from where to where each branch was looked for."""
+        before = scan_book.scans_of(db, vault)
+        for branch, count in zip((RECEIVE, CHANGE), reach, strict=True):
+            scanned, old = self._scanned, before.get(branch)
+            if scanned is None:
+                if old is None:
+                    continue
+                scanned = Scanned(old.from_height, old.earlier_unknown)
+            if old is not None and count <= old.reach and not scanned.earlier_unknown:
+                # What an earlier look covered for the same addresses still is known.
+                scanned = min(scanned, Scanned(old.from_height, old.earlier_unknown))
+            scan_book.set_scan(
+                db,
+                vault,
+                branch,
+                scan_book.Looked(
+                    scanned.from_height, count, tip.height, tip.hash, scanned.earlier_unknown
+                ),
+            )
 
 
-def _watch(
-    db: Session, vault: Vault, scripts: Mapping[bytes, VaultScript], since: Tip | None
-) -> Watch:
-    """Return what a chain source must know to follow a vault."""
+def sync(db: Session, vault: Vault, chain: ChainSource, look: Look = Look()) -> Tip:  # noqa: B008 -- it is a value
+    """Bring a vault's coins and ceremonies in step with the chain; returns the tip.
+
+    The transaction stays open meanwhile: for chains that answer at once.
+    """
+    following = Following(look)
+    while True:
+        watch = following.ask(db, vault, partial(chain_book.heights, db, vault))
+        update = chain.sync(watch)
+        if following.take(db, vault, update):
+            return update.tip
+
+
+def _reach(scripts: Mapping[bytes, VaultScript]) -> tuple[int, int]:
+    """Return how many scripts of each branch there are."""
     branches = Counter(script.branch for script in scripts.values())
-    return Watch(
-        scripts.keys(),
-        since,
-        vault.descriptor,
-        (branches[RECEIVE], branches[CHANGE]),
-        Birthday(vault.birthday, vault.birthday_height),
-        partial(chain_book.heights, db, vault),
-    )
+    return branches[RECEIVE], branches[CHANGE]
 
 
 def _apply(
@@ -326,10 +425,8 @@ def refuse_contradictions(db: Session, psbt: codec.Psbt) -> None:
 
 def last_looked_at(db: Session, vault: Vault) -> dict[int, int]:
     """Return, by branch, the last index that a search for the vault's coins looks at."""
-    return {
-        branch: chain_book.next_index(db, vault, branch) + LOOKAHEAD - 1
-        for branch in (RECEIVE, CHANGE)
-    }
+    counts = watched_counts(db, vault, reached(db, vault))
+    return {branch: count - 1 for branch, count in zip((RECEIVE, CHANGE), counts, strict=True)}
 
 
 def _other_vaults(
@@ -361,9 +458,9 @@ def places(
 ) -> dict[bytes, tuple[int, int]]:
     """Return where scripts may be the vault's own; who believes it derives them first."""
     found = chain_book.places_of(db, vault, paid)
-    for branch in (RECEIVE, CHANGE):
+    for branch, last in last_looked_at(db, vault).items():
         first = chain_book.next_index(db, vault, branch)
-        for script in derive_scripts(policy, branch, range(first, first + LOOKAHEAD)):
+        for script in derive_scripts(policy, branch, range(first, last + 1)):
             if script.script_pubkey in paid:
                 found[script.script_pubkey] = (branch, script.index)
     return found

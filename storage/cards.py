@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import NotRequired, TypedDict, Unpack
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, selectinload
@@ -25,6 +25,7 @@ class NewKey(TypedDict):
     parent_fingerprint: bytes
     child_number: int
     created_on: str
+    made_at: NotRequired[datetime | None]
 
 
 class NewCard(TypedDict):

@@ -274,6 +274,11 @@ def unspent_coins(db: Session, vault: Vault) -> list[UnspentCoin]:
     return [UnspentCoin(*row) for row in db.execute(unspent.order_by(Coin.id))]
 
 
+def has_coins(db: Session, vault: Vault) -> bool:
+    """Tell whether anybody ever told of a coin of a vault, spent or not."""
+    return db.scalar(select(Coin.id).where(Coin.vault_id == vault.id).limit(1)) is not None
+
+
 def coin_at(db: Session, txid: str, vout: int) -> Coin | None:
     """Return a coin, spent or not."""
     at = select(Coin).where(Coin.txid == txid, Coin.vout == vout)
@@ -304,6 +309,12 @@ def sync_state(db: Session, vault: Vault) -> SyncedTo | None:
     """Return how far the vault is known; None before its first sync."""
     state = db.get(SyncState, vault.id)
     return SyncedTo(state.height, state.block_hash) if state else None
+
+
+def newest_sync(db: Session) -> tuple[SyncedTo, datetime] | None:
+    """Return the newest block that any vault is known up to, and when it was; None before."""
+    state = db.scalars(select(SyncState).order_by(SyncState.height.desc()).limit(1)).one_or_none()
+    return (SyncedTo(state.height, state.block_hash), state.synced_at) if state else None
 
 
 def set_sync_state(db: Session, vault: Vault, height: int, block_hash: str, now: datetime) -> None:

@@ -22,6 +22,22 @@ class Birthday(NamedTuple):
 
 
 UNKNOWN = Birthday()
+SEGWIT_HEIGHTS = {"mainnet": 481_824}
+
+
+def first_block(network: str) -> int:
+    """Return the first block that can pay a vault: its scripts are SegWit's."""
+    return SEGWIT_HEIGHTS.get(network, 0)
+
+
+class Scanned(NamedTuple):
+    """From which block on a source has looked at a watch's scripts.
+
+    `earlier_unknown` where it has no blocks before that, though the vault may be older.
+    """
+
+    from_height: int
+    earlier_unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,9 @@ class Watch:
     `descriptor` is the two-path descriptor with its checksum, of which `reach` scripts a branch
     (receive, change) are in `scripts`; sources that derive for themselves start from there.
     `known` returns the heights of the transactions known to be in blocks, by txid.
+    `from_height` is the block from which all was looked through before: a source that has to look
+    again begins no later. `rescan` asks for another look from there on, whatever is known;
+    `widened` says that some of the scripts were never looked for in blocks up to the tip.
     """
 
     scripts: AbstractSet[bytes]
@@ -39,6 +58,9 @@ class Watch:
     reach: tuple[int, int] = (0, 0)
     birthday: Birthday = UNKNOWN
     known: Callable[[], Mapping[str, int]] = dict
+    from_height: int | None = None
+    rescan: Birthday | None = None
+    widened: bool = False
 
 
 class SeenTransaction(NamedTuple):
@@ -59,12 +81,15 @@ class ChainUpdate:
     earlier knowledge holds; everything confirmed above it is told again. Waiting transactions
     are listed whole each time: one that is known, unconfirmed and not listed has vanished.
     A source that derives for itself says in `reach` how many scripts of each branch it looked at.
+    `scanned` says from where on, None as far as before; `notes` are sentences for the person.
     """
 
     tip: Tip
     reorganised_to: int | None
     transactions: tuple[SeenTransaction, ...]
     reach: tuple[int, int] | None = None
+    scanned: Scanned | None = None
+    notes: tuple[str, ...] = ()
 
 
 class ChainSource(Protocol):

@@ -106,7 +106,7 @@ def _exchange(node: Node, path: str, body: bytes) -> object:
     if status == http.client.UNAUTHORIZED:
         raise ChainUnreachable(f"{node} does not accept the name and password in {_file(node)}")
     if status == http.client.FORBIDDEN:
-        raise ChainUnreachable(f"{node} does not let this computer ask it (rpcallowip)")
+        raise ChainUnreachable(_forbidden(node, body))
     if status == http.client.SERVICE_UNAVAILABLE:
         raise ChainUnreachable(f"{node} has too much to do just now (503)")
     if status not in ANSWERED:
@@ -119,8 +119,23 @@ def _exchange(node: Node, path: str, body: bytes) -> object:
         raise ChainUnreachable(f"{node} answers with JSON nobody reads: {failure}") from failure
 
 
-def _post(node: Node, path: str, body: bytes) -> tuple[int, bytes]:
-    headers = {"Authorization": f"Basic {_credentials(node)}", "Content-Type": "application/json"}
+def _forbidden(node: Node, body: bytes) -> str:
+    """Say who may not ask: Core refuses a computer before it looks at the password."""
+    if _post(node, "/", body, nameless=True)[0] != http.client.UNAUTHORIZED:
+        return f"{node} does not let this computer ask it (rpcallowip)"
+    asked = json.loads(body)
+    calls = asked if isinstance(asked, list) else [asked]
+    methods = ", ".join(dict.fromkeys(str(each["method"]) for each in calls))
+    return (
+        f"{node} does not let this computer ask it {methods}: the user in {_file(node)} may not "
+        "(rpcwhitelist)"
+    )
+
+
+def _post(node: Node, path: str, body: bytes, *, nameless: bool = False) -> tuple[int, bytes]:
+    headers = {"Content-Type": "application/json"}
+    if not nameless:
+        headers["Authorization"] = f"Basic {_credentials(node)}"
     connection = http.client.HTTPConnection(node.host, node.port, timeout=node.seconds)
     overdue = threading.Event()
     try:
@@ -143,7 +158,9 @@ def _post(node: Node, path: str, body: bytes) -> tuple[int, bytes]:
         if overdue.is_set():
             raise ChainUnreachable(_broken(node, overdue)) from failure
         reason = failure.strerror or failure
-        raise ChainUnreachable(f"{node} cannot be reached: {reason}") from failure
+        raise ChainUnreachable(
+            f"no node answers at {node.host}:{node.port}: {node} cannot be reached: {reason}"
+        ) from failure
 
 
 @contextmanager
@@ -196,12 +213,27 @@ def _credentials(node: Node) -> str:
     try:
         text = node.credentials.expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as failure:
+        if isinstance(failure, FileNotFoundError):
+            # A node that stops takes its cookie away: whether one answers is said first.
+            _refuse_stopped(node)
         raise ChainUnreachable(
-            f"{_file(node)} with the password for {node} cannot be read"
+            f"{_file(node)} with the password for {node} cannot be read, though a node answers"
         ) from failure
     if ":" not in text or "\n" in text:
         raise ChainUnreachable(f"{_file(node)} is not one line NAME:PASSWORD")
     return base64.b64encode(text.encode()).decode()
+
+
+def _refuse_stopped(node: Node) -> None:
+    """Raise ChainUnreachable where nobody listens at the node's port."""
+    try:
+        socket.create_connection((node.host, node.port), node.seconds).close()
+    except OSError as failure:
+        reason = failure.strerror or failure
+        raise ChainUnreachable(
+            f"no node answers at {node.host}:{node.port}: {reason}; its cookie {_file(node)} is "
+            "not there"
+        ) from failure
 
 
 def _file(node: Node) -> str:

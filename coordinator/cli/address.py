@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import Accept
+from coordinator.cli.options import Accept, Reach
 from coordinator.cli.output import ExitStatus, Shown, columns, counted, sats
 from coordinator.cli.terminal import Drawn, can_draw
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from coordinator.addresses import AddressLine, Owner
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
+NOT_KNOWN = dict.fromkeys(("used", "payments", "received_sats", "held_sats"))
+"""What JSON says of an address nobody looked for: null, never 0."""
 
 
 def new(
@@ -61,24 +63,29 @@ def list_addresses(
     \b
     Example: cardquorum address list family
     """
-    from coordinator import addresses, overview
+    from coordinator import addresses, overview, scans
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     found = addresses.addresses(desk.home, desk.database, vault, unused=unused, accepted=accept)
+    with desk.database.begin() as db:
+        seen = scans.looked_for(db, vault)
     rows = [
         (
             a.address,
             a.keychain,
             a.index,
-            _used(a),
-            sats(a.received_sats),
-            sats(a.held_sats),
+            _used(a) if seen.known else None,
+            sats(a.received_sats) if seen.known else None,
+            sats(a.held_sats) if seen.known else None,
             a.label,
         )
         for a in found
     ]
     header = ("address", "keychain", "index", "used", "received", "holds", "label")
-    return Shown({"vault": vault, "addresses": found}, columns(rows, *header))
+    said = f"vault {vault}: {scans.said(vault, seen, desk.home.chain)}"
+    listed = [vars(a) if seen.known else {**vars(a), **NOT_KNOWN} for a in found]
+    document = {"vault": vault, "addresses": listed, **seen.document()}
+    return Shown(document, [*columns(rows, *header), said])
 
 
 def _used(line: "AddressLine") -> str:
@@ -91,31 +98,55 @@ def check(
     desk: Desk,
     address: Annotated[str, typer.Argument(help="any address")],
     accept: Accept = None,
+    reach: Reach = 0,
 ) -> Shown:
     """Say whether an address is ours and was paid; exit 5 if not ours.
+
+    Compared are those a sync looks for; with --reach so many of each keychain.
 
     \b
     Example: cardquorum address check bcrt1q...
     """
-    from coordinator import addresses, overview
+    from coordinator import addresses, overview, scans
     from coordinator.amounts import script_of
     from coordinator.payees import address_in
 
     address = address_in(address)
     script = script_of(address, desk.home.network)
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    found = addresses.owner_of(desk.home, desk.database, script, accept)
+    found = addresses.owner_of(desk.home, desk.database, script, accept, reach=reach)
     if found is None:
-        document = {"address": address, "ours": False, "script_pubkey": script}
-        return Shown(document, [f"{address} is not ours"], ExitStatus.REFUSED)
-    document = {"address": address, "ours": True, "script_pubkey": script, **asdict(found)}
+        compared = addresses.compared(desk.database, reach)
+        document = {
+            "address": address, "ours": False, "script_pubkey": script, "compared": compared,
+        }  # fmt: skip
+        farther = f"the first {compared} of each keychain were compared; more: --reach N"
+        return Shown(document, [f"{address} is not ours", farther], ExitStatus.REFUSED)
+    with desk.database.begin() as db:
+        seen = scans.looked_for(db, found.vault)
+    looked = seen.known and (seen.reach is None or found.index < seen.reach[found.keychain])
+    document = {
+        "address": address, "ours": True, "script_pubkey": script, **asdict(found),
+        "looked": looked, **seen.document(),
+    }  # fmt: skip
     where = f"ours: {found.keychain} address {found.index} of vault {found.vault}"
-    return Shown(document, [where, *_came_of_it(found)])
+    if looked:
+        said = f"vault {found.vault}: {scans.said(found.vault, seen, desk.home.chain)}"
+        return Shown(document, [where, *_came_of_it(found), said])
+    command = scans.command_for(found.vault, desk.home.chain)
+    if seen.known:
+        command += f" --reach {found.index + 1}"
+    document |= {**NOT_KNOWN, "last_height": None}
+    return Shown(document, [where, *_called(found), f"not looked yet: {command}"])
+
+
+def _called(found: "Owner") -> list[str]:
+    return [f"called: {found.label}"] if found.label else []
 
 
 def _came_of_it(found: "Owner") -> list[str]:
     """Return what a person must know before giving the address out."""
-    called = [f"called: {found.label}"] if found.label else []
+    called = _called(found)
     if not found.used:
         return [*called, "never paid so far"]
     if not found.payments:

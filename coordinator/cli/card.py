@@ -338,7 +338,9 @@ def reset(
             keeping.dangers_of_reset(
                 desk.database,
                 label,
-                lambda vault: overview.sync(desk.database, desk.chain, vault),
+                lambda vault: overview.sync(
+                    desk.home, desk.database, desk.chain, vault, say=desk.say
+                ),
                 at_hand=desk.home.chain == EMBEDDED_CHAIN,
             ),
             accept,

@@ -73,6 +73,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     ),
     hall.NotAccepted: (ExitStatus.REFUSED, "run it again when you are sure"),
     hall.CardCannotSign: (ExitStatus.REFUSED, "choose a card that can; see cards/README.md"),
+    hall.NotLooked: (ExitStatus.NOT_YET, "run: {command}"),
     hall.ChainError: (ExitStatus.CHAIN, "nothing was sent; see: cardquorum status"),
     hall.NoEstimate: (ExitStatus.CHAIN, "give the rate yourself: --feerate SAT_PER_VBYTE"),
     hall.ChainUnreachable: (

@@ -2,13 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coordinator.cli.desk import Desk
 from coordinator.cli.options import Accept
 from coordinator.cli.output import Shown, columns
+
+if TYPE_CHECKING:
+    from coordinator.settings import Home
 
 VaultName = Annotated[str, typer.Argument(help="the vault")]
 TYPED_MAX = 65_536
@@ -67,30 +70,36 @@ def recover(
     \b
     Example: cardquorum recover kit/family-descriptor.txt --name family
     """
+    from coordinator import overview, vaults
     from coordinator import recover as recovering
-    from coordinator import vaults
+    from coordinator.cli.vault import imported_document
     from coordinator.files import read_named
 
     data = _typed(desk) if file == "-" and sys.stdin.isatty() else read_named(file)
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     with desk.database.begin() as db:
         descriptor = recovering.descriptor_of(desk.home, db, data, key or ())
         plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
-        vault = vaults.import_text(desk.home, db, plan, descriptor, checksum)
+        found = vaults.import_text(desk.home, db, plan, descriptor, checksum)
         document = {
-            **vaults.document(desk.home, db, vault),
-            "addresses": recovering.first_addresses(vault),
-            "digest": recovering.digest(vault),
+            **imported_document(vaults.document(desk.home, db, found.vault), found),
+            "addresses": recovering.first_addresses(found.vault),
+            "digest": recovering.digest(found.vault),
         }
-    return Shown(document, _recovered(document))
+    return Shown(document, _recovered(document, desk.home))
 
 
-def _recovered(document: dict[str, Any]) -> list[str]:
+def _recovered(document: dict[str, Any], home: "Home") -> list[str]:
+    from coordinator.cli.vault import imported_lines, looked_lines
+
     addresses = [f"address {n}: {text}" for n, text in enumerate(document["addresses"])]
     return [
+        *imported_lines(document),
         f"vault {document['name']}: {document['threshold']}-of-{document['total']}, "
         f"version {document['checksum']}, SHA-256 {document['digest']}",
         *addresses,
         "compare them with the paper: if one differs, stop",
+        *looked_lines(document, home),
         "then enrol the cards at hand, each by: cardquorum card enrol LABEL",
         f"and have them prove their keys: cardquorum vault verify {document['name']}",
     ]

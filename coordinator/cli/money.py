@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
+from coordinator.cli.options import Reach
 from coordinator.cli.output import Shown, columns, counted, sats
 
 if TYPE_CHECKING:
@@ -14,28 +15,53 @@ if TYPE_CHECKING:
     from coordinator.fees import Rate
     from coordinator.history import HistoryLine
     from coordinator.news import News
+    from coordinator.overview import Owned
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 OptionalVault = Annotated[str | None, typer.Argument(help="one vault only")]
 
 
 TARGET_BLOCKS = 6
+AMOUNTS = ("confirmed_sats", "pending_sats", "immature_sats", "reserved_sats")
 
 
-def sync(desk: Desk, vault: OptionalVault = None) -> Shown:
+def sync(
+    desk: Desk,
+    vault: OptionalVault = None,
+    rescan: Annotated[
+        str | None,
+        typer.Option(help="look through the blocks again, from here on", metavar="DATE|HEIGHT"),
+    ] = None,
+    reach: Reach = 0,
+) -> Shown:
     """Ask the chain what happened to the vaults.
 
-    What it takes back is told: a payment whose block is no more, or that vanished.
+    A vault never looked for is looked for from its birthday on, from the first block where none
+    is known. A look that is cut off goes on with the next sync. What the chain takes back is
+    told: a payment whose block is no more, or that vanished.
 
     \b
     Example: cardquorum sync
     """
-    from coordinator import overview
+    from coordinator import overview, scans
 
-    done = overview.sync(desk.database, desk.chain, vault)
+    chain = desk.chain
+    start = None
+    if rescan is not None:
+        start = scans.parse_birthday(rescan, chain.tip(), desk.home.network)
+    done = overview.sync(
+        desk.home, desk.database, chain, vault, look=scans.Look(start, reach), say=desk.say
+    )
     balances = overview.balances(desk.database, vault)
-    document = {**done.tip._asdict(), **_balance_document(balances), "news": done.news}
-    lines = [f"block {done.tip.height}", *_news_lines(done.news), *_balance_lines(balances)]
+    document = {
+        **done.tip._asdict(),
+        **_balance_document(balances),
+        "news": done.news,
+        "notes": done.notes,
+        "tip": done.tip._asdict(),
+    }
+    lines = [f"block {done.tip.height}", *(f"note: {note}" for note in done.notes)]
+    lines += [*_news_lines(done.news), *_balance_lines(balances, desk.home.chain)]
     return Shown(document, lines)
 
 
@@ -46,6 +72,8 @@ def _news_lines(news: "Iterable[News]") -> list[str]:
 def balance(desk: Desk, vault: OptionalVault = None) -> Shown:
     """Show what the vaults own, as of the last sync.
 
+    And from which block to which was looked for it.
+
     \b
     Example: cardquorum balance
     """
@@ -53,7 +81,7 @@ def balance(desk: Desk, vault: OptionalVault = None) -> Shown:
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     balances = overview.balances(desk.database, vault)
-    return Shown(_balance_document(balances), _balance_lines(balances))
+    return Shown(_balance_document(balances), _balance_lines(balances, desk.home.chain))
 
 
 def coins(desk: Desk, vault: VaultName) -> Shown:
@@ -79,7 +107,18 @@ def coins(desk: Desk, vault: VaultName) -> Shown:
         for c in found
     ]
     header = ("coin", "value", "confirmations", "held", "address", "label")
-    return Shown({"coins": found}, columns(rows, *header))
+    return _with_looked(desk, vault, {"coins": found}, columns(rows, *header))
+
+
+def _with_looked(desk: Desk, vault: str, document: dict[str, Any], lines: list[str]) -> Shown:
+    """Return a result with from where to where its vault was looked for."""
+    from coordinator import scans
+
+    with desk.database.begin() as db:
+        seen = scans.looked_for(db, vault)
+    said = scans.said(vault, seen, desk.home.chain)
+    shown = [*lines, said] if seen.known else [f"vault {vault}: {said}"]
+    return Shown({**document, **seen.document()}, shown)
 
 
 def _held(coin: "CoinLine") -> str | None:
@@ -108,7 +147,7 @@ def history(desk: Desk, vault: VaultName) -> Shown:
     lines = columns((_history_row(line) for line in found.transactions), *header)
     told = [line.news for line in found.transactions if line.news]
     lines += [f"LOOK TWICE: {each}" for each in told]
-    return Shown(vars(found), [*lines, *_news_lines(found.vanished)])
+    return _with_looked(desk, vault, vars(found), [*lines, *_news_lines(found.vanished)])
 
 
 def _history_row(line: "HistoryLine") -> tuple[object, ...]:
@@ -142,16 +181,31 @@ def fees(desk: Desk) -> Shown:
     return Shown({"fees": found}, columns(rows, "within", "sat/vB", "source"))
 
 
-def _balance_document(balances: dict[str, Any]) -> dict[str, Any]:
-    amounts = ("confirmed_sats", "pending_sats", "immature_sats", "reserved_sats")
-    totals = {name: sum(getattr(each, name) for each in balances.values()) for name in amounts}
-    vaults = [{"vault": name, **each._asdict()} for name, each in balances.items()]
-    return {**totals, "vaults": vaults}
+def _balance_document(balances: "dict[str, Owned]") -> dict[str, Any]:
+    """Return the amounts; null, never 0, where nobody looked, and in a sum over such a vault."""
+    from coordinator import scans
+
+    vaults = [
+        {"vault": name, **each.amounts(), **each.looked.document()}
+        for name, each in balances.items()
+    ]
+    totals: dict[str, Any] = {}
+    for name in AMOUNTS:
+        values = [each[name] for each in vaults]
+        totals[name] = None if None in values else sum(values)
+    over_all = scans.together(each.looked for each in balances.values())
+    return {**totals, **over_all, "vaults": vaults}
 
 
-def _balance_lines(balances: dict[str, Any]) -> list[str]:
-    rows = [(name, *(sats(amount) for amount in each)) for name, each in balances.items()]
-    return columns(rows, "vault", "confirmed", "pending", "immature", "reserved")
+def _balance_lines(balances: "dict[str, Owned]", chain: str) -> list[str]:
+    from coordinator import scans
+
+    rows = [
+        (name, *(sats(amount) if each.looked.known else None for amount in each.balance))
+        for name, each in balances.items()
+    ]
+    told = [f"{name}: {scans.said(name, each.looked, chain)}" for name, each in balances.items()]
+    return [*columns(rows, "vault", "confirmed", "pending", "immature", "reserved"), *told]
 
 
 def fee_rate(

@@ -54,6 +54,12 @@ Wait = Annotated[
     typer.Option(min=0, help="how long a reader waits for the next card", metavar="SECONDS"),
 ]
 
+# Each address that is looked for costs a derivation, at every sync from then on.
+Reach = Annotated[
+    int,
+    typer.Option(min=0, max=10_000, help="look for so many addresses of each keychain"),
+]
+
 _GLOBAL_OPTIONS = {
     "home": (HomeOption, None),
     "as_json": (JsonOption, None),

@@ -1,6 +1,7 @@
 """replace: a card is gone, and a vault without its key takes the old one's place."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,8 +50,11 @@ def start(
     Example: cardquorum replace start family --card blue --with green
     """
     from coordinator import overview, replace
+    from coordinator.errors import ChainError, NotLooked
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    with suppress(NotLooked, ChainError):
+        # The successor is made in any case; what the old vault holds is swept once it is known.
+        overview.look_first(desk.home, desk.database, lambda: desk.chain, vault)
     with desk.database.begin() as db:
         urgent = replace.is_urgent(db, vault)
     rate = fee_rate(desk, feerate, target, 1 if urgent else None)
@@ -72,7 +76,9 @@ def sweep(
     """
     from coordinator import overview, replace
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    with desk.database.begin() as db:
+        old = replace.show(db, vault).vault
+    overview.look_first(desk.home, desk.database, lambda: desk.chain, old)
     rate = fee_rate(desk, feerate, target)
     with desk.database.begin() as db:
         return _shown(replace.sweep(desk.home, db, vault, rate, accepted=accept))

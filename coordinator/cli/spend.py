@@ -86,7 +86,7 @@ def create(
     network = desk.home.network
     rows = _batch(table, network)
     payees = [parse_payee(text, network) for text in to or ()]
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    overview.look_first(desk.home, desk.database, lambda: desk.chain, vault)
     rate = chosen_rate(desk, feerate, target)
     order = spend.Order(
         vault=vault,
@@ -173,7 +173,7 @@ def consolidate(
     from coordinator import overview, spend
     from coordinator.amounts import parse_amount
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    overview.look_first(desk.home, desk.database, lambda: desk.chain, vault)
     rate = chosen_rate(desk, feerate, target)
     tip = overview.known_tip(desk.database, vault)
     with desk.database.begin() as db:

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from coordinator import clock
+from coordinator import clock, scans
 from coordinator.cli.output import counted, sats
 from coordinator.news import FINAL_CONFIRMATIONS
 
 if TYPE_CHECKING:
+    from coordinator.overview import Owned
     from coordinator.status import Standing, Status
-    from coordinator.wallet import Balance
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 
@@ -22,14 +22,18 @@ def screen(seen: "Status", chain: str, now: datetime) -> Iterator[str]:
     for told in seen.news:
         yield f"LOOK TWICE: vault {told.vault}: {told.message}"
     for name, owned in seen.vaults:
-        yield from _vault(name, owned)
+        yield from _vault(name, owned, chain)
     for payment in seen.ceremonies:
         yield from _payment(payment, now)
     yield from (f"due: {line}" for line in seen.due)
     yield f"next: {seen.next}" if seen.next else "nothing waits for a command"
 
 
-def _vault(name: str, owned: "Balance") -> Iterator[str]:
+def _vault(name: str, seen: "Owned", chain: str) -> Iterator[str]:
+    owned, said = seen.balance, scans.said(name, seen.looked, chain)
+    if not seen.looked.known:
+        yield f"vault {name}: {said}"
+        return
     yield f"vault {name}: {sats(owned.confirmed_sats)}"
     if owned.reserved_sats:
         yield f"  {sats(owned.reserved_sats)} of what is there is held for payments below"
@@ -37,6 +41,7 @@ def _vault(name: str, owned: "Balance") -> Iterator[str]:
         yield f"  {sats(owned.pending_sats)} more in no block yet"
     if owned.immature_sats:
         yield f"  {sats(owned.immature_sats)} more newly mined, not spendable yet"
+    yield f"  {said}"
 
 
 def _payment(payment: "Standing", now: datetime) -> Iterator[str]:

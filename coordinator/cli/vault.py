@@ -1,6 +1,7 @@
 """vault: a policy with a name, made from cards and proved by them."""
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -8,11 +9,18 @@ from coordinator.cli.desk import Desk
 from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
 from coordinator.cli.output import ExitStatus, Shown, columns
 
+if TYPE_CHECKING:
+    from coordinator.settings import Home
+    from coordinator.vaults import Imported
+
 Name = Annotated[str, typer.Argument(help="the vault's name")]
 Checksum = Annotated[
     str | None,
     typer.Option(help="the eight characters after # on its paper", metavar="CHECKSUM"),
 ]
+BIRTHDAY_FIELDS = (
+    "birthday", "birthday_height", "looked_from", "tip", "reach", "earlier_unknown",
+)  # fmt: skip
 Birthday = Annotated[str | None, typer.Option(help="when it was first used", metavar="DATE|HEIGHT")]
 
 
@@ -36,12 +44,13 @@ def create(
     \b
     Example: cardquorum vault create family --threshold 2 --card a --card b --card c
     """
-    from coordinator import vaults
+    from coordinator import overview, vaults
 
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), script, birthday)
     with desk.database.begin() as db:
         document = vaults.document(desk.home, db, vaults.create(desk.home, db, plan))
-    return Shown(document, _lines(document))
+    return Shown(document, _lines(document, desk.home))
 
 
 def verify(
@@ -87,18 +96,23 @@ def import_vault(
 ) -> Shown:
     """Make a vault from a descriptor or exported JSON.
 
+    It is looked for by the next sync: from the birthday given, else the one in the file, else
+    from the first block. A policy that is here already stays the vault it is; an earlier birthday
+    is taken.
+
     \b
     Example: cardquorum vault import family.txt --name family
     """
-    from coordinator import vaults
+    from coordinator import overview, vaults
     from coordinator.files import read_text
 
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
     text = read_text(file)
     with desk.database.begin() as db:
-        vault = vaults.import_text(desk.home, db, plan, text, checksum)
-        document = vaults.document(desk.home, db, vault)
-    return Shown(document, _lines(document))
+        found = vaults.import_text(desk.home, db, plan, text, checksum)
+        document = imported_document(vaults.document(desk.home, db, found.vault), found)
+    return Shown(document, [*imported_lines(document), *_lines(document, desk.home)])
 
 
 def export(
@@ -158,7 +172,34 @@ def show(desk: Desk, name: Name) -> Shown:
     Example: cardquorum vault show family
     """
     document = _document(desk, name)
-    return Shown(document, _lines(document))
+    return Shown(document, _lines(document, desk.home))
+
+
+def birthday(
+    desk: Desk,
+    name: Name,
+    moment: Annotated[
+        str, typer.Argument(help="when it was first used, at the latest", metavar="DATE|HEIGHT")
+    ],
+) -> Shown:
+    """Set from when on the chain is looked through for a vault.
+
+    Where that is earlier than what was looked through, the next sync looks again. Block 0 is the
+    beginning.
+
+    \b
+    Example: cardquorum vault birthday family 2021-03-04
+    """
+    from coordinator import overview, vaults
+    from storage import vaults as vault_book
+
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, name)
+    with desk.database.begin() as db:
+        vault = vault_book.vault_named(db, name)
+        vaults.set_birthday(desk.home, db, vault, moment)
+        document = vaults.document(desk.home, db, vault)
+    shown = {"vault": name, **{field: document[field] for field in BIRTHDAY_FIELDS}}
+    return Shown(shown, list(looked_lines(document, desk.home)))
 
 
 def approve(desk: Desk, name: Name, checksum: Checksum = None) -> Shown:
@@ -186,7 +227,7 @@ def approve(desk: Desk, name: Name, checksum: Checksum = None) -> Shown:
     with desk.database.begin() as db:
         vault = vaults.approve(desk.home, db, name, checksum)
         document = vaults.document(desk.home, db, vault)
-    return Shown(document, _lines(document))
+    return Shown(document, _lines(document, desk.home))
 
 
 def retire(desk: Desk, name: Name) -> Shown:
@@ -214,12 +255,44 @@ def _document(desk: Desk, name: str) -> dict[str, Any]:
         return vaults.document(desk.home, db, vault)
 
 
-def _lines(document: dict[str, Any]) -> list[str]:
+def imported_document(document: dict[str, Any], found: "Imported") -> dict[str, Any]:
+    """Return the fields of a vault that came as text, and whether it was here already."""
+    return {**document, "known": found.known, "widened": found.widened}
+
+
+def imported_lines(document: dict[str, Any]) -> list[str]:
+    """Say where a vault that came as text was here already."""
+    if not document["known"]:
+        return []
+    older = "its birthday is earlier now" if document["widened"] else "nothing is changed"
+    return [f"this policy is vault {document['name']} of this home already: {older}"]
+
+
+def looked_lines(document: dict[str, Any], home: "Home") -> Iterator[str]:
+    """Say how old a vault is, as far as anybody knows, and how far it was looked for."""
+    from coordinator import scans
+    from coordinator.chain import first_block
+
+    name = document["name"]
+    born = scans.birthday_text(document["birthday"], document["birthday_height"])
+    if born == "unknown":
+        first = first_block(home.network)
+        yield (
+            f"first used: unknown, so it is looked for from block {first} on; where you know "
+            f"better: cardquorum vault birthday {name} DATE"
+        )
+    else:
+        yield f"first used: {born} or later"
+    yield scans.said_of(document, home.chain)
+
+
+def _lines(document: dict[str, Any], home: "Home") -> list[str]:
     lines = [
         f"vault {document['name']}: {document['threshold']}-of-{document['total']} on "
         f"{document['network']}, checksum {document['checksum']}",
         document["descriptor"],
         f"first address {document['first_address']}",
+        *looked_lines(document, home),
     ]
     if not document["approved"]:
         lines += [
@@ -246,6 +319,7 @@ COMMANDS = {
         "list": list_vaults,
         "show": show,
         "approve": approve,
+        "birthday": birthday,
         "retire": retire,
     },
 }

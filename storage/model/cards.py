@@ -13,7 +13,10 @@ ATTESTATIONS = ("genuine", "test", "unproven")
 
 
 class Key(Record):
-    """An extended public key with its origin, known whole."""
+    """An extended public key with its origin, known whole.
+
+    `made_at` is when this home had it made; none where it may have been there before.
+    """
 
     __tablename__ = "key"
     __table_args__ = (
@@ -39,6 +42,7 @@ class Key(Record):
     child_number: Mapped[int] = mapped_column(BigInteger)
     created_on: Mapped[str]
     created_at: Mapped[datetime]
+    made_at: Mapped[datetime | None]
     carriers: Mapped[list["Carrier"]] = relationship(
         lazy="selectin",
         order_by="Carrier.id",

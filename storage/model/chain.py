@@ -88,6 +88,30 @@ class SyncState(Record):
     synced_at: Mapped[datetime]
 
 
+class Scan(Record):
+    """From which block on, and how many scripts of a branch, the chain was looked through.
+
+    `earlier_unknown` where the source had no blocks before `from_height`.
+    """
+
+    __tablename__ = "scan"
+    __table_args__ = (
+        CheckConstraint("branch IN (0, 1)", name="branch_known"),
+        at_least("from_height", 0),
+        at_least("reach", 0),
+        at_least("height", 0),
+        sized("block_hash", 64),
+    )
+
+    vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"), primary_key=True)
+    branch: Mapped[int] = mapped_column(primary_key=True)
+    from_height: Mapped[int]
+    reach: Mapped[int]
+    height: Mapped[int]
+    block_hash: Mapped[str]
+    earlier_unknown: Mapped[bool]
+
+
 class ChainEvent(Record):
     """That the chain took back what it had told: a block that is no more, a payment that is gone.
 

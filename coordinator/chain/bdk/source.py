@@ -7,7 +7,15 @@ from pathlib import Path
 import bdkpython as bdk
 
 from coordinator import clock
-from coordinator.chain import ChainUpdate, Package, SeenTransaction, Tip, Watch
+from coordinator.chain import (
+    ChainUpdate,
+    Package,
+    Scanned,
+    SeenTransaction,
+    Tip,
+    Watch,
+    first_block,
+)
 from coordinator.chain.bdk.client import NETWORKS, Client, PackageClient, Scan
 from coordinator.chain.bdk.words import seen
 from coordinator.errors import ChainError, TransactionRejected
@@ -34,13 +42,16 @@ class BdkChain:
             before = wallet.checkpoints()
             new = wallet.latest_checkpoint().height == 0
             widened = self._reveal(wallet, watch.reach)
-            scan = Scan(wallet, full=new or widened)
+            scan = Scan(wallet, full=new or widened or watch.rescan is not None)
             wallet.apply_update(self._client.update(scan))
             self._apply_sent(wallet)
             newest = wallet.latest_checkpoint()
             tip, fork = Tip(newest.height, str(newest.hash)), _fork(wallet, watch.since, before)
             self._client.synced(tip)
-            return ChainUpdate(tip, fork, self._told(wallet, watch, fork), self._reach(scan, watch))
+            told = self._told(wallet, watch, fork)
+            # Each script's whole history is asked for, or every filter there is.
+            scanned = Scanned(first_block(self._network))
+            return ChainUpdate(tip, fork, told, self._reach(scan, watch), scanned)
 
     def feerate(self, blocks: int) -> int:
         """Return an estimate in sat/kvB."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from coordinator.chain import ChainUpdate, SeenTransaction, Tip, Watch
+from coordinator.chain import ChainUpdate, Scanned, SeenTransaction, Tip, Watch
 from coordinator.chain.regtest.ledger import Ledger
 from psbt.coins import Outpoint
 from psbt.transaction import Transaction
@@ -14,8 +14,11 @@ def scan(ledger: Ledger, waiting: Iterable[Transaction], watch: Watch) -> ChainU
     known = ledger.fork_height(since.hash)
     reorganised = None if ledger.on_chain(since.hash) else known
     seen = tuple(_touching(ledger, waiting, watch))
-    news = tuple(found for found in seen if found.height is None or found.height > known)
-    return ChainUpdate(ledger.tip, reorganised, news)
+    anew = watch.since is None or watch.widened or watch.rescan is not None
+    told_up_to = 0 if anew else known
+    news = tuple(found for found in seen if found.height is None or found.height > told_up_to)
+    scanned = Scanned(0) if anew else None
+    return ChainUpdate(ledger.tip, reorganised, news, scanned=scanned)
 
 
 def _touching(

@@ -78,6 +78,12 @@ def test_a_cookie_that_is_not_there_or_no_cookie(daemon: Daemon, tmp_path: Path)
         open_chain(bare, tmp_path, "regtest")
 
 
+def test_a_computer_the_node_refuses_is_named(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.answer_with_status(403, times=2)
+    with pytest.raises(ChainUnreachable, match="rpcallowip"):
+        opened(daemon, tmp_path).tip()
+
+
 def test_a_password_never_shows(daemon: Daemon, tmp_path: Path) -> None:
     password = daemon.cookie.read_text().split(":")[1]
     daemon.answer_with_status(401)
@@ -217,10 +223,33 @@ def test_blocks_before_the_birthday_are_not_looked_through(
             assert source.sync(watch).tip == chain.tip()
 
 
-def test_a_pruned_node_says_what_it_lacks(daemon: Daemon, tmp_path: Path) -> None:
+def test_a_pruned_node_is_looked_through_from_its_first_block(
+    daemon: Daemon, tmp_path: Path
+) -> None:
     daemon.pruned_below = 50
-    with pytest.raises(ChainError, match="does not take the vault: Rescan failed"):
-        opened(daemon, tmp_path).sync(WATCH)
+    assert opened(daemon, tmp_path).sync(WATCH).scanned == (50, True)
+
+
+def test_a_stopped_node_is_named_before_its_cookie(daemon: Daemon, tmp_path: Path) -> None:
+    source = opened(daemon, tmp_path)
+    daemon.stop()
+    daemon.cookie.unlink()
+    with pytest.raises(ChainUnreachable, match=r"no node answers at 127\.0\.0\.1:\d+"):
+        source.tip()
+
+
+def test_a_method_the_user_may_not_call_is_named(tmp_path: Path) -> None:
+    refused = wire.Answer(403, b"", "text/plain")
+    server = wire.Server(lambda _: refused, wire.Mischief())
+    cookie = tmp_path / "cookie"
+    cookie.write_text("a:b")
+    server.start("a:b")
+    try:
+        target = f"bitcoind+http://127.0.0.1:{server.port}?cookie={cookie}"
+        with pytest.raises(ChainUnreachable, match=r"getblockchaininfo.*\(rpcwhitelist\)"):
+            open_chain(target, tmp_path, "regtest").tip()
+    finally:
+        server.stop()
 
 
 def test_many_transactions_are_fetched_in_batches(
