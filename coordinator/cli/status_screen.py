@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from coordinator import clock, scans
+from coordinator.chain import first_block
 from coordinator.cli.output import counted, sats
 from coordinator.news import FINAL_CONFIRMATIONS
 
@@ -22,14 +23,14 @@ def screen(seen: "Status", chain: str, now: datetime) -> Iterator[str]:
     for told in seen.news:
         yield f"LOOK TWICE: vault {told.vault}: {told.message}"
     for name, owned in seen.vaults:
-        yield from _vault(name, owned, chain)
+        yield from _vault(name, owned, chain, first_block(seen.network))
     for payment in seen.ceremonies:
         yield from _payment(payment, now)
     yield from (f"due: {line}" for line in seen.due)
     yield f"next: {seen.next}" if seen.next else "nothing waits for a command"
 
 
-def _vault(name: str, seen: "Owned", chain: str) -> Iterator[str]:
+def _vault(name: str, seen: "Owned", chain: str, first: int) -> Iterator[str]:
     owned, said = seen.balance, scans.said(name, seen.looked, chain)
     if not seen.looked.known:
         yield f"vault {name}: {said}"
@@ -41,7 +42,8 @@ def _vault(name: str, seen: "Owned", chain: str) -> Iterator[str]:
         yield f"  {sats(owned.pending_sats)} more in no block yet"
     if owned.immature_sats:
         yield f"  {sats(owned.immature_sats)} more newly mined, not spendable yet"
-    yield f"  {said}"
+    if seen.looked.looked_from != first:
+        yield f"  {said}"
 
 
 def _payment(payment: "Standing", now: datetime) -> Iterator[str]:
