@@ -29,11 +29,15 @@ LINE = re.compile(r"([0-9a-fA-F]+)(?:,([0-9]{1,9}),([0-9a-fA-F]{64}))?")
 
 
 class Imported(NamedTuple):
-    """The ceremony opened, how many signatures came with it, and the ceremonies it replaces."""
+    """The ceremony opened, how many signatures came with it, and what it is to replace.
+
+    `replaces` are ceremonies, `replaced_txids` payments that wait.
+    """
 
     created: Created
     signatures: int
     replaces: list[str]
+    replaced_txids: list[str]
 
 
 def lines(db: Session, vault: Vault) -> list[str]:
@@ -100,7 +104,8 @@ def open_payment(
     record = ceremony_book.ceremony_named(db, str(created.ceremony))
     taken = signing.take_signatures(db, record, psbt)
     created = created._replace(state=record.state)
-    return Imported(created, taken, [old.public_id for old in replaced])
+    waiting = sorted(chain_book.waiting_takers(db, outpoints) - {txid})
+    return Imported(created, taken, [old.public_id for old in replaced], waiting)
 
 
 def _spendable_row(db: Session, vault: Vault, txid: str, outpoint: Outpoint) -> KnownCoin:

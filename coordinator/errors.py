@@ -10,10 +10,11 @@ CoordinatorError
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony, until)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from coordinator import clock
+from psbt import errors as psbt_errors
 
 
 class CoordinatorError(Exception):
@@ -147,6 +148,26 @@ class TransactionRejected(ChainError):
         """Keep the reason in the words of Bitcoin Core."""
         self.reason = reason
         super().__init__(f"the transaction was rejected: {reason}")
+
+
+class InsufficientFunds(psbt_errors.InsufficientFunds):
+    """The coins that are free do not pay for a payment; why others are not free, and what helps."""
+
+    def __init__(
+        self,
+        have_sats: int,
+        need_sats: int,
+        *,
+        reasons: Sequence[str],
+        ceremonies: Sequence[Mapping[str, object]],
+        remedy: str,
+    ) -> None:
+        """Keep the amounts, a sentence for each reason, who holds coins, and a remedy."""
+        super().__init__(have_sats, need_sats)
+        self.reasons = tuple(reasons)
+        self.ceremonies = tuple(ceremonies)
+        self.remedy = remedy
+        self.args = ("; ".join((str(self), *reasons)),)
 
 
 class CeremonyError(CoordinatorError):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock, spend, wallet
+from coordinator import clock, coins_left, spend, wallet
 from coordinator.chain import ChainSource, PackageSource, Tip
 from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import CeremonyError, UsageError
@@ -14,7 +14,7 @@ from coordinator.settings import Home
 from coordinator.spend import Created, Dice, Draft
 from coordinator.vaults import stored_policy
 from psbt import codec, outline
-from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, select_coins
+from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
 from psbt.errors import InsufficientFunds
 from psbt.policy import CHANGE, vault_script
 from psbt.replacement import Family, Replaced, child_fee, least_feerate, most_feerate
@@ -182,7 +182,11 @@ def _selected(db: Session, vault: Vault, coins: list[Coin], wish: Wish, rng: Ran
     free = spend.offered(db, vault, spend.Order(vault.name, wish.payments, wish.feerate))
     # Not one that waits: nodes refuse a replacement with new unconfirmed coins (BIP 125).
     others = [c for c in free if c.height is not None and c.outpoint not in wish.must_spend]
-    return select_coins([*coins, *others], wish, size, rng)
+    try:
+        return select_coins([*coins, *others], wish, size, rng)
+    except InsufficientFunds as failure:
+        most, named = inputs_max(wish, size), wish.must_spend
+        raise coins_left.explained(db, vault, failure, most, named) from failure
 
 
 def _to_ourselves(

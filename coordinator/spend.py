@@ -9,15 +9,16 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import approvals, clock, reservations, wallet
+from coordinator import approvals, clock, coins_left, reservations, wallet
 from coordinator.chain import Tip
 from coordinator.coin_control import ANY, Choice, chosen
+from coordinator.coins_left import CoinsLeft
 from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import UsageError
 from coordinator.settings import Home
 from coordinator.vaults import stored_policy
 from psbt import codec, outline
-from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, select_coins
+from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
 from psbt.creator import Creation
 from psbt.creator import create as create_psbt
 from psbt.errors import InsufficientFunds
@@ -71,13 +72,14 @@ class Dice(NamedTuple):
 
 
 class Created(NamedTuple):
-    """What `spend create` gives; a dry run has no ceremony."""
+    """What `spend create` gives; a dry run has no ceremony. `left` is what a drain leaves."""
 
     ceremony: str | None
     state: str
     psbt: str
     review: Review
     expires: str | None
+    left: CoinsLeft | None = None
 
 
 def create(
@@ -97,7 +99,16 @@ def create(
     vault = vault_book.vault_named(db, order.vault)
     require_policy(home, vault, accepted)
     draft = _draft(db, vault, order, tip, rng)
-    return opened(home, db, vault, draft, order.expires_days)
+    left = _left_by(db, vault, order, draft)
+    return opened(home, db, vault, draft, order.expires_days)._replace(left=left)
+
+
+def _left_by(db: Session, vault: Vault, order: Order, draft: Draft) -> CoinsLeft | None:
+    """Return what stays where all was to go; None where nothing does, or coins were named."""
+    if order.drain is None or order.coins:
+        return None
+    left = coins_left.coins_left(db, vault, {coin.outpoint for coin in draft.selection.coins})
+    return left if left.coins else None
 
 
 def opened(
@@ -132,22 +143,37 @@ def fresh_id() -> str:
     return "".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH))
 
 
-def consolidation(db: Session, vault_name: str, feerate: int, below_sats: int | None) -> Order:
+class Consolidation(NamedTuple):
+    """An order that merges coins, and how many such coins one transaction has no room for."""
+
+    order: Order
+    left: int
+
+
+def consolidation(
+    db: Session, vault_name: str, feerate: int, below_sats: int | None
+) -> Consolidation:
     """Return an order that merges the free confirmed coins, or those below so many satoshis.
 
-    They go to a fresh address of the vault. Raises UsageError where there are less than two.
+    They go to a fresh address of the vault, the smallest first where they do not fit at once.
+    Raises UsageError where there are less than two.
     """
     vault = vault_book.vault_named(db, vault_name)
     free = offered(db, vault, Order(vault_name, (), feerate))
     small = [
-        coin.outpoint
+        coin
         for coin in free
         if coin.height is not None and (below_sats is None or coin.value_sats < below_sats)
     ]
     if len(small) < MERGED_MIN:
         raise UsageError(f"vault {vault_name} has {len(small)} such coins: nothing to merge")
     target = wallet.new_address(db, vault)
-    return Order(vault_name, (), feerate, drain=target.script_pubkey, coins=tuple(small))
+    wish = Wish((), feerate, target.script_pubkey)
+    most = inputs_max(wish, wallet.script_size(stored_policy(vault)))
+    merged = sorted(small, key=lambda coin: coin.value_sats)[:most]
+    named = tuple(coin.outpoint for coin in merged)
+    order = Order(vault_name, (), feerate, drain=target.script_pubkey, coins=named)
+    return Consolidation(order, len(small) - len(merged))
 
 
 def dry_run(
@@ -163,7 +189,8 @@ def dry_run(
     vault = vault_book.vault_named(db, order.vault)
     require_policy(home, vault, accepted)
     draft = _draft(db, vault, order, tip, rng)
-    return Created(None, "dry_run", codec.to_base64(draft.psbt), draft.review, None)
+    psbt, left = codec.to_base64(draft.psbt), _left_by(db, vault, order, draft)
+    return Created(None, "dry_run", psbt, draft.review, None, left)
 
 
 def _draft(db: Session, vault: Vault, order: Order, tip: Tip | None, rng: random.Random) -> Draft:
@@ -202,10 +229,21 @@ def _select(
     size = wallet.script_size(policy)
     try:
         return select_coins(confirmed, wish, size, rng)
-    except InsufficientFunds:
+    except InsufficientFunds as failure:
         if len(confirmed) == len(coins):
-            raise
+            raise _explained(db, vault, order, failure) from failure
+    try:
         return select_coins(coins, wish, size, rng)
+    except InsufficientFunds as failure:
+        raise _explained(db, vault, order, failure) from failure
+
+
+def _explained(
+    db: Session, vault: Vault, order: Order, failure: InsufficientFunds
+) -> InsufficientFunds:
+    wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
+    most = inputs_max(wish, wallet.script_size(stored_policy(vault)))
+    return coins_left.explained(db, vault, failure, most)
 
 
 def offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:

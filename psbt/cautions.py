@@ -176,29 +176,21 @@ def _reach(facts: Facts, context: Context) -> Iterator[Caution]:
 
 
 def _replacement(facts: Facts, context: Context) -> Iterator[Caution]:
-    """Tell which waiting payments this one is to replace, and whether nodes let it (BIP 125)."""
-    if not context.rivals:
-        return
-    names = ", ".join(rival.txid for rival in context.rivals)
-    yield Caution("replaces", Severity.INFO, f"it takes the place of what waits: {names}")
+    """Tell whether nodes let this payment replace those that wait (BIP 125)."""
     least = least_fee_against(context.rivals, facts.vsize)
     if facts.fee_sats < least:
         message = (
-            f"the fee of {facts.fee_sats} sats is too low to replace what waits:"
-            f" nodes ask for {least} sats or more"
+            f"the fee of {facts.fee_sats} sats is too low to replace the waiting payment"
+            f" {context.rivals[0].txid}: nodes ask for {least} sats or more"
         )
         yield Caution("replacement_underpaid", Severity.DANGER, message)
 
 
 def _own_vaults(facts: Facts, context: Context) -> Iterator[Caution]:
-    """Name another vault of the home that is paid; one that is closed is a reason to stop."""
+    """Warn of a vault of the home that must not be paid any more."""
     for output in facts.payments:
         known = None if output.own else context.vaults.get(output.script_pubkey)
-        if known is None:
-            continue
-        message = f"{output.destination} is an address of vault {known.name} of this home"
-        yield Caution("own_vault", Severity.INFO, message)
-        if known.closed is not None:
+        if known is not None and known.closed is not None:
             message = f"vault {known.name} must not be paid any more: {known.closed}"
             yield Caution("closed_vault", Severity.WARNING, message)
 

@@ -25,6 +25,7 @@ __all__ = [
     "Selection",
     "Wish",
     "dust_limit_sats",
+    "inputs_max",
     "parse_outpoint",
     "select_coins",
 ]
@@ -123,6 +124,11 @@ def select_coins(
         spendable = _value(named) + _value(_largest(ranked, room))
         raise InsufficientFunds(spendable, terms.need(len(named) + min(room, len(ranked))))
     return min(settled, key=lambda selection: _waste(selection, terms))
+
+
+def inputs_max(wish: Wish, policy_size: ScriptSize) -> int:
+    """Return how many coins fit into one standard transaction that pays the wish, with change."""
+    return _terms(wish, policy_size, LONG_TERM_FEERATE).inputs_max
 
 
 def _terms(wish: Wish, size: ScriptSize, long_term_feerate: int) -> Terms:

@@ -90,10 +90,12 @@ def import_payment(
         "signatures": made.signatures,
         "replaces": newest,
         "all_replaced": made.replaces,
+        "replaced_txids": made.replaced_txids,
     }
     told = [f"{counted(made.signatures, 'signature')} came with it"]
     told += [
         f"replaces ceremony {old}: whichever gets into a block ends the other"
         for old in made.replaces
     ]
+    told += [f"replaces the waiting payment {txid}" for txid in made.replaced_txids]
     return Shown(document, [*shown.lines, *told])

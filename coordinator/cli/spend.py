@@ -136,13 +136,17 @@ def created_shown(made: "Created", rows: "Batch | None") -> Shown:
 
     head = [f"ceremony {made.ceremony or '(dry run)'}"]
     document = {**made._asdict(), "review": _review_document(made.review)}
+    document["left"] = None if made.left is None else made.left.document()
+    stays = [] if made.left is None else made.left.sentences()
+    tail = [f"LOOK TWICE: it stays: {sentence}" for sentence in stays]
     if rows is None:
-        return Shown(document, [*head, *review_lines(made.review)])
+        return Shown(document, [*head, *review_lines(made.review), *tail])
     count = len(rows.rows)
     told = {"payments": count, "total_sats": rows.total_sats, "notices": rows.notices}
     head.append(f"{counted(count, 'payment')} of {sats(rows.total_sats)}")
     twice = (f"LOOK TWICE: {notice}" for notice in rows.notices)
-    return Shown({**document, "batch": told}, [*head, *review_lines(made.review), *twice])
+    lines = [*head, *review_lines(made.review), *tail, *twice]
+    return Shown({**document, "batch": told}, lines)
 
 
 def _sourced(shown: Shown, rate: "Rate") -> Shown:
@@ -177,13 +181,22 @@ def consolidate(
     rate = chosen_rate(desk, feerate, target)
     tip = overview.known_tip(desk.database, vault)
     with desk.database.begin() as db:
-        order = spend.consolidation(db, vault, rate.feerate, parse_amount(below) if below else None)
+        merging = spend.consolidation(
+            db, vault, rate.feerate, parse_amount(below) if below else None
+        )
         made = spend.create(
-            desk.home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accept
+            desk.home, db, merging.order, tip=tip, rng=random.SystemRandom(), accepted=accept
         )
     shown = _sourced(created_shown(made, None), rate)
-    notice = f"{len(order.coins)} coins are seen to belong together from then on"
-    return Shown({**shown.document, "notices": [notice]}, [*shown.lines, f"LOOK TWICE: {notice}"])
+    merged = len(merging.order.coins)
+    notices = [f"{merged} coins are seen to belong together from then on"]
+    if merging.left:
+        notices.append(
+            f"{merged} coins fit into one transaction, {merging.left} such coins are left:"
+            " run it again once this one is sent"
+        )
+    document = {**shown.document, "notices": notices, "left_coins": merging.left}
+    return Shown(document, [*shown.lines, *(f"LOOK TWICE: {notice}" for notice in notices)])
 
 
 def list_ceremonies(desk: Desk) -> Shown:
