@@ -8,6 +8,8 @@ CoordinatorError
 ├── CardCannotSign(label, family, script) · NotLooked(vault, command)
 ├── ChainError → ChainUnreachable · NoEstimate · TransactionRejected(reason)
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony, until)
+
+PsbtError → InsufficientFunds(have_sats, need_sats, reasons, ceremonies, remedy)
 """
 
 from collections.abc import Mapping, Sequence
