@@ -7,7 +7,16 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 SYSTEM_PACKAGES := gcc libpcsclite-dev pcscd vsmartcard-vpcd $(if $(CARDQUORUM_REQUIRE_ALL),chromium)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench fuzz system clean
+# Everything is installed from locks/, by hash: by uv, which boot.txt brings, else by pip.
+INSTALL = if test -x $(BIN)/uv; then set -- $(BIN)/uv pip install --python $(VENV); \
+	else set -- $(BIN)/python -m pip install; fi; "$$@" --quiet --no-build-isolation
+HASHED := --require-hashes --no-deps
+WHEELS := --only-binary :all: --no-binary embit
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+
+.PHONY: demo test lint bench fuzz locks sbom system clean
 
 demo: $(VENV)/.run
 	$(BIN)/cardquorum demo
@@ -20,6 +29,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
 
 bench: $(VENV)/.test
 	$(BIN)/python -m pytest tests/benchmarks -m bench
@@ -27,10 +37,9 @@ bench: $(VENV)/.test
 # Every fuzz target at once, for SECONDS; a finding becomes a file of tests/fuzz/corpus.
 SECONDS ?= 60
 fuzz: $(VENV)/.test
-	$(BIN)/python -m pip install --quiet --group fuzz
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
-$(VENV)/.python:
+$(VENV)/.python: locks/boot.txt
 	@test -n "$(PYTHON)" || { echo "cardquorum needs Python 3.11, 3.12 or 3.13 and found none;" \
 		"on Debian: apt install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
@@ -39,21 +48,51 @@ $(VENV)/.python:
 		echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv"; \
 		exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r locks/boot.txt \
+		|| echo "uv cannot be had here: pip takes longer"
 	@touch $@
 
 # What a user needs. The validation engine has no wheel for every machine: then the own check serves.
-$(VENV)/.run: $(VENV)/.python pyproject.toml
-	@$(BIN)/python -m pip install --quiet --only-binary py-bitcoinkernel -e '.[regtest]' || { \
+$(VENV)/.run: $(VENV)/.python pyproject.toml locks/build.txt locks/run.txt locks/base.txt
+	@$(INSTALL) $(HASHED) --only-binary :all: -r locks/build.txt
+	@$(INSTALL) $(HASHED) $(WHEELS) -r locks/run.txt || { \
 		echo "no py-bitcoinkernel wheel for this machine: transactions get the own check"; \
-		$(BIN)/python -m pip install --quiet -e .; }
+		$(INSTALL) $(HASHED) $(WHEELS) -r locks/base.txt; }
+	@$(INSTALL) --no-deps --no-index -e .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run | system
-	$(BIN)/python -m pip install --quiet --group dev
-	@$(BIN)/python -m pip install --quiet --group judges || \
-		echo "left out: the tests that drive the vendors' own clients (they need: $(SYSTEM_PACKAGES))"
+$(VENV)/.test: $(VENV)/.run locks/test.txt locks/judges.txt | system
+	@$(INSTALL) $(HASHED) -r locks/judges.txt || { \
+		echo "left out: the tests that drive the vendors' own clients (they need: $(SYSTEM_PACKAGES))"; \
+		$(INSTALL) $(HASHED) -r locks/test.txt; }
+	$(BIN)/python -m pip check
 	@touch $@
+
+# What pyproject.toml asks for, pinned by version and hash for Python 3.11 to 3.13 and every platform.
+# What is pinned stays; RENEW=NAME takes the newest of one package, RENEW=all of each.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command 'make locks' \
+	$(if $(RENEW),$(if $(filter all,$(RENEW)),--upgrade,--upgrade-package $(RENEW)))
+locks: $(VENV)/.python
+	$(COMPILE) pyproject.toml --all-extras --group dev --group fuzz --group judges -o locks/judges.txt
+	$(COMPILE) pyproject.toml --extra regtest --group dev --group fuzz -c locks/judges.txt -o locks/test.txt
+	$(COMPILE) pyproject.toml --extra regtest -c locks/judges.txt -o locks/run.txt
+	$(COMPILE) pyproject.toml -c locks/judges.txt -o locks/base.txt
+	$(COMPILE) --group build -c locks/judges.txt -o locks/build.txt
+	$(COMPILE) --group sbom -o locks/sbom.txt
+	$(COMPILE) --group boot -o locks/boot.txt
+
+# What a user's installation holds, as CycloneDX: dist/cardquorum.cdx.json.
+SBOM := build/sbom
+sbom: $(VENV)/.run locks/sbom.txt
+	rm -rf $(SBOM)
+	$(BIN)/uv venv --quiet --python $(BIN)/python $(SBOM)/installed
+	$(BIN)/uv venv --quiet --python $(BIN)/python $(SBOM)/tool
+	$(BIN)/uv pip install --quiet --python $(SBOM)/tool --require-hashes -r locks/sbom.txt
+	$(BIN)/uv pip install --quiet --python $(SBOM)/installed --require-hashes --no-deps $(WHEELS) -r locks/run.txt
+	mkdir -p dist
+	$(SBOM)/tool/bin/cyclonedx-py environment $(SBOM)/installed/bin/python --pyproject pyproject.toml \
+		--mc-type application --output-reproducible --of JSON -o dist/cardquorum.cdx.json
 
 # System packages: installed as root on Debian, asked for elsewhere.
 system:
