@@ -40,7 +40,7 @@ fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 $(VENV)/.python: locks/boot.txt
-	@test -n "$(PYTHON)" || { echo "cardquorum needs Python 3.11, 3.12 or 3.13 and found none;" \
+	@test -n "$(PYTHON)" || { echo "cardquorum needs Python 3.11, 3.12 or 3.13 (not 3.14 yet) and found none;" \
 		"on Debian: apt install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 		test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
@@ -61,8 +61,10 @@ $(VENV)/.run: $(VENV)/.python pyproject.toml locks/build.txt locks/run.txt locks
 	@$(INSTALL) --no-deps --no-index -e .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run locks/test.txt locks/judges.txt | system
-	@$(INSTALL) $(HASHED) -r locks/judges.txt || { \
+$(VENV)/.test: $(VENV)/.run locks/test.txt locks/judges.txt locks/swig.txt | system
+	@export PATH="$(abspath $(BIN)):$$PATH"; \
+	$(INSTALL) $(HASHED) --only-binary :all: -r locks/swig.txt && \
+	$(INSTALL) $(HASHED) -r locks/judges.txt || { \
 		echo "left out: the tests that drive the vendors' own clients (they need: $(SYSTEM_PACKAGES))"; \
 		$(INSTALL) $(HASHED) -r locks/test.txt; }
 	$(BIN)/python -m pip check
@@ -79,6 +81,7 @@ locks: $(VENV)/.python
 	$(COMPILE) pyproject.toml --extra regtest -c locks/judges.txt -o locks/run.txt
 	$(COMPILE) pyproject.toml -c locks/judges.txt -o locks/base.txt
 	$(COMPILE) --group build -c locks/judges.txt -o locks/build.txt
+	$(COMPILE) --group swig -o locks/swig.txt
 	$(COMPILE) --group sbom -o locks/sbom.txt
 	$(COMPILE) --group boot -o locks/boot.txt
 
