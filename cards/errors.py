@@ -9,8 +9,14 @@ CardError
 ├── PinIncorrect(attempts_left) → PukIncorrect · PinBlocked → PukBlocked
 ├── PinUnsuitable · NotEvidence
 ├── CardNotInitialised · NotSupported(family, what) · PathNotAvailable(path)
-└── WrongCard(expected, found) · NotGenuine(reason)
+└── WrongCard(expected, found) · NotGenuine(reason) · PairingRefused(card_id, codes)
 """
+
+PAIRING_REFUSED = "pairing_refused"
+PAIRING_DANGER = (
+    "refuses the pairing kept for it; pairing anew takes a password everybody knows, so that a "
+    "device between reader and card could read the PIN"
+)
 
 
 class CardError(Exception):
@@ -72,8 +78,10 @@ class PinIncorrect(CardError):
     def __init__(self, attempts_left: int | None) -> None:
         """Keep how many attempts the card still allows."""
         self.attempts_left = attempts_left
-        left = "it does not count attempts" if attempts_left is None else f"{attempts_left} left"
-        super().__init__(f"the card refused the {self._code}; attempts: {left}")
+        left = f"attempts: {attempts_left} left"
+        if attempts_left is None:
+            left = "it does not count attempts"
+        super().__init__(f"the card refused the {self._code}; {left}")
 
 
 class PukIncorrect(PinIncorrect):
@@ -148,3 +156,16 @@ class NotGenuine(CardError):
         """Keep what did not hold."""
         self.reason = reason
         super().__init__(f"the card is not genuine: {reason}")
+
+
+class PairingRefused(CardError):
+    """What claims to be a known card refuses the pairing that was kept, and nobody agreed to more.
+
+    `codes` is what a person accepts by pairing anew all the same.
+    """
+
+    def __init__(self, card_id: str) -> None:
+        """Keep which card it claims to be."""
+        self.card_id = card_id
+        self.codes = (PAIRING_REFUSED,)
+        super().__init__(f"card {card_id[:16]} {PAIRING_DANGER}")

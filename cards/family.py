@@ -65,6 +65,11 @@ def forget_card(memory: CardMemory, card_id: str) -> None:
     memory.forget(card_id)
 
 
+def never_recognises(_memory: CardMemory, _card_id: str) -> bool:
+    """Tell that no card of the family is known by a mark of its own before its PIN."""
+    return False
+
+
 def unheard(_reason: str, _seconds_left: int) -> None:
     """Let a wait pass without a word."""
 
@@ -74,20 +79,27 @@ def ungiven(_kind: str) -> Secret | None:
     return None
 
 
+def not_agreed() -> bool:
+    """Agree to nothing."""
+    return False
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a session may need from outside the card.
 
     `roots` by family, else its own; `memory` by card_id; `progress` hears why a card makes us
     wait and for how many seconds more; `secret` asks for a named secret besides the PIN
-    (`passcode`, `pairing`) and returns None where nobody gives it. `look_only` means that the card
-    may not even be paired with: then it may leave out how many attempts it has left.
+    (`passcode`, `pairing`) and returns None where nobody gives it; `pair_anew` tells whether a
+    person agrees to pair again with a card that refuses the pairing kept for it. `look_only` means
+    that the card may not even be paired with: then it may leave out how many attempts it has left.
     """
 
     roots: Mapping[str, Roots] = field(default_factory=dict)
     memory: CardMemory = field(default_factory=TransientMemory)
     progress: Callable[[str, int], None] = unheard
     secret: Callable[[str], Secret | None] = ungiven
+    pair_anew: Callable[[], bool] = not_agreed
     look_only: bool = False
 
 
@@ -156,7 +168,9 @@ class CardFamily:
     set up with
     besides PIN and PUK, by version: `duress`, `pairing`. `prints_backup_key` tells that the key to
     its encrypted backup stands on the card itself, `puk_sets_pin` how the versions begin whose PUK
-    sets a new PIN: whoever has that needs no PIN. `forget` wipes a card from a memory.
+    sets a new PIN: whoever has that needs no PIN. `forget` wipes a card from a memory;
+    `recognises` tells whether a memory would know that card again before its PIN, of cards that
+    tell nothing by then.
     """
 
     name: str
@@ -180,6 +194,7 @@ class CardFamily:
     prints_backup_key: bool = False
     puk_sets_pin: tuple[str, ...] = ()
     forget: Callable[[CardMemory, str], None] = forget_card
+    recognises: Callable[[CardMemory, str], bool] = never_recognises
 
     def signs_at(self, version: str) -> frozenset[str]:
         """Return the script types a card of this version can sign for."""

@@ -22,6 +22,17 @@ class Person(Protocol):
         """
         ...
 
+    def label_for(self, why: str, known: str | None, /) -> str | None:
+        """Ask under which label a card is enrolled now; None where nobody wants that.
+
+        One that has a `known` label keeps it.
+        """
+        ...
+
+    def agreed(self, code: str, why: str, /) -> bool:
+        """Tell whether a danger met on the way is accepted, by its code or by the person."""
+        ...
+
     def waiting(self, label: str, reason: str, seconds: int, /) -> None:
         """Hear that a card makes us wait so many seconds more; called from the card's thread."""
         ...
@@ -60,6 +71,10 @@ class Attendant(Person, Protocol):
 
     def hand_over_words(self, title: str, words: Secret, file: Path | None, /) -> None:
         """Write the words to the file named, else show them on the terminal."""
+        ...
+
+    def hand_over_psbt(self, label: str, psbt: str, /) -> None:
+        """Show a PSBT (base64) whose signatures by this card could not be stored."""
         ...
 
     def confirm(self, review: Review, /) -> None:

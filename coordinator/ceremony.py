@@ -3,6 +3,7 @@
 Where cards are fewer than places, or their readers fewer than cards, the next one is asked for.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -10,20 +11,24 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from cards.errors import CardError, CardRemoved
+from cards.errors import CardError, CardRemoved, PinBlocked, PinIncorrect, PinUnsuitable
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator.attendant import Attendant
-from coordinator.errors import CoordinatorError
-from coordinator.slots import Slot
-from coordinator.turn import Keep, Outcome, Seat, SeatOf, Stopped, Turn
+from coordinator.errors import CoordinatorError, LastAttempt, SignatureNotKept
+from coordinator.slots import KnownCard, RefusedPins, Slot
+from coordinator.turn import Enrol, Keep, Known, Outcome, Seat, SeatOf, Stopped, Turn
 from psbt.signer import SigningRequest
+from storage.errors import StorageError
 
 __all__ = ["Keep", "Manner", "Outcome", "Seat", "SeatOf", "Table", "collect"]
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 SLICE = 0.25
 GRACE = 3.0
+PIN_IS_NO_USE = (PinIncorrect, PinBlocked, PinUnsuitable, LastAttempt)
+NOT_STORED = (StorageError, OSError)
 
 
 class Wanted(NamedTuple):
@@ -42,19 +47,36 @@ def nobody() -> list[Wanted]:
 class Manner:
     """How to go about it: may a last PIN attempt be used, and how long to wait for more cards.
 
-    `only` are the labels waited for; None means any that is missing.
+    `only` are the labels waited for; None means any that is missing. `typed` means that a person
+    types every PIN: without one, nobody is waited for once a PIN was refused.
     """
 
     last_attempt: bool = False
     wait_seconds: float = 0.0
     only: frozenset[str] | None = None
+    typed: bool = False
+
+
+class Given(NamedTuple):
+    """A signature that verified, by whom it was given and for what."""
+
+    seat: Seat
+    request: SigningRequest
+    signature: bytes
+
+
+def not_kept(label: str, given: Sequence[Given], reason: BaseException) -> CoordinatorError:
+    """Say that signatures could not be stored."""
+    return SignatureNotKept(label, len(given), reason)
 
 
 @dataclass(frozen=True)
 class Table:
     """Who may sit down (by identity), where signatures are kept, and who the person is.
 
-    `missing` are the cards the quorum lacks just now: a reader waits for one of them.
+    `missing` are the cards the quorum lacks just now: a reader waits for one of them. `cards` are
+    all that have a part in this, `enrol` enrols another one. `not_kept` hands over what could not
+    be stored, and says so.
     """
 
     seat_of: SeatOf
@@ -62,6 +84,9 @@ class Table:
     attendant: Attendant
     manner: Manner = Manner()
     missing: Callable[[], list[Wanted]] = nobody
+    cards: Sequence[KnownCard] = ()
+    enrol: Enrol | None = None
+    not_kept: Callable[[str, Sequence[Given], BaseException], CoordinatorError] = not_kept
 
 
 @dataclass
@@ -75,6 +100,12 @@ class _Round:
     done: set[tuple[int, bytes]] = field(default_factory=set)
     seated: set[int] = field(default_factory=set)
     sitting: set[str] = field(default_factory=set)
+    lying: dict[int, str] = field(default_factory=dict)
+    turns: dict[int, Turn] = field(default_factory=dict)
+    refused: RefusedPins = field(default_factory=RefusedPins)
+    enough: threading.Event = field(default_factory=threading.Event)
+    unkept: list[Given] = field(default_factory=list)
+    not_stored: Exception | None = None
     questions: "Questions" = field(default_factory=queue.SimpleQueue)
 
 
@@ -82,26 +113,36 @@ Questions = queue.SimpleQueue[Callable[[], None] | None]
 
 
 class _FromThread:
-    """The person, for a card's thread: questions are put by the main thread, one at a time."""
+    """The person, for a card's thread: the main thread asks and tells, one thing at a time."""
 
     def __init__(self, attendant: Attendant, questions: Questions) -> None:
         self._attendant = attendant
         self._questions = questions
 
     def say(self, text: str) -> None:
-        self._attendant.say(text)
+        self._told(lambda: self._attendant.say(text))
 
     def progress(self, label: str, done: int, total: int) -> None:
-        self._attendant.progress(label, done, total)
+        self._told(lambda: self._attendant.progress(label, done, total))
 
     def waiting(self, label: str, reason: str, seconds: int) -> None:
-        self._attendant.waiting(label, reason, seconds)
+        self._told(lambda: self._attendant.waiting(label, reason, seconds))
 
     def pin_for(self, label: str, card: CardIdentity) -> Pin:
         return self._asked(lambda: self._attendant.pin_for(label, card))
 
     def secret_for(self, label: str, kind: str, *, optional: bool = False) -> Secret | None:
         return self._asked(lambda: self._attendant.secret_for(label, kind, optional=optional))
+
+    def label_for(self, why: str, known: str | None) -> str | None:
+        return self._asked(lambda: self._attendant.label_for(why, known))
+
+    def agreed(self, code: str, why: str) -> bool:
+        return self._asked(lambda: self._attendant.agreed(code, why))
+
+    def _told(self, telling: Callable[[], None]) -> None:
+        answer: Future[None] = Future()
+        self._questions.put(lambda: _answered(answer, telling))
 
     def _asked(self, question: Callable[[], T]) -> T:
         answer: Future[T] = Future()
@@ -112,8 +153,9 @@ class _FromThread:
 def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
     """Let every card offered sign what it can; one that fails does not stop the others.
 
-    Cards are identified before any PIN is asked for. On Ctrl-C every card is let go, what was
-    signed stays kept, the person is told, and KeyboardInterrupt goes on.
+    Cards are identified before any PIN is asked for. Whatever is raised while a card is served is
+    its outcome; a signature that cannot be stored is handed over. On Ctrl-C every card is let go,
+    what was signed stays kept, the person is told, and KeyboardInterrupt goes on.
     """
     meeting = _Round(table)
     found: list[list[Outcome]] = [[] for _ in offered]
@@ -130,12 +172,15 @@ def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
         for thread in threads:
             thread.join(GRACE / len(threads))
         _tell(table.attendant, found)
+        _handed_over(meeting, [])
         raise
-    return [outcome for outcomes in found for outcome in outcomes]
+    finally:
+        meeting.refused.close()
+    return _handed_over(meeting, [outcome for outcomes in found for outcome in outcomes])
 
 
 def _answer_questions(meeting: _Round, threads: int) -> None:
-    """Ask the person what the threads want to know, until each has said that it is done."""
+    """Ask and tell the person what the threads want, until each has said that it is done."""
     while threads:
         try:
             question = meeting.questions.get(timeout=SLICE)
@@ -148,8 +193,13 @@ def _answer_questions(meeting: _Round, threads: int) -> None:
 
 
 def _attended(slot: Slot, place: int, meeting: _Round, into: list[Outcome]) -> None:
+    """Serve one place; whatever is raised there is an outcome."""
     try:
         _attend(slot, place, meeting, into)
+    except Exception as failure:  # the thread's end
+        log.debug("reader %s", slot.name, exc_info=True)
+        turn = meeting.turns.get(place)
+        into.append(turn.outcome(failure) if turn else Outcome(slot.name, None, 0, 0.0, failure))
     finally:
         meeting.questions.put(None)
 
@@ -160,40 +210,71 @@ def _tell(attendant: Attendant, found: Sequence[Sequence[Outcome]]) -> None:
     attendant.say(f"stopped; {said or 'no card'} signatures, kept; nothing else was done")
 
 
+def _handed_over(meeting: _Round, outcomes: list[Outcome]) -> list[Outcome]:
+    """Try once more to store what could not be; hand the rest over, and say so in its outcome."""
+    with meeting.lock:
+        unkept, reason = list(meeting.unkept), meeting.not_stored
+
+    def store() -> None:
+        while unkept:
+            meeting.table.keep(*unkept[0])
+            del unkept[0]
+
+    again: Future[None] = Future()
+    with _HandedBack(again):
+        store()
+    failed: dict[str, CoordinatorError] = {}
+    for label in sorted({each.seat.label for each in unkept}):
+        own = [each for each in unkept if each.seat.label == label]
+        why = reason or again.exception() or CoordinatorError("the program failed")
+        failed[label] = meeting.table.not_kept(label, own, why)
+    return [
+        outcome._replace(error=failed[outcome.label]) if outcome.label in failed else outcome
+        for outcome in outcomes
+    ]
+
+
 def _attend(slot: Slot, place: int, meeting: _Round, into: list[Outcome]) -> None:
     """Serve one place: the card in it, and those put in after it."""
+    person = _FromThread(meeting.table.attendant, meeting.questions)
     number = -1 if slot.arrival is None else slot.arrival(-1, 0)
     first = True
     while not meeting.stop.is_set():
         outcome = None if number is None else _turn(slot, place, meeting)
-        if outcome is not None and (first or _counts(outcome)):
-            into.append(outcome)
-        elif outcome is not None:
-            meeting.table.attendant.say(f"reader {slot.name}: {outcome.error}")
+        if outcome is not None:
+            if first or _counts(outcome):
+                into.append(outcome)
+            if outcome.error is not None:
+                who = f"card {outcome.label}" if outcome.seated else f"reader {slot.name}"
+                person.say(f"{who}: {outcome.error}")
+            if isinstance(outcome.error, PIN_IS_NO_USE) and not meeting.table.manner.typed:
+                meeting.enough.set()
         first = False
         if slot.arrival is None:
             return
-        number = _next_card(slot, meeting, -1 if number is None else number)
+        number = _next_card(slot, person, meeting, -1 if number is None else number)
         if number is None:
             if not into and outcome is None:
                 into.append(Outcome(slot.name, None, 0, 0.0, _empty(slot)))
             return
+        with meeting.lock:
+            meeting.lying.pop(place, None)
 
 
 def _counts(outcome: Outcome) -> bool:
     """Tell whether a card put in later belongs into the summary: a stranger does not."""
-    return outcome.error is None or outcome.seated
+    return outcome.error is None or outcome.seated or isinstance(outcome.error, PIN_IS_NO_USE)
 
 
 def _empty(slot: Slot) -> CardError:
     return CardRemoved(f"there is no card on reader {slot.name}")
 
 
-def _next_card(slot: Slot, meeting: _Round, seen: int) -> int | None:
+def _next_card(slot: Slot, person: _FromThread, meeting: _Round, seen: int) -> int | None:
     """Ask for the next card by name and place, and wait for one; None where none is wanted."""
     told: list[Wanted] = []
     left = meeting.table.manner.wait_seconds
-    while left > 0 and not meeting.stop.is_set():
+    while left > 0 and not meeting.stop.is_set() and not meeting.enough.is_set():
         with meeting.lock:
             wanted = [w for w in meeting.table.missing() if _may_come(w, meeting)]
         if not wanted:
@@ -201,7 +282,7 @@ def _next_card(slot: Slot, meeting: _Round, seen: int) -> int | None:
         if wanted != told:
             told = wanted
             names = " or ".join(each.words for each in wanted)
-            meeting.table.attendant.say(f"reader {slot.name}: now {names}")
+            person.say(f"reader {slot.name}: now {names}")
         arrived = slot.arrival(seen, min(SLICE, left)) if slot.arrival else None
         if arrived is not None:
             return arrived
@@ -224,15 +305,19 @@ def _unclaimed(seat: Seat, meeting: _Round) -> list[SigningRequest]:
 
 
 def _may_come(wanted: Wanted, meeting: _Round) -> bool:
+    """Tell whether a card is to be asked for: none that is at work, or lies on a reader."""
     only = meeting.table.manner.only
-    return wanted.label not in meeting.sitting and (only is None or wanted.label in only)
+    there = wanted.label in meeting.sitting or wanted.label in meeting.lying.values()
+    return not there and (only is None or wanted.label in only)
 
 
 def _turn(slot: Slot, place: int, meeting: _Round) -> Outcome | None:
     """Have the card in a slot sign; None where a reader turns out to be empty."""
     table = meeting.table
     person = _FromThread(table.attendant, meeting.questions)
-    turn = Turn(slot, person, table.seat_of, table.manner.last_attempt, meeting.stop)
+    known = Known(table.cards, table.manner.typed, table.enrol, meeting.refused)
+    turn = Turn(slot, person, table.seat_of, table.manner.last_attempt, meeting.stop, known=known)
+    meeting.turns[place] = turn
 
     def claim(seat: Seat) -> Seat:
         with meeting.lock:
@@ -246,25 +331,63 @@ def _turn(slot: Slot, place: int, meeting: _Round) -> Outcome | None:
 
     def keep(seat: Seat, request: SigningRequest, signature: bytes) -> None:
         with meeting.lock:
-            table.keep(seat, request, signature)
+            _kept(meeting, Given(seat, request, signature))
             meeting.done.add((request.input_index, request.pubkey))
 
-    outcome = turn.taken(claim, keep, table.manner.wait_seconds)
-    with meeting.lock:
-        meeting.taken.difference_update((r.input_index, r.pubkey) for r in turn.left)
-        meeting.sitting.discard(outcome.label)
-        meeting.seated.add(place)
-        meeting.lock.notify_all()
+    try:
+        outcome = turn.taken(claim, keep, table.manner.wait_seconds)
+    finally:
+        with meeting.lock:
+            label = turn.outcome(None).label
+            meeting.taken.difference_update((r.input_index, r.pubkey) for r in turn.left)
+            meeting.sitting.discard(label)
+            meeting.seated.add(place)
+            meeting.lying[place] = label
+            meeting.lock.notify_all()
+    del meeting.turns[place]
     vanished = slot.arrival is not None and isinstance(outcome.error, CardRemoved)
+    if vanished:
+        with meeting.lock:
+            meeting.lying.pop(place, None)
     return None if vanished and not outcome.seated else outcome
+
+
+def _kept(meeting: _Round, given: Given) -> None:
+    """Store a signature; one that cannot be is held until the end, and so are those after it."""
+    meeting.unkept.append(given)
+    if meeting.not_stored is not None:
+        return
+    try:
+        meeting.table.keep(*given)
+    except NOT_STORED as failure:
+        meeting.not_stored = failure
+    else:
+        meeting.unkept.pop()
 
 
 def _answered(answer: "Future[T]", question: Callable[[], T]) -> None:
     """Put a question to the person; a refusal goes back to the thread, Ctrl-C to the program."""
     try:
-        answer.set_result(question())
-    except (CardError, CoordinatorError, OSError) as failure:
-        answer.set_exception(failure)
+        with _HandedBack(answer):
+            answer.set_result(question())
     except KeyboardInterrupt:
         answer.set_exception(Stopped())
         raise
+
+
+class _HandedBack:
+    """Hands what goes wrong with a question back to the thread that asked."""
+
+    def __init__(self, answer: "Future[T]") -> None:
+        self._answer = answer
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _at: object
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._answer.set_exception(error)
+        return True

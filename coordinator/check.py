@@ -62,7 +62,7 @@ def _examined(
 ) -> tuple[Attestation | None, Checked]:
     if not asked.with_pin:
         _refuse_silent(asked.label, session)
-    unlocked = expect(database, asked.label, session, attendant)
+    unlocked = expect(database, asked.label, asked.slot, session, attendant)
     with database.begin() as db:
         stored = [key_expression(key) for key in card_book.keys_of_card(db, asked.label)]
     if stored and not session.identity().initialised:

@@ -85,6 +85,14 @@ class Guide:
             raise CoordinatorError("the demo has no secret but its PIN")
         return None
 
+    def label_for(self, _why: str, _known: str | None) -> str | None:
+        """Return nothing: the demo enrols its cards itself."""
+        return None
+
+    def agreed(self, _code: str, _why: str) -> bool:
+        """Accept nothing."""
+        return False
+
     def show_once(self, title: str, _secret: Secret) -> None:
         """Say that a person would see it now."""
         self.say(f"{title}: you would write it down now")
@@ -95,6 +103,10 @@ class Guide:
     def hand_over_words(self, title: str, _words: Secret, _file: Path | None) -> None:
         """Say that a person would see them now."""
         self.say(f"{title}: you would write them down now")
+
+    def hand_over_psbt(self, label: str, psbt: str) -> None:
+        """Show it."""
+        self.say(f"card {label}: these signatures could not be stored: {psbt}")
 
     def confirm(self, review: Review) -> None:
         """Show the review and agree."""

@@ -7,12 +7,13 @@ other software accepts. No coin moves, nothing of it can be sent.
 import json
 import secrets
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.session import CardIdentity
-from coordinator import ceremony, clock, custody
+from coordinator import ceremony, clock, custody, unenrolled
 from coordinator.attendant import Attendant
 from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.chain import Tip
@@ -185,16 +186,16 @@ def sign(
         if not record.message.startswith(f"{subject(record.vault.name, policy)}, "):
             raise PsbtError(f"the message of drill {drill_id} names another vault or version")
         asked = _signed(record, policy, vault_script(policy, RECEIVE, ADDRESS_INDEX))
+        vault, cards = record.vault.name, unenrolled.cards_of(db, record.vault)
         attendant.say(f"to be signed, no coin moves by it: {record.message}")
 
     def seat_of(identity: CardIdentity) -> Seat | None:
         with database.begin() as db:
             vault = drill_book.drill_named(db, drill_id).vault
-            card = card_book.card_with_id(db, identity.family, identity.card_id)
+            card = unenrolled.card_like(db, identity)
             cosigner = cosigner_of(vault, card) if card else None
             if card is None or cosigner is None:
                 return None
-            card.version = identity.version
             requests = signer.signing_requests(asked, policy, key_expression(cosigner.key))
             return Seat(card.label, card.id, requests)
 
@@ -211,7 +212,8 @@ def sign(
             drill = drill_book.drill_named(db, drill_id)
             return wanted_cards(db, drill.vault, progress(drill).missing)
 
-    table = Table(seat_of, keep, attendant, manner, missing)
+    enrol = partial(unenrolled.enrol_where_asked, database, vault)
+    table = Table(seat_of, keep, attendant, manner, missing, cards, enrol)
     return ceremony.collect(offered, table)
 
 

@@ -31,7 +31,16 @@ from coordinator import clock, knowledge
 from coordinator.attendant import Attendant
 from coordinator.errors import UsageError
 from coordinator.settings import Home
-from coordinator.slots import Company, Slot, card_in, checked_name, unlock, unlock_silent
+from coordinator.slots import (
+    Company,
+    Held,
+    KnownCard,
+    Slot,
+    card_in,
+    checked_name,
+    unlock,
+    unlock_silent,
+)
 from psbt.keys import (
     ExtendedPublicKey,
     KeyExpression,
@@ -124,7 +133,7 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
     path = account_path(home.network, asked.path)
     company = Company(attendant, label)
     with card_in(asked.slot, company) as session:
-        silent = unlock_silent(session, label, attendant)
+        silent = unlock_silent(session, label, attendant, _held_against(database, asked))
         identity = session.identity()
         refuse_another_label(database, label, identity)
         if not identity.initialised:
@@ -136,6 +145,15 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
         found = examine(session, asked.slot, label, path, home.network)
     found = found._replace(secrets=tuple(company.given & set(knowledge.KINDS)))
     return remember(database, found, asked.slot, home.network)
+
+
+def _held_against(database: Database, asked: Enrolment) -> Held | None:
+    """Return what is known of a card of this label, where there is one already."""
+    with database.begin() as db:
+        card = card_book.find_card(db, asked.label)
+        if card is None:
+            return None
+        return [KnownCard(card.label, card.family, card.card_id)], asked.slot.surroundings.memory
 
 
 def examine(session: CardSession, slot: Slot, label: str, path: Path, network: str) -> Enrolled:

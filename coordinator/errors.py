@@ -5,9 +5,10 @@ CoordinatorError
 ├── Untrusted · ApprovalMismatch · ChecksumDiffers(vault) · NotAccepted(codes)
 ├── LastAttempt(label) · PinMissing(label)
 ├── PassphraseMissing(name)
-├── CardCannotSign(label, family, script) · NotLooked(vault, command)
+├── CardCannotSign(label, family, script) · NotLooked(vault, command) · CardNotEnrolled(remedy)
 ├── ChainError → ChainUnreachable · NoEstimate · TransactionRejected(reason)
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony, until)
+    └── SignatureNotKept(label, count, psbt)
 
 PsbtError → InsufficientFunds(have_sats, need_sats, reasons, ceremonies, remedy)
 """
@@ -131,6 +132,15 @@ class NotLooked(CoordinatorError):
         super().__init__(f"vault {vault} was not looked for yet: what it holds is not known")
 
 
+class CardNotEnrolled(CoordinatorError):
+    """A card that may carry a key of the vault is not known here; `remedy` enrols it."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        """Keep the command."""
+        self.remedy = remedy
+        super().__init__(what)
+
+
 class ChainError(CoordinatorError):
     """The chain did not do what was asked."""
 
@@ -202,3 +212,21 @@ class CoinReserved(CeremonyError):
         opened = f", opened on {opened_on}," if opened_on else ""
         upto = f" until {clock.text(until)}" if until else ""
         super().__init__(f"coin {outpoint} is reserved by ceremony {ceremony}{opened}{upto}")
+
+
+class SignatureNotKept(CeremonyError):
+    """A card signed, and what it gave could not be stored."""
+
+    def __init__(
+        self, label: str, count: int, reason: BaseException, psbt: str | None = None
+    ) -> None:
+        """Keep whose signatures, how many, and a PSBT (base64) that holds them, where one can."""
+        self.label = label
+        self.count = count
+        self.psbt = psbt
+        self.remedy = "make room, then run the same command again"
+        if psbt is not None:
+            self.remedy = (
+                "save the PSBT shown, make room, then give it back: cardquorum spend add ID FILE"
+            )
+        super().__init__(f"{count} of card {label}'s signatures could not be stored: {reason}")

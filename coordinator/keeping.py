@@ -33,6 +33,8 @@ from coordinator.errors import ChainError, LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
 from coordinator.slots import (
     Company,
+    Held,
+    KnownCard,
     Slot,
     ask_pin,
     card_in,
@@ -40,6 +42,7 @@ from coordinator.slots import (
     unlock,
     unlock_silent,
 )
+from coordinator.unenrolled import card_like
 from storage import cards as card_book
 from storage import chain as chain_book
 from storage import custody as custody_book
@@ -63,22 +66,33 @@ class Care:
     last_attempt: bool = False
 
 
-def expect(database: Database, label: str, session: CardSession, attendant: Attendant) -> bool:
+def expect(
+    database: Database, label: str, slot: Slot, session: CardSession, attendant: Attendant
+) -> bool:
     """Raise WrongCard unless this is the card of that label; no PIN is presented.
 
-    Only a card that says nothing before its PIN is unlocked first; returns whether it was.
+    Only a card that says nothing before its PIN, and may be this one, is unlocked first; returns
+    whether it was.
     """
-    unlocked = unlock_silent(session, label, attendant)
+    known = held_against(database, label, slot)
+    unlocked = unlock_silent(session, label, attendant, known)
     _refuse_another(database, label, session)
     return unlocked
+
+
+def held_against(database: Database, label: str, slot: Slot) -> Held:
+    """Return what is known of the card of a label, to be held against one that says nothing."""
+    with database.begin() as db:
+        card = card_book.card_named(db, label)
+        return [KnownCard(label, card.family, card.card_id)], slot.surroundings.memory
 
 
 def _refuse_another(database: Database, label: str, session: CardSession) -> None:
     identity = session.identity()
     with database.begin() as db:
         card = card_book.card_named(db, label)
-        if (card.family, card.card_id) != (identity.family, identity.card_id):
-            found = card_book.card_with_id(db, identity.family, identity.card_id)
+        found = card_like(db, identity)
+        if found is None or found.id != card.id:
             name = found.label if found else f"{identity.family} {identity.card_id[:16]}"
             raise WrongCard(label, name)
 
@@ -86,8 +100,10 @@ def _refuse_another(database: Database, label: str, session: CardSession) -> Non
 def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
     """Replace the card's PIN; a wrong old one costs an attempt, and it is asked for once."""
     label = care.label
-    with card_in(care.slot, Company(attendant, label)) as session, ExitStack() as wiped:
-        old = pin_of_silent(session, label, attendant, wiped)
+    company = Company(attendant, label)
+    with card_in(care.slot, company) as session, ExitStack() as wiped:
+        known = held_against(database, label, care.slot)
+        old = pin_of_silent(session, company, attendant, wiped, known)
         _refuse_another(database, label, session)
         if not isinstance(session, PinChanger):
             raise NotSupported(session.identity().family, "changing its PIN")
@@ -103,7 +119,7 @@ def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
 def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
     """Free a blocked card with its PUK; returns the PIN attempts left afterwards."""
     with card_in(care.slot, Company(attendant, care.label)) as session:
-        expect(database, care.label, session, attendant)
+        expect(database, care.label, care.slot, session, attendant)
         if not isinstance(session, PinUnblocker):
             raise NotSupported(session.identity().family, "being unblocked")
         rules = family_named(session.family).codes
@@ -125,7 +141,7 @@ def backup(
     Returns the carrier of its key that the file is from then on.
     """
     with card_in(care.slot, Company(attendant, care.label)) as session:
-        unlocked = expect(database, care.label, session, attendant)
+        unlocked = expect(database, care.label, care.slot, session, attendant)
         if not isinstance(session, BackupExporter):
             raise NotSupported(session.identity().family, "an encrypted backup")
         if out.exists():
@@ -143,7 +159,7 @@ def reset(database: Database, care: Care, attendant: Attendant) -> None:
     The PIN is asked for where the card wants it for that.
     """
     with card_in(care.slot, Company(attendant, care.label)) as session:
-        expect(database, care.label, session, attendant)
+        expect(database, care.label, care.slot, session, attendant)
         if not isinstance(session, Resetter):
             raise NotSupported(session.identity().family, "a factory reset")
         try:
@@ -260,8 +276,9 @@ def _unpaired(
 ) -> bool:
     """Have the card give its slot back; say why where it does not."""
     try:
-        with card_in(reach(), Company(attendant, label)) as session:
-            unlocked = expect(database, label, session, attendant)
+        slot = reach()
+        with card_in(slot, Company(attendant, label)) as session:
+            unlocked = expect(database, label, slot, session, attendant)
             if isinstance(session, Pairer):
                 if not unlocked:
                     unlock(session, label, attendant, last_attempt=False)

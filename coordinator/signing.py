@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -15,13 +16,14 @@ from coordinator import (
     dangers,
     psbt_file,
     reservations,
+    unenrolled,
     wallet,
 )
 from coordinator.attendant import Attendant
 from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.chain import ChainSource
 from coordinator.dangers import Accepted, check_txid, require_payment, require_policy
-from coordinator.errors import CeremonyError, NotFinal, NothingToSign
+from coordinator.errors import CeremonyError, NotFinal, NothingToSign, SignatureNotKept
 from coordinator.settings import Home
 from coordinator.slots import Slot
 from coordinator.vaults import key_expression, stored_policy
@@ -31,9 +33,9 @@ from psbt.errors import PsbtError, SignaturesMissing
 from psbt.partial import quorum, signed_by
 from psbt.policy import Policy
 from psbt.signer import SigningRequest
-from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
+from storage.errors import StorageError
 from storage.model import Ceremony, Coin
 
 Database = sessionmaker[Session]
@@ -157,6 +159,7 @@ def sign(
         fresh = dangers.not_accepted_before(home, vault, doubts) if consent.txid is None else []
         dangers.refuse_unaccepted(fresh, consent.accepted)
         review = wallet.reviewed(db, record.vault, policy, psbt)
+        cards = unenrolled.cards_of(db, record.vault)
     attendant.confirm(review)
     dangers.remember_accepted(home, vault, fresh)
     if consent.txid is not None:
@@ -167,11 +170,34 @@ def sign(
         attendant=attendant,
         manner=manner,
         missing=lambda: _missing(database, ceremony_id),
+        cards=cards,
+        enrol=partial(unenrolled.enrol_where_asked, database, vault),
+        not_kept=partial(_hand_over, psbt, attendant),
     )
     outcomes = ceremony.collect(offered, table)
-    _advance(database, ceremony_id)
-    _write_down(database, ceremony_id, outcomes)
+    try:
+        _advance(database, ceremony_id)
+        _write_down(database, ceremony_id, outcomes)
+    except (StorageError, OSError) as failure:
+        return [
+            each._replace(error=failure) if each.signatures and each.error is None else each
+            for each in outcomes
+        ]
     return outcomes
+
+
+def _hand_over(
+    psbt: codec.Psbt,
+    attendant: Attendant,
+    label: str,
+    given: Sequence[ceremony.Given],
+    reason: BaseException,
+) -> SignatureNotKept:
+    """Show a PSBT with the signatures of a card that could not be stored."""
+    answers = [(each.request, each.signature) for each in given]
+    text = codec.to_base64(signer.with_signatures(psbt, answers))
+    attendant.hand_over_psbt(label, text)
+    return SignatureNotKept(label, len(given), reason, text)
 
 
 def _write_down(database: Database, ceremony_id: str, outcomes: Sequence[Outcome]) -> None:
@@ -190,7 +216,7 @@ def _seating(
     def seat_of(identity: CardIdentity) -> Seat | None:
         with database.begin() as db:
             vault = ceremony_book.ceremony_named(db, ceremony_id).vault
-            card = card_book.card_with_id(db, identity.family, identity.card_id)
+            card = unenrolled.card_like(db, identity)
             cosigner = cosigner_of(vault, card) if card else None
             if card is None or cosigner is None:
                 return None

@@ -1,19 +1,38 @@
 """Where a card can lie, and how it is opened: identified first, no PIN presented."""
 
+import hmac
 import re
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
-from cards.errors import NotUnlocked
-from cards.family import Surroundings, detect
+from cards.errors import (
+    PAIRING_DANGER,
+    PAIRING_REFUSED,
+    CardNotInitialised,
+    CardRemoved,
+    NotSupported,
+    NotUnlocked,
+    PinBlocked,
+    PinDelayed,
+    PinIncorrect,
+    PinUnsuitable,
+    StatusWordError,
+    WrongCard,
+)
+from cards.family import CardMemory, Surroundings, detect, family_named
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity, CardSession
 from cards.transport import CardTransport
 from coordinator.attendant import Attendant, Person
 from coordinator.errors import LastAttempt, UsageError
 
+NOT_COUNTED = (
+    CardNotInitialised, NotSupported, PinBlocked, PinDelayed, PinUnsuitable, StatusWordError
+)  # fmt: skip
+"""What a card says that did not look at a PIN, or has no attempt left to lose."""
 NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
@@ -30,6 +49,87 @@ class Slot(NamedTuple):
     connect: Callable[[], CardTransport]
     surroundings: Surroundings = Surroundings()
     arrival: Callable[[int, float], int | None] | None = None
+
+
+class KnownCard(NamedTuple):
+    """A card this home knows: what is held against the one on the reader before any PIN."""
+
+    label: str
+    family: str
+    card_id: str
+
+
+class RefusedPins:
+    """The PINs that cards refused in this run; none is presented to a card of that name again.
+
+    A PIN whose answer was lost counts as refused where the card's counter went down; a card that
+    does not count gets it again only from a person who typed it again.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._lock = threading.Lock()
+        self._pins: dict[str, list[Pin]] = {}
+        self._lost: dict[str, int | None] = {}
+
+    def present(
+        self, session: CardSession, pin: Pin, name: str, left: int | None, *, typed: bool = False
+    ) -> None:
+        """Unlock a card, which allows `left` attempts before it, with its PIN.
+
+        Raises PinUnsuitable, PinIncorrect or CardRemoved instead where it was refused before, or
+        may have been; `typed` tells that a person gave it after that.
+        """
+        self._refuse_lost(pin, name, left, typed=typed)
+        self._refuse_known(pin, name)
+        with self._lock:
+            self._lost[name] = left
+        try:
+            session.unlock(pin)
+        except PinIncorrect:
+            self._note(pin, name)
+            raise
+        except NOT_COUNTED:
+            self._answered(name)
+            raise
+        self._answered(name)
+
+    def _refuse_known(self, pin: Pin, name: str) -> None:
+        with self._lock:
+            known = [each.reveal() for each in self._pins.get(name, ())]
+        if any(hmac.compare_digest(pin.reveal(), each) for each in known):
+            raise PinUnsuitable(f"card {name} refused this PIN before; it was not presented again")
+
+    def _refuse_lost(self, pin: Pin, name: str, left: int | None, *, typed: bool) -> None:
+        with self._lock:
+            if name not in self._lost:
+                return
+            before = self._lost[name]
+        if left is not None and before is not None:
+            self._answered(name)
+            if left < before:
+                self._note(pin, name)
+                raise PinIncorrect(left)
+        elif not typed:
+            raise CardRemoved(
+                f"card {name} was lost while its PIN was presented; it is not presented again"
+            )
+
+    def _note(self, pin: Pin, name: str) -> None:
+        self._answered(name)
+        with self._lock:
+            self._pins.setdefault(name, []).append(pin.copy())
+
+    def _answered(self, name: str) -> None:
+        with self._lock:
+            self._lost.pop(name, None)
+
+    def close(self) -> None:
+        """Overwrite them."""
+        with self._lock:
+            for pin in (pin for pins in self._pins.values() for pin in pins):
+                pin.close()
+            self._pins.clear()
 
 
 class Company:
@@ -52,6 +152,10 @@ class Company:
             self.given.add(kind)
         return found
 
+    def pair_anew(self) -> bool:
+        """Ask the person whether to pair again with a card that refuses the kept pairing."""
+        return self._attendant.agreed(PAIRING_REFUSED, f"card {self.label} {PAIRING_DANGER}")
+
 
 @contextmanager
 def card_in(slot: Slot, company: Company | None = None) -> Iterator[CardSession]:
@@ -61,7 +165,12 @@ def card_in(slot: Slot, company: Company | None = None) -> Iterator[CardSession]
     """
     around = slot.surroundings
     if company is not None:
-        around = replace(around, progress=company.progress, secret=company.secret)
+        around = replace(
+            around,
+            progress=company.progress,
+            secret=company.secret,
+            pair_anew=company.pair_anew,
+        )
     transport = slot.connect()
     try:
         session = detect(transport, around)
@@ -87,26 +196,70 @@ def unlock(session: CardSession, label: str, attendant: Attendant, *, last_attem
         session.unlock(pin)
 
 
-def unlock_silent(session: CardSession, label: str, attendant: Attendant) -> bool:
-    """Unlock a card that tells nothing before its PIN, and say so first; else leave it as it is."""
+Held = tuple[Sequence[KnownCard], CardMemory]
+"""What a silent card is held against: the cards it may be, and the memory of those seen here."""
+
+
+def unlock_silent(
+    session: CardSession, label: str, attendant: Attendant, known: Held | None = None
+) -> bool:
+    """Unlock a card that tells nothing before its PIN, and say so first; else leave it as it is.
+
+    Raises WrongCard before any PIN where it can be none of those known.
+    """
     with ExitStack() as wiped:
-        return pin_of_silent(session, label, attendant, wiped) is not None
+        company = Company(attendant, label)
+        return pin_of_silent(session, company, attendant, wiped, known) is not None
 
 
 def pin_of_silent(
-    session: CardSession, label: str, attendant: Attendant, wiped: ExitStack
+    session: CardSession,
+    company: Company,
+    attendant: Attendant,
+    wiped: ExitStack,
+    known: Held | None = None,
 ) -> Pin | None:
-    """Unlock a card that tells nothing before its PIN; returns the PIN, until `wiped` ends it."""
+    """Unlock a card that tells nothing before its PIN; returns the PIN, until `wiped` ends it.
+
+    Where it can be one card only, it goes by that card's label.
+    """
     try:
         session.identity()
     except NotUnlocked as silent:
-        attendant.say(f"card {label}: {silent}")
+        if known is not None and known[0]:
+            found = possible(session, *known)
+            company.label = found[0].label if len(found) == 1 else company.label
+        attendant.say(f"card {company.label}: {silent}")
     else:
         return None
-    unknown = CardIdentity("", session.family, "", initialised=True, attempts_left=None)
-    pin = wiped.enter_context(attendant.pin_for(label, unknown))
+    pin = wiped.enter_context(attendant.pin_for(company.label, silent_identity(session)))
     session.unlock(pin)
     return pin
+
+
+def possible(
+    session: CardSession, expected: Sequence[KnownCard], memory: CardMemory
+) -> list[KnownCard]:
+    """Return which of these cards one that tells nothing before its PIN may be.
+
+    Its family tells, and whether this home would have recognised the card that is meant. Raises
+    WrongCard where it can be none of them.
+    """
+    found = [
+        card
+        for card in expected
+        if card.family == session.family
+        and not family_named(card.family).recognises(memory, card.card_id)
+    ]
+    if not found:
+        meant = " or ".join(f"{card.label} ({card.family})" for card in expected)
+        raise WrongCard(meant, f"a {session.family} card that is none of them")
+    return found
+
+
+def silent_identity(session: CardSession) -> CardIdentity:
+    """Return what is known of a card that tells nothing before its PIN: its family."""
+    return CardIdentity("", session.family, "", initialised=True, attempts_left=None)
 
 
 def checked_name(name: str) -> str:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from cards.errors import (
@@ -19,7 +20,15 @@ from cards.errors import (
 from cards.session import BatchSigner, CardIdentity, CardSession
 from coordinator.attendant import Person
 from coordinator.errors import CoordinatorError, LastAttempt
-from coordinator.slots import Company, Slot, card_in
+from coordinator.slots import (
+    Company,
+    KnownCard,
+    RefusedPins,
+    Slot,
+    card_in,
+    possible,
+    silent_identity,
+)
 from psbt.errors import PsbtError, SignatureInvalid
 from psbt.signer import SigningRequest, signature_valid
 
@@ -56,12 +65,29 @@ class Outcome(NamedTuple):
     family: str | None
     signatures: int
     seconds: float
-    error: CardError | CoordinatorError | PsbtError | None
+    error: Exception | None
     seated: bool = False
 
 
 Keep = Callable[[Seat, SigningRequest, bytes], None]
+Claim = Callable[[Seat], Seat]
 SeatOf = Callable[[CardIdentity], Seat | None]
+Enrol = Callable[[CardSession, tuple[CardIdentity, Slot], Person, Callable[[str], None]], None]
+"""Enrols a card, for a person, with what asks for its PIN by its label and presents it."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is held against a card before its PIN: the cards that have a part, the PINs refused.
+
+    Without `cards` nothing is known of them. `typed` tells that a person types every PIN. `enrol`
+    enrols a card that has no part in this as yet, or raises why not.
+    """
+
+    cards: Sequence[KnownCard] = ()
+    typed: bool = False
+    enrol: "Enrol | None" = None
+    refused: RefusedPins = field(default_factory=RefusedPins)
 
 
 class Turn:
@@ -74,6 +100,8 @@ class Turn:
         seat_of: SeatOf,
         last_attempt: bool,  # noqa: FBT001 -- of the table
         stop: threading.Event,
+        *,
+        known: Known | None = None,
     ) -> None:
         """Begin with nobody seated."""
         self._slot = slot
@@ -81,19 +109,20 @@ class Turn:
         self._seat_of = seat_of
         self._last_attempt = last_attempt
         self._stop = stop
+        self._known = known or Known()
         self._company = Company(person, slot.name)
         self._seat: Seat | None = None
         self._card: CardIdentity | None = None
         self._pin: Pin | None = None
-        self._pin_accepted = False
-        self._attempts: int | None = None
+        self._typed = False
+        self._family: str | None = None
         self._seconds = 0.0
         self.left: list[SigningRequest] = []
         self._total = 0
 
-    def taken(self, claim: Callable[[Seat], Seat], keep: Keep, wait_seconds: float) -> Outcome:
+    def taken(self, claim: Claim, keep: Keep, wait_seconds: float) -> Outcome:
         """Let the card sign what `claim` leaves to it; cut off, it goes on where it was."""
-        error: CardError | CoordinatorError | PsbtError | None = None
+        error: Exception | None = None
         fruitless = 0
         with ExitStack() as wiped:
             while True:
@@ -108,21 +137,22 @@ class Turn:
                 fruitless = 0 if len(self.left) < before else fruitless + 1
                 if fruitless >= FRUITLESS_MAX or not self._may_go_on(error, wait_seconds):
                     break
-        return self._outcome(error)
+        return self.outcome(error)
 
-    def _outcome(self, error: CardError | CoordinatorError | PsbtError | None) -> Outcome:
-        label = self._seat.label if self._seat else self._slot.name
-        family = self._card.family if self._card else None
+    def outcome(self, error: Exception | None) -> Outcome:
+        """Return what came of it so far."""
+        label = self._seat.label if self._seat else self._company.label
+        family = self._card.family if self._card else self._family
         signed = self._total - len(self.left)
         return Outcome(
             label, family, signed, round(self._seconds, 3), error, self._seat is not None
         )
 
-    def _sit_and_sign(self, claim: Callable[[Seat], Seat], keep: Keep, wiped: ExitStack) -> None:
+    def _sit_and_sign(self, claim: Claim, keep: Keep, wiped: ExitStack) -> None:
         with card_in(self._slot, self._company) as session:
             identity = self._identified(session, wiped)
             if self._seat is None:
-                self._sit_down(identity, claim)
+                self._sit_down(session, identity, claim, wiped)
             elif self._card and self._card.card_id != identity.card_id:
                 raise WrongCard(self._seat.label, f"{identity.family} {identity.card_id[:16]}")
             if self.left:
@@ -138,19 +168,55 @@ class Turn:
         try:
             identity = session.identity()
         except NotUnlocked as silent:
+            self._family = session.family
             if self._pin is None:
+                self._company.label = self._name_of(session)
                 self._person.say(f"card {self._company.label}: {silent}")
-                unknown = CardIdentity("", session.family, "", True, None)
-                self._pin = wiped.enter_context(self._person.pin_for(self._company.label, unknown))
-            session.unlock(self._pin)
-            self._pin_accepted = True
+                self._ask_pin(silent_identity(session), wiped)
+            self._present(session, None)
             identity = session.identity()
         self._card = self._card or identity
         return identity
 
-    def _sit_down(self, identity: CardIdentity, claim: Callable[[Seat], Seat]) -> None:
-        """Find the card's part in this; a stranger is never asked for a PIN."""
+    def _ask_pin(self, identity: CardIdentity, wiped: ExitStack) -> None:
+        """Ask for the PIN, unless the card allows one attempt only."""
+        label = self._company.label
+        if identity.attempts_left == 1 and not self._last_attempt:
+            raise LastAttempt(label)
+        self._pin = wiped.enter_context(self._person.pin_for(label, identity))
+        self._typed = self._known.typed
+
+    def _name_of(self, session: CardSession) -> str:
+        """Name a card that says nothing: as the only one it can be, else by where it lies.
+
+        Raises WrongCard where it can be none that has a part in this.
+        """
+        cards = self._known.cards
+        found = possible(session, cards, self._slot.surroundings.memory) if cards else []
+        return found[0].label if len(found) == 1 else self._company.label
+
+    def _present(self, session: CardSession, left: int | None) -> None:
+        """Present the PIN, once asked for; again only where that cannot cost an attempt unseen."""
+        typed, self._typed = self._typed, False
+        if self._pin is not None:
+            label = self._company.label
+            self._known.refused.present(session, self._pin, label, left, typed=typed)
+
+    def _sit_down(
+        self, session: CardSession, identity: CardIdentity, claim: Claim, wiped: ExitStack
+    ) -> None:
+        """Find the card's part in this; a stranger is never asked for a PIN unless to enrol it."""
         seat = self._seat_of(identity)
+        if seat is None and self._known.enrol is not None:
+
+            def unlock(label: str) -> None:
+                self._company.label = label
+                if self._pin is None:
+                    self._ask_pin(identity, wiped)
+                    self._present(session, identity.attempts_left)
+
+            self._known.enrol(session, (identity, self._slot), self._person, unlock)
+            seat = self._seat_of(identity)
         if seat is None:
             raise WrongCard("a card of this vault", f"{identity.family} {identity.card_id[:16]}")
         self._company.label = seat.label
@@ -159,21 +225,9 @@ class Turn:
         self._total = len(self.left)
 
     def _unlock(self, session: CardSession, identity: CardIdentity, wiped: ExitStack) -> None:
-        """Present the PIN, once asked for; again only where that cannot cost an attempt unseen."""
-        label = self._company.label
         if self._pin is None:
-            if identity.attempts_left == 1 and not self._last_attempt:
-                raise LastAttempt(label)
-            self._pin = wiped.enter_context(self._person.pin_for(label, identity))
-            self._attempts = identity.attempts_left
-        elif not self._pin_accepted and (
-            self._attempts is None or identity.attempts_left != self._attempts
-        ):
-            raise CardRemoved(
-                f"card {label} was lost while its PIN was presented; it is not presented again"
-            )
-        session.unlock(self._pin)
-        self._pin_accepted = True
+            self._ask_pin(identity, wiped)
+        self._present(session, identity.attempts_left)
 
     def _sign(self, session: CardSession, keep: Keep) -> None:
         seat = self._seat
@@ -188,11 +242,13 @@ class Turn:
             if self._stop.is_set():
                 raise Stopped
 
-    def _may_go_on(self, error: CardError | CoordinatorError | PsbtError, seconds: float) -> bool:
+    def _may_go_on(self, error: Exception, seconds: float) -> bool:
         """Tell whether trying again may help; waits for a card that was taken away."""
         helped = isinstance(error, CardRemoved | CardReset | ProtocolError)
-        if self._stop.is_set() or self._seat is None or not helped:
+        if self._stop.is_set() or not helped:
             return False
+        if self._seat is None:  # another program may reset the card before it said who it is
+            return isinstance(error, CardReset) and self._pin is None
         if isinstance(error, ReaderNotFound) or self._slot.arrival is None:
             return helped
         label, signed = self._seat.label, self._total - len(self.left)

@@ -3,17 +3,19 @@
 import hashlib
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import CardRemoved, WrongCard
 from cards.session import CardSession
-from coordinator import clock, custody
+from coordinator import clock, custody, unenrolled
 from coordinator.attendant import Attendant
 from coordinator.ceremony import SLICE, Manner, Wanted
 from coordinator.enrol import account_key
-from coordinator.slots import Company, Slot, card_in, unlock, unlock_silent
+from coordinator.errors import CardNotEnrolled
+from coordinator.slots import Company, Slot, card_in, pin_of_silent, unlock
 from coordinator.vaults import stored_policy
 from psbt.errors import PsbtError
 from psbt.keys import KeyExpression, child, parse_path
@@ -86,8 +88,8 @@ def verify_vault(
         waits = slot.arrival is not None and manner.wait_seconds > 0
         try:
             _prove(database, proofs, slot, attendant, last_attempt=manner.last_attempt)
-        except (WrongCard, CardRemoved) as failure:
-            if not waits or (first and isinstance(failure, WrongCard)):
+        except (WrongCard, CardNotEnrolled, CardRemoved) as failure:
+            if not waits or (first and not isinstance(failure, CardRemoved)):
                 raise
             attendant.say(f"reader {slot.name}: {failure}")
     with database.begin() as db:
@@ -130,12 +132,29 @@ def _prove(
 ) -> None:
     """Have the card in a slot prove its key, and keep what came of it."""
     company = Company(attendant, _expected_label(database, slot))
-    with card_in(slot, company) as session:
-        unlocked = unlock_silent(session, company.label, attendant)
+    with database.begin() as db:
+        cards = unenrolled.cards_of(db, vault_book.vault_named(db, proofs.vault))
+    with card_in(slot, company) as session, ExitStack() as wiped:
+        known = cards, slot.surroundings.memory
+        unlocked = pin_of_silent(session, company, attendant, wiped, known) is not None
+
+        def unlock_once(label: str) -> None:
+            nonlocal unlocked
+            company.label = label
+            if not unlocked:
+                unlock(session, label, attendant, last_attempt=last_attempt)
+                unlocked = True
+
         wanted = _wanted(database, proofs.vault, session)
-        company.label = wanted.label
-        if not unlocked:
-            unlock(session, wanted.label, attendant, last_attempt=last_attempt)
+        if wanted is None:
+            stranger = session.identity(), slot
+            unenrolled.enrol_where_asked(
+                database, proofs.vault, session, stranger, attendant, unlock_once
+            )
+            wanted = _wanted(database, proofs.vault, session)
+        if wanted is None:
+            raise WrongCard(f"a card of vault {proofs.vault}", company.label)
+        unlock_once(wanted.label)
         reason = difference(session, wanted)
     with database.begin() as db:
         vault = vault_book.vault_named(db, proofs.vault)
@@ -201,15 +220,14 @@ def _expected_label(database: Database, slot: Slot) -> str:
     return here[0].label if here and slot.emulated else slot.name
 
 
-def _wanted(database: Database, name: str, session: CardSession) -> Expected:
+def _wanted(database: Database, name: str, session: CardSession) -> Expected | None:
     identity = session.identity()
     with database.begin() as db:
         vault = vault_book.vault_named(db, name)
-        card = card_book.card_with_id(db, identity.family, identity.card_id)
+        card = unenrolled.card_like(db, identity)
         cosigner = cosigner_of(vault, card) if card else None
         if card is None or cosigner is None:
-            found = card.label if card else f"{identity.family} {identity.card_id[:16]}"
-            raise WrongCard(f"a card of vault {name}", found)
+            return None
         key = cosigner.key
         return Expected(
             card.id,

@@ -55,8 +55,8 @@ def add_ceremony(db: Session, vault: Vault, **given: Unpack[NewCeremony]) -> Cer
 
 
 def ceremony_named(db: Session, public_id: str) -> Ceremony:
-    """Return the ceremony of this public id; raises NotFound."""
-    return present(_ceremony(db, public_id), "ceremony", public_id)
+    """Return the ceremony of this public id, in any case; raises NotFound."""
+    return present(_ceremony(db, public_id.lower()), "ceremony", public_id)
 
 
 def all_ceremonies(db: Session) -> Sequence[Ceremony]:

@@ -20,8 +20,8 @@ def add_drill(db: Session, vault: Vault, public_id: str, message: str, now: date
 
 
 def drill_named(db: Session, public_id: str) -> Drill:
-    """Return the drill of this public id; raises NotFound."""
-    return present(_drill(db, public_id), "drill", public_id)
+    """Return the drill of this public id, in any case; raises NotFound."""
+    return present(_drill(db, public_id.lower()), "drill", public_id)
 
 
 def drills_of(db: Session, vault: Vault) -> Sequence[Drill]:

@@ -14,6 +14,11 @@ TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
 MIGRATIONS = ROOT / "storage" / "migrations"
 SECRET_READERS = re.compile(r"commands|channel|emulat|attendant|session|pin|seeds|slots")
 
+BROAD_EXCEPTS = {
+    "coordinator/cli/__init__.py",  # the entry
+    "coordinator/ceremony.py",  # the end of a thread that serves a card
+}
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -110,7 +115,7 @@ def test_no_assert_and_no_broad_except(path: Path) -> None:
         and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
     ]
     assert asserts == []
-    assert len(broad) <= (1 if path == ROOT / "coordinator" / "cli" / "__init__.py" else 0)
+    assert len(broad) <= (1 if str(path.relative_to(ROOT)) in BROAD_EXCEPTS else 0)
 
 
 def test_only_commands_channels_and_emulators_reveal_secrets() -> None:

@@ -12,6 +12,7 @@ from cards.errors import (
     NotGenuine,
     NotSupported,
     NotUnlocked,
+    PairingRefused,
     SecureChannelError,
     StatusWordError,
     WrongCard,
@@ -191,14 +192,16 @@ class Link:
             key = self.application.certificate[: answers.COMPRESSED]
             return open_certified(self.transport, key)
         self._expect_set_up()
+        known = self._surroundings.memory.read(self.card_id) is not None
         kept = self.kept_pairing()
         try:
-            paired = kept or self._paired()
-            return open_paired(self.transport, self.application.point, paired)
+            if kept is not None:
+                return open_paired(self.transport, self.application.point, kept)
         except StatusWordError as refused:
-            if kept is None or refused.sw not in PAIRING_LOST:
+            if refused.sw not in PAIRING_LOST:
                 raise
-        log.debug("the card does not know the pairing that was kept")
+        if known and not self._surroundings.pair_anew():
+            raise PairingRefused(self.card_id)
         return open_paired(self.transport, self.application.point, self._paired())
 
     def _paired(self) -> Pairing:

@@ -35,6 +35,12 @@ def _forget(memory: CardMemory, card_id: str) -> None:
     memory.forget(card_id)
 
 
+def _recognises(memory: CardMemory, card_id: str) -> bool:
+    from cards.tangem.recognition import Recognition  # noqa: PLC0415 - as above
+
+    return Recognition(memory).knows(card_id)
+
+
 FAMILY = CardFamily(
     name=NAME,
     vendor="tangem",
@@ -56,5 +62,6 @@ FAMILY = CardFamily(
     ),
     codes={"pin": CODE},
     forget=_forget,
+    recognises=_recognises,
     evidence={"loads a seed": Evidence.VECTORS, "proves to be genuine": Evidence.VECTORS},
 )

@@ -7,6 +7,7 @@ from cards.tangem import NAME
 from cards.tangem.tlv import Fields
 from cards.tangem.wire import (
     OUT_OF_SCOPE,
+    PAUSE_MAX,
     TAG_BACKUP_COUNT,
     TAG_BACKUP_STATUS,
     TAG_CARD_DATA,
@@ -39,6 +40,7 @@ ID_SIZE = 8
 POINT = 33
 CURVE = b"secp256k1"
 NOT_PERSONALISED, PURGED = 0, 3
+BYTE, SETTINGS_MAX = 0xFF, 0xFFFFFFFF
 
 
 class CardFacts(NamedTuple):
@@ -110,7 +112,7 @@ def version_of(fields: Fields) -> Version:
 def parse_card(fields: Fields) -> CardFacts:
     """Read the answer to READ; the version comes before anything else."""
     version = version_of(fields)
-    if fields.number(TAG_STATUS) in {NOT_PERSONALISED, PURGED}:
+    if fields.number(TAG_STATUS, BYTE) in {NOT_PERSONALISED, PURGED}:
         raise CardError("the card is not personalised, or purged for good")
     if fields.find(TAG_NEEDS_ACTIVATION) is not None:
         raise CardError("the card still wants to be activated by its issuer")
@@ -118,21 +120,26 @@ def parse_card(fields: Fields) -> CardFacts:
     if len(card_id) != ID_SIZE or not luhn_holds(card_id):
         raise ProtocolError(f"the card's id of {len(card_id)} bytes does not check")
     data = Fields.parse(fields.need(TAG_CARD_DATA))
-    backup_status = fields.number(TAG_BACKUP_STATUS) or 0
+    backup_status = fields.number(TAG_BACKUP_STATUS, BYTE) or 0
     return CardFacts(
         card_id=card_id,
         version=version,
         card_key=fields.need(TAG_CARD_KEY),
-        settings=int.from_bytes(fields.need(TAG_SETTINGS)),
+        settings=_needed(fields, TAG_SETTINGS, SETTINGS_MAX),
         issuer_key=fields.need(TAG_ISSUER_KEY),
         id_signature=data.find(TAG_ID_SIGNATURE) or b"",
-        delay=fields.number(TAG_DELAY) or 0,
-        slots=fields.number(TAG_SLOTS) or 1,
+        delay=fields.number(TAG_DELAY, PAUSE_MAX) or 0,
+        slots=fields.number(TAG_SLOTS, BYTE) or 1,
         code_is_default=fields.find(TAG_CODE_IS_DEFAULT) is not None,
         passcode_is_default=fields.find(TAG_PASSCODE_IS_DEFAULT) is not None,
         backup_status=backup_status,
-        backup_count=int.from_bytes(fields.need(TAG_BACKUP_COUNT)) if backup_status else 0,
+        backup_count=_needed(fields, TAG_BACKUP_COUNT, BYTE) if backup_status else 0,
     )
+
+
+def _needed(fields: Fields, tag: int, most: int) -> int:
+    fields.need(tag)
+    return fields.number(tag, most) or 0
 
 
 def parse_wallets(fields: Fields) -> list[Wallet]:
@@ -145,7 +152,7 @@ def parse_wallets(fields: Fields) -> list[Wallet]:
 
 def parse_wallet(fields: Fields) -> Wallet:
     """Read one slot; a key of the curve we use must be a compressed point."""
-    status, index = fields.number(TAG_STATUS), fields.number(TAG_INDEX)
+    status, index = fields.number(TAG_STATUS, BYTE), fields.number(TAG_INDEX, BYTE)
     if status is None or index is None:
         raise ProtocolError("the card tells a wallet without status or number")
     return Wallet(

@@ -14,6 +14,7 @@ from cards.tangem import commands
 from cards.tangem.channel import Handshake, HostChannel
 from cards.tangem.tlv import Fields
 from cards.tangem.wire import (
+    PAUSE_MAX,
     SW_INVALID_PARAMS,
     SW_NEEDS_ENCRYPTION,
     SW_PAUSE,
@@ -155,7 +156,7 @@ class Link:
         deadline = self._clock.now() + PATIENCE + self.delay / 100
         last = None
         while (response := self._transmitted(command)).sw == SW_PAUSE:
-            left = Fields.parse(response.data).number(TAG_PAUSE) or 0
+            left = Fields.parse(response.data).number(TAG_PAUSE, PAUSE_MAX) or 0
             self._progress("the card makes us wait", -(-left // 100))
             if self._clock.now() > deadline:
                 raise ProtocolError(f"the card wants to be waited for after {PATIENCE} seconds")

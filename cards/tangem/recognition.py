@@ -31,6 +31,10 @@ class Recognition:
                 return CardIdentity(card_id, NAME, version, initialised, None)
         return None
 
+    def knows(self, card_id: str) -> bool:
+        """Tell whether the chip of this card is kept, so that the card is told before its code."""
+        return self._memory.read(_chip_of(card_id)) is not None
+
     def forget(self, card_id: str) -> None:
         """Keep no hint to this card any more."""
         uid = self._memory.read(_chip_of(card_id))

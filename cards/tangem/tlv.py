@@ -5,6 +5,7 @@ from typing import NamedTuple, Self
 
 from cards.errors import ProtocolError
 
+WORD = 0xFFFFFFFF
 LONG = 0xFF
 
 Item = tuple[int, bytes]
@@ -39,10 +40,13 @@ class Fields(NamedTuple):
             raise ProtocolError(f"the card's answer has no tag {tag:02X}")
         return value
 
-    def number(self, tag: int) -> int | None:
-        """Return a number of any width, or None."""
+    def number(self, tag: int, most: int = WORD) -> int | None:
+        """Return a number of any width, or None; raises ProtocolError where it is beyond `most`."""
         value = self.find(tag)
-        return None if value is None else int.from_bytes(value)
+        found = None if value is None else int.from_bytes(value)
+        if value is not None and found is not None and found > most:
+            raise ProtocolError(f"tag {tag:02X} holds {len(value)} bytes, a number beyond {most}")
+        return found
 
     def text(self, tag: int) -> str:
         """Return a text without its closing zero; raises ProtocolError."""

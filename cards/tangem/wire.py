@@ -1,6 +1,7 @@
 """What both ends of a Tangem's wire agree on: instructions, tags, status words, encryption."""
 
 import hashlib
+import re
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -125,6 +126,11 @@ ROUNDS = 50
 BLOCK = 16
 
 
+PAUSE_MAX = 0xFFFF
+"""The longest wait a card may want, in hundredths of a second: 11 minutes."""
+VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})(?:\.([0-9]{1,3}))?[a-z]*(?: .{0,32})?")
+
+
 class Mode(IntEnum):
     """How a command's body is encrypted: its P1, and OPEN SESSION's P2."""
 
@@ -143,8 +149,10 @@ class Version(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "Version":
         """Read `6.33d SDK` as 6.33; raises ValueError."""
-        digits = text.split(" ", maxsplit=1)[0].rstrip("abcdefghijklmnopqrstuvwxyz")
-        return cls(*(int(part) for part in digits.split(".")))
+        found = VERSION.fullmatch(text)
+        if found is None:
+            raise ValueError("a version is two or three numbers")
+        return cls(*(int(part) for part in found.groups(default="0")))
 
     def __str__(self) -> str:
         """Show two numbers, or three where the third is not zero."""

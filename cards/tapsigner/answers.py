@@ -23,6 +23,7 @@ from cards.tapsigner.wire import (
 
 Fields = Mapping[str, object]
 XPUB_SIZE = 78
+BACKUPS_MAX, DELAY_MAX = 0xFFFF, 0xFFFFFFFF
 TAP, CHIP, SATSCARD = "TAPSIGNER", "SATSCHIP", "SATSCARD"
 
 
@@ -76,8 +77,8 @@ def parse_status(fields: Fields) -> Status:
         public_key=point(fields, "pubkey"),
         card_nonce=sized(fields, "card_nonce", NONCE),
         path=None if path is None else _path(path),
-        backups=_count(fields, "num_backups"),
-        delay=_count(fields, "auth_delay"),
+        backups=_count(fields, "num_backups", BACKUPS_MAX),
+        delay=_count(fields, "auth_delay", DELAY_MAX),
         tampered=bool(fields.get("tampered")),
     )
 
@@ -138,7 +139,7 @@ def parse_backup(fields: Fields) -> bytes:
 
 def parse_wait(fields: Fields) -> int:
     """Return how many seconds are left to wait."""
-    return _count(fields, "auth_delay")
+    return _count(fields, "auth_delay", DELAY_MAX)
 
 
 def sized(fields: Fields, name: str, size: int) -> bytes:
@@ -183,8 +184,8 @@ def _is_hardened(step: object) -> bool:
     return isinstance(step, int) and HARDENED <= step < 2 * HARDENED
 
 
-def _count(fields: Fields, name: str) -> int:
+def _count(fields: Fields, name: str, most: int) -> int:
     value = fields.get(name, 0)
-    if not isinstance(value, int):
-        raise ProtocolError(f"the card's {name} is no number")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise ProtocolError(f"the card's {name} is no number up to {most}")
     return value

@@ -1,5 +1,6 @@
 """The person at the terminal: PINs without echo or from standard input, consent, progress."""
 
+import contextlib
 import os
 import sys
 import termios
@@ -11,7 +12,7 @@ from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator.cli.desk import Desk
 from coordinator.cli.output import counted, sats
-from coordinator.cli.terminal import tell
+from coordinator.cli.terminal import clear_line, tell
 from coordinator.dangers import Danger, refuse_unaccepted
 from coordinator.errors import NotAccepted, PinMissing, UsageError
 from coordinator.files import read_secret_lines, refuse_unwritable, write_private
@@ -85,6 +86,10 @@ class Terminal:
         """Return how many seconds to wait for a card where somebody can give its PIN."""
         return WAIT_SECONDS if self._from_stdin or sys.stderr.isatty() else 0.0
 
+    def types(self) -> bool:
+        """Tell whether somebody at a terminal types the PINs, and may type another one."""
+        return not self._from_stdin and tell_terminal("")
+
     def pin_for(self, label: str, card: CardIdentity) -> Pin:
         """Return the PIN from standard input, else ask for it without echo."""
         given = self._given_pin(label, "pin")
@@ -131,6 +136,24 @@ class Terminal:
         silent = optional or self._from_stdin
         typed = None if silent else ask_hidden(f"{kind} of card {label}: ")
         return Secret(typed) if typed else None
+
+    def label_for(self, why: str, known: str | None) -> str | None:
+        """Ask at the terminal whether a card is enrolled now; one without a label gets one."""
+        if self._from_stdin:
+            return None
+        if known is not None:
+            return known if ask_yes(f"{why}. Enrol that key too?") else None
+        return ask_line(f"{why}. Enrol it now, as (nothing: leave it): ") or None
+
+    def agreed(self, code: str, why: str) -> bool:
+        """Tell whether a danger met on the way is accepted: by its code, or at the terminal."""
+        return code in self._accepted or (not self._from_stdin and ask_yes(f"{why}. Go on?"))
+
+    def hand_over_psbt(self, label: str, psbt: str) -> None:
+        """Show signatures that could not be stored on stderr, whatever --quiet says."""
+        said = f"card {label} signed, and it could not be stored; save this PSBT:"
+        if not (tell(said) and tell(psbt)):
+            tell_terminal(f"{said}\n{psbt}\n")
 
     def show_once(self, title: str, secret: Secret) -> None:
         """Show a secret on the terminal, else on stderr, whatever --quiet says."""
@@ -213,12 +236,23 @@ def _output_line(output: ReviewOutput) -> str:
 
 def ask_yes(question: str) -> bool:
     """Ask at the terminal; without one the answer is no."""
+    return ask_line(f"{question} [y/N] ").lower() in {"y", "yes"}
+
+
+def ask_line(question: str) -> str:
+    """Ask at the terminal and return the line typed after that; without one it is empty.
+
+    What was typed before the question appeared answers nothing.
+    """
+    clear_line()
     try:
         with TERMINAL.open("r+b", buffering=0) as terminal:
-            terminal.write(visible(f"{question} [y/N] ").encode())
-            return terminal.readline(LINE_MAX).strip().lower() in {b"y", b"yes"}
+            with contextlib.suppress(termios.error):
+                termios.tcflush(terminal.fileno(), termios.TCIFLUSH)
+            terminal.write(visible(question).encode())
+            return terminal.readline(LINE_MAX).strip().decode("utf-8", "replace")
     except OSError:
-        return False
+        return ""
 
 
 def tell_terminal(text: str) -> bool:
@@ -243,8 +277,12 @@ def ask_hidden(prompt: str) -> bytes | None:
         descriptor = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY)
     except OSError:
         return None
+    clear_line()
     with os.fdopen(descriptor, "r+b", buffering=0) as terminal:
-        before = termios.tcgetattr(descriptor)
+        try:
+            before = termios.tcgetattr(descriptor)
+        except termios.error:  # not a terminal after all
+            return None
         silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
         try:
             termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
@@ -267,11 +305,5 @@ def ask_text(prompt: str) -> str | None:
 
 def confirm_by_label(label: str, act: str) -> None:
     """Ask for the card's label before something irreversible; raises NotAccepted otherwise."""
-    try:
-        with TERMINAL.open("r+b", buffering=0) as terminal:
-            terminal.write(visible(f"To {act}, type the card's label ({label}): ").encode())
-            typed = terminal.readline(LINE_MAX).strip().decode("utf-8", "replace")
-    except OSError:
-        typed = ""
-    if typed != label:
+    if ask_line(f"To {act}, type the card's label ({label}): ") != label:
         raise NotAccepted(())

@@ -137,6 +137,7 @@ def enrol(
     issuer: Issuer = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
+    accept: Accept = None,
 ) -> Shown:
     """Identify a card, read its key and remember both.
 
@@ -147,21 +148,25 @@ def enrol(
     Example: cardquorum card enrol blue --emulated blue
     """
     from coordinator import enrol as enrolling
-    from coordinator import offers
+    from coordinator import offers, unenrolled
     from coordinator.cli.attendant import Terminal
     from coordinator.files import read_bytes
 
     (slot,) = offers.slots_of_strangers(desk.home, offers.places(reader, emulated), 1)
-    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True, accepted=accept)
     evidence = None if issuer is None else read_bytes(issuer)
     asked = enrolling.Enrolment(label, slot, path, last_attempt, evidence)
     found = enrolling.enrol(desk.home, desk.database, asked, attendant)
-    document = found.document(desk.home.network)
+    with desk.database.begin() as db:
+        places = unenrolled.places_of(db, found.key)
+    vaults = [{"vault": place.vault, "number": place.number} for place in places]
+    document = {**found.document(desk.home.network), "vaults": vaults}
     lines = [
         f"card {label}: {found.identity.family} {found.identity.version}, "
         f"{found.attestation.result.value} ({found.attestation.reason})",
         f"key made on: {found.created_on}",
         found.expression(desk.home.network),
+        *(f"this is {place}" for place in places),
         *_replaced(found.replaced),
         *_to_write_down([found]),
     ]
@@ -190,6 +195,7 @@ def check(
     issuer: Issuer = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
+    accept: Accept = None,
 ) -> Shown:
     """Check that a card is there, genuine, and holds its key.
 
@@ -206,7 +212,7 @@ def check(
 
     evidence = None if issuer is None else read_bytes(issuer)
     slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
-    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
+    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True, accepted=accept)
     unlocking = with_pin or pin_stdin or evidence is not None
     asked = checking.Check(label, slot, unlocking, last_attempt, evidence)
     found = checking.check(desk.home, desk.database, asked, attendant)
@@ -214,13 +220,23 @@ def check(
     if not found.present:
         return Shown(document, [f"card {label} is not there: {found.differences[0]}"], MISSING)
     lines = [
-        f"card {label} is there, attempts left: {found.attempts_left}",
-        f"genuine: {found.genuine or 'not asked'}",
-        f"key matches: {'not asked' if found.key_matches is None else found.key_matches}",
+        f"card {label} is there; {_attempts(found.attempts_left)}",
+        f"genuine: {found.genuine or 'it proves that with its PIN only; add --pin'}",
+        f"key: {_key_line(found.key_matches)}",
         *(f"DIFFERS: {difference}" for difference in found.differences),
     ]
     status = ExitStatus.REFUSED if found.differences else ExitStatus.DONE
     return Shown(document, lines, status)
+
+
+def _attempts(left: int | None) -> str:
+    return "it does not count PIN attempts" if left is None else f"PIN attempts left: {left}"
+
+
+def _key_line(matches: bool | None) -> str:
+    if matches is None:
+        return "not compared, which takes its PIN; add --pin"
+    return "the one that was enrolled" if matches else "NOT the one that was enrolled"
 
 
 def pin(

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
+from coordinator.cli.options import (
+    Accept,
+    EmulatedMany,
+    LastTry,
+    PinStdin,
+    ReaderMany,
+    Wait,
+    lower_case,
+)
 from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import ExitStatus, Shown, columns
 
@@ -14,7 +22,7 @@ if TYPE_CHECKING:
     from coordinator.drill import Progress
 
 Vault = Annotated[str, typer.Argument(help="the vault")]
-Id = Annotated[str, typer.Argument(metavar="ID", help="the drill")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="the drill", parser=lower_case)]
 
 
 def plan(desk: Desk, vault: Vault) -> Shown:
@@ -68,8 +76,9 @@ def sign(
 
     vault = _progress(desk, drill).vault
     company = gathered(
-        desk, vault, reader, emulated, wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin
-    )
+        desk, vault, reader, emulated,
+        wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
+    )  # fmt: skip
     outcomes = drilling.sign(
         desk.home,
         desk.database,

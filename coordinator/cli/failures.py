@@ -25,6 +25,11 @@ ADVICE: dict[type[BaseException], Advice] = {
     card.PathNotAvailable: (ExitStatus.CARD, "choose another path with --path"),
     card.WrongCard: (ExitStatus.CARD, "offer the card that is meant"),
     card.NotGenuine: (ExitStatus.CARD, "nothing was stored; do not use this card, ask its maker"),
+    card.PairingRefused: (
+        ExitStatus.REFUSED,
+        "look at reader and card; if it was reset or unpaired: cardquorum card check LABEL "
+        "--accept pairing_refused",
+    ),
     card.PinIncorrect: (ExitStatus.PIN, "look the PIN up, then try again"),
     card.PukIncorrect: (ExitStatus.PIN, "look the PUK up, then try again"),
     card.PukBlocked: (ExitStatus.PIN, "only a factory reset is left: cardquorum card reset LABEL"),
@@ -46,7 +51,10 @@ ADVICE: dict[type[BaseException], Advice] = {
     psbt.NotOnlySignatures: (ExitStatus.REFUSED, "nothing was taken; ask where the file has been"),
     psbt.SignatureInvalid: (ExitStatus.REFUSED, "it was not kept; run: cardquorum vault verify"),
     psbt.ConsensusRejected: (ExitStatus.REFUSED, "do not broadcast it; please report this"),
-    storage.StorageError: (ExitStatus.REFUSED, "nothing was changed; look at the home's database"),
+    storage.StorageError: (
+        ExitStatus.REFUSED,
+        "look at the home's database and its disk; then: cardquorum status",
+    ),
     storage.NotFound: (ExitStatus.USAGE, "the list commands show the names there are"),
     storage.AlreadyExists: (ExitStatus.USAGE, "choose another name"),
     storage.SchemaTooNew: (ExitStatus.REFUSED, "use the newer program that wrote this home"),
@@ -74,6 +82,8 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.NotAccepted: (ExitStatus.REFUSED, "run it again when you are sure"),
     hall.CardCannotSign: (ExitStatus.REFUSED, "choose a card that can; see cards/README.md"),
     hall.NotLooked: (ExitStatus.NOT_YET, "run: {command}"),
+    hall.CardNotEnrolled: (ExitStatus.CARD, "{remedy}"),
+    hall.SignatureNotKept: (ExitStatus.REFUSED, "{remedy}"),
     hall.ChainError: (ExitStatus.CHAIN, "nothing was sent; see: cardquorum status"),
     hall.NoEstimate: (ExitStatus.CHAIN, "give the rate yourself: --feerate SAT_PER_VBYTE"),
     hall.ChainUnreachable: (
@@ -111,14 +121,24 @@ def explain(error: BaseException) -> Failure:
     """Choose the hint and the exit status for an error."""
     status, hint = next(ADVICE[kind] for kind in type(error).__mro__ if kind in ADVICE)
     fields = {name: value for name, value in vars(error).items() if not name.startswith("_")}
-    if isinstance(error, card.PinIncorrect) and error.attempts_left == 1:
-        hint = LAST_PUK if isinstance(error, card.PukIncorrect) else LAST_ONE
+    if isinstance(error, card.PinIncorrect):
+        hint = _pin_hint(error, hint)
     if isinstance(error, hall.NotAccepted) and error.codes:
         options = " ".join(f"--accept {accepted}" for accepted in error.codes)
         hint = f"nothing was done; only if you are sure, run it again with {options}"
     code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__).lower()
     message = str(error) if status is not ExitStatus.BUG else f"unexpected {code}: {error}"
     return Failure(code, message, hint.format(**fields) if fields else hint, status, fields)
+
+
+def _pin_hint(error: card.PinIncorrect, hint: str) -> str:
+    """Say what is left to do by the attempts that are."""
+    puk = isinstance(error, card.PukIncorrect)
+    if error.attempts_left == 0:
+        return ADVICE[card.PukBlocked if puk else card.PinBlocked][1]
+    if error.attempts_left == 1:
+        return LAST_PUK if puk else LAST_ONE
+    return hint
 
 
 def emit_failure(failure: Failure, *, as_json: bool) -> None:

@@ -48,5 +48,6 @@ def gathered(
         last_attempt=last_attempt,
         wait_seconds=attendant.patience() if wait is None else wait,
         only=attendant.given() if pin_stdin else None,
+        typed=attendant.types(),
     )
     return Gathered(attendant, slots, manner)

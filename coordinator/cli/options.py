@@ -20,6 +20,13 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="say nothing on stder
 VerboseOption = Annotated[int, typer.Option("-v", count=True, help="log more; twice: everything")]
 
 Yes = Annotated[bool, typer.Option("--yes", help="confirm what holds no danger")]
+
+
+def lower_case(typed: str) -> str:
+    """Return an id as it is kept, however it was typed."""
+    return typed.strip().lower()
+
+
 Accept = Annotated[
     list[str] | None, typer.Option("--accept", help="accept this danger", metavar="CODE")
 ]

@@ -18,6 +18,7 @@ from coordinator.cli.options import (
     ReaderMany,
     Wait,
     Yes,
+    lower_case,
 )
 from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import Shown, columns, counted, sats
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from coordinator.spend import Created, Order
     from psbt.review import Review
 
-Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony")]
+Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", parser=lower_case)]
 
 
 def create(

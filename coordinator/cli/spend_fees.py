@@ -6,14 +6,14 @@ import typer
 
 from coordinator.cli.desk import Desk
 from coordinator.cli.money import chosen_rate
-from coordinator.cli.options import Accept
+from coordinator.cli.options import Accept, lower_case
 from coordinator.cli.output import Shown, sats
 from coordinator.cli.spend_options import Coins, FeerateTyped, Target
 
 if TYPE_CHECKING:
     from coordinator.lifting import Lifted
 
-Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony")]
+Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", parser=lower_case)]
 
 
 def bump(

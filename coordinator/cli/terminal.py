@@ -63,9 +63,27 @@ def put_document(text: str) -> None:
         ) from failure
 
 
+class _Line:
+    """Whether the last line on standard error is one to be written over."""
+
+    unfinished = False
+
+
 def tell(text: str, end: str = "\n") -> bool:
-    """Write a line to standard error at once; returns False where nobody can see it."""
-    return _tell(visible(text) + end)
+    """Write a line to standard error at once; returns False where nobody can see it.
+
+    One that ends with a carriage return is written over by the next.
+    """
+    before = ERASED if _Line.unfinished else ""
+    _Line.unfinished = end == "\r"
+    return _tell(before + visible(text) + end)
+
+
+def clear_line() -> None:
+    """Erase a line that is to be written over, before something is asked."""
+    if _Line.unfinished:
+        _Line.unfinished = False
+        _tell(ERASED)
 
 
 def tell_over(text: str) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.desk import Desk
-from coordinator.cli.options import EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
+from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
 from coordinator.cli.output import ExitStatus, Shown, columns
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def verify(
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
     wait: Wait = None,
+    accept: Accept = None,
 ) -> Shown:
     """Have each card offered prove that its key is the stored one.
 
@@ -73,8 +74,9 @@ def verify(
     from coordinator.cli.gathering import gathered
 
     company = gathered(
-        desk, name, reader, emulated, wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin
-    )
+        desk, name, reader, emulated,
+        wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
+    )  # fmt: skip
     proofs = verify.verify_vault(
         desk.database, name, company.slots, company.attendant, company.manner
     )

@@ -1,6 +1,7 @@
 """What a Keycard's driver does that no other family's does."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 from coincurve import PublicKeyXOnly
@@ -11,6 +12,7 @@ from cards.errors import (
     CardNotInitialised,
     NotSupported,
     NotUnlocked,
+    PairingRefused,
     PathNotAvailable,
     PinBlocked,
     PinIncorrect,
@@ -172,16 +174,33 @@ def test_without_a_free_slot_3_2_pairs_for_a_while() -> None:
     assert len(session.sign(LEAF, DIGEST)) == 64
 
 
+@pytest.mark.parametrize("kept", [{}, {0: bytes(32)}], ids=["no slot", "another key"])
 @pytest.mark.parametrize("profile", PAIRED)
-def test_a_pairing_the_card_forgot_is_replaced(profile: str) -> None:
+def test_a_refused_pairing_is_replaced_only_where_somebody_agrees(
+    profile: str, kept: dict[int, bytes]
+) -> None:
     surroundings = Surroundings()
     card, session, _ = set_up(profile, surroundings)
     card_id = session.identity().card_id
     before = surroundings.memory.read(card_id)
-    for kept in ({}, {0: bytes(32)}):
-        card.flash.pairings = dict(kept)
+    card.flash.pairings = dict(kept)
+    with pytest.raises(PairingRefused) as refused:
         open_session(card.insert(), surroundings).unlock(Pin(PIN))
-        assert surroundings.memory.read(card_id) != before
+    assert refused.value.codes == ("pairing_refused",)
+    assert card.flash.pairings == kept
+    assert surroundings.memory.read(card_id) == before
+    agreed = replace(surroundings, pair_anew=lambda: True)
+    open_session(card.insert(), agreed).unlock(Pin(PIN))
+    assert surroundings.memory.read(card_id) != before
+
+
+@pytest.mark.parametrize("profile", PAIRED)
+def test_a_pairing_that_cannot_be_read_is_one_of_a_known_card(profile: str) -> None:
+    surroundings = Surroundings()
+    card, session, _ = set_up(profile, surroundings)
+    surroundings.memory.write(session.identity().card_id, b"torn")
+    with pytest.raises(PairingRefused):
+        open_session(card.insert(), surroundings).identity()
 
 
 @pytest.mark.parametrize("profile", PAIRED)
