@@ -38,6 +38,7 @@ FOUND = "found-"
 ARTIFACTS = ("crash-*", "timeout-*", "oom-*", "leak-*")
 NUMBERS = re.compile(rb"#(\d+)\s.*?cov: (\d+)")
 DIED = 70
+LINES_TOLD = 24
 
 
 def main(words: Sequence[str]) -> int:
@@ -59,7 +60,8 @@ def main(words: Sequence[str]) -> int:
         found = len(findings[search.target.name])
         print(f"{search.target.name:20} {runs:>10} {coverage:>9} {found}")  # noqa: T201
     for name, told in findings.items():
-        print(*(f"\n{name}: {each}" for each in told), sep="\n")  # noqa: T201
+        for each in told:
+            print(f"\n{name}: {each}")  # noqa: T201
     if any(findings.values()):
         print(f"\nlogs: {folder}")  # noqa: T201
         return 1
@@ -162,7 +164,9 @@ class Search:
             name = FOUND + hashlib.sha256(place.encode()).hexdigest()[:12]
             if not (self._folder / name).exists():
                 (self._folder / name).write_bytes(data)
-                (self._folder / f"{name}.txt").write_text(traceback.format_exc())
+                (self._folder / f"{name}.txt").write_text(
+                    "".join(traceback.format_exc().splitlines(keepends=True)[-LINES_TOLD:])
+                )
 
     def _keep_findings(self) -> None:
         place = CORPUS / self.target.name
