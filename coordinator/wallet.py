@@ -36,7 +36,7 @@ from psbt.policy import (
 )
 from psbt.review import Context, KnownVault, Review
 from psbt.review import review as review_psbt
-from psbt.transaction import Transaction, TransactionOutput, parse_transaction
+from psbt.transaction import Transaction, TransactionOutput, check_amounts, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import scans as scan_book
@@ -265,6 +265,7 @@ def _checked(seen: SeenTransaction) -> Transaction:
     """Read a transaction; raises ChainError where it is not the one it is said to be."""
     try:
         transaction = parse_transaction(seen.raw)
+        check_amounts(transaction)
     except PsbtError as failure:
         raise ChainError(f"the chain gave no transaction for {seen.txid}: {failure}") from failure
     if transaction.txid != seen.txid:

@@ -10,6 +10,8 @@ from psbt.coins import Outpoint
 from psbt.errors import PsbtError
 
 MAX_MONEY_SATS = 21_000_000 * 100_000_000
+SIZE_MAX = 4_000_000
+"""What a block weighs at most: no transaction has more bytes."""
 WITNESS_MARKER = b"\x00\x01"
 WITNESS_SCALE = 4
 FINAL_SEQUENCE = 0xFFFFFFFF
@@ -152,6 +154,8 @@ class ByteReader:
 
 def parse_transaction(raw: bytes) -> Transaction:
     """Read a whole transaction; raises PsbtError for anything the network would not read."""
+    if len(raw) > SIZE_MAX:
+        raise PsbtError(f"a transaction of {len(raw)} bytes fits into no block")
     reader = ByteReader(raw)
     transaction = read_transaction(reader)
     reader.end()
@@ -180,6 +184,11 @@ def check_sound(transaction: Transaction) -> None:
         if tx_in.outpoint.vout == NULL_OUTPOINT.vout:
             raise PsbtError(f"input {index} spends no coin: it makes new ones, as miners do")
         spent.add(tx_in.outpoint)
+    check_amounts(transaction)
+
+
+def check_amounts(transaction: Transaction) -> None:
+    """Refuse outputs worth more than there will ever be."""
     paid = [tx_out.value_sats for tx_out in transaction.outputs]
     if max(paid, default=0) > MAX_MONEY_SATS:
         raise PsbtError(f"an output of {max(paid)} sats is worth more than 21 million bitcoin")

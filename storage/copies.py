@@ -16,7 +16,7 @@ def copy_database(source: Path, target: Path) -> None:
             reader.backup(writer)
         reader.close()
         writer.close()
-    except sqlite3.Error as failure:
+    except (sqlite3.Error, UnicodeDecodeError) as failure:
         raise StorageError(f"the database {source} cannot be copied: {failure}") from failure
 
 
@@ -24,20 +24,14 @@ def check_database(path: Path) -> None:
     """Raise StorageError unless the file is a whole SQLite database."""
     try:
         connection = sqlite3.connect(_read_only(path), uri=True)
-        connection.text_factory = _as_text
         try:
             verdict = connection.execute("PRAGMA integrity_check").fetchone()[0]
         finally:
             connection.close()
-    except sqlite3.Error as failure:
+    except (sqlite3.Error, UnicodeDecodeError) as failure:
         raise StorageError(f"{path} is not a database: {failure}") from failure
     if verdict != "ok":
         raise StorageError(f"{path} is damaged: {verdict}")
-
-
-def _as_text(raw: bytes) -> str:
-    """Read what a damaged file tells of itself, which need not be UTF-8."""
-    return raw.decode(errors="replace")
 
 
 def _read_only(path: Path) -> str:

@@ -84,8 +84,12 @@ def _begin_immediate(connection: Connection) -> None:
 
 
 def _translated(context: ExceptionContext) -> BaseException:
-    """Turn what the driver raises into a StorageError that names the database."""
-    if not isinstance(context.sqlalchemy_exception, DBAPIError):
+    """Turn what the driver raises into a StorageError that names the database.
+
+    Text that is none and numbers beyond 64 bits it refuses with errors of Python's own.
+    """
+    own = isinstance(context.original_exception, UnicodeError | OverflowError)
+    if not own and not isinstance(context.sqlalchemy_exception, DBAPIError):
         return context.original_exception
     name = context.engine.url.render_as_string() if context.engine else "asked for"
     return StorageError(f"the database {name} refused: {context.original_exception}")

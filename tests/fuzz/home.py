@@ -7,7 +7,7 @@ from unittest import mock
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator import carrying, vaults, wallet
+from coordinator import approvals, carrying, vaults, wallet
 from coordinator.settings import OFFLINE, Home
 from psbt import codec
 from psbt.policy import format_descriptor
@@ -30,10 +30,12 @@ class KeptHome:
         with database.begin() as db:
             plan = vaults.VaultPlan(NAME, 2, ())
             vaults.import_text(self.home, db, plan, format_descriptor(VAULT.policy))
+            approvals.approve_policy(self.home, NAME, format_descriptor(VAULT.policy))
             made = carrying.open_payment(
                 self.home, db, vault_book.vault_named(db, NAME), codec.to_bytes(UNSIGNED)
             )
-        self.ceremony = str(made.ceremony)
+        self.ceremony = str(made.created.ceremony)
+        self._approved = {file: file.read_bytes() for file in approvals.files(self.home)}
 
     @contextmanager
     def undone(self) -> Iterator[sessionmaker[Session]]:
@@ -49,3 +51,5 @@ class KeptHome:
                 )
             finally:
                 whole.rollback()
+                for file, data in self._approved.items():
+                    file.write_bytes(data)

@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ from cards.faults import parse as parse_fault
 from cards.keycard.pairing import Pairing
 from cards.tangem.attestation import IssuerSignatures
 from cards.tangem.recognition import Recognition
-from coordinator import outside_json, outside_text, overview, status
+from coordinator import approvals, outside_json, outside_text, overview, status
 from coordinator.chain import bitcoind
 from coordinator.chain.opening import silent
 from coordinator.chain.regtest import RegtestChain
@@ -33,6 +34,7 @@ from coordinator.chain.regtest.log import BlockLog, framed
 from coordinator.chain.regtest.pool import read_transactions, write_transactions
 from coordinator.chain.url import parse_url
 from coordinator.errors import CoordinatorError
+from coordinator.settings import OFFLINE, Home
 from psbt.errors import PsbtError
 from psbt.policy import RECEIVE, vault_script
 from psbt.transaction import parse_transaction
@@ -238,14 +240,15 @@ def honest_answers() -> dict[str, list[object]]:
 
 
 def core_seeds() -> Iterator[bytes]:
-    yield b""
-    for method, results in honest_answers().items():
-        for result in results[:1]:
-            written = json.dumps(result).encode()
-            yield method.encode() + b" " + (written if len(written) < 2_000 else b"[]")
-        for odd in (b"null", b"[]", b"18446744073709551616"):
-            yield method.encode() + b" " + odd
-        yield method.encode() + b' !{"code":-18,"message":"x"}'
+    """Yield what an honest node says of all it is asked, and something odd for each method."""
+    known = honest_answers()
+    yield b"\n".join(
+        method.encode() + b" " + json.dumps(results[0]).encode()
+        for method, results in known.items()
+    )
+    odd = cycle((b"null", b"[]", b"18446744073709551616", b'!{"code":-18,"message":"x"}'))
+    for method in known:
+        yield b"\n".join(method.encode() + b" " + next(odd) for _ in range(3))
     yield b"* " + b"[" * 2_000
     yield b"* []\n401 x\n500 {}"
     yield b"@ HTTP/1.1 200 OK|Transfer-Encoding: chunked||-1|{}|0||"
@@ -295,6 +298,7 @@ def prepare_files(folder: Path) -> Read:
         lambda data: opener.read(data, "location 1"),
         lambda data: opener.read(_letter(opener, data), "location 1"),
         lambda data: [parse_fault(line) for line in data.decode("utf-8", "replace").splitlines()],
+        lambda data: _approved(Home(folder, "regtest", OFFLINE), data),
         lambda data: outside_json.Field(outside_json.read_json(data))["a"].integer(0, 9),
         lambda data: outside_text.lines(outside_text.decoded(data, "x", legacy=True)),
     ]
@@ -315,6 +319,16 @@ def prepare_files(folder: Path) -> Read:
 def _kept_of_peers(file: Path, peers: object, data: bytes) -> None:
     file.write_bytes(data)
     peers.tip()
+
+
+def _approved(home: Home, data: bytes) -> None:
+    """Read a list of approvals that anyone may have written."""
+    approvals.approve_policy(home, NAME, "descriptor")
+    _, approved = approvals.files(home)
+    approved.write_bytes(data)
+    approvals.policy_standing(home, NAME, "descriptor")
+    approvals.payment_standing(home, "ceremony", b"payment")
+    approvals.danger_accepted(home, NAME, "code", "facts")
 
 
 class _Remembering:
@@ -362,9 +376,11 @@ def file_seeds() -> Iterator[bytes]:
     yield b"\7" + letters.letter(PUBLIC_KEY[1:], "location 1", {"name": "home"})
     yield b"\x08" + cbor2.dumps({"name": "home", "region": None, "access": "x"})
     yield b"\tflip 3 2\ntear 1 after a4\nsw 6982"
-    yield b'\n{"a": 3, "b": [1.5, 1e300, {"c": "\\ud800"}]}'
-    yield b"\x0b" + "a;b\r\nc\td".encode("utf-16")
-    yield b"\x0c7 " + b"ab" * 32
+    approved = {"network": "regtest", "kind": "policy", "vault": NAME}
+    yield b"\n" + json.dumps({"format": approvals.FORMAT, "approvals": [approved]}).encode()
+    yield b'\x0b{"a": 3, "b": [1.5, 1e300, {"c": "\\ud800"}]}'
+    yield b"\x0c" + "a;b\r\nc\td".encode("utf-16")
+    yield b"\r7 " + b"ab" * 32
 
 
 TARGETS = (

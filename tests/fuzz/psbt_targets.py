@@ -73,7 +73,7 @@ def written(maps: Maps) -> bytes:
     )
 
 
-def _maps(psbt: codec.Psbt) -> Maps:
+def maps_of(psbt: codec.Psbt) -> Maps:
     reader = ByteReader(codec.to_bytes(psbt)[len(fields.MAGIC) :])
     return Maps(
         read_fields(reader, "globals"),
@@ -88,7 +88,7 @@ def edited(data: bytes) -> bytes:
     Six bytes an edit: which map, what kind, which entry or type, two for a place or a size, and
     one for a value.
     """
-    maps = _maps((UNSIGNED, ONCE, TWICE)[data[0] % 3] if data else ONCE)
+    maps = maps_of((UNSIGNED, ONCE, TWICE)[data[0] % 3] if data else ONCE)
     scopes = [maps.globals, *maps.inputs, *maps.outputs]
     for at in range(1, len(data) - 5, 6):
         _edit(scopes, *data[at : at + 6])

@@ -26,6 +26,7 @@ from coordinator import (
     labels,
     outside_text,
     payees,
+    psbt_file,
     recover,
     signing,
     vaults,
@@ -38,7 +39,10 @@ from coordinator.interop import bbqr, bip138
 from coordinator.report import lines
 from coordinator.settings import SETTINGS_FILE, open_home
 from psbt import codec
+from psbt.combiner import combine
 from psbt.errors import PsbtError
+from psbt.extractor import extract
+from psbt.finalizer import finalize
 from psbt.keys import format_xpub, parse_path
 from psbt.mnemonic import seed_from_words
 from psbt.network import Network
@@ -227,11 +231,11 @@ def prepare_payment(folder: Path) -> Read:
         with kept.undone() as database:
             with suppress(*ROOTS), database.begin() as db:
                 carrying.open_payment(kept.home, db, vault_book.vault_named(db, NAME), psbt)
-            signing.add(database, kept.ceremony, psbt)
+            signing.add(kept.home, database, kept.ceremony, psbt)
             with database.begin() as db:
                 record = signing.ceremony_book.ceremony_named(db, kept.ceremony)
                 signing.progress(record)
-            signing.finalize(database, kept.ceremony)
+            signing.finalize(kept.home, database, kept.ceremony)
 
     return read
 
@@ -243,6 +247,23 @@ def payment_seeds() -> Iterator[bytes]:
     for first in range(3):
         yield bytes([0, first])
         yield bytes([0, first, 1, 3, 0, 1, 1, 1, 2, 5, 0, 33, 33, 2])
+
+
+def handed_over(data: bytes) -> None:
+    """Read what came back from a signer, in whatever form, and take its signatures."""
+    psbt_file.holds_psbt(data)
+    signed = psbt_file.read_signed(data)
+    combine(ONCE, signed, VAULT.policy)
+
+
+def handed_over_seeds() -> Iterator[bytes]:
+    final = extract(finalize(TWICE, VAULT.policy))
+    for raw in (codec.to_bytes(TWICE), final):
+        yield raw
+        yield base64.b64encode(raw)
+        yield raw.hex().upper().encode("utf-16")
+        yield json.dumps({"psbt": base64.b64encode(raw).decode(), "complete": True}).encode()
+    yield b'"' + base64.urlsafe_b64encode(codec.to_bytes(UNSIGNED)).rstrip(b"=") + b'"\r\n'
 
 
 def drilled(data: bytes) -> None:
@@ -450,6 +471,9 @@ TARGETS = (
     Target("table", table_seeds, reading(table), ROOTS),
     Target("coins", coin_seeds, prepare_coins, ROOTS, steps=300_000, runs=20),
     Target("payment", payment_seeds, prepare_payment, ROOTS, steps=600_000, runs=10),
+    Target(
+        "psbt_file", handed_over_seeds, reading(handed_over), ROOTS, 8192, runs=150, steps=60_000
+    ),
     Target("drill", drill_seeds, reading(drilled), ROOTS),
     Target("advisories", advisory_seeds, prepare_advisories, ROOTS),
     Target("settings", setting_seeds, prepare_settings, ROOTS),

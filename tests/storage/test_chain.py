@@ -38,6 +38,11 @@ def unspent(db: Session, vault: Vault) -> list[str]:
     return [found.txid for found in chain.unspent_coins(db, vault)]
 
 
+def test_of_a_coin_told_twice_the_last_counts(db: Session, vault: Vault) -> None:
+    chain.add_coins(db, vault, [{**coin(1), "height": None}, {**coin(1), "height": 7}])
+    assert [found.height for found in chain.unspent_coins(db, vault)] == [7]
+
+
 def test_indexes_are_issued_one_after_the_other(db: Session, vault: Vault, other: Vault) -> None:
     assert chain.next_index(db, vault, RECEIVE) == 0
     chain.issue_address(db, vault, Script(RECEIVE, 0, script(0)), NOW)

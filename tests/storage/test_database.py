@@ -273,3 +273,9 @@ def test_processes_may_open_a_new_database_at_once(path: Path) -> None:
     ]
     assert [process.wait() for process in started] == [0, 0, 0]
     close(open_database(f"sqlite:///{path}"))
+
+
+@pytest.mark.parametrize("value", ["half a character \ud83d", 2**63], ids=["text", "number"])
+def test_what_no_column_holds_is_a_refusal(value: object, database: Database) -> None:
+    with pytest.raises(StorageError, match="refused"), database.begin() as db:
+        db.execute(text("SELECT :value"), {"value": value})
