@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import struct
+import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,8 +27,8 @@ from cards.faults import parse as parse_fault
 from cards.keycard.pairing import Pairing
 from cards.tangem.attestation import IssuerSignatures
 from cards.tangem.recognition import Recognition
-from coordinator import approvals, outside_json, outside_text, overview, status
-from coordinator.chain import bitcoind
+from coordinator import approvals, outside_json, outside_text, overview, scans, status
+from coordinator.chain import Birthday, bitcoind, core_wallet
 from coordinator.chain.opening import silent
 from coordinator.chain.regtest import RegtestChain
 from coordinator.chain.regtest.log import BlockLog, framed
@@ -149,7 +150,10 @@ def http_answer(status: int, body: bytes) -> bytes:
 def answered_by(answers: Callable[[str, bytes], bytes]) -> Iterator[None]:
     """Have every HTTP connection answered here."""
     kind = type("Answering", (Connection,), {"answers": staticmethod(answers)})
-    with mock.patch.object(http.client, "HTTPConnection", kind):
+    with (
+        mock.patch.object(http.client, "HTTPConnection", kind),
+        mock.patch.object(threading, "Timer"),  # nothing is overdue: no thread has to watch
+    ):
         yield
 
 
@@ -162,10 +166,12 @@ def acts(kept: KeptHome, folder: Path) -> list[Callable[[], object]]:
 
     def all_of_it() -> None:
         with kept.undone() as database:
+            synced = partial(overview.sync, kept.home, database, chain, NAME, say=silent)
             for act in (
                 chain.tip,
-                lambda: overview.sync(database, chain, NAME),
-                lambda: overview.sync(database, chain, NAME),
+                synced,
+                synced,
+                lambda: synced(look=scans.Look(Birthday(height=5))),
                 lambda: chain.feerate(6),
                 lambda: chain.package(parse_transaction(RAW).txid),
                 lambda: chain.broadcast(RAW),
@@ -223,8 +229,8 @@ def prepare_core(folder: Path) -> Read:
         shutil.rmtree(folder / "chain", ignore_errors=True)
         with (
             answered_by(lying.answers),
-            mock.patch.object(bitcoind, "POLL_SECONDS", 0.0),
-            mock.patch.object(bitcoind, "LOOKED", ADDRESSES),
+            mock.patch.object(core_wallet, "POLL_SECONDS", 0.0),
+            mock.patch.object(core_wallet, "LOOKED", ADDRESSES),
         ):
             for act in tried:
                 act()

@@ -28,10 +28,12 @@ from coordinator import (
     payees,
     psbt_file,
     recover,
+    scans,
     signing,
     vaults,
 )
 from coordinator.audit import advisories
+from coordinator.chain import Tip
 from coordinator.chain.url import parse_url
 from coordinator.cli.attendant import read_secrets
 from coordinator.errors import CoordinatorError
@@ -362,7 +364,7 @@ def typed(data: bytes) -> None:
         parse_path,
         seed_from_words,
         parse_url,
-        vaults._birthday,
+        lambda given: scans.parse_birthday(given, Tip(100, "00" * 32), "regtest"),
         lambda given: vaults.parse_key_expression(given, Network.REGTEST),
         lambda given: read_secrets(PINS, io.BytesIO(os.fsencode(given)), single=False),
         lambda given: lines.joined(given.splitlines()),
