@@ -32,14 +32,17 @@ class Estimate(NamedTuple):
 def rate_for(home: Home, open_chain: Callable[[], ChainSource], target: int) -> Rate:
     """Return the chain's fee rate for a target, or the fallback where it knows none.
 
+    Neither is below what the chain relays.
+
     Raises UsageError where there is no chain to ask, ChainUnreachable where it does not answer.
     """
     if home.chain == OFFLINE:
         raise UsageError("this home asks no chain; give the fee rate with --feerate")
+    chain = open_chain()
     try:
-        return Rate(open_chain().feerate(target), ESTIMATE)
+        return Rate(chain.feerate(target), ESTIMATE)
     except NoEstimate:
-        return Rate(FALLBACK_FEERATE, FALLBACK)
+        return Rate(max(FALLBACK_FEERATE, chain.relay().rules.minimum), FALLBACK)
 
 
 def estimates(home: Home, open_chain: Callable[[], ChainSource]) -> list[Estimate]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock, coins_left, spend, wallet
+from coordinator import clock, coins_left, node_rules, spend, wallet
 from coordinator.chain import ChainSource, PackageSource, Tip
 from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import CeremonyError, UsageError
@@ -19,7 +19,14 @@ from psbt.errors import InsufficientFunds
 from psbt.policy import CHANGE, vault_script
 from psbt.replacement import Family, Replaced, child_fee, least_feerate, most_feerate
 from psbt.transaction import parse_transaction
-from psbt.weight import dust_limit_sats, input_weight, output_size, transaction_weight, vsize_of
+from psbt.weight import (
+    dust_limit_sats,
+    fee_at,
+    input_weight,
+    output_size,
+    transaction_weight,
+    vsize_of,
+)
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import vaults as vault_book
@@ -103,7 +110,7 @@ def cancel(
     require_policy(home, old.vault, accepted)
     coins = _coins_of(db, old, codec.parse(old.psbt))
     vsize = _vsize(old.vault, len(coins))
-    fee_sats = -(-vsize * feerate // 1_000)
+    fee_sats = fee_at(feerate, vsize)
     draft = _to_ourselves(db, old.vault, coins, fee_sats, rng)
     return _replacing(home, db, old, draft, feerate)
 
@@ -127,7 +134,8 @@ def accelerate(
     family = Family(package.vsize, package.fee_sats)
     chosen = [*parents, *_named(db, vault, lift.coins)]
     vsize, value = _vsize(vault, len(chosen)), sum(coin.value_sats for coin in chosen)
-    fee_sats = child_fee(family, vsize, feerate)
+    # A child is relayed by itself: never below the minimum.
+    fee_sats = max(child_fee(family, vsize, feerate), fee_at(node_rules.rules(db).minimum, vsize))
     target = _own_script(db, vault)
     if family.fee_sats * 1_000 >= feerate * family.vsize:
         pays = family.fee_sats * 1_000 // family.vsize
@@ -232,7 +240,7 @@ def _replaced(db: Session, old: Ceremony) -> Replaced:
         children = chain_book.waiting_children(db, parent) - set(descendants)
         descendants += sorted(children)
         fees += sum(ceremony_book.fees_of(db, children))
-    return Replaced(old.fee_sats, vsize, fees)
+    return Replaced(old.fee_sats, vsize, fees, node_rules.rules(db).replacement_step)
 
 
 def _review_size(old: Ceremony) -> int:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator import news, scans, wallet
+from coordinator import news, node_rules, scans, wallet
 from coordinator.chain import ChainSource, Tip
 from coordinator.coins import confirmations, tip_height
 from coordinator.errors import ChainError, ChainUnreachable
@@ -100,6 +100,7 @@ def sync(
             failures.append(failure)
     if failures:
         raise failures[0]
+    node_rules.refresh(database, chain)
     with database.begin() as db:
         return Synced(tip, news.since(db, before), notes)
 
@@ -138,6 +139,7 @@ def freshen(
                 # A vault whose rows disagree keeps no other back; its own commands say it.
                 if vault is not None:
                     raise
+        node_rules.learn(db, open_chain())
 
 
 def look_first(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock, news, replaced
+from coordinator import clock, news, node_rules, replaced
 from coordinator.chain import (
     Birthday,
     ChainSource,
@@ -402,6 +402,7 @@ def reviewed(db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt) -> Rev
         unconfirmed=frozenset(coin.outpoint for coin in coins if coin.height is None),
         spends_all={coin.outpoint for coin in coins} <= set(spent),
         rivals=tuple(replaced.rivals(db, spent, codec.txid(psbt))),
+        node=node_rules.view(db, spent),
     )
     return review_psbt(psbt, policy, context)
 

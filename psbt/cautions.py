@@ -5,18 +5,27 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
-from psbt.coins import Outpoint, dust_limit_sats
+from psbt.coins import Outpoint
 from psbt.network import Network
 from psbt.policy import CHANGE, RECEIVE, script_type
+from psbt.relay import (
+    NodeView,
+    fee_refusals,
+    form_refusals,
+    lock_refusals,
+    package_refusals,
+    relay_vsize,
+    sigops_refusals,
+)
 from psbt.replacement import Rival, least_fee_against
-from psbt.weight import WEIGHT_MAX
+from psbt.transaction import Transaction
 
 HIGH_FEE_DIVISOR: Final = 20  # 5 %
 HIGH_FEERATE: Final = 500_000  # sat/kvB
 NAMED_MAX: Final = 3
 LOOKALIKE_CHARACTERS: Final = 3
-FIRST_TIME_LOCK: Final = 500_000_000
 BRANCHES: Final = {"receive": RECEIVE, "change": CHANGE}
+LOCKS: Final = frozenset({"locked", "coin_locked"})
 
 
 class Severity(StrEnum):
@@ -78,8 +87,10 @@ class Facts(NamedTuple):
     fee_sats: int
     feerate: int
     vsize: int
-    locktime: int
     network: Network
+    transaction: Transaction
+    weight: int
+    sigops_cost: int
 
     @property
     def payments(self) -> list[ReviewOutput]:
@@ -91,9 +102,10 @@ class Facts(NamedTuple):
 class Context:
     """What only the vault's history knows; `recent_addresses` are those paid before.
 
-    `tip_height` None is a chain that nobody asked. `reach` is, by branch, the last index that a
-    search for the vault's coins looks at. `vaults` are the home's other vaults, by their scripts;
-    `rivals` are waiting payments that spend one of the coins too.
+    `tip_height` None is a chain that nobody asked; `node` is what it would hold a payment against.
+    `reach` is, by branch, the last index that a search for the vault's coins looks at. `vaults`
+    are the home's other vaults, by their scripts; `rivals` are waiting payments that spend one of
+    the coins too.
     """
 
     tip_height: int | None = 0
@@ -106,6 +118,7 @@ class Context:
     unconfirmed: Collection[Outpoint] = ()
     spends_all: bool = False
     rivals: Sequence[Rival] = ()
+    node: NodeView = field(default_factory=NodeView)
 
 
 def cautions(facts: Facts, context: Context) -> tuple[Caution, ...]:
@@ -126,21 +139,21 @@ def _fee(facts: Facts, _: Context) -> Iterator[Caution]:
         yield Caution("high_feerate", Severity.DANGER, message)
 
 
-def _standardness(facts: Facts, context: Context) -> Iterator[Caution]:
-    if facts.vsize * 4 > WEIGHT_MAX:
-        message = f"{facts.vsize} vbytes are more than nodes relay"
-        yield Caution("too_heavy", Severity.DANGER, message)
-    tip = context.tip_height
-    if tip is not None and tip < facts.locktime < FIRST_TIME_LOCK:
-        message = f"no block before height {facts.locktime + 1} can hold it"
-        yield Caution("locked", Severity.WARNING, message)
-    for output in facts.outputs:
-        limit = dust_limit_sats(output.script_pubkey)
-        if output.value_sats < limit:
-            message = (
-                f"{output.value_sats} sats to {output.destination} are dust, less than {limit}"
-            )
-            yield Caution("dust", Severity.WARNING, message)
+def _relay(facts: Facts, context: Context) -> Iterator[Caution]:
+    """Tell what the chain source would refuse: better now than after people travelled."""
+    node, unsigned = context.node, facts.transaction
+    vsize = relay_vsize(facts.weight, facts.sigops_cost)
+    refusals = (
+        *form_refusals(unsigned, facts.weight, node.rules),
+        *sigops_refusals(facts.sigops_cost),
+        *fee_refusals(facts.fee_sats, vsize, node.rules),
+        *lock_refusals(unsigned, context.tip_height, node),
+        *package_refusals(unsigned, vsize, node),
+    )
+    for refusal in refusals:
+        unknown = context.tip_height is None and refusal.code in LOCKS
+        severity = Severity.WARNING if unknown else Severity.DANGER
+        yield Caution(refusal.code, severity, refusal.message)
 
 
 def _destinations(facts: Facts, context: Context) -> Iterator[Caution]:
@@ -177,7 +190,7 @@ def _reach(facts: Facts, context: Context) -> Iterator[Caution]:
 
 def _replacement(facts: Facts, context: Context) -> Iterator[Caution]:
     """Tell whether nodes let this payment replace those that wait (BIP 125)."""
-    least = least_fee_against(context.rivals, facts.vsize)
+    least = least_fee_against(context.rivals, facts.vsize, context.node.rules.replacement_step)
     if facts.fee_sats < least:
         message = (
             f"the fee of {facts.fee_sats} sats is too low to replace the waiting payment"
@@ -228,7 +241,7 @@ def _coins(facts: Facts, context: Context) -> Iterator[Caution]:
 
 CHECKS: Final = (
     _fee,
-    _standardness,
+    _relay,
     _destinations,
     _reach,
     _own_vaults,

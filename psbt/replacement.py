@@ -4,25 +4,27 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from psbt.errors import PsbtError
+from psbt.relay import CORE_30
 from psbt.weight import dust_limit_sats, fee_at
-
-RELAY_FEERATE = 1_000
-"""What nodes ask for relaying again, in sat/kvB."""
 
 
 class Replaced(NamedTuple):
-    """A payment that shall give way: fee and virtual bytes, and the fees of what builds on it."""
+    """A payment that shall give way: fee and virtual bytes, and the fees of what builds on it.
+
+    `step` is what nodes ask for relaying anew, in sat/kvB.
+    """
 
     fee_sats: int
     vsize: int
     descendants_sats: int = 0
+    step: int = CORE_30.replacement_step
 
     def least_fee(self, vsize: int) -> int:
         """Return the least fee of a replacement of this size that nodes take in its place.
 
         It pays for all it pushes out and for being relayed itself, at a higher rate.
         """
-        all_out = self.fee_sats + self.descendants_sats + fee_at(RELAY_FEERATE, vsize)
+        all_out = self.fee_sats + self.descendants_sats + fee_at(self.step, vsize)
         higher_rate = self.fee_sats * vsize // self.vsize + 1
         return max(all_out, higher_rate)
 
@@ -36,10 +38,12 @@ class Rival(NamedTuple):
     descendants_sats: int = 0
 
 
-def least_fee_against(rivals: Sequence[Rival], vsize: int) -> int:
+def least_fee_against(
+    rivals: Sequence[Rival], vsize: int, step: int = CORE_30.replacement_step
+) -> int:
     """Return the least fee of a payment of this size that nodes take in place of all rivals."""
     known = [
-        Replaced(rival.fee_sats, rival.vsize, rival.descendants_sats)
+        Replaced(rival.fee_sats, rival.vsize, rival.descendants_sats, step)
         for rival in rivals
         if rival.fee_sats is not None
     ]

@@ -15,11 +15,12 @@ from psbt.cautions import (
     Severity,
     cautions,
 )
-from psbt.codec import Psbt
+from psbt.codec import Psbt, unsigned_transaction
 from psbt.coins import Outpoint
 from psbt.errors import PsbtError
 from psbt.ownership import claims_own, derived_script, input_scripts, output_scripts
 from psbt.policy import CHANGE, Policy, VaultScript, format_address
+from psbt.relay import sigops_cost
 from psbt.sighash import spent_outputs
 from psbt.weight import ScriptSize, input_weight, output_size, transaction_weight, vsize_of
 
@@ -72,9 +73,19 @@ def _facts(psbt: Psbt, policy: Policy, context: Context) -> Facts:
     fee_sats = sum(i.value_sats for i in inputs) - sum(o.value_sats for o in outputs)
     if fee_sats < 0:
         raise PsbtError(f"the outputs are worth {-fee_sats} sats more than the inputs")
-    vsize = _finished_vsize(psbt, policy)
-    feerate = fee_sats * 1000 // vsize
-    return Facts(inputs, outputs, fee_sats, feerate, vsize, psbt.locktime, policy.network)
+    weight, unsigned = _finished_weight(psbt, policy), unsigned_transaction(psbt)
+    vsize = vsize_of(weight)
+    return Facts(
+        inputs=inputs,
+        outputs=outputs,
+        fee_sats=fee_sats,
+        feerate=fee_sats * 1000 // vsize,
+        vsize=vsize,
+        network=policy.network,
+        transaction=unsigned,
+        weight=weight,
+        sigops_cost=sigops_cost(unsigned, len(inputs) * len(policy.keys)),
+    )
 
 
 def _inputs(psbt: Psbt, policy: Policy) -> tuple[ReviewInput, ...]:
@@ -118,8 +129,8 @@ def _known(psbt: Psbt, index: int, policy: Policy, context: Context) -> VaultScr
     return script if script is not None and script.script_pubkey == script_pubkey else None
 
 
-def _finished_vsize(psbt: Psbt, policy: Policy) -> int:
-    """Return the most virtual bytes the transaction can have once signed."""
+def _finished_weight(psbt: Psbt, policy: Policy) -> int:
+    """Return the most weight the transaction can have once signed."""
     an_input = input_weight(ScriptSize(policy.threshold, len(policy.keys)))
     outputs = [output_size(psbt_out.script_pubkey.data) for psbt_out in psbt.outputs]
-    return vsize_of(transaction_weight(len(psbt.inputs), an_input, len(outputs), sum(outputs)))
+    return transaction_weight(len(psbt.inputs), an_input, len(outputs), sum(outputs))

@@ -15,7 +15,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 from storage.errors import SchemaTooNew, StorageError
 
 Db = Session
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+VERSIONS = (
+    "0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011",
+)  # fmt: skip
 FILE_MODE = 0o600
 PRAGMAS = (
     "busy_timeout=10000",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from psbt.relay import CORE_30, RelayRules
+
 
 class Tip(NamedTuple):
     """The newest block of the best chain."""
@@ -92,6 +94,13 @@ class ChainUpdate:
     notes: tuple[str, ...] = ()
 
 
+class Relay(NamedTuple):
+    """What a source relays, and the median time of its newest block where it tells (BIP 113)."""
+
+    rules: RelayRules = CORE_30
+    median_time: int | None = None
+
+
 class ChainSource(Protocol):
     """A view of the block chain that can be asked and can send."""
 
@@ -108,6 +117,10 @@ class ChainSource(Protocol):
 
         Raises NoEstimate where the source knows none.
         """
+        ...
+
+    def relay(self) -> Relay:
+        """Return what the source relays; Core 30's values where it does not tell."""
         ...
 
     def broadcast(self, transaction: bytes) -> str:

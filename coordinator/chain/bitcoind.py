@@ -6,7 +6,7 @@ from math import ceil
 from pathlib import Path
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
-from coordinator.chain import ChainUpdate, Package, SeenTransaction, Tip, Watch
+from coordinator.chain import ChainUpdate, Package, Relay, SeenTransaction, Tip, Watch
 from coordinator.chain.core_wallet import CoreWallet, VaultWallet, not_from_core
 from coordinator.chain.opening import Report
 from coordinator.chain.rpc import Node, RpcError, call
@@ -19,6 +19,7 @@ from coordinator.errors import (
     TransactionRejected,
 )
 from coordinator.outside_json import HEIGHT_MAX, Field
+from psbt.relay import CORE_30, RelayRules
 
 CHAINS = {"main": "mainnet", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}
 PORTS = {"mainnet": 8332, "testnet4": 48332, "signet": 38332, "regtest": 18443}
@@ -109,12 +110,18 @@ class CoreChain:
         """Return Core's estimate in sat/kvB, never below what its mempool takes."""
         if blocks < 1:
             raise ChainError(f"no transaction confirms within {blocks} blocks")
+        self.tip()
         estimate = self._ask("estimatesmartfee", blocks).member("feerate")
         if estimate is None:
             raise NoEstimate(f"{self.node} has no fee estimate for {blocks} blocks")
-        floor = self._ask("getmempoolinfo")
-        least = max(floor["mempoolminfee"].feerate(), floor["minrelaytxfee"].feerate())
-        return max(estimate.feerate(), least)
+        return max(estimate.feerate(), self._rules().minimum)
+
+    @understood
+    def relay(self) -> Relay:
+        """Return what the node itself relays, and the median time of its newest block."""
+        self.tip()
+        info = self._ask("getblockchaininfo")
+        return Relay(self._rules(), info["mediantime"].moment())
 
     @understood
     def package(self, txid: str) -> Package:
@@ -153,6 +160,24 @@ class CoreChain:
 
     def _ask(self, method: str, *params: object) -> Field:
         return call(self.node, method, *params)
+
+    def _rules(self) -> RelayRules:
+        """Return what the node's mempool takes; of what it does not tell, what Core 30 does."""
+        told = self._ask("getmempoolinfo")
+        least = max(told["mempoolminfee"].feerate(), told["minrelaytxfee"].feerate())
+        step, data = told.member("incrementalrelayfee"), told.member("maxdatacarriersize")
+        multisig, count = told.member("permitbaremultisig"), told.member("limitclustercount")
+        size = told.member("limitclustersize")
+        return RelayRules(
+            minimum=least,
+            replacement_step=step.feerate() if step else CORE_30.replacement_step,
+            datacarrier_size=data.integer(0, PACKAGE_SIZE_MAX)
+            if data
+            else CORE_30.datacarrier_size,
+            bare_multisig=multisig.flag() if multisig else CORE_30.bare_multisig,
+            package_count=count.integer(1, PACKAGE_SIZE_MAX) if count else CORE_30.package_count,
+            package_vsize=size.integer(1, PACKAGE_SIZE_MAX) if size else CORE_30.package_vsize,
+        )
 
     def _start(self, since: Tip | None) -> tuple[str, int | None]:
         """Return the block to list from, and up to which height earlier knowledge holds."""

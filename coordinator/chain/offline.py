@@ -1,6 +1,6 @@
 """No chain at all: a home that only makes vaults and signs."""
 
-from coordinator.chain import ChainUpdate, Tip, Watch
+from coordinator.chain import ChainUpdate, Relay, Tip, Watch
 from coordinator.errors import ChainUnreachable
 
 
@@ -18,6 +18,10 @@ class OfflineChain:
     def feerate(self, blocks: int) -> int:  # noqa: ARG002 -- the protocol's shape
         """Raise ChainUnreachable."""
         raise _offline()
+
+    def relay(self) -> Relay:
+        """Return what most nodes relay: nobody is asked."""
+        return Relay()
 
     def broadcast(self, transaction: bytes) -> str:  # noqa: ARG002 -- the protocol's shape
         """Raise ChainUnreachable."""

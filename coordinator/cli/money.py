@@ -220,11 +220,15 @@ def chosen_rate(
 ) -> "Rate":
     """Return the fee rate and whose word it is; that the chain knew none is told."""
     from coordinator import fees as rates
+    from coordinator import node_rules
     from coordinator.amounts import parse_feerate
     from coordinator.errors import UsageError
+    from coordinator.settings import OFFLINE
 
     if typed is not None and target is not None:
         raise UsageError("give --feerate or --target, not both")
+    if desk.home.chain != OFFLINE:
+        node_rules.refresh(desk.database, desk.chain)
     if typed is not None:
         return rates.Rate(parse_feerate(typed), rates.TYPED)
     blocks = target or otherwise or TARGET_BLOCKS

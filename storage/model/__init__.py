@@ -6,7 +6,15 @@ address looks like, is decided above this room, each time anew.
 
 from storage.model.cards import Card, Carrier, Item, Key
 from storage.model.ceremonies import Ceremony, Reservation, Signature
-from storage.model.chain import Address, ChainEvent, ChainTransaction, Coin, Scan, SyncState
+from storage.model.chain import (
+    Address,
+    ChainEvent,
+    ChainTransaction,
+    Coin,
+    NodeRules,
+    Scan,
+    SyncState,
+)
 from storage.model.custody import CustodyEvent, CustodyText, Holder, Location
 from storage.model.descriptors import DescriptorCopy
 from storage.model.drills import Drill, DrillProof
@@ -37,6 +45,7 @@ __all__ = [
     "Key",
     "Label",
     "Location",
+    "NodeRules",
     "Record",
     "Reservation",
     "Scan",

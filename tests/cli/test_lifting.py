@@ -63,7 +63,7 @@ def test_the_old_payment_may_still_win(vault: Asked) -> None:
 
 def test_a_bump_that_nodes_would_refuse_names_the_least_rate(vault: Asked, tmp_path: Path) -> None:
     old = sent(vault, "--to", f"{STRANGER}:400000")
-    refused = vault("spend", "bump", old["ceremony"], "--feerate", "3", check=2)["error"]
+    refused = vault("spend", "bump", old["ceremony"], "--feerate", "2.51", check=2)["error"]
     least = int(refused["message"].split("takes ")[1].split()[0])
     words = ("spend", "bump", old["ceremony"], "--feerate")
     below = vault(*words, f"{(least - 1) / 1000:.3f}", check=2)

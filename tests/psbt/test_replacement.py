@@ -11,15 +11,15 @@ FEES = st.integers(0, 10_000_000)
 OURS = b"\x00\x20" + bytes(32)
 
 
-@given(FEES, SIZES, FEES, SIZES)
+@given(FEES, SIZES, FEES, SIZES, st.sampled_from([100, 1_000]))
 def test_the_least_fee_is_the_least_that_nodes_take(
-    fee: int, size: int, descendants: int, vsize: int
+    fee: int, size: int, descendants: int, vsize: int, step: int
 ) -> None:
     def taken(paid: int) -> bool:
-        pays_for_all = paid >= fee + descendants + fee_at(1_000, vsize)
+        pays_for_all = paid >= fee + descendants + fee_at(step, vsize)
         return pays_for_all and paid * size > fee * vsize
 
-    least = Replaced(fee, size, descendants).least_fee(vsize)
+    least = Replaced(fee, size, descendants, step).least_fee(vsize)
     assert taken(least)
     assert not taken(least - 1)
 

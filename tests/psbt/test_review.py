@@ -190,7 +190,7 @@ def test_a_script_of_no_known_type_is_a_danger() -> None:
 @pytest.mark.parametrize(("value", "dust"), [(293, True), (294, False)])
 def test_dust_is_said(value: int, dust: bool) -> None:  # noqa: FBT001
     found = codes(review(paying(PAYEE, value, 1_099_000 - value), POLICY, TIP))
-    assert (found.get("dust") is Severity.WARNING) is dust
+    assert (found.get("dust") is Severity.DANGER) is dust
 
 
 def test_what_only_the_history_knows_is_said() -> None:
@@ -199,7 +199,6 @@ def test_what_only_the_history_knows_is_said() -> None:
         "unconfirmed_input": replace(TIP, unconfirmed={coin}),
         "spends_all": replace(TIP, spends_all=True),
         "unusual_amount": replace(TIP, usual_amount_sats=899_999),
-        "locked": replace(TIP, tip_height=699_999),
     }
     for code, context in cases.items():
         found = review(SPEND, POLICY, context)
@@ -208,12 +207,10 @@ def test_what_only_the_history_knows_is_said() -> None:
     assert codes(review(SPEND, POLICY, replace(TIP, usual_amount_sats=900_000))) == {}
 
 
-def test_a_time_lock_is_not_a_height() -> None:
-    later = codec.copy(SPEND)
-    later.locktime = 500_000_000
-    assert codes(review(later, POLICY, TIP)) == {}
-    later.locktime -= 1
-    assert codes(review(later, POLICY, TIP)) == {"locked": Severity.WARNING}
+def test_a_lock_nobody_can_hold_against_a_chain_is_said() -> None:
+    unasked = review(SPEND, POLICY, replace(TIP, tip_height=None))
+    assert codes(unasked) == {"locked": Severity.WARNING}
+    assert unasked.warnings[0].message == "it is locked until block 700001"
 
 
 def test_an_unproven_amount_is_a_danger() -> None:
@@ -224,9 +221,9 @@ def test_an_unproven_amount_is_a_danger() -> None:
 
 def test_a_transaction_too_heavy_to_relay_is_a_danger(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = review(SPEND, POLICY, TIP).vsize * 4
-    monkeypatch.setattr("psbt.cautions.WEIGHT_MAX", weight)
+    monkeypatch.setattr("psbt.relay.WEIGHT_MAX", weight)
     assert codes(review(SPEND, POLICY, TIP)) == {}
-    monkeypatch.setattr("psbt.cautions.WEIGHT_MAX", weight - 1)
+    monkeypatch.setattr("psbt.relay.WEIGHT_MAX", weight - 4)
     assert codes(review(SPEND, POLICY, TIP)) == {"too_heavy": Severity.DANGER}
 
 

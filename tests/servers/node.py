@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.servers.daemon import Daemon
 
 VERSION = 319900
-RELAY_FEE = 0.00001
+RELAY_FEE = 0.000001
 NOT_A_RELEASE = "This is a test server on an embedded chain"
 NETWORKS = {"ipv4": True, "ipv6": True, "onion": False, "i2p": False, "cjdns": False}
 SERVICES = {"NETWORK": 0, "WITNESS": 3, "NETWORK_LIMITED": 10}

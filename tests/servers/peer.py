@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from coordinator.chain.regtest import RegtestChain
-from coordinator.chain.regtest.policy import MIN_RELAY_SATS_PER_KVB
 from coordinator.errors import ChainError
 from psbt.errors import PsbtError
+from psbt.relay import CORE_30
 from psbt.transaction import Transaction, parse_transaction, sized, vector
 from tests.servers import messages
 from tests.servers.filter_index import Entry, FilterIndex
@@ -162,7 +162,7 @@ class Conversation:
     def _verack(self, _: bytes) -> Answers:
         self._told = self._peer.index.tip.block.hash
         yield Message("sendheaders")
-        yield Message("feefilter", MIN_RELAY_SATS_PER_KVB.to_bytes(8, "little"))
+        yield Message("feefilter", CORE_30.minimum.to_bytes(8, "little"))
 
     def _sendheaders(self, _: bytes) -> Answers:
         self._wants_headers = True

@@ -23,7 +23,7 @@ NOT_DECODED = -22
 MISSING = "bad-txns-inputs-missingorspent"
 OVERPAID = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"
 DEFAULT_MAX_FEERATE = 0.1
-RELAY_FEE = 0.00001
+RELAY_FEE = 0.000001
 NOT_INDEXED = (
     "No such mempool transaction. Use -txindex or provide a block hash to enable blockchain"
     " transaction queries. Use gettransaction for wallet transactions."

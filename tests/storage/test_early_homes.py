@@ -15,7 +15,7 @@ from tests.storage.test_migrations import constraints
 SINCE = "DROP TABLE secret_written_at; DROP TABLE secret_known_by; DROP TABLE card_secret;"
 SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
 LATER = """
-DROP TABLE label; DROP TABLE chain_event; DROP TABLE scan;
+DROP TABLE label; DROP TABLE chain_event; DROP TABLE scan; DROP TABLE node_rules;
 ALTER TABLE key DROP COLUMN made_at; ALTER TABLE ceremony DROP COLUMN opened_on;
 UPDATE alembic_version SET version_num = '0005';
 """

@@ -1,10 +1,11 @@
 """What a server or peer is asked for, whichever protocol it speaks."""
 
+import math
 from typing import NamedTuple, Protocol
 
 import bdkpython as bdk
 
-from coordinator.chain import Package, Tip
+from coordinator.chain import Package, Relay, Tip
 from coordinator.errors import ChainError
 
 GENESIS = {
@@ -20,8 +21,8 @@ NETWORKS = {
     "regtest": bdk.Network.REGTEST,
 }
 GAP = 100
-LEAST = 1_000
-"""What nodes relay, in sat/kvB: no estimate is taken that is below."""
+FEERATE_MAX = 100_000_000
+"""One bitcoin per kvB: no estimate is believed that is above."""
 
 
 class Scan(NamedTuple):
@@ -53,6 +54,10 @@ class Client(Protocol):
         """Return an estimate in sat/kvB; raises NoEstimate."""
         ...
 
+    def relay(self) -> Relay:
+        """Return what is relayed, as far as it is told."""
+        ...
+
     def broadcast(self, transaction: bdk.Transaction) -> None:
         """Send a transaction; raises TransactionRejected. One already known is no error."""
         ...
@@ -82,3 +87,10 @@ def check_genesis(found: object, network: str, where: str) -> None:
     """Raise ChainError where a server's first block is not the network's."""
     if str(found) != GENESIS[network]:
         raise ChainError(f"{where} is not on {network}: its first block is {found}")
+
+
+def rate(told: float, unit: int, where: str, least: int = 1) -> int:
+    """Return a server's fee rate in sat/kvB, of so many satoshis per kvB; raises ChainError."""
+    if not 0 <= told * unit <= FEERATE_MAX:
+        raise ChainError(f"{where} tells a fee rate of {told:g}, which nobody pays")
+    return max(least, math.ceil(round(told * unit, 3)))

@@ -1,17 +1,18 @@
 """Electrum servers, asked through BDK's client."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
 import bdkpython as bdk
 
-from coordinator.chain import Package, Tip
-from coordinator.chain.bdk.client import GAP, LEAST, Scan, check_genesis
+from coordinator.chain import Package, Relay, Tip
+from coordinator.chain.bdk.client import GAP, Scan, check_genesis, rate
 from coordinator.chain.bdk.words import header_hash, is_known, rejection
 from coordinator.chain.url import ELECTRUM_SSL, ChainUrl
 from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, TransactionRejected
+from coordinator.outside_json import SATS_PER_BTC
+from psbt.relay import CORE_30
 
 BATCH = 100
 SECONDS = 30
@@ -54,7 +55,14 @@ class ElectrumServer:
             estimate = self._client.estimate_fee(blocks)
         if estimate <= 0:
             raise NoEstimate(f"{self._where} has no fee estimate for {blocks} blocks")
-        return max(LEAST, math.ceil(round(estimate * 100_000_000, 3)))
+        return rate(estimate, SATS_PER_BTC, self._where, CORE_30.minimum)
+
+    def relay(self) -> Relay:
+        """Return what the server's node relays; a replacement's step no server tells."""
+        with self._asking():
+            told = self._client.relay_fee()
+        least = rate(told, SATS_PER_BTC, self._where) if told > 0 else CORE_30.minimum
+        return Relay(CORE_30._replace(minimum=least))
 
     def broadcast(self, transaction: bdk.Transaction) -> None:
         """Send a transaction."""

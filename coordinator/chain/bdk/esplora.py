@@ -1,19 +1,19 @@
 """Esplora servers, asked through BDK's client."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
 import bdkpython as bdk
 
-from coordinator.chain import Package, Tip
+from coordinator.chain import Package, Relay, Tip
 from coordinator.chain.bdk.bridge import Bridge
-from coordinator.chain.bdk.client import GAP, LEAST, Scan, check_genesis
+from coordinator.chain.bdk.client import GAP, Scan, check_genesis, rate
 from coordinator.chain.bdk.electrum import Scripts
 from coordinator.chain.bdk.words import is_known, rejection
 from coordinator.chain.url import ESPLORA, ChainUrl
 from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, TransactionRejected
+from psbt.relay import CORE_30
 
 AT_ONCE = 4
 REFUSED = 400
@@ -57,7 +57,11 @@ class EsploraServer:
         sooner = [target for target in estimates if target <= blocks]
         if not sooner:
             raise NoEstimate(f"{self._where} has no fee estimate for {blocks} blocks")
-        return max(LEAST, math.ceil(round(estimates[max(sooner)] * 1_000, 3)))
+        return rate(estimates[max(sooner)], 1_000, self._where, CORE_30.minimum)
+
+    def relay(self) -> Relay:
+        """Return what most nodes relay: an Esplora server does not tell."""
+        return Relay()
 
     def broadcast(self, transaction: bdk.Transaction) -> None:
         """Send a transaction."""

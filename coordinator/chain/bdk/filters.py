@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import bdkpython as bdk
 
-from coordinator.chain import Tip
+from coordinator.chain import Relay, Tip
 from coordinator.chain.bdk.client import GENESIS, NETWORKS, Scan
 from coordinator.chain.bdk.node import ForkTooDeep, Listener, Question, answered
 from coordinator.chain.url import ChainUrl
@@ -62,6 +62,10 @@ class FilterPeers:
     def feerate(self, blocks: int) -> int:
         """Raise NoEstimate: peers give none."""
         raise NoEstimate(f"{self._where} give no fee estimate for {blocks} blocks")
+
+    def relay(self) -> Relay:
+        """Return what most nodes relay: peers say it of themselves, not of the network."""
+        return Relay()
 
     def broadcast(self, transaction: bdk.Transaction) -> None:
         """Hand a transaction to the peers; what they think of it they do not say."""

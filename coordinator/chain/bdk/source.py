@@ -10,6 +10,7 @@ from coordinator import clock
 from coordinator.chain import (
     ChainUpdate,
     Package,
+    Relay,
     Scanned,
     SeenTransaction,
     Tip,
@@ -58,6 +59,10 @@ class BdkChain:
         if blocks < 1:
             raise ChainError(f"no transaction confirms within {blocks} blocks")
         return self._client.feerate(blocks)
+
+    def relay(self) -> Relay:
+        """Return what is relayed, as far as it is told."""
+        return self._client.relay()
 
     def broadcast(self, transaction: bytes) -> str:
         """Send a transaction and return its txid; one already known is no error."""

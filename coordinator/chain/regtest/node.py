@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from coordinator import clock
-from coordinator.chain import ChainUpdate, Package, Tip, Watch
+from coordinator.chain import ChainUpdate, Package, Relay, Tip, Watch
 from coordinator.chain.regtest import faucet
 from coordinator.chain.regtest.assembly import next_block, rival_blocks
 from coordinator.chain.regtest.blocks import Block, parse_block
@@ -15,16 +15,18 @@ from coordinator.chain.regtest.engine import Judge, open_engine
 from coordinator.chain.regtest.ledger import Ledger
 from coordinator.chain.regtest.lock import ChainLock
 from coordinator.chain.regtest.log import BlockLog
-from coordinator.chain.regtest.policy import MIN_RELAY_SATS_PER_KVB, package
+from coordinator.chain.regtest.policy import package
 from coordinator.chain.regtest.pool import Pool, read_transactions, write_transactions
 from coordinator.chain.regtest.rules import judge_by_rules
 from coordinator.chain.regtest.scan import scan
 from coordinator.errors import ChainError, TransactionRejected
 from psbt import consensus
 from psbt.errors import PsbtError
+from psbt.relay import CORE_30
 from psbt.transaction import Transaction, parse_transaction
 
 WAIT_SECONDS = 5.0
+USUAL_FEERATE = 1_000
 
 
 class RegtestChain:
@@ -70,10 +72,15 @@ class RegtestChain:
         return scan(self._ledger, pool.transactions, watch)
 
     def feerate(self, blocks: int) -> int:
-        """Return the minimum relay rate in sat/kvB: the next block takes all that waits."""
+        """Return one sat/vB, in sat/kvB: the next block takes all that waits."""
         if blocks < 1:
             raise ChainError(f"no transaction confirms within {blocks} blocks")
-        return MIN_RELAY_SATS_PER_KVB
+        return USUAL_FEERATE
+
+    def relay(self) -> Relay:
+        """Return what Bitcoin Core 30 relays, and the median time of the newest block."""
+        ledger = self._read()
+        return Relay(CORE_30, ledger.median_time(ledger.tip.height))
 
     def broadcast(self, transaction: bytes) -> str:
         """Put a transaction into the mempool; one already known is no error."""
@@ -116,7 +123,7 @@ class RegtestChain:
         with self._writing():
             missing = faucet.blocks_to_mine(wanted, self._pool().outlook.coins, self.tip().height)
             self._mine(missing, faucet.SCRIPT_PUBKEY)
-            return [self._send(self._gift(portion)) for portion in wanted.portions()]
+            return [self._send(self._gift(each), gift=True) for each in wanted.portions()]
 
     def submit(self, block: bytes) -> str:
         """Take in a block made elsewhere, if it is valid and follows the tip; returns its hash."""
@@ -190,10 +197,11 @@ class RegtestChain:
         self._log.append(blocks)
         self._read()
 
-    def _send(self, transaction: Transaction) -> str:
+    def _send(self, transaction: Transaction, *, gift: bool = False) -> str:
         pool = self._pool()
         if transaction.txid not in pool.waiting and transaction.txid not in self._ledger.confirmed:
-            write_transactions(self._mempool_file, pool.admit(transaction).transactions)
+            admitted = pool.admit(transaction, gift=gift)
+            write_transactions(self._mempool_file, admitted.transactions)
         return transaction.txid
 
     def _gift(self, wanted: faucet.Wanted) -> Transaction:

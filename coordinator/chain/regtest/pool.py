@@ -12,10 +12,11 @@ from coordinator.chain.regtest.ledger import Ledger
 from coordinator.chain.regtest.policy import (
     Waiting,
     check_fee,
+    check_inputs,
+    check_package,
     check_replaceable,
     check_replacement,
     check_standard,
-    check_witnesses,
     conflicts,
     with_descendants,
 )
@@ -41,21 +42,27 @@ class Pool:
         """Return the waiting transactions, parents first."""
         return [waiting.transaction for waiting in self.waiting.values()]
 
-    def admit(self, transaction: Transaction) -> "Pool":
-        """Return the pool with one more transaction, and without those it replaces."""
+    def admit(self, transaction: Transaction, *, gift: bool = False) -> "Pool":
+        """Return the pool with one more transaction, and without those it replaces.
+
+        The faucet's own gifts may build on one another without limit.
+        """
         check_standard(transaction)
         direct = conflicts(transaction, self.waiting)
         evicted = with_descendants(direct, self.waiting)
-        check_replaceable(direct, evicted)
+        check_replaceable(transaction, direct, self.waiting)
         kept = [
             waiting.transaction for txid, waiting in self.waiting.items() if txid not in evicted
         ]
         after = Pool(self._ledger, kept)
         spent = after.outlook.spent_by(transaction)
+        scripts = [coin.script_pubkey for coin in spent]
         candidate = Waiting(transaction, after.outlook.admit(transaction))
-        check_fee(candidate)
+        check_inputs(transaction, scripts)
+        check_fee(candidate, scripts)
         check_replacement(candidate, direct, evicted)
-        check_witnesses(transaction, [coin.script_pubkey for coin in spent])
+        if not gift:
+            check_package(candidate, after.waiting)
         check_scripts(transaction, spent)
         after.waiting[transaction.txid] = candidate
         return after

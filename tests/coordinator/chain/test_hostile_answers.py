@@ -294,8 +294,13 @@ TRICKLES = {
 
 @pytest.mark.parametrize(("head", "piece"), TRICKLES.values(), ids=TRICKLES)
 def test_an_answer_that_trickles_in_comes_to_an_end(
-    listener: socket.socket, tmp_path: Path, head: bytes, piece: bytes
+    listener: socket.socket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    head: bytes,
+    piece: bytes,
 ) -> None:
+    monkeypatch.setattr(rpc, "WHOLE_ANSWERS", 0.1)
     pause = threading.Event()
 
     def slowly() -> Iterator[bytes]:
@@ -305,4 +310,4 @@ def test_an_answer_that_trickles_in_comes_to_an_end(
 
     serve_bytes(listener, slowly())
     with pytest.raises(ChainUnreachable, match="does not end its answer within 1 seconds"):
-        rpc.call(node_at(listener, tmp_path, seconds=0.1), "getblockcount")
+        rpc.call(node_at(listener, tmp_path, seconds=10.0), "getblockcount")

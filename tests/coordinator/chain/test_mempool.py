@@ -4,7 +4,12 @@ from coordinator.chain.regtest import RegtestChain
 from coordinator.chain.regtest import policy as relay
 from coordinator.errors import TransactionRejected
 from psbt.coins import Outpoint
-from psbt.transaction import Transaction, TransactionOutput, parse_transaction
+from psbt.transaction import (
+    Transaction,
+    TransactionInput,
+    TransactionOutput,
+    parse_transaction,
+)
 from tests.coordinator.chain.purse import Coins, Purse
 
 FINAL = 0xFFFFFFFF
@@ -74,8 +79,8 @@ def test_more_than_was_there_is_refused(chain: RegtestChain, purse: Purse, funde
 
 
 def test_the_least_fee(chain: RegtestChain, purse: Purse, funded: Coins) -> None:
-    least = purse.spend(funded[:1]).vsize
-    assert refusal(chain, purse.spend(funded[:1], fee_sats=least - 2)) == "min relay fee not met"
+    least = -(-purse.spend(funded[:1]).vsize // 10)
+    assert refusal(chain, purse.spend(funded[:1], fee_sats=least - 1)) == "min relay fee not met"
     chain.broadcast(purse.spend(funded[:1], fee_sats=least).raw)
 
 
@@ -84,7 +89,8 @@ def test_dust_and_unknown_scripts_are_refused(
 ) -> None:
     _, value = funded[0]
     assert refusal(chain, purse.spend(funded[:1], fee_sats=value - 329)) == "dust"
-    assert refusal(chain, purse.spend(funded[:1], to=b"\x51")) == "tx-size-small"
+    assert refusal(chain, purse.spend(funded[:1], to=b"\x51")) == "scriptpubkey"
+    assert refusal(chain, purse.spend(funded[:1], to=b"\x6a")) == "tx-size-small"
     assert refusal(chain, purse.spend(funded[:1], to=b"\x51" * 9)) == "scriptpubkey"
     assert refusal(chain, purse.spend(funded[:1], version=4)) == "version"
     chain.broadcast(purse.spend(funded[:1], to=b"\x6a\x04note").raw)
@@ -111,10 +117,23 @@ def test_a_high_s_is_valid_but_not_relayed(
     assert refusal(chain, Transaction((item,), payment.outputs)) == relay.HIGH_S
 
 
-def test_a_replacement_must_be_announced(chain: RegtestChain, purse: Purse, funded: Coins) -> None:
-    chain.broadcast(purse.spend(funded[:1], sequence=FINAL - 1).raw)
+def test_any_waiting_transaction_may_be_replaced(
+    chain: RegtestChain, purse: Purse, funded: Coins
+) -> None:
+    chain.broadcast(purse.spend(funded[:1], sequence=FINAL).raw)
     rival = purse.spend(funded[:1], fee_sats=50_000)
-    assert refusal(chain, rival) == "txn-mempool-conflict"
+    chain.broadcast(rival.raw)
+    assert chain.mempool() == [rival.txid]
+
+
+def test_a_replacement_builds_on_nothing_new_that_waits(
+    chain: RegtestChain, purse: Purse, funded: Coins
+) -> None:
+    parent = purse.spend(funded[1:2])
+    chain.broadcast(parent.raw)
+    chain.broadcast(purse.spend(funded[:1]).raw)
+    rival = purse.spend([*funded[:1], *purse.coins(parent.raw)], fee_sats=50_000)
+    assert refusal(chain, rival) == "replacement-adds-unconfirmed"
 
 
 def test_a_replacement_must_pay_for_all_it_removes(
@@ -124,11 +143,11 @@ def test_a_replacement_must_pay_for_all_it_removes(
     child = purse.spend(purse.coins(first.raw), fee_sats=5_000)
     chain.broadcast(first.raw)
     chain.broadcast(child.raw)
-    least = 6_000 + purse.spend(funded[:1]).vsize
-    cheap = purse.spend(funded[:1], fee_sats=least - 2)
+    least = 6_000 + -(-purse.spend(funded[:1]).vsize // 10)
+    cheap = purse.spend(funded[:1], fee_sats=least - 1)
     assert refusal(chain, cheap) == "insufficient fee"
     assert chain.mempool() == [first.txid, child.txid]
-    bumped = purse.spend(funded[:1], fee_sats=least + 1)
+    bumped = purse.spend(funded[:1], fee_sats=least)
     chain.broadcast(bumped.raw)
     assert chain.mempool() == [bumped.txid]
 
@@ -223,3 +242,85 @@ def test_a_child_waits_for_a_parent_that_does_not_fit(
     assert chain.mempool() == [parent.txid, child.txid]
     chain.mine(1)
     assert chain.mempool() == []
+
+
+KEY = b"\x21\x02" + b"\x11" * 32
+RELAYED = {
+    "p2pk": KEY + b"\xac",
+    "bare multisig of three": b"\x51" + KEY * 3 + b"\x53\xae",
+    "anchor beside change": bytes.fromhex("51024e73"),
+    "later witness": b"\x60\x28" + bytes(40),
+    "100,000 bytes of data": b"\x6a\x4e" + (90_000).to_bytes(4, "little") + bytes(90_000),
+}
+
+
+@pytest.mark.parametrize("script", RELAYED.values(), ids=RELAYED)
+def test_what_core_relays_is_taken(
+    chain: RegtestChain, purse: Purse, funded: Coins, script: bytes
+) -> None:
+    (coin, value), *_ = funded
+    outputs = [(1_000, script), (0, b"\x6a\x04note"), (0, b"\x6a"), (800_000, purse.script_pubkey)]
+    made = tuple(TransactionOutput(*each) for each in outputs)
+    payment = purse.sign(Transaction(purse.spend([(coin, value)]).inputs, made), [value])
+    assert chain.broadcast(payment.raw) == payment.txid
+    chain.mine(1)
+    assert chain.mempool() == []
+
+
+def test_an_anchor_takes_no_witness_and_a_later_witness_is_not_spent(
+    chain: RegtestChain, purse: Purse, funded: Coins
+) -> None:
+    anchor = purse.spend(funded[:1], to=RELAYED["anchor beside change"], locktime=0)
+    assert refusal(chain, anchor) == "tx-size-small"
+    (coin, value), *_ = funded
+    scripts = [RELAYED["anchor beside change"], RELAYED["later witness"]]
+    made = tuple(TransactionOutput(400_000, script) for script in scripts)
+    parent = purse.sign(Transaction(purse.spend([(coin, value)]).inputs, made), [value])
+    chain.broadcast(parent.raw)
+    paid = (TransactionOutput(300_000, purse.script_pubkey),)
+    for vout, witness, reason in (
+        (1, (), "bad-txns-nonstandard-inputs"),
+        (0, (b"\x01",), "bad-witness-nonstandard"),
+    ):
+        item = TransactionInput(Outpoint(parent.txid, vout), witness=witness)
+        assert refusal(chain, Transaction((item,), paid)) == reason
+
+
+def test_signature_checks_weigh_in_the_least_fee(
+    chain: RegtestChain, purse: Purse, funded: Coins
+) -> None:
+    (coin, value), *_ = funded
+    many = [TransactionOutput(1_000, RELAYED["bare multisig of three"])] * 20
+    change = TransactionOutput(value - 20_000 - 500, purse.script_pubkey)
+    inputs = purse.spend([(coin, value)]).inputs
+    payment = purse.sign(Transaction(inputs, (*many, change)), [value])
+    assert payment.vsize < 5_000
+    assert refusal(chain, payment) == "min relay fee not met"
+
+
+def test_a_line_of_waiting_transactions_ends_at_25(
+    chain: RegtestChain, purse: Purse, funded: Coins
+) -> None:
+    last = purse.spend(funded[:1])
+    chain.broadcast(last.raw)
+    for _ in range(24):
+        last = purse.spend(purse.coins(last.raw))
+        chain.broadcast(last.raw)
+    assert refusal(chain, purse.spend(purse.coins(last.raw))) == "too-long-mempool-chain"
+
+
+def test_version_3_waits_with_one_small_child(
+    chain: RegtestChain, purse: Purse, funded: Coins
+) -> None:
+    (coin, value), *_ = funded
+    made = (TransactionOutput(400_000, purse.script_pubkey),) * 2
+    inputs = purse.spend([(coin, value)]).inputs
+    parent = purse.sign(Transaction(inputs, made, version=3), [value])
+    chain.broadcast(parent.raw)
+    first, second = purse.coins(parent.raw)
+    assert refusal(chain, purse.spend([first])) == "TRUC-violation"
+    child = purse.spend([first], version=3)
+    chain.broadcast(child.raw)
+    assert refusal(chain, purse.spend([second], version=3)) == "TRUC-violation"
+    grandchild = purse.spend(purse.coins(child.raw), version=3)
+    assert refusal(chain, grandchild) == "TRUC-violation"

@@ -1,0 +1,33 @@
+"""What the chain source said it relays, kept for reviews that nobody is asked for."""
+
+from datetime import datetime
+from typing import TypedDict
+
+from sqlalchemy.orm import Session
+
+from storage.model import NodeRules
+
+ROW = 1
+
+
+class Told(TypedDict):
+    """Fee rates in sat/kvB, sizes in bytes; the median time is in seconds, where it was told."""
+
+    minimum: int
+    replacement_step: int
+    datacarrier_size: int
+    bare_multisig: bool
+    package_count: int
+    package_vsize: int
+    median_time: int | None
+
+
+def keep(db: Session, told: Told, now: datetime) -> None:
+    """Remember what was told; the last word counts."""
+    db.merge(NodeRules(id=ROW, told_at=now, **told))
+    db.flush()
+
+
+def kept(db: Session) -> NodeRules | None:
+    """Return what was told last, or None where nothing was."""
+    return db.get(NodeRules, ROW)
