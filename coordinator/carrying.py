@@ -18,7 +18,7 @@ from psbt.coins import Coin, Outpoint, Selection
 from psbt.errors import PsbtError
 from psbt.ownership import input_scripts
 from psbt.policy import Policy
-from psbt.transaction import Transaction, parse_transaction
+from psbt.transaction import Transaction, check_amounts, parse_transaction
 from psbt.updater import OwnCoin, completed
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
@@ -203,6 +203,7 @@ def _line(number: int, line: str) -> SeenTransaction:
         raise UsageError(f"line {number} is not HEX or HEX,HEIGHT,BLOCK")
     try:
         transaction = parse_transaction(bytes.fromhex(matched[1]))
+        check_amounts(transaction)
     except (ValueError, PsbtError) as failure:
         raise UsageError(f"line {number} holds no transaction: {failure}") from failure
     if matched[2] is None:

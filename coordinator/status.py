@@ -17,6 +17,7 @@ from coordinator.overview import CeremonyLine, Owned, ceremony_line
 from coordinator.settings import EMBEDDED_CHAIN, OFFLINE, Home
 from coordinator.vaults import standing
 from coordinator.verify import wanted_cards
+from psbt.errors import PsbtError
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
@@ -50,6 +51,7 @@ class Standing:
     waiting_for: list[WaitingFor]
     expired: bool
     next: str | None
+    damaged: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the payment as `status --json` shows it."""
@@ -113,6 +115,12 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
         )
 
 
+def _damaged(line: CeremonyLine, need: int, failure: PsbtError) -> Standing:
+    """Return a payment whose row cannot be used: it stands in nobody else's way."""
+    show = f"cardquorum spend abandon {line.id}"
+    return Standing(line, 0, need, [], expired=False, next=show, damaged=str(failure))
+
+
 def _payments(db: Session, vaults: Sequence[Vault], gone: set[str]) -> Iterator[Standing]:
     """Yield the payments that are not final yet, newest first."""
     tips = {vault.id: tip_height(db, vault) for vault in vaults}
@@ -126,7 +134,10 @@ def _standing(db: Session, found: Ceremony, line: CeremonyLine, *, vanished: boo
     need = found.vault.threshold
     have, wanted = need, list[WaitingFor]()
     if found.state == "collecting":
-        seen = signing.progress(found)
+        try:
+            seen = signing.progress(found)
+        except PsbtError as failure:
+            return _damaged(line, need, failure)
         have, wanted = seen.have, list(_wanted(db, found.vault, seen.missing))
     verb = "broadcast" if vanished else NEXT_VERB.get(found.state)
     return Standing(

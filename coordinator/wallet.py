@@ -426,8 +426,12 @@ def refuse_contradictions(db: Session, psbt: codec.Psbt) -> None:
 
 
 def last_looked_at(db: Session, vault: Vault) -> dict[int, int]:
-    """Return, by branch, the last index that a search for the vault's coins looks at."""
-    counts = watched_counts(db, vault, reached(db, vault))
+    """Return, by branch, the last index that a search for the vault's coins looks at.
+
+    That of a home that knows no more than what was used or given out: on this computer it may have
+    looked farther, one that starts from the paper will not.
+    """
+    counts = watched_counts(db, vault, (0, 0))
     return {branch: count - 1 for branch, count in zip((RECEIVE, CHANGE), counts, strict=True)}
 
 
@@ -460,9 +464,10 @@ def places(
 ) -> dict[bytes, tuple[int, int]]:
     """Return where scripts may be the vault's own; who believes it derives them first."""
     found = chain_book.places_of(db, vault, paid)
-    for branch, last in last_looked_at(db, vault).items():
+    counts = watched_counts(db, vault, reached(db, vault))
+    for branch, count in zip((RECEIVE, CHANGE), counts, strict=True):
         first = chain_book.next_index(db, vault, branch)
-        for script in derive_scripts(policy, branch, range(first, last + 1)):
+        for script in derive_scripts(policy, branch, range(first, count)):
             if script.script_pubkey in paid:
                 found[script.script_pubkey] = (branch, script.index)
     return found

@@ -26,8 +26,8 @@ from psbt.errors import PsbtError
 from psbt.field_rules import GLOBAL_RULES, INPUT_RULES, OUTPUT_RULES, check_fields
 from psbt.fields import Fields, Maps, read_fields
 from psbt.transaction import (
-    MAX_MONEY_SATS,
     ByteReader,
+    check_amounts,
     check_sound,
     parse_transaction,
     parse_unsigned,
@@ -281,7 +281,7 @@ def _fill_input(
     _fill(name, psbt_in, {k: v for k, v in values.items() if k != fields.IN_NON_WITNESS_UTXO})
     if raw is not None:
         if raw not in previous:
-            previous[raw] = Previous(raw, parse_transaction(raw))
+            previous[raw] = Previous(raw, _previous(name, raw))
         psbt_in.non_witness_utxo = previous[raw]
         _check_spent(name, psbt_in, previous[raw].transaction)
     _check_kept(f"{name}.witness_utxo", psbt_in.witness_utxo, values.get(fields.IN_WITNESS_UTXO))
@@ -300,6 +300,15 @@ def _of_embit(transaction: network.Transaction) -> Transaction:
     return Transaction(transaction.version, tx_ins, tx_outs, transaction.locktime)
 
 
+def _previous(name: str, raw: bytes) -> network.Transaction:
+    try:
+        transaction = parse_transaction(raw)
+        check_amounts(transaction)
+    except PsbtError as error:
+        raise PsbtError(f"{name}.non_witness_utxo cannot be: {error}") from error
+    return transaction
+
+
 def _check_spent(name: str, psbt_in: InputScope, made: network.Transaction) -> None:
     """Refuse a previous transaction that did not make the output spent."""
     if made.txid != psbt_in.txid.hex():
@@ -312,9 +321,6 @@ def _check_spent(name: str, psbt_in: InputScope, made: network.Transaction) -> N
             f"{name}.vout is {psbt_in.vout}, but the transaction spent has"
             f" {len(made.outputs)} outputs"
         )
-    value_sats = made.outputs[psbt_in.vout].value_sats
-    if value_sats > MAX_MONEY_SATS:
-        raise PsbtError(f"{name} spends an output worth more than 21 million bitcoin")
 
 
 def _fill(name: str, scope: InputScope | OutputScope, values: Fields) -> None:

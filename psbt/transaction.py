@@ -188,7 +188,7 @@ def check_sound(transaction: Transaction) -> None:
 
 
 def check_amounts(transaction: Transaction) -> None:
-    """Refuse outputs worth more than there will ever be."""
+    """Refuse outputs that are worth more than all bitcoin, each or together."""
     paid = [tx_out.value_sats for tx_out in transaction.outputs]
     if max(paid, default=0) > MAX_MONEY_SATS:
         raise PsbtError(f"an output of {max(paid)} sats is worth more than 21 million bitcoin")

@@ -65,6 +65,8 @@ def _payment(payment: "Standing", now: datetime) -> Iterator[str]:
 
 def _state(payment: "Standing", now: datetime) -> str:
     line = payment.line
+    if payment.damaged is not None:
+        return f"damaged, it cannot be signed: {payment.damaged}"
     if line.state == "collecting":
         return f"{payment.have} of {payment.need} have signed"
     if line.state == "complete":

@@ -145,6 +145,21 @@ def test_only_its_own_transaction_is_broadcast(vault: Asked, damage: Damage, cer
     assert vault("spend", "broadcast", ceremony, check=5)["error"]["code"] == "psbt_error"
 
 
+def test_a_damaged_payment_stands_in_no_other_commands_way(
+    vault: Asked, damage: Damage, ceremony: str
+) -> None:
+    damage("UPDATE ceremony SET psbt = x'70736274ff00' WHERE public_id = ?", ceremony)
+    seen = {each["id"]: each for each in vault("status")["ceremonies"]}
+    assert seen[ceremony]["damaged"]
+    assert seen[ceremony]["next"] == f"cardquorum spend abandon {ceremony}"
+    vault("spend", "list")
+    vault("history", "v")
+    vault("spend", "abandon", ceremony)
+    damage("UPDATE ceremony SET state = 'broadcast', broadcast_at = created_at")
+    vault("status")
+    assert vault(*PAY)["ceremony"]
+
+
 COIN_DAMAGE = {
     "value": "UPDATE coin SET value_sats = value_sats + 1 WHERE id = 1",
     "script": "UPDATE coin SET script_pubkey = flipped(script_pubkey) WHERE id = 1",

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from coincurve import PrivateKey
 
 from psbt import codec
 from psbt.codec import Psbt
@@ -11,7 +12,8 @@ from psbt.errors import PsbtError
 from psbt.extractor import extract, vsize
 from psbt.finalizer import finalize
 from psbt.policy import CHANGE, RECEIVE, format_address, vault_script
-from psbt.review import Context, Review, Severity, review
+from psbt.replacement import Rival
+from psbt.review import Context, KnownVault, Review, Severity, review
 from tests.psbt.soft_vault import PAYEE, SoftVault, soft_vault
 
 VAULT = soft_vault(2, 3)
@@ -266,3 +268,58 @@ def test_dangers_come_first() -> None:
     assert severities[0] is Severity.DANGER
     (unconfirmed,) = (c for c in found.warnings if c.code == "unconfirmed_input")
     assert "2 of 2 coins" in unconfirmed.message
+
+
+def test_an_own_output_beyond_reach_is_a_danger_that_names_index_and_reach() -> None:
+    for last, code in ((7, False), (6, True)):
+        found = review(SPEND, POLICY, replace(TIP, reach={CHANGE: last, RECEIVE: 0}))
+        assert (codes(found).get("change_out_of_reach") is Severity.DANGER) is code
+    assert "change address 7" in found.warnings[0].message
+    assert "up to 6 only" in found.warnings[0].message
+    (change,) = (out for out in found.outputs if out.kind == "change")
+    assert (change.keychain, change.address_index) == ("change", 7)
+
+
+def test_another_vault_is_named_and_only_a_closed_one_is_a_warning() -> None:
+    context = replace(TIP, spends_all=True, usual_amount_sats=1, vaults={PAYEE: KnownVault("h")})
+    found = review(SPEND, POLICY, context)
+    assert codes(found) == {}
+    assert [out.vault for out in found.outputs if out.kind == "payment"] == ["h"]
+    closed = replace(context, vaults={PAYEE: KnownVault("h", "it is retired")})
+    assert codes(review(SPEND, POLICY, closed)) == {"closed_vault": Severity.WARNING}
+
+
+def test_a_replacement_is_held_against_what_all_rivals_pay() -> None:
+    fee = review(SPEND, POLICY, TIP).fee_sats
+    for paid, danger in ((fee - 1_000, False), (fee + 1, True)):
+        context = replace(TIP, rivals=(Rival("ab" * 32, 1_000, paid),))
+        found = codes(review(SPEND, POLICY, context))
+        assert (found.get("replacement_underpaid") is Severity.DANGER) is danger
+    two = tuple(Rival(mark * 32, 1_000, fee // 2) for mark in ("ab", "cd"))
+    assert "replacement_underpaid" in codes(review(SPEND, POLICY, replace(TIP, rivals=two)))
+    unknown = replace(TIP, rivals=(Rival("ab" * 32, 1_000, None),))
+    assert codes(review(SPEND, POLICY, unknown)) == {}
+
+
+def test_derivations_of_others_are_no_claim_to_be_change() -> None:
+    described = codec.copy(SPEND)
+    theirs = next(out for out in described.outputs if not out.bip32_derivations)
+    ours = next(out for out in described.outputs if out.bip32_derivations)
+    for pubkey, origin in ours.bip32_derivations.items():
+        theirs.bip32_derivations[pubkey] = type(origin)(b"\xde\xad\xbe\xef", [0, 7])
+    assert codes(review(described, POLICY, TIP)) == {}
+
+
+def test_junk_derivations_do_not_hide_an_own_coin_and_cost_nothing() -> None:
+    crowded = codec.copy(SPEND)
+    (origin, *_) = crowded.inputs[0].bip32_derivations.values()
+    junk = {
+        codec.public_key(PrivateKey(number.to_bytes(32, "big")).public_key.format()): type(origin)(
+            origin.fingerprint, [0, number]
+        )
+        for number in range(1, 300)
+    }
+    for scope in (*crowded.inputs, *crowded.outputs):
+        scope.bip32_derivations = {**junk, **scope.bip32_derivations}
+    found = review(crowded, POLICY, TIP)
+    assert {out.kind for out in found.outputs} == {"payment", "change"}
