@@ -2,7 +2,7 @@
 
 CardError
 ├── TransportError → CardRemoved, CardReset, ReaderNotFound    trying again may help
-│   └── OutOfReach(remedy)                                    not before something else is done
+│   └── OutOfReach(remedy) → ReadersUnlisted                  not before something else is done
 ├── ProtocolError → SecureChannelError                         the protocol forbids it
 ├── StatusWordError(sw, ins)
 ├── NotUnlocked · PinDelayed(seconds)
@@ -32,7 +32,15 @@ class CardRemoved(TransportError):
 
 
 class CardReset(TransportError):
-    """The card lost power or was reset: channel and login are gone."""
+    """The card lost power or was reset: channel and login are gone.
+
+    `sent` is False where it is certain that the card never heard the command.
+    """
+
+    def __init__(self, what: str, *, sent: bool = True) -> None:
+        """Keep whether the card may have carried the command out."""
+        self.sent = sent
+        super().__init__(what)
 
 
 class ReaderNotFound(TransportError):
@@ -46,6 +54,10 @@ class OutOfReach(TransportError):
         """Keep what is to be done."""
         self.remedy = remedy
         super().__init__(what)
+
+
+class ReadersUnlisted(OutOfReach):
+    """The readers cannot be listed; one whose name is known can be used all the same."""
 
 
 class ProtocolError(CardError):

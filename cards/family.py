@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,7 +11,13 @@ from typing import NamedTuple, Protocol
 
 import cards
 from cards.codes import CodeRule
-from cards.errors import CardError, NotSupported, ProtocolError, StatusWordError
+from cards.errors import (
+    CardError,
+    CardReset,
+    NotSupported,
+    ProtocolError,
+    StatusWordError,
+)
 from cards.pin import Secret
 from cards.session import CardSession
 from cards.transport import CardTransport
@@ -74,6 +81,10 @@ def unheard(_reason: str, _seconds_left: int) -> None:
     """Let a wait pass without a word."""
 
 
+def undisturbed() -> None:
+    """Let a disturbance pass without a word."""
+
+
 def ungiven(_kind: str) -> Secret | None:
     """Give no secret."""
     return None
@@ -90,9 +101,11 @@ class Surroundings:
 
     `roots` by family, else its own; `memory` by card_id; `progress` hears why a card makes us
     wait and for how many seconds more; `secret` asks for a named secret besides the PIN
-    (`passcode`, `pairing`) and returns None where nobody gives it; `pair_anew` tells whether a
-    person agrees to pair again with a card that refuses the pairing kept for it. `look_only` means
-    that the card may not even be paired with: then it may leave out how many attempts it has left.
+    (`passcode`, `pairing`) and returns None where nobody gives it; the card may have been let go
+    of meanwhile. `pair_anew` tells whether a person agrees to pair again with a card that refuses
+    the pairing kept for it. `disturbed` hears that the card lost what was selected or open on it,
+    as it does when another program resets it. `look_only` means that the card may not even be
+    paired with: then it may leave out how many attempts it has left.
     """
 
     roots: Mapping[str, Roots] = field(default_factory=dict)
@@ -100,6 +113,7 @@ class Surroundings:
     progress: Callable[[str, int], None] = unheard
     secret: Callable[[str], Secret | None] = ungiven
     pair_anew: Callable[[], bool] = not_agreed
+    disturbed: Callable[[], None] = undisturbed
     look_only: bool = False
 
 
@@ -234,21 +248,59 @@ def family_named(name: str) -> CardFamily:
     raise NotSupported(name, "anything here: no such family")
 
 
+IDENTIFY_PAUSES = (0.1, 0.2, 0.4, 0.8)
+SELECT = 0xA4
+
+
 def detect(transport: CardTransport, surroundings: Surroundings) -> CardSession:
     """Open the card with the first family that recognises it; no PIN is presented.
 
-    A card may answer 9000 to a name that is not its own, as a Satochip of 0.14 does once it is
-    selected: an answer that one family does not understand is left to the others. Raises
-    CardError where no family knows the card, ProtocolError where it may only be garbled.
+    A card that is reset meanwhile is identified from the beginning, a few times and with a growing
+    pause. Raises CardError where no family knows the card, ProtocolError where it may only be
+    garbled, CardReset where it was reset each time.
     """
-    strange: ProtocolError | None = None
+    pauses = iter(IDENTIFY_PAUSES)
+    while True:
+        try:
+            return _recognised(transport, surroundings)
+        except (CardReset, _Interrupted) as failure:
+            surroundings.disturbed()
+            pause = next(pauses, None)
+            if pause is None:
+                raise _given_up(failure) from None
+        time.sleep(pause)
+
+
+class _Interrupted(ProtocolError):
+    """A family recognised the card, which then refused what it had begun."""
+
+
+def _given_up(failure: CardError) -> CardError:
+    if isinstance(failure, _Interrupted):
+        return ProtocolError(str(failure))
+    times = len(IDENTIFY_PAUSES) + 1
+    return CardReset(
+        f"another program resets the card: it was identified {times} times, each time in vain",
+        sent=False,
+    )
+
+
+def _recognised(transport: CardTransport, surroundings: Surroundings) -> CardSession:
+    """Ask one family after the other.
+
+    A card may answer 9000 to a name that is not its own, as a Satochip of 0.14 does once it is
+    selected: an answer that one family does not understand is left to the others.
+    """
+    strange: CardError | None = None
     for family in families():
         try:
             return family.open(transport, surroundings)
-        except StatusWordError:
-            continue
+        except StatusWordError as refused:
+            if refused.ins != SELECT:
+                strange = strange or _Interrupted(str(refused))
         except ProtocolError as failure:
             strange = strange or failure
     if strange is None:
         raise CardError("the card on the reader belongs to no family known here")
-    raise ProtocolError(f"no family known here understands the card on the reader: {strange}")
+    kind = type(strange) if isinstance(strange, _Interrupted) else ProtocolError
+    raise kind(f"no family known here understands the card on the reader: {strange}")

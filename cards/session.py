@@ -69,7 +69,11 @@ class CardSession(Protocol):
         ...
 
     def unlock(self, pin: Pin) -> None:
-        """Present the PIN; raises PinIncorrect, PinDelayed or PinBlocked."""
+        """Present the PIN; raises PinIncorrect, PinDelayed or PinBlocked.
+
+        Raises CardReset where its answer was lost and the card counts no attempts: then nobody
+        knows whether it was refused, and it is not presented again here.
+        """
         ...
 
     def xpub(self, path: Path) -> ExtendedKey:
@@ -78,6 +82,13 @@ class CardSession(Protocol):
 
     def sign(self, path: Path, digest: bytes) -> bytes:
         """Return r‖s (64 bytes, low S) over the 32-byte digest by the key at `path`."""
+        ...
+
+    def pause(self) -> None:
+        """Let other programs have the card for a while, reset; it forgets what was unlocked.
+
+        The next command takes it back, and raises WrongCard where another one lies there.
+        """
         ...
 
     def close(self) -> None:

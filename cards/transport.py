@@ -1,11 +1,12 @@
 """Bytes at the seam: what carries an APDU, and the one function that sends."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from cards.apdu import SW_OK, Command, Form, Response
-from cards.errors import ProtocolError, StatusWordError
+from cards.errors import CardRemoved, ProtocolError, StatusWordError
 
 log = logging.getLogger(__name__)
 GET_RESPONSE_ROUNDS = 256
@@ -37,6 +38,53 @@ class PowerCycler(Protocol):
         ...
 
 
+@runtime_checkable
+class Pausable(Protocol):
+    """A transport that keeps its card from other programs, and can let them have it for a while."""
+
+    def pause(self) -> None:
+        """Reset the card and let others have it; the next command takes it back."""
+        ...
+
+
+@runtime_checkable
+class SharedReader(Pausable, Protocol):
+    """A card on a reader that other programs may use as well: ours alone while it is held.
+
+    `contended` tells that another program was met on the reader.
+    """
+
+    held: bool
+    contended: bool
+
+    def take(self) -> None:
+        """Keep the card to ourselves; blocks while another program does."""
+        ...
+
+    def keep_alive(self) -> None:
+        """Show that the card is still in use; does nothing where it is not held."""
+        ...
+
+    def leave(self) -> None:
+        """Let go of the card as it is, for good."""
+        ...
+
+
+@runtime_checkable
+class Contended(Protocol):
+    """A transport that tells when another program uses its reader."""
+
+    def tell_contention(self, tell: Callable[[str], None]) -> None:
+        """Say it to `tell`, in a sentence."""
+        ...
+
+
+def pause(transport: CardTransport) -> None:
+    """Let other programs have the card for a while, where that means anything."""
+    if isinstance(transport, Pausable):
+        transport.pause()
+
+
 def transmit(transport: CardTransport, command: Command, form: Form = Form.ISO) -> Response:
     """Send a command and return its answer whatever the status word.
 
@@ -44,19 +92,27 @@ def transmit(transport: CardTransport, command: Command, form: Form = Form.ISO) 
     but not where the command carries data: the card may have carried it out.
     """
     log.debug("> %r", command)
-    response = Response.parse(transport.transmit(command.encode(form)))
+    response = _answered(transport, command.encode(form))
     if response.sw >> 8 == SW1_WRONG_LE and not command.data:
         exact = replace(command, le=(response.sw & 0xFF) or 256)
-        response = Response.parse(transport.transmit(exact.encode()))
+        response = _answered(transport, exact.encode())
     data = response.data
     for _ in range(GET_RESPONSE_ROUNDS):
         if response.sw >> 8 != SW1_MORE_DATA:
             log.debug("< %d bytes, %04X", len(data), response.sw)
             return Response(data, response.sw)
         more = Command(command.cla, 0xC0, le=(response.sw & 0xFF) or 256)
-        response = Response.parse(transport.transmit(more.encode()))
+        response = _answered(transport, more.encode())
         data += response.data
     raise ProtocolError(f"the card announces more data after {GET_RESPONSE_ROUNDS} answers")
+
+
+def _answered(transport: CardTransport, apdu: bytes) -> Response:
+    """Send an APDU; an empty answer is what some readers give when their card is taken away."""
+    answer = transport.transmit(apdu)
+    if not answer:
+        raise CardRemoved("the card gave an empty answer: it was taken off the reader")
+    return Response.parse(answer)
 
 
 def exchange(transport: CardTransport, command: Command, form: Form = Form.ISO) -> bytes:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from cards import pcsc
-from cards.errors import CardError, CardRemoved, ReaderNotFound
+from cards.errors import CardError, CardRemoved, ReaderNotFound, ReadersUnlisted
 from cards.family import Surroundings
 from cards.patience import Patient
 from cards.session import CardIdentity
@@ -17,8 +17,10 @@ from coordinator.memory import FolderMemory
 from coordinator.settings import Home
 from coordinator.slots import Slot, card_in
 
-SLOT_NUMBER = re.compile(" [0-9A-F]{2}$")
-"""What pcsc-lite writes last: which slot of a reader it is."""
+NUMBERS = re.compile(" [0-9A-F]{2} [0-9A-F]{2}$")
+"""What pcsc-lite writes last: which reader it is, and which slot of it."""
+LOOK_SECONDS = 2.0
+"""How long a look waits for a reader that another program keeps for itself."""
 
 
 class Found(NamedTuple):
@@ -30,19 +32,21 @@ class Found(NamedTuple):
 
 
 def slot(home: Home, name: str) -> Slot:
-    """Return the reader of this name, or of a name that holds this text; its first slot.
+    """Return the reader of this name, or the only one whose name holds this text.
 
     Raises ReaderNotFound with the readers there are, or Ambiguous.
     """
     return _called(home, _full_name(name))
 
 
-def _called(home: Home, name: str) -> Slot:
+def _called(home: Home, name: str, wait_seconds: float = pcsc.WAIT_SECONDS) -> Slot:
     """Return the reader of exactly this name."""
     return Slot(
         name,
         emulated=False,
-        connect=lambda: Patient(pcsc.ReaderTransport(name), name),
+        connect=lambda: Patient(
+            lambda: pcsc.ReaderTransport(name, wait_seconds), name, take_seconds=wait_seconds
+        ),
         surroundings=surroundings(home),
         arrival=partial(pcsc.arrival, name),
     )
@@ -55,11 +59,15 @@ def surroundings(home: Home) -> Surroundings:
 
 def occupied(home: Home) -> list[Slot]:
     """Return every reader that holds a card just now."""
-    return [
-        _called(home, name)
-        for name in pcsc.reader_names()
-        if pcsc.arrival(name, pcsc.ANY_CARD, 0) is not None
-    ]
+    return [_called(home, name) for name in pcsc.reader_names() if _is_occupied(name)]
+
+
+def _is_occupied(name: str) -> bool:
+    """Tell whether a reader holds a card; one that cannot be asked is tried."""
+    try:
+        return pcsc.arrival(name, pcsc.ANY_CARD, 0) is not None
+    except CardError:
+        return True
 
 
 def looked_at(home: Home, names: Sequence[str] | None = None) -> list[Found]:
@@ -97,7 +105,7 @@ def holding(home: Home, family: str, card_id: str) -> Slot:
 
 
 def _look(home: Home, name: str) -> Found:
-    place = _called(home, name)
+    place = _called(home, name, LOOK_SECONDS)
     place = place._replace(surroundings=replace(place.surroundings, look_only=True))
     try:
         with card_in(place) as session:
@@ -109,12 +117,20 @@ def _look(home: Home, name: str) -> Found:
 
 
 def _full_name(name: str) -> str:
-    known = pcsc.reader_names()
+    """Return the one reader meant: by its whole name, without the numbers, or by a part of it."""
+    try:
+        known = pcsc.reader_names()
+    except ReadersUnlisted:  # the name of another reader cannot be read
+        return name
     if name in known:
         return name
-    fitting = [each for each in known if name.casefold() in each.casefold()]
-    if len({SLOT_NUMBER.sub("", each) for each in fitting}) == 1:
-        fitting = fitting[:1]
+    wanted = name.removeprefix("reader:").casefold()
+    ways = (
+        [each for each in known if each.casefold() == wanted],
+        [each for each in known if NUMBERS.sub("", each).casefold() == wanted],
+        [each for each in known if wanted in each.casefold()],
+    )
+    fitting = next((found for found in ways if found), [])
     if len(fitting) > 1:
         raise Ambiguous(name, [f"reader:{each}" for each in fitting])
     if not fitting:

@@ -25,7 +25,7 @@ from cards.errors import (
 from cards.family import CardMemory, Surroundings, detect, family_named
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity, CardSession
-from cards.transport import CardTransport
+from cards.transport import CardTransport, Contended
 from coordinator.attendant import Attendant, Person
 from coordinator.errors import LastAttempt, UsageError
 
@@ -140,6 +140,7 @@ class Company:
         self._attendant = attendant
         self.label = label
         self.given: set[str] = set()
+        self._said: set[str] = set()
 
     def progress(self, reason: str, seconds: int) -> None:
         """Tell the person why the card makes us wait, and for how many seconds more."""
@@ -156,6 +157,19 @@ class Company:
         """Ask the person whether to pair again with a card that refuses the kept pairing."""
         return self._attendant.agreed(PAIRING_REFUSED, f"card {self.label} {PAIRING_DANGER}")
 
+    def disturbed(self) -> None:
+        """Tell the person that the card was reset, and who may have done it."""
+        self.contended(
+            f"card {self.label} was reset in between: another program uses its reader, or the card "
+            "lies badly; it goes on"
+        )
+
+    def contended(self, sentence: str) -> None:
+        """Tell the person once that another program uses the reader."""
+        if sentence not in self._said:
+            self._said.add(sentence)
+            self._attendant.say(sentence)
+
 
 @contextmanager
 def card_in(slot: Slot, company: Company | None = None) -> Iterator[CardSession]:
@@ -170,8 +184,11 @@ def card_in(slot: Slot, company: Company | None = None) -> Iterator[CardSession]
             progress=company.progress,
             secret=company.secret,
             pair_anew=company.pair_anew,
+            disturbed=company.disturbed,
         )
     transport = slot.connect()
+    if company is not None and isinstance(transport, Contended):
+        transport.tell_contention(company.contended)
     try:
         session = detect(transport, around)
         try:

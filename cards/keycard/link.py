@@ -13,6 +13,7 @@ from cards.errors import (
     NotSupported,
     NotUnlocked,
     PairingRefused,
+    PinIncorrect,
     SecureChannelError,
     StatusWordError,
     WrongCard,
@@ -31,11 +32,12 @@ from cards.keycard.wire import (
     SW_WRONG_P1_P2,
 )
 from cards.pin import Pin
-from cards.transport import CardTransport, exchange, transmit
+from cards.transport import CardTransport, exchange, pause, transmit
 
 log = logging.getLogger(__name__)
 OLDEST: Final = (3, 1)
 SPARE_TRIES: Final = 2
+PRESENTED_MAX: Final = 3
 PAIRING_LOST: Final = {SW_SECURITY, SW_WRONG_P1_P2}
 
 
@@ -43,7 +45,8 @@ class Link:
     """A transport with a Keycard on it.
 
     Mends once per command what another program broke: the selection, the channel, the login.
-    What spends an attempt is sent once and never again.
+    What spends an attempt is sent once, and again only where the card's counter shows that none
+    was spent.
     """
 
     def __init__(self, transport: CardTransport, surroundings: Surroundings) -> None:
@@ -90,12 +93,16 @@ class Link:
     def select_again(self) -> Application:
         """Select the applet anew, which locks it; raises WrongCard where it is another card."""
         self._channel = None
-        found = self._selected()
-        self._expect_same(found)
-        self.application = found
+        found = self._select_same()
         self._just_selected = True
         if not found.initialised:
             self.forget_pin()
+        return found
+
+    def _select_same(self) -> Application:
+        found = self._selected()
+        self._expect_same(found)
+        self.application = found
         return found
 
     def prove(self) -> Certificate | None:
@@ -118,10 +125,33 @@ class Link:
 
     def log_in(self, pin: Pin) -> None:
         """Present the PIN once, and keep a copy for a login that gets lost."""
-        if not self.status().pin_tries:
+        before = self._tries_left()
+        command = commands.verify_pin(pin)
+        for _ in range(PRESENTED_MAX):
+            response = self._through(command, self._channel or self._reopened())
+            if response is not None:
+                _accepted(response, command)
+                self.keep_pin(pin)
+                return
+            left = self._tries_left()
+            if left < before:
+                raise PinIncorrect(left)
+        raise CardReset(
+            f"another program resets the card: its PIN was presented {PRESENTED_MAX} times in vain"
+        )
+
+    def _tries_left(self) -> int:
+        """Return how many attempts are left; raises PinBlocked where none is."""
+        left = self.status().pin_tries
+        if not left:
             raise blocked()
-        self.send_once(commands.verify_pin(pin))
-        self.keep_pin(pin)
+        return left
+
+    def pause(self) -> None:
+        """Let other programs have the card; the next command selects it again."""
+        self.forget_pin()
+        pause(self.transport)
+        self._channel, self._just_selected = None, False
 
     def logged_in(self) -> bool:
         """Tell whether a PIN has been accepted and is kept."""
@@ -164,6 +194,13 @@ class Link:
         """Learn whose key the card has; that 3.0 cannot tell gives it away before INIT."""
         if application.certified:
             return answers.parse_certificate(application.certificate)
+        try:
+            return attestation.identified(self.transport)
+        except StatusWordError as refused:
+            if refused.sw != SW_UNKNOWN_INS:
+                raise
+        # An applet before 3.1, or a card that was reset and has nothing selected any more.
+        self._selected()
         try:
             return attestation.identified(self.transport)
         except StatusWordError as refused:
@@ -210,6 +247,7 @@ class Link:
         given = None if made else self._surroundings.secret("pairing")
         if given is not None:
             with given:
+                self._select_same()  # the card may have been let go of while a person was asked
                 made = self.pair(pairing.secret_from(given))
         if made is None:
             raise CardError("the card has another pairing password than the one it was offered")
@@ -246,8 +284,9 @@ class Link:
         try:
             answer = transmit(self.transport, channel.wrap(command), Form.P3)
         except CardReset:
-            return None
-        if answer.sw != SW_OK:
+            answer = None
+        if answer is None or answer.sw != SW_OK:
+            self._surroundings.disturbed()
             return None
         response = channel.unwrap(answer.data)
         self._channel = channel
@@ -266,12 +305,18 @@ class Link:
         """Present the kept PIN once more; it was right before, so one refusal forgets it."""
         self._pin = None
         status = self._through(commands.status(), channel)
-        if status is None or answers.parse_status(status.data).pin_tries < SPARE_TRIES:
+        if status is None:
+            pin.close()
+            raise CardReset("another program reset the card before its PIN was presented again")
+        if answers.parse_status(status.data).pin_tries < SPARE_TRIES:
             pin.close()
             raise NotUnlocked("the card wants its PIN again and allows one attempt at most")
         response = self._through(commands.verify_pin(pin), channel)
         if response is None or response.sw != SW_OK:
             pin.close()
+        if response is None:
+            raise CardReset("another program reset the card while its PIN was presented again")
+        if response.sw != SW_OK:
             raise NotUnlocked("the card wants its PIN again and refuses the one from before")
         self._pin = pin
 

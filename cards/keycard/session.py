@@ -204,6 +204,10 @@ class KeycardSession:
             raise ProtocolError("the card's signature does not verify under its key")
         return signed.signature
 
+    def pause(self) -> None:
+        """Let other programs have the card for a while; it is selected and known again after."""
+        self._link.pause()
+
     def close(self) -> None:
         """Lock the card, wipe the PIN and let go of the card."""
         if self._link.logged_in():

@@ -1,36 +1,54 @@
 """The way to one Satochip: selected, identified, its channel open, its login kept up."""
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from coincurve import PrivateKey
 
 from cards.apdu import SW_OK, Command, Form, Response
-from cards.errors import CardReset, NotUnlocked, SecureChannelError, WrongCard
+from cards.errors import (
+    CardError,
+    CardReset,
+    NotUnlocked,
+    PinBlocked,
+    PinIncorrect,
+    SecureChannelError,
+    WrongCard,
+)
+from cards.family import undisturbed
 from cards.pin import Pin
 from cards.satochip import answers, commands
 from cards.satochip.channel import HostChannel, agree
 from cards.satochip.refusals import CHANNEL_LOST, refusal
-from cards.satochip.wire import INS_VERIFY_PIN, SW_UNAUTHORIZED, SW_UNKNOWN_CLA, SW_UNKNOWN_INS
-from cards.transport import CardTransport, exchange, transmit
+from cards.satochip.wire import SW_UNAUTHORIZED, SW_UNKNOWN_CLA, SW_UNKNOWN_INS
+from cards.transport import CardTransport, exchange, pause, transmit
 
 log = logging.getLogger(__name__)
 PERHAPS_NOT_SELECTED = {SW_UNKNOWN_INS, SW_UNKNOWN_CLA}
 SPARE_TRIES = 2
+PRESENTED_MAX = 3
 
 
 class Link:
     """A transport with a Satochip on it.
 
     Mends once per command what another program broke: the selection, the channel, the login.
+    What may spend an attempt is sent again only where the card has not heard it, or its counter
+    shows that none was spent.
     """
 
-    def __init__(self, transport: CardTransport) -> None:
+    def __init__(
+        self, transport: CardTransport, disturbed: Callable[[], None] = undisturbed
+    ) -> None:
         """Select the applet and learn who it is; no PIN is presented.
 
         Raises StatusWordError where there is no Satochip, NotSupported for one before 0.12.
         """
         self.transport: Final = transport
+        self._disturbed = disturbed
+        self._paused = False
+        self._tries = 0
         exchange(transport, commands.select())
         self.status()
         (_, first), (self._channel, second) = self._shake_hands(), self._shake_hands()
@@ -43,7 +61,9 @@ class Link:
 
     def status(self) -> answers.Status:
         """Ask for version and counters."""
-        return answers.parse_status(self._in_clear(commands.status()))
+        found = answers.parse_status(self._in_clear(commands.status()))
+        self._tries = found.pin_tries
+        return found
 
     def send(self, command: Command) -> bytes:
         """Send a command in the channel and return its answer; raises what a refusal means."""
@@ -55,10 +75,20 @@ class Link:
             raise refusal(response.sw, command.ins)
         return response.data
 
-    def log_in(self, pin: Pin) -> None:
-        """Present the PIN once, and keep a copy for a login that gets lost."""
+    def send_once(self, command: Command) -> bytes:
+        """Send a command that must not be carried out twice; raises CardReset where it may have."""
+        return self._presented(command, counted=False)
+
+    def pause(self) -> None:
+        """Let other programs have the card; the next command opens another channel."""
         self.forget_pin()
-        self.send(commands.verify_pin(pin))
+        pause(self.transport)
+        self._paused = True
+
+    def log_in(self, pin: Pin) -> None:
+        """Present the PIN, and keep a copy for a login that gets lost."""
+        self.forget_pin()
+        self._presented(commands.verify_pin(pin), counted=True)
         self._pin = pin.copy()
 
     def logged_in(self) -> bool:
@@ -93,13 +123,22 @@ class Link:
         handshake = answers.parse_handshake(self._in_clear(commands.init_channel(point)))
         return agree(ephemeral, handshake), handshake.authentikeys
 
+    def _resume(self) -> None:
+        """Find the card again after a pause; raises WrongCard where it is another one."""
+        if self._paused:
+            self._paused = False
+            exchange(self.transport, commands.select())
+            self.reopen_channel()
+
     def _in_clear(self, command: Command) -> bytes:
         """Send a command outside of the channel; a card that was reset is selected once more."""
+        self._resume()
         try:
             response = transmit(self.transport, command, Form.P3)
         except CardReset:
             response = None
         if response is None or response.sw in PERHAPS_NOT_SELECTED:
+            self._disturbed()
             exchange(self.transport, commands.select())
             response = transmit(self.transport, command, Form.P3)
         if response.sw != SW_OK:
@@ -108,15 +147,48 @@ class Link:
 
     def _in_channel(self, command: Command) -> Response:
         """Send a command in the channel; one that is lost is opened once more."""
+        self._resume()
         try:
             response = self._framed(command)
         except CardReset:
             response = None
         if response is not None and not self._lost(response.sw):
             return response
-        log.debug("power, selection or channel is lost")
-        self.reopen_channel()
+        self._reopen()
         return self._framed(command)
+
+    def _presented(self, command: Command, *, counted: bool) -> bytes:
+        """Send a command with a code; `counted` where a wrong one is seen at the PIN's counter."""
+        self._resume()
+        for _ in range(PRESENTED_MAX):
+            before = self._tries
+            try:
+                response = self._framed(command)
+            except CardReset as reset:
+                if reset.sent and not counted:
+                    raise
+                self._reopen()
+                self._refuse_spent(before)
+                continue
+            if not self._lost(response.sw):
+                if response.sw != SW_OK:
+                    raise refusal(response.sw, command.ins)
+                return response.data
+            self._reopen()
+        raise CardReset(
+            f"another program resets the card: a code was presented {PRESENTED_MAX} times in vain"
+        )
+
+    def _refuse_spent(self, before: int) -> None:
+        """Raise what the card would have answered, where its counter is lower than before."""
+        left = self.status().pin_tries
+        if left < before:
+            raise PinIncorrect(left) if left else PinBlocked("the card allows no more attempts")
+
+    def _reopen(self) -> None:
+        log.debug("power, selection or channel is lost")
+        self._disturbed()
+        self.reopen_channel()
 
     def _framed(self, command: Command) -> Response:
         log.debug("in the channel: %r", command)
@@ -137,7 +209,10 @@ class Link:
         if self.status().pin_tries < SPARE_TRIES:
             self.forget_pin()
             raise NotUnlocked("the card wants its PIN again and allows one attempt")
-        response = self._in_channel(commands.verify_pin(pin))
-        if response.sw != SW_OK:
-            self.forget_pin()
-            raise refusal(response.sw, INS_VERIFY_PIN)
+        self._pin = None
+        try:
+            self._presented(commands.verify_pin(pin), counted=True)
+        except CardError:
+            pin.close()
+            raise
+        self._pin = pin

@@ -30,7 +30,9 @@ def open_session(transport: CardTransport, surroundings: Surroundings) -> "Satoc
     """Open the Satochip on a transport; raises StatusWordError where there is none."""
     chip = attestation.chip_name(transport)
     roots = surroundings.roots.get(NAME) or ROOTS
-    return SatochipSession(Link(transport), attestation.Authority(roots, chip))
+    return SatochipSession(
+        Link(transport, surroundings.disturbed), attestation.Authority(roots, chip)
+    )
 
 
 class SatochipSession:
@@ -80,22 +82,22 @@ class SatochipSession:
     def reset_seed(self, pin: Pin) -> None:
         """Erase the seed; the PIN stays, and has to be presented again."""
         self._refuse_second_factor()
-        self._link.send(commands.reset_seed(pin))
+        self._link.send_once(commands.reset_seed(pin))
         self._forget_keys()
 
     def change_pin(self, old: Pin, new: Pin) -> None:
         """Replace the PIN."""
-        self._link.send(commands.change_pin(old, new))
+        self._link.send_once(commands.change_pin(old, new))
         self._link.replace_pin(new)
 
     def unblock(self, puk: Secret, new: Pin | None) -> None:
         """Free the blocked PIN; before 0.16 it is the old one, which `new` cannot replace."""
         if self._link.status().version >= NEW_UNBLOCK:
-            self._link.send(commands.unblock_with_new_pin(puk, new))
+            self._link.send_once(commands.unblock_with_new_pin(puk, new))
             return
         if new is not None:
             raise NotSupported(NAME, "a new PIN while it is unblocked, the old one stays valid")
-        self._link.send(commands.unblock_pin(puk))
+        self._link.send_once(commands.unblock_pin(puk))
 
     def label(self) -> str:
         """Return the text on the card; needs the PIN."""
@@ -136,6 +138,10 @@ class SatochipSession:
                 return signed
             self._signing = None
         raise ProtocolError("the card does not sign with the key it derived, not even asked twice")
+
+    def pause(self) -> None:
+        """Let other programs have the card for a while; it is found again by its authentikey."""
+        self._link.pause()
 
     def close(self) -> None:
         """Log out, wipe the PIN and let go of the card."""

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from cards.apdu import SW_OK, Command, Form, Response
 from cards.errors import CardReset, ProtocolError, StatusWordError
+from cards.family import undisturbed
 from cards.pin import Secret
 from cards.tangem import commands
 from cards.tangem.channel import Handshake, HostChannel
@@ -25,7 +26,7 @@ from cards.tangem.wire import (
     TAG_PAUSE,
     Mode,
 )
-from cards.transport import CardTransport, exchange, transmit
+from cards.transport import CardTransport, exchange, pause, transmit
 
 log = logging.getLogger(__name__)
 PATIENCE: Final = 60
@@ -57,9 +58,12 @@ class Link:
         transport: CardTransport,
         progress: Callable[[str, int], None],
         clock: Time,
+        disturbed: Callable[[], None] = undisturbed,
     ) -> None:
         """Begin unencrypted."""
+        self._disturbed = disturbed
         self.transport: Final = transport
+        self._paused = False
         self.mode = Mode.NONE
         self.delay = 0
         self._progress = progress
@@ -70,6 +74,12 @@ class Link:
     def select(self) -> None:
         """Select the applet; raises StatusWordError where there is no Tangem."""
         exchange(self.transport, commands.select())
+
+    def pause(self) -> None:
+        """Let other programs have the card; the next command selects it again."""
+        pause(self.transport)
+        self.forget_session()
+        self._paused = True
 
     def forget_session(self) -> None:
         """Open another session for the next command that needs one."""
@@ -83,35 +93,47 @@ class Link:
 
     def uid(self) -> bytes | None:
         """Return the chip's number, which a card tells without any code; None where it does not."""
+        self.resume()
         self.forget_session()
         with suppress(StatusWordError):
             return self._shake_hands(max(self.mode, Mode.FAST))[1]
         return None
 
-    def send(self, command: Command, code: Secret) -> Response:
+    def send(self, command: Command, code: Secret, *, once: bool = False) -> Response:
         """Send a command and return its answer, whatever it says; encrypt more where it must.
 
         In a session that has not worked yet, a wrong code is all that can be told from an answer
-        that does not decrypt.
+        that does not decrypt. A command that may be carried out only `once` raises CardReset where
+        the card may have heard it and its answer was lost.
         """
-        response = self._mended(command, code)
+        response = self._mended(command, code, once=once)
         while response.sw == SW_NEEDS_ENCRYPTION and self.mode is not Mode.STRONG:
             self.mode = Mode(self.mode + 1)
             self.forget_session()
-            response = self._mended(command, code)
+            response = self._mended(command, code, once=once)
         return response
 
-    def _mended(self, command: Command, code: Secret) -> Response:
+    def resume(self) -> None:
+        """Select the card again after a pause."""
+        if self._paused:
+            self._paused = False
+            self.select()
+
+    def _mended(self, command: Command, code: Secret, *, once: bool) -> Response:
         """Send a command, and once more where selection or session were lost."""
+        self.resume()
         try:
             response = self._framed(command, code)
-        except CardReset:
+        except CardReset as reset:
+            if once and reset.sent:
+                raise
             response = Response(sw=SW_UNKNOWN_INS)
         except StatusWordError as refused:
             if refused.sw != SW_NEEDS_ENCRYPTION:
                 raise
             response = Response(sw=refused.sw)
         if response.sw in NOT_SELECTED:
+            self._disturbed()
             self.select()
         elif response.sw != SW_INVALID_PARAMS or self.mode is Mode.NONE:
             return response

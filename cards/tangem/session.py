@@ -50,7 +50,7 @@ def open_session(
     transport: CardTransport, surroundings: Surroundings, clock: Time | None = None
 ) -> "TangemSession":
     """Open the Tangem on a transport; raises StatusWordError where there is none."""
-    link = Link(transport, surroundings.progress, clock or Time())
+    link = Link(transport, surroundings.progress, clock or Time(), surroundings.disturbed)
     link.select()
     return TangemSession(link, surroundings)
 
@@ -109,7 +109,7 @@ class TangemSession:
         self._forget_code()
         code = channel.typed(pin)
         try:
-            self._read(code)
+            self._read(code, once=True)
             self._code = code
             self._prove_card(full=False)
             self._find_wallet()
@@ -126,7 +126,8 @@ class TangemSession:
         facts = self._read_facts()
         with channel.typed(old) as code, channel.fresh(new) as wanted:
             access = Access(facts.card_id, code, self._second())
-            response = self._link.send(commands.set_codes(access, wanted, access.passcode), code)
+            command = commands.set_codes(access, wanted, access.passcode)
+            response = self._link.send(command, code, once=True)
             if response.sw == SW_WRONG_CODE:
                 raise PinIncorrect(None)
             self._parsed(response.sw, response.data, INS_SET_PIN)
@@ -198,6 +199,10 @@ class TangemSession:
         cut = [list(digests[at : at + DIGESTS_MAX]) for at in pieces]
         return [signed for piece in cut for signed in self._signed(path, piece)]
 
+    def pause(self) -> None:
+        """Let other programs have the card for a while; it is compared with what it told before."""
+        self._link.pause()
+
     def close(self) -> None:
         """Wipe the codes and let go of the card."""
         self._forget_code()
@@ -245,10 +250,10 @@ class TangemSession:
         self._code = code
         self._find_wallet()
 
-    def _read(self, code: Secret) -> CardFacts:
+    def _read(self, code: Secret, *, once: bool = False) -> CardFacts:
         """READ the card; raises PinIncorrect for a wrong code, WrongCard for another card."""
         command = commands.read_card(code)
-        response = self._link.send(command, code)
+        response = self._link.send(command, code, once=once)
         if response.sw in CODE_REFUSED:
             raise PinIncorrect(None)
         if response.sw != SW_OK:
@@ -354,6 +359,8 @@ class TangemSession:
             given = self._surroundings.secret("passcode")
             if given is None:
                 raise NotUnlocked("the card has a passcode besides its access code; give it too")
+            self._link.select()  # it may have been let go of while a person was asked
+            self._link.forget_session()
             self._passcode.close()
             self._passcode = channel.hashed(given)
         return self._passcode

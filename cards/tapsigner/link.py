@@ -12,10 +12,12 @@ from cards.errors import (
     NotSupported,
     NotUnlocked,
     PinDelayed,
+    PinIncorrect,
     ProtocolError,
     StatusWordError,
     WrongCard,
 )
+from cards.family import undisturbed
 from cards.pin import Pin, Secret
 from cards.tapsigner import NAME, answers, commands
 from cards.tapsigner.answers import Fields, Nonces, Status
@@ -32,7 +34,7 @@ from cards.tapsigner.wire import (
     UNLUCKY,
     version_number,
 )
-from cards.transport import CardTransport, exchange, transmit
+from cards.transport import CardTransport, exchange, pause, transmit
 
 log = logging.getLogger(__name__)
 NOT_SELECTED = {0x6D00, 0x6E00}
@@ -52,13 +54,18 @@ class Answer:
 class Link:
     """A transport with a TAPSIGNER on it."""
 
-    def __init__(self, transport: CardTransport) -> None:
+    def __init__(
+        self, transport: CardTransport, disturbed: Callable[[], None] = undisturbed
+    ) -> None:
         """Select the card and have it prove its key; no CVC is presented.
 
         Raises StatusWordError where there is no such card, NotSupported for a SATSCARD.
         """
         self.transport: Final = transport
+        self._disturbed = disturbed
+        self._paused = False
         self._cvc: Pin | None = None
+        self._cvc_proved = False
         self._nonce: bytes | None = None
         first = self._select()
         if first.product == answers.SATSCARD:
@@ -92,11 +99,13 @@ class Link:
         """Send a command with the CVC that was accepted before.
 
         A nonce that another program used up is asked for once more; a CVC that is right no
-        longer is forgotten.
+        longer is forgotten. One that could not be proved yet is, by the first command it goes with.
         """
         cvc = self._cvc
         if cvc is None:
             raise NotUnlocked("the card wants its CVC first")
+        if not self._cvc_proved:
+            return self._first_proof(call, cvc)
         answer = self._lucky(call, cvc)
         if answer.code == BAD_AUTH and self.status().card_nonce != answer.card_nonce:
             answer = self._lucky(call, cvc)
@@ -105,14 +114,32 @@ class Link:
             raise NotUnlocked("the card no longer accepts the CVC it was unlocked with")
         return self._accepted(call, answer)
 
-    def send_once(self, call: Call, cvc: Secret) -> Answer:
-        """Send a command with a CVC nobody knows to be right: it is presented once."""
-        return self._accepted(call, self._lucky(call, cvc))
+    def _first_proof(self, call: Call, cvc: Pin) -> Answer:
+        try:
+            answer = self.send_once(call, cvc)
+        except PinIncorrect:
+            self.forget_cvc()
+            raise
+        self._cvc_proved = True
+        return answer
 
-    def keep_cvc(self, cvc: Pin) -> None:
-        """Keep a copy of a CVC that was accepted."""
+    def send_once(self, call: Call, cvc: Secret) -> Answer:
+        """Send a command with a CVC nobody knows to be right: it is presented once.
+
+        Raises CardReset where the card may have heard it and its answer was lost.
+        """
+        return self._accepted(call, self._lucky(call, cvc, once=True))
+
+    def keep_cvc(self, cvc: Pin, *, proved: bool = True) -> None:
+        """Keep a copy of a CVC that was accepted, or that the card cannot look at yet."""
         self.forget_cvc()
-        self._cvc = cvc.copy()
+        self._cvc, self._cvc_proved = cvc.copy(), proved
+
+    def pause(self) -> None:
+        """Let other programs have the card; the next command selects it again."""
+        self.forget_cvc()
+        pause(self.transport)
+        self._nonce, self._paused = None, True
 
     def unlocked(self) -> bool:
         """Tell whether a CVC is kept."""
@@ -132,10 +159,10 @@ class Link:
             raise refusal(answer.code, call.name)
         return answer
 
-    def _lucky(self, call: Call, cvc: Secret) -> Answer:
+    def _lucky(self, call: Call, cvc: Secret, *, once: bool = False) -> Answer:
         """Send a command until the card draws a nonce that suits it: 8 times in 7."""
         for _ in range(UNLUCKY_TRIES):
-            answer = self._answer(call, lambda: self._sealed(call, cvc))
+            answer = self._answer(call, lambda: self._sealed(call, cvc), once=once)
             if answer.code != UNLUCKY:
                 break
         return answer
@@ -147,17 +174,28 @@ class Link:
         """Return the card's nonce; one that got lost is asked for."""
         return self._nonce or self.status().card_nonce
 
-    def _answer(self, call: Call, made: Callable[[], Sealed]) -> Answer:
+    def _resume(self) -> None:
+        """Find the card again after a pause; raises WrongCard where it is another one."""
+        if self._paused:
+            self._paused = False
+            self._same(self._select())
+            if not self.prove():
+                raise ProtocolError("the card has not proved the key it calls its own")
+
+    def _answer(self, call: Call, made: Callable[[], Sealed], *, once: bool = False) -> Answer:
         """Send a command; a card that lost its power is selected once more.
 
-        Until an answer has been understood, the next nonce is unknown.
+        Until an answer has been understood, the next nonce is unknown. A command that may be
+        carried out only `once` is not sent again where the card may have heard it.
         """
+        self._resume()
         if call.takes_nonce:
             self._nonce = self._known_nonce()
         sealed, used, self._nonce = made(), self._nonce, None
-        response = self._transmit(sealed.command)
+        response = self._transmit(sealed.command, once=once)
         if response is None or response.sw in NOT_SELECTED:
             log.debug("power or selection is lost")
+            self._disturbed()
             self._same(self._select())
             sealed, used = made(), self._nonce
             self._nonce = None
@@ -176,10 +214,12 @@ class Link:
             self._nonce = used or None
         return Answer(fields, code, used, key)
 
-    def _transmit(self, command: Command) -> Response | None:
+    def _transmit(self, command: Command, *, once: bool) -> Response | None:
         try:
             return transmit(self.transport, command)
-        except CardReset:
+        except CardReset as reset:
+            if once and reset.sent:
+                raise
             return None
 
     def _select(self) -> Status:

@@ -33,7 +33,7 @@ NO_PARENT: Final = bytes(4)
 
 def open_session(transport: CardTransport, surroundings: Surroundings) -> "TapsignerSession":
     """Open the TAPSIGNER on a transport; raises StatusWordError where there is none."""
-    return TapsignerSession(Link(transport), surroundings)
+    return TapsignerSession(Link(transport, surroundings.disturbed), surroundings)
 
 
 class TapsignerSession:
@@ -61,7 +61,10 @@ class TapsignerSession:
         )
 
     def initialise(self, secrets: Mapping[str, Secret]) -> None:
-        """Prove the CVC printed on the card: a card without a key takes no other."""
+        """Prove the CVC printed on the card: a card without a key takes no other.
+
+        One that does not know `wait` has it proved when it makes its key.
+        """
         if self._link.status().path is not None:
             raise NotSupported(NAME, "being set up twice")
         self._prove(secrets["pin"])
@@ -69,8 +72,8 @@ class TapsignerSession:
     def unlock(self, pin: Pin) -> None:
         """Prove the CVC, and keep it for the commands to come; waits where the card wants it."""
         self._link.forget_cvc()
-        self._prove(pin)
-        self._link.keep_cvc(pin)
+        proved = self._prove(pin)
+        self._link.keep_cvc(pin, proved=proved)
 
     def generate_key(self) -> None:
         """Have the card make its key, and see that it took the chain code made here."""
@@ -136,6 +139,10 @@ class TapsignerSession:
             raise ProtocolError("the card's signature is not one of the key it derived")
         return signed.signature
 
+    def pause(self) -> None:
+        """Let other programs have the card for a while; it proves its key again after."""
+        self._link.pause()
+
     def close(self) -> None:
         """Put back the path that was stored before, wipe the CVC and let go of the card."""
         if self._link.unlocked():
@@ -145,8 +152,8 @@ class TapsignerSession:
         self._known.clear()
         self._link.transport.close()
 
-    def _prove(self, cvc: Secret) -> None:
-        """Present a CVC once; a card that wants a wait gets it first.
+    def _prove(self, cvc: Secret) -> bool:
+        """Present a CVC once and tell whether the card looked at it; a wait it wants comes first.
 
         One without a key has no other command than `wait`, which looks at no CVC before its end.
         """
@@ -154,19 +161,26 @@ class TapsignerSession:
         if self._stored.now is None:
             self._wait(self._link.status().delay)
         try:
-            self._present(cvc)
+            return self._present(cvc)
         except PinDelayed as delayed:
             self._wait(delayed.seconds)
-            self._present(cvc)
+            return self._present(cvc)
 
-    def _present(self, cvc: Secret) -> None:
-        """Prove the CVC with a harmless command: `read`, or `wait` while there is no key."""
+    def _present(self, cvc: Secret) -> bool:
+        """Prove the CVC with a harmless command: `read`, or `wait` while there is no key.
+
+        A card may know no `wait`: then `new` is the first command that looks at the CVC.
+        """
         if self._stored.confirm(self._path) is None:
-            self._link.send_once(commands.wait(), cvc)
-            return
+            try:
+                self._link.send_once(commands.wait(), cvc)
+            except NotSupported:
+                return False
+            return True
         ours = secrets.token_bytes(NONCE)
         answer = self._link.send_once(commands.read(ours), cvc)
         answers.parse_read(answer.fields, answer.key, Nonces(answer.card_nonce, ours))
+        return True
 
     def _wait(self, seconds: int) -> None:
         """Let the card count down; raises PinDelayed where it does not."""
@@ -174,7 +188,10 @@ class TapsignerSession:
             if seconds > DELAY_MAX:
                 raise PinDelayed(seconds)
             self._progress(WAIT_REASON, seconds)
-            left = answers.parse_wait(self._link.ask(commands.wait()).fields)
+            try:
+                left = answers.parse_wait(self._link.ask(commands.wait()).fields)
+            except NotSupported:
+                raise PinDelayed(seconds) from None
             if left >= seconds:
                 raise PinDelayed(left)
             seconds = left

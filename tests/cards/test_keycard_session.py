@@ -285,7 +285,7 @@ def session_identity(card: KeycardEmulator) -> tuple[object, ...]:
 @pytest.mark.parametrize("answer", [bytes.fromhex("6D00"), bytes.fromhex("6982")])
 def test_a_3_0_card_is_refused_before_init(answer: bytes) -> None:
     wire = Wire(emulate("3.1"))
-    wire.change[1] = lambda _answer: answer
+    wire.change[1] = wire.change[3] = lambda _answer: answer  # it is selected and asked once more
     expected = NotSupported if answer == b"\x6d\x00" else CardError
     with pytest.raises(expected):
         open_session(wire, Surroundings())

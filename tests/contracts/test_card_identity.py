@@ -151,10 +151,15 @@ def test_a_stranger_is_refused(subject: Subject, sw: str) -> None:
         subject.family.open(Stranger(bytes.fromhex(sw)), Surroundings())
 
 
-@pytest.mark.parametrize("sw", ["6A82", "6D00", "6E00", "6999", "6A86", "9000", ""])
+@pytest.mark.parametrize("sw", ["6A82", "6D00", "6E00", "6999", "6A86", "9000"])
 def test_a_stranger_is_said_to_be_one(sw: str) -> None:
     with pytest.raises(CardError, match="no family known here"):
         detect(Stranger(bytes.fromhex(sw)), Surroundings())
+
+
+def test_an_empty_answer_means_that_the_card_was_removed() -> None:
+    with pytest.raises(CardRemoved, match="empty answer"):
+        detect(Stranger(b""), Surroundings())
 
 
 def test_the_key_is_made_where_the_family_says(subject: Subject) -> None:

@@ -94,20 +94,6 @@ def test_an_empty_reader_and_one_that_is_not_there(put: Put) -> None:
         pcsc.arrival("Elsewhere", pcsc.ANY_CARD, 0)
 
 
-def test_a_reset_by_another_program_is_told(put: Put) -> None:
-    name = put(0, family_named("satochip").emulate("0.14-0.1"))
-    ours, theirs = pcsc.ReaderTransport(name), pcsc.ReaderTransport(name)
-    card_id = open_session(ours, Surroundings()).identity().card_id
-    theirs.power_cycle()
-    with pytest.raises(CardReset, match=name):
-        ours.transmit(SELECT_NOTHING)
-    ours.close()
-    theirs.close()
-    again = opened(name)
-    assert again.identity().card_id == card_id
-    again.close()
-
-
 def test_what_is_let_go_is_locked(put: Put) -> None:
     name = put(0, SUBJECTS[0].ready())
     session = opened(name)
@@ -139,7 +125,8 @@ def test_a_card_that_never_answers_is_given_up_and_the_reader_lives(put: Put) ->
 
         def close(self) -> None: ...
 
-    card: CardTransport = Patient(pcsc.ReaderTransport(put(0, Mute)), "virtual", 0.2)
+    reader = put(0, Mute)
+    card: CardTransport = Patient(lambda: pcsc.ReaderTransport(reader), "virtual", 0.2)
     with pytest.raises(TransportError, match=r"no answer for 0\.2 seconds"):
         card.transmit(SELECT_NOTHING)
     with pytest.raises(TransportError, match="given up"):

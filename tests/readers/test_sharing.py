@@ -1,0 +1,271 @@
+"""One reader, several programs: who has the card, who waits, and what is said of it."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cards import pcsc
+from cards.errors import CardRemoved, CardReset, NotUnlocked, OutOfReach
+from cards.family import EmulatedCard, Surroundings, family_named
+from cards.patience import Patient
+from cards.pin import Pin
+from cards.satochip.session import open_session
+from cards.session import CardSession
+from tests.contracts.subjects import DIGEST, LEAF, PIN, SUBJECTS
+from tests.readers.conftest import Put
+
+SELECT_NOTHING = bytes.fromhex("00A4040005F00000000100")
+OTHER_PROGRAM = Path(__file__).with_name("other_program.py")
+NOBODY = "F0000000AA"
+SATOCHIP = next(each for each in SUBJECTS if each.family.name == "satochip")
+Beginning = Callable[[str, str], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def other_program() -> Iterator[Beginning]:
+    """Return what starts another program at a reader, and waits until it has had the card."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(reader: str, manner: str) -> "subprocess.Popen[str]":
+        words = [sys.executable, str(OTHER_PROGRAM), reader, NOBODY, manner]
+        running.append(subprocess.Popen(words, stdout=subprocess.PIPE, text=True))
+        assert running[-1].stdout is not None
+        assert running[-1].stdout.readline() == "ready\n"
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def reset(reader: str) -> None:
+    """Do what another program does that connects and leaves the card reset."""
+    scard = pcsc._scard()
+    with pcsc._context() as context:
+        code, card, _ = scard.SCardConnect(context, reader, scard.SCARD_SHARE_SHARED, 3)
+        assert code == 0
+        scard.SCardDisconnect(card, scard.SCARD_RESET_CARD)
+
+
+@pytest.fixture
+def card() -> EmulatedCard:
+    return SATOCHIP.ready()
+
+
+def satochip(transport: object) -> CardSession:
+    return open_session(transport, Surroundings())
+
+
+def test_another_program_waits_until_the_card_is_let_go(put: Put, card: EmulatedCard) -> None:
+    name = put(0, card)
+    session = satochip(pcsc.ReaderTransport(name))
+    session.unlock(Pin(PIN))
+    other = threading.Thread(target=reset, args=(name,))
+    other.start()
+    time.sleep(0.3)
+    assert other.is_alive()
+    assert session.sign(LEAF, DIGEST)
+    session.close()
+    other.join(5)
+    assert not other.is_alive()
+
+
+def test_whoever_waited_finds_a_card_that_forgot_everything(put: Put, card: EmulatedCard) -> None:
+    name = put(0, card)
+    session = satochip(pcsc.ReaderTransport(name))
+    session.unlock(Pin(PIN))
+    heard: list[bytes] = []
+
+    def listen() -> None:
+        scard = pcsc._scard()
+        with pcsc._context() as context:
+            _, theirs, protocol = scard.SCardConnect(context, name, scard.SCARD_SHARE_SHARED, 3)
+            status = list(bytes.fromhex("B03C000000"))
+            heard.append(bytes(scard.SCardTransmit(theirs, pcsc._pci(scard, protocol), status)[1]))
+            scard.SCardDisconnect(theirs, scard.SCARD_LEAVE_CARD)
+
+    other = threading.Thread(target=listen)
+    other.start()
+    time.sleep(0.2)
+    session.close()
+    other.join(5)
+    assert heard == [bytes.fromhex("6D00")]
+
+
+def test_a_card_is_let_go_while_a_person_is_asked_and_known_again(
+    put: Put, card: EmulatedCard
+) -> None:
+    name = put(0, card)
+    transport = pcsc.ReaderTransport(name)
+    session = satochip(transport)
+    before = session.identity()
+    session.pause()
+    assert not transport.held
+    reset(name)
+    assert session.identity() == before
+    session.unlock(Pin(PIN))
+    assert session.sign(LEAF, DIGEST)
+    session.pause()
+    again = satochip(pcsc.ReaderTransport(name))
+    with pytest.raises(NotUnlocked):
+        again.xpub(LEAF)
+    session.close()
+    again.close()
+
+
+def test_a_card_swapped_while_a_person_is_asked_is_not_taken_for_the_first(put: Put) -> None:
+    name = put(0, SATOCHIP.ready())
+    session = satochip(pcsc.ReaderTransport(name))
+    session.pause()
+    put(0, SATOCHIP.ready(1))
+    with pytest.raises(Exception, match="expected card"):
+        session.identity()
+    session.close()
+
+
+def test_a_reader_kept_by_another_program_is_waited_for_then_given_up(
+    put: Put, card: EmulatedCard, other_program: Beginning
+) -> None:
+    name = put(0, card)
+    other_program(name, "keep")
+    said: list[str] = []
+    ours = Patient(lambda: pcsc.ReaderTransport(name, 1.5), name, take_seconds=1.5)
+    ours.tell_contention(said.append)
+    began = time.monotonic()
+    with pytest.raises(OutOfReach, match="another program keeps reader"):
+        ours.transmit(SELECT_NOTHING)
+    assert 1.0 < time.monotonic() - began < 10
+    assert said == [f"another program uses reader {name}; waiting for it"]
+    ours.close()
+
+
+def test_a_reader_that_is_let_go_in_time_is_used(
+    put: Put, card: EmulatedCard, other_program: Beginning
+) -> None:
+    name = put(0, card)
+    keeper = other_program(name, "keep")
+    threading.Timer(0.8, keeper.kill).start()
+    ours = pcsc.ReaderTransport(name)
+    assert ours.contended
+    assert ours.transmit(SELECT_NOTHING)
+    ours.close()
+
+
+def test_a_transaction_of_another_program_is_given_up_in_time(put: Put, card: EmulatedCard) -> None:
+    name = put(0, card)
+    theirs = pcsc.ReaderTransport(name)
+    ours = Patient(lambda: pcsc.ReaderTransport(name), name, take_seconds=0.3)
+    with pytest.raises(OutOfReach, match="another program keeps reader"):
+        ours.transmit(SELECT_NOTHING)
+    assert theirs.transmit(SELECT_NOTHING)
+    theirs.close()
+    time.sleep(0.3)  # the overdue call gets the card now, and leaves it
+    again = pcsc.ReaderTransport(name)
+    assert again.transmit(SELECT_NOTHING)
+    again.close()
+
+
+def test_a_card_in_use_elsewhere_is_shared_and_said_once(put: Put, card: EmulatedCard) -> None:
+    name = put(0, card)
+    said: list[str] = []
+    scard = pcsc._scard()
+    with pcsc._context() as context:
+        _, theirs, _ = scard.SCardConnect(context, name, scard.SCARD_SHARE_SHARED, 3)
+        ours = Patient(lambda: pcsc.ReaderTransport(name), name)
+        ours.tell_contention(said.append)
+        for _ in range(3):
+            ours.transmit(SELECT_NOTHING)
+        ours.close()
+        scard.SCardDisconnect(theirs, scard.SCARD_LEAVE_CARD)
+    assert said == [f"another program uses reader {name} too; it has to wait meanwhile"]
+
+
+def test_a_card_that_is_idle_is_kept_alive_by_the_thread_that_owns_it(
+    put: Put, card: EmulatedCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cards.patience.KEEP_ALIVE", 0.05)
+    asked: list[tuple[int, str]] = []
+    name = put(0, card)
+    scard = pcsc._scard()
+    status = scard.SCardStatus
+    monkeypatch.setattr(
+        scard,
+        "SCardStatus",
+        lambda held: asked.append((held, threading.current_thread().name)) or status(held),
+    )
+    ours = Patient(lambda: pcsc.ReaderTransport(name), name)
+    ours.transmit(SELECT_NOTHING)
+    time.sleep(0.3)
+    ours.pause()
+    many = len(asked)
+    assert many >= 3
+    assert {thread for _, thread in asked} == {f"card {name}"}
+    time.sleep(0.2)
+    assert len(asked) == many
+    ours.close()
+
+
+def test_an_intruder_without_pause_never_gets_between(
+    put: Put, card: EmulatedCard, other_program: Beginning
+) -> None:
+    name = put(0, card)
+    intruder = other_program(name, "intrude")
+    for _ in range(5):
+        session = satochip(Patient(lambda: pcsc.ReaderTransport(name), name))
+        session.unlock(Pin(PIN))
+        assert session.sign(LEAF, DIGEST)
+        session.close()
+    assert intruder.poll() is None
+
+
+def test_a_removed_card_is_not_taken_again(put: Put, card: EmulatedCard) -> None:
+    name = put(0, card)
+    ours = pcsc.ReaderTransport(name)
+    put.readers[0].eject()
+    with pytest.raises((CardRemoved, CardReset)):
+        while True:
+            ours.transmit(SELECT_NOTHING)
+    with pytest.raises(CardRemoved):
+        ours.transmit(SELECT_NOTHING)
+    ours.close()
+
+
+def test_an_empty_answer_is_a_removal(
+    put: Put, card: EmulatedCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = pcsc.ReaderTransport(put(0, card))
+    monkeypatch.setattr(pcsc._scard(), "SCardTransmit", lambda *_: (0, []))
+    with pytest.raises(CardRemoved, match="empty answer"):
+        ours.transmit(SELECT_NOTHING)
+    ours.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "sent"), [(0x80100068, False), (0x80100067, True), (0x8010000F, True)]
+)
+def test_a_reset_by_another_is_told_and_the_card_taken_again(
+    put: Put, card: EmulatedCard, monkeypatch: pytest.MonkeyPatch, code: int, *, sent: bool
+) -> None:
+    ours = pcsc.ReaderTransport(put(0, card))
+    with monkeypatch.context() as racing:
+        racing.setattr(pcsc._scard(), "SCardTransmit", lambda *_: (code - (1 << 32), []))
+        with pytest.raises(CardReset, match="reset by another program") as caught:
+            ours.transmit(SELECT_NOTHING)
+    assert caught.value.sent is sent
+    assert ours.contended
+    assert ours.transmit(SELECT_NOTHING)
+    ours.close()
+
+
+def test_a_family_is_told_apart_after_an_intruder(put: Put, other_program: Beginning) -> None:
+    name = put(0, family_named("keycard").emulate("3.2"))
+    other_program(name, "intrude")
+    ours = pcsc.ReaderTransport(name)
+    assert ours.transmit(SELECT_NOTHING)
+    ours.close()
