@@ -45,6 +45,8 @@ RESET_BY_ANOTHER: Final = {RESET, UNPOWERED, WRONG_PROTOCOL}
 WAIT_SECONDS: Final = 10.0
 PAUSES: Final = (0.1, 0.2, 0.4, 0.8)
 LONGEST_PAUSE: Final = 1.0
+NOTICED_SECONDS: Final = 1.0
+"""How long a reader may take to notice that its card left: pcscd asks it a few times a second."""
 BEGIN_TRIES: Final = 10
 LOOKS: Final = 3
 LOOK_APART: Final = 0.002
@@ -204,7 +206,13 @@ class ReaderTransport:
         if code not in RESET_BY_ANOTHER:
             self._ended = f"the card on reader {self._reader} was lost; connect to it again"
         scard, locked = _scard(), code in RESET_BY_ANOTHER | REMOVED | LOST | {DONE}
+        before = _events(self._context, self._reader)
         self._let_go(scard.SCARD_LEAVE_CARD if locked else scard.SCARD_RESET_CARD)
+        deadline = time.monotonic() + NOTICED_SECONDS
+        while code in LOST | {DONE} and time.monotonic() < deadline:
+            if _events(self._context, self._reader) != before:
+                break
+            time.sleep(POLL)
 
     def _take(self) -> None:
         self.contended = self.contended or _in_use(self._context, self._reader)
@@ -263,6 +271,16 @@ class ReaderTransport:
 def kept_by_another(reader: str) -> OutOfReach:
     """Return the error of a reader that another program does not share."""
     return OutOfReach(f"another program keeps reader {reader} for itself", CLOSE_THE_OTHER)
+
+
+def _events(context: int, reader: str) -> int:
+    """Return a reader's state, which changes once it has noticed that its card left."""
+    try:
+        _, states = _scard().SCardGetStatusChange(context, 0, [(reader, 0)])
+    except UnicodeEncodeError:
+        return 0
+    number, present = states[0][1] >> EVENTS, states[0][1] & _scard().SCARD_STATE_PRESENT
+    return int(number << 1 | bool(present))
 
 
 def _in_use(context: int, reader: str) -> bool:

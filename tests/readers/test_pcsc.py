@@ -10,7 +10,6 @@ from cards.errors import CardRemoved, CardReset, NotUnlocked, ReaderNotFound, Tr
 from cards.family import Surroundings, detect, families, family_named
 from cards.patience import Patient
 from cards.pin import Pin
-from cards.satochip.session import open_session
 from cards.session import CardSession
 from cards.signature import verify
 from cards.transport import CardTransport, PowerCycler
