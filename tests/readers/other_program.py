@@ -3,7 +3,7 @@
     python other_program.py READER AID intrude     connects, selects AID, resets, without pause
     python other_program.py READER AID keep        keeps the reader for itself until it is ended
 
-It says "ready" once it has had the card, and one line for each time it had it after that.
+It says "ready" once it has had the card.
 """
 
 import sys
@@ -21,21 +21,29 @@ def connected(context: int, reader: str, share: int) -> int | None:
     return card if code == DONE else None
 
 
+def say_ready() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
 def intrude(context: int, reader: str, aid: bytes) -> None:
     apdu = [0x00, 0xA4, 0x04, 0x00, len(aid), *aid]
-    said = 0
+    first = True
     while True:
         card = connected(context, reader, scard.SCARD_SHARE_SHARED)
         if card is None:
             continue
         scard.SCardTransmit(card, scard.SCARD_PCI_T1, apdu)
         scard.SCardDisconnect(card, scard.SCARD_RESET_CARD)
-        said += 1
+        if first:
+            say_ready()
+        first = False
 
 
 def keep(context: int, reader: str, _aid: bytes) -> None:
     while connected(context, reader, scard.SCARD_SHARE_EXCLUSIVE) is None:
         time.sleep(0.01)
+    say_ready()
     time.sleep(3600)
 
 
