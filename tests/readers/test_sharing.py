@@ -11,11 +11,11 @@ import pytest
 
 from cards import pcsc
 from cards.errors import CardRemoved, CardReset, NotUnlocked, OutOfReach, WrongCard
-from cards.family import EmulatedCard, Surroundings, family_named
+from cards.family import EmulatedCard, Surroundings, detect, family_named
 from cards.patience import Patient
 from cards.pin import Pin
-from cards.satochip.session import open_session
 from cards.session import CardSession
+from cards.transport import CardTransport
 from tests.contracts.subjects import DIGEST, LEAF, PIN, SUBJECTS
 from tests.readers.conftest import Put
 
@@ -64,8 +64,8 @@ def card() -> EmulatedCard:
     return SATOCHIP.ready()
 
 
-def satochip(transport: object) -> CardSession:
-    return open_session(transport, Surroundings())
+def satochip(transport: CardTransport) -> CardSession:
+    return detect(transport, Surroundings())
 
 
 def test_another_program_waits_until_the_card_is_let_go(put: Put, card: EmulatedCard) -> None:
@@ -268,9 +268,12 @@ def test_a_reset_by_another_is_told_and_the_card_taken_again(
     ours.close()
 
 
-def test_a_family_is_told_apart_after_an_intruder(put: Put, other_program: Beginning) -> None:
+def test_a_card_is_recognised_between_the_resets_of_an_intruder(
+    put: Put, other_program: Beginning
+) -> None:
     name = put(0, family_named("keycard").emulate("3.2"))
     other_program(name, "intrude")
-    ours = pcsc.ReaderTransport(name)
-    assert ours.transmit(SELECT_NOTHING)
-    ours.close()
+    for _ in range(5):
+        session = detect(Patient(lambda: pcsc.ReaderTransport(name), name), Surroundings())
+        assert session.family == "keycard"
+        session.close()
