@@ -10,7 +10,13 @@ from cards.errors import CardRemoved, NotGenuine, NotUnlocked, ReaderNotFound
 from cards.session import Attestation, CardSession, Verdict
 from coordinator import clock, custody
 from coordinator.attendant import Attendant
-from coordinator.enrol import accepted, account_key, attest, give_evidence
+from coordinator.enrol import (
+    accepted,
+    account_key,
+    attest,
+    give_evidence,
+    refuse_useless_evidence,
+)
 from coordinator.keeping import expect
 from coordinator.settings import Home
 from coordinator.slots import Company, Slot, card_in, unlock
@@ -60,6 +66,7 @@ def check(home: Home, database: Database, asked: Check, attendant: Attendant) ->
 def _examined(
     home: Home, database: Database, asked: Check, session: CardSession, attendant: Attendant
 ) -> tuple[Attestation | None, Checked]:
+    refuse_useless_evidence(session, asked.evidence)
     if not asked.with_pin:
         _refuse_silent(asked.label, session)
     unlocked = expect(database, asked.label, asked.slot, session, attendant)

@@ -133,6 +133,7 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
     path = account_path(home.network, asked.path)
     company = Company(attendant, label)
     with card_in(asked.slot, company) as session:
+        refuse_useless_evidence(session, asked.evidence)
         silent = unlock_silent(session, label, attendant, _held_against(database, asked))
         identity = session.identity()
         refuse_another_label(database, label, identity)
@@ -205,11 +206,14 @@ def attest(session: CardSession) -> Attestation:
 
 def give_evidence(session: CardSession, document: bytes | None) -> None:
     """Hand an unlocked card's session what its maker says of it, where somebody gave that."""
-    if document is None:
-        return
-    if not isinstance(session, EvidenceTaker):
+    if isinstance(session, EvidenceTaker) and document is not None:
+        session.take_evidence(document)
+
+
+def refuse_useless_evidence(session: CardSession, document: bytes | None) -> None:
+    """Raise NotSupported where a document was given that the card has no use for."""
+    if document is not None and not isinstance(session, EvidenceTaker):
         raise NotSupported(session.family, "evidence from a file: it proves itself alone")
-    session.take_evidence(document)
 
 
 def accepted(attestation: Attestation, network: str) -> Attestation:

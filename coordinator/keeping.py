@@ -26,7 +26,7 @@ from cards.session import (
     PinUnblocker,
     Resetter,
 )
-from coordinator import carriers, clock, custody, wallet
+from coordinator import carriers, clock, custody, scans, wallet
 from coordinator.attendant import Attendant
 from coordinator.dangers import Danger
 from coordinator.errors import ChainError, LastAttempt, PinMissing, UsageError
@@ -44,7 +44,6 @@ from coordinator.slots import (
 )
 from coordinator.unenrolled import card_like
 from storage import cards as card_book
-from storage import chain as chain_book
 from storage import custody as custody_book
 from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
@@ -233,13 +232,16 @@ def _carriers(db: Session, key: Key, label: str) -> Iterator[str]:
 
 def _money(db: Session, vault: Vault) -> str | None:
     """Say what the vault holds or may hold; None where it was looked for and there is nothing."""
-    seen = chain_book.sync_state(db, vault)
-    if seen is None:
+    seen = scans.looked(db, vault)
+    if not seen.known:
         return f"nobody looked yet whether vault {vault.name} holds coins (cardquorum sync)"
     owned = wallet.balance(db, vault)
     held = owned.confirmed_sats + owned.pending_sats + owned.immature_sats
     if held:
-        return f"vault {vault.name} holds {held} sat as of block {seen.height}"
+        when = f" as of block {seen.tip.height}" if seen.tip else ""
+        return f"vault {vault.name} holds {held} sat{when}"
+    if seen.looked_from is None or seen.earlier_unknown:
+        return f"vault {vault.name} was not looked for from its beginning: it may hold coins"
     for succession in all_successions(db):
         if succession.successor_id == vault.id and _money(db, succession.vault):
             return f"vault {vault.name} is to get the coins of vault {succession.vault.name}"

@@ -133,7 +133,7 @@ def _carried_out(run: Run, plan: Plan, session: CardSession) -> enrol.Enrolled:
             done = done._replace(backup=noted["carrier"])
     run.begun.finish(plan.label, identity)
     if len(run.labels) > 1:
-        run.attendant.say(f"card {plan.label}: done, {len(run.labels)} cards get this key")
+        run.attendant.say(f"card {plan.label}: done")
     return done
 
 

@@ -27,7 +27,7 @@ from coordinator.begun_setups import BegunSetup, BegunSetups
 from coordinator.errors import LastAttempt, PinMissing, UsageError
 from coordinator.files import read_bytes, refuse_unwritable
 from coordinator.settings import Home
-from coordinator.slots import Company, Slot, card_in
+from coordinator.slots import Company, KnownCard, Slot, card_in, possible
 from psbt.keys import Path as KeyPath
 from storage import cards as card_book
 
@@ -155,6 +155,7 @@ def _look_at(run: Run, wanted: Setup) -> Look:
         try:
             identity = session.identity()
         except NotUnlocked as silent:
+            _refuse_impossible(run, wanted, session)
             run.attendant.say(f"card {wanted.label}: {silent}")
         else:
             enrol.attest_while_locked(session, run.home.network)
@@ -169,6 +170,15 @@ def _look_at(run: Run, wanted: Setup) -> Look:
             and not identity.has_pin
             and _came_with_key(session, wanted.source),
         )
+
+
+def _refuse_impossible(run: Run, wanted: Setup, session: CardSession) -> None:
+    """Raise WrongCard for a silent card that cannot be the one enrolled under its label."""
+    with run.database.begin() as db:
+        card = card_book.find_card(db, wanted.label)
+        known = [KnownCard(card.label, card.family, card.card_id)] if card else []
+    if known:
+        possible(session, known, wanted.slot.surroundings.memory)
 
 
 def _came_with_key(session: CardSession, source: str) -> bool:

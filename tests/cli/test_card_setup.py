@@ -519,3 +519,15 @@ def test_a_printed_pin_is_not_said_to_be_set(asked: Asked, program: Program) -> 
     assert "PIN set" not in done.out
     assert "still the one printed on it" in done.out
     assert "6 to 32 digits" in done.err
+
+
+def test_an_issuers_word_no_card_of_the_family_takes_is_refused_before_the_pin(
+    asked: Asked, tmp_path: Path
+) -> None:
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", "satochip", "blue")
+    file = tmp_path / "issuer.json"
+    file.write_text("{}")
+    words = ("card", "enrol", "blue", "--emulated", "blue", "--issuer", str(file), "--pin-stdin")
+    assert asked(*words, stdin="000000", check=3)["error"]["code"] == "not_supported"
+    assert identity(asked, "blue")["attempts_left"] == 5
