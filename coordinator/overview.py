@@ -20,6 +20,7 @@ from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import chain_events as event_book
 from storage import vaults as vault_book
+from storage.database import is_read_only
 from storage.model import Ceremony, Vault
 
 Database = sessionmaker[Session]
@@ -128,8 +129,11 @@ def _followed(
 def freshen(
     home: Home, database: Database, open_chain: Callable[[], ChainSource], vault: str | None
 ) -> None:
-    """Sync where that does not leave the home: the embedded chain costs nothing to ask."""
-    if home.chain != EMBEDDED_CHAIN:
+    """Sync where that does not leave the home: the embedded chain costs nothing to ask.
+
+    A home that can only be read is shown as it was left.
+    """
+    if home.chain != EMBEDDED_CHAIN or is_read_only(database):
         return
     with database.begin() as db:
         for record in _vaults(db, vault):

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
-from storage.errors import SchemaTooNew, StorageError
+from storage.errors import ReadOnly, SchemaTooNew, StorageError
+from storage.readable import LOST, Place, copied, is_writable, readable, require_whole
 
 Db = Session
 VERSIONS = (
@@ -25,41 +27,100 @@ PRAGMAS = (
     "synchronous=FULL",
     "foreign_keys=ON",
     "secure_delete=ON",
+    "trusted_schema=OFF",
 )
+READING_PRAGMAS = ("busy_timeout=10000", "trusted_schema=OFF", "query_only=ON")
+READ_ONLY = "read_only"
 
 
-def open_database(url: str | URL) -> sessionmaker[Session]:
+def open_database(url: str | URL, *, existing: bool = False) -> sessionmaker[Session]:
     """Open the database at a SQLAlchemy URL; it is made, or brought to date, where it must be.
 
     `with database.begin() as db` is one transaction; on SQLite it holds the write lock from its
-    first statement on. What it loaded stays readable afterwards. Raises StorageError, or
-    SchemaTooNew where a newer program wrote it.
+    first statement on. What it loaded stays readable afterwards. With `existing` none is made:
+    one that is missing or empty was lost. A file that can only be read is opened for reading.
+    Raises StorageError, or SchemaTooNew where a newer program wrote it.
     """
-    engine = _engine(url)
+    try:
+        found = make_url(url)
+    except ArgumentError as failure:
+        raise StorageError(f"the database URL cannot be used: {failure}") from failure
+    file = _file(found)
+    if file is not None and existing:
+        require_whole(file)
+    if file is not None and file.exists() and not is_writable(file):
+        return sessionmaker(_reading(found, file), expire_on_commit=False)
+    engine = _engine(found)
     with ExitStack() as on_failure:
         on_failure.callback(engine.dispose)
-        _bring_to_date(engine)
+        _bring_to_date(engine, existing=existing)
         on_failure.pop_all()
     return sessionmaker(engine, expire_on_commit=False)
 
 
-def _engine(url: str | URL) -> Engine:
+def is_read_only(database: sessionmaker[Session]) -> bool:
+    """Tell whether an open database can only be read."""
+    return READ_ONLY in database.kw["bind"].get_execution_options()
+
+
+def _engine(url: URL) -> Engine:
     try:
-        engine = _create(make_url(url))
+        engine = _create(url)
     except (ArgumentError, ImportError) as failure:
         raise StorageError(f"the database URL cannot be used: {failure}") from failure
     event.listen(engine, "handle_error", _translated)
     if engine.dialect.name == "sqlite":
-        if not _in_memory(engine.url):
-            _claim(Path(engine.url.database or ""))
+        file = _file(url)
+        if file is not None:
+            _claim(file)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _reading(url: URL, file: Path) -> Engine:
+    """Return an engine that only reads; an older version is brought to date in a private copy."""
+    engine = _reading_engine(url, readable(file))
+    with ExitStack() as on_failure:
+        on_failure.callback(engine.dispose)
+        with engine.connect() as connection:
+            version = found_version(connection)
+        on_failure.pop_all()
+    if version == VERSIONS[-1]:
+        return engine
+    engine.dispose()
+    if version is None:
+        raise StorageError(f"the database {file} holds nothing: {LOST}")
+    place = copied(file)
+    writing = _engine(URL.create("sqlite", database=str(place.file)))
+    try:
+        _bring_to_date(writing, existing=True)
+    finally:
+        writing.dispose()
+    return _reading_engine(url, place)
+
+
+def _reading_engine(url: URL, place: Place) -> Engine:
+    engine = create_engine(
+        url, creator=place.connect, hide_parameters=True, execution_options={READ_ONLY: True}
+    )
+    event.listen(engine, "handle_error", _translated)
+    event.listen(engine, "connect", _prepare_reading)
+    event.listen(engine, "begin", _begin_reading)
+    event.listen(engine, "engine_disposed", lambda _: place.close())
     return engine
 
 
 def _create(url: URL) -> Engine:
     shared = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     return create_engine(url, hide_parameters=True, **(shared if _in_memory(url) else {}))
+
+
+def _file(url: URL) -> Path | None:
+    """Return the file of a SQLite database; None for one in memory or on a server."""
+    if url.get_backend_name() != "sqlite" or _in_memory(url):
+        return None
+    return Path(url.database or "")
 
 
 def _in_memory(url: URL) -> bool:
@@ -70,7 +131,8 @@ def _claim(path: Path) -> None:
     """Make the file before SQLite does, so that nobody else can ever read it."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
-        path.chmod(FILE_MODE)
+        if stat.S_IMODE(path.stat().st_mode) != FILE_MODE:
+            path.chmod(FILE_MODE)
     except OSError as failure:
         raise StorageError(f"the database {path} cannot be opened: {failure.strerror}") from failure
 
@@ -85,6 +147,16 @@ def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def _prepare_reading(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None
+    for pragma in READING_PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_reading(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
 def _translated(context: ExceptionContext) -> BaseException:
     """Turn what the driver raises into a StorageError that names the database.
 
@@ -94,13 +166,18 @@ def _translated(context: ExceptionContext) -> BaseException:
     if not own and not isinstance(context.sqlalchemy_exception, DBAPIError):
         return context.original_exception
     name = context.engine.url.render_as_string() if context.engine else "asked for"
+    if getattr(context.original_exception, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
+        return ReadOnly(f"the database {name} can only be read here: nothing was written")
     return StorageError(f"the database {name} refused: {context.original_exception}")
 
 
-def _bring_to_date(engine: Engine) -> None:
+def _bring_to_date(engine: Engine, *, existing: bool) -> None:
     with engine.begin() as connection:
-        if found_version(connection) == VERSIONS[-1]:
-            return
+        found = found_version(connection)
+    if found == VERSIONS[-1]:
+        return
+    if found is None and existing:
+        raise StorageError(f"the database {engine.url} holds nothing: {LOST}")
     from storage.migrations import upgrade  # noqa: PLC0415 -- importing Alembic takes 150 ms
 
     with _unchecked_foreign_keys(engine) as connection, connection.begin():

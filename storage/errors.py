@@ -3,7 +3,7 @@
 StorageError
 ├── NotFound(kind, name) · AlreadyExists(kind, name)
 ├── CoinTaken(txid, vout, ceremony, until, opened_on)
-├── SchemaTooNew(found, known)
+├── SchemaTooNew(found, known) · ReadOnly
 ├── SealLocked · PassphraseIncorrect · SealBroken(what)
 └── ChainBroken(event_id)
 """
@@ -58,6 +58,10 @@ class SchemaTooNew(StorageError):
         self.found = found
         self.known = known
         super().__init__(f"the database has version {found}, this program knows up to {known}")
+
+
+class ReadOnly(StorageError):
+    """Something was to be written where this account or file system allows only reading."""
 
 
 class SealLocked(StorageError):

@@ -116,7 +116,7 @@ class Desk:
         """Open the home's database, migrated to this version, and its seal if that was given."""
         from storage.database import open_database
 
-        opened = open_database(self.home.database_url)
+        opened = open_database(self.home.database_url, existing=True)
         if self.passphrases:
             from coordinator.cli.attendant_passphrase import unlock_given
 

@@ -53,7 +53,11 @@ ADVICE: dict[type[BaseException], Advice] = {
     psbt.ConsensusRejected: (ExitStatus.REFUSED, "do not broadcast it; please report this"),
     storage.StorageError: (
         ExitStatus.REFUSED,
-        "look at the home's database and its disk; then: cardquorum status",
+        "look at the home's database and its disk; where it is lost: cardquorum restore FILE",
+    ),
+    storage.ReadOnly: (
+        ExitStatus.REFUSED,
+        "run it as the home's owner, or in a copy of the home that you may write",
     ),
     storage.NotFound: (ExitStatus.USAGE, "the list commands show the names there are"),
     storage.AlreadyExists: (ExitStatus.USAGE, "choose another name"),

@@ -1,12 +1,15 @@
 """init, status, backup, restore: the folder that remembers everything."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.desk import Desk
 from coordinator.cli.output import Shown
+
+if TYPE_CHECKING:
+    from coordinator.settings import Home
 
 
 def init(
@@ -24,8 +27,10 @@ def init(
     from coordinator.settings import create_home
     from storage.database import open_database
 
-    home = create_home(desk.folder, network, chain)
-    open_database(home.database_url).kw["bind"].dispose()
+    def fill(home: "Home") -> None:
+        open_database(home.database_url).kw["bind"].dispose()
+
+    home = create_home(desk.folder, network, chain, fill)
     document = {"home": home.folder, "network": home.network, "chain": home.chain}
     return Shown(document, [f"home {home.folder} for {home.network}, chain {home.chain}"])
 

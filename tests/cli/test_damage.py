@@ -205,10 +205,10 @@ def test_a_file_that_is_no_database(vault: Asked, tmp_path: Path, data: bytes) -
     for file in (tmp_path / "home").glob("cardquorum.db*"):
         file.unlink()
     (tmp_path / "home" / "cardquorum.db").write_bytes(data)
-    if data:
-        assert vault("status", check=5)["error"]["code"] == "storage_error"
-    else:
-        assert vault("vault", "list")["vaults"] == []
+    refused = vault("status", check=5)["error"]
+    assert refused["code"] == "storage_error"
+    assert "cardquorum restore" in refused["hint"]
+    assert (tmp_path / "home" / "cardquorum.db").read_bytes() == data
 
 
 @pytest.mark.parametrize("text", ["\0", "network = 1", 'network = "moon"', "[", "\xff", ""])

@@ -1,0 +1,100 @@
+"""Whether a database that came from elsewhere is made of our tables, indexes and triggers alone.
+
+A trigger runs with whatever writes its table, a view stands for a table: one that is not ours
+could change what is stored while this program stores it.
+"""
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import create_engine
+
+from storage.database import VERSIONS
+from storage.errors import SchemaTooNew, StorageError
+from storage.readable import ONLY_READ, Place
+
+OBJECTS_MAX: Final = 1000
+EVENED: Final = "0006"
+"""From this version on every home has the same columns, whatever it began with."""
+OBJECTS = (
+    "SELECT type, name, sql FROM sqlite_master WHERE substr(name, 1, 7) <> 'sqlite_' "
+    "ORDER BY type, name LIMIT ?"
+)
+BLANKS = re.compile(r"\s+")
+TABLE = "CREATE TABLE"
+
+Object = tuple[str, str]
+
+
+def require_own_schema(file: Path) -> None:
+    """Raise StorageError that names what is not ours in a SQLite file, or is missing there."""
+    try:
+        with closing(Place(file, ONLY_READ).connect()) as connection:
+            connection.execute("PRAGMA trusted_schema=OFF").close()
+            version = _version(connection)
+            found, columns = _objects(connection), _columns(connection)
+    except (sqlite3.Error, UnicodeDecodeError) as failure:
+        raise StorageError(f"{file.name} cannot be read: {failure}") from failure
+    own, own_columns = _own(version)
+    for kind, name in sorted(found.keys() ^ own.keys()):
+        here = (kind, name) in found
+        told = "holds a {} {!r} that is not of this program" if here else "lacks the {} {!r}"
+        raise StorageError(f"{file.name} {told.format(kind, name)}")
+    changed = [each for each, sql in found.items() if sql != own[each]]
+    if version >= EVENED:
+        changed += [("table", name) for name in own_columns if own_columns[name] != columns[name]]
+    if changed:
+        kind, name = min(changed)
+        raise StorageError(f"{file.name} has a {kind} {name!r} that is not this program's")
+
+
+def _version(connection: sqlite3.Connection) -> str:
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError as failure:
+        raise StorageError("the database belongs to another program") from failure
+    found = str(row[0]) if row else ""
+    if found not in VERSIONS:
+        raise SchemaTooNew(found, VERSIONS[-1])
+    return found
+
+
+def _objects(connection: sqlite3.Connection) -> dict[Object, str]:
+    """Return what there is; a table only as such, for migrations write it in different words."""
+    found = {}
+    for kind, name, sql in connection.execute(OBJECTS, (OBJECTS_MAX,)):
+        words = BLANKS.sub(" ", str(sql)).strip()
+        plain = kind == "table" and words.upper().startswith(TABLE)
+        found[str(kind), str(name)] = TABLE if plain else words
+    return found
+
+
+def _columns(connection: sqlite3.Connection) -> dict[str, set[tuple[str, str, int]]]:
+    """Return the name, type and kind of each column of each table."""
+    rows = connection.execute(
+        "SELECT t.name, c.name, upper(c.type), c.hidden FROM sqlite_master t, "
+        "pragma_table_xinfo(t.name) c WHERE t.type = 'table'"
+    )
+    found: dict[str, set[tuple[str, str, int]]] = {}
+    for table, name, kind, hidden in rows:
+        found.setdefault(table, set()).add((name, kind, hidden))
+    return found
+
+
+def _own(version: str) -> tuple[dict[Object, str], dict[str, set[tuple[str, str, int]]]]:
+    """Return what a database of this version has, by making one in memory."""
+    from storage.migrations import upgrade  # noqa: PLC0415 -- importing Alembic takes 150 ms
+
+    engine = create_engine("sqlite://")
+    try:
+        with engine.connect() as connection:
+            upgrade(connection, version)
+            made = connection.connection.driver_connection
+            if not isinstance(made, sqlite3.Connection):
+                raise StorageError("SQLite is not at hand")
+            return _objects(made), _columns(made)
+    finally:
+        engine.dispose()
