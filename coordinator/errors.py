@@ -1,7 +1,7 @@
 """What can go wrong in the hall.
 
 CoordinatorError
-├── SettingsError · UsageError → Ambiguous(name, candidates)
+├── SettingsError → ChainPasswordMissing · UsageError → Ambiguous(name, candidates)
 ├── Untrusted · ApprovalMismatch · ChecksumDiffers(vault) · NotAccepted(codes)
 ├── LastAttempt(label) · PinMissing(label)
 ├── PassphraseMissing(name)
@@ -26,6 +26,10 @@ class CoordinatorError(Exception):
 
 class SettingsError(CoordinatorError):
     """The home is missing, is there already, or says something that cannot be."""
+
+
+class ChainPasswordMissing(SettingsError):
+    """A node is to be asked, and nobody said where its password lies."""
 
 
 class UsageError(CoordinatorError):

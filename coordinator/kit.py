@@ -5,6 +5,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ def make(home: Home, db: Session, wanted: Wanted, accepted: Accepted = None) -> 
 def kit_of(db: Session, vault: Vault, wanted: Wanted) -> Kit:
     """Gather what the paper says."""
     policy = stored_policy(vault)
-    begun = vault.birthday
+    begun, height = vault.birthday, vault.birthday_height
+    born = begun.date().isoformat() if begun else None if height is None else str(height)
     return Kit(
         vault=vault.name,
         network=vault.network,
@@ -100,12 +102,19 @@ def kit_of(db: Session, vault: Vault, wanted: Wanted) -> Kit:
         digest=copies.digest_of(vault.descriptor).hex(),
         head=custody_book.verify(db).hex(),
         date=clock.now().date().isoformat(),
-        birthday=begun.date().isoformat() if begun else f"at block {vault.birthday_height or 0}",
+        birthday=_birthday(begun, height),
         timestamp=int(begun.timestamp()) if begun else 0,
         program=f"cardquorum {metadata.version('cardquorum')}",
         place=wanted.location,
         places=list(_places(db, vault)) if wanted.with_places else (),
+        born=born,
     )
+
+
+def _birthday(moment: datetime | None, height: int | None) -> str:
+    if moment is not None:
+        return moment.date().isoformat()
+    return "nobody knows when" if height is None else f"at block {height}"
 
 
 def encrypted(vault: Vault) -> bytes:

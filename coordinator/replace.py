@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock, copies, custody, spend, vaults, wallet
+from coordinator import clock, copies, custody, scans, spend, vaults, wallet
 from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import keys_taken
 from coordinator.audit.facts import vault_facts
@@ -214,6 +214,9 @@ def _paid(db: Session, succession: Succession) -> Iterator[Step]:
         yield Step(
             f"{what} is {record.state}", DONE if record.state == "confirmed" else OPEN, command
         )
+    if not scans.looked(db, old).known:
+        what = f"look for the coins of vault {old.name}, which nobody did yet"
+        yield Step(what, OPEN, f"cardquorum sync {old.name}")
     owned = wallet.balance(db, old)
     left = owned.confirmed_sats + owned.pending_sats - owned.reserved_sats
     if left > 0:

@@ -11,7 +11,7 @@ from platformdirs import user_data_path
 from sqlalchemy import URL
 
 from coordinator import outside_text
-from coordinator.chain.url import parse_url
+from coordinator.chain.url import CORE, parse_url
 from coordinator.errors import SettingsError, UsageError
 from coordinator.shown_text import visible
 
@@ -71,6 +71,8 @@ def create_home(
     if network not in NETWORKS:
         raise SettingsError(f"network {network} is none of {', '.join(NETWORKS)}")
     home = Home(folder.absolute(), network, checked_chain(network, chain))
+    if (url := parse_url(home.chain)).scheme == CORE:
+        url.credentials()
     if (home.folder / SETTINGS_FILE).exists():
         raise SettingsError(f"{home.folder} is a home already")
     _refuse_others(home.folder)

@@ -15,7 +15,6 @@ from coordinator.errors import (
     ChainError,
     ChainUnreachable,
     NoEstimate,
-    SettingsError,
     TransactionRejected,
 )
 from coordinator.outside_json import HEIGHT_MAX, Field
@@ -61,13 +60,8 @@ class CoreChain:
 
     def __init__(self, url: ChainUrl, folder: Path, network: str, report: Report) -> None:
         """Keep where the node is; nothing is asked yet."""
-        credentials = url.file("cookie") or url.file("passwordfile")
-        if credentials is None:
-            raise SettingsError(
-                f"chain {url.text} names no password: add ?cookie=FILE or ?passwordfile=FILE"
-            )
         seconds = url.number("timeout", SECONDS)
-        self.node = Node(url.host, url.port or PORTS[network], credentials, seconds)
+        self.node = Node(url.host, url.port or PORTS[network], url.credentials(), seconds)
         self._folder = folder
         self._network = network
         self._report = report

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from coordinator.errors import SettingsError
+from coordinator.errors import ChainPasswordMissing, SettingsError
 
 EMBEDDED = "regtest"
 OFFLINE = "none"
@@ -47,6 +47,15 @@ class ChainUrl:
     def number(self, option: str, otherwise: int) -> int:
         """Return an option that is a number, or the default."""
         return int(self.options.get(option, otherwise))
+
+    def credentials(self) -> Path:
+        """Return the file with a node's name and password; raises ChainPasswordMissing."""
+        found = self.file("cookie") or self.file("passwordfile")
+        if found is None:
+            raise ChainPasswordMissing(
+                f"chain {self.text} names no password: add ?cookie=FILE or ?passwordfile=FILE"
+            )
+        return found
 
     @property
     def proxy(self) -> tuple[str, int] | None:

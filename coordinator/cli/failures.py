@@ -71,6 +71,10 @@ ADVICE: dict[type[BaseException], Advice] = {
     storage.ChainBroken: (ExitStatus.REFUSED, "the book was altered; compare a printed head"),
     hall.CoordinatorError: (ExitStatus.REFUSED, "see where it stands: cardquorum status"),
     hall.SettingsError: (ExitStatus.USAGE, "name a home with --home, or make one: cardquorum init"),
+    hall.ChainPasswordMissing: (
+        ExitStatus.USAGE,
+        "the node writes the file .cookie into its data folder while it runs: give its full name",
+    ),
     hall.UsageError: (ExitStatus.USAGE, "see the command's --help"),
     hall.Ambiguous: (ExitStatus.USAGE, "write it with its kind, as kind:name"),
     hall.Untrusted: (ExitStatus.REFUSED, "nothing of it was used; ask whoever it came from"),

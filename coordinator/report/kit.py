@@ -65,7 +65,8 @@ class KeyOnPaper(NamedTuple):
 class Kit:
     """Everything a kit says; `place` is where this copy is for, None for a copy of the vault's.
 
-    `places` are written only where the owner asked for it.
+    `places` are written only where the owner asked for it. `born` is the date or height that
+    `recover --birthday` takes, where it is known.
     """
 
     vault: str
@@ -83,6 +84,7 @@ class Kit:
     program: str
     place: str | None = None
     places: Sequence[tuple[str, str]] = ()
+    born: str | None = None
 
 
 def drawn(kit: Kit, paper: str) -> bytes:
@@ -192,17 +194,28 @@ def _codes(kit: Kit) -> Iterator[Flowable]:
 
 def _how(kit: Kit) -> Iterator[Flowable]:
     yield Paragraph("How to recover with cardquorum", HEADING)
+    birthday = f" --birthday {kit.born}" if kit.born else ""
     for step in (
-        f"Install it on a computer you trust and run {_typed(f'init --network {kit.network}')}.",
-        f"{_typed(f'recover FILE --name {kit.vault}')}: FILE is the text file of this kit, or one "
-        "with the text of its codes; <font name='Courier'>-</font> to type the lines above.",
+        f"Install it on a computer you trust and run {_typed(f'init --network {kit.network}')}; "
+        "<font name='Courier'>--chain URL</font> names the node or server to ask for the coins.",
+        f"{_typed(f'recover FILE --name {kit.vault}{birthday}')}: FILE is the text file of this "
+        "kit, or one with the text of its codes; <font name='Courier'>-</font> to type the lines "
+        "above.",
         "Compare the first three addresses below. If one differs, stop.",
+        f"{_typed(f'sync {kit.vault}')} looks for the coins {_since(kit)}. It may take hours and "
+        "be cut off: the next one goes on.",
         f"Put the cards on the reader, one after the other: {_typed('card enrol LABEL')}, then "
         f"{_typed(f'vault verify {kit.vault}')}. Spend as usual.",
         "Where only the encrypted file of this kit is at hand: enrol any one of the cards first, "
         "or give its account key with <font name='Courier'>--key</font>.",
     ):
         yield Paragraph(f"• {step}", BODY)
+
+
+def _since(kit: Kit) -> str:
+    if kit.born:
+        return f"from the birthday on, {_escaped(kit.birthday)}"
+    return "from the first block that can hold any: how old the vault is was not known"
 
 
 def _typed(words: str) -> str:
