@@ -6,7 +6,7 @@ CoordinatorError
 ├── LastAttempt(label) · PinMissing(label)
 ├── PassphraseMissing(name)
 ├── CardCannotSign(label, family, script) · NotLooked(vault, command) · CardNotEnrolled(remedy)
-├── ChainError → ChainUnreachable · NoEstimate · TransactionRejected(reason)
+├── ChainError → BirthdayAhead · ChainUnreachable · NoEstimate · TransactionRejected(reason)
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony, until)
     └── SignatureNotKept(label, count, psbt)
 
@@ -147,6 +147,10 @@ class CardNotEnrolled(CoordinatorError):
 
 class ChainError(CoordinatorError):
     """The chain did not do what was asked."""
+
+
+class BirthdayAhead(ChainError):
+    """A vault is to be looked for from a block that is not mined yet."""
 
 
 class ChainUnreachable(ChainError):

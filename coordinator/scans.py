@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.chain import UNKNOWN, Birthday, Tip, first_block
-from coordinator.chain.url import CORE, EMBEDDED, FILTERS, OFFLINE
+from coordinator.chain.url import CORE, FILTERS, OFFLINE
 from coordinator.errors import NotLooked, UsageError
 from coordinator.settings import Home
 from storage import chain as chain_book
@@ -137,9 +137,9 @@ def refuse_not_looked(db: Session, home: Home, vault: str) -> None:
 def is_cheap(home: Home, vault: Vault, tip: Tip) -> bool:
     """Tell whether a vault never looked for is looked for in a moment."""
     scheme = home.chain.partition(":")[0]
-    if scheme in {CORE, FILTERS, EMBEDDED}:
-        return _blocks(home, vault, tip) <= CHEAP_BLOCKS
-    return True
+    if scheme == FILTERS:
+        return home.network == "regtest"
+    return scheme != CORE or _blocks(home, vault, tip) <= CHEAP_BLOCKS
 
 
 def effort(home: Home, vault: Vault, seen: Looked, tip: Tip, look: Look) -> str | None:
@@ -147,6 +147,12 @@ def effort(home: Home, vault: Vault, seen: Looked, tip: Tip, look: Look) -> str 
     begun = seen.looked_from is not None and look.rescan is None
     if begun or home.chain.partition(":")[0] not in {CORE, FILTERS}:
         return None
+    if home.chain.partition(":")[0] == FILTERS:
+        # Peers are asked for every filter, whatever the birthday.
+        if home.network == "regtest":
+            return None
+        first = first_block(home.network)
+        return f"vault {vault.name}: every block from {first} on is looked at, which may take hours"
     blocks = _blocks(home, vault, tip, look.rescan)
     if blocks < LONG_BLOCKS:
         return None

@@ -161,8 +161,7 @@ class Following:
             wanted,
             Birthday(vault.birthday, vault.birthday_height),
             known,
-            max((scan.from_height for scan in scans.values()), default=None),
-            self._look.rescan,
+            rescan=self._look.rescan,
             widened=self._anew,
         )
 

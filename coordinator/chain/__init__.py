@@ -49,8 +49,7 @@ class Watch:
     `descriptor` is the two-path descriptor with its checksum, of which `reach` scripts a branch
     (receive, change) are in `scripts`; sources that derive for themselves start from there.
     `known` returns the heights of the transactions known to be in blocks, by txid.
-    `from_height` is the block from which all was looked through before: a source that has to look
-    again begins no later. `rescan` asks for another look from there on, whatever is known;
+    `rescan` asks for another look from there on, whatever is known;
     `widened` says that some of the scripts were never looked for in blocks up to the tip.
     """
 
@@ -60,7 +59,6 @@ class Watch:
     reach: tuple[int, int] = (0, 0)
     birthday: Birthday = UNKNOWN
     known: Callable[[], Mapping[str, int]] = dict
-    from_height: int | None = None
     rescan: Birthday | None = None
     widened: bool = False
 

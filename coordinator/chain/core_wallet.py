@@ -16,7 +16,7 @@ from coordinator.chain import Birthday, Scanned, Tip, Watch, first_block
 from coordinator.chain.opening import Report
 from coordinator.chain.rpc import Node, RpcError, call, calls
 from coordinator.chain.scan_note import ScanNote, read_note, write_note
-from coordinator.errors import ChainError
+from coordinator.errors import BirthdayAhead, ChainError
 from coordinator.outside_json import HEIGHT_MAX, TIME_MAX, Field
 from psbt.errors import PolicyError
 from psbt.policy import checksum
@@ -299,7 +299,7 @@ class _Scan:
 
         The flag tells whether any were looked through.
         """
-        wanted = self._wanted(watch)
+        wanted = self._wanted(note, watch)
         begin = max(wanted, self._lowest_block())
         reach = branches[0].watched, branches[1].watched
         covers = note is not None and all(
@@ -331,22 +331,27 @@ class _Scan:
         keep(going)
         return self._through(going, keep), True
 
-    def _wanted(self, watch: Watch) -> int:
+    def _wanted(self, note: ScanNote | None, watch: Watch) -> int:
         """Return from which block on is to be looked."""
         if watch.rescan is not None:
             return self._height(watch.rescan, "the rescan's first block")
         born = self._height(watch.birthday, "the vault's birthday")
-        return born if watch.from_height is None else min(born, watch.from_height)
+        if note is not None and note.done and note.start <= born:
+            return born
+        # A wallet that lacks a coin known here does not see it being spent.
+        return min(born, min(watch.known().values(), default=born))
 
     def _height(self, birthday: Birthday, name: str) -> int:
         """Return the first block that can be as late as a moment, or the height itself."""
         first, tip = first_block(self._network), self._tip().height
         if birthday.moment is None:
             if (birthday.height or 0) > tip:
-                raise ChainError(f"{name}, block {birthday.height}, is not on the chain yet")
+                raise BirthdayAhead(f"{name}, block {birthday.height}, is not on the chain yet")
             return min(max(first, birthday.height or 0), tip)
         moment = (birthday.moment - EARLIER).timestamp()
         low, high = min(first, tip), tip
+        if self._header(self._hash(tip))["mediantime"].moment() < moment:
+            return low  # it was written down by a clock that was wrong
         while low < high:
             middle = (low + high) // 2
             if self._header(self._hash(middle))["mediantime"].moment() < moment:

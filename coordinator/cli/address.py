@@ -1,5 +1,6 @@
 """address: where a vault is paid."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,25 +31,34 @@ def new(
     """Issue the next unused address of a vault, to be paid at.
 
     The URI (BIP 21) holds the address, the amount and the label; other wallets read it, or the
-    code drawn of it on a terminal. Only the label is kept here.
+    code drawn of it on a terminal. Only the label is kept here. A vault nobody looked for is
+    looked for first where that takes a moment: the address may have been paid before.
 
     \b
     Example: cardquorum address new family --amount 0.1btc --label "from the sale"
     """
-    from coordinator import addresses, overview
+    from coordinator import addresses, overview, scans
     from coordinator.amounts import parse_amount
+    from coordinator.errors import ChainError, NotLooked
+    from coordinator.settings import OFFLINE
 
     amount_sats = parse_amount(amount) if amount is not None else None
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    with suppress(NotLooked, ChainError):
+        overview.look_first(desk.home, desk.database, lambda: desk.chain, vault)
     with desk.database.begin() as db:
         fresh = addresses.fresh(db, desk.home, vault, label, accept)
+        seen = scans.looked_for(db, vault)
     uri = addresses.payment_uri(fresh.address, amount_sats, label)
     lines = [fresh.address, f"address {fresh.index} of {vault}, checksum {fresh.checksum}"]
+    if not seen.known and desk.home.chain != OFFLINE:
+        command = scans.command_for(vault, desk.home.chain)
+        lines.append(f"nobody looked whether it was paid before: {command}")
     if amount_sats is not None or label:
         lines.append(uri)
     if can_draw() and not desk.as_json:
         lines = [_qr(uri), *lines]
     document = {**asdict(fresh), "uri": uri, "amount_sats": amount_sats, "label": label}
+    document |= {"looked": seen.known}
     return Shown(document, lines)
 
 

@@ -27,7 +27,7 @@ def export_coins(
     from coordinator.files import write_private
     from storage import vaults as vault_book
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
+    overview.look_first(desk.home, desk.database, lambda: desk.chain, vault)
     with desk.database.begin() as db:
         lines = carrying.lines(db, vault_book.vault_named(db, vault))
     write_private(file, "".join(f"{line}\n" for line in lines).encode())

@@ -93,6 +93,10 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.CardNotEnrolled: (ExitStatus.CARD, "{remedy}"),
     hall.SignatureNotKept: (ExitStatus.REFUSED, "{remedy}"),
     hall.ChainError: (ExitStatus.CHAIN, "nothing was sent; see: cardquorum status"),
+    hall.BirthdayAhead: (
+        ExitStatus.CHAIN,
+        "set it right: cardquorum vault birthday NAME DATE; unknown is 0",
+    ),
     hall.NoEstimate: (ExitStatus.CHAIN, "give the rate yourself: --feerate SAT_PER_VBYTE"),
     hall.ChainUnreachable: (
         ExitStatus.CHAIN,

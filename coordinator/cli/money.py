@@ -48,7 +48,9 @@ def sync(
     chain = desk.chain
     start = None
     if rescan is not None:
-        start = scans.parse_birthday(rescan, chain.tip(), desk.home.network)
+        # A peer's newest block is not known before it was asked for its filters.
+        tip = chain.tip()
+        start = scans.parse_birthday(rescan, tip if tip.height else None, desk.home.network)
     done = overview.sync(
         desk.home, desk.database, chain, vault, look=scans.Look(start, reach), say=desk.say
     )

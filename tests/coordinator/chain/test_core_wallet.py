@@ -40,11 +40,9 @@ def watch(
     reach: int = 100,
     birthday: Birthday = UNKNOWN,
     rescan: Birthday | None = None,
-    from_height: int | None = None,
+    known: dict[str, int] | None = None,
 ) -> Watch:
-    return Watch(
-        frozenset(), None, OURS, (reach, reach), birthday, from_height=from_height, rescan=rescan
-    )
+    return Watch(frozenset(), None, OURS, (reach, reach), birthday, lambda: known or {}, rescan)
 
 
 @pytest.fixture
@@ -154,8 +152,23 @@ def test_a_birthday_saves_the_blocks_before_it(node: Node, paid: str) -> None:
     height = node.daemon.chain.tip().height
     update = node.sync(watch(birthday=Birthday(height=height)))
     assert (found(update), update.scanned) == (set(), (height, False))
-    update = node.sync(watch(birthday=Birthday(height=height - 50), from_height=height))
+    update = node.sync(watch(birthday=Birthday(height=height - 50)))
     assert (found(update), update.scanned) == ({paid}, (height - 50, False))
+
+
+def test_a_coin_known_from_elsewhere_is_looked_for_though_it_is_older(
+    node: Node, paid: str
+) -> None:
+    height = node.daemon.chain.tip().height
+    late = Birthday(height=height)
+    update = node.sync(watch(birthday=late, known={paid: height - 12}))
+    assert (found(update), update.scanned) == ({paid}, (height - 12, False))
+    assert node.sync(watch(birthday=late, known={paid: height - 12})).scanned == update.scanned
+
+
+def test_a_birthday_by_a_clock_that_was_ahead_is_unknown(node: Node, paid: str) -> None:
+    update = node.sync(watch(birthday=Birthday(datetime(2031, 1, 1, tzinfo=UTC))))
+    assert (found(update), update.scanned) == ({paid}, (0, False))
 
 
 def test_a_birthday_is_a_block_a_day_earlier(
