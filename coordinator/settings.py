@@ -141,11 +141,12 @@ def checked_chain(network: str, chain: str | None) -> str:
     """Return the chain URL, or the network's default; refuses what does not go together."""
     if chain is None:
         return EMBEDDED_CHAIN if network == "regtest" else OFFLINE
-    if chain == EMBEDDED_CHAIN and network != "regtest":
-        raise SettingsError(f"the embedded chain is for regtest, not for {network}")
     if visible(chain) != chain:
         raise SettingsError("the chain URL holds a line end or another control character")
-    return parse_url(chain).text
+    text = parse_url(chain).text
+    if text == EMBEDDED_CHAIN and network != "regtest":
+        raise SettingsError(f"the embedded chain is for regtest, not for {network}")
+    return text
 
 
 def _escaped(text: str) -> str:

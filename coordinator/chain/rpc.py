@@ -237,4 +237,7 @@ def _refuse_stopped(node: Node) -> None:
 
 
 def _file(node: Node) -> str:
-    return str(node.credentials)
+    """Name the file; a bare word that is none may be the password itself."""
+    file = node.credentials.expanduser()
+    known = file.exists() or len(file.parts) > 1
+    return str(node.credentials) if known else "the file that the chain URL names"

@@ -89,6 +89,7 @@ class Daemon:
     has_index: bool = True
     """Whether any transaction of the chain is found by its txid (`-txindex`)."""
     feerate_sats_per_kvb: int | None = None
+    mempool_min_sats_per_kvb: int = 100
     keypool: int = 1000
     """How many scripts are watched beyond the last one used (`-keypool`)."""
     scan_seconds: float = 0.0

@@ -47,7 +47,7 @@ def getmempoolinfo(daemon: "Daemon") -> Json:
         "usage": 64 + sum(len(item.transaction.raw) for item in waiting),
         "total_fee": btc(sum(item.fee_sats for item in waiting)),
         "maxmempool": 300000000,
-        "mempoolminfee": RELAY_FEE,
+        "mempoolminfee": daemon.mempool_min_sats_per_kvb / COIN,
         "minrelaytxfee": RELAY_FEE,
         "incrementalrelayfee": RELAY_FEE,
         "unbroadcastcount": 0,

@@ -102,7 +102,7 @@ class ElectrumServer:
     def _client(self) -> bdk.ElectrumClient:
         scheme = "ssl" if self._url.scheme == ELECTRUM_SSL else "tcp"
         client = bdk.ElectrumClient(
-            f"{scheme}://{self._url.host}:{self._url.port}",
+            f"{scheme}://{self._url.place}",
             self._url.options.get("proxy"),
             self._url.number("timeout", SECONDS),
             RETRIES,

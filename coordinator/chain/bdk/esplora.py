@@ -113,11 +113,10 @@ class EsploraServer:
     @cached_property
     def _client(self) -> bdk.EsploraClient:
         scheme = "https" if self._url.scheme == ESPLORA else "http"
-        port = f":{self._url.port}" if self._url.port else ""
         if proxy := self._url.proxy:
             self._bridge = Bridge(*proxy)
         client = bdk.EsploraClient(
-            f"{scheme}://{self._url.host}{port}{self._url.path.rstrip('/')}",
+            f"{scheme}://{self._url.place}{self._url.path.rstrip('/')}",
             self._bridge.url if self._bridge else None,
         )
         check_genesis(client.get_block_hash(0), self._network, self._where)

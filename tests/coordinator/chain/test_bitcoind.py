@@ -13,6 +13,7 @@ from coordinator.chain.opening import open_chain
 from coordinator.chain.regtest import RegtestChain
 from coordinator.errors import ChainError, ChainUnreachable, SettingsError
 from psbt import consensus
+from psbt.relay import CORE_30
 from tests.program import run_program
 from tests.servers import wire
 from tests.servers.daemon import Daemon, serve
@@ -305,3 +306,42 @@ def test_a_url_that_cannot_be_meant(text: str, said: str, tmp_path: Path) -> Non
     with pytest.raises(SettingsError, match=said) as caught:
         open_chain(text, tmp_path, "regtest")
     assert "secret" not in str(caught.value) or "option" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("chain_name", "main", "is on mainnet, this home is for regtest"),
+        ("syncing", "downloading", "is still catching up: block"),
+        ("syncing", "loading", "is still starting"),
+    ],
+)
+def test_fees_of_another_network_or_an_old_block_are_no_fees(
+    daemon: Daemon, tmp_path: Path, setting: str, value: str, said: str
+) -> None:
+    daemon.feerate_sats_per_kvb = 5_000
+    home = tmp_path / "home"
+    run_program(home, "init", "--network", "regtest", "--chain", url(daemon))
+    run_program(home, "fees")
+    setattr(daemon, setting, value)
+    failed = run_program(home, "--json", "fees", check=7).document["error"]
+    assert said in failed["message"]
+
+
+@pytest.mark.parametrize("estimate", [None, 5_000])
+def test_no_fee_rate_is_below_what_the_mempool_takes(
+    daemon: Daemon, tmp_path: Path, estimate: int | None
+) -> None:
+    daemon.feerate_sats_per_kvb, daemon.mempool_min_sats_per_kvb = estimate, 25_000
+    home = tmp_path / "home"
+    run_program(home, "init", "--network", "regtest", "--chain", url(daemon))
+    told = run_program(home, "--json", "fees").document["fees"]
+    assert {each["feerate"] for each in told} == {25_000}
+    assert {each["source"] for each in told} == {"estimate" if estimate else "fallback"}
+
+
+def test_the_node_tells_its_rules(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.mempool_min_sats_per_kvb = 25_000
+    told = opened(daemon, tmp_path).relay()
+    assert told.rules == CORE_30._replace(minimum=25_000, package_count=64)
+    assert told.median_time == daemon.chain.relay().median_time
