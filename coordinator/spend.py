@@ -36,6 +36,7 @@ ID_LENGTH = 8
 SNIPING_DEPTH = 100
 MERGED_MIN = 2
 SNIPING_CHANCE = 0.1
+BLOCK_TIME = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -256,12 +257,33 @@ def offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
         if outpoint in held:
             raise reservations.refusal(held[outpoint])
         if outpoint not in known:
-            raise UsageError(f"coin {outpoint} is no spendable coin of vault {vault.name}")
+            raise UsageError(f"coin {outpoint} {_unspendable(db, vault, outpoint)}")
         if str(outpoint) in frozen:
             raise UsageError(f"coin {outpoint} is frozen: cardquorum coin thaw {outpoint}")
     free = [coin for coin in coins if coin.outpoint not in held]
     unfrozen = [coin for coin in free if str(coin.outpoint) not in frozen]
     return chosen(db, vault, unfrozen, order.choice)
+
+
+def _unspendable(db: Session, vault: Vault, outpoint: Outpoint) -> str:
+    """Return why a coin that is named cannot be spent, and from when on it can."""
+    coin, tip = chain_book.coin_at(db, *outpoint), chain_book.sync_state(db, vault)
+    if coin is None:
+        return f"is no spendable coin of vault {vault.name}: it was never seen; cardquorum sync"
+    if coin.vault_id != vault.id:
+        return f"is no spendable coin of vault {vault.name}: it is another vault's"
+    if coin.spent_by is not None:
+        where = "waits" if coin.spent_height is None else f"is in block {coin.spent_height}"
+        return f"is spent: transaction {coin.spent_by} {where}"
+    if coin.height is None or tip is None:
+        return "is newly mined, and its block is gone"
+    ripe = coin.height + wallet.COINBASE_MATURITY
+    left = ripe - tip.height - 1
+    about = clock.now() + left * BLOCK_TIME
+    return (
+        f"is newly mined: it can be spent from block {ripe} on,"
+        f" {left} blocks after the newest, about {about:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def _outputs(order: Order, selection: Selection) -> tuple[Payment, ...]:

@@ -129,7 +129,10 @@ def test_a_newly_mined_coin_waits_for_a_hundred_blocks(vault: Asked) -> None:
     assert (owned["confirmed_sats"], owned["pending_sats"]) == (WORTH, 0)
     mined = next(coin["outpoint"] for coin in vault("coins", "v")["coins"] if coin["coinbase"])
     words = ("--drain", STRANGER, "--coin", mined)
-    assert pay(vault, *words, check=2)["error"]["code"] == "usage_error"
+    refused = pay(vault, *words, check=2)["error"]
+    ripe = vault("sync")["height"] + 100
+    assert refused["code"] == "usage_error"
+    assert f"it can be spent from block {ripe} on, 99 blocks after" in refused["message"]
     vault("regtest", "mine", "98")
     assert vault("balance", "v")["immature_sats"] == reward
     vault("regtest", "mine")
@@ -138,6 +141,10 @@ def test_a_newly_mined_coin_waits_for_a_hundred_blocks(vault: Asked) -> None:
     vault("regtest", "mine")
     assert vault("balance", "v")["confirmed_sats"] == WORTH
     assert final["fee_sats"] > 0
+    again = pay(vault, *words, check=2)["error"]["message"]
+    assert again == f"coin {mined} is spent: transaction {final['txid']} is in block {ripe}"
+    unknown = pay(vault, "--drain", STRANGER, "--coin", "ab" * 32 + ":0", check=2)["error"]
+    assert "was never seen" in unknown["message"]
 
 
 def test_a_reorganisation_takes_the_confirmation_back(vault: Asked, tmp_path: Path) -> None:
