@@ -147,7 +147,8 @@ def test_a_reserved_coin_spent_elsewhere_ends_its_ceremony(
     tip = book.sync(source)
     order = spend.Order("v", (Payment(PAYEE, 20_000),), 2_000)
     with book.database.begin() as db:
-        opened = spend.create(db, order, tip, random.Random(1))
+        rng, accepted = random.Random(1), ["policy_not_approved"]
+        opened = spend.create(book.home, db, order, tip=tip, rng=rng, accepted=accepted)
     world.chain.broadcast(book.payment(PAYEE, 30_000))
     world.settle()
     book.sync(source)
