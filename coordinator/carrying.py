@@ -13,9 +13,10 @@ from coordinator.errors import CeremonyError, UsageError
 from coordinator.settings import OFFLINE, Home
 from coordinator.spend import Created
 from coordinator.vaults import stored_policy
-from psbt import codec, outline
+from psbt import codec, combiner, fields, outline
 from psbt.coins import Coin, Outpoint, Selection
 from psbt.errors import PsbtError
+from psbt.fields import Maps
 from psbt.ownership import input_scripts
 from psbt.policy import Policy
 from psbt.transaction import Transaction, check_amounts, parse_transaction
@@ -162,7 +163,15 @@ def _completed(
     }
     maps = codec.read_maps(raw)
     paid = {output.script_pubkey for output in codec.transaction_of(raw).outputs}
-    return codec.assemble(completed(maps, policy, coins, wallet.places(db, vault, policy, paid)))
+    places = wallet.places(db, vault, policy, paid)
+    whole = codec.assemble(completed(maps, policy, coins, places))
+    empty = Maps(
+        {fields.GLOBAL_UNSIGNED_TX: maps.globals[fields.GLOBAL_UNSIGNED_TX]},
+        tuple({} for _ in maps.inputs),
+        tuple({} for _ in maps.outputs),
+    )
+    own = codec.assemble(completed(empty, policy, coins, places))
+    return combiner.without_excess(own, whole)
 
 
 def _unsigned(psbt: codec.Psbt) -> codec.Psbt:

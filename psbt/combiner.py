@@ -72,6 +72,19 @@ def with_additions(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
     return wider if grown <= ADDED_MAX else codec.copy(psbt)
 
 
+def without_excess(own: Psbt, whole: Psbt) -> Psbt:
+    """Return `whole`; where it says more than ADDED_MAX bytes beside `own`, just what signs it."""
+    if len(codec.to_bytes(whole)) - len(codec.to_bytes(own)) <= ADDED_MAX:
+        return whole
+    bare = codec.copy(own)
+    for ours, theirs in zip(bare.inputs, whole.inputs, strict=True):
+        ours.witness_utxo, ours.sighash_type = theirs.witness_utxo, theirs.sighash_type
+        ours.final_scriptsig = theirs.final_scriptsig
+        ours.final_scriptwitness = theirs.final_scriptwitness
+        ours.partial_sigs = dict(theirs.partial_sigs)
+    return bare
+
+
 def _add_missing(ours: object, theirs: object, names: Iterable[str]) -> None:
     for name in names:
         setattr(ours, name, {**getattr(theirs, name), **getattr(ours, name)})
@@ -103,8 +116,9 @@ def _check_transaction(psbt: Psbt, other: Psbt) -> None:
     _check_fields("", psbt, other)
     spent = spent_outputs(psbt)
     for index, (ours, theirs) in enumerate(zip(psbt.inputs, other.inputs, strict=True)):
+        if (theirs.txid, theirs.vout) == (ours.txid, ours.vout):
+            _check_spent(f"inputs[{index}].", theirs, spent[index])
         _check_fields(f"inputs[{index}].", ours, theirs)
-        _check_added(f"inputs[{index}].", theirs, spent[index])
     for index, (our_out, their_out) in enumerate(zip(psbt.outputs, other.outputs, strict=True)):
         _check_fields(f"outputs[{index}].", our_out, their_out)
         if not scripts_fit(their_out):
@@ -112,10 +126,13 @@ def _check_transaction(psbt: Psbt, other: Psbt) -> None:
             raise NotOnlySignatures(f"outputs[{index}].{field}", "is not that of the output")
 
 
-def _check_added(prefix: str, theirs: InputScope, spent: TransactionOutput) -> None:
-    """Refuse what contradicts the output spent, where our own input is silent about it."""
+def _check_spent(prefix: str, theirs: InputScope, spent: TransactionOutput) -> None:
+    """Refuse what contradicts the output spent, also where our own input is silent about it."""
     stated = theirs.witness_utxo
-    if stated is not None and (stated.value, stated.script_pubkey.data) != spent:
+    if stated is not None and stated.value != spent.value_sats:
+        amounts = f"says {stated.value} sats, but the coin has {spent.value_sats} sats"
+        raise NotOnlySignatures(f"{prefix}witness_utxo", amounts)
+    if stated is not None and stated.script_pubkey.data != spent.script_pubkey:
         raise NotOnlySignatures(f"{prefix}witness_utxo")
     if theirs.redeem_script is not None:
         raise NotOnlySignatures(f"{prefix}redeem_script", "is not that of the output it spends")

@@ -56,7 +56,7 @@ def completed(
     """Return the maps with what they leave out about the vault's own coins and outputs.
 
     `places` is, by script, where own outputs are derived; nothing is believed that does not derive.
-    What is there already stays, but for derivations of the vault's own keys.
+    What is there already stays, but for where the vault's own keys come from.
     """
     transaction = parse_unsigned(maps.globals[fields.GLOBAL_UNSIGNED_TX])
     inputs = [
@@ -67,7 +67,7 @@ def completed(
         _completed_output(given, policy, tx_out.script_pubkey, places)
         for given, tx_out in zip(maps.outputs, transaction.outputs, strict=True)
     ]
-    own = {**global_fields(policy), **maps.globals}
+    own = {**maps.globals, **global_fields(policy)}
     return Maps(own, tuple(inputs), tuple(outputs))
 
 

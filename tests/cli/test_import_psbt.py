@@ -108,6 +108,20 @@ def test_an_amount_changed_since_is_refused_when_signing_and_when_finalizing(
         assert error["code"] in {"amount_contradicted", "approval_mismatch"}
 
 
+def test_a_flood_of_fields_is_not_kept_and_the_payment_is_opened(
+    vault: Asked, tmp_path: Path
+) -> None:
+    made = pay(vault, "--to", f"{STRANGER}:1500000")
+    psbt = codec.parse(sign(vault, made["ceremony"], "a")["psbt"])
+    vault("spend", "abandon", made["ceremony"])
+    for number in range(400):
+        psbt.inputs[0].unknown[b"\xf0" + number.to_bytes(2, "big")] = bytes(1000)
+    opened = imported(vault, tmp_path, codec.to_bytes(psbt))
+    assert opened["signatures"] == 2
+    assert codec.parse(opened["psbt"]).inputs[0].unknown == {}
+    assert sign(vault, opened["ceremony"], "b")["complete"]
+
+
 def doubled(transaction: Transaction) -> Transaction:
     first = transaction.inputs[0]
     return Transaction((first, *transaction.inputs), transaction.outputs, 2, 0)

@@ -30,7 +30,7 @@ ODD = {
     "script of an unknown kind, 43 bytes": b"\x51\x29" + bytes(41),
     "empty script": b"",
 }
-CODES = ("unknown_script", "unusual_amount", "change_out_of_reach", "dust", "high_fee")
+CODES = ("unknown_script", "nonstandard_output", "unusual_amount", "dust", "high_fee")
 
 
 def imported(vault: Asked, tmp_path: Path, *outputs: TransactionOutput) -> dict[str, Any]:
