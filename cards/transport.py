@@ -10,6 +10,8 @@ from cards.errors import CardRemoved, ProtocolError, StatusWordError
 
 log = logging.getLogger(__name__)
 GET_RESPONSE_ROUNDS = 256
+ANSWER_MAX = 1 << 16
+"""What one answer of extended length holds; no card here has more to say at once."""
 SW1_MORE_DATA = 0x61
 SW1_WRONG_LE = 0x6C
 
@@ -89,7 +91,8 @@ def transmit(transport: CardTransport, command: Command, form: Form = Form.ISO) 
     """Send a command and return its answer whatever the status word.
 
     61xx is followed with GET RESPONSE, 6Cxx by asking again with the right length (ISO 7816-4),
-    but not where the command carries data: the card may have carried it out.
+    but not where the command carries data: the card may have carried it out. Raises ProtocolError
+    for an answer that is longer than any, or does not end.
     """
     log.debug("> %r", command)
     response = _answered(transport, command.encode(form))
@@ -98,6 +101,10 @@ def transmit(transport: CardTransport, command: Command, form: Form = Form.ISO) 
         response = _answered(transport, exact.encode())
     data = response.data
     for _ in range(GET_RESPONSE_ROUNDS):
+        if len(data) > ANSWER_MAX:
+            raise ProtocolError(
+                f"the card answers with {len(data)} bytes, {ANSWER_MAX} are the most"
+            )
         if response.sw >> 8 != SW1_MORE_DATA:
             log.debug("< %d bytes, %04X", len(data), response.sw)
             return Response(data, response.sw)

@@ -63,9 +63,10 @@ class Opener:
             cipher = _cipher(shared, one_time + self.sealing_key)
             padded = cipher.decrypt(ONCE, sealed, letter[:1] + belongs_to.encode())
             content: Content = cbor2.loads(padded.rstrip(b"\0")[:-1])
-        except (InvalidTag, ValueError, cbor2.CBORError) as failure:
+        except (InvalidTag, ValueError, RecursionError, cbor2.CBORError) as failure:
             raise SealBroken(belongs_to) from failure
-        if not isinstance(content, dict):
+        told = content.items() if isinstance(content, dict) else [(None, None)]
+        if not all(isinstance(k, str) and isinstance(v, str | bytes | None) for k, v in told):
             raise SealBroken(belongs_to)
         return content
 

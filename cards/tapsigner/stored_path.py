@@ -10,7 +10,8 @@ import cbor2
 
 from cards.errors import ProtocolError
 from cards.family import CardMemory
-from cards.session import Path
+from cards.session import HARDENED, Path
+from cards.tapsigner.wire import DEPTH_MAX
 
 READINGS = 3
 Read = Callable[[], Path | None]
@@ -78,11 +79,20 @@ class StoredPath:
         if kept is None:
             return None
         try:
-            latest, theirs, *others = (tuple(map(int, path)) for path in cbor2.loads(kept))
-        except (cbor2.CBORDecodeError, TypeError, ValueError):
+            latest, theirs, *others = (_path(path) for path in cbor2.loads(kept))
+        except (cbor2.CBORDecodeError, TypeError, ValueError, RecursionError):
             return None
         ours = (latest, *others)
         return Loan(ours, theirs) if found in ours else None
+
+
+def _path(kept: object) -> Path:
+    """Return a stored path as it was kept; raises ValueError for anything else."""
+    steps = kept if isinstance(kept, list) else [None]
+    fits = (isinstance(step, int) and HARDENED <= step < 2 * HARDENED for step in steps)
+    if len(steps) > DEPTH_MAX or not all(fits):
+        raise ValueError("this is no stored path")
+    return tuple(steps)
 
 
 def _agreed(expected: Path | None, read: Read) -> Path | None:

@@ -101,15 +101,18 @@ def test_a_length_of_256_is_asked_for_whole() -> None:
     assert exchange(ReplayTransport(steps), command(le=5)) == b"abc"
 
 
-def test_an_endless_answer_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("size", "told"), [(1, "after 256 answers"), (60_000, "120000 bytes, 65536 are the most")]
+)
+def test_an_endless_answer_is_refused(size: int, told: str) -> None:
     class Endless:
         def transmit(self, _apdu: bytes) -> bytes:
-            return b"x\x61\0"
+            return b"x" * size + b"\x61\0"
 
         def close(self) -> None:
             pass
 
-    with pytest.raises(ProtocolError, match="256"):
+    with pytest.raises(ProtocolError, match=told):
         transmit(Endless(), command())
 
 

@@ -133,7 +133,15 @@ def test_a_path_that_is_ours_already_is_not_written_again(card: TapsignerEmulato
 
 def test_a_damaged_memory_does_no_harm(card: TapsignerEmulator) -> None:
     memory = TransientMemory()
-    for kept in (b"", b"\xff", cbor2.dumps([1]), cbor2.dumps("ab"), cbor2.dumps([["x"], [1]])):
+    said = (
+        [1],
+        "ab",
+        [["x"], [1]],
+        [[float("inf")], []],
+        [[1 << 31] * 99, []],
+        [list(DEFAULT), [-1]],
+    )
+    for kept in (b"", b"\xff", *map(cbor2.dumps, said)):
         memory.write(card.flash.public_key.hex(), kept)
         session, _ = unlocked(card, Surroundings(memory=memory))
         session.sign(LEAF, DIGEST)

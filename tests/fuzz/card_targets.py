@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
+import cbor2
+
 from cards import emulation, satochip, tangem, tapsigner
 from cards.apdu import Command, Response
 from cards.errors import CardError
@@ -25,6 +27,7 @@ from cards.satochip import answers as satochip_answers
 from cards.satochip import attestation as satochip_attestation
 from cards.satochip import emulator as satochip_emulator
 from cards.session import (
+    HARDENED,
     Attester,
     BackupExporter,
     BatchSigner,
@@ -231,7 +234,10 @@ def set_up(session: CardSession) -> None:
 
 
 def sessions(family: str) -> Callable[[Path], Read]:
-    """Return a reader whose first byte chooses version and act; the rest is a script of lies."""
+    """Return a reader whose first byte chooses version and act; the rest is a script of lies.
+
+    Or it is what the home is said to remember of the card.
+    """
     subjects = [subject for subject in SUBJECTS if subject.family.name == family]
 
     def prepare(_folder: Path) -> Read:
@@ -245,11 +251,12 @@ def sessions(family: str) -> Callable[[Path], Read]:
 def _lied_to(subjects: list[Subject], data: bytes) -> None:
     choice, script = (data[0] if data else 0), data[1:]
     subject = subjects[choice // 4 % len(subjects)]
-    liar = Liar(script)
+    liar = Liar(b"" if choice % 4 == 3 else script)
     with known_chance(script), lying_inside(subject.family.name, liar):
         fresh = choice % 4 == 1
         wire = LyingWire(subject.fresh() if fresh else subject.ready(), liar)
-        surroundings = Surroundings(memory=TransientMemory())
+        memory = Remembering(script) if choice % 4 == 3 else TransientMemory()
+        surroundings = Surroundings(memory=memory)
         if choice % 4 == 2:
             with suppress(CardError):
                 detect(wire, surroundings).close()
@@ -258,6 +265,22 @@ def _lied_to(subjects: list[Subject], data: bytes) -> None:
             (set_up if fresh else used)(session)
         finally:
             session.close()
+
+
+class Remembering:
+    """A card memory that holds the same of every card, whatever is written to it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self, _card_id: str) -> bytes:
+        return self._data
+
+    def write(self, _card_id: str, _data: bytes) -> None:
+        """Keep nothing."""
+
+    def forget(self, _card_id: str) -> None:
+        """Keep nothing."""
 
 
 def _opened(subject: Subject, wire: Wire, surroundings: Surroundings) -> CardSession:
@@ -273,6 +296,14 @@ def session_seeds() -> Iterator[bytes]:
     for how, number in itertools.product(range(8), (0, 2, 5, 9)):
         for layer in (0, INSIDE):
             yield bytes([how, number | layer, how, 0, 9, 4]) + bytes([number] * 4)
+    paths = [[84 | HARDENED, HARDENED, HARDENED], [48 | HARDENED]]
+    for kept in (
+        bytes(33),
+        cbor2.dumps(paths),
+        b'["FF01", "6.33", true]',
+        b"\x82\x81\xf9\x7c\0\x80",
+    ):
+        yield bytes([3]) + kept
     for number in (0, 3):
         yield bytes([0, number | STICKY, 6, 0x61, 0x00, 0])
         yield bytes([0, number | STICKY, 5, 0xFF, 0xFF, 1, 7])

@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache, partial
 from itertools import cycle
 from pathlib import Path
@@ -42,6 +43,7 @@ from psbt.transaction import parse_transaction
 from storage import letters
 from storage.errors import StorageError
 from tests.contracts.subjects import SUBJECTS
+from tests.fuzz.card_targets import Remembering
 from tests.fuzz.home import ADDRESSES, NAME, KeptHome
 from tests.fuzz.psbt_targets import TWICE, VAULT, extract, finalize, transaction_seeds
 from tests.fuzz.target import Target
@@ -269,23 +271,63 @@ def prepare_servers(_folder: Path) -> Read:
 
     electrum = ElectrumServer(parse_url("electrum+tcp://127.0.0.1:1"), "regtest", silent)
     esplora = EsploraServer(parse_url("esplora+http://127.0.0.1:1"), "regtest", silent)
+    txid = parse_transaction(RAW).txid
 
     def read(data: bytes) -> None:
         is_known(rejection(data.decode("utf-8", "surrogateescape")))
-        (rate,) = struct.unpack("<d", data[:8].ljust(8, b"\0"))
-        targets = dict.fromkeys(data[8:16], rate)
-        electrum.__dict__["_client"] = SimpleNamespace(estimate_fee=lambda _blocks: rate)
-        esplora.__dict__["_client"] = SimpleNamespace(get_fee_estimates=lambda: targets)
         for server in (electrum, esplora):
+            server.__dict__["_client"] = OddClient(data)
             with suppress(*ROOTS):
                 assert 0 < server.feerate(6) < 1 << 53
+            with suppress(*ROOTS):
+                assert server.package(txid).vsize > 0
 
     return read
+
+
+class OddClient:
+    """A client of BDK's whose server says what the bytes say: a rate, targets, transactions."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rate = struct.unpack("<d", data[:8].ljust(8, b"\0"))[0]
+        self._targets = data[8:16]
+        self._chosen = cycle(data[16:] or b"\0")
+
+    def estimate_fee(self, _blocks: int) -> float:
+        return self._rate
+
+    def get_fee_estimates(self) -> dict[int, float]:
+        return dict.fromkeys(self._targets, self._rate)
+
+    def fetch_tx(self, _txid: object) -> object:
+        return bdk_transactions()[next(self._chosen) % len(bdk_transactions())]
+
+    def get_tx(self, txid: object) -> object:
+        return self.fetch_tx(txid) if next(self._chosen) else None
+
+    def get_tx_info(self, _txid: object) -> object:
+        chosen = next(self._chosen)
+        status = SimpleNamespace(confirmed=chosen % 7 == 3)
+        return SimpleNamespace(status=status, weight=chosen * 9, fee=chosen) if chosen else None
+
+
+@cache
+def bdk_transactions() -> list[object]:
+    """Return transactions a server may name: the one asked for, its parents, and others."""
+    import bdkpython as bdk  # noqa: PLC0415 -- where it is
+
+    own = parse_transaction(RAW)
+    beyond = own.inputs[0]._replace(outpoint=own.inputs[0].outpoint._replace(vout=9), witness=())
+    odd = replace(own, inputs=(beyond,)).raw
+    return [bdk.Transaction(raw) for raw in (*transaction_seeds(), odd)]
 
 
 def server_seeds() -> Iterator[bytes]:
     for rate in (0.00001, 12.5, -1.0, 0.0, 1e308, float("inf"), float("nan")):
         yield struct.pack("<d", rate) + b"\1\6\x90"
+        yield struct.pack("<d", rate) + b"\1\6\x90AAAAA" + bytes(range(9))
+    yield bytes(16) + b"\0\1\2\3"
+    yield bytes(16) + b"\4\5"
     yield b'sendrawtransaction RPC error: {"code":-26,"message":"min relay fee not met"}'
     yield b"the transaction was rejected\n\n{" + b"[" * 600 + b"}"
 
@@ -300,7 +342,7 @@ def prepare_files(folder: Path) -> Read:
         lambda _: open_card(file).close(),
         Pairing.decode,
         IssuerSignatures.parse,
-        lambda data: Recognition(_Remembering(data)).recall(b"uid"),
+        lambda data: Recognition(Remembering(data)).recall(b"uid"),
         lambda data: opener.read(data, "location 1"),
         lambda data: opener.read(_letter(opener, data), "location 1"),
         lambda data: [parse_fault(line) for line in data.decode("utf-8", "replace").splitlines()],
@@ -313,6 +355,7 @@ def prepare_files(folder: Path) -> Read:
 
         peers = FilterPeers(parse_url("p2p:"), folder, "regtest", silent)
         readers.append(partial(_kept_of_peers, folder / "p2p.tip", peers))
+        readers.append(partial(_kept_of_peers, folder / "p2p.sent", peers))
 
     def read(data: bytes) -> None:
         kind = data[0] % len(readers) if data else 0
@@ -325,6 +368,7 @@ def prepare_files(folder: Path) -> Read:
 def _kept_of_peers(file: Path, peers: object, data: bytes) -> None:
     file.write_bytes(data)
     peers.tip()
+    peers.sent()
 
 
 def _approved(home: Home, data: bytes) -> None:
@@ -335,22 +379,6 @@ def _approved(home: Home, data: bytes) -> None:
     approvals.policy_standing(home, NAME, "descriptor")
     approvals.payment_standing(home, "ceremony", b"payment")
     approvals.danger_accepted(home, NAME, "code", "facts")
-
-
-class _Remembering:
-    """A card memory that holds the same of every card."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def read(self, _card_id: str) -> bytes:
-        return self._data
-
-    def write(self, _card_id: str, _data: bytes) -> None:
-        """Keep nothing."""
-
-    def forget(self, _card_id: str) -> None:
-        """Keep nothing."""
 
 
 def _letter(opener: letters.Opener, content: bytes) -> bytes:
@@ -387,10 +415,12 @@ def file_seeds() -> Iterator[bytes]:
     yield b'\x0b{"a": 3, "b": [1.5, 1e300, {"c": "\\ud800"}]}'
     yield b"\x0c" + "a;b\r\nc\td".encode("utf-16")
     yield b"\r7 " + b"ab" * 32
+    yield b"\x0e" + RAW.hex().encode() + b"\n" + RAW[:9].hex().encode()
 
 
 TARGETS = (
-    Target("core", core_seeds, prepare_core, (), 4096, runs=10, steps=300_000, steps_per_byte=500),
+    Target("core", core_seeds, prepare_core, (), 4096, runs=10, steps=600_000, steps_per_byte=500),
+    Target("servers", server_seeds, prepare_servers, (), 512),
     Target(
         "own_files", file_seeds, prepare_files, (*ROOTS, CardError, ValueError), 4096, runs=600
     ),

@@ -40,7 +40,7 @@ def test_a_passphrase_opens_its_own_lock(passphrase: bytes, other: bytes) -> Non
         unlocked(locked, Opener().sealing_key, passphrase)
 
 
-@pytest.mark.parametrize("content", [7, "name", ["name"], None])
+@pytest.mark.parametrize("content", [7, "name", ["name"], None, {"name": 7}, {7: "name"}])
 def test_a_letter_that_says_something_else_is_refused(content: object) -> None:
     opener = Opener()
     written = letter(opener.sealing_key, "location 1", content)

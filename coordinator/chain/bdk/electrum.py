@@ -90,13 +90,23 @@ class ElectrumServer:
 
         Electrum does not tell which of its parents wait too: they are taken for confirmed.
         """
-        with self._asking():
-            transaction = self._client.fetch_tx(bdk.Txid.from_string(txid))
-            spent = [source.previous_output for source in transaction.input()]
-            parents = {str(each.txid): self._client.fetch_tx(each.txid) for each in spent}
-        brought = sum(parents[str(p.txid)].output()[p.vout].value.to_sat() for p in spent)
+        transaction = self._fetched(txid)
+        spent = [source.previous_output for source in transaction.input()]
+        parents = {name: self._fetched(name) for name in {str(each.txid) for each in spent}}
+        try:
+            brought = sum(parents[str(p.txid)].output()[p.vout].value.to_sat() for p in spent)
+        except IndexError as failure:
+            raise ChainError(f"transaction {txid} spends an output that is not there") from failure
         paid = sum(output.value.to_sat() for output in transaction.output())
         return Package(transaction.vsize(), brought - paid)
+
+    def _fetched(self, txid: str) -> bdk.Transaction:
+        """Return a transaction; raises ChainError where the server gives another one."""
+        with self._asking():
+            found = self._client.fetch_tx(bdk.Txid.from_string(txid))
+        if str(found.compute_txid()) != txid:
+            raise ChainError(f"{self._where} gives {found.compute_txid()} for {txid}")
+        return found
 
     @cached_property
     def _client(self) -> bdk.ElectrumClient:

@@ -17,6 +17,8 @@ from psbt.relay import CORE_30
 
 AT_ONCE = 4
 REFUSED = 400
+ANCESTORS_MAX = 1_000
+"""Bitcoin Core holds 25 together, 64 since version 31; a node may be set to more."""
 
 
 class EsploraServer:
@@ -96,16 +98,23 @@ class EsploraServer:
         )
 
     def _ancestors(self, txid: str) -> list[bdk.Tx]:
-        """Return a waiting transaction and those of its ancestors that wait too."""
+        """Return a waiting transaction and those of its ancestors that wait too.
+
+        Raises ChainError where they are more than any mempool holds together.
+        """
         wanted, found = [txid], dict[str, bdk.Tx]()
         while wanted:
+            if len(found) > ANCESTORS_MAX:
+                raise ChainError(
+                    f"{self._where} names more than {ANCESTORS_MAX} waiting ancestors of {txid}"
+                )
             name = bdk.Txid.from_string(wanted.pop())
             told, whole = self._client.get_tx_info(name), self._client.get_tx(name)
             if told is None or whole is None or told.status.confirmed:
                 continue
             found[str(name)] = told
-            parents = [str(source.previous_output.txid) for source in whole.input()]
-            wanted += [parent for parent in parents if parent not in found]
+            parents = {str(source.previous_output.txid) for source in whole.input()}
+            wanted += sorted(parents - found.keys())
         if txid not in found:
             raise ChainError(f"transaction {txid} does not wait for a block")
         return list(found.values())

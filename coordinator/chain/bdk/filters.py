@@ -1,8 +1,10 @@
 """Peers that serve compact block filters (BIP 157), asked through BDK's node."""
 
 import ipaddress
+import re
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +20,7 @@ SECONDS = 60
 PEERS = 2
 AHEAD = 1_000
 REMEMBERED = 100
+TIP = re.compile("([0-9]{1,9}) ([0-9a-f]{64})\\s*")
 T = TypeVar("T")
 
 
@@ -44,10 +47,10 @@ class FilterPeers:
     def tip(self) -> Tip:
         """Return the newest block met at the last update."""
         try:
-            height, block_hash = self._newest.read_text(encoding="ascii").split()
-            return Tip(int(height), block_hash)
+            found = TIP.fullmatch(self._newest.read_text(encoding="ascii"))
         except (OSError, ValueError):
-            return Tip(0, GENESIS[self._network])
+            found = None
+        return Tip(int(found[1]), found[2]) if found else Tip(0, GENESIS[self._network])
 
     def update(self, scan: Scan) -> bdk.Update:
         """Return what the wallet has to learn; blocks that match are fetched and checked."""
@@ -72,19 +75,24 @@ class FilterPeers:
         nobody = _nobody(self._network)
         self._run(nobody, bdk.ScanType.SYNC(), lambda client: client.broadcast(transaction))
         with self._sent.open("a", encoding="ascii") as stream:
-            stream.write(transaction.serialize().hex() + "\n")
+            # A line before it may have been torn.
+            stream.write(f"\n{transaction.serialize().hex()}\n")
 
     def synced(self, tip: Tip) -> None:
         """Keep the newest block: finding it again would take a search of its own."""
         self._newest.write_text(f"{tip.height} {tip.hash}\n", encoding="ascii")
 
     def sent(self) -> list[bdk.Transaction]:
-        """Return what was sent from here."""
+        """Return what was sent from here; a line that a crash has torn is passed over."""
         try:
-            lines = self._sent.read_text(encoding="ascii").split()
+            lines = self._sent.read_text(encoding="ascii", errors="replace").split()
         except FileNotFoundError:
             return []
-        return [bdk.Transaction(bytes.fromhex(line)) for line in lines[-REMEMBERED:]]
+        found = []
+        for line in lines[-REMEMBERED:]:
+            with suppress(ValueError, bdk.TransactionError):
+                found.append(bdk.Transaction(bytes.fromhex(line)))
+        return found
 
     def close(self) -> None:
         """Do nothing: no node outlives its question."""
