@@ -4,7 +4,6 @@ A signature that verifies proves its key; those of a quorum together are a proof
 other software accepts. No coin moves, nothing of it can be sent.
 """
 
-import json
 import secrets
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -13,12 +12,13 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.session import CardIdentity
-from coordinator import ceremony, clock, custody, unenrolled
+from coordinator import ceremony, clock, custody, outside_text, unenrolled
 from coordinator.attendant import Attendant
 from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.chain import Tip
 from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import UsageError
+from coordinator.outside_json import Field, read_json, shown
 from coordinator.settings import Home
 from coordinator.slots import Slot
 from coordinator.spend import fresh_id
@@ -46,6 +46,9 @@ from storage.model import Drill
 
 Database = sessionmaker[Session]
 FORMAT = "cardquorum drill v1"
+FILE_MAX = 1 << 20
+KEY_MAX = 128
+PROOFS_MAX = 200
 ADDRESS_INDEX = 0
 
 
@@ -249,21 +252,28 @@ def verified(data: bytes) -> dict[str, Any]:
     Returns vault, message, which keys are proved, and who vouched for the proof of the vault.
     """
     try:
-        said = json.loads(data)
-        if said["format"] != FORMAT:
-            raise UsageError(f"the file is of format {said['format']!r}, not {FORMAT!r}")
-        policy = parse_descriptor(said["descriptor"], Network(said["network"]))
+        said = Field(read_json(outside_text.decoded(data, "the file"), size_max=FILE_MAX), "it")
+        form = said["format"].text()
+        if form != FORMAT:
+            raise UsageError(f"the file is of format {shown(form)}, not {FORMAT!r}")
+        network = Network(said["network"].text())
+        policy = parse_descriptor(said["descriptor"].text(FILE_MAX), network)
         given = [
-            (bytes.fromhex(p["pubkey"]), bytes.fromhex(p["signature"])) for p in said["proofs"]
+            (each["pubkey"].bytes(KEY_MAX), each["signature"].bytes(KEY_MAX))
+            for each in said["proofs"].items(PROOFS_MAX)
         ]
-        text, proof = str(said["message"]), said["bip322"]
-    except (ValueError, TypeError, KeyError, RecursionError) as failure:
-        raise UsageError("the file is no exported drill") from failure
+        text = said["message"].text()
+        whole = said.member("bip322")
+        proof = None if whole is None else whole.text(FILE_MAX)
+        vault = said.member("vault")
+        name = None if vault is None else vault.text()
+    except ValueError as failure:
+        raise UsageError(f"the file is no exported drill: {failure}") from failure
     script = vault_script(policy, RECEIVE, ADDRESS_INDEX)
     proved = list(_proved(text, script, given))
-    by = None if proof is None else message.verify_proof(str(proof), text, script.script_pubkey)
+    by = None if proof is None else message.verify_proof(proof, text, script.script_pubkey)
     return {
-        "vault": said.get("vault"),
+        "vault": name,
         "message": text,
         "proved": proved,
         "have": len(proved),

@@ -28,6 +28,10 @@ ONCE = bytes(12)
 """The nonce of a key that encrypts one message ever."""
 LETTER, LOCK, TAG = b"cardquorum letter v1", b"cardquorum lock v1", b"cardquorum tag v1"
 SCRYPT_N_MAX = 1 << 20
+SCRYPT_MEMORY_MAX = 1 << 30
+SCRYPT_TIMES_MAX = 16
+UNREADABLE = (cbor2.CBORError, ValueError, TypeError, RecursionError, OverflowError, MemoryError)
+"""What reading CBOR of others raises, however it was made to."""
 
 
 class Cost(NamedTuple):
@@ -62,11 +66,10 @@ class Opener:
             shared = self._key.exchange(X25519PublicKey.from_public_bytes(one_time))
             cipher = _cipher(shared, one_time + self.sealing_key)
             padded = cipher.decrypt(ONCE, sealed, letter[:1] + belongs_to.encode())
-            content: Content = cbor2.loads(padded.rstrip(b"\0")[:-1])
-        except (InvalidTag, ValueError, RecursionError, cbor2.CBORError) as failure:
+            content = cbor2.loads(padded.rstrip(b"\0")[:-1])
+        except (InvalidTag, *UNREADABLE) as failure:
             raise SealBroken(belongs_to) from failure
-        told = content.items() if isinstance(content, dict) else [(None, None)]
-        if not all(isinstance(k, str) and isinstance(v, str | bytes | None) for k, v in told):
+        if not isinstance(content, dict) or not all(map(_is_said, content, content.values())):
             raise SealBroken(belongs_to)
         return content
 
@@ -87,13 +90,15 @@ class Opener:
 
 def unlocked(locked: Locked, sealing_key: bytes, passphrase: bytes) -> Opener:
     """Return the opening key that belongs to a sealing key; raises PassphraseIncorrect."""
-    if not 1 < locked.cost.n <= SCRYPT_N_MAX:
+    if not _is_bearable(locked.cost):
         raise SealBroken("passphrase")
     try:
         cipher = ChaCha20Poly1305(_stretched(passphrase, locked.salt, locked.cost))
         return Opener(cipher.decrypt(ONCE, locked.opening_key, LOCK + sealing_key))
     except InvalidTag as failure:
         raise PassphraseIncorrect from failure
+    except (ValueError, OverflowError, MemoryError) as failure:
+        raise SealBroken("passphrase") from failure
 
 
 def letter(sealing_key: bytes, belongs_to: str, content: Content) -> bytes:
@@ -105,6 +110,23 @@ def letter(sealing_key: bytes, belongs_to: str, content: Content) -> bytes:
     ended = cbor2.dumps(content, canonical=True) + b"\x80"
     padded = ended + bytes(-len(ended) % BLOCK)
     return VERSION + one_time + cipher.encrypt(ONCE, padded, VERSION + belongs_to.encode())
+
+
+def _is_bearable(cost: Cost) -> bool:
+    """Tell whether a row's scrypt numbers are such as a computer has the memory and time for."""
+    n, r, p = cost
+    return (
+        1 < n <= SCRYPT_N_MAX
+        and n.bit_count() == 1
+        and r >= 1
+        and 1 <= p <= SCRYPT_TIMES_MAX
+        and 2 * BLOCK * n * r <= SCRYPT_MEMORY_MAX
+    )
+
+
+def _is_said(name: object, value: object) -> bool:
+    """Tell whether a field is such as letters hold: anybody may write one."""
+    return isinstance(name, str) and isinstance(value, str | bytes | None)
 
 
 def _cipher(shared: bytes, keys: bytes) -> ChaCha20Poly1305:

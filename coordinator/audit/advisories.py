@@ -13,11 +13,15 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from coordinator import outside_text
 from coordinator.audit.findings import Advisory, Severity
 from coordinator.errors import Untrusted, UsageError
 from coordinator.files import read_bytes
+from coordinator.outside_json import Field, read_json, shown
 
 FORMAT: Final = "cardquorum advisories v1"
+SIZE_MAX: Final = 4 * 1024 * 1024
+ADVISORIES_MAX: Final = 10_000
 
 
 def advisories(path: Path, key: str) -> tuple[Advisory, ...]:
@@ -25,17 +29,21 @@ def advisories(path: Path, key: str) -> tuple[Advisory, ...]:
 
     Raises UsageError where it is no such file or key, Untrusted where the signature does not hold.
     """
+    data = read_bytes(path)
     try:
-        said = json.loads(read_bytes(path))
+        said = read_json(outside_text.decoded(data, str(path)), size_max=SIZE_MAX)
+        if not isinstance(said, dict):
+            raise UsageError(f"{path} is no list of advisories")
         signature = bytes.fromhex(said.pop("signature"))
-        listed = tuple(_advisory(each) for each in said["advisories"])
-        known = said["format"] == FORMAT
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as failure:
-        raise UsageError(f"{path} is no list of advisories") from failure
-    if not known:
-        raise UsageError(f"{path} is of format {said['format']!r}, not {FORMAT!r}")
+        listed = tuple(map(_advisory, Field(said)["advisories"].items(ADVISORIES_MAX)))
+        form = Field(said)["format"].text()
+        signed = signed_bytes(said)
+    except (ValueError, TypeError, KeyError) as failure:
+        raise UsageError(f"{path} is no list of advisories: {failure}") from failure
+    if form != FORMAT:
+        raise UsageError(f"{path} is of format {shown(form)}, not {FORMAT!r}")
     try:
-        _public_key(key).verify(signature, signed_bytes(said))
+        _public_key(key).verify(signature, signed)
     except InvalidSignature as failure:
         raise Untrusted(f"{path} was not signed by {key}") from failure
     return listed
@@ -46,11 +54,15 @@ def signed_bytes(said: Mapping[str, Any]) -> bytes:
     return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _advisory(said: Mapping[str, Any]) -> Advisory:
-    texts = (str(said[name]) for name in ("sentence", "remedy"))
-    versions = tuple(str(beginning) for beginning in said["versions"])
+def _advisory(said: Field) -> Advisory:
+    """Read an advisory; raises ValueError."""
     return Advisory(
-        str(said["id"]), str(said["family"]), versions, Severity(said["severity"]), *texts
+        said["id"].text(),
+        said["family"].text(),
+        tuple(beginning.text() for beginning in said["versions"].items(ADVISORIES_MAX)),
+        Severity(said["severity"].text()),
+        said["sentence"].text(),
+        said["remedy"].text(),
     )
 
 

@@ -64,3 +64,53 @@ def test_regions_have_tags_only_their_opener_can_make() -> None:
 def test_a_lock_that_would_eat_the_memory_is_refused(n: int) -> None:
     with pytest.raises(SealBroken):
         unlocked(Locked(bytes(48), bytes(32), Cost(n=n)), bytes(32), b"x")
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        Cost(3, 8, 1),
+        Cost(0, 8, 1),
+        Cost(-2, 8, 1),
+        Cost(1 << 40, 8, 1),
+        Cost(16, 1 << 40, 1),
+        Cost(16, 0, 1),
+        Cost(16, -1, 1),
+        Cost(16, 8, 0),
+        Cost(16, 8, 1 << 40),
+        Cost(1 << 20, 1 << 4, 1),
+    ],
+)
+def test_numbers_no_computer_bears_are_refused_before_they_are_tried(cost: Cost) -> None:
+    opener = Opener()
+    locked = opener.locked(b"passphrase", CHEAP)._replace(cost=cost)
+    with pytest.raises(SealBroken):
+        unlocked(locked, opener.sealing_key, b"passphrase")
+
+
+@pytest.mark.parametrize(
+    "change", [{"opening_key": b""}, {"opening_key": b"x" * 48}, {"salt": b""}]
+)
+def test_a_lock_that_was_altered_opens_nothing(change: dict[str, bytes]) -> None:
+    opener = Opener()
+    locked = opener.locked(b"passphrase", CHEAP)._replace(**change)
+    with pytest.raises((SealBroken, PassphraseIncorrect)):
+        unlocked(locked, opener.sealing_key, b"passphrase")
+
+
+@pytest.mark.parametrize(
+    "content", [{"name": 1}, {1: "x"}, {"name": ["x"]}, {"name": {"a": "b"}}, {"name": True}]
+)
+def test_a_letter_holds_texts_alone(content: dict) -> None:
+    opener = Opener()
+    with pytest.raises(SealBroken):
+        opener.read(letter(opener.sealing_key, "location 1", content), "location 1")
+
+
+def test_a_letter_nested_without_end_is_refused() -> None:
+    opener = Opener()
+    content: object = "x"
+    for _ in range(300):
+        content = [content]
+    with pytest.raises(SealBroken):
+        opener.read(letter(opener.sealing_key, "location 1", {"name": content}), "location 1")
