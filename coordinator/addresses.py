@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import labels, wallet
-from coordinator.dangers import Accepted, require_policy
+from coordinator.dangers import Accepted, require_payable, require_policy
 from coordinator.settings import Home
 from coordinator.vaults import stored_policy
 from coordinator.wallet import FreshAddress, keychain
@@ -66,7 +66,8 @@ def fresh(
     Raises UsageError, NotAccepted, ApprovalMismatch.
     """
     record = vault_book.vault_named(db, vault)
-    require_policy(home, record, accepted)
+    wallet.refuse_closed(db, record)
+    require_payable(home, db, record, accepted)
     made = wallet.new_address(db, record)
     if label is not None:
         labels.set_label(home, db, made.address, label)

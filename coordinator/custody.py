@@ -21,6 +21,7 @@ from storage.model import Card, CustodyEvent, Item, Location
 
 GONE = frozenset({"lost", "stolen", "destroyed"})
 BACK = frozenset({"placed", "moved", "seen", "sealed", "opened", "found"})
+ENDS_GONE = ("found", "corrected")
 KINDS = ("bank-vault", "friend", "home", "office", "other")
 EVENTS = (*sorted(GONE), *sorted(BACK), "corrected")
 HASH = re.compile("[0-9a-f]{64}")
@@ -60,20 +61,37 @@ class Whereabouts(NamedTuple):
 
 
 def whereabouts(events: Iterable[CustodyEvent]) -> Whereabouts:
-    """Read a thing's events in order and return where that leaves it.
+    """Read a thing's events in the order they were recorded and return where that leaves it.
 
-    A correction that names a place takes back that the thing was gone.
+    What is lost, stolen or destroyed stays so until it is found, or a correction takes it back; a
+    correction that only names a bag's serial does not.
     """
     location: str | None = None
     gone: str | None = None
     for event in events:
         if event.event in GONE:
             location, gone = None, event.event
-        elif event.location is not None:
-            location, gone = event.location.name, None
-        elif event.event in BACK:
+        elif gone is None or _ends_gone(event):
             gone = None
+            location = event.location.name if event.location is not None else location
     return Whereabouts(location, gone)
+
+
+def _ends_gone(event: CustodyEvent) -> bool:
+    """Tell whether an event says that a thing is not lost, stolen or destroyed any more."""
+    only_serial = event.location is None and "seal" in event.texts
+    return event.event in ENDS_GONE and not only_serial
+
+
+def behind_clock(db: Session, now: datetime) -> str | None:
+    """Return a sentence where this computer's clock is before the last event recorded."""
+    last = custody_book.last_recorded(db)
+    if last is None or now >= last:
+        return None
+    return (
+        f"this computer's clock says {clock.text(now)}, but the last event was recorded at "
+        f"{clock.text(last)}: set the clock right"
+    )
 
 
 def add_location(db: Session, place: Place) -> dict[str, Any]:
@@ -157,10 +175,24 @@ def record(db: Session, happening: Happening) -> dict[str, Any]:
     if happening.event == "sealed":
         bags.sealing(db, happening.seal, clock.now())
     inside = bags.contents(db, item) if item.kind == bags.BAG else []
+    late = behind_clock(db, clock.now())
     event = _append(db, item, happening)
     for each in inside:
         _append(db, each, happening)
-    return event_document(event)
+    unchanged = [note for each in (item, *inside) if (note := _unchanged(db, each, event))]
+    return {**event_document(event), "notices": [*([late] if late else []), *unchanged]}
+
+
+def _unchanged(db: Session, item: Item, event: CustodyEvent) -> str | None:
+    """Return a sentence where an event was kept but does not end that a thing is gone."""
+    gone = whereabouts(custody_book.events_of(db, item)).gone
+    if gone is None or event.event in GONE:
+        return None
+    name = item_name(item)
+    return (
+        f"{name} stays recorded as {gone}: {event.event} does not change that; if it is back: "
+        f"cardquorum custody record {name} found --at LOCATION"
+    )
 
 
 def _append(db: Session, item: Item, happening: Happening) -> CustodyEvent:

@@ -1,22 +1,33 @@
 """Dangers: what a command refuses to do until the person accepts it by its code.
 
+`coordinator.audit.dangers` says what of a vault is dangerous; here it meets the person.
+
+`coordinator.audit.dangers` says what of a vault is dangerous; here it meets the person.
+
 What differs from what this home approved is no danger to accept: it is refused.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+from sqlalchemy.orm import Session
 
 from coordinator import approvals
 from coordinator.approvals import Standing
+from coordinator.audit.dangers import POLICY_NOT_APPROVED, dangers, resting_on
+from coordinator.audit.facts import Book, book, key_facts
+from coordinator.audit.findings import Finding
+from coordinator.audit.survey import altered
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
 from coordinator.settings import Home
 from coordinator.vaults import stored_policy
 from psbt import codec, outline
+from psbt.errors import PsbtError
 from psbt.policy import format_descriptor
+from storage import vaults as vault_book
 from storage.model import Ceremony, Vault
 
-POLICY_NOT_APPROVED: Final = "policy_not_approved"
 PAYMENT_NOT_APPROVED: Final = "payment_not_approved"
 
 Accepted = Collection[str] | None
@@ -100,6 +111,98 @@ def not_approved(vault: Vault) -> Danger:
         f"cardquorum vault approve {vault.name}",
         vault.descriptor,
     )
+
+
+def vault_dangers(home: Home, db: Session, vault: Vault, said: Book | None = None) -> list[Finding]:
+    """Return what of a vault is dangerous now, the worst first.
+
+    `said` is the book where it was read already, for several vaults. Rows that do not hold
+    together are one danger more.
+    """
+    return [finding for finding, _ in _dangers(home, db, vault, said)]
+
+
+def all_dangers(home: Home, db: Session) -> list[tuple[Vault, list[Finding]]]:
+    """Return every vault in use, each with what of it is dangerous now."""
+    said = book(db)
+    return [
+        (vault, vault_dangers(home, db, vault, said))
+        for vault in vault_book.all_vaults(db)
+        if vault.retired_at is None
+    ]
+
+
+def require_payable(home: Home, db: Session, vault: Vault, accepted: Accepted) -> None:
+    """Raise NotAccepted unless each danger of a vault that is to be paid is accepted.
+
+    Raises ApprovalMismatch, which nobody can accept.
+    """
+    require_policy(home, vault, accepted)
+    found = [
+        Danger(finding.code, f"{finding.message}: {finding.remedy}", rests)
+        for finding, rests in _dangers(home, db, vault, None)
+        if finding.code != POLICY_NOT_APPROVED
+    ]
+    accept_or_refuse(home, vault.name, found, accepted)
+
+
+def _dangers(home: Home, db: Session, vault: Vault, said: Book | None) -> list[tuple[Finding, str]]:
+    """Return the dangers of a vault, each with the facts it rests on."""
+    try:
+        standing = policy_standing(home, vault)
+    except PsbtError as failure:
+        return [(altered(vault.name, str(failure)), str(failure))]
+    facts = replace(key_facts(db, vault, said or book(db)), approval=standing.value)
+    return [
+        (finding, f"{vault.descriptor} {resting_on(facts, finding.code)}")
+        for finding in dangers(facts)
+    ]
+
+
+def vault_dangers(home: Home, db: Session, vault: Vault, said: Book | None = None) -> list[Finding]:
+    """Return what of a vault is dangerous now, the worst first.
+
+    `said` is the book where it was read already, for several vaults. Rows that do not hold
+    together are one danger more.
+    """
+    return [finding for finding, _ in _dangers(home, db, vault, said)]
+
+
+def all_dangers(home: Home, db: Session) -> list[tuple[Vault, list[Finding]]]:
+    """Return every vault in use, each with what of it is dangerous now."""
+    said = book(db)
+    return [
+        (vault, vault_dangers(home, db, vault, said))
+        for vault in vault_book.all_vaults(db)
+        if vault.retired_at is None
+    ]
+
+
+def require_payable(home: Home, db: Session, vault: Vault, accepted: Accepted) -> None:
+    """Raise NotAccepted unless each danger of a vault that is to be paid is accepted.
+
+    Raises ApprovalMismatch, which nobody can accept.
+    """
+    require_policy(home, vault, accepted)
+    found = [
+        Danger(finding.code, f"{finding.message}: {finding.remedy}", rests)
+        for finding, rests in _dangers(home, db, vault, None)
+        if finding.code != POLICY_NOT_APPROVED
+    ]
+    accept_or_refuse(home, vault.name, found, accepted)
+
+
+def _dangers(home: Home, db: Session, vault: Vault, said: Book | None) -> list[tuple[Finding, str]]:
+    """Return the dangers of a vault, each with the facts it rests on."""
+    try:
+        standing = policy_standing(home, vault)
+    except PsbtError as failure:
+        return [(altered(vault.name, str(failure)), str(failure))]
+    facts = replace(key_facts(db, vault, said or book(db)), approval=standing.value)
+    return [
+        (finding, f"{vault.descriptor} {resting_on(facts, finding.code)}")
+        for finding in dangers(facts)
+    ]
 
 
 def require_payment(

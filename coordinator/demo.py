@@ -157,7 +157,7 @@ def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
         _print_kits(stage)
         funding = _fund(stage, wishes.inputs)
         paid = _pay(stage, slots)
-        audit = auditing.audited(database, VAULT)
+        audit = auditing.audited(stage.home, database, VAULT)
         for finding in audit.findings:
             guide.say(f"{finding.severity.value}: {finding.message}")
         if not audit.findings:

@@ -24,7 +24,8 @@ def due(db: Session) -> list[str]:
     A sealing that was cut off, cards nobody ever placed, coins that came to old vaults, drills.
     """
     unscrubbed = [] if sealing.is_scrubbed(db) else [UNSCRUBBED]
-    return [*unscrubbed, *_unplaced(db), *_owed(db), *_overdue(db)]
+    late = custody.behind_clock(db, clock.now())
+    return [*([late] if late else []), *unscrubbed, *_unplaced(db), *_owed(db), *_overdue(db)]
 
 
 def _unplaced(db: Session) -> Iterator[str]:

@@ -74,9 +74,15 @@ def other_software(db: Session, card: Card) -> list[str]:
 
     None of them can be told its owner's pairing password: they try the one everybody knows.
     """
-    if pairing(db, card) == "own":
+    return software_for(card, own_pairing=pairing(db, card) == "own")
+
+
+def software_for(card: Card, *, own_pairing: bool) -> list[str]:
+    """Return the other programs that can sign with a card, its pairing password being known."""
+    family = family_named(card.family)
+    if own_pairing and "pairing" in family.setup_secrets_at(card.version):
         return []
-    return [other.name for other in family_named(card.family).software_at(card.version)]
+    return [other.name for other in family.software_at(card.version)]
 
 
 def pairing(db: Session, card: Card) -> str | None:

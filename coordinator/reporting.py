@@ -25,6 +25,7 @@ def page(database: sessionmaker[Session], found: Audited) -> str:
                 vault_facts(db, vault),
                 found.findings,
                 found.can_spend,
+                found.thief_can_spend,
                 [(each.card, each.theft.sentence) for each in found.resists],
                 list(_sets(found)),
                 list(_happened(db, vault)),
@@ -40,6 +41,8 @@ def _sets(found: Audited) -> Iterator[tuple[str, str]]:
         for kind, least in kinds.items():
             if least.smallest:
                 yield f"{verb}, by {kind.value}", smallest(kind.value, least)
+            elif least.count:
+                yield f"{verb}, by {kind.value}", "nothing more: it has come to that already"
 
 
 def _happened(db: Session, vault: Vault) -> Iterator[Happened]:

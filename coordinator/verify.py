@@ -21,6 +21,7 @@ from psbt.errors import PsbtError
 from psbt.keys import KeyExpression, child, parse_path
 from psbt.signer import SigningRequest, signature_valid
 from storage import cards as card_book
+from storage import custody as custody_book
 from storage import vaults as vault_book
 from storage.model import Card, Cosigner, Vault
 
@@ -174,12 +175,13 @@ def _prove(
 
 
 def wanted_cards(db: Session, vault: Vault, labels: Collection[str]) -> list[Wanted]:
-    """Return the cards of these cosigners, each by name and place."""
+    """Return the cards of these cosigners, each by name and place; none that is gone."""
     return [
         Wanted(card.label, custody.called(db, card))
         for cosigner in vault.cosigners
         if cosigner.label in labels
         for card in card_book.cards_with_key(db, cosigner.key)
+        if custody.whereabouts(custody_book.events_of(db, card.item)).gone is None
     ]
 
 

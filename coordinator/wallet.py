@@ -80,8 +80,7 @@ def keychain(branch: int) -> str:
 
 def new_address(db: Session, vault: Vault) -> FreshAddress:
     """Issue the next unused receive address of a vault; one no longer in use gives none."""
-    if (closed := _closed(db, vault)) is not None:
-        raise CoordinatorError(f"vault {vault.name} must not be paid any more: {closed}")
+    refuse_closed(db, vault)
     policy = stored_policy(vault)
     index = chain_book.next_index(db, vault, RECEIVE)
     script = next(derive_scripts(policy, RECEIVE, [index]))
@@ -90,6 +89,12 @@ def new_address(db: Session, vault: Vault) -> FreshAddress:
     return FreshAddress(
         vault.name, address, keychain(RECEIVE), index, script.script_pubkey, policy_checksum(policy)
     )
+
+
+def refuse_closed(db: Session, vault: Vault) -> None:
+    """Raise CoordinatorError for a vault that was retired or replaced."""
+    if (closed := _closed(db, vault)) is not None:
+        raise CoordinatorError(f"vault {vault.name} must not be paid any more: {closed}")
 
 
 def watched(

@@ -183,9 +183,14 @@ def all_carriers(db: Session) -> Sequence[Carrier]:
     return db.scalars(with_keys.order_by(Carrier.id)).all()
 
 
-def was_carried(db: Session, key: Key) -> bool:
-    """Return whether anything was ever known to carry the key, retired or not."""
-    return db.scalars(select(Carrier).where(Carrier.key_id == key.id)).first() is not None
+def ever_carried(db: Session) -> frozenset[int]:
+    """Return the ids of the keys that anything was ever known to carry, retired or not."""
+    return frozenset(db.scalars(select(Carrier.key_id)))
+
+
+def cards_by_item(db: Session) -> dict[int, Card]:
+    """Return every card, forgotten or not, by the id of the item it is."""
+    return {card.item_id: card for card in db.scalars(select(Card))}
 
 
 def keys_of_card(db: Session, label: str) -> Sequence[Key]:

@@ -118,9 +118,23 @@ def erase_text(db: Session, event: CustodyEvent, field: str) -> None:
 
 
 def events_of(db: Session, item: Item) -> Sequence[CustodyEvent]:
-    """Return what happened to an item, in the order it happened."""
+    """Return what happened to an item, in the order it was recorded: clocks and people err."""
     own = select(CustodyEvent).where(CustodyEvent.item_id == item.id)
-    return db.scalars(own.order_by(CustodyEvent.happened_at, CustodyEvent.id)).all()
+    return db.scalars(own.order_by(CustodyEvent.id)).all()
+
+
+def events_by_item(db: Session) -> dict[int, list[CustodyEvent]]:
+    """Return what happened to every item, by its id, each in the order it was recorded."""
+    found: dict[int, list[CustodyEvent]] = {}
+    for event in db.scalars(select(CustodyEvent).order_by(CustodyEvent.id)):
+        found.setdefault(event.item_id, []).append(event)
+    return found
+
+
+def last_recorded(db: Session) -> datetime | None:
+    """Return when the newest event was recorded, by the clock of then."""
+    last = _last_event(db)
+    return last.recorded_at if last else None
 
 
 def all_events(db: Session) -> Sequence[CustodyEvent]:

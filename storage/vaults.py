@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import TypedDict, Unpack
 
 from sqlalchemy import func, select
@@ -69,20 +70,23 @@ def retire(db: Session, vault: Vault, now: datetime) -> datetime:
 def add_verification(
     db: Session, vault: Vault, *, now: datetime, **proof: Unpack[Proof]
 ) -> Verification:
-    """Remember what came of asking a card to prove one of the vault's keys."""
-    verification = Verification(vault_id=vault.id, at=now, **proof)
+    """Remember what came of a proof of one of the vault's keys, for its policy of now."""
+    digest = policy_digest(vault)
+    verification = Verification(vault_id=vault.id, at=now, policy_digest=digest, **proof)
     db.add(verification)
     db.flush()
     return verification
 
 
+def policy_digest(vault: Vault) -> bytes:
+    """Return the SHA-256 of the vault's descriptor: what proofs of its keys are bound to."""
+    return sha256(vault.descriptor.encode()).digest()
+
+
 def latest_verifications(db: Session, vault: Vault) -> dict[int, Verification]:
-    """Return the newest verification of each key that was ever asked for, by key id."""
-    newest = (
-        select(func.max(Verification.id))
-        .where(Verification.vault_id == vault.id)
-        .group_by(Verification.key_id)
-    )
+    """Return the newest verification of each key under the vault's policy of now, by key id."""
+    own = (Verification.vault_id == vault.id, Verification.policy_digest == policy_digest(vault))
+    newest = select(func.max(Verification.id)).where(*own).group_by(Verification.key_id)
     found = db.scalars(select(Verification).where(Verification.id.in_(newest)))
     return {verification.key_id: verification for verification in found}
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.family import Theft
-from coordinator import clock
+from coordinator import approvals, clock
 from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import (
     Exposure,
@@ -23,6 +23,7 @@ from coordinator.audit.findings import Advisory, Finding, HotFacts, VaultFacts
 from coordinator.audit.monotone import MinimalSets
 from coordinator.audit.survey import audit
 from coordinator.errors import Ambiguous
+from coordinator.settings import Home
 from storage import vaults as vault_book
 from storage.errors import NotFound
 
@@ -76,10 +77,14 @@ class Audited:
         }
 
 
-def audited(database: Database, name: str, asked: Question = Question()) -> Audited:
+def audited(home: Home, database: Database, name: str, asked: Question = Question()) -> Audited:
     """Audit a vault as of now; raises NotFound or Ambiguous for what a question names."""
     with database.begin() as db:
-        facts = vault_facts(db, vault_book.vault_named(db, name))
+        vault = vault_book.vault_named(db, name)
+        facts = vault_facts(db, vault)
+    if facts.altered is None:
+        standing = approvals.policy_standing(home, name, vault.descriptor)
+        facts = replace(facts, approval=standing.value)
     return answered(replace(facts, hot=asked.hot, advisories=asked.advisories), asked)
 
 

@@ -23,11 +23,17 @@ def exposure_of(facts: VaultFacts, *, codes: bool = True) -> Exposure:
 
     A PIN of which nobody recorded who knows it or where it is written counts as known to whoever
     has the card, a place's or not. The copy on this computer counts only while no other is left.
+    Keys of one seed have all their carriers in common: whatever brings one back brings all.
     """
+    shared = {each.label: group for group in facts.same_seed() for each in group}
     keys = tuple(
         ExposedKey(
             cosigner.label,
-            tuple(_key_carriers(cosigner, facts.places, codes=codes)),
+            tuple(
+                _carriers_of_seed(
+                    shared.get(cosigner.label, (cosigner,)), facts.places, codes=codes
+                )
+            ),
             elsewhere=not (cosigner.carriers or cosigner.orphaned),
         )
         for cosigner in facts.cosigners
@@ -36,6 +42,18 @@ def exposure_of(facts: VaultFacts, *, codes: bool = True) -> Exposure:
     left = any(copy.gone is None for copy in current)
     copies = tuple(_thing(copy, facts.places) for copy in current) if left else None
     return Exposure(facts.threshold, keys, copies)
+
+
+def _carriers_of_seed(
+    cosigners: Iterable[CosignerFacts], places: Places, *, codes: bool
+) -> Iterator[KeyCarrier]:
+    """Yield what brings the keys of one seed back, each thing once."""
+    seen: set[str] = set()
+    for cosigner in cosigners:
+        for carrier in _key_carriers(cosigner, places, codes=codes):
+            if carrier.thing.subject not in seen:
+                seen.add(carrier.thing.subject)
+                yield carrier
 
 
 def _key_carriers(cosigner: CosignerFacts, places: Places, *, codes: bool) -> Iterator[KeyCarrier]:

@@ -1,12 +1,14 @@
 """What the book says about a vault, gathered for its audit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from cards.family import family_named
-from coordinator import copies, custody, knowledge, wallet
+from coordinator import clock, copies, custody, knowledge, wallet
 from coordinator.audit.findings import (
     CardFacts,
     CarrierFacts,
@@ -24,42 +26,99 @@ from storage import custody as custody_book
 from storage import descriptors as copy_book
 from storage import drills as drill_book
 from storage import knowledge as knowledge_book
+from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import StorageError
-from storage.model import Card, Carrier, DescriptorCopy, Vault
+from storage.model import (
+    Card,
+    CardSecret,
+    Carrier,
+    CustodyEvent,
+    DescriptorCopy,
+    Key,
+    Vault,
+)
+
+
+class Book(NamedTuple):
+    """What the book says of all things, read once: in as many queries, however many there are.
+
+    Events and cards go by the id of the item, secrets by that of the card.
+    """
+
+    events: Mapping[int, Sequence[CustodyEvent]]
+    cards: Mapping[int, Card]
+    secrets: Mapping[int, Sequence[CardSecret]]
+    carried: Collection[int]
+    places: Mapping[str, PlaceFacts]
+    now: datetime
+
+
+def book(db: Session) -> Book:
+    """Read the book."""
+    secrets: dict[int, list[CardSecret]] = {}
+    for secret in knowledge_book.all_secrets(db):
+        secrets.setdefault(secret.card_id, []).append(secret)
+    return Book(
+        custody_book.events_by_item(db),
+        card_book.cards_by_item(db),
+        secrets,
+        card_book.ever_carried(db),
+        _places(db),
+        clock.now(),
+    )
 
 
 def vault_facts(db: Session, vault: Vault) -> VaultFacts:
-    """Gather what an audit looks at."""
-    proved = vault_book.latest_verifications(db, vault)
-    cosigners = tuple(
-        CosignerFacts(
-            cosigner.label,
-            tuple(_carrier(db, carrier) for carrier in cosigner.key.carriers),
-            proved[cosigner.key_id].matched if cosigner.key_id in proved else None,
-            not cosigner.key.carriers and card_book.was_carried(db, cosigner.key),
-        )
-        for cosigner in vault.cosigners
-    )
+    """Gather what an audit looks at: keys, carriers, places, copies, drills and money."""
     value, altered = _owned(db, vault)
-    return VaultFacts(
-        vault.name,
-        vault.threshold,
-        cosigners,
-        places=_places(db),
-        copies=tuple(_copy(db, copy) for copy in copy_book.copies_of(db, vault)),
+    facts = key_facts(db, vault, book(db))
+    return replace(
+        facts,
         altered=altered,
-        created_at=vault.created_at,
         drilled_at=_drilled_at(db, vault),
         value_sats=value,
         limits=tuple(_limits(db)),
     )
 
 
-def _copy(db: Session, copy: DescriptorCopy) -> CopyFacts:
-    events = custody_book.events_of(db, copy.item)
+def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
+    """Gather what is known of a vault's keys, their carriers and the copies of its descriptor."""
+    proved = vault_book.latest_verifications(db, vault)
+    cosigners = tuple(
+        CosignerFacts(
+            cosigner.label,
+            tuple(_carrier(carrier, said) for carrier in cosigner.key.carriers),
+            proved[cosigner.key_id].matched if cosigner.key_id in proved else None,
+            not cosigner.key.carriers and cosigner.key_id in said.carried,
+            _known_fingerprint(cosigner.key),
+            cosigner.key.created_on,
+        )
+        for cosigner in vault.cosigners
+    )
+    replaced = succession_book.succession_of(db, vault) is not None
+    digest = copies.digest_of(vault.descriptor)
+    return VaultFacts(
+        vault.name,
+        vault.threshold,
+        cosigners,
+        places=said.places,
+        copies=tuple(
+            _copy(copy, said, stale=replaced or copy.digest != digest)
+            for copy in copy_book.copies_of(db, vault)
+        ),
+        created_at=vault.created_at,
+    )
+
+
+def _known_fingerprint(key: Key) -> str | None:
+    """Return the fingerprint of a key's master; all zeros stands for one nobody knows."""
+    return key.fingerprint.hex() if any(key.fingerprint) else None
+
+
+def _copy(copy: DescriptorCopy, said: Book, *, stale: bool) -> CopyFacts:
+    events = said.events.get(copy.item_id, ())
     place, gone = custody.whereabouts(events)
-    stale = copies.is_stale(db, copy)
     return CopyFacts(custody.item_name(copy.item), place, gone, stale, bag_of(events))
 
 
@@ -113,18 +172,23 @@ def _lying(db: Session, vault: Vault) -> Iterable[str]:
                 yield place
 
 
-def _carrier(db: Session, carrier: Carrier) -> CarrierFacts:
-    events = custody_book.events_of(db, carrier.item)
+def _carrier(carrier: Carrier, said: Book) -> CarrierFacts:
+    events = said.events.get(carrier.item_id, ())
     whereabouts = custody.whereabouts(events)
-    card = card_book.card_of_item(db, carrier.item)
-    seen = [event.happened_at for event in events if event.event in custody.BACK]
+    card = said.cards.get(carrier.item_id)
+    # A moment that is still to come is a wrong clock's: nothing was seen then.
+    seen = [
+        event.happened_at
+        for event in events
+        if event.event in custody.BACK and event.happened_at <= said.now
+    ]
     looked_at = [carrier.created_at, *seen] if card is None else _looked_at(card, seen)
     return CarrierFacts(
         subject=f"{carrier.item.kind}:{carrier.item.name}",
         location=whereabouts.location,
         gone=whereabouts.gone,
         last_seen=max(looked_at),
-        card=None if card is None else _card(db, card),
+        card=None if card is None else _card(card, said.secrets.get(card.id, ())),
         bag=bag_of(events),
     )
 
@@ -134,8 +198,9 @@ def _looked_at(card: Card, seen: Sequence[datetime]) -> list[datetime]:
     return [card.enrolled_at, *seen, *([card.checked_at] if card.checked_at else [])]
 
 
-def _card(db: Session, card: Card) -> CardFacts:
+def _card(card: Card, secrets: Sequence[CardSecret]) -> CardFacts:
     family = family_named(card.family)
+    own_pairing = any(secret.kind == "pairing" for secret in secrets)
     return CardFacts(
         family=family.name,
         version=card.version,
@@ -147,10 +212,10 @@ def _card(db: Session, card: Card) -> CardFacts:
                 tuple(holder.name for holder in secret.known_by),
                 tuple(place.name for place in secret.written_at),
             )
-            for secret in knowledge_book.secrets_of(db, card)
+            for secret in sorted(secrets, key=lambda secret: secret.kind)
         ),
         siblings=card.siblings,
-        lonely=not knowledge.other_software(db, card),
+        lonely=not knowledge.software_for(card, own_pairing=own_pairing),
         prints_backup_key=family.prints_backup_key,
         puk_sets_pin=bool(family.puk_sets_pin) and card.version.startswith(family.puk_sets_pin),
         theft=family.theft,

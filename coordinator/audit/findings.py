@@ -143,16 +143,24 @@ class CopyFacts(NamedTuple):
 
 
 class CosignerFacts(NamedTuple):
-    """One key of the vault, its carriers, and whether a card proved it (None: never asked).
+    """One key of the vault, its carriers, and whether it was proved (None: never).
 
     `orphaned` means that all its carriers were forgotten or erased; a key that never had one is
-    held elsewhere, out of reach of the places known here.
+    held elsewhere, out of reach of the places known here. `fingerprint` is its seed's (hex), None
+    where it is not known.
     """
 
     label: str
     carriers: tuple[CarrierFacts, ...]
     verified: bool | None
     orphaned: bool = False
+    fingerprint: str | None = None
+    created_on: str = "card"
+
+    @property
+    def on_card_here(self) -> bool:
+        """Tell whether a card that is known here and not gone carries it."""
+        return any(each.card is not None and each.gone is None for each in self.carriers)
 
     def by_location(self) -> dict[str, list[CarrierFacts]]:
         """Return the carriers that are not gone, by the place they are known to lie at."""
@@ -165,7 +173,10 @@ class CosignerFacts(NamedTuple):
 
 @dataclass(frozen=True)
 class VaultFacts:
-    """All an audit looks at, amounts in satoshis; `altered` is why its rows cannot be believed."""
+    """All an audit looks at, amounts in satoshis; `altered` is why its rows cannot be believed.
+
+    `approval` is how the policy stands to what this home approved; None where nobody asked.
+    """
 
     name: str
     threshold: int
@@ -179,6 +190,20 @@ class VaultFacts:
     limits: tuple[LimitFacts, ...] = ()
     hot: HotFacts | None = None
     advisories: tuple[Advisory, ...] = ()
+    approval: str | None = None
+
+    def same_seed(self) -> list[tuple[CosignerFacts, ...]]:
+        """Return the keys that come from one seed each, two or more of them.
+
+        Known to be so by the fingerprint of their master, or by a thing that carries them all.
+        Keys with different fingerprints may still come from one seed (by other passphrases).
+        """
+        groups: list[list[CosignerFacts]] = []
+        for cosigner in self.cosigners:
+            joined = [group for group in groups if any(_one_seed(cosigner, o) for o in group)]
+            groups = [group for group in groups if group not in joined]
+            groups.append([*(each for group in joined for each in group), cosigner])
+        return [tuple(group) for group in groups if len(group) > 1]
 
     def carriers(self) -> Iterator[CarrierFacts]:
         """Yield every carrier of every key."""
@@ -190,6 +215,13 @@ class VaultFacts:
         for carrier in self.carriers():
             if carrier.card is not None and carrier.gone is None:
                 yield carrier, carrier.card
+
+
+def _one_seed(one: CosignerFacts, other: CosignerFacts) -> bool:
+    if one.fingerprint is not None and one.fingerprint == other.fingerprint:
+        return True
+    carried = {carrier.subject for carrier in one.carriers}
+    return any(carrier.subject in carried for carrier in other.carriers)
 
 
 def keys(count: int) -> str:

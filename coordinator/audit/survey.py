@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from coordinator.audit import cards, items, places, rules
+from coordinator.audit import cards, dangers, items, places, rules
 from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import keys_left
 from coordinator.audit.findings import (
@@ -12,7 +12,6 @@ from coordinator.audit.findings import (
     Finding,
     Severity,
     VaultFacts,
-    keys,
 )
 
 
@@ -25,7 +24,11 @@ def audit(facts: VaultFacts, now: datetime) -> list[Finding]:
     """Return every finding, the most severe first."""
     found = [
         *_altered(facts),
-        *_quorum_gone(facts),
+        *dangers.not_approved(facts),
+        *dangers.quorum_stolen(facts),
+        *dangers.quorum_lost(facts),
+        *dangers.same_seed(facts),
+        *_seeds_unknown(facts),
         *places.found(facts),
         *_places_unknown(facts),
         *_gone(facts),
@@ -40,26 +43,35 @@ def audit(facts: VaultFacts, now: datetime) -> list[Finding]:
     return sorted(found, key=lambda finding: order.index(finding.severity))
 
 
+def altered(name: str, why: str) -> Finding:
+    """Return the finding of a vault whose rows contradict each other."""
+    return Finding(
+        "vault_altered",
+        Severity.DANGER,
+        f"what is stored of vault {name} does not hold together: {why}",
+        "send nothing to this vault; restore a backup, or recover it from its kit",
+        (f"vault:{name}",),
+    )
+
+
 def _altered(facts: VaultFacts) -> Iterator[Finding]:
     if facts.altered is not None:
-        yield Finding(
-            "vault_altered",
-            Severity.DANGER,
-            f"what is stored of vault {facts.name} does not hold together: {facts.altered}",
-            "send nothing to this vault; restore a backup, or recover it from its kit",
-            (f"vault:{facts.name}",),
-        )
+        yield altered(facts.name, facts.altered)
 
 
-def _quorum_gone(facts: VaultFacts) -> Iterator[Finding]:
-    left = keys_left(exposure_of(facts))
-    if left < facts.threshold:
+def _seeds_unknown(facts: VaultFacts) -> Iterator[Finding]:
+    """Say that different fingerprints do not prove different seeds."""
+    joined = {each.label for group in facts.same_seed() for each in group}
+    alone = (each for each in facts.cosigners if each.label not in joined)
+    off_card = [each.label for each in alone if each.created_on != "card"]
+    if len(off_card) > 1:
         yield Finding(
-            "quorum_lost",
-            Severity.DANGER,
-            f"{keys(left)} left and {facts.threshold} are needed: the vault cannot be spent",
-            "find a lost card or its backup now; do not send more coins to this vault",
-            (f"vault:{facts.name}",),
+            "seeds_unproved",
+            Severity.INFO,
+            f"keys {' and '.join(off_card)} were not made on their cards: different fingerprints "
+            "do not prove that they come from different seeds",
+            "where you did not make each from words of its own, make a key on a card instead",
+            tuple(f"key:{label}" for label in off_card),
         )
 
 
@@ -123,15 +135,7 @@ def _shared_keys(facts: VaultFacts) -> Iterator[Finding]:
 
 
 def _not_verified(facts: VaultFacts) -> Iterator[Finding]:
-    failed = tuple(f"key:{c.label}" for c in facts.cosigners if c.verified is False)
-    if failed:
-        yield Finding(
-            "key_mismatch",
-            Severity.DANGER,
-            f"the last proof of {' and '.join(failed)} did not match what is stored",
-            "send nothing to this vault; compare its descriptor with a printed copy",
-            failed,
-        )
+    yield from dangers.key_mismatch(facts)
     missing = tuple(f"key:{c.label}" for c in facts.cosigners if c.verified is None)
     if missing:
         yield Finding(

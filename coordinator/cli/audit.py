@@ -53,7 +53,7 @@ def audit(
     if fail_on not in SEVERITIES:
         raise UsageError(f"--fail-on {fail_on} is none of {', '.join(SEVERITIES)}")
     asked = _question(lose, steal, (hot, hot_percent) if hot else None, (advisories, advisory_key))
-    found = auditing.audited(desk.book, vault, asked)
+    found = auditing.audited(desk.home, desk.book, vault, asked)
     if html is not None:
         _write(desk, found, html)
     failed = any(each.severity.value in SEVERITIES[fail_on] for each in found.findings)
@@ -93,14 +93,21 @@ def _question(
 
 
 def _lines(found: "Audited") -> Iterator[str]:
-    for each in found.resists:
-        yield f"a thief of {each.card} alone: {each.theft.sentence}"
     from coordinator.audit.auditing import smallest
 
+    if not found.lost and not found.stolen:
+        if found.thief_can_spend:
+            yield "DANGER: a thief can spend this vault now, with what is lost or stolen"
+        if not found.can_spend:
+            yield "DANGER: the vault can NOT be spent with what is left"
+    for each in found.resists:
+        yield f"a thief of {each.card} alone: {each.theft.sentence}"
     for name, sets in (("lose", found.minimal_losses), ("steal", found.minimal_thefts)):
         for kind, least in sets.items():
             if least.count and least.smallest:
                 yield f"{WHAT[name]}: {smallest(kind.value, least)}"
+            elif least.count:
+                yield f"{WHAT[name]}: nothing more, by {kind.value}: it has come to that already"
     for finding in found.findings:
         yield f"{finding.severity.value.upper()}: {finding.message} ({finding.code})"
         yield f"  -> {finding.remedy}"

@@ -33,7 +33,8 @@ def _verb(event: str) -> Callable[..., Shown]:
             written = custody.record(db, told)
             left = aftermath.after(db, [item], event)
         document = {"card": label, "event": written, **left.document()}
-        return Shown(document, [f"card {label}: recorded as {event}", *aftermath_lines(left)])
+        lines = [f"card {label}: recorded as {event}", *written["notices"]]
+        return Shown(document, [*lines, *aftermath_lines(left)])
 
     happened.__name__ = event
     happened.__doc__ = f"""{TELLS[event]}

@@ -128,7 +128,8 @@ def record(
     with desk.book.begin() as db:
         written = custody.record(db, happening)
         left = aftermath.told(db, custody.item_named(db, item), event)
-    lines = [f"event {written['id']}: {written['item']} {event}", written["hash"]]
+    head = f"event {written['id']}: {written['item']} {event}"
+    lines = [head, *written["notices"], written["hash"]]
     if left is None or not left.effects:
         return Shown({"event": written}, lines)
     return Shown({"event": written, **left.document()}, [*lines, *aftermath_lines(left)])

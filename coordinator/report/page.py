@@ -89,6 +89,7 @@ class Page:
     facts: VaultFacts
     findings: Sequence[Finding]
     can_spend: bool
+    thief_can_spend: bool
     resists: Sequence[tuple[str, str]]
     sets: Sequence[tuple[str, str]]
     happened: Sequence[Happened]

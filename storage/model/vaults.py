@@ -58,7 +58,10 @@ class Cosigner(Record):
 
 
 class Verification(Record):
-    """That a card was asked to prove a vault's key, and whether it did."""
+    """That a vault's key was to be proved, and whether it was, under the descriptor of then.
+
+    `policy_digest` is the SHA-256 of that descriptor: a proof for another policy is none.
+    """
 
     __tablename__ = "verification"
 
@@ -69,3 +72,4 @@ class Verification(Record):
     at: Mapped[datetime]
     matched: Mapped[bool]
     detail: Mapped[str]
+    policy_digest: Mapped[bytes | None]
