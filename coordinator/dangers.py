@@ -159,52 +159,6 @@ def _dangers(home: Home, db: Session, vault: Vault, said: Book | None) -> list[t
     ]
 
 
-def vault_dangers(home: Home, db: Session, vault: Vault, said: Book | None = None) -> list[Finding]:
-    """Return what of a vault is dangerous now, the worst first.
-
-    `said` is the book where it was read already, for several vaults. Rows that do not hold
-    together are one danger more.
-    """
-    return [finding for finding, _ in _dangers(home, db, vault, said)]
-
-
-def all_dangers(home: Home, db: Session) -> list[tuple[Vault, list[Finding]]]:
-    """Return every vault in use, each with what of it is dangerous now."""
-    said = book(db)
-    return [
-        (vault, vault_dangers(home, db, vault, said))
-        for vault in vault_book.all_vaults(db)
-        if vault.retired_at is None
-    ]
-
-
-def require_payable(home: Home, db: Session, vault: Vault, accepted: Accepted) -> None:
-    """Raise NotAccepted unless each danger of a vault that is to be paid is accepted.
-
-    Raises ApprovalMismatch, which nobody can accept.
-    """
-    require_policy(home, vault, accepted)
-    found = [
-        Danger(finding.code, f"{finding.message}: {finding.remedy}", rests)
-        for finding, rests in _dangers(home, db, vault, None)
-        if finding.code != POLICY_NOT_APPROVED
-    ]
-    accept_or_refuse(home, vault.name, found, accepted)
-
-
-def _dangers(home: Home, db: Session, vault: Vault, said: Book | None) -> list[tuple[Finding, str]]:
-    """Return the dangers of a vault, each with the facts it rests on."""
-    try:
-        standing = policy_standing(home, vault)
-    except PsbtError as failure:
-        return [(altered(vault.name, str(failure)), str(failure))]
-    facts = replace(key_facts(db, vault, said or book(db)), approval=standing.value)
-    return [
-        (finding, f"{vault.descriptor} {resting_on(facts, finding.code)}")
-        for finding in dangers(facts)
-    ]
-
-
 def require_payment(
     home: Home, record: Ceremony, psbt: codec.Psbt, accepted: Accepted = None
 ) -> None:

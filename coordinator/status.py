@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock, custody, news, scans, signing, wallet
+from coordinator.audit.findings import Finding
 from coordinator.chain import ChainSource, Tip
 from coordinator.coins import tip_height
+from coordinator.dangers import all_dangers
 from coordinator.due import due
 from coordinator.errors import ChainUnreachable
 from coordinator.news import VANISHED, News
@@ -59,6 +61,9 @@ class Standing:
         return {**self.line.document(), **own}
 
 
+VaultDanger = tuple[str, Finding]
+
+
 @dataclass(frozen=True)
 class Status:
     """The one screen of `status`; `next` is the one command to run, where there is one."""
@@ -70,6 +75,7 @@ class Status:
     news: list[News]
     due: list[str]
     next: str | None
+    dangers: list[VaultDanger] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """Return the fields of `status --json`."""
@@ -84,6 +90,7 @@ class Status:
             "news": self.news,
             "due": self.due,
             "next": self.next,
+            "dangers": [{"vault": name, **found._asdict()} for name, found in self.dangers],
         }
 
 
@@ -112,6 +119,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
             worse,
             due(db),
             _next(payments, worse) or _look(home, owned) or _begin(db, vaults, owned),
+            [(vault.name, each) for vault, found in all_dangers(home, db) for each in found],
         )
 
 

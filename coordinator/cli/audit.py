@@ -93,8 +93,6 @@ def _question(
 
 
 def _lines(found: "Audited") -> Iterator[str]:
-    from coordinator.audit.auditing import smallest
-
     if not found.lost and not found.stolen:
         if found.thief_can_spend:
             yield "DANGER: a thief can spend this vault now, with what is lost or stolen"
@@ -102,12 +100,7 @@ def _lines(found: "Audited") -> Iterator[str]:
             yield "DANGER: the vault can NOT be spent with what is left"
     for each in found.resists:
         yield f"a thief of {each.card} alone: {each.theft.sentence}"
-    for name, sets in (("lose", found.minimal_losses), ("steal", found.minimal_thefts)):
-        for kind, least in sets.items():
-            if least.count and least.smallest:
-                yield f"{WHAT[name]}: {smallest(kind.value, least)}"
-            elif least.count:
-                yield f"{WHAT[name]}: nothing more, by {kind.value}: it has come to that already"
+    yield from _sets(found)
     for finding in found.findings:
         yield f"{finding.severity.value.upper()}: {finding.message} ({finding.code})"
         yield f"  -> {finding.remedy}"
@@ -115,6 +108,18 @@ def _lines(found: "Audited") -> Iterator[str]:
         yield f"vault {found.vault}: nothing found"
     if found.lost or found.stolen:
         yield from _answer(found)
+
+
+def _sets(found: "Audited") -> Iterator[str]:
+    """Yield the smallest sets of each kind; an empty one means that it has come to that."""
+    from coordinator.audit.auditing import smallest
+
+    for name, sets in (("lose", found.minimal_losses), ("steal", found.minimal_thefts)):
+        for kind, least in sets.items():
+            if least.count and least.smallest:
+                yield f"{WHAT[name]}: {smallest(kind.value, least)}"
+            elif least.count:
+                yield f"{WHAT[name]}: nothing more, by {kind.value}: it has come to that already"
 
 
 WHAT = {"lose": "it takes the loss of", "steal": "a thief needs"}

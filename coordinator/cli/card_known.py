@@ -16,9 +16,18 @@ def list_cards(desk: Desk) -> Shown:
     Example: cardquorum card list
     """
     from coordinator import cards as known
+    from coordinator import dangers
+    from coordinator.cli.output import danger_lines
 
     with desk.database.begin() as db:
         found = known.listed(db, desk.home.network)
+        threatened = dangers.all_dangers(desk.home, db)
+    told = [line for vault, each in threatened for line in danger_lines(vault.name, each)]
+    listed = [
+        {"vault": vault.name, **danger._asdict()}
+        for vault, dangerous in threatened
+        for danger in dangerous
+    ]
     rows = [
         (
             f["label"],
@@ -31,7 +40,8 @@ def list_cards(desk: Desk) -> Shown:
         for f in found
     ]
     header = ("card", "family", "version", "attestation", "place", "key")
-    return Shown({"cards": found}, columns(rows, *header))
+    document = {"cards": found, "dangers": listed}
+    return Shown(document, [*told, *columns(rows, *header)])
 
 
 def _made(created_on: str) -> str:

@@ -5,11 +5,14 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import Enum, IntEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coordinator import clock
 from coordinator.cli import terminal
 from coordinator.shown_text import visible, whole
+
+if TYPE_CHECKING:
+    from coordinator.audit.findings import Finding
 
 
 class ExitStatus(IntEnum):
@@ -88,6 +91,15 @@ def columns(rows: Iterable[Iterable[object]], *header: str) -> list[str]:
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     return [
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells
+    ]
+
+
+def danger_lines(vault: str, dangers: "Iterable[Finding]") -> list[str]:
+    """Return what of a vault is dangerous now, each with what to do about it."""
+    return [
+        line
+        for each in dangers
+        for line in (f"DANGER: vault {vault}: {each.message} ({each.code})", f"  -> {each.remedy}")
     ]
 
 

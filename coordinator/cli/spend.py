@@ -100,7 +100,19 @@ def create(
     )
     named: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
     made = _made(desk, order, named, accept, dry_run=dry_run)
-    return _sourced(created_shown(made, rows), rate)
+    return _warned(desk, vault, _sourced(created_shown(made, rows), rate))
+
+
+def _warned(desk: Desk, name: str, shown: Shown) -> Shown:
+    """Return the result below what of the vault is dangerous now."""
+    from coordinator import dangers
+    from coordinator.cli.output import danger_lines
+    from storage import vaults as vault_book
+
+    with desk.database.begin() as db:
+        found = dangers.vault_dangers(desk.home, db, vault_book.vault_named(db, name))
+    document = {**shown.document, "dangers": [each._asdict() for each in found]}
+    return replace(shown, document=document, lines=[*danger_lines(name, found), *shown.lines])
 
 
 def _made(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from coordinator import clock, scans
 from coordinator.chain import first_block
-from coordinator.cli.output import counted, sats
+from coordinator.cli.output import counted, danger_lines, sats
 from coordinator.news import FINAL_CONFIRMATIONS
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ DAY, HOUR, MINUTE = 86_400, 3_600, 60
 
 def screen(seen: "Status", chain: str, now: datetime) -> Iterator[str]:
     """Yield the lines: bad news first, what is there, what waits, and the next command last."""
+    for name, danger in seen.dangers:
+        yield from danger_lines(name, [danger])
     height = seen.tip.height if seen.tip else "unknown"
     yield f"{seen.network}, chain {chain}, block {height}"
     for told in seen.news:
@@ -27,7 +29,10 @@ def screen(seen: "Status", chain: str, now: datetime) -> Iterator[str]:
     for payment in seen.ceremonies:
         yield from _payment(payment, now)
     yield from (f"due: {line}" for line in seen.due)
-    yield f"next: {seen.next}" if seen.next else "nothing waits for a command"
+    if seen.next:
+        yield f"next: {seen.next}"
+    elif not seen.dangers:
+        yield "nothing waits for a command"
 
 
 def _vault(name: str, seen: "Owned", chain: str, first: int) -> Iterator[str]:

@@ -173,8 +173,17 @@ def show(desk: Desk, name: Name) -> Shown:
     \b
     Example: cardquorum vault show family
     """
-    document = _document(desk, name)
-    return Shown(document, _lines(document, desk.home))
+    from coordinator import dangers, vaults
+    from coordinator.cli.output import danger_lines
+    from storage import vaults as vault_book
+
+    with desk.database.begin() as db:
+        vault = vault_book.vault_named(db, name)
+        dangers.refuse_other_policy(desk.home, vault)
+        found = dangers.vault_dangers(desk.home, db, vault)
+        document = vaults.document(desk.home, db, vault)
+    shown = {**document, "dangers": [each._asdict() for each in found]}
+    return Shown(shown, [*danger_lines(name, found), *_lines(document, desk.home)])
 
 
 def birthday(
