@@ -162,7 +162,14 @@ def holders(db: Session) -> list[dict[str, Any]]:
     ]
 
 
-def record(db: Session, happening: Happening) -> dict[str, Any]:
+class Recorded(NamedTuple):
+    """An event as the command line shows it, and what a person must know of it."""
+
+    event: dict[str, Any]
+    notices: list[str]
+
+
+def record(db: Session, happening: Happening) -> Recorded:
     """Append an event to the book; what happens to a bag happens to all that lies in it.
 
     Raises UsageError or NotFound.
@@ -180,7 +187,7 @@ def record(db: Session, happening: Happening) -> dict[str, Any]:
     for each in inside:
         _append(db, each, happening)
     unchanged = [note for each in (item, *inside) if (note := _unchanged(db, each, event))]
-    return {**event_document(event), "notices": [*([late] if late else []), *unchanged]}
+    return Recorded(event_document(event), [*([late] if late else []), *unchanged])
 
 
 def _unchanged(db: Session, item: Item, event: CustodyEvent) -> str | None:

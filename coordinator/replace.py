@@ -268,7 +268,9 @@ def withdrawn(db: Session, text: str) -> dict[str, Any]:
         raise UsageError(f"{name} is nothing that a replaced vault has lying about")
     if told[0].state != OPEN:
         raise UsageError(f"to take back {name} is {told[0].state}")
-    return custody.record(db, custody.Happening(name, "destroyed", note="taken back: replaced"))
+    return custody.record(
+        db, custody.Happening(name, "destroyed", note="taken back: replaced")
+    ).event
 
 
 def is_urgent(db: Session, name: str) -> bool:

@@ -28,6 +28,7 @@ def page(database: sessionmaker[Session], found: Audited) -> str:
                 found.thief_can_spend,
                 [(each.card, each.theft.sentence) for each in found.resists],
                 list(_sets(found)),
+                found.notes,
                 list(_happened(db, vault)),
                 custody.verify(db, None)["head"] or "the chain of hashes is broken",
                 clock.now().date().isoformat(),

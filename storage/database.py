@@ -19,6 +19,7 @@ from storage.readable import LOST, Place, copied, is_writable, readable, require
 Db = Session
 VERSIONS = (
     "0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011",
+    "0012",
 )  # fmt: skip
 FILE_MODE = 0o600
 PRAGMAS = (

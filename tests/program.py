@@ -73,5 +73,12 @@ def made_vault(asked: Asked, families: Sequence[str] = ("satochip",) * 3) -> Non
     asked("vault", "create", "v", "--threshold", "2", *cards)
     for label in "abc":
         asked("copy", "add", "v", f"paper-{label}", "--location", f"at-{label}")
-    asked("regtest", "fund", asked("address", "new", "v")["address"], "1000000", "--coins", "3")
+    asked(
+        "regtest",
+        "fund",
+        asked("address", "new", "v", "--accept", "keys_unproved")["address"],
+        "1000000",
+        "--coins",
+        "3",
+    )
     asked("regtest", "mine", "1")

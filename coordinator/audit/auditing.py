@@ -1,6 +1,6 @@
 """A vault is audited: its findings, what it can lose, and what a thief must take."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -67,6 +67,7 @@ class Audited:
     resists: list[Resistance]
     minimal_losses: dict[Kind, MinimalSets]
     minimal_thefts: dict[Kind, MinimalSets]
+    notes: list[str]
 
     def document(self) -> dict[str, Any]:
         """Return the fields of `audit --json`."""
@@ -106,7 +107,20 @@ def answered(facts: VaultFacts, asked: Question) -> Audited:
         [Resistance(c.subject, c.card.theft) for c in facts.carriers() if c.card and c.card.theft],
         {kind: minimal_losses(exposure, kind) for kind in Kind},
         {kind: minimal_thefts(exposure, kind) for kind in Kind},
+        list(_notes(facts)),
     )
+
+
+def _notes(facts: VaultFacts) -> Iterator[str]:
+    """Yield what an audit cannot know."""
+    joined = {each.label for group in facts.same_seed() for each in group}
+    alone = (each for each in facts.cosigners if each.label not in joined)
+    off_card = [each.label for each in alone if each.created_on != "card"]
+    if len(off_card) > 1:
+        yield (
+            f"keys {' and '.join(off_card)} were not made on their cards: different fingerprints "
+            "do not prove that their seeds are different"
+        )
 
 
 def _meant(facts: VaultFacts, exposure: Exposure, text: str) -> str:

@@ -27,15 +27,7 @@ def exposure_of(facts: VaultFacts, *, codes: bool = True) -> Exposure:
     """
     shared = {each.label: group for group in facts.same_seed() for each in group}
     keys = tuple(
-        ExposedKey(
-            cosigner.label,
-            tuple(
-                _carriers_of_seed(
-                    shared.get(cosigner.label, (cosigner,)), facts.places, codes=codes
-                )
-            ),
-            elsewhere=not (cosigner.carriers or cosigner.orphaned),
-        )
+        _exposed(cosigner, shared.get(cosigner.label, (cosigner,)), facts.places, codes=codes)
         for cosigner in facts.cosigners
     )
     current = [copy for copy in facts.copies if not copy.stale]
@@ -44,16 +36,17 @@ def exposure_of(facts: VaultFacts, *, codes: bool = True) -> Exposure:
     return Exposure(facts.threshold, keys, copies)
 
 
-def _carriers_of_seed(
-    cosigners: Iterable[CosignerFacts], places: Places, *, codes: bool
-) -> Iterator[KeyCarrier]:
-    """Yield what brings the keys of one seed back, each thing once."""
-    seen: set[str] = set()
-    for cosigner in cosigners:
-        for carrier in _key_carriers(cosigner, places, codes=codes):
-            if carrier.thing.subject not in seen:
-                seen.add(carrier.thing.subject)
-                yield carrier
+def _exposed(
+    cosigner: CosignerFacts, of_seed: Iterable[CosignerFacts], places: Places, *, codes: bool
+) -> ExposedKey:
+    """Return a key with all that brings it back, each thing once: what brings its seed does."""
+    carriers = {
+        carrier.thing.subject: carrier
+        for each in of_seed
+        for carrier in _key_carriers(each, places, codes=codes)
+    }
+    elsewhere = not (carriers or cosigner.carriers or cosigner.orphaned)
+    return ExposedKey(cosigner.label, tuple(carriers.values()), elsewhere)
 
 
 def _key_carriers(cosigner: CosignerFacts, places: Places, *, codes: bool) -> Iterator[KeyCarrier]:

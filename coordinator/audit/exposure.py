@@ -196,6 +196,8 @@ def _thefts(exposure: Exposure, fate: Fate, *, copies: bool) -> Asked:
 
 
 def _key_taken(key: ExposedKey, fate: Fate) -> Terms:
+    if key.elsewhere:
+        return NEVER
     return any_of(_carrier_taken(carrier, fate) for carrier in key.carriers)
 
 

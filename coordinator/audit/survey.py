@@ -28,7 +28,6 @@ def audit(facts: VaultFacts, now: datetime) -> list[Finding]:
         *dangers.quorum_stolen(facts),
         *dangers.quorum_lost(facts),
         *dangers.same_seed(facts),
-        *_seeds_unknown(facts),
         *places.found(facts),
         *_places_unknown(facts),
         *_gone(facts),
@@ -57,22 +56,6 @@ def altered(name: str, why: str) -> Finding:
 def _altered(facts: VaultFacts) -> Iterator[Finding]:
     if facts.altered is not None:
         yield altered(facts.name, facts.altered)
-
-
-def _seeds_unknown(facts: VaultFacts) -> Iterator[Finding]:
-    """Say that different fingerprints do not prove different seeds."""
-    joined = {each.label for group in facts.same_seed() for each in group}
-    alone = (each for each in facts.cosigners if each.label not in joined)
-    off_card = [each.label for each in alone if each.created_on != "card"]
-    if len(off_card) > 1:
-        yield Finding(
-            "seeds_unproved",
-            Severity.INFO,
-            f"keys {' and '.join(off_card)} were not made on their cards: different fingerprints "
-            "do not prove that they come from different seeds",
-            "where you did not make each from words of its own, make a key on a card instead",
-            tuple(f"key:{label}" for label in off_card),
-        )
 
 
 def _places_unknown(facts: VaultFacts) -> Iterator[Finding]:

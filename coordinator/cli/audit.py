@@ -106,6 +106,7 @@ def _lines(found: "Audited") -> Iterator[str]:
         yield f"  -> {finding.remedy}"
     if not found.findings:
         yield f"vault {found.vault}: nothing found"
+    yield from (f"note: {note}" for note in found.notes)
     if found.lost or found.stolen:
         yield from _answer(found)
 

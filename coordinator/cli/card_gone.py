@@ -30,10 +30,10 @@ def _verb(event: str) -> Callable[..., Shown]:
         with desk.book.begin() as db:
             item = card_book.card_named(db, label).item
             told = custody.Happening(f"card:{label}", event, when=when, note=note)
-            written = custody.record(db, told)
+            written, notices = custody.record(db, told)
             left = aftermath.after(db, [item], event)
-        document = {"card": label, "event": written, **left.document()}
-        lines = [f"card {label}: recorded as {event}", *written["notices"]]
+        document = {"card": label, "event": written, "notices": notices, **left.document()}
+        lines = [f"card {label}: recorded as {event}", *notices]
         return Shown(document, [*lines, *aftermath_lines(left)])
 
     happened.__name__ = event

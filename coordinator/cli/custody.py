@@ -126,13 +126,14 @@ def record(
 
     happening = custody.Happening(item, event, at, seal, by, when, note, photo)
     with desk.book.begin() as db:
-        written = custody.record(db, happening)
+        written, notices = custody.record(db, happening)
         left = aftermath.told(db, custody.item_named(db, item), event)
     head = f"event {written['id']}: {written['item']} {event}"
-    lines = [head, *written["notices"], written["hash"]]
+    lines = [head, *notices, written["hash"]]
     if left is None or not left.effects:
-        return Shown({"event": written}, lines)
-    return Shown({"event": written, **left.document()}, [*lines, *aftermath_lines(left)])
+        return Shown({"event": written, "notices": notices}, lines)
+    document = {"event": written, "notices": notices, **left.document()}
+    return Shown(document, [*lines, *aftermath_lines(left)])
 
 
 def log(

@@ -92,6 +92,7 @@ class Page:
     thief_can_spend: bool
     resists: Sequence[tuple[str, str]]
     sets: Sequence[tuple[str, str]]
+    notes: Sequence[str]
     happened: Sequence[Happened]
     head: str
     date: str

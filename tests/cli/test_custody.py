@@ -203,7 +203,7 @@ def checked(file: Path, *head: str) -> tuple[int, str]:
         (["lost", "placed --at bank --when 2020-01-01"], (None, "lost")),
         (
             ["moved --at home --when 2021-01-01", "placed --at bank --when 2020-01-01"],
-            ("home", None),
+            ("bank", None),
         ),
         (["seen --at bank --when 2020-01-01", "seen --at home --when 2020-01-01"], ("home", None)),
     ],

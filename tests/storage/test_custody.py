@@ -77,13 +77,15 @@ def test_an_event_says_what_it_was_told(db: Session, card: Item) -> None:
     assert event.photo_sha256 == bytes(range(32))
 
 
-def test_the_book_is_read_as_written_and_a_thing_as_it_happened(db: Session, card: Item) -> None:
+def test_events_are_read_in_the_order_they_were_recorded(
+    db: Session, card: Item
+) -> None:
     other = cards.add_item(db, "plate", "steel", NOW)
     second = record(db, card, "moved", happened_at=NOW + HOUR)
     first = record(db, card, "placed", happened_at=NOW)
     third = record(db, card, "seen", happened_at=NOW + HOUR)
     elsewhere = record(db, other)
-    assert custody.events_of(db, card) == [first, second, third]
+    assert custody.events_of(db, card) == [second, first, third]
     assert custody.events_of(db, other) == [elsewhere]
     assert custody.all_events(db) == [second, first, third, elsewhere]
     assert custody.all_items(db) == [card, other]

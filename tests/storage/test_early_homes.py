@@ -17,6 +17,7 @@ SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
 LATER = """
 DROP TABLE label; DROP TABLE chain_event; DROP TABLE scan; DROP TABLE node_rules;
 ALTER TABLE key DROP COLUMN made_at; ALTER TABLE ceremony DROP COLUMN opened_on;
+ALTER TABLE verification DROP COLUMN policy_digest;
 UPDATE alembic_version SET version_num = '0005';
 """
 """Takes back what versions after the sixth made."""

@@ -1,4 +1,4 @@
-"""Version 10: a proof of a key belongs to the policy it was given for."""
+"""Version 12: a proof of a key belongs to the policy it was given for."""
 
 from hashlib import sha256
 
@@ -7,8 +7,8 @@ from alembic import op
 
 from storage.migrations.tables import BYTES, optional
 
-revision = "0010"
-down_revision = "0009"
+revision = "0012"
+down_revision = "0011"
 
 
 def upgrade() -> None:
