@@ -88,7 +88,7 @@ def test_two_cards_gone(verified: Asked) -> None:
 
 def test_a_card_nobody_knows_the_place_of(verified: Asked) -> None:
     record(verified, "a", "lost")
-    verified("card", "check", "a")
+    record(verified, "a", "found")
     found = findings(verified)
     assert found["place_unknown"][0]["subjects"] == ["card:a"]
 

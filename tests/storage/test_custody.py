@@ -77,9 +77,7 @@ def test_an_event_says_what_it_was_told(db: Session, card: Item) -> None:
     assert event.photo_sha256 == bytes(range(32))
 
 
-def test_events_are_read_in_the_order_they_were_recorded(
-    db: Session, card: Item
-) -> None:
+def test_events_are_read_in_the_order_they_were_recorded(db: Session, card: Item) -> None:
     other = cards.add_item(db, "plate", "steel", NOW)
     second = record(db, card, "moved", happened_at=NOW + HOUR)
     first = record(db, card, "placed", happened_at=NOW)
