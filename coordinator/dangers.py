@@ -15,7 +15,15 @@ from sqlalchemy.orm import Session
 
 from coordinator import approvals
 from coordinator.approvals import Standing
-from coordinator.audit.dangers import POLICY_NOT_APPROVED, dangers, resting_on
+from coordinator.audit.dangers import (
+    APPROVAL_MISMATCH,
+    POLICY_NOT_APPROVED,
+    QUORUM_LOST,
+    QUORUM_STOLEN,
+    VAULT_ALTERED,
+    dangers,
+    resting_on,
+)
 from coordinator.audit.facts import Book, book, key_facts
 from coordinator.audit.findings import Finding
 from coordinator.audit.survey import altered
@@ -25,10 +33,15 @@ from coordinator.vaults import stored_policy
 from psbt import codec, outline
 from psbt.errors import PsbtError
 from psbt.policy import format_descriptor
+from storage import chain as chain_book
+from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.model import Ceremony, Vault
 
 PAYMENT_NOT_APPROVED: Final = "payment_not_approved"
+
+# What still matters of a vault that another took the place of, while it holds coins.
+WATCHED: Final = frozenset({APPROVAL_MISMATCH, QUORUM_STOLEN, QUORUM_LOST, VAULT_ALTERED})
 
 Accepted = Collection[str] | None
 
@@ -125,11 +138,17 @@ def vault_dangers(home: Home, db: Session, vault: Vault, said: Book | None = Non
 def all_dangers(home: Home, db: Session) -> list[tuple[Vault, list[Finding]]]:
     """Return every vault in use, each with what of it is dangerous now."""
     said = book(db)
-    return [
-        (vault, vault_dangers(home, db, vault, said))
-        for vault in vault_book.all_vaults(db)
-        if vault.retired_at is None
-    ]
+    replaced = {each.vault_id for each in succession_book.all_successions(db)}
+    found = []
+    for vault in vault_book.all_vaults(db):
+        if vault.retired_at is None:
+            dangerous = vault_dangers(home, db, vault, said)
+            if vault.id in replaced:
+                dangerous = [each for each in dangerous if each.code in WATCHED]
+            if vault.id in replaced and not chain_book.unspent_coins(db, vault):
+                dangerous = []
+            found.append((vault, dangerous))
+    return found
 
 
 def require_payable(home: Home, db: Session, vault: Vault, accepted: Accepted) -> None:

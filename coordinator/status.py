@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock, custody, news, scans, signing, wallet
+from coordinator.audit.dangers import KEYS_UNPROVED, NO_COPY, POLICY_NOT_APPROVED
 from coordinator.audit.findings import Finding
 from coordinator.chain import ChainSource, Tip
 from coordinator.coins import tip_height
@@ -31,6 +32,11 @@ Database = sessionmaker[Session]
 
 NEXT_VERB: Final = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}
 SETTLING: Final = frozenset({"broadcast", "confirmed"})
+MENDS: Final = {
+    POLICY_NOT_APPROVED: "cardquorum vault approve {}",
+    KEYS_UNPROVED: "cardquorum vault verify {}",
+    NO_COPY: "cardquorum kit {} --out DIR --location LOCATION",
+}
 NO_CARD: Final = "cardquorum card setup LABEL"
 NO_VAULT: Final = "cardquorum vault create NAME --threshold M --card LABEL"
 
@@ -111,6 +117,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
         worse = [each for vault in vaults for each in news.unsettled(db, vault) if not each.own]
         gone = {each.txid for each in worse if each.code == VANISHED}
         payments = list(_payments(db, vaults, gone))
+        dangerous = [(vault.name, e) for vault, found in all_dangers(home, db) for e in found]
         return Status(
             home.network,
             _tip(db, home, vaults, open_chain),
@@ -118,8 +125,8 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
             payments,
             worse,
             due(db),
-            _next(payments, worse) or _look(home, owned) or _begin(db, vaults, owned),
-            [(vault.name, each) for vault, found in all_dangers(home, db) for each in found],
+            _next(payments, worse) or _look(home, owned) or _begin(db, vaults, owned, dangerous),
+            dangerous,
         )
 
 
@@ -187,14 +194,22 @@ def _look(home: Home, owned: Sequence[tuple[str, Owned]]) -> str | None:
     return scans.command_for(unknown[0], home.chain) if unknown else None
 
 
-def _begin(db: Session, vaults: Sequence[Vault], owned: Sequence[tuple[str, Owned]]) -> str | None:
-    """Return the command a home that owns nothing yet begins with."""
+def _begin(
+    db: Session,
+    vaults: Sequence[Vault],
+    owned: Sequence[tuple[str, Owned]],
+    dangerous: Sequence[VaultDanger],
+) -> str | None:
+    """Return the command a home that owns nothing yet begins with: an address comes last."""
     if any(any(each.balance) for _, each in owned):
         return None
     if not vaults:
         return NO_VAULT if card_book.all_cards(db) else NO_CARD
     used = [vault.name for vault in vaults if standing(db, vault)["state"] == "active"]
-    return f"cardquorum address new {used[0]}" if used else None
+    if not used:
+        return None
+    first = [MENDS[each.code] for name, each in dangerous if name == used[0] and each.code in MENDS]
+    return (first[0] if first else "cardquorum address new {}").format(used[0])
 
 
 def _tip(

@@ -26,7 +26,7 @@ done
 cardquorum reader list
 cardquorum vault create family --threshold 2 --card blue --card green --card red
 printf 'blue=123456\ngreen=123456\nred=123456\n' | cardquorum vault verify family --pin-stdin
-address=$(cardquorum address new family --json | field address)
+address=$(cardquorum address new family --accept no_copy --json | field address)
 cardquorum regtest fund "$address" 0.5btc --coins 3
 cardquorum regtest mine
 

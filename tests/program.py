@@ -14,6 +14,8 @@ from coordinator import cli
 from coordinator.cli import attendant
 
 PIN = "123456"
+UNPROVED = ("--accept", "keys_unproved", "--accept", "no_copy")
+"""Options for an address of a vault whose cards proved nothing and that lies on no paper."""
 
 
 class Ended(NamedTuple):
@@ -76,7 +78,7 @@ def made_vault(asked: Asked, families: Sequence[str] = ("satochip",) * 3) -> Non
     asked(
         "regtest",
         "fund",
-        asked("address", "new", "v", "--accept", "keys_unproved")["address"],
+        asked("address", "new", "v", *UNPROVED)["address"],
         "1000000",
         "--coins",
         "3",

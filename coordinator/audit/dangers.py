@@ -18,6 +18,7 @@ KEY_MISMATCH: Final = "key_mismatch"
 NO_COPY: Final = "no_copy"
 POLICY_NOT_APPROVED: Final = "policy_not_approved"
 APPROVAL_MISMATCH: Final = "approval_mismatch"
+VAULT_ALTERED: Final = "vault_altered"
 
 
 def dangers(facts: VaultFacts) -> list[Finding]:

@@ -14,7 +14,7 @@ from coordinator.signing import sign
 from coordinator.slots import Slot
 from storage.database import open_database
 from tests.coordinator.test_turns import Person
-from tests.program import Asked
+from tests.program import UNPROVED, Asked
 
 INPUTS = 40
 SECONDS = 0.3
@@ -60,7 +60,7 @@ def run(asked: Asked, tmp_path: Path):  # noqa: ANN201
         asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin="123456")
     cards = ("--card", "a", "--card", "b", "--card", "c")
     asked("vault", "create", "v", "--threshold", "2", *cards)
-    address = asked("address", "new", "v")["address"]
+    address = asked("address", "new", "v", *UNPROVED)["address"]
     asked("regtest", "fund", address, "100000", "--coins", str(INPUTS))
     asked("regtest", "mine", "1")
 

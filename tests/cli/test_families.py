@@ -3,7 +3,7 @@
 import pytest
 
 from cards.family import families
-from tests.program import PIN, Asked, Program
+from tests.program import PIN, UNPROVED, Asked, Program
 
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 NAMES = [family.name for family in families()]
@@ -19,7 +19,14 @@ def test_three_of_four_families_spend(asked: Asked) -> None:
     pins = "".join(f"{name}={PIN}\n" for name in NAMES)
     proved = asked("vault", "verify", "v", "--pin-stdin", stdin=pins)
     assert sorted(proved["verified"]) == sorted(NAMES)
-    asked("regtest", "fund", asked("address", "new", "v")["address"], "1000000", "--coins", "2")
+    asked(
+        "regtest",
+        "fund",
+        asked("address", "new", "v", *UNPROVED)["address"],
+        "1000000",
+        "--coins",
+        "2",
+    )
     asked("regtest", "mine")
     made = asked("spend", "create", "v", "--drain", STRANGER, "--feerate", "3")
     ceremony = made["ceremony"]

@@ -18,7 +18,7 @@ from psbt.keys import format_key_expression
 from psbt.network import Network
 from psbt.policy import parse_descriptor
 from tests.cli.terminal import at_terminal
-from tests.program import PIN, Asked, asking
+from tests.program import PIN, UNPROVED, Asked, asking
 
 
 @pytest.fixture
@@ -189,7 +189,10 @@ def test_a_drill_from_the_paper_alone(
     done = empty("drill", "sign", drill, *cards, stdin=stdin)
     assert (done["have"], done["bip322"] is not None) == (2, True)
     empty("regtest", "show")
-    assert vault("address", "check", empty("address", "new", "back")["address"])["vault"] == "v"
+    assert (
+        vault("address", "check", empty("address", "new", "back", *UNPROVED)["address"])["vault"]
+        == "v"
+    )
 
 
 def test_an_enrolled_card_opens_the_encrypted_copy(kit: Path, empty: Asked, tmp_path: Path) -> None:

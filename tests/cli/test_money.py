@@ -10,7 +10,7 @@ from coordinator import clock
 from coordinator.chain.regtest import RegtestChain
 from psbt.network import Network
 from psbt.policy import addresses, parse_descriptor
-from tests.program import PIN, Asked
+from tests.program import PIN, UNPROVED, Asked
 
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 OTHER = "bcrt1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqc8gma6"
@@ -308,7 +308,7 @@ def test_an_address_that_was_paid_is_never_new(vault: Asked) -> None:
 
 def test_two_vaults_with_a_key_in_common(vault: Asked) -> None:
     vault("vault", "create", "w", "--threshold", "1", "--card", "a", "--card", "b")
-    vault("regtest", "fund", vault("address", "new", "w")["address"], "600000")
+    vault("regtest", "fund", vault("address", "new", "w", *UNPROVED)["address"], "600000")
     vault("regtest", "mine")
     owned = vault("balance")
     assert owned["confirmed_sats"] == WORTH + 600_000

@@ -14,7 +14,7 @@ from psbt.policy import CHANGE, RECEIVE, parse_address, parse_descriptor, vault_
 from psbt.transaction import TransactionOutput
 from psbt.updater import change_fields
 from tests.cli.test_money import STRANGER, pay, sign
-from tests.program import PIN, Asked, run_program
+from tests.program import PIN, UNPROVED, Asked, run_program
 from tests.psbt.altered import paying, written
 
 KEY = bytes.fromhex("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")
@@ -139,7 +139,7 @@ def described(
 
 def test_another_vault_of_the_home_is_named_and_is_no_stranger(vault: Asked) -> None:
     vault("vault", "create", "heirs", "--threshold", "2", "--card", "a", "--card", "b")
-    theirs = vault("address", "new", "heirs")["address"]
+    theirs = vault("address", "new", "heirs", *UNPROVED)["address"]
     made = pay(vault, "--drain", theirs)
     assert [each["code"] for each in made["review"]["warnings"]] == []
     (output,) = made["review"]["outputs"]

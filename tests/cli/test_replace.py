@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.program import PIN, Asked, Program
+from tests.program import PIN, UNPROVED, Asked, Program
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_lost_card_is_replaced_whole(with_d: Asked, program: Program) -> None:
 
 
 def test_the_old_vault_takes_no_payment_and_shows_a_late_one(with_d: Asked) -> None:
-    address = with_d("address", "new", "v")["address"]
+    address = with_d("address", "new", "v", *UNPROVED)["address"]
     found = start(with_d)
     assert "replaced by v-2" in with_d("address", "new", "v", check=5)["error"]["message"]
     pay(with_d, found["ceremony"])

@@ -10,7 +10,7 @@ import pytest
 from coordinator import spend
 from coordinator.chain import Tip
 from psbt import codec
-from tests.program import PIN, Asked
+from tests.program import PIN, UNPROVED, Asked
 
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 OTHER = "bcrt1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqc8gma6"
@@ -87,7 +87,7 @@ def twins(vault: Asked) -> Asked:
         words = ("card", "setup", label, "--emulated", label, "--seed", "--pin-stdin")
         vault(*words, stdin=stdin)
     vault("vault", "create", "t", "--threshold", "2", "--card", "x", "--card", "a")
-    vault("regtest", "fund", vault("address", "new", "t")["address"], "500000")
+    vault("regtest", "fund", vault("address", "new", "t", *UNPROVED)["address"], "500000")
     vault("regtest", "mine")
     return vault
 

@@ -23,7 +23,7 @@ from psbt.signature import der_from_compact
 from psbt.signer import signing_requests
 from psbt.transaction import ByteReader, compact_size, sized
 from tests.judges import judge
-from tests.program import PIN, Asked, run_program
+from tests.program import PIN, UNPROVED, Asked, run_program
 from tests.psbt.soft_vault import PrivateKey, master, seed
 
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -73,7 +73,14 @@ def elsewhere(vault: Asked, tmp_path: Path) -> Elsewhere:
     expression = format_key_expression(KEY, Network.REGTEST)
     words = ("--threshold", "2", "--card", "a", "--card", "b", "--key", f"aunt={expression}")
     vault("vault", "create", "w", *words)
-    vault("regtest", "fund", vault("address", "new", "w")["address"], "500000", "--coins", "2")
+    vault(
+        "regtest",
+        "fund",
+        vault("address", "new", "w", *UNPROVED)["address"],
+        "500000",
+        "--coins",
+        "2",
+    )
     vault("regtest", "mine")
     made = vault("spend", "create", "w", "--to", f"{STRANGER}:700000", "--feerate", "2")
     exported = vault("spend", "export", made["ceremony"])

@@ -10,7 +10,7 @@ from coordinator.cli.status_screen import ago
 from storage.letters import Cost
 from tests.cli.terminal import at_terminal
 from tests.cli.test_money import OTHER, STRANGER, later, pay, sign
-from tests.program import Asked, Program, asking, run_program
+from tests.program import UNPROVED, Asked, Program, asking, run_program
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -86,7 +86,7 @@ def test_a_card_that_is_gone_and_a_key_held_elsewhere_are_told(
     elsewhere("init", "--network", "regtest")
     checksum = vault("vault", "show", "v")["checksum"]
     elsewhere("vault", "import", "-", "--name", "v", "--checksum", checksum, stdin=text)
-    address = elsewhere("address", "new", "v")["address"]
+    address = elsewhere("address", "new", "v", *UNPROVED)["address"]
     elsewhere("regtest", "fund", address, "100000")
     elsewhere("regtest", "mine")
     elsewhere("spend", "create", "v", "--to", f"{STRANGER}:10000", "--feerate", "2")
@@ -118,8 +118,13 @@ def test_a_home_begins_with_cards_then_a_vault_then_an_address(
     asked("card", "enrol", "a", "--emulated", "a", "--pin-stdin", stdin="123456")
     assert status(asked)["next"].startswith("cardquorum vault create")
     asked("vault", "create", "v", "--threshold", "1", "--card", "a")
+    assert status(asked)["next"] == "cardquorum vault verify v"
+    asked("vault", "verify", "v", "--emulated", "a", "--pin-stdin", stdin="123456")
+    assert status(asked)["next"] == "cardquorum kit v --out DIR --location LOCATION"
+    asked("location", "add", "home")
+    asked("copy", "add", "v", "paper", "--location", "home")
     assert status(asked)["next"] == "cardquorum address new v"
-    asked("regtest", "fund", asked("address", "new", "v")["address"], "10000")
+    asked("regtest", "fund", asked("address", "new", "v", *UNPROVED)["address"], "10000")
     assert (status(asked)["next"], status(asked)["vaults"][0]["pending_sats"]) == (None, 10_000)
     asked("spend", "create", "v", "--drain", STRANGER, "--feerate", "1")
     lines = program("status").out.splitlines()

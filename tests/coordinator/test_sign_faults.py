@@ -26,7 +26,7 @@ from coordinator.settings import Home, open_home
 from storage import ceremonies as ceremony_book
 from storage import custody as custody_book
 from storage.database import open_database
-from tests.program import PIN, asking
+from tests.program import PIN, UNPROVED, asking
 
 FAILING, STEADY = "x", "s"
 INPUTS = 2
@@ -125,7 +125,7 @@ def payment(kind: Kind, tmp_path: Path) -> Iterator[Payment]:
         asked("emulate", "new", family, label, "--profile", profile)
         asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
     asked("vault", "create", "v", "--threshold", "2", "--card", FAILING, "--card", STEADY)
-    address = asked("address", "new", "v")["address"]
+    address = asked("address", "new", "v", *UNPROVED)["address"]
     asked("regtest", "fund", address, "100000", "--coins", str(INPUTS))
     asked("regtest", "mine", "1")
     words = ("spend", "create", "v", "--drain", STRANGER, "--feerate", "2")

@@ -21,7 +21,7 @@ from cards.transport import CardTransport
 from cards.vpcd import VirtualReader
 from tests.conftest import READERS
 from tests.judges import REQUIRE_ALL
-from tests.program import PIN, Asked
+from tests.program import PIN, UNPROVED, Asked
 
 NAMES = [f"virtual {number}" for number in range(pcscd.READERS_MAX)]
 PATIENCE = 20.0
@@ -112,7 +112,7 @@ def ceremony(asked: Asked, put_card: PutCard) -> str:
     asked("vault", "create", "v", "--threshold", "2", *cards)
     proved = asked("vault", "verify", "v", "--pin-stdin", stdin=PINS)
     assert (proved["verified"], proved["missing"]) == (list(CARDS), [])
-    address = asked("address", "new", "v")["address"]
+    address = asked("address", "new", "v", *UNPROVED)["address"]
     asked("regtest", "fund", address, "1000000", "--coins", "4")
     asked("regtest", "mine", "1")
     to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:3500000"

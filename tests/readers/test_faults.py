@@ -8,7 +8,7 @@ from cards.emulation import open_card
 from cards.family import families
 from cards.faults import Fault, Faulty, Flipped, Forced, Listed, Oversized, Torn, Truncated
 from cards.transport import CardTransport
-from tests.program import PIN, Asked
+from tests.program import PIN, UNPROVED, Asked
 from tests.readers.conftest import Put, reader
 
 INPUTS = 3
@@ -47,7 +47,7 @@ def card(asked: Asked, home: Path, put: Put, family: str) -> Card:
     put(0, found.insert)
     asked("card", "enrol", "x", "--reader", reader(0), "--pin-stdin", stdin=PIN)
     asked("vault", "create", "v", "--threshold", "1", "--card", "x")
-    address = asked("address", "new", "v")["address"]
+    address = asked("address", "new", "v", *UNPROVED)["address"]
     asked("regtest", "fund", address, "100000", "--coins", str(INPUTS * len(FAULTS)))
     asked("regtest", "mine", "1")
     return found
