@@ -8,7 +8,8 @@ commits what they approve. Reading writes nothing. An entry whose signature does
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ from coordinator.errors import ApprovalMismatch, CoordinatorError
 from coordinator.files import write_private
 from coordinator.outside_json import read_json
 from coordinator.settings import Home
+from storage.errors import SealLocked
 
 KEY_FILE: Final = "approval.key"
 LIST_FILE: Final = "approvals.json"
@@ -78,9 +80,29 @@ def seal_standing(home: Home, sealing_key: bytes | None) -> Standing:
     return _standing(home, {"kind": "seal"}, {"sealing_key": sealing_key and sealing_key.hex()})
 
 
-def end_seal(home: Home) -> None:
-    """Approve that the home has no seal any more."""
-    _add(home, {"kind": "seal", "sealing_key": None})
+def forget_seal(home: Home) -> None:
+    """Approve no seal any more: the passphrase approves the next one, or none is made."""
+    with _locked(home):
+        _replace(home, {"kind": "seal"}, None)
+
+
+def approves_seal(home: Home) -> Callable[[bytes | None, bool], None]:
+    """Return what storage asks before it writes anything private.
+
+    A seal nobody approved here is approved by who opens it with the passphrase; raises SealLocked
+    where nobody did, ApprovalMismatch where another was approved.
+    """
+
+    def approves(sealing_key: bytes | None, unlocked: bool) -> None:  # noqa: FBT001 -- storage's
+        standing = seal_standing(home, sealing_key)
+        if standing is Standing.DIFFERS:
+            raise ApprovalMismatch("the key that places and people are sealed to")
+        if standing is Standing.NONE and sealing_key is not None:
+            if not unlocked:
+                raise SealLocked
+            approve_seal(home, sealing_key)
+
+    return approves
 
 
 def accept_danger(home: Home, vault: str, code: str, facts: str) -> None:
@@ -141,25 +163,37 @@ def _stored(home: Home) -> list[Entry]:
 
 def _add(home: Home, approved: Entry) -> None:
     """Sign an approval and write it, in place of earlier ones of its subject."""
+    with _locked(home):
+        _replace(home, approved, {**_about(home, approved), "at": clock.text(clock.now())})
+
+
+@contextmanager
+def _locked(home: Home) -> Iterator[None]:
+    """Keep other processes from writing; raises CoordinatorError where one keeps us out."""
     lock = FileLock(home.folder / LOCK_FILE, timeout=LOCK_SECONDS, mode=0o600)
     try:
-        with lock:
-            _write(home, {**_about(home, approved), "at": clock.text(clock.now())})
+        lock.acquire()
     except Timeout as failure:
         raise CoordinatorError(
             f"another process keeps {home.folder / LOCK_FILE} locked; nothing was changed"
         ) from failure
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _write(home: Home, approved: Entry) -> None:
+def _replace(home: Home, subject: Entry, approved: Entry | None) -> None:
+    """Write the list with an approval, or none, in place of earlier ones of its subject."""
     key = _private_key(home)
     # What an earlier key signed is nothing to a new one.
     earlier = _stored(home) if key is not None else []
     key = key or _new_key(home)
-    same = _subject(approved)
-    kept = [entry for entry in earlier if _subject(entry) != same]
-    entry = {**approved, "signature": key.sign(_signed(approved)).hex()}
-    document = {"format": FORMAT, "approvals": [*kept[-KEPT_MAX:], entry]}
+    same = _subject(_about(home, subject))
+    kept = [entry for entry in earlier if _subject(entry) != same][-KEPT_MAX:]
+    if approved is not None:
+        kept.append({**approved, "signature": key.sign(_signed(approved)).hex()})
+    document = {"format": FORMAT, "approvals": kept}
     data = json.dumps(document, separators=(",", ":")).encode()
     write_private(home.folder / LIST_FILE, data + b"\n")
 

@@ -34,6 +34,7 @@ from psbt import codec, outline
 from psbt.errors import PsbtError
 from psbt.policy import format_descriptor
 from storage import chain as chain_book
+from storage import sealing
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.model import Ceremony, Vault
@@ -103,17 +104,27 @@ def policy_standing(home: Home, vault: Vault) -> Standing:
 
 def require_policy(home: Home, vault: Vault, accepted: Accepted = None) -> None:
     """Raise ApprovalMismatch or NotAccepted unless this home approved the vault's policy."""
-    standing = policy_standing(home, vault)
-    if standing is Standing.DIFFERS:
-        raise ApprovalMismatch(f"what is stored of vault {vault.name}")
+    standing = _refuse_differing(home, vault)
     if standing is Standing.NONE:
         accept_or_refuse(home, vault.name, [not_approved(vault)], accepted)
 
 
 def refuse_other_policy(home: Home, vault: Vault) -> None:
-    """Raise ApprovalMismatch where this home approved another policy under the vault's name."""
-    if policy_standing(home, vault) is Standing.DIFFERS:
+    """Raise ApprovalMismatch where this home approved another policy under the vault's name.
+
+    So it does where the home's seal is not the one approved: the database was changed.
+    """
+    _refuse_differing(home, vault)
+
+
+def _refuse_differing(home: Home, vault: Vault) -> Standing:
+    standing = policy_standing(home, vault)
+    if standing is Standing.DIFFERS:
         raise ApprovalMismatch(f"what is stored of vault {vault.name}")
+    sealing_key = sealing.sealing_key_beside(vault)
+    if approvals.seal_standing(home, sealing_key) is Standing.DIFFERS:
+        raise ApprovalMismatch("the key that places and people are sealed to")
+    return standing
 
 
 def not_approved(vault: Vault) -> Danger:

@@ -28,6 +28,9 @@ FIELDS: dict[type[Record], tuple[str, ...]] = {
     CustodyText: ("salt", "text"),
 }
 OPENER = "opener"
+APPROVES = "approves_seal"
+"""In a session's info: called with the sealing key, None without a seal, and whether the session
+has the opening key, before anything private is written; raises where it must not be."""
 
 
 def opener_of(db: Session) -> "Opener":
@@ -92,11 +95,20 @@ def _enclose_new(_mapper: Mapper[Any], connection: Connection, row: Private) -> 
     if isinstance(row, CustodyText) and row.field not in PRIVATE_TEXTS:
         return
     sealing_key = sealing_key_in(connection)
+    _refuse_unapproved(row, sealing_key)
     if sealing_key is None:
         return
     if not isinstance(row, CustodyText) and row.id is None:
         row.id = (connection.scalar(select(func.max(type(row).id))) or 0) + 1
     _enclose(row, sealing_key)
+
+
+def _refuse_unapproved(row: Private, sealing_key: bytes | None) -> None:
+    """Raise where the home does not approve of what a new private row would be sealed to."""
+    session = object_session(row)
+    approves = session.info.get(APPROVES) if session else None
+    if session is not None and approves is not None:
+        approves(sealing_key, OPENER in session.info)
 
 
 @event.listens_for(Holder, "before_update")
@@ -105,6 +117,8 @@ def _enclose_changed(_mapper: Mapper[Any], connection: Connection, row: Holder |
     """Write a new letter where a private field changes; only who can read the old one may."""
     sealing_key = sealing_key_in(connection)
     changed = any(get_history(row, field).has_changes() for field in FIELDS[type(row)])
+    if changed:
+        _refuse_unapproved(row, sealing_key)
     if row.sealed is None or sealing_key is None or not changed:
         return
     session = object_session(row)

@@ -4,7 +4,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session, object_session, sessionmaker
 
 from storage.errors import SealBroken, StorageError
 from storage.hashing import text_digest
@@ -32,6 +32,17 @@ def is_sealed(db: Session) -> bool:
     return sealing_key_in(db.connection()) is not None
 
 
+def sealing_key_beside(row: Record) -> bytes | None:
+    """Return the key the home of a row is sealed with; None where it is not sealed."""
+    session = object_session(row)
+    return sealing_key_in(session.connection()) if session is not None else None
+
+
+def sealing_key(db: Session) -> bytes | None:
+    """Return the key this home is sealed with; None where it is not sealed."""
+    return sealing_key_in(db.connection())
+
+
 def is_locked(db: Session) -> bool:
     """Return whether this home is sealed and the session has no opening key."""
     return OPENER not in db.info and is_sealed(db)
@@ -50,7 +61,8 @@ def unlock(database: Database, passphrase: bytes) -> None:
         seal = db.scalars(select(Seal)).one()
     cost = Cost(seal.scrypt_n, seal.scrypt_r, seal.scrypt_p)
     locked = Locked(seal.opening_key, seal.salt, cost)
-    database.configure(info={OPENER: unlocked(locked, seal.sealing_key, passphrase)})
+    opener = unlocked(locked, seal.sealing_key, passphrase)
+    database.configure(info={**database.kw.get("info", {}), OPENER: opener})
 
 
 def seal_all(database: Database, passphrase: bytes, cost: "Cost | None" = None) -> None:
@@ -75,7 +87,8 @@ def unseal_all(database: Database) -> None:
         for row in _private_rows(db):
             _change_form(db, row, _readable(row))
         db.delete(db.scalars(select(Seal)).one())
-    database.configure(info={})
+    info = database.kw.get("info", {})
+    database.configure(info={name: value for name, value in info.items() if name != OPENER})
 
 
 def change_passphrase(database: Database, passphrase: bytes, cost: "Cost | None" = None) -> None:

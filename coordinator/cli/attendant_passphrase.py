@@ -4,9 +4,10 @@ import io
 from typing import TYPE_CHECKING
 
 from cards.pin import Secret
+from coordinator import approvals
 from coordinator.cli.attendant import ask_hidden
 from coordinator.cli.desk import Desk
-from coordinator.errors import PassphraseMissing, UsageError
+from coordinator.errors import ApprovalMismatch, PassphraseMissing, UsageError
 from coordinator.files import read_secret_lines
 from storage import sealing
 from storage.private import opener_of
@@ -42,6 +43,7 @@ def unlock_given(desk: Desk, database: "sessionmaker[Session]") -> None:
     """Open the seal with the passphrase from standard input, where there are both."""
     given = desk.passphrases.get(PASSPHRASE)
     if given is not None and _locked(database):
+        _refuse_other_seal(desk, database)
         sealing.unlock(database, given.reveal())
 
 
@@ -49,6 +51,7 @@ def unlock_asking(desk: Desk) -> None:
     """Open the seal with a passphrase typed at the terminal; without one it stays closed."""
     if desk.stdin is not None or not _locked(desk.database):
         return
+    _refuse_other_seal(desk, desk.database)
     typed = ask_hidden("passphrase of places and people (nothing: they stay sealed): ")
     if typed:
         sealing.unlock(desk.database, typed)
@@ -64,7 +67,18 @@ def seal(desk: Desk) -> bool:
         sealing.scrub(desk.database)
         return False
     sealing.seal_all(desk.database, _chosen(desk, PASSPHRASE).reveal())
+    with desk.database.begin() as db:
+        sealing_key = sealing.sealing_key(db)
+    if sealing_key is not None:
+        approvals.approve_seal(desk.home, sealing_key)
     return True
+
+
+def unseal(desk: Desk) -> None:
+    """Keep places and people as plain text again; raises SealLocked."""
+    require_open(desk)
+    approvals.forget_seal(desk.home)
+    sealing.unseal_all(desk.database)
 
 
 def change_passphrase(desk: Desk) -> None:
@@ -97,6 +111,14 @@ def _typed_twice(desk: Desk) -> Secret | None:
     if typed and ask_hidden("once more: ") != typed:
         raise UsageError("the two passphrases typed differ; nothing was changed")
     return desk.closing.enter_context(Secret(typed)) if typed else None
+
+
+def _refuse_other_seal(desk: Desk, database: "sessionmaker[Session]") -> None:
+    """Raise ApprovalMismatch where the seal is not the one this home approved."""
+    with database.begin() as db:
+        standing = approvals.seal_standing(desk.home, sealing.sealing_key(db))
+    if standing is approvals.Standing.DIFFERS:
+        raise ApprovalMismatch("the key that places and people are sealed to")
 
 
 def _locked(database: "sessionmaker[Session]") -> bool:

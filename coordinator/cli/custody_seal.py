@@ -29,10 +29,8 @@ def unseal(desk: Desk) -> Shown:
     Example: cardquorum custody unseal
     """
     from coordinator.cli import attendant_passphrase
-    from storage import sealing
 
-    attendant_passphrase.require_open(desk)
-    sealing.unseal_all(desk.database)
+    attendant_passphrase.unseal(desk)
     return Shown({"sealed": False}, ["places, people and notes are plain text again"])
 
 

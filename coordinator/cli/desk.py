@@ -114,9 +114,12 @@ class Desk:
     @cached_property
     def database(self) -> "sessionmaker[Session]":
         """Open the home's database, migrated to this version, and its seal if that was given."""
+        from coordinator import approvals
         from storage.database import open_database
+        from storage.private import APPROVES
 
         opened = open_database(self.home.database_url, existing=True)
+        opened.configure(info={APPROVES: approvals.approves_seal(self.home)})
         if self.passphrases:
             from coordinator.cli.attendant_passphrase import unlock_given
 
