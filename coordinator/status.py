@@ -174,7 +174,21 @@ def _wanted(db: Session, vault: Vault, missing: Sequence[str]) -> Iterator[Waiti
             place = custody.whereabouts(custody_book.events_of(db, item)).location
             yield WaitingFor(card.label, card.words, place)
         if not cards:
-            yield WaitingFor(label, f"the key {label}, which no card here carries", None)
+            yield WaitingFor(label, _cannot_come(db, vault, label), None)
+
+
+def _cannot_come(db: Session, vault: Vault, label: str) -> str:
+    """Say why no card is asked for: none here carries the key, or those that do are gone."""
+    keys = [each.key for each in vault.cosigners if each.label == label]
+    gone = [
+        f"its card {card.label} is recorded as {where.gone}"
+        for key in keys
+        for card in card_book.cards_with_key(db, key)
+        if (where := custody.whereabouts(custody_book.events_of(db, card.item))).gone
+    ]
+    if gone:
+        return f"the key {label}: {' and '.join(gone)}"
+    return f"the key {label}, which no card here carries"
 
 
 def _next(payments: Sequence[Standing], worse: Sequence[News]) -> str | None:

@@ -59,6 +59,13 @@ def asking(home: Path) -> Asked:
     return run
 
 
+def prove_keys(asked: Asked) -> None:
+    """Have the cards of the vault that `made_vault` made prove their keys."""
+    emulated = [word for label in "abc" for word in ("--emulated", label)]
+    pins = "".join(f"{label}={PIN}\n" for label in "abc")
+    asked("vault", "verify", "v", *emulated, "--pin-stdin", stdin=pins)
+
+
 def made_vault(asked: Asked, families: Sequence[str] = ("satochip",) * 3) -> None:
     """Make a home with cards a, b and c at three places, and a vault v with three coins.
 

@@ -241,12 +241,24 @@ def test_a_restored_home_signs(vault: Asked, ceremony: str, tmp_path: Path) -> N
     writer.execute("BEGIN IMMEDIATE")
     written = vault("backup", "--out", str(tmp_path / "backup"))
     writer.close()
+    txid = vault("spend", "show", ceremony)["txid"]
+    descriptor = vault("vault", "show", "v")["descriptor"]
     shutil.rmtree(tmp_path / "home")
     back = asking(tmp_path / "new")
     assert back("restore", str(tmp_path / "backup"))["sha256"] == written["sha256"]
     assert (tmp_path / "new" / "pairings" / "ab.memory").read_bytes() == b"pairing"
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
-    assert signed(back, ceremony, "c")["complete"]
+    words = ("--emulated", "c", "--yes", "--pin-stdin")
+    refused = back("spend", "sign", ceremony, *words, stdin=PIN, check=5)["error"]
+    assert refused["codes"] == ["policy_not_approved"]
+    checksum = descriptor.rpartition("#")[2]
+    assert back("vault", "approve", "v", "--checksum", checksum)["approved"]
+    refused = back("spend", "sign", ceremony, *words, stdin=PIN, check=5)["error"]
+    assert refused["codes"] == ["payment_not_approved"]
+    other = back("spend", "sign", ceremony, *words, "--txid", "00" * 32, stdin=PIN, check=2)
+    assert "nothing was signed" in other["error"]["message"]
+    done = back("spend", "sign", ceremony, *words, "--txid", txid.upper(), stdin=PIN)
+    assert done["complete"]
     back("spend", "finalize", ceremony)
     back("spend", "broadcast", ceremony)
     error = back("restore", str(tmp_path / "backup"), check=2)["error"]

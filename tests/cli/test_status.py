@@ -10,7 +10,7 @@ from coordinator.cli.status_screen import ago
 from storage.letters import Cost
 from tests.cli.terminal import at_terminal
 from tests.cli.test_money import OTHER, STRANGER, later, pay, sign
-from tests.program import UNPROVED, Asked, Program, asking, run_program
+from tests.program import UNPROVED, Asked, Program, asking, prove_keys, run_program
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -80,7 +80,7 @@ def test_a_card_that_is_gone_and_a_key_held_elsewhere_are_told(
     pay(vault, "--to", f"{STRANGER}:100000")
     vault("card", "lost", "b")
     b = next(each for each in only(vault)["waiting_for"] if each["label"] == "b")
-    assert b == {"label": "b", "words": "the card labelled b, recorded as lost", "place": None}
+    assert b == {"label": "b", "words": "the key b: its card b is recorded as lost", "place": None}
     text = vault("vault", "export", "v")["text"]
     elsewhere = asking(tmp_path / "elsewhere")
     elsewhere("init", "--network", "regtest")
@@ -137,12 +137,13 @@ def test_a_vault_that_is_no_longer_paid_is_not_where_to_begin(vault: Asked) -> N
     vault("spend", "finalize", ceremony)
     vault("spend", "broadcast", ceremony)
     vault("regtest", "mine", "6")
-    assert status(vault)["next"] == "cardquorum address new v"
+    assert status(vault)["next"] == "cardquorum vault verify v"
     vault("vault", "retire", "v")
     assert status(vault)["next"] is None
 
 
 def test_the_screen_ends_with_the_next_command(vault: Asked, program: Program) -> None:
+    prove_keys(vault)
     first = pay(vault, "--to", f"{STRANGER}:100000", "--expires", "2")["ceremony"]
     second = pay(vault, "--to", f"{OTHER}:100000", "--expires", "3")["ceremony"]
     sign(vault, second, "a", "b")
@@ -170,6 +171,7 @@ def test_the_screen_ends_with_the_next_command(vault: Asked, program: Program) -
 def test_the_screen_says_what_is_not_confirmed_and_since_when(
     vault: Asked, program: Program
 ) -> None:
+    prove_keys(vault)
     vault("regtest", "mine", "--to", vault("address", "new", "v")["address"])
     vault("regtest", "fund", vault("address", "new", "v")["address"], "70000")
     ceremony = pay(vault, "--to", f"{STRANGER}:100000")["ceremony"]
