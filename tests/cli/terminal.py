@@ -6,11 +6,13 @@ import re
 import select
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 DEADLINE = 120.0
+Answer = tuple[str, str | Callable[[], str]]
+"""A prompt, and what is typed then, or what does something and returns it."""
 
 
 class Seen(NamedTuple):
@@ -18,18 +20,18 @@ class Seen(NamedTuple):
     screen: str
 
 
-def at_terminal(home: Path, words: Sequence[str], answers: Sequence[tuple[str, str]]) -> Seen:
+def at_terminal(home: Path, words: Sequence[str], answers: Sequence[Answer]) -> Seen:
     """Run the program on a terminal of its own; answer each prompt (a regular expression) once."""
     return running(home, [sys.executable, "-m", "coordinator.cli", *words], answers)
 
 
-def in_a_shell(home: Path, line: str, answers: Sequence[tuple[str, str]]) -> Seen:
+def in_a_shell(home: Path, line: str, answers: Sequence[Answer]) -> Seen:
     """Run a line of shell there in which `cardquorum` is the program."""
     known = f'cardquorum() {{ {sys.executable} -m coordinator.cli "$@"; }}'
     return running(home, ["/bin/sh", "-c", f"{known}; {line}"], answers)
 
 
-def running(home: Path, program: Sequence[str], answers: Sequence[tuple[str, str]]) -> Seen:
+def running(home: Path, program: Sequence[str], answers: Sequence[Answer]) -> Seen:
     """Run any program on a terminal of its own, and answer its prompts."""
     pid, terminal = pty.fork()
     if pid == 0:
@@ -47,7 +49,8 @@ def running(home: Path, program: Sequence[str], answers: Sequence[tuple[str, str
             break
         if waiting and (found := re.compile(waiting[0][0]).search(screen, read_upto)):
             read_upto = found.end()
-            os.write(terminal, waiting.pop(0)[1].encode() + b"\n")
+            answer = waiting.pop(0)[1]
+            os.write(terminal, (answer if isinstance(answer, str) else answer()).encode() + b"\n")
     os.close(terminal)
     _, status = os.waitpid(pid, 0)
     return Seen(os.waitstatus_to_exitcode(status), screen)

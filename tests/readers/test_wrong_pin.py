@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cards.emulation import open_card
+from tests.cli.terminal import at_terminal
 from tests.program import PIN, Asked, Ended, run_program
 from tests.readers.conftest import PINS, Put, PutCard, reader
 
@@ -129,3 +130,33 @@ def test_a_card_of_another_family_is_presented_no_pin(
         errors = [document.get("error"), *(card["error"] for card in document.get("cards", ()))]
         assert {each["code"] for each in errors if each} == {"wrong_card"}, words
         assert len(set(sent)) <= looked, words  # a pause is asked for with the same bytes
+
+
+def test_at_a_terminal_other_cards_are_waited_for_and_the_one_that_lies_there_is_not(
+    asked: Asked, home: Path, ceremony: str, put: Put
+) -> None:
+    alone(put, 1, 2)
+    words = ("spend", "sign", ceremony, "--reader", reader(0), "--yes", "--wait", "2")
+    seen = at_terminal(home, words, [("PIN of card a", WRONG)])
+    assert seen.status == 4
+    said = seen.screen.find("card a: the card refused the PIN; attempts: 4 left")
+    assert -1 < said < seen.screen.find(f"reader {reader(0)}: now the card labelled b")
+    assert "now the card labelled a" not in seen.screen
+    assert asked("card", "check", "a")["attempts_left"] == 4
+
+
+def test_a_card_laid_down_again_is_presented_another_pin_that_is_typed(
+    asked: Asked, home: Path, ceremony: str, put: Put, put_card: PutCard
+) -> None:
+    alone(put, 1, 2)
+
+    def lift() -> str:
+        put.readers[0].close()
+        put_card(0, "a")
+        return ""
+
+    words = ("spend", "sign", ceremony, "--reader", reader(0), "--yes", "--wait", "6")
+    typed = [("PIN of card a", WRONG), ("now the card labelled b", lift), ("PIN of card a", PIN)]
+    seen = at_terminal(home, words, typed)
+    assert "card a: 4 of 4 signatures" in seen.screen
+    assert asked("spend", "show", ceremony)["signed_by"] == ["a"]
