@@ -15,7 +15,7 @@ from cards.errors import CardError, CardRemoved, PinBlocked, PinIncorrect, PinUn
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator.attendant import Attendant
-from coordinator.errors import CoordinatorError, LastAttempt, SignatureNotKept
+from coordinator.errors import CardNotEnrolled, CoordinatorError, LastAttempt, SignatureNotKept
 from coordinator.slots import KnownCard, RefusedPins, Slot
 from coordinator.turn import Enrol, Keep, Known, Outcome, Seat, SeatOf, Stopped, Turn
 from psbt.signer import SigningRequest
@@ -246,7 +246,7 @@ def _attend(slot: Slot, place: int, meeting: _Round, into: list[Outcome]) -> Non
                 into.append(outcome)
             if outcome.error is not None:
                 who = f"card {outcome.label}" if outcome.seated else f"reader {slot.name}"
-                person.say(f"{who}: {outcome.error}")
+                person.say(f"{who}: {said_of(outcome.error)}")
             if isinstance(outcome.error, PIN_IS_NO_USE) and not meeting.table.manner.typed:
                 meeting.enough.set()
         first = False
@@ -263,7 +263,15 @@ def _attend(slot: Slot, place: int, meeting: _Round, into: list[Outcome]) -> Non
 
 def _counts(outcome: Outcome) -> bool:
     """Tell whether a card put in later belongs into the summary: a stranger does not."""
-    return outcome.error is None or outcome.seated or isinstance(outcome.error, PIN_IS_NO_USE)
+    lasting = (*PIN_IS_NO_USE, CardNotEnrolled)
+    return outcome.error is None or outcome.seated or isinstance(outcome.error, lasting)
+
+
+def said_of(error: Exception) -> str:
+    """Return what is said of an error at once, with the command that mends it where it has one."""
+    if isinstance(error, CardNotEnrolled):
+        return f"{error}; {error.remedy}"
+    return str(error)
 
 
 def _empty(slot: Slot) -> CardError:

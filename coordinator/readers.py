@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from cards import pcsc
-from cards.errors import CardError, CardRemoved, ReaderNotFound, ReadersUnlisted
+from cards.errors import CardError, CardRemoved, NotUnlocked, ReaderNotFound, ReadersUnlisted
 from cards.family import Surroundings
 from cards.patience import Patient
 from cards.session import CardIdentity
@@ -24,11 +24,15 @@ LOOK_SECONDS = 2.0
 
 
 class Found(NamedTuple):
-    """A reader, and the card on it, or why it cannot be told; both None where it is empty."""
+    """A reader, and the card on it, or why it cannot be told; both None where it is empty.
+
+    `family` is that of a card that tells nothing more before its PIN.
+    """
 
     name: str
     card: CardIdentity | None
     error: CardError | None
+    family: str | None = None
 
 
 def slot(home: Home, name: str) -> Slot:
@@ -74,7 +78,16 @@ def looked_at(home: Home, names: Sequence[str] | None = None) -> list[Found]:
     """Look at every reader at once: who lies there, by what the card says before any PIN."""
     names = pcsc.reader_names() if names is None else names
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as threads:
-        return list(threads.map(lambda name: _look(home, name), names))
+        looks = [(name, threads.submit(_look, home, name)) for name in names]
+    return [
+        Found(name, None, _odd(failure)) if (failure := look.exception()) else look.result()
+        for name, look in looks
+    ]
+
+
+def _odd(failure: BaseException) -> CardError:
+    """Return what any other error of a look says: it stands for its reader alone."""
+    return CardError(f"the card could not be looked at: {type(failure).__name__}: {failure}")
 
 
 def with_cards(home: Home, wanted: Collection[tuple[str, str]]) -> list[Slot]:
@@ -86,7 +99,7 @@ def with_cards(home: Home, wanted: Collection[tuple[str, str]]) -> list[Slot]:
     fitting = [
         _called(home, found.name)
         for found in seen
-        if found.error is not None
+        if (found.error is not None and found.family in {None, *(family for family, _ in wanted)})
         or (found.card is not None and (found.card.family, found.card.card_id) in wanted)
     ]
     return fitting or occupied(home)
@@ -109,7 +122,10 @@ def _look(home: Home, name: str) -> Found:
     place = place._replace(surroundings=replace(place.surroundings, look_only=True))
     try:
         with card_in(place) as session:
-            return Found(name, session.identity(), None)
+            try:
+                return Found(name, session.identity(), None)
+            except NotUnlocked as silent:
+                return Found(name, None, silent, session.family)
     except CardRemoved:
         return Found(name, None, None)
     except CardError as failure:

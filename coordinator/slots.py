@@ -78,7 +78,7 @@ class RefusedPins:
         """Unlock a card, which allows `left` attempts before it, with its PIN.
 
         Raises PinUnsuitable, PinIncorrect or CardRemoved instead where it was refused before, or
-        may have been; `typed` tells that a person gave it after that.
+        may have been; `typed` tells that a person gave it after that, or that it was right before.
         """
         self._refuse_lost(pin, name, left, typed=typed)
         self._refuse_known(pin, name)

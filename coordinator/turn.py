@@ -115,6 +115,7 @@ class Turn:
         self._card: CardIdentity | None = None
         self._pin: Pin | None = None
         self._typed = False
+        self._accepted = False
         self._family: str | None = None
         self._seconds = 0.0
         self.left: list[SigningRequest] = []
@@ -197,10 +198,11 @@ class Turn:
 
     def _present(self, session: CardSession, left: int | None) -> None:
         """Present the PIN, once asked for; again only where that cannot cost an attempt unseen."""
-        typed, self._typed = self._typed, False
+        typed, self._typed = self._typed or self._accepted, False
         if self._pin is not None:
             label = self._company.label
             self._known.refused.present(session, self._pin, label, left, typed=typed)
+            self._accepted = True
 
     def _sit_down(
         self, session: CardSession, identity: CardIdentity, claim: Claim, wiped: ExitStack

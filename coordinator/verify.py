@@ -12,7 +12,7 @@ from cards.errors import CardRemoved, WrongCard
 from cards.session import CardSession
 from coordinator import clock, custody, unenrolled
 from coordinator.attendant import Attendant
-from coordinator.ceremony import SLICE, Manner, Wanted
+from coordinator.ceremony import SLICE, Manner, Wanted, said_of
 from coordinator.enrol import account_key
 from coordinator.errors import CardNotEnrolled
 from coordinator.slots import Company, Slot, card_in, pin_of_silent, unlock
@@ -92,7 +92,7 @@ def verify_vault(
         except (WrongCard, CardNotEnrolled, CardRemoved) as failure:
             if not waits or (first and not isinstance(failure, CardRemoved)):
                 raise
-            attendant.say(f"reader {slot.name}: {failure}")
+            attendant.say(f"reader {slot.name}: {said_of(failure)}")
     with database.begin() as db:
         proofs.missing.extend(_never_proved(db, vault_book.vault_named(db, name)))
     return proofs

@@ -118,7 +118,7 @@ def test_a_card_of_another_family_is_presented_no_pin(
         ("card", "check", "s", *here),
         ("card", "pin", "s", *here),
         ("card", "unblock", "s", *here),
-        ("card", "reset", "s", "--yes", *here),
+        ("card", "reset", "s", "--yes", "--accept", "card_in_use", *here),
         ("card", "enrol", "s", *here),
     ):
         sent.clear()
@@ -130,6 +130,12 @@ def test_a_card_of_another_family_is_presented_no_pin(
         errors = [document.get("error"), *(card["error"] for card in document.get("cards", ()))]
         assert {each["code"] for each in errors if each} == {"wrong_card"}, words
         assert len(set(sent)) <= looked, words  # a pause is asked for with the same bytes
+
+    put.readers[0].close()
+    put_card(0, "t")
+    put_card(1, "s")
+    done = asked("spend", "sign", payment, "--yes", "--pin-stdin", stdin=f"s={PIN}")
+    assert [card["label"] for card in done["cards"]] == ["s"]
 
 
 def test_at_a_terminal_other_cards_are_waited_for_and_the_one_that_lies_there_is_not(
