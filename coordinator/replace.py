@@ -12,6 +12,7 @@ from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import keys_taken
 from coordinator.audit.facts import vault_facts
 from coordinator.chain import Tip
+from coordinator.coins_left import coins_left
 from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import UsageError
 from coordinator.settings import Home
@@ -131,7 +132,9 @@ def sweep(
     succession = _named(db, name)
     require_policy(home, succession.successor, accepted)
     if not _pay_over(home, db, succession, feerate, accepted):
-        raise UsageError(f"vault {succession.vault.name} holds nothing that can be spent now")
+        stays = "; ".join(coins_left(db, succession.vault, ()).sentences())
+        told = f": {stays}" if stays else ""
+        raise UsageError(f"vault {succession.vault.name} holds nothing that can be spent now{told}")
     return show(db, name)
 
 
@@ -225,6 +228,15 @@ def _paid(db: Session, succession: Succession) -> Iterator[Step]:
             OPEN,
             f"cardquorum replace sweep {old.name}",
         )
+    own = None if record is None else record.public_id
+    for held in coins_left(db, old, ()).held:
+        if held.ceremony != own:
+            yield Step(
+                f"{held.sats} sat of vault {old.name} are held by ceremony {held.ceremony} until "
+                f"{clock.text(held.until)}: send it, or free them and sweep again",
+                OPEN,
+                f"cardquorum spend abandon {held.ceremony}",
+            )
 
 
 def _papers(db: Session, succession: Succession, *, moved: bool) -> Iterator[Step]:

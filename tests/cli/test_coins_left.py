@@ -4,7 +4,7 @@ import pytest
 
 from psbt.terms import Terms
 from tests.cli.test_money import STRANGER, WORTH, pay
-from tests.program import Asked, run_program
+from tests.program import PIN, Asked, run_program
 
 
 @pytest.fixture
@@ -77,3 +77,19 @@ def test_people_are_told_what_stays(vault: Asked, tmp_path: object) -> None:
     words = ("spend", "create", "v", "--drain", STRANGER, "--feerate", "2")
     ended = run_program(tmp_path / "home", *words)
     assert "LOOK TWICE: it stays: 1 coin of 1000000 sats is frozen" in ended.out
+
+
+def test_a_replacement_is_not_done_while_another_payment_holds_coins(vault: Asked) -> None:
+    held = pay(vault, "--drain", STRANGER)
+    vault("emulate", "new", "satochip", "d")
+    vault("card", "enrol", "d", "--emulated", "d", "--pin-stdin", stdin=PIN)
+    started = ("replace", "start", "v", "--card", "a", "--with", "d", "--target", "1")
+    steps = vault(*started)["steps"]
+    (waiting,) = (step for step in steps if held["ceremony"] in step["what"])
+    assert waiting["command"] == f"cardquorum spend abandon {held['ceremony']}"
+    assert waiting["state"] == "open"
+    assert {s["state"] for s in steps if s["what"].startswith("take back")} <= {"waiting"}
+    error = vault("replace", "sweep", "v", "--target", "1", check=2)["error"]
+    assert f"ceremony {held['ceremony']} holds 3 coins" in error["message"]
+    vault("spend", "abandon", held["ceremony"])
+    assert vault("replace", "sweep", "v", "--target", "1")["ceremony"]
