@@ -13,7 +13,7 @@ from sqlalchemy import URL
 from coordinator import outside_text
 from coordinator.chain.url import CORE, parse_url
 from coordinator.errors import SettingsError, UsageError
-from coordinator.shown_text import visible
+from coordinator.shown_text import visible, whole
 
 NETWORKS = ("regtest", "signet", "testnet4", "mainnet")
 SETTINGS_FILE = "settings.toml"
@@ -57,6 +57,8 @@ class Home(NamedTuple):
 def default_folder() -> Path:
     """Return CARDQUORUM_HOME, else the platform's data folder."""
     named = os.environ.get(HOME_VARIABLE)
+    if named and whole(named) != named:
+        raise SettingsError(f"{HOME_VARIABLE} is not a text in this system's encoding: {named!r}")
     return Path(named) if named else user_data_path("cardquorum", appauthor=False)
 
 

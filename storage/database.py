@@ -4,7 +4,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
@@ -133,7 +133,8 @@ def _claim(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, FILE_MODE))
         if stat.S_IMODE(path.stat().st_mode) != FILE_MODE:
-            path.chmod(FILE_MODE)
+            with suppress(PermissionError):  # another's file: whom it is shared with is theirs
+                path.chmod(FILE_MODE)
     except OSError as failure:
         raise StorageError(f"the database {path} cannot be opened: {failure.strerror}") from failure
 

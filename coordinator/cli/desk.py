@@ -126,6 +126,14 @@ class Desk:
             unlock_given(self, opened)
         return opened
 
+    def require_writable(self) -> None:
+        """Raise ReadOnly before a card does what could not be kept here."""
+        from storage.database import is_read_only
+        from storage.errors import ReadOnly
+
+        if is_read_only(self.database):
+            raise ReadOnly(f"the home {self.folder} can only be read here: no card was asked")
+
     @cached_property
     def book(self) -> "sessionmaker[Session]":
         """Open the database for who wants names: of a sealed home the passphrase is asked for."""

@@ -111,6 +111,8 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
                     from coordinator.cli.attendant_passphrase import take_from_stdin
 
                     take_from_stdin(desk, cards=asks_cards)
+                if asks_cards:
+                    desk.require_writable()
                 shown = _outcome(verb, desk, words)
                 if shown.shown:
                     emit(shown, as_json=desk.as_json)

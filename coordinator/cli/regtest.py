@@ -21,9 +21,9 @@ def mine(
     \b
     Example: cardquorum regtest mine 6
     """
-    from coordinator.amounts import script_of
+    from coordinator.payees import parse_address
 
-    script = script_of(to, desk.home.network) if to else None
+    script = parse_address(to, desk.home.network) if to else None
     chain = _chain(desk)
     blocks = chain.mine(count, script)
     tip = chain.tip()
@@ -45,10 +45,11 @@ def fund(
     \b
     Example: cardquorum regtest fund bcrt1q... 0.5btc --coins 3
     """
-    from coordinator.amounts import parse_amount, script_of
+    from coordinator.amounts import parse_amount
+    from coordinator.payees import parse_address
 
     value = parse_amount(amount)
-    txids = _chain(desk).fund(script_of(address, desk.home.network), value, coins)
+    txids = _chain(desk).fund(parse_address(address, desk.home.network), value, coins)
     document = {"txids": txids, "address": address, "value_sats": value, "coins": coins}
     return Shown(document, [f"paid {coins} x {sats(value)} to {address}", *txids])
 

@@ -70,6 +70,12 @@ def test_an_output_that_lacks_a_character_gets_an_escape(
     assert ended.stdout.decode(encoding)
 
 
+def test_a_home_whose_name_is_no_text_is_misuse(home: Path) -> None:
+    ended = shell(home, "CARDQUORUM_HOME=$'\\xff' cardquorum status")
+    assert ended.returncode == 2, ended
+    assert b"CARDQUORUM_HOME is not a text" in ended.stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [

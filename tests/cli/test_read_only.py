@@ -54,6 +54,11 @@ WRITING = (
     "vault retire v",
     "regtest mine",
     "custody record card:a seen",
+    "spend sign {ceremony} --emulated a --yes",
+    "card check a --emulated a",
+    "card setup new --emulated a --generate",
+    "vault verify v --emulated a",
+    "kit v --out {out}.kit",
 )
 
 
