@@ -243,3 +243,12 @@ def test_version_3_waits_with_one_small_child() -> None:
     assert building(line(2, version=3), version=3) == ["version_3_rules"]
     assert building(line(1, version=3), version=2) == ["version_3_rules"]
     assert building(line(1, version=2), version=3) == ["version_3_rules"]
+
+
+def test_without_a_tip_only_a_height_that_is_not_mined_yet_is_a_lock() -> None:
+    moment = 1_760_000_000
+    view = NodeView(median_time=moment)
+    item = TransactionInput(COIN, sequence=RBF)
+    for height, codes in ((918_000, []), (1_200_000, ["locked"])):
+        payment = Transaction((item,), (TransactionOutput(1_000, P2WSH),), 2, height)
+        assert [each.code for each in lock_refusals(payment, None, view)] == codes
