@@ -125,7 +125,7 @@ def _carried_out(run: Run, plan: Plan, session: CardSession) -> enrol.Enrolled:
     )
     with run.database.begin() as db:
         card = card_book.card_with_id(db, identity.family, identity.card_id)
-        if card is not None and not plan.known:
+        if card is not None and not plan.finished:
             knowledge_book.forget_secrets(db, card)  # those it had before somebody reset it
         done = enrol.store(db, found, plan.wanted.slot, run.home.network)
         if plan.wanted.backup_out is not None:
@@ -182,7 +182,7 @@ def _take_up(run: Run, plan: Plan, identity: CardIdentity) -> None:
     if identity != plan.look.identity:
         plan.look = plan.look._replace(identity=identity)
         recognise(run, plan, identity)
-        if plan.keyed and plan.known and len(run.labels) == 1:
+        if plan.finished and len(run.labels) == 1:
             raise second_set_up(plan)
     if plan.begun is None and not identity.initialised:
         run.begun.begin(identity, _record(run, plan, NO_PUK))

@@ -103,6 +103,11 @@ class Plan:
         return self.look.identity is not None and self.look.identity.initialised
 
     @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do with the card, unless others are to get its key."""
+        return self.keyed and self.known and self.begun is None
+
+    @property
     def family(self) -> CardFamily:
         """The card's family."""
         return family_named(self.look.family)
@@ -142,8 +147,7 @@ def planned(run: Run, wanted: Sequence[Setup]) -> list[Plan]:
     for plan in plans:
         if plan.look.identity is not None:
             recognise(run, plan, plan.look.identity)
-    finished = [plan for plan in plans if plan.keyed and plan.known]
-    if len(finished) == len(plans):
+    if all(plan.finished for plan in plans):
         raise second_set_up(plans[0])
     return sorted(plans, key=lambda plan: run.labels.index(plan.label))
 

@@ -40,11 +40,14 @@ def test_as_many_cards_must_be_offered_as_are_wanted(asked: Asked) -> None:
     assert asked("card", "list")["cards"] == []
 
 
-def test_a_copy_that_fails_leaves_the_first_card_enrolled(asked: Asked) -> None:
+def test_a_copy_that_is_no_fresh_card_is_found_before_the_first_is_touched(asked: Asked) -> None:
     fresh(asked, "x")
     asked("emulate", "new", "satochip", "used")
     slots = ("--emulated", "x", "--emulated", "used")
     words = ("card", "setup", "a", *slots, "--seed", "--copies", "1", "--pin-stdin")
     refused = asked(*words, stdin=f"a=1111\na-2=123456\na.seed={SEED}\n", check=3)
     assert refused["error"]["code"] == "not_supported"
-    assert [card["label"] for card in asked("card", "list")["cards"]] == ["a"]
+    assert asked("card", "list")["cards"] == []
+    assert not next(each for each in asked("emulate", "list")["cards"] if each["name"] == "x")[
+        "has_pin"
+    ]
