@@ -16,7 +16,7 @@ ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
-.PHONY: demo test lint bench fuzz locks sbom system clean
+.PHONY: demo test test-intrusion lint bench fuzz locks sbom system clean
 
 demo: $(VENV)/.run
 	$(BIN)/cardquorum demo
@@ -30,6 +30,10 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+# Every family, every command: other programs and resets at a reader (a quarter of an hour).
+test-intrusion: $(VENV)/.test
+	$(BIN)/python -m pytest tests/readers/test_intrusion.py -m intrusion
 
 bench: $(VENV)/.test
 	$(BIN)/python -m pytest tests/benchmarks -m bench

@@ -72,13 +72,14 @@ class Header(NamedTuple):
     profile: str
 
 
-def create_card(path: Path, family: CardFamily, profile: str) -> None:
+def create_card(path: Path, family: CardFamily, profile: str, variant: str | None = None) -> None:
     """Make a factory-fresh card and its file; raises CardError where the file is there already."""
+    make = family.emulate if variant is None else family.variants[variant]
     with contextlib.ExitStack() as undo:
         undo.callback(_lock(path).release)
         if path.exists():
             raise CardError(f"{path} exists already")
-        _write(path, _encode(Header(family.name, profile), family.emulate(profile).state()))
+        _write(path, _encode(Header(family.name, profile), make(profile).state()))
 
 
 def card_header(path: Path) -> Header:

@@ -173,7 +173,8 @@ class CardFamily:
 
     `profiles` are the versions the emulator knows, newest last; `emulate(profile)` makes a
     factory-fresh card, `revive(state)` one that was there before; `emulate_uncertified` makes one
-    that has nothing to prove itself with, where the family has such cards. A card that is not
+    that has nothing to prove itself with, where the family has such cards; `variants` are,
+    by name, other ways in which its cards or its maker's emulator behave. A card that is not
     `identified_before_pin` says nothing before it: its identity raises NotUnlocked. `signs` are
     the script types it can sign for, by version: wsh, sh-wsh, tr. `evidence` names what stands
     behind a capability by the word cards/README.md uses for it, besides the own emulator.
@@ -199,6 +200,7 @@ class CardFamily:
     signs: ByVersion
     theft: Theft
     emulate_uncertified: Callable[[str], EmulatedCard] | None = None
+    variants: Mapping[str, Callable[[str], EmulatedCard]] = field(default_factory=dict)
     identified_before_pin: bool = True
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     codes: Mapping[str, CodeRule] = field(default_factory=dict)

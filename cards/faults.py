@@ -1,9 +1,10 @@
 """A transport that loses power, delays and garbles as it is told: for tests and drills.
 
 Faults are values. Those that happen once are gone when they have happened: power lost at the Nth
-command (of an instruction, or any) before or after the card has carried it out, a status word in
-the card's place, an answer cut short, padded, or with one bit turned over. A delay and an ejected
-card stay until they are taken back.
+command (of an instruction, or any) before or after the card has carried it out, another program's
+reset in between, a status word in the card's place, an answer cut short, padded, or with one bit
+turned over, an empty one as some readers give when their card is taken away. A delay and an
+ejected card stay until they are taken back.
 """
 
 import re
@@ -12,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from cards.errors import CardRemoved, TransportError
+from cards.errors import CardRemoved, CardReset, TransportError
 from cards.transport import CardTransport, PowerCycler
 
 FILLER = b"\xa5"
 GRAMMAR = (
-    "eject, insert, tear N before|after [INS], delay MS, sw HEX [N], truncate BYTES [N], "
-    "oversize BYTES [N], flip BIT [N] or clear"
+    "eject, insert, tear N before|after [INS], reset N [INS], vanish N, delay MS, sw HEX [N], "
+    "truncate BYTES [N], oversize BYTES [N], flip BIT [N] or clear"
 )
 
 
@@ -55,6 +56,30 @@ class Torn:
         moment = "after" if self.executed else "before"
         of = "" if self.ins is None else f" {self.ins:02x}"
         return f"tear {self.number} {moment}{of}"
+
+
+@dataclass(frozen=True)
+class Intruded:
+    """Another program resets the card before the Nth command, which is not sent."""
+
+    number: int
+    ins: int | None = None
+
+    def __str__(self) -> str:
+        """Return the command line's words."""
+        of = "" if self.ins is None else f" {self.ins:02x}"
+        return f"reset {self.number}{of}"
+
+
+@dataclass(frozen=True)
+class Vanished:
+    """The Nth command gets an empty answer: the card was taken off the reader."""
+
+    number: int = 1
+
+    def __str__(self) -> str:
+        """Return the command line's words."""
+        return f"vanish {self.number}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +130,7 @@ class Flipped:
         return f"flip {self.bit}{_nth(self.number)}"
 
 
-Once = Torn | Forced | Truncated | Oversized | Flipped
+Once = Torn | Intruded | Vanished | Forced | Truncated | Oversized | Flipped
 Fault = Ejected | Delayed | Once
 Faults = tuple[Fault, ...]
 
@@ -141,7 +166,11 @@ def met(faults: Faults, apdu: bytes) -> tuple[Faults, Faults]:
 
 
 def _concerns(fault: Fault, apdu: bytes) -> bool:
-    return not isinstance(fault, Torn) or fault.ins is None or apdu[1:2] == bytes([fault.ins])
+    return (
+        not isinstance(fault, Torn | Intruded)
+        or fault.ins is None
+        or apdu[1:2] == bytes([fault.ins])
+    )
 
 
 def _happens(fault: Fault, apdu: bytes) -> bool:
@@ -190,6 +219,13 @@ class Faulty:
         if delay := sum(f.milliseconds for f in happening if isinstance(f, Delayed)):
             self._sleep(delay / 1000)
         self._lose_power(happening, executed=False)
+        if any(isinstance(fault, Intruded) for fault in happening):
+            self.power_cycle()
+            raise CardReset("another program reset the card", sent=False)
+        if any(isinstance(fault, Vanished) for fault in happening):
+            self._gone = "the card was taken off the reader; put it back"
+            self._transport.close()
+            return b""
         forced = [fault.sw for fault in happening if isinstance(fault, Forced)]
         answer = forced[0].to_bytes(2) if forced else self._transport.transmit(apdu)
         self._lose_power(happening, executed=True)
@@ -244,6 +280,10 @@ def _torn(number: str, moment: str, ins: str | None) -> Fault:
     return Torn(int(number), moment == "after", int(ins, 16) if ins else None)
 
 
+def _intruded(number: str, ins: str | None) -> Fault:
+    return Intruded(int(number), int(ins, 16) if ins else None)
+
+
 def _nth(number: int) -> str:
     return "" if number == 1 else f" {number}"
 
@@ -253,6 +293,8 @@ _SPOKEN: tuple[tuple[str, Callable[..., Fault]], ...] = (
     ("eject", Ejected),
     ("delay ([0-9]{1,6})", lambda ms: Delayed(int(ms))),
     (f"tear {_N} (before|after)(?: ([0-9a-fA-F]{{2}}))?", _torn),
+    (f"reset {_N}(?: ([0-9a-fA-F]{{2}}))?", _intruded),
+    (f"vanish {_N}", lambda n: Vanished(int(n))),
     (f"sw ([0-9a-fA-F]{{4}})(?: {_N})?", lambda sw, n: Forced(int(sw, 16), int(n or 1))),
     (f"truncate ([0-9]{{1,5}})(?: {_N})?", lambda size, n: Truncated(int(size), int(n or 1))),
     (f"oversize ([0-9]{{1,5}})(?: {_N})?", lambda size, n: Oversized(int(size), int(n or 1))),

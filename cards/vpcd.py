@@ -9,7 +9,7 @@ from functools import reduce
 from operator import xor
 from typing import Final, Self
 
-from cards.errors import CardError
+from cards.errors import CardError, CardReset
 from cards.transport import CardTransport, PowerCycler
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,8 @@ class VirtualReader:
                     if message is None:
                         continue
                     answer = _answer(card, message)
+                    if answer == b"":
+                        break
                     if answer is not None:
                         line.send(answer)
         except (CardError, OSError) as failure:
@@ -137,7 +139,12 @@ class _Line:
 def _answer(card: CardTransport, message: bytes) -> bytes | None:
     """Do what vpcd asks for; only an APDU and the ATR are answered."""
     if len(message) != 1:
-        return card.transmit(message)
+        try:
+            return card.transmit(message)
+        except CardReset as reset:
+            if reset.sent:
+                raise
+            return card.transmit(message)  # the reader itself reset the card, and nobody knows
     asked = message[0]
     if asked == ANSWER_TO_RESET:
         return answer_to_reset()

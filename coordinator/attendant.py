@@ -1,7 +1,7 @@
 """The person at the program: asked for secrets and consent, told what happens."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
@@ -43,6 +43,15 @@ class Person(Protocol):
 
     def say(self, text: str, /) -> None:
         """Tell what happens."""
+        ...
+
+
+@runtime_checkable
+class Typist(Protocol):
+    """A person who may type what is asked for, which takes a while."""
+
+    def types(self) -> bool:
+        """Tell whether somebody at a terminal types the secrets, instead of standard input."""
         ...
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from cards.errors import CardError, CardRemoved, PinBlocked, PinIncorrect, PinUnsuitable
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
-from coordinator.attendant import Attendant
+from coordinator.attendant import Attendant, Typist
 from coordinator.errors import CardNotEnrolled, CoordinatorError, LastAttempt, SignatureNotKept
 from coordinator.slots import KnownCard, RefusedPins, Slot
 from coordinator.turn import Enrol, Keep, Known, Outcome, Seat, SeatOf, Stopped, Turn
@@ -127,6 +127,9 @@ class _FromThread:
 
     def waiting(self, label: str, reason: str, seconds: int) -> None:
         self._told(lambda: self._attendant.waiting(label, reason, seconds))
+
+    def types(self) -> bool:
+        return isinstance(self._attendant, Typist) and self._attendant.types()
 
     def pin_for(self, label: str, card: CardIdentity) -> Pin:
         return self._asked(lambda: self._attendant.pin_for(label, card))

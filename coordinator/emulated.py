@@ -46,17 +46,26 @@ def slot(home: Home, name: str) -> Slot:
 
 
 def create(
-    home: Home, family: str, name: str, profile: str | None = None, *, set_up: bool
+    home: Home,
+    family: str,
+    name: str,
+    profile: str | None = None,
+    *,
+    set_up: bool,
+    variant: str | None = None,
 ) -> EmulatedCard:
     """Make an emulated card: with PIN 123456 and a random key, or factory-fresh."""
     path = _file(home, name)
     known = _family(family)
     if profile is not None and profile not in known.profiles:
         raise UsageError(f"family {family} has profiles {', '.join(known.profiles)}, not {profile}")
+    if variant is not None and variant not in known.variants:
+        there = ", ".join(known.variants) or "none"
+        raise UsageError(f"family {family} has the variants {there}, not {variant}")
     home.emulated_cards.mkdir(mode=0o700, exist_ok=True)
     if path.exists():
         raise AlreadyExists("emulated card", name)
-    create_card(path, known, profile or known.profiles[-1])
+    create_card(path, known, profile or known.profiles[-1], variant)
     place = slot(home, name)
     if set_up:
         _set_up(place)

@@ -58,6 +58,7 @@ from storage.errors import AlreadyExists
 from storage.model import Card, Key
 
 Database = sessionmaker[Session]
+UNTOLD = "nothing tells it from software that plays a card, see SECURITY.md"
 # What two cards, or a card and a text, tell of one key: a seed that was on a host stays so.
 WORST_ORIGIN_FIRST = ("host", "card", "unknown", "elsewhere")
 
@@ -222,6 +223,8 @@ def accepted(attestation: Attestation, network: str) -> Attestation:
         raise NotGenuine(attestation.reason)
     if attestation.result is Verdict.TEST and network == "mainnet":
         raise NotGenuine("its certificate ends in a test root, which mainnet never accepts")
+    if attestation.result is Verdict.UNPROVEN:
+        return attestation._replace(reason=f"{attestation.reason}; {UNTOLD}")
     return attestation
 
 

@@ -38,6 +38,7 @@ from coordinator.slots import (
     Slot,
     ask_pin,
     card_in,
+    let_others,
     pin_of_silent,
     unlock,
     unlock_silent,
@@ -110,6 +111,7 @@ def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
             old = ask_pin(session, label, attendant, last_attempt=care.last_attempt)
             wiped.enter_context(old)
         rule = family_named(session.family).codes["pin"]
+        let_others(session, attendant)
         with attendant.changed_pin_for(label, str(rule)) as new:
             rule.check(new, f"the new PIN of card {label}")
             session.change_pin(old, new)
@@ -122,6 +124,7 @@ def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
         if not isinstance(session, PinUnblocker):
             raise NotSupported(session.identity().family, "being unblocked")
         rules = family_named(session.family).codes
+        let_others(session, attendant)
         puk = attendant.secret_for(care.label, "puk")
         if puk is None:
             raise PinMissing(care.label, "puk")

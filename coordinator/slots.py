@@ -25,8 +25,8 @@ from cards.errors import (
 from cards.family import CardMemory, Surroundings, detect, family_named
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity, CardSession
-from cards.transport import CardTransport, Contended
-from coordinator.attendant import Attendant, Person
+from cards.transport import CardTransport, Contended, pause
+from coordinator.attendant import Attendant, Person, Typist
 from coordinator.errors import LastAttempt, UsageError
 
 NOT_COUNTED = (
@@ -141,6 +141,13 @@ class Company:
         self.label = label
         self.given: set[str] = set()
         self._said: set[str] = set()
+        self._transport: CardTransport | None = None
+
+    def joined(self, transport: CardTransport) -> None:
+        """Speak for the card on this transport; hear of other programs on its reader."""
+        self._transport = transport
+        if isinstance(transport, Contended):
+            transport.tell_contention(self.contended)
 
     def progress(self, reason: str, seconds: int) -> None:
         """Tell the person why the card makes us wait, and for how many seconds more."""
@@ -148,6 +155,7 @@ class Company:
 
     def secret(self, kind: str) -> Secret | None:
         """Ask the person for a secret besides the PIN; `given` are the kinds that were."""
+        self._let_go()
         found = self._attendant.secret_for(self.label, kind)
         if found is not None:
             self.given.add(kind)
@@ -155,7 +163,13 @@ class Company:
 
     def pair_anew(self) -> bool:
         """Ask the person whether to pair again with a card that refuses the kept pairing."""
+        self._let_go()
         return self._attendant.agreed(PAIRING_REFUSED, f"card {self.label} {PAIRING_DANGER}")
+
+    def _let_go(self) -> None:
+        """Keep the card from nobody while a person types."""
+        if self._transport is not None and _types(self._attendant):
+            pause(self._transport)
 
     def disturbed(self) -> None:
         """Tell the person that the card was reset, and who may have done it."""
@@ -187,8 +201,8 @@ def card_in(slot: Slot, company: Company | None = None) -> Iterator[CardSession]
             disturbed=company.disturbed,
         )
     transport = slot.connect()
-    if company is not None and isinstance(transport, Contended):
-        transport.tell_contention(company.contended)
+    if company is not None:
+        company.joined(transport)
     try:
         session = detect(transport, around)
         try:
@@ -199,12 +213,40 @@ def card_in(slot: Slot, company: Company | None = None) -> Iterator[CardSession]
         transport.close()
 
 
-def ask_pin(session: CardSession, label: str, attendant: Attendant, *, last_attempt: bool) -> Pin:
-    """Return the PIN a person gives for this card; stops by itself before a last attempt."""
+def _types(person: Person) -> bool:
+    return isinstance(person, Typist) and person.types()
+
+
+def let_others(session: CardSession, person: Person) -> bool:
+    """Let other programs have the card while a person types; tells whether somebody does."""
+    typed = _types(person)
+    if typed:
+        session.pause()
+    return typed
+
+
+def ask_pin(session: CardSession, label: str, attendant: Person, *, last_attempt: bool) -> Pin:
+    """Return the PIN a person gives for this card; stops by itself before a last attempt.
+
+    While it is typed other programs may have the card; it is identified again after.
+    """
     identity = session.identity()
+    _refuse_last(identity, label, last_attempt=last_attempt)
+    typed = let_others(session, attendant)
+    with ExitStack() as wiped:
+        pin = wiped.enter_context(attendant.pin_for(label, identity))
+        if typed:
+            found = session.identity()
+            if (found.family, found.card_id) != (identity.family, identity.card_id):
+                raise WrongCard(label, f"{found.family} {found.card_id[:16]}")
+            _refuse_last(found, label, last_attempt=last_attempt)
+        wiped.pop_all()
+    return pin
+
+
+def _refuse_last(identity: CardIdentity, label: str, *, last_attempt: bool) -> None:
     if identity.attempts_left == 1 and not last_attempt:
         raise LastAttempt(label)
-    return attendant.pin_for(label, identity)
 
 
 def unlock(session: CardSession, label: str, attendant: Attendant, *, last_attempt: bool) -> None:
@@ -249,6 +291,7 @@ def pin_of_silent(
         attendant.say(f"card {company.label}: {silent}")
     else:
         return None
+    let_others(session, attendant)
     pin = wiped.enter_context(attendant.pin_for(company.label, silent_identity(session)))
     session.unlock(pin)
     return pin

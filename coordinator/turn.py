@@ -19,13 +19,15 @@ from cards.errors import (
 )
 from cards.session import BatchSigner, CardIdentity, CardSession
 from coordinator.attendant import Person
-from coordinator.errors import CoordinatorError, LastAttempt
+from coordinator.errors import CoordinatorError
 from coordinator.slots import (
     Company,
     KnownCard,
     RefusedPins,
     Slot,
+    ask_pin,
     card_in,
+    let_others,
     possible,
     silent_identity,
 )
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 FRUITLESS_MAX = 3
 SLICE = 0.25
+RESET_PAUSE = 0.2
 
 
 class Stopped(CoordinatorError):
@@ -138,6 +141,8 @@ class Turn:
                 fruitless = 0 if len(self.left) < before else fruitless + 1
                 if fruitless >= FRUITLESS_MAX or not self._may_go_on(error, wait_seconds):
                     break
+                if isinstance(error, CardReset):
+                    self._stop.wait(RESET_PAUSE * 2**fruitless)
         return self.outcome(error)
 
     def outcome(self, error: Exception | None) -> Outcome:
@@ -173,18 +178,23 @@ class Turn:
             if self._pin is None:
                 self._company.label = self._name_of(session)
                 self._person.say(f"card {self._company.label}: {silent}")
-                self._ask_pin(silent_identity(session), wiped)
+                self._ask_silent(session, wiped)
             self._present(session, None)
             identity = session.identity()
         self._card = self._card or identity
         return identity
 
-    def _ask_pin(self, identity: CardIdentity, wiped: ExitStack) -> None:
+    def _ask_silent(self, session: CardSession, wiped: ExitStack) -> None:
+        """Ask for the PIN of a card that says nothing before it."""
+        let_others(session, self._person)
+        asked = self._person.pin_for(self._company.label, silent_identity(session))
+        self._pin = wiped.enter_context(asked)
+        self._typed = self._known.typed
+
+    def _ask_pin(self, session: CardSession, wiped: ExitStack) -> None:
         """Ask for the PIN, unless the card allows one attempt only."""
-        label = self._company.label
-        if identity.attempts_left == 1 and not self._last_attempt:
-            raise LastAttempt(label)
-        self._pin = wiped.enter_context(self._person.pin_for(label, identity))
+        asked = ask_pin(session, self._company.label, self._person, last_attempt=self._last_attempt)
+        self._pin = wiped.enter_context(asked)
         self._typed = self._known.typed
 
     def _name_of(self, session: CardSession) -> str:
@@ -214,7 +224,7 @@ class Turn:
             def unlock(label: str) -> None:
                 self._company.label = label
                 if self._pin is None:
-                    self._ask_pin(identity, wiped)
+                    self._ask_pin(session, wiped)
                     self._present(session, identity.attempts_left)
 
             self._known.enrol(session, (identity, self._slot), self._person, unlock)
@@ -228,7 +238,7 @@ class Turn:
 
     def _unlock(self, session: CardSession, identity: CardIdentity, wiped: ExitStack) -> None:
         if self._pin is None:
-            self._ask_pin(identity, wiped)
+            self._ask_pin(session, wiped)
         self._present(session, identity.attempts_left)
 
     def _sign(self, session: CardSession, keep: Keep) -> None:

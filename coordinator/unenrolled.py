@@ -10,7 +10,7 @@ from cards.session import CardIdentity, CardSession
 from coordinator import enrol
 from coordinator.attendant import Person
 from coordinator.errors import CardNotEnrolled
-from coordinator.slots import KnownCard, Slot, checked_name
+from coordinator.slots import KnownCard, Slot, checked_name, let_others
 from coordinator.vaults import key_expression
 from psbt.keys import KeyExpression, bip48_path, format_path
 from psbt.network import Network
@@ -106,6 +106,7 @@ def enrol_where_asked(
     if not places or not identity.initialised:
         raise WrongCard(f"a card of vault {vault_name}", _found(card))
     why = _sentence(card, places)
+    let_others(session, person)
     label = person.label_for(why, card.label)
     if label is None:
         raise CardNotEnrolled(why, _remedy(card, places, network))

@@ -57,6 +57,7 @@ FAMILY = CardFamily(
         source="KeycardApplet: INIT's default tries, which this driver sends, are 3 and 5",
     ),
     emulate_uncertified=_uncertified,
+    variants={"uncertified": _uncertified},
     evidence={
         "signs and gives xpubs": Evidence.VENDOR,
         "proves to be genuine": Evidence.VENDOR,

@@ -239,7 +239,10 @@ class Link:
                 raise
         if known and not self._surroundings.pair_anew():
             raise PairingRefused(self.card_id)
-        return open_paired(self.transport, self.application.point, self._paired())
+        if known:
+            self._select_same()  # the card may have been let go of while a person was asked
+        paired = self._paired()
+        return open_paired(self.transport, self.application.point, paired)
 
     def _paired(self) -> Pairing:
         """Pair with the password every wallet knows, else with the owner's."""
@@ -247,7 +250,7 @@ class Link:
         given = None if made else self._surroundings.secret("pairing")
         if given is not None:
             with given:
-                self._select_same()  # the card may have been let go of while a person was asked
+                self._select_same()  # as in _opened
                 made = self.pair(pairing.secret_from(given))
         if made is None:
             raise CardError("the card has another pairing password than the one it was offered")

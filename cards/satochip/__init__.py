@@ -56,6 +56,7 @@ FAMILY = CardFamily(
         source="SatochipApplet: PIN and PUK tries are set at SETUP, 5 and 3 here",
     ),
     emulate_uncertified=_uncertified,
+    variants={"uncertified": _uncertified},
     evidence={
         "signs and gives xpubs": Evidence.VENDOR,
         "proves to be genuine": Evidence.VENDOR,

@@ -35,6 +35,12 @@ def _uncertified(profile: str) -> EmulatedCard:
     return uncertified(profile)
 
 
+def _without_wait(profile: str) -> EmulatedCard:
+    from cards.tapsigner.emulator import without_wait  # noqa: PLC0415 - as above
+
+    return without_wait(profile)
+
+
 FAMILY = CardFamily(
     name=NAME,
     vendor="coinkite",
@@ -59,6 +65,7 @@ FAMILY = CardFamily(
         source="coinkite-tap-proto, docs/protocol.md: rate limiting; 10^6 codes of 15 s each",
     ),
     emulate_uncertified=_uncertified,
+    variants={"no-wait": _without_wait, "uncertified": _uncertified},
     codes={"pin": CVC},
     prints_pin=True,
     prints_backup_key=True,

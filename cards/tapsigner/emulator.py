@@ -59,6 +59,13 @@ def uncertified(profile: str) -> "TapsignerEmulator":
     )
 
 
+def without_wait(profile: str) -> "TapsignerEmulator":
+    """Make a card that does not know `wait`, as the maker's own emulator."""
+    card = emulate(profile)
+    card.flash.knows_wait = False
+    return card
+
+
 def revive(state: bytes) -> "TapsignerEmulator":
     """Make the card whose state this is; raises CardError for anything else."""
     return TapsignerEmulator(Flash.decode(state))
@@ -177,7 +184,12 @@ def change(card: Card, arguments: Arguments) -> Answer:
 
 
 def wait(card: Card, arguments: Arguments) -> Answer:
-    """Let a second of the delay pass; a CVC may come along once there is none."""
+    """Let a second of the delay pass; a CVC may come along once there is none.
+
+    The maker's own emulator knows no such command.
+    """
+    if not card.flash.knows_wait:
+        raise Refusal(UNKNOWN_COMMAND, "unknown command")
     if card.flash.delay:
         card.flash.delay -= 1
     elif "xcvc" in arguments:

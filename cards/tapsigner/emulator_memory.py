@@ -59,6 +59,7 @@ class Flash:
     chain_code: bytes = field(default=b"", repr=False)
     path: list[int] = field(default_factory=list)
     backups: int = 0
+    knows_wait: bool = True
 
     @property
     def version(self) -> tuple[int, ...]:

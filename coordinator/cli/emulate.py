@@ -18,6 +18,9 @@ def new(
     family: Annotated[str, typer.Argument(help="the family, as satochip")],
     name: Name,
     profile: Annotated[str | None, typer.Option(help="the applet's version")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="what is odd about it: uncertified; tapsigner: no-wait")
+    ] = None,
     no_setup: Annotated[bool, typer.Option("--no-setup", help="leave it factory-fresh")] = False,
 ) -> Shown:
     """Make an emulated card with PIN 123456 and a random key.
@@ -27,7 +30,7 @@ def new(
     """
     from coordinator import emulated
 
-    card = emulated.create(desk.home, family, name, profile, set_up=not no_setup)
+    card = emulated.create(desk.home, family, name, profile, set_up=not no_setup, variant=variant)
     state = "factory-fresh" if no_setup else "PIN 123456"
     return Shown(_document(card), [f"emulated {family} {name}: {state}"])
 
@@ -106,8 +109,10 @@ def fault(
     Commands and answers are counted from now on, through every opening of the card. Once, at the
     Nth command, which is the next one unless N is given: `tear N before|after [INS]` takes the
     power away before or after the card has carried it out (INS: count this instruction only, in
-    hex); `sw HEX [N]` answers a status word in the card's place; `truncate BYTES [N]` leaves the
-    first BYTES of the answer, status word and all; `oversize BYTES [N]` adds as many; `flip BIT
+    hex); `reset N [INS]` is another program's reset before it; `vanish N` answers nothing, as some
+    readers do when their card is taken away; `sw HEX [N]` answers a status word in the card's
+    place; `truncate BYTES [N]` leaves the first BYTES of the answer, status word and all;
+    `oversize BYTES [N]` adds as many; `flip BIT
     [N]` turns one bit over, counted from the answer's first. Until taken back: `delay MS` for
     each command, `eject`. `insert` ends an ejection, `clear` everything.
 

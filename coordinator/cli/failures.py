@@ -18,6 +18,10 @@ Advice = tuple[ExitStatus, str]
 ADVICE: dict[type[BaseException], Advice] = {
     card.CardError: (ExitStatus.CARD, "try again; if it stays: cardquorum card check LABEL"),
     card.TransportError: (ExitStatus.CARD, "put the card back and run the same command again"),
+    card.CardReset: (
+        ExitStatus.CARD,
+        "close the other program that uses the reader, then run the same command again",
+    ),
     card.OutOfReach: (ExitStatus.CARD, "{remedy}"),
     card.ReaderNotFound: (ExitStatus.CARD, "see: cardquorum reader list, cardquorum emulate list"),
     card.CardNotInitialised: (ExitStatus.CARD, "set it up first: cardquorum card setup LABEL"),

@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from cards.apdu import select as select_command
 from cards.emulation import EmulatedTransport
-from cards.errors import CardRemoved, TransportError
+from cards.errors import CardRemoved, CardReset, TransportError
+from cards.family import family_named
 from cards.faults import (
     Delayed,
     Ejected,
@@ -21,6 +23,7 @@ from cards.faults import (
     parse,
     told,
 )
+from cards.transport import exchange
 
 FIRST = bytes.fromhex("00a40400")
 OTHER = bytes.fromhex("0020000000")
@@ -209,3 +212,30 @@ def test_a_reader_that_cannot_says_so() -> None:
     faulty.close()
     with pytest.raises(CardRemoved, match="let go of"):
         faulty.transmit(FIRST)
+
+
+def test_another_programs_reset_is_told_and_the_command_not_sent() -> None:
+    card = family_named("satochip").emulate("0.14-0.1")
+    reader = Faulty(card.insert(), Listed(parse("reset 2")))
+    select = select_command(family_named("satochip").aid).encode()
+    status = bytes.fromhex("B03C000000")
+    assert reader.transmit(select)[-2:] == b"\x90\x00"
+    with pytest.raises(CardReset) as caught:
+        reader.transmit(status)
+    assert not caught.value.sent
+    assert reader.transmit(status) == b"\x6d\x00", "nothing is selected any more"
+
+
+def test_a_card_that_vanishes_answers_nothing_and_is_gone() -> None:
+    reader = Faulty(
+        family_named("satochip").emulate("0.14-0.1").insert(), Listed(parse("vanish 1"))
+    )
+    with pytest.raises(CardRemoved, match="empty answer"):
+        exchange(reader, select_command(family_named("satochip").aid))
+    with pytest.raises(CardRemoved, match="put it back"):
+        reader.transmit(b"\x00\xa4\x04\x00")
+
+
+@pytest.mark.parametrize("words", ["reset 3", "reset 1 a4", "vanish 7"])
+def test_new_faults_are_written_as_they_are_read(words: str) -> None:
+    assert str(parse(words)) == words

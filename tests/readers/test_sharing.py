@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from cards.patience import Patient
 from cards.pin import Pin
 from cards.session import CardSession
 from cards.transport import CardTransport
-from tests.contracts.subjects import DIGEST, LEAF, PIN, SUBJECTS
+from coordinator.slots import Company, Slot, ask_pin, card_in, pin_of_silent
+from tests.contracts.subjects import DIGEST, LEAF, PIN, SUBJECTS, Subject, attempts
 from tests.readers.conftest import Put
 
 SELECT_NOTHING = bytes.fromhex("00A4040005F00000000100")
@@ -277,3 +279,61 @@ def test_a_card_is_recognised_between_the_resets_of_an_intruder(
         session = detect(Patient(lambda: pcsc.ReaderTransport(name), name), Surroundings())
         assert session.family == "keycard"
         session.close()
+
+
+class TypingPerson:
+    """Somebody who types a PIN; other things happen at the reader meanwhile."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        self.meanwhile = meanwhile
+        self.asked = 0
+
+    def types(self) -> bool:
+        return True
+
+    def pin_for(self, _label: str, _card: object) -> Pin:
+        self.asked += 1
+        self.meanwhile()
+        return Pin(PIN)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+def test_other_programs_have_the_card_while_a_pin_is_typed(put: Put, subject: Subject) -> None:
+    name = put(0, subject.ready())
+    slot = Slot(
+        "x", emulated=False, connect=lambda: Patient(lambda: pcsc.ReaderTransport(name), name)
+    )
+    person = TypingPerson(lambda: reset(name))
+    with card_in(slot) as session, ExitStack() as wiped:
+        company = Company(person, "x")
+        if pin_of_silent(session, company, Speechless(person), wiped) is None:
+            with ask_pin(session, "x", person, last_attempt=False) as pin:
+                session.unlock(pin)
+        assert session.sign(LEAF, DIGEST)
+    assert person.asked == 1
+
+
+class Speechless:
+    """The same person, who is told nothing."""
+
+    def __init__(self, person: TypingPerson) -> None:
+        self.types, self.pin_for = person.types, person.pin_for
+
+    def say(self, _text: str) -> None: ...
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+def test_a_card_swapped_while_a_pin_is_typed_never_gets_it(put: Put, subject: Subject) -> None:
+    if not subject.family.identified_before_pin:
+        pytest.skip("nobody can tell such a card from another before its PIN")
+    other = subject.ready(1)
+    before = attempts(subject, other)
+    name = put(0, subject.ready())
+    slot = Slot(
+        "x", emulated=False, connect=lambda: Patient(lambda: pcsc.ReaderTransport(name), name)
+    )
+    person = TypingPerson(lambda: put(0, other))
+    with pytest.raises(WrongCard), card_in(slot) as session:
+        ask_pin(session, "x", person, last_attempt=False)
+    put.readers[0].close()
+    assert attempts(subject, other) == before
