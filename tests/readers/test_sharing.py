@@ -55,6 +55,15 @@ def reset(reader: str) -> None:
         scard.SCardDisconnect(card, scard.SCARD_RESET_CARD)
 
 
+def slot_of(name: str) -> Slot:
+    return Slot(
+        "x",
+        emulated=False,
+        connect=lambda: Patient(lambda: pcsc.ReaderTransport(name), name),
+        surroundings=Surroundings(),
+    )
+
+
 def talk(transport: pcsc.ReaderTransport) -> None:
     """Speak to the card until it cannot be spoken to."""
     while True:
@@ -300,9 +309,7 @@ class TypingPerson:
 @pytest.mark.parametrize("subject", SUBJECTS, ids=str)
 def test_other_programs_have_the_card_while_a_pin_is_typed(put: Put, subject: Subject) -> None:
     name = put(0, subject.ready())
-    slot = Slot(
-        "x", emulated=False, connect=lambda: Patient(lambda: pcsc.ReaderTransport(name), name)
-    )
+    slot = slot_of(name)
     person = TypingPerson(lambda: reset(name))
     with card_in(slot) as session, ExitStack() as wiped:
         company = Company(person, "x")
@@ -329,9 +336,7 @@ def test_a_card_swapped_while_a_pin_is_typed_never_gets_it(put: Put, subject: Su
     other = subject.ready(1)
     before = attempts(subject, other)
     name = put(0, subject.ready())
-    slot = Slot(
-        "x", emulated=False, connect=lambda: Patient(lambda: pcsc.ReaderTransport(name), name)
-    )
+    slot = slot_of(name)
     person = TypingPerson(lambda: put(0, other))
     with pytest.raises(WrongCard), card_in(slot) as session:
         ask_pin(session, "x", person, last_attempt=False)
