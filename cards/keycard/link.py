@@ -28,6 +28,7 @@ from cards.keycard.refusals import blocked, refusal
 from cards.keycard.wire import (
     SW_CONDITIONS,
     SW_SECURITY,
+    SW_UNKNOWN_CLA,
     SW_UNKNOWN_INS,
     SW_WRONG_P1_P2,
 )
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 OLDEST: Final = (3, 1)
 SPARE_TRIES: Final = 2
 PRESENTED_MAX: Final = 3
+REOPENED_MAX: Final = 3
+NOT_SELECTED: Final = {SW_UNKNOWN_INS, SW_UNKNOWN_CLA}
 PAIRING_LOST: Final = {SW_SECURITY, SW_WRONG_P1_P2}
 
 
@@ -258,16 +261,31 @@ class Link:
 
     def _mended(self, command: Command) -> Response:
         """Send a command in the channel; one that is lost is opened once more."""
-        response = self._through(command, self._channel) if self._channel else None
-        if response is None:
-            channel = self._reopened()
+        for _ in range(2):
+            channel = self._channel or self._reopened()
             self._expect_set_up()
             response = self._through(command, channel)
-        if response is None:
-            raise SecureChannelError("the card refuses its channel, twice")
-        return response
+            if response is not None:
+                return response
+        raise SecureChannelError("the card refuses its channel, twice")
 
     def _reopened(self) -> Channel:
+        """Open the channel and log in again; a card that is reset meanwhile from the beginning."""
+        for _ in range(REOPENED_MAX):
+            try:
+                return self._selected_and_opened()
+            except CardReset:
+                pass
+            except StatusWordError as refused:
+                if refused.sw not in NOT_SELECTED:
+                    raise
+            self._surroundings.disturbed()
+            self._just_selected = False
+        raise CardReset(
+            f"another program resets the card: its channel was opened {REOPENED_MAX} times in vain"
+        )
+
+    def _selected_and_opened(self) -> Channel:
         """Select unless that has just been done, open the channel and log in again."""
         if not self._just_selected:
             self.select_again()

@@ -95,6 +95,15 @@ class Link:
         """Return the chip's number, which a card tells without any code; None where it does not."""
         self.resume()
         self.forget_session()
+        try:
+            return self._shake_hands(max(self.mode, Mode.FAST))[1]
+        except CardReset:
+            pass
+        except StatusWordError as refused:
+            if refused.sw not in NOT_SELECTED:
+                return None
+        self._disturbed()
+        self.select()
         with suppress(StatusWordError):
             return self._shake_hands(max(self.mode, Mode.FAST))[1]
         return None

@@ -84,10 +84,20 @@ def test_a_card_reset_while_its_channel_opens_is_selected_again(profile: str) ->
     wire = Wire(first.inner._chip)
     session = open_session(wire, Surroundings())
     wire.reset_before(len(wire.sent))
-    with pytest.raises(CardReset):
-        session.unlock(Pin(PIN))
     session.unlock(Pin(PIN))
     assert len(session.sign(LEAF, DIGEST)) == 64
+
+
+@pytest.mark.parametrize("profile", PAIRED)
+def test_a_card_reset_whenever_its_channel_opens_is_given_up(profile: str) -> None:
+    _, first = seeded(profile)
+    wire = Wire(first.inner._chip)
+    session = open_session(wire, Surroundings())
+    for number in range(len(wire.sent), 100):
+        wire.reset_before(number)
+    with pytest.raises(CardReset):
+        session.unlock(Pin(PIN))
+    assert len(wire.sent) < 20
 
 
 @pytest.mark.parametrize("profile", PAIRED)

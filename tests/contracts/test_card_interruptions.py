@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import pytest
 
-from cards.errors import CardError, CardRemoved, NotSupported, PinIncorrect
-from cards.family import EmulatedCard, Surroundings
+from cards.errors import CardError, CardRemoved, CardReset, NotSupported, PinIncorrect
+from cards.family import EmulatedCard, Surroundings, detect
 from cards.pin import Pin, Secret
 from cards.session import CardSession, PinChanger, Resetter, SeedLoader
 from cards.signature import verify
@@ -286,3 +286,86 @@ def test_a_reset_cut_short_is_done_again(subject: Subject, cut: Cut) -> None:
             initialise(session)
         session.unlock(Pin(PIN))
         give_key(session)
+
+
+def reset_after(wire: Wire, number: int, *, sent: bool = True) -> None:
+    """Reset the card when it has carried a command out; nobody hears its answer."""
+
+    def lose(_answer: bytes) -> bytes:
+        wire.power_cycle()
+        raise CardReset("the card was reset", sent=sent)
+
+    wire.change[number] = lose
+
+
+@pytest.mark.parametrize("pin", [PIN, WRONG_PIN], ids=["right", "wrong"])
+def test_a_pin_whose_answer_was_lost_is_presented_again_only_by_the_counter(
+    subject: Subject, pin: bytes
+) -> None:
+    full = attempts(subject, subject.ready())
+    _, wire = subject.open(subject.ready())
+    opening = len(wire.sent)
+    session, wire = subject.open(subject.ready())
+    session.unlock(Pin(PIN))
+    for at in range(opening, len(wire.sent)):
+        card = subject.ready()
+        wire = Wire(card)
+        reset_after(wire, at)
+        session = subject.family.open(wire, Surroundings())
+        try:
+            session.unlock(Pin(pin))
+        except CardReset:
+            assert full is None, "a card that counts is asked what became of the PIN"
+            presented = len(wire.sent)
+            session.close()
+            assert len(wire.sent) - presented <= 2
+        except PinIncorrect:
+            assert pin == WRONG_PIN, at
+        else:
+            assert pin == PIN
+        assert spent(subject, card, full) == (pin == WRONG_PIN and full is not None), at
+
+
+def test_a_told_reset_that_kept_a_pin_from_the_card_is_no_reason_to_ask(subject: Subject) -> None:
+    _, wire = subject.open(subject.ready())
+    opening = len(wire.sent)
+    session, wire = subject.open(subject.ready())
+    session.unlock(Pin(PIN))
+    for at in range(opening, len(wire.sent)):
+        wire = Wire(subject.ready())
+
+        def unsent(wire: Wire = wire) -> None:
+            wire.power_cycle()
+            raise CardReset("the card was reset", sent=False)
+
+        wire.before[at] = unsent
+        session = subject.family.open(wire, Surroundings())
+        session.unlock(Pin(PIN))
+        assert session.sign(LEAF, DIGEST)
+
+
+def test_resets_while_a_card_is_identified_are_survived_a_few_times(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("cards.family.time.sleep", slept.append)
+    wire = Wire(subject.ready())
+    for at in (1, 4, 9):
+        wire.reset_before(at)
+    disturbed: list[int] = []
+    found = detect(wire, Surroundings(disturbed=lambda: disturbed.append(1)))
+    assert found.family == subject.family.name
+    assert slept == sorted(slept)
+    assert disturbed
+
+
+def test_a_card_that_is_reset_each_time_is_given_up_and_the_cause_named(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cards.family.time.sleep", lambda _seconds: None)
+    wire = Wire(subject.ready())
+    for at in range(1, 1000):
+        wire.reset_before(at)
+    with pytest.raises(CardReset, match="another program"):
+        detect(wire, Surroundings())
+    assert len(wire.sent) < 200
