@@ -15,8 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from sqlalchemy.orm import Session
+
+from coordinator import approvals
+from coordinator.approvals import Standing
 from coordinator.errors import SettingsError, UsageError
 from coordinator.settings import DATABASE_FILE, SETTINGS_FILE, Home, open_home
+from psbt import codec, outline
+from storage import ceremonies as ceremony_book
+from storage import vaults as vault_book
 from storage.copies import check_database, copy_database
 from storage.schema import require_own_schema
 
@@ -39,8 +46,10 @@ class Written(NamedTuple):
     sha256: str
 
 
-def write(home: Home, out: Path) -> Written:
+def write(home: Home, out: Path, *, with_approvals: bool = False) -> Written:
     """Write the home into one file (mode 0600); a file that is there already is not replaced.
+
+    With approvals, the key that signs them is in it: who has the file can approve in its name.
 
     The database is copied by SQLite itself while others use it; no private key is in it, but the
     emulated cards of a test home are. A link is kept as what it leads to.
@@ -51,7 +60,11 @@ def write(home: Home, out: Path) -> Written:
         with tempfile.TemporaryDirectory(prefix=f"{out.name}.", dir=out.absolute().parent) as spare:
             copy, archive = Path(spare) / DATABASE_FILE, Path(spare) / "archive"
             copy_database(home.folder / DATABASE_FILE, copy)
-            found = {path: str(path.relative_to(home.folder)) for path in _files(home.folder)}
+            approved = approvals.files(home) if with_approvals else []
+            found = {
+                path: str(path.relative_to(home.folder))
+                for path in [*_files(home.folder), *approved]
+            }
             with tarfile.open(archive, "w:gz", format=tarfile.USTAR_FORMAT) as tar:
                 for path, name in {copy: DATABASE_FILE, **found}.items():
                     _add(tar, path, name)
@@ -92,6 +105,23 @@ def restore(file: Path, folder: Path) -> Written:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return Written(file, digest)
+
+
+def to_approve(home: Home, db: Session) -> list[str]:
+    """Return the commands that approve what this home, restored from elsewhere, did not."""
+    commands = [
+        f"cardquorum vault approve {vault.name}"
+        for vault in vault_book.all_vaults(db)
+        if vault.retired_at is None
+        and approvals.policy_standing(home, vault.name, vault.descriptor) is not Standing.APPROVED
+    ]
+    for record in ceremony_book.all_ceremonies(db):
+        if record.state in {"collecting", "complete"}:
+            payment = outline.commitment(codec.parse(record.psbt))
+            standing = approvals.payment_standing(home, record.public_id, payment)
+            if standing is not Standing.APPROVED:
+                commands.append(f"cardquorum spend sign {record.public_id} --txid TXID")
+    return commands
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -198,7 +228,8 @@ def _exactly(packed: gzip.GzipFile, size: int, *, short: bool = False) -> bytes:
 def _checked_name(member: tarfile.TarInfo) -> str:
     """Return the name of a file that `write` puts into a backup; raises UsageError for another."""
     path = Path(member.name)
-    known = any(_fits(path, pattern) for pattern in (DATABASE_FILE, *PATTERNS))
+    ours = (DATABASE_FILE, approvals.KEY_FILE, approvals.LIST_FILE, *PATTERNS)
+    known = any(_fits(path, pattern) for pattern in ours)
     plain = member.type in {tarfile.REGTYPE, tarfile.AREGTYPE} and not path.is_absolute()
     if not known or not plain or ".." in path.parts or member.size > MEMBER_MAX:
         raise UsageError(f"{member.name!r} does not belong into a backup")

@@ -4,8 +4,9 @@ A signature that verifies proves its key; those of a quorum together are a proof
 other software accepts. No coin moves, nothing of it can be sent.
 """
 
+import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from psbt.policy import (
     RECEIVE,
     Policy,
     VaultScript,
+    format_address,
     format_descriptor,
     parse_descriptor,
     policy_checksum,
@@ -46,6 +48,7 @@ from storage.model import Drill
 
 Database = sessionmaker[Session]
 FORMAT = "cardquorum drill v1"
+MESSAGE = re.compile(r"cardquorum drill: vault (?P<vault>\S+) #(?P<checksum>\S{8}), ")
 FILE_MAX = 1 << 20
 KEY_MAX = 128
 PROOFS_MAX = 200
@@ -217,7 +220,13 @@ def sign(
 
     enrol = partial(unenrolled.enrol_where_asked, database, vault)
     table = Table(seat_of, keep, attendant, manner, missing, cards, enrol)
-    return ceremony.collect(offered, table)
+    outcomes = ceremony.collect(offered, table)
+    with database.begin() as db:
+        record = drill_book.drill_named(db, drill_id)
+        proved = {proof.cosigner for proof in progress(record).proofs if proof.valid}
+        keys = [each.key_id for each in record.vault.cosigners if each.label in proved]
+        vault_book.note_proved(db, record.vault, keys, f"signed in drill {drill_id}", clock.now())
+    return outcomes
 
 
 def exported(record: Drill) -> dict[str, Any]:
@@ -246,10 +255,12 @@ def exported(record: Drill) -> dict[str, Any]:
     }
 
 
-def verified(data: bytes) -> dict[str, Any]:
+def verified(data: bytes, own: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Check an exported drill by itself; raises UsageError where it is none, PsbtError if it lies.
 
-    Returns vault, message, which keys are proved, and who vouched for the proof of the vault.
+    Descriptor and message must be of one vault and version, and of the vault of that name among
+    `own`, by name the descriptors this home has, where there is one. Returns vault, checksum and
+    first address, message, which keys are proved, and who vouched for the proof of the vault.
     """
     try:
         said = Field(read_json(outside_text.decoded(data, "the file"), size_max=FILE_MAX), "it")
@@ -269,11 +280,16 @@ def verified(data: bytes) -> dict[str, Any]:
         name = None if vault is None else vault.text()
     except ValueError as failure:
         raise UsageError(f"the file is no exported drill: {failure}") from failure
+    _agree(name, policy, text, own or {})
     script = vault_script(policy, RECEIVE, ADDRESS_INDEX)
     proved = list(_proved(text, script, given))
     by = None if proof is None else message.verify_proof(proof, text, script.script_pubkey)
     return {
         "vault": name,
+        "checksum": policy_checksum(policy),
+        "descriptor": format_descriptor(policy),
+        "first_address": format_address(script.script_pubkey, policy.network),
+        "own": format_descriptor(policy) in (own or {}).values(),
         "message": text,
         "proved": proved,
         "have": len(proved),
@@ -281,6 +297,24 @@ def verified(data: bytes) -> dict[str, Any]:
         "bip322": by,
         "valid": by is not None and len(proved) >= policy.threshold,
     }
+
+
+def _agree(name: str | None, policy: Policy, text: str, own: Mapping[str, str]) -> None:
+    """Raise PsbtError where name, descriptor and message of a drill are not of one vault."""
+    checksum = policy_checksum(policy)
+    said = MESSAGE.match(text)
+    if said is None or name is None:
+        raise PsbtError("the message of the drill does not say which vault it is for")
+    if (said["vault"], said["checksum"]) != (name, checksum):
+        raise PsbtError(
+            f"the message is for vault {said['vault']} #{said['checksum']}, the descriptor of the "
+            f"drill is that of {name} #{checksum}: it proves nothing of the vault it names"
+        )
+    if own.get(name, format_descriptor(policy)) != format_descriptor(policy):
+        raise PsbtError(
+            f"the drill is for another vault {name}: its descriptor (#{checksum}) is not the one "
+            "of this home"
+        )
 
 
 def _proved(text: str, script: VaultScript, given: Sequence[tuple[bytes, bytes]]) -> Iterator[int]:

@@ -43,6 +43,17 @@ def descriptor_of(home: Home, db: Session, data: bytes, keys: Iterable[str]) -> 
     return text
 
 
+WRITER_UNKNOWN = (
+    "anybody who ever saw one of the vault's xpubs can write such an encrypted copy: it is the "
+    "vault of your paper only where checksum and addresses are the same"
+)
+
+
+def doubts(data: bytes) -> list[str]:
+    """Return what a person must know of what they recover from."""
+    return [WRITER_UNKNOWN] if bip138.is_backup(data) else []
+
+
 def first_addresses(vault: Vault) -> list[str]:
     """Return the addresses that the paper has to compare with."""
     return list(addresses(stored_policy(vault), RECEIVE, range(ADDRESSES)))

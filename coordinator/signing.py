@@ -35,6 +35,7 @@ from psbt.policy import Policy
 from psbt.signer import SigningRequest
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
+from storage import vaults as vault_book
 from storage.errors import StorageError
 from storage.model import Ceremony, Coin
 
@@ -252,7 +253,17 @@ def _keeper(database: Database, ceremony_id: str) -> ceremony.Keep:
 def _advance(database: Database, ceremony_id: str) -> None:
     """Call the ceremony complete once the quorum is there."""
     with database.begin() as db:
-        _advance_record(ceremony_book.ceremony_named(db, ceremony_id))
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        _advance_record(record)
+        _note_proofs(db, record)
+
+
+def _note_proofs(db: Session, record: Ceremony) -> None:
+    """Remember which keys signed: any signature that verifies proves its key for this policy."""
+    signed = progress(record).signed_by
+    keys = [each.key_id for each in record.vault.cosigners if each.label in signed]
+    detail = f"signed in ceremony {record.public_id}"
+    vault_book.note_proved(db, record.vault, keys, detail, clock.now())
 
 
 def _advance_record(record: Ceremony) -> None:

@@ -1,6 +1,6 @@
 """A vault is made from keys, proved by its cards, carried in and out as text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from cards.family import families, family_named
 from coordinator import approvals, clock, knowledge, scans
+from coordinator.audit.findings import CarrierFacts, CosignerFacts, same_seed
 from coordinator.chain import UNKNOWN, Birthday
-from coordinator.errors import CardCannotSign, ChecksumDiffers, UsageError
+from coordinator.errors import CardCannotSign, ChecksumDiffers, NotAccepted, UsageError
 from coordinator.interop import annotations
 from coordinator.interop.descriptor_file import descriptor_in
 from coordinator.outside_json import Field, read_json
@@ -43,6 +44,7 @@ from storage.lookup import first_free
 from storage.model import Cosigner, Key, Vault
 
 MADE_HERE = "wsh"
+SAME_SEED = "same_seed"
 SCRIPTS = (MADE_HERE, "sh-wsh", "tr")
 
 
@@ -85,15 +87,45 @@ def stored_policy(vault: Vault) -> Policy:
     return policy
 
 
-def create(home: Home, db: Session, plan: VaultPlan) -> Vault:
-    """Make and approve a vault of enrolled cards and keys held elsewhere, in the order given."""
+def create(
+    home: Home, db: Session, plan: VaultPlan, accepted: Collection[str] | None = None
+) -> Vault:
+    """Make and approve a vault of enrolled cards and keys held elsewhere, in the order given.
+
+    Raises NotAccepted where keys are known to come from one seed.
+    """
     now = clock.now()
     keys = [card_book.key_of_card(db, label, home.network) for label in plan.cards]
     keys += [_foreign_key(home, db, text, now) for text in plan.keys]
+    shared = _of_one_seed(keys)
+    if shared and SAME_SEED not in (accepted or ()):
+        raise NotAccepted((SAME_SEED,), (shared,))
     birthday = _typed_birthday(home, db, plan) or _newest_key(keys)
     vault = _store(home, db, plan, keys, birthday)
+    if shared:
+        approvals.accept_danger(home, vault.name, SAME_SEED, f"{vault.descriptor} ")
     approvals.approve_policy(home, vault.name, vault.descriptor)
     return vault
+
+
+def _of_one_seed(keys: Sequence[Key]) -> str | None:
+    """Say which keys come from one seed, by the fingerprint of their master or a common carrier."""
+    cosigners = [
+        CosignerFacts(
+            key.label,
+            tuple(
+                CarrierFacts(f"{carrier.item.kind}:{carrier.item.name}", None, None, None)
+                for carrier in key.carriers
+            ),
+            None,
+            fingerprint=key.fingerprint.hex() if any(key.fingerprint) else None,
+        )
+        for key in keys
+    ]
+    told = [" and ".join(each.label for each in group) for group in same_seed(cosigners)]
+    if not told:
+        return None
+    return f"keys {', '.join(told)} come from one seed: whoever has it has all of them"
 
 
 class Imported(NamedTuple):

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -37,6 +38,7 @@ from psbt.policy import (
 from psbt.review import Context, KnownVault, Review
 from psbt.review import review as review_psbt
 from psbt.transaction import Transaction, TransactionOutput, check_amounts, parse_transaction
+from psbt.witness import signers
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import scans as scan_book
@@ -46,6 +48,7 @@ from storage.errors import StorageError
 from storage.model import Ceremony, Vault
 
 LOOKAHEAD = 100
+PROOFS_LOOKED_AT = 100
 LATE_MAX = 3
 """How often a sync begins again because another one ended meanwhile."""
 COINBASE_MATURITY = 100
@@ -263,6 +266,35 @@ def _take_in(
     chain_book.add_coins(db, vault, (c for t, h in parsed for c in _own_coins(t, h, scripts)))
     chain_book.spend_coins(db, vault, (s for t, h in parsed for s in _spends(t, h)))
     ceremony_book.confirm(db, vault, clock.now())
+    _note_proofs(db, vault, (t for t, h in parsed if h is not None), scripts)
+
+
+def _note_proofs(
+    db: Session,
+    vault: Vault,
+    confirmed: Iterable[Transaction],
+    scripts: Mapping[bytes, VaultScript],
+) -> None:
+    """Remember which keys signed payments that are in blocks: that proves them for this policy.
+
+    Nothing is looked at once every key is proved, and one input of a payment is enough.
+    """
+    known = vault_book.latest_verifications(db, vault)
+    unproved = {each.position: each.key_id for each in vault.cosigners if each.key_id not in known}
+    for transaction in islice(confirmed, PROOFS_LOOKED_AT):
+        if not unproved:
+            return
+        for index, tx_in in enumerate(transaction.inputs):
+            coin = chain_book.coin_at(db, *tx_in.outpoint)
+            script = scripts.get(coin.script_pubkey) if coin is not None else None
+            if coin is None or script is None or not tx_in.witness:
+                continue
+            signed = signers(transaction, index, script, coin.value_sats)
+            found = [p for p, key in enumerate(script.pubkeys) if key in signed and p in unproved]
+            keys = [unproved.pop(position) for position in found]
+            detail = f"signed transaction {transaction.txid}"
+            vault_book.note_proved(db, vault, keys, detail, clock.now())
+            break
 
 
 def _checked(seen: SeenTransaction) -> Transaction:

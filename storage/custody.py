@@ -6,7 +6,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import NotRequired, TypedDict, TypeVar, Unpack
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from storage.errors import ChainBroken, SealLocked, StorageError
@@ -132,9 +132,8 @@ def events_by_item(db: Session) -> dict[int, list[CustodyEvent]]:
 
 
 def last_recorded(db: Session) -> datetime | None:
-    """Return when the newest event was recorded, by the clock of then."""
-    last = _last_event(db)
-    return last.recorded_at if last else None
+    """Return the latest moment at which an event was recorded, by the clock of then."""
+    return db.scalar(select(func.max(CustodyEvent.recorded_at)))
 
 
 def all_events(db: Session) -> Sequence[CustodyEvent]:

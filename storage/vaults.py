@@ -1,6 +1,6 @@
 """Vaults, their cosigners, and the proofs of their keys."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import TypedDict, Unpack
@@ -76,6 +76,18 @@ def add_verification(
     db.add(verification)
     db.flush()
     return verification
+
+
+def note_proved(
+    db: Session, vault: Vault, key_ids: Iterable[int], detail: str, now: datetime
+) -> None:
+    """Remember that keys of a vault signed for its policy, as `detail` says; once each."""
+    known = latest_verifications(db, vault)
+    for key_id in key_ids:
+        if key_id not in known or not known[key_id].matched:
+            add_verification(
+                db, vault, key_id=key_id, card_id=None, matched=True, detail=detail, now=now
+            )
 
 
 def policy_digest(vault: Vault) -> bytes:

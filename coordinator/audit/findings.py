@@ -1,6 +1,6 @@
 """What an audit looks at, and what it finds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -193,17 +193,8 @@ class VaultFacts:
     approval: str | None = None
 
     def same_seed(self) -> list[tuple[CosignerFacts, ...]]:
-        """Return the keys that come from one seed each, two or more of them.
-
-        Known to be so by the fingerprint of their master, or by a thing that carries them all.
-        Keys with different fingerprints may still come from one seed (by other passphrases).
-        """
-        groups: list[list[CosignerFacts]] = []
-        for cosigner in self.cosigners:
-            joined = [group for group in groups if any(_one_seed(cosigner, o) for o in group)]
-            groups = [group for group in groups if group not in joined]
-            groups.append([*(each for group in joined for each in group), cosigner])
-        return [tuple(group) for group in groups if len(group) > 1]
+        """Return the keys of the vault that come from one seed each, as far as is known."""
+        return same_seed(self.cosigners)
 
     def carriers(self) -> Iterator[CarrierFacts]:
         """Yield every carrier of every key."""
@@ -215,6 +206,20 @@ class VaultFacts:
         for carrier in self.carriers():
             if carrier.card is not None and carrier.gone is None:
                 yield carrier, carrier.card
+
+
+def same_seed(cosigners: Iterable[CosignerFacts]) -> list[tuple[CosignerFacts, ...]]:
+    """Return the keys that come from one seed each, two or more of them.
+
+    Known to be so by the fingerprint of their master, or by a thing that carries them all. Keys
+    with different fingerprints may still come from one seed (by other passphrases).
+    """
+    groups: list[list[CosignerFacts]] = []
+    for cosigner in cosigners:
+        joined = [group for group in groups if any(_one_seed(cosigner, o) for o in group)]
+        groups = [group for group in groups if group not in joined]
+        groups.append([*(each for group in joined for each in group), cosigner])
+    return [tuple(group) for group in groups if len(group) > 1]
 
 
 def _one_seed(one: CosignerFacts, other: CosignerFacts) -> bool:

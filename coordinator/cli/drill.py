@@ -1,5 +1,6 @@
 """drill: have every key proved, card by card, where each lies."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -145,9 +146,10 @@ def export(
 def verify(
     desk: Desk, file: Annotated[str, typer.Argument(help="an exported drill, or - for stdin")]
 ) -> Shown:
-    """Check an exported drill by itself; exit 5 if it lies.
+    """Check an exported drill; exit 5 if it lies.
 
-    It needs no home, no card and no network.
+    It needs no home, no card and no network. In a home that has a vault of that name the drill
+    must be of that vault.
 
     \b
     Example: cardquorum drill verify drill.json
@@ -155,12 +157,38 @@ def verify(
     from coordinator import drill
     from coordinator.files import read_named
 
-    found = drill.verified(read_named(file))
+    found = drill.verified(read_named(file), _own_descriptors(desk))
+    desk.say(
+        f"for vault {found['vault']}, version {found['checksum']}, "
+        f"first address {found['first_address']}"
+    )
+    if not found["own"]:
+        desk.say("no vault of this home: compare version and address with the paper")
     desk.say(f"message: {found['message']}")
     status = ExitStatus.DONE if found["valid"] else ExitStatus.NOT_YET
     proof = found["bip322"] or "not there yet"
     lines = [f"{found['have']} keys proved, {found['need']} needed; proof of the vault: {proof}"]
     return Shown(found, lines, status)
+
+
+def _own_descriptors(desk: Desk) -> dict[str, str]:
+    """Return the descriptors of this home's vaults by name, computed; none without a home."""
+    from coordinator.errors import SettingsError
+    from coordinator.vaults import stored_policy
+    from psbt.errors import PsbtError
+    from psbt.policy import format_descriptor
+    from storage import vaults as vault_book
+
+    try:
+        database = desk.database
+    except SettingsError:
+        return {}
+    found = {}
+    with database.begin() as db:
+        for vault in vault_book.all_vaults(db):
+            with suppress(PsbtError):
+                found[vault.name] = format_descriptor(stored_policy(vault))
+    return found
 
 
 def _progress(desk: Desk, drill_id: str) -> "Progress":

@@ -56,19 +56,25 @@ def status(desk: Desk) -> Shown:
 
 
 def backup(
-    desk: Desk, out: Annotated[Path, typer.Option(help="the file to write", metavar="FILE")]
+    desk: Desk,
+    out: Annotated[Path, typer.Option(help="the file to write", metavar="FILE")],
+    with_approvals: Annotated[
+        bool, typer.Option("--with-approvals", help="keep what you approved here, too")
+    ] = False,
 ) -> Shown:
     """Copy the home into one file while it is in use.
 
-    The file holds no PIN; it does hold your xpubs, so keep it private.
+    The file holds no PIN; it does hold your xpubs, so keep it private. Without --with-approvals
+    each vault is compared with its paper once more after a restore.
 
     \b
     Example: cardquorum backup --out home.cardquorum
     """
     from coordinator import backups
 
-    written = backups.write(desk.home, out)
-    return Shown(written._asdict(), [f"wrote {written.file} (SHA-256 {written.sha256})"])
+    written = backups.write(desk.home, out, with_approvals=with_approvals)
+    document = {**written._asdict(), "with_approvals": with_approvals}
+    return Shown(document, [f"wrote {written.file} (SHA-256 {written.sha256})"])
 
 
 def restore(
@@ -82,7 +88,13 @@ def restore(
     from coordinator import backups
 
     restored = backups.restore(file, desk.folder)
-    return Shown(restored._asdict(), [f"restored {restored.file} into {desk.folder}"])
+    with desk.database.begin() as db:
+        commands = backups.to_approve(desk.home, db)
+    lines = [f"restored {restored.file} into {desk.folder}"]
+    if commands:
+        lines += ["nothing of it was approved on this computer yet; compare it with the paper:"]
+        lines += [f"  {command}" for command in commands]
+    return Shown({**restored._asdict(), "to_approve": commands}, lines)
 
 
 COMMANDS = {

@@ -85,6 +85,7 @@ def recover(
             **imported_document(vaults.document(desk.home, db, found.vault), found),
             "addresses": recovering.first_addresses(found.vault),
             "digest": recovering.digest(found.vault),
+            "notices": recovering.doubts(data),
         }
     return Shown(document, _recovered(document, desk.home))
 
@@ -98,11 +99,20 @@ def _recovered(document: dict[str, Any], home: "Home") -> list[str]:
         f"vault {document['name']}: {document['threshold']}-of-{document['total']}, "
         f"version {document['checksum']}, SHA-256 {document['digest']}",
         *addresses,
+        *document["notices"],
         "compare them with the paper: if one differs, stop",
+        *_unapproved(document),
         *looked_lines(document, home),
         "then enrol the cards at hand, each by: cardquorum card enrol LABEL",
         f"and have them prove their keys: cardquorum vault verify {document['name']}",
     ]
+
+
+def _unapproved(document: dict[str, Any]) -> list[str]:
+    if document["approved"]:
+        return []
+    name = document["name"]
+    return [f"if they are the same, say so once: cardquorum vault approve {name}"]
 
 
 def _typed(desk: Desk) -> bytes:

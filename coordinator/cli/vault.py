@@ -36,6 +36,7 @@ def create(
     ] = None,
     script: Annotated[str, typer.Option(help="the script type: wsh, sh-wsh or tr")] = "wsh",
     birthday: Birthday = None,
+    accept: Accept = None,
 ) -> Shown:
     """Make a vault from enrolled cards and keys held elsewhere.
 
@@ -49,7 +50,7 @@ def create(
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), script, birthday)
     with desk.database.begin() as db:
-        document = vaults.document(desk.home, db, vaults.create(desk.home, db, plan))
+        document = vaults.document(desk.home, db, vaults.create(desk.home, db, plan, accept))
     return Shown(document, _lines(document, desk.home))
 
 
@@ -70,9 +71,12 @@ def verify(
     \b
     Example: cardquorum vault verify family --emulated blue
     """
-    from coordinator import verify
+    from coordinator import dangers, verify
     from coordinator.cli.gathering import gathered
+    from storage import vaults as vault_book
 
+    with desk.database.begin() as db:
+        dangers.refuse_other_policy(desk.home, vault_book.vault_named(db, name))
     company = gathered(
         desk, name, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
