@@ -27,9 +27,13 @@ class Message(NamedTuple):
     @property
     def raw(self) -> bytes:
         """Return the message in its frame."""
+        return self.framed(MAGIC)
+
+    def framed(self, magic: bytes) -> bytes:
+        """Return the message in the frame of a network."""
         checksum = double_sha256(self.payload)[:4]
         size = len(self.payload).to_bytes(4, "little")
-        return MAGIC + self.command.encode().ljust(12, b"\x00") + size + checksum + self.payload
+        return magic + self.command.encode().ljust(12, b"\x00") + size + checksum + self.payload
 
 
 class Item(NamedTuple):
@@ -47,10 +51,10 @@ class Asked(NamedTuple):
     stop: str
 
 
-def read_message(stream: BinaryIO) -> Message | None:
+def read_message(stream: BinaryIO, magic: bytes = MAGIC) -> Message | None:
     """Return the next message; None where the stream ends or does not speak this protocol."""
     head = stream.read(HEADER_SIZE)
-    if len(head) < HEADER_SIZE or head[:4] != MAGIC:
+    if len(head) < HEADER_SIZE or head[:4] != magic:
         return None
     payload = stream.read(int.from_bytes(head[16:20], "little"))
     if double_sha256(payload)[:4] != head[20:24]:
@@ -58,12 +62,12 @@ def read_message(stream: BinaryIO) -> Message | None:
     return Message(head[4:16].rstrip(b"\x00").decode(), payload)
 
 
-def version(height: int) -> Message:
+def version(height: int, services: int = SERVICES, *, relays: bool = True) -> Message:
     """Introduce a peer whose chain is so high."""
     stamp = int(time.time()).to_bytes(8, "little")
-    head = PROTOCOL.to_bytes(4, "little") + SERVICES.to_bytes(8, "little") + stamp
+    head = PROTOCOL.to_bytes(4, "little") + services.to_bytes(8, "little") + stamp
     nonce = bytes(8)
-    tail = nonce + sized(AGENT) + height.to_bytes(4, "little") + b"\x01"
+    tail = nonce + sized(AGENT) + height.to_bytes(4, "little") + bytes((relays,))
     return Message("version", head + ADDRESS + ADDRESS + tail)
 
 

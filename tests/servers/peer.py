@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from coordinator.chain.regtest import RegtestChain
+from coordinator.chain.regtest.log import MAGIC
 from coordinator.errors import ChainError
 from psbt.errors import PsbtError
 from psbt.relay import CORE_30
@@ -20,6 +21,7 @@ MOST_HEADERS = 2_000
 MOST_FILTERS = 1_000
 CHECKPOINT_BLOCKS = 1_000
 EMPTY_FILTER = b"\x00"
+FILTER_COMMANDS = frozenset({"getcfheaders", "getcfilters", "getcfcheckpt"})
 
 Answers = Iterator[Message]
 
@@ -42,6 +44,9 @@ class Peer:
         self.asked: list[Asked] = []
         """Every stretch of filters asked for."""
         self.limit: int | None = None
+        self.services = messages.SERVICES
+        self.magic = MAGIC
+        self.relays = True
         self.lock = threading.RLock()
         self._index = FilterIndex()
         self._listener = _listening(0)
@@ -137,12 +142,29 @@ class Conversation:
 
     def _answer_all(self) -> None:
         with self._connection, self._stream, suppress(OSError, PsbtError):
-            while (message := messages.read_message(self._stream)) is not None:
+            while (message := self._next()) is not None:
                 self._peer.heard.append(message.command)
+                if self._is_beyond(message):
+                    return
                 answer = ANSWERS.get(message.command)
                 if answer and message.command not in self._peer.silent_on:
                     for reply in answer(self, message.payload):
                         self._send(reply)
+
+    def _is_beyond(self, message: Message) -> bool:
+        """Tell whether a peer of such services hangs up, as a real node does."""
+        services = self._peer.services
+        if message.command in FILTER_COMMANDS:
+            return not services & messages.COMPACT_FILTERS
+        if message.command != "getdata" or services & messages.NETWORK:
+            return False
+        kinds = {
+            item.kind & ~messages.WITH_WITNESS for item in messages.read_items(message.payload)
+        }
+        return messages.BLOCK in kinds
+
+    def _next(self) -> Message | None:
+        return messages.read_message(self._stream, self._peer.magic)
 
     def _send(self, message: Message) -> None:
         with self._peer.lock, suppress(OSError):
@@ -151,10 +173,11 @@ class Conversation:
                 self._connection.shutdown(socket.SHUT_RDWR)
                 return
             self._sent += 1
-            self._connection.sendall(message.raw)
+            self._connection.sendall(message.framed(self._peer.magic))
 
     def _version(self, _: bytes) -> Answers:
-        yield messages.version(self._peer.index.tip.height)
+        height = self._peer.index.tip.height
+        yield messages.version(height, self._peer.services, relays=self._peer.relays)
         yield Message("wtxidrelay")
         yield Message("sendaddrv2")
         yield Message("verack")
@@ -215,7 +238,12 @@ class Conversation:
 
     def _inv(self, payload: bytes) -> Answers:
         kinds = {messages.TRANSACTION, messages.WITNESS_TRANSACTION}
-        wanted = [item for item in messages.read_items(payload) if item.kind in kinds]
+        # A real node does not ask for what it has.
+        wanted = [
+            item
+            for item in messages.read_items(payload)
+            if item.kind in kinds and self._found(item) is None
+        ]
         if wanted:
             yield messages.inventory("getdata", wanted)
 

@@ -49,7 +49,7 @@ class Bridge:
             client.settimeout(SECONDS)
             host, port = _wanted(client)
             try:
-                server = _through(self._proxy, host, port)
+                server = through_socks(self._proxy, host, port)
             except OSError:
                 client.sendall(REFUSED)
                 return
@@ -75,7 +75,7 @@ def _wanted(client: socket.socket) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _through(proxy: tuple[str, int], host: str, port: int) -> socket.socket:
+def through_socks(proxy: tuple[str, int], host: str, port: int) -> socket.socket:
     """Return a connection through a SOCKS5 proxy; raises OSError where it grants none."""
     server = socket.create_connection(proxy, SECONDS)
     try:

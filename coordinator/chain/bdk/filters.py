@@ -4,7 +4,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from os import SEEK_END
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ import bdkpython as bdk
 
 from coordinator.chain import Relay, Tip
 from coordinator.chain.bdk.client import GENESIS, NETWORKS, Scan
+from coordinator.chain.bdk.conversation import hand_over, unsuited
 from coordinator.chain.bdk.node import ForkTooDeep, Listener, Question, answered
 from coordinator.chain.url import ChainUrl
 from coordinator.errors import ChainUnreachable, NoEstimate, SettingsError
@@ -20,7 +21,9 @@ SECONDS = 60
 PEERS = 2
 AHEAD = 1_000
 REMEMBERED = 100
-TIP = re.compile("([0-9]{1,9}) ([0-9a-f]{64})\\s*")
+TIP = re.compile(r"([0-9]{1,9}) ([0-9a-f]{64})\s*")
+TIP_SIZE_MAX = 100
+SENT_SIZE_MAX = 64_000_000
 T = TypeVar("T")
 
 
@@ -47,7 +50,8 @@ class FilterPeers:
     def tip(self) -> Tip:
         """Return the newest block met at the last update."""
         try:
-            found = TIP.fullmatch(self._newest.read_text(encoding="ascii"))
+            with self._newest.open(encoding="ascii") as stream:
+                found = TIP.fullmatch(stream.read(TIP_SIZE_MAX))
         except (OSError, ValueError):
             found = None
         return Tip(int(found[1]), found[2]) if found else Tip(0, GENESIS[self._network])
@@ -72,11 +76,26 @@ class FilterPeers:
 
     def broadcast(self, transaction: bdk.Transaction) -> None:
         """Hand a transaction to the peers; what they think of it they do not say."""
-        nobody = _nobody(self._network)
-        self._run(nobody, bdk.ScanType.SYNC(), lambda client: client.broadcast(transaction))
+        if self._url.host:
+            raw, seconds = transaction.serialize(), self._url.number("timeout", SECONDS)
+            hand_over(self._url, self._network, seconds, raw)
+        else:
+            self._hand_to_the_network(transaction)
+        if transaction.serialize() in {each.serialize() for each in self.sent()}:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
         with self._sent.open("a", encoding="ascii") as stream:
             # A line before it may have been torn.
             stream.write(f"\n{transaction.serialize().hex()}\n")
+
+    def _hand_to_the_network(self, transaction: bdk.Transaction) -> None:
+        """Offer a transaction to whoever wants it; peers that had it from here ask no more."""
+        nobody = _nobody(self._network)
+        try:
+            self._run(nobody, bdk.ScanType.SYNC(), lambda client: client.broadcast(transaction))
+        except ChainUnreachable:
+            if transaction.serialize() not in {each.serialize() for each in self.sent()}:
+                raise
 
     def synced(self, tip: Tip) -> None:
         """Keep the newest block: finding it again would take a search of its own."""
@@ -85,14 +104,13 @@ class FilterPeers:
     def sent(self) -> list[bdk.Transaction]:
         """Return what was sent from here; a line that a crash has torn is passed over."""
         try:
-            lines = self._sent.read_text(encoding="ascii", errors="replace").split()
-        except FileNotFoundError:
+            with self._sent.open("rb") as stream:
+                end = stream.seek(0, SEEK_END)
+                stream.seek(max(0, end - SENT_SIZE_MAX))
+                lines = stream.read(SENT_SIZE_MAX).split()
+        except OSError:
             return []
-        found = []
-        for line in lines[-REMEMBERED:]:
-            with suppress(ValueError, bdk.TransactionError):
-                found.append(bdk.Transaction(bytes.fromhex(line)))
-        return found
+        return [found for line in lines[-REMEMBERED:] if (found := _transaction(line))]
 
     def close(self) -> None:
         """Do nothing: no node outlives its question."""
@@ -102,7 +120,14 @@ class FilterPeers:
         listener = Listener(self._where, self._report)
         seconds = self._url.number("timeout", SECONDS)
         components = self._builder(kind).build(wallet)
-        return answered(components, ask, listener, seconds)
+        try:
+            return answered(components, ask, listener, seconds)
+        except ForkTooDeep:
+            raise
+        except ChainUnreachable as failure:
+            # BDK's node does not say why: the peer is asked who it is.
+            named = unsuited(self._url, self._network, seconds) if self._url.host else None
+            raise (named or failure) from failure
 
     def _builder(self, kind: bdk.ScanType) -> bdk.CbfBuilder:
         milliseconds = self._url.number("timeout", SECONDS) * 1_000
@@ -138,6 +163,14 @@ def _nobody(network: str) -> bdk.Wallet:
     kind = bdk.NetworkKind.MAIN if network == "mainnet" else bdk.NetworkKind.TEST
     nothing = bdk.Descriptor(f"wpkh({point})", kind)
     return bdk.Wallet.create_single(nothing, NETWORKS[network], bdk.Persister.new_in_memory())
+
+
+def _transaction(line: bytes) -> bdk.Transaction | None:
+    """Read a line of what was sent; None where it was torn."""
+    try:
+        return bdk.Transaction(bytes.fromhex(line.decode("ascii")))
+    except (ValueError, bdk.TransactionError):
+        return None
 
 
 def _resolved(host: str) -> str:
