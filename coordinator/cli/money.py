@@ -113,14 +113,21 @@ def coins(desk: Desk, vault: VaultName) -> Shown:
 
 
 def _with_looked(desk: Desk, vault: str, document: dict[str, Any], lines: list[str]) -> Shown:
-    """Return a result with from where to where its vault was looked for."""
+    """Return a result with from where to where its vault was looked for.
+
+    People are told where that is not from the beginning.
+    """
     from coordinator import scans
+    from coordinator.chain import first_block
 
     with desk.database.begin() as db:
         seen = scans.looked_for(db, vault)
-    said = scans.said(vault, seen, desk.home.chain)
-    shown = [*lines, said] if seen.known else [f"vault {vault}: {said}"]
-    return Shown({**document, **seen.document()}, shown)
+    said = f"vault {vault}: {scans.said(vault, seen, desk.home.chain)}"
+    if not seen.known:
+        lines = [said]
+    elif seen.looked_from != first_block(desk.home.network):
+        lines = [*lines, said]
+    return Shown({**document, **seen.document()}, lines)
 
 
 def _held(coin: "CoinLine") -> str | None:

@@ -177,10 +177,11 @@ def show(desk: Desk, name: Name) -> Shown:
     \b
     Example: cardquorum vault show family
     """
-    from coordinator import dangers, vaults
+    from coordinator import dangers, overview, vaults
     from coordinator.cli.output import danger_lines
     from storage import vaults as vault_book
 
+    overview.freshen(desk.home, desk.database, lambda: desk.chain, name)
     with desk.database.begin() as db:
         vault = vault_book.vault_named(db, name)
         dangers.refuse_other_policy(desk.home, vault)

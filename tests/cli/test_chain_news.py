@@ -114,7 +114,8 @@ def test_a_payment_we_replaced_ourselves_is_no_alarm(
         f"vanished: replaced by {second['txid']}, your payment {second['ceremony']}"
     )
     assert messages(vault) == []
-    (line, _), (gone,) = vault("history", "v").values()
+    found = vault("history", "v")
+    (line, _), (gone,) = found["transactions"], found["vanished"]
     assert (line["kind"], line["replaces"], line["txid"]) == (
         "bumped",
         first["txid"],
