@@ -171,12 +171,21 @@ class Link:
         if pin is not None:
             pin.close()
 
-    def pair(self, secret: bytes) -> Pairing | None:
-        """Pair with a secret and keep what lasts; None where the card has another secret."""
+    def pair(self, secret: bytes) -> bool:
+        """Pair with a secret and open the channel; False where the card has another secret."""
+        channel = self._opened_with(secret)
+        self._channel, self._just_selected = channel, False
+        return channel is not None
+
+    def _opened_with(self, secret: bytes) -> Channel | None:
+        """Pair and open; a pairing that lasts is kept once the card has proved to have it too."""
         made = pairing.pair(self.transport, secret)
-        if made is not None and made.lasting:
+        if made is None:
+            return None
+        channel = open_paired(self.transport, self.application.point, made)
+        if made.lasting:
             self._surroundings.memory.write(self.card_id, made.encode())
-        return made
+        return channel
 
     def kept_pairing(self) -> Pairing | None:
         """Return the slot this card gave us, if it is kept."""
@@ -244,20 +253,19 @@ class Link:
             raise PairingRefused(self.card_id)
         if known:
             self._select_same()  # the card may have been let go of while a person was asked
-        paired = self._paired()
-        return open_paired(self.transport, self.application.point, paired)
+        return self._paired()
 
-    def _paired(self) -> Pairing:
-        """Pair with the password every wallet knows, else with the owner's."""
-        made = self.pair(pairing.default_secret())
-        given = None if made else self._surroundings.secret("pairing")
+    def _paired(self) -> Channel:
+        """Open with the password every wallet knows, else with the owner's."""
+        channel = self._opened_with(pairing.default_secret())
+        given = None if channel else self._surroundings.secret("pairing")
         if given is not None:
             with given:
                 self._select_same()  # as in _opened
-                made = self.pair(pairing.secret_from(given))
-        if made is None:
+                channel = self._opened_with(pairing.secret_from(given))
+        if channel is None:
             raise CardError("the card has another pairing password than the one it was offered")
-        return made
+        return channel
 
     def _mended(self, command: Command) -> Response:
         """Send a command in the channel; one that is lost is opened once more."""

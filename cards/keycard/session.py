@@ -95,7 +95,7 @@ class KeycardSession:
         shared = pairing.secret_from(password)
         self._initialise_in_clear(commands.credentials(secrets, shared))
         self._link.select_again()
-        if self._link.pair(shared) is None:
+        if not self._link.pair(shared):
             raise ProtocolError("the card took another pairing password than the one it was given")
 
     def unlock(self, pin: Pin) -> None:
