@@ -7,7 +7,8 @@ contradicts ours is refused by name. What is kept is our own PSBT with what is n
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from embit.psbt import InputScope
+from embit.base import EmbitBase
+from embit.psbt import InputScope, OutputScope
 
 from psbt import codec
 from psbt.codec import Psbt
@@ -59,16 +60,14 @@ def with_additions(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
     payment look like change.
     """
     wider = codec.copy(psbt)
-    _add_missing(wider, other, ("unknown", "xpubs"))
+    grown = _add_missing(wider, other, ("unknown", "xpubs"))
     for ours, theirs in zip(wider.inputs, other.inputs, strict=True):
-        _add_missing(ours, theirs, ("unknown", "bip32_derivations"))
+        grown += _add_missing(ours, theirs, ("unknown", "bip32_derivations"))
     for our_out, their_out in zip(wider.outputs, other.outputs, strict=True):
-        _add_missing(our_out, their_out, ("unknown",))
+        grown += _add_missing(our_out, their_out, ("unknown",))
         if not claims_own(their_out, policy):
-            _add_missing(our_out, their_out, ("bip32_derivations",))
-            our_out.redeem_script = our_out.redeem_script or their_out.redeem_script
-            our_out.witness_script = our_out.witness_script or their_out.witness_script
-    grown = len(codec.to_bytes(wider)) - len(codec.to_bytes(psbt))
+            grown += _add_missing(our_out, their_out, ("bip32_derivations",))
+            grown += _add_scripts(our_out, their_out)
     return wider if grown <= ADDED_MAX else codec.copy(psbt)
 
 
@@ -85,9 +84,30 @@ def without_excess(own: Psbt, whole: Psbt) -> Psbt:
     return bare
 
 
-def _add_missing(ours: object, theirs: object, names: Iterable[str]) -> None:
+def _add_missing(ours: object, theirs: object, names: Iterable[str]) -> int:
+    """Add the entries that only they hold; returns about how many bytes they take."""
+    grown = 0
     for name in names:
-        setattr(ours, name, {**getattr(theirs, name), **getattr(ours, name)})
+        mine, said = getattr(ours, name), getattr(theirs, name)
+        added = {key: value for key, value in said.items() if key not in mine}
+        mine.update(added)
+        grown += sum(_size(key) + _size(value) for key, value in added.items())
+    return grown
+
+
+def _add_scripts(ours: OutputScope, theirs: OutputScope) -> int:
+    """Add the scripts that only they hold; returns how many bytes they take."""
+    grown = 0
+    for name in ("redeem_script", "witness_script"):
+        script = getattr(theirs, name)
+        if script is not None and getattr(ours, name) is None:
+            setattr(ours, name, script)
+            grown += len(script.data)
+    return grown
+
+
+def _size(value: bytes | EmbitBase) -> int:
+    return len(value if isinstance(value, bytes) else value.serialize())
 
 
 def new_signatures(psbt: Psbt, other: Psbt, policy: Policy) -> list[tuple[int, bytes, bytes]]:

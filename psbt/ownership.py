@@ -73,10 +73,12 @@ def _proven(
 def _hints(scope: InputScope | OutputScope, script_pubkey: bytes) -> list[tuple[int, int]]:
     """Return each (branch, index) the derivations name; never more than a policy has keys.
 
-    Where the witness script is there, derivations of keys outside it say nothing.
+    Of more, and where the witness script is there, those of keys outside it say nothing.
     """
-    script = scope.witness_script.data if scope.witness_script else b""
-    multisig = read_multisig(script) if p2wsh(script) == script_pubkey else None
+    multisig = None
+    if len(scope.bip32_derivations) > KEYS_MAX:
+        script = scope.witness_script.data if scope.witness_script else b""
+        multisig = read_multisig(script) if p2wsh(script) == script_pubkey else None
     found: dict[tuple[int, int], None] = {}
     for pubkey, origin in scope.bip32_derivations.items():
         if multisig is not None and pubkey.sec() not in multisig.pubkeys:

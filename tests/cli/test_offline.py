@@ -1,12 +1,19 @@
 """A home that asks no chain: coins and payments come and go by file."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from psbt import codec
+from psbt.coins import Outpoint
+from psbt.network import Network
+from psbt.policy import parse_address
+from psbt.transaction import Transaction, TransactionInput, TransactionOutput
 from tests.cli.test_money import STRANGER, chain, pay, sign
 from tests.program import PIN, Asked, asking
+from tests.psbt.altered import paying
 
 
 @pytest.fixture
@@ -98,3 +105,62 @@ def test_a_file_of_something_else_is_refused(
     file.write_bytes(text.encode("latin-1"))
     assert said in offline("coin", "import", "v", str(file), check=2)["error"]["message"]
     assert offline("coins", "v")["coins"] == []
+
+
+FORMS = {
+    "binary": bytes,
+    "hex": lambda raw: raw.hex().encode() + b"\r\n",
+    "base64 with a mark": lambda raw: b"\xef\xbb\xbf" + base64.b64encode(raw),
+    "UTF-16": lambda raw: base64.b64encode(raw).decode().encode("utf-16"),
+    "quoted": lambda raw: b'"' + base64.b64encode(raw) + b'"\n',
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_coins_and_payments_come_in_every_form_of_a_psbt(
+    vault: Asked, offline: Asked, tmp_path: Path, form: str
+) -> None:
+    raw = base64.b64decode(pay(vault, "--to", f"{STRANGER}:400000")["psbt"])
+    file = tmp_path / "payment"
+    file.write_bytes(FORMS[form](raw))
+    assert offline("coin", "import", "v", str(file))["coins"] == 3
+    assert offline("spend", "import", "v", str(file))["ceremony"]
+
+
+def test_lines_of_transactions_come_in_any_encoding(
+    vault: Asked, offline: Asked, tmp_path: Path
+) -> None:
+    file = tmp_path / "coins.txt"
+    vault("coin", "export", "v", str(file))
+    file.write_bytes(file.read_text().replace("\n", "\r\n").encode("utf-16"))
+    assert offline("coin", "import", "v", str(file))["coins"] == 3
+
+
+def test_a_bump_replaces_what_an_offline_home_gave_out(
+    vault: Asked, offline: Asked, tmp_path: Path
+) -> None:
+    file = tmp_path / "coins.txt"
+    vault("coin", "export", "v", str(file))
+    offline("coin", "import", "v", str(file))
+    made = pay(offline, "--to", f"{STRANGER}:400000")
+    offline("spend", "export", made["ceremony"])
+    old = codec.transaction_of(made["psbt"])
+    change = max(old.outputs, key=lambda out: out.value_sats)
+    outputs = [
+        out._replace(value_sats=out.value_sats - 5_000) if out == change else out
+        for out in old.outputs
+    ]
+    file.write_bytes(paying(made["psbt"], outputs))
+    bumped = offline("spend", "import", "v", str(file))
+    assert bumped["replaces"] == made["ceremony"]
+    assert sign(offline, bumped["ceremony"], "a", "b")["complete"]
+
+
+def test_an_amount_above_all_bitcoin_is_refused_by_its_line(offline: Asked, tmp_path: Path) -> None:
+    script = parse_address(STRANGER, Network.REGTEST)
+    coin = TransactionInput(Outpoint("ab" * 32, 0))
+    rich = Transaction((coin,), (TransactionOutput((1 << 64) - 1, script),))
+    (tmp_path / "coins.txt").write_text(rich.raw.hex())
+    error = offline("coin", "import", "v", str(tmp_path / "coins.txt"), check=2)["error"]
+    assert "line 1 holds no transaction" in error["message"]
+    assert "21 million" in error["message"]
