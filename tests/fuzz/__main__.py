@@ -7,6 +7,7 @@ it the seeded mutator goes on for as long. A finding is kept as `corpus/NAME/fou
 
 import argparse
 import hashlib
+import importlib
 import itertools
 import os
 import re
@@ -15,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -26,6 +27,9 @@ except ImportError:
 
 PACKAGES = ["psbt", "embit", "cards", "coordinator", "storage"]
 with atheris.instrument_imports(include=PACKAGES) if atheris else nullcontext():
+    for late in ("coordinator.chain.bdk", "storage.letters"):  # what is imported when it is needed
+        with suppress(ImportError):
+            importlib.import_module(late)
     from tests.fuzz.mutation import mutated
     from tests.fuzz.reach import least
     from tests.fuzz.table import TARGETS

@@ -9,6 +9,7 @@ import json
 import shutil
 import struct
 import threading
+import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,12 +29,13 @@ from cards.faults import parse as parse_fault
 from cards.keycard.pairing import Pairing
 from cards.tangem.attestation import IssuerSignatures
 from cards.tangem.recognition import Recognition
-from coordinator import approvals, outside_json, outside_text, overview, scans, status
+from coordinator import approvals, outside_json, outside_text, overview, scans, shown_text, status
 from coordinator.chain import Birthday, bitcoind, core_wallet
 from coordinator.chain.opening import silent
 from coordinator.chain.regtest import RegtestChain
 from coordinator.chain.regtest.log import BlockLog, framed
 from coordinator.chain.regtest.pool import read_transactions, write_transactions
+from coordinator.chain.scan_note import ScanNote, read_note
 from coordinator.chain.url import parse_url
 from coordinator.errors import CoordinatorError
 from coordinator.settings import OFFLINE, Home
@@ -55,6 +57,7 @@ Read = Callable[[bytes], object]
 ROOTS = (CoordinatorError, PsbtError, StorageError)
 RAW = extract(finalize(TWICE, VAULT.policy))
 REQUESTS_MOST = 2_000
+TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI", "BN"}
 UNKNOWN = {"code": -32601, "message": "Method not found"}
 PUBLIC_KEY = bytes.fromhex("02e6642fd69bd211f93f7f1f36ca51a26a5290eb2dd1b0d8279a87bb0d480c8443")
 
@@ -349,6 +352,8 @@ def prepare_files(folder: Path) -> Read:
         lambda data: _approved(Home(folder, "regtest", OFFLINE), data),
         lambda data: outside_json.Field(outside_json.read_json(data))["a"].integer(0, 9),
         lambda data: outside_text.lines(outside_text.decoded(data, "x", legacy=True)),
+        lambda _: read_note(file, "descriptor"),
+        _shown,
     ]
     with suppress(ImportError):
         from coordinator.chain.bdk.filters import FilterPeers  # noqa: PLC0415 -- where BDK is
@@ -369,6 +374,14 @@ def _kept_of_peers(file: Path, peers: object, data: bytes) -> None:
     file.write_bytes(data)
     peers.tip()
     peers.sent()
+
+
+def _shown(data: bytes) -> None:
+    """See that nothing a terminal acts on is left of a text."""
+    shown = shown_text.visible(data.decode("utf-8", "surrogateescape"))
+    assert shown_text.visible(shown) == shown
+    assert not any(unicodedata.category(each) in {"Cc", "Cs", "Zl", "Zp"} for each in shown)
+    assert not any(unicodedata.bidirectional(each) in TURNING for each in shown)
 
 
 def _approved(home: Home, data: bytes) -> None:
@@ -414,8 +427,11 @@ def file_seeds() -> Iterator[bytes]:
     yield b"\n" + json.dumps({"format": approvals.FORMAT, "approvals": [approved]}).encode()
     yield b'\x0b{"a": 3, "b": [1.5, 1e300, {"c": "\\ud800"}]}'
     yield b"\x0c" + "a;b\r\nc\td".encode("utf-16")
-    yield b"\r7 " + b"ab" * 32
-    yield b"\x0e" + RAW.hex().encode() + b"\n" + RAW[:9].hex().encode()
+    note = ScanNote("w", "descriptor", 0, False, (9, 9), (1, 1), 3, 0, 7, "ab" * 32, done=True)
+    yield b"\r" + json.dumps(note._asdict()).encode()
+    yield b"\x0e" + "\x1b[31m\u202e\u2028\x07 \u0600\u06dd\U000e0001".encode()
+    yield b"\x0f7 " + b"ab" * 32
+    yield b"\x10" + RAW.hex().encode() + b"\n" + RAW[:9].hex().encode()
 
 
 TARGETS = (
