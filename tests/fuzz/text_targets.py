@@ -46,6 +46,7 @@ from psbt.errors import PsbtError
 from psbt.extractor import extract
 from psbt.finalizer import finalize
 from psbt.keys import format_xpub, parse_path
+from psbt.message import message_psbt, simple_proof
 from psbt.mnemonic import seed_from_words
 from psbt.network import Network
 from psbt.policy import (
@@ -56,12 +57,13 @@ from psbt.policy import (
     parse_address,
     vault_script,
 )
+from psbt.signer import with_signatures
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput, sized
 from storage import vaults as vault_book
 from storage.database import open_database
 from storage.errors import AlreadyExists, NotFound, StorageError
 from tests.fuzz.home import NAME, KeptHome
-from tests.fuzz.psbt_targets import MESSAGE, ONCE, PROOF, TWICE, UNSIGNED, VAULT, edited, reading
+from tests.fuzz.psbt_targets import ONCE, TWICE, UNSIGNED, VAULT, edited, reading
 from tests.fuzz.target import Target
 
 Read = Callable[[bytes], object]
@@ -270,23 +272,25 @@ def handed_over_seeds() -> Iterator[bytes]:
 
 def drilled(data: bytes) -> None:
     """Check a drill that somebody sent."""
-    drill.verified(data)
+    drill.verified(data, {NAME: DESCRIPTOR})
 
 
 def drill_seeds() -> Iterator[bytes]:
+    text = f"{drill.subject(NAME, VAULT.policy)}, block -"
+    asked = message_psbt(text, VAULT.policy, vault_script(VAULT.policy, RECEIVE, 0))
+    given = [answer for cosigner in (0, 2) for answer in VAULT.answers(asked, cosigner)]
     said = {
         "format": drill.FORMAT,
         "vault": NAME,
         "network": "regtest",
         "descriptor": DESCRIPTOR,
-        "message": MESSAGE,
-        "proofs": [],
-        "bip322": PROOF,
+        "message": text,
+        "proofs": [{"pubkey": r.pubkey.hex(), "signature": s.hex()} for r, s in given],
+        "bip322": simple_proof(with_signatures(asked, given), VAULT.policy),
     }
     yield json.dumps(said).encode()
-    yield json.dumps({**said, "bip322": None}).encode()
-    proof = {"pubkey": KEYS[0].hex(), "signature": "00" * 64, "card": "blue"}
-    yield json.dumps({**said, "proofs": [proof]}).encode()
+    yield json.dumps({**said, "proofs": [], "bip322": None}).encode()
+    yield json.dumps({**said, "message": text + "x"}).encode()
 
 
 def prepare_advisories(folder: Path) -> Read:
@@ -461,7 +465,7 @@ def prepare_database(folder: Path) -> Read:
 
 def database_seeds() -> Iterator[bytes]:
     yield b""
-    for place in range(0, 100, 4):
+    for place in range(0, 100, 16):
         yield place.to_bytes(3, "big") + b"\xff"
 
 
@@ -482,5 +486,5 @@ TARGETS = (
     Target("qr_parts", part_seeds, reading(parts), ROOTS),
     Target("typed", typed_seeds, reading(typed), (*ROOTS, CardError), 1024),
     Target("archive", archive_seeds, prepare_archive, STORED, 16_384, runs=100),
-    Target("database", database_seeds, prepare_database, STORED, 256, runs=20, steps=100_000),
+    Target("database", database_seeds, prepare_database, STORED, 256, runs=8, steps=300_000),
 )
