@@ -1,11 +1,11 @@
 """The custody book as a file that anyone can check without this program."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from coordinator.shown_text import json_line
 from storage import custody as custody_book
 from storage.hashing import microseconds
 from storage.model import CustodyEvent
@@ -19,7 +19,7 @@ def exported(db: Session) -> Iterator[str]:
     examples/check_book.py checks such a file; DECISIONS.md 1 has the bytes.
     """
     for event in custody_book.all_events(db):
-        yield json.dumps(_document(event), ensure_ascii=False)
+        yield json_line(_document(event))
 
 
 def _document(event: CustodyEvent) -> dict[str, Any]:

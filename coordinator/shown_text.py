@@ -6,6 +6,7 @@ invisible character could make two names look alike. The result of this program 
 of it: JSON has escapes of its own.
 """
 
+import json
 import re
 from typing import Final
 
@@ -36,6 +37,12 @@ def visible_lines(text: str) -> str:
 def whole(text: str) -> str:
     """Return a text that every encoding of Unicode has: halves of a pair are replaced."""
     return text if text.isascii() else SURROGATE.sub(REPLACED, text)
+
+
+def json_line(said: object) -> str:
+    """Return a line of JSON; one with what an editor may take for a line's end is in ASCII."""
+    line = json.dumps(said, ensure_ascii=False)
+    return json.dumps(said) if visible(line) != line else line
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -27,7 +27,7 @@ def cbor(value: int | str | bytes | list | None) -> bytes:
 
 
 head, heads = bytes(32), [bytes(32).hex()]
-for e in map(json.loads, Path(sys.argv[1]).read_text("utf-8").splitlines()):
+for e in map(json.loads, filter(None, Path(sys.argv[1]).read_text("utf-8").split("\n"))):
     for field, said in e["texts"].items():
         opened = hashlib.sha256(bytes.fromhex(said["salt"]) + said["text"].encode())
         if opened.hexdigest() != e["digests"][field]:

@@ -1,13 +1,12 @@
 """Labels as other wallets write and read them: one JSON object a line (BIP 329)."""
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from coordinator.errors import UsageError
 from coordinator.outside_json import read_json, shown
 from coordinator.outside_text import json_lines
-from coordinator.shown_text import visible
+from coordinator.shown_text import json_line
 
 LINE_MAX: Final = 65_536
 DEPTH_MAX: Final = 16
@@ -28,7 +27,7 @@ class Entry(NamedTuple):
 
 def written(entries: Iterable[Entry]) -> str:
     """Return the lines of a file; what is None is left out."""
-    return "".join(_line(_said(entry)) for entry in entries)
+    return "".join(f"{json_line(_said(entry))}\n" for entry in entries)
 
 
 def read(text: str) -> tuple[list[Entry], int]:
@@ -46,12 +45,6 @@ def read(text: str) -> tuple[list[Entry], int]:
         else:
             entries.append(entry)
     return entries, unknown
-
-
-def _line(said: dict[str, Any]) -> str:
-    """Return a line; one with what an editor may take for a line's end is written in ASCII."""
-    line = json.dumps(said, ensure_ascii=False)
-    return (json.dumps(said) if visible(line) != line else line) + "\n"
 
 
 def _said(entry: Entry) -> dict[str, Any]:

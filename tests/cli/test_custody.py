@@ -161,6 +161,14 @@ def test_an_exported_book_can_be_checked_by_a_stranger(book: Asked, tmp_path: Pa
     assert checked(file) == (1, "event 2 does not follow the one before")
 
 
+def test_a_note_with_a_line_separator_is_one_line_of_the_book(book: Asked, tmp_path: Path) -> None:
+    head = record(book, "placed", "--at", "bank", "--note", "one\u2028two\x85three")["hash"]
+    file = tmp_path / "book.jsonl"
+    book("custody", "log", "--export", str(file))
+    assert checked(file) == (0, f"1 events, the chain holds, head {head}")
+    assert len(file.read_text().splitlines()) == 1
+
+
 def test_a_head_typed_from_paper_is_in_groups(vault: Asked, tmp_path: Path) -> None:
     file, head = tmp_path / "book.jsonl", str(vault("custody", "verify")["head"]).upper()
     vault("custody", "log", "--export", str(file))
