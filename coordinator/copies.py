@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock, custody
 from coordinator.slots import checked_name
+from coordinator.vaults import computed_checksum
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import descriptors as copy_book
@@ -56,7 +57,7 @@ def document(db: Session, copy: DescriptorCopy) -> dict[str, Any]:
     return {
         "copy": custody.item_name(copy.item),
         "vault": copy.vault.name,
-        "version": copy.vault.checksum,
+        "version": computed_checksum(copy.vault),
         "digest": copy.digest.hex(),
         "created_at": copy.created_at,
         "location": place,

@@ -25,7 +25,7 @@ from coordinator.audit.dangers import (
     resting_on,
 )
 from coordinator.audit.facts import Book, book, key_facts
-from coordinator.audit.findings import Finding
+from coordinator.audit.findings import Finding, Severity
 from coordinator.audit.survey import altered
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
 from coordinator.settings import Home
@@ -43,6 +43,15 @@ PAYMENT_NOT_APPROVED: Final = "payment_not_approved"
 
 # What still matters of a vault that another took the place of, while it holds coins.
 WATCHED: Final = frozenset({APPROVAL_MISMATCH, QUORUM_STOLEN, QUORUM_LOST, VAULT_ALTERED})
+
+OTHER_SEAL: Final = Finding(
+    APPROVAL_MISMATCH,
+    Severity.DANGER,
+    "the key that places and people are sealed to differs from what this home approved: somebody "
+    "changed the database",
+    "send and sign nothing; restore a backup made before: cardquorum restore FILE",
+    (),
+)
 
 Accepted = Collection[str] | None
 
@@ -183,10 +192,13 @@ def _dangers(home: Home, db: Session, vault: Vault, said: Book | None) -> list[t
     except PsbtError as failure:
         return [(altered(vault.name, str(failure)), str(failure))]
     facts = replace(key_facts(db, vault, said or book(db)), approval=standing.value)
-    return [
+    found = [
         (finding, f"{vault.descriptor} {resting_on(facts, finding.code)}")
         for finding in dangers(facts)
     ]
+    if approvals.seal_standing(home, sealing.sealing_key(db)) is Standing.DIFFERS:
+        found.insert(0, (OTHER_SEAL, ""))
+    return found
 
 
 def require_payment(

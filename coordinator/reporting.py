@@ -8,6 +8,7 @@ from coordinator import clock, custody, drill
 from coordinator.audit.auditing import Audited, smallest
 from coordinator.audit.facts import vault_facts
 from coordinator.report.page import Happened, Page, rendered
+from coordinator.vaults import computed_checksum
 from storage import custody as custody_book
 from storage import drills as drill_book
 from storage import vaults as vault_book
@@ -32,7 +33,7 @@ def page(database: sessionmaker[Session], found: Audited) -> str:
                 list(_happened(db, vault)),
                 custody.verify(db, None)["head"] or "the chain of hashes is broken",
                 clock.now().date().isoformat(),
-                vault.checksum,
+                computed_checksum(vault) or "unknown: what is stored does not hold together",
             )
         )
 

@@ -189,6 +189,14 @@ def succeed(home: Home, db: Session, vault: Vault, gone: Key, new: Key) -> Vault
     return successor
 
 
+def computed_checksum(vault: Vault) -> str | None:
+    """Return the checksum of a vault's descriptor, from its keys; None where rows disagree."""
+    try:
+        return policy_checksum(stored_policy(vault))
+    except PsbtError:
+        return None
+
+
 def approve(home: Home, db: Session, name: str, checksum: str) -> Vault:
     """Approve a vault whose checksum a person read from its paper.
 

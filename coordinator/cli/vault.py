@@ -159,7 +159,7 @@ def list_vaults(desk: Desk) -> Shown:
                 "threshold": vault.threshold,
                 "total": len(vault.cosigners),
                 "script": vault.script,
-                "checksum": vault.checksum,
+                "checksum": vaults.computed_checksum(vault),
                 "retired_at": vault.retired_at,
                 **vaults.standing(db, vault),
             }

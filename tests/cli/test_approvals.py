@@ -21,7 +21,7 @@ from storage.database import open_database
 from storage.letters import Opener
 from storage.model import Seal
 from tests.cli.test_money import STRANGER, pay, sign
-from tests.program import PIN, Asked, asking
+from tests.program import PIN, UNPROVED, Asked, asking
 from tests.psbt.soft_vault import soft_vault
 
 ANSWERS = ("address_new", "address_list", "kit", "drill_start", "spend_create", "vault_show")
@@ -166,6 +166,7 @@ def test_a_seal_changed_in_the_database_seals_nothing(
     assert refused["code"] == "approval_mismatch"
     for what in ("address_new", "kit", "spend_create"):
         assert asked_for(vault, what, tmp_path / "kit")["code"] == "approval_mismatch"
+    assert "approval_mismatch" in {each["code"] for each in vault("status")["dangers"]}
     assert b"a secret" not in (tmp_path / "home" / "cardquorum.db").read_bytes()
     vault("status")
 
@@ -246,3 +247,43 @@ def test_the_files_are_private_and_reading_writes_nothing(vault: Asked, tmp_path
     vault("status")
     vault("address", "list", "v")
     assert [(file.stat().st_mtime_ns, file.read_bytes()) for file in files] == before
+
+
+ASKING: dict[str, tuple[str, ...]] = {
+    "address new": ("address", "new", "v", *UNPROVED),
+    "address list": ("address", "list", "v"),
+    "address check": ("address", "check", "FIRST"),
+    "kit": ("kit", "v", "--out", "KIT"),
+    "drill start": ("drill", "start", "v"),
+    "spend create": ("spend", "create", "v", "--to", f"{STRANGER}:10000", "--feerate", "2"),
+    "spend consolidate": ("spend", "consolidate", "v", "--feerate", "2"),
+    "spend cancel": ("spend", "cancel", "OPEN", "--feerate", "40"),
+    "spend bump": ("spend", "bump", "OPEN", "--feerate", "40"),
+    "spend export": ("spend", "export", "OPEN"),
+    "spend sign": ("spend", "sign", "OPEN", "--emulated", "a", "--yes", "--pin-stdin"),
+}
+
+
+@pytest.fixture
+def restored(vault: Asked, tmp_path: Path) -> tuple[Asked, str]:
+    """A home restored without its approvals, and an open payment in it."""
+    made = pay(vault, "--to", f"{STRANGER}:400000")["ceremony"]
+    vault("backup", "--out", str(tmp_path / "backup"))
+    back = asking(tmp_path / "back")
+    back("restore", str(tmp_path / "backup"))
+    return back, made
+
+
+@pytest.mark.parametrize("verb", ASKING)
+def test_a_vault_nobody_approved_here_is_a_danger_for_every_verb(
+    restored: tuple[Asked, str], vault: Asked, tmp_path: Path, verb: str
+) -> None:
+    back, made = restored
+    first = vault("vault", "show", "v")["first_address"]
+    known = {"FIRST": first, "KIT": str(tmp_path / "kit"), "OPEN": made}
+    words = [known.get(word, word) for word in ASKING[verb]]
+    refused = back(*words, stdin=PIN, check=5)["error"]
+    assert refused["codes"] == ["policy_not_approved"]
+    accepted = [*words, "--accept", "policy_not_approved", "--accept", "payment_not_approved"]
+    back(*accepted, stdin=PIN)
+    assert "policy_not_approved" in {each["code"] for each in back("status")["dangers"]}
