@@ -18,6 +18,7 @@ from coordinator.chain import (
     SeenTransaction,
     Tip,
     Watch,
+    check_update,
 )
 from coordinator.errors import ChainError, CoordinatorError
 from coordinator.scans import Look
@@ -178,6 +179,7 @@ class Following:
 
         Where addresses beyond those watched turn out to be used, more of them are looked for.
         """
+        check_update(update)
         if chain_book.sync_state(db, vault) != self._state and self._late < LATE_MAX:
             # Somebody else was faster: what was answered is older than what is known.
             self._late += 1

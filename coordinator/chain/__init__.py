@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from coordinator.errors import ChainError
+from coordinator.outside_json import HASH, HEIGHT_MAX, TIME_MAX
 from psbt.relay import CORE_30, RelayRules
+
+INDEX_MAX = 1_100_000
+"""No more addresses of a branch are believed to be used: each is derived here."""
 
 
 class Tip(NamedTuple):
@@ -90,6 +95,28 @@ class ChainUpdate:
     reach: tuple[int, int] | None = None
     scanned: Scanned | None = None
     notes: tuple[str, ...] = ()
+
+
+def check_tip(tip: Tip) -> Tip:
+    """Return a tip that can be one; raises ChainError."""
+    if not 0 <= tip.height <= HEIGHT_MAX or not HASH.fullmatch(tip.hash):
+        raise ChainError(f"the chain source tells a tip that cannot be: block {tip.height}")
+    return tip
+
+
+def check_update(update: ChainUpdate) -> ChainUpdate:
+    """Return what a source told, whatever its kind, if it can be kept; raises ChainError."""
+    check_tip(update.tip)
+    for seen in update.transactions:
+        placed = (seen.height is None) == (seen.block_hash is None)
+        height, moment = seen.height or 0, seen.time or 0
+        if not placed or not 0 <= height <= HEIGHT_MAX or not 0 <= moment <= TIME_MAX:
+            raise ChainError(f"the chain source tells a place that cannot be for {seen.txid[:64]}")
+        if not HASH.fullmatch(seen.txid) or not HASH.fullmatch(seen.block_hash or seen.txid):
+            raise ChainError("the chain source tells a name of a transaction or block that is none")
+    if update.reach is not None and max(update.reach) > INDEX_MAX:
+        raise ChainError(f"the chain source looked at {max(update.reach)} addresses, it says")
+    return update
 
 
 class Relay(NamedTuple):

@@ -7,6 +7,7 @@ from functools import cached_property
 import bdkpython as bdk
 
 from coordinator.chain import Package, Relay, Tip
+from coordinator.chain.bdk.bridge import Bridge
 from coordinator.chain.bdk.client import GAP, Scan, check_genesis, rate
 from coordinator.chain.bdk.words import header_hash, is_known, rejection
 from coordinator.chain.url import ELECTRUM_SSL, ChainUrl
@@ -17,6 +18,7 @@ from psbt.relay import CORE_30
 BATCH = 100
 SECONDS = 30
 RETRIES = 1
+SCRIPTS_MAX = 100_000
 
 
 class ElectrumServer:
@@ -29,6 +31,7 @@ class ElectrumServer:
         self._url = url
         self._network = network
         self._report = report
+        self._bridge: Bridge | None = None
         self._where = f"Electrum server {url.host}:{url.port}"
 
     def tip(self) -> Tip:
@@ -43,7 +46,7 @@ class ElectrumServer:
             if not scan.full:
                 request = scan.wallet.start_sync_with_revealed_spks().build()
                 return self._client.sync(request, BATCH, fetch_prev_txouts=False)
-            progress = Scripts(self._where, self._report)
+            progress = Scripts(self._where, self._report, self._cut)
             asked = scan.wallet.start_full_scan().inspect_spks_for_all_keychains(progress)
             found = self._client.full_scan(asked.build(), self.gap, BATCH, fetch_prev_txouts=False)
             self._report("")
@@ -84,6 +87,9 @@ class ElectrumServer:
     def close(self) -> None:
         """Let go of the connection."""
         self.__dict__.pop("_client", None)
+        if self._bridge is not None:
+            self._bridge.close()
+            self._bridge = None
 
     def package(self, txid: str) -> Package:
         """Return what a transaction weighs and pays.
@@ -111,9 +117,10 @@ class ElectrumServer:
     @cached_property
     def _client(self) -> bdk.ElectrumClient:
         scheme = "ssl" if self._url.scheme == ELECTRUM_SSL else "tcp"
+        self._bridge = Bridge(self._url.proxy)
         client = bdk.ElectrumClient(
             f"{scheme}://{self._url.place}",
-            self._url.options.get("proxy"),
+            self._bridge.place,
             self._url.number("timeout", SECONDS),
             RETRIES,
             self._url.options.get("verify") != "no",
@@ -126,22 +133,36 @@ class ElectrumServer:
         """Translate what the client raises; a broken connection is made anew next time."""
         try:
             yield
-        except bdk.ElectrumError.Protocol as failure:
-            refusal = f"{self._where} refuses: {rejection(failure.error_message)}"
-            raise ChainError(refusal) from failure
-        except bdk.ElectrumError as failure:
-            self.__dict__.pop("_client", None)
-            reason = getattr(failure, "error_message", None) or type(failure).__name__
-            raise ChainUnreachable(f"{self._where} gives no proper answer: {reason}") from failure
-        except bdk.InternalError as failure:
-            raise ChainError(f"{self._where} answers what BDK cannot read: {failure}") from failure
+        except (bdk.ElectrumError, bdk.InternalError) as failure:
+            raise self._translated(failure) from failure
+
+    def _translated(self, failure: Exception) -> ChainError:
+        """Return what a failure of the client means; the way to the server knows best."""
+        fault = self._bridge.take_fault() if self._bridge else None
+        if fault is not None:
+            self.close()
+            return ChainUnreachable(f"{self._where} {fault}")
+        if isinstance(failure, bdk.ElectrumError.Protocol):
+            return ChainError(f"{self._where} refuses: {rejection(failure.error_message)}")
+        if isinstance(failure, bdk.InternalError):
+            return ChainError(f"{self._where} answers what BDK cannot read: {failure}")
+        self.close()
+        reason = getattr(failure, "error_message", None) or type(failure).__name__
+        return ChainUnreachable(f"{self._where} gives no proper answer: {reason}")
+
+    def _cut(self, fault: str) -> None:
+        if self._bridge is not None:
+            self._bridge.cut(fault)
 
 
 class Scripts(bdk.FullScanScriptInspector):
     """Counts the scripts a full scan looked at."""
 
-    def __init__(self, where: str, report: Callable[[str], None]) -> None:
-        """Begin at none."""
+    def __init__(
+        self, where: str, report: Callable[[str], None], cut: Callable[[str], None]
+    ) -> None:
+        """Begin at none; a scan without end is cut off."""
+        self._cut = cut
         self._where = where
         self._report = report
         self._count = 0
@@ -149,5 +170,7 @@ class Scripts(bdk.FullScanScriptInspector):
     def inspect(self, keychain: bdk.KeychainKind, index: int, script: bdk.Script) -> None:  # noqa: ARG002 -- BDK's shape
         """Take note of one more script."""
         self._count += 1
+        if self._count > SCRIPTS_MAX:
+            self._cut(f"says that {SCRIPTS_MAX:,} addresses were used, one after the other")
         if self._count % BATCH == 0:
             self._report(f"{self._where}: {self._count} addresses looked at")

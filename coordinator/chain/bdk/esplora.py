@@ -16,6 +16,7 @@ from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, Transac
 from psbt.relay import CORE_30
 
 AT_ONCE = 4
+SECONDS = 60.0
 REFUSED = 400
 ANCESTORS_MAX = 1_000
 """Bitcoin Core holds 25 together, 64 since version 31; a node may be set to more."""
@@ -46,7 +47,7 @@ class EsploraServer:
             if not scan.full:
                 request = scan.wallet.start_sync_with_revealed_spks().build()
                 return self._client.sync(request, AT_ONCE)
-            progress = Scripts(self._where, self._report)
+            progress = Scripts(self._where, self._report, self._cut)
             asked = scan.wallet.start_full_scan().inspect_spks_for_all_keychains(progress)
             found = self._client.full_scan(asked.build(), self.gap, AT_ONCE)
             self._report("")
@@ -122,11 +123,10 @@ class EsploraServer:
     @cached_property
     def _client(self) -> bdk.EsploraClient:
         scheme = "https" if self._url.scheme == ESPLORA else "http"
-        if proxy := self._url.proxy:
-            self._bridge = Bridge(*proxy)
+        if self._bridge is None:
+            self._bridge = Bridge(self._url.proxy, SECONDS)
         client = bdk.EsploraClient(
-            f"{scheme}://{self._url.place}{self._url.path.rstrip('/')}",
-            self._bridge.url if self._bridge else None,
+            f"{scheme}://{self._url.place}{self._url.path.rstrip('/')}", self._bridge.url
         )
         check_genesis(client.get_block_hash(0), self._network, self._where)
         return client
@@ -136,14 +136,23 @@ class EsploraServer:
         """Translate what the client raises."""
         try:
             yield
-        except bdk.EsploraError.HttpResponse as failure:
+        except (bdk.EsploraError, bdk.InternalError) as failure:
+            raise self._translated(failure) from failure
+
+    def _translated(self, failure: Exception) -> ChainError:
+        """Return what a failure of the client means; the way to the server knows best."""
+        fault = self._bridge.take_fault() if self._bridge else None
+        if fault is not None:
+            return ChainUnreachable(f"{self._where} {fault}")
+        if isinstance(failure, bdk.EsploraError.HttpResponse):
             if failure.status == REFUSED:
-                raise TransactionRejected(rejection(failure.error_message)) from failure
-            raise ChainUnreachable(
-                f"{self._where} answers with HTTP status {failure.status}"
-            ) from failure
-        except bdk.EsploraError as failure:
-            reason = getattr(failure, "error_message", None) or type(failure).__name__
-            raise ChainUnreachable(f"{self._where} gives no proper answer: {reason}") from failure
-        except bdk.InternalError as failure:
-            raise ChainError(f"{self._where} answers what BDK cannot read: {failure}") from failure
+                return TransactionRejected(rejection(failure.error_message))
+            return ChainUnreachable(f"{self._where} answers with HTTP status {failure.status}")
+        if isinstance(failure, bdk.InternalError):
+            return ChainError(f"{self._where} answers what BDK cannot read: {failure}")
+        reason = getattr(failure, "error_message", None) or type(failure).__name__
+        return ChainUnreachable(f"{self._where} gives no proper answer: {reason}")
+
+    def _cut(self, fault: str) -> None:
+        if self._bridge is not None:
+            self._bridge.cut(fault)

@@ -15,12 +15,15 @@ from coordinator.chain import (
     SeenTransaction,
     Tip,
     Watch,
+    check_tip,
     first_block,
 )
 from coordinator.chain.bdk.client import NETWORKS, Client, PackageClient, Scan
 from coordinator.chain.bdk.words import seen
 from coordinator.errors import ChainError, TransactionRejected
+from psbt.transaction import MAX_MONEY_SATS
 
+SIZE_MAX = 100_000_000
 BRANCHES = (bdk.KeychainKind.EXTERNAL, bdk.KeychainKind.INTERNAL)
 
 
@@ -35,7 +38,7 @@ class BdkChain:
 
     def tip(self) -> Tip:
         """Return the newest block."""
-        return self._client.tip()
+        return check_tip(self._client.tip())
 
     def sync(self, watch: Watch) -> ChainUpdate:
         """Return what happened since the watch's tip; all of it where BDK knew another tip."""
@@ -150,7 +153,10 @@ class PackageChain(BdkChain):
 
     def package(self, txid: str) -> Package:
         """Return what a waiting transaction and its waiting ancestors weigh and pay."""
-        return self._package(txid)
+        package = self._package(txid)
+        if not 0 < package.vsize <= SIZE_MAX or not 0 <= package.fee_sats <= MAX_MONEY_SATS:
+            raise ChainError(f"the server tells what transaction {txid} cannot weigh or pay")
+        return package
 
 
 def _revealed(wallet: bdk.Wallet, branch: bdk.KeychainKind) -> int:
