@@ -126,6 +126,17 @@ def refuse_other_policy(home: Home, vault: Vault) -> None:
     _refuse_differing(home, vault)
 
 
+def differing(home: Home, vault: Vault) -> list[str]:
+    """Say how a vault differs from what this home approved; nothing where it does not."""
+    try:
+        _refuse_differing(home, vault)
+    except ApprovalMismatch as mismatch:
+        return [str(mismatch)]
+    except PsbtError:
+        return []  # the rows contradict one another: whoever reads them says so
+    return []
+
+
 def _refuse_differing(home: Home, vault: Vault) -> Standing:
     standing = policy_standing(home, vault)
     if standing is Standing.DIFFERS:

@@ -75,8 +75,6 @@ def verify(
     from coordinator.cli.gathering import gathered
     from storage import vaults as vault_book
 
-    with desk.database.begin() as db:
-        dangers.refuse_other_policy(desk.home, vault_book.vault_named(db, name))
     company = gathered(
         desk, name, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
@@ -84,6 +82,9 @@ def verify(
     proofs = verify.verify_vault(
         desk.database, name, company.slots, company.attendant, company.manner
     )
+    with desk.database.begin() as db:
+        differs = dangers.differing(desk.home, vault_book.vault_named(db, name))
+    proofs.mismatches.extend(verify.Mismatch(None, None, each) for each in differs)
     lines = [
         *(f"proved: {label}" for label in proofs.verified),
         *(f"never proved: {label}" for label in proofs.missing),
