@@ -48,7 +48,7 @@ LONGEST_PAUSE: Final = 1.0
 NOTICED_SECONDS: Final = 1.0
 """How long a reader may take to notice that its card left: pcscd asks it a few times a second."""
 BEGIN_TRIES: Final = 10
-LOOKS: Final = 3
+LOOKS: Final = 8
 LOOK_APART: Final = 0.002
 CLOSE_THE_OTHER: Final = "close the other program, then run the same command again"
 REMOVED: Final = {0x80100069, 0x8010000C}
@@ -215,7 +215,8 @@ class ReaderTransport:
             time.sleep(POLL)
 
     def _take(self) -> None:
-        self.contended = self.contended or _in_use(self._context, self._reader)
+        looks = LOOKS if self._wait_seconds >= WAIT_SECONDS else 1
+        self.contended = self.contended or _in_use(self._context, self._reader, looks)
         with contextlib.ExitStack() as undo:
             card = self._connected()
             undo.callback(_scard().SCardDisconnect, card, _scard().SCARD_LEAVE_CARD)
@@ -283,11 +284,11 @@ def _events(context: int, reader: str) -> int:
     return int(number << 1 | bool(present))
 
 
-def _in_use(context: int, reader: str) -> bool:
+def _in_use(context: int, reader: str, looks: int) -> bool:
     """Tell whether another program is connected to the card, in one of a few looks."""
     scard = _scard()
     busy = scard.SCARD_STATE_INUSE | scard.SCARD_STATE_EXCLUSIVE
-    for look in range(LOOKS):
+    for look in range(looks):
         if look:
             time.sleep(LOOK_APART)
         try:

@@ -7,6 +7,7 @@ PIN and signing. Always finished, no attempt spent, the person told that another
 reader. `make test-intrusion` runs all of it and prints the table; `make test` a case per family.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,13 +18,15 @@ import pytest
 from cards.emulation import open_card
 from cards.family import families
 from cards.transport import CardTransport, PowerCycler
-from tests.program import PIN, Asked, Ended, run_program
+from tests.program import PIN, UNPROVED, Asked, Ended, run_program
 from tests.readers.conftest import Put, reader
 from tests.readers.test_sharing import Beginning, other_program
 
 __all__ = ["other_program"]
 
 INPUTS = 2
+SETTLED = 0.3
+"""pcscd asks each 0.1 s whether a program that waits may go on."""
 TOLD = ("another program uses", "it has to wait meanwhile")
 MOMENTS = ("before", "after")
 
@@ -101,7 +104,7 @@ def card(asked: Asked, home: Path, put: Put, family: tuple[str, str]) -> Resetti
     put(0, found.insert)
     asked("card", "enrol", "x", "--reader", reader(0), "--pin-stdin", stdin=PIN)
     asked("vault", "create", "v", "--threshold", "1", "--card", "x")
-    address = asked("address", "new", "v")["address"]
+    address = asked("address", "new", "v", *UNPROVED)["address"]
     asked("regtest", "fund", address, "100000", "--coins", str(INPUTS))
     asked("regtest", "mine", "1")
     return found
@@ -174,6 +177,7 @@ def test_an_intruder_without_pause_has_to_wait(
     before = attempts(asked)
     card.arm(-1, "before")
     intruder = other_program(reader(0), "intrude")
+    time.sleep(SETTLED)
     ended = pay()
     assert intruder.poll() is None
     assert finished(ended), ended
