@@ -7,7 +7,7 @@ import pytest
 
 from cards.emulation import open_card
 from tests.cli.terminal import at_terminal
-from tests.program import PIN, Asked, Ended, run_program
+from tests.program import PIN, UNPROVED, Asked, Ended, run_program
 from tests.readers.conftest import PINS, Put, PutCard, reader
 
 WRONG = "000000"
@@ -81,7 +81,7 @@ def test_a_card_of_another_family_is_presented_no_pin(
             words = ("card", "enrol", label, "--reader", reader(number), "--pin-stdin")
             asked(*words, stdin=PIN)
     asked("vault", "create", "v", "--threshold", "1", "--card", "s")
-    asked("regtest", "fund", asked("address", "new", "v")["address"], "100000")
+    asked("regtest", "fund", asked("address", "new", "v", *UNPROVED)["address"], "100000")
     asked("regtest", "mine", "1")
     to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:50000"
     payment = asked("spend", "create", "v", "--to", to, "--feerate", "5")["ceremony"]
