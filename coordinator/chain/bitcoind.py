@@ -33,7 +33,10 @@ TRANSACTION_SIZE_MAX = 4_000_000
 INVALID_ADDRESS_OR_KEY = -5
 ALREADY_IN_CHAIN = -27
 REFUSED = frozenset({-22, -25, -26})
-KNOWN_ALREADY = frozenset({"txn-already-in-mempool", "txn-already-known"})
+# The last is the same payment with other signatures: it has the same name.
+KNOWN_ALREADY = frozenset(
+    {"txn-already-in-mempool", "txn-already-known", "txn-same-nonwitness-data-in-mempool"}
+)
 
 
 P = ParamSpec("P")

@@ -13,6 +13,8 @@ KNOWN = (
     "already in utxo set",
     "txn-already-known",
     "txn-already-in-mempool",
+    "txn-same-nonwitness-data-in-mempool",
+    "transaction already in mempool",
 )
 MESSAGE = re.compile(r"\{.*\}", re.DOTALL)
 
@@ -53,4 +55,4 @@ def rejection(text: str) -> str:
 
 def is_known(reason: str) -> bool:
     """Tell whether a refusal says that the transaction is there already."""
-    return any(words in reason for words in KNOWN)
+    return any(words in reason.lower() for words in KNOWN)
