@@ -75,8 +75,8 @@ class Table:
     """Who may sit down (by identity), where signatures are kept, and who the person is.
 
     `missing` are the cards the quorum lacks just now: a reader waits for one of them. `cards` are
-    all that have a part in this, `enrol` enrols another one. `not_kept` hands over what could not
-    be stored, and says so.
+    all that have a part in this, as far as known; `enrol` enrols another one. `not_kept` hands
+    over what could not be stored, and says so.
     """
 
     seat_of: SeatOf
@@ -84,7 +84,7 @@ class Table:
     attendant: Attendant
     manner: Manner = Manner()
     missing: Callable[[], list[Wanted]] = nobody
-    cards: Sequence[KnownCard] = ()
+    cards: Sequence[KnownCard] | None = None
     enrol: Enrol | None = None
     not_kept: Callable[[str, Sequence[Given], BaseException], CoordinatorError] = not_kept
 

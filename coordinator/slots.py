@@ -230,18 +230,26 @@ def ask_pin(session: CardSession, label: str, attendant: Person, *, last_attempt
 
     While it is typed other programs may have the card; it is identified again after.
     """
-    identity = session.identity()
+    identity = _told(session)
     _refuse_last(identity, label, last_attempt=last_attempt)
     typed = let_others(session, attendant)
     with ExitStack() as wiped:
         pin = wiped.enter_context(attendant.pin_for(label, identity))
         if typed:
-            found = session.identity()
+            found = _told(session)
             if (found.family, found.card_id) != (identity.family, identity.card_id):
                 raise WrongCard(label, f"{found.family} {found.card_id[:16]}")
             _refuse_last(found, label, last_attempt=last_attempt)
         wiped.pop_all()
     return pin
+
+
+def _told(session: CardSession) -> CardIdentity:
+    """Return who the card is; of one that says nothing before its PIN, its family."""
+    try:
+        return session.identity()
+    except NotUnlocked:
+        return silent_identity(session)
 
 
 def _refuse_last(identity: CardIdentity, label: str, *, last_attempt: bool) -> None:
@@ -285,7 +293,7 @@ def pin_of_silent(
     try:
         session.identity()
     except NotUnlocked as silent:
-        if known is not None and known[0]:
+        if known is not None:
             found = possible(session, *known)
             company.label = found[0].label if len(found) == 1 else company.label
         attendant.say(f"card {company.label}: {silent}")
@@ -313,7 +321,7 @@ def possible(
     ]
     if not found:
         meant = " or ".join(f"{card.label} ({card.family})" for card in expected)
-        raise WrongCard(meant, f"a {session.family} card that is none of them")
+        raise WrongCard(meant or "known here", f"a {session.family} card that is not")
     return found
 
 

@@ -27,7 +27,6 @@ from coordinator.slots import (
     Slot,
     ask_pin,
     card_in,
-    let_others,
     possible,
     silent_identity,
 )
@@ -87,7 +86,7 @@ class Known:
     enrols a card that has no part in this as yet, or raises why not.
     """
 
-    cards: Sequence[KnownCard] = ()
+    cards: Sequence[KnownCard] | None = None
     typed: bool = False
     enrol: "Enrol | None" = None
     refused: RefusedPins = field(default_factory=RefusedPins)
@@ -175,21 +174,42 @@ class Turn:
             identity = session.identity()
         except NotUnlocked as silent:
             self._family = session.family
-            if self._pin is None:
-                self._company.label = self._name_of(session)
-                self._person.say(f"card {self._company.label}: {silent}")
-                self._ask_silent(session, wiped)
-            self._present(session, None)
+            if self._pin is not None:
+                self._present(session, None)
+            else:
+                self._unlock_silent(session, silent, wiped)
             identity = session.identity()
         self._card = self._card or identity
         return identity
 
-    def _ask_silent(self, session: CardSession, wiped: ExitStack) -> None:
-        """Ask for the PIN of a card that says nothing before it."""
-        let_others(session, self._person)
-        asked = self._person.pin_for(self._company.label, silent_identity(session))
-        self._pin = wiped.enter_context(asked)
-        self._typed = self._known.typed
+    def _unlock_silent(self, session: CardSession, silent: NotUnlocked, wiped: ExitStack) -> None:
+        """Unlock a card that says nothing before its PIN, by the name of the only one it can be.
+
+        One that can be none of those known is enrolled, where a person says so.
+        """
+        unknown = silent_identity(session)
+        try:
+            self._company.label = self._name_of(session)
+        except WrongCard:
+            if self._known.enrol is None:
+                raise
+            self._enrol(session, unknown, wiped)
+            return
+        self._person.say(f"card {self._company.label}: {silent}")
+        self._ask_pin(session, wiped)
+        self._present(session, None)
+
+    def _enrol(self, session: CardSession, identity: CardIdentity, wiped: ExitStack) -> None:
+        """Have a card enrolled that has no part in this as yet; raises why it is not."""
+
+        def unlock(label: str) -> None:
+            self._company.label = label
+            if self._pin is None:
+                self._ask_pin(session, wiped)
+                self._present(session, identity.attempts_left)
+
+        if self._known.enrol is not None:
+            self._known.enrol(session, (identity, self._slot), self._person, unlock)
 
     def _ask_pin(self, session: CardSession, wiped: ExitStack) -> None:
         """Ask for the PIN, unless the card allows one attempt only."""
@@ -202,8 +222,9 @@ class Turn:
 
         Raises WrongCard where it can be none that has a part in this.
         """
-        cards = self._known.cards
-        found = possible(session, cards, self._slot.surroundings.memory) if cards else []
+        if self._known.cards is None:
+            return self._company.label
+        found = possible(session, self._known.cards, self._slot.surroundings.memory)
         return found[0].label if len(found) == 1 else self._company.label
 
     def _present(self, session: CardSession, left: int | None) -> None:
@@ -219,15 +240,8 @@ class Turn:
     ) -> None:
         """Find the card's part in this; a stranger is never asked for a PIN unless to enrol it."""
         seat = self._seat_of(identity)
-        if seat is None and self._known.enrol is not None:
-
-            def unlock(label: str) -> None:
-                self._company.label = label
-                if self._pin is None:
-                    self._ask_pin(session, wiped)
-                    self._present(session, identity.attempts_left)
-
-            self._known.enrol(session, (identity, self._slot), self._person, unlock)
+        if seat is None:
+            self._enrol(session, identity, wiped)
             seat = self._seat_of(identity)
         if seat is None:
             raise WrongCard("a card of this vault", f"{identity.family} {identity.card_id[:16]}")

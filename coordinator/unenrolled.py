@@ -70,12 +70,7 @@ def card_like(db: Session, identity: CardIdentity) -> Card | None:
 
 
 def cards_of(db: Session, vault: Vault) -> list[KnownCard]:
-    """Return the cards that carry a key of a vault; none where a key of it has no card here.
-
-    Then any card may be of it.
-    """
-    if _without_card(db, vault):
-        return []
+    """Return the cards that carry a key of a vault."""
     return [
         KnownCard(card.label, card.family, card.card_id)
         for cosigner in vault.cosigners

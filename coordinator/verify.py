@@ -9,13 +9,13 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import CardRemoved, WrongCard
-from cards.session import CardSession
+from cards.session import CardIdentity, CardSession
 from coordinator import clock, custody, unenrolled
 from coordinator.attendant import Attendant
 from coordinator.ceremony import SLICE, Manner, Wanted, said_of
 from coordinator.enrol import account_key
 from coordinator.errors import CardNotEnrolled
-from coordinator.slots import Company, Slot, card_in, pin_of_silent, unlock
+from coordinator.slots import Company, Slot, card_in, pin_of_silent, silent_identity, unlock
 from coordinator.vaults import stored_policy
 from psbt.errors import PsbtError
 from psbt.keys import KeyExpression, child, parse_path
@@ -136,8 +136,7 @@ def _prove(
     with database.begin() as db:
         cards = unenrolled.cards_of(db, vault_book.vault_named(db, proofs.vault))
     with card_in(slot, company) as session, ExitStack() as wiped:
-        known = cards, slot.surroundings.memory
-        unlocked = pin_of_silent(session, company, attendant, wiped, known) is not None
+        unlocked = False
 
         def unlock_once(label: str) -> None:
             nonlocal unlocked
@@ -146,12 +145,20 @@ def _prove(
                 unlock(session, label, attendant, last_attempt=last_attempt)
                 unlocked = True
 
-        wanted = _wanted(database, proofs.vault, session)
-        if wanted is None:
-            stranger = session.identity(), slot
+        def enrol(identity: CardIdentity) -> None:
+            stranger = identity, slot
             unenrolled.enrol_where_asked(
                 database, proofs.vault, session, stranger, attendant, unlock_once
             )
+
+        try:
+            known = cards, slot.surroundings.memory
+            unlocked = pin_of_silent(session, company, attendant, wiped, known) is not None
+        except WrongCard:
+            enrol(silent_identity(session))
+        wanted = _wanted(database, proofs.vault, session)
+        if wanted is None:
+            enrol(session.identity())
             wanted = _wanted(database, proofs.vault, session)
         if wanted is None:
             raise WrongCard(f"a card of vault {proofs.vault}", company.label)

@@ -105,3 +105,45 @@ def test_a_card_that_is_enrolled_with_another_of_its_keys_is_named(
     assert "card enrol mine" in refused["hint"]
     ask("card", "enrol", "mine", "--emulated", "c", "--pin-stdin", stdin=PIN)
     assert ask(*VERIFY, "--pin-stdin", stdin=f"mine={PIN}")["verified"]
+
+
+@pytest.fixture
+def tangem(asked: Asked, tmp_path: Path) -> Path:
+    """A home in which the vault's Satochips are enrolled, and its Tangem is not."""
+    made_vault(asked, ("satochip", "satochip", "tangem"))
+    descriptor = asked("vault", "export", "v")["descriptor"]
+    (tmp_path / "vault").write_text(descriptor)
+    home = tmp_path / "heirs"
+    ask = asking(home)
+    ask("init", "--network", "regtest")
+    ask("vault", "import", str(tmp_path / "vault"), "--name", "family")
+    ask("vault", "approve", "family", "--checksum", descriptor.partition("#")[2])
+    shutil.copytree(tmp_path / "home" / "emulated", home / "emulated", dirs_exist_ok=True)
+    for label in "ab":
+        ask("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
+    return home
+
+
+def test_a_silent_card_of_another_family_than_those_enrolled_is_presented_no_pin(
+    tangem: Path,
+) -> None:
+    ask = asking(tangem)
+    drill = ask("drill", "start", "family")["drill"]
+    here = ("--emulated", "c", "--pin-stdin")
+    refused = ask(*VERIFY, *here, stdin="000000", check=3)["error"]
+    (card,) = ask("drill", "sign", drill, *here, stdin="000000", check=3)["cards"]
+    for error in (refused, card["error"]):
+        assert error["code"] == "card_not_enrolled"
+        assert "key 3 of family" in error["message"]
+
+
+@pytest.mark.parametrize("command", ["verify", "drill"])
+def test_a_silent_card_is_enrolled_where_a_person_says_so(tangem: Path, command: str) -> None:
+    ask = asking(tangem)
+    words = ("drill", "sign", ask("drill", "start", "family")["drill"])
+    answers = [("Enrol it now, as", "heir"), ("PIN of card heir", PIN)]
+    chosen = VERIFY if command == "verify" else words
+    seen = at_terminal(tangem, (*chosen, "--emulated", "c"), answers)
+    assert seen.status == 0, seen.screen
+    assert "this is key 3 of family: enrolled as card heir" in seen.screen
+    assert ask("card", "show", "heir")["family"] == "tangem"

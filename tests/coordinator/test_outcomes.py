@@ -287,7 +287,9 @@ def test_a_card_that_says_nothing_before_its_pin_is_held_against_the_cards_expec
         [KnownCard("a", "satochip", "1"), KnownCard("b", "keycard", "2")],
     )
     (outcome,) = ceremony.collect([fixed(silent)], table)
-    assert "expected card a (satochip) or b (keycard), found a tangem" in str(outcome.error)
+    assert "expected card a (satochip) or b (keycard), found a tangem card that is not" in str(
+        outcome.error
+    )
     assert (silent.pins, meeting.person.asked) == ([], [])
 
 
