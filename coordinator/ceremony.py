@@ -106,6 +106,7 @@ class _Round:
     enough: threading.Event = field(default_factory=threading.Event)
     unkept: list[Given] = field(default_factory=list)
     not_stored: Exception | None = None
+    talking: threading.Lock = field(default_factory=threading.Lock)
     questions: "Questions" = field(default_factory=queue.SimpleQueue)
 
 
@@ -113,11 +114,15 @@ Questions = queue.SimpleQueue[Callable[[], None] | None]
 
 
 class _FromThread:
-    """The person, for a card's thread: the main thread asks and tells, one thing at a time."""
+    """The person, for a card's thread: asked by the main thread, and told one thing at a time.
 
-    def __init__(self, attendant: Attendant, questions: Questions) -> None:
+    What is to be told while a question is open, or something else is told, is told after it.
+    """
+
+    def __init__(self, attendant: Attendant, meeting: _Round) -> None:
         self._attendant = attendant
-        self._questions = questions
+        self._questions = meeting.questions
+        self._talking = meeting.talking
 
     def say(self, text: str) -> None:
         self._told(lambda: self._attendant.say(text))
@@ -145,7 +150,14 @@ class _FromThread:
 
     def _told(self, telling: Callable[[], None]) -> None:
         answer: Future[None] = Future()
-        self._questions.put(lambda: _answered(answer, telling))
+        if not self._questions.empty() or not self._talking.acquire(blocking=False):
+            self._questions.put(lambda: _answered(answer, telling))
+            return
+        try:
+            with _HandedBack(answer):
+                telling()
+        finally:
+            self._talking.release()
 
     def _asked(self, question: Callable[[], T]) -> T:
         answer: Future[T] = Future()
@@ -192,7 +204,8 @@ def _answer_questions(meeting: _Round, threads: int) -> None:
         if question is None:
             threads -= 1
         else:
-            question()
+            with meeting.talking:
+                question()
 
 
 def _attended(slot: Slot, place: int, meeting: _Round, into: list[Outcome]) -> None:
@@ -239,7 +252,7 @@ def _handed_over(meeting: _Round, outcomes: list[Outcome]) -> list[Outcome]:
 
 def _attend(slot: Slot, place: int, meeting: _Round, into: list[Outcome]) -> None:
     """Serve one place: the card in it, and those put in after it."""
-    person = _FromThread(meeting.table.attendant, meeting.questions)
+    person = _FromThread(meeting.table.attendant, meeting)
     number = -1 if slot.arrival is None else slot.arrival(-1, 0)
     first = True
     while not meeting.stop.is_set():
@@ -325,7 +338,7 @@ def _may_come(wanted: Wanted, meeting: _Round) -> bool:
 def _turn(slot: Slot, place: int, meeting: _Round) -> Outcome | None:
     """Have the card in a slot sign; None where a reader turns out to be empty."""
     table = meeting.table
-    person = _FromThread(table.attendant, meeting.questions)
+    person = _FromThread(table.attendant, meeting)
     known = Known(table.cards, table.manner.typed, table.enrol, meeting.refused)
     turn = Turn(slot, person, table.seat_of, table.manner.last_attempt, meeting.stop, known=known)
     meeting.turns[place] = turn

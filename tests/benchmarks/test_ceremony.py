@@ -72,7 +72,7 @@ def run(asked: Asked, tmp_path: Path):  # noqa: ANN201
         offered = [swapped(slots)] if one_reader else slots
         database = open_database(home.database_url)
         started = time.monotonic()
-        outcomes = sign(database, ceremony, offered, Agreeing(), Manner(wait_seconds=10))
+        outcomes = sign(home, database, ceremony, offered, Agreeing(), Manner(wait_seconds=10))
         wall = time.monotonic() - started
         database.kw["bind"].dispose()
         asked("spend", "abandon", ceremony)

@@ -23,7 +23,7 @@ def commands(asked: Asked, tmp_path: Path, request: pytest.FixtureRequest) -> li
     asked("card", "enrol", "meant", "--emulated", "slot", "--pin-stdin", stdin=PIN)
     asked("vault", "create", "v", "--threshold", "1", "--card", "meant")
     asked("vault", "verify", "v", "--pin-stdin", stdin=f"meant={PIN}")
-    address = asked("address", "new", "v")["address"]
+    address = asked("address", "new", "v", "--accept", "no_copy")["address"]
     asked("regtest", "fund", address, "99999")
     asked("regtest", "mine", "1")
     payment = asked("spend", "create", "v", "--to", TO, "--feerate", "5")["ceremony"]

@@ -85,7 +85,7 @@ class Payment(NamedTuple):
 
     def sign(self, *labels: str, person: Person | None = None) -> dict[str, Outcome]:
         slots = [emulated.slot(self.home, label) for label in labels]
-        found = signing.sign(self.database, self.ceremony, slots, person or Person())
+        found = signing.sign(self.home, self.database, self.ceremony, slots, person or Person())
         return dict(zip(labels, found, strict=True))
 
     def signed(self) -> int:
