@@ -11,7 +11,6 @@ from tests.program import PIN, UNPROVED, Asked, Ended, run_program
 from tests.readers.conftest import PINS, Put, PutCard, reader
 
 WRONG = "000000"
-UNPROVED = ("--accept", "keys_unproved", "--accept", "no_copy")
 SOON = 30.0
 
 
