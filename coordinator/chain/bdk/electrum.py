@@ -61,9 +61,15 @@ class ElectrumServer:
         return rate(estimate, SATS_PER_BTC, self._where, CORE_30.minimum)
 
     def relay(self) -> Relay:
-        """Return what the server's node relays; a replacement's step no server tells."""
+        """Return what the server's node relays; a replacement's step no server tells.
+
+        Since version 1.6 of the protocol servers need not answer at all.
+        """
         with self._asking():
-            told = self._client.relay_fee()
+            try:
+                told = self._client.relay_fee()
+            except bdk.ElectrumError.Protocol:
+                return Relay()
         least = rate(told, SATS_PER_BTC, self._where) if told > 0 else CORE_30.minimum
         return Relay(CORE_30._replace(minimum=least))
 

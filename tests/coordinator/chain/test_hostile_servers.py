@@ -12,6 +12,7 @@ import pytest
 from coordinator.chain import ChainSource, ChainUpdate, SeenTransaction, Tip, check_update
 from coordinator.chain.opening import open_chain
 from coordinator.errors import ChainError, ChainUnreachable
+from psbt.relay import CORE_30
 from tests.contracts.books import Book
 from tests.contracts.worlds import make
 from tests.judges import judge
@@ -20,6 +21,7 @@ judge("bdkpython")
 GENESIS = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"
 HEADER = bytes(80).hex()
 HASH = "ab" * 32
+UNKNOWN = '{"code": -32601, "message": "unknown method"}'
 OK = b"HTTP/1.1 200 OK\r\n"
 
 Respond = Callable[[bytes], Iterator[bytes]]
@@ -58,7 +60,8 @@ def electrum(answers: dict[str, str]) -> Respond:
             if text == "…":
                 while True:
                     yield b"[" * 65_536
-            yield f'{{"jsonrpc":"2.0","id":{request["id"]},"result":{text}}}\n'.encode()
+            kind = "error" if text == UNKNOWN else "result"
+            yield f'{{"jsonrpc":"2.0","id":{request["id"]},"{kind}":{text}}}\n'.encode()
 
     features = {"genesis_hash": GENESIS, "server_version": "x", "protocol_min": "1.4"}
     features |= {"protocol_max": "1.4", "hash_function": "sha256", "pruning": None, "hosts": {}}
@@ -130,6 +133,14 @@ def test_an_electrum_server_may_answer_anything(
     assert len(str(refused.value)) < 500
     if text == "…":
         assert str(refused.value).endswith("answers with more than 200,000 bytes")
+
+
+def test_an_electrum_server_need_not_tell_what_it_relays(tmp_path: Path) -> None:
+    for text, minimum in ((UNKNOWN, 100), ("0.00001", 1_000), ("0", 100), ("-1", 100)):
+        with serving(electrum({"blockchain.relayfee": text})) as port:
+            source = open_chain(f"electrum+tcp://127.0.0.1:{port}?timeout=5", tmp_path, "regtest")
+            assert source.relay().rules == CORE_30._replace(minimum=minimum)
+            source.close()
 
 
 BODIES = {
