@@ -114,6 +114,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     KeyboardInterrupt: (ExitStatus.INTERRUPTED, "what was signed is kept; run it again"),
     BaseException: (ExitStatus.BUG, "please report this with the command and what -v -v says"),
 }
+MESSAGE_MAX = 8_000
 LAST_ONE = "stop here and look it up: one more mistake blocks the card"
 LAST_PUK = "stop here and look it up: one more mistake and the card is lost but for a factory reset"
 
@@ -144,6 +145,8 @@ def explain(error: BaseException) -> Failure:
         hint = f"nothing was done; only if you are sure, run it again with {options}"
     code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__).lower()
     message = str(error) if status is not ExitStatus.BUG else f"unexpected {code}: {error}"
+    if len(message) > MESSAGE_MAX:  # it quotes what was given
+        message = f"{message[: MESSAGE_MAX // 2]} … {message[-MESSAGE_MAX // 2 :]}"
     return Failure(code, message, hint.format(**fields) if fields else hint, status, fields)
 
 
