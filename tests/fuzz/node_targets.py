@@ -234,7 +234,7 @@ def prepare_core(folder: Path) -> Read:
         shutil.rmtree(folder / "chain", ignore_errors=True)
         with (
             answered_by(lying.answers),
-            mock.patch.object(core_wallet, "POLL_SECONDS", 0.0),
+            mock.patch.object(core_wallet, "POLL_SECONDS", 0.05),
             mock.patch.object(core_wallet, "LOOKED", ADDRESSES),
         ):
             for act in tried:
