@@ -19,6 +19,7 @@ from coordinator.slots import Slot, card_in
 
 NUMBERS = re.compile(" [0-9A-F]{2} [0-9A-F]{2}$")
 """What pcsc-lite writes last: which reader it is, and which slot of it."""
+SLOT = re.compile(" [0-9A-F]{2}$")
 LOOK_SECONDS = 2.0
 """How long a look waits for a reader that another program keeps for itself."""
 
@@ -146,13 +147,24 @@ def _full_name(name: str) -> str:
         [each for each in known if NUMBERS.sub("", each).casefold() == wanted],
         [each for each in known if wanted in each.casefold()],
     )
-    fitting = next((found for found in ways if found), [])
+    fitting = _occupied_slot(next((found for found in ways if found), []))
     if len(fitting) > 1:
         raise Ambiguous(name, [f"reader:{each}" for each in fitting])
     if not fitting:
         there = f"; there is {', '.join(known)}" if known else "; no reader is connected"
         raise ReaderNotFound(f"there is no reader {name}{there}")
     return fitting[0]
+
+
+def _occupied_slot(names: list[str]) -> list[str]:
+    """Return the one slot with a card, where all names are slots of one reader; else all names.
+
+    PC/SC ends a name with the reader's number and, last, that of its slot.
+    """
+    if len(names) < 2 or len({SLOT.sub("", name) for name in names}) > 1:
+        return names
+    occupied = [name for name in names if _is_occupied(name)]
+    return occupied if len(occupied) == 1 else names
 
 
 def _listed(seen: Sequence[Found]) -> str:

@@ -36,6 +36,17 @@ def test_a_part_of_several_names_lists_them(
     assert caught.value.candidates == tuple(f"reader:{each}" for each in known)
 
 
+def test_of_the_slots_of_one_reader_the_only_one_with_a_card_is_meant(
+    monkeypatch: pytest.MonkeyPatch, home: Home
+) -> None:
+    for full in TWO_SLOTS:
+        monkeypatch.setattr(readers, "_is_occupied", full.__eq__)
+        assert named(monkeypatch, home, TWO_SLOTS, TWO_SLOTS[0][:6]) == full
+    monkeypatch.setattr(readers, "_is_occupied", DIGITS[0].__eq__)
+    with pytest.raises(Ambiguous):
+        named(monkeypatch, home, DIGITS, DIGITS[0][:6])
+
+
 @pytest.mark.parametrize("known", [DIGITS, TWO_SLOTS, WINDOWS])
 def test_a_whole_name_is_that_reader(
     monkeypatch: pytest.MonkeyPatch, home: Home, known: list[str]
