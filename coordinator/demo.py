@@ -223,7 +223,8 @@ def _make_vault(stage: Stage, slots: Sequence[Slot]) -> str:
     with stage.database.begin() as db:
         plan = vaults.VaultPlan(VAULT, THRESHOLD, labels)
         descriptor = vaults.create(stage.home, db, plan).descriptor
-    stage.guide.tell(f"2. vault {VAULT}, {THRESHOLD} of {len(labels)}:\n   {descriptor}")
+    stage.guide.tell(f"2. vault {VAULT}, {THRESHOLD} of {len(labels)}:")
+    stage.guide.tell(f"   {descriptor}")
     proofs = verify.verify_vault(stage.database, VAULT, slots, stage.guide)
     if proofs.mismatches or proofs.missing:
         raise CoordinatorError("a card of the demo did not prove its key")
