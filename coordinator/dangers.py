@@ -2,8 +2,6 @@
 
 `coordinator.audit.dangers` says what of a vault is dangerous; here it meets the person.
 
-`coordinator.audit.dangers` says what of a vault is dangerous; here it meets the person.
-
 What differs from what this home approved is no danger to accept: it is refused.
 """
 

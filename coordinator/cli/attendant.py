@@ -293,16 +293,6 @@ def ask_hidden(prompt: str) -> bytes | None:
             terminal.write(b"\n")
 
 
-def ask_text(prompt: str) -> str | None:
-    """Ask at the terminal, with echo; None without a terminal."""
-    try:
-        with TERMINAL.open("r+b", buffering=0) as terminal:
-            terminal.write(prompt.encode())
-            return terminal.readline(LINE_MAX).strip().decode("utf-8", "replace")
-    except OSError:
-        return None
-
-
 def confirm_by_label(label: str, act: str) -> None:
     """Ask for the card's label before something irreversible; raises NotAccepted otherwise."""
     if ask_line(f"To {act}, type the card's label ({label}): ") != label:

@@ -230,7 +230,7 @@ def approve(desk: Desk, name: Name, checksum: Checksum = None) -> Shown:
     Example: cardquorum vault approve family
     """
     from coordinator import vaults
-    from coordinator.cli.attendant import ask_text
+    from coordinator.cli.attendant import ask_line
     from coordinator.errors import UsageError
     from storage import vaults as vault_book
 
@@ -238,7 +238,7 @@ def approve(desk: Desk, name: Name, checksum: Checksum = None) -> Shown:
         document = vaults.document(desk.home, db, vault_book.vault_named(db, name))
     if checksum is None:
         desk.say(f"first address {document['first_address']}: compare it with the paper")
-        checksum = ask_text(f"checksum of vault {name}, the eight characters after #: ")
+        checksum = ask_line(f"checksum of vault {name}, the eight characters after #: ")
     if not checksum:
         raise UsageError("no checksum was given: type it from the paper, or add --checksum")
     with desk.database.begin() as db:

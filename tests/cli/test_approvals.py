@@ -20,6 +20,7 @@ from storage import vaults as vault_book
 from storage.database import open_database
 from storage.letters import Opener
 from storage.model import Seal
+from tests.cli.terminal import at_terminal
 from tests.cli.test_money import STRANGER, pay, sign
 from tests.program import PIN, UNPROVED, Asked, asking
 from tests.psbt.soft_vault import soft_vault
@@ -287,3 +288,18 @@ def test_a_vault_nobody_approved_here_is_a_danger_for_every_verb(
     accepted = [*words, "--accept", "policy_not_approved", "--accept", "payment_not_approved"]
     back(*accepted, stdin=PIN)
     assert "policy_not_approved" in {each["code"] for each in back("status")["dangers"]}
+
+
+def test_the_checksum_is_asked_for_and_not_shown(
+    restored: tuple[Asked, str], vault: Asked, tmp_path: Path
+) -> None:
+    back, _ = restored
+    shown = vault("vault", "show", "v")
+    question = r"the eight characters after #: "
+    seen = at_terminal(tmp_path / "back", ["vault", "approve", "v"], [(question, "qqqqqqqq")])
+    assert seen.status == 5
+    assert shown["first_address"] in seen.screen
+    assert shown["checksum"] not in seen.screen
+    given = [(question, f"#{shown['checksum'].upper()}")]
+    assert at_terminal(tmp_path / "back", ["vault", "approve", "v"], given).status == 0
+    assert back("address", "list", "v")["addresses"]
