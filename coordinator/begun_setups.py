@@ -7,7 +7,7 @@ from cards.family import CardMemory
 from cards.pin import Secret
 from cards.session import CardIdentity
 from coordinator import seeds
-from coordinator.knowledge import KINDS
+from coordinator.card_secrets import KINDS
 from coordinator.slots import NAME
 
 ORIGINS = ("card", "host")

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from cards.family import family_named
-from coordinator import custody, knowledge
+from coordinator import card_secrets, custody
 from coordinator.enrol import key_document
 from coordinator.vaults import key_expression
 from storage import cards as card_book
@@ -25,12 +25,12 @@ def shown(db: Session, label: str, network: str) -> dict[str, Any]:
     return {
         **_document(db, card, network),
         "makes_key_on_card": family.makes_key_on_card,
-        "other_software": knowledge.other_software(db, card),
+        "other_software": card_secrets.other_software(db, card),
         "signs": sorted(family.signs_at(card.version)),
         "thief_with_card_alone": family.theft.sentence,
         "resists": family.theft._asdict(),
-        "pairing": knowledge.pairing(db, card),
-        "secrets": knowledge.of_card(db, card),
+        "pairing": card_secrets.pairing(db, card),
+        "secrets": card_secrets.of_card(db, card),
         "history": custody.cards_document(db, label),
     }
 

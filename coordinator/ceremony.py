@@ -15,9 +15,9 @@ from cards.errors import CardError, CardRemoved, PinBlocked, PinIncorrect, PinUn
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator.attendant import Attendant, Typist
+from coordinator.card_signer import Enrol, Keep, Known, Outcome, Seat, SeatOf, Stopped, Turn
 from coordinator.errors import CardNotEnrolled, CoordinatorError, LastAttempt, SignatureNotKept
 from coordinator.slots import KnownCard, RefusedPins, Slot
-from coordinator.turn import Enrol, Keep, Known, Outcome, Seat, SeatOf, Stopped, Turn
 from psbt.signer import SigningRequest
 from storage.errors import StorageError
 

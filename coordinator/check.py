@@ -17,7 +17,7 @@ from coordinator.enrol import (
     give_evidence,
     refuse_useless_evidence,
 )
-from coordinator.keeping import expect
+from coordinator.pins import expect
 from coordinator.settings import Home
 from coordinator.slots import Company, Slot, card_in, unlock
 from coordinator.vaults import key_expression

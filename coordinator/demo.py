@@ -14,10 +14,10 @@ from cards.family import families
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator import (
+    card_secrets,
     custody,
     emulated,
     kit,
-    knowledge,
     setup,
     signing,
     spend,
@@ -210,11 +210,11 @@ def _write_secrets_down(stage: Stage) -> None:
     labels = [label for label, _ in PLACES]
     elsewhere = dict(zip(labels, [*labels[1:], labels[0]], strict=True))
     with stage.database.begin() as db:
-        for secret in knowledge.listed(db):
+        for secret in card_secrets.listed(db):
             label, card, kind = secret["label"], secret["card"], secret["kind"]
             place = elsewhere[card]
-            knowledge.tell(db, knowledge.Told(label, card, kind, written_at=(place,)))
-            stage.guide.say(f"{knowledge.WORDS[kind]} of card {card}: written down at {place}")
+            card_secrets.tell(db, card_secrets.Told(label, card, kind, written_at=(place,)))
+            stage.guide.say(f"{card_secrets.WORDS[kind]} of card {card}: written down at {place}")
 
 
 def _make_vault(stage: Stage, slots: Sequence[Slot]) -> str:

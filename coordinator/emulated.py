@@ -13,8 +13,8 @@ from cards.session import CardIdentity, Initialiser, KeyGenerator, SeedLoader
 from cards.transport import CardTransport
 from coordinator import seeds
 from coordinator.errors import UsageError
+from coordinator.injected_faults import FiledFaults
 from coordinator.memory import FolderMemory
-from coordinator.mischief import FiledFaults
 from coordinator.settings import Home
 from coordinator.slots import Slot, card_in, checked_name
 from storage.errors import AlreadyExists

@@ -27,7 +27,7 @@ from cards.session import (
     SeedLoader,
     Verdict,
 )
-from coordinator import clock, knowledge
+from coordinator import card_secrets, clock
 from coordinator.attendant import Attendant
 from coordinator.errors import UsageError
 from coordinator.settings import Home
@@ -145,7 +145,7 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
             unlock(session, label, attendant, last_attempt=asked.last_attempt)
         give_evidence(session, asked.evidence)
         found = examine(session, asked.slot, label, path, home.network)
-    found = found._replace(secrets=tuple(company.given & set(knowledge.KINDS)))
+    found = found._replace(secrets=tuple(company.given & set(card_secrets.KINDS)))
     return remember(database, found, asked.slot, home.network)
 
 
@@ -272,7 +272,7 @@ def store(db: Session, found: Enrolled, slot: Slot, network: str) -> Enrolled:
         key = _add_key(db, found, network, now)
     key.created_on = min(key.created_on, found.created_on, key=WORST_ORIGIN_FIRST.index)
     card_book.add_carrier(db, key, card.item, now)
-    knowledge.note(db, card, found.secrets, now)
+    card_secrets.note(db, card, found.secrets, now)
     return found._replace(replaced=replaced, created_on=key.created_on)
 
 

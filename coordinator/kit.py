@@ -13,11 +13,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from coordinator import clock, copies, custody
+from coordinator.card_secrets import pairing
 from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import UsageError
 from coordinator.files import make_folder, write_private
 from coordinator.interop import bip138
-from coordinator.knowledge import pairing
 from coordinator.report.kit import PAPERS, KeyOnPaper, Kit, drawn
 from coordinator.settings import Home
 from coordinator.vaults import stored_policy

@@ -19,7 +19,7 @@ from cards.session import (
     KeyGenerator,
     SeedLoader,
 )
-from coordinator import carriers, enrol, knowledge, seeds
+from coordinator import card_secrets, carriers, enrol, seeds
 from coordinator.attendant import Attendant
 from coordinator.begun_setups import (
     NO_PUK,
@@ -119,7 +119,7 @@ def _carried_out(run: Run, plan: Plan, session: CardSession) -> enrol.Enrolled:
     kinds |= {*plan.begun.kinds} if plan.begun else set()
     found = found._replace(
         created_on=_origin(run, plan),
-        secrets=tuple(sorted(kinds & {*knowledge.KINDS})),
+        secrets=tuple(sorted(kinds & {*card_secrets.KINDS})),
         pin_set=not identity.has_pin,
         made_here=plan.wanted.source == "generate" and not identity.initialised,
     )
@@ -193,7 +193,7 @@ def _take_up(run: Run, plan: Plan, identity: CardIdentity) -> None:
 
 
 def _record(run: Run, plan: Plan, puk: str) -> BegunSetup:
-    kinds = tuple(kind for kind in plan.codes if kind in knowledge.KINDS)
+    kinds = tuple(kind for kind in plan.codes if kind in card_secrets.KINDS)
     return BegunSetup(plan.label, "card" if run.source is None else "host", kinds, puk)
 
 

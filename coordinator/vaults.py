@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session
 
 from cards.family import families, family_named
-from coordinator import approvals, clock, knowledge, scans
+from coordinator import approvals, card_secrets, clock, scans
 from coordinator.audit.findings import CarrierFacts, CosignerFacts, same_seed
 from coordinator.chain import UNKNOWN, Birthday
 from coordinator.errors import CardCannotSign, ChecksumDiffers, NotAccepted, UsageError
@@ -314,7 +314,7 @@ def _cosigner_document(db: Session, policy: Policy, cosigner: Cosigner) -> dict[
         "created_on": key.created_on,
         "carriers": [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
         "other_software": sorted(
-            {name for card in cards for name in knowledge.other_software(db, card)}
+            {name for card in cards for name in card_secrets.other_software(db, card)}
         ),
     }
 

@@ -11,7 +11,7 @@ from coordinator.audit.findings import (
     VaultFacts,
     keys,
 )
-from coordinator.knowledge import WORDS
+from coordinator.card_secrets import WORDS
 
 
 def found(facts: VaultFacts) -> Iterator[Finding]:

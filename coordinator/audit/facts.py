@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from cards.family import family_named
-from coordinator import clock, copies, custody, knowledge, wallet
+from coordinator import card_secrets, clock, copies, custody, wallet
 from coordinator.audit.findings import (
     CardFacts,
     CarrierFacts,
@@ -215,7 +215,7 @@ def _card(card: Card, secrets: Sequence[CardSecret]) -> CardFacts:
             for secret in sorted(secrets, key=lambda secret: secret.kind)
         ),
         siblings=card.siblings,
-        lonely=not knowledge.software_for(card, own_pairing=own_pairing),
+        lonely=not card_secrets.software_for(card, own_pairing=own_pairing),
         prints_backup_key=family.prints_backup_key,
         puk_sets_pin=bool(family.puk_sets_pin) and card.version.startswith(family.puk_sets_pin),
         theft=family.theft,

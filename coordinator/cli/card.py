@@ -62,14 +62,16 @@ def setup(
     \b
     Example: cardquorum card setup blue --emulated blue --generate
     """
-    from coordinator import offers
+    from coordinator import reader_choice
     from coordinator import setup as setting_up
     from coordinator.cli.attendant import Terminal
     from coordinator.setup_plan import Setup
 
     source = _source(generate=generate, words=words, seed=seed)
     count = _cards_wanted(copies, backup_out)
-    slots = offers.slots_of_strangers(desk.home, offers.places(reader, emulated), count, BACKUP)
+    slots = reader_choice.slots_of_strangers(
+        desk.home, reader_choice.places(reader, emulated), count, BACKUP
+    )
     labels = [label, *(f"{label}-{number}" for number in range(2, count + 1))]
     attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=count == 1)
     wanted = [
@@ -148,11 +150,11 @@ def enrol(
     Example: cardquorum card enrol blue --emulated blue
     """
     from coordinator import enrol as enrolling
-    from coordinator import offers, unenrolled
+    from coordinator import reader_choice, unenrolled
     from coordinator.cli.attendant import Terminal
     from coordinator.files import read_bytes
 
-    (slot,) = offers.slots_of_strangers(desk.home, offers.places(reader, emulated), 1)
+    (slot,) = reader_choice.slots_of_strangers(desk.home, reader_choice.places(reader, emulated), 1)
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True, accepted=accept)
     evidence = None if issuer is None else read_bytes(issuer)
     asked = enrolling.Enrolment(label, slot, path, last_attempt, evidence)
@@ -206,12 +208,14 @@ def check(
     Example: cardquorum card check blue --pin
     """
     from coordinator import check as checking
-    from coordinator import offers
+    from coordinator import reader_choice
     from coordinator.cli.attendant import Terminal
     from coordinator.files import read_bytes
 
     evidence = None if issuer is None else read_bytes(issuer)
-    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
+    slot = reader_choice.slot_of(
+        desk.home, desk.database, label, reader_choice.places(reader, emulated)
+    )
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True, accepted=accept)
     unlocking = with_pin or pin_stdin or evidence is not None
     asked = checking.Check(label, slot, unlocking, last_attempt, evidence)
@@ -254,12 +258,14 @@ def pin(
     \b
     Example: cardquorum card pin blue
     """
-    from coordinator import keeping, offers
+    from coordinator import pins, reader_choice
     from coordinator.cli.attendant import Terminal
 
-    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
+    slot = reader_choice.slot_of(
+        desk.home, desk.database, label, reader_choice.places(reader, emulated)
+    )
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    keeping.change_pin(desk.database, keeping.Care(label, slot, last_attempt), attendant)
+    pins.change_pin(desk.database, pins.Care(label, slot, last_attempt), attendant)
     return Shown({"card": label, "changed": True}, [f"card {label}: PIN changed"])
 
 
@@ -279,13 +285,15 @@ def backup(
     \b
     Example: cardquorum card backup blue --out blue.aes
     """
-    from coordinator import keeping, offers
+    from coordinator import pins, reader_choice
     from coordinator.cli.attendant import Terminal
 
-    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
+    slot = reader_choice.slot_of(
+        desk.home, desk.database, label, reader_choice.places(reader, emulated)
+    )
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    care = keeping.Care(label, slot, last_attempt)
-    carrier = keeping.backup(desk.database, desk.home.network, care, attendant, out)
+    care = pins.Care(label, slot, last_attempt)
+    carrier = pins.backup(desk.database, desk.home.network, care, attendant, out)
     lines = [f"wrote {out}, encrypted for card {label}", *_backup_lines(carrier)]
     return Shown({"card": label, "file": out, "carrier": carrier["carrier"]}, lines)
 
@@ -313,12 +321,14 @@ def unblock(
     \b
     Example: cardquorum card unblock blue
     """
-    from coordinator import keeping, offers
+    from coordinator import pins, reader_choice
     from coordinator.cli.attendant import Terminal
 
-    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
+    slot = reader_choice.slot_of(
+        desk.home, desk.database, label, reader_choice.places(reader, emulated)
+    )
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin)
-    left = keeping.unblock(desk.database, keeping.Care(label, slot), attendant)
+    left = pins.unblock(desk.database, pins.Care(label, slot), attendant)
     return Shown(
         {"card": label, "attempts_left": left}, [f"card {label}: PIN attempts left: {left}"]
     )
@@ -342,16 +352,18 @@ def reset(
     \b
     Example: cardquorum card reset blue
     """
-    from coordinator import keeping, offers, overview
+    from coordinator import overview, pins, reader_choice
     from coordinator.cli.attendant import Terminal, confirm_by_label
     from coordinator.dangers import refuse_unaccepted
     from coordinator.settings import EMBEDDED_CHAIN
 
-    slot = offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
+    slot = reader_choice.slot_of(
+        desk.home, desk.database, label, reader_choice.places(reader, emulated)
+    )
     vaults = _warned(desk, label)
-    if keeping.CARD_IN_USE not in (accept or ()):
+    if pins.CARD_IN_USE not in (accept or ()):
         refuse_unaccepted(
-            keeping.dangers_of_reset(
+            pins.dangers_of_reset(
                 desk.database,
                 label,
                 lambda vault: overview.sync(
@@ -364,7 +376,7 @@ def reset(
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    keeping.reset(desk.database, keeping.Care(label, slot, last_attempt), attendant)
+    pins.reset(desk.database, pins.Care(label, slot, last_attempt), attendant)
     return Shown(
         {"card": label, "reset": True, "vaults": vaults},
         [f"card {label} is factory-fresh; its key is gone"],
@@ -387,7 +399,7 @@ def forget(
     \b
     Example: cardquorum card forget blue
     """
-    from coordinator import keeping, offers
+    from coordinator import pins, reader_choice
     from coordinator.cli.attendant import Terminal, confirm_by_label
     from coordinator.memory import FolderMemory
 
@@ -396,11 +408,13 @@ def forget(
         confirm_by_label(label, "forget it here")
 
     def reach() -> "Slot":
-        return offers.slot_of(desk.home, desk.database, label, offers.places(reader, emulated))
+        return reader_choice.slot_of(
+            desk.home, desk.database, label, reader_choice.places(reader, emulated)
+        )
 
     attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
     memory = FolderMemory(desk.home.card_memory)
-    freed = keeping.forget(desk.database, label, reach, memory, attendant)
+    freed = pins.forget(desk.database, label, reach, memory, attendant)
     document = {"card": label, "forgotten": True, "unpaired": freed, "vaults": vaults}
     lines = ["its pairing slot is free again"] if freed else []
     return Shown(document, [f"card {label} is forgotten here", *lines])
@@ -408,9 +422,9 @@ def forget(
 
 def _warned(desk: Desk, label: str) -> list[str]:
     """Say which vaults count on the card, and return them."""
-    from coordinator import keeping
+    from coordinator import pins
 
-    vaults = keeping.vaults_with(desk.database, label)
+    vaults = pins.vaults_with(desk.database, label)
     for vault in vaults:
         desk.say(f"vault {vault} counts on a key of card {label}; its audit will count it as gone")
     return vaults

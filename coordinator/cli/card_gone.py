@@ -9,7 +9,7 @@ from coordinator.cli.desk import Desk
 from coordinator.cli.output import Shown
 
 if TYPE_CHECKING:
-    from coordinator.aftermath import Aftermath
+    from coordinator.incident import Aftermath
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
 When = Annotated[str | None, typer.Option(help="ISO 8601, else now")]
@@ -24,14 +24,14 @@ TELLS = {
 
 def _verb(event: str) -> Callable[..., Shown]:
     def happened(desk: Desk, label: Label, when: When = None, note: Note = None) -> Shown:
-        from coordinator import aftermath, custody
+        from coordinator import custody, incident
         from storage import cards as card_book
 
         with desk.book.begin() as db:
             item = card_book.card_named(db, label).item
             told = custody.Happening(f"card:{label}", event, when=when, note=note)
             written, notices = custody.record(db, told)
-            left = aftermath.after(db, [item], event)
+            left = incident.after(db, [item], event)
         document = {"card": label, "event": written, "notices": notices, **left.document()}
         lines = [f"card {label}: recorded as {event}", *notices]
         return Shown(document, [*lines, *aftermath_lines(left)])
@@ -47,8 +47,8 @@ def _verb(event: str) -> Callable[..., Shown]:
 
 def aftermath_lines(left: "Aftermath") -> Iterator[str]:
     """Return for people what is still possible, what a thief can do, and the steps in order."""
-    from coordinator.aftermath import hours_text
     from coordinator.audit.findings import keys
+    from coordinator.incident import hours_text
 
     for effect in left.effects:
         able = "can still be spent" if effect.can_spend else "can NOT be spent any more"

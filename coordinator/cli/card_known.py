@@ -62,7 +62,7 @@ def show(desk: Desk, label: Annotated[str, typer.Argument(help="the card's label
 
 
 def _lines(found: dict[str, Any]) -> Iterable[str]:
-    from coordinator.knowledge import WORDS
+    from coordinator.card_secrets import WORDS
 
     attested, resists = found["attestation"], found["resists"]
     plain = {

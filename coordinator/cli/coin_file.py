@@ -23,13 +23,13 @@ def export_coins(
     \b
     Example: cardquorum coin export family coins.txt
     """
-    from coordinator import carrying, overview
+    from coordinator import overview, payment_files
     from coordinator.files import write_private
     from storage import vaults as vault_book
 
     overview.look_first(desk.home, desk.database, lambda: desk.chain, vault)
     with desk.database.begin() as db:
-        lines = carrying.lines(db, vault_book.vault_named(db, vault))
+        lines = payment_files.lines(db, vault_book.vault_named(db, vault))
     write_private(file, "".join(f"{line}\n" for line in lines).encode())
     document = {"vault": vault, "file": file, "transactions": len(lines)}
     return Shown(document, [f"wrote {counted(len(lines), 'transaction')} to {file}"])
@@ -48,13 +48,13 @@ def import_coins(
     \b
     Example: cardquorum coin import family coins.txt
     """
-    from coordinator import carrying
+    from coordinator import payment_files
     from coordinator.files import read_named
     from storage import vaults as vault_book
 
     data = read_named(file)
     with desk.database.begin() as db:
-        count = carrying.take(desk.home, db, vault_book.vault_named(db, vault), data)
+        count = payment_files.take(desk.home, db, vault_book.vault_named(db, vault), data)
     return Shown({"vault": vault, "coins": count}, [f"{counted(count, 'new coin')}"])
 
 
@@ -73,7 +73,7 @@ def import_payment(
     \b
     Example: cardquorum spend import family payment.psbt
     """
-    from coordinator import carrying, overview
+    from coordinator import overview, payment_files
     from coordinator.cli.spend import created_shown
     from coordinator.files import read_named
     from storage import vaults as vault_book
@@ -82,7 +82,7 @@ def import_payment(
     overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
     with desk.database.begin() as db:
         record = vault_book.vault_named(db, vault)
-        made = carrying.open_payment(desk.home, db, record, data, accept)
+        made = payment_files.open_payment(desk.home, db, record, data, accept)
     shown = created_shown(made.created, None)
     newest = made.replaces[-1] if made.replaces else None
     document = {

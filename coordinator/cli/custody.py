@@ -121,13 +121,13 @@ def record(
     \b
     Example: cardquorum custody record card:blue placed --at bank
     """
-    from coordinator import aftermath, custody
+    from coordinator import custody, incident
     from coordinator.cli.card_gone import aftermath_lines
 
     happening = custody.Happening(item, event, at, seal, by, when, note, photo)
     with desk.book.begin() as db:
         written, notices = custody.record(db, happening)
-        left = aftermath.told(db, custody.item_named(db, item), event)
+        left = incident.told(db, custody.item_named(db, item), event)
     head = f"event {written['id']}: {written['item']} {event}"
     lines = [head, *notices, written["hash"]]
     if left is None or not left.effects:

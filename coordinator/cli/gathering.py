@@ -35,15 +35,15 @@ def gathered(
     Without `wait` a reader waits as long as a person is patient; only for cards whose PIN was
     given, where PINs come on standard input.
     """
-    from coordinator import offers
+    from coordinator import reader_choice
     from coordinator.ceremony import Manner
 
     with desk.database.begin() as db:
-        labels, known = offers.labels_of_vault(db, vault), offers.all_labels(db)
-    named = offers.places(readers, emulated)
+        labels, known = reader_choice.labels_of_vault(db, vault), reader_choice.all_labels(db)
+    named = reader_choice.places(readers, emulated)
     single = len([*named.readers, *named.emulated] or labels) == 1
     attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single, **consent)
-    slots = offers.slots_for(desk.home, desk.database, labels, named, attendant.given())
+    slots = reader_choice.slots_for(desk.home, desk.database, labels, named, attendant.given())
     manner = Manner(
         last_attempt=last_attempt,
         wait_seconds=attendant.patience() if wait is None else wait,

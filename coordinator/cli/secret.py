@@ -27,11 +27,11 @@ def add(
     \b
     Example: cardquorum secret add blue-puk --of blue --kind puk --written-at bank
     """
-    from coordinator import knowledge
+    from coordinator import card_secrets
 
-    told = knowledge.Told(label, of, kind, tuple(known_by or ()), tuple(written_at or ()))
+    told = card_secrets.Told(label, of, kind, tuple(known_by or ()), tuple(written_at or ()))
     with desk.book.begin() as db:
-        found = knowledge.tell(db, told)
+        found = card_secrets.tell(db, told)
     who = ", ".join(found["known_by"]) or "nobody"
     where = ", ".join(found["written_at"]) or "nowhere"
     return Shown(found, [f"secret {label}: known by {who}, written at {where}"])
@@ -43,10 +43,10 @@ def list_secrets(desk: Desk) -> Shown:
     \b
     Example: cardquorum secret list
     """
-    from coordinator import knowledge
+    from coordinator import card_secrets
 
     with desk.book.begin() as db:
-        found = knowledge.listed(db)
+        found = card_secrets.listed(db)
     rows = [
         (f["label"], f["card"], f["kind"], ", ".join(f["known_by"]), ", ".join(f["written_at"]))
         for f in found

@@ -11,7 +11,7 @@ from coordinator.cli.output import Shown, sats
 from coordinator.cli.spend_options import Coins, FeerateTyped, Target
 
 if TYPE_CHECKING:
-    from coordinator.lifting import Lifted
+    from coordinator.fee_bump import Lifted
 
 Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", parser=lower_case)]
 
@@ -37,12 +37,12 @@ def bump(
     """
     import random
 
-    from coordinator import lifting, overview
+    from coordinator import fee_bump, overview
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     rate = chosen_rate(desk, feerate, target).feerate
     with desk.database.begin() as db:
-        made = lifting.bump(
+        made = fee_bump.bump(
             desk.home, db, ceremony, rate, random.SystemRandom(), shrink=shrink, accepted=accept
         )
     return _shown(made)
@@ -64,12 +64,14 @@ def cancel(
     """
     import random
 
-    from coordinator import lifting, overview
+    from coordinator import fee_bump, overview
 
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     rate = chosen_rate(desk, feerate, target).feerate
     with desk.database.begin() as db:
-        made = lifting.cancel(desk.home, db, ceremony, rate, random.SystemRandom(), accepted=accept)
+        made = fee_bump.cancel(
+            desk.home, db, ceremony, rate, random.SystemRandom(), accepted=accept
+        )
     return _shown(made)
 
 
@@ -91,15 +93,15 @@ def accelerate(
     """
     import random
 
-    from coordinator import lifting, overview
+    from coordinator import fee_bump, overview
     from coordinator.amounts import parse_coin, parse_txid
 
     name = parse_txid(txid)
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     rate = chosen_rate(desk, feerate, target).feerate
-    lift = lifting.Lift(name, rate, tuple(parse_coin(text) for text in coin or ()))
+    lift = fee_bump.Lift(name, rate, tuple(parse_coin(text) for text in coin or ()))
     with desk.database.begin() as db:
-        made = lifting.accelerate(
+        made = fee_bump.accelerate(
             desk.home, db, lift, desk.chain, random.SystemRandom(), accepted=accept
         )
     return _shown(made)

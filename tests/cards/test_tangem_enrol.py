@@ -11,8 +11,8 @@ from cards.tangem.emulator import TangemEmulator, backup_set
 from cards.tangem.session import open_session
 from coordinator.demo import DEMO_PIN, Guide
 from coordinator.enrol import Enrolled, Enrolment, enrol
-from coordinator.keeping import Care, change_pin
 from coordinator.memory import FolderMemory
+from coordinator.pins import Care, change_pin
 from coordinator.settings import Home, create_home
 from coordinator.slots import Slot
 from storage import cards as card_book

@@ -10,10 +10,10 @@ from cards.errors import CardRemoved, NotUnlocked, PinBlocked, PinIncorrect
 from cards.pin import Pin
 from cards.session import CardIdentity
 from coordinator import ceremony
+from coordinator.card_signer import Seat
 from coordinator.ceremony import Given, Manner, Outcome, Table, Wanted
 from coordinator.errors import CoordinatorError, PinMissing, SignatureNotKept
 from coordinator.slots import KnownCard, Slot
-from coordinator.turn import Seat
 from storage.errors import StorageError
 from tests.coordinator.test_ceremony import REQUESTS, Card
 from tests.coordinator.test_turns import Meeting, Reader, fixed, good, in_reader

@@ -20,9 +20,9 @@ from cards.errors import (
 from cards.pin import Pin
 from cards.session import CardIdentity
 from coordinator import ceremony
+from coordinator.card_signer import SLICE, Stopped, Turn
 from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.slots import Slot
-from coordinator.turn import SLICE, Stopped, Turn
 from tests.coordinator.test_ceremony import REQUESTS, Card
 
 LABELS = ("a", "b", "c")

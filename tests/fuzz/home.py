@@ -7,7 +7,7 @@ from unittest import mock
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator import approvals, carrying, vaults, wallet
+from coordinator import approvals, payment_files, vaults, wallet
 from coordinator.settings import OFFLINE, Home
 from psbt import codec
 from psbt.policy import format_descriptor
@@ -31,7 +31,7 @@ class KeptHome:
             plan = vaults.VaultPlan(NAME, 2, ())
             vaults.import_text(self.home, db, plan, format_descriptor(VAULT.policy))
             approvals.approve_policy(self.home, NAME, format_descriptor(VAULT.policy))
-            made = carrying.open_payment(
+            made = payment_files.open_payment(
                 self.home, db, vault_book.vault_named(db, NAME), codec.to_bytes(UNSIGNED)
             )
         self.ceremony = str(made.created.ceremony)

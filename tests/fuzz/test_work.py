@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
-from coordinator import batch, carrying, drill, labels
+from coordinator import batch, drill, labels, payment_files
 from coordinator.errors import CoordinatorError
 from coordinator.interop import bbqr, bip329
 from coordinator.outside_json import read_json
@@ -185,13 +185,13 @@ def stored_coins(kept: KeptHome, db: Session) -> Act:
     script = vault_script(VAULT.policy, RECEIVE, 3).script_pubkey
     made = (paying([TransactionOutput(5_000, script)], name) for name in names()[:STORED])
     data = "\n".join(transaction.raw.hex() for transaction in made).encode()
-    return lambda: carrying.take(kept.home, db, vault_book.vault_named(db, NAME), data)
+    return lambda: payment_files.take(kept.home, db, vault_book.vault_named(db, NAME), data)
 
 
 def coins_stored_together(kept: KeptHome, db: Session) -> Act:
     script = vault_script(VAULT.policy, RECEIVE, 3).script_pubkey
     data = paying([TransactionOutput(5_000, script)] * STORED).raw.hex().encode()
-    return lambda: carrying.take(kept.home, db, vault_book.vault_named(db, NAME), data)
+    return lambda: payment_files.take(kept.home, db, vault_book.vault_named(db, NAME), data)
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ from coordinator import (
     amounts,
     backups,
     batch,
-    carrying,
     drill,
     labels,
     outside_text,
     payees,
+    payment_files,
     psbt_file,
     recover,
     scans,
@@ -214,8 +214,8 @@ def prepare_coins(folder: Path) -> Read:
     def read(data: bytes) -> None:
         with kept.undone() as database, database.begin() as db:
             vault = vault_book.vault_named(db, NAME)
-            carrying.take(kept.home, db, vault, data)
-            assert all(carrying.lines(db, vault))
+            payment_files.take(kept.home, db, vault, data)
+            assert all(payment_files.lines(db, vault))
 
     return read
 
@@ -234,7 +234,7 @@ def prepare_payment(folder: Path) -> Read:
         psbt = edited(data[1:]) if data[:1] == b"\0" else data[1:]
         with kept.undone() as database:
             with suppress(*ROOTS), database.begin() as db:
-                carrying.open_payment(kept.home, db, vault_book.vault_named(db, NAME), psbt)
+                payment_files.open_payment(kept.home, db, vault_book.vault_named(db, NAME), psbt)
             signing.add(kept.home, database, kept.ceremony, psbt)
             with database.begin() as db:
                 record = signing.ceremony_book.ceremony_named(db, kept.ceremony)
