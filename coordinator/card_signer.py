@@ -1,4 +1,4 @@
-"""One card's turn: identified, its PIN asked for, every signature verified; resumed if cut off."""
+"""One card signs: identified, its PIN asked for, every signature verified; resumed if cut off."""
 
 import itertools
 import threading
@@ -21,7 +21,7 @@ from cards.session import BatchSigner, CardIdentity, CardSession
 from coordinator.attendant import Person
 from coordinator.errors import CoordinatorError
 from coordinator.slots import (
-    Company,
+    CardPrompts,
     KnownCard,
     RefusedPins,
     Slot,
@@ -49,8 +49,8 @@ class Stopped(CoordinatorError):
         super().__init__("it was stopped; what was signed is kept")
 
 
-class Seat(NamedTuple):
-    """A card that has a part in this ceremony, and what its key has yet to sign."""
+class CardShare(NamedTuple):
+    """A card that has a part in a task, and what its key has yet to sign."""
 
     label: str
     card_id: int
@@ -60,7 +60,7 @@ class Seat(NamedTuple):
 class Outcome(NamedTuple):
     """What came of one card that was offered; `error` is None where it signed all it was asked.
 
-    `seated` means that it has a part in this.
+    `identified` means that it has a part in this.
     """
 
     label: str
@@ -68,12 +68,12 @@ class Outcome(NamedTuple):
     signatures: int
     seconds: float
     error: Exception | None
-    seated: bool = False
+    identified: bool = False
 
 
-Keep = Callable[[Seat, SigningRequest, bytes], None]
-Claim = Callable[[Seat], Seat]
-SeatOf = Callable[[CardIdentity], Seat | None]
+Keep = Callable[[CardShare, SigningRequest, bytes], None]
+Claim = Callable[[CardShare], CardShare]
+ShareOf = Callable[[CardIdentity], CardShare | None]
 Enrol = Callable[[CardSession, tuple[CardIdentity, Slot], Person, Callable[[str], None]], None]
 """Enrols a card, for a person, with what asks for its PIN by its label and presents it."""
 
@@ -92,28 +92,28 @@ class Known:
     refused: RefusedPins = field(default_factory=RefusedPins)
 
 
-class Turn:
-    """A card's turn in one place; `left` is what it was to sign and has not."""
+class CardSigner:
+    """Signs with the card in one slot; `left` is what it was to sign and has not."""
 
     def __init__(
         self,
         slot: Slot,
         person: Person,
-        seat_of: SeatOf,
-        last_attempt: bool,  # noqa: FBT001 -- of the table
+        share_of: ShareOf,
+        last_attempt: bool,  # noqa: FBT001 -- of the task
         stop: threading.Event,
         *,
         known: Known | None = None,
     ) -> None:
-        """Begin with nobody seated."""
+        """Begin with nobody identified."""
         self._slot = slot
         self._person = person
-        self._seat_of = seat_of
+        self._share_of = share_of
         self._last_attempt = last_attempt
         self._stop = stop
         self._known = known or Known()
-        self._company = Company(person, slot.name)
-        self._seat: Seat | None = None
+        self._prompts = CardPrompts(person, slot.name)
+        self._share: CardShare | None = None
         self._card: CardIdentity | None = None
         self._pin: Pin | None = None
         self._typed = False
@@ -146,20 +146,20 @@ class Turn:
 
     def outcome(self, error: Exception | None) -> Outcome:
         """Return what came of it so far."""
-        label = self._seat.label if self._seat else self._company.label
+        label = self._share.label if self._share else self._prompts.label
         family = self._card.family if self._card else self._family
         signed = self._total - len(self.left)
         return Outcome(
-            label, family, signed, round(self._seconds, 3), error, self._seat is not None
+            label, family, signed, round(self._seconds, 3), error, self._share is not None
         )
 
     def _sit_and_sign(self, claim: Claim, keep: Keep, wiped: ExitStack) -> None:
-        with card_in(self._slot, self._company) as session:
+        with card_in(self._slot, self._prompts) as session:
             identity = self._identified(session, wiped)
-            if self._seat is None:
+            if self._share is None:
                 self._sit_down(session, identity, claim, wiped)
             elif self._card and self._card.card_id != identity.card_id:
-                raise WrongCard(self._seat.label, f"{identity.family} {identity.card_id[:16]}")
+                raise WrongCard(self._share.label, f"{identity.family} {identity.card_id[:16]}")
             if self.left:
                 self._unlock(session, identity, wiped)
                 started = time.monotonic()
@@ -189,13 +189,13 @@ class Turn:
         """
         unknown = silent_identity(session)
         try:
-            self._company.label = self._name_of(session)
+            self._prompts.label = self._name_of(session)
         except WrongCard:
             if self._known.enrol is None:
                 raise
             self._enrol(session, unknown, wiped)
             return
-        self._person.say(f"card {self._company.label}: {silent}")
+        self._person.say(f"card {self._prompts.label}: {silent}")
         self._ask_pin(session, wiped)
         self._present(session, None)
 
@@ -203,7 +203,7 @@ class Turn:
         """Have a card enrolled that has no part in this as yet; raises why it is not."""
 
         def unlock(label: str) -> None:
-            self._company.label = label
+            self._prompts.label = label
             if self._pin is None:
                 self._ask_pin(session, wiped)
                 self._present(session, identity.attempts_left)
@@ -213,7 +213,7 @@ class Turn:
 
     def _ask_pin(self, session: CardSession, wiped: ExitStack) -> None:
         """Ask for the PIN, unless the card allows one attempt only."""
-        asked = ask_pin(session, self._company.label, self._person, last_attempt=self._last_attempt)
+        asked = ask_pin(session, self._prompts.label, self._person, last_attempt=self._last_attempt)
         self._pin = wiped.enter_context(asked)
         self._typed = self._known.typed
 
@@ -223,15 +223,15 @@ class Turn:
         Raises WrongCard where it can be none that has a part in this.
         """
         if self._known.cards is None:
-            return self._company.label
+            return self._prompts.label
         found = possible(session, self._known.cards, self._slot.surroundings.memory)
-        return found[0].label if len(found) == 1 else self._company.label
+        return found[0].label if len(found) == 1 else self._prompts.label
 
     def _present(self, session: CardSession, left: int | None) -> None:
         """Present the PIN, once asked for; again only where that cannot cost an attempt unseen."""
         typed, self._typed = self._typed or self._accepted, False
         if self._pin is not None:
-            label = self._company.label
+            label = self._prompts.label
             self._known.refused.present(session, self._pin, label, left, typed=typed)
             self._accepted = True
 
@@ -239,15 +239,15 @@ class Turn:
         self, session: CardSession, identity: CardIdentity, claim: Claim, wiped: ExitStack
     ) -> None:
         """Find the card's part in this; a stranger is never asked for a PIN unless to enrol it."""
-        seat = self._seat_of(identity)
-        if seat is None:
+        share = self._share_of(identity)
+        if share is None:
             self._enrol(session, identity, wiped)
-            seat = self._seat_of(identity)
-        if seat is None:
+            share = self._share_of(identity)
+        if share is None:
             raise WrongCard("a card of this vault", f"{identity.family} {identity.card_id[:16]}")
-        self._company.label = seat.label
-        self._seat = claim(seat)
-        self.left = list(self._seat.requests)
+        self._prompts.label = share.label
+        self._share = claim(share)
+        self.left = list(self._share.requests)
         self._total = len(self.left)
 
     def _unlock(self, session: CardSession, identity: CardIdentity, wiped: ExitStack) -> None:
@@ -256,15 +256,15 @@ class Turn:
         self._present(session, identity.attempts_left)
 
     def _sign(self, session: CardSession, keep: Keep) -> None:
-        seat = self._seat
+        share = self._share
         for request, signature in _answers(session, tuple(self.left)):
             if not signature_valid(request, signature):
                 raise SignatureInvalid(request.input_index, request.pubkey)
-            if seat is not None:
-                keep(seat, request, signature)
+            if share is not None:
+                keep(share, request, signature)
                 self.left.remove(request)
                 done = self._total - len(self.left)
-                self._person.progress(seat.label, done, self._total)
+                self._person.progress(share.label, done, self._total)
             if self._stop.is_set():
                 raise Stopped
 
@@ -273,11 +273,11 @@ class Turn:
         helped = isinstance(error, CardRemoved | CardReset | ProtocolError)
         if self._stop.is_set() or not helped:
             return False
-        if self._seat is None:  # another program may reset the card before it said who it is
+        if self._share is None:  # another program may reset the card before it said who it is
             return isinstance(error, CardReset) and self._pin is None
         if isinstance(error, ReaderNotFound) or self._slot.arrival is None:
             return helped
-        label, signed = self._seat.label, self._total - len(self.left)
+        label, signed = self._share.label, self._total - len(self.left)
         if isinstance(error, CardRemoved):
             self._person.say(
                 f"card {label} was lost after {signed} of {self._total} signatures; "

@@ -19,7 +19,7 @@ from coordinator.enrol import (
 )
 from coordinator.pins import expect
 from coordinator.settings import Home
-from coordinator.slots import Company, Slot, card_in, unlock
+from coordinator.slots import CardPrompts, Slot, card_in, unlock
 from coordinator.vaults import key_expression
 from psbt.keys import KeyExpression, format_path
 from storage import cards as card_book
@@ -55,7 +55,7 @@ def check(home: Home, database: Database, asked: Check, attendant: Attendant) ->
     not present, and nothing is written.
     """
     try:
-        with card_in(asked.slot, Company(attendant, asked.label)) as session:
+        with card_in(asked.slot, CardPrompts(attendant, asked.label)) as session:
             attestation, found = _examined(home, database, asked, session, attendant)
     except (ReaderNotFound, CardRemoved) as absent:
         return Checked(False, None, None, None, [str(absent)])
@@ -125,4 +125,4 @@ def _remember(
         card.checked_at = card.checked_at if differences else now
         if attestation is not None and attestation.result is not Verdict.FAILED:
             card_book.attested(db, card, attestation.result.value, attestation.reason, now)
-        custody.record(db, custody.Happening(f"card:{label}", "seen", note=note))
+        custody.record(db, custody.NewEvent(f"card:{label}", "seen", note=note))

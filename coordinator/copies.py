@@ -29,7 +29,7 @@ def add(db: Session, vault_name: str, label: str, location: str | None) -> dict[
     item = card_book.add_item(db, KIND, checked_name(label), clock.now())
     copy = copy_book.add_copy(db, vault, item, digest_of(vault.descriptor), clock.now())
     if location is not None:
-        custody.record(db, custody.Happening(f"{KIND}:{label}", "placed", at=location))
+        custody.record(db, custody.NewEvent(f"{KIND}:{label}", "placed", at=location))
     return document(db, copy)
 
 

@@ -40,7 +40,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Happening:
+class NewEvent:
     """A new event as a person tells it; `item` is kind:name, or a name that fits one thing."""
 
     item: str
@@ -169,23 +169,23 @@ class Recorded(NamedTuple):
     notices: list[str]
 
 
-def record(db: Session, happening: Happening) -> Recorded:
+def record(db: Session, new_event: NewEvent) -> Recorded:
     """Append an event to the book; what happens to a bag happens to all that lies in it.
 
     Raises UsageError or NotFound.
     """
-    if happening.event not in EVENTS:
-        raise UsageError(f"event {happening.event} is none of {', '.join(EVENTS)}")
-    if happening.event in {"placed", "moved"} and happening.at is None:
-        raise UsageError(f"{happening.event} needs --at LOCATION")
-    item = item_named(db, happening.item)
-    if happening.event == "sealed":
-        bags.sealing(db, happening.seal, clock.now())
+    if new_event.event not in EVENTS:
+        raise UsageError(f"event {new_event.event} is none of {', '.join(EVENTS)}")
+    if new_event.event in {"placed", "moved"} and new_event.at is None:
+        raise UsageError(f"{new_event.event} needs --at LOCATION")
+    item = item_named(db, new_event.item)
+    if new_event.event == "sealed":
+        bags.sealing(db, new_event.seal, clock.now())
     inside = bags.contents(db, item) if item.kind == bags.BAG else []
     late = behind_clock(db, clock.now())
-    event = _append(db, item, happening)
+    event = _append(db, item, new_event)
     for each in inside:
-        _append(db, each, happening)
+        _append(db, each, new_event)
     unchanged = [note for each in (item, *inside) if (note := _unchanged(db, each, event))]
     return Recorded(event_document(event), [*([late] if late else []), *unchanged])
 
@@ -202,18 +202,18 @@ def _unchanged(db: Session, item: Item, event: CustodyEvent) -> str | None:
     )
 
 
-def _append(db: Session, item: Item, happening: Happening) -> CustodyEvent:
+def _append(db: Session, item: Item, new_event: NewEvent) -> CustodyEvent:
     now = clock.now()
-    place = happening.at and custody_book.location_named(db, _bare(happening.at, "location"))
+    place = new_event.at and custody_book.location_named(db, _bare(new_event.at, "location"))
     return custody_book.record_event(
         db,
         item,
-        happening.event,
+        new_event.event,
         location=place or None,
-        texts={"seal": happening.seal, "by": happening.by, "note": happening.note},
-        happened_at=_moment(happening.when, now) if happening.when else now,
+        texts={"seal": new_event.seal, "by": new_event.by, "note": new_event.note},
+        happened_at=_moment(new_event.when, now) if new_event.when else now,
         recorded_at=now,
-        photo_sha256=_photo(happening.photo),
+        photo_sha256=_photo(new_event.photo),
     )
 
 

@@ -199,7 +199,7 @@ def _issue_cards(stage: Stage, families: Sequence[str]) -> list[Slot]:
         stage.guide.say(f"{done.expression(stage.home.network)}")
         with stage.database.begin() as db:
             custody.add_location(db, custody.Place(label, kind))
-            custody.record(db, custody.Happening(f"card:{label}", "placed", at=label))
+            custody.record(db, custody.NewEvent(f"card:{label}", "placed", at=label))
         slots.append(slot)
     _write_secrets_down(stage)
     return slots

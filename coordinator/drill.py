@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.session import CardIdentity
-from coordinator import ceremony, clock, custody, outside_text, unenrolled
+from coordinator import clock, collector, custody, outside_text, unenrolled
 from coordinator.attendant import Attendant
-from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.chain import Tip
+from coordinator.collector import CardShare, Outcome, SigningTask, WaitPolicy, Wanted
 from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import UsageError
 from coordinator.outside_json import Field, read_json, shown
@@ -181,7 +181,7 @@ def sign(
     drill_id: str,
     offered: Sequence[Slot],
     attendant: Attendant,
-    manner: Manner = Manner(),  # noqa: B008 -- frozen
+    wait_policy: WaitPolicy = WaitPolicy(),  # noqa: B008 -- frozen
     accepted: Accepted = None,
 ) -> list[Outcome]:
     """Let the cards offered sign the message; each proof is verified, then kept."""
@@ -195,7 +195,7 @@ def sign(
         vault, cards = record.vault.name, unenrolled.cards_of(db, record.vault)
         attendant.say(f"to be signed, no coin moves by it: {record.message}")
 
-    def seat_of(identity: CardIdentity) -> Seat | None:
+    def share_of(identity: CardIdentity) -> CardShare | None:
         with database.begin() as db:
             vault = drill_book.drill_named(db, drill_id).vault
             card = unenrolled.card_like(db, identity)
@@ -203,15 +203,15 @@ def sign(
             if card is None or cosigner is None:
                 return None
             requests = signer.signing_requests(asked, policy, key_expression(cosigner.key))
-            return Seat(card.label, card.id, requests)
+            return CardShare(card.label, card.id, requests)
 
-    def keep(seat: Seat, request: SigningRequest, signature: bytes) -> None:
+    def keep(share: CardShare, request: SigningRequest, signature: bytes) -> None:
         with database.begin() as db:
             drill = drill_book.drill_named(db, drill_id)
-            card = card_book.card_named(db, seat.label)
+            card = card_book.card_named(db, share.label)
             drill_book.keep_proof(db, drill, card, (request.pubkey, signature), clock.now())
-            happening = custody.Happening(f"card:{card.label}", "seen", note=f"drill {drill_id}")
-            custody.record(db, happening)
+            new_event = custody.NewEvent(f"card:{card.label}", "seen", note=f"drill {drill_id}")
+            custody.record(db, new_event)
 
     def missing() -> list[Wanted]:
         with database.begin() as db:
@@ -219,8 +219,8 @@ def sign(
             return wanted_cards(db, drill.vault, progress(drill).missing)
 
     enrol = partial(unenrolled.enrol_where_asked, database, vault)
-    table = Table(seat_of, keep, attendant, manner, missing, cards, enrol)
-    outcomes = ceremony.collect(offered, table)
+    task = SigningTask(share_of, keep, attendant, wait_policy, missing, cards, enrol)
+    outcomes = collector.collect(offered, task)
     with database.begin() as db:
         record = drill_book.drill_named(db, drill_id)
         proved = {proof.cosigner for proof in progress(record).proofs if proof.valid}

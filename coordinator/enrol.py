@@ -32,7 +32,7 @@ from coordinator.attendant import Attendant
 from coordinator.errors import UsageError
 from coordinator.settings import Home
 from coordinator.slots import (
-    Company,
+    CardPrompts,
     Held,
     KnownCard,
     Slot,
@@ -132,8 +132,8 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
     """Identify, attest, unlock, read the key, remember both; nothing is stored on a failure."""
     label = checked_name(asked.label)
     path = account_path(home.network, asked.path)
-    company = Company(attendant, label)
-    with card_in(asked.slot, company) as session:
+    prompts = CardPrompts(attendant, label)
+    with card_in(asked.slot, prompts) as session:
         refuse_useless_evidence(session, asked.evidence)
         silent = unlock_silent(session, label, attendant, _held_against(database, asked))
         identity = session.identity()
@@ -145,7 +145,7 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
             unlock(session, label, attendant, last_attempt=asked.last_attempt)
         give_evidence(session, asked.evidence)
         found = examine(session, asked.slot, label, path, home.network)
-    found = found._replace(secrets=tuple(company.given & set(card_secrets.KINDS)))
+    found = found._replace(secrets=tuple(prompts.given & set(card_secrets.KINDS)))
     return remember(database, found, asked.slot, home.network)
 
 

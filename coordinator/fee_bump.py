@@ -1,4 +1,4 @@
-"""A payment that waits too long, or was a mistake: replaced (RBF), taken back, or lifted (CPFP)."""
+"""Raise or cancel a pending payment (RBF), or pay for one with a child (CPFP)."""
 
 from collections.abc import Iterable, Iterator
 from random import Random
@@ -35,7 +35,7 @@ from storage.model import Ceremony, Vault
 ENDED = {"confirmed": "is in a block already", "replaced": "was replaced already"}
 
 
-class Lift(NamedTuple):
+class Acceleration(NamedTuple):
     """A waiting transaction, the rate wanted (sat/kvB), and further coins that help to pay."""
 
     txid: str
@@ -43,7 +43,7 @@ class Lift(NamedTuple):
     coins: tuple[Outpoint, ...] = ()
 
 
-class Lifted(NamedTuple):
+class BumpedPayment(NamedTuple):
     """A new ceremony, and what it does to the old payment.
 
     `old_fee_sats` is what the old payment pays, or the waiting family together;
@@ -65,7 +65,7 @@ def bump(
     *,
     shrink: bool = False,
     accepted: Accepted = None,
-) -> Lifted:
+) -> BumpedPayment:
     """Pay the same again at a higher rate, from the same coins.
 
     The change pays; where it is too little, further confirmed coins do, or with `shrink` the one
@@ -104,7 +104,7 @@ def cancel(
     rng: Random,
     *,
     accepted: Accepted = None,
-) -> Lifted:
+) -> BumpedPayment:
     """Pay the coins of a payment to the vault itself, so that the payment can never be."""
     old = _replaceable(db, ceremony_id)
     require_policy(home, old.vault, accepted)
@@ -118,21 +118,21 @@ def cancel(
 def accelerate(
     home: Home,
     db: Session,
-    lift: Lift,
+    wanted: Acceleration,
     chain: ChainSource,
     rng: Random,
     *,
     accepted: Accepted = None,
-) -> Lifted:
+) -> BumpedPayment:
     """Spend what a waiting transaction paid us, so that both together pay the rate."""
     if not isinstance(chain, PackageSource):
         raise UsageError("this chain source does not tell what waiting transactions pay")
-    txid, feerate = lift.txid, lift.feerate
+    txid, feerate = wanted.txid, wanted.feerate
     vault, parents = _paid_to_us(db, txid)
     require_policy(home, vault, accepted)
     package = chain.package(txid)
     family = Family(package.vsize, package.fee_sats)
-    chosen = [*parents, *_named(db, vault, lift.coins)]
+    chosen = [*parents, *_named(db, vault, wanted.coins)]
     vsize, value = _vsize(vault, len(chosen)), sum(coin.value_sats for coin in chosen)
     # A child is relayed by itself: never below the minimum.
     fee_sats = max(child_fee(family, vsize, feerate), fee_at(node_rules.rules(db).minimum, vsize))
@@ -143,12 +143,12 @@ def accelerate(
     if value - fee_sats < dust_limit_sats(target):
         most = most_feerate(family, vsize, value, target)
         raise UsageError(
-            f"coins of {value} sats cannot lift transaction {txid} to {feerate} sat/kvB,"
+            f"coins of {value} sats cannot wanted transaction {txid} to {feerate} sat/kvB,"
             f" at most to {most}; add coins with --coin"
         )
     draft = _to_ourselves(db, vault, chosen, fee_sats, rng)
     together = (family.fee_sats + fee_sats) * 1_000 // (family.vsize + vsize)
-    return Lifted(spend.opened(home, db, vault, draft), None, family.fee_sats, together)
+    return BumpedPayment(spend.opened(home, db, vault, draft), None, family.fee_sats, together)
 
 
 def wallet_outputs(db: Session, vault: Vault, psbt: codec.Psbt) -> Iterator[Payment]:
@@ -208,7 +208,7 @@ def _to_ourselves(
     return spend.drafted(db, vault, selection, (), Dice(_tip(db, vault), rng))
 
 
-def _replacing(home: Home, db: Session, old: Ceremony, draft: Draft, feerate: int) -> Lifted:
+def _replacing(home: Home, db: Session, old: Ceremony, draft: Draft, feerate: int) -> BumpedPayment:
     """Open the ceremony that takes the place of an old one, if nodes will let it."""
     vsize = draft.review.vsize
     replaced = _replaced(db, old)
@@ -222,7 +222,7 @@ def _replacing(home: Home, db: Session, old: Ceremony, draft: Draft, feerate: in
     if not _may_be_about(old):
         old.state = "abandoned"
     db.flush()
-    return Lifted(created, old.public_id, old.fee_sats)
+    return BumpedPayment(created, old.public_id, old.fee_sats)
 
 
 def _may_be_about(old: Ceremony) -> bool:

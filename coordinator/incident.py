@@ -42,7 +42,7 @@ class Effect(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Aftermath:
+class IncidentResponse:
     """The effect on every vault that counts on the thing, and the steps."""
 
     effects: list[Effect]
@@ -70,7 +70,7 @@ class _Case(NamedTuple):
     effect: Effect
 
 
-def after(db: Session, items: Sequence[Item], event: str) -> Aftermath:
+def after(db: Session, items: Sequence[Item], event: str) -> IncidentResponse:
     """Say where an event that is in the book already leaves the vaults; empty where it matters not.
 
     What was in bags that are open is taken to be in the thief's hands.
@@ -85,7 +85,7 @@ def after(db: Session, items: Sequence[Item], event: str) -> Aftermath:
     ]
     resists = {c.subject: c.card.theft for c in struck if c.card and c.card.theft}
     shown = list(resists.items()) if event in {"lost", "stolen", "opened"} else []
-    return Aftermath(
+    return IncidentResponse(
         [case.effect for case in cases],
         shown,
         list(_steps(db, items, cases, event)) if cases else [],
@@ -234,7 +234,7 @@ def _replace(case: _Case, items: Iterable[Item], hours: int) -> Iterator[Step]:
             )
 
 
-def told(db: Session, item: Item, event: str) -> Aftermath | None:
+def told(db: Session, item: Item, event: str) -> IncidentResponse | None:
     """Say what an event leaves, of a thing or a bag with all that is in it; None where nothing."""
     if event not in TELLING:
         return None

@@ -1,4 +1,4 @@
-"""Coins and payments carried by file, to and from a home that asks no chain."""
+"""Coins and payments by file, to and from a home that asks no chain."""
 
 import re
 from collections.abc import Iterator, Sequence

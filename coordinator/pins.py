@@ -32,7 +32,7 @@ from coordinator.dangers import Danger
 from coordinator.errors import ChainError, LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
 from coordinator.slots import (
-    Company,
+    CardPrompts,
     Held,
     KnownCard,
     Slot,
@@ -100,10 +100,10 @@ def _refuse_another(database: Database, label: str, session: CardSession) -> Non
 def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
     """Replace the card's PIN; a wrong old one costs an attempt, and it is asked for once."""
     label = care.label
-    company = Company(attendant, label)
-    with card_in(care.slot, company) as session, ExitStack() as wiped:
+    prompts = CardPrompts(attendant, label)
+    with card_in(care.slot, prompts) as session, ExitStack() as wiped:
         known = held_against(database, label, care.slot)
-        old = pin_of_silent(session, company, attendant, wiped, known)
+        old = pin_of_silent(session, prompts, attendant, wiped, known)
         _refuse_another(database, label, session)
         if not isinstance(session, PinChanger):
             raise NotSupported(session.identity().family, "changing its PIN")
@@ -119,7 +119,7 @@ def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
 
 def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
     """Free a blocked card with its PUK; returns the PIN attempts left afterwards."""
-    with card_in(care.slot, Company(attendant, care.label)) as session:
+    with card_in(care.slot, CardPrompts(attendant, care.label)) as session:
         expect(database, care.label, care.slot, session, attendant)
         if not isinstance(session, PinUnblocker):
             raise NotSupported(session.identity().family, "being unblocked")
@@ -142,7 +142,7 @@ def backup(
 
     Returns the carrier of its key that the file is from then on.
     """
-    with card_in(care.slot, Company(attendant, care.label)) as session:
+    with card_in(care.slot, CardPrompts(attendant, care.label)) as session:
         unlocked = expect(database, care.label, care.slot, session, attendant)
         if not isinstance(session, BackupExporter):
             raise NotSupported(session.identity().family, "an encrypted backup")
@@ -160,7 +160,7 @@ def reset(database: Database, care: Care, attendant: Attendant) -> None:
 
     The PIN is asked for where the card wants it for that.
     """
-    with card_in(care.slot, Company(attendant, care.label)) as session:
+    with card_in(care.slot, CardPrompts(attendant, care.label)) as session:
         expect(database, care.label, care.slot, session, attendant)
         if not isinstance(session, Resetter):
             raise NotSupported(session.identity().family, "a factory reset")
@@ -174,7 +174,7 @@ def reset(database: Database, care: Care, attendant: Attendant) -> None:
         keys = card_book.keys_of_card(db, care.label)
         card_book.retire_carriers(db, card.item, keys, clock.now())
         knowledge_book.forget_secrets(db, card)
-        custody.record(db, custody.Happening(f"card:{care.label}", "seen", note=RESET))
+        custody.record(db, custody.NewEvent(f"card:{care.label}", "seen", note=RESET))
 
 
 def vaults_with(database: Database, label: str) -> list[str]:
@@ -282,7 +282,7 @@ def _unpaired(
     """Have the card give its slot back; say why where it does not."""
     try:
         slot = reach()
-        with card_in(slot, Company(attendant, label)) as session:
+        with card_in(slot, CardPrompts(attendant, label)) as session:
             unlocked = expect(database, label, slot, session, attendant)
             if isinstance(session, Pairer):
                 if not unlocked:

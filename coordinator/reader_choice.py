@@ -16,19 +16,21 @@ from storage import vaults as vault_book
 HOW = "name where each lies with --reader NAME or --emulated NAME"
 
 
-class Places(NamedTuple):
+class ReaderChoice(NamedTuple):
     """The places a person named: real readers and emulated cards."""
 
     readers: tuple[str, ...] = ()
     emulated: tuple[str, ...] = ()
 
 
-def places(readers: str | Iterable[str] | None, emulated: str | Iterable[str] | None) -> Places:
+def places(
+    readers: str | Iterable[str] | None, emulated: str | Iterable[str] | None
+) -> ReaderChoice:
     """Return what was named with --reader and --emulated, each once."""
-    return Places(_each(readers), _each(emulated))
+    return ReaderChoice(_each(readers), _each(emulated))
 
 
-def named_slots(home: Home, named: Places) -> list[Slot]:
+def named_slots(home: Home, named: ReaderChoice) -> list[Slot]:
     """Return the slots named: readers first; one reader named in two ways is one."""
     slots = [emulated.slot(home, name) for name in named.emulated]
     if named.readers:
@@ -58,7 +60,7 @@ def slots_for(
     home: Home,
     database: sessionmaker[Session],
     labels: Sequence[str],
-    named: Places,
+    named: ReaderChoice,
     given: Collection[str] = (),
 ) -> list[Slot]:
     """Return the slots named; else those of the labels a PIN was given for; else of all labels.
@@ -66,7 +68,7 @@ def slots_for(
     A card that is not emulated is looked for on every reader. Raises UsageError where that leaves
     nothing.
     """
-    if named != Places():
+    if named != ReaderChoice():
         return named_slots(home, named)
     with database.begin() as db:
         wanted = [label for label in labels if label in given] or labels
@@ -83,9 +85,9 @@ def slots_for(
     return slots
 
 
-def slot_of(home: Home, database: sessionmaker[Session], label: str, named: Places) -> Slot:
+def slot_of(home: Home, database: sessionmaker[Session], label: str, named: ReaderChoice) -> Slot:
     """Return the slot named, else the one a known card lies in, found by its identity."""
-    if named != Places():
+    if named != ReaderChoice():
         return _single(named_slots(home, named))
     with database.begin() as db:
         card = card_book.card_named(db, label)
@@ -102,12 +104,14 @@ def slot_of(home: Home, database: sessionmaker[Session], label: str, named: Plac
     )
 
 
-def slots_of_strangers(home: Home, named: Places, count: int, besides: str = "") -> list[Slot]:
+def slots_of_strangers(
+    home: Home, named: ReaderChoice, count: int, besides: str = ""
+) -> list[Slot]:
     """Return so many slots for cards not known yet: those named, else the readers with cards."""
     try:
-        slots = named_slots(home, named) if named != Places() else _occupied(home)
+        slots = named_slots(home, named) if named != ReaderChoice() else _occupied(home)
     except OutOfReach as failure:
-        if named != Places():
+        if named != ReaderChoice():
             raise
         raise UsageError(f"no card is offered: {failure} ({failure.remedy}); {HOW}") from failure
     if len(slots) != count:

@@ -281,7 +281,7 @@ def withdrawn(db: Session, text: str) -> dict[str, Any]:
     if told[0].state != OPEN:
         raise UsageError(f"to take back {name} is {told[0].state}")
     return custody.record(
-        db, custody.Happening(name, "destroyed", note="taken back: replaced")
+        db, custody.NewEvent(name, "destroyed", note="taken back: replaced")
     ).event
 
 

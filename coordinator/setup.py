@@ -45,7 +45,7 @@ from coordinator.setup_plan import (
     second_set_up,
     source_of,
 )
-from coordinator.slots import Company, card_in, checked_name
+from coordinator.slots import CardPrompts, card_in, checked_name
 from storage import cards as card_book
 from storage import knowledge as knowledge_book
 
@@ -92,7 +92,7 @@ def set_up_copies(
         run.source = source_of(run, plans, wiped)
         done: dict[str, enrol.Enrolled] = {}
         for plan in sorted(plans, key=_how_far, reverse=True):
-            with card_in(plan.wanted.slot, Company(attendant, plan.label)) as session:
+            with card_in(plan.wanted.slot, CardPrompts(attendant, plan.label)) as session:
                 done[plan.label] = _carried_out(run, plan, session)
     return [done[each.label] for each in wanted]
 

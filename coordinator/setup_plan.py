@@ -27,7 +27,7 @@ from coordinator.begun_setups import BegunSetup, BegunSetups
 from coordinator.errors import LastAttempt, PinMissing, UsageError
 from coordinator.files import read_bytes, refuse_unwritable
 from coordinator.settings import Home
-from coordinator.slots import Company, KnownCard, Slot, card_in, possible
+from coordinator.slots import CardPrompts, KnownCard, Slot, card_in, possible
 from psbt.keys import Path as KeyPath
 from storage import cards as card_book
 
@@ -154,7 +154,7 @@ def planned(run: Run, wanted: Sequence[Setup]) -> list[Plan]:
 
 def _look_at(run: Run, wanted: Setup) -> Look:
     """Open the card and see what it can and has; no PIN is presented, nothing is changed."""
-    with card_in(wanted.slot, Company(run.attendant, wanted.label)) as session:
+    with card_in(wanted.slot, CardPrompts(run.attendant, wanted.label)) as session:
         identity = None
         try:
             identity = session.identity()

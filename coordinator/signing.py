@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from cards.session import CardIdentity
 from coordinator import (
     approvals,
-    ceremony,
     clock,
+    collector,
     custody,
     dangers,
     psbt_file,
@@ -20,8 +20,8 @@ from coordinator import (
     wallet,
 )
 from coordinator.attendant import Attendant
-from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
 from coordinator.chain import ChainSource
+from coordinator.collector import CardShare, Outcome, SigningTask, WaitPolicy, Wanted
 from coordinator.dangers import Accepted, check_txid, require_payment, require_policy
 from coordinator.errors import CeremonyError, NotFinal, NothingToSign, SignatureNotKept
 from coordinator.settings import Home
@@ -141,12 +141,12 @@ def sign(
     ceremony_id: str,
     offered: Sequence[Slot],
     attendant: Attendant,
-    manner: Manner = Manner(),  # noqa: B008 -- frozen
+    wait_policy: WaitPolicy = WaitPolicy(),  # noqa: B008 -- frozen
     consent: Consent = Consent(),  # noqa: B008 -- frozen
 ) -> list[Outcome]:
     """Show the review, then let every card offered sign; each signature is kept as it comes.
 
-    Readers go on asking for the cards that the quorum lacks, as the manner says.
+    Readers go on asking for the cards that the quorum lacks, as the wait_policy says.
     """
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
@@ -165,17 +165,17 @@ def sign(
     dangers.remember_accepted(home, vault, fresh)
     if consent.txid is not None:
         approvals.approve_payment(home, ceremony_id, outline.commitment(psbt))
-    table = Table(
-        seat_of=_seating(database, ceremony_id, psbt, policy),
+    task = SigningTask(
+        share_of=_shares(database, ceremony_id, psbt, policy),
         keep=_keeper(database, ceremony_id),
         attendant=attendant,
-        manner=manner,
+        wait_policy=wait_policy,
         missing=lambda: _missing(database, ceremony_id),
         cards=cards,
         enrol=partial(unenrolled.enrol_where_asked, database, vault),
         not_kept=partial(_hand_over, psbt, attendant),
     )
-    outcomes = ceremony.collect(offered, table)
+    outcomes = collector.collect(offered, task)
     try:
         _advance(database, ceremony_id)
         _write_down(database, ceremony_id, outcomes)
@@ -191,7 +191,7 @@ def _hand_over(
     psbt: codec.Psbt,
     attendant: Attendant,
     label: str,
-    given: Sequence[ceremony.Given],
+    given: Sequence[collector.Given],
     reason: BaseException,
 ) -> SignatureNotKept:
     """Show a PSBT with the signatures of a card that could not be stored."""
@@ -206,15 +206,15 @@ def _write_down(database: Database, ceremony_id: str, outcomes: Sequence[Outcome
     with database.begin() as db:
         for label in sorted({outcome.label for outcome in outcomes if outcome.signatures}):
             note = f"signed in ceremony {ceremony_id}"
-            custody.record(db, custody.Happening(f"card:{label}", "seen", note=note))
+            custody.record(db, custody.NewEvent(f"card:{label}", "seen", note=note))
 
 
-def _seating(
+def _shares(
     database: Database, ceremony_id: str, psbt: codec.Psbt, policy: Policy
-) -> ceremony.SeatOf:
+) -> collector.ShareOf:
     """Return who sits where, and what each has yet to sign."""
 
-    def seat_of(identity: CardIdentity) -> Seat | None:
+    def share_of(identity: CardIdentity) -> CardShare | None:
         with database.begin() as db:
             vault = ceremony_book.ceremony_named(db, ceremony_id).vault
             card = unenrolled.card_like(db, identity)
@@ -222,9 +222,9 @@ def _seating(
             if card is None or cosigner is None:
                 return None
             requests = signer.signing_requests(psbt, policy, key_expression(cosigner.key))
-            return Seat(card.label, card.id, requests)
+            return CardShare(card.label, card.id, requests)
 
-    return seat_of
+    return share_of
 
 
 def _missing(database: Database, ceremony_id: str) -> list[Wanted]:
@@ -237,15 +237,15 @@ def _missing(database: Database, ceremony_id: str) -> list[Wanted]:
         return wanted_cards(db, record.vault, seen.missing)
 
 
-def _keeper(database: Database, ceremony_id: str) -> ceremony.Keep:
+def _keeper(database: Database, ceremony_id: str) -> collector.Keep:
     """Return what commits one verified signature by itself."""
     with database.begin() as db:
         record_id = ceremony_book.ceremony_named(db, ceremony_id).id
 
-    def keep(seat: Seat, request: SigningRequest, signature: bytes) -> None:
+    def keep(share: CardShare, request: SigningRequest, signature: bytes) -> None:
         given = (request.input_index, request.pubkey, signature)
         with database.begin() as db:
-            ceremony_book.keep_signature(db, record_id, given, clock.now(), seat.card_id)
+            ceremony_book.keep_signature(db, record_id, given, clock.now(), share.card_id)
 
     return keep
 

@@ -132,7 +132,7 @@ class RefusedPins:
             self._pins.clear()
 
 
-class Company:
+class CardPrompts:
     """Whom a card on the reader can turn to: it makes us wait, or wants more than its PIN."""
 
     def __init__(self, attendant: Person, label: str) -> None:
@@ -186,23 +186,23 @@ class Company:
 
 
 @contextmanager
-def card_in(slot: Slot, company: Company | None = None) -> Iterator[CardSession]:
+def card_in(slot: Slot, prompts: CardPrompts | None = None) -> Iterator[CardSession]:
     """Open the card in a slot, and let go of it afterwards.
 
     Raises ReaderNotFound, TransportError, or CardError where no family knows the card.
     """
     around = slot.surroundings
-    if company is not None:
+    if prompts is not None:
         around = replace(
             around,
-            progress=company.progress,
-            secret=company.secret,
-            pair_anew=company.pair_anew,
-            disturbed=company.disturbed,
+            progress=prompts.progress,
+            secret=prompts.secret,
+            pair_anew=prompts.pair_anew,
+            disturbed=prompts.disturbed,
         )
     transport = slot.connect()
-    if company is not None:
-        company.joined(transport)
+    if prompts is not None:
+        prompts.joined(transport)
     try:
         session = detect(transport, around)
         try:
@@ -275,13 +275,13 @@ def unlock_silent(
     Raises WrongCard before any PIN where it can be none of those known.
     """
     with ExitStack() as wiped:
-        company = Company(attendant, label)
-        return pin_of_silent(session, company, attendant, wiped, known) is not None
+        prompts = CardPrompts(attendant, label)
+        return pin_of_silent(session, prompts, attendant, wiped, known) is not None
 
 
 def pin_of_silent(
     session: CardSession,
-    company: Company,
+    prompts: CardPrompts,
     attendant: Attendant,
     wiped: ExitStack,
     known: Held | None = None,
@@ -295,12 +295,12 @@ def pin_of_silent(
     except NotUnlocked as silent:
         if known is not None:
             found = possible(session, *known)
-            company.label = found[0].label if len(found) == 1 else company.label
-        attendant.say(f"card {company.label}: {silent}")
+            prompts.label = found[0].label if len(found) == 1 else prompts.label
+        attendant.say(f"card {prompts.label}: {silent}")
     else:
         return None
     let_others(session, attendant)
-    pin = wiped.enter_context(attendant.pin_for(company.label, silent_identity(session)))
+    pin = wiped.enter_context(attendant.pin_for(prompts.label, silent_identity(session)))
     session.unlock(pin)
     return pin
 

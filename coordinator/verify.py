@@ -12,10 +12,10 @@ from cards.errors import CardRemoved, WrongCard
 from cards.session import CardIdentity, CardSession
 from coordinator import clock, custody, unenrolled
 from coordinator.attendant import Attendant
-from coordinator.ceremony import SLICE, Manner, Wanted, said_of
+from coordinator.collector import SLICE, WaitPolicy, Wanted, said_of
 from coordinator.enrol import account_key
 from coordinator.errors import CardNotEnrolled
-from coordinator.slots import Company, Slot, card_in, pin_of_silent, silent_identity, unlock
+from coordinator.slots import CardPrompts, Slot, card_in, pin_of_silent, silent_identity, unlock
 from coordinator.vaults import stored_policy
 from psbt.errors import PsbtError
 from psbt.keys import KeyExpression, child, parse_path
@@ -65,11 +65,11 @@ def verify_vault(
     name: str,
     offered: Sequence[Slot],
     attendant: Attendant,
-    manner: Manner = Manner(),  # noqa: B008 -- frozen
+    wait_policy: WaitPolicy = WaitPolicy(),  # noqa: B008 -- frozen
 ) -> Proofs:
     """Let each card offered prove its account key against the stored one; each proof is kept.
 
-    Readers go on asking for the cards that have not proved theirs, as the manner says. A card
+    Readers go on asking for the cards that have not proved theirs, as the wait_policy says. A card
     that has no part in the vault raises WrongCard before any PIN, unless it says nothing before
     its PIN; one that comes later is only told of.
     """
@@ -83,12 +83,14 @@ def verify_vault(
             vault = vault_book.vault_named(db, name)
             labels = [each.label for each in vault.cosigners if each.label not in seen]
             wanted = wanted_cards(db, vault, labels)
-        return [each for each in wanted if manner.only is None or each.label in manner.only]
+        return [
+            each for each in wanted if wait_policy.only is None or each.label in wait_policy.only
+        ]
 
-    for slot, first in _in_turn(offered, attendant, manner, missing):
-        waits = slot.arrival is not None and manner.wait_seconds > 0
+    for slot, first in _in_turn(offered, attendant, wait_policy, missing):
+        waits = slot.arrival is not None and wait_policy.wait_seconds > 0
         try:
-            _prove(database, proofs, slot, attendant, last_attempt=manner.last_attempt)
+            _prove(database, proofs, slot, attendant, last_attempt=wait_policy.last_attempt)
         except (WrongCard, CardNotEnrolled, CardRemoved) as failure:
             if not waits or (first and not isinstance(failure, CardRemoved)):
                 raise
@@ -101,7 +103,7 @@ def verify_vault(
 def _in_turn(
     offered: Sequence[Slot],
     attendant: Attendant,
-    manner: Manner,
+    wait_policy: WaitPolicy,
     missing: Callable[[], list[Wanted]],
 ) -> Iterator[tuple[Slot, bool]]:
     """Yield every slot once, then readers as cards are put in, as long as some are missing."""
@@ -109,11 +111,11 @@ def _in_turn(
     for slot in offered:
         number = -1 if slot.arrival is None else slot.arrival(-1, 0)
         seen[slot.name] = -1 if number is None else number
-        if number is not None or not manner.wait_seconds:
+        if number is not None or not wait_policy.wait_seconds:
             yield slot, True
     readers = [slot for slot in offered if slot.arrival is not None]
     told: list[Wanted] = []
-    left = manner.wait_seconds if readers else 0
+    left = wait_policy.wait_seconds if readers else 0
     while left > 0 and (wanted := missing()):
         if wanted != told:
             told = wanted
@@ -132,15 +134,15 @@ def _prove(
     database: Database, proofs: Proofs, slot: Slot, attendant: Attendant, *, last_attempt: bool
 ) -> None:
     """Have the card in a slot prove its key, and keep what came of it."""
-    company = Company(attendant, _expected_label(database, slot))
+    prompts = CardPrompts(attendant, _expected_label(database, slot))
     with database.begin() as db:
         cards = unenrolled.cards_of(db, vault_book.vault_named(db, proofs.vault))
-    with card_in(slot, company) as session, ExitStack() as wiped:
+    with card_in(slot, prompts) as session, ExitStack() as wiped:
         unlocked = False
 
         def unlock_once(label: str) -> None:
             nonlocal unlocked
-            company.label = label
+            prompts.label = label
             if not unlocked:
                 unlock(session, label, attendant, last_attempt=last_attempt)
                 unlocked = True
@@ -153,7 +155,7 @@ def _prove(
 
         try:
             known = cards, slot.surroundings.memory
-            unlocked = pin_of_silent(session, company, attendant, wiped, known) is not None
+            unlocked = pin_of_silent(session, prompts, attendant, wiped, known) is not None
         except WrongCard:
             enrol(silent_identity(session))
         wanted = _wanted(database, proofs.vault, session)
@@ -161,7 +163,7 @@ def _prove(
             enrol(session.identity())
             wanted = _wanted(database, proofs.vault, session)
         if wanted is None:
-            raise WrongCard(f"a card of vault {proofs.vault}", company.label)
+            raise WrongCard(f"a card of vault {proofs.vault}", prompts.label)
         unlock_once(wanted.label)
         reason = difference(session, wanted)
     with database.begin() as db:

@@ -9,7 +9,7 @@ from coordinator.cli.desk import Desk
 from coordinator.cli.output import Shown
 
 if TYPE_CHECKING:
-    from coordinator.incident import Aftermath
+    from coordinator.incident import IncidentResponse
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
 When = Annotated[str | None, typer.Option(help="ISO 8601, else now")]
@@ -29,12 +29,12 @@ def _verb(event: str) -> Callable[..., Shown]:
 
         with desk.book.begin() as db:
             item = card_book.card_named(db, label).item
-            told = custody.Happening(f"card:{label}", event, when=when, note=note)
+            told = custody.NewEvent(f"card:{label}", event, when=when, note=note)
             written, notices = custody.record(db, told)
             left = incident.after(db, [item], event)
         document = {"card": label, "event": written, "notices": notices, **left.document()}
         lines = [f"card {label}: recorded as {event}", *notices]
-        return Shown(document, [*lines, *aftermath_lines(left)])
+        return Shown(document, [*lines, *response_lines(left)])
 
     happened.__name__ = event
     happened.__doc__ = f"""{TELLS[event]}
@@ -45,7 +45,7 @@ def _verb(event: str) -> Callable[..., Shown]:
     return happened
 
 
-def aftermath_lines(left: "Aftermath") -> Iterator[str]:
+def response_lines(left: "IncidentResponse") -> Iterator[str]:
     """Return for people what is still possible, what a thief can do, and the steps in order."""
     from coordinator.audit.findings import keys
     from coordinator.incident import hours_text

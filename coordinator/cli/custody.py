@@ -122,18 +122,18 @@ def record(
     Example: cardquorum custody record card:blue placed --at bank
     """
     from coordinator import custody, incident
-    from coordinator.cli.card_gone import aftermath_lines
+    from coordinator.cli.card_gone import response_lines
 
-    happening = custody.Happening(item, event, at, seal, by, when, note, photo)
+    new_event = custody.NewEvent(item, event, at, seal, by, when, note, photo)
     with desk.book.begin() as db:
-        written, notices = custody.record(db, happening)
+        written, notices = custody.record(db, new_event)
         left = incident.told(db, custody.item_named(db, item), event)
     head = f"event {written['id']}: {written['item']} {event}"
     lines = [head, *notices, written["hash"]]
     if left is None or not left.effects:
         return Shown({"event": written, "notices": notices}, lines)
     document = {"event": written, "notices": notices, **left.document()}
-    return Shown(document, [*lines, *aftermath_lines(left)])
+    return Shown(document, [*lines, *response_lines(left)])
 
 
 def log(

@@ -86,7 +86,7 @@ def sign(
         drill,
         company.slots,
         company.attendant,
-        company.manner,
+        company.wait_policy,
         accept,
     )
     cards = [outcome_document(outcome) for outcome in outcomes]

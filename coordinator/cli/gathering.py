@@ -7,7 +7,7 @@ from coordinator.cli.attendant import Terminal
 from coordinator.cli.desk import Desk
 
 if TYPE_CHECKING:
-    from coordinator.ceremony import Manner
+    from coordinator.collector import WaitPolicy
     from coordinator.slots import Slot
 
 
@@ -16,7 +16,7 @@ class Gathered(NamedTuple):
 
     attendant: Terminal
     slots: "Sequence[Slot]"
-    manner: "Manner"
+    wait_policy: "WaitPolicy"
 
 
 def gathered(
@@ -36,7 +36,7 @@ def gathered(
     given, where PINs come on standard input.
     """
     from coordinator import reader_choice
-    from coordinator.ceremony import Manner
+    from coordinator.collector import WaitPolicy
 
     with desk.database.begin() as db:
         labels, known = reader_choice.labels_of_vault(db, vault), reader_choice.all_labels(db)
@@ -44,10 +44,10 @@ def gathered(
     single = len([*named.readers, *named.emulated] or labels) == 1
     attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single, **consent)
     slots = reader_choice.slots_for(desk.home, desk.database, labels, named, attendant.given())
-    manner = Manner(
+    wait_policy = WaitPolicy(
         last_attempt=last_attempt,
         wait_seconds=attendant.patience() if wait is None else wait,
         only=attendant.given() if pin_stdin else None,
         typed=attendant.types(),
     )
-    return Gathered(attendant, slots, manner)
+    return Gathered(attendant, slots, wait_policy)

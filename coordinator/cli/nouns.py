@@ -16,7 +16,7 @@ GROUPS = {
     "coin": ("label", "Coins: freeze and thaw them, carry them by file."),
     "label": ("label", "What coins, payments, addresses and keys are called."),
     "spend": ("spend", "Pay: create, sign card by card, finalize, broadcast."),
-    "location": ("custody", "Places: what kind, whose, how fast to reach."),
+    "location": ("custody", "ReaderChoice: what kind, whose, how fast to reach."),
     "drill": ("drill", "Have every key proved where its card lies."),
     "holder": ("custody", "People who can open a place."),
     "carrier": ("carrier", "Plates, words and backups that bring a key back."),

@@ -299,7 +299,7 @@ def sign(
         ceremony,
         company.slots,
         company.attendant,
-        company.manner,
+        company.wait_policy,
         signing.Consent(txid, accept),
     )
     with desk.database.begin() as db:

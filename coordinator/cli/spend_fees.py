@@ -11,7 +11,7 @@ from coordinator.cli.output import Shown, sats
 from coordinator.cli.spend_options import Coins, FeerateTyped, Target
 
 if TYPE_CHECKING:
-    from coordinator.fee_bump import Lifted
+    from coordinator.fee_bump import BumpedPayment
 
 Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", parser=lower_case)]
 
@@ -83,7 +83,7 @@ def accelerate(
     coin: Coins = None,
     accept: Accept = None,
 ) -> Shown:
-    """Lift a waiting transaction by spending what it paid you.
+    """Acceleration a waiting transaction by spending what it paid you.
 
     A child pays so much that it, its parent and whatever else waits before them pay the rate
     together. Your own payment is better bumped: that is cheaper.
@@ -99,15 +99,15 @@ def accelerate(
     name = parse_txid(txid)
     overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
     rate = chosen_rate(desk, feerate, target).feerate
-    lift = fee_bump.Lift(name, rate, tuple(parse_coin(text) for text in coin or ()))
+    wanted = fee_bump.Acceleration(name, rate, tuple(parse_coin(text) for text in coin or ()))
     with desk.database.begin() as db:
         made = fee_bump.accelerate(
-            desk.home, db, lift, desk.chain, random.SystemRandom(), accepted=accept
+            desk.home, db, wanted, desk.chain, random.SystemRandom(), accepted=accept
         )
     return _shown(made)
 
 
-def _shown(made: "Lifted") -> Shown:
+def _shown(made: "BumpedPayment") -> Shown:
     from coordinator.cli.spend import created_shown
 
     shown = created_shown(made.created, None)

@@ -80,7 +80,7 @@ def verify(
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
     )  # fmt: skip
     proofs = verify.verify_vault(
-        desk.database, name, company.slots, company.attendant, company.manner
+        desk.database, name, company.slots, company.attendant, company.wait_policy
     )
     with desk.database.begin() as db:
         differs = dangers.differing(desk.home, vault_book.vault_named(db, name))

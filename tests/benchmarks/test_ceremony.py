@@ -8,12 +8,12 @@ import pytest
 from cards.errors import CardRemoved
 from cards.transport import CardTransport
 from coordinator import emulated
-from coordinator.ceremony import Manner, Outcome
+from coordinator.collector import Outcome, WaitPolicy
 from coordinator.settings import open_home
 from coordinator.signing import sign
 from coordinator.slots import Slot
 from storage.database import open_database
-from tests.coordinator.test_turns import Person
+from tests.coordinator.test_card_signer import Person
 from tests.program import UNPROVED, Asked
 
 INPUTS = 40
@@ -72,7 +72,7 @@ def run(asked: Asked, tmp_path: Path):  # noqa: ANN201
         offered = [swapped(slots)] if one_reader else slots
         database = open_database(home.database_url)
         started = time.monotonic()
-        outcomes = sign(home, database, ceremony, offered, Agreeing(), Manner(wait_seconds=10))
+        outcomes = sign(home, database, ceremony, offered, Agreeing(), WaitPolicy(wait_seconds=10))
         wall = time.monotonic() - started
         database.kw["bind"].dispose()
         asked("spend", "abandon", ceremony)

@@ -9,22 +9,22 @@ import pytest
 from cards.errors import CardRemoved, NotUnlocked, PinBlocked, PinIncorrect
 from cards.pin import Pin
 from cards.session import CardIdentity
-from coordinator import ceremony
-from coordinator.card_signer import Seat
-from coordinator.ceremony import Given, Manner, Outcome, Table, Wanted
+from coordinator import collector
+from coordinator.card_signer import CardShare
+from coordinator.collector import Given, Outcome, SigningTask, WaitPolicy, Wanted
 from coordinator.errors import CoordinatorError, PinMissing, SignatureNotKept
 from coordinator.slots import KnownCard, Slot
 from storage.errors import StorageError
-from tests.coordinator.test_ceremony import REQUESTS, Card
-from tests.coordinator.test_turns import Meeting, Reader, fixed, good, in_reader
+from tests.coordinator.test_card_signer import FakeCollection, Reader, fixed, good, in_reader
+from tests.coordinator.test_collector import REQUESTS, Card
 
 WRONG, RIGHT = b"0000", b"1234"
 Made = Callable[..., list[Outcome]]
 
 
 @pytest.fixture
-def meeting(monkeypatch: pytest.MonkeyPatch) -> Meeting:
-    return Meeting(monkeypatch)
+def collection(monkeypatch: pytest.MonkeyPatch) -> FakeCollection:
+    return FakeCollection(monkeypatch)
 
 
 class Locked(Card):
@@ -62,23 +62,23 @@ def relaid(card: Card, times: int = 4) -> Slot:
     return Slot("reader", emulated=False, connect=reader.connect, arrival=reader.arrival)
 
 
-def test_a_refused_pin_is_told_at_once_and_the_others_end_first(meeting: Meeting) -> None:
+def test_a_refused_pin_is_told_at_once_and_the_others_end_first(collection: FakeCollection) -> None:
     told = threading.Event()
-    say = meeting.person.say
-    meeting.person.say = lambda text: (say(text), told.set() if "refused" in text else None)
+    say = collection.person.say
+    collection.person.say = lambda text: (say(text), told.set() if "refused" in text else None)
     card = Locked("a", right=b"9999")
-    first, second = meeting.collect(in_reader(card), fixed(Slow("b", told)), wait_seconds=300)
+    first, second = collection.collect(in_reader(card), fixed(Slow("b", told)), wait_seconds=300)
     assert isinstance(first.error, PinIncorrect)
     assert (second.error, second.signatures) == (None, 4)
-    assert "card a: the card refused the PIN; attempts: 2 left" in meeting.person.told
+    assert "card a: the card refused the PIN; attempts: 2 left" in collection.person.told
     assert card.pins == [RIGHT]
 
 
 def test_without_a_person_who_types_nobody_is_waited_for_after_a_refused_pin(
-    meeting: Meeting,
+    collection: FakeCollection,
 ) -> None:
     card = Locked("a", right=b"9999")
-    outcomes = meeting.collect(relaid(card), in_reader(), wait_seconds=300)
+    outcomes = collection.collect(relaid(card), in_reader(), wait_seconds=300)
     assert isinstance(outcomes[0].error, PinIncorrect)
     assert card.pins == [RIGHT]
     assert card.attempts == 2
@@ -86,58 +86,58 @@ def test_without_a_person_who_types_nobody_is_waited_for_after_a_refused_pin(
 
 @pytest.mark.parametrize("attempts", [3, None])
 def test_a_refused_pin_that_is_typed_again_is_not_presented_again(
-    meeting: Meeting, attempts: int | None
+    collection: FakeCollection, attempts: int | None
 ) -> None:
     card = Locked("a", attempts, right=b"9999")
-    outcomes = meeting.collect(relaid(card), typed=True)
+    outcomes = collection.collect(relaid(card), typed=True)
     assert card.pins == [RIGHT]
     assert isinstance(outcomes[0].error, PinIncorrect)
     assert "refused this PIN before" in str(outcomes[1].error)
-    assert meeting.person.asked == ["a"] * 4
+    assert collection.person.asked == ["a"] * 4
 
 
-def test_another_pin_that_is_typed_is_presented(meeting: Meeting) -> None:
+def test_another_pin_that_is_typed_is_presented(collection: FakeCollection) -> None:
     card, typed = Locked("a"), iter([WRONG, RIGHT])
-    meeting.person.pin_for = lambda *_: Pin(next(typed))
-    outcomes = meeting.collect(relaid(card, 2), wait_seconds=1.0, typed=True)
+    collection.person.pin_for = lambda *_: Pin(next(typed))
+    outcomes = collection.collect(relaid(card, 2), wait_seconds=1.0, typed=True)
     assert card.pins == [WRONG, RIGHT]
     assert [(o.label, o.signatures) for o in outcomes] == [("a", 0), ("a", 4)]
 
 
-def test_a_card_that_lies_there_is_not_asked_for(meeting: Meeting) -> None:
+def test_a_card_that_lies_there_is_not_asked_for(collection: FakeCollection) -> None:
     card = Locked("a", right=b"9999")
-    meeting.collect(in_reader(card), typed=True, wait_seconds=0.5)
-    asked = [text for text in meeting.person.told if "now" in text]
+    collection.collect(in_reader(card), typed=True, wait_seconds=0.5)
+    asked = [text for text in collection.person.told if "now" in text]
     assert asked == [
         "reader reader: now the card labelled b, kept at home or the card labelled c, kept at home"
     ]
-    meeting.person.told.clear()
-    meeting.collect(in_reader(card), typed=True, wait_seconds=300, only=frozenset({"a"}))
-    assert not [text for text in meeting.person.told if "now" in text]
+    collection.person.told.clear()
+    collection.collect(in_reader(card), typed=True, wait_seconds=300, only=frozenset({"a"}))
+    assert not [text for text in collection.person.told if "now" in text]
 
 
 @pytest.mark.parametrize("error", [PinBlocked("blocked"), PinIncorrect(0)])
-def test_a_blocked_card_ends_the_wait_too(meeting: Meeting, error: Exception) -> None:
+def test_a_blocked_card_ends_the_wait_too(collection: FakeCollection, error: Exception) -> None:
     card = good("a")
 
     def unlock(_: Pin) -> None:
         raise error
 
     card.unlock = unlock
-    outcomes = meeting.collect(in_reader(card), wait_seconds=300)
+    outcomes = collection.collect(in_reader(card), wait_seconds=300)
     assert [o.error for o in outcomes] == [error]
 
 
-def test_a_card_without_its_pin_given_does_not_end_the_wait(meeting: Meeting) -> None:
-    pin_for = meeting.person.pin_for
+def test_a_card_without_its_pin_given_does_not_end_the_wait(collection: FakeCollection) -> None:
+    pin_for = collection.person.pin_for
 
     def some(label: str, card: CardIdentity) -> Pin:
         if label == "c":
             raise PinMissing(label)
         return pin_for(label, card)
 
-    meeting.person.pin_for = some
-    outcomes = meeting.collect(in_reader(good("c"), good("a"), good("b")))
+    collection.person.pin_for = some
+    outcomes = collection.collect(in_reader(good("c"), good("a"), good("b")))
     assert [(o.label, o.signatures) for o in outcomes] == [("c", 0), ("a", 4), ("b", 4)]
 
 
@@ -153,10 +153,10 @@ class LostInUnlock(Locked):
 
 @pytest.mark.parametrize(("attempts", "ends_in"), [(5, PinIncorrect), (None, CardRemoved)])
 def test_a_pin_whose_answer_was_lost_is_not_presented_again_by_itself(
-    meeting: Meeting, attempts: int | None, ends_in: type[Exception]
+    collection: FakeCollection, attempts: int | None, ends_in: type[Exception]
 ) -> None:
     card = LostInUnlock("a", attempts)
-    outcomes = meeting.collect(relaid(card), only=frozenset({"a"}))
+    outcomes = collection.collect(relaid(card), only=frozenset({"a"}))
     assert len(card.pins) == 1
     assert isinstance(outcomes[0].error, ends_in)
 
@@ -167,7 +167,7 @@ BUGS = [ValueError("bug"), OverflowError("int too large"), AttributeError("x"), 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
 @pytest.mark.parametrize("at", ["identity", "unlock", "sign"])
 def test_whatever_a_driver_raises_is_the_outcome_of_its_card(
-    meeting: Meeting, bug: Exception, at: str
+    collection: FakeCollection, bug: Exception, at: str
 ) -> None:
     card = good("a")
 
@@ -175,22 +175,24 @@ def test_whatever_a_driver_raises_is_the_outcome_of_its_card(
         raise bug
 
     setattr(card, at, broken)
-    first, second = meeting.collect(fixed(card), fixed(good("b")))
+    first, second = collection.collect(fixed(card), fixed(good("b")))
     assert (first.error, second.error, second.signatures) == (bug, None, 4)
 
 
-def test_whatever_asking_a_person_raises_is_the_outcome_of_the_card(meeting: Meeting) -> None:
+def test_whatever_asking_a_person_raises_is_the_outcome_of_the_card(
+    collection: FakeCollection,
+) -> None:
     bug = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no")
 
     def pin_for(*_: object) -> Pin:
         raise bug
 
-    meeting.person.pin_for = pin_for
-    outcomes = meeting.collect(fixed(good("a")), fixed(good("b")))
+    collection.person.pin_for = pin_for
+    outcomes = collection.collect(fixed(good("a")), fixed(good("b")))
     assert [outcome.error for outcome in outcomes] == [bug, bug]
 
 
-def test_a_reader_that_breaks_while_it_waits_is_an_outcome(meeting: Meeting) -> None:
+def test_a_reader_that_breaks_while_it_waits_is_an_outcome(collection: FakeCollection) -> None:
     reader = Reader(good("a"))
     seen: list[float] = []
 
@@ -201,36 +203,36 @@ def test_a_reader_that_breaks_while_it_waits_is_an_outcome(meeting: Meeting) -> 
         return reader.arrival(number, seconds)
 
     slot = Slot("reader", emulated=False, connect=reader.connect, arrival=arrival)
-    first, second = meeting.collect(slot)
+    first, second = collection.collect(slot)
     assert (first.label, first.signatures, first.error) == ("a", 4, None)
     assert "no reader any more" in str(second.error)
 
 
 class Kept:
-    """A table whose book fails at times."""
+    """A task whose book fails at times."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("coordinator.slots.detect", lambda transport, _: transport)
-        self.meeting = Meeting(monkeypatch)
+        self.collection = FakeCollection(monkeypatch)
         self.kept: list[tuple[str, int]] = []
         self.failures: list[Exception] = []
         self.handed: list[tuple[str, list[int]]] = []
 
-    def keep(self, seat: Seat, asked: Any, _signature: bytes) -> None:  # noqa: ANN401
+    def keep(self, share: CardShare, asked: Any, _signature: bytes) -> None:  # noqa: ANN401
         if self.failures:
             raise self.failures.pop(0)
-        self.kept.append((seat.label, asked.input_index))
+        self.kept.append((share.label, asked.input_index))
 
     def not_kept(self, label: str, given: list[Given], reason: Exception) -> CoordinatorError:
         self.handed.append((label, [each.request.input_index for each in given]))
         return SignatureNotKept(label, len(given), reason, "cHNidP8=")
 
     def collect(self, *slots: Slot) -> list[Outcome]:
-        def seat_of(identity: CardIdentity) -> Seat:
-            return Seat(identity.card_id, 1, REQUESTS)
+        def share_of(identity: CardIdentity) -> CardShare:
+            return CardShare(identity.card_id, 1, REQUESTS)
 
-        table = Table(seat_of, self.keep, self.meeting.person, not_kept=self.not_kept)
-        return ceremony.collect(list(slots), table)
+        task = SigningTask(share_of, self.keep, self.collection.person, not_kept=self.not_kept)
+        return collector.collect(list(slots), task)
 
 
 @pytest.fixture
@@ -270,7 +272,7 @@ def test_two_carriers_of_one_key_end_whatever_the_book_does(book: Kept, failure:
 
 
 def test_a_card_that_says_nothing_before_its_pin_is_held_against_the_cards_expected(
-    meeting: Meeting,
+    collection: FakeCollection,
 ) -> None:
     silent = good("a")
 
@@ -278,22 +280,22 @@ def test_a_card_that_says_nothing_before_its_pin_is_held_against_the_cards_expec
         raise NotUnlocked("it says nothing before its code")
 
     silent.identity, silent.family = identity, "tangem"
-    table = Table(
-        meeting.seat_of,
+    task = SigningTask(
+        collection.share_of,
         lambda *_: None,
-        meeting.person,
-        Manner(),
+        collection.person,
+        WaitPolicy(),
         lambda: [Wanted("a", "a")],
         [KnownCard("a", "satochip", "1"), KnownCard("b", "keycard", "2")],
     )
-    (outcome,) = ceremony.collect([fixed(silent)], table)
+    (outcome,) = collector.collect([fixed(silent)], task)
     assert "expected card a (satochip) or b (keycard), found a tangem card that is not" in str(
         outcome.error
     )
-    assert (silent.pins, meeting.person.asked) == ([], [])
+    assert (silent.pins, collection.person.asked) == ([], [])
 
 
-def test_a_person_is_asked_and_told_one_thing_at_a_time(meeting: Meeting) -> None:
+def test_a_person_is_asked_and_told_one_thing_at_a_time(collection: FakeCollection) -> None:
     busy = threading.Lock()
     seen: list[str] = []
 
@@ -307,9 +309,9 @@ def test_a_person_is_asked_and_told_one_thing_at_a_time(meeting: Meeting) -> Non
         alone("pin")
         return Pin(RIGHT)
 
-    meeting.person.pin_for = pin_for
-    meeting.person.say = lambda _: alone("say")
-    meeting.person.progress = lambda *_: alone("progress")
-    meeting.collect(fixed(good("a")), fixed(good("b")), in_reader(), wait_seconds=0.5)
+    collection.person.pin_for = pin_for
+    collection.person.say = lambda _: alone("say")
+    collection.person.progress = lambda *_: alone("progress")
+    collection.collect(fixed(good("a")), fixed(good("b")), in_reader(), wait_seconds=0.5)
     assert set(seen) == {"pin", "say", "progress"}
     assert seen.count("progress") == 8

@@ -19,7 +19,7 @@ from cards.family import CardFamily, Surroundings, families
 from cards.faults import Fault, Flipped, Forced, Oversized, Torn, Truncated
 from cards.pin import Pin
 from coordinator import emulated, signing
-from coordinator.ceremony import Outcome
+from coordinator.collector import Outcome
 from coordinator.errors import NothingToSign
 from coordinator.memory import FolderMemory
 from coordinator.settings import Home, open_home

@@ -17,7 +17,7 @@ from cards.patience import Patient
 from cards.pin import Pin
 from cards.session import CardSession
 from cards.transport import CardTransport
-from coordinator.slots import Company, Slot, ask_pin, card_in, pin_of_silent
+from coordinator.slots import CardPrompts, Slot, ask_pin, card_in, pin_of_silent
 from tests.contracts.subjects import DIGEST, LEAF, PIN, SUBJECTS, Subject, attempts
 from tests.readers.conftest import Put
 
@@ -312,8 +312,8 @@ def test_other_programs_have_the_card_while_a_pin_is_typed(put: Put, subject: Su
     slot = slot_of(name)
     person = TypingPerson(lambda: reset(name))
     with card_in(slot) as session, ExitStack() as wiped:
-        company = Company(person, "x")
-        if pin_of_silent(session, company, Speechless(person), wiped) is None:
+        prompts = CardPrompts(person, "x")
+        if pin_of_silent(session, prompts, Speechless(person), wiped) is None:
             with ask_pin(session, "x", person, last_attempt=False) as pin:
                 session.unlock(pin)
         assert session.sign(LEAF, DIGEST)

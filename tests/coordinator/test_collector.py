@@ -10,8 +10,8 @@ from coincurve import PrivateKey
 from cards.errors import CardRemoved, PinIncorrect, ProtocolError, WrongCard
 from cards.pin import Pin
 from cards.session import CardIdentity
-from coordinator import ceremony
-from coordinator.ceremony import Manner, Outcome, Seat, Table
+from coordinator import collector
+from coordinator.collector import CardShare, Outcome, SigningTask, WaitPolicy
 from coordinator.errors import LastAttempt
 from coordinator.slots import Slot
 from psbt.errors import SignatureInvalid
@@ -89,20 +89,20 @@ def collect(
     monkeypatch.setattr("coordinator.slots.detect", lambda transport, _: transport)
     names = [card.name for card in cards]
 
-    def seat_of(identity: CardIdentity) -> Seat | None:
+    def share_of(identity: CardIdentity) -> CardShare | None:
         if identity.card_id == "stranger":
             return None
         first = 10 * names.index(identity.card_id)
         own = [each._replace(input_index=first + each.input_index) for each in requests]
-        return Seat(identity.card_id, 1, own)
+        return CardShare(identity.card_id, 1, own)
 
-    table = Table(
-        seat_of=seat_of,
-        keep=lambda seat, asked, _: kept.append((seat.label, asked.input_index)),
+    task = SigningTask(
+        share_of=share_of,
+        keep=lambda share, asked, _: kept.append((share.label, asked.input_index)),
         attendant=person,
-        manner=Manner(**options),
+        wait_policy=WaitPolicy(**options),
     )
-    return ceremony.collect(slots, table)
+    return collector.collect(slots, task)
 
 
 def test_one_key_signs_its_inputs_in_a_row(
@@ -219,10 +219,10 @@ def test_the_last_attempt_is_left_alone(
 def test_cards_sign_at_the_same_time(
     monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
 ) -> None:
-    meeting = threading.Barrier(2, timeout=20)
+    collection = threading.Barrier(2, timeout=20)
     cards = [Card("a"), Card("b")]
     for card in cards:
-        monkeypatch.setattr(card, "unlock", lambda _: meeting.wait())
+        monkeypatch.setattr(card, "unlock", lambda _: collection.wait())
     assert [outcome.error for outcome in collect(monkeypatch, person, kept, cards)] == [None, None]
 
 

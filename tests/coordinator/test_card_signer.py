@@ -19,11 +19,11 @@ from cards.errors import (
 )
 from cards.pin import Pin
 from cards.session import CardIdentity
-from coordinator import ceremony
-from coordinator.card_signer import SLICE, Stopped, Turn
-from coordinator.ceremony import Manner, Outcome, Seat, Table, Wanted
+from coordinator import collector
+from coordinator.card_signer import SLICE, CardSigner, Stopped
+from coordinator.collector import CardShare, Outcome, SigningTask, WaitPolicy, Wanted
 from coordinator.slots import Slot
-from tests.coordinator.test_ceremony import REQUESTS, Card
+from tests.coordinator.test_collector import REQUESTS, Card
 
 LABELS = ("a", "b", "c")
 
@@ -87,7 +87,7 @@ class Person:
         return
 
 
-class Meeting:
+class FakeCollection:
     """A 2-of-3 ceremony that counts what it kept."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,13 +95,13 @@ class Meeting:
         self.person = Person()
         self.kept: list[tuple[str, int]] = []
 
-    def seat_of(self, identity: CardIdentity) -> Seat | None:
+    def share_of(self, identity: CardIdentity) -> CardShare | None:
         if identity.card_id not in LABELS:
             return None
         first = 10 * LABELS.index(identity.card_id)
         requests = [r._replace(input_index=first + r.input_index) for r in REQUESTS]
         left = [r for r in requests if (identity.card_id, r.input_index) not in self.kept]
-        return Seat(identity.card_id, 1, left)
+        return CardShare(identity.card_id, 1, left)
 
     def missing(self) -> list[Wanted]:
         done = {x for x in LABELS if sum(label == x for label, _ in self.kept) == len(REQUESTS)}
@@ -109,20 +109,20 @@ class Meeting:
             return []
         return [Wanted(x, f"the card labelled {x}, kept at home") for x in LABELS if x not in done]
 
-    def collect(self, *slots: Slot, **manner: Any) -> list[Outcome]:  # noqa: ANN401
-        table = Table(
-            seat_of=self.seat_of,
-            keep=lambda seat, asked, _: self.kept.append((seat.label, asked.input_index)),
+    def collect(self, *slots: Slot, **wait_policy: Any) -> list[Outcome]:  # noqa: ANN401
+        task = SigningTask(
+            share_of=self.share_of,
+            keep=lambda share, asked, _: self.kept.append((share.label, asked.input_index)),
             attendant=self.person,
-            manner=Manner(**{"wait_seconds": 2.0, **manner}),
+            wait_policy=WaitPolicy(**{"wait_seconds": 2.0, **wait_policy}),
             missing=self.missing,
         )
-        return ceremony.collect(list(slots), table)
+        return collector.collect(list(slots), task)
 
 
 @pytest.fixture
-def meeting(monkeypatch: pytest.MonkeyPatch) -> Meeting:
-    return Meeting(monkeypatch)
+def collection(monkeypatch: pytest.MonkeyPatch) -> FakeCollection:
+    return FakeCollection(monkeypatch)
 
 
 def in_reader(*cards: Card) -> Slot:
@@ -138,48 +138,50 @@ def good(name: str) -> Card:
     return Faulty(name, {})
 
 
-def test_one_reader_and_two_cards(meeting: Meeting) -> None:
-    outcomes = meeting.collect(in_reader(good("a"), good("b")))
+def test_one_reader_and_two_cards(collection: FakeCollection) -> None:
+    outcomes = collection.collect(in_reader(good("a"), good("b")))
     assert [(o.label, o.signatures, o.error) for o in outcomes] == [("a", 4, None), ("b", 4, None)]
-    assert len(meeting.kept) == 8
-    assert meeting.person.asked == ["a", "b"]
-    assert meeting.person.told == [
+    assert len(collection.kept) == 8
+    assert collection.person.asked == ["a", "b"]
+    assert collection.person.told == [
         "reader reader: now the card labelled b, kept at home or the card labelled c, kept at home"
     ]
 
 
-def test_nobody_is_waited_for_beyond_the_quorum(meeting: Meeting) -> None:
-    outcomes = meeting.collect(in_reader(good("a"), good("b"), good("c")))
+def test_nobody_is_waited_for_beyond_the_quorum(collection: FakeCollection) -> None:
+    outcomes = collection.collect(in_reader(good("a"), good("b"), good("c")))
     assert [o.label for o in outcomes] == ["a", "b"]
 
 
-def test_more_cards_than_needed_sign_where_they_are_offered(meeting: Meeting) -> None:
-    outcomes = meeting.collect(*(fixed(good(x)) for x in LABELS))
+def test_more_cards_than_needed_sign_where_they_are_offered(collection: FakeCollection) -> None:
+    outcomes = collection.collect(*(fixed(good(x)) for x in LABELS))
     assert [(o.label, o.signatures) for o in outcomes] == [("a", 4), ("b", 4), ("c", 4)]
 
 
-def test_a_stranger_put_in_between_is_named_and_the_wait_goes_on(meeting: Meeting) -> None:
-    outcomes = meeting.collect(in_reader(good("a"), good("stranger"), good("b")))
+def test_a_stranger_put_in_between_is_named_and_the_wait_goes_on(
+    collection: FakeCollection,
+) -> None:
+    outcomes = collection.collect(in_reader(good("a"), good("stranger"), good("b")))
     assert [o.label for o in outcomes] == ["a", "b"]
-    assert any("stranger" in said for said in meeting.person.told)
-    assert meeting.person.asked == ["a", "b"]
+    assert any("stranger" in said for said in collection.person.told)
+    assert collection.person.asked == ["a", "b"]
 
 
-def test_only_the_cards_whose_pin_is_given_are_waited_for(meeting: Meeting) -> None:
-    outcomes = meeting.collect(in_reader(good("a"), good("b")), only=frozenset({"a"}))
+def test_only_the_cards_whose_pin_is_given_are_waited_for(collection: FakeCollection) -> None:
+    outcomes = collection.collect(in_reader(good("a"), good("b")), only=frozenset({"a"}))
     assert [o.label for o in outcomes] == ["a"]
-    assert meeting.person.told == []
+    assert collection.person.told == []
 
 
-def test_an_empty_reader_is_waited_for_and_told_when_time_is_up(meeting: Meeting) -> None:
-    (outcome,) = meeting.collect(in_reader(), wait_seconds=0.5)
+def test_an_empty_reader_is_waited_for_and_told_when_time_is_up(collection: FakeCollection) -> None:
+    (outcome,) = collection.collect(in_reader(), wait_seconds=0.5)
     assert isinstance(outcome.error, CardRemoved)
-    assert not outcome.seated
-    assert "now the card labelled a" in meeting.person.told[0]
+    assert not outcome.identified
+    assert "now the card labelled a" in collection.person.told[0]
     reader = Reader()
     reader.queue = [good("a"), good("b")]
     slot = Slot("reader", emulated=False, connect=reader.connect, arrival=reader.arrival)
-    assert [o.label for o in meeting.collect(slot)] == ["a", "b"]
+    assert [o.label for o in collection.collect(slot)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -188,17 +190,17 @@ def test_an_empty_reader_is_waited_for_and_told_when_time_is_up(meeting: Meeting
 )
 @pytest.mark.parametrize("place", [in_reader, fixed])
 def test_a_card_that_is_cut_off_goes_on_where_it_was(
-    meeting: Meeting, failure: CardError, place: Callable[[Card], Slot]
+    collection: FakeCollection, failure: CardError, place: Callable[[Card], Slot]
 ) -> None:
     card = Faulty("a", {0: failure, 2: failure})
-    (outcome,) = meeting.collect(place(card), only=frozenset())
+    (outcome,) = collection.collect(place(card), only=frozenset())
     assert (outcome.signatures, outcome.error) == (4, None)
-    assert sorted(meeting.kept) == [("a", 0), ("a", 1), ("a", 2), ("a", 3)]
-    assert meeting.person.asked == ["a"]
+    assert sorted(collection.kept) == [("a", 0), ("a", 1), ("a", 2), ("a", 3)]
+    assert collection.person.asked == ["a"]
     assert card.pins == [b"1234"] * 3
 
 
-def test_a_card_that_never_gets_further_is_given_up(meeting: Meeting) -> None:
+def test_a_card_that_never_gets_further_is_given_up(collection: FakeCollection) -> None:
     card = good("a")
     failures = iter(range(100))
 
@@ -207,26 +209,26 @@ def test_a_card_that_never_gets_further_is_given_up(meeting: Meeting) -> None:
         raise CardReset("again")
 
     card.sign = sign
-    first, second = meeting.collect(fixed(card), fixed(good("b")))
+    first, second = collection.collect(fixed(card), fixed(good("b")))
     assert (type(first.error), first.signatures) == (CardReset, 0)
     assert next(failures) == 3
     assert (second.error, second.signatures) == (None, 4)
-    again = meeting.collect(fixed(good("a")), fixed(good("b")))
+    again = collection.collect(fixed(good("a")), fixed(good("b")))
     assert [(o.label, o.signatures) for o in again] == [("a", 4), ("b", 0)]
-    assert sorted(meeting.person.asked) == ["a", "a", "b"]
+    assert sorted(collection.person.asked) == ["a", "a", "b"]
 
 
 @pytest.mark.parametrize("failure", [TransportError("mute"), WrongCard("a", "b"), NotUnlocked("x")])
 def test_what_trying_again_cannot_help_is_not_tried_again(
-    meeting: Meeting, failure: CardError
+    collection: FakeCollection, failure: CardError
 ) -> None:
     card = Faulty("a", {1: failure})
-    (outcome,) = meeting.collect(fixed(card))
+    (outcome,) = collection.collect(fixed(card))
     assert (outcome.error, outcome.signatures) == (failure, 1)
     assert len(card.pins) == 1
 
 
-def test_another_card_put_back_gets_no_pin(meeting: Meeting) -> None:
+def test_another_card_put_back_gets_no_pin(collection: FakeCollection) -> None:
     other = good("b")
     reader = Reader(Faulty("a", {1: CardRemoved("gone")}), other)
 
@@ -237,7 +239,7 @@ def test_another_card_put_back_gets_no_pin(meeting: Meeting) -> None:
         return reader.connect()
 
     slot = Slot("reader", emulated=False, connect=connect, arrival=reader.arrival)
-    (outcome,) = meeting.collect(slot, only=frozenset())
+    (outcome,) = collection.collect(slot, only=frozenset())
     assert isinstance(outcome.error, WrongCard)
     assert other.pins == []
 
@@ -261,18 +263,18 @@ class LostInUnlock(Faulty):
     ("attempts", "counted", "presented"), [(5, False, 2), (5, True, 1), (None, False, 1)]
 )
 def test_a_pin_is_presented_again_only_where_no_attempt_was_spent(
-    meeting: Meeting,
+    collection: FakeCollection,
     attempts: int | None,
     counted: bool,  # noqa: FBT001
     presented: int,
 ) -> None:
     card = LostInUnlock(attempts, counted=counted)
-    (outcome,) = meeting.collect(fixed(card))
+    (outcome,) = collection.collect(fixed(card))
     assert len(card.pins) == presented
     assert (outcome.error is None) is (presented == 2)
 
 
-def test_a_wrong_pin_is_presented_once(meeting: Meeting) -> None:
+def test_a_wrong_pin_is_presented_once(collection: FakeCollection) -> None:
     card = good("a")
 
     def unlock(pin: Pin) -> None:
@@ -280,18 +282,18 @@ def test_a_wrong_pin_is_presented_once(meeting: Meeting) -> None:
         raise PinIncorrect(4)
 
     card.unlock = unlock
-    (outcome,) = meeting.collect(in_reader(card), only=frozenset())
+    (outcome,) = collection.collect(in_reader(card), only=frozenset())
     assert isinstance(outcome.error, PinIncorrect)
     assert len(card.pins) == 1
 
 
-def test_a_second_carrier_steps_in_where_the_first_fails(meeting: Meeting) -> None:
+def test_a_second_carrier_steps_in_where_the_first_fails(collection: FakeCollection) -> None:
     first = Faulty("a", {1: TransportError("mute")})
-    outcomes = meeting.collect(in_reader(first, good("a")))
+    outcomes = collection.collect(in_reader(first, good("a")))
     assert [(o.label, o.signatures) for o in outcomes] == [("a", 1), ("a", 3)]
 
 
-def test_a_card_silent_before_its_pin_is_asked_by_its_place(meeting: Meeting) -> None:
+def test_a_card_silent_before_its_pin_is_asked_by_its_place(collection: FakeCollection) -> None:
     silent = good("a")
     told = silent.identity
 
@@ -302,34 +304,36 @@ def test_a_card_silent_before_its_pin_is_asked_by_its_place(meeting: Meeting) ->
 
     silent.identity = identity
     slot = fixed(silent)._replace(name="place")
-    (outcome,) = meeting.collect(slot)
+    (outcome,) = collection.collect(slot)
     assert (outcome.label, outcome.signatures) == ("a", 4)
-    assert meeting.person.asked == ["place"]
-    assert "says nothing" in meeting.person.told[0]
+    assert collection.person.asked == ["place"]
+    assert "says nothing" in collection.person.told[0]
 
 
-def test_questions_are_put_by_the_main_thread_and_pins_are_wiped(meeting: Meeting) -> None:
-    meeting.collect(*(fixed(good(x)) for x in LABELS))
-    assert meeting.person.threads == {threading.get_ident()}
-    assert all(not any(pin.reveal()) for pin in meeting.person.pins)
+def test_questions_are_put_by_the_main_thread_and_pins_are_wiped(
+    collection: FakeCollection,
+) -> None:
+    collection.collect(*(fixed(good(x)) for x in LABELS))
+    assert collection.person.threads == {threading.get_ident()}
+    assert all(not any(pin.reveal()) for pin in collection.person.pins)
 
 
-def test_ctrl_c_keeps_what_was_signed_and_lets_every_card_go(meeting: Meeting) -> None:
+def test_ctrl_c_keeps_what_was_signed_and_lets_every_card_go(collection: FakeCollection) -> None:
     card, closed = good("a"), threading.Event()
     card.close = closed.set
 
     def pin_for(_label: str, _card: CardIdentity) -> Pin:
         raise KeyboardInterrupt
 
-    meeting.person.pin_for = pin_for
+    collection.person.pin_for = pin_for
     with pytest.raises(KeyboardInterrupt):
-        meeting.collect(fixed(card), fixed(good("b")))
+        collection.collect(fixed(card), fixed(good("b")))
     assert closed.wait(5)
-    assert meeting.person.told[-1].startswith("stopped; ")
+    assert collection.person.told[-1].startswith("stopped; ")
     assert card.pins == []
 
 
-def test_a_turn_that_is_stopped_keeps_what_was_signed(meeting: Meeting) -> None:
+def test_a_turn_that_is_stopped_keeps_what_was_signed(collection: FakeCollection) -> None:
     card, stop = good("a"), threading.Event()
     signs = card.sign
 
@@ -338,15 +342,15 @@ def test_a_turn_that_is_stopped_keeps_what_was_signed(meeting: Meeting) -> None:
         return signs(path, digest)
 
     card.sign = sign
-    turn = Turn(fixed(card), meeting.person, meeting.seat_of, False, stop)
-    outcome = turn.taken(lambda seat: seat, lambda *_: None, 1.0)
+    card_signer = CardSigner(fixed(card), collection.person, collection.share_of, False, stop)
+    outcome = card_signer.taken(lambda share: share, lambda *_: None, 1.0)
     assert isinstance(outcome.error, Stopped)
-    assert (outcome.signatures, len(card.asked), len(turn.left)) == (1, 1, 3)
+    assert (outcome.signatures, len(card.asked), len(card_signer.left)) == (1, 1, 3)
 
 
 @pytest.mark.parametrize(("seconds", "waited"), [(1.0, 4), (0.5, 2), (0.0, 1)])
 def test_a_card_that_was_lost_is_waited_for_so_long(
-    meeting: Meeting, seconds: float, waited: int
+    collection: FakeCollection, seconds: float, waited: int
 ) -> None:
     waits: list[float] = []
 
@@ -355,14 +359,14 @@ def test_a_card_that_was_lost_is_waited_for_so_long(
         waits.append(wait)
 
     slot = fixed(Faulty("a", {1: CardRemoved("gone")}))._replace(arrival=arrival)
-    turn = Turn(slot, meeting.person, meeting.seat_of, False, threading.Event())
-    outcome = turn.taken(lambda seat: seat, lambda *_: None, seconds)
+    card_signer = CardSigner(slot, collection.person, collection.share_of, False, threading.Event())
+    outcome = card_signer.taken(lambda share: share, lambda *_: None, seconds)
     assert isinstance(outcome.error, CardRemoved)
     assert (outcome.signatures, waits) == (1, [SLICE] * waited)
-    assert "after 1 of 4 signatures; put it back on reader a" in meeting.person.told[-1]
+    assert "after 1 of 4 signatures; put it back on reader a" in collection.person.told[-1]
 
 
-def test_a_card_that_got_further_has_as_many_tries_again(meeting: Meeting) -> None:
+def test_a_card_that_got_further_has_as_many_tries_again(collection: FakeCollection) -> None:
     card = good("a")
     signs, script = card.sign, iter([True, False, True, False, *[False] * 9])
     failed: list[int] = []
@@ -374,7 +378,9 @@ def test_a_card_that_got_further_has_as_many_tries_again(meeting: Meeting) -> No
         raise CardReset("again")
 
     card.sign = sign
-    turn = Turn(fixed(card), meeting.person, meeting.seat_of, False, threading.Event())
-    outcome = turn.taken(lambda seat: seat, lambda *_: None, 1.0)
+    card_signer = CardSigner(
+        fixed(card), collection.person, collection.share_of, False, threading.Event()
+    )
+    outcome = card_signer.taken(lambda share: share, lambda *_: None, 1.0)
     assert isinstance(outcome.error, CardReset)
     assert failed == [1, 2, 2, 2, 2]

@@ -1,6 +1,6 @@
-"""Several cards sign at once, a thread for each place; every answer verified, then kept.
+"""Several cards sign at once, a thread for each slot; every answer verified, then kept.
 
-Where cards are fewer than places, or their readers fewer than cards, the next one is asked for.
+Where there are fewer readers than cards, the next card is asked for.
 """
 
 import logging
@@ -15,13 +15,22 @@ from cards.errors import CardError, CardRemoved, PinBlocked, PinIncorrect, PinUn
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator.attendant import Attendant, Typist
-from coordinator.card_signer import Enrol, Keep, Known, Outcome, Seat, SeatOf, Stopped, Turn
+from coordinator.card_signer import (
+    CardShare,
+    CardSigner,
+    Enrol,
+    Keep,
+    Known,
+    Outcome,
+    ShareOf,
+    Stopped,
+)
 from coordinator.errors import CardNotEnrolled, CoordinatorError, LastAttempt, SignatureNotKept
 from coordinator.slots import KnownCard, RefusedPins, Slot
 from psbt.signer import SigningRequest
 from storage.errors import StorageError
 
-__all__ = ["Keep", "Manner", "Outcome", "Seat", "SeatOf", "Table", "collect"]
+__all__ = ["CardShare", "Keep", "Outcome", "ShareOf", "SigningTask", "WaitPolicy", "collect"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -44,8 +53,8 @@ def nobody() -> list[Wanted]:
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How to go about it: may a last PIN attempt be used, and how long to wait for more cards.
+class WaitPolicy:
+    """May a last PIN attempt be used, and how long to wait for further cards.
 
     `only` are the labels waited for; None means any that is missing. `typed` means that a person
     types every PIN: without one, nobody is waited for once a PIN was refused.
@@ -60,7 +69,7 @@ class Manner:
 class Given(NamedTuple):
     """A signature that verified, by whom it was given and for what."""
 
-    seat: Seat
+    share: CardShare
     request: SigningRequest
     signature: bytes
 
@@ -71,18 +80,18 @@ def not_kept(label: str, given: Sequence[Given], reason: BaseException) -> Coord
 
 
 @dataclass(frozen=True)
-class Table:
-    """Who may sit down (by identity), where signatures are kept, and who the person is.
+class SigningTask:
+    """What each card has to sign, where signatures go, and whom to ask.
 
     `missing` are the cards the quorum lacks just now: a reader waits for one of them. `cards` are
     all that have a part in this, as far as known; `enrol` enrols another one. `not_kept` hands
     over what could not be stored, and says so.
     """
 
-    seat_of: SeatOf
+    share_of: ShareOf
     keep: Keep
     attendant: Attendant
-    manner: Manner = Manner()
+    wait_policy: WaitPolicy = WaitPolicy()
     missing: Callable[[], list[Wanted]] = nobody
     cards: Sequence[KnownCard] | None = None
     enrol: Enrol | None = None
@@ -90,18 +99,18 @@ class Table:
 
 
 @dataclass
-class _Round:
+class _Collection:
     """One collection: what its threads share."""
 
-    table: Table
+    task: SigningTask
     lock: threading.Condition = field(default_factory=threading.Condition)
     stop: threading.Event = field(default_factory=threading.Event)
     taken: set[tuple[int, bytes]] = field(default_factory=set)
     done: set[tuple[int, bytes]] = field(default_factory=set)
-    seated: set[int] = field(default_factory=set)
-    sitting: set[str] = field(default_factory=set)
+    identified: set[int] = field(default_factory=set)
+    signing_now: set[str] = field(default_factory=set)
     lying: dict[int, str] = field(default_factory=dict)
-    turns: dict[int, Turn] = field(default_factory=dict)
+    signers: dict[int, CardSigner] = field(default_factory=dict)
     refused: RefusedPins = field(default_factory=RefusedPins)
     enough: threading.Event = field(default_factory=threading.Event)
     unkept: list[Given] = field(default_factory=list)
@@ -119,10 +128,10 @@ class _FromThread:
     What is to be told while a question is open, or something else is told, is told after it.
     """
 
-    def __init__(self, attendant: Attendant, meeting: _Round) -> None:
+    def __init__(self, attendant: Attendant, collection: _Collection) -> None:
         self._attendant = attendant
-        self._questions = meeting.questions
-        self._talking = meeting.talking
+        self._questions = collection.questions
+        self._talking = collection.talking
 
     def say(self, text: str) -> None:
         self._told(lambda: self._attendant.say(text))
@@ -165,59 +174,63 @@ class _FromThread:
         return answer.result()
 
 
-def collect(offered: Sequence[Slot], table: Table) -> list[Outcome]:
+def collect(offered: Sequence[Slot], task: SigningTask) -> list[Outcome]:
     """Let every card offered sign what it can; one that fails does not stop the others.
 
     Cards are identified before any PIN is asked for. Whatever is raised while a card is served is
     its outcome; a signature that cannot be stored is handed over. On Ctrl-C every card is let go,
     what was signed stays kept, the person is told, and KeyboardInterrupt goes on.
     """
-    meeting = _Round(table)
+    collection = _Collection(task)
     found: list[list[Outcome]] = [[] for _ in offered]
     threads = [
-        threading.Thread(target=_attended, args=(slot, place, meeting, into), daemon=True)
+        threading.Thread(target=_attended, args=(slot, place, collection, into), daemon=True)
         for place, (slot, into) in enumerate(zip(offered, found, strict=True))
     ]
     for thread in threads:
         thread.start()
     try:
-        _answer_questions(meeting, len(threads))
+        _answer_questions(collection, len(threads))
     except KeyboardInterrupt:
-        meeting.stop.set()
+        collection.stop.set()
         for thread in threads:
             thread.join(GRACE / len(threads))
-        _tell(table.attendant, found)
-        _handed_over(meeting, [])
+        _tell(task.attendant, found)
+        _handed_over(collection, [])
         raise
     finally:
-        meeting.refused.close()
-    return _handed_over(meeting, [outcome for outcomes in found for outcome in outcomes])
+        collection.refused.close()
+    return _handed_over(collection, [outcome for outcomes in found for outcome in outcomes])
 
 
-def _answer_questions(meeting: _Round, threads: int) -> None:
+def _answer_questions(collection: _Collection, threads: int) -> None:
     """Ask and tell the person what the threads want, until each has said that it is done."""
     while threads:
         try:
-            question = meeting.questions.get(timeout=SLICE)
+            question = collection.questions.get(timeout=SLICE)
         except queue.Empty:
             continue
         if question is None:
             threads -= 1
         else:
-            with meeting.talking:
+            with collection.talking:
                 question()
 
 
-def _attended(slot: Slot, place: int, meeting: _Round, into: list[Outcome]) -> None:
+def _attended(slot: Slot, place: int, collection: _Collection, into: list[Outcome]) -> None:
     """Serve one place; whatever is raised there is an outcome."""
     try:
-        _attend(slot, place, meeting, into)
+        _attend(slot, place, collection, into)
     except Exception as failure:  # the thread's end
         log.debug("reader %s", slot.name, exc_info=True)
-        turn = meeting.turns.get(place)
-        into.append(turn.outcome(failure) if turn else Outcome(slot.name, None, 0, 0.0, failure))
+        card_signer = collection.signers.get(place)
+        into.append(
+            card_signer.outcome(failure)
+            if card_signer
+            else Outcome(slot.name, None, 0, 0.0, failure)
+        )
     finally:
-        meeting.questions.put(None)
+        collection.questions.put(None)
 
 
 def _tell(attendant: Attendant, found: Sequence[Sequence[Outcome]]) -> None:
@@ -226,61 +239,61 @@ def _tell(attendant: Attendant, found: Sequence[Sequence[Outcome]]) -> None:
     attendant.say(f"stopped; {said or 'no card'} signatures, kept; nothing else was done")
 
 
-def _handed_over(meeting: _Round, outcomes: list[Outcome]) -> list[Outcome]:
+def _handed_over(collection: _Collection, outcomes: list[Outcome]) -> list[Outcome]:
     """Try once more to store what could not be; hand the rest over, and say so in its outcome."""
-    with meeting.lock:
-        unkept, reason = list(meeting.unkept), meeting.not_stored
+    with collection.lock:
+        unkept, reason = list(collection.unkept), collection.not_stored
 
     def store() -> None:
         while unkept:
-            meeting.table.keep(*unkept[0])
+            collection.task.keep(*unkept[0])
             del unkept[0]
 
     again: Future[None] = Future()
     with _HandedBack(again):
         store()
     failed: dict[str, CoordinatorError] = {}
-    for label in sorted({each.seat.label for each in unkept}):
-        own = [each for each in unkept if each.seat.label == label]
+    for label in sorted({each.share.label for each in unkept}):
+        own = [each for each in unkept if each.share.label == label]
         why = reason or again.exception() or CoordinatorError("the program failed")
-        failed[label] = meeting.table.not_kept(label, own, why)
+        failed[label] = collection.task.not_kept(label, own, why)
     return [
         outcome._replace(error=failed[outcome.label]) if outcome.label in failed else outcome
         for outcome in outcomes
     ]
 
 
-def _attend(slot: Slot, place: int, meeting: _Round, into: list[Outcome]) -> None:
+def _attend(slot: Slot, place: int, collection: _Collection, into: list[Outcome]) -> None:
     """Serve one place: the card in it, and those put in after it."""
-    person = _FromThread(meeting.table.attendant, meeting)
+    person = _FromThread(collection.task.attendant, collection)
     number = -1 if slot.arrival is None else slot.arrival(-1, 0)
     first = True
-    while not meeting.stop.is_set():
-        outcome = None if number is None else _turn(slot, place, meeting)
+    while not collection.stop.is_set():
+        outcome = None if number is None else _served(slot, place, collection)
         if outcome is not None:
             if first or _counts(outcome):
                 into.append(outcome)
             if outcome.error is not None:
-                who = f"card {outcome.label}" if outcome.seated else f"reader {slot.name}"
+                who = f"card {outcome.label}" if outcome.identified else f"reader {slot.name}"
                 person.say(f"{who}: {said_of(outcome.error)}")
-            if isinstance(outcome.error, PIN_IS_NO_USE) and not meeting.table.manner.typed:
-                meeting.enough.set()
+            if isinstance(outcome.error, PIN_IS_NO_USE) and not collection.task.wait_policy.typed:
+                collection.enough.set()
         first = False
         if slot.arrival is None:
             return
-        number = _next_card(slot, person, meeting, -1 if number is None else number)
+        number = _next_card(slot, person, collection, -1 if number is None else number)
         if number is None:
             if not into and outcome is None:
                 into.append(Outcome(slot.name, None, 0, 0.0, _empty(slot)))
             return
-        with meeting.lock:
-            meeting.lying.pop(place, None)
+        with collection.lock:
+            collection.lying.pop(place, None)
 
 
 def _counts(outcome: Outcome) -> bool:
     """Tell whether a card put in later belongs into the summary: a stranger does not."""
     lasting = (*PIN_IS_NO_USE, CardNotEnrolled)
-    return outcome.error is None or outcome.seated or isinstance(outcome.error, lasting)
+    return outcome.error is None or outcome.identified or isinstance(outcome.error, lasting)
 
 
 def said_of(error: Exception) -> str:
@@ -294,13 +307,13 @@ def _empty(slot: Slot) -> CardError:
     return CardRemoved(f"there is no card on reader {slot.name}")
 
 
-def _next_card(slot: Slot, person: _FromThread, meeting: _Round, seen: int) -> int | None:
+def _next_card(slot: Slot, person: _FromThread, collection: _Collection, seen: int) -> int | None:
     """Ask for the next card by name and place, and wait for one; None where none is wanted."""
     told: list[Wanted] = []
-    left = meeting.table.manner.wait_seconds
-    while left > 0 and not meeting.stop.is_set() and not meeting.enough.is_set():
-        with meeting.lock:
-            wanted = [w for w in meeting.table.missing() if _may_come(w, meeting)]
+    left = collection.task.wait_policy.wait_seconds
+    while left > 0 and not collection.stop.is_set() and not collection.enough.is_set():
+        with collection.lock:
+            wanted = [w for w in collection.task.missing() if _may_come(w, collection)]
         if not wanted:
             return None
         if wanted != told:
@@ -314,79 +327,81 @@ def _next_card(slot: Slot, person: _FromThread, meeting: _Round, seen: int) -> i
     return None
 
 
-def _unclaimed(seat: Seat, meeting: _Round) -> list[SigningRequest]:
+def _unclaimed(share: CardShare, collection: _Collection) -> list[SigningRequest]:
     """Return what nobody else signs; another carrier of the same key is let finish first."""
 
     def free() -> list[SigningRequest]:
-        return [r for r in seat.requests if (r.input_index, r.pubkey) not in meeting.taken]
+        return [r for r in share.requests if (r.input_index, r.pubkey) not in collection.taken]
 
     def settled() -> bool:
-        asked = {(r.input_index, r.pubkey) for r in seat.requests}
-        return bool(free()) or asked <= meeting.done or meeting.stop.is_set()
+        asked = {(r.input_index, r.pubkey) for r in share.requests}
+        return bool(free()) or asked <= collection.done or collection.stop.is_set()
 
-    meeting.lock.wait_for(settled)
+    collection.lock.wait_for(settled)
     return free()
 
 
-def _may_come(wanted: Wanted, meeting: _Round) -> bool:
+def _may_come(wanted: Wanted, collection: _Collection) -> bool:
     """Tell whether a card is to be asked for: none that is at work, or lies on a reader."""
-    only = meeting.table.manner.only
-    there = wanted.label in meeting.sitting or wanted.label in meeting.lying.values()
+    only = collection.task.wait_policy.only
+    there = wanted.label in collection.signing_now or wanted.label in collection.lying.values()
     return not there and (only is None or wanted.label in only)
 
 
-def _turn(slot: Slot, place: int, meeting: _Round) -> Outcome | None:
-    """Have the card in a slot sign; None where a reader turns out to be empty."""
-    table = meeting.table
-    person = _FromThread(table.attendant, meeting)
-    known = Known(table.cards, table.manner.typed, table.enrol, meeting.refused)
-    turn = Turn(slot, person, table.seat_of, table.manner.last_attempt, meeting.stop, known=known)
-    meeting.turns[place] = turn
+def _served(slot: Slot, place: int, collection: _Collection) -> Outcome | None:
+    """Have the card in a slot sign; None where a reader signers out to be empty."""
+    task = collection.task
+    person = _FromThread(task.attendant, collection)
+    known = Known(task.cards, task.wait_policy.typed, task.enrol, collection.refused)
+    card_signer = CardSigner(
+        slot, person, task.share_of, task.wait_policy.last_attempt, collection.stop, known=known
+    )
+    collection.signers[place] = card_signer
 
-    def claim(seat: Seat) -> Seat:
-        with meeting.lock:
-            meeting.lock.wait_for(lambda: meeting.seated >= set(range(place)), GRACE)
-            meeting.seated.add(place)
-            meeting.sitting.add(seat.label)
-            own = _unclaimed(seat, meeting)
-            meeting.taken.update((r.input_index, r.pubkey) for r in own)
-            meeting.lock.notify_all()
-        return seat._replace(requests=own)
+    def claim(share: CardShare) -> CardShare:
+        with collection.lock:
+            collection.lock.wait_for(lambda: collection.identified >= set(range(place)), GRACE)
+            collection.identified.add(place)
+            collection.signing_now.add(share.label)
+            own = _unclaimed(share, collection)
+            collection.taken.update((r.input_index, r.pubkey) for r in own)
+            collection.lock.notify_all()
+        return share._replace(requests=own)
 
-    def keep(seat: Seat, request: SigningRequest, signature: bytes) -> None:
-        with meeting.lock:
-            _kept(meeting, Given(seat, request, signature))
-            meeting.done.add((request.input_index, request.pubkey))
+    def keep(share: CardShare, request: SigningRequest, signature: bytes) -> None:
+        with collection.lock:
+            _kept(collection, Given(share, request, signature))
+            collection.done.add((request.input_index, request.pubkey))
 
     try:
-        outcome = turn.taken(claim, keep, table.manner.wait_seconds)
+        outcome = card_signer.taken(claim, keep, task.wait_policy.wait_seconds)
     finally:
-        with meeting.lock:
-            label = turn.outcome(None).label
-            meeting.taken.difference_update((r.input_index, r.pubkey) for r in turn.left)
-            meeting.sitting.discard(label)
-            meeting.seated.add(place)
-            meeting.lying[place] = label
-            meeting.lock.notify_all()
-    del meeting.turns[place]
+        with collection.lock:
+            label = card_signer.outcome(None).label
+            collection.taken.difference_update((r.input_index, r.pubkey) for r in card_signer.left)
+            collection.signing_now.discard(label)
+            collection.identified.add(place)
+            collection.lying[place] = label
+            collection.lock.notify_all()
+    del collection.signers[place]
     vanished = slot.arrival is not None and isinstance(outcome.error, CardRemoved)
     if vanished:
-        with meeting.lock:
-            meeting.lying.pop(place, None)
-    return None if vanished and not outcome.seated else outcome
+        with collection.lock:
+            collection.lying.pop(place, None)
+    return None if vanished and not outcome.identified else outcome
 
 
-def _kept(meeting: _Round, given: Given) -> None:
+def _kept(collection: _Collection, given: Given) -> None:
     """Store a signature; one that cannot be is held until the end, and so are those after it."""
-    meeting.unkept.append(given)
-    if meeting.not_stored is not None:
+    collection.unkept.append(given)
+    if collection.not_stored is not None:
         return
     try:
-        meeting.table.keep(*given)
+        collection.task.keep(*given)
     except NOT_STORED as failure:
-        meeting.not_stored = failure
+        collection.not_stored = failure
     else:
-        meeting.unkept.pop()
+        collection.unkept.pop()
 
 
 def _answered(answer: "Future[T]", question: Callable[[], T]) -> None:
