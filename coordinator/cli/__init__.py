@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli import options, terminal
-from coordinator.cli.desk import Globals
+from coordinator.cli.context import Globals
 from coordinator.cli.output import ExitStatus
 
 DISTRIBUTION = "cardquorum"
@@ -56,10 +56,10 @@ def _version(context: typer.Context, asked: bool) -> None:
     if asked:
         from importlib import metadata
 
-        from coordinator.cli.output import Shown, emit
+        from coordinator.cli.output import Result, emit
 
         version = metadata.version(DISTRIBUTION)
-        shown = Shown({"version": version}, [f"{DISTRIBUTION} {version}"])
+        shown = Result({"version": version}, [f"{DISTRIBUTION} {version}"])
         emit(shown, as_json=bool(context.ensure_object(Globals).as_json))
         raise typer.Exit
 

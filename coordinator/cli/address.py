@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.desk import Desk
+from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, Reach
-from coordinator.cli.output import ExitStatus, Shown, columns, counted, sats
+from coordinator.cli.output import ExitStatus, Result, columns, counted, sats
 from coordinator.cli.terminal import Drawn, can_draw
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ NOT_KNOWN = dict.fromkeys(("used", "payments", "received_sats", "held_sats"))
 
 
 def new(
-    desk: Desk,
+    context: Context,
     vault: VaultName,
     amount: Annotated[str | None, typer.Option(help="ask for this much", metavar="AMOUNT")] = None,
     label: Annotated[
         str | None, typer.Option(help="what it is for: kept, and told to who pays")
     ] = None,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Issue the next unused address of a vault, to be paid at.
 
     The URI (BIP 21) holds the address, the amount and the label; other wallets read it, or the
@@ -44,30 +44,30 @@ def new(
 
     amount_sats = parse_amount(amount) if amount is not None else None
     with suppress(NotLooked, ChainError):
-        overview.look_first(desk.home, desk.database, lambda: desk.chain, vault)
-    with desk.database.begin() as db:
-        fresh = addresses.fresh(db, desk.home, vault, label, accept)
+        overview.look_first(context.home, context.database, lambda: context.chain, vault)
+    with context.database.begin() as db:
+        fresh = addresses.fresh(db, context.home, vault, label, accept)
         seen = scans.looked_for(db, vault)
     uri = addresses.payment_uri(fresh.address, amount_sats, label)
     lines = [fresh.address, f"address {fresh.index} of {vault}, checksum {fresh.checksum}"]
-    if not seen.known and desk.home.chain != OFFLINE:
-        command = scans.command_for(vault, desk.home.chain)
+    if not seen.known and context.home.chain != OFFLINE:
+        command = scans.command_for(vault, context.home.chain)
         lines.append(f"nobody looked whether it was paid before: {command}")
     if amount_sats is not None or label:
         lines.append(uri)
-    if can_draw() and not desk.as_json:
+    if can_draw() and not context.as_json:
         lines = [_qr(uri), *lines]
     document = {**asdict(fresh), "uri": uri, "amount_sats": amount_sats, "label": label}
     document |= {"looked": seen.known}
-    return Shown(document, lines)
+    return Result(document, lines)
 
 
 def list_addresses(
-    desk: Desk,
+    context: Context,
     vault: VaultName,
     unused: Annotated[bool, typer.Option("--unused", help="only those never paid")] = False,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """List the addresses issued or used so far, and what came of each.
 
     \b
@@ -75,9 +75,11 @@ def list_addresses(
     """
     from coordinator import addresses, overview, scans
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
-    found = addresses.addresses(desk.home, desk.database, vault, unused=unused, accepted=accept)
-    with desk.database.begin() as db:
+    overview.freshen(context.home, context.database, lambda: context.chain, vault)
+    found = addresses.addresses(
+        context.home, context.database, vault, unused=unused, accepted=accept
+    )
+    with context.database.begin() as db:
         seen = scans.looked_for(db, vault)
     rows = [
         (
@@ -92,10 +94,10 @@ def list_addresses(
         for a in found
     ]
     header = ("address", "keychain", "index", "used", "received", "holds", "label")
-    said = f"vault {vault}: {scans.said(vault, seen, desk.home.chain)}"
+    said = f"vault {vault}: {scans.said(vault, seen, context.home.chain)}"
     listed = [vars(a) if seen.known else {**vars(a), **NOT_KNOWN} for a in found]
     document = {"vault": vault, "addresses": listed, **seen.document()}
-    return Shown(document, [*columns(rows, *header), said])
+    return Result(document, [*columns(rows, *header), said])
 
 
 def _used(line: "AddressLine") -> str:
@@ -105,11 +107,11 @@ def _used(line: "AddressLine") -> str:
 
 
 def check(
-    desk: Desk,
+    context: Context,
     address: Annotated[str, typer.Argument(help="any address")],
     accept: Accept = None,
     reach: Reach = 0,
-) -> Shown:
+) -> Result:
     """Say whether an address is ours and was paid; exit 5 if not ours.
 
     Compared are those a sync looks for; with --reach so many of each keychain.
@@ -122,17 +124,17 @@ def check(
     from coordinator.payees import address_in
 
     address = address_in(address)
-    script = script_of(address, desk.home.network)
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    found = addresses.owner_of(desk.home, desk.database, script, accept, reach=reach)
+    script = script_of(address, context.home.network)
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    found = addresses.owner_of(context.home, context.database, script, accept, reach=reach)
     if found is None:
-        compared = addresses.compared(desk.database, reach)
+        compared = addresses.compared(context.database, reach)
         document = {
             "address": address, "ours": False, "script_pubkey": script, "compared": compared,
         }  # fmt: skip
         farther = f"the first {compared} of each keychain were compared; more: --reach N"
-        return Shown(document, [f"{address} is not ours", farther], ExitStatus.REFUSED)
-    with desk.database.begin() as db:
+        return Result(document, [f"{address} is not ours", farther], ExitStatus.REFUSED)
+    with context.database.begin() as db:
         seen = scans.looked_for(db, found.vault)
     looked = seen.known and (seen.reach is None or found.index < seen.reach[found.keychain])
     document = {
@@ -141,13 +143,13 @@ def check(
     }  # fmt: skip
     where = f"ours: {found.keychain} address {found.index} of vault {found.vault}"
     if looked:
-        said = f"vault {found.vault}: {scans.said(found.vault, seen, desk.home.chain)}"
-        return Shown(document, [where, *_came_of_it(found), said])
-    command = scans.command_for(found.vault, desk.home.chain)
+        said = f"vault {found.vault}: {scans.said(found.vault, seen, context.home.chain)}"
+        return Result(document, [where, *_came_of_it(found), said])
+    command = scans.command_for(found.vault, context.home.chain)
     if seen.known:
         command += f" --reach {found.index + 1}"
     document |= {**NOT_KNOWN, "last_height": None}
-    return Shown(document, [where, *_called(found), f"not looked yet: {command}"])
+    return Result(document, [where, *_called(found), f"not looked yet: {command}"])
 
 
 def _called(found: "Owner") -> list[str]:

@@ -10,7 +10,7 @@ from typing import IO
 
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
-from coordinator.cli.desk import Desk
+from coordinator.cli.context import Context
 from coordinator.cli.output import counted, sats
 from coordinator.cli.terminal import clear_line, tell
 from coordinator.dangers import Danger, refuse_unaccepted
@@ -58,7 +58,7 @@ class Terminal:
 
     def __init__(
         self,
-        desk: Desk,
+        context: Context,
         labels: Iterable[str] = (),
         *,
         pin_stdin: bool = False,
@@ -67,16 +67,16 @@ class Terminal:
         accepted: Iterable[str] | None = None,
     ) -> None:
         """Read the secrets from standard input at once where that was asked for."""
-        self._desk = desk
+        self._context = context
         self._yes = yes
         self._accepted = frozenset(accepted or ())
         self._from_stdin = pin_stdin
         self._waited: set[tuple[str, str]] = set()
         self._secrets = (
-            read_secrets(frozenset(labels), desk.stdin, single=single) if pin_stdin else {}
+            read_secrets(frozenset(labels), context.stdin, single=single) if pin_stdin else {}
         )
         for secret in self._secrets.values():
-            desk.closing.enter_context(secret)
+            context.closing.enter_context(secret)
 
     def given(self) -> frozenset[str]:
         """Return the labels of the cards standard input gave a secret for."""
@@ -185,7 +185,7 @@ class Terminal:
 
     def confirm(self, review: Review) -> None:
         """Show the review and ask; every danger needs its own --accept."""
-        if not self._desk.quiet or not self._yes:  # nobody is asked about what they did not see
+        if not self._context.quiet or not self._yes:  # nobody is asked about what they did not see
             lines = review_lines(review)
             if not all(tell(line) for line in lines):
                 tell_terminal("".join(f"{line}\n" for line in lines))
@@ -198,24 +198,24 @@ class Terminal:
 
     def waiting(self, label: str, reason: str, seconds: int) -> None:
         """Count the seconds down where stderr is a terminal; else say it once for each wait."""
-        if sys.stderr.isatty() and not self._desk.quiet:
+        if sys.stderr.isatty() and not self._context.quiet:
             end = "\n" if seconds <= 1 else "\r"
             tell(f"card {label}: {reason}, {seconds} s more ", end)
         elif (label, reason) not in self._waited:
-            self._desk.say(f"card {label}: {reason}, about {seconds} s")
+            self._context.say(f"card {label}: {reason}, about {seconds} s")
         self._waited.add((label, reason))
         if seconds <= 1:
             self._waited.discard((label, reason))
 
     def progress(self, label: str, done: int, total: int) -> None:
         """Show how far a card is, where stderr is a terminal."""
-        if sys.stderr.isatty() and not self._desk.quiet:
+        if sys.stderr.isatty() and not self._context.quiet:
             end = "\n" if done == total else "\r"
             tell(f"card {label}: {done} of {total} signatures", end)
 
     def say(self, text: str) -> None:
         """Tell what happens on stderr."""
-        self._desk.say(text)
+        self._context.say(text)
 
 
 def review_lines(review: Review) -> list[str]:

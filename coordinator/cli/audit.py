@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import ExitStatus, Shown
+from coordinator.cli.context import Context
+from coordinator.cli.output import ExitStatus, Result
 
 if TYPE_CHECKING:
     from coordinator.audit.auditing import Audited, Question
@@ -17,7 +17,7 @@ HOT_PERCENT = 10
 
 
 def audit(
-    desk: Desk,
+    context: Context,
     vault: Annotated[str, typer.Argument(help="the vault to look at")],
     lose: Annotated[list[str] | None, typer.Option(help="as if this was lost", metavar="X")] = None,
     steal: Annotated[
@@ -37,7 +37,7 @@ def audit(
         Path | None, typer.Option(help="write a page of it, that needs no network", metavar="FILE")
     ] = None,
     fail_on: Annotated[str, typer.Option(help="exit 5 on: none, warning or danger")] = "danger",
-) -> Shown:
+) -> Result:
     """Say what the loss or theft of each place costs a vault.
 
     Counts the smallest sets of places, regions, people, cards, families and makers whose loss
@@ -53,20 +53,20 @@ def audit(
     if fail_on not in SEVERITIES:
         raise UsageError(f"--fail-on {fail_on} is none of {', '.join(SEVERITIES)}")
     asked = _question(lose, steal, (hot, hot_percent) if hot else None, (advisories, advisory_key))
-    found = auditing.audited(desk.home, desk.book, vault, asked)
+    found = auditing.audited(context.home, context.book, vault, asked)
     if html is not None:
-        _write(desk, found, html)
+        _write(context, found, html)
     failed = any(each.severity.value in SEVERITIES[fail_on] for each in found.findings)
     status = ExitStatus.REFUSED if failed else ExitStatus.DONE
-    return Shown({**found.document(), "html": html}, _lines(found), status)
+    return Result({**found.document(), "html": html}, _lines(found), status)
 
 
-def _write(desk: Desk, found: "Audited", html: Path) -> None:
+def _write(context: Context, found: "Audited", html: Path) -> None:
     from coordinator.files import write_private
     from coordinator.reporting import page
 
-    write_private(html, page(desk.database, found).encode())
-    desk.say(f"wrote {html}")
+    write_private(html, page(context.database, found).encode())
+    context.say(f"wrote {html}")
 
 
 def _question(

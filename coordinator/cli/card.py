@@ -8,7 +8,7 @@ import typer
 
 from coordinator.cli import card_gone
 from coordinator.cli.card_known import list_cards, show
-from coordinator.cli.desk import Desk
+from coordinator.cli.context import Context
 from coordinator.cli.options import (
     Accept,
     Emulated,
@@ -19,7 +19,7 @@ from coordinator.cli.options import (
     ReaderMany,
     Yes,
 )
-from coordinator.cli.output import ExitStatus, Shown
+from coordinator.cli.output import ExitStatus, Result
 
 if TYPE_CHECKING:
     from coordinator.enrol import Enrolled
@@ -35,7 +35,7 @@ ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
 
 
 def setup(
-    desk: Desk,
+    context: Context,
     label: Label,
     reader: ReaderMany = None,
     emulated: EmulatedMany = None,
@@ -52,7 +52,7 @@ def setup(
     copies: Annotated[int, typer.Option(min=0, max=9, help="more cards with this key")] = 0,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
-) -> Shown:
+) -> Result:
     """Set a factory-fresh card's PIN and PUK and give it a key.
 
     A Satochip cannot make its key itself: its words are made on this machine, shown
@@ -70,19 +70,19 @@ def setup(
     source = _source(generate=generate, words=words, seed=seed)
     count = _cards_wanted(copies, backup_out)
     slots = reader_choice.slots_of_strangers(
-        desk.home, reader_choice.places(reader, emulated), count, BACKUP
+        context.home, reader_choice.places(reader, emulated), count, BACKUP
     )
     labels = [label, *(f"{label}-{number}" for number in range(2, count + 1))]
-    attendant = Terminal(desk, labels, pin_stdin=pin_stdin, single=count == 1)
+    attendant = Terminal(context, labels, pin_stdin=pin_stdin, single=count == 1)
     wanted = [
         Setup(each, place, source, path, words_out, backup_out, last_attempt)
         for each, place in zip(labels, slots, strict=True)
     ]
-    made = setting_up.set_up_copies(desk.home, desk.database, wanted, attendant)
-    first, *copied = [each.document(desk.home.network) for each in made]
+    made = setting_up.set_up_copies(context.home, context.database, wanted, attendant)
+    first, *copied = [each.document(context.home.network) for each in made]
     backup = {"file": backup_out, "carrier": made[0].backup} if backup_out else None
     document = {**first, "pin_set": made[0].pin_set, "copies": copied, "backup": backup}
-    return Shown(document, _set_up_lines(made, desk.home.network))
+    return Result(document, _set_up_lines(made, context.home.network))
 
 
 def _cards_wanted(copies: int, backup_out: Path | None) -> int:
@@ -131,7 +131,7 @@ def _source(**sources: bool) -> str:
 
 
 def enrol(
-    desk: Desk,
+    context: Context,
     label: Label,
     reader: Reader = None,
     emulated: Emulated = None,
@@ -140,7 +140,7 @@ def enrol(
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Identify a card, read its key and remember both.
 
     A card that is proved to the end only by a document of its maker's takes it with --issuer;
@@ -154,25 +154,27 @@ def enrol(
     from coordinator.cli.attendant import Terminal
     from coordinator.files import read_bytes
 
-    (slot,) = reader_choice.slots_of_strangers(desk.home, reader_choice.places(reader, emulated), 1)
-    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True, accepted=accept)
+    (slot,) = reader_choice.slots_of_strangers(
+        context.home, reader_choice.places(reader, emulated), 1
+    )
+    attendant = Terminal(context, [label], pin_stdin=pin_stdin, single=True, accepted=accept)
     evidence = None if issuer is None else read_bytes(issuer)
     asked = enrolling.Enrolment(label, slot, path, last_attempt, evidence)
-    found = enrolling.enrol(desk.home, desk.database, asked, attendant)
-    with desk.database.begin() as db:
+    found = enrolling.enrol(context.home, context.database, asked, attendant)
+    with context.database.begin() as db:
         places = unenrolled.places_of(db, found.key)
     vaults = [{"vault": place.vault, "number": place.number} for place in places]
-    document = {**found.document(desk.home.network), "vaults": vaults}
+    document = {**found.document(context.home.network), "vaults": vaults}
     lines = [
         f"card {label}: {found.identity.family} {found.identity.version}, "
         f"{found.attestation.result.value} ({found.attestation.reason})",
         f"key made on: {found.created_on}",
-        found.expression(desk.home.network),
+        found.expression(context.home.network),
         *(f"this is {place}" for place in places),
         *_replaced(found.replaced),
         *_to_write_down([found]),
     ]
-    return Shown(document, lines)
+    return Result(document, lines)
 
 
 def _to_write_down(made: "Iterable[Enrolled]") -> list[str]:
@@ -189,7 +191,7 @@ def _replaced(labels: Iterable[str]) -> list[str]:
 
 
 def check(
-    desk: Desk,
+    context: Context,
     label: Label,
     reader: Reader = None,
     emulated: Emulated = None,
@@ -198,7 +200,7 @@ def check(
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Check that a card is there, genuine, and holds its key.
 
     Without --pin no PIN is presented, but --issuer needs it: what the card's maker says of it is
@@ -214,15 +216,15 @@ def check(
 
     evidence = None if issuer is None else read_bytes(issuer)
     slot = reader_choice.slot_of(
-        desk.home, desk.database, label, reader_choice.places(reader, emulated)
+        context.home, context.database, label, reader_choice.places(reader, emulated)
     )
-    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True, accepted=accept)
+    attendant = Terminal(context, [label], pin_stdin=pin_stdin, single=True, accepted=accept)
     unlocking = with_pin or pin_stdin or evidence is not None
     asked = checking.Check(label, slot, unlocking, last_attempt, evidence)
-    found = checking.check(desk.home, desk.database, asked, attendant)
+    found = checking.check(context.home, context.database, asked, attendant)
     document = {"card": label, **found._asdict()}
     if not found.present:
-        return Shown(document, [f"card {label} is not there: {found.differences[0]}"], MISSING)
+        return Result(document, [f"card {label} is not there: {found.differences[0]}"], MISSING)
     lines = [
         f"card {label} is there; {_attempts(found.attempts_left)}",
         f"genuine: {found.genuine or 'it proves that with its PIN only; add --pin'}",
@@ -230,7 +232,7 @@ def check(
         *(f"DIFFERS: {difference}" for difference in found.differences),
     ]
     status = ExitStatus.REFUSED if found.differences else ExitStatus.DONE
-    return Shown(document, lines, status)
+    return Result(document, lines, status)
 
 
 def _attempts(left: int | None) -> str:
@@ -244,13 +246,13 @@ def _key_line(matches: bool | None) -> str:
 
 
 def pin(
-    desk: Desk,
+    context: Context,
     label: Label,
     reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
-) -> Shown:
+) -> Result:
     """Change a card's PIN.
 
     On standard input: LABEL=OLD and LABEL.new=NEW.
@@ -262,22 +264,22 @@ def pin(
     from coordinator.cli.attendant import Terminal
 
     slot = reader_choice.slot_of(
-        desk.home, desk.database, label, reader_choice.places(reader, emulated)
+        context.home, context.database, label, reader_choice.places(reader, emulated)
     )
-    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    pins.change_pin(desk.database, pins.Care(label, slot, last_attempt), attendant)
-    return Shown({"card": label, "changed": True}, [f"card {label}: PIN changed"])
+    attendant = Terminal(context, [label], pin_stdin=pin_stdin, single=True)
+    pins.change_pin(context.database, pins.Care(label, slot, last_attempt), attendant)
+    return Result({"card": label, "changed": True}, [f"card {label}: PIN changed"])
 
 
 def backup(
-    desk: Desk,
+    context: Context,
     label: Label,
     out: Annotated[Path, typer.Option(help="the file to write", metavar="FILE")],
     reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
-) -> Shown:
+) -> Result:
     """Write a card's encrypted backup to a file.
 
     RECOVERY.md says how it is opened without this program.
@@ -289,13 +291,13 @@ def backup(
     from coordinator.cli.attendant import Terminal
 
     slot = reader_choice.slot_of(
-        desk.home, desk.database, label, reader_choice.places(reader, emulated)
+        context.home, context.database, label, reader_choice.places(reader, emulated)
     )
-    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
+    attendant = Terminal(context, [label], pin_stdin=pin_stdin, single=True)
     care = pins.Care(label, slot, last_attempt)
-    carrier = pins.backup(desk.database, desk.home.network, care, attendant, out)
+    carrier = pins.backup(context.database, context.home.network, care, attendant, out)
     lines = [f"wrote {out}, encrypted for card {label}", *_backup_lines(carrier)]
-    return Shown({"card": label, "file": out, "carrier": carrier["carrier"]}, lines)
+    return Result({"card": label, "file": out, "carrier": carrier["carrier"]}, lines)
 
 
 def _backup_lines(carrier: dict[str, Any]) -> list[str]:
@@ -308,12 +310,12 @@ def _backup_lines(carrier: dict[str, Any]) -> list[str]:
 
 
 def unblock(
-    desk: Desk,
+    context: Context,
     label: Label,
     reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
-) -> Shown:
+) -> Result:
     """Free a blocked card with its PUK.
 
     On standard input: LABEL.puk=PUK, and LABEL.new=NEW where the card takes a new PIN.
@@ -325,17 +327,17 @@ def unblock(
     from coordinator.cli.attendant import Terminal
 
     slot = reader_choice.slot_of(
-        desk.home, desk.database, label, reader_choice.places(reader, emulated)
+        context.home, context.database, label, reader_choice.places(reader, emulated)
     )
-    attendant = Terminal(desk, [label], pin_stdin=pin_stdin)
-    left = pins.unblock(desk.database, pins.Care(label, slot), attendant)
-    return Shown(
+    attendant = Terminal(context, [label], pin_stdin=pin_stdin)
+    left = pins.unblock(context.database, pins.Care(label, slot), attendant)
+    return Result(
         {"card": label, "attempts_left": left}, [f"card {label}: PIN attempts left: {left}"]
     )
 
 
 def reset(
-    desk: Desk,
+    context: Context,
     label: Label,
     reader: Reader = None,
     emulated: Emulated = None,
@@ -343,7 +345,7 @@ def reset(
     accept: Accept = None,
     pin_stdin: PinStdin = False,
     last_attempt: LastTry = False,
-) -> Shown:
+) -> Result:
     """Erase a card for good: PIN and key are gone.
 
     A Tangem wants its PIN for that; the other families want none. While a vault with its key
@@ -358,39 +360,39 @@ def reset(
     from coordinator.settings import EMBEDDED_CHAIN
 
     slot = reader_choice.slot_of(
-        desk.home, desk.database, label, reader_choice.places(reader, emulated)
+        context.home, context.database, label, reader_choice.places(reader, emulated)
     )
-    vaults = _warned(desk, label)
+    vaults = _warned(context, label)
     if pins.CARD_IN_USE not in (accept or ()):
         refuse_unaccepted(
             pins.dangers_of_reset(
-                desk.database,
+                context.database,
                 label,
                 lambda vault: overview.sync(
-                    desk.home, desk.database, desk.chain, vault, say=desk.say
+                    context.home, context.database, context.chain, vault, say=context.say
                 ),
-                at_hand=desk.home.chain == EMBEDDED_CHAIN,
+                at_hand=context.home.chain == EMBEDDED_CHAIN,
             ),
             accept,
         )
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
-    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    pins.reset(desk.database, pins.Care(label, slot, last_attempt), attendant)
-    return Shown(
+    attendant = Terminal(context, [label], pin_stdin=pin_stdin, single=True)
+    pins.reset(context.database, pins.Care(label, slot, last_attempt), attendant)
+    return Result(
         {"card": label, "reset": True, "vaults": vaults},
         [f"card {label} is factory-fresh; its key is gone"],
     )
 
 
 def forget(
-    desk: Desk,
+    context: Context,
     label: Label,
     yes: Yes = False,
     reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
-) -> Shown:
+) -> Result:
     """Remove a card and its pairing from this home.
 
     A Keycard that is at hand gives its pairing slot back and wants its PIN for that; without
@@ -403,30 +405,32 @@ def forget(
     from coordinator.cli.attendant import Terminal, confirm_by_label
     from coordinator.memory import FolderMemory
 
-    vaults = _warned(desk, label)
+    vaults = _warned(context, label)
     if not yes:
         confirm_by_label(label, "forget it here")
 
     def reach() -> "Slot":
         return reader_choice.slot_of(
-            desk.home, desk.database, label, reader_choice.places(reader, emulated)
+            context.home, context.database, label, reader_choice.places(reader, emulated)
         )
 
-    attendant = Terminal(desk, [label], pin_stdin=pin_stdin, single=True)
-    memory = FolderMemory(desk.home.card_memory)
-    freed = pins.forget(desk.database, label, reach, memory, attendant)
+    attendant = Terminal(context, [label], pin_stdin=pin_stdin, single=True)
+    memory = FolderMemory(context.home.card_memory)
+    freed = pins.forget(context.database, label, reach, memory, attendant)
     document = {"card": label, "forgotten": True, "unpaired": freed, "vaults": vaults}
     lines = ["its pairing slot is free again"] if freed else []
-    return Shown(document, [f"card {label} is forgotten here", *lines])
+    return Result(document, [f"card {label} is forgotten here", *lines])
 
 
-def _warned(desk: Desk, label: str) -> list[str]:
+def _warned(context: Context, label: str) -> list[str]:
     """Say which vaults count on the card, and return them."""
     from coordinator import pins
 
-    vaults = pins.vaults_with(desk.database, label)
+    vaults = pins.vaults_with(context.database, label)
     for vault in vaults:
-        desk.say(f"vault {vault} counts on a key of card {label}; its audit will count it as gone")
+        context.say(
+            f"vault {vault} counts on a key of card {label}; its audit will count it as gone"
+        )
     return vaults
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import Shown
+from coordinator.cli.context import Context
+from coordinator.cli.output import Result
 
 if TYPE_CHECKING:
     from coordinator.incident import IncidentResponse
@@ -22,19 +22,19 @@ TELLS = {
 }
 
 
-def _verb(event: str) -> Callable[..., Shown]:
-    def happened(desk: Desk, label: Label, when: When = None, note: Note = None) -> Shown:
+def _verb(event: str) -> Callable[..., Result]:
+    def happened(context: Context, label: Label, when: When = None, note: Note = None) -> Result:
         from coordinator import custody, incident
         from storage import cards as card_book
 
-        with desk.book.begin() as db:
+        with context.book.begin() as db:
             item = card_book.card_named(db, label).item
             told = custody.NewEvent(f"card:{label}", event, when=when, note=note)
             written, notices = custody.record(db, told)
             left = incident.after(db, [item], event)
         document = {"card": label, "event": written, "notices": notices, **left.document()}
         lines = [f"card {label}: recorded as {event}", *notices]
-        return Shown(document, [*lines, *response_lines(left)])
+        return Result(document, [*lines, *response_lines(left)])
 
     happened.__name__ = event
     happened.__doc__ = f"""{TELLS[event]}

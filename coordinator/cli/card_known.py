@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import Shown, columns
+from coordinator.cli.context import Context
+from coordinator.cli.output import Result, columns
 
 
-def list_cards(desk: Desk) -> Shown:
+def list_cards(context: Context) -> Result:
     """List the cards known here, with place and origin of the key.
 
     \b
@@ -19,9 +19,9 @@ def list_cards(desk: Desk) -> Shown:
     from coordinator import dangers
     from coordinator.cli.output import danger_lines
 
-    with desk.database.begin() as db:
-        found = known.listed(db, desk.home.network)
-        threatened = dangers.all_dangers(desk.home, db)
+    with context.database.begin() as db:
+        found = known.listed(db, context.home.network)
+        threatened = dangers.all_dangers(context.home, db)
     told = [line for vault, each in threatened for line in danger_lines(vault.name, each)]
     listed = [
         {"vault": vault.name, **danger._asdict()}
@@ -41,14 +41,16 @@ def list_cards(desk: Desk) -> Shown:
     ]
     header = ("card", "family", "version", "attestation", "place", "key")
     document = {"cards": found, "dangers": listed}
-    return Shown(document, [*told, *columns(rows, *header)])
+    return Result(document, [*told, *columns(rows, *header)])
 
 
 def _made(created_on: str) -> str:
     return "of unknown origin" if created_on == "unknown" else f"made on {created_on}"
 
 
-def show(desk: Desk, label: Annotated[str, typer.Argument(help="the card's label")]) -> Shown:
+def show(
+    context: Context, label: Annotated[str, typer.Argument(help="the card's label")]
+) -> Result:
     """Show one card: key, place, history, what it can do.
 
     \b
@@ -56,9 +58,9 @@ def show(desk: Desk, label: Annotated[str, typer.Argument(help="the card's label
     """
     from coordinator import cards as known
 
-    with desk.book.begin() as db:
-        found = known.shown(db, label, desk.home.network)
-    return Shown(found, _lines(found))
+    with context.book.begin() as db:
+        found = known.shown(db, label, context.home.network)
+    return Result(found, _lines(found))
 
 
 def _lines(found: dict[str, Any]) -> Iterable[str]:

@@ -4,16 +4,16 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import Shown, columns
+from coordinator.cli.context import Context
+from coordinator.cli.output import Result, columns
 
 
 def add(
-    desk: Desk,
+    context: Context,
     of: Annotated[str, typer.Argument(help="the card or key it brings back")],
     kind: Annotated[str, typer.Argument(help="plate, words, backup-file or backup-key")],
     label: Annotated[str, typer.Argument(help="a name for it")],
-) -> Shown:
+) -> Result:
     """Add a thing besides a card that brings a key back.
 
     A backup file and its key count together only: the file opens with the key, or not at all.
@@ -23,14 +23,14 @@ def add(
     """
     from coordinator import carriers
 
-    with desk.book.begin() as db:
-        found = carriers.add(db, desk.home.network, of, kind, label)
+    with context.book.begin() as db:
+        found = carriers.add(db, context.home.network, of, kind, label)
     where = f"cardquorum custody record {found['carrier']} placed --at LOCATION"
     lines = [f"{found['carrier']} carries key {found['key']}", f"say where it lies: {where}"]
-    return Shown(found, lines)
+    return Result(found, lines)
 
 
-def list_carriers(desk: Desk) -> Shown:
+def list_carriers(context: Context) -> Result:
     """List the things besides cards that bring a key back.
 
     \b
@@ -38,10 +38,10 @@ def list_carriers(desk: Desk) -> Shown:
     """
     from coordinator import carriers
 
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         found = carriers.listed(db)
     rows = [(f["carrier"], f["key"], f["location"], f["gone"]) for f in found]
-    return Shown({"carriers": found}, columns(rows, "carrier", "key", "place", "gone"))
+    return Result({"carriers": found}, columns(rows, "carrier", "key", "place", "gone"))
 
 
 COMMANDS = {

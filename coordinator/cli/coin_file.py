@@ -5,16 +5,18 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli.desk import Desk
+from coordinator.cli.context import Context
 from coordinator.cli.options import Accept
-from coordinator.cli.output import Shown, counted
+from coordinator.cli.output import Result, counted
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 
 
 def export_coins(
-    desk: Desk, vault: VaultName, file: Annotated[Path, typer.Argument(help="the file to write")]
-) -> Shown:
+    context: Context,
+    vault: VaultName,
+    file: Annotated[Path, typer.Argument(help="the file to write")],
+) -> Result:
     """Write a vault's coins down for a home without a chain.
 
     The file holds the transactions that made them, one a line, with height and block. It tells
@@ -27,19 +29,19 @@ def export_coins(
     from coordinator.files import write_private
     from storage import vaults as vault_book
 
-    overview.look_first(desk.home, desk.database, lambda: desk.chain, vault)
-    with desk.database.begin() as db:
+    overview.look_first(context.home, context.database, lambda: context.chain, vault)
+    with context.database.begin() as db:
         lines = payment_files.lines(db, vault_book.vault_named(db, vault))
     write_private(file, "".join(f"{line}\n" for line in lines).encode())
     document = {"vault": vault, "file": file, "transactions": len(lines)}
-    return Shown(document, [f"wrote {counted(len(lines), 'transaction')} to {file}"])
+    return Result(document, [f"wrote {counted(len(lines), 'transaction')} to {file}"])
 
 
 def import_coins(
-    desk: Desk,
+    context: Context,
     vault: VaultName,
     file: Annotated[str, typer.Argument(help="transactions or a PSBT; - for stdin")],
-) -> Shown:
+) -> Result:
     """Learn a vault's coins from a file, where no chain is asked.
 
     What `coin export` wrote, or a PSBT that carries the transactions its coins came in. Nobody
@@ -53,17 +55,17 @@ def import_coins(
     from storage import vaults as vault_book
 
     data = read_named(file)
-    with desk.database.begin() as db:
-        count = payment_files.take(desk.home, db, vault_book.vault_named(db, vault), data)
-    return Shown({"vault": vault, "coins": count}, [f"{counted(count, 'new coin')}"])
+    with context.database.begin() as db:
+        count = payment_files.take(context.home, db, vault_book.vault_named(db, vault), data)
+    return Result({"vault": vault, "coins": count}, [f"{counted(count, 'new coin')}"])
 
 
 def import_payment(
-    desk: Desk,
+    context: Context,
     vault: VaultName,
     file: Annotated[str, typer.Argument(help="a PSBT made elsewhere, or - for stdin")],
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Open a ceremony for a PSBT that was built elsewhere.
 
     Every input must be a coin of the vault that is free, or spent by a payment that still waits:
@@ -79,10 +81,10 @@ def import_payment(
     from storage import vaults as vault_book
 
     data = read_named(file)
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
-    with desk.database.begin() as db:
+    overview.freshen(context.home, context.database, lambda: context.chain, vault)
+    with context.database.begin() as db:
         record = vault_book.vault_named(db, vault)
-        made = payment_files.open_payment(desk.home, db, record, data, accept)
+        made = payment_files.open_payment(context.home, db, record, data, accept)
     shown = created_shown(made.created, None)
     newest = made.replaces[-1] if made.replaces else None
     document = {
@@ -98,4 +100,4 @@ def import_payment(
         for old in made.replaces
     ]
     told += [f"replaces the waiting payment {txid}" for txid in made.replaced_txids]
-    return Shown(document, [*shown.lines, *told])
+    return Result(document, [*shown.lines, *told])

@@ -7,22 +7,22 @@ from typing import Annotated
 import typer
 
 from coordinator.cli import custody_seal
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import ExitStatus, Shown, columns, counted
+from coordinator.cli.context import Context
+from coordinator.cli.output import ExitStatus, Result, columns, counted
 
 Name = Annotated[str, typer.Argument(help="its name")]
 Item = Annotated[str, typer.Argument(help="what it is about, as card:blue")]
 
 
 def add_location(
-    desk: Desk,
+    context: Context,
     name: Name,
     kind: Annotated[str, typer.Option(help="bank-vault, friend, home, office or other")] = "other",
     region: Annotated[str | None, typer.Option(help="the region whose fate it shares")] = None,
     holder: Annotated[str | None, typer.Option(help="who can open it")] = None,
     access: Annotated[str | None, typer.Option(help="how it is opened")] = None,
     lead_hours: Annotated[int | None, typer.Option(min=0, help="hours to reach it")] = None,
-) -> Shown:
+) -> Result:
     """Add a place where things can lie.
 
     \b
@@ -31,12 +31,12 @@ def add_location(
     from coordinator import custody
 
     place = custody.Place(name, kind, region, holder, access, lead_hours)
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         document = custody.add_location(db, place)
-    return Shown(document, [f"location {name} ({kind})"])
+    return Result(document, [f"location {name} ({kind})"])
 
 
-def list_locations(desk: Desk) -> Shown:
+def list_locations(context: Context) -> Result:
     """List the places and what lies there.
 
     \b
@@ -44,14 +44,14 @@ def list_locations(desk: Desk) -> Shown:
     """
     from coordinator import custody
 
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         found = custody.locations(db)
     header = ("location", "kind", "region", "holder", "items")
     rows = [(f["name"], f["kind"], f["region"], f["holder"], ", ".join(f["items"])) for f in found]
-    return Shown({"locations": found}, columns(rows, *header))
+    return Result({"locations": found}, columns(rows, *header))
 
 
-def show_location(desk: Desk, name: Name) -> Shown:
+def show_location(context: Context, name: Name) -> Result:
     """Show a place and what lies there.
 
     \b
@@ -59,17 +59,17 @@ def show_location(desk: Desk, name: Name) -> Shown:
     """
     from coordinator import custody
 
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         found = custody.location(db, name)
-    return Shown(found, [f"{key}: {value}" for key, value in found.items() if value is not None])
+    return Result(found, [f"{key}: {value}" for key, value in found.items() if value is not None])
 
 
 def add_holder(
-    desk: Desk,
+    context: Context,
     who: Annotated[str, typer.Argument(help="a name")],
     limit: Annotated[str | None, typer.Option(help="what they may hold", metavar="AMOUNT")] = None,
     contact: Annotated[str | None, typer.Option(help="how to reach them")] = None,
-) -> Shown:
+) -> Result:
     """Add a person who can open a place.
 
     \b
@@ -79,12 +79,12 @@ def add_holder(
     from coordinator.amounts import parse_amount
 
     limit_sats = parse_amount(limit) if limit else None
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         document = custody.add_holder(db, who, limit_sats, contact)
-    return Shown(document, [f"holder {who}"])
+    return Result(document, [f"holder {who}"])
 
 
-def list_holders(desk: Desk) -> Shown:
+def list_holders(context: Context) -> Result:
     """List the people and the places they can open.
 
     \b
@@ -92,14 +92,14 @@ def list_holders(desk: Desk) -> Shown:
     """
     from coordinator import custody
 
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         found = custody.holders(db)
     rows = [(f["name"], f["limit_sats"], ", ".join(f["locations"]), f["contact"]) for f in found]
-    return Shown({"holders": found}, columns(rows, "holder", "limit sat", "locations", "contact"))
+    return Result({"holders": found}, columns(rows, "holder", "limit sat", "locations", "contact"))
 
 
 def record(
-    desk: Desk,
+    context: Context,
     item: Item,
     event: Annotated[
         str,
@@ -113,7 +113,7 @@ def record(
     when: Annotated[str | None, typer.Option(help="ISO 8601, else now")] = None,
     note: Annotated[str | None, typer.Option(help="anything worth keeping")] = None,
     photo: Annotated[Path | None, typer.Option(help="a picture; its hash is kept")] = None,
-) -> Shown:
+) -> Result:
     """Write down what happened to a thing; never changed later.
 
     What happens to a bag happens to all that is sealed in it.
@@ -125,24 +125,24 @@ def record(
     from coordinator.cli.card_gone import response_lines
 
     new_event = custody.NewEvent(item, event, at, seal, by, when, note, photo)
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         written, notices = custody.record(db, new_event)
         left = incident.told(db, custody.item_named(db, item), event)
     head = f"event {written['id']}: {written['item']} {event}"
     lines = [head, *notices, written["hash"]]
     if left is None or not left.effects:
-        return Shown({"event": written, "notices": notices}, lines)
+        return Result({"event": written, "notices": notices}, lines)
     document = {"event": written, "notices": notices, **left.document()}
-    return Shown(document, [*lines, *response_lines(left)])
+    return Result(document, [*lines, *response_lines(left)])
 
 
 def log(
-    desk: Desk,
+    context: Context,
     item: Annotated[str | None, typer.Argument(help="one thing only, as card:blue")] = None,
     export: Annotated[
         Path | None, typer.Option(help="write the whole book as JSON lines", metavar="FILE")
     ] = None,
-) -> Shown:
+) -> Result:
     """Show the custody book.
 
     A book that was exported can be checked without this program: examples/check_book.py.
@@ -154,7 +154,7 @@ def log(
     from coordinator.book import exported
     from coordinator.files import write_private
 
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         book = custody.book(db, item)
         whole = list(exported(db)) if export is not None else []
     if export is not None:
@@ -166,13 +166,13 @@ def log(
     lines = columns(rows, "event", "day", "item", "what", "where", "note")
     if not book["valid"]:
         lines.append(f"ALTERED: the chain of hashes is broken at event {book['broken_at']}")
-    return Shown(book, lines, ExitStatus.DONE if book["valid"] else ExitStatus.REFUSED)
+    return Result(book, lines, ExitStatus.DONE if book["valid"] else ExitStatus.REFUSED)
 
 
 def verify(
-    desk: Desk,
+    context: Context,
     head: Annotated[str | None, typer.Option(help="a printed head hash", metavar="HASH")] = None,
-) -> Shown:
+) -> Result:
     """Check that the book's chain of hashes holds; exit 5 if not.
 
     \b
@@ -180,7 +180,7 @@ def verify(
     """
     from coordinator import custody
 
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         verdict = custody.verify(db, head)
     said = (
         "holds" if verdict["valid"] else f"is broken at {verdict['broken_at'] or 'the head given'}"
@@ -189,7 +189,7 @@ def verify(
     lines = [f"the book {said}", f"head {verdict['head']}"]
     if unread := verdict.get("sealed_texts"):
         lines.append(f"{counted(unread, 'text')} sealed: without the passphrase not compared")
-    return Shown(verdict, lines, status)
+    return Result(verdict, lines, status)
 
 
 def _day(moment: datetime) -> str:

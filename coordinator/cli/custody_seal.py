@@ -1,12 +1,12 @@
 """custody seal, unseal, passphrase: places and people as nobody else's business."""
 
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import Shown
+from coordinator.cli.context import Context
+from coordinator.cli.output import Result
 
 SEALED = "places, people and notes are sealed; no plain text of them is left in the home"
 
 
-def seal(desk: Desk) -> Shown:
+def seal(context: Context) -> Result:
     """Seal places, people and notes under a passphrase.
 
     Without it every command goes on working and shows location.1, holder.1 and so on. A
@@ -17,12 +17,12 @@ def seal(desk: Desk) -> Shown:
     """
     from coordinator.cli import attendant_passphrase
 
-    fresh = attendant_passphrase.seal(desk)
+    fresh = attendant_passphrase.seal(context)
     lines = [SEALED] if fresh else ["an earlier sealing was cut off; now it is done", SEALED]
-    return Shown({"sealed": True}, lines)
+    return Result({"sealed": True}, lines)
 
 
-def unseal(desk: Desk) -> Shown:
+def unseal(context: Context) -> Result:
     """Keep places, people and notes as plain text again.
 
     \b
@@ -30,11 +30,11 @@ def unseal(desk: Desk) -> Shown:
     """
     from coordinator.cli import attendant_passphrase
 
-    attendant_passphrase.unseal(desk)
-    return Shown({"sealed": False}, ["places, people and notes are plain text again"])
+    attendant_passphrase.unseal(context)
+    return Result({"sealed": False}, ["places, people and notes are plain text again"])
 
 
-def passphrase(desk: Desk) -> Shown:
+def passphrase(context: Context) -> Result:
     """Change the passphrase of a sealed home.
 
     With --pin-stdin: home.passphrase=OLD and home.new-passphrase=NEW. Copies made before still
@@ -45,6 +45,6 @@ def passphrase(desk: Desk) -> Shown:
     """
     from coordinator.cli import attendant_passphrase
 
-    attendant_passphrase.require_open(desk)
-    attendant_passphrase.change_passphrase(desk)
-    return Shown({"sealed": True}, ["the passphrase was changed"])
+    attendant_passphrase.require_open(context)
+    attendant_passphrase.change_passphrase(context)
+    return Result({"sealed": True}, ["the passphrase was changed"])

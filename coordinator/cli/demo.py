@@ -6,18 +6,18 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import ExitStatus, Shown, counted
+from coordinator.cli.context import Context
+from coordinator.cli.output import ExitStatus, Result, counted
 
 
 def demo(
-    desk: Desk,
+    context: Context,
     cards: Annotated[str | None, typer.Option(help="three families", metavar="F1,F2,F3")] = None,
     inputs: Annotated[int, typer.Option(help="how many coins are spent")] = 3,
     keep: Annotated[
         Path | None, typer.Option(help="make the home here and keep it", metavar="DIR")
     ] = None,
-) -> Shown:
+) -> Result:
     """Watch a 2-of-3 vault made, funded, spent and audited.
 
     Emulated cards answer real card commands, and Bitcoin Core's own engine judges the
@@ -35,9 +35,9 @@ def demo(
 
     def show(review: Review) -> None:
         for line in review_lines(review):
-            desk.say(f"   {line}")
+            context.say(f"   {line}")
 
-    guide = play.Guide(desk.say, show)
+    guide = play.Guide(context.say, show)
     if keep is not None:
         document = play.run(keep, wishes, guide)
     else:
@@ -50,7 +50,7 @@ def demo(
         f"consensus: {document['consensus']}, {document['seconds']:.1f} s",
     ]
     status = ExitStatus.DONE if document["accepted"] else ExitStatus.REFUSED
-    return Shown(document, lines, status)
+    return Result(document, lines, status)
 
 
 COMMANDS = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coordinator.cli.desk import Desk
+from coordinator.cli.context import Context
 from coordinator.cli.options import (
     Accept,
     EmulatedMany,
@@ -17,7 +17,7 @@ from coordinator.cli.options import (
     lower_case,
 )
 from coordinator.cli.outcomes import outcome_document, outcome_line, worst
-from coordinator.cli.output import ExitStatus, Shown, columns
+from coordinator.cli.output import ExitStatus, Result, columns
 
 if TYPE_CHECKING:
     from coordinator.drill import Progress
@@ -26,7 +26,7 @@ Vault = Annotated[str, typer.Argument(help="the vault")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="the drill", parser=lower_case)]
 
 
-def plan(desk: Desk, vault: Vault) -> Shown:
+def plan(context: Context, vault: Vault) -> Result:
     """Say where to go for a drill, the soonest first.
 
     \b
@@ -34,14 +34,14 @@ def plan(desk: Desk, vault: Vault) -> Shown:
     """
     from coordinator import drill
 
-    visits = drill.plan(desk.book, vault)
+    visits = drill.plan(context.book, vault)
     rows = [(v.location, v.lead_hours, ", ".join(v.cards)) for v in visits]
     warned = [f"location {v.location}: {v.warning}" for v in visits if v.warning]
     document = {"vault": vault, "visits": [visit._asdict() for visit in visits]}
-    return Shown(document, [*columns(rows, "place", "hours ahead", "cards"), *warned])
+    return Result(document, [*columns(rows, "place", "hours ahead", "cards"), *warned])
 
 
-def start(desk: Desk, vault: Vault, accept: Accept = None) -> Shown:
+def start(context: Context, vault: Vault, accept: Accept = None) -> Result:
     """Open a drill: a message for the keys of a vault to sign.
 
     \b
@@ -49,14 +49,14 @@ def start(desk: Desk, vault: Vault, accept: Accept = None) -> Shown:
     """
     from coordinator import drill, overview
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
-    tip = overview.known_tip(desk.database, vault)
-    drill_id = drill.start(desk.home, desk.database, vault, tip, accept)
-    return _shown(_progress(desk, drill_id))
+    overview.freshen(context.home, context.database, lambda: context.chain, vault)
+    tip = overview.known_tip(context.database, vault)
+    drill_id = drill.start(context.home, context.database, vault, tip, accept)
+    return _shown(_progress(context, drill_id))
 
 
 def sign(
-    desk: Desk,
+    context: Context,
     drill: Id,
     reader: ReaderMany = None,
     emulated: EmulatedMany = None,
@@ -64,7 +64,7 @@ def sign(
     last_attempt: LastTry = False,
     wait: Wait = 0,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Have the cards offered prove their keys; no coin moves.
 
     Each card signs where it lies, so no reader waits for another one unless --wait says so.
@@ -75,14 +75,14 @@ def sign(
     from coordinator import drill as drilling
     from coordinator.cli.gathering import gathered
 
-    vault = _progress(desk, drill).vault
+    vault = _progress(context, drill).vault
     company = gathered(
-        desk, vault, reader, emulated,
+        context, vault, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
     )  # fmt: skip
     outcomes = drilling.sign(
-        desk.home,
-        desk.database,
+        context.home,
+        context.database,
         drill,
         company.slots,
         company.attendant,
@@ -90,21 +90,21 @@ def sign(
         accept,
     )
     cards = [outcome_document(outcome) for outcome in outcomes]
-    shown = _shown(_progress(desk, drill))
+    shown = _shown(_progress(context, drill))
     lines = [*(outcome_line(card) for card in cards), *shown.lines]
-    return Shown({**shown.document, "cards": cards}, lines, worst(outcomes))
+    return Result({**shown.document, "cards": cards}, lines, worst(outcomes))
 
 
-def show(desk: Desk, drill: Id) -> Shown:
+def show(context: Context, drill: Id) -> Result:
     """Show where a drill stands; every proof is verified anew.
 
     \b
     Example: cardquorum drill show abcd2345
     """
-    return _shown(_progress(desk, drill))
+    return _shown(_progress(context, drill))
 
 
-def list_drills(desk: Desk, vault: Vault) -> Shown:
+def list_drills(context: Context, vault: Vault) -> Result:
     """List the drills of a vault, newest first.
 
     \b
@@ -114,19 +114,19 @@ def list_drills(desk: Desk, vault: Vault) -> Shown:
     from storage import drills as drill_book
     from storage import vaults as vault_book
 
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         found = [
             (drill.progress(each), each.started_at)
             for each in drill_book.drills_of(db, vault_book.vault_named(db, vault))
         ]
     rows = [(p.drill, at.date(), p.state, f"{p.have} of {p.need}") for p, at in found]
     document = {"drills": [{**_document(seen), "started_at": at} for seen, at in found]}
-    return Shown(document, columns(rows, "drill", "begun", "state", "keys proved"))
+    return Result(document, columns(rows, "drill", "begun", "state", "keys proved"))
 
 
 def export(
-    desk: Desk, drill: Id, file: Annotated[Path, typer.Argument(help="the file to write")]
-) -> Shown:
+    context: Context, drill: Id, file: Annotated[Path, typer.Argument(help="the file to write")]
+) -> Result:
     """Write a drill's proofs to a file that anyone can check.
 
     \b
@@ -137,15 +137,15 @@ def export(
     from coordinator.files import write_private
     from storage import drills as drill_book
 
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         document = drilling.exported(drill_book.drill_named(db, drill))
     write_private(file, as_text(document).encode())
-    return Shown({**document, "file": file}, [f"wrote {file}"])
+    return Result({**document, "file": file}, [f"wrote {file}"])
 
 
 def verify(
-    desk: Desk, file: Annotated[str, typer.Argument(help="an exported drill, or - for stdin")]
-) -> Shown:
+    context: Context, file: Annotated[str, typer.Argument(help="an exported drill, or - for stdin")]
+) -> Result:
     """Check an exported drill; exit 5 if it lies.
 
     It needs no home, no card and no network. In a home that has a vault of that name the drill
@@ -157,21 +157,21 @@ def verify(
     from coordinator import drill
     from coordinator.files import read_named
 
-    found = drill.verified(read_named(file), _own_descriptors(desk))
-    desk.say(
+    found = drill.verified(read_named(file), _own_descriptors(context))
+    context.say(
         f"for vault {found['vault']}, version {found['checksum']}, "
         f"first address {found['first_address']}"
     )
     if not found["own"]:
-        desk.say("no vault of this home: compare version and address with the paper")
-    desk.say(f"message: {found['message']}")
+        context.say("no vault of this home: compare version and address with the paper")
+    context.say(f"message: {found['message']}")
     status = ExitStatus.DONE if found["valid"] else ExitStatus.NOT_YET
     proof = found["bip322"] or "not there yet"
     lines = [f"{found['have']} keys proved, {found['need']} needed; proof of the vault: {proof}"]
-    return Shown(found, lines, status)
+    return Result(found, lines, status)
 
 
-def _own_descriptors(desk: Desk) -> dict[str, str]:
+def _own_descriptors(context: Context) -> dict[str, str]:
     """Return the descriptors of this home's vaults by name, computed; none without a home."""
     from coordinator.errors import SettingsError
     from coordinator.vaults import stored_policy
@@ -180,7 +180,7 @@ def _own_descriptors(desk: Desk) -> dict[str, str]:
     from storage import vaults as vault_book
 
     try:
-        database = desk.database
+        database = context.database
     except SettingsError:
         return {}
     found = {}
@@ -191,11 +191,11 @@ def _own_descriptors(desk: Desk) -> dict[str, str]:
     return found
 
 
-def _progress(desk: Desk, drill_id: str) -> "Progress":
+def _progress(context: Context, drill_id: str) -> "Progress":
     from coordinator import drill
     from storage import drills as drill_book
 
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         return drill.progress(drill_book.drill_named(db, drill_id))
 
 
@@ -204,7 +204,7 @@ def _document(seen: "Progress") -> dict[str, Any]:
     return {**seen._asdict(), "proofs": proofs, "complete": seen.complete}
 
 
-def _shown(seen: "Progress") -> Shown:
+def _shown(seen: "Progress") -> Result:
     lines = [
         f"drill {seen.drill} of {seen.vault}: {seen.state}, {seen.have} of {seen.need}",
         f"message: {seen.message}",
@@ -216,7 +216,7 @@ def _shown(seen: "Progress") -> Shown:
         *([f"proof of the vault (BIP 322): {seen.bip322}"] if seen.bip322 else []),
     ]
     broken = any(not proof.valid for proof in seen.proofs)
-    return Shown(_document(seen), lines, ExitStatus.REFUSED if broken else ExitStatus.DONE)
+    return Result(_document(seen), lines, ExitStatus.REFUSED if broken else ExitStatus.DONE)
 
 
 COMMANDS = {

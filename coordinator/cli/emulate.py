@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import Shown, columns
+from coordinator.cli.context import Context
+from coordinator.cli.output import Result, columns
 
 if TYPE_CHECKING:
     from coordinator.emulated import EmulatedCard
@@ -14,7 +14,7 @@ Name = Annotated[str, typer.Argument(help="the emulated card's name")]
 
 
 def new(
-    desk: Desk,
+    context: Context,
     family: Annotated[str, typer.Argument(help="the family, as satochip")],
     name: Name,
     profile: Annotated[str | None, typer.Option(help="the applet's version")] = None,
@@ -22,7 +22,7 @@ def new(
         str | None, typer.Option(help="what is odd about it: uncertified; tapsigner: no-wait")
     ] = None,
     no_setup: Annotated[bool, typer.Option("--no-setup", help="leave it factory-fresh")] = False,
-) -> Shown:
+) -> Result:
     """Make an emulated card with PIN 123456 and a random key.
 
     \b
@@ -30,12 +30,14 @@ def new(
     """
     from coordinator import emulated
 
-    card = emulated.create(desk.home, family, name, profile, set_up=not no_setup, variant=variant)
+    card = emulated.create(
+        context.home, family, name, profile, set_up=not no_setup, variant=variant
+    )
     state = "factory-fresh" if no_setup else "PIN 123456"
-    return Shown(_document(card), [f"emulated {family} {name}: {state}"])
+    return Result(_document(card), [f"emulated {family} {name}: {state}"])
 
 
-def list_cards(desk: Desk) -> Shown:
+def list_cards(context: Context) -> Result:
     """List the emulated cards of this home.
 
     \b
@@ -43,7 +45,7 @@ def list_cards(desk: Desk) -> Shown:
     """
     from coordinator import emulated
 
-    cards = emulated.listed(desk.home)
+    cards = emulated.listed(context.home)
     rows = [
         (c.name, c.identity.card_id[:16], *c.identity[1:5])
         if c.identity
@@ -51,13 +53,13 @@ def list_cards(desk: Desk) -> Shown:
         for c in cards
     ]
     header = ("name", "card id", "family", "version", "set up", "attempts left")
-    return Shown({"cards": [_document(card) for card in cards]}, columns(rows, *header))
+    return Result({"cards": [_document(card) for card in cards]}, columns(rows, *header))
 
 
 def serve(
-    desk: Desk,
+    context: Context,
     names: Annotated[list[str], typer.Argument(help="emulated cards", metavar="NAME...")],
-) -> Shown:
+) -> Result:
     """Put emulated cards into virtual PC/SC readers until Ctrl-C.
 
     Any PC/SC program started with the environment it prints can use them, as user of this
@@ -75,19 +77,19 @@ def serve(
     ended = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: ended.set())
-    with serving(desk.home, names) as served:
+    with serving(context.home, names) as served:
         readers = [{"name": f"{n} 00 00", "card": n, "port": p} for n, p in served.readers.items()]
         lines = [
             *(f"card {r['card']} is in reader {r['name']}" for r in readers),
             *(f"export {name}={value}" for name, value in served.environment.items()),
         ]
         document = {"readers": readers, "environment": served.environment, "emulated": True}
-        emit(Shown(document, lines), as_json=desk.as_json)
+        emit(Result(document, lines), as_json=context.as_json)
         ended.wait()
-    return Shown({}, shown=False)
+    return Result({}, shown=False)
 
 
-def remove(desk: Desk, name: Name) -> Shown:
+def remove(context: Context, name: Name) -> Result:
     """Delete an emulated card and its key.
 
     \b
@@ -95,15 +97,15 @@ def remove(desk: Desk, name: Name) -> Shown:
     """
     from coordinator import emulated
 
-    emulated.remove(desk.home, name)
-    return Shown({"removed": name, "emulated": True}, [f"emulated card {name} removed"])
+    emulated.remove(context.home, name)
+    return Result({"removed": name, "emulated": True}, [f"emulated card {name} removed"])
 
 
 def fault(
-    desk: Desk,
+    context: Context,
     name: Name,
     what: Annotated[list[str], typer.Argument(metavar="FAULT...", help="the fault, as below")],
-) -> Shown:
+) -> Result:
     """Let something go wrong with an emulated card.
 
     Commands and answers are counted from now on, through every opening of the card. Once, at the
@@ -121,9 +123,9 @@ def fault(
     """
     from coordinator import emulated
 
-    waiting = [str(each) for each in emulated.fault(desk.home, name, " ".join(what))]
+    waiting = [str(each) for each in emulated.fault(context.home, name, " ".join(what))]
     told = ", ".join(waiting) or "nothing is to go wrong"
-    return Shown({"name": name, "faults": waiting, "emulated": True}, [f"{name}: {told}"])
+    return Result({"name": name, "faults": waiting, "emulated": True}, [f"{name}: {told}"])
 
 
 def _document(card: "EmulatedCard") -> dict[str, object]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coordinator.cli.attendant import Terminal
-from coordinator.cli.desk import Desk
+from coordinator.cli.context import Context
 
 if TYPE_CHECKING:
     from coordinator.collector import WaitPolicy
@@ -20,7 +20,7 @@ class Gathered(NamedTuple):
 
 
 def gathered(
-    desk: Desk,
+    context: Context,
     vault: str,
     readers: Sequence[str] | None,
     emulated: Sequence[str] | None,
@@ -38,12 +38,14 @@ def gathered(
     from coordinator import reader_choice
     from coordinator.collector import WaitPolicy
 
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         labels, known = reader_choice.labels_of_vault(db, vault), reader_choice.all_labels(db)
     named = reader_choice.places(readers, emulated)
     single = len([*named.readers, *named.emulated] or labels) == 1
-    attendant = Terminal(desk, known, pin_stdin=pin_stdin, single=single, **consent)
-    slots = reader_choice.slots_for(desk.home, desk.database, labels, named, attendant.given())
+    attendant = Terminal(context, known, pin_stdin=pin_stdin, single=single, **consent)
+    slots = reader_choice.slots_for(
+        context.home, context.database, labels, named, attendant.given()
+    )
     wait_policy = WaitPolicy(
         last_attempt=last_attempt,
         wait_seconds=attendant.patience() if wait is None else wait,

@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import Shown
+from coordinator.cli.context import Context
+from coordinator.cli.output import Result
 
 if TYPE_CHECKING:
     from coordinator.settings import Home
 
 
 def init(
-    desk: Desk,
+    context: Context,
     network: Annotated[str, typer.Option(help="regtest, signet, testnet4 or mainnet")],
     chain: Annotated[
         str | None, typer.Option(help="where the chain is asked", metavar="URL")
     ] = None,
-) -> Shown:
+) -> Result:
     """Create the home, the folder that remembers everything.
 
     \b
@@ -30,12 +30,12 @@ def init(
     def fill(home: "Home") -> None:
         open_database(home.database_url).kw["bind"].dispose()
 
-    home = create_home(desk.folder, network, chain, fill)
+    home = create_home(context.folder, network, chain, fill)
     document = {"home": home.folder, "network": home.network, "chain": home.chain}
-    return Shown(document, [f"home {home.folder} for {home.network}, chain {home.chain}"])
+    return Result(document, [f"home {home.folder} for {home.network}, chain {home.chain}"])
 
 
-def status(desk: Desk) -> Shown:
+def status(context: Context) -> Result:
     """Show what is there, what waits for whom, and what to do next.
 
     Open it first. Payments are followed until they are final (6 confirmations); what the chain
@@ -49,19 +49,19 @@ def status(desk: Desk) -> Shown:
     from coordinator import status as standing
     from coordinator.cli.status_screen import screen
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    book = desk.book if standing.waits_for_cards(desk.database) else desk.database
-    seen = standing.status(desk.home, book, lambda: desk.chain)
-    return Shown(seen.document(), screen(seen, desk.home.chain, clock.now()))
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    book = context.book if standing.waits_for_cards(context.database) else context.database
+    seen = standing.status(context.home, book, lambda: context.chain)
+    return Result(seen.document(), screen(seen, context.home.chain, clock.now()))
 
 
 def backup(
-    desk: Desk,
+    context: Context,
     out: Annotated[Path, typer.Option(help="the file to write", metavar="FILE")],
     with_approvals: Annotated[
         bool, typer.Option("--with-approvals", help="keep what you approved here, too")
     ] = False,
-) -> Shown:
+) -> Result:
     """Copy the home into one file while it is in use.
 
     The file holds no PIN; it does hold your xpubs, so keep it private. Without --with-approvals
@@ -72,14 +72,14 @@ def backup(
     """
     from coordinator import backups
 
-    written = backups.write(desk.home, out, with_approvals=with_approvals)
+    written = backups.write(context.home, out, with_approvals=with_approvals)
     document = {**written._asdict(), "with_approvals": with_approvals}
-    return Shown(document, [f"wrote {written.file} (SHA-256 {written.sha256})"])
+    return Result(document, [f"wrote {written.file} (SHA-256 {written.sha256})"])
 
 
 def restore(
-    desk: Desk, file: Annotated[Path, typer.Argument(help="a file made by backup")]
-) -> Shown:
+    context: Context, file: Annotated[Path, typer.Argument(help="a file made by backup")]
+) -> Result:
     """Make a home from a backup; an existing home is never touched.
 
     \b
@@ -87,14 +87,14 @@ def restore(
     """
     from coordinator import backups
 
-    restored = backups.restore(file, desk.folder)
-    with desk.database.begin() as db:
-        commands = backups.to_approve(desk.home, db)
-    lines = [f"restored {restored.file} into {desk.folder}"]
+    restored = backups.restore(file, context.folder)
+    with context.database.begin() as db:
+        commands = backups.to_approve(context.home, db)
+    lines = [f"restored {restored.file} into {context.folder}"]
     if commands:
         lines += ["nothing of it was approved on this computer yet; compare it with the paper:"]
         lines += [f"  {command}" for command in commands]
-    return Shown({**restored._asdict(), "to_approve": commands}, lines)
+    return Result({**restored._asdict(), "to_approve": commands}, lines)
 
 
 COMMANDS = {

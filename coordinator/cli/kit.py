@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coordinator.cli.desk import Desk
+from coordinator.cli.context import Context
 from coordinator.cli.options import Accept
-from coordinator.cli.output import Shown, columns
+from coordinator.cli.output import Result, columns
 
 if TYPE_CHECKING:
     from coordinator.settings import Home
@@ -19,7 +19,7 @@ Lies = Annotated[str | None, typer.Option(help="where it will lie", metavar="LOC
 
 
 def kit(
-    desk: Desk,
+    context: Context,
     vault: VaultName,
     out: Annotated[Path, typer.Option(help="the folder to write it to", metavar="DIR")],
     location: Lies = None,
@@ -28,7 +28,7 @@ def kit(
         bool, typer.Option("--with-places", help="print where the cards lie, too")
     ] = False,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Print what brings a vault back, and nothing that spends it.
 
     Writes the paper (PDF), the descriptor as text, and the descriptor encrypted to its own keys:
@@ -40,15 +40,15 @@ def kit(
     from coordinator import kit as kits
 
     wanted = kits.Wanted(vault, out, location, paper, with_places)
-    with desk.book.begin() as db:
-        made = kits.make(desk.home, db, wanted, accept)
+    with context.book.begin() as db:
+        made = kits.make(context.home, db, wanted, accept)
     lines = [f"wrote {each['file']}" for each in made["files"]]
     where = f", to be put at {location}" if location else ""
-    return Shown(made, [*lines, f"{made['copy']} holds version {made['version']}{where}"])
+    return Result(made, [*lines, f"{made['copy']} holds version {made['version']}{where}"])
 
 
 def recover(
-    desk: Desk,
+    context: Context,
     file: Annotated[str, typer.Argument(help="what the kit has, or - to type or pipe it")],
     name: Annotated[str, typer.Option(help="the vault's name here")],
     key: Annotated[
@@ -61,7 +61,7 @@ def recover(
         str | None,
         typer.Option(help="the eight characters after # on its paper", metavar="CHECKSUM"),
     ] = None,
-) -> Shown:
+) -> Result:
     """Rebuild a vault from its kit alone.
 
     FILE is the text file of the kit, the text of its codes one a line, its numbered lines as you
@@ -75,19 +75,19 @@ def recover(
     from coordinator.cli.vault import imported_document
     from coordinator.files import read_named
 
-    data = _typed(desk) if file == "-" and sys.stdin.isatty() else read_named(file)
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    with desk.database.begin() as db:
-        descriptor = recovering.descriptor_of(desk.home, db, data, key or ())
+    data = _typed(context) if file == "-" and sys.stdin.isatty() else read_named(file)
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    with context.database.begin() as db:
+        descriptor = recovering.descriptor_of(context.home, db, data, key or ())
         plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
-        found = vaults.import_text(desk.home, db, plan, descriptor, checksum)
+        found = vaults.import_text(context.home, db, plan, descriptor, checksum)
         document = {
-            **imported_document(vaults.document(desk.home, db, found.vault), found),
+            **imported_document(vaults.document(context.home, db, found.vault), found),
             "addresses": recovering.first_addresses(found.vault),
             "digest": recovering.digest(found.vault),
             "notices": recovering.doubts(data),
         }
-    return Shown(document, _recovered(document, desk.home))
+    return Result(document, _recovered(document, context.home))
 
 
 def _recovered(document: dict[str, Any], home: "Home") -> list[str]:
@@ -115,7 +115,7 @@ def _unapproved(document: dict[str, Any]) -> list[str]:
     return [f"if they are the same, say so once: cardquorum vault approve {name}"]
 
 
-def _typed(desk: Desk) -> bytes:
+def _typed(context: Context) -> bytes:
     """Take lines from the terminal until all are there; wrong and missing ones are asked again.
 
     A line that does not belong is named and left out: none of the others is lost for it. What has
@@ -124,22 +124,22 @@ def _typed(desk: Desk) -> bytes:
     from coordinator.errors import UsageError
     from coordinator.report import lines
 
-    desk.say("type the numbered lines, each with its check code; an empty line ends it")
+    context.say("type the numbered lines, each with its check code; an empty line ends it")
     taken: dict[int, str] = {}
     others: list[str] = []
     while True:
         before = len(taken) + len(others)
-        _take(desk, taken, others)
+        _take(context, taken, others)
         if not taken or lines.are_whole(taken.values()) or before == len(taken) + len(others):
             break
         try:
             lines.joined(taken.values())
         except UsageError as wrong:
-            desk.say(f"{wrong}; type what is wanted, or an empty line to give up")
+            context.say(f"{wrong}; type what is wanted, or an empty line to give up")
     return "\n".join(taken.values() or others).encode("utf-8", "replace")
 
 
-def _take(desk: Desk, taken: dict[int, str], others: list[str]) -> None:
+def _take(context: Context, taken: dict[int, str], others: list[str]) -> None:
     """Read lines up to an empty one or the last; whichever was mistyped is not taken."""
     from coordinator.report import lines
 
@@ -148,23 +148,23 @@ def _take(desk: Desk, taken: dict[int, str], others: list[str]) -> None:
         if number is None:
             others.append(line)
             if taken:
-                desk.say(f"{line[:40]!r} has no number: left out")
+                context.say(f"{line[:40]!r} has no number: left out")
         elif not lines.fits(line, taken.values()):
-            desk.say(f"line {number} was mistyped: type it again")
+            context.say(f"line {number} was mistyped: type it again")
         elif number not in taken:
             taken[number] = line
             for other in others if len(taken) == 1 else ():
-                desk.say(f"{other[:40]!r} has no number: left out")
+                context.say(f"{other[:40]!r} has no number: left out")
         if lines.are_whole(taken.values()):
             break
 
 
 def add_copy(
-    desk: Desk,
+    context: Context,
     vault: VaultName,
     label: Annotated[str, typer.Argument(help="a name for the copy")],
     location: Lies = None,
-) -> Shown:
+) -> Result:
     """Note a copy of a vault's descriptor that you made yourself.
 
     \b
@@ -172,12 +172,12 @@ def add_copy(
     """
     from coordinator import copies
 
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         found = copies.add(db, vault, label, location)
-    return Shown(found, [f"{found['copy']} holds version {found['version']} of vault {vault}"])
+    return Result(found, [f"{found['copy']} holds version {found['version']} of vault {vault}"])
 
 
-def list_copies(desk: Desk, vault: VaultName) -> Shown:
+def list_copies(context: Context, vault: VaultName) -> Result:
     """List the copies of a vault's descriptor.
 
     \b
@@ -185,13 +185,13 @@ def list_copies(desk: Desk, vault: VaultName) -> Shown:
     """
     from coordinator import copies
 
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         found = copies.listed(db, vault)
     rows = [
         (f["copy"], f["version"], f["location"], f["gone"], "stale" if f["stale"] else "current")
         for f in found
     ]
-    return Shown({"copies": found}, columns(rows, "copy", "version", "place", "gone", "state"))
+    return Result({"copies": found}, columns(rows, "copy", "version", "place", "gone", "state"))
 
 
 COMMANDS = {

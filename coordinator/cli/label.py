@@ -6,45 +6,45 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.coin_file import export_coins, import_coins
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import Shown, counted
+from coordinator.cli.context import Context
+from coordinator.cli.output import Result, counted
 
 Outpoint = Annotated[str, typer.Argument(help="the coin, as txid:n")]
 
 
-def freeze(desk: Desk, outpoint: Outpoint) -> Shown:
+def freeze(context: Context, outpoint: Outpoint) -> Result:
     """Keep a coin from being spent.
 
     \b
     Example: cardquorum coin freeze TXID:0
     """
-    return _set(desk, outpoint, frozen=True)
+    return _set(context, outpoint, frozen=True)
 
 
-def thaw(desk: Desk, outpoint: Outpoint) -> Shown:
+def thaw(context: Context, outpoint: Outpoint) -> Result:
     """Let a frozen coin be spent again.
 
     \b
     Example: cardquorum coin thaw TXID:0
     """
-    return _set(desk, outpoint, frozen=False)
+    return _set(context, outpoint, frozen=False)
 
 
-def _set(desk: Desk, outpoint: str, *, frozen: bool) -> Shown:
+def _set(context: Context, outpoint: str, *, frozen: bool) -> Result:
     from coordinator import labels, overview
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    with desk.database.begin() as db:
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    with context.database.begin() as db:
         found = labels.freeze(db, outpoint, frozen=frozen)
     state = "frozen: no payment takes it" if frozen else "free to be spent"
-    return Shown(found, [f"coin {found['outpoint']} is {state}"])
+    return Result(found, [f"coin {found['outpoint']} is {state}"])
 
 
 def set_label(
-    desk: Desk,
+    context: Context,
     ref: Annotated[str, typer.Argument(help="a txid, coin, address or xpub")],
     text: Annotated[str, typer.Argument(help="what to call it; '' takes the label away")],
-) -> Shown:
+) -> Result:
     """Call a transaction, coin, address or key something.
 
     \b
@@ -52,14 +52,14 @@ def set_label(
     """
     from coordinator import labels
 
-    with desk.database.begin() as db:
-        found = labels.set_label(desk.home, db, ref, text)
-    return Shown(found, [f"{found['type']} {found['ref']}: {found['label'] or 'no label'}"])
+    with context.database.begin() as db:
+        found = labels.set_label(context.home, db, ref, text)
+    return Result(found, [f"{found['type']} {found['ref']}: {found['label'] or 'no label'}"])
 
 
 def export(
-    desk: Desk, file: Annotated[Path, typer.Argument(help="the file to write (BIP 329)")]
-) -> Shown:
+    context: Context, file: Annotated[Path, typer.Argument(help="the file to write (BIP 329)")]
+) -> Result:
     """Write all labels and frozen coins for other wallets.
 
     \b
@@ -68,16 +68,16 @@ def export(
     from coordinator import labels
     from coordinator.files import write_private
 
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         text = labels.exported(db)
     write_private(file, text.encode())
     count = text.count("\n")
-    return Shown({"file": file, "labels": count}, [f"wrote {counted(count, 'label')} to {file}"])
+    return Result({"file": file, "labels": count}, [f"wrote {counted(count, 'label')} to {file}"])
 
 
 def import_labels(
-    desk: Desk, file: Annotated[str, typer.Argument(help="a BIP 329 file, or - for stdin")]
-) -> Shown:
+    context: Context, file: Annotated[str, typer.Argument(help="a BIP 329 file, or - for stdin")]
+) -> Result:
     """Take labels and frozen coins from another wallet's file.
 
     All of it is taken or nothing; a label that a line leaves out stays as it is.
@@ -89,12 +89,12 @@ def import_labels(
     from coordinator.files import read_text
 
     text = read_text(file)
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         found = labels.import_text(db, text)
     lines = [f"{counted(found.labels, 'label')} read, {found.changed} new or changed"]
     if found.unknown:
         lines.append(f"{found.unknown} of a type that is not known here left out")
-    return Shown(found._asdict(), lines)
+    return Result(found._asdict(), lines)
 
 
 COMMANDS = {

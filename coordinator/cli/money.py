@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coordinator.cli.desk import Desk
+from coordinator.cli.context import Context
 from coordinator.cli.options import Reach
-from coordinator.cli.output import Shown, columns, counted, sats
+from coordinator.cli.output import Result, columns, counted, sats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,14 +26,14 @@ AMOUNTS = ("confirmed_sats", "pending_sats", "immature_sats", "reserved_sats")
 
 
 def sync(
-    desk: Desk,
+    context: Context,
     vault: OptionalVault = None,
     rescan: Annotated[
         str | None,
         typer.Option(help="look through the blocks again, from here on", metavar="DATE|HEIGHT"),
     ] = None,
     reach: Reach = 0,
-) -> Shown:
+) -> Result:
     """Ask the chain what happened to the vaults.
 
     A vault never looked for is looked for from its birthday on, from the first block where none
@@ -45,16 +45,16 @@ def sync(
     """
     from coordinator import overview, scans
 
-    chain = desk.chain
+    chain = context.chain
     start = None
     if rescan is not None:
         # A peer's newest block is not known before it was asked for its filters.
         tip = chain.tip()
-        start = scans.parse_birthday(rescan, tip if tip.height else None, desk.home.network)
+        start = scans.parse_birthday(rescan, tip if tip.height else None, context.home.network)
     done = overview.sync(
-        desk.home, desk.database, chain, vault, look=scans.Look(start, reach), say=desk.say
+        context.home, context.database, chain, vault, look=scans.Look(start, reach), say=context.say
     )
-    balances = overview.balances(desk.database, vault)
+    balances = overview.balances(context.database, vault)
     document = {
         **done.tip._asdict(),
         **_balance_document(balances),
@@ -63,15 +63,15 @@ def sync(
         "tip": done.tip._asdict(),
     }
     lines = [f"block {done.tip.height}", *(f"note: {note}" for note in done.notes)]
-    lines += [*_news_lines(done.news), *_balance_lines(balances, desk.home.chain)]
-    return Shown(document, lines)
+    lines += [*_news_lines(done.news), *_balance_lines(balances, context.home.chain)]
+    return Result(document, lines)
 
 
 def _news_lines(news: "Iterable[News]") -> list[str]:
     return [f"{'note' if each.own else 'LOOK TWICE'}: {each.message}" for each in news]
 
 
-def balance(desk: Desk, vault: OptionalVault = None) -> Shown:
+def balance(context: Context, vault: OptionalVault = None) -> Result:
     """Show what the vaults own, as of the last sync.
 
     And from which block to which was looked for it.
@@ -81,12 +81,12 @@ def balance(desk: Desk, vault: OptionalVault = None) -> Shown:
     """
     from coordinator import overview
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
-    balances = overview.balances(desk.database, vault)
-    return Shown(_balance_document(balances), _balance_lines(balances, desk.home.chain))
+    overview.freshen(context.home, context.database, lambda: context.chain, vault)
+    balances = overview.balances(context.database, vault)
+    return Result(_balance_document(balances), _balance_lines(balances, context.home.chain))
 
 
-def coins(desk: Desk, vault: VaultName) -> Shown:
+def coins(context: Context, vault: VaultName) -> Result:
     """List a vault's coins and what holds them.
 
     \b
@@ -95,8 +95,8 @@ def coins(desk: Desk, vault: VaultName) -> Shown:
     from coordinator import coins as holdings
     from coordinator import overview
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
-    found = holdings.coins(desk.database, vault)
+    overview.freshen(context.home, context.database, lambda: context.chain, vault)
+    found = holdings.coins(context.database, vault)
     rows = [
         (
             c.outpoint,
@@ -109,10 +109,12 @@ def coins(desk: Desk, vault: VaultName) -> Shown:
         for c in found
     ]
     header = ("coin", "value", "confirmations", "held", "address", "label")
-    return _with_looked(desk, vault, {"coins": found}, columns(rows, *header))
+    return _with_looked(context, vault, {"coins": found}, columns(rows, *header))
 
 
-def _with_looked(desk: Desk, vault: str, document: dict[str, Any], lines: list[str]) -> Shown:
+def _with_looked(
+    context: Context, vault: str, document: dict[str, Any], lines: list[str]
+) -> Result:
     """Return a result with from where to where its vault was looked for.
 
     People are told where that is not from the beginning.
@@ -120,14 +122,14 @@ def _with_looked(desk: Desk, vault: str, document: dict[str, Any], lines: list[s
     from coordinator import scans
     from coordinator.chain import first_block
 
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         seen = scans.looked_for(db, vault)
-    said = f"vault {vault}: {scans.said(vault, seen, desk.home.chain)}"
+    said = f"vault {vault}: {scans.said(vault, seen, context.home.chain)}"
     if not seen.known:
         lines = [said]
-    elif seen.looked_from != first_block(desk.home.network):
+    elif seen.looked_from != first_block(context.home.network):
         lines = [*lines, said]
-    return Shown({**document, **seen.document()}, lines)
+    return Result({**document, **seen.document()}, lines)
 
 
 def _held(coin: "CoinLine") -> str | None:
@@ -139,7 +141,7 @@ def _held(coin: "CoinLine") -> str | None:
     return f"{coin.reserved_by}{where} until {coin.reserved_until:%Y-%m-%d}"
 
 
-def history(desk: Desk, vault: VaultName) -> Shown:
+def history(context: Context, vault: VaultName) -> Result:
     """List a vault's transactions, newest first, with the balance.
 
     A payment is final with 6 confirmations. What the chain took back is told below.
@@ -150,13 +152,13 @@ def history(desk: Desk, vault: VaultName) -> Shown:
     from coordinator import history as past
     from coordinator import overview
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, vault)
-    found = past.history(desk.database, vault)
+    overview.freshen(context.home, context.database, lambda: context.chain, vault)
+    found = past.history(context.database, vault)
     header = ("date", "what", "sat", "balance", "fee", "block", "transaction", "ceremony", "label")
     lines = columns((_history_row(line) for line in found.transactions), *header)
     told = [line.news for line in found.transactions if line.news]
     lines += [f"LOOK TWICE: {each}" for each in told]
-    return _with_looked(desk, vault, vars(found), [*lines, *_news_lines(found.vanished)])
+    return _with_looked(context, vault, vars(found), [*lines, *_news_lines(found.vanished)])
 
 
 def _history_row(line: "HistoryLine") -> tuple[object, ...]:
@@ -175,7 +177,7 @@ def _history_row(line: "HistoryLine") -> tuple[object, ...]:
     )
 
 
-def fees(desk: Desk) -> Shown:
+def fees(context: Context) -> Result:
     """Show what a payment costs now, by how soon it shall confirm.
 
     Where the chain gives no estimate, 10 sat/vB are taken, and it is said.
@@ -185,9 +187,9 @@ def fees(desk: Desk) -> Shown:
     """
     from coordinator import fees as rates
 
-    found = rates.estimates(desk.home, lambda: desk.chain)
+    found = rates.estimates(context.home, lambda: context.chain)
     rows = [(counted(e.target, "block"), sat_per_vbyte(e.feerate), e.source) for e in found]
-    return Shown({"fees": found}, columns(rows, "within", "sat/vB", "source"))
+    return Result({"fees": found}, columns(rows, "within", "sat/vB", "source"))
 
 
 def _balance_document(balances: "dict[str, Owned]") -> dict[str, Any]:
@@ -218,14 +220,14 @@ def _balance_lines(balances: "dict[str, Owned]", chain: str) -> list[str]:
 
 
 def fee_rate(
-    desk: Desk, typed: str | None, target: int | None, otherwise: int | None = None
+    context: Context, typed: str | None, target: int | None, otherwise: int | None = None
 ) -> int:
     """Return the fee rate typed, else the chain's for the target, in sat/kvB."""
-    return chosen_rate(desk, typed, target, otherwise).feerate
+    return chosen_rate(context, typed, target, otherwise).feerate
 
 
 def chosen_rate(
-    desk: Desk, typed: str | None, target: int | None, otherwise: int | None = None
+    context: Context, typed: str | None, target: int | None, otherwise: int | None = None
 ) -> "Rate":
     """Return the fee rate and whose word it is; that the chain knew none is told."""
     from coordinator import fees as rates
@@ -236,14 +238,14 @@ def chosen_rate(
 
     if typed is not None and target is not None:
         raise UsageError("give --feerate or --target, not both")
-    if desk.home.chain != OFFLINE:
-        node_rules.refresh(desk.database, desk.chain)
+    if context.home.chain != OFFLINE:
+        node_rules.refresh(context.database, context.chain)
     if typed is not None:
         return rates.Rate(parse_feerate(typed), rates.TYPED)
     blocks = target or otherwise or TARGET_BLOCKS
-    rate = rates.rate_for(desk.home, lambda: desk.chain, blocks)
+    rate = rates.rate_for(context.home, lambda: context.chain, blocks)
     if rate.source == rates.FALLBACK:
-        desk.say(
+        context.say(
             f"the chain has no estimate for {counted(blocks, 'block')}: "
             f"{sat_per_vbyte(rate.feerate)} sat/vB are taken"
         )

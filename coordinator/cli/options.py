@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from coordinator.cli.desk import Desk, Globals
-from coordinator.cli.output import Shown, emit
+from coordinator.cli.context import Context, Globals
+from coordinator.cli.output import Result, emit
 
-Verb = Callable[..., Shown]
+Verb = Callable[..., Result]
 
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="folder that remembers everything", metavar="DIR")
@@ -87,10 +87,10 @@ def group(help_line: str) -> typer.Typer:
     )
 
 
-def _outcome(verb: Verb, desk: Desk, words: dict[str, Any]) -> Shown:
+def _outcome(verb: Verb, opened: Context, words: dict[str, Any]) -> Result:
     """Run a verb; of a broken pipe, which is never our output, typer would make silence."""
     try:
-        return verb(desk, **words)
+        return verb(opened, **words)
     except BrokenPipeError as failure:
         raise OSError("a connection was closed by its other side") from failure
 
@@ -98,7 +98,7 @@ def _outcome(verb: Verb, desk: Desk, words: dict[str, Any]) -> Shown:
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]:
     """Register a verb as a command with the options every command has.
 
-    The verb gets a Desk first, then its own options by name; what it returns is shown once.
+    The verb gets a Context first, then its own options by name; what it returns is shown once.
     """
 
     def register(verb: Verb) -> Verb:
@@ -106,16 +106,16 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
             before: Globals = context.ensure_object(Globals)
             chosen = before.overridden(**{word: words.pop(word) for word in _GLOBAL_OPTIONS})
             from_stdin = words["pin_stdin"] if asks_cards else words.pop("pin_stdin")
-            with Desk(chosen) as desk:
+            with Context(chosen) as opened:
                 if from_stdin:
                     from coordinator.cli.attendant_passphrase import take_from_stdin
 
-                    take_from_stdin(desk, cards=asks_cards)
+                    take_from_stdin(opened, cards=asks_cards)
                 if asks_cards:
-                    desk.require_writable()
-                shown = _outcome(verb, desk, words)
+                    opened.require_writable()
+                shown = _outcome(verb, opened, words)
                 if shown.shown:
-                    emit(shown, as_json=desk.as_json)
+                    emit(shown, as_json=opened.as_json)
                 return shown.status
 
         own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]

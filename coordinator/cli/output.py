@@ -30,7 +30,7 @@ class ExitStatus(IntEnum):
 
 
 @dataclass(frozen=True)
-class Shown:
+class Result:
     """A command's result: the document, the same for people, and the exit status.
 
     `shown` is False where the command has printed it already, because it went on after that.
@@ -42,7 +42,7 @@ class Shown:
     shown: bool = True
 
 
-def emit(shown: Shown, *, as_json: bool) -> None:
+def emit(shown: Result, *, as_json: bool) -> None:
     """Print the result once: as JSON or as lines."""
     if as_json:
         terminal.put_document(as_text(shown.document))

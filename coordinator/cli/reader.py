@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import Shown, columns
+from coordinator.cli.context import Context
+from coordinator.cli.output import Result, columns
 
 if TYPE_CHECKING:
     from coordinator.readers import Found
 
 
-def list_readers(desk: Desk) -> Shown:
+def list_readers(context: Context) -> Result:
     """List the readers and what lies on each; no PIN is presented.
 
     \b
@@ -17,21 +17,21 @@ def list_readers(desk: Desk) -> Shown:
     """
     from coordinator import readers
 
-    documents = [_document(desk, found) for found in readers.looked_at(desk.home)]
+    documents = [_document(context, found) for found in readers.looked_at(context.home)]
     rows = [(d["name"], *_row(d)) for d in documents]
     header = ("reader", "card", "family", "version", "attempts left")
     lines = columns(rows, *header) if rows else ["no reader is connected"]
-    return Shown({"readers": documents}, lines)
+    return Result({"readers": documents}, lines)
 
 
-def _document(desk: Desk, found: "Found") -> dict[str, Any]:
+def _document(context: Context, found: "Found") -> dict[str, Any]:
     from coordinator.cli.failures import explain
     from storage import cards as card_book
 
     error = None if found.error is None else explain(found.error).document()
     card: dict[str, Any] | None = None
     if found.card is not None:
-        with desk.database.begin() as db:
+        with context.database.begin() as db:
             known = card_book.card_with_id(db, found.card.family, found.card.card_id)
             label = known.label if known else None
         card = {**found.card._asdict(), "label": label, "known": label is not None}

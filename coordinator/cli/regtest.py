@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import Shown, sats
+from coordinator.cli.context import Context
+from coordinator.cli.output import Result, sats
 
 if TYPE_CHECKING:
     from coordinator.chain.regtest import RegtestChain
 
 
 def mine(
-    desk: Desk,
+    context: Context,
     count: Annotated[int, typer.Argument(min=1, max=1000, help="how many blocks")] = 1,
     to: Annotated[str | None, typer.Option(help="who is paid", metavar="ADDRESS")] = None,
-) -> Shown:
+) -> Result:
     """Mine blocks; waiting transactions are confirmed.
 
     \b
@@ -23,21 +23,21 @@ def mine(
     """
     from coordinator.payees import parse_address
 
-    script = parse_address(to, desk.home.network) if to else None
-    chain = _chain(desk)
+    script = parse_address(to, context.home.network) if to else None
+    chain = _chain(context)
     blocks = chain.mine(count, script)
     tip = chain.tip()
-    return Shown(
+    return Result(
         {"blocks": blocks, "height": tip.height, "hash": tip.hash}, [f"block {tip.height}"]
     )
 
 
 def fund(
-    desk: Desk,
+    context: Context,
     address: Annotated[str, typer.Argument(help="who is paid")],
     amount: Annotated[str, typer.Argument(help="sats, or as 0.5btc")],
     coins: Annotated[int, typer.Option(min=1, max=2000, help="in how many coins")] = 1,
-) -> Shown:
+) -> Result:
     """Pay an address from the chain's own faucet.
 
     The amount is paid once per coin; the payment confirms with the next block.
@@ -49,32 +49,32 @@ def fund(
     from coordinator.payees import parse_address
 
     value = parse_amount(amount)
-    txids = _chain(desk).fund(parse_address(address, desk.home.network), value, coins)
+    txids = _chain(context).fund(parse_address(address, context.home.network), value, coins)
     document = {"txids": txids, "address": address, "value_sats": value, "coins": coins}
-    return Shown(document, [f"paid {coins} x {sats(value)} to {address}", *txids])
+    return Result(document, [f"paid {coins} x {sats(value)} to {address}", *txids])
 
 
-def show(desk: Desk) -> Shown:
+def show(context: Context) -> Result:
     """Show the chain's tip and what waits for a block.
 
     \b
     Example: cardquorum regtest show
     """
-    chain = _chain(desk)
+    chain = _chain(context)
     tip, waiting = chain.tip(), chain.mempool()
     document = {"height": tip.height, "hash": tip.hash, "mempool": waiting}
-    return Shown(
+    return Result(
         document, [f"block {tip.height} {tip.hash}", *(f"waiting: {txid}" for txid in waiting)]
     )
 
 
-def _chain(desk: Desk) -> "RegtestChain":
+def _chain(context: Context) -> "RegtestChain":
     from coordinator.chain.regtest import RegtestChain
     from coordinator.errors import UsageError
 
-    if not isinstance(desk.chain, RegtestChain):
-        raise UsageError(f"this home asks {desk.home.chain}; only {'regtest:'} can be mined")
-    return desk.chain
+    if not isinstance(context.chain, RegtestChain):
+        raise UsageError(f"this home asks {context.home.chain}; only {'regtest:'} can be mined")
+    return context.chain
 
 
 COMMANDS = {

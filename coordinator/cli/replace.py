@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.desk import Desk
+from coordinator.cli.context import Context
 from coordinator.cli.money import fee_rate
 from coordinator.cli.options import Accept
-from coordinator.cli.output import Shown
+from coordinator.cli.output import Result
 
 if TYPE_CHECKING:
     from coordinator.replace import Replacing
@@ -20,7 +20,7 @@ Feerate = Annotated[str | None, typer.Option(help="sat/vB")]
 Target = Annotated[int | None, typer.Option(min=1, max=1008, help="confirm within BLOCKS")]
 
 
-def plan(desk: Desk, vault: Vault, card: Gone) -> Shown:
+def plan(context: Context, vault: Vault, card: Gone) -> Result:
     """Say what replacing a card takes; nothing is changed.
 
     \b
@@ -28,19 +28,19 @@ def plan(desk: Desk, vault: Vault, card: Gone) -> Shown:
     """
     from coordinator import replace
 
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         return _shown(replace.plan(db, vault, card))
 
 
 def start(
-    desk: Desk,
+    context: Context,
     vault: Vault,
     card: Gone,
     new: Annotated[str, typer.Option("--with", help="the new card", metavar="LABEL")],
     feerate: Feerate = None,
     target: Target = None,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Make the successor vault and a payment of all coins to it.
 
     The new card is set up and enrolled before. The payment is a ceremony like any other: the
@@ -54,21 +54,21 @@ def start(
 
     with suppress(NotLooked, ChainError):
         # The successor is made in any case; what the old vault holds is swept once it is known.
-        overview.look_first(desk.home, desk.database, lambda: desk.chain, vault)
-    with desk.database.begin() as db:
+        overview.look_first(context.home, context.database, lambda: context.chain, vault)
+    with context.database.begin() as db:
         urgent = replace.is_urgent(db, vault)
-    rate = fee_rate(desk, feerate, target, 1 if urgent else None)
-    with desk.database.begin() as db:
-        return _shown(replace.start(desk.home, db, vault, (card, new), rate, accepted=accept))
+    rate = fee_rate(context, feerate, target, 1 if urgent else None)
+    with context.database.begin() as db:
+        return _shown(replace.start(context.home, db, vault, (card, new), rate, accepted=accept))
 
 
 def sweep(
-    desk: Desk,
+    context: Context,
     vault: Vault,
     feerate: Feerate = None,
     target: Target = None,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Pay what came to a replaced vault to its successor.
 
     \b
@@ -76,15 +76,15 @@ def sweep(
     """
     from coordinator import overview, replace
 
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         old = replace.show(db, vault).vault
-    overview.look_first(desk.home, desk.database, lambda: desk.chain, old)
-    rate = fee_rate(desk, feerate, target)
-    with desk.database.begin() as db:
-        return _shown(replace.sweep(desk.home, db, vault, rate, accepted=accept))
+    overview.look_first(context.home, context.database, lambda: context.chain, old)
+    rate = fee_rate(context, feerate, target)
+    with context.database.begin() as db:
+        return _shown(replace.sweep(context.home, db, vault, rate, accepted=accept))
 
 
-def show(desk: Desk, vault: Vault) -> Shown:
+def show(context: Context, vault: Vault) -> Result:
     """Show what is done of a replacement and what is not.
 
     \b
@@ -92,12 +92,14 @@ def show(desk: Desk, vault: Vault) -> Shown:
     """
     from coordinator import overview, replace
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    with desk.book.begin() as db:
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    with context.book.begin() as db:
         return _shown(replace.show(db, vault))
 
 
-def done(desk: Desk, item: Annotated[str, typer.Argument(help="as copy:bank, plate:red")]) -> Shown:
+def done(
+    context: Context, item: Annotated[str, typer.Argument(help="as copy:bank, plate:red")]
+) -> Result:
     """Record that a copy or plate was taken back and destroyed.
 
     \b
@@ -105,15 +107,15 @@ def done(desk: Desk, item: Annotated[str, typer.Argument(help="as copy:bank, pla
     """
     from coordinator import overview, replace
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    with desk.database.begin() as db:
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    with context.database.begin() as db:
         event = replace.withdrawn(db, item)
-    return Shown({"event": event}, [f"{event['item']} is taken back"])
+    return Result({"event": event}, [f"{event['item']} is taken back"])
 
 
-def _shown(found: "Replacing") -> Shown:
+def _shown(found: "Replacing") -> Result:
     document = {name: getattr(found, name) for name in found.__dataclass_fields__}
-    return Shown(document, _lines(found))
+    return Result(document, _lines(found))
 
 
 def _lines(found: "Replacing") -> Iterator[str]:

@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli.desk import Desk
-from coordinator.cli.output import Shown, columns
+from coordinator.cli.context import Context
+from coordinator.cli.output import Result, columns
 
 
 def add(
-    desk: Desk,
+    context: Context,
     label: Annotated[str, typer.Argument(help="a name for it, as blue-puk")],
     of: Annotated[str, typer.Option(help="the card it belongs to", metavar="CARD")],
     kind: Annotated[str, typer.Option(help="pin, puk or pairing")],
@@ -19,7 +19,7 @@ def add(
     written_at: Annotated[
         list[str] | None, typer.Option(help="where it is written", metavar="LOCATION")
     ] = None,
-) -> Shown:
+) -> Result:
     """Say who knows a card's secret, and where it is written.
 
     Never its value. Said again for the same card and kind, it adds to what was said before.
@@ -30,14 +30,14 @@ def add(
     from coordinator import card_secrets
 
     told = card_secrets.Told(label, of, kind, tuple(known_by or ()), tuple(written_at or ()))
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         found = card_secrets.tell(db, told)
     who = ", ".join(found["known_by"]) or "nobody"
     where = ", ".join(found["written_at"]) or "nowhere"
-    return Shown(found, [f"secret {label}: known by {who}, written at {where}"])
+    return Result(found, [f"secret {label}: known by {who}, written at {where}"])
 
 
-def list_secrets(desk: Desk) -> Shown:
+def list_secrets(context: Context) -> Result:
     """List the cards' secrets: who knows them, where they are written.
 
     \b
@@ -45,14 +45,14 @@ def list_secrets(desk: Desk) -> Shown:
     """
     from coordinator import card_secrets
 
-    with desk.book.begin() as db:
+    with context.book.begin() as db:
         found = card_secrets.listed(db)
     rows = [
         (f["label"], f["card"], f["kind"], ", ".join(f["known_by"]), ", ".join(f["written_at"]))
         for f in found
     ]
     header = ("secret", "card", "kind", "known by", "written at")
-    return Shown({"secrets": found}, columns(rows, *header))
+    return Result({"secrets": found}, columns(rows, *header))
 
 
 COMMANDS = {

@@ -8,7 +8,7 @@ import typer
 
 from coordinator.cli import spend_fees
 from coordinator.cli.coin_file import import_payment
-from coordinator.cli.desk import Desk
+from coordinator.cli.context import Context
 from coordinator.cli.money import chosen_rate
 from coordinator.cli.options import (
     Accept,
@@ -21,7 +21,7 @@ from coordinator.cli.options import (
     lower_case,
 )
 from coordinator.cli.outcomes import outcome_document, outcome_line, worst
-from coordinator.cli.output import Shown, columns, counted, sats
+from coordinator.cli.output import Result, columns, counted, sats
 from coordinator.cli.spend_options import (
     AvoidLabel,
     Coins,
@@ -48,7 +48,7 @@ Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", pars
 
 
 def create(
-    desk: Desk,
+    context: Context,
     vault: Annotated[str, typer.Argument(help="the vault that pays")],
     to: Payees = None,
     drain: Drain = None,
@@ -62,7 +62,7 @@ def create(
     expires: Expires = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Choose coins, build the PSBT, open a ceremony.
 
     A table (--csv, or - for standard input) is read whole before anything is built: every wrong
@@ -84,11 +84,11 @@ def create(
     choice = Choice(tuple(coins_labelled or ()), tuple(avoid_label or ()), min_confirmations)
     if coin and choice != ANY:
         raise UsageError("--coin names the coins: leave the other wishes for coins out")
-    network = desk.home.network
+    network = context.home.network
     rows = _batch(table, network)
     payees = [parse_payee(text, network) for text in to or ()]
-    overview.look_first(desk.home, desk.database, lambda: desk.chain, vault)
-    rate = chosen_rate(desk, feerate, target)
+    overview.look_first(context.home, context.database, lambda: context.chain, vault)
+    rate = chosen_rate(context, feerate, target)
     order = spend.Order(
         vault=vault,
         payments=(*(each.payment for each in payees), *(rows.payments if rows else ())),
@@ -99,24 +99,24 @@ def create(
         choice=choice,
     )
     named: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
-    made = _made(desk, order, named, accept, dry_run=dry_run)
-    return _warned(desk, vault, _sourced(created_shown(made, rows), rate))
+    made = _made(context, order, named, accept, dry_run=dry_run)
+    return _warned(context, vault, _sourced(created_shown(made, rows), rate))
 
 
-def _warned(desk: Desk, name: str, shown: Shown) -> Shown:
+def _warned(context: Context, name: str, shown: Result) -> Result:
     """Return the result below what of the vault is dangerous now."""
     from coordinator import dangers
     from coordinator.cli.output import danger_lines
     from storage import vaults as vault_book
 
-    with desk.database.begin() as db:
-        found = dangers.vault_dangers(desk.home, db, vault_book.vault_named(db, name))
+    with context.database.begin() as db:
+        found = dangers.vault_dangers(context.home, db, vault_book.vault_named(db, name))
     document = {**shown.document, "dangers": [each._asdict() for each in found]}
     return replace(shown, document=document, lines=[*danger_lines(name, found), *shown.lines])
 
 
 def _made(
-    desk: Desk,
+    context: Context,
     order: "Order",
     named: "list[Payee | Row]",
     accept: list[str] | None,
@@ -127,12 +127,12 @@ def _made(
 
     from coordinator import labels, overview, spend
 
-    tip = overview.known_tip(desk.database, order.vault)
-    with desk.database.begin() as db:
+    tip = overview.known_tip(context.database, order.vault)
+    with context.database.begin() as db:
         make = spend.dry_run if dry_run else spend.create
-        made = make(desk.home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accept)
+        made = make(context.home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accept)
         if not dry_run:
-            labels.name_addresses(desk.home, db, named)
+            labels.name_addresses(context.home, db, named)
     return made
 
 
@@ -143,7 +143,7 @@ def _batch(table: str | None, network: str) -> "Batch | None":
     return batch.read(read_text(table, legacy=True), network) if table is not None else None
 
 
-def created_shown(made: "Created", rows: "Batch | None") -> Shown:
+def created_shown(made: "Created", rows: "Batch | None") -> Result:
     """Return a new ceremony as it is shown, with the table it came from."""
     from coordinator.cli.attendant import review_lines
 
@@ -153,22 +153,22 @@ def created_shown(made: "Created", rows: "Batch | None") -> Shown:
     stays = [] if made.left is None else made.left.sentences()
     tail = [f"LOOK TWICE: it stays: {sentence}" for sentence in stays]
     if rows is None:
-        return Shown(document, [*head, *review_lines(made.review), *tail])
+        return Result(document, [*head, *review_lines(made.review), *tail])
     count = len(rows.rows)
     told = {"payments": count, "total_sats": rows.total_sats, "notices": rows.notices}
     head.append(f"{counted(count, 'payment')} of {sats(rows.total_sats)}")
     twice = (f"LOOK TWICE: {notice}" for notice in rows.notices)
     lines = [*head, *review_lines(made.review), *tail, *twice]
-    return Shown({**document, "batch": told}, lines)
+    return Result({**document, "batch": told}, lines)
 
 
-def _sourced(shown: Shown, rate: "Rate") -> Shown:
+def _sourced(shown: Result, rate: "Rate") -> Result:
     """Return the result with whose word its fee rate is."""
     return replace(shown, document={**shown.document, "feerate_source": rate.source})
 
 
 def consolidate(
-    desk: Desk,
+    context: Context,
     vault: Annotated[str, typer.Argument(help="the vault whose coins are merged")],
     below: Annotated[
         str | None, typer.Option(help="only coins below this", metavar="AMOUNT")
@@ -176,7 +176,7 @@ def consolidate(
     feerate: FeerateTyped = None,
     target: Target = None,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Merge a vault's coins into one while fees are low.
 
     Everybody sees from then on that these coins have one owner; later payments cost less. Frozen
@@ -190,15 +190,15 @@ def consolidate(
     from coordinator import overview, spend
     from coordinator.amounts import parse_amount
 
-    overview.look_first(desk.home, desk.database, lambda: desk.chain, vault)
-    rate = chosen_rate(desk, feerate, target)
-    tip = overview.known_tip(desk.database, vault)
-    with desk.database.begin() as db:
+    overview.look_first(context.home, context.database, lambda: context.chain, vault)
+    rate = chosen_rate(context, feerate, target)
+    tip = overview.known_tip(context.database, vault)
+    with context.database.begin() as db:
         merging = spend.consolidation(
             db, vault, rate.feerate, parse_amount(below) if below else None
         )
         made = spend.create(
-            desk.home, db, merging.order, tip=tip, rng=random.SystemRandom(), accepted=accept
+            context.home, db, merging.order, tip=tip, rng=random.SystemRandom(), accepted=accept
         )
     shown = _sourced(created_shown(made, None), rate)
     merged = len(merging.order.coins)
@@ -209,10 +209,10 @@ def consolidate(
             " run it again once this one is sent"
         )
     document = {**shown.document, "notices": notices, "left_coins": merging.left}
-    return Shown(document, [*shown.lines, *(f"LOOK TWICE: {notice}" for notice in notices)])
+    return Result(document, [*shown.lines, *(f"LOOK TWICE: {notice}" for notice in notices)])
 
 
-def list_ceremonies(desk: Desk) -> Shown:
+def list_ceremonies(context: Context) -> Result:
     """List the ceremonies of all vaults.
 
     \b
@@ -220,15 +220,15 @@ def list_ceremonies(desk: Desk) -> Shown:
     """
     from coordinator import overview
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    found = overview.ceremonies(desk.database)
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    found = overview.ceremonies(context.database)
     rows = [(c.id, c.vault, c.state, c.confirmations, sats(c.fee_sats), c.txid) for c in found]
     document = {"ceremonies": [line.document() for line in found]}
     header = ("ceremony", "vault", "state", "confirmations", "fee", "txid")
-    return Shown(document, columns(rows, *header))
+    return Result(document, columns(rows, *header))
 
 
-def show(desk: Desk, ceremony: Ceremony) -> Shown:
+def show(context: Context, ceremony: Ceremony) -> Result:
     """Show where a ceremony stands; once it is sent, how deep it lies.
 
     With 6 confirmations it is final.
@@ -240,14 +240,14 @@ def show(desk: Desk, ceremony: Ceremony) -> Shown:
     from coordinator.coins import tip_height
     from storage import ceremonies as ceremony_book
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    with desk.database.begin() as db:
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    with context.database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony)
         seen = signing.progress(record)
         line = overview.ceremony_line(record, tip_height(db, record.vault))
     deep = {"sent_at": line.sent_at, "height": line.height, "confirmations": line.confirmations}
     document = {**_progress_document(seen), **deep, "final": line.final}
-    return Shown(document, [*_progress_lines(seen), *_depth_lines(line)])
+    return Result(document, [*_progress_lines(seen), *_depth_lines(line)])
 
 
 def _depth_lines(line: "CeremonyLine") -> list[str]:
@@ -258,7 +258,7 @@ def _depth_lines(line: "CeremonyLine") -> list[str]:
 
 
 def sign(
-    desk: Desk,
+    context: Context,
     ceremony: Ceremony,
     reader: ReaderMany = None,
     emulated: EmulatedMany = None,
@@ -271,7 +271,7 @@ def sign(
         str | None,
         typer.Option(help="the payment's txid, compared with where it was made", metavar="TXID"),
     ] = None,
-) -> Shown:
+) -> Result:
     """Review the payment and have the cards offered sign it.
 
     All cards sign at the same time, in any order; one that fails does not stop the others.
@@ -286,36 +286,36 @@ def sign(
     from coordinator.cli.gathering import gathered
     from storage import ceremonies as ceremony_book
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    with desk.database.begin() as db:
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    with context.database.begin() as db:
         vault = ceremony_book.ceremony_named(db, ceremony).vault.name
     company = gathered(
-        desk, vault, reader, emulated,
+        context, vault, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, yes=yes, accepted=accept,
     )  # fmt: skip
     outcomes = signing.sign(
-        desk.home,
-        desk.database,
+        context.home,
+        context.database,
         ceremony,
         company.slots,
         company.attendant,
         company.wait_policy,
         signing.Consent(txid, accept),
     )
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
     cards = [outcome_document(outcome) for outcome in outcomes]
     lines = [*(outcome_line(card) for card in cards), *_progress_lines(seen)]
-    return Shown({**_progress_document(seen), "cards": cards}, lines, worst(outcomes))
+    return Result({**_progress_document(seen), "cards": cards}, lines, worst(outcomes))
 
 
 def export(
-    desk: Desk,
+    context: Context,
     ceremony: Ceremony,
     out: Annotated[Path | None, typer.Option(help="the file to write", metavar="FILE")] = None,
     format_: Annotated[str, typer.Option("--format", help="psbt or base64")] = "base64",
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Hand the PSBT to a signer elsewhere.
 
     \b
@@ -331,20 +331,20 @@ def export(
         raise UsageError(f"format {format_} is not known here; there are psbt and base64")
     if format_ == "psbt" and out is None:
         raise UsageError("a binary PSBT goes to a file: add --out FILE")
-    seen = signing.export(desk.home, desk.database, ceremony, accept)
+    seen = signing.export(context.home, context.database, ceremony, accept)
     text, raw = seen.psbt, base64.b64decode(seen.psbt)
     if out is not None:
         write_private(out, raw if format_ == "psbt" else text.encode() + b"\n")
     document = {**_progress_document(seen), "cards": [], "file": out, "format": format_}
-    return Shown(document, [f"wrote {out}" if out else text])
+    return Result(document, [f"wrote {out}" if out else text])
 
 
 def add(
-    desk: Desk,
+    context: Context,
     ceremony: Ceremony,
     file: Annotated[str, typer.Argument(help="a signed PSBT, or - for stdin")],
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Take the new valid signatures of a PSBT that came back.
 
     \b
@@ -355,15 +355,15 @@ def add(
     from storage import ceremonies as ceremony_book
 
     data = read_named(file)
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    taken = signing.add(desk.home, desk.database, ceremony, data, accept)
-    with desk.database.begin() as db:
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    taken = signing.add(context.home, context.database, ceremony, data, accept)
+    with context.database.begin() as db:
         seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
     lines = [f"{counted(taken, 'new signature')} taken", *_progress_lines(seen)]
-    return Shown({**_progress_document(seen), "signatures": taken, "cards": []}, lines)
+    return Result({**_progress_document(seen), "signatures": taken, "cards": []}, lines)
 
 
-def finalize(desk: Desk, ceremony: Ceremony, accept: Accept = None) -> Shown:
+def finalize(context: Context, ceremony: Ceremony, accept: Accept = None) -> Result:
     """Build the final transaction and check it.
 
     \b
@@ -371,13 +371,13 @@ def finalize(desk: Desk, ceremony: Ceremony, accept: Accept = None) -> Shown:
     """
     from coordinator import overview, signing
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    done = signing.finalize(desk.home, desk.database, ceremony, accept)
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    done = signing.finalize(context.home, context.database, ceremony, accept)
     lines = [f"transaction {done.txid}, {done.vsize} vB, check: {done.consensus}"]
-    return Shown(done._asdict(), lines)
+    return Result(done._asdict(), lines)
 
 
-def broadcast(desk: Desk, ceremony: Ceremony, accept: Accept = None) -> Shown:
+def broadcast(context: Context, ceremony: Ceremony, accept: Accept = None) -> Result:
     """Send the final transaction to the network.
 
     \b
@@ -385,11 +385,11 @@ def broadcast(desk: Desk, ceremony: Ceremony, accept: Accept = None) -> Shown:
     """
     from coordinator import signing
 
-    sent = signing.broadcast(desk.home, desk.database, ceremony, desk.chain, accept)
-    return Shown(sent._asdict(), [f"sent {sent.txid}"])
+    sent = signing.broadcast(context.home, context.database, ceremony, context.chain, accept)
+    return Result(sent._asdict(), [f"sent {sent.txid}"])
 
 
-def abandon(desk: Desk, ceremony: Ceremony) -> Shown:
+def abandon(context: Context, ceremony: Ceremony) -> Result:
     """Give a ceremony up and free its coins.
 
     \b
@@ -397,9 +397,9 @@ def abandon(desk: Desk, ceremony: Ceremony) -> Shown:
     """
     from coordinator import signing
 
-    warning = signing.abandon(desk.database, ceremony)
+    warning = signing.abandon(context.database, ceremony)
     document = {"ceremony": ceremony, "state": "abandoned", "warning": warning}
-    return Shown(document, [f"ceremony {ceremony} is abandoned", *([warning] if warning else [])])
+    return Result(document, [f"ceremony {ceremony} is abandoned", *([warning] if warning else [])])
 
 
 def _review_document(review: "Review") -> dict[str, Any]:

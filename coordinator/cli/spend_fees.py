@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.desk import Desk
+from coordinator.cli.context import Context
 from coordinator.cli.money import chosen_rate
 from coordinator.cli.options import Accept, lower_case
-from coordinator.cli.output import Shown, sats
+from coordinator.cli.output import Result, sats
 from coordinator.cli.spend_options import Coins, FeerateTyped, Target
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", pars
 
 
 def bump(
-    desk: Desk,
+    context: Context,
     ceremony: Ceremony,
     feerate: FeerateTyped = None,
     target: Target = None,
@@ -25,7 +25,7 @@ def bump(
         bool, typer.Option("--shrink", help="the one who is paid bears the fee")
     ] = False,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Replace a payment by the same at a higher fee.
 
     The new ceremony is signed like any other and takes over the coins; whichever of the two gets
@@ -39,22 +39,22 @@ def bump(
 
     from coordinator import fee_bump, overview
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    rate = chosen_rate(desk, feerate, target).feerate
-    with desk.database.begin() as db:
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    rate = chosen_rate(context, feerate, target).feerate
+    with context.database.begin() as db:
         made = fee_bump.bump(
-            desk.home, db, ceremony, rate, random.SystemRandom(), shrink=shrink, accepted=accept
+            context.home, db, ceremony, rate, random.SystemRandom(), shrink=shrink, accepted=accept
         )
     return _shown(made)
 
 
 def cancel(
-    desk: Desk,
+    context: Context,
     ceremony: Ceremony,
     feerate: FeerateTyped = None,
     target: Target = None,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Take a payment back by paying its coins to yourself.
 
     Signatures that are about stay valid: only this, once in a block, makes them worthless.
@@ -66,23 +66,23 @@ def cancel(
 
     from coordinator import fee_bump, overview
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    rate = chosen_rate(desk, feerate, target).feerate
-    with desk.database.begin() as db:
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    rate = chosen_rate(context, feerate, target).feerate
+    with context.database.begin() as db:
         made = fee_bump.cancel(
-            desk.home, db, ceremony, rate, random.SystemRandom(), accepted=accept
+            context.home, db, ceremony, rate, random.SystemRandom(), accepted=accept
         )
     return _shown(made)
 
 
 def accelerate(
-    desk: Desk,
+    context: Context,
     txid: Annotated[str, typer.Argument(metavar="TXID", help="a transaction that waits")],
     feerate: FeerateTyped = None,
     target: Target = None,
     coin: Coins = None,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Acceleration a waiting transaction by spending what it paid you.
 
     A child pays so much that it, its parent and whatever else waits before them pay the rate
@@ -97,17 +97,17 @@ def accelerate(
     from coordinator.amounts import parse_coin, parse_txid
 
     name = parse_txid(txid)
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
-    rate = chosen_rate(desk, feerate, target).feerate
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    rate = chosen_rate(context, feerate, target).feerate
     wanted = fee_bump.Acceleration(name, rate, tuple(parse_coin(text) for text in coin or ()))
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         made = fee_bump.accelerate(
-            desk.home, db, wanted, desk.chain, random.SystemRandom(), accepted=accept
+            context.home, db, wanted, context.chain, random.SystemRandom(), accepted=accept
         )
     return _shown(made)
 
 
-def _shown(made: "BumpedPayment") -> Shown:
+def _shown(made: "BumpedPayment") -> Result:
     from coordinator.cli.spend import created_shown
 
     shown = created_shown(made.created, None)
@@ -121,7 +121,7 @@ def _shown(made: "BumpedPayment") -> Shown:
     told = f"the fee is {sats(fee)}; what waits pays {sats(made.old_fee_sats)}"
     if made.replaces:
         told = f"replaces ceremony {made.replaces}: fee {sats(made.old_fee_sats)} -> {sats(fee)}"
-    return Shown(document, [*shown.lines, told])
+    return Result(document, [*shown.lines, told])
 
 
 COMMANDS = {

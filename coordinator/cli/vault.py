@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coordinator.cli.desk import Desk
+from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
-from coordinator.cli.output import ExitStatus, Shown, columns
+from coordinator.cli.output import ExitStatus, Result, columns
 
 if TYPE_CHECKING:
     from coordinator.settings import Home
@@ -25,7 +25,7 @@ Birthday = Annotated[str | None, typer.Option(help="when it was first used", met
 
 
 def create(
-    desk: Desk,
+    context: Context,
     name: Name,
     threshold: Annotated[int, typer.Option(min=1, max=15, help="signatures needed")],
     card: Annotated[
@@ -37,7 +37,7 @@ def create(
     script: Annotated[str, typer.Option(help="the script type: wsh, sh-wsh or tr")] = "wsh",
     birthday: Birthday = None,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Make a vault from enrolled cards and keys held elsewhere.
 
     Refused where a card could not sign for the script type; this version makes wsh vaults.
@@ -47,15 +47,15 @@ def create(
     """
     from coordinator import overview, vaults
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
     plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), script, birthday)
-    with desk.database.begin() as db:
-        document = vaults.document(desk.home, db, vaults.create(desk.home, db, plan, accept))
-    return Shown(document, _lines(document, desk.home))
+    with context.database.begin() as db:
+        document = vaults.document(context.home, db, vaults.create(context.home, db, plan, accept))
+    return Result(document, _lines(document, context.home))
 
 
 def verify(
-    desk: Desk,
+    context: Context,
     name: Name,
     reader: ReaderMany = None,
     emulated: EmulatedMany = None,
@@ -63,7 +63,7 @@ def verify(
     last_attempt: LastTry = False,
     wait: Wait = None,
     accept: Accept = None,
-) -> Shown:
+) -> Result:
     """Have each card offered prove that its key is the stored one.
 
     With fewer readers than cards the next card is asked for by name: for 5 minutes, or --wait.
@@ -76,14 +76,14 @@ def verify(
     from storage import vaults as vault_book
 
     company = gathered(
-        desk, name, reader, emulated,
+        context, name, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
     )  # fmt: skip
     proofs = verify.verify_vault(
-        desk.database, name, company.slots, company.attendant, company.wait_policy
+        context.database, name, company.slots, company.attendant, company.wait_policy
     )
-    with desk.database.begin() as db:
-        differs = dangers.differing(desk.home, vault_book.vault_named(db, name))
+    with context.database.begin() as db:
+        differs = dangers.differing(context.home, vault_book.vault_named(db, name))
     proofs.mismatches.extend(verify.Mismatch(None, None, each) for each in differs)
     lines = [
         *(f"proved: {label}" for label in proofs.verified),
@@ -91,16 +91,16 @@ def verify(
         *(f"MISMATCH {m.cosigner or name}: {m.reason}" for m in proofs.mismatches),
     ]
     status = ExitStatus.REFUSED if proofs.mismatches else ExitStatus.DONE
-    return Shown(proofs._asdict(), lines, status)
+    return Result(proofs._asdict(), lines, status)
 
 
 def import_vault(
-    desk: Desk,
+    context: Context,
     file: Annotated[str, typer.Argument(help="a file with a descriptor, or - for stdin")],
     name: Annotated[str, typer.Option(help="the new vault's name")],
     birthday: Birthday = None,
     checksum: Checksum = None,
-) -> Shown:
+) -> Result:
     """Make a vault from a descriptor or exported JSON.
 
     It is looked for by the next sync: from the birthday given, else the one in the file, else
@@ -113,20 +113,20 @@ def import_vault(
     from coordinator import overview, vaults
     from coordinator.files import read_text
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, None)
+    overview.freshen(context.home, context.database, lambda: context.chain, None)
     plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
     text = read_text(file)
-    with desk.database.begin() as db:
-        found = vaults.import_text(desk.home, db, plan, text, checksum)
-        document = imported_document(vaults.document(desk.home, db, found.vault), found)
-    return Shown(document, [*imported_lines(document), *_lines(document, desk.home)])
+    with context.database.begin() as db:
+        found = vaults.import_text(context.home, db, plan, text, checksum)
+        document = imported_document(vaults.document(context.home, db, found.vault), found)
+    return Result(document, [*imported_lines(document), *_lines(document, context.home)])
 
 
 def export(
-    desk: Desk,
+    context: Context,
     name: Name,
     format_: Annotated[str, typer.Option("--format", help="descriptor or json")] = "descriptor",
-) -> Shown:
+) -> Result:
     """Print a vault's descriptor, for papers and other wallets.
 
     \b
@@ -137,13 +137,13 @@ def export(
 
     if format_ not in {"descriptor", "json"}:
         raise UsageError(f"format {format_} is not known here; there are descriptor and json")
-    document = _document(desk, name)
+    document = _document(context, name)
     text = document["descriptor"] if format_ == "descriptor" else as_text(document).rstrip()
     shown = {"vault": name, "format": format_, "descriptor": document["descriptor"], "text": text}
-    return Shown(shown, text.split("\n"))
+    return Result(shown, text.split("\n"))
 
 
-def list_vaults(desk: Desk) -> Shown:
+def list_vaults(context: Context) -> Result:
     """List the vaults of this home.
 
     \b
@@ -152,7 +152,7 @@ def list_vaults(desk: Desk) -> Shown:
     from coordinator import vaults
     from storage import vaults as vault_book
 
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         found = [
             {
                 "name": vault.name,
@@ -169,10 +169,10 @@ def list_vaults(desk: Desk) -> Shown:
     rows = [
         (v["name"], f"{v['threshold']}-of-{v['total']}", v["checksum"], v["state"]) for v in found
     ]
-    return Shown({"vaults": found}, columns(rows, "name", "quorum", "checksum", "state"))
+    return Result({"vaults": found}, columns(rows, "name", "quorum", "checksum", "state"))
 
 
-def show(desk: Desk, name: Name) -> Shown:
+def show(context: Context, name: Name) -> Result:
     """Show a vault, its keys and what carries them.
 
     \b
@@ -182,23 +182,23 @@ def show(desk: Desk, name: Name) -> Shown:
     from coordinator.cli.output import danger_lines
     from storage import vaults as vault_book
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, name)
-    with desk.database.begin() as db:
+    overview.freshen(context.home, context.database, lambda: context.chain, name)
+    with context.database.begin() as db:
         vault = vault_book.vault_named(db, name)
-        dangers.refuse_other_policy(desk.home, vault)
-        found = dangers.vault_dangers(desk.home, db, vault)
-        document = vaults.document(desk.home, db, vault)
+        dangers.refuse_other_policy(context.home, vault)
+        found = dangers.vault_dangers(context.home, db, vault)
+        document = vaults.document(context.home, db, vault)
     shown = {**document, "dangers": [each._asdict() for each in found]}
-    return Shown(shown, [*danger_lines(name, found), *_lines(document, desk.home)])
+    return Result(shown, [*danger_lines(name, found), *_lines(document, context.home)])
 
 
 def birthday(
-    desk: Desk,
+    context: Context,
     name: Name,
     moment: Annotated[
         str, typer.Argument(help="when it was first used, at the latest", metavar="DATE|HEIGHT")
     ],
-) -> Shown:
+) -> Result:
     """Set from when on the chain is looked through for a vault.
 
     Where that is earlier than what was looked through, the next sync looks again. Block 0 is the
@@ -210,16 +210,16 @@ def birthday(
     from coordinator import overview, vaults
     from storage import vaults as vault_book
 
-    overview.freshen(desk.home, desk.database, lambda: desk.chain, name)
-    with desk.database.begin() as db:
+    overview.freshen(context.home, context.database, lambda: context.chain, name)
+    with context.database.begin() as db:
         vault = vault_book.vault_named(db, name)
-        vaults.set_birthday(desk.home, db, vault, moment)
-        document = vaults.document(desk.home, db, vault)
+        vaults.set_birthday(context.home, db, vault, moment)
+        document = vaults.document(context.home, db, vault)
     shown = {"vault": name, **{field: document[field] for field in BIRTHDAY_FIELDS}}
-    return Shown(shown, list(looked_lines(document, desk.home)))
+    return Result(shown, list(looked_lines(document, context.home)))
 
 
-def approve(desk: Desk, name: Name, checksum: Checksum = None) -> Shown:
+def approve(context: Context, name: Name, checksum: Checksum = None) -> Result:
     """Say that this vault is the one on your paper.
 
     Type the eight characters after # on the kit, and compare the first address. Needed once for
@@ -234,20 +234,20 @@ def approve(desk: Desk, name: Name, checksum: Checksum = None) -> Shown:
     from coordinator.errors import UsageError
     from storage import vaults as vault_book
 
-    with desk.database.begin() as db:
-        document = vaults.document(desk.home, db, vault_book.vault_named(db, name))
+    with context.database.begin() as db:
+        document = vaults.document(context.home, db, vault_book.vault_named(db, name))
     if checksum is None:
-        desk.say(f"first address {document['first_address']}: compare it with the paper")
+        context.say(f"first address {document['first_address']}: compare it with the paper")
         checksum = ask_line(f"checksum of vault {name}, the eight characters after #: ")
     if not checksum:
         raise UsageError("no checksum was given: type it from the paper, or add --checksum")
-    with desk.database.begin() as db:
-        vault = vaults.approve(desk.home, db, name, checksum)
-        document = vaults.document(desk.home, db, vault)
-    return Shown(document, _lines(document, desk.home))
+    with context.database.begin() as db:
+        vault = vaults.approve(context.home, db, name, checksum)
+        document = vaults.document(context.home, db, vault)
+    return Result(document, _lines(document, context.home))
 
 
-def retire(desk: Desk, name: Name) -> Shown:
+def retire(context: Context, name: Name) -> Result:
     """Mark a vault as no longer in use; nothing is deleted.
 
     \b
@@ -256,20 +256,20 @@ def retire(desk: Desk, name: Name) -> Shown:
     from coordinator import clock
     from storage import vaults as vault_book
 
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         retired = vault_book.retire(db, vault_book.vault_named(db, name), clock.now())
         document = {"vault": name, "retired_at": retired}
-    return Shown(document, [f"vault {name} is retired"])
+    return Result(document, [f"vault {name} is retired"])
 
 
-def _document(desk: Desk, name: str) -> dict[str, Any]:
+def _document(context: Context, name: str) -> dict[str, Any]:
     from coordinator import dangers, vaults
     from storage import vaults as vault_book
 
-    with desk.database.begin() as db:
+    with context.database.begin() as db:
         vault = vault_book.vault_named(db, name)
-        dangers.refuse_other_policy(desk.home, vault)
-        return vaults.document(desk.home, db, vault)
+        dangers.refuse_other_policy(context.home, vault)
+        return vaults.document(context.home, db, vault)
 
 
 def imported_document(document: dict[str, Any], found: "Imported") -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Globals:
         )
 
 
-class Desk:
+class Context:
     """A command's surroundings; closes what it opened."""
 
     def __init__(self, chosen: Globals) -> None:
