@@ -11,7 +11,7 @@ from coordinator.chain import ChainSource, PackageSource, Tip
 from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import CeremonyError, UsageError
 from coordinator.settings import Home
-from coordinator.spend import Created, Dice, Draft
+from coordinator.spend import Created, Draft
 from coordinator.vaults import stored_policy
 from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
@@ -91,8 +91,8 @@ def bump(
     if shrink:
         left = sum(coin.value_sats for coin in selection.coins) - selection.fee_sats
         payments = (payments[0]._replace(value_sats=left),)
-    dice = Dice(_tip(db, old.vault), rng)
-    draft = spend.drafted(db, old.vault, selection, payments, dice)
+    tip = _tip(db, old.vault)
+    draft = spend.drafted(db, old.vault, selection, payments, tip=tip, rng=rng)
     return _replacing(home, db, old, draft, feerate)
 
 
@@ -205,7 +205,7 @@ def _to_ourselves(
     if value < dust_limit_sats(_own_script(db, vault)):
         raise InsufficientFunds(value + fee_sats, fee_sats)
     selection = Selection(tuple(coins), fee_sats, value, _vsize(vault, len(coins)))
-    return spend.drafted(db, vault, selection, (), Dice(_tip(db, vault), rng))
+    return spend.drafted(db, vault, selection, (), tip=_tip(db, vault), rng=rng)
 
 
 def _replacing(home: Home, db: Session, old: Ceremony, draft: Draft, feerate: int) -> BumpedPayment:

@@ -65,13 +65,6 @@ class Draft(NamedTuple):
     paid_sats: int
 
 
-class Dice(NamedTuple):
-    """The newest block, and the chance that orders inputs and outputs."""
-
-    tip: Tip | None
-    rng: random.Random
-
-
 class Created(NamedTuple):
     """What `spend create` gives; a dry run has no ceremony. `left` is what a drain leaves."""
 
@@ -196,11 +189,17 @@ def dry_run(
 
 def _draft(db: Session, vault: Vault, order: Order, tip: Tip | None, rng: random.Random) -> Draft:
     selection = _select(db, vault, stored_policy(vault), order, rng)
-    return drafted(db, vault, selection, _outputs(order, selection), Dice(tip, rng))
+    return drafted(db, vault, selection, _outputs(order, selection), tip=tip, rng=rng)
 
 
 def drafted(
-    db: Session, vault: Vault, selection: Selection, payments: tuple[Payment, ...], dice: Dice
+    db: Session,
+    vault: Vault,
+    selection: Selection,
+    payments: tuple[Payment, ...],
+    *,
+    tip: Tip | None,
+    rng: random.Random,
 ) -> Draft:
     """Build the PSBT of a selection and review it; change goes to the next change address."""
     policy = stored_policy(vault)
@@ -210,8 +209,8 @@ def drafted(
         coins=selection.coins,
         payments=payments,
         change=(change, selection.change_sats) if selection.change_sats else None,
-        locktime=_locktime(dice.tip, dice.rng),
-        order=dice.rng,
+        locktime=_locktime(tip, rng),
+        order=rng,
     )
     previous = chain_book.raw_transactions(db, {coin.outpoint.txid for coin in selection.coins})
     psbt = create_psbt(creation, previous)

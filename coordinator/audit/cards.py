@@ -14,7 +14,7 @@ from coordinator.audit.findings import (
 from coordinator.card_secrets import WORDS
 
 
-def found(facts: VaultFacts) -> Iterator[Finding]:
+def card_findings(facts: VaultFacts) -> Iterator[Finding]:
     """Yield every finding about single cards, and about what lies beside them."""
     for carrier, card in facts.cards():
         yield from _unwritten(carrier, card)

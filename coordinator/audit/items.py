@@ -7,7 +7,7 @@ from coordinator.audit.exposure import keys_taken
 from coordinator.audit.findings import BagFacts, CopyFacts, Finding, Severity, VaultFacts
 
 
-def found(facts: VaultFacts) -> Iterator[Finding]:
+def item_findings(facts: VaultFacts) -> Iterator[Finding]:
     """Yield every finding about bags and about copies of the descriptor."""
     for carrier in facts.carriers():
         if carrier.bag is not None and carrier.gone is None:

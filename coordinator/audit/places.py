@@ -23,7 +23,7 @@ HAPPENS: Final = {
 }
 
 
-def found(facts: VaultFacts) -> Iterator[Finding]:
+def place_findings(facts: VaultFacts) -> Iterator[Finding]:
     """Yield what one place, region or person can do, and what their loss does."""
     exposure = exposure_of(facts)
     if keys_left(exposure) < facts.threshold:

@@ -11,7 +11,7 @@ DRILL_INTERVAL = timedelta(days=365)
 FIRST_DRILL = timedelta(days=30)
 
 
-def found(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
+def rule_findings(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
     """Yield what is overdue as of now, and what is above a limit or on an advisory list."""
     yield from overdue(facts, now)
     yield from _above_limit(facts)

@@ -28,15 +28,15 @@ def audit(facts: VaultFacts, now: datetime) -> list[Finding]:
         *dangers.quorum_stolen(facts),
         *dangers.quorum_lost(facts),
         *dangers.same_seed(facts),
-        *places.found(facts),
+        *places.place_findings(facts),
         *_places_unknown(facts),
         *_gone(facts),
         *_orphaned(facts),
         *_shared_keys(facts),
         *_not_verified(facts),
-        *cards.found(facts),
-        *items.found(facts),
-        *rules.found(facts, now),
+        *cards.card_findings(facts),
+        *items.item_findings(facts),
+        *rules.rule_findings(facts, now),
     ]
     order = (Severity.DANGER, Severity.WARNING, Severity.INFO)
     return sorted(found, key=lambda finding: order.index(finding.severity))

@@ -22,11 +22,11 @@ WHOLE = BagFacts("S1")
 
 
 def of_items(*cosigners: object, **more: object) -> dict[str, Finding]:
-    return {each.code: each for each in items.found(vault(*cosigners, **more))}
+    return {each.code: each for each in items.item_findings(vault(*cosigners, **more))}
 
 
 def of_rules(facts: VaultFacts) -> dict[str, Finding]:
-    return {each.code: each for each in rules.found(facts, NOW)}
+    return {each.code: each for each in rules.rule_findings(facts, NOW)}
 
 
 class TestBags:

@@ -3,7 +3,7 @@
 import pytest
 
 from coordinator.audit.findings import CopyFacts, Finding, PlaceFacts, SecretFacts, Severity
-from coordinator.audit.places import found as found_at
+from coordinator.audit.places import place_findings as found_at
 from tests.coordinator.test_audit import GOOD, carrier, key, vault
 
 ELSEWHERE = (SecretFacts("pin", written_at=("office",)),)
