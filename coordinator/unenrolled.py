@@ -99,7 +99,7 @@ def enrol_where_asked(
         card = Stranger(identity, slot, known.label if known else None)
         places = _possible(db, vault, known)
     if not places or not identity.initialised:
-        raise WrongCard(f"a card of vault {vault_name}", _found(card))
+        raise WrongCard(f"a card of vault {vault_name}", card.label or _found(card))
     why = _sentence(card, places)
     let_others(session, person)
     label = person.label_for(why, card.label)

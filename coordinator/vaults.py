@@ -97,6 +97,7 @@ def create(
     now = clock.now()
     keys = [card_book.key_of_card(db, label, home.network) for label in plan.cards]
     keys += [_foreign_key(home, db, text, now) for text in plan.keys]
+    Policy(plan.threshold, tuple(key_expression(key) for key in keys), Network(home.network))
     shared = _of_one_seed(keys)
     if shared and SAME_SEED not in (accepted or ()):
         raise NotAccepted((SAME_SEED,), (shared,))

@@ -4,8 +4,10 @@ Everything passes through `shown_text`: nothing anybody else wrote reaches a ter
 sequence. A character that an output's encoding lacks is written as an escape.
 """
 
+import io
 import os
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 from coordinator.shown_text import visible
@@ -37,7 +39,8 @@ def prepare_streams() -> None:
     ):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors=errors)
+            with suppress(io.UnsupportedOperation):  # a stream that was read from before
+                reconfigure(errors=errors)
 
 
 def put(text: str) -> None:
@@ -105,6 +108,7 @@ def _tell(text: str) -> bool:
         sys.stderr.write(text)
         sys.stderr.flush()
     except (OSError, ValueError):
+        _discard(sys.stderr)
         return False
     return True
 

@@ -36,14 +36,11 @@ def test_a_fresh_card_that_makes_everybody_wait_looks_at_the_cvc_afterwards() ->
 
 
 @pytest.mark.parametrize("profile", FIRMWARES)
-def test_a_new_cvc_of_letters_is_refused_in_words_since_1_0_1(profile: str) -> None:
+def test_a_new_cvc_of_letters_is_refused_in_words(profile: str) -> None:
+    """Firmwares before 1.0.1 would take it, and other programs could not type it."""
     card = with_key(profile)
     session, _ = unlocked(card)
     session.backup()
-    if profile in {"0.9.0", "1.0.0"}:
-        session.change_pin(Pin(CVC), Pin(b"letters"))
-        assert card.flash.cvc == b"letters"
-        return
     with pytest.raises(PinUnsuitable, match="digits"):
         session.change_pin(Pin(CVC), Pin(b"letters"))
     assert card.flash.cvc == CVC

@@ -21,7 +21,10 @@ def refusing(code: int) -> SimpleNamespace:
         SCARD_PROTOCOL_T1=2,
         SCardEstablishContext=lambda _scope: (0 if code == pcsc.NOT_SHARED else code, 1),
         SCardReleaseContext=lambda _context: 0,
+        SCARD_STATE_INUSE=256,
+        SCARD_STATE_EXCLUSIVE=128,
         SCardListReaders=lambda *_: (0, ["one"]),
+        SCardGetStatusChange=lambda *_: (0, [("one", 32, [])]),
         SCardConnect=lambda *_: (code, 0, 0),
     )
 
