@@ -1,6 +1,6 @@
 """audit: what a fire, a theft or a quarrel costs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ from coordinator.cli.output import ExitStatus, Result
 
 if TYPE_CHECKING:
     from coordinator.audit.auditing import Audited, Question
+    from coordinator.audit.findings import Finding
 
 SEVERITIES = {"none": (), "warning": ("warning", "danger"), "danger": ("danger",)}
 HOT_PERCENT = 10
@@ -98,17 +99,23 @@ def _lines(found: "Audited") -> Iterator[str]:
             yield "DANGER: a thief can spend this vault now, with what is lost or stolen"
         if not found.can_spend:
             yield "DANGER: the vault can NOT be spent with what is left"
+    grave = [each for each in found.findings if each.severity.value == "danger"]
+    yield from _findings(grave)
     for each in found.resists:
         yield f"a thief of {each.card} alone: {each.theft.sentence}"
     yield from _sets(found)
-    for finding in found.findings:
-        yield f"{finding.severity.value.upper()}: {finding.message} ({finding.code})"
-        yield f"  -> {finding.remedy}"
+    yield from _findings(each for each in found.findings if each not in grave)
     if not found.findings:
         yield f"vault {found.vault}: nothing found"
     yield from (f"note: {note}" for note in found.notes)
     if found.lost or found.stolen:
         yield from _answer(found)
+
+
+def _findings(findings: "Iterable[Finding]") -> Iterator[str]:
+    for finding in findings:
+        yield f"{finding.severity.value.upper()}: {finding.message} ({finding.code})"
+        yield f"  -> {finding.remedy}"
 
 
 def _sets(found: "Audited") -> Iterator[str]:
