@@ -168,8 +168,10 @@ def shown(value: object) -> str:
         return f"an array of {len(value)}"
     if isinstance(value, str):
         text = ascii(value[: SHOWN_MAX + 1])
+    elif value is None or isinstance(value, bool):
+        text = json.dumps(value)
     else:
-        text = {True: "true", False: "false", None: "null"}.get(value, str(value))  # type: ignore[call-overload]
+        text = str(value)
     return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}…"
 
 

@@ -30,6 +30,7 @@ def page(database: sessionmaker[Session], found: Audited) -> str:
                 [(each.card, each.theft.sentence) for each in found.resists],
                 list(_sets(found)),
                 found.notes,
+                [each.code for each in found.dangers],
                 list(_happened(db, vault)),
                 custody.verify(db, None)["head"] or "the chain of hashes is broken",
                 clock.now().date().isoformat(),

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from cards.family import Theft
 from coordinator import approvals, clock
+from coordinator.audit.dangers import dangers
 from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import (
     Exposure,
@@ -52,8 +53,9 @@ class Resistance(NamedTuple):
 class Audited:
     """A vault's findings, and what is left once what the question names is lost or stolen.
 
-    `thief_can_spend` supposes a thief who knows the descriptor, `thief_has_copy` tells whether he
-    took one; what the book has as lost or stolen he has already.
+    `dangers` are what `address new` refuses for now: of these the findings count a missing copy and
+    unproved keys as warnings. `thief_can_spend` supposes a thief who knows the descriptor,
+    `thief_has_copy` tells whether he took one; what the book has as lost or stolen he has already.
     """
 
     vault: str
@@ -68,6 +70,7 @@ class Audited:
     minimal_losses: dict[Kind, MinimalSets]
     minimal_thefts: dict[Kind, MinimalSets]
     notes: list[str]
+    dangers: list[Finding]
 
     def document(self) -> dict[str, Any]:
         """Return the fields of `audit --json`."""
@@ -108,6 +111,7 @@ def answered(facts: VaultFacts, asked: Question) -> Audited:
         {kind: minimal_losses(exposure, kind) for kind in Kind},
         {kind: minimal_thefts(exposure, kind) for kind in Kind},
         list(_notes(facts)),
+        dangers(facts),
     )
 
 

@@ -107,6 +107,9 @@ def _lines(found: "Audited") -> Iterator[str]:
     yield from _findings(each for each in found.findings if each not in grave)
     if not found.findings:
         yield f"vault {found.vault}: nothing found"
+    if found.dangers:
+        codes = ", ".join(each.code for each in found.dangers)
+        yield f"no address is given out until this is mended or accepted: {codes}"
     yield from (f"note: {note}" for note in found.notes)
     if found.lost or found.stolen:
         yield from _answer(found)

@@ -93,6 +93,7 @@ class Page:
     resists: Sequence[tuple[str, str]]
     sets: Sequence[tuple[str, str]]
     notes: Sequence[str]
+    dangers: Sequence[str]
     happened: Sequence[Happened]
     head: str
     date: str

@@ -63,6 +63,21 @@ def test_a_stolen_quorum_is_said_by_audit_and_its_page(
     assert "nothing more: it has come to that already" in page.read_text()
 
 
+def test_the_audit_and_its_page_say_what_no_address_is_given_out_for(
+    vault: Asked, program: Program, tmp_path: Path
+) -> None:
+    for label in "abc":
+        vault("custody", "record", f"copy:paper-{label}", "destroyed")
+    wanted = [each["code"] for each in vault("status")["dangers"]]
+    assert wanted == ["keys_unproved", "no_copy"]
+    asked = ("audit", "v", "--fail-on", "none")
+    assert [each["code"] for each in vault(*asked)["dangers"]] == wanted
+    page = tmp_path / "audit.html"
+    told = "until this is mended or accepted: keys_unproved, no_copy"
+    assert told in program(*asked, "--html", str(page)).out
+    assert told in page.read_text()
+
+
 def test_a_stolen_card_is_not_asked_for(proved: Asked) -> None:
     proved("card", "stolen", "b")
     pay(proved, "--to", f"{STRANGER}:100000")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.outside_json import DEPTH_MAX, Field, read_json
+from coordinator.outside_json import DEPTH_MAX, Field, read_json, shown
 
 BRACKETS_IN_TEXT = '{"label": "' + "[" * 1_000 + '"}'
 REFUSED = {
@@ -121,3 +121,11 @@ def test_bitcoins_become_satoshis_exactly() -> None:
     assert Field(21_000_000, "x").bitcoins() == 21_000_000 * 10**8
     with pytest.raises(ValueError, match=r"relayfee is -1E-8, not a number from 0"):
         Field(Decimal("-1e-8"), "relayfee").bitcoins()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(1, "1"), (0, "0"), (True, "true"), (False, "false"), (None, "null"), ("1", "'1'")],
+)
+def test_a_foreign_value_is_said_as_what_it_is(value: object, said: str) -> None:
+    assert shown(value) == said
