@@ -1,6 +1,7 @@
 """Secrets in memory: one way in, one way out, overwritten on close."""
 
 import hmac
+import secrets
 from collections.abc import Collection
 from types import TracebackType
 from typing import NoReturn, Self
@@ -74,3 +75,8 @@ class Pin(Secret):
     def of(cls, secret: Secret) -> Self:
         """Return the same value as a PIN, in memory of its own."""
         return cls(secret._value)  # noqa: SLF001 -- of its own kind
+
+
+def fresh_puk(digits: int) -> Secret:
+    """Return a random PUK of so many digits."""
+    return Secret("".join(secrets.choice("0123456789") for _ in range(digits)).encode())

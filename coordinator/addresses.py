@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from coordinator import labels, wallet
 from coordinator.dangers import Accepted, require_payable, require_policy
 from coordinator.settings import Home
-from coordinator.vaults import stored_policy
+from coordinator.stored import stored_policy
 from coordinator.wallet import FreshAddress, keychain
 from psbt.policy import VaultScript, format_address, policy_checksum, vault_script
 from storage import chain as chain_book

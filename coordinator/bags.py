@@ -2,17 +2,28 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator.audit.findings import BagFacts
 from coordinator.errors import UsageError
-from coordinator.slots import checked_name
+from coordinator.names import checked_name
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage.model import CustodyEvent, Item
 
 BAG = "bag"
+
+
+class BagFacts(NamedTuple):
+    """The tamper-evident bag a thing was last sealed in, and whether it still holds.
+
+    `opened` is when it was found open; `other` the serial that was read on it instead.
+    """
+
+    serial: str
+    opened: datetime | None = None
+    other: str | None = None
 
 
 def bag_of(events: Iterable[CustodyEvent]) -> BagFacts | None:

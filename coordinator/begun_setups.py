@@ -8,7 +8,7 @@ from cards.pin import Secret
 from cards.session import CardIdentity
 from coordinator import seeds
 from coordinator.card_secrets import KINDS
-from coordinator.slots import NAME
+from coordinator.names import NAME
 
 ORIGINS = ("card", "host")
 NO_PUK, PUK_GIVEN, PUK_UNSHOWN, PUK_SHOWN = "none", "given", "unshown", "shown"

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from cards.family import family_named
 from coordinator import clock
 from coordinator.errors import UsageError
-from coordinator.slots import checked_name
+from coordinator.names import checked_name
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import knowledge as knowledge_book

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from cards.family import family_named
 from coordinator import card_secrets, custody
 from coordinator.enrol import key_document
-from coordinator.vaults import key_expression
+from coordinator.stored import key_expression
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage.model import Card

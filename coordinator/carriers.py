@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock, custody
 from coordinator.errors import Ambiguous, UsageError
-from coordinator.slots import checked_name
+from coordinator.names import checked_name
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage.errors import NotFound

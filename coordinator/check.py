@@ -20,7 +20,7 @@ from coordinator.enrol import (
 from coordinator.pins import expect
 from coordinator.settings import Home
 from coordinator.slots import CardPrompts, Slot, card_in, unlock
-from coordinator.vaults import key_expression
+from coordinator.stored import key_expression
 from psbt.keys import KeyExpression, format_path
 from storage import cards as card_book
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from coordinator import wallet
 from coordinator.coins import confirmations, tip_height
 from coordinator.errors import UsageError
-from coordinator.vaults import stored_policy
+from coordinator.stored import stored_policy
 from psbt.coins import Coin
 from psbt.policy import format_address
 from storage import labels as label_book

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock, reservations, wallet
-from coordinator.vaults import stored_policy
+from coordinator.stored import stored_policy
 from coordinator.wallet import keychain
 from psbt.coins import Outpoint
 from psbt.network import Network

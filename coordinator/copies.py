@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from coordinator import clock, custody
-from coordinator.slots import checked_name
-from coordinator.vaults import computed_checksum
+from coordinator.names import checked_name
+from coordinator.stored import computed_checksum
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import descriptors as copy_book

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from coordinator import bags, clock
 from coordinator.errors import Ambiguous, UsageError
 from coordinator.files import read_bytes
-from coordinator.slots import checked_name
+from coordinator.names import checked_name
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage.errors import ChainBroken, NotFound

@@ -27,7 +27,7 @@ from coordinator.audit.findings import Finding, Severity
 from coordinator.audit.survey import altered
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
 from coordinator.settings import Home
-from coordinator.vaults import stored_policy
+from coordinator.stored import stored_policy
 from psbt import codec, outline
 from psbt.errors import PsbtError
 from psbt.policy import format_descriptor

@@ -19,11 +19,11 @@ from coordinator.chain import Tip
 from coordinator.collector import CardShare, Outcome, SigningTask, WaitPolicy, Wanted
 from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import UsageError
+from coordinator.names import fresh_id
 from coordinator.outside_json import Field, read_json, shown
 from coordinator.settings import Home
 from coordinator.slots import Slot
-from coordinator.spend import fresh_id
-from coordinator.vaults import key_expression, stored_policy
+from coordinator.stored import key_expression, stored_policy
 from coordinator.verify import cosigner_of, wanted_cards
 from psbt import message, signer
 from psbt.codec import Psbt

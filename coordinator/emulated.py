@@ -8,15 +8,15 @@ from cards.emulation import create_card, open_card
 from cards.errors import CardError, CardRemoved, NotSupported, ReaderNotFound
 from cards.family import CardFamily, Surroundings, families, family_named
 from cards.faults import Faults, Faulty
-from cards.pin import Pin, Secret
+from cards.pin import Pin, Secret, fresh_puk
 from cards.session import CardIdentity, Initialiser, KeyGenerator, SeedLoader
 from cards.transport import CardTransport
-from coordinator import seeds
 from coordinator.errors import UsageError
 from coordinator.injected_faults import FiledFaults
 from coordinator.memory import FolderMemory
+from coordinator.names import checked_name
 from coordinator.settings import Home
-from coordinator.slots import Slot, card_in, checked_name
+from coordinator.slots import Slot, card_in
 from storage.errors import AlreadyExists
 
 CARD_SUFFIX = ".card"
@@ -156,7 +156,7 @@ def _set_up(place: Slot) -> None:
         family = family_named(session.identity().family)
         if not isinstance(session, Initialiser):
             raise NotSupported(family.name, "being set up")
-        with seeds.fresh_puk(family.puk_digits) as puk:
+        with fresh_puk(family.puk_digits) as puk:
             session.initialise({"pin": pin, "puk": puk})
         session.unlock(pin)
         if isinstance(session, KeyGenerator):

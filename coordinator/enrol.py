@@ -30,17 +30,9 @@ from cards.session import (
 from coordinator import card_secrets, clock
 from coordinator.attendant import Attendant
 from coordinator.errors import UsageError
+from coordinator.names import checked_name
 from coordinator.settings import Home
-from coordinator.slots import (
-    CardPrompts,
-    Held,
-    KnownCard,
-    Slot,
-    card_in,
-    checked_name,
-    unlock,
-    unlock_silent,
-)
+from coordinator.slots import CardPrompts, Held, KnownCard, Slot, card_in, unlock, unlock_silent
 from psbt.keys import (
     ExtendedPublicKey,
     KeyExpression,

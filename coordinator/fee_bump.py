@@ -12,7 +12,7 @@ from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import CeremonyError, UsageError
 from coordinator.settings import Home
 from coordinator.spend import Created, Draft
-from coordinator.vaults import stored_policy
+from coordinator.stored import stored_policy
 from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
 from psbt.errors import InsufficientFunds

@@ -20,7 +20,7 @@ from coordinator.files import make_folder, write_private
 from coordinator.interop import bip138
 from coordinator.report.kit import PAPERS, KeyOnPaper, Kit, drawn
 from coordinator.settings import Home
-from coordinator.vaults import stored_policy
+from coordinator.stored import stored_policy
 from psbt.policy import RECEIVE, addresses, format_descriptor, policy_checksum
 from storage import cards as card_book
 from storage import custody as custody_book

@@ -1,17 +1,16 @@
 """What the owner calls things of the chain, and which coins must not be spent."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from coordinator.amounts import parse_coin, script_of
-from coordinator.batch import Row
 from coordinator.errors import UsageError
 from coordinator.interop import bip329
+from coordinator.interop.bip21 import address_in
 from coordinator.interop.bip329 import LABEL_MAX, Entry
-from coordinator.payees import Payee, address_in
 from coordinator.settings import Home
 from psbt.errors import PsbtError
 from psbt.keys import format_xpub, parse_xpub
@@ -67,11 +66,10 @@ def set_label(home: Home, db: Session, ref: str, text: str) -> dict[str, Any]:
     return {"type": kept.type, "ref": kept.ref, "label": kept.label}
 
 
-def name_addresses(home: Home, db: Session, paid: Iterable[Row | Payee]) -> None:
+def name_addresses(home: Home, db: Session, names: Mapping[str, str]) -> None:
     """Call the addresses that are paid what the table or the URI calls them."""
-    for each in paid:
-        if each.label:
-            set_label(home, db, each.address, each.label[:LABEL_MAX])
+    for address, name in names.items():
+        set_label(home, db, address, name[:LABEL_MAX])
 
 
 def freeze(db: Session, outpoint: str, *, frozen: bool) -> dict[str, Any]:

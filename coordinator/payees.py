@@ -61,12 +61,6 @@ def parse_address(text: str, network: str) -> bytes:
     return script_of(request.address, network)
 
 
-def address_in(text: str) -> str:
-    """Return the address that a text is, or that a URI names, whatever else it says."""
-    text = text.strip()
-    return bip21.read(text).address if bip21.is_uri(text) else text
-
-
 def _requested(text: str, network: str) -> Payee:
     """Read a URI, or one of an address alone with `:AMOUNT` after it."""
     scheme, colon, rest = text.partition(":")

@@ -12,7 +12,7 @@ from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import CeremonyError, UsageError
 from coordinator.settings import OFFLINE, Home
 from coordinator.spend import Created
-from coordinator.vaults import stored_policy
+from coordinator.stored import stored_policy
 from psbt import codec, combiner, fields, outline
 from psbt.coins import Coin, Outpoint, Selection
 from psbt.errors import PsbtError

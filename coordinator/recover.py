@@ -11,7 +11,7 @@ from coordinator.interop import bbqr, bip138
 from coordinator.kit import ADDRESSES
 from coordinator.report import lines
 from coordinator.settings import Home
-from coordinator.vaults import stored_policy
+from coordinator.stored import stored_policy
 from psbt.errors import PsbtError
 from psbt.keys import parse_key_expression, parse_xpub
 from psbt.network import Network

@@ -1,23 +1,45 @@
 """An audit is written down as a page."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator import clock, custody, drill
+from coordinator import clock, custody
 from coordinator.audit.auditing import Audited, smallest
 from coordinator.audit.facts import vault_facts
 from coordinator.report.page import Happened, Page, rendered
-from coordinator.vaults import computed_checksum
+from coordinator.stored import computed_checksum
 from storage import custody as custody_book
 from storage import drills as drill_book
 from storage import vaults as vault_book
-from storage.model import Vault
+from storage.model import Drill, Vault
 
 EVENTS = 100
 
 
-def page(database: sessionmaker[Session], found: Audited) -> str:
+class DrillProgress(Protocol):
+    """Where a drill stands: how many keys are proved of how many."""
+
+    @property
+    def have(self) -> int:
+        """Return how many keys are proved."""
+        ...
+
+    @property
+    def need(self) -> int:
+        """Return how many it takes."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """Return collecting, proved or complete."""
+        ...
+
+
+def page(
+    database: sessionmaker[Session], found: Audited, progress: Callable[[Drill], DrillProgress]
+) -> str:
     """Return the audit of a vault as HTML; no part of it is fetched from anywhere."""
     with database.begin() as db:
         vault = vault_book.vault_named(db, found.vault)
@@ -31,7 +53,7 @@ def page(database: sessionmaker[Session], found: Audited) -> str:
                 list(_sets(found)),
                 found.notes,
                 [each.code for each in found.dangers],
-                list(_happened(db, vault)),
+                list(_happened(db, vault, progress)),
                 custody.verify(db, None)["head"] or "the chain of hashes is broken",
                 clock.now().date().isoformat(),
                 computed_checksum(vault) or "unknown: what is stored does not hold together",
@@ -48,7 +70,9 @@ def _sets(found: Audited) -> Iterator[tuple[str, str]]:
                 yield f"{verb}, by {kind.value}", "nothing more: it has come to that already"
 
 
-def _happened(db: Session, vault: Vault) -> Iterator[Happened]:
+def _happened(
+    db: Session, vault: Vault, progress: Callable[[Drill], DrillProgress]
+) -> Iterator[Happened]:
     """Yield what happened to the vault's things, and its drills, the newest first."""
     items = {carrier.item_id for each in vault.cosigners for carrier in each.key.carriers}
     rows = [
@@ -57,8 +81,8 @@ def _happened(db: Session, vault: Vault) -> Iterator[Happened]:
         if event.item_id in items or event.item.kind in {"bag", "copy"}
     ]
     for each in drill_book.drills_of(db, vault):
-        seen = drill.progress(each)
-        told = f"drill {seen.drill}: {seen.have} of {seen.need} keys proved"
+        seen = progress(each)
+        told = f"drill {each.public_id}: {seen.have} of {seen.need} keys proved"
         rows.append((each.started_at, told, seen.state))
     for moment, what, note in sorted(rows, key=lambda row: row[0], reverse=True)[:EVENTS]:
         yield Happened(moment.date().isoformat(), what, note)

@@ -17,11 +17,6 @@ def fresh_words() -> Secret:
     return Secret(words_from_entropy(secrets.token_bytes(ENTROPY_SIZE)).encode())
 
 
-def fresh_puk(digits: int) -> Secret:
-    """Return a random PUK of so many digits."""
-    return Secret("".join(secrets.choice("0123456789") for _ in range(digits)).encode())
-
-
 def from_words(words: Secret) -> Secret:
     """Return the seed of the words; raises PolicyError naming the place of a wrong one."""
     return Secret(seed_from_words(words.reveal().decode("utf-8", "replace")))

@@ -11,8 +11,8 @@ from cards.errors import CardRemoved
 from cards.pcscd import private_pcscd
 from cards.vpcd import VirtualReader
 from coordinator import emulated
+from coordinator.names import checked_name
 from coordinator.settings import Home
-from coordinator.slots import checked_name
 
 
 class Served(NamedTuple):

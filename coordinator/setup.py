@@ -32,6 +32,7 @@ from coordinator.begun_setups import (
 from coordinator.errors import LastAttempt, UsageError
 from coordinator.files import read_bytes, write_private
 from coordinator.memory import FolderMemory
+from coordinator.names import checked_name
 from coordinator.settings import Home
 from coordinator.setup_plan import (
     MAKES_ITS_OWN,
@@ -45,7 +46,7 @@ from coordinator.setup_plan import (
     second_set_up,
     source_of,
 )
-from coordinator.slots import CardPrompts, card_in, checked_name
+from coordinator.slots import CardPrompts, card_in
 from storage import cards as card_book
 from storage import knowledge as knowledge_book
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from cards.codes import check_all
 from cards.errors import CardNotInitialised, NotSupported, NotUnlocked
 from cards.family import CardFamily, family_named
-from cards.pin import Pin, Secret
+from cards.pin import Pin, Secret, fresh_puk
 from cards.session import (
     BackupExporter,
     CardIdentity,
@@ -332,7 +332,7 @@ def _made_puk(plan: Plan) -> Secret:
     """Return a PUK of chance that does not begin with the duress PIN."""
     duress = plan.codes.get("duress")
     while True:
-        puk = seeds.fresh_puk(plan.family.puk_digits)
+        puk = fresh_puk(plan.family.puk_digits)
         if duress is None or not duress.begins(puk):
             return puk
 

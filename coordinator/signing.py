@@ -26,7 +26,7 @@ from coordinator.dangers import Accepted, check_txid, require_payment, require_p
 from coordinator.errors import CeremonyError, NotFinal, NothingToSign, SignatureNotKept
 from coordinator.settings import Home
 from coordinator.slots import Slot
-from coordinator.vaults import key_expression, stored_policy
+from coordinator.stored import key_expression, stored_policy
 from coordinator.verify import cosigner_of, wanted_cards
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer
 from psbt.errors import PsbtError, SignaturesMissing

@@ -1,7 +1,6 @@
 """Where a card can lie, and how it is opened: identified first, no PIN presented."""
 
 import hmac
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,13 +26,12 @@ from cards.pin import Pin, Secret
 from cards.session import CardIdentity, CardSession
 from cards.transport import CardTransport, Contended, pause
 from coordinator.attendant import Attendant, Person, Typist
-from coordinator.errors import LastAttempt, UsageError
+from coordinator.errors import LastAttempt
 
 NOT_COUNTED = (
     CardNotInitialised, NotSupported, PinBlocked, PinDelayed, PinUnsuitable, StatusWordError
 )  # fmt: skip
 """What a card says that did not look at a PIN, or has no attempt left to lose."""
-NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 class Slot(NamedTuple):
@@ -328,10 +326,3 @@ def possible(
 def silent_identity(session: CardSession) -> CardIdentity:
     """Return what is known of a card that tells nothing before its PIN: its family."""
     return CardIdentity("", session.family, "", initialised=True, attempts_left=None)
-
-
-def checked_name(name: str) -> str:
-    """Return the name; raises UsageError unless it is 1 to 40 letters, digits, _ or -."""
-    if not NAME.fullmatch(name):
-        raise UsageError(f"the name {name!r} is not 1 to 40 letters, digits, _ or -")
-    return name

@@ -1,7 +1,6 @@
 """A payment is prepared: coins chosen, PSBT built and reviewed, ceremony opened, coins reserved."""
 
 import random
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,8 +14,9 @@ from coordinator.coin_control import ANY, Choice, chosen
 from coordinator.coins_left import CoinsLeft
 from coordinator.dangers import Accepted, require_policy
 from coordinator.errors import UsageError
+from coordinator.names import fresh_id
 from coordinator.settings import Home
-from coordinator.vaults import stored_policy
+from coordinator.stored import stored_policy
 from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
 from psbt.creator import Creation
@@ -31,8 +31,6 @@ from storage import vaults as vault_book
 from storage.model import Vault
 
 EXPIRY_DAYS = 30
-ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
-ID_LENGTH = 8
 SNIPING_DEPTH = 100
 MERGED_MIN = 2
 SNIPING_CHANCE = 0.1
@@ -130,11 +128,6 @@ def opened(
     approvals.approve_payment(home, ceremony.public_id, outline.commitment(draft.psbt))
     psbt = codec.to_base64(draft.psbt)
     return Created(ceremony.public_id, ceremony.state, psbt, draft.review, clock.text(expires))
-
-
-def fresh_id() -> str:
-    """Return a new public id: eight letters and digits that are not mistaken for one another."""
-    return "".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH))
 
 
 class Consolidation(NamedTuple):

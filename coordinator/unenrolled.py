@@ -10,8 +10,9 @@ from cards.session import CardIdentity, CardSession
 from coordinator import enrol
 from coordinator.attendant import Person
 from coordinator.errors import CardNotEnrolled
-from coordinator.slots import KnownCard, Slot, checked_name, let_others
-from coordinator.vaults import key_expression
+from coordinator.names import checked_name
+from coordinator.slots import KnownCard, Slot, let_others
+from coordinator.stored import key_expression
 from psbt.keys import KeyExpression, bip48_path, format_path
 from psbt.network import Network
 from storage import cards as card_book

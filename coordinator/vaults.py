@@ -14,17 +14,16 @@ from coordinator.chain import UNKNOWN, Birthday
 from coordinator.errors import CardCannotSign, ChecksumDiffers, NotAccepted, UsageError
 from coordinator.interop import annotations
 from coordinator.interop.descriptor_file import descriptor_in
+from coordinator.names import checked_name
 from coordinator.outside_json import Field, read_json
 from coordinator.settings import Home
-from coordinator.slots import checked_name
-from psbt.errors import PolicyError, PsbtError
+from coordinator.stored import key_expression, stored_policy
+from psbt.errors import PsbtError
 from psbt.keys import (
-    ExtendedPublicKey,
     KeyExpression,
     format_key_expression,
     format_path,
     parse_key_expression,
-    parse_path,
 )
 from psbt.network import Network
 from psbt.policy import (
@@ -58,33 +57,6 @@ class VaultPlan:
     keys: tuple[str, ...] = ()
     script: str = "wsh"
     birthday: str | None = None
-
-
-def key_expression(key: Key) -> KeyExpression:
-    """Return a stored key as psbt has it; raises PolicyError where the row cannot be one."""
-    extended = ExtendedPublicKey(
-        key.public_key, key.chain_code, key.depth, key.parent_fingerprint, key.child_number
-    )
-    return KeyExpression(key.fingerprint, parse_path(key.path), extended)
-
-
-def stored_policy(vault: Vault) -> Policy:
-    """Return a vault's policy from its keys, held against its descriptor.
-
-    Raises PolicyError where the two rows tell different stories.
-    """
-    keys = tuple(key_expression(cosigner.key) for cosigner in vault.cosigners)
-    try:
-        network = Network(vault.network)
-    except ValueError as failure:
-        raise PolicyError(f"vault {vault.name} is for no known network") from failure
-    policy = Policy(vault.threshold, keys, network)
-    if format_descriptor(policy) != vault.descriptor:
-        raise PolicyError(
-            f"the keys stored for vault {vault.name} are not those of its descriptor "
-            f"#{vault.checksum}"
-        )
-    return policy
 
 
 def create(
@@ -188,14 +160,6 @@ def succeed(home: Home, db: Session, vault: Vault, gone: Key, new: Key) -> Vault
     successor = _store(home, db, plan, keys, _newest_key(keys))
     approvals.approve_policy(home, successor.name, successor.descriptor)
     return successor
-
-
-def computed_checksum(vault: Vault) -> str | None:
-    """Return the checksum of a vault's descriptor, from its keys; None where rows disagree."""
-    try:
-        return policy_checksum(stored_policy(vault))
-    except PsbtError:
-        return None
 
 
 def approve(home: Home, db: Session, name: str, checksum: str) -> Vault:

@@ -16,7 +16,7 @@ from coordinator.collector import SLICE, WaitPolicy, Wanted, said_of
 from coordinator.enrol import account_key
 from coordinator.errors import CardNotEnrolled
 from coordinator.slots import CardPrompts, Slot, card_in, pin_of_silent, silent_identity, unlock
-from coordinator.vaults import stored_policy
+from coordinator.stored import stored_policy
 from psbt.errors import PsbtError
 from psbt.keys import KeyExpression, child, parse_path
 from psbt.signer import SigningRequest, signature_valid

@@ -22,7 +22,7 @@ from coordinator.chain import (
 )
 from coordinator.errors import ChainError, CoordinatorError
 from coordinator.scans import Look
-from coordinator.vaults import stored_policy
+from coordinator.stored import stored_policy
 from psbt import codec, outline
 from psbt.address import optional_address
 from psbt.coins import Coin, Outpoint, ScriptSize

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from cards.family import Theft
+from coordinator.bags import BagFacts
 
 BACKUP_PAIR = frozenset({"backup-file", "backup-key"})
 
@@ -48,17 +49,6 @@ class SecretFacts(NamedTuple):
     def nowhere(self) -> bool:
         """Tell whether nobody is known to know it, nor any place to hold it."""
         return not self.known_by and not self.written_at
-
-
-class BagFacts(NamedTuple):
-    """The tamper-evident bag a thing was last sealed in, and whether it still holds.
-
-    `opened` is when it was found open; `other` the serial that was read on it instead.
-    """
-
-    serial: str
-    opened: datetime | None = None
-    other: str | None = None
 
 
 class CardFacts(NamedTuple):

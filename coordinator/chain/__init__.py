@@ -14,6 +14,10 @@ INDEX_MAX = 1_100_000
 """No more addresses of a branch are believed to be used: each is derived here."""
 
 
+Report = Callable[[str], None]
+"""Hears how far long work is, a short text at a time."""
+
+
 class Tip(NamedTuple):
     """The newest block of the best chain."""
 

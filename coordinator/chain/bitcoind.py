@@ -6,9 +6,8 @@ from math import ceil
 from pathlib import Path
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
-from coordinator.chain import ChainUpdate, Package, Relay, SeenTransaction, Tip, Watch
+from coordinator.chain import ChainUpdate, Package, Relay, Report, SeenTransaction, Tip, Watch
 from coordinator.chain.core_wallet import CoreWallet, VaultWallet, not_from_core
-from coordinator.chain.opening import Report
 from coordinator.chain.rpc import Node, RpcError, call
 from coordinator.chain.url import ChainUrl
 from coordinator.errors import (

@@ -12,8 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from coordinator.chain import Birthday, Scanned, Tip, Watch, first_block
-from coordinator.chain.opening import Report
+from coordinator.chain import Birthday, Report, Scanned, Tip, Watch, first_block
 from coordinator.chain.rpc import Node, RpcError, call, calls
 from coordinator.chain.scan_note import ScanNote, read_note, write_note
 from coordinator.errors import BirthdayAhead, ChainError

@@ -1,13 +1,10 @@
 """Opening the chain source that a URL names."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-from coordinator.chain import ChainSource
+from coordinator.chain import ChainSource, Report
 from coordinator.chain.url import CORE, EMBEDDED, OFFLINE, ChainUrl, parse_url
 from coordinator.errors import SettingsError
-
-Report = Callable[[str], None]
 
 
 def silent(text: str) -> None:

@@ -121,7 +121,7 @@ def check(
     """
     from coordinator import addresses, overview, scans
     from coordinator.amounts import script_of
-    from coordinator.payees import address_in
+    from coordinator.interop.bip21 import address_in
 
     address = address_in(address)
     script = script_of(address, context.home.network)

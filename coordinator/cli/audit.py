@@ -63,10 +63,11 @@ def audit(
 
 
 def _write(context: Context, found: "Audited", html: Path) -> None:
+    from coordinator import drill
     from coordinator.files import write_private
     from coordinator.reporting import page
 
-    write_private(html, page(context.database, found).encode())
+    write_private(html, page(context.database, found, drill.progress).encode())
     context.say(f"wrote {html}")
 
 

@@ -98,8 +98,9 @@ def create(
         expires_days=expires,
         choice=choice,
     )
-    named: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
-    made = _made(context, order, named, accept, dry_run=dry_run)
+    paid: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
+    names = {each.address: each.label for each in paid if each.label}
+    made = _made(context, order, names, accept, dry_run=dry_run)
     return _warned(context, vault, _sourced(created_shown(made, rows), rate))
 
 
@@ -118,7 +119,7 @@ def _warned(context: Context, name: str, shown: Result) -> Result:
 def _made(
     context: Context,
     order: "Order",
-    named: "list[Payee | Row]",
+    names: dict[str, str],
     accept: list[str] | None,
     *,
     dry_run: bool,
@@ -132,7 +133,7 @@ def _made(
         make = spend.dry_run if dry_run else spend.create
         made = make(context.home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accept)
         if not dry_run:
-            labels.name_addresses(context.home, db, named)
+            labels.name_addresses(context.home, db, names)
     return made
 
 

@@ -8,6 +8,7 @@ import typer
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
 from coordinator.cli.output import ExitStatus, Result, columns
+from coordinator.stored import computed_checksum
 
 if TYPE_CHECKING:
     from coordinator.settings import Home
@@ -160,7 +161,7 @@ def list_vaults(context: Context) -> Result:
                 "threshold": vault.threshold,
                 "total": len(vault.cosigners),
                 "script": vault.script,
-                "checksum": vaults.computed_checksum(vault),
+                "checksum": computed_checksum(vault),
                 "retired_at": vault.retired_at,
                 **vaults.standing(db, vault),
             }

@@ -80,3 +80,9 @@ def _amount(text: str) -> int:
     if not 0 < value <= SUPPLY_SATS:
         raise UsageError(f"the URI's amount {text} is not between 1 sat and 21 million bitcoin")
     return value
+
+
+def address_in(text: str) -> str:
+    """Return the address that a text is, or that a URI names, whatever else it says."""
+    text = text.strip()
+    return read(text).address if is_uri(text) else text

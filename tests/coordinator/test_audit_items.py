@@ -6,7 +6,6 @@ import pytest
 
 from coordinator.audit import items, rules
 from coordinator.audit.findings import (
-    BagFacts,
     CopyFacts,
     Finding,
     HotFacts,
@@ -14,6 +13,7 @@ from coordinator.audit.findings import (
     Severity,
     VaultFacts,
 )
+from coordinator.bags import BagFacts
 from tests.coordinator.test_audit import COPIES, GOOD, NOW, carrier, key, vault
 
 OPENED = BagFacts("S1", opened=NOW)

@@ -1,0 +1,22 @@
+"""Names that people give, and ids that the program gives."""
+
+import re
+import secrets
+
+from coordinator.errors import UsageError
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+ID_LENGTH = 8
+
+
+def checked_name(name: str) -> str:
+    """Return the name; raises UsageError unless it is 1 to 40 letters, digits, _ or -."""
+    if not NAME.fullmatch(name):
+        raise UsageError(f"the name {name!r} is not 1 to 40 letters, digits, _ or -")
+    return name
+
+
+def fresh_id() -> str:
+    """Return a new public id: eight letters and digits that are not mistaken for one another."""
+    return "".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH))
