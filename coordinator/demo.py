@@ -13,25 +13,21 @@ from sqlalchemy.orm import Session, sessionmaker
 from cards.family import families
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
-from coordinator import (
-    card_secrets,
-    custody,
-    emulated,
-    kit,
-    setup,
-    signing,
-    spend,
-    vaults,
-    verify,
-    wallet,
-)
 from coordinator.audit import auditing
 from coordinator.chain import Tip
 from coordinator.chain.regtest import RegtestChain
+from coordinator.custody import card_secrets
+from coordinator.custody import log as custody_log
+from coordinator.enrolment import setup
+from coordinator.enrolment.setup_plan import Setup
 from coordinator.errors import CoordinatorError, UsageError
-from coordinator.settings import Home, create_home
-from coordinator.setup_plan import Setup
-from coordinator.slots import Slot
+from coordinator.home.settings import Home, create_home
+from coordinator.payment import ceremonies, creation
+from coordinator.readers import emulated
+from coordinator.readers.slots import Slot
+from coordinator.recovery import kit
+from coordinator.vault import key_proofs, vaults
+from coordinator.wallet import sync as wallet_sync
 from psbt.coins import Payment
 from psbt.network import Network
 from psbt.review import Review
@@ -198,8 +194,8 @@ def _issue_cards(stage: Stage, families: Sequence[str]) -> list[Slot]:
         done = setup.set_up(stage.home, stage.database, wanted, stage.guide)
         stage.guide.say(f"{done.expression(stage.home.network)}")
         with stage.database.begin() as db:
-            custody.add_location(db, custody.Place(label, kind))
-            custody.record(db, custody.NewEvent(f"card:{label}", "placed", at=label))
+            custody_log.add_location(db, custody_log.Place(label, kind))
+            custody_log.record(db, custody_log.NewEvent(f"card:{label}", "placed", at=label))
         slots.append(slot)
     _write_secrets_down(stage)
     return slots
@@ -225,7 +221,7 @@ def _make_vault(stage: Stage, slots: Sequence[Slot]) -> str:
         descriptor = vaults.create(stage.home, db, plan).descriptor
     stage.guide.tell(f"2. vault {VAULT}, {THRESHOLD} of {len(labels)}:")
     stage.guide.tell(f"   {descriptor}")
-    proofs = verify.verify_vault(stage.database, VAULT, slots, stage.guide)
+    proofs = key_proofs.verify_vault(stage.database, VAULT, slots, stage.guide)
     if proofs.mismatches or proofs.missing:
         raise CoordinatorError("a card of the demo did not prove its key")
     stage.guide.say(f"proved by the cards: {', '.join(proofs.verified)}")
@@ -244,7 +240,7 @@ def _print_kits(stage: Stage) -> None:
 def _fund(stage: Stage, coins: int) -> list[str]:
     """Pay the vault so many coins and mine them into the chain."""
     with stage.database.begin() as db:
-        fresh = wallet.new_address(db, vault_book.vault_named(db, VAULT))
+        fresh = wallet_sync.new_address(db, vault_book.vault_named(db, VAULT))
     txids = stage.chain.fund(fresh.script_pubkey, COIN_SATS, coins)
     tip = _mine(stage)
     stage.guide.tell(
@@ -256,28 +252,28 @@ def _fund(stage: Stage, coins: int) -> list[str]:
 def _mine(stage: Stage) -> Tip:
     stage.chain.mine(1, None)
     with stage.database.begin() as db:
-        return wallet.sync(db, vault_book.vault_named(db, VAULT), stage.chain)
+        return wallet_sync.sync(db, vault_book.vault_named(db, VAULT), stage.chain)
 
 
 def _pay(stage: Stage, slots: Sequence[Slot]) -> dict[str, Any]:
     """Spend every coin, with change, signed by two of the three cards at the same time."""
     with stage.database.begin() as db:
         vault = vault_book.vault_named(db, VAULT)
-        coins = wallet.spendable(db, vault)
+        coins = wallet_sync.spendable(db, vault)
         total = sum(coin.value_sats for coin in coins)
         stranger = b"\x00\x14" + secrets.token_bytes(20)
-        order = spend.Order(
+        order = creation.Order(
             vault=VAULT,
             payments=(Payment(stranger, total // 2),),
             feerate=FEERATE,
             coins=tuple(coin.outpoint for coin in coins),
         )
-        created = spend.create(
+        created = creation.create(
             stage.home, db, order, tip=stage.chain.tip(), rng=random.SystemRandom()
         )
     ceremony = created.ceremony or ""
     stage.guide.tell(f"4. ceremony {ceremony}: what you would confirm before a card signs")
-    outcomes = signing.sign(stage.home, stage.database, ceremony, slots[:THRESHOLD], stage.guide)
+    outcomes = ceremonies.sign(stage.home, stage.database, ceremony, slots[:THRESHOLD], stage.guide)
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
@@ -286,12 +282,12 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> dict[str, Any]:
 
 def _send(stage: Stage, ceremony: str, inputs: int, signatures: int) -> dict[str, Any]:
     """Finalize, broadcast and mine the payment."""
-    final = signing.finalize(stage.home, stage.database, ceremony)
+    final = ceremonies.finalize(stage.home, stage.database, ceremony)
     stage.guide.tell(f"5. transaction {final.txid}, {final.vsize} vB, scripts: {final.consensus}")
-    signing.broadcast(stage.home, stage.database, ceremony, stage.chain)
+    ceremonies.broadcast(stage.home, stage.database, ceremony, stage.chain)
     tip = _mine(stage)
     with stage.database.begin() as db:
-        state = signing.progress(ceremony_book.ceremony_named(db, ceremony)).state
+        state = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony)).state
     stage.guide.tell(f"6. {state} in block {tip.height}; the audit says:")
     return {
         "txid": final.txid,

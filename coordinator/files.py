@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from coordinator import outside_text
+from coordinator import foreign_text
 from coordinator.errors import UsageError
 
 SIZE_MAX = 64 * 1024 * 1024
@@ -41,7 +41,7 @@ def read_stdin() -> bytes:
 def read_secret_lines(source: IO[bytes] | None = None) -> list[bytes]:
     """Return the lines of standard input, or of what is left of it, as bytes that are secrets."""
     data = read_stdin() if source is None else source.read()
-    return outside_text.as_utf8(data).splitlines()
+    return foreign_text.as_utf8(data).splitlines()
 
 
 def read_text(name: str, *, legacy: bool = False) -> str:
@@ -49,7 +49,7 @@ def read_text(name: str, *, legacy: bool = False) -> str:
 
     Any encoding that `outside_text` knows; `legacy` allows Windows-1252 too.
     """
-    return outside_text.decoded(read_named(name), name, legacy=legacy)
+    return foreign_text.decoded(read_named(name), name, legacy=legacy)
 
 
 def make_folder(path: Path) -> None:

@@ -13,11 +13,11 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from coordinator import outside_text
+from coordinator import foreign_text
 from coordinator.audit.findings import Advisory, Severity
 from coordinator.errors import Untrusted, UsageError
 from coordinator.files import read_bytes
-from coordinator.outside_json import Field, read_json, shown
+from coordinator.foreign_json import Field, read_json, shown
 
 FORMAT: Final = "cardquorum advisories v1"
 SIZE_MAX: Final = 4 * 1024 * 1024
@@ -31,7 +31,7 @@ def advisories(path: Path, key: str) -> tuple[Advisory, ...]:
     """
     data = read_bytes(path)
     try:
-        said = read_json(outside_text.decoded(data, str(path)), size_max=SIZE_MAX)
+        said = read_json(foreign_text.decoded(data, str(path)), size_max=SIZE_MAX)
         if not isinstance(said, dict):
             raise UsageError(f"{path} is no list of advisories")
         signature = bytes.fromhex(said.pop("signature"))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.family import Theft
-from coordinator import approvals, clock
+from coordinator import clock
 from coordinator.audit.dangers import dangers
 from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import (
@@ -24,7 +24,8 @@ from coordinator.audit.findings import Advisory, Finding, HotFacts, VaultFacts
 from coordinator.audit.monotone import MinimalSets
 from coordinator.audit.survey import audit
 from coordinator.errors import Ambiguous
-from coordinator.settings import Home
+from coordinator.home import approvals
+from coordinator.home.settings import Home
 from storage import vaults as vault_book
 from storage.errors import NotFound
 

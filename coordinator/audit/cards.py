@@ -11,7 +11,7 @@ from coordinator.audit.findings import (
     VaultFacts,
     keys,
 )
-from coordinator.card_secrets import WORDS
+from coordinator.custody.card_secrets import WORDS
 
 
 def card_findings(facts: VaultFacts) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from cards.family import family_named
-from coordinator import card_secrets, clock, copies, custody, wallet
+from coordinator import clock
 from coordinator.audit.findings import (
     CardFacts,
     CarrierFacts,
@@ -19,7 +19,10 @@ from coordinator.audit.findings import (
     SecretFacts,
     VaultFacts,
 )
-from coordinator.bags import bag_of
+from coordinator.custody import card_secrets, descriptor_copies
+from coordinator.custody import log as custody_log
+from coordinator.custody.bags import bag_of
+from coordinator.wallet import sync as wallet_sync
 from psbt.errors import PsbtError
 from storage import cards as card_book
 from storage import custody as custody_book
@@ -97,7 +100,7 @@ def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
         for cosigner in vault.cosigners
     )
     replaced = succession_book.succession_of(db, vault) is not None
-    digest = copies.digest_of(vault.descriptor)
+    digest = descriptor_copies.digest_of(vault.descriptor)
     return VaultFacts(
         vault.name,
         vault.threshold,
@@ -118,8 +121,8 @@ def _known_fingerprint(key: Key) -> str | None:
 
 def _copy(copy: DescriptorCopy, said: Book, *, stale: bool) -> CopyFacts:
     events = said.events.get(copy.item_id, ())
-    place, gone = custody.whereabouts(events)
-    return CopyFacts(custody.item_name(copy.item), place, gone, stale, bag_of(events))
+    place, gone = custody_log.whereabouts(events)
+    return CopyFacts(custody_log.item_name(copy.item), place, gone, stale, bag_of(events))
 
 
 def _places(db: Session) -> dict[str, PlaceFacts]:
@@ -144,7 +147,7 @@ def _drilled_at(db: Session, vault: Vault) -> datetime | None:
 def _owned(db: Session, vault: Vault) -> tuple[int, str | None]:
     """Return what the vault holds as of its last sync; 0, and why, if its rows do not agree."""
     try:
-        owned = wallet.balance(db, vault)
+        owned = wallet_sync.balance(db, vault)
     except (PsbtError, StorageError) as failure:
         return 0, str(failure)
     return owned.confirmed_sats + owned.pending_sats + owned.immature_sats, None
@@ -167,20 +170,20 @@ def _lying(db: Session, vault: Vault) -> Iterable[str]:
     """Yield the places that hold a carrier of the vault."""
     for cosigner in vault.cosigners:
         for carrier in cosigner.key.carriers:
-            place = custody.whereabouts(custody_book.events_of(db, carrier.item)).location
+            place = custody_log.whereabouts(custody_book.events_of(db, carrier.item)).location
             if place is not None:
                 yield place
 
 
 def _carrier(carrier: Carrier, said: Book) -> CarrierFacts:
     events = said.events.get(carrier.item_id, ())
-    whereabouts = custody.whereabouts(events)
+    whereabouts = custody_log.whereabouts(events)
     card = said.cards.get(carrier.item_id)
     # A moment that is still to come is a wrong clock's: nothing was seen then.
     seen = [
         event.happened_at
         for event in events
-        if event.event in custody.BACK and event.happened_at <= said.now
+        if event.event in custody_log.BACK and event.happened_at <= said.now
     ]
     looked_at = [carrier.created_at, *seen] if card is None else _looked_at(card, seen)
     return CarrierFacts(

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from cards.family import Theft
-from coordinator.bags import BagFacts
+from coordinator.custody.bags import BagFacts
 
 BACKUP_PAIR = frozenset({"backup-file", "backup-key"})
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import keys_taken
 from coordinator.audit.findings import CopyFacts, Finding, Severity, VaultFacts
-from coordinator.bags import BagFacts
+from coordinator.custody.bags import BagFacts
 
 
 def item_findings(facts: VaultFacts) -> Iterator[Finding]:

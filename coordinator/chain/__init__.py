@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from coordinator.errors import ChainError
-from coordinator.outside_json import HASH, HEIGHT_MAX, TIME_MAX
+from coordinator.foreign_json import HASH, HEIGHT_MAX, TIME_MAX
 from psbt.relay import CORE_30, RelayRules
 
 INDEX_MAX = 1_100_000

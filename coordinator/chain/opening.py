@@ -30,7 +30,7 @@ def _open(url: ChainUrl, folder: Path, network: str, report: Report) -> ChainSou
 
         return RegtestChain(folder)
     if url.scheme == CORE:
-        from coordinator.chain.bitcoind import CoreChain  # noqa: PLC0415 -- see above
+        from coordinator.chain.core.source import CoreChain  # noqa: PLC0415 -- see above
 
         return CoreChain(url, folder, network, report)
     return _through_bdk(url, folder, network, report)

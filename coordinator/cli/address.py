@@ -12,7 +12,7 @@ from coordinator.cli.output import ExitStatus, Result, columns, counted, sats
 from coordinator.cli.terminal import Drawn, can_draw
 
 if TYPE_CHECKING:
-    from coordinator.addresses import AddressLine, Owner
+    from coordinator.vault.addresses import AddressLine, Owner
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 NOT_KNOWN = dict.fromkeys(("used", "payments", "received_sats", "held_sats"))
@@ -37,10 +37,11 @@ def new(
     \b
     Example: cardquorum address new family --amount 0.1btc --label "from the sale"
     """
-    from coordinator import addresses, overview, scans
     from coordinator.amounts import parse_amount
     from coordinator.errors import ChainError, NotLooked
-    from coordinator.settings import OFFLINE
+    from coordinator.home.settings import OFFLINE
+    from coordinator.vault import addresses
+    from coordinator.wallet import overview, scans
 
     amount_sats = parse_amount(amount) if amount is not None else None
     with suppress(NotLooked, ChainError):
@@ -73,7 +74,8 @@ def list_addresses(
     \b
     Example: cardquorum address list family
     """
-    from coordinator import addresses, overview, scans
+    from coordinator.vault import addresses
+    from coordinator.wallet import overview, scans
 
     overview.freshen(context.home, context.database, lambda: context.chain, vault)
     found = addresses.addresses(
@@ -119,9 +121,10 @@ def check(
     \b
     Example: cardquorum address check bcrt1q...
     """
-    from coordinator import addresses, overview, scans
     from coordinator.amounts import script_of
     from coordinator.interop.bip21 import address_in
+    from coordinator.vault import addresses
+    from coordinator.wallet import overview, scans
 
     address = address_in(address)
     script = script_of(address, context.home.network)

@@ -10,10 +10,10 @@ from typing import IO
 
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
+from coordinator.audit.acceptance import Danger, refuse_unaccepted
 from coordinator.cli.context import Context
 from coordinator.cli.output import counted, sats
 from coordinator.cli.terminal import clear_line, tell
-from coordinator.dangers import Danger, refuse_unaccepted
 from coordinator.errors import NotAccepted, PinMissing, UsageError
 from coordinator.files import read_secret_lines, refuse_unwritable, write_private
 from coordinator.shown_text import visible, visible_lines

@@ -4,11 +4,11 @@ import io
 from typing import TYPE_CHECKING
 
 from cards.pin import Secret
-from coordinator import approvals
 from coordinator.cli.attendant import ask_hidden
 from coordinator.cli.context import Context
 from coordinator.errors import ApprovalMismatch, PassphraseMissing, UsageError
 from coordinator.files import read_secret_lines
+from coordinator.home import approvals
 from storage import sealing
 from storage.private import opener_of
 

@@ -63,11 +63,11 @@ def audit(
 
 
 def _write(context: Context, found: "Audited", html: Path) -> None:
-    from coordinator import drill
+    from coordinator.audit.page import page
     from coordinator.files import write_private
-    from coordinator.reporting import page
+    from coordinator.vault import drills
 
-    write_private(html, page(context.database, found, drill.progress).encode())
+    write_private(html, page(context.database, found, drills.progress).encode())
     context.say(f"wrote {html}")
 
 

@@ -22,8 +22,8 @@ from coordinator.cli.options import (
 from coordinator.cli.output import ExitStatus, Result
 
 if TYPE_CHECKING:
-    from coordinator.enrol import Enrolled
-    from coordinator.slots import Slot
+    from coordinator.enrolment.enrol import Enrolled
+    from coordinator.readers.slots import Slot
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
 Issuer = Annotated[
@@ -62,10 +62,10 @@ def setup(
     \b
     Example: cardquorum card setup blue --emulated blue --generate
     """
-    from coordinator import reader_choice
-    from coordinator import setup as setting_up
     from coordinator.cli.attendant import Terminal
-    from coordinator.setup_plan import Setup
+    from coordinator.enrolment import setup as setting_up
+    from coordinator.enrolment.setup_plan import Setup
+    from coordinator.readers import choice as reader_choice
 
     source = _source(generate=generate, words=words, seed=seed)
     count = _cards_wanted(copies, backup_out)
@@ -149,10 +149,11 @@ def enrol(
     \b
     Example: cardquorum card enrol blue --emulated blue
     """
-    from coordinator import enrol as enrolling
-    from coordinator import reader_choice, unenrolled
     from coordinator.cli.attendant import Terminal
+    from coordinator.enrolment import enrol as enrolling
+    from coordinator.enrolment import unenrolled
     from coordinator.files import read_bytes
+    from coordinator.readers import choice as reader_choice
 
     (slot,) = reader_choice.slots_of_strangers(
         context.home, reader_choice.places(reader, emulated), 1
@@ -209,10 +210,10 @@ def check(
     \b
     Example: cardquorum card check blue --pin
     """
-    from coordinator import check as checking
-    from coordinator import reader_choice
     from coordinator.cli.attendant import Terminal
+    from coordinator.enrolment import check as checking
     from coordinator.files import read_bytes
+    from coordinator.readers import choice as reader_choice
 
     evidence = None if issuer is None else read_bytes(issuer)
     slot = reader_choice.slot_of(
@@ -260,8 +261,9 @@ def pin(
     \b
     Example: cardquorum card pin blue
     """
-    from coordinator import pins, reader_choice
     from coordinator.cli.attendant import Terminal
+    from coordinator.enrolment import pins
+    from coordinator.readers import choice as reader_choice
 
     slot = reader_choice.slot_of(
         context.home, context.database, label, reader_choice.places(reader, emulated)
@@ -287,8 +289,9 @@ def backup(
     \b
     Example: cardquorum card backup blue --out blue.aes
     """
-    from coordinator import pins, reader_choice
     from coordinator.cli.attendant import Terminal
+    from coordinator.enrolment import pins
+    from coordinator.readers import choice as reader_choice
 
     slot = reader_choice.slot_of(
         context.home, context.database, label, reader_choice.places(reader, emulated)
@@ -323,8 +326,9 @@ def unblock(
     \b
     Example: cardquorum card unblock blue
     """
-    from coordinator import pins, reader_choice
     from coordinator.cli.attendant import Terminal
+    from coordinator.enrolment import pins
+    from coordinator.readers import choice as reader_choice
 
     slot = reader_choice.slot_of(
         context.home, context.database, label, reader_choice.places(reader, emulated)
@@ -354,10 +358,12 @@ def reset(
     \b
     Example: cardquorum card reset blue
     """
-    from coordinator import overview, pins, reader_choice
+    from coordinator.audit.acceptance import refuse_unaccepted
     from coordinator.cli.attendant import Terminal, confirm_by_label
-    from coordinator.dangers import refuse_unaccepted
-    from coordinator.settings import EMBEDDED_CHAIN
+    from coordinator.enrolment import pins
+    from coordinator.home.settings import EMBEDDED_CHAIN
+    from coordinator.readers import choice as reader_choice
+    from coordinator.wallet import overview
 
     slot = reader_choice.slot_of(
         context.home, context.database, label, reader_choice.places(reader, emulated)
@@ -401,9 +407,10 @@ def forget(
     \b
     Example: cardquorum card forget blue
     """
-    from coordinator import pins, reader_choice
     from coordinator.cli.attendant import Terminal, confirm_by_label
-    from coordinator.memory import FolderMemory
+    from coordinator.enrolment import pins
+    from coordinator.readers import choice as reader_choice
+    from coordinator.readers.pairings import FolderMemory
 
     vaults = _warned(context, label)
     if not yes:
@@ -424,7 +431,7 @@ def forget(
 
 def _warned(context: Context, label: str) -> list[str]:
     """Say which vaults count on the card, and return them."""
-    from coordinator import pins
+    from coordinator.enrolment import pins
 
     vaults = pins.vaults_with(context.database, label)
     for vault in vaults:

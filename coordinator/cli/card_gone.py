@@ -9,7 +9,7 @@ from coordinator.cli.context import Context
 from coordinator.cli.output import Result
 
 if TYPE_CHECKING:
-    from coordinator.incident import IncidentResponse
+    from coordinator.incident.response import IncidentResponse
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
 When = Annotated[str | None, typer.Option(help="ISO 8601, else now")]
@@ -24,14 +24,15 @@ TELLS = {
 
 def _verb(event: str) -> Callable[..., Result]:
     def happened(context: Context, label: Label, when: When = None, note: Note = None) -> Result:
-        from coordinator import custody, incident
+        from coordinator.custody import log as custody_log
+        from coordinator.incident import response
         from storage import cards as card_book
 
         with context.book.begin() as db:
             item = card_book.card_named(db, label).item
-            told = custody.NewEvent(f"card:{label}", event, when=when, note=note)
-            written, notices = custody.record(db, told)
-            left = incident.after(db, [item], event)
+            told = custody_log.NewEvent(f"card:{label}", event, when=when, note=note)
+            written, notices = custody_log.record(db, told)
+            left = response.after(db, [item], event)
         document = {"card": label, "event": written, "notices": notices, **left.document()}
         lines = [f"card {label}: recorded as {event}", *notices]
         return Result(document, [*lines, *response_lines(left)])
@@ -48,7 +49,7 @@ def _verb(event: str) -> Callable[..., Result]:
 def response_lines(left: "IncidentResponse") -> Iterator[str]:
     """Return for people what is still possible, what a thief can do, and the steps in order."""
     from coordinator.audit.findings import keys
-    from coordinator.incident import hours_text
+    from coordinator.incident.response import hours_text
 
     for effect in left.effects:
         able = "can still be spent" if effect.can_spend else "can NOT be spent any more"

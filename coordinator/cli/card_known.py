@@ -15,13 +15,13 @@ def list_cards(context: Context) -> Result:
     \b
     Example: cardquorum card list
     """
-    from coordinator import cards as known
-    from coordinator import dangers
+    from coordinator.audit import acceptance
     from coordinator.cli.output import danger_lines
+    from coordinator.enrolment import listing as known
 
     with context.database.begin() as db:
         found = known.listed(db, context.home.network)
-        threatened = dangers.all_dangers(context.home, db)
+        threatened = acceptance.all_dangers(context.home, db)
     told = [line for vault, each in threatened for line in danger_lines(vault.name, each)]
     listed = [
         {"vault": vault.name, **danger._asdict()}
@@ -56,7 +56,7 @@ def show(
     \b
     Example: cardquorum card show blue
     """
-    from coordinator import cards as known
+    from coordinator.enrolment import listing as known
 
     with context.book.begin() as db:
         found = known.shown(db, label, context.home.network)
@@ -64,7 +64,7 @@ def show(
 
 
 def _lines(found: dict[str, Any]) -> Iterable[str]:
-    from coordinator.card_secrets import WORDS
+    from coordinator.custody.card_secrets import WORDS
 
     attested, resists = found["attestation"], found["resists"]
     plain = {

@@ -21,7 +21,7 @@ def add(
     \b
     Example: cardquorum carrier add blue backup-key blue-digits
     """
-    from coordinator import carriers
+    from coordinator.custody import carriers
 
     with context.book.begin() as db:
         found = carriers.add(db, context.home.network, of, kind, label)
@@ -36,7 +36,7 @@ def list_carriers(context: Context) -> Result:
     \b
     Example: cardquorum carrier list
     """
-    from coordinator import carriers
+    from coordinator.custody import carriers
 
     with context.book.begin() as db:
         found = carriers.listed(db)

@@ -25,8 +25,9 @@ def export_coins(
     \b
     Example: cardquorum coin export family coins.txt
     """
-    from coordinator import overview, payment_files
     from coordinator.files import write_private
+    from coordinator.payment import payment_files
+    from coordinator.wallet import overview
     from storage import vaults as vault_book
 
     overview.look_first(context.home, context.database, lambda: context.chain, vault)
@@ -50,8 +51,8 @@ def import_coins(
     \b
     Example: cardquorum coin import family coins.txt
     """
-    from coordinator import payment_files
     from coordinator.files import read_named
+    from coordinator.payment import payment_files
     from storage import vaults as vault_book
 
     data = read_named(file)
@@ -75,9 +76,10 @@ def import_payment(
     \b
     Example: cardquorum spend import family payment.psbt
     """
-    from coordinator import overview, payment_files
     from coordinator.cli.spend import created_shown
     from coordinator.files import read_named
+    from coordinator.payment import payment_files
+    from coordinator.wallet import overview
     from storage import vaults as vault_book
 
     data = read_named(file)

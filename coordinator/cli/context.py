@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cards.pin import Secret
     from coordinator.chain import ChainSource
-    from coordinator.settings import Home
+    from coordinator.home.settings import Home
 
 
 @dataclass(frozen=True)
@@ -100,21 +100,21 @@ class Context:
     @property
     def folder(self) -> Path:
         """Return the home's folder as asked for, which need not exist."""
-        from coordinator.settings import default_folder
+        from coordinator.home.settings import default_folder
 
         return self._home or default_folder()
 
     @cached_property
     def home(self) -> "Home":
         """Open the home; raises SettingsError where there is none."""
-        from coordinator.settings import open_home
+        from coordinator.home.settings import open_home
 
         return open_home(self.folder)
 
     @cached_property
     def database(self) -> "sessionmaker[Session]":
         """Open the home's database, migrated to this version, and its seal if that was given."""
-        from coordinator import approvals
+        from coordinator.home import approvals
         from storage.database import open_database
         from storage.private import APPROVES
 

@@ -28,11 +28,11 @@ def add_location(
     \b
     Example: cardquorum location add bank --kind bank-vault --region lyon
     """
-    from coordinator import custody
+    from coordinator.custody import log as custody_log
 
-    place = custody.Place(name, kind, region, holder, access, lead_hours)
+    place = custody_log.Place(name, kind, region, holder, access, lead_hours)
     with context.book.begin() as db:
-        document = custody.add_location(db, place)
+        document = custody_log.add_location(db, place)
     return Result(document, [f"location {name} ({kind})"])
 
 
@@ -42,10 +42,10 @@ def list_locations(context: Context) -> Result:
     \b
     Example: cardquorum location list
     """
-    from coordinator import custody
+    from coordinator.custody import log as custody_log
 
     with context.book.begin() as db:
-        found = custody.locations(db)
+        found = custody_log.locations(db)
     header = ("location", "kind", "region", "holder", "items")
     rows = [(f["name"], f["kind"], f["region"], f["holder"], ", ".join(f["items"])) for f in found]
     return Result({"locations": found}, columns(rows, *header))
@@ -57,10 +57,10 @@ def show_location(context: Context, name: Name) -> Result:
     \b
     Example: cardquorum location show bank
     """
-    from coordinator import custody
+    from coordinator.custody import log as custody_log
 
     with context.book.begin() as db:
-        found = custody.location(db, name)
+        found = custody_log.location(db, name)
     return Result(found, [f"{key}: {value}" for key, value in found.items() if value is not None])
 
 
@@ -75,12 +75,12 @@ def add_holder(
     \b
     Example: cardquorum holder add aunt --contact "+33 ..."
     """
-    from coordinator import custody
     from coordinator.amounts import parse_amount
+    from coordinator.custody import log as custody_log
 
     limit_sats = parse_amount(limit) if limit else None
     with context.book.begin() as db:
-        document = custody.add_holder(db, who, limit_sats, contact)
+        document = custody_log.add_holder(db, who, limit_sats, contact)
     return Result(document, [f"holder {who}"])
 
 
@@ -90,10 +90,10 @@ def list_holders(context: Context) -> Result:
     \b
     Example: cardquorum holder list
     """
-    from coordinator import custody
+    from coordinator.custody import log as custody_log
 
     with context.book.begin() as db:
-        found = custody.holders(db)
+        found = custody_log.holders(db)
     rows = [(f["name"], f["limit_sats"], ", ".join(f["locations"]), f["contact"]) for f in found]
     return Result({"holders": found}, columns(rows, "holder", "limit sat", "locations", "contact"))
 
@@ -121,13 +121,14 @@ def record(
     \b
     Example: cardquorum custody record card:blue placed --at bank
     """
-    from coordinator import custody, incident
     from coordinator.cli.card_gone import response_lines
+    from coordinator.custody import log as custody_log
+    from coordinator.incident import response
 
-    new_event = custody.NewEvent(item, event, at, seal, by, when, note, photo)
+    new_event = custody_log.NewEvent(item, event, at, seal, by, when, note, photo)
     with context.book.begin() as db:
-        written, notices = custody.record(db, new_event)
-        left = incident.told(db, custody.item_named(db, item), event)
+        written, notices = custody_log.record(db, new_event)
+        left = response.told(db, custody_log.item_named(db, item), event)
     head = f"event {written['id']}: {written['item']} {event}"
     lines = [head, *notices, written["hash"]]
     if left is None or not left.effects:
@@ -150,12 +151,12 @@ def log(
     \b
     Example: cardquorum custody log card:blue
     """
-    from coordinator import custody
-    from coordinator.book import exported
+    from coordinator.custody import log as custody_log
+    from coordinator.custody.export import exported
     from coordinator.files import write_private
 
     with context.book.begin() as db:
-        book = custody.book(db, item)
+        book = custody_log.book(db, item)
         whole = list(exported(db)) if export is not None else []
     if export is not None:
         write_private(export, "".join(line + "\n" for line in whole).encode())
@@ -178,10 +179,10 @@ def verify(
     \b
     Example: cardquorum custody verify
     """
-    from coordinator import custody
+    from coordinator.custody import log as custody_log
 
     with context.book.begin() as db:
-        verdict = custody.verify(db, head)
+        verdict = custody_log.verify(db, head)
     said = (
         "holds" if verdict["valid"] else f"is broken at {verdict['broken_at'] or 'the head given'}"
     )

@@ -20,7 +20,7 @@ from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import ExitStatus, Result, columns
 
 if TYPE_CHECKING:
-    from coordinator.drill import Progress
+    from coordinator.vault.drills import Progress
 
 Vault = Annotated[str, typer.Argument(help="the vault")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="the drill", parser=lower_case)]
@@ -32,9 +32,9 @@ def plan(context: Context, vault: Vault) -> Result:
     \b
     Example: cardquorum drill plan family
     """
-    from coordinator import drill
+    from coordinator.vault import drills
 
-    visits = drill.plan(context.book, vault)
+    visits = drills.plan(context.book, vault)
     rows = [(v.location, v.lead_hours, ", ".join(v.cards)) for v in visits]
     warned = [f"location {v.location}: {v.warning}" for v in visits if v.warning]
     document = {"vault": vault, "visits": [visit._asdict() for visit in visits]}
@@ -47,11 +47,12 @@ def start(context: Context, vault: Vault, accept: Accept = None) -> Result:
     \b
     Example: cardquorum drill start family
     """
-    from coordinator import drill, overview
+    from coordinator.vault import drills
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, vault)
     tip = overview.known_tip(context.database, vault)
-    drill_id = drill.start(context.home, context.database, vault, tip, accept)
+    drill_id = drills.start(context.home, context.database, vault, tip, accept)
     return _shown(_progress(context, drill_id))
 
 
@@ -72,8 +73,8 @@ def sign(
     \b
     Example: cardquorum drill sign abcd2345 --emulated blue
     """
-    from coordinator import drill as drilling
     from coordinator.cli.gathering import gathered
+    from coordinator.vault import drills as drilling
 
     vault = _progress(context, drill).vault
     company = gathered(
@@ -110,13 +111,13 @@ def list_drills(context: Context, vault: Vault) -> Result:
     \b
     Example: cardquorum drill list family
     """
-    from coordinator import drill
+    from coordinator.vault import drills
     from storage import drills as drill_book
     from storage import vaults as vault_book
 
     with context.database.begin() as db:
         found = [
-            (drill.progress(each), each.started_at)
+            (drills.progress(each), each.started_at)
             for each in drill_book.drills_of(db, vault_book.vault_named(db, vault))
         ]
     rows = [(p.drill, at.date(), p.state, f"{p.have} of {p.need}") for p, at in found]
@@ -132,9 +133,9 @@ def export(
     \b
     Example: cardquorum drill export abcd2345 drill.json
     """
-    from coordinator import drill as drilling
     from coordinator.cli.output import as_text
     from coordinator.files import write_private
+    from coordinator.vault import drills as drilling
     from storage import drills as drill_book
 
     with context.database.begin() as db:
@@ -154,10 +155,10 @@ def verify(
     \b
     Example: cardquorum drill verify drill.json
     """
-    from coordinator import drill
     from coordinator.files import read_named
+    from coordinator.vault import drills
 
-    found = drill.verified(read_named(file), _own_descriptors(context))
+    found = drills.verified(read_named(file), _own_descriptors(context))
     context.say(
         f"for vault {found['vault']}, version {found['checksum']}, "
         f"first address {found['first_address']}"
@@ -174,7 +175,7 @@ def verify(
 def _own_descriptors(context: Context) -> dict[str, str]:
     """Return the descriptors of this home's vaults by name, computed; none without a home."""
     from coordinator.errors import SettingsError
-    from coordinator.stored import stored_policy
+    from coordinator.home.stored import stored_policy
     from psbt.errors import PsbtError
     from psbt.policy import format_descriptor
     from storage import vaults as vault_book
@@ -192,11 +193,11 @@ def _own_descriptors(context: Context) -> dict[str, str]:
 
 
 def _progress(context: Context, drill_id: str) -> "Progress":
-    from coordinator import drill
+    from coordinator.vault import drills
     from storage import drills as drill_book
 
     with context.database.begin() as db:
-        return drill.progress(drill_book.drill_named(db, drill_id))
+        return drills.progress(drill_book.drill_named(db, drill_id))
 
 
 def _document(seen: "Progress") -> dict[str, Any]:

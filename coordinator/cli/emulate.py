@@ -8,7 +8,7 @@ from coordinator.cli.context import Context
 from coordinator.cli.output import Result, columns
 
 if TYPE_CHECKING:
-    from coordinator.emulated import EmulatedCard
+    from coordinator.readers.emulated import EmulatedCard
 
 Name = Annotated[str, typer.Argument(help="the emulated card's name")]
 
@@ -28,7 +28,7 @@ def new(
     \b
     Example: cardquorum emulate new satochip blue
     """
-    from coordinator import emulated
+    from coordinator.readers import emulated
 
     card = emulated.create(
         context.home, family, name, profile, set_up=not no_setup, variant=variant
@@ -43,7 +43,7 @@ def list_cards(context: Context) -> Result:
     \b
     Example: cardquorum emulate list
     """
-    from coordinator import emulated
+    from coordinator.readers import emulated
 
     cards = emulated.listed(context.home)
     rows = [
@@ -72,7 +72,7 @@ def serve(
     import threading
 
     from coordinator.cli.output import emit
-    from coordinator.serving import serving
+    from coordinator.readers.serving import serving
 
     ended = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
@@ -95,7 +95,7 @@ def remove(context: Context, name: Name) -> Result:
     \b
     Example: cardquorum emulate remove blue
     """
-    from coordinator import emulated
+    from coordinator.readers import emulated
 
     emulated.remove(context.home, name)
     return Result({"removed": name, "emulated": True}, [f"emulated card {name} removed"])
@@ -121,7 +121,7 @@ def fault(
     \b
     Example: cardquorum emulate fault blue tear 3 after
     """
-    from coordinator import emulated
+    from coordinator.readers import emulated
 
     waiting = [str(each) for each in emulated.fault(context.home, name, " ".join(what))]
     told = ", ".join(waiting) or "nothing is to go wrong"

@@ -7,8 +7,8 @@ from coordinator.cli.attendant import Terminal
 from coordinator.cli.context import Context
 
 if TYPE_CHECKING:
-    from coordinator.collector import WaitPolicy
-    from coordinator.slots import Slot
+    from coordinator.readers.slots import Slot
+    from coordinator.signing.collector import WaitPolicy
 
 
 class Gathered(NamedTuple):
@@ -35,8 +35,8 @@ def gathered(
     Without `wait` a reader waits as long as a person is patient; only for cards whose PIN was
     given, where PINs come on standard input.
     """
-    from coordinator import reader_choice
-    from coordinator.collector import WaitPolicy
+    from coordinator.readers import choice as reader_choice
+    from coordinator.signing.collector import WaitPolicy
 
     with context.database.begin() as db:
         labels, known = reader_choice.labels_of_vault(db, vault), reader_choice.all_labels(db)

@@ -9,7 +9,7 @@ from coordinator.cli.context import Context
 from coordinator.cli.output import Result
 
 if TYPE_CHECKING:
-    from coordinator.settings import Home
+    from coordinator.home.settings import Home
 
 
 def init(
@@ -24,7 +24,7 @@ def init(
     \b
     Example: cardquorum init --network regtest
     """
-    from coordinator.settings import create_home
+    from coordinator.home.settings import create_home
     from storage.database import open_database
 
     def fill(home: "Home") -> None:
@@ -45,9 +45,10 @@ def status(context: Context) -> Result:
     \b
     Example: cardquorum status
     """
-    from coordinator import clock, overview
-    from coordinator import status as standing
+    from coordinator import clock
     from coordinator.cli.status_screen import screen
+    from coordinator.guide import status as standing
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, None)
     book = context.book if standing.waits_for_cards(context.database) else context.database
@@ -70,7 +71,7 @@ def backup(
     \b
     Example: cardquorum backup --out home.cardquorum
     """
-    from coordinator import backups
+    from coordinator.home import backups
 
     written = backups.write(context.home, out, with_approvals=with_approvals)
     document = {**written._asdict(), "with_approvals": with_approvals}
@@ -85,7 +86,7 @@ def restore(
     \b
     Example: cardquorum restore home.cardquorum --home NEWDIR
     """
-    from coordinator import backups
+    from coordinator.home import backups
 
     restored = backups.restore(file, context.folder)
     with context.database.begin() as db:

@@ -11,7 +11,7 @@ from coordinator.cli.options import Accept
 from coordinator.cli.output import Result, columns
 
 if TYPE_CHECKING:
-    from coordinator.settings import Home
+    from coordinator.home.settings import Home
 
 VaultName = Annotated[str, typer.Argument(help="the vault")]
 TYPED_MAX = 65_536
@@ -37,7 +37,7 @@ def kit(
     \b
     Example: cardquorum kit family --out kit --location bank
     """
-    from coordinator import kit as kits
+    from coordinator.recovery import kit as kits
 
     wanted = kits.Wanted(vault, out, location, paper, with_places)
     with context.book.begin() as db:
@@ -70,10 +70,11 @@ def recover(
     \b
     Example: cardquorum recover kit/family-descriptor.txt --name family
     """
-    from coordinator import overview, vaults
-    from coordinator import recover as recovering
     from coordinator.cli.vault import imported_document
     from coordinator.files import read_named
+    from coordinator.recovery import recover as recovering
+    from coordinator.vault import vaults
+    from coordinator.wallet import overview
 
     data = _typed(context) if file == "-" and sys.stdin.isatty() else read_named(file)
     overview.freshen(context.home, context.database, lambda: context.chain, None)
@@ -122,7 +123,7 @@ def _typed(context: Context) -> bytes:
     no numbered line at all is taken as it was typed.
     """
     from coordinator.errors import UsageError
-    from coordinator.report import lines
+    from coordinator.recovery import typed_lines
 
     context.say("type the numbered lines, each with its check code; an empty line ends it")
     taken: dict[int, str] = {}
@@ -130,10 +131,10 @@ def _typed(context: Context) -> bytes:
     while True:
         before = len(taken) + len(others)
         _take(context, taken, others)
-        if not taken or lines.are_whole(taken.values()) or before == len(taken) + len(others):
+        if not taken or typed_lines.are_whole(taken.values()) or before == len(taken) + len(others):
             break
         try:
-            lines.joined(taken.values())
+            typed_lines.joined(taken.values())
         except UsageError as wrong:
             context.say(f"{wrong}; type what is wanted, or an empty line to give up")
     return "\n".join(taken.values() or others).encode("utf-8", "replace")
@@ -141,21 +142,21 @@ def _typed(context: Context) -> bytes:
 
 def _take(context: Context, taken: dict[int, str], others: list[str]) -> None:
     """Read lines up to an empty one or the last; whichever was mistyped is not taken."""
-    from coordinator.report import lines
+    from coordinator.recovery import typed_lines
 
     while line := sys.stdin.readline(TYPED_MAX).strip():
-        number = lines.number_of(line)
+        number = typed_lines.number_of(line)
         if number is None:
             others.append(line)
             if taken:
                 context.say(f"{line[:40]!r} has no number: left out")
-        elif not lines.fits(line, taken.values()):
+        elif not typed_lines.fits(line, taken.values()):
             context.say(f"line {number} was mistyped: type it again")
         elif number not in taken:
             taken[number] = line
             for other in others if len(taken) == 1 else ():
                 context.say(f"{other[:40]!r} has no number: left out")
-        if lines.are_whole(taken.values()):
+        if typed_lines.are_whole(taken.values()):
             break
 
 
@@ -170,10 +171,10 @@ def add_copy(
     \b
     Example: cardquorum copy add family steel-plate --location friend
     """
-    from coordinator import copies
+    from coordinator.custody import descriptor_copies
 
     with context.book.begin() as db:
-        found = copies.add(db, vault, label, location)
+        found = descriptor_copies.add(db, vault, label, location)
     return Result(found, [f"{found['copy']} holds version {found['version']} of vault {vault}"])
 
 
@@ -183,10 +184,10 @@ def list_copies(context: Context, vault: VaultName) -> Result:
     \b
     Example: cardquorum copy list family
     """
-    from coordinator import copies
+    from coordinator.custody import descriptor_copies
 
     with context.book.begin() as db:
-        found = copies.listed(db, vault)
+        found = descriptor_copies.listed(db, vault)
     rows = [
         (f["copy"], f["version"], f["location"], f["gone"], "stale" if f["stale"] else "current")
         for f in found

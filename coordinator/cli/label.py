@@ -31,7 +31,7 @@ def thaw(context: Context, outpoint: Outpoint) -> Result:
 
 
 def _set(context: Context, outpoint: str, *, frozen: bool) -> Result:
-    from coordinator import labels, overview
+    from coordinator.wallet import labels, overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, None)
     with context.database.begin() as db:
@@ -50,7 +50,7 @@ def set_label(
     \b
     Example: cardquorum label set TXID:0 "from the sale of the boat"
     """
-    from coordinator import labels
+    from coordinator.wallet import labels
 
     with context.database.begin() as db:
         found = labels.set_label(context.home, db, ref, text)
@@ -65,8 +65,8 @@ def export(
     \b
     Example: cardquorum label export labels.jsonl
     """
-    from coordinator import labels
     from coordinator.files import write_private
+    from coordinator.wallet import labels
 
     with context.database.begin() as db:
         text = labels.exported(db)
@@ -85,8 +85,8 @@ def import_labels(
     \b
     Example: cardquorum label import labels.jsonl
     """
-    from coordinator import labels
     from coordinator.files import read_text
+    from coordinator.wallet import labels
 
     text = read_text(file)
     with context.database.begin() as db:

@@ -11,11 +11,11 @@ from coordinator.cli.output import Result, columns, counted, sats
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from coordinator.coins import CoinLine
-    from coordinator.fees import Rate
-    from coordinator.history import HistoryLine
-    from coordinator.news import News
-    from coordinator.overview import Owned
+    from coordinator.wallet.coins import CoinLine
+    from coordinator.wallet.fees import Rate
+    from coordinator.wallet.history import HistoryLine
+    from coordinator.wallet.news import News
+    from coordinator.wallet.overview import Owned
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 OptionalVault = Annotated[str | None, typer.Argument(help="one vault only")]
@@ -43,7 +43,7 @@ def sync(
     \b
     Example: cardquorum sync
     """
-    from coordinator import overview, scans
+    from coordinator.wallet import overview, scans
 
     chain = context.chain
     start = None
@@ -79,7 +79,7 @@ def balance(context: Context, vault: OptionalVault = None) -> Result:
     \b
     Example: cardquorum balance
     """
-    from coordinator import overview
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, vault)
     balances = overview.balances(context.database, vault)
@@ -92,8 +92,8 @@ def coins(context: Context, vault: VaultName) -> Result:
     \b
     Example: cardquorum coins family
     """
-    from coordinator import coins as holdings
-    from coordinator import overview
+    from coordinator.wallet import coins as holdings
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, vault)
     found = holdings.coins(context.database, vault)
@@ -119,8 +119,8 @@ def _with_looked(
 
     People are told where that is not from the beginning.
     """
-    from coordinator import scans
     from coordinator.chain import first_block
+    from coordinator.wallet import scans
 
     with context.database.begin() as db:
         seen = scans.looked_for(db, vault)
@@ -149,8 +149,8 @@ def history(context: Context, vault: VaultName) -> Result:
     \b
     Example: cardquorum history family
     """
-    from coordinator import history as past
-    from coordinator import overview
+    from coordinator.wallet import history as past
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, vault)
     found = past.history(context.database, vault)
@@ -185,7 +185,7 @@ def fees(context: Context) -> Result:
     \b
     Example: cardquorum fees
     """
-    from coordinator import fees as rates
+    from coordinator.wallet import fees as rates
 
     found = rates.estimates(context.home, lambda: context.chain)
     rows = [(counted(e.target, "block"), sat_per_vbyte(e.feerate), e.source) for e in found]
@@ -194,7 +194,7 @@ def fees(context: Context) -> Result:
 
 def _balance_document(balances: "dict[str, Owned]") -> dict[str, Any]:
     """Return the amounts; null, never 0, where nobody looked, and in a sum over such a vault."""
-    from coordinator import scans
+    from coordinator.wallet import scans
 
     vaults = [
         {"vault": name, **each.amounts(), **each.looked.document()}
@@ -209,7 +209,7 @@ def _balance_document(balances: "dict[str, Owned]") -> dict[str, Any]:
 
 
 def _balance_lines(balances: "dict[str, Owned]", chain: str) -> list[str]:
-    from coordinator import scans
+    from coordinator.wallet import scans
 
     rows = [
         (name, *(sats(amount) if each.looked.known else None for amount in each.balance))
@@ -230,11 +230,11 @@ def chosen_rate(
     context: Context, typed: str | None, target: int | None, otherwise: int | None = None
 ) -> "Rate":
     """Return the fee rate and whose word it is; that the chain knew none is told."""
-    from coordinator import fees as rates
-    from coordinator import node_rules
     from coordinator.amounts import parse_feerate
     from coordinator.errors import UsageError
-    from coordinator.settings import OFFLINE
+    from coordinator.home.settings import OFFLINE
+    from coordinator.wallet import fees as rates
+    from coordinator.wallet import node_rules
 
     if typed is not None and target is not None:
         raise UsageError("give --feerate or --target, not both")

@@ -7,7 +7,7 @@ from coordinator.cli.output import ExitStatus, counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coordinator.collector import Outcome
+    from coordinator.signing.collector import Outcome
 
 
 def outcome_document(outcome: "Outcome") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from coordinator.cli.context import Context
 from coordinator.cli.output import Result, columns
 
 if TYPE_CHECKING:
-    from coordinator.readers import Found
+    from coordinator.readers.real_readers import Found
 
 
 def list_readers(context: Context) -> Result:
@@ -15,9 +15,9 @@ def list_readers(context: Context) -> Result:
     \b
     Example: cardquorum reader list
     """
-    from coordinator import readers
+    from coordinator.readers import real_readers
 
-    documents = [_document(context, found) for found in readers.looked_at(context.home)]
+    documents = [_document(context, found) for found in real_readers.looked_at(context.home)]
     rows = [(d["name"], *_row(d)) for d in documents]
     header = ("reader", "card", "family", "version", "attempts left")
     lines = columns(rows, *header) if rows else ["no reader is connected"]

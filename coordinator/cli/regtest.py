@@ -21,7 +21,7 @@ def mine(
     \b
     Example: cardquorum regtest mine 6
     """
-    from coordinator.payees import parse_address
+    from coordinator.payment.payees import parse_address
 
     script = parse_address(to, context.home.network) if to else None
     chain = _chain(context)
@@ -46,7 +46,7 @@ def fund(
     Example: cardquorum regtest fund bcrt1q... 0.5btc --coins 3
     """
     from coordinator.amounts import parse_amount
-    from coordinator.payees import parse_address
+    from coordinator.payment.payees import parse_address
 
     value = parse_amount(amount)
     txids = _chain(context).fund(parse_address(address, context.home.network), value, coins)

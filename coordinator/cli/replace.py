@@ -12,7 +12,7 @@ from coordinator.cli.options import Accept
 from coordinator.cli.output import Result
 
 if TYPE_CHECKING:
-    from coordinator.replace import Replacing
+    from coordinator.incident.replacement import Replacing
 
 Vault = Annotated[str, typer.Argument(help="the vault, or its successor")]
 Gone = Annotated[str, typer.Option("--card", help="the card that is gone", metavar="LABEL")]
@@ -26,10 +26,10 @@ def plan(context: Context, vault: Vault, card: Gone) -> Result:
     \b
     Example: cardquorum replace plan family --card blue
     """
-    from coordinator import replace
+    from coordinator.incident import replacement
 
     with context.book.begin() as db:
-        return _shown(replace.plan(db, vault, card))
+        return _shown(replacement.plan(db, vault, card))
 
 
 def start(
@@ -49,17 +49,20 @@ def start(
     \b
     Example: cardquorum replace start family --card blue --with green
     """
-    from coordinator import overview, replace
     from coordinator.errors import ChainError, NotLooked
+    from coordinator.incident import replacement
+    from coordinator.wallet import overview
 
     with suppress(NotLooked, ChainError):
         # The successor is made in any case; what the old vault holds is swept once it is known.
         overview.look_first(context.home, context.database, lambda: context.chain, vault)
     with context.database.begin() as db:
-        urgent = replace.is_urgent(db, vault)
+        urgent = replacement.is_urgent(db, vault)
     rate = fee_rate(context, feerate, target, 1 if urgent else None)
     with context.database.begin() as db:
-        return _shown(replace.start(context.home, db, vault, (card, new), rate, accepted=accept))
+        return _shown(
+            replacement.start(context.home, db, vault, (card, new), rate, accepted=accept)
+        )
 
 
 def sweep(
@@ -74,14 +77,15 @@ def sweep(
     \b
     Example: cardquorum replace sweep family
     """
-    from coordinator import overview, replace
+    from coordinator.incident import replacement
+    from coordinator.wallet import overview
 
     with context.database.begin() as db:
-        old = replace.show(db, vault).vault
+        old = replacement.show(db, vault).vault
     overview.look_first(context.home, context.database, lambda: context.chain, old)
     rate = fee_rate(context, feerate, target)
     with context.database.begin() as db:
-        return _shown(replace.sweep(context.home, db, vault, rate, accepted=accept))
+        return _shown(replacement.sweep(context.home, db, vault, rate, accepted=accept))
 
 
 def show(context: Context, vault: Vault) -> Result:
@@ -90,11 +94,12 @@ def show(context: Context, vault: Vault) -> Result:
     \b
     Example: cardquorum replace show family
     """
-    from coordinator import overview, replace
+    from coordinator.incident import replacement
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, None)
     with context.book.begin() as db:
-        return _shown(replace.show(db, vault))
+        return _shown(replacement.show(db, vault))
 
 
 def done(
@@ -105,11 +110,12 @@ def done(
     \b
     Example: cardquorum replace done copy:bank
     """
-    from coordinator import overview, replace
+    from coordinator.incident import replacement
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, None)
     with context.database.begin() as db:
-        event = replace.withdrawn(db, item)
+        event = replacement.withdrawn(db, item)
     return Result({"event": event}, [f"{event['item']} is taken back"])
 
 

@@ -27,7 +27,7 @@ def add(
     \b
     Example: cardquorum secret add blue-puk --of blue --kind puk --written-at bank
     """
-    from coordinator import card_secrets
+    from coordinator.custody import card_secrets
 
     told = card_secrets.Told(label, of, kind, tuple(known_by or ()), tuple(written_at or ()))
     with context.book.begin() as db:
@@ -43,7 +43,7 @@ def list_secrets(context: Context) -> Result:
     \b
     Example: cardquorum secret list
     """
-    from coordinator import card_secrets
+    from coordinator.custody import card_secrets
 
     with context.book.begin() as db:
         found = card_secrets.listed(db)

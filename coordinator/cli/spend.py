@@ -36,12 +36,12 @@ from coordinator.cli.spend_options import (
 )
 
 if TYPE_CHECKING:
-    from coordinator.batch import Batch, Row
-    from coordinator.fees import Rate
-    from coordinator.overview import CeremonyLine
-    from coordinator.payees import Payee
-    from coordinator.signing import Progress
-    from coordinator.spend import Created, Order
+    from coordinator.payment.batch import Batch, Row
+    from coordinator.payment.ceremonies import Progress
+    from coordinator.payment.creation import Created, Order
+    from coordinator.payment.payees import Payee
+    from coordinator.wallet.fees import Rate
+    from coordinator.wallet.overview import CeremonyLine
     from psbt.review import Review
 
 Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", parser=lower_case)]
@@ -73,11 +73,12 @@ def create(
     \b
     Example: cardquorum spend create family --to bcrt1q...:0.1btc --feerate 5
     """
-    from coordinator import overview, spend
     from coordinator.amounts import parse_coin
-    from coordinator.coin_control import ANY, Choice
     from coordinator.errors import UsageError
-    from coordinator.payees import parse_address, parse_payee
+    from coordinator.payment import creation
+    from coordinator.payment.payees import parse_address, parse_payee
+    from coordinator.wallet import overview
+    from coordinator.wallet.coin_control import ANY, Choice
 
     if not to and drain is None and table is None:
         raise UsageError("nobody is paid: add --to ADDRESS:AMOUNT, --csv FILE or --drain ADDRESS")
@@ -89,7 +90,7 @@ def create(
     payees = [parse_payee(text, network) for text in to or ()]
     overview.look_first(context.home, context.database, lambda: context.chain, vault)
     rate = chosen_rate(context, feerate, target)
-    order = spend.Order(
+    order = creation.Order(
         vault=vault,
         payments=(*(each.payment for each in payees), *(rows.payments if rows else ())),
         feerate=rate.feerate,
@@ -106,12 +107,12 @@ def create(
 
 def _warned(context: Context, name: str, shown: Result) -> Result:
     """Return the result below what of the vault is dangerous now."""
-    from coordinator import dangers
+    from coordinator.audit import acceptance
     from coordinator.cli.output import danger_lines
     from storage import vaults as vault_book
 
     with context.database.begin() as db:
-        found = dangers.vault_dangers(context.home, db, vault_book.vault_named(db, name))
+        found = acceptance.vault_dangers(context.home, db, vault_book.vault_named(db, name))
     document = {**shown.document, "dangers": [each._asdict() for each in found]}
     return replace(shown, document=document, lines=[*danger_lines(name, found), *shown.lines])
 
@@ -126,11 +127,12 @@ def _made(
 ) -> "Created":
     import random
 
-    from coordinator import labels, overview, spend
+    from coordinator.payment import creation
+    from coordinator.wallet import labels, overview
 
     tip = overview.known_tip(context.database, order.vault)
     with context.database.begin() as db:
-        make = spend.dry_run if dry_run else spend.create
+        make = creation.dry_run if dry_run else creation.create
         made = make(context.home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accept)
         if not dry_run:
             labels.name_addresses(context.home, db, names)
@@ -138,8 +140,8 @@ def _made(
 
 
 def _batch(table: str | None, network: str) -> "Batch | None":
-    from coordinator import batch
     from coordinator.files import read_text
+    from coordinator.payment import batch
 
     return batch.read(read_text(table, legacy=True), network) if table is not None else None
 
@@ -188,17 +190,18 @@ def consolidate(
     """
     import random
 
-    from coordinator import overview, spend
     from coordinator.amounts import parse_amount
+    from coordinator.payment import creation
+    from coordinator.wallet import overview
 
     overview.look_first(context.home, context.database, lambda: context.chain, vault)
     rate = chosen_rate(context, feerate, target)
     tip = overview.known_tip(context.database, vault)
     with context.database.begin() as db:
-        merging = spend.consolidation(
+        merging = creation.consolidation(
             db, vault, rate.feerate, parse_amount(below) if below else None
         )
-        made = spend.create(
+        made = creation.create(
             context.home, db, merging.order, tip=tip, rng=random.SystemRandom(), accepted=accept
         )
     shown = _sourced(created_shown(made, None), rate)
@@ -219,7 +222,7 @@ def list_ceremonies(context: Context) -> Result:
     \b
     Example: cardquorum spend list
     """
-    from coordinator import overview
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, None)
     found = overview.ceremonies(context.database)
@@ -237,14 +240,15 @@ def show(context: Context, ceremony: Ceremony) -> Result:
     \b
     Example: cardquorum spend show abcd2345
     """
-    from coordinator import overview, signing
-    from coordinator.coins import tip_height
+    from coordinator.payment import ceremonies
+    from coordinator.wallet import overview
+    from coordinator.wallet.coins import tip_height
     from storage import ceremonies as ceremony_book
 
     overview.freshen(context.home, context.database, lambda: context.chain, None)
     with context.database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony)
-        seen = signing.progress(record)
+        seen = ceremonies.progress(record)
         line = overview.ceremony_line(record, tip_height(db, record.vault))
     deep = {"sent_at": line.sent_at, "height": line.height, "confirmations": line.confirmations}
     document = {**_progress_document(seen), **deep, "final": line.final}
@@ -283,8 +287,9 @@ def sign(
     \b
     Example: cardquorum spend sign abcd2345 --emulated blue --emulated red
     """
-    from coordinator import overview, signing
     from coordinator.cli.gathering import gathered
+    from coordinator.payment import ceremonies
+    from coordinator.wallet import overview
     from storage import ceremonies as ceremony_book
 
     overview.freshen(context.home, context.database, lambda: context.chain, None)
@@ -294,17 +299,17 @@ def sign(
         context, vault, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, yes=yes, accepted=accept,
     )  # fmt: skip
-    outcomes = signing.sign(
+    outcomes = ceremonies.sign(
         context.home,
         context.database,
         ceremony,
         company.slots,
         company.attendant,
         company.wait_policy,
-        signing.Consent(txid, accept),
+        ceremonies.Consent(txid, accept),
     )
     with context.database.begin() as db:
-        seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
+        seen = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony))
     cards = [outcome_document(outcome) for outcome in outcomes]
     lines = [*(outcome_line(card) for card in cards), *_progress_lines(seen)]
     return Result({**_progress_document(seen), "cards": cards}, lines, worst(outcomes))
@@ -324,15 +329,15 @@ def export(
     """
     import base64
 
-    from coordinator import signing
     from coordinator.errors import UsageError
     from coordinator.files import write_private
+    from coordinator.payment import ceremonies
 
     if format_ not in {"psbt", "base64"}:
         raise UsageError(f"format {format_} is not known here; there are psbt and base64")
     if format_ == "psbt" and out is None:
         raise UsageError("a binary PSBT goes to a file: add --out FILE")
-    seen = signing.export(context.home, context.database, ceremony, accept)
+    seen = ceremonies.export(context.home, context.database, ceremony, accept)
     text, raw = seen.psbt, base64.b64decode(seen.psbt)
     if out is not None:
         write_private(out, raw if format_ == "psbt" else text.encode() + b"\n")
@@ -351,15 +356,16 @@ def add(
     \b
     Example: cardquorum spend add abcd2345 signed.psbt
     """
-    from coordinator import overview, signing
     from coordinator.files import read_named
+    from coordinator.payment import ceremonies
+    from coordinator.wallet import overview
     from storage import ceremonies as ceremony_book
 
     data = read_named(file)
     overview.freshen(context.home, context.database, lambda: context.chain, None)
-    taken = signing.add(context.home, context.database, ceremony, data, accept)
+    taken = ceremonies.add(context.home, context.database, ceremony, data, accept)
     with context.database.begin() as db:
-        seen = signing.progress(ceremony_book.ceremony_named(db, ceremony))
+        seen = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony))
     lines = [f"{counted(taken, 'new signature')} taken", *_progress_lines(seen)]
     return Result({**_progress_document(seen), "signatures": taken, "cards": []}, lines)
 
@@ -370,10 +376,11 @@ def finalize(context: Context, ceremony: Ceremony, accept: Accept = None) -> Res
     \b
     Example: cardquorum spend finalize abcd2345
     """
-    from coordinator import overview, signing
+    from coordinator.payment import ceremonies
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, None)
-    done = signing.finalize(context.home, context.database, ceremony, accept)
+    done = ceremonies.finalize(context.home, context.database, ceremony, accept)
     lines = [f"transaction {done.txid}, {done.vsize} vB, check: {done.consensus}"]
     return Result(done._asdict(), lines)
 
@@ -384,9 +391,9 @@ def broadcast(context: Context, ceremony: Ceremony, accept: Accept = None) -> Re
     \b
     Example: cardquorum spend broadcast abcd2345
     """
-    from coordinator import signing
+    from coordinator.payment import ceremonies
 
-    sent = signing.broadcast(context.home, context.database, ceremony, context.chain, accept)
+    sent = ceremonies.broadcast(context.home, context.database, ceremony, context.chain, accept)
     return Result(sent._asdict(), [f"sent {sent.txid}"])
 
 
@@ -396,9 +403,9 @@ def abandon(context: Context, ceremony: Ceremony) -> Result:
     \b
     Example: cardquorum spend abandon abcd2345
     """
-    from coordinator import signing
+    from coordinator.payment import ceremonies
 
-    warning = signing.abandon(context.database, ceremony)
+    warning = ceremonies.abandon(context.database, ceremony)
     document = {"ceremony": ceremony, "state": "abandoned", "warning": warning}
     return Result(document, [f"ceremony {ceremony} is abandoned", *([warning] if warning else [])])
 

@@ -11,7 +11,7 @@ from coordinator.cli.output import Result, sats
 from coordinator.cli.spend_options import Coins, FeerateTyped, Target
 
 if TYPE_CHECKING:
-    from coordinator.fee_bump import BumpedPayment
+    from coordinator.payment.fee_bump import BumpedPayment
 
 Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", parser=lower_case)]
 
@@ -37,7 +37,8 @@ def bump(
     """
     import random
 
-    from coordinator import fee_bump, overview
+    from coordinator.payment import fee_bump
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, None)
     rate = chosen_rate(context, feerate, target).feerate
@@ -64,7 +65,8 @@ def cancel(
     """
     import random
 
-    from coordinator import fee_bump, overview
+    from coordinator.payment import fee_bump
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, None)
     rate = chosen_rate(context, feerate, target).feerate
@@ -93,8 +95,9 @@ def accelerate(
     """
     import random
 
-    from coordinator import fee_bump, overview
     from coordinator.amounts import parse_coin, parse_txid
+    from coordinator.payment import fee_bump
+    from coordinator.wallet import overview
 
     name = parse_txid(txid)
     overview.freshen(context.home, context.database, lambda: context.chain, None)

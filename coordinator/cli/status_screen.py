@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from coordinator import clock, scans
+from coordinator import clock
 from coordinator.chain import first_block
 from coordinator.cli.output import counted, danger_lines, sats
-from coordinator.news import FINAL_CONFIRMATIONS
+from coordinator.wallet import scans
+from coordinator.wallet.news import FINAL_CONFIRMATIONS
 
 if TYPE_CHECKING:
-    from coordinator.overview import Owned
-    from coordinator.status import Standing, Status
+    from coordinator.guide.status import Standing, Status
+    from coordinator.wallet.overview import Owned
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 

@@ -8,11 +8,11 @@ import typer
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
 from coordinator.cli.output import ExitStatus, Result, columns
-from coordinator.stored import computed_checksum
+from coordinator.home.stored import computed_checksum
 
 if TYPE_CHECKING:
-    from coordinator.settings import Home
-    from coordinator.vaults import Imported
+    from coordinator.home.settings import Home
+    from coordinator.vault.vaults import Imported
 
 Name = Annotated[str, typer.Argument(help="the vault's name")]
 Checksum = Annotated[
@@ -46,7 +46,8 @@ def create(
     \b
     Example: cardquorum vault create family --threshold 2 --card a --card b --card c
     """
-    from coordinator import overview, vaults
+    from coordinator.vault import vaults
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, None)
     plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), script, birthday)
@@ -72,20 +73,21 @@ def verify(
     \b
     Example: cardquorum vault verify family --emulated blue
     """
-    from coordinator import dangers, verify
+    from coordinator.audit import acceptance
     from coordinator.cli.gathering import gathered
+    from coordinator.vault import key_proofs
     from storage import vaults as vault_book
 
     company = gathered(
         context, name, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
     )  # fmt: skip
-    proofs = verify.verify_vault(
+    proofs = key_proofs.verify_vault(
         context.database, name, company.slots, company.attendant, company.wait_policy
     )
     with context.database.begin() as db:
-        differs = dangers.differing(context.home, vault_book.vault_named(db, name))
-    proofs.mismatches.extend(verify.Mismatch(None, None, each) for each in differs)
+        differs = acceptance.differing(context.home, vault_book.vault_named(db, name))
+    proofs.mismatches.extend(key_proofs.Mismatch(None, None, each) for each in differs)
     lines = [
         *(f"proved: {label}" for label in proofs.verified),
         *(f"never proved: {label}" for label in proofs.missing),
@@ -111,8 +113,9 @@ def import_vault(
     \b
     Example: cardquorum vault import family.txt --name family
     """
-    from coordinator import overview, vaults
     from coordinator.files import read_text
+    from coordinator.vault import vaults
+    from coordinator.wallet import overview
 
     overview.freshen(context.home, context.database, lambda: context.chain, None)
     plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
@@ -150,7 +153,7 @@ def list_vaults(context: Context) -> Result:
     \b
     Example: cardquorum vault list
     """
-    from coordinator import vaults
+    from coordinator.vault import vaults
     from storage import vaults as vault_book
 
     with context.database.begin() as db:
@@ -179,15 +182,17 @@ def show(context: Context, name: Name) -> Result:
     \b
     Example: cardquorum vault show family
     """
-    from coordinator import dangers, overview, vaults
+    from coordinator.audit import acceptance
     from coordinator.cli.output import danger_lines
+    from coordinator.vault import vaults
+    from coordinator.wallet import overview
     from storage import vaults as vault_book
 
     overview.freshen(context.home, context.database, lambda: context.chain, name)
     with context.database.begin() as db:
         vault = vault_book.vault_named(db, name)
-        dangers.refuse_other_policy(context.home, vault)
-        found = dangers.vault_dangers(context.home, db, vault)
+        acceptance.refuse_other_policy(context.home, vault)
+        found = acceptance.vault_dangers(context.home, db, vault)
         document = vaults.document(context.home, db, vault)
     shown = {**document, "dangers": [each._asdict() for each in found]}
     return Result(shown, [*danger_lines(name, found), *_lines(document, context.home)])
@@ -208,7 +213,8 @@ def birthday(
     \b
     Example: cardquorum vault birthday family 2021-03-04
     """
-    from coordinator import overview, vaults
+    from coordinator.vault import vaults
+    from coordinator.wallet import overview
     from storage import vaults as vault_book
 
     overview.freshen(context.home, context.database, lambda: context.chain, name)
@@ -230,9 +236,9 @@ def approve(context: Context, name: Name, checksum: Checksum = None) -> Result:
     \b
     Example: cardquorum vault approve family
     """
-    from coordinator import vaults
     from coordinator.cli.attendant import ask_line
     from coordinator.errors import UsageError
+    from coordinator.vault import vaults
     from storage import vaults as vault_book
 
     with context.database.begin() as db:
@@ -264,12 +270,13 @@ def retire(context: Context, name: Name) -> Result:
 
 
 def _document(context: Context, name: str) -> dict[str, Any]:
-    from coordinator import dangers, vaults
+    from coordinator.audit import acceptance
+    from coordinator.vault import vaults
     from storage import vaults as vault_book
 
     with context.database.begin() as db:
         vault = vault_book.vault_named(db, name)
-        dangers.refuse_other_policy(context.home, vault)
+        acceptance.refuse_other_policy(context.home, vault)
         return vaults.document(context.home, db, vault)
 
 
@@ -288,8 +295,8 @@ def imported_lines(document: dict[str, Any]) -> list[str]:
 
 def looked_lines(document: dict[str, Any], home: "Home") -> Iterator[str]:
     """Say how old a vault is, as far as anybody knows, and how far it was looked for."""
-    from coordinator import scans
     from coordinator.chain import first_block
+    from coordinator.wallet import scans
 
     name = document["name"]
     born = scans.birthday_text(document["birthday"], document["birthday_height"])

@@ -14,8 +14,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from coordinator.errors import CoordinatorError
-from coordinator.outside_json import Field, read_json
-from coordinator.outside_text import as_utf8
+from coordinator.foreign_json import Field, read_json
+from coordinator.foreign_text import as_utf8
 from psbt.errors import PsbtError
 from psbt.keys import Path
 from psbt.transaction import ByteReader, sized

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from coordinator.errors import UsageError
-from coordinator.outside_json import read_json, shown
-from coordinator.outside_text import json_lines
+from coordinator.foreign_json import read_json, shown
+from coordinator.foreign_text import json_lines
 from coordinator.shown_text import json_line
 
 LINE_MAX: Final = 65_536

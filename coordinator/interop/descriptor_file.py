@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from coordinator.outside_json import Field, read_json
-from coordinator.outside_text import lines
+from coordinator.foreign_json import Field, read_json
+from coordinator.foreign_text import lines
 from psbt.errors import PolicyError
 from psbt.policy import checksum
 

@@ -7,11 +7,11 @@ import pytest
 
 from cards.errors import CardRemoved
 from cards.transport import CardTransport
-from coordinator import emulated
-from coordinator.collector import Outcome, WaitPolicy
-from coordinator.settings import open_home
-from coordinator.signing import sign
-from coordinator.slots import Slot
+from coordinator.home.settings import open_home
+from coordinator.payment.ceremonies import sign
+from coordinator.readers import emulated
+from coordinator.readers.slots import Slot
+from coordinator.signing.collector import Outcome, WaitPolicy
 from storage.database import open_database
 from tests.coordinator.test_card_signer import Person
 from tests.program import UNPROVED, Asked

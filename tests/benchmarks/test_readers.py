@@ -15,8 +15,8 @@ from cards.pin import Pin
 from cards.session import BatchSigner
 from cards.transport import CardTransport
 from cards.vpcd import VirtualReader
-from coordinator import readers
-from coordinator.settings import Home, create_home
+from coordinator.home.settings import Home, create_home
+from coordinator.readers import real_readers
 from tests.contracts.subjects import ACCOUNT, PIN, SUBJECTS, Subject
 from tests.contracts.wires import Wire
 from tests.readers.conftest import NAMES, Put, wait_until_empty
@@ -88,7 +88,7 @@ def test_from_the_event_to_a_recognised_card(home: Home, subject: Subject, reade
 
     def recognised() -> None:
         assert pcsc.arrival(reader, pcsc.ANY_CARD, 0) is not None
-        (found,) = readers.looked_at(home, [reader])
+        (found,) = real_readers.looked_at(home, [reader])
         assert found.card is not None
 
     def touched(commands: list[bytes]) -> None:

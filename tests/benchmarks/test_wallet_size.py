@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from coordinator import clock, spend, wallet
+from coordinator import clock
 from coordinator.chain import ChainUpdate, SeenTransaction, Tip, Watch
-from coordinator.coins import coins
+from coordinator.payment import creation
+from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.coins import coins
 from psbt.coins import Outpoint, Payment
 from psbt.policy import RECEIVE, derive_scripts
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput
@@ -62,8 +64,8 @@ def filled(folder: Path, addresses: int, count: int) -> Book:
     told = payments(book, addresses, count)
     with book.database.begin() as db:
         vault = book.vault(db)
-        scripts = wallet.watched(db, vault, book.soft["v"].policy, (addresses, 0))
-        wallet._apply(db, vault, ChainUpdate(TIP, None, told), scripts)
+        scripts = wallet_sync.watched(db, vault, book.soft["v"].policy, (addresses, 0))
+        wallet_sync._apply(db, vault, ChainUpdate(TIP, None, told), scripts)
         chain_book.set_sync_state(db, vault, *TIP, clock.now())
     return book
 
@@ -110,15 +112,15 @@ def test_growth_is_linear(tmp_path: Path) -> None:
         begun = time.perf_counter()
         book = filled(tmp_path / str(count), 1_000, count)
         first = time.perf_counter() - begun
-        order = spend.Order("v", (Payment(PAYEE, 5_000_000),), 5_000)
+        order = creation.Order("v", (Payment(PAYEE, 5_000_000),), 5_000)
         with book.database.begin() as db:
             vault = book.vault(db)
             quiet = Told(())
             rows[count] = [
                 first,
-                best(lambda: wallet.sync(db, vault, quiet), 2),  # noqa: B023 -- run at once
-                best(lambda: wallet.balance(db, vault), 2),  # noqa: B023 -- as above
-                best(lambda: spend.dry_run(db, order, TIP, random.Random(1)), 2),  # noqa: B023
+                best(lambda: wallet_sync.sync(db, vault, quiet), 2),  # noqa: B023 -- run at once
+                best(lambda: wallet_sync.balance(db, vault), 2),  # noqa: B023 -- as above
+                best(lambda: creation.dry_run(db, order, TIP, random.Random(1)), 2),  # noqa: B023
             ]
         rows[count].append(best(lambda: coins(book.database, "v"), 2))  # noqa: B023 -- as above
         book.close()

@@ -10,11 +10,11 @@ from cards.session import CardIdentity
 from cards.tangem.emulator import TangemEmulator, backup_set
 from cards.tangem.session import open_session
 from coordinator.demo import DEMO_PIN, Guide
-from coordinator.enrol import Enrolled, Enrolment, enrol
-from coordinator.memory import FolderMemory
-from coordinator.pins import Care, change_pin
-from coordinator.settings import Home, create_home
-from coordinator.slots import Slot
+from coordinator.enrolment.enrol import Enrolled, Enrolment, enrol
+from coordinator.enrolment.pins import Care, change_pin
+from coordinator.home.settings import Home, create_home
+from coordinator.readers.pairings import FolderMemory
+from coordinator.readers.slots import Slot
 from storage import cards as card_book
 from storage.database import open_database
 

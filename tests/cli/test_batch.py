@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator import batch
 from coordinator.errors import UsageError
+from coordinator.payment import batch
 from psbt.network import Network
 from psbt.policy import format_address
 from tests.program import Asked, Program

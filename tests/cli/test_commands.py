@@ -66,7 +66,7 @@ def test_an_unknown_error_says_it_is_a_bug(
         raise ZeroDivisionError("oops")
 
     program("init", "--network", "regtest")
-    monkeypatch.setattr("coordinator.settings.open_home", broken)
+    monkeypatch.setattr("coordinator.home.settings.open_home", broken)
     ended = program("--json", "status", check=1)
     assert ended.document["error"]["code"] == "zero_division_error"
     assert "report" in ended.document["error"]["hint"]

@@ -33,7 +33,7 @@ def test_a_bug_tells_its_story_when_asked(
     def broken(*_: object) -> object:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("coordinator.settings.open_home", broken)
+    monkeypatch.setattr("coordinator.home.settings.open_home", broken)
     for words in (("-v",), ("-vv",), ("-v", "-v")):
         assert "Traceback" in program("--json", "status", *words, check=1).err
     assert "Traceback" not in program("--json", "status", check=1).err
@@ -43,7 +43,7 @@ def test_a_full_disk_is_no_bug(program: Program, monkeypatch: pytest.MonkeyPatch
     def full(*_: object) -> object:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("coordinator.settings.open_home", full)
+    monkeypatch.setattr("coordinator.home.settings.open_home", full)
     error = program("--json", "status", check=5).document["error"]
     assert "No space left" in error["message"]
     assert "disk" in error["hint"]

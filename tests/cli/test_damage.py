@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from coordinator import backups
+from coordinator.home import backups
 from tests.program import PIN, Asked, asking, run_program
 
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator import clock, dangers
-from coordinator.settings import open_home
+from coordinator import clock
+from coordinator.audit import acceptance
+from coordinator.home.settings import open_home
 from psbt.keys import format_key_expression
 from psbt.network import Network
 from psbt.policy import format_descriptor
@@ -241,7 +242,7 @@ def statements(database: sessionmaker[Session], home: Path) -> int:
     engine = database.kw["bind"]
     event.listen(engine, "before_cursor_execute", seen)
     with database.begin() as db:
-        dangers.all_dangers(open_home(home), db)
+        acceptance.all_dangers(open_home(home), db)
     event.remove(engine, "before_cursor_execute", seen)
     return count
 

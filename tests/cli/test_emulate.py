@@ -9,9 +9,9 @@ import pytest
 from cards.emulation import open_card
 from cards.errors import CardError, NotGenuine
 from cards.pin import Pin, Secret
-from coordinator import enrol, setup
-from coordinator.settings import create_home
-from coordinator.slots import Slot, card_in
+from coordinator.enrolment import enrol, setup
+from coordinator.home.settings import create_home
+from coordinator.readers.slots import Slot, card_in
 from storage.database import open_database
 from tests.program import PIN, Asked
 

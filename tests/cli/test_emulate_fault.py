@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cards.errors import CardRemoved
-from coordinator import emulated
-from coordinator.settings import Home, open_home
+from coordinator.home.settings import Home, open_home
+from coordinator.readers import emulated
 from tests.program import PIN, Asked, Program
 
 SELECT = bytes.fromhex("00a404000953617461436869700000")[:-1]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from coordinator.errors import UsageError
 from coordinator.files import write_private
-from coordinator.report import lines
+from coordinator.recovery import typed_lines
 from psbt.keys import format_key_expression
 from psbt.network import Network
 from psbt.policy import parse_descriptor
@@ -41,7 +41,7 @@ def printed(kit: Path) -> str:
 
 
 def typed(kit: Path) -> list[str]:
-    found = [line for line in printed(kit).splitlines() if lines.NUMBERED.fullmatch(line)]
+    found = [line for line in printed(kit).splitlines() if typed_lines.NUMBERED.fullmatch(line)]
     assert found
     return found
 
@@ -121,7 +121,7 @@ def test_a_disk_that_fills_up_leaves_nothing(
         write_private(path, data, replace=replace)
 
     before = vault("copy", "list", "v")
-    monkeypatch.setattr("coordinator.kit.write_private", full)
+    monkeypatch.setattr("coordinator.recovery.kit.write_private", full)
     vault("kit", "v", "--out", str(tmp_path / "kit"), check=2)
     assert list((tmp_path / "kit").iterdir()) == []
     assert vault("copy", "list", "v") == before

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from coordinator import labels
+from coordinator.wallet import labels
 from storage.database import open_database
 from tests.program import Asked
 

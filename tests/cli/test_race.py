@@ -17,7 +17,7 @@ from tests.test_house import ROOT
 AT_ONCE = """
 import sys
 from coordinator.cli import run
-from coordinator import spend
+from coordinator.payment import creation
 sys.stdout.write("ready\\n")
 sys.stdout.flush()
 sys.stdin.readline()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.addresses import payment_uri
+from coordinator.vault.addresses import payment_uri
 from tests.cli.test_money import STRANGER, WORTH, address, sent
 from tests.program import Asked, Program
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from coordinator import scans
-from coordinator.chain import core_wallet
-from coordinator.chain.rpc import Node, call
-from coordinator.chain.scan_note import ScanNote
+from coordinator.chain.core import wallet as core_wallet
+from coordinator.chain.core.rpc import Node, call
+from coordinator.chain.core.scan_note import ScanNote
 from coordinator.chain.url import parse_url
 from coordinator.errors import ChainError
+from coordinator.wallet import scans
 from psbt.network import Network
 from psbt.policy import (
     Policy,

@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.chain.core.rpc import Node, RpcError, call
 from coordinator.chain.regtest import RegtestChain
-from coordinator.chain.rpc import Node, RpcError, call
 from coordinator.errors import ChainError
 
 PROGRAM = os.environ.get("BITCOIND")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from coordinator import spend, wallet
 from coordinator.chain import ChainSource, PackageSource
 from coordinator.chain.opening import open_chain
 from coordinator.errors import (
@@ -21,6 +20,8 @@ from coordinator.errors import (
     SettingsError,
     TransactionRejected,
 )
+from coordinator.payment import creation
+from coordinator.wallet import sync as wallet_sync
 from psbt.coins import Payment
 from psbt.transaction import parse_transaction
 from storage import ceremonies as ceremony_book
@@ -145,10 +146,10 @@ def test_a_reserved_coin_spent_elsewhere_ends_its_ceremony(
     world.pay(book.script(0), 100_000)
     world.mine()
     tip = book.sync(source)
-    order = spend.Order("v", (Payment(PAYEE, 20_000),), 2_000)
+    order = creation.Order("v", (Payment(PAYEE, 20_000),), 2_000)
     with book.database.begin() as db:
         rng, accepted = random.Random(1), ["policy_not_approved"]
-        opened = spend.create(book.home, db, order, tip=tip, rng=rng, accepted=accepted)
+        opened = creation.create(book.home, db, order, tip=tip, rng=rng, accepted=accepted)
     world.chain.broadcast(book.payment(PAYEE, 30_000))
     world.settle()
     book.sync(source)
@@ -333,7 +334,7 @@ def test_closing_twice_does_no_harm(source: ChainSource) -> None:
 def lose_power(book: Book, source: ChainSource) -> None:
     """Sync, and lose power before the database commits."""
     with book.database() as db:
-        wallet.sync(db, book.vault(db), source)
+        wallet_sync.sync(db, book.vault(db), source)
         db.rollback()
 
 

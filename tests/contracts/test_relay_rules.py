@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.chain.core.rpc import call
 from coordinator.chain.opening import open_chain
 from coordinator.chain.regtest import RegtestChain
-from coordinator.chain.rpc import call
 from coordinator.errors import TransactionRejected
 from psbt.transaction import Transaction, TransactionOutput, parse_transaction
 from tests.contracts.real_node import PROGRAM, RealNode, running

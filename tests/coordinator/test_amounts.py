@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator import addresses
 from coordinator.amounts import parse_amount, parse_feerate
 from coordinator.cli.output import sats
 from coordinator.errors import UsageError
+from coordinator.vault import addresses
 
 
 @pytest.mark.parametrize(

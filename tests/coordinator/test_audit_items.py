@@ -13,7 +13,7 @@ from coordinator.audit.findings import (
     Severity,
     VaultFacts,
 )
-from coordinator.bags import BagFacts
+from coordinator.custody.bags import BagFacts
 from tests.coordinator.test_audit import COPIES, GOOD, NOW, carrier, key, vault
 
 OPENED = BagFacts("S1", opened=NOW)

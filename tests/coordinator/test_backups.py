@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator import backups
 from coordinator.errors import SettingsError, UsageError
-from coordinator.settings import DATABASE_FILE, Home, create_home
+from coordinator.home import backups
+from coordinator.home.settings import DATABASE_FILE, Home, create_home
 from storage.database import open_database
 from storage.errors import StorageError
 

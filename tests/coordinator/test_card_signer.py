@@ -19,10 +19,16 @@ from cards.errors import (
 )
 from cards.pin import Pin
 from cards.session import CardIdentity
-from coordinator import collector
-from coordinator.card_signer import SLICE, CardSigner, Stopped
-from coordinator.collector import CardShare, Outcome, SigningTask, WaitPolicy, Wanted
-from coordinator.slots import Slot
+from coordinator.readers.slots import Slot
+from coordinator.signing import collector
+from coordinator.signing.card_signer import SLICE, CardSigner, Stopped
+from coordinator.signing.collector import (
+    CardShare,
+    Outcome,
+    SigningTask,
+    WaitPolicy,
+    Wanted,
+)
 from tests.coordinator.test_collector import REQUESTS, Card
 
 LABELS = ("a", "b", "c")
@@ -91,7 +97,7 @@ class FakeCollection:
     """A 2-of-3 ceremony that counts what it kept."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("coordinator.slots.detect", lambda transport, _: transport)
+        monkeypatch.setattr("coordinator.readers.slots.detect", lambda transport, _: transport)
         self.person = Person()
         self.kept: list[tuple[str, int]] = []
 

@@ -10,10 +10,10 @@ from coincurve import PrivateKey
 from cards.errors import CardRemoved, PinIncorrect, ProtocolError, WrongCard
 from cards.pin import Pin
 from cards.session import CardIdentity
-from coordinator import collector
-from coordinator.collector import CardShare, Outcome, SigningTask, WaitPolicy
 from coordinator.errors import LastAttempt
-from coordinator.slots import Slot
+from coordinator.readers.slots import Slot
+from coordinator.signing import collector
+from coordinator.signing.collector import CardShare, Outcome, SigningTask, WaitPolicy
 from psbt.errors import SignatureInvalid
 from psbt.signature import compact_from_der
 from psbt.signer import SigningRequest
@@ -86,7 +86,7 @@ def collect(
     **options: bool,
 ) -> list[Outcome]:
     slots = [Slot(card.name, emulated=True, connect=lambda card=card: card) for card in cards]
-    monkeypatch.setattr("coordinator.slots.detect", lambda transport, _: transport)
+    monkeypatch.setattr("coordinator.readers.slots.detect", lambda transport, _: transport)
     names = [card.name for card in cards]
 
     def share_of(identity: CardIdentity) -> CardShare | None:

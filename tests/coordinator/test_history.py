@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock
 from coordinator.chain import SeenTransaction
-from coordinator.history import HistoryLine, history
+from coordinator.wallet.history import HistoryLine, history
 from psbt.coins import Outpoint
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput
 from storage import chain as chain_book

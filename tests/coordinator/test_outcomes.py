@@ -9,11 +9,11 @@ import pytest
 from cards.errors import CardRemoved, NotUnlocked, PinBlocked, PinIncorrect
 from cards.pin import Pin
 from cards.session import CardIdentity
-from coordinator import collector
-from coordinator.card_signer import CardShare
-from coordinator.collector import Given, Outcome, SigningTask, WaitPolicy, Wanted
 from coordinator.errors import CoordinatorError, PinMissing, SignatureNotKept
-from coordinator.slots import KnownCard, Slot
+from coordinator.readers.slots import KnownCard, Slot
+from coordinator.signing import collector
+from coordinator.signing.card_signer import CardShare
+from coordinator.signing.collector import Given, Outcome, SigningTask, WaitPolicy, Wanted
 from storage.errors import StorageError
 from tests.coordinator.test_card_signer import FakeCollection, Reader, fixed, good, in_reader
 from tests.coordinator.test_collector import REQUESTS, Card
@@ -212,7 +212,7 @@ class Kept:
     """A task whose book fails at times."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("coordinator.slots.detect", lambda transport, _: transport)
+        monkeypatch.setattr("coordinator.readers.slots.detect", lambda transport, _: transport)
         self.collection = FakeCollection(monkeypatch)
         self.kept: list[tuple[str, int]] = []
         self.failures: list[Exception] = []

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from coordinator import drill
 from coordinator.audit.advisories import FORMAT, advisories, signed_bytes
 from coordinator.errors import SettingsError, UsageError
-from coordinator.settings import create_home, open_home
+from coordinator.home.settings import create_home, open_home
+from coordinator.vault import drills
 from tests.coordinator.test_advisories import FLAW, KEY, PUBLIC
 
 HOSTILE = {
@@ -32,7 +32,7 @@ HOSTILE = {
 def test_a_hostile_file_is_misuse(tmp_path: Path, which: str) -> None:
     (tmp_path / "file").write_bytes(HOSTILE[which])
     with pytest.raises(UsageError) as refused:
-        drill.verified(HOSTILE[which])
+        drills.verified(HOSTILE[which])
     assert len(str(refused.value)) < 1000
     with pytest.raises(UsageError) as refused:
         advisories(tmp_path / "file", PUBLIC)

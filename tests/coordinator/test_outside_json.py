@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.outside_json import DEPTH_MAX, Field, read_json, shown
+from coordinator.foreign_json import DEPTH_MAX, Field, read_json, shown
 
 BRACKETS_IN_TEXT = '{"label": "' + "[" * 1_000 + '"}'
 REFUSED = {

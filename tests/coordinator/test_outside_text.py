@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator import files, outside_text
+from coordinator import files, foreign_text
 from coordinator.errors import UsageError
 
 TEXT = "wsh(sortedmulti(2,[fd49caa0/48h/1h/0h/2h]xpub))#n3f3t50w\nMüller, 😀\n"
@@ -26,24 +26,24 @@ SAID = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 
 @pytest.mark.parametrize("encoding", MARKED)
 def test_a_marked_text_is_read_without_its_mark(encoding: str) -> None:
-    assert outside_text.decoded(MARKED[encoding] + TEXT.encode(encoding), "it") == TEXT
+    assert foreign_text.decoded(MARKED[encoding] + TEXT.encode(encoding), "it") == TEXT
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
 def test_a_text_is_read_without_a_mark(encoding: str) -> None:
-    assert outside_text.decoded(TEXT.encode(encoding), "it") == TEXT
+    assert foreign_text.decoded(TEXT.encode(encoding), "it") == TEXT
 
 
 @given(SAID)
 def test_what_is_utf_8_is_read_as_it_is(text: str) -> None:
-    assert outside_text.decoded(text.encode(), "it") == text.removeprefix("\ufeff")
+    assert foreign_text.decoded(text.encode(), "it") == text.removeprefix("\ufeff")
 
 
 @given(SAID, st.sampled_from(sorted(MARKED)))
 def test_a_mark_decides(text: str, encoding: str) -> None:
     text += "."
     data = MARKED[encoding] + text.encode(encoding)
-    assert outside_text.decoded(data, "it") == text.removeprefix("\ufeff")
+    assert foreign_text.decoded(data, "it") == text.removeprefix("\ufeff")
 
 
 @given(st.binary(), st.booleans())
@@ -52,7 +52,7 @@ def test_any_bytes_are_a_text_without_zeros_and_surrogates_or_refused(
     legacy: bool,  # noqa: FBT001 -- drawn
 ) -> None:
     try:
-        text = outside_text.decoded(data, "it", legacy=legacy)
+        text = foreign_text.decoded(data, "it", legacy=legacy)
     except UsageError:
         return
     assert "\0" not in text
@@ -73,37 +73,37 @@ def test_any_bytes_are_a_text_without_zeros_and_surrogates_or_refused(
 )
 def test_what_is_no_text_is_refused_by_name(data: bytes) -> None:
     with pytest.raises(UsageError, match=r"labels\.txt is not a text file"):
-        outside_text.decoded(data, "labels.txt")
+        foreign_text.decoded(data, "labels.txt")
 
 
 def test_a_table_may_be_windows_1252() -> None:
-    assert outside_text.decoded(b"Miete M\xfcller \x80", "it", legacy=True) == "Miete Müller €"
+    assert foreign_text.decoded(b"Miete M\xfcller \x80", "it", legacy=True) == "Miete Müller €"
     with pytest.raises(UsageError, match="not cp1252"):
-        outside_text.decoded(b"\xfc\x81", "it", legacy=True)
+        foreign_text.decoded(b"\xfc\x81", "it", legacy=True)
 
 
 def test_lines_end_in_lf_crlf_or_cr_and_nothing_else() -> None:
     text = "a\u2028b\u0085c\x0bd\x0ce\x1cf"
-    assert outside_text.lines(f"{text}\n{text}\r\n{text}\r\r{text}") == [
+    assert foreign_text.lines(f"{text}\n{text}\r\n{text}\r\r{text}") == [
         text,
         text,
         text,
         "",
         text,
     ]
-    assert outside_text.lines("a\n") == ["a"]
-    assert outside_text.lines("") == []
+    assert foreign_text.lines("a\n") == ["a"]
+    assert foreign_text.lines("") == []
 
 
 def test_json_lines_end_in_lf_unless_there_is_none() -> None:
-    assert outside_text.json_lines('{"a":\r1}\r\n{}\n') == ['{"a":\r1}\r', "{}"]
-    assert outside_text.json_lines("{}\r{}\r") == ["{}", "{}"]
+    assert foreign_text.json_lines('{"a":\r1}\r\n{}\n') == ['{"a":\r1}\r', "{}"]
+    assert foreign_text.json_lines("{}\r{}\r") == ["{}", "{}"]
 
 
 def test_a_text_larger_than_the_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outside_text, "TEXT_MAX", 1 << 20)
+    monkeypatch.setattr(foreign_text, "TEXT_MAX", 1 << 20)
     with pytest.raises(UsageError, match="larger than 1 MiB"):
-        outside_text.decoded(bytes((1 << 20) + 1), "it")
+        foreign_text.decoded(bytes((1 << 20) + 1), "it")
 
 
 def test_standard_input_and_files_are_read_alike(tmp_path: Path) -> None:

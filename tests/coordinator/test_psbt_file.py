@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from coordinator import psbt_file
+from coordinator.payment import psbt_file
 from psbt import codec, fields
 from psbt.combiner import combine
 from psbt.errors import PsbtError

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.errors import SettingsError
-from coordinator.settings import Home, create_home, default_folder, open_home
+from coordinator.home.settings import Home, create_home, default_folder, open_home
 
 
 def test_a_home_is_private_and_reads_back(tmp_path: Path) -> None:

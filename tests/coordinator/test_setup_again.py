@@ -13,10 +13,11 @@ from cards.errors import CardRemoved, NotSupported, WrongCard
 from cards.family import family_named
 from cards.faults import Torn
 from cards.pin import Pin, Secret
-from coordinator import emulated, enrol, seeds, setup
-from coordinator.enrol import Enrolled
+from coordinator.enrolment import enrol, seeds, setup
+from coordinator.enrolment.enrol import Enrolled
 from coordinator.files import refuse_unwritable, write_private
-from coordinator.settings import Home, create_home, open_home
+from coordinator.home.settings import Home, create_home, open_home
+from coordinator.readers import emulated
 from storage import cards as card_book
 from storage.database import open_database
 

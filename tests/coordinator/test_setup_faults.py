@@ -12,9 +12,10 @@ from cards.family import CardFamily, Surroundings, families
 from cards.faults import Torn
 from cards.pin import Pin, Secret
 from cards.session import KeyGenerator, SeedLoader
-from coordinator import check, emulated, enrol, seeds, setup
-from coordinator.enrol import Enrolled, Enrolment, account_path
-from coordinator.settings import Home, create_home
+from coordinator.enrolment import check, enrol, seeds, setup
+from coordinator.enrolment.enrol import Enrolled, Enrolment, account_path
+from coordinator.home.settings import Home, create_home
+from coordinator.readers import emulated
 from storage.database import open_database
 
 PIN, PUK = b"493817", b"850273619482"

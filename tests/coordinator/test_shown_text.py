@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator import log, shown_text
-from coordinator.report.page import _readable
+from coordinator.audit.html import _readable
 
 ATTACKS = {
     "\x1b[2J": r"\x1b[2J",

@@ -18,11 +18,12 @@ from cards.errors import NotUnlocked
 from cards.family import CardFamily, Surroundings, families
 from cards.faults import Fault, Flipped, Forced, Oversized, Torn, Truncated
 from cards.pin import Pin
-from coordinator import emulated, signing
-from coordinator.collector import Outcome
 from coordinator.errors import NothingToSign
-from coordinator.memory import FolderMemory
-from coordinator.settings import Home, open_home
+from coordinator.home.settings import Home, open_home
+from coordinator.payment import ceremonies
+from coordinator.readers import emulated
+from coordinator.readers.pairings import FolderMemory
+from coordinator.signing.collector import Outcome
 from storage import ceremonies as ceremony_book
 from storage import custody as custody_book
 from storage.database import open_database
@@ -85,14 +86,14 @@ class Payment(NamedTuple):
 
     def sign(self, *labels: str, person: Person | None = None) -> dict[str, Outcome]:
         slots = [emulated.slot(self.home, label) for label in labels]
-        found = signing.sign(self.home, self.database, self.ceremony, slots, person or Person())
+        found = ceremonies.sign(self.home, self.database, self.ceremony, slots, person or Person())
         return dict(zip(labels, found, strict=True))
 
     def signed(self) -> int:
         """Return how many signatures are kept; each of them verifies."""
         with self.database.begin() as db:
             record = ceremony_book.ceremony_named(db, self.ceremony)
-            seen = signing.progress(record)
+            seen = ceremonies.progress(record)
             assert seen.complete == (len(record.signatures) == 2 * INPUTS)
             return len(record.signatures)
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 
 from cards.session import CardIdentity, ExtendedKey
-from coordinator.verify import Expected, difference
+from coordinator.vault.key_proofs import Expected, difference
 from psbt.keys import bip48_path, fingerprint, format_path
 from psbt.network import Network
 from tests.psbt.soft_vault import PrivateKey, master, seed

@@ -7,8 +7,11 @@ from unittest import mock
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator import approvals, payment_files, vaults, wallet
-from coordinator.settings import OFFLINE, Home
+from coordinator.home import approvals
+from coordinator.home.settings import OFFLINE, Home
+from coordinator.payment import payment_files
+from coordinator.vault import vaults
+from coordinator.wallet import sync as wallet_sync
 from psbt import codec
 from psbt.policy import format_descriptor
 from storage import vaults as vault_book
@@ -40,7 +43,7 @@ class KeptHome:
     @contextmanager
     def undone(self) -> Iterator[sessionmaker[Session]]:
         """Lend a database whose commits end with the run."""
-        few = mock.patch.object(wallet, "LOOKAHEAD", ADDRESSES)
+        few = mock.patch.object(wallet_sync, "LOOKAHEAD", ADDRESSES)
         with few, self._engine.connect() as connection:
             whole = connection.begin()
             try:

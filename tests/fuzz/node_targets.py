@@ -29,16 +29,21 @@ from cards.faults import parse as parse_fault
 from cards.keycard.pairing import Pairing
 from cards.tangem.attestation import IssuerSignatures
 from cards.tangem.recognition import Recognition
-from coordinator import approvals, outside_json, outside_text, overview, scans, shown_text, status
-from coordinator.chain import Birthday, bitcoind, core_wallet
+from coordinator import foreign_json, foreign_text, shown_text
+from coordinator.chain import Birthday
+from coordinator.chain.core import source
+from coordinator.chain.core import wallet as core_wallet
+from coordinator.chain.core.scan_note import ScanNote, read_note
 from coordinator.chain.opening import silent
 from coordinator.chain.regtest import RegtestChain
 from coordinator.chain.regtest.log import BlockLog, framed
 from coordinator.chain.regtest.pool import read_transactions, write_transactions
-from coordinator.chain.scan_note import ScanNote, read_note
 from coordinator.chain.url import parse_url
 from coordinator.errors import CoordinatorError
-from coordinator.settings import OFFLINE, Home
+from coordinator.guide import status
+from coordinator.home import approvals
+from coordinator.home.settings import OFFLINE, Home
+from coordinator.wallet import overview, scans
 from psbt.errors import PsbtError
 from psbt.policy import RECEIVE, vault_script
 from psbt.transaction import parse_transaction
@@ -167,7 +172,7 @@ def acts(kept: KeptHome, folder: Path) -> list[Callable[[], object]]:
     cookie = folder / "cookie"
     cookie.write_text("name:password")
     url = parse_url(f"bitcoind+http://127.0.0.1:18443?cookie={cookie}&timeout=1")
-    chain = bitcoind.CoreChain(url, folder / "chain", "regtest", silent)
+    chain = source.CoreChain(url, folder / "chain", "regtest", silent)
 
     def all_of_it() -> None:
         with kept.undone() as database:
@@ -350,8 +355,8 @@ def prepare_files(folder: Path) -> Read:
         lambda data: opener.read(_letter(opener, data), "location 1"),
         lambda data: [parse_fault(line) for line in data.decode("utf-8", "replace").splitlines()],
         lambda data: _approved(Home(folder, "regtest", OFFLINE), data),
-        lambda data: outside_json.Field(outside_json.read_json(data))["a"].integer(0, 9),
-        lambda data: outside_text.lines(outside_text.decoded(data, "x", legacy=True)),
+        lambda data: foreign_json.Field(foreign_json.read_json(data))["a"].integer(0, 9),
+        lambda data: foreign_text.lines(foreign_text.decoded(data, "x", legacy=True)),
         lambda _: read_note(file, "descriptor"),
         _shown,
     ]

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
-from coordinator import batch, drill, labels, payment_files
 from coordinator.errors import CoordinatorError
+from coordinator.foreign_json import read_json
 from coordinator.interop import bbqr, bip329
-from coordinator.outside_json import read_json
-from coordinator.report import lines
+from coordinator.payment import batch, payment_files
+from coordinator.recovery import typed_lines
+from coordinator.vault import drills
+from coordinator.wallet import labels
 from psbt import codec
 from psbt.coins import Outpoint
 from psbt.combiner import combine, new_signatures
@@ -105,12 +107,12 @@ def many_proofs() -> Act:
     said = json.loads(next(iter(drill_seeds())))
     said["proofs"] = [{"pubkey": "02" + name, "signature": "00" * 64} for name in names()]
     data = json.dumps(said).encode()
-    return lambda: drill.verified(data)
+    return lambda: drills.verified(data)
 
 
 def many_typed_lines() -> Act:
     typed = [f"{number % 300:02} abcde fghij klmn q{number:03}" for number in range(MANY)]
-    return lambda: lines.joined(typed)
+    return lambda: typed_lines.joined(typed)
 
 
 def many_keys() -> Act:

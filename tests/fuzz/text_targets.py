@@ -17,29 +17,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from cards.errors import CardError
-from coordinator import (
-    amounts,
-    backups,
-    batch,
-    drill,
-    labels,
-    outside_text,
-    payees,
-    payment_files,
-    psbt_file,
-    recover,
-    scans,
-    signing,
-    vaults,
-)
+from coordinator import amounts, foreign_text
 from coordinator.audit import advisories
 from coordinator.chain import Tip
 from coordinator.chain.url import parse_url
 from coordinator.cli.attendant import read_secrets
 from coordinator.errors import CoordinatorError
+from coordinator.home import backups
+from coordinator.home.settings import SETTINGS_FILE, open_home
 from coordinator.interop import bbqr, bip138
-from coordinator.report import lines
-from coordinator.settings import SETTINGS_FILE, open_home
+from coordinator.payment import batch, ceremonies, payees, payment_files, psbt_file
+from coordinator.recovery import recover, typed_lines
+from coordinator.vault import drills, vaults
+from coordinator.wallet import labels, scans
 from psbt import codec
 from psbt.combiner import combine
 from psbt.errors import PsbtError
@@ -87,7 +77,7 @@ def as_typed(data: bytes) -> str:
 
 def in_file(data: bytes, *, legacy: bool = False) -> str:
     """Return the text of a file."""
-    return outside_text.decoded(data, "the file", legacy=legacy)
+    return foreign_text.decoded(data, "the file", legacy=legacy)
 
 
 def encrypted_copy(content: str = OTHER) -> bytes:
@@ -128,7 +118,7 @@ def prepare_recover(folder: Path) -> Read:
 
 def recover_seeds() -> Iterator[bytes]:
     yield OTHER.encode()
-    yield "\n".join(lines.numbered(OTHER)).encode()
+    yield "\n".join(typed_lines.numbered(OTHER)).encode()
     yield encrypted_copy()
     yield base64.encodebytes(encrypted_copy())
     yield "\n".join(bbqr.split(OTHER.encode(), "U", 120)).encode()
@@ -235,11 +225,11 @@ def prepare_payment(folder: Path) -> Read:
         with kept.undone() as database:
             with suppress(*ROOTS), database.begin() as db:
                 payment_files.open_payment(kept.home, db, vault_book.vault_named(db, NAME), psbt)
-            signing.add(kept.home, database, kept.ceremony, psbt)
+            ceremonies.add(kept.home, database, kept.ceremony, psbt)
             with database.begin() as db:
-                record = signing.ceremony_book.ceremony_named(db, kept.ceremony)
-                signing.progress(record)
-            signing.finalize(kept.home, database, kept.ceremony)
+                record = ceremonies.ceremony_book.ceremony_named(db, kept.ceremony)
+                ceremonies.progress(record)
+            ceremonies.finalize(kept.home, database, kept.ceremony)
 
     return read
 
@@ -272,15 +262,15 @@ def handed_over_seeds() -> Iterator[bytes]:
 
 def drilled(data: bytes) -> None:
     """Check a drill that somebody sent."""
-    drill.verified(data, {NAME: DESCRIPTOR})
+    drills.verified(data, {NAME: DESCRIPTOR})
 
 
 def drill_seeds() -> Iterator[bytes]:
-    text = f"{drill.subject(NAME, VAULT.policy)}, block -"
+    text = f"{drills.subject(NAME, VAULT.policy)}, block -"
     asked = message_psbt(text, VAULT.policy, vault_script(VAULT.policy, RECEIVE, 0))
     given = [answer for cosigner in (0, 2) for answer in VAULT.answers(asked, cosigner)]
     said = {
-        "format": drill.FORMAT,
+        "format": drills.FORMAT,
         "vault": NAME,
         "network": "regtest",
         "descriptor": DESCRIPTOR,
@@ -371,7 +361,7 @@ def typed(data: bytes) -> None:
         lambda given: scans.parse_birthday(given, Tip(100, "00" * 32), "regtest"),
         lambda given: vaults.parse_key_expression(given, Network.REGTEST),
         lambda given: read_secrets(PINS, io.BytesIO(os.fsencode(given)), single=False),
-        lambda given: lines.joined(given.splitlines()),
+        lambda given: typed_lines.joined(given.splitlines()),
     )
     readers[kind[0] % len(readers) if kind else 0](text)
 
@@ -391,7 +381,7 @@ def typed_seeds() -> Iterator[bytes]:
             "2026-05-01T10:00:00+02:00",
             f"[00000000/48h/1h/0h/2h]{XPUB}",
             "blue=123456\nred.new=1\n",
-            "\n".join(lines.numbered(DESCRIPTOR[:90])),
+            "\n".join(typed_lines.numbered(DESCRIPTOR[:90])),
         )
     ):
         yield bytes([kind]) + text.encode()

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.addresses import payment_uri
 from coordinator.errors import UsageError
 from coordinator.interop import bip21
 from coordinator.interop.bip21 import Request
+from coordinator.vault.addresses import payment_uri
 
 GENESIS = "175tWpb8K1S7NmH4Zx6rewF9WQrcZv245W"
 

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from coordinator import readers
 from coordinator.cli import main
+from coordinator.readers import real_readers
 
-readers.Patient = partial(readers.Patient, seconds=1.0)
+real_readers.Patient = partial(real_readers.Patient, seconds=1.0)
 main()

@@ -7,9 +7,9 @@ import pytest
 
 from cards import pcsc
 from cards.errors import CardError, OutOfReach, ReaderNotFound, ReadersUnlisted, TransportError
-from coordinator import readers
 from coordinator.errors import Ambiguous
-from coordinator.settings import Home
+from coordinator.home.settings import Home
+from coordinator.readers import real_readers
 
 DIGITS = ["ACS ACR122U 00 00", "ACS ACR122U 01 00"]
 TWO_SLOTS = ["Duo 00 00", "Duo 00 01"]
@@ -23,7 +23,7 @@ def home(tmp_path: Path) -> Home:
 
 def named(monkeypatch: pytest.MonkeyPatch, home: Home, known: list[str], name: str) -> str:
     monkeypatch.setattr(pcsc, "reader_names", lambda: known)
-    return readers.slot(home, name).name
+    return real_readers.slot(home, name).name
 
 
 @pytest.mark.parametrize("known", [DIGITS, TWO_SLOTS, WINDOWS[:2]])
@@ -40,9 +40,9 @@ def test_of_the_slots_of_one_reader_the_only_one_with_a_card_is_meant(
     monkeypatch: pytest.MonkeyPatch, home: Home
 ) -> None:
     for full in TWO_SLOTS:
-        monkeypatch.setattr(readers, "_is_occupied", full.__eq__)
+        monkeypatch.setattr(pcsc, "_is_occupied", full.__eq__)
         assert named(monkeypatch, home, TWO_SLOTS, TWO_SLOTS[0][:6]) == full
-    monkeypatch.setattr(readers, "_is_occupied", DIGITS[0].__eq__)
+    monkeypatch.setattr(pcsc, "_is_occupied", DIGITS[0].__eq__)
     with pytest.raises(Ambiguous):
         named(monkeypatch, home, DIGITS, DIGITS[0][:6])
 
@@ -178,7 +178,7 @@ def test_a_name_that_is_no_text_is_said_and_the_others_are_usable_by_name(
         pcsc.reader_names()
     assert isinstance(caught.value, OutOfReach)
     assert "--reader" in caught.value.remedy
-    assert readers.slot(home, "one").name == "one"
+    assert real_readers.slot(home, "one").name == "one"
 
 
 def test_a_name_that_status_takes_no_name_of_is_tried_as_if_occupied(
@@ -188,7 +188,7 @@ def test_a_name_that_status_takes_no_name_of_is_tried_as_if_occupied(
     failure = UnicodeEncodeError("ascii", name, 7, 8, "not in range")
     fake(monkeypatch, "SCardGetStatusChange", failure)
     monkeypatch.setattr(pcsc, "reader_names", lambda: [name])
-    assert [each.name for each in readers.occupied(home)] == [name]
+    assert [each.name for each in real_readers.occupied(home)] == [name]
     card = pcsc.ReaderTransport(name)
     assert card.transmit(b"\x00\xa4\x04\x00") == b"\x90\x00"
     card.close()

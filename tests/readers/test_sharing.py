@@ -17,7 +17,7 @@ from cards.patience import Patient
 from cards.pin import Pin
 from cards.session import CardSession
 from cards.transport import CardTransport
-from coordinator.slots import CardPrompts, Slot, ask_pin, card_in, pin_of_silent
+from coordinator.readers.slots import CardPrompts, Slot, ask_pin, card_in, pin_of_silent
 from tests.contracts.subjects import DIGEST, LEAF, PIN, SUBJECTS, Subject, attempts
 from tests.readers.conftest import Put
 

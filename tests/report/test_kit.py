@@ -13,22 +13,25 @@ import zxingcpp
 from PIL import Image
 
 from coordinator.interop import bbqr
-from coordinator.report import kit, lines
+from coordinator.recovery import paper as kit_paper
+from coordinator.recovery import typed_lines
 
 XPUB = "tpubDEfHTixePhNwjfaJMMkMZr9JmzHtM4tRziVMfynm4caMLydAvrjHR9v78XeBH1GU2AnQZSam1bdDW7FcuH2qX"
 KEYS = ",".join(f"[{n:08x}/48h/1h/0h/2h]{XPUB}7mxdJfGAkthhN4LUnue5gv/<0;1>/*" for n in range(3))
 DESCRIPTOR = f"wsh(sortedmulti(2,{KEYS}))#g0rwfga9"
 LONG = "wsh(" + hashlib.shake_256(b"long").hexdigest(1000) + ")#g0rwfga9"
-KIT = kit.Kit(
+KIT = kit_paper.Kit(
     vault="family",
     network="regtest",
     threshold=2,
     descriptor=DESCRIPTOR,
     addresses=[f"bcrt1q{n}address" for n in range(3)],
     keys=[
-        kit.KeyOnPaper("blue", "card blue (satochip)", "690a3c2f", "48h/1h/0h/2h"),
-        kit.KeyOnPaper("green", "card green (tapsigner)", "5b31e0be", "48h/1h/0h/2h"),
-        kit.KeyOnPaper("red", "card red (keycard)", "85ee7b16", "48h/1h/0h/2h", "pairs with <it>"),
+        kit_paper.KeyOnPaper("blue", "card blue (satochip)", "690a3c2f", "48h/1h/0h/2h"),
+        kit_paper.KeyOnPaper("green", "card green (tapsigner)", "5b31e0be", "48h/1h/0h/2h"),
+        kit_paper.KeyOnPaper(
+            "red", "card red (keycard)", "85ee7b16", "48h/1h/0h/2h", "pairs with <it>"
+        ),
     ],
     version="3",
     digest="ab" * 32,
@@ -55,21 +58,21 @@ def scanned(pdf: bytes) -> list[str]:
 
 @pytest.mark.parametrize("paper", ["a4", "letter"])
 def test_the_descriptor_can_be_typed_from_it(paper: str) -> None:
-    printed = text_of(kit.drawn(KIT, paper)).splitlines()
-    typed = [line for line in printed if lines.NUMBERED.fullmatch(line)]
-    assert lines.joined(typed) == DESCRIPTOR
+    printed = text_of(kit_paper.drawn(KIT, paper)).splitlines()
+    typed = [line for line in printed if typed_lines.NUMBERED.fullmatch(line)]
+    assert typed_lines.joined(typed) == DESCRIPTOR
 
 
 @pytest.mark.parametrize("paper", ["a4", "letter"])
 def test_the_descriptor_can_be_scanned_from_it(paper: str) -> None:
-    assert scanned(kit.drawn(KIT, paper)) == [DESCRIPTOR]
-    long = scanned(kit.drawn(replace(KIT, descriptor=LONG), paper))
+    assert scanned(kit_paper.drawn(KIT, paper)) == [DESCRIPTOR]
+    long = scanned(kit_paper.drawn(replace(KIT, descriptor=LONG), paper))
     assert len(long) > 1
     assert bbqr.joined(long) == ("U", LONG.encode())
 
 
 def test_it_says_all_that_is_needed_and_not_where() -> None:
-    said = " ".join(text_of(kit.drawn(KIT, "a4")).split())
+    said = " ".join(text_of(kit_paper.drawn(KIT, "a4")).split())
     for wanted in (
         "vault family",
         "2 of the 3 keys",
@@ -96,7 +99,7 @@ def test_it_says_all_that_is_needed_and_not_where() -> None:
 
 def test_places_are_there_when_asked_for_and_the_place_it_is_for() -> None:
     asked = replace(KIT, place="bank", places=[("card blue", "bank, vault & safe")])
-    said = text_of(kit.drawn(asked, "a4"))
+    said = text_of(kit_paper.drawn(asked, "a4"))
     assert "Where they lie" in said
     assert "bank, vault & safe" in said
     assert "for bank" in said
@@ -106,7 +109,7 @@ def test_places_are_there_when_asked_for_and_the_place_it_is_for() -> None:
 def test_a_crowd_with_long_names_stays_on_the_paper(paper: str) -> None:
     keys = [KIT.keys[0]._replace(label="W" * 40, carriers="card " + "M" * 40)] * 15
     long = replace(KIT, vault="V" * 40, place="P" * 40, keys=keys, places=[("M" * 40, "P" * 40)])
-    pages = pymupdf.open(stream=kit.drawn(long, paper))
+    pages = pymupdf.open(stream=kit_paper.drawn(long, paper))
     for page in pages:
         room = pymupdf.Rect(40, 0, page.rect.width - 40, page.rect.height)
         assert all(pymupdf.Rect(word[:4]) in room for word in page.get_text("words"))
@@ -116,7 +119,9 @@ def test_a_crowd_with_long_names_stays_on_the_paper(paper: str) -> None:
 
 @pytest.mark.parametrize("network", ["mainnet", "testnet4"])
 def test_the_commands_for_core_are_shell_and_json(network: str) -> None:
-    pages = pypdf.PdfReader(io.BytesIO(kit.drawn(replace(KIT, network=network), "letter"))).pages
+    pages = pypdf.PdfReader(
+        io.BytesIO(kit_paper.drawn(replace(KIT, network=network), "letter"))
+    ).pages
     text = "\n".join(page.extract_text() for page in pages).replace("\u00a0", " ")
     found = text[text.index("bitcoin-cli") : text.index("DESCRIPTOR is")].replace("\\\n", " ")
     make, fill = (shlex.split(line) for line in found.splitlines() if line.strip())
@@ -137,13 +142,13 @@ def test_the_commands_for_core_are_shell_and_json(network: str) -> None:
 
 
 def test_the_same_kit_gives_the_same_bytes() -> None:
-    assert kit.drawn(KIT, "a4") == kit.drawn(KIT, "a4")
-    assert kit.drawn(KIT, "a4") != kit.drawn(KIT, "letter")
-    assert kit.drawn(KIT, "a4") != kit.drawn(replace(KIT, version="4"), "a4")
+    assert kit_paper.drawn(KIT, "a4") == kit_paper.drawn(KIT, "a4")
+    assert kit_paper.drawn(KIT, "a4") != kit_paper.drawn(KIT, "letter")
+    assert kit_paper.drawn(KIT, "a4") != kit_paper.drawn(replace(KIT, version="4"), "a4")
 
 
 def test_it_is_black_on_white() -> None:
-    for page in pymupdf.open(stream=kit.drawn(KIT, "a4")):
+    for page in pymupdf.open(stream=kit_paper.drawn(KIT, "a4")):
         assert page.get_pixmap(dpi=50).is_unicolor is False
         picture = Image.open(io.BytesIO(page.get_pixmap(dpi=50).tobytes("png"))).convert("RGB")
         assert all(len(set(rgb)) == 1 for _, rgb in picture.getcolors(1 << 20) or [])

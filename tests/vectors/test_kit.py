@@ -11,7 +11,7 @@ import pytest
 
 from coordinator.errors import CoordinatorError
 from coordinator.interop import bip138
-from coordinator.report import lines
+from coordinator.recovery import typed_lines
 from psbt.keys import parse_key_expression
 from psbt.network import Network
 
@@ -57,5 +57,5 @@ def test_what_must_not_open(vector: dict[str, Any], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vector", named("lines"))
 def test_the_printed_lines(vector: dict[str, Any]) -> None:
-    assert lines.numbered(vector["text"]) == vector["lines"]
-    assert lines.joined(vector["lines"]) == vector["text"]
+    assert typed_lines.numbered(vector["text"]) == vector["lines"]
+    assert typed_lines.joined(vector["lines"]) == vector["text"]

@@ -12,7 +12,7 @@ from coordinator.chain.bdk.client import GAP, Scan, check_genesis, rate
 from coordinator.chain.bdk.words import header_hash, is_known, rejection
 from coordinator.chain.url import ELECTRUM_SSL, ChainUrl
 from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, TransactionRejected
-from coordinator.outside_json import SATS_PER_BTC
+from coordinator.foreign_json import SATS_PER_BTC
 from psbt.relay import CORE_30
 
 BATCH = 100

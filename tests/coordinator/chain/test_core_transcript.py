@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from coordinator.chain.core.rpc import Node, RpcError, call
 from coordinator.chain.opening import open_chain
-from coordinator.chain.rpc import Node, RpcError, call
 from coordinator.errors import NoEstimate, TransactionRejected
 from psbt.transaction import parse_transaction
 from tests.servers.client import TRANSCRIPT

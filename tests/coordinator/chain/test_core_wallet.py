@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.chain import UNKNOWN, Birthday, ChainUpdate, Watch, core_wallet
+from coordinator.chain import UNKNOWN, Birthday, ChainUpdate, Watch
+from coordinator.chain.core import wallet as core_wallet
 from coordinator.chain.opening import open_chain
 from coordinator.chain.regtest import RegtestChain
 from coordinator.errors import ChainError

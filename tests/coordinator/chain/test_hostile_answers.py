@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.chain import ChainSource, ChainUpdate, Package, Tip, Watch, rpc
+from coordinator.chain import ChainSource, ChainUpdate, Package, Tip, Watch
+from coordinator.chain.core import rpc
 from coordinator.chain.opening import open_chain
 from coordinator.chain.regtest import RegtestChain
 from coordinator.errors import ChainError, ChainUnreachable
-from coordinator.outside_json import HEIGHT_MAX, TIME_MAX
+from coordinator.foreign_json import HEIGHT_MAX, TIME_MAX
 from psbt import consensus
 from tests.servers.daemon import serve
 from tests.servers.vault import DESCRIPTOR, receive_script

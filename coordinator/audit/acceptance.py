@@ -1,0 +1,248 @@
+"""Dangers: what a command refuses to do until the person accepts it by its code.
+
+`coordinator.audit.dangers` says what of a vault is dangerous; here it meets the person.
+
+What differs from what this home approved is no danger to accept: it is refused.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from coordinator.audit.dangers import (
+    APPROVAL_MISMATCH,
+    POLICY_NOT_APPROVED,
+    QUORUM_LOST,
+    QUORUM_STOLEN,
+    VAULT_ALTERED,
+    dangers,
+    resting_on,
+)
+from coordinator.audit.facts import Book, book, key_facts
+from coordinator.audit.findings import Finding, Severity
+from coordinator.audit.survey import altered
+from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
+from coordinator.home import approvals
+from coordinator.home.approvals import Standing
+from coordinator.home.settings import Home
+from coordinator.home.stored import stored_policy
+from psbt import codec, outline
+from psbt.errors import PsbtError
+from psbt.policy import format_descriptor
+from storage import chain as chain_book
+from storage import sealing
+from storage import succession as succession_book
+from storage import vaults as vault_book
+from storage.model import Ceremony, Vault
+
+PAYMENT_NOT_APPROVED: Final = "payment_not_approved"
+
+# What still matters of a vault that another took the place of, while it holds coins.
+WATCHED: Final = frozenset({APPROVAL_MISMATCH, QUORUM_STOLEN, QUORUM_LOST, VAULT_ALTERED})
+
+OTHER_SEAL: Final = Finding(
+    APPROVAL_MISMATCH,
+    Severity.DANGER,
+    "the key that places and people are sealed to differs from what this home approved: somebody "
+    "changed the database",
+    "send and sign nothing; restore a backup made before: cardquorum restore FILE",
+    (),
+)
+
+Accepted = Collection[str] | None
+
+
+@dataclass(frozen=True)
+class Danger:
+    """A danger by its stable code (`[a-z_]+`), a sentence that says it, and what it rests on.
+
+    One that was accepted is asked about again once its `facts` have changed.
+    """
+
+    code: str
+    message: str
+    facts: str = ""
+
+
+def refuse_unaccepted(dangers: Iterable[Danger], accepted: Accepted) -> None:
+    """Raise NotAccepted with every danger whose code is not among those accepted, each once."""
+    open_dangers: dict[str, str] = {}
+    for danger in dangers:
+        if danger.code not in (accepted or ()):
+            open_dangers.setdefault(danger.code, danger.message)
+    if open_dangers:
+        raise NotAccepted(tuple(open_dangers), tuple(open_dangers.values()))
+
+
+def accept_or_refuse(home: Home, vault: str, dangers: Iterable[Danger], accepted: Accepted) -> None:
+    """Raise NotAccepted unless each danger of a vault is accepted, now or with these facts before.
+
+    What is accepted now is remembered.
+    """
+    fresh = not_accepted_before(home, vault, dangers)
+    refuse_unaccepted(fresh, accepted)
+    remember_accepted(home, vault, fresh)
+
+
+def not_accepted_before(home: Home, vault: str, dangers: Iterable[Danger]) -> list[Danger]:
+    """Return the dangers of a vault that nobody accepted yet with the facts they have now."""
+    return [
+        danger
+        for danger in dangers
+        if not approvals.danger_accepted(home, vault, danger.code, danger.facts)
+    ]
+
+
+def remember_accepted(home: Home, vault: str, dangers: Iterable[Danger]) -> None:
+    """Keep that a person accepted these dangers of a vault."""
+    for danger in dangers:
+        approvals.accept_danger(home, vault, danger.code, danger.facts)
+
+
+def policy_standing(home: Home, vault: Vault) -> Standing:
+    """Return how a vault's policy, computed from its keys, stands to what this home approved.
+
+    Raises PolicyError where keys and descriptor disagree.
+    """
+    return approvals.policy_standing(home, vault.name, format_descriptor(stored_policy(vault)))
+
+
+def require_policy(home: Home, vault: Vault, accepted: Accepted = None) -> None:
+    """Raise ApprovalMismatch or NotAccepted unless this home approved the vault's policy."""
+    standing = _refuse_differing(home, vault)
+    if standing is Standing.NONE:
+        accept_or_refuse(home, vault.name, [not_approved(vault)], accepted)
+
+
+def refuse_other_policy(home: Home, vault: Vault) -> None:
+    """Raise ApprovalMismatch where this home approved another policy under the vault's name.
+
+    So it does where the home's seal is not the one approved: the database was changed.
+    """
+    _refuse_differing(home, vault)
+
+
+def differing(home: Home, vault: Vault) -> list[str]:
+    """Say how a vault differs from what this home approved; nothing where it does not."""
+    try:
+        _refuse_differing(home, vault)
+    except ApprovalMismatch as mismatch:
+        return [str(mismatch)]
+    except PsbtError:
+        return []  # the rows contradict one another: whoever reads them says so
+    return []
+
+
+def _refuse_differing(home: Home, vault: Vault) -> Standing:
+    standing = policy_standing(home, vault)
+    if standing is Standing.DIFFERS:
+        raise ApprovalMismatch(f"what is stored of vault {vault.name}")
+    sealing_key = sealing.sealing_key_beside(vault)
+    if approvals.seal_standing(home, sealing_key) is Standing.DIFFERS:
+        raise ApprovalMismatch("the key that places and people are sealed to")
+    return standing
+
+
+def not_approved(vault: Vault) -> Danger:
+    """Return the danger of a vault that nobody compared with the paper here."""
+    return Danger(
+        POLICY_NOT_APPROVED,
+        f"nobody compared vault {vault.name} with its paper on this computer yet: "
+        f"cardquorum vault approve {vault.name}",
+        vault.descriptor,
+    )
+
+
+def vault_dangers(home: Home, db: Session, vault: Vault, said: Book | None = None) -> list[Finding]:
+    """Return what of a vault is dangerous now, the worst first.
+
+    `said` is the book where it was read already, for several vaults. Rows that do not hold
+    together are one danger more.
+    """
+    return [finding for finding, _ in _dangers(home, db, vault, said)]
+
+
+def all_dangers(home: Home, db: Session) -> list[tuple[Vault, list[Finding]]]:
+    """Return every vault in use, each with what of it is dangerous now."""
+    said = book(db)
+    replaced = {each.vault_id for each in succession_book.all_successions(db)}
+    found = []
+    for vault in vault_book.all_vaults(db):
+        if vault.retired_at is None:
+            dangerous = vault_dangers(home, db, vault, said)
+            if vault.id in replaced:
+                dangerous = [each for each in dangerous if each.code in WATCHED]
+            if vault.id in replaced and not chain_book.unspent_coins(db, vault):
+                dangerous = []
+            found.append((vault, dangerous))
+    return found
+
+
+def require_payable(home: Home, db: Session, vault: Vault, accepted: Accepted) -> None:
+    """Raise NotAccepted unless each danger of a vault that is to be paid is accepted.
+
+    Raises ApprovalMismatch, which nobody can accept.
+    """
+    require_policy(home, vault, accepted)
+    found = [
+        Danger(finding.code, f"{finding.message}: {finding.remedy}", rests)
+        for finding, rests in _dangers(home, db, vault, None)
+        if finding.code != POLICY_NOT_APPROVED
+    ]
+    accept_or_refuse(home, vault.name, found, accepted)
+
+
+def _dangers(home: Home, db: Session, vault: Vault, said: Book | None) -> list[tuple[Finding, str]]:
+    """Return the dangers of a vault, each with the facts it rests on."""
+    try:
+        standing = policy_standing(home, vault)
+    except PsbtError as failure:
+        return [(altered(vault.name, str(failure)), str(failure))]
+    facts = replace(key_facts(db, vault, said or book(db)), approval=standing.value)
+    found = [
+        (finding, f"{vault.descriptor} {resting_on(facts, finding.code)}")
+        for finding in dangers(facts)
+    ]
+    if approvals.seal_standing(home, sealing.sealing_key(db)) is Standing.DIFFERS:
+        found.insert(0, (OTHER_SEAL, ""))
+    return found
+
+
+def require_payment(
+    home: Home, record: Ceremony, psbt: codec.Psbt, accepted: Accepted = None
+) -> None:
+    """Raise ApprovalMismatch or NotAccepted unless this home approved what a ceremony signs."""
+    require_policy(home, record.vault, accepted)
+    accept_or_refuse(home, record.vault.name, payment_dangers(home, record, psbt), accepted)
+
+
+def payment_dangers(home: Home, record: Ceremony, psbt: codec.Psbt) -> list[Danger]:
+    """Return the danger of a payment made elsewhere, none where it was approved here.
+
+    Raises ApprovalMismatch where this home approved another payment under the ceremony's id.
+    """
+    payment = outline.commitment(psbt)
+    standing = approvals.payment_standing(home, record.public_id, payment)
+    if standing is Standing.DIFFERS:
+        raise ApprovalMismatch(f"what ceremony {record.public_id} pays")
+    if standing is Standing.APPROVED:
+        return []
+    return [
+        Danger(
+            PAYMENT_NOT_APPROVED,
+            f"the payment of ceremony {record.public_id} was not made or reviewed on this "
+            f"computer: compare its txid, then add --txid {record.txid}",
+            payment.hex(),
+        )
+    ]
+
+
+def check_txid(record: Ceremony, txid: str | None) -> None:
+    """Raise UsageError where a person names another transaction than a ceremony has."""
+    if txid is not None and txid.strip().lower() != record.txid:
+        raise UsageError(
+            f"ceremony {record.public_id} is transaction {record.txid}, not {txid}: "
+            "nothing was signed"
+        )

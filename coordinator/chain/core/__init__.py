@@ -1,0 +1,1 @@
+"""Bitcoin Core: a watch-only descriptor wallet per vault, asked through its RPC."""

@@ -1,0 +1,1 @@
+"""The custody book: places, people, things, and what happened to each."""

@@ -1,0 +1,67 @@
+"""Things besides cards that bring a key back: plates, words on paper, encrypted backups."""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock
+from coordinator.custody import log as custody_log
+from coordinator.errors import Ambiguous, UsageError
+from coordinator.names import checked_name
+from storage import cards as card_book
+from storage import custody as custody_book
+from storage.errors import NotFound
+from storage.model import Carrier, Key
+
+KINDS = ("plate", "words", "backup-file", "backup-key")
+
+
+def add(db: Session, network: str, of: str, kind: str, label: str) -> dict[str, Any]:
+    """Remember a thing that brings a key back, or a card's: a file and its key do together.
+
+    Raises UsageError, NotFound, Ambiguous or AlreadyExists.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"kind {kind} is none of {', '.join(KINDS)}")
+    key = _key_meant(db, network, of)
+    item = card_book.add_item(db, kind, checked_name(label), clock.now())
+    return _document(db, card_book.add_carrier(db, key, item, clock.now()))
+
+
+def listed(db: Session) -> list[dict[str, Any]]:
+    """Return every such thing, with its key and its place."""
+    carriers = card_book.all_carriers(db)
+    return [_document(db, carrier) for carrier in carriers if carrier.item.kind in KINDS]
+
+
+def note_backup(db: Session, card: str, network: str) -> dict[str, Any]:
+    """Remember that a card's encrypted backup was written to a file."""
+    label = card_book.free_item_name(db, "backup-file", card)
+    return add(db, network, f"card:{card}", "backup-file", label)
+
+
+def _key_meant(db: Session, network: str, text: str) -> Key:
+    """Return the key of `card:x` or `key:x`, or of a bare name that fits one key."""
+    kind, colon, name = text.rpartition(":")
+    found: dict[str, Key] = {}
+    if kind in {"card", ""} and card_book.find_card(db, name):
+        found[f"card:{name}"] = card_book.key_of_card(db, name, network)
+    if kind in {"key", ""}:
+        found |= {f"key:{key.label}": key for key in card_book.all_keys(db) if key.label == name}
+    if not found:
+        raise NotFound(kind or "card or key" if colon else "card or key", name)
+    if len({key.id for key in found.values()}) > 1:
+        raise Ambiguous(text, list(found))
+    return next(iter(found.values()))
+
+
+def _document(db: Session, carrier: Carrier) -> dict[str, Any]:
+    whereabouts = custody_log.whereabouts(custody_book.events_of(db, carrier.item))
+    return {
+        "carrier": custody_log.item_name(carrier.item),
+        "kind": carrier.item.kind,
+        "label": carrier.item.name,
+        "key": carrier.key.label,
+        "location": whereabouts.location,
+        "gone": whereabouts.gone,
+    }

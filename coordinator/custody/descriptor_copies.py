@@ -1,0 +1,67 @@
+"""Copies of a vault's descriptor: which version each holds, and whether that is the vault's own."""
+
+import hashlib
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock
+from coordinator.custody import log as custody_log
+from coordinator.home.stored import computed_checksum
+from coordinator.names import checked_name
+from storage import cards as card_book
+from storage import custody as custody_book
+from storage import descriptors as copy_book
+from storage import succession as succession_book
+from storage import vaults as vault_book
+from storage.model import DescriptorCopy, Item, Vault
+
+KIND = "copy"
+
+
+def digest_of(descriptor: str) -> bytes:
+    """Return the SHA-256 of a descriptor's text, which every kit prints."""
+    return hashlib.sha256(descriptor.encode()).digest()
+
+
+def add(db: Session, vault_name: str, label: str, location: str | None) -> dict[str, Any]:
+    """Remember a copy of the descriptor the vault has now; raises NotFound or AlreadyExists."""
+    vault = vault_book.vault_named(db, vault_name)
+    item = card_book.add_item(db, KIND, checked_name(label), clock.now())
+    copy = copy_book.add_copy(db, vault, item, digest_of(vault.descriptor), clock.now())
+    if location is not None:
+        custody_log.record(db, custody_log.NewEvent(f"{KIND}:{label}", "placed", at=location))
+    return document(db, copy)
+
+
+def listed(db: Session, vault_name: str) -> list[dict[str, Any]]:
+    """Return the copies of a vault's descriptor, the oldest first."""
+    vault = vault_book.vault_named(db, vault_name)
+    return [document(db, copy) for copy in copy_book.copies_of(db, vault)]
+
+
+def is_stale(db: Session, copy: DescriptorCopy) -> bool:
+    """Tell whether a copy is of another descriptor than the vault has, or the vault is replaced."""
+    replaced = succession_book.succession_of(db, copy.vault) is not None
+    return replaced or copy.digest != digest_of(copy.vault.descriptor)
+
+
+def about(db: Session, vault: Vault) -> list[Item]:
+    """Return the copies of a vault's descriptor that are not gone."""
+    items = (copy.item for copy in copy_book.copies_of(db, vault))
+    return [i for i in items if custody_log.whereabouts(custody_book.events_of(db, i)).gone is None]
+
+
+def document(db: Session, copy: DescriptorCopy) -> dict[str, Any]:
+    """Return a copy as the command line shows it."""
+    place, gone = custody_log.whereabouts(custody_book.events_of(db, copy.item))
+    return {
+        "copy": custody_log.item_name(copy.item),
+        "vault": copy.vault.name,
+        "version": computed_checksum(copy.vault),
+        "digest": copy.digest.hex(),
+        "created_at": copy.created_at,
+        "location": place,
+        "gone": gone,
+        "stale": is_stale(db, copy),
+    }

@@ -1,0 +1,310 @@
+"""The custody book: places, people, and what happened to each thing."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock
+from coordinator.custody import bags
+from coordinator.errors import Ambiguous, UsageError
+from coordinator.files import read_bytes
+from coordinator.names import checked_name
+from storage import cards as card_book
+from storage import custody as custody_book
+from storage.errors import ChainBroken, NotFound
+from storage.model import Card, CustodyEvent, Item, Location
+
+GONE = frozenset({"lost", "stolen", "destroyed"})
+BACK = frozenset({"placed", "moved", "seen", "sealed", "opened", "found"})
+ENDS_GONE = ("found", "corrected")
+KINDS = ("bank-vault", "friend", "home", "office", "other")
+EVENTS = (*sorted(GONE), *sorted(BACK), "corrected")
+HASH = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A new location."""
+
+    name: str
+    kind: str
+    region: str | None = None
+    holder: str | None = None
+    access: str | None = None
+    lead_hours: int | None = None
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """A new event as a person tells it; `item` is kind:name, or a name that fits one thing."""
+
+    item: str
+    event: str
+    at: str | None = None
+    seal: str | None = None
+    by: str | None = None
+    when: str | None = None
+    note: str | None = None
+    photo: Path | None = None
+
+
+class Whereabouts(NamedTuple):
+    """Where a thing lies as far as the book knows, and whether it is lost, stolen or destroyed."""
+
+    location: str | None
+    gone: str | None
+
+
+def whereabouts(events: Iterable[CustodyEvent]) -> Whereabouts:
+    """Read a thing's events in the order they were recorded and return where that leaves it.
+
+    What is lost, stolen or destroyed stays so until it is found, or a correction takes it back; a
+    correction that only names a bag's serial does not.
+    """
+    location: str | None = None
+    gone: str | None = None
+    for event in events:
+        if event.event in GONE:
+            location, gone = None, event.event
+        elif gone is None or _ends_gone(event):
+            gone = None
+            location = event.location.name if event.location is not None else location
+    return Whereabouts(location, gone)
+
+
+def _ends_gone(event: CustodyEvent) -> bool:
+    """Tell whether an event says that a thing is not lost, stolen or destroyed any more."""
+    only_serial = event.location is None and "seal" in event.texts
+    return event.event in ENDS_GONE and not only_serial
+
+
+def behind_clock(db: Session, now: datetime) -> str | None:
+    """Return a sentence where this computer's clock is before the last event recorded."""
+    last = custody_book.last_recorded(db)
+    if last is None or now >= last:
+        return None
+    return (
+        f"this computer's clock says {clock.text(now)}, but the last event was recorded at "
+        f"{clock.text(last)}: set the clock right"
+    )
+
+
+def add_location(db: Session, place: Place) -> dict[str, Any]:
+    """Store a place; raises UsageError, NotFound or AlreadyExists."""
+    if place.kind not in KINDS:
+        raise UsageError(f"kind {place.kind} is none of {', '.join(KINDS)}")
+    holder = place.holder and custody_book.holder_named(db, _bare(place.holder, "holder"))
+    added = custody_book.add_location(
+        db,
+        name=checked_name(place.name),
+        kind=place.kind,
+        region=place.region,
+        holder=holder or None,
+        access=place.access,
+        lead_hours=place.lead_hours,
+    )
+    return _location_document(db, added)
+
+
+def locations(db: Session) -> list[dict[str, Any]]:
+    """Return every place with what lies there."""
+    return [_location_document(db, found) for found in custody_book.all_locations(db)]
+
+
+def location(db: Session, name: str) -> dict[str, Any]:
+    """Return one place with what lies there."""
+    return _location_document(db, custody_book.location_named(db, _bare(name, "location")))
+
+
+def _location_document(db: Session, found: Location) -> dict[str, Any]:
+    here = [item for item in custody_book.all_items(db) if _lies_at(db, item, found.name)]
+    return {
+        "name": found.name,
+        "kind": found.kind,
+        "region": found.region,
+        "holder": found.holder.name if found.holder else None,
+        "access": found.access,
+        "lead_hours": found.lead_hours,
+        "items": [item_name(item) for item in here],
+    }
+
+
+def _lies_at(db: Session, item: Item, place: str) -> bool:
+    return whereabouts(custody_book.events_of(db, item)).location == place
+
+
+def add_holder(
+    db: Session, name: str, limit_sats: int | None, contact: str | None
+) -> dict[str, Any]:
+    """Store a person; raises AlreadyExists."""
+    holder = custody_book.add_holder(
+        db, name=checked_name(name), limit_sats=limit_sats, contact=contact
+    )
+    return {"name": holder.name, "limit_sats": limit_sats, "contact": contact, "locations": []}
+
+
+def holders(db: Session) -> list[dict[str, Any]]:
+    """Return every person with the places they can open."""
+    places = custody_book.all_locations(db)
+    return [
+        {
+            "name": holder.name,
+            "limit_sats": holder.limit_sats,
+            "contact": holder.contact,
+            "locations": [place.name for place in places if place.holder_id == holder.id],
+        }
+        for holder in custody_book.all_holders(db)
+    ]
+
+
+class Recorded(NamedTuple):
+    """An event as the command line shows it, and what a person must know of it."""
+
+    event: dict[str, Any]
+    notices: list[str]
+
+
+def record(db: Session, new_event: NewEvent) -> Recorded:
+    """Append an event to the book; what happens to a bag happens to all that lies in it.
+
+    Raises UsageError or NotFound.
+    """
+    if new_event.event not in EVENTS:
+        raise UsageError(f"event {new_event.event} is none of {', '.join(EVENTS)}")
+    if new_event.event in {"placed", "moved"} and new_event.at is None:
+        raise UsageError(f"{new_event.event} needs --at LOCATION")
+    item = item_named(db, new_event.item)
+    if new_event.event == "sealed":
+        bags.sealing(db, new_event.seal, clock.now())
+    inside = bags.contents(db, item) if item.kind == bags.BAG else []
+    late = behind_clock(db, clock.now())
+    event = _append(db, item, new_event)
+    for each in inside:
+        _append(db, each, new_event)
+    unchanged = [note for each in (item, *inside) if (note := _unchanged(db, each, event))]
+    return Recorded(event_document(event), [*([late] if late else []), *unchanged])
+
+
+def _unchanged(db: Session, item: Item, event: CustodyEvent) -> str | None:
+    """Return a sentence where an event was kept but does not end that a thing is gone."""
+    gone = whereabouts(custody_book.events_of(db, item)).gone
+    if gone is None or event.event in GONE:
+        return None
+    name = item_name(item)
+    return (
+        f"{name} stays recorded as {gone}: {event.event} does not change that; if it is back: "
+        f"cardquorum custody record {name} found --at LOCATION"
+    )
+
+
+def _append(db: Session, item: Item, new_event: NewEvent) -> CustodyEvent:
+    now = clock.now()
+    place = new_event.at and custody_book.location_named(db, _bare(new_event.at, "location"))
+    return custody_book.record_event(
+        db,
+        item,
+        new_event.event,
+        location=place or None,
+        texts={"seal": new_event.seal, "by": new_event.by, "note": new_event.note},
+        happened_at=_moment(new_event.when, now) if new_event.when else now,
+        recorded_at=now,
+        photo_sha256=_photo(new_event.photo),
+    )
+
+
+def item_named(db: Session, text: str) -> Item:
+    """Return the thing meant by `kind:name`, or by a bare name that fits one; raises Ambiguous."""
+    kind, colon, name = text.partition(":")
+    found = [
+        item
+        for item in custody_book.all_items(db)
+        if item.name == (name if colon else text) and (not colon or item.kind == kind)
+    ]
+    if not found:
+        raise NotFound("item", text)
+    if len(found) > 1:
+        raise Ambiguous(text, [item_name(item) for item in found])
+    return found[0]
+
+
+def item_name(item: Item) -> str:
+    """Return kind:name."""
+    return f"{item.kind}:{item.name}"
+
+
+def book(db: Session, item: str | None) -> dict[str, Any]:
+    """Return the events, all or one thing's, oldest first, and whether the chain holds."""
+    wanted = item_named(db, item) if item else None
+    events = custody_book.events_of(db, wanted) if wanted else custody_book.all_events(db)
+    return {"events": [event_document(event) for event in events], **verify(db, None)}
+
+
+def verify(db: Session, head: str | None) -> dict[str, Any]:
+    """Return whether the chain of hashes holds, and holds the head given; raises UsageError."""
+    printed = "".join(head.split()).lower() if head is not None else None
+    if printed is not None and not HASH.fullmatch(printed):
+        raise UsageError("a head is a hash of 64 hex digits")
+    try:
+        found = custody_book.verify(db)
+    except ChainBroken as broken:
+        return {"valid": False, "head": None, "broken_at": broken.event_id}
+    hashes = {event.hash.hex() for event in custody_book.all_events(db)}
+    known = printed is None or printed in {*hashes, bytes(32).hex()}
+    unread = custody_book.count_unread(db)
+    verdict = {"valid": known, "head": found.hex(), "broken_at": None}
+    return {**verdict, "sealed_texts": unread} if unread else verdict
+
+
+def event_document(event: CustodyEvent) -> dict[str, Any]:
+    """Return an event as the command line shows it."""
+    return {
+        "id": event.id,
+        "item": event.said("item") or item_name(event.item),
+        "event": event.event,
+        "location": event.location.name if event.location else None,
+        "seal": event.said("seal"),
+        "by": event.said("by"),
+        "note": event.said("note"),
+        "happened_at": event.happened_at,
+        "recorded_at": event.recorded_at,
+        "photo_sha256": event.photo_sha256,
+        "hash": event.hash.hex(),
+        "previous": event.previous.hex(),
+    }
+
+
+def called(db: Session, card: Card) -> str:
+    """Return how a person is asked for a card: by its label, and where it is kept."""
+    place, gone = whereabouts(custody_book.events_of(db, card.item))
+    kept = f", recorded as {gone}" if gone else f", kept at {place}" if place else ""
+    return f"the card labelled {card.label}{kept}"
+
+
+def cards_document(db: Session, label: str) -> list[dict[str, Any]]:
+    """Return a card's events, oldest first."""
+    card = card_book.card_named(db, label)
+    return [event_document(event) for event in custody_book.events_of(db, card.item)]
+
+
+def _bare(text: str, kind: str) -> str:
+    return text.removeprefix(kind + ":")
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    try:
+        moment = clock.parse(text)
+    except (ValueError, OverflowError) as failure:
+        raise UsageError(f"{text!r} is no ISO 8601 time") from failure
+    if moment > now:
+        raise UsageError(f"{clock.text(moment)} lies in the future")
+    return moment
+
+
+def _photo(path: Path | None) -> bytes | None:
+    return hashlib.sha256(read_bytes(path)).digest() if path else None

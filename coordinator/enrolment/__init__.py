@@ -1,0 +1,1 @@
+"""A card becomes known: set up, enrolled, checked, looked after."""

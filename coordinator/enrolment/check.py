@@ -1,0 +1,129 @@
+"""A card is looked at: is it there, is it genuine, is its key the one that was enrolled."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from cards.errors import CardRemoved, NotGenuine, NotUnlocked, ReaderNotFound
+from cards.session import Attestation, CardSession, Verdict
+from coordinator import clock
+from coordinator.custody import log as custody_log
+from coordinator.enrolment.enrol import (
+    accepted,
+    account_key,
+    attest,
+    give_evidence,
+    refuse_useless_evidence,
+)
+from coordinator.enrolment.pins import expect
+from coordinator.home.settings import Home
+from coordinator.home.stored import key_expression
+from coordinator.person import Attendant
+from coordinator.readers.slots import CardPrompts, Slot, card_in, unlock
+from psbt.keys import KeyExpression, format_path
+from storage import cards as card_book
+
+Database = sessionmaker[Session]
+
+
+@dataclass(frozen=True)
+class Check:
+    """Which card, where, whether its PIN may be asked for, and what its maker says of it."""
+
+    label: str
+    slot: Slot
+    with_pin: bool
+    last_attempt: bool
+    evidence: bytes | None = None
+
+
+class Checked(NamedTuple):
+    """What was found; None where it was not asked."""
+
+    present: bool
+    genuine: str | None
+    key_matches: bool | None
+    attempts_left: int | None
+    differences: list[str]
+
+
+def check(home: Home, database: Database, asked: Check, attendant: Attendant) -> Checked:
+    """Look at a card and write a *seen* event; differences are told, not raised.
+
+    A card of another identity raises WrongCard before any PIN; no card is no difference but
+    not present, and nothing is written.
+    """
+    try:
+        with card_in(asked.slot, CardPrompts(attendant, asked.label)) as session:
+            attestation, found = _examined(home, database, asked, session, attendant)
+    except (ReaderNotFound, CardRemoved) as absent:
+        return Checked(False, None, None, None, [str(absent)])
+    _remember(database, asked.label, attestation, found.differences)
+    return found
+
+
+def _examined(
+    home: Home, database: Database, asked: Check, session: CardSession, attendant: Attendant
+) -> tuple[Attestation | None, Checked]:
+    refuse_useless_evidence(session, asked.evidence)
+    if not asked.with_pin:
+        _refuse_silent(asked.label, session)
+    unlocked = expect(database, asked.label, asked.slot, session, attendant)
+    with database.begin() as db:
+        stored = [key_expression(key) for key in card_book.keys_of_card(db, asked.label)]
+    if stored and not session.identity().initialised:
+        differences = ["the card holds no key any more: it was reset"]
+        return None, Checked(True, None, False, session.identity().attempts_left, differences)
+    if asked.with_pin and not unlocked:
+        unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
+    give_evidence(session, asked.evidence)
+    differences = _key_differences(session, stored) if asked.with_pin else []
+    key_matches = not differences if asked.with_pin else None
+    attestation = _attestation(session, home.network)
+    if attestation is not None and attestation.result is Verdict.FAILED:
+        differences.append(f"not genuine: {attestation.reason}")
+    genuine = None if attestation is None else attestation.result.value
+    left = session.identity().attempts_left
+    return attestation, Checked(True, genuine, key_matches, left, differences)
+
+
+def _refuse_silent(label: str, session: CardSession) -> None:
+    """Raise NotUnlocked for a card that says nothing before its PIN, where none may be asked."""
+    try:
+        session.identity()
+    except NotUnlocked as silent:
+        raise NotUnlocked(f"card {label}: {silent}; add --pin") from None
+
+
+def _attestation(session: CardSession, network: str) -> Attestation | None:
+    """Return the verdict; None where the card proves nothing before its PIN."""
+    try:
+        return accepted(attest(session), network)
+    except NotUnlocked:
+        return None
+    except NotGenuine as failure:
+        return Attestation(Verdict.FAILED, failure.reason)
+
+
+def _key_differences(session: CardSession, stored: Iterable[KeyExpression]) -> list[str]:
+    return [
+        f"the key at {format_path(key.path)} is not the one enrolled"
+        for key in stored
+        if account_key(session, key.path) != key
+    ]
+
+
+def _remember(
+    database: Database, label: str, attestation: Attestation | None, differences: list[str]
+) -> None:
+    """Write down that the card was seen; it counts as checked only where nothing differed."""
+    now = clock.now()
+    note = "; ".join(["card check", *differences])
+    with database.begin() as db:
+        card = card_book.card_named(db, label)
+        card.checked_at = card.checked_at if differences else now
+        if attestation is not None and attestation.result is not Verdict.FAILED:
+            card_book.attested(db, card, attestation.result.value, attestation.reason, now)
+        custody_log.record(db, custody_log.NewEvent(f"card:{label}", "seen", note=note))

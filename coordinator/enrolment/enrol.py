@@ -1,0 +1,309 @@
+"""A card becomes known: identified, attested, unlocked, its key read and remembered."""
+
+import contextlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from cards.errors import (
+    CardNotInitialised,
+    NotGenuine,
+    NotSupported,
+    NotUnlocked,
+    PathNotAvailable,
+    WrongCard,
+)
+from cards.session import (
+    UNTOLD_CHAIN_CODE,
+    Attestation,
+    Attester,
+    CardIdentity,
+    CardSession,
+    EvidenceTaker,
+    KeyGenerator,
+    OriginTeller,
+    SeedLoader,
+    Verdict,
+)
+from coordinator import clock
+from coordinator.custody import card_secrets
+from coordinator.errors import UsageError
+from coordinator.home.settings import Home
+from coordinator.names import checked_name
+from coordinator.person import Attendant
+from coordinator.readers.slots import (
+    CardPrompts,
+    Held,
+    KnownCard,
+    Slot,
+    card_in,
+    unlock,
+    unlock_silent,
+)
+from psbt.keys import (
+    ExtendedPublicKey,
+    KeyExpression,
+    Path,
+    bip48_path,
+    fingerprint,
+    format_key_expression,
+    format_path,
+    format_xpub,
+    parse_path,
+)
+from psbt.network import Network
+from storage import cards as card_book
+from storage.errors import AlreadyExists
+from storage.model import Card, Key
+
+Database = sessionmaker[Session]
+UNTOLD = "nothing tells it from software that plays a card, see SECURITY.md"
+# What two cards, or a card and a text, tell of one key: a seed that was on a host stays so.
+WORST_ORIGIN_FIRST = ("host", "card", "unknown", "elsewhere")
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What is asked for: a label, where the card lies, and the path of its key.
+
+    `evidence` is a document of its maker's that completes its proof.
+    """
+
+    label: str
+    slot: Slot
+    path: str | None = None
+    last_attempt: bool = False
+    evidence: bytes | None = None
+
+
+class Enrolled(NamedTuple):
+    """A card as it was found, its key, how far it proved to be genuine, and its keys of before.
+
+    `secrets` are the kinds of secrets it turned out to have besides its PIN, `backup` is the
+    carrier its encrypted backup is, `pin_set` tells whether its PIN was set just now, `made_here`
+    whether its key did not exist before.
+    """
+
+    label: str
+    identity: CardIdentity
+    emulated: bool
+    key: KeyExpression
+    created_on: str
+    attestation: Attestation
+    replaced: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    backup: str | None = None
+    pin_set: bool = False
+    made_here: bool = False
+
+    def expression(self, network: str) -> str:
+        """Return the key with its origin (BIP 380)."""
+        return format_key_expression(self.key, Network(network))
+
+    def document(self, network: str) -> dict[str, object]:
+        """Return the fields of `card enrol --json`."""
+        return {
+            "card": {
+                "label": self.label,
+                "family": self.identity.family,
+                "card_id": self.identity.card_id,
+                "version": self.identity.version,
+                "emulated": self.emulated,
+            },
+            "key": key_document(self.key, network),
+            "created_on": self.created_on,
+            "attestation": self.attestation._asdict(),
+            "replaced": self.replaced,
+        }
+
+
+def key_document(key: KeyExpression, network: str) -> dict[str, object]:
+    """Return a key as the command line shows it."""
+    return {
+        "fingerprint": key.fingerprint,
+        "path": format_path(key.path),
+        "xpub": format_xpub(key.key, Network(network)),
+        "expression": format_key_expression(key, Network(network)),
+    }
+
+
+def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant) -> Enrolled:
+    """Identify, attest, unlock, read the key, remember both; nothing is stored on a failure."""
+    label = checked_name(asked.label)
+    path = account_path(home.network, asked.path)
+    prompts = CardPrompts(attendant, label)
+    with card_in(asked.slot, prompts) as session:
+        refuse_useless_evidence(session, asked.evidence)
+        silent = unlock_silent(session, label, attendant, _held_against(database, asked))
+        identity = session.identity()
+        refuse_another_label(database, label, identity)
+        if not identity.initialised:
+            raise CardNotInitialised("the card has no PIN or no key yet")
+        if not silent:
+            attest_while_locked(session, home.network)
+            unlock(session, label, attendant, last_attempt=asked.last_attempt)
+        give_evidence(session, asked.evidence)
+        found = examine(session, asked.slot, label, path, home.network)
+    found = found._replace(secrets=tuple(prompts.given & set(card_secrets.KINDS)))
+    return remember(database, found, asked.slot, home.network)
+
+
+def _held_against(database: Database, asked: Enrolment) -> Held | None:
+    """Return what is known of a card of this label, where there is one already."""
+    with database.begin() as db:
+        card = card_book.find_card(db, asked.label)
+        if card is None:
+            return None
+        return [KnownCard(card.label, card.family, card.card_id)], asked.slot.surroundings.memory
+
+
+def examine(session: CardSession, slot: Slot, label: str, path: Path, network: str) -> Enrolled:
+    """Attest an unlocked card and read its key."""
+    identity = session.identity()
+    attestation = accepted(attest(session), network)
+    return Enrolled(
+        label=label,
+        identity=identity,
+        emulated=slot.emulated,
+        key=account_key(session, path),
+        created_on=_origin(session),
+        attestation=attestation,
+    )
+
+
+def _origin(session: CardSession) -> str:
+    """Return where the key was made: card or host, unknown where it may be either."""
+    if isinstance(session, OriginTeller):
+        return "card" if session.made_its_key() else "host"
+    if not isinstance(session, KeyGenerator):
+        return "host"
+    return "unknown" if isinstance(session, SeedLoader) else "card"
+
+
+def account_path(network: str, typed: str | None) -> Path:
+    """Return the path asked for, or BIP 48's for the network; raises UsageError."""
+    try:
+        return parse_path(typed) if typed else bip48_path(Network(network))
+    except ValueError as failure:
+        raise UsageError(str(failure)) from failure
+
+
+def account_key(session: CardSession, path: Path) -> KeyExpression:
+    """Read the key at `path` with its origin; the card must be unlocked."""
+    master = session.xpub(())
+    key = ExtendedPublicKey(*session.xpub(path))
+    if key.chain_code == UNTOLD_CHAIN_CODE:
+        raise PathNotAvailable(path)
+    return KeyExpression(fingerprint(master.public_key), path, key)
+
+
+def attest(session: CardSession) -> Attestation:
+    """Return how far the card proves to be genuine; raises NotGenuine on a failed proof."""
+    if not isinstance(session, Attester):
+        return Attestation(Verdict.UNPROVEN, "this family has nothing to prove it with")
+    return session.attest()
+
+
+def give_evidence(session: CardSession, document: bytes | None) -> None:
+    """Hand an unlocked card's session what its maker says of it, where somebody gave that."""
+    if isinstance(session, EvidenceTaker) and document is not None:
+        session.take_evidence(document)
+
+
+def refuse_useless_evidence(session: CardSession, document: bytes | None) -> None:
+    """Raise NotSupported where a document was given that the card has no use for."""
+    if document is not None and not isinstance(session, EvidenceTaker):
+        raise NotSupported(session.family, "evidence from a file: it proves itself alone")
+
+
+def accepted(attestation: Attestation, network: str) -> Attestation:
+    """Return the attestation unless it may not be used here: a test root on mainnet, or failed."""
+    if attestation.result is Verdict.FAILED:
+        raise NotGenuine(attestation.reason)
+    if attestation.result is Verdict.TEST and network == "mainnet":
+        raise NotGenuine("its certificate ends in a test root, which mainnet never accepts")
+    if attestation.result is Verdict.UNPROVEN:
+        return attestation._replace(reason=f"{attestation.reason}; {UNTOLD}")
+    return attestation
+
+
+def attest_while_locked(session: CardSession, network: str) -> None:
+    """Refuse a card that fails before a PIN is asked for or set, where it can tell by then."""
+    with contextlib.suppress(NotUnlocked, CardNotInitialised):
+        accepted(attest(session), network)
+
+
+def refuse_another_label(database: Database, label: str, identity: CardIdentity) -> None:
+    """Raise WrongCard or AlreadyExists where label and card do not belong together."""
+    with database.begin() as db:
+        known = card_book.card_with_id(db, identity.family, identity.card_id)
+        taken = card_book.find_card(db, label)
+        if known is not None and known.label != label:
+            raise WrongCard(f"a card to be labelled {label}", f"card {known.label}")
+        if taken is not None and known is None:
+            raise AlreadyExists("card", label)
+
+
+def remember(database: Database, found: Enrolled, slot: Slot, network: str) -> Enrolled:
+    """Store card, key and carrier; a card that is known already is refreshed.
+
+    A card holds one seed: keys of another seed it carried before are named, and no longer its.
+    """
+    with database.begin() as db:
+        return store(db, found, slot, network)
+
+
+def store(db: Session, found: Enrolled, slot: Slot, network: str) -> Enrolled:
+    """Do what `remember` does inside a transaction that is open."""
+    now = clock.now()
+    card = _card(db, found, slot, now)
+    card.siblings = found.attestation.siblings
+    card_book.attested(db, card, found.attestation.result.value, found.attestation.reason, now)
+    old = [
+        key
+        for key in card_book.keys_of_card(db, found.label)
+        if key.fingerprint != found.key.fingerprint
+    ]
+    replaced = tuple(key.label for key in old)
+    card_book.retire_carriers(db, card.item, old, now)
+    key = card_book.key_like(db, found.key.key.public_key, found.key.key.chain_code)
+    if key is None:
+        key = _add_key(db, found, network, now)
+    key.created_on = min(key.created_on, found.created_on, key=WORST_ORIGIN_FIRST.index)
+    card_book.add_carrier(db, key, card.item, now)
+    card_secrets.note(db, card, found.secrets, now)
+    return found._replace(replaced=replaced, created_on=key.created_on)
+
+
+def _card(db: Session, found: Enrolled, slot: Slot, now: datetime) -> Card:
+    emulator_name = slot.name if slot.emulated else None
+    card = card_book.card_with_id(db, found.identity.family, found.identity.card_id)
+    if card is None:
+        return card_book.add_card(
+            db,
+            label=found.label,
+            family=found.identity.family,
+            card_id=found.identity.card_id,
+            version=found.identity.version,
+            emulated_name=emulator_name,
+            now=now,
+        )
+    card.version, card.checked_at = found.identity.version, now
+    card.emulated, card.emulator_name = slot.emulated, emulator_name
+    return card
+
+
+def _add_key(db: Session, found: Enrolled, network: str, now: datetime) -> Key:
+    return card_book.add_key(
+        db,
+        label=card_book.free_key_label(db, found.label),
+        network=network,
+        fingerprint=found.key.fingerprint,
+        path=format_path(found.key.path),
+        **found.key.key._asdict(),
+        created_on=found.created_on,
+        made_at=now if found.made_here else None,
+        now=now,
+    )

@@ -1,0 +1,169 @@
+"""A card that is not enrolled here may carry a key of a vault: that is said, or mended at once."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from cards.errors import NotSupported, PathNotAvailable, WrongCard
+from cards.session import CardIdentity, CardSession
+from coordinator.enrolment import enrol
+from coordinator.errors import CardNotEnrolled
+from coordinator.home.stored import key_expression
+from coordinator.names import checked_name
+from coordinator.person import Person
+from coordinator.readers.slots import KnownCard, Slot, let_others
+from psbt.keys import KeyExpression, bip48_path, format_path
+from psbt.network import Network
+from storage import cards as card_book
+from storage import vaults as vault_book
+from storage.model import Card, Vault
+
+Database = sessionmaker[Session]
+UNKNOWN = bytes(4)
+
+
+class Place(NamedTuple):
+    """A key's place in a vault: its number from 1, as papers have it."""
+
+    vault: str
+    number: int
+    key: KeyExpression
+
+    def __str__(self) -> str:
+        """Name it."""
+        return f"key {self.number} of {self.vault}"
+
+
+class Stranger(NamedTuple):
+    """A card without a part in a vault, where it lies, and its label where it has one here."""
+
+    identity: CardIdentity
+    slot: Slot
+    label: str | None
+
+    def __str__(self) -> str:
+        """Name it as a person would know it."""
+        named = f"card {self.label}, " if self.label else ""
+        return f"{named}{self.identity.family} {self.identity.card_id[:16]}".rstrip()
+
+
+def places_of(db: Session, key: KeyExpression) -> list[Place]:
+    """Return the places a key has in vaults."""
+    kept = card_book.key_like(db, key.key.public_key, key.key.chain_code)
+    return [
+        Place(vault.name, cosigner.position + 1, key)
+        for vault in vault_book.all_vaults(db)
+        for cosigner in vault.cosigners
+        if kept is not None and cosigner.key_id == kept.id
+    ]
+
+
+def card_like(db: Session, identity: CardIdentity) -> Card | None:
+    """Return the card of the book that this is; raises WrongCard where only its version differs."""
+    card = card_book.card_with_id(db, identity.family, identity.card_id)
+    if card is not None and identity.initialised and card.version != identity.version:
+        raise WrongCard(
+            f"{card.label}, enrolled as version {card.version}",
+            f"one of version {identity.version} with its id; enrol it again if you know why",
+        )
+    return card
+
+
+def cards_of(db: Session, vault: Vault) -> list[KnownCard]:
+    """Return the cards that carry a key of a vault."""
+    return [
+        KnownCard(card.label, card.family, card.card_id)
+        for cosigner in vault.cosigners
+        for card in card_book.cards_with_key(db, cosigner.key)
+    ]
+
+
+def enrol_where_asked(
+    database: Database,
+    vault_name: str,
+    session: CardSession,
+    stranger: tuple[CardIdentity, Slot],
+    person: Person,
+    unlock: Callable[[str], None],
+) -> None:
+    """Enrol a card that carries a key of the vault, where a person at a terminal wants it.
+
+    Raises WrongCard for a card that can be none of the vault's, CardNotEnrolled for one that may
+    be and that nobody enrols now. Nothing is stored of a card that turns out to carry none.
+    """
+    identity, slot = stranger
+    with database.begin() as db:
+        vault = vault_book.vault_named(db, vault_name)
+        network = vault.network
+        known = card_book.card_with_id(db, identity.family, identity.card_id)
+        card = Stranger(identity, slot, known.label if known else None)
+        places = _possible(db, vault, known)
+    if not places or not identity.initialised:
+        raise WrongCard(f"a card of vault {vault_name}", card.label or _found(card))
+    why = _sentence(card, places)
+    let_others(session, person)
+    label = person.label_for(why, card.label)
+    if label is None:
+        raise CardNotEnrolled(why, _remedy(card, places, network))
+    if card.label is None:
+        enrol.refuse_another_label(database, checked_name(label), identity)
+    enrol.attest_while_locked(session, network)
+    unlock(label)
+    place = _carried(session, places)
+    if place is None:
+        raise WrongCard(f"a card of vault {vault_name}", f"{card}, which carries no key of it")
+    found = enrol.examine(session, slot, label, place.key.path, network)
+    enrol.refuse_another_label(database, label, found.identity)
+    enrol.remember(database, found, slot, network)
+    person.say(f"this is {place}: enrolled as card {label}")
+
+
+def _without_card(db: Session, vault: Vault) -> list[Place]:
+    return [
+        Place(vault.name, cosigner.position + 1, key_expression(cosigner.key))
+        for cosigner in vault.cosigners
+        if not card_book.cards_with_key(db, cosigner.key)
+    ]
+
+
+def _possible(db: Session, vault: Vault, known: Card | None) -> list[Place]:
+    """Return which keys without a card the card may carry: by the seed of one enrolled here."""
+    seeds = {key.fingerprint for key in card_book.keys_of_card(db, known.label)} if known else set()
+    return [
+        place
+        for place in _without_card(db, vault)
+        if not seeds or place.key.fingerprint in {*seeds, UNKNOWN}
+    ]
+
+
+def _carried(session: CardSession, places: list[Place]) -> Place | None:
+    """Return which of the keys an unlocked card has, compared whole."""
+    for place in places:
+        try:
+            found = enrol.account_key(session, place.key.path).key
+        except (PathNotAvailable, NotSupported):
+            continue
+        wanted = place.key.key
+        if (found.public_key, found.chain_code) == (wanted.public_key, wanted.chain_code):
+            return place
+    return None
+
+
+def _found(card: Stranger) -> str:
+    return str(card) if card.label else f"{card}, which is not enrolled here"
+
+
+def _sentence(card: Stranger, places: list[Place]) -> str:
+    keys = " or ".join(str(place) for place in places)
+    how = "is enrolled with another key" if card.label else "is not enrolled here"
+    return f"{card} {how} and may carry {keys}, which no card here does"
+
+
+def _remedy(card: Stranger, places: list[Place], network: str) -> str:
+    """Return the command that enrols it, with the path where that is not the usual one."""
+    where = f"--{'emulated' if card.slot.emulated else 'reader'} '{card.slot.name}'"
+    usual = bip48_path(Network(network))
+    paths = dict.fromkeys(place.key.path for place in places)
+    path = "" if usual in paths else f" --path {format_path(next(iter(paths)))}"
+    return f"enrol it: cardquorum card enrol {card.label or 'LABEL'} {where}{path}"

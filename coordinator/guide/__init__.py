@@ -1,0 +1,1 @@
+"""What is there, what waits, what is next."""

@@ -1,0 +1,156 @@
+"""The home: one folder that holds everything the program remembers."""
+
+import json
+import os
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from platformdirs import user_data_path
+from sqlalchemy import URL
+
+from coordinator import foreign_text
+from coordinator.chain.url import CORE, parse_url
+from coordinator.errors import SettingsError, UsageError
+from coordinator.shown_text import visible, whole
+
+NETWORKS = ("regtest", "signet", "testnet4", "mainnet")
+SETTINGS_FILE = "settings.toml"
+DATABASE_FILE = "cardquorum.db"
+LEFT_OVER = tuple(DATABASE_FILE + end for end in ("", "-wal", "-shm", "-journal"))
+SETTINGS_MAX = 65_536
+UNFINISHED = SETTINGS_FILE + ".new"
+HOME_VARIABLE = "CARDQUORUM_HOME"
+EMBEDDED_CHAIN = "regtest:"
+OFFLINE = "none:"
+
+
+class Home(NamedTuple):
+    """A folder, the network it is for, and the chain URL it asks."""
+
+    folder: Path
+    network: str
+    chain: str
+
+    @property
+    def database_url(self) -> URL:
+        """Return the URL of the home's database, whatever characters the folder's name has."""
+        return URL.create("sqlite", database=str(self.folder / DATABASE_FILE))
+
+    @property
+    def emulated_cards(self) -> Path:
+        """Return the folder of the emulated cards."""
+        return self.folder / "emulated"
+
+    @property
+    def card_memory(self) -> Path:
+        """Return the folder of what is remembered of each card for its driver."""
+        return self.folder / "pairings"
+
+    @property
+    def chain_folder(self) -> Path:
+        """Return the folder of the embedded chain."""
+        return self.folder / "chain"
+
+
+def default_folder() -> Path:
+    """Return CARDQUORUM_HOME, else the platform's data folder."""
+    named = os.environ.get(HOME_VARIABLE)
+    if named and whole(named) != named:
+        raise SettingsError(f"{HOME_VARIABLE} is not a text in this system's encoding: {named!r}")
+    return Path(named) if named else user_data_path("cardquorum", appauthor=False)
+
+
+def create_home(
+    folder: Path, network: str, chain: str | None = None, fill: Callable[[Home], None] | None = None
+) -> Home:
+    """Make the folder (mode 0700) and its settings; refuses a home that is there already.
+
+    `fill` makes what else a home has, before the settings: a folder with settings is whole, and
+    what a creation that was cut off left is made again.
+    """
+    if network not in NETWORKS:
+        raise SettingsError(f"network {network} is none of {', '.join(NETWORKS)}")
+    home = Home(folder.absolute(), network, checked_chain(network, chain))
+    if (url := parse_url(home.chain)).scheme == CORE:
+        url.credentials()
+    if (home.folder / SETTINGS_FILE).exists():
+        raise SettingsError(f"{home.folder} is a home already")
+    _refuse_others(home.folder)
+    try:
+        home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.folder.chmod(0o700)
+        for name in LEFT_OVER:
+            (home.folder / name).unlink(missing_ok=True)
+        unfinished = _write_unfinished(home)
+        if fill is not None:
+            fill(home)
+        unfinished.replace(home.folder / SETTINGS_FILE)
+    except OSError as failure:
+        raise SettingsError(f"cannot write {home.folder}: {failure.strerror}") from failure
+    return home
+
+
+def _refuse_others(folder: Path) -> None:
+    """Refuse a folder with other things in it: a home is private, and would make them so."""
+    try:
+        found = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        return
+    except OSError as failure:
+        raise SettingsError(f"cannot read {folder}: {failure.strerror}") from failure
+    others = found - {UNFINISHED, *LEFT_OVER} if UNFINISHED in found else found
+    if DATABASE_FILE in others:
+        raise SettingsError(f"{folder} has a database and no {SETTINGS_FILE}: restore a backup")
+    if others:
+        raise SettingsError(f"{folder} holds other things; a home needs a folder of its own")
+
+
+def write_settings(home: Home) -> None:
+    """Write settings.toml whole or not at all."""
+    _write_unfinished(home).replace(home.folder / SETTINGS_FILE)
+
+
+def _write_unfinished(home: Home) -> Path:
+    lines = (f'network = "{home.network}"', f'chain = "{_escaped(home.chain)}"')
+    unfinished = home.folder / UNFINISHED
+    unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    unfinished.chmod(0o600)
+    return unfinished
+
+
+def open_home(folder: Path) -> Home:
+    """Read a home's settings; raises SettingsError where there is none or it is not usable."""
+    file = folder.absolute() / SETTINGS_FILE
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(SETTINGS_MAX + 1)
+        if len(data) > SETTINGS_MAX:
+            raise SettingsError(f"{file} has more than {SETTINGS_MAX} bytes: these are no settings")
+        values = tomllib.loads(foreign_text.decoded(data, str(file)))
+    except FileNotFoundError as failure:
+        raise SettingsError(f"there is no home at {folder}") from failure
+    except (OSError, ValueError, UsageError, RecursionError) as failure:
+        raise SettingsError(f"{file} cannot be read: {failure}") from failure
+    network, chain = values.get("network"), values.get("chain")
+    if network not in NETWORKS or not isinstance(chain, str):
+        raise SettingsError(f"{file} names no known network and chain")
+    return Home(folder.absolute(), network, checked_chain(network, chain))
+
+
+def checked_chain(network: str, chain: str | None) -> str:
+    """Return the chain URL, or the network's default; refuses what does not go together."""
+    if chain is None:
+        return EMBEDDED_CHAIN if network == "regtest" else OFFLINE
+    if visible(chain) != chain:
+        raise SettingsError("the chain URL holds a line end or another control character")
+    text = parse_url(chain).text
+    if text == EMBEDDED_CHAIN and network != "regtest":
+        raise SettingsError(f"the embedded chain is for regtest, not for {network}")
+    return text
+
+
+def _escaped(text: str) -> str:
+    """Return a text as it stands in quotes in TOML, which has the escapes of JSON."""
+    return json.dumps(text)[1:-1].replace("\x7f", "\\u007f")

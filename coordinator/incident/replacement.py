@@ -1,0 +1,310 @@
+"""A card is gone: a vault without its key takes the old one's place, and the coins go there."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock
+from coordinator.audit.acceptance import Accepted, require_policy
+from coordinator.audit.exposing import exposure_of
+from coordinator.audit.exposure import keys_taken
+from coordinator.audit.facts import vault_facts
+from coordinator.chain import Tip
+from coordinator.custody import descriptor_copies
+from coordinator.custody import log as custody_log
+from coordinator.errors import UsageError
+from coordinator.home.settings import Home
+from coordinator.payment import creation
+from coordinator.vault import vaults
+from coordinator.wallet import scans
+from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.coins_left import coins_left
+from storage import cards as card_book
+from storage import ceremonies as ceremony_book
+from storage import chain as chain_book
+from storage import custody as custody_book
+from storage import descriptors as copy_book
+from storage import succession as succession_book
+from storage import vaults as vault_book
+from storage.errors import NotFound
+from storage.model import Card, Item, Key, Succession, Vault
+
+NEXT_BLOCK = 1
+DONE, OPEN, WAITING = "done", "open", "waiting"
+
+
+class Step(NamedTuple):
+    """One thing to do: `waiting` on what stands before it, `open`, or `done`."""
+
+    what: str
+    state: str
+    command: str | None = None
+    item: str | None = None
+
+
+@dataclass(frozen=True)
+class Replacing:
+    """A replacement as it stands; urgent where a thief may have a quorum of the old vault."""
+
+    vault: str
+    card: str
+    successor: str | None
+    ceremony: str | None
+    urgent: bool
+    steps: list[Step]
+
+
+def plan(db: Session, name: str, card: str) -> Replacing:
+    """Return what replacing a card of a vault takes; nothing is changed.
+
+    Raises NotFound, or UsageError where the card carries no key of the vault.
+    """
+    vault = vault_book.vault_named(db, name)
+    succession = succession_book.succession_of(db, vault)
+    if succession is not None:
+        return show(db, name)
+    gone, urgent = _key_gone(db, vault, card), _urgent(db, vault)
+    make = Step(f"set up a new card in place of {card}", OPEN, "cardquorum card setup NEW")
+    succeed = Step(
+        f"make the vault that takes the place of {name}, and the payment of all its coins to it",
+        WAITING,
+        f"cardquorum replace start {name} --card {card} --with NEW",
+    )
+    first = [_leave(vault)] if urgent else []
+    later = [Step(what, WAITING) for what in _later(db, vault, gone, urgent=urgent)]
+    return Replacing(name, card, None, None, urgent, [*first, make, succeed, *later])
+
+
+def _leave(vault: Vault) -> Step:
+    """Return the way out that needs no new card."""
+    return Step(
+        "a thief may have a quorum: if no new card is at hand, send all to any vault or address "
+        "whose keys he cannot have",
+        OPEN,
+        f"cardquorum spend create {vault.name} --drain ADDRESS --target {NEXT_BLOCK}",
+    )
+
+
+def _later(db: Session, vault: Vault, gone: Key, *, urgent: bool) -> Iterator[str]:
+    prove, sweep = "prove every key of the new vault", "sign and send the payment"
+    yield from (sweep, prove) if urgent else (prove, sweep)
+    for item in [*_to_withdraw(gone), *descriptor_copies.about(db, vault)]:
+        yield f"take back {custody_log.item_name(item)}"
+
+
+def start(
+    home: Home,
+    db: Session,
+    name: str,
+    cards: tuple[str, str],
+    feerate: int,
+    *,
+    accepted: Accepted = None,
+) -> Replacing:
+    """Make the successor, and a ceremony that pays all spendable coins to it; feerate in sat/kvB.
+
+    `cards` are the label of the one that is gone and of the new one, which is enrolled. Raises
+    UsageError, NotFound, AlreadyExists; then nothing is stored.
+    """
+    vault = vault_book.vault_named(db, name)
+    require_policy(home, vault, accepted)
+    gone, new = (card_book.card_named(db, label) for label in cards)
+    key = card_book.key_of_card(db, new.label, home.network)
+    if any(each.key_id == key.id for each in vault.cosigners):
+        raise UsageError(f"card {new.label} carries a key of vault {name} already")
+    _refuse_gone(db, new)
+    successor = vaults.succeed(home, db, vault, _key_gone(db, vault, gone.label), key)
+    succession = Succession(
+        vault=vault, successor=successor, card=gone, new_card=new, started_at=clock.now()
+    )
+    succession_book.add_succession(db, succession)
+    _pay_over(home, db, succession, feerate, accepted)
+    return show(db, name)
+
+
+def _refuse_gone(db: Session, card: Card) -> None:
+    gone = custody_log.whereabouts(custody_book.events_of(db, card.item)).gone
+    if gone is not None:
+        raise UsageError(f"card {card.label} is recorded as {gone}: it cannot take a place")
+
+
+def sweep(
+    home: Home, db: Session, name: str, feerate: int, *, accepted: Accepted = None
+) -> Replacing:
+    """Open a ceremony that pays the successor what came to the old vault since; as `start`."""
+    succession = _named(db, name)
+    require_policy(home, succession.successor, accepted)
+    if not _pay_over(home, db, succession, feerate, accepted):
+        stays = "; ".join(coins_left(db, succession.vault, ()).sentences())
+        told = f": {stays}" if stays else ""
+        raise UsageError(f"vault {succession.vault.name} holds nothing that can be spent now{told}")
+    return show(db, name)
+
+
+def _pay_over(
+    home: Home, db: Session, succession: Succession, feerate: int, accepted: Accepted
+) -> bool:
+    """Open a ceremony that pays the successor all that nothing holds; tell whether there is any."""
+    held = {(each.txid, each.vout) for each in ceremony_book.reserved(db, clock.now())}
+    coins = wallet_sync.spendable(db, succession.vault)
+    if not {(coin.outpoint.txid, coin.outpoint.vout) for coin in coins} - held:
+        return False
+    target = wallet_sync.new_address(db, succession.successor)
+    order = creation.Order(succession.vault.name, (), feerate, drain=target.script_pubkey)
+    state = chain_book.sync_state(db, succession.vault)
+    tip = Tip(state.height, state.block_hash) if state else None
+    made = creation.create(home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accepted)
+    succession.ceremony = ceremony_book.ceremony_named(db, made.ceremony or "")
+    db.flush()
+    return True
+
+
+def show(db: Session, name: str) -> Replacing:
+    """Return where a replacement stands, of the old vault or of its successor; raises NotFound."""
+    succession = _named(db, name)
+    return Replacing(
+        succession.vault.name,
+        succession.card.label,
+        succession.successor.name,
+        succession.ceremony.public_id if succession.ceremony else None,
+        _urgent(db, succession.vault),
+        _steps(db, succession),
+    )
+
+
+def _steps(db: Session, succession: Succession) -> list[Step]:
+    """Return the steps of a replacement that was started, the coins first where it is urgent."""
+    prove, paid = _prove(db, succession), list(_paid(db, succession))
+    return [
+        Step(f"card {succession.new_card.label} is set up and enrolled", DONE),
+        Step(f"vault {succession.successor.name} is made", DONE),
+        *([*paid, prove] if _urgent(db, succession.vault) else [prove, *paid]),
+        *_papers(db, succession, moved=all(step.state == DONE for step in paid)),
+    ]
+
+
+def _named(db: Session, name: str) -> Succession:
+    vault = vault_book.vault_named(db, name)
+    for succession in succession_book.all_successions(db):
+        if vault.id in {succession.vault_id, succession.successor_id}:
+            return succession
+    raise NotFound("replacement of vault", name)
+
+
+def _prove(db: Session, succession: Succession) -> Step:
+    successor = succession.successor
+    proved = vault_book.latest_verifications(db, successor)
+    missing = [
+        each.label
+        for each in successor.cosigners
+        if each.key_id not in proved or not proved[each.key_id].matched
+    ]
+    told = f": {', '.join(missing)} did not yet" if missing else ""
+    return Step(
+        f"every key of vault {successor.name} is proved by its card{told}",
+        OPEN if missing else DONE,
+        f"cardquorum vault verify {successor.name}" if missing else None,
+    )
+
+
+def _paid(db: Session, succession: Succession) -> Iterator[Step]:
+    """Yield how far the coins are, and what came to the old vault since."""
+    record, old = succession.ceremony, succession.vault
+    if record is not None:
+        command = {
+            "collecting": f"cardquorum spend sign {record.public_id}",
+            "complete": f"cardquorum spend finalize {record.public_id}",
+            "final": f"cardquorum spend broadcast {record.public_id}",
+        }.get(record.state)
+        what = f"payment {record.public_id} of its coins to {succession.successor.name}"
+        yield Step(
+            f"{what} is {record.state}", DONE if record.state == "confirmed" else OPEN, command
+        )
+    if not scans.looked(db, old).known:
+        what = f"look for the coins of vault {old.name}, which nobody did yet"
+        yield Step(what, OPEN, f"cardquorum sync {old.name}")
+    owned = wallet_sync.balance(db, old)
+    left = owned.confirmed_sats + owned.pending_sats - owned.reserved_sats
+    if left > 0:
+        yield Step(
+            f"{left} sat are at addresses of vault {old.name}, which is only watched",
+            OPEN,
+            f"cardquorum replace sweep {old.name}",
+        )
+    own = None if record is None else record.public_id
+    for held in coins_left(db, old, ()).held:
+        if held.ceremony != own:
+            yield Step(
+                f"{held.sats} sat of vault {old.name} are held by ceremony {held.ceremony} until "
+                f"{clock.text(held.until)}: send it, or free them and sweep again",
+                OPEN,
+                f"cardquorum spend abandon {held.ceremony}",
+            )
+
+
+def _papers(db: Session, succession: Succession, *, moved: bool) -> Iterator[Step]:
+    """Yield what of the old vault lies about, and the copies of the new one to put in its place."""
+    old, new = succession.vault, succession.successor
+    kept = [copy.item for copy in copy_book.copies_of(db, old)]
+    for item in [*_to_withdraw(_key_gone(db, old, succession.card.label)), *kept]:
+        place = custody_log.whereabouts(custody_book.events_of(db, item))
+        name = custody_log.item_name(item)
+        where = f" from {place.location}" if place.location else ""
+        state = DONE if place.gone == "destroyed" else OPEN if moved else WAITING
+        shown = None if state == DONE else f"cardquorum replace done {name}"
+        yield Step(f"take back {name}{where}", state, shown, name)
+    having = {_lay(db, item) for item in descriptor_copies.about(db, new)}
+    for location in sorted(filter(None, having.union(_lay(db, item) for item in kept))):
+        command = f"cardquorum kit {new.name} --out DIR --location {location}"
+        what = f"put a copy of vault {new.name} at {location}"
+        yield Step(what, *((DONE, None) if location in having else (OPEN, command)))
+
+
+def _lay(db: Session, item: Item) -> str | None:
+    """Return where a thing was last, wherever it is now."""
+    places = [event.location.name for event in custody_book.events_of(db, item) if event.location]
+    return places[-1] if places else None
+
+
+def _to_withdraw(gone: Key) -> list[Item]:
+    """Return what carries the key that is gone and is no card."""
+    return [carrier.item for carrier in gone.carriers if carrier.item.kind != "card"]
+
+
+def withdrawn(db: Session, text: str) -> dict[str, Any]:
+    """Record that a thing of a replaced vault was taken back and destroyed.
+
+    Raises UsageError where it is none, or is needed as long as the old vault's coins are not gone.
+    """
+    name = custody_log.item_name(custody_log.item_named(db, text))
+    steps = [s for each in succession_book.all_successions(db) for s in _steps(db, each)]
+    told = [step for step in steps if step.item == name]
+    if not told:
+        raise UsageError(f"{name} is nothing that a replaced vault has lying about")
+    if told[0].state != OPEN:
+        raise UsageError(f"to take back {name} is {told[0].state}")
+    return custody_log.record(
+        db, custody_log.NewEvent(name, "destroyed", note="taken back: replaced")
+    ).event
+
+
+def is_urgent(db: Session, name: str) -> bool:
+    """Tell whether a thief may have a quorum of a vault."""
+    return _urgent(db, vault_book.vault_named(db, name))
+
+
+def _urgent(db: Session, vault: Vault) -> bool:
+    """Tell whether what is lost or stolen may be a quorum, its PINs known or not."""
+    facts = vault_facts(db, vault)
+    return keys_taken(exposure_of(facts, codes=False)) >= facts.threshold
+
+
+def _key_gone(db: Session, vault: Vault, card: str) -> Key:
+    carried = {key.id for key in card_book.keys_of_card(db, card)}
+    found = [each.key for each in vault.cosigners if each.key_id in carried]
+    if not found:
+        raise UsageError(f"card {card} carries no key of vault {vault.name}")
+    return found[0]

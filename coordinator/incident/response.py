@@ -1,0 +1,259 @@
+"""Something is gone, stolen or was opened: what is still possible, and what to do now, in order."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from cards.family import Theft
+from coordinator.audit.exposing import exposure_of
+from coordinator.audit.exposure import can_spend, keys_left, keys_taken, thief_can_spend
+from coordinator.audit.facts import vault_facts
+from coordinator.audit.findings import CarrierFacts, VaultFacts, keys
+from coordinator.custody import bags
+from coordinator.custody import log as custody_log
+from storage import custody as custody_book
+from storage import knowledge as knowledge_book
+from storage import vaults as vault_book
+from storage.model import Item, Location
+
+TELLING: Final = frozenset({"lost", "stolen", "found", "destroyed", "opened"})
+NOW, DAY, WEEK, MONTH = 0, 24, 7 * 24, 30 * 24
+DUE: Final = {"stolen": DAY, "opened": DAY, "lost": WEEK, "destroyed": MONTH, "found": DAY}
+
+
+class Step(NamedTuple):
+    """One thing to do, the command for it, and within how many hours."""
+
+    what: str
+    command: str | None
+    within_hours: int
+
+
+class Effect(NamedTuple):
+    """What one vault can still do, and what the thief of what is gone can."""
+
+    vault: str
+    can_spend: bool
+    thief_can_spend: bool
+    keys_left: int
+    keys_taken: int
+    threshold: int
+
+
+@dataclass(frozen=True)
+class IncidentResponse:
+    """The effect on every vault that counts on the thing, and the steps."""
+
+    effects: list[Effect]
+    resists: list[tuple[str, Theft]]
+    steps: list[Step]
+
+    def document(self) -> dict[str, Any]:
+        """Return the fields `effect` and `steps`."""
+        return {
+            "effect": {
+                "can_spend": all(each.can_spend for each in self.effects),
+                "thief_can_spend": any(each.thief_can_spend for each in self.effects),
+                "resists": {subject: theft._asdict() for subject, theft in self.resists},
+                "vaults": [each._asdict() for each in self.effects],
+            },
+            "steps": [step._asdict() for step in self.steps],
+        }
+
+
+class _Case(NamedTuple):
+    """One vault, and what of it the event is about."""
+
+    facts: VaultFacts
+    subjects: Collection[str]
+    effect: Effect
+
+
+def after(db: Session, items: Sequence[Item], event: str) -> IncidentResponse:
+    """Say where an event that is in the book already leaves the vaults; empty where it matters not.
+
+    What was in bags that are open is taken to be in the thief's hands.
+    """
+    subjects = {custody_log.item_name(item) for item in items}
+    cases = list(_cases(db, subjects, event))
+    struck = [
+        carrier
+        for case in cases
+        for carrier in case.facts.carriers()
+        if carrier.subject in subjects
+    ]
+    resists = {c.subject: c.card.theft for c in struck if c.card and c.card.theft}
+    shown = list(resists.items()) if event in {"lost", "stolen", "opened"} else []
+    return IncidentResponse(
+        [case.effect for case in cases],
+        shown,
+        list(_steps(db, items, cases, event)) if cases else [],
+    )
+
+
+def _cases(db: Session, subjects: set[str], event: str) -> Iterator[_Case]:
+    for vault in vault_book.all_vaults(db):
+        if vault.retired_at is not None:
+            continue
+        facts = vault_facts(db, vault)
+        if not subjects.isdisjoint(carrier.subject for carrier in facts.carriers()):
+            taken = {*subjects, *_in_open_bags(facts)} if event == "opened" else ()
+            yield _Case(facts, subjects, _effect(facts, taken))
+
+
+def _in_open_bags(facts: VaultFacts) -> Iterator[str]:
+    for carrier in facts.carriers():
+        if carrier.bag is not None and (carrier.bag.opened or carrier.bag.other):
+            yield carrier.subject
+
+
+def _effect(facts: VaultFacts, taken: Collection[str]) -> Effect:
+    exposure = exposure_of(facts)
+    return Effect(
+        facts.name,
+        can_spend(exposure),
+        thief_can_spend(exposure, taken, knows_descriptor=True),
+        keys_left(exposure),
+        keys_taken(exposure_of(facts, codes=False), taken),
+        facts.threshold,
+    )
+
+
+def _steps(
+    db: Session, items: Sequence[Item], cases: Sequence[_Case], event: str
+) -> Iterator[Step]:
+    """Yield the steps in order: the coins first where a thief can have them."""
+    if event == "found":
+        yield from _look_at(items)
+        return
+    urgent = [case for case in cases if case.effect.thief_can_spend]
+    for case in urgent:
+        yield Step(
+            f"a thief can spend vault {case.facts.name}: move its coins to a vault or address "
+            "whose keys he cannot have, before anything else",
+            f"cardquorum spend create {case.facts.name} --drain ADDRESS --target 1",
+            NOW,
+        )
+    if event == "lost":
+        yield from _search(db, items)
+    if event in {"stolen", "opened"}:
+        yield from _codes_beside(db, items)
+    for case in cases:
+        yield from _fetch(db, case, NOW if case in urgent else DUE[event])
+        yield from _replace(case, items, NOW if case in urgent else DUE[event])
+    for case in cases:
+        yield Step(
+            f"see what is left to mend in vault {case.facts.name}",
+            f"cardquorum audit {case.facts.name}",
+            DUE[event],
+        )
+
+
+def _look_at(items: Sequence[Item]) -> Iterator[Step]:
+    for item in items:
+        if item.kind == "card":
+            command = f"cardquorum card check {item.name} --pin"
+            yield Step(f"check that card {item.name} is the one it was", command, DAY)
+    names = " and ".join(custody_log.item_name(item) for item in items)
+    yield Step(
+        f"if anybody can have had {names} in hand for longer than it resists, replace it all the "
+        "same; else put it back and write down where",
+        f"cardquorum custody record {custody_log.item_name(items[0])} placed --at LOCATION",
+        DAY,
+    )
+
+
+def _search(db: Session, items: Sequence[Item]) -> Iterator[Step]:
+    for item in items:
+        placed = [e for e in custody_book.events_of(db, item) if e.location is not None]
+        if placed and placed[-1].location is not None:
+            last = placed[-1]
+            where = f"{last.location.name if last.location else ''} on {last.happened_at.date()}"
+            found = f"cardquorum custody record {custody_log.item_name(item)} found --at LOCATION"
+            yield Step(
+                f"look for {custody_log.item_name(item)}: it was last at {where}", found, DAY
+            )
+
+
+def _codes_beside(db: Session, items: Iterable[Item]) -> Iterator[Step]:
+    """Yield the changes of PINs that were written where the thing was taken from."""
+    places = {place.id: place for item in items if (place := _last_place(db, item)) is not None}
+    for secret in knowledge_book.all_secrets(db):
+        beside = [place.name for place in secret.written_at if place.id in places]
+        gone = custody_log.whereabouts(custody_book.events_of(db, secret.card.item)).gone
+        if beside and secret.kind == "pin" and gone is None:
+            label = secret.card.label
+            yield Step(
+                f"change the PIN of card {label}: it is written at {' and '.join(beside)} too",
+                f"cardquorum card pin {label}",
+                DAY,
+            )
+
+
+def _last_place(db: Session, item: Item) -> Location | None:
+    places = [event.location for event in custody_book.events_of(db, item) if event.location]
+    return places[-1] if places else None
+
+
+def _fetch(db: Session, case: _Case, hours: int) -> Iterator[Step]:
+    """Yield the visits that bring a quorum together, the soonest possible first."""
+    if not case.effect.can_spend:
+        yield Step(
+            f"vault {case.facts.name} has {keys(case.effect.keys_left)} left and "
+            f"{case.effect.threshold} are needed: find a card, its backup or its PIN",
+            f"cardquorum carrier list, cardquorum custody log {min(case.subjects)}",
+            NOW,
+        )
+        return
+    lead = {place.name: place.lead_hours for place in custody_book.all_locations(db)}
+    nearest = [
+        _nearest(cosigner.carriers, case.subjects, lead) for cosigner in case.facts.cosigners
+    ]
+    reached = sorted((lead.get(c.location or "") or 0, c.subject, c) for c in nearest if c)
+    for ahead, subject, carrier in reached[: case.facts.threshold]:
+        where = f" from {carrier.location}" if carrier.location else ""
+        told = f", to be told {ahead} hours ahead" if ahead else ""
+        yield Step(f"have {subject} at hand{where}{told}", None, max(hours, ahead))
+
+
+def _nearest(
+    carriers: Iterable[CarrierFacts], without: Collection[str], lead: dict[str, int | None]
+) -> CarrierFacts | None:
+    """Return the card of a key that is reached soonest."""
+    left = [c for c in carriers if c.gone is None and c.card and c.subject not in without]
+    return min(left, key=lambda each: lead.get(each.location or "") or 0, default=None)
+
+
+def _replace(case: _Case, items: Iterable[Item], hours: int) -> Iterator[Step]:
+    for item in items:
+        struck = [c for c in case.facts.carriers() if c.subject == custody_log.item_name(item)]
+        if item.kind == "card" and struck and case.effect.can_spend:
+            yield Step(
+                f"set up a new card, and a vault without the key of {item.name}",
+                f"cardquorum replace plan {case.facts.name} --card {item.name}",
+                hours,
+            )
+
+
+def told(db: Session, item: Item, event: str) -> IncidentResponse | None:
+    """Say what an event leaves, of a thing or a bag with all that is in it; None where nothing."""
+    if event not in TELLING:
+        return None
+    items = [item]
+    if item.kind == bags.BAG:
+        items = [each for each in custody_book.all_items(db) if _came_along(db, each, item)]
+    return after(db, items, event) if items else None
+
+
+def _came_along(db: Session, item: Item, bag: Item) -> bool:
+    sealed = bags.bag_of(custody_book.events_of(db, item)) if item.kind != bags.BAG else None
+    return sealed is not None and sealed.serial == bag.name
+
+
+def hours_text(hours: int) -> str:
+    """Return a time limit for people."""
+    if hours == NOW:
+        return "now"
+    return f"within {hours} hours" if hours <= 2 * DAY else f"within {hours // DAY} days"

@@ -1,0 +1,1 @@
+"""A payment from its wish to its block."""

@@ -1,0 +1,426 @@
+"""A ceremony goes on: signatures come in from cards and files until it is final and sent."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from cards.session import CardIdentity
+from coordinator import clock
+from coordinator.audit import acceptance
+from coordinator.audit.acceptance import Accepted, check_txid, require_payment, require_policy
+from coordinator.chain import ChainSource
+from coordinator.custody import log as custody_log
+from coordinator.enrolment import unenrolled
+from coordinator.errors import CeremonyError, NotFinal, NothingToSign, SignatureNotKept
+from coordinator.home import approvals
+from coordinator.home.settings import Home
+from coordinator.home.stored import key_expression, stored_policy
+from coordinator.payment import psbt_file
+from coordinator.person import Attendant
+from coordinator.readers.slots import Slot
+from coordinator.signing import collector
+from coordinator.signing.collector import (
+    CardShare,
+    Outcome,
+    SigningTask,
+    WaitPolicy,
+    Wanted,
+)
+from coordinator.vault.key_proofs import cosigner_of, wanted_cards
+from coordinator.wallet import reservations
+from coordinator.wallet import sync as wallet_sync
+from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer
+from psbt.errors import PsbtError, SignaturesMissing
+from psbt.partial import quorum, signed_by
+from psbt.policy import Policy
+from psbt.signer import SigningRequest
+from storage import ceremonies as ceremony_book
+from storage import chain as chain_book
+from storage import vaults as vault_book
+from storage.errors import StorageError
+from storage.model import Ceremony, Coin
+
+Database = sessionmaker[Session]
+OPEN = frozenset({"collecting", "complete"})
+
+
+class Consent(NamedTuple):
+    """What a person says before cards sign: the txid they compared, and dangers accepted."""
+
+    txid: str | None = None
+    accepted: Accepted = None
+
+
+class Progress(NamedTuple):
+    """Where a ceremony stands; `have` counts cosigners that signed every input."""
+
+    ceremony: str
+    vault: str
+    state: str
+    have: int
+    need: int
+    signed_by: list[str]
+    missing: list[str]
+    psbt: str
+    txid: str
+    fee_sats: int
+    expires: str
+
+    @property
+    def complete(self) -> bool:
+        """Return whether the quorum is there."""
+        return self.have >= self.need
+
+
+class Finalized(NamedTuple):
+    """A finished transaction and what vouched for it: the engine, or our own check."""
+
+    ceremony: str
+    txid: str
+    hex: str
+    vsize: int
+    fee_sats: int
+    consensus: str
+
+
+class Sent(NamedTuple):
+    """A payment the chain source took, and its state since."""
+
+    ceremony: str
+    txid: str
+    state: str
+
+
+def signed_psbt(record: Ceremony) -> codec.Psbt:
+    """Return the ceremony's PSBT with every signature kept so far, each verified again.
+
+    Raises PsbtError where the rows contradict one another.
+    """
+    psbt = _stored_psbt(record)
+    answers = [
+        (SigningRequest(kept.input_index, kept.pubkey, (), b""), kept.signature)
+        for kept in record.signatures
+    ]
+    return signer.with_signatures(psbt, answers)
+
+
+def _stored_psbt(record: Ceremony) -> codec.Psbt:
+    psbt = codec.parse(record.psbt)
+    spent = sum(value_sats for _, value_sats in outline.spent(psbt))
+    fee_sats = spent - sum(payment.value_sats for payment in outline.outputs(psbt))
+    if (codec.txid(psbt), fee_sats) != (record.txid, record.fee_sats):
+        raise PsbtError(f"the PSBT stored for ceremony {record.public_id} is not the one it opened")
+    return psbt
+
+
+def progress(record: Ceremony) -> Progress:
+    """Return where the ceremony stands, counted from signatures that verify."""
+    policy = stored_policy(record.vault)
+    psbt = signed_psbt(record)
+    counts = signed_by(psbt, policy)
+    labels = {c.position: c.label for c in record.vault.cosigners}
+    signed = [labels[i] for i in sorted(labels) if counts.get(i, 0) == len(psbt.inputs)]
+    have, need = quorum(psbt, policy)
+    return Progress(
+        ceremony=record.public_id,
+        vault=record.vault.name,
+        state=record.state,
+        have=have,
+        need=need,
+        signed_by=signed,
+        missing=[label for label in labels.values() if label not in signed],
+        psbt=codec.to_base64(psbt),
+        txid=record.txid,
+        fee_sats=record.fee_sats,
+        expires=clock.text(record.expires_at),
+    )
+
+
+def sign(
+    home: Home,
+    database: Database,
+    ceremony_id: str,
+    offered: Sequence[Slot],
+    attendant: Attendant,
+    wait_policy: WaitPolicy = WaitPolicy(),  # noqa: B008 -- frozen
+    consent: Consent = Consent(),  # noqa: B008 -- frozen
+) -> list[Outcome]:
+    """Show the review, then let every card offered sign; each signature is kept as it comes.
+
+    Readers go on asking for the cards that the quorum lacks, as the wait_policy says.
+    """
+    with database.begin() as db:
+        record = _open_ceremony(db, ceremony_id)
+        _hold_coins(db, record, clock.now())
+        policy = stored_policy(record.vault)
+        psbt = signed_psbt(record)
+        vault = record.vault.name
+        check_txid(record, consent.txid)
+        require_policy(home, record.vault, consent.accepted)
+        doubts = acceptance.payment_dangers(home, record, psbt)
+        fresh = acceptance.not_accepted_before(home, vault, doubts) if consent.txid is None else []
+        acceptance.refuse_unaccepted(fresh, consent.accepted)
+        review = wallet_sync.reviewed(db, record.vault, policy, psbt)
+        cards = unenrolled.cards_of(db, record.vault)
+    attendant.confirm(review)
+    acceptance.remember_accepted(home, vault, fresh)
+    if consent.txid is not None:
+        approvals.approve_payment(home, ceremony_id, outline.commitment(psbt))
+    task = SigningTask(
+        share_of=_shares(database, ceremony_id, psbt, policy),
+        keep=_keeper(database, ceremony_id),
+        attendant=attendant,
+        wait_policy=wait_policy,
+        missing=lambda: _missing(database, ceremony_id),
+        cards=cards,
+        enrol=partial(unenrolled.enrol_where_asked, database, vault),
+        not_kept=partial(_hand_over, psbt, attendant),
+    )
+    outcomes = collector.collect(offered, task)
+    try:
+        _advance(database, ceremony_id)
+        _write_down(database, ceremony_id, outcomes)
+    except (StorageError, OSError) as failure:
+        return [
+            each._replace(error=failure) if each.signatures and each.error is None else each
+            for each in outcomes
+        ]
+    return outcomes
+
+
+def _hand_over(
+    psbt: codec.Psbt,
+    attendant: Attendant,
+    label: str,
+    given: Sequence[collector.Given],
+    reason: BaseException,
+) -> SignatureNotKept:
+    """Show a PSBT with the signatures of a card that could not be stored."""
+    answers = [(each.request, each.signature) for each in given]
+    text = codec.to_base64(signer.with_signatures(psbt, answers))
+    attendant.hand_over_psbt(label, text)
+    return SignatureNotKept(label, len(given), reason, text)
+
+
+def _write_down(database: Database, ceremony_id: str, outcomes: Sequence[Outcome]) -> None:
+    """Leave a *seen* event for every card that signed."""
+    with database.begin() as db:
+        for label in sorted({outcome.label for outcome in outcomes if outcome.signatures}):
+            note = f"signed in ceremony {ceremony_id}"
+            custody_log.record(db, custody_log.NewEvent(f"card:{label}", "seen", note=note))
+
+
+def _shares(
+    database: Database, ceremony_id: str, psbt: codec.Psbt, policy: Policy
+) -> collector.ShareOf:
+    """Return who sits where, and what each has yet to sign."""
+
+    def share_of(identity: CardIdentity) -> CardShare | None:
+        with database.begin() as db:
+            vault = ceremony_book.ceremony_named(db, ceremony_id).vault
+            card = unenrolled.card_like(db, identity)
+            cosigner = cosigner_of(vault, card) if card else None
+            if card is None or cosigner is None:
+                return None
+            requests = signer.signing_requests(psbt, policy, key_expression(cosigner.key))
+            return CardShare(card.label, card.id, requests)
+
+    return share_of
+
+
+def _missing(database: Database, ceremony_id: str) -> list[Wanted]:
+    """Return the cards the quorum lacks, each by name and place."""
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        seen = progress(record)
+        if seen.complete:
+            return []
+        return wanted_cards(db, record.vault, seen.missing)
+
+
+def _keeper(database: Database, ceremony_id: str) -> collector.Keep:
+    """Return what commits one verified signature by itself."""
+    with database.begin() as db:
+        record_id = ceremony_book.ceremony_named(db, ceremony_id).id
+
+    def keep(share: CardShare, request: SigningRequest, signature: bytes) -> None:
+        given = (request.input_index, request.pubkey, signature)
+        with database.begin() as db:
+            ceremony_book.keep_signature(db, record_id, given, clock.now(), share.card_id)
+
+    return keep
+
+
+def _advance(database: Database, ceremony_id: str) -> None:
+    """Call the ceremony complete once the quorum is there."""
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        _advance_record(record)
+        _note_proofs(db, record)
+
+
+def _note_proofs(db: Session, record: Ceremony) -> None:
+    """Remember which keys signed: any signature that verifies proves its key for this policy."""
+    signed = progress(record).signed_by
+    keys = [each.key_id for each in record.vault.cosigners if each.label in signed]
+    detail = f"signed in ceremony {record.public_id}"
+    vault_book.note_proved(db, record.vault, keys, detail, clock.now())
+
+
+def _advance_record(record: Ceremony) -> None:
+    if record.state == "collecting" and progress(record).complete:
+        record.state = "complete"
+
+
+def add(
+    home: Home, database: Database, ceremony_id: str, data: bytes, accepted: Accepted = None
+) -> int:
+    """Take the new valid signatures of what came back; returns how many.
+
+    It is a PSBT, or the finished transaction. Raises PsbtError that names the first thing that
+    contradicts the payment; then nothing is taken.
+    """
+    came_back = psbt_file.read_signed(data)
+    with database.begin() as db:
+        record = _open_ceremony(db, ceremony_id)
+        _hold_coins(db, record, clock.now())
+        require_payment(home, record, signed_psbt(record), accepted)
+        return take_signatures(db, record, came_back)
+
+
+def take_signatures(db: Session, record: Ceremony, came_back: codec.Psbt) -> int:
+    """Keep the new valid signatures of a PSBT and what else it says; returns how many are new."""
+    policy = stored_policy(record.vault)
+    arrived = combiner.new_signatures(signed_psbt(record), came_back, policy)
+    for signature in arrived:
+        ceremony_book.keep_signature(db, record.id, signature, clock.now())
+    record.psbt = codec.to_bytes(combiner.with_additions(_stored_psbt(record), came_back, policy))
+    db.flush()
+    db.refresh(record)
+    _advance_record(record)
+    return len(arrived)
+
+
+def export(home: Home, database: Database, ceremony_id: str, accepted: Accepted = None) -> Progress:
+    """Return where the ceremony stands, its PSBT for a signer elsewhere; it is noted as out."""
+    with database.begin() as db:
+        record = _open_ceremony(db, ceremony_id)
+        require_payment(home, record, _stored_psbt(record), accepted)
+        record.exported_at = clock.now()
+        return progress(record)
+
+
+def finalize(
+    home: Home, database: Database, ceremony_id: str, accepted: Accepted = None
+) -> Finalized:
+    """Build the final transaction and check it; raises SignaturesMissing or ConsensusRejected."""
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        if record.state not in {*OPEN, "final"}:
+            raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
+        _hold_coins(db, record, clock.now())
+        policy = stored_policy(record.vault)
+        psbt = signed_psbt(record)
+        require_payment(home, record, psbt, accepted)
+        final = finalizer.finalize(psbt, policy)
+        raw = extractor.extract(final)
+        verdict = consensus.check(raw, outline.spent(psbt))
+        record.final_tx, record.consensus, record.state = raw, verdict, "final"
+        return Finalized(
+            ceremony_id,
+            extractor.transaction_id(raw),
+            raw.hex(),
+            extractor.vsize(raw),
+            record.fee_sats,
+            verdict,
+        )
+
+
+def broadcast(
+    home: Home,
+    database: Database,
+    ceremony_id: str,
+    chain: ChainSource,
+    accepted: Accepted = None,
+) -> Sent:
+    """Send the final transaction; sending twice is no error."""
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        if record.state in OPEN:
+            raise _not_final(record)
+        if record.final_tx is None or record.state in {"abandoned", "replaced"}:
+            raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
+        raw = record.final_tx
+        if extractor.transaction_id(raw) != codec.txid(_stored_psbt(record)):
+            raise PsbtError(f"the transaction stored for ceremony {ceremony_id} is not its own")
+        require_payment(home, record, _stored_psbt(record), accepted)
+    txid = chain.broadcast(raw)
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        if record.state == "final":
+            record.state, record.broadcast_at = "broadcast", clock.now()
+        return Sent(ceremony_id, txid, record.state)
+
+
+def _not_final(record: Ceremony) -> SignaturesMissing | NotFinal:
+    seen = progress(record)
+    if seen.complete:
+        return NotFinal(f"ceremony {record.public_id} has its quorum but is not finalized")
+    return SignaturesMissing(seen.have, seen.need)
+
+
+def abandon(database: Database, ceremony_id: str) -> str | None:
+    """Free the ceremony's coins; returns a warning where signatures are about."""
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        if record.state not in {*OPEN, "final"}:
+            raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
+        ceremony_book.release(db, record, clock.now())
+        record.state = "abandoned"
+        if not record.signatures and record.exported_at is None:
+            return None
+    return (
+        "signatures for this payment exist: whoever holds m of them can still send it; "
+        "only spending its coins in another payment ends it"
+    )
+
+
+def _open_ceremony(db: Session, ceremony_id: str) -> Ceremony:
+    record = ceremony_book.ceremony_named(db, ceremony_id)
+    if record.state not in OPEN:
+        raise NothingToSign(f"ceremony {ceremony_id} is {record.state}: nothing is left to sign")
+    return record
+
+
+def _is_ours(db: Session, record: Ceremony, coin: Coin) -> bool:
+    """Tell whether a coin is there for a ceremony: nothing else spends it for good."""
+    return coin.spent_by in {None, record.txid} or _gives_way(db, record, coin)
+
+
+def _gives_way(db: Session, record: Ceremony, coin: Coin) -> bool:
+    """Tell whether a waiting payment spends a coin that this ceremony was opened to replace."""
+    waits = coin.spent_height is None and coin.spent_by is not None
+    taker = str(coin.spent_by)
+    return waits and (
+        ceremony_book.opened_before(db, record, taker)
+        or chain_book.seen_before(db, taker, record.created_at)
+    )
+
+
+def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
+    """Reserve the coins again where they are no longer held; raises where they went elsewhere."""
+    psbt = _stored_psbt(record)
+    wallet_sync.refuse_contradictions(db, psbt)
+    outpoints = outline.outpoints(psbt)
+    for outpoint in outpoints:
+        coin = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
+        if coin is None or not _is_ours(db, record, coin):
+            raise CeremonyError(f"coin {outpoint} of ceremony {record.public_id} is spent or gone")
+    live = ceremony_book.reserved(db, now)
+    held = {(h.txid, h.vout) for h in live if h.ceremony == record.public_id}
+    if held.issuperset(outpoints):
+        return
+    reservations.hold(db, record, outpoints, now + record.lifetime, now)

@@ -1,0 +1,298 @@
+"""A payment is prepared: coins chosen, PSBT built and reviewed, ceremony opened, coins reserved."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock
+from coordinator.audit.acceptance import Accepted, require_policy
+from coordinator.chain import Tip
+from coordinator.errors import UsageError
+from coordinator.home import approvals
+from coordinator.home.settings import Home
+from coordinator.home.stored import stored_policy
+from coordinator.names import fresh_id
+from coordinator.wallet import coins_left, reservations
+from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.coin_control import ANY, Choice, chosen
+from coordinator.wallet.coins_left import CoinsLeft
+from psbt import codec, outline
+from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
+from psbt.creator import Creation
+from psbt.creator import create as create_psbt
+from psbt.errors import InsufficientFunds
+from psbt.policy import CHANGE, Policy, VaultScript, vault_script
+from psbt.review import Review
+from storage import ceremonies as ceremony_book
+from storage import chain as chain_book
+from storage import labels as label_book
+from storage import vaults as vault_book
+from storage.model import Vault
+
+EXPIRY_DAYS = 30
+SNIPING_DEPTH = 100
+MERGED_MIN = 2
+SNIPING_CHANCE = 0.1
+BLOCK_TIME = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be paid: feerate in sat/kvB; `drain` takes everything the coins leave.
+
+    Beyond the coins named only those that fit the choice are taken.
+    """
+
+    vault: str
+    payments: tuple[Payment, ...]
+    feerate: int
+    drain: bytes | None = None
+    coins: tuple[Outpoint, ...] = ()
+    expires_days: int = EXPIRY_DAYS
+    choice: Choice = ANY
+
+
+class Draft(NamedTuple):
+    """A payment as it would be signed."""
+
+    psbt: codec.Psbt
+    review: Review
+    selection: Selection
+    change: VaultScript | None
+    paid_sats: int
+
+
+class Created(NamedTuple):
+    """What `spend create` gives; a dry run has no ceremony. `left` is what a drain leaves."""
+
+    ceremony: str | None
+    state: str
+    psbt: str
+    review: Review
+    expires: str | None
+    left: CoinsLeft | None = None
+
+
+def create(
+    home: Home,
+    db: Session,
+    order: Order,
+    *,
+    tip: Tip | None,
+    rng: random.Random,
+    accepted: Accepted = None,
+) -> Created:
+    """Open a ceremony for the order, approve its payment and reserve its coins.
+
+    Raises InsufficientFunds, CoinReserved, UsageError, PolicyError, NotAccepted or
+    ApprovalMismatch; nothing is stored then.
+    """
+    vault = vault_book.vault_named(db, order.vault)
+    require_policy(home, vault, accepted)
+    draft = _draft(db, vault, order, tip, rng)
+    left = _left_by(db, vault, order, draft)
+    return opened(home, db, vault, draft, order.expires_days)._replace(left=left)
+
+
+def _left_by(db: Session, vault: Vault, order: Order, draft: Draft) -> CoinsLeft | None:
+    """Return what stays where all was to go; None where nothing does, or coins were named."""
+    if order.drain is None or order.coins:
+        return None
+    left = coins_left.coins_left(db, vault, {coin.outpoint for coin in draft.selection.coins})
+    return left if left.coins else None
+
+
+def opened(
+    home: Home, db: Session, vault: Vault, draft: Draft, expires_days: int = EXPIRY_DAYS
+) -> Created:
+    """Open a ceremony for a draft, approve its payment, reserve its coins; raises CoinReserved."""
+    now = clock.now()
+    expires = now + timedelta(days=expires_days)
+    ceremony = ceremony_book.add_ceremony(
+        db,
+        vault,
+        public_id=fresh_id(),
+        psbt=codec.to_bytes(draft.psbt),
+        txid=codec.txid(draft.psbt),
+        fee_sats=draft.selection.fee_sats,
+        paid_sats=draft.paid_sats,
+        created_at=now,
+        expires_at=expires,
+        opened_on=reservations.this_computer(),
+    )
+    if draft.change is not None:
+        chain_book.issue_address(db, vault, draft.change, now)
+    outpoints = [coin.outpoint for coin in draft.selection.coins]
+    reservations.hold(db, ceremony, outpoints, expires, now)
+    approvals.approve_payment(home, ceremony.public_id, outline.commitment(draft.psbt))
+    psbt = codec.to_base64(draft.psbt)
+    return Created(ceremony.public_id, ceremony.state, psbt, draft.review, clock.text(expires))
+
+
+class Consolidation(NamedTuple):
+    """An order that merges coins, and how many such coins one transaction has no room for."""
+
+    order: Order
+    left: int
+
+
+def consolidation(
+    db: Session, vault_name: str, feerate: int, below_sats: int | None
+) -> Consolidation:
+    """Return an order that merges the free confirmed coins, or those below so many satoshis.
+
+    They go to a fresh address of the vault, the smallest first where they do not fit at once.
+    Raises UsageError where there are less than two.
+    """
+    vault = vault_book.vault_named(db, vault_name)
+    free = offered(db, vault, Order(vault_name, (), feerate))
+    small = [
+        coin
+        for coin in free
+        if coin.height is not None and (below_sats is None or coin.value_sats < below_sats)
+    ]
+    if len(small) < MERGED_MIN:
+        raise UsageError(f"vault {vault_name} has {len(small)} such coins: nothing to merge")
+    target = wallet_sync.new_address(db, vault)
+    wish = Wish((), feerate, target.script_pubkey)
+    most = inputs_max(wish, wallet_sync.script_size(stored_policy(vault)))
+    merged = sorted(small, key=lambda coin: coin.value_sats)[:most]
+    named = tuple(coin.outpoint for coin in merged)
+    order = Order(vault_name, (), feerate, drain=target.script_pubkey, coins=named)
+    return Consolidation(order, len(small) - len(merged))
+
+
+def dry_run(
+    home: Home,
+    db: Session,
+    order: Order,
+    *,
+    tip: Tip | None,
+    rng: random.Random,
+    accepted: Accepted = None,
+) -> Created:
+    """Return what `create` would make, and keep nothing."""
+    vault = vault_book.vault_named(db, order.vault)
+    require_policy(home, vault, accepted)
+    draft = _draft(db, vault, order, tip, rng)
+    psbt, left = codec.to_base64(draft.psbt), _left_by(db, vault, order, draft)
+    return Created(None, "dry_run", psbt, draft.review, None, left)
+
+
+def _draft(db: Session, vault: Vault, order: Order, tip: Tip | None, rng: random.Random) -> Draft:
+    selection = _select(db, vault, stored_policy(vault), order, rng)
+    return drafted(db, vault, selection, _outputs(order, selection), tip=tip, rng=rng)
+
+
+def drafted(
+    db: Session,
+    vault: Vault,
+    selection: Selection,
+    payments: tuple[Payment, ...],
+    *,
+    tip: Tip | None,
+    rng: random.Random,
+) -> Draft:
+    """Build the PSBT of a selection and review it; change goes to the next change address."""
+    policy = stored_policy(vault)
+    change = vault_script(policy, CHANGE, chain_book.next_index(db, vault, CHANGE))
+    creation = Creation(
+        policy=policy,
+        coins=selection.coins,
+        payments=payments,
+        change=(change, selection.change_sats) if selection.change_sats else None,
+        locktime=_locktime(tip, rng),
+        order=rng,
+    )
+    previous = chain_book.raw_transactions(db, {coin.outpoint.txid for coin in selection.coins})
+    psbt = create_psbt(creation, previous)
+    review = wallet_sync.reviewed(db, vault, policy, psbt)
+    paid = sum(payment.value_sats for payment in payments)
+    return Draft(psbt, review, selection, change if selection.change_sats else None, paid)
+
+
+def _select(
+    db: Session, vault: Vault, policy: Policy, order: Order, rng: random.Random
+) -> Selection:
+    """Choose among confirmed coins; waiting ones only where those do not reach or are named."""
+    coins = offered(db, vault, order)
+    confirmed = [c for c in coins if c.height is not None or c.outpoint in order.coins]
+    wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
+    size = wallet_sync.script_size(policy)
+    try:
+        return select_coins(confirmed, wish, size, rng)
+    except InsufficientFunds as failure:
+        if len(confirmed) == len(coins):
+            raise _explained(db, vault, order, failure) from failure
+    try:
+        return select_coins(coins, wish, size, rng)
+    except InsufficientFunds as failure:
+        raise _explained(db, vault, order, failure) from failure
+
+
+def _explained(
+    db: Session, vault: Vault, order: Order, failure: InsufficientFunds
+) -> InsufficientFunds:
+    wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
+    most = inputs_max(wish, wallet_sync.script_size(stored_policy(vault)))
+    return coins_left.explained(db, vault, failure, most)
+
+
+def offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
+    """Return the coins that may be spent; raises where a named one may not."""
+    held = reservations.holders(db, clock.now())
+    coins = wallet_sync.spendable(db, vault)
+    known = {coin.outpoint for coin in coins}
+    frozen = label_book.frozen(db)
+    for outpoint in order.coins:
+        if outpoint in held:
+            raise reservations.refusal(held[outpoint])
+        if outpoint not in known:
+            raise UsageError(f"coin {outpoint} {_unspendable(db, vault, outpoint)}")
+        if str(outpoint) in frozen:
+            raise UsageError(f"coin {outpoint} is frozen: cardquorum coin thaw {outpoint}")
+    free = [coin for coin in coins if coin.outpoint not in held]
+    unfrozen = [coin for coin in free if str(coin.outpoint) not in frozen]
+    return chosen(db, vault, unfrozen, order.choice)
+
+
+def _unspendable(db: Session, vault: Vault, outpoint: Outpoint) -> str:
+    """Return why a coin that is named cannot be spent, and from when on it can."""
+    coin, tip = chain_book.coin_at(db, *outpoint), chain_book.sync_state(db, vault)
+    if coin is None:
+        return f"is no spendable coin of vault {vault.name}: it was never seen; cardquorum sync"
+    if coin.vault_id != vault.id:
+        return f"is no spendable coin of vault {vault.name}: it is another vault's"
+    if coin.spent_by is not None:
+        where = "waits" if coin.spent_height is None else f"is in block {coin.spent_height}"
+        return f"is spent: transaction {coin.spent_by} {where}"
+    if coin.height is None or tip is None:
+        return "is newly mined, and its block is gone"
+    ripe = coin.height + wallet_sync.COINBASE_MATURITY
+    left = ripe - tip.height - 1
+    about = clock.now() + left * BLOCK_TIME
+    return (
+        f"is newly mined: it can be spent from block {ripe} on,"
+        f" {left} blocks after the newest, about {about:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def _outputs(order: Order, selection: Selection) -> tuple[Payment, ...]:
+    """Return the payments, with the drain's where there is one."""
+    if order.drain is None:
+        return order.payments
+    spent = sum(coin.value_sats for coin in selection.coins)
+    paid = sum(payment.value_sats for payment in order.payments)
+    return (*order.payments, Payment(order.drain, spent - paid - selection.fee_sats))
+
+
+def _locktime(tip: Tip | None, rng: random.Random) -> int:
+    """Return the tip's height against fee sniping, now and then some blocks less as Core does."""
+    if tip is None:
+        return 0
+    earlier = rng.randrange(SNIPING_DEPTH) if rng.random() < SNIPING_CHANCE else 0
+    return max(0, tip.height - earlier)

@@ -1,0 +1,291 @@
+"""Raise or cancel a pending payment (RBF), or pay for one with a child (CPFP)."""
+
+from collections.abc import Iterable, Iterator
+from random import Random
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock
+from coordinator.audit.acceptance import Accepted, require_policy
+from coordinator.chain import ChainSource, PackageSource, Tip
+from coordinator.errors import CeremonyError, UsageError
+from coordinator.home.settings import Home
+from coordinator.home.stored import stored_policy
+from coordinator.payment import creation
+from coordinator.payment.creation import Created, Draft
+from coordinator.wallet import coins_left, node_rules
+from coordinator.wallet import sync as wallet_sync
+from psbt import codec, outline
+from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
+from psbt.errors import InsufficientFunds
+from psbt.policy import CHANGE, vault_script
+from psbt.replacement import Family, Replaced, child_fee, least_feerate, most_feerate
+from psbt.transaction import parse_transaction
+from psbt.weight import (
+    dust_limit_sats,
+    fee_at,
+    input_weight,
+    output_size,
+    transaction_weight,
+    vsize_of,
+)
+from storage import ceremonies as ceremony_book
+from storage import chain as chain_book
+from storage import vaults as vault_book
+from storage.model import Ceremony, Vault
+
+ENDED = {"confirmed": "is in a block already", "replaced": "was replaced already"}
+
+
+class Acceleration(NamedTuple):
+    """A waiting transaction, the rate wanted (sat/kvB), and further coins that help to pay."""
+
+    txid: str
+    feerate: int
+    coins: tuple[Outpoint, ...] = ()
+
+
+class BumpedPayment(NamedTuple):
+    """A new ceremony, and what it does to the old payment.
+
+    `old_fee_sats` is what the old payment pays, or the waiting family together;
+    `package_feerate` (sat/kvB) is what family and child pay together.
+    """
+
+    created: Created
+    replaces: str | None
+    old_fee_sats: int
+    package_feerate: int | None = None
+
+
+def bump(
+    home: Home,
+    db: Session,
+    ceremony_id: str,
+    feerate: int,
+    rng: Random,
+    *,
+    shrink: bool = False,
+    accepted: Accepted = None,
+) -> BumpedPayment:
+    """Pay the same again at a higher rate, from the same coins.
+
+    The change pays; where it is too little, further confirmed coins do, or with `shrink` the one
+    who is paid. The new ceremony takes the coins over; whichever gets into a block ends the other.
+    """
+    old = _replaceable(db, ceremony_id)
+    require_policy(home, old.vault, accepted)
+    if old.state == "abandoned":
+        raise CeremonyError(f"ceremony {ceremony_id} was abandoned: cancel it, or pay anew")
+    psbt = codec.parse(old.psbt)
+    own = {output.script_pubkey for output in wallet_outputs(db, old.vault, psbt)}
+    payments = tuple(each for each in outline.outputs(psbt) if each.script_pubkey not in own)
+    if not payments:
+        raise UsageError(f"ceremony {ceremony_id} pays nobody else: cancel it at a higher rate")
+    coins = _coins_of(db, old, psbt)
+    named = frozenset(coin.outpoint for coin in coins)
+    wish = Wish(payments, feerate, None, named)
+    if shrink:
+        if len(payments) > 1:
+            raise UsageError(f"{len(payments)} are paid: nobody knows who shall get less")
+        wish = Wish((), feerate, payments[0].script_pubkey, named)
+    selection = _selected(db, old.vault, coins, wish, rng)
+    if shrink:
+        left = sum(coin.value_sats for coin in selection.coins) - selection.fee_sats
+        payments = (payments[0]._replace(value_sats=left),)
+    tip = _tip(db, old.vault)
+    draft = creation.drafted(db, old.vault, selection, payments, tip=tip, rng=rng)
+    return _replacing(home, db, old, draft, feerate)
+
+
+def cancel(
+    home: Home,
+    db: Session,
+    ceremony_id: str,
+    feerate: int,
+    rng: Random,
+    *,
+    accepted: Accepted = None,
+) -> BumpedPayment:
+    """Pay the coins of a payment to the vault itself, so that the payment can never be."""
+    old = _replaceable(db, ceremony_id)
+    require_policy(home, old.vault, accepted)
+    coins = _coins_of(db, old, codec.parse(old.psbt))
+    vsize = _vsize(old.vault, len(coins))
+    fee_sats = fee_at(feerate, vsize)
+    draft = _to_ourselves(db, old.vault, coins, fee_sats, rng)
+    return _replacing(home, db, old, draft, feerate)
+
+
+def accelerate(
+    home: Home,
+    db: Session,
+    wanted: Acceleration,
+    chain: ChainSource,
+    rng: Random,
+    *,
+    accepted: Accepted = None,
+) -> BumpedPayment:
+    """Spend what a waiting transaction paid us, so that both together pay the rate."""
+    if not isinstance(chain, PackageSource):
+        raise UsageError("this chain source does not tell what waiting transactions pay")
+    txid, feerate = wanted.txid, wanted.feerate
+    vault, parents = _paid_to_us(db, txid)
+    require_policy(home, vault, accepted)
+    package = chain.package(txid)
+    family = Family(package.vsize, package.fee_sats)
+    chosen = [*parents, *_named(db, vault, wanted.coins)]
+    vsize, value = _vsize(vault, len(chosen)), sum(coin.value_sats for coin in chosen)
+    # A child is relayed by itself: never below the minimum.
+    fee_sats = max(child_fee(family, vsize, feerate), fee_at(node_rules.rules(db).minimum, vsize))
+    target = _own_script(db, vault)
+    if family.fee_sats * 1_000 >= feerate * family.vsize:
+        pays = family.fee_sats * 1_000 // family.vsize
+        raise UsageError(f"transaction {txid} pays {pays} sat/kvB already")
+    if value - fee_sats < dust_limit_sats(target):
+        most = most_feerate(family, vsize, value, target)
+        raise UsageError(
+            f"coins of {value} sats cannot wanted transaction {txid} to {feerate} sat/kvB,"
+            f" at most to {most}; add coins with --coin"
+        )
+    draft = _to_ourselves(db, vault, chosen, fee_sats, rng)
+    together = (family.fee_sats + fee_sats) * 1_000 // (family.vsize + vsize)
+    return BumpedPayment(creation.opened(home, db, vault, draft), None, family.fee_sats, together)
+
+
+def wallet_outputs(db: Session, vault: Vault, psbt: codec.Psbt) -> Iterator[Payment]:
+    """Yield the outputs of a PSBT that are change of the vault, by derivation."""
+    policy = stored_policy(vault)
+    scripts = wallet_sync.watched(db, vault, policy)
+    for output in outline.outputs(psbt):
+        found = scripts.get(output.script_pubkey)
+        if found is not None and found.branch == CHANGE:
+            yield output
+
+
+def _replaceable(db: Session, ceremony_id: str) -> Ceremony:
+    old = ceremony_book.ceremony_named(db, ceremony_id)
+    if old.state in ENDED:
+        raise CeremonyError(f"the payment of ceremony {ceremony_id} {ENDED[old.state]}")
+    return old
+
+
+def _coins_of(db: Session, old: Ceremony, psbt: codec.Psbt) -> list[Coin]:
+    """Return the coins of a payment, which nothing but it and what builds on it may spend."""
+    coins = []
+    for outpoint in outline.outpoints(psbt):
+        row = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
+        if row is None or row.spent_height is not None or row.spent_by not in {None, old.txid}:
+            raise CeremonyError(f"coin {outpoint} of ceremony {old.public_id} is spent or gone")
+        coins.append(Coin(outpoint, row.value_sats, row.branch, row.index, row.height))
+    return coins
+
+
+def _selected(db: Session, vault: Vault, coins: list[Coin], wish: Wish, rng: Random) -> Selection:
+    """Pay from the coins of the old payment, and from confirmed ones where those do not reach."""
+    size = wallet_sync.script_size(stored_policy(vault))
+    try:
+        return select_coins(coins, wish, size, rng)
+    except InsufficientFunds:
+        if wish.drain is not None:
+            raise
+    free = creation.offered(db, vault, creation.Order(vault.name, wish.payments, wish.feerate))
+    # Not one that waits: nodes refuse a replacement with new unconfirmed coins (BIP 125).
+    others = [c for c in free if c.height is not None and c.outpoint not in wish.must_spend]
+    try:
+        return select_coins([*coins, *others], wish, size, rng)
+    except InsufficientFunds as failure:
+        most, named = inputs_max(wish, size), wish.must_spend
+        raise coins_left.explained(db, vault, failure, most, named) from failure
+
+
+def _to_ourselves(
+    db: Session, vault: Vault, coins: list[Coin], fee_sats: int, rng: Random
+) -> Draft:
+    """Return a draft that pays coins to a fresh change address, less the fee."""
+    value = sum(coin.value_sats for coin in coins) - fee_sats
+    if value < dust_limit_sats(_own_script(db, vault)):
+        raise InsufficientFunds(value + fee_sats, fee_sats)
+    selection = Selection(tuple(coins), fee_sats, value, _vsize(vault, len(coins)))
+    return creation.drafted(db, vault, selection, (), tip=_tip(db, vault), rng=rng)
+
+
+def _replacing(home: Home, db: Session, old: Ceremony, draft: Draft, feerate: int) -> BumpedPayment:
+    """Open the ceremony that takes the place of an old one, if nodes will let it."""
+    vsize = draft.review.vsize
+    replaced = _replaced(db, old)
+    if _may_be_about(old) and draft.selection.fee_sats < replaced.least_fee(vsize):
+        raise UsageError(
+            f"{feerate} sat/kvB do not replace the payment of ceremony {old.public_id}:"
+            f" it takes {least_feerate(replaced, vsize)} sat/kvB or more"
+        )
+    ceremony_book.release(db, old, clock.now())
+    created = creation.opened(home, db, old.vault, draft)
+    if not _may_be_about(old):
+        old.state = "abandoned"
+    db.flush()
+    return BumpedPayment(created, old.public_id, old.fee_sats)
+
+
+def _may_be_about(old: Ceremony) -> bool:
+    """Tell whether somebody could send the old payment, or did."""
+    known = old.signatures or old.final_tx is not None or old.exported_at is not None
+    return bool(known) or old.state == "broadcast"
+
+
+def _replaced(db: Session, old: Ceremony) -> Replaced:
+    vsize = _review_size(old)
+    if old.final_tx is not None:
+        vsize = parse_transaction(old.final_tx).vsize
+    descendants, fees = [old.txid], 0
+    for parent in descendants:
+        children = chain_book.waiting_children(db, parent) - set(descendants)
+        descendants += sorted(children)
+        fees += sum(ceremony_book.fees_of(db, children))
+    return Replaced(old.fee_sats, vsize, fees, node_rules.rules(db).replacement_step)
+
+
+def _review_size(old: Ceremony) -> int:
+    psbt = codec.parse(old.psbt)
+    outputs = [output.script_pubkey for output in outline.outputs(psbt)]
+    return _size(old.vault, len(outline.outpoints(psbt)), outputs)
+
+
+def _vsize(vault: Vault, inputs: int) -> int:
+    """Return the virtual bytes of a transaction with so many inputs and one output of ours."""
+    return _size(vault, inputs, [b"\x00\x20" + bytes(32)])
+
+
+def _size(vault: Vault, inputs: int, outputs: list[bytes]) -> int:
+    each = input_weight(wallet_sync.script_size(stored_policy(vault)))
+    sizes = sum(map(output_size, outputs))
+    return vsize_of(transaction_weight(inputs, each, len(outputs), sizes))
+
+
+def _tip(db: Session, vault: Vault) -> Tip | None:
+    state = chain_book.sync_state(db, vault)
+    return Tip(*state) if state else None
+
+
+def _own_script(db: Session, vault: Vault) -> bytes:
+    policy = stored_policy(vault)
+    return vault_script(policy, CHANGE, chain_book.next_index(db, vault, CHANGE)).script_pubkey
+
+
+def _paid_to_us(db: Session, txid: str) -> tuple[Vault, list[Coin]]:
+    """Return the vault that a waiting transaction pays, and the coins it made there."""
+    for vault in vault_book.all_vaults(db):
+        order = creation.Order(vault.name, (), 0)
+        found = [coin for coin in creation.offered(db, vault, order) if coin.outpoint.txid == txid]
+        if found and found[0].height is not None:
+            raise UsageError(f"transaction {txid} is in block {found[0].height} already")
+        if found:
+            return vault, found
+    raise UsageError(f"transaction {txid} pays no vault a coin that is free to spend")
+
+
+def _named(db: Session, vault: Vault, outpoints: Iterable[Outpoint]) -> list[Coin]:
+    wanted = tuple(outpoints)
+    order = creation.Order(vault.name, (), 0, coins=wanted)
+    return [coin for coin in creation.offered(db, vault, order) if coin.outpoint in wanted]

@@ -1,0 +1,224 @@
+"""Coins and payments by file, to and from a home that asks no chain."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock, foreign_text
+from coordinator.audit.acceptance import Accepted, require_policy
+from coordinator.chain import SeenTransaction
+from coordinator.errors import CeremonyError, UsageError
+from coordinator.home.settings import OFFLINE, Home
+from coordinator.home.stored import stored_policy
+from coordinator.payment import ceremonies, creation, psbt_file
+from coordinator.payment.creation import Created
+from coordinator.wallet import reservations
+from coordinator.wallet import sync as wallet_sync
+from psbt import codec, combiner, fields, outline
+from psbt.coins import Coin, Outpoint, Selection
+from psbt.errors import PsbtError
+from psbt.fields import Maps
+from psbt.ownership import input_scripts
+from psbt.policy import Policy
+from psbt.transaction import Transaction, check_amounts, parse_transaction
+from psbt.updater import OwnCoin, completed
+from storage import ceremonies as ceremony_book
+from storage import chain as chain_book
+from storage.model import Ceremony, Vault
+from storage.model import Coin as KnownCoin
+
+LINE = re.compile(r"([0-9a-fA-F]+)(?:,([0-9]{1,9}),([0-9a-fA-F]{64}))?")
+
+
+class Imported(NamedTuple):
+    """The ceremony opened, how many signatures came with it, and what it is to replace.
+
+    `replaces` are ceremonies, `replaced_txids` payments that wait.
+    """
+
+    created: Created
+    signatures: int
+    replaces: list[str]
+    replaced_txids: list[str]
+
+
+def lines(db: Session, vault: Vault) -> list[str]:
+    """Return the transactions that made the vault's coins: hex, height and block, a line each."""
+    txids = {coin.txid for coin in wallet_sync.unspent(db, vault)}
+    found = sorted(chain_book.transactions(db, txids), key=lambda seen: seen.txid)
+    places = (f",{each.height},{each.block_hash}" if each.block_hash else "" for each in found)
+    return [each.raw.hex() + place for each, place in zip(found, places, strict=True)]
+
+
+def take(home: Home, db: Session, vault: Vault, data: bytes) -> int:
+    """Learn coins from a file of such lines, or from the coins a PSBT spends; returns how many.
+
+    Nothing else vouches for them: only a home without a chain takes them. Raises UsageError that
+    names the line.
+    """
+    if home.chain != OFFLINE:
+        raise UsageError(f"this home asks {home.chain} for its coins: cardquorum sync")
+    if not psbt_file.holds_psbt(data):
+        return _learnt(db, vault, tuple(_in_lines(data)))
+    psbt = psbt_file.read_psbt(data)
+    for number, psbt_in in enumerate(psbt.inputs):
+        if codec.previous_transaction(psbt_in) is None:
+            raise UsageError(f"input {number} of the PSBT lacks its previous transaction")
+    return learn_from(db, vault, psbt)
+
+
+def learn_from(db: Session, vault: Vault, psbt: codec.Psbt) -> int:
+    """Learn the coins that a PSBT spends from the transactions in it; returns how many."""
+    return _learnt(db, vault, _previous_in(psbt))
+
+
+def open_payment(
+    home: Home, db: Session, vault: Vault, data: bytes, accepted: Accepted = None
+) -> Imported:
+    """Open a ceremony for a PSBT that was built elsewhere; its coins are reserved here.
+
+    Every input must be a coin of the vault that is free, or spent by a payment that only waits:
+    then this one is to replace it. What the PSBT leaves out and the home knows is filled in, and
+    valid signatures in it are kept. Nothing is stored where it cannot be opened.
+    """
+    require_policy(home, vault, accepted)
+    given = psbt_file.read_psbt(data)
+    if home.chain == OFFLINE:
+        learn_from(db, vault, given)
+    policy = stored_policy(vault)
+    txid, outpoints = codec.txid(given), outline.outpoints(given)
+    rows = [_spendable_row(db, vault, txid, outpoint) for outpoint in outpoints]
+    replaced = _replaced(db, txid, outpoints)
+    psbt = _completed(db, vault, policy, (codec.to_bytes(given), rows))
+    scripts = input_scripts(psbt, policy)
+    review = wallet_sync.reviewed(db, vault, policy, psbt)
+    coins = [
+        Coin(outpoint, row.value_sats, script.branch, script.index, row.height)
+        for outpoint, row, script in zip(outpoints, rows, scripts, strict=True)
+    ]
+    paid = sum(output.value_sats for output in review.outputs if not output.own)
+    change = sum(output.value_sats for output in review.outputs if output.own)
+    selection = Selection(tuple(coins), review.fee_sats, change, review.vsize)
+    for old in replaced:
+        ceremony_book.release(db, old, clock.now())
+    draft = creation.Draft(_unsigned(psbt), review, selection, None, paid)
+    created = creation.opened(home, db, vault, draft)
+    record = ceremony_book.ceremony_named(db, str(created.ceremony))
+    taken = ceremonies.take_signatures(db, record, psbt)
+    created = created._replace(state=record.state)
+    waiting = sorted(chain_book.waiting_takers(db, outpoints) - {txid})
+    return Imported(created, taken, [old.public_id for old in replaced], waiting)
+
+
+def _spendable_row(db: Session, vault: Vault, txid: str, outpoint: Outpoint) -> KnownCoin:
+    """Return a coin that this payment may spend; raises CeremonyError that says why not."""
+    row = chain_book.coin_at(db, *outpoint)
+    if row is None or row.vault_id != vault.id:
+        raise CeremonyError(
+            f"coin {outpoint} does not belong to vault {vault.name} as far as is known here,"
+            " so this PSBT does not spend a coin of it"
+        )
+    if row.spent_by == txid:
+        where = f"in block {row.spent_height}" if row.spent_height is not None else "waiting"
+        raise CeremonyError(f"the payment {txid} is {where} already")
+    if row.spent_height is not None:
+        raise CeremonyError(
+            f"coin {outpoint} is no free coin of vault {vault.name}:"
+            f" {row.spent_by} spent it in block {row.spent_height}"
+        )
+    return row
+
+
+def _replaced(db: Session, txid: str, outpoints: list[Outpoint]) -> list[Ceremony]:
+    """Return the open ceremonies whose coins this payment takes over, as their replacement.
+
+    Only payments that somebody may have sent give way; raises CoinReserved for any other.
+    """
+    holders = reservations.holders(db, clock.now())
+    found: dict[str, Ceremony] = {}
+    for held in (holders[outpoint] for outpoint in outpoints if outpoint in holders):
+        old = ceremony_book.ceremony_named(db, held.ceremony)
+        if old.txid == txid or not _may_be_sent(old):
+            raise reservations.refusal(held)
+        found[old.public_id] = old
+    return list(found.values())
+
+
+def _may_be_sent(old: Ceremony) -> bool:
+    """Tell whether a ceremony's payment may wait already, sent from here or from elsewhere."""
+    elsewhere = old.final_tx is not None or old.exported_at is not None
+    return elsewhere or old.state == "broadcast"
+
+
+def _completed(
+    db: Session, vault: Vault, policy: Policy, given: tuple[bytes, list[KnownCoin]]
+) -> codec.Psbt:
+    """Return the PSBT with what it leaves out about the vault's own coins and outputs."""
+    raw, rows = given
+    known = chain_book.raw_transactions(db, {row.txid for row in rows})
+    made: dict[str, Transaction] = {txid: parse_transaction(each) for txid, each in known.items()}
+    coins = {
+        Outpoint(row.txid, row.vout): OwnCoin((row.branch, row.index), made[row.txid])
+        for row in rows
+        if row.txid in made and made[row.txid].txid == row.txid
+    }
+    maps = codec.read_maps(raw)
+    paid = {output.script_pubkey for output in codec.transaction_of(raw).outputs}
+    places = wallet_sync.places(db, vault, policy, paid)
+    whole = codec.assemble(completed(maps, policy, coins, places))
+    empty = Maps(
+        {fields.GLOBAL_UNSIGNED_TX: maps.globals[fields.GLOBAL_UNSIGNED_TX]},
+        tuple({} for _ in maps.inputs),
+        tuple({} for _ in maps.outputs),
+    )
+    own = codec.assemble(completed(empty, policy, coins, places))
+    return combiner.without_excess(own, whole)
+
+
+def _unsigned(psbt: codec.Psbt) -> codec.Psbt:
+    """Return a PSBT without its signatures: each is verified before it is kept."""
+    bare = codec.copy(psbt)
+    for psbt_in in bare.inputs:
+        psbt_in.partial_sigs = {}
+        psbt_in.final_scriptsig = psbt_in.final_scriptwitness = None
+    return bare
+
+
+def _learnt(db: Session, vault: Vault, told: Sequence[SeenTransaction]) -> int:
+    before = len(wallet_sync.unspent(db, vault))
+    wallet_sync.learn(db, vault, told)
+    return len(wallet_sync.unspent(db, vault)) - before
+
+
+def _previous_in(psbt: codec.Psbt) -> tuple[SeenTransaction, ...]:
+    """Return the previous transactions in a PSBT; in which blocks they are nobody said."""
+    every = (codec.previous_transaction(psbt_in) for psbt_in in psbt.inputs)
+    found = {each.txid: SeenTransaction(each.txid, each.raw) for each in every if each is not None}
+    return tuple(found.values())
+
+
+def _in_lines(data: bytes) -> Iterator[SeenTransaction]:
+    try:
+        text = foreign_text.decoded(data, "it")
+    except UsageError as failure:
+        raise UsageError("the file is neither a PSBT nor lines of transactions") from failure
+    for number, line in enumerate(foreign_text.lines(text), 1):
+        if line.strip():
+            yield _line(number, line.strip())
+
+
+def _line(number: int, line: str) -> SeenTransaction:
+    matched = LINE.fullmatch(line)
+    if not matched:
+        raise UsageError(f"line {number} is not HEX or HEX,HEIGHT,BLOCK")
+    try:
+        transaction = parse_transaction(bytes.fromhex(matched[1]))
+        check_amounts(transaction)
+    except (ValueError, PsbtError) as failure:
+        raise UsageError(f"line {number} holds no transaction: {failure}") from failure
+    if matched[2] is None:
+        return SeenTransaction(transaction.txid, transaction.raw)
+    place = int(matched[2]), matched[3].lower()
+    return SeenTransaction(transaction.txid, transaction.raw, *place)

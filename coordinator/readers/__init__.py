@@ -1,0 +1,1 @@
+"""Where cards lie: real readers and emulated cards, and how one is opened."""

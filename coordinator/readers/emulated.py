@@ -1,0 +1,166 @@
+"""Emulated cards of a home: made, listed, removed; never on mainnet."""
+
+import secrets
+from pathlib import Path
+from typing import NamedTuple
+
+from cards.emulation import create_card, open_card
+from cards.errors import CardError, CardRemoved, NotSupported, ReaderNotFound
+from cards.family import CardFamily, Surroundings, families, family_named
+from cards.faults import Faults, Faulty
+from cards.pin import Pin, Secret, fresh_puk
+from cards.session import CardIdentity, Initialiser, KeyGenerator, SeedLoader
+from cards.transport import CardTransport
+from coordinator.errors import UsageError
+from coordinator.home.settings import Home
+from coordinator.names import checked_name
+from coordinator.readers.injected_faults import FiledFaults
+from coordinator.readers.pairings import FolderMemory
+from coordinator.readers.slots import Slot, card_in
+from storage.errors import AlreadyExists
+
+CARD_SUFFIX = ".card"
+FACTORY_PIN = b"123456"
+
+
+class EmulatedCard(NamedTuple):
+    """An emulated card of the home, as it identifies itself, or why it does not."""
+
+    name: str
+    identity: CardIdentity | None
+    error: CardError | None = None
+
+
+def slot(home: Home, name: str) -> Slot:
+    """Return the slot an emulated card of this home lies in; raises UsageError on mainnet.
+
+    Opening it raises ReaderNotFound where there is no such card, CardRemoved where it is ejected.
+    """
+    path = _file(home, name)
+    return Slot(
+        name,
+        emulated=True,
+        connect=lambda: _connected(_existing(path)),
+        surroundings=Surroundings(memory=FolderMemory(home.card_memory)),
+    )
+
+
+def create(
+    home: Home,
+    family: str,
+    name: str,
+    profile: str | None = None,
+    *,
+    set_up: bool,
+    variant: str | None = None,
+) -> EmulatedCard:
+    """Make an emulated card: with PIN 123456 and a random key, or factory-fresh."""
+    path = _file(home, name)
+    known = _family(family)
+    if profile is not None and profile not in known.profiles:
+        raise UsageError(f"family {family} has profiles {', '.join(known.profiles)}, not {profile}")
+    if variant is not None and variant not in known.variants:
+        there = ", ".join(known.variants) or "none"
+        raise UsageError(f"family {family} has the variants {there}, not {variant}")
+    home.emulated_cards.mkdir(mode=0o700, exist_ok=True)
+    if path.exists():
+        raise AlreadyExists("emulated card", name)
+    create_card(path, known, profile or known.profiles[-1], variant)
+    place = slot(home, name)
+    if set_up:
+        _set_up(place)
+    return EmulatedCard(name, _identity(place))
+
+
+def listed(home: Home) -> list[EmulatedCard]:
+    """Return every emulated card by name; one that cannot be opened with its error."""
+    refuse_mainnet(home)
+    names = sorted(path.stem for path in home.emulated_cards.glob("*" + CARD_SUFFIX))
+    return [_found(slot(home, name)) for name in names]
+
+
+def remove(home: Home, name: str) -> None:
+    """Delete an emulated card and its key."""
+    _existing(_file(home, name))
+    FiledFaults(_file(home, name)).forget()
+    for suffix in (CARD_SUFFIX, CARD_SUFFIX + ".lock"):
+        (home.emulated_cards / (name + suffix)).unlink(missing_ok=True)
+
+
+def fault(home: Home, name: str, words: str) -> Faults:
+    """Let something go wrong with an emulated card, now or at a command to come.
+
+    Returns every fault that waits. Whoever has the card open meets them too.
+    """
+    try:
+        return FiledFaults(_existing(_file(home, name))).tell(words)
+    except ValueError as failure:
+        raise UsageError(str(failure)) from None
+
+
+def present(home: Home, name: str) -> bool:
+    """Tell whether the card is there and not ejected."""
+    path = _file(home, name)
+    return path.exists() and not FiledFaults(path).ejected()
+
+
+def refuse_mainnet(home: Home) -> None:
+    """Raise UsageError on mainnet."""
+    if home.network == "mainnet":
+        raise UsageError("emulated cards are never used on mainnet")
+
+
+def _file(home: Home, name: str) -> Path:
+    refuse_mainnet(home)
+    return home.emulated_cards / (checked_name(name) + CARD_SUFFIX)
+
+
+def _connected(path: Path) -> CardTransport:
+    """Put the card on its reader, with whatever is to go wrong."""
+    waiting = FiledFaults(path)
+    if waiting.ejected():
+        raise CardRemoved(f"the emulated card {path.stem} is ejected")
+    return Faulty(open_card(path), waiting)
+
+
+def _existing(path: Path) -> Path:
+    """Return the path; raises ReaderNotFound where there is no card."""
+    if not path.exists():
+        raise ReaderNotFound(f"there is no emulated card {path.stem} in {path.parent}")
+    return path
+
+
+def _family(name: str) -> CardFamily:
+    try:
+        return family_named(name)
+    except NotSupported:
+        known = ", ".join(family.name for family in families())
+        raise UsageError(f"there is no family {name}; there is {known}") from None
+
+
+def _found(place: Slot) -> EmulatedCard:
+    try:
+        return EmulatedCard(place.name, _identity(place))
+    except CardError as failure:
+        return EmulatedCard(place.name, None, failure)
+
+
+def _identity(place: Slot) -> CardIdentity:
+    with card_in(place) as session:
+        return session.identity()
+
+
+def _set_up(place: Slot) -> None:
+    """Give the card PIN 123456, a random PUK and a random key, through its own protocol."""
+    with card_in(place) as session, Pin(FACTORY_PIN) as pin:
+        family = family_named(session.identity().family)
+        if not isinstance(session, Initialiser):
+            raise NotSupported(family.name, "being set up")
+        with fresh_puk(family.puk_digits) as puk:
+            session.initialise({"pin": pin, "puk": puk})
+        session.unlock(pin)
+        if isinstance(session, KeyGenerator):
+            session.generate_key()
+        elif isinstance(session, SeedLoader):
+            with Secret(secrets.token_bytes(64)) as seed:
+                session.load_seed(seed)

@@ -1,0 +1,1 @@
+"""The recovery kit, and a vault rebuilt from it."""

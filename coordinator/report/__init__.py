@@ -1,1 +1,0 @@
-"""What is printed: the recovery kit, and the audit as a page."""

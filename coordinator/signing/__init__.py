@@ -1,0 +1,1 @@
+"""Many cards sign at once: each identified, asked for its PIN, every answer verified."""

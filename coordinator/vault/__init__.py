@@ -1,0 +1,1 @@
+"""A vault: made, carried in and out, its keys proved, its addresses."""

@@ -1,0 +1,189 @@
+"""Addresses: given out, drawn, listed with what came of them, and looked up."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote, urlencode
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from coordinator.audit.acceptance import Accepted, require_payable, require_policy
+from coordinator.home.settings import Home
+from coordinator.home.stored import stored_policy
+from coordinator.wallet import labels
+from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.sync import FreshAddress, keychain
+from psbt.policy import VaultScript, format_address, policy_checksum, vault_script
+from storage import chain as chain_book
+from storage import labels as label_book
+from storage import sums
+from storage import vaults as vault_book
+from storage.model import Address, Vault
+from storage.sums import Use
+
+SATS_PER_BTC = 100_000_000
+NEVER = Use(0, 0, 0, None)
+
+
+@dataclass(frozen=True)
+class AddressLine:
+    """An address that was issued or used, and what came of it.
+
+    `used` stays true where a payment vanished: somebody knows the address.
+    """
+
+    address: str
+    keychain: str
+    index: int
+    script_pubkey: bytes
+    issued_at: datetime | None
+    used: bool
+    payments: int
+    received_sats: int
+    held_sats: int
+    label: str | None
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose address it is, where, and what came of it; the height is that of the last payment."""
+
+    vault: str
+    keychain: str
+    index: int
+    checksum: str
+    used: bool
+    payments: int
+    received_sats: int
+    held_sats: int
+    last_height: int | None
+    label: str | None
+
+
+def fresh(
+    db: Session, home: Home, vault: str, label: str | None, accepted: Accepted = None
+) -> FreshAddress:
+    """Issue the next unused address of a vault, and call it something.
+
+    Raises UsageError, NotAccepted, ApprovalMismatch.
+    """
+    record = vault_book.vault_named(db, vault)
+    wallet_sync.refuse_closed(db, record)
+    require_payable(home, db, record, accepted)
+    made = wallet_sync.new_address(db, record)
+    if label is not None:
+        labels.set_label(home, db, made.address, label)
+    return made
+
+
+def payment_uri(address: str, amount_sats: int | None, label: str | None) -> str:
+    """Return the BIP 21 URI that other wallets read; the amount is in bitcoin, as it says."""
+    wanted: dict[str, str] = {}
+    if amount_sats is not None:
+        whole, part = divmod(amount_sats, SATS_PER_BTC)
+        wanted["amount"] = f"{whole}.{part:08d}".rstrip("0").rstrip(".")
+    if label:
+        wanted["label"] = label
+    query = urlencode(wanted, quote_via=quote, safe="")
+    return f"bitcoin:{address}?{query}" if query else f"bitcoin:{address}"
+
+
+def addresses(
+    home: Home,
+    database: sessionmaker[Session],
+    vault: str,
+    *,
+    unused: bool = False,
+    accepted: Accepted = None,
+) -> list[AddressLine]:
+    """Return the addresses issued or used so far, by keychain and index; or only the unused.
+
+    Each is derived afresh: what was paid counts only where it was paid to that script.
+    """
+    with database.begin() as db:
+        record = vault_book.vault_named(db, vault)
+        require_policy(home, record, accepted)
+        known = [each for each in chain_book.addresses_of(db, record) if not (unused and each.used)]
+        policy = stored_policy(record)
+        scripts = wallet_sync.scripts_at(policy, ((each.branch, each.index) for each in known))
+        use = sums.use_of_scripts(db, record)
+        names = label_book.named(db, "addr")
+    found = []
+    for each in known:
+        script = scripts[each.branch, each.index]
+        address = format_address(script, policy.network)
+        seen = use.get(script, NEVER)
+        found.append(
+            AddressLine(
+                address,
+                keychain(each.branch),
+                each.index,
+                script,
+                each.issued_at,
+                each.used or seen.payments > 0,
+                seen.payments,
+                seen.received_sats,
+                seen.held_sats,
+                names.get(address),
+            )
+        )
+    return found
+
+
+def owner_of(
+    home: Home,
+    database: sessionmaker[Session],
+    script_pubkey: bytes,
+    accepted: Accepted = None,
+    *,
+    reach: int = 0,
+) -> Owner | None:
+    """Return whose address a script is, by deriving it; None where it is nobody's.
+
+    Those that a sync looks for are derived, and at least `reach` of each keychain.
+    """
+    with database.begin() as db:
+        for record in vault_book.all_vaults(db):
+            known = chain_book.address_with(db, record, script_pubkey)
+            script = _derived(db, record, script_pubkey, known, reach)
+            if script is not None:
+                require_policy(home, record, accepted)
+                return _owner(db, record, script, used=known is not None and known.used)
+    return None
+
+
+def compared(database: sessionmaker[Session], reach: int = 0) -> int:
+    """Return how many addresses of each keychain of every vault `owner_of` derives at least."""
+    with database.begin() as db:
+        counts = (
+            min(wallet_sync.watched_counts(db, vault, wallet_sync.reached(db, vault, reach)))
+            for vault in vault_book.all_vaults(db)
+        )
+        return min(counts, default=0)
+
+
+def _derived(
+    db: Session, vault: Vault, script_pubkey: bytes, known: Address | None, reach: int
+) -> VaultScript | None:
+    """Return where a script comes from: where it is known to, else among all that are watched."""
+    policy = stored_policy(vault)
+    if known is not None:
+        script = vault_script(policy, known.branch, known.index)
+        if script.script_pubkey == script_pubkey:
+            return script
+    return wallet_sync.watched(db, vault, policy, wallet_sync.reached(db, vault, reach)).get(
+        script_pubkey
+    )
+
+
+def _owner(db: Session, vault: Vault, script: VaultScript, *, used: bool) -> Owner:
+    seen = sums.use_of_scripts(db, vault, script.script_pubkey).get(script.script_pubkey, NEVER)
+    address = format_address(script.script_pubkey, stored_policy(vault).network)
+    return Owner(
+        vault.name,
+        keychain(script.branch),
+        script.index,
+        policy_checksum(stored_policy(vault)),
+        used or seen.payments > 0,
+        *seen,
+        label_book.named(db, "addr").get(address),
+    )

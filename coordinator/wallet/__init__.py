@@ -1,0 +1,1 @@
+"""What the vaults own, kept in step with the chain."""

@@ -1,0 +1,215 @@
+"""What the vaults own and where their payments stand, kept in step with the chain."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from coordinator.chain import ChainSource, Tip
+from coordinator.errors import ChainError, ChainUnreachable
+from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE, Home
+from coordinator.wallet import news, node_rules, scans
+from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.coins import confirmations, tip_height
+from coordinator.wallet.news import News
+from coordinator.wallet.scans import Look, Looked
+from coordinator.wallet.sync import Balance
+from psbt.errors import PsbtError
+from storage import ceremonies as ceremony_book
+from storage import chain as chain_book
+from storage import chain_events as event_book
+from storage import vaults as vault_book
+from storage.database import is_read_only
+from storage.model import Ceremony, Vault
+
+Database = sessionmaker[Session]
+
+
+@dataclass(frozen=True)
+class Synced:
+    """The chain's tip, what it took back since the last sync, and what the source had to say."""
+
+    tip: Tip
+    news: list[News]
+    notes: list[str]
+
+
+class Owned(NamedTuple):
+    """What a vault owns, and from where to where it was looked for."""
+
+    balance: Balance
+    looked: Looked
+
+    def amounts(self) -> dict[str, int | None]:
+        """Return the amounts as JSON has them: null, never 0, where nobody looked."""
+        owned: dict[str, int | None] = self.balance._asdict()
+        return owned if self.looked.known else dict.fromkeys(owned)
+
+
+class CeremonyLine(NamedTuple):
+    """A ceremony in a list."""
+
+    id: str
+    vault: str
+    state: str
+    txid: str
+    fee_sats: int
+    signatures: int
+    expires: datetime
+    sent_at: datetime | None
+    height: int | None
+    confirmations: int
+    final: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return the ceremony as a list shows it."""
+        return {"ceremony": self.id, **self._asdict()}
+
+
+def sync(
+    home: Home,
+    database: Database,
+    chain: ChainSource,
+    vault: str | None,
+    *,
+    look: Look = Look(),  # noqa: B008 -- it is a value
+    say: Callable[[str], None],
+) -> Synced:
+    """Bring one vault or all in step with the chain; what takes long is said before.
+
+    A vault the chain cannot be asked for does not keep the others back; its failure is raised
+    after them.
+    """
+    tip = chain.tip()
+    with database.begin() as db:
+        before = event_book.newest_id(db)
+        names = [record.name for record in _vaults(db, vault)]
+    notes: list[str] = []
+    failures: list[ChainError | PsbtError] = []
+    for name in names:
+        with database.begin() as db:
+            record = vault_book.vault_named(db, name)
+            told = scans.effort(home, record, scans.looked(db, record), tip, look)
+        if told:
+            say(told)
+        try:
+            tip = _followed(database, name, chain, look, notes)
+        except ChainUnreachable:
+            raise
+        except (ChainError, PsbtError) as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
+    node_rules.refresh(database, chain)
+    with database.begin() as db:
+        return Synced(tip, news.since(db, before), notes)
+
+
+def _followed(
+    database: Database, name: str, chain: ChainSource, look: Look, notes: list[str]
+) -> Tip:
+    """Bring a vault in step; the database is free while the chain is asked."""
+    following = wallet_sync.Following(look)
+
+    def known() -> dict[str, int]:
+        with database.begin() as db:
+            return chain_book.heights(db, vault_book.vault_named(db, name))
+
+    while True:
+        with database.begin() as db:
+            watch = following.ask(db, vault_book.vault_named(db, name), known)
+        update = chain.sync(watch)
+        with database.begin() as db:
+            if following.take(db, vault_book.vault_named(db, name), update):
+                notes += (f"vault {name}: {note}" for note in following.notes)
+                return update.tip
+
+
+def freshen(
+    home: Home, database: Database, open_chain: Callable[[], ChainSource], vault: str | None
+) -> None:
+    """Sync where that does not leave the home: the embedded chain costs nothing to ask.
+
+    A home that can only be read is shown as it was left.
+    """
+    if home.chain != EMBEDDED_CHAIN or is_read_only(database):
+        return
+    with database.begin() as db:
+        for record in _vaults(db, vault):
+            try:
+                wallet_sync.sync(db, record, open_chain())
+            except PsbtError:
+                # A vault whose rows disagree keeps no other back; its own commands say it.
+                if vault is not None:
+                    raise
+        node_rules.learn(db, open_chain())
+
+
+def look_first(
+    home: Home, database: Database, open_chain: Callable[[], ChainSource], vault: str
+) -> None:
+    """Bring a vault in step that nobody looked for, where that is done in a moment.
+
+    Raises NotLooked where it is not: what it holds is not known.
+    """
+    freshen(home, database, open_chain, vault)
+    with database.begin() as db:
+        record = vault_book.vault_named(db, vault)
+        if scans.looked(db, record).known:
+            return
+        if home.chain == OFFLINE:
+            scans.refuse_not_looked(db, home, vault)
+    chain = open_chain()
+    if scans.is_cheap(home, record, chain.tip()):
+        _followed(database, vault, chain, Look(), [])
+    with database.begin() as db:
+        scans.refuse_not_looked(db, home, vault)
+
+
+def balances(database: Database, vault: str | None) -> dict[str, Owned]:
+    """Return the amounts of one vault or all, by name, and how far each was looked for."""
+    with database.begin() as db:
+        return {
+            record.name: Owned(wallet_sync.balance(db, record), scans.looked(db, record))
+            for record in _vaults(db, vault)
+        }
+
+
+def ceremonies(database: Database) -> list[CeremonyLine]:
+    """Return every ceremony, newest first."""
+    with database.begin() as db:
+        tips = {vault.id: tip_height(db, vault) for vault in vault_book.all_vaults(db)}
+        return [
+            ceremony_line(found, tips[found.vault_id]) for found in ceremony_book.all_ceremonies(db)
+        ]
+
+
+def ceremony_line(found: Ceremony, tip: int) -> CeremonyLine:
+    """Return a ceremony as a list has it, in the light of the height of the tip."""
+    depth = confirmations(found.confirmed_height, tip)
+    return CeremonyLine(
+        found.public_id,
+        found.vault.name,
+        found.state,
+        found.txid,
+        found.fee_sats,
+        len(found.signatures),
+        found.expires_at,
+        found.broadcast_at,
+        found.confirmed_height,
+        depth,
+        depth >= news.FINAL_CONFIRMATIONS,
+    )
+
+
+def known_tip(database: Database, vault: str) -> Tip | None:
+    """Return the tip a vault was last synced to."""
+    with database.begin() as db:
+        state = chain_book.sync_state(db, vault_book.vault_named(db, vault))
+        return Tip(state.height, state.block_hash) if state else None
+
+
+def _vaults(db: Session, name: str | None) -> Iterable[Vault]:
+    return [vault_book.vault_named(db, name)] if name else vault_book.all_vaults(db)
