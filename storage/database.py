@@ -1,6 +1,7 @@
 """The database: opened, brought to this program's version, its errors translated."""
 
 import os
+import re
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -13,14 +14,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
-from storage.errors import ReadOnly, SchemaTooNew, StorageError
+from storage.errors import ReadOnly, SchemaTooNew, SchemaTooOld, StorageError
 from storage.readable import LOST, Place, copied, is_writable, readable, require_whole
 
 Db = Session
-VERSIONS = (
-    "0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011",
-    "0012",
-)  # fmt: skip
+VERSIONS = ("0013",)
+"""The schema's versions, oldest first; 0001 to 0012 were those of program 0.1.0."""
+OUR_TABLES = {"alembic_version", "custody_event", "vault"}
+VERSION = re.compile("[0-9]{4}")
 FILE_MODE = 0o600
 PRAGMAS = (
     "busy_timeout=10000",
@@ -40,7 +41,7 @@ def open_database(url: str | URL, *, existing: bool = False) -> sessionmaker[Ses
     `with database.begin() as db` is one transaction; on SQLite it holds the write lock from its
     first statement on. What it loaded stays readable afterwards. With `existing` none is made:
     one that is missing or empty was lost. A file that can only be read is opened for reading.
-    Raises StorageError, or SchemaTooNew where a newer program wrote it.
+    Raises StorageError, SchemaTooOld or SchemaTooNew where another version wrote it.
     """
     try:
         found = make_url(url)
@@ -189,17 +190,29 @@ def _bring_to_date(engine: Engine, *, existing: bool) -> None:
 def found_version(connection: Connection) -> str | None:
     """Return the version of the database, None where it is empty.
 
-    Raises SchemaTooNew, and StorageError where another program made it.
+    Raises StorageError where another program made it, SchemaTooOld or SchemaTooNew.
     """
-    tables = inspect(connection).get_table_names()
-    if "alembic_version" not in tables:
-        if tables:
-            raise StorageError(f"the database {connection.engine.url} belongs to another program")
+    tables = set(inspect(connection).get_table_names())
+    if not tables:
         return None
-    found = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    if found is not None and found not in VERSIONS:
-        raise SchemaTooNew(str(found), VERSIONS[-1])
-    return None if found is None else str(found)
+    name = connection.engine.url.render_as_string()
+    if not tables >= OUR_TABLES:
+        raise StorageError(f"the database {name} belongs to another program")
+    return known_version(connection.scalar(text("SELECT version_num FROM alembic_version")), name)
+
+
+def known_version(found: object, name: str) -> str:
+    """Return a version this program reads, of the database of that name.
+
+    Raises StorageError where no version of this program wrote it, SchemaTooOld or SchemaTooNew.
+    """
+    if not isinstance(found, str) or not VERSION.fullmatch(found):
+        raise StorageError(f"the database {name} belongs to another program")
+    if found < VERSIONS[0]:
+        raise SchemaTooOld(name, found)
+    if found not in VERSIONS:
+        raise SchemaTooNew(found, VERSIONS[-1])
+    return found
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 StorageError
 ├── NotFound(kind, name) · AlreadyExists(kind, name)
 ├── CoinTaken(txid, vout, ceremony, until, opened_on)
-├── SchemaTooNew(found, known) · ReadOnly
+├── SchemaTooOld(found) · SchemaTooNew(found, known) · ReadOnly
 ├── SealLocked · PassphraseIncorrect · SealBroken(what)
 └── ChainBroken(event_id)
 """
@@ -48,6 +48,19 @@ class CoinTaken(StorageError):
         self.until = until
         self.opened_on = opened_on
         super().__init__(f"coin {txid}:{vout} is reserved by ceremony {ceremony}")
+
+
+class SchemaTooOld(StorageError):
+    """The database was written by program 0.1.0, whose twelve versions are read no more."""
+
+    def __init__(self, name: str, found: str) -> None:
+        """Keep the version found in the database of that name."""
+        self.found = found
+        super().__init__(
+            f"{name} was written by cardquorum 0.1.0 (database version {found}), which this "
+            "program does not read: export descriptors, custody log and labels with 0.1.0, "
+            "then import them into a new home"
+        )
 
 
 class SchemaTooNew(StorageError):

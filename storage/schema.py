@@ -12,13 +12,11 @@ from typing import Final
 
 from sqlalchemy import create_engine
 
-from storage.database import VERSIONS
-from storage.errors import SchemaTooNew, StorageError
+from storage.database import known_version
+from storage.errors import StorageError
 from storage.readable import ONLY_READ, Place
 
 OBJECTS_MAX: Final = 1000
-EVENED: Final = "0006"
-"""From this version on every home has the same columns, whatever it began with."""
 OBJECTS = (
     "SELECT type, name, sql FROM sqlite_master WHERE substr(name, 1, 7) <> 'sqlite_' "
     "ORDER BY type, name LIMIT ?"
@@ -34,7 +32,7 @@ def require_own_schema(file: Path) -> None:
     try:
         with closing(Place(file, ONLY_READ).connect()) as connection:
             connection.execute("PRAGMA trusted_schema=OFF").close()
-            version = _version(connection)
+            version = _version(connection, file.name)
             found, columns = _objects(connection), _columns(connection)
     except (sqlite3.Error, UnicodeDecodeError) as failure:
         raise StorageError(f"{file.name} cannot be read: {failure}") from failure
@@ -44,22 +42,18 @@ def require_own_schema(file: Path) -> None:
         told = "holds a {} {!r} that is not of this program" if here else "lacks the {} {!r}"
         raise StorageError(f"{file.name} {told.format(kind, name)}")
     changed = [each for each, sql in found.items() if sql != own[each]]
-    if version >= EVENED:
-        changed += [("table", name) for name in own_columns if own_columns[name] != columns[name]]
+    changed += [("table", name) for name in own_columns if own_columns[name] != columns[name]]
     if changed:
         kind, name = min(changed)
         raise StorageError(f"{file.name} has a {kind} {name!r} that is not this program's")
 
 
-def _version(connection: sqlite3.Connection) -> str:
+def _version(connection: sqlite3.Connection, name: str) -> str:
     try:
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.OperationalError as failure:
-        raise StorageError("the database belongs to another program") from failure
-    found = str(row[0]) if row else ""
-    if found not in VERSIONS:
-        raise SchemaTooNew(found, VERSIONS[-1])
-    return found
+        raise StorageError(f"the database {name} belongs to another program") from failure
+    return known_version(row[0] if row else None, name)
 
 
 def _objects(connection: sqlite3.Connection) -> dict[Object, str]:

@@ -65,6 +65,12 @@ ADVICE: dict[type[BaseException], Advice] = {
     ),
     storage.NotFound: (ExitStatus.USAGE, "the list commands show the names there are"),
     storage.AlreadyExists: (ExitStatus.USAGE, "choose another name"),
+    storage.SchemaTooOld: (
+        ExitStatus.REFUSED,
+        "with 0.1.0: cardquorum vault export NAME, cardquorum custody log --export FILE, "
+        "cardquorum label export FILE; then, in a new home: cardquorum vault import FILE "
+        "--name NAME, cardquorum label import FILE",
+    ),
     storage.SchemaTooNew: (ExitStatus.REFUSED, "use the newer program that wrote this home"),
     storage.SealLocked: (ExitStatus.PIN, "type it, or give home.passphrase=… with --pin-stdin"),
     storage.PassphraseIncorrect: (

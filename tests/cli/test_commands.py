@@ -3,11 +3,12 @@
 import sqlite3
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
-from tests.program import Asked, Program, run_program
+from tests.program import Asked, Program, asking, run_program
 from tests.test_papers import commands
 
 COMMANDS = sorted(commands())
@@ -39,6 +40,29 @@ def test_a_home_of_a_newer_program_is_left_alone(vault: Asked, tmp_path: Path) -
     database.commit()
     database.close()
     assert vault("vault", "list", check=5)["error"]["code"] == "schema_too_new"
+
+
+def test_a_home_and_a_backup_of_0_1_0_are_refused_with_the_way_out(
+    vault: Asked, tmp_path: Path
+) -> None:
+    database = sqlite3.connect(tmp_path / "home" / "cardquorum.db")
+    database.execute("UPDATE alembic_version SET version_num = '0012'")
+    database.commit()
+    database.close()
+    backup = tmp_path / "backup"
+    with tarfile.open(backup, "w:gz", format=tarfile.USTAR_FORMAT) as tar:
+        for name in ("settings.toml", "cardquorum.db"):
+            tar.add(tmp_path / "home" / name, name)
+    new = tmp_path / "new"
+    for refused in (
+        vault("vault", "list", check=5)["error"],
+        asking(new)("restore", str(backup), check=5)["error"],
+    ):
+        assert refused["code"] == "schema_too_old"
+        assert "0.1.0" in refused["message"]
+        for command in ("vault export", "custody log --export", "label export", "vault import"):
+            assert command in refused["hint"]
+    assert not new.exists()
 
 
 def test_listing_vaults_loads_neither_engine_nor_reader_nor_peers(vault_home: Path) -> None:

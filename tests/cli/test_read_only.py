@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage import readable
-from storage.database import is_read_only, open_database
+from storage.database import VERSIONS, is_read_only, open_database
 from storage.errors import ReadOnly
-from storage.migrations import upgrade
 from tests.program import Asked
+from tests.storage.test_migrations import to_version_9998
 
 MOUNTED = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
 READING = (
@@ -163,13 +162,12 @@ def test_a_database_is_read_whatever_state_it_was_left_in(
 def test_an_older_database_is_brought_to_date_in_a_copy(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = create_engine(f"sqlite:///{file}")
-    with engine.begin() as connection:
-        upgrade(connection, "0007")
-    engine.dispose()
+    open_database(f"sqlite:///{file}").kw["bind"].dispose()
     add(file, "ab" * 32).close()
     before = file.read_bytes()
     monkeypatch.setattr("storage.database.is_writable", lambda _: False)
+    monkeypatch.setattr("storage.database.VERSIONS", (*VERSIONS, "9998"))
+    monkeypatch.setattr("storage.migrations.upgrade", to_version_9998)
     database = open_database(f"sqlite:///{file}", existing=True)
     assert names(database) == {"ab" * 32}
     database.kw["bind"].dispose()

@@ -1,102 +1,79 @@
-"""Homes made while the first version of the database still grew."""
+"""Homes of program 0.1.0 are refused in a sentence that says how to leave it."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
 
-from storage.database import VERSIONS, open_database
-from storage.migrations.versions.v0006_early_homes import WIDENED
-from storage.model import Record
-from storage.model.cards import CREATED_ON, ITEM_KINDS
-from tests.storage.test_migrations import constraints
+from storage.database import open_database
+from storage.errors import SchemaTooOld, StorageError
+from storage.schema import require_own_schema
 
-SINCE = "DROP TABLE secret_written_at; DROP TABLE secret_known_by; DROP TABLE card_secret;"
-SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
-LATER = """
-DROP TABLE label; DROP TABLE chain_event; DROP TABLE scan; DROP TABLE node_rules;
-ALTER TABLE key DROP COLUMN made_at; ALTER TABLE ceremony DROP COLUMN opened_on;
-ALTER TABLE verification DROP COLUMN policy_digest;
-UPDATE alembic_version SET version_num = '0005';
-"""
-"""Takes back what versions after the sixth made."""
-KEY = (
-    "INSERT INTO key VALUES (7, 'old', 'regtest', x'01020304', '48h', zeroblob(33), zeroblob(32), "
-    "4, x'00000000', 2, 'host', '2026-01-01 00:00:00')"
-)
-ITEM = "INSERT INTO item VALUES (3, 'card', 'old', '2026-01-01 00:00:00', NULL)"
-CARRIER = "INSERT INTO carrier VALUES (5, 7, 3, '2026-01-01 00:00:00', NULL)"
-CARD = (
-    "INSERT INTO card (id, label, family, card_id, version, emulated, item_id, attestation, "
-    "attestation_reason, attested_at, enrolled_at) VALUES (1, 'old', 'satochip', 'ab', '0.12', 0, "
-    "3, 'test', '', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+EARLIER = [f"{number:04}" for number in range(1, 13)]
+SENTENCE = (
+    r"home.db was written by cardquorum 0\.1\.0 \(database version {}\), .* export descriptors, "
+    r"custody log and labels with 0\.1\.0, then import them into a new home$"
 )
 
 
-@pytest.fixture
-def early(path: Path) -> Path:
-    """A home of the first day: narrow origins and kinds, no siblings, no secrets' custody."""
-    open_database(f"sqlite:///{path}").kw["bind"].dispose()
-    with sqlite3.connect(path) as raw:
-        raw.executescript(SINCE)
-        raw.execute("PRAGMA writable_schema=ON")
-        narrowed = "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE name = ?"
-        for table, (narrow, wide) in WIDENED.items():
-            raw.execute(narrowed, (wide, narrow, table))
-        for part in (
-            "siblings INTEGER NOT NULL, ",
-            "CONSTRAINT ck_card_siblings_least CHECK (siblings >= 0), ",
-        ):
-            raw.execute(narrowed, (f"{part}\n\t", "", "card"))
-        raw.executescript(LATER)
-    raw.close()
-    with sqlite3.connect(path) as raw:
-        for row in (KEY, ITEM, CARRIER, CARD):
-            raw.execute(row)
-        with pytest.raises(sqlite3.IntegrityError, match="created_on"):
-            raw.execute("UPDATE key SET created_on = 'unknown'")
-        with pytest.raises(sqlite3.IntegrityError, match="kind"):
-            raw.execute("UPDATE item SET kind = 'backup-file'")
-    raw.close()
-    return path
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    file = tmp_path_factory.mktemp("made") / "home.db"
+    open_database(f"sqlite:///{file}").kw["bind"].dispose()
+    return file.read_bytes()
 
 
-def test_an_early_home_becomes_what_the_model_says(early: Path) -> None:
-    database = open_database(f"sqlite:///{early}")
-    modelled = create_engine("sqlite://")
-    Record.metadata.create_all(modelled)
-    assert constraints(database.kw["bind"]) == constraints(modelled)
-    modelled.dispose()
-    database.kw["bind"].dispose()
+def written_by(path: Path, made: bytes, version: str) -> bytes:
+    """Write a home's database whose version is another, and return its bytes."""
+    path.write_bytes(made)
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = ?", (version,))
+        raw.commit()
+    return path.read_bytes()
 
 
-def test_an_early_home_keeps_its_rows_and_takes_every_word(early: Path) -> None:
-    open_database(f"sqlite:///{early}").kw["bind"].dispose()
-    with sqlite3.connect(early) as raw:
-        raw.execute("PRAGMA foreign_keys=ON")
-        assert raw.execute("SELECT label, created_on FROM key").fetchall() == [("old", "host")]
-        assert raw.execute("SELECT siblings FROM card").fetchall() == [(0,)]
-        assert raw.execute("SELECT key_id, item_id FROM carrier").fetchall() == [(7, 3)]
-        for origin in CREATED_ON:
-            raw.execute("UPDATE key SET created_on = ?", (origin,))
-        for kind in ITEM_KINDS:
-            raw.execute("UPDATE item SET kind = ?", (kind,))
-        with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
-            raw.execute("DELETE FROM key")
-        assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [
-            (VERSIONS[-1],)
-        ]
-    raw.close()
+@pytest.mark.parametrize("version", EARLIER)
+def test_each_version_of_0_1_0_is_refused_with_the_way_out(
+    path: Path, made: bytes, version: str
+) -> None:
+    before = written_by(path, made, version)
+    with pytest.raises(SchemaTooOld, match=SENTENCE.format(version)):
+        open_database(f"sqlite:///{path}", existing=True)
+    assert path.read_bytes() == before
 
 
-def test_a_later_home_is_left_as_it_is(path: Path) -> None:
-    open_database(f"sqlite:///{path}").kw["bind"].dispose()
-    with sqlite3.connect(path) as raw:
-        before = raw.execute(SCHEMA).fetchall()
-        raw.executescript(LATER)
-    raw.close()
-    open_database(f"sqlite:///{path}").kw["bind"].dispose()
-    with sqlite3.connect(path) as raw:
-        assert raw.execute(SCHEMA).fetchall() == before
-    raw.close()
+def test_it_is_refused_where_it_can_only_be_read(
+    path: Path, made: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_by(path, made, "0012")
+    monkeypatch.setattr("storage.database.is_writable", lambda _: False)
+    with pytest.raises(SchemaTooOld, match=SENTENCE.format("0012")):
+        open_database(f"sqlite:///{path}", existing=True)
+
+
+def test_it_is_refused_where_it_comes_from_a_backup(path: Path, made: bytes) -> None:
+    written_by(path, made, "0007")
+    with pytest.raises(SchemaTooOld, match=SENTENCE.format("0007")):
+        require_own_schema(path)
+
+
+@pytest.mark.parametrize("version", ["", "1", "00012", "ae1027a6acf3", "\u0660\u0660\u0660\u0667"])
+def test_a_version_that_is_none_of_ours_is_another_programs(
+    path: Path, made: bytes, version: str
+) -> None:
+    written_by(path, made, version)
+    with pytest.raises(StorageError, match="belongs to another program"):
+        open_database(f"sqlite:///{path}", existing=True)
+    with pytest.raises(StorageError, match="belongs to another program"):
+        require_own_schema(path)
+
+
+def test_another_programs_tables_under_a_version_like_ours_are_refused(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript(
+            "CREATE TABLE alembic_version (version_num TEXT);"
+            "INSERT INTO alembic_version VALUES ('0007'); CREATE TABLE recipes (name TEXT)"
+        )
+    with pytest.raises(StorageError, match="belongs to another program"):
+        open_database(f"sqlite:///{path}", existing=True)

@@ -9,11 +9,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, inspect
+from sqlalchemy import Connection, Engine, create_engine, inspect
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage.database import VERSIONS, open_database
 from storage.model import Record
+from storage.vaults import all_vaults
+from tests.storage.making import add_vault
 
 
 def test_the_program_knows_every_migration() -> None:
@@ -30,20 +32,79 @@ def test_the_migrations_make_what_the_model_says(database: sessionmaker[Session]
         assert compare_metadata(context, Record.metadata) == []
 
 
-def test_the_migrations_make_every_constraint_of_the_model(
+def test_the_migrations_make_every_column_constraint_and_index_of_the_model(
     database: sessionmaker[Session],
 ) -> None:
     modelled = create_engine("sqlite://")
     Record.metadata.create_all(modelled)
-    assert constraints(database.kw["bind"]) == constraints(modelled)
+    assert tables(database.kw["bind"]) == tables(modelled)
+    assert written(database.kw["bind"], "index") == written(modelled, "index")
     modelled.dispose()
 
 
-def constraints(engine: Engine) -> dict[str, Any]:
-    """What compare_metadata does not look at."""
+def test_the_migrations_make_the_triggers_that_keep_the_custody_log(
+    database: sessionmaker[Session],
+) -> None:
+    said = "BEGIN SELECT RAISE(ABORT, 'the custody book is only ever appended to'); END"
+    same = "NEW.event_id = OLD.event_id AND NEW.field = OLD.field AND NEW.digest = OLD.digest"
+    gone = "NEW.text IS NULL AND NEW.salt IS NULL"
+    assert written(database.kw["bind"], "trigger") == {
+        name: f"CREATE TRIGGER {name} BEFORE {change} {said}"
+        for name, change in {
+            "custody_event_kept": "DELETE ON custody_event",
+            "custody_event_unchanged": "UPDATE ON custody_event",
+            "custody_text_kept": "DELETE ON custody_text",
+            "custody_text_only_erased": (
+                f"UPDATE ON custody_text WHEN NOT ({same} AND ("
+                f"({gone} AND NEW.sealed IS NULL) OR "
+                f"({gone} AND NEW.sealed IS NOT NULL AND OLD.text IS NOT NULL) OR "
+                "(NEW.text IS NOT NULL AND NEW.sealed IS NULL AND OLD.sealed IS NOT NULL)))"
+            ),
+        }.items()
+    }
+
+
+def test_a_database_of_the_version_before_is_brought_to_date(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = open_database(f"sqlite:///{path}")
+    with first.begin() as db:
+        add_vault(db, "kept")
+    first.kw["bind"].dispose()
+    monkeypatch.setattr("storage.database.VERSIONS", (*VERSIONS, "9998"))
+    monkeypatch.setattr("storage.migrations.upgrade", to_version_9998)
+    second = open_database(f"sqlite:///{path}")
+    with second.begin() as db:
+        assert [vault.name for vault in all_vaults(db)] == ["kept"]
+        assert db.connection().exec_driver_sql("SELECT version_num FROM alembic_version").all() == [
+            ("9998",)
+        ]
+    second.kw["bind"].dispose()
+
+
+def to_version_9998(connection: Connection) -> None:
+    """Stand for a migration to come."""
+    connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9998'")
+
+
+def written(engine: Engine, kind: str) -> dict[str, str]:
+    """Return the statement that made each index or trigger."""
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT name, sql FROM sqlite_master WHERE type = ? AND sql IS NOT NULL", (kind,)
+        )
+        return {name: " ".join(sql.split()) for name, sql in rows if "alembic" not in name}
+
+
+def tables(engine: Engine) -> dict[str, Any]:
+    """Return the columns and constraints of each table."""
     seen = inspect(engine)
     return {
         table: (
+            sorted(
+                (c["name"], str(c["type"]), c["nullable"], c["default"], c["primary_key"])
+                for c in seen.get_columns(table)
+            ),
             sorted((c["name"], c["sqltext"]) for c in seen.get_check_constraints(table)),
             sorted(
                 (i["name"], i["unique"], str(i.get("dialect_options", {}).get("sqlite_where")))
@@ -52,7 +113,8 @@ def constraints(engine: Engine) -> dict[str, Any]:
             sorted((u["name"], *u["column_names"]) for u in seen.get_unique_constraints(table)),
             sorted((f["name"], f["referred_table"]) for f in seen.get_foreign_keys(table)),
         )
-        for table in Record.metadata.tables
+        for table in seen.get_table_names()
+        if table != "alembic_version"
     }
 
 

@@ -79,5 +79,11 @@ def test_another_programs_database_is_refused(path: Path) -> None:
     change(
         path, "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES(1)"
     )
-    with pytest.raises(SchemaTooNew):
+    with pytest.raises(StorageError, match="belongs to another program"):
         require_own_schema(path)
+
+
+def test_a_database_of_a_newer_program_is_refused(ours: Path) -> None:
+    change(ours, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SchemaTooNew):
+        require_own_schema(ours)

@@ -1,9 +1,11 @@
-"""Version 1: keys, cards, custody, vaults, the chain, ceremonies."""
+"""The whole schema of 0.2.0, in place of the twelve versions that grew before it.
+
+The numbers 0001 to 0012 were those: they are never given again, so that a home of then is known.
+"""
 
 import sqlalchemy as sa
 from alembic import op
 
-from storage.migrations.knowledge import make_knowledge
 from storage.migrations.tables import (
     BIG,
     BOOLEAN,
@@ -19,23 +21,31 @@ from storage.migrations.tables import (
     unique_while,
 )
 
-revision = "0001"
+revision = "0013"
 down_revision = None
 
-ERASED = (
-    "NEW.text IS NULL AND NEW.salt IS NULL AND NEW.event_id = OLD.event_id "
-    "AND NEW.field = OLD.field AND NEW.digest = OLD.digest"
-)
+SAME = "NEW.event_id = OLD.event_id AND NEW.field = OLD.field AND NEW.digest = OLD.digest"
+NO_TEXT = "NEW.text IS NULL AND NEW.salt IS NULL"
+ERASED = f"{NO_TEXT} AND NEW.sealed IS NULL"
+SEALED = f"{NO_TEXT} AND NEW.sealed IS NOT NULL AND OLD.text IS NOT NULL"
+UNSEALED = "NEW.text IS NOT NULL AND NEW.sealed IS NULL AND OLD.sealed IS NOT NULL"
+TEXT_MAY = f"{SAME} AND (({ERASED}) OR ({SEALED}) OR ({UNSEALED}))"
 
 
 def upgrade() -> None:
     """Make every table."""
     _cards()
     _custody()
-    make_knowledge()
+    _card_secrets()
+    _seal()
     _vaults()
+    _drills()
+    _descriptor_copies()
     _chain()
+    _node_rules()
     _ceremonies()
+    _succession()
+    _labels()
 
 
 def _cards() -> None:
@@ -53,6 +63,7 @@ def _cards() -> None:
         required("child_number", BIG),
         required("created_on", TEXT),
         required("created_at", TIME),
+        optional("made_at", TIME),
         check("ck_key_created_on_known", "created_on IN ('card', 'host', 'unknown', 'elsewhere')"),
         check("ck_key_child_number_range", "child_number BETWEEN 0 AND 4294967295"),
         check("ck_key_depth_range", "depth BETWEEN 0 AND 255"),
@@ -93,12 +104,12 @@ def _cards() -> None:
         required("attestation_reason", TEXT),
         required("attested_at", TIME),
         required("siblings", INTEGER),
-        check("ck_card_siblings_least", "siblings >= 0"),
         required("enrolled_at", TIME),
         optional("checked_at", TIME),
         optional("forgotten_at", TIME),
         check("ck_card_attestation_known", "attestation IN ('genuine', 'test', 'unproven')"),
         check("ck_card_emulated_named", "emulated = (emulator_name IS NOT NULL)"),
+        check("ck_card_siblings_least", "siblings >= 0"),
         refers("fk_card_item_id", "item_id", "item.id"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_card")),
         sa.UniqueConstraint("item_id", name=op.f("uq_card_item_id")),
@@ -127,6 +138,7 @@ def _custody() -> None:
         required("name", TEXT),
         optional("limit_sats", BIG),
         optional("contact", TEXT),
+        optional("sealed", BYTES),
         check("ck_holder_limit_sats_least", "limit_sats >= 0"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_holder")),
         sa.UniqueConstraint("name", name=op.f("uq_holder_name")),
@@ -140,6 +152,7 @@ def _custody() -> None:
         optional("holder_id", INTEGER),
         optional("access", TEXT),
         optional("lead_hours", INTEGER),
+        optional("sealed", BYTES),
         check(
             "ck_location_kind_known", "kind IN ('bank-vault', 'friend', 'home', 'office', 'other')"
         ),
@@ -181,6 +194,7 @@ def _custody() -> None:
         optional("salt", BYTES),
         required("digest", BYTES),
         optional("text", TEXT),
+        optional("sealed", BYTES),
         check("ck_custody_text_field_known", "field IN ('item', 'location', 'by', 'seal', 'note')"),
         check("ck_custody_text_erased_whole", "(text IS NULL) = (salt IS NULL)"),
         check("ck_custody_text_digest_size", "length(digest) = 32"),
@@ -191,7 +205,53 @@ def _custody() -> None:
     refuse("custody_event_unchanged", "UPDATE ON custody_event")
     refuse("custody_event_kept", "DELETE ON custody_event")
     refuse("custody_text_kept", "DELETE ON custody_text")
-    refuse("custody_text_only_erased", f"UPDATE ON custody_text WHEN NOT ({ERASED})")
+    refuse("custody_text_only_erased", f"UPDATE ON custody_text WHEN NOT ({TEXT_MAY})")
+
+
+def _card_secrets() -> None:
+    op.create_table(
+        "card_secret",
+        required("id", INTEGER),
+        required("label", TEXT),
+        required("card_id", INTEGER),
+        required("kind", TEXT),
+        required("created_at", TIME),
+        check("ck_card_secret_kind_known", "kind IN ('pin', 'puk', 'pairing')"),
+        refers("fk_card_secret_card_id", "card_id", "card.id"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_card_secret")),
+        sa.UniqueConstraint("card_id", "kind", name=op.f("uq_card_secret_card_id_kind")),
+        sa.UniqueConstraint("label", name=op.f("uq_card_secret_label")),
+    )
+    for name, column, target in (
+        ("secret_known_by", "holder_id", "holder.id"),
+        ("secret_written_at", "location_id", "location.id"),
+    ):
+        op.create_table(
+            name,
+            required("secret_id", INTEGER),
+            required(column, INTEGER),
+            refers(f"fk_{name}_{column}", column, target),
+            refers(f"fk_{name}_secret_id", "secret_id", "card_secret.id"),
+            sa.PrimaryKeyConstraint("secret_id", column, name=op.f(f"pk_{name}")),
+        )
+
+
+def _seal() -> None:
+    op.create_table(
+        "seal",
+        required("id", INTEGER),
+        required("sealing_key", BYTES),
+        required("opening_key", BYTES),
+        required("salt", BYTES),
+        required("scrypt_n", INTEGER),
+        required("scrypt_r", INTEGER),
+        required("scrypt_p", INTEGER),
+        required("scrubbed", BOOLEAN),
+        check("ck_seal_only_one", "id = 1"),
+        check("ck_seal_sealing_key_size", "length(sealing_key) = 32"),
+        check("ck_seal_salt_size", "length(salt) = 32"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_seal")),
+    )
 
 
 def _vaults() -> None:
@@ -240,12 +300,62 @@ def _vaults() -> None:
         required("at", TIME),
         required("matched", BOOLEAN),
         required("detail", TEXT),
+        optional("policy_digest", BYTES),
         refers("fk_verification_card_id", "card_id", "card.id"),
         refers("fk_verification_key_id", "key_id", "key.id"),
         refers("fk_verification_vault_id", "vault_id", "vault.id"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_verification")),
     )
     op.create_index(op.f("ix_verification_vault_id"), "verification", ["vault_id"])
+
+
+def _drills() -> None:
+    op.create_table(
+        "drill",
+        required("id", INTEGER),
+        required("public_id", TEXT),
+        required("vault_id", INTEGER),
+        required("message", TEXT),
+        required("started_at", TIME),
+        check("ck_drill_public_id_size", "length(public_id) = 8"),
+        refers("fk_drill_vault_id", "vault_id", "vault.id"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_drill")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_drill_public_id")),
+    )
+    op.create_index(op.f("ix_drill_vault_id"), "drill", ["vault_id"])
+    op.create_table(
+        "drill_proof",
+        required("id", INTEGER),
+        required("drill_id", INTEGER),
+        required("pubkey", BYTES),
+        required("signature", BYTES),
+        required("card_id", INTEGER),
+        required("card_version", TEXT),
+        required("given_at", TIME),
+        check("ck_drill_proof_pubkey_size", "length(pubkey) = 33"),
+        check("ck_drill_proof_signature_size", "length(signature) = 64"),
+        refers("fk_drill_proof_card_id", "card_id", "card.id"),
+        refers("fk_drill_proof_drill_id", "drill_id", "drill.id"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_drill_proof")),
+        sa.UniqueConstraint("drill_id", "pubkey", name=op.f("uq_drill_proof_drill_id_pubkey")),
+    )
+
+
+def _descriptor_copies() -> None:
+    op.create_table(
+        "descriptor_copy",
+        required("id", INTEGER),
+        required("item_id", INTEGER),
+        required("vault_id", INTEGER),
+        required("digest", BYTES),
+        required("created_at", TIME),
+        check("ck_descriptor_copy_digest_size", "length(digest) = 32"),
+        refers("fk_descriptor_copy_item_id", "item_id", "item.id"),
+        refers("fk_descriptor_copy_vault_id", "vault_id", "vault.id"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_descriptor_copy")),
+        sa.UniqueConstraint("item_id", name=op.f("uq_descriptor_copy_item_id")),
+    )
+    op.create_index(op.f("ix_descriptor_copy_vault_id"), "descriptor_copy", ["vault_id"])
 
 
 def _chain() -> None:
@@ -314,6 +424,64 @@ def _chain() -> None:
         refers("fk_sync_state_vault_id", "vault_id", "vault.id"),
         sa.PrimaryKeyConstraint("vault_id", name=op.f("pk_sync_state")),
     )
+    op.create_table(
+        "scan",
+        required("vault_id", INTEGER),
+        required("branch", INTEGER),
+        required("from_height", INTEGER),
+        required("reach", INTEGER),
+        required("height", INTEGER),
+        required("block_hash", TEXT),
+        required("earlier_unknown", BOOLEAN),
+        check("ck_scan_branch_known", "branch IN (0, 1)"),
+        check("ck_scan_from_height_least", "from_height >= 0"),
+        check("ck_scan_reach_least", "reach >= 0"),
+        check("ck_scan_height_least", "height >= 0"),
+        check("ck_scan_block_hash_size", "length(block_hash) = 64"),
+        refers("fk_scan_vault_id", "vault_id", "vault.id"),
+        sa.PrimaryKeyConstraint("vault_id", "branch", name=op.f("pk_scan")),
+    )
+    op.create_table(
+        "chain_event",
+        required("id", INTEGER),
+        required("vault_id", INTEGER),
+        required("code", TEXT),
+        required("txid", TEXT),
+        optional("height", INTEGER),
+        optional("replaced_by", TEXT),
+        required("change_sats", BIG),
+        required("noticed_at", TIME),
+        check("ck_chain_event_code_known", "code IN ('unconfirmed', 'vanished')"),
+        check("ck_chain_event_txid_size", "length(txid) = 64"),
+        check("ck_chain_event_replaced_by_size", "length(replaced_by) = 64"),
+        check("ck_chain_event_height_least", "height >= 0"),
+        refers("fk_chain_event_vault_id", "vault_id", "vault.id"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_chain_event")),
+    )
+    op.create_index(op.f("ix_chain_event_vault_id"), "chain_event", ["vault_id"])
+
+
+def _node_rules() -> None:
+    op.create_table(
+        "node_rules",
+        required("id", INTEGER),
+        required("minimum", INTEGER),
+        required("replacement_step", INTEGER),
+        required("datacarrier_size", INTEGER),
+        required("bare_multisig", BOOLEAN),
+        required("package_count", INTEGER),
+        required("package_vsize", INTEGER),
+        optional("median_time", BIG),
+        required("told_at", TIME),
+        check("ck_node_rules_one", "id = 1"),
+        check("ck_node_rules_minimum_least", "minimum >= 0"),
+        check("ck_node_rules_replacement_step_least", "replacement_step >= 0"),
+        check("ck_node_rules_datacarrier_size_least", "datacarrier_size >= 0"),
+        check("ck_node_rules_package_count_least", "package_count >= 1"),
+        check("ck_node_rules_package_vsize_least", "package_vsize >= 1"),
+        check("ck_node_rules_median_time_least", "median_time >= 0"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_node_rules")),
+    )
 
 
 def _ceremonies() -> None:
@@ -330,6 +498,7 @@ def _ceremonies() -> None:
         required("created_at", TIME),
         required("expires_at", TIME),
         required("lifetime_seconds", INTEGER),
+        optional("opened_on", TEXT),
         optional("exported_at", TIME),
         optional("final_tx", BYTES),
         optional("consensus", TEXT),
@@ -387,3 +556,45 @@ def _ceremonies() -> None:
     )
     op.create_index(op.f("ix_reservation_ceremony_id"), "reservation", ["ceremony_id"])
     unique_while("released_at", "uq_live_txid_vout", "reservation", ["txid", "vout"])
+
+
+def _succession() -> None:
+    op.create_table(
+        "succession",
+        required("id", INTEGER),
+        required("vault_id", INTEGER),
+        required("successor_id", INTEGER),
+        required("card_id", INTEGER),
+        required("new_card_id", INTEGER),
+        optional("ceremony_id", INTEGER),
+        required("started_at", TIME),
+        check("ck_succession_two_vaults", "vault_id <> successor_id"),
+        refers("fk_succession_vault_id", "vault_id", "vault.id"),
+        refers("fk_succession_successor_id", "successor_id", "vault.id"),
+        refers("fk_succession_card_id", "card_id", "card.id"),
+        refers("fk_succession_new_card_id", "new_card_id", "card.id"),
+        refers("fk_succession_ceremony_id", "ceremony_id", "ceremony.id"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_succession")),
+        sa.UniqueConstraint("vault_id", name=op.f("uq_succession_vault_id")),
+        sa.UniqueConstraint("successor_id", name=op.f("uq_succession_successor_id")),
+    )
+
+
+def _labels() -> None:
+    op.create_table(
+        "label",
+        required("id", INTEGER),
+        required("type", TEXT),
+        required("ref", TEXT),
+        optional("label", TEXT),
+        optional("origin", TEXT),
+        optional("spendable", BOOLEAN),
+        check(
+            "ck_label_type_known",
+            "type IN ('tx', 'addr', 'pubkey', 'input', 'output', 'xpub')",
+        ),
+        check("ck_label_outputs_freeze", "spendable IS NULL OR type = 'output'"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_label")),
+        sa.UniqueConstraint("type", "ref", name=op.f("uq_label_type_ref")),
+    )
+    op.create_index(op.f("ix_label_ref"), "label", ["ref"])
