@@ -10,14 +10,14 @@ from cards.emulation import EmulatedTransport
 from cards.errors import NotSupported
 from cards.keycard import (
     NAME,
-    emulator_channels,
-    emulator_credentials,
+    emulator_attestation,
+    emulator_channel,
+    emulator_codes,
     emulator_extras,
     emulator_keys,
-    emulator_pki,
     tlv,
 )
-from cards.keycard.emulator_channels import free_slots
+from cards.keycard.emulator_channel import free_slots
 from cards.keycard.emulator_memory import SLOTS, Card, Flash, Handler, Power, Refusal, Request
 from cards.keycard.wire import (
     CAPABILITIES,
@@ -60,15 +60,15 @@ UID = 16
 RESET_MAGIC = (0xAA, 0x55)
 SURVIVES_RESET = {"profile", "uid", "identity", "certificate", "one_byte_short"}
 HANDLERS: dict[int, Handler] = (
-    emulator_credentials.HANDLERS | emulator_keys.HANDLERS | emulator_extras.HANDLERS
+    emulator_codes.HANDLERS | emulator_keys.HANDLERS | emulator_extras.HANDLERS
 )
 CBC_HANDLERS: dict[int, Handler] = (
     HANDLERS
     | emulator_keys.ONLY_BEFORE_4
     | {
-        INS_MUTUALLY_AUTHENTICATE: emulator_channels.mutually_authenticate,
-        INS_UNPAIR: emulator_channels.unpair,
-        INS_IDENTIFY: emulator_pki.identify,
+        INS_MUTUALLY_AUTHENTICATE: emulator_channel.mutually_authenticate,
+        INS_UNPAIR: emulator_channel.unpair,
+        INS_IDENTIFY: emulator_attestation.identify,
     }
 )
 CCM_HANDLERS: dict[int, Handler] = HANDLERS | emulator_extras.SINCE_4
@@ -79,7 +79,7 @@ def emulate(profile: str) -> "KeycardEmulator":
     """Make a card as it leaves the factory, certified by the test key."""
     card = blank(profile)
     card.flash.identity = PrivateKey().secret
-    card.flash.certificate = emulator_pki.certificate(card.flash.identity)
+    card.flash.certificate = emulator_attestation.certificate(card.flash.identity)
     return card
 
 
@@ -157,7 +157,7 @@ class KeycardEmulator:
             return self._select(request.data)
         selected = self._card.power.selected
         if selected == "ident":
-            return emulator_pki.personalise(self._card, request)
+            return emulator_attestation.personalise(self._card, request)
         if selected != "keycard":
             raise Refusal(SW_UNKNOWN_INS)
         if self.flash.certified:
@@ -219,9 +219,9 @@ class KeycardEmulator:
         if not self.flash.initialised:
             return self._before_init(request)
         if request.ins == INS_OPEN:
-            return emulator_channels.open_paired(self._card, request)
+            return emulator_channel.open_paired(self._card, request)
         if request.ins == INS_PAIR:
-            return emulator_channels.pair(self._card, request)
+            return emulator_channel.pair(self._card, request)
         if request.ins not in CBC_HANDLERS:
             raise Refusal(SW_UNKNOWN_INS)
         return CBC_HANDLERS[request.ins](self._card, self._unwrapped(apdu, request))
@@ -229,7 +229,7 @@ class KeycardEmulator:
     def _before_init(self, request: Request) -> bytes:
         """Answer as 3.x before INIT."""
         if request.ins == INS_IDENTIFY:
-            return emulator_pki.identify(self._card, request)
+            return emulator_attestation.identify(self._card, request)
         if request.ins != INS_INIT:
             raise Refusal(SW_UNKNOWN_INS)
         return self._initialise(request.data)
@@ -239,12 +239,12 @@ class KeycardEmulator:
         point, rest = data[1 : 1 + POINT], data[1 + POINT :]
         if data[:1] != bytes((POINT,)):
             raise Refusal(SW_WRONG_DATA)
-        shared_x = emulator_channels.shared_x(self.flash.channel_key, point)
+        shared_x = emulator_channel.shared_x(self.flash.channel_key, point)
         try:
             plain = cbc_decrypt(shared_x, rest[:16], rest[16:])
         except ValueError:
             raise Refusal(SW_WRONG_DATA) from None
-        emulator_credentials.initialise(self._card, plain)
+        emulator_codes.initialise(self._card, plain)
         self.flash.channel_key = PrivateKey().secret
         return b""
 
@@ -264,7 +264,7 @@ class KeycardEmulator:
         if request.ins == INS_FACTORY_RESET:
             return self._factory_reset(request)
         if request.ins == INS_OPEN:
-            return emulator_channels.open_certified(self._card, request)
+            return emulator_channel.open_certified(self._card, request)
         if request.ins != INS_SECURED or self._card.power.channel is None:
             raise Refusal(SW_CONDITIONS)
         return self._inner(self._card.power.channel.unwrap(apdu))
@@ -273,7 +273,7 @@ class KeycardEmulator:
         """Answer what SECURED carried; before INIT almost everything is answered with nothing."""
         if not self.flash.initialised:
             if inner.ins == INS_INIT:
-                emulator_credentials.initialise(self._card, inner.data)
+                emulator_codes.initialise(self._card, inner.data)
             return (
                 CCM_HANDLERS[inner.ins](self._card, inner)
                 if inner.ins == INS_GET_CHALLENGE

@@ -6,7 +6,7 @@ import secrets
 
 from coincurve import PublicKey
 
-from cards.keycard.emulator_credentials import need_pin
+from cards.keycard.emulator_codes import need_pin
 from cards.keycard.emulator_keys import EXPORTABLE, EXPORTABLE_DEPTH, HASH, STEP, derive
 from cards.keycard.emulator_memory import Card, Handler, Refusal, Request
 from cards.keycard.wire import (

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cards.emulation import CURVE_ORDER, sign_high_or_low
 from cards.errors import ProtocolError
 from cards.keycard import tlv
-from cards.keycard.emulator_credentials import need_pin
+from cards.keycard.emulator_codes import need_pin
 from cards.keycard.emulator_memory import Card, Handler, Refusal, Request
 from cards.keycard.wire import (
     INS_DERIVE_KEY,

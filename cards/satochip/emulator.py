@@ -6,10 +6,10 @@ from cards.apdu import SW_OK, Response
 from cards.emulation import EmulatedTransport
 from cards.errors import NotSupported
 from cards.satochip import (
+    emulator_attestation,
+    emulator_codes,
+    emulator_extras,
     emulator_keys,
-    emulator_pins,
-    emulator_pki,
-    emulator_second_factor,
     emulator_seedkeeper,
     emulator_settings,
     emulator_taproot,
@@ -83,10 +83,10 @@ WITHOUT_PIN = {
     INS_FACTORY_RESET,
 }
 HANDLERS: dict[int, Handler] = (
-    emulator_pins.HANDLERS
+    emulator_codes.HANDLERS
     | emulator_keys.HANDLERS
-    | emulator_pki.HANDLERS
-    | emulator_second_factor.HANDLERS
+    | emulator_attestation.HANDLERS
+    | emulator_extras.HANDLERS
     | emulator_seedkeeper.HANDLERS
     | emulator_settings.HANDLERS
 )
@@ -99,8 +99,8 @@ def emulate(profile: str) -> "SatochipEmulator":
     """Make a card as it leaves the factory, certified by the test sub-CA."""
     card = uncertified(profile)
     flash = card.flash
-    name = emulator_pki.common_name(flash.serials)
-    flash.certificate = emulator_pki.device_certificate(flash.authentikey, name)
+    name = emulator_attestation.common_name(flash.serials)
+    flash.certificate = emulator_attestation.device_certificate(flash.authentikey, name)
     flash.personalised = True
     return card
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from coincurve import PrivateKey
 
 from cards.emulation import CURVE_ORDER, sign_high_or_low
+from cards.satochip.emulator_extras import Padding, check_answer, check_flagged_answer
 from cards.satochip.emulator_memory import (
     Card,
     Handler,
@@ -16,7 +17,6 @@ from cards.satochip.emulator_memory import (
     check_pin,
     need_no_parameter,
 )
-from cards.satochip.emulator_second_factor import Padding, check_answer, check_flagged_answer
 from cards.satochip.wire import (
     INS_EXPORT_AUTHENTIKEY,
     INS_GET_AUTHENTIKEY,

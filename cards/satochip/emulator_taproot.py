@@ -6,6 +6,7 @@ import secrets
 from coincurve import PrivateKey
 
 from cards.emulation import CURVE_ORDER
+from cards.satochip.emulator_extras import Padding, check_flagged_answer
 from cards.satochip.emulator_keys import (
     authenticated,
     check_number,
@@ -14,7 +15,6 @@ from cards.satochip.emulator_keys import (
     signing_key,
 )
 from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
-from cards.satochip.emulator_second_factor import Padding, check_flagged_answer
 from cards.satochip.wire import (
     INS_SIGN_SCHNORR,
     INS_TAPROOT_TWEAK,

@@ -14,7 +14,7 @@ from cards.satochip import NAME, answers, attestation, commands, reset
 from cards.satochip.answers import DerivedKey
 from cards.satochip.derivation import DerivationCache
 from cards.satochip.link import Link
-from cards.satochip.makers_roots import ROOTS
+from cards.satochip.roots import ROOTS
 from cards.satochip.wire import SW_INCORRECT_INITIALIZATION, SW_NO_MEMORY_LEFT
 from cards.session import DIGEST_SIZE, HARDENED, Attestation, CardIdentity, ExtendedKey, Path
 from cards.transport import CardTransport

@@ -14,7 +14,7 @@ from cards.session import Attestation, Verdict
 from cards.signature import CURVE_ORDER, verify
 from cards.tangem import NAME
 from cards.tangem.answers import CardFacts
-from cards.tangem.developer import MANUFACTURER_KEY
+from cards.tangem.roots import MANUFACTURER_KEY
 from cards.tangem.tlv import Fields
 from cards.tangem.wire import (
     HD_SINCE,

@@ -8,7 +8,7 @@ from coincurve import PrivateKey, PublicKey
 from cards.apdu import Command, Response
 from cards.emulation import EmulatedTransport
 from cards.errors import NotSupported, ProtocolError, SecureChannelError
-from cards.tangem import AID, NAME, emulator_card, emulator_wallets, tlv
+from cards.tangem import AID, NAME, emulator_card, emulator_keys, tlv
 from cards.tangem.emulator_memory import (
     Card,
     Flash,
@@ -89,7 +89,7 @@ FREE_TRIES = 6
 LONGEST_TRY = 45
 UID_APDU = bytes.fromhex("FFCA0000")
 INS_SELECT = 0xA4
-HANDLERS: dict[int, Handler] = emulator_card.HANDLERS | emulator_wallets.HANDLERS
+HANDLERS: dict[int, Handler] = emulator_card.HANDLERS | emulator_keys.HANDLERS
 WANT_PASSCODE = {
     INS_CREATE_WALLET,
     INS_SIGN,
@@ -108,7 +108,7 @@ def emulate(profile: str) -> "TangemEmulator":
 def backup_set(profile: str, count: int) -> list["TangemEmulator"]:
     """Make cards of one backup set, as the vendor's app would leave them without a code."""
     flashes = [fresh_flash(profile) for _ in range(count)]
-    keys = [emulator_wallets.public(flash.card_key) for flash in flashes]
+    keys = [emulator_keys.public(flash.card_key) for flash in flashes]
     key, chain_code = random_key(), secrets.token_bytes(32)
     for flash, own in zip(flashes, keys, strict=True):
         flash.wallets[0] = Wallet(0, WALLET_LOADED | WALLET_BACKED_UP, key, chain_code)

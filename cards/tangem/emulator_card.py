@@ -3,9 +3,8 @@
 import hashlib
 import secrets
 
-from cards.tangem import emulator_wallets as wallets
+from cards.tangem import emulator_keys as wallets
 from cards.tangem import tlv
-from cards.tangem.developer import ISSUER_KEY, MANUFACTURER_SECRET
 from cards.tangem.emulator_memory import (
     Answer,
     Card,
@@ -14,6 +13,7 @@ from cards.tangem.emulator_memory import (
     Refusal,
     Request,
 )
+from cards.tangem.roots import ISSUER_KEY, MANUFACTURER_SECRET
 from cards.tangem.wire import (
     ATTEST_FULL,
     CODE_NAMED_SINCE,

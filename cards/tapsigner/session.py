@@ -20,8 +20,8 @@ from cards.signature import verify
 from cards.tapsigner import CVC, NAME, answers, attestation, commands
 from cards.tapsigner.answers import DerivedKey, Nonces, Signed
 from cards.tapsigner.link import Link
-from cards.tapsigner.makers_roots import ROOTS
 from cards.tapsigner.refusals import UNSAVED
+from cards.tapsigner.roots import ROOTS
 from cards.tapsigner.stored_path import StoredPath
 from cards.tapsigner.wire import CHAIN_CODE, DEPTH_MAX, NONCE, SUBPATH_MAX
 from cards.transport import CardTransport

@@ -6,8 +6,8 @@ from cards.apdu import Command
 from cards.errors import CardError
 from cards.keycard import commands, pairing
 from cards.keycard.emulator import blank, emulate
+from cards.keycard.emulator_attestation import certificate
 from cards.keycard.emulator_memory import SLOTS
-from cards.keycard.emulator_pki import certificate
 from cards.pin import Pin, Secret
 from tests.cards.keycard_host import PIN, PUK, Host, steps
 

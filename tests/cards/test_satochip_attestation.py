@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from cards.errors import CardNotInitialised, NotGenuine, NotUnlocked, ProtocolError
 from cards.family import Roots, Surroundings
 from cards.pin import Pin
-from cards.satochip import emulator_pki, makers_roots
+from cards.satochip import emulator_attestation, roots
 from cards.satochip.chain import root_of
 from cards.satochip.emulator import HANDLERS, PROFILES, SatochipEmulator, emulate
 from cards.satochip.session import open_session
@@ -84,7 +84,7 @@ def authentikey(card: SatochipEmulator) -> AuthorityKey:
 
 def issued(card: SatochipEmulator) -> Issue:
     """A good certificate for this card."""
-    chip = emulator_pki.common_name(card.flash.serials)
+    chip = emulator_attestation.common_name(card.flash.serials)
     return replace(DEVICE, subject=chip, key=authentikey(card))
 
 
@@ -158,8 +158,10 @@ class TestVerdicts:
         self, card: SatochipEmulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         wrong = PrivateKey().secret
-        sign = emulator_pki.sign_high_or_low
-        monkeypatch.setattr(emulator_pki, "sign_high_or_low", lambda _key, d: sign(wrong, d))
+        sign = emulator_attestation.sign_high_or_low
+        monkeypatch.setattr(
+            emulator_attestation, "sign_high_or_low", lambda _key, d: sign(wrong, d)
+        )
         with pytest.raises(NotGenuine, match="challenge"):
             attested(card)
 
@@ -267,24 +269,24 @@ class TestCertificates:
             pytest.skip("the vectors are not beside this checkout")
         known = json.loads(VECTORS.read_text())["satochip"]["ca_certificates"]["certs"]
         ours = {
-            "ca": makers_roots.ROOT,
-            "subca-satochip": makers_roots.SUB_CA,
-            "test-ca": makers_roots.MAKERS_TEST_ROOT,
-            "test-subca-satochip": makers_roots.MAKERS_TEST_SUB_CA,
+            "ca": roots.ROOT,
+            "subca-satochip": roots.SUB_CA,
+            "test-ca": roots.MAKERS_TEST_ROOT,
+            "test-subca-satochip": roots.MAKERS_TEST_SUB_CA,
         }
         for place, certificate in ours.items():
             assert certificate == base64.b64decode(known[place]["der_b64"])
             assert hashlib.sha256(certificate).hexdigest() == known[place]["sha256_der"]
 
     def test_their_digests_are_the_ones_the_maker_ships(self) -> None:
-        digests = [hashlib.sha256(each).hexdigest() for each in makers_roots.ROOTS.published]
+        digests = [hashlib.sha256(each).hexdigest() for each in roots.ROOTS.published]
         assert [digest[:8] + digest[-4:] for digest in digests] == ["3423ce42dbb5", "7886002c4530"]
 
     @pytest.mark.parametrize(
         ("sub", "root"),
         [
-            (makers_roots.SUB_CA, makers_roots.ROOT),
-            (makers_roots.MAKERS_TEST_SUB_CA, makers_roots.MAKERS_TEST_ROOT),
+            (roots.SUB_CA, roots.ROOT),
+            (roots.MAKERS_TEST_SUB_CA, roots.MAKERS_TEST_ROOT),
             (TEST_SUB_CA, TEST_ROOT),
         ],
     )
@@ -294,6 +296,6 @@ class TestCertificates:
         above.verify_directly_issued_by(above)
 
     def test_no_test_authority_is_among_the_published(self) -> None:
-        roots = makers_roots.ROOTS
-        assert not set(roots.published) & set(roots.test)
-        assert {TEST_ROOT, TEST_SUB_CA} <= set(roots.test)
+        known = roots.ROOTS
+        assert not set(known.published) & set(known.test)
+        assert {TEST_ROOT, TEST_SUB_CA} <= set(known.test)

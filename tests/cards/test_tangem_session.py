@@ -22,9 +22,9 @@ from cards.pin import Pin, Secret
 from cards.session import BatchSigner, SeedLoader, Verdict
 from cards.signature import CURVE_ORDER, verify
 from cards.tangem import FAMILY, attestation, emulator
-from cards.tangem.developer import ISSUER_KEY, ISSUER_SECRET, MANUFACTURER_SECRET
 from cards.tangem.emulator import TangemEmulator, backup_set, emulate
 from cards.tangem.link import Time
+from cards.tangem.roots import ISSUER_KEY, ISSUER_SECRET, MANUFACTURER_SECRET
 from cards.tangem.session import TangemSession, open_session
 from cards.tangem.tlv import Fields, encode
 from cards.tangem.wire import (
@@ -251,8 +251,8 @@ def test_a_real_card_is_unproven_until_its_issuers_signatures_are_at_hand() -> N
     session, _ = opened(card, Surroundings({"tangem": roots}, memory))
     session.unlock(Pin(PIN))
     assert session.attest().result is Verdict.UNPROVEN
-    sign = emulator.emulator_wallets.sign_message
-    card_key = emulator.emulator_wallets.public(card.flash.card_key)
+    sign = emulator.emulator_keys.sign_message
+    card_key = emulator.emulator_keys.public(card.flash.card_key)
     document = {
         "manufacturerSignature": sign(MANUFACTURER_SECRET, ISSUER_KEY).hex(),
         "issuerSignature": sign(ISSUER_SECRET, card_key).hex(),

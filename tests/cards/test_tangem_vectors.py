@@ -13,8 +13,8 @@ from cards.bip32 import public_child
 from cards.errors import NotGenuine, NotSupported, ProtocolError
 from cards.pin import Secret
 from cards.tangem import answers, attestation, commands
+from cards.tangem.emulator_keys import derive, public
 from cards.tangem.emulator_memory import Wallet
-from cards.tangem.emulator_wallets import derive, public
 from cards.tangem.tlv import Fields, encode
 from cards.tangem.wire import (
     DEFAULT_CODE,

@@ -9,8 +9,8 @@ from cards.apdu import Command, Form
 from cards.tangem import FAMILY
 from cards.tangem.attestation import signed
 from cards.tangem.emulator import backup_set
+from cards.tangem.emulator_keys import public
 from cards.tangem.emulator_memory import Wallet
-from cards.tangem.emulator_wallets import public
 from cards.tangem.tlv import Fields, encode
 from cards.tangem.wire import (
     SECP256K1,

@@ -17,7 +17,7 @@ from cards.tapsigner.commands import backup, derive, master_xpub, read, select, 
 from cards.tapsigner.emulator import TapsignerEmulator, certificate
 from cards.tapsigner.emulator_keys import private_child
 from cards.tapsigner.emulator_memory import Flash
-from cards.tapsigner.makers_roots import DEVELOPMENT, PRODUCTION, ROOTS
+from cards.tapsigner.roots import DEVELOPMENT, PRODUCTION, ROOTS
 from cards.tapsigner.wire import session_key
 from tests.cards.tapsigner_host import ACCOUNT, NONCE, vectors
 

@@ -9,10 +9,10 @@ from cards.bip32 import fingerprint
 from cards.emulation import open_card
 from cards.family import Roots
 from cards.tangem import attestation
-from cards.tangem.developer import ISSUER_KEY, ISSUER_SECRET, MANUFACTURER_SECRET
 from cards.tangem.emulator import TangemEmulator, emulate, revive
+from cards.tangem.emulator_keys import public, sign_message
 from cards.tangem.emulator_memory import Wallet
-from cards.tangem.emulator_wallets import public, sign_message
+from cards.tangem.roots import ISSUER_KEY, ISSUER_SECRET, MANUFACTURER_SECRET
 from cards.tangem.wire import WALLET_IMPORTED, WALLET_LOADED
 from tests.program import Asked, Program
 

@@ -20,7 +20,7 @@ from cards.apdu import Command, Response
 from cards.errors import CardError
 from cards.family import EmulatedCard, Surroundings, TransientMemory, detect, families
 from cards.keycard import answers as keycard_answers
-from cards.keycard import emulator_channels as keycard_channels
+from cards.keycard import emulator_channel as keycard_channels
 from cards.keycard.pairing import Pairing
 from cards.pin import Pin
 from cards.satochip import answers as satochip_answers

@@ -7,7 +7,7 @@ import secrets
 from coincurve import PrivateKey, PublicKey
 
 from cards.emulation import sign_high_or_low
-from cards.keycard.emulator_credentials import need_pin
+from cards.keycard.emulator_codes import need_pin
 from cards.keycard.emulator_memory import SLOTS, Card, Refusal, Request
 from cards.keycard.wire import (
     BLOCK,
