@@ -71,7 +71,7 @@ def test_a_file_is_at_most_600_lines() -> None:
     assert {name: length for name, length in lengths.items() if length > 600} == {}
 
 
-def test_the_hall_itself_is_at_most_a_dozen_files() -> None:
+def test_the_coordinator_itself_is_at_most_a_dozen_files() -> None:
     assert len(list((ROOT / "coordinator").glob("*.py"))) <= 12
 
 

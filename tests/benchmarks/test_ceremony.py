@@ -13,7 +13,7 @@ from coordinator.readers import emulated
 from coordinator.readers.slots import Slot
 from coordinator.signing.collector import Outcome, WaitPolicy
 from storage.database import open_database
-from tests.coordinator.test_card_signer import Person
+from tests.coordinator.signing.test_card_signer import Person
 from tests.program import UNPROVED, Asked
 
 INPUTS = 40

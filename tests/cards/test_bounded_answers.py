@@ -12,7 +12,7 @@ from cards.tangem.link import Link, Time
 from cards.tangem.tlv import Fields, Item, encode
 from cards.tangem.wire import TAG_PAUSE
 from cards.tapsigner.answers import parse_status, parse_wait
-from tests.cards.test_tangem_odd import opened
+from tests.cards.test_tangem_variants import opened
 
 TAGS = range(1, 256)
 WIDE = [b"\xff" * 200, b"\x01" + bytes(64), b"\xff" * 5, b""]

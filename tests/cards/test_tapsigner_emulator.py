@@ -184,7 +184,7 @@ def test_signatures_are_low_in_both_halves_and_random(host: Bare) -> None:
     assert len(same) == 4
 
 
-def test_bad_luck_is_one_in_eight(monkeypatch: pytest.MonkeyPatch, host: Bare) -> None:
+def test_an_unlucky_nonce_is_one_in_eight(monkeypatch: pytest.MonkeyPatch, host: Bare) -> None:
     asked: list[int] = []
     monkeypatch.setattr(emulation, "chance", lambda one_in: bool(asked.append(one_in)))
     host.send("sign", digest=bytes(32))

@@ -105,7 +105,9 @@ def test_eight_hardened_steps_and_two_normal_ones_are_signed_for(card: Tapsigner
 
 @pytest.mark.parametrize("profile", ["0.9.0", NEWEST])
 @pytest.mark.parametrize("times", [1, 4])
-def test_bad_luck_is_tried_again(profile: str, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unlucky_nonce_is_tried_again(
+    profile: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session, wire = unlocked(with_key(profile))
     key = session.xpub(LEAF).public_key
     monkeypatch.setattr(emulation, "chance", unlucky(times))
@@ -115,7 +117,7 @@ def test_bad_luck_is_tried_again(profile: str, times: int, monkeypatch: pytest.M
     assert cost == 1 + times * (2 if profile == "0.9.0" else 1)
 
 
-def test_bad_luck_for_ever_is_given_up(
+def test_unlucky_nonces_for_ever_are_given_up(
     card: TapsignerEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, wire = unlocked(card)

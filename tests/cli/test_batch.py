@@ -22,7 +22,7 @@ def address(number: int) -> str:
 A, B, C = (address(number) for number in (1, 2, 3))
 
 
-def test_a_table_is_paid_in_one_payment(vault: Asked, tmp_path: Path) -> None:
+def test_a_batch_is_one_payment(vault: Asked, tmp_path: Path) -> None:
     table = f'address,amount,label\n{A},100000,"rent, may"\n\n{B},0.002btc,\n'
     (tmp_path / "pay.csv").write_text("\ufeff" + table)
     made = vault("spend", "create", "v", "--csv", str(tmp_path / "pay.csv"), "--feerate", "2")
@@ -62,7 +62,7 @@ def test_every_wrong_line_is_named_and_nothing_is_built(vault: Asked) -> None:
 
 
 @pytest.mark.parametrize("table", ["", "\n \n", "address,amount\n", 'a,"b\n'])
-def test_a_table_of_nothing(table: str) -> None:
+def test_an_empty_batch_is_refused(table: str) -> None:
     with pytest.raises(UsageError):
         batch.read(table, NETWORK)
 
@@ -94,13 +94,13 @@ TABS = f"{A}\t100000\trent, may\n{B}\t0.002btc\n"
         f'address,label,amount\n{A},"rent, may",100000\nbitcoin:{B}?amount=0.002\n',
     ],
 )
-def test_a_table_is_read_as_spreadsheets_write_it(table: str) -> None:
+def test_a_batch_is_read_as_spreadsheets_write_it(table: str) -> None:
     found = batch.read(table, NETWORK).rows
     assert [(row.address, row.value_sats, row.label) for row in found] == ROWS
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "cp1252"])
-def test_a_table_is_read_in_any_encoding(vault: Asked, tmp_path: Path, encoding: str) -> None:
+def test_a_batch_is_read_in_any_encoding(vault: Asked, tmp_path: Path, encoding: str) -> None:
     table = f"Address;Amount;Label\r\n{A};100000;Miete Müller\r\n"
     (tmp_path / "pay.csv").write_bytes(table.encode(encoding))
     vault("spend", "create", "v", "--csv", str(tmp_path / "pay.csv"), "--feerate", "2")
@@ -127,14 +127,14 @@ def test_what_cannot_be_read_is_one_clear_sentence(table: str, told: str) -> Non
 
 
 @given(st.text())
-def test_any_table_is_payments_or_misuse(table: str) -> None:
+def test_a_batch_is_payments_or_a_usage_error(table: str) -> None:
     try:
         batch.read(table, NETWORK)
     except UsageError as refused:
         assert len(str(refused)) < 5000  # noqa: PT017 -- either is right
 
 
-def test_a_table_longer_than_any_payment_is_refused() -> None:
+def test_a_batch_longer_than_any_payment_is_refused() -> None:
     with pytest.raises(UsageError, match="more than 10000 lines"):
         batch.read(f"{A},1000\n" * 10_001, NETWORK)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.program import Asked, Program, asking, run_program
-from tests.test_papers import commands
+from tests.test_documents import commands
 
 COMMANDS = sorted(commands())
 NAMES = [" ".join(pair).strip() for pair in COMMANDS]

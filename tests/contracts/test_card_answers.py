@@ -123,7 +123,7 @@ def test_any_status_word_at_any_command_is_refused_or_does_no_harm(
 
 
 @pytest.mark.parametrize("name", ["nothing", "half", "noise", "twice", "status alone"])
-def test_a_wire_that_only_lies_is_refused(subject: Subject, name: str) -> None:
+def test_a_transport_that_only_lies_is_refused(subject: Subject, name: str) -> None:
     wire = Wire(subject.ready())
     wire.change = dict.fromkeys(range(2000), LIES[name])
     assert told(subject, wire) is None

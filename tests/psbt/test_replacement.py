@@ -33,7 +33,7 @@ def test_the_least_rate_is_enough_and_one_less_is_not(fee: int, size: int, vsize
 
 
 @given(SIZES, FEES, SIZES, st.integers(1, 1_000_000))
-def test_a_child_lifts_its_family_to_the_rate_exactly(
+def test_a_child_raises_its_package_to_the_rate_exactly(
     size: int, fee: int, vsize: int, feerate: int
 ) -> None:
     together = fee + child_fee(Family(size, fee), vsize, feerate)
@@ -49,6 +49,6 @@ def test_the_highest_rate_leaves_no_dust(size: int, fee: int, vsize: int, value:
     assert value - child_fee(family, vsize, most + 1) < limit
 
 
-def test_a_coin_of_dust_lifts_nothing() -> None:
+def test_a_coin_of_dust_pays_for_no_parent() -> None:
     with pytest.raises(PsbtError, match="330 sats leave nothing"):
         most_feerate(Family(200, 200), 150, 330, OURS)

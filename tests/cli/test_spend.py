@@ -26,7 +26,7 @@ def sign(asked: Asked, ceremony: str, *cards: str, check: int = 0) -> dict[str, 
     return asked("spend", "sign", ceremony, *words, "--yes", "--pin-stdin", stdin=pins, check=check)
 
 
-def test_the_whole_way(vault: Asked, ceremony: str) -> None:
+def test_a_payment_from_creation_to_confirmation(vault: Asked, ceremony: str) -> None:
     vault("vault", "verify", "v", "--emulated", "a", "--pin-stdin", stdin=PIN)
     first = sign(vault, ceremony, "a")
     assert (first["have"], first["need"], first["complete"]) == (1, 2, False)
@@ -129,21 +129,21 @@ def test_coins_are_reserved_until_abandoned(vault: Asked, ceremony: str) -> None
     vault(*words, "--coin", held[0]["outpoint"])
 
 
-def test_more_than_there_is(vault: Asked) -> None:
+def test_more_than_the_balance_is_refused(vault: Asked) -> None:
     words = ("spend", "create", "v", "--to", f"{STRANGER}:1btc", "--feerate", "1")
     refused = vault(*words, check=5)["error"]
     assert refused["code"] == "insufficient_funds"
     assert refused["have_sats"] == 3_000_000
 
 
-def test_a_dry_run_keeps_nothing(vault: Asked) -> None:
+def test_a_dry_run_stores_nothing(vault: Asked) -> None:
     words = ("spend", "create", "v", "--to", f"{STRANGER}:1000", "--feerate", "1", "--dry-run")
     assert vault(*words)["ceremony"] is None
     assert vault("spend", "list")["ceremonies"] == []
     assert vault("balance", "v")["reserved_sats"] == 0
 
 
-def test_a_danger_is_never_waved_through(vault: Asked) -> None:
+def test_yes_accepts_no_danger(vault: Asked) -> None:
     words = ("spend", "create", "v", "--to", f"{STRANGER}:1000", "--feerate", "600")
     made = vault(*words)
     dangers = [w["code"] for w in made["review"]["warnings"] if w["severity"] == "danger"]
@@ -168,7 +168,7 @@ def test_a_signer_elsewhere(vault: Asked, ceremony: str, tmp_path: Path) -> None
     assert (again["signatures"], again["have"]) == (0, 2)
 
 
-def test_help_and_usage(program: Program) -> None:
+def test_help_version_and_usage_errors(program: Program) -> None:
     assert "spend" in program("--help").out
     assert program("--version").out.startswith("cardquorum 0.")
     assert program("nonsense", check=2).err.startswith("error: ")

@@ -29,7 +29,7 @@ from coordinator.signing.collector import (
     WaitPolicy,
     Wanted,
 )
-from tests.coordinator.test_collector import REQUESTS, Card
+from tests.coordinator.signing.test_collector import REQUESTS, Card
 
 LABELS = ("a", "b", "c")
 
@@ -159,7 +159,7 @@ def test_nobody_is_waited_for_beyond_the_quorum(collection: FakeCollection) -> N
     assert [o.label for o in outcomes] == ["a", "b"]
 
 
-def test_more_cards_than_needed_sign_where_they_are_offered(collection: FakeCollection) -> None:
+def test_more_cards_than_needed_may_sign(collection: FakeCollection) -> None:
     outcomes = collection.collect(*(fixed(good(x)) for x in LABELS))
     assert [(o.label, o.signatures) for o in outcomes] == [("a", 4), ("b", 4), ("c", 4)]
 

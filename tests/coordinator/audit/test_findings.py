@@ -191,7 +191,7 @@ def test_a_quorum_that_needs_this_program_is_found() -> None:
     assert "no_other_software" not in codes(vault(saved, lonely[1], GOOD[2]))
 
 
-def test_a_stolen_card_tells_what_its_thief_is_up_against() -> None:
+def test_a_stolen_card_names_what_protects_it() -> None:
     theft = Theft(5, 0, "5 wrong PINs block it", "the applet")
     stolen = key("a", carrier("a", None, gone="stolen", theft=theft))
     found = {each.code: each for each in audit(vault(stolen, *GOOD[1:]), NOW)}["carrier_gone"]

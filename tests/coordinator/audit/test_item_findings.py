@@ -14,7 +14,7 @@ from coordinator.audit.findings import (
     VaultFacts,
 )
 from coordinator.custody.bags import BagFacts
-from tests.coordinator.test_audit import COPIES, GOOD, NOW, carrier, key, vault
+from tests.coordinator.audit.test_findings import COPIES, GOOD, NOW, carrier, key, vault
 
 OPENED = BagFacts("S1", opened=NOW)
 SWAPPED = BagFacts("S1", other="S2")
@@ -160,7 +160,9 @@ class TestRules:
     @pytest.mark.parametrize(
         ("cold", "hot", "above"), [(900, 100, False), (899, 101, True), (0, 0, False), (0, 1, True)]
     )
-    def test_what_lies_hot(self, *, cold: int, hot: int, above: bool) -> None:
+    def test_a_hot_share_above_the_rule_is_a_finding(
+        self, *, cold: int, hot: int, above: bool
+    ) -> None:
         found = of_rules(vault(*GOOD, value_sats=cold, hot=HotFacts(hot, 10)))
         assert set(found) == ({"hot_share"} if above else set())
 

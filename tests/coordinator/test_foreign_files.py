@@ -9,7 +9,7 @@ from coordinator.audit.advisories import FORMAT, advisories, signed_bytes
 from coordinator.errors import SettingsError, UsageError
 from coordinator.home.settings import create_home, open_home
 from coordinator.vault import drills
-from tests.coordinator.test_advisories import FLAW, KEY, PUBLIC
+from tests.coordinator.audit.test_advisories import FLAW, KEY, PUBLIC
 
 HOSTILE = {
     "deep": b"[" * 100_000,

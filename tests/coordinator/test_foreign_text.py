@@ -76,7 +76,7 @@ def test_what_is_no_text_is_refused_by_name(data: bytes) -> None:
         foreign_text.decoded(data, "labels.txt")
 
 
-def test_a_table_may_be_windows_1252() -> None:
+def test_a_batch_may_be_windows_1252() -> None:
     assert foreign_text.decoded(b"Miete M\xfcller \x80", "it", legacy=True) == "Miete Müller €"
     with pytest.raises(UsageError, match="not cp1252"):
         foreign_text.decoded(b"\xfc\x81", "it", legacy=True)

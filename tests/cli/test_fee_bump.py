@@ -80,7 +80,7 @@ def test_a_bump_adds_coins_where_the_change_cannot_pay(vault: Asked, tmp_path: P
     assert chain(tmp_path).mempool() == [final["txid"]]
 
 
-def test_who_is_paid_bears_the_fee_only_where_that_is_asked(vault: Asked) -> None:
+def test_a_payee_bears_the_fee_only_with_shrink(vault: Asked) -> None:
     old = sent(vault, "--drain", STRANGER)
     short = vault("spend", "bump", old["ceremony"], "--feerate", "20", check=5)["error"]
     assert short["code"] == "insufficient_funds"
@@ -89,14 +89,14 @@ def test_who_is_paid_bears_the_fee_only_where_that_is_asked(vault: Asked) -> Non
     assert review["fee_sats"] == -(-review["vsize"] * 20_000 // 1_000)
 
 
-def test_nobody_knows_who_of_several_shall_get_less(vault: Asked) -> None:
+def test_shrink_needs_one_payee(vault: Asked) -> None:
     words = ("--to", f"{STRANGER}:1000", "--to", f"{address(vault, 9)}:2000")
     old = pay(vault, *words)
     refused = vault("spend", "bump", old["ceremony"], "--feerate", "9", "--shrink", check=2)
     assert "2 are paid" in refused["error"]["message"]
 
 
-def test_what_nobody_signed_gives_way_at_any_rate(vault: Asked) -> None:
+def test_an_unsigned_payment_is_replaced_at_any_rate(vault: Asked) -> None:
     old = pay(vault, "--to", f"{STRANGER}:400000")
     made = vault("spend", "bump", old["ceremony"], "--feerate", "1")
     assert state(vault, old["ceremony"]) == "abandoned"
@@ -105,7 +105,7 @@ def test_what_nobody_signed_gives_way_at_any_rate(vault: Asked) -> None:
     assert "was abandoned" in refused["error"]["message"]
 
 
-def test_a_payment_is_taken_back(vault: Asked, tmp_path: Path) -> None:
+def test_a_pending_payment_is_cancelled(vault: Asked, tmp_path: Path) -> None:
     old = sent(vault, "--to", f"{STRANGER}:400000")
     made = vault("spend", "cancel", old["ceremony"], "--feerate", "20")
     (back,) = made["review"]["outputs"]
@@ -143,7 +143,7 @@ def incoming(vault: Asked, tmp_path: Path, value_sats: int) -> tuple[RegtestChai
     return node, parent.txid, parent.vsize
 
 
-def test_an_incoming_payment_is_lifted_by_its_child(vault: Asked, tmp_path: Path) -> None:
+def test_a_child_pays_for_an_incoming_payment(vault: Asked, tmp_path: Path) -> None:
     node, parent, parent_size = incoming(vault, tmp_path, 900_000)
     made = vault("spend", "accelerate", parent, "--feerate", "30")
     assert made["replaces"] is None
@@ -161,7 +161,7 @@ def test_an_incoming_payment_is_lifted_by_its_child(vault: Asked, tmp_path: Path
     assert vault("balance", "v")["confirmed_sats"] == 3_000_000 + 900_000 - together
 
 
-def test_our_own_change_lifts_our_payment(vault: Asked, tmp_path: Path) -> None:
+def test_a_child_of_our_change_pays_for_our_payment(vault: Asked, tmp_path: Path) -> None:
     old = sent(vault, "--to", f"{STRANGER}:400000")
     made = vault("spend", "accelerate", old["txid"], "--feerate", "30")
     final = finish(vault, made)
@@ -182,7 +182,7 @@ def test_what_a_child_cannot_pay_is_named(vault: Asked, tmp_path: Path) -> None:
     assert vault("spend", "accelerate", parent, "--feerate", f"{most / 1000:.3f}")["ceremony"]
 
 
-def test_what_needs_no_lift_is_left(vault: Asked, tmp_path: Path) -> None:
+def test_a_payment_at_the_rate_already_needs_no_child(vault: Asked, tmp_path: Path) -> None:
     _, parent, _ = incoming(vault, tmp_path, 50_000)
     pays = vault("spend", "accelerate", parent, "--feerate", "1", check=2)["error"]["message"]
     assert pays.endswith("sat/kvB already")

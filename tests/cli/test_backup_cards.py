@@ -11,7 +11,7 @@ def fresh(asked: Asked, *names: str) -> None:
         asked("emulate", "new", "satochip", name, "--no-setup")
 
 
-def test_copies_carry_one_key(asked: Asked, tmp_path: object) -> None:
+def test_backup_cards_carry_one_key(asked: Asked, tmp_path: object) -> None:
     fresh(asked, "x", "y", "z")
     slots = ("--emulated", "x", "--emulated", "y", "--emulated", "z")
     words = ("card", "setup", "a", *slots, "--generate", "--copies", "2", "--pin-stdin")
@@ -32,7 +32,7 @@ def test_copies_carry_one_key(asked: Asked, tmp_path: object) -> None:
     assert "one_key_several_carriers" in codes
 
 
-def test_as_many_cards_must_be_offered_as_are_wanted(asked: Asked) -> None:
+def test_as_many_cards_must_be_named_as_are_wanted(asked: Asked) -> None:
     fresh(asked, "x")
     words = ("card", "setup", "a", "--emulated", "x", "--seed", "--copies", "1", "--pin-stdin")
     refused = asked(*words, stdin=f"a=1111\na.seed={SEED}\n", check=2)
@@ -40,7 +40,7 @@ def test_as_many_cards_must_be_offered_as_are_wanted(asked: Asked) -> None:
     assert asked("card", "list")["cards"] == []
 
 
-def test_a_copy_that_is_no_fresh_card_is_found_before_the_first_is_touched(asked: Asked) -> None:
+def test_a_used_card_is_refused_before_any_is_written(asked: Asked) -> None:
     fresh(asked, "x")
     asked("emulate", "new", "satochip", "used")
     slots = ("--emulated", "x", "--emulated", "used")

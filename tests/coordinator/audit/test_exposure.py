@@ -267,7 +267,7 @@ def test_astronomical_numbers_are_counted_exactly() -> None:
 
 PRINTED = """
 from coordinator.audit.exposure import Kind, minimal_losses, minimal_thefts
-from tests.coordinator.test_exposure import some_vault
+from tests.coordinator.audit.test_exposure import some_vault
 for seed in range(40):
     for kind in Kind:
         print(minimal_losses(some_vault(seed), kind), minimal_thefts(some_vault(seed), kind))
@@ -279,7 +279,7 @@ def test_the_order_is_always_the_same() -> None:
         subprocess.run(
             [sys.executable, "-c", PRINTED],
             env={**os.environ, "PYTHONHASHSEED": seed},
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
             capture_output=True,
             check=True,
         ).stdout

@@ -4,7 +4,7 @@ import pytest
 
 from coordinator.audit.findings import CopyFacts, Finding, PlaceFacts, SecretFacts, Severity
 from coordinator.audit.places import place_findings as found_at
-from tests.coordinator.test_audit import GOOD, carrier, key, vault
+from tests.coordinator.audit.test_findings import GOOD, carrier, key, vault
 
 ELSEWHERE = (SecretFacts("pin", written_at=("office",)),)
 
@@ -51,12 +51,12 @@ def test_a_place_needs_less_once_a_key_was_stolen() -> None:
     assert told.remedy == "make a vault without the key that is gone and move the coins there"
 
 
-def test_what_was_destroyed_helps_no_thief() -> None:
+def test_a_destroyed_card_counts_for_no_theft() -> None:
     destroyed = key("a", carrier("a", None, gone="destroyed"))
     assert "location_can_spend" not in {code for code, _ in findings(destroyed, *GOOD[1:])}
 
 
-def test_a_quorum_that_is_gone_is_no_places_fault() -> None:
+def test_a_quorum_that_is_gone_is_no_finding_of_a_location() -> None:
     stolen = [key(name, carrier(name, None, gone="stolen")) for name in "ab"]
     rest = [key(name, carrier(name, name)) for name in "cd"]
     assert "location_can_spend" not in {code for code, _ in findings(*stolen, *rest)}

@@ -41,7 +41,7 @@ def test_a_stolen_quorum_has_its_coins_moved_first(vault: Asked) -> None:
     assert first["command"] == "cardquorum spend create v --drain ADDRESS --target 1"
 
 
-def test_pins_that_are_elsewhere_keep_a_thief_out(vault: Asked) -> None:
+def test_stolen_cards_cannot_spend_without_their_pins(vault: Asked) -> None:
     for label in "ab":
         vault(
             "secret", "add", f"{label}-pin", "--of", label, "--kind", "pin", "--written-at", "at-c"
@@ -73,7 +73,7 @@ def test_what_is_far_away_is_fetched_last_and_told_ahead(vault: Asked) -> None:
     assert [s["within_hours"] for s in left["steps"] if s["command"] is None] == [24, 400]
 
 
-def test_a_destroyed_card_is_no_thiefs(vault: Asked) -> None:
+def test_a_destroyed_card_cannot_be_stolen(vault: Asked) -> None:
     left = vault("card", "destroyed", "a")
     assert left["effect"]["vaults"][0]["keys_taken"] == 0
     assert left["effect"]["resists"] == {}
@@ -97,7 +97,7 @@ def test_a_card_of_no_vault_has_no_steps(vault: Asked) -> None:
     assert (left["effect"]["vaults"], left["steps"]) == ([], [])
 
 
-def test_the_moment_is_told(vault: Asked) -> None:
+def test_when_it_happened_can_be_stated(vault: Asked) -> None:
     left = vault("card", "stolen", "a", "--when", "2020-01-02T03:04:05Z")
     assert left["event"]["happened_at"] == "2020-01-02T03:04:05Z"
     vault("card", "stolen", "nobody", check=2)
@@ -107,7 +107,7 @@ def seal(asked: Asked, label: str, serial: str) -> None:
     asked("custody", "record", f"card:{label}", "sealed", "--seal", serial)
 
 
-def test_a_bag_found_open(vault: Asked) -> None:
+def test_an_opened_bag_is_an_incident(vault: Asked) -> None:
     seal(vault, "a", "4711")
     seal(vault, "b", "4712")
     assert not {"bag_opened", "bag_mismatch"} & codes(vault).keys()

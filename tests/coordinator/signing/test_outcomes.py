@@ -15,8 +15,14 @@ from coordinator.signing import collector
 from coordinator.signing.card_signer import CardShare
 from coordinator.signing.collector import Given, Outcome, SigningTask, WaitPolicy, Wanted
 from storage.errors import StorageError
-from tests.coordinator.test_card_signer import FakeCollection, Reader, fixed, good, in_reader
-from tests.coordinator.test_collector import REQUESTS, Card
+from tests.coordinator.signing.test_card_signer import (
+    FakeCollection,
+    Reader,
+    fixed,
+    good,
+    in_reader,
+)
+from tests.coordinator.signing.test_collector import REQUESTS, Card
 
 WRONG, RIGHT = b"0000", b"1234"
 Made = Callable[..., list[Outcome]]
