@@ -71,6 +71,40 @@ def test_a_file_is_at_most_600_lines() -> None:
     assert {name: length for name, length in lengths.items() if length > 600} == {}
 
 
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Return who imports whom, wherever in a file and whatever for.
+
+    A package is imported where a name is taken from it that is no module of its own. A card
+    family's `__init__` opens its own modules when a card is there: that is not counted.
+    """
+    paths = {module_of(path): path for path in FILES}
+    graph: dict[str, set[str]] = {}
+    for module, path in paths.items():
+        named = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                full = {f"{node.module}.{alias.name}" for alias in node.names}
+                named |= full & paths.keys()
+                named |= {node.module} if full - paths.keys() else set()
+        opened = f"{module}." if path.match("cards/*/__init__.py") else "\0"
+        graph[module] = {name for name in named & paths.keys() if not name.startswith(opened)}
+    return graph
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    graph = import_graph()
+    while leaves := [module for module, wanted in graph.items() if not wanted & graph.keys()]:
+        for module in leaves:
+            del graph[module]
+    assert graph == {}  # whoever is left imports one that imports it, in the end
+
+
 def test_the_coordinator_itself_is_at_most_a_dozen_files() -> None:
     assert len(list((ROOT / "coordinator").glob("*.py"))) <= 12
 

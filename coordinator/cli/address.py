@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.options import Accept, Reach
+from coordinator.cli.options import Accept, Reach, VaultName
 from coordinator.cli.output import ExitStatus, Result, columns, counted, sats
 from coordinator.cli.terminal import Drawn, can_draw
 
 if TYPE_CHECKING:
     from coordinator.vault.addresses import AddressLine, Owner
 
-VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 NOT_KNOWN = dict.fromkeys(("used", "payments", "received_sats", "held_sats"))
 """What JSON says of an address nobody looked for: null, never 0."""
 
@@ -41,11 +40,11 @@ def new(
     from coordinator.errors import ChainError, NotLooked
     from coordinator.home.settings import OFFLINE
     from coordinator.vault import addresses
-    from coordinator.wallet import overview, scans
+    from coordinator.wallet import scans
 
     amount_sats = parse_amount(amount) if amount is not None else None
     with suppress(NotLooked, ChainError):
-        overview.look_first(context.home, context.database, lambda: context.chain, vault)
+        context.look_first(vault)
     with context.database.begin() as db:
         fresh = addresses.fresh(db, context.home, vault, label, accept)
         seen = scans.looked_for(db, vault)
@@ -75,9 +74,9 @@ def list_addresses(
     Example: cardquorum address list family
     """
     from coordinator.vault import addresses
-    from coordinator.wallet import overview, scans
+    from coordinator.wallet import scans
 
-    overview.freshen(context.home, context.database, lambda: context.chain, vault)
+    context.freshen(vault)
     found = addresses.addresses(
         context.home, context.database, vault, unused=unused, accepted=accept
     )
@@ -124,11 +123,11 @@ def check(
     from coordinator.amounts import script_of
     from coordinator.interop.bip21 import address_in
     from coordinator.vault import addresses
-    from coordinator.wallet import overview, scans
+    from coordinator.wallet import scans
 
     address = address_in(address)
     script = script_of(address, context.home.network)
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    context.freshen()
     found = addresses.owner_of(context.home, context.database, script, accept, reach=reach)
     if found is None:
         compared = addresses.compared(context.database, reach)

@@ -4,20 +4,23 @@ import contextlib
 import os
 import sys
 import termios
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator.audit.acceptance import Danger, refuse_unaccepted
-from coordinator.cli.context import Context
-from coordinator.cli.output import counted, sats
+from coordinator.cli.ceremony import review_lines
 from coordinator.cli.terminal import clear_line, tell
 from coordinator.errors import NotAccepted, PinMissing, UsageError
 from coordinator.files import read_secret_lines, refuse_unwritable, write_private
 from coordinator.shown_text import visible, visible_lines
-from psbt.review import Review, ReviewOutput, Severity
+from psbt.review import Review, Severity
+from storage import sealing
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session, sessionmaker
 
 KINDS = frozenset({"new", "puk", "duress", "pairing", "passcode", "seed", "words"})
 ANY_CARD = ""
@@ -58,25 +61,19 @@ class Terminal:
 
     def __init__(
         self,
-        context: Context,
-        labels: Iterable[str] = (),
+        secrets: Mapping[tuple[str, str], Secret] | None,
         *,
-        pin_stdin: bool = False,
-        single: bool = False,
+        quiet: bool,
         yes: bool = False,
-        accepted: Iterable[str] | None = None,
+        accepted: Collection[str] | None = None,
     ) -> None:
-        """Read the secrets from standard input at once where that was asked for."""
-        self._context = context
+        """Take the secrets that standard input gave; None where they are typed."""
+        self._quiet = quiet
         self._yes = yes
         self._accepted = frozenset(accepted or ())
-        self._from_stdin = pin_stdin
+        self._from_stdin = secrets is not None
         self._waited: set[tuple[str, str]] = set()
-        self._secrets = (
-            read_secrets(frozenset(labels), context.stdin, single=single) if pin_stdin else {}
-        )
-        for secret in self._secrets.values():
-            context.closing.enter_context(secret)
+        self._secrets = secrets or {}
 
     def given(self) -> frozenset[str]:
         """Return the labels of the cards standard input gave a secret for."""
@@ -185,7 +182,7 @@ class Terminal:
 
     def confirm(self, review: Review) -> None:
         """Show the review and ask; every danger needs its own --accept."""
-        if not self._context.quiet or not self._yes:  # nobody is asked about what they did not see
+        if not self._quiet or not self._yes:  # nobody is asked about what they did not see
             lines = review_lines(review)
             if not all(tell(line) for line in lines):
                 tell_terminal("".join(f"{line}\n" for line in lines))
@@ -198,40 +195,25 @@ class Terminal:
 
     def waiting(self, label: str, reason: str, seconds: int) -> None:
         """Count the seconds down where stderr is a terminal; else say it once for each wait."""
-        if sys.stderr.isatty() and not self._context.quiet:
+        if sys.stderr.isatty() and not self._quiet:
             end = "\n" if seconds <= 1 else "\r"
             tell(f"card {label}: {reason}, {seconds} s more ", end)
         elif (label, reason) not in self._waited:
-            self._context.say(f"card {label}: {reason}, about {seconds} s")
+            self.say(f"card {label}: {reason}, about {seconds} s")
         self._waited.add((label, reason))
         if seconds <= 1:
             self._waited.discard((label, reason))
 
     def progress(self, label: str, done: int, total: int) -> None:
         """Show how far a card is, where stderr is a terminal."""
-        if sys.stderr.isatty() and not self._context.quiet:
+        if sys.stderr.isatty() and not self._quiet:
             end = "\n" if done == total else "\r"
             tell(f"card {label}: {done} of {total} signatures", end)
 
     def say(self, text: str) -> None:
         """Tell what happens on stderr."""
-        self._context.say(text)
-
-
-def review_lines(review: Review) -> list[str]:
-    """Return what a person must see before a card is asked, line by line."""
-    inputs = sum(entry.value_sats for entry in review.inputs)
-    return [
-        f"spends {counted(len(review.inputs), 'coin')} worth {sats(inputs)}",
-        *map(_output_line, review.outputs),
-        f"  fee      {sats(review.fee_sats):>18}  {review.feerate / 1000:.1f} sat/vB",
-        *(f"  {w.severity.value}: {w.message} ({w.code})" for w in review.warnings),
-    ]
-
-
-def _output_line(output: ReviewOutput) -> str:
-    vault = f"  vault {output.vault}" if output.vault else ""
-    return f"  {output.kind:8} {sats(output.value_sats):>18}  {output.destination}{vault}"
+        if not self._quiet:
+            tell(text)
 
 
 def ask_yes(question: str) -> bool:
@@ -297,3 +279,18 @@ def confirm_by_label(label: str, act: str) -> None:
     """Ask for the card's label before something irreversible; raises NotAccepted otherwise."""
     if ask_line(f"To {act}, type the card's label ({label}): ") != label:
         raise NotAccepted(())
+
+
+def unlock_seal(database: "sessionmaker[Session]", passphrase: Secret) -> None:
+    """Open the seal of places and people."""
+    sealing.unlock(database, passphrase.reveal())
+
+
+def seal_under(database: "sessionmaker[Session]", passphrase: Secret) -> None:
+    """Seal places and people."""
+    sealing.seal_all(database, passphrase.reveal())
+
+
+def change_passphrase(database: "sessionmaker[Session]", passphrase: Secret) -> None:
+    """Put another passphrase in the place of the one the seal was opened with."""
+    sealing.change_passphrase(database, passphrase.reveal())

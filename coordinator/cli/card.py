@@ -1,13 +1,11 @@
-"""card: set up, enrol, list, check, and look after one card."""
+"""card: set up, enrol, list, check and look after one card, and what to do once it is gone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coordinator.cli import card_gone
-from coordinator.cli.card_known import list_cards, show
 from coordinator.cli.context import Context
 from coordinator.cli.options import (
     Accept,
@@ -19,16 +17,25 @@ from coordinator.cli.options import (
     ReaderMany,
     Yes,
 )
-from coordinator.cli.output import ExitStatus, Result
+from coordinator.cli.output import ExitStatus, Result, columns, danger_lines
 
 if TYPE_CHECKING:
     from coordinator.enrolment.enrol import Enrolled
+    from coordinator.incident.response import IncidentResponse
     from coordinator.readers.slots import Slot
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
 Issuer = Annotated[
     Path | None, typer.Option("--issuer", help="what its maker's server says", metavar="FILE")
 ]
+When = Annotated[str | None, typer.Option(help="ISO 8601, else now")]
+Note = Annotated[str | None, typer.Option(help="anything worth keeping")]
+TELLS = {
+    "lost": "Record that a card is lost, and say what to do now.",
+    "stolen": "Record that a card was stolen, and say what to do now.",
+    "found": "Record that a card was found, and say what to check.",
+    "destroyed": "Record that a card is destroyed, and what to do now.",
+}
 MISSING = ExitStatus.CARD
 BACKUP = " (a TAPSIGNER's copy is its encrypted backup: --backup-out FILE)"
 ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
@@ -62,7 +69,6 @@ def setup(
     \b
     Example: cardquorum card setup blue --emulated blue --generate
     """
-    from coordinator.cli.attendant import Terminal
     from coordinator.enrolment import setup as setting_up
     from coordinator.enrolment.setup_plan import Setup
     from coordinator.readers import choice as reader_choice
@@ -73,7 +79,7 @@ def setup(
         context.home, reader_choice.places(reader, emulated), count, BACKUP
     )
     labels = [label, *(f"{label}-{number}" for number in range(2, count + 1))]
-    attendant = Terminal(context, labels, pin_stdin=pin_stdin, single=count == 1)
+    attendant = context.person(labels, pin_stdin=pin_stdin, single=count == 1)
     wanted = [
         Setup(each, place, source, path, words_out, backup_out, last_attempt)
         for each, place in zip(labels, slots, strict=True)
@@ -149,7 +155,6 @@ def enrol(
     \b
     Example: cardquorum card enrol blue --emulated blue
     """
-    from coordinator.cli.attendant import Terminal
     from coordinator.enrolment import enrol as enrolling
     from coordinator.enrolment import unenrolled
     from coordinator.files import read_bytes
@@ -158,7 +163,7 @@ def enrol(
     (slot,) = reader_choice.slots_of_strangers(
         context.home, reader_choice.places(reader, emulated), 1
     )
-    attendant = Terminal(context, [label], pin_stdin=pin_stdin, single=True, accepted=accept)
+    attendant = context.person([label], pin_stdin=pin_stdin, accepted=accept)
     evidence = None if issuer is None else read_bytes(issuer)
     asked = enrolling.Enrolment(label, slot, path, last_attempt, evidence)
     found = enrolling.enrol(context.home, context.database, asked, attendant)
@@ -210,16 +215,12 @@ def check(
     \b
     Example: cardquorum card check blue --pin
     """
-    from coordinator.cli.attendant import Terminal
     from coordinator.enrolment import check as checking
     from coordinator.files import read_bytes
-    from coordinator.readers import choice as reader_choice
 
     evidence = None if issuer is None else read_bytes(issuer)
-    slot = reader_choice.slot_of(
-        context.home, context.database, label, reader_choice.places(reader, emulated)
-    )
-    attendant = Terminal(context, [label], pin_stdin=pin_stdin, single=True, accepted=accept)
+    slot = context.slot(label, reader, emulated)
+    attendant = context.person([label], pin_stdin=pin_stdin, accepted=accept)
     unlocking = with_pin or pin_stdin or evidence is not None
     asked = checking.Check(label, slot, unlocking, last_attempt, evidence)
     found = checking.check(context.home, context.database, asked, attendant)
@@ -261,14 +262,10 @@ def pin(
     \b
     Example: cardquorum card pin blue
     """
-    from coordinator.cli.attendant import Terminal
     from coordinator.enrolment import pins
-    from coordinator.readers import choice as reader_choice
 
-    slot = reader_choice.slot_of(
-        context.home, context.database, label, reader_choice.places(reader, emulated)
-    )
-    attendant = Terminal(context, [label], pin_stdin=pin_stdin, single=True)
+    slot = context.slot(label, reader, emulated)
+    attendant = context.person([label], pin_stdin=pin_stdin)
     pins.change_pin(context.database, pins.Care(label, slot, last_attempt), attendant)
     return Result({"card": label, "changed": True}, [f"card {label}: PIN changed"])
 
@@ -289,14 +286,10 @@ def backup(
     \b
     Example: cardquorum card backup blue --out blue.aes
     """
-    from coordinator.cli.attendant import Terminal
     from coordinator.enrolment import pins
-    from coordinator.readers import choice as reader_choice
 
-    slot = reader_choice.slot_of(
-        context.home, context.database, label, reader_choice.places(reader, emulated)
-    )
-    attendant = Terminal(context, [label], pin_stdin=pin_stdin, single=True)
+    slot = context.slot(label, reader, emulated)
+    attendant = context.person([label], pin_stdin=pin_stdin)
     care = pins.Care(label, slot, last_attempt)
     carrier = pins.backup(context.database, context.home.network, care, attendant, out)
     lines = [f"wrote {out}, encrypted for card {label}", *_backup_lines(carrier)]
@@ -326,14 +319,10 @@ def unblock(
     \b
     Example: cardquorum card unblock blue
     """
-    from coordinator.cli.attendant import Terminal
     from coordinator.enrolment import pins
-    from coordinator.readers import choice as reader_choice
 
-    slot = reader_choice.slot_of(
-        context.home, context.database, label, reader_choice.places(reader, emulated)
-    )
-    attendant = Terminal(context, [label], pin_stdin=pin_stdin)
+    slot = context.slot(label, reader, emulated)
+    attendant = context.person([label], pin_stdin=pin_stdin, single=False)
     left = pins.unblock(context.database, pins.Care(label, slot), attendant)
     return Result(
         {"card": label, "attempts_left": left}, [f"card {label}: PIN attempts left: {left}"]
@@ -359,15 +348,12 @@ def reset(
     Example: cardquorum card reset blue
     """
     from coordinator.audit.acceptance import refuse_unaccepted
-    from coordinator.cli.attendant import Terminal, confirm_by_label
+    from coordinator.cli.attendant import confirm_by_label
     from coordinator.enrolment import pins
     from coordinator.home.settings import EMBEDDED_CHAIN
-    from coordinator.readers import choice as reader_choice
     from coordinator.wallet import overview
 
-    slot = reader_choice.slot_of(
-        context.home, context.database, label, reader_choice.places(reader, emulated)
-    )
+    slot = context.slot(label, reader, emulated)
     vaults = _warned(context, label)
     if pins.CARD_IN_USE not in (accept or ()):
         refuse_unaccepted(
@@ -383,7 +369,7 @@ def reset(
         )
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
-    attendant = Terminal(context, [label], pin_stdin=pin_stdin, single=True)
+    attendant = context.person([label], pin_stdin=pin_stdin)
     pins.reset(context.database, pins.Care(label, slot, last_attempt), attendant)
     return Result(
         {"card": label, "reset": True, "vaults": vaults},
@@ -407,7 +393,7 @@ def forget(
     \b
     Example: cardquorum card forget blue
     """
-    from coordinator.cli.attendant import Terminal, confirm_by_label
+    from coordinator.cli.attendant import confirm_by_label
     from coordinator.enrolment import pins
     from coordinator.readers import choice as reader_choice
     from coordinator.readers.pairings import FolderMemory
@@ -421,7 +407,7 @@ def forget(
             context.home, context.database, label, reader_choice.places(reader, emulated)
         )
 
-    attendant = Terminal(context, [label], pin_stdin=pin_stdin, single=True)
+    attendant = context.person([label], pin_stdin=pin_stdin)
     memory = FolderMemory(context.home.card_memory)
     freed = pins.forget(context.database, label, reach, memory, attendant)
     document = {"card": label, "forgotten": True, "unpaired": freed, "vaults": vaults}
@@ -441,6 +427,131 @@ def _warned(context: Context, label: str) -> list[str]:
     return vaults
 
 
+def list_cards(context: Context) -> Result:
+    """List the cards known here, with place and origin of the key.
+
+    \b
+    Example: cardquorum card list
+    """
+    from coordinator.audit import acceptance
+    from coordinator.enrolment import listing as known
+
+    with context.database.begin() as db:
+        found = known.listed(db, context.home.network)
+        threatened = acceptance.all_dangers(context.home, db)
+    told = [line for vault, each in threatened for line in danger_lines(vault.name, each)]
+    listed = [
+        {"vault": vault.name, **danger._asdict()}
+        for vault, dangerous in threatened
+        for danger in dangerous
+    ]
+    rows = [
+        (
+            f["label"],
+            f["family"],
+            f["version"],
+            f["attestation"]["result"],
+            f["location"],
+            ", ".join(f"{k['path']} {_made(k['created_on'])}" for k in f["keys"]),
+        )
+        for f in found
+    ]
+    header = ("card", "family", "version", "attestation", "place", "key")
+    document = {"cards": found, "dangers": listed}
+    return Result(document, [*told, *columns(rows, *header)])
+
+
+def _made(created_on: str) -> str:
+    return "of unknown origin" if created_on == "unknown" else f"made on {created_on}"
+
+
+def show(context: Context, label: Label) -> Result:
+    """Show one card: key, place, history, what it can do.
+
+    \b
+    Example: cardquorum card show blue
+    """
+    from coordinator.enrolment import listing as known
+
+    with context.book.begin() as db:
+        found = known.shown(db, label, context.home.network)
+    return Result(found, _card_lines(found))
+
+
+def _card_lines(found: dict[str, Any]) -> Iterable[str]:
+    from coordinator.custody.card_secrets import WORDS
+
+    attested, resists = found["attestation"], found["resists"]
+    plain = {
+        **found,
+        "attestation": f"{attested['result']} ({attested['reason']})",
+        "other_software": ", ".join(found["other_software"]) or "none known",
+        "signs": ", ".join(found["signs"]),
+        "resists": f"{resists['sentence']} ({resists['source']})",
+    }
+    for name, value in plain.items():
+        if name not in {"history", "keys", "secrets", "thief_with_card_alone"}:
+            yield f"{name}: {value if value is not None else '-'}"
+    for key in found["keys"]:
+        yield f"key {key['expression']} (made on: {key['created_on']})"
+    for secret in found["secrets"]:
+        who, where = (", ".join(secret[names]) for names in ("known_by", "written_at"))
+        told = f"known by {who or 'nobody'}, written at {where or 'nowhere'}"
+        yield f"{WORDS[secret['kind']]}: {told}"
+    for event in found["history"]:
+        yield f"{event['happened_at'].date()} {event['event']} {event['location'] or ''}"
+
+
+def _verb(event: str) -> Callable[..., Result]:
+    def happened(context: Context, label: Label, when: When = None, note: Note = None) -> Result:
+        from coordinator.custody import log as custody_log
+        from coordinator.incident import response
+        from storage import cards as card_book
+
+        with context.book.begin() as db:
+            item = card_book.card_named(db, label).item
+            told = custody_log.NewEvent(f"card:{label}", event, when=when, note=note)
+            written, notices = custody_log.record(db, told)
+            left = response.after(db, [item], event)
+        document = {"card": label, "event": written, "notices": notices, **left.document()}
+        lines = [f"card {label}: recorded as {event}", *notices]
+        return Result(document, [*lines, *response_lines(left)])
+
+    happened.__name__ = event
+    happened.__doc__ = f"""{TELLS[event]}
+
+    \b
+    Example: cardquorum card {event} blue
+    """
+    return happened
+
+
+def response_lines(left: "IncidentResponse") -> Iterator[str]:
+    """Return for people what is still possible, what a thief can do, and the steps in order."""
+    from coordinator.audit.findings import keys
+    from coordinator.incident.response import hours_text
+
+    for effect in left.effects:
+        able = "can still be spent" if effect.can_spend else "can NOT be spent any more"
+        yield (
+            f"vault {effect.vault} {able}: {keys(effect.keys_left)} left, "
+            f"{effect.threshold} are needed"
+        )
+        if effect.thief_can_spend:
+            yield f"a thief CAN spend vault {effect.vault}: he may have {keys(effect.keys_taken)}"
+        elif effect.keys_taken:
+            yield (
+                f"a thief cannot spend vault {effect.vault}: he may have {effect.keys_taken} "
+                f"of {effect.threshold} keys needed"
+            )
+    for subject, theft in left.resists:
+        yield f"{subject} resists: {theft.sentence}"
+    for number, step in enumerate(left.steps, 1):
+        yield f"{number}. {hours_text(step.within_hours)}: {step.what}"
+        if step.command:
+            yield f"   {step.command}"
+
+
 COMMANDS = {
     "card": {
         "setup": setup,
@@ -453,6 +564,6 @@ COMMANDS = {
         "backup": backup,
         "reset": reset,
         "forget": forget,
-        **card_gone.COMMANDS,
+        **{event: _verb(event) for event in TELLS},
     },
 }

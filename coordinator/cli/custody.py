@@ -2,16 +2,20 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli import custody_seal
-from coordinator.cli.context import Context
+from coordinator.cli.context import NEW_PASSPHRASE, PASSPHRASE, Context
 from coordinator.cli.output import ExitStatus, Result, columns, counted
+
+if TYPE_CHECKING:
+    from cards.pin import Secret
 
 Name = Annotated[str, typer.Argument(help="its name")]
 Item = Annotated[str, typer.Argument(help="what it is about, as card:blue")]
+SEALED = "places, people and notes are sealed; no plain text of them is left in the home"
+LENGTH_MIN = 8
 
 
 def add_location(
@@ -121,7 +125,7 @@ def record(
     \b
     Example: cardquorum custody record card:blue placed --at bank
     """
-    from coordinator.cli.card_gone import response_lines
+    from coordinator.cli.card import response_lines
     from coordinator.custody import log as custody_log
     from coordinator.incident import response
 
@@ -197,6 +201,110 @@ def _day(moment: datetime) -> str:
     return moment.date().isoformat()
 
 
+def seal(context: Context) -> Result:
+    """Seal places, people and notes under a passphrase.
+
+    Without it every command goes on working and shows location.1, holder.1 and so on. A
+    passphrase that is forgotten loses these names only. Backups made before still hold them.
+
+    \b
+    Example: cardquorum custody seal
+    """
+    fresh = _sealed(context)
+    lines = [SEALED] if fresh else ["an earlier sealing was cut off; now it is done", SEALED]
+    return Result({"sealed": True}, lines)
+
+
+def unseal(context: Context) -> Result:
+    """Keep places, people and notes as plain text again.
+
+    \b
+    Example: cardquorum custody unseal
+    """
+    from coordinator.home import approvals
+    from storage import sealing
+
+    _require_open(context)
+    approvals.forget_seal(context.home)
+    sealing.unseal_all(context.database)
+    return Result({"sealed": False}, ["places, people and notes are plain text again"])
+
+
+def passphrase(context: Context) -> Result:
+    """Change the passphrase of a sealed home.
+
+    With --pin-stdin: home.passphrase=OLD and home.new-passphrase=NEW. Copies made before still
+    open with the old one; where somebody has both, unseal and seal again.
+
+    \b
+    Example: cardquorum custody passphrase
+    """
+    from coordinator.cli.attendant import change_passphrase
+
+    _require_open(context)
+    change_passphrase(context.book, _chosen(context, NEW_PASSPHRASE))
+    return Result({"sealed": True}, ["the passphrase was changed"])
+
+
+def _sealed(context: Context) -> bool:
+    """Seal the home under a new passphrase; returns False where only scrubbing was left to do."""
+    from coordinator.cli.attendant import seal_under
+    from coordinator.errors import UsageError
+    from coordinator.home import approvals
+    from storage import sealing
+
+    with context.database.begin() as db:
+        sealed, scrubbed = sealing.is_sealed(db), sealing.is_scrubbed(db)
+    if sealed and scrubbed:
+        raise UsageError("places and people are sealed already")
+    if sealed:
+        sealing.scrub(context.database)
+        return False
+    seal_under(context.database, _chosen(context, PASSPHRASE))
+    with context.database.begin() as db:
+        sealing_key = sealing.sealing_key(db)
+    if sealing_key is not None:
+        approvals.approve_seal(context.home, sealing_key)
+    return True
+
+
+def _require_open(context: Context) -> None:
+    """Raise UsageError where nothing is sealed, SealLocked where nobody gives the passphrase."""
+    from coordinator.errors import UsageError
+    from storage import sealing
+    from storage.private import opener_of
+
+    with context.book.begin() as db:
+        if not sealing.is_sealed(db):
+            raise UsageError("places and people are not sealed")
+        opener_of(db)
+
+
+def _chosen(context: Context, name: str) -> "Secret":
+    """Return a passphrase to be set, from standard input or typed twice."""
+    from coordinator.errors import PassphraseMissing, UsageError
+
+    chosen = context.passphrases.get(name)
+    if chosen is None and context.stdin is None:
+        chosen = _typed_twice(context)
+    if chosen is None:
+        raise PassphraseMissing(name)
+    if len(chosen) < LENGTH_MIN:
+        raise UsageError(f"a passphrase has at least {LENGTH_MIN} bytes, not {len(chosen)}")
+    return chosen
+
+
+def _typed_twice(context: Context) -> "Secret | None":
+    from cards.pin import Secret
+    from coordinator.cli.attendant import ask_hidden
+    from coordinator.errors import UsageError
+
+    typed = ask_hidden("new passphrase for places and people: ")
+    if typed and ask_hidden("once more: ") != typed:
+        raise UsageError("the two passphrases typed differ; nothing was changed")
+    return context.closing.enter_context(Secret(typed)) if typed else None
+
+
 COMMANDS = {
     "location": {
         "add": add_location,
@@ -211,8 +319,8 @@ COMMANDS = {
         "record": record,
         "log": log,
         "verify": verify,
-        "seal": custody_seal.seal,
-        "unseal": custody_seal.unseal,
-        "passphrase": custody_seal.passphrase,
+        "seal": seal,
+        "unseal": unseal,
+        "passphrase": passphrase,
     },
 }

@@ -27,7 +27,7 @@ def demo(
     Example: cardquorum demo --inputs 40 --keep ./try
     """
     from coordinator import demo as play
-    from coordinator.cli.attendant import review_lines
+    from coordinator.cli.ceremony import review_lines
     from psbt.review import Review
 
     families = tuple(cards.split(",")) if cards else play.DEFAULT_CARDS

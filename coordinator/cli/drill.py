@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coordinator.cli.ceremony import outcome_document, outcome_line, worst
 from coordinator.cli.context import Context
 from coordinator.cli.options import (
     Accept,
@@ -16,7 +17,6 @@ from coordinator.cli.options import (
     Wait,
     lower_case,
 )
-from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import ExitStatus, Result, columns
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def start(context: Context, vault: Vault, accept: Accept = None) -> Result:
     from coordinator.vault import drills
     from coordinator.wallet import overview
 
-    overview.freshen(context.home, context.database, lambda: context.chain, vault)
+    context.freshen(vault)
     tip = overview.known_tip(context.database, vault)
     drill_id = drills.start(context.home, context.database, vault, tip, accept)
     return _shown(_progress(context, drill_id))
@@ -73,21 +73,20 @@ def sign(
     \b
     Example: cardquorum drill sign abcd2345 --emulated blue
     """
-    from coordinator.cli.gathering import gathered
     from coordinator.vault import drills as drilling
 
     vault = _progress(context, drill).vault
-    company = gathered(
-        context, vault, reader, emulated,
+    offered = context.cards_offered(
+        vault, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
     )  # fmt: skip
     outcomes = drilling.sign(
         context.home,
         context.database,
         drill,
-        company.slots,
-        company.attendant,
-        company.wait_policy,
+        offered.slots,
+        offered.attendant,
+        offered.wait_policy,
         accept,
     )
     cards = [outcome_document(outcome) for outcome in outcomes]

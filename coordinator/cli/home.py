@@ -48,9 +48,8 @@ def status(context: Context) -> Result:
     from coordinator import clock
     from coordinator.cli.status_screen import screen
     from coordinator.guide import status as standing
-    from coordinator.wallet import overview
 
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    context.freshen()
     book = context.book if standing.waits_for_cards(context.database) else context.database
     seen = standing.status(context.home, book, lambda: context.chain)
     return Result(seen.document(), screen(seen, context.home.chain, clock.now()))

@@ -74,10 +74,9 @@ def recover(
     from coordinator.files import read_named
     from coordinator.recovery import recover as recovering
     from coordinator.vault import vaults
-    from coordinator.wallet import overview
 
     data = _typed(context) if file == "-" and sys.stdin.isatty() else read_named(file)
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    context.freshen()
     with context.database.begin() as db:
         descriptor = recovering.descriptor_of(context.home, db, data, key or ())
         plan = vaults.VaultPlan(name, 0, (), birthday=birthday)

@@ -1,43 +1,12 @@
-"""label and coin: what things are called, and which coins must stay."""
+"""label: what coins, payments, addresses and keys are called."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from coordinator.cli.coin_file import export_coins, import_coins
 from coordinator.cli.context import Context
 from coordinator.cli.output import Result, counted
-
-Outpoint = Annotated[str, typer.Argument(help="the coin, as txid:n")]
-
-
-def freeze(context: Context, outpoint: Outpoint) -> Result:
-    """Keep a coin from being spent.
-
-    \b
-    Example: cardquorum coin freeze TXID:0
-    """
-    return _set(context, outpoint, frozen=True)
-
-
-def thaw(context: Context, outpoint: Outpoint) -> Result:
-    """Let a frozen coin be spent again.
-
-    \b
-    Example: cardquorum coin thaw TXID:0
-    """
-    return _set(context, outpoint, frozen=False)
-
-
-def _set(context: Context, outpoint: str, *, frozen: bool) -> Result:
-    from coordinator.wallet import labels, overview
-
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
-    with context.database.begin() as db:
-        found = labels.freeze(db, outpoint, frozen=frozen)
-    state = "frozen: no payment takes it" if frozen else "free to be spent"
-    return Result(found, [f"coin {found['outpoint']} is {state}"])
 
 
 def set_label(
@@ -98,12 +67,6 @@ def import_labels(
 
 
 COMMANDS = {
-    "coin": {
-        "freeze": freeze,
-        "thaw": thaw,
-        "export": export_coins,
-        "import": import_coins,
-    },
     "label": {
         "set": set_label,
         "export": export,

@@ -5,23 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.options import Reach
-from coordinator.cli.output import Result, columns, counted, sats
+from coordinator.cli.options import Reach, VaultName
+from coordinator.cli.output import Result, columns, counted, sat_per_vbyte, sats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from coordinator.wallet.coins import CoinLine
-    from coordinator.wallet.fees import Rate
     from coordinator.wallet.history import HistoryLine
     from coordinator.wallet.news import News
     from coordinator.wallet.overview import Owned
 
-VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 OptionalVault = Annotated[str | None, typer.Argument(help="one vault only")]
-
-
-TARGET_BLOCKS = 6
 AMOUNTS = ("confirmed_sats", "pending_sats", "immature_sats", "reserved_sats")
 
 
@@ -81,7 +76,7 @@ def balance(context: Context, vault: OptionalVault = None) -> Result:
     """
     from coordinator.wallet import overview
 
-    overview.freshen(context.home, context.database, lambda: context.chain, vault)
+    context.freshen(vault)
     balances = overview.balances(context.database, vault)
     return Result(_balance_document(balances), _balance_lines(balances, context.home.chain))
 
@@ -93,9 +88,8 @@ def coins(context: Context, vault: VaultName) -> Result:
     Example: cardquorum coins family
     """
     from coordinator.wallet import coins as holdings
-    from coordinator.wallet import overview
 
-    overview.freshen(context.home, context.database, lambda: context.chain, vault)
+    context.freshen(vault)
     found = holdings.coins(context.database, vault)
     rows = [
         (
@@ -150,9 +144,8 @@ def history(context: Context, vault: VaultName) -> Result:
     Example: cardquorum history family
     """
     from coordinator.wallet import history as past
-    from coordinator.wallet import overview
 
-    overview.freshen(context.home, context.database, lambda: context.chain, vault)
+    context.freshen(vault)
     found = past.history(context.database, vault)
     header = ("date", "what", "sat", "balance", "fee", "block", "transaction", "ceremony", "label")
     lines = columns((_history_row(line) for line in found.transactions), *header)
@@ -217,45 +210,6 @@ def _balance_lines(balances: "dict[str, Owned]", chain: str) -> list[str]:
     ]
     told = [f"{name}: {scans.said(name, each.looked, chain)}" for name, each in balances.items()]
     return [*columns(rows, "vault", "confirmed", "pending", "immature", "reserved"), *told]
-
-
-def fee_rate(
-    context: Context, typed: str | None, target: int | None, otherwise: int | None = None
-) -> int:
-    """Return the fee rate typed, else the chain's for the target, in sat/kvB."""
-    return chosen_rate(context, typed, target, otherwise).feerate
-
-
-def chosen_rate(
-    context: Context, typed: str | None, target: int | None, otherwise: int | None = None
-) -> "Rate":
-    """Return the fee rate and whose word it is; that the chain knew none is told."""
-    from coordinator.amounts import parse_feerate
-    from coordinator.errors import UsageError
-    from coordinator.home.settings import OFFLINE
-    from coordinator.wallet import fees as rates
-    from coordinator.wallet import node_rules
-
-    if typed is not None and target is not None:
-        raise UsageError("give --feerate or --target, not both")
-    if context.home.chain != OFFLINE:
-        node_rules.refresh(context.database, context.chain)
-    if typed is not None:
-        return rates.Rate(parse_feerate(typed), rates.TYPED)
-    blocks = target or otherwise or TARGET_BLOCKS
-    rate = rates.rate_for(context.home, lambda: context.chain, blocks)
-    if rate.source == rates.FALLBACK:
-        context.say(
-            f"the chain has no estimate for {counted(blocks, 'block')}: "
-            f"{sat_per_vbyte(rate.feerate)} sat/vB are taken"
-        )
-    return rate
-
-
-def sat_per_vbyte(feerate: int) -> str:
-    """Return a fee rate in sat/kvB for people."""
-    whole, part = divmod(feerate, 1000)
-    return f"{whole}.{part:03d}".rstrip("0").rstrip(".")
 
 
 COMMANDS = {

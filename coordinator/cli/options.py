@@ -19,6 +19,7 @@ JsonOption = Annotated[bool | None, typer.Option("--json", help="print one JSON 
 QuietOption = Annotated[bool, typer.Option("--quiet", help="say nothing on stderr")]
 VerboseOption = Annotated[int, typer.Option("-v", count=True, help="log more; twice: everything")]
 
+VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 Yes = Annotated[bool, typer.Option("--yes", help="confirm what holds no danger")]
 
 
@@ -59,6 +60,11 @@ PassphraseStdin = Annotated[
 Wait = Annotated[
     int | None,
     typer.Option(min=0, help="how long a reader waits for the next card", metavar="SECONDS"),
+]
+
+Feerate = Annotated[str | None, typer.Option("--feerate", help="sat/vB")]
+Target = Annotated[
+    int | None, typer.Option("--target", min=1, max=1008, help="confirm within BLOCKS")
 ]
 
 # Each address that is looked for costs a derivation, at every sync from then on.
@@ -108,9 +114,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
             from_stdin = words["pin_stdin"] if asks_cards else words.pop("pin_stdin")
             with Context(chosen) as opened:
                 if from_stdin:
-                    from coordinator.cli.attendant_passphrase import take_from_stdin
-
-                    take_from_stdin(opened, cards=asks_cards)
+                    opened.take_stdin(cards=asks_cards)
                 if asks_cards:
                     opened.require_writable()
                 shown = _outcome(verb, opened, words)

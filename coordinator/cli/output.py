@@ -111,3 +111,9 @@ def counted(number: int, noun: str) -> str:
 def sats(amount: int) -> str:
     """Return an amount for people: satoshis in groups of three."""
     return f"{amount:,} sat".replace(",", " ")
+
+
+def sat_per_vbyte(feerate: int) -> str:
+    """Return a fee rate in sat/kvB for people."""
+    rate, part = divmod(feerate, 1000)
+    return f"{rate}.{part:03d}".rstrip("0").rstrip(".")

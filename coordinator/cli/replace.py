@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.context import Context
-from coordinator.cli.money import fee_rate
-from coordinator.cli.options import Accept
+from coordinator.cli.context import TARGET_BLOCKS, Context
+from coordinator.cli.options import Accept, Feerate, Target
 from coordinator.cli.output import Result
 
 if TYPE_CHECKING:
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
 Vault = Annotated[str, typer.Argument(help="the vault, or its successor")]
 Gone = Annotated[str, typer.Option("--card", help="the card that is gone", metavar="LABEL")]
-Feerate = Annotated[str | None, typer.Option(help="sat/vB")]
-Target = Annotated[int | None, typer.Option(min=1, max=1008, help="confirm within BLOCKS")]
 
 
 def plan(context: Context, vault: Vault, card: Gone) -> Result:
@@ -51,14 +48,13 @@ def start(
     """
     from coordinator.errors import ChainError, NotLooked
     from coordinator.incident import replacement
-    from coordinator.wallet import overview
 
     with suppress(NotLooked, ChainError):
         # The successor is made in any case; what the old vault holds is swept once it is known.
-        overview.look_first(context.home, context.database, lambda: context.chain, vault)
+        context.look_first(vault)
     with context.database.begin() as db:
         urgent = replacement.is_urgent(db, vault)
-    rate = fee_rate(context, feerate, target, 1 if urgent else None)
+    rate = context.fee_rate(feerate, target, blocks=1 if urgent else TARGET_BLOCKS).feerate
     with context.database.begin() as db:
         return _shown(
             replacement.start(context.home, db, vault, (card, new), rate, accepted=accept)
@@ -78,12 +74,11 @@ def sweep(
     Example: cardquorum replace sweep family
     """
     from coordinator.incident import replacement
-    from coordinator.wallet import overview
 
     with context.database.begin() as db:
         old = replacement.show(db, vault).vault
-    overview.look_first(context.home, context.database, lambda: context.chain, old)
-    rate = fee_rate(context, feerate, target)
+    context.look_first(old)
+    rate = context.fee_rate(feerate, target).feerate
     with context.database.begin() as db:
         return _shown(replacement.sweep(context.home, db, vault, rate, accepted=accept))
 
@@ -95,9 +90,8 @@ def show(context: Context, vault: Vault) -> Result:
     Example: cardquorum replace show family
     """
     from coordinator.incident import replacement
-    from coordinator.wallet import overview
 
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    context.freshen()
     with context.book.begin() as db:
         return _shown(replacement.show(db, vault))
 
@@ -111,9 +105,8 @@ def done(
     Example: cardquorum replace done copy:bank
     """
     from coordinator.incident import replacement
-    from coordinator.wallet import overview
 
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    context.freshen()
     with context.database.begin() as db:
         event = replacement.withdrawn(db, item)
     return Result({"event": event}, [f"{event['item']} is taken back"])

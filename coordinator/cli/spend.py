@@ -2,49 +2,67 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli import spend_fees
-from coordinator.cli.coin_file import import_payment
+from coordinator.cli.ceremony import (
+    created,
+    outcome_document,
+    outcome_line,
+    progress_document,
+    progress_lines,
+    worst,
+)
 from coordinator.cli.context import Context
-from coordinator.cli.money import chosen_rate
 from coordinator.cli.options import (
     Accept,
     EmulatedMany,
+    Feerate,
     LastTry,
     PinStdin,
     ReaderMany,
+    Target,
+    VaultName,
     Wait,
     Yes,
     lower_case,
 )
-from coordinator.cli.outcomes import outcome_document, outcome_line, worst
 from coordinator.cli.output import Result, columns, counted, sats
-from coordinator.cli.spend_options import (
-    AvoidLabel,
-    Coins,
-    CoinsLabelled,
-    Drain,
-    Expires,
-    FeerateTyped,
-    MinConfirmations,
-    Payees,
-    Table,
-    Target,
-)
 
 if TYPE_CHECKING:
     from coordinator.payment.batch import Batch, Row
-    from coordinator.payment.ceremonies import Progress
     from coordinator.payment.creation import Created, Order
+    from coordinator.payment.fee_bump import BumpedPayment
     from coordinator.payment.payees import Payee
     from coordinator.wallet.fees import Rate
     from coordinator.wallet.overview import CeremonyLine
-    from psbt.review import Review
 
 Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", parser=lower_case)]
+Payees = Annotated[
+    list[str] | None, typer.Option("--to", help="who is paid what", metavar="ADDRESS:AMOUNT|URI")
+]
+Drain = Annotated[
+    str | None, typer.Option("--drain", help="who gets all that is left", metavar="ADDRESS")
+]
+Table = Annotated[
+    str | None, typer.Option("--csv", help="payments as address,amount[,label]", metavar="FILE")
+]
+Coins = Annotated[
+    list[str] | None, typer.Option("--coin", help="spend this coin", metavar="OUTPOINT")
+]
+CoinsLabelled = Annotated[
+    list[str] | None,
+    typer.Option("--coins-labelled", help="spend only coins called this", metavar="TEXT"),
+]
+AvoidLabel = Annotated[
+    list[str] | None,
+    typer.Option("--avoid-label", help="spend no coin called this", metavar="TEXT"),
+]
+MinConfirmations = Annotated[
+    int, typer.Option("--min-confirmations", min=0, help="spend only coins this deep")
+]
+Expires = Annotated[int, typer.Option("--expires", min=1, max=365, help="days the coins are held")]
 
 
 def create(
@@ -57,7 +75,7 @@ def create(
     coins_labelled: CoinsLabelled = None,
     avoid_label: AvoidLabel = None,
     min_confirmations: MinConfirmations = 0,
-    feerate: FeerateTyped = None,
+    feerate: Feerate = None,
     target: Target = None,
     expires: Expires = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
@@ -77,7 +95,6 @@ def create(
     from coordinator.errors import UsageError
     from coordinator.payment import creation
     from coordinator.payment.payees import parse_address, parse_payee
-    from coordinator.wallet import overview
     from coordinator.wallet.coin_control import ANY, Choice
 
     if not to and drain is None and table is None:
@@ -88,8 +105,8 @@ def create(
     network = context.home.network
     rows = _batch(table, network)
     payees = [parse_payee(text, network) for text in to or ()]
-    overview.look_first(context.home, context.database, lambda: context.chain, vault)
-    rate = chosen_rate(context, feerate, target)
+    context.look_first(vault)
+    rate = context.fee_rate(feerate, target)
     order = creation.Order(
         vault=vault,
         payments=(*(each.payment for each in payees), *(rows.payments if rows else ())),
@@ -102,7 +119,7 @@ def create(
     paid: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
     names = {each.address: each.label for each in paid if each.label}
     made = _made(context, order, names, accept, dry_run=dry_run)
-    return _warned(context, vault, _sourced(created_shown(made, rows), rate))
+    return _warned(context, vault, _sourced(created(made, rows), rate))
 
 
 def _warned(context: Context, name: str, shown: Result) -> Result:
@@ -146,25 +163,6 @@ def _batch(table: str | None, network: str) -> "Batch | None":
     return batch.read(read_text(table, legacy=True), network) if table is not None else None
 
 
-def created_shown(made: "Created", rows: "Batch | None") -> Result:
-    """Return a new ceremony as it is shown, with the table it came from."""
-    from coordinator.cli.attendant import review_lines
-
-    head = [f"ceremony {made.ceremony or '(dry run)'}"]
-    document = {**made._asdict(), "review": _review_document(made.review)}
-    document["left"] = None if made.left is None else made.left.document()
-    stays = [] if made.left is None else made.left.sentences()
-    tail = [f"LOOK TWICE: it stays: {sentence}" for sentence in stays]
-    if rows is None:
-        return Result(document, [*head, *review_lines(made.review), *tail])
-    count = len(rows.rows)
-    told = {"payments": count, "total_sats": rows.total_sats, "notices": rows.notices}
-    head.append(f"{counted(count, 'payment')} of {sats(rows.total_sats)}")
-    twice = (f"LOOK TWICE: {notice}" for notice in rows.notices)
-    lines = [*head, *review_lines(made.review), *tail, *twice]
-    return Result({**document, "batch": told}, lines)
-
-
 def _sourced(shown: Result, rate: "Rate") -> Result:
     """Return the result with whose word its fee rate is."""
     return replace(shown, document={**shown.document, "feerate_source": rate.source})
@@ -176,7 +174,7 @@ def consolidate(
     below: Annotated[
         str | None, typer.Option(help="only coins below this", metavar="AMOUNT")
     ] = None,
-    feerate: FeerateTyped = None,
+    feerate: Feerate = None,
     target: Target = None,
     accept: Accept = None,
 ) -> Result:
@@ -194,8 +192,8 @@ def consolidate(
     from coordinator.payment import creation
     from coordinator.wallet import overview
 
-    overview.look_first(context.home, context.database, lambda: context.chain, vault)
-    rate = chosen_rate(context, feerate, target)
+    context.look_first(vault)
+    rate = context.fee_rate(feerate, target)
     tip = overview.known_tip(context.database, vault)
     with context.database.begin() as db:
         merging = creation.consolidation(
@@ -204,7 +202,7 @@ def consolidate(
         made = creation.create(
             context.home, db, merging.order, tip=tip, rng=random.SystemRandom(), accepted=accept
         )
-    shown = _sourced(created_shown(made, None), rate)
+    shown = _sourced(created(made), rate)
     merged = len(merging.order.coins)
     notices = [f"{merged} coins are seen to belong together from then on"]
     if merging.left:
@@ -224,7 +222,7 @@ def list_ceremonies(context: Context) -> Result:
     """
     from coordinator.wallet import overview
 
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    context.freshen()
     found = overview.ceremonies(context.database)
     rows = [(c.id, c.vault, c.state, c.confirmations, sats(c.fee_sats), c.txid) for c in found]
     document = {"ceremonies": [line.document() for line in found]}
@@ -245,14 +243,14 @@ def show(context: Context, ceremony: Ceremony) -> Result:
     from coordinator.wallet.coins import tip_height
     from storage import ceremonies as ceremony_book
 
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    context.freshen()
     with context.database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony)
         seen = ceremonies.progress(record)
         line = overview.ceremony_line(record, tip_height(db, record.vault))
     deep = {"sent_at": line.sent_at, "height": line.height, "confirmations": line.confirmations}
-    document = {**_progress_document(seen), **deep, "final": line.final}
-    return Result(document, [*_progress_lines(seen), *_depth_lines(line)])
+    document = {**progress_document(seen), **deep, "final": line.final}
+    return Result(document, [*progress_lines(seen), *_depth_lines(line)])
 
 
 def _depth_lines(line: "CeremonyLine") -> list[str]:
@@ -287,32 +285,30 @@ def sign(
     \b
     Example: cardquorum spend sign abcd2345 --emulated blue --emulated red
     """
-    from coordinator.cli.gathering import gathered
     from coordinator.payment import ceremonies
-    from coordinator.wallet import overview
     from storage import ceremonies as ceremony_book
 
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    context.freshen()
     with context.database.begin() as db:
         vault = ceremony_book.ceremony_named(db, ceremony).vault.name
-    company = gathered(
-        context, vault, reader, emulated,
+    offered = context.cards_offered(
+        vault, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, yes=yes, accepted=accept,
     )  # fmt: skip
     outcomes = ceremonies.sign(
         context.home,
         context.database,
         ceremony,
-        company.slots,
-        company.attendant,
-        company.wait_policy,
+        offered.slots,
+        offered.attendant,
+        offered.wait_policy,
         ceremonies.Consent(txid, accept),
     )
     with context.database.begin() as db:
         seen = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony))
     cards = [outcome_document(outcome) for outcome in outcomes]
-    lines = [*(outcome_line(card) for card in cards), *_progress_lines(seen)]
-    return Result({**_progress_document(seen), "cards": cards}, lines, worst(outcomes))
+    lines = [*(outcome_line(card) for card in cards), *progress_lines(seen)]
+    return Result({**progress_document(seen), "cards": cards}, lines, worst(outcomes))
 
 
 def export(
@@ -341,7 +337,7 @@ def export(
     text, raw = seen.psbt, base64.b64decode(seen.psbt)
     if out is not None:
         write_private(out, raw if format_ == "psbt" else text.encode() + b"\n")
-    document = {**_progress_document(seen), "cards": [], "file": out, "format": format_}
+    document = {**progress_document(seen), "cards": [], "file": out, "format": format_}
     return Result(document, [f"wrote {out}" if out else text])
 
 
@@ -358,16 +354,15 @@ def add(
     """
     from coordinator.files import read_named
     from coordinator.payment import ceremonies
-    from coordinator.wallet import overview
     from storage import ceremonies as ceremony_book
 
     data = read_named(file)
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    context.freshen()
     taken = ceremonies.add(context.home, context.database, ceremony, data, accept)
     with context.database.begin() as db:
         seen = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony))
-    lines = [f"{counted(taken, 'new signature')} taken", *_progress_lines(seen)]
-    return Result({**_progress_document(seen), "signatures": taken, "cards": []}, lines)
+    lines = [f"{counted(taken, 'new signature')} taken", *progress_lines(seen)]
+    return Result({**progress_document(seen), "signatures": taken, "cards": []}, lines)
 
 
 def finalize(context: Context, ceremony: Ceremony, accept: Accept = None) -> Result:
@@ -377,9 +372,8 @@ def finalize(context: Context, ceremony: Ceremony, accept: Accept = None) -> Res
     Example: cardquorum spend finalize abcd2345
     """
     from coordinator.payment import ceremonies
-    from coordinator.wallet import overview
 
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    context.freshen()
     done = ceremonies.finalize(context.home, context.database, ceremony, accept)
     lines = [f"transaction {done.txid}, {done.vsize} vB, check: {done.consensus}"]
     return Result(done._asdict(), lines)
@@ -410,21 +404,152 @@ def abandon(context: Context, ceremony: Ceremony) -> Result:
     return Result(document, [f"ceremony {ceremony} is abandoned", *([warning] if warning else [])])
 
 
-def _review_document(review: "Review") -> dict[str, Any]:
-    inputs = [{**spent._asdict(), "outpoint": str(spent.outpoint)} for spent in review.inputs]
-    return {**review._asdict(), "inputs": inputs}
+def bump(
+    context: Context,
+    ceremony: Ceremony,
+    feerate: Feerate = None,
+    target: Target = None,
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="the one who is paid bears the fee")
+    ] = False,
+    accept: Accept = None,
+) -> Result:
+    """Replace a payment by the same at a higher fee.
+
+    The new ceremony is signed like any other and takes over the coins; whichever of the two gets
+    into a block ends the other. The change pays the fee; where it cannot, further confirmed coins
+    do, or with --shrink the one who is paid gets less.
+
+    \b
+    Example: cardquorum spend bump abcd2345 --feerate 20
+    """
+    import random
+
+    from coordinator.payment import fee_bump
+
+    context.freshen()
+    rate = context.fee_rate(feerate, target).feerate
+    with context.database.begin() as db:
+        made = fee_bump.bump(
+            context.home, db, ceremony, rate, random.SystemRandom(), shrink=shrink, accepted=accept
+        )
+    return _bumped(made)
 
 
-def _progress_document(seen: "Progress") -> dict[str, Any]:
-    return {**seen._asdict(), "complete": seen.complete}
+def cancel(
+    context: Context,
+    ceremony: Ceremony,
+    feerate: Feerate = None,
+    target: Target = None,
+    accept: Accept = None,
+) -> Result:
+    """Take a payment back by paying its coins to yourself.
+
+    Signatures that are about stay valid: only this, once in a block, makes them worthless.
+
+    \b
+    Example: cardquorum spend cancel abcd2345 --feerate 20
+    """
+    import random
+
+    from coordinator.payment import fee_bump
+
+    context.freshen()
+    rate = context.fee_rate(feerate, target).feerate
+    with context.database.begin() as db:
+        made = fee_bump.cancel(
+            context.home, db, ceremony, rate, random.SystemRandom(), accepted=accept
+        )
+    return _bumped(made)
 
 
-def _progress_lines(seen: "Progress") -> list[str]:
-    return [
-        f"ceremony {seen.ceremony} of {seen.vault}: {seen.state}, {seen.have} of {seen.need}",
-        f"signed by: {', '.join(seen.signed_by) or 'nobody yet'}",
-        f"missing: {', '.join(seen.missing) or 'nobody'}",
+def accelerate(
+    context: Context,
+    txid: Annotated[str, typer.Argument(metavar="TXID", help="a transaction that waits")],
+    feerate: Feerate = None,
+    target: Target = None,
+    coin: Coins = None,
+    accept: Accept = None,
+) -> Result:
+    """Speed up a waiting transaction by spending what it paid you.
+
+    A child pays so much that it, its parent and whatever else waits before them pay the rate
+    together. Your own payment is better bumped: that is cheaper.
+
+    \b
+    Example: cardquorum spend accelerate TXID --feerate 20
+    """
+    import random
+
+    from coordinator.amounts import parse_coin, parse_txid
+    from coordinator.payment import fee_bump
+
+    name = parse_txid(txid)
+    context.freshen()
+    rate = context.fee_rate(feerate, target).feerate
+    wanted = fee_bump.Acceleration(name, rate, tuple(parse_coin(text) for text in coin or ()))
+    with context.database.begin() as db:
+        made = fee_bump.accelerate(
+            context.home, db, wanted, context.chain, random.SystemRandom(), accepted=accept
+        )
+    return _bumped(made)
+
+
+def _bumped(made: "BumpedPayment") -> Result:
+    shown = created(made.created)
+    document = {
+        **shown.document,
+        "replaces": made.replaces,
+        "old_fee_sats": made.old_fee_sats,
+        "package_feerate": made.package_feerate,
+    }
+    fee = made.created.review.fee_sats
+    told = f"the fee is {sats(fee)}; what waits pays {sats(made.old_fee_sats)}"
+    if made.replaces:
+        told = f"replaces ceremony {made.replaces}: fee {sats(made.old_fee_sats)} -> {sats(fee)}"
+    return Result(document, [*shown.lines, told])
+
+
+def import_payment(
+    context: Context,
+    vault: VaultName,
+    file: Annotated[str, typer.Argument(help="a PSBT made elsewhere, or - for stdin")],
+    accept: Accept = None,
+) -> Result:
+    """Open a ceremony for a PSBT that was built elsewhere.
+
+    Every input must be a coin of the vault that is free, or spent by a payment that still waits:
+    then this one replaces it. What the PSBT leaves out about the vault's own coins is filled in;
+    valid signatures in it are kept.
+
+    \b
+    Example: cardquorum spend import family payment.psbt
+    """
+    from coordinator.files import read_named
+    from coordinator.payment import payment_files
+    from storage import vaults as vault_book
+
+    data = read_named(file)
+    context.freshen(vault)
+    with context.database.begin() as db:
+        record = vault_book.vault_named(db, vault)
+        made = payment_files.open_payment(context.home, db, record, data, accept)
+    shown = created(made.created)
+    newest = made.replaces[-1] if made.replaces else None
+    document = {
+        **shown.document,
+        "signatures": made.signatures,
+        "replaces": newest,
+        "all_replaced": made.replaces,
+        "replaced_txids": made.replaced_txids,
+    }
+    told = [f"{counted(made.signatures, 'signature')} came with it"]
+    told += [
+        f"replaces ceremony {old}: whichever gets into a block ends the other"
+        for old in made.replaces
     ]
+    told += [f"replaces the waiting payment {txid}" for txid in made.replaced_txids]
+    return Result(document, [*shown.lines, *told])
 
 
 COMMANDS = {
@@ -439,7 +564,9 @@ COMMANDS = {
         "finalize": finalize,
         "broadcast": broadcast,
         "abandon": abandon,
-        **spend_fees.COMMANDS,
+        "bump": bump,
+        "cancel": cancel,
+        "accelerate": accelerate,
         "import": import_payment,
     },
 }

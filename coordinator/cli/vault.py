@@ -47,9 +47,8 @@ def create(
     Example: cardquorum vault create family --threshold 2 --card a --card b --card c
     """
     from coordinator.vault import vaults
-    from coordinator.wallet import overview
 
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    context.freshen()
     plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), script, birthday)
     with context.database.begin() as db:
         document = vaults.document(context.home, db, vaults.create(context.home, db, plan, accept))
@@ -74,16 +73,15 @@ def verify(
     Example: cardquorum vault verify family --emulated blue
     """
     from coordinator.audit import acceptance
-    from coordinator.cli.gathering import gathered
     from coordinator.vault import key_proofs
     from storage import vaults as vault_book
 
-    company = gathered(
-        context, name, reader, emulated,
+    offered = context.cards_offered(
+        name, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
     )  # fmt: skip
     proofs = key_proofs.verify_vault(
-        context.database, name, company.slots, company.attendant, company.wait_policy
+        context.database, name, offered.slots, offered.attendant, offered.wait_policy
     )
     with context.database.begin() as db:
         differs = acceptance.differing(context.home, vault_book.vault_named(db, name))
@@ -115,9 +113,8 @@ def import_vault(
     """
     from coordinator.files import read_text
     from coordinator.vault import vaults
-    from coordinator.wallet import overview
 
-    overview.freshen(context.home, context.database, lambda: context.chain, None)
+    context.freshen()
     plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
     text = read_text(file)
     with context.database.begin() as db:
@@ -185,10 +182,9 @@ def show(context: Context, name: Name) -> Result:
     from coordinator.audit import acceptance
     from coordinator.cli.output import danger_lines
     from coordinator.vault import vaults
-    from coordinator.wallet import overview
     from storage import vaults as vault_book
 
-    overview.freshen(context.home, context.database, lambda: context.chain, name)
+    context.freshen(name)
     with context.database.begin() as db:
         vault = vault_book.vault_named(db, name)
         acceptance.refuse_other_policy(context.home, vault)
@@ -214,10 +210,9 @@ def birthday(
     Example: cardquorum vault birthday family 2021-03-04
     """
     from coordinator.vault import vaults
-    from coordinator.wallet import overview
     from storage import vaults as vault_book
 
-    overview.freshen(context.home, context.database, lambda: context.chain, name)
+    context.freshen(name)
     with context.database.begin() as db:
         vault = vault_book.vault_named(db, name)
         vaults.set_birthday(context.home, db, vault, moment)

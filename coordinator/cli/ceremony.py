@@ -1,0 +1,87 @@
+"""A ceremony for people: its review, what was made, where it stands, what came of each card."""
+
+from typing import TYPE_CHECKING, Any
+
+from coordinator.cli.output import ExitStatus, Result, counted, sats
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coordinator.payment.batch import Batch
+    from coordinator.payment.ceremonies import Progress
+    from coordinator.payment.creation import Created
+    from coordinator.signing.collector import Outcome
+    from psbt.review import Review, ReviewOutput
+
+
+def review_lines(review: "Review") -> list[str]:
+    """Return what a person must see before a card is asked, line by line."""
+    inputs = sum(entry.value_sats for entry in review.inputs)
+    return [
+        f"spends {counted(len(review.inputs), 'coin')} worth {sats(inputs)}",
+        *map(_output_line, review.outputs),
+        f"  fee      {sats(review.fee_sats):>18}  {review.feerate / 1000:.1f} sat/vB",
+        *(f"  {w.severity.value}: {w.message} ({w.code})" for w in review.warnings),
+    ]
+
+
+def _output_line(output: "ReviewOutput") -> str:
+    vault = f"  vault {output.vault}" if output.vault else ""
+    return f"  {output.kind:8} {sats(output.value_sats):>18}  {output.destination}{vault}"
+
+
+def created(made: "Created", rows: "Batch | None" = None) -> Result:
+    """Return a new ceremony as it is shown, with the table it came from."""
+    review = made.review
+    inputs = [{**spent._asdict(), "outpoint": str(spent.outpoint)} for spent in review.inputs]
+    document = {**made._asdict(), "review": {**review._asdict(), "inputs": inputs}}
+    document["left"] = None if made.left is None else made.left.document()
+    stays = [] if made.left is None else made.left.sentences()
+    head = [f"ceremony {made.ceremony or '(dry run)'}"]
+    tail = [f"LOOK TWICE: it stays: {sentence}" for sentence in stays]
+    if rows is None:
+        return Result(document, [*head, *review_lines(review), *tail])
+    count = len(rows.rows)
+    told = {"payments": count, "total_sats": rows.total_sats, "notices": rows.notices}
+    head.append(f"{counted(count, 'payment')} of {sats(rows.total_sats)}")
+    twice = (f"LOOK TWICE: {notice}" for notice in rows.notices)
+    return Result({**document, "batch": told}, [*head, *review_lines(review), *tail, *twice])
+
+
+def progress_document(seen: "Progress") -> dict[str, Any]:
+    """Return where a ceremony stands."""
+    return {**seen._asdict(), "complete": seen.complete}
+
+
+def progress_lines(seen: "Progress") -> list[str]:
+    """Return the same for people."""
+    return [
+        f"ceremony {seen.ceremony} of {seen.vault}: {seen.state}, {seen.have} of {seen.need}",
+        f"signed by: {', '.join(seen.signed_by) or 'nobody yet'}",
+        f"missing: {', '.join(seen.missing) or 'nobody'}",
+    ]
+
+
+def outcome_document(outcome: "Outcome") -> dict[str, Any]:
+    """Return what came of a card: the fields of `cards[]`."""
+    from coordinator.cli.failures import explain
+
+    error = None if outcome.error is None else explain(outcome.error).document()
+    return {**outcome._asdict(), "error": error}
+
+
+def outcome_line(card: dict[str, Any]) -> str:
+    """Return the same for people."""
+    count = counted(card["signatures"], "signature")
+    line = f"card {card['label']}: {count} in {card['seconds']:.1f} s"
+    error = card["error"]
+    return f"{line}; {error['message']} ({error['hint']})" if error else line
+
+
+def worst(outcomes: "Sequence[Outcome]") -> ExitStatus:
+    """Return the worst of 4, 3 and 5, in this order, or 0."""
+    from coordinator.cli.failures import explain
+
+    met = {explain(outcome.error).status for outcome in outcomes if outcome.error is not None}
+    first = (status for status in (ExitStatus.PIN, ExitStatus.CARD) if status in met)
+    return next(first, ExitStatus.REFUSED if met else ExitStatus.DONE)

@@ -1,0 +1,98 @@
+"""coin: freeze and thaw coins, carry them by file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.context import Context
+from coordinator.cli.options import VaultName
+from coordinator.cli.output import Result, counted
+
+Outpoint = Annotated[str, typer.Argument(help="the coin, as txid:n")]
+
+
+def freeze(context: Context, outpoint: Outpoint) -> Result:
+    """Keep a coin from being spent.
+
+    \b
+    Example: cardquorum coin freeze TXID:0
+    """
+    return _set(context, outpoint, frozen=True)
+
+
+def thaw(context: Context, outpoint: Outpoint) -> Result:
+    """Let a frozen coin be spent again.
+
+    \b
+    Example: cardquorum coin thaw TXID:0
+    """
+    return _set(context, outpoint, frozen=False)
+
+
+def _set(context: Context, outpoint: str, *, frozen: bool) -> Result:
+    from coordinator.wallet import labels
+
+    context.freshen()
+    with context.database.begin() as db:
+        found = labels.freeze(db, outpoint, frozen=frozen)
+    state = "frozen: no payment takes it" if frozen else "free to be spent"
+    return Result(found, [f"coin {found['outpoint']} is {state}"])
+
+
+def export_coins(
+    context: Context,
+    vault: VaultName,
+    file: Annotated[Path, typer.Argument(help="the file to write")],
+) -> Result:
+    """Write a vault's coins down for a home without a chain.
+
+    The file holds the transactions that made them, one a line, with height and block. It tells
+    whoever reads it what the vault owns.
+
+    \b
+    Example: cardquorum coin export family coins.txt
+    """
+    from coordinator.files import write_private
+    from coordinator.payment import payment_files
+    from storage import vaults as vault_book
+
+    context.look_first(vault)
+    with context.database.begin() as db:
+        lines = payment_files.lines(db, vault_book.vault_named(db, vault))
+    write_private(file, "".join(f"{line}\n" for line in lines).encode())
+    document = {"vault": vault, "file": file, "transactions": len(lines)}
+    return Result(document, [f"wrote {counted(len(lines), 'transaction')} to {file}"])
+
+
+def import_coins(
+    context: Context,
+    vault: VaultName,
+    file: Annotated[str, typer.Argument(help="transactions or a PSBT; - for stdin")],
+) -> Result:
+    """Learn a vault's coins from a file, where no chain is asked.
+
+    What `coin export` wrote, or a PSBT that carries the transactions its coins came in. Nobody
+    vouches that they are unspent.
+
+    \b
+    Example: cardquorum coin import family coins.txt
+    """
+    from coordinator.files import read_named
+    from coordinator.payment import payment_files
+    from storage import vaults as vault_book
+
+    data = read_named(file)
+    with context.database.begin() as db:
+        count = payment_files.take(context.home, db, vault_book.vault_named(db, vault), data)
+    return Result({"vault": vault, "coins": count}, [f"{counted(count, 'new coin')}"])
+
+
+COMMANDS = {
+    "coin": {
+        "freeze": freeze,
+        "thaw": thaw,
+        "export": export_coins,
+        "import": import_coins,
+    },
+}
