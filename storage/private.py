@@ -1,6 +1,6 @@
-"""Private rows: places, people and what is told of an event, each readable or behind a letter.
+"""Private rows: places, people and what is told of an event, each readable or sealed.
 
-In a sealed home each of these rows keeps its private fields in one sealed letter of its own; the
+In a sealed home each of these rows keeps its private fields encrypted in a column of its own; the
 columns themselves hold a stand-in (`location.3`, `region.1f0c22d8`, `holder.2`, or nothing). So
 whoever lacks the passphrase goes on working with stand-ins, and may write, while a session with
 the opening key finds the names where they always were.
@@ -18,7 +18,7 @@ from storage.model import CustodyText, Holder, Location, Record, Seal
 from storage.model.custody import PRIVATE_TEXTS
 
 if TYPE_CHECKING:
-    from storage.letters import Opener
+    from storage.encryption import OpeningKey
 
 Private = Holder | Location | CustodyText
 
@@ -27,18 +27,18 @@ FIELDS: dict[type[Record], tuple[str, ...]] = {
     Location: ("name", "region", "access"),
     CustodyText: ("salt", "text"),
 }
-OPENER = "opener"
+OPENING_KEY = "opening_key"
 APPROVES = "approves_seal"
 """In a session's info: called with the sealing key, None without a seal, and whether the session
 has the opening key, before anything private is written; raises where it must not be."""
 
 
-def opener_of(db: Session) -> "Opener":
+def opening_key_of(db: Session) -> "OpeningKey":
     """Return the session's opening key; raises SealLocked."""
-    opener: Opener | None = db.info.get(OPENER)
-    if opener is None:
+    opening_key: OpeningKey | None = db.info.get(OPENING_KEY)
+    if opening_key is None:
         raise SealLocked
-    return opener
+    return opening_key
 
 
 def sealing_key_in(connection: Connection) -> bytes | None:
@@ -46,26 +46,26 @@ def sealing_key_in(connection: Connection) -> bytes | None:
     return connection.scalar(select(Seal.sealing_key))
 
 
-def enclosed(row: Private, sealing_key: bytes, opener: "Opener | None") -> dict[str, Any]:
-    """Return the letter that holds a row's private fields, and what stands in for them."""
-    from storage.letters import letter  # noqa: PLC0415 -- costs 15 ms
+def enclosed(row: Private, sealing_key: bytes, opening_key: "OpeningKey | None") -> dict[str, Any]:
+    """Return a row's private fields encrypted, and what stands in for them."""
+    from storage.encryption import seal  # noqa: PLC0415 -- costs 15 ms
 
     content = {field: getattr(row, field) for field in FIELDS[type(row)]}
     return {
-        **_stand_ins(row, opener),
-        "sealed": letter(sealing_key, belongs_to(row), content),
+        **_stand_ins(row, opening_key),
+        "sealed": seal(sealing_key, belongs_to(row), content),
     }
 
 
-def _stand_ins(row: Private, opener: "Opener | None") -> dict[str, Any]:
+def _stand_ins(row: Private, opening_key: "OpeningKey | None") -> dict[str, Any]:
     absent = dict.fromkeys(FIELDS[type(row)])
     if isinstance(row, CustodyText):
         return absent
     if isinstance(row, Holder) or row.region is None:
         return {**absent, "name": stand_in(row)}
-    if opener is None:
+    if opening_key is None:
         raise SealLocked
-    return {**absent, "name": stand_in(row), "region": f"region.{opener.tag(row.region)}"}
+    return {**absent, "name": stand_in(row), "region": f"region.{opening_key.tag(row.region)}"}
 
 
 def stand_in(row: Holder | Location) -> str:
@@ -74,7 +74,7 @@ def stand_in(row: Holder | Location) -> str:
 
 
 def belongs_to(row: Private) -> str:
-    """Return which row a letter is of."""
+    """Return which row a sealed one is."""
     if isinstance(row, CustodyText):
         return f"{row.field} of event {row.event_id}"
     return f"{row.__tablename__} {row.id}"
@@ -82,8 +82,8 @@ def belongs_to(row: Private) -> str:
 
 def _enclose(row: Private, sealing_key: bytes) -> None:
     session = object_session(row)
-    opener = session.info.get(OPENER) if session else None
-    for field, value in enclosed(row, sealing_key, opener).items():
+    opening_key = session.info.get(OPENING_KEY) if session else None
+    for field, value in enclosed(row, sealing_key, opening_key).items():
         setattr(row, field, value)
 
 
@@ -108,13 +108,13 @@ def _refuse_unapproved(row: Private, sealing_key: bytes | None) -> None:
     session = object_session(row)
     approves = session.info.get(APPROVES) if session else None
     if session is not None and approves is not None:
-        approves(sealing_key, OPENER in session.info)
+        approves(sealing_key, OPENING_KEY in session.info)
 
 
 @event.listens_for(Holder, "before_update")
 @event.listens_for(Location, "before_update")
 def _enclose_changed(_mapper: Mapper[Any], connection: Connection, row: Holder | Location) -> None:
-    """Write a new letter where a private field changes; only who can read the old one may."""
+    """Seal a row anew where a private field changes; only who can read the old one may."""
     sealing_key = sealing_key_in(connection)
     changed = any(get_history(row, field).has_changes() for field in FIELDS[type(row)])
     if changed:
@@ -122,17 +122,17 @@ def _enclose_changed(_mapper: Mapper[Any], connection: Connection, row: Holder |
     if row.sealed is None or sealing_key is None or not changed:
         return
     session = object_session(row)
-    if session is None or OPENER not in session.info:
+    if session is None or OPENING_KEY not in session.info:
         raise SealLocked
     _enclose(row, sealing_key)
 
 
 def _reveal(row: Private, *_: object) -> None:
     session = object_session(row)
-    opener: Opener | None = session.info.get(OPENER) if session else None
-    if row.sealed is None or opener is None:
+    opening_key: OpeningKey | None = session.info.get(OPENING_KEY) if session else None
+    if row.sealed is None or opening_key is None:
         return
-    content = opener.read(row.sealed, belongs_to(row))
+    content = opening_key.open(row.sealed, belongs_to(row))
     if set(content) != set(FIELDS[type(row)]):
         raise SealBroken(belongs_to(row))
     for field, value in content.items():

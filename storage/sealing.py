@@ -12,16 +12,16 @@ from storage.model import CustodyText, Holder, Location, Record, Seal
 from storage.model.custody import PRIVATE_TEXTS
 from storage.private import (
     FIELDS,
-    OPENER,
+    OPENING_KEY,
     Private,
     belongs_to,
     enclosed,
-    opener_of,
+    opening_key_of,
     sealing_key_in,
 )
 
 if TYPE_CHECKING:
-    from storage.letters import Cost, Opener
+    from storage.encryption import Cost, OpeningKey
 
 Database = sessionmaker[Session]
 READERS_WAIT = "another process reads the database; run this again when it has ended"
@@ -45,7 +45,7 @@ def sealing_key(db: Session) -> bytes | None:
 
 def is_locked(db: Session) -> bool:
     """Return whether this home is sealed and the session has no opening key."""
-    return OPENER not in db.info and is_sealed(db)
+    return OPENING_KEY not in db.info and is_sealed(db)
 
 
 def is_scrubbed(db: Session) -> bool:
@@ -55,49 +55,49 @@ def is_scrubbed(db: Session) -> bool:
 
 def unlock(database: Database, passphrase: bytes) -> None:
     """Give every later session the opening key; raises PassphraseIncorrect."""
-    from storage.letters import Cost, Locked, unlocked  # noqa: PLC0415 -- costs 15 ms
+    from storage.encryption import Cost, Locked, unlocked  # noqa: PLC0415 -- costs 15 ms
 
     with database.begin() as db:
         seal = db.scalars(select(Seal)).one()
     cost = Cost(seal.scrypt_n, seal.scrypt_r, seal.scrypt_p)
     locked = Locked(seal.opening_key, seal.salt, cost)
-    opener = unlocked(locked, seal.sealing_key, passphrase)
-    database.configure(info={**database.kw.get("info", {}), OPENER: opener})
+    opening_key = unlocked(locked, seal.sealing_key, passphrase)
+    database.configure(info={**database.kw.get("info", {}), OPENING_KEY: opening_key})
 
 
 def seal_all(database: Database, passphrase: bytes, cost: "Cost | None" = None) -> None:
     """Seal what is private, or finish a sealing that was cut off; then scrub the file."""
-    from storage.letters import Opener  # noqa: PLC0415 -- as above
+    from storage.encryption import OpeningKey  # noqa: PLC0415 -- as above
 
     if database.kw["bind"].dialect.name != "sqlite":
         raise StorageError("only a SQLite database can be scrubbed, so only that can be sealed")
     with database.begin() as db:
         if not is_sealed(db):
-            opener = Opener()
+            opening_key = OpeningKey()
             for row in _private_rows(db):
-                _change_form(db, row, enclosed(row, opener.sealing_key, opener))
-            _keep(db, opener, passphrase, cost)
+                _change_form(db, row, enclosed(row, opening_key.sealing_key, opening_key))
+            _keep(db, opening_key, passphrase, cost)
     scrub(database)
 
 
 def unseal_all(database: Database) -> None:
     """Write everything private as plain text again; raises SealLocked or SealBroken."""
     with database.begin() as db:
-        opener_of(db)
+        opening_key_of(db)
         for row in _private_rows(db):
             _change_form(db, row, _readable(row))
         db.delete(db.scalars(select(Seal)).one())
     info = database.kw.get("info", {})
-    database.configure(info={name: value for name, value in info.items() if name != OPENER})
+    database.configure(info={name: value for name, value in info.items() if name != OPENING_KEY})
 
 
 def change_passphrase(database: Database, passphrase: bytes, cost: "Cost | None" = None) -> None:
     """Put the opening key under another passphrase; raises SealLocked."""
     with database.begin() as db:
-        opener = opener_of(db)
+        opening_key = opening_key_of(db)
         db.delete(db.scalars(select(Seal)).one())
         db.flush()
-        _keep(db, opener, passphrase, cost)
+        _keep(db, opening_key, passphrase, cost)
     scrub(database)
 
 
@@ -119,13 +119,13 @@ def scrub(database: Database) -> None:
         db.execute(update(Seal).values(scrubbed=True))
 
 
-def _keep(db: Session, opener: "Opener", passphrase: bytes, cost: "Cost | None") -> None:
-    from storage.letters import Cost  # noqa: PLC0415 -- as above
+def _keep(db: Session, opening_key: "OpeningKey", passphrase: bytes, cost: "Cost | None") -> None:
+    from storage.encryption import Cost  # noqa: PLC0415 -- as above
 
-    locked = opener.locked(passphrase, cost or Cost())
+    locked = opening_key.locked(passphrase, cost or Cost())
     seal = Seal(
         id=1,
-        sealing_key=opener.sealing_key,
+        sealing_key=opening_key.sealing_key,
         opening_key=locked.opening_key,
         salt=locked.salt,
         scrypt_n=locked.cost.n,

@@ -272,12 +272,12 @@ def _require_open(context: Context) -> None:
     """Raise UsageError where nothing is sealed, SealLocked where nobody gives the passphrase."""
     from coordinator.errors import UsageError
     from storage import sealing
-    from storage.private import opener_of
+    from storage.private import opening_key_of
 
     with context.book.begin() as db:
         if not sealing.is_sealed(db):
             raise UsageError("places and people are not sealed")
-        opener_of(db)
+        opening_key_of(db)
 
 
 def _chosen(context: Context, name: str) -> "Secret":

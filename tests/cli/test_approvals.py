@@ -18,7 +18,7 @@ from psbt.policy import Policy, format_descriptor
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
 from storage.database import open_database
-from storage.letters import Opener
+from storage.encryption import OpeningKey
 from storage.model import Seal
 from tests.cli.terminal import at_terminal
 from tests.cli.test_money import STRANGER, pay, sign
@@ -62,7 +62,7 @@ def lower_threshold(db: Session) -> None:
 
 def swap_seal(db: Session) -> None:
     """Seal to another key, as if the home had always been sealed to it."""
-    db.execute(update(Seal).values(sealing_key=Opener().sealing_key))
+    db.execute(update(Seal).values(sealing_key=OpeningKey().sealing_key))
 
 
 def remove_seal(db: Session) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from storage.letters import Cost
+from storage.encryption import Cost
 from tests.cli.terminal import at_terminal, in_a_shell
 from tests.program import PIN, Asked, Program, asking, run_program
 from tests.test_house import ROOT

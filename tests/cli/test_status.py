@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from coordinator.cli.status_screen import ago
-from storage.letters import Cost
+from storage.encryption import Cost
 from tests.cli.terminal import at_terminal
 from tests.cli.test_money import OTHER, STRANGER, later, pay, sign
 from tests.program import UNPROVED, Asked, Program, asking, prove_keys, run_program

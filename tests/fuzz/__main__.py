@@ -27,7 +27,10 @@ except ImportError:
 
 PACKAGES = ["psbt", "embit", "cards", "coordinator", "storage"]
 with atheris.instrument_imports(include=PACKAGES) if atheris else nullcontext():
-    for late in ("coordinator.chain.bdk", "storage.letters"):  # what is imported when it is needed
+    for late in (
+        "coordinator.chain.bdk",
+        "storage.encryption",
+    ):  # imported when needed
         with suppress(ImportError):
             importlib.import_module(late)
     from tests.fuzz.mutation import mutated

@@ -47,7 +47,7 @@ from coordinator.wallet import overview, scans
 from psbt.errors import PsbtError
 from psbt.policy import RECEIVE, vault_script
 from psbt.transaction import parse_transaction
-from storage import letters
+from storage import encryption
 from storage.errors import StorageError
 from tests.contracts.subjects import SUBJECTS
 from tests.fuzz.card_targets import Remembering
@@ -342,7 +342,7 @@ def server_seeds() -> Iterator[bytes]:
 
 def prepare_files(folder: Path) -> Read:
     file = folder / "a.card"
-    opener = letters.Opener(bytes(range(32)))
+    opening_key = encryption.OpeningKey(bytes(range(32)))
     readers: list[Read] = [
         lambda _: list(BlockLog(file).news()),
         lambda _: read_transactions(file),
@@ -351,8 +351,8 @@ def prepare_files(folder: Path) -> Read:
         Pairing.decode,
         IssuerSignatures.parse,
         lambda data: Recognition(Remembering(data)).recall(b"uid"),
-        lambda data: opener.read(data, "location 1"),
-        lambda data: opener.read(_letter(opener, data), "location 1"),
+        lambda data: opening_key.open(data, "location 1"),
+        lambda data: opening_key.open(_sealed(opening_key, data), "location 1"),
         lambda data: [parse_fault(line) for line in data.decode("utf-8", "replace").splitlines()],
         lambda data: _approved(Home(folder, "regtest", OFFLINE), data),
         lambda data: foreign_json.Field(foreign_json.read_json(data))["a"].integer(0, 9),
@@ -399,10 +399,10 @@ def _approved(home: Home, data: bytes) -> None:
     approvals.danger_accepted(home, NAME, "code", "facts")
 
 
-def _letter(opener: letters.Opener, content: bytes) -> bytes:
+def _sealed(opening_key: encryption.OpeningKey, content: bytes) -> bytes:
     """Seal any bytes at all: whoever has the public key may."""
     with mock.patch.object(cbor2, "dumps", return_value=content):
-        return letters.letter(opener.sealing_key, "location 1", {})
+        return encryption.seal(opening_key.sealing_key, "location 1", {})
 
 
 def file_seeds() -> Iterator[bytes]:
@@ -425,7 +425,7 @@ def file_seeds() -> Iterator[bytes]:
         ).encode()
     )
     yield b'\6["FF01", "6.33", true]'
-    yield b"\7" + letters.letter(PUBLIC_KEY[1:], "location 1", {"name": "home"})
+    yield b"\7" + encryption.seal(PUBLIC_KEY[1:], "location 1", {"name": "home"})
     yield b"\x08" + cbor2.dumps({"name": "home", "region": None, "access": "x"})
     yield b"\tflip 3 2\ntear 1 after a4\nsw 6982"
     approved = {"network": "regtest", "kind": "policy", "vault": NAME}

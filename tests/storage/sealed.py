@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage import custody
-from storage.letters import Cost
+from storage.encryption import Cost
 from storage.model import CustodyEvent, Holder, Location
 from tests.storage.making import NOW, add_card
 

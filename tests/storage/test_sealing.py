@@ -106,7 +106,7 @@ def test_a_wrong_passphrase_opens_nothing(sealed: Database, wrong: bytes) -> Non
 def test_another_passphrase_and_the_old_one_no_more(opened: Database, tmp_path: Path) -> None:
     with opened.begin() as db:
         old = db.scalars(select(Seal.opening_key)).one()
-        letters = db.scalars(select(Location.sealed)).all()
+        sealed = db.scalars(select(Location.sealed)).all()
     assert old in raw_bytes(tmp_path)
     sealing.change_passphrase(opened, b"another one", CHEAP)
     assert old not in raw_bytes(tmp_path)
@@ -115,7 +115,7 @@ def test_another_passphrase_and_the_old_one_no_more(opened: Database, tmp_path: 
     sealing.unlock(opened, b"another one")
     assert "aunt-mathilde" in str(seen(opened))
     with opened.begin() as db:
-        assert db.scalars(select(Location.sealed)).all() == letters
+        assert db.scalars(select(Location.sealed)).all() == sealed
 
 
 def test_changing_the_passphrase_needs_the_old_one(sealed: Database) -> None:
@@ -188,7 +188,7 @@ def test_two_of_one_name_stay_impossible(opened: Database) -> None:
             custody.add_holder(db, "aunt-mathilde", None, None)
 
 
-def test_a_changed_name_gets_a_letter_and_a_changed_number_does_not(opened: Database) -> None:
+def test_a_changed_name_is_sealed_anew_and_a_changed_number_does_not(opened: Database) -> None:
     with opened.begin() as db:
         attic = custody.location_named(db, "attic")
         before = attic.sealed

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import select, text, update
 
 from storage import custody, sealing
+from storage.encryption import seal
 from storage.errors import ChainBroken, SealBroken, StorageError
-from storage.letters import letter
 from storage.model import CustodyText, Holder, Location, Seal
 from tests.storage.sealed import CHEAP, PASSPHRASE, Database
 
@@ -18,7 +18,7 @@ from tests.storage.sealed import CHEAP, PASSPHRASE, Database
         ("custody_text", "event_id = 1 AND field = 'note'", "event_id = 3 AND field = 'note'"),
     ],
 )
-def test_letters_put_into_each_others_rows_are_refused(
+def test_sealed_fields_put_into_each_others_rows_are_refused(
     opened: Database, table: str, one: str, other: str
 ) -> None:
     with opened.begin() as db:
@@ -36,7 +36,7 @@ def test_letters_put_into_each_others_rows_are_refused(
 
 
 @pytest.mark.parametrize("where", [0, 1, 33, -1])
-def test_a_changed_byte_of_a_letter_is_refused(opened: Database, where: int) -> None:
+def test_a_changed_byte_of_a_sealed_row_is_refused(opened: Database, where: int) -> None:
     with opened.begin() as db:
         changed = bytearray(db.scalars(select(Holder.sealed)).one() or b"")
         changed[where] ^= 1
@@ -47,11 +47,11 @@ def test_a_changed_byte_of_a_letter_is_refused(opened: Database, where: int) -> 
 
 
 def test_a_forged_text_breaks_the_chain_and_is_not_unsealed(opened: Database) -> None:
-    """Anybody may write a letter, but what an event says is hashed."""
+    """Anybody may seal a row, but what an event says is hashed."""
     with opened.begin() as db:
         db.execute(text("DROP TRIGGER custody_text_only_erased"))
         key = db.scalars(select(Seal.sealing_key)).one()
-        forged = letter(key, "note of event 1", {"text": "elsewhere", "salt": bytes(32)})
+        forged = seal(key, "note of event 1", {"text": "elsewhere", "salt": bytes(32)})
         note = (CustodyText.event_id == 1) & (CustodyText.field == "note")
         db.execute(update(CustodyText.__table__).where(note).values(sealed=forged))
     with pytest.raises(ChainBroken), opened.begin() as db:
@@ -83,7 +83,7 @@ def test_a_plain_text_of_a_sealed_home_is_not_changed_either(sealed: Database) -
         db.execute(text(change))
 
 
-def test_the_mapper_refuses_another_letter(opened: Database) -> None:
+def test_the_mapper_refuses_another_sealed_text(opened: Database) -> None:
     with opened.begin() as db:
         note = custody.all_events(db)[0].texts["note"]
         note.text = note.salt = None
@@ -94,12 +94,12 @@ def test_the_mapper_refuses_another_letter(opened: Database) -> None:
 
 
 @pytest.mark.parametrize("extra", [{"access": None, "kind": "office"}, {}])
-def test_a_forged_letter_says_what_a_letter_says_or_nothing(
+def test_a_forged_row_says_what_a_row_says_or_nothing(
     opened: Database, extra: dict[str, str]
 ) -> None:
     with opened.begin() as db:
         key = db.scalars(select(Seal.sealing_key)).one()
-        forged = letter(key, "location 1", {"name": "x", "region": None, **extra})
+        forged = seal(key, "location 1", {"name": "x", "region": None, **extra})
         db.execute(update(Location).where(Location.id == 1).values(sealed=forged))
     with pytest.raises(SealBroken), opened.begin() as db:
         custody.all_locations(db)

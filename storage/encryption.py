@@ -1,8 +1,21 @@
-"""Sealed letters: anybody may write one, only who has the opening key reads it.
+"""How private rows are encrypted to a key, and how that key lies under a passphrase.
 
-A letter is `version ‖ ephemeral X25519 key (32) ‖ ChaCha20-Poly1305`. Its key is used once: HKDF
-over the shared point, salted with both public keys. What the letter belongs to is authenticated,
-so a letter moved elsewhere does not open. DECISIONS.md has the bytes.
+A sealed row is HPKE (RFC 9180) in base mode, single-shot, with DHKEM(X25519, HKDF-SHA256),
+HKDF-SHA256 and ChaCha20-Poly1305: anybody may write one to the home's public key, and only who has
+the private key, the opening key, reads it.
+
+    sealed row = 02 ‖ enc (32) ‖ ciphertext and tag
+    info       = "cardquorum row" ‖ 02 ‖ the row it belongs to, as "location 3" or "note of event 7"
+    aad        = empty
+    plaintext  = canonical CBOR map of the row's private fields ‖ 80 ‖ 00 up to a multiple of 64
+
+So a row that was moved to another place does not open, and a length tells the content's to within
+64 bytes. The opening key (32 bytes) lies in the database as
+
+    ChaCha20-Poly1305(scrypt(passphrase, salt, n, r, p), nonce 0, opening key,
+                      aad = "cardquorum lock v1" ‖ public key)
+
+whose salt is new each time, so that the key of the fixed nonce encrypts once.
 """
 
 import os
@@ -14,6 +27,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
@@ -21,12 +35,14 @@ from storage.errors import PassphraseIncorrect, SealBroken
 
 Content = Mapping[str, str | bytes | None]
 
-VERSION = b"\x01"
+SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
+VERSION = b"\x02"
+"""Version 1 was a construction of our own, in 0.1.0."""
+ROW, LOCK, TAG = b"cardquorum row" + VERSION, b"cardquorum lock v1", b"cardquorum tag v1"
 KEY_SIZE = 32
 BLOCK = 64
 ONCE = bytes(12)
 """The nonce of a key that encrypts one message ever."""
-LETTER, LOCK, TAG = b"cardquorum letter v1", b"cardquorum lock v1", b"cardquorum tag v1"
 SCRYPT_N_MAX = 1 << 20
 SCRYPT_MEMORY_MAX = 1 << 30
 SCRYPT_TIMES_MAX = 16
@@ -50,8 +66,8 @@ class Locked(NamedTuple):
     cost: Cost
 
 
-class Opener:
-    """An opening key."""
+class OpeningKey:
+    """The private key that opens a home's sealed rows."""
 
     def __init__(self, raw: bytes | None = None) -> None:
         """Take the key's 32 bytes, or make a new one."""
@@ -59,13 +75,12 @@ class Opener:
         self._key = made if raw is None else X25519PrivateKey.from_private_bytes(raw)
         self.sealing_key = self._key.public_key().public_bytes_raw()
 
-    def read(self, letter: bytes, belongs_to: str) -> Content:
-        """Return what a letter says; raises SealBroken."""
-        one_time, sealed = letter[1 : 1 + KEY_SIZE], letter[1 + KEY_SIZE :]
+    def open(self, sealed: bytes, belongs_to: str) -> Content:
+        """Return what a sealed row says; raises SealBroken."""
+        if not sealed.startswith(VERSION):
+            raise SealBroken(belongs_to)
         try:
-            shared = self._key.exchange(X25519PublicKey.from_public_bytes(one_time))
-            cipher = _cipher(shared, one_time + self.sealing_key)
-            padded = cipher.decrypt(ONCE, sealed, letter[:1] + belongs_to.encode())
+            padded = SUITE.decrypt(sealed[1:], self._key, info=ROW + belongs_to.encode())
             content = cbor2.loads(padded.rstrip(b"\0")[:-1])
         except (InvalidTag, *UNREADABLE) as failure:
             raise SealBroken(belongs_to) from failure
@@ -75,12 +90,13 @@ class Opener:
 
     def tag(self, text: str) -> str:
         """Return eight digits that are the same for the same text, and tell nobody else which."""
-        mac = hmac.HMAC(_derived(self._key.private_bytes_raw(), b"", TAG), hashes.SHA256())
+        key = HKDF(hashes.SHA256(), KEY_SIZE, b"", TAG).derive(self._key.private_bytes_raw())
+        mac = hmac.HMAC(key, hashes.SHA256())
         mac.update(text.encode())
         return mac.finalize()[:4].hex()
 
     def locked(self, passphrase: bytes, cost: Cost) -> Locked:
-        """Return the key sealed under a passphrase."""
+        """Return the key encrypted under a passphrase."""
         salt = os.urandom(KEY_SIZE)
         cipher = ChaCha20Poly1305(_stretched(passphrase, salt, cost))
         return Locked(
@@ -88,28 +104,25 @@ class Opener:
         )
 
 
-def unlocked(locked: Locked, sealing_key: bytes, passphrase: bytes) -> Opener:
+def unlocked(locked: Locked, sealing_key: bytes, passphrase: bytes) -> OpeningKey:
     """Return the opening key that belongs to a sealing key; raises PassphraseIncorrect."""
     if not _is_bearable(locked.cost):
         raise SealBroken("passphrase")
     try:
         cipher = ChaCha20Poly1305(_stretched(passphrase, locked.salt, locked.cost))
-        return Opener(cipher.decrypt(ONCE, locked.opening_key, LOCK + sealing_key))
+        return OpeningKey(cipher.decrypt(ONCE, locked.opening_key, LOCK + sealing_key))
     except InvalidTag as failure:
         raise PassphraseIncorrect from failure
     except (ValueError, OverflowError, MemoryError) as failure:
         raise SealBroken("passphrase") from failure
 
 
-def letter(sealing_key: bytes, belongs_to: str, content: Content) -> bytes:
-    """Write a letter; its length tells the content's to within 64 bytes."""
-    once = X25519PrivateKey.generate()
-    one_time = once.public_key().public_bytes_raw()
-    shared = once.exchange(X25519PublicKey.from_public_bytes(sealing_key))
-    cipher = _cipher(shared, one_time + sealing_key)
+def seal(sealing_key: bytes, belongs_to: str, content: Content) -> bytes:
+    """Encrypt a row's private fields to a public key."""
     ended = cbor2.dumps(content, canonical=True) + b"\x80"
     padded = ended + bytes(-len(ended) % BLOCK)
-    return VERSION + one_time + cipher.encrypt(ONCE, padded, VERSION + belongs_to.encode())
+    key = X25519PublicKey.from_public_bytes(sealing_key)
+    return VERSION + SUITE.encrypt(padded, key, info=ROW + belongs_to.encode())
 
 
 def _is_bearable(cost: Cost) -> bool:
@@ -125,16 +138,8 @@ def _is_bearable(cost: Cost) -> bool:
 
 
 def _is_said(name: object, value: object) -> bool:
-    """Tell whether a field is such as letters hold: anybody may write one."""
+    """Tell whether a field is such as rows hold: anybody may encrypt one."""
     return isinstance(name, str) and isinstance(value, str | bytes | None)
-
-
-def _cipher(shared: bytes, keys: bytes) -> ChaCha20Poly1305:
-    return ChaCha20Poly1305(_derived(shared, keys, LETTER))
-
-
-def _derived(secret: bytes, salt: bytes, purpose: bytes) -> bytes:
-    return HKDF(hashes.SHA256(), KEY_SIZE, salt, purpose).derive(secret)
 
 
 def _stretched(passphrase: bytes, salt: bytes, cost: Cost) -> bytes:
