@@ -128,7 +128,7 @@ def _copy(copy: DescriptorCopy, said: Book, *, stale: bool) -> CopyFacts:
 def _places(db: Session) -> dict[str, PlaceFacts]:
     return {
         place.name: PlaceFacts(
-            place.name, place.region, place.holder.name if place.holder else None
+            place.name, place.region, place.holder.name if place.holder else None, place.kind
         )
         for place in custody_book.all_locations(db)
     }

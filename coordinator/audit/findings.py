@@ -31,11 +31,12 @@ class Finding(NamedTuple):
 
 
 class PlaceFacts(NamedTuple):
-    """A place, the region whose fate it shares, and the holder who can open it."""
+    """A place, the region whose fate it shares, the holder who can open it, and its kind."""
 
     name: str
     region: str | None = None
     holder: str | None = None
+    kind: str = "other"
 
 
 class SecretFacts(NamedTuple):

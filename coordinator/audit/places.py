@@ -14,6 +14,7 @@ from coordinator.audit.exposure import (
 )
 from coordinator.audit.findings import Finding, Severity, VaultFacts, keys
 
+BANK: Final = "bank-vault"
 OPENED: Final = {Kind.LOCATION: "whoever opens it", Kind.HOLDER: "that person alone"}
 SPENDS: Final = {Kind.LOCATION: Severity.DANGER, Kind.HOLDER: Severity.WARNING}
 HAPPENS: Final = {
@@ -36,6 +37,49 @@ def place_findings(facts: VaultFacts) -> Iterator[Finding]:
         for group in _groups(exposure, kind):
             yield from _fatal(facts, exposure, group)
     yield from _shared_regions(facts, exposure)
+    yield from _banks_shut(facts, exposure, bare)
+
+
+def without_banks(facts: VaultFacts) -> bool | None:
+    """Tell whether the vault can be spent while banks are shut; None where none holds a thing."""
+    exposure = exposure_of(facts)
+    banks = _banks(facts, exposure)
+    return keys_left(exposure, banks) >= facts.threshold if banks else None
+
+
+def _banks(facts: VaultFacts, exposure: Exposure) -> tuple[str, ...]:
+    """Return the groups of the banks that hold a thing, or where a code is written."""
+    used = set(_groups(exposure, Kind.LOCATION))
+    banks = {f"location:{place.name}" for place in facts.places.values() if place.kind == BANK}
+    return tuple(sorted(banks & used))
+
+
+def _banks_shut(facts: VaultFacts, exposure: Exposure, bare: Exposure) -> Iterator[Finding]:
+    """Tell where a shut bank stops the vault: after a death its boxes are closed for weeks."""
+    banks = _banks(facts, exposure)
+    left = keys_left(exposure, banks)
+    if not banks or left >= facts.threshold:
+        return
+    names = " and ".join(bank.partition(":")[2] for bank in banks)
+    if (cards := keys_left(bare, banks)) >= facts.threshold:
+        yield Finding(
+            "pin_in_bank",
+            Severity.WARNING,
+            f"while {names} is shut, {keys(cards)} are at hand but PINs for {left} of them: the "
+            f"others lie in the bank, and {facts.threshold} are needed",
+            "write the PIN of a card outside the bank down at another place outside it: "
+            "cardquorum secret add LABEL --of CARD --kind pin --written-at LOCATION",
+            banks,
+        )
+    else:
+        yield Finding(
+            "bank_shut",
+            Severity.WARNING,
+            f"while {names} is shut, {keys(left)} {'is' if left == 1 else 'are'} at hand and "
+            f"{facts.threshold} are needed: after a death a bank may keep its boxes shut for weeks",
+            "keep enough cards, and their PINs, outside banks",
+            banks,
+        )
 
 
 def _groups(exposure: Exposure, kind: Kind) -> list[str]:

@@ -12,9 +12,12 @@ from coordinator.cli.output import Result, columns
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home
+    from coordinator.recovery.letter import Audience
 
 VaultName = Annotated[str, typer.Argument(help="the vault")]
 TYPED_MAX = 65_536
+CONTACT_MAX = 80
+MESSAGE_MAX = 1_000
 Lies = Annotated[str | None, typer.Option(help="where it will lie", metavar="LOCATION")]
 
 
@@ -27,24 +30,82 @@ def kit(
     with_places: Annotated[
         bool, typer.Option("--with-places", help="print where the cards lie, too")
     ] = False,
+    audience: Annotated[
+        str | None,
+        typer.Option(
+            "--for", help="who finds it: open, locked or executor; else by its place", metavar="WHO"
+        ),
+    ] = None,
+    contact: Annotated[
+        list[str] | None, typer.Option(help="who helps, as page one names them", metavar="TEXT")
+    ] = None,
+    message: Annotated[
+        str | None, typer.Option(help="your own words, a text file", metavar="FILE")
+    ] = None,
+    program: Annotated[
+        Path | None, typer.Option(help="put this copy of the program beside it", metavar="WHEEL")
+    ] = None,
     accept: Accept = None,
 ) -> Result:
     """Print what brings a vault back, and nothing that spends it.
 
-    Writes the paper (PDF), the descriptor as text, and the descriptor encrypted to its own keys:
-    that file may lie anywhere, any card of the vault opens it. Counted as a copy from then on.
+    Page one is a letter for whoever finds it, page two the steps; then come the technical pages.
+    At an open place (home, friend, office) the kit needs a card to be read; at a locked one (bank)
+    it holds the descriptor in plain; for an executor page one tells where the cards lie. In the
+    file of --message a line of three dashes parts what stands above the letter from what stands
+    below. Counted as a copy from then on.
 
     \b
-    Example: cardquorum kit family --out kit --location bank
+    Example: cardquorum kit family --out kit --location bank --contact 'Marie Dupont, 0123 456'
     """
     from coordinator.recovery import kit as kits
 
-    wanted = kits.Wanted(vault, out, location, paper, with_places)
+    wanted = kits.Wanted(
+        vault,
+        out,
+        location,
+        paper,
+        with_places,
+        _audience(audience),
+        tuple(_contact(text) for text in contact or ()),
+        _message(message),
+        program,
+    )
     with context.book.begin() as db:
         made = kits.make(context.home, db, wanted, accept)
+    for notice in made["notices"]:
+        context.say(notice)
     lines = [f"wrote {each['file']}" for each in made["files"]]
     where = f", to be put at {location}" if location else ""
     return Result(made, [*lines, f"{made['copy']} holds version {made['version']}{where}"])
+
+
+def _audience(text: str | None) -> "Audience | None":
+    from coordinator.errors import UsageError
+    from coordinator.recovery.letter import Audience
+
+    if text is not None and text not in list(Audience):
+        raise UsageError(f"--for {text} is none of {', '.join(Audience)}")
+    return Audience(text) if text is not None else None
+
+
+def _contact(text: str) -> str:
+    from coordinator.errors import UsageError
+
+    told = " ".join(text.split())
+    if not 0 < len(told) <= CONTACT_MAX:
+        raise UsageError(f"--contact takes 1 to {CONTACT_MAX} characters, not {len(told)}")
+    return told
+
+
+def _message(file: str | None) -> str:
+    from coordinator.errors import UsageError
+    from coordinator.files import read_text
+
+    text = read_text(file).strip() if file is not None else ""
+    if len(text) > MESSAGE_MAX:
+        raise UsageError(f"{file} has {len(text)} characters; {MESSAGE_MAX} is the most")
+    return text
 
 
 def recover(

@@ -12,9 +12,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from cards.family import family_named
 from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_policy
-from coordinator.custody import descriptor_copies
+from coordinator.audit.facts import vault_facts
+from coordinator.audit.findings import CarrierFacts, VaultFacts
+from coordinator.audit.places import BANK, without_banks
+from coordinator.chain.url import ELECTRUM_SSL, ESPLORA, FILTERS, parse_url
+from coordinator.custody import card_secrets, descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.custody.card_secrets import pairing
 from coordinator.errors import UsageError
@@ -22,7 +27,11 @@ from coordinator.files import make_folder, write_private
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.interop import bip138
+from coordinator.recovery import letter as letters
+from coordinator.recovery import wheels
+from coordinator.recovery.letter import Audience, CardPlace, LetterFacts
 from coordinator.recovery.paper import PAPERS, KeyOnPaper, Kit, drawn
+from coordinator.recovery.steps import SERVERS, CardOnPaper, StepsFacts
 from psbt.policy import RECEIVE, addresses, format_descriptor, policy_checksum
 from storage import cards as card_book
 from storage import custody as custody_book
@@ -33,6 +42,8 @@ from storage.errors import SealLocked
 from storage.model import Carrier, Cosigner, Vault
 
 ADDRESSES = 3
+HELPERS = 2
+REACHABLE = frozenset({ELECTRUM_SSL, ESPLORA, FILTERS})
 PAIRS = {
     "default": "pairs with the standard password KeycardDefaultPairing",
     "own": "pairs with a password of the owner's own, which is not on this paper",
@@ -45,17 +56,26 @@ OPENED_BY = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to print: where the copy will lie, on which paper, and whether it tells places."""
+    """What to print: where the copy will lie, who comes upon it there, and what it tells.
+
+    `audience` None goes by the kind of the location. `message` is the owner's own words; a line of
+    three dashes parts what stands above the letter from what stands below it. `wheel` is a copy of
+    this program to be put beside the kit.
+    """
 
     vault: str
     folder: Path
     location: str | None = None
     paper: str = "a4"
     with_places: bool = False
+    audience: Audience | None = None
+    contacts: tuple[str, ...] = ()
+    message: str = ""
+    wheel: Path | None = None
 
 
 def make(home: Home, db: Session, wanted: Wanted, accepted: Accepted = None) -> dict[str, Any]:
-    """Write the kit's three files and remember it as a copy.
+    """Write the kit's files and remember it as a copy.
 
     Raises UsageError where a file is there already or cannot be written, SealLocked where places
     are to be named and are sealed; then none is left.
@@ -66,17 +86,23 @@ def make(home: Home, db: Session, wanted: Wanted, accepted: Accepted = None) -> 
     require_policy(home, vault, accepted)
     if succession_book.succession_of(db, vault) is not None:
         raise UsageError(f"vault {vault.name} was replaced: print the kit of its successor")
-    if (wanted.location or wanted.with_places) and sealing.is_locked(db):
+    audience = _audience(db, wanted)
+    tells_places = wanted.with_places or audience is Audience.EXECUTOR
+    if (wanted.location or tells_places) and sealing.is_locked(db):
         raise SealLocked  # a paper that names location.3 helps nobody
+    program = wheels.read(wanted.wheel) if wanted.wheel is not None else None
     label = card_book.free_item_name(db, descriptor_copies.KIND, f"{vault.name}-kit")
     copy = descriptor_copies.add(db, vault.name, label, wanted.location)
-    printed = kit_of(db, vault, wanted)
+    printed = kit_of(home, db, vault, wanted, program)
+    plain = {f"{vault.name}-descriptor.txt": vault.descriptor.encode() + b"\n"}
     written = {
         f"{vault.name}-kit.pdf": drawn(printed, wanted.paper),
-        f"{vault.name}-descriptor.txt": vault.descriptor.encode() + b"\n",
-        f"{vault.name}-encrypted.txt": base64.b64encode(encrypted(vault)) + b"\n",
+        **(plain if audience is Audience.LOCKED else {}),
+        f"{vault.name}-encrypted.txt": printed.encrypted.encode() + b"\n",
+        **({program.name: program.data} if program is not None else {}),
     }
     files = _written(wanted.folder, written)
+    facts = vault_facts(db, vault)
     return {
         "vault": vault.name,
         "copy": copy["copy"],
@@ -85,14 +111,65 @@ def make(home: Home, db: Session, wanted: Wanted, accepted: Accepted = None) -> 
         "head": printed.head,
         "addresses": list(printed.addresses),
         "files": files,
+        "for": audience.value,
+        "reading_grade": printed.letter.grade,
+        "words": printed.letter.words,
+        "notices": list(_notices(facts, wanted, audience, tells_places=tells_places)),
     }
 
 
-def kit_of(db: Session, vault: Vault, wanted: Wanted) -> Kit:
+def _audience(db: Session, wanted: Wanted) -> Audience:
+    """Return for whom the kit is: as asked, else by the kind of its place."""
+    if wanted.audience is not None or wanted.location is None:
+        return wanted.audience or Audience.LOCKED
+    place = custody_book.location_named(db, wanted.location.removeprefix("location:"))
+    return Audience.LOCKED if place.kind == BANK else Audience.OPEN
+
+
+def _notices(
+    facts: VaultFacts, wanted: Wanted, audience: Audience, *, tells_places: bool
+) -> Iterator[str]:
+    """Yield what a find of this kit would give away, and what the letter lacks."""
+    if len(wanted.contacts) < HELPERS:
+        missing = "one helper is" if wanted.contacts else "no helper is"
+        yield f"{missing} named: add --contact NAME, or write it on page one with a pen"
+    lying = [each.name for each, _ in facts.cards() if each.location == wanted.location]
+    pins = [
+        carrier.name
+        for carrier, card in facts.cards()
+        for secret in card.secrets
+        if secret.kind == "pin" and wanted.location in secret.written_at
+    ]
+    if tells_places and wanted.location is not None and (lying or pins):
+        what = f"card {lying[0]}" if lying else f"the PIN of card {pins[0]}"
+        yield (
+            f"this kit tells where every card lies, and {what} lies at {wanted.location} too: "
+            "whoever finds one finds the way to the others; keep it elsewhere"
+        )
+    if audience is Audience.LOCKED and wanted.location in _open_places(facts):
+        yield (
+            f"{wanted.location} is no locked place: whoever finds this kit there sees the "
+            "vault's money; --for open prints one that needs a card to be read"
+        )
+
+
+def _open_places(facts: VaultFacts) -> set[str]:
+    return {place.name for place in facts.places.values() if place.kind != BANK}
+
+
+def kit_of(
+    home: Home, db: Session, vault: Vault, wanted: Wanted, program: wheels.Wheel | None = None
+) -> Kit:
     """Gather what the paper says."""
     policy = stored_policy(vault)
+    audience = _audience(db, wanted)
+    facts = vault_facts(db, vault)
     begun, height = vault.birthday, vault.birthday_height
     born = begun.date().isoformat() if begun else None if height is None else str(height)
+    secret = audience is not Audience.LOCKED
+    version = policy_checksum(policy)
+    here = f"cardquorum {metadata.version('cardquorum')}"
+    above, _, below = wanted.message.partition("\n---\n")
     return Kit(
         vault=vault.name,
         network=vault.network,
@@ -100,23 +177,77 @@ def kit_of(db: Session, vault: Vault, wanted: Wanted) -> Kit:
         descriptor=format_descriptor(policy),
         addresses=list(addresses(policy, RECEIVE, range(ADDRESSES))),
         keys=[_on_paper(db, cosigner) for cosigner in vault.cosigners],
-        version=policy_checksum(policy),
+        version=version,
         digest=descriptor_copies.digest_of(vault.descriptor).hex(),
         head=custody_book.verify(db).hex(),
         date=clock.now().date().isoformat(),
         birthday=_birthday(begun, height),
         timestamp=int(begun.timestamp()) if begun else 0,
-        program=f"cardquorum {metadata.version('cardquorum')}",
+        program=here,
+        letter=letters.written(_letter_facts(facts, wanted, audience)),
+        steps=StepsFacts(
+            vault=vault.name,
+            network=vault.network,
+            threshold=vault.threshold,
+            cards=list(_cards_on_paper(db, vault)),
+            checksum=version,
+            chain=_chain(home),
+            program=f"cardquorum {program.version}" if program else here,
+            file=f"{vault.name}-{'encrypted' if secret else 'descriptor'}.txt",
+            secret=secret,
+            birthday=born,
+            wheel=program.name if program else None,
+            wheel_sha256=program.sha256 if program else None,
+        ),
+        encrypted=base64.b64encode(encrypted(vault)).decode(),
+        secret=secret,
+        above=above.strip(),
+        below=below.strip(),
         place=wanted.location,
         places=list(_places(db, vault)) if wanted.with_places else (),
-        born=born,
+        pins=[card.name for card, _ in facts.cards()] if audience is Audience.EXECUTOR else (),
     )
+
+
+def _letter_facts(facts: VaultFacts, wanted: Wanted, audience: Audience) -> LetterFacts:
+    on_cards = all(each.on_card_here for each in facts.cosigners)
+    told = audience is Audience.EXECUTOR
+    return LetterFacts(
+        audience=audience,
+        threshold=facts.threshold,
+        total=len(facts.cosigners),
+        noun="card" if on_cards else "key",
+        date=clock.now().date().isoformat(),
+        tried=facts.drilled_at.date().isoformat() if facts.drilled_at else None,
+        contacts=wanted.contacts,
+        cards=[_card_place(facts, carrier) for carrier, _ in facts.cards()] if told else (),
+        without_bank=without_banks(facts),
+    )
+
+
+def _card_place(facts: VaultFacts, carrier: CarrierFacts) -> CardPlace:
+    place = facts.places.get(carrier.location or "")
+    return CardPlace(carrier.name, carrier.location, place.holder if place else None)
+
+
+def _chain(home: Home) -> str:
+    """Return whom to ask for the coins from another computer: as here where that can be reached."""
+    return home.chain if parse_url(home.chain).scheme in REACHABLE else SERVERS[home.network]
+
+
+def _cards_on_paper(db: Session, vault: Vault) -> Iterator[CardOnPaper]:
+    for cosigner in vault.cosigners:
+        for carrier in cosigner.key.carriers:
+            card = card_book.card_of_item(db, carrier.item)
+            if card is not None:
+                vendor = family_named(card.family).vendor
+                yield CardOnPaper(card.label, vendor, card_secrets.other_software(db, card))
 
 
 def _birthday(moment: datetime | None, height: int | None) -> str:
     if moment is not None:
         return moment.date().isoformat()
-    return "nobody knows when" if height is None else f"at block {height}"
+    return "on a day that is not known" if height is None else f"at block {height}"
 
 
 def encrypted(vault: Vault) -> bytes:

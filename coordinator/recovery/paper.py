@@ -13,13 +13,17 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     Flowable,
     KeepTogether,
+    PageBreak,
     Paragraph,
     SimpleDocTemplate,
     Table,
 )
 
+from coordinator.errors import UsageError
 from coordinator.interop import bbqr
-from coordinator.recovery import typed_lines
+from coordinator.recovery import steps, typed_lines
+from coordinator.recovery.letter import BLANK, Letter
+from coordinator.recovery.steps import StepsFacts
 from coordinator.shown_text import visible
 
 PAPERS: Final = {"a4": pagesizes.A4, "letter": pagesizes.LETTER}
@@ -49,6 +53,20 @@ SMALL_MONO: Final = ParagraphStyle("small", parent=MONO, fontSize=10, leading=14
 CELL: Final = ParagraphStyle("cell", parent=BODY, wordWrap="CJK", spaceAfter=0)
 MONO_CELL: Final = ParagraphStyle("mono cell", parent=CELL, fontName="Courier", fontSize=12)
 HASH_GROUP: Final = 8
+LETTER: Final = ParagraphStyle("letter", parent=BODY, fontSize=12, leading=16, spaceAfter=4)
+LETTER_HEADING: Final = ParagraphStyle(
+    "letter heading", parent=LETTER, fontName="Helvetica-Bold", spaceBefore=5, spaceAfter=1
+)
+STEP: Final = ParagraphStyle("step", parent=BODY, fontSize=10, leading=12.5, spaceAfter=0)
+STEP_HEADING: Final = ParagraphStyle("step heading", parent=HEADING, spaceBefore=5, leading=16)
+COMMAND: Final = ParagraphStyle(
+    "command", parent=STEP, fontName="Courier", fontSize=9, leading=11.5, leftIndent=6 * mm
+)
+RESULT: Final = ParagraphStyle("result", parent=STEP, fontSize=9.5, leftIndent=6 * mm, spaceAfter=3)
+CARDS_IN_A_ROW: Final = 4
+LABEL_SHOWN: Final = 16
+CARD_SIDES: Final = (34 * mm, 21.4 * mm)
+"""The sides of ID-1 (ISO 7810), at two fifths of their length."""
 
 
 class KeyOnPaper(NamedTuple):
@@ -65,8 +83,10 @@ class KeyOnPaper(NamedTuple):
 class Kit:
     """Everything a kit says; `place` is where this copy is for, None for a copy of the vault's.
 
-    `places` are written only where the owner asked for it. `born` is the date or height that
-    `recover --birthday` takes, where it is known.
+    `encrypted` is the descriptor encrypted to its own keys (base64). A `secret` kit shows no more
+    than that of it: neither descriptor nor addresses. `above` and `below` are the owner's own words
+    around the letter. `pins` are the cards whose PIN note's place is left to a pen, `places` where
+    things lie; both are written only where the owner asked for it.
     """
 
     vault: str
@@ -82,19 +102,41 @@ class Kit:
     birthday: str
     timestamp: int
     program: str
+    letter: Letter
+    steps: StepsFacts
+    encrypted: str
+    secret: bool = False
+    above: str = ""
+    below: str = ""
     place: str | None = None
     places: Sequence[tuple[str, str]] = ()
-    born: str | None = None
+    pins: Sequence[str] = ()
+
+    @property
+    def code_text(self) -> str:
+        """Return what is printed as lines and codes: the descriptor, or its encrypted copy."""
+        return self.encrypted if self.secret else self.descriptor
 
 
 def drawn(kit: Kit, paper: str) -> bytes:
-    """Return the kit as a PDF; the same kit gives the same bytes."""
-    _, pages = _built(kit, paper, 0)
+    """Return the kit as a PDF; the same kit gives the same bytes.
+
+    Raises UsageError where the owner's words leave no room on page one.
+    """
+    _, pages, ends = _built(kit, paper, 0)
+    if ends[0] > 1:
+        spoken = len(kit.above) + len(kit.below)
+        raise UsageError(
+            f"a message of {spoken} characters leaves no room for the letter on page one"
+        )
     return _built(kit, paper, pages)[0]
 
 
-def _built(kit: Kit, paper: str, pages: int) -> tuple[bytes, int]:
-    """Return the PDF, its footers saying that there are so many pages, and how many there are."""
+def _built(kit: Kit, paper: str, pages: int) -> tuple[bytes, int, list[int]]:
+    """Return the PDF, its footers saying that there are so many pages, and how many there are.
+
+    Besides, on which page the letter ends.
+    """
     out = io.BytesIO()
     size = PAPERS[paper]
     document = SimpleDocTemplate(
@@ -104,7 +146,7 @@ def _built(kit: Kit, paper: str, pages: int) -> tuple[bytes, int]:
         rightMargin=MARGIN,
         topMargin=MARGIN,
         bottomMargin=MARGIN,
-        title=visible(f"Recovery kit of vault {kit.vault}"),
+        title="Family papers" if kit.secret else visible(f"Recovery kit of vault {kit.vault}"),
         author="cardquorum",
         invariant=1,
     )
@@ -116,35 +158,93 @@ def _built(kit: Kit, paper: str, pages: int) -> tuple[bytes, int]:
         canvas.drawString(MARGIN, 10 * mm, told)
         canvas.drawRightString(size[0] - MARGIN, 10 * mm, number)
 
-    document.build(list(_story(kit)), onFirstPage=footer, onLaterPages=footer)
-    return out.getvalue(), document.page
+    ends: list[int] = []
+    document.build(list(_story(kit, ends)), onFirstPage=footer, onLaterPages=footer)
+    return out.getvalue(), document.page, ends
 
 
-def codes_of(descriptor: str) -> list[str]:
-    """Return the texts of the QR codes: the descriptor itself, or its parts where it is long."""
-    if len(descriptor) <= ONE_CODE_MAX:
-        return [descriptor]
-    return bbqr.split(descriptor.encode(), "U", PART_CHARACTERS)
+def codes_of(text: str) -> list[str]:
+    """Return the texts of the QR codes: the text itself, or its parts where it is long."""
+    if len(text) <= ONE_CODE_MAX:
+        return [text]
+    return bbqr.split(text.encode(), "U", PART_CHARACTERS)
 
 
-def _story(kit: Kit) -> Iterator[Flowable]:
-    where = f" — for {kit.place}" if kit.place else ""
-    yield Paragraph(_escaped(f"Recovery kit of vault {kit.vault}{where}"), TITLE)
+def _story(kit: Kit, ends: list[int]) -> Iterator[Flowable]:
+    yield from _letter(kit)
+    yield _Mark(ends)
+    yield PageBreak()
+    yield from _steps(kit)
+    yield PageBreak()
+    yield Paragraph(_escaped(f"Technical pages: vault {kit.vault}"), TITLE)
     yield from _what_this_is(kit)
     yield from _needed(kit)
     yield from _descriptor(kit)
-    yield from _how(kit)
     yield from _codes(kit)
-    yield KeepTogether(list(_core(kit)))
+    if not kit.secret:
+        yield KeepTogether(list(_core(kit)))
     yield from _checks(kit)
 
 
+def _letter(kit: Kit) -> Iterator[Flowable]:
+    """Yield page one, for somebody who never saw this program."""
+    if kit.above:
+        yield from _spoken(kit.above)
+    for section in kit.letter.sections:
+        yield Paragraph(_escaped(section.heading), LETTER_HEADING)
+        yield Paragraph(_escaped(section.text), LETTER)
+    for card in kit.pins:
+        yield Paragraph(_escaped(f"The PIN note of card {card} is at {BLANK}"), LETTER)
+    if kit.below:
+        yield from _spoken(kit.below)
+
+
+def _spoken(text: str) -> Iterator[Flowable]:
+    for paragraph in text.split("\n\n"):
+        lines = [_escaped(line.strip()) for line in paragraph.strip().splitlines()]
+        yield Paragraph("<br/>".join(lines), LETTER)
+
+
+def _steps(kit: Kit) -> Iterator[Flowable]:
+    """Yield page two, for the helper: cards, reader, and steps that work as printed."""
+    facts = kit.steps
+    yield Paragraph("Page two: the steps, with your helper", TITLE)
+    if facts.cards:
+        yield Paragraph("The cards", STEP_HEADING)
+        for at in range(0, len(facts.cards), CARDS_IN_A_ROW):
+            yield _CardRow(facts.cards[at : at + CARDS_IN_A_ROW])
+    yield Paragraph("What you need", STEP_HEADING)
+    for text in steps.needed(facts):
+        yield Paragraph(f"• {_escaped(text)}", STEP)
+    for title, listed in (
+        ("With cardquorum", steps.with_program(facts)),
+        ("With Sparrow", steps.with_sparrow(facts)),
+    ):
+        yield Paragraph(title, STEP_HEADING)
+        for at, step in enumerate(listed, 1):
+            yield KeepTogether(list(_step(at, step)))
+
+
+def _step(at: int, step: steps.Step) -> Iterator[Flowable]:
+    yield Paragraph(f"{at}. {_escaped(step.what)}", STEP)
+    for command in (step.command or "").splitlines():
+        yield Paragraph(_escaped(command), COMMAND)
+    yield Paragraph(f"<i>{_escaped(step.result)}</i>", RESULT)
+
+
 def _what_this_is(kit: Kit) -> Iterator[Flowable]:
+    seen = (
+        "It holds the vault's descriptor encrypted: whoever has it and the public key of one card "
+        "can see the vault's money"
+        if kit.secret
+        else "Whoever has it can see the vault's money"
+    )
     yield Paragraph(
-        f"This paper is the plan of a Bitcoin vault on {_escaped(kit.network)}. Whoever has "
-        f"it can see the vault's money but cannot spend it: that takes <b>{kit.threshold} of the "
-        f"{len(kit.keys)} keys</b> below. Whoever has {kit.threshold} keys but no copy of this "
-        "plan cannot spend either. Keep it dry, keep it private, do not photograph it.",
+        f"This paper is the plan of a Bitcoin vault on {_escaped(kit.network)}. {seen} but cannot "
+        f"spend it: that takes <b>{kit.threshold} of the {len(kit.keys)} keys</b> below. Whoever "
+        f"has {kit.threshold} keys but no copy of this plan cannot spend either. Keep it dry, keep "
+        "it private. The codes are for this program or a wallet to scan, not for a telephone that "
+        "keeps its pictures elsewhere.",
         BODY,
     )
 
@@ -168,7 +268,8 @@ def _needed(kit: Kit) -> Iterator[Flowable]:
 
 
 def _descriptor(kit: Kit) -> Iterator[Flowable]:
-    yield Paragraph("The descriptor, to be typed in", HEADING)
+    what = "The encrypted descriptor" if kit.secret else "The descriptor"
+    yield Paragraph(f"{what}, to be typed in", HEADING)
     yield Paragraph(
         "Each line: its number, the text in groups of five (the blanks do not count; capital and "
         "small letters do), and four letters that check the line. "
@@ -176,13 +277,13 @@ def _descriptor(kit: Kit) -> Iterator[Flowable]:
         "which one was mistyped.",
         BODY,
     )
-    for line in typed_lines.numbered(kit.descriptor):
+    for line in typed_lines.numbered(kit.code_text):
         yield Paragraph(_escaped(line).replace(" ", "&nbsp;"), MONO)
 
 
 def _codes(kit: Kit) -> Iterator[Flowable]:
-    texts = codes_of(kit.descriptor)
-    title = "The descriptor, to be scanned"
+    texts = codes_of(kit.code_text)
+    title = f"The {'encrypted ' if kit.secret else ''}descriptor, to be scanned"
     if len(texts) > 1:
         title += f" ({len(texts)} codes, BBQr; any order)"
     codes = [_Code(text, QR_SIDE) for text in texts]
@@ -190,36 +291,6 @@ def _codes(kit: Kit) -> Iterator[Flowable]:
     grid = [Table([pair], hAlign="LEFT") for pair in pairs]
     yield KeepTogether([Paragraph(title, HEADING), grid[0]])
     yield from grid[1:]
-
-
-def _how(kit: Kit) -> Iterator[Flowable]:
-    yield Paragraph("How to recover with cardquorum", HEADING)
-    birthday = f" --birthday {kit.born}" if kit.born else ""
-    for step in (
-        f"Install it on a computer you trust and run {_typed(f'init --network {kit.network}')}; "
-        "<font name='Courier'>--chain URL</font> names the node or server to ask for the coins.",
-        f"{_typed(f'recover FILE --name {kit.vault}{birthday}')}: FILE is the text file of this "
-        "kit, or one with the text of its codes; <font name='Courier'>-</font> to type the lines "
-        "above.",
-        "Compare the first three addresses below. If one differs, stop.",
-        f"{_typed(f'sync {kit.vault}')} looks for the coins {_since(kit)}. It may take hours and "
-        "be cut off: the next one goes on.",
-        f"Put the cards on the reader, one after the other: {_typed('card enrol LABEL')}, then "
-        f"{_typed(f'vault verify {kit.vault}')}. Spend as usual.",
-        "Where only the encrypted file of this kit is at hand: enrol any one of the cards first, "
-        "or give its account key with <font name='Courier'>--key</font>.",
-    ):
-        yield Paragraph(f"• {step}", BODY)
-
-
-def _since(kit: Kit) -> str:
-    if kit.born:
-        return f"from the birthday on, {_escaped(kit.birthday)}"
-    return "from the first block that can hold any: how old the vault is was not known"
-
-
-def _typed(words: str) -> str:
-    return f"<font name='Courier'>cardquorum {_escaped(words)}</font>"
 
 
 def _core(kit: Kit) -> Iterator[Flowable]:
@@ -247,10 +318,13 @@ def _core_commands(kit: Kit) -> Iterator[str]:
 
 def _checks(kit: Kit) -> Iterator[Flowable]:
     rows = [
-        *((f"address {index}", address) for index, address in enumerate(kit.addresses)),
+        *(
+            (f"address {index}", address)
+            for index, address in enumerate(() if kit.secret else kit.addresses)
+        ),
         ("printed", f"{kit.date} by {kit.program}"),
         ("vault", f"version {kit.version}, begun {kit.birthday}"),
-        ("descriptor", f"SHA-256 {_grouped(kit.digest)}"),
+        *([] if kit.secret else [("descriptor", f"SHA-256 {_grouped(kit.digest)}")]),
         ("custody book", f"head {_grouped(kit.head)}"),
     ]
     cells = [[Paragraph(name, BODY), Paragraph(_escaped(text), SMALL_MONO)] for name, text in rows]
@@ -301,3 +375,40 @@ class _Code(Flowable):
                         self.height - (y + QUIET_ZONE + 1) * step,
                     )
                     self.canv.rect(left, bottom, step, step, stroke=0, fill=1)
+
+
+class _CardRow(Flowable):
+    """Outlines of cards beside each other, with label and maker on each."""
+
+    def __init__(self, cards: Sequence[steps.CardOnPaper]) -> None:
+        super().__init__()
+        self._cards = cards
+        self.width = (CARD_SIDES[0] + 4 * mm) * len(cards)
+        self.height = CARD_SIDES[1] + 4 * mm
+
+    def wrap(self, _width: float, _height: float) -> tuple[float, float]:
+        return self.width, self.height
+
+    def draw(self) -> None:
+        wide, high = CARD_SIDES
+        for at, card in enumerate(self._cards):
+            left = at * (wide + 4 * mm)
+            self.canv.roundRect(left, 2 * mm, wide, high, 2 * mm)
+            self.canv.setFont("Helvetica-Bold", 11)
+            self.canv.drawString(left + 3 * mm, high - 6 * mm, visible(card.label)[:LABEL_SHOWN])
+            self.canv.setFont("Helvetica", 9)
+            self.canv.drawString(left + 3 * mm, 5 * mm, visible(f"made by {card.vendor}"))
+
+
+class _Mark(Flowable):
+    """Nothing to see; notes on which page it stands."""
+
+    def __init__(self, pages: list[int]) -> None:
+        super().__init__()
+        self._pages = pages
+
+    def wrap(self, _width: float, _height: float) -> tuple[float, float]:
+        return 0, 0
+
+    def draw(self) -> None:
+        self._pages.append(self.canv.getPageNumber())

@@ -30,8 +30,19 @@ def descriptor_of(home: Home, db: Session, data: bytes, keys: Iterable[str]) -> 
     """
     if data.startswith(PDF):
         raise UsageError("this is the paper itself: type its lines, or give the text of its codes")
-    if bip138.is_backup(data):
-        return _opened(data, [*_given(home, keys), *_known(db)])
+    whole = data if bip138.is_backup(data) else _joined(data).encode()
+    if bip138.is_backup(whole):
+        return _opened(whole, [*_given(home, keys), *_known(db)])
+    return whole.decode()
+
+
+def is_encrypted(data: bytes) -> bool:
+    """Tell whether this is the encrypted copy, as a file, or as its lines or codes."""
+    return bip138.is_backup(data) or bip138.is_backup(_joined(data).encode())
+
+
+def _joined(data: bytes) -> str:
+    """Return the text that lines or codes make together; any other text as it is."""
     text = foreign_text.decoded(data, "what was given").strip()
     if not text:
         raise UsageError("there is nothing to read")
@@ -51,7 +62,7 @@ WRITER_UNKNOWN = (
 
 def doubts(data: bytes) -> list[str]:
     """Return what a person must know of what they recover from."""
-    return [WRITER_UNKNOWN] if bip138.is_backup(data) else []
+    return [WRITER_UNKNOWN] if is_encrypted(data) else []
 
 
 def first_addresses(vault: Vault) -> list[str]:

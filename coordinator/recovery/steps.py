@@ -1,0 +1,159 @@
+"""The second page of a kit: what is needed, and steps that work as they are printed."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from coordinator.recovery.letter import number
+
+SERVERS: Final = {
+    "mainnet": "electrum+ssl://electrum.blockstream.info:50002",
+    "testnet4": "electrum+ssl://mempool.space:40002",
+    "signet": "electrum+ssl://mempool.space:60602",
+    "regtest": "regtest:",
+}
+"""Whom to ask for the coins where the home names nobody who can be reached from elsewhere."""
+SPARROW: Final = "Sparrow Wallet"
+
+
+class CardOnPaper(NamedTuple):
+    """A card of the vault: its label, who makes it, and which other programs sign with it."""
+
+    label: str
+    vendor: str
+    programs: Sequence[str] = ()
+
+
+class Step(NamedTuple):
+    """What to do, the commands that do it, a line each, and how it looks when it went well."""
+
+    what: str
+    command: str | None
+    result: str
+
+
+@dataclass(frozen=True)
+class StepsFacts:
+    """What the steps are made of.
+
+    `file` is the kit's file that `recover` reads; a `secret` one is encrypted and opened by a card.
+    `chain` is the URL to ask for coins. `wheel` and `wheel_sha256` are of the copy of the program
+    beside the kit, where there is one.
+    """
+
+    vault: str
+    network: str
+    threshold: int
+    cards: Sequence[CardOnPaper]
+    checksum: str
+    chain: str
+    program: str
+    file: str
+    secret: bool
+    birthday: str | None = None
+    wheel: str | None = None
+    wheel_sha256: str | None = None
+
+
+def needed(facts: StepsFacts) -> Iterator[str]:
+    """Yield what must lie on the table before the first step."""
+    yield (
+        f"{number(facts.threshold).capitalize()} of the cards drawn above, with the note of each "
+        "card's PIN."
+    )
+    yield (
+        "A card reader on USB for contactless smart cards (ISO 14443, PC/SC). Cards with a gold "
+        "chip also go into a reader with a slot."
+    )
+    yield "A computer that you trust, with this paper beside it, and two quiet hours."
+
+
+def with_program(facts: StepsFacts) -> Iterator[Step]:
+    """Yield the steps with this program, from an empty computer to a payment that was seen."""
+    vault = facts.vault
+    if facts.wheel is not None:
+        yield Step(
+            f"Install the program from the file beside this kit (SHA-256 {facts.wheel_sha256}).",
+            f"pipx install './{facts.wheel}[pcsc,bdk]'",
+            f"cardquorum --version says {facts.program.removeprefix('cardquorum ')}.",
+        )
+    else:
+        yield Step(
+            f"Install {facts.program} or later from a source that your helper trusts.",
+            None,
+            "cardquorum --version says which one it is.",
+        )
+    yield Step(
+        "Make an empty home. The server named here learns which addresses are asked for; your own "
+        "node may be named in its place.",
+        f"cardquorum init --network {facts.network} --chain '{facts.chain}'",
+        "It names the folder.",
+    )
+    yield Step(
+        "Lay the cards on the reader, one after the other. Type each PIN once.",
+        "\n".join(f"cardquorum card enrol {c.label}" for c in facts.cards[: facts.threshold]),
+        "It names the card. After one wrong PIN, stop and call.",
+    )
+    birthday = f" --birthday {facts.birthday}" if facts.birthday else ""
+    yield Step(
+        "Rebuild the vault from the kit's file; from this paper alone, with - in place of the "
+        "file, type the numbered lines.",
+        f"cardquorum recover {facts.file} --name {vault} --checksum {facts.checksum}{birthday}",
+        f"It says version {facts.checksum}, as on every page below. If it differs, stop.",
+    )
+    yield Step(
+        "Look for the money. It may take hours and be cut off; the next time it goes on.",
+        f"cardquorum sync {vault}",
+        "It says an amount and from which day it was looked for. No money yet: call before you "
+        "go on.",
+    )
+    yield Step(
+        "Let each card prove that it belongs. One card can prove, but it cannot pay.",
+        f"cardquorum vault verify {vault}",
+        "It names each key that was proved. For another card, ask the people on page one.",
+    )
+    yield Step(
+        "Build a small payment to an address of yours. Compare the address sign by sign.",
+        f"cardquorum spend create {vault} --to ADDRESS:10000sat --target 6",
+        "It shows what is paid, and the payment's ID.",
+    )
+    yield Step(
+        "Have the cards sign it, one after the other, and send it.",
+        "cardquorum spend sign ID\ncardquorum spend finalize ID\ncardquorum spend broadcast ID",
+        "It names the transaction. See it arrive. Then the rest: --drain ADDRESS, not --to.",
+    )
+
+
+def with_sparrow(facts: StepsFacts) -> Iterator[Step]:
+    """Yield the steps with Sparrow Wallet, for the cards that it signs with."""
+    able = [card.label for card in facts.cards if SPARROW in card.programs]
+    if len(able) < facts.threshold:
+        told = f"card {' and '.join(able)} alone" if able else "none of these cards"
+        yield Step(
+            f"Sparrow (sparrowwallet.com) shows the money but cannot pay: it signs with {told}.",
+            None,
+            "Use the steps above to pay.",
+        )
+        return
+    source = (
+        f"the line that cardquorum vault export {facts.vault} prints"
+        if facts.secret
+        else f"the text of {facts.file}"
+    )
+    quorum = f"{facts.threshold} of {len(facts.cards)}"
+    yield Step(
+        f"In Sparrow choose network {facts.network}, a server, and File, New Wallet. Under "
+        f"Settings choose Multi Signature, {quorum}, Native Segwit (P2WSH).",
+        None,
+        "It asks for as many keystores.",
+    )
+    yield Step(
+        f"Press Edit beside the descriptor and put in {source}. Press Apply.",
+        None,
+        "Receive shows the first address of this vault.",
+    )
+    yield Step(
+        f"Send: a small payment first. Sign with card {' and '.join(able)}, then Broadcast.",
+        None,
+        "Wait until it arrived. Then send the rest.",
+    )
