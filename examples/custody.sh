@@ -95,8 +95,8 @@ title "an empty home: the vault comes back from paper alone, and its cards prove
 CARDQUORUM_HOME=$folder/empty
 cardquorum init --network regtest
 cp -r "$folder/home/emulated" "$folder/empty/"
-cardquorum recover "$folder/kits2/home/savings-2-descriptor.txt" --name savings
-cardquorum vault approve savings --checksum "$(sed 's/.*#//' "$folder/kits2/home/savings-2-descriptor.txt")"
+cardquorum recover "$folder/kits2/bank/savings-2-descriptor.txt" --name savings
+cardquorum vault approve savings --checksum "$(sed 's/.*#//' "$folder/kits2/bank/savings-2-descriptor.txt")"
 for card in blue red; do
     pins $card | cardquorum card enrol $card --emulated $card --pin-stdin
 done

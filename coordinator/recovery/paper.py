@@ -9,6 +9,7 @@ import segno
 from reportlab.lib import colors, pagesizes
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import (
     Flowable,
@@ -64,7 +65,6 @@ COMMAND: Final = ParagraphStyle(
 )
 RESULT: Final = ParagraphStyle("result", parent=STEP, fontSize=9.5, leftIndent=6 * mm, spaceAfter=3)
 CARDS_IN_A_ROW: Final = 4
-LABEL_SHOWN: Final = 16
 CARD_SIDES: Final = (34 * mm, 21.4 * mm)
 """The sides of ID-1 (ISO 7810), at two fifths of their length."""
 
@@ -176,7 +176,8 @@ def _story(kit: Kit, ends: list[int]) -> Iterator[Flowable]:
     yield PageBreak()
     yield from _steps(kit)
     yield PageBreak()
-    yield Paragraph(_escaped(f"Technical pages: vault {kit.vault}"), TITLE)
+    where = f", for {kit.place}" if kit.place else ""
+    yield Paragraph(_escaped(f"Technical pages: vault {kit.vault}{where}"), TITLE)
     yield from _what_this_is(kit)
     yield from _needed(kit)
     yield from _descriptor(kit)
@@ -394,10 +395,19 @@ class _CardRow(Flowable):
         for at, card in enumerate(self._cards):
             left = at * (wide + 4 * mm)
             self.canv.roundRect(left, 2 * mm, wide, high, 2 * mm)
-            self.canv.setFont("Helvetica-Bold", 11)
-            self.canv.drawString(left + 3 * mm, high - 6 * mm, visible(card.label)[:LABEL_SHOWN])
-            self.canv.setFont("Helvetica", 9)
-            self.canv.drawString(left + 3 * mm, 5 * mm, visible(f"made by {card.vendor}"))
+            for text, font, size, above in (
+                (card.label, "Helvetica-Bold", 11, high - 6 * mm),
+                (f"made by {card.vendor}", "Helvetica", 9, 5 * mm),
+            ):
+                self.canv.setFont(font, size)
+                self.canv.drawString(left + 3 * mm, above, _fitted(visible(text), font, size))
+
+
+def _fitted(text: str, font: str, size: int) -> str:
+    """Return as much of a text as has room within the outline of a card."""
+    while text and stringWidth(text, font, size) > CARD_SIDES[0] - 6 * mm:
+        text = text[:-1]
+    return text
 
 
 class _Mark(Flowable):

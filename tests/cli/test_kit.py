@@ -3,6 +3,9 @@
 import io
 import json
 import re
+import shlex
+import shutil
+import zipfile
 from pathlib import Path
 
 import pymupdf
@@ -18,6 +21,7 @@ from psbt.keys import format_key_expression
 from psbt.network import Network
 from psbt.policy import parse_descriptor
 from tests.cli.terminal import at_terminal
+from tests.cli.test_money import STRANGER as OUTSIDE
 from tests.program import PIN, UNPROVED, Asked, asking
 
 
@@ -297,3 +301,141 @@ def test_copies_are_noted_once(vault: Asked) -> None:
     vault("copy", "add", "w", "other", check=2)
     vault("copy", "add", "v", "other", "--location", "nowhere", check=2)
     assert "copy:other" not in [copy["copy"] for copy in vault("copy", "list", "v")["copies"]]
+
+
+@pytest.mark.parametrize(
+    ("location", "asked", "audience"),
+    [
+        ("at-a", (), "locked"),
+        ("at-b", (), "open"),
+        ("at-c", (), "open"),
+        (None, (), "locked"),
+        ("at-c", ("--for", "locked"), "locked"),
+        ("at-b", ("--for", "executor"), "executor"),
+    ],
+)
+def test_kind_of_the_place_says_what_a_kit_there_holds(
+    vault: Asked, tmp_path: Path, location: str | None, asked: tuple[str, ...], audience: str
+) -> None:
+    lies = ("--location", location) if location else ()
+    made = vault("kit", "v", "--out", str(tmp_path / "kit"), *lies, *asked)
+    assert made["for"] == audience
+    assert made["reading_grade"] <= 6
+    assert made["words"] <= 260
+    plain = (tmp_path / "kit" / "v-descriptor.txt").exists()
+    said = printed(tmp_path / "kit")
+    assert plain == (audience == "locked")
+    assert (made["addresses"][0] in said) == (audience == "locked")
+    assert ("Card b is at at-b" in said) == (audience == "executor")
+    doubts = " ".join(made["notices"])
+    assert ("tells where every card lies, and card b lies at at-b" in doubts) == (
+        audience == "executor"
+    )
+    assert ("at-c is no locked place" in doubts) == (location == "at-c" and audience == "locked")
+
+
+def test_helpers_and_own_words_stand_in_the_letter(vault: Asked, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("Dear Ann,\n---\nWith love, Tom\n")
+    given = ("--contact", "Marie, 0123", "--contact", "Jean", "--message", str(words))
+    made = vault("kit", "v", "--out", str(tmp_path / "kit"), *given)
+    first = pypdf.PdfReader(tmp_path / "kit" / "v-kit.pdf").pages[0].extract_text()
+    assert first.index("Dear Ann") < first.index("Marie, 0123") < first.index("With love, Tom")
+    assert made["notices"] == []
+    words.write_text("x" * 1001)
+    refused = vault("kit", "v", "--out", str(tmp_path / "k"), *given, check=2)["error"]["message"]
+    assert "1001 characters; 1000 is the most" in refused
+    vault("kit", "v", "--out", str(tmp_path / "k"), "--contact", " ", check=2)
+    vault("kit", "v", "--out", str(tmp_path / "k"), "--for", "thief", check=2)
+    assert not (tmp_path / "k").exists()
+
+
+def test_program_beside_the_kit_is_what_its_name_says(vault: Asked, tmp_path: Path) -> None:
+    wheel = tmp_path / "cardquorum-9.8.7-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(
+            "cardquorum-9.8.7.dist-info/METADATA", "Name: cardquorum\nVersion: 9.8.7\n"
+        )
+    out = tmp_path / "kit"
+    made = vault("kit", "v", "--out", str(out), "--program", str(wheel))
+    sums = {Path(each["file"]).name: each["sha256"] for each in made["files"]}
+    assert (out / wheel.name).read_bytes() == wheel.read_bytes()
+    said = printed(out).replace("\n", "")
+    assert sums[wheel.name] in said
+    assert f"pipx install './{wheel.name}[pcsc,bdk]'" in said
+    for name, data in (
+        ("cardquorum-9.8.8-py3-none-any.whl", wheel.read_bytes()),
+        ("other-9.8.7-py3-none-any.whl", wheel.read_bytes()),
+        ("cardquorum-9.8.7-1-py3-none-any.whl", b"no archive"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        given = ("--program", str(tmp_path / name))
+        refused = vault("kit", "v", "--out", str(tmp_path / "no"), *given, check=2)["error"]
+        assert refused["code"] == "usage_error"
+        assert name in refused["message"]
+
+
+def test_steps_of_a_kit_work_as_they_are_printed(vault: Asked, tmp_path: Path) -> None:
+    """An heir with two cards and the kit of an open place: look, prove, pay."""
+    vault("kit", "v", "--out", str(tmp_path / "kit"), "--location", "at-c")
+    elsewhere = asking(tmp_path / "elsewhere")
+    steps = printed(tmp_path / "kit")
+    steps = steps[steps.index("With cardquorum") : steps.index("With Sparrow")]
+    commands = [
+        shlex.split(line)[1:]
+        for line in map(str.strip, re.sub(r"\n(?=--[cb])", " ", steps).splitlines())
+        if line.startswith("cardquorum ") and " says " not in line
+    ]
+    made = ""
+    for command in commands:
+        words = [
+            made
+            if word == "ID"
+            else word.replace("ADDRESS", OUTSIDE).replace(
+                "v-encrypted.txt", str(tmp_path / "kit" / "v-encrypted.txt")
+            )
+            for word in command
+        ]
+        cards = command[:2] in (["card", "enrol"], ["vault", "verify"], ["spend", "sign"])
+        more = ("--pin-stdin", *(("--yes",) if command[:2] == ["spend", "sign"] else ()))
+        label = command[2:] if command[:2] == ["card", "enrol"] else ["a", "b"]
+        offered = [word for each in label for word in ("--emulated", each)]
+        pins = PIN if command[:2] == ["card", "enrol"] else f"a={PIN}\nb={PIN}\n"
+        answer = elsewhere(
+            *words, *((*offered, *more) if cards else ()), stdin=pins if cards else ""
+        )
+        if command[0] == "init":
+            for part in ("emulated", "chain"):
+                shutil.copytree(tmp_path / "home" / part, tmp_path / "elsewhere" / part)
+        made = answer.get("ceremony", made)
+    assert answer["txid"]
+
+
+def test_audit_tells_where_a_shut_bank_stops_the_vault(vault: Asked) -> None:
+    def found() -> set[str]:
+        return {each["code"] for each in vault("audit", "v", check=None)["findings"]}
+
+    assert not found() & {"bank_shut", "pin_in_bank"}
+    for card, place in (("b", "at-a"), ("c", "at-b"), ("a", "at-c")):
+        vault("secret", "add", f"{card}-pin", "--of", card, "--kind", "pin", "--written-at", place)
+    assert "pin_in_bank" in found()
+    vault("secret", "add", "b-pin", "--of", "b", "--kind", "pin", "--written-at", "at-c")
+    assert not found() & {"bank_shut", "pin_in_bank"}
+    vault("location", "add", "at-d", "--kind", "bank-vault")
+    vault("custody", "record", "card:c", "placed", "--at", "at-d")
+    assert "bank_shut" in found()
+
+
+@pytest.mark.parametrize("way", ["codes", "lines"])
+def test_paper_of_an_open_place_is_read_with_a_key(
+    vault: Asked, empty: Asked, tmp_path: Path, way: str
+) -> None:
+    vault("kit", "v", "--out", str(tmp_path / "kit"), "--location", "at-b")
+    whole = vault("vault", "show", "v")
+    given = "\n".join({"codes": scanned, "lines": typed}[way](tmp_path / "kit"))
+    told = empty("recover", "-", "--name", "back", stdin=given, check=2)["error"]["message"]
+    assert "--key" in told
+    key = ("--key", whole["cosigners"][0]["key"])
+    found = empty("recover", "-", "--name", "back", *key, stdin=given)
+    assert found["descriptor"] == whole["descriptor"]
+    assert "xpubs can write such an encrypted copy" in found["notices"][0]

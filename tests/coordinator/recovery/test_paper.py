@@ -12,14 +12,29 @@ import pytest
 import zxingcpp
 from PIL import Image
 
+from coordinator.errors import UsageError
 from coordinator.interop import bbqr
 from coordinator.recovery import paper as kit_paper
 from coordinator.recovery import typed_lines
+from coordinator.recovery.letter import Audience, LetterFacts, written
+from coordinator.recovery.steps import CardOnPaper, StepsFacts
 
 XPUB = "tpubDEfHTixePhNwjfaJMMkMZr9JmzHtM4tRziVMfynm4caMLydAvrjHR9v78XeBH1GU2AnQZSam1bdDW7FcuH2qX"
 KEYS = ",".join(f"[{n:08x}/48h/1h/0h/2h]{XPUB}7mxdJfGAkthhN4LUnue5gv/<0;1>/*" for n in range(3))
 DESCRIPTOR = f"wsh(sortedmulti(2,{KEYS}))#g0rwfga9"
 LONG = "wsh(" + hashlib.shake_256(b"long").hexdigest(1000) + ")#g0rwfga9"
+STEPS = StepsFacts(
+    vault="family",
+    network="regtest",
+    threshold=2,
+    cards=[CardOnPaper(label, "maker") for label in ("blue", "green", "red")],
+    checksum="3",
+    chain="regtest:",
+    program="cardquorum 7",
+    file="family-descriptor.txt",
+    secret=False,
+    birthday="2026-11-01",
+)
 KIT = kit_paper.Kit(
     vault="family",
     network="regtest",
@@ -40,6 +55,9 @@ KIT = kit_paper.Kit(
     birthday="2026-11-01",
     timestamp=1793491200,
     program="cardquorum 7",
+    letter=written(LetterFacts(Audience.LOCKED, 2, 3, "card", "2026-11-23", None)),
+    steps=STEPS,
+    encrypted="Q" * 700,
 )
 
 
@@ -86,8 +104,8 @@ def test_it_says_all_that_is_needed_and_not_where() -> None:
         "version 3",
         "cardquorum 7",
         "bitcoin-cli -chain=regtest createwallet",
-        "page 1 of 2",
-        "page 2 of 2",
+        "page 1 of 4",
+        "page 4 of 4",
         "2026-11-01",
         "red: pairs with <it>",
     ):
@@ -108,7 +126,15 @@ def test_places_are_there_when_asked_for_and_the_place_it_is_for() -> None:
 @pytest.mark.parametrize("paper", ["a4", "letter"])
 def test_a_crowd_with_long_names_stays_on_the_paper(paper: str) -> None:
     keys = [KIT.keys[0]._replace(label="W" * 40, carriers="card " + "M" * 40)] * 15
-    long = replace(KIT, vault="V" * 40, place="P" * 40, keys=keys, places=[("M" * 40, "P" * 40)])
+    long = replace(
+        KIT,
+        vault="V" * 40,
+        place="P" * 40,
+        keys=keys,
+        places=[("M" * 40, "P" * 40)],
+        pins=["M" * 40],
+        steps=replace(STEPS, vault="V" * 40, cards=[CardOnPaper("W" * 40, "M" * 20)] * 15),
+    )
     pages = pymupdf.open(stream=kit_paper.drawn(long, paper))
     for page in pages:
         room = pymupdf.Rect(40, 0, page.rect.width - 40, page.rect.height)
@@ -152,3 +178,31 @@ def test_it_is_black_on_white() -> None:
         assert page.get_pixmap(dpi=50).is_unicolor is False
         picture = Image.open(io.BytesIO(page.get_pixmap(dpi=50).tobytes("png"))).convert("RGB")
         assert all(len(set(rgb)) == 1 for _, rgb in picture.getcolors(1 << 20) or [])
+
+
+@pytest.mark.parametrize("paper", ["a4", "letter"])
+def test_a_secret_kit_shows_neither_descriptor_nor_addresses(paper: str) -> None:
+    pdf = kit_paper.drawn(replace(KIT, secret=True), paper)
+    said = text_of(pdf)
+    typed = [line for line in said.splitlines() if typed_lines.NUMBERED.fullmatch(line)]
+    assert typed_lines.joined(typed) == KIT.encrypted
+    assert bbqr.joined(scanned(pdf)) == ("U", KIT.encrypted.encode())
+    for secret in (XPUB[:20], "bcrt1q", KIT.digest[:8], "importdescriptors"):
+        assert secret not in said.replace(" ", "")
+
+
+@pytest.mark.parametrize("paper", ["a4", "letter"])
+def test_letter_and_steps_have_a_page_each(paper: str) -> None:
+    spoken = replace(KIT, above="Dear Ann,\nI am sorry.", below="With love, Tom", pins="abc")
+    pages = [page.get_text() for page in pymupdf.open(stream=kit_paper.drawn(spoken, paper))]
+    assert "Dear Ann,\nI am sorry.\nDo nothing with it today\n" in pages[0]
+    assert "With love, Tom" in pages[0]
+    assert pages[0].count("The PIN note of card") == 3
+    assert "Page two: the steps" in pages[1]
+    assert "With Sparrow" in pages[1]
+    assert "Technical pages" in pages[2]
+
+
+def test_words_that_leave_no_room_for_the_letter_are_refused() -> None:
+    with pytest.raises(UsageError, match="3000 characters leaves no room"):
+        kit_paper.drawn(replace(KIT, above="abcd " * 600), "letter")
