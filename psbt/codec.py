@@ -1,7 +1,10 @@
-"""Bytes, base64 and hex ↔ Psbt, strictly; every failure is a PsbtError.
+"""The one guard in front of embit: bytes, base64 and hex ↔ Psbt, strictly, of versions 0 and 2.
 
-The maps are read here, because embit accepts what BIP 174 forbids; embit is given one value
-at a time and what it makes of the transaction is compared with what was read.
+`fields` reads the maps, because embit accepts what BIP 174 forbids. Embit is then given one value
+at a time, and what it would write must be what was read, or the PSBT is refused: nothing is lost
+or changed behind our back. A Psbt is always of version 0; version 2 is a way to write it. What
+embit does otherwise than expected is put right here and nowhere else, and every exception of its
+becomes a PsbtError.
 """
 
 import base64
@@ -15,7 +18,7 @@ from typing import Final, ParamSpec, TypeVar
 from embit.base import EmbitBase, EmbitError
 from embit.ec import PublicKey
 from embit.psbt import PSBT, DerivationPath, InputScope, OutputScope
-from embit.script import Script
+from embit.script import Script, Witness
 from embit.transaction import Transaction, TransactionInput, TransactionOutput
 from embit.util import secp256k1
 
@@ -23,24 +26,20 @@ from psbt import fields
 from psbt import transaction as network
 from psbt.coins import Outpoint
 from psbt.errors import PsbtError
-from psbt.field_rules import GLOBAL_RULES, INPUT_RULES, OUTPUT_RULES, check_fields
-from psbt.fields import Fields, Maps, read_fields
-from psbt.transaction import (
-    ByteReader,
-    check_amounts,
-    check_sound,
-    parse_transaction,
-    parse_unsigned,
-    sized,
-    vector,
-)
+from psbt.fields import Fields, Maps
+from psbt.transaction import ByteReader, check_amounts, parse_transaction, sized, vector
 
 __all__ = [
+    "EmbitBase",
+    "InputScope",
+    "OutputScope",
     "Psbt",
     "assemble",
     "copy",
     "final_psbt",
+    "finish_input",
     "parse",
+    "parse_returned",
     "previous_transaction",
     "public_key",
     "read_maps",
@@ -49,6 +48,7 @@ __all__ = [
     "to_bytes",
     "transaction_of",
     "txid",
+    "unique_id",
     "unsigned_transaction",
 ]
 
@@ -109,18 +109,25 @@ def secp_backend() -> str:
 
 
 def parse(data: bytes | str) -> Psbt:
-    """Read a PSBT of version 0 from its bytes, or from base64 or hex text."""
-    return _assembled(*_read(data))
+    """Read a PSBT of either version from its bytes, or from base64 or hex text."""
+    return _guarded(*fields.read(_binary(data)))
 
 
-def read_maps(data: bytes | str) -> Maps:
-    """Return the maps of a PSBT of version 0 as they stand, their fields unread."""
-    return _read(data)[0]
+def parse_returned(data: bytes | str, asked: Psbt) -> Psbt:
+    """Read what came back for `asked`; what version 2 may leave out stands as it was asked."""
+    maps, _ = fields.read(_binary(data))
+    filled = fields.filled(maps, unsigned_transaction(asked))
+    return _guarded(filled, fields.check(filled))
+
+
+def read_maps(data: bytes | str, version: int = 0) -> Maps:
+    """Return the maps of a PSBT of either version, as this version writes them."""
+    return _in_version(version, *fields.read(_binary(data)))
 
 
 def transaction_of(data: bytes | str) -> network.Transaction:
     """Return the unsigned transaction of a PSBT, its other fields unread: enough to show it."""
-    return _unsigned_transaction(_opened(data)[1])
+    return fields.read_transaction(_binary(data))
 
 
 def final_psbt(transaction: network.Transaction) -> Psbt:
@@ -141,17 +148,23 @@ def final_psbt(transaction: network.Transaction) -> Psbt:
 
 def assemble(maps: Maps) -> Psbt:
     """Make a PSBT of its maps, under the same checks as when reading one."""
-    return _assembled(maps, _unsigned_transaction(maps.globals))
+    return _guarded(maps, fields.check(maps))
 
 
-def to_bytes(psbt: Psbt) -> bytes:
-    """Serialize."""
-    return psbt.serialize()
+def to_bytes(psbt: Psbt, version: int = 0) -> bytes:
+    """Serialize, as version 0 or 2."""
+    raw: bytes = psbt.serialize()
+    return raw if version == 0 else fields.write(read_maps(raw, version))
 
 
 def to_base64(psbt: Psbt) -> str:
     """Serialize as text."""
     return base64.b64encode(to_bytes(psbt)).decode()
+
+
+def unique_id(psbt: Psbt) -> str:
+    """Return what tells PSBTs apart, whatever version they are and sequences they state."""
+    return fields.unique_id(unsigned_transaction(psbt))
 
 
 def txid(psbt: Psbt) -> str:
@@ -175,6 +188,17 @@ def copy(psbt: Psbt) -> Psbt:
     twin.inputs = [_with_own_dicts(psbt_in) for psbt_in in psbt.inputs]
     twin.outputs = [_with_own_dicts(psbt_out) for psbt_out in psbt.outputs]
     return twin
+
+
+def finish_input(psbt_in: InputScope, witness: tuple[bytes, ...]) -> None:
+    """Give an input its witness and take all away that only signers needed (BIP 174).
+
+    The spent outputs and unknown fields stay.
+    """
+    psbt_in.final_scriptwitness = Witness([*witness])
+    psbt_in.final_scriptsig = psbt_in.sighash_type = None
+    psbt_in.redeem_script = psbt_in.witness_script = None
+    psbt_in.partial_sigs, psbt_in.bip32_derivations = {}, {}
 
 
 def previous_transaction(psbt_in: InputScope) -> network.Transaction | None:
@@ -201,17 +225,6 @@ def _with_own_dicts(scope: T) -> T:
     return twin
 
 
-def _opened(data: bytes | str) -> tuple[ByteReader, Fields]:
-    """Return the global fields, and what reads on behind them."""
-    raw = _binary(data)
-    if len(raw) > fields.SIZE_MAX:
-        raise PsbtError(f"{len(raw)} bytes are too many for a PSBT, {fields.SIZE_MAX} are the most")
-    reader = ByteReader(raw)
-    if reader.take(min(reader.left, len(fields.MAGIC))) != fields.MAGIC:
-        raise PsbtError("this is not a PSBT: it does not start with the bytes psbt and ff")
-    return reader, read_fields(reader, "globals", fields.FIELDS_MAX)
-
-
 def _binary(data: bytes | str) -> bytes:
     if isinstance(data, bytes) and data.startswith(fields.MAGIC):
         return data
@@ -224,51 +237,27 @@ def _binary(data: bytes | str) -> bytes:
         raise PsbtError("this is not a PSBT: neither its bytes nor base64 nor hex") from error
 
 
-def _read(data: bytes | str) -> tuple[Maps, network.Transaction]:
-    reader, own = _opened(data)
-    transaction = _unsigned_transaction(own)
-    left = fields.FIELDS_MAX - len(own)
-    found: dict[str, list[Fields]] = {"inputs": [], "outputs": []}
-    for name, items in (("inputs", transaction.inputs), ("outputs", transaction.outputs)):
-        for index in range(len(items)):
-            found[name].append(read_fields(reader, f"{name}[{index}]", left))
-            left -= len(found[name][-1])
-    reader.end()
-    return Maps(own, tuple(found["inputs"]), tuple(found["outputs"])), transaction
+def _in_version(version: int, maps: Maps, transaction: network.Transaction) -> Maps:
+    if version == 0:
+        return fields.as_version_0(maps, transaction)
+    return fields.as_version_2(maps, transaction)
 
 
-def _unsigned_transaction(global_fields: Fields) -> network.Transaction:
-    """Read the transaction without witness form, so that it may have no inputs."""
-    version = int.from_bytes(global_fields.get(fields.GLOBAL_VERSION, b""), "little")
-    if version != 0:
-        raise PsbtError(f"PSBT version {version} is not supported; ask for version 0")
-    raw = global_fields.get(fields.GLOBAL_UNSIGNED_TX)
-    if raw is None:
-        raise PsbtError("globals hold no unsigned transaction")
-    try:
-        transaction = parse_unsigned(raw)
-    except PsbtError as error:
-        raise PsbtError(
-            f"the unsigned transaction is not in the form without witnesses: {error}"
-        ) from error
-    for index, tx_in in enumerate(transaction.inputs):
-        if tx_in.script_sig:
-            raise PsbtError(f"input {index} of the unsigned transaction has a script_sig")
-    check_sound(transaction)
-    return transaction
-
-
-def _assembled(maps: Maps, transaction: network.Transaction) -> Psbt:
-    check_fields("globals", maps.globals, GLOBAL_RULES)
-    not_kept = (fields.GLOBAL_UNSIGNED_TX, fields.GLOBAL_VERSION)
-    rest = {key: value for key, value in maps.globals.items() if key not in not_kept}
+def _guarded(given: Maps, transaction: network.Transaction) -> Psbt:
+    """Build embit's PSBT of maps that were checked; what it would write must be those maps."""
+    maps = fields.as_version_0(given, transaction)
+    rest = {key: value for key, value in maps.globals.items() if key != fields.GLOBAL_UNSIGNED_TX}
     psbt = _translated("globals", Psbt, _of_embit(transaction), rest)
     previous: dict[bytes, Previous] = {}
     for index, (psbt_in, values) in enumerate(zip(psbt.inputs, maps.inputs, strict=True)):
         _fill_input(f"inputs[{index}]", psbt_in, values, previous)
     for index, (psbt_out, values) in enumerate(zip(psbt.outputs, maps.outputs, strict=True)):
-        check_fields(f"outputs[{index}]", values, OUTPUT_RULES)
         _fill(f"outputs[{index}]", psbt_out, values)
+    written = ByteReader(_translated("globals", psbt.serialize))
+    written.take(len(fields.MAGIC))
+    for name, values in maps.named():
+        if fields.read_fields(written, name) != values:
+            raise PsbtError(f"{name} would not be written as it was read")
     return psbt
 
 
@@ -276,17 +265,13 @@ def _fill_input(
     name: str, psbt_in: InputScope, values: Fields, previous: dict[bytes, Previous]
 ) -> None:
     """Fill one input; a previous transaction that several inputs share is read once."""
-    check_fields(name, values, INPUT_RULES)
+    _fill(name, psbt_in, values)
     raw = values.get(fields.IN_NON_WITNESS_UTXO)
-    _fill(name, psbt_in, {k: v for k, v in values.items() if k != fields.IN_NON_WITNESS_UTXO})
     if raw is not None:
         if raw not in previous:
             previous[raw] = Previous(raw, _previous(name, raw))
         psbt_in.non_witness_utxo = previous[raw]
         _check_spent(name, psbt_in, previous[raw].transaction)
-    _check_kept(f"{name}.witness_utxo", psbt_in.witness_utxo, values.get(fields.IN_WITNESS_UTXO))
-    witness = values.get(fields.IN_FINAL_SCRIPTWITNESS)
-    _check_kept(f"{name}.final_scriptwitness", psbt_in.final_scriptwitness, witness)
 
 
 def _of_embit(transaction: network.Transaction) -> Transaction:
@@ -324,23 +309,18 @@ def _check_spent(name: str, psbt_in: InputScope, made: network.Transaction) -> N
 
 
 def _fill(name: str, scope: InputScope | OutputScope, values: Fields) -> None:
+    """Give embit one value after the other, but the previous transaction, which it reads slowly."""
     scope.unknown = {}  # embit's scopes share their default
-    kind = fields.IN_BIP32_DERIVATION
-    if not isinstance(scope, InputScope):
-        kind = fields.OUT_BIP32_DERIVATION
+    of_input = isinstance(scope, InputScope)
+    derivation = fields.IN_BIP32_DERIVATION if of_input else fields.OUT_BIP32_DERIVATION
     for key, value in values.items():
-        what = f"{name}, key {key.hex()}"
-        if key[:1] == kind:
-            pubkey = _translated(what, public_key, key[1:])
-            scope.bip32_derivations[pubkey] = _derivation(value)
-        else:
-            _translated(what, scope.read_value, BytesIO(sized(value)), key)
-
-
-def _check_kept(name: str, found: EmbitBase | None, raw: bytes | None) -> None:
-    """Refuse what embit reads although it is too short or not in its shortest form."""
-    if found is not None and found.serialize() != raw:
-        raise PsbtError(f"{name} is not what its length says")
+        try:
+            if key[:1] == derivation:
+                scope.bip32_derivations[public_key(key[1:])] = _derivation(value)
+            elif not (of_input and key == fields.IN_NON_WITNESS_UTXO):
+                scope.read_value(BytesIO(sized(value)), key)
+        except EMBIT_FAILURES as error:
+            raise PsbtError(f"{name}, key {key.hex()} cannot be read") from error
 
 
 def _translated(what: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

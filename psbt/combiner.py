@@ -7,11 +7,8 @@ contradicts ours is refused by name. What is kept is our own PSBT with what is n
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from embit.base import EmbitBase
-from embit.psbt import InputScope, OutputScope
-
 from psbt import codec
-from psbt.codec import Psbt
+from psbt.codec import EmbitBase, InputScope, OutputScope, Psbt
 from psbt.errors import NotOnlySignatures, PsbtError, SignatureInvalid
 from psbt.ownership import claims_own, input_scripts, scripts_fit
 from psbt.partial import quorum, signed_by, valid_signature

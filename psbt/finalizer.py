@@ -1,8 +1,5 @@
 """BIP 174's Input Finalizer for the vault's scripts."""
 
-from embit.psbt import InputScope
-from embit.script import Witness
-
 from psbt import codec
 from psbt.codec import Psbt
 from psbt.errors import PsbtError, SignaturesMissing
@@ -29,15 +26,5 @@ def finalize(psbt: Psbt, policy: Policy) -> Psbt:
     for psbt_in, held, script in zip(final.inputs, signatures, scripts, strict=True):
         chosen = sorted(held)[: policy.threshold]  # BIP 67: sorted is the order of the script
         ders = [partial_from_compact(held[pubkey]) for pubkey in chosen]
-        _keep_only(psbt_in, Witness([b"", *ders, script.witness_script]))
+        codec.finish_input(psbt_in, (b"", *ders, script.witness_script))
     return final
-
-
-def _keep_only(psbt_in: InputScope, witness: Witness) -> None:
-    psbt_in.final_scriptwitness = witness
-    psbt_in.final_scriptsig = None
-    psbt_in.sighash_type = None
-    psbt_in.redeem_script = None
-    psbt_in.witness_script = None
-    psbt_in.partial_sigs = {}
-    psbt_in.bip32_derivations = {}

@@ -8,10 +8,9 @@ from functools import lru_cache
 from typing import Final
 
 from embit.hashes import hash160
-from embit.psbt import InputScope, OutputScope
 
 from psbt.address import PATTERNS
-from psbt.codec import Psbt
+from psbt.codec import InputScope, OutputScope, Psbt
 from psbt.errors import PsbtError
 from psbt.keys import HARDENED
 from psbt.multisig import read_multisig

@@ -1,8 +1,6 @@
 """The signatures a PSBT already holds; none counts unless it verifies."""
 
-from embit.psbt import InputScope
-
-from psbt.codec import Psbt
+from psbt.codec import InputScope, Psbt
 from psbt.errors import PsbtError
 from psbt.ownership import input_scripts
 from psbt.policy import Policy

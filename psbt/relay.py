@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from psbt.address import script_type
 from psbt.coins import Outpoint
-from psbt.transaction import FINAL_SEQUENCE, Transaction
+from psbt.transaction import FINAL_SEQUENCE, FIRST_TIME_LOCK, Transaction
 from psbt.weight import WEIGHT_MAX, WITNESS_SCALE, dust_limit_sats, fee_at, vsize_of
 
 VERSIONS: Final = (1, 2, 3)
@@ -29,7 +29,6 @@ GENESIS_TIME: Final = 1_231_006_505
 MINED_FASTER: Final = 106
 """How many blocks came in the time of a hundred, up to now."""
 
-FIRST_TIME_LOCK: Final = 500_000_000
 SEQUENCE_NO_LOCK: Final = 1 << 31
 SEQUENCE_IS_TIME: Final = 1 << 22
 SEQUENCE_MASK: Final = 0xFFFF

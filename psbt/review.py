@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from embit.psbt import OutputScope
-
 from psbt.address import destination, optional_address
 from psbt.cautions import (
     Caution,
@@ -15,7 +13,7 @@ from psbt.cautions import (
     Severity,
     cautions,
 )
-from psbt.codec import Psbt, unsigned_transaction
+from psbt.codec import OutputScope, Psbt, unsigned_transaction
 from psbt.coins import Outpoint
 from psbt.errors import PsbtError
 from psbt.ownership import claims_own, derived_script, input_scripts, output_scripts

@@ -3,9 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from embit.psbt import InputScope
-
-from psbt.codec import Psbt, previous_transaction, unsigned_transaction
+from psbt.codec import InputScope, Psbt, previous_transaction, unsigned_transaction
 from psbt.errors import AmountContradicted, PsbtError
 from psbt.signature import SIGHASH_ALL
 from psbt.transaction import (

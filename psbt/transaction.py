@@ -15,6 +15,8 @@ SIZE_MAX = 4_000_000
 WITNESS_MARKER = b"\x00\x01"
 WITNESS_SCALE = 4
 FINAL_SEQUENCE = 0xFFFFFFFF
+FIRST_TIME_LOCK = 500_000_000
+"""The least lock time that is a time in seconds; what is below is a block height."""
 NULL_OUTPOINT = Outpoint("00" * 32, 0xFFFFFFFF)
 
 T = TypeVar("T")
@@ -117,11 +119,12 @@ class ByteReader:
 
     def take(self, size: int) -> bytes:
         """Return the next bytes."""
-        if size > self.left:
-            raise PsbtError(f"{size} bytes are announced at {self.position}, {self.left} are left")
         start = self.position
-        self.position += size
-        return self._data[start : self.position]
+        end = start + size
+        if end > len(self._data):
+            raise PsbtError(f"{size} bytes are announced at {start}, {self.left} are left")
+        self.position = end
+        return self._data[start:end]
 
     def number(self, size: int) -> int:
         """Return the next unsigned integer."""
@@ -129,7 +132,7 @@ class ByteReader:
 
     def compact_size(self) -> int:
         """Return the next compact size; a longer form than needed is refused."""
-        first = self.number(1)
+        first = self.take(1)[0]
         if first < 0xFD:
             return first
         size = 2 << (first - 0xFD)

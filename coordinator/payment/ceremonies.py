@@ -283,11 +283,12 @@ def add(
     It is a PSBT, or the finished transaction. Raises PsbtError that names the first thing that
     contradicts the payment; then nothing is taken.
     """
-    came_back = psbt_file.read_signed(data)
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
+        asked = signed_psbt(record)
+        came_back = psbt_file.read_signed(data, asked)
         _hold_coins(db, record, clock.now())
-        require_payment(home, record, signed_psbt(record), accepted)
+        require_payment(home, record, asked, accepted)
         return take_signatures(db, record, came_back)
 
 

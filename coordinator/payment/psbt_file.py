@@ -39,14 +39,14 @@ def read_psbt(data: bytes) -> Psbt:
     raise PsbtError("this is not a PSBT: it does not start with the bytes psbt and ff")
 
 
-def read_signed(data: bytes) -> Psbt:
-    """Return what came back from a signer: a PSBT, or the one a finished transaction came from.
+def read_signed(data: bytes, asked: Psbt) -> Psbt:
+    """Return what came back for a PSBT: one too, or that which a finished transaction came from.
 
     Raises PsbtError.
     """
     raw = _binary(data)
     if raw.startswith(MAGIC):
-        return codec.parse(raw)
+        return codec.parse_returned(raw, asked)
     try:
         transaction = parse_transaction(raw)
     except PsbtError as error:

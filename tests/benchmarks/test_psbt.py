@@ -84,3 +84,20 @@ def test_a_quarter_of_bdk(jobs: dict[int, Job]) -> None:
     theirs = bdk_way(jobs[MANY])
     assert our_way(jobs[MANY]) == theirs()
     assert best_time(lambda: our_way(jobs[MANY])) <= 0.25 * best_time(theirs)
+
+
+def test_version_2_is_taken_as_fast_as_version_0(jobs: dict[int, Job]) -> None:
+    work = jobs[MANY]
+    written = {
+        version: [codec.to_bytes(other, version) for other in work.signed] for version in (0, 2)
+    }
+
+    def parsed_and_combined(version: int) -> Psbt:
+        psbt = work.unsigned
+        for data in written[version]:
+            psbt = combine(psbt, codec.parse(data), work.policy)
+        return psbt
+
+    assert codec.to_bytes(parsed_and_combined(2)) == codec.to_bytes(parsed_and_combined(0))
+    times = {version: best_time(lambda v=version: parsed_and_combined(v)) for version in (0, 2)}
+    assert times[2] <= 1.2 * times[0]

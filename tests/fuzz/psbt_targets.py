@@ -8,7 +8,7 @@ from psbt import codec, consensus, fields, outline
 from psbt.combiner import combine
 from psbt.errors import PsbtError
 from psbt.extractor import extract
-from psbt.fields import Maps, read_fields
+from psbt.fields import Maps
 from psbt.finalizer import finalize
 from psbt.message import message_psbt, simple_proof, verify_proof
 from psbt.network import Network
@@ -21,7 +21,7 @@ from psbt.policy import (
 )
 from psbt.review import Context, review
 from psbt.signer import signing_requests
-from psbt.transaction import ByteReader, parse_transaction, sized
+from psbt.transaction import parse_transaction
 from tests.fuzz.target import Target
 from tests.psbt.soft_vault import soft_vault
 
@@ -46,7 +46,9 @@ def judged(data: bytes) -> None:
     psbt = codec.parse(data)
     again = codec.to_bytes(psbt)
     assert codec.to_bytes(codec.parse(again)) == again
-    assert codec.txid(psbt)
+    later = codec.to_bytes(psbt, 2)
+    assert codec.read_maps(later) == codec.read_maps(again)
+    assert codec.txid(codec.parse(later)) == codec.txid(psbt)
     for each in (psbt, _combined(psbt)):
         review(each, VAULT.policy, Context())
         for key in VAULT.policy.keys:
@@ -64,35 +66,18 @@ def _combined(psbt: codec.Psbt) -> codec.Psbt:
     return combined
 
 
-def written(maps: Maps) -> bytes:
-    """Return the bytes of maps, whatever they hold."""
-    scopes = (maps.globals, *maps.inputs, *maps.outputs)
-    return fields.MAGIC + b"".join(
-        b"".join(sized(key) + sized(value) for key, value in scope.items()) + b"\x00"
-        for scope in scopes
-    )
-
-
-def maps_of(psbt: codec.Psbt) -> Maps:
-    reader = ByteReader(codec.to_bytes(psbt)[len(fields.MAGIC) :])
-    return Maps(
-        read_fields(reader, "globals"),
-        tuple(read_fields(reader, "input") for _ in psbt.inputs),
-        tuple(read_fields(reader, "output") for _ in psbt.outputs),
-    )
-
-
 def edited(data: bytes) -> bytes:
     """Return our PSBT with its maps edited as the bytes say: whatever they say is well-formed.
 
     Six bytes an edit: which map, what kind, which entry or type, two for a place or a size, and
     one for a value.
     """
-    maps = maps_of((UNSIGNED, ONCE, TWICE)[data[0] % 3] if data else ONCE)
+    first = data[0] if data else 1
+    maps = codec.read_maps(codec.to_bytes((UNSIGNED, ONCE, TWICE)[first % 3]), first // 3 % 2 * 2)
     scopes = [maps.globals, *maps.inputs, *maps.outputs]
     for at in range(1, len(data) - 5, 6):
         _edit(scopes, *data[at : at + 6])
-    return written(maps)
+    return fields.write(Maps(scopes[0], tuple(scopes[1:4]), tuple(scopes[4:])))
 
 
 def _edit(
@@ -126,7 +111,22 @@ def _edit(
             scope[key + bytes([byte])] = value
 
 
+def returned(data: bytes) -> None:
+    """Take what came back for our own payment, in whichever version."""
+    came_back = codec.parse_returned(data, ONCE)
+    assert codec.txid(combine(ONCE, came_back, VAULT.policy)) == codec.txid(ONCE)
+
+
+def returned_seeds() -> Iterator[bytes]:
+    for psbt in (UNSIGNED, ONCE, TWICE, finalize(TWICE, VAULT.policy)):
+        yield codec.to_bytes(psbt, 2)
+        maps = codec.read_maps(codec.to_bytes(psbt), 2)
+        bare = tuple({k: v for k, v in each.items() if k[0] in b"\x02\x0e\x0f"} for each in maps[1])
+        yield fields.write(maps._replace(inputs=bare))
+
+
 def psbt_seeds() -> Iterator[bytes]:
+    yield from (codec.to_bytes(psbt, 2) for psbt in (UNSIGNED, TWICE))
     yield from map(codec.to_bytes, (UNSIGNED, ONCE, TWICE, finalize(TWICE, VAULT.policy)))
     yield codec.to_base64(ONCE).encode()
     yield codec.to_bytes(ONCE).hex().encode()
@@ -138,7 +138,7 @@ def edit_seeds() -> Iterator[bytes]:
     yield b"\x01"
     for how in range(8):
         for where in range(5):
-            yield bytes([how % 3, where, how, where + how, 1, 33, 7])
+            yield bytes([how % 6, where, how, where + how, 1, 33, 7])
 
 
 def transaction_seeds() -> Iterator[bytes]:
@@ -200,6 +200,7 @@ TARGETS = (
         steps=100_000,
         steps_per_byte=2_000,
     ),
+    Target("psbt_returned", returned_seeds, reading(returned), (PsbtError,), 8192, steps=60_000),
     Target("transaction", transaction_seeds, reading(transaction), (PsbtError,), 8192),
     Target("message", proof_seeds, reading(proof), (PsbtError,)),
     Target("descriptor", descriptor_seeds, reading(descriptor), (PsbtError,)),

@@ -20,7 +20,7 @@ from psbt import codec
 from psbt.coins import Outpoint
 from psbt.combiner import combine, new_signatures
 from psbt.errors import PsbtError
-from psbt.fields import Fields, Maps
+from psbt.fields import Fields, Maps, write
 from psbt.finalizer import finalize
 from psbt.keys import children
 from psbt.policy import RECEIVE, addresses, format_descriptor, parse_descriptor, vault_script
@@ -34,7 +34,7 @@ from psbt.transaction import (
 )
 from storage import vaults as vault_book
 from tests.fuzz.home import NAME, KeptHome
-from tests.fuzz.psbt_targets import ONCE, VAULT, maps_of, written
+from tests.fuzz.psbt_targets import ONCE, VAULT
 from tests.fuzz.text_targets import drill_seeds, opened_copy
 from tests.fuzz.work import steps
 
@@ -63,7 +63,7 @@ def with_derivations(maps: Maps, where: str, kind: bytes) -> bytes:
     own = (bytes(4) + bytes(4) + n.to_bytes(4, "little") for n in range(MANY))
     named: Fields = {kind + derive(n)[0]: origin for n, origin in enumerate(own)}
     first, *rest = getattr(maps, where)
-    return written(maps._replace(**{where: ({**first, **named}, *rest)}))
+    return write(maps._replace(**{where: ({**first, **named}, *rest)}))
 
 
 def looked_at(data: bytes) -> None:
@@ -89,12 +89,21 @@ def many_rows() -> Act:
 
 
 def many_input_derivations() -> Act:
-    data = with_derivations(maps_of(ONCE), "inputs", b"\x06")
+    data = with_derivations(codec.read_maps(codec.to_bytes(ONCE)), "inputs", b"\x06")
     return lambda: looked_at(data)
 
 
 def many_output_derivations() -> Act:
-    data = with_derivations(maps_of(ONCE), "outputs", b"\x02")
+    data = with_derivations(codec.read_maps(codec.to_bytes(ONCE)), "outputs", b"\x02")
+    return lambda: looked_at(data)
+
+
+def many_counted_maps() -> Act:
+    maps = codec.read_maps(codec.to_bytes(ONCE), 2)
+    coins = ({**maps.inputs[0], b"\x0f": n.to_bytes(4, "little")} for n in range(MANY))
+    bare = tuple({k: v for k, v in each.items() if k[0] in b"\x0e\x0f"} for each in coins)
+    own = {**maps.globals, b"\x04": b"\xfe" + MANY.to_bytes(4, "little")}
+    data = write(Maps(own, bare, maps.outputs))
     return lambda: looked_at(data)
 
 
@@ -145,6 +154,7 @@ def many_parts() -> Act:
         (many_rows, 250),
         (many_input_derivations, 150),
         (many_output_derivations, 150),
+        (many_counted_maps, 250),
         (many_outputs, 50),
         (many_proofs, 30),
         (many_typed_lines, 20),

@@ -246,7 +246,7 @@ def payment_seeds() -> Iterator[bytes]:
 def handed_over(data: bytes) -> None:
     """Read what came back from a signer, in whatever form, and take its signatures."""
     psbt_file.holds_psbt(data)
-    signed = psbt_file.read_signed(data)
+    signed = psbt_file.read_signed(data, ONCE)
     combine(ONCE, signed, VAULT.policy)
 
 

@@ -4,12 +4,10 @@ from collections.abc import Callable, Sequence
 
 from psbt import codec, fields
 from psbt.fields import Fields, Maps
-from psbt.transaction import Transaction, TransactionOutput, parse_unsigned, sized
+from psbt.fields import write as written
+from psbt.transaction import Transaction, TransactionOutput, parse_unsigned
 
-
-def written(maps: Maps) -> bytes:
-    """Return the bytes of a PSBT, whatever is in it."""
-    return fields.MAGIC + b"".join(map(_map, (maps.globals, *maps.inputs, *maps.outputs)))
+__all__ = ["paying", "with_inputs", "with_transaction", "written"]
 
 
 def with_transaction(maps: Maps, transaction: Transaction) -> Maps:
@@ -30,7 +28,3 @@ def with_inputs(psbt: str | bytes, change: Callable[[Fields], Fields]) -> bytes:
     """Return a PSBT whose input maps are changed one by one."""
     maps = codec.read_maps(psbt)
     return written(maps._replace(inputs=tuple(change(dict(each)) for each in maps.inputs)))
-
-
-def _map(values: Fields) -> bytes:
-    return b"".join(sized(key) + sized(value) for key, value in values.items()) + b"\x00"

@@ -1,4 +1,7 @@
 import base64
+import re
+from io import BytesIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -131,16 +134,37 @@ def test_fields_of_version_2_are_refused_in_outputs(key: bytes) -> None:
         codec.parse(joined(maps._replace(outputs=outputs)))
 
 
-@pytest.mark.parametrize(("version", "accepted"), [(0, True), (1, False), (2, False)])
-def test_only_version_0_is_read(version: int, accepted: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("version", [1, 3, 255])
+def test_a_version_that_is_none_is_refused(version: int) -> None:
     maps = maps_of(RAW)
     own = {**maps.globals, fields.GLOBAL_VERSION: version.to_bytes(4, "little")}
-    data = joined(maps._replace(globals=own))
-    if accepted:
-        assert codec.to_bytes(codec.parse(data)) == RAW
-    else:
-        with pytest.raises(PsbtError, match=f"version {version} "):
-            codec.parse(data)
+    with pytest.raises(PsbtError, match=f"version {version} "):
+        codec.parse(joined(maps._replace(globals=own)))
+
+
+def test_a_version_0_that_is_stated_is_read_and_written_without_it() -> None:
+    maps = maps_of(RAW)
+    own = {**maps.globals, fields.GLOBAL_VERSION: bytes(4)}
+    assert codec.to_bytes(codec.parse(joined(maps._replace(globals=own)))) == RAW
+
+
+def test_what_embit_would_write_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(scope: codec.InputScope, stream: BytesIO, key: bytes) -> None:
+        if key != b"\x05":
+            read_value(scope, stream, key)
+
+    read_value = codec.InputScope.read_value
+    monkeypatch.setattr(codec.InputScope, "read_value", forgetful)
+    with pytest.raises(PsbtError, match=r"inputs\[0\] would not be written as it was read"):
+        codec.parse(RAW)
+
+
+def test_only_the_codec_speaks_with_embit_about_psbts() -> None:
+    folder = Path(codec.__file__).parent
+    about = re.compile(r"^from embit(\.(psbt|script|transaction|ec|base))\b", re.MULTILINE)
+    assert [
+        file.name for file in sorted(folder.glob("*.py")) if about.search(file.read_text())
+    ] == ["codec.py"]
 
 
 def with_unsigned(raw: bytes | None) -> bytes:

@@ -25,6 +25,7 @@ REFUSED = {
     "a signature too long": ("inputs", b"\x02" + POINT, bytes(74)),
     "a signature too short": ("inputs", b"\x02" + POINT, bytes(8)),
     "a sighash type of one byte": ("inputs", b"\x03", b"\x01"),
+    "a sighash type that is none": ("inputs", b"\x03", b"\x84\0\0\0"),
     "a derivation of a long key": ("inputs", b"\x06" + POINT + b"\0", ORIGIN),
     "a derivation deeper than BIP 32": ("inputs", b"\x06" + POINT, bytes(4 * 257)),
     "a witness of more items than it has": ("inputs", b"\x08", b"\xff" + b"\xff" * 8),

@@ -54,7 +54,7 @@ def test_a_psbt_is_read_in_every_dress(
 ) -> None:
     data = text(digits(RAW))
     assert codec.to_bytes(psbt_file.read_psbt(data)) == RAW
-    assert codec.to_bytes(psbt_file.read_signed(data)) == RAW
+    assert codec.to_bytes(psbt_file.read_signed(data, SPEND)) == RAW
     assert psbt_file.holds_psbt(data)
 
 
@@ -64,7 +64,7 @@ def test_a_finished_transaction_is_read_like_it(
     digits: Callable[[bytes], str], text: Callable[[str], bytes]
 ) -> None:
     data = text(digits(FINAL))
-    came_back = psbt_file.read_signed(data)
+    came_back = psbt_file.read_signed(data, SPEND)
     assert codec.txid(came_back) == codec.txid(SPEND)
     assert not psbt_file.holds_psbt(data)
     with pytest.raises(PsbtError, match="a finished transaction, not a PSBT"):
@@ -73,14 +73,14 @@ def test_a_finished_transaction_is_read_like_it(
 
 def test_binary_is_read_as_it_is() -> None:
     assert codec.to_bytes(psbt_file.read_psbt(RAW)) == RAW
-    assert codec.txid(psbt_file.read_signed(FINAL)) == codec.txid(SPEND)
+    assert codec.txid(psbt_file.read_signed(FINAL, SPEND)) == codec.txid(SPEND)
 
 
 @pytest.mark.parametrize("name", ["psbt", "hex"])
 def test_the_json_of_bitcoin_core_is_read(name: str) -> None:
     value = {"psbt": base64.b64encode(RAW).decode(), "hex": FINAL.hex()}[name]
     answer = json.dumps({name: value, "complete": False}).encode()
-    assert codec.txid(psbt_file.read_signed(answer)) == codec.txid(SPEND)
+    assert codec.txid(psbt_file.read_signed(answer, SPEND)) == codec.txid(SPEND)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,10 @@ def test_the_json_of_bitcoin_core_is_read(name: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_neither_is_refused_in_a_sentence(data: bytes) -> None:
-    for read in (psbt_file.read_psbt, psbt_file.read_signed):
-        with pytest.raises(PsbtError):
-            read(data)
+    with pytest.raises(PsbtError):
+        psbt_file.read_psbt(data)
+    with pytest.raises(PsbtError):
+        psbt_file.read_signed(data, SPEND)
 
 
 def test_size_and_number_of_fields_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
