@@ -21,13 +21,13 @@ from coordinator.audit.dangers import (
     resting_on,
 )
 from coordinator.audit.facts import Book, book, key_facts
-from coordinator.audit.findings import Finding, Severity
 from coordinator.audit.survey import altered
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
 from coordinator.home import approvals
 from coordinator.home.approvals import Standing
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
+from coordinator.notices import Notice, Severity
 from psbt import codec, outline
 from psbt.errors import PsbtError
 from psbt.policy import format_descriptor
@@ -42,7 +42,7 @@ PAYMENT_NOT_APPROVED: Final = "payment_not_approved"
 # What still matters of a vault that another took the place of, while it holds coins.
 WATCHED: Final = frozenset({APPROVAL_MISMATCH, QUORUM_STOLEN, QUORUM_LOST, VAULT_ALTERED})
 
-OTHER_SEAL: Final = Finding(
+OTHER_SEAL: Final = Notice(
     APPROVAL_MISMATCH,
     Severity.DANGER,
     "the key that places and people are sealed to differs from what this home approved: somebody "
@@ -55,23 +55,18 @@ Accepted = Collection[str] | None
 
 
 @dataclass(frozen=True)
-class Danger:
-    """A danger by its stable code (`[a-z_]+`), a sentence that says it, and what it rests on.
+class Danger(Notice):
+    """A notice that a person has to accept; asked about again once its `facts` have changed."""
 
-    One that was accepted is asked about again once its `facts` have changed.
-    """
-
-    code: str
-    message: str
     facts: str = ""
 
 
-def refuse_unaccepted(dangers: Iterable[Danger], accepted: Accepted) -> None:
+def refuse_unaccepted(dangers: Iterable[Notice], accepted: Accepted) -> None:
     """Raise NotAccepted with every danger whose code is not among those accepted, each once."""
     open_dangers: dict[str, str] = {}
     for danger in dangers:
         if danger.code not in (accepted or ()):
-            open_dangers.setdefault(danger.code, danger.message)
+            open_dangers.setdefault(danger.code, danger.sentence)
     if open_dangers:
         raise NotAccepted(tuple(open_dangers), tuple(open_dangers.values()))
 
@@ -149,13 +144,15 @@ def not_approved(vault: Vault) -> Danger:
     """Return the danger of a vault that nobody compared with the paper here."""
     return Danger(
         POLICY_NOT_APPROVED,
-        f"nobody compared vault {vault.name} with its paper on this computer yet: "
+        Severity.DANGER,
+        f"nobody compared vault {vault.name} with its paper on this computer yet",
         f"cardquorum vault approve {vault.name}",
+        (f"vault:{vault.name}",),
         vault.descriptor,
     )
 
 
-def vault_dangers(home: Home, db: Session, vault: Vault, said: Book | None = None) -> list[Finding]:
+def vault_dangers(home: Home, db: Session, vault: Vault, said: Book | None = None) -> list[Notice]:
     """Return what of a vault is dangerous now, the worst first.
 
     `said` is the book where it was read already, for several vaults. Rows that do not hold
@@ -164,7 +161,7 @@ def vault_dangers(home: Home, db: Session, vault: Vault, said: Book | None = Non
     return [finding for finding, _ in _dangers(home, db, vault, said)]
 
 
-def all_dangers(home: Home, db: Session) -> list[tuple[Vault, list[Finding]]]:
+def all_dangers(home: Home, db: Session) -> list[tuple[Vault, list[Notice]]]:
     """Return every vault in use, each with what of it is dangerous now."""
     said = book(db)
     replaced = {each.vault_id for each in succession_book.all_successions(db)}
@@ -187,14 +184,14 @@ def require_payable(home: Home, db: Session, vault: Vault, accepted: Accepted) -
     """
     require_policy(home, vault, accepted)
     found = [
-        Danger(finding.code, f"{finding.message}: {finding.remedy}", rests)
+        Danger(**vars(finding), facts=rests)
         for finding, rests in _dangers(home, db, vault, None)
         if finding.code != POLICY_NOT_APPROVED
     ]
     accept_or_refuse(home, vault.name, found, accepted)
 
 
-def _dangers(home: Home, db: Session, vault: Vault, said: Book | None) -> list[tuple[Finding, str]]:
+def _dangers(home: Home, db: Session, vault: Vault, said: Book | None) -> list[tuple[Notice, str]]:
     """Return the dangers of a vault, each with the facts it rests on."""
     try:
         standing = policy_standing(home, vault)
@@ -232,8 +229,10 @@ def payment_dangers(home: Home, record: Ceremony, psbt: codec.Psbt) -> list[Dang
     return [
         Danger(
             PAYMENT_NOT_APPROVED,
-            f"the payment of ceremony {record.public_id} was not made or reviewed on this "
-            f"computer: compare its txid, then add --txid {record.txid}",
+            Severity.DANGER,
+            f"the payment of ceremony {record.public_id} was not made or reviewed on this computer",
+            f"compare its txid, then add --txid {record.txid}",
+            (f"vault:{record.vault.name}",),
             payment.hex(),
         )
     ]

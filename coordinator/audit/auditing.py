@@ -20,12 +20,13 @@ from coordinator.audit.exposure import (
     thief_can_spend,
 )
 from coordinator.audit.facts import vault_facts
-from coordinator.audit.findings import Advisory, Finding, HotFacts, VaultFacts
+from coordinator.audit.findings import Advisory, HotFacts, VaultFacts
 from coordinator.audit.monotone import MinimalSets
 from coordinator.audit.survey import audit
 from coordinator.errors import Ambiguous
 from coordinator.home import approvals
 from coordinator.home.settings import Home
+from coordinator.notices import Notice
 from storage import vaults as vault_book
 from storage.errors import NotFound
 
@@ -60,7 +61,7 @@ class Audited:
     """
 
     vault: str
-    findings: list[Finding]
+    findings: list[Notice]
     can_spend: bool
     can_read: bool
     thief_can_spend: bool
@@ -71,7 +72,7 @@ class Audited:
     minimal_losses: dict[Kind, MinimalSets]
     minimal_thefts: dict[Kind, MinimalSets]
     notes: list[str]
-    dangers: list[Finding]
+    dangers: list[Notice]
 
     def document(self) -> dict[str, Any]:
         """Return the fields of `audit --json`."""

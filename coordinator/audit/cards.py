@@ -2,19 +2,12 @@
 
 from collections.abc import Iterator
 
-from coordinator.audit.findings import (
-    CardFacts,
-    CarrierFacts,
-    CosignerFacts,
-    Finding,
-    Severity,
-    VaultFacts,
-    keys,
-)
+from coordinator.audit.findings import CardFacts, CarrierFacts, CosignerFacts, VaultFacts, keys
 from coordinator.custody.card_secrets import WORDS
+from coordinator.notices import Notice, Severity
 
 
-def card_findings(facts: VaultFacts) -> Iterator[Finding]:
+def card_findings(facts: VaultFacts) -> Iterator[Notice]:
     """Yield every finding about single cards, and about what lies beside them."""
     for carrier, card in facts.cards():
         yield from _unwritten(carrier, card)
@@ -26,10 +19,10 @@ def card_findings(facts: VaultFacts) -> Iterator[Finding]:
     yield from _all_alike(facts)
 
 
-def _unwritten(carrier: CarrierFacts, card: CardFacts) -> Iterator[Finding]:
+def _unwritten(carrier: CarrierFacts, card: CardFacts) -> Iterator[Notice]:
     for secret in card.secrets:
         if secret.nowhere:
-            yield Finding(
+            yield Notice(
                 f"{secret.kind}_nowhere",
                 Severity.WARNING,
                 f"nobody is known to know the {WORDS[secret.kind]} of {carrier.subject}, "
@@ -41,9 +34,9 @@ def _unwritten(carrier: CarrierFacts, card: CardFacts) -> Iterator[Finding]:
             )
 
 
-def _unproven(carrier: CarrierFacts, card: CardFacts) -> Iterator[Finding]:
+def _unproven(carrier: CarrierFacts, card: CardFacts) -> Iterator[Notice]:
     if card.attestation == "unproven":
-        yield Finding(
+        yield Notice(
             "attestation_unproven",
             Severity.WARNING,
             f"{carrier.subject} could not prove that its maker made it",
@@ -52,11 +45,11 @@ def _unproven(carrier: CarrierFacts, card: CardFacts) -> Iterator[Finding]:
         )
 
 
-def _siblings_together(cosigner: CosignerFacts) -> Iterator[Finding]:
+def _siblings_together(cosigner: CosignerFacts) -> Iterator[Notice]:
     for location, carriers in sorted(cosigner.by_location().items()):
         subjects = tuple(each.subject for each in carriers if each.card and each.card.siblings)
         if len(subjects) > 1:
-            yield Finding(
+            yield Notice(
                 "siblings_together",
                 Severity.DANGER,
                 f"location {location} holds {' and '.join(subjects)} of one backup set: together "
@@ -66,7 +59,7 @@ def _siblings_together(cosigner: CosignerFacts) -> Iterator[Finding]:
             )
 
 
-def _backups_with_keys(cosigner: CosignerFacts) -> Iterator[Finding]:
+def _backups_with_keys(cosigner: CosignerFacts) -> Iterator[Notice]:
     for location, carriers in sorted(cosigner.by_location().items()):
         files = [carrier.subject for carrier in carriers if carrier.kind == "backup-file"]
         openers = [
@@ -75,7 +68,7 @@ def _backups_with_keys(cosigner: CosignerFacts) -> Iterator[Finding]:
             if carrier.kind == "backup-key" or (carrier.card and carrier.card.prints_backup_key)
         ]
         if files and openers:
-            yield Finding(
+            yield Notice(
                 "backup_with_key",
                 Severity.WARNING,
                 f"location {location} holds {' and '.join(files)} and, on or as "
@@ -85,13 +78,13 @@ def _backups_with_keys(cosigner: CosignerFacts) -> Iterator[Finding]:
             )
 
 
-def _only_here(facts: VaultFacts) -> Iterator[Finding]:
+def _only_here(facts: VaultFacts) -> Iterator[Notice]:
     """Tell where too few keys can be signed with by anything but this program."""
     lonely = [cosigner for cosigner in facts.cosigners if _needs_this_program(cosigner)]
     free = len(facts.cosigners) - len(lonely)
     if lonely and free < facts.threshold:
         subjects = tuple(each.subject for cosigner in lonely for each in cosigner.carriers)
-        yield Finding(
+        yield Notice(
             "no_other_software",
             Severity.WARNING,
             f"no other program is known that signs with {' and '.join(subjects)}: without this one "
@@ -106,7 +99,7 @@ def _needs_this_program(cosigner: CosignerFacts) -> bool:
     return bool(cosigner.carriers) and all(c.card and c.card.lonely for c in cosigner.carriers)
 
 
-def _all_alike(facts: VaultFacts) -> Iterator[Finding]:
+def _all_alike(facts: VaultFacts) -> Iterator[Notice]:
     """Tell where one maker's flaw, or one version's, opens or bricks every key."""
     cards = [each.card for each in facts.carriers()]
     known = [card for card in cards if card is not None]
@@ -122,7 +115,7 @@ def _all_alike(facts: VaultFacts) -> Iterator[Finding]:
     if len(versions) == 1:
         code, shared = "one_version", f"on {family} cards of version {version}"
         subjects = (*subjects, f"family:{family}")
-    yield Finding(
+    yield Notice(
         code,
         Severity.WARNING,
         f"all keys lie {shared}: one flaw opens or breaks all of them",

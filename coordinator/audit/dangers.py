@@ -8,7 +8,8 @@ from typing import Final
 
 from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import keys_left, keys_taken, thief_can_spend
-from coordinator.audit.findings import Finding, Severity, VaultFacts, keys
+from coordinator.audit.findings import VaultFacts, keys
+from coordinator.notices import Notice, Severity
 
 QUORUM_STOLEN: Final = "quorum_stolen"
 QUORUM_LOST: Final = "quorum_lost"
@@ -21,7 +22,7 @@ APPROVAL_MISMATCH: Final = "approval_mismatch"
 VAULT_ALTERED: Final = "vault_altered"
 
 
-def dangers(facts: VaultFacts) -> list[Finding]:
+def dangers(facts: VaultFacts) -> list[Notice]:
     """Return what of a vault is dangerous now, the worst first."""
     return [
         *not_approved(facts),
@@ -34,10 +35,10 @@ def dangers(facts: VaultFacts) -> list[Finding]:
     ]
 
 
-def not_approved(facts: VaultFacts) -> Iterator[Finding]:
+def not_approved(facts: VaultFacts) -> Iterator[Notice]:
     """Tell of a policy that this home never approved, or that is not the one it approved."""
     if facts.approval == "differs":
-        yield Finding(
+        yield Notice(
             APPROVAL_MISMATCH,
             Severity.DANGER,
             f"what is stored of vault {facts.name} differs from what this home approved: somebody "
@@ -47,7 +48,7 @@ def not_approved(facts: VaultFacts) -> Iterator[Finding]:
             (f"vault:{facts.name}",),
         )
     elif facts.approval == "none":
-        yield Finding(
+        yield Notice(
             POLICY_NOT_APPROVED,
             Severity.DANGER,
             f"nobody compared vault {facts.name} with its paper on this computer yet",
@@ -56,7 +57,7 @@ def not_approved(facts: VaultFacts) -> Iterator[Finding]:
         )
 
 
-def quorum_stolen(facts: VaultFacts) -> Iterator[Finding]:
+def quorum_stolen(facts: VaultFacts) -> Iterator[Notice]:
     """Tell where what is lost or stolen may be a quorum, its PINs known to the thief or not."""
     taken = keys_taken(exposure_of(facts, codes=False))
     if taken < facts.threshold:
@@ -64,7 +65,7 @@ def quorum_stolen(facts: VaultFacts) -> Iterator[Finding]:
     gone = _gone(facts)
     sure = thief_can_spend(exposure_of(facts), (), knows_descriptor=True)
     spends = "a thief can spend" if sure else "only PINs keep a thief from spending"
-    yield Finding(
+    yield Notice(
         QUORUM_STOLEN,
         Severity.DANGER,
         f"{' and '.join(gone)} are lost or stolen, {keys(taken)} of {facts.threshold} needed: "
@@ -75,11 +76,11 @@ def quorum_stolen(facts: VaultFacts) -> Iterator[Finding]:
     )
 
 
-def quorum_lost(facts: VaultFacts) -> Iterator[Finding]:
+def quorum_lost(facts: VaultFacts) -> Iterator[Notice]:
     """Tell where what is left is no quorum."""
     left = keys_left(exposure_of(facts))
     if left < facts.threshold:
-        yield Finding(
+        yield Notice(
             QUORUM_LOST,
             Severity.DANGER,
             f"{keys(left)} left and {facts.threshold} are needed: the vault cannot be spent",
@@ -88,12 +89,12 @@ def quorum_lost(facts: VaultFacts) -> Iterator[Finding]:
         )
 
 
-def same_seed(facts: VaultFacts) -> Iterator[Finding]:
+def same_seed(facts: VaultFacts) -> Iterator[Notice]:
     """Tell of keys that whoever has one seed has together."""
     for group in facts.same_seed():
         names = " and ".join(each.label for each in group)
         known = f" (fingerprint {group[0].fingerprint})" if group[0].fingerprint else ""
-        yield Finding(
+        yield Notice(
             SAME_SEED,
             Severity.DANGER,
             f"keys {names} come from one seed{known}: whoever has it has {keys(len(group))} of "
@@ -103,11 +104,11 @@ def same_seed(facts: VaultFacts) -> Iterator[Finding]:
         )
 
 
-def key_mismatch(facts: VaultFacts) -> Iterator[Finding]:
+def key_mismatch(facts: VaultFacts) -> Iterator[Notice]:
     """Tell of keys whose last proof did not match what is stored."""
     failed = tuple(f"key:{c.label}" for c in facts.cosigners if c.verified is False)
     if failed:
-        yield Finding(
+        yield Notice(
             KEY_MISMATCH,
             Severity.DANGER,
             f"the last proof of {' and '.join(failed)} did not match what is stored",
@@ -116,7 +117,7 @@ def key_mismatch(facts: VaultFacts) -> Iterator[Finding]:
         )
 
 
-def keys_unproved(facts: VaultFacts) -> Iterator[Finding]:
+def keys_unproved(facts: VaultFacts) -> Iterator[Notice]:
     """Tell where a key of a card here, or so many that no quorum is left, was never proved.
 
     A key is proved by any signature of it, for this policy, that this home verified.
@@ -127,7 +128,7 @@ def keys_unproved(facts: VaultFacts) -> Iterator[Finding]:
     if not here and proved >= facts.threshold:
         return
     names = tuple(f"key:{each.label}" for each in here or unproved)
-    yield Finding(
+    yield Notice(
         KEYS_UNPROVED,
         Severity.DANGER,
         f"{' and '.join(names)} never signed for vault {facts.name} here: coins sent to a key "
@@ -137,12 +138,12 @@ def keys_unproved(facts: VaultFacts) -> Iterator[Finding]:
     )
 
 
-def no_copy(facts: VaultFacts) -> Iterator[Finding]:
+def no_copy(facts: VaultFacts) -> Iterator[Notice]:
     """Tell where no place holds a copy of the descriptor."""
     here = [copy for copy in facts.copies if copy.gone is None and not copy.stale]
     if any(copy.location is not None for copy in here):
         return
-    yield Finding(
+    yield Notice(
         NO_COPY,
         Severity.DANGER,
         f"no place holds a copy of vault {facts.name}'s descriptor: if this computer dies, keys "

@@ -1,33 +1,15 @@
-"""What an audit looks at, and what it finds."""
+"""What an audit looks at."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import NamedTuple
 
 from cards.family import Theft
 from coordinator.custody.bags import BagFacts
+from coordinator.notices import Severity
 
 BACKUP_PAIR = frozenset({"backup-file", "backup-key"})
-
-
-class Severity(StrEnum):
-    """How much a finding matters."""
-
-    INFO = "info"
-    WARNING = "warning"
-    DANGER = "danger"
-
-
-class Finding(NamedTuple):
-    """One sentence of an audit and what to do about it; subjects are written kind:name."""
-
-    code: str
-    severity: Severity
-    message: str
-    remedy: str
-    subjects: tuple[str, ...]
 
 
 class PlaceFacts(NamedTuple):

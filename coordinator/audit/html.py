@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from coordinator.audit.findings import CarrierFacts, Finding, Severity, VaultFacts
+from coordinator.audit.findings import CarrierFacts, VaultFacts
+from coordinator.notices import Notice, Severity
 from coordinator.shown_text import visible
 
 ROW: Final = 64
@@ -87,7 +88,7 @@ class Page:
     """All that stands on the page."""
 
     facts: VaultFacts
-    findings: Sequence[Finding]
+    findings: Sequence[Notice]
     can_spend: bool
     thief_can_spend: bool
     resists: Sequence[tuple[str, str]]
@@ -121,7 +122,7 @@ def _readable(value: object) -> object:
     return visible(value) if isinstance(value, str) else value
 
 
-def picture(facts: VaultFacts, findings: Iterable[Finding]) -> Picture:
+def picture(facts: VaultFacts, findings: Iterable[Notice]) -> Picture:
     """Lay out which key is carried by what, and where that lies."""
     weak = _weak(findings)
     carriers = [carrier for cosigner in facts.cosigners for carrier in cosigner.carriers]
@@ -163,7 +164,7 @@ def _lies(carrier: CarrierFacts) -> str:
     return f"at {carrier.location}" if carrier.location else _place(carrier)
 
 
-def _weak(findings: Iterable[Finding]) -> Weak:
+def _weak(findings: Iterable[Notice]) -> Weak:
     """Return what is wrong with each subject, the worst first."""
     found: Weak = {}
     for finding in findings:

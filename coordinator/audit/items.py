@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import keys_taken
-from coordinator.audit.findings import CopyFacts, Finding, Severity, VaultFacts
+from coordinator.audit.findings import CopyFacts, VaultFacts
 from coordinator.custody.bags import BagFacts
+from coordinator.notices import Notice, Severity
 
 
-def item_findings(facts: VaultFacts) -> Iterator[Finding]:
+def item_findings(facts: VaultFacts) -> Iterator[Notice]:
     """Yield every finding about bags and about copies of the descriptor."""
     for carrier in facts.carriers():
         if carrier.bag is not None and carrier.gone is None:
@@ -20,10 +21,10 @@ def item_findings(facts: VaultFacts) -> Iterator[Finding]:
     yield from _copies(facts)
 
 
-def _bag(subject: str, bag: BagFacts) -> Iterator[Finding]:
+def _bag(subject: str, bag: BagFacts) -> Iterator[Notice]:
     subjects = (f"bag:{bag.serial}", subject)
     if bag.other is not None:
-        yield Finding(
+        yield Notice(
             "bag_mismatch",
             Severity.DANGER,
             f"{subject} was sealed in bag {bag.serial} and seen in bag {bag.other}: "
@@ -33,7 +34,7 @@ def _bag(subject: str, bag: BagFacts) -> Iterator[Finding]:
             subjects,
         )
     if bag.opened is not None:
-        yield Finding(
+        yield Notice(
             "bag_opened",
             Severity.WARNING,
             f"bag {bag.serial} with {subject} was opened on {bag.opened.date()} "
@@ -44,7 +45,7 @@ def _bag(subject: str, bag: BagFacts) -> Iterator[Finding]:
         )
 
 
-def _quorum_in_open_bags(facts: VaultFacts) -> Iterator[Finding]:
+def _quorum_in_open_bags(facts: VaultFacts) -> Iterator[Notice]:
     broken = tuple(
         carrier.subject
         for carrier in facts.carriers()
@@ -53,7 +54,7 @@ def _quorum_in_open_bags(facts: VaultFacts) -> Iterator[Finding]:
     bare = exposure_of(facts, codes=False)
     keys = keys_taken(bare, broken) - keys_taken(bare)
     if keys >= facts.threshold:
-        yield Finding(
+        yield Notice(
             "open_bags_hold_quorum",
             Severity.DANGER,
             f"whoever opened the bags of {' and '.join(broken)} had {keys} keys in hand and "
@@ -63,11 +64,11 @@ def _quorum_in_open_bags(facts: VaultFacts) -> Iterator[Finding]:
         )
 
 
-def _copies(facts: VaultFacts) -> Iterator[Finding]:
+def _copies(facts: VaultFacts) -> Iterator[Notice]:
     here = [copy for copy in facts.copies if copy.gone is None]
     current = [copy for copy in here if not copy.stale]
     if not current:
-        yield Finding(
+        yield Notice(
             "no_copy",
             Severity.WARNING,
             "no copy of the descriptor is recorded but the one on this computer: "
@@ -80,7 +81,7 @@ def _copies(facts: VaultFacts) -> Iterator[Finding]:
         if copy.stale:
             yield _stale(facts, copy)
         if copy.location is None:
-            yield Finding(
+            yield Notice(
                 "place_unknown",
                 Severity.WARNING,
                 f"nobody wrote down where {copy.subject} lies",
@@ -92,8 +93,8 @@ def _copies(facts: VaultFacts) -> Iterator[Finding]:
         yield from _missing(facts, current)
 
 
-def _stale(facts: VaultFacts, copy: CopyFacts) -> Finding:
-    return Finding(
+def _stale(facts: VaultFacts, copy: CopyFacts) -> Notice:
+    return Notice(
         "copy_stale",
         Severity.WARNING,
         f"{copy.subject} is of another descriptor than vault {facts.name} has now",
@@ -103,7 +104,7 @@ def _stale(facts: VaultFacts, copy: CopyFacts) -> Finding:
     )
 
 
-def _beside_quorum(facts: VaultFacts, current: list[CopyFacts]) -> Iterator[Finding]:
+def _beside_quorum(facts: VaultFacts, current: list[CopyFacts]) -> Iterator[Notice]:
     """Tell of copies that lie where a quorum's cards do: whoever opens it needs nothing else."""
     bare = exposure_of(facts, codes=False)
     gone = keys_taken(bare)
@@ -111,7 +112,7 @@ def _beside_quorum(facts: VaultFacts, current: list[CopyFacts]) -> Iterator[Find
         keys = keys_taken(bare, (f"location:{location}",)) - gone
         if keys >= facts.threshold:
             subjects = tuple(copy.subject for copy in current if copy.location == location)
-            yield Finding(
+            yield Notice(
                 "copy_with_quorum",
                 Severity.WARNING,
                 f"location {location} holds {' and '.join(subjects)} beside a quorum's cards: "
@@ -121,12 +122,12 @@ def _beside_quorum(facts: VaultFacts, current: list[CopyFacts]) -> Iterator[Find
             )
 
 
-def _missing(facts: VaultFacts, current: list[CopyFacts]) -> Iterator[Finding]:
+def _missing(facts: VaultFacts, current: list[CopyFacts]) -> Iterator[Notice]:
     """Tell of places that hold a key and no copy: whoever comes there after a loss lacks it."""
     having = {copy.location for copy in current}
     holding = {carrier.location for carrier in facts.carriers() if carrier.gone is None}
     for location in sorted(holding - having - {None}, key=str):
-        yield Finding(
+        yield Notice(
             "copy_missing",
             Severity.INFO,
             f"location {location} holds a key and no copy of the descriptor",

@@ -12,7 +12,8 @@ from coordinator.audit.exposure import (
     keys_taken,
     thief_can_spend,
 )
-from coordinator.audit.findings import Finding, Severity, VaultFacts, keys
+from coordinator.audit.findings import VaultFacts, keys
+from coordinator.notices import Notice, Severity
 
 BANK: Final = "bank-vault"
 OPENED: Final = {Kind.LOCATION: "whoever opens it", Kind.HOLDER: "that person alone"}
@@ -24,7 +25,7 @@ HAPPENS: Final = {
 }
 
 
-def place_findings(facts: VaultFacts) -> Iterator[Finding]:
+def place_findings(facts: VaultFacts) -> Iterator[Notice]:
     """Yield what one place, region or person can do, and what their loss does."""
     exposure = exposure_of(facts)
     if keys_left(exposure) < facts.threshold:
@@ -93,7 +94,7 @@ def _named(group: str) -> tuple[Kind, str]:
     return Kind(kind), f"{kind} {name}"
 
 
-def _spends(facts: VaultFacts, exposure: Exposure, bare: Exposure, group: str) -> Iterator[Finding]:
+def _spends(facts: VaultFacts, exposure: Exposure, bare: Exposure, group: str) -> Iterator[Notice]:
     """Tell where one group holds a quorum, with what a thief may have already."""
     gone, held = keys_taken(bare), keys_taken(bare, (group,))
     if held < facts.threshold or gone >= facts.threshold or held == gone:
@@ -107,19 +108,19 @@ def _spends(facts: VaultFacts, exposure: Exposure, bare: Exposure, group: str) -
         remedy = "make a vault without the key that is gone and move the coins there"
     if thief_can_spend(exposure, (group,), knows_descriptor=True):
         message = f"{sentence}: {OPENED[kind]} can spend"
-        yield Finding(f"{kind}_can_spend", SPENDS[kind], message, remedy, (group,))
+        yield Notice(f"{kind}_can_spend", SPENDS[kind], message, remedy, (group,))
     else:
         message = f"{sentence}: only PINs that are elsewhere keep {OPENED[kind]} from spending"
-        yield Finding(f"{kind}_holds_quorum", Severity.WARNING, message, remedy, (group,))
+        yield Notice(f"{kind}_holds_quorum", Severity.WARNING, message, remedy, (group,))
 
 
-def _fatal(facts: VaultFacts, exposure: Exposure, group: str) -> Iterator[Finding]:
+def _fatal(facts: VaultFacts, exposure: Exposure, group: str) -> Iterator[Notice]:
     """Tell where the loss of one group leaves too few keys, or no copy of the descriptor."""
     kind, name = _named(group)
     severity, happens = HAPPENS[kind]
     left = keys_left(exposure, (group,))
     if left < facts.threshold:
-        yield Finding(
+        yield Notice(
             f"{kind}_loss_fatal",
             severity,
             f"if {name} {happens}, {keys(left)} {'is' if left == 1 else 'are'} left and "
@@ -128,7 +129,7 @@ def _fatal(facts: VaultFacts, exposure: Exposure, group: str) -> Iterator[Findin
             (group,),
         )
     elif kind is Kind.LOCATION and not can_read(exposure, (group,)):
-        yield Finding(
+        yield Notice(
             "copies_together",
             Severity.WARNING,
             f"if {name} is lost, and this computer, no copy of the descriptor is left: "
@@ -138,7 +139,7 @@ def _fatal(facts: VaultFacts, exposure: Exposure, group: str) -> Iterator[Findin
         )
 
 
-def _shared_regions(facts: VaultFacts, exposure: Exposure) -> Iterator[Finding]:
+def _shared_regions(facts: VaultFacts, exposure: Exposure) -> Iterator[Notice]:
     """Tell of places in one region whose loss together can still be borne."""
     used = {group.partition(":")[2] for group in _groups(exposure, Kind.LOCATION)}
     regions: dict[str, list[str]] = {}
@@ -147,7 +148,7 @@ def _shared_regions(facts: VaultFacts, exposure: Exposure) -> Iterator[Finding]:
             regions.setdefault(place.region, []).append(place.name)
     for region, names in sorted(regions.items()):
         if len(names) > 1 and keys_left(exposure, (f"region:{region}",)) >= facts.threshold:
-            yield Finding(
+            yield Notice(
                 "places_share_region",
                 Severity.INFO,
                 f"locations {' and '.join(sorted(names))} lie in region {region}: one flood or "

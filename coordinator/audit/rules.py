@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from coordinator.audit.findings import CarrierFacts, Finding, Severity, VaultFacts
+from coordinator.audit.findings import CarrierFacts, VaultFacts
+from coordinator.notices import Notice, Severity
 
 CHECK_INTERVAL = timedelta(days=180)
 DRILL_INTERVAL = timedelta(days=365)
 FIRST_DRILL = timedelta(days=30)
 
 
-def rule_findings(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
+def rule_findings(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
     """Yield what is overdue as of now, and what is above a limit or on an advisory list."""
     yield from overdue(facts, now)
     yield from _above_limit(facts)
@@ -19,7 +20,7 @@ def rule_findings(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
     yield from _advised(facts)
 
 
-def overdue(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
+def overdue(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
     """Yield what should have been looked at or drilled by now."""
     for carrier in facts.carriers():
         if carrier.gone is None:
@@ -27,11 +28,11 @@ def overdue(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
     yield from _not_drilled(facts, now)
 
 
-def _not_checked(carrier: CarrierFacts, now: datetime) -> Iterator[Finding]:
+def _not_checked(carrier: CarrierFacts, now: datetime) -> Iterator[Notice]:
     seen = carrier.last_seen
     if seen is None or now - seen > CHECK_INTERVAL:
         ago = "never" if seen is None else f"{(now - seen).days} days ago"
-        yield Finding(
+        yield Notice(
             "not_checked",
             Severity.WARNING,
             f"{carrier.subject} was last checked: {ago}",
@@ -47,13 +48,13 @@ def _look(carrier: CarrierFacts) -> str:
     return f"cardquorum custody record {carrier.subject} seen"
 
 
-def _not_drilled(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
+def _not_drilled(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
     """Tell of a vault whose quorum was not rehearsed for a year, or in its first month."""
     since, allowed, said = facts.drilled_at, DRILL_INTERVAL, "was last drilled"
     if since is None:
         since, allowed, said = facts.created_at, FIRST_DRILL, "was never drilled since it was made"
     if since is not None and now - since > allowed:
-        yield Finding(
+        yield Notice(
             "never_drilled" if facts.drilled_at is None else "drill_overdue",
             Severity.WARNING,
             f"vault {facts.name} {said} {(now - since).days} days ago",
@@ -62,10 +63,10 @@ def _not_drilled(facts: VaultFacts, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _above_limit(facts: VaultFacts) -> Iterator[Finding]:
+def _above_limit(facts: VaultFacts) -> Iterator[Notice]:
     for limit in facts.limits:
         if limit.held_sats > limit.limit_sats:
-            yield Finding(
+            yield Notice(
                 "holder_above_limit",
                 Severity.WARNING,
                 f"holder {limit.holder} can open places with keys of vaults that hold "
@@ -75,12 +76,12 @@ def _above_limit(facts: VaultFacts) -> Iterator[Finding]:
             )
 
 
-def _too_hot(facts: VaultFacts) -> Iterator[Finding]:
+def _too_hot(facts: VaultFacts) -> Iterator[Notice]:
     if facts.hot is None or facts.value_sats + facts.hot.hot_sats == 0:
         return
     share = Fraction(facts.hot.hot_sats, facts.value_sats + facts.hot.hot_sats)
     if share * 100 > facts.hot.percent:
-        yield Finding(
+        yield Notice(
             "hot_share",
             Severity.WARNING,
             f"{facts.hot.hot_sats} of {facts.value_sats + facts.hot.hot_sats} sat are hot, "
@@ -90,11 +91,11 @@ def _too_hot(facts: VaultFacts) -> Iterator[Finding]:
         )
 
 
-def _advised(facts: VaultFacts) -> Iterator[Finding]:
+def _advised(facts: VaultFacts) -> Iterator[Notice]:
     for carrier, card in facts.cards():
         for advisory in facts.advisories:
             if advisory.concerns(card.family, card.version):
-                yield Finding(
+                yield Notice(
                     "advisory",
                     advisory.severity,
                     f"{carrier.subject} is {card.family} {card.version}: {advisory.sentence} "

@@ -6,13 +6,8 @@ from datetime import datetime
 from coordinator.audit import cards, dangers, items, places, rules
 from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import keys_left
-from coordinator.audit.findings import (
-    BACKUP_PAIR,
-    CarrierFacts,
-    Finding,
-    Severity,
-    VaultFacts,
-)
+from coordinator.audit.findings import BACKUP_PAIR, CarrierFacts, VaultFacts
+from coordinator.notices import Notice, Severity
 
 
 def can_spend(facts: VaultFacts) -> bool:
@@ -20,7 +15,7 @@ def can_spend(facts: VaultFacts) -> bool:
     return keys_left(exposure_of(facts)) >= facts.threshold
 
 
-def audit(facts: VaultFacts, now: datetime) -> list[Finding]:
+def audit(facts: VaultFacts, now: datetime) -> list[Notice]:
     """Return every finding, the most severe first."""
     found = [
         *_altered(facts),
@@ -42,9 +37,9 @@ def audit(facts: VaultFacts, now: datetime) -> list[Finding]:
     return sorted(found, key=lambda finding: order.index(finding.severity))
 
 
-def altered(name: str, why: str) -> Finding:
+def altered(name: str, why: str) -> Notice:
     """Return the finding of a vault whose rows contradict each other."""
-    return Finding(
+    return Notice(
         "vault_altered",
         Severity.DANGER,
         f"what is stored of vault {name} does not hold together: {why}",
@@ -53,15 +48,15 @@ def altered(name: str, why: str) -> Finding:
     )
 
 
-def _altered(facts: VaultFacts) -> Iterator[Finding]:
+def _altered(facts: VaultFacts) -> Iterator[Notice]:
     if facts.altered is not None:
         yield altered(facts.name, facts.altered)
 
 
-def _places_unknown(facts: VaultFacts) -> Iterator[Finding]:
+def _places_unknown(facts: VaultFacts) -> Iterator[Notice]:
     for carrier in facts.carriers():
         if carrier.location is None and carrier.gone is None:
-            yield Finding(
+            yield Notice(
                 "place_unknown",
                 Severity.WARNING,
                 f"nobody wrote down where {carrier.subject} lies",
@@ -70,10 +65,10 @@ def _places_unknown(facts: VaultFacts) -> Iterator[Finding]:
             )
 
 
-def _gone(facts: VaultFacts) -> Iterator[Finding]:
+def _gone(facts: VaultFacts) -> Iterator[Notice]:
     for carrier in facts.carriers():
         if carrier.gone is not None:
-            yield Finding(
+            yield Notice(
                 "carrier_gone",
                 Severity.WARNING,
                 f"{carrier.subject} is recorded as {carrier.gone}{_resistance(carrier)}",
@@ -88,10 +83,10 @@ def _resistance(carrier: CarrierFacts) -> str:
     return f"; {theft.sentence}" if carrier.gone == "stolen" and theft is not None else ""
 
 
-def _orphaned(facts: VaultFacts) -> Iterator[Finding]:
+def _orphaned(facts: VaultFacts) -> Iterator[Notice]:
     for cosigner in facts.cosigners:
         if cosigner.orphaned:
-            yield Finding(
+            yield Notice(
                 "key_without_carrier",
                 Severity.WARNING,
                 f"every card that carried key {cosigner.label} was forgotten or erased",
@@ -100,7 +95,7 @@ def _orphaned(facts: VaultFacts) -> Iterator[Finding]:
             )
 
 
-def _shared_keys(facts: VaultFacts) -> Iterator[Finding]:
+def _shared_keys(facts: VaultFacts) -> Iterator[Notice]:
     for cosigner in facts.cosigners:
         subjects = tuple(
             carrier.subject
@@ -108,7 +103,7 @@ def _shared_keys(facts: VaultFacts) -> Iterator[Finding]:
             if carrier.gone is None and carrier.kind not in BACKUP_PAIR
         )
         if len(subjects) > 1:
-            yield Finding(
+            yield Notice(
                 "one_key_several_carriers",
                 Severity.INFO,
                 f"{' and '.join(subjects)} carry the same key: together they are one signature",
@@ -117,11 +112,11 @@ def _shared_keys(facts: VaultFacts) -> Iterator[Finding]:
             )
 
 
-def _not_verified(facts: VaultFacts) -> Iterator[Finding]:
+def _not_verified(facts: VaultFacts) -> Iterator[Notice]:
     yield from dangers.key_mismatch(facts)
     missing = tuple(f"key:{c.label}" for c in facts.cosigners if c.verified is None)
     if missing:
-        yield Finding(
+        yield Notice(
             "never_verified",
             Severity.WARNING,
             f"no card has proved {' and '.join(missing)} since the vault was made",

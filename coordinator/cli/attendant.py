@@ -10,13 +10,14 @@ from typing import IO, TYPE_CHECKING
 
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
-from coordinator.audit.acceptance import Danger, refuse_unaccepted
+from coordinator.audit.acceptance import refuse_unaccepted
 from coordinator.cli.ceremony import review_lines
 from coordinator.cli.terminal import clear_line, tell
 from coordinator.errors import NotAccepted, PinMissing, UsageError
 from coordinator.files import read_secret_lines, refuse_unwritable, write_private
+from coordinator.notices import Severity, of_review
 from coordinator.shown_text import visible, visible_lines
-from psbt.review import Review, Severity
+from psbt.review import Review
 from storage import sealing
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class Terminal:
             if not all(tell(line) for line in lines):
                 tell_terminal("".join(f"{line}\n" for line in lines))
         refuse_unaccepted(
-            [Danger(w.code, w.message) for w in review.warnings if w.severity is Severity.DANGER],
+            (each for each in of_review(review.warnings) if each.severity is Severity.DANGER),
             self._accepted,
         )
         if not self._yes and not ask_yes("Sign this transaction?"):

@@ -11,7 +11,7 @@ from coordinator.cli.output import ExitStatus, Result
 
 if TYPE_CHECKING:
     from coordinator.audit.auditing import Audited, Question
-    from coordinator.audit.findings import Finding
+    from coordinator.notices import Notice
 
 SEVERITIES = {"none": (), "warning": ("warning", "danger"), "danger": ("danger",)}
 HOT_PERCENT = 10
@@ -116,7 +116,7 @@ def _lines(found: "Audited") -> Iterator[str]:
         yield from _answer(found)
 
 
-def _findings(findings: "Iterable[Finding]") -> Iterator[str]:
+def _findings(findings: "Iterable[Notice]") -> Iterator[str]:
     for finding in findings:
         yield f"{finding.severity.value.upper()}: {finding.message} ({finding.code})"
         yield f"  -> {finding.remedy}"

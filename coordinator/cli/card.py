@@ -17,7 +17,7 @@ from coordinator.cli.options import (
     ReaderMany,
     Yes,
 )
-from coordinator.cli.output import ExitStatus, Result, columns, danger_lines
+from coordinator.cli.output import ExitStatus, Result, columns, danger_lines, sentences
 
 if TYPE_CHECKING:
     from coordinator.enrolment.enrol import Enrolled
@@ -441,7 +441,7 @@ def list_cards(context: Context) -> Result:
         threatened = acceptance.all_dangers(context.home, db)
     told = [line for vault, each in threatened for line in danger_lines(vault.name, each)]
     listed = [
-        {"vault": vault.name, **danger._asdict()}
+        {"vault": vault.name, **vars(danger)}
         for vault, dangerous in threatened
         for danger in dangerous
     ]
@@ -510,9 +510,10 @@ def _verb(event: str) -> Callable[..., Result]:
 
         with context.book.begin() as db:
             item = card_book.card_named(db, label).item
-            told = custody_log.NewEvent(f"card:{label}", event, when=when, note=note)
-            written, notices = custody_log.record(db, told)
+            new_event = custody_log.NewEvent(f"card:{label}", event, when=when, note=note)
+            written, told = custody_log.record(db, new_event)
             left = response.after(db, [item], event)
+        notices = sentences(told)
         document = {"card": label, "event": written, "notices": notices, **left.document()}
         lines = [f"card {label}: recorded as {event}", *notices]
         return Result(document, [*lines, *response_lines(left)])

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from coordinator.cli.output import ExitStatus, Result, counted, sats
+from coordinator.cli.output import ExitStatus, Result, counted, look_twice, sats, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,10 +42,10 @@ def created(made: "Created", rows: "Batch | None" = None) -> Result:
     if rows is None:
         return Result(document, [*head, *review_lines(review), *tail])
     count = len(rows.rows)
-    told = {"payments": count, "total_sats": rows.total_sats, "notices": rows.notices}
+    told = {"payments": count, "total_sats": rows.total_sats, "notices": sentences(rows.notices)}
     head.append(f"{counted(count, 'payment')} of {sats(rows.total_sats)}")
-    twice = (f"LOOK TWICE: {notice}" for notice in rows.notices)
-    return Result({**document, "batch": told}, [*head, *review_lines(review), *tail, *twice])
+    lines = [*head, *review_lines(review), *tail, *look_twice(rows.notices)]
+    return Result({**document, "batch": told}, lines)
 
 
 def progress_document(seen: "Progress") -> dict[str, Any]:

@@ -79,7 +79,7 @@ class Context:
     def __enter__(self) -> Self:
         """Set the log up."""
         if self.verbosity:
-            from coordinator import log
+            from coordinator.cli import log
 
             log.configure(self.verbosity)
         return self

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.context import NEW_PASSPHRASE, PASSPHRASE, Context
-from coordinator.cli.output import ExitStatus, Result, columns, counted
+from coordinator.cli.output import ExitStatus, Result, columns, counted, sentences
 
 if TYPE_CHECKING:
     from cards.pin import Secret
@@ -131,8 +131,9 @@ def record(
 
     new_event = custody_log.NewEvent(item, event, at, seal, by, when, note, photo)
     with context.book.begin() as db:
-        written, notices = custody_log.record(db, new_event)
+        written, told = custody_log.record(db, new_event)
         left = response.told(db, custody_log.item_named(db, item), event)
+    notices = sentences(told)
     head = f"event {written['id']}: {written['item']} {event}"
     lines = [head, *notices, written["hash"]]
     if left is None or not left.effects:

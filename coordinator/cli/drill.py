@@ -36,8 +36,9 @@ def plan(context: Context, vault: Vault) -> Result:
 
     visits = drills.plan(context.book, vault)
     rows = [(v.location, v.lead_hours, ", ".join(v.cards)) for v in visits]
-    warned = [f"location {v.location}: {v.warning}" for v in visits if v.warning]
-    document = {"vault": vault, "visits": [visit._asdict() for visit in visits]}
+    warned = [f"location {v.location}: {v.warning.sentence}" for v in visits if v.warning]
+    listed = [{**v._asdict(), "warning": v.warning and v.warning.sentence} for v in visits]
+    document = {"vault": vault, "visits": listed}
     return Result(document, [*columns(rows, "place", "hours ahead", "cards"), *warned])
 
 

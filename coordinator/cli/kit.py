@@ -8,7 +8,7 @@ import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept
-from coordinator.cli.output import Result, columns
+from coordinator.cli.output import Result, columns, sentences
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home
@@ -146,7 +146,7 @@ def recover(
             **imported_document(vaults.document(context.home, db, found.vault), found),
             "addresses": recovering.first_addresses(found.vault),
             "digest": recovering.digest(found.vault),
-            "notices": recovering.doubts(data),
+            "notices": sentences(recovering.doubts(data)),
         }
     return Result(document, _recovered(document, context.home))
 

@@ -1,19 +1,17 @@
 """sync, balance, coins, history, fees: what the vaults own, and what paying costs."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Reach, VaultName
-from coordinator.cli.output import Result, columns, counted, sat_per_vbyte, sats
+from coordinator.cli.output import Result, columns, counted, look_twice, sat_per_vbyte, sats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from coordinator.wallet.coins import CoinLine
     from coordinator.wallet.history import HistoryLine
-    from coordinator.wallet.news import News
     from coordinator.wallet.overview import Owned
 
 OptionalVault = Annotated[str | None, typer.Argument(help="one vault only")]
@@ -58,12 +56,8 @@ def sync(
         "tip": done.tip._asdict(),
     }
     lines = [f"block {done.tip.height}", *(f"note: {note}" for note in done.notes)]
-    lines += [*_news_lines(done.news), *_balance_lines(balances, context.home.chain)]
+    lines += [*look_twice(done.news), *_balance_lines(balances, context.home.chain)]
     return Result(document, lines)
-
-
-def _news_lines(news: "Iterable[News]") -> list[str]:
-    return [f"{'note' if each.own else 'LOOK TWICE'}: {each.message}" for each in news]
 
 
 def balance(context: Context, vault: OptionalVault = None) -> Result:
@@ -151,7 +145,12 @@ def history(context: Context, vault: VaultName) -> Result:
     lines = columns((_history_row(line) for line in found.transactions), *header)
     told = [line.news for line in found.transactions if line.news]
     lines += [f"LOOK TWICE: {each}" for each in told]
-    return _with_looked(context, vault, vars(found), [*lines, *_news_lines(found.vanished)])
+    return _with_looked(
+        context,
+        vault,
+        vars(found),
+        [*lines, *look_twice(replace(each, remedy="") for each in found.vanished)],
+    )
 
 
 def _history_row(line: "HistoryLine") -> tuple[object, ...]:

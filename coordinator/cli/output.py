@@ -12,7 +12,7 @@ from coordinator.cli import terminal
 from coordinator.shown_text import visible, whole
 
 if TYPE_CHECKING:
-    from coordinator.audit.findings import Finding
+    from coordinator.notices import Notice
 
 
 class ExitStatus(IntEnum):
@@ -94,12 +94,25 @@ def columns(rows: Iterable[Iterable[object]], *header: str) -> list[str]:
     ]
 
 
-def danger_lines(vault: str, dangers: "Iterable[Finding]") -> list[str]:
+def danger_lines(vault: str, dangers: "Iterable[Notice]") -> list[str]:
     """Return what of a vault is dangerous now, each with what to do about it."""
     return [
         line
         for each in dangers
         for line in (f"DANGER: vault {vault}: {each.message} ({each.code})", f"  -> {each.remedy}")
+    ]
+
+
+def sentences(notices: "Iterable[Notice]") -> list[str]:
+    """Return notices as a line each, as JSON lists them where it has no more room."""
+    return [each.sentence for each in notices]
+
+
+def look_twice(notices: "Iterable[Notice]") -> list[str]:
+    """Return notices as a person is warned of them; what only informs is a note."""
+    return [
+        f"{'note' if each.severity.value == 'info' else 'LOOK TWICE'}: {each.sentence}"
+        for each in notices
     ]
 
 

@@ -28,7 +28,15 @@ from coordinator.cli.options import (
     Yes,
     lower_case,
 )
-from coordinator.cli.output import Result, columns, counted, sats
+from coordinator.cli.output import (
+    Result,
+    columns,
+    counted,
+    danger_lines,
+    look_twice,
+    sats,
+    sentences,
+)
 
 if TYPE_CHECKING:
     from coordinator.payment.batch import Batch, Row
@@ -125,12 +133,11 @@ def create(
 def _warned(context: Context, name: str, shown: Result) -> Result:
     """Return the result below what of the vault is dangerous now."""
     from coordinator.audit import acceptance
-    from coordinator.cli.output import danger_lines
     from storage import vaults as vault_book
 
     with context.database.begin() as db:
         found = acceptance.vault_dangers(context.home, db, vault_book.vault_named(db, name))
-    document = {**shown.document, "dangers": [each._asdict() for each in found]}
+    document = {**shown.document, "dangers": found}
     return replace(shown, document=document, lines=[*danger_lines(name, found), *shown.lines])
 
 
@@ -203,15 +210,11 @@ def consolidate(
             context.home, db, merging.order, tip=tip, rng=random.SystemRandom(), accepted=accept
         )
     shown = _sourced(created(made), rate)
-    merged = len(merging.order.coins)
-    notices = [f"{merged} coins are seen to belong together from then on"]
-    if merging.left:
-        notices.append(
-            f"{merged} coins fit into one transaction, {merging.left} such coins are left:"
-            " run it again once this one is sent"
-        )
-    document = {**shown.document, "notices": notices, "left_coins": merging.left}
-    return Result(document, [*shown.lines, *(f"LOOK TWICE: {notice}" for notice in notices)])
+    notices = merging.notices
+    document = {
+        **shown.document, "notices": sentences(notices), "left_coins": merging.left,
+    }  # fmt: skip
+    return Result(document, [*shown.lines, *look_twice(notices)])
 
 
 def list_ceremonies(context: Context) -> Result:
@@ -400,8 +403,9 @@ def abandon(context: Context, ceremony: Ceremony) -> Result:
     from coordinator.payment import ceremonies
 
     warning = ceremonies.abandon(context.database, ceremony)
-    document = {"ceremony": ceremony, "state": "abandoned", "warning": warning}
-    return Result(document, [f"ceremony {ceremony} is abandoned", *([warning] if warning else [])])
+    told = sentences([warning] if warning else [])
+    document = {"ceremony": ceremony, "state": "abandoned", "warning": told[0] if told else None}
+    return Result(document, [f"ceremony {ceremony} is abandoned", *told])
 
 
 def bump(

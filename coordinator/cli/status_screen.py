@@ -29,7 +29,7 @@ def screen(seen: "Status", chain: str, now: datetime) -> Iterator[str]:
         yield from _vault(name, owned, chain, first_block(seen.network))
     for payment in seen.ceremonies:
         yield from _payment(payment, now)
-    yield from (f"due: {line}" for line in seen.due)
+    yield from (f"due: {each.sentence}" for each in seen.due)
     if seen.next:
         yield f"next: {seen.next}"
     elif not seen.dangers:

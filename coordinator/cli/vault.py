@@ -190,7 +190,7 @@ def show(context: Context, name: Name) -> Result:
         acceptance.refuse_other_policy(context.home, vault)
         found = acceptance.vault_dangers(context.home, db, vault)
         document = vaults.document(context.home, db, vault)
-    shown = {**document, "dangers": [each._asdict() for each in found]}
+    shown = {**document, "dangers": found}
     return Result(shown, [*danger_lines(name, found), *_lines(document, context.home)])
 
 

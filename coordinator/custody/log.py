@@ -15,6 +15,7 @@ from coordinator.custody import bags
 from coordinator.errors import Ambiguous, UsageError
 from coordinator.files import read_bytes
 from coordinator.names import checked_name
+from coordinator.notices import Notice, Severity
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage.errors import ChainBroken, NotFound
@@ -84,14 +85,17 @@ def _ends_gone(event: CustodyEvent) -> bool:
     return event.event in ENDS_GONE and not only_serial
 
 
-def behind_clock(db: Session, now: datetime) -> str | None:
-    """Return a sentence where this computer's clock is before the last event recorded."""
+def behind_clock(db: Session, now: datetime) -> Notice | None:
+    """Return a notice where this computer's clock is before the last event recorded."""
     last = custody_book.last_recorded(db)
     if last is None or now >= last:
         return None
-    return (
+    return Notice(
+        "clock_behind",
+        Severity.WARNING,
         f"this computer's clock says {clock.text(now)}, but the last event was recorded at "
-        f"{clock.text(last)}: set the clock right"
+        f"{clock.text(last)}",
+        "set the clock right",
     )
 
 
@@ -167,7 +171,7 @@ class Recorded(NamedTuple):
     """An event as the command line shows it, and what a person must know of it."""
 
     event: dict[str, Any]
-    notices: list[str]
+    notices: list[Notice]
 
 
 def record(db: Session, new_event: NewEvent) -> Recorded:
@@ -191,15 +195,18 @@ def record(db: Session, new_event: NewEvent) -> Recorded:
     return Recorded(event_document(event), [*([late] if late else []), *unchanged])
 
 
-def _unchanged(db: Session, item: Item, event: CustodyEvent) -> str | None:
-    """Return a sentence where an event was kept but does not end that a thing is gone."""
+def _unchanged(db: Session, item: Item, event: CustodyEvent) -> Notice | None:
+    """Return a notice where an event was kept but does not end that a thing is gone."""
     gone = whereabouts(custody_book.events_of(db, item)).gone
     if gone is None or event.event in GONE:
         return None
     name = item_name(item)
-    return (
-        f"{name} stays recorded as {gone}: {event.event} does not change that; if it is back: "
-        f"cardquorum custody record {name} found --at LOCATION"
+    return Notice(
+        "still_gone",
+        Severity.WARNING,
+        f"{name} stays recorded as {gone}, {event.event} does not change that",
+        f"if it is back, cardquorum custody record {name} found --at LOCATION",
+        (name,),
     )
 
 

@@ -27,12 +27,12 @@ from cards.session import (
     Resetter,
 )
 from coordinator import clock
-from coordinator.audit.acceptance import Danger
 from coordinator.custody import carriers
 from coordinator.custody import log as custody_log
 from coordinator.enrolment.unenrolled import card_like
 from coordinator.errors import ChainError, LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
+from coordinator.notices import Notice, Severity
 from coordinator.person import Attendant
 from coordinator.readers.slots import (
     CardPrompts,
@@ -194,7 +194,7 @@ def vaults_with(database: Database, label: str) -> list[str]:
 
 def dangers_of_reset(
     database: Database, label: str, look: Callable[[str], object], *, at_hand: bool
-) -> list[Danger]:
+) -> list[Notice]:
     """Return what speaks against erasing the card: vaults with its key that hold coins.
 
     A vault whose coins were never looked for may hold some, replaced or not, and so may one that
@@ -219,7 +219,8 @@ def dangers_of_reset(
         carried = card_book.keys_of_card(db, label)
         others = sorted({name for key in carried for name in _carriers(db, key, label)})
     remain = f"its key is on {', '.join(others)} too" if others else NO_OTHER
-    return [Danger(CARD_IN_USE, f"{'; '.join(money)}; {remain}")]
+    sentence = f"{'; '.join(money)}; {remain}"
+    return [Notice(CARD_IN_USE, Severity.DANGER, sentence, subjects=(f"card:{label}",))]
 
 
 def _money_of(database: Database, name: str) -> str | None:

@@ -8,6 +8,7 @@ from coordinator import clock
 from coordinator.audit import rules
 from coordinator.audit.facts import vault_facts
 from coordinator.custody import log as custody_log
+from coordinator.notices import Notice, Severity
 from coordinator.vault.vaults import standing
 from coordinator.wallet import sync as wallet_sync
 from storage import cards as card_book
@@ -17,10 +18,15 @@ from storage import vaults as vault_book
 from storage.model import Vault
 from storage.succession import all_successions
 
-UNSCRUBBED = "free pages hold places in plain text: run custody seal again"
+UNSCRUBBED = Notice(
+    "places_unscrubbed",
+    Severity.WARNING,
+    "free pages hold places in plain text",
+    "run custody seal again",
+)
 
 
-def due(db: Session) -> list[str]:
+def due(db: Session) -> list[Notice]:
     """Return what waits for somebody.
 
     A sealing that was cut off, cards nobody ever placed, coins that came to old vaults, drills.
@@ -30,27 +36,31 @@ def due(db: Session) -> list[str]:
     return [*([late] if late else []), *unscrubbed, *_unplaced(db), *_owed(db), *_overdue(db)]
 
 
-def _unplaced(db: Session) -> Iterator[str]:
+def _unplaced(db: Session) -> Iterator[Notice]:
     for card in card_book.all_cards(db):
         if custody_log.whereabouts(custody_book.events_of(db, card.item)) == (None, None):
-            yield f"write down where card:{card.label} lies"
+            item = f"card:{card.label}"
+            told = f"write down where {item} lies"
+            yield Notice("place_unknown", Severity.WARNING, told, subjects=(item,))
 
 
-def _owed(db: Session) -> Iterator[str]:
+def _owed(db: Session) -> Iterator[Notice]:
     for each in all_successions(db):
         name, sats = each.vault.name, _free(db, each.vault)
         if sats:
-            yield (
-                f"{sats} sat are in vault {name}, which was replaced: "
-                f"cardquorum replace sweep {name}"
+            yield Notice(
+                "replaced_holds_coins",
+                Severity.WARNING,
+                f"{sats} sat are in vault {name}, which was replaced",
+                f"cardquorum replace sweep {name}",
+                (f"vault:{name}",),
             )
 
 
-def _overdue(db: Session) -> Iterator[str]:
+def _overdue(db: Session) -> Iterator[Notice]:
     for vault in vault_book.all_vaults(db):
         if standing(db, vault)["state"] == "active":
-            for finding in rules.overdue(vault_facts(db, vault), clock.now()):
-                yield f"{finding.message}: {finding.remedy}"
+            yield from rules.overdue(vault_facts(db, vault), clock.now())
 
 
 def _free(db: Session, vault: Vault) -> int:

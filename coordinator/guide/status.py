@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from coordinator import clock
 from coordinator.audit.acceptance import all_dangers
 from coordinator.audit.dangers import KEYS_UNPROVED, NO_COPY, POLICY_NOT_APPROVED
-from coordinator.audit.findings import Finding
 from coordinator.chain import ChainSource, Tip
 from coordinator.custody import log as custody_log
 from coordinator.errors import ChainUnreachable
 from coordinator.guide.due import due
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE, Home
+from coordinator.notices import Notice
 from coordinator.payment import ceremonies
 from coordinator.vault.key_proofs import wanted_cards
 from coordinator.vault.vaults import standing
@@ -71,7 +71,7 @@ class Standing:
         return {**self.line.document(), **own}
 
 
-VaultDanger = tuple[str, Finding]
+VaultDanger = tuple[str, Notice]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Status:
     vaults: list[tuple[str, Owned]]
     ceremonies: list[Standing]
     news: list[News]
-    due: list[str]
+    due: list[Notice]
     next: str | None
     dangers: list[VaultDanger] = field(default_factory=list)
 
@@ -98,9 +98,9 @@ class Status:
             ],
             "ceremonies": [each.document() for each in self.ceremonies],
             "news": self.news,
-            "due": self.due,
+            "due": [each.sentence for each in self.due],
             "next": self.next,
-            "dangers": [{"vault": name, **found._asdict()} for name, found in self.dangers],
+            "dangers": [{"vault": name, **vars(found)} for name, found in self.dangers],
         }
 
 

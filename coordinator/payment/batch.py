@@ -11,6 +11,7 @@ from coordinator import foreign_text
 from coordinator.amounts import BITCOIN, SATOSHI
 from coordinator.errors import UsageError
 from coordinator.interop.bip329 import LABEL_MAX
+from coordinator.notices import Notice, Severity
 from coordinator.payment.payees import payee
 from psbt.coins import Payment
 
@@ -41,7 +42,7 @@ class Batch(NamedTuple):
 
     rows: tuple[Row, ...]
     total_sats: int
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
 
     @property
     def payments(self) -> tuple[Payment, ...]:
@@ -148,16 +149,17 @@ def _row(number: int, cells: Sequence[str], network: str) -> Row:
     return Row(number, paid.address, paid.value_sats, paid.script_pubkey, called)
 
 
-def _twice(rows: Sequence[Row]) -> Iterator[str]:
+def _twice(rows: Sequence[Row]) -> Iterator[Notice]:
     lines: dict[bytes, list[int]] = defaultdict(list)
     for row in rows:
         lines[row.script_pubkey].append(row.line)
     for found in lines.values():
         if len(found) > 1:
-            yield f"lines {' and '.join(map(str, found))} pay the same address"
+            told = f"lines {' and '.join(map(str, found))} pay the same address"
+            yield Notice("paid_twice", Severity.WARNING, told)
 
 
-def _look_alikes(rows: Sequence[Row]) -> Iterator[str]:
+def _look_alikes(rows: Sequence[Row]) -> Iterator[Notice]:
     """Tell of addresses that begin and end alike: one may have been put there to deceive."""
     alike: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for row in rows:
@@ -166,7 +168,8 @@ def _look_alikes(rows: Sequence[Row]) -> Iterator[str]:
     for found in alike.values():
         if len(found) > 1:
             lines = " and ".join(str(line) for line in found.values())
-            yield f"lines {lines} pay addresses that look alike: compare them letter by letter"
+            told = f"lines {lines} pay addresses that look alike"
+            yield Notice("lookalike", Severity.WARNING, told, "compare them letter by letter")
 
 
 def _body(address: str) -> str:

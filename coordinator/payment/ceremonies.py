@@ -18,6 +18,7 @@ from coordinator.errors import CeremonyError, NotFinal, NothingToSign, Signature
 from coordinator.home import approvals
 from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression, stored_policy
+from coordinator.notices import Notice, Severity
 from coordinator.payment import psbt_file
 from coordinator.person import Attendant
 from coordinator.readers.slots import Slot
@@ -373,8 +374,8 @@ def _not_final(record: Ceremony) -> SignaturesMissing | NotFinal:
     return SignaturesMissing(seen.have, seen.need)
 
 
-def abandon(database: Database, ceremony_id: str) -> str | None:
-    """Free the ceremony's coins; returns a warning where signatures are about."""
+def abandon(database: Database, ceremony_id: str) -> Notice | None:
+    """Free the ceremony's coins; returns a notice where signatures are about."""
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
         if record.state not in {*OPEN, "final"}:
@@ -383,9 +384,11 @@ def abandon(database: Database, ceremony_id: str) -> str | None:
         record.state = "abandoned"
         if not record.signatures and record.exported_at is None:
             return None
-    return (
+    return Notice(
+        "signatures_exist",
+        Severity.WARNING,
         "signatures for this payment exist: whoever holds m of them can still send it; "
-        "only spending its coins in another payment ends it"
+        "only spending its coins in another payment ends it",
     )
 
 

@@ -16,6 +16,7 @@ from coordinator.home import approvals
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.names import fresh_id
+from coordinator.notices import Notice, Severity
 from coordinator.wallet import coins_left, reservations
 from coordinator.wallet import sync as wallet_sync
 from coordinator.wallet.coin_control import ANY, Choice, chosen
@@ -138,6 +139,18 @@ class Consolidation(NamedTuple):
 
     order: Order
     left: int
+
+    @property
+    def notices(self) -> list[Notice]:
+        """Return what a person must know of it."""
+        merged = len(self.order.coins)
+        told = f"{merged} coins are seen to belong together from then on"
+        found = [Notice("coins_linked", Severity.WARNING, told)]
+        if self.left:
+            told = f"{merged} coins fit into one transaction, {self.left} such coins are left"
+            remedy = "run it again once this one is sent"
+            found.append(Notice("coins_left", Severity.WARNING, told, remedy))
+        return found
 
 
 def consolidation(

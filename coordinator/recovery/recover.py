@@ -10,6 +10,7 @@ from coordinator.errors import CoordinatorError, UsageError
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.interop import bbqr, bip138
+from coordinator.notices import Notice, Severity
 from coordinator.recovery import typed_lines
 from coordinator.recovery.kit import ADDRESSES
 from psbt.errors import PsbtError
@@ -54,13 +55,15 @@ def _joined(data: bytes) -> str:
     return text
 
 
-WRITER_UNKNOWN = (
+WRITER_UNKNOWN = Notice(
+    "writer_unknown",
+    Severity.WARNING,
     "anybody who ever saw one of the vault's xpubs can write such an encrypted copy: it is the "
-    "vault of your paper only where checksum and addresses are the same"
+    "vault of your paper only where checksum and addresses are the same",
 )
 
 
-def doubts(data: bytes) -> list[str]:
+def doubts(data: bytes) -> list[Notice]:
     """Return what a person must know of what they recover from."""
     return [WRITER_UNKNOWN] if is_encrypted(data) else []
 

@@ -23,6 +23,7 @@ from coordinator.foreign_json import Field, read_json, shown
 from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression, stored_policy
 from coordinator.names import fresh_id
+from coordinator.notices import Notice, Severity
 from coordinator.person import Attendant
 from coordinator.readers.slots import Slot
 from coordinator.signing import collector
@@ -99,7 +100,7 @@ class Visit(NamedTuple):
     location: str | None
     lead_hours: int | None
     cards: list[str]
-    warning: str | None
+    warning: Notice | None
 
 
 def start(
@@ -134,17 +135,28 @@ def plan(database: Database, vault_name: str) -> list[Visit]:
                     places.setdefault(place.location, {})[card.label] = cosigner.label
         hours = {place.name: place.lead_hours for place in custody_book.all_locations(db)}
         visits = [
-            Visit(place, hours.get(place or ""), sorted(cards), _together(cards, vault.threshold))
+            Visit(
+                place,
+                hours.get(place or ""),
+                sorted(cards),
+                _together(place, cards, vault.threshold),
+            )
             for place, cards in places.items()
         ]
     return sorted(visits, key=lambda visit: (visit.lead_hours or 0, visit.location or ""))
 
 
-def _together(cards: dict[str, str], threshold: int) -> str | None:
+def _together(place: str | None, cards: dict[str, str], threshold: int) -> Notice | None:
     keys = set(cards.values())
     if len(keys) < threshold:
         return None
-    return f"{len(keys)} keys of {threshold} needed come together here: take one card at a time"
+    return Notice(
+        "quorum_together",
+        Severity.WARNING,
+        f"{len(keys)} keys of {threshold} needed come together here",
+        "take one card at a time",
+        (f"location:{place}",),
+    )
 
 
 def progress(record: Drill) -> Progress:

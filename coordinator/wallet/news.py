@@ -1,12 +1,14 @@
 """What changed for the worse: the chain took back what it had told."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Final
 
 from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.chain import ChainUpdate
+from coordinator.notices import Notice, Severity
 from psbt.transaction import parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
@@ -22,13 +24,12 @@ than once in four thousand tries, and it is what most who are paid wait for."""
 UNCONFIRMED, VANISHED = "unconfirmed", "vanished"
 
 
-class News(NamedTuple):
-    """One sentence about a transaction; `own` where a payment of ours did it on purpose."""
+@dataclass(frozen=True)
+class News(Notice):
+    """A notice of a transaction; `own` where a payment of ours did it on purpose."""
 
-    code: str
-    message: str
-    txid: str
-    vault: str
+    txid: str = field(kw_only=True)
+    vault: str = field(kw_only=True)
     replaced_by: str | None = None
     own: bool = False
 
@@ -98,16 +99,33 @@ def _told(db: Session, events: Sequence[ChainEvent]) -> list[News]:
 
 def _sentence(event: ChainEvent, own: str | None) -> News:
     """Say what an event means; `own` is the ceremony that did it on purpose."""
-    vault, txid = event.vault.name, event.txid
     if event.code == UNCONFIRMED:
-        message = f"{txid} was confirmed in block {event.height}, now it waits again"
-        return News(UNCONFIRMED, message, txid, vault)
+        message = f"{event.txid} was confirmed in block {event.height}, now it waits again"
+        return _news(Notice(UNCONFIRMED, Severity.WARNING, message), event.txid, event.vault)
     was = "" if event.height is None else f" was confirmed in block {event.height}, then"
-    if event.replaced_by is None:
-        return News(VANISHED, f"{txid}{was} vanished: the chain knows it no more", txid, vault)
-    by = f"{event.replaced_by}{f', your payment {own}' if own else ''}"
-    message = f"{txid}{was} vanished: replaced by {by}"
-    return News("replaced", message, txid, vault, event.replaced_by, own is not None)
+    by = event.replaced_by
+    if by is None:
+        message = f"{event.txid}{was} vanished: it is no longer in the mempool or the chain"
+        return _news(Notice(VANISHED, Severity.WARNING, message), event.txid, event.vault)
+    severity = Severity.WARNING if own is None else Severity.INFO
+    payment = "" if own is None else f", your payment {own}"
+    message = f"{event.txid}{was} vanished: replaced by {by}{payment}"
+    return _news(Notice("replaced", severity, message), event.txid, event.vault, by)
+
+
+def _news(said: Notice, txid: str, vault: Vault, by: str | None = None) -> News:
+    own = said.severity is Severity.INFO
+    return News(
+        said.code,
+        said.severity,
+        said.message,
+        "" if own else f"cardquorum history {vault.name}",
+        (f"vault:{vault.name}",),
+        txid=txid,
+        vault=vault.name,
+        replaced_by=by,
+        own=own,
+    )
 
 
 def _spent_elsewhere(db: Session, vault: Vault) -> Iterator[News]:
@@ -119,4 +137,5 @@ def _spent_elsewhere(db: Session, vault: Vault) -> Iterator[News]:
     for ceremony, taker in lost.values():
         if taker not in ours:
             message = f"{taker}, not made here, spent the coins of payment {ceremony.public_id}"
-            yield News("spent_elsewhere", message, ceremony.txid, vault.name, taker)
+            said = Notice("spent_elsewhere", Severity.WARNING, message)
+            yield _news(said, ceremony.txid, vault, taker)

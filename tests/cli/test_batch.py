@@ -144,7 +144,7 @@ def test_addresses_that_look_alike() -> None:
         batch.Row(number, f"bcrt1q{text}", 1, bytes([number]), "")
         for number, text in enumerate(("abcdxxxxwxyz", "abcdyyyywxyz", "abcdxxxxwxyq"), 1)
     ]
-    assert list(batch._look_alikes(rows)) == [
+    assert [each.sentence for each in batch._look_alikes(rows)] == [
         "lines 1 and 2 pay addresses that look alike: compare them letter by letter"
     ]
     assert list(batch._look_alikes([rows[0], rows[0]._replace(line=9)])) == []

@@ -63,7 +63,9 @@ def test_a_payment_that_vanished_can_be_sent_again(
     forget_what_waits(tmp_path)
     (told,) = vault("sync")["news"]
     assert (told["code"], told["replaced_by"]) == ("vanished", None)
-    assert told["message"] == f"{final['txid']} vanished: the chain knows it no more"
+    assert (
+        told["message"] == f"{final['txid']} vanished: it is no longer in the mempool or the chain"
+    )
     shown = vault("history", "v")
     assert [each["txid"] for each in shown["vanished"]] == [final["txid"]]
     assert [each["balance_sats"] for each in shown["transactions"]] == [WORTH]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator import log, shown_text
+from coordinator import shown_text
 from coordinator.audit.html import _readable
+from coordinator.cli import log
 
 ATTACKS = {
     "\x1b[2J": r"\x1b[2J",

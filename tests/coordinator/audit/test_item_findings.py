@@ -5,15 +5,9 @@ from datetime import timedelta
 import pytest
 
 from coordinator.audit import items, rules
-from coordinator.audit.findings import (
-    CopyFacts,
-    Finding,
-    HotFacts,
-    LimitFacts,
-    Severity,
-    VaultFacts,
-)
+from coordinator.audit.findings import CopyFacts, HotFacts, LimitFacts, VaultFacts
 from coordinator.custody.bags import BagFacts
+from coordinator.notices import Notice, Severity
 from tests.coordinator.audit.test_findings import COPIES, GOOD, NOW, carrier, key, vault
 
 OPENED = BagFacts("S1", opened=NOW)
@@ -21,11 +15,11 @@ SWAPPED = BagFacts("S1", other="S2")
 WHOLE = BagFacts("S1")
 
 
-def of_items(*cosigners: object, **more: object) -> dict[str, Finding]:
+def of_items(*cosigners: object, **more: object) -> dict[str, Notice]:
     return {each.code: each for each in items.item_findings(vault(*cosigners, **more))}
 
 
-def of_rules(facts: VaultFacts) -> dict[str, Finding]:
+def of_rules(facts: VaultFacts) -> dict[str, Notice]:
     return {each.code: each for each in rules.rule_findings(facts, NOW)}
 
 

@@ -2,14 +2,15 @@
 
 import pytest
 
-from coordinator.audit.findings import CopyFacts, Finding, PlaceFacts, SecretFacts, Severity
+from coordinator.audit.findings import CopyFacts, PlaceFacts, SecretFacts
 from coordinator.audit.places import place_findings as found_at
+from coordinator.notices import Notice, Severity
 from tests.coordinator.audit.test_findings import GOOD, carrier, key, vault
 
 ELSEWHERE = (SecretFacts("pin", written_at=("office",)),)
 
 
-def findings(*cosigners: object, **more: object) -> dict[tuple[str, str], Finding]:
+def findings(*cosigners: object, **more: object) -> dict[tuple[str, str], Notice]:
     """Return what is found, by its code and the group that it is about."""
     found = list(found_at(vault(*cosigners, **more)))
     by_group = {(each.code, each.subjects[0]): each for each in found}
