@@ -55,7 +55,7 @@ def _banks(facts: VaultFacts, exposure: Exposure) -> tuple[str, ...]:
     return tuple(sorted(banks & used))
 
 
-def _banks_shut(facts: VaultFacts, exposure: Exposure, bare: Exposure) -> Iterator[Finding]:
+def _banks_shut(facts: VaultFacts, exposure: Exposure, bare: Exposure) -> Iterator[Notice]:
     """Tell where a shut bank stops the vault: after a death its boxes are closed for weeks."""
     banks = _banks(facts, exposure)
     left = keys_left(exposure, banks)
@@ -63,7 +63,7 @@ def _banks_shut(facts: VaultFacts, exposure: Exposure, bare: Exposure) -> Iterat
         return
     names = " and ".join(bank.partition(":")[2] for bank in banks)
     if (cards := keys_left(bare, banks)) >= facts.threshold:
-        yield Finding(
+        yield Notice(
             "pin_in_bank",
             Severity.WARNING,
             f"while {names} is shut, {keys(cards)} are at hand but PINs for {left} of them: the "
@@ -73,7 +73,7 @@ def _banks_shut(facts: VaultFacts, exposure: Exposure, bare: Exposure) -> Iterat
             banks,
         )
     else:
-        yield Finding(
+        yield Notice(
             "bank_shut",
             Severity.WARNING,
             f"while {names} is shut, {keys(left)} {'is' if left == 1 else 'are'} at hand and "
