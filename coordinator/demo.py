@@ -27,7 +27,9 @@ from coordinator.readers import emulated
 from coordinator.readers.slots import Slot
 from coordinator.recovery import kit
 from coordinator.vault import key_proofs, vaults
+from coordinator.vault.addresses import new_address
 from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.coins import spendable
 from psbt.coins import Payment
 from psbt.network import Network
 from psbt.review import Review
@@ -240,7 +242,7 @@ def _print_kits(stage: Stage) -> None:
 def _fund(stage: Stage, coins: int) -> list[str]:
     """Pay the vault so many coins and mine them into the chain."""
     with stage.database.begin() as db:
-        fresh = wallet_sync.new_address(db, vault_book.vault_named(db, VAULT))
+        fresh = new_address(db, vault_book.vault_named(db, VAULT))
     txids = stage.chain.fund(fresh.script_pubkey, COIN_SATS, coins)
     tip = _mine(stage)
     stage.guide.tell(
@@ -259,7 +261,7 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> dict[str, Any]:
     """Spend every coin, with change, signed by two of the three cards at the same time."""
     with stage.database.begin() as db:
         vault = vault_book.vault_named(db, VAULT)
-        coins = wallet_sync.spendable(db, vault)
+        coins = spendable(db, vault)
         total = sum(coin.value_sats for coin in coins)
         stranger = b"\x00\x14" + secrets.token_bytes(20)
         order = creation.Order(

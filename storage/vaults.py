@@ -60,6 +60,11 @@ def all_vaults(db: Session) -> Sequence[Vault]:
     return db.scalars(select(Vault).order_by(Vault.name)).all()
 
 
+def vaults_named(db: Session, name: str | None) -> Sequence[Vault]:
+    """Return the vault of this name, or all where none is named; raises NotFound."""
+    return all_vaults(db) if name is None else [vault_named(db, name)]
+
+
 def retire(db: Session, vault: Vault, now: datetime) -> datetime:
     """Mark a vault as no longer in use; returns since when, which the first time decides."""
     vault.retired_at = vault.retired_at or now

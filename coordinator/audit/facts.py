@@ -22,7 +22,7 @@ from coordinator.audit.findings import (
 from coordinator.custody import card_secrets, descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.custody.bags import bag_of
-from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.balance import balance
 from psbt.errors import PsbtError
 from storage import cards as card_book
 from storage import custody as custody_book
@@ -147,7 +147,7 @@ def _drilled_at(db: Session, vault: Vault) -> datetime | None:
 def _owned(db: Session, vault: Vault) -> tuple[int, str | None]:
     """Return what the vault holds as of its last sync; 0, and why, if its rows do not agree."""
     try:
-        owned = wallet_sync.balance(db, vault)
+        owned = balance(db, vault)
     except (PsbtError, StorageError) as failure:
         return 0, str(failure)
     return owned.confirmed_sats + owned.pending_sats + owned.immature_sats, None

@@ -10,9 +10,9 @@ from coordinator.cli.options import Reach, VaultName
 from coordinator.cli.output import Result, columns, counted, look_twice, sat_per_vbyte, sats
 
 if TYPE_CHECKING:
+    from coordinator.wallet.balance import Owned
     from coordinator.wallet.coins import CoinLine
     from coordinator.wallet.history import HistoryLine
-    from coordinator.wallet.overview import Owned
 
 OptionalVault = Annotated[str | None, typer.Argument(help="one vault only")]
 AMOUNTS = ("confirmed_sats", "pending_sats", "immature_sats", "reserved_sats")
@@ -37,6 +37,7 @@ def sync(
     Example: cardquorum sync
     """
     from coordinator.wallet import overview, scans
+    from coordinator.wallet.balance import balances
 
     chain = context.chain
     start = None
@@ -47,16 +48,16 @@ def sync(
     done = overview.sync(
         context.home, context.database, chain, vault, look=scans.Look(start, reach), say=context.say
     )
-    balances = overview.balances(context.database, vault)
+    owned = balances(context.database, vault)
     document = {
         **done.tip._asdict(),
-        **_balance_document(balances),
+        **_balance_document(owned),
         "news": done.news,
         "notes": done.notes,
         "tip": done.tip._asdict(),
     }
     lines = [f"block {done.tip.height}", *(f"note: {note}" for note in done.notes)]
-    lines += [*look_twice(done.news), *_balance_lines(balances, context.home.chain)]
+    lines += [*look_twice(done.news), *_balance_lines(owned, context.home.chain)]
     return Result(document, lines)
 
 
@@ -68,11 +69,11 @@ def balance(context: Context, vault: OptionalVault = None) -> Result:
     \b
     Example: cardquorum balance
     """
-    from coordinator.wallet import overview
+    from coordinator.wallet.balance import balances
 
     context.freshen(vault)
-    balances = overview.balances(context.database, vault)
-    return Result(_balance_document(balances), _balance_lines(balances, context.home.chain))
+    owned = balances(context.database, vault)
+    return Result(_balance_document(owned), _balance_lines(owned, context.home.chain))
 
 
 def coins(context: Context, vault: VaultName) -> Result:

@@ -12,7 +12,7 @@ from coordinator.wallet.news import FINAL_CONFIRMATIONS
 
 if TYPE_CHECKING:
     from coordinator.guide.status import Standing, Status
-    from coordinator.wallet.overview import Owned
+    from coordinator.wallet.balance import Owned
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 

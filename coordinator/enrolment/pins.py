@@ -47,7 +47,7 @@ from coordinator.readers.slots import (
     unlock_silent,
 )
 from coordinator.wallet import scans
-from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.balance import balance
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import knowledge as knowledge_book
@@ -243,7 +243,7 @@ def _money(db: Session, vault: Vault) -> str | None:
     seen = scans.looked(db, vault)
     if not seen.known:
         return f"nobody looked yet whether vault {vault.name} holds coins (cardquorum sync)"
-    owned = wallet_sync.balance(db, vault)
+    owned = balance(db, vault)
     held = owned.confirmed_sats + owned.pending_sats + owned.immature_sats
     if held:
         when = f" as of block {seen.tip.height}" if seen.tip else ""

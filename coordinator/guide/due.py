@@ -10,7 +10,7 @@ from coordinator.audit.facts import vault_facts
 from coordinator.custody import log as custody_log
 from coordinator.notices import Notice, Severity
 from coordinator.vault.vaults import standing
-from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.balance import balance
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import sealing
@@ -65,5 +65,5 @@ def _overdue(db: Session) -> Iterator[Notice]:
 
 def _free(db: Session, vault: Vault) -> int:
     """Return what a vault holds that no ceremony does."""
-    owned = wallet_sync.balance(db, vault)
+    owned = balance(db, vault)
     return owned.confirmed_sats + owned.pending_sats - owned.reserved_sats

@@ -20,10 +20,10 @@ from coordinator.payment import ceremonies
 from coordinator.vault.key_proofs import wanted_cards
 from coordinator.vault.vaults import standing
 from coordinator.wallet import news, scans
-from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.balance import Owned, balance
 from coordinator.wallet.coins import tip_height
 from coordinator.wallet.news import VANISHED, News
-from coordinator.wallet.overview import CeremonyLine, Owned, ceremony_line
+from coordinator.wallet.overview import CeremonyLine, ceremony_line
 from psbt.errors import PsbtError
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
@@ -115,8 +115,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
     with database.begin() as db:
         vaults = vault_book.all_vaults(db)
         owned = [
-            (vault.name, Owned(wallet_sync.balance(db, vault), scans.looked(db, vault)))
-            for vault in vaults
+            (vault.name, Owned(balance(db, vault), scans.looked(db, vault))) for vault in vaults
         ]
         worse = [each for vault in vaults for each in news.unsettled(db, vault) if not each.own]
         gone = {each.txid for each in worse if each.code == VANISHED}

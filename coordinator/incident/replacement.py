@@ -19,8 +19,10 @@ from coordinator.errors import UsageError
 from coordinator.home.settings import Home
 from coordinator.payment import creation
 from coordinator.vault import vaults
+from coordinator.vault.addresses import new_address
 from coordinator.wallet import scans
-from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.balance import balance
+from coordinator.wallet.coins import spendable
 from coordinator.wallet.coins_left import coins_left
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
@@ -149,10 +151,10 @@ def _pay_over(
 ) -> bool:
     """Open a ceremony that pays the successor all that nothing holds; tell whether there is any."""
     held = {(each.txid, each.vout) for each in ceremony_book.reserved(db, clock.now())}
-    coins = wallet_sync.spendable(db, succession.vault)
+    coins = spendable(db, succession.vault)
     if not {(coin.outpoint.txid, coin.outpoint.vout) for coin in coins} - held:
         return False
-    target = wallet_sync.new_address(db, succession.successor)
+    target = new_address(db, succession.successor)
     order = creation.Order(succession.vault.name, (), feerate, drain=target.script_pubkey)
     state = chain_book.sync_state(db, succession.vault)
     tip = Tip(state.height, state.block_hash) if state else None
@@ -226,7 +228,7 @@ def _paid(db: Session, succession: Succession) -> Iterator[Step]:
     if not scans.looked(db, old).known:
         what = f"look for the coins of vault {old.name}, which nobody did yet"
         yield Step(what, OPEN, f"cardquorum sync {old.name}")
-    owned = wallet_sync.balance(db, old)
+    owned = balance(db, old)
     left = owned.confirmed_sats + owned.pending_sats - owned.reserved_sats
     if left > 0:
         yield Step(

@@ -20,6 +20,7 @@ from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression, stored_policy
 from coordinator.notices import Notice, Severity
 from coordinator.payment import psbt_file
+from coordinator.payment.reviews import refuse_contradictions, reviewed
 from coordinator.person import Attendant
 from coordinator.readers.slots import Slot
 from coordinator.signing import collector
@@ -31,8 +32,7 @@ from coordinator.signing.collector import (
     Wanted,
 )
 from coordinator.vault.key_proofs import cosigner_of, wanted_cards
-from coordinator.wallet import reservations
-from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.coins import hold_coins
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer
 from psbt.errors import PsbtError, SignaturesMissing
 from psbt.partial import quorum, signed_by
@@ -164,7 +164,7 @@ def sign(
         doubts = acceptance.payment_dangers(home, record, psbt)
         fresh = acceptance.not_accepted_before(home, vault, doubts) if consent.txid is None else []
         acceptance.refuse_unaccepted(fresh, consent.accepted)
-        review = wallet_sync.reviewed(db, record.vault, policy, psbt)
+        review = reviewed(db, record.vault, policy, psbt)
         cards = unenrolled.cards_of(db, record.vault)
     attendant.confirm(review)
     acceptance.remember_accepted(home, vault, fresh)
@@ -417,7 +417,7 @@ def _gives_way(db: Session, record: Ceremony, coin: Coin) -> bool:
 def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
     """Reserve the coins again where they are no longer held; raises where they went elsewhere."""
     psbt = _stored_psbt(record)
-    wallet_sync.refuse_contradictions(db, psbt)
+    refuse_contradictions(db, psbt)
     outpoints = outline.outpoints(psbt)
     for outpoint in outpoints:
         coin = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
@@ -427,4 +427,4 @@ def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
     held = {(h.txid, h.vout) for h in live if h.ceremony == record.public_id}
     if held.issuperset(outpoints):
         return
-    reservations.hold(db, record, outpoints, now + record.lifetime, now)
+    hold_coins(db, record, outpoints, now + record.lifetime, now)

@@ -17,10 +17,20 @@ from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.names import fresh_id
 from coordinator.notices import Notice, Severity
-from coordinator.wallet import coins_left, reservations
-from coordinator.wallet import sync as wallet_sync
+from coordinator.payment.reviews import reviewed
+from coordinator.vault.addresses import new_address
+from coordinator.wallet import coins_left
 from coordinator.wallet.coin_control import ANY, Choice, chosen
+from coordinator.wallet.coins import (
+    COINBASE_MATURITY,
+    coin_holders,
+    hold_coins,
+    refusal,
+    spendable,
+    this_computer,
+)
 from coordinator.wallet.coins_left import CoinsLeft
+from coordinator.wallet.scripts import script_size
 from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
 from psbt.creator import Creation
@@ -123,12 +133,12 @@ def opened(
         paid_sats=draft.paid_sats,
         created_at=now,
         expires_at=expires,
-        opened_on=reservations.this_computer(),
+        opened_on=this_computer(),
     )
     if draft.change is not None:
         chain_book.issue_address(db, vault, draft.change, now)
     outpoints = [coin.outpoint for coin in draft.selection.coins]
-    reservations.hold(db, ceremony, outpoints, expires, now)
+    hold_coins(db, ceremony, outpoints, expires, now)
     approvals.approve_payment(home, ceremony.public_id, outline.commitment(draft.psbt))
     psbt = codec.to_base64(draft.psbt)
     return Created(ceremony.public_id, ceremony.state, psbt, draft.review, clock.text(expires))
@@ -170,9 +180,9 @@ def consolidation(
     ]
     if len(small) < MERGED_MIN:
         raise UsageError(f"vault {vault_name} has {len(small)} such coins: nothing to merge")
-    target = wallet_sync.new_address(db, vault)
+    target = new_address(db, vault)
     wish = Wish((), feerate, target.script_pubkey)
-    most = inputs_max(wish, wallet_sync.script_size(stored_policy(vault)))
+    most = inputs_max(wish, script_size(stored_policy(vault)))
     merged = sorted(small, key=lambda coin: coin.value_sats)[:most]
     named = tuple(coin.outpoint for coin in merged)
     order = Order(vault_name, (), feerate, drain=target.script_pubkey, coins=named)
@@ -223,7 +233,7 @@ def drafted(
     )
     previous = chain_book.raw_transactions(db, {coin.outpoint.txid for coin in selection.coins})
     psbt = create_psbt(creation, previous)
-    review = wallet_sync.reviewed(db, vault, policy, psbt)
+    review = reviewed(db, vault, policy, psbt)
     paid = sum(payment.value_sats for payment in payments)
     return Draft(psbt, review, selection, change if selection.change_sats else None, paid)
 
@@ -235,7 +245,7 @@ def _select(
     coins = offered(db, vault, order)
     confirmed = [c for c in coins if c.height is not None or c.outpoint in order.coins]
     wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
-    size = wallet_sync.script_size(policy)
+    size = script_size(policy)
     try:
         return select_coins(confirmed, wish, size, rng)
     except InsufficientFunds as failure:
@@ -251,19 +261,19 @@ def _explained(
     db: Session, vault: Vault, order: Order, failure: InsufficientFunds
 ) -> InsufficientFunds:
     wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
-    most = inputs_max(wish, wallet_sync.script_size(stored_policy(vault)))
+    most = inputs_max(wish, script_size(stored_policy(vault)))
     return coins_left.explained(db, vault, failure, most)
 
 
 def offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
     """Return the coins that may be spent; raises where a named one may not."""
-    held = reservations.holders(db, clock.now())
-    coins = wallet_sync.spendable(db, vault)
+    held = coin_holders(db, clock.now())
+    coins = spendable(db, vault)
     known = {coin.outpoint for coin in coins}
     frozen = label_book.frozen(db)
     for outpoint in order.coins:
         if outpoint in held:
-            raise reservations.refusal(held[outpoint])
+            raise refusal(held[outpoint])
         if outpoint not in known:
             raise UsageError(f"coin {outpoint} {_unspendable(db, vault, outpoint)}")
         if str(outpoint) in frozen:
@@ -285,7 +295,7 @@ def _unspendable(db: Session, vault: Vault, outpoint: Outpoint) -> str:
         return f"is spent: transaction {coin.spent_by} {where}"
     if coin.height is None or tip is None:
         return "is newly mined, and its block is gone"
-    ripe = coin.height + wallet_sync.COINBASE_MATURITY
+    ripe = coin.height + COINBASE_MATURITY
     left = ripe - tip.height - 1
     about = clock.now() + left * BLOCK_TIME
     return (

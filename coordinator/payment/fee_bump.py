@@ -15,7 +15,7 @@ from coordinator.home.stored import stored_policy
 from coordinator.payment import creation
 from coordinator.payment.creation import Created, Draft
 from coordinator.wallet import coins_left, node_rules
-from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.scripts import script_size, watched
 from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
 from psbt.errors import InsufficientFunds
@@ -157,7 +157,7 @@ def accelerate(
 def wallet_outputs(db: Session, vault: Vault, psbt: codec.Psbt) -> Iterator[Payment]:
     """Yield the outputs of a PSBT that are change of the vault, by derivation."""
     policy = stored_policy(vault)
-    scripts = wallet_sync.watched(db, vault, policy)
+    scripts = watched(db, vault, policy)
     for output in outline.outputs(psbt):
         found = scripts.get(output.script_pubkey)
         if found is not None and found.branch == CHANGE:
@@ -184,7 +184,7 @@ def _coins_of(db: Session, old: Ceremony, psbt: codec.Psbt) -> list[Coin]:
 
 def _selected(db: Session, vault: Vault, coins: list[Coin], wish: Wish, rng: Random) -> Selection:
     """Pay from the coins of the old payment, and from confirmed ones where those do not reach."""
-    size = wallet_sync.script_size(stored_policy(vault))
+    size = script_size(stored_policy(vault))
     try:
         return select_coins(coins, wish, size, rng)
     except InsufficientFunds:
@@ -258,7 +258,7 @@ def _vsize(vault: Vault, inputs: int) -> int:
 
 
 def _size(vault: Vault, inputs: int, outputs: list[bytes]) -> int:
-    each = input_weight(wallet_sync.script_size(stored_policy(vault)))
+    each = input_weight(script_size(stored_policy(vault)))
     sizes = sum(map(output_size, outputs))
     return vsize_of(transaction_weight(inputs, each, len(outputs), sizes))
 

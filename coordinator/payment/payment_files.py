@@ -14,8 +14,10 @@ from coordinator.home.settings import OFFLINE, Home
 from coordinator.home.stored import stored_policy
 from coordinator.payment import ceremonies, creation, psbt_file
 from coordinator.payment.creation import Created
-from coordinator.wallet import reservations
+from coordinator.payment.reviews import reviewed
 from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.coins import coin_holders, refusal, unspent
+from coordinator.wallet.scripts import own_places
 from psbt import codec, combiner, fields, outline
 from psbt.coins import Coin, Outpoint, Selection
 from psbt.errors import PsbtError
@@ -46,7 +48,7 @@ class Imported(NamedTuple):
 
 def lines(db: Session, vault: Vault) -> list[str]:
     """Return the transactions that made the vault's coins: hex, height and block, a line each."""
-    txids = {coin.txid for coin in wallet_sync.unspent(db, vault)}
+    txids = {coin.txid for coin in unspent(db, vault)}
     found = sorted(chain_book.transactions(db, txids), key=lambda seen: seen.txid)
     places = (f",{each.height},{each.block_hash}" if each.block_hash else "" for each in found)
     return [each.raw.hex() + place for each, place in zip(found, places, strict=True)]
@@ -93,7 +95,7 @@ def open_payment(
     replaced = _replaced(db, txid, outpoints)
     psbt = _completed(db, vault, policy, (codec.to_bytes(given), rows))
     scripts = input_scripts(psbt, policy)
-    review = wallet_sync.reviewed(db, vault, policy, psbt)
+    review = reviewed(db, vault, policy, psbt)
     coins = [
         Coin(outpoint, row.value_sats, script.branch, script.index, row.height)
         for outpoint, row, script in zip(outpoints, rows, scripts, strict=True)
@@ -136,12 +138,12 @@ def _replaced(db: Session, txid: str, outpoints: list[Outpoint]) -> list[Ceremon
 
     Only payments that somebody may have sent give way; raises CoinReserved for any other.
     """
-    holders = reservations.holders(db, clock.now())
+    holders = coin_holders(db, clock.now())
     found: dict[str, Ceremony] = {}
     for held in (holders[outpoint] for outpoint in outpoints if outpoint in holders):
         old = ceremony_book.ceremony_named(db, held.ceremony)
         if old.txid == txid or not _may_be_sent(old):
-            raise reservations.refusal(held)
+            raise refusal(held)
         found[old.public_id] = old
     return list(found.values())
 
@@ -166,7 +168,7 @@ def _completed(
     }
     maps = codec.read_maps(raw)
     paid = {output.script_pubkey for output in codec.transaction_of(raw).outputs}
-    places = wallet_sync.places(db, vault, policy, paid)
+    places = own_places(db, vault, policy, paid)
     whole = codec.assemble(completed(maps, policy, coins, places))
     empty = Maps(
         {fields.GLOBAL_UNSIGNED_TX: maps.globals[fields.GLOBAL_UNSIGNED_TX]},
@@ -187,9 +189,9 @@ def _unsigned(psbt: codec.Psbt) -> codec.Psbt:
 
 
 def _learnt(db: Session, vault: Vault, told: Sequence[SeenTransaction]) -> int:
-    before = len(wallet_sync.unspent(db, vault))
+    before = len(unspent(db, vault))
     wallet_sync.learn(db, vault, told)
-    return len(wallet_sync.unspent(db, vault)) - before
+    return len(unspent(db, vault)) - before
 
 
 def _previous_in(psbt: codec.Psbt) -> tuple[SeenTransaction, ...]:

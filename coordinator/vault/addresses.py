@@ -6,15 +6,24 @@ from urllib.parse import quote, urlencode
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_payable, require_policy
+from coordinator.errors import CoordinatorError
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.wallet import labels
-from coordinator.wallet import sync as wallet_sync
-from coordinator.wallet.sync import FreshAddress, keychain
-from psbt.policy import VaultScript, format_address, policy_checksum, vault_script
+from coordinator.wallet.scripts import keychain, reached, scripts_at, watched, watched_counts
+from psbt.policy import (
+    RECEIVE,
+    VaultScript,
+    derive_scripts,
+    format_address,
+    policy_checksum,
+    vault_script,
+)
 from storage import chain as chain_book
 from storage import labels as label_book
+from storage import succession as succession_book
 from storage import sums
 from storage import vaults as vault_book
 from storage.model import Address, Vault
@@ -59,6 +68,45 @@ class Owner:
     label: str | None
 
 
+@dataclass(frozen=True)
+class FreshAddress:
+    """An address nobody was given before, with its policy's checksum."""
+
+    vault: str
+    address: str
+    keychain: str
+    index: int
+    script_pubkey: bytes
+    checksum: str
+
+
+def new_address(db: Session, vault: Vault) -> FreshAddress:
+    """Issue the next unused receive address of a vault; one no longer in use gives none."""
+    refuse_closed(db, vault)
+    policy = stored_policy(vault)
+    index = chain_book.next_index(db, vault, RECEIVE)
+    script = next(derive_scripts(policy, RECEIVE, [index]))
+    chain_book.issue_address(db, vault, script, clock.now())
+    address = format_address(script.script_pubkey, policy.network)
+    return FreshAddress(
+        vault.name, address, keychain(RECEIVE), index, script.script_pubkey, policy_checksum(policy)
+    )
+
+
+def refuse_closed(db: Session, vault: Vault) -> None:
+    """Raise CoordinatorError for a vault that was retired or replaced."""
+    if (why := closed(db, vault)) is not None:
+        raise CoordinatorError(f"vault {vault.name} must not be paid any more: {why}")
+
+
+def closed(db: Session, vault: Vault) -> str | None:
+    """Return why a vault must not be paid any more; None where it may be."""
+    if vault.retired_at is not None:
+        return "it is retired"
+    succession = succession_book.succession_of(db, vault)
+    return None if succession is None else f"it was replaced by {succession.successor.name}"
+
+
 def fresh(
     db: Session, home: Home, vault: str, label: str | None, accepted: Accepted = None
 ) -> FreshAddress:
@@ -67,9 +115,9 @@ def fresh(
     Raises UsageError, NotAccepted, ApprovalMismatch.
     """
     record = vault_book.vault_named(db, vault)
-    wallet_sync.refuse_closed(db, record)
+    refuse_closed(db, record)
     require_payable(home, db, record, accepted)
-    made = wallet_sync.new_address(db, record)
+    made = new_address(db, record)
     if label is not None:
         labels.set_label(home, db, made.address, label)
     return made
@@ -104,7 +152,7 @@ def addresses(
         require_policy(home, record, accepted)
         known = [each for each in chain_book.addresses_of(db, record) if not (unused and each.used)]
         policy = stored_policy(record)
-        scripts = wallet_sync.scripts_at(policy, ((each.branch, each.index) for each in known))
+        scripts = scripts_at(policy, ((each.branch, each.index) for each in known))
         use = sums.use_of_scripts(db, record)
         names = label_book.named(db, "addr")
     found = []
@@ -155,7 +203,7 @@ def compared(database: sessionmaker[Session], reach: int = 0) -> int:
     """Return how many addresses of each keychain of every vault `owner_of` derives at least."""
     with database.begin() as db:
         counts = (
-            min(wallet_sync.watched_counts(db, vault, wallet_sync.reached(db, vault, reach)))
+            min(watched_counts(db, vault, reached(db, vault, reach)))
             for vault in vault_book.all_vaults(db)
         )
         return min(counts, default=0)
@@ -170,9 +218,7 @@ def _derived(
         script = vault_script(policy, known.branch, known.index)
         if script.script_pubkey == script_pubkey:
             return script
-    return wallet_sync.watched(db, vault, policy, wallet_sync.reached(db, vault, reach)).get(
-        script_pubkey
-    )
+    return watched(db, vault, policy, reached(db, vault, reach)).get(script_pubkey)
 
 
 def _owner(db: Session, vault: Vault, script: VaultScript, *, used: bool) -> Owner:

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from coordinator.errors import UsageError
 from coordinator.home.stored import stored_policy
-from coordinator.wallet import sync as wallet_sync
 from coordinator.wallet.coins import confirmations, tip_height
+from coordinator.wallet.scripts import scripts_at
 from psbt.coins import Coin
 from psbt.policy import format_address
 from storage import labels as label_book
@@ -78,6 +78,6 @@ def _named_places(db: Session, vault: Vault, coins: Sequence[Coin]) -> dict[tupl
     if not names:
         return {}
     policy = stored_policy(vault)
-    scripts = wallet_sync.scripts_at(policy, ((coin.branch, coin.index) for coin in coins))
+    scripts = scripts_at(policy, ((coin.branch, coin.index) for coin in coins))
     addresses = {place: format_address(script, policy.network) for place, script in scripts.items()}
     return {place: names[address] for place, address in addresses.items() if address in names}

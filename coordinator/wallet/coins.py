@@ -1,23 +1,29 @@
-"""A vault's coins: what each is worth, how deep it lies, and what holds it."""
+"""A vault's coins: held against the chain, what each is worth, how deep it lies, what holds it."""
 
+import platform
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock
+from coordinator.errors import CoinReserved
 from coordinator.home.stored import stored_policy
-from coordinator.wallet import reservations
-from coordinator.wallet import sync as wallet_sync
-from coordinator.wallet.sync import keychain
-from psbt.coins import Outpoint
+from coordinator.wallet.scripts import keychain
+from psbt.coins import Coin, Outpoint
 from psbt.network import Network
 from psbt.policy import format_address
+from psbt.transaction import TransactionOutput, parse_transaction
+from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import labels as label_book
 from storage import vaults as vault_book
 from storage.ceremonies import Held
-from storage.model import Vault
+from storage.errors import CoinTaken, StorageError
+from storage.model import Ceremony, Vault
+
+COINBASE_MATURITY = 100
 
 
 @dataclass(frozen=True)
@@ -57,30 +63,101 @@ def confirmations(height: int | None, tip: int) -> int:
     return 0 if height is None else max(0, tip - height + 1)
 
 
-def coins(database: sessionmaker[Session], vault: str) -> list[CoinLine]:
-    """Return a vault's unspent coins, largest first."""
-    with database.begin() as db:
-        record = vault_book.vault_named(db, vault)
-        around = _around(db, record)
-        found = [_line(coin, around) for coin in wallet_sync.unspent(db, record)]
-    return sorted(found, key=lambda line: (-line.value_sats, line.outpoint))
-
-
 def tip_height(db: Session, vault: Vault) -> int:
     """Return the height a vault was last synced to."""
     state = chain_book.sync_state(db, vault)
     return state.height if state else 0
 
 
-def _around(db: Session, vault: Vault) -> _Around:
-    return _Around(
-        stored_policy(vault).network,
-        tip_height(db, vault),
-        reservations.holders(db, clock.now()),
-        label_book.frozen(db),
-        label_book.named(db, "output"),
-        label_book.named(db, "addr"),
-    )
+def unspent(db: Session, vault: Vault) -> list[chain_book.UnspentCoin]:
+    """Return the coins nothing spends, each held against its transaction and its address.
+
+    Raises StorageError or PolicyError where a row says anything else. That the address is the
+    policy's is derived where it matters: where a coin is spent, or an address given out.
+    """
+    # Where keys and descriptor tell different stories nothing of the vault is told.
+    stored_policy(vault)
+    coins = chain_book.unspent_coins(db, vault)
+    places = chain_book.scripts_by_place(db, vault)
+    made = outputs_of(db, {coin.txid for coin in coins})
+    for coin in coins:
+        outputs = made.get(coin.txid, ())
+        said = (coin.value_sats, coin.script_pubkey)
+        if (
+            coin.vout >= len(outputs)
+            or outputs[coin.vout] != said
+            or places.get((coin.branch, coin.index)) != coin.script_pubkey
+        ):
+            raise StorageError(
+                f"the coin {coin.txid}:{coin.vout} stored for vault {vault.name} is not what the "
+                "chain made"
+            )
+    return coins
+
+
+def outputs_of(db: Session, txids: Collection[str]) -> dict[str, tuple[TransactionOutput, ...]]:
+    """Return the outputs of the stored ones of these transactions; none where it is another."""
+    made = {
+        txid: parse_transaction(raw) for txid, raw in chain_book.raw_transactions(db, txids).items()
+    }
+    return {txid: each.outputs if each.txid == txid else () for txid, each in made.items()}
+
+
+def spendable(db: Session, vault: Vault) -> list[Coin]:
+    """Return the unspent mature coins of a vault, reserved ones too."""
+    height = tip_height(db, vault)
+    return [
+        Coin(Outpoint(coin.txid, coin.vout), coin.value_sats, coin.branch, coin.index, coin.height)
+        for coin in unspent(db, vault)
+        if not immature(coin.coinbase, coin.height, height)
+    ]
+
+
+def coin_holders(db: Session, now: datetime) -> dict[Outpoint, Held]:
+    """Return who holds which coin at a moment."""
+    return {Outpoint(held.txid, held.vout): held for held in ceremony_book.reserved(db, now)}
+
+
+def hold_coins(
+    db: Session, ceremony: Ceremony, outpoints: Iterable[Outpoint], expires: datetime, now: datetime
+) -> None:
+    """Hold coins for a ceremony until `expires`; raises CoinReserved where another holds one."""
+    try:
+        ceremony_book.reserve(db, ceremony, outpoints, expires, now)
+    except CoinTaken as taken:
+        raise refusal(taken) from taken
+
+
+def refusal(held: Held | CoinTaken) -> CoinReserved:
+    """Return what to raise for a coin that is held."""
+    outpoint = str(Outpoint(held.txid, held.vout))
+    return CoinReserved(outpoint, held.ceremony, held.until, held.opened_on)
+
+
+def this_computer() -> str:
+    """Return this computer's name: whoever shares a home is told by it, not by a person's."""
+    return platform.node() or "unknown"
+
+
+def immature(coinbase: bool, height: int | None, tip: int) -> bool:  # noqa: FBT001 -- a row's field
+    """Return whether a coin is newly mined and cannot be spent yet."""
+    return coinbase and (height is None or tip - height + 1 < COINBASE_MATURITY)
+
+
+def coins(database: sessionmaker[Session], vault: str) -> list[CoinLine]:
+    """Return a vault's unspent coins, largest first."""
+    with database.begin() as db:
+        record = vault_book.vault_named(db, vault)
+        around = _Around(
+            stored_policy(record).network,
+            tip_height(db, record),
+            coin_holders(db, clock.now()),
+            label_book.frozen(db),
+            label_book.named(db, "output"),
+            label_book.named(db, "addr"),
+        )
+        found = [_line(coin, around) for coin in unspent(db, record)]
+    return sorted(found, key=lambda line: (-line.value_sats, line.outpoint))
 
 
 def _line(coin: chain_book.UnspentCoin, around: _Around) -> CoinLine:

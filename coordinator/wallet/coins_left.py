@@ -9,9 +9,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.errors import InsufficientFunds
-from coordinator.wallet import reservations
-from coordinator.wallet import sync as wallet_sync
-from coordinator.wallet.coins import tip_height
+from coordinator.wallet.coins import coin_holders, immature, tip_height, unspent
 from psbt import errors as psbt_errors
 from psbt.coins import Outpoint
 from storage import labels as label_book
@@ -84,11 +82,11 @@ class CoinsLeft:
 
 def coins_left(db: Session, vault: Vault, spent: Collection[Outpoint]) -> CoinsLeft:
     """Return what stays of a vault beside these coins."""
-    holders = reservations.holders(db, clock.now())
+    holders = coin_holders(db, clock.now())
     frozen, tip = label_book.frozen(db), tip_height(db, vault)
     held: dict[str, HeldCoins] = {}
     others: dict[str, LeftCoins] = {}
-    for coin in wallet_sync.unspent(db, vault):
+    for coin in unspent(db, vault):
         outpoint = Outpoint(coin.txid, coin.vout)
         if outpoint in spent:
             continue
@@ -143,7 +141,7 @@ def explained(
 
 
 def _why(coin: UnspentCoin, tip: int) -> str:
-    if wallet_sync.immature(coin.coinbase, coin.height, tip):
+    if immature(coin.coinbase, coin.height, tip):
         return IMMATURE
     return FREE if coin.height is not None else WAITING
 

@@ -1,6 +1,6 @@
 """What the vaults own and where their payments stand, kept in step with the chain."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,15 +14,14 @@ from coordinator.wallet import news, node_rules, scans
 from coordinator.wallet import sync as wallet_sync
 from coordinator.wallet.coins import confirmations, tip_height
 from coordinator.wallet.news import News
-from coordinator.wallet.scans import Look, Looked
-from coordinator.wallet.sync import Balance
+from coordinator.wallet.scans import Look
 from psbt.errors import PsbtError
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import chain_events as event_book
 from storage import vaults as vault_book
 from storage.database import is_read_only
-from storage.model import Ceremony, Vault
+from storage.model import Ceremony
 
 Database = sessionmaker[Session]
 
@@ -34,18 +33,6 @@ class Synced:
     tip: Tip
     news: list[News]
     notes: list[str]
-
-
-class Owned(NamedTuple):
-    """What a vault owns, and from where to where it was looked for."""
-
-    balance: Balance
-    looked: Looked
-
-    def amounts(self) -> dict[str, int | None]:
-        """Return the amounts as JSON has them: null, never 0, where nobody looked."""
-        owned: dict[str, int | None] = self.balance._asdict()
-        return owned if self.looked.known else dict.fromkeys(owned)
 
 
 class CeremonyLine(NamedTuple):
@@ -85,7 +72,7 @@ def sync(
     tip = chain.tip()
     with database.begin() as db:
         before = event_book.newest_id(db)
-        names = [record.name for record in _vaults(db, vault)]
+        names = [record.name for record in vault_book.vaults_named(db, vault)]
     notes: list[str] = []
     failures: list[ChainError | PsbtError] = []
     for name in names:
@@ -137,7 +124,7 @@ def freshen(
     if home.chain != EMBEDDED_CHAIN or is_read_only(database):
         return
     with database.begin() as db:
-        for record in _vaults(db, vault):
+        for record in vault_book.vaults_named(db, vault):
             try:
                 wallet_sync.sync(db, record, open_chain())
             except PsbtError:
@@ -166,15 +153,6 @@ def look_first(
         _followed(database, vault, chain, Look(), [])
     with database.begin() as db:
         scans.refuse_not_looked(db, home, vault)
-
-
-def balances(database: Database, vault: str | None) -> dict[str, Owned]:
-    """Return the amounts of one vault or all, by name, and how far each was looked for."""
-    with database.begin() as db:
-        return {
-            record.name: Owned(wallet_sync.balance(db, record), scans.looked(db, record))
-            for record in _vaults(db, vault)
-        }
 
 
 def ceremonies(database: Database) -> list[CeremonyLine]:
@@ -209,7 +187,3 @@ def known_tip(database: Database, vault: str) -> Tip | None:
     with database.begin() as db:
         state = chain_book.sync_state(db, vault_book.vault_named(db, vault))
         return Tip(state.height, state.block_hash) if state else None
-
-
-def _vaults(db: Session, name: str | None) -> Iterable[Vault]:
-    return [vault_book.vault_named(db, name)] if name else vault_book.all_vaults(db)

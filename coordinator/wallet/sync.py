@@ -1,11 +1,9 @@
-"""What a vault owns: its addresses and coins, kept in step with the chain, and its reviews."""
+"""Bringing a vault's coins and payments in step with the chain."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -20,117 +18,28 @@ from coordinator.chain import (
     Watch,
     check_update,
 )
-from coordinator.errors import ChainError, CoordinatorError
+from coordinator.errors import ChainError
 from coordinator.home.stored import stored_policy
-from coordinator.wallet import news, node_rules, rivals
+from coordinator.wallet import news
 from coordinator.wallet.scans import Look
-from psbt import codec, outline
-from psbt.address import optional_address
-from psbt.coins import Coin, Outpoint, ScriptSize
-from psbt.errors import AmountContradicted, PsbtError
+from coordinator.wallet.scripts import LOOKAHEAD, reached, watched, watched_counts
+from psbt.errors import PsbtError
 from psbt.policy import (
     CHANGE,
     RECEIVE,
-    Policy,
     VaultScript,
-    derive_scripts,
-    format_address,
-    policy_checksum,
 )
-from psbt.review import Context, KnownVault, Review
-from psbt.review import review as review_psbt
-from psbt.transaction import Transaction, TransactionOutput, check_amounts, parse_transaction
+from psbt.transaction import Transaction, check_amounts, parse_transaction
 from psbt.witness import signers
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import scans as scan_book
-from storage import succession as succession_book
 from storage import vaults as vault_book
-from storage.errors import StorageError
-from storage.model import Ceremony, Vault
+from storage.model import Vault
 
-LOOKAHEAD = 100
 PROOFS_LOOKED_AT = 100
 LATE_MAX = 3
 """How often a sync begins again because another one ended meanwhile."""
-COINBASE_MATURITY = 100
-RECENT_PAYMENTS = 100
-
-
-class Balance(NamedTuple):
-    """Amounts in satoshis; reserved coins are part of confirmed or pending too."""
-
-    confirmed_sats: int
-    pending_sats: int
-    immature_sats: int
-    reserved_sats: int
-
-
-@dataclass(frozen=True)
-class FreshAddress:
-    """An address nobody was given before, with its policy's checksum."""
-
-    vault: str
-    address: str
-    keychain: str
-    index: int
-    script_pubkey: bytes
-    checksum: str
-
-
-def keychain(branch: int) -> str:
-    """Return what a branch is called."""
-    return "receive" if branch == RECEIVE else "change"
-
-
-def new_address(db: Session, vault: Vault) -> FreshAddress:
-    """Issue the next unused receive address of a vault; one no longer in use gives none."""
-    refuse_closed(db, vault)
-    policy = stored_policy(vault)
-    index = chain_book.next_index(db, vault, RECEIVE)
-    script = next(derive_scripts(policy, RECEIVE, [index]))
-    chain_book.issue_address(db, vault, script, clock.now())
-    address = format_address(script.script_pubkey, policy.network)
-    return FreshAddress(
-        vault.name, address, keychain(RECEIVE), index, script.script_pubkey, policy_checksum(policy)
-    )
-
-
-def refuse_closed(db: Session, vault: Vault) -> None:
-    """Raise CoordinatorError for a vault that was retired or replaced."""
-    if (closed := _closed(db, vault)) is not None:
-        raise CoordinatorError(f"vault {vault.name} must not be paid any more: {closed}")
-
-
-def watched(
-    db: Session, vault: Vault, policy: Policy, least: tuple[int, int] = (0, 0)
-) -> dict[bytes, VaultScript]:
-    """Return the vault's scripts by script_pubkey: all that were used or issued, and some more.
-
-    At least so many of each branch.
-    """
-    scripts: dict[bytes, VaultScript] = {}
-    for branch, count in zip((RECEIVE, CHANGE), watched_counts(db, vault, least), strict=True):
-        scripts |= {s.script_pubkey: s for s in derive_scripts(policy, branch, range(count))}
-    return scripts
-
-
-def watched_counts(db: Session, vault: Vault, least: tuple[int, int] = (0, 0)) -> tuple[int, int]:
-    """Return how many scripts of each branch are watched: receive, change."""
-    receive, change = (
-        max(chain_book.next_index(db, vault, branch) + LOOKAHEAD, least[branch])
-        for branch in (RECEIVE, CHANGE)
-    )
-    return receive, change
-
-
-def reached(db: Session, vault: Vault, least: int = 0) -> tuple[int, int]:
-    """Return how many scripts of each branch were looked for so far, or `least`, if more."""
-    scans = scan_book.scans_of(db, vault)
-    receive, change = (
-        max(least, scans[branch].reach if branch in scans else 0) for branch in (RECEIVE, CHANGE)
-    )
-    return receive, change
 
 
 class Following:
@@ -335,195 +244,3 @@ def _own_coins(
                 height=height,
                 coinbase=transaction.is_coinbase,
             )
-
-
-def script_size(policy: Policy) -> ScriptSize:
-    """Return what coin selection must know of a policy's scripts."""
-    return ScriptSize(policy.threshold, len(policy.keys))
-
-
-def scripts_at(policy: Policy, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-    """Return the script_pubkey of each (branch, index), derived afresh."""
-    wanted = sorted(set(places))
-    return {
-        (script.branch, script.index): script.script_pubkey
-        for branch in (RECEIVE, CHANGE)
-        for script in derive_scripts(policy, branch, [i for b, i in wanted if b == branch])
-    }
-
-
-def unspent(db: Session, vault: Vault) -> list[chain_book.UnspentCoin]:
-    """Return the coins nothing spends, each held against its transaction and its address.
-
-    Raises StorageError or PolicyError where a row says anything else. That the address is the
-    policy's is derived where it matters: where a coin is spent, or an address given out.
-    """
-    # Where keys and descriptor tell different stories nothing of the vault is told.
-    stored_policy(vault)
-    coins = chain_book.unspent_coins(db, vault)
-    places = chain_book.scripts_by_place(db, vault)
-    raws = chain_book.raw_transactions(db, {coin.txid for coin in coins})
-    made = {txid: _outputs(txid, raw) for txid, raw in raws.items()}
-    for coin in coins:
-        outputs = made.get(coin.txid, ())
-        said = (coin.value_sats, coin.script_pubkey)
-        if (
-            coin.vout >= len(outputs)
-            or outputs[coin.vout] != said
-            or places.get((coin.branch, coin.index)) != coin.script_pubkey
-        ):
-            raise StorageError(
-                f"the coin {coin.txid}:{coin.vout} stored for vault {vault.name} is not what the "
-                "chain made"
-            )
-    return coins
-
-
-def _outputs(txid: str, raw: bytes) -> tuple[TransactionOutput, ...]:
-    """Return the outputs of a stored transaction; none where it is another."""
-    transaction = parse_transaction(raw)
-    return transaction.outputs if transaction.txid == txid else ()
-
-
-def spendable(db: Session, vault: Vault) -> list[Coin]:
-    """Return the unspent mature coins of a vault, reserved ones too."""
-    tip = chain_book.sync_state(db, vault)
-    height = tip.height if tip else 0
-    return [
-        Coin(Outpoint(coin.txid, coin.vout), coin.value_sats, coin.branch, coin.index, coin.height)
-        for coin in unspent(db, vault)
-        if not immature(coin.coinbase, coin.height, height)
-    ]
-
-
-def immature(coinbase: bool, height: int | None, tip: int) -> bool:  # noqa: FBT001 -- a row's field
-    """Return whether a coin is newly mined and cannot be spent yet."""
-    return coinbase and (height is None or tip - height + 1 < COINBASE_MATURITY)
-
-
-def balance(db: Session, vault: Vault) -> Balance:
-    """Return a vault's amounts as of its last sync."""
-    tip = chain_book.sync_state(db, vault)
-    height = tip.height if tip else 0
-    reserved = {(held.txid, held.vout) for held in ceremony_book.reserved(db, clock.now())}
-    confirmed = pending = young = held = 0
-    for coin in unspent(db, vault):
-        if immature(coin.coinbase, coin.height, height):
-            young += coin.value_sats
-        elif coin.height is None:
-            pending += coin.value_sats
-        else:
-            confirmed += coin.value_sats
-        if (coin.txid, coin.vout) in reserved:
-            held += coin.value_sats
-    return Balance(confirmed, pending, young, held)
-
-
-def reviewed(db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt) -> Review:
-    """Return what a person must see of a PSBT, in the light of all that is remembered.
-
-    Payments that spend one of its coins are no history: at most one of them comes to be.
-    """
-    refuse_contradictions(db, psbt)
-    spent = outline.outpoints(psbt)
-    coins, tip = spendable(db, vault), chain_book.sync_state(db, vault)
-    holding = ceremony_book.holding(db, spent)
-    earlier = [record for record in ceremony_book.sent(db, vault) if record.id not in holding]
-    paid = {output.script_pubkey for output in outline.outputs(psbt)}
-    context = Context(
-        tip_height=tip.height if tip else None,
-        reach=last_looked_at(db, vault),
-        own_scripts=places(db, vault, policy, paid),
-        vaults=dict(_other_vaults(db, vault, paid)),
-        used_scripts=frozenset(chain_book.used_scripts(db, vault)),
-        recent_addresses=frozenset(_recent_addresses(earlier, policy)),
-        usual_amount_sats=max((record.paid_sats for record in earlier), default=None),
-        unconfirmed=frozenset(coin.outpoint for coin in coins if coin.height is None),
-        spends_all={coin.outpoint for coin in coins} <= set(spent),
-        rivals=tuple(rivals.rivals(db, spent, codec.txid(psbt))),
-        node=node_rules.view(db, spent),
-    )
-    return review_psbt(psbt, policy, context)
-
-
-def refuse_contradictions(db: Session, psbt: codec.Psbt) -> None:
-    """Raise AmountContradicted where a PSBT and the transactions known here disagree."""
-    outpoints, spent = outline.outpoints(psbt), outline.spent(psbt)
-    raws = chain_book.raw_transactions(db, {outpoint.txid for outpoint in outpoints})
-    made = {txid: _outputs(txid, raw) for txid, raw in raws.items()}
-    for outpoint, (script, said_sats) in zip(outpoints, spent, strict=True):
-        outputs = made.get(outpoint.txid)
-        if not outputs:
-            continue
-        if outpoint.vout >= len(outputs):
-            raise PsbtError(f"transaction {outpoint.txid} has no output {outpoint.vout}")
-        known = outputs[outpoint.vout]
-        if known.value_sats != said_sats:
-            raise AmountContradicted("the PSBT", str(outpoint), said_sats, known.value_sats)
-        if known.script_pubkey != script:
-            raise PsbtError(f"the PSBT names another script for coin {outpoint} than it has")
-
-
-def last_looked_at(db: Session, vault: Vault) -> dict[int, int]:
-    """Return, by branch, the last index that a search for the vault's coins looks at.
-
-    That of a home that knows no more than what was used or given out: on this computer it may have
-    looked farther, one that starts from the paper will not.
-    """
-    counts = watched_counts(db, vault, (0, 0))
-    return {branch: count - 1 for branch, count in zip((RECEIVE, CHANGE), counts, strict=True)}
-
-
-def _other_vaults(
-    db: Session, vault: Vault, paid: Collection[bytes]
-) -> Iterator[tuple[bytes, KnownVault]]:
-    """Yield the scripts paid that are another vault's of this home, each derived afresh."""
-    for other in vault_book.all_vaults(db):
-        if other.id == vault.id or other.network != vault.network:
-            continue
-        try:
-            policy = stored_policy(other)
-        except PsbtError:
-            continue  # its own commands say what is wrong with it
-        for script, place in places(db, other, policy, paid).items():
-            if scripts_at(policy, [place])[place] == script:
-                yield script, KnownVault(other.name, _closed(db, other))
-
-
-def _closed(db: Session, vault: Vault) -> str | None:
-    """Return why a vault must not be paid any more; None where it may be."""
-    if vault.retired_at is not None:
-        return "it is retired"
-    succession = succession_book.succession_of(db, vault)
-    return None if succession is None else f"it was replaced by {succession.successor.name}"
-
-
-def places(
-    db: Session, vault: Vault, policy: Policy, paid: Collection[bytes]
-) -> dict[bytes, tuple[int, int]]:
-    """Return where scripts may be the vault's own; who believes it derives them first."""
-    found = chain_book.places_of(db, vault, paid)
-    counts = watched_counts(db, vault, reached(db, vault))
-    for branch, count in zip((RECEIVE, CHANGE), counts, strict=True):
-        first = chain_book.next_index(db, vault, branch)
-        for script in derive_scripts(policy, branch, range(first, count)):
-            if script.script_pubkey in paid:
-                found[script.script_pubkey] = (branch, script.index)
-    return found
-
-
-def _recent_addresses(earlier: Sequence[Ceremony], policy: Policy) -> Iterator[str]:
-    """Yield the addresses that earlier payments paid, newest first."""
-    for record in earlier[:RECENT_PAYMENTS]:
-        for output in _stored_outputs(record):
-            address = optional_address(output.script_pubkey, policy.network)
-            if address is not None:
-                yield address
-
-
-def _stored_outputs(record: Ceremony) -> tuple[TransactionOutput, ...]:
-    """Return what an earlier payment paid; nothing where its row cannot be read any more."""
-    try:
-        return codec.transaction_of(record.psbt).outputs
-    except PsbtError:
-        return ()

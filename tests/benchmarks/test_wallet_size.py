@@ -15,7 +15,9 @@ from coordinator import clock
 from coordinator.chain import ChainUpdate, SeenTransaction, Tip, Watch
 from coordinator.payment import creation
 from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.balance import balance
 from coordinator.wallet.coins import coins
+from coordinator.wallet.scripts import watched
 from psbt.coins import Outpoint, Payment
 from psbt.policy import RECEIVE, derive_scripts
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput
@@ -64,7 +66,7 @@ def filled(folder: Path, addresses: int, count: int) -> Book:
     told = payments(book, addresses, count)
     with book.database.begin() as db:
         vault = book.vault(db)
-        scripts = wallet_sync.watched(db, vault, book.soft["v"].policy, (addresses, 0))
+        scripts = watched(db, vault, book.soft["v"].policy, (addresses, 0))
         wallet_sync._apply(db, vault, ChainUpdate(TIP, None, told), scripts)
         chain_book.set_sync_state(db, vault, *TIP, clock.now())
     return book
@@ -119,7 +121,7 @@ def test_growth_is_linear(tmp_path: Path) -> None:
             rows[count] = [
                 first,
                 best(lambda: wallet_sync.sync(db, vault, quiet), 2),  # noqa: B023 -- run at once
-                best(lambda: wallet_sync.balance(db, vault), 2),  # noqa: B023 -- as above
+                best(lambda: balance(db, vault), 2),  # noqa: B023 -- as above
                 best(lambda: creation.dry_run(db, order, TIP, random.Random(1)), 2),  # noqa: B023
             ]
         rows[count].append(best(lambda: coins(book.database, "v"), 2))  # noqa: B023 -- as above

@@ -10,7 +10,9 @@ from coordinator.home.settings import create_home
 from coordinator.vault import vaults
 from coordinator.vault.vaults import VaultPlan
 from coordinator.wallet import sync as wallet_sync
-from coordinator.wallet.sync import Balance
+from coordinator.wallet.balance import Balance, balance
+from coordinator.wallet.coins import unspent
+from coordinator.wallet.scripts import watched
 from psbt.coins import Coin, Outpoint, Payment
 from psbt.creator import Creation, create
 from psbt.extractor import extract
@@ -54,27 +56,25 @@ class Book:
         """Return what the vault asks its source."""
         with self.database.begin() as db:
             vault = self.vault(db)
-            scripts = wallet_sync.watched(db, vault, self.soft[NAME].policy)
+            scripts = watched(db, vault, self.soft[NAME].policy)
             known = chain_book.heights(db, vault)
             reach = (len(scripts) - 100, 100)
             return Watch(scripts.keys(), since, vault.descriptor, reach, known=lambda: known)
 
     def balance(self, name: str = NAME) -> Balance:
         with self.database.begin() as db:
-            return wallet_sync.balance(db, self.vault(db, name))
+            return balance(db, self.vault(db, name))
 
     def coins(self, name: str = NAME) -> dict[str, int | None]:
         """Return the heights of the coins by the transaction that made them."""
         with self.database.begin() as db:
-            return {
-                coin.txid: coin.height for coin in wallet_sync.unspent(db, self.vault(db, name))
-            }
+            return {coin.txid: coin.height for coin in unspent(db, self.vault(db, name))}
 
     def payment(self, to: bytes, pay_sats: int, fee_sats: int = 1_000, name: str = NAME) -> bytes:
         """Return a signed payment from the first coin, its change to the first change address."""
         soft = self.soft[name]
         with self.database.begin() as db:
-            (row, *_) = wallet_sync.unspent(db, self.vault(db, name))
+            (row, *_) = unspent(db, self.vault(db, name))
             previous = chain_book.raw_transactions(db, {row.txid})
         coin = Coin(Outpoint(row.txid, row.vout), row.value_sats, row.branch, row.index, 1)
         change = (vault_script(soft.policy, CHANGE, 0), row.value_sats - pay_sats - fee_sats)

@@ -1,0 +1,59 @@
+"""What vaults own, as of their last sync."""
+
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from coordinator import clock
+from coordinator.wallet.coins import immature, tip_height, unspent
+from coordinator.wallet.scans import Looked, looked
+from storage import ceremonies as ceremony_book
+from storage import vaults as vault_book
+from storage.model import Vault
+
+
+class Balance(NamedTuple):
+    """Amounts in satoshis; reserved coins are part of confirmed or pending too."""
+
+    confirmed_sats: int
+    pending_sats: int
+    immature_sats: int
+    reserved_sats: int
+
+
+class Owned(NamedTuple):
+    """What a vault owns, and from where to where it was looked for."""
+
+    balance: Balance
+    looked: Looked
+
+    def amounts(self) -> dict[str, int | None]:
+        """Return the amounts as JSON has them: null, never 0, where nobody looked."""
+        owned: dict[str, int | None] = self.balance._asdict()
+        return owned if self.looked.known else dict.fromkeys(owned)
+
+
+def balance(db: Session, vault: Vault) -> Balance:
+    """Return a vault's amounts as of its last sync."""
+    height = tip_height(db, vault)
+    reserved = {(held.txid, held.vout) for held in ceremony_book.reserved(db, clock.now())}
+    confirmed = pending = young = held = 0
+    for coin in unspent(db, vault):
+        if immature(coin.coinbase, coin.height, height):
+            young += coin.value_sats
+        elif coin.height is None:
+            pending += coin.value_sats
+        else:
+            confirmed += coin.value_sats
+        if (coin.txid, coin.vout) in reserved:
+            held += coin.value_sats
+    return Balance(confirmed, pending, young, held)
+
+
+def balances(database: sessionmaker[Session], vault: str | None) -> dict[str, Owned]:
+    """Return the amounts of one vault or all, by name, and how far each was looked for."""
+    with database.begin() as db:
+        return {
+            record.name: Owned(balance(db, record), looked(db, record))
+            for record in vault_book.vaults_named(db, vault)
+        }

@@ -1,0 +1,88 @@
+"""Which scripts are a vault's: derived afresh, watched, and looked for so far."""
+
+from collections.abc import Collection, Iterable
+
+from sqlalchemy.orm import Session
+
+from psbt.coins import ScriptSize
+from psbt.policy import CHANGE, RECEIVE, Policy, VaultScript, derive_scripts
+from storage import chain as chain_book
+from storage import scans as scan_book
+from storage.model import Vault
+
+LOOKAHEAD = 100
+
+
+def keychain(branch: int) -> str:
+    """Return what a branch is called."""
+    return "receive" if branch == RECEIVE else "change"
+
+
+def script_size(policy: Policy) -> ScriptSize:
+    """Return what coin selection must know of a policy's scripts."""
+    return ScriptSize(policy.threshold, len(policy.keys))
+
+
+def scripts_at(policy: Policy, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """Return the script_pubkey of each (branch, index), derived afresh."""
+    wanted = sorted(set(places))
+    return {
+        (script.branch, script.index): script.script_pubkey
+        for branch in (RECEIVE, CHANGE)
+        for script in derive_scripts(policy, branch, [i for b, i in wanted if b == branch])
+    }
+
+
+def watched(
+    db: Session, vault: Vault, policy: Policy, least: tuple[int, int] = (0, 0)
+) -> dict[bytes, VaultScript]:
+    """Return the vault's scripts by script_pubkey: all that were used or issued, and some more.
+
+    At least so many of each branch.
+    """
+    scripts: dict[bytes, VaultScript] = {}
+    for branch, count in zip((RECEIVE, CHANGE), watched_counts(db, vault, least), strict=True):
+        scripts |= {s.script_pubkey: s for s in derive_scripts(policy, branch, range(count))}
+    return scripts
+
+
+def watched_counts(db: Session, vault: Vault, least: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+    """Return how many scripts of each branch are watched: receive, change."""
+    receive, change = (
+        max(chain_book.next_index(db, vault, branch) + LOOKAHEAD, least[branch])
+        for branch in (RECEIVE, CHANGE)
+    )
+    return receive, change
+
+
+def reached(db: Session, vault: Vault, least: int = 0) -> tuple[int, int]:
+    """Return how many scripts of each branch were looked for so far, or `least`, if more."""
+    scans = scan_book.scans_of(db, vault)
+    receive, change = (
+        max(least, scans[branch].reach if branch in scans else 0) for branch in (RECEIVE, CHANGE)
+    )
+    return receive, change
+
+
+def last_looked_at(db: Session, vault: Vault) -> dict[int, int]:
+    """Return, by branch, the last index that a search for the vault's coins looks at.
+
+    That of a home that knows no more than what was used or given out: on this computer it may have
+    looked farther, one that starts from the paper will not.
+    """
+    counts = watched_counts(db, vault, (0, 0))
+    return {branch: count - 1 for branch, count in zip((RECEIVE, CHANGE), counts, strict=True)}
+
+
+def own_places(
+    db: Session, vault: Vault, policy: Policy, paid: Collection[bytes]
+) -> dict[bytes, tuple[int, int]]:
+    """Return where scripts may be the vault's own; who believes it derives them first."""
+    found = chain_book.places_of(db, vault, paid)
+    counts = watched_counts(db, vault, reached(db, vault))
+    for branch, count in zip((RECEIVE, CHANGE), counts, strict=True):
+        first = chain_book.next_index(db, vault, branch)
+        for script in derive_scripts(policy, branch, range(first, count)):
+            if script.script_pubkey in paid:
+                found[script.script_pubkey] = (branch, script.index)
+    return found
