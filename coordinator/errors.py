@@ -11,6 +11,7 @@ CoordinatorError
     └── SignatureNotKept(label, count, psbt)
 
 PsbtError → InsufficientFunds(have_sats, need_sats, reasons, ceremonies, remedy)
+PolicyError → NotImportable(remedy)
 """
 
 from collections.abc import Mapping, Sequence
@@ -188,6 +189,15 @@ class InsufficientFunds(psbt_errors.InsufficientFunds):
         self.ceremonies = tuple(ceremonies)
         self.remedy = remedy
         self.args = ("; ".join((str(self), *reasons)),)
+
+
+class NotImportable(psbt_errors.PolicyError):
+    """A file holds something else than a vault this program can keep."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        """Keep what to do with it instead."""
+        self.remedy = remedy
+        super().__init__(what)
 
 
 class CeremonyError(CoordinatorError):

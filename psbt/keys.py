@@ -6,8 +6,7 @@ from hashlib import sha512
 from typing import Final, NamedTuple
 
 import coincurve
-from embit import base58
-from embit.hashes import hash160
+from embit import base58, hashes
 
 from psbt.errors import PolicyError
 from psbt.network import Network
@@ -19,13 +18,37 @@ HARDENED: Final = 0x80000000
 SCRIPT_TYPES: Final = {"sh-wsh": 1, "wsh": 2}
 XPUB_LENGTH: Final = 111
 XPUB_SIZE: Final = 78
-SLIP132_LETTERS: Final = "yzYZuvUV"
 HMAC_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
 HMAC_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 SHA512_BLOCK: Final = 128
 
 STEP = re.compile(r"([0-9]{1,10})([h']?)")
 KEY_EXPRESSION = re.compile(r"\[([0-9a-fA-F]{8})((?:/[^\]/]+)*)\](\w+)", re.ASCII)
+
+
+class Prefix(NamedTuple):
+    """What the first letters of an extended public key say (BIP 32, SLIP 132): a hint, no proof.
+
+    `script` is the type of script its writer meant; xpub and tpub say none.
+    """
+
+    letters: str
+    mainnet: bool
+    script: str | None
+
+
+PREFIXES: Final = {
+    bytes.fromhex("0488b21e"): Prefix("xpub", mainnet=True, script=None),
+    bytes.fromhex("049d7cb2"): Prefix("ypub", mainnet=True, script="sh-wpkh"),
+    bytes.fromhex("0295b43f"): Prefix("Ypub", mainnet=True, script="sh-wsh"),
+    bytes.fromhex("04b24746"): Prefix("zpub", mainnet=True, script="wpkh"),
+    bytes.fromhex("02aa7ed3"): Prefix("Zpub", mainnet=True, script="wsh"),
+    bytes.fromhex("043587cf"): Prefix("tpub", mainnet=False, script=None),
+    bytes.fromhex("044a5262"): Prefix("upub", mainnet=False, script="sh-wpkh"),
+    bytes.fromhex("024289ef"): Prefix("Upub", mainnet=False, script="sh-wsh"),
+    bytes.fromhex("045f1cf6"): Prefix("vpub", mainnet=False, script="wpkh"),
+    bytes.fromhex("02575483"): Prefix("Vpub", mainnet=False, script="wsh"),
+}
 
 
 class ExtendedPublicKey(NamedTuple):
@@ -72,17 +95,39 @@ def fingerprint(public_key: bytes) -> bytes:
     return hash160(public_key)[:4]
 
 
+def hash160(data: bytes) -> bytes:
+    """Return RIPEMD-160 of SHA-256, what an address of a script or key holds."""
+    digest: bytes = hashes.hash160(data)
+    return digest
+
+
+class PrefixedKey(NamedTuple):
+    """An extended public key as it was written, and what its first letters say."""
+
+    prefix: Prefix
+    key: ExtendedPublicKey
+
+
 def parse_xpub(text: str, network: Network) -> ExtendedPublicKey:
+    """Read an extended public key of a network, with any prefix of SLIP 132."""
+    prefix, key = parse_prefixed_key(text)
+    if prefix.mainnet is not (network is Network.MAINNET):
+        raise PolicyError(f"the extended key {text[:4]}… is for another network than {network}")
+    return key
+
+
+def parse_prefixed_key(text: str) -> PrefixedKey:
     """Read an extended public key; the reason why another thing is refused never quotes it."""
-    _refuse_other_kinds(text)
+    if text[1:4] == "prv":
+        raise PolicyError("this is a private key; a policy is made of public keys only")
     try:
         data = base58.decode_check(text) if len(text) == XPUB_LENGTH else b""
     except ValueError:
         raise PolicyError("the extended key is mistyped: its checksum is wrong") from None
     if len(data) != XPUB_SIZE:
         raise PolicyError(f"a text of {len(text)} characters is not an extended public key")
-    if data[:4] != network.xpub_version:
-        raise PolicyError(f"the extended key {text[:4]}… is for another network than {network}")
+    if data[:4] not in PREFIXES:
+        raise PolicyError(f"the extended key {text[:4]}… is of no kind known here")
     key = ExtendedPublicKey(
         public_key=data[45:],
         chain_code=data[13:45],
@@ -91,18 +136,23 @@ def parse_xpub(text: str, network: Network) -> ExtendedPublicKey:
         child_number=int.from_bytes(data[9:13], "big"),
     )
     check_key(key)
-    return key
+    return PrefixedKey(PREFIXES[data[:4]], key)
 
 
-def format_xpub(key: ExtendedPublicKey, network: Network) -> str:
-    """Write an extended public key as the network's xpub or tpub."""
+def format_xpub(key: ExtendedPublicKey, network: Network, version: bytes | None = None) -> str:
+    """Write an extended public key as the network's xpub or tpub, or with another version."""
     lineage = bytes([key.depth]) + key.parent_fingerprint + key.child_number.to_bytes(4, "big")
-    return base58.encode_check(network.xpub_version + lineage + key.chain_code + key.public_key)
+    data = lineage + key.chain_code + key.public_key
+    return base58.encode_check((version or network.xpub_version) + data)
 
 
-def parse_key_expression(text: str, network: Network) -> KeyExpression:
-    """Read `[fingerprint/48h/…]xpub`; the origin must be there and fit the key."""
-    _refuse_other_kinds(text.rpartition("]")[2])
+def parse_key_expression(text: str, network: Network, script: str | None = None) -> KeyExpression:
+    """Read `[fingerprint/48h/…]xpub`; the origin must be there and fit the key.
+
+    Where `script` is given, a prefix of SLIP 132 must not say another.
+    """
+    if text.rpartition("]")[2][1:4] == "prv":
+        raise PolicyError("this is a private key; a policy is made of public keys only")
     matched = KEY_EXPRESSION.fullmatch(text)
     if not matched:
         raise PolicyError("a key must be written as [fingerprint/path]xpub")
@@ -111,6 +161,9 @@ def parse_key_expression(text: str, network: Network) -> KeyExpression:
         bytes.fromhex(origin), parse_path(path.removeprefix("/")), parse_xpub(xpub, network)
     )
     check_origin(expression)
+    said = parse_prefixed_key(xpub).prefix
+    if script and said.script not in (None, script):
+        raise PolicyError(f"{said.letters} (SLIP 132) is for {said.script}, not for {script}")
     return expression
 
 
@@ -136,11 +189,13 @@ def check_key(key: ExtendedPublicKey) -> None:
 
 
 def check_origin(expression: KeyExpression) -> None:
-    """Refuse an origin that its key contradicts."""
+    """Refuse an origin that its key contradicts; a key may be its own origin, with no step."""
     origin, path, key = expression
     name = f"[{origin.hex()}/{format_path(path)}]"
     if len(origin) != 4:
         raise PolicyError(f"a fingerprint has 4 bytes, not {len(origin)}")
+    if not path and origin == fingerprint(key.public_key):
+        return
     if len(path) != key.depth:
         raise PolicyError(f"the origin {name} has {len(path)} steps, the key has depth {key.depth}")
     if path and path[-1] != key.child_number:
@@ -191,12 +246,3 @@ def _parse_step(step: str, path: str) -> int:
     if matched is None or number >= HARDENED:
         raise PolicyError(f"{step!r} is no step of a derivation path in {path!r}")
     return number + HARDENED if matched[2] else number
-
-
-def _refuse_other_kinds(text: str) -> None:
-    if text[1:4] == "prv":
-        raise PolicyError("this is a private key; a policy is made of public keys only")
-    if text[1:4] == "pub" and text[0] in SLIP132_LETTERS:
-        raise PolicyError(
-            f"{text[:4]} (SLIP 132) hides the script type in the key; write it as xpub or tpub"
-        )

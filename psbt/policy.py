@@ -166,7 +166,7 @@ def _parse_cosigner(number: int, text: str, network: Network) -> KeyExpression:
     key, bracket, rest = text.rpartition("]")
     xpub, slash, branches = rest.partition("/")
     try:
-        expression = parse_key_expression(key + bracket + xpub, network)
+        expression = parse_key_expression(key + bracket + xpub, network, "wsh")
     except PolicyError as error:
         raise PolicyError(f"key {number}: {error}") from error
     if slash + branches != BRANCHES:

@@ -113,6 +113,7 @@ ADVICE: dict[type[BaseException], Advice] = {
         "try again, or check the chain's URL in settings.toml",
     ),
     hall.InsufficientFunds: (ExitStatus.REFUSED, "{remedy}"),
+    hall.NotImportable: (ExitStatus.REFUSED, "{remedy}"),
     hall.NotFinal: (ExitStatus.NOT_YET, "run: cardquorum spend finalize ID"),
     hall.NothingToSign: (ExitStatus.REFUSED, "see where it stands: cardquorum spend show ID"),
     hall.CoinReserved: (ExitStatus.REFUSED, "finish or abandon ceremony {ceremony} first"),

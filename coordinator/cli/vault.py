@@ -97,28 +97,45 @@ def verify(
 
 def import_vault(
     context: Context,
-    file: Annotated[str, typer.Argument(help="a file with a descriptor, or - for stdin")],
+    file: Annotated[str, typer.Argument(help="another wallet's file, or - for stdin")],
     name: Annotated[str, typer.Option(help="the new vault's name")],
     birthday: Birthday = None,
     checksum: Checksum = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="read it as this format", metavar="FORMAT")
+    ] = None,
+    wallet: Annotated[
+        str | None, typer.Option(help="which of its wallets", metavar="NAME|CHECKSUM")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="opens an encrypted BSMS record", metavar="TOKEN")
+    ] = None,
+    accept: Accept = None,
 ) -> Result:
-    """Make a vault from a descriptor or exported JSON.
+    """Make a vault from another wallet's file, or from what was exported here.
 
-    It is looked for by the next sync: from the birthday given, else the one in the file, else
-    from the first block. A policy that is here already stays the vault it is; an earlier birthday
-    is taken.
+    Recognised by itself: descriptors, Bitcoin Core, BSMS, Coldcard and its dialects, Caravan,
+    Specter, Electrum, Sparrow, Jade, BIP 388, Liana, BBqr and UR codes as text. It is looked for
+    by the next sync: from the birthday given, else the one in the file, else from the first
+    block. A policy that is here already stays the vault it is; an earlier birthday is taken.
 
     \b
     Example: cardquorum vault import family.txt --name family
     """
-    from coordinator.files import read_text
+    from coordinator.files import read_named
+    from coordinator.interop import recognition
     from coordinator.vault import vaults
+    from psbt.network import Network
 
     context.freshen()
     plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
-    text = read_text(file)
+    given = recognition.Given(format_, wallet, token)
+    network = Network(context.home.network)
+    found_in_file = recognition.read_bytes(read_named(file), network, file, given)
     with context.database.begin() as db:
-        found = vaults.import_text(context.home, db, plan, text, checksum)
+        found = vaults.import_wallet(
+            context.home, db, plan, found_in_file, checksum=checksum, accepted=accept
+        )
         document = imported_document(vaults.document(context.home, db, found.vault), found)
     return Result(document, [*imported_lines(document), *_lines(document, context.home)])
 
@@ -126,22 +143,43 @@ def import_vault(
 def export(
     context: Context,
     name: Name,
-    format_: Annotated[str, typer.Option("--format", help="descriptor or json")] = "descriptor",
+    format_: Annotated[
+        str,
+        typer.Option("--format", help="descriptor, core, bsms, coldcard … or json"),
+    ] = "descriptor",
 ) -> Result:
-    """Print a vault's descriptor, for papers and other wallets.
+    """Print a vault as other wallets read it.
+
+    Formats: descriptor (multipath), pair, core, bsms, coldcard, caravan, specter, specter-diy,
+    electrum, sparrow, bip388, ur, bbqr, json.
 
     \b
-    Example: cardquorum vault export family --format descriptor
+    Example: cardquorum vault export family --format bsms
     """
     from coordinator.cli.output import as_text
-    from coordinator.errors import UsageError
 
-    if format_ not in {"descriptor", "json"}:
-        raise UsageError(f"format {format_} is not known here; there are descriptor and json")
     document = _document(context, name)
-    text = document["descriptor"] if format_ == "descriptor" else as_text(document).rstrip()
-    shown = {"vault": name, "format": format_, "descriptor": document["descriptor"], "text": text}
-    return Result(shown, text.split("\n"))
+    parts = [as_text(document).rstrip()] if format_ == "json" else _written(context, name, format_)
+    text = "\n".join(parts)
+    shown = {
+        "vault": name,
+        "format": format_,
+        "descriptor": document["descriptor"],
+        "text": text,
+        "parts": parts,
+    }
+    return Result(shown, text.rstrip("\n").split("\n"))
+
+
+def _written(context: Context, name: str, format_: str) -> list[str]:
+    from coordinator.interop import writing
+    from coordinator.vault import vaults
+    from psbt.network import Network
+    from storage import vaults as vault_book
+
+    with context.database.begin() as db:
+        file = vaults.wallet_file_of(vault_book.vault_named(db, name))
+    return writing.write(file, Network(context.home.network), format_)
 
 
 def list_vaults(context: Context) -> Result:
@@ -277,15 +315,22 @@ def _document(context: Context, name: str) -> dict[str, Any]:
 
 def imported_document(document: dict[str, Any], found: "Imported") -> dict[str, Any]:
     """Return the fields of a vault that came as text, and whether it was here already."""
-    return {**document, "known": found.known, "widened": found.widened}
+    return {
+        **document,
+        "known": found.known,
+        "widened": found.widened,
+        "format": found.format,
+        "warnings": [each._asdict() for each in found.warnings],
+    }
 
 
 def imported_lines(document: dict[str, Any]) -> list[str]:
-    """Say where a vault that came as text was here already."""
+    """Say what was odd in a file, and where its vault was here already."""
+    odd = [f"warning: {each['message']} ({each['code']})" for each in document["warnings"]]
     if not document["known"]:
-        return []
+        return odd
     older = "its birthday is earlier now" if document["widened"] else "nothing is changed"
-    return [f"this policy is vault {document['name']} of this home already: {older}"]
+    return [*odd, f"this policy is vault {document['name']} of this home already: {older}"]
 
 
 def looked_lines(document: dict[str, Any], home: "Home") -> Iterator[str]:

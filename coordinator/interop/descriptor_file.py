@@ -1,48 +1,37 @@
-"""A descriptor in a file: alone, among comments, wrapped, in JSON, or as a pair of branches.
-
-Wallets write one policy as several descriptors: with both branches in one (BIP 389), and receive
-and change each by itself. All of a file must be of one policy.
-"""
+"""Descriptors in a text file: alone, among comments, wrapped, or as a pair of keychains."""
 
 import re
 from collections.abc import Iterator
 from typing import Final
 
-from coordinator.foreign_json import Field, read_json
 from coordinator.foreign_text import lines
 from psbt.errors import PolicyError
-from psbt.policy import checksum
 
 TEXT_MAX: Final = 1 << 20
 DESCRIPTORS_MAX: Final = 100
-BOTH, RECEIVE, CHANGE = "/<0;1>/*", "/0/*", "/1/*"
 START = re.compile(r"[a-z]+\(")
-BRANCH = re.compile(r"/(?:<0;1>|[01])/\*")
-ORIGIN = re.compile(r"\[[^\[\]]*\]")
 CHECKSUM = re.compile(r"#[023456789acdefghjklmnpqrstuvwxyz]{8}")
 
 
-def descriptor_in(text: str) -> str:
-    """Return the one descriptor of a text, with both branches where it has them in two.
+def descriptors_in(text: str) -> list[str]:
+    """Return the descriptors of a text, whatever blanks, line ends and comments it has.
 
-    Raises PolicyError where there is none, where they differ, or where a checksum is wrong.
+    Raises PolicyError where there is none, or something else between them.
     """
     if len(text) > TEXT_MAX:
         raise PolicyError(f"a text of {len(text):,} characters is no descriptor")
-    stripped = text.strip()
-    if stripped.startswith("{"):
-        return _in_json(stripped)
-    found = list(_descriptors(stripped))
+    found = list(_descriptors(text.strip()))
     if len(found) > DESCRIPTORS_MAX:
-        raise PolicyError(f"the file holds {len(found)} descriptors; one policy has up to 3")
-    return found[0] if len(found) == 1 else _one_policy(found)
+        raise PolicyError(f"the file holds {len(found)} descriptors; {DESCRIPTORS_MAX} is the most")
+    return found
 
 
-def _in_json(text: str) -> str:
-    try:
-        return Field(read_json(text), "the JSON")["descriptor"].text(TEXT_MAX).strip()
-    except ValueError as failure:
-        raise PolicyError(f"the file is neither a descriptor nor JSON: {failure}") from failure
+def starts_descriptor(text: str) -> bool:
+    """Tell whether a text begins as a descriptor does, perhaps after comments."""
+    first = next(
+        (line.strip() for line in lines(text) if line.strip(" #") and "#" not in line[:1]), ""
+    )
+    return bool(START.match(first))
 
 
 def _descriptors(text: str) -> Iterator[str]:
@@ -69,33 +58,3 @@ def _descriptors(text: str) -> Iterator[str]:
         yield ready
     if begun or ready is None:
         yield "".join(begun)
-
-
-def _one_policy(found: list[str]) -> str:
-    """Return the descriptor with both branches that several of one policy come to."""
-    given: dict[str, str] = {}
-    policies = set()
-    for descriptor in found:
-        body, mark, said = descriptor.partition("#")
-        if mark and said != checksum(body):
-            raise PolicyError(f"a descriptor's checksum is {checksum(body)}, not {said}")
-        branches = set(BRANCH.findall(body))
-        branch = branches.pop() if len(branches) == 1 else ""
-        given.setdefault(branch, descriptor)
-        policies.add(ORIGIN.sub(_small_origin, BRANCH.sub(BOTH, body.partition("?")[0])))
-    if len(policies) > 1:
-        raise PolicyError(
-            f"the file holds {len(found)} descriptors of {len(policies)} policies: "
-            "import them one by one"
-        )
-    if BOTH in given:
-        return given[BOTH]
-    if not {RECEIVE, CHANGE} <= given.keys():
-        return found[0]
-    body = BRANCH.sub(BOTH, given[RECEIVE].partition("#")[0])
-    return f"{body}#{checksum(body)}"
-
-
-def _small_origin(found: re.Match[str]) -> str:
-    """Return a key's origin in the one way it is compared."""
-    return found[0].lower().replace("'", "h")

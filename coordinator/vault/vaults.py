@@ -1,5 +1,6 @@
 """A vault is made from keys, proved by its cards, carried in and out as text."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,14 +14,14 @@ from coordinator.audit.findings import CarrierFacts, CosignerFacts, same_seed
 from coordinator.chain import UNKNOWN, Birthday
 from coordinator.custody import card_secrets
 from coordinator.errors import CardCannotSign, ChecksumDiffers, NotAccepted, UsageError
-from coordinator.foreign_json import Field, read_json
 from coordinator.home import approvals
 from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression, stored_policy
-from coordinator.interop import annotations
-from coordinator.interop.descriptor_file import descriptor_in
+from coordinator.interop import descriptors, own_json, recognition, wallet_file
+from coordinator.interop.wallet_file import FileWarning, WalletFile, policy_of
 from coordinator.names import checked_name
 from coordinator.wallet import scans
+from coordinator.wallet.sync import LOOKAHEAD
 from psbt.errors import PsbtError
 from psbt.keys import (
     KeyExpression,
@@ -35,7 +36,6 @@ from psbt.policy import (
     addresses,
     format_descriptor,
     format_template,
-    parse_descriptor,
     policy_checksum,
 )
 from storage import cards as card_book
@@ -45,6 +45,8 @@ from storage.errors import AlreadyExists
 from storage.lookup import first_free
 from storage.model import Cosigner, Key, Vault
 
+NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]+")
+KEY_NAME_MAX = 32
 MADE_HERE = "wsh"
 SAME_SEED = "same_seed"
 SCRIPTS = (MADE_HERE, "sh-wsh", "tr")
@@ -105,54 +107,98 @@ def _of_one_seed(keys: Sequence[Key]) -> str | None:
 
 
 class Imported(NamedTuple):
-    """A vault from a text; `known` where it was there already, `widened` where it got older."""
+    """A vault from a file; `known` where it was there already, `widened` where it got older.
+
+    `format` names what the file was, `warnings` what was odd about it.
+    """
 
     vault: Vault
     known: bool
     widened: bool
+    format: str = ""
+    warnings: tuple[FileWarning, ...] = ()
 
 
 def import_text(
     home: Home, db: Session, plan: VaultPlan, text: str, checksum: str | None = None
 ) -> Imported:
-    """Make a vault from a descriptor, or from the JSON `vault export` writes.
+    """Make a vault from a text of any format that is known."""
+    file = recognition.read_text(text, Network(home.network))
+    return import_wallet(home, db, plan, file, checksum=checksum)
+
+
+def import_wallet(
+    home: Home,
+    db: Session,
+    plan: VaultPlan,
+    file: WalletFile,
+    *,
+    checksum: str | None = None,
+    accepted: Collection[str] | None = None,
+) -> Imported:
+    """Make a vault from another wallet's file, or from what `vault export` writes.
 
     It is approved where a person gives the checksum of its paper; raises ChecksumDiffers for
-    another.
+    another, NotAccepted where the file has to be repaired first.
 
     Keys known here are bound by public key and chain code, never by fingerprint: the origin a
-    card gave stands, whatever the text says of it. Its birthday is the person's word, else the
-    text's, else unknown: nobody knows how old a vault is that was made elsewhere. A policy that
+    card gave stands, whatever the file says of it. Its birthday is the person's word, else the
+    file's, else unknown: nobody knows how old a vault is that was made elsewhere. A policy that
     is here already stays the vault it is, under its name; an earlier birthday is taken.
     """
-    annotated = annotations.split(descriptor_in(text))
-    policy = parse_descriptor(annotated.descriptor, Network(home.network))
+    network = Network(home.network)
+    unaccepted = [each for each in file.repairs if each.code not in (accepted or ())]
+    if unaccepted:
+        raise NotAccepted([each.code for each in unaccepted], [each.message for each in unaccepted])
+    policy = policy_of(file, network)
     if checksum is not None:
         compare_checksum(plan.name, policy, checksum)
     birthday = _typed_birthday(home, db, plan)
     if birthday is None:
-        birthday = _birthday_in(home, db, text, annotated.birthday_height)
+        file, birthday = _birthday_in(home, db, file)
     if (twin := twin_of(db, policy)) is not None:
         found = Imported(twin, known=True, widened=_widen(home, db, twin, birthday))
     else:
-        found = _imported(home, db, plan, policy, birthday or UNKNOWN)
+        plan = replace(plan, threshold=policy.threshold)
+        keys = _imported_keys(home, db, plan.name, file)
+        found = Imported(_store(home, db, plan, keys, birthday or UNKNOWN), False, widened=False)
     same = policy_checksum(stored_policy(found.vault)) == policy_checksum(policy)
     if checksum is not None and same:
         approvals.approve_policy(home, found.vault.name, found.vault.descriptor)
-    return found
+    said = (*file.warnings, *file.repairs, *_gap_warning(file, found.vault.name))
+    return found._replace(format=file.format, warnings=said)
 
 
-def _imported(
-    home: Home, db: Session, plan: VaultPlan, policy: Policy, birthday: Birthday
-) -> Imported:
-    plan = replace(plan, threshold=policy.threshold)
+def _imported_keys(home: Home, db: Session, name: str, file: WalletFile) -> list[Key]:
+    """Return the keys of a file, those known here as they are known."""
     now = clock.now()
     keys = []
-    for number, expression in enumerate(policy.keys, 1):
-        known = card_book.key_like(db, expression.key.public_key, expression.key.chain_code)
-        keys.append(known or _add_key(db, home, f"{plan.name}-{number}", expression, now))
-    vault = _store(home, db, plan, keys, birthday)
-    return Imported(vault, known=False, widened=False)
+    for number, each in enumerate(file.keys, 1):
+        known = card_book.key_like(db, each.key.public_key, each.key.chain_code)
+        if known is None:
+            called = NOT_IN_NAMES.sub("-", each.name or "").strip("-")[:KEY_NAME_MAX]
+            label = card_book.free_key_label(db, called) if called else f"{name}-{number}"
+            known = _add_key(db, home, label, wallet_file.key_expression(each), now)
+        keys.append(known)
+    return keys
+
+
+def _gap_warning(file: WalletFile, name: str) -> tuple[FileWarning, ...]:
+    if file.gap is None or file.gap <= LOOKAHEAD:
+        return ()
+    message = (
+        f"the {file.format} has a gap of {file.gap} addresses, {LOOKAHEAD} are looked for here: "
+        f"cardquorum sync {name} --reach {file.gap}"
+    )
+    return (FileWarning("gap_wider", message),)
+
+
+def wallet_file_of(vault: Vault) -> WalletFile:
+    """Return a vault as a wallet to be written for other programs."""
+    policy = stored_policy(vault)
+    names = tuple(cosigner.label for cosigner in vault.cosigners)
+    file = wallet_file.wallet_of(policy, vault.name, names)
+    return replace(file, birthday=vault.birthday, birthday_height=vault.birthday_height)
 
 
 def succeed(home: Home, db: Session, vault: Vault, gone: Key, new: Key) -> Vault:
@@ -208,22 +254,21 @@ def _typed_birthday(home: Home, db: Session, plan: VaultPlan) -> Birthday | None
     return scans.parse_birthday(plan.birthday, scans.newest_known(db, home.network), home.network)
 
 
-def _birthday_in(home: Home, db: Session, text: str, height: int | None) -> Birthday | None:
-    """Return the birthday that a text tells beside its descriptor: an annotation's, or JSON's."""
+def _birthday_in(home: Home, db: Session, file: WalletFile) -> tuple[WalletFile, Birthday | None]:
+    """Return the birthday a file tells; another program's that is still to come is a warning."""
     tip = scans.newest_known(db, home.network)
-    if height is not None:
-        return scans.checked_birthday(Birthday(height=height), tip, home.network)
-    if not text.lstrip().startswith("{"):
-        return None
-    told = Field(read_json(text), "the file")
+    height, moment = file.birthday_height, file.birthday
+    if height is None and moment is None:
+        return file, None
+    told = Birthday(height=height) if height is not None else Birthday(moment)
     try:
-        if (number := told.member("birthday_height")) is not None:
-            return scans.checked_birthday(Birthday(height=number.height()), tip, home.network)
-        if (date := told.member("birthday")) is not None:
-            return scans.parse_birthday(date.text(), tip, home.network)
-    except ValueError as failure:
-        raise UsageError(f"{failure}: add --birthday DATE") from failure
-    return None
+        return file, scans.checked_birthday(told, tip, home.network)
+    except UsageError as failure:
+        if file.format in (descriptors.FORMAT, own_json.FORMAT):
+            raise
+        return file.warned(
+            "birthday_ahead", f"the {file.format}'s birthday is not used: {failure}"
+        ), None
 
 
 def _newest_key(keys: Iterable[Key]) -> Birthday:

@@ -1,14 +1,24 @@
-"""A descriptor is found in the files other wallets write, and in none that hold two policies."""
+"""Descriptors are found in the files other wallets write, and are those of one wallet."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.interop.descriptor_file import BOTH, CHANGE, RECEIVE, TEXT_MAX, descriptor_in
+from coordinator.errors import NotImportable, UsageError
+from coordinator.interop.descriptor_file import TEXT_MAX, descriptors_in
+from coordinator.interop.descriptors import multipath
+from coordinator.interop.recognition import Given, read_text
+from coordinator.interop.wallet_file import WalletFile, first_address, policy_of
 from psbt.errors import PolicyError
-from psbt.policy import checksum
+from psbt.network import Network
+from psbt.policy import RECEIVE as FIRST_KEYCHAIN
+from psbt.policy import addresses, checksum
+
+BOTH, RECEIVE, CHANGE = "/<0;1>/*", "/0/*", "/1/*"
+HERE = Network.REGTEST
 
 KEYS = (
     "[fd49caa0/48h/1h/0h/2h]tpubDEjsXk1EtNYJg1EhA65W2NrjWt4CVnGnUDGjW2TBpdivNQs4PRGNPVh7FK666JYwYAyoxH8epshjfpqeutCHx5DC88jXKvFiRZ9jCgsvnwE",
@@ -58,41 +68,118 @@ HALVES = [WHOLE[:100], WHOLE[100:200], WHOLE[200:]]
     ],
 )
 def test_one_policy_is_found(text: str) -> None:
-    assert descriptor_in(text) == WHOLE
+    found = read_text(text, HERE)
+    assert multipath(found, HERE) == WHOLE
+    assert found.warnings == found.repairs == ()
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (f"{WHOLE}\n{written(BOTH, threshold=1)}", "2 descriptors of 2 policies"),
-        (f"{FIRST}\n{written(CHANGE, threshold=3)}", "2 descriptors of 2 policies"),
+        (f"{WHOLE}\n{written(BOTH, threshold=1)}", "the file holds 2 wallets"),
+        (f"{FIRST}\n{written(CHANGE, threshold=3)}", "the descriptor has the keychains 1"),
         (f"{WHOLE}\n{FIRST[:-1]}x", "checksum is"),
         (f"{WHOLE}\nsome words", "line 2 is no descriptor: it begins with 'somewords'"),
         (f"family vault\n{WHOLE}", "line 1 is no descriptor"),
         ("\n".join([WHOLE] * 101), "101 descriptors"),
         ("{" * 100_000, "nested more than 64 deep"),
         ('{"descriptor": 1}', "not a text"),
-        ("{}", "descriptor is missing"),
-        ("w" * (TEXT_MAX + 1), "characters is no descriptor"),
+        ("{}", "no wallet format known here"),
+        ("wsh(" * (TEXT_MAX // 4 + 1), "characters is no descriptor"),
+        (BODY.replace("<0;1>", "<2;3>"), "keychains 2;3; here receive is 0 and change is 1"),
+        (BODY.replace("<0;1>", "<1;0>"), "keychains 1;0"),
+        (BODY.replace("<0;1>", "<0;1;2>"), "derives /<0;1;2>/\\*"),
+        (written(CHANGE), "the keychains 1;"),
+        (BODY.replace("<0;1>", "0", 1), "keys 1 and 2 derive /0/\\* and /<0;1>/\\*"),
+        (BODY.replace("/<0;1>/*", "/<0;1>/*h"), "hardened steps need the private key"),
+        (BODY.replace("multi(2", "multi(4"), "4 of 3 keys"),
+        (BODY.replace("multi(2", "multi(x"), "'x' signatures"),
+        (BODY.replace("wsh(sortedmulti(2,", "tr(").replace("))", ")"), "a taproot wallet"),
+        (f"wpkh({KEYS[0]}/0/*)", "a single key"),
+        (f"wsh(and_v(v:pk({KEYS[0]}/0/*),older(9)))", "a miniscript policy"),
+        (BODY.replace("tpubD", "tprv8"), "private key"),
+        (BODY.replace(KEYS[1], KEYS[0]), "keys 1 and 2 of the descriptor are the same key"),
+        (KEYS[0], "this is one key"),
+        (BODY.replace("[fd49caa0/", "[fd49caa/"), "no fingerprint of 8 hex digits"),
     ],
 )
-def test_what_is_not_one_policy_is_refused(text: str, told: str) -> None:
+def test_what_is_not_one_wallet_is_refused(text: str, told: str) -> None:
     with pytest.raises(PolicyError, match=told):
-        descriptor_in(text)
+        read_text(text, HERE)
 
 
-def test_one_branch_alone_is_left_for_the_reader_of_descriptors_to_refuse() -> None:
-    assert descriptor_in(FIRST) == FIRST
-    assert descriptor_in(f"{FIRST}\n{FIRST}") == FIRST
+@pytest.mark.parametrize("script", ["wsh({})", "sh(wsh({}))", "sh({})"])
+@pytest.mark.parametrize("multi", ["sortedmulti", "multi"])
+def test_script_and_order_are_told_apart(script: str, multi: str) -> None:
+    inner = f"{multi}(2,{','.join(key + BOTH for key in KEYS)})"
+    body = script.format(inner)
+    found = read_text(f"{body}#{checksum(body)}", HERE)
+    assert multipath(found, HERE).partition("#")[0] == body
+    if found.form == "wsh(sortedmulti(2 of 3))":
+        policy = policy_of(found, HERE)
+        assert next(addresses(policy, FIRST_KEYCHAIN, [0])) == first_address(found, HERE)
+
+
+def test_receive_alone_is_taken_with_change_beside_it() -> None:
+    found = read_text(FIRST, HERE)
+    assert multipath(found, HERE) == WHOLE
+    assert [each.code for each in found.warnings] == ["change_assumed"]
+
+
+def test_keys_without_children_are_repaired_with_the_first_address_shown() -> None:
+    found = read_text(BODY.replace(BOTH, ""), HERE)
+    assert [each.code for each in found.repairs] == ["add_children"]
+    assert first_address(found, HERE) in found.repairs[0].message
+
+
+def test_one_of_several_is_chosen_by_its_checksum() -> None:
+    other = written(BOTH, threshold=1)
+    text = f"{WHOLE}\n{other}"
+    found = read_text(text, HERE, Given(wallet=other[-8:]))
+    assert found.threshold == 1
+    with pytest.raises(UsageError, match=WHOLE[-8:]):
+        read_text(text, HERE, Given(wallet="zzzz"))
+
+
+def test_fixed_keys_are_one_address_and_the_hint_tells_it() -> None:
+    fixed = BODY.replace(BOTH, "/0/7")
+    with pytest.raises(NotImportable, match="fixed at /0/7") as refused:
+        read_text(fixed, HERE)
+    policy = policy_of(read_text(WHOLE, HERE), HERE)
+    assert next(addresses(policy, FIRST_KEYCHAIN, [7])) in refused.value.remedy
+
+
+def test_steps_before_the_keychains_are_taken_with_their_origin() -> None:
+    found = read_text(BODY.replace(BOTH, f"/7{BOTH}"), HERE)
+    assert [each.path[-1] for each in found.keys if each.path] == [7, 7, 7]
+    assert [each.code for each in found.warnings][-1] == "keys_derived"
+
+
+def without_origin(text: str) -> WalletFile:
+    return read_text(text.replace("[fd49caa0/48h/1h/0h/2h]", ""), HERE)
+
+
+def test_a_key_without_origin_is_its_own() -> None:
+    found = without_origin(BODY)
+    assert [each.code for each in found.warnings] == ["origin_unknown"]
+    assert first_address(found, HERE) == first_address(read_text(WHOLE, HERE), HERE)
+    again = read_text(multipath(found, HERE), HERE)
+    assert again == replace(found, warnings=())
+
+
+def test_an_origin_that_contradicts_its_key_is_told_and_not_kept() -> None:
+    found = read_text(BODY.replace("fd49caa0/48h/1h/0h/2h", "fd49caa0/48h/1h/0h"), HERE)
+    assert [each.code for each in found.warnings] == ["origin_differs"]
+    assert found.keys[0].path == ()
 
 
 def test_what_is_wrapped_in_very_many_lines_is_one_text() -> None:
-    assert len(descriptor_in("wsh(\n" + "x\n" * 200_000)) == 200_004
+    assert len(descriptors_in("wsh(\n" + "x\n" * 200_000)[0]) == 200_004
 
 
 @given(st.text(st.sampled_from("wsh(){}[]#\"' \n\r\u2028x1,/<;>*")) | st.text())
-def test_any_text_is_a_descriptor_or_refused(text: str) -> None:
+def test_any_text_is_a_wallet_or_refused(text: str) -> None:
     try:
-        assert isinstance(descriptor_in(text), str)
-    except PolicyError as refused:
+        assert isinstance(read_text(text, HERE), WalletFile)
+    except (PolicyError, UsageError) as refused:
         assert str(refused)  # noqa: PT017 -- either is right

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from psbt.errors import PolicyError
 from psbt.keys import (
     HARDENED,
+    PREFIXES,
     KeyExpression,
+    Prefix,
     bip48_path,
     child,
     fingerprint,
@@ -16,6 +18,7 @@ from psbt.keys import (
     format_xpub,
     parse_key_expression,
     parse_path,
+    parse_prefixed_key,
     parse_xpub,
 )
 from psbt.network import Network
@@ -118,8 +121,8 @@ def test_fingerprint_is_that_of_libwally() -> None:
         (reworded(TPUB, 46, b"\xff" * 32), "point"),
         (reworded(TPUB, 4, b"\x00"), "has a parent"),
         (reworded(TPUB, 4, bytes(5)), "has a parent"),
-        (reworded(TPUB, 0, bytes.fromhex("02575483")), r"Vpub \(SLIP 132\)"),
-        (reworded(TPUB, 0, bytes.fromhex("02aa7ed3")), r"Zpub \(SLIP 132\)"),
+        (reworded(TPUB, 0, bytes.fromhex("02aa7ed3")), "Zpub… is for another network"),
+        (reworded(TPUB, 0, bytes.fromhex("02aa7ed4")), "of no kind known here"),
         (reworded(TPUB, 0, bytes.fromhex("04358394")), "private key"),
         (reworded(TPUB, 0, bytes.fromhex("0488ade4")), "private key"),
         (reworded(TPUB, 0, bytes.fromhex("02aa7a99")), "private key"),
@@ -129,6 +132,32 @@ def test_another_text_is_no_extended_public_key(text: str, reason: str) -> None:
     with pytest.raises(PolicyError, match=reason) as refusal:
         parse_xpub(text, Network.REGTEST)
     assert not text or text not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("version", "prefix"), PREFIXES.items(), ids=str)
+def test_every_prefix_of_slip132_is_the_same_key(version: bytes, prefix: Prefix) -> None:
+    text = reworded(TPUB, 0, version)
+    assert text.startswith(prefix.letters)
+    assert parse_prefixed_key(text) == (prefix, EXPRESSION.key)
+    network = Network.MAINNET if prefix.mainnet else Network.SIGNET
+    assert parse_xpub(text, network) == EXPRESSION.key
+
+
+def test_a_prefix_that_names_another_script_is_refused() -> None:
+    origin = f"[{EXPRESSION.fingerprint.hex()}/48h/1h/0h/2h]"
+    vpub = origin + reworded(TPUB, 0, bytes.fromhex("02575483"))
+    upub = origin + reworded(TPUB, 0, bytes.fromhex("024289ef"))
+    assert parse_key_expression(vpub, Network.REGTEST, "wsh") == EXPRESSION
+    assert parse_key_expression(upub, Network.REGTEST) == EXPRESSION
+    with pytest.raises(PolicyError, match=r"Upub \(SLIP 132\) is for sh-wsh, not for wsh"):
+        parse_key_expression(upub, Network.REGTEST, "wsh")
+
+
+def test_a_key_may_be_its_own_origin() -> None:
+    own = fingerprint(EXPRESSION.key.public_key)
+    assert parse_key_expression(f"[{own.hex()}]{TPUB}", Network.REGTEST).path == ()
+    with pytest.raises(PolicyError, match="0 steps, the key has depth 4"):
+        parse_key_expression(f"[01234567]{TPUB}", Network.REGTEST)
 
 
 @given(st.integers(0, HARDENED - 1))

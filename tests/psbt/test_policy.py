@@ -197,7 +197,7 @@ XPUB = format_xpub(POLICY.keys[0].key, Network.MAINNET)
         (BODY.replace("/<0;1>/*)", "/<0;1>/5)"), "key 3 must derive"),
         (BODY.replace(TPUB, XPUB), "key 1: .* another network"),
         (BODY.replace(TPUB, "xprv" + TPUB[4:]), "key 1: this is a private key"),
-        (BODY.replace(TPUB, "Zpub" + TPUB[4:]), "key 1: Zpub"),
+        (BODY.replace(TPUB, "Zpub" + TPUB[4:]), "key 1: the extended key is mistyped"),
         (BODY.replace(TPUB, TPUB[:-1]), "key 1: "),
         (
             BODY.replace("[" + POLICY.keys[0].fingerprint.hex() + "/48h/1h/0h/2h]", ""),

@@ -1,0 +1,97 @@
+"""Wallet policies (BIP 388): a template with placeholders, and the keys that belong in them."""
+
+import json
+import re
+from dataclasses import replace
+from typing import Final
+
+from coordinator.errors import NotImportable
+from coordinator.foreign_json import Field
+from coordinator.interop import descriptors, jade
+from coordinator.interop.wallet_file import WRAPPERS, WalletFile
+from psbt.errors import PolicyError
+from psbt.network import Network
+from psbt.policy import KEYS_MAX
+
+FORMAT: Final = "wallet policy (BIP 388)"
+TEMPLATES: Final = ("descriptor_template", "template", "desc_template", "policy", "descriptor")
+KEYS: Final = ("keys_info", "keys", "datavalues")
+NAMES: Final = ("name", "descriptor_name", "wallet_name")
+PLACEHOLDER = re.compile(r"@([0-9]{1,3})((?:/[^,()@]*)?)")
+BELOW = re.compile(r"/\*\*|/<(?:0|[1-9][0-9]*);(?:0|[1-9][0-9]*)>/\*")
+TEMPLATE_MAX: Final = 4_096
+NAME_MAX: Final = 200
+
+
+def is_one(found: Field) -> bool:
+    """Tell whether JSON is of this format: a template with placeholders, and keys."""
+    value = jade.unwrapped(found).value
+    if not isinstance(value, dict):
+        return False
+    template = next((value[name] for name in TEMPLATES if name in value), None)
+    return isinstance(template, str) and "@0" in template and any(name in value for name in KEYS)
+
+
+def read(found: Field, network: Network) -> list[WalletFile]:
+    """Read a policy; raises PolicyError or ValueError naming the field."""
+    found = jade.unwrapped(found)
+    template = next(each for name in TEMPLATES if (each := found.member(name)) is not None)
+    keys = _keys(next(each for name in KEYS if (each := found.member(name)) is not None))
+    texts = [_expanded(template.text(TEMPLATE_MAX), keys)]
+    name = next((each for each in map(found.member, NAMES) if each is not None), None)
+    files = descriptors.wallets(texts, network, FORMAT)
+    told = name.text(NAME_MAX) if name is not None else None
+    return [replace(file, name=told) for file in files]
+
+
+def write(file: WalletFile, network: Network) -> str:
+    """Return the policy: name, template and keys."""
+    multi = "sortedmulti" if file.sorted else "multi"
+    places = ",".join(f"@{number}/**" for number in range(len(file.keys)))
+    template = WRAPPERS[file.script].format(f"{multi}({file.threshold},{places})")
+    keys = [
+        descriptors.key_of(key, network).replace("h/", "'/").replace("h]", "']")
+        for key in file.keys
+    ]
+    return json.dumps(
+        {"name": file.name or "vault", "descriptor_template": template, "keys_info": keys}, indent=2
+    )
+
+
+def _keys(found: Field) -> list[str]:
+    if not isinstance(found.value, dict):
+        return [each.text(512) for each in found.items(KEYS_MAX)]
+    wanted = [f"@{number}" for number in range(len(found.value))]
+    if set(found.value) != set(wanted) or len(wanted) > KEYS_MAX:
+        raise PolicyError(f"{found.name} does not hold the keys @0, @1 and so on")
+    return [found[name].text(512) for name in wanted]
+
+
+def _expanded(template: str, keys: list[str]) -> str:
+    """Put the keys in their places, by the rules of BIP 388."""
+    if "xpub" in template or "tpub" in template:
+        raise PolicyError(f"the {FORMAT}'s template holds a key beside its placeholders")
+    placed = PLACEHOLDER.findall(template)
+    first_seen = list(dict.fromkeys(int(number) for number, _ in placed))
+    if first_seen != list(range(len(keys))):
+        raise PolicyError(
+            f"the {FORMAT} has {len(keys)} keys, and its template names @"
+            f"{', @'.join(map(str, first_seen[:20]))}: they must appear in order, from @0 on"
+        )
+    if len(placed) > len(keys):
+        raise NotImportable(
+            f"the {FORMAT} uses a key in several places: a miniscript policy, no multisig",
+            descriptors.KEEP_IT,
+        )
+    return PLACEHOLDER.sub(lambda each: _key(keys[int(each[1])], each[1], each[2]), template)
+
+
+def _key(key: str, number: str, below: str) -> str:
+    """Return a key with what stands below it, in the template or, as of old, behind the key."""
+    bare = key.removesuffix("/**")
+    below = below or key[len(bare) :]
+    if not BELOW.fullmatch(below):
+        raise PolicyError(
+            f"@{number} of the {FORMAT} derives {below[:20]!r}; a policy derives /** or /<M;N>/*"
+        )
+    return bare + below

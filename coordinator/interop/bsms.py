@@ -1,0 +1,202 @@
+"""BSMS 1.0 (BIP 129): a signer's key record, and the coordinator's descriptor record.
+
+Either may be encrypted with a token. The first address is checked whatever the restrictions say.
+"""
+
+import hashlib
+import hmac
+import re
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from coordinator.errors import NotImportable, UsageError
+from coordinator.foreign_text import lines
+from coordinator.interop import descriptors
+from coordinator.interop.key_text import KEY_MAX, read_key
+from coordinator.interop.wallet_file import WalletFile, WalletKey, checked, first_address
+from psbt.errors import PolicyError
+from psbt.network import Network
+from psbt.policy import checksum
+
+FORMAT: Final = "BSMS"
+VERSION: Final = "BSMS 1.0"
+NO_RESTRICTIONS: Final = "No path restrictions"
+RESTRICTIONS: Final = "/0/*,/1/*"
+UNENCRYPTED: Final = "00"
+TOKEN_SIZES: Final = (8, 16)
+PASSWORD: Final = b"No SPOF"
+ROUNDS: Final = 2048
+MAC_SIZE: Final = 32
+IV_SIZE: Final = 16
+RECORD_MAX: Final = 32_768
+DESCRIPTION_MAX: Final = 80
+ENCRYPTED = re.compile(r"[0-9a-fA-F]{66,}")
+RESTRICTION = re.compile(r"/([0-9]{1,10})/\*")
+
+
+class KeyRecord(NamedTuple):
+    """What a signer sends in round 1; the signature covers the four lines before it."""
+
+    token: str
+    key: WalletKey
+    description: str
+    signature: str | None
+
+
+def is_one(text: str) -> bool:
+    """Tell whether a text is a record that is not encrypted."""
+    return text.lstrip().startswith("BSMS ")
+
+
+def is_encrypted(text: str) -> bool:
+    """Tell whether a text may be an encrypted record: hex alone."""
+    return len(text) <= 4 * RECORD_MAX and bool(ENCRYPTED.fullmatch("".join(text.split())))
+
+
+def is_key_record(text: str) -> bool:
+    """Tell whether a record is of round 1: its second line is a token."""
+    listed = _lines(text)
+    return len(listed) > 1 and bool(re.fullmatch("00|[0-9a-fA-F]{16}|[0-9a-fA-F]{32}", listed[1]))
+
+
+def read(text: str, network: Network) -> list[WalletFile]:
+    """Read a descriptor record (round 2); raises PolicyError naming the line."""
+    listed = _lines(text)
+    if is_key_record(text):
+        raise NotImportable(
+            f"this is a {FORMAT} key record, one signer's key, not a wallet",
+            "keep it: cardquorum key import FILE --name LABEL",
+        )
+    if len(listed) != 4:
+        raise PolicyError(f"a {FORMAT} descriptor record has 4 lines, this one {len(listed)}")
+    _, descriptor, restrictions, address = listed
+    if not address:
+        raise PolicyError(f"line 4 of the {FORMAT} record has no first address")
+    _check_restrictions(restrictions)
+    body = descriptor.partition("#")[0]
+    bare = "*" not in body and restrictions not in ("", NO_RESTRICTIONS)
+    texts = [_with_children(descriptor) if bare else descriptor]
+    return [
+        checked(replace(file, first_address=address), network)
+        for file in descriptors.wallets(texts, network, FORMAT)
+    ]
+
+
+def write(file: WalletFile, network: Network) -> str:
+    """Return a descriptor record: the template, restrictions and the first address."""
+    body = descriptors.multipath(file, network).partition("#")[0].replace("/<0;1>/*", "/**")
+    return "\n".join((VERSION, body, RESTRICTIONS, first_address(file, network))) + "\n"
+
+
+def read_key_record(text: str) -> KeyRecord:
+    """Read a key record (round 1); raises PolicyError naming the line."""
+    listed = _lines(text)
+    if len(listed) not in (4, 5) or not is_key_record(text):
+        raise PolicyError(f"a {FORMAT} key record has a token and 5 lines, this one {len(listed)}")
+    if len(listed[3]) > DESCRIPTION_MAX:
+        raise PolicyError(
+            f"line 4 of the {FORMAT} record has more than {DESCRIPTION_MAX} characters"
+        )
+    key, below = read_key(listed[2][:KEY_MAX], f"line 3 of the {FORMAT} record")
+    if below:
+        raise PolicyError(f"line 3 of the {FORMAT} record has {below[:20]!r} behind its key")
+    return KeyRecord(listed[1].lower(), key, listed[3], listed[4] if len(listed) > 4 else None)
+
+
+def write_key_record(key: WalletKey, network: Network, description: str = "") -> str:
+    """Return a key record without encryption and signature, as Sparrow and Nunchuk take it."""
+    written = descriptors.key_of(key, network).replace("h/", "'/").replace("h]", "']")
+    return "\n".join((VERSION, UNENCRYPTED, written, description[:DESCRIPTION_MAX])) + "\n"
+
+
+def read_token(text: str) -> bytes:
+    """Read a token as hex or decimal; raises UsageError."""
+    text = "".join(text.split())
+    for size in TOKEN_SIZES:
+        if re.fullmatch(f"[0-9a-fA-F]{{{2 * size}}}", text):
+            return bytes.fromhex(text)
+    if text.isdecimal() and text.isascii() and len(text) <= 39:
+        number = int(text)
+        size = next((size for size in TOKEN_SIZES if number < 1 << 8 * size), 0)
+        if size:
+            return number.to_bytes(size, "big")
+    raise UsageError("a BSMS token is 16 or 32 hex digits, or a decimal number of 64 or 128 bits")
+
+
+def decrypted(text: str, token: bytes) -> str:
+    """Open an encrypted record; raises PolicyError for another token or an altered record."""
+    data = bytes.fromhex("".join(text.split())) if is_encrypted(text) else b""
+    mac, ciphertext = data[:MAC_SIZE], data[MAC_SIZE:]
+    key = _encryption_key(token)
+    plain = _ctr(key, mac[:IV_SIZE], ciphertext) if ciphertext else b""
+    if not hmac.compare_digest(mac, _mac(key, token, plain)):
+        raise PolicyError(f"the {FORMAT} record does not open with this token, or it was altered")
+    try:
+        return plain.decode()
+    except UnicodeDecodeError:
+        raise PolicyError(f"the {FORMAT} record holds what is no text") from None
+
+
+def encrypted(text: str, token: bytes) -> str:
+    """Encrypt a record, given without the newline at its end."""
+    key, plain = _encryption_key(token), text.rstrip("\n").encode()
+    mac = _mac(key, token, plain)
+    return (mac + _ctr(key, mac[:IV_SIZE], plain)).hex()
+
+
+def _lines(text: str) -> list[str]:
+    if len(text) > RECORD_MAX:
+        raise PolicyError(
+            f"a {FORMAT} record of {len(text):,} characters; {RECORD_MAX:,} is the most"
+        )
+    listed = [line.strip() for line in lines(text.strip("\r\n \t") + "\n")]
+    if listed[0] != VERSION:
+        raise PolicyError(f"line 1 of the {FORMAT} record is {listed[0][:20]!r}, not {VERSION!r}")
+    if len(listed) == 3:
+        listed.append("")
+    return listed
+
+
+def _check_restrictions(text: str) -> None:
+    """Refuse restrictions that leave no keychains 0 and 1; blank ones are none."""
+    if text in ("", NO_RESTRICTIONS):
+        return
+    told = [part.strip() for part in text.split(",")]
+    if not all(RESTRICTION.fullmatch(part) for part in told):
+        raise PolicyError(f"line 3 of the {FORMAT} record: {text[:40]!r} are no path restrictions")
+    if told[:1] != ["/0/*"] or not set(told) <= {"/0/*", "/1/*"}:
+        raise NotImportable(
+            f"line 3 of the {FORMAT} record restricts it to {text[:40]}; here receive is /0/* "
+            "and change /1/*",
+            descriptors.KEEP_IT,
+        )
+
+
+def _with_children(descriptor: str) -> str:
+    """Return a template that leaves the keychains to the restrictions, with them."""
+    body, mark, given = descriptor.partition("#")
+    if mark and given != checksum(body):
+        raise PolicyError(
+            f"line 2 of the {FORMAT} record: its checksum is {checksum(body)}, not {given[:20]}"
+        )
+    head, *keys = body.split(",")
+    if not keys:
+        return descriptor
+    last, bracket, end = keys[-1].partition(")")
+    keys = [f"{key}/**" for key in [*keys[:-1], last]]
+    return ",".join([head, *keys]) + bracket + end
+
+
+def _encryption_key(token: bytes) -> bytes:
+    return hashlib.pbkdf2_hmac("sha512", PASSWORD, token, ROUNDS, 32)
+
+
+def _mac(key: bytes, token: bytes, plain: bytes) -> bytes:
+    return hmac.new(hashlib.sha256(key).digest(), token.hex().encode() + plain, "sha256").digest()
+
+
+def _ctr(key: bytes, nonce: bytes, data: bytes) -> bytes:
+    cipher = Cipher(algorithms.AES(key), modes.CTR(nonce)).encryptor()
+    return cipher.update(data) + cipher.finalize()

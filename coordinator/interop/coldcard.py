@@ -1,0 +1,185 @@
+"""Coldcard's multisig text, and what Jade, Nunchuk, Specter, BlueWallet and Electrum make of it.
+
+Lines of `label: value`; a Derivation is that of the keys that follow it, or of all where it is
+the only one. Keys are sorted unless Jade's `Sorted: False` says otherwise.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from coordinator.errors import NotImportable
+from coordinator.foreign_text import lines
+from coordinator.interop.key_text import PRIVATE, read_key, read_path, refuse_private
+from coordinator.interop.wallet_file import WalletFile, WalletKey, checked
+from psbt.errors import PolicyError
+from psbt.keys import Path, format_path, format_xpub
+from psbt.network import Network
+from psbt.policy import KEYS_MAX
+
+FORMAT: Final = "Coldcard text"
+LINES_MAX: Final = 1_000
+LINE_MAX: Final = 2_000
+NAME_MAX: Final = 20
+NAME_READ_MAX: Final = 100
+LINE = re.compile(r"([^:]{1,40}?)\s*:\s*(.*)")
+FINGERPRINT = re.compile(r"[0-9a-fA-F]{8}")
+QUORUM = re.compile(r"([0-9]{1,3})\s*(?:of|/|-of-|out of|,)\s*([0-9]{1,3})", re.IGNORECASE)
+SCRIPTS: Final = {"p2sh": "sh", "p2wsh": "wsh", "p2sh-p2wsh": "sh-wsh", "p2wsh-p2sh": "sh-wsh"}
+FORMATS: Final = {"sh": "P2SH", "wsh": "P2WSH", "sh-wsh": "P2SH-P2WSH"}
+ONCE: Final = ("name", "policy", "format", "sorted", "blindingkey")
+SECRETS: Final = ("seed", "mnemonic", "passphrase")
+FLAGS: Final = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
+
+
+@dataclass
+class _Said:
+    """What the lines said so far."""
+
+    once: dict[str, tuple[int, str]] = field(default_factory=dict)
+    path: Path | None = None
+    keys: list[WalletKey] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+
+def is_one(text: str) -> bool:
+    """Tell whether a text has lines of this format."""
+    found = {
+        matched[1].strip().lower()
+        for line in lines(text)[:LINES_MAX]
+        if not line.lstrip().startswith("#") and (matched := LINE.match(line.strip()))
+    }
+    has_key = any(FINGERPRINT.fullmatch(label) for label in found)
+    return has_key or len(found & {"name", "policy", "format", "derivation"}) > 1
+
+
+def read(text: str, network: Network) -> WalletFile:
+    """Read a file; raises PolicyError that names the line."""
+    said = _Said()
+    listed = lines(text)
+    if len(listed) > LINES_MAX:
+        raise PolicyError(f"the {FORMAT} has {len(listed)} lines; {LINES_MAX} is the most")
+    for number, line in enumerate(listed, 1):
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            _take(said, number, stripped)
+    threshold, total = _quorum(said)
+    if total != len(said.keys):
+        raise PolicyError(
+            f"the {FORMAT} is {threshold} of {total} by its policy, and holds {len(said.keys)} keys"
+        )
+    name = said.once.get("name")
+    file = WalletFile(
+        FORMAT,
+        _script(said),
+        _sorted(said),
+        threshold,
+        tuple(said.keys),
+        name=name[1][:NAME_READ_MAX] if name else None,
+    )
+    file = checked(file, network)
+    if "format" not in said.once:
+        file = file.warned("format_assumed", f"the {FORMAT} says no format; that is P2SH there")
+    if said.unknown:
+        told = ", ".join(said.unknown[:5])
+        file = file.warned("unknown_fields", f"the {FORMAT} says more that is not known: {told}")
+    return file
+
+
+def write(file: WalletFile, network: Network) -> str:
+    """Return the text, with a Derivation before each key."""
+    if not file.sorted:
+        raise PolicyError(f"{file.form} cannot be written as {FORMAT}: its keys are always sorted")
+    written = [
+        "# Multisig wallet, made by cardquorum",
+        f"Name: {(file.name or 'vault')[:NAME_MAX]}",
+        f"Policy: {file.threshold} of {len(file.keys)}",
+        f"Format: {FORMATS[file.script]}",
+        "",
+    ]
+    for key in file.keys:
+        path = format_path(key.path or ()).replace("h", "'")
+        written += [
+            f"Derivation: {'/'.join(filter(None, ('m', path)))}",
+            f"{(key.fingerprint or bytes(4)).hex().upper()}: {format_xpub(key.key, network)}",
+            "",
+        ]
+    return "\n".join(written)
+
+
+def _take(said: _Said, number: int, line: str) -> None:
+    if len(line) > LINE_MAX:
+        raise PolicyError(f"line {number} of the {FORMAT} has {len(line)} characters")
+    matched = LINE.fullmatch(line)
+    if not matched:
+        raise PolicyError(f"line {number} of the {FORMAT} is no label: value: {line[:20]!r}")
+    label, value = matched[1].strip().lower(), matched[2].strip()
+    where = f"line {number} of the {FORMAT}"
+    if FINGERPRINT.fullmatch(label):
+        said.keys.append(_key(label, value, where, said.path))
+        if len(said.keys) > KEYS_MAX:
+            raise PolicyError(f"{where} is key {len(said.keys)}; {KEYS_MAX} is the most")
+    elif label == "derivation":
+        said.path = read_path(value, where)
+    elif label in SECRETS:
+        raise NotImportable(f"{where} holds a {label}", PRIVATE)
+    elif label in ONCE:
+        before = said.once.setdefault(label, (number, value))
+        if before[0] != number:
+            raise PolicyError(f"{where} says {label} again, which line {before[0]} says already")
+    else:
+        said.unknown.append(label[:20])
+
+
+def _key(label: str, value: str, where: str, path: Path | None) -> WalletKey:
+    refuse_private(value, where)
+    if len(value.split()) > 1:
+        raise NotImportable(f"{where} has words where a public key belongs", PRIVATE)
+    found, below = read_key(value, where)
+    if below:
+        raise PolicyError(f"{where}: the key has {below[:20]!r} behind it")
+    given = bytes.fromhex(label)
+    if found.fingerprint is not None:
+        if found.fingerprint != given:
+            raise PolicyError(f"{where} says {label} and [{found.fingerprint.hex()}] of one key")
+        return found
+    return found._replace(fingerprint=given, path=path)
+
+
+def _quorum(said: _Said) -> tuple[int, int]:
+    if "policy" not in said.once:
+        raise PolicyError(
+            f"the {FORMAT} says no policy; a threshold must not be guessed: add a line "
+            f"Policy: M of {len(said.keys)}"
+        )
+    number, value = said.once["policy"]
+    matched = QUORUM.fullmatch(value)
+    if not matched:
+        raise PolicyError(f"line {number} of the {FORMAT}: {value[:20]!r} is no policy M of N")
+    return int(matched[1]), int(matched[2])
+
+
+def _script(said: _Said) -> str:
+    if "format" not in said.once:
+        return "sh"
+    number, value = said.once["format"]
+    if value.lower() == "p2tr":
+        raise NotImportable(
+            f"line {number} of the {FORMAT} says {value}: a taproot wallet",
+            "nothing was imported; use it in the wallet that made it",
+        )
+    if value.lower() not in SCRIPTS:
+        known = ", ".join(FORMATS.values())
+        raise PolicyError(
+            f"line {number} of the {FORMAT}: format {value[:20]!r} is none of {known}"
+        )
+    return SCRIPTS[value.lower()]
+
+
+def _sorted(said: _Said) -> bool:
+    number, value = said.once.get("sorted", (0, "true"))
+    if value.lower() not in FLAGS:
+        raise PolicyError(
+            f"line {number} of the {FORMAT}: sorted is {value[:20]!r}, not true or false"
+        )
+    return FLAGS[value.lower()]

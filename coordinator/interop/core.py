@@ -1,0 +1,85 @@
+"""Bitcoin Core's listdescriptors and importdescriptors (JSON)."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from coordinator.foreign_json import Field
+from coordinator.interop import descriptors
+from coordinator.interop.wallet_file import WalletFile
+from psbt.errors import PolicyError
+from psbt.network import Network
+from psbt.policy import CHANGE, RECEIVE
+
+FORMAT: Final = "Bitcoin Core descriptors"
+ENTRIES_MAX: Final = 100
+RANGE: Final = 999
+NOW: Final = "now"
+
+
+def is_one(found: Field) -> bool:
+    """Tell whether JSON is of this format: entries that have a desc."""
+    value = found.value
+    if isinstance(value, dict):
+        value = value.get("descriptors")
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and isinstance(value[0], dict)
+        and "desc" in value[0]
+    )
+
+
+def read(found: Field, network: Network) -> list[WalletFile]:
+    """Return the wallets of a list; what is told of range and time of each goes with it."""
+    listed = found if isinstance(found.value, list) else found["descriptors"]
+    name = found.member("wallet_name") if isinstance(found.value, dict) else None
+    entries = list(listed.items(ENTRIES_MAX))
+    for entry in entries:
+        _check_keychain(entry)
+    texts = [entry["desc"].text(descriptors.DESCRIPTOR_MAX) for entry in entries]
+    files = descriptors.wallets(texts, network, FORMAT)
+    label = name.text(200) if name is not None and len(files) == 1 else None
+    return [replace(file, name=label, birthday=_oldest(entries)) for file in files]
+
+
+def write(file: WalletFile, network: Network) -> str:
+    """Return what importdescriptors takes: receive and change, watched from the birthday on."""
+    timestamp = int(file.birthday.timestamp()) if file.birthday is not None else 0
+    entries = [
+        {
+            "desc": text,
+            "timestamp": timestamp,
+            "active": True,
+            "range": [0, max(file.gap or 0, RANGE)],
+            "internal": internal,
+        }
+        for text, internal in zip(descriptors.pair(file, network), (False, True), strict=True)
+    ]
+    return json.dumps(entries, indent=2)
+
+
+def _check_keychain(entry: Field) -> None:
+    """Refuse an entry whose internal flag says another keychain than its descriptor."""
+    internal = entry.member("internal")
+    if internal is None:
+        return
+    desc = entry["desc"].text(descriptors.DESCRIPTOR_MAX)
+    other = RECEIVE if internal.flag() else CHANGE
+    if f"/{other}/*" in desc and "<" not in desc:
+        said = "internal (change)" if internal.flag() else "not internal (receive)"
+        raise PolicyError(
+            f"{entry.name} is {said}, and its keys derive /{other}/*: here receive is 0, change 1"
+        )
+
+
+def _oldest(entries: list[Field]) -> datetime | None:
+    moments = []
+    for entry in entries:
+        timestamp = entry.member("timestamp")
+        if timestamp is None or timestamp.value == NOW:
+            return None
+        moments.append(timestamp.moment())
+    oldest = min(moments, default=0)
+    return datetime.fromtimestamp(oldest, UTC) if oldest > 1 else None

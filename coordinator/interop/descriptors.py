@@ -1,0 +1,296 @@
+"""Multisig descriptors (BIP 380 to 389): read one or several of a wallet, write them.
+
+Known are multi and sortedmulti in wsh, sh(wsh) and sh. What else a descriptor may be is refused
+by the name of what it is.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from coordinator.errors import NotImportable
+from coordinator.interop import annotations
+from coordinator.interop.key_text import KeyText, read_key, steps_below
+from coordinator.interop.wallet_file import (
+    WRAPPERS,
+    WalletFile,
+    WalletKey,
+    checked,
+    first_address,
+    fixed_address,
+    is_same_wallet,
+)
+from psbt.errors import PolicyError
+from psbt.keys import HARDENED, KeyExpression, Path, child, format_key_expression
+from psbt.network import Network
+from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, checksum
+
+FORMAT: Final = "descriptor"
+DESCRIPTOR_MAX: Final = 16_384
+BOTH: Final = (RECEIVE, CHANGE)
+STEPS_MAX: Final = 8
+SHAPE = re.compile(r"(wsh|sh\(wsh|sh)\((sortedmulti|multi)\(([^()]*)\)\)(\)?)")
+THRESHOLD = re.compile(r"[1-9][0-9]?")
+PAIR = re.compile(r"((?:/[0-9]{1,10})*)/<([0-9]{1,10});([0-9]{1,10})>/\*")
+ONE = re.compile(r"((?:/[0-9]{1,10})*)/([0-9]{1,10})/\*")
+SHORT = {"/**": "/<0;1>/*", "/{0,1}/*": "/<0;1>/*"}
+OTHER_KINDS: Final = (
+    (re.compile(r"tr\("), "a taproot wallet"),
+    (re.compile(r"(wpkh|pkh|pk|combo|sh\(wpkh|wsh\(pkh|wsh\(pk|sh\(pkh|sh\(pk)\("), "a single key"),
+    (re.compile(r"(addr|raw|rawtr)\("), "an address or script without its keys"),
+    (re.compile(r"(sorted)?multi\("), "a bare multisig, which has no address"),
+    (re.compile(r"(wsh|sh)\("), "a miniscript policy"),
+)
+KEEP_IT: Final = "nothing was imported; use it in the wallet that made it"
+
+
+@dataclass(frozen=True)
+class Below:
+    """What stands below a key: steps that are always taken, then the keychains, or one index."""
+
+    steps: Path
+    keychains: tuple[int, ...]
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """One descriptor taken apart, `keys` as written."""
+
+    script: str
+    sorted: bool
+    threshold: int
+    keys: tuple[KeyText, ...]
+    birthday_height: int | None = None
+    gap: int | None = None
+
+
+def parse(text: str, where: str = "the descriptor") -> Descriptor:
+    """Read one descriptor; a checksum may be missing but not wrong."""
+    if len(text) > DESCRIPTOR_MAX:
+        raise PolicyError(f"{where} has {len(text):,} characters; {DESCRIPTOR_MAX:,} is the most")
+    annotated = annotations.split("".join(text.split()))
+    body, mark, given = annotated.descriptor.partition("#")
+    if mark and given != checksum(body):
+        raise PolicyError(f"{where}: its checksum is {checksum(body)}, not {given[:20]}")
+    matched = SHAPE.fullmatch(body)
+    if not matched or (matched[1] == "sh(wsh") is not bool(matched[4]):
+        raise _other_kind(body, where)
+    script = "sh-wsh" if matched[1] == "sh(wsh" else matched[1]
+    threshold, *keys = matched[3].split(",")
+    if not THRESHOLD.fullmatch(threshold):
+        raise PolicyError(f"{where} asks for {threshold[:20]!r} signatures, which is no number")
+    if len(keys) > KEYS_MAX:
+        raise PolicyError(f"{where} has {len(keys)} keys; {KEYS_MAX} is the most")
+    read = tuple(read_key(key, f"key {number} of {where}") for number, key in enumerate(keys, 1))
+    return Descriptor(
+        script, matched[2] == "sortedmulti", int(threshold), read,
+        annotated.birthday_height, annotated.gap,
+    )  # fmt: skip
+
+
+def wallets(
+    texts: Sequence[str], network: Network, format_: str = FORMAT, *, change_known: bool = False
+) -> list[WalletFile]:
+    """Return the wallets that several descriptors are of; raises PolicyError where none is one.
+
+    Receive and change may stand in one or in two. `change_known` says that the format itself
+    means both keychains where it writes the receive keychain alone.
+    """
+    read: list[Descriptor] = []
+    refused: list[PolicyError] = []
+    for number, text in enumerate(texts, 1):
+        try:
+            read.append(
+                parse(text, "the descriptor" if len(texts) == 1 else f"descriptor {number}")
+            )
+        except NotImportable as failure:
+            refused.append(failure)
+    if not read:
+        raise refused[0] if refused else PolicyError(f"the {format_} holds no descriptor")
+    found = [
+        _wallet(group, network, format_, change_known=change_known) for group in _grouped(read)
+    ]
+    if refused and len(found) == 1:
+        message = f"{len(refused)} of the {format_}'s {len(texts)} descriptors are left out: "
+        found = [found[0].warned("others_left_out", message + str(refused[0]))]
+    return found
+
+
+def multipath(file: WalletFile, network: Network) -> str:
+    """Return the descriptor with both keychains (BIP 389) and its checksum."""
+    return _written(file, "/<0;1>/*", network)
+
+
+def pair(file: WalletFile, network: Network) -> tuple[str, str]:
+    """Return the descriptors of receive and change, each with its checksum."""
+    return _written(file, "/0/*", network), _written(file, "/1/*", network)
+
+
+def without_children(file: WalletFile, network: Network) -> str:
+    """Return the descriptor of the account keys themselves, without a checksum."""
+    return _written(file, "", network).partition("#")[0]
+
+
+def key_of(key: WalletKey, network: Network) -> str:
+    """Return a checked key as [fingerprint/path]xpub."""
+    origin = KeyExpression(key.fingerprint or bytes(4), key.path or (), key.key)
+    return format_key_expression(origin, network)
+
+
+def _written(file: WalletFile, below: str, network: Network) -> str:
+    multi = "sortedmulti" if file.sorted else "multi"
+    keys = ",".join(key_of(key, network) + below for key in file.keys)
+    body = WRAPPERS[file.script].format(f"{multi}({file.threshold},{keys})")
+    return f"{body}#{checksum(body)}"
+
+
+def _other_kind(body: str, where: str) -> PolicyError:
+    if "prv" in body:
+        return NotImportable(
+            f"{where} holds a private key",
+            "nothing of it was stored; export the wallet without its private keys",
+        )
+    for shape, kind in OTHER_KINDS:
+        if shape.match(body):
+            return NotImportable(
+                f"{where} is {kind}, not a multisig of wsh, sh(wsh) or sh", KEEP_IT
+            )
+    return PolicyError(f"{where} is none: it begins with {body[:20]!r}")
+
+
+def _grouped(read: Iterable[Descriptor]) -> Iterator[list[Descriptor]]:
+    groups: list[list[Descriptor]] = []
+    for each in read:
+        bare = _bare(each)
+        group = next((g for g in groups if is_same_wallet(_bare(g[0]), bare)), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(each)
+    yield from groups
+
+
+def _bare(found: Descriptor) -> WalletFile:
+    """Return a descriptor's wallet with the steps below each key taken, unchecked."""
+    keys = tuple(_taken(each, _below(number, each)) for number, each in enumerate(found.keys, 1))
+    return WalletFile(FORMAT, found.script, found.sorted, found.threshold, keys)
+
+
+def _wallet(
+    group: Sequence[Descriptor], network: Network, format_: str, *, change_known: bool
+) -> WalletFile:
+    first = group[0]
+    file = replace(
+        _bare(first),
+        format=format_,
+        birthday_height=next(
+            (d.birthday_height for d in group if d.birthday_height is not None), None
+        ),
+        gap=max((d.gap for d in group if d.gap is not None), default=None),
+    )
+    belows = [_common(each) for each in group]
+    fixed = next((place for place, below in enumerate(belows) if below.fixed), None)
+    if fixed is not None:
+        raise _fixed(group[fixed], checked(file, network), network)
+    file = checked(file, network)
+    taken = next((each for each in first.keys if _below(1, each).steps), None)
+    if taken is not None:
+        file = file.warned(
+            "keys_derived",
+            f"keys are taken {len(_below(1, taken).steps)} steps below those in the {format_}: "
+            "they give the same addresses",
+        )
+    return _with_keychains(file, {below.keychains for below in belows}, network, change_known)
+
+
+def _with_keychains(
+    file: WalletFile,
+    told: set[tuple[int, ...]],
+    network: Network,
+    change_known: bool,  # noqa: FBT001 -- passed on
+) -> WalletFile:
+    """Return the wallet where its keychains are receive 0 and change 1."""
+    if BOTH in told or {(RECEIVE,), (CHANGE,)} <= told:
+        others = told - {BOTH, (RECEIVE,), (CHANGE,)}
+    elif told == {(RECEIVE,)}:
+        if change_known:
+            return file
+        return file.warned(
+            "change_assumed",
+            f"the {file.format} tells the receive keychain /0/* alone; change is taken to be /1/*",
+        )
+    elif told == {()}:
+        return file.repaired(
+            "add_children",
+            f"the keys of the {file.format} have no children, so that it has one address alone; "
+            f"with /<0;1>/* added its first address is {first_address(file, network)}",
+        )
+    else:
+        others = told
+    if not others:
+        return file
+    shown = ", ".join(sorted(";".join(map(str, each)) or "none" for each in others))
+    raise NotImportable(
+        f"the {file.format} has the keychains {shown}; here receive is 0 and change is 1", KEEP_IT
+    )
+
+
+def _common(found: Descriptor) -> Below:
+    """Return what stands below every key alike."""
+    belows = [_below(number, each) for number, each in enumerate(found.keys, 1)]
+    first = belows[0]
+    for number, below in enumerate(belows[1:], 2):
+        if (below.keychains, below.fixed) != (first.keychains, first.fixed):
+            raise PolicyError(
+                f"keys 1 and {number} derive {found.keys[0].below or 'nothing'} and "
+                f"{found.keys[number - 1].below or 'nothing'}: they must derive alike"
+            )
+    return first
+
+
+def _below(number: int, found: KeyText) -> Below:
+    written = SHORT.get(found.below, found.below)
+    if not written:
+        return Below((), ())
+    if matched := PAIR.fullmatch(written):
+        return Below(_steps(number, matched[1]), (int(matched[2]), int(matched[3])))
+    if matched := ONE.fullmatch(written):
+        return Below(_steps(number, matched[1]), (int(matched[2]),))
+    steps = steps_below(written)
+    if steps is not None and len(steps) <= STEPS_MAX:
+        return Below(steps, (), fixed=True)
+    if re.search(r"[h'H]", written):
+        raise PolicyError(
+            f"key {number} derives {written[:40]}: hardened steps need the private key"
+        )
+    raise NotImportable(
+        f"key {number} derives {written[:40]}; a vault here derives /<0;1>/*, receive and change",
+        KEEP_IT,
+    )
+
+
+def _steps(number: int, text: str) -> Path:
+    steps = tuple(int(step) for step in text.split("/")[1:])
+    if len(steps) > STEPS_MAX or any(step >= HARDENED for step in steps):
+        raise PolicyError(f"key {number} derives {text[:40]}: no such steps")
+    return steps
+
+
+def _taken(found: KeyText, below: Below) -> WalletKey:
+    """Return the key after the steps that are always taken, its origin with it."""
+    key = found.key
+    for step in below.steps if not below.fixed else ():
+        path = None if key.path is None else (*key.path, step)
+        key = key._replace(key=child(key.key, step), path=path)
+    return key
+
+
+def _fixed(found: Descriptor, file: WalletFile, network: Network) -> PolicyError:
+    paths = tuple(_below(number, each).steps for number, each in enumerate(found.keys, 1))
+    place = found.keys[0].below
+    return NotImportable(
+        f"the {file.format} is one address, not a vault: its keys are fixed at {place}",
+        f"nothing was imported; the one address is {fixed_address(file, paths, network)}: "
+        "ask for an export with the keys' children, as /<0;1>/*",
+    )

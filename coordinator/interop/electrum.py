@@ -1,0 +1,163 @@
+"""Electrum's wallet file (JSON, from version 2.7 on): public parts only.
+
+The script type stands in the prefix of the keys alone: a plain xpub means legacy P2SH there.
+"""
+
+import json
+import re
+from typing import Final
+
+from coordinator.errors import NotImportable
+from coordinator.foreign_json import Field
+from coordinator.interop.key_text import KEY_MAX, read_fingerprint, read_path, read_xpub
+from coordinator.interop.wallet_file import WalletFile, WalletKey, checked
+from psbt.errors import PolicyError
+from psbt.keys import PREFIXES, format_path, format_xpub
+from psbt.network import Network
+from psbt.policy import KEYS_MAX
+
+FORMAT: Final = "Electrum wallet"
+ENCRYPTED: Final = b"QklF"
+SEED_VERSION_LEAST: Final = 12
+SEED_VERSION_WRITTEN: Final = 17
+QUORUM = re.compile(r"([0-9]{1,3})of([0-9]{1,3})")
+SCRIPTS: Final = {None: "sh", "sh-wsh": "sh-wsh", "wsh": "wsh"}
+NAME_MAX: Final = 200
+LITERAL = re.compile(r"\{\s*u?'")
+
+
+def is_one(found: Field) -> bool:
+    """Tell whether JSON is of this format."""
+    value = found.value
+    return isinstance(value, dict) and (
+        "wallet_type" in value or ("seed_version" in value and "keystore" in value)
+    )
+
+
+def is_old(text: str) -> bool:
+    """Tell whether a text is a file of before 2.5, which is no JSON."""
+    return bool(LITERAL.match(text)) and "'seed_version'" in text
+
+
+def refuse_old() -> PolicyError:
+    """Return why an old file is not read."""
+    return NotImportable(
+        f"this is an {FORMAT} of before 2.7, which keeps its seeds in it",
+        "nothing of it was stored; open it in a newer Electrum and export that wallet again",
+    )
+
+
+def read(found: Field, network: Network) -> WalletFile:
+    """Read a wallet; its seeds and private keys are passed over, and a warning says so."""
+    version = found.member("seed_version")
+    if version is not None and version.integer(0, 10_000) < SEED_VERSION_LEAST:
+        raise refuse_old()
+    kind = found["wallet_type"].text(40)
+    matched = QUORUM.fullmatch(kind)
+    if not matched:
+        raise _other_kind(kind)
+    threshold, total = int(matched[1]), int(matched[2])
+    if not 1 <= threshold <= total <= KEYS_MAX:
+        raise PolicyError(f"the {FORMAT} is {kind}: 1 to {KEYS_MAX} keys are a wallet")
+    stores = [found[f"x{number}/"] for number in range(1, total + 1)]
+    if found.member(f"x{total + 1}/") is not None:
+        raise PolicyError(f"the {FORMAT} is {kind}, and holds more keys than that")
+    keys = tuple(_key(store) for store in stores)
+    prefixes = {key.prefix.script for key in keys}
+    if len(prefixes) > 1 or not prefixes <= SCRIPTS.keys():
+        letters = ", ".join(sorted({key.prefix.letters for key in keys}))
+        raise PolicyError(f"the {FORMAT}'s keys begin with {letters}: no one script type")
+    file = WalletFile(
+        FORMAT,
+        SCRIPTS[prefixes.pop()],
+        True,
+        threshold,
+        keys,
+        first_address=_first_address(found),
+    )
+    file = checked(file, network)
+    if _holds_secrets(found, stores):
+        file = file.warned(
+            "private_material",
+            f"the {FORMAT} holds seeds or private keys: none of that was stored; whoever has the "
+            "file may spend, so keep it as you keep a seed, or destroy it",
+        )
+    return file
+
+
+def write(file: WalletFile, network: Network) -> str:
+    """Return a wallet that Electrum opens and watches; it brings the file up to date itself."""
+    if not file.sorted:
+        raise PolicyError(f"{file.form} cannot be written for Electrum: its keys are always sorted")
+    version = next(
+        version
+        for version, prefix in PREFIXES.items()
+        if prefix.mainnet is (network is Network.MAINNET)
+        and prefix.script == (None if file.script == "sh" else file.script)
+    )
+    stores = {
+        f"x{number}/": {
+            "type": "bip32",
+            "xpub": format_xpub(key.key, network, version),
+            "xprv": None,
+            "derivation": "/".join(
+                filter(None, ("m", format_path(key.path or ()).replace("h", "'")))
+            ),
+            "root_fingerprint": (key.fingerprint or bytes(4)).hex(),
+            "label": key.name,
+        }
+        for number, key in enumerate(file.keys, 1)
+    }
+    return json.dumps(
+        {
+            "wallet_type": f"{file.threshold}of{len(file.keys)}",
+            "seed_version": SEED_VERSION_WRITTEN,
+            "use_encryption": False,
+            **stores,
+        },
+        indent=4,
+    )
+
+
+def _other_kind(kind: str) -> PolicyError:
+    kinds = {"standard": "of a single key", "2fa": "with TrustedCoin's second factor"}
+    return NotImportable(
+        f"the {FORMAT} is one {kinds.get(kind, f'of type {kind[:20]!r}')}, not a multisig MofN",
+        "nothing of it was stored; a vault needs the keys of several signers",
+    )
+
+
+def _key(store: Field) -> WalletKey:
+    key = read_xpub(store["xpub"].text(KEY_MAX), f"{store.name}.xpub")
+    path = store.member("derivation")
+    if path is not None and path.text(KEY_MAX):
+        key = key._replace(path=read_path(path.text(KEY_MAX), path.name))
+    label = store.member("label")
+    return key._replace(
+        fingerprint=_fingerprint(store), name=label.text(NAME_MAX) if label is not None else None
+    )
+
+
+def _fingerprint(store: Field) -> bytes | None:
+    """Return the master's fingerprint; of Coldcards it is a number, its last byte first."""
+    given = store.member("root_fingerprint")
+    if given is not None and given.text(20):
+        return read_fingerprint(given.text(20), given.name)
+    number = store.member("ckcc_xfp")
+    return number.integer(0, 2**32 - 1).to_bytes(4, "little") if number is not None else None
+
+
+def _first_address(found: Field) -> str | None:
+    listed = found.member("addresses")
+    receiving = listed.member("receiving") if listed is not None else None
+    if receiving is None or not receiving.value:
+        return None
+    return receiving[0].text(100)
+
+
+def _holds_secrets(found: Field, stores: list[Field]) -> bool:
+    places = [(store, name) for store in stores for name in ("xprv", "seed", "passphrase")]
+    return any(
+        place.member(name) is not None and place[name].value != ""
+        for place, name in [*places, (found, "seed")]
+    )

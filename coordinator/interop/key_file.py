@@ -1,0 +1,165 @@
+"""Files with the keys of one signer: Coldcard's ccxp, Cobo's and BlueWallet's, a key expression."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from coordinator.errors import NotImportable
+from coordinator.foreign_json import Field
+from coordinator.interop.descriptors import key_of
+from coordinator.interop.key_text import (
+    KEY_MAX,
+    read_fingerprint,
+    read_key,
+    read_path,
+    read_xpub,
+)
+from coordinator.interop.wallet_file import UNKNOWN_FINGERPRINT, WalletKey, script_of_path
+from psbt.errors import PolicyError
+from psbt.keys import KeyExpression, check_origin, format_path, format_xpub
+from psbt.network import Network
+
+CCXP: Final = "Coldcard keys (ccxp)"
+COBO: Final = "Cobo key"
+EXPRESSION: Final = "key expression"
+# By script type: how a ccxp file calls it, in newer files and in older ones.
+SLOTS: Final = {
+    "wsh": ("p2wsh",),
+    "sh-wsh": ("p2sh_p2wsh", "p2wsh_p2sh"),
+    "sh": ("p2sh",),
+}
+SLIP132: Final = {
+    ("wsh", True): bytes.fromhex("02aa7ed3"),
+    ("sh-wsh", True): bytes.fromhex("0295b43f"),
+    ("wsh", False): bytes.fromhex("02575483"),
+    ("sh-wsh", False): bytes.fromhex("024289ef"),
+}
+LONE_KEY = re.compile(r"(?:\[[^\[\]]*\])?[a-zA-Z]pub[1-9A-HJ-NP-Za-km-z]{100,110}(?:/.*)?")
+
+
+class SignerKey(NamedTuple):
+    """A signer's key; the script type is None where the file does not say it."""
+
+    script: str | None
+    key: WalletKey
+    warning: str | None = None
+
+
+class KeyFile(NamedTuple):
+    """A format's name and the keys a file of it holds."""
+
+    format: str
+    keys: list[SignerKey]
+
+
+def is_one(found: Field) -> bool:
+    """Tell whether JSON is a signer's keys."""
+    value = found.value
+    if not isinstance(value, dict) or "xfp" not in value:
+        return False
+    return "xpub" in value or any(name in value for names in SLOTS.values() for name in names)
+
+
+def is_expression(text: str) -> bool:
+    """Tell whether a text is one key, with or without its origin."""
+    return bool(LONE_KEY.fullmatch(text.strip()))
+
+
+def read(found: Field) -> KeyFile:
+    """Read a signer's keys from JSON; raises PolicyError."""
+    for name in ("xprv", "seed", "mnemonic"):
+        if found.member(name) is not None:
+            raise NotImportable(
+                f"the file holds a {name}", "nothing of it was stored; delete the file"
+            )
+    fingerprint = read_fingerprint(found["xfp"].text(20), "xfp")
+    if (xpub := found.member("xpub")) is not None:
+        path = found.member("path") or found.member("derivation")
+        key = read_xpub(xpub.text(KEY_MAX), "xpub")._replace(
+            fingerprint=fingerprint,
+            path=read_path(path.text(KEY_MAX), "path") if path is not None else None,
+        )
+        return KeyFile(COBO, [signer_key(key.prefix.script, key)])
+    return KeyFile(CCXP, [signer_key(script, key) for script, key in _slots(found, fingerprint)])
+
+
+def read_expression(text: str) -> KeyFile:
+    """Read one key from text; steps below it are none of its own."""
+    key, below = read_key(text, "the key")
+    if below not in ("", "/**", "/<0;1>/*", "/0/*"):
+        raise PolicyError(f"the key has {below[:20]!r} behind it: give the account's key alone")
+    return KeyFile(EXPRESSION, [signer_key(key.prefix.script, key)])
+
+
+def write_expression(key: WalletKey, network: Network) -> str:
+    """Return [fingerprint/path]xpub."""
+    return key_of(key, network)
+
+
+def write_slip132(key: WalletKey, script: str, network: Network) -> str:
+    """Return [fingerprint/path]Zpub, as BlueWallet, SeedSigner and others write it."""
+    origin, bracket, xpub = key_of(key, network).rpartition("]")
+    version = SLIP132[script, network is Network.MAINNET]
+    return origin + bracket + format_xpub(key.key, network, version) if xpub else ""
+
+
+def write_cobo(key: WalletKey, network: Network) -> str:
+    """Return the JSON of one cosigner as Cobo and BlueWallet read it."""
+    return json.dumps(
+        {
+            "xfp": (key.fingerprint or bytes(4)).hex().upper(),
+            "xpub": format_xpub(key.key, network),
+            "path": "/".join(filter(None, ("m", format_path(key.path or ()).replace("h", "'")))),
+        }
+    )
+
+
+def write_ccxp(key: WalletKey, script: str, network: Network) -> str:
+    """Return the JSON of Coldcard's key file, with the one key that is known."""
+    name = SLOTS[script][0]
+    path = "/".join(filter(None, ("m", format_path(key.path or ()))))
+    version = SLIP132.get((script, network is Network.MAINNET))
+    return json.dumps(
+        {
+            f"{name}_deriv": path,
+            name: format_xpub(key.key, network, version),
+            f"{name}_key_exp": key_of(key, network),
+            "account": "0",
+            "xfp": (key.fingerprint or bytes(4)).hex().upper(),
+        },
+        indent=2,
+    )
+
+
+def _slots(found: Field, fingerprint: bytes) -> Iterator[tuple[str, WalletKey]]:
+    for script, names in SLOTS.items():
+        for name in names:
+            given, path = found.member(name), found.member(f"{name}_deriv")
+            if given is None:
+                continue
+            key = read_xpub(given.text(KEY_MAX), name)
+            if key.prefix.script not in (None, script):
+                raise PolicyError(f"{name} begins with {key.prefix.letters}: {key.prefix.script}")
+            yield (
+                script,
+                key._replace(
+                    fingerprint=fingerprint,
+                    path=read_path(path.text(KEY_MAX), f"{name}_deriv") if path else None,
+                ),
+            )
+            break
+
+
+def signer_key(script: str | None, key: WalletKey) -> SignerKey:
+    """Return a key with a warning where its origin is missing or contradicts it."""
+    if script is None and key.path is not None:
+        named = script_of_path(key.path)
+        script = named if named in SLOTS else None
+    if key.fingerprint in (None, UNKNOWN_FINGERPRINT) or key.path is None:
+        return SignerKey(script, key, "the file tells no origin of the key")
+    try:
+        check_origin(KeyExpression(key.fingerprint or bytes(4), key.path, key.key))
+    except PolicyError as failure:
+        return SignerKey(script, key, str(failure))
+    return SignerKey(script, key)

@@ -1,0 +1,46 @@
+"""Liana's wallet file (JSON): one descriptor an account; only plain multisig is read."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from coordinator.foreign_json import Field
+from coordinator.interop import descriptors
+from coordinator.interop.wallet_file import WalletFile
+from psbt.network import Network
+
+FORMAT: Final = "Liana wallet"
+ACCOUNTS_MAX: Final = 20
+
+
+def is_one(found: Field) -> bool:
+    """Tell whether JSON is of this format."""
+    value = found.value
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("accounts"), list)
+        and (
+            bool(value["accounts"])
+            and isinstance(value["accounts"][0], dict)
+            and "descriptor" in value["accounts"][0]
+        )
+    )
+
+
+def read(found: Field, network: Network) -> list[WalletFile]:
+    """Read the accounts; raises PolicyError where none is a plain multisig."""
+    name, files = found.member("name"), []
+    for account in found["accounts"].items(ACCOUNTS_MAX):
+        text = account["descriptor"].text(descriptors.DESCRIPTOR_MAX)
+        called = account.member("name") or name
+        told = account.member("timestamp")
+        born = told.moment() if told is not None else 0
+        files += [
+            replace(
+                file,
+                name=called.text(200) if called is not None else None,
+                birthday=datetime.fromtimestamp(born, UTC) if born else None,
+            )
+            for file in descriptors.wallets([text], network, FORMAT)
+        ]
+    return files

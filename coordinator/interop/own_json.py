@@ -1,0 +1,51 @@
+"""The JSON that `vault export --format json` writes, or any that holds a descriptor."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from coordinator.errors import UsageError
+from coordinator.foreign_json import Field
+from coordinator.interop import descriptors
+from coordinator.interop.wallet_file import WalletFile
+from psbt.network import Network
+
+FORMAT: Final = "JSON with a descriptor"
+NAME_MAX: Final = 200
+
+
+def is_one(found: Field) -> bool:
+    """Tell whether JSON holds a descriptor by that name."""
+    return isinstance(found.value, dict) and "descriptor" in found.value
+
+
+def read(found: Field, network: Network) -> list[WalletFile]:
+    """Read the descriptor, and name and birthday beside it."""
+    text = found["descriptor"].text(descriptors.DESCRIPTOR_MAX)
+    name, height = found.member("name"), found.member("birthday_height")
+    called = name.text(NAME_MAX) if name is not None else None
+    birthday = _birthday(found.member("birthday"))
+    files = descriptors.wallets([text], network, FORMAT)
+    try:
+        born = height.height() if height is not None else None
+    except ValueError as failure:
+        raise UsageError(f"{failure}: add --birthday DATE") from failure
+    return [
+        replace(
+            file,
+            name=called,
+            birthday=birthday,
+            birthday_height=file.birthday_height if born is None else born,
+        )
+        for file in files
+    ]
+
+
+def _birthday(told: Field | None) -> datetime | None:
+    if told is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(told.text(40))
+    except ValueError as failure:
+        raise UsageError(f"{told.name} is no date: add --birthday DATE") from failure
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,242 @@
+"""A wallet's file is recognised by its content, never by its name, and read."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from coordinator import foreign_text
+from coordinator.errors import NotImportable, UsageError
+from coordinator.foreign_json import Field, read_json
+from coordinator.interop import (
+    bbqr,
+    bip138,
+    bip388,
+    bsms,
+    caravan,
+    coldcard,
+    core,
+    descriptor_file,
+    descriptors,
+    electrum,
+    jade,
+    key_file,
+    liana,
+    own_json,
+    specter,
+)
+from coordinator.interop.wallet_file import WalletFile
+from psbt.errors import PolicyError, PsbtError
+from psbt.network import Network
+
+SIZE_MAX: Final = 16 * 1024 * 1024
+DEPTH_MAX: Final = 16
+NESTING_MAX: Final = 3
+BITS: Final = 4
+Files = Sequence[WalletFile]
+
+
+class Given(NamedTuple):
+    """What a person says of a file: its format, which of its wallets, its token."""
+
+    format: str | None = None
+    wallet: str | None = None
+    token: str | None = None
+
+
+class JsonFormat(NamedTuple):
+    """How JSON of a format is told from others, and read."""
+
+    is_one: Callable[[Field], bool]
+    read: Callable[[Field, Network], Files]
+
+
+class TextFormat(NamedTuple):
+    """How a text of a format is told from others, and read."""
+
+    is_one: Callable[[str], bool]
+    read: Callable[[str, Network], Files]
+
+
+def _one(read: Callable[[Field, Network], WalletFile]) -> Callable[[Field, Network], Files]:
+    return lambda found, network: [read(found, network)]
+
+
+# Asked in this order: a shape that others contain comes last.
+JSON_FORMATS: Final = {
+    "core": JsonFormat(core.is_one, core.read),
+    "caravan": JsonFormat(caravan.is_one, _one(caravan.read)),
+    "electrum": JsonFormat(electrum.is_one, _one(electrum.read)),
+    "jade": JsonFormat(jade.is_one, _one(jade.read)),
+    "bip388": JsonFormat(bip388.is_one, bip388.read),
+    "liana": JsonFormat(liana.is_one, liana.read),
+    "specter": JsonFormat(specter.is_one, specter.read),
+    "json": JsonFormat(own_json.is_one, own_json.read),
+}
+
+
+def _coldcard(text: str, network: Network) -> Files:
+    return [coldcard.read(text, network)]
+
+
+def _descriptors(text: str, network: Network) -> Files:
+    return descriptors.wallets(descriptor_file.descriptors_in(text), network)
+
+
+TEXT_FORMATS: Final = {
+    "bsms": TextFormat(bsms.is_one, bsms.read),
+    "specter-diy": TextFormat(specter.is_diy, specter.read_diy),
+    "descriptor": TextFormat(descriptor_file.starts_descriptor, _descriptors),
+    "coldcard": TextFormat(coldcard.is_one, _coldcard),
+}
+NAMES: Final = (*TEXT_FORMATS, *JSON_FORMATS)
+IMPORT_KEY: Final = "keep it as a key held elsewhere: cardquorum key import FILE --name LABEL"
+# What binary files begin with, what they are, and what to do with them.
+MAGICS: Final = (
+    (b"psbt\xff", "a PSBT, a payment", "import it as one: cardquorum spend import VAULT FILE"),
+    (b"%PDF", "a PDF", "give the text of its codes, or type its lines: cardquorum recover"),
+    (b"BEB", "a descriptor backup of Liana's of before BIP 138", "open it in Liana"),
+    (b"H:2,", "Sparrow's own wallet", "export it there: Output Descriptor, or BSMS"),
+    (b"SPRW", "Sparrow's own wallet", "export it there: Output Descriptor, or BSMS"),
+    (b"PK\x03\x04", "a ZIP archive", "take the wallet's file out of it"),
+    (b"SQLite format 3", "a database", "export the wallet from the program that wrote it"),
+)
+
+
+def read_bytes(data: bytes, network: Network, name: str, given: Given = Given()) -> WalletFile:  # noqa: B008 -- a value
+    """Return the wallet a file holds; raises PolicyError, or UsageError for what is no text."""
+    if len(data) > SIZE_MAX:
+        raise PolicyError(f"{name} has {len(data):,} bytes; a wallet's file has up to {SIZE_MAX:,}")
+    _refuse_binary(data)
+    return read_text(foreign_text.decoded(data, name), network, given)
+
+
+def read_text(text: str, network: Network, given: Given = Given()) -> WalletFile:  # noqa: B008 -- a value
+    """Return the wallet a text holds; raises PolicyError that says what it is instead."""
+    if given.format is not None and given.format not in NAMES:
+        raise UsageError(f"unknown format {given.format!r}; expected one of {', '.join(NAMES)}")
+    try:
+        files = _files(text.strip().removeprefix("\ufeff"), network, given, NESTING_MAX)
+    except PsbtError:
+        raise
+    except ValueError as failure:
+        raise PolicyError(str(failure)) from failure
+    return _chosen(files, network, given.wallet)
+
+
+def read_keys(data: bytes, name: str) -> key_file.KeyFile:
+    """Return the keys of one signer that a file holds; raises PolicyError."""
+    _refuse_binary(data)
+    text = foreign_text.decoded(data, name).strip()
+    try:
+        if text.startswith("{"):
+            return key_file.read(Field(read_json(text, depth_max=DEPTH_MAX), "the file"))
+        if bsms.is_one(text):
+            record = bsms.read_key_record(text)
+            return key_file.KeyFile(
+                bsms.FORMAT, [key_file.signer_key(record.key.prefix.script, record.key)]
+            )
+        return key_file.read_expression(text)
+    except PsbtError:
+        raise
+    except ValueError as failure:
+        raise PolicyError(str(failure)) from failure
+
+
+def _files(text: str, network: Network, given: Given, nesting: int) -> Files:
+    if nesting == 0:
+        raise PolicyError(f"the file is wrapped more than {NESTING_MAX} times")
+    carried = _carried(text, given)
+    if carried is not None:
+        return _files(carried.strip(), network, given, nesting - 1)
+    if given.format in TEXT_FORMATS:
+        return TEXT_FORMATS[given.format].read(text, network)
+    if text.startswith(("{", "[{", "[\n", "[ ", "[\r")):
+        return _from_json(text, network, given.format)
+    for kind in TEXT_FORMATS.values():
+        if kind.is_one(text):
+            return kind.read(text, network)
+    if key_file.is_expression(text):
+        raise NotImportable("this is one key, not a wallet of several", IMPORT_KEY)
+    _refuse_payment(text)
+    return _descriptors(text, network)
+
+
+def _from_json(text: str, network: Network, wanted: str | None) -> Files:
+    if electrum.is_old(text):
+        raise electrum.refuse_old()
+    found = Field(read_json(text, size_max=SIZE_MAX, depth_max=DEPTH_MAX * 4), "the file")
+    if wanted is not None:
+        return JSON_FORMATS[wanted].read(found, network)
+    for kind in JSON_FORMATS.values():
+        if kind.is_one(found):
+            return kind.read(found, network)
+    if key_file.is_one(found):
+        raise NotImportable("these are the keys of one signer, not a wallet of several", IMPORT_KEY)
+    fields = ", ".join(list(found.value)[:8])[:200] if isinstance(found.value, dict) else "a list"
+    raise PolicyError(f"the JSON is of no wallet format known here; it holds {fields or 'nothing'}")
+
+
+def _carried(text: str, given: Given) -> str | None:
+    """Return the text that codes or an encryption carry; None where the text is the file."""
+    if bbqr.is_part(text[: bbqr.HEADER]):
+        found = bbqr.joined(text.split())
+        _refuse_binary(found.data)
+        return foreign_text.decoded(found.data, "the text of the codes")
+    if bsms.is_encrypted(text) and not text.lower().startswith(
+        ("70736274", "02000000", "01000000")
+    ):
+        if given.token is None:
+            raise NotImportable(
+                "this is an encrypted BSMS record, or no text of a wallet",
+                "give its token: cardquorum vault import FILE --name NAME --token TOKEN",
+            )
+        return bsms.decrypted(text, bsms.read_token(given.token))
+    return None
+
+
+def _refuse_payment(text: str) -> None:
+    """Name base64 that is no text: a PSBT, an encrypted file."""
+    if text.startswith("cHNidP") or text[:10].lower() == "70736274ff":
+        _refuse_binary(b"psbt\xff")
+    if text.startswith(electrum.ENCRYPTED.decode()):
+        raise NotImportable(
+            f"this is an encrypted {electrum.FORMAT}",
+            "open it in Electrum, and save a copy without a password",
+        )
+    compact = "".join(text.split())
+    if len(compact) % BITS or len(compact) > SIZE_MAX:
+        return
+    try:
+        data = base64.b64decode(compact, validate=True)
+    except (binascii.Error, ValueError):
+        return
+    _refuse_binary(data)
+
+
+def _refuse_binary(data: bytes) -> None:
+    """Name a file that is no text, by what it begins with."""
+    if bip138.is_backup(data):
+        raise NotImportable(
+            "this is a descriptor backup (BIP 138)", "open it: cardquorum recover FILE --name NAME"
+        )
+    for magic, what, remedy in MAGICS:
+        if data.startswith(magic):
+            raise NotImportable(f"this is {what}, not a wallet's file", remedy)
+
+
+def _chosen(files: Files, network: Network, wanted: str | None) -> WalletFile:
+    """Return the one wallet, or the one of this name or checksum."""
+    named = [(file, descriptors.multipath(file, network).rpartition("#")[2]) for file in files]
+    fitting = [
+        file for file, checksum in named if wanted in (None, checksum) or file.name == wanted
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    listed = ", ".join(f"{file.name or file.form} #{checksum}" for file, checksum in named)
+    if wanted is not None:
+        raise UsageError(f"the file holds no one wallet {wanted!r}; it holds {listed}")
+    raise NotImportable(
+        f"the file holds {len(files)} wallets: {listed}"[:1_000],
+        "choose one by its name or checksum: --wallet CHECKSUM",
+    )

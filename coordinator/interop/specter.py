@@ -1,0 +1,105 @@
+"""Specter's wallets: its export and its own file (JSON), and Specter-DIY's addwallet text.
+
+The export names the receive keychain alone, and means change beside it. Sparrow writes the same
+shape. On Specter-DIY keys stand without children: the device adds both keychains.
+"""
+
+import json
+from dataclasses import replace
+from typing import Final
+
+from coordinator.foreign_json import Field
+from coordinator.interop import descriptors
+from coordinator.interop.wallet_file import WalletFile
+from psbt.errors import PolicyError
+from psbt.network import Network
+from psbt.policy import checksum
+
+FORMAT: Final = "Specter wallet"
+DIY: Final = "Specter-DIY text"
+ADD: Final = "addwallet "
+NAME_MAX: Final = 200
+
+
+def is_one(found: Field) -> bool:
+    """Tell whether JSON is an export or a wallet of Specter's."""
+    value = found.value
+    if not isinstance(value, dict):
+        return False
+    return "recv_descriptor" in value or (
+        isinstance(value.get("descriptor"), str) and ("label" in value or "blockheight" in value)
+    )
+
+
+def is_diy(text: str) -> bool:
+    """Tell whether a text is Specter-DIY's."""
+    return text.lstrip()[: len(ADD)].lower() == ADD
+
+
+def read(found: Field, network: Network) -> list[WalletFile]:
+    """Read an export, or the file of a wallet."""
+    if found.member("recv_descriptor") is not None:
+        names = ("recv_descriptor", "change_descriptor")
+        given = [each for name in names if (each := found.member(name)) is not None]
+    else:
+        given = [found["descriptor"]]
+    texts = [each.text(descriptors.DESCRIPTOR_MAX) for each in given]
+    files = descriptors.wallets(texts, network, FORMAT, change_known=True)
+    if len(files) > 1:
+        raise PolicyError(f"the {FORMAT}'s receive and change descriptors are of two wallets")
+    name = found.member("label") or found.member("name")
+    height = found.member("blockheight")
+    born = height.integer(0, 2**31 - 1) if height is not None else 0
+    return [
+        replace(
+            files[0],
+            name=name.text(NAME_MAX) if name is not None else None,
+            birthday_height=born or files[0].birthday_height,
+        )
+    ]
+
+
+def read_diy(text: str, network: Network) -> list[WalletFile]:
+    """Read `addwallet NAME&DESCRIPTOR`."""
+    name, mark, descriptor = text.strip()[len(ADD) :].partition("&")
+    if not mark:
+        raise PolicyError(f"the {DIY} is no {ADD}NAME&DESCRIPTOR")
+    body, hash_mark, given = descriptor.strip().partition("#")
+    if hash_mark and given != checksum(body):
+        raise PolicyError(f"the {DIY}'s checksum is {checksum(body)}, not {given[:20]}")
+    files = descriptors.wallets([_with_children(body)], network, DIY)
+    return [replace(file, name=name.strip()[:NAME_MAX] or None) for file in files]
+
+
+def write(file: WalletFile, network: Network) -> str:
+    """Return what Specter imports; the receive keychain alone stands for both."""
+    receive, _ = descriptors.pair(file, network)
+    return json.dumps(
+        {
+            "label": file.name or "vault",
+            "blockheight": file.birthday_height or 0,
+            "descriptor": receive,
+            "devices": [
+                {"type": "other", "label": key.name or f"key {number}"}
+                for number, key in enumerate(file.keys, 1)
+            ],
+        },
+        indent=2,
+    )
+
+
+def write_diy(file: WalletFile, network: Network) -> str:
+    """Return the text a Specter-DIY takes."""
+    return f"{ADD}{file.name or 'vault'}&{descriptors.without_children(file, network)}"
+
+
+def _with_children(body: str) -> str:
+    """Return a descriptor with the keychains a Specter-DIY adds to keys without children."""
+    if "*" in body or "{" in body:
+        return body
+    start, bracket, rest = body.rpartition("(")
+    keys, end = rest.partition(")")[0], rest.partition(")")[2]
+    head, *cosigners = keys.split(",")
+    return (
+        start + bracket + ",".join([head, *(f"{each}/<0;1>/*" for each in cosigners)]) + ")" + end
+    )

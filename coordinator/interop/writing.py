@@ -1,0 +1,72 @@
+"""A vault written as other wallets read it: one writer a format, by name."""
+
+from collections.abc import Callable
+from typing import Final
+
+from coordinator.errors import UsageError
+from coordinator.interop import (
+    bbqr,
+    bip388,
+    bsms,
+    caravan,
+    coldcard,
+    core,
+    descriptors,
+    electrum,
+    specter,
+)
+from coordinator.interop.wallet_file import WalletFile
+from psbt.network import Network
+
+QR_CHARACTERS: Final = 224
+"""How many characters a part of several codes has: a QR code of version 10."""
+Writer = Callable[[WalletFile, Network], str]
+
+
+def _pair(file: WalletFile, network: Network) -> str:
+    receive, change = descriptors.pair(file, network)
+    return f"{receive}\n{change}\n"
+
+
+def _sparrow(file: WalletFile, network: Network) -> str:
+    """Return the text of Sparrow's own export of an output descriptor."""
+    receive, change = descriptors.pair(file, network)
+    return "\n".join(
+        (
+            "# Receive and change descriptor (BIP389):",
+            descriptors.multipath(file, network),
+            "",
+            "# Receive descriptor (Bitcoin Core):",
+            receive,
+            "",
+            "# Change descriptor (Bitcoin Core):",
+            change,
+            "",
+        )
+    )
+
+
+WRITERS: Final[dict[str, Writer]] = {
+    "descriptor": descriptors.multipath,
+    "multipath": descriptors.multipath,
+    "pair": _pair,
+    "core": core.write,
+    "bsms": bsms.write,
+    "coldcard": coldcard.write,
+    "caravan": caravan.write,
+    "specter": specter.write,
+    "specter-diy": specter.write_diy,
+    "electrum": electrum.write,
+    "sparrow": _sparrow,
+    "bip388": bip388.write,
+}
+
+
+def write(file: WalletFile, network: Network, format_: str) -> list[str]:
+    """Return the text of a format, or of each of its codes."""
+    if format_ == "bbqr":
+        return bbqr.split(descriptors.multipath(file, network).encode(), "U", QR_CHARACTERS)
+    if format_ not in WRITERS:
+        known = ", ".join((*WRITERS, "bbqr"))
+        raise UsageError(f"unknown format {format_!r}; expected one of {known}, json")
+    return [WRITERS[format_](file, network)]

@@ -1,0 +1,121 @@
+"""What is written for other wallets: read back it is the same wallet, in the shape they publish."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from coordinator.errors import UsageError
+from coordinator.interop import writing
+from coordinator.interop.recognition import read_text
+from coordinator.interop.wallet_file import WalletFile, first_address, is_same_wallet, wallet_of
+from psbt.keys import format_xpub
+from psbt.network import Network
+from tests.psbt.soft_vault import soft_vault
+
+POLICY = soft_vault(2, 3).policy
+HERE = POLICY.network
+WALLET = wallet_of(POLICY, "family", ("blue", "red", "green"))
+FORMATS = (*writing.WRITERS, "bbqr")
+
+
+def written(format_: str, wallet: WalletFile = WALLET) -> str:
+    return "\n".join(writing.write(wallet, HERE, format_))
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("threshold", [1, 3])
+def test_what_is_written_is_read_as_the_same_wallet(format_: str, threshold: int) -> None:
+    wallet = replace(WALLET, threshold=threshold)
+    found = read_text(written(format_, wallet), HERE)
+    assert is_same_wallet(found, wallet)
+    assert [(each.fingerprint, each.path) for each in found.keys] == [
+        (each.fingerprint, each.path) for each in wallet.keys
+    ]
+    assert found.repairs == ()
+    assert {each.code for each in found.warnings} <= {"other_test_network"}
+
+
+@pytest.mark.parametrize("script", ["sh-wsh", "sh"])
+@pytest.mark.parametrize("format_", FORMATS)
+def test_other_scripts_are_written_and_read_alike(format_: str, script: str) -> None:
+    wallet = replace(WALLET, script=script)
+    found = read_text(written(format_, wallet), HERE)
+    assert is_same_wallet(found, wallet)
+    assert first_address(found, HERE) == first_address(wallet, HERE)
+
+
+@pytest.mark.parametrize("format_", ["descriptor", "pair", "core", "bsms", "specter", "bip388"])
+def test_the_order_of_multi_is_kept(format_: str) -> None:
+    turned = replace(WALLET, sorted=False, keys=WALLET.keys[::-1])
+    assert is_same_wallet(read_text(written(format_, turned), HERE), turned)
+
+
+@pytest.mark.parametrize("format_", ["coldcard", "caravan", "electrum"])
+def test_a_format_that_always_sorts_takes_no_multi(format_: str) -> None:
+    with pytest.raises(ValueError, match="always sorted"):
+        written(format_, replace(WALLET, sorted=False))
+
+
+def test_an_unknown_format_is_named_with_those_there_are() -> None:
+    with pytest.raises(
+        UsageError, match=r"unknown format 'qr'; expected one of descriptor, .*json"
+    ):
+        written("qr")
+
+
+def test_core_takes_both_keychains_watched_from_the_beginning() -> None:
+    receive, change = json.loads(written("core"))
+    assert [each["internal"] for each in (receive, change)] == [False, True]
+    assert {each["timestamp"] for each in (receive, change)} == {0}
+    assert all(each["active"] and each["range"] == [0, 999] for each in (receive, change))
+    assert "/0/*" in receive["desc"]
+    assert "#" in change["desc"]
+
+
+def test_bsms_is_a_template_with_restrictions_and_the_first_address() -> None:
+    version, template, restrictions, address = written("bsms").splitlines()
+    assert (version, restrictions) == ("BSMS 1.0", "/0/*,/1/*")
+    assert template.count("/**") == 3
+    assert "#" not in template
+    assert address == first_address(WALLET, HERE)
+
+
+def test_coldcard_names_each_keys_derivation() -> None:
+    lines = written("coldcard", replace(WALLET, name="a" * 40)).splitlines()
+    assert f"Name: {'a' * 20}" in lines
+    assert "Policy: 2 of 3" in lines
+    assert "Format: P2WSH" in lines
+    assert lines.count("Derivation: m/48'/1'/0'/2'") == 3
+    key = POLICY.keys[0]
+    assert f"{key.fingerprint.hex().upper()}: {format_xpub(key.key, HERE)}" in lines
+
+
+def test_caravan_has_the_fields_its_schema_asks_for() -> None:
+    said = json.loads(written("caravan"))
+    assert said["addressType"] == "P2WSH"
+    assert said["quorum"] == {"requiredSigners": 2, "totalSigners": 3}
+    assert said["client"] == {"type": "public"}
+    key = said["extendedPublicKeys"][0]
+    assert set(key) == {"name", "bip32Path", "xpub", "xfp", "method"}
+    assert (key["name"], key["bip32Path"]) == ("blue", "m/48'/1'/0'/2'")
+
+
+def test_electrum_has_the_script_in_its_prefixes() -> None:
+    for script, letters in (("wsh", "Vpub"), ("sh-wsh", "Upub"), ("sh", "tpub")):
+        said = json.loads(written("electrum", replace(WALLET, script=script)))
+        assert said["wallet_type"] == "2of3"
+        assert {said[f"x{n}/"]["xpub"][:4] for n in (1, 2, 3)} == {letters}
+
+
+def test_a_policy_names_its_keys_apart_from_its_template() -> None:
+    said = json.loads(written("bip388"))
+    assert said["descriptor_template"] == "wsh(sortedmulti(2,@0/**,@1/**,@2/**))"
+    assert len(said["keys_info"]) == 3
+
+
+def test_mainnet_keys_are_written_with_their_own_prefixes() -> None:
+    policy = replace(POLICY, network=Network.MAINNET)
+    wallet = wallet_of(policy, "family", ("a", "b", "c"))
+    for format_, letters in (("electrum", "Zpub"), ("coldcard", "xpub")):
+        assert letters in writing.write(wallet, Network.MAINNET, format_)[0]
