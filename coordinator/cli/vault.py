@@ -112,7 +112,7 @@ def import_vault(
     ] = None,
     accept: Accept = None,
 ) -> Result:
-    """Make a vault from another wallet's file, or from what was exported here.
+    """Make a vault from another wallet's file, or from an export of ours.
 
     Recognised by itself: descriptors, Bitcoin Core, BSMS, Coldcard and its dialects, Caravan,
     Specter, Electrum, Sparrow, Jade, BIP 388, Liana, BBqr and UR codes as text. It is looked for
