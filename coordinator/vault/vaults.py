@@ -21,7 +21,7 @@ from coordinator.interop import descriptors, own_json, recognition, wallet_file
 from coordinator.interop.wallet_file import FileWarning, WalletFile, policy_of
 from coordinator.names import checked_name
 from coordinator.wallet import scans
-from coordinator.wallet.sync import LOOKAHEAD
+from coordinator.wallet.scripts import LOOKAHEAD
 from psbt.errors import PsbtError
 from psbt.keys import (
     KeyExpression,
