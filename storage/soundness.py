@@ -8,7 +8,7 @@ from sqlalchemy import Column, Table, text
 from sqlalchemy.orm import Session
 
 from storage.errors import StorageError
-from storage.model import Record
+from storage.model import whole_schema
 from storage.types import UtcTime
 
 SQLITE_TYPES: dict[type, str] = {bytes: "blob", int: "integer", bool: "integer"}
@@ -18,7 +18,7 @@ def check_rows(db: Session) -> None:
     """Raise StorageError naming the first column that holds what it cannot."""
     if db.get_bind().dialect.name != "sqlite":
         return
-    for table in Record.metadata.sorted_tables:
+    for table in whole_schema().sorted_tables:
         for column in table.columns:
             if db.scalar(text(_wrong_row(table, column))) is not None:
                 raise StorageError(f"the database is damaged: see {table.name}.{column.name}")

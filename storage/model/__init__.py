@@ -2,28 +2,38 @@
 
 Whole facts only: bytes, integers, text, UTC moments. What a signature is worth, or what an
 address looks like, is decided above this room, each time anew.
+
+A noun's module is imported when the noun is first named: to have SQLAlchemy map all of them takes
+longer than most commands work.
 """
 
-from storage.model.cards import Card, Carrier, Item, Key
-from storage.model.ceremonies import Ceremony, Reservation, Signature
-from storage.model.chain import (
-    Address,
-    ChainEvent,
-    ChainTransaction,
-    Coin,
-    NodeRules,
-    Scan,
-    SyncState,
-)
-from storage.model.custody import CustodyEvent, CustodyText, Holder, Location
-from storage.model.descriptors import DescriptorCopy
-from storage.model.drills import Drill, DrillProof
-from storage.model.knowledge import CardSecret
-from storage.model.labels import Label
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import MetaData
+
 from storage.model.record import Record
-from storage.model.sealing import Seal
-from storage.model.succession import Succession
-from storage.model.vaults import Cosigner, Vault, Verification
+
+if TYPE_CHECKING:
+    from storage.model.cards import Card, Carrier, Item, Key
+    from storage.model.ceremonies import Ceremony, Reservation, Signature
+    from storage.model.chain import (
+        Address,
+        ChainEvent,
+        ChainTransaction,
+        Coin,
+        NodeRules,
+        Scan,
+        SyncState,
+    )
+    from storage.model.custody import CustodyEvent, CustodyText, Holder, Location
+    from storage.model.descriptors import DescriptorCopy
+    from storage.model.drills import Drill, DrillProof
+    from storage.model.knowledge import CardSecret
+    from storage.model.labels import Label
+    from storage.model.sealing import Seal
+    from storage.model.succession import Succession
+    from storage.model.vaults import Cosigner, Vault, Verification
 
 __all__ = [
     "Address",
@@ -55,4 +65,37 @@ __all__ = [
     "SyncState",
     "Vault",
     "Verification",
+    "whole_schema",
 ]
+
+NOUNS: Final = {
+    "cards": ("Card", "Carrier", "Item", "Key"),
+    "ceremonies": ("Ceremony", "Reservation", "Signature"),
+    "chain": (
+        "Address", "ChainEvent", "ChainTransaction", "Coin", "NodeRules", "Scan", "SyncState",
+    ),
+    "custody": ("CustodyEvent", "CustodyText", "Holder", "Location"),
+    "descriptors": ("DescriptorCopy",),
+    "drills": ("Drill", "DrillProof"),
+    "knowledge": ("CardSecret",),
+    "labels": ("Label",),
+    "sealing": ("Seal",),
+    "succession": ("Succession",),
+    "vaults": ("Cosigner", "Vault", "Verification"),
+}  # fmt: skip
+"""Which module has which nouns."""
+
+
+def whole_schema() -> MetaData:
+    """Return every table there is."""
+    for module in NOUNS:
+        import_module(f"storage.model.{module}")
+    return Record.metadata
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 -- any noun; type checkers read the imports above
+    """Import the noun of this name."""
+    for module, nouns in NOUNS.items():
+        if name in nouns:
+            return getattr(import_module(f"storage.model.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,13 +3,23 @@
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, MetaData, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Connection,
+    Index,
+    LargeBinary,
+    MetaData,
+    event,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from storage.types import UtcTime
 
 Id = Annotated[int, mapped_column(primary_key=True)]
 Sats = Annotated[int, mapped_column(BigInteger)]
+WHERE = "where"
 
 
 def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -32,7 +42,7 @@ def unique_while(column: str, *columns: str) -> Index:
     """Return the index that keeps columns unique among rows where `column` is still empty."""
     condition = text(f"{column} IS NULL")
     name = f"uq_live_{'_'.join(columns)}"
-    return Index(name, *columns, unique=True, sqlite_where=condition, postgresql_where=condition)
+    return Index(name, *columns, unique=True, sqlite_where=condition, info={WHERE: condition})
 
 
 class Record(DeclarativeBase):
@@ -48,3 +58,15 @@ class Record(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+
+@event.listens_for(Record.metadata, "before_create")
+def _partial_on_postgresql(metadata: MetaData, connection: Connection, **_: object) -> None:
+    """Give PostgreSQL the conditions of indexes, too.
+
+    Named with the index, they would have every command load that dialect (20 ms).
+    """
+    if connection.dialect.name == "postgresql":
+        for index in (each for table in metadata.tables.values() for each in table.indexes):
+            if WHERE in index.info:
+                index.dialect_options["postgresql"]["where"] = index.info[WHERE]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, inspect
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage.database import VERSIONS, open_database
-from storage.model import Record
+from storage.model import whole_schema
 from storage.vaults import all_vaults
 from tests.storage.making import add_vault
 
@@ -29,14 +29,14 @@ def test_the_program_knows_every_migration() -> None:
 def test_the_migrations_make_what_the_model_says(database: sessionmaker[Session]) -> None:
     with database.kw["bind"].connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, Record.metadata) == []
+        assert compare_metadata(context, whole_schema()) == []
 
 
 def test_the_migrations_make_every_column_constraint_and_index_of_the_model(
     database: sessionmaker[Session],
 ) -> None:
     modelled = create_engine("sqlite://")
-    Record.metadata.create_all(modelled)
+    whole_schema().create_all(modelled)
     assert tables(database.kw["bind"]) == tables(modelled)
     assert written(database.kw["bind"], "index") == written(modelled, "index")
     modelled.dispose()
@@ -141,7 +141,7 @@ def test_a_kill_in_a_migration_leaves_the_file_as_it_was(path: Path, point: str)
     assert inspect(untouched).get_table_names() == []
     untouched.dispose()
     healed = open_database(f"sqlite:///{path}")
-    assert len(inspect(healed.kw["bind"]).get_table_names()) == len(Record.metadata.tables) + 1
+    assert len(inspect(healed.kw["bind"]).get_table_names()) == len(whole_schema().tables) + 1
     healed.kw["bind"].dispose()
 
 
