@@ -30,13 +30,16 @@ GROUPS = {
 
 
 def attach(app: typer.Typer, words: Collection[str]) -> None:
-    """Hang every noun into the program; only those among the words get their commands.
+    """Hang every noun and verb into the program; only those among the words get their options.
 
     Building all fifty commands takes longer than everything else `--help` does.
     """
     for module in (home, demo, money, audit, kit):
         for name, verb in module.COMMANDS[""].items():
-            command(app, name)(verb)
+            if name in words:
+                command(app, name)(verb)
+            else:
+                app.command(name, help=verb.__doc__)(_only_listed)
     for noun, (module_name, help_line) in GROUPS.items():
         commands = group(help_line)
         if noun in words:
@@ -44,3 +47,7 @@ def attach(app: typer.Typer, words: Collection[str]) -> None:
             for name, verb in held.COMMANDS[noun].items():
                 command(commands, name)(verb)
         app.add_typer(commands, name=noun)
+
+
+def _only_listed() -> None:
+    """Stand for a verb that is not among the words."""

@@ -9,6 +9,7 @@ import typer
 
 from coordinator.cli.context import Context, Globals
 from coordinator.cli.output import Result, emit
+from coordinator.cli.typed import Command, Group
 
 Verb = Callable[..., Result]
 
@@ -85,6 +86,7 @@ _PASSPHRASE_OPTION = {"pin_stdin": (PassphraseStdin, False)}
 def group(help_line: str) -> typer.Typer:
     """Return an empty group of commands with the house's settings."""
     return typer.Typer(
+        cls=Group,
         help=help_line,
         rich_markup_mode=None,
         add_completion=False,
@@ -141,7 +143,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         run.__doc__ = verb.__doc__
-        app.command(name or verb.__name__)(run)
+        app.command(name or verb.__name__, cls=Command)(run)
         return verb
 
     return register

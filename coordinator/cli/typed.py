@@ -1,0 +1,61 @@
+"""Options and arguments, taken as they were typed where there is nothing to convert.
+
+Typer has pydantic look at every value, and importing pydantic takes a fifth of what a command may.
+Texts, file names and what stands as the default need nobody to look at them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from typer import Context
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+Parameter = TyperArgument | TyperOption
+
+
+class _Plain:
+    """What a command and a group have in common."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 -- typer's own
+        """Read the words of the command line."""
+        _take_as_typed(self.get_params(ctx))  # type: ignore[attr-defined]  # typer's class has it
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]  # as above
+        return rest
+
+
+class Command(_Plain, TyperCommand):
+    """A command whose options and arguments are taken as typed."""
+
+
+class Group(_Plain, TyperGroup):
+    """A group of commands, with the same of its own options."""
+
+
+class _AsTyped:
+    """What converts a parameter's values; typer's own does it where that is not plain."""
+
+    def coerce(self, value: Any, param: Parameter, ctx: Context) -> Any:  # noqa: ANN401 -- any option's
+        """Return a value as the command gets it."""
+        kind = param.type_descriptor.annotation
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        if kind in {str, bool} and type(value) is kind:
+            return value
+        if kind is Path and type(value) is str:
+            return Path(value)
+        if kind is int and value == param.default and type(value) is int:
+            return value
+        if kind == list[str] and all(type(each) is str for each in value):
+            return list(value)
+        param._runtime_param = None  # noqa: SLF001 -- as below
+        return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+
+
+def _take_as_typed(parameters: list[Any]) -> None:
+    """Put our conversion before typer's, in the place typer keeps its own in once it is made.
+
+    A typer that keeps it elsewhere converts as ever, and takes longer for it.
+    """
+    for parameter in parameters:
+        if isinstance(parameter, Parameter) and hasattr(parameter, "_runtime_param"):
+            parameter._runtime_param = _AsTyped()  # type: ignore[assignment]  # noqa: SLF001 -- see above
