@@ -12,6 +12,7 @@ GROUPS = {
     "reader": ("reader", "What lies on the card readers."),
     "card": ("card", "Set up, enrol, check and look after cards."),
     "vault": ("vault", "Make, prove, carry and list vaults."),
+    "key": ("key", "Keys held elsewhere, and a card's key for other coordinators."),
     "address": ("address", "Receive: new addresses, and whether one is ours."),
     "coin": ("coin", "Coins: freeze and thaw them, carry them by file."),
     "label": ("label", "What coins, payments, addresses and keys are called."),

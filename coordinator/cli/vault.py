@@ -33,7 +33,7 @@ def create(
         list[str] | None, typer.Option(help="an enrolled card", metavar="LABEL")
     ] = None,
     key: Annotated[
-        list[str] | None, typer.Option(help="a key held elsewhere", metavar="LABEL=EXPRESSION")
+        list[str] | None, typer.Option(help="a key held elsewhere", metavar="LABEL[=EXPRESSION]")
     ] = None,
     script: Annotated[str, typer.Option(help="the script type: wsh, sh-wsh or tr")] = "wsh",
     birthday: Birthday = None,

@@ -26,6 +26,7 @@ NO_RESTRICTIONS: Final = "No path restrictions"
 RESTRICTIONS: Final = "/0/*,/1/*"
 UNENCRYPTED: Final = "00"
 TOKEN_SIZES: Final = (8, 16)
+DECIMAL_LEAST, DECIMAL_MOST = 17, 39  # fewer digits may be hex
 PASSWORD: Final = b"No SPOF"
 ROUNDS: Final = 2048
 MAC_SIZE: Final = 32
@@ -117,7 +118,7 @@ def read_token(text: str) -> bytes:
     for size in TOKEN_SIZES:
         if re.fullmatch(f"[0-9a-fA-F]{{{2 * size}}}", text):
             return bytes.fromhex(text)
-    if text.isdecimal() and text.isascii() and len(text) <= 39:
+    if text.isdecimal() and text.isascii() and DECIMAL_LEAST <= len(text) <= DECIMAL_MOST:
         number = int(text)
         size = next((size for size in TOKEN_SIZES if number < 1 << 8 * size), 0)
         if size:

@@ -29,6 +29,7 @@ from coordinator.interop.wallet_file import WalletFile
 from psbt.errors import PolicyError, PsbtError
 from psbt.network import Network
 
+KEYS_SIZE_MAX: Final = 1024 * 1024
 SIZE_MAX: Final = 16 * 1024 * 1024
 DEPTH_MAX: Final = 16
 NESTING_MAX: Final = 3
@@ -124,10 +125,14 @@ def read_text(text: str, network: Network, given: Given = Given()) -> WalletFile
     return _chosen(files, network, given.wallet)
 
 
-def read_keys(data: bytes, name: str) -> key_file.KeyFile:
+def read_keys(data: bytes, name: str, token: str | None = None) -> key_file.KeyFile:
     """Return the keys of one signer that a file holds; raises PolicyError."""
+    if len(data) > KEYS_SIZE_MAX:
+        raise PolicyError(f"{name} has {len(data):,} bytes; keys have up to {KEYS_SIZE_MAX:,}")
     _refuse_binary(data)
     text = foreign_text.decoded(data, name).strip()
+    carried = _carried(text, Given(token=token))
+    text = text if carried is None else carried.strip()
     try:
         if text.startswith("{"):
             return key_file.read(Field(read_json(text, depth_max=DEPTH_MAX), "the file"))
@@ -189,7 +194,7 @@ def _carried(text: str, given: Given) -> str | None:
         if given.token is None:
             raise NotImportable(
                 "this is an encrypted BSMS record, or no text of a wallet",
-                "give its token: cardquorum vault import FILE --name NAME --token TOKEN",
+                "give its token: --token TOKEN",
             )
         return bsms.decrypted(text, bsms.read_token(given.token))
     return None

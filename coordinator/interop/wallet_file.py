@@ -15,6 +15,7 @@ from psbt.address import PATTERNS, format_address, parse_address
 from psbt.errors import PolicyError
 from psbt.keys import (
     HARDENED,
+    PREFIXES,
     ExtendedPublicKey,
     KeyExpression,
     Path,
@@ -115,7 +116,7 @@ def checked(file: WalletFile, network: Network) -> WalletFile:
     file = _checked_prefixes(_checked_network(file, network))
     for number, key in enumerate(file.keys, 1):
         file = _checked_path(file, number, key)
-    file = replace(file, keys=tuple(_with_origin(key) for key in file.keys))
+    file = replace(file, keys=tuple(with_origin(key) for key in file.keys))
     if file.first_address is not None:
         _check_first_address(file, file.first_address, network)
     return file
@@ -179,8 +180,7 @@ def policy_of(file: WalletFile, network: Network) -> Policy:
 
 def wallet_of(policy: Policy, name: str, names: tuple[str, ...]) -> WalletFile:
     """Return a policy as a wallet to be written, with the names of its cosigners."""
-    mainnet = policy.network is Network.MAINNET
-    prefix = Prefix("xpub" if mainnet else "tpub", mainnet=mainnet, script=None)
+    prefix = key_of_network(policy.network)
     keys = tuple(
         WalletKey(each.key, prefix, each.fingerprint, each.path, called)
         for each, called in zip(policy.keys, names, strict=True)
@@ -188,6 +188,11 @@ def wallet_of(policy: Policy, name: str, names: tuple[str, ...]) -> WalletFile:
     return WalletFile(
         "vault", "wsh", True, policy.threshold, keys, name=name, network=policy.network.value
     )  # fmt: skip
+
+
+def key_of_network(network: Network) -> Prefix:
+    """Return how extended keys of a network begin, xpub or tpub."""
+    return PREFIXES[network.xpub_version]
 
 
 def is_same_wallet(one: WalletFile, other: WalletFile) -> bool:
@@ -309,7 +314,8 @@ def _contradiction(key: WalletKey) -> str | None:
     return None
 
 
-def _with_origin(key: WalletKey) -> WalletKey:
+def with_origin(key: WalletKey) -> WalletKey:
+    """Return a key with an origin that fits: the one told, or else the key itself."""
     unknown = key.fingerprint in (None, UNKNOWN_FINGERPRINT) or key.path is None
     if unknown or _contradiction(key) is not None:
         return key._replace(fingerprint=fingerprint(key.key.public_key), path=())

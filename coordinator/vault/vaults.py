@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -20,13 +19,12 @@ from coordinator.home.stored import key_expression, stored_policy
 from coordinator.interop import descriptors, own_json, recognition, wallet_file
 from coordinator.interop.wallet_file import FileWarning, WalletFile, policy_of
 from coordinator.names import checked_name
+from coordinator.vault import foreign_keys
 from coordinator.wallet import scans
 from coordinator.wallet.scripts import LOOKAHEAD
 from psbt.errors import PsbtError
 from psbt.keys import (
-    KeyExpression,
     format_key_expression,
-    format_path,
     parse_key_expression,
 )
 from psbt.network import Network
@@ -71,9 +69,8 @@ def create(
 
     Raises NotAccepted where keys are known to come from one seed.
     """
-    now = clock.now()
     keys = [card_book.key_of_card(db, label, home.network) for label in plan.cards]
-    keys += [_foreign_key(home, db, text, now) for text in plan.keys]
+    keys += [_foreign_key(home, db, text) for text in plan.keys]
     Policy(plan.threshold, tuple(key_expression(key) for key in keys), Network(home.network))
     shared = _of_one_seed(keys)
     if shared and SAME_SEED not in (accepted or ()):
@@ -171,14 +168,13 @@ def import_wallet(
 
 def _imported_keys(home: Home, db: Session, name: str, file: WalletFile) -> list[Key]:
     """Return the keys of a file, those known here as they are known."""
-    now = clock.now()
     keys = []
     for number, each in enumerate(file.keys, 1):
         known = card_book.key_like(db, each.key.public_key, each.key.chain_code)
         if known is None:
             called = NOT_IN_NAMES.sub("-", each.name or "").strip("-")[:KEY_NAME_MAX]
             label = card_book.free_key_label(db, called) if called else f"{name}-{number}"
-            known = _add_key(db, home, label, wallet_file.key_expression(each), now)
+            known = foreign_keys.add_key(db, home, label, wallet_file.key_expression(each))
         keys.append(known)
     return keys
 
@@ -376,28 +372,15 @@ def _refuse_script(db: Session, script: str, keys: Sequence[Key]) -> None:
         raise UsageError(f"this version makes {MADE_HERE} vaults only, not {script}")
 
 
-def _foreign_key(home: Home, db: Session, text: str, now: datetime) -> Key:
+def _foreign_key(home: Home, db: Session, text: str) -> Key:
     label, equals, expression = text.partition("=")
     if not equals:
-        raise UsageError(f"{text!r} is not LABEL=[fingerprint/path]xpub")
+        return card_book.key_named(db, text.removeprefix("key:"))
     try:
-        parsed = parse_key_expression(expression, Network(home.network))
+        parsed = parse_key_expression(expression, Network(home.network), MADE_HERE)
     except PsbtError as failure:
         raise UsageError(f"key {label}: {failure}") from failure
     known = card_book.key_like(db, parsed.key.public_key, parsed.key.chain_code)
     if known is not None and known.label == label:
         return known
-    return _add_key(db, home, checked_name(label), parsed, now)
-
-
-def _add_key(db: Session, home: Home, label: str, parsed: KeyExpression, now: datetime) -> Key:
-    return card_book.add_key(
-        db,
-        label=label,
-        network=home.network,
-        fingerprint=parsed.fingerprint,
-        path=format_path(parsed.path),
-        **parsed.key._asdict(),
-        created_on="elsewhere",
-        now=now,
-    )
+    return foreign_keys.add_key(db, home, checked_name(label), parsed)

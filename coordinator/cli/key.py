@@ -1,0 +1,103 @@
+"""key: public keys held elsewhere, and a card's key for another coordinator."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.context import Context
+from coordinator.cli.output import Result, columns
+
+FORMATS = "expression, slip132, coldcard, cobo or bsms"
+
+
+def import_key(
+    context: Context,
+    file: Annotated[str, typer.Argument(help="a signer's file with its key, or - for stdin")],
+    name: Annotated[str, typer.Option(help="the key's label here", metavar="LABEL")],
+    script: Annotated[str | None, typer.Option(help="which of its keys: wsh, sh-wsh or sh")] = None,
+    token: Annotated[
+        str | None, typer.Option(help="opens an encrypted BSMS record", metavar="TOKEN")
+    ] = None,
+) -> Result:
+    """Keep the key of a signer elsewhere: Coldcard, Cobo, BSMS, or text.
+
+    It can then be a cosigner: vault create --key LABEL. A card that turns out to carry it is
+    bound to it when it is enrolled.
+
+    \b
+    Example: cardquorum key import ccxp-0F056943.json --name office
+    """
+    from coordinator.files import read_named
+    from coordinator.interop import recognition
+    from coordinator.vault import foreign_keys
+
+    found = recognition.read_keys(read_named(file), file, token)
+    with context.database.begin() as db:
+        kept = foreign_keys.import_key(context.home, db, name, found, script)
+        key = foreign_keys.document(db, kept.key)
+    document = {
+        "key": key,
+        "known": kept.known,
+        "format": kept.format,
+        "warnings": [each._asdict() for each in kept.warnings],
+    }
+    already = "is here already as" if kept.known else "is kept as"
+    lines = [f"warning: {each.message} ({each.code})" for each in kept.warnings]
+    return Result(document, [*lines, f"the key {already} {key['label']}", key["expression"]])
+
+
+def export_key(
+    context: Context,
+    card: Annotated[str, typer.Argument(help="a card or a key")],
+    format_: Annotated[str, typer.Option("--format", help=FORMATS)] = "expression",
+    out: Annotated[Path | None, typer.Option(help="write it to a new file", metavar="FILE")] = None,
+) -> Result:
+    """Write a card's public key as another coordinator reads it.
+
+    \b
+    Example: cardquorum key export blue --format coldcard
+    """
+    from coordinator.files import write_private
+    from coordinator.vault import foreign_keys
+
+    with context.database.begin() as db:
+        text = foreign_keys.write_key(context.home, db, card, format_)
+    if out is not None:
+        write_private(out, text.encode(), replace=False)
+    document = {"card": card, "format": format_, "text": text, "file": out}
+    return Result(document, [f"wrote {out}"] if out else text.rstrip("\n").split("\n"))
+
+
+def list_keys(context: Context) -> Result:
+    """List the keys known here, what carries them and which vaults they serve.
+
+    \b
+    Example: cardquorum key list
+    """
+    from coordinator.vault import foreign_keys
+    from storage import cards as card_book
+
+    with context.database.begin() as db:
+        found = [foreign_keys.document(db, key) for key in card_book.all_keys(db)]
+    rows = [
+        (
+            each["label"],
+            each["fingerprint"].hex(),
+            each["path"],
+            ", ".join(each["carriers"]) or "held elsewhere",
+            ", ".join(each["vaults"]),
+        )
+        for each in found
+    ]
+    header = ("key", "fingerprint", "path", "carried by", "vaults")
+    return Result({"keys": found}, columns(rows, *header))
+
+
+COMMANDS = {
+    "key": {
+        "import": import_key,
+        "export": export_key,
+        "list": list_keys,
+    },
+}

@@ -1,0 +1,147 @@
+"""Keys held elsewhere: taken from a signer's file, listed, and written for another coordinator."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock
+from coordinator.errors import UsageError
+from coordinator.home.settings import Home
+from coordinator.home.stored import key_expression
+from coordinator.interop import bsms, key_file
+from coordinator.interop.key_file import KeyFile, SignerKey
+from coordinator.interop.wallet_file import FileWarning, WalletKey, key_of_network, with_origin
+from coordinator.names import checked_name
+from psbt.errors import PolicyError
+from psbt.keys import KeyExpression, format_key_expression, format_path, format_xpub
+from psbt.network import Network
+from storage import cards as card_book
+from storage import vaults as vault_book
+from storage.errors import NotFound
+from storage.model import Key
+
+EXPRESSION: Final = "expression"
+SCRIPT: Final = "wsh"
+Writer = Callable[[WalletKey, Network], str]
+WRITERS: Final[dict[str, Writer]] = {
+    EXPRESSION: key_file.write_expression,
+    "slip132": lambda key, network: key_file.write_slip132(key, SCRIPT, network),
+    "coldcard": lambda key, network: key_file.write_ccxp(key, SCRIPT, network),
+    "cobo": key_file.write_cobo,
+    "bsms": bsms.write_key_record,
+}
+
+
+class ImportedKey(NamedTuple):
+    """A key from a file; `known` where it was here already."""
+
+    key: Key
+    known: bool
+    format: str
+    warnings: tuple[FileWarning, ...]
+
+
+def import_key(
+    home: Home, db: Session, label: str, found: KeyFile, script: str | None = None
+) -> ImportedKey:
+    """Keep one of a signer's keys under a label: that for the script type, or the only one.
+
+    A key that is here already stays what it is; its label is not changed.
+    """
+    network = Network(home.network)
+    chosen = _chosen(found, script)
+    warnings = _warnings(found, chosen)
+    expression = _expression(chosen.key, network)
+    known = card_book.key_like(db, expression.key.public_key, expression.key.chain_code)
+    key = known or add_key(db, home, checked_name(label), expression)
+    return ImportedKey(key, known is not None, found.format, warnings)
+
+
+def add_key(db: Session, home: Home, label: str, parsed: KeyExpression) -> Key:
+    """Remember a key held elsewhere; raises AlreadyExists for its label."""
+    return card_book.add_key(
+        db,
+        label=label,
+        network=home.network,
+        fingerprint=parsed.fingerprint,
+        path=format_path(parsed.path),
+        **parsed.key._asdict(),
+        created_on="elsewhere",
+        now=clock.now(),
+    )
+
+
+def write_key(home: Home, db: Session, name: str, format_: str) -> str:
+    """Return a card's or a key's public key as another coordinator reads it."""
+    if format_ not in WRITERS:
+        raise UsageError(f"unknown format {format_!r}; expected one of {', '.join(WRITERS)}")
+    network = Network(home.network)
+    origin, path, extended = key_expression(_named(home, db, name))
+    key = WalletKey(extended, key_of_network(network), origin, path, name)
+    return WRITERS[format_](key, network)
+
+
+def document(db: Session, key: Key) -> dict[str, Any]:
+    """Return the fields of a key as the command line shows it."""
+    network, parsed = Network(key.network), key_expression(key)
+    vaults = [
+        vault.name
+        for vault in vault_book.all_vaults(db)
+        if any(cosigner.key_id == key.id for cosigner in vault.cosigners)
+    ]
+    return {
+        "label": key.label,
+        "fingerprint": key.fingerprint,
+        "path": key.path,
+        "xpub": format_xpub(parsed.key, network),
+        "expression": format_key_expression(parsed, network),
+        "created_on": key.created_on,
+        "carriers": [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
+        "vaults": vaults,
+    }
+
+
+def _named(home: Home, db: Session, name: str) -> Key:
+    """Return the key of a card, or the key of this label."""
+    kind, _, bare = name.rpartition(":")
+    if kind not in ("", "card", "key"):
+        raise NotFound("card or key", name)
+    if kind != "key" and card_book.find_card(db, bare) is not None:
+        return card_book.key_of_card(db, bare, home.network)
+    return card_book.key_named(db, bare)
+
+
+def _chosen(found: KeyFile, script: str | None) -> SignerKey:
+    if len(found.keys) == 1 and script is None:
+        return found.keys[0]
+    wanted = script or SCRIPT
+    fitting: Sequence[SignerKey] = [each for each in found.keys if each.script in (None, wanted)]
+    if not fitting:
+        told = ", ".join(each.script or "unknown" for each in found.keys) or "none"
+        raise PolicyError(f"the {found.format} file holds no key for {wanted}; it has {told}")
+    return fitting[0]
+
+
+def _warnings(found: KeyFile, chosen: SignerKey) -> tuple[FileWarning, ...]:
+    said = []
+    if chosen.warning is not None:
+        said.append(
+            FileWarning("origin_differs", f"{chosen.warning}; the key is taken as its own origin")
+        )
+    if chosen.script not in (None, SCRIPT):
+        said.append(
+            FileWarning(
+                "path_of_other_script",
+                f"the {found.format} key is for {chosen.script}; vaults made here are {SCRIPT}",
+            )
+        )
+    return tuple(said)
+
+
+def _expression(key: WalletKey, network: Network) -> KeyExpression:
+    if key.prefix.mainnet is not (network is Network.MAINNET):
+        other = "mainnet" if key.prefix.mainnet else "a test network"
+        raise PolicyError(f"the key {key.prefix.letters}… is for {other}, not for {network}")
+    own = with_origin(key)
+    return KeyExpression(own.fingerprint or b"", own.path or (), own.key)
