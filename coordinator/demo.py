@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -138,7 +138,29 @@ class Stage:
     guide: Guide
 
 
-def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
+class Paid(NamedTuple):
+    """The payment of a demo: accepted where its transaction is in a block."""
+
+    txid: str
+    inputs: int
+    signatures: int
+    height: int
+    accepted: bool
+    consensus: str
+
+
+class Played(NamedTuple):
+    """What came of a demo."""
+
+    vault: str
+    descriptor: str
+    funding_txids: list[str]
+    paid: Paid
+    audit: auditing.Audited
+    seconds: float
+
+
+def run(folder: Path, wishes: Wishes, guide: Guide) -> Played:
     """Do the main job in a new home at `folder` and return what came of it.
 
     The home goes on working by hand: the PIN of every card is 123456.
@@ -163,14 +185,8 @@ def run(folder: Path, wishes: Wishes, guide: Guide) -> dict[str, Any]:
     finally:
         chain.close()
         database.kw["bind"].dispose()
-    return {
-        "vault": VAULT,
-        "descriptor": descriptor,
-        "funding_txids": funding,
-        **paid,
-        "audit": audit.document(),
-        "seconds": round(time.monotonic() - started, 3),
-    }
+    seconds = round(time.monotonic() - started, 3)
+    return Played(VAULT, descriptor, funding, paid, audit, seconds)
 
 
 def _check(wishes: Wishes) -> None:
@@ -209,7 +225,7 @@ def _write_secrets_down(stage: Stage) -> None:
     elsewhere = dict(zip(labels, [*labels[1:], labels[0]], strict=True))
     with stage.database.begin() as db:
         for secret in card_secrets.listed(db):
-            label, card, kind = secret["label"], secret["card"], secret["kind"]
+            label, card, kind = secret.label, secret.card, secret.kind
             place = elsewhere[card]
             card_secrets.tell(db, card_secrets.Told(label, card, kind, written_at=(place,)))
             stage.guide.say(f"{card_secrets.WORDS[kind]} of card {card}: written down at {place}")
@@ -257,7 +273,7 @@ def _mine(stage: Stage) -> Tip:
         return wallet_sync.sync(db, vault_book.vault_named(db, VAULT), stage.chain)
 
 
-def _pay(stage: Stage, slots: Sequence[Slot]) -> dict[str, Any]:
+def _pay(stage: Stage, slots: Sequence[Slot]) -> Paid:
     """Spend every coin, with change, signed by two of the three cards at the same time."""
     with stage.database.begin() as db:
         vault = vault_book.vault_named(db, VAULT)
@@ -282,7 +298,7 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> dict[str, Any]:
     return _send(stage, ceremony, len(coins), sum(outcome.signatures for outcome in outcomes))
 
 
-def _send(stage: Stage, ceremony: str, inputs: int, signatures: int) -> dict[str, Any]:
+def _send(stage: Stage, ceremony: str, inputs: int, signatures: int) -> Paid:
     """Finalize, broadcast and mine the payment."""
     final = ceremonies.finalize(stage.home, stage.database, ceremony)
     stage.guide.tell(f"5. transaction {final.txid}, {final.vsize} vB, scripts: {final.consensus}")
@@ -291,11 +307,4 @@ def _send(stage: Stage, ceremony: str, inputs: int, signatures: int) -> dict[str
     with stage.database.begin() as db:
         state = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony)).state
     stage.guide.tell(f"6. {state} in block {tip.height}; the audit says:")
-    return {
-        "txid": final.txid,
-        "inputs": inputs,
-        "signatures": signatures,
-        "height": tip.height,
-        "accepted": state == "confirmed",
-        "consensus": final.consensus,
-    }
+    return Paid(final.txid, inputs, signatures, tip.height, state == "confirmed", final.consensus)

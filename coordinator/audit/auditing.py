@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -74,14 +74,6 @@ class Audited:
     notes: list[str]
     dangers: list[Notice]
 
-    def document(self) -> dict[str, Any]:
-        """Return the fields of `audit --json`."""
-        return {
-            **{name: getattr(self, name) for name in self.__dataclass_fields__},
-            "minimal_losses": _sets(self.minimal_losses),
-            "minimal_thefts": _sets(self.minimal_thefts),
-        }
-
 
 def audited(home: Home, database: Database, name: str, asked: Question = Question()) -> Audited:
     """Audit a vault as of now; raises NotFound or Ambiguous for what a question names."""
@@ -151,18 +143,6 @@ def _known(facts: VaultFacts, exposure: Exposure) -> set[str]:
     )
     places = {f"{kind}:{name}" for kind, name in named if name is not None}
     return places.union(*(thing.subjects for thing in exposure.things()))
-
-
-def _sets(found: dict[Kind, MinimalSets]) -> dict[str, Any]:
-    return {
-        kind.value: {
-            "count": sets.count,
-            "smallest": sets.smallest,
-            "complete": sets.complete,
-            "sets": [as_texts(blocks) for blocks in sets.sets],
-        }
-        for kind, sets in found.items()
-    }
 
 
 def as_texts(blocks: Iterable[object]) -> list[str]:

@@ -55,7 +55,7 @@ def page(
                 found.notes,
                 [each.code for each in found.dangers],
                 list(_happened(db, vault, progress)),
-                custody_log.verify(db, None)["head"] or "the chain of hashes is broken",
+                custody_log.verify(db, None).head or "the chain of hashes is broken",
                 clock.now().date().isoformat(),
                 computed_checksum(vault) or "unknown: what is stored does not hold together",
             )
@@ -77,7 +77,7 @@ def _happened(
     """Yield what happened to the vault's things, and its drills, the newest first."""
     items = {carrier.item_id for each in vault.cosigners for carrier in each.key.carriers}
     rows = [
-        (event.happened_at, _told(custody_log.event_document(event)), event.said("note") or "")
+        (event.happened_at, _told(custody_log.event_line(event)), event.said("note") or "")
         for event in custody_book.all_events(db)
         if event.item_id in items or event.item.kind in {"bag", "copy"}
     ]
@@ -89,7 +89,7 @@ def _happened(
         yield Happened(moment.date().isoformat(), what, note)
 
 
-def _told(event: dict[str, object]) -> str:
-    where = f" at {event['location']}" if event["location"] else ""
-    seal = f", bag {event['seal']}" if event["seal"] else ""
-    return f"{event['item']} {event['event']}{where}{seal}"
+def _told(event: custody_log.EventLine) -> str:
+    where = f" at {event.location}" if event.location else ""
+    seal = f", bag {event.seal}" if event.seal else ""
+    return f"{event.item} {event.event}{where}{seal}"

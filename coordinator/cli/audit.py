@@ -1,16 +1,18 @@
 """audit: what a fire, a theft or a quarrel costs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.output import ExitStatus, Result
+from coordinator.cli.output import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.audit.auditing import Audited, Question
+    from coordinator.audit.exposure import Kind
+    from coordinator.audit.monotone import MinimalSets
     from coordinator.notices import Notice
 
 SEVERITIES = {"none": (), "warning": ("warning", "danger"), "danger": ("danger",)}
@@ -59,7 +61,22 @@ def audit(
         _write(context, found, html)
     failed = any(each.severity.value in SEVERITIES[fail_on] for each in found.findings)
     status = ExitStatus.REFUSED if failed else ExitStatus.DONE
-    return Result({**found.document(), "html": html}, _lines(found), status)
+    return Result({**audited_document(found), "html": html}, _lines(found), status)
+
+
+def audited_document(found: "Audited") -> dict[str, object]:
+    """Return the fields of `audit --json`."""
+    losses, thefts = _sets_document(found.minimal_losses), _sets_document(found.minimal_thefts)
+    return as_document(found, minimal_losses=losses, minimal_thefts=thefts)
+
+
+def _sets_document(found: "Mapping[Kind, MinimalSets]") -> dict[str, object]:
+    from coordinator.audit.auditing import as_texts
+
+    return {
+        kind.value: as_document(least, sets=[as_texts(blocks) for blocks in least.sets])
+        for kind, least in found.items()
+    }
 
 
 def _write(context: Context, found: "Audited", html: Path) -> None:

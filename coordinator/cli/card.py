@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,10 +17,12 @@ from coordinator.cli.options import (
     ReaderMany,
     Yes,
 )
-from coordinator.cli.output import ExitStatus, Result, columns, danger_lines, sentences
+from coordinator.cli.output import ExitStatus, Result, as_document, columns, danger_lines, sentences
 
 if TYPE_CHECKING:
+    from coordinator.custody.carriers import CarrierLine
     from coordinator.enrolment.enrol import Enrolled
+    from coordinator.enrolment.listing import CardShown
     from coordinator.incident.response import IncidentResponse
     from coordinator.readers.slots import Slot
 
@@ -85,10 +87,29 @@ def setup(
         for each, place in zip(labels, slots, strict=True)
     ]
     made = setting_up.set_up_copies(context.home, context.database, wanted, attendant)
-    first, *copied = [each.document(context.home.network) for each in made]
+    first, *copied = [_enrolled_document(each, context.home.network) for each in made]
     backup = {"file": backup_out, "carrier": made[0].backup} if backup_out else None
     document = {**first, "pin_set": made[0].pin_set, "copies": copied, "backup": backup}
     return Result(document, _set_up_lines(made, context.home.network))
+
+
+def _enrolled_document(made: "Enrolled", network: str) -> dict[str, object]:
+    from coordinator.enrolment.enrol import key_line
+
+    identity = made.identity
+    return {
+        "card": {
+            "label": made.label,
+            "family": identity.family,
+            "card_id": identity.card_id,
+            "version": identity.version,
+            "emulated": made.emulated,
+        },
+        "key": key_line(made.key, network),
+        "created_on": made.created_on,
+        "attestation": made.attestation,
+        "replaced": made.replaced,
+    }
 
 
 def _cards_wanted(copies: int, backup_out: Path | None) -> int:
@@ -170,7 +191,7 @@ def enrol(
     with context.database.begin() as db:
         places = unenrolled.places_of(db, found.key)
     vaults = [{"vault": place.vault, "number": place.number} for place in places]
-    document = {**found.document(context.home.network), "vaults": vaults}
+    document = {**_enrolled_document(found, context.home.network), "vaults": vaults}
     lines = [
         f"card {label}: {found.identity.family} {found.identity.version}, "
         f"{found.attestation.result.value} ({found.attestation.reason})",
@@ -293,14 +314,14 @@ def backup(
     care = pins.Care(label, slot, last_attempt)
     carrier = pins.backup(context.database, context.home.network, care, attendant, out)
     lines = [f"wrote {out}, encrypted for card {label}", *_backup_lines(carrier)]
-    return Result({"card": label, "file": out, "carrier": carrier["carrier"]}, lines)
+    return Result({"card": label, "file": out, "carrier": carrier.carrier}, lines)
 
 
-def _backup_lines(carrier: dict[str, Any]) -> list[str]:
-    digits = f"cardquorum carrier add key:{carrier['key']} backup-key {carrier['label']}-digits"
+def _backup_lines(carrier: "CarrierLine") -> list[str]:
+    digits = f"cardquorum carrier add key:{carrier.key} backup-key {carrier.label}-digits"
     return [
-        f"the file is {carrier['carrier']}; say where it lies: "
-        f"cardquorum custody record {carrier['carrier']} placed --at LOCATION",
+        f"the file is {carrier.carrier}; say where it lies: "
+        f"cardquorum custody record {carrier.carrier} placed --at LOCATION",
         f"it opens with the digits printed on the card; keep a copy elsewhere, then: {digits}",
     ]
 
@@ -447,12 +468,12 @@ def list_cards(context: Context) -> Result:
     ]
     rows = [
         (
-            f["label"],
-            f["family"],
-            f["version"],
-            f["attestation"]["result"],
-            f["location"],
-            ", ".join(f"{k['path']} {_made(k['created_on'])}" for k in f["keys"]),
+            f.label,
+            f.family,
+            f.version,
+            f.attestation.result,
+            f.location,
+            ", ".join(f"{key.path} {_made(key.created_on)}" for key in f.keys),
         )
         for f in found
     ]
@@ -478,28 +499,27 @@ def show(context: Context, label: Label) -> Result:
     return Result(found, _card_lines(found))
 
 
-def _card_lines(found: dict[str, Any]) -> Iterable[str]:
+def _card_lines(found: "CardShown") -> Iterable[str]:
     from coordinator.custody.card_secrets import WORDS
 
-    attested, resists = found["attestation"], found["resists"]
-    plain = {
-        **found,
-        "attestation": f"{attested['result']} ({attested['reason']})",
-        "other_software": ", ".join(found["other_software"]) or "none known",
-        "signs": ", ".join(found["signs"]),
-        "resists": f"{resists['sentence']} ({resists['source']})",
-    }
-    for name, value in plain.items():
+    said = as_document(
+        found,
+        attestation=f"{found.attestation.result} ({found.attestation.reason})",
+        other_software=", ".join(found.other_software) or "none known",
+        signs=", ".join(found.signs),
+        resists=f"{found.resists.sentence} ({found.resists.source})",
+    )
+    for name, value in said.items():
         if name not in {"history", "keys", "secrets", "thief_with_card_alone"}:
             yield f"{name}: {value if value is not None else '-'}"
-    for key in found["keys"]:
-        yield f"key {key['expression']} (made on: {key['created_on']})"
-    for secret in found["secrets"]:
-        who, where = (", ".join(secret[names]) for names in ("known_by", "written_at"))
+    for key in found.keys:
+        yield f"key {key.expression} (made on: {key.created_on})"
+    for secret in found.secrets:
+        who, where = ", ".join(secret.known_by), ", ".join(secret.written_at)
         told = f"known by {who or 'nobody'}, written at {where or 'nowhere'}"
-        yield f"{WORDS[secret['kind']]}: {told}"
-    for event in found["history"]:
-        yield f"{event['happened_at'].date()} {event['event']} {event['location'] or ''}"
+        yield f"{WORDS[secret.kind]}: {told}"
+    for event in found.history:
+        yield f"{event.happened_at.date()} {event.event} {event.location or ''}"
 
 
 def _verb(event: str) -> Callable[..., Result]:

@@ -25,8 +25,8 @@ def add(
 
     with context.book.begin() as db:
         found = carriers.add(db, context.home.network, of, kind, label)
-    where = f"cardquorum custody record {found['carrier']} placed --at LOCATION"
-    lines = [f"{found['carrier']} carries key {found['key']}", f"say where it lies: {where}"]
+    where = f"cardquorum custody record {found.carrier} placed --at LOCATION"
+    lines = [f"{found.carrier} carries key {found.key}", f"say where it lies: {where}"]
     return Result(found, lines)
 
 
@@ -40,7 +40,7 @@ def list_carriers(context: Context) -> Result:
 
     with context.book.begin() as db:
         found = carriers.listed(db)
-    rows = [(f["carrier"], f["key"], f["location"], f["gone"]) for f in found]
+    rows = [(f.carrier, f.key, f.location, f.gone) for f in found]
     return Result({"carriers": found}, columns(rows, "carrier", "key", "place", "gone"))
 
 

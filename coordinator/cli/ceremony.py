@@ -1,8 +1,16 @@
 """A ceremony for people: its review, what was made, where it stands, what came of each card."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from coordinator.cli.output import ExitStatus, Result, counted, look_twice, sats, sentences
+from coordinator.cli.output import (
+    ExitStatus,
+    Result,
+    as_document,
+    counted,
+    look_twice,
+    sats,
+    sentences,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,9 +41,9 @@ def _output_line(output: "ReviewOutput") -> str:
 def created(made: "Created", rows: "Batch | None" = None) -> Result:
     """Return a new ceremony as it is shown, with the table it came from."""
     review = made.review
-    inputs = [{**spent._asdict(), "outpoint": str(spent.outpoint)} for spent in review.inputs]
-    document = {**made._asdict(), "review": {**review._asdict(), "inputs": inputs}}
-    document["left"] = None if made.left is None else made.left.document()
+    inputs = [as_document(spent, outpoint=str(spent.outpoint)) for spent in review.inputs]
+    left = None if made.left is None else made.left.document()
+    document = as_document(made, review=as_document(review, inputs=inputs), left=left)
     stays = [] if made.left is None else made.left.sentences()
     head = [f"ceremony {made.ceremony or '(dry run)'}"]
     tail = [f"LOOK TWICE: it stays: {sentence}" for sentence in stays]
@@ -48,9 +56,9 @@ def created(made: "Created", rows: "Batch | None" = None) -> Result:
     return Result({**document, "batch": told}, lines)
 
 
-def progress_document(seen: "Progress") -> dict[str, Any]:
+def progress_document(seen: "Progress") -> dict[str, object]:
     """Return where a ceremony stands."""
-    return {**seen._asdict(), "complete": seen.complete}
+    return as_document(seen, complete=seen.complete)
 
 
 def progress_lines(seen: "Progress") -> list[str]:
@@ -62,20 +70,22 @@ def progress_lines(seen: "Progress") -> list[str]:
     ]
 
 
-def outcome_document(outcome: "Outcome") -> dict[str, Any]:
+def outcome_document(outcome: "Outcome") -> dict[str, object]:
     """Return what came of a card: the fields of `cards[]`."""
     from coordinator.cli.failures import explain
 
     error = None if outcome.error is None else explain(outcome.error).document()
-    return {**outcome._asdict(), "error": error}
+    return as_document(outcome, error=error)
 
 
-def outcome_line(card: dict[str, Any]) -> str:
+def outcome_line(outcome: "Outcome") -> str:
     """Return the same for people."""
-    count = counted(card["signatures"], "signature")
-    line = f"card {card['label']}: {count} in {card['seconds']:.1f} s"
-    error = card["error"]
-    return f"{line}; {error['message']} ({error['hint']})" if error else line
+    from coordinator.cli.failures import explain
+
+    count = counted(outcome.signatures, "signature")
+    line = f"card {outcome.label}: {count} in {outcome.seconds:.1f} s"
+    failure = None if outcome.error is None else explain(outcome.error)
+    return f"{line}; {failure.message} ({failure.hint})" if failure else line
 
 
 def worst(outcomes: "Sequence[Outcome]") -> ExitStatus:

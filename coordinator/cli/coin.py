@@ -37,7 +37,7 @@ def _set(context: Context, outpoint: str, *, frozen: bool) -> Result:
     with context.database.begin() as db:
         found = labels.freeze(db, outpoint, frozen=frozen)
     state = "frozen: no payment takes it" if frozen else "free to be spent"
-    return Result(found, [f"coin {found['outpoint']} is {state}"])
+    return Result(found, [f"coin {found.outpoint} is {state}"])
 
 
 def export_coins(

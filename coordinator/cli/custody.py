@@ -1,16 +1,16 @@
 """location, holder, custody: where things lie, who can open, what happened."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.context import NEW_PASSPHRASE, PASSPHRASE, Context
-from coordinator.cli.output import ExitStatus, Result, columns, counted, sentences
+from coordinator.cli.output import ExitStatus, Result, as_document, columns, counted, sentences
 
 if TYPE_CHECKING:
     from cards.pin import Secret
+    from coordinator.custody.log import Verdict
 
 Name = Annotated[str, typer.Argument(help="its name")]
 Item = Annotated[str, typer.Argument(help="what it is about, as card:blue")]
@@ -36,8 +36,8 @@ def add_location(
 
     place = custody_log.Place(name, kind, region, holder, access, lead_hours)
     with context.book.begin() as db:
-        document = custody_log.add_location(db, place)
-    return Result(document, [f"location {name} ({kind})"])
+        added = custody_log.add_location(db, place)
+    return Result(added, [f"location {name} ({kind})"])
 
 
 def list_locations(context: Context) -> Result:
@@ -51,7 +51,7 @@ def list_locations(context: Context) -> Result:
     with context.book.begin() as db:
         found = custody_log.locations(db)
     header = ("location", "kind", "region", "holder", "items")
-    rows = [(f["name"], f["kind"], f["region"], f["holder"], ", ".join(f["items"])) for f in found]
+    rows = [(f.name, f.kind, f.region, f.holder, ", ".join(f.items)) for f in found]
     return Result({"locations": found}, columns(rows, *header))
 
 
@@ -65,7 +65,8 @@ def show_location(context: Context, name: Name) -> Result:
 
     with context.book.begin() as db:
         found = custody_log.location(db, name)
-    return Result(found, [f"{key}: {value}" for key, value in found.items() if value is not None])
+    said = as_document(found)
+    return Result(found, [f"{key}: {value}" for key, value in said.items() if value is not None])
 
 
 def add_holder(
@@ -84,8 +85,8 @@ def add_holder(
 
     limit_sats = parse_amount(limit) if limit else None
     with context.book.begin() as db:
-        document = custody_log.add_holder(db, who, limit_sats, contact)
-    return Result(document, [f"holder {who}"])
+        added = custody_log.add_holder(db, who, limit_sats, contact)
+    return Result(added, [f"holder {who}"])
 
 
 def list_holders(context: Context) -> Result:
@@ -98,7 +99,7 @@ def list_holders(context: Context) -> Result:
 
     with context.book.begin() as db:
         found = custody_log.holders(db)
-    rows = [(f["name"], f["limit_sats"], ", ".join(f["locations"]), f["contact"]) for f in found]
+    rows = [(f.name, f.limit_sats, ", ".join(f.locations), f.contact) for f in found]
     return Result({"holders": found}, columns(rows, "holder", "limit sat", "locations", "contact"))
 
 
@@ -134,8 +135,7 @@ def record(
         written, told = custody_log.record(db, new_event)
         left = response.told(db, custody_log.item_named(db, item), event)
     notices = sentences(told)
-    head = f"event {written['id']}: {written['item']} {event}"
-    lines = [head, *notices, written["hash"]]
+    lines = [f"event {written.id}: {written.item} {event}", *notices, written.hash]
     if left is None or not left.effects:
         return Result({"event": written, "notices": notices}, lines)
     document = {"event": written, "notices": notices, **left.document()}
@@ -161,18 +161,18 @@ def log(
     from coordinator.files import write_private
 
     with context.book.begin() as db:
-        book = custody_log.book(db, item)
+        events, verdict = custody_log.events(db, item), custody_log.verify(db, None)
         whole = list(exported(db)) if export is not None else []
     if export is not None:
         write_private(export, "".join(line + "\n" for line in whole).encode())
     rows = [
-        (e["id"], _day(e["happened_at"]), e["item"], e["event"], e["location"], e["note"])
-        for e in book["events"]
+        (e.id, e.happened_at.date().isoformat(), e.item, e.event, e.location, e.note)
+        for e in events
     ]
     lines = columns(rows, "event", "day", "item", "what", "where", "note")
-    if not book["valid"]:
-        lines.append(f"ALTERED: the chain of hashes is broken at event {book['broken_at']}")
-    return Result(book, lines, ExitStatus.DONE if book["valid"] else ExitStatus.REFUSED)
+    if not verdict.valid:
+        lines.append(f"ALTERED: the chain of hashes is broken at event {verdict.broken_at}")
+    return _judged(verdict, lines, events=events)
 
 
 def verify(
@@ -188,18 +188,20 @@ def verify(
 
     with context.book.begin() as db:
         verdict = custody_log.verify(db, head)
-    said = (
-        "holds" if verdict["valid"] else f"is broken at {verdict['broken_at'] or 'the head given'}"
-    )
-    status = ExitStatus.DONE if verdict["valid"] else ExitStatus.REFUSED
-    lines = [f"the book {said}", f"head {verdict['head']}"]
-    if unread := verdict.get("sealed_texts"):
-        lines.append(f"{counted(unread, 'text')} sealed: without the passphrase not compared")
-    return Result(verdict, lines, status)
+    said = "holds" if verdict.valid else f"is broken at {verdict.broken_at or 'the head given'}"
+    lines = [f"the book {said}", f"head {verdict.head}"]
+    if verdict.sealed_texts:
+        unread = counted(verdict.sealed_texts, "text")
+        lines.append(f"{unread} sealed: without the passphrase not compared")
+    return _judged(verdict, lines)
 
 
-def _day(moment: datetime) -> str:
-    return moment.date().isoformat()
+def _judged(verdict: "Verdict", lines: list[str], **more: object) -> Result:
+    """Return what was found of the book; texts that are sealed are told of where there are any."""
+    document = {**more, **as_document(verdict)}
+    if not verdict.sealed_texts:
+        del document["sealed_texts"]
+    return Result(document, lines, ExitStatus.DONE if verdict.valid else ExitStatus.REFUSED)
 
 
 def seal(context: Context) -> Result:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.output import ExitStatus, Result, counted
+from coordinator.cli.output import ExitStatus, Result, as_document, counted
 
 
 def demo(
@@ -27,6 +27,7 @@ def demo(
     Example: cardquorum demo --inputs 40 --keep ./try
     """
     from coordinator import demo as play
+    from coordinator.cli.audit import audited_document
     from coordinator.cli.ceremony import review_lines
     from psbt.review import Review
 
@@ -39,18 +40,25 @@ def demo(
 
     guide = play.Guide(context.say, show)
     if keep is not None:
-        document = play.run(keep, wishes, guide)
+        played = play.run(keep, wishes, guide)
     else:
         with tempfile.TemporaryDirectory(prefix="cardquorum-") as folder:
-            document = play.run(Path(folder) / "home", wishes, guide)
+            played = play.run(Path(folder) / "home", wishes, guide)
+    paid = played.paid
     lines = [
-        f"transaction {document['txid']} is in block {document['height']}",
-        f"{counted(document['signatures'], 'signature')} over "
-        f"{counted(document['inputs'], 'input')}, "
-        f"consensus: {document['consensus']}, {document['seconds']:.1f} s",
+        f"transaction {paid.txid} is in block {paid.height}",
+        f"{counted(paid.signatures, 'signature')} over {counted(paid.inputs, 'input')}, "
+        f"consensus: {paid.consensus}, {played.seconds:.1f} s",
     ]
-    status = ExitStatus.DONE if document["accepted"] else ExitStatus.REFUSED
-    return Result(document, lines, status)
+    document = {
+        "vault": played.vault,
+        "descriptor": played.descriptor,
+        "funding_txids": played.funding_txids,
+        **as_document(paid),
+        "audit": audited_document(played.audit),
+        "seconds": played.seconds,
+    }
+    return Result(document, lines, ExitStatus.DONE if paid.accepted else ExitStatus.REFUSED)
 
 
 COMMANDS = {

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +17,7 @@ from coordinator.cli.options import (
     Wait,
     lower_case,
 )
-from coordinator.cli.output import ExitStatus, Result, columns
+from coordinator.cli.output import ExitStatus, Result, as_document, columns
 
 if TYPE_CHECKING:
     from coordinator.vault.drills import Progress
@@ -92,8 +92,8 @@ def sign(
     )
     cards = [outcome_document(outcome) for outcome in outcomes]
     shown = _shown(_progress(context, drill))
-    lines = [*(outcome_line(card) for card in cards), *shown.lines]
-    return Result({**shown.document, "cards": cards}, lines, worst(outcomes))
+    lines = [*map(outcome_line, outcomes), *shown.lines]
+    return Result(as_document(shown.document, cards=cards), lines, worst(outcomes))
 
 
 def show(context: Context, drill: Id) -> Result:
@@ -200,9 +200,8 @@ def _progress(context: Context, drill_id: str) -> "Progress":
         return drills.progress(drill_book.drill_named(db, drill_id))
 
 
-def _document(seen: "Progress") -> dict[str, Any]:
-    proofs = [proof._asdict() for proof in seen.proofs]
-    return {**seen._asdict(), "proofs": proofs, "complete": seen.complete}
+def _document(seen: "Progress") -> dict[str, object]:
+    return as_document(seen, complete=seen.complete)
 
 
 def _shown(seen: "Progress") -> Result:

@@ -235,7 +235,7 @@ def add_copy(
 
     with context.book.begin() as db:
         found = descriptor_copies.add(db, vault, label, location)
-    return Result(found, [f"{found['copy']} holds version {found['version']} of vault {vault}"])
+    return Result(found, [f"{found.copy} holds version {found.version} of vault {vault}"])
 
 
 def list_copies(context: Context, vault: VaultName) -> Result:
@@ -249,8 +249,7 @@ def list_copies(context: Context, vault: VaultName) -> Result:
     with context.book.begin() as db:
         found = descriptor_copies.listed(db, vault)
     rows = [
-        (f["copy"], f["version"], f["location"], f["gone"], "stale" if f["stale"] else "current")
-        for f in found
+        (f.copy, f.version, f.location, f.gone, "stale" if f.stale else "current") for f in found
     ]
     return Result({"copies": found}, columns(rows, "copy", "version", "place", "gone", "state"))
 

@@ -23,7 +23,7 @@ def set_label(
 
     with context.database.begin() as db:
         found = labels.set_label(context.home, db, ref, text)
-    return Result(found, [f"{found['type']} {found['ref']}: {found['label'] or 'no label'}"])
+    return Result(found, [f"{found.type} {found.ref}: {found.label or 'no label'}"])
 
 
 def export(

@@ -1,7 +1,7 @@
 """What is printed: one document or readable lines on stdout, the conversation on stderr."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
 from enum import Enum, IntEnum
 from pathlib import Path
@@ -31,15 +31,20 @@ class ExitStatus(IntEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """A command's result: the document, the same for people, and the exit status.
+    """A command's result: what its verb returned, the same for people, and the exit status.
 
     `shown` is False where the command has printed it already, because it went on after that.
     """
 
-    document: Mapping[str, Any]
+    document: object
     lines: Iterable[str] = ()
     status: ExitStatus = ExitStatus.DONE
     shown: bool = True
+
+    def also(self, *lines: str, **fields: object) -> "Result":
+        """Return the result with more lines below and more fields."""
+        document = as_document(self.document, **fields)
+        return replace(self, document=document, lines=[*self.lines, *lines])
 
 
 def emit(shown: Result, *, as_json: bool) -> None:
@@ -51,11 +56,29 @@ def emit(shown: Result, *, as_json: bool) -> None:
             terminal.put(line)
 
 
-def as_text(document: Mapping[str, Any]) -> str:
+def as_text(document: object) -> str:
     """Return a document as the JSON that is printed."""
     import json
 
     return json.dumps(plain(document), indent=2).replace("\x7f", "\\u007f") + "\n"
+
+
+def as_document(*results: object, **more: object) -> dict[str, object]:
+    """Return the fields of results as one document; what is given by name is added or replaced."""
+    joined: dict[str, object] = {}
+    for result in results:
+        joined |= _fields(result) or {}
+    return joined | more
+
+
+def _fields(value: object) -> dict[str, object] | None:
+    """Return what a mapping, a dataclass or a named tuple holds by name; None of anything else."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    named = getattr(value, "_asdict", None)
+    return named() if named is not None else None
 
 
 def plain(value: object) -> object:
@@ -63,13 +86,11 @@ def plain(value: object) -> object:
     for kind, converted in SCALARS:
         if isinstance(value, kind):
             return converted(value)
-    if isinstance(value, Mapping):
-        return {whole(str(key)): plain(item) for key, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    named = _fields(value)
+    if named is not None:
+        return {whole(str(key)): plain(item) for key, item in named.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        named = getattr(value, "_asdict", None)
-        return plain(named()) if named else [plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 

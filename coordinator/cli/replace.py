@@ -109,7 +109,7 @@ def done(
     context.freshen()
     with context.database.begin() as db:
         event = replacement.withdrawn(db, item)
-    return Result({"event": event}, [f"{event['item']} is taken back"])
+    return Result({"event": event}, [f"{event.item} is taken back"])
 
 
 def _shown(found: "Replacing") -> Result:

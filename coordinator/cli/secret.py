@@ -32,8 +32,8 @@ def add(
     told = card_secrets.Told(label, of, kind, tuple(known_by or ()), tuple(written_at or ()))
     with context.book.begin() as db:
         found = card_secrets.tell(db, told)
-    who = ", ".join(found["known_by"]) or "nobody"
-    where = ", ".join(found["written_at"]) or "nowhere"
+    who = ", ".join(found.known_by) or "nobody"
+    where = ", ".join(found.written_at) or "nowhere"
     return Result(found, [f"secret {label}: known by {who}, written at {where}"])
 
 
@@ -48,8 +48,7 @@ def list_secrets(context: Context) -> Result:
     with context.book.begin() as db:
         found = card_secrets.listed(db)
     rows = [
-        (f["label"], f["card"], f["kind"], ", ".join(f["known_by"]), ", ".join(f["written_at"]))
-        for f in found
+        (f.label, f.card, f.kind, ", ".join(f.known_by), ", ".join(f.written_at)) for f in found
     ]
     header = ("secret", "card", "kind", "known by", "written at")
     return Result({"secrets": found}, columns(rows, *header))

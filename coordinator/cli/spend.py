@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from coordinator.payment.creation import Created, Order
     from coordinator.payment.fee_bump import BumpedPayment
     from coordinator.payment.payees import Payee
-    from coordinator.wallet.fees import Rate
     from coordinator.wallet.overview import CeremonyLine
 
 Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", parser=lower_case)]
@@ -127,7 +126,7 @@ def create(
     paid: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
     names = {each.address: each.label for each in paid if each.label}
     made = _made(context, order, names, accept, dry_run=dry_run)
-    return _warned(context, vault, _sourced(created(made, rows), rate))
+    return _warned(context, vault, created(made, rows).also(feerate_source=rate.source))
 
 
 def _warned(context: Context, name: str, shown: Result) -> Result:
@@ -137,8 +136,8 @@ def _warned(context: Context, name: str, shown: Result) -> Result:
 
     with context.database.begin() as db:
         found = acceptance.vault_dangers(context.home, db, vault_book.vault_named(db, name))
-    document = {**shown.document, "dangers": found}
-    return replace(shown, document=document, lines=[*danger_lines(name, found), *shown.lines])
+    lines = [*danger_lines(name, found), *shown.lines]
+    return replace(shown, lines=lines).also(dangers=found)
 
 
 def _made(
@@ -168,11 +167,6 @@ def _batch(table: str | None, network: str) -> "Batch | None":
     from coordinator.payment import batch
 
     return batch.read(read_text(table, legacy=True), network) if table is not None else None
-
-
-def _sourced(shown: Result, rate: "Rate") -> Result:
-    """Return the result with whose word its fee rate is."""
-    return replace(shown, document={**shown.document, "feerate_source": rate.source})
 
 
 def consolidate(
@@ -209,12 +203,12 @@ def consolidate(
         made = creation.create(
             context.home, db, merging.order, tip=tip, rng=random.SystemRandom(), accepted=accept
         )
-    shown = _sourced(created(made), rate)
-    notices = merging.notices
-    document = {
-        **shown.document, "notices": sentences(notices), "left_coins": merging.left,
-    }  # fmt: skip
-    return Result(document, [*shown.lines, *look_twice(notices)])
+    return created(made).also(
+        *look_twice(merging.notices),
+        feerate_source=rate.source,
+        notices=sentences(merging.notices),
+        left_coins=merging.left,
+    )
 
 
 def list_ceremonies(context: Context) -> Result:
@@ -310,7 +304,7 @@ def sign(
     with context.database.begin() as db:
         seen = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony))
     cards = [outcome_document(outcome) for outcome in outcomes]
-    lines = [*(outcome_line(card) for card in cards), *progress_lines(seen)]
+    lines = [*map(outcome_line, outcomes), *progress_lines(seen)]
     return Result({**progress_document(seen), "cards": cards}, lines, worst(outcomes))
 
 
@@ -500,18 +494,16 @@ def accelerate(
 
 
 def _bumped(made: "BumpedPayment") -> Result:
-    shown = created(made.created)
-    document = {
-        **shown.document,
-        "replaces": made.replaces,
-        "old_fee_sats": made.old_fee_sats,
-        "package_feerate": made.package_feerate,
-    }
     fee = made.created.review.fee_sats
     told = f"the fee is {sats(fee)}; what waits pays {sats(made.old_fee_sats)}"
     if made.replaces:
         told = f"replaces ceremony {made.replaces}: fee {sats(made.old_fee_sats)} -> {sats(fee)}"
-    return Result(document, [*shown.lines, told])
+    return created(made.created).also(
+        told,
+        replaces=made.replaces,
+        old_fee_sats=made.old_fee_sats,
+        package_feerate=made.package_feerate,
+    )
 
 
 def import_payment(
@@ -538,22 +530,19 @@ def import_payment(
     with context.database.begin() as db:
         record = vault_book.vault_named(db, vault)
         made = payment_files.open_payment(context.home, db, record, data, accept)
-    shown = created(made.created)
-    newest = made.replaces[-1] if made.replaces else None
-    document = {
-        **shown.document,
-        "signatures": made.signatures,
-        "replaces": newest,
-        "all_replaced": made.replaces,
-        "replaced_txids": made.replaced_txids,
-    }
     told = [f"{counted(made.signatures, 'signature')} came with it"]
     told += [
         f"replaces ceremony {old}: whichever gets into a block ends the other"
         for old in made.replaces
     ]
     told += [f"replaces the waiting payment {txid}" for txid in made.replaced_txids]
-    return Result(document, [*shown.lines, *told])
+    return created(made.created).also(
+        *told,
+        signatures=made.signatures,
+        replaces=made.replaces[-1] if made.replaces else None,
+        all_replaced=made.replaces,
+        replaced_txids=made.replaced_txids,
+    )
 
 
 COMMANDS = {

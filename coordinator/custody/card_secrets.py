@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -32,7 +32,17 @@ class Told:
     written_at: tuple[str, ...] = ()
 
 
-def tell(db: Session, told: Told) -> dict[str, Any]:
+class SecretLine(NamedTuple):
+    """A card's secret as it is shown: who knows it and where it is written, never its value."""
+
+    label: str
+    card: str
+    kind: str
+    known_by: list[str]
+    written_at: list[str]
+
+
+def tell(db: Session, told: Told) -> SecretLine:
     """Remember who knows a secret and where it is written, besides those known already.
 
     Raises UsageError, NotFound, or AlreadyExists for a label another secret has.
@@ -48,17 +58,17 @@ def tell(db: Session, told: Told) -> dict[str, Any]:
     label = checked_name(told.label)
     secret = knowledge_book.add_secret(db, label, card, told.kind, clock.now())
     knowledge_book.learn(db, secret, known_by, written_at)
-    return document(secret)
+    return _line(secret)
 
 
-def listed(db: Session) -> list[dict[str, Any]]:
+def listed(db: Session) -> list[SecretLine]:
     """Return what is known of the secrets of every card that was not forgotten."""
-    return [document(secret) for secret in knowledge_book.all_secrets(db)]
+    return [_line(secret) for secret in knowledge_book.all_secrets(db)]
 
 
-def of_card(db: Session, card: Card) -> list[dict[str, Any]]:
+def of_card(db: Session, card: Card) -> list[SecretLine]:
     """Return what is known of one card's secrets."""
-    return [document(secret) for secret in knowledge_book.secrets_of(db, card)]
+    return [_line(secret) for secret in knowledge_book.secrets_of(db, card)]
 
 
 def note(db: Session, card: Card, kinds: Iterable[str], now: datetime) -> None:
@@ -92,12 +102,11 @@ def pairing(db: Session, card: Card) -> str | None:
     return "own" if knowledge_book.find_secret(db, card, "pairing") else "default"
 
 
-def document(secret: CardSecret) -> dict[str, Any]:
-    """Return a secret as the command line shows it."""
-    return {
-        "label": secret.label,
-        "card": secret.card.label,
-        "kind": secret.kind,
-        "known_by": sorted(holder.name for holder in secret.known_by),
-        "written_at": sorted(place.name for place in secret.written_at),
-    }
+def _line(secret: CardSecret) -> SecretLine:
+    return SecretLine(
+        secret.label,
+        secret.card.label,
+        secret.kind,
+        sorted(holder.name for holder in secret.known_by),
+        sorted(place.name for place in secret.written_at),
+    )

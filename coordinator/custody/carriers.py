@@ -1,6 +1,6 @@
 """Things besides cards that bring a key back: plates, words on paper, encrypted backups."""
 
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,18 @@ from storage.model import Carrier, Key
 KINDS = ("plate", "words", "backup-file", "backup-key")
 
 
-def add(db: Session, network: str, of: str, kind: str, label: str) -> dict[str, Any]:
+class CarrierLine(NamedTuple):
+    """A thing besides a card that brings a key back, as it is shown."""
+
+    carrier: str
+    kind: str
+    label: str
+    key: str
+    location: str | None
+    gone: str | None
+
+
+def add(db: Session, network: str, of: str, kind: str, label: str) -> CarrierLine:
     """Remember a thing that brings a key back, or a card's: a file and its key do together.
 
     Raises UsageError, NotFound, Ambiguous or AlreadyExists.
@@ -25,16 +36,16 @@ def add(db: Session, network: str, of: str, kind: str, label: str) -> dict[str, 
         raise UsageError(f"kind {kind} is none of {', '.join(KINDS)}")
     key = _key_meant(db, network, of)
     item = card_book.add_item(db, kind, checked_name(label), clock.now())
-    return _document(db, card_book.add_carrier(db, key, item, clock.now()))
+    return _line(db, card_book.add_carrier(db, key, item, clock.now()))
 
 
-def listed(db: Session) -> list[dict[str, Any]]:
+def listed(db: Session) -> list[CarrierLine]:
     """Return every such thing, with its key and its place."""
     carriers = card_book.all_carriers(db)
-    return [_document(db, carrier) for carrier in carriers if carrier.item.kind in KINDS]
+    return [_line(db, carrier) for carrier in carriers if carrier.item.kind in KINDS]
 
 
-def note_backup(db: Session, card: str, network: str) -> dict[str, Any]:
+def note_backup(db: Session, card: str, network: str) -> CarrierLine:
     """Remember that a card's encrypted backup was written to a file."""
     label = card_book.free_item_name(db, "backup-file", card)
     return add(db, network, f"card:{card}", "backup-file", label)
@@ -55,13 +66,8 @@ def _key_meant(db: Session, network: str, text: str) -> Key:
     return next(iter(found.values()))
 
 
-def _document(db: Session, carrier: Carrier) -> dict[str, Any]:
-    whereabouts = custody_log.whereabouts(custody_book.events_of(db, carrier.item))
-    return {
-        "carrier": custody_log.item_name(carrier.item),
-        "kind": carrier.item.kind,
-        "label": carrier.item.name,
-        "key": carrier.key.label,
-        "location": whereabouts.location,
-        "gone": whereabouts.gone,
-    }
+def _line(db: Session, carrier: Carrier) -> CarrierLine:
+    item = carrier.item
+    place, gone = custody_log.whereabouts(custody_book.events_of(db, item))
+    name = custody_log.item_name(item)
+    return CarrierLine(name, item.kind, item.name, carrier.key.label, place, gone)

@@ -1,7 +1,8 @@
 """Copies of a vault's descriptor: which version each holds, and whether that is the vault's own."""
 
 import hashlib
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -19,25 +20,38 @@ from storage.model import DescriptorCopy, Item, Vault
 KIND = "copy"
 
 
+class CopyLine(NamedTuple):
+    """A copy of a vault's descriptor as it is shown; a stale one is not of the vault's own."""
+
+    copy: str
+    vault: str
+    version: str | None
+    digest: str
+    created_at: datetime
+    location: str | None
+    gone: str | None
+    stale: bool
+
+
 def digest_of(descriptor: str) -> bytes:
     """Return the SHA-256 of a descriptor's text, which every kit prints."""
     return hashlib.sha256(descriptor.encode()).digest()
 
 
-def add(db: Session, vault_name: str, label: str, location: str | None) -> dict[str, Any]:
+def add(db: Session, vault_name: str, label: str, location: str | None) -> CopyLine:
     """Remember a copy of the descriptor the vault has now; raises NotFound or AlreadyExists."""
     vault = vault_book.vault_named(db, vault_name)
     item = card_book.add_item(db, KIND, checked_name(label), clock.now())
     copy = copy_book.add_copy(db, vault, item, digest_of(vault.descriptor), clock.now())
     if location is not None:
         custody_log.record(db, custody_log.NewEvent(f"{KIND}:{label}", "placed", at=location))
-    return document(db, copy)
+    return _line(db, copy)
 
 
-def listed(db: Session, vault_name: str) -> list[dict[str, Any]]:
+def listed(db: Session, vault_name: str) -> list[CopyLine]:
     """Return the copies of a vault's descriptor, the oldest first."""
     vault = vault_book.vault_named(db, vault_name)
-    return [document(db, copy) for copy in copy_book.copies_of(db, vault)]
+    return [_line(db, copy) for copy in copy_book.copies_of(db, vault)]
 
 
 def is_stale(db: Session, copy: DescriptorCopy) -> bool:
@@ -52,16 +66,15 @@ def about(db: Session, vault: Vault) -> list[Item]:
     return [i for i in items if custody_log.whereabouts(custody_book.events_of(db, i)).gone is None]
 
 
-def document(db: Session, copy: DescriptorCopy) -> dict[str, Any]:
-    """Return a copy as the command line shows it."""
+def _line(db: Session, copy: DescriptorCopy) -> CopyLine:
     place, gone = custody_log.whereabouts(custody_book.events_of(db, copy.item))
-    return {
-        "copy": custody_log.item_name(copy.item),
-        "vault": copy.vault.name,
-        "version": computed_checksum(copy.vault),
-        "digest": copy.digest.hex(),
-        "created_at": copy.created_at,
-        "location": place,
-        "gone": gone,
-        "stale": is_stale(db, copy),
-    }
+    return CopyLine(
+        custody_log.item_name(copy.item),
+        copy.vault.name,
+        computed_checksum(copy.vault),
+        copy.digest.hex(),
+        copy.created_at,
+        place,
+        gone,
+        is_stale(db, copy),
+    )

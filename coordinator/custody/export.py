@@ -1,7 +1,6 @@
 """The custody book as a file that anyone can check without this program."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from sqlalchemy.orm import Session
 
@@ -19,10 +18,10 @@ def exported(db: Session) -> Iterator[str]:
     examples/check_book.py checks such a file; DECISIONS.md 1 has the bytes.
     """
     for event in custody_book.all_events(db):
-        yield json_line(_document(event))
+        yield json_line(_said(event))
 
 
-def _document(event: CustodyEvent) -> dict[str, Any]:
+def _said(event: CustodyEvent) -> Mapping[str, object]:
     return {
         "id": event.id,
         "item_id": event.item_id,

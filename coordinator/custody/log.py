@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,6 @@ from coordinator.errors import Ambiguous, UsageError
 from coordinator.files import read_bytes
 from coordinator.names import checked_name
 from coordinator.notices import Notice, Severity
-from storage import cards as card_book
 from storage import custody as custody_book
 from storage.errors import ChainBroken, NotFound
 from storage.model import Card, CustodyEvent, Item, Location
@@ -99,7 +98,61 @@ def behind_clock(db: Session, now: datetime) -> Notice | None:
     )
 
 
-def add_location(db: Session, place: Place) -> dict[str, Any]:
+class LocationLine(NamedTuple):
+    """A place as it is shown, and the things that lie there (kind:name)."""
+
+    name: str
+    kind: str
+    region: str | None
+    holder: str | None
+    access: str | None
+    lead_hours: int | None
+    items: list[str]
+
+
+class HolderLine(NamedTuple):
+    """A person as they are shown, and the places they can open."""
+
+    name: str
+    limit_sats: int | None
+    contact: str | None
+    locations: list[str]
+
+
+class EventLine(NamedTuple):
+    """An event of the book as it is shown."""
+
+    id: int
+    item: str
+    event: str
+    location: str | None
+    seal: str | None
+    by: str | None
+    note: str | None
+    happened_at: datetime
+    recorded_at: datetime
+    photo_sha256: bytes | None
+    hash: str
+    previous: str
+
+
+class Verdict(NamedTuple):
+    """Whether the book's chain of hashes holds; `sealed_texts` could not be compared."""
+
+    valid: bool
+    head: str | None
+    broken_at: int | None
+    sealed_texts: int = 0
+
+
+class Recorded(NamedTuple):
+    """An event that was recorded, and what a person must know of it."""
+
+    event: EventLine
+    notices: list[Notice]
+
+
+def add_location(db: Session, place: Place) -> LocationLine:
     """Store a place; raises UsageError, NotFound or AlreadyExists."""
     if place.kind not in KINDS:
         raise UsageError(f"kind {place.kind} is none of {', '.join(KINDS)}")
@@ -113,65 +166,56 @@ def add_location(db: Session, place: Place) -> dict[str, Any]:
         access=place.access,
         lead_hours=place.lead_hours,
     )
-    return _location_document(db, added)
+    return _location_line(db, added)
 
 
-def locations(db: Session) -> list[dict[str, Any]]:
+def locations(db: Session) -> list[LocationLine]:
     """Return every place with what lies there."""
-    return [_location_document(db, found) for found in custody_book.all_locations(db)]
+    return [_location_line(db, found) for found in custody_book.all_locations(db)]
 
 
-def location(db: Session, name: str) -> dict[str, Any]:
+def location(db: Session, name: str) -> LocationLine:
     """Return one place with what lies there."""
-    return _location_document(db, custody_book.location_named(db, _bare(name, "location")))
+    return _location_line(db, custody_book.location_named(db, _bare(name, "location")))
 
 
-def _location_document(db: Session, found: Location) -> dict[str, Any]:
+def _location_line(db: Session, found: Location) -> LocationLine:
     here = [item for item in custody_book.all_items(db) if _lies_at(db, item, found.name)]
-    return {
-        "name": found.name,
-        "kind": found.kind,
-        "region": found.region,
-        "holder": found.holder.name if found.holder else None,
-        "access": found.access,
-        "lead_hours": found.lead_hours,
-        "items": [item_name(item) for item in here],
-    }
+    return LocationLine(
+        found.name,
+        found.kind,
+        found.region,
+        found.holder.name if found.holder else None,
+        found.access,
+        found.lead_hours,
+        [item_name(item) for item in here],
+    )
 
 
 def _lies_at(db: Session, item: Item, place: str) -> bool:
     return whereabouts(custody_book.events_of(db, item)).location == place
 
 
-def add_holder(
-    db: Session, name: str, limit_sats: int | None, contact: str | None
-) -> dict[str, Any]:
+def add_holder(db: Session, name: str, limit_sats: int | None, contact: str | None) -> HolderLine:
     """Store a person; raises AlreadyExists."""
     holder = custody_book.add_holder(
         db, name=checked_name(name), limit_sats=limit_sats, contact=contact
     )
-    return {"name": holder.name, "limit_sats": limit_sats, "contact": contact, "locations": []}
+    return HolderLine(holder.name, limit_sats, contact, [])
 
 
-def holders(db: Session) -> list[dict[str, Any]]:
+def holders(db: Session) -> list[HolderLine]:
     """Return every person with the places they can open."""
     places = custody_book.all_locations(db)
     return [
-        {
-            "name": holder.name,
-            "limit_sats": holder.limit_sats,
-            "contact": holder.contact,
-            "locations": [place.name for place in places if place.holder_id == holder.id],
-        }
+        HolderLine(
+            holder.name,
+            holder.limit_sats,
+            holder.contact,
+            [place.name for place in places if place.holder_id == holder.id],
+        )
         for holder in custody_book.all_holders(db)
     ]
-
-
-class Recorded(NamedTuple):
-    """An event as the command line shows it, and what a person must know of it."""
-
-    event: dict[str, Any]
-    notices: list[Notice]
 
 
 def record(db: Session, new_event: NewEvent) -> Recorded:
@@ -192,7 +236,7 @@ def record(db: Session, new_event: NewEvent) -> Recorded:
     for each in inside:
         _append(db, each, new_event)
     unchanged = [note for each in (item, *inside) if (note := _unchanged(db, each, event))]
-    return Recorded(event_document(event), [*([late] if late else []), *unchanged])
+    return Recorded(event_line(event), [*([late] if late else []), *unchanged])
 
 
 def _unchanged(db: Session, item: Item, event: CustodyEvent) -> Notice | None:
@@ -245,14 +289,14 @@ def item_name(item: Item) -> str:
     return f"{item.kind}:{item.name}"
 
 
-def book(db: Session, item: str | None) -> dict[str, Any]:
-    """Return the events, all or one thing's, oldest first, and whether the chain holds."""
+def events(db: Session, item: str | None) -> list[EventLine]:
+    """Return the events of the book, all or one thing's, oldest first."""
     wanted = item_named(db, item) if item else None
-    events = custody_book.events_of(db, wanted) if wanted else custody_book.all_events(db)
-    return {"events": [event_document(event) for event in events], **verify(db, None)}
+    found = custody_book.events_of(db, wanted) if wanted else custody_book.all_events(db)
+    return [event_line(event) for event in found]
 
 
-def verify(db: Session, head: str | None) -> dict[str, Any]:
+def verify(db: Session, head: str | None) -> Verdict:
     """Return whether the chain of hashes holds, and holds the head given; raises UsageError."""
     printed = "".join(head.split()).lower() if head is not None else None
     if printed is not None and not HASH.fullmatch(printed):
@@ -260,30 +304,28 @@ def verify(db: Session, head: str | None) -> dict[str, Any]:
     try:
         found = custody_book.verify(db)
     except ChainBroken as broken:
-        return {"valid": False, "head": None, "broken_at": broken.event_id}
+        return Verdict(valid=False, head=None, broken_at=broken.event_id)
     hashes = {event.hash.hex() for event in custody_book.all_events(db)}
     known = printed is None or printed in {*hashes, bytes(32).hex()}
-    unread = custody_book.count_unread(db)
-    verdict = {"valid": known, "head": found.hex(), "broken_at": None}
-    return {**verdict, "sealed_texts": unread} if unread else verdict
+    return Verdict(known, found.hex(), None, custody_book.count_unread(db))
 
 
-def event_document(event: CustodyEvent) -> dict[str, Any]:
-    """Return an event as the command line shows it."""
-    return {
-        "id": event.id,
-        "item": event.said("item") or item_name(event.item),
-        "event": event.event,
-        "location": event.location.name if event.location else None,
-        "seal": event.said("seal"),
-        "by": event.said("by"),
-        "note": event.said("note"),
-        "happened_at": event.happened_at,
-        "recorded_at": event.recorded_at,
-        "photo_sha256": event.photo_sha256,
-        "hash": event.hash.hex(),
-        "previous": event.previous.hex(),
-    }
+def event_line(event: CustodyEvent) -> EventLine:
+    """Return an event as it is shown."""
+    return EventLine(
+        event.id,
+        event.said("item") or item_name(event.item),
+        event.event,
+        event.location.name if event.location else None,
+        event.said("seal"),
+        event.said("by"),
+        event.said("note"),
+        event.happened_at,
+        event.recorded_at,
+        event.photo_sha256,
+        event.hash.hex(),
+        event.previous.hex(),
+    )
 
 
 def called(db: Session, card: Card) -> str:
@@ -291,12 +333,6 @@ def called(db: Session, card: Card) -> str:
     place, gone = whereabouts(custody_book.events_of(db, card.item))
     kept = f", recorded as {gone}" if gone else f", kept at {place}" if place else ""
     return f"the card labelled {card.label}{kept}"
-
-
-def cards_document(db: Session, label: str) -> list[dict[str, Any]]:
-    """Return a card's events, oldest first."""
-    card = card_book.card_named(db, label)
-    return [event_document(event) for event in custody_book.events_of(db, card.item)]
 
 
 def _bare(text: str, kind: str) -> str:

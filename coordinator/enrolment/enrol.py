@@ -102,31 +102,25 @@ class Enrolled(NamedTuple):
         """Return the key with its origin (BIP 380)."""
         return format_key_expression(self.key, Network(network))
 
-    def document(self, network: str) -> dict[str, object]:
-        """Return the fields of `card enrol --json`."""
-        return {
-            "card": {
-                "label": self.label,
-                "family": self.identity.family,
-                "card_id": self.identity.card_id,
-                "version": self.identity.version,
-                "emulated": self.emulated,
-            },
-            "key": key_document(self.key, network),
-            "created_on": self.created_on,
-            "attestation": self.attestation._asdict(),
-            "replaced": self.replaced,
-        }
+
+@dataclass(frozen=True)
+class KeyLine:
+    """A key as it is shown, each of its parts as text."""
+
+    fingerprint: bytes
+    path: str
+    xpub: str
+    expression: str
 
 
-def key_document(key: KeyExpression, network: str) -> dict[str, object]:
-    """Return a key as the command line shows it."""
-    return {
-        "fingerprint": key.fingerprint,
-        "path": format_path(key.path),
-        "xpub": format_xpub(key.key, Network(network)),
-        "expression": format_key_expression(key, Network(network)),
-    }
+def key_line(key: KeyExpression, network: str) -> KeyLine:
+    """Return a key as it is shown."""
+    return KeyLine(
+        key.fingerprint,
+        format_path(key.path),
+        format_xpub(key.key, Network(network)),
+        format_key_expression(key, Network(network)),
+    )
 
 
 def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant) -> Enrolled:

@@ -1,62 +1,108 @@
 """What is known of the cards, without touching one."""
 
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from cards.family import family_named
+from cards.family import Theft, family_named
 from coordinator.custody import card_secrets
 from coordinator.custody import log as custody_log
-from coordinator.enrolment.enrol import key_document
+from coordinator.custody.card_secrets import SecretLine
+from coordinator.custody.log import EventLine
+from coordinator.enrolment.enrol import KeyLine, key_line
 from coordinator.home.stored import key_expression
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage.model import Card
 
 
-def listed(db: Session, network: str) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class CardKey(KeyLine):
+    """A key that a card carries, and where it was made."""
+
+    created_on: str
+
+
+class Attested(NamedTuple):
+    """How far a card proved to be genuine, and how many cards of its set carry its keys."""
+
+    result: str
+    reason: str
+    siblings: int
+
+
+@dataclass(frozen=True)
+class CardLine:
+    """A card as a list shows it."""
+
+    label: str
+    family: str
+    card_id: str
+    version: str
+    emulated: bool
+    emulated_name: str | None
+    attestation: Attested
+    location: str | None
+    gone: str | None
+    enrolled_at: datetime
+    checked_at: datetime | None
+    keys: list[CardKey]
+
+
+@dataclass(frozen=True)
+class CardShown(CardLine):
+    """A card with its secrets, its history and what its family can do."""
+
+    makes_key_on_card: bool
+    other_software: list[str]
+    signs: list[str]
+    thief_with_card_alone: str
+    resists: Theft
+    pairing: str | None
+    secrets: list[SecretLine]
+    history: list[EventLine]
+
+
+def listed(db: Session, network: str) -> list[CardLine]:
     """Return every known card with its place and where its key was made."""
-    return [_document(db, card, network) for card in card_book.all_cards(db)]
+    return [_line(db, card, network) for card in card_book.all_cards(db)]
 
 
-def shown(db: Session, label: str, network: str) -> dict[str, Any]:
+def shown(db: Session, label: str, network: str) -> CardShown:
     """Return one card with its history and what its family can do."""
     card = card_book.card_named(db, label)
     family = family_named(card.family)
-    return {
-        **_document(db, card, network),
-        "makes_key_on_card": family.makes_key_on_card,
-        "other_software": card_secrets.other_software(db, card),
-        "signs": sorted(family.signs_at(card.version)),
-        "thief_with_card_alone": family.theft.sentence,
-        "resists": family.theft._asdict(),
-        "pairing": card_secrets.pairing(db, card),
-        "secrets": card_secrets.of_card(db, card),
-        "history": custody_log.cards_document(db, label),
-    }
+    return CardShown(
+        **vars(_line(db, card, network)),
+        makes_key_on_card=family.makes_key_on_card,
+        other_software=card_secrets.other_software(db, card),
+        signs=sorted(family.signs_at(card.version)),
+        thief_with_card_alone=family.theft.sentence,
+        resists=family.theft,
+        pairing=card_secrets.pairing(db, card),
+        secrets=card_secrets.of_card(db, card),
+        history=[custody_log.event_line(e) for e in custody_book.events_of(db, card.item)],
+    )
 
 
-def _document(db: Session, card: Card, network: str) -> dict[str, Any]:
-    whereabouts = custody_log.whereabouts(custody_book.events_of(db, card.item))
-    keys = [
-        {**key_document(key_expression(key), network), "created_on": key.created_on}
-        for key in card_book.keys_of_card(db, card.label)
-    ]
-    return {
-        "label": card.label,
-        "family": card.family,
-        "card_id": card.card_id,
-        "version": card.version,
-        "emulated": card.emulated,
-        "emulated_name": card.emulator_name,
-        "attestation": {
-            "result": card.attestation,
-            "reason": card.attestation_reason,
-            "siblings": card.siblings,
-        },
-        "location": whereabouts.location,
-        "gone": whereabouts.gone,
-        "enrolled_at": card.enrolled_at,
-        "checked_at": card.checked_at,
-        "keys": keys,
-    }
+def _line(db: Session, card: Card, network: str) -> CardLine:
+    place, gone = custody_log.whereabouts(custody_book.events_of(db, card.item))
+    return CardLine(
+        label=card.label,
+        family=card.family,
+        card_id=card.card_id,
+        version=card.version,
+        emulated=card.emulated,
+        emulated_name=card.emulator_name,
+        attestation=Attested(card.attestation, card.attestation_reason, card.siblings),
+        location=place,
+        gone=gone,
+        enrolled_at=card.enrolled_at,
+        checked_at=card.checked_at,
+        keys=[
+            CardKey(**vars(key_line(key_expression(key), network)), created_on=key.created_on)
+            for key in card_book.keys_of_card(db, card.label)
+        ],
+    )

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -29,6 +28,7 @@ from cards.session import (
 from coordinator import clock
 from coordinator.custody import carriers
 from coordinator.custody import log as custody_log
+from coordinator.custody.carriers import CarrierLine
 from coordinator.enrolment.unenrolled import card_like
 from coordinator.errors import ChainError, LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
@@ -141,7 +141,7 @@ def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
 
 def backup(
     database: Database, network: str, care: Care, attendant: Attendant, out: Path
-) -> dict[str, Any]:
+) -> CarrierLine:
     """Write the card's encrypted backup to a new file (mode 0600); needs the PIN.
 
     Returns the carrier of its key that the file is from then on.

@@ -132,7 +132,7 @@ def _carried_out(run: Run, plan: Plan, session: CardSession) -> enrol.Enrolled:
         done = enrol.store(db, found, plan.wanted.slot, run.home.network)
         if plan.wanted.backup_out is not None:
             noted = carriers.note_backup(db, plan.label, run.home.network)
-            done = done._replace(backup=noted["carrier"])
+            done = done._replace(backup=noted.carrier)
     run.begun.finish(plan.label, identity)
     if len(run.labels) > 1:
         run.attendant.say(f"card {plan.label}: done")

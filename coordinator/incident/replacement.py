@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -276,7 +276,7 @@ def _to_withdraw(gone: Key) -> list[Item]:
     return [carrier.item for carrier in gone.carriers if carrier.item.kind != "card"]
 
 
-def withdrawn(db: Session, text: str) -> dict[str, Any]:
+def withdrawn(db: Session, text: str) -> custody_log.EventLine:
     """Record that a thing of a replaced vault was taken back and destroyed.
 
     Raises UsageError where it is none, or is needed as long as the old vault's coins are not gone.

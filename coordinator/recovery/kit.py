@@ -105,7 +105,7 @@ def make(home: Home, db: Session, wanted: Wanted, accepted: Accepted = None) -> 
     facts = vault_facts(db, vault)
     return {
         "vault": vault.name,
-        "copy": copy["copy"],
+        "copy": copy.copy,
         "version": printed.version,
         "digest": printed.digest,
         "head": printed.head,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -57,13 +57,28 @@ def reference(home: Home, text: str) -> Reference:
     return Reference("addr", canonical_address(address))
 
 
-def set_label(home: Home, db: Session, ref: str, text: str) -> dict[str, Any]:
+class Named(NamedTuple):
+    """What a thing is called from now on, nothing where its label was taken away."""
+
+    type: str
+    ref: str
+    label: str | None
+
+
+class Frozen(NamedTuple):
+    """Whether a coin is kept from being spent."""
+
+    outpoint: str
+    frozen: bool
+
+
+def set_label(home: Home, db: Session, ref: str, text: str) -> Named:
     """Call a thing so; an empty text takes its label away. Raises UsageError."""
     if len(text) > LABEL_MAX:
         raise UsageError(f"a label of {len(text)} characters is too long; {LABEL_MAX} is the most")
     kept = label_book.labelled(db, *reference(home, ref))
     kept.label = text or None
-    return {"type": kept.type, "ref": kept.ref, "label": kept.label}
+    return Named(kept.type, kept.ref, kept.label)
 
 
 def name_addresses(home: Home, db: Session, names: Mapping[str, str]) -> None:
@@ -72,13 +87,13 @@ def name_addresses(home: Home, db: Session, names: Mapping[str, str]) -> None:
         set_label(home, db, address, name[:LABEL_MAX])
 
 
-def freeze(db: Session, outpoint: str, *, frozen: bool) -> dict[str, Any]:
+def freeze(db: Session, outpoint: str, *, frozen: bool) -> Frozen:
     """Keep a coin of a vault from being spent, or let it be again; raises UsageError."""
     coin = parse_coin(outpoint)
     if chain_book.coin_at(db, coin.txid, coin.vout) is None:
         raise UsageError(f"coin {outpoint} is no coin of a vault here")
     label_book.labelled(db, "output", str(coin)).spendable = not frozen
-    return {"outpoint": str(coin), "frozen": frozen}
+    return Frozen(str(coin), frozen)
 
 
 def exported(db: Session) -> str:
