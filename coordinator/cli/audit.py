@@ -74,7 +74,12 @@ def _sets_document(found: "Mapping[Kind, MinimalSets]") -> dict[str, object]:
     from coordinator.audit.auditing import as_texts
 
     return {
-        kind.value: as_document(least, sets=[as_texts(blocks) for blocks in least.sets])
+        kind.value: {
+            "count": least.count,
+            "smallest": least.smallest,
+            "complete": least.complete,
+            "sets": [as_texts(blocks) for blocks in least.sets],
+        }
         for kind, least in found.items()
     }
 
