@@ -16,7 +16,7 @@ ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
-.PHONY: demo test test-intrusion lint bench fuzz locks sbom system clean
+.PHONY: demo test test-intrusion lint bench fuzz man locks sbom system clean
 
 demo: $(VENV)/.run
 	$(BIN)/cardquorum demo
@@ -100,6 +100,10 @@ sbom: $(VENV)/.run locks/sbom.txt
 	mkdir -p dist
 	$(SBOM)/tool/bin/cyclonedx-py environment $(SBOM)/installed/bin/python --pyproject pyproject.toml \
 		--mc-type application --output-reproducible --of JSON -o dist/cardquorum.cdx.json
+
+# The man page, from the commands themselves.
+man: $(VENV)/.run
+	$(BIN)/python -m coordinator.cli.manual > docs/cardquorum.1
 
 # System packages: installed as root on Debian, asked for elsewhere.
 system:

@@ -1,13 +1,14 @@
 """The command line: `main` builds it, runs it, and says how it ended."""
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from coordinator.cli import options, terminal, typed
+from coordinator.cli import manual, options, terminal, typed
 from coordinator.cli.context import Globals
 from coordinator.cli.output import ExitStatus
 
@@ -26,6 +27,8 @@ def main() -> None:
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit status; nothing is raised."""
     terminal.prepare_streams()
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     try:
         _refuse_undecodable(words)
         outcome = build(words)(
@@ -51,21 +54,21 @@ def build(words: Sequence[str]) -> typer.Typer:
     """Return the command line; of its groups only those among the words are filled."""
     from coordinator.cli import nouns
 
-    app = options.group("Keep a multi-signature Bitcoin vault across smart cards.")
+    app = options.group("Keep a multi-signature Bitcoin vault across smart cards.", manual.epilog())
     app.callback(cls=typed.Group)(_root)
+    if manual.COMPLETE in os.environ:
+        manual.prepare_completion()
+        words = list(nouns.GROUPS)
     nouns.attach(app, words)
     return app
 
 
 def _version(context: typer.Context, asked: bool) -> None:
     if asked:
-        from importlib import metadata
+        from coordinator.cli.manual import versions
+        from coordinator.cli.output import emit
 
-        from coordinator.cli.output import Result, emit
-
-        version = metadata.version(DISTRIBUTION)
-        shown = Result({"version": version}, [f"{DISTRIBUTION} {version}"])
-        emit(shown, as_json=bool(context.ensure_object(Globals).as_json))
+        emit(versions(), as_json=bool(context.ensure_object(Globals).as_json))
         raise typer.Exit
 
 

@@ -9,13 +9,16 @@ import typer
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, Reach, VaultName
 from coordinator.cli.output import ExitStatus, Result, columns, counted, sats
-from coordinator.cli.terminal import Drawn, can_draw
+from coordinator.cli.terminal import PLAIN, Drawn, can_draw
 
 if TYPE_CHECKING:
     from coordinator.vault.addresses import AddressLine, Owner
 
 NOT_KNOWN = dict.fromkeys(("used", "payments", "received_sats", "held_sats"))
 """What JSON says of an address nobody looked for: null, never 0."""
+QUIET = 2
+BLACK_ON_WHITE = "\033[38;5;16;48;5;231m"
+HALVES = {(0, 0): " ", (0, 1): "▄", (1, 0): "▀", (1, 1): "█"}
 
 
 def new(
@@ -171,13 +174,20 @@ def _came_of_it(found: "Owner") -> list[str]:
 
 
 def _qr(text: str) -> Drawn:
-    import io
-
+    """Draw a code with half blocks, black on white whatever the terminal's own colours are."""
     import segno
 
-    drawn = io.StringIO()
-    segno.make(text, error="m").terminal(drawn, compact=True)
-    return Drawn(drawn.getvalue())
+    rows = [list(row) for row in segno.make(text, error="m").matrix_iter(border=QUIET)]
+    if len(rows) % 2:
+        rows.append([0] * len(rows[0]))
+    return Drawn(
+        "\n".join(
+            BLACK_ON_WHITE
+            + "".join(HALVES[pair] for pair in zip(upper, lower, strict=True))
+            + PLAIN
+            for upper, lower in zip(rows[::2], rows[1::2], strict=True)
+        )
+    )
 
 
 COMMANDS = {

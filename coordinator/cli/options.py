@@ -14,11 +14,16 @@ from coordinator.cli.typed import Command, Group
 Verb = Callable[..., Result]
 
 HomeOption = Annotated[
-    Path | None, typer.Option("--home", help="folder that remembers everything", metavar="DIR")
+    Path | None,
+    typer.Option("--home", help="folder that remembers everything", metavar="DIR", hidden=True),
 ]
-JsonOption = Annotated[bool | None, typer.Option("--json", help="print one JSON document")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="say nothing on stderr")]
-VerboseOption = Annotated[int, typer.Option("-v", count=True, help="log more; twice: everything")]
+JsonOption = Annotated[
+    bool | None, typer.Option("--json", help="print one JSON document", hidden=True)
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="say nothing on stderr", hidden=True)]
+VerboseOption = Annotated[
+    int, typer.Option("-v", count=True, help="log more; twice: everything", hidden=True)
+]
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
 Yes = Annotated[bool, typer.Option("--yes", help="confirm what holds no danger")]
@@ -55,7 +60,8 @@ EmulatedMany = Annotated[
 ]
 
 PassphraseStdin = Annotated[
-    bool, typer.Option("--pin-stdin", help="read home.passphrase=… from standard input")
+    bool,
+    typer.Option("--pin-stdin", help="read home.passphrase=… from standard input", hidden=True),
 ]
 
 Wait = Annotated[
@@ -80,14 +86,17 @@ _GLOBAL_OPTIONS = {
     "quiet": (QuietOption, False),
     "verbosity": (VerboseOption, 0),
 }
+EPILOG = "Options of every command, and exit statuses: cardquorum --help"
 _PASSPHRASE_OPTION = {"pin_stdin": (PassphraseStdin, False)}
 
 
-def group(help_line: str) -> typer.Typer:
+def group(help_line: str, epilog: str | None = None) -> typer.Typer:
     """Return an empty group of commands with the house's settings."""
     return typer.Typer(
         cls=Group,
         help=help_line,
+        epilog=epilog,
+        context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode=None,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -143,7 +152,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         run.__doc__ = verb.__doc__
-        app.command(name or verb.__name__, cls=Command)(run)
+        app.command(name or verb.__name__, cls=Command, epilog=EPILOG)(run)
         return verb
 
     return register

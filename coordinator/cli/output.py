@@ -1,6 +1,7 @@
 """What is printed: one document or readable lines on stdout, the conversation on stderr."""
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
 from enum import Enum, IntEnum
@@ -13,6 +14,9 @@ from coordinator.shown_text import visible, whole
 
 if TYPE_CHECKING:
     from coordinator.notices import Notice
+
+
+TXID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class ExitStatus(IntEnum):
@@ -104,15 +108,39 @@ SCALARS: tuple[tuple[Any, Callable[[Any], object]], ...] = (
 
 
 def columns(rows: Iterable[Iterable[object]], *header: str) -> list[str]:
-    """Return rows as aligned lines below a header; empty cells are a dash."""
-    cells = [
-        list(header),
-        *([visible(str(cell if cell is not None else "-")) for cell in row] for row in rows),
+    """Return rows as aligned lines below a header; empty cells are a dash.
+
+    On a terminal that is too narrow txids are shortened first (--json has them whole); where that
+    is not enough each row becomes a block with a line for each cell.
+    """
+    cells = [[visible(str(cell if cell is not None else "-")) for cell in row] for row in rows]
+    room = terminal.width()
+    lines = _aligned([list(header), *cells])
+    if room is None or max(map(len, lines)) <= room:
+        return lines
+    lines = _aligned([list(header), *([TXID.sub(_shortened, cell) for cell in r] for r in cells)])
+    if max(map(len, lines)) <= room:
+        return lines
+    beside = max(map(len, header))
+    return [
+        line
+        for row in cells
+        for line in (
+            *(f"{n.ljust(beside)}  {c}".rstrip() for n, c in zip(header, row, strict=True)),
+            "",
+        )
     ]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+
+
+def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells
     ]
+
+
+def _shortened(txid: re.Match[str]) -> str:
+    return f"{txid[0][:8]}…{txid[0][-8:]}"
 
 
 def danger_lines(vault: str, dangers: "Iterable[Notice]") -> list[str]:

@@ -6,6 +6,8 @@ sequence. A character that an output's encoding lacks is written as an escape.
 
 import io
 import os
+import re
+import shutil
 import sys
 from contextlib import suppress
 from typing import TextIO
@@ -14,6 +16,18 @@ from coordinator.shown_text import visible
 
 ERASED = "\r\033[K"
 STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+PLAIN = "\033[0m"
+STYLES = (
+    (re.compile(r"^\s*(?:DANGER|danger)\b"), "\033[1;31m"),
+    (re.compile(r"^error:"), "\033[1;31m"),
+    (re.compile(r"^\s*warning\b"), "\033[33m"),
+    (re.compile(r"^hint:"), "\033[36m"),
+    (re.compile(r"\bnothing (?:found|is dangerous)\b"), "\033[32m"),
+    (re.compile(r"(?<![\w.])[0-9][0-9 ]* sat\b(?!/)"), "\033[1m"),
+)
+"""What is told apart by colour or weight, too; never by that alone."""
 
 
 class Drawn(str):
@@ -45,7 +59,32 @@ def prepare_streams() -> None:
 
 def put(text: str) -> None:
     """Write a line, or a drawing, of the result to standard output."""
-    put_document(f"{text if isinstance(text, Drawn) else visible(text)}\n")
+    shown = text if isinstance(text, Drawn) else styled(visible(text), sys.stdout)
+    put_document(f"{shown}\n")
+
+
+def styled(line: str, stream: TextIO) -> str:
+    """Return a line with its warnings and amounts set off, where the stream shows colours.
+
+    NO_COLOR (no-color.org) and TERM=dumb are heeded.
+    """
+    if not _shows_colours(stream):
+        return line
+    for pattern, style in STYLES:
+        line = pattern.sub(lambda found, style=style: f"{style}{found[0]}{PLAIN}", line)  # type: ignore[misc]  # style is bound
+    return line
+
+
+def _shows_colours(stream: TextIO) -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
+    return not plain and stream.isatty()
+
+
+def width() -> int | None:
+    """Return how many columns standard output has; None where it is no terminal."""
+    if not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def put_document(text: str) -> None:
@@ -79,7 +118,8 @@ def tell(text: str, end: str = "\n") -> bool:
     """
     before = ERASED if _Line.unfinished else ""
     _Line.unfinished = end == "\r"
-    return _tell(before + visible(text) + end)
+    shown = visible(text)
+    return _tell(before + (shown if end == "\r" else styled(shown, sys.stderr)) + end)
 
 
 def clear_line() -> None:

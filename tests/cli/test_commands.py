@@ -23,8 +23,7 @@ def test_every_command_has_help_and_an_example(program: Program, pair: tuple[str
     assert summary
     assert len(text.split("\n\n")[1].strip().splitlines()[0]) <= 70
     assert f"Example: cardquorum {' '.join(words)}" in text
-    for option in ("--home DIR", "--json", "--quiet", "-v"):
-        assert option in text
+    assert "Options of every command, and exit statuses: cardquorum --help" in text
 
 
 def test_options_stand_before_or_after_the_words(program: Program, tmp_path: Path) -> None:

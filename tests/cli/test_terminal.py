@@ -1,83 +1,170 @@
-"""What a person at a terminal sees and types."""
+"""What people see on a terminal: colours beside words, tables that fit, help, completion."""
 
+import io
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.terminal import at_terminal
-from tests.program import Asked
+from coordinator.cli import build, manual, nouns, terminal
+from coordinator.cli.output import ExitStatus, columns
+from tests.program import Asked, Program
+from tests.test_house import ROOT
+
+TXID = "ab" * 32
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture
-def home(tmp_path: Path, asked: Asked) -> Path:
-    asked("init", "--network", "regtest")
-    asked("emulate", "new", "satochip", "fresh", "--no-setup")
-    asked("emulate", "new", "satochip", "blue")
-    return tmp_path / "home"
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """Standard output is a terminal of 60 columns that shows colours."""
+    shown = Screen()
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return shown
 
 
-def test_a_pin_is_asked_for_with_its_attempts_and_never_echoed(home: Path) -> None:
-    words = ("card", "enrol", "blue", "--emulated", "blue")
-    seen = at_terminal(
-        home, words, [(r"PIN of card blue \(satochip, attempts left: 5\)", "123456")]
-    )
-    assert seen.status == 0, seen.screen
-    assert "123456" not in seen.screen
+def test_colour_only_stands_beside_a_word(screen: Screen) -> None:
+    lines = ("DANGER: a", "  warning: b", "it holds 1 000 000 sat at 5 sat/vB", "error: c", "d")
+    for line in lines:
+        terminal.put(line)
+    shown = screen.getvalue()
+    assert re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines() == list(lines)
+    assert [("\x1b" in line) for line in shown.splitlines()] == [True, True, True, True, False]
+    assert "\x1b[1m1 000 000 sat\x1b[0m" in shown
 
 
-def test_a_wrong_pin_typed(home: Path) -> None:
-    words = ("card", "enrol", "blue", "--emulated", "blue")
-    seen = at_terminal(home, words, [("PIN of card blue", "654321")])
-    assert seen.status == 4
-    assert "4 left" in seen.screen
-    assert "654321" not in seen.screen
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_no_colour_where_nobody_wants_it(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    terminal.put("DANGER: a")
+    assert screen.getvalue() == "DANGER: a\n"
 
 
-def test_words_made_here_are_shown_once_and_belong_to_the_key(home: Path, asked: Asked) -> None:
-    words = ("card", "setup", "fresh", "--emulated", "fresh", "--generate")
-    answers = [("new PIN of card fresh", "2468"), ("once more", "2468")]
-    seen = at_terminal(home, words, answers)
-    assert seen.status == 0, seen.screen
-    assert "2468" not in seen.screen
-    assert "PUK of card fresh" in seen.screen
-    shown = [part.split()[0] for part in re.split(r"\d+\. ", seen.screen)[1:25]]
-    assert len(shown) == 24
-    key = asked("card", "show", "fresh")["keys"][0]
-    assert key["created_on"] == "host"
-    asked("emulate", "new", "satochip", "copy", "--no-setup")
-    stdin = f"copy=1357\ncopy.words={' '.join(shown)}\ncopy.puk=12345678\n"
-    again = asked(
-        "card", "setup", "copy", "--emulated", "copy", "--words", "--pin-stdin", stdin=stdin
-    )
-    assert again["key"]["xpub"] == key["xpub"]
+def test_no_colour_into_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    piped = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", piped)
+    monkeypatch.setenv("TERM", "xterm")
+    terminal.put("DANGER: a")
+    assert piped.getvalue() == "DANGER: a\n"
 
 
-def test_two_new_pins_that_differ_change_nothing(home: Path, asked: Asked) -> None:
-    words = ("card", "setup", "fresh", "--emulated", "fresh", "--generate")
-    seen = at_terminal(home, words, [("new PIN of card fresh", "2468"), ("once more", "2469")])
-    assert seen.status == 2
-    assert not any(
-        c["initialised"] for c in asked("emulate", "list")["cards"] if c["name"] == "fresh"
-    )
+def test_what_others_wrote_cannot_colour(screen: Screen) -> None:
+    terminal.put("label \x1b[31mred")
+    assert "\x1b" not in screen.getvalue()
 
 
-def test_without_a_terminal_words_need_a_file(home: Path, asked: Asked, tmp_path: Path) -> None:
-    words = ("card", "setup", "fresh", "--emulated", "fresh", "--generate", "--pin-stdin")
-    refused = asked(*words, stdin="fresh=2468", check=2)
-    assert "--words-out" in refused["error"]["message"]
-    done = asked(*words, "--words-out", str(tmp_path / "words"), stdin="fresh=2468")
-    assert done["created_on"] == "host"
-    assert len((tmp_path / "words").read_text().split()) == 24
-    assert (tmp_path / "words").stat().st_mode & 0o777 == 0o600
-    assert str(home)
+def test_a_table_that_is_too_wide_shortens_txids_first(screen: Screen) -> None:
+    rows = [(f"{TXID}:1", 5)]
+    assert columns(rows, "coin", "sat") == ["coin                 sat", "abababab…abababab:1  5"]
+    assert screen.getvalue() == ""
 
 
-def test_an_irreversible_act_asks_for_the_label(home: Path, asked: Asked) -> None:
-    asked("card", "enrol", "blue", "--emulated", "blue", "--pin-stdin", stdin="123456")
-    seen = at_terminal(home, ("card", "reset", "blue"), [("type the card's label", "red")])
-    assert seen.status == 5
-    assert asked("card", "check", "blue", "--pin-stdin", stdin="123456")["key_matches"]
-    seen = at_terminal(home, ("card", "reset", "blue"), [("type the card's label", "blue")])
-    assert seen.status == 0, seen.screen
-    assert asked("card", "check", "blue", "--pin-stdin", stdin="123456", check=3)
+def test_a_table_that_is_still_too_wide_becomes_blocks(screen: Screen) -> None:
+    rows = [("x" * 50, "y" * 20), ("a", None)]
+    assert columns(rows, "one", "three") == [
+        f"one    {'x' * 50}",
+        f"three  {'y' * 20}",
+        "",
+        "one    a",
+        "three  -",
+        "",
+    ]
+    assert screen.getvalue() == ""
+
+
+def test_a_pipe_gets_txids_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert TXID in columns([(TXID, "y" * 200)], "txid", "note")[1]
+
+
+@pytest.mark.parametrize("words", [("-h",), ("help",), ("--help",)])
+def test_help_has_common_options_and_every_exit_status(
+    program: Program, words: tuple[str, ...]
+) -> None:
+    shown = program(*words).out
+    for status in ExitStatus:
+        assert re.search(rf"^ +{status.value}  ", shown, re.MULTILINE)
+    assert "--home DIR" in shown
+
+
+@pytest.mark.parametrize("words", [("spend", "sign", "-h"), ("help", "spend", "sign")])
+def test_help_of_a_command_leaves_common_options_out(
+    program: Program, words: tuple[str, ...]
+) -> None:
+    shown = program(*words).out
+    assert "Usage: cardquorum spend sign" in shown
+    assert "--txid" in shown
+    assert "--home" not in shown
+    assert "cardquorum --help" in shown
+
+
+def test_version_names_what_the_program_stands_on(asked: Asked) -> None:
+    told = asked("--version")
+    assert told["version"]
+    assert {"embit", "coincurve", "py-bitcoinkernel"} <= told["libraries"].keys()
+    assert told["libraries"]["embit"]
+
+
+def test_a_shell_completes_nouns_verbs_and_options() -> None:
+    def completed(*words: str) -> list[str]:
+        ended = subprocess.run(
+            [sys.executable, "-m", "coordinator.cli"],
+            env={
+                **os.environ,
+                manual.COMPLETE: "complete_bash",
+                "COMP_WORDS": " ".join(("cardquorum", *words)),
+                "COMP_CWORD": str(len(words)),
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return ended.stdout.split()
+
+    assert completed("spend", "sig") == ["sign"]
+    assert "--accept" in completed("spend", "sign", "--ac")
+
+
+@pytest.mark.parametrize("shell", manual.SHELLS)
+def test_completion_scripts_ask_this_program(asked: Asked, shell: str) -> None:
+    assert manual.COMPLETE in asked("completion", shell)["script"]
+
+
+def test_completion_for_an_unknown_shell_is_refused(asked: Asked) -> None:
+    assert "none of bash" in asked("completion", "csh", check=2)["error"]["message"]
+
+
+def test_man_page_is_the_one_the_commands_make() -> None:
+    """`make man` writes it."""
+    made = manual.man_page(build(list(nouns.GROUPS)))
+    assert (ROOT / "docs" / "cardquorum.1").read_text() == made
+
+
+def test_man_page_is_read_without_a_complaint(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "cardquorum.1"
+    try:
+        ended = subprocess.run(
+            ["groff", "-man", "-ww", "-Tutf8", str(page)],  # noqa: S607 -- the system's
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            cwd=tmp_path,
+        )
+    except FileNotFoundError:
+        pytest.skip("groff is not installed")
+    assert ended.stderr == ""
+    assert "cardquorum spend sign" in re.sub(r"\x1b\[[0-9;]*m", "", ended.stdout)
