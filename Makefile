@@ -103,7 +103,8 @@ sbom: $(VENV)/.run locks/sbom.txt
 
 # The man page, from the commands themselves.
 man: $(VENV)/.run
-	$(BIN)/python -m coordinator.cli.manual > docs/cardquorum.1
+	$(BIN)/python -c "from coordinator.cli import build, manual, nouns; \
+		print(manual.man_page(build(list(nouns.GROUPS))), end='')" > docs/cardquorum.1
 
 # System packages: installed as root on Debian, asked for elsewhere.
 system:

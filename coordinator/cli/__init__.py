@@ -27,7 +27,7 @@ def main() -> None:
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit status; nothing is raised."""
     terminal.prepare_streams()
-    if words[:1] == ["help"]:
+    if words and words[0] == "help":
         words = [*words[1:], "--help"]
     try:
         _refuse_undecodable(words)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,6 +58,8 @@ def epilog() -> str:
 
 def versions() -> Result:
     """Return the version of the program and of what it stands on; None for what is not there."""
+    from importlib import metadata
+
     libraries = {name: _version(name) for name in LIBRARIES}
     version = metadata.version(PROGRAM)
     lines = [f"{name} {found or 'is not installed'}" for name, found in libraries.items()]
@@ -69,6 +70,8 @@ def versions() -> Result:
 
 
 def _version(name: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -152,9 +155,10 @@ def _item(term: str, meaning: str) -> tuple[str, ...]:
 
 
 def _roff(text: str) -> str:
-    """Return a text as roff has it: no character that a command could begin with."""
+    """Return a text as roff has it: nothing that is a command to it, nothing beyond ASCII."""
     escaped = text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq")
-    return re.sub(r"^\.", r"\\&.", escaped)
+    ascii_only = "".join(c if c.isascii() else f"\\[u{ord(c):04X}]" for c in escaped)
+    return re.sub(r"^\.", r"\\&.", ascii_only)
 
 
 def prepare_completion() -> None:
@@ -165,9 +169,3 @@ def prepare_completion() -> None:
 
 
 COMMANDS = {"": {"completion": completion}}
-
-
-if __name__ == "__main__":
-    from coordinator.cli import build, nouns, terminal
-
-    terminal.put_document(man_page(build(list(nouns.GROUPS))))

@@ -1,5 +1,6 @@
 """What people see on a terminal: colours beside words, tables that fit, help, completion."""
 
+import contextlib
 import io
 import os
 import re
@@ -24,19 +25,18 @@ class Screen(io.StringIO):
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    """Standard output is a terminal of 60 columns that shows colours."""
-    shown = Screen()
-    monkeypatch.setattr(sys, "stdout", shown)
+    """A terminal of 60 columns that shows colours."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    return shown
+    return Screen()
 
 
 def test_colour_only_stands_beside_a_word(screen: Screen) -> None:
     lines = ("DANGER: a", "  warning: b", "it holds 1 000 000 sat at 5 sat/vB", "error: c", "d")
-    for line in lines:
-        terminal.put(line)
+    with contextlib.redirect_stdout(screen):
+        for line in lines:
+            terminal.put(line)
     shown = screen.getvalue()
     assert re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines() == list(lines)
     assert [("\x1b" in line) for line in shown.splitlines()] == [True, True, True, True, False]
@@ -48,32 +48,36 @@ def test_no_colour_where_nobody_wants_it(
     screen: Screen, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    terminal.put("DANGER: a")
+    with contextlib.redirect_stdout(screen):
+        terminal.put("DANGER: a")
     assert screen.getvalue() == "DANGER: a\n"
 
 
 def test_no_colour_into_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    piped = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", piped)
     monkeypatch.setenv("TERM", "xterm")
-    terminal.put("DANGER: a")
+    with contextlib.redirect_stdout(io.StringIO()) as piped:
+        terminal.put("DANGER: a")
     assert piped.getvalue() == "DANGER: a\n"
 
 
 def test_what_others_wrote_cannot_colour(screen: Screen) -> None:
-    terminal.put("label \x1b[31mred")
+    with contextlib.redirect_stdout(screen):
+        terminal.put("label \x1b[31mred")
     assert "\x1b" not in screen.getvalue()
 
 
 def test_a_table_that_is_too_wide_shortens_txids_first(screen: Screen) -> None:
     rows = [(f"{TXID}:1", 5)]
-    assert columns(rows, "coin", "sat") == ["coin                 sat", "abababab…abababab:1  5"]
-    assert screen.getvalue() == ""
+    with contextlib.redirect_stdout(screen):
+        fitted = columns(rows, "coin", "sat")
+    assert fitted == ["coin                 sat", "abababab…abababab:1  5"]
 
 
 def test_a_table_that_is_still_too_wide_becomes_blocks(screen: Screen) -> None:
     rows = [("x" * 50, "y" * 20), ("a", None)]
-    assert columns(rows, "one", "three") == [
+    with contextlib.redirect_stdout(screen):
+        fitted = columns(rows, "one", "three")
+    assert fitted == [
         f"one    {'x' * 50}",
         f"three  {'y' * 20}",
         "",
@@ -81,11 +85,9 @@ def test_a_table_that_is_still_too_wide_becomes_blocks(screen: Screen) -> None:
         "three  -",
         "",
     ]
-    assert screen.getvalue() == ""
 
 
-def test_a_pipe_gets_txids_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", io.StringIO())
+def test_a_pipe_gets_txids_whole() -> None:
     assert TXID in columns([(TXID, "y" * 200)], "txid", "note")[1]
 
 
