@@ -5,13 +5,21 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.util import LRUCache
+
 from coordinator import cli
 from coordinator.cli import attendant
+from psbt import policy
+from psbt.keys import ChildKeys, children
+from storage import database
 
 PIN = "123456"
 UNPROVED = ("--accept", "keys_unproved", "--accept", "no_copy")
@@ -29,6 +37,35 @@ class Ended(NamedTuple):
         return found
 
 
+@lru_cache(maxsize=64)
+def remembered_children(public_key: bytes, chain_code: bytes) -> ChildKeys:
+    """Return a key's derivation, each child of which is computed once."""
+    return lru_cache(maxsize=4096)(children(public_key, chain_code))
+
+
+COMPILED = LRUCache(4096)
+
+
+def compiling_once(*given: object, **options: object) -> Engine:
+    """Make an engine that takes the statements other engines of the tests have compiled."""
+    engine = create_engine(*given, **options)
+    if isinstance(engine.dialect, SQLiteDialect_pysqlite):
+        engine._compiled_cache = COMPILED
+    return engine
+
+
+@contextlib.contextmanager
+def computing_once() -> Iterator[None]:
+    """Let commands in this process share what each process computes anew: SQL and child keys."""
+    with (
+        mock.patch.object(policy, "children", remembered_children),
+        mock.patch.object(database, "create_engine", compiling_once),
+        mock.patch.object(SQLiteDialect_pysqlite, "__eq__", lambda a, b: type(a) is type(b)),
+        mock.patch.object(SQLiteDialect_pysqlite, "__hash__", lambda a: hash(type(a))),
+    ):
+        yield
+
+
 Program = Callable[..., Ended]
 Asked = Callable[..., dict[str, Any]]
 
@@ -38,6 +75,7 @@ def run_program(home: Path, *words: str, stdin: str = "", check: int | None = 0)
     out, err = io.StringIO(), io.StringIO()
     source = io.TextIOWrapper(io.BytesIO(stdin.encode()))
     with (
+        computing_once(),
         mock.patch.dict(os.environ, {"CARDQUORUM_HOME": str(home)}),
         mock.patch.object(attendant, "TERMINAL", Path("/nonexistent/terminal")),
         mock.patch.object(sys, "stdin", source),

@@ -22,6 +22,7 @@ from storage import chain as chain_book
 from storage import vaults as vault_book
 from storage.database import open_database
 from storage.model import Vault
+from tests.program import computing_once
 from tests.psbt.soft_vault import SoftVault, soft_vault
 
 NAME = "v"
@@ -32,7 +33,8 @@ class Book:
 
     def __init__(self, folder: Path) -> None:
         self.home = create_home(folder, "regtest", "none:")
-        self.database = open_database(self.home.database_url)
+        with computing_once():
+            self.database = open_database(self.home.database_url)
         self.soft: dict[str, SoftVault] = {}
 
     def add(self, name: str = NAME, soft: SoftVault | None = None) -> SoftVault:
@@ -49,7 +51,7 @@ class Book:
         return vault_script(self.soft[name].policy, branch, index).script_pubkey
 
     def sync(self, source: ChainSource, name: str = NAME) -> Tip:
-        with self.database.begin() as db:
+        with computing_once(), self.database.begin() as db:
             return wallet_sync.sync(db, self.vault(db, name), source)
 
     def watch(self, since: Tip) -> Watch:
