@@ -209,7 +209,7 @@ def _issue_cards(stage: Stage, families: Sequence[str]) -> list[Slot]:
         emulated.create(stage.home, family, label, set_up=False)
         slot = emulated.slot(stage.home, label)
         wanted = Setup(label, slot, "generate")
-        done = setup.set_up(stage.home, stage.database, wanted, stage.guide)
+        done = setup.set_up(stage.home, stage.database, wanted, attendant=stage.guide)
         stage.guide.say(f"{done.expression(stage.home.network)}")
         with stage.database.begin() as db:
             custody_log.add_location(db, custody_log.Place(label, kind))
@@ -239,7 +239,7 @@ def _make_vault(stage: Stage, slots: Sequence[Slot]) -> str:
         descriptor = vaults.create(stage.home, db, plan).descriptor
     stage.guide.tell(f"2. vault {VAULT}, {THRESHOLD} of {len(labels)}:")
     stage.guide.tell(f"   {descriptor}")
-    proofs = key_proofs.verify_vault(stage.database, VAULT, slots, stage.guide)
+    proofs = key_proofs.verify_vault(stage.database, VAULT, slots, attendant=stage.guide)
     if proofs.mismatches or proofs.missing:
         raise CoordinatorError("a card of the demo did not prove its key")
     stage.guide.say(f"proved by the cards: {', '.join(proofs.verified)}")
@@ -291,7 +291,9 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> Paid:
         )
     ceremony = created.ceremony or ""
     stage.guide.tell(f"4. ceremony {ceremony}: what you would confirm before a card signs")
-    outcomes = ceremonies.sign(stage.home, stage.database, ceremony, slots[:THRESHOLD], stage.guide)
+    outcomes = ceremonies.sign(
+        stage.home, stage.database, ceremony, offered=slots[:THRESHOLD], attendant=stage.guide
+    )
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
@@ -302,7 +304,7 @@ def _send(stage: Stage, ceremony: str, inputs: int, signatures: int) -> Paid:
     """Finalize, broadcast and mine the payment."""
     final = ceremonies.finalize(stage.home, stage.database, ceremony)
     stage.guide.tell(f"5. transaction {final.txid}, {final.vsize} vB, scripts: {final.consensus}")
-    ceremonies.broadcast(stage.home, stage.database, ceremony, stage.chain)
+    ceremonies.broadcast(stage.home, stage.database, ceremony, chain=stage.chain)
     tip = _mine(stage)
     with stage.database.begin() as db:
         state = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony)).state

@@ -83,7 +83,7 @@ def add_card(db: Session, *, now: datetime, **said: Unpack[NewCard]) -> Card:
         version=said["version"],
         emulated=emulator_name is not None,
         emulator_name=emulator_name,
-        item=add_item(db, "card", said["label"], now),
+        item=add_item(db, "card", said["label"], now=now),
         attestation="unproven",
         attestation_reason="it was never asked",
         attested_at=now,
@@ -95,7 +95,7 @@ def add_card(db: Session, *, now: datetime, **said: Unpack[NewCard]) -> Card:
     return card
 
 
-def attested(db: Session, card: Card, result: str, reason: str, now: datetime) -> None:
+def attested(db: Session, card: Card, result: str, *, reason: str, now: datetime) -> None:
     """Remember how far the card proved to be genuine this time."""
     card.attestation, card.attestation_reason, card.attested_at = result, reason, now
     db.flush()
@@ -129,12 +129,12 @@ def all_cards(db: Session) -> Sequence[Card]:
 
 def forget_card(db: Session, card: Card, now: datetime) -> None:
     """Free the card's label and identity; its events stay, its key has one carrier less."""
-    retire_carriers(db, card.item, keys_of_card(db, card.label), now)
+    retire_carriers(db, card.item, keys_of_card(db, card.label), now=now)
     card.forgotten_at = card.item.retired_at = now
     db.flush()
 
 
-def add_item(db: Session, kind: str, name: str, now: datetime) -> Item:
+def add_item(db: Session, kind: str, name: str, *, now: datetime) -> Item:
     """Remember a thing custody events can be about; raises AlreadyExists."""
     absent(find_item(db, kind, name), kind, name)
     item = Item(kind=kind, name=name, created_at=now)
@@ -155,7 +155,7 @@ def find_item(db: Session, kind: str, name: str) -> Item | None:
     return db.scalars(select(Item).where(wanted)).one_or_none()
 
 
-def add_carrier(db: Session, key: Key, item: Item, now: datetime) -> Carrier:
+def add_carrier(db: Session, key: Key, item: Item, *, now: datetime) -> Carrier:
     """Remember that an item carries a key; saying so twice changes nothing."""
     wanted = (Carrier.key_id == key.id) & (Carrier.item_id == item.id)
     carrier = db.scalars(select(Carrier).where(wanted)).one_or_none()
@@ -168,7 +168,7 @@ def add_carrier(db: Session, key: Key, item: Item, now: datetime) -> Carrier:
     return carrier
 
 
-def retire_carriers(db: Session, item: Item, keys: Sequence[Key], now: datetime) -> None:
+def retire_carriers(db: Session, item: Item, keys: Sequence[Key], *, now: datetime) -> None:
     """Remember that an item no longer carries these keys."""
     wanted = (Carrier.item_id == item.id) & Carrier.key_id.in_([key.id for key in keys])
     for carrier in db.scalars(_live_carriers().where(wanted)):

@@ -86,12 +86,14 @@ def sent(db: Session, vault: Vault) -> Sequence[Ceremony]:
 def keep_signature(
     db: Session,
     ceremony_id: int,
-    given: tuple[int, bytes, bytes],
+    input_index: int,
+    *,
+    pubkey: bytes,
+    signature: bytes,
     now: datetime,
     card_id: int | None = None,
 ) -> None:
-    """Keep a verified signature: input index, public key, r‖s. The first of a key stays."""
-    input_index, pubkey, signature = given
+    """Keep a verified signature (r‖s) of an input. The first of a key stays."""
     known = select(Signature.id).where(
         Signature.ceremony_id == ceremony_id,
         Signature.input_index == input_index,
@@ -115,6 +117,7 @@ def reserve(
     db: Session,
     ceremony: Ceremony,
     outpoints: Iterable[tuple[str, int]],
+    *,
     expires: datetime,
     now: datetime,
 ) -> None:
@@ -127,7 +130,7 @@ def reserve(
     holders = {(held.txid, held.vout): held for held in reserved(db, now)}
     for txid, vout in outpoints:
         if (holder := holders.get((txid, vout))) is not None:
-            raise CoinTaken(*holder)
+            raise CoinTaken(**holder._asdict())
         db.add(Reservation(ceremony_id=ceremony.id, txid=txid, vout=vout, expires_at=expires))
     ceremony.expires_at = expires
     db.flush()

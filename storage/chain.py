@@ -106,7 +106,7 @@ def next_index(db: Session, vault: Vault, branch: int) -> int:
     return 0 if found is None else found + 1
 
 
-def issue_address(db: Session, vault: Vault, script: Script, now: datetime) -> Address:
+def issue_address(db: Session, vault: Vault, script: Script, *, now: datetime) -> Address:
     """Remember that an address was given out; raises AlreadyExists if it was before."""
     wanted = (
         Address.vault_id == vault.id,
@@ -317,7 +317,9 @@ def newest_sync(db: Session) -> tuple[SyncedTo, datetime] | None:
     return (SyncedTo(state.height, state.block_hash), state.synced_at) if state else None
 
 
-def set_sync_state(db: Session, vault: Vault, height: int, block_hash: str, now: datetime) -> None:
+def set_sync_state(
+    db: Session, vault: Vault, height: int, *, block_hash: str, now: datetime
+) -> None:
     """Remember how far the vault is known."""
     db.merge(SyncState(vault_id=vault.id, height=height, block_hash=block_hash, synced_at=now))
     db.flush()
@@ -345,8 +347,8 @@ def forget_waiting(db: Session, vault: Vault, keep: Collection[str]) -> dict[str
 
     Returns those that are forgotten.
     """
-    unpaid = _stale(db, vault, keep, Coin.txid, Coin.height)
-    unspent = _stale(db, vault, keep, Coin.spent_by, Coin.spent_height)
+    unpaid = _stale(db, vault, keep, column=Coin.txid, height=Coin.height)
+    unspent = _stale(db, vault, keep, column=Coin.spent_by, height=Coin.spent_height)
     gone = _gone(db, unpaid, unspent)
     for batch in batches(unpaid):
         db.execute(delete(Coin).where(Coin.id.in_(batch)))
@@ -375,6 +377,7 @@ def _stale(
     db: Session,
     vault: Vault,
     keep: Collection[str],
+    *,
     column: Column[str | None] | Column[str],
     height: Column[int | None],
 ) -> dict[int, str]:

@@ -41,7 +41,7 @@ class Circumstances(TypedDict):
     photo_sha256: NotRequired[bytes | None]
 
 
-def add_holder(db: Session, name: str, limit_sats: int | None, contact: str | None) -> Holder:
+def add_holder(db: Session, name: str, limit_sats: int | None, *, contact: str | None) -> Holder:
     """Remember a person; raises AlreadyExists."""
     absent(_holder(db, name), "holder", name)
     holder = Holder(name=name, limit_sats=limit_sats, contact=contact)

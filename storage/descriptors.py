@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 from storage.model import DescriptorCopy, Item, Vault
 
 
-def add_copy(db: Session, vault: Vault, item: Item, digest: bytes, now: datetime) -> DescriptorCopy:
+def add_copy(
+    db: Session, vault: Vault, item: Item, *, digest: bytes, now: datetime
+) -> DescriptorCopy:
     """Remember that an item holds a descriptor of this SHA-256, of this vault."""
     copy = DescriptorCopy(vault=vault, item=item, digest=digest, created_at=now)
     db.add(copy)

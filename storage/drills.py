@@ -10,7 +10,7 @@ from storage.lookup import absent, present
 from storage.model import Card, Drill, DrillProof, Vault
 
 
-def add_drill(db: Session, vault: Vault, public_id: str, message: str, now: datetime) -> Drill:
+def add_drill(db: Session, vault: Vault, public_id: str, *, message: str, now: datetime) -> Drill:
     """Open a drill; raises AlreadyExists."""
     absent(_drill(db, public_id), "drill", public_id)
     drill = Drill(public_id=public_id, vault=vault, message=message, started_at=now, proofs=[])
@@ -31,10 +31,9 @@ def drills_of(db: Session, vault: Vault) -> Sequence[Drill]:
 
 
 def keep_proof(
-    db: Session, drill: Drill, card: Card, proof: tuple[bytes, bytes], now: datetime
+    db: Session, drill: Drill, card: Card, *, pubkey: bytes, signature: bytes, now: datetime
 ) -> None:
-    """Keep a verified (pubkey, r‖s); one that is there already stays."""
-    pubkey, signature = proof
+    """Keep a key's verified signature (r‖s); one that is there already stays."""
     if any(kept.pubkey == pubkey for kept in drill.proofs):
         return
     drill.proofs.append(

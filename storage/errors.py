@@ -39,7 +39,7 @@ class CoinTaken(StorageError):
     """A coin is reserved by another ceremony."""
 
     def __init__(
-        self, txid: str, vout: int, ceremony: str, until: datetime, opened_on: str | None
+        self, txid: str, vout: int, ceremony: str, *, until: datetime, opened_on: str | None
     ) -> None:
         """Keep the coin, the ceremony that holds it, until when, and where it was opened."""
         self.txid = txid

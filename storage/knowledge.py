@@ -16,7 +16,7 @@ def find_secret(db: Session, card: Card, kind: str) -> CardSecret | None:
     return db.scalars(select(CardSecret).where(wanted)).one_or_none()
 
 
-def add_secret(db: Session, label: str, card: Card, kind: str, now: datetime) -> CardSecret:
+def add_secret(db: Session, label: str, card: Card, *, kind: str, now: datetime) -> CardSecret:
     """Remember that a card has such a secret, by that label; raises AlreadyExists for another's.
 
     One that is known already gets the label; who knows it stays known.
@@ -38,7 +38,7 @@ def free_label(db: Session, wanted: str) -> str:
 
 
 def learn(
-    db: Session, secret: CardSecret, known_by: Sequence[Holder], written_at: Sequence[Location]
+    db: Session, secret: CardSecret, known_by: Sequence[Holder], *, written_at: Sequence[Location]
 ) -> None:
     """Add to the people who know a secret and the places it is written at."""
     secret.known_by += [holder for holder in known_by if holder not in secret.known_by]

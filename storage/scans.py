@@ -32,7 +32,7 @@ def scans_of(db: Session, vault: Vault) -> dict[int, Looked]:
     }
 
 
-def set_scan(db: Session, vault: Vault, branch: int, looked: Looked) -> None:
+def set_scan(db: Session, vault: Vault, branch: int, *, looked: Looked) -> None:
     """Remember how far a branch of a vault was looked for."""
     db.merge(Scan(vault_id=vault.id, branch=branch, **looked._asdict()))
     db.flush()

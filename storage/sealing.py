@@ -76,7 +76,7 @@ def seal_all(database: Database, passphrase: bytes, cost: "Cost | None" = None) 
             opening_key = OpeningKey()
             for row in _private_rows(db):
                 _change_form(db, row, enclosed(row, opening_key.sealing_key, opening_key))
-            _keep(db, opening_key, passphrase, cost)
+            _keep(db, opening_key, passphrase, cost=cost)
     scrub(database)
 
 
@@ -97,7 +97,7 @@ def change_passphrase(database: Database, passphrase: bytes, cost: "Cost | None"
         opening_key = opening_key_of(db)
         db.delete(db.scalars(select(Seal)).one())
         db.flush()
-        _keep(db, opening_key, passphrase, cost)
+        _keep(db, opening_key, passphrase, cost=cost)
     scrub(database)
 
 
@@ -119,7 +119,9 @@ def scrub(database: Database) -> None:
         db.execute(update(Seal).values(scrubbed=True))
 
 
-def _keep(db: Session, opening_key: "OpeningKey", passphrase: bytes, cost: "Cost | None") -> None:
+def _keep(
+    db: Session, opening_key: "OpeningKey", passphrase: bytes, *, cost: "Cost | None"
+) -> None:
     from storage.encryption import Cost  # noqa: PLC0415 -- as above
 
     locked = opening_key.locked(passphrase, cost or Cost())

@@ -84,7 +84,7 @@ def add_verification(
 
 
 def note_proved(
-    db: Session, vault: Vault, key_ids: Iterable[int], detail: str, now: datetime
+    db: Session, vault: Vault, key_ids: Iterable[int], *, detail: str, now: datetime
 ) -> None:
     """Remember that keys of a vault signed for its policy, as `detail` says; once each."""
     known = latest_verifications(db, vault)

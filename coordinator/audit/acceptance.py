@@ -86,14 +86,14 @@ def not_accepted_before(home: Home, vault: str, dangers: Iterable[Danger]) -> li
     return [
         danger
         for danger in dangers
-        if not approvals.danger_accepted(home, vault, danger.code, danger.facts)
+        if not approvals.danger_accepted(home, vault, danger.code, facts=danger.facts)
     ]
 
 
 def remember_accepted(home: Home, vault: str, dangers: Iterable[Danger]) -> None:
     """Keep that a person accepted these dangers of a vault."""
     for danger in dangers:
-        approvals.accept_danger(home, vault, danger.code, danger.facts)
+        approvals.accept_danger(home, vault, danger.code, facts=danger.facts)
 
 
 def policy_standing(home: Home, vault: Vault) -> Standing:

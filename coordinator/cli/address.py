@@ -49,7 +49,7 @@ def new(
     with suppress(NotLooked, ChainError):
         context.look_first(vault)
     with context.database.begin() as db:
-        fresh = addresses.fresh(db, context.home, vault, label, accept)
+        fresh = addresses.fresh(db, context.home, vault, label=label, accepted=accept)
         seen = scans.looked_for(db, vault)
     uri = addresses.payment_uri(fresh.address, amount_sats, label)
     lines = [fresh.address, f"address {fresh.index} of {vault}, checksum {fresh.checksum}"]
@@ -131,7 +131,7 @@ def check(
     address = address_in(address)
     script = script_of(address, context.home.network)
     context.freshen()
-    found = addresses.owner_of(context.home, context.database, script, accept, reach=reach)
+    found = addresses.owner_of(context.home, context.database, script, accepted=accept, reach=reach)
     if found is None:
         compared = addresses.compared(context.database, reach)
         document = {

@@ -78,7 +78,7 @@ def setup(
     source = _source(generate=generate, words=words, seed=seed)
     count = _cards_wanted(copies, backup_out)
     slots = reader_choice.slots_of_strangers(
-        context.home, reader_choice.places(reader, emulated), count, BACKUP
+        context.home, reader_choice.places(reader, emulated), count, besides=BACKUP
     )
     labels = [label, *(f"{label}-{number}" for number in range(2, count + 1))]
     attendant = context.person(labels, pin_stdin=pin_stdin, single=count == 1)
@@ -86,7 +86,7 @@ def setup(
         Setup(each, place, source, path, words_out, backup_out, last_attempt)
         for each, place in zip(labels, slots, strict=True)
     ]
-    made = setting_up.set_up_copies(context.home, context.database, wanted, attendant)
+    made = setting_up.set_up_copies(context.home, context.database, wanted, attendant=attendant)
     first, *copied = [_enrolled_document(each, context.home.network) for each in made]
     backup = {"file": backup_out, "carrier": made[0].backup} if backup_out else None
     document = {**first, "pin_set": made[0].pin_set, "copies": copied, "backup": backup}
@@ -187,7 +187,7 @@ def enrol(
     attendant = context.person([label], pin_stdin=pin_stdin, accepted=accept)
     evidence = None if issuer is None else read_bytes(issuer)
     asked = enrolling.Enrolment(label, slot, path, last_attempt, evidence)
-    found = enrolling.enrol(context.home, context.database, asked, attendant)
+    found = enrolling.enrol(context.home, context.database, asked, attendant=attendant)
     with context.database.begin() as db:
         places = unenrolled.places_of(db, found.key)
     vaults = [{"vault": place.vault, "number": place.number} for place in places]
@@ -244,7 +244,7 @@ def check(
     attendant = context.person([label], pin_stdin=pin_stdin, accepted=accept)
     unlocking = with_pin or pin_stdin or evidence is not None
     asked = checking.Check(label, slot, unlocking, last_attempt, evidence)
-    found = checking.check(context.home, context.database, asked, attendant)
+    found = checking.check(context.home, context.database, asked, attendant=attendant)
     document = {"card": label, **found._asdict()}
     if not found.present:
         return Result(document, [f"card {label} is not there: {found.differences[0]}"], MISSING)
@@ -312,7 +312,9 @@ def backup(
     slot = context.slot(label, reader, emulated)
     attendant = context.person([label], pin_stdin=pin_stdin)
     care = pins.Care(label, slot, last_attempt)
-    carrier = pins.backup(context.database, context.home.network, care, attendant, out)
+    carrier = pins.backup(
+        context.database, context.home.network, care, attendant=attendant, out=out
+    )
     lines = [f"wrote {out}, encrypted for card {label}", *_backup_lines(carrier)]
     return Result({"card": label, "file": out, "carrier": carrier.carrier}, lines)
 
@@ -382,7 +384,7 @@ def reset(
                 context.database,
                 label,
                 lambda vault: overview.sync(
-                    context.home, context.database, context.chain, vault, say=context.say
+                    context.home, context.database, context.chain, vault=vault, say=context.say
                 ),
                 at_hand=context.home.chain == EMBEDDED_CHAIN,
             ),
@@ -425,12 +427,12 @@ def forget(
 
     def reach() -> "Slot":
         return reader_choice.slot_of(
-            context.home, context.database, label, reader_choice.places(reader, emulated)
+            context.home, context.database, label, named=reader_choice.places(reader, emulated)
         )
 
     attendant = context.person([label], pin_stdin=pin_stdin)
     memory = FolderMemory(context.home.card_memory)
-    freed = pins.forget(context.database, label, reach, memory, attendant)
+    freed = pins.forget(context.database, label, reach, memory=memory, attendant=attendant)
     document = {"card": label, "forgotten": True, "unpaired": freed, "vaults": vaults}
     lines = ["its pairing slot is free again"] if freed else []
     return Result(document, [f"card {label} is forgotten here", *lines])

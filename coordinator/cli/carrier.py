@@ -24,7 +24,7 @@ def add(
     from coordinator.custody import carriers
 
     with context.book.begin() as db:
-        found = carriers.add(db, context.home.network, of, kind, label)
+        found = carriers.add(db, context.home.network, of, kind=kind, label=label)
     where = f"cardquorum custody record {found.carrier} placed --at LOCATION"
     lines = [f"{found.carrier} carries key {found.key}", f"say where it lies: {where}"]
     return Result(found, lines)

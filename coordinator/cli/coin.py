@@ -84,7 +84,7 @@ def import_coins(
 
     data = read_named(file)
     with context.database.begin() as db:
-        count = payment_files.take(context.home, db, vault_book.vault_named(db, vault), data)
+        count = payment_files.take(context.home, db, vault_book.vault_named(db, vault), data=data)
     return Result({"vault": vault, "coins": count}, [f"{counted(count, 'new coin')}"])
 
 

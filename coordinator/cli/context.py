@@ -215,13 +215,13 @@ class Context:
         """Bring one vault or all in step where asking the chain does not leave the home."""
         from coordinator.wallet import overview
 
-        overview.freshen(self.home, self.database, lambda: self.chain, vault)
+        overview.freshen(self.home, self.database, lambda: self.chain, vault=vault)
 
     def look_first(self, vault: str) -> None:
         """Bring a vault in step that nobody looked for; raises NotLooked where that takes long."""
         from coordinator.wallet import overview
 
-        overview.look_first(self.home, self.database, lambda: self.chain, vault)
+        overview.look_first(self.home, self.database, lambda: self.chain, vault=vault)
 
     def fee_rate(
         self, typed: str | None, target: int | None, *, blocks: int = TARGET_BLOCKS
@@ -271,7 +271,9 @@ class Context:
         """Return the slot named, else the one a known card lies in."""
         from coordinator.readers import choice
 
-        return choice.slot_of(self.home, self.database, label, choice.places(reader, emulated))
+        return choice.slot_of(
+            self.home, self.database, label, named=choice.places(reader, emulated)
+        )
 
     def cards_offered(
         self,
@@ -304,7 +306,7 @@ class Context:
             only=given if pin_stdin else None,
             typed=attendant.types(),
         )
-        slots = choice.slots_for(self.home, self.database, labels, named, given)
+        slots = choice.slots_for(self.home, self.database, labels, named=named, given=given)
         return OfferedCards(attendant, slots, wait_policy)
 
     def report(self, text: str) -> None:

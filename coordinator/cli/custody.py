@@ -85,7 +85,7 @@ def add_holder(
 
     limit_sats = parse_amount(limit) if limit else None
     with context.book.begin() as db:
-        added = custody_log.add_holder(db, who, limit_sats, contact)
+        added = custody_log.add_holder(db, who, limit_sats, contact=contact)
     return Result(added, [f"holder {who}"])
 
 

@@ -53,7 +53,7 @@ def start(context: Context, vault: Vault, accept: Accept = None) -> Result:
 
     context.freshen(vault)
     tip = overview.known_tip(context.database, vault)
-    drill_id = drills.start(context.home, context.database, vault, tip, accept)
+    drill_id = drills.start(context.home, context.database, vault, tip=tip, accepted=accept)
     return _shown(_progress(context, drill_id))
 
 
@@ -85,10 +85,10 @@ def sign(
         context.home,
         context.database,
         drill,
-        offered.slots,
-        offered.attendant,
-        offered.wait_policy,
-        accept,
+        offered=offered.slots,
+        attendant=offered.attendant,
+        wait_policy=offered.wait_policy,
+        accepted=accept,
     )
     cards = [outcome_document(outcome) for outcome in outcomes]
     shown = _shown(_progress(context, drill))

@@ -31,7 +31,7 @@ def new(
     from coordinator.readers import emulated
 
     card = emulated.create(
-        context.home, family, name, profile, set_up=not no_setup, variant=variant
+        context.home, family, name, profile=profile, set_up=not no_setup, variant=variant
     )
     state = "factory-fresh" if no_setup else "PIN 123456"
     return Result(_document(card), [f"emulated {family} {name}: {state}"])

@@ -34,7 +34,7 @@ def import_key(
 
     found = recognition.read_keys(read_named(file), file, token)
     with context.database.begin() as db:
-        kept = foreign_keys.import_key(context.home, db, name, found, script)
+        kept = foreign_keys.import_key(context.home, db, name, found=found, script=script)
         key = foreign_keys.document(db, kept.key)
     document = {
         "key": key,
@@ -62,7 +62,7 @@ def export_key(
     from coordinator.vault import foreign_keys
 
     with context.database.begin() as db:
-        text = foreign_keys.write_key(context.home, db, card, format_)
+        text = foreign_keys.write_key(context.home, db, card, format_=format_)
     if out is not None:
         write_private(out, text.encode(), replace=False)
     document = {"card": card, "format": format_, "text": text, "file": out}

@@ -141,7 +141,7 @@ def recover(
     with context.database.begin() as db:
         descriptor = recovering.descriptor_of(context.home, db, data, key or ())
         plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
-        found = vaults.import_text(context.home, db, plan, descriptor, checksum)
+        found = vaults.import_text(context.home, db, plan, text=descriptor, checksum=checksum)
         document = {
             **imported_document(vaults.document(context.home, db, found.vault), found),
             "addresses": recovering.first_addresses(found.vault),
@@ -234,7 +234,7 @@ def add_copy(
     from coordinator.custody import descriptor_copies
 
     with context.book.begin() as db:
-        found = descriptor_copies.add(db, vault, label, location)
+        found = descriptor_copies.add(db, vault, label, location=location)
     return Result(found, [f"{found.copy} holds version {found.version} of vault {vault}"])
 
 

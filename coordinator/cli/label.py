@@ -22,7 +22,7 @@ def set_label(
     from coordinator.wallet import labels
 
     with context.database.begin() as db:
-        found = labels.set_label(context.home, db, ref, text)
+        found = labels.set_label(context.home, db, ref, text=text)
     return Result(found, [f"{found.type} {found.ref}: {found.label or 'no label'}"])
 
 

@@ -46,7 +46,12 @@ def sync(
         tip = chain.tip()
         start = scans.parse_birthday(rescan, tip if tip.height else None, context.home.network)
     done = overview.sync(
-        context.home, context.database, chain, vault, look=scans.Look(start, reach), say=context.say
+        context.home,
+        context.database,
+        chain,
+        vault=vault,
+        look=scans.Look(start, reach),
+        say=context.say,
     )
     owned = balances(context.database, vault)
     document = {

@@ -198,7 +198,7 @@ def consolidate(
     tip = overview.known_tip(context.database, vault)
     with context.database.begin() as db:
         merging = creation.consolidation(
-            db, vault, rate.feerate, parse_amount(below) if below else None
+            db, vault, rate.feerate, below_sats=parse_amount(below) if below else None
         )
         made = creation.create(
             context.home, db, merging.order, tip=tip, rng=random.SystemRandom(), accepted=accept
@@ -296,10 +296,10 @@ def sign(
         context.home,
         context.database,
         ceremony,
-        offered.slots,
-        offered.attendant,
-        offered.wait_policy,
-        ceremonies.Consent(txid, accept),
+        offered=offered.slots,
+        attendant=offered.attendant,
+        wait_policy=offered.wait_policy,
+        consent=ceremonies.Consent(txid, accept),
     )
     with context.database.begin() as db:
         seen = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony))
@@ -330,7 +330,7 @@ def export(
         raise UsageError(f"format {format_} is not known here; there are psbt and base64")
     if format_ == "psbt" and out is None:
         raise UsageError("a binary PSBT goes to a file: add --out FILE")
-    seen = ceremonies.export(context.home, context.database, ceremony, accept)
+    seen = ceremonies.export(context.home, context.database, ceremony, accepted=accept)
     text, raw = seen.psbt, base64.b64decode(seen.psbt)
     if out is not None:
         write_private(out, raw if format_ == "psbt" else text.encode() + b"\n")
@@ -355,7 +355,7 @@ def add(
 
     data = read_named(file)
     context.freshen()
-    taken = ceremonies.add(context.home, context.database, ceremony, data, accept)
+    taken = ceremonies.add(context.home, context.database, ceremony, data=data, accepted=accept)
     with context.database.begin() as db:
         seen = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony))
     lines = [f"{counted(taken, 'new signature')} taken", *progress_lines(seen)]
@@ -371,7 +371,7 @@ def finalize(context: Context, ceremony: Ceremony, accept: Accept = None) -> Res
     from coordinator.payment import ceremonies
 
     context.freshen()
-    done = ceremonies.finalize(context.home, context.database, ceremony, accept)
+    done = ceremonies.finalize(context.home, context.database, ceremony, accepted=accept)
     lines = [f"transaction {done.txid}, {done.vsize} vB, check: {done.consensus}"]
     return Result(done._asdict(), lines)
 
@@ -384,7 +384,9 @@ def broadcast(context: Context, ceremony: Ceremony, accept: Accept = None) -> Re
     """
     from coordinator.payment import ceremonies
 
-    sent = ceremonies.broadcast(context.home, context.database, ceremony, context.chain, accept)
+    sent = ceremonies.broadcast(
+        context.home, context.database, ceremony, chain=context.chain, accepted=accept
+    )
     return Result(sent._asdict(), [f"sent {sent.txid}"])
 
 
@@ -429,7 +431,13 @@ def bump(
     rate = context.fee_rate(feerate, target).feerate
     with context.database.begin() as db:
         made = fee_bump.bump(
-            context.home, db, ceremony, rate, random.SystemRandom(), shrink=shrink, accepted=accept
+            context.home,
+            db,
+            ceremony,
+            feerate=rate,
+            rng=random.SystemRandom(),
+            shrink=shrink,
+            accepted=accept,
         )
     return _bumped(made)
 
@@ -456,7 +464,7 @@ def cancel(
     rate = context.fee_rate(feerate, target).feerate
     with context.database.begin() as db:
         made = fee_bump.cancel(
-            context.home, db, ceremony, rate, random.SystemRandom(), accepted=accept
+            context.home, db, ceremony, feerate=rate, rng=random.SystemRandom(), accepted=accept
         )
     return _bumped(made)
 
@@ -488,7 +496,12 @@ def accelerate(
     wanted = fee_bump.Acceleration(name, rate, tuple(parse_coin(text) for text in coin or ()))
     with context.database.begin() as db:
         made = fee_bump.accelerate(
-            context.home, db, wanted, context.chain, random.SystemRandom(), accepted=accept
+            context.home,
+            db,
+            wanted,
+            chain=context.chain,
+            rng=random.SystemRandom(),
+            accepted=accept,
         )
     return _bumped(made)
 
@@ -529,7 +542,7 @@ def import_payment(
     context.freshen(vault)
     with context.database.begin() as db:
         record = vault_book.vault_named(db, vault)
-        made = payment_files.open_payment(context.home, db, record, data, accept)
+        made = payment_files.open_payment(context.home, db, record, data=data, accepted=accept)
     told = [f"{counted(made.signatures, 'signature')} came with it"]
     told += [
         f"replaces ceremony {old}: whichever gets into a block ends the other"

@@ -51,7 +51,9 @@ def create(
     context.freshen()
     plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), script, birthday)
     with context.database.begin() as db:
-        document = vaults.document(context.home, db, vaults.create(context.home, db, plan, accept))
+        document = vaults.document(
+            context.home, db, vaults.create(context.home, db, plan, accepted=accept)
+        )
     return Result(document, _lines(document, context.home))
 
 
@@ -81,7 +83,11 @@ def verify(
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, accepted=accept,
     )  # fmt: skip
     proofs = key_proofs.verify_vault(
-        context.database, name, offered.slots, offered.attendant, offered.wait_policy
+        context.database,
+        name,
+        offered.slots,
+        attendant=offered.attendant,
+        wait_policy=offered.wait_policy,
     )
     with context.database.begin() as db:
         differs = acceptance.differing(context.home, vault_book.vault_named(db, name))
@@ -134,7 +140,7 @@ def import_vault(
     found_in_file = recognition.read_bytes(read_named(file), network, file, given)
     with context.database.begin() as db:
         found = vaults.import_wallet(
-            context.home, db, plan, found_in_file, checksum=checksum, accepted=accept
+            context.home, db, plan, file=found_in_file, checksum=checksum, accepted=accept
         )
         document = imported_document(vaults.document(context.home, db, found.vault), found)
     return Result(document, [*imported_lines(document), *_lines(document, context.home)])
@@ -253,7 +259,7 @@ def birthday(
     context.freshen(name)
     with context.database.begin() as db:
         vault = vault_book.vault_named(db, name)
-        vaults.set_birthday(context.home, db, vault, moment)
+        vaults.set_birthday(context.home, db, vault, text=moment)
         document = vaults.document(context.home, db, vault)
     shown = {"vault": name, **{field: document[field] for field in BIRTHDAY_FIELDS}}
     return Result(shown, list(looked_lines(document, context.home)))
@@ -282,7 +288,7 @@ def approve(context: Context, name: Name, checksum: Checksum = None) -> Result:
     if not checksum:
         raise UsageError("no checksum was given: type it from the paper, or add --checksum")
     with context.database.begin() as db:
-        vault = vaults.approve(context.home, db, name, checksum)
+        vault = vaults.approve(context.home, db, name, checksum=checksum)
         document = vaults.document(context.home, db, vault)
     return Result(document, _lines(document, context.home))
 

@@ -59,6 +59,6 @@ def sealing(db: Session, serial: str | None, now: datetime) -> None:
         raise UsageError("sealed needs --seal SERIAL: the number on the bag")
     known = card_book.find_item(db, BAG, serial)
     if known is None:
-        card_book.add_item(db, BAG, checked_name(serial), now)
+        card_book.add_item(db, BAG, checked_name(serial), now=now)
     elif any(event.event == "opened" for event in custody_book.events_of(db, known)):
         raise UsageError(f"bag {serial} was opened before: it cannot be sealed again")

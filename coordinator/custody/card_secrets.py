@@ -56,8 +56,8 @@ def tell(db: Session, told: Told) -> SecretLine:
         for place in told.written_at
     ]
     label = checked_name(told.label)
-    secret = knowledge_book.add_secret(db, label, card, told.kind, clock.now())
-    knowledge_book.learn(db, secret, known_by, written_at)
+    secret = knowledge_book.add_secret(db, label, card, kind=told.kind, now=clock.now())
+    knowledge_book.learn(db, secret, known_by, written_at=written_at)
     return _line(secret)
 
 
@@ -71,12 +71,12 @@ def of_card(db: Session, card: Card) -> list[SecretLine]:
     return [_line(secret) for secret in knowledge_book.secrets_of(db, card)]
 
 
-def note(db: Session, card: Card, kinds: Iterable[str], now: datetime) -> None:
+def note(db: Session, card: Card, kinds: Iterable[str], *, now: datetime) -> None:
     """Remember that a card has these secrets; of new ones nobody knows more yet."""
     for kind in kinds:
         if knowledge_book.find_secret(db, card, kind) is None:
             label = knowledge_book.free_label(db, f"{card.label[:STEM_MAX]}-{kind}")
-            knowledge_book.add_secret(db, label, card, kind, now)
+            knowledge_book.add_secret(db, label, card, kind=kind, now=now)
 
 
 def other_software(db: Session, card: Card) -> list[str]:

@@ -27,7 +27,7 @@ class CarrierLine(NamedTuple):
     gone: str | None
 
 
-def add(db: Session, network: str, of: str, kind: str, label: str) -> CarrierLine:
+def add(db: Session, network: str, of: str, *, kind: str, label: str) -> CarrierLine:
     """Remember a thing that brings a key back, or a card's: a file and its key do together.
 
     Raises UsageError, NotFound, Ambiguous or AlreadyExists.
@@ -35,8 +35,8 @@ def add(db: Session, network: str, of: str, kind: str, label: str) -> CarrierLin
     if kind not in KINDS:
         raise UsageError(f"kind {kind} is none of {', '.join(KINDS)}")
     key = _key_meant(db, network, of)
-    item = card_book.add_item(db, kind, checked_name(label), clock.now())
-    return _line(db, card_book.add_carrier(db, key, item, clock.now()))
+    item = card_book.add_item(db, kind, checked_name(label), now=clock.now())
+    return _line(db, card_book.add_carrier(db, key, item, now=clock.now()))
 
 
 def listed(db: Session) -> list[CarrierLine]:
@@ -48,7 +48,7 @@ def listed(db: Session) -> list[CarrierLine]:
 def note_backup(db: Session, card: str, network: str) -> CarrierLine:
     """Remember that a card's encrypted backup was written to a file."""
     label = card_book.free_item_name(db, "backup-file", card)
-    return add(db, network, f"card:{card}", "backup-file", label)
+    return add(db, network, f"card:{card}", kind="backup-file", label=label)
 
 
 def _key_meant(db: Session, network: str, text: str) -> Key:

@@ -196,7 +196,9 @@ def _lies_at(db: Session, item: Item, place: str) -> bool:
     return whereabouts(custody_book.events_of(db, item)).location == place
 
 
-def add_holder(db: Session, name: str, limit_sats: int | None, contact: str | None) -> HolderLine:
+def add_holder(
+    db: Session, name: str, limit_sats: int | None, *, contact: str | None
+) -> HolderLine:
     """Store a person; raises AlreadyExists."""
     holder = custody_book.add_holder(
         db, name=checked_name(name), limit_sats=limit_sats, contact=contact

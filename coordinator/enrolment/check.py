@@ -49,7 +49,7 @@ class Checked(NamedTuple):
     differences: list[str]
 
 
-def check(home: Home, database: Database, asked: Check, attendant: Attendant) -> Checked:
+def check(home: Home, database: Database, asked: Check, *, attendant: Attendant) -> Checked:
     """Look at a card and write a *seen* event; differences are told, not raised.
 
     A card of another identity raises WrongCard before any PIN; no card is no difference but
@@ -57,20 +57,22 @@ def check(home: Home, database: Database, asked: Check, attendant: Attendant) ->
     """
     try:
         with card_in(asked.slot, CardPrompts(attendant, asked.label)) as session:
-            attestation, found = _examined(home, database, asked, session, attendant)
+            attestation, found = _examined(
+                home, database, asked, session=session, attendant=attendant
+            )
     except (ReaderNotFound, CardRemoved) as absent:
         return Checked(False, None, None, None, [str(absent)])
-    _remember(database, asked.label, attestation, found.differences)
+    _remember(database, asked.label, attestation, differences=found.differences)
     return found
 
 
 def _examined(
-    home: Home, database: Database, asked: Check, session: CardSession, attendant: Attendant
+    home: Home, database: Database, asked: Check, *, session: CardSession, attendant: Attendant
 ) -> tuple[Attestation | None, Checked]:
     refuse_useless_evidence(session, asked.evidence)
     if not asked.with_pin:
         _refuse_silent(asked.label, session)
-    unlocked = expect(database, asked.label, asked.slot, session, attendant)
+    unlocked = expect(database, asked.label, asked.slot, session=session, attendant=attendant)
     with database.begin() as db:
         stored = [key_expression(key) for key in card_book.keys_of_card(db, asked.label)]
     if stored and not session.identity().initialised:
@@ -116,7 +118,7 @@ def _key_differences(session: CardSession, stored: Iterable[KeyExpression]) -> l
 
 
 def _remember(
-    database: Database, label: str, attestation: Attestation | None, differences: list[str]
+    database: Database, label: str, attestation: Attestation | None, *, differences: list[str]
 ) -> None:
     """Write down that the card was seen; it counts as checked only where nothing differed."""
     now = clock.now()
@@ -125,5 +127,7 @@ def _remember(
         card = card_book.card_named(db, label)
         card.checked_at = card.checked_at if differences else now
         if attestation is not None and attestation.result is not Verdict.FAILED:
-            card_book.attested(db, card, attestation.result.value, attestation.reason, now)
+            card_book.attested(
+                db, card, attestation.result.value, reason=attestation.reason, now=now
+            )
         custody_log.record(db, custody_log.NewEvent(f"card:{label}", "seen", note=note))

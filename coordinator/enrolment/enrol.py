@@ -34,8 +34,8 @@ from coordinator.home.settings import Home
 from coordinator.names import checked_name
 from coordinator.person import Attendant
 from coordinator.readers.slots import (
+    Candidates,
     CardPrompts,
-    Held,
     KnownCard,
     Slot,
     card_in,
@@ -123,14 +123,14 @@ def key_line(key: KeyExpression, network: str) -> KeyLine:
     )
 
 
-def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant) -> Enrolled:
+def enrol(home: Home, database: Database, asked: Enrolment, *, attendant: Attendant) -> Enrolled:
     """Identify, attest, unlock, read the key, remember both; nothing is stored on a failure."""
     label = checked_name(asked.label)
     path = account_path(home.network, asked.path)
     prompts = CardPrompts(attendant, label)
     with card_in(asked.slot, prompts) as session:
         refuse_useless_evidence(session, asked.evidence)
-        silent = unlock_silent(session, label, attendant, _held_against(database, asked))
+        silent = unlock_silent(session, label, attendant, known=_held_against(database, asked))
         identity = session.identity()
         refuse_another_label(database, label, identity)
         if not identity.initialised:
@@ -139,21 +139,22 @@ def enrol(home: Home, database: Database, asked: Enrolment, attendant: Attendant
             attest_while_locked(session, home.network)
             unlock(session, label, attendant, last_attempt=asked.last_attempt)
         give_evidence(session, asked.evidence)
-        found = examine(session, asked.slot, label, path, home.network)
+        found = examine(session, asked.slot, label, path=path, network=home.network)
     found = found._replace(secrets=tuple(prompts.given & set(card_secrets.KINDS)))
-    return remember(database, found, asked.slot, home.network)
+    return remember(database, found, asked.slot, network=home.network)
 
 
-def _held_against(database: Database, asked: Enrolment) -> Held | None:
+def _held_against(database: Database, asked: Enrolment) -> Candidates | None:
     """Return what is known of a card of this label, where there is one already."""
     with database.begin() as db:
         card = card_book.find_card(db, asked.label)
         if card is None:
             return None
-        return [KnownCard(card.label, card.family, card.card_id)], asked.slot.surroundings.memory
+        known = [KnownCard(card.label, card.family, card.card_id)]
+        return Candidates(known, asked.slot.surroundings.memory)
 
 
-def examine(session: CardSession, slot: Slot, label: str, path: Path, network: str) -> Enrolled:
+def examine(session: CardSession, slot: Slot, label: str, *, path: Path, network: str) -> Enrolled:
     """Attest an unlocked card and read its key."""
     identity = session.identity()
     attestation = accepted(attest(session), network)
@@ -240,38 +241,40 @@ def refuse_another_label(database: Database, label: str, identity: CardIdentity)
             raise AlreadyExists("card", label)
 
 
-def remember(database: Database, found: Enrolled, slot: Slot, network: str) -> Enrolled:
+def remember(database: Database, found: Enrolled, slot: Slot, *, network: str) -> Enrolled:
     """Store card, key and carrier; a card that is known already is refreshed.
 
     A card holds one seed: keys of another seed it carried before are named, and no longer its.
     """
     with database.begin() as db:
-        return store(db, found, slot, network)
+        return store(db, found, slot, network=network)
 
 
-def store(db: Session, found: Enrolled, slot: Slot, network: str) -> Enrolled:
+def store(db: Session, found: Enrolled, slot: Slot, *, network: str) -> Enrolled:
     """Do what `remember` does inside a transaction that is open."""
     now = clock.now()
-    card = _card(db, found, slot, now)
+    card = _card(db, found, slot, now=now)
     card.siblings = found.attestation.siblings
-    card_book.attested(db, card, found.attestation.result.value, found.attestation.reason, now)
+    card_book.attested(
+        db, card, found.attestation.result.value, reason=found.attestation.reason, now=now
+    )
     old = [
         key
         for key in card_book.keys_of_card(db, found.label)
         if key.fingerprint != found.key.fingerprint
     ]
     replaced = tuple(key.label for key in old)
-    card_book.retire_carriers(db, card.item, old, now)
+    card_book.retire_carriers(db, card.item, old, now=now)
     key = card_book.key_like(db, found.key.key.public_key, found.key.key.chain_code)
     if key is None:
-        key = _add_key(db, found, network, now)
+        key = _add_key(db, found, network, now=now)
     key.created_on = min(key.created_on, found.created_on, key=WORST_ORIGIN_FIRST.index)
-    card_book.add_carrier(db, key, card.item, now)
-    card_secrets.note(db, card, found.secrets, now)
+    card_book.add_carrier(db, key, card.item, now=now)
+    card_secrets.note(db, card, found.secrets, now=now)
     return found._replace(replaced=replaced, created_on=key.created_on)
 
 
-def _card(db: Session, found: Enrolled, slot: Slot, now: datetime) -> Card:
+def _card(db: Session, found: Enrolled, slot: Slot, *, now: datetime) -> Card:
     emulator_name = slot.name if slot.emulated else None
     card = card_book.card_with_id(db, found.identity.family, found.identity.card_id)
     if card is None:
@@ -289,7 +292,7 @@ def _card(db: Session, found: Enrolled, slot: Slot, now: datetime) -> Card:
     return card
 
 
-def _add_key(db: Session, found: Enrolled, network: str, now: datetime) -> Key:
+def _add_key(db: Session, found: Enrolled, network: str, *, now: datetime) -> Key:
     return card_book.add_key(
         db,
         label=card_book.free_key_label(db, found.label),

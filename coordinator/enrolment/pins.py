@@ -35,8 +35,8 @@ from coordinator.files import write_private
 from coordinator.notices import Notice, Severity
 from coordinator.person import Attendant
 from coordinator.readers.slots import (
+    Candidates,
     CardPrompts,
-    Held,
     KnownCard,
     Slot,
     ask_pin,
@@ -71,7 +71,7 @@ class Care:
 
 
 def expect(
-    database: Database, label: str, slot: Slot, session: CardSession, attendant: Attendant
+    database: Database, label: str, slot: Slot, *, session: CardSession, attendant: Attendant
 ) -> bool:
     """Raise WrongCard unless this is the card of that label; no PIN is presented.
 
@@ -79,16 +79,17 @@ def expect(
     whether it was.
     """
     known = held_against(database, label, slot)
-    unlocked = unlock_silent(session, label, attendant, known)
+    unlocked = unlock_silent(session, label, attendant, known=known)
     _refuse_another(database, label, session)
     return unlocked
 
 
-def held_against(database: Database, label: str, slot: Slot) -> Held:
+def held_against(database: Database, label: str, slot: Slot) -> Candidates:
     """Return what is known of the card of a label, to be held against one that says nothing."""
     with database.begin() as db:
         card = card_book.card_named(db, label)
-        return [KnownCard(label, card.family, card.card_id)], slot.surroundings.memory
+        known = [KnownCard(label, card.family, card.card_id)]
+        return Candidates(known, slot.surroundings.memory)
 
 
 def _refuse_another(database: Database, label: str, session: CardSession) -> None:
@@ -107,7 +108,7 @@ def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
     prompts = CardPrompts(attendant, label)
     with card_in(care.slot, prompts) as session, ExitStack() as wiped:
         known = held_against(database, label, care.slot)
-        old = pin_of_silent(session, prompts, attendant, wiped, known)
+        old = pin_of_silent(session, prompts, attendant, wiped=wiped, known=known)
         _refuse_another(database, label, session)
         if not isinstance(session, PinChanger):
             raise NotSupported(session.identity().family, "changing its PIN")
@@ -124,7 +125,7 @@ def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
 def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
     """Free a blocked card with its PUK; returns the PIN attempts left afterwards."""
     with card_in(care.slot, CardPrompts(attendant, care.label)) as session:
-        expect(database, care.label, care.slot, session, attendant)
+        expect(database, care.label, care.slot, session=session, attendant=attendant)
         if not isinstance(session, PinUnblocker):
             raise NotSupported(session.identity().family, "being unblocked")
         rules = family_named(session.family).codes
@@ -140,14 +141,14 @@ def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
 
 
 def backup(
-    database: Database, network: str, care: Care, attendant: Attendant, out: Path
+    database: Database, network: str, care: Care, *, attendant: Attendant, out: Path
 ) -> CarrierLine:
     """Write the card's encrypted backup to a new file (mode 0600); needs the PIN.
 
     Returns the carrier of its key that the file is from then on.
     """
     with card_in(care.slot, CardPrompts(attendant, care.label)) as session:
-        unlocked = expect(database, care.label, care.slot, session, attendant)
+        unlocked = expect(database, care.label, care.slot, session=session, attendant=attendant)
         if not isinstance(session, BackupExporter):
             raise NotSupported(session.identity().family, "an encrypted backup")
         if out.exists():
@@ -165,7 +166,7 @@ def reset(database: Database, care: Care, attendant: Attendant) -> None:
     The PIN is asked for where the card wants it for that.
     """
     with card_in(care.slot, CardPrompts(attendant, care.label)) as session:
-        expect(database, care.label, care.slot, session, attendant)
+        expect(database, care.label, care.slot, session=session, attendant=attendant)
         if not isinstance(session, Resetter):
             raise NotSupported(session.identity().family, "a factory reset")
         try:
@@ -176,7 +177,7 @@ def reset(database: Database, care: Care, attendant: Attendant) -> None:
     with database.begin() as db:
         card = card_book.card_named(db, care.label)
         keys = card_book.keys_of_card(db, care.label)
-        card_book.retire_carriers(db, card.item, keys, clock.now())
+        card_book.retire_carriers(db, card.item, keys, now=clock.now())
         knowledge_book.forget_secrets(db, card)
         custody_log.record(db, custody_log.NewEvent(f"card:{care.label}", "seen", note=RESET))
 
@@ -260,6 +261,7 @@ def forget(
     database: Database,
     label: str,
     reach: Callable[[], Slot],
+    *,
     memory: CardMemory,
     attendant: Attendant,
 ) -> bool | None:
@@ -272,7 +274,7 @@ def forget(
         card = card_book.card_named(db, label)
         pairs = "pairing" in family_named(card.family).setup_secrets_at(card.version)
         paired = pairs and memory.read(card.card_id) is not None
-    freed = _unpaired(database, label, reach, attendant) if paired else None
+    freed = _unpaired(database, label, reach, attendant=attendant) if paired else None
     with database.begin() as db:
         card = card_book.card_named(db, label)
         family_named(card.family).forget(memory, card.card_id)
@@ -282,13 +284,13 @@ def forget(
 
 
 def _unpaired(
-    database: Database, label: str, reach: Callable[[], Slot], attendant: Attendant
+    database: Database, label: str, reach: Callable[[], Slot], *, attendant: Attendant
 ) -> bool:
     """Have the card give its slot back; say why where it does not."""
     try:
         slot = reach()
         with card_in(slot, CardPrompts(attendant, label)) as session:
-            unlocked = expect(database, label, slot, session, attendant)
+            unlocked = expect(database, label, slot, session=session, attendant=attendant)
             if isinstance(session, Pairer):
                 if not unlocked:
                     unlock(session, label, attendant, last_attempt=False)

@@ -62,7 +62,7 @@ PUK_LOST = (
 
 
 def set_up(
-    home: Home, database: sessionmaker[Session], wanted: Setup, attendant: Attendant
+    home: Home, database: sessionmaker[Session], wanted: Setup, *, attendant: Attendant
 ) -> enrol.Enrolled:
     """Set PIN and PUK, make or load the key, read it back and compare, and enrol the card.
 
@@ -70,11 +70,11 @@ def set_up(
     came with is kept, if it was made there. A seed made or typed here never reaches a card that
     is not genuine, and is wiped in any case.
     """
-    return set_up_copies(home, database, [wanted], attendant)[0]
+    return set_up_copies(home, database, [wanted], attendant=attendant)[0]
 
 
 def set_up_copies(
-    home: Home, database: sessionmaker[Session], wanted: Sequence[Setup], attendant: Attendant
+    home: Home, database: sessionmaker[Session], wanted: Sequence[Setup], *, attendant: Attendant
 ) -> list[enrol.Enrolled]:
     """Give the same key to several cards, one after the other, each read back and compared.
 
@@ -114,8 +114,10 @@ def _carried_out(run: Run, plan: Plan, session: CardSession) -> enrol.Enrolled:
     elif not identity.initialised:
         _make_key(run, plan, session)
     if plan.wanted.backup_out is not None and isinstance(session, BackupExporter):
-        _write_backup(run, plan, session, plan.wanted.backup_out)
-    found = enrol.examine(session, plan.wanted.slot, plan.label, run.path, run.home.network)
+        _write_backup(run, plan, session, file=plan.wanted.backup_out)
+    found = enrol.examine(
+        session, plan.wanted.slot, plan.label, path=run.path, network=run.home.network
+    )
     _compare(run, plan, found)
     kinds = {*plan.codes} | ({"puk"} if plan.look.has_puk else set())
     kinds |= {*plan.begun.kinds} if plan.begun else set()
@@ -129,7 +131,7 @@ def _carried_out(run: Run, plan: Plan, session: CardSession) -> enrol.Enrolled:
         card = card_book.card_with_id(db, identity.family, identity.card_id)
         if card is not None and not plan.finished:
             knowledge_book.forget_secrets(db, card)  # those it had before somebody reset it
-        done = enrol.store(db, found, plan.wanted.slot, run.home.network)
+        done = enrol.store(db, found, plan.wanted.slot, network=run.home.network)
         if plan.wanted.backup_out is not None:
             noted = carriers.note_backup(db, plan.label, run.home.network)
             done = done._replace(backup=noted.carrier)
@@ -158,7 +160,7 @@ def _opened(run: Run, plan: Plan, session: CardSession) -> CardIdentity:
     enrol.attest_while_locked(session, run.home.network)
     if not identity.has_pin:
         _refuse_unloadable(run, session)
-        _set_pin(run, plan, session, identity)
+        _set_pin(run, plan, session, identity=identity)
     elif identity.attempts_left == 1 and not plan.wanted.last_attempt:
         raise LastAttempt(plan.label)
     if not unlocked:
@@ -199,7 +201,7 @@ def _record(run: Run, plan: Plan, puk: str) -> BegunSetup:
     return BegunSetup(plan.label, "card" if run.source is None else "host", kinds, puk)
 
 
-def _set_pin(run: Run, plan: Plan, session: CardSession, identity: CardIdentity) -> None:
+def _set_pin(run: Run, plan: Plan, session: CardSession, *, identity: CardIdentity) -> None:
     """Set the PIN and what else there is; a PUK made here is shown once the card has it.
 
     Where the card is gone before it answered it may have it or not: then that is said with it.
@@ -253,7 +255,7 @@ def _make_key(run: Run, plan: Plan, session: CardSession) -> None:
         session.load_seed(source.seed)
 
 
-def _write_backup(run: Run, plan: Plan, session: BackupExporter, file: Path) -> None:
+def _write_backup(run: Run, plan: Plan, session: BackupExporter, *, file: Path) -> None:
     """Write the card's backup; one that a run wrote before it was cut off stays."""
     if not file.exists():
         backup = session.backup()

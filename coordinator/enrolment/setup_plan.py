@@ -277,7 +277,7 @@ def ask_codes(run: Run, plan: Plan, wiped: ExitStack) -> None:
         plan.pin = wiped.enter_context(_pin_there_is(plan, attendant))
     if identity is None:
         return
-    plan.codes = dict(_besides(plan, identity, attendant, wiped))
+    plan.codes = dict(_besides(plan, identity, attendant, wiped=wiped))
     if identity.has_pin or not plan.look.has_puk:
         _tell_unused(attendant, label, ("puk",))
     if identity.has_pin:
@@ -314,7 +314,7 @@ def _pin_there_is(plan: Plan, attendant: Attendant) -> Pin:
 
 
 def _besides(
-    plan: Plan, identity: CardIdentity, attendant: Attendant, wiped: ExitStack
+    plan: Plan, identity: CardIdentity, attendant: Attendant, *, wiped: ExitStack
 ) -> Iterator[tuple[str, Secret]]:
     """Yield what somebody gives for the set-up besides PIN and PUK, if the card can take it."""
     taken = plan.family.setup_secrets_at(identity.version)
@@ -358,18 +358,18 @@ def source_of(run: Run, plans: Sequence[Plan], wiped: ExitStack) -> Source | Non
         return None
     if wanted.source != "generate":
         _tell_unused(run.attendant, wanted.label, {"seed", "words"} - {wanted.source})
-        return _typed_source(run, wanted.label, wanted.source, wiped)
+        return _typed_source(run, wanted.label, wanted.source, wiped=wiped)
     if any(plan.keyed for plan in plans):
         return _source_again(run, plans, wiped)
     _tell_unused(run.attendant, wanted.label, ("seed", "words"))
     if wanted.words_out is not None and wanted.words_out.exists():
-        return _words_again(run, wanted.label, wanted.words_out, wiped)
+        return _words_again(run, wanted.label, wanted.words_out, wiped=wiped)
     run.attendant.ready_for_words(wanted.words_out)
     words = wiped.enter_context(seeds.fresh_words())
     return Source(wiped.enter_context(seeds.from_words(words)), words)
 
 
-def _typed_source(run: Run, label: str, kind: str, wiped: ExitStack) -> Source:
+def _typed_source(run: Run, label: str, kind: str, *, wiped: ExitStack) -> Source:
     typed = run.attendant.secret_for(label, kind)
     if typed is None:
         raise PinMissing(label, kind)
@@ -406,7 +406,7 @@ def _source_again(run: Run, plans: Sequence[Plan], wiped: ExitStack) -> Source |
         return Source(wiped.enter_context(seeds.from_words(typed)))
 
 
-def _words_again(run: Run, label: str, file: Path, wiped: ExitStack) -> Source:
+def _words_again(run: Run, label: str, file: Path, *, wiped: ExitStack) -> Source:
     """Return the words of a file that this set-up wrote before it was cut off; no other file's."""
     with _words_in(file) as words:
         if not run.begun.wrote_words(label, words):

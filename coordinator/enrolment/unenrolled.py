@@ -83,7 +83,9 @@ def enrol_where_asked(
     database: Database,
     vault_name: str,
     session: CardSession,
-    stranger: tuple[CardIdentity, Slot],
+    *,
+    identity: CardIdentity,
+    slot: Slot,
     person: Person,
     unlock: Callable[[str], None],
 ) -> None:
@@ -92,7 +94,6 @@ def enrol_where_asked(
     Raises WrongCard for a card that can be none of the vault's, CardNotEnrolled for one that may
     be and that nobody enrols now. Nothing is stored of a card that turns out to carry none.
     """
-    identity, slot = stranger
     with database.begin() as db:
         vault = vault_book.vault_named(db, vault_name)
         network = vault.network
@@ -113,9 +114,9 @@ def enrol_where_asked(
     place = _carried(session, places)
     if place is None:
         raise WrongCard(f"a card of vault {vault_name}", f"{card}, which carries no key of it")
-    found = enrol.examine(session, slot, label, place.key.path, network)
+    found = enrol.examine(session, slot, label, path=place.key.path, network=network)
     enrol.refuse_another_label(database, label, found.identity)
-    enrol.remember(database, found, slot, network)
+    enrol.remember(database, found, slot, network=network)
     person.say(f"this is {place}: enrolled as card {label}")
 
 

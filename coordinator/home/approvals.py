@@ -105,13 +105,13 @@ def approves_seal(home: Home) -> Callable[[bytes | None, bool], None]:
     return approves
 
 
-def accept_danger(home: Home, vault: str, code: str, facts: str) -> None:
+def accept_danger(home: Home, vault: str, code: str, *, facts: str) -> None:
     """Keep that a person accepted a danger of a vault as its facts are now."""
     digest = _digest(facts)
     _add(home, {"kind": "danger", "vault": vault, "code": code, "facts": digest})
 
 
-def danger_accepted(home: Home, vault: str, code: str, facts: str) -> bool:
+def danger_accepted(home: Home, vault: str, code: str, *, facts: str) -> bool:
     """Tell whether a person accepted a danger of a vault with just these facts."""
     subject = {"kind": "danger", "vault": vault, "code": code}
     return _standing(home, subject, {"facts": _digest(facts)}) is Standing.APPROVED

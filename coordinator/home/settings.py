@@ -63,7 +63,11 @@ def default_folder() -> Path:
 
 
 def create_home(
-    folder: Path, network: str, chain: str | None = None, fill: Callable[[Home], None] | None = None
+    folder: Path,
+    network: str,
+    chain: str | None = None,
+    *,
+    fill: Callable[[Home], None] | None = None,
 ) -> Home:
     """Make the folder (mode 0700) and its settings; refuses a home that is there already.
 

@@ -118,7 +118,7 @@ def start(
     if any(each.key_id == key.id for each in vault.cosigners):
         raise UsageError(f"card {new.label} carries a key of vault {name} already")
     _refuse_gone(db, new)
-    successor = vaults.succeed(home, db, vault, _key_gone(db, vault, gone.label), key)
+    successor = vaults.succeed(home, db, vault, gone=_key_gone(db, vault, gone.label), new=key)
     succession = Succession(
         vault=vault, successor=successor, card=gone, new_card=new, started_at=clock.now()
     )

@@ -144,6 +144,7 @@ def sign(
     home: Home,
     database: Database,
     ceremony_id: str,
+    *,
     offered: Sequence[Slot],
     attendant: Attendant,
     wait_policy: WaitPolicy = WaitPolicy(),  # noqa: B008 -- frozen
@@ -164,21 +165,23 @@ def sign(
         doubts = acceptance.payment_dangers(home, record, psbt)
         fresh = acceptance.not_accepted_before(home, vault, doubts) if consent.txid is None else []
         acceptance.refuse_unaccepted(fresh, consent.accepted)
-        review = reviewed(db, record.vault, policy, psbt)
+        review = reviewed(db, record.vault, policy, psbt=psbt)
         cards = unenrolled.cards_of(db, record.vault)
     attendant.confirm(review)
     acceptance.remember_accepted(home, vault, fresh)
     if consent.txid is not None:
         approvals.approve_payment(home, ceremony_id, outline.commitment(psbt))
     task = SigningTask(
-        share_of=_shares(database, ceremony_id, psbt, policy),
+        share_of=_shares(database, ceremony_id, psbt, policy=policy),
         keep=_keeper(database, ceremony_id),
         attendant=attendant,
         wait_policy=wait_policy,
         missing=lambda: _missing(database, ceremony_id),
         cards=cards,
         enrol=partial(unenrolled.enrol_where_asked, database, vault),
-        not_kept=partial(_hand_over, psbt, attendant),
+        not_kept=lambda label, given, reason: _hand_over(
+            psbt, attendant, label, given=given, reason=reason
+        ),
     )
     outcomes = collector.collect(offered, task)
     try:
@@ -196,6 +199,7 @@ def _hand_over(
     psbt: codec.Psbt,
     attendant: Attendant,
     label: str,
+    *,
     given: Sequence[collector.Given],
     reason: BaseException,
 ) -> SignatureNotKept:
@@ -215,7 +219,7 @@ def _write_down(database: Database, ceremony_id: str, outcomes: Sequence[Outcome
 
 
 def _shares(
-    database: Database, ceremony_id: str, psbt: codec.Psbt, policy: Policy
+    database: Database, ceremony_id: str, psbt: codec.Psbt, *, policy: Policy
 ) -> collector.ShareOf:
     """Return who sits where, and what each has yet to sign."""
 
@@ -248,9 +252,16 @@ def _keeper(database: Database, ceremony_id: str) -> collector.Keep:
         record_id = ceremony_book.ceremony_named(db, ceremony_id).id
 
     def keep(share: CardShare, request: SigningRequest, signature: bytes) -> None:
-        given = (request.input_index, request.pubkey, signature)
         with database.begin() as db:
-            ceremony_book.keep_signature(db, record_id, given, clock.now(), share.card_id)
+            ceremony_book.keep_signature(
+                db,
+                record_id,
+                request.input_index,
+                pubkey=request.pubkey,
+                signature=signature,
+                now=clock.now(),
+                card_id=share.card_id,
+            )
 
     return keep
 
@@ -268,7 +279,7 @@ def _note_proofs(db: Session, record: Ceremony) -> None:
     signed = progress(record).signed_by
     keys = [each.key_id for each in record.vault.cosigners if each.label in signed]
     detail = f"signed in ceremony {record.public_id}"
-    vault_book.note_proved(db, record.vault, keys, detail, clock.now())
+    vault_book.note_proved(db, record.vault, keys, detail=detail, now=clock.now())
 
 
 def _advance_record(record: Ceremony) -> None:
@@ -277,7 +288,7 @@ def _advance_record(record: Ceremony) -> None:
 
 
 def add(
-    home: Home, database: Database, ceremony_id: str, data: bytes, accepted: Accepted = None
+    home: Home, database: Database, ceremony_id: str, *, data: bytes, accepted: Accepted = None
 ) -> int:
     """Take the new valid signatures of what came back; returns how many.
 
@@ -297,8 +308,10 @@ def take_signatures(db: Session, record: Ceremony, came_back: codec.Psbt) -> int
     """Keep the new valid signatures of a PSBT and what else it says; returns how many are new."""
     policy = stored_policy(record.vault)
     arrived = combiner.new_signatures(signed_psbt(record), came_back, policy)
-    for signature in arrived:
-        ceremony_book.keep_signature(db, record.id, signature, clock.now())
+    for index, pubkey, signature in arrived:
+        ceremony_book.keep_signature(
+            db, record.id, index, pubkey=pubkey, signature=signature, now=clock.now()
+        )
     record.psbt = codec.to_bytes(combiner.with_additions(_stored_psbt(record), came_back, policy))
     db.flush()
     db.refresh(record)
@@ -306,7 +319,9 @@ def take_signatures(db: Session, record: Ceremony, came_back: codec.Psbt) -> int
     return len(arrived)
 
 
-def export(home: Home, database: Database, ceremony_id: str, accepted: Accepted = None) -> Progress:
+def export(
+    home: Home, database: Database, ceremony_id: str, *, accepted: Accepted = None
+) -> Progress:
     """Return where the ceremony stands, its PSBT for a signer elsewhere; it is noted as out."""
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
@@ -316,7 +331,7 @@ def export(home: Home, database: Database, ceremony_id: str, accepted: Accepted 
 
 
 def finalize(
-    home: Home, database: Database, ceremony_id: str, accepted: Accepted = None
+    home: Home, database: Database, ceremony_id: str, *, accepted: Accepted = None
 ) -> Finalized:
     """Build the final transaction and check it; raises SignaturesMissing or ConsensusRejected."""
     with database.begin() as db:
@@ -345,6 +360,7 @@ def broadcast(
     home: Home,
     database: Database,
     ceremony_id: str,
+    *,
     chain: ChainSource,
     accepted: Accepted = None,
 ) -> Sent:
@@ -427,4 +443,4 @@ def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
     held = {(h.txid, h.vout) for h in live if h.ceremony == record.public_id}
     if held.issuperset(outpoints):
         return
-    hold_coins(db, record, outpoints, now + record.lifetime, now)
+    hold_coins(db, record, outpoints, expires=now + record.lifetime, now=now)

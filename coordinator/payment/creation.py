@@ -104,12 +104,12 @@ def create(
     """
     vault = vault_book.vault_named(db, order.vault)
     require_policy(home, vault, accepted)
-    draft = _draft(db, vault, order, tip, rng)
-    left = _left_by(db, vault, order, draft)
-    return opened(home, db, vault, draft, order.expires_days)._replace(left=left)
+    draft = _draft(db, vault, order, tip=tip, rng=rng)
+    left = _left_by(db, vault, order, draft=draft)
+    return opened(home, db, vault, draft=draft, expires_days=order.expires_days)._replace(left=left)
 
 
-def _left_by(db: Session, vault: Vault, order: Order, draft: Draft) -> CoinsLeft | None:
+def _left_by(db: Session, vault: Vault, order: Order, *, draft: Draft) -> CoinsLeft | None:
     """Return what stays where all was to go; None where nothing does, or coins were named."""
     if order.drain is None or order.coins:
         return None
@@ -118,7 +118,7 @@ def _left_by(db: Session, vault: Vault, order: Order, draft: Draft) -> CoinsLeft
 
 
 def opened(
-    home: Home, db: Session, vault: Vault, draft: Draft, expires_days: int = EXPIRY_DAYS
+    home: Home, db: Session, vault: Vault, *, draft: Draft, expires_days: int = EXPIRY_DAYS
 ) -> Created:
     """Open a ceremony for a draft, approve its payment, reserve its coins; raises CoinReserved."""
     now = clock.now()
@@ -136,9 +136,9 @@ def opened(
         opened_on=this_computer(),
     )
     if draft.change is not None:
-        chain_book.issue_address(db, vault, draft.change, now)
+        chain_book.issue_address(db, vault, draft.change, now=now)
     outpoints = [coin.outpoint for coin in draft.selection.coins]
-    hold_coins(db, ceremony, outpoints, expires, now)
+    hold_coins(db, ceremony, outpoints, expires=expires, now=now)
     approvals.approve_payment(home, ceremony.public_id, outline.commitment(draft.psbt))
     psbt = codec.to_base64(draft.psbt)
     return Created(ceremony.public_id, ceremony.state, psbt, draft.review, clock.text(expires))
@@ -164,7 +164,7 @@ class Consolidation(NamedTuple):
 
 
 def consolidation(
-    db: Session, vault_name: str, feerate: int, below_sats: int | None
+    db: Session, vault_name: str, feerate: int, *, below_sats: int | None
 ) -> Consolidation:
     """Return an order that merges the free confirmed coins, or those below so many satoshis.
 
@@ -201,22 +201,24 @@ def dry_run(
     """Return what `create` would make, and keep nothing."""
     vault = vault_book.vault_named(db, order.vault)
     require_policy(home, vault, accepted)
-    draft = _draft(db, vault, order, tip, rng)
-    psbt, left = codec.to_base64(draft.psbt), _left_by(db, vault, order, draft)
+    draft = _draft(db, vault, order, tip=tip, rng=rng)
+    psbt, left = codec.to_base64(draft.psbt), _left_by(db, vault, order, draft=draft)
     return Created(None, "dry_run", psbt, draft.review, None, left)
 
 
-def _draft(db: Session, vault: Vault, order: Order, tip: Tip | None, rng: random.Random) -> Draft:
-    selection = _select(db, vault, stored_policy(vault), order, rng)
-    return drafted(db, vault, selection, _outputs(order, selection), tip=tip, rng=rng)
+def _draft(
+    db: Session, vault: Vault, order: Order, *, tip: Tip | None, rng: random.Random
+) -> Draft:
+    selection = _select(db, vault, stored_policy(vault), order=order, rng=rng)
+    return drafted(db, vault, selection, payments=_outputs(order, selection), tip=tip, rng=rng)
 
 
 def drafted(
     db: Session,
     vault: Vault,
     selection: Selection,
-    payments: tuple[Payment, ...],
     *,
+    payments: tuple[Payment, ...],
     tip: Tip | None,
     rng: random.Random,
 ) -> Draft:
@@ -233,13 +235,13 @@ def drafted(
     )
     previous = chain_book.raw_transactions(db, {coin.outpoint.txid for coin in selection.coins})
     psbt = create_psbt(creation, previous)
-    review = reviewed(db, vault, policy, psbt)
+    review = reviewed(db, vault, policy, psbt=psbt)
     paid = sum(payment.value_sats for payment in payments)
     return Draft(psbt, review, selection, change if selection.change_sats else None, paid)
 
 
 def _select(
-    db: Session, vault: Vault, policy: Policy, order: Order, rng: random.Random
+    db: Session, vault: Vault, policy: Policy, *, order: Order, rng: random.Random
 ) -> Selection:
     """Choose among confirmed coins; waiting ones only where those do not reach or are named."""
     coins = offered(db, vault, order)
@@ -250,19 +252,19 @@ def _select(
         return select_coins(confirmed, wish, size, rng)
     except InsufficientFunds as failure:
         if len(confirmed) == len(coins):
-            raise _explained(db, vault, order, failure) from failure
+            raise _explained(db, vault, order, failure=failure) from failure
     try:
         return select_coins(coins, wish, size, rng)
     except InsufficientFunds as failure:
-        raise _explained(db, vault, order, failure) from failure
+        raise _explained(db, vault, order, failure=failure) from failure
 
 
 def _explained(
-    db: Session, vault: Vault, order: Order, failure: InsufficientFunds
+    db: Session, vault: Vault, order: Order, *, failure: InsufficientFunds
 ) -> InsufficientFunds:
     wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
     most = inputs_max(wish, script_size(stored_policy(vault)))
-    return coins_left.explained(db, vault, failure, most)
+    return coins_left.explained(db, vault, failure, most=most)
 
 
 def offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
@@ -280,7 +282,7 @@ def offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
             raise UsageError(f"coin {outpoint} is frozen: cardquorum coin thaw {outpoint}")
     free = [coin for coin in coins if coin.outpoint not in held]
     unfrozen = [coin for coin in free if str(coin.outpoint) not in frozen]
-    return chosen(db, vault, unfrozen, order.choice)
+    return chosen(db, vault, unfrozen, choice=order.choice)
 
 
 def _unspendable(db: Session, vault: Vault, outpoint: Outpoint) -> str:

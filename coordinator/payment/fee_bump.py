@@ -63,9 +63,9 @@ def bump(
     home: Home,
     db: Session,
     ceremony_id: str,
+    *,
     feerate: int,
     rng: Random,
-    *,
     shrink: bool = False,
     accepted: Accepted = None,
 ) -> BumpedPayment:
@@ -90,22 +90,22 @@ def bump(
         if len(payments) > 1:
             raise UsageError(f"{len(payments)} are paid: nobody knows who shall get less")
         wish = Wish((), feerate, payments[0].script_pubkey, named)
-    selection = _selected(db, old.vault, coins, wish, rng)
+    selection = _selected(db, old.vault, coins, wish=wish, rng=rng)
     if shrink:
         left = sum(coin.value_sats for coin in selection.coins) - selection.fee_sats
         payments = (payments[0]._replace(value_sats=left),)
     tip = _tip(db, old.vault)
-    draft = creation.drafted(db, old.vault, selection, payments, tip=tip, rng=rng)
-    return _replacing(home, db, old, draft, feerate)
+    draft = creation.drafted(db, old.vault, selection, payments=payments, tip=tip, rng=rng)
+    return _replacing(home, db, old, draft=draft, feerate=feerate)
 
 
 def cancel(
     home: Home,
     db: Session,
     ceremony_id: str,
+    *,
     feerate: int,
     rng: Random,
-    *,
     accepted: Accepted = None,
 ) -> BumpedPayment:
     """Pay the coins of a payment to the vault itself, so that the payment can never be."""
@@ -114,17 +114,17 @@ def cancel(
     coins = _coins_of(db, old, codec.parse(old.psbt))
     vsize = _vsize(old.vault, len(coins))
     fee_sats = fee_at(feerate, vsize)
-    draft = _to_ourselves(db, old.vault, coins, fee_sats, rng)
-    return _replacing(home, db, old, draft, feerate)
+    draft = _to_ourselves(db, old.vault, coins, fee_sats=fee_sats, rng=rng)
+    return _replacing(home, db, old, draft=draft, feerate=feerate)
 
 
 def accelerate(
     home: Home,
     db: Session,
     wanted: Acceleration,
+    *,
     chain: ChainSource,
     rng: Random,
-    *,
     accepted: Accepted = None,
 ) -> BumpedPayment:
     """Spend what a waiting transaction paid us, so that both together pay the rate."""
@@ -149,9 +149,11 @@ def accelerate(
             f"coins of {value} sats cannot wanted transaction {txid} to {feerate} sat/kvB,"
             f" at most to {most}; add coins with --coin"
         )
-    draft = _to_ourselves(db, vault, chosen, fee_sats, rng)
+    draft = _to_ourselves(db, vault, chosen, fee_sats=fee_sats, rng=rng)
     together = (family.fee_sats + fee_sats) * 1_000 // (family.vsize + vsize)
-    return BumpedPayment(creation.opened(home, db, vault, draft), None, family.fee_sats, together)
+    return BumpedPayment(
+        creation.opened(home, db, vault, draft=draft), None, family.fee_sats, together
+    )
 
 
 def wallet_outputs(db: Session, vault: Vault, psbt: codec.Psbt) -> Iterator[Payment]:
@@ -182,7 +184,9 @@ def _coins_of(db: Session, old: Ceremony, psbt: codec.Psbt) -> list[Coin]:
     return coins
 
 
-def _selected(db: Session, vault: Vault, coins: list[Coin], wish: Wish, rng: Random) -> Selection:
+def _selected(
+    db: Session, vault: Vault, coins: list[Coin], *, wish: Wish, rng: Random
+) -> Selection:
     """Pay from the coins of the old payment, and from confirmed ones where those do not reach."""
     size = script_size(stored_policy(vault))
     try:
@@ -197,21 +201,23 @@ def _selected(db: Session, vault: Vault, coins: list[Coin], wish: Wish, rng: Ran
         return select_coins([*coins, *others], wish, size, rng)
     except InsufficientFunds as failure:
         most, named = inputs_max(wish, size), wish.must_spend
-        raise coins_left.explained(db, vault, failure, most, named) from failure
+        raise coins_left.explained(db, vault, failure, most=most, spent=named) from failure
 
 
 def _to_ourselves(
-    db: Session, vault: Vault, coins: list[Coin], fee_sats: int, rng: Random
+    db: Session, vault: Vault, coins: list[Coin], *, fee_sats: int, rng: Random
 ) -> Draft:
     """Return a draft that pays coins to a fresh change address, less the fee."""
     value = sum(coin.value_sats for coin in coins) - fee_sats
     if value < dust_limit_sats(_own_script(db, vault)):
         raise InsufficientFunds(value + fee_sats, fee_sats)
     selection = Selection(tuple(coins), fee_sats, value, _vsize(vault, len(coins)))
-    return creation.drafted(db, vault, selection, (), tip=_tip(db, vault), rng=rng)
+    return creation.drafted(db, vault, selection, payments=(), tip=_tip(db, vault), rng=rng)
 
 
-def _replacing(home: Home, db: Session, old: Ceremony, draft: Draft, feerate: int) -> BumpedPayment:
+def _replacing(
+    home: Home, db: Session, old: Ceremony, *, draft: Draft, feerate: int
+) -> BumpedPayment:
     """Open the ceremony that takes the place of an old one, if nodes will let it."""
     vsize = draft.review.vsize
     replaced = _replaced(db, old)
@@ -221,7 +227,7 @@ def _replacing(home: Home, db: Session, old: Ceremony, draft: Draft, feerate: in
             f" it takes {least_feerate(replaced, vsize)} sat/kvB or more"
         )
     ceremony_book.release(db, old, clock.now())
-    created = creation.opened(home, db, old.vault, draft)
+    created = creation.opened(home, db, old.vault, draft=draft)
     if not _may_be_about(old):
         old.state = "abandoned"
     db.flush()

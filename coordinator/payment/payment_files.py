@@ -54,7 +54,7 @@ def lines(db: Session, vault: Vault) -> list[str]:
     return [each.raw.hex() + place for each, place in zip(found, places, strict=True)]
 
 
-def take(home: Home, db: Session, vault: Vault, data: bytes) -> int:
+def take(home: Home, db: Session, vault: Vault, *, data: bytes) -> int:
     """Learn coins from a file of such lines, or from the coins a PSBT spends; returns how many.
 
     Nothing else vouches for them: only a home without a chain takes them. Raises UsageError that
@@ -77,7 +77,7 @@ def learn_from(db: Session, vault: Vault, psbt: codec.Psbt) -> int:
 
 
 def open_payment(
-    home: Home, db: Session, vault: Vault, data: bytes, accepted: Accepted = None
+    home: Home, db: Session, vault: Vault, *, data: bytes, accepted: Accepted = None
 ) -> Imported:
     """Open a ceremony for a PSBT that was built elsewhere; its coins are reserved here.
 
@@ -91,11 +91,11 @@ def open_payment(
         learn_from(db, vault, given)
     policy = stored_policy(vault)
     txid, outpoints = codec.txid(given), outline.outpoints(given)
-    rows = [_spendable_row(db, vault, txid, outpoint) for outpoint in outpoints]
+    rows = [_spendable_row(db, vault, txid, outpoint=outpoint) for outpoint in outpoints]
     replaced = _replaced(db, txid, outpoints)
-    psbt = _completed(db, vault, policy, (codec.to_bytes(given), rows))
+    psbt = _completed(db, vault, policy, raw=codec.to_bytes(given), rows=rows)
     scripts = input_scripts(psbt, policy)
-    review = reviewed(db, vault, policy, psbt)
+    review = reviewed(db, vault, policy, psbt=psbt)
     coins = [
         Coin(outpoint, row.value_sats, script.branch, script.index, row.height)
         for outpoint, row, script in zip(outpoints, rows, scripts, strict=True)
@@ -106,7 +106,7 @@ def open_payment(
     for old in replaced:
         ceremony_book.release(db, old, clock.now())
     draft = creation.Draft(_unsigned(psbt), review, selection, None, paid)
-    created = creation.opened(home, db, vault, draft)
+    created = creation.opened(home, db, vault, draft=draft)
     record = ceremony_book.ceremony_named(db, str(created.ceremony))
     taken = ceremonies.take_signatures(db, record, psbt)
     created = created._replace(state=record.state)
@@ -114,7 +114,7 @@ def open_payment(
     return Imported(created, taken, [old.public_id for old in replaced], waiting)
 
 
-def _spendable_row(db: Session, vault: Vault, txid: str, outpoint: Outpoint) -> KnownCoin:
+def _spendable_row(db: Session, vault: Vault, txid: str, *, outpoint: Outpoint) -> KnownCoin:
     """Return a coin that this payment may spend; raises CeremonyError that says why not."""
     row = chain_book.coin_at(db, *outpoint)
     if row is None or row.vault_id != vault.id:
@@ -155,10 +155,9 @@ def _may_be_sent(old: Ceremony) -> bool:
 
 
 def _completed(
-    db: Session, vault: Vault, policy: Policy, given: tuple[bytes, list[KnownCoin]]
+    db: Session, vault: Vault, policy: Policy, *, raw: bytes, rows: list[KnownCoin]
 ) -> codec.Psbt:
     """Return the PSBT with what it leaves out about the vault's own coins and outputs."""
-    raw, rows = given
     known = chain_book.raw_transactions(db, {row.txid for row in rows})
     made: dict[str, Transaction] = {txid: parse_transaction(each) for txid, each in known.items()}
     coins = {
@@ -168,7 +167,7 @@ def _completed(
     }
     maps = codec.read_maps(raw)
     paid = {output.script_pubkey for output in codec.transaction_of(raw).outputs}
-    places = own_places(db, vault, policy, paid)
+    places = own_places(db, vault, policy, paid=paid)
     whole = codec.assemble(completed(maps, policy, coins, places))
     empty = Maps(
         {fields.GLOBAL_UNSIGNED_TX: maps.globals[fields.GLOBAL_UNSIGNED_TX]},

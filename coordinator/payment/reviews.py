@@ -31,7 +31,7 @@ MEDIAN_TIME_LAG = 3_600
 RECENT_PAYMENTS = 100
 
 
-def reviewed(db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt) -> Review:
+def reviewed(db: Session, vault: Vault, policy: Policy, *, psbt: codec.Psbt) -> Review:
     """Return what a person must see of a PSBT, in the light of all that is remembered.
 
     Payments that spend one of its coins are no history: at most one of them comes to be.
@@ -45,7 +45,7 @@ def reviewed(db: Session, vault: Vault, policy: Policy, psbt: codec.Psbt) -> Rev
     context = Context(
         tip_height=tip.height if tip else None,
         reach=last_looked_at(db, vault),
-        own_scripts=own_places(db, vault, policy, paid),
+        own_scripts=own_places(db, vault, policy, paid=paid),
         vaults=dict(_other_vaults(db, vault, paid)),
         used_scripts=frozenset(chain_book.used_scripts(db, vault)),
         recent_addresses=frozenset(_recent_addresses(earlier, policy)),
@@ -86,7 +86,7 @@ def _other_vaults(
             policy = stored_policy(other)
         except PsbtError:
             continue  # its own commands say what is wrong with it
-        for script, place in own_places(db, other, policy, paid).items():
+        for script, place in own_places(db, other, policy, paid=paid).items():
             if scripts_at(policy, [place])[place] == script:
                 yield script, KnownVault(other.name, closed(db, other))
 

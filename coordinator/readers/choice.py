@@ -60,6 +60,7 @@ def slots_for(
     home: Home,
     database: sessionmaker[Session],
     labels: Sequence[str],
+    *,
     named: ReaderChoice,
     given: Collection[str] = (),
 ) -> list[Slot]:
@@ -85,7 +86,9 @@ def slots_for(
     return slots
 
 
-def slot_of(home: Home, database: sessionmaker[Session], label: str, named: ReaderChoice) -> Slot:
+def slot_of(
+    home: Home, database: sessionmaker[Session], label: str, *, named: ReaderChoice
+) -> Slot:
     """Return the slot named, else the one a known card lies in, found by its identity."""
     if named != ReaderChoice():
         return _single(named_slots(home, named))
@@ -105,7 +108,7 @@ def slot_of(home: Home, database: sessionmaker[Session], label: str, named: Read
 
 
 def slots_of_strangers(
-    home: Home, named: ReaderChoice, count: int, besides: str = ""
+    home: Home, named: ReaderChoice, count: int, *, besides: str = ""
 ) -> list[Slot]:
     """Return so many slots for cards not known yet: those named, else the readers with cards."""
     try:

@@ -49,8 +49,8 @@ def create(
     home: Home,
     family: str,
     name: str,
-    profile: str | None = None,
     *,
+    profile: str | None = None,
     set_up: bool,
     variant: str | None = None,
 ) -> EmulatedCard:

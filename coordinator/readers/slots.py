@@ -71,7 +71,7 @@ class RefusedPins:
         self._lost: dict[str, int | None] = {}
 
     def present(
-        self, session: CardSession, pin: Pin, name: str, left: int | None, *, typed: bool = False
+        self, session: CardSession, pin: Pin, name: str, *, left: int | None, typed: bool = False
     ) -> None:
         """Unlock a card, which allows `left` attempts before it, with its PIN.
 
@@ -261,12 +261,15 @@ def unlock(session: CardSession, label: str, attendant: Attendant, *, last_attem
         session.unlock(pin)
 
 
-Held = tuple[Sequence[KnownCard], CardMemory]
-"""What a silent card is held against: the cards it may be, and the memory of those seen here."""
+class Candidates(NamedTuple):
+    """What a silent card is held against: the cards it may be, and the memory of those seen."""
+
+    cards: Sequence[KnownCard]
+    memory: CardMemory
 
 
 def unlock_silent(
-    session: CardSession, label: str, attendant: Attendant, known: Held | None = None
+    session: CardSession, label: str, attendant: Attendant, *, known: Candidates | None = None
 ) -> bool:
     """Unlock a card that tells nothing before its PIN, and say so first; else leave it as it is.
 
@@ -274,15 +277,16 @@ def unlock_silent(
     """
     with ExitStack() as wiped:
         prompts = CardPrompts(attendant, label)
-        return pin_of_silent(session, prompts, attendant, wiped, known) is not None
+        return pin_of_silent(session, prompts, attendant, wiped=wiped, known=known) is not None
 
 
 def pin_of_silent(
     session: CardSession,
     prompts: CardPrompts,
     attendant: Attendant,
+    *,
     wiped: ExitStack,
-    known: Held | None = None,
+    known: Candidates | None = None,
 ) -> Pin | None:
     """Unlock a card that tells nothing before its PIN; returns the PIN, until `wiped` ends it.
 

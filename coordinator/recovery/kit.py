@@ -92,7 +92,7 @@ def make(home: Home, db: Session, wanted: Wanted, accepted: Accepted = None) -> 
         raise SealLocked  # a paper that names location.3 helps nobody
     program = wheels.read(wanted.wheel) if wanted.wheel is not None else None
     label = card_book.free_item_name(db, descriptor_copies.KIND, f"{vault.name}-kit")
-    copy = descriptor_copies.add(db, vault.name, label, wanted.location)
+    copy = descriptor_copies.add(db, vault.name, label, location=wanted.location)
     printed = kit_of(home, db, vault, wanted, program)
     plain = {f"{vault.name}-descriptor.txt": vault.descriptor.encode() + b"\n"}
     written = {

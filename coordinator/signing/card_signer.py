@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cards.errors import (
     CardError,
@@ -74,8 +74,21 @@ class Outcome(NamedTuple):
 Keep = Callable[[CardShare, SigningRequest, bytes], None]
 Claim = Callable[[CardShare], CardShare]
 ShareOf = Callable[[CardIdentity], CardShare | None]
-Enrol = Callable[[CardSession, tuple[CardIdentity, Slot], Person, Callable[[str], None]], None]
-"""Enrols a card, for a person, with what asks for its PIN by its label and presents it."""
+
+
+class Enrol(Protocol):
+    """Enrols a card, for a person, with what asks for its PIN by its label and presents it."""
+
+    def __call__(
+        self,
+        session: CardSession,
+        *,
+        identity: CardIdentity,
+        slot: Slot,
+        person: Person,
+        unlock: Callable[[str], None],
+    ) -> None:
+        """Enrol it, or raise why not."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,7 @@ class Known:
 
     cards: Sequence[KnownCard] | None = None
     typed: bool = False
-    enrol: "Enrol | None" = None
+    enrol: Enrol | None = None
     refused: RefusedPins = field(default_factory=RefusedPins)
 
 
@@ -100,9 +113,9 @@ class CardSigner:
         slot: Slot,
         person: Person,
         share_of: ShareOf,
-        last_attempt: bool,  # noqa: FBT001 -- of the task
-        stop: threading.Event,
         *,
+        last_attempt: bool,
+        stop: threading.Event,
         known: Known | None = None,
     ) -> None:
         """Begin with nobody identified."""
@@ -157,7 +170,7 @@ class CardSigner:
         with card_in(self._slot, self._prompts) as session:
             identity = self._identified(session, wiped)
             if self._share is None:
-                self._sit_down(session, identity, claim, wiped)
+                self._sit_down(session, identity, claim, wiped=wiped)
             elif self._card and self._card.card_id != identity.card_id:
                 raise WrongCard(self._share.label, f"{identity.family} {identity.card_id[:16]}")
             if self.left:
@@ -209,7 +222,9 @@ class CardSigner:
                 self._present(session, identity.attempts_left)
 
         if self._known.enrol is not None:
-            self._known.enrol(session, (identity, self._slot), self._person, unlock)
+            self._known.enrol(
+                session, identity=identity, slot=self._slot, person=self._person, unlock=unlock
+            )
 
     def _ask_pin(self, session: CardSession, wiped: ExitStack) -> None:
         """Ask for the PIN, unless the card allows one attempt only."""
@@ -232,11 +247,11 @@ class CardSigner:
         typed, self._typed = self._typed or self._accepted, False
         if self._pin is not None:
             label = self._prompts.label
-            self._known.refused.present(session, self._pin, label, left, typed=typed)
+            self._known.refused.present(session, self._pin, label, left=left, typed=typed)
             self._accepted = True
 
     def _sit_down(
-        self, session: CardSession, identity: CardIdentity, claim: Claim, wiped: ExitStack
+        self, session: CardSession, identity: CardIdentity, claim: Claim, *, wiped: ExitStack
     ) -> None:
         """Find the card's part in this; a stranger is never asked for a PIN unless to enrol it."""
         share = self._share_of(identity)

@@ -184,7 +184,9 @@ def collect(offered: Sequence[Slot], task: SigningTask) -> list[Outcome]:
     collection = _Collection(task)
     found: list[list[Outcome]] = [[] for _ in offered]
     threads = [
-        threading.Thread(target=_attended, args=(slot, place, collection, into), daemon=True)
+        threading.Thread(
+            target=_attended, args=(slot, place, collection), kwargs={"into": into}, daemon=True
+        )
         for place, (slot, into) in enumerate(zip(offered, found, strict=True))
     ]
     for thread in threads:
@@ -217,10 +219,10 @@ def _answer_questions(collection: _Collection, threads: int) -> None:
                 question()
 
 
-def _attended(slot: Slot, place: int, collection: _Collection, into: list[Outcome]) -> None:
+def _attended(slot: Slot, place: int, collection: _Collection, *, into: list[Outcome]) -> None:
     """Serve one place; whatever is raised there is an outcome."""
     try:
-        _attend(slot, place, collection, into)
+        _attend(slot, place, collection, into=into)
     except Exception as failure:  # the thread's end
         log.debug("reader %s", slot.name, exc_info=True)
         card_signer = collection.signers.get(place)
@@ -263,7 +265,7 @@ def _handed_over(collection: _Collection, outcomes: list[Outcome]) -> list[Outco
     ]
 
 
-def _attend(slot: Slot, place: int, collection: _Collection, into: list[Outcome]) -> None:
+def _attend(slot: Slot, place: int, collection: _Collection, *, into: list[Outcome]) -> None:
     """Serve one place: the card in it, and those put in after it."""
     person = _FromThread(collection.task.attendant, collection)
     number = -1 if slot.arrival is None else slot.arrival(-1, 0)
@@ -281,7 +283,7 @@ def _attend(slot: Slot, place: int, collection: _Collection, into: list[Outcome]
         first = False
         if slot.arrival is None:
             return
-        number = _next_card(slot, person, collection, -1 if number is None else number)
+        number = _next_card(slot, person, collection, seen=-1 if number is None else number)
         if number is None:
             if not into and outcome is None:
                 into.append(Outcome(slot.name, None, 0, 0.0, _empty(slot)))
@@ -307,7 +309,9 @@ def _empty(slot: Slot) -> CardError:
     return CardRemoved(f"there is no card on reader {slot.name}")
 
 
-def _next_card(slot: Slot, person: _FromThread, collection: _Collection, seen: int) -> int | None:
+def _next_card(
+    slot: Slot, person: _FromThread, collection: _Collection, *, seen: int
+) -> int | None:
     """Ask for the next card by name and place, and wait for one; None where none is wanted."""
     told: list[Wanted] = []
     left = collection.task.wait_policy.wait_seconds
@@ -354,7 +358,12 @@ def _served(slot: Slot, place: int, collection: _Collection) -> Outcome | None:
     person = _FromThread(task.attendant, collection)
     known = Known(task.cards, task.wait_policy.typed, task.enrol, collection.refused)
     card_signer = CardSigner(
-        slot, person, task.share_of, task.wait_policy.last_attempt, collection.stop, known=known
+        slot,
+        person,
+        task.share_of,
+        last_attempt=task.wait_policy.last_attempt,
+        stop=collection.stop,
+        known=known,
     )
     collection.signers[place] = card_signer
 

@@ -86,7 +86,7 @@ def new_address(db: Session, vault: Vault) -> FreshAddress:
     policy = stored_policy(vault)
     index = chain_book.next_index(db, vault, RECEIVE)
     script = next(derive_scripts(policy, RECEIVE, [index]))
-    chain_book.issue_address(db, vault, script, clock.now())
+    chain_book.issue_address(db, vault, script, now=clock.now())
     address = format_address(script.script_pubkey, policy.network)
     return FreshAddress(
         vault.name, address, keychain(RECEIVE), index, script.script_pubkey, policy_checksum(policy)
@@ -108,7 +108,7 @@ def closed(db: Session, vault: Vault) -> str | None:
 
 
 def fresh(
-    db: Session, home: Home, vault: str, label: str | None, accepted: Accepted = None
+    db: Session, home: Home, vault: str, *, label: str | None, accepted: Accepted = None
 ) -> FreshAddress:
     """Issue the next unused address of a vault, and call it something.
 
@@ -119,7 +119,7 @@ def fresh(
     require_payable(home, db, record, accepted)
     made = new_address(db, record)
     if label is not None:
-        labels.set_label(home, db, made.address, label)
+        labels.set_label(home, db, made.address, text=label)
     return made
 
 
@@ -181,8 +181,8 @@ def owner_of(
     home: Home,
     database: sessionmaker[Session],
     script_pubkey: bytes,
-    accepted: Accepted = None,
     *,
+    accepted: Accepted = None,
     reach: int = 0,
 ) -> Owner | None:
     """Return whose address a script is, by deriving it; None where it is nobody's.
@@ -192,7 +192,7 @@ def owner_of(
     with database.begin() as db:
         for record in vault_book.all_vaults(db):
             known = chain_book.address_with(db, record, script_pubkey)
-            script = _derived(db, record, script_pubkey, known, reach)
+            script = _derived(db, record, script_pubkey, known=known, reach=reach)
             if script is not None:
                 require_policy(home, record, accepted)
                 return _owner(db, record, script, used=known is not None and known.used)
@@ -210,7 +210,7 @@ def compared(database: sessionmaker[Session], reach: int = 0) -> int:
 
 
 def _derived(
-    db: Session, vault: Vault, script_pubkey: bytes, known: Address | None, reach: int
+    db: Session, vault: Vault, script_pubkey: bytes, *, known: Address | None, reach: int
 ) -> VaultScript | None:
     """Return where a script comes from: where it is known to, else among all that are watched."""
     policy = stored_policy(vault)
@@ -218,7 +218,7 @@ def _derived(
         script = vault_script(policy, known.branch, known.index)
         if script.script_pubkey == script_pubkey:
             return script
-    return watched(db, vault, policy, reached(db, vault, reach)).get(script_pubkey)
+    return watched(db, vault, policy, least=reached(db, vault, reach)).get(script_pubkey)
 
 
 def _owner(db: Session, vault: Vault, script: VaultScript, *, used: bool) -> Owner:

@@ -107,6 +107,7 @@ def start(
     home: Home,
     database: Database,
     vault_name: str,
+    *,
     tip: Tip | None,
     accepted: Accepted = None,
 ) -> str:
@@ -120,7 +121,7 @@ def start(
             f"block {tip.height if tip else '-'} {tip.hash if tip else '-'}, "
             f"custody head {custody_book.verify(db).hex()}, nonce {secrets.token_hex(16)}"
         )
-        return drill_book.add_drill(db, vault, fresh_id(), text, now).public_id
+        return drill_book.add_drill(db, vault, fresh_id(), message=text, now=now).public_id
 
 
 def plan(database: Database, vault_name: str) -> list[Visit]:
@@ -200,6 +201,7 @@ def sign(
     home: Home,
     database: Database,
     drill_id: str,
+    *,
     offered: Sequence[Slot],
     attendant: Attendant,
     wait_policy: WaitPolicy = WaitPolicy(),  # noqa: B008 -- frozen
@@ -230,7 +232,9 @@ def sign(
         with database.begin() as db:
             drill = drill_book.drill_named(db, drill_id)
             card = card_book.card_named(db, share.label)
-            drill_book.keep_proof(db, drill, card, (request.pubkey, signature), clock.now())
+            drill_book.keep_proof(
+                db, drill, card, pubkey=request.pubkey, signature=signature, now=clock.now()
+            )
             new_event = custody_log.NewEvent(f"card:{card.label}", "seen", note=f"drill {drill_id}")
             custody_log.record(db, new_event)
 
@@ -246,7 +250,9 @@ def sign(
         record = drill_book.drill_named(db, drill_id)
         proved = {proof.cosigner for proof in progress(record).proofs if proof.valid}
         keys = [each.key_id for each in record.vault.cosigners if each.label in proved]
-        vault_book.note_proved(db, record.vault, keys, f"signed in drill {drill_id}", clock.now())
+        vault_book.note_proved(
+            db, record.vault, keys, detail=f"signed in drill {drill_id}", now=clock.now()
+        )
     return outcomes
 
 
@@ -301,7 +307,7 @@ def verified(data: bytes, own: Mapping[str, str] | None = None) -> dict[str, Any
         name = None if vault is None else vault.text()
     except ValueError as failure:
         raise UsageError(f"the file is no exported drill: {failure}") from failure
-    _agree(name, policy, text, own or {})
+    _agree(name, policy, text, own=own or {})
     script = vault_script(policy, RECEIVE, ADDRESS_INDEX)
     proved = list(_proved(text, script, given))
     by = None if proof is None else message.verify_proof(proof, text, script.script_pubkey)
@@ -320,7 +326,7 @@ def verified(data: bytes, own: Mapping[str, str] | None = None) -> dict[str, Any
     }
 
 
-def _agree(name: str | None, policy: Policy, text: str, own: Mapping[str, str]) -> None:
+def _agree(name: str | None, policy: Policy, text: str, *, own: Mapping[str, str]) -> None:
     """Raise PsbtError where name, descriptor and message of a drill are not of one vault."""
     checksum = policy_checksum(policy)
     said = MESSAGE.match(text)

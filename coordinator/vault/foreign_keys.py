@@ -43,7 +43,7 @@ class ImportedKey(NamedTuple):
 
 
 def import_key(
-    home: Home, db: Session, label: str, found: KeyFile, script: str | None = None
+    home: Home, db: Session, label: str, *, found: KeyFile, script: str | None = None
 ) -> ImportedKey:
     """Keep one of a signer's keys under a label: that for the script type, or the only one.
 
@@ -54,11 +54,11 @@ def import_key(
     warnings = _warnings(found, chosen)
     expression = _expression(chosen.key, network)
     known = card_book.key_like(db, expression.key.public_key, expression.key.chain_code)
-    key = known or add_key(db, home, checked_name(label), expression)
+    key = known or add_key(db, home, checked_name(label), parsed=expression)
     return ImportedKey(key, known is not None, found.format, warnings)
 
 
-def add_key(db: Session, home: Home, label: str, parsed: KeyExpression) -> Key:
+def add_key(db: Session, home: Home, label: str, *, parsed: KeyExpression) -> Key:
     """Remember a key held elsewhere; raises AlreadyExists for its label."""
     return card_book.add_key(
         db,
@@ -72,7 +72,7 @@ def add_key(db: Session, home: Home, label: str, parsed: KeyExpression) -> Key:
     )
 
 
-def write_key(home: Home, db: Session, name: str, format_: str) -> str:
+def write_key(home: Home, db: Session, name: str, *, format_: str) -> str:
     """Return a card's or a key's public key as another coordinator reads it."""
     if format_ not in WRITERS:
         raise UsageError(f"unknown format {format_!r}; expected one of {', '.join(WRITERS)}")

@@ -18,6 +18,7 @@ from coordinator.errors import CardNotEnrolled
 from coordinator.home.stored import stored_policy
 from coordinator.person import Attendant
 from coordinator.readers.slots import (
+    Candidates,
     CardPrompts,
     Slot,
     card_in,
@@ -73,6 +74,7 @@ def verify_vault(
     database: Database,
     name: str,
     offered: Sequence[Slot],
+    *,
     attendant: Attendant,
     wait_policy: WaitPolicy = WaitPolicy(),  # noqa: B008 -- frozen
 ) -> Proofs:
@@ -96,10 +98,12 @@ def verify_vault(
             each for each in wanted if wait_policy.only is None or each.label in wait_policy.only
         ]
 
-    for slot, first in _in_turn(offered, attendant, wait_policy, missing):
+    for slot, first in _in_turn(offered, attendant, wait_policy, missing=missing):
         waits = slot.arrival is not None and wait_policy.wait_seconds > 0
         try:
-            _prove(database, proofs, slot, attendant, last_attempt=wait_policy.last_attempt)
+            _prove(
+                database, proofs, slot, attendant=attendant, last_attempt=wait_policy.last_attempt
+            )
         except (WrongCard, CardNotEnrolled, CardRemoved) as failure:
             if not waits or (first and not isinstance(failure, CardRemoved)):
                 raise
@@ -113,6 +117,7 @@ def _in_turn(
     offered: Sequence[Slot],
     attendant: Attendant,
     wait_policy: WaitPolicy,
+    *,
     missing: Callable[[], list[Wanted]],
 ) -> Iterator[tuple[Slot, bool]]:
     """Yield every slot once, then readers as cards are put in, as long as some are missing."""
@@ -140,7 +145,7 @@ def _in_turn(
 
 
 def _prove(
-    database: Database, proofs: Proofs, slot: Slot, attendant: Attendant, *, last_attempt: bool
+    database: Database, proofs: Proofs, slot: Slot, *, attendant: Attendant, last_attempt: bool
 ) -> None:
     """Have the card in a slot prove its key, and keep what came of it."""
     prompts = CardPrompts(attendant, _expected_label(database, slot))
@@ -157,14 +162,21 @@ def _prove(
                 unlocked = True
 
         def enrol(identity: CardIdentity) -> None:
-            stranger = identity, slot
             unenrolled.enrol_where_asked(
-                database, proofs.vault, session, stranger, attendant, unlock_once
+                database,
+                proofs.vault,
+                session,
+                identity=identity,
+                slot=slot,
+                person=attendant,
+                unlock=unlock_once,
             )
 
         try:
-            known = cards, slot.surroundings.memory
-            unlocked = pin_of_silent(session, prompts, attendant, wiped, known) is not None
+            known = Candidates(cards, slot.surroundings.memory)
+            unlocked = (
+                pin_of_silent(session, prompts, attendant, wiped=wiped, known=known) is not None
+            )
         except WrongCard:
             enrol(silent_identity(session))
         wanted = _wanted(database, proofs.vault, session)

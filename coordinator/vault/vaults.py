@@ -63,7 +63,7 @@ class VaultPlan:
 
 
 def create(
-    home: Home, db: Session, plan: VaultPlan, accepted: Collection[str] | None = None
+    home: Home, db: Session, plan: VaultPlan, *, accepted: Collection[str] | None = None
 ) -> Vault:
     """Make and approve a vault of enrolled cards and keys held elsewhere, in the order given.
 
@@ -76,9 +76,9 @@ def create(
     if shared and SAME_SEED not in (accepted or ()):
         raise NotAccepted((SAME_SEED,), (shared,))
     birthday = _typed_birthday(home, db, plan) or _newest_key(keys)
-    vault = _store(home, db, plan, keys, birthday)
+    vault = _store(home, db, plan, keys=keys, birthday=birthday)
     if shared:
-        approvals.accept_danger(home, vault.name, SAME_SEED, f"{vault.descriptor} ")
+        approvals.accept_danger(home, vault.name, SAME_SEED, facts=f"{vault.descriptor} ")
     approvals.approve_policy(home, vault.name, vault.descriptor)
     return vault
 
@@ -117,19 +117,19 @@ class Imported(NamedTuple):
 
 
 def import_text(
-    home: Home, db: Session, plan: VaultPlan, text: str, checksum: str | None = None
+    home: Home, db: Session, plan: VaultPlan, *, text: str, checksum: str | None = None
 ) -> Imported:
     """Make a vault from a text of any format that is known."""
     file = recognition.read_text(text, Network(home.network))
-    return import_wallet(home, db, plan, file, checksum=checksum)
+    return import_wallet(home, db, plan, file=file, checksum=checksum)
 
 
 def import_wallet(
     home: Home,
     db: Session,
     plan: VaultPlan,
-    file: WalletFile,
     *,
+    file: WalletFile,
     checksum: str | None = None,
     accepted: Collection[str] | None = None,
 ) -> Imported:
@@ -154,11 +154,13 @@ def import_wallet(
     if birthday is None:
         file, birthday = _birthday_in(home, db, file)
     if (twin := twin_of(db, policy)) is not None:
-        found = Imported(twin, known=True, widened=_widen(home, db, twin, birthday))
+        found = Imported(twin, known=True, widened=_widen(home, db, twin, birthday=birthday))
     else:
         plan = replace(plan, threshold=policy.threshold)
-        keys = _imported_keys(home, db, plan.name, file)
-        found = Imported(_store(home, db, plan, keys, birthday or UNKNOWN), False, widened=False)
+        keys = _imported_keys(home, db, plan.name, file=file)
+        found = Imported(
+            _store(home, db, plan, keys=keys, birthday=birthday or UNKNOWN), False, widened=False
+        )
     same = policy_checksum(stored_policy(found.vault)) == policy_checksum(policy)
     if checksum is not None and same:
         approvals.approve_policy(home, found.vault.name, found.vault.descriptor)
@@ -166,7 +168,7 @@ def import_wallet(
     return found._replace(format=file.format, warnings=said)
 
 
-def _imported_keys(home: Home, db: Session, name: str, file: WalletFile) -> list[Key]:
+def _imported_keys(home: Home, db: Session, name: str, *, file: WalletFile) -> list[Key]:
     """Return the keys of a file, those known here as they are known."""
     keys = []
     for number, each in enumerate(file.keys, 1):
@@ -174,7 +176,7 @@ def _imported_keys(home: Home, db: Session, name: str, file: WalletFile) -> list
         if known is None:
             called = NOT_IN_NAMES.sub("-", each.name or "").strip("-")[:KEY_NAME_MAX]
             label = card_book.free_key_label(db, called) if called else f"{name}-{number}"
-            known = foreign_keys.add_key(db, home, label, wallet_file.key_expression(each))
+            known = foreign_keys.add_key(db, home, label, parsed=wallet_file.key_expression(each))
         keys.append(known)
     return keys
 
@@ -197,17 +199,17 @@ def wallet_file_of(vault: Vault) -> WalletFile:
     return replace(file, birthday=vault.birthday, birthday_height=vault.birthday_height)
 
 
-def succeed(home: Home, db: Session, vault: Vault, gone: Key, new: Key) -> Vault:
+def succeed(home: Home, db: Session, vault: Vault, *, gone: Key, new: Key) -> Vault:
     """Make a vault of the same policy with one key instead of another, named after the first."""
     keys = [new if each.key_id == gone.id else each.key for each in vault.cosigners]
     names = (each.name for each in vault_book.all_vaults(db))
     plan = VaultPlan(first_free(vault.name, names), vault.threshold, ())
-    successor = _store(home, db, plan, keys, _newest_key(keys))
+    successor = _store(home, db, plan, keys=keys, birthday=_newest_key(keys))
     approvals.approve_policy(home, successor.name, successor.descriptor)
     return successor
 
 
-def approve(home: Home, db: Session, name: str, checksum: str) -> Vault:
+def approve(home: Home, db: Session, name: str, *, checksum: str) -> Vault:
     """Approve a vault whose checksum a person read from its paper.
 
     Raises ChecksumDiffers, which does not tell the right one.
@@ -225,14 +227,14 @@ def compare_checksum(name: str, policy: Policy, checksum: str) -> None:
         raise ChecksumDiffers(name)
 
 
-def set_birthday(home: Home, db: Session, vault: Vault, text: str) -> None:
+def set_birthday(home: Home, db: Session, vault: Vault, *, text: str) -> None:
     """Set when a vault was first used; raises UsageError for what is still to come."""
     found = scans.parse_birthday(text, scans.newest_known(db, home.network), home.network)
     vault.birthday, vault.birthday_height = found
     db.flush()
 
 
-def _widen(home: Home, db: Session, vault: Vault, birthday: Birthday | None) -> bool:
+def _widen(home: Home, db: Session, vault: Vault, *, birthday: Birthday | None) -> bool:
     """Take a birthday that is earlier than the vault's."""
     before = Birthday(vault.birthday, vault.birthday_height)
     if birthday is None or not scans.is_earlier(
@@ -329,7 +331,7 @@ def _cosigner_document(db: Session, policy: Policy, cosigner: Cosigner) -> dict[
 
 
 def _store(
-    home: Home, db: Session, plan: VaultPlan, keys: Sequence[Key], birthday: Birthday
+    home: Home, db: Session, plan: VaultPlan, *, keys: Sequence[Key], birthday: Birthday
 ) -> Vault:
     expressions = tuple(key_expression(key) for key in keys)
     policy = Policy(plan.threshold, expressions, Network(home.network))
@@ -383,4 +385,4 @@ def _foreign_key(home: Home, db: Session, text: str) -> Key:
     known = card_book.key_like(db, parsed.key.public_key, parsed.key.chain_code)
     if known is not None and known.label == label:
         return known
-    return foreign_keys.add_key(db, home, checked_name(label), parsed)
+    return foreign_keys.add_key(db, home, checked_name(label), parsed=parsed)

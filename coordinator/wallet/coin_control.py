@@ -27,14 +27,14 @@ class Choice:
 ANY = Choice()
 
 
-def chosen(db: Session, vault: Vault, free: Sequence[Coin], choice: Choice) -> list[Coin]:
+def chosen(db: Session, vault: Vault, free: Sequence[Coin], *, choice: Choice) -> list[Coin]:
     """Return the free coins that fit; raises UsageError that says which wish fits none.
 
     A coin goes by its own label and by those of its address and its transaction.
     """
     found = list(free)
     if choice.min_confirmations:
-        found = _deep(found, tip_height(db, vault), choice.min_confirmations, vault.name)
+        found = _deep(found, tip_height(db, vault), choice.min_confirmations, vault=vault.name)
     if not (choice.labelled or choice.avoided):
         return found
     names = _names(db, vault, found)
@@ -47,7 +47,7 @@ def chosen(db: Session, vault: Vault, free: Sequence[Coin], choice: Choice) -> l
     ]
 
 
-def _deep(coins: Sequence[Coin], tip: int, least: int, vault: str) -> list[Coin]:
+def _deep(coins: Sequence[Coin], tip: int, least: int, *, vault: str) -> list[Coin]:
     found = [coin for coin in coins if confirmations(coin.height, tip) >= least]
     if coins and not found:
         most = max(confirmations(coin.height, tip) for coin in coins)

@@ -119,11 +119,16 @@ def coin_holders(db: Session, now: datetime) -> dict[Outpoint, Held]:
 
 
 def hold_coins(
-    db: Session, ceremony: Ceremony, outpoints: Iterable[Outpoint], expires: datetime, now: datetime
+    db: Session,
+    ceremony: Ceremony,
+    outpoints: Iterable[Outpoint],
+    *,
+    expires: datetime,
+    now: datetime,
 ) -> None:
     """Hold coins for a ceremony until `expires`; raises CoinReserved where another holds one."""
     try:
-        ceremony_book.reserve(db, ceremony, outpoints, expires, now)
+        ceremony_book.reserve(db, ceremony, outpoints, expires=expires, now=now)
     except CoinTaken as taken:
         raise refusal(taken) from taken
 

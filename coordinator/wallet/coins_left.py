@@ -108,6 +108,7 @@ def explained(
     db: Session,
     vault: Vault,
     failure: psbt_errors.InsufficientFunds,
+    *,
     most: int,
     spent: Collection[Outpoint] = (),
 ) -> InsufficientFunds:

@@ -72,7 +72,7 @@ class Frozen(NamedTuple):
     frozen: bool
 
 
-def set_label(home: Home, db: Session, ref: str, text: str) -> Named:
+def set_label(home: Home, db: Session, ref: str, *, text: str) -> Named:
     """Call a thing so; an empty text takes its label away. Raises UsageError."""
     if len(text) > LABEL_MAX:
         raise UsageError(f"a label of {len(text)} characters is too long; {LABEL_MAX} is the most")
@@ -84,7 +84,7 @@ def set_label(home: Home, db: Session, ref: str, text: str) -> Named:
 def name_addresses(home: Home, db: Session, names: Mapping[str, str]) -> None:
     """Call the addresses that are paid what the table or the URI calls them."""
     for address, name in names.items():
-        set_label(home, db, address, name[:LABEL_MAX])
+        set_label(home, db, address, text=name[:LABEL_MAX])
 
 
 def freeze(db: Session, outpoint: str, *, frozen: bool) -> Frozen:

@@ -35,7 +35,12 @@ class News(Notice):
 
 
 def keep(
-    db: Session, vault: Vault, lost: Mapping[str, int], gone: Mapping[str, Gone], now: ChainUpdate
+    db: Session,
+    vault: Vault,
+    lost: Mapping[str, int],
+    *,
+    gone: Mapping[str, Gone],
+    now: ChainUpdate,
 ) -> None:
     """Remember what an update took back: what left its block, and what is gone altogether."""
     for noticed in _noticed(lost, gone, now):
@@ -53,13 +58,16 @@ def _noticed(
         inputs = parse_transaction(what.raw).inputs if what.raw else ()
         taken = (spender.get(each.outpoint) for each in inputs)
         replaced_by = next((by for by in taken if by), None)
-        yield _event(VANISHED, txid, lost.get(txid), what.change_sats, replaced_by)
+        yield _event(
+            VANISHED, txid, lost.get(txid), change_sats=what.change_sats, replaced_by=replaced_by
+        )
 
 
 def _event(
     code: str,
     txid: str,
     height: int | None,
+    *,
     change_sats: int = 0,
     replaced_by: str | None = None,
 ) -> Noticed:
@@ -110,10 +118,10 @@ def _sentence(event: ChainEvent, own: str | None) -> News:
     severity = Severity.WARNING if own is None else Severity.INFO
     payment = "" if own is None else f", your payment {own}"
     message = f"{event.txid}{was} vanished: replaced by {by}{payment}"
-    return _news(Notice("replaced", severity, message), event.txid, event.vault, by)
+    return _news(Notice("replaced", severity, message), event.txid, event.vault, by=by)
 
 
-def _news(said: Notice, txid: str, vault: Vault, by: str | None = None) -> News:
+def _news(said: Notice, txid: str, vault: Vault, *, by: str | None = None) -> News:
     own = said.severity is Severity.INFO
     return News(
         said.code,
@@ -138,4 +146,4 @@ def _spent_elsewhere(db: Session, vault: Vault) -> Iterator[News]:
         if taker not in ours:
             message = f"{taker}, not made here, spent the coins of payment {ceremony.public_id}"
             said = Notice("spent_elsewhere", Severity.WARNING, message)
-            yield _news(said, ceremony.txid, vault, taker)
+            yield _news(said, ceremony.txid, vault, by=taker)

@@ -59,8 +59,8 @@ def sync(
     home: Home,
     database: Database,
     chain: ChainSource,
-    vault: str | None,
     *,
+    vault: str | None,
     look: Look = Look(),  # noqa: B008 -- it is a value
     say: Callable[[str], None],
 ) -> Synced:
@@ -78,11 +78,11 @@ def sync(
     for name in names:
         with database.begin() as db:
             record = vault_book.vault_named(db, name)
-            told = scans.effort(home, record, scans.looked(db, record), tip, look)
+            told = scans.effort(home, record, scans.looked(db, record), tip=tip, look=look)
         if told:
             say(told)
         try:
-            tip = _followed(database, name, chain, look, notes)
+            tip = _followed(database, name, chain, look=look, notes=notes)
         except ChainUnreachable:
             raise
         except (ChainError, PsbtError) as failure:
@@ -95,7 +95,7 @@ def sync(
 
 
 def _followed(
-    database: Database, name: str, chain: ChainSource, look: Look, notes: list[str]
+    database: Database, name: str, chain: ChainSource, *, look: Look, notes: list[str]
 ) -> Tip:
     """Bring a vault in step; the database is free while the chain is asked."""
     following = wallet_sync.Following(look)
@@ -115,7 +115,7 @@ def _followed(
 
 
 def freshen(
-    home: Home, database: Database, open_chain: Callable[[], ChainSource], vault: str | None
+    home: Home, database: Database, open_chain: Callable[[], ChainSource], *, vault: str | None
 ) -> None:
     """Sync where that does not leave the home: the embedded chain costs nothing to ask.
 
@@ -135,13 +135,13 @@ def freshen(
 
 
 def look_first(
-    home: Home, database: Database, open_chain: Callable[[], ChainSource], vault: str
+    home: Home, database: Database, open_chain: Callable[[], ChainSource], *, vault: str
 ) -> None:
     """Bring a vault in step that nobody looked for, where that is done in a moment.
 
     Raises NotLooked where it is not: what it holds is not known.
     """
-    freshen(home, database, open_chain, vault)
+    freshen(home, database, open_chain, vault=vault)
     with database.begin() as db:
         record = vault_book.vault_named(db, vault)
         if scans.looked(db, record).known:
@@ -150,7 +150,7 @@ def look_first(
             scans.refuse_not_looked(db, home, vault)
     chain = open_chain()
     if scans.is_cheap(home, record, chain.tip()):
-        _followed(database, vault, chain, Look(), [])
+        _followed(database, vault, chain, look=Look(), notes=[])
     with database.begin() as db:
         scans.refuse_not_looked(db, home, vault)
 

@@ -142,7 +142,7 @@ def is_cheap(home: Home, vault: Vault, tip: Tip) -> bool:
     return scheme != CORE or _blocks(home, vault, tip) <= CHEAP_BLOCKS
 
 
-def effort(home: Home, vault: Vault, seen: Looked, tip: Tip, look: Look) -> str | None:
+def effort(home: Home, vault: Vault, seen: Looked, *, tip: Tip, look: Look) -> str | None:
     """Say what a long look through old blocks takes, and how it is made shorter; else None."""
     begun = seen.looked_from is not None and look.rescan is None
     if begun or home.chain.partition(":")[0] not in {CORE, FILTERS}:
@@ -153,7 +153,7 @@ def effort(home: Home, vault: Vault, seen: Looked, tip: Tip, look: Look) -> str 
             return None
         first = first_block(home.network)
         return f"vault {vault.name}: every block from {first} on is looked at, which may take hours"
-    blocks = _blocks(home, vault, tip, look.rescan)
+    blocks = _blocks(home, vault, tip, start=look.rescan)
     if blocks < LONG_BLOCKS:
         return None
     return (
@@ -163,7 +163,7 @@ def effort(home: Home, vault: Vault, seen: Looked, tip: Tip, look: Look) -> str 
     )
 
 
-def _blocks(home: Home, vault: Vault, tip: Tip, start: Birthday | None = None) -> int:
+def _blocks(home: Home, vault: Vault, tip: Tip, *, start: Birthday | None = None) -> int:
     """Return about how many blocks there are since a vault's birthday, or since a start."""
     since = start or Birthday(vault.birthday, vault.birthday_height)
     most = max(0, tip.height - first_block(home.network))

@@ -1,6 +1,7 @@
 """Which scripts are a vault's: derived afresh, watched, and looked for so far."""
 
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -11,6 +12,16 @@ from storage import scans as scan_book
 from storage.model import Vault
 
 LOOKAHEAD = 100
+
+
+class Counts(NamedTuple):
+    """How many scripts of each branch."""
+
+    receive: int = 0
+    change: int = 0
+
+
+NONE = Counts()
 
 
 def keychain(branch: int) -> str:
@@ -34,7 +45,7 @@ def scripts_at(policy: Policy, places: Iterable[tuple[int, int]]) -> dict[tuple[
 
 
 def watched(
-    db: Session, vault: Vault, policy: Policy, least: tuple[int, int] = (0, 0)
+    db: Session, vault: Vault, policy: Policy, *, least: Counts = NONE
 ) -> dict[bytes, VaultScript]:
     """Return the vault's scripts by script_pubkey: all that were used or issued, and some more.
 
@@ -46,22 +57,22 @@ def watched(
     return scripts
 
 
-def watched_counts(db: Session, vault: Vault, least: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+def watched_counts(db: Session, vault: Vault, least: Counts = NONE) -> Counts:
     """Return how many scripts of each branch are watched: receive, change."""
     receive, change = (
         max(chain_book.next_index(db, vault, branch) + LOOKAHEAD, least[branch])
         for branch in (RECEIVE, CHANGE)
     )
-    return receive, change
+    return Counts(receive, change)
 
 
-def reached(db: Session, vault: Vault, least: int = 0) -> tuple[int, int]:
+def reached(db: Session, vault: Vault, least: int = 0) -> Counts:
     """Return how many scripts of each branch were looked for so far, or `least`, if more."""
     scans = scan_book.scans_of(db, vault)
     receive, change = (
         max(least, scans[branch].reach if branch in scans else 0) for branch in (RECEIVE, CHANGE)
     )
-    return receive, change
+    return Counts(receive, change)
 
 
 def last_looked_at(db: Session, vault: Vault) -> dict[int, int]:
@@ -70,12 +81,12 @@ def last_looked_at(db: Session, vault: Vault) -> dict[int, int]:
     That of a home that knows no more than what was used or given out: on this computer it may have
     looked farther, one that starts from the paper will not.
     """
-    counts = watched_counts(db, vault, (0, 0))
+    counts = watched_counts(db, vault)
     return {branch: count - 1 for branch, count in zip((RECEIVE, CHANGE), counts, strict=True)}
 
 
 def own_places(
-    db: Session, vault: Vault, policy: Policy, paid: Collection[bytes]
+    db: Session, vault: Vault, policy: Policy, *, paid: Collection[bytes]
 ) -> dict[bytes, tuple[int, int]]:
     """Return where scripts may be the vault's own; who believes it derives them first."""
     found = chain_book.places_of(db, vault, paid)

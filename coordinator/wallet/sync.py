@@ -22,7 +22,7 @@ from coordinator.errors import ChainError
 from coordinator.home.stored import stored_policy
 from coordinator.wallet import news
 from coordinator.wallet.scans import Look
-from coordinator.wallet.scripts import LOOKAHEAD, reached, watched, watched_counts
+from coordinator.wallet.scripts import LOOKAHEAD, Counts, reached, watched, watched_counts
 from psbt.errors import PsbtError
 from psbt.policy import (
     CHANGE,
@@ -53,7 +53,7 @@ class Following:
         """Keep what a person asks for besides what is new."""
         self.notes: list[str] = []
         self._look = look
-        self._least = (look.reach, look.reach)
+        self._least = Counts(look.reach, look.reach)
         self._state: chain_book.SyncedTo | None = None
         self._scripts: dict[bytes, VaultScript] = {}
         self._scanned: Scanned | None = None
@@ -63,15 +63,15 @@ class Following:
     def ask(self, db: Session, vault: Vault, known: Callable[[], Mapping[str, int]]) -> Watch:
         """Return what the chain is asked for; `known` returns the heights known by then."""
         scans, done = scan_book.scans_of(db, vault), reached(db, vault)
-        self._least = (max(self._least[0], done[0]), max(self._least[1], done[1]))
+        self._least = Counts(*map(max, self._least, done))
         wanted = watched_counts(db, vault, self._least)
         if wanted != done:
             self._anew = True
         if scans and wanted != done:
             # Old blocks are looked through again: seldom, as it is done for many addresses.
-            wanted = wanted[0] + LOOKAHEAD, wanted[1] + LOOKAHEAD
+            wanted = Counts(wanted.receive + LOOKAHEAD, wanted.change + LOOKAHEAD)
         self._least = wanted
-        self._scripts = watched(db, vault, stored_policy(vault), wanted)
+        self._scripts = watched(db, vault, stored_policy(vault), least=wanted)
         self._state = chain_book.sync_state(db, vault)
         return Watch(
             self._scripts.keys(),
@@ -98,17 +98,19 @@ class Following:
         self._scanned = update.scanned or self._scanned
         policy, scripts = stored_policy(vault), self._scripts
         if update.reach is not None:
-            scripts = watched(db, vault, policy, update.reach)
-        _apply(db, vault, update, scripts)
-        chain_book.set_sync_state(db, vault, update.tip.height, update.tip.hash, clock.now())
+            scripts = watched(db, vault, policy, least=Counts(*update.reach))
+        _apply(db, vault, update, scripts=scripts)
+        chain_book.set_sync_state(
+            db, vault, update.tip.height, block_hash=update.tip.hash, now=clock.now()
+        )
         wider = watched_counts(db, vault, self._least)
         if any(more > done for more, done in zip(wider, _reach(scripts), strict=True)):
             self._look, self._anew = Look(), True
             return False
-        self._remember(db, vault, _reach(scripts), update.tip)
+        self._remember(db, vault, _reach(scripts), tip=update.tip)
         return True
 
-    def _remember(self, db: Session, vault: Vault, reach: tuple[int, int], tip: Tip) -> None:
+    def _remember(self, db: Session, vault: Vault, reach: Counts, *, tip: Tip) -> None:
         """Note from where to where each branch was looked for."""
         before = scan_book.scans_of(db, vault)
         for branch, count in zip((RECEIVE, CHANGE), reach, strict=True):
@@ -124,13 +126,13 @@ class Following:
                 db,
                 vault,
                 branch,
-                scan_book.Looked(
+                looked=scan_book.Looked(
                     scanned.from_height, count, tip.height, tip.hash, scanned.earlier_unknown
                 ),
             )
 
 
-def sync(db: Session, vault: Vault, chain: ChainSource, look: Look = Look()) -> Tip:  # noqa: B008 -- it is a value
+def sync(db: Session, vault: Vault, chain: ChainSource, *, look: Look = Look()) -> Tip:  # noqa: B008 -- it is a value
     """Bring a vault's coins and ceremonies in step with the chain; returns the tip.
 
     The transaction stays open meanwhile: for chains that answer at once.
@@ -143,33 +145,34 @@ def sync(db: Session, vault: Vault, chain: ChainSource, look: Look = Look()) -> 
             return update.tip
 
 
-def _reach(scripts: Mapping[bytes, VaultScript]) -> tuple[int, int]:
+def _reach(scripts: Mapping[bytes, VaultScript]) -> Counts:
     """Return how many scripts of each branch there are."""
     branches = Counter(script.branch for script in scripts.values())
-    return branches[RECEIVE], branches[CHANGE]
+    return Counts(branches[RECEIVE], branches[CHANGE])
 
 
 def _apply(
-    db: Session, vault: Vault, update: ChainUpdate, scripts: dict[bytes, VaultScript]
+    db: Session, vault: Vault, update: ChainUpdate, *, scripts: dict[bytes, VaultScript]
 ) -> None:
     lost: dict[str, int] = {}
     if update.reorganised_to is not None:
         lost = chain_book.forget_above(db, vault, update.reorganised_to)
     listed = {seen.txid for seen in update.transactions}
     gone = chain_book.forget_waiting(db, vault, keep=listed)
-    news.keep(db, vault, lost, gone, update)
-    _take_in(db, vault, update.transactions, scripts)
+    news.keep(db, vault, lost, gone=gone, now=update)
+    _take_in(db, vault, update.transactions, scripts=scripts)
 
 
 def learn(db: Session, vault: Vault, told: Sequence[SeenTransaction]) -> None:
     """Take transactions in that somebody brought, where there is no chain to ask."""
-    _take_in(db, vault, told, watched(db, vault, stored_policy(vault)))
+    _take_in(db, vault, told, scripts=watched(db, vault, stored_policy(vault)))
 
 
 def _take_in(
     db: Session,
     vault: Vault,
     told: Sequence[SeenTransaction],
+    *,
     scripts: Mapping[bytes, VaultScript],
 ) -> None:
     parsed = [(_checked(seen), seen.height) for seen in told]
@@ -178,13 +181,14 @@ def _take_in(
     chain_book.add_coins(db, vault, (c for t, h in parsed for c in _own_coins(t, h, scripts)))
     chain_book.spend_coins(db, vault, (s for t, h in parsed for s in _spends(t, h)))
     ceremony_book.confirm(db, vault, clock.now())
-    _note_proofs(db, vault, (t for t, h in parsed if h is not None), scripts)
+    _note_proofs(db, vault, (t for t, h in parsed if h is not None), scripts=scripts)
 
 
 def _note_proofs(
     db: Session,
     vault: Vault,
     confirmed: Iterable[Transaction],
+    *,
     scripts: Mapping[bytes, VaultScript],
 ) -> None:
     """Remember which keys signed payments that are in blocks: that proves them for this policy.
@@ -205,7 +209,7 @@ def _note_proofs(
             found = [p for p, key in enumerate(script.pubkeys) if key in signed and p in unproved]
             keys = [unproved.pop(position) for position in found]
             detail = f"signed transaction {transaction.txid}"
-            vault_book.note_proved(db, vault, keys, detail, clock.now())
+            vault_book.note_proved(db, vault, keys, detail=detail, now=clock.now())
             break
 
 

@@ -29,7 +29,7 @@ def refers(name: str, column: str, target: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint([column], [target], name=op.f(name))
 
 
-def unique_while(empty: str, name: str, table: str, columns: list[str]) -> None:
+def unique_while(empty: str, name: str, table: str, *, columns: list[str]) -> None:
     """Keep columns unique among the rows where another column is empty."""
     condition = sa.text(f"{empty} IS NULL")
     op.create_index(

@@ -72,7 +72,14 @@ def run(asked: Asked, tmp_path: Path):  # noqa: ANN201
         offered = [swapped(slots)] if one_reader else slots
         database = open_database(home.database_url)
         started = time.monotonic()
-        outcomes = sign(home, database, ceremony, offered, Agreeing(), WaitPolicy(wait_seconds=10))
+        outcomes = sign(
+            home,
+            database,
+            ceremony,
+            offered=offered,
+            attendant=Agreeing(),
+            wait_policy=WaitPolicy(wait_seconds=10),
+        )
         wall = time.monotonic() - started
         database.kw["bind"].dispose()
         asked("spend", "abandon", ceremony)

@@ -17,7 +17,7 @@ from coordinator.payment import creation
 from coordinator.wallet import sync as wallet_sync
 from coordinator.wallet.balance import balance
 from coordinator.wallet.coins import coins
-from coordinator.wallet.scripts import watched
+from coordinator.wallet.scripts import Counts, watched
 from psbt.coins import Outpoint, Payment
 from psbt.policy import RECEIVE, derive_scripts
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput
@@ -66,9 +66,9 @@ def filled(folder: Path, addresses: int, count: int) -> Book:
     told = payments(book, addresses, count)
     with book.database.begin() as db:
         vault = book.vault(db)
-        scripts = watched(db, vault, book.soft["v"].policy, (addresses, 0))
-        wallet_sync._apply(db, vault, ChainUpdate(TIP, None, told), scripts)
-        chain_book.set_sync_state(db, vault, *TIP, clock.now())
+        scripts = watched(db, vault, book.soft["v"].policy, least=Counts(addresses, 0))
+        wallet_sync._apply(db, vault, ChainUpdate(TIP, None, told), scripts=scripts)
+        chain_book.set_sync_state(db, vault, TIP.height, block_hash=TIP.hash, now=clock.now())
     return book
 
 
@@ -122,7 +122,7 @@ def test_growth_is_linear(tmp_path: Path) -> None:
                 first,
                 best(lambda: wallet_sync.sync(db, vault, quiet), 2),  # noqa: B023 -- run at once
                 best(lambda: balance(db, vault), 2),  # noqa: B023 -- as above
-                best(lambda: creation.dry_run(db, order, TIP, random.Random(1)), 2),  # noqa: B023
+                best(lambda: creation.dry_run(db, order, TIP, tip=random.Random(1)), 2),  # noqa: B023
             ]
         rows[count].append(best(lambda: coins(book.database, "v"), 2))  # noqa: B023 -- as above
         book.close()

@@ -29,7 +29,7 @@ def test_siblings_of_a_backup_set_are_enrolled_as_carriers_of_one_key(
     guide = Guide(said.append, lambda _review: None)
 
     def enrolled(label: str, card: TangemEmulator) -> Enrolled:
-        return enrol(home, database, Enrolment(label, slot(home, label, card)), guide)
+        return enrol(home, database, Enrolment(label, slot(home, label, card)), attendant=guide)
 
     try:
         first, second = backup_set(profile, 2)
@@ -67,7 +67,7 @@ def test_the_code_of_a_card_nobody_recognises_is_asked_for_once(tmp_path: Path) 
     place = slot(home, "one", coded(card))
     guide = Asked(lambda _text: None, lambda _review: None)
     try:
-        enrol(home, database, Enrolment("one", place), guide)
+        enrol(home, database, Enrolment("one", place), attendant=guide)
         for left, expected in (("recognised", 1), ("forgotten", 1)):
             if left == "forgotten":
                 for memory in home.card_memory.iterdir():

@@ -91,7 +91,7 @@ def test_a_second_path_is_a_second_key_of_the_card(known: Asked) -> None:
 def test_a_card_with_another_seed_no_longer_carries_the_old_key(known: Asked) -> None:
     old = known("card", "show", "blue")["keys"][0]["xpub"]
     with pytest.MonkeyPatch.context() as elsewhere:
-        elsewhere.setattr("storage.cards.retire_carriers", lambda *_: None)
+        elsewhere.setattr("storage.cards.retire_carriers", lambda *_, **__: None)
         known("card", "reset", "blue", "--yes")
     found = known("card", "check", "blue", check=5)
     assert found["differences"] == ["the card holds no key any more: it was reset"]

@@ -41,7 +41,7 @@ class Book:
         self.soft[name] = soft or soft_vault(2, 3)
         with self.database.begin() as db:
             plan = VaultPlan(name, 0, ())
-            vaults.import_text(self.home, db, plan, format_descriptor(self.soft[name].policy))
+            vaults.import_text(self.home, db, plan, text=format_descriptor(self.soft[name].policy))
         return self.soft[name]
 
     def vault(self, db: Session, name: str = NAME) -> Vault:

@@ -32,10 +32,10 @@ class KeptHome:
         self._engine = database.kw["bind"]
         with database.begin() as db:
             plan = vaults.VaultPlan(NAME, 2, ())
-            vaults.import_text(self.home, db, plan, format_descriptor(VAULT.policy))
+            vaults.import_text(self.home, db, plan, text=format_descriptor(VAULT.policy))
             approvals.approve_policy(self.home, NAME, format_descriptor(VAULT.policy))
             made = payment_files.open_payment(
-                self.home, db, vault_book.vault_named(db, NAME), codec.to_bytes(UNSIGNED)
+                self.home, db, vault_book.vault_named(db, NAME), data=codec.to_bytes(UNSIGNED)
             )
         self.ceremony = str(made.created.ceremony)
         self._approved = {file: file.read_bytes() for file in approvals.files(self.home)}

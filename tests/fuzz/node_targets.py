@@ -396,7 +396,7 @@ def _approved(home: Home, data: bytes) -> None:
     approved.write_bytes(data)
     approvals.policy_standing(home, NAME, "descriptor")
     approvals.payment_standing(home, "ceremony", b"payment")
-    approvals.danger_accepted(home, NAME, "code", "facts")
+    approvals.danger_accepted(home, NAME, "code", facts="facts")
 
 
 def _sealed(opening_key: encryption.OpeningKey, content: bytes) -> bytes:

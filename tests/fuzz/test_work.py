@@ -197,13 +197,13 @@ def stored_coins(kept: KeptHome, db: Session) -> Act:
     script = vault_script(VAULT.policy, RECEIVE, 3).script_pubkey
     made = (paying([TransactionOutput(5_000, script)], name) for name in names()[:STORED])
     data = "\n".join(transaction.raw.hex() for transaction in made).encode()
-    return lambda: payment_files.take(kept.home, db, vault_book.vault_named(db, NAME), data)
+    return lambda: payment_files.take(kept.home, db, vault_book.vault_named(db, NAME), data=data)
 
 
 def coins_stored_together(kept: KeptHome, db: Session) -> Act:
     script = vault_script(VAULT.policy, RECEIVE, 3).script_pubkey
     data = paying([TransactionOutput(5_000, script)] * STORED).raw.hex().encode()
-    return lambda: payment_files.take(kept.home, db, vault_book.vault_named(db, NAME), data)
+    return lambda: payment_files.take(kept.home, db, vault_book.vault_named(db, NAME), data=data)
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def prepare_import(folder: Path) -> Read:
     def read(data: bytes) -> None:
         with kept.undone() as database, database.begin() as db:
             plan = vaults.VaultPlan("other", 2, ())
-            vaults.import_text(kept.home, db, plan, in_file(data))
+            vaults.import_text(kept.home, db, plan, text=in_file(data))
 
     return read
 
@@ -111,7 +111,7 @@ def prepare_recover(folder: Path) -> Read:
     def read(data: bytes) -> None:
         with kept.undone() as database, database.begin() as db:
             found = recover.descriptor_of(kept.home, db, data, keys)
-            vaults.import_text(kept.home, db, vaults.VaultPlan("other", 2, ()), found)
+            vaults.import_text(kept.home, db, vaults.VaultPlan("other", 2, ()), text=found)
 
     return read
 
@@ -204,7 +204,7 @@ def prepare_coins(folder: Path) -> Read:
     def read(data: bytes) -> None:
         with kept.undone() as database, database.begin() as db:
             vault = vault_book.vault_named(db, NAME)
-            payment_files.take(kept.home, db, vault, data)
+            payment_files.take(kept.home, db, vault, data=data)
             assert all(payment_files.lines(db, vault))
 
     return read
@@ -224,8 +224,10 @@ def prepare_payment(folder: Path) -> Read:
         psbt = edited(data[1:]) if data[:1] == b"\0" else data[1:]
         with kept.undone() as database:
             with suppress(*ROOTS), database.begin() as db:
-                payment_files.open_payment(kept.home, db, vault_book.vault_named(db, NAME), psbt)
-            ceremonies.add(kept.home, database, kept.ceremony, psbt)
+                payment_files.open_payment(
+                    kept.home, db, vault_book.vault_named(db, NAME), data=psbt
+                )
+            ceremonies.add(kept.home, database, kept.ceremony, data=psbt)
             with database.begin() as db:
                 record = ceremonies.ceremony_book.ceremony_named(db, kept.ceremony)
                 ceremonies.progress(record)

@@ -313,7 +313,7 @@ def test_other_programs_have_the_card_while_a_pin_is_typed(put: Put, subject: Su
     person = TypingPerson(lambda: reset(name))
     with card_in(slot) as session, ExitStack() as wiped:
         prompts = CardPrompts(person, "x")
-        if pin_of_silent(session, prompts, Speechless(person), wiped) is None:
+        if pin_of_silent(session, prompts, Speechless(person), wiped=wiped) is None:
             with ask_pin(session, "x", person, last_attempt=False) as pin:
                 session.unlock(pin)
         assert session.sign(LEAF, DIGEST)

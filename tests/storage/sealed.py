@@ -27,7 +27,7 @@ SECRETS = (
 
 def fill(db: Session) -> None:
     """Make two places in one region, one elsewhere, one nowhere, a person and three events."""
-    aunt = custody.add_holder(db, "aunt-mathilde", 5, "+33-4-7204")
+    aunt = custody.add_holder(db, "aunt-mathilde", 5, contact="+33-4-7204")
     place(db, "bank-lyon", "rhone", aunt, "cellar-key-under-pot")
     place(db, "attic", "rhone")
     place(db, "office", "jura")

@@ -54,10 +54,10 @@ def test_a_card_without_an_emulator_is_a_real_one(db: Session) -> None:
 def test_a_new_card_is_unproven_until_it_was_asked(db: Session) -> None:
     blue = add_card(db, "blue")
     assert blue.attestation == "unproven"
-    cards.attested(db, blue, "genuine", "its chain ends in the maker's root", LATER)
+    cards.attested(db, blue, "genuine", reason="its chain ends in the maker's root", now=LATER)
     assert (blue.attestation, blue.attested_at) == ("genuine", LATER)
     with pytest.raises(StorageError, match="attestation_known"):
-        cards.attested(db, blue, "failed", "never stored", LATER)
+        cards.attested(db, blue, "failed", reason="never stored", now=LATER)
 
 
 def test_a_key_is_known_whole(db: Session) -> None:
@@ -109,9 +109,9 @@ def test_a_key_gets_a_label_nobody_has(db: Session) -> None:
 def test_one_key_may_have_several_carriers(db: Session) -> None:
     key, blue, red = add_key(db, 1), add_card(db, "blue"), add_card(db, "red")
     assert key.carriers == []
-    first = cards.add_carrier(db, key, blue.item, NOW)
-    cards.add_carrier(db, key, red.item, NOW)
-    assert cards.add_carrier(db, key, blue.item, LATER) is first
+    first = cards.add_carrier(db, key, blue.item, now=NOW)
+    cards.add_carrier(db, key, red.item, now=NOW)
+    assert cards.add_carrier(db, key, blue.item, now=LATER) is first
     assert [carrier.item.name for carrier in key.carriers] == ["blue", "red"]
     assert cards.cards_with_key(db, key) == [blue, red]
     assert cards.cards_with_key(db, add_key(db, 2)) == []
@@ -122,7 +122,7 @@ def test_the_key_of_a_card_is_the_newest_of_the_network(db: Session) -> None:
     old, new = add_key(db, 2), add_key(db, 1)
     main = add_key(db, 3, network="mainnet")
     for key in (old, new, main):
-        cards.add_carrier(db, key, blue.item, NOW)
+        cards.add_carrier(db, key, blue.item, now=NOW)
     assert cards.key_of_card(db, "blue", "regtest") is new
     assert cards.key_of_card(db, "blue", "mainnet") is main
     assert cards.keys_of_card(db, "blue") == [old, new, main]
@@ -135,7 +135,7 @@ def test_the_key_of_a_card_is_the_newest_of_the_network(db: Session) -> None:
 
 def test_a_forgotten_card_frees_its_names_and_keeps_its_history(db: Session) -> None:
     key, blue = add_key(db, 1), add_card(db, "blue")
-    cards.add_carrier(db, key, blue.item, NOW)
+    cards.add_carrier(db, key, blue.item, now=NOW)
     old_item = blue.item
     cards.forget_card(db, blue, LATER)
     assert cards.find_card(db, "blue") is None
@@ -146,7 +146,7 @@ def test_a_forgotten_card_frees_its_names_and_keeps_its_history(db: Session) -> 
     assert cards.card_of_item(db, old_item) is blue
 
     again = add_card(db, "blue")
-    cards.add_carrier(db, key, again.item, LATER)
+    cards.add_carrier(db, key, again.item, now=LATER)
     assert again.item_id != old_item.id
     assert [carrier.item for carrier in key.carriers] == [again.item]
     assert cards.keys_of_card(db, "blue") == [key]
@@ -155,17 +155,17 @@ def test_a_forgotten_card_frees_its_names_and_keeps_its_history(db: Session) -> 
 def test_forgetting_one_card_leaves_the_others(db: Session) -> None:
     key, blue, red = add_key(db, 1), add_card(db, "blue"), add_card(db, "red")
     for card in (blue, red):
-        cards.add_carrier(db, key, card.item, NOW)
+        cards.add_carrier(db, key, card.item, now=NOW)
     cards.forget_card(db, blue, LATER)
     assert cards.cards_with_key(db, key) == [red]
 
 
 def test_a_thing_has_a_name_among_its_kind(db: Session) -> None:
-    bag = cards.add_item(db, "bag", "4711", NOW)
-    cards.add_item(db, "plate", "4711", NOW)
+    bag = cards.add_item(db, "bag", "4711", now=NOW)
+    cards.add_item(db, "plate", "4711", now=NOW)
     assert cards.find_item(db, "bag", "4711") is bag
     assert cards.find_item(db, "bag", "4712") is None
     with pytest.raises(AlreadyExists, match="bag 4711 exists already"):
-        cards.add_item(db, "bag", "4711", NOW)
+        cards.add_item(db, "bag", "4711", now=NOW)
     with pytest.raises(StorageError, match="kind_known"):
-        cards.add_item(db, "spoon", "1", NOW)
+        cards.add_item(db, "spoon", "1", now=NOW)

@@ -91,10 +91,12 @@ def test_what_cannot_be_a_ceremony_is_refused(
 
 def test_a_signature_is_kept_once(db: Session, ceremony: Ceremony) -> None:
     blue = add_card(db, "blue")
-    ceremonies.keep_signature(db, ceremony.id, (0, PUBKEY, R_S), NOW, blue.id)
-    ceremonies.keep_signature(db, ceremony.id, (0, PUBKEY, bytes(64)), LATER)
-    ceremonies.keep_signature(db, ceremony.id, (1, PUBKEY, R_S), NOW)
-    ceremonies.keep_signature(db, ceremony.id, (0, b"\x03" * 33, R_S), NOW)
+    ceremonies.keep_signature(
+        db, ceremony.id, 0, pubkey=PUBKEY, signature=R_S, now=NOW, card_id=blue.id
+    )
+    ceremonies.keep_signature(db, ceremony.id, 0, pubkey=PUBKEY, signature=bytes(64), now=LATER)
+    ceremonies.keep_signature(db, ceremony.id, 1, pubkey=PUBKEY, signature=R_S, now=NOW)
+    ceremonies.keep_signature(db, ceremony.id, 0, pubkey=b"\x03" * 33, signature=R_S, now=NOW)
     db.expire_all()
     kept = [(s.input_index, s.pubkey[0], s.signature, s.card_id) for s in ceremony.signatures]
     assert kept == [(0, 2, R_S, blue.id), (1, 2, R_S, None), (0, 3, R_S, None)]
@@ -105,12 +107,15 @@ def test_a_signature_is_kept_once(db: Session, ceremony: Ceremony) -> None:
 def test_what_cannot_be_a_signature_is_refused(
     db: Session, ceremony: Ceremony, given: tuple[int, bytes, bytes]
 ) -> None:
+    index, pubkey, signature = given
     with pytest.raises(StorageError, match="CHECK constraint failed"):
-        ceremonies.keep_signature(db, ceremony.id, given, NOW)
+        ceremonies.keep_signature(
+            db, ceremony.id, index, pubkey=pubkey, signature=signature, now=NOW
+        )
 
 
 def test_a_reserved_coin_is_held_until_it_expires(db: Session, ceremony: Ceremony) -> None:
-    ceremonies.reserve(db, ceremony, COINS, LATER, NOW)
+    ceremonies.reserve(db, ceremony, COINS, expires=LATER, now=NOW)
     assert ceremonies.reserved(db, NOW) == [
         Held(txid(1), 0, "abcd2345", LATER, "desk"),
         Held(txid(2), 0, "abcd2345", LATER, "desk"),
@@ -120,10 +125,10 @@ def test_a_reserved_coin_is_held_until_it_expires(db: Session, ceremony: Ceremon
 
 
 def test_a_coin_has_one_holder(db: Session, vault: Vault, ceremony: Ceremony) -> None:
-    ceremonies.reserve(db, ceremony, COINS, LATER, NOW)
+    ceremonies.reserve(db, ceremony, COINS, expires=LATER, now=NOW)
     rival = add_ceremony(db, vault, "bbbb2345", spends=901)
     with pytest.raises(CoinTaken, match="is reserved by ceremony abcd2345") as taken:
-        ceremonies.reserve(db, rival, [(txid(1), 1), (txid(2), 0)], LATER, NOW)
+        ceremonies.reserve(db, rival, [(txid(1), 1), (txid(2), 0)], expires=LATER, now=NOW)
     assert (taken.value.txid, taken.value.vout, taken.value.ceremony) == (txid(2), 0, "abcd2345")
     assert (taken.value.until, taken.value.opened_on) == (LATER, "desk")
 
@@ -141,41 +146,41 @@ def test_the_database_itself_allows_one_holder(
 def test_an_expired_coin_goes_to_whoever_asks(
     db: Session, vault: Vault, ceremony: Ceremony
 ) -> None:
-    ceremonies.reserve(db, ceremony, COINS, LATER, NOW)
-    ceremonies.keep_signature(db, ceremony.id, (0, PUBKEY, R_S), NOW)
+    ceremonies.reserve(db, ceremony, COINS, expires=LATER, now=NOW)
+    ceremonies.keep_signature(db, ceremony.id, 0, pubkey=PUBKEY, signature=R_S, now=NOW)
     rival = add_ceremony(db, vault, "bbbb2345", spends=901)
-    ceremonies.reserve(db, rival, COINS[:1], LATER + SECOND * 9, LATER)
+    ceremonies.reserve(db, rival, COINS[:1], expires=LATER + SECOND * 9, now=LATER)
     assert ceremonies.reserved(db, LATER) == [
         Held(txid(1), 0, "bbbb2345", LATER + SECOND * 9, "desk")
     ]
     assert db.scalar(select(func.count()).select_from(Signature)) == 1
     with pytest.raises(CoinTaken):
-        ceremonies.reserve(db, ceremony, COINS, LATER + SECOND * 9, LATER)
+        ceremonies.reserve(db, ceremony, COINS, expires=LATER + SECOND * 9, now=LATER)
 
 
 def test_expiring_lets_go_of_what_is_over_only(
     db: Session, vault: Vault, ceremony: Ceremony
 ) -> None:
-    ceremonies.reserve(db, ceremony, COINS[:1], LATER, NOW)
+    ceremonies.reserve(db, ceremony, COINS[:1], expires=LATER, now=NOW)
     rival = add_ceremony(db, vault, "bbbb2345", spends=901)
-    ceremonies.reserve(db, rival, COINS[1:], LATER + SECOND, NOW)
+    ceremonies.reserve(db, rival, COINS[1:], expires=LATER + SECOND, now=NOW)
     ceremonies.expire(db, LATER)
     live = select(Reservation.txid).where(Reservation.released_at.is_(None))
     assert db.scalars(live).all() == [txid(2)]
 
 
 def test_a_ceremony_may_hold_its_coins_afresh(db: Session, ceremony: Ceremony) -> None:
-    ceremonies.reserve(db, ceremony, COINS, LATER, NOW)
-    ceremonies.reserve(db, ceremony, COINS, LATER + ceremony.lifetime, LATER - SECOND)
+    ceremonies.reserve(db, ceremony, COINS, expires=LATER, now=NOW)
+    ceremonies.reserve(db, ceremony, COINS, expires=LATER + ceremony.lifetime, now=LATER - SECOND)
     assert len(ceremonies.reserved(db, LATER)) == 2
     assert ceremony.expires_at == LATER + timedelta(days=30)
     assert ceremony.lifetime == timedelta(days=30)
 
 
 def test_released_coins_are_free(db: Session, vault: Vault, ceremony: Ceremony) -> None:
-    ceremonies.reserve(db, ceremony, COINS[:1], LATER, NOW)
+    ceremonies.reserve(db, ceremony, COINS[:1], expires=LATER, now=NOW)
     rival = add_ceremony(db, vault, "bbbb2345", spends=901)
-    ceremonies.reserve(db, rival, COINS[1:], LATER, NOW)
+    ceremonies.reserve(db, rival, COINS[1:], expires=LATER, now=NOW)
     ceremonies.release(db, ceremony, NOW)
     assert ceremonies.reserved(db, NOW) == [Held(txid(2), 0, "bbbb2345", LATER, "desk")]
 
@@ -193,7 +198,7 @@ def test_two_connections_fight_for_a_coin(on_file: sessionmaker[Session]) -> Non
         try:
             with on_file.begin() as db:
                 mine = ceremonies.ceremony_named(db, name)
-                ceremonies.reserve(db, mine, COINS, LATER, NOW)
+                ceremonies.reserve(db, mine, COINS, expires=LATER, now=NOW)
             outcomes.append(name)
         except CoinTaken as taken:
             outcomes.append(f"lost to {taken.ceremony}")
@@ -213,12 +218,16 @@ from datetime import UTC, datetime
 from storage.ceremonies import keep_signature
 from storage.database import open_database
 
+def keep(db, index):
+    now = datetime.now(UTC)
+    keep_signature(db, 1, index, pubkey=b"\\x02" * 33, signature=bytes(64), now=now)
+
 database = open_database(sys.argv[1])
 for index in range(int(sys.argv[2])):
     with database.begin() as db:
-        keep_signature(db, 1, (index, b"\\x02" * 33, bytes(64)), datetime.now(UTC))
+        keep(db, index)
 with database.begin() as db:
-    keep_signature(db, 1, (index + 1, b"\\x02" * 33, bytes(64)), datetime.now(UTC))
+    keep(db, index + 1)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -241,7 +250,7 @@ def test_a_kill_loses_the_signature_in_flight_and_no_other(path: Path) -> None:
 def holding(db: Session, vault: Vault, ceremony: Ceremony) -> Ceremony:
     for number in (1, 2):
         add_coin(db, vault, number)
-    ceremonies.reserve(db, ceremony, COINS, LATER, NOW)
+    ceremonies.reserve(db, ceremony, COINS, expires=LATER, now=NOW)
     return ceremony
 
 

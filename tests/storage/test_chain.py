@@ -45,26 +45,26 @@ def test_of_a_coin_told_twice_the_last_counts(db: Session, vault: Vault) -> None
 
 def test_indexes_are_issued_one_after_the_other(db: Session, vault: Vault, other: Vault) -> None:
     assert chain.next_index(db, vault, RECEIVE) == 0
-    chain.issue_address(db, vault, Script(RECEIVE, 0, script(0)), NOW)
-    chain.issue_address(db, vault, Script(CHANGE, 5, script(5)), NOW)
+    chain.issue_address(db, vault, Script(RECEIVE, 0, script(0)), now=NOW)
+    chain.issue_address(db, vault, Script(CHANGE, 5, script(5)), now=NOW)
     assert chain.next_index(db, vault, RECEIVE) == 1
     assert chain.next_index(db, vault, CHANGE) == 6
     assert chain.next_index(db, other, RECEIVE) == 0
 
 
 def test_an_address_is_issued_once(db: Session, vault: Vault, other: Vault) -> None:
-    issued = chain.issue_address(db, vault, Script(RECEIVE, 3, script(3)), NOW)
+    issued = chain.issue_address(db, vault, Script(RECEIVE, 3, script(3)), now=NOW)
     assert (issued.issued_at, issued.used) == (NOW, False)
     with pytest.raises(AlreadyExists, match="address family/0/3 exists already"):
-        chain.issue_address(db, vault, Script(RECEIVE, 3, script(3)), NOW)
-    chain.issue_address(db, other, Script(RECEIVE, 3, script(3)), NOW)
-    chain.issue_address(db, vault, Script(CHANGE, 3, script(4)), NOW)
+        chain.issue_address(db, vault, Script(RECEIVE, 3, script(3)), now=NOW)
+    chain.issue_address(db, other, Script(RECEIVE, 3, script(3)), now=NOW)
+    chain.issue_address(db, vault, Script(CHANGE, 3, script(4)), now=NOW)
 
 
 def test_a_paid_address_is_used_issued_or_not(db: Session, vault: Vault, other: Vault) -> None:
-    chain.issue_address(db, vault, Script(RECEIVE, 3, script(3)), NOW)
-    chain.issue_address(db, other, Script(RECEIVE, 3, script(3)), NOW)
-    chain.issue_address(db, vault, Script(RECEIVE, 4, script(4)), NOW)
+    chain.issue_address(db, vault, Script(RECEIVE, 3, script(3)), now=NOW)
+    chain.issue_address(db, other, Script(RECEIVE, 3, script(3)), now=NOW)
+    chain.issue_address(db, vault, Script(RECEIVE, 4, script(4)), now=NOW)
     assert chain.used_scripts(db, vault) == set()
     add_coin(db, vault, 3)
     add_coin(db, vault, 7)
@@ -181,8 +181,8 @@ def test_a_transaction_changes_what_is_owned(db: Session, vault: Vault, other: V
 
 def test_how_far_a_vault_is_known(db: Session, vault: Vault, other: Vault) -> None:
     assert chain.sync_state(db, vault) is None
-    chain.set_sync_state(db, vault, 100, "aa", NOW)
-    chain.set_sync_state(db, vault, 101, "bb", LATER)
+    chain.set_sync_state(db, vault, 100, block_hash="aa", now=NOW)
+    chain.set_sync_state(db, vault, 101, block_hash="bb", now=LATER)
     assert chain.sync_state(db, vault) == (101, "bb")
     assert chain.sync_state(db, other) is None
 
@@ -268,4 +268,4 @@ def test_what_cannot_be_an_address_is_refused(
     db: Session, vault: Vault, branch: int, index: int, sentence: str
 ) -> None:
     with pytest.raises(StorageError, match=sentence):
-        chain.issue_address(db, vault, Script(branch, index, b""), NOW)
+        chain.issue_address(db, vault, Script(branch, index, b""), now=NOW)

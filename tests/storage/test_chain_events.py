@@ -105,10 +105,10 @@ def test_which_payment_took_whose_coins(db: Session, vault: Vault) -> None:
     first = add_ceremony(db, vault, "aaaa2345", spends=901)
     second = add_ceremony(db, vault, "bbbb2345", spends=902)
     unrelated = add_ceremony(db, vault, "cccc2345", spends=903)
-    ceremonies.reserve(db, first, [(txid(1), 0), (txid(2), 0)], LATER, NOW)
+    ceremonies.reserve(db, first, [(txid(1), 0), (txid(2), 0)], expires=LATER, now=NOW)
     ceremonies.release(db, first, NOW)
-    ceremonies.reserve(db, second, [(txid(2), 0)], LATER, NOW)
-    ceremonies.reserve(db, unrelated, [(txid(2), 1)], LATER, NOW)
+    ceremonies.reserve(db, second, [(txid(2), 0)], expires=LATER, now=NOW)
+    ceremonies.reserve(db, unrelated, [(txid(2), 1)], expires=LATER, now=NOW)
     for each in (second, unrelated):
         each.broadcast_at = NOW
     assert ceremonies.replacements(db, vault) == {}
@@ -127,7 +127,7 @@ def test_ceremonies_are_found_by_what_they_sent(db: Session, vault: Vault) -> No
 def test_payments_whose_coins_went_elsewhere(db: Session, vault: Vault) -> None:
     lost = add_ceremony(db, vault, "aaaa2345", spends=901)
     add_coin(db, vault, 1)
-    ceremonies.reserve(db, lost, [(txid(1), 0)], LATER, NOW)
+    ceremonies.reserve(db, lost, [(txid(1), 0)], expires=LATER, now=NOW)
     spend(db, vault, [(txid(1), 0)], txid(77), 105)
     assert ceremonies.outspent(db, vault, above=104) == {}
     ceremonies.confirm(db, vault, NOW)

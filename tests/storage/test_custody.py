@@ -27,11 +27,11 @@ def record(db: Session, item: Item, event: str = "seen", **different: object) ->
 
 @pytest.fixture
 def card(db: Session) -> Item:
-    return cards.add_item(db, "card", "blue", NOW)
+    return cards.add_item(db, "card", "blue", now=NOW)
 
 
 def test_people_and_places_are_found_by_name(db: Session) -> None:
-    aunt = custody.add_holder(db, "aunt", 5_000_000, "+33 …")
+    aunt = custody.add_holder(db, "aunt", 5_000_000, contact="+33 …")
     bank = place(db, "bank", kind="bank-vault", region="lyon", holder=aunt, lead_hours=48)
     attic = place(db, "attic")
     assert custody.holder_named(db, "aunt") is aunt
@@ -44,10 +44,10 @@ def test_people_and_places_are_found_by_name(db: Session) -> None:
 
 
 def test_a_name_is_given_once(db: Session) -> None:
-    custody.add_holder(db, "aunt", None, None)
+    custody.add_holder(db, "aunt", None, contact=None)
     place(db, "bank")
     with pytest.raises(AlreadyExists, match="holder aunt"):
-        custody.add_holder(db, "aunt", None, None)
+        custody.add_holder(db, "aunt", None, contact=None)
     with pytest.raises(AlreadyExists, match="location bank"):
         place(db, "bank")
 
@@ -78,7 +78,7 @@ def test_an_event_says_what_it_was_told(db: Session, card: Item) -> None:
 
 
 def test_events_are_read_in_the_order_they_were_recorded(db: Session, card: Item) -> None:
-    other = cards.add_item(db, "plate", "steel", NOW)
+    other = cards.add_item(db, "plate", "steel", now=NOW)
     second = record(db, card, "moved", happened_at=NOW + HOUR)
     first = record(db, card, "placed", happened_at=NOW)
     third = record(db, card, "seen", happened_at=NOW + HOUR)

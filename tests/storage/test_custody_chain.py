@@ -32,7 +32,7 @@ def book() -> Iterator[sessionmaker[Session]]:
 
 
 def write(db: Session) -> None:
-    items = [cards.add_item(db, "card", name, NOW) for name in ("blue", "red")]
+    items = [cards.add_item(db, "card", name, now=NOW) for name in ("blue", "red")]
     places = [
         custody.add_location(
             db, name=name, kind="home", region=None, holder=None, access=None, lead_hours=None

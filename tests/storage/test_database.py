@@ -114,7 +114,7 @@ def test_a_log_of_statements_never_tells_what_is_stored(
     caplog.set_level(logging.INFO, "sqlalchemy.engine")
     database = open_database("sqlite://")
     with database.begin() as db:
-        custody.add_holder(db, "aunt", None, "+33 1 23 45")
+        custody.add_holder(db, "aunt", None, contact="+33 1 23 45")
     close(database)
     assert "INSERT INTO holder" in caplog.text
     assert "+33" not in caplog.text
@@ -226,13 +226,13 @@ def test_writers_wait_for_each_other(on_file: Database) -> None:
     def second() -> None:
         entered.wait()
         with on_file.begin() as db:
-            custody.add_holder(db, "second", None, None)
+            custody.add_holder(db, "second", None, contact=None)
             order.append("second")
 
     thread = threading.Thread(target=second)
     thread.start()
     with on_file.begin() as db:
-        custody.add_holder(db, "first", None, None)
+        custody.add_holder(db, "first", None, contact=None)
         entered.set()
         thread.join(timeout=0.3)
         order.append("first")
@@ -249,10 +249,10 @@ from storage.database import open_database
 
 database = open_database(sys.argv[1])
 with database.begin() as db:
-    add_holder(db, "kept", None, None)
+    add_holder(db, "kept", None, contact=None)
 with database.begin() as db:
     for number in range(2000):
-        add_holder(db, f"lost{number}", None, "x" * 400)
+        add_holder(db, f"lost{number}", None, contact="x" * 400)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -125,7 +125,7 @@ def test_changing_the_passphrase_needs_the_old_one(sealed: Database) -> None:
 
 def test_what_is_written_while_open_is_sealed(opened: Database, tmp_path: Path) -> None:
     with opened.begin() as db:
-        uncle = custody.add_holder(db, "uncle-theodule", None, "+41-22")
+        uncle = custody.add_holder(db, "uncle-theodule", None, contact="+41-22")
         cabin = place(db, "cabin-in-the-jura", "jura", uncle, "ask-the-miller")
         assert (cabin.name, cabin.region, uncle.contact) == ("cabin-in-the-jura", "jura", "+41-22")
         event = happen(db, cards.card_named(db, "blue").item, "cabin-in-the-jura", note="in-a-tin")
@@ -174,7 +174,7 @@ def test_names_are_not_found_nor_added_without_the_passphrase(sealed: Database) 
         with pytest.raises(SealLocked):
             place(db, "attic", None)
         with pytest.raises(SealLocked):
-            custody.add_holder(db, "new", None, None)
+            custody.add_holder(db, "new", None, contact=None)
 
 
 def test_two_of_one_name_stay_impossible(opened: Database) -> None:
@@ -185,7 +185,7 @@ def test_two_of_one_name_stay_impossible(opened: Database) -> None:
         with pytest.raises(AlreadyExists):
             place(db, "attic", None)
         with pytest.raises(AlreadyExists):
-            custody.add_holder(db, "aunt-mathilde", None, None)
+            custody.add_holder(db, "aunt-mathilde", None, contact=None)
 
 
 def test_a_changed_name_is_sealed_anew_and_a_changed_number_does_not(opened: Database) -> None:
@@ -294,10 +294,10 @@ def test_a_file_that_cannot_be_scrubbed_is_not_sealed(
 def test_a_home_without_places_is_sealed_too(on_file: Database) -> None:
     sealing.seal_all(on_file, PASSPHRASE, CHEAP)
     with pytest.raises(SealLocked), on_file.begin() as db:
-        custody.add_holder(db, "aunt", None, None)
+        custody.add_holder(db, "aunt", None, contact=None)
     sealing.unlock(on_file, PASSPHRASE)
     with on_file.begin() as db:
-        assert custody.add_holder(db, "aunt", None, None).name == "aunt"
+        assert custody.add_holder(db, "aunt", None, contact=None).name == "aunt"
     on_file.configure(info={})
     with on_file.begin() as db:
         assert custody.all_holders(db)[0].name == "holder.1"

@@ -89,7 +89,7 @@ def _cards() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_item")),
     )
-    unique_while("retired_at", "uq_live_kind_name", "item", ["kind", "name"])
+    unique_while("retired_at", "uq_live_kind_name", "item", columns=["kind", "name"])
     op.create_table(
         "card",
         required("id", INTEGER),
@@ -114,8 +114,8 @@ def _cards() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_card")),
         sa.UniqueConstraint("item_id", name=op.f("uq_card_item_id")),
     )
-    unique_while("forgotten_at", "uq_live_family_card_id", "card", ["family", "card_id"])
-    unique_while("forgotten_at", "uq_live_label", "card", ["label"])
+    unique_while("forgotten_at", "uq_live_family_card_id", "card", columns=["family", "card_id"])
+    unique_while("forgotten_at", "uq_live_label", "card", columns=["label"])
     op.create_table(
         "carrier",
         required("id", INTEGER),
@@ -555,7 +555,7 @@ def _ceremonies() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reservation")),
     )
     op.create_index(op.f("ix_reservation_ceremony_id"), "reservation", ["ceremony_id"])
-    unique_while("released_at", "uq_live_txid_vout", "reservation", ["txid", "vout"])
+    unique_while("released_at", "uq_live_txid_vout", "reservation", columns=["txid", "vout"])
 
 
 def _succession() -> None:

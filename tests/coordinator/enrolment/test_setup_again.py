@@ -79,7 +79,7 @@ class Place(NamedTuple):
             setup.Setup(label, emulated.slot(self.home, label), source, words_out=words_out, **more)
             for label in labels
         ]
-        return setup.set_up_copies(self.home, self.database, wanted, person)
+        return setup.set_up_copies(self.home, self.database, wanted, attendant=person)
 
 
 class Homes:
@@ -181,14 +181,14 @@ def test_a_card_with_its_own_key_is_finished_after_the_book_could_not_be_written
     with monkeypatch.context() as disk:
         disk.setattr(enrol, "store", full)
         with pytest.raises(OSError, match="full"):
-            setup.set_up(place.home, place.database, wanted, person)
-    done = setup.set_up(place.home, place.database, wanted, person)
+            setup.set_up(place.home, place.database, wanted, attendant=person)
+    done = setup.set_up(place.home, place.database, wanted, attendant=person)
     assert (done.created_on, done.pin_set) == ("card", False)
     with pytest.raises(NotSupported, match="card enrol sy"):
-        setup.set_up(place.home, place.database, wanted, person)
+        setup.set_up(place.home, place.database, wanted, attendant=person)
 
 
-def full(*_: object) -> None:
+def full(*_: object, **__: object) -> None:
     raise OSError("the disk is full")
 
 
@@ -226,7 +226,7 @@ def test_cards_that_lie_the_other_way_round_keep_their_labels(homes: Homes) -> N
         setup.Setup(label, emulated.slot(place.home, other), "generate", words_out=out)
         for label, other in zip(LABELS, reversed(LABELS), strict=True)
     ]
-    done = setup.set_up_copies(place.home, place.database, crossed, person)
+    done = setup.set_up_copies(place.home, place.database, crossed, attendant=person)
     assert [each.label for each in done] == [*LABELS]
     with place.database.begin() as db:
         lying = {card.label: card.emulator_name for card in card_book.all_cards(db)}
@@ -238,7 +238,7 @@ def test_a_copy_is_not_touched_where_the_words_are_of_another_key(homes: Homes) 
     place.fresh("satochip")
     first = setup.Setup("sy", emulated.slot(place.home, "sy"), "seed")
     person.secret_for = lambda _label, kind, **_: Secret(b"ab" * 32) if kind == "seed" else None  # type: ignore[method-assign]
-    setup.set_up(place.home, place.database, first, person)
+    setup.set_up(place.home, place.database, first, attendant=person)
     with pytest.raises(WrongCard, match="another key"):
         place.set_up(Person(), "words", place.folder / "unused")
     assert not emulated.listed(place.home)[1].identity.has_pin

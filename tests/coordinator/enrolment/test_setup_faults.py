@@ -83,20 +83,20 @@ class Place(NamedTuple):
 
     def create(self, kind: Kind, label: str) -> None:
         """Make a factory-fresh card."""
-        emulated.create(self.home, kind.family.name, label, kind.profile, set_up=False)
+        emulated.create(self.home, kind.family.name, label, profile=kind.profile, set_up=False)
 
     def set_up(self, kind: Kind, label: str) -> Enrolled:
         slot = emulated.slot(self.home, label)
         wanted = setup.Setup(label, slot, kind.source)
-        return setup.set_up(self.home, self.database, wanted, Person(kind))
+        return setup.set_up(self.home, self.database, wanted, attendant=Person(kind))
 
     def enrol(self, kind: Kind, label: str) -> Enrolled:
         wanted = Enrolment(label, emulated.slot(self.home, label))
-        return enrol.enrol(self.home, self.database, wanted, Person(kind))
+        return enrol.enrol(self.home, self.database, wanted, attendant=Person(kind))
 
     def check(self, kind: Kind, label: str) -> check.Checked:
         wanted = check.Check(label, emulated.slot(self.home, label), True, False)
-        return check.check(self.home, self.database, wanted, Person(kind))
+        return check.check(self.home, self.database, wanted, attendant=Person(kind))
 
     def commands(self, kind: Kind) -> int:
         """Return how many commands a set-up takes."""

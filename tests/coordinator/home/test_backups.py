@@ -207,7 +207,7 @@ def test_a_creation_that_was_cut_off_is_made_again(tmp_path: Path) -> None:
         raise StorageError("cut off")
 
     with pytest.raises(StorageError):
-        create_home(tmp_path / "home", "regtest", None, fail)
+        create_home(tmp_path / "home", "regtest", None, fill=fail)
     made = create_home(tmp_path / "home", "regtest")
     assert not (made.folder / DATABASE_FILE).exists()
     with pytest.raises(SettingsError, match="is a home already"):

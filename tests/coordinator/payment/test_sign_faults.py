@@ -86,7 +86,9 @@ class Payment(NamedTuple):
 
     def sign(self, *labels: str, person: Person | None = None) -> dict[str, Outcome]:
         slots = [emulated.slot(self.home, label) for label in labels]
-        found = ceremonies.sign(self.home, self.database, self.ceremony, slots, person or Person())
+        found = ceremonies.sign(
+            self.home, self.database, self.ceremony, offered=slots, attendant=person or Person()
+        )
         return dict(zip(labels, found, strict=True))
 
     def signed(self) -> int:

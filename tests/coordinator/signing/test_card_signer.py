@@ -348,7 +348,9 @@ def test_a_turn_that_is_stopped_keeps_what_was_signed(collection: FakeCollection
         return signs(path, digest)
 
     card.sign = sign
-    card_signer = CardSigner(fixed(card), collection.person, collection.share_of, False, stop)
+    card_signer = CardSigner(
+        fixed(card), collection.person, collection.share_of, last_attempt=False, stop=stop
+    )
     outcome = card_signer.taken(lambda share: share, lambda *_: None, 1.0)
     assert isinstance(outcome.error, Stopped)
     assert (outcome.signatures, len(card.asked), len(card_signer.left)) == (1, 1, 3)
@@ -365,7 +367,9 @@ def test_a_card_that_was_lost_is_waited_for_so_long(
         waits.append(wait)
 
     slot = fixed(Faulty("a", {1: CardRemoved("gone")}))._replace(arrival=arrival)
-    card_signer = CardSigner(slot, collection.person, collection.share_of, False, threading.Event())
+    card_signer = CardSigner(
+        slot, collection.person, collection.share_of, last_attempt=False, stop=threading.Event()
+    )
     outcome = card_signer.taken(lambda share: share, lambda *_: None, seconds)
     assert isinstance(outcome.error, CardRemoved)
     assert (outcome.signatures, waits) == (1, [SLICE] * waited)
@@ -385,7 +389,11 @@ def test_a_card_that_got_further_has_as_many_tries_again(collection: FakeCollect
 
     card.sign = sign
     card_signer = CardSigner(
-        fixed(card), collection.person, collection.share_of, False, threading.Event()
+        fixed(card),
+        collection.person,
+        collection.share_of,
+        last_attempt=False,
+        stop=threading.Event(),
     )
     outcome = card_signer.taken(lambda share: share, lambda *_: None, 1.0)
     assert isinstance(outcome.error, CardReset)
