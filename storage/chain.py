@@ -97,6 +97,12 @@ class Gone(NamedTuple):
     change_sats: int
 
 
+class MoneySeen(NamedTuple):
+    """That a vault was paid, and whether a block spent a coin of it."""
+
+    spent: bool
+
+
 def next_index(db: Session, vault: Vault, branch: int) -> int:
     """Return the first index of a branch after every one that was issued or used."""
     highest = select(func.max(Address.index)).where(
@@ -272,6 +278,23 @@ def unspent_coins(db: Session, vault: Vault) -> list[UnspentCoin]:
     columns = [getattr(Coin, name) for name in UNSPENT]
     unspent = select(*columns).where(Coin.vault_id == vault.id, Coin.spent_by.is_(None))
     return [UnspentCoin(*row) for row in db.execute(unspent.order_by(Coin.id))]
+
+
+def money_seen(db: Session) -> dict[int, MoneySeen]:
+    """Return of every vault that was ever paid whether a block spent a coin of it, by its id."""
+    seen = select(Coin.vault_id, func.max(Coin.spent_height)).group_by(Coin.vault_id)
+    return {vault_id: MoneySeen(spent is not None) for vault_id, spent in db.execute(seen)}
+
+
+def unpaid_address(db: Session, vault: Vault) -> Address | None:
+    """Return the first address of a vault that was given out and never paid."""
+    waiting = select(Address).where(
+        Address.vault_id == vault.id,
+        Address.branch == 0,
+        Address.issued_at.is_not(None),
+        Address.used.is_(False),
+    )
+    return db.scalars(waiting.order_by(Address.index).limit(1)).one_or_none()
 
 
 def has_coins(db: Session, vault: Vault) -> bool:

@@ -161,9 +161,11 @@ def vault_dangers(home: Home, db: Session, vault: Vault, said: Book | None = Non
     return [finding for finding, _ in _dangers(home, db, vault, said)]
 
 
-def all_dangers(home: Home, db: Session) -> list[tuple[Vault, list[Notice]]]:
+def all_dangers(
+    home: Home, db: Session, said: Book | None = None
+) -> list[tuple[Vault, list[Notice]]]:
     """Return every vault in use, each with what of it is dangerous now."""
-    said = book(db)
+    said = said or book(db)
     replaced = {each.vault_id for each in succession_book.all_successions(db)}
     found = []
     for vault in vault_book.all_vaults(db):

@@ -72,10 +72,13 @@ def book(db: Session) -> Book:
     )
 
 
-def vault_facts(db: Session, vault: Vault) -> VaultFacts:
-    """Gather what an audit looks at: keys, carriers, places, copies, drills and money."""
+def vault_facts(db: Session, vault: Vault, said: Book | None = None) -> VaultFacts:
+    """Gather what an audit looks at: keys, carriers, places, copies, drills and money.
+
+    `said` is the book where it was read already, for several vaults.
+    """
     value, altered = _owned(db, vault)
-    facts = key_facts(db, vault, book(db))
+    facts = key_facts(db, vault, said or book(db))
     return replace(
         facts,
         altered=altered,
@@ -91,7 +94,7 @@ def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
     cosigners = tuple(
         CosignerFacts(
             cosigner.label,
-            tuple(_carrier(carrier, said) for carrier in cosigner.key.carriers),
+            tuple(carrier_facts(carrier, said) for carrier in cosigner.key.carriers),
             proved[cosigner.key_id].matched if cosigner.key_id in proved else None,
             not cosigner.key.carriers and cosigner.key_id in said.carried,
             _known_fingerprint(cosigner.key),
@@ -175,7 +178,8 @@ def _lying(db: Session, vault: Vault) -> Iterable[str]:
                 yield place
 
 
-def _carrier(carrier: Carrier, said: Book) -> CarrierFacts:
+def carrier_facts(carrier: Carrier, said: Book) -> CarrierFacts:
+    """Gather what the book says of a thing that brings a key back."""
     events = said.events.get(carrier.item_id, ())
     whereabouts = custody_log.whereabouts(events)
     card = said.cards.get(carrier.item_id)

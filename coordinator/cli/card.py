@@ -570,7 +570,7 @@ def response_lines(left: "IncidentResponse") -> Iterator[str]:
     for subject, theft in left.resists:
         yield f"{subject} resists: {theft.sentence}"
     for number, step in enumerate(left.steps, 1):
-        yield f"{number}. {hours_text(step.within_hours)}: {step.what}"
+        yield f"{number}. {hours_text(step.within_hours)}: {step.title}"
         if step.command:
             yield f"   {step.command}"
 

@@ -30,7 +30,7 @@ def init(
     def fill(home: "Home") -> None:
         open_database(home.database_url).kw["bind"].dispose()
 
-    home = create_home(context.folder, network, chain, fill=fill)
+    home = context.home = create_home(context.folder, network, chain, fill=fill)
     document = {"home": home.folder, "network": home.network, "chain": home.chain}
     return Result(document, [f"home {home.folder} for {home.network}, chain {home.chain}"])
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from coordinator.cli.context import Context, Globals
+from coordinator.cli.next_line import SAY_THEMSELVES, tell_next
 from coordinator.cli.output import Result, emit
 from coordinator.cli.typed import Command, Group
 
@@ -131,6 +132,8 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
                 shown = _outcome(verb, opened, words)
                 if shown.shown:
                     emit(shown, as_json=opened.as_json)
+                if verb.__name__ not in SAY_THEMSELVES:
+                    tell_next(opened)
                 return shown.status
 
         own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]

@@ -113,8 +113,7 @@ def done(
 
 
 def _shown(found: "Replacing") -> Result:
-    document = {name: getattr(found, name) for name in found.__dataclass_fields__}
-    return Result(document, _lines(found))
+    return Result(found.document(), _lines(found))
 
 
 def _lines(found: "Replacing") -> Iterator[str]:
@@ -123,7 +122,7 @@ def _lines(found: "Replacing") -> Iterator[str]:
     if found.successor:
         yield f"vault {found.vault} is replaced by {found.successor}, without card {found.card}"
     for number, step in enumerate(found.steps, 1):
-        yield f"{number}. [{step.state}] {step.what}"
+        yield f"{number}. [{step.state}] {step.title}"
         if step.command:
             yield f"   {step.command}"
 

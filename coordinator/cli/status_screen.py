@@ -1,6 +1,6 @@
 """The screen of `status`: what is there, what waits for whom, and the next command."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,13 @@ from coordinator.wallet import scans
 from coordinator.wallet.news import FINAL_CONFIRMATIONS
 
 if TYPE_CHECKING:
-    from coordinator.guide.status import Standing, Status
+    from coordinator.guide.payments import Standing
+    from coordinator.guide.status import Status
+    from coordinator.incident.step import Step
     from coordinator.wallet.balance import Owned
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
+STEPS_SHOWN = 4
 
 
 def screen(seen: "Status", chain: str, now: datetime) -> Iterator[str]:
@@ -30,10 +33,23 @@ def screen(seen: "Status", chain: str, now: datetime) -> Iterator[str]:
     for payment in seen.ceremonies:
         yield from _payment(payment, now)
     yield from (f"due: {each.sentence}" for each in seen.due)
-    if seen.next:
-        yield f"next: {seen.next}"
-    elif not seen.dangers:
-        yield "nothing waits for a command"
+    yield from _next(seen.next)
+
+
+def _next(steps: "Sequence[Step]") -> Iterator[str]:
+    """Yield what to do after the next step, why that is next, and its command last."""
+    doing = next((step for step in steps if step.command), None)
+    if doing is None:
+        yield from (f"next: {step.title}: {step.why}" for step in steps[:STEPS_SHOWN])
+        if not steps:
+            yield "nothing waits for a command"
+        return
+    others = [step for step in steps if step is not doing]
+    yield from (f"then: {step.title}" for step in others[:STEPS_SHOWN])
+    if len(others) > STEPS_SHOWN:
+        yield f"then: {len(others) - STEPS_SHOWN} more: cardquorum status --json"
+    yield f"{doing.title}: {doing.why}"
+    yield f"next: {doing.command}"
 
 
 def _vault(name: str, seen: "Owned", chain: str, first: int) -> Iterator[str]:

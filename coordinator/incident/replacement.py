@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,8 @@ from coordinator.custody import descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.errors import UsageError
 from coordinator.home.settings import Home
+from coordinator.incident.step import Need, State, Step
+from coordinator.notices import Severity
 from coordinator.payment import creation
 from coordinator.vault import vaults
 from coordinator.vault.addresses import new_address
@@ -35,16 +37,13 @@ from storage.errors import NotFound
 from storage.model import Card, Item, Key, Succession, Vault
 
 NEXT_BLOCK = 1
-DONE, OPEN, WAITING = "done", "open", "waiting"
+CODE = "replace"
+WHY = "a card of the vault is gone: only coins at the keys of another vault are safe from it"
+DONE, OPEN, WAITING = State.DONE, State.OPEN, State.WAITING
 
 
-class Step(NamedTuple):
-    """One thing to do: `waiting` on what stands before it, `open`, or `done`."""
-
-    what: str
-    state: str
-    command: str | None = None
-    item: str | None = None
+def _step(what: str, state: State, words: tuple[str, ...] = (), item: str | None = None) -> Step:
+    return Step(CODE, Severity.WARNING, what, WHY, words, state, item=item)
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,14 @@ class Replacing:
     urgent: bool
     steps: list[Step]
 
+    def document(self) -> dict[str, Any]:
+        """Return the fields of `replace show --json`."""
+        steps = [
+            {"what": s.title, "state": s.state, "command": s.command, "item": s.item}
+            for s in self.steps
+        ]
+        return {**vars(self), "steps": steps}
+
 
 def plan(db: Session, name: str, card: str) -> Replacing:
     """Return what replacing a card of a vault takes; nothing is changed.
@@ -69,24 +76,27 @@ def plan(db: Session, name: str, card: str) -> Replacing:
     if succession is not None:
         return show(db, name)
     gone, urgent = _key_gone(db, vault, card), _urgent(db, vault)
-    make = Step(f"set up a new card in place of {card}", OPEN, "cardquorum card setup NEW")
-    succeed = Step(
+    new = Need("NEW")
+    set_up = ("card", "setup", new, "--generate")
+    make = _step(f"set up a new card in place of {card}", OPEN, set_up)
+    succeed = _step(
         f"make the vault that takes the place of {name}, and the payment of all its coins to it",
         WAITING,
-        f"cardquorum replace start {name} --card {card} --with NEW",
+        ("replace", "start", name, "--card", card, "--with", new),
     )
     first = [_leave(vault)] if urgent else []
-    later = [Step(what, WAITING) for what in _later(db, vault, gone, urgent=urgent)]
+    later = [_step(what, WAITING) for what in _later(db, vault, gone, urgent=urgent)]
     return Replacing(name, card, None, None, urgent, [*first, make, succeed, *later])
 
 
 def _leave(vault: Vault) -> Step:
     """Return the way out that needs no new card."""
-    return Step(
+    drain = ("--drain", Need("ADDRESS"), "--target", str(NEXT_BLOCK))
+    return _step(
         "a thief may have a quorum: if no new card is at hand, send all to any vault or address "
         "whose keys he cannot have",
         OPEN,
-        f"cardquorum spend create {vault.name} --drain ADDRESS --target {NEXT_BLOCK}",
+        ("spend", "create", vault.name, *drain),
     )
 
 
@@ -181,8 +191,8 @@ def _steps(db: Session, succession: Succession) -> list[Step]:
     """Return the steps of a replacement that was started, the coins first where it is urgent."""
     prove, paid = _prove(db, succession), list(_paid(db, succession))
     return [
-        Step(f"card {succession.new_card.label} is set up and enrolled", DONE),
-        Step(f"vault {succession.successor.name} is made", DONE),
+        _step(f"card {succession.new_card.label} is set up and enrolled", DONE),
+        _step(f"vault {succession.successor.name} is made", DONE),
         *([*paid, prove] if _urgent(db, succession.vault) else [prove, *paid]),
         *_papers(db, succession, moved=all(step.state == DONE for step in paid)),
     ]
@@ -205,10 +215,10 @@ def _prove(db: Session, succession: Succession) -> Step:
         if each.key_id not in proved or not proved[each.key_id].matched
     ]
     told = f": {', '.join(missing)} did not yet" if missing else ""
-    return Step(
+    return _step(
         f"every key of vault {successor.name} is proved by its card{told}",
         OPEN if missing else DONE,
-        f"cardquorum vault verify {successor.name}" if missing else None,
+        ("vault", "verify", successor.name) if missing else (),
     )
 
 
@@ -216,34 +226,34 @@ def _paid(db: Session, succession: Succession) -> Iterator[Step]:
     """Yield how far the coins are, and what came to the old vault since."""
     record, old = succession.ceremony, succession.vault
     if record is not None:
-        command = {
-            "collecting": f"cardquorum spend sign {record.public_id}",
-            "complete": f"cardquorum spend finalize {record.public_id}",
-            "final": f"cardquorum spend broadcast {record.public_id}",
-        }.get(record.state)
+        verb = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}.get(
+            record.state
+        )
         what = f"payment {record.public_id} of its coins to {succession.successor.name}"
-        yield Step(
-            f"{what} is {record.state}", DONE if record.state == "confirmed" else OPEN, command
+        yield _step(
+            f"{what} is {record.state}",
+            DONE if record.state == "confirmed" else OPEN,
+            ("spend", verb, record.public_id) if verb else (),
         )
     if not scans.looked(db, old).known:
         what = f"look for the coins of vault {old.name}, which nobody did yet"
-        yield Step(what, OPEN, f"cardquorum sync {old.name}")
+        yield _step(what, OPEN, ("sync", old.name))
     owned = balance(db, old)
     left = owned.confirmed_sats + owned.pending_sats - owned.reserved_sats
     if left > 0:
-        yield Step(
+        yield _step(
             f"{left} sat are at addresses of vault {old.name}, which is only watched",
             OPEN,
-            f"cardquorum replace sweep {old.name}",
+            ("replace", "sweep", old.name),
         )
     own = None if record is None else record.public_id
     for held in coins_left(db, old, ()).held:
         if held.ceremony != own:
-            yield Step(
+            yield _step(
                 f"{held.sats} sat of vault {old.name} are held by ceremony {held.ceremony} until "
                 f"{clock.text(held.until)}: send it, or free them and sweep again",
                 OPEN,
-                f"cardquorum spend abandon {held.ceremony}",
+                ("spend", "abandon", held.ceremony),
             )
 
 
@@ -256,13 +266,13 @@ def _papers(db: Session, succession: Succession, *, moved: bool) -> Iterator[Ste
         name = custody_log.item_name(item)
         where = f" from {place.location}" if place.location else ""
         state = DONE if place.gone == "destroyed" else OPEN if moved else WAITING
-        shown = None if state == DONE else f"cardquorum replace done {name}"
-        yield Step(f"take back {name}{where}", state, shown, name)
+        shown = () if state == DONE else ("replace", "done", name)
+        yield _step(f"take back {name}{where}", state, shown, name)
     having = {_lay(db, item) for item in descriptor_copies.about(db, new)}
     for location in sorted(filter(None, having.union(_lay(db, item) for item in kept))):
-        command = f"cardquorum kit {new.name} --out DIR --location {location}"
+        words = ("kit", new.name, "--out", Need("DIR"), "--location", location)
         what = f"put a copy of vault {new.name} at {location}"
-        yield Step(what, *((DONE, None) if location in having else (OPEN, command)))
+        yield _step(what, DONE) if location in having else _step(what, OPEN, words)
 
 
 def _lay(db: Session, item: Item) -> str | None:

@@ -13,6 +13,8 @@ from coordinator.audit.facts import vault_facts
 from coordinator.audit.findings import CarrierFacts, VaultFacts, keys
 from coordinator.custody import bags
 from coordinator.custody import log as custody_log
+from coordinator.incident.step import Need, Step
+from coordinator.notices import Severity
 from storage import custody as custody_book
 from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
@@ -20,15 +22,9 @@ from storage.model import Item, Location
 
 TELLING: Final = frozenset({"lost", "stolen", "found", "destroyed", "opened"})
 NOW, DAY, WEEK, MONTH = 0, 24, 7 * 24, 30 * 24
+CODE: Final = "incident"
+WHY: Final = "something that brings a key back is not where it was"
 DUE: Final = {"stolen": DAY, "opened": DAY, "lost": WEEK, "destroyed": MONTH, "found": DAY}
-
-
-class Step(NamedTuple):
-    """One thing to do, the command for it, and within how many hours."""
-
-    what: str
-    command: str | None
-    within_hours: int
 
 
 class Effect(NamedTuple):
@@ -59,7 +55,10 @@ class IncidentResponse:
                 "resists": {subject: theft._asdict() for subject, theft in self.resists},
                 "vaults": [each._asdict() for each in self.effects],
             },
-            "steps": [step._asdict() for step in self.steps],
+            "steps": [
+                {"what": s.title, "command": s.command, "within_hours": s.within_hours}
+                for s in self.steps
+            ],
         }
 
 
@@ -130,10 +129,11 @@ def _steps(
         return
     urgent = [case for case in cases if case.effect.thief_can_spend]
     for case in urgent:
-        yield Step(
+        drain = ("--drain", Need("ADDRESS"), "--target", "1")
+        yield _step(
             f"a thief can spend vault {case.facts.name}: move its coins to a vault or address "
             "whose keys he cannot have, before anything else",
-            f"cardquorum spend create {case.facts.name} --drain ADDRESS --target 1",
+            ("spend", "create", case.facts.name, *drain),
             NOW,
         )
     if event == "lost":
@@ -144,23 +144,28 @@ def _steps(
         yield from _fetch(db, case, NOW if case in urgent else DUE[event])
         yield from _replace(case, items, NOW if case in urgent else DUE[event])
     for case in cases:
-        yield Step(
+        yield _step(
             f"see what is left to mend in vault {case.facts.name}",
-            f"cardquorum audit {case.facts.name}",
+            ("audit", case.facts.name),
             DUE[event],
         )
+
+
+def _step(what: str, words: tuple[str, ...], hours: int) -> Step:
+    severity = Severity.DANGER if hours == NOW else Severity.WARNING
+    return Step(CODE, severity, what, WHY, words, within_hours=hours)
 
 
 def _look_at(items: Sequence[Item]) -> Iterator[Step]:
     for item in items:
         if item.kind == "card":
-            command = f"cardquorum card check {item.name} --pin"
-            yield Step(f"check that card {item.name} is the one it was", command, DAY)
+            check = ("card", "check", item.name, "--pin")
+            yield _step(f"check that card {item.name} is the one it was", check, DAY)
     names = " and ".join(custody_log.item_name(item) for item in items)
-    yield Step(
+    yield _step(
         f"if anybody can have had {names} in hand for longer than it resists, replace it all the "
         "same; else put it back and write down where",
-        f"cardquorum custody record {custody_log.item_name(items[0])} placed --at LOCATION",
+        _record(items[0], "placed"),
         DAY,
     )
 
@@ -171,10 +176,13 @@ def _search(db: Session, items: Sequence[Item]) -> Iterator[Step]:
         if placed and placed[-1].location is not None:
             last = placed[-1]
             where = f"{last.location.name if last.location else ''} on {last.happened_at.date()}"
-            found = f"cardquorum custody record {custody_log.item_name(item)} found --at LOCATION"
-            yield Step(
-                f"look for {custody_log.item_name(item)}: it was last at {where}", found, DAY
-            )
+            what = f"look for {custody_log.item_name(item)}: it was last at {where}"
+            yield _step(what, _record(item, "found"), DAY)
+
+
+def _record(item: Item, event: str) -> tuple[str, ...]:
+    name = custody_log.item_name(item)
+    return "custody", "record", name, event, "--at", Need("LOCATION")
 
 
 def _codes_beside(db: Session, items: Iterable[Item]) -> Iterator[Step]:
@@ -185,9 +193,9 @@ def _codes_beside(db: Session, items: Iterable[Item]) -> Iterator[Step]:
         gone = custody_log.whereabouts(custody_book.events_of(db, secret.card.item)).gone
         if beside and secret.kind == "pin" and gone is None:
             label = secret.card.label
-            yield Step(
+            yield _step(
                 f"change the PIN of card {label}: it is written at {' and '.join(beside)} too",
-                f"cardquorum card pin {label}",
+                ("card", "pin", label),
                 DAY,
             )
 
@@ -200,10 +208,10 @@ def _last_place(db: Session, item: Item) -> Location | None:
 def _fetch(db: Session, case: _Case, hours: int) -> Iterator[Step]:
     """Yield the visits that bring a quorum together, the soonest possible first."""
     if not case.effect.can_spend:
-        yield Step(
+        yield _step(
             f"vault {case.facts.name} has {keys(case.effect.keys_left)} left and "
             f"{case.effect.threshold} are needed: find a card, its backup or its PIN",
-            f"cardquorum carrier list, cardquorum custody log {min(case.subjects)}",
+            ("custody", "log", min(case.subjects)),
             NOW,
         )
         return
@@ -215,7 +223,7 @@ def _fetch(db: Session, case: _Case, hours: int) -> Iterator[Step]:
     for ahead, subject, carrier in reached[: case.facts.threshold]:
         where = f" from {carrier.location}" if carrier.location else ""
         told = f", to be told {ahead} hours ahead" if ahead else ""
-        yield Step(f"have {subject} at hand{where}{told}", None, max(hours, ahead))
+        yield _step(f"have {subject} at hand{where}{told}", (), max(hours, ahead))
 
 
 def _nearest(
@@ -230,9 +238,9 @@ def _replace(case: _Case, items: Iterable[Item], hours: int) -> Iterator[Step]:
     for item in items:
         struck = [c for c in case.facts.carriers() if c.subject == custody_log.item_name(item)]
         if item.kind == "card" and struck and case.effect.can_spend:
-            yield Step(
+            yield _step(
                 f"set up a new card, and a vault without the key of {item.name}",
-                f"cardquorum replace plan {case.facts.name} --card {item.name}",
+                ("replace", "plan", case.facts.name, "--card", item.name),
                 hours,
             )
 
@@ -252,8 +260,10 @@ def _came_along(db: Session, item: Item, bag: Item) -> bool:
     return sealed is not None and sealed.serial == bag.name
 
 
-def hours_text(hours: int) -> str:
+def hours_text(hours: int | None) -> str:
     """Return a time limit for people."""
+    if hours is None:
+        return "when you can"
     if hours == NOW:
         return "now"
     return f"within {hours} hours" if hours <= 2 * DAY else f"within {hours // DAY} days"

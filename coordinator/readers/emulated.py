@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cards.emulation import create_card, open_card
-from cards.errors import CardError, CardRemoved, NotSupported, ReaderNotFound
+from cards.errors import CardError, CardRemoved, NotSupported, NotUnlocked, ReaderNotFound
 from cards.family import CardFamily, Surroundings, families, family_named
 from cards.faults import Faults, Faulty
 from cards.pin import Pin, Secret, fresh_puk
@@ -102,6 +102,17 @@ def present(home: Home, name: str) -> bool:
     """Tell whether the card is there and not ejected."""
     path = _file(home, name)
     return path.exists() and not FiledFaults(path).ejected()
+
+
+def is_set_up(home: Home, name: str) -> bool:
+    """Tell whether a card has its PIN and key; one that tells nothing before its PIN counts as not.
+
+    Raises CardError where there is none, or none that can be opened.
+    """
+    try:
+        return _identity(slot(home, name)).initialised
+    except NotUnlocked:
+        return False
 
 
 def refuse_mainnet(home: Home) -> None:

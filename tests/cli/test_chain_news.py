@@ -35,7 +35,7 @@ def test_a_payment_whose_block_is_no_more_waits_again(
     )
     assert vault("sync")["news"] == []
     assert messages(vault) == [sentence]
-    assert vault("status")["next"] == "cardquorum history v"
+    assert "cardquorum history v" in [step["command"] for step in vault("status")["next"]]
     assert vault("history", "v")["transactions"][0]["news"] == sentence
     assert vault("history", "v")["vanished"] == []
     for words in (("history", "v"), ("status",)):
@@ -70,7 +70,7 @@ def test_a_payment_that_vanished_can_be_sent_again(
     assert [each["txid"] for each in shown["vanished"]] == [final["txid"]]
     assert [each["balance_sats"] for each in shown["transactions"]] == [WORTH]
     again = f"cardquorum spend broadcast {final['ceremony']}"
-    assert vault("status")["next"] == again
+    assert again in [step["command"] for step in vault("status")["next"]]
     assert "but gone: send it again" in program("status").out
     vault("spend", "broadcast", final["ceremony"])
     assert (messages(vault), vault("history", "v")["vanished"]) == ([], [])

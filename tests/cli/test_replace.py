@@ -47,7 +47,7 @@ def test_a_plan_changes_nothing(with_d: Asked) -> None:
     with_d("card", "lost", "a")
     found = with_d("replace", "plan", "v", "--card", "a")
     assert (found["successor"], found["ceremony"], found["urgent"]) == (None, None, False)
-    assert found["steps"][0]["command"] == "cardquorum card setup NEW"
+    assert found["steps"][0]["command"] == "cardquorum card setup NEW --generate"
     assert [v["name"] for v in with_d("vault", "list")["vaults"]] == ["v"]
 
 

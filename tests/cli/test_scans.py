@@ -173,7 +173,7 @@ def test_what_nobody_looked_for_is_no_number(node: World, tmp_path: Path) -> Non
         out = run_program(folder, *words, stdin=TEXT).out
         assert "not looked yet: cardquorum sync old" in out, words
         assert " 0 sat" not in out
-    assert heir("status")["next"] == "cardquorum sync old"
+    assert "cardquorum sync old" in [step["command"] for step in heir("status")["next"]]
 
 
 def test_a_sum_over_a_vault_nobody_looked_for_is_unknown(node: World, tmp_path: Path) -> None:

@@ -19,6 +19,11 @@ def status(vault: Asked) -> dict[str, Any]:
     return vault("status")
 
 
+def first(vault: Asked, code: str) -> str | None:
+    """Return the command of the first step of this code."""
+    return next((s["command"] for s in status(vault)["next"] if s["code"] == code), None)
+
+
 def only(vault: Asked) -> dict[str, Any]:
     (payment,) = status(vault)["ceremonies"]
     return payment
@@ -40,14 +45,14 @@ def test_a_payment_waits_for_cards_at_places_until_it_is_final(vault: Asked) -> 
         for label, place in (("b", "at-b"), ("c", "at-c"))
     ]
     assert (found["expires"], found["expired"]) == (made["expires"], False)
-    assert status(vault)["next"] == found["next"] == f"cardquorum spend sign {ceremony}"
+    assert first(vault, "payment") == found["next"] == f"cardquorum spend sign {ceremony}"
     sign(vault, ceremony, "c")
     for verb, then in (("finalize", "broadcast"), ("broadcast", None)):
         found = only(vault)
         assert (found["waiting_for"], found["have"]) == ([], 2)
         assert found["next"] == f"cardquorum spend {verb} {ceremony}"
         vault("spend", verb, ceremony)
-        assert status(vault)["next"] == (then and f"cardquorum spend {then} {ceremony}")
+        assert first(vault, "payment") == (then and f"cardquorum spend {then} {ceremony}")
     found = only(vault)
     assert (found["height"], found["confirmations"], found["next"]) == (None, 0, None)
     assert found["sent_at"]
@@ -66,12 +71,12 @@ def test_a_payment_waits_for_cards_at_places_until_it_is_final(vault: Asked) -> 
 def test_what_is_nearest_to_its_end_comes_first(vault: Asked) -> None:
     soon = pay(vault, "--to", f"{STRANGER}:100000", "--expires", "3")["ceremony"]
     late = pay(vault, "--to", f"{STRANGER}:100000", "--expires", "20")["ceremony"]
-    assert status(vault)["next"] == f"cardquorum spend sign {soon}"
+    assert first(vault, "payment") == f"cardquorum spend sign {soon}"
     sign(vault, late, "a", "b")
-    assert status(vault)["next"] == f"cardquorum spend finalize {late}"
+    assert first(vault, "payment") == f"cardquorum spend finalize {late}"
     vault("spend", "finalize", late)
     sign(vault, soon, "a", "b")
-    assert status(vault)["next"] == f"cardquorum spend broadcast {late}"
+    assert first(vault, "payment") == f"cardquorum spend broadcast {late}"
 
 
 def test_a_card_that_is_gone_and_a_key_held_elsewhere_are_told(
@@ -109,23 +114,22 @@ def test_coins_that_are_free_again_are_told(
     assert "its coins are free for other payments again" in shown
 
 
-def test_a_home_begins_with_cards_then_a_vault_then_an_address(
-    asked: Asked, program: Program
-) -> None:
+def test_a_step_says_why_and_what_it_needs(asked: Asked, program: Program) -> None:
+    asked("init", "--network", "signet", "--chain", "none:")
+    (step,) = status(asked)["next"]
+    assert (step["code"], step["severity"], step["needs"]) == ("card_setup", "info", ["LABEL"])
+    assert step["command"] == "cardquorum card setup LABEL --generate"
+    lines = program("status").out.splitlines()
+    assert lines[-2:] == [f"{step['title']}: {step['why']}", f"next: {step['command']}"]
+
+
+def test_a_payment_says_whom_to_bring(asked: Asked, program: Program) -> None:
     asked("init", "--network", "regtest")
-    assert status(asked)["next"] == "cardquorum card setup LABEL"
     asked("emulate", "new", "satochip", "a")
     asked("card", "enrol", "a", "--emulated", "a", "--pin-stdin", stdin="123456")
-    assert status(asked)["next"].startswith("cardquorum vault create")
     asked("vault", "create", "v", "--threshold", "1", "--card", "a")
-    assert status(asked)["next"] == "cardquorum vault verify v"
-    asked("vault", "verify", "v", "--emulated", "a", "--pin-stdin", stdin="123456")
-    assert status(asked)["next"] == "cardquorum kit v --out DIR --location LOCATION"
-    asked("location", "add", "home")
-    asked("copy", "add", "v", "paper", "--location", "home")
-    assert status(asked)["next"] == "cardquorum address new v"
     asked("regtest", "fund", asked("address", "new", "v", *UNPROVED)["address"], "10000")
-    assert (status(asked)["next"], status(asked)["vaults"][0]["pending_sats"]) == (None, 10_000)
+    assert status(asked)["vaults"][0]["pending_sats"] == 10_000
     asked("spend", "create", "v", "--drain", STRANGER, "--feerate", "1")
     lines = program("status").out.splitlines()
     assert lines[lines.index("  bring:") + 1] == "    the card labelled a"
@@ -137,9 +141,9 @@ def test_a_vault_that_is_no_longer_paid_is_not_where_to_begin(vault: Asked) -> N
     vault("spend", "finalize", ceremony)
     vault("spend", "broadcast", ceremony)
     vault("regtest", "mine", "6")
-    assert status(vault)["next"] == "cardquorum vault verify v"
+    assert status(vault)["next"][0]["command"] == "cardquorum vault verify v"
     vault("vault", "retire", "v")
-    assert status(vault)["next"] is None
+    assert {step["code"] for step in status(vault)["next"]} == {"card_new"}
 
 
 def test_the_screen_ends_with_the_next_command(vault: Asked, program: Program) -> None:
@@ -184,7 +188,8 @@ def test_the_screen_says_what_is_not_confirmed_and_since_when(
     assert f"payment {ceremony} of v: sent just now, in no block yet" in shown
     assert "sat more newly mined, not spendable yet" in shown
     assert "sat more in no block yet" in shown
-    assert shown.splitlines()[-1] == "nothing waits for a command"
+    assert "next: cardquorum regtest mine" not in shown.splitlines()[-1:]
+    assert first(vault, "mine") == "cardquorum regtest mine"
     height = vault("regtest", "mine")["height"]
     assert f"in block {height}, 1 confirmation, final with 6" in program("status").out
 

@@ -1,0 +1,170 @@
+"""Steps where something is wrong: each danger of a vault, and what is lost, stolen or opened."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from coordinator.audit.dangers import (
+    APPROVAL_MISMATCH,
+    KEY_MISMATCH,
+    KEYS_UNPROVED,
+    NO_COPY,
+    POLICY_NOT_APPROVED,
+    QUORUM_LOST,
+    QUORUM_STOLEN,
+    SAME_SEED,
+    VAULT_ALTERED,
+)
+from coordinator.audit.findings import CarrierFacts, CosignerFacts
+from coordinator.custody.bags import BagFacts
+from coordinator.guide import road
+from coordinator.guide.facts import GuideFacts, VaultStanding
+from coordinator.incident.step import Need, Step
+from coordinator.notices import Severity
+
+NOW: Final = "1"
+Words = tuple[str, ...]
+
+
+def threats(facts: GuideFacts) -> Iterator[Step]:
+    """Yield what mends each danger of each vault, where anything can be done."""
+    for vault in facts.vaults:
+        for found in vault.dangers:
+            if vault.in_use or found.code in {APPROVAL_MISMATCH, VAULT_ALTERED}:
+                title, words = MENDS[found.code](facts, vault)
+                if words:
+                    yield Step(found.code, Severity.DANGER, title, found.message, words)
+
+
+def _restore(_facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
+    words = ("restore", Need("FILE"), "--home", Need("DIR"))
+    return f"restore a backup made before vault {vault.name} was changed", words
+
+
+def _approve(_facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
+    words = ("vault", "approve", vault.name, "--checksum", Need("CHECKSUM"))
+    return f"compare vault {vault.name} with its paper: first address and checksum", words
+
+
+def _move(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
+    """Return the way out of a vault that others may spend; an empty one goes out of use."""
+    if vault.free_sats > 0:
+        title = f"move the coins of vault {vault.name} to keys nobody else has, now"
+        return title, road.drain(vault.name, NOW)
+    held = vault.facts.value_sats > 0 or any(p.line.vault == vault.name for p in facts.payments)
+    if held:
+        return "", ()  # a payment holds them: it is what moves them
+    return f"take vault {vault.name} out of use", ("vault", "retire", vault.name)
+
+
+def _find(_facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
+    """Return what brings a quorum back: what is lost is found, or a card is known again."""
+    for each in vault.facts.carriers():
+        if each.gone == "lost":
+            card = ("card", "found", each.name)
+            record = ("custody", "record", each.subject, "found")
+            return f"find {each.subject}, then say so", card if each.card else record
+    if any(each.orphaned for each in vault.facts.cosigners):
+        title = f"enrol a card that has a key of vault {vault.name}"
+        return title, ("card", "enrol", road.LABEL)
+    title = f"take vault {vault.name} out of use: too few of its keys are left, and none is lost"
+    return title, ("vault", "retire", vault.name)
+
+
+def _prove(_facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
+    unproved = [each for each in vault.facts.cosigners if each.verified is not True]
+    if any(each.on_card_here for each in unproved):
+        title = f"have each card of vault {vault.name} prove its key"
+        return title, ("vault", "verify", vault.name)
+    return f"enrol a card of vault {vault.name}", ("card", "enrol", road.LABEL)
+
+
+def _print(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
+    bare = road.bare_places(vault)
+    unplaced = [
+        copy.subject
+        for copy in vault.facts.copies
+        if copy.gone is None and not copy.stale and copy.location is None
+    ]
+    if not facts.places:
+        words = ("location", "add", road.LOCATION, "--kind", Need("KIND"))
+        return f"name a place for the kit of vault {vault.name}", words
+    if unplaced:
+        step = road.placing(unplaced[0], Severity.DANGER)
+        return step.title, step.words
+    if bare:
+        step = road.print_kit(vault, bare[0])
+        return step.title, step.words
+    kit = ("kit", vault.name, "--out", road.DIR, "--location", road.LOCATION)
+    return f"print the kit of vault {vault.name} and put it away", kit
+
+
+MENDS: Final[dict[str, Callable[[GuideFacts, VaultStanding], tuple[str, Words]]]] = {
+    APPROVAL_MISMATCH: _restore,
+    VAULT_ALTERED: _restore,
+    POLICY_NOT_APPROVED: _approve,
+    QUORUM_STOLEN: _move,
+    QUORUM_LOST: _find,
+    SAME_SEED: _move,
+    KEY_MISMATCH: _prove,
+    KEYS_UNPROVED: _prove,
+    NO_COPY: _print,
+}
+
+
+def incidents(facts: GuideFacts) -> Iterator[Step]:
+    """Yield what to do about things that are gone or were opened, while a quorum is left."""
+    for vault in facts.vaults:
+        codes = {each.code for each in vault.dangers}
+        if not vault.in_use or codes & {QUORUM_LOST, QUORUM_STOLEN, VAULT_ALTERED, SAME_SEED}:
+            continue
+        for cosigner in vault.facts.cosigners:
+            yield from _gone(facts, vault, cosigner)
+        for each in vault.facts.carriers():
+            if each.bag is not None and each.gone is None:
+                yield from _opened(each.subject, each.bag)
+        for copy in vault.facts.copies:
+            if copy.bag is not None and copy.gone is None:
+                yield from _opened(copy.subject, copy.bag)
+
+
+def _gone(facts: GuideFacts, vault: VaultStanding, cosigner: CosignerFacts) -> Iterator[Step]:
+    """Yield the way to a vault without a key that somebody else may have, or no card has."""
+    gone = [each for each in cosigner.carriers if road.is_taken(each)]
+    card = road.of_key(cosigner.carriers)
+    if not gone or card is None:
+        return
+    worst = max(gone, key=lambda each: each.gone == "stolen")
+    event, stolen = worst.gone, worst.gone == "stolen"
+    severity = Severity.DANGER if stolen else Severity.WARNING
+    why = _why(vault, worst)
+    usable = [each for each in road.usable_cards(facts) if each.carrier.gone is None]
+    if not usable:
+        step = road.set_up_card(facts, f"a card in place of {card}", why, f"card_{event}")
+        yield step._replace(severity=severity)
+        return
+    words = ("replace", "start", vault.name, "--card", card, "--with", usable[0].label)
+    title = f"make a vault without card {card}, and move the coins there"
+    yield Step(f"card_{event}", severity, title, why, words)
+
+
+def _why(vault: VaultStanding, gone: CarrierFacts) -> str:
+    left = len(vault.facts.cosigners) - 1
+    found = "; where it was found: cardquorum card found LABEL" if gone.gone == "lost" else ""
+    return (
+        f"{gone.subject} is recorded as {gone.gone}: {left} keys are left, "
+        f"{vault.facts.threshold} are needed; one more loss and the coins are gone{found}"
+    )
+
+
+def _opened(subject: str, bag: BagFacts) -> Iterator[Step]:
+    if bag.opened is None and bag.other is None:
+        return
+    other = f"seen as bag {bag.other}" if bag.other else "opened"
+    yield Step(
+        "bag_mismatch" if bag.other else "bag_opened",
+        Severity.DANGER if bag.other else Severity.WARNING,
+        f"look at {subject}, then seal it in a new bag",
+        f"bag {bag.serial} was {other}: if that was not you, do not seal it again but say that it "
+        f"was stolen: cardquorum custody record {subject} stolen",
+        ("custody", "record", subject, "sealed", "--seal", Need("SERIAL")),
+    )

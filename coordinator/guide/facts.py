@@ -1,0 +1,249 @@
+"""What the next steps follow from: gathered once, in a number of queries that cards do not raise.
+
+Nothing here asks a chain or a reader; what the vaults hold is as of their last sync.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from cards.errors import CardError
+from coordinator import clock
+from coordinator.audit.acceptance import all_dangers
+from coordinator.audit.facts import Book, book, carrier_facts, vault_facts
+from coordinator.audit.findings import CarrierFacts, VaultFacts
+from coordinator.custody import log as custody_log
+from coordinator.custody.card_secrets import WORDS
+from coordinator.guide.payments import Standing, payments
+from coordinator.home.settings import Home
+from coordinator.home.stored import stored_policy
+from coordinator.incident import replacement
+from coordinator.incident.step import State, Step
+from coordinator.notices import Notice
+from coordinator.readers import emulated
+from coordinator.wallet import news, scans
+from coordinator.wallet.balance import balance
+from coordinator.wallet.news import VANISHED, News
+from psbt.errors import PsbtError
+from psbt.policy import RECEIVE, addresses
+from storage import cards as card_book
+from storage import chain as chain_book
+from storage import custody as custody_book
+from storage import drills as drill_book
+from storage import sealing
+from storage import succession as succession_book
+from storage import vaults as vault_book
+from storage.errors import StorageError
+from storage.model import Carrier, Key, Succession, Vault
+
+NAME_STEM = 32
+"""How much of a card's label goes into the name of what belongs to it: names end at 40."""
+
+
+class SecretFact(NamedTuple):
+    """A secret of a card of which nobody said yet who knows it or where it is written."""
+
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True)
+class CardFact:
+    """A card that is known here; `untold` are the secrets whose custody is not recorded.
+
+    `backed_up` tells whether anything besides cards was ever said to bring its key back, `free`
+    that its key is in no vault.
+    """
+
+    carrier: CarrierFacts
+    fingerprint: str | None = None
+    made_on_host: bool = False
+    backed_up: bool = False
+    free: bool = True
+    untold: tuple[SecretFact, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Return what the card is called."""
+        return self.carrier.name
+
+
+@dataclass(frozen=True)
+class VaultStanding:
+    """A vault that is not retired: what the audit looks at, and how far its owner came with it.
+
+    `address` was given out and is not paid, `drill` is open, `replacing` is what is left to do
+    where a successor took its place.
+    """
+
+    facts: VaultFacts
+    dangers: tuple[Notice, ...] = ()
+    received: bool = False
+    spent: bool = False
+    free_sats: int = 0
+    pending: bool = False
+    looked: bool = True
+    address: str | None = None
+    drill: str | None = None
+    replacing: tuple[Step, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the vault's name."""
+        return self.facts.name
+
+    @property
+    def in_use(self) -> bool:
+        """Tell whether no other vault took its place."""
+        return self.replacing is None
+
+
+class Emulator(NamedTuple):
+    """An emulated card of the home that is not enrolled, and whether it has a PIN already."""
+
+    name: str
+    set_up: bool
+
+
+@dataclass(frozen=True)
+class GuideFacts:
+    """All that the next steps follow from; without a `network` there is no home yet."""
+
+    network: str | None = None
+    chain: str = ""
+    writable: bool = True
+    cards: tuple[CardFact, ...] = ()
+    places: tuple[str, ...] = ()
+    vaults: tuple[VaultStanding, ...] = ()
+    payments: tuple[Standing, ...] = ()
+    news: tuple[News, ...] = ()
+    emulators: tuple[Emulator, ...] = ()
+    scrubbed: bool = True
+    late_clock: Notice | None = None
+    now: datetime = field(default_factory=clock.now)
+
+
+def gather(home: Home, db: Session, *, writable: bool) -> GuideFacts:
+    """Gather the facts of a home."""
+    said = book(db)
+    vaults = vault_book.all_vaults(db)
+    worse = [each for vault in vaults for each in news.unsettled(db, vault) if not each.own]
+    gone = {each.txid for each in worse if each.code == VANISHED}
+    return GuideFacts(
+        home.network,
+        home.chain,
+        writable,
+        tuple(_cards(home, db, said, vaults)),
+        tuple(place.name for place in custody_book.all_locations(db)),
+        tuple(_vaults(home, db, said)),
+        tuple(payments(db, vaults, gone)),
+        tuple(worse),
+        tuple(_strange_emulators(home, said)),
+        sealing.is_scrubbed(db),
+        custody_log.behind_clock(db, said.now),
+        said.now,
+    )
+
+
+def _cards(home: Home, db: Session, said: Book, vaults: Sequence[Vault]) -> Iterator[CardFact]:
+    """Yield the cards that carry a key of this network."""
+    used = {each.key_id for vault in vaults for each in vault.cosigners}
+    carriers = [each for each in card_book.all_carriers(db) if each.key.network == home.network]
+    backed_up = {each.key_id for each in carriers if each.item.kind != "card"}
+    for carrier in carriers:
+        if carrier.item.kind == "card" and carrier.item_id in said.cards:
+            yield _card(carrier, said, backed_up=carrier.key_id in backed_up, used=used)
+
+
+def _card(carrier: Carrier, said: Book, *, backed_up: bool, used: set[int]) -> CardFact:
+    key: Key = carrier.key
+    return CardFact(
+        carrier_facts(carrier, said),
+        key.fingerprint.hex() if any(key.fingerprint) else None,
+        key.created_on == "host",
+        backed_up,
+        key.id not in used,
+        tuple(_untold(carrier, said)),
+    )
+
+
+def _untold(carrier: Carrier, said: Book) -> Iterator[SecretFact]:
+    """Yield the card's PIN, and whatever else it turned out to have, where nobody said of it."""
+    card = said.cards[carrier.item_id]
+    secrets = {each.kind: each for each in said.secrets.get(card.id, ())}
+    taken = {each.label for known in said.secrets.values() for each in known}
+    for kind in WORDS:
+        known = secrets.get(kind)
+        if known is not None and not known.known_by and not known.written_at:
+            yield SecretFact(kind, known.label)
+        elif known is None and kind == "pin":
+            stem = f"{card.label[:NAME_STEM]}-{kind}"
+            numbered = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
+            yield SecretFact(kind, next(each for each in [stem, *numbered] if each not in taken))
+
+
+def _vaults(home: Home, db: Session, said: Book) -> Iterator[VaultStanding]:
+    successions = {each.vault_id: each for each in succession_book.all_successions(db)}
+    money = chain_book.money_seen(db)
+    for vault, dangerous in all_dangers(home, db, said):
+        seen = money.get(vault.id)
+        standing = VaultStanding(
+            VaultFacts(vault.name, vault.threshold, ()),
+            tuple(dangerous),
+            received=seen is not None,
+            spent=seen is not None and seen.spent,
+            replacing=_replacing(db, successions.get(vault.id)),
+        )
+        with suppress(PsbtError, StorageError):  # rows that disagree: a danger says so
+            standing = _counted(db, vault, standing, said)
+        yield standing
+
+
+def _counted(db: Session, vault: Vault, before: VaultStanding, said: Book) -> VaultStanding:
+    facts = vault_facts(db, vault, said)
+    if facts.altered is not None:
+        return replace(before, facts=facts)
+    owned = balance(db, vault)
+    waiting = chain_book.unpaid_address(db, vault)
+    return replace(
+        before,
+        facts=facts,
+        free_sats=owned.confirmed_sats + owned.pending_sats - owned.reserved_sats,
+        pending=owned.pending_sats > 0,
+        looked=scans.looked(db, vault).known,
+        address=None if waiting is None else _address(vault, waiting.index),
+        drill=_open_drill(db, vault),
+    )
+
+
+def _address(vault: Vault, index: int) -> str:
+    return next(iter(addresses(stored_policy(vault), RECEIVE, range(index, index + 1))))
+
+
+def _open_drill(db: Session, vault: Vault) -> str | None:
+    """Return the newest drill where it lacks proofs of a quorum."""
+    newest = next(iter(drill_book.drills_of(db, vault)), None)
+    unfinished = newest is not None and len(newest.proofs) < vault.threshold
+    return newest.public_id if newest is not None and unfinished else None
+
+
+def _replacing(db: Session, succession: Succession | None) -> tuple[Step, ...] | None:
+    if succession is None:
+        return None
+    steps = replacement.show(db, succession.vault.name).steps
+    return tuple(each for each in steps if each.state is State.OPEN and each.words)
+
+
+def _strange_emulators(home: Home, said: Book) -> Iterator[Emulator]:
+    """Yield the first emulated card that no card enrolled here is."""
+    if home.network == "mainnet":
+        return
+    known = {card.emulator_name for card in said.cards.values() if card.forgotten_at is None}
+    names = sorted(path.stem for path in home.emulated_cards.glob("*" + emulated.CARD_SUFFIX))
+    for name in [each for each in names if each not in known][:1]:
+        with suppress(CardError):
+            yield Emulator(name, emulated.is_set_up(home, name))

@@ -1,0 +1,113 @@
+"""Where each payment stands that is not final, for which cards it waits, and what moves it on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from coordinator import clock
+from coordinator.custody import log as custody_log
+from coordinator.payment import ceremonies
+from coordinator.vault.key_proofs import wanted_cards
+from coordinator.wallet.coins import tip_height
+from coordinator.wallet.overview import CeremonyLine, ceremony_line
+from psbt.errors import PsbtError
+from storage import cards as card_book
+from storage import ceremonies as ceremony_book
+from storage import custody as custody_book
+from storage.model import Ceremony, Vault
+
+NEXT_VERB: Final = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}
+SETTLING: Final = frozenset({"broadcast", "confirmed"})
+NEAREST: Final = ("broadcast", "final", "complete", "collecting", "confirmed")
+
+
+class WaitingFor(NamedTuple):
+    """A card whose signature is missing: how a person is told of it, and where it lies."""
+
+    label: str
+    words: str
+    place: str | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a payment stands, for which cards it waits, and the verb that moves it on."""
+
+    line: CeremonyLine
+    have: int
+    need: int
+    waiting_for: list[WaitingFor]
+    expired: bool
+    verb: str | None
+    damaged: str | None = None
+
+    @property
+    def next(self) -> str | None:
+        """Return the command that moves it on."""
+        return f"cardquorum spend {self.verb} {self.line.id}" if self.verb else None
+
+    @property
+    def urgency(self) -> tuple[int, object]:
+        """Return what orders payments: what is nearest to its end first, then what ends first."""
+        return NEAREST.index(self.line.state), self.line.expires
+
+    def document(self) -> dict[str, Any]:
+        """Return the payment as `status --json` shows it."""
+        own = {name: value for name, value in vars(self).items() if name not in {"line", "verb"}}
+        return {**self.line.document(), **own, "next": self.next}
+
+
+def payments(db: Session, vaults: Sequence[Vault], gone: set[str]) -> Iterator[Standing]:
+    """Yield the payments that are not final yet, newest first; `gone` left the chain again."""
+    tips = {vault.id: tip_height(db, vault) for vault in vaults}
+    for found in ceremony_book.all_ceremonies(db):
+        line = ceremony_line(found, tips[found.vault_id])
+        if found.state in NEXT_VERB or (found.state in SETTLING and not line.final):
+            yield _standing(db, found, line, vanished=found.txid in gone)
+
+
+def _standing(db: Session, found: Ceremony, line: CeremonyLine, *, vanished: bool) -> Standing:
+    need = found.vault.threshold
+    have, wanted = need, list[WaitingFor]()
+    if found.state == "collecting":
+        try:
+            seen = ceremonies.progress(found)
+        except PsbtError as failure:  # a row that cannot be used stands in nobody else's way
+            return Standing(line, 0, need, [], False, "abandon", damaged=str(failure))
+        have, wanted = seen.have, list(_wanted(db, found.vault, seen.missing))
+    return Standing(
+        line,
+        have,
+        need,
+        wanted,
+        found.state in NEXT_VERB and found.expires_at <= clock.now(),
+        "broadcast" if vanished else NEXT_VERB.get(found.state),
+    )
+
+
+def _wanted(db: Session, vault: Vault, missing: Sequence[str]) -> Iterator[WaitingFor]:
+    """Yield the cards that may still sign, and the keys no card here carries."""
+    for label in missing:
+        cards = wanted_cards(db, vault, [label])
+        for card in cards:
+            item = card_book.card_named(db, card.label).item
+            place = custody_log.whereabouts(custody_book.events_of(db, item)).location
+            yield WaitingFor(card.label, card.words, place)
+        if not cards:
+            yield WaitingFor(label, _cannot_come(db, vault, label), None)
+
+
+def _cannot_come(db: Session, vault: Vault, label: str) -> str:
+    """Say why no card is asked for: none here carries the key, or those that do are gone."""
+    keys = [each.key for each in vault.cosigners if each.label == label]
+    gone = [
+        f"its card {card.label} is recorded as {where.gone}"
+        for key in keys
+        for card in card_book.cards_with_key(db, key)
+        if (where := custody_log.whereabouts(custody_book.events_of(db, card.item))).gone
+    ]
+    if gone:
+        return f"the key {label}: {' and '.join(gone)}"
+    return f"the key {label}, which no card here carries"

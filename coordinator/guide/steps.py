@@ -1,0 +1,157 @@
+"""What is next, in order: what is dangerous, what is due, and then the road to a safe vault.
+
+`next_steps` is a pure function of the facts; `is_safe` says without asking it where that ends.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from coordinator.audit import rules
+from coordinator.guide import emergencies, road
+from coordinator.guide.facts import GuideFacts, VaultStanding
+from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
+from coordinator.incident.step import Step
+from coordinator.notices import Severity
+from coordinator.wallet import scans
+
+ORDER: Final = (Severity.DANGER, Severity.WARNING, Severity.INFO)
+SIGNING: Final = {
+    "sign": "the cards of {0} sign it, each after showing its PIN",
+    "finalize": "all signatures are there: they are put together and checked",
+    "broadcast": "it is finished and was not sent yet",
+    "abandon": "what is stored of it cannot be used: it is given up, and its coins are free",
+}
+
+
+def next_steps(facts: GuideFacts) -> list[Step]:
+    """Return what can be done now, the most pressing first; no command twice."""
+    if facts.network is None:
+        return [road.make_home()]
+    found = [
+        *emergencies.threats(facts),
+        *emergencies.incidents(facts),
+        *_replacements(facts),
+        *_payments(facts),
+        *_news(facts),
+        *_due(facts),
+        *road.road(facts),
+    ]
+    once: dict[str, Step] = {}
+    for step in found:
+        once.setdefault(step.command or step.title, step)
+    ordered = sorted(once.values(), key=lambda step: ORDER.index(step.severity))
+    return ordered if facts.writable else [_unwritable(step) for step in ordered]
+
+
+def is_safe(facts: GuideFacts) -> bool:
+    """Tell whether a vault is in use that is proved, on paper, rehearsed, with nothing amiss.
+
+    Each key is proved and on a card that is not gone, in a bag that holds if in any; where each
+    card lies and who knows its PIN is recorded; a copy lies at each place of a key; money went in
+    and out once, and a quorum was drilled. Nothing dangerous is known, no payment waits, and no
+    money is left at a vault that was replaced. What is due every year is not asked here.
+    """
+    waiting = any(payment.verb is not None for payment in facts.payments)
+    if facts.network is None or waiting or facts.news or not facts.scrubbed:
+        return False
+    if any(vault.dangers for vault in facts.vaults):
+        return False
+    in_use = [vault for vault in facts.vaults if vault.in_use]
+    left = any(vault.replacing for vault in facts.vaults)
+    return bool(in_use) and not left and all(_is_settled(facts, vault) for vault in in_use)
+
+
+def _is_settled(facts: GuideFacts, vault: VaultStanding) -> bool:
+    carriers = list(vault.facts.carriers())
+    placed = {each.location for each in carriers if each.location is not None}
+    copied = {copy.location for copy in vault.facts.copies if not copy.stale and copy.gone is None}
+    known = {card.label: card for card in facts.cards}
+    told = all(not known[each.name].untold for each in carriers if each.name in known)
+    here = (each for each in vault.facts.cosigners if each.on_card_here)
+    return (
+        all(each.verified for each in here)
+        and not road.is_struck(vault)
+        and all(each.location is not None for each in carriers if each.gone is None)
+        and placed <= copied
+        and told
+        and road.is_rehearsed(facts, vault)
+        and vault.facts.drilled_at is not None
+    )
+
+
+def _unwritable(step: Step) -> Step:
+    why = f"{step.why}; this home can only be read here: do it as its owner"
+    return step._replace(words=(), why=why)
+
+
+def _replacements(facts: GuideFacts) -> Iterator[Step]:
+    for vault in facts.vaults:
+        stolen = any(each.code == "quorum_stolen" for each in vault.dangers)
+        for step in vault.replacing or ():
+            yield step._replace(severity=Severity.DANGER if stolen else step.severity)
+
+
+def _payments(facts: GuideFacts) -> Iterator[Step]:
+    grave = {v.name for v in facts.vaults if any(d.code == "quorum_stolen" for d in v.dangers)}
+    for payment in sorted(facts.payments, key=lambda each: each.urgency):
+        line = payment.line
+        if payment.verb is not None:
+            yield Step(
+                "payment",
+                Severity.DANGER if line.vault in grave else Severity.WARNING,
+                f"{payment.verb} payment {line.id} of vault {line.vault}",
+                SIGNING[payment.verb].format(line.vault),
+                ("spend", payment.verb, line.id),
+            )
+        elif line.height is None and facts.chain == EMBEDDED_CHAIN:
+            yield road.mine(f"payment {line.id} waits for a block")
+
+
+def _news(facts: GuideFacts) -> Iterator[Step]:
+    for told in facts.news:
+        yield Step(
+            "chain_news",
+            Severity.WARNING,
+            f"look at what happened to vault {told.vault}",
+            told.message,
+            ("history", told.vault),
+        )
+
+
+def _due(facts: GuideFacts) -> Iterator[Step]:
+    """Yield what is late: of this home, and what the yearly round asks for."""
+    if facts.late_clock is not None:
+        yield Step("clock", Severity.WARNING, "set this computer's clock", facts.late_clock.message)
+    if not facts.scrubbed:
+        yield Step(
+            "unscrubbed",
+            Severity.WARNING,
+            "seal places and people to the end",
+            "it was cut off: free pages of the database still hold them in plain text",
+            ("custody", "seal"),
+        )
+    for vault in facts.vaults:
+        if not vault.looked and facts.chain != OFFLINE:
+            yield Step(
+                "not_looked",
+                Severity.WARNING,
+                f"look for the coins of vault {vault.name}",
+                "nobody looked yet: what it holds is not known",
+                tuple(scans.command_for(vault.name, facts.chain).split()[1:]),
+            )
+        if vault.in_use:
+            yield from _overdue(facts, vault)
+
+
+def _overdue(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
+    for finding in rules.overdue(vault.facts, facts.now):
+        if finding.code == "not_checked":
+            (subject,) = finding.subjects
+            kind, _, name = subject.partition(":")
+            card = ("card", "check", name, "--pin")
+            words = card if kind == "card" else ("custody", "record", subject, "seen")
+            title = f"look at {subject}, then say so"
+            yield Step(finding.code, Severity.WARNING, title, finding.message, words)
+        else:
+            title = f"rehearse vault {vault.name}; no coin moves"
+            yield Step(finding.code, Severity.WARNING, title, finding.message, road.drilling(vault))

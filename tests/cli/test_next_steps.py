@@ -1,0 +1,131 @@
+"""The printed steps, taken as they are printed, lead from an empty folder to a safe vault."""
+
+import contextlib
+import io
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from sqlalchemy import text
+
+from coordinator import cli
+from coordinator.cli import attendant
+from coordinator.guide.facts import gather
+from coordinator.guide.steps import is_safe
+from coordinator.home.settings import open_home
+from storage.database import open_database
+from tests.cli.terminal import at_terminal
+from tests.cli.test_money import STRANGER
+from tests.program import PIN, asking, made_vault, run_program
+
+STEPS_MAX = 60
+PLACES = (("bank", "bank-vault"), ("aunt", "friend"), ("desk", "home"))
+
+
+LYING = {"a": "bank", "b": "aunt", "c": "desk"}
+AWAY = {"a": "desk", "b": "bank", "c": "aunt"}
+
+
+class Newcomer:
+    """Somebody who types what is printed, and knows only what steps need from a person."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.taken = home, list[str]()
+        self.asked = asking(home)
+        self.cards, self.folders = iter("abcdef"), iter(range(99))
+        self.places = iter(PLACES)
+        self.kinds: dict[str, str] = {}
+
+    def value(self, step: Mapping[str, Any], need: str) -> str:
+        if need == "LOCATION":
+            return self.location(step)
+        known = {
+            "NETWORK": lambda: "regtest",
+            "LABEL": lambda: f"card-{next(self.cards)}",
+            "NAME": lambda: f"named-{len(self.taken)}",
+            "KIND": lambda: self.kinds["now"],
+            "DIR": lambda: str(self.home.parent / f"kit-{next(self.folders)}"),
+            "ADDRESS": lambda: STRANGER,
+            "SERIAL": lambda: "B123",
+        }
+        return known[need]()
+
+    def location(self, step: Mapping[str, Any]) -> str:
+        if step["code"] == "place":
+            name, self.kinds["now"] = next(self.places)
+            return name
+        lying = step["command"].split("card-")[-1][0]
+        away = step["command"].startswith("cardquorum secret")
+        return AWAY[lying] if away else LYING.get(lying, "bank")
+
+    def take(self, step: Mapping[str, Any]) -> None:
+        """Run a step's command as printed, at a terminal where PINs are typed."""
+        values = {need: self.value(step, need) for need in step["needs"]}
+        words = [values.get(word, word) for word in shlex.split(step["command"])]
+        self.taken.append(" ".join(words))
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, {"CARDQUORUM_HOME": str(self.home)}),
+            mock.patch.object(attendant, "ask_hidden", return_value=PIN.encode()),
+            mock.patch.object(attendant, "ask_line", return_value="y"),
+            mock.patch.object(attendant, "tell_terminal", return_value=True),
+            mock.patch.object(sys, "stdin", io.StringIO()),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            status = cli.run(words[1:])
+        assert status == 0, (words, out.getvalue(), err.getvalue())
+
+    def safe(self) -> bool:
+        home = open_home(self.home)
+        database = open_database(home.database_url, existing=True)
+        try:
+            with database.begin() as db:
+                return is_safe(gather(home, db, writable=True))
+        finally:
+            database.kw["bind"].dispose()
+
+    def walk(self) -> list[dict[str, Any]]:
+        """Take the first step again and again; return what is left where only money may come."""
+        for _ in range(STEPS_MAX):
+            found = self.asked("status")["next"]
+            if found[0]["code"] == "fund":
+                return found
+            self.take(found[0])
+        pytest.fail("\n".join(self.taken))
+
+
+def test_printed_steps_lead_from_an_empty_folder_to_a_safe_vault(tmp_path: Path) -> None:
+    person = Newcomer(tmp_path / "home")
+    person.asked("init", "--network", "regtest")
+    person.walk()
+    assert person.safe()
+
+
+def test_at_a_terminal_a_command_ends_with_the_next_step(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    begun = at_terminal(home, ["init", "--network", "regtest"], []).screen
+    assert begun.rstrip().splitlines()[-1].startswith("next: cardquorum emulate new satochip NAME")
+    for words in (["location", "list", "--quiet"], ["location", "list", "--json"], ["status"]):
+        assert "next: " not in at_terminal(home, words, []).screen.rstrip().splitlines()[-2]
+    piped = run_program(home, "location", "list")
+    assert "next: " not in piped.err + piped.out
+
+
+def test_what_is_next_never_fails_a_command(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    made_vault(asking(home))
+    database = open_database(open_home(home).database_url, existing=True)
+    with database.begin() as db:
+        for statement in (
+            "UPDATE vault SET descriptor = 'wsh(nothing)'",
+            "UPDATE \"key\" SET path = 'nowhere'",
+        ):
+            db.execute(text(statement))
+    database.kw["bind"].dispose()
+    assert at_terminal(home, ["location", "list"], []).status == 0

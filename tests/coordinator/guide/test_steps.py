@@ -1,0 +1,178 @@
+"""Whoever follows the steps reaches a safe vault, from every state of a finite model."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+from itertools import product
+
+import pytest
+
+from coordinator.custody.bags import BagFacts
+from coordinator.guide.steps import ORDER, is_safe, next_steps
+from coordinator.incident.step import Need, Step
+from coordinator.notices import Severity
+from tests.coordinator.guide.model import (
+    EARLIER,
+    LARGE,
+    PLACES,
+    SMALL,
+    Card,
+    Model,
+    Payment,
+    Vault,
+    facts_of,
+    taken,
+)
+
+STEPS_MAX = 80
+CHAINS = ("regtest:", "http://node", "none:")
+BEFORE = [
+    Model(made=False),
+    *(
+        Model(chain=chain, cards=cards[:count], places=places, next_label=count, emulators=soft)
+        for chain, count, places, soft in product(CHAINS, range(4), range(4), range(2))
+        for cards in (
+            tuple(Card(f"c{n}", PLACES[n] if n < placed else None, told) for n in range(3))
+            for placed, told in product({0, places}, (False, True))
+        )
+    ),
+]
+MONEY = {
+    "none": {},
+    "address": {"address": True},
+    "pending": {"received": True, "pending": True, "sats": SMALL},
+    "small": {"received": True, "sats": SMALL},
+    "large": {"received": True, "sats": LARGE},
+    "spent": {"received": True, "spent": True},
+}
+EMERGENCIES: dict[str, tuple[dict[str, object], ...]] = {
+    "none": (),
+    "lost": ({"gone": "lost"},),
+    "stolen": ({"gone": "stolen"},),
+    "destroyed": ({"gone": "destroyed"},),
+    "opened": ({"bag": BagFacts("B1", opened=EARLIER)},),
+    "other_bag": ({"bag": BagFacts("B1", other="B9")},),
+    "two_lost": ({"gone": "lost"}, {"gone": "lost"}),
+    "two_stolen": ({"gone": "stolen"}, {"gone": "stolen"}),
+    "two_destroyed": ({"gone": "destroyed"}, {"gone": "destroyed"}),
+    "lost_and_opened": ({"gone": "lost"}, {"bag": BagFacts("B1", opened=EARLIER)}),
+}
+
+
+def after() -> Iterator[Model]:
+    """Yield the states of a home with a vault of three cards, and a fourth card or none."""
+    axes = product(
+        CHAINS,
+        (True, False),  # custody recorded
+        ((), ("c0",), ("c0", "c1", "c2")),  # proved
+        ((), PLACES[:1], PLACES[:3]),  # copies
+        MONEY.values(),
+        (None, "open", "done"),  # drill
+        EMERGENCIES.items(),
+        (True, False),  # a spare card
+    )
+    for chain, told, proved, copies, money, drill, (happened, emergency), spare in axes:
+        if chain != CHAINS[0] and happened not in {"none", "stolen"}:
+            continue  # what happened to cards is told alike wherever the chain is asked
+        cards = [Card(f"c{n}", PLACES[n] if told else None, told) for n in range(3)]
+        for number, change in enumerate(emergency):
+            cards[number] = replace(cards[number], **change)  # type: ignore[arg-type]  # by name
+        extra = (Card("c3"),) if spare else ()
+        vault = Vault("v", ("c0", "c1", "c2"), drill=drill, **money)  # type: ignore[arg-type]  # as above
+        vault = replace(vault, proved=frozenset(proved), copies=frozenset(copies))
+        yield Model(True, chain, (*cards, *extra), 3, (vault,), next_label=3 + spare)
+
+
+def paying() -> Iterator[Model]:
+    """Yield states with a payment under way, and a vault nobody compared with its paper."""
+    for model in after():
+        (vault,) = model.vaults
+        if vault.sats and not vault.pending and vault.drill is None and len(vault.proved) != 1:
+            for state in ("collecting", "complete", "final"):
+                yield replace(model, payment=Payment("v", state))
+        if vault.drill is None and not vault.received:
+            yield model.with_vault(replace(vault, approved=False))
+
+
+@cache
+def seen(model: Model) -> tuple[bool, tuple[Step, ...]]:
+    """Tell whether a state is safe, and what is next there."""
+    facts = facts_of(model)
+    return is_safe(facts), tuple(next_steps(facts))
+
+
+def walk(start: Model, proved: set[Model]) -> list[str]:
+    """Follow the first step again and again; return the commands of a walk that goes nowhere."""
+    model, told, passed = start, list[str](), set[Model]()
+    while model not in proved:
+        passed.add(model)
+        safe, steps = seen(model)
+        if safe:
+            break
+        step = next((step for step in steps if step.command), None)
+        if step is None or len(told) > STEPS_MAX:
+            return [*told, "nothing is next" if step is None else "too many steps"]
+        told.append(step.command or "")
+        model = taken(model, step)
+        if model in passed:
+            return [*told, "it goes in a circle"]
+    proved |= passed
+    return []
+
+
+@pytest.fixture(scope="module")
+def states() -> Iterable[Model]:
+    """Return every state met on the ways from all of them to safety."""
+    proved: set[Model] = set()
+    starts = [*BEFORE, *after(), *paying()]
+    for start in starts:
+        assert walk(start, proved) == [], start
+    assert len(proved) > len(starts) > 10_000
+    return proved
+
+
+def test_who_follows_the_steps_reaches_safety_from_every_state(states: Iterable[Model]) -> None:
+    assert any(seen(model)[0] for model in states)
+
+
+def test_a_home_is_safe_only_where_nothing_but_money_is_left_to_come(
+    states: Iterable[Model],
+) -> None:
+    for model in states:
+        safe, steps = seen(model)
+        codes = {step.code for step in steps}
+        assert (codes <= {"fund"}) if safe else ("fund" not in codes), (model, steps)
+
+
+def test_what_is_dangerous_comes_first(states: Iterable[Model]) -> None:
+    for model in states:
+        order = [ORDER.index(step.severity) for step in seen(model)[1]]
+        assert order == sorted(order)
+
+
+def test_no_address_is_next_while_anything_is_dangerous(states: Iterable[Model]) -> None:
+    for model in states:
+        if any(vault.dangers for vault in facts_of(model).vaults):
+            assert not any(step.words[:1] == ("address",) for step in seen(model)[1])
+
+
+def test_no_command_is_told_twice(states: Iterable[Model]) -> None:
+    for model in states:
+        commands = [step.command for step in seen(model)[1] if step.command]
+        assert len(commands) == len(set(commands))
+
+
+def test_a_home_that_can_only_be_read_is_told_no_command() -> None:
+    for model in BEFORE[1:]:
+        facts = replace(facts_of(model), writable=False)
+        assert all(step.command is None for step in next_steps(facts))
+
+
+def test_a_command_is_quoted_for_a_shell_and_needs_are_told_apart() -> None:
+    words = ("kit", "DIR", "--out", Need("DIR"), "--location", "at home; rm -r")
+    step = Step("kit", Severity.INFO, "print", "why", words)
+    assert step.command == "cardquorum kit 'DIR' --out DIR --location 'at home; rm -r'"
+    assert step.needs == ("DIR",)
+    assert step.filled({"DIR": "there"}) == [
+        "kit", "DIR", "--out", "there", "--location", "at home; rm -r",
+    ]  # fmt: skip
