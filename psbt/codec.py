@@ -38,12 +38,14 @@ __all__ = [
     "copy",
     "final_psbt",
     "finish_input",
+    "is_final",
     "parse",
     "parse_returned",
     "previous_transaction",
     "public_key",
     "read_maps",
     "secp_backend",
+    "slim_input",
     "to_base64",
     "to_bytes",
     "transaction_of",
@@ -157,9 +159,9 @@ def to_bytes(psbt: Psbt, version: int = 0) -> bytes:
     return raw if version == 0 else fields.write(read_maps(raw, version))
 
 
-def to_base64(psbt: Psbt) -> str:
+def to_base64(psbt: Psbt, version: int = 0) -> str:
     """Serialize as text."""
-    return base64.b64encode(to_bytes(psbt)).decode()
+    return base64.b64encode(to_bytes(psbt, version)).decode()
 
 
 def unique_id(psbt: Psbt) -> str:
@@ -199,6 +201,18 @@ def finish_input(psbt_in: InputScope, witness: tuple[bytes, ...]) -> None:
     psbt_in.final_scriptsig = psbt_in.sighash_type = None
     psbt_in.redeem_script = psbt_in.witness_script = None
     psbt_in.partial_sigs, psbt_in.bip32_derivations = {}, {}
+
+
+def is_final(psbt_in: InputScope) -> bool:
+    """Tell whether an input holds what unlocks its coin."""
+    script_sig = psbt_in.final_scriptsig
+    return psbt_in.final_scriptwitness is not None or bool(script_sig and script_sig.data)
+
+
+def slim_input(psbt_in: InputScope, spent: network.TransactionOutput) -> None:
+    """Have an input state the output it spends instead of the transaction that made it."""
+    psbt_in.witness_utxo = TransactionOutput(spent.value_sats, Script(spent.script_pubkey))
+    psbt_in.non_witness_utxo = None
 
 
 def previous_transaction(psbt_in: InputScope) -> network.Transaction | None:

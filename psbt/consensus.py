@@ -13,7 +13,13 @@ from psbt.errors import ConsensusRejected, PsbtError
 from psbt.multisig import Multisig, read_multisig
 from psbt.sighash import digests, p2wsh
 from psbt.signature import compact_from_partial, verifies
-from psbt.transaction import MAX_MONEY_SATS, Transaction, TransactionInput, parse_transaction
+from psbt.transaction import (
+    MAX_MONEY_SATS,
+    Transaction,
+    TransactionInput,
+    TransactionOutput,
+    parse_transaction,
+)
 
 ACCEPTED: Final = "accepted"
 OWN_CHECK: Final = "own-check"
@@ -41,6 +47,17 @@ def check(transaction: bytes, spent: Sequence[Spent]) -> str:
         return ACCEPTED
     _check_scripts(parsed, spent)
     return OWN_CHECK
+
+
+def judge(transaction: Transaction, spent: Sequence[TransactionOutput]) -> str | None:
+    """Say who found a transaction of any kind valid; None where only the engine could tell."""
+    pairs = [(output.script_pubkey, output.value_sats) for output in spent]
+    witnesses = [tx_in.witness for tx_in in transaction.inputs]
+    ours = all(witness and read_multisig(witness[-1]) for witness in witnesses)
+    if ours or engine_available():
+        return check(transaction.raw, pairs)
+    _check_amounts(transaction, pairs)
+    return None
 
 
 def _check_amounts(transaction: Transaction, spent: Sequence[Spent]) -> None:

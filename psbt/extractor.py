@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from psbt import codec
 from psbt.codec import Psbt, unsigned_transaction
 from psbt.errors import PsbtError
 from psbt.message import signs_message
@@ -40,8 +41,8 @@ def transaction_id(raw: bytes) -> str:
 
 def _unlocked(index: int, tx_in: TransactionInput, psbt: Psbt) -> TransactionInput:
     psbt_in = psbt.inputs[index]
-    if psbt_in.final_scriptwitness is None:
+    if not codec.is_final(psbt_in):
         raise PsbtError(f"input {index} is not final")
     script_sig = psbt_in.final_scriptsig.data if psbt_in.final_scriptsig else b""
-    witness = tuple(psbt_in.final_scriptwitness.items)
+    witness = tuple(psbt_in.final_scriptwitness.items) if psbt_in.final_scriptwitness else ()
     return tx_in._replace(script_sig=script_sig, witness=witness)

@@ -97,13 +97,15 @@ def _script_code(index: int, psbt_in: InputScope, script_pubkey: bytes) -> bytes
     return psbt_in.witness_script.data
 
 
-def _spent_output(index: int, psbt_in: InputScope) -> TransactionOutput:
+def stated_output(index: int, psbt_in: InputScope) -> TransactionOutput | None:
+    """Return the output an input says it spends, None where it says nothing.
+
+    Raises PsbtError where it says two things.
+    """
     stated = psbt_in.witness_utxo
     said = TransactionOutput(stated.value, stated.script_pubkey.data) if stated else None
     previous = previous_transaction(psbt_in)
     if previous is None:
-        if said is None:
-            raise PsbtError(f"input {index} says nothing about the output it spends")
         return said
     if previous.txid != psbt_in.txid.hex() or psbt_in.vout >= len(previous.outputs):
         raise PsbtError(f"input {index}: non_witness_utxo is not the transaction it spends")
@@ -115,3 +117,10 @@ def _spent_output(index: int, psbt_in: InputScope) -> TransactionOutput:
     if said is not None and said.script_pubkey != spent.script_pubkey:
         raise PsbtError(f"input {index}: witness_utxo has another script than what it spends")
     return spent
+
+
+def _spent_output(index: int, psbt_in: InputScope) -> TransactionOutput:
+    stated = stated_output(index, psbt_in)
+    if stated is None:
+        raise PsbtError(f"input {index} says nothing about the output it spends")
+    return stated

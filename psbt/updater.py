@@ -1,15 +1,20 @@
 """BIP 174's Updater: what a signer needs to know beside the transaction, as fields of its maps."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from psbt import fields
+from psbt import codec, fields
+from psbt.address import script_type
+from psbt.codec import Psbt
 from psbt.coins import Outpoint
 from psbt.fields import Fields, Maps
 from psbt.keys import KeyExpression, Path
 from psbt.network import Network
 from psbt.policy import Policy, VaultScript, vault_script
+from psbt.sighash import spent_outputs
 from psbt.transaction import Transaction, TransactionOutput, parse_unsigned, sized
+
+SIGNED_AMOUNTS: Final = frozenset({"p2wpkh", "p2wsh", "p2tr"})
 
 
 def global_fields(policy: Policy) -> Fields:
@@ -69,6 +74,19 @@ def completed(
     ]
     own = {**maps.globals, **global_fields(policy)}
     return Maps(own, tuple(inputs), tuple(outputs))
+
+
+def without_previous(psbt: Psbt) -> Psbt:
+    """Return a copy without previous transactions, for devices with little memory.
+
+    Each output spent is stated instead, where its amount is signed (BIP 143): a signer that
+    believes a wrong one makes no valid signature.
+    """
+    slim = codec.copy(psbt)
+    for psbt_in, spent in zip(slim.inputs, spent_outputs(psbt), strict=True):
+        if script_type(spent.script_pubkey) in SIGNED_AMOUNTS or psbt_in.witness_script:
+            codec.slim_input(psbt_in, spent)
+    return slim
 
 
 def _completed_input(

@@ -17,6 +17,7 @@ GROUPS = {
     "coin": ("coin", "Coins: freeze and thaw them, carry them by file."),
     "label": ("label", "What coins, payments, addresses and keys are called."),
     "spend": ("spend", "Pay: create, sign card by card, finalize, broadcast."),
+    "tx": ("tx", "Send a transaction that was finished elsewhere."),
     "location": ("custody", "Places: what kind, whose, how fast to reach."),
     "drill": ("drill", "Have every key proved where its card lies."),
     "holder": ("custody", "People who can open a place."),

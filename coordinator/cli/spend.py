@@ -313,9 +313,15 @@ def export(
     ceremony: Ceremony,
     out: Annotated[Path | None, typer.Option(help="the file to write", metavar="FILE")] = None,
     format_: Annotated[str, typer.Option("--format", help="psbt or base64")] = "base64",
+    psbt_version: Annotated[int, typer.Option(help="0, or 2 (BIP 370)", metavar="0|2")] = 0,
+    slim: Annotated[
+        bool, typer.Option("--slim", help="leave previous transactions out, for small devices")
+    ] = False,
     accept: Accept = None,
 ) -> Result:
     """Hand the PSBT to a signer elsewhere.
+
+    A slim one states each amount without the transaction that proves it: a device may then warn.
 
     \b
     Example: cardquorum spend export abcd2345 --out payment.psbt --format psbt
@@ -330,11 +336,16 @@ def export(
         raise UsageError(f"format {format_} is not known here; there are psbt and base64")
     if format_ == "psbt" and out is None:
         raise UsageError("a binary PSBT goes to a file: add --out FILE")
-    seen = ceremonies.export(context.home, context.database, ceremony, accepted=accept)
+    if psbt_version not in {0, 2}:
+        raise UsageError(f"unknown PSBT version {psbt_version}; expected 0 or 2")
+    seen = ceremonies.export(
+        context.home, context.database, ceremony, accepted=accept, version=psbt_version, slim=slim
+    )
     text, raw = seen.psbt, base64.b64decode(seen.psbt)
     if out is not None:
         write_private(out, raw if format_ == "psbt" else text.encode() + b"\n")
-    document = {**progress_document(seen), "cards": [], "file": out, "format": format_}
+    written = {"file": out, "format": format_, "psbt_version": psbt_version, "slim": slim}
+    document = {**progress_document(seen), "cards": [], **written}
     return Result(document, [f"wrote {out}" if out else text])
 
 
@@ -529,7 +540,7 @@ def import_payment(
 
     Every input must be a coin of the vault that is free, or spent by a payment that still waits:
     then this one replaces it. What the PSBT leaves out about the vault's own coins is filled in;
-    valid signatures in it are kept.
+    valid signatures in it are kept. Imported again, it brings the signatures that are new.
 
     \b
     Example: cardquorum spend import family payment.psbt
@@ -544,6 +555,7 @@ def import_payment(
         record = vault_book.vault_named(db, vault)
         made = payment_files.open_payment(context.home, db, record, data=data, accepted=accept)
     told = [f"{counted(made.signatures, 'signature')} came with it"]
+    told += ["this payment was open already"] if made.known else []
     told += [
         f"replaces ceremony {old}: whichever gets into a block ends the other"
         for old in made.replaces
@@ -555,6 +567,7 @@ def import_payment(
         replaces=made.replaces[-1] if made.replaces else None,
         all_replaced=made.replaces,
         replaced_txids=made.replaced_txids,
+        known=made.known,
     )
 
 

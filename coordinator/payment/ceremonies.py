@@ -33,7 +33,7 @@ from coordinator.signing.collector import (
 )
 from coordinator.vault.key_proofs import cosigner_of, wanted_cards
 from coordinator.wallet.coins import hold_coins
-from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer
+from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer, updater
 from psbt.errors import PsbtError, SignaturesMissing
 from psbt.partial import quorum, signed_by
 from psbt.policy import Policy
@@ -297,11 +297,16 @@ def add(
     """
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
-        asked = signed_psbt(record)
-        came_back = psbt_file.read_signed(data, asked)
-        _hold_coins(db, record, clock.now())
-        require_payment(home, record, asked, accepted)
-        return take_signatures(db, record, came_back)
+        return added(home, db, record, data=data, accepted=accepted)
+
+
+def added(home: Home, db: Session, record: Ceremony, data: bytes, accepted: Accepted = None) -> int:
+    """Take what came back for an open ceremony, as `add` does."""
+    asked = signed_psbt(record)
+    came_back = psbt_file.read_signed(data, asked)
+    _hold_coins(db, record, clock.now())
+    require_payment(home, record, asked, accepted)
+    return take_signatures(db, record, came_back)
 
 
 def take_signatures(db: Session, record: Ceremony, came_back: codec.Psbt) -> int:
@@ -320,14 +325,25 @@ def take_signatures(db: Session, record: Ceremony, came_back: codec.Psbt) -> int
 
 
 def export(
-    home: Home, database: Database, ceremony_id: str, *, accepted: Accepted = None
+    home: Home,
+    database: Database,
+    ceremony_id: str,
+    *,
+    accepted: Accepted = None,
+    version: int = 0,
+    slim: bool = False,
 ) -> Progress:
-    """Return where the ceremony stands, its PSBT for a signer elsewhere; it is noted as out."""
+    """Return where the ceremony stands, its PSBT for a signer elsewhere; it is noted as out.
+
+    It is written as the version says; a slim one leaves previous transactions out.
+    """
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
         require_payment(home, record, _stored_psbt(record), accepted)
         record.exported_at = clock.now()
-        return progress(record)
+        psbt = signed_psbt(record)
+        out = updater.without_previous(psbt) if slim else psbt
+        return progress(record)._replace(psbt=codec.to_base64(out, version))
 
 
 def finalize(

@@ -35,15 +35,17 @@ LINE = re.compile(r"([0-9a-fA-F]+)(?:,([0-9]{1,9}),([0-9a-fA-F]{64}))?")
 
 
 class Imported(NamedTuple):
-    """The ceremony opened, how many signatures came with it, and what it is to replace.
+    """The ceremony opened, how many new signatures came with it, and what it is to replace.
 
-    `replaces` are ceremonies, `replaced_txids` payments that wait.
+    `replaces` are ceremonies, `replaced_txids` payments that wait. One that was open before is
+    `known`.
     """
 
     created: Created
     signatures: int
     replaces: list[str]
     replaced_txids: list[str]
+    known: bool = False
 
 
 def lines(db: Session, vault: Vault) -> list[str]:
@@ -83,10 +85,14 @@ def open_payment(
 
     Every input must be a coin of the vault that is free, or spent by a payment that only waits:
     then this one is to replace it. What the PSBT leaves out and the home knows is filled in, and
-    valid signatures in it are kept. Nothing is stored where it cannot be opened.
+    valid signatures in it are kept. A payment that is open here takes what is new. Nothing is
+    stored where it cannot be opened.
     """
     require_policy(home, vault, accepted)
     given = psbt_file.read_psbt(data)
+    record = _open_already(db, vault, codec.unique_id(given))
+    if record is not None:
+        return _another_round(home, db, record, data=data, accepted=accepted)
     if home.chain == OFFLINE:
         learn_from(db, vault, given)
     policy = stored_policy(vault)
@@ -112,6 +118,32 @@ def open_payment(
     created = created._replace(state=record.state)
     waiting = sorted(chain_book.waiting_takers(db, outpoints) - {txid})
     return Imported(created, taken, [old.public_id for old in replaced], waiting)
+
+
+def _open_already(db: Session, vault: Vault, unique_id: str) -> Ceremony | None:
+    """Return the vault's open ceremony for the same payment; its sequences may differ."""
+    for record in ceremony_book.ceremonies_of(db, vault):
+        if record.state not in ceremonies.OPEN:
+            continue
+        try:
+            known = fields.unique_id(codec.transaction_of(record.psbt))
+        except PsbtError:
+            continue  # whoever asks for that ceremony is told
+        if known == unique_id:
+            return record
+    return None
+
+
+def _another_round(
+    home: Home, db: Session, record: Ceremony, *, data: bytes, accepted: Accepted
+) -> Imported:
+    """Take the new signatures of a payment that was imported or made here before."""
+    taken = ceremonies.added(home, db, record, data=data, accepted=accepted)
+    psbt = ceremonies.signed_psbt(record)
+    review = reviewed(db, record.vault, stored_policy(record.vault), psbt=psbt)
+    text, expires = codec.to_base64(psbt), clock.text(record.expires_at)
+    created = Created(record.public_id, record.state, text, review, expires)
+    return Imported(created, taken, [], [], known=True)
 
 
 def _spendable_row(db: Session, vault: Vault, txid: str, *, outpoint: Outpoint) -> KnownCoin:

@@ -16,7 +16,7 @@ from psbt import codec
 from psbt.codec import Psbt
 from psbt.errors import PsbtError
 from psbt.fields import MAGIC, SIZE_MAX
-from psbt.transaction import parse_transaction
+from psbt.transaction import Transaction, parse_transaction
 
 TEXT_MAX: Final = 3 * SIZE_MAX  # hex, with line ends
 NOTHING_SEEN: Final = re.compile(r"[\s\u200b-\u200d\u2060\ufeff\x00]+")
@@ -47,11 +47,23 @@ def read_signed(data: bytes, asked: Psbt) -> Psbt:
     raw = _binary(data)
     if raw.startswith(MAGIC):
         return codec.parse_returned(raw, asked)
+    return codec.final_psbt(_transaction(raw))
+
+
+def read_finished(data: bytes) -> Psbt | Transaction:
+    """Return what is to be sent: a transaction, or a PSBT whose inputs should be final.
+
+    Raises PsbtError.
+    """
+    raw = _binary(data)
+    return codec.parse(raw) if raw.startswith(MAGIC) else _transaction(raw)
+
+
+def _transaction(raw: bytes) -> Transaction:
     try:
-        transaction = parse_transaction(raw)
+        return parse_transaction(raw)
     except PsbtError as error:
         raise PsbtError(f"this is neither a PSBT nor a transaction: {error}") from error
-    return codec.final_psbt(transaction)
 
 
 def holds_psbt(data: bytes) -> bool:

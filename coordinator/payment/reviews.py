@@ -52,8 +52,8 @@ def reviewed(db: Session, vault: Vault, policy: Policy, *, psbt: codec.Psbt) -> 
         usual_amount_sats=max((record.paid_sats for record in earlier), default=None),
         unconfirmed=frozenset(coin.outpoint for coin in coins if coin.height is None),
         spends_all={coin.outpoint for coin in coins} <= set(spent),
-        rivals=tuple(_rivals(db, spent, codec.txid(psbt))),
-        node=_node_view(db, spent),
+        rivals=tuple(rivals(db, spent, codec.txid(psbt))),
+        node=node_view(db, spent),
     )
     return review_psbt(psbt, policy, context)
 
@@ -104,7 +104,7 @@ def _recent_addresses(earlier: Sequence[Ceremony], policy: Policy) -> Iterator[s
                 yield address
 
 
-def _rivals(db: Session, spent: Collection[Outpoint], txid: str) -> Iterator[Rival]:
+def rivals(db: Session, spent: Collection[Outpoint], txid: str) -> Iterator[Rival]:
     """Yield the payments that wait and spend one of these coins, but for the payment itself."""
     takers = chain_book.waiting_takers(db, spent) - {txid}
     raws = chain_book.raw_transactions(db, takers)
@@ -136,7 +136,7 @@ def descendants_fee(db: Session, txid: str) -> int:
     return fees
 
 
-def _node_view(db: Session, coins: Sequence[Outpoint]) -> NodeView:
+def node_view(db: Session, coins: Sequence[Outpoint]) -> NodeView:
     """Return what a payment that spends these coins is held against."""
     kept = rule_book.kept(db)
     median_time = kept.median_time if kept is not None else None

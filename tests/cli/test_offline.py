@@ -60,8 +60,10 @@ def test_a_payment_comes_as_a_psbt_with_its_coins(
     review: dict[str, Any] = opened["review"]
     assert review["outputs"] == made["review"]["outputs"]
     assert {each["code"] for each in review["warnings"]} == {"unconfirmed_input"}
-    again = offline("spend", "import", "v", str(file), check=5)
-    assert again["error"]["code"] == "coin_reserved"
+    again = offline("spend", "import", "v", str(file))
+    assert (again["ceremony"], again["known"], again["signatures"]) == (
+        opened["ceremony"], True, 0,
+    )  # fmt: skip
     done = sign(offline, opened["ceremony"], "c")
     assert done["signed_by"] == ["a", "c"]
     back = tmp_path / "back.psbt"

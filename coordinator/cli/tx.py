@@ -1,0 +1,75 @@
+"""tx: transactions that were finished elsewhere."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coordinator.cli.context import Context
+from coordinator.cli.options import Accept
+from coordinator.cli.output import Result, sat_per_vbyte, sats
+
+if TYPE_CHECKING:
+    from coordinator.payment.foreign_transaction import Checked
+
+
+def broadcast(
+    context: Context,
+    file: Annotated[str, typer.Argument(help="a transaction or final PSBT, or - for stdin")],
+    accept: Accept = None,
+) -> Result:
+    """Check a transaction finished elsewhere, and send it.
+
+    It is held against consensus, against what nodes relay and against the payments that are open
+    here; each danger needs its own --accept.
+
+    \b
+    Example: cardquorum tx broadcast signed.txn
+    """
+    from coordinator.files import read_named
+    from coordinator.payment import foreign_transaction
+
+    data = read_named(file)
+    context.freshen()
+    with context.database.begin() as db:
+        checked = foreign_transaction.check(context.home, db, data)
+    txid = foreign_transaction.send(context.database, context.chain, checked, accepted=accept)
+    return Result({"txid": txid, **_document(checked)}, [*_lines(checked), f"sent {txid}"])
+
+
+def _document(checked: "Checked") -> dict[str, Any]:
+    found = checked._asdict()
+    transaction = found.pop("transaction")
+    return {
+        "vsize": transaction.vsize,
+        "feerate": _feerate(checked),
+        **found,
+        "outputs": [each._asdict() for each in checked.outputs],
+        "spends": [each._asdict() for each in checked.spends],
+    }
+
+
+def _feerate(checked: "Checked") -> int | None:
+    if checked.fee_sats is None:
+        return None
+    return checked.fee_sats * 1000 // checked.transaction.vsize
+
+
+def _lines(checked: "Checked") -> list[str]:
+    spends = [f"  out of vault {each.vault}: {sats(each.value_sats)}" for each in checked.spends]
+    paid = [
+        f"  {sats(each.value_sats):>18}  {each.destination}"
+        + (f"  vault {each.vault}" if each.vault else "")
+        for each in checked.outputs
+    ]
+    feerate = _feerate(checked)
+    fee = "unknown here"
+    if checked.fee_sats is not None and feerate is not None:
+        fee = f"{sats(checked.fee_sats)}, {sat_per_vbyte(feerate)} sat/vB"
+    warned = [
+        f"  {each.severity.value}: {each.sentence} ({each.code})" for each in checked.warnings
+    ]
+    verdict = checked.consensus or "left to the node"
+    return [*spends, "pays", *paid, f"  fee {fee}; check: {verdict}", *warned]
+
+
+COMMANDS = {"tx": {"broadcast": broadcast}}
