@@ -70,7 +70,7 @@ def export_key(
 
 
 def list_keys(context: Context) -> Result:
-    """List the keys known here, what carries them and which vaults they serve.
+    """List the keys known here: what carries them, and their vaults.
 
     \b
     Example: cardquorum key list
