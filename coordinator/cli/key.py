@@ -8,7 +8,7 @@ import typer
 from coordinator.cli.context import Context
 from coordinator.cli.output import Result, columns
 
-FORMATS = "expression, slip132, coldcard, cobo or bsms"
+FORMATS = "expression, slip132, coldcard, cobo, bsms or ur"
 
 
 def import_key(

@@ -11,6 +11,8 @@ from coordinator.errors import UsageError
 HEADER: Final = 8
 PARTS_MAX: Final = 36 * 36 - 1
 WINDOW_BITS: Final = -10
+WIDEST_WINDOW_BITS: Final = -15
+KINDS: Final = "PTJCUBX"
 GROUP: Final = 8
 CONTENT_MAX: Final = 1 << 22
 DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -71,6 +73,7 @@ def is_part(text: str) -> bool:
         len(text) >= HEADER
         and text.startswith("B$")
         and text[2] in ENCODINGS
+        and text[3] in KINDS
         and all(digit in DIGITS for digit in text[3:HEADER])
     )
 
@@ -96,7 +99,7 @@ def _decoded(encoding: str, pieces: Iterable[str]) -> bytes:
 
 
 def _inflated(content: bytes) -> bytes:
-    unpacker = zlib.decompressobj(WINDOW_BITS)
+    unpacker = zlib.decompressobj(WIDEST_WINDOW_BITS)
     try:
         data = unpacker.decompress(content, CONTENT_MAX)
     except zlib.error:

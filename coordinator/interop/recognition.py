@@ -23,8 +23,12 @@ from coordinator.interop import (
     key_file,
     liana,
     own_json,
+    pmofn,
     specter,
+    ur,
+    ur_types,
 )
+from coordinator.interop.key_text import read_key
 from coordinator.interop.wallet_file import WalletFile
 from psbt.errors import PolicyError, PsbtError
 from psbt.network import Network
@@ -131,6 +135,8 @@ def read_keys(data: bytes, name: str, token: str | None = None) -> key_file.KeyF
         raise PolicyError(f"{name} has {len(data):,} bytes; keys have up to {KEYS_SIZE_MAX:,}")
     _refuse_binary(data)
     text = foreign_text.decoded(data, name).strip()
+    if ur.is_part(text):
+        return _ur_keys(ur.joined(text.split()))
     carried = _carried(text, Given(token=token))
     text = text if carried is None else carried.strip()
     try:
@@ -151,6 +157,8 @@ def read_keys(data: bytes, name: str, token: str | None = None) -> key_file.KeyF
 def _files(text: str, network: Network, given: Given, nesting: int) -> Files:
     if nesting == 0:
         raise PolicyError(f"the file is wrapped more than {NESTING_MAX} times")
+    if ur.is_part(text):
+        return _from_ur(ur.joined(text.split()), network, given, nesting)
     carried = _carried(text, given)
     if carried is not None:
         return _files(carried.strip(), network, given, nesting - 1)
@@ -165,6 +173,44 @@ def _files(text: str, network: Network, given: Given, nesting: int) -> Files:
         raise NotImportable("this is one key, not a wallet of several", IMPORT_KEY)
     _refuse_payment(text)
     return _descriptors(text, network)
+
+
+def _from_ur(message: ur.Message, network: Network, given: Given, nesting: int) -> Files:
+    """Return the wallets of a UR message: an output, or the text that its bytes hold."""
+    if message.type in ur_types.OUTPUTS:
+        return descriptors.wallets([ur_types.descriptor_of(message)], network, ur_format(message))
+    if message.type == ur_types.BYTES:
+        data = ur_types.bytes_of(message)
+        _refuse_binary(data)
+        text = foreign_text.decoded(data, "the text of the codes").strip()
+        return _files(text, network, given, nesting - 1)
+    if message.type in (*ur_types.ACCOUNTS, *ur_types.KEYS):
+        raise NotImportable(f"this is one signer's key (ur:{message.type})", IMPORT_KEY)
+    return ur_types.refuse_other(message.type)
+
+
+def ur_format(message: ur.Message) -> str:
+    """Return what the format of a message is called."""
+    return f"UR ({message.type})"
+
+
+def _ur_keys(message: ur.Message) -> key_file.KeyFile:
+    """Return the keys of one signer that a UR message holds."""
+    name = ur_format(message)
+    if message.type in ur_types.KEYS:
+        found: list[tuple[str | None, ur_types.UrKey]] = [(None, ur_types.key_of(message))]
+    elif message.type in ur_types.ACCOUNTS:
+        listed = ur_types.account_outputs(message)
+        found = [(script, key) for script, key in listed if script is not None]
+    elif message.type == ur_types.BYTES:
+        return read_keys(ur_types.bytes_of(message), "the codes")
+    else:
+        ur_types.refuse_other(message.type)
+    keys = [
+        key_file.signer_key(script, read_key(key.text, f"key {number}").key)
+        for number, (script, key) in enumerate(found, 1)
+    ]
+    return key_file.KeyFile(name, keys)
 
 
 def _from_json(text: str, network: Network, wanted: str | None) -> Files:
@@ -188,6 +234,8 @@ def _carried(text: str, given: Given) -> str | None:
         found = bbqr.joined(text.split())
         _refuse_binary(found.data)
         return foreign_text.decoded(found.data, "the text of the codes")
+    if pmofn.is_part(text):
+        return pmofn.joined(foreign_text.lines(text))
     if bsms.is_encrypted(text) and not text.lower().startswith(
         ("70736274", "02000000", "01000000")
     ):

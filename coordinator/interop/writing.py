@@ -14,6 +14,8 @@ from coordinator.interop import (
     descriptors,
     electrum,
     specter,
+    ur,
+    ur_types,
 )
 from coordinator.interop.wallet_file import WalletFile
 from psbt.network import Network
@@ -62,11 +64,16 @@ WRITERS: Final[dict[str, Writer]] = {
 }
 
 
+FORMATS: Final = (*WRITERS, *ur_types.WRITERS, "bbqr")
+
+
 def write(file: WalletFile, network: Network, format_: str) -> list[str]:
     """Return the text of a format, or of each of its codes."""
     if format_ == "bbqr":
         return bbqr.split(descriptors.multipath(file, network).encode(), "U", QR_CHARACTERS)
+    if format_ in ur_types.WRITERS:
+        return ur.split(ur_types.WRITERS[format_](file, network))
     if format_ not in WRITERS:
-        known = ", ".join((*WRITERS, "bbqr"))
+        known = ", ".join(FORMATS)
         raise UsageError(f"unknown format {format_!r}; expected one of {known}, json")
     return [WRITERS[format_](file, network)]

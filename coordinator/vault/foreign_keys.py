@@ -9,7 +9,7 @@ from coordinator import clock
 from coordinator.errors import UsageError
 from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression
-from coordinator.interop import bsms, key_file
+from coordinator.interop import bsms, key_file, ur, ur_types
 from coordinator.interop.key_file import KeyFile, SignerKey
 from coordinator.interop.wallet_file import FileWarning, WalletKey, key_of_network, with_origin
 from coordinator.names import checked_name
@@ -30,6 +30,7 @@ WRITERS: Final[dict[str, Writer]] = {
     "coldcard": lambda key, network: key_file.write_ccxp(key, SCRIPT, network),
     "cobo": key_file.write_cobo,
     "bsms": bsms.write_key_record,
+    "ur": lambda key, network: "\n".join(ur.split(ur_types.write_account(key, network))),
 }
 
 

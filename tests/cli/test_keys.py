@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.interop import bsms, key_file
+from coordinator.interop import bsms, key_file, ur, ur_types
 from coordinator.interop.wallet_file import wallet_of
 from psbt.keys import format_key_expression
 from tests.program import Asked, asking
@@ -22,6 +22,7 @@ FILES = {
     "coldcard": key_file.write_ccxp(KEY, "wsh", POLICY.network),
     "cobo": key_file.write_cobo(KEY, POLICY.network),
     "bsms": RECORD,
+    "ur": "\n".join(ur.split(ur_types.write_account(KEY, POLICY.network))),
 }
 
 

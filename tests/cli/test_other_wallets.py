@@ -15,7 +15,7 @@ POLICY = soft_vault(2, 3).policy
 DESCRIPTOR = format_descriptor(POLICY)
 WALLET = wallet_of(POLICY, "family", ("aunt", "uncle", "cousin"))
 TOKEN = "a54044308ceac9b7"
-FORMATS = [*writing.WRITERS, "bbqr", "json"]
+FORMATS = [*writing.FORMATS, "json"]
 
 
 @pytest.fixture

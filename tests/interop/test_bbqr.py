@@ -2,6 +2,7 @@
 
 import base64
 import random
+import zlib
 
 import pytest
 from hypothesis import given
@@ -65,6 +66,19 @@ def test_content_that_never_ends_is_refused() -> None:
     cut = bbqr.split(TEXT, "U", 4000)[0][:-16]
     with pytest.raises(UsageError, match=r"too early|misread"):
         bbqr.joined([cut])
+
+
+def test_what_was_deflated_with_a_wider_window_is_read() -> None:
+    data = random.Random(1).randbytes(20_000) * 2
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = base64.b32encode(packer.compress(data) + packer.flush()).decode().rstrip("=")
+    assert len(packed) < 1.1 * len(data)
+    assert bbqr.joined([f"B$ZB0100{packed}"]) == ("B", data)
+
+
+def test_a_kind_nobody_knows_is_no_part() -> None:
+    with pytest.raises(UsageError, match="no part of a BBQr"):
+        bbqr.joined(["B$ZA0100CX"])
 
 
 def test_codes_too_small_or_too_many_are_refused() -> None:

@@ -16,7 +16,7 @@ from tests.psbt.soft_vault import soft_vault
 POLICY = soft_vault(2, 3).policy
 HERE = POLICY.network
 WALLET = wallet_of(POLICY, "family", ("blue", "red", "green"))
-FORMATS = (*writing.WRITERS, "bbqr")
+FORMATS = writing.FORMATS
 
 
 def written(format_: str, wallet: WalletFile = WALLET) -> str:
@@ -45,7 +45,9 @@ def test_other_scripts_are_written_and_read_alike(format_: str, script: str) -> 
     assert first_address(found, HERE) == first_address(wallet, HERE)
 
 
-@pytest.mark.parametrize("format_", ["descriptor", "pair", "core", "bsms", "specter", "bip388"])
+@pytest.mark.parametrize(
+    "format_", ["descriptor", "pair", "core", "bsms", "specter", "bip388", "ur", "bbqr"]
+)
 def test_the_order_of_multi_is_kept(format_: str) -> None:
     turned = replace(WALLET, sorted=False, keys=WALLET.keys[::-1])
     assert is_same_wallet(read_text(written(format_, turned), HERE), turned)
