@@ -16,7 +16,7 @@ ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
-.PHONY: demo test test-intrusion lint bench fuzz man locks sbom system clean
+.PHONY: demo test test-all test-intrusion lint bench fuzz man locks sbom system clean
 
 demo: $(VENV)/.run
 	$(BIN)/cardquorum demo
@@ -30,6 +30,10 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+# `make test`, and every further version, source and moment of what one case of each kind shows.
+test-all: $(VENV)/.test lint
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not bench and not intrusion"
 
 # Every family, every command: other programs and resets at a reader (a quarter of an hour).
 test-intrusion: $(VENV)/.test

@@ -73,6 +73,14 @@ class Subject(NamedTuple):
 
 
 SUBJECTS = tuple(Subject(family, profile) for family in families() for profile in family.profiles)
+LIKE_A_NEWER = {"satochip-0.12-0.6", "satochip-0.14-0.1", "keycard-3.1", "tapsigner-1.0.1"}
+"""Versions whose driver goes the way of a newer one: their sweeps are left to `make test-all`."""
+SWEPT = [
+    pytest.param(each, id=str(each), marks=[pytest.mark.matrix] * (str(each) in LIKE_A_NEWER))
+    for each in SUBJECTS
+]
+every_way = pytest.mark.parametrize("subject", SWEPT)
+"""Ask this of one version of each way a driver goes, and of all in `make test-all`."""
 
 
 class Result(NamedTuple):

@@ -29,6 +29,7 @@ from tests.contracts.subjects import (
     Result,
     Subject,
     attempts,
+    every_way,
     journey,
     needs,
     spent,
@@ -110,11 +111,13 @@ def lied_to(subject: Subject, lie: Change) -> None:
         assert attempts(subject, card) == full, at
 
 
+@every_way
 @pytest.mark.parametrize("name", LIES)
 def test_a_damaged_answer_is_refused_or_does_no_harm(subject: Subject, name: str) -> None:
     lied_to(subject, LIES[name])
 
 
+@every_way
 @pytest.mark.parametrize("sw", STATUS_WORDS, ids="{:04X}".format)
 def test_any_status_word_at_any_command_is_refused_or_does_no_harm(
     subject: Subject, sw: int
@@ -122,6 +125,7 @@ def test_any_status_word_at_any_command_is_refused_or_does_no_harm(
     lied_to(subject, lambda _answer: sw.to_bytes(2))
 
 
+@every_way
 @pytest.mark.parametrize("name", ["nothing", "half", "noise", "twice", "status alone"])
 def test_a_transport_that_only_lies_is_refused(subject: Subject, name: str) -> None:
     wire = Wire(subject.ready())
@@ -130,6 +134,7 @@ def test_a_transport_that_only_lies_is_refused(subject: Subject, name: str) -> N
     assert len(wire.sent) < 1000
 
 
+@every_way
 @pytest.mark.parametrize("sw", STATUS_WORDS, ids="{:04X}".format)
 def test_a_card_that_answers_one_status_for_ever_is_given_up(subject: Subject, sw: int) -> None:
     for start in range(len(whole_way(subject)[1].sent)):
@@ -139,6 +144,7 @@ def test_a_card_that_answers_one_status_for_ever_is_given_up(subject: Subject, s
         assert len(wire.sent) < 1000, start
 
 
+@every_way
 @pytest.mark.parametrize(
     ("number", "path"), [(0, LEAF), (0, OTHER_LEAF), (1, LEAF)], ids=["again", "path", "card"]
 )
@@ -186,6 +192,7 @@ def test_the_answer_for_one_key_is_not_taken_for_anothers(
     assert verify(keys[LEAF], DIGEST, session.sign(LEAF, DIGEST))
 
 
+@every_way
 @pytest.mark.parametrize("name", LIES)
 def test_a_session_survives_one_lie(subject: Subject, card: EmulatedCard, name: str) -> None:
     session, wire = subject.unlocked(card)
@@ -201,6 +208,7 @@ def test_a_session_survives_one_lie(subject: Subject, card: EmulatedCard, name: 
         assert verify(key, DIGEST, session.sign(LEAF, DIGEST))
 
 
+@every_way
 @pytest.mark.parametrize("name", LIES)
 def test_a_lie_never_makes_one_wrong_pin_two(subject: Subject, name: str) -> None:
     session, straight = subject.open(subject.ready())
@@ -226,6 +234,7 @@ OTHER_ACTS: dict[str, Callable[[CardSession], object]] = {
 }
 
 
+@every_way
 @pytest.mark.parametrize("name", OTHER_ACTS)
 def test_a_lie_to_any_other_act_raises_a_card_error_or_nothing(subject: Subject, name: str) -> None:
     session, straight = subject.unlocked(subject.ready())

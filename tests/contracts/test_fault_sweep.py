@@ -33,7 +33,15 @@ from cards.session import (
     Path,
 )
 from cards.signature import verify
-from tests.contracts.subjects import ACCOUNT, DIGEST, LEAF, OTHER_DIGEST, PIN, Subject
+from tests.contracts.subjects import (
+    ACCOUNT,
+    DIGEST,
+    LEAF,
+    OTHER_DIGEST,
+    PIN,
+    Subject,
+    every_way,
+)
 from tests.contracts.wires import Wire
 
 pytestmark = pytest.mark.usefixtures("luck")
@@ -195,6 +203,7 @@ def swept(subject: Subject, *, known: bool) -> int:
     return points
 
 
+@every_way
 @pytest.mark.parametrize("known", [False, True], ids=["met first", "met before"])
 def test_every_fault_at_every_command(subject: Subject, known: bool) -> None:  # noqa: FBT001
     points = swept(subject, known=known)

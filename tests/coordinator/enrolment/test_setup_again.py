@@ -132,12 +132,16 @@ def again(place: Place, person: Person, source: str, out: Path, **more: object) 
         return 0
 
 
-@pytest.mark.parametrize("cut", LABELS)
+FIRST_CUT = pytest.param(LABELS[0], marks=pytest.mark.matrix)
+"""The cut of a first card is one of a single card's set-up, which test_setup_faults tears too."""
+
+
+@pytest.mark.parametrize("cut", [FIRST_CUT, LABELS[1]])
 @pytest.mark.parametrize(
     ("family", "source"),
     [
         ("satochip", "generate"),
-        ("keycard", "generate"),
+        pytest.param("keycard", "generate", marks=pytest.mark.matrix),
         ("keycard", "words"),
         ("tangem", "generate"),
     ],

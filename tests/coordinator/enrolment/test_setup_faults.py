@@ -133,16 +133,21 @@ def brought_to_its_end(place: Place, kind: Kind, label: str) -> Enrolled:
         return begun_again(place, kind, label)
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+MOMENTS = ("before", "after")
+
+
+@pytest.mark.parametrize(
+    "first", [0, pytest.param(1, marks=pytest.mark.matrix)], ids=["by turns", "the other turns"]
+)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_a_set_up_cut_anywhere_comes_to_its_end(place: Place, kind: Kind, moment: str) -> None:
+def test_a_set_up_cut_anywhere_comes_to_its_end(place: Place, kind: Kind, first: int) -> None:
     path = account_path("regtest", None)
     commands = place.commands(kind)
     full = place.check(kind, "straight").attempts_left
     for number in range(1, commands + 1):
         label = f"card{number}"
         place.create(kind, label)
-        emulated.fault(place.home, label, f"tear {number} {moment}")
+        emulated.fault(place.home, label, f"tear {number} {MOMENTS[(first + number) % 2]}")
         found = brought_to_its_end(place, kind, label)
         assert emulated.fault(place.home, label, "insert") == (), number
         if kind.source == "seed":

@@ -1,0 +1,13 @@
+"""What the verbs compute in every process, computed once for all of these tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.program import computing_once
+
+
+@pytest.fixture(autouse=True)
+def shared() -> Iterator[None]:
+    with computing_once():
+        yield
