@@ -252,7 +252,7 @@ def _print_kits(stage: Stage) -> None:
         folder = stage.home.folder / "kits" / place
         with stage.database.begin() as db:
             made = kit.make(stage.home, db, kit.Wanted(VAULT, folder, location=place))
-        stage.guide.say(f"{made['copy']}, the kit on paper, is put at {place}")
+        stage.guide.say(f"{made.copy}, the kit on paper, is put at {place}")
 
 
 def _fund(stage: Stage, coins: int) -> list[str]:

@@ -42,7 +42,10 @@ def created(made: "Created", rows: "Batch | None" = None) -> Result:
     """Return a new ceremony as it is shown, with the table it came from."""
     review = made.review
     inputs = [as_document(spent, outpoint=str(spent.outpoint)) for spent in review.inputs]
-    left = None if made.left is None else made.left.document()
+    left = made.left and {
+        "coins": made.left.coins, "sats": made.left.sats,
+        "held": made.left.held, "others": made.left.others,
+    }  # fmt: skip
     document = as_document(made, review=as_document(review, inputs=inputs), left=left)
     stays = [] if made.left is None else made.left.sentences()
     head = [f"ceremony {made.ceremony or '(dry run)'}"]

@@ -139,9 +139,9 @@ def export(
     from storage import drills as drill_book
 
     with context.database.begin() as db:
-        document = drilling.exported(drill_book.drill_named(db, drill))
-    write_private(file, as_text(document).encode())
-    return Result({**document, "file": file}, [f"wrote {file}"])
+        found = drilling.exported(drill_book.drill_named(db, drill))
+    write_private(file, as_text(found).encode())
+    return Result(as_document(found, file=file), [f"wrote {file}"])
 
 
 def verify(
@@ -160,15 +160,14 @@ def verify(
 
     found = drills.verified(read_named(file), _own_descriptors(context))
     context.say(
-        f"for vault {found['vault']}, version {found['checksum']}, "
-        f"first address {found['first_address']}"
+        f"for vault {found.vault}, version {found.checksum}, first address {found.first_address}"
     )
-    if not found["own"]:
+    if not found.own:
         context.say("no vault of this home: compare version and address with the paper")
-    context.say(f"message: {found['message']}")
-    status = ExitStatus.DONE if found["valid"] else ExitStatus.NOT_YET
-    proof = found["bip322"] or "not there yet"
-    lines = [f"{found['have']} keys proved, {found['need']} needed; proof of the vault: {proof}"]
+    context.say(f"message: {found.message}")
+    status = ExitStatus.DONE if found.valid else ExitStatus.NOT_YET
+    proof = found.bip322 or "not there yet"
+    lines = [f"{found.have} keys proved, {found.need} needed; proof of the vault: {proof}"]
     return Result(found, lines, status)
 
 

@@ -35,16 +35,16 @@ def import_key(
     found = recognition.read_keys(read_named(file), file, token)
     with context.database.begin() as db:
         kept = foreign_keys.import_key(context.home, db, name, found=found, script=script)
-        key = foreign_keys.document(db, kept.key)
+        key = foreign_keys.shown(db, kept.key)
     document = {
         "key": key,
         "known": kept.known,
         "format": kept.format,
-        "warnings": [each._asdict() for each in kept.warnings],
+        "warnings": kept.warnings,
     }
     already = "is here already as" if kept.known else "is kept as"
     lines = [f"warning: {each.message} ({each.code})" for each in kept.warnings]
-    return Result(document, [*lines, f"the key {already} {key['label']}", key["expression"]])
+    return Result(document, [*lines, f"the key {already} {key.label}", key.expression])
 
 
 def export_key(
@@ -76,19 +76,18 @@ def list_keys(context: Context) -> Result:
     Example: cardquorum key list
     """
     from coordinator.vault import foreign_keys
-    from storage import cards as card_book
 
     with context.database.begin() as db:
-        found = [foreign_keys.document(db, key) for key in card_book.all_keys(db)]
+        found = foreign_keys.listed(db)
     rows = [
         (
-            each["label"],
-            each["fingerprint"].hex(),
-            each["path"],
-            ", ".join(each["carriers"]) or "held elsewhere",
-            ", ".join(each["vaults"]),
+            key.label,
+            key.fingerprint.hex(),
+            key.path,
+            ", ".join(key.carriers) or "held elsewhere",
+            ", ".join(key.vaults),
         )
-        for each in found
+        for key in found
     ]
     header = ("key", "fingerprint", "path", "carried by", "vaults")
     return Result({"keys": found}, columns(rows, *header))

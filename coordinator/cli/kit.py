@@ -2,20 +2,20 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept
-from coordinator.cli.output import Result, columns, sentences
+from coordinator.cli.output import Result, as_document, columns, sentences
 
 if TYPE_CHECKING:
-    from coordinator.home.settings import Home
     from coordinator.recovery.letter import Audience
 
 VaultName = Annotated[str, typer.Argument(help="the vault")]
 TYPED_MAX = 65_536
+SAY_ONCE = "if they are the same, say so once: cardquorum vault approve {}"
 CONTACT_MAX = 80
 MESSAGE_MAX = 1_000
 Lies = Annotated[str | None, typer.Option(help="where it will lie", metavar="LOCATION")]
@@ -73,11 +73,14 @@ def kit(
     )
     with context.book.begin() as db:
         made = kits.make(context.home, db, wanted, accept)
-    for notice in made["notices"]:
+    notices = sentences(made.notices)
+    for notice in notices:
         context.say(notice)
-    lines = [f"wrote {each['file']}" for each in made["files"]]
+    lines = [f"wrote {each.file}" for each in made.files]
     where = f", to be put at {location}" if location else ""
-    return Result(made, [*lines, f"{made['copy']} holds version {made['version']}{where}"])
+    document = as_document(made, notices=notices)
+    document["for"] = document.pop("audience")
+    return Result(document, [*lines, f"{made.copy} holds version {made.version}{where}"])
 
 
 def _audience(text: str | None) -> "Audience | None":
@@ -131,7 +134,7 @@ def recover(
     \b
     Example: cardquorum recover kit/family-descriptor.txt --name family
     """
-    from coordinator.cli.vault import imported_document
+    from coordinator.cli.vault import imported_document, imported_lines, looked_lines
     from coordinator.files import read_named
     from coordinator.recovery import recover as recovering
     from coordinator.vault import vaults
@@ -142,38 +145,24 @@ def recover(
         descriptor = recovering.descriptor_of(context.home, db, data, key or ())
         plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
         found = vaults.import_text(context.home, db, plan, text=descriptor, checksum=checksum)
-        document = {
-            **imported_document(vaults.document(context.home, db, found.vault), found),
-            "addresses": recovering.first_addresses(found.vault),
-            "digest": recovering.digest(found.vault),
-            "notices": sentences(recovering.doubts(data)),
-        }
-    return Result(document, _recovered(document, context.home))
-
-
-def _recovered(document: dict[str, Any], home: "Home") -> list[str]:
-    from coordinator.cli.vault import imported_lines, looked_lines
-
-    addresses = [f"address {n}: {text}" for n, text in enumerate(document["addresses"])]
-    return [
-        *imported_lines(document),
-        f"vault {document['name']}: {document['threshold']}-of-{document['total']}, "
-        f"version {document['checksum']}, SHA-256 {document['digest']}",
-        *addresses,
-        *document["notices"],
+        shown = vaults.shown(context.home, db, found.vault)
+        first = recovering.first_addresses(found.vault)
+        digest = recovering.digest(found.vault)
+    doubts = sentences(recovering.doubts(data))
+    lines = [
+        *imported_lines(found, shown),
+        f"vault {shown.name}: {shown.threshold}-of-{shown.total}, "
+        f"version {shown.checksum}, SHA-256 {digest}",
+        *(f"address {number}: {text}" for number, text in enumerate(first)),
+        *doubts,
         "compare them with the paper: if one differs, stop",
-        *_unapproved(document),
-        *looked_lines(document, home),
+        *([] if shown.approved else [SAY_ONCE.format(shown.name)]),
+        *looked_lines(shown, context.home),
         "then enrol the cards at hand, each by: cardquorum card enrol LABEL",
-        f"and have them prove their keys: cardquorum vault verify {document['name']}",
+        f"and have them prove their keys: cardquorum vault verify {shown.name}",
     ]
-
-
-def _unapproved(document: dict[str, Any]) -> list[str]:
-    if document["approved"]:
-        return []
-    name = document["name"]
-    return [f"if they are the same, say so once: cardquorum vault approve {name}"]
+    document = imported_document(found, shown)
+    return Result({**document, "addresses": first, "digest": digest, "notices": doubts}, lines)
 
 
 def _typed(context: Context) -> bytes:

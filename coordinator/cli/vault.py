@@ -1,18 +1,17 @@
 """vault: a policy with a name, made from cards and proved by them."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
-from coordinator.cli.output import ExitStatus, Result, columns
-from coordinator.home.stored import computed_checksum
+from coordinator.cli.output import ExitStatus, Result, as_document, columns
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home
-    from coordinator.vault.vaults import Imported
+    from coordinator.vault.vaults import Imported, VaultShown
 
 Name = Annotated[str, typer.Argument(help="the vault's name")]
 Checksum = Annotated[
@@ -51,10 +50,10 @@ def create(
     context.freshen()
     plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), script, birthday)
     with context.database.begin() as db:
-        document = vaults.document(
+        made = vaults.shown(
             context.home, db, vaults.create(context.home, db, plan, accepted=accept)
         )
-    return Result(document, _lines(document, context.home))
+    return Result(made, _lines(made, context.home))
 
 
 def verify(
@@ -98,7 +97,7 @@ def verify(
         *(f"MISMATCH {m.cosigner or name}: {m.reason}" for m in proofs.mismatches),
     ]
     status = ExitStatus.REFUSED if proofs.mismatches else ExitStatus.DONE
-    return Result(proofs._asdict(), lines, status)
+    return Result(proofs, lines, status)
 
 
 def import_vault(
@@ -142,8 +141,9 @@ def import_vault(
         found = vaults.import_wallet(
             context.home, db, plan, file=found_in_file, checksum=checksum, accepted=accept
         )
-        document = imported_document(vaults.document(context.home, db, found.vault), found)
-    return Result(document, [*imported_lines(document), *_lines(document, context.home)])
+        shown = vaults.shown(context.home, db, found.vault)
+    lines = [*imported_lines(found, shown), *_lines(shown, context.home)]
+    return Result(imported_document(found, shown), lines)
 
 
 def export(
@@ -164,13 +164,13 @@ def export(
     """
     from coordinator.cli.output import as_text
 
-    document = _document(context, name)
-    parts = [as_text(document).rstrip()] if format_ == "json" else _written(context, name, format_)
+    vault = _approved(context, name)
+    parts = [as_text(vault).rstrip()] if format_ == "json" else _written(context, name, format_)
     text = "\n".join(parts)
     shown = {
         "vault": name,
         "format": format_,
-        "descriptor": document["descriptor"],
+        "descriptor": vault.descriptor,
         "text": text,
         "parts": parts,
     }
@@ -195,25 +195,10 @@ def list_vaults(context: Context) -> Result:
     Example: cardquorum vault list
     """
     from coordinator.vault import vaults
-    from storage import vaults as vault_book
 
     with context.database.begin() as db:
-        found = [
-            {
-                "name": vault.name,
-                "network": vault.network,
-                "threshold": vault.threshold,
-                "total": len(vault.cosigners),
-                "script": vault.script,
-                "checksum": computed_checksum(vault),
-                "retired_at": vault.retired_at,
-                **vaults.standing(db, vault),
-            }
-            for vault in vault_book.all_vaults(db)
-        ]
-    rows = [
-        (v["name"], f"{v['threshold']}-of-{v['total']}", v["checksum"], v["state"]) for v in found
-    ]
+        found = vaults.listed(db)
+    rows = [(v.name, f"{v.threshold}-of-{v.total}", v.checksum, v.state) for v in found]
     return Result({"vaults": found}, columns(rows, "name", "quorum", "checksum", "state"))
 
 
@@ -233,9 +218,9 @@ def show(context: Context, name: Name) -> Result:
         vault = vault_book.vault_named(db, name)
         acceptance.refuse_other_policy(context.home, vault)
         found = acceptance.vault_dangers(context.home, db, vault)
-        document = vaults.document(context.home, db, vault)
-    shown = {**document, "dangers": found}
-    return Result(shown, [*danger_lines(name, found), *_lines(document, context.home)])
+        shown = vaults.shown(context.home, db, vault)
+    lines = [*danger_lines(name, found), *_lines(shown, context.home)]
+    return Result(as_document(shown, dangers=found), lines)
 
 
 def birthday(
@@ -260,9 +245,9 @@ def birthday(
     with context.database.begin() as db:
         vault = vault_book.vault_named(db, name)
         vaults.set_birthday(context.home, db, vault, text=moment)
-        document = vaults.document(context.home, db, vault)
-    shown = {"vault": name, **{field: document[field] for field in BIRTHDAY_FIELDS}}
-    return Result(shown, list(looked_lines(document, context.home)))
+        shown = vaults.shown(context.home, db, vault)
+    document = {"vault": name, **{field: getattr(shown, field) for field in BIRTHDAY_FIELDS}}
+    return Result(document, looked_lines(shown, context.home))
 
 
 def approve(context: Context, name: Name, checksum: Checksum = None) -> Result:
@@ -281,16 +266,16 @@ def approve(context: Context, name: Name, checksum: Checksum = None) -> Result:
     from storage import vaults as vault_book
 
     with context.database.begin() as db:
-        document = vaults.document(context.home, db, vault_book.vault_named(db, name))
+        shown = vaults.shown(context.home, db, vault_book.vault_named(db, name))
     if checksum is None:
-        context.say(f"first address {document['first_address']}: compare it with the paper")
+        context.say(f"first address {shown.first_address}: compare it with the paper")
         checksum = ask_line(f"checksum of vault {name}, the eight characters after #: ")
     if not checksum:
         raise UsageError("no checksum was given: type it from the paper, or add --checksum")
     with context.database.begin() as db:
         vault = vaults.approve(context.home, db, name, checksum=checksum)
-        document = vaults.document(context.home, db, vault)
-    return Result(document, _lines(document, context.home))
+        shown = vaults.shown(context.home, db, vault)
+    return Result(shown, _lines(shown, context.home))
 
 
 def retire(context: Context, name: Name) -> Result:
@@ -308,7 +293,7 @@ def retire(context: Context, name: Name) -> Result:
     return Result(document, [f"vault {name} is retired"])
 
 
-def _document(context: Context, name: str) -> dict[str, Any]:
+def _approved(context: Context, name: str) -> "VaultShown":
     from coordinator.audit import acceptance
     from coordinator.vault import vaults
     from storage import vaults as vault_book
@@ -316,69 +301,65 @@ def _document(context: Context, name: str) -> dict[str, Any]:
     with context.database.begin() as db:
         vault = vault_book.vault_named(db, name)
         acceptance.refuse_other_policy(context.home, vault)
-        return vaults.document(context.home, db, vault)
+        return vaults.shown(context.home, db, vault)
 
 
-def imported_document(document: dict[str, Any], found: "Imported") -> dict[str, Any]:
+def imported_document(found: "Imported", shown: "VaultShown") -> dict[str, object]:
     """Return the fields of a vault that came as text, and whether it was here already."""
-    return {
-        **document,
-        "known": found.known,
-        "widened": found.widened,
-        "format": found.format,
-        "warnings": [each._asdict() for each in found.warnings],
-    }
+    return as_document(
+        shown,
+        known=found.known,
+        widened=found.widened,
+        format=found.format,
+        warnings=found.warnings,
+    )
 
 
-def imported_lines(document: dict[str, Any]) -> list[str]:
+def imported_lines(found: "Imported", shown: "VaultShown") -> list[str]:
     """Say what was odd in a file, and where its vault was here already."""
-    odd = [f"warning: {each['message']} ({each['code']})" for each in document["warnings"]]
-    if not document["known"]:
+    odd = [f"warning: {each.message} ({each.code})" for each in found.warnings]
+    if not found.known:
         return odd
-    older = "its birthday is earlier now" if document["widened"] else "nothing is changed"
-    return [*odd, f"this policy is vault {document['name']} of this home already: {older}"]
+    older = "its birthday is earlier now" if found.widened else "nothing is changed"
+    return [*odd, f"this policy is vault {shown.name} of this home already: {older}"]
 
 
-def looked_lines(document: dict[str, Any], home: "Home") -> Iterator[str]:
+def looked_lines(shown: "VaultShown", home: "Home") -> Iterator[str]:
     """Say how old a vault is, as far as anybody knows, and how far it was looked for."""
     from coordinator.chain import first_block
     from coordinator.wallet import scans
 
-    name = document["name"]
-    born = scans.birthday_text(document["birthday"], document["birthday_height"])
+    born = scans.birthday_text(shown.birthday, shown.birthday_height)
     if born == "unknown":
         first = first_block(home.network)
         yield (
             f"first used: unknown, so it is looked for from block {first} on; where you know "
-            f"better: cardquorum vault birthday {name} DATE"
+            f"better: cardquorum vault birthday {shown.name} DATE"
         )
     else:
         yield f"first used: {born} or later"
-    yield scans.said_of(document, home.chain)
+    yield scans.said(shown.name, shown.seen, home.chain)
 
 
-def _lines(document: dict[str, Any], home: "Home") -> list[str]:
-    lines = [
-        f"vault {document['name']}: {document['threshold']}-of-{document['total']} on "
-        f"{document['network']}, checksum {document['checksum']}",
-        document["descriptor"],
-        f"first address {document['first_address']}",
-        *looked_lines(document, home),
-    ]
-    if not document["approved"]:
-        lines += [
+def _lines(shown: "VaultShown", home: "Home") -> Iterator[str]:
+    yield (
+        f"vault {shown.name}: {shown.threshold}-of-{shown.total} on {shown.network}, "
+        f"checksum {shown.checksum}"
+    )
+    yield shown.descriptor
+    yield f"first address {shown.first_address}"
+    yield from looked_lines(shown, home)
+    if not shown.approved:
+        yield (
             "not approved on this computer: compare checksum and first address with the paper, "
-            f"then: cardquorum vault approve {document['name']}"
-        ]
-    for each in document["cosigners"]:
-        carriers = ", ".join(each["carriers"]) or "held elsewhere"
-        lines.append(
-            f"{each['index'] + 1}. {each['label']}: {carriers} (key made on: {each['created_on']})"
+            f"then: cardquorum vault approve {shown.name}"
         )
-        if any(carrier.startswith("card:") for carrier in each["carriers"]):
-            others = ", ".join(each["other_software"]) or "no other program that is known"
-            lines.append(f"   can also sign with it: {others}")
-    return lines
+    for each in shown.cosigners:
+        carriers = ", ".join(each.carriers) or "held elsewhere"
+        yield f"{each.index + 1}. {each.label}: {carriers} (key made on: {each.created_on})"
+        if any(carrier.startswith("card:") for carrier in each.carriers):
+            others = ", ".join(each.other_software) or "no other program that is known"
+            yield f"   can also sign with it: {others}"
 
 
 COMMANDS = {

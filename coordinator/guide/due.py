@@ -59,7 +59,7 @@ def _owed(db: Session) -> Iterator[Notice]:
 
 def _overdue(db: Session) -> Iterator[Notice]:
     for vault in vault_book.all_vaults(db):
-        if standing(db, vault)["state"] == "active":
+        if standing(db, vault).state == "active":
             yield from rules.overdue(vault_facts(db, vault), clock.now())
 
 

@@ -32,7 +32,7 @@ SIZE_MAX: Final = 32 * 1024 * 1024
 KEPT_MAX: Final = 20_000
 LOCK_SECONDS: Final = 10.0
 
-Entry = dict[str, Any]
+Entry = Mapping[str, object]
 
 
 class Standing(StrEnum):
@@ -213,7 +213,7 @@ def _holds(key: Any, entry: Entry) -> bool:  # noqa: ANN401 -- cryptography load
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 -- costs 15 ms
 
     try:
-        key.public_key().verify(bytes.fromhex(entry["signature"]), _signed(entry))
+        key.public_key().verify(bytes.fromhex(str(entry["signature"])), _signed(entry))
     except (InvalidSignature, KeyError, ValueError, TypeError):
         return False
     return True

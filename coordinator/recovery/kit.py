@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,7 @@ from coordinator.files import make_folder, write_private
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.interop import bip138
+from coordinator.notices import Notice, Severity
 from coordinator.recovery import letter as letters
 from coordinator.recovery import wheels
 from coordinator.recovery.letter import Audience, CardPlace, LetterFacts
@@ -74,7 +75,30 @@ class Wanted:
     wheel: Path | None = None
 
 
-def make(home: Home, db: Session, wanted: Wanted, accepted: Accepted = None) -> dict[str, Any]:
+class WrittenFile(NamedTuple):
+    """A file that was written, and its SHA-256."""
+
+    file: Path
+    sha256: str
+
+
+class Made(NamedTuple):
+    """A kit that was written: the copy it counts as, what it shows, and its files."""
+
+    vault: str
+    copy: str
+    version: str
+    digest: str
+    head: str
+    addresses: list[str]
+    files: list[WrittenFile]
+    audience: Audience
+    reading_grade: float
+    words: int
+    notices: list[Notice]
+
+
+def make(home: Home, db: Session, wanted: Wanted, accepted: Accepted = None) -> Made:
     """Write the kit's files and remember it as a copy.
 
     Raises UsageError where a file is there already or cannot be written, SealLocked where places
@@ -103,19 +127,19 @@ def make(home: Home, db: Session, wanted: Wanted, accepted: Accepted = None) -> 
     }
     files = _written(wanted.folder, written)
     facts = vault_facts(db, vault)
-    return {
-        "vault": vault.name,
-        "copy": copy.copy,
-        "version": printed.version,
-        "digest": printed.digest,
-        "head": printed.head,
-        "addresses": list(printed.addresses),
-        "files": files,
-        "for": audience.value,
-        "reading_grade": printed.letter.grade,
-        "words": printed.letter.words,
-        "notices": list(_notices(facts, wanted, audience, tells_places=tells_places)),
-    }
+    return Made(
+        vault.name,
+        copy.copy,
+        printed.version,
+        printed.digest,
+        printed.head,
+        list(printed.addresses),
+        files,
+        audience,
+        printed.letter.grade,
+        printed.letter.words,
+        list(_notices(facts, wanted, audience, tells_places=tells_places)),
+    )
 
 
 def _audience(db: Session, wanted: Wanted) -> Audience:
@@ -128,11 +152,12 @@ def _audience(db: Session, wanted: Wanted) -> Audience:
 
 def _notices(
     facts: VaultFacts, wanted: Wanted, audience: Audience, *, tells_places: bool
-) -> Iterator[str]:
+) -> Iterator[Notice]:
     """Yield what a find of this kit would give away, and what the letter lacks."""
     if len(wanted.contacts) < HELPERS:
         missing = "one helper is" if wanted.contacts else "no helper is"
-        yield f"{missing} named: add --contact NAME, or write it on page one with a pen"
+        remedy = "add --contact NAME, or write it on page one with a pen"
+        yield Notice("helpers_missing", Severity.WARNING, f"{missing} named", remedy)
     lying = [each.name for each, _ in facts.cards() if each.location == wanted.location]
     pins = [
         carrier.name
@@ -142,14 +167,20 @@ def _notices(
     ]
     if tells_places and wanted.location is not None and (lying or pins):
         what = f"card {lying[0]}" if lying else f"the PIN of card {pins[0]}"
-        yield (
+        yield Notice(
+            "kit_beside_card",
+            Severity.WARNING,
             f"this kit tells where every card lies, and {what} lies at {wanted.location} too: "
-            "whoever finds one finds the way to the others; keep it elsewhere"
+            "whoever finds one finds the way to the others; keep it elsewhere",
+            subjects=(f"location:{wanted.location}",),
         )
     if audience is Audience.LOCKED and wanted.location in _open_places(facts):
-        yield (
+        yield Notice(
+            "kit_in_open_place",
+            Severity.WARNING,
             f"{wanted.location} is no locked place: whoever finds this kit there sees the "
-            "vault's money; --for open prints one that needs a card to be read"
+            "vault's money; --for open prints one that needs a card to be read",
+            subjects=(f"location:{wanted.location}",),
         )
 
 
@@ -293,7 +324,7 @@ def _places(db: Session, vault: Vault) -> Iterator[tuple[str, str]]:
             yield f"{carrier.item.kind} {carrier.item.name}", told
 
 
-def _written(folder: Path, files: dict[str, bytes]) -> list[dict[str, Any]]:
+def _written(folder: Path, files: dict[str, bytes]) -> list[WrittenFile]:
     """Write all files or none."""
     make_folder(folder)
     paths = {folder / name: data for name, data in files.items()}
@@ -306,6 +337,4 @@ def _written(folder: Path, files: dict[str, bytes]) -> list[dict[str, Any]]:
         if len(done) < len(paths):
             for path in done:
                 path.unlink()
-    return [
-        {"file": path, "sha256": hashlib.sha256(data).hexdigest()} for path, data in paths.items()
-    ]
+    return [WrittenFile(path, hashlib.sha256(data).hexdigest()) for path, data in paths.items()]

@@ -7,8 +7,10 @@ other software accepts. No coin moves, nothing of it can be sent.
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -256,33 +258,76 @@ def sign(
     return outcomes
 
 
-def exported(record: Drill) -> dict[str, Any]:
-    """Return a drill as a document that anyone can check with `drill verify`, or by BIP 322."""
+@dataclass(frozen=True)
+class ExportedProof:
+    """A card's signature of a drill's message, and when it was given."""
+
+    pubkey: bytes
+    signature: bytes
+    card: str
+    family: str
+    card_id: str
+    version: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class ExportedDrill:
+    """A drill as its file has it."""
+
+    format: str
+    vault: str
+    network: str
+    descriptor: str
+    message: str
+    proofs: list[ExportedProof]
+    bip322: str | None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What an exported drill proves: which keys, and who vouched for the proof of the vault."""
+
+    vault: str | None
+    checksum: str
+    descriptor: str
+    first_address: str
+    own: bool
+    message: str
+    proved: list[int]
+    have: int
+    need: int
+    bip322: str | None
+    valid: bool
+
+
+def exported(record: Drill) -> ExportedDrill:
+    """Return a drill as a file that anyone can check with `drill verify`, or by BIP 322."""
     policy = stored_policy(record.vault)
     seen = progress(record)
-    return {
-        "format": FORMAT,
-        "vault": record.vault.name,
-        "network": policy.network.value,
-        "descriptor": format_descriptor(policy),
-        "message": record.message,
-        "proofs": [
-            {
-                "pubkey": kept.pubkey.hex(),
-                "signature": kept.signature.hex(),
-                "card": kept.card.label,
-                "family": kept.card.family,
-                "card_id": kept.card.card_id,
-                "version": kept.card_version,
-                "at": clock.text(kept.given_at),
-            }
+    return ExportedDrill(
+        format=FORMAT,
+        vault=record.vault.name,
+        network=policy.network.value,
+        descriptor=format_descriptor(policy),
+        message=record.message,
+        proofs=[
+            ExportedProof(
+                pubkey=kept.pubkey,
+                signature=kept.signature,
+                card=kept.card.label,
+                family=kept.card.family,
+                card_id=kept.card.card_id,
+                version=kept.card_version,
+                at=kept.given_at,
+            )
             for kept in record.proofs
         ],
-        "bip322": seen.bip322,
-    }
+        bip322=seen.bip322,
+    )
 
 
-def verified(data: bytes, own: Mapping[str, str] | None = None) -> dict[str, Any]:
+def verified(data: bytes, own: Mapping[str, str] | None = None) -> Verified:
     """Check an exported drill by itself; raises UsageError where it is none, PsbtError if it lies.
 
     Descriptor and message must be of one vault and version, and of the vault of that name among
@@ -311,19 +356,19 @@ def verified(data: bytes, own: Mapping[str, str] | None = None) -> dict[str, Any
     script = vault_script(policy, RECEIVE, ADDRESS_INDEX)
     proved = list(_proved(text, script, given))
     by = None if proof is None else message.verify_proof(proof, text, script.script_pubkey)
-    return {
-        "vault": name,
-        "checksum": policy_checksum(policy),
-        "descriptor": format_descriptor(policy),
-        "first_address": format_address(script.script_pubkey, policy.network),
-        "own": format_descriptor(policy) in (own or {}).values(),
-        "message": text,
-        "proved": proved,
-        "have": len(proved),
-        "need": policy.threshold,
-        "bip322": by,
-        "valid": by is not None and len(proved) >= policy.threshold,
-    }
+    return Verified(
+        vault=name,
+        checksum=policy_checksum(policy),
+        descriptor=format_descriptor(policy),
+        first_address=format_address(script.script_pubkey, policy.network),
+        own=format_descriptor(policy) in (own or {}).values(),
+        message=text,
+        proved=proved,
+        have=len(proved),
+        need=policy.threshold,
+        bip322=by,
+        valid=by is not None and len(proved) >= policy.threshold,
+    )
 
 
 def _agree(name: str | None, policy: Policy, text: str, *, own: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 """Keys held elsewhere: taken from a signer's file, listed, and written for another coordinator."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -83,24 +83,42 @@ def write_key(home: Home, db: Session, name: str, *, format_: str) -> str:
     return WRITERS[format_](key, network)
 
 
-def document(db: Session, key: Key) -> dict[str, Any]:
-    """Return the fields of a key as the command line shows it."""
+class KeyLine(NamedTuple):
+    """A key as it is shown, what carries it, and the vaults it serves."""
+
+    label: str
+    fingerprint: bytes
+    path: str
+    xpub: str
+    expression: str
+    created_on: str
+    carriers: list[str]
+    vaults: list[str]
+
+
+def listed(db: Session) -> list[KeyLine]:
+    """Return every key known here."""
+    return [shown(db, key) for key in card_book.all_keys(db)]
+
+
+def shown(db: Session, key: Key) -> KeyLine:
+    """Return a key as it is shown."""
     network, parsed = Network(key.network), key_expression(key)
     vaults = [
         vault.name
         for vault in vault_book.all_vaults(db)
         if any(cosigner.key_id == key.id for cosigner in vault.cosigners)
     ]
-    return {
-        "label": key.label,
-        "fingerprint": key.fingerprint,
-        "path": key.path,
-        "xpub": format_xpub(parsed.key, network),
-        "expression": format_key_expression(parsed, network),
-        "created_on": key.created_on,
-        "carriers": [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
-        "vaults": vaults,
-    }
+    return KeyLine(
+        key.label,
+        key.fingerprint,
+        key.path,
+        format_xpub(parsed.key, network),
+        format_key_expression(parsed, network),
+        key.created_on,
+        [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
+        vaults,
+    )
 
 
 def _named(home: Home, db: Session, name: str) -> Key:

@@ -3,19 +3,20 @@
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from cards.family import families, family_named
 from coordinator import clock
 from coordinator.audit.findings import CarrierFacts, CosignerFacts, same_seed
-from coordinator.chain import UNKNOWN, Birthday
+from coordinator.chain import UNKNOWN, Birthday, Tip
 from coordinator.custody import card_secrets
 from coordinator.errors import CardCannotSign, ChecksumDiffers, NotAccepted, UsageError
 from coordinator.home import approvals
 from coordinator.home.settings import Home
-from coordinator.home.stored import key_expression, stored_policy
+from coordinator.home.stored import computed_checksum, key_expression, stored_policy
 from coordinator.interop import descriptors, own_json, recognition, wallet_file
 from coordinator.interop.wallet_file import FileWarning, WalletFile, policy_of
 from coordinator.names import checked_name
@@ -277,57 +278,149 @@ def _newest_key(keys: Iterable[Key]) -> Birthday:
     return Birthday(max((key.made_at for key in keys if key.made_at is not None), default=None))
 
 
-def document(home: Home, db: Session, vault: Vault) -> dict[str, Any]:
-    """Return the fields of `vault show --json`."""
+class VaultState(NamedTuple):
+    """Whether a vault is active, only watched since another took its place, or retired."""
+
+    state: str
+    replaced_by: str | None
+
+
+@dataclass(frozen=True)
+class CosignerLine:
+    """A cosigner's key as it is shown, what carries it, and what else can sign with that."""
+
+    index: int
+    label: str
+    key: str
+    fingerprint: bytes
+    path: str
+    created_on: str
+    carriers: list[str]
+    other_software: list[str]
+
+
+@dataclass(frozen=True)
+class VaultLine:
+    """A vault as a list shows it; no checksum where its rows contradict one another."""
+
+    name: str
+    network: str
+    threshold: int
+    total: int
+    script: str
+    checksum: str | None
+    retired_at: datetime | None
+    state: str
+    replaced_by: str | None
+
+
+@dataclass(frozen=True)
+class VaultShown:
+    """A vault, its keys, how old it is and how far it was looked for."""
+
+    name: str
+    network: str
+    threshold: int
+    total: int
+    script: str
+    descriptor: str
+    checksum: str
+    approval: approvals.Standing
+    approved: bool
+    policy: str
+    cosigners: list[CosignerLine]
+    first_address: str
+    birthday: datetime | None
+    birthday_height: int | None
+    looked_from: int | None
+    tip: Tip | None
+    reach: dict[str, int] | None
+    earlier_unknown: bool
+    looked: bool
+    created_at: datetime
+    retired_at: datetime | None
+    state: str
+    replaced_by: str | None
+
+    @property
+    def seen(self) -> scans.Looked:
+        """Return how far it was looked for."""
+        return scans.Looked(
+            self.looked, self.looked_from, self.tip, self.reach, self.earlier_unknown
+        )
+
+
+def listed(db: Session) -> list[VaultLine]:
+    """Return every vault of the home."""
+    return [
+        VaultLine(
+            vault.name,
+            vault.network,
+            vault.threshold,
+            len(vault.cosigners),
+            vault.script,
+            computed_checksum(vault),
+            vault.retired_at,
+            *standing(db, vault),
+        )
+        for vault in vault_book.all_vaults(db)
+    ]
+
+
+def shown(home: Home, db: Session, vault: Vault) -> VaultShown:
+    """Return a vault as it is shown, computed from its keys."""
     policy, seen = stored_policy(vault), scans.looked(db, vault)
     approval = approvals.policy_standing(home, vault.name, vault.descriptor)
-    return {
-        "name": vault.name,
-        "network": vault.network,
-        "threshold": vault.threshold,
-        "total": len(policy.keys),
-        "script": vault.script,
-        "descriptor": vault.descriptor,
-        "checksum": policy_checksum(policy),
-        "approval": approval.value,
-        "approved": approval is approvals.Standing.APPROVED,
-        "policy": format_template(policy),
-        "cosigners": [_cosigner_document(db, policy, cosigner) for cosigner in vault.cosigners],
-        "first_address": next(addresses(policy, RECEIVE, [0])),
-        "birthday": vault.birthday,
-        "birthday_height": vault.birthday_height,
-        **seen.document(),
-        "looked": seen.known,
-        "created_at": vault.created_at,
-        "retired_at": vault.retired_at,
-        **standing(db, vault),
-    }
+    state, replaced_by = standing(db, vault)
+    return VaultShown(
+        name=vault.name,
+        network=vault.network,
+        threshold=vault.threshold,
+        total=len(policy.keys),
+        script=vault.script,
+        descriptor=vault.descriptor,
+        checksum=policy_checksum(policy),
+        approval=approval,
+        approved=approval is approvals.Standing.APPROVED,
+        policy=format_template(policy),
+        cosigners=[_cosigner_line(db, policy, cosigner) for cosigner in vault.cosigners],
+        first_address=next(addresses(policy, RECEIVE, [0])),
+        birthday=vault.birthday,
+        birthday_height=vault.birthday_height,
+        looked_from=seen.looked_from,
+        tip=seen.tip,
+        reach=seen.reach,
+        earlier_unknown=seen.earlier_unknown,
+        looked=seen.known,
+        created_at=vault.created_at,
+        retired_at=vault.retired_at,
+        state=state,
+        replaced_by=replaced_by,
+    )
 
 
-def standing(db: Session, vault: Vault) -> dict[str, Any]:
-    """Return whether a vault is in use, only watched since another took its place, or retired."""
+def standing(db: Session, vault: Vault) -> VaultState:
+    """Return whether a vault is in use."""
     succession = succession_book.succession_of(db, vault)
     successor = succession.successor.name if succession else None
     state = "retired" if vault.retired_at else "watch" if successor else "active"
-    return {"state": state, "replaced_by": successor}
+    return VaultState(state, successor)
 
 
-def _cosigner_document(db: Session, policy: Policy, cosigner: Cosigner) -> dict[str, Any]:
+def _cosigner_line(db: Session, policy: Policy, cosigner: Cosigner) -> CosignerLine:
     key = cosigner.key
     known = {family.name for family in families()}
     cards = [card for card in card_book.cards_with_key(db, key) if card.family in known]
-    return {
-        "index": cosigner.position,
-        "label": cosigner.label,
-        "key": format_key_expression(key_expression(key), policy.network),
-        "fingerprint": key.fingerprint,
-        "path": key.path,
-        "created_on": key.created_on,
-        "carriers": [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
-        "other_software": sorted(
-            {name for card in cards for name in card_secrets.other_software(db, card)}
-        ),
-    }
+    return CosignerLine(
+        cosigner.position,
+        cosigner.label,
+        format_key_expression(key_expression(key), policy.network),
+        key.fingerprint,
+        key.path,
+        key.created_on,
+        [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
+        sorted({name for card in cards for name in card_secrets.other_software(db, card)}),
+    )
 
 
 def _store(

@@ -62,12 +62,6 @@ class CoinsLeft:
         held = sum(each.sats for each in self.held)
         return held + sum(each.sats for each in self.others)
 
-    def document(self) -> dict[str, object]:
-        """Return it as JSON shows it."""
-        others = [each._asdict() for each in self.others]
-        held = [each._asdict() for each in self.held]
-        return {"coins": self.coins, "sats": self.sats, "held": held, "others": others}
-
     def sentences(self) -> Iterator[str]:
         """Yield what stays and why, those that a command frees first."""
         for held in self.held:

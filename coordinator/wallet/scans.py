@@ -1,7 +1,7 @@
 """From which block to which a vault was looked for, and what is said where nobody looked yet."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -106,19 +106,6 @@ def said(vault: str, seen: Looked, chain: str) -> str:
         return f"looked up to block {seen.tip.height}, from which on is not known: {command}"
     earlier = ", earlier coins unknown" if seen.earlier_unknown else ""
     return f"looked from block {seen.looked_from} to block {seen.tip.height}{earlier}"
-
-
-def said_of(document: Mapping[str, Any], chain: str) -> str:
-    """Return the same of a vault's document."""
-    tip = document["tip"] and Tip(**document["tip"])
-    seen = Looked(
-        document["looked"],
-        document["looked_from"],
-        tip,
-        document["reach"],
-        document["earlier_unknown"],
-    )
-    return said(document["name"], seen, chain)
 
 
 def command_for(vault: str, chain: str) -> str:
