@@ -216,7 +216,7 @@ def confirm(db: Session, vault: Vault, now: datetime) -> None:
     transaction in a block spent one of its coins: replaced. What was abandoned stays
     so, unless its transaction is in a block.
     """
-    outspent = _outspent(db, vault)
+    outspent = {row for (row,) in db.execute(_losing(vault, Ceremony.id))}
     for ceremony, seen in _unsettled(db, vault):
         ceremony.confirmed_height = seen.height if seen else None
         if ceremony.confirmed_height is not None:
@@ -241,11 +241,6 @@ def _unsettled(db: Session, vault: Vault) -> list[tuple[Ceremony, ChainTransacti
         .where(Ceremony.vault_id == vault.id, moved | Ceremony.state.not_in(ENDED))
     )
     return [(ceremony, seen) for ceremony, seen in db.execute(found)]
-
-
-def _outspent(db: Session, vault: Vault) -> set[int]:
-    """Return the ceremonies that lost a coin to another transaction in a block."""
-    return {row for (row,) in db.execute(_losing(vault, Ceremony.id))}
 
 
 def _losing(vault: Vault, *columns: Any) -> Select[Any]:  # noqa: ANN401 -- whatever is selected

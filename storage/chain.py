@@ -171,31 +171,28 @@ def used_scripts(db: Session, vault: Vault) -> set[bytes]:
 def add_transactions(db: Session, seen: Iterable[Seen], now: datetime) -> None:
     """Remember transactions; of those known already the place is brought to date."""
     for batch in batches(seen):
-        rows = {each.txid: _transaction_row(each) for each in batch}
+        rows = {
+            each.txid: {
+                "txid": each.txid,
+                "raw": each.raw,
+                "height": each.height,
+                "block_hash": each.block_hash,
+                "block_time": None if each.time is None else datetime.fromtimestamp(each.time, UTC),
+            }
+            for each in batch
+        }
         found = select(ChainTransaction.txid).where(ChainTransaction.txid.in_(rows))
         known = set(db.scalars(found))
         new = [{**row, "first_seen": now} for txid, row in rows.items() if txid not in known]
         _insert(db, ChainTransaction, new)
-        placed = [{"known": txid, **_place(rows[txid])} for txid in sorted(known)]
+        placed = [
+            {"known": txid, **{name: rows[txid][name] for name in PLACE}} for txid in sorted(known)
+        ]
         if placed:
             table = Record.metadata.tables[ChainTransaction.__tablename__]
             there = update(table).where(table.c.txid == bindparam("known"))
             there = there.values({name: bindparam(name) for name in PLACE})
             _update(db, there, placed)
-
-
-def _transaction_row(seen: Seen) -> dict[str, object]:
-    return {
-        "txid": seen.txid,
-        "raw": seen.raw,
-        "height": seen.height,
-        "block_hash": seen.block_hash,
-        "block_time": None if seen.time is None else datetime.fromtimestamp(seen.time, UTC),
-    }
-
-
-def _place(row: Mapping[str, object]) -> dict[str, object]:
-    return {name: row[name] for name in PLACE}
 
 
 def heights(db: Session, vault: Vault) -> dict[str, int]:

@@ -89,7 +89,7 @@ def record_event(
     db: Session, item: Item, event: str, **told: Unpack[Circumstances]
 ) -> CustodyEvent:
     """Append an event to the book."""
-    last = _last_event(db)
+    last = db.scalars(select(CustodyEvent).order_by(CustodyEvent.id.desc()).limit(1)).one_or_none()
     location = told["location"]
     written = CustodyEvent(
         id=last.id + 1 if last else 1,
@@ -196,10 +196,6 @@ def _salted(texts: Mapping[str, str | None]) -> dict[str, CustodyText]:
 
 def _salted_text(field: str, text: str, salt: bytes) -> CustodyText:
     return CustodyText(field=field, text=text, salt=salt, digest=text_digest(salt, text))
-
-
-def _last_event(db: Session) -> CustodyEvent | None:
-    return db.scalars(select(CustodyEvent).order_by(CustodyEvent.id.desc()).limit(1)).one_or_none()
 
 
 def _holder(db: Session, name: str) -> Holder | None:

@@ -67,7 +67,8 @@ def is_read_only(database: sessionmaker[Session]) -> bool:
 
 def _engine(url: URL) -> Engine:
     try:
-        engine = _create(url)
+        shared = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+        engine = create_engine(url, hide_parameters=True, **(shared if _in_memory(url) else {}))
     except (ArgumentError, ImportError) as failure:
         raise StorageError(f"the database URL cannot be used: {failure}") from failure
     event.listen(engine, "handle_error", _translated)
@@ -111,11 +112,6 @@ def _reading_engine(url: URL, place: Place) -> Engine:
     event.listen(engine, "begin", _begin_reading)
     event.listen(engine, "engine_disposed", lambda _: place.close())
     return engine
-
-
-def _create(url: URL) -> Engine:
-    shared = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-    return create_engine(url, hide_parameters=True, **(shared if _in_memory(url) else {}))
 
 
 def _file(url: URL) -> Path | None:

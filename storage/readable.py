@@ -7,6 +7,7 @@ nothing is in that log, the file is whole without it; where there is, a copy of 
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,6 +87,19 @@ def copied(file: Path) -> Place:
             f"the database {file} can neither be written nor copied to be read: {failure.strerror}"
         ) from failure
     return Place(copy, folder=folder)
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy the database with SQLite's online backup; raises StorageError."""
+    require_whole(source)
+    place = readable(source)
+    try:
+        with closing(place.connect()) as reader, closing(sqlite3.connect(target)) as writer:
+            reader.backup(writer)
+    except (sqlite3.Error, UnicodeDecodeError) as failure:
+        raise StorageError(f"the database {source} cannot be copied: {failure}") from failure
+    finally:
+        place.close()
 
 
 def _opens(place: Place) -> bool:

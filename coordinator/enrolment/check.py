@@ -1,6 +1,5 @@
 """A card is looked at: is it there, is it genuine, is its key the one that was enrolled."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression
 from coordinator.person import Attendant
 from coordinator.readers.slots import CardPrompts, Slot, card_in, unlock
-from psbt.keys import KeyExpression, format_path
+from psbt.keys import format_path
 from storage import cards as card_book
 
 Database = sessionmaker[Session]
@@ -62,7 +61,16 @@ def check(home: Home, database: Database, asked: Check, *, attendant: Attendant)
             )
     except (ReaderNotFound, CardRemoved) as absent:
         return Checked(False, None, None, None, [str(absent)])
-    _remember(database, asked.label, attestation, differences=found.differences)
+    now = clock.now()
+    note = "; ".join(["card check", *found.differences])
+    with database.begin() as db:
+        card = card_book.card_named(db, asked.label)
+        card.checked_at = card.checked_at if found.differences else now
+        if attestation is not None and attestation.result is not Verdict.FAILED:
+            card_book.attested(
+                db, card, attestation.result.value, reason=attestation.reason, now=now
+            )
+        custody_log.record(db, custody_log.NewEvent(f"card:{asked.label}", "seen", note=note))
     return found
 
 
@@ -71,7 +79,10 @@ def _examined(
 ) -> tuple[Attestation | None, Checked]:
     refuse_useless_evidence(session, asked.evidence)
     if not asked.with_pin:
-        _refuse_silent(asked.label, session)
+        try:
+            session.identity()
+        except NotUnlocked as silent:
+            raise NotUnlocked(f"card {asked.label}: {silent}; add --pin") from None
     unlocked = expect(database, asked.label, asked.slot, session=session, attendant=attendant)
     with database.begin() as db:
         stored = [key_expression(key) for key in card_book.keys_of_card(db, asked.label)]
@@ -81,7 +92,11 @@ def _examined(
     if asked.with_pin and not unlocked:
         unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
     give_evidence(session, asked.evidence)
-    differences = _key_differences(session, stored) if asked.with_pin else []
+    differences = [
+        f"the key at {format_path(key.path)} is not the one enrolled"
+        for key in (stored if asked.with_pin else ())
+        if account_key(session, key.path) != key
+    ]
     key_matches = not differences if asked.with_pin else None
     attestation = _attestation(session, home.network)
     if attestation is not None and attestation.result is Verdict.FAILED:
@@ -89,14 +104,6 @@ def _examined(
     genuine = None if attestation is None else attestation.result.value
     left = session.identity().attempts_left
     return attestation, Checked(True, genuine, key_matches, left, differences)
-
-
-def _refuse_silent(label: str, session: CardSession) -> None:
-    """Raise NotUnlocked for a card that says nothing before its PIN, where none may be asked."""
-    try:
-        session.identity()
-    except NotUnlocked as silent:
-        raise NotUnlocked(f"card {label}: {silent}; add --pin") from None
 
 
 def _attestation(session: CardSession, network: str) -> Attestation | None:
@@ -107,27 +114,3 @@ def _attestation(session: CardSession, network: str) -> Attestation | None:
         return None
     except NotGenuine as failure:
         return Attestation(Verdict.FAILED, failure.reason)
-
-
-def _key_differences(session: CardSession, stored: Iterable[KeyExpression]) -> list[str]:
-    return [
-        f"the key at {format_path(key.path)} is not the one enrolled"
-        for key in stored
-        if account_key(session, key.path) != key
-    ]
-
-
-def _remember(
-    database: Database, label: str, attestation: Attestation | None, *, differences: list[str]
-) -> None:
-    """Write down that the card was seen; it counts as checked only where nothing differed."""
-    now = clock.now()
-    note = "; ".join(["card check", *differences])
-    with database.begin() as db:
-        card = card_book.card_named(db, label)
-        card.checked_at = card.checked_at if differences else now
-        if attestation is not None and attestation.result is not Verdict.FAILED:
-            card_book.attested(
-                db, card, attestation.result.value, reason=attestation.reason, now=now
-            )
-        custody_log.record(db, custody_log.NewEvent(f"card:{label}", "seen", note=note))

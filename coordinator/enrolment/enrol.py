@@ -56,7 +56,7 @@ from psbt.keys import (
 from psbt.network import Network
 from storage import cards as card_book
 from storage.errors import AlreadyExists
-from storage.model import Card, Key
+from storage.model import Card
 
 Database = sessionmaker[Session]
 UNTOLD = "nothing tells it from software that plays a card, see SECURITY.md"
@@ -267,7 +267,17 @@ def store(db: Session, found: Enrolled, slot: Slot, *, network: str) -> Enrolled
     card_book.retire_carriers(db, card.item, old, now=now)
     key = card_book.key_like(db, found.key.key.public_key, found.key.key.chain_code)
     if key is None:
-        key = _add_key(db, found, network, now=now)
+        key = card_book.add_key(
+            db,
+            label=card_book.free_key_label(db, found.label),
+            network=network,
+            fingerprint=found.key.fingerprint,
+            path=format_path(found.key.path),
+            **found.key.key._asdict(),
+            created_on=found.created_on,
+            made_at=now if found.made_here else None,
+            now=now,
+        )
     key.created_on = min(key.created_on, found.created_on, key=WORST_ORIGIN_FIRST.index)
     card_book.add_carrier(db, key, card.item, now=now)
     card_secrets.note(db, card, found.secrets, now=now)
@@ -290,17 +300,3 @@ def _card(db: Session, found: Enrolled, slot: Slot, *, now: datetime) -> Card:
     card.version, card.checked_at = found.identity.version, now
     card.emulated, card.emulator_name = slot.emulated, emulator_name
     return card
-
-
-def _add_key(db: Session, found: Enrolled, network: str, *, now: datetime) -> Key:
-    return card_book.add_key(
-        db,
-        label=card_book.free_key_label(db, found.label),
-        network=network,
-        fingerprint=found.key.fingerprint,
-        path=format_path(found.key.path),
-        **found.key.key._asdict(),
-        created_on=found.created_on,
-        made_at=now if found.made_here else None,
-        now=now,
-    )

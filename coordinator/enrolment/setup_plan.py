@@ -159,7 +159,11 @@ def _look_at(run: Run, wanted: Setup) -> Look:
         try:
             identity = session.identity()
         except NotUnlocked as silent:
-            _refuse_impossible(run, wanted, session)
+            with run.database.begin() as db:
+                card = card_book.find_card(db, wanted.label)
+                known = [KnownCard(card.label, card.family, card.card_id)] if card else []
+            if known:
+                possible(session, known, wanted.slot.surroundings.memory)
             run.attendant.say(f"card {wanted.label}: {silent}")
         else:
             enrol.attest_while_locked(session, run.home.network)
@@ -174,15 +178,6 @@ def _look_at(run: Run, wanted: Setup) -> Look:
             and not identity.has_pin
             and _came_with_key(session, wanted.source),
         )
-
-
-def _refuse_impossible(run: Run, wanted: Setup, session: CardSession) -> None:
-    """Raise WrongCard for a silent card that cannot be the one enrolled under its label."""
-    with run.database.begin() as db:
-        card = card_book.find_card(db, wanted.label)
-        known = [KnownCard(card.label, card.family, card.card_id)] if card else []
-    if known:
-        possible(session, known, wanted.slot.surroundings.memory)
 
 
 def _came_with_key(session: CardSession, source: str) -> bool:
@@ -358,7 +353,12 @@ def source_of(run: Run, plans: Sequence[Plan], wiped: ExitStack) -> Source | Non
         return None
     if wanted.source != "generate":
         _tell_unused(run.attendant, wanted.label, {"seed", "words"} - {wanted.source})
-        return _typed_source(run, wanted.label, wanted.source, wiped=wiped)
+        typed = run.attendant.secret_for(wanted.label, wanted.source)
+        if typed is None:
+            raise PinMissing(wanted.label, wanted.source)
+        with typed:
+            seed = seeds.from_hex(typed) if wanted.source == "seed" else seeds.from_words(typed)
+            return Source(wiped.enter_context(seed))
     if any(plan.keyed for plan in plans):
         return _source_again(run, plans, wiped)
     _tell_unused(run.attendant, wanted.label, ("seed", "words"))
@@ -367,15 +367,6 @@ def source_of(run: Run, plans: Sequence[Plan], wiped: ExitStack) -> Source | Non
     run.attendant.ready_for_words(wanted.words_out)
     words = wiped.enter_context(seeds.fresh_words())
     return Source(wiped.enter_context(seeds.from_words(words)), words)
-
-
-def _typed_source(run: Run, label: str, kind: str, *, wiped: ExitStack) -> Source:
-    typed = run.attendant.secret_for(label, kind)
-    if typed is None:
-        raise PinMissing(label, kind)
-    with typed:
-        seed = seeds.from_hex(typed) if kind == "seed" else seeds.from_words(typed)
-        return Source(wiped.enter_context(seed))
 
 
 def _source_again(run: Run, plans: Sequence[Plan], wiped: ExitStack) -> Source | None:

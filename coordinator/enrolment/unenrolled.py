@@ -101,8 +101,11 @@ def enrol_where_asked(
         card = Stranger(identity, slot, known.label if known else None)
         places = _possible(db, vault, known)
     if not places or not identity.initialised:
-        raise WrongCard(f"a card of vault {vault_name}", card.label or _found(card))
-    why = _sentence(card, places)
+        found = card.label or f"{card}, which is not enrolled here"
+        raise WrongCard(f"a card of vault {vault_name}", found)
+    keys = " or ".join(str(place) for place in places)
+    how = "is enrolled with another key" if card.label else "is not enrolled here"
+    why = f"{card} {how} and may carry {keys}, which no card here does"
     let_others(session, person)
     label = person.label_for(why, card.label)
     if label is None:
@@ -120,21 +123,14 @@ def enrol_where_asked(
     person.say(f"this is {place}: enrolled as card {label}")
 
 
-def _without_card(db: Session, vault: Vault) -> list[Place]:
-    return [
-        Place(vault.name, cosigner.position + 1, key_expression(cosigner.key))
-        for cosigner in vault.cosigners
-        if not card_book.cards_with_key(db, cosigner.key)
-    ]
-
-
 def _possible(db: Session, vault: Vault, known: Card | None) -> list[Place]:
     """Return which keys without a card the card may carry: by the seed of one enrolled here."""
     seeds = {key.fingerprint for key in card_book.keys_of_card(db, known.label)} if known else set()
     return [
-        place
-        for place in _without_card(db, vault)
-        if not seeds or place.key.fingerprint in {*seeds, UNKNOWN}
+        Place(vault.name, cosigner.position + 1, key_expression(cosigner.key))
+        for cosigner in vault.cosigners
+        if not card_book.cards_with_key(db, cosigner.key)
+        and (not seeds or cosigner.key.fingerprint in {*seeds, UNKNOWN})
     ]
 
 
@@ -149,16 +145,6 @@ def _carried(session: CardSession, places: list[Place]) -> Place | None:
         if (found.public_key, found.chain_code) == (wanted.public_key, wanted.chain_code):
             return place
     return None
-
-
-def _found(card: Stranger) -> str:
-    return str(card) if card.label else f"{card}, which is not enrolled here"
-
-
-def _sentence(card: Stranger, places: list[Place]) -> str:
-    keys = " or ".join(str(place) for place in places)
-    how = "is enrolled with another key" if card.label else "is not enrolled here"
-    return f"{card} {how} and may carry {keys}, which no card here does"
 
 
 def _remedy(card: Stranger, places: list[Place], network: str) -> str:

@@ -24,8 +24,8 @@ from coordinator.home.settings import DATABASE_FILE, SETTINGS_FILE, Home, open_h
 from psbt import codec, outline
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
-from storage.copies import check_database, copy_database
-from storage.schema import require_own_schema
+from storage.readable import copy_database
+from storage.soundness import check_database, require_own_schema
 
 PATTERNS = (SETTINGS_FILE, "emulated/*.card", "chain/*.dat", "pairings/*.memory")
 MEMBER_MAX = 1 << 30

@@ -271,15 +271,10 @@ def _advance(database: Database, ceremony_id: str) -> None:
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
         _advance_record(record)
-        _note_proofs(db, record)
-
-
-def _note_proofs(db: Session, record: Ceremony) -> None:
-    """Remember which keys signed: any signature that verifies proves its key for this policy."""
-    signed = progress(record).signed_by
-    keys = [each.key_id for each in record.vault.cosigners if each.label in signed]
-    detail = f"signed in ceremony {record.public_id}"
-    vault_book.note_proved(db, record.vault, keys, detail=detail, now=clock.now())
+        signed = progress(record).signed_by
+        keys = [each.key_id for each in record.vault.cosigners if each.label in signed]
+        detail = f"signed in ceremony {record.public_id}"
+        vault_book.note_proved(db, record.vault, keys, detail=detail, now=clock.now())
 
 
 def _advance_record(record: Ceremony) -> None:
@@ -424,16 +419,17 @@ def abandon(database: Database, ceremony_id: str) -> Notice | None:
     )
 
 
+def may_be_sent(record: Ceremony) -> bool:
+    """Tell whether a ceremony's payment may wait already, sent from here or from elsewhere."""
+    elsewhere = record.final_tx is not None or record.exported_at is not None
+    return elsewhere or record.state == "broadcast"
+
+
 def _open_ceremony(db: Session, ceremony_id: str) -> Ceremony:
     record = ceremony_book.ceremony_named(db, ceremony_id)
     if record.state not in OPEN:
         raise NothingToSign(f"ceremony {ceremony_id} is {record.state}: nothing is left to sign")
     return record
-
-
-def _is_ours(db: Session, record: Ceremony, coin: Coin) -> bool:
-    """Tell whether a coin is there for a ceremony: nothing else spends it for good."""
-    return coin.spent_by in {None, record.txid} or _gives_way(db, record, coin)
 
 
 def _gives_way(db: Session, record: Ceremony, coin: Coin) -> bool:
@@ -453,7 +449,9 @@ def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
     outpoints = outline.outpoints(psbt)
     for outpoint in outpoints:
         coin = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
-        if coin is None or not _is_ours(db, record, coin):
+        if coin is None or not (
+            coin.spent_by in {None, record.txid} or _gives_way(db, record, coin)
+        ):
             raise CeremonyError(f"coin {outpoint} of ceremony {record.public_id} is spent or gone")
     live = ceremony_book.reserved(db, now)
     held = {(h.txid, h.vout) for h in live if h.ceremony == record.public_id}

@@ -13,7 +13,9 @@ from coordinator.errors import CeremonyError, UsageError
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.payment import creation
+from coordinator.payment.ceremonies import may_be_sent
 from coordinator.payment.creation import Created, Draft
+from coordinator.payment.reviews import descendants_fee
 from coordinator.wallet import coins_left, node_rules
 from coordinator.wallet.scripts import script_size, watched
 from psbt import codec, outline
@@ -236,26 +238,17 @@ def _replacing(
 
 def _may_be_about(old: Ceremony) -> bool:
     """Tell whether somebody could send the old payment, or did."""
-    known = old.signatures or old.final_tx is not None or old.exported_at is not None
-    return bool(known) or old.state == "broadcast"
+    return bool(old.signatures) or may_be_sent(old)
 
 
 def _replaced(db: Session, old: Ceremony) -> Replaced:
-    vsize = _review_size(old)
-    if old.final_tx is not None:
-        vsize = parse_transaction(old.final_tx).vsize
-    descendants, fees = [old.txid], 0
-    for parent in descendants:
-        children = chain_book.waiting_children(db, parent) - set(descendants)
-        descendants += sorted(children)
-        fees += sum(ceremony_book.fees_of(db, children))
-    return Replaced(old.fee_sats, vsize, fees, node_rules.rules(db).replacement_step)
-
-
-def _review_size(old: Ceremony) -> int:
     psbt = codec.parse(old.psbt)
     outputs = [output.script_pubkey for output in outline.outputs(psbt)]
-    return _size(old.vault, len(outline.outpoints(psbt)), outputs)
+    vsize = _size(old.vault, len(outline.outpoints(psbt)), outputs)
+    if old.final_tx is not None:
+        vsize = parse_transaction(old.final_tx).vsize
+    fees = descendants_fee(db, old.txid)
+    return Replaced(old.fee_sats, vsize, fees, node_rules.rules(db).replacement_step)
 
 
 def _vsize(vault: Vault, inputs: int) -> int:

@@ -13,6 +13,7 @@ from coordinator.errors import CeremonyError, UsageError
 from coordinator.home.settings import OFFLINE, Home
 from coordinator.home.stored import stored_policy
 from coordinator.payment import ceremonies, creation, psbt_file
+from coordinator.payment.ceremonies import may_be_sent
 from coordinator.payment.creation import Created
 from coordinator.payment.reviews import reviewed
 from coordinator.wallet import sync as wallet_sync
@@ -174,16 +175,10 @@ def _replaced(db: Session, txid: str, outpoints: list[Outpoint]) -> list[Ceremon
     found: dict[str, Ceremony] = {}
     for held in (holders[outpoint] for outpoint in outpoints if outpoint in holders):
         old = ceremony_book.ceremony_named(db, held.ceremony)
-        if old.txid == txid or not _may_be_sent(old):
+        if old.txid == txid or not may_be_sent(old):
             raise refusal(held)
         found[old.public_id] = old
     return list(found.values())
-
-
-def _may_be_sent(old: Ceremony) -> bool:
-    """Tell whether a ceremony's payment may wait already, sent from here or from elsewhere."""
-    elsewhere = old.final_tx is not None or old.exported_at is not None
-    return elsewhere or old.state == "broadcast"
 
 
 def _completed(

@@ -91,7 +91,10 @@ def slot_of(
 ) -> Slot:
     """Return the slot named, else the one a known card lies in, found by its identity."""
     if named != ReaderChoice():
-        return _single(named_slots(home, named))
+        slots = named_slots(home, named)
+        if len(slots) != 1:
+            raise UsageError(f"one card is meant, {len(slots)} places are named")
+        return slots[0]
     with database.begin() as db:
         card = card_book.card_named(db, label)
         lying, family, card_id = card.emulator_name, card.family, card.card_id
@@ -125,12 +128,6 @@ def slots_of_strangers(
             f"{len(slots)} cards are offered, {count} are wanted{there}; {HOW}{besides}"
         )
     return slots
-
-
-def _single(slots: Sequence[Slot]) -> Slot:
-    if len(slots) != 1:
-        raise UsageError(f"one card is meant, {len(slots)} places are named")
-    return slots[0]
 
 
 def _occupied(home: Home) -> list[Slot]:

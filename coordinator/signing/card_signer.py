@@ -174,7 +174,9 @@ class CardSigner:
             elif self._card and self._card.card_id != identity.card_id:
                 raise WrongCard(self._share.label, f"{identity.family} {identity.card_id[:16]}")
             if self.left:
-                self._unlock(session, identity, wiped)
+                if self._pin is None:
+                    self._ask_pin(session, wiped)
+                self._present(session, identity.attempts_left)
                 started = time.monotonic()
                 try:
                     self._sign(session, keep)
@@ -264,11 +266,6 @@ class CardSigner:
         self._share = claim(share)
         self.left = list(self._share.requests)
         self._total = len(self.left)
-
-    def _unlock(self, session: CardSession, identity: CardIdentity, wiped: ExitStack) -> None:
-        if self._pin is None:
-            self._ask_pin(session, wiped)
-        self._present(session, identity.attempts_left)
 
     def _sign(self, session: CardSession, keep: Keep) -> None:
         share = self._share

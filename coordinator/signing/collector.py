@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from cards.errors import CardError, CardRemoved, PinBlocked, PinIncorrect, PinUnsuitable
+from cards.errors import CardRemoved, PinBlocked, PinIncorrect, PinUnsuitable
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator.errors import CardNotEnrolled, CoordinatorError, LastAttempt, SignatureNotKept
@@ -197,7 +197,9 @@ def collect(offered: Sequence[Slot], task: SigningTask) -> list[Outcome]:
         collection.stop.set()
         for thread in threads:
             thread.join(GRACE / len(threads))
-        _tell(task.attendant, found)
+        done = [outcome for outcomes in found for outcome in outcomes if outcome.signatures]
+        said = ", ".join(f"card {each.label} gave {each.signatures}" for each in done)
+        task.attendant.say(f"stopped; {said or 'no card'} signatures, kept; nothing else was done")
         _handed_over(collection, [])
         raise
     finally:
@@ -233,12 +235,6 @@ def _attended(slot: Slot, place: int, collection: _Collection, *, into: list[Out
         )
     finally:
         collection.questions.put(None)
-
-
-def _tell(attendant: Attendant, found: Sequence[Sequence[Outcome]]) -> None:
-    done = [outcome for outcomes in found for outcome in outcomes if outcome.signatures]
-    said = ", ".join(f"card {each.label} gave {each.signatures}" for each in done)
-    attendant.say(f"stopped; {said or 'no card'} signatures, kept; nothing else was done")
 
 
 def _handed_over(collection: _Collection, outcomes: list[Outcome]) -> list[Outcome]:
@@ -286,7 +282,8 @@ def _attend(slot: Slot, place: int, collection: _Collection, *, into: list[Outco
         number = _next_card(slot, person, collection, seen=-1 if number is None else number)
         if number is None:
             if not into and outcome is None:
-                into.append(Outcome(slot.name, None, 0, 0.0, _empty(slot)))
+                empty = CardRemoved(f"there is no card on reader {slot.name}")
+                into.append(Outcome(slot.name, None, 0, 0.0, empty))
             return
         with collection.lock:
             collection.lying.pop(place, None)
@@ -303,10 +300,6 @@ def said_of(error: Exception) -> str:
     if isinstance(error, CardNotEnrolled):
         return f"{error}; {error.remedy}"
     return str(error)
-
-
-def _empty(slot: Slot) -> CardError:
-    return CardRemoved(f"there is no card on reader {slot.name}")
 
 
 def _next_card(

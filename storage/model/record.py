@@ -1,12 +1,14 @@
 """What all rows share: names of constraints, types of columns, and a few checks."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Connection,
+    DateTime,
+    Dialect,
     Index,
     LargeBinary,
     MetaData,
@@ -14,8 +16,30 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.types import TypeDecorator
 
-from storage.types import UtcTime
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment with its zone: in as any zone, out as UTC, refused without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Bring a moment to UTC; SQLite keeps no zone, so it is left out there."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value.isoformat()} has no time zone")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the moment its zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
 
 Id = Annotated[int, mapped_column(primary_key=True)]
 Sats = Annotated[int, mapped_column(BigInteger)]

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 from storage.database import VERSIONS, open_database
 from storage.errors import SchemaTooNew, StorageError
 from storage.migrations import upgrade
-from storage.schema import require_own_schema
+from storage.soundness import require_own_schema
 
 
 @pytest.fixture
