@@ -178,6 +178,7 @@ def enrol(
     """
     from coordinator.enrolment import enrol as enrolling
     from coordinator.enrolment import unenrolled
+    from coordinator.enrolment.enrol import CardAtSlot
     from coordinator.files import read_bytes
     from coordinator.readers import choice as reader_choice
 
@@ -186,8 +187,10 @@ def enrol(
     )
     attendant = context.person([label], pin_stdin=pin_stdin, accepted=accept)
     evidence = None if issuer is None else read_bytes(issuer)
-    asked = enrolling.Enrolment(label, slot, path, last_attempt, evidence)
-    found = enrolling.enrol(context.home, context.database, asked, attendant=attendant)
+    asked = CardAtSlot(label, slot, last_attempt)
+    found = enrolling.enrol(
+        context.home, context.database, asked, attendant=attendant, path=path, evidence=evidence
+    )
     with context.database.begin() as db:
         places = unenrolled.places_of(db, found.key)
     vaults = [{"vault": place.vault, "number": place.number} for place in places]
@@ -237,14 +240,22 @@ def check(
     Example: cardquorum card check blue --pin
     """
     from coordinator.enrolment import check as checking
+    from coordinator.enrolment.enrol import CardAtSlot
     from coordinator.files import read_bytes
 
     evidence = None if issuer is None else read_bytes(issuer)
     slot = context.slot(label, reader, emulated)
     attendant = context.person([label], pin_stdin=pin_stdin, accepted=accept)
     unlocking = with_pin or pin_stdin or evidence is not None
-    asked = checking.Check(label, slot, unlocking, last_attempt, evidence)
-    found = checking.check(context.home, context.database, asked, attendant=attendant)
+    asked = CardAtSlot(label, slot, last_attempt)
+    found = checking.check(
+        context.home,
+        context.database,
+        asked,
+        attendant=attendant,
+        with_pin=unlocking,
+        evidence=evidence,
+    )
     document = {"card": label, **found._asdict()}
     if not found.present:
         return Result(document, [f"card {label} is not there: {found.differences[0]}"], MISSING)
@@ -284,10 +295,11 @@ def pin(
     Example: cardquorum card pin blue
     """
     from coordinator.enrolment import pins
+    from coordinator.enrolment.enrol import CardAtSlot
 
     slot = context.slot(label, reader, emulated)
     attendant = context.person([label], pin_stdin=pin_stdin)
-    pins.change_pin(context.database, pins.Care(label, slot, last_attempt), attendant)
+    pins.change_pin(context.database, CardAtSlot(label, slot, last_attempt), attendant)
     return Result({"card": label, "changed": True}, [f"card {label}: PIN changed"])
 
 
@@ -308,10 +320,11 @@ def backup(
     Example: cardquorum card backup blue --out blue.aes
     """
     from coordinator.enrolment import pins
+    from coordinator.enrolment.enrol import CardAtSlot
 
     slot = context.slot(label, reader, emulated)
     attendant = context.person([label], pin_stdin=pin_stdin)
-    care = pins.Care(label, slot, last_attempt)
+    care = CardAtSlot(label, slot, last_attempt)
     carrier = pins.backup(
         context.database, context.home.network, care, attendant=attendant, out=out
     )
@@ -343,10 +356,11 @@ def unblock(
     Example: cardquorum card unblock blue
     """
     from coordinator.enrolment import pins
+    from coordinator.enrolment.enrol import CardAtSlot
 
     slot = context.slot(label, reader, emulated)
     attendant = context.person([label], pin_stdin=pin_stdin, single=False)
-    left = pins.unblock(context.database, pins.Care(label, slot), attendant)
+    left = pins.unblock(context.database, CardAtSlot(label, slot), attendant)
     return Result(
         {"card": label, "attempts_left": left}, [f"card {label}: PIN attempts left: {left}"]
     )
@@ -373,6 +387,7 @@ def reset(
     from coordinator.audit.acceptance import refuse_unaccepted
     from coordinator.cli.attendant import confirm_by_label
     from coordinator.enrolment import pins
+    from coordinator.enrolment.enrol import CardAtSlot
     from coordinator.home.settings import EMBEDDED_CHAIN
     from coordinator.wallet import overview
 
@@ -393,7 +408,7 @@ def reset(
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
     attendant = context.person([label], pin_stdin=pin_stdin)
-    pins.reset(context.database, pins.Care(label, slot, last_attempt), attendant)
+    pins.reset(context.database, CardAtSlot(label, slot, last_attempt), attendant)
     return Result(
         {"card": label, "reset": True, "vaults": vaults},
         [f"card {label} is factory-fresh; its key is gone"],

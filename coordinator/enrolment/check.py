@@ -1,6 +1,6 @@
 """A card is looked at: is it there, is it genuine, is its key the one that was enrolled."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -10,6 +10,7 @@ from cards.session import Attestation, CardSession, Verdict
 from coordinator import clock
 from coordinator.custody import log as custody_log
 from coordinator.enrolment.enrol import (
+    CardAtSlot,
     accepted,
     account_key,
     attest,
@@ -20,22 +21,12 @@ from coordinator.enrolment.pins import expect
 from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression
 from coordinator.person import Attendant
-from coordinator.readers.slots import CardPrompts, Slot, card_in, unlock
-from psbt.keys import format_path
+from coordinator.readers.slots import CardPrompts, card_in, unlock
+from psbt.keys import KeyExpression, format_path
 from storage import cards as card_book
 
 Database = sessionmaker[Session]
-
-
-@dataclass(frozen=True)
-class Check:
-    """Which card, where, whether its PIN may be asked for, and what its maker says of it."""
-
-    label: str
-    slot: Slot
-    with_pin: bool
-    last_attempt: bool
-    evidence: bytes | None = None
+KEY_GONE = "the card holds no key any more: it was reset"
 
 
 class Checked(NamedTuple):
@@ -48,17 +39,39 @@ class Checked(NamedTuple):
     differences: list[str]
 
 
-def check(home: Home, database: Database, asked: Check, *, attendant: Attendant) -> Checked:
+def check(
+    home: Home,
+    database: Database,
+    asked: CardAtSlot,
+    *,
+    attendant: Attendant,
+    with_pin: bool,
+    evidence: bytes | None = None,
+) -> Checked:
     """Look at a card and write a *seen* event; differences are told, not raised.
+
+    Its PIN is asked for `with_pin` only; `evidence` is what its maker says of it.
 
     A card of another identity raises WrongCard before any PIN; no card is no difference but
     not present, and nothing is written.
     """
     try:
         with card_in(asked.slot, CardPrompts(attendant, asked.label)) as session:
-            attestation, found = _examined(
-                home, database, asked, session=session, attendant=attendant
-            )
+            refuse_useless_evidence(session, evidence)
+            if not with_pin:
+                _refuse_silent(asked.label, session)
+            unlocked = expect(database, asked, session, attendant=attendant)
+            with database.begin() as db:
+                stored = [key_expression(key) for key in card_book.keys_of_card(db, asked.label)]
+            attestation: Attestation | None = None
+            if stored and not session.identity().initialised:
+                left = session.identity().attempts_left
+                found = Checked(True, None, False, left, [KEY_GONE])
+            else:
+                if with_pin and not unlocked:
+                    unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
+                give_evidence(session, evidence)
+                attestation, found = _examined(session, stored if with_pin else None, home.network)
     except (ReaderNotFound, CardRemoved) as absent:
         return Checked(False, None, None, None, [str(absent)])
     now = clock.now()
@@ -74,31 +87,25 @@ def check(home: Home, database: Database, asked: Check, *, attendant: Attendant)
     return found
 
 
+def _refuse_silent(label: str, session: CardSession) -> None:
+    """Raise NotUnlocked for a card that says nothing before its PIN, where none may be asked."""
+    try:
+        session.identity()
+    except NotUnlocked as silent:
+        raise NotUnlocked(f"card {label}: {silent}; add --pin") from None
+
+
 def _examined(
-    home: Home, database: Database, asked: Check, *, session: CardSession, attendant: Attendant
+    session: CardSession, stored: Sequence[KeyExpression] | None, network: str
 ) -> tuple[Attestation | None, Checked]:
-    refuse_useless_evidence(session, asked.evidence)
-    if not asked.with_pin:
-        try:
-            session.identity()
-        except NotUnlocked as silent:
-            raise NotUnlocked(f"card {asked.label}: {silent}; add --pin") from None
-    unlocked = expect(database, asked.label, asked.slot, session=session, attendant=attendant)
-    with database.begin() as db:
-        stored = [key_expression(key) for key in card_book.keys_of_card(db, asked.label)]
-    if stored and not session.identity().initialised:
-        differences = ["the card holds no key any more: it was reset"]
-        return None, Checked(True, None, False, session.identity().attempts_left, differences)
-    if asked.with_pin and not unlocked:
-        unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
-    give_evidence(session, asked.evidence)
+    """Return what a card proves; of one that is unlocked, whether its keys are those stored."""
     differences = [
         f"the key at {format_path(key.path)} is not the one enrolled"
-        for key in (stored if asked.with_pin else ())
+        for key in stored or ()
         if account_key(session, key.path) != key
     ]
-    key_matches = not differences if asked.with_pin else None
-    attestation = _attestation(session, home.network)
+    key_matches = None if stored is None else not differences
+    attestation = _attestation(session, network)
     if attestation is not None and attestation.result is Verdict.FAILED:
         differences.append(f"not genuine: {attestation.reason}")
     genuine = None if attestation is None else attestation.result.value

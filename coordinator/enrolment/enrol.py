@@ -64,18 +64,12 @@ UNTOLD = "nothing tells it from software that plays a card, see SECURITY.md"
 WORST_ORIGIN_FIRST = ("host", "card", "unknown", "elsewhere")
 
 
-@dataclass(frozen=True)
-class Enrolment:
-    """What is asked for: a label, where the card lies, and the path of its key.
-
-    `evidence` is a document of its maker's that completes its proof.
-    """
+class CardAtSlot(NamedTuple):
+    """A card a person named, the slot it should lie in, and whether its last PIN attempt may go."""
 
     label: str
     slot: Slot
-    path: str | None = None
     last_attempt: bool = False
-    evidence: bytes | None = None
 
 
 class Enrolled(NamedTuple):
@@ -123,13 +117,24 @@ def key_line(key: KeyExpression, network: str) -> KeyLine:
     )
 
 
-def enrol(home: Home, database: Database, asked: Enrolment, *, attendant: Attendant) -> Enrolled:
-    """Identify, attest, unlock, read the key, remember both; nothing is stored on a failure."""
+def enrol(
+    home: Home,
+    database: Database,
+    asked: CardAtSlot,
+    *,
+    attendant: Attendant,
+    path: str | None = None,
+    evidence: bytes | None = None,
+) -> Enrolled:
+    """Identify, attest, unlock, read the key, remember both; nothing is stored on a failure.
+
+    `evidence` is a document of its maker's that completes its proof.
+    """
     label = checked_name(asked.label)
-    path = account_path(home.network, asked.path)
+    account = account_path(home.network, path)
     prompts = CardPrompts(attendant, label)
     with card_in(asked.slot, prompts) as session:
-        refuse_useless_evidence(session, asked.evidence)
+        refuse_useless_evidence(session, evidence)
         silent = unlock_silent(session, label, attendant, known=_held_against(database, asked))
         identity = session.identity()
         refuse_another_label(database, label, identity)
@@ -138,13 +143,13 @@ def enrol(home: Home, database: Database, asked: Enrolment, *, attendant: Attend
         if not silent:
             attest_while_locked(session, home.network)
             unlock(session, label, attendant, last_attempt=asked.last_attempt)
-        give_evidence(session, asked.evidence)
-        found = examine(session, asked.slot, label, path=path, network=home.network)
+        give_evidence(session, evidence)
+        found = examine(session, asked.slot, label, path=account, network=home.network)
     found = found._replace(secrets=tuple(prompts.given & set(card_secrets.KINDS)))
     return remember(database, found, asked.slot, network=home.network)
 
 
-def _held_against(database: Database, asked: Enrolment) -> Candidates | None:
+def _held_against(database: Database, asked: CardAtSlot) -> Candidates | None:
     """Return what is known of a card of this label, where there is one already."""
     with database.begin() as db:
         card = card_book.find_card(db, asked.label)

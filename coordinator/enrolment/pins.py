@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -29,6 +28,7 @@ from coordinator import clock
 from coordinator.custody import carriers
 from coordinator.custody import log as custody_log
 from coordinator.custody.carriers import CarrierLine
+from coordinator.enrolment.enrol import CardAtSlot
 from coordinator.enrolment.unenrolled import card_like
 from coordinator.errors import ChainError, LastAttempt, PinMissing, UsageError
 from coordinator.files import write_private
@@ -61,35 +61,26 @@ NO_OTHER = "nothing else known carries its key"
 RESET = "factory reset: the key on it is gone"
 
 
-@dataclass(frozen=True)
-class Care:
-    """Which card is meant and where it should lie."""
-
-    label: str
-    slot: Slot
-    last_attempt: bool = False
-
-
 def expect(
-    database: Database, label: str, slot: Slot, *, session: CardSession, attendant: Attendant
+    database: Database, asked: CardAtSlot, session: CardSession, *, attendant: Attendant
 ) -> bool:
     """Raise WrongCard unless this is the card of that label; no PIN is presented.
 
     Only a card that says nothing before its PIN, and may be this one, is unlocked first; returns
     whether it was.
     """
-    known = held_against(database, label, slot)
-    unlocked = unlock_silent(session, label, attendant, known=known)
-    _refuse_another(database, label, session)
+    known = held_against(database, asked)
+    unlocked = unlock_silent(session, asked.label, attendant, known=known)
+    _refuse_another(database, asked.label, session)
     return unlocked
 
 
-def held_against(database: Database, label: str, slot: Slot) -> Candidates:
+def held_against(database: Database, asked: CardAtSlot) -> Candidates:
     """Return what is known of the card of a label, to be held against one that says nothing."""
     with database.begin() as db:
-        card = card_book.card_named(db, label)
-        known = [KnownCard(label, card.family, card.card_id)]
-        return Candidates(known, slot.surroundings.memory)
+        card = card_book.card_named(db, asked.label)
+        known = [KnownCard(asked.label, card.family, card.card_id)]
+        return Candidates(known, asked.slot.surroundings.memory)
 
 
 def _refuse_another(database: Database, label: str, session: CardSession) -> None:
@@ -102,18 +93,18 @@ def _refuse_another(database: Database, label: str, session: CardSession) -> Non
             raise WrongCard(label, name)
 
 
-def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
+def change_pin(database: Database, asked: CardAtSlot, attendant: Attendant) -> None:
     """Replace the card's PIN; a wrong old one costs an attempt, and it is asked for once."""
-    label = care.label
+    label = asked.label
     prompts = CardPrompts(attendant, label)
-    with card_in(care.slot, prompts) as session, ExitStack() as wiped:
-        known = held_against(database, label, care.slot)
+    with card_in(asked.slot, prompts) as session, ExitStack() as wiped:
+        known = held_against(database, asked)
         old = pin_of_silent(session, prompts, attendant, wiped=wiped, known=known)
         _refuse_another(database, label, session)
         if not isinstance(session, PinChanger):
             raise NotSupported(session.identity().family, "changing its PIN")
         if old is None:
-            old = ask_pin(session, label, attendant, last_attempt=care.last_attempt)
+            old = ask_pin(session, label, attendant, last_attempt=asked.last_attempt)
             wiped.enter_context(old)
         rule = family_named(session.family).codes["pin"]
         let_others(session, attendant)
@@ -122,64 +113,64 @@ def change_pin(database: Database, care: Care, attendant: Attendant) -> None:
             session.change_pin(old, new)
 
 
-def unblock(database: Database, care: Care, attendant: Attendant) -> int | None:
+def unblock(database: Database, asked: CardAtSlot, attendant: Attendant) -> int | None:
     """Free a blocked card with its PUK; returns the PIN attempts left afterwards."""
-    with card_in(care.slot, CardPrompts(attendant, care.label)) as session:
-        expect(database, care.label, care.slot, session=session, attendant=attendant)
+    with card_in(asked.slot, CardPrompts(attendant, asked.label)) as session:
+        expect(database, asked, session, attendant=attendant)
         if not isinstance(session, PinUnblocker):
             raise NotSupported(session.identity().family, "being unblocked")
         rules = family_named(session.family).codes
         let_others(session, attendant)
-        puk = attendant.secret_for(care.label, "puk")
+        puk = attendant.secret_for(asked.label, "puk")
         if puk is None:
-            raise PinMissing(care.label, "puk")
+            raise PinMissing(asked.label, "puk")
         rule = rules["pin"]
-        with puk, attendant.optional_new_pin_for(care.label, str(rule)) or nullcontext() as new:
-            check_all(rules, {"puk": puk, **({"pin": new} if new else {})}, f"card {care.label}")
+        with puk, attendant.optional_new_pin_for(asked.label, str(rule)) or nullcontext() as new:
+            check_all(rules, {"puk": puk, **({"pin": new} if new else {})}, f"card {asked.label}")
             session.unblock(puk, new)
         return session.identity().attempts_left
 
 
 def backup(
-    database: Database, network: str, care: Care, *, attendant: Attendant, out: Path
+    database: Database, network: str, asked: CardAtSlot, *, attendant: Attendant, out: Path
 ) -> CarrierLine:
     """Write the card's encrypted backup to a new file (mode 0600); needs the PIN.
 
     Returns the carrier of its key that the file is from then on.
     """
-    with card_in(care.slot, CardPrompts(attendant, care.label)) as session:
-        unlocked = expect(database, care.label, care.slot, session=session, attendant=attendant)
+    with card_in(asked.slot, CardPrompts(attendant, asked.label)) as session:
+        unlocked = expect(database, asked, session, attendant=attendant)
         if not isinstance(session, BackupExporter):
             raise NotSupported(session.identity().family, "an encrypted backup")
         if out.exists():
             raise UsageError(f"{out} is there already")
         if not unlocked:
-            unlock(session, care.label, attendant, last_attempt=care.last_attempt)
+            unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
         write_private(out, session.backup(), replace=False)
     with database.begin() as db:
-        return carriers.note_backup(db, care.label, network)
+        return carriers.note_backup(db, asked.label, network)
 
 
-def reset(database: Database, care: Care, attendant: Attendant) -> None:
+def reset(database: Database, asked: CardAtSlot, attendant: Attendant) -> None:
     """Erase PIN and key of the card for good; it carries none of its keys any more.
 
     The PIN is asked for where the card wants it for that.
     """
-    with card_in(care.slot, CardPrompts(attendant, care.label)) as session:
-        expect(database, care.label, care.slot, session=session, attendant=attendant)
+    with card_in(asked.slot, CardPrompts(attendant, asked.label)) as session:
+        expect(database, asked, session, attendant=attendant)
         if not isinstance(session, Resetter):
             raise NotSupported(session.identity().family, "a factory reset")
         try:
             session.reset()
         except NotUnlocked:
-            unlock(session, care.label, attendant, last_attempt=care.last_attempt)
+            unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
             session.reset()
     with database.begin() as db:
-        card = card_book.card_named(db, care.label)
-        keys = card_book.keys_of_card(db, care.label)
+        card = card_book.card_named(db, asked.label)
+        keys = card_book.keys_of_card(db, asked.label)
         card_book.retire_carriers(db, card.item, keys, now=clock.now())
         knowledge_book.forget_secrets(db, card)
-        custody_log.record(db, custody_log.NewEvent(f"card:{care.label}", "seen", note=RESET))
+        custody_log.record(db, custody_log.NewEvent(f"card:{asked.label}", "seen", note=RESET))
 
 
 def vaults_with(database: Database, label: str) -> list[str]:
@@ -290,7 +281,7 @@ def _unpaired(
     try:
         slot = reach()
         with card_in(slot, CardPrompts(attendant, label)) as session:
-            unlocked = expect(database, label, slot, session=session, attendant=attendant)
+            unlocked = expect(database, CardAtSlot(label, slot), session, attendant=attendant)
             if isinstance(session, Pairer):
                 if not unlocked:
                     unlock(session, label, attendant, last_attempt=False)

@@ -101,8 +101,8 @@ def enrol_where_asked(
         card = Stranger(identity, slot, known.label if known else None)
         places = _possible(db, vault, known)
     if not places or not identity.initialised:
-        found = card.label or f"{card}, which is not enrolled here"
-        raise WrongCard(f"a card of vault {vault_name}", found)
+        meant = card.label or f"{card}, which is not enrolled here"
+        raise WrongCard(f"a card of vault {vault_name}", meant)
     keys = " or ".join(str(place) for place in places)
     how = "is enrolled with another key" if card.label else "is not enrolled here"
     why = f"{card} {how} and may carry {keys}, which no card here does"

@@ -10,8 +10,8 @@ from cards.session import CardIdentity
 from cards.tangem.emulator import TangemEmulator, backup_set
 from cards.tangem.session import open_session
 from coordinator.demo import DEMO_PIN, Guide
-from coordinator.enrolment.enrol import Enrolled, Enrolment, enrol
-from coordinator.enrolment.pins import Care, change_pin
+from coordinator.enrolment.enrol import CardAtSlot, Enrolled, enrol
+from coordinator.enrolment.pins import change_pin
 from coordinator.home.settings import Home, create_home
 from coordinator.readers.pairings import FolderMemory
 from coordinator.readers.slots import Slot
@@ -29,7 +29,7 @@ def test_siblings_of_a_backup_set_are_enrolled_as_carriers_of_one_key(
     guide = Guide(said.append, lambda _review: None)
 
     def enrolled(label: str, card: TangemEmulator) -> Enrolled:
-        return enrol(home, database, Enrolment(label, slot(home, label, card)), attendant=guide)
+        return enrol(home, database, CardAtSlot(label, slot(home, label, card)), attendant=guide)
 
     try:
         first, second = backup_set(profile, 2)
@@ -67,13 +67,13 @@ def test_the_code_of_a_card_nobody_recognises_is_asked_for_once(tmp_path: Path) 
     place = slot(home, "one", coded(card))
     guide = Asked(lambda _text: None, lambda _review: None)
     try:
-        enrol(home, database, Enrolment("one", place), attendant=guide)
+        enrol(home, database, CardAtSlot("one", place), attendant=guide)
         for left, expected in (("recognised", 1), ("forgotten", 1)):
             if left == "forgotten":
                 for memory in home.card_memory.iterdir():
                     memory.unlink()
             before = guide.asked
-            change_pin(database, Care("one", place), guide)
+            change_pin(database, CardAtSlot("one", place), guide)
             assert guide.asked - before == expected
     finally:
         database.kw["bind"].dispose()

@@ -146,7 +146,7 @@ def test_a_test_root_is_refused_on_mainnet_whatever_the_transport(
 ) -> None:
     home = create_home(tmp_path / "real", "mainnet", "none:")
     database = open_database(home.database_url)
-    asked_for = enrol.Enrolment("blue", reader)
+    asked_for = enrol.CardAtSlot("blue", reader)
     with pytest.raises(NotGenuine, match="test root"):
         enrol.enrol(home, database, asked_for, attendant=Silent())
     fresh = Slot("reader", emulated=False, connect=lambda: open_card(tmp_path / "fresh.card"))
@@ -179,6 +179,6 @@ def test_a_card_of_no_family_is_let_go_of() -> None:
 def test_the_same_card_is_taken_elsewhere(reader: Slot, tmp_path: Path) -> None:
     home = create_home(tmp_path / "real", "signet", "none:")
     database = open_database(home.database_url)
-    found = enrol.enrol(home, database, enrol.Enrolment("blue", reader), attendant=Silent())
+    found = enrol.enrol(home, database, enrol.CardAtSlot("blue", reader), attendant=Silent())
     assert (found.attestation.result, found.emulated) == ("test", False)
     database.kw["bind"].dispose()

@@ -13,7 +13,7 @@ from cards.faults import Torn
 from cards.pin import Pin, Secret
 from cards.session import KeyGenerator, SeedLoader
 from coordinator.enrolment import check, enrol, seeds, setup
-from coordinator.enrolment.enrol import Enrolled, Enrolment, account_path
+from coordinator.enrolment.enrol import CardAtSlot, Enrolled, account_path
 from coordinator.home.settings import Home, create_home
 from coordinator.readers import emulated
 from storage.database import open_database
@@ -91,11 +91,11 @@ class Place(NamedTuple):
         return setup.set_up(self.home, self.database, wanted, attendant=Person(kind))
 
     def enrol(self, kind: Kind, label: str) -> Enrolled:
-        wanted = Enrolment(label, emulated.slot(self.home, label))
+        wanted = CardAtSlot(label, emulated.slot(self.home, label))
         return enrol.enrol(self.home, self.database, wanted, attendant=Person(kind))
 
     def check(self, kind: Kind, label: str) -> check.Checked:
-        wanted = check.Check(label, emulated.slot(self.home, label), True, False)
+        wanted = CardAtSlot(label, emulated.slot(self.home, label))
         return check.check(self.home, self.database, wanted, attendant=Person(kind))
 
     def commands(self, kind: Kind) -> int:
