@@ -178,7 +178,6 @@ def enrol(
     """
     from coordinator.enrolment import enrol as enrolling
     from coordinator.enrolment import unenrolled
-    from coordinator.enrolment.enrol import CardAtSlot
     from coordinator.files import read_bytes
     from coordinator.readers import choice as reader_choice
 
@@ -187,7 +186,7 @@ def enrol(
     )
     attendant = context.person([label], pin_stdin=pin_stdin, accepted=accept)
     evidence = None if issuer is None else read_bytes(issuer)
-    asked = CardAtSlot(label, slot, last_attempt)
+    asked = enrolling.CardAtSlot(label, slot, last_attempt)
     found = enrolling.enrol(
         context.home, context.database, asked, attendant=attendant, path=path, evidence=evidence
     )
@@ -240,14 +239,12 @@ def check(
     Example: cardquorum card check blue --pin
     """
     from coordinator.enrolment import check as checking
-    from coordinator.enrolment.enrol import CardAtSlot
     from coordinator.files import read_bytes
 
     evidence = None if issuer is None else read_bytes(issuer)
-    slot = context.slot(label, reader, emulated)
+    asked = context.card_at(label, reader, emulated, last_attempt=last_attempt)
     attendant = context.person([label], pin_stdin=pin_stdin, accepted=accept)
     unlocking = with_pin or pin_stdin or evidence is not None
-    asked = CardAtSlot(label, slot, last_attempt)
     found = checking.check(
         context.home,
         context.database,
@@ -295,11 +292,10 @@ def pin(
     Example: cardquorum card pin blue
     """
     from coordinator.enrolment import pins
-    from coordinator.enrolment.enrol import CardAtSlot
 
-    slot = context.slot(label, reader, emulated)
+    asked = context.card_at(label, reader, emulated, last_attempt=last_attempt)
     attendant = context.person([label], pin_stdin=pin_stdin)
-    pins.change_pin(context.database, CardAtSlot(label, slot, last_attempt), attendant)
+    pins.change_pin(context.database, asked, attendant)
     return Result({"card": label, "changed": True}, [f"card {label}: PIN changed"])
 
 
@@ -320,13 +316,11 @@ def backup(
     Example: cardquorum card backup blue --out blue.aes
     """
     from coordinator.enrolment import pins
-    from coordinator.enrolment.enrol import CardAtSlot
 
-    slot = context.slot(label, reader, emulated)
+    asked = context.card_at(label, reader, emulated, last_attempt=last_attempt)
     attendant = context.person([label], pin_stdin=pin_stdin)
-    care = CardAtSlot(label, slot, last_attempt)
     carrier = pins.backup(
-        context.database, context.home.network, care, attendant=attendant, out=out
+        context.database, context.home.network, asked, attendant=attendant, out=out
     )
     lines = [f"wrote {out}, encrypted for card {label}", *_backup_lines(carrier)]
     return Result({"card": label, "file": out, "carrier": carrier.carrier}, lines)
@@ -356,11 +350,10 @@ def unblock(
     Example: cardquorum card unblock blue
     """
     from coordinator.enrolment import pins
-    from coordinator.enrolment.enrol import CardAtSlot
 
-    slot = context.slot(label, reader, emulated)
+    asked = context.card_at(label, reader, emulated)
     attendant = context.person([label], pin_stdin=pin_stdin, single=False)
-    left = pins.unblock(context.database, CardAtSlot(label, slot), attendant)
+    left = pins.unblock(context.database, asked, attendant)
     return Result(
         {"card": label, "attempts_left": left}, [f"card {label}: PIN attempts left: {left}"]
     )
@@ -387,11 +380,10 @@ def reset(
     from coordinator.audit.acceptance import refuse_unaccepted
     from coordinator.cli.attendant import confirm_by_label
     from coordinator.enrolment import pins
-    from coordinator.enrolment.enrol import CardAtSlot
     from coordinator.home.settings import EMBEDDED_CHAIN
     from coordinator.wallet import overview
 
-    slot = context.slot(label, reader, emulated)
+    asked = context.card_at(label, reader, emulated, last_attempt=last_attempt)
     vaults = _warned(context, label)
     if pins.CARD_IN_USE not in (accept or ()):
         refuse_unaccepted(
@@ -408,7 +400,7 @@ def reset(
     if not yes:
         confirm_by_label(label, "erase the key on it for good")
     attendant = context.person([label], pin_stdin=pin_stdin)
-    pins.reset(context.database, CardAtSlot(label, slot, last_attempt), attendant)
+    pins.reset(context.database, asked, attendant)
     return Result(
         {"card": label, "reset": True, "vaults": vaults},
         [f"card {label} is factory-fresh; its key is gone"],

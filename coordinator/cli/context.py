@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cards.pin import Secret
     from coordinator.chain import ChainSource
     from coordinator.cli.attendant import Terminal
+    from coordinator.enrolment.enrol import CardAtSlot
     from coordinator.home.settings import Home
     from coordinator.readers.slots import Slot
     from coordinator.signing.collector import WaitPolicy
@@ -267,13 +268,16 @@ class Context:
             self.closing.enter_context(secret)
         return Terminal(secrets, quiet=self.quiet, yes=yes, accepted=accepted)
 
-    def slot(self, label: str, reader: str | None, emulated: str | None) -> "Slot":
-        """Return the slot named, else the one a known card lies in."""
+    def card_at(
+        self, label: str, reader: str | None, emulated: str | None, *, last_attempt: bool = False
+    ) -> "CardAtSlot":
+        """Return a card with the slot named, else with the one it lies in where it is known."""
+        from coordinator.enrolment.enrol import CardAtSlot
         from coordinator.readers import choice
 
-        return choice.slot_of(
-            self.home, self.database, label, named=choice.places(reader, emulated)
-        )
+        named = choice.places(reader, emulated)
+        slot = choice.slot_of(self.home, self.database, label, named=named)
+        return CardAtSlot(label, slot, last_attempt)
 
     def cards_offered(
         self,
