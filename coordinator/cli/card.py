@@ -426,7 +426,7 @@ def forget(
     from coordinator.cli.attendant import confirm_by_label
     from coordinator.enrolment import pins
     from coordinator.readers import choice as reader_choice
-    from coordinator.readers.pairings import FolderMemory
+    from coordinator.readers.slots import FolderMemory
 
     vaults = _warned(context, label)
     if not yes:

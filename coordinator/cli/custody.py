@@ -157,7 +157,7 @@ def log(
     Example: cardquorum custody log card:blue
     """
     from coordinator.custody import log as custody_log
-    from coordinator.custody.export import exported
+    from coordinator.custody.log import exported
     from coordinator.files import write_private
 
     with context.book.begin() as db:

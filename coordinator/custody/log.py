@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +16,12 @@ from coordinator.errors import Ambiguous, UsageError
 from coordinator.files import read_bytes
 from coordinator.names import checked_name
 from coordinator.notices import Notice, Severity
+from coordinator.shown_text import json_line
 from storage import custody as custody_book
 from storage.errors import ChainBroken, NotFound
+from storage.hashing import microseconds
 from storage.model import Card, CustodyEvent, Item, Location
+from storage.model.custody import TEXT_FIELDS
 
 GONE = frozenset({"lost", "stolen", "destroyed"})
 BACK = frozenset({"placed", "moved", "seen", "sealed", "opened", "found"})
@@ -353,3 +356,36 @@ def _moment(text: str, now: datetime) -> datetime:
 
 def _photo(path: Path | None) -> bytes | None:
     return hashlib.sha256(read_bytes(path)).digest() if path else None
+
+
+def exported(db: Session) -> Iterator[str]:
+    """Yield the whole book as JSON lines, oldest event first: what is hashed, and its texts.
+
+    `digests` are what the chain holds; `texts` open them, each with its salt, unless erased.
+    examples/check_book.py checks such a file; DECISIONS.md 1 has the bytes.
+    """
+    for event in custody_book.all_events(db):
+        yield json_line(_exported(event))
+
+
+def _exported(event: CustodyEvent) -> Mapping[str, object]:
+    return {
+        "id": event.id,
+        "item_id": event.item_id,
+        "event": event.event,
+        "location_id": event.location_id,
+        "happened_at": microseconds(event.happened_at),
+        "recorded_at": microseconds(event.recorded_at),
+        "photo_sha256": event.photo_sha256.hex() if event.photo_sha256 else None,
+        "digests": {
+            field: event.texts[field].digest.hex() if field in event.texts else None
+            for field in TEXT_FIELDS
+        },
+        "texts": {
+            field: {"salt": said.salt.hex(), "text": said.text}
+            for field, said in event.texts.items()
+            if said.salt is not None
+        },
+        "previous": event.previous.hex(),
+        "hash": event.hash.hex(),
+    }

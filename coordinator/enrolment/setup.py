@@ -21,16 +21,14 @@ from cards.session import (
 )
 from coordinator.custody import card_secrets, carriers
 from coordinator.enrolment import enrol, seeds
-from coordinator.enrolment.begun_setups import (
+from coordinator.enrolment.setup_plan import (
+    MAKES_ITS_OWN,
     NO_PUK,
     PUK_GIVEN,
     PUK_SHOWN,
     PUK_UNSHOWN,
     BegunSetup,
     BegunSetups,
-)
-from coordinator.enrolment.setup_plan import (
-    MAKES_ITS_OWN,
     Plan,
     Run,
     Setup,
@@ -46,8 +44,7 @@ from coordinator.files import read_bytes, write_private
 from coordinator.home.settings import Home
 from coordinator.names import checked_name
 from coordinator.person import Attendant
-from coordinator.readers.pairings import FolderMemory
-from coordinator.readers.slots import CardPrompts, card_in
+from coordinator.readers.slots import CardPrompts, FolderMemory, card_in
 from storage import cards as card_book
 from storage import knowledge as knowledge_book
 

@@ -1,5 +1,6 @@
 """What is to become of each card that is set up, and every secret for it, before one is changed."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from cards.codes import check_all
 from cards.errors import CardNotInitialised, NotSupported, NotUnlocked
-from cards.family import CardFamily, family_named
+from cards.family import CardFamily, CardMemory, family_named
 from cards.pin import Pin, Secret, fresh_puk
 from cards.session import (
     BackupExporter,
@@ -21,11 +22,12 @@ from cards.session import (
     PinUnblocker,
     SeedLoader,
 )
+from coordinator.custody.card_secrets import KINDS
 from coordinator.enrolment import enrol, seeds
-from coordinator.enrolment.begun_setups import BegunSetup, BegunSetups
 from coordinator.errors import LastAttempt, PinMissing, UsageError
 from coordinator.files import read_bytes, refuse_unwritable
 from coordinator.home.settings import Home
+from coordinator.names import NAME
 from coordinator.person import Attendant
 from coordinator.readers.slots import CardPrompts, KnownCard, Slot, card_in, possible
 from psbt.keys import Path as KeyPath
@@ -40,6 +42,9 @@ MAKES_ITS_OWN = "loading a seed: it makes its key itself"
 SEED_BESIDES = "a seed beside the key it came with (--generate keeps that)"
 LOADED_ELSEWHERE = "taking over a key that was loaded elsewhere; reset it with its maker's app"
 WORDS_MAX = 4096
+ORIGINS = ("card", "host")
+NO_PUK, PUK_GIVEN, PUK_UNSHOWN, PUK_SHOWN = "none", "given", "unshown", "shown"
+PUK_STATES = (NO_PUK, PUK_GIVEN, PUK_UNSHOWN, PUK_SHOWN)
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,83 @@ class Look(NamedTuple):
         """Whether the card told what it can: some do not while they are locked."""
         locked = self.identity is None or self.identity.has_pin
         return family_named(self.family).identified_before_pin or not locked
+
+
+class BegunSetup(NamedTuple):
+    """A card whose set-up was begun here: its label, where its key is made, which secrets it got.
+
+    `puk` tells whether a PUK made here was shown to the person yet.
+    """
+
+    label: str
+    origin: str
+    kinds: tuple[str, ...]
+    puk: str
+
+
+class BegunSetups:
+    """The set-ups of this home that are not done yet, by card, and the files they wrote, by label.
+
+    No secret is among it: of words and a backup only a hash is kept, to know the file again.
+    """
+
+    def __init__(self, memory: CardMemory) -> None:
+        """Keep them where the home keeps what it remembers of cards."""
+        self._memory = memory
+
+    def of_card(self, card: CardIdentity) -> BegunSetup | None:
+        """Return what was kept of the card's set-up, if it was begun and is not done."""
+        kept = self._memory.read(_card_name(card))
+        lines = (kept or b"").decode("utf-8", "replace").split("\n")
+        if len(lines) != len(BegunSetup._fields):
+            return None
+        found = BegunSetup(lines[0], lines[1], tuple(lines[2].split()), lines[3])
+        sound = (
+            NAME.fullmatch(found.label)
+            and found.origin in ORIGINS
+            and set(found.kinds) <= {*KINDS}
+            and found.puk in PUK_STATES
+        )
+        return found if sound else None
+
+    def begin(self, card: CardIdentity, begun: BegunSetup) -> None:
+        """Keep that the card is about to be changed, or what has come since."""
+        lines = (begun.label, begun.origin, " ".join(begun.kinds), begun.puk)
+        self._memory.write(_card_name(card), "\n".join(lines).encode())
+
+    def write_words(self, label: str, words: Secret) -> None:
+        """Keep how to know the file again that these words are about to be written to."""
+        self._memory.write(_words_name(label), seeds.words_hash(words))
+
+    def wrote_words(self, label: str, found: Secret) -> bool:
+        """Tell whether these are the words that were written by a set-up that is not done."""
+        return self._memory.read(_words_name(label)) == seeds.words_hash(found)
+
+    def write_backup(self, label: str, backup: bytes) -> None:
+        """Keep how to know the file again that this encrypted backup is about to be written to."""
+        self._memory.write(_backup_name(label), hashlib.sha256(backup).digest())
+
+    def wrote_backup(self, label: str, found: bytes) -> bool:
+        """Tell whether this is the backup that was written by a set-up that is not done."""
+        return self._memory.read(_backup_name(label)) == hashlib.sha256(found).digest()
+
+    def finish(self, label: str, card: CardIdentity) -> None:
+        """Forget the set-up of a card that is done."""
+        self._memory.forget(_card_name(card))
+        self._memory.forget(_words_name(label))
+        self._memory.forget(_backup_name(label))
+
+
+def _card_name(card: CardIdentity) -> str:
+    return f"set-up of {card.family} {card.card_id}"
+
+
+def _words_name(label: str) -> str:
+    return f"words of the set-up of {label}"
+
+
+def _backup_name(label: str) -> str:
+    return f"backup of the set-up of {label}"
 
 
 @dataclass

@@ -14,8 +14,7 @@ from cards.patience import Patient
 from cards.session import CardIdentity
 from coordinator.errors import Ambiguous
 from coordinator.home.settings import Home
-from coordinator.readers.pairings import FolderMemory
-from coordinator.readers.slots import Slot, card_in
+from coordinator.readers.slots import FolderMemory, Slot, card_in
 
 NUMBERS = re.compile(" [0-9A-F]{2} [0-9A-F]{2}$")
 """What pcsc-lite writes last: which reader it is, and which slot of it."""

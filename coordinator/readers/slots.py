@@ -1,10 +1,12 @@
 """Where a card can lie, and how it is opened: identified first, no PIN presented."""
 
+import hashlib
 import hmac
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from cards.errors import (
@@ -26,12 +28,46 @@ from cards.pin import Pin, Secret
 from cards.session import CardIdentity, CardSession
 from cards.transport import CardTransport, Contended, pause
 from coordinator.errors import LastAttempt
+from coordinator.files import write_private
 from coordinator.person import Attendant, Person, Typist
 
 NOT_COUNTED = (
     CardNotInitialised, NotSupported, PinBlocked, PinDelayed, PinUnsuitable, StatusWordError
 )  # fmt: skip
 """What a card says that did not look at a PIN, or has no attempt left to lose."""
+
+MEMORY_SUFFIX = ".memory"
+
+
+class FolderMemory:
+    """What the home remembers of each card for its driver: one private file a card.
+
+    It is never part of a shared database.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Use this folder, which is made when first needed."""
+        self._folder = folder
+
+    def read(self, card_id: str) -> bytes | None:
+        """Return what was kept of the card, or None."""
+        try:
+            return self._file(card_id).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, card_id: str, data: bytes) -> None:
+        """Keep this of the card, whole or not at all."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(self._file(card_id), data)
+
+    def forget(self, card_id: str) -> None:
+        """Keep nothing of the card any more."""
+        self._file(card_id).unlink(missing_ok=True)
+
+    def _file(self, card_id: str) -> Path:
+        """Name the file by a hash: what a card says of itself is no file name."""
+        return self._folder / (hashlib.sha256(card_id.encode()).hexdigest() + MEMORY_SUFFIX)
 
 
 class Slot(NamedTuple):

@@ -33,7 +33,9 @@ def descriptor_of(home: Home, db: Session, data: bytes, keys: Iterable[str]) -> 
         raise UsageError("this is the paper itself: type its lines, or give the text of its codes")
     whole = data if bip138.is_backup(data) else _joined(data).encode()
     if bip138.is_backup(whole):
-        return _opened(whole, [*_given(home, keys), *_known(db)])
+        return _opened(
+            whole, [*_given(home, keys), *[key.public_key for key in card_book.all_keys(db)]]
+        )
     return whole.decode()
 
 
@@ -93,10 +95,6 @@ def _given(home: Home, keys: Iterable[str]) -> list[bytes]:
         except PsbtError as failure:
             raise UsageError(f"--key: {failure}") from failure
     return found
-
-
-def _known(db: Session) -> list[bytes]:
-    return [key.public_key for key in card_book.all_keys(db)]
 
 
 def _opened(data: bytes, keys: Iterable[bytes]) -> str:

@@ -13,8 +13,7 @@ from coordinator.demo import DEMO_PIN, Guide
 from coordinator.enrolment.enrol import CardAtSlot, Enrolled, enrol
 from coordinator.enrolment.pins import change_pin
 from coordinator.home.settings import Home, create_home
-from coordinator.readers.pairings import FolderMemory
-from coordinator.readers.slots import Slot
+from coordinator.readers.slots import FolderMemory, Slot
 from storage import cards as card_book
 from storage.database import open_database
 

@@ -7,7 +7,7 @@ import pytest
 from cards.emulation import open_card
 from cards.errors import CardError
 from cards.family import Surroundings, detect
-from coordinator.readers.pairings import FolderMemory
+from coordinator.readers.slots import FolderMemory
 from tests.cli.terminal import at_terminal, in_a_shell
 from tests.program import PIN, Asked, made_vault
 

@@ -7,7 +7,7 @@ import pytest
 from cards.emulation import open_card
 from cards.family import Surroundings, detect
 from cards.keycard.emulator import KeycardEmulator, revive
-from coordinator.readers.pairings import FolderMemory
+from coordinator.readers.slots import FolderMemory
 from tests.program import Asked, Program
 
 SEED = "ab" * 32

@@ -22,7 +22,7 @@ from coordinator.errors import NothingToSign
 from coordinator.home.settings import Home, open_home
 from coordinator.payment import ceremonies
 from coordinator.readers import emulated
-from coordinator.readers.pairings import FolderMemory
+from coordinator.readers.slots import FolderMemory
 from coordinator.signing.collector import Outcome
 from storage import ceremonies as ceremony_book
 from storage import custody as custody_book

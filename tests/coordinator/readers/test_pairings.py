@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from coordinator.readers.pairings import FolderMemory
+from coordinator.readers.slots import FolderMemory
 
 
 def test_what_is_kept_comes_back_in_another_process(tmp_path: Path) -> None:
