@@ -33,7 +33,7 @@ MAC_SIZE: Final = 32
 IV_SIZE: Final = 16
 RECORD_MAX: Final = 32_768
 DESCRIPTION_MAX: Final = 80
-ENCRYPTED = re.compile(r"[0-9a-fA-F]{66,}")
+ENCRYPTED = re.compile(r"(?:[0-9a-fA-F]{2}){33,}")
 RESTRICTION = re.compile(r"/([0-9]{1,10})/\*")
 
 

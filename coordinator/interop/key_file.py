@@ -21,6 +21,7 @@ from psbt.keys import KeyExpression, check_origin, format_path, format_xpub
 from psbt.network import Network
 
 CCXP: Final = "Coldcard keys (ccxp)"
+GENERIC: Final = "Coldcard accounts"
 COBO: Final = "Cobo key"
 EXPRESSION: Final = "key expression"
 # By script type: how a ccxp file calls it, in newer files and in older ones.
@@ -29,6 +30,8 @@ SLOTS: Final = {
     "sh-wsh": ("p2sh_p2wsh", "p2wsh_p2sh"),
     "sh": ("p2sh",),
 }
+# The same in Coldcard's and Passport's generic export, whose accounts are objects.
+ACCOUNTS: Final = {"wsh": ("bip48_2",), "sh-wsh": ("bip48_1",), "sh": ("bip45",)}
 SLIP132: Final = {
     ("wsh", True): bytes.fromhex("02aa7ed3"),
     ("sh-wsh", True): bytes.fromhex("0295b43f"),
@@ -58,7 +61,8 @@ def is_one(found: Field) -> bool:
     value = found.value
     if not isinstance(value, dict) or "xfp" not in value:
         return False
-    return "xpub" in value or any(name in value for names in SLOTS.values() for name in names)
+    named = [name for names in (*SLOTS.values(), *ACCOUNTS.values()) for name in names]
+    return "xpub" in value or any(name in value for name in named)
 
 
 def is_expression(text: str) -> bool:
@@ -74,6 +78,9 @@ def read(found: Field) -> KeyFile:
                 f"the file holds a {name}", "nothing of it was stored; delete the file"
             )
     fingerprint = read_fingerprint(found["xfp"].text(20), "xfp")
+    accounts = list(_accounts(found, fingerprint))
+    if accounts:
+        return KeyFile(GENERIC, accounts)
     if (xpub := found.member("xpub")) is not None:
         path = found.member("path") or found.member("derivation")
         key = read_xpub(xpub.text(KEY_MAX), "xpub")._replace(
@@ -130,6 +137,14 @@ def write_ccxp(key: WalletKey, script: str, network: Network) -> str:
         },
         indent=2,
     )
+
+
+def _accounts(found: Field, fingerprint: bytes) -> Iterator[SignerKey]:
+    for script, names in ACCOUNTS.items():
+        for account in filter(None, map(found.member, names)):
+            key = read_xpub(account["xpub"].text(KEY_MAX), f"{account.name}.xpub")
+            path = read_path(account["deriv"].text(KEY_MAX), f"{account.name}.deriv")
+            yield signer_key(script, key._replace(fingerprint=fingerprint, path=path))
 
 
 def _slots(found: Field, fingerprint: bytes) -> Iterator[tuple[str, WalletKey]]:

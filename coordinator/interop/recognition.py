@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -36,8 +37,10 @@ from psbt.network import Network
 KEYS_SIZE_MAX: Final = 1024 * 1024
 SIZE_MAX: Final = 16 * 1024 * 1024
 DEPTH_MAX: Final = 16
+LISTED_MAX: Final = 100
 NESTING_MAX: Final = 3
 BITS: Final = 4
+JSON_STARTS: Final = re.compile(r"\{|\[\s*(?:[\[{\"]|\])")
 Files = Sequence[WalletFile]
 
 
@@ -100,6 +103,7 @@ IMPORT_KEY: Final = "keep it as a key held elsewhere: cardquorum key import FILE
 MAGICS: Final = (
     (b"psbt\xff", "a PSBT, a payment", "import it as one: cardquorum spend import VAULT FILE"),
     (b"%PDF", "a PDF", "give the text of its codes, or type its lines: cardquorum recover"),
+    (b"\xe2\x43\x00\x01", "what an NFC tag holds", "save its content as a file"),
     (b"BEB", "a descriptor backup of Liana's of before BIP 138", "open it in Liana"),
     (b"H:2,", "Sparrow's own wallet", "export it there: Output Descriptor, or BSMS"),
     (b"SPRW", "Sparrow's own wallet", "export it there: Output Descriptor, or BSMS"),
@@ -164,7 +168,7 @@ def _files(text: str, network: Network, given: Given, nesting: int) -> Files:
         return _files(carried.strip(), network, given, nesting - 1)
     if given.format in TEXT_FORMATS:
         return TEXT_FORMATS[given.format].read(text, network)
-    if text.startswith(("{", "[{", "[\n", "[ ", "[\r")):
+    if JSON_STARTS.match(text):
         return _from_json(text, network, given.format)
     for kind in TEXT_FORMATS.values():
         if kind.is_one(text):
@@ -213,6 +217,23 @@ def _ur_keys(message: ur.Message) -> key_file.KeyFile:
     return key_file.KeyFile(name, keys)
 
 
+def _listed(found: Field, network: Network) -> Files:
+    """Return the wallets of a list of them, each of any format; raises where none is one."""
+    files: list[WalletFile] = []
+    refused: list[PolicyError] = []
+    for each in found.items(LISTED_MAX):
+        kind = next((kind for kind in JSON_FORMATS.values() if kind.is_one(each)), None)
+        if kind is None:
+            continue
+        try:
+            files += kind.read(each, network)
+        except PolicyError as failure:
+            refused.append(failure)
+    if not files:
+        raise refused[0] if refused else PolicyError("the list holds no wallet known here")
+    return files
+
+
 def _from_json(text: str, network: Network, wanted: str | None) -> Files:
     if electrum.is_old(text):
         raise electrum.refuse_old()
@@ -222,6 +243,11 @@ def _from_json(text: str, network: Network, wanted: str | None) -> Files:
     for kind in JSON_FORMATS.values():
         if kind.is_one(found):
             return kind.read(found, network)
+    listed = found if isinstance(found.value, list) else None
+    if isinstance(found.value, dict) and isinstance(found.value.get("wallets"), list):
+        listed = found["wallets"]
+    if listed is not None:
+        return _listed(listed, network)
     if key_file.is_one(found):
         raise NotImportable("these are the keys of one signer, not a wallet of several", IMPORT_KEY)
     fields = ", ".join(list(found.value)[:8])[:200] if isinstance(found.value, dict) else "a list"

@@ -133,5 +133,7 @@ def test_an_altered_record_does_not_open() -> None:
         wrong = sealed[:place] + digit + sealed[place + 1 :]
         with pytest.raises(PolicyError, match="does not open with this token"):
             read_text(wrong, HERE, Given(token=TOKEN.hex()))
+    with pytest.raises(PolicyError):
+        read_text(sealed[:-1], HERE, Given(token=TOKEN.hex()))
     with pytest.raises(NotImportable, match="encrypted BSMS record"):
         read_text(sealed, HERE)

@@ -183,3 +183,15 @@ def test_any_text_is_a_wallet_or_refused(text: str) -> None:
         assert isinstance(read_text(text, HERE), WalletFile)
     except (PolicyError, UsageError) as refused:
         assert str(refused)  # noqa: PT017 -- either is right
+
+
+def test_of_a_list_of_wallets_one_is_chosen_by_its_name() -> None:
+    listed = [
+        {"label": name, "descriptor": written(RECEIVE, m)} for name, m in (("a", 1), ("b", 2))
+    ]
+    for document in (listed, {"wallets": [*listed, {"label": "c", "descriptor": "wpkh(x)"}, 7]}):
+        text = json.dumps(document)
+        with pytest.raises(NotImportable, match="holds 2 wallets: a #") as refused:
+            read_text(text, HERE)
+        assert "--wallet" in refused.value.remedy
+        assert read_text(text, HERE, Given(wallet="b")).threshold == 2

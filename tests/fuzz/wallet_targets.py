@@ -1,0 +1,121 @@
+"""Other wallets' files: every format, keys of one signer, and what QR codes hold."""
+
+import json
+from collections.abc import Iterator
+
+import cbor2
+
+from coordinator.errors import CoordinatorError
+from coordinator.interop import bsms, bytewords, key_file, pmofn, ur, ur_types, writing
+from coordinator.interop.recognition import Given, read_bytes, read_keys
+from coordinator.interop.wallet_file import WalletFile, checked, first_address, wallet_of
+from psbt.errors import PsbtError
+from psbt.network import Network
+from tests.fuzz.psbt_targets import VAULT
+from tests.fuzz.target import Target
+
+HERE = Network.REGTEST
+NAMES = tuple(f"key {number}" for number in range(len(VAULT.policy.keys)))
+WALLET = wallet_of(VAULT.policy, "family", NAMES)
+KEY = WALLET.keys[0]
+TOKEN = "0001020304050607"
+REFUSALS = (CoordinatorError, PsbtError)
+TYPES = (*ur_types.OUTPUTS, *ur_types.ACCOUNTS, *ur_types.KEYS, "bytes")
+
+
+def wallet(data: bytes) -> None:
+    """Read a wallet's file of any format; what is read holds together."""
+    _hold(read_bytes(data, HERE, "the file", Given(token=TOKEN)))
+
+
+def wallet_seeds() -> Iterator[bytes]:
+    for format_ in writing.FORMATS:
+        yield "\n".join(writing.write(WALLET, HERE, format_)).encode()
+    yield bsms.encrypted(bsms.write(WALLET, HERE), bytes.fromhex(TOKEN)).encode()
+    yield "\n".join(pmofn.split(writing.write(WALLET, HERE, "specter-diy")[0], 100)).encode()
+    signers = [
+        {
+            "fingerprint": (key.fingerprint or b"").hex(),
+            "derivation": list(key.path or ()),
+            "xpub": key_file.write_expression(key, HERE).rpartition("]")[2],
+            "path": [],
+        }
+        for key in WALLET.keys
+    ]
+    told = {"variant": "wsh(multi(k))", "sorted": True, "threshold": 2, "signers": signers}
+    yield json.dumps({"network": "localtest", "multisig_name": "x", "descriptor": told}).encode()
+    text = writing.write(WALLET, HERE, "descriptor")[0]
+    yield json.dumps({"name": "x", "accounts": [{"descriptor": text, "timestamp": 9}]}).encode()
+    yield b"{'seed_version': 11}"
+
+
+def keys(data: bytes) -> None:
+    """Read the keys of one signer."""
+    for each in read_keys(data, "the file", TOKEN).keys:
+        key_file.write_expression(each.key, HERE)
+
+
+def key_seeds() -> Iterator[bytes]:
+    yield key_file.write_expression(KEY, HERE).encode()
+    yield key_file.write_slip132(KEY, "wsh", HERE).encode()
+    yield key_file.write_ccxp(KEY, "wsh", HERE).encode()
+    yield key_file.write_cobo(KEY, HERE).encode()
+    yield bsms.write_key_record(KEY, HERE, "a key").encode()
+    yield "\n".join(ur.split(ur_types.write_account(KEY, HERE))).encode()
+
+
+def ur_content(data: bytes) -> None:
+    """Read what codes hold, whose checksum fits: anyone can write one."""
+    kind = TYPES[data[0] % len(TYPES)] if data else "bytes"
+    code = f"ur:{kind}/{bytewords.encode(data[1:])}".encode()
+    if kind in ur_types.OUTPUTS or kind == "bytes":
+        _hold(read_bytes(code, HERE, "the code"))
+    else:
+        read_keys(code, "the code")
+
+
+def ur_content_seeds() -> Iterator[bytes]:
+    for message in (
+        ur_types.write_output(WALLET, HERE),
+        ur_types.write_descriptor(WALLET, HERE),
+        ur_types.write_account(KEY, HERE),
+    ):
+        yield bytes([TYPES.index(message.type)]) + message.cbor
+    yield bytes([TYPES.index("bytes")]) + cbor2.dumps(b"Name: a\nPolicy: 1 of 1\n")
+
+
+def ur_parts(data: bytes) -> None:
+    """Put codes together whose checksums fit: each line of hex is the CBOR of a part."""
+    codes = []
+    for line in data.splitlines()[:50]:
+        numbers, _, content = line.partition(b" ")
+        try:
+            body = bytewords.encode(bytes.fromhex(content.decode("ascii", "replace")))
+        except ValueError:
+            continue
+        codes.append(f"ur:bytes/{numbers.decode('ascii', 'replace')}/{body}")
+    ur.joined(codes)
+
+
+def ur_part_seeds() -> Iterator[bytes]:
+    for size, more in ((60, 10), (40, 0)):
+        lines = []
+        for code in ur.split(ur_types.write_output(WALLET, HERE), size, more):
+            _, numbers, body = code.split("/")
+            lines.append(f"{numbers} {bytewords.decode(body).hex()}".encode())
+        yield b"\n".join(lines[3:] if more else lines)
+
+
+def _hold(found: WalletFile) -> None:
+    """Check that a wallet that was read has an address, and is the same when checked again."""
+    first_address(found, HERE)
+    again = checked(found, HERE)
+    assert again.keys == found.keys
+
+
+TARGETS = (
+    Target("wallet_file", wallet_seeds, lambda _: wallet, REFUSALS, steps=120_000),
+    Target("signer_keys", key_seeds, lambda _: keys, REFUSALS),
+    Target("ur_content", ur_content_seeds, lambda _: ur_content, REFUSALS, steps=120_000),
+    Target("ur_parts", ur_part_seeds, lambda _: ur_parts, REFUSALS, steps=200_000),
+)

@@ -1,0 +1,64 @@
+"""The keys of one signer, in the files of several wallets."""
+
+import json
+
+import pytest
+
+from coordinator.errors import NotImportable
+from coordinator.interop import key_file
+from coordinator.interop.recognition import read_keys, read_text
+from coordinator.interop.wallet_file import wallet_of
+from psbt.errors import PolicyError
+from psbt.keys import format_xpub
+from tests.psbt.soft_vault import soft_vault
+
+POLICY = soft_vault(2, 3).policy
+HERE = POLICY.network
+KEY = wallet_of(POLICY, "v", ("a", "b", "c")).keys[0]
+XFP = (KEY.fingerprint or b"").hex()
+XPUB = format_xpub(KEY.key, HERE)
+GENERIC = {
+    "chain": "XTN",
+    "xfp": XFP.upper(),
+    "account": 0,
+    "bip84": {"name": "p2wpkh", "deriv": "m/84'/1'/0'", "xpub": XPUB, "first": "tb1q"},
+    "bip48_2": {"name": "p2wsh", "xfp": "00000000", "deriv": "m/48h/1h/0h/2h", "xpub": XPUB},
+}
+
+
+def test_the_accounts_of_a_generic_export_are_told_apart() -> None:
+    found = read_keys(json.dumps(GENERIC).encode(), "the file")
+    assert [(each.script, each.warning) for each in found.keys] == [("wsh", None)]
+    assert found.keys[0].key.fingerprint == KEY.fingerprint
+    with pytest.raises(NotImportable, match="the keys of one signer"):
+        read_text(json.dumps(GENERIC), HERE)
+
+
+def test_a_prefix_of_slip132_tells_the_script() -> None:
+    text = key_file.write_slip132(KEY, "sh-wsh", HERE)
+    assert "Upub" in text
+    assert read_keys(text.encode(), "x").keys[0].script == "sh-wsh"
+
+
+def test_an_origin_that_contradicts_the_key_is_said() -> None:
+    told = json.dumps({"xfp": XFP, "xpub": XPUB, "path": "m/48'/1'/0'"})
+    assert "3 steps, the key has depth 4" in (read_keys(told.encode(), "x").keys[0].warning or "")
+    bare = json.dumps({"xfp": "00000000", "xpub": XPUB})
+    assert "no origin" in (read_keys(bare.encode(), "x").keys[0].warning or "")
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"xfp": "0F05694", "xpub": XPUB}, "no fingerprint"),
+        ({"xfp": XFP, "xpub": XPUB.replace("tpub", "tprv"), "path": "m"}, "private key"),
+        ({"xfp": XFP, "xpub": XPUB, "seed": "abandon"}, "holds a seed"),
+        ({"xfp": XFP, "p2wsh": XPUB, "p2wsh_deriv": "m/x"}, "no step of a derivation path"),
+        ({"xfp": XFP, "p2wsh": 7}, "p2wsh is 7"),
+        ({**GENERIC, "bip48_2": {"xpub": XPUB}}, "deriv is missing"),
+        ({**GENERIC, "bip48_2": []}, "not an object"),
+    ],
+)
+def test_a_file_of_keys_that_is_wrong_is_refused_by_field(document: object, told: str) -> None:
+    with pytest.raises(PolicyError, match=told):
+        read_keys(json.dumps(document).encode(), "the file")
