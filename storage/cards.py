@@ -177,6 +177,14 @@ def retire_carriers(db: Session, item: Item, keys: Sequence[Key], *, now: dateti
     db.expire_all()
 
 
+def hand_over(db: Session, old: Item, new: Item) -> None:
+    """Have a thing carry the keys of another, which was the same thing under a wrong name."""
+    for carrier in db.scalars(_live_carriers().where(Carrier.item_id == old.id)):
+        carrier.item = new
+    db.flush()
+    db.expire_all()
+
+
 def all_carriers(db: Session) -> Sequence[Carrier]:
     """Return every carrier that is in use, the oldest first, with its key."""
     with_keys = _live_carriers().options(selectinload(Carrier.key))

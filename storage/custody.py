@@ -61,22 +61,50 @@ def all_holders(db: Session) -> Sequence[Holder]:
 
 
 def add_location(db: Session, **place: Unpack[NewLocation]) -> Location:
-    """Remember a place; raises AlreadyExists."""
-    absent(_location(db, place["name"]), "location", place["name"])
-    location = Location(**place)
-    db.add(location)
+    """Remember a place; one that was given up is taken up again. Raises AlreadyExists."""
+    location = _location(db, place["name"])
+    absent(location if location and not location.retired_at else None, "location", place["name"])
+    if location is None:
+        location = Location(**place)
+        db.add(location)
+    for field, value in place.items():
+        setattr(location, field, value)
+    location.retired_at = None
     db.flush()
     return location
 
 
+def remove_location(db: Session, location: Location, now: datetime) -> None:
+    """Give a place up: forgotten where no event tells of it, else retired."""
+    if has_events(db, location):
+        location.retired_at = now
+    else:
+        db.delete(location)
+    db.flush()
+
+
+def remove_holder(db: Session, holder: Holder) -> None:
+    """Forget a person whom nothing refers to."""
+    db.delete(holder)
+    db.flush()
+
+
+def has_events(db: Session, thing: Item | Location) -> bool:
+    """Tell whether the book tells of a thing or a place."""
+    column = CustodyEvent.item_id if isinstance(thing, Item) else CustodyEvent.location_id
+    return db.scalar(select(CustodyEvent.id).where(column == thing.id).limit(1)) is not None
+
+
 def location_named(db: Session, name: str) -> Location:
-    """Return the place of this name; raises NotFound."""
-    return present(_location(db, name), "location", name)
+    """Return the place of this name that was not given up; raises NotFound."""
+    found = _location(db, name)
+    return present(found if found and not found.retired_at else None, "location", name)
 
 
 def all_locations(db: Session) -> Sequence[Location]:
-    """Return every place by name."""
-    return sorted(db.scalars(select(Location)), key=attrgetter("name"))
+    """Return every place that was not given up, by name."""
+    live = select(Location).where(Location.retired_at.is_(None))
+    return sorted(db.scalars(live), key=attrgetter("name"))
 
 
 def all_items(db: Session) -> Sequence[Item]:

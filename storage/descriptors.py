@@ -23,3 +23,17 @@ def copies_of(db: Session, vault: Vault) -> Sequence[DescriptorCopy]:
     """Return the copies of a vault's descriptor, the oldest first."""
     own = select(DescriptorCopy).where(DescriptorCopy.vault_id == vault.id)
     return db.scalars(own.order_by(DescriptorCopy.id)).all()
+
+
+def hand_over(db: Session, old: Item, new: Item) -> None:
+    """Have a thing be the copy that another was, which was the same under a wrong name."""
+    for copy in db.scalars(select(DescriptorCopy).where(DescriptorCopy.item_id == old.id)):
+        copy.item = new
+    db.flush()
+
+
+def remove_copy(db: Session, item: Item) -> None:
+    """Forget that an item holds a descriptor."""
+    for copy in db.scalars(select(DescriptorCopy).where(DescriptorCopy.item_id == item.id)):
+        db.delete(copy)
+    db.flush()

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage.lookup import absent, first_free
+from storage.lookup import absent, first_free, present
 from storage.model import Card, CardSecret, Holder, Location
 
 
@@ -30,6 +30,20 @@ def add_secret(db: Session, label: str, card: Card, *, kind: str, now: datetime)
     secret.label = label
     db.flush()
     return secret
+
+
+def secret_named(db: Session, label: str) -> CardSecret:
+    """Return what is known of the secret of this label; raises NotFound."""
+    found = db.scalars(select(CardSecret).where(CardSecret.label == label)).one_or_none()
+    return present(found, "secret", label)
+
+
+def rename_secret(db: Session, secret: CardSecret, label: str) -> None:
+    """Call a secret otherwise; raises AlreadyExists."""
+    twin = db.scalars(select(CardSecret).where(CardSecret.label == label)).one_or_none()
+    absent(twin, "secret", label)
+    secret.label = label
+    db.flush()
 
 
 def free_label(db: Session, wanted: str) -> str:

@@ -44,9 +44,46 @@ def list_carriers(context: Context) -> Result:
     return Result({"carriers": found}, columns(rows, "carrier", "key", "place", "gone"))
 
 
+def edit(
+    context: Context,
+    carrier: Annotated[str, typer.Argument(help="its name, as words:blue-words")],
+    new: Annotated[str, typer.Option("--name", help="its right name")],
+) -> Result:
+    """Correct the name of a thing that brings a key back.
+
+    \b
+    Example: cardquorum carrier edit words:bleu-words --name blue-words
+    """
+    from coordinator.custody import corrections
+
+    with context.book.begin() as db:
+        found = corrections.edit_thing(db, corrections.CARRIER_KINDS, carrier, new)
+    return Result({"carrier": found}, [f"{carrier} is called {found} now"])
+
+
+def remove(
+    context: Context,
+    carrier: Annotated[str, typer.Argument(help="its name, as words:blue-words")],
+) -> Result:
+    """Take back that a thing exists that was noted by mistake.
+
+    What was lost, stolen or destroyed is recorded as that, with custody record.
+
+    \b
+    Example: cardquorum carrier remove plate:blue-plate
+    """
+    from coordinator.custody import corrections
+
+    with context.book.begin() as db:
+        found = corrections.remove_thing(db, corrections.CARRIER_KINDS, carrier)
+    return Result({"carrier": found}, [f"{found} is removed"])
+
+
 COMMANDS = {
     "carrier": {
         "add": add,
+        "edit": edit,
+        "remove": remove,
         "list": list_carriers,
     },
 }

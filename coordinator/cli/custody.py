@@ -10,7 +10,7 @@ from coordinator.cli.output import ExitStatus, Result, as_document, columns, cou
 
 if TYPE_CHECKING:
     from cards.pin import Secret
-    from coordinator.custody.log import Verdict
+    from coordinator.custody.log import EventLine, Verdict
 
 Name = Annotated[str, typer.Argument(help="its name")]
 Item = Annotated[str, typer.Argument(help="what it is about, as card:blue")]
@@ -53,6 +53,82 @@ def list_locations(context: Context) -> Result:
     header = ("location", "kind", "region", "holder", "items")
     rows = [(f.name, f.kind, f.region, f.holder, ", ".join(f.items)) for f in found]
     return Result({"locations": found}, columns(rows, *header))
+
+
+def edit_location(
+    context: Context,
+    name: Name,
+    new: Annotated[str | None, typer.Option("--name", help="its right name")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="bank-vault, friend, home, office or other")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="the region; '' for none")] = None,
+    holder: Annotated[str | None, typer.Option(help="who can open it; '' for nobody")] = None,
+    access: Annotated[str | None, typer.Option(help="how it is opened; '' for nothing")] = None,
+    lead_hours: Annotated[int | None, typer.Option(min=0, help="hours to reach it")] = None,
+) -> Result:
+    """Correct what was said of a place.
+
+    The book keeps the old name in what it told before; what lies there comes along.
+
+    \b
+    Example: cardquorum location edit bnak --name bank --region lyon
+    """
+    from coordinator.custody import corrections
+
+    change = corrections.PlaceChange(new, kind, region, holder, access, lead_hours)
+    with context.book.begin() as db:
+        found = corrections.edit_location(db, name, change)
+    return Result(found, [f"location {found.name} ({found.kind})"])
+
+
+def remove_location(context: Context, name: Name) -> Result:
+    """Give up a place where nothing lies and nothing is written.
+
+    \b
+    Example: cardquorum location remove cellar
+    """
+    from coordinator.custody import corrections
+
+    with context.book.begin() as db:
+        found = corrections.remove_location(db, name)
+    return Result(found, [f"location {found.name} is removed"])
+
+
+def edit_holder(
+    context: Context,
+    who: Annotated[str, typer.Argument(help="their name")],
+    new: Annotated[str | None, typer.Option("--name", help="the right name")] = None,
+    limit: Annotated[str | None, typer.Option(help="what they may hold", metavar="AMOUNT")] = None,
+    contact: Annotated[str | None, typer.Option(help="how to reach them; '' for nothing")] = None,
+) -> Result:
+    """Correct what was said of a person.
+
+    \b
+    Example: cardquorum holder edit ant --name aunt --contact "+33 ..."
+    """
+    from coordinator.amounts import parse_amount
+    from coordinator.custody import corrections
+
+    limit_sats = parse_amount(limit) if limit else None
+    with context.book.begin() as db:
+        found = corrections.edit_holder(db, who, new=new, limit_sats=limit_sats, contact=contact)
+    return Result(found, [f"holder {found.name}"])
+
+
+def remove_holder(
+    context: Context, who: Annotated[str, typer.Argument(help="their name")]
+) -> Result:
+    """Forget a person who opens no place and knows no secret.
+
+    \b
+    Example: cardquorum holder remove uncle
+    """
+    from coordinator.custody import corrections
+
+    with context.book.begin() as db:
+        found = corrections.remove_holder(db, who)
+    return Result(found, [f"holder {found.name} is removed"])
 
 
 def show_location(context: Context, name: Name) -> Result:
@@ -166,13 +242,18 @@ def log(
     if export is not None:
         write_private(export, "".join(line + "\n" for line in whole).encode())
     rows = [
-        (e.id, e.happened_at.date().isoformat(), e.item, e.event, e.location, e.note)
+        (e.id, e.happened_at.date().isoformat(), e.item, _what(e), e.location, e.note)
         for e in events
     ]
     lines = columns(rows, "event", "day", "item", "what", "where", "note")
     if not verdict.valid:
         lines.append(f"ALTERED: the chain of hashes is broken at event {verdict.broken_at}")
     return _judged(verdict, lines, events=events)
+
+
+def _what(event: "EventLine") -> str:
+    corrected = event.corrected_by
+    return event.event if corrected is None else f"{event.event} (corrected by {corrected})"
 
 
 def verify(
@@ -311,11 +392,15 @@ def _typed_twice(context: Context) -> "Secret | None":
 COMMANDS = {
     "location": {
         "add": add_location,
+        "edit": edit_location,
+        "remove": remove_location,
         "list": list_locations,
         "show": show_location,
     },
     "holder": {
         "add": add_holder,
+        "edit": edit_holder,
+        "remove": remove_holder,
         "list": list_holders,
     },
     "custody": {

@@ -227,6 +227,41 @@ def add_copy(
     return Result(found, [f"{found.copy} holds version {found.version} of vault {vault}"])
 
 
+def edit_copy(
+    context: Context,
+    copy: Annotated[str, typer.Argument(help="its name, as copy:family-kit")],
+    new: Annotated[str, typer.Option("--name", help="its right name")],
+) -> Result:
+    """Correct the name of a copy of a vault's descriptor.
+
+    \b
+    Example: cardquorum copy edit copy:family-kit --name kit-bank
+    """
+    from coordinator.custody import corrections
+
+    with context.book.begin() as db:
+        found = corrections.edit_thing(db, corrections.COPY_KINDS, copy, new)
+    return Result({"copy": found}, [f"{copy} is called {found} now"])
+
+
+def remove_copy(
+    context: Context,
+    copy: Annotated[str, typer.Argument(help="its name, as copy:family-kit")],
+) -> Result:
+    """Take back that a copy exists that was noted by mistake.
+
+    One that was lost, stolen or destroyed is recorded as that, with custody record.
+
+    \b
+    Example: cardquorum copy remove copy:family-kit-2
+    """
+    from coordinator.custody import corrections
+
+    with context.book.begin() as db:
+        found = corrections.remove_thing(db, corrections.COPY_KINDS, copy)
+    return Result({"copy": found}, [f"{found} is removed"])
+
+
 def list_copies(context: Context, vault: VaultName) -> Result:
     """List the copies of a vault's descriptor.
 
@@ -250,6 +285,8 @@ COMMANDS = {
     },
     "copy": {
         "add": add_copy,
+        "edit": edit_copy,
+        "remove": remove_copy,
         "list": list_copies,
     },
 }

@@ -1,11 +1,14 @@
 """secret: who knows a card's PIN, PUK or pairing password, and where it is written."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.output import Result, columns
+
+if TYPE_CHECKING:
+    from coordinator.custody.card_secrets import SecretLine
 
 
 def add(
@@ -32,9 +35,7 @@ def add(
     told = card_secrets.Told(label, of, kind, tuple(known_by or ()), tuple(written_at or ()))
     with context.book.begin() as db:
         found = card_secrets.tell(db, told)
-    who = ", ".join(found.known_by) or "nobody"
-    where = ", ".join(found.written_at) or "nowhere"
-    return Result(found, [f"secret {label}: known by {who}, written at {where}"])
+    return Result(found, [_told(found)])
 
 
 def list_secrets(context: Context) -> Result:
@@ -54,9 +55,58 @@ def list_secrets(context: Context) -> Result:
     return Result({"secrets": found}, columns(rows, *header))
 
 
+def edit(
+    context: Context,
+    label: Annotated[str, typer.Argument(help="its name, as blue-puk")],
+    new: Annotated[str | None, typer.Option("--name", help="its right name")] = None,
+    not_known_by: Annotated[
+        list[str] | None, typer.Option(help="who does not know it", metavar="WHO")
+    ] = None,
+    not_written_at: Annotated[
+        list[str] | None, typer.Option(help="where it is not written", metavar="LOCATION")
+    ] = None,
+) -> Result:
+    """Take back who knows a card's secret, or where it is written.
+
+    Who knows it besides is said with secret add.
+
+    \b
+    Example: cardquorum secret edit blue-puk --not-written-at bank
+    """
+    from coordinator.custody import corrections
+
+    change = corrections.SecretChange(new, tuple(not_known_by or ()), tuple(not_written_at or ()))
+    with context.book.begin() as db:
+        found = corrections.edit_secret(db, label, change)
+    return Result(found, [_told(found)])
+
+
+def remove(
+    context: Context, label: Annotated[str, typer.Argument(help="its name, as blue-puk")]
+) -> Result:
+    """Forget what is known of a card's secret.
+
+    \b
+    Example: cardquorum secret remove blue-puk
+    """
+    from coordinator.custody import corrections
+
+    with context.book.begin() as db:
+        found = corrections.remove_secret(db, label)
+    return Result(found, [f"secret {label} is removed"])
+
+
+def _told(found: "SecretLine") -> str:
+    who = ", ".join(found.known_by) or "nobody"
+    where = ", ".join(found.written_at) or "nowhere"
+    return f"secret {found.label}: known by {who}, written at {where}"
+
+
 COMMANDS = {
     "secret": {
         "add": add,
+        "edit": edit,
+        "remove": remove,
         "list": list_secrets,
     },
 }

@@ -58,17 +58,17 @@ def tell(db: Session, told: Told) -> SecretLine:
     label = checked_name(told.label)
     secret = knowledge_book.add_secret(db, label, card, kind=told.kind, now=clock.now())
     knowledge_book.learn(db, secret, known_by, written_at=written_at)
-    return _line(secret)
+    return line(secret)
 
 
 def listed(db: Session) -> list[SecretLine]:
     """Return what is known of the secrets of every card that was not forgotten."""
-    return [_line(secret) for secret in knowledge_book.all_secrets(db)]
+    return [line(secret) for secret in knowledge_book.all_secrets(db)]
 
 
 def of_card(db: Session, card: Card) -> list[SecretLine]:
     """Return what is known of one card's secrets."""
-    return [_line(secret) for secret in knowledge_book.secrets_of(db, card)]
+    return [line(secret) for secret in knowledge_book.secrets_of(db, card)]
 
 
 def note(db: Session, card: Card, kinds: Iterable[str], *, now: datetime) -> None:
@@ -102,7 +102,8 @@ def pairing(db: Session, card: Card) -> str | None:
     return "own" if knowledge_book.find_secret(db, card, "pairing") else "default"
 
 
-def _line(secret: CardSecret) -> SecretLine:
+def line(secret: CardSecret) -> SecretLine:
+    """Return a secret as it is shown."""
     return SecretLine(
         secret.label,
         secret.card.label,

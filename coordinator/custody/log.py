@@ -123,7 +123,7 @@ class HolderLine(NamedTuple):
 
 
 class EventLine(NamedTuple):
-    """An event of the book as it is shown."""
+    """An event of the book as it is shown, and the event that corrected it, if one did."""
 
     id: int
     item: str
@@ -137,6 +137,7 @@ class EventLine(NamedTuple):
     photo_sha256: bytes | None
     hash: str
     previous: str
+    corrected_by: int | None = None
 
 
 class Verdict(NamedTuple):
@@ -298,7 +299,19 @@ def events(db: Session, item: str | None) -> list[EventLine]:
     """Return the events of the book, all or one thing's, oldest first."""
     wanted = item_named(db, item) if item else None
     found = custody_book.events_of(db, wanted) if wanted else custody_book.all_events(db)
-    return [event_line(event) for event in found]
+    correcting = _corrections(found)
+    return [event_line(each)._replace(corrected_by=correcting.get(each.id)) for each in found]
+
+
+def _corrections(told: Iterable[CustodyEvent]) -> dict[int, int]:
+    """Return which event corrected which: a correction is of what its thing was said before."""
+    last: dict[int, int] = {}
+    found: dict[int, int] = {}
+    for event in told:
+        if event.event == "corrected" and event.item_id in last:
+            found[last[event.item_id]] = event.id
+        last[event.item_id] = event.id
+    return found
 
 
 def verify(db: Session, head: str | None) -> Verdict:

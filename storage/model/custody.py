@@ -40,7 +40,10 @@ class Holder(Record):
 
 
 class Location(Record):
-    """A place, the region whose fate it shares, and the holder who can open it."""
+    """A place, the region whose fate it shares, and the holder who can open it.
+
+    One that was given up is retired: events still tell of it.
+    """
 
     __tablename__ = "location"
     __table_args__ = (one_of("kind", LOCATION_KINDS), at_least("lead_hours", 0))
@@ -53,6 +56,7 @@ class Location(Record):
     access: Mapped[str | None]
     lead_hours: Mapped[int | None]
     sealed: Mapped[bytes | None]
+    retired_at: Mapped[datetime | None]
     holder: Mapped[Holder | None] = relationship(lazy="selectin")
 
 

@@ -268,7 +268,7 @@ def test_a_kill_between_sealing_and_scrubbing(home: Asked, tmp_path: Path) -> No
 
 
 def test_a_kill_at_every_commit_leaves_all_or_nothing(home: Asked, tmp_path: Path) -> None:
-    killed = str(ROOT / "tests" / "coordinator" / "killed.py")
+    killed = str(ROOT / "tests" / "coordinator" / "payment" / "killed.py")
     for nth in range(1, 20):
         ended = cut_off(tmp_path / "home", [killed, str(nth), "before"])
         if ended == 0:
