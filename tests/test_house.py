@@ -97,6 +97,21 @@ def import_graph() -> dict[str, set[str]]:
     return graph
 
 
+DOCUMENTS = ("coordinator/cli/", "coordinator/web/", "coordinator/interop/")
+"""Where JSON is written for people and scripts, and where foreign JSON is read."""
+
+
+def test_below_the_surface_results_have_types() -> None:
+    found = [
+        named(path)
+        for path in FILES
+        if named(path).startswith("coordinator/")
+        and not named(path).startswith(DOCUMENTS)
+        and "dict[str, Any]" in path.read_text()
+    ]
+    assert found == []
+
+
 def test_no_import_goes_in_a_circle() -> None:
     graph = import_graph()
     while leaves := [module for module, wanted in graph.items() if not wanted & graph.keys()]:

@@ -8,7 +8,7 @@ import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, Reach, VaultName
-from coordinator.cli.output import ExitStatus, Result, columns, counted, sats
+from coordinator.cli.output import ExitStatus, Result, columns, counted, looked_document, sats
 from coordinator.cli.terminal import PLAIN, Drawn, can_draw
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def list_addresses(
     header = ("address", "keychain", "index", "used", "received", "holds", "label")
     said = f"vault {vault}: {scans.said(vault, seen, context.home.chain)}"
     listed = [vars(a) if seen.known else {**vars(a), **NOT_KNOWN} for a in found]
-    document = {"vault": vault, "addresses": listed, **seen.document()}
+    document = {"vault": vault, "addresses": listed, **looked_document(seen)}
     return Result(document, [*columns(rows, *header), said])
 
 
@@ -144,7 +144,7 @@ def check(
     looked = seen.known and (seen.reach is None or found.index < seen.reach[found.keychain])
     document = {
         "address": address, "ours": True, "script_pubkey": script, **asdict(found),
-        "looked": looked, **seen.document(),
+        "looked": looked, **looked_document(seen),
     }  # fmt: skip
     where = f"ours: {found.keychain} address {found.index} of vault {found.vault}"
     if looked:

@@ -1,6 +1,6 @@
 """card: set up, enrol, list, check and look after one card, and what to do once it is gone."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from coordinator.custody.carriers import CarrierLine
     from coordinator.enrolment.enrol import Enrolled
     from coordinator.enrolment.listing import CardShown
-    from coordinator.incident.response import IncidentResponse
     from coordinator.readers.slots import Slot
 
 Label = Annotated[str, typer.Argument(help="the card's label")]
@@ -533,6 +532,7 @@ def _card_lines(found: "CardShown") -> Iterable[str]:
 
 def _verb(event: str) -> Callable[..., Result]:
     def happened(context: Context, label: Label, when: When = None, note: Note = None) -> Result:
+        from coordinator.cli.incident import response_document, response_lines
         from coordinator.custody import log as custody_log
         from coordinator.incident import response
         from storage import cards as card_book
@@ -543,7 +543,7 @@ def _verb(event: str) -> Callable[..., Result]:
             written, told = custody_log.record(db, new_event)
             left = response.after(db, [item], event)
         notices = sentences(told)
-        document = {"card": label, "event": written, "notices": notices, **left.document()}
+        document = {"card": label, "event": written, "notices": notices, **response_document(left)}
         lines = [f"card {label}: recorded as {event}", *notices]
         return Result(document, [*lines, *response_lines(left)])
 
@@ -554,32 +554,6 @@ def _verb(event: str) -> Callable[..., Result]:
     Example: cardquorum card {event} blue
     """
     return happened
-
-
-def response_lines(left: "IncidentResponse") -> Iterator[str]:
-    """Return for people what is still possible, what a thief can do, and the steps in order."""
-    from coordinator.audit.findings import keys
-    from coordinator.incident.response import hours_text
-
-    for effect in left.effects:
-        able = "can still be spent" if effect.can_spend else "can NOT be spent any more"
-        yield (
-            f"vault {effect.vault} {able}: {keys(effect.keys_left)} left, "
-            f"{effect.threshold} are needed"
-        )
-        if effect.thief_can_spend:
-            yield f"a thief CAN spend vault {effect.vault}: he may have {keys(effect.keys_taken)}"
-        elif effect.keys_taken:
-            yield (
-                f"a thief cannot spend vault {effect.vault}: he may have {effect.keys_taken} "
-                f"of {effect.threshold} keys needed"
-            )
-    for subject, theft in left.resists:
-        yield f"{subject} resists: {theft.sentence}"
-    for number, step in enumerate(left.steps, 1):
-        yield f"{number}. {hours_text(step.within_hours)}: {step.title}"
-        if step.command:
-            yield f"   {step.command}"
 
 
 COMMANDS = {

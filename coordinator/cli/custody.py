@@ -202,7 +202,7 @@ def record(
     \b
     Example: cardquorum custody record card:blue placed --at bank
     """
-    from coordinator.cli.card import response_lines
+    from coordinator.cli.incident import response_document, response_lines
     from coordinator.custody import log as custody_log
     from coordinator.incident import response
 
@@ -214,7 +214,7 @@ def record(
     lines = [f"event {written.id}: {written.item} {event}", *notices, written.hash]
     if left is None or not left.effects:
         return Result({"event": written, "notices": notices}, lines)
-    document = {"event": written, "notices": notices, **left.document()}
+    document = {"event": written, "notices": notices, **response_document(left)}
     return Result(document, [*lines, *response_lines(left)])
 
 

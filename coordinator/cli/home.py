@@ -46,13 +46,13 @@ def status(context: Context) -> Result:
     Example: cardquorum status
     """
     from coordinator import clock
-    from coordinator.cli.status_screen import screen
+    from coordinator.cli.status_screen import screen, status_document
     from coordinator.guide import status as standing
 
     context.freshen()
     book = context.book if standing.waits_for_cards(context.database) else context.database
     seen = standing.status(context.home, book, lambda: context.chain)
-    return Result(seen.document(), screen(seen, context.home.chain, clock.now()))
+    return Result(status_document(seen), screen(seen, context.home.chain, clock.now()))
 
 
 def backup(

@@ -1,13 +1,22 @@
 """sync, balance, coins, history, fees: what the vaults own, and what paying costs."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Reach, VaultName
-from coordinator.cli.output import Result, columns, counted, look_twice, sat_per_vbyte, sats
+from coordinator.cli.output import (
+    Result,
+    as_document,
+    columns,
+    counted,
+    look_twice,
+    looked_document,
+    sat_per_vbyte,
+    sats,
+)
 
 if TYPE_CHECKING:
     from coordinator.wallet.balance import Owned
@@ -106,9 +115,7 @@ def coins(context: Context, vault: VaultName) -> Result:
     return _with_looked(context, vault, {"coins": found}, columns(rows, *header))
 
 
-def _with_looked(
-    context: Context, vault: str, document: dict[str, Any], lines: list[str]
-) -> Result:
+def _with_looked(context: Context, vault: str, found: object, lines: list[str]) -> Result:
     """Return a result with from where to where its vault was looked for.
 
     People are told where that is not from the beginning.
@@ -123,7 +130,7 @@ def _with_looked(
         lines = [said]
     elif seen.looked_from != first_block(context.home.network):
         lines = [*lines, said]
-    return Result({**document, **seen.document()}, lines)
+    return Result(as_document(found, looked_document(seen)), lines)
 
 
 def _held(coin: "CoinLine") -> str | None:
@@ -154,7 +161,7 @@ def history(context: Context, vault: VaultName) -> Result:
     return _with_looked(
         context,
         vault,
-        vars(found),
+        found,
         [*lines, *look_twice(replace(each, remedy="") for each in found.vanished)],
     )
 
@@ -190,20 +197,24 @@ def fees(context: Context) -> Result:
     return Result({"fees": found}, columns(rows, "within", "sat/vB", "source"))
 
 
-def _balance_document(balances: "dict[str, Owned]") -> dict[str, Any]:
+def _balance_document(balances: "dict[str, Owned]") -> dict[str, object]:
     """Return the amounts; null, never 0, where nobody looked, and in a sum over such a vault."""
     from coordinator.wallet import scans
 
     vaults = [
-        {"vault": name, **each.amounts(), **each.looked.document()}
+        {"vault": name, **each.amounts(), **looked_document(each.looked)}
         for name, each in balances.items()
     ]
-    totals: dict[str, Any] = {}
-    for name in AMOUNTS:
-        values = [each[name] for each in vaults]
-        totals[name] = None if None in values else sum(values)
     over_all = scans.together(each.looked for each in balances.values())
-    return {**totals, **over_all, "vaults": vaults}
+    document = looked_document(over_all)
+    del document["reach"]  # of each vault its own
+    totals = {
+        name: sum(getattr(each.balance, name) for each in balances.values())
+        if over_all.known
+        else None
+        for name in AMOUNTS
+    }
+    return {**totals, **document, "vaults": vaults}
 
 
 def _balance_lines(balances: "dict[str, Owned]", chain: str) -> list[str]:

@@ -14,6 +14,8 @@ from coordinator.shown_text import visible, whole
 
 if TYPE_CHECKING:
     from coordinator.notices import Notice
+    from coordinator.wallet.overview import CeremonyLine
+    from coordinator.wallet.scans import Looked
 
 
 TXID = re.compile(r"\b[0-9a-f]{64}\b")
@@ -150,6 +152,18 @@ def danger_lines(vault: str, dangers: "Iterable[Notice]") -> list[str]:
         for each in dangers
         for line in (f"DANGER: vault {vault}: {each.message} ({each.code})", f"  -> {each.remedy}")
     ]
+
+
+def looked_document(seen: "Looked") -> dict[str, object]:
+    """Return the fields that go with every sum: from where to where its vault was looked for."""
+    document = as_document(seen)
+    del document["known"]
+    return document
+
+
+def ceremony_document(line: "CeremonyLine") -> dict[str, object]:
+    """Return a ceremony as lists have it."""
+    return as_document({"ceremony": line.id}, line)
 
 
 def sentences(notices: "Iterable[Notice]") -> list[str]:

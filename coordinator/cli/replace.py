@@ -8,7 +8,7 @@ import typer
 
 from coordinator.cli.context import TARGET_BLOCKS, Context
 from coordinator.cli.options import Accept, Feerate, Target
-from coordinator.cli.output import Result
+from coordinator.cli.output import Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.incident.replacement import Replacing
@@ -113,7 +113,11 @@ def done(
 
 
 def _shown(found: "Replacing") -> Result:
-    return Result(found.document(), _lines(found))
+    steps = [
+        {"what": step.title, "state": step.state, "command": step.command, "item": step.item}
+        for step in found.steps
+    ]
+    return Result(as_document(found, steps=steps), _lines(found))
 
 
 def _lines(found: "Replacing") -> Iterator[str]:

@@ -30,6 +30,7 @@ from coordinator.cli.options import (
 )
 from coordinator.cli.output import (
     Result,
+    ceremony_document,
     columns,
     counted,
     danger_lines,
@@ -222,7 +223,7 @@ def list_ceremonies(context: Context) -> Result:
     context.freshen()
     found = overview.ceremonies(context.database)
     rows = [(c.id, c.vault, c.state, c.confirmations, sats(c.fee_sats), c.txid) for c in found]
-    document = {"ceremonies": [line.document() for line in found]}
+    document = {"ceremonies": [ceremony_document(line) for line in found]}
     header = ("ceremony", "vault", "state", "confirmations", "fee", "txid")
     return Result(document, columns(rows, *header))
 

@@ -1,4 +1,4 @@
-"""The screen of `status`: what is there, what waits for whom, and the next command."""
+"""What `status` shows: what is there, what waits for whom, and the next command."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from coordinator import clock
 from coordinator.chain import first_block
-from coordinator.cli.output import counted, danger_lines, sats
+from coordinator.cli.output import (
+    as_document,
+    ceremony_document,
+    counted,
+    danger_lines,
+    looked_document,
+    sats,
+    sentences,
+)
 from coordinator.wallet import scans
 from coordinator.wallet.news import FINAL_CONFIRMATIONS
 
@@ -18,6 +26,39 @@ if TYPE_CHECKING:
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 STEPS_SHOWN = 4
+
+
+def status_document(seen: "Status") -> dict[str, object]:
+    """Return the fields of `status --json`."""
+    return as_document(
+        seen,
+        vaults=[
+            {"name": name, **owned.amounts(), **looked_document(owned.looked)}
+            for name, owned in seen.vaults
+        ],
+        ceremonies=[_payment_document(each) for each in seen.ceremonies],
+        due=sentences(seen.due),
+        next=[step_document(step) for step in seen.next],
+        dangers=[{"vault": name, **as_document(found)} for name, found in seen.dangers],
+    )
+
+
+def _payment_document(payment: "Standing") -> dict[str, object]:
+    own = as_document(payment, next=payment.next)
+    del own["line"], own["verb"]
+    return {**ceremony_document(payment.line), **own}
+
+
+def step_document(step: "Step") -> dict[str, object]:
+    """Return a step of `next`: what to do, why, and its command with what is to be filled in."""
+    return {
+        "code": step.code,
+        "severity": step.severity,
+        "title": step.title,
+        "why": step.why,
+        "command": step.command,
+        "needs": step.needs,
+    }
 
 
 def screen(seen: "Status", chain: str, now: datetime) -> Iterator[str]:

@@ -1,12 +1,12 @@
 """tx: transactions that were finished elsewhere."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept
-from coordinator.cli.output import Result, sat_per_vbyte, sats
+from coordinator.cli.output import Result, as_document, sat_per_vbyte, sats
 
 if TYPE_CHECKING:
     from coordinator.payment.foreign_transaction import Checked
@@ -36,16 +36,11 @@ def broadcast(
     return Result({"txid": txid, **_document(checked)}, [*_lines(checked), f"sent {txid}"])
 
 
-def _document(checked: "Checked") -> dict[str, Any]:
-    found = checked._asdict()
-    transaction = found.pop("transaction")
-    return {
-        "vsize": transaction.vsize,
-        "feerate": _feerate(checked),
-        **found,
-        "outputs": [each._asdict() for each in checked.outputs],
-        "spends": [each._asdict() for each in checked.spends],
-    }
+def _document(checked: "Checked") -> dict[str, object]:
+    more = {"vsize": checked.transaction.vsize, "feerate": _feerate(checked)}
+    document = as_document(more, checked)
+    del document["transaction"]
+    return document
 
 
 def _feerate(checked: "Checked") -> int | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -52,11 +52,6 @@ class Standing:
     def urgency(self) -> tuple[int, object]:
         """Return what orders payments: what is nearest to its end first, then what ends first."""
         return NEAREST.index(self.line.state), self.line.expires
-
-    def document(self) -> dict[str, Any]:
-        """Return the payment as `status --json` shows it."""
-        own = {name: value for name, value in vars(self).items() if name not in {"line", "verb"}}
-        return {**self.line.document(), **own, "next": self.next}
 
 
 def payments(db: Session, vaults: Sequence[Vault], gone: set[str]) -> Iterator[Standing]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -42,22 +41,6 @@ class Status:
     due: list[Notice]
     next: list[Step]
     dangers: list[VaultDanger] = field(default_factory=list)
-
-    def document(self) -> dict[str, Any]:
-        """Return the fields of `status --json`."""
-        return {
-            "network": self.network,
-            "tip": self.tip and self.tip._asdict(),
-            "vaults": [
-                {"name": name, **owned.amounts(), **owned.looked.document()}
-                for name, owned in self.vaults
-            ],
-            "ceremonies": [each.document() for each in self.ceremonies],
-            "news": self.news,
-            "due": [each.sentence for each in self.due],
-            "next": [step.document() for step in self.next],
-            "dangers": [{"vault": name, **vars(found)} for name, found in self.dangers],
-        }
 
 
 def waits_for_cards(database: Database) -> bool:

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -56,14 +55,6 @@ class Replacing:
     ceremony: str | None
     urgent: bool
     steps: list[Step]
-
-    def document(self) -> dict[str, Any]:
-        """Return the fields of `replace show --json`."""
-        steps = [
-            {"what": s.title, "state": s.state, "command": s.command, "item": s.item}
-            for s in self.steps
-        ]
-        return {**vars(self), "steps": steps}
 
 
 def plan(db: Session, name: str, card: str) -> Replacing:

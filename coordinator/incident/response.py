@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -45,21 +45,6 @@ class IncidentResponse:
     effects: list[Effect]
     resists: list[tuple[str, Theft]]
     steps: list[Step]
-
-    def document(self) -> dict[str, Any]:
-        """Return the fields `effect` and `steps`."""
-        return {
-            "effect": {
-                "can_spend": all(each.can_spend for each in self.effects),
-                "thief_can_spend": any(each.thief_can_spend for each in self.effects),
-                "resists": {subject: theft._asdict() for subject, theft in self.resists},
-                "vaults": [each._asdict() for each in self.effects],
-            },
-            "steps": [
-                {"what": s.title, "command": s.command, "within_hours": s.within_hours}
-                for s in self.steps
-            ],
-        }
 
 
 class _Case(NamedTuple):

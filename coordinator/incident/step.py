@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from coordinator.notices import Severity
 
@@ -59,14 +59,3 @@ class Step(NamedTuple):
     def filled(self, values: Mapping[str, str]) -> list[str]:
         """Return the words after the program's name with what is needed filled in."""
         return [values[word] if isinstance(word, Need) else word for word in self.words]
-
-    def document(self) -> dict[str, Any]:
-        """Return the step as `next` of `status --json` has it."""
-        return {
-            "code": self.code,
-            "severity": self.severity,
-            "title": self.title,
-            "why": self.why,
-            "command": self.command,
-            "needs": self.needs,
-        }

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -49,10 +49,6 @@ class CeremonyLine(NamedTuple):
     height: int | None
     confirmations: int
     final: bool
-
-    def document(self) -> dict[str, Any]:
-        """Return the ceremony as a list shows it."""
-        return {"ceremony": self.id, **self._asdict()}
 
 
 def sync(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -49,15 +49,6 @@ class Looked:
     reach: dict[str, int] | None = None
     earlier_unknown: bool = False
 
-    def document(self) -> dict[str, Any]:
-        """Return the fields that go with every sum in JSON."""
-        return {
-            "looked_from": self.looked_from,
-            "tip": self.tip and self.tip._asdict(),
-            "reach": self.reach,
-            "earlier_unknown": self.earlier_unknown,
-        }
-
 
 def looked(db: Session, vault: Vault) -> Looked:
     """Return how far a vault was looked for."""
@@ -81,18 +72,17 @@ def looked_for(db: Session, name: str) -> Looked:
     return looked(db, vault_book.vault_named(db, name))
 
 
-def together(several: Iterable[Looked]) -> dict[str, Any]:
-    """Return the fields that go with a sum over several vaults: what holds for each of them."""
+def together(several: Iterable[Looked]) -> Looked:
+    """Return how far several vaults were looked for: what holds for each of them."""
     found = list(several)
     starts = [each.looked_from for each in found if each.looked_from is not None]
     tips = [each.tip for each in found if each.tip is not None]
-    all_known = bool(found) and len(starts) == len(found)
-    lowest = min(tips)._asdict() if tips and len(tips) == len(found) else None
-    return {
-        "looked_from": max(starts) if all_known else None,
-        "tip": lowest,
-        "earlier_unknown": any(each.earlier_unknown for each in found),
-    }
+    return Looked(
+        known=all(each.known for each in found),
+        looked_from=max(starts) if found and len(starts) == len(found) else None,
+        tip=min(tips) if tips and len(tips) == len(found) else None,
+        earlier_unknown=any(each.earlier_unknown for each in found),
+    )
 
 
 def said(vault: str, seen: Looked, chain: str) -> str:
