@@ -1,8 +1,10 @@
 """Addresses ↔ output scripts, for every type that has an address."""
 
+from hashlib import sha256
 from typing import Final, NamedTuple, NoReturn
 
 from embit import base58
+from embit.hashes import hash160
 
 from psbt import bech32
 from psbt.errors import PolicyError
@@ -57,6 +59,16 @@ def script_type(script_pubkey: bytes) -> str:
         if pattern.matches(script_pubkey):
             return name
     return "witness" if _is_later_witness(script_pubkey) else UNKNOWN
+
+
+def p2wsh(witness_script: bytes) -> bytes:
+    """Return the output script that pays to a witness script."""
+    return PATTERNS["p2wsh"].around(sha256(witness_script).digest())
+
+
+def p2sh(redeem_script: bytes) -> bytes:
+    """Return the output script that pays to a redeem script."""
+    return PATTERNS["p2sh"].around(hash160(redeem_script))
 
 
 def format_address(script_pubkey: bytes, network: Network) -> str:

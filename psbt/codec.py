@@ -24,9 +24,11 @@ from embit.util import secp256k1
 
 from psbt import fields
 from psbt import transaction as network
+from psbt.address import script_type
 from psbt.coins import Outpoint
 from psbt.errors import PsbtError
 from psbt.fields import Fields, Maps
+from psbt.multisig import pushed
 from psbt.transaction import ByteReader, check_amounts, parse_transaction, sized, vector
 
 __all__ = [
@@ -170,8 +172,24 @@ def unique_id(psbt: Psbt) -> str:
 
 
 def txid(psbt: Psbt) -> str:
-    """Return the id the transaction will have: inputs are segwit, so signing keeps it."""
-    return unsigned_transaction(psbt).txid
+    """Return the id the transaction will have; signatures in a witness keep it.
+
+    A nested input has a script_sig from its redeem script. What spends by a script_sig of
+    signatures (P2SH before segwit) has its id once it is final, and until then another.
+    """
+    unsigned = unsigned_transaction(psbt)
+    inputs = tuple(map(_with_script_sig, unsigned.inputs, psbt.inputs))
+    return unsigned.txid if inputs == unsigned.inputs else replace(unsigned, inputs=inputs).txid
+
+
+def _with_script_sig(
+    tx_in: network.TransactionInput, psbt_in: InputScope
+) -> network.TransactionInput:
+    if psbt_in.final_scriptsig is not None:
+        return tx_in._replace(script_sig=psbt_in.final_scriptsig.data)
+    redeem = psbt_in.redeem_script.data if psbt_in.redeem_script is not None else b""
+    nested = script_type(redeem) in {"p2wsh", "p2wpkh"}
+    return tx_in._replace(script_sig=pushed(redeem)) if nested else tx_in
 
 
 def unsigned_transaction(psbt: Psbt) -> network.Transaction:
@@ -192,13 +210,14 @@ def copy(psbt: Psbt) -> Psbt:
     return twin
 
 
-def finish_input(psbt_in: InputScope, witness: tuple[bytes, ...]) -> None:
-    """Give an input its witness and take all away that only signers needed (BIP 174).
+def finish_input(psbt_in: InputScope, script_sig: bytes, witness: tuple[bytes, ...]) -> None:
+    """Give an input what unlocks its coin, take away what only signers needed (BIP 174).
 
     The spent outputs and unknown fields stay.
     """
-    psbt_in.final_scriptwitness = Witness([*witness])
-    psbt_in.final_scriptsig = psbt_in.sighash_type = None
+    psbt_in.final_scriptwitness = Witness([*witness]) if witness else None
+    psbt_in.final_scriptsig = Script(script_sig) if script_sig else None
+    psbt_in.sighash_type = None
     psbt_in.redeem_script = psbt_in.witness_script = None
     psbt_in.partial_sigs, psbt_in.bip32_derivations = {}, {}
 

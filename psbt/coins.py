@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from psbt.errors import InsufficientFunds, PsbtError
 from psbt.subsets import Window, subsets_within
 from psbt.terms import COST_SCALE, Terms
-from psbt.weight import ScriptSize, dust_limit_sats, input_weight, output_size
+from psbt.weight import ScriptSize, dust_limit_sats, output_size
 
 __all__ = [
     "Coin",
@@ -143,9 +143,7 @@ def _terms(wish: Wish, size: ScriptSize, long_term_feerate: int) -> Terms:
         _check_payment(payment)
     sizes = [output_size(script) for script in scripts]
     paid_sats = sum(payment.value_sats for payment in wish.payments)
-    terms = Terms(
-        paid_sats, len(sizes), sum(sizes), input_weight(size), wish.feerate, long_term_feerate
-    )
+    terms = Terms(paid_sats, len(sizes), sum(sizes), size, wish.feerate, long_term_feerate)
     if terms.inputs_max < 1:
         raise PsbtError(f"{len(sizes)} outputs leave no room for a coin in one transaction")
     return terms

@@ -4,7 +4,7 @@ It may come back with fewer fields, with more signatures, and with fields that s
 contradicts ours is refused by name. What is kept is our own PSBT with what is new in it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from psbt import codec
@@ -13,7 +13,7 @@ from psbt.errors import NotOnlySignatures, PsbtError, SignatureInvalid
 from psbt.ownership import claims_own, input_scripts, scripts_fit
 from psbt.partial import quorum, signed_by, valid_signature
 from psbt.policy import Policy, VaultScript
-from psbt.sighash import p2wsh, sighashes, spent_outputs
+from psbt.sighash import sighashes, spent_outputs
 from psbt.signature import (
     SIGHASH_ALL,
     compact_from_partial,
@@ -109,8 +109,9 @@ def _size(value: bytes | EmbitBase) -> int:
 
 def new_signatures(psbt: Psbt, other: Psbt, policy: Policy) -> list[tuple[int, bytes, bytes]]:
     """Return (input index, public key, r‖s) of each valid signature that `psbt` does not hold."""
-    _check_transaction(psbt, other)
+    _check_counts(psbt, other)
     scripts, digests = input_scripts(psbt, policy), sighashes(psbt)
+    _check_transaction(psbt, other, scripts)
     found = []
     for index, (ours, theirs) in enumerate(zip(psbt.inputs, other.inputs, strict=True)):
         digest = digests[index]
@@ -124,17 +125,20 @@ def new_signatures(psbt: Psbt, other: Psbt, policy: Policy) -> list[tuple[int, b
     return found
 
 
-def _check_transaction(psbt: Psbt, other: Psbt) -> None:
-    """Refuse anything but the same transaction, and any field that contradicts ours."""
+def _check_counts(psbt: Psbt, other: Psbt) -> None:
     if len(other.inputs) != len(psbt.inputs):
         raise NotOnlySignatures("inputs", f"are {len(other.inputs)}, not {len(psbt.inputs)}")
     if len(other.outputs) != len(psbt.outputs):
         raise NotOnlySignatures("outputs", f"are {len(other.outputs)}, not {len(psbt.outputs)}")
+
+
+def _check_transaction(psbt: Psbt, other: Psbt, scripts: Sequence[VaultScript]) -> None:
+    """Refuse anything but the same transaction, and any field that contradicts ours."""
     _check_fields("", psbt, other)
     spent = spent_outputs(psbt)
     for index, (ours, theirs) in enumerate(zip(psbt.inputs, other.inputs, strict=True)):
         if (theirs.txid, theirs.vout) == (ours.txid, ours.vout):
-            _check_spent(f"inputs[{index}].", theirs, spent[index])
+            _check_spent(f"inputs[{index}].", theirs, spent[index], script=scripts[index])
         _check_fields(f"inputs[{index}].", ours, theirs)
     for index, (our_out, their_out) in enumerate(zip(psbt.outputs, other.outputs, strict=True)):
         _check_fields(f"outputs[{index}].", our_out, their_out)
@@ -143,7 +147,9 @@ def _check_transaction(psbt: Psbt, other: Psbt) -> None:
             raise NotOnlySignatures(f"outputs[{index}].{field}", "is not that of the output")
 
 
-def _check_spent(prefix: str, theirs: InputScope, spent: TransactionOutput) -> None:
+def _check_spent(
+    prefix: str, theirs: InputScope, spent: TransactionOutput, *, script: VaultScript
+) -> None:
     """Refuse what contradicts the output spent, also where our own input is silent about it."""
     stated = theirs.witness_utxo
     if stated is not None and stated.value != spent.value_sats:
@@ -151,9 +157,9 @@ def _check_spent(prefix: str, theirs: InputScope, spent: TransactionOutput) -> N
         raise NotOnlySignatures(f"{prefix}witness_utxo", amounts)
     if stated is not None and stated.script_pubkey.data != spent.script_pubkey:
         raise NotOnlySignatures(f"{prefix}witness_utxo")
-    if theirs.redeem_script is not None:
+    if theirs.redeem_script is not None and theirs.redeem_script.data != script.redeem_script:
         raise NotOnlySignatures(f"{prefix}redeem_script", "is not that of the output it spends")
-    if theirs.witness_script and p2wsh(theirs.witness_script.data) != spent.script_pubkey:
+    if theirs.witness_script is not None and theirs.witness_script.data != script.witness_script:
         raise NotOnlySignatures(f"{prefix}witness_script")
 
 
@@ -179,27 +185,31 @@ def _offered(
     where = f"inputs[{index}]"
     if theirs.sighash_type not in (None, SIGHASH_ALL):
         raise NotOnlySignatures(f"{where}.sighash_type", f"is {theirs.sighash_type}, not ALL")
-    if theirs.final_scriptsig is not None and theirs.final_scriptsig.data:
-        raise NotOnlySignatures(f"{where}.final_scriptsig", "is not empty")
     for key, value in theirs.partial_sigs.items():
         pubkey = key.sec()
         field = f"{where}.partial_sigs[{pubkey.hex()}]"
         if pubkey not in script.pubkeys:
             raise NotOnlySignatures(field, "is by a key outside the policy")
         yield pubkey, _compact(field, value)
-    if theirs.final_scriptwitness is not None:
-        items = theirs.final_scriptwitness.items
-        yield from _of_witness(f"{where}.final_scriptwitness", items, script, digest)
+    if codec.is_final(theirs):
+        yield from _of_final(where, theirs, script, digest=digest)
 
 
-def _of_witness(
-    field: str, items: list[bytes], script: VaultScript, digest: bytes
+def _of_final(
+    where: str, theirs: InputScope, script: VaultScript, *, digest: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield the signatures of a finished input; they come in script order."""
-    if len(items) <= 2 or items[0] or items[-1] != script.witness_script:
+    script_sig = theirs.final_scriptsig.data if theirs.final_scriptsig else b""
+    witness = theirs.final_scriptwitness.items if theirs.final_scriptwitness else []
+    if script_sig and script.kind != "sh" and script_sig != script.unlocked(())[0]:
+        fault = "is not empty" if script.kind == "wsh" else "is not that of the output it spends"
+        raise NotOnlySignatures(f"{where}.final_scriptsig", fault)
+    field = f"{where}.{'final_scriptsig' if script.kind == 'sh' else 'final_scriptwitness'}"
+    shown = script.shown(script_sig, witness)
+    if shown is None:
         raise NotOnlySignatures(field, "does not unlock the script")
-    keys = iter(sorted(script.pubkeys))
-    for value in items[1:-1]:
+    keys = iter(script.multisig.pubkeys)
+    for value in shown:
         signature = _compact(field, value)
         signer = next((key for key in keys if verifies(key, digest, signature)), None)
         if signer is None:

@@ -9,9 +9,10 @@ import importlib.util
 from collections.abc import Sequence
 from typing import Final
 
+from psbt.address import UNKNOWN, p2sh, p2wsh, script_type
 from psbt.errors import ConsensusRejected, PsbtError
-from psbt.multisig import Multisig, read_multisig
-from psbt.sighash import digests, p2wsh
+from psbt.multisig import Multisig, read_multisig, read_pushes
+from psbt.sighash import digests
 from psbt.signature import compact_from_partial, verifies
 from psbt.transaction import (
     MAX_MONEY_SATS,
@@ -52,8 +53,8 @@ def check(transaction: bytes, spent: Sequence[Spent]) -> str:
 def judge(transaction: Transaction, spent: Sequence[TransactionOutput]) -> str | None:
     """Say who found a transaction of any kind valid; None where only the engine could tell."""
     pairs = [(output.script_pubkey, output.value_sats) for output in spent]
-    witnesses = [tx_in.witness for tx_in in transaction.inputs]
-    ours = all(witness and read_multisig(witness[-1]) for witness in witnesses)
+    last = [tx_in.witness or read_pushes(tx_in.script_sig) for tx_in in transaction.inputs]
+    ours = all(stack and read_multisig(stack[-1]) for stack in last)
     if ours or engine_available():
         return check(transaction.raw, pairs)
     _check_amounts(transaction, pairs)
@@ -93,27 +94,41 @@ def _ask_engine(transaction: bytes, spent: Sequence[Spent]) -> None:
 
 
 def _check_scripts(transaction: Transaction, spent: Sequence[Spent]) -> None:
-    pairs = zip(transaction.inputs, spent, strict=True)
-    asked = [_multisig(index, tx_in, script) for index, (tx_in, (script, _)) in enumerate(pairs)]
-    scripts = [tx_in.witness[-1] for tx_in in transaction.inputs]
-    signed = digests(transaction, scripts, [value for _, value in spent])
-    for index, (tx_in, multisig, digest) in enumerate(
-        zip(transaction.inputs, asked, signed, strict=True)
-    ):
-        if not _signatures_verify(tx_in.witness[1:-1], multisig, digest):
+    stacks = [
+        _unlocking(index, tx_in, script)
+        for index, (tx_in, (script, _)) in enumerate(zip(transaction.inputs, spent, strict=True))
+    ]
+    asked = [_multisig(index, stack) for index, stack in enumerate(stacks)]
+    values = [
+        value if tx_in.witness else None
+        for tx_in, (_, value) in zip(transaction.inputs, spent, strict=True)
+    ]
+    signed = digests(transaction, [stack[-1] for stack in stacks], values)
+    for index, (stack, multisig, digest) in enumerate(zip(stacks, asked, signed, strict=True)):
+        if not _signatures_verify(stack[1:-1], multisig, digest):
             raise ConsensusRejected(index, "a signature is by no key of the script, in its order")
 
 
-def _multisig(index: int, tx_in: TransactionInput, script_pubkey: bytes) -> Multisig:
-    """Return what the input's witness script asks for, everything but signatures checked."""
-    witness = tx_in.witness
-    if tx_in.script_sig or not witness or p2wsh(witness[-1]) != script_pubkey:
-        raise ConsensusRejected(index, "its witness is not for the script it spends")
-    multisig = read_multisig(witness[-1])
+def _unlocking(index: int, tx_in: TransactionInput, script_pubkey: bytes) -> Sequence[bytes]:
+    """Return what an input shows for the script it spends, which comes last."""
+    pushes = read_pushes(tx_in.script_sig)
+    if script_type(script_pubkey) == "p2sh" and pushes and p2sh(pushes[-1]) == script_pubkey:
+        if not tx_in.witness and script_type(pushes[-1]) == UNKNOWN:
+            return pushes
+        if len(pushes) == 1 and tx_in.witness and p2wsh(tx_in.witness[-1]) == pushes[0]:
+            return tx_in.witness
+    elif not tx_in.script_sig and tx_in.witness and p2wsh(tx_in.witness[-1]) == script_pubkey:
+        return tx_in.witness
+    raise ConsensusRejected(index, "its witness is not for the script it spends")
+
+
+def _multisig(index: int, stack: Sequence[bytes]) -> Multisig:
+    """Return what the script asks for, everything but signatures checked."""
+    multisig = read_multisig(stack[-1])
     if multisig is None:
         raise ConsensusRejected(index, "its script is not a plain multisig")
-    if witness[0] or len(witness) != multisig.threshold + 2:
-        raise ConsensusRejected(index, f"its witness has {len(witness)} items")
+    if stack[0] or len(stack) != multisig.threshold + 2:
+        raise ConsensusRejected(index, f"its witness has {len(stack)} items")
     return multisig
 
 

@@ -5,23 +5,27 @@ from dataclasses import replace
 from psbt import codec
 from psbt.codec import Psbt, unsigned_transaction
 from psbt.errors import PsbtError
-from psbt.message import signs_message
-from psbt.transaction import TransactionInput, parse_transaction
+from psbt.transaction import NOTHING_PAID, Transaction, TransactionInput, parse_transaction
 from psbt.weight import WEIGHT_MAX
 
 
 def extract(psbt: Psbt) -> bytes:
     """Return the network serialization of a payment whose inputs are all final."""
-    unsigned = unsigned_transaction(psbt)
-    if signs_message(unsigned):
+    transaction = final_transaction(psbt)
+    if transaction.outputs == (NOTHING_PAID,):
         raise PsbtError("this PSBT signs a message (BIP 322): there is nothing to send")
-    inputs = tuple(_unlocked(index, tx_in, psbt) for index, tx_in in enumerate(unsigned.inputs))
-    transaction = replace(unsigned, inputs=inputs)
     if transaction.weight > WEIGHT_MAX:
         raise PsbtError(
             f"a weight of {transaction.weight} is above {WEIGHT_MAX}, which nodes relay"
         )
     return transaction.raw
+
+
+def final_transaction(psbt: Psbt) -> Transaction:
+    """Return the transaction of a PSBT whose inputs are all final, whatever it is for."""
+    unsigned = unsigned_transaction(psbt)
+    inputs = tuple(_unlocked(index, tx_in, psbt) for index, tx_in in enumerate(unsigned.inputs))
+    return replace(unsigned, inputs=inputs)
 
 
 def weight(raw: bytes) -> int:

@@ -10,12 +10,12 @@ from psbt.signature import partial_from_compact
 
 
 def finalize(psbt: Psbt, policy: Policy) -> Psbt:
-    """Return a copy in which each input has its witness: m signatures, verified, in script order.
+    """Return a copy in which each input is unlocked: m signatures, verified, in script order.
 
     As BIP 174 wants it, only the spent outputs and unknown fields stay beside it.
     """
     for index, psbt_in in enumerate(psbt.inputs):
-        if psbt_in.final_scriptwitness is not None:
+        if codec.is_final(psbt_in):
             raise PsbtError(f"input {index} is final already")
     signatures = valid_signatures(psbt, policy)
     have = min((len(held) for held in signatures), default=0)
@@ -24,7 +24,7 @@ def finalize(psbt: Psbt, policy: Policy) -> Psbt:
     final = codec.copy(psbt)
     scripts = input_scripts(psbt, policy)
     for psbt_in, held, script in zip(final.inputs, signatures, scripts, strict=True):
-        chosen = sorted(held)[: policy.threshold]  # BIP 67: sorted is the order of the script
-        ders = [partial_from_compact(held[pubkey]) for pubkey in chosen]
-        codec.finish_input(psbt_in, (b"", *ders, script.witness_script))
+        chosen = [pubkey for pubkey in script.multisig.pubkeys if pubkey in held]
+        ders = [partial_from_compact(held[pubkey]) for pubkey in chosen[: policy.threshold]]
+        codec.finish_input(psbt_in, *script.unlocked(ders))
     return final

@@ -10,23 +10,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from psbt import codec, consensus, fields
+from psbt import codec, consensus, extractor, fields
 from psbt.address import script_type
 from psbt.codec import Psbt
 from psbt.coins import Outpoint
 from psbt.errors import PsbtError
 from psbt.fields import Maps
 from psbt.finalizer import finalize
-from psbt.multisig import read_multisig
+from psbt.multisig import read_multisig, read_pushes
 from psbt.policy import Policy, VaultScript
 from psbt.sighash import digests
 from psbt.signature import SIGHASH_ALL, compact_from_partial, partial_from_compact, verifies
 from psbt.transaction import (
+    NOTHING_PAID,
     NULL_OUTPOINT,
     ByteReader,
     Transaction,
     TransactionInput,
     TransactionOutput,
+    parse_transaction,
     sized,
     vector,
 )
@@ -34,8 +36,8 @@ from psbt.updater import global_fields, input_fields
 
 TAG: Final = hashlib.sha256(b"BIP0322-signed-message").digest()
 OP_0_PUSH_32: Final = b"\x00\x20"
-NOTHING_PAID: Final = TransactionOutput(0, b"\x6a")
 SIMPLE: Final = "smp"
+FULL: Final = "ful"
 SCHNORR_SIZE: Final = 64
 
 
@@ -76,7 +78,7 @@ def message_psbt(message: str, policy: Policy, script: VaultScript) -> Psbt:
 def key_proved(message: str, script: VaultScript, pubkey: bytes, signature: bytes) -> bool:
     """Tell whether 64 bytes r‖s are a signature of the message by one of the address's keys."""
     unsigned = to_sign(message, script.script_pubkey)
-    digest = digests(unsigned, [script.witness_script], [0])[0]
+    digest = digests(unsigned, [script.code], [0 if script.amount_signed else None])[0]
     return pubkey in script.pubkeys and verifies(pubkey, digest, signature)
 
 
@@ -85,19 +87,37 @@ def simple_proof(psbt: Psbt, policy: Policy) -> str:
 
     Raises SignaturesMissing before; only valid signatures count.
     """
-    if len(psbt.inputs) != 1 or not signs_message(codec.unsigned_transaction(psbt)):
-        raise PsbtError("this PSBT is a payment, not a message to sign")
+    _require_message(psbt)
     witness = finalize(psbt, policy).inputs[0].final_scriptwitness
     items = witness.items if witness else []
     return SIMPLE + base64.b64encode(vector(items, sized)).decode()
 
 
+def vault_proof(psbt: Psbt, policy: Policy) -> str:
+    """Return the proof of the vault: a simple one, a full one where a script_sig unlocks, too.
+
+    Raises SignaturesMissing before a quorum has signed.
+    """
+    if policy.script == "wsh":
+        return simple_proof(psbt, policy)
+    _require_message(psbt)
+    signed = extractor.final_transaction(finalize(psbt, policy))
+    return FULL + base64.b64encode(signed.raw).decode()
+
+
+def _require_message(psbt: Psbt) -> None:
+    if len(psbt.inputs) != 1 or not signs_message(codec.unsigned_transaction(psbt)):
+        raise PsbtError("this PSBT is a payment, not a message to sign")
+
+
 def verify_proof(proof: str, message: str, script_pubkey: bytes) -> str:
-    """Say who found a simple proof valid: consensus' `accepted`, or `own-check`.
+    """Say who found a simple or full proof valid: consensus' `accepted`, or `own-check`.
 
     Raises ConsensusRejected where it is not valid, and PsbtError where it cannot be read, breaks
     BIP 322's own rules, or is for a script that cannot be judged here.
     """
+    if proof.startswith(FULL):
+        return _verify_full(proof.removeprefix(FULL), message, script_pubkey)
     witness = _witness(proof)
     kind = script_type(script_pubkey)
     if kind not in {"p2wpkh", "p2wsh", "p2tr"}:
@@ -112,6 +132,26 @@ def verify_proof(proof: str, message: str, script_pubkey: bytes) -> str:
     return verdict
 
 
+def _verify_full(proof: str, message: str, script_pubkey: bytes) -> str:
+    """Judge a whole transaction: what to_sign is but for what unlocks it, by a multisig."""
+    try:
+        signed = parse_transaction(base64.b64decode(proof, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise PsbtError("a full proof is not the base64 of a transaction") from error
+    unsigned = to_sign(message, script_pubkey)
+    bare = tuple(tx_in._replace(script_sig=b"", witness=()) for tx_in in signed.inputs)
+    if replace(signed, inputs=bare).stripped != unsigned.stripped:
+        raise PsbtError("the transaction in the proof does not sign this message for this address")
+    verdict = consensus.check(signed.raw, [(script_pubkey, 0)])
+    unlocking = signed.inputs[0]
+    stack = unlocking.witness or read_pushes(unlocking.script_sig) or ()
+    if not stack or read_multisig(stack[-1]) is None:
+        raise PsbtError("a full proof by a script other than a multisig cannot be judged here")
+    for signature in stack[1:-1]:
+        _check_signature("p2wsh", signature)
+    return verdict
+
+
 def _encoded(message: str) -> bytes:
     try:
         return message.encode()
@@ -122,8 +162,8 @@ def _encoded(message: str) -> bytes:
 def _witness(proof: str) -> tuple[bytes, ...]:
     """Read a witness; a proof from before the prefixes has none."""
     prefix, rest = proof[:3], proof[3:]
-    if prefix in {"ful", "pof"}:
-        raise PsbtError(f"a proof that starts with {prefix} is not read here, only {SIMPLE}")
+    if prefix == "pof":
+        raise PsbtError(f"a proof that starts with {prefix} is not read here: {SIMPLE} or {FULL}")
     try:
         data = base64.b64decode(rest if prefix == SIMPLE else proof, validate=True)
     except (binascii.Error, ValueError) as error:

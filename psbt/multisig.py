@@ -1,4 +1,4 @@
-"""The one script a vault has: OP_m, the sorted keys, OP_n, OP_CHECKMULTISIG."""
+"""The one script a vault has: OP_m, the keys, OP_n, OP_CHECKMULTISIG; and pushes in a script."""
 
 from typing import Final, NamedTuple
 
@@ -7,6 +7,8 @@ OP_15: Final = 0x5F
 OP_CHECKMULTISIG: Final = 0xAE
 PUSHED_KEY_SIZE: Final = 34
 PUBLIC_KEY_SIZES: Final = (33, 65)
+PUSHDATA: Final = ((0x4C, 1), (0x4D, 2))
+PUSHED_DIRECTLY: Final = 75
 
 
 class Multisig(NamedTuple):
@@ -47,3 +49,33 @@ def write_multisig(multisig: Multisig) -> bytes:
     keys = b"".join(b"\x21" + pubkey for pubkey in multisig.pubkeys)
     last = OP_1 - 1 + len(multisig.pubkeys)
     return bytes([OP_1 - 1 + multisig.threshold]) + keys + bytes([last, OP_CHECKMULTISIG])
+
+
+def multisig_size(total: int) -> int:
+    """Return how many bytes the script of so many keys takes."""
+    return 3 + PUSHED_KEY_SIZE * total
+
+
+def pushed(data: bytes) -> bytes:
+    """Return the shortest script that pushes bytes on the stack."""
+    if len(data) <= PUSHED_DIRECTLY:
+        return bytes([len(data)]) + data
+    opcode, size = PUSHDATA[len(data) > 0xFF]
+    return bytes([opcode]) + len(data).to_bytes(size, "little") + data
+
+
+def read_pushes(script: bytes) -> tuple[bytes, ...] | None:
+    """Return what a script pushes, None where it is anything but pushes in their shortest form."""
+    found, position = [], 0
+    while position < len(script):
+        size, start = script[position], position + 1
+        for opcode, length in PUSHDATA:
+            if script[position] == opcode:
+                size = int.from_bytes(script[start : start + length], "little")
+                start += length
+        data = script[start : start + size]
+        if script[position : start + size] != pushed(data):
+            return None
+        found.append(data)
+        position = start + size
+    return tuple(found)

@@ -5,19 +5,14 @@ policy gives it.
 """
 
 from functools import lru_cache
-from typing import Final
 
-from embit.hashes import hash160
-
-from psbt.address import PATTERNS
+from psbt.address import p2sh, p2wsh
 from psbt.codec import InputScope, OutputScope, Psbt
 from psbt.errors import PsbtError
 from psbt.keys import HARDENED
 from psbt.multisig import read_multisig
 from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, Policy, VaultScript, vault_script
-from psbt.sighash import p2wsh, spent_outputs
-
-P2SH: Final = PATTERNS["p2sh"]
+from psbt.sighash import spent_outputs
 
 derived_script = lru_cache(maxsize=4096)(vault_script)
 
@@ -52,7 +47,7 @@ def scripts_fit(psbt_out: OutputScope) -> bool:
     """Tell whether the redeem and witness scripts of an output are those it pays to."""
     wanted = psbt_out.script_pubkey.data
     inner = psbt_out.redeem_script.data if psbt_out.redeem_script else None
-    if inner is not None and P2SH.around(hash160(inner)) != wanted:
+    if inner is not None and p2sh(inner) != wanted:
         return False
     if psbt_out.witness_script is None:
         return True
@@ -69,6 +64,20 @@ def _proven(
     return None
 
 
+def _innermost(scope: InputScope | OutputScope, script_pubkey: bytes) -> bytes:
+    """Return the script behind an output as far as it is stated, empty where that is another's."""
+    script, wanted = b"", script_pubkey
+    if scope.redeem_script is not None:
+        script = scope.redeem_script.data
+        if p2sh(script) != wanted:
+            return b""
+        wanted = script
+    if scope.witness_script is not None:
+        script = scope.witness_script.data
+        return script if p2wsh(script) == wanted else b""
+    return script
+
+
 def _hints(scope: InputScope | OutputScope, script_pubkey: bytes) -> list[tuple[int, int]]:
     """Return each (branch, index) the derivations name; never more than a policy has keys.
 
@@ -76,8 +85,7 @@ def _hints(scope: InputScope | OutputScope, script_pubkey: bytes) -> list[tuple[
     """
     multisig = None
     if len(scope.bip32_derivations) > KEYS_MAX:
-        script = scope.witness_script.data if scope.witness_script else b""
-        multisig = read_multisig(script) if p2wsh(script) == script_pubkey else None
+        multisig = read_multisig(_innermost(scope, script_pubkey))
     found: dict[tuple[int, int], None] = {}
     for pubkey, origin in scope.bip32_derivations.items():
         if multisig is not None and pubkey.sec() not in multisig.pubkeys:

@@ -1,18 +1,18 @@
 """Policies ↔ descriptors (BIP 380 to 389), their scripts and addresses (BIP 67).
 
-A policy is always `wsh(sortedmulti(m,…))` over keys with both branches, receive and change.
+A policy is a plain multisig over keys with both branches, receive and change: `sortedmulti`, or
+`multi` in the order written, in `wsh`, in `sh(wsh)` or in `sh`.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
 from typing import Final
 
 from embit.descriptor import checksum as bip380
 
-from psbt.address import format_address, parse_address, script_type
+from psbt.address import format_address, p2sh, p2wsh, parse_address, script_type
 from psbt.errors import PolicyError
 from psbt.keys import (
     HARDENED,
@@ -24,13 +24,15 @@ from psbt.keys import (
     format_key_expression,
     parse_key_expression,
 )
-from psbt.multisig import Multisig, write_multisig
+from psbt.multisig import Multisig, multisig_size, pushed, read_pushes, write_multisig
 from psbt.network import Network
+from psbt.weight import ScriptSize
 
 __all__ = [
     "CHANGE",
     "KEYS_MAX",
     "RECEIVE",
+    "SCRIPTS",
     "Policy",
     "VaultScript",
     "addresses",
@@ -39,6 +41,7 @@ __all__ = [
     "format_address",
     "format_descriptor",
     "format_template",
+    "locking_script",
     "parse_address",
     "parse_descriptor",
     "policy_checksum",
@@ -51,16 +54,24 @@ CHANGE: Final = 1
 KEYS_MAX: Final = 15
 BRANCHES: Final = "/<0;1>/*"
 
-DESCRIPTOR = re.compile(r"wsh\(sortedmulti\(([1-9][0-9]?),([^()]+)\)\)")
+SCRIPTS: Final = {"wsh": "wsh({})", "sh-wsh": "sh(wsh({}))", "sh": "sh({})"}
+"""How a policy's multisig is wrapped, by the name of the script."""
+REDEEM_SCRIPT_MAX: Final = 520
+DESCRIPTOR = re.compile(r"(wsh|sh\(wsh|sh)\((sortedmulti|multi)\(([1-9][0-9]?),([^()]+)\)\)(\)?)")
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Who can spend: any `threshold` of `keys`."""
+    """Who can spend: any `threshold` of `keys`, by a script of SCRIPTS.
+
+    The public keys of a script are sorted (BIP 67) unless the policy keeps their order.
+    """
 
     threshold: int
     keys: tuple[KeyExpression, ...]
     network: Network
+    script: str = "wsh"
+    sorted_keys: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what no vault should be built on."""
@@ -70,21 +81,80 @@ class Policy:
                 f"{self.threshold} of {total} keys is no policy: 1 to {KEYS_MAX} keys, "
                 "and no more signatures than keys"
             )
+        if self.script not in SCRIPTS:
+            raise PolicyError(f"unknown script {self.script}; expected one of {', '.join(SCRIPTS)}")
+        size = multisig_size(total)
+        if self.script == "sh" and size > REDEEM_SCRIPT_MAX:
+            raise PolicyError(
+                f"{total} keys make a script of {size} bytes; {REDEEM_SCRIPT_MAX} fit into sh"
+            )
         for expression in self.keys:
             check_key(expression.key)
             check_origin(expression)
         _refuse_duplicates(self.keys)
 
+    @property
+    def size(self) -> ScriptSize:
+        """Return what decides how large an input is that spends by this policy."""
+        return ScriptSize(self.threshold, len(self.keys), self.script)
+
 
 @dataclass(frozen=True, slots=True)
 class VaultScript:
-    """What one address of a policy is locked with; the public keys are in the cosigners' order."""
+    """What one address of a policy is locked with; the public keys are in the cosigners' order.
+
+    `code` is the multisig itself, which signatures are for; its keys are in the order it has them.
+    """
 
     branch: int
     index: int
     pubkeys: tuple[bytes, ...]
-    witness_script: bytes
+    multisig: Multisig
+    kind: str
+    code: bytes
     script_pubkey: bytes
+
+    @property
+    def witness_script(self) -> bytes | None:
+        """Return the multisig as a witness shows it, None where there is no witness."""
+        return None if self.kind == "sh" else self.code
+
+    @property
+    def redeem_script(self) -> bytes | None:
+        """Return what the output's hash is of in P2SH, None in P2WSH."""
+        match self.kind:
+            case "wsh":
+                return None
+            case "sh-wsh":
+                return p2wsh(self.code)
+        return self.code
+
+    @property
+    def amount_signed(self) -> bool:
+        """Tell whether signatures cover the amount spent (BIP 143)."""
+        return self.kind != "sh"
+
+    def unlocked(self, signatures: Sequence[bytes]) -> tuple[bytes, tuple[bytes, ...]]:
+        """Return the script_sig and the witness that spend by these signatures, in key order."""
+        stack = (b"", *signatures, self.code)
+        if self.kind == "sh":
+            return b"".join(map(pushed, stack)), ()
+        redeem = self.redeem_script
+        return b"" if redeem is None else pushed(redeem), stack
+
+    def shown(self, script_sig: bytes, witness: Sequence[bytes]) -> tuple[bytes, ...] | None:
+        """Return the signatures with which an input spends by this script, None where it does not.
+
+        What is not there is not looked at: a nested input may come without its script_sig.
+        """
+        stack = tuple(witness)
+        if self.kind == "sh":
+            stack = () if witness else read_pushes(script_sig) or ()
+        elif script_sig and script_sig != self.unlocked(())[0]:
+            return None
+        if len(stack) <= 2 or stack[0] or stack[-1] != self.code:
+            return None
+        return stack[1:-1]
 
 
 def format_descriptor(policy: Policy) -> str:
@@ -99,13 +169,17 @@ def parse_descriptor(text: str, network: Network) -> Policy:
     if mark and given != checksum(body):
         raise PolicyError(f"the descriptor's checksum is {checksum(body)}, not {given}")
     matched = DESCRIPTOR.fullmatch(body)
-    if not matched:
-        raise PolicyError("the descriptor is not wsh(sortedmulti(m,…)), the only kind known here")
-    threshold, keys = matched.groups()
+    if not matched or (matched[1] == "sh(wsh") != bool(matched[5]):
+        raise PolicyError(
+            "the descriptor is not sortedmulti or multi in wsh, sh(wsh) or sh, the kinds known here"
+        )
+    script = {"wsh": "wsh", "sh(wsh": "sh-wsh", "sh": "sh"}[matched[1]]
     expressions = [
-        _parse_cosigner(number, key, network) for number, key in enumerate(keys.split(","), 1)
+        _parse_cosigner(number, key, network, script=script)
+        for number, key in enumerate(matched[4].split(","), 1)
     ]
-    return Policy(int(threshold), tuple(expressions), network)
+    is_sorted = matched[2] == "sortedmulti"
+    return Policy(int(matched[3]), tuple(expressions), network, script, is_sorted)
 
 
 def checksum(text: str) -> str:
@@ -124,7 +198,7 @@ def policy_checksum(policy: Policy) -> str:
 def format_template(policy: Policy) -> str:
     """Write the descriptor template without its keys (BIP 388)."""
     keys = ",".join(f"@{place}/**" for place in range(len(policy.keys)))
-    return f"wsh(sortedmulti({policy.threshold},{keys}))"
+    return _wrapped(policy, keys)
 
 
 def derive_scripts(policy: Policy, branch: int, indexes: Iterable[int]) -> Iterator[VaultScript]:
@@ -134,8 +208,21 @@ def derive_scripts(policy: Policy, branch: int, indexes: Iterable[int]) -> Itera
         if not 0 <= index < HARDENED:
             raise PolicyError(f"no address has the index {index}")
         pubkeys = tuple([derive(index)[0] for derive in cosigners])
-        script = write_multisig(Multisig(policy.threshold, tuple(sorted(pubkeys))))
-        yield VaultScript(branch, index, pubkeys, script, b"\x00\x20" + sha256(script).digest())
+        points = tuple(sorted(pubkeys)) if policy.sorted_keys else pubkeys
+        multisig = Multisig(policy.threshold, points)
+        code = write_multisig(multisig)
+        locked = locking_script(policy.script, code)
+        yield VaultScript(branch, index, pubkeys, multisig, policy.script, code, locked)
+
+
+def locking_script(script: str, code: bytes) -> bytes:
+    """Return the output script that a multisig is wrapped in."""
+    match script:
+        case "wsh":
+            return p2wsh(code)
+        case "sh-wsh":
+            return p2sh(p2wsh(code))
+    return p2sh(code)
 
 
 def vault_script(policy: Policy, branch: int, index: int) -> VaultScript:
@@ -159,14 +246,19 @@ def _branch(policy: Policy, branch: int) -> tuple[ChildKeys, ...]:
 
 def _descriptor_body(policy: Policy) -> str:
     keys = [format_key_expression(key, policy.network) + BRANCHES for key in policy.keys]
-    return f"wsh(sortedmulti({policy.threshold},{','.join(keys)}))"
+    return _wrapped(policy, ",".join(keys))
 
 
-def _parse_cosigner(number: int, text: str, network: Network) -> KeyExpression:
+def _wrapped(policy: Policy, keys: str) -> str:
+    multi = "sortedmulti" if policy.sorted_keys else "multi"
+    return SCRIPTS[policy.script].format(f"{multi}({policy.threshold},{keys})")
+
+
+def _parse_cosigner(number: int, text: str, network: Network, *, script: str) -> KeyExpression:
     key, bracket, rest = text.rpartition("]")
     xpub, slash, branches = rest.partition("/")
     try:
-        expression = parse_key_expression(key + bracket + xpub, network, "wsh")
+        expression = parse_key_expression(key + bracket + xpub, network, script)
     except PolicyError as error:
         raise PolicyError(f"key {number}: {error}") from error
     if slash + branches != BRANCHES:

@@ -20,7 +20,7 @@ from psbt.ownership import claims_own, derived_script, input_scripts, output_scr
 from psbt.policy import CHANGE, Policy, VaultScript, format_address
 from psbt.relay import sigops_cost
 from psbt.sighash import spent_outputs
-from psbt.weight import ScriptSize, input_weight, output_size, transaction_weight, vsize_of
+from psbt.weight import WITNESS_SCALE, input_weight, output_size, transaction_weight, vsize_of
 
 __all__ = [
     "Caution",
@@ -82,8 +82,13 @@ def _facts(psbt: Psbt, policy: Policy, context: Context) -> Facts:
         network=policy.network,
         transaction=unsigned,
         weight=weight,
-        sigops_cost=sigops_cost(unsigned, len(inputs) * len(policy.keys)),
+        sigops_cost=sigops_cost(unsigned, len(inputs) * _checks(policy)),
     )
+
+
+def _checks(policy: Policy) -> int:
+    """Return what the signature checks of one input cost: four times as much without a witness."""
+    return len(policy.keys) * (WITNESS_SCALE if policy.script == "sh" else 1)
 
 
 def _inputs(psbt: Psbt, policy: Policy) -> tuple[ReviewInput, ...]:
@@ -129,6 +134,6 @@ def _known(psbt: Psbt, index: int, policy: Policy, context: Context) -> VaultScr
 
 def _finished_weight(psbt: Psbt, policy: Policy) -> int:
     """Return the most weight the transaction can have once signed."""
-    an_input = input_weight(ScriptSize(policy.threshold, len(policy.keys)))
+    an_input = input_weight(policy.size)
     outputs = [output_size(psbt_out.script_pubkey.data) for psbt_out in psbt.outputs]
     return transaction_weight(len(psbt.inputs), an_input, len(outputs), sum(outputs))

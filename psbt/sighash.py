@@ -1,8 +1,10 @@
-"""What is signed: the digests of BIP 143, linear in the number of inputs."""
+"""What is signed: the digests of BIP 143, linear in the number of inputs, and those before it."""
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
+from psbt.address import p2sh, p2wsh, script_type
 from psbt.codec import InputScope, Psbt, previous_transaction, unsigned_transaction
 from psbt.errors import AmountContradicted, PsbtError
 from psbt.signature import SIGHASH_ALL
@@ -33,24 +35,30 @@ def spent_outputs(psbt: Psbt) -> list[TransactionOutput]:
 
 def sighashes(psbt: Psbt) -> list[bytes]:
     """Return each input's digest for SIGHASH_ALL, the only type that is signed."""
-    spent = spent_outputs(psbt)
-    scripts = [
-        _script_code(index, psbt_in, tx_out.script_pubkey)
-        for index, (psbt_in, tx_out) in enumerate(zip(psbt.inputs, spent, strict=True))
-    ]
-    transaction = unsigned_transaction(psbt)
-    return digests(transaction, scripts, [tx_out.value_sats for tx_out in spent])
-
-
-def p2wsh(witness_script: bytes) -> bytes:
-    """Return the output script that pays to a witness script."""
-    return b"\x00\x20" + hashlib.sha256(witness_script).digest()
+    scripts: list[bytes] = []
+    values: list[int | None] = []
+    for index, (psbt_in, spent) in enumerate(zip(psbt.inputs, spent_outputs(psbt), strict=True)):
+        if psbt_in.sighash_type not in (None, SIGHASH_ALL):
+            found = psbt_in.sighash_type
+            raise PsbtError(f"input {index}: sighash_type is {found}, only ALL is signed")
+        code, amount_signed = script_code(index, psbt_in, spent.script_pubkey)
+        if not amount_signed and psbt_in.non_witness_utxo is None:
+            raise PsbtError(
+                f"input {index} is no segwit and lacks its previous transaction:"
+                " a signature would not cover its amount"
+            )
+        scripts.append(code)
+        values.append(spent.value_sats if amount_signed else None)
+    return digests(unsigned_transaction(psbt), scripts, values)
 
 
 def digests(
-    transaction: Transaction, scripts: Sequence[bytes], values: Sequence[int]
+    transaction: Transaction, scripts: Sequence[bytes], values: Sequence[int | None]
 ) -> list[bytes]:
-    """Return BIP 143's digest of each input; what all inputs share is hashed once."""
+    """Return the digest of each input, by BIP 143; what all inputs share is hashed once.
+
+    Where the value is None the input is no segwit: nothing signs how much it spends.
+    """
     outpoints = [_outpoint(tx_in) for tx_in in transaction.inputs]
     sequences = [tx_in.sequence.to_bytes(4, "little") for tx_in in transaction.inputs]
     shared = hashlib.sha256(
@@ -64,12 +72,25 @@ def digests(
         + SIGHASH_ALL.to_bytes(4, "little")
     )
     result = []
-    for own in zip(outpoints, scripts, values, sequences, strict=True):
+    for index, own in enumerate(zip(outpoints, scripts, values, sequences, strict=True)):
         outpoint, script, value, sequence = own
+        if value is None:
+            result.append(_legacy_digest(transaction, index, script))
+            continue
         state = shared.copy()
         state.update(outpoint + sized(script) + value.to_bytes(8, "little") + sequence + end)
         result.append(hashlib.sha256(state.digest()).digest())
     return result
+
+
+def _legacy_digest(transaction: Transaction, index: int, script: bytes) -> bytes:
+    """Hash the transaction with the script in this input and nothing in all others."""
+    inputs = [
+        tx_in._replace(script_sig=script if at == index else b"", witness=())
+        for at, tx_in in enumerate(transaction.inputs)
+    ]
+    stripped = replace(transaction, inputs=tuple(inputs)).stripped
+    return double_sha256(stripped + SIGHASH_ALL.to_bytes(4, "little"))
 
 
 def _outpoint(tx_in: TransactionInput) -> bytes:
@@ -86,15 +107,26 @@ def _hash_outputs(transaction: Transaction) -> bytes:
     )
 
 
-def _script_code(index: int, psbt_in: InputScope, script_pubkey: bytes) -> bytes:
-    if psbt_in.sighash_type not in (None, SIGHASH_ALL):
-        found = psbt_in.sighash_type
-        raise PsbtError(f"input {index}: sighash_type is {found}, only ALL is signed")
-    if psbt_in.witness_script is None:
+def script_code(index: int, psbt_in: InputScope, script_pubkey: bytes) -> tuple[bytes, bool]:
+    """Return the script that an input's signatures are for, and whether they sign its amount.
+
+    Raises PsbtError where the scripts stated are not those of the output it spends.
+    """
+    redeem, witness = psbt_in.redeem_script, psbt_in.witness_script
+    expected = script_pubkey
+    if script_type(script_pubkey) == "p2sh":
+        if redeem is None:
+            raise PsbtError(f"input {index} has no redeem_script")
+        expected = redeem.data
+    if redeem is not None and p2sh(redeem.data) != script_pubkey:
+        raise PsbtError(f"input {index}: redeem_script is not that of the output it spends")
+    if script_type(expected) != "p2wsh" and redeem is not None and witness is None:
+        return redeem.data, False
+    if witness is None:
         raise PsbtError(f"input {index} has no witness_script")
-    if p2wsh(psbt_in.witness_script.data) != script_pubkey:
+    if p2wsh(witness.data) != expected:
         raise PsbtError(f"input {index}: witness_script is not that of the output it spends")
-    return psbt_in.witness_script.data
+    return witness.data, True
 
 
 def stated_output(index: int, psbt_in: InputScope) -> TransactionOutput | None:

@@ -11,7 +11,7 @@ from psbt.multisig import read_multisig
 from psbt.ownership import input_scripts
 from psbt.partial import valid_signature
 from psbt.policy import Policy
-from psbt.sighash import sighashes
+from psbt.sighash import script_code, sighashes, spent_outputs
 from psbt.signature import partial_from_compact, verifies
 
 __all__ = [
@@ -53,13 +53,16 @@ def signature_valid(request: SigningRequest, signature: bytes) -> bool:
 def with_signatures(psbt: Psbt, answers: Iterable[tuple[SigningRequest, bytes]]) -> Psbt:
     """Return a copy with the partial signatures, each verified against this very PSBT first."""
     digests = sighashes(psbt)
+    codes = [
+        script_code(index, psbt_in, spent.script_pubkey)[0]
+        for index, (psbt_in, spent) in enumerate(zip(psbt.inputs, spent_outputs(psbt), strict=True))
+    ]
     signed = codec.copy(psbt)
     for request, signature in answers:
         index, pubkey = request.input_index, request.pubkey
         if not 0 <= index < len(digests):
             raise PsbtError(f"a signature is for input {index} of {len(digests)}")
-        script = signed.inputs[index].witness_script
-        multisig = read_multisig(script.data) if script else None
+        multisig = read_multisig(codes[index])
         if multisig is None or pubkey not in multisig.pubkeys:
             raise PsbtError(f"input {index} is not for the key {pubkey.hex()}")
         if not verifies(pubkey, digests[index], signature):

@@ -1,37 +1,42 @@
 """What a payment costs with so many inputs, at a fee rate of today and one of later."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from psbt.weight import (
-    VAULT_OUTPUT_SIZE,
     WEIGHT_MAX,
-    dust_limit_sats,
+    ScriptSize,
     fee_at,
+    input_weight,
     transaction_weight,
     vsize_of,
 )
 
 COST_SCALE: Final = 4_000  # a weight unit costs 1/4000 sat at 1 sat/kvB
-VAULT_DUST_SATS: Final = dust_limit_sats(b"\x00\x20" + bytes(32))
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The outputs to pay for, the weight of each input, and the rates in sat/kvB."""
+    """The outputs to pay for, the script of the vault that pays, and the rates in sat/kvB."""
 
     paid_sats: int
     outputs: int
     outputs_size: int
-    input_weight: int
+    size: ScriptSize
     feerate: int
     long_term_feerate: int
+
+    @cached_property
+    def input_weight(self) -> int:
+        """Return the weight of each input."""
+        return input_weight(self.size)
 
     def weight(self, inputs: int, *, change: bool = False) -> int:
         """Return the weight of the signed transaction."""
         outputs, size = self.outputs, self.outputs_size
         if change:
-            outputs, size = outputs + 1, size + VAULT_OUTPUT_SIZE
+            outputs, size = outputs + 1, size + self.size.output
         return transaction_weight(inputs, self.input_weight, outputs, size)
 
     def vsize(self, inputs: int, *, change: bool = False) -> int:
@@ -60,7 +65,7 @@ class Terms:
     @property
     def least_change(self) -> int:
         """Return the least change worth having: no dust, and more than its own spending costs."""
-        return max(VAULT_DUST_SATS, self.spending_later + 1)
+        return max(self.size.dust_sats, self.spending_later + 1)
 
     @property
     def inputs_max(self) -> int:

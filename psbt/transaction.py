@@ -38,6 +38,10 @@ class TransactionOutput(NamedTuple):
     script_pubkey: bytes
 
 
+NOTHING_PAID = TransactionOutput(0, b"\x6a")
+"""The one output of a transaction that only signs a message (BIP 322)."""
+
+
 @dataclass(frozen=True)
 class Transaction:
     """A transaction; every number derived from it is computed once."""

@@ -1,20 +1,17 @@
 """BIP 174's Updater: what a signer needs to know beside the transaction, as fields of its maps."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from psbt import codec, fields
-from psbt.address import script_type
 from psbt.codec import Psbt
 from psbt.coins import Outpoint
 from psbt.fields import Fields, Maps
 from psbt.keys import KeyExpression, Path
 from psbt.network import Network
 from psbt.policy import Policy, VaultScript, vault_script
-from psbt.sighash import spent_outputs
+from psbt.sighash import script_code, spent_outputs
 from psbt.transaction import Transaction, TransactionOutput, parse_unsigned, sized
-
-SIGNED_AMOUNTS: Final = frozenset({"p2wpkh", "p2wsh", "p2tr"})
 
 
 def global_fields(policy: Policy) -> Fields:
@@ -29,20 +26,27 @@ def input_fields(
     policy: Policy, script: VaultScript, spent: TransactionOutput, previous: bytes
 ) -> Fields:
     """Return the output spent, the transaction that made it, its script and who can sign."""
-    return {
+    stated = spent.value_sats.to_bytes(8, "little") + sized(spent.script_pubkey)
+    held = {
         fields.IN_NON_WITNESS_UTXO: previous,
-        fields.IN_WITNESS_UTXO: spent.value_sats.to_bytes(8, "little") + sized(spent.script_pubkey),
+        fields.IN_WITNESS_UTXO: stated if script.amount_signed else None,
+        fields.IN_REDEEM_SCRIPT: script.redeem_script,
         fields.IN_WITNESS_SCRIPT: script.witness_script,
-        **_derivations(fields.IN_BIP32_DERIVATION, policy, script),
     }
+    return {**_held(held), **_derivations(fields.IN_BIP32_DERIVATION, policy, script)}
 
 
 def change_fields(policy: Policy, script: VaultScript) -> Fields:
     """Return what shows a signer that an output is the vault's own."""
-    return {
+    held = {
+        fields.OUT_REDEEM_SCRIPT: script.redeem_script,
         fields.OUT_WITNESS_SCRIPT: script.witness_script,
-        **_derivations(fields.OUT_BIP32_DERIVATION, policy, script),
     }
+    return {**_held(held), **_derivations(fields.OUT_BIP32_DERIVATION, policy, script)}
+
+
+def _held(values: Mapping[bytes, bytes | None]) -> Fields:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 class OwnCoin(NamedTuple):
@@ -83,8 +87,9 @@ def without_previous(psbt: Psbt) -> Psbt:
     believes a wrong one makes no valid signature.
     """
     slim = codec.copy(psbt)
-    for psbt_in, spent in zip(slim.inputs, spent_outputs(psbt), strict=True):
-        if script_type(spent.script_pubkey) in SIGNED_AMOUNTS or psbt_in.witness_script:
+    for index, (psbt_in, spent) in enumerate(zip(slim.inputs, spent_outputs(psbt), strict=True)):
+        _, amount_signed = script_code(index, psbt_in, spent.script_pubkey)
+        if amount_signed:
             codec.slim_input(psbt_in, spent)
     return slim
 

@@ -3,11 +3,13 @@
 from typing import Final, NamedTuple
 
 from psbt.bech32 import PROGRAM_SIZES
-from psbt.multisig import OP_1, PUSHED_KEY_SIZE
+from psbt.multisig import OP_1, multisig_size, pushed
 
 WITNESS_SCALE: Final = 4
 WEIGHT_MAX: Final = 400_000
-VAULT_OUTPUT_SIZE: Final = 8 + 1 + 34
+NESTED_SCRIPT_SIG: Final = 35
+P2SH_SIZE: Final = 23
+P2WSH_SIZE: Final = 34
 
 OUTPOINT_SEQUENCE_AND_SCRIPT_SIG: Final = 32 + 4 + 4 + 1
 VERSION_AND_LOCKTIME: Final = 4 + 4
@@ -24,18 +26,35 @@ OP_RETURN: Final = 0x6A
 
 
 class ScriptSize(NamedTuple):
-    """What decides how large a multisig input is: signatures needed, and keys."""
+    """What decides how large a multisig input is: signatures needed, keys, and the script."""
 
     threshold: int
     total: int
+    script: str = "wsh"
+
+    @property
+    def output(self) -> int:
+        """Return how many bytes an output to such a vault takes."""
+        return 8 + 1 + (P2WSH_SIZE if self.script == "wsh" else P2SH_SIZE)
+
+    @property
+    def dust_sats(self) -> int:
+        """Return the least amount that nodes relay in an output to such a vault."""
+        spending = SPENDING_SIZE_SEGWIT if self.script == "wsh" else SPENDING_SIZE
+        return fee_at(DUST_FEERATE, self.output + spending)
 
 
 def input_weight(size: ScriptSize) -> int:
-    """Return the weight of a signed P2WSH input, with the longest signatures there can be."""
-    script = 3 + PUSHED_KEY_SIZE * size.total
+    """Return the weight of a signed input, with the longest signatures there can be."""
+    script = multisig_size(size.total)
     signatures = size.threshold * (1 + SIGNATURE_SIZE_MAX)
+    if size.script == "sh":
+        script_sig = 1 + signatures + len(pushed(bytes(script)))
+        extra = script_sig + compact_size_length(script_sig) - 1
+        return (OUTPOINT_SEQUENCE_AND_SCRIPT_SIG + extra) * WITNESS_SCALE
     witness = 1 + 1 + signatures + compact_size_length(script) + script
-    return OUTPOINT_SEQUENCE_AND_SCRIPT_SIG * WITNESS_SCALE + witness
+    nested = NESTED_SCRIPT_SIG if size.script == "sh-wsh" else 0
+    return (OUTPOINT_SEQUENCE_AND_SCRIPT_SIG + nested) * WITNESS_SCALE + witness
 
 
 def output_size(script_pubkey: bytes) -> int:

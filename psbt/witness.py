@@ -14,15 +14,17 @@ def signers(
 
     The input spends a coin of that script and amount; none where the witness is for another script.
     """
-    items = transaction.inputs[index].witness
-    if len(items) <= 2 or items[-1] != script.witness_script:
+    spending = transaction.inputs[index]
+    signatures = script.shown(spending.script_sig, spending.witness)
+    if signatures is None:
         return frozenset()
     others = len(transaction.inputs)
-    scripts, values = [b""] * others, [0] * others
-    scripts[index], values[index] = script.witness_script, value_sats
+    scripts: list[bytes] = [b""] * others
+    values: list[int | None] = [0] * others
+    scripts[index], values[index] = script.code, value_sats if script.amount_signed else None
     digest = digests(transaction, scripts, values)[index]
     found: set[bytes] = set()
-    for value in items[1:-1]:
+    for value in signatures:
         try:
             signature = compact_from_partial(value)
         except PsbtError:

@@ -190,7 +190,7 @@ def progress(record: Drill) -> Progress:
         need=policy.threshold,
         proofs=proofs,
         missing=missing,
-        bip322=message.simple_proof(_signed(record, policy, script), policy) if complete else None,
+        bip322=message.vault_proof(_signed(record, policy, script), policy) if complete else None,
     )
 
 

@@ -31,7 +31,7 @@ def keychain(branch: int) -> str:
 
 def script_size(policy: Policy) -> ScriptSize:
     """Return what coin selection must know of a policy's scripts."""
-    return ScriptSize(policy.threshold, len(policy.keys))
+    return policy.size
 
 
 def scripts_at(policy: Policy, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:

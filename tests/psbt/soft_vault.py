@@ -122,10 +122,13 @@ class SoftVault:
         return account.at(path[-2:])
 
 
-def soft_vault(threshold: int, total: int) -> SoftVault:
+def soft_vault(
+    threshold: int, total: int, script: str = "wsh", *, sorted_keys: bool = True
+) -> SoftVault:
     masters = tuple(master(seed(place)) for place in range(total))
     path = bip48_path(Network.REGTEST)
     keys = tuple(
         KeyExpression(fingerprint(key.pubkey), path, key.at(path).public()) for key in masters
     )
-    return SoftVault(Policy(threshold, keys, Network.REGTEST), masters)
+    policy = Policy(threshold, keys, Network.REGTEST, script, sorted_keys)
+    return SoftVault(policy, masters)

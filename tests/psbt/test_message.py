@@ -281,7 +281,7 @@ def test_a_broken_witness_is_refused() -> None:
 @pytest.mark.parametrize(
     ("proof", "reason"),
     [
-        ("ful" + PROOF[3:], "starts with ful"),
+        ("ful" + PROOF[3:], "not the base64 of a transaction"),
         ("pof" + PROOF[3:], "starts with pof"),
         ("smp" + PROOF[3:-4], "announced"),
         (with_witness([b""])[:-2] + "AA", "follow the end|base64|announced"),
