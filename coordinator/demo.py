@@ -297,10 +297,12 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> Paid:
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
-    return _send(stage, ceremony, len(coins), sum(outcome.signatures for outcome in outcomes))
+    return _send(
+        stage, ceremony, len(coins), signatures=sum(outcome.signatures for outcome in outcomes)
+    )
 
 
-def _send(stage: Stage, ceremony: str, inputs: int, signatures: int) -> Paid:
+def _send(stage: Stage, ceremony: str, inputs: int, *, signatures: int) -> Paid:
     """Finalize, broadcast and mine the payment."""
     final = ceremonies.finalize(stage.home, stage.database, ceremony)
     stage.guide.tell(f"5. transaction {final.txid}, {final.vsize} vB, scripts: {final.consensus}")

@@ -220,6 +220,7 @@ class CoinReserved(CeremonyError):
         outpoint: str,
         ceremony: str,
         until: datetime | None = None,
+        *,
         opened_on: str | None = None,
     ) -> None:
         """Keep the coin as txid:n, the ceremony's id, until when, and on which computer."""
@@ -236,7 +237,7 @@ class SignatureNotKept(CeremonyError):
     """A card signed, and what it gave could not be stored."""
 
     def __init__(
-        self, label: str, count: int, reason: BaseException, psbt: str | None = None
+        self, label: str, count: int, reason: BaseException, *, psbt: str | None = None
     ) -> None:
         """Keep whose signatures, how many, and a PSBT (base64) that holds them, where one can."""
         self.label = label

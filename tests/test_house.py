@@ -28,6 +28,16 @@ PLACES = {
 }
 """Where each library may be imported: its exceptions are translated there."""
 
+BY_POSITION = (
+    "cards/",
+    "psbt/",
+    "coordinator/cli/",
+    "coordinator/guide/",
+    "coordinator/incident/",
+    "coordinator/interop/",
+)
+"""Where a fourth argument may still be given by its place."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -132,6 +142,17 @@ def test_a_function_is_at_most_60_lines() -> None:
         for function in functions(path)
     }
     assert {name: length for name, length in lengths.items() if length > 60} == {}
+
+
+def test_arguments_beyond_the_third_are_given_by_name() -> None:
+    found = [
+        f"{named(path)}:{function.lineno} {function.name}"
+        for path in FILES
+        if not named(path).startswith(BY_POSITION)
+        for function in functions(path)
+        if len([a for a in function.args.args if a.arg not in {"self", "cls"}]) > 3
+    ]
+    assert found == []
 
 
 def test_docstrings_are_at_most_a_quarter_of_the_lines() -> None:

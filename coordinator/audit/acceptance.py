@@ -71,7 +71,9 @@ def refuse_unaccepted(dangers: Iterable[Notice], accepted: Accepted) -> None:
         raise NotAccepted(tuple(open_dangers), tuple(open_dangers.values()))
 
 
-def accept_or_refuse(home: Home, vault: str, dangers: Iterable[Danger], accepted: Accepted) -> None:
+def accept_or_refuse(
+    home: Home, vault: str, dangers: Iterable[Danger], *, accepted: Accepted
+) -> None:
     """Raise NotAccepted unless each danger of a vault is accepted, now or with these facts before.
 
     What is accepted now is remembered.
@@ -108,7 +110,7 @@ def require_policy(home: Home, vault: Vault, accepted: Accepted = None) -> None:
     """Raise ApprovalMismatch or NotAccepted unless this home approved the vault's policy."""
     standing = _refuse_differing(home, vault)
     if standing is Standing.NONE:
-        accept_or_refuse(home, vault.name, [not_approved(vault)], accepted)
+        accept_or_refuse(home, vault.name, [not_approved(vault)], accepted=accepted)
 
 
 def refuse_other_policy(home: Home, vault: Vault) -> None:
@@ -152,13 +154,15 @@ def not_approved(vault: Vault) -> Danger:
     )
 
 
-def vault_dangers(home: Home, db: Session, vault: Vault, said: Book | None = None) -> list[Notice]:
+def vault_dangers(
+    home: Home, db: Session, vault: Vault, *, said: Book | None = None
+) -> list[Notice]:
     """Return what of a vault is dangerous now, the worst first.
 
     `said` is the book where it was read already, for several vaults. Rows that do not hold
     together are one danger more.
     """
-    return [finding for finding, _ in _dangers(home, db, vault, said)]
+    return [finding for finding, _ in _dangers(home, db, vault, said=said)]
 
 
 def all_dangers(
@@ -170,7 +174,7 @@ def all_dangers(
     found = []
     for vault in vault_book.all_vaults(db):
         if vault.retired_at is None:
-            dangerous = vault_dangers(home, db, vault, said)
+            dangerous = vault_dangers(home, db, vault, said=said)
             if vault.id in replaced:
                 dangerous = [each for each in dangerous if each.code in WATCHED]
             if vault.id in replaced and not chain_book.unspent_coins(db, vault):
@@ -179,7 +183,7 @@ def all_dangers(
     return found
 
 
-def require_payable(home: Home, db: Session, vault: Vault, accepted: Accepted) -> None:
+def require_payable(home: Home, db: Session, vault: Vault, *, accepted: Accepted) -> None:
     """Raise NotAccepted unless each danger of a vault that is to be paid is accepted.
 
     Raises ApprovalMismatch, which nobody can accept.
@@ -187,13 +191,15 @@ def require_payable(home: Home, db: Session, vault: Vault, accepted: Accepted) -
     require_policy(home, vault, accepted)
     found = [
         Danger(**vars(finding), facts=rests)
-        for finding, rests in _dangers(home, db, vault, None)
+        for finding, rests in _dangers(home, db, vault, said=None)
         if finding.code != POLICY_NOT_APPROVED
     ]
-    accept_or_refuse(home, vault.name, found, accepted)
+    accept_or_refuse(home, vault.name, found, accepted=accepted)
 
 
-def _dangers(home: Home, db: Session, vault: Vault, said: Book | None) -> list[tuple[Notice, str]]:
+def _dangers(
+    home: Home, db: Session, vault: Vault, *, said: Book | None
+) -> list[tuple[Notice, str]]:
     """Return the dangers of a vault, each with the facts it rests on."""
     try:
         standing = policy_standing(home, vault)
@@ -210,11 +216,13 @@ def _dangers(home: Home, db: Session, vault: Vault, said: Book | None) -> list[t
 
 
 def require_payment(
-    home: Home, record: Ceremony, psbt: codec.Psbt, accepted: Accepted = None
+    home: Home, record: Ceremony, psbt: codec.Psbt, *, accepted: Accepted = None
 ) -> None:
     """Raise ApprovalMismatch or NotAccepted unless this home approved what a ceremony signs."""
     require_policy(home, record.vault, accepted)
-    accept_or_refuse(home, record.vault.name, payment_dangers(home, record, psbt), accepted)
+    accept_or_refuse(
+        home, record.vault.name, payment_dangers(home, record, psbt), accepted=accepted
+    )
 
 
 def payment_dangers(home: Home, record: Ceremony, psbt: codec.Psbt) -> list[Danger]:

@@ -75,7 +75,7 @@ class Audited:
     dangers: list[Notice]
 
 
-def audited(home: Home, database: Database, name: str, asked: Question = Question()) -> Audited:
+def audited(home: Home, database: Database, name: str, *, asked: Question = Question()) -> Audited:
     """Audit a vault as of now; raises NotFound or Ambiguous for what a question names."""
     with database.begin() as db:
         vault = vault_book.vault_named(db, name)

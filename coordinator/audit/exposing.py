@@ -58,7 +58,7 @@ def _key_carriers(cosigner: CosignerFacts, places: Places, *, codes: bool) -> It
             yield KeyCarrier(thing, (tuple(_openers(cosigner, places)),))
         elif carrier.card is not None and codes:
             siblings = [_thing(other, places) for other in _siblings(cosigner, carrier)]
-            needs = tuple(_needs(carrier.name, carrier.card, siblings, places))
+            needs = tuple(_needs(carrier.name, carrier.card, siblings, places=places))
             yield KeyCarrier(thing, needs, resists=_locks(carrier.card))
         else:
             yield KeyCarrier(thing)
@@ -87,7 +87,7 @@ def _siblings(cosigner: CosignerFacts, carrier: CarrierFacts) -> Iterator[Carrie
 
 
 def _needs(
-    name: str, card: CardFacts, siblings: Iterable[Thing], places: Places
+    name: str, card: CardFacts, siblings: Iterable[Thing], *, places: Places
 ) -> Iterator[tuple[Thing, ...]]:
     """Yield a row for the PIN, and one for the pairing password, where their custody is known."""
     known = {secret.kind: secret for secret in card.secrets if not secret.nowhere}

@@ -131,7 +131,9 @@ def picture(facts: VaultFacts, findings: Iterable[Notice]) -> Picture:
     columns = {"key": keys, "carrier": [each.subject for each in carriers], "place": names}
     rows = max(len(column) for column in columns.values())
     boxes = {
-        (column, name): _box(column, name, TOP + _centred(number, len(listed), rows), facts, weak)
+        (column, name): _box(
+            column, name, TOP + _centred(number, len(listed), rows), facts=facts, weak=weak
+        )
         for column, listed in columns.items()
         for number, name in enumerate(listed)
     }
@@ -174,7 +176,7 @@ def _weak(findings: Iterable[Notice]) -> Weak:
     return found
 
 
-def _box(column: str, name: str, y: int, facts: VaultFacts, weak: Weak) -> Box:
+def _box(column: str, name: str, y: int, *, facts: VaultFacts, weak: Weak) -> Box:
     if column == "key":
         return Box(column, name, f"one of {facts.threshold} needed", y, weak.get(f"key:{name}"))
     if column == "carrier":

@@ -33,7 +33,7 @@ def place_findings(facts: VaultFacts) -> Iterator[Notice]:
     bare = exposure_of(facts, codes=False)
     for kind in OPENED:
         for group in _groups(exposure, kind):
-            yield from _spends(facts, exposure, bare, group)
+            yield from _spends(facts, exposure, bare, group=group)
     for kind in HAPPENS:
         for group in _groups(exposure, kind):
             yield from _fatal(facts, exposure, group)
@@ -94,7 +94,9 @@ def _named(group: str) -> tuple[Kind, str]:
     return Kind(kind), f"{kind} {name}"
 
 
-def _spends(facts: VaultFacts, exposure: Exposure, bare: Exposure, group: str) -> Iterator[Notice]:
+def _spends(
+    facts: VaultFacts, exposure: Exposure, bare: Exposure, *, group: str
+) -> Iterator[Notice]:
     """Tell where one group holds a quorum, with what a thief may have already."""
     gone, held = keys_taken(bare), keys_taken(bare, (group,))
     if held < facts.threshold or gone >= facts.threshold or held == gone:

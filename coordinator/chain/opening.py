@@ -11,15 +11,15 @@ def silent(text: str) -> None:
     """Tell nobody how far it is."""
 
 
-def open_chain(url: str, folder: Path, network: str, report: Report = silent) -> ChainSource:
+def open_chain(url: str, folder: Path, network: str, *, report: Report = silent) -> ChainSource:
     """Open the chain source a URL names; what it keeps lies in the folder.
 
     Long work is reported, a short text at a time. Nothing is asked of it yet.
     """
-    return _open(parse_url(url), folder, network, report)
+    return _open(parse_url(url), folder, network, report=report)
 
 
-def _open(url: ChainUrl, folder: Path, network: str, report: Report) -> ChainSource:
+def _open(url: ChainUrl, folder: Path, network: str, *, report: Report) -> ChainSource:
     """Choose by scheme; each source is loaded only where it is meant."""
     if url.scheme == OFFLINE:
         from coordinator.chain.offline import OfflineChain  # noqa: PLC0415 -- see above
@@ -32,15 +32,15 @@ def _open(url: ChainUrl, folder: Path, network: str, report: Report) -> ChainSou
     if url.scheme == CORE:
         from coordinator.chain.core.source import CoreChain  # noqa: PLC0415 -- see above
 
-        return CoreChain(url, folder, network, report)
-    return _through_bdk(url, folder, network, report)
+        return CoreChain(url, folder, network, report=report)
+    return _through_bdk(url, folder, network, report=report)
 
 
-def _through_bdk(url: ChainUrl, folder: Path, network: str, report: Report) -> ChainSource:
+def _through_bdk(url: ChainUrl, folder: Path, network: str, *, report: Report) -> ChainSource:
     try:
         from coordinator.chain import bdk  # noqa: PLC0415 -- see above
     except ImportError as failure:
         raise SettingsError(
             f"chain {url.scheme}: needs the package bdkpython: pip install 'cardquorum[bdk]'"
         ) from failure
-    return bdk.open_source(url, folder, network, report)
+    return bdk.open_source(url, folder, network, report=report)

@@ -56,7 +56,7 @@ def audit(
     if fail_on not in SEVERITIES:
         raise UsageError(f"--fail-on {fail_on} is none of {', '.join(SEVERITIES)}")
     asked = _question(lose, steal, (hot, hot_percent) if hot else None, (advisories, advisory_key))
-    found = auditing.audited(context.home, context.book, vault, asked)
+    found = auditing.audited(context.home, context.book, vault, asked=asked)
     if html is not None:
         _write(context, found, html)
     failed = any(each.severity.value in SEVERITIES[fail_on] for each in found.findings)

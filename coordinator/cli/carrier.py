@@ -57,7 +57,7 @@ def edit(
     from coordinator.custody import corrections
 
     with context.book.begin() as db:
-        found = corrections.edit_thing(db, corrections.CARRIER_KINDS, carrier, new)
+        found = corrections.edit_thing(db, corrections.CARRIER_KINDS, carrier, new=new)
     return Result({"carrier": found}, [f"{carrier} is called {found} now"])
 
 

@@ -210,7 +210,7 @@ class Context:
 
         home = self.home
         report = self.report if sys.stderr.isatty() and not self.quiet else silent
-        return open_chain(home.chain, home.chain_folder, home.network, report)
+        return open_chain(home.chain, home.chain_folder, home.network, report=report)
 
     def freshen(self, vault: str | None = None) -> None:
         """Bring one vault or all in step where asking the chain does not leave the home."""

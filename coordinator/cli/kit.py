@@ -72,7 +72,7 @@ def kit(
         program,
     )
     with context.book.begin() as db:
-        made = kits.make(context.home, db, wanted, accept)
+        made = kits.make(context.home, db, wanted, accepted=accept)
     notices = sentences(made.notices)
     for notice in notices:
         context.say(notice)
@@ -142,7 +142,7 @@ def recover(
     data = _typed(context) if file == "-" and sys.stdin.isatty() else read_named(file)
     context.freshen()
     with context.database.begin() as db:
-        descriptor = recovering.descriptor_of(context.home, db, data, key or ())
+        descriptor = recovering.descriptor_of(context.home, db, data, keys=key or ())
         plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
         found = vaults.import_text(context.home, db, plan, text=descriptor, checksum=checksum)
         shown = vaults.shown(context.home, db, found.vault)
@@ -240,7 +240,7 @@ def edit_copy(
     from coordinator.custody import corrections
 
     with context.book.begin() as db:
-        found = corrections.edit_thing(db, corrections.COPY_KINDS, copy, new)
+        found = corrections.edit_thing(db, corrections.COPY_KINDS, copy, new=new)
     return Result({"copy": found}, [f"{copy} is called {found} now"])
 
 

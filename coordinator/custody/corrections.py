@@ -115,7 +115,7 @@ def remove_holder(db: Session, name: str) -> custody_log.HolderLine:
     return line
 
 
-def edit_thing(db: Session, kinds: Sequence[str], text: str, new: str) -> str:
+def edit_thing(db: Session, kinds: Sequence[str], text: str, *, new: str) -> str:
     """Rename a carrier or a copy (kind:name, or its name); return it as kind:name.
 
     Raises UsageError, NotFound, Ambiguous or AlreadyExists.
@@ -143,7 +143,7 @@ def remove_thing(db: Session, kinds: Sequence[str], text: str) -> str:
     card_book.retire_carriers(db, item, held, now=now)
     copy_book.remove_copy(db, item)
     if custody_book.has_events(db, item):
-        _say(db, item, "corrected", "taken back: it was noted by mistake")
+        _say(db, item, "corrected", note="taken back: it was noted by mistake")
     item.retired_at = now
     db.flush()
     return custody_log.item_name(item)
@@ -227,7 +227,13 @@ def _renamed_place(db: Session, place: Location, name: str) -> Location:
         if place in secret.written_at:
             secret.written_at = [right if each is place else each for each in secret.written_at]
     for thing in lying:
-        _say(db, custody_log.item_named(db, thing), "corrected", f"{place.name} is {name}", right)
+        _say(
+            db,
+            custody_log.item_named(db, thing),
+            "corrected",
+            note=f"{place.name} is {name}",
+            at=right,
+        )
     custody_book.remove_location(db, place, clock.now())
     return right
 
@@ -236,17 +242,19 @@ def _renamed_thing(db: Session, item: Item, name: str) -> Item:
     now = clock.now()
     place, gone = custody_log.whereabouts(custody_book.events_of(db, item))
     before = custody_log.item_name(item)
-    _say(db, item, "corrected", f"called {name} from now on")
+    _say(db, item, "corrected", note=f"called {name} from now on")
     item.retired_at = now
     right = card_book.add_item(db, item.kind, name, now=now)
     card_book.hand_over(db, item, right)
     copy_book.hand_over(db, item, right)
     at = custody_book.location_named(db, place) if place else None
-    _say(db, right, gone or ("placed" if at else "corrected"), f"called {before} before", at)
+    _say(
+        db, right, gone or ("placed" if at else "corrected"), note=f"called {before} before", at=at
+    )
     return right
 
 
-def _say(db: Session, item: Item, event: str, note: str, at: Location | None = None) -> None:
+def _say(db: Session, item: Item, event: str, *, note: str, at: Location | None = None) -> None:
     now = clock.now()
     custody_book.record_event(
         db,

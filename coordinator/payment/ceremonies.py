@@ -207,7 +207,7 @@ def _hand_over(
     answers = [(each.request, each.signature) for each in given]
     text = codec.to_base64(signer.with_signatures(psbt, answers))
     attendant.hand_over_psbt(label, text)
-    return SignatureNotKept(label, len(given), reason, text)
+    return SignatureNotKept(label, len(given), reason, psbt=text)
 
 
 def _write_down(database: Database, ceremony_id: str, outcomes: Sequence[Outcome]) -> None:
@@ -295,12 +295,14 @@ def add(
         return added(home, db, record, data=data, accepted=accepted)
 
 
-def added(home: Home, db: Session, record: Ceremony, data: bytes, accepted: Accepted = None) -> int:
+def added(
+    home: Home, db: Session, record: Ceremony, *, data: bytes, accepted: Accepted = None
+) -> int:
     """Take what came back for an open ceremony, as `add` does."""
     asked = signed_psbt(record)
     came_back = psbt_file.read_signed(data, asked)
     _hold_coins(db, record, clock.now())
-    require_payment(home, record, asked, accepted)
+    require_payment(home, record, asked, accepted=accepted)
     return take_signatures(db, record, came_back)
 
 
@@ -334,7 +336,7 @@ def export(
     """
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
-        require_payment(home, record, _stored_psbt(record), accepted)
+        require_payment(home, record, _stored_psbt(record), accepted=accepted)
         record.exported_at = clock.now()
         psbt = signed_psbt(record)
         out = updater.without_previous(psbt) if slim else psbt
@@ -352,7 +354,7 @@ def finalize(
         _hold_coins(db, record, clock.now())
         policy = stored_policy(record.vault)
         psbt = signed_psbt(record)
-        require_payment(home, record, psbt, accepted)
+        require_payment(home, record, psbt, accepted=accepted)
         final = finalizer.finalize(psbt, policy)
         raw = extractor.extract(final)
         verdict = consensus.check(raw, outline.spent(psbt))
@@ -385,7 +387,7 @@ def broadcast(
         raw = record.final_tx
         if extractor.transaction_id(raw) != codec.txid(_stored_psbt(record)):
             raise PsbtError(f"the transaction stored for ceremony {ceremony_id} is not its own")
-        require_payment(home, record, _stored_psbt(record), accepted)
+        require_payment(home, record, _stored_psbt(record), accepted=accepted)
     txid = chain.broadcast(raw)
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)

@@ -98,7 +98,7 @@ class Made(NamedTuple):
     notices: list[Notice]
 
 
-def make(home: Home, db: Session, wanted: Wanted, accepted: Accepted = None) -> Made:
+def make(home: Home, db: Session, wanted: Wanted, *, accepted: Accepted = None) -> Made:
     """Write the kit's files and remember it as a copy.
 
     Raises UsageError where a file is there already or cannot be written, SealLocked where places
@@ -117,7 +117,7 @@ def make(home: Home, db: Session, wanted: Wanted, accepted: Accepted = None) -> 
     program = wheels.read(wanted.wheel) if wanted.wheel is not None else None
     label = card_book.free_item_name(db, descriptor_copies.KIND, f"{vault.name}-kit")
     copy = descriptor_copies.add(db, vault.name, label, location=wanted.location)
-    printed = kit_of(home, db, vault, wanted, program)
+    printed = kit_of(home, db, vault, wanted=wanted, program=program)
     plain = {f"{vault.name}-descriptor.txt": vault.descriptor.encode() + b"\n"}
     written = {
         f"{vault.name}-kit.pdf": drawn(printed, wanted.paper),
@@ -189,7 +189,7 @@ def _open_places(facts: VaultFacts) -> set[str]:
 
 
 def kit_of(
-    home: Home, db: Session, vault: Vault, wanted: Wanted, program: wheels.Wheel | None = None
+    home: Home, db: Session, vault: Vault, *, wanted: Wanted, program: wheels.Wheel | None = None
 ) -> Kit:
     """Gather what the paper says."""
     policy = stored_policy(vault)

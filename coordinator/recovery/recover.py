@@ -23,7 +23,7 @@ from storage.model import Vault
 PDF = b"%PDF"
 
 
-def descriptor_of(home: Home, db: Session, data: bytes, keys: Iterable[str]) -> str:
+def descriptor_of(home: Home, db: Session, data: bytes, *, keys: Iterable[str]) -> str:
     """Return the descriptor in what was read or typed, or the JSON that holds it and more.
 
     `keys` are xpubs or key expressions to open an encrypted copy with, besides those known here.

@@ -116,7 +116,7 @@ def fresh(
     """
     record = vault_book.vault_named(db, vault)
     refuse_closed(db, record)
-    require_payable(home, db, record, accepted)
+    require_payable(home, db, record, accepted=accepted)
     made = new_address(db, record)
     if label is not None:
         labels.set_label(home, db, made.address, text=label)

@@ -136,7 +136,7 @@ def hold_coins(
 def refusal(held: Held | CoinTaken) -> CoinReserved:
     """Return what to raise for a coin that is held."""
     outpoint = str(Outpoint(held.txid, held.vout))
-    return CoinReserved(outpoint, held.ceremony, held.until, held.opened_on)
+    return CoinReserved(outpoint, held.ceremony, held.until, opened_on=held.opened_on)
 
 
 def this_computer() -> str:

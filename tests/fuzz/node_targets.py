@@ -172,7 +172,7 @@ def acts(kept: KeptHome, folder: Path) -> list[Callable[[], object]]:
     cookie = folder / "cookie"
     cookie.write_text("name:password")
     url = parse_url(f"bitcoind+http://127.0.0.1:18443?cookie={cookie}&timeout=1")
-    chain = source.CoreChain(url, folder / "chain", "regtest", silent)
+    chain = source.CoreChain(url, folder / "chain", "regtest", report=silent)
 
     def all_of_it() -> None:
         with kept.undone() as database:
@@ -363,7 +363,7 @@ def prepare_files(folder: Path) -> Read:
     with suppress(ImportError):
         from coordinator.chain.bdk.filters import FilterPeers  # noqa: PLC0415 -- where BDK is
 
-        peers = FilterPeers(parse_url("p2p:"), folder, "regtest", silent)
+        peers = FilterPeers(parse_url("p2p:"), folder, "regtest", report=silent)
         readers.append(partial(_kept_of_peers, folder / "p2p.tip", peers))
         readers.append(partial(_kept_of_peers, folder / "p2p.sent", peers))
 

@@ -110,7 +110,7 @@ def prepare_recover(folder: Path) -> Read:
 
     def read(data: bytes) -> None:
         with kept.undone() as database, database.begin() as db:
-            found = recover.descriptor_of(kept.home, db, data, keys)
+            found = recover.descriptor_of(kept.home, db, data, keys=keys)
             vaults.import_text(kept.home, db, vaults.VaultPlan("other", 2, ()), text=found)
 
     return read

@@ -12,11 +12,11 @@ from coordinator.chain.url import ELECTRUM_SSL, ELECTRUM_TCP, FILTERS, ChainUrl
 
 
 def open_source(
-    url: ChainUrl, folder: Path, network: str, report: Callable[[str], None]
+    url: ChainUrl, folder: Path, network: str, *, report: Callable[[str], None]
 ) -> ChainSource:
     """Return the source a URL names; its caches lie in the folder."""
     if url.scheme == FILTERS:
-        return BdkChain(FilterPeers(url, folder, network, report), folder, network)
+        return BdkChain(FilterPeers(url, folder, network, report=report), folder, network)
     if url.scheme in {ELECTRUM_SSL, ELECTRUM_TCP}:
         return PackageChain(ElectrumServer(url, network, report), folder, network)
     return PackageChain(EsploraServer(url, network, report), folder, network)

@@ -89,7 +89,7 @@ def check_genesis(found: object, network: str, where: str) -> None:
         raise ChainError(f"{where} is not on {network}: its first block is {found}")
 
 
-def rate(told: float, unit: int, where: str, least: int = 1) -> int:
+def rate(told: float, unit: int, where: str, *, least: int = 1) -> int:
     """Return a server's fee rate in sat/kvB, of so many satoshis per kvB; raises ChainError."""
     if not 0 <= told * unit <= FEERATE_MAX:
         raise ChainError(f"{where} tells a fee rate of {told:g}, which nobody pays")

@@ -48,7 +48,9 @@ class NotUnderstood(ChainUnreachable):
 class Conversation:
     """A connection whose handshake is done; every wait ends with its deadline."""
 
-    def __init__(self, where: str, connection: socket.socket, magic: bytes, seconds: float) -> None:
+    def __init__(
+        self, where: str, connection: socket.socket, magic: bytes, *, seconds: float
+    ) -> None:
         """Shake hands; raises NotUnderstood."""
         self._where = where
         self._connection = connection
@@ -136,7 +138,7 @@ class Conversation:
 
 @contextmanager
 def conversation(
-    url: ChainUrl, network: str, seconds: float, speaking: str | None = None
+    url: ChainUrl, network: str, seconds: float, *, speaking: str | None = None
 ) -> Iterator[Conversation]:
     """Talk to the peer a URL names, in the words of its network or of another one.
 
@@ -152,10 +154,10 @@ def conversation(
         reason = failure.strerror or failure
         raise ChainUnreachable(f"{where} cannot be reached: {reason}") from failure
     with closing(connection):
-        yield Conversation(where, connection, MAGICS[speaking or network], seconds)
+        yield Conversation(where, connection, MAGICS[speaking or network], seconds=seconds)
 
 
-def hand_over(url: ChainUrl, network: str, seconds: float, transaction: bytes) -> None:
+def hand_over(url: ChainUrl, network: str, seconds: float, *, transaction: bytes) -> None:
     """Give the peer a transaction; one that it has already is no error.
 
     What it thinks of it the protocol does not say.
@@ -192,7 +194,7 @@ def unsuited(url: ChainUrl, network: str, seconds: float) -> ChainError | None:
 def _other_network(url: ChainUrl, network: str) -> ChainError | None:
     for other in MAGICS.keys() - {network}:
         try:
-            with conversation(url, network, OTHER_NETWORK_SECONDS, other):
+            with conversation(url, network, OTHER_NETWORK_SECONDS, speaking=other):
                 return ChainError(f"peer {url.host} is on {other}, this home is for {network}")
         except ChainUnreachable:
             continue

@@ -58,7 +58,7 @@ class ElectrumServer:
             estimate = self._client.estimate_fee(blocks)
         if estimate <= 0:
             raise NoEstimate(f"{self._where} has no fee estimate for {blocks} blocks")
-        return rate(estimate, SATS_PER_BTC, self._where, CORE_30.minimum)
+        return rate(estimate, SATS_PER_BTC, self._where, least=CORE_30.minimum)
 
     def relay(self) -> Relay:
         """Return what the server's node relays; a replacement's step no server tells.

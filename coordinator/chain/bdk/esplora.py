@@ -60,7 +60,7 @@ class EsploraServer:
         sooner = [target for target in estimates if target <= blocks]
         if not sooner:
             raise NoEstimate(f"{self._where} has no fee estimate for {blocks} blocks")
-        return rate(estimates[max(sooner)], 1_000, self._where, CORE_30.minimum)
+        return rate(estimates[max(sooner)], 1_000, self._where, least=CORE_30.minimum)
 
     def relay(self) -> Relay:
         """Return what most nodes relay: an Esplora server does not tell."""

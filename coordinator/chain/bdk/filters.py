@@ -34,7 +34,7 @@ class FilterPeers:
     """
 
     def __init__(
-        self, url: ChainUrl, folder: Path, network: str, report: Callable[[str], None]
+        self, url: ChainUrl, folder: Path, network: str, *, report: Callable[[str], None]
     ) -> None:
         """Keep whom to ask; the headers are kept in the folder."""
         self.gap = 0
@@ -78,7 +78,7 @@ class FilterPeers:
         """Hand a transaction to the peers; what they think of it they do not say."""
         if self._url.host:
             raw, seconds = transaction.serialize(), self._url.number("timeout", SECONDS)
-            hand_over(self._url, self._network, seconds, raw)
+            hand_over(self._url, self._network, seconds, transaction=raw)
         else:
             self._hand_to_the_network(transaction)
         if transaction.serialize() in {each.serialize() for each in self.sent()}:
@@ -121,7 +121,7 @@ class FilterPeers:
         seconds = self._url.number("timeout", SECONDS)
         components = self._builder(kind).build(wallet)
         try:
-            return answered(components, ask, listener, seconds)
+            return answered(components, ask, listener, seconds=seconds)
         except ForkTooDeep:
             raise
         except ChainUnreachable as failure:

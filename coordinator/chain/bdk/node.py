@@ -57,7 +57,7 @@ class Listener:
 
 
 def answered(
-    components: bdk.CbfComponents, ask: Question[T], listener: Listener, seconds: float
+    components: bdk.CbfComponents, ask: Question[T], listener: Listener, *, seconds: float
 ) -> T:
     """Run the node until the question is answered.
 
@@ -66,7 +66,7 @@ def answered(
     client = components.client
     components.node.run()
     try:
-        return asyncio.run(_answered(client, ask, listener, seconds))
+        return asyncio.run(_answered(client, ask, listener, seconds=seconds))
     except bdk.CbfError as failure:
         raise listener.ending() from failure
     finally:
@@ -76,7 +76,7 @@ def answered(
 
 
 async def _answered(
-    client: bdk.CbfClient, ask: Question[T], listener: Listener, seconds: float
+    client: bdk.CbfClient, ask: Question[T], listener: Listener, *, seconds: float
 ) -> T:
     answer = asyncio.ensure_future(ask(client))
     again: Sequence[Callable[[], Coroutine[Any, Any, bdk.Info | bdk.Warning]]]

@@ -60,7 +60,7 @@ def understood(
 class CoreChain:
     """A node of one's own. What is scanned already is noted in the folder."""
 
-    def __init__(self, url: ChainUrl, folder: Path, network: str, report: Report) -> None:
+    def __init__(self, url: ChainUrl, folder: Path, network: str, *, report: Report) -> None:
         """Keep where the node is; nothing is asked yet."""
         seconds = url.number("timeout", SECONDS)
         self.node = Node(url.host, url.port or PORTS[network], url.credentials(), seconds)
@@ -89,7 +89,9 @@ class CoreChain:
         Where old blocks were not looked through, that is done first, from its birthday on.
         """
         self.tip()
-        prepared = VaultWallet(self.node, self._folder, self._network, self._report).prepare(watch)
+        prepared = VaultWallet(self.node, self._folder, self._network, report=self._report).prepare(
+            watch
+        )
         wallet = prepared.wallet
         since, fork = self._start(watch.since)
         if prepared.anew:

@@ -160,7 +160,7 @@ class CoreWallet:
 class VaultWallet:
     """The wallet of one vault, whichever on the node that is."""
 
-    def __init__(self, node: Node, folder: Path, network: str, report: Report) -> None:
+    def __init__(self, node: Node, folder: Path, network: str, *, report: Report) -> None:
         """Keep where the node is; what is scanned is noted in the folder."""
         self._node = node
         self._folder = folder
@@ -175,11 +175,11 @@ class VaultWallet:
         kept = read_note(file, watch.descriptor)
         wallet, listed = self._opened(kept, watch.descriptor[-8:], ours)
         note = self._compared(kept, wallet, [listed.get(body) for body in ours])
-        branches, imported = self._filled(wallet, ours, listed, watch.reach)
+        branches, imported = self._filled(wallet, ours, listed, reach=watch.reach)
         if note is not None and imported:
             note = note._replace(made=_made(branches))
-        scan = _Scan(self._node, wallet, self._network, self._report)
-        done, anew = scan.run(note, watch, branches, lambda each: write_note(file, each))
+        scan = _Scan(self._node, wallet, self._network, report=self._report)
+        done, anew = scan.run(note, watch, branches, keep=lambda each: write_note(file, each))
         branches = [found for body in ours if (found := wallet.listed().get(body))]
         reach = tuple(
             max(least, min(branch.used + LOOKED, looked))
@@ -244,6 +244,7 @@ class VaultWallet:
         wallet: CoreWallet,
         ours: Sequence[str],
         listed: Mapping[str, Branch],
+        *,
         reach: Sequence[int],
     ) -> tuple[list[Branch], bool]:
         """Have the wallet watch at least so many scripts of each branch; never less than it does.
@@ -281,7 +282,7 @@ class VaultWallet:
 class _Scan:
     """Looking through old blocks, a stretch at a time: what was cut off goes on."""
 
-    def __init__(self, node: Node, wallet: CoreWallet, network: str, report: Report) -> None:
+    def __init__(self, node: Node, wallet: CoreWallet, network: str, *, report: Report) -> None:
         self._node = node
         self._wallet = wallet
         self._network = network
@@ -292,6 +293,7 @@ class _Scan:
         note: ScanNote | None,
         watch: Watch,
         branches: Sequence[Branch],
+        *,
         keep: Callable[[ScanNote], None],
     ) -> tuple[ScanNote, bool]:
         """Look through the blocks that were not, and return what is noted then.
@@ -384,7 +386,7 @@ class _Scan:
         while going.height < tip.height:
             first = going.height + 1
             last = min(going.height + STEP_BLOCKS, tip.height)
-            going = self._stretch(going, first, last, tip)
+            going = self._stretch(going, first, last, tip=tip)
             keep(going)
             tip = self._tip()
         self._report("")
@@ -392,7 +394,7 @@ class _Scan:
         keep(done)
         return done
 
-    def _stretch(self, going: ScanNote, first: int, last: int, tip: Tip) -> ScanNote:
+    def _stretch(self, going: ScanNote, first: int, last: int, *, tip: Tip) -> ScanNote:
         """Look through some blocks; the node must say that it did, of exactly these."""
         block = self._hash(last)
         self._report(f"{self._node} looks through block {first} of {tip.height}")

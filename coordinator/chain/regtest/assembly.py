@@ -11,7 +11,7 @@ RESERVED_WEIGHT = 4_000
 
 
 def next_block(
-    ledger: Ledger, waiting: Mapping[str, Waiting], script_pubkey: bytes, now: datetime
+    ledger: Ledger, waiting: Mapping[str, Waiting], script_pubkey: bytes, *, now: datetime
 ) -> Block:
     """Mine what waits onto the tip."""
     chosen = fitting(waiting)
@@ -27,14 +27,16 @@ def next_block(
     )
 
 
-def rival_blocks(ledger: Ledger, height: int, script_pubkey: bytes, now: datetime) -> list[Block]:
+def rival_blocks(
+    ledger: Ledger, height: int, script_pubkey: bytes, *, now: datetime
+) -> list[Block]:
     """Mine empty blocks from a height on until they outgrow the best chain."""
     branch = ledger.branch(ledger.hashes[height])
     # A block like the one it rivals would be that very block: only the time tells them apart.
     later = datetime.fromtimestamp(ledger.time(height + 1) + 1, now.tzinfo)
     rivals: list[Block] = []
     while branch.tip.height <= ledger.tip.height:
-        rivals.append(next_block(branch, {}, script_pubkey, max(now, later)))
+        rivals.append(next_block(branch, {}, script_pubkey, now=max(now, later)))
         branch.add(rivals[-1])
     return rivals
 

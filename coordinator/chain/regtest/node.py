@@ -145,7 +145,7 @@ class RegtestChain:
             replaced = list(self._ledger.blocks_above(height))
             if not replaced:
                 raise ChainError(f"there is no block above {height}")
-            rivals = rival_blocks(self._ledger, height, faucet.SCRIPT_PUBKEY, self._now())
+            rivals = rival_blocks(self._ledger, height, faucet.SCRIPT_PUBKEY, now=self._now())
             judge(rivals)
             returned = [t for _, block in replaced for t in block.transactions[1:]]
             waiting = read_transactions(self._mempool_file)
@@ -186,7 +186,7 @@ class RegtestChain:
 
     def _extend(self, judge: Judge, script_pubkey: bytes) -> str:
         waiting = self._pool().waiting
-        block = next_block(self._ledger, waiting, script_pubkey, self._now())
+        block = next_block(self._ledger, waiting, script_pubkey, now=self._now())
         judge([block])
         self._keep([block])
         if waiting:

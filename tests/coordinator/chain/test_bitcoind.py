@@ -43,7 +43,7 @@ def url(daemon: Daemon, option: str = "") -> str:
 
 
 def opened(daemon: Daemon, tmp_path: Path, option: str = "") -> ChainSource:
-    return open_chain(url(daemon, option), tmp_path / "client", "regtest", heard.append)
+    return open_chain(url(daemon, option), tmp_path / "client", "regtest", report=heard.append)
 
 
 heard: list[str] = []

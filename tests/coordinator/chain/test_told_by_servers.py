@@ -70,6 +70,6 @@ def test_a_torn_line_of_what_was_sent_is_passed_over(tmp_path: Path) -> None:
     lines = (PARENT.raw.hex(), PARENT.raw.hex()[:31], "", "\x80", CHILD.raw.hex())
     (tmp_path / "p2p.sent").write_text("\n".join(lines), encoding="latin-1")
     (tmp_path / "p2p.tip").write_text("99999999999999999999 x", encoding="ascii")
-    peers = FilterPeers(parse_url("p2p:"), tmp_path, "regtest", silent)
+    peers = FilterPeers(parse_url("p2p:"), tmp_path, "regtest", report=silent)
     assert [str(sent.compute_txid()) for sent in peers.sent()] == [PARENT.txid, CHILD.txid]
     assert peers.tip().height == 0

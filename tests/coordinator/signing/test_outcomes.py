@@ -231,7 +231,7 @@ class Kept:
 
     def not_kept(self, label: str, given: list[Given], reason: Exception) -> CoordinatorError:
         self.handed.append((label, [each.request.input_index for each in given]))
-        return SignatureNotKept(label, len(given), reason, "cHNidP8=")
+        return SignatureNotKept(label, len(given), reason, psbt="cHNidP8=")
 
     def collect(self, *slots: Slot) -> list[Outcome]:
         def share_of(identity: CardIdentity) -> CardShare:
