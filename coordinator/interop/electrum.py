@@ -19,7 +19,7 @@ from psbt.policy import KEYS_MAX
 FORMAT: Final = "Electrum wallet"
 ENCRYPTED: Final = b"QklF"
 SEED_VERSION_LEAST: Final = 12
-SEED_VERSION_WRITTEN: Final = 17
+SEED_VERSION_WRITTEN: Final = 20  # the first that keeps fingerprints
 QUORUM = re.compile(r"([0-9]{1,3})of([0-9]{1,3})")
 SCRIPTS: Final = {None: "sh", "sh-wsh": "sh-wsh", "wsh": "wsh"}
 NAME_MAX: Final = 200
