@@ -8,10 +8,10 @@ from typing import Final
 from coordinator.errors import NotImportable
 from coordinator.foreign_json import Field
 from coordinator.interop import descriptors, jade
-from coordinator.interop.wallet_file import WRAPPERS, WalletFile
+from coordinator.interop.wallet_file import WalletFile
 from psbt.errors import PolicyError
 from psbt.network import Network
-from psbt.policy import KEYS_MAX
+from psbt.policy import KEYS_MAX, SCRIPTS
 
 FORMAT: Final = "wallet policy (BIP 388)"
 TEMPLATES: Final = ("descriptor_template", "template", "desc_template", "policy", "descriptor")
@@ -48,7 +48,7 @@ def write(file: WalletFile, network: Network) -> str:
     """Return the policy: name, template and keys."""
     multi = "sortedmulti" if file.sorted else "multi"
     places = ",".join(f"@{number}/**" for number in range(len(file.keys)))
-    template = WRAPPERS[file.script].format(f"{multi}({file.threshold},{places})")
+    template = SCRIPTS[file.script].format(f"{multi}({file.threshold},{places})")
     keys = [
         descriptors.key_of(key, network).replace("h/", "'/").replace("h]", "']")
         for key in file.keys

@@ -13,7 +13,6 @@ from coordinator.errors import NotImportable
 from coordinator.interop import annotations
 from coordinator.interop.key_text import KeyText, read_key, steps_below
 from coordinator.interop.wallet_file import (
-    WRAPPERS,
     WalletFile,
     WalletKey,
     checked,
@@ -24,7 +23,7 @@ from coordinator.interop.wallet_file import (
 from psbt.errors import PolicyError
 from psbt.keys import HARDENED, KeyExpression, Path, child, format_key_expression
 from psbt.network import Network
-from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, checksum
+from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, checksum
 
 FORMAT: Final = "descriptor"
 DESCRIPTOR_MAX: Final = 16_384
@@ -142,7 +141,7 @@ def key_of(key: WalletKey, network: Network) -> str:
 def _written(file: WalletFile, below: str, network: Network) -> str:
     multi = "sortedmulti" if file.sorted else "multi"
     keys = ",".join(key_of(key, network) + below for key in file.keys)
-    body = WRAPPERS[file.script].format(f"{multi}({file.threshold},{keys})")
+    body = SCRIPTS[file.script].format(f"{multi}({file.threshold},{keys})")
     return f"{body}#{checksum(body)}"
 
 

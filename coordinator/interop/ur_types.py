@@ -12,7 +12,7 @@ import cbor2
 from coordinator.errors import NotImportable
 from coordinator.interop import ur
 from coordinator.interop.key_text import PRIVATE
-from coordinator.interop.wallet_file import WRAPPERS, WalletFile, WalletKey
+from coordinator.interop.wallet_file import WalletFile, WalletKey
 from psbt.errors import PolicyError
 from psbt.keys import (
     HARDENED,
@@ -24,7 +24,7 @@ from psbt.keys import (
     format_xpub,
 )
 from psbt.network import Network
-from psbt.policy import KEYS_MAX
+from psbt.policy import KEYS_MAX, SCRIPTS
 
 BYTES: Final = "bytes"
 PAYMENTS: Final = ("psbt", "crypto-psbt")
@@ -143,7 +143,7 @@ def write_descriptor(file: WalletFile, network: Network) -> ur.Message:
     """Return a wallet as output-descriptor, of the later generation."""
     multi = "sortedmulti" if file.sorted else "multi"
     places = ",".join(f"@{number}" for number in range(len(file.keys)))
-    source = WRAPPERS[file.script].format(f"{multi}({file.threshold},{places})")
+    source = SCRIPTS[file.script].format(f"{multi}({file.threshold},{places})")
     keys = [cbor2.CBORTag(HDKEY, _written(key, network, old=False)) for key in file.keys]
     document = {1: source, 2: keys, 3: file.name or "vault"}
     return ur.Message("output-descriptor", cbor2.dumps(document))

@@ -7,11 +7,10 @@ used is a repair, which a person accepts; what is wrong is refused by name.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 from coordinator.errors import NotImportable
-from psbt.address import PATTERNS, format_address, parse_address
+from psbt.address import format_address, parse_address
 from psbt.errors import PolicyError
 from psbt.keys import (
     HARDENED,
@@ -24,14 +23,11 @@ from psbt.keys import (
     children,
     fingerprint,
     format_path,
-    hash160,
 )
 from psbt.multisig import Multisig, write_multisig
 from psbt.network import Network
-from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, Policy
+from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, Policy, locking_script
 
-SCRIPTS: Final = ("wsh", "sh-wsh", "sh")
-WRAPPERS: Final = {"wsh": "wsh({})", "sh-wsh": "sh(wsh({}))", "sh": "sh({})"}
 PATH_MAX: Final = 12
 GAP_MAX: Final = 10_000
 UNKNOWN_FINGERPRINT: Final = bytes(4)
@@ -87,7 +83,7 @@ class WalletFile:
     def form(self) -> str:
         """Return the script without its keys, as wsh(sortedmulti(2 of 3))."""
         multi = "sortedmulti" if self.sorted else "multi"
-        return WRAPPERS[self.script].format(f"{multi}({self.threshold} of {len(self.keys)})")
+        return SCRIPTS[self.script].format(f"{multi}({self.threshold} of {len(self.keys)})")
 
     def warned(self, code: str, message: str) -> "WalletFile":
         """Return the file with one more warning."""
@@ -128,15 +124,7 @@ def script_pubkey(file: WalletFile, keychain: int, index: int) -> bytes:
     for each in file.keys:
         branch, chain_code = children(each.key.public_key, each.key.chain_code)(keychain)
         points.append(children(branch, chain_code)(index)[0])
-    return locking_script(file.script, _ordered(points, is_sorted=file.sorted), file.threshold)
-
-
-def locking_script(script: str, points: tuple[bytes, ...], threshold: int) -> bytes:
-    """Return the output script of a multisig of public keys in their order."""
-    inner = write_multisig(Multisig(threshold, points))
-    if script != "sh":
-        inner = PATTERNS["p2wsh"].around(sha256(inner).digest())
-    return inner if script == "wsh" else PATTERNS["p2sh"].around(hash160(inner))
+    return _locked(file, points)
 
 
 def address(file: WalletFile, keychain: int, index: int, network: Network) -> str:
@@ -157,8 +145,7 @@ def fixed_address(file: WalletFile, paths: tuple[Path, ...], network: Network) -
         for step in path:
             point, chain_code = children(point, chain_code)(step)
         points.append(point)
-    locked = locking_script(file.script, _ordered(points, is_sorted=file.sorted), file.threshold)
-    return format_address(locked, network)
+    return format_address(_locked(file, points), network)
 
 
 def key_expression(key: WalletKey) -> KeyExpression:
@@ -168,14 +155,15 @@ def key_expression(key: WalletKey) -> KeyExpression:
 
 
 def policy_of(file: WalletFile, network: Network) -> Policy:
-    """Return a checked file's policy; raises PolicyError for a script no vault here can have."""
+    """Return a checked file's policy."""
     if file.script != "wsh" or not file.sorted:
         raise NotImportable(
             f"the {file.format} holds {file.form}; this version keeps wsh(sortedmulti(m,…)) only",
             "nothing was imported; pay to a vault of this home from the wallet that has it, "
             f"whose first address is {first_address(file, network)}",
         )
-    return Policy(file.threshold, tuple(key_expression(key) for key in file.keys), network)
+    keys = tuple(key_expression(key) for key in file.keys)
+    return Policy(file.threshold, keys, network, file.script, file.sorted)
 
 
 def wallet_of(policy: Policy, name: str, names: tuple[str, ...]) -> WalletFile:
@@ -186,8 +174,14 @@ def wallet_of(policy: Policy, name: str, names: tuple[str, ...]) -> WalletFile:
         for each, called in zip(policy.keys, names, strict=True)
     )
     return WalletFile(
-        "vault", "wsh", True, policy.threshold, keys, name=name, network=policy.network.value
-    )  # fmt: skip
+        "vault",
+        policy.script,
+        policy.sorted_keys,
+        policy.threshold,
+        keys,
+        name=name,
+        network=policy.network.value,
+    )
 
 
 def key_of_network(network: Network) -> Prefix:
@@ -206,8 +200,9 @@ def is_same_wallet(one: WalletFile, other: WalletFile) -> bool:
     return same_form and keys[0] == keys[1]
 
 
-def _ordered(points: list[bytes], *, is_sorted: bool) -> tuple[bytes, ...]:
-    return tuple(sorted(points) if is_sorted else points)
+def _locked(file: WalletFile, points: list[bytes]) -> bytes:
+    ordered = tuple(sorted(points) if file.sorted else points)
+    return locking_script(file.script, write_multisig(Multisig(file.threshold, ordered)))
 
 
 def _refuse_duplicates(file: WalletFile) -> None:
