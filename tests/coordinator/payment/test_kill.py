@@ -1,4 +1,8 @@
-"""kill -9 at every commit of a signing session loses at most the signature in flight."""
+"""kill -9 at every commit of a signing session loses at most the signature in flight.
+
+What a kill leaves is what the files hold at that moment: a copy of the home at each commit of one
+session. A process is killed at one commit; `make test-all` kills one at every commit.
+"""
 
 import shutil
 import signal
@@ -7,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
 from tests.program import PIN, Asked, run_program
 
@@ -14,6 +19,7 @@ KILLED = Path(__file__).with_name("killed.py")
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 COMMITS_MAX = 60
 INPUTS = 3
+MIDDLE = 5
 
 
 def sign_words(ceremony: str, labels: str = "ab") -> list[str]:
@@ -21,21 +27,59 @@ def sign_words(ceremony: str, labels: str = "ab") -> list[str]:
     return ["--json", "spend", "sign", ceremony, *cards, "--yes", "--pin-stdin"]
 
 
+def begun(vault: Asked) -> str:
+    made = vault("spend", "create", "v", "--drain", STRANGER, "--feerate", "2")
+    assert len(made["review"]["inputs"]) == INPUTS
+    ceremony: str = made["ceremony"]
+    return ceremony
+
+
+def test_what_lies_there_at_every_commit_is_gone_on_with(vault: Asked, tmp_path: Path) -> None:
+    ceremony, copies = begun(vault), list[Path]()
+
+    def copied(_: object) -> None:
+        copies.append(tmp_path / f"at-{len(copies)}")
+        shutil.copytree(tmp_path / "home", copies[-1])
+
+    event.listen(Engine, "commit", copied)
+    try:
+        run_program(tmp_path / "home", *sign_words(ceremony, "a"), stdin=f"a={PIN}\n")
+    finally:
+        event.remove(Engine, "commit", copied)
+    seen = [kept(home, ceremony) for home in copies]
+    assert seen == sorted(seen), "a later moment never finds fewer signatures"
+    assert set(seen) >= set(range(INPUTS)), "every signature is committed by itself"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_process_killed_at_a_commit_leaves_what_was_committed(
+    vault: Asked, tmp_path: Path, moment: str
+) -> None:
+    ceremony = begun(vault)
+    ended = killed(tmp_path / "home", MIDDLE, moment, sign_words(ceremony, "ab"))
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    kept(tmp_path / "home", ceremony)
+
+
+def killed(
+    home: Path, nth: int, moment: str, words: list[str]
+) -> "subprocess.CompletedProcess[str]":
+    pins = "".join(f"{label}={PIN}\n" for label in "ab" if label in words)
+    return subprocess.run(
+        [sys.executable, str(KILLED), str(nth), moment, *words, "--home", str(home)],
+        input=pins, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.matrix
 @pytest.mark.parametrize(("moment", "labels"), [("before", "a"), ("after", "a"), ("before", "ab")])
 def test_kill_at_every_commit(vault: Asked, tmp_path: Path, moment: str, labels: str) -> None:
     """Two cards commit in an order of their own each time: with one the Nth commit is the Nth."""
-    made = vault("spend", "create", "v", "--drain", STRANGER, "--feerate", "2")
-    assert len(made["review"]["inputs"]) == INPUTS
-    ceremony, seen = made["ceremony"], []
+    ceremony, seen = begun(vault), []
     for nth in range(1, COMMITS_MAX):
         home = tmp_path / f"{moment}-{nth}"
         shutil.copytree(tmp_path / "home", home)
-        words = [*sign_words(ceremony, labels), "--home", str(home)]
-        pins = "".join(f"{label}={PIN}\n" for label in labels)
-        ended = subprocess.run(
-            [sys.executable, str(KILLED), str(nth), moment, *words],
-            input=pins, text=True, capture_output=True, check=False,
-        )  # fmt: skip
+        ended = killed(home, nth, moment, sign_words(ceremony, labels))
         if ended.returncode == 0:
             break
         assert ended.returncode == -signal.SIGKILL, ended.stderr
