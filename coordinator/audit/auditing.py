@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from cards.family import Theft
 from coordinator import clock
 from coordinator.audit.dangers import dangers
-from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import (
     Exposure,
     Kind,
     can_read,
     can_spend,
+    exposure_of,
     minimal_losses,
     minimal_thefts,
     thief_can_spend,

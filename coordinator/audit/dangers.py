@@ -6,8 +6,7 @@ Each code stays the same; a command that refuses takes it with `--accept CODE`.
 from collections.abc import Iterator
 from typing import Final
 
-from coordinator.audit.exposing import exposure_of
-from coordinator.audit.exposure import keys_left, keys_taken, thief_can_spend
+from coordinator.audit.exposure import exposure_of, keys_left, keys_taken, thief_can_spend
 from coordinator.audit.findings import VaultFacts, keys
 from coordinator.notices import Notice, Severity
 

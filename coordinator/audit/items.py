@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from coordinator.audit.exposing import exposure_of
-from coordinator.audit.exposure import keys_taken
+from coordinator.audit.exposure import exposure_of, keys_taken
 from coordinator.audit.findings import CopyFacts, VaultFacts
 from coordinator.custody.bags import BagFacts
 from coordinator.notices import Notice, Severity

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
-from coordinator.audit.exposing import exposure_of
 from coordinator.audit.exposure import (
     Exposure,
     Kind,
     can_read,
+    exposure_of,
     keys_left,
     keys_taken,
     thief_can_spend,

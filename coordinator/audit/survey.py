@@ -4,15 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from coordinator.audit import cards, dangers, items, places, rules
-from coordinator.audit.exposing import exposure_of
-from coordinator.audit.exposure import keys_left
 from coordinator.audit.findings import BACKUP_PAIR, CarrierFacts, VaultFacts
 from coordinator.notices import Notice, Severity
-
-
-def can_spend(facts: VaultFacts) -> bool:
-    """Return whether the carriers that are not gone still make a quorum."""
-    return keys_left(exposure_of(facts)) >= facts.threshold
 
 
 def audit(facts: VaultFacts, now: datetime) -> list[Notice]:

@@ -85,7 +85,7 @@ def _sets_document(found: "Mapping[Kind, MinimalSets]") -> dict[str, object]:
 
 
 def _write(context: Context, found: "Audited", html: Path) -> None:
-    from coordinator.audit.page import page
+    from coordinator.audit.html import page
     from coordinator.files import write_private
     from coordinator.vault import drills
 

@@ -8,8 +8,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_policy
-from coordinator.audit.exposing import exposure_of
-from coordinator.audit.exposure import keys_taken
+from coordinator.audit.exposure import exposure_of, keys_taken
 from coordinator.audit.facts import vault_facts
 from coordinator.chain import Tip
 from coordinator.custody import descriptor_copies

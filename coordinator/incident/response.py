@@ -7,8 +7,13 @@ from typing import Final, NamedTuple
 from sqlalchemy.orm import Session
 
 from cards.family import Theft
-from coordinator.audit.exposing import exposure_of
-from coordinator.audit.exposure import can_spend, keys_left, keys_taken, thief_can_spend
+from coordinator.audit.exposure import (
+    can_spend,
+    exposure_of,
+    keys_left,
+    keys_taken,
+    thief_can_spend,
+)
 from coordinator.audit.facts import vault_facts
 from coordinator.audit.findings import CarrierFacts, VaultFacts, keys
 from coordinator.custody import bags
