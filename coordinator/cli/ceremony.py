@@ -8,9 +8,11 @@ from coordinator.cli.output import (
     as_document,
     counted,
     look_twice,
+    notice_lines,
     sats,
     sentences,
 )
+from coordinator.notices import of_review
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +31,7 @@ def review_lines(review: "Review") -> list[str]:
         f"spends {counted(len(review.inputs), 'coin')} worth {sats(inputs)}",
         *map(_output_line, review.outputs),
         f"  fee      {sats(review.fee_sats):>18}  {review.feerate / 1000:.1f} sat/vB",
-        *(f"  {w.severity.value}: {w.message} ({w.code})" for w in review.warnings),
+        *(f"  {line}" for line in notice_lines(of_review(review.warnings))),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.output import Result, columns
+from coordinator.cli.output import Result, columns, notice_lines
 
 FORMATS = "expression, slip132, coldcard, cobo, bsms or ur"
 
@@ -43,7 +43,7 @@ def import_key(
         "warnings": kept.warnings,
     }
     already = "is here already as" if kept.known else "is kept as"
-    lines = [f"warning: {each.message} ({each.code})" for each in kept.warnings]
+    lines = notice_lines(kept.warnings)
     return Result(document, [*lines, f"the key {already} {key.label}", key.expression])
 
 

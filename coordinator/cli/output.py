@@ -171,6 +171,11 @@ def sentences(notices: "Iterable[Notice]") -> list[str]:
     return [each.sentence for each in notices]
 
 
+def notice_lines(notices: "Iterable[Notice]") -> list[str]:
+    """Return notices as a line each, with what scripts call them."""
+    return [f"{each.severity.value}: {each.sentence} ({each.code})" for each in notices]
+
+
 def look_twice(notices: "Iterable[Notice]") -> list[str]:
     """Return notices as a person is warned of them; what only informs is a note."""
     return [

@@ -6,7 +6,7 @@ import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept
-from coordinator.cli.output import Result, as_document, sat_per_vbyte, sats
+from coordinator.cli.output import Result, as_document, notice_lines, sat_per_vbyte, sats
 
 if TYPE_CHECKING:
     from coordinator.payment.foreign_transaction import Checked
@@ -60,9 +60,7 @@ def _lines(checked: "Checked") -> list[str]:
     fee = "unknown here"
     if checked.fee_sats is not None and feerate is not None:
         fee = f"{sats(checked.fee_sats)}, {sat_per_vbyte(feerate)} sat/vB"
-    warned = [
-        f"  {each.severity.value}: {each.sentence} ({each.code})" for each in checked.warnings
-    ]
+    warned = [f"  {line}" for line in notice_lines(checked.warnings)]
     verdict = checked.consensus or "left to the node"
     return [*spends, "pays", *paid, f"  fee {fee}; check: {verdict}", *warned]
 

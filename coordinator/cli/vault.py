@@ -7,7 +7,7 @@ import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
-from coordinator.cli.output import ExitStatus, Result, as_document, columns
+from coordinator.cli.output import ExitStatus, Result, as_document, columns, notice_lines
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home
@@ -317,7 +317,7 @@ def imported_document(found: "Imported", shown: "VaultShown") -> dict[str, objec
 
 def imported_lines(found: "Imported", shown: "VaultShown") -> list[str]:
     """Say what was odd in a file, and where its vault was here already."""
-    odd = [f"warning: {each.message} ({each.code})" for each in found.warnings]
+    odd = notice_lines(found.warnings)
     if not found.known:
         return odd
     older = "its birthday is earlier now" if found.widened else "nothing is changed"

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from coordinator.errors import NotImportable
+from coordinator.notices import Notice, Severity
 from psbt.address import format_address, parse_address
 from psbt.errors import PolicyError
 from psbt.keys import (
@@ -38,13 +39,6 @@ PURPOSES: Final = {
 }
 SINGLE_KEY_PURPOSES: Final = {HARDENED + 44, HARDENED + 49, HARDENED + 84, HARDENED + 86}
 SINGLE_KEY_PREFIXES: Final = {"sh-wpkh": "sh-wsh", "wpkh": "wsh"}
-
-
-class FileWarning(NamedTuple):
-    """Something odd in a file: a code for scripts, a sentence for people."""
-
-    code: str
-    message: str
 
 
 class WalletKey(NamedTuple):
@@ -76,8 +70,8 @@ class WalletFile:
     birthday_height: int | None = None
     gap: int | None = None
     first_address: str | None = None
-    warnings: tuple[FileWarning, ...] = ()
-    repairs: tuple[FileWarning, ...] = ()
+    warnings: tuple[Notice, ...] = ()
+    repairs: tuple[Notice, ...] = ()
 
     @property
     def form(self) -> str:
@@ -87,11 +81,13 @@ class WalletFile:
 
     def warned(self, code: str, message: str) -> "WalletFile":
         """Return the file with one more warning."""
-        return replace(self, warnings=(*self.warnings, FileWarning(code, message)))
+        odd = Notice(code, Severity.WARNING, message)
+        return replace(self, warnings=(*self.warnings, odd))
 
     def repaired(self, code: str, message: str) -> "WalletFile":
         """Return the file with one more repair that a person must accept."""
-        return replace(self, repairs=(*self.repairs, FileWarning(code, message)))
+        wrong = Notice(code, Severity.DANGER, message)
+        return replace(self, repairs=(*self.repairs, wrong))
 
 
 def checked(file: WalletFile, network: Network) -> WalletFile:

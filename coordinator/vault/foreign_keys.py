@@ -11,8 +11,9 @@ from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression
 from coordinator.interop import bsms, key_file, ur, ur_types
 from coordinator.interop.key_file import KeyFile, SignerKey
-from coordinator.interop.wallet_file import FileWarning, WalletKey, key_of_network, with_origin
+from coordinator.interop.wallet_file import WalletKey, key_of_network, with_origin
 from coordinator.names import checked_name
+from coordinator.notices import Notice, Severity
 from psbt.errors import PolicyError
 from psbt.keys import KeyExpression, format_key_expression, format_path, format_xpub
 from psbt.network import Network
@@ -40,7 +41,7 @@ class ImportedKey(NamedTuple):
     key: Key
     known: bool
     format: str
-    warnings: tuple[FileWarning, ...]
+    warnings: tuple[Notice, ...]
 
 
 def import_key(
@@ -142,16 +143,16 @@ def _chosen(found: KeyFile, script: str | None) -> SignerKey:
     return fitting[0]
 
 
-def _warnings(found: KeyFile, chosen: SignerKey) -> tuple[FileWarning, ...]:
+def _warnings(found: KeyFile, chosen: SignerKey) -> tuple[Notice, ...]:
     said = []
     if chosen.warning is not None:
-        said.append(
-            FileWarning("origin_differs", f"{chosen.warning}; the key is taken as its own origin")
-        )
+        told = f"{chosen.warning}; the key is taken as its own origin"
+        said.append(Notice("origin_differs", Severity.WARNING, told))
     if chosen.script not in (None, SCRIPT):
         said.append(
-            FileWarning(
+            Notice(
                 "path_of_other_script",
+                Severity.WARNING,
                 f"the {found.format} key is for {chosen.script}; vaults made here are {SCRIPT}",
             )
         )

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from cards.family import families, family_named
 from coordinator import clock
+from coordinator.audit.acceptance import refuse_unaccepted
 from coordinator.audit.findings import CarrierFacts, CosignerFacts, same_seed
 from coordinator.chain import UNKNOWN, Birthday, Tip
 from coordinator.custody import card_secrets
@@ -18,8 +19,9 @@ from coordinator.home import approvals
 from coordinator.home.settings import Home
 from coordinator.home.stored import computed_checksum, key_expression, stored_policy
 from coordinator.interop import descriptors, own_json, recognition, wallet_file
-from coordinator.interop.wallet_file import FileWarning, WalletFile, policy_of
+from coordinator.interop.wallet_file import WalletFile, policy_of
 from coordinator.names import checked_name
+from coordinator.notices import Notice, Severity
 from coordinator.vault import foreign_keys
 from coordinator.wallet import scans
 from coordinator.wallet.scripts import LOOKAHEAD
@@ -114,7 +116,7 @@ class Imported(NamedTuple):
     known: bool
     widened: bool
     format: str = ""
-    warnings: tuple[FileWarning, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
 
 def import_text(
@@ -145,9 +147,7 @@ def import_wallet(
     is here already stays the vault it is, under its name; an earlier birthday is taken.
     """
     network = Network(home.network)
-    unaccepted = [each for each in file.repairs if each.code not in (accepted or ())]
-    if unaccepted:
-        raise NotAccepted([each.code for each in unaccepted], [each.message for each in unaccepted])
+    refuse_unaccepted(file.repairs, accepted)
     policy = policy_of(file, network)
     if checksum is not None:
         compare_checksum(plan.name, policy, checksum)
@@ -182,14 +182,12 @@ def _imported_keys(home: Home, db: Session, name: str, *, file: WalletFile) -> l
     return keys
 
 
-def _gap_warning(file: WalletFile, name: str) -> tuple[FileWarning, ...]:
+def _gap_warning(file: WalletFile, name: str) -> tuple[Notice, ...]:
     if file.gap is None or file.gap <= LOOKAHEAD:
         return ()
-    message = (
-        f"the {file.format} has a gap of {file.gap} addresses, {LOOKAHEAD} are looked for here: "
-        f"cardquorum sync {name} --reach {file.gap}"
-    )
-    return (FileWarning("gap_wider", message),)
+    said = f"the {file.format} has a gap of {file.gap} addresses, {LOOKAHEAD} are looked for here"
+    remedy = f"cardquorum sync {name} --reach {file.gap}"
+    return (Notice("gap_wider", Severity.WARNING, said, remedy, (f"vault:{name}",)),)
 
 
 def wallet_file_of(vault: Vault) -> WalletFile:

@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 
 from coordinator import cli
+from coordinator.chain import Tip
+from coordinator.cli.output import ExitStatus, Result, as_document, as_text
+from coordinator.notices import Notice, Severity
+from psbt.coins import Outpoint
 from tests.program import Asked, Program
 
 EVIL = "\x1b[2J\x1b]0;pwn\x07\u202eevil\u2028\x85\u200b"
 CONTROLS = ("\x1b", "\x07", "\u202e", "\u2028", "\x85", "\u200b")
 WRITERS = {"cli/terminal.py"}
+SAID = Notice("x", Severity.INFO, "said")
+OUTPOINT = Outpoint("cd", 1)
 
 
 def shell(home: Path, command: str, **env: str) -> subprocess.CompletedProcess[bytes]:
@@ -153,3 +159,29 @@ def test_one_place_writes_to_the_streams() -> None:
             if name == "print" or name.startswith(("sys.stdout.write", "sys.stderr.write")):
                 writers.add(str(path.relative_to(hall)))
     assert writers == WRITERS
+
+
+def test_a_document_has_each_kind_of_result_by_its_fields() -> None:
+    assert as_text(as_document({"a": 1}, Tip(7, "ab"), SAID, a=[OUTPOINT], more=None)) == (
+        json.dumps(
+            {
+                "a": [{"txid": "cd", "vout": 1}],
+                "height": 7,
+                "hash": "ab",
+                "code": "x",
+                "severity": "info",
+                "message": "said",
+                "remedy": "",
+                "subjects": [],
+                "more": None,
+            },
+            indent=2,
+        )
+        + "\n"
+    )
+
+
+def test_a_result_can_be_told_more_of() -> None:
+    shown = Result({"a": 1}, ["one"], ExitStatus.REFUSED).also("two", b=2)
+    assert (shown.document, list(shown.lines)) == ({"a": 1, "b": 2}, ["one", "two"])
+    assert shown.status is ExitStatus.REFUSED
