@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.context import Context
+from coordinator.cli.options import Emulated, LastTry, PinStdin, Reader
 from coordinator.cli.output import Result, columns, notice_lines
 
 FORMATS = "expression, slip132, coldcard, cobo, bsms or ur"
@@ -52,20 +53,44 @@ def export_key(
     card: Annotated[str, typer.Argument(help="a card or a key")],
     format_: Annotated[str, typer.Option("--format", help=FORMATS)] = "expression",
     out: Annotated[Path | None, typer.Option(help="write it to a new file", metavar="FILE")] = None,
+    token: Annotated[
+        str | None, typer.Option(help="encrypts a BSMS record", metavar="TOKEN")
+    ] = None,
+    reader: Reader = None,
+    emulated: Emulated = None,
+    pin_stdin: PinStdin = False,
+    last_attempt: LastTry = False,
 ) -> Result:
     """Write a card's public key as another coordinator reads it.
+
+    With --reader or --emulated the card signs its BSMS record, as BIP 129 asks for.
 
     \b
     Example: cardquorum key export blue --format coldcard
     """
+    from coordinator.errors import UsageError
     from coordinator.files import write_private
     from coordinator.vault import foreign_keys
 
-    with context.database.begin() as db:
-        text = foreign_keys.write_key(context.home, db, card, format_=format_)
+    signs = reader is not None or emulated is not None or token is not None
+    if signs and format_ != "bsms":
+        raise UsageError(f"a card signs a BSMS record, not {format_}: add --format bsms")
+    if signs:
+        from coordinator.enrolment.key_record import signed_key_record
+        from coordinator.interop import bsms
+
+        secret = None if token is None else bsms.read_token(token)
+        asked = context.card_at(card, reader, emulated, last_attempt=last_attempt)
+        person = context.person([card], pin_stdin=pin_stdin)
+        text = signed_key_record(
+            context.home, context.database, asked, attendant=person, token=secret
+        )
+    else:
+        with context.database.begin() as db:
+            text = foreign_keys.write_key(context.home, db, card, format_=format_)
     if out is not None:
         write_private(out, text.encode(), replace=False)
-    document = {"card": card, "format": format_, "text": text, "file": out}
+    document = {"card": card, "format": format_, "text": text, "signed": signs, "file": out}
     return Result(document, [f"wrote {out}"] if out else text.rstrip("\n").split("\n"))
 
 

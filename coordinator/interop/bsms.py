@@ -19,6 +19,7 @@ from coordinator.interop.wallet_file import WalletFile, WalletKey, checked, firs
 from psbt.errors import PolicyError
 from psbt.network import Network
 from psbt.policy import checksum
+from psbt.signed_message import is_signed_by
 
 FORMAT: Final = "BSMS"
 VERSION: Final = "BSMS 1.0"
@@ -103,13 +104,19 @@ def read_key_record(text: str) -> KeyRecord:
     key, below = read_key(listed[2][:KEY_MAX], f"line 3 of the {FORMAT} record")
     if below:
         raise PolicyError(f"line 3 of the {FORMAT} record has {below[:20]!r} behind its key")
-    return KeyRecord(listed[1].lower(), key, listed[3], listed[4] if len(listed) > 4 else None)
+    signature = listed[4] if len(listed) > 4 else None
+    if signature and not is_signed_by(signature, "\n".join(listed[:4]), key.key.public_key):
+        raise PolicyError(f"line 5 of the {FORMAT} record is no signature of it by its key")
+    return KeyRecord(listed[1].lower(), key, listed[3], signature)
 
 
-def write_key_record(key: WalletKey, network: Network, description: str = "") -> str:
-    """Return a key record without encryption and signature, as Sparrow and Nunchuk take it."""
+def write_key_record(
+    key: WalletKey, network: Network, description: str = "", *, token: bytes | None = None
+) -> str:
+    """Return the four lines of a key record that its signature is for; Sparrow takes it without."""
     written = descriptors.key_of(key, network).replace("h/", "'/").replace("h]", "']")
-    return "\n".join((VERSION, UNENCRYPTED, written, description[:DESCRIPTION_MAX])) + "\n"
+    shown = UNENCRYPTED if token is None else token.hex()
+    return "\n".join((VERSION, shown, written, description[:DESCRIPTION_MAX])) + "\n"
 
 
 def read_token(text: str) -> bytes:
@@ -152,7 +159,7 @@ def _lines(text: str) -> list[str]:
         raise PolicyError(
             f"a {FORMAT} record of {len(text):,} characters; {RECORD_MAX:,} is the most"
         )
-    listed = [line.strip() for line in lines(text.strip("\r\n \t") + "\n")]
+    listed = [line.strip("\r\n \t") for line in lines(text.strip("\r\n \t") + "\n")]
     if listed[0] != VERSION:
         raise PolicyError(f"line 1 of the {FORMAT} record is {listed[0][:20]!r}, not {VERSION!r}")
     if len(listed) == 3:

@@ -30,7 +30,7 @@ WRITERS: Final[dict[str, Writer]] = {
     "slip132": lambda key, network: key_file.write_slip132(key, SCRIPT, network),
     "coldcard": lambda key, network: key_file.write_ccxp(key, SCRIPT, network),
     "cobo": key_file.write_cobo,
-    "bsms": bsms.write_key_record,
+    "bsms": lambda key, network: bsms.write_key_record(key, network, key.name or ""),
     "ur": lambda key, network: "\n".join(ur.split(ur_types.write_account(key, network))),
 }
 

@@ -7,8 +7,9 @@ import pytest
 
 from coordinator.interop import bsms, key_file, ur, ur_types
 from coordinator.interop.wallet_file import wallet_of
+from psbt.errors import PolicyError
 from psbt.keys import format_key_expression
-from tests.program import Asked, asking
+from tests.program import PIN, Asked, asking
 from tests.psbt.soft_vault import soft_vault
 
 POLICY = soft_vault(2, 3).policy
@@ -99,3 +100,24 @@ def test_a_cards_key_goes_out(vault: Asked, tmp_path: Path) -> None:
     assert json.loads(file.read_text())["p2wsh_key_exp"] == expression
     assert vault("key", "export", "a", "--out", str(file), check=2)["error"]
     assert vault("key", "export", "a", "--format", "x", check=2)["error"]["code"] == "usage_error"
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_a_card_signs_its_record(vault: Asked, token: str | None) -> None:
+    words = ("key", "export", "a", "--format", "bsms", "--emulated", "a", "--pin-stdin")
+    sealed = () if token is None else ("--token", token)
+    text = vault(*words, *sealed, stdin=PIN)["text"]
+    record = text if token is None else bsms.decrypted(text, bytes.fromhex(token))
+    found = bsms.read_key_record(record)
+    assert (found.token, found.description) == (token or "00", "a")
+    assert found.signature
+    assert vault("key", "import", "-", "--name", "x", *sealed, stdin=text)["key"]["label"] == "a"
+    forged = record.replace(f"\na\n{found.signature[:8]}", f"\nb\n{found.signature[:8]}")
+    assert forged != record
+    with pytest.raises(PolicyError, match=r"line 5 .* no signature of it by its key"):
+        bsms.read_key_record(forged)
+
+
+def test_only_a_record_is_signed(vault: Asked) -> None:
+    words = ("key", "export", "a", "--emulated", "a", "--format", "cobo")
+    assert "add --format bsms" in vault(*words, check=2)["error"]["message"]
