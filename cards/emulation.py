@@ -1,23 +1,31 @@
-"""What emulated cards share: power, a file each that survives a kill, signatures of either half."""
+"""What emulated cards share: power, memory, keys, and a file each that survives a kill.
+
+A family adds what its applet does: the flash, what power keeps, and how a command is answered.
+"""
 
 import contextlib
 import hashlib
+import hmac
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import Field, asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import cbor2
 from coincurve import PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from filelock import FileLock, Timeout
 
+from cards.apdu import Response
+from cards.bip32 import master_key
 from cards.errors import CardError, CardRemoved, OutOfReach
 from cards.family import CardFamily, EmulatedCard, family_named
+from cards.session import HARDENED
+from cards.signature import CURVE_ORDER
 from cards.transport import CardTransport
 
-CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 MAGIC = "cardquorum emulated card"
 FORMAT = 1
 PRIVATE = 0o600
@@ -63,6 +71,139 @@ class EmulatedTransport:
         if self._chip is None:
             raise CardRemoved("there is no card on the emulated reader")
         return self._chip
+
+
+class Flash(Protocol):
+    """Everything of a card that survives power-off: a dataclass, kept as CBOR."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+FlashT = TypeVar("FlashT", bound=Flash)
+CardT = TypeVar("CardT")
+
+
+class Refusal(Exception):
+    """A command ends with this status word, and hardly ever with data."""
+
+    def __init__(self, sw: int, data: bytes = b"") -> None:
+        """Keep the status word and the data."""
+        self.sw = sw
+        self.data = data
+        super().__init__(f"{sw:04X}")
+
+
+class Emulator(Generic[FlashT, CardT]):
+    """A card made of software; without power only its flash matters.
+
+    `powered` makes what lives around the flash while there is power, `answered` is the applet.
+    """
+
+    def __init__(
+        self,
+        flash: FlashT,
+        powered: Callable[[FlashT], CardT],
+        answered: Callable[[CardT, bytes], Response],
+    ) -> None:
+        """Keep the flash."""
+        self.flash = flash
+        self._powered = powered
+        self._answered = answered
+        self._card = powered(flash)
+        self._reader: EmulatedTransport | None = None
+
+    def insert(self) -> EmulatedTransport:
+        """Put the card on a reader, and so take it away from the one it lay on."""
+        if self._reader is not None:
+            self._reader.eject()
+        self._reader = EmulatedTransport(self)
+        return self._reader
+
+    def state(self) -> bytes:
+        """Return what survives power-off."""
+        return cbor2.dumps(asdict(self.flash))
+
+    def power_on(self) -> None:
+        """Forget all that power kept: selection, channel, login."""
+        self._card = self._powered(self.flash)
+
+    def answer(self, apdu: bytes) -> bytes:
+        """Answer one command APDU."""
+        try:
+            return self._answered(self._card, apdu).encode()
+        except Refusal as refusal:
+            return Response(refusal.data, refusal.sw).encode()
+
+
+def kept(state: bytes, read: Callable[[Any], FlashT], card: str) -> FlashT:
+    """Return the flash of a state, `read` from its fields; raises CardError for anything else."""
+    try:
+        return read(cbor2.loads(state))
+    except (cbor2.CBORDecodeError, AttributeError, KeyError, TypeError, ValueError):
+        raise CardError(f"this is not the state of an emulated {card}") from None
+
+
+@dataclass
+class Code:
+    """A PIN or PUK with its counter."""
+
+    value: bytes = field(repr=False)
+    limit: int
+    left: int
+
+    @classmethod
+    def fresh(cls, value: bytes, limit: int) -> Self:
+        """Make one with all its tries."""
+        return cls(value, limit, limit)
+
+    def matches(self, candidate: bytes) -> bool:
+        """Tell whether it is the value, while there are tries left."""
+        return bool(self.left) and hmac.compare_digest(candidate, self.value)
+
+    def count(self, *, right: bool) -> None:
+        """Give every try back after the right value; take one away after a wrong one."""
+        self.left = self.limit if right else max(0, self.left - 1)
+
+
+class Node(NamedTuple):
+    """A private key and its chain code (BIP 32)."""
+
+    key: bytes
+    chain_code: bytes
+
+    @classmethod
+    def of_seed(cls, seed: bytes) -> Self:
+        """Return the master of a seed."""
+        return cls(*master_key(seed))
+
+    @property
+    def public_key(self) -> bytes:
+        """Return the compressed public key."""
+        return public_key(self.key)
+
+    @property
+    def point(self) -> bytes:
+        """Return the uncompressed public key."""
+        return PrivateKey(self.key).public_key.format(compressed=False)
+
+    def below(self, path: Iterable[int]) -> Self:
+        """Return the node that many steps below."""
+        node = self
+        for step in path:
+            start = b"\0" + node.key if step >= HARDENED else node.public_key
+            digest = hmac.digest(node.chain_code, start + step.to_bytes(4), "sha512")
+            node = type(self)(PrivateKey(node.key).add(digest[:32]).secret, digest[32:])
+        return node
+
+
+def public_key(secret: bytes) -> bytes:
+    """Return the compressed public key."""
+    return PrivateKey(secret).public_key.format()
+
+
+def random_key() -> bytes:
+    """Return a private key; one in 2^128 draws would be out of range."""
+    return secrets.token_bytes(32)
 
 
 class Header(NamedTuple):

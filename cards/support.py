@@ -47,6 +47,22 @@ One folder is one family; nothing else lists them. A transport carries bytes (a 
 a recording, a fault injector); a driver cannot tell which it has. A card signs 32-byte digests and
 never sees a transaction.
 
+## Where to look in a family
+The same file names in each; `emulator_*.py` are what its emulator needs besides.
+
+| file | what it holds |
+| --- | --- |
+| `__init__` | `FAMILY`: what is known of the cards, their codes, thieves and other software |
+| `wire` | what both ends agree on: numbers, encodings, ciphers |
+| `commands` | a pure function for each command |
+| `answers` | a pure function for each answer, and what a refusal means |
+| `channel` | the host's end of the secure channel |
+| `link` | the way to a card: selected, identified, its PIN presented, mended when interrupted |
+| `session` | what a card can do, as the protocols of `cards/session.py` ask for it |
+| `attestation`, `roots` | whether the card is its maker's, and what that is held against |
+| `emulator` | its applet in software, on the shell of `cards/emulation.py`: who answers what |
+| `emulator_memory`, `emulator_keys` | what it remembers, what it does with its keys |
+
 ## What works, and what stands behind it
 
 This table is made by `python -m cards.support`; a test holds it against the code.

@@ -1,29 +1,33 @@
-"""What a Keycard answers, taken apart: one pure function each."""
+"""What a Keycard answers, taken apart, and what it means by a status word."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from coincurve import PublicKey
 
-from cards.errors import ProtocolError
-from cards.keycard import tlv
+from cards.errors import (
+    CardError,
+    NotSupported,
+    PinBlocked,
+    PinIncorrect,
+    ProtocolError,
+    PukBlocked,
+    PukIncorrect,
+    StatusWordError,
+)
+from cards.keycard import NAME
 from cards.keycard.wire import (
     CERTIFICATE,
     POINT,
     STATUS_READY,
-    TAG_APPLICATION,
-    TAG_BOOLEAN,
-    TAG_CERTIFICATE,
-    TAG_CHAIN_CODE,
-    TAG_INSTANCE_UID,
-    TAG_INTEGER,
-    TAG_KEY_TEMPLATE,
-    TAG_KEY_UID,
-    TAG_PUBLIC_KEY,
-    TAG_SCHNORR,
-    TAG_SEQUENCE,
-    TAG_SIGNATURE_TEMPLATE,
-    TAG_STATUS,
-    TAG_STATUS_TEMPLATE,
+    Ins,
+    Sw,
+    Tag,
+    first,
+    parse_tlv,
+    template,
+    tlv,
 )
 from cards.signature import compact_from_der
 
@@ -88,34 +92,34 @@ class SignedBy(NamedTuple):
 
 def parse_select(data: bytes) -> Application:
     """Read SELECT."""
-    if data[:1] == bytes((TAG_PUBLIC_KEY,)):
-        return Application(None, initialised=False, point=_point(tlv.first(tlv.parse(data), 0x80)))
-    elements = tlv.template(data, TAG_APPLICATION)
-    version = tlv.first(elements, TAG_INTEGER)
+    if data[:1] == bytes((Tag.PUBLIC_KEY,)):
+        return Application(None, initialised=False, point=_point(first(parse_tlv(data), 0x80)))
+    elements = template(data, Tag.APPLICATION)
+    version = first(elements, Tag.INTEGER)
     if len(version) != VERSION:
         raise ProtocolError(f"the card's version has {len(version)} bytes, not {VERSION}")
     if (version[0], version[1]) >= (4, 0):
         return Application(
             version=(version[0], version[1]),
-            initialised=bool(sized(tlv.first(elements, TAG_STATUS), 1)[0] & STATUS_READY),
-            certificate=sized(tlv.first(elements, TAG_CERTIFICATE), CERTIFICATE),
+            initialised=bool(sized(first(elements, Tag.STATUS), 1)[0] & STATUS_READY),
+            certificate=sized(first(elements, Tag.CERTIFICATE), CERTIFICATE),
         )
     return Application(
         version=(version[0], version[1]),
         initialised=True,
-        uid=sized(tlv.first(elements, TAG_INSTANCE_UID), UID),
-        point=_point(tlv.first(elements, TAG_PUBLIC_KEY)),
-        has_key=any(value for tag, value in elements if tag == TAG_KEY_UID),
+        uid=sized(first(elements, Tag.INSTANCE_UID), UID),
+        point=_point(first(elements, Tag.PUBLIC_KEY)),
+        has_key=any(value for tag, value in elements if tag == Tag.KEY_UID),
     )
 
 
 def parse_status(data: bytes) -> Status:
     """Read GET STATUS."""
-    elements = tlv.template(data, TAG_STATUS_TEMPLATE)
-    tries = [sized(value, 1)[0] for tag, value in elements if tag == TAG_INTEGER]
+    elements = template(data, Tag.STATUS_TEMPLATE)
+    tries = [sized(value, 1)[0] for tag, value in elements if tag == Tag.INTEGER]
     if len(tries) != TRIES_TAGS:
         raise ProtocolError(f"the status counts {len(tries)} codes, not {TRIES_TAGS}")
-    return Status(tries[0], tries[1], any(tlv.first(elements, TAG_BOOLEAN)))
+    return Status(tries[0], tries[1], any(first(elements, Tag.BOOLEAN)))
 
 
 def parse_certificate(data: bytes) -> Certificate:
@@ -125,8 +129,8 @@ def parse_certificate(data: bytes) -> Certificate:
 
 def parse_proof(data: bytes) -> Proof:
     """Read IDENTIFY."""
-    elements = tlv.template(data, TAG_SIGNATURE_TEMPLATE)
-    certificate = sized(tlv.first(elements, TAG_CERTIFICATE), CERTIFICATE)
+    elements = template(data, Tag.SIGNATURE_TEMPLATE)
+    certificate = sized(first(elements, Tag.CERTIFICATE), CERTIFICATE)
     return Proof(certificate, _signature(elements))
 
 
@@ -137,26 +141,26 @@ def parse_handshake(data: bytes) -> Handshake:
 
 def parse_public_key(data: bytes) -> bytes:
     """Read EXPORT of a public key; return it compressed."""
-    return _compressed(tlv.first(tlv.template(data, TAG_KEY_TEMPLATE), TAG_PUBLIC_KEY))
+    return _compressed(first(template(data, Tag.KEY_TEMPLATE), Tag.PUBLIC_KEY))
 
 
 def parse_extended_key(data: bytes) -> tuple[bytes, bytes]:
     """Read EXPORT of an extended public key: compressed key, chain code."""
-    chain_code = tlv.first(tlv.template(data, TAG_KEY_TEMPLATE), TAG_CHAIN_CODE)
+    chain_code = first(template(data, Tag.KEY_TEMPLATE), Tag.CHAIN_CODE)
     return parse_public_key(data), sized(chain_code, HASH)
 
 
 def parse_signature(data: bytes) -> SignedBy:
     """Read SIGN by ECDSA; some cards leave zeros before a short S, which DER forbids."""
-    elements = tlv.template(data, TAG_SIGNATURE_TEMPLATE)
-    return SignedBy(_compressed(tlv.first(elements, TAG_PUBLIC_KEY)), _signature(elements))
+    elements = template(data, Tag.SIGNATURE_TEMPLATE)
+    return SignedBy(_compressed(first(elements, Tag.PUBLIC_KEY)), _signature(elements))
 
 
 def parse_schnorr(data: bytes) -> SignedBy:
     """Read SIGN by BIP 340; the key is the untweaked one."""
-    elements = tlv.template(data, TAG_SIGNATURE_TEMPLATE)
-    signature = sized(tlv.first(elements, TAG_SCHNORR), 2 * HASH)
-    return SignedBy(_compressed(tlv.first(elements, TAG_PUBLIC_KEY)), signature)
+    elements = template(data, Tag.SIGNATURE_TEMPLATE)
+    signature = sized(first(elements, Tag.SCHNORR), 2 * HASH)
+    return SignedBy(_compressed(first(elements, Tag.PUBLIC_KEY)), signature)
 
 
 def sized(data: bytes, size: int) -> bytes:
@@ -167,7 +171,7 @@ def sized(data: bytes, size: int) -> bytes:
 
 
 def _signature(elements: list[tuple[int, bytes]]) -> bytes:
-    return compact_from_der(tlv.encode(TAG_SEQUENCE, tlv.first(elements, TAG_SEQUENCE)))
+    return compact_from_der(tlv(Tag.SEQUENCE, first(elements, Tag.SEQUENCE)))
 
 
 def _point(data: bytes) -> bytes:
@@ -181,3 +185,28 @@ def _compressed(point: bytes) -> bytes:
         return PublicKey(sized(point, POINT)).format()
     except ValueError:
         raise ProtocolError("the card sent a point that is not on the curve") from None
+
+
+_TRIES = 0xF
+_MEANINGS: dict[tuple[int, int], Callable[[], CardError]] = {
+    (Sw.CONDITIONS, Ins.UNBLOCK_PIN): partial(
+        NotSupported, NAME, "unblocking a PIN that is not blocked"
+    ),
+}
+
+
+def refusal(sw: int, ins: int) -> CardError:
+    """Return the error a status word stands for."""
+    if sw & ~_TRIES == Sw.TRIES_LEFT:
+        return (PukIncorrect if ins == Ins.UNBLOCK_PIN else PinIncorrect)(sw & _TRIES)
+    return _MEANINGS.get((sw, ins), partial(StatusWordError, sw, ins))()
+
+
+def puk_blocked() -> PukBlocked:
+    """Return the error of a card whose PUK is used up too."""
+    return PukBlocked("the card allows no more attempts at its PUK")
+
+
+def blocked() -> PinBlocked:
+    """Return the error of a card that lets nobody try again."""
+    return PinBlocked("the card allows no more attempts")

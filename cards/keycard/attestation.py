@@ -8,9 +8,9 @@ from coincurve import PublicKey
 from cards.apdu import SW_OK
 from cards.errors import NotGenuine
 from cards.family import Roots
-from cards.keycard import answers, commands, refusals
+from cards.keycard import answers, commands
 from cards.keycard.answers import Certificate, Proof
-from cards.keycard.wire import INS_IDENTIFY, SW_CONDITIONS
+from cards.keycard.wire import Ins, Sw
 from cards.session import Attestation, Verdict
 from cards.signature import verify
 from cards.transport import CardTransport, transmit
@@ -27,12 +27,12 @@ def identified(transport: CardTransport) -> Certificate | None:
     """
     nonce = secrets.token_bytes(NONCE)
     answer = transmit(transport, commands.identify(nonce))
-    if answer.sw == SW_CONDITIONS:
+    if answer.sw == Sw.CONDITIONS:
         answer = transmit(transport, commands.identify(nonce))
-    if answer.sw == SW_CONDITIONS:
+    if answer.sw == Sw.CONDITIONS:
         return None
     if answer.sw != SW_OK:
-        raise refusals.refusal(answer.sw, INS_IDENTIFY)
+        raise answers.refusal(answer.sw, Ins.IDENTIFY)
     return proven(nonce, answers.parse_proof(answer.data))
 
 

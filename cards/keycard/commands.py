@@ -7,30 +7,8 @@ from cards import apdu
 from cards.apdu import Command
 from cards.codes import CodeRule
 from cards.errors import PinUnsuitable
-from cards.keycard import AID, PIN, PUK, tlv
-from cards.keycard.wire import (
-    CLA,
-    INS_CHANGE_SECRET,
-    INS_EXPORT_KEY,
-    INS_FACTORY_RESET,
-    INS_GENERATE_KEY,
-    INS_GET_STATUS,
-    INS_IDENTIFY,
-    INS_INIT,
-    INS_LOAD_KEY,
-    INS_MUTUALLY_AUTHENTICATE,
-    INS_OPEN,
-    INS_PAIR,
-    INS_REMOVE_KEY,
-    INS_SIGN,
-    INS_UNBLOCK_PIN,
-    INS_UNPAIR,
-    INS_VERIFY_PIN,
-    POINT,
-    TAG_CHAIN_CODE,
-    TAG_KEY_TEMPLATE,
-    TAG_PRIVATE_KEY,
-)
+from cards.keycard import AID, PIN, PUK
+from cards.keycard.wire import CLA, POINT, Ins, Tag, tlv
 from cards.pin import Pin, Secret
 
 DEPTH_MAX = 10
@@ -52,17 +30,17 @@ def select() -> Command:
 
 def identify(nonce: bytes) -> Command:
     """IDENTIFY CARD (3.1 and later 3.x): certificate, and a signature of the nonce."""
-    return Command(CLA, INS_IDENTIFY, data=nonce)
+    return Command(CLA, Ins.IDENTIFY, data=nonce)
 
 
 def init(point: bytes, iv: bytes, ciphertext: bytes) -> Command:
     """INIT of a 3.x card: the credentials, encrypted to the card's one-shot key."""
-    return Command(CLA, INS_INIT, data=bytes((POINT,)) + point + iv + ciphertext)
+    return Command(CLA, Ins.INIT, data=bytes((POINT,)) + point + iv + ciphertext)
 
 
 def init_in_channel(credentials: bytes) -> Command:
     """INIT of a 4.x card, inside its channel."""
-    return _secret(INS_INIT, credentials)
+    return _secret(Ins.INIT, credentials)
 
 
 def credentials(secrets: Mapping[str, Secret], pairing: bytes = b"") -> bytes:
@@ -87,98 +65,98 @@ def pairing_password(password: Secret) -> bytes:
 
 def pair_first(challenge: bytes) -> Command:
     """PAIR, first step: any free slot, else (3.2) one that lasts until the card is deselected."""
-    return Command(CLA, INS_PAIR, 0, data=challenge)
+    return Command(CLA, Ins.PAIR, 0, data=challenge)
 
 
 def pair_last(cryptogram: bytes) -> Command:
     """PAIR, last step."""
-    return Command(CLA, INS_PAIR, 1, data=cryptogram)
+    return Command(CLA, Ins.PAIR, 1, data=cryptogram)
 
 
 def unpair(slot: int) -> Command:
     """UNPAIR: free a slot."""
-    return Command(CLA, INS_UNPAIR, slot)
+    return Command(CLA, Ins.UNPAIR, slot)
 
 
 def open_paired(slot: int, point: bytes) -> Command:
     """OPEN SECURE CHANNEL of a 3.x card with a pairing."""
-    return Command(CLA, INS_OPEN, slot, data=point)
+    return Command(CLA, Ins.OPEN, slot, data=point)
 
 
 def open_certified(salt: bytes, point: bytes) -> Command:
     """OPEN SECURE CHANNEL of a 4.x card."""
-    return Command(CLA, INS_OPEN, data=salt + point)
+    return Command(CLA, Ins.OPEN, data=salt + point)
 
 
 def mutually_authenticate(challenge: bytes) -> Command:
     """MUTUALLY AUTHENTICATE: the first command in a 3.x channel."""
-    return Command(CLA, INS_MUTUALLY_AUTHENTICATE, data=challenge)
+    return Command(CLA, Ins.MUTUALLY_AUTHENTICATE, data=challenge)
 
 
 def status() -> Command:
     """GET STATUS: counters, and whether there is a key; needs no PIN."""
-    return Command(CLA, INS_GET_STATUS)
+    return Command(CLA, Ins.GET_STATUS)
 
 
 def verify_pin(pin: Pin) -> Command:
     """VERIFY PIN."""
-    return _secret(INS_VERIFY_PIN, digits(pin, PIN_DIGITS))
+    return _secret(Ins.VERIFY_PIN, digits(pin, PIN_DIGITS))
 
 
 def change_pin(new: Pin) -> Command:
     """CHANGE PIN; the old one has been verified."""
-    return _secret(INS_CHANGE_SECRET, digits(new, PIN_DIGITS))
+    return _secret(Ins.CHANGE_SECRET, digits(new, PIN_DIGITS))
 
 
 def unblock_pin(puk: Secret, new: Pin) -> Command:
     """UNBLOCK PIN: frees a blocked PIN and sets a new one."""
-    return _secret(INS_UNBLOCK_PIN, digits(puk, PUK_DIGITS) + digits(new, PIN_DIGITS))
+    return _secret(Ins.UNBLOCK_PIN, digits(puk, PUK_DIGITS) + digits(new, PIN_DIGITS))
 
 
 def load_seed(seed: Secret) -> Command:
     """LOAD KEY: a BIP 32 seed; before 3.2 of 64 bytes only."""
-    return _secret(INS_LOAD_KEY, seed.reveal(), p1=_SEED)
+    return _secret(Ins.LOAD_KEY, seed.reveal(), p1=_SEED)
 
 
 def load_extended_key(key: bytes, chain_code: bytes) -> Command:
     """LOAD KEY: a private key with its chain code."""
-    elements = tlv.encode(TAG_PRIVATE_KEY, key) + tlv.encode(TAG_CHAIN_CODE, chain_code)
-    return _secret(INS_LOAD_KEY, tlv.encode(TAG_KEY_TEMPLATE, elements), p1=_EXTENDED_KEY)
+    elements = tlv(Tag.PRIVATE_KEY, key) + tlv(Tag.CHAIN_CODE, chain_code)
+    return _secret(Ins.LOAD_KEY, tlv(Tag.KEY_TEMPLATE, elements), p1=_EXTENDED_KEY)
 
 
 def generate_key() -> Command:
     """GENERATE KEY on the card, in place of any it has."""
-    return Command(CLA, INS_GENERATE_KEY)
+    return Command(CLA, Ins.GENERATE_KEY)
 
 
 def remove_key() -> Command:
     """REMOVE KEY."""
-    return Command(CLA, INS_REMOVE_KEY)
+    return Command(CLA, Ins.REMOVE_KEY)
 
 
 def export_public(path: Iterable[int]) -> Command:
     """EXPORT KEY: the public key at a path."""
-    return Command(CLA, INS_EXPORT_KEY, _DERIVE, _PUBLIC, data=encode_path(path))
+    return Command(CLA, Ins.EXPORT_KEY, _DERIVE, _PUBLIC, data=encode_path(path))
 
 
 def export_extended(path: Iterable[int]) -> Command:
     """EXPORT KEY: public key and chain code at a path, never asked of the master."""
-    return Command(CLA, INS_EXPORT_KEY, _DERIVE, _EXTENDED_PUBLIC, data=encode_path(path))
+    return Command(CLA, Ins.EXPORT_KEY, _DERIVE, _EXTENDED_PUBLIC, data=encode_path(path))
 
 
 def sign(path: Iterable[int], digest: bytes) -> Command:
     """SIGN a digest with the key at a path (ECDSA)."""
-    return Command(CLA, INS_SIGN, _DERIVE, data=digest + encode_path(path))
+    return Command(CLA, Ins.SIGN, _DERIVE, data=digest + encode_path(path))
 
 
 def sign_schnorr(path: Iterable[int], digest: bytes, tweak: bytes) -> Command:
     """SIGN a digest with the tweaked key at a path (BIP 340, since 4.0)."""
-    return Command(CLA, INS_SIGN, _DERIVE, _SCHNORR, data=digest + tweak + encode_path(path))
+    return Command(CLA, Ins.SIGN, _DERIVE, _SCHNORR, data=digest + tweak + encode_path(path))
 
 
 def factory_reset() -> Command:
     """Erase keys, PIN and pairings: in clear and without a PIN (FACTORY RESET)."""
-    return Command(CLA, INS_FACTORY_RESET, 0xAA, 0x55)
+    return Command(CLA, Ins.FACTORY_RESET, 0xAA, 0x55)
 
 
 def encode_path(path: Iterable[int]) -> bytes:

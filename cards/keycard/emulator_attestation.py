@@ -4,19 +4,10 @@ import hashlib
 
 from coincurve import PrivateKey
 
-from cards.emulation import sign_high_or_low
-from cards.keycard import tlv
-from cards.keycard.emulator_memory import Card, Refusal, Request
+from cards.emulation import Refusal, sign_high_or_low
+from cards.keycard.emulator_memory import Card, Request
 from cards.keycard.roots import TEST_PRIVATE_KEY
-from cards.keycard.wire import (
-    CERTIFICATE,
-    INS_STORE_DATA,
-    SW_CONDITIONS,
-    SW_UNKNOWN_INS,
-    SW_WRONG_DATA,
-    TAG_CERTIFICATE,
-    TAG_SIGNATURE_TEMPLATE,
-)
+from cards.keycard.wire import CERTIFICATE, Ins, Sw, Tag, tlv
 
 KEY = 32
 
@@ -31,22 +22,22 @@ def certificate(identity: bytes) -> bytes:
 def identify(card: Card, request: Request) -> bytes:
     """IDENTIFY CARD: sign the nonce itself, as if it were a digest."""
     if not card.flash.certificate:
-        raise Refusal(SW_CONDITIONS)
+        raise Refusal(Sw.CONDITIONS)
     if len(request.data) != KEY:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     proof = sign_high_or_low(card.flash.identity, request.data)
-    content = tlv.encode(TAG_CERTIFICATE, card.flash.certificate) + proof
-    return tlv.encode(TAG_SIGNATURE_TEMPLATE, content)
+    content = tlv(Tag.CERTIFICATE, card.flash.certificate) + proof
+    return tlv(Tag.SIGNATURE_TEMPLATE, content)
 
 
 def personalise(card: Card, request: Request) -> bytes:
     """STORE DATA of the Ident applet: certificate and key, once."""
-    if request.ins != INS_STORE_DATA:
-        raise Refusal(SW_UNKNOWN_INS)
+    if request.ins != Ins.STORE_DATA:
+        raise Refusal(Sw.UNKNOWN_INS)
     if card.flash.certificate:
-        raise Refusal(SW_CONDITIONS)
+        raise Refusal(Sw.CONDITIONS)
     if len(request.data) != CERTIFICATE + KEY:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     card.flash.certificate, card.flash.identity = (
         request.data[:CERTIFICATE],
         request.data[CERTIFICATE:],

@@ -6,20 +6,16 @@ import secrets
 
 from coincurve import PrivateKey, PublicKey
 
-from cards.emulation import sign_high_or_low
+from cards.emulation import Refusal, sign_high_or_low
 from cards.keycard.emulator_codes import need_pin
-from cards.keycard.emulator_memory import SLOTS, Card, Refusal, Request
+from cards.keycard.emulator_memory import SLOTS, Card, Request
 from cards.keycard.wire import (
     BLOCK,
     EPHEMERAL_SLOT,
     POINT,
-    SW_CONDITIONS,
-    SW_NO_SLOT,
-    SW_SECURITY,
-    SW_WRONG_DATA,
-    SW_WRONG_P1_P2,
     CbcKeys,
     CcmKeys,
+    Sw,
     cbc_decrypt,
     cbc_encrypt,
     ccm_open,
@@ -28,7 +24,6 @@ from cards.keycard.wire import (
 )
 
 HASH = 32
-OK = bytes.fromhex("9000")
 ANY, EPHEMERAL, PERSISTENT = range(3)
 
 
@@ -45,13 +40,13 @@ class CbcCardChannel:
         request = Request.read(apdu)
         mac, ciphertext = request.data[:BLOCK], request.data[BLOCK:]
         if not ciphertext or len(ciphertext) % BLOCK:
-            raise Refusal(SW_SECURITY)
+            raise Refusal(Sw.SECURITY)
         if not hmac.compare_digest(mac, self._keys.mac(apdu[:5], ciphertext)):
-            raise Refusal(SW_SECURITY)
+            raise Refusal(Sw.SECURITY)
         try:
             plain = cbc_decrypt(self._keys.cipher_key, self._iv, ciphertext)
         except ValueError:
-            raise Refusal(SW_SECURITY) from None
+            raise Refusal(Sw.SECURITY) from None
         self._iv = mac
         return request._replace(data=plain)
 
@@ -59,7 +54,7 @@ class CbcCardChannel:
         """Encrypt data and status word under the last vector, whoever set it."""
         ciphertext = cbc_encrypt(self._keys.cipher_key, self._iv, data + sw.to_bytes(2))
         self._iv = self._keys.answer_mac(ciphertext)
-        return self._iv + ciphertext + OK
+        return self._iv + ciphertext
 
 
 class CcmCardChannel:
@@ -75,14 +70,14 @@ class CcmCardChannel:
         try:
             inner = ccm_open(self._keys.to_card, self._counter, Request.read(apdu).data)
         except ValueError:
-            raise Refusal(SW_SECURITY) from None
+            raise Refusal(Sw.SECURITY) from None
         return Request.read(inner)
 
     def wrap(self, data: bytes, sw: int) -> bytes:
         """Seal data and status word under the command's counter."""
         sealed = ccm_seal(self._keys.to_host, self._counter, data + sw.to_bytes(2))
         self._counter += 1
-        return sealed + OK
+        return sealed
 
 
 def open_paired(card: Card, request: Request) -> bytes:
@@ -92,7 +87,7 @@ def open_paired(card: Card, request: Request) -> bytes:
     if request.p1 == EPHEMERAL_SLOT:
         pairing_key = card.power.passing_pairing
     if not pairing_key:
-        raise Refusal(SW_WRONG_P1_P2)
+        raise Refusal(Sw.WRONG_P1_P2)
     shared = shared_x(card.flash.channel_key, request.data)
     salt, iv = secrets.token_bytes(HASH), secrets.token_bytes(BLOCK)
     card.power.channel = CbcCardChannel(CbcKeys.derive(shared, pairing_key, salt), iv)
@@ -102,7 +97,7 @@ def open_paired(card: Card, request: Request) -> bytes:
 def mutually_authenticate(card: Card, request: Request) -> bytes:
     """MUTUALLY AUTHENTICATE: a command that decrypts is proof enough."""
     if len(request.data) != HASH:
-        raise Refusal(SW_SECURITY)
+        raise Refusal(Sw.SECURITY)
     card.power.authenticated = True
     return secrets.token_bytes(HASH)
 
@@ -111,9 +106,9 @@ def open_certified(card: Card, request: Request) -> bytes:
     """OPEN of 4.0: the identity key signs for both halves."""
     card.close_channel()
     if request.p1 or request.p2:
-        raise Refusal(SW_WRONG_P1_P2)
+        raise Refusal(Sw.WRONG_P1_P2)
     if len(request.data) != HASH + POINT:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     salt, host_point = request.data[:HASH], request.data[HASH:]
     ephemeral = PrivateKey()
     shared = shared_x(ephemeral.secret, host_point)
@@ -127,11 +122,11 @@ def open_certified(card: Card, request: Request) -> bytes:
 def pair(card: Card, request: Request) -> bytes:
     """PAIR: both ends show that they know the secret, then a slot gets a key."""
     if card.power.authenticated:
-        raise Refusal(SW_CONDITIONS)
+        raise Refusal(Sw.CONDITIONS)
     if request.p1 == 0:
         return _pair_first(card, request)
     if request.p1 != 1 or not card.power.pairing_challenge:
-        raise Refusal(SW_WRONG_P1_P2)
+        raise Refusal(Sw.WRONG_P1_P2)
     return _pair_last(card, request)
 
 
@@ -139,7 +134,7 @@ def unpair(card: Card, request: Request) -> bytes:
     """UNPAIR: free a slot."""
     need_pin(card)
     if request.p1 >= SLOTS[card.flash.profile]:
-        raise Refusal(SW_WRONG_P1_P2)
+        raise Refusal(Sw.WRONG_P1_P2)
     card.flash.pairings.pop(request.p1, None)
     return b""
 
@@ -151,11 +146,11 @@ def free_slots(card: Card) -> list[int]:
 
 def _pair_first(card: Card, request: Request) -> bytes:
     if len(request.data) != HASH:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     knows_ephemeral = card.flash.profile != "3.1"
     mode = request.p2 if knows_ephemeral else PERSISTENT
     if mode == PERSISTENT and not free_slots(card):
-        raise Refusal(SW_NO_SLOT)
+        raise Refusal(Sw.NO_SLOT)
     card.power.pairing_challenge = secrets.token_bytes(HASH)
     card.power.pairing_passes = mode == EPHEMERAL or not free_slots(card)
     proof = hashlib.sha256(card.flash.pairing_secret + request.data).digest()
@@ -165,10 +160,10 @@ def _pair_first(card: Card, request: Request) -> bytes:
 def _pair_last(card: Card, request: Request) -> bytes:
     challenge, card.power.pairing_challenge = card.power.pairing_challenge, b""
     if len(request.data) != HASH:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     secret = card.flash.pairing_secret
     if not hmac.compare_digest(request.data, hashlib.sha256(secret + challenge).digest()):
-        raise Refusal(SW_SECURITY)
+        raise Refusal(Sw.SECURITY)
     salt = secrets.token_bytes(HASH)
     key = hashlib.sha256(secret + salt).digest()
     if card.power.pairing_passes:
@@ -182,8 +177,8 @@ def _pair_last(card: Card, request: Request) -> bytes:
 def shared_x(key: bytes, point: bytes) -> bytes:
     """Return the x coordinate of the Diffie-Hellman point, or refuse the point."""
     if len(point) != POINT or point[0] != 4:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     try:
         return PublicKey(point).multiply(key).format()[1:]
     except ValueError:
-        raise Refusal(SW_WRONG_DATA) from None
+        raise Refusal(Sw.WRONG_DATA) from None

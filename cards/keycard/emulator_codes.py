@@ -1,28 +1,15 @@
 """The emulated Keycard's INIT, PIN, duress PIN, PUK and counters."""
 
-from cards.keycard import tlv
+from cards.emulation import Code, Refusal
 from cards.keycard.emulator_memory import (
     PIN_TRIES,
     PUK_TRIES,
     Card,
-    Code,
     Handler,
-    Refusal,
     Request,
     digits,
 )
-from cards.keycard.wire import (
-    INS_CHANGE_SECRET,
-    INS_GET_STATUS,
-    INS_UNBLOCK_PIN,
-    INS_VERIFY_PIN,
-    SW_CONDITIONS,
-    SW_WRONG_DATA,
-    SW_WRONG_P1_P2,
-    TAG_BOOLEAN,
-    TAG_INTEGER,
-    TAG_STATUS_TEMPLATE,
-)
+from cards.keycard.wire import Ins, Sw, Tag, tlv
 
 PIN, PUK, PAIRING = 6, 12, 32
 TRIES = 2
@@ -36,11 +23,11 @@ def initialise(card: Card, data: bytes) -> None:
     secret_size = 0 if flash.certified else PAIRING
     head = PIN + PUK + secret_size
     if len(data) - head not in {0, TRIES, TRIES + PIN}:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     pin, puk = digits(data[:PIN], PIN), digits(data[PIN : PIN + PUK], PUK)
     tries = data[head : head + TRIES] or bytes((PIN_TRIES, PUK_TRIES))
     if tries[0] not in PIN_LIMITS or tries[1] not in PUK_LIMITS:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     given = data[head + TRIES :]
     duress = digits(given, PIN) if given else pin if flash.certified else puk[:PIN]
     flash.pin, flash.duress = Code.fresh(pin, tries[0]), Code.fresh(duress, tries[0])
@@ -55,12 +42,10 @@ def verify_pin(card: Card, request: Request) -> bytes:
     flash, power = card.flash, card.power
     power.verified = False
     under_duress, main = flash.duress.matches(candidate), flash.pin.matches(candidate)
+    for code in (flash.pin, flash.duress):
+        code.count(right=under_duress or main)
     if not under_duress and not main:
-        flash.pin.fail()
-        flash.duress.fail()
-        raise flash.pin.refusal()
-    flash.pin.restore()
-    flash.duress.restore()
+        raise Refusal(Sw.TRIES_LEFT | flash.pin.left)
     power.verified, power.under_duress = True, under_duress
     return b""
 
@@ -76,10 +61,10 @@ def change_secret(card: Card, request: Request) -> bytes:
         flash.puk = Code.fresh(digits(data, PUK), flash.puk.limit)
     elif request.p1 == OF_PAIRING and not flash.certified:
         if len(data) != PAIRING:
-            raise Refusal(SW_WRONG_DATA)
+            raise Refusal(Sw.WRONG_DATA)
         flash.pairing_secret = data
     else:
-        raise Refusal(SW_WRONG_P1_P2)
+        raise Refusal(Sw.WRONG_P1_P2)
     return b""
 
 
@@ -87,17 +72,17 @@ def unblock_pin(card: Card, request: Request) -> bytes:
     """UNBLOCK PIN: PUK and new PIN, for a blocked one only; leaves it verified."""
     flash = card.flash
     if flash.pin.left:
-        raise Refusal(SW_CONDITIONS)
+        raise Refusal(Sw.CONDITIONS)
     if len(request.data) != PUK + PIN:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     puk, new = digits(request.data[:PUK], PUK), digits(request.data[PUK:], PIN)
-    if not flash.puk.matches(puk):
-        flash.puk.fail()
-        raise flash.puk.refusal()
-    flash.puk.restore()
+    right = flash.puk.matches(puk)
+    flash.puk.count(right=right)
+    if not right:
+        raise Refusal(Sw.TRIES_LEFT | flash.puk.left)
     flash.pin = Code.fresh(new, flash.pin.limit)
     if not flash.certified:
-        flash.duress.restore()
+        flash.duress.count(right=True)
     card.power.verified, card.power.under_duress = True, False
     return b""
 
@@ -107,24 +92,22 @@ def tell_status(card: Card, request: Request) -> bytes:
     if request.p1 == 1 and not card.flash.certified:
         return card.flash.current_path
     if request.p1:
-        raise Refusal(SW_WRONG_P1_P2)
+        raise Refusal(Sw.WRONG_P1_P2)
     flash = card.flash
-    counted = b"".join(
-        tlv.encode(TAG_INTEGER, bytes((code.left,))) for code in (flash.pin, flash.puk)
-    )
-    has_key = tlv.encode(TAG_BOOLEAN, b"\xff" if flash.key else b"\0")
-    return tlv.encode(TAG_STATUS_TEMPLATE, counted + has_key)
+    counted = b"".join(tlv(Tag.INTEGER, bytes((code.left,))) for code in (flash.pin, flash.puk))
+    has_key = tlv(Tag.BOOLEAN, b"\xff" if flash.key else b"\0")
+    return tlv(Tag.STATUS_TEMPLATE, counted + has_key)
 
 
 def need_pin(card: Card) -> None:
     """Refuse unless a PIN has been verified."""
     if not card.power.verified:
-        raise Refusal(SW_CONDITIONS)
+        raise Refusal(Sw.CONDITIONS)
 
 
 HANDLERS: dict[int, Handler] = {
-    INS_VERIFY_PIN: verify_pin,
-    INS_CHANGE_SECRET: change_secret,
-    INS_UNBLOCK_PIN: unblock_pin,
-    INS_GET_STATUS: tell_status,
+    Ins.VERIFY_PIN: verify_pin,
+    Ins.CHANGE_SECRET: change_secret,
+    Ins.UNBLOCK_PIN: unblock_pin,
+    Ins.GET_STATUS: tell_status,
 }

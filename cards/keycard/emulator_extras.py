@@ -6,21 +6,11 @@ import secrets
 
 from coincurve import PublicKey
 
+from cards.emulation import Refusal
 from cards.keycard.emulator_codes import need_pin
 from cards.keycard.emulator_keys import EXPORTABLE, EXPORTABLE_DEPTH, HASH, STEP, derive
-from cards.keycard.emulator_memory import Card, Handler, Refusal, Request
-from cards.keycard.wire import (
-    INS_ECDH,
-    INS_EXPORT_BIP85,
-    INS_GENERATE_MNEMONIC,
-    INS_GET_CHALLENGE,
-    INS_GET_DATA,
-    INS_STORE_DATA,
-    POINT,
-    SW_CONDITIONS,
-    SW_WRONG_DATA,
-    SW_WRONG_P1_P2,
-)
+from cards.keycard.emulator_memory import Card, Handler, Request
+from cards.keycard.wire import POINT, Ins, Sw
 
 CHECKSUM_SIZES = range(4, 9)
 WORD_BITS = 11
@@ -33,7 +23,7 @@ NIP44 = bytes.fromhex("8000002C800004D5")
 def generate_mnemonic(_card: Card, request: Request) -> bytes:
     """GENERATE MNEMONIC: word numbers, which the card forgets at once; needs no PIN."""
     if request.p1 not in CHECKSUM_SIZES:
-        raise Refusal(SW_WRONG_P1_P2)
+        raise Refusal(Sw.WRONG_P1_P2)
     entropy = secrets.token_bytes(4 * request.p1)
     checksum = hashlib.sha256(entropy).digest()[0] >> (8 - request.p1)
     bits = int.from_bytes(entropy) << request.p1 | checksum
@@ -46,9 +36,9 @@ def store_data(card: Card, request: Request) -> bytes:
     """STORE DATA: public, NDEF or cash."""
     need_pin(card)
     if request.p1 not in DATA_MAX:
-        raise Refusal(SW_WRONG_P1_P2)
+        raise Refusal(Sw.WRONG_P1_P2)
     if len(request.data) > DATA_MAX[request.p1]:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     card.flash.data[request.p1] = request.data
     return b""
 
@@ -56,7 +46,7 @@ def store_data(card: Card, request: Request) -> bytes:
 def fetch_data(card: Card, request: Request) -> bytes:
     """GET DATA."""
     if request.p1 not in DATA_MAX:
-        raise Refusal(SW_WRONG_P1_P2)
+        raise Refusal(Sw.WRONG_P1_P2)
     return card.flash.data.get(request.p1, b"")
 
 
@@ -71,9 +61,9 @@ def export_bip85(card: Card, request: Request) -> bytes:
     path = request.data
     hardened = all(first & 0x80 for first in path[::STEP])
     if request.p1 not in BIP85_SIZES or not path.startswith(BIP85):
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     if len(path) < 2 * STEP or not hardened:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     key = derive(card, path).key
     return hmac.digest(b"bip-entropy-from-k", key, "sha512")[: request.p1]
 
@@ -84,20 +74,20 @@ def ecdh(card: Card, request: Request) -> bytes:
     point, path = request.data[:POINT], request.data[POINT:]
     allowed = path.startswith((NIP44, EXPORTABLE))
     if not allowed or len(path) < EXPORTABLE_DEPTH * STEP:
-        raise Refusal(SW_CONDITIONS)
+        raise Refusal(Sw.CONDITIONS)
     try:
         return PublicKey(point).multiply(derive(card, path).key).format()[1 : 1 + HASH]
     except ValueError:
-        raise Refusal(SW_WRONG_DATA) from None
+        raise Refusal(Sw.WRONG_DATA) from None
 
 
 HANDLERS: dict[int, Handler] = {
-    INS_GENERATE_MNEMONIC: generate_mnemonic,
-    INS_STORE_DATA: store_data,
-    INS_GET_DATA: fetch_data,
+    Ins.GENERATE_MNEMONIC: generate_mnemonic,
+    Ins.STORE_DATA: store_data,
+    Ins.GET_DATA: fetch_data,
 }
 SINCE_4: dict[int, Handler] = {
-    INS_GET_CHALLENGE: draw_challenge,
-    INS_EXPORT_BIP85: export_bip85,
-    INS_ECDH: ecdh,
+    Ins.GET_CHALLENGE: draw_challenge,
+    Ins.EXPORT_BIP85: export_bip85,
+    Ins.ECDH: ecdh,
 }

@@ -1,40 +1,18 @@
 """The emulated Keycard's keys: loaded, made, derived, exported, signed with."""
 
 import hashlib
-import hmac
 import secrets
-from typing import NamedTuple
 
 from coincurve import PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from cards.emulation import CURVE_ORDER, sign_high_or_low
+from cards.bip32 import master_key, path_steps
+from cards.emulation import Node, Refusal, sign_high_or_low
 from cards.errors import ProtocolError
-from cards.keycard import tlv
 from cards.keycard.emulator_codes import need_pin
-from cards.keycard.emulator_memory import Card, Handler, Refusal, Request
-from cards.keycard.wire import (
-    INS_DERIVE_KEY,
-    INS_EXPORT_KEY,
-    INS_GENERATE_KEY,
-    INS_LOAD_KEY,
-    INS_REMOVE_KEY,
-    INS_SET_PINLESS_PATH,
-    INS_SIGN,
-    SW_CONDITIONS,
-    SW_NO_ALGORITHM,
-    SW_NO_PINLESS_PATH,
-    SW_WRONG_DATA,
-    SW_WRONG_P1_P2,
-    SW_WRONG_SIGN_P1_P2,
-    TAG_CHAIN_CODE,
-    TAG_KEY_TEMPLATE,
-    TAG_PRIVATE_KEY,
-    TAG_PUBLIC_KEY,
-    TAG_SCHNORR,
-    TAG_SEQUENCE,
-    TAG_SIGNATURE_TEMPLATE,
-)
+from cards.keycard.emulator_memory import Card, Handler, Request
+from cards.keycard.wire import Ins, Sw, Tag, template, tlv
+from cards.signature import CURVE_ORDER
 
 STEP = 4
 DEPTH_MAX = 10
@@ -49,42 +27,20 @@ EXPORTABLE_DEPTH = 5
 ANY_SEED = b"\x03\x02"
 
 
-class Node(NamedTuple):
-    """A private key and its chain code."""
-
-    key: bytes
-    chain_code: bytes
-
-    @property
-    def point(self) -> bytes:
-        """Return the uncompressed public key."""
-        return PrivateKey(self.key).public_key.format(compressed=False)
-
-
-def child(parent: Node, step: bytes) -> Node:
-    """Derive a child key (BIP 32)."""
-    key = PrivateKey(parent.key)
-    material = b"\0" + parent.key if step[0] & 0x80 else key.public_key.format()
-    digest = hmac.digest(parent.chain_code, material + step, "sha512")
-    return Node(key.add(digest[:HASH]).secret, digest[HASH:])
-
-
 def derive(card: Card, path: bytes) -> Node:
     """Derive from the master; after the duress PIN by another chain code, so another tree."""
     flash = card.flash
     if not flash.key:
-        raise Refusal(SW_CONDITIONS)
+        raise Refusal(Sw.CONDITIONS)
     if len(path) % STEP or len(path) // STEP > DEPTH_MAX:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     if not path:
         return Node(flash.key, card.power.last_chain_code)
     if not flash.chain_code:
-        raise Refusal(SW_CONDITIONS)
+        raise Refusal(Sw.CONDITIONS)
     duress = card.power.under_duress
     start = hashlib.sha256(flash.chain_code).digest() if duress else flash.chain_code
-    node = Node(flash.key, start)
-    for at in range(0, len(path), STEP):
-        node = child(node, path[at : at + STEP])
+    node = Node(flash.key, start).below(path_steps(path))
     card.power.last_chain_code = node.chain_code
     return node
 
@@ -97,11 +53,10 @@ def load_key(card: Card, request: Request) -> bytes:
     elif request.p1 == SEED:
         smallest = 16 if card.flash.version >= ANY_SEED else 64
         if not smallest <= len(request.data) <= 64:
-            raise Refusal(SW_WRONG_DATA)
-        master = hmac.digest(b"Bitcoin seed", request.data, "sha512")
-        key, chain_code = master[:HASH], master[HASH:]
+            raise Refusal(Sw.WRONG_DATA)
+        key, chain_code = master_key(request.data)
     else:
-        raise Refusal(SW_WRONG_P1_P2)
+        raise Refusal(Sw.WRONG_P1_P2)
     return _replace_key(card, key, chain_code)
 
 
@@ -131,7 +86,7 @@ def set_pinless_path(card: Card, request: Request) -> bytes:
     """SET PINLESS PATH (3.x): the key that signs for everybody."""
     need_pin(card)
     if len(request.data) % STEP or len(request.data) // STEP > DEPTH_MAX:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     card.flash.pinless_path = request.data
     return b""
 
@@ -140,58 +95,58 @@ def export_key(card: Card, request: Request) -> bytes:
     """EXPORT KEY: public, extended public; private only where EIP 1581 allows it."""
     need_pin(card)
     if not card.flash.key:
-        raise Refusal(SW_CONDITIONS)
+        raise Refusal(Sw.CONDITIONS)
     if request.p2 > EXTENDED_PUBLIC:
-        raise Refusal(SW_WRONG_P1_P2)
+        raise Refusal(Sw.WRONG_P1_P2)
     path = _chosen(card, request.p1, request.data)
     exportable = path.startswith(EXPORTABLE) and len(path) >= EXPORTABLE_DEPTH * STEP
     if (request.p2 == PRIVATE and not exportable) or (request.p2 == EXTENDED_PUBLIC and exportable):
-        raise Refusal(SW_CONDITIONS)
+        raise Refusal(Sw.CONDITIONS)
     if request.p2 == EXTENDED_PUBLIC and not path and card.flash.certified:
-        raise Refusal(SW_CONDITIONS)
+        raise Refusal(Sw.CONDITIONS)
     node = derive(card, path)
     if request.p2 == PRIVATE:
-        return tlv.encode(TAG_KEY_TEMPLATE, tlv.encode(TAG_PRIVATE_KEY, node.key))
-    key = tlv.encode(TAG_PUBLIC_KEY, node.point)
-    extension = tlv.encode(TAG_CHAIN_CODE, node.chain_code)
-    return tlv.encode(TAG_KEY_TEMPLATE, key + (extension if request.p2 == EXTENDED_PUBLIC else b""))
+        return tlv(Tag.KEY_TEMPLATE, tlv(Tag.PRIVATE_KEY, node.key))
+    key = tlv(Tag.PUBLIC_KEY, node.point)
+    extension = tlv(Tag.CHAIN_CODE, node.chain_code)
+    return tlv(Tag.KEY_TEMPLATE, key + (extension if request.p2 == EXTENDED_PUBLIC else b""))
 
 
 def sign(card: Card, request: Request) -> bytes:
     """SIGN a digest; 4.0 knows BIP 340 besides and nothing of current and PIN-less keys."""
     if card.flash.certified:
         if request.p1 != DERIVE:
-            raise Refusal(SW_WRONG_SIGN_P1_P2)
+            raise Refusal(Sw.WRONG_SIGN_P1_P2)
         if request.p2 not in {ECDSA, SCHNORR}:
-            raise Refusal(SW_NO_ALGORITHM)
+            raise Refusal(Sw.NO_ALGORITHM)
     if not _pinless(card, request):
         need_pin(card)
     if not card.flash.key:
-        raise Refusal(SW_CONDITIONS)
+        raise Refusal(Sw.CONDITIONS)
     if card.flash.certified and request.p2 == SCHNORR:
         return _sign_schnorr(card, request.data)
     if len(request.data) < HASH:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     digest, rest = request.data[:HASH], request.data[HASH:]
     pinless = _pinless(card, request)
     path = card.flash.pinless_path if pinless else _chosen(card, request.p1, rest)
     node = derive(card, path)
-    key = tlv.encode(TAG_PUBLIC_KEY, node.point)
-    return tlv.encode(TAG_SIGNATURE_TEMPLATE, key + _der(sign_high_or_low(node.key, digest)))
+    key = tlv(Tag.PUBLIC_KEY, node.point)
+    return tlv(Tag.SIGNATURE_TEMPLATE, key + _der(sign_high_or_low(node.key, digest)))
 
 
 def _pinless(card: Card, request: Request) -> bool:
     if card.flash.certified or request.p1 & ~SOURCES != PINLESS:
         return False
     if not card.flash.pinless_path:
-        raise Refusal(SW_NO_PINLESS_PATH)
+        raise Refusal(Sw.NO_PINLESS_PATH)
     return True
 
 
 def _sign_schnorr(card: Card, data: bytes) -> bytes:
     """Sign as BIP 340 wants it, with the key made even and tweaked."""
     if len(data) < 2 * HASH:
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     digest, tweak, path = data[:HASH], data[HASH : 2 * HASH], data[2 * HASH :]
     node = derive(card, path)
     key = int.from_bytes(node.key)
@@ -199,8 +154,8 @@ def _sign_schnorr(card: Card, data: bytes) -> bytes:
         key = CURVE_ORDER - key
     tweaked = PrivateKey(((key + int.from_bytes(tweak)) % CURVE_ORDER).to_bytes(HASH))
     signature = tweaked.sign_schnorr(digest, secrets.token_bytes(HASH))
-    content = tlv.encode(TAG_PUBLIC_KEY, node.point) + tlv.encode(TAG_SCHNORR, signature)
-    return tlv.encode(TAG_SIGNATURE_TEMPLATE, content)
+    content = tlv(Tag.PUBLIC_KEY, node.point) + tlv(Tag.SCHNORR, signature)
+    return tlv(Tag.SIGNATURE_TEMPLATE, content)
 
 
 def _der(signature: bytes) -> bytes:
@@ -208,7 +163,7 @@ def _der(signature: bytes) -> bytes:
     r, s = decode_dss_signature(signature)
     turned = s > CURVE_ORDER // 2
     low = (CURVE_ORDER - s).to_bytes(HASH) if turned else _integer(s)
-    return tlv.encode(TAG_SEQUENCE, tlv.encode(0x02, _integer(r)) + tlv.encode(0x02, low))
+    return tlv(Tag.SEQUENCE, tlv(0x02, _integer(r)) + tlv(0x02, low))
 
 
 def _integer(value: int) -> bytes:
@@ -226,7 +181,7 @@ def _chosen(card: Card, p1: int, path: bytes) -> bytes:
             derive(card, whole)
             card.flash.current_path = whole
         return whole
-    raise Refusal(SW_WRONG_P1_P2)
+    raise Refusal(Sw.WRONG_P1_P2)
 
 
 def _absolute(card: Card, p1: int, path: bytes) -> bytes:
@@ -238,18 +193,18 @@ def _absolute(card: Card, p1: int, path: bytes) -> bytes:
         return current + path
     if p1 & SOURCES == FROM_PARENT and current:
         return current[:-STEP] + path
-    raise Refusal(SW_WRONG_P1_P2)
+    raise Refusal(Sw.WRONG_P1_P2)
 
 
 def _loaded(data: bytes, *, extended: bool) -> tuple[bytes, bytes]:
     """Read a key pair's template."""
     try:
-        found = dict(tlv.template(data, TAG_KEY_TEMPLATE))
+        found = dict(template(data, Tag.KEY_TEMPLATE))
     except ProtocolError:
-        raise Refusal(SW_WRONG_DATA) from None
-    key, chain_code = found.get(TAG_PRIVATE_KEY, b""), found.get(TAG_CHAIN_CODE, b"")
+        raise Refusal(Sw.WRONG_DATA) from None
+    key, chain_code = found.get(Tag.PRIVATE_KEY, b""), found.get(Tag.CHAIN_CODE, b"")
     if len(key) != HASH or (extended and len(chain_code) not in {0, HASH}):
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     return key, chain_code if extended else b""
 
 
@@ -260,13 +215,13 @@ def _replace_key(card: Card, key: bytes, chain_code: bytes) -> bytes:
 
 
 HANDLERS: dict[int, Handler] = {
-    INS_LOAD_KEY: load_key,
-    INS_GENERATE_KEY: generate_key,
-    INS_REMOVE_KEY: remove_key,
-    INS_EXPORT_KEY: export_key,
-    INS_SIGN: sign,
+    Ins.LOAD_KEY: load_key,
+    Ins.GENERATE_KEY: generate_key,
+    Ins.REMOVE_KEY: remove_key,
+    Ins.EXPORT_KEY: export_key,
+    Ins.SIGN: sign,
 }
 ONLY_BEFORE_4: dict[int, Handler] = {
-    INS_DERIVE_KEY: derive_key,
-    INS_SET_PINLESS_PATH: set_pinless_path,
+    Ins.DERIVE_KEY: derive_key,
+    Ins.SET_PINLESS_PATH: set_pinless_path,
 }

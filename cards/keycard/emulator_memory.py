@@ -1,30 +1,19 @@
 """What an emulated Keycard remembers: in its flash, and while it has power."""
 
 import hashlib
-import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import NamedTuple, Protocol, Self
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, Self
 
-import cbor2
 from coincurve import PrivateKey
 
-from cards.errors import CardError
-from cards.keycard.wire import SW_TRIES_LEFT, SW_WRONG_DATA, SW_WRONG_LENGTH
+from cards.emulation import Code, Refusal
+from cards.keycard.wire import Sw
 
 PIN_TRIES = 3
 PUK_TRIES = 5
 SLOTS = {"3.1": 5, "3.2": 10, "4.0": 0}
-
-
-class Refusal(Exception):
-    """A command ends with this status word and no data."""
-
-    def __init__(self, sw: int) -> None:
-        """Keep the status word."""
-        self.sw = sw
-        super().__init__(f"{sw:04X}")
 
 
 class Request(NamedTuple):
@@ -39,42 +28,12 @@ class Request(NamedTuple):
     def read(cls, apdu: bytes) -> Self:
         """Take a command apart; four bytes alone announce no data."""
         if len(apdu) < 4:
-            raise Refusal(SW_WRONG_LENGTH)
+            raise Refusal(Sw.WRONG_LENGTH)
         size = apdu[4] if len(apdu) > 4 else 0
         data = apdu[5 : 5 + size]
         if len(data) != size:
-            raise Refusal(SW_WRONG_LENGTH)
+            raise Refusal(Sw.WRONG_LENGTH)
         return cls(apdu[1], apdu[2], apdu[3], data)
-
-
-@dataclass
-class Code:
-    """A PIN or PUK with its counter."""
-
-    value: bytes = field(repr=False)
-    limit: int
-    left: int
-
-    @classmethod
-    def fresh(cls, value: bytes, limit: int) -> Self:
-        """Make one with all its tries."""
-        return cls(value, limit, limit)
-
-    def matches(self, candidate: bytes) -> bool:
-        """Tell whether it is the value, while there are tries left."""
-        return bool(self.left) and hmac.compare_digest(candidate, self.value)
-
-    def fail(self) -> None:
-        """Count a wrong value."""
-        self.left = max(0, self.left - 1)
-
-    def restore(self) -> None:
-        """Give every try back."""
-        self.left = self.limit
-
-    def refusal(self) -> Refusal:
-        """Return what says how many tries are left."""
-        return Refusal(SW_TRIES_LEFT | self.left)
 
 
 def nobodys(limit: int) -> Code:
@@ -122,19 +81,10 @@ class Flash:
         point = PrivateKey(self.key).public_key.format(compressed=False)
         return hashlib.sha256(point).digest()
 
-    def encode(self) -> bytes:
-        """Return the flash as CBOR."""
-        return cbor2.dumps(asdict(self))
 
-    @classmethod
-    def decode(cls, state: bytes) -> Self:
-        """Read what `encode` wrote; raises CardError for anything else."""
-        try:
-            fields = cbor2.loads(state)
-            codes = {name: Code(**fields[name]) for name in ("pin", "duress", "puk")}
-            return cls(**fields | codes)
-        except (cbor2.CBORDecodeError, AttributeError, KeyError, TypeError, ValueError):
-            raise CardError("this is not the state of an emulated Keycard") from None
+def revived(fields: Any) -> Flash:  # noqa: ANN401 -- whatever was kept, checked by whoever asks
+    """Return the flash that was kept with these fields."""
+    return Flash(**fields | {each: Code(**fields[each]) for each in ("pin", "duress", "puk")})
 
 
 class Channel(Protocol):
@@ -145,7 +95,7 @@ class Channel(Protocol):
         ...
 
     def wrap(self, data: bytes, sw: int) -> bytes:
-        """Return the answer as it leaves the card, status word and all."""
+        """Return data and status word as they leave the card."""
         ...
 
 
@@ -169,7 +119,7 @@ class Card:
     """A card with power."""
 
     flash: Flash
-    power: Power
+    power: Power = field(default_factory=Power)
 
     def close_channel(self) -> None:
         """Forget the channel and who spoke in it."""
@@ -183,5 +133,5 @@ Handler = Callable[[Card, Request], bytes]
 def digits(data: bytes, count: int) -> bytes:
     """Return a code of so many digits, or refuse it."""
     if len(data) != count or not data.isdigit():
-        raise Refusal(SW_WRONG_DATA)
+        raise Refusal(Sw.WRONG_DATA)
     return data

@@ -19,19 +19,18 @@ from cards.errors import (
     WrongCard,
 )
 from cards.family import Surroundings
-from cards.keycard import NAME, answers, attestation, commands, pairing
-from cards.keycard.answers import Application, Certificate, Status
-from cards.keycard.channel import Channel
-from cards.keycard.opening import open_certified, open_paired
-from cards.keycard.pairing import Pairing
-from cards.keycard.refusals import blocked, refusal
-from cards.keycard.wire import (
-    SW_CONDITIONS,
-    SW_SECURITY,
-    SW_UNKNOWN_CLA,
-    SW_UNKNOWN_INS,
-    SW_WRONG_P1_P2,
+from cards.keycard import NAME, answers, attestation, commands
+from cards.keycard.answers import Application, Certificate, Status, blocked, refusal
+from cards.keycard.channel import (
+    Channel,
+    Pairing,
+    default_secret,
+    open_certified,
+    open_paired,
+    pair,
+    secret_from,
 )
+from cards.keycard.wire import Sw
 from cards.pin import Pin
 from cards.transport import CardTransport, exchange, pause, transmit
 
@@ -40,8 +39,8 @@ OLDEST: Final = (3, 1)
 SPARE_TRIES: Final = 2
 PRESENTED_MAX: Final = 3
 REOPENED_MAX: Final = 3
-NOT_SELECTED: Final = {SW_UNKNOWN_INS, SW_UNKNOWN_CLA}
-PAIRING_LOST: Final = {SW_SECURITY, SW_WRONG_P1_P2}
+NOT_SELECTED: Final = {Sw.UNKNOWN_INS, Sw.UNKNOWN_CLA}
+PAIRING_LOST: Final = {Sw.SECURITY, Sw.WRONG_P1_P2}
 
 
 class Link:
@@ -82,7 +81,7 @@ class Link:
         """Send a command in the channel and return its answer; raises what a refusal means."""
         self._expect_set_up()
         response = self._mended(command)
-        if response.sw == SW_CONDITIONS:
+        if response.sw == Sw.CONDITIONS:
             response = self._once_more(command)
         return _accepted(response, command)
 
@@ -179,7 +178,7 @@ class Link:
 
     def _opened_with(self, secret: bytes) -> Channel | None:
         """Pair and open; a pairing that lasts is kept once the card has proved to have it too."""
-        made = pairing.pair(self.transport, secret)
+        made = pair(self.transport, secret)
         if made is None:
             return None
         channel = open_paired(self.transport, self.application.point, made)
@@ -209,14 +208,14 @@ class Link:
         try:
             return attestation.identified(self.transport)
         except StatusWordError as refused:
-            if refused.sw != SW_UNKNOWN_INS:
+            if refused.sw != Sw.UNKNOWN_INS:
                 raise
         # An applet before 3.1, or a card that was reset and has nothing selected any more.
         self._selected()
         try:
             return attestation.identified(self.transport)
         except StatusWordError as refused:
-            if refused.sw == SW_UNKNOWN_INS:
+            if refused.sw == Sw.UNKNOWN_INS:
                 raise _too_old() from None
             raise
 
@@ -257,12 +256,12 @@ class Link:
 
     def _paired(self) -> Channel:
         """Open with the password every wallet knows, else with the owner's."""
-        channel = self._opened_with(pairing.default_secret())
+        channel = self._opened_with(default_secret())
         given = None if channel else self._surroundings.secret("pairing")
         if given is not None:
             with given:
                 self._select_same()  # as in _opened
-                channel = self._opened_with(pairing.secret_from(given))
+                channel = self._opened_with(secret_from(given))
         if channel is None:
             raise CardError("the card has another pairing password than the one it was offered")
         return channel

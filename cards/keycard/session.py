@@ -20,13 +20,12 @@ from cards.errors import (
     StatusWordError,
 )
 from cards.family import Roots, Surroundings
-from cards.keycard import NAME, answers, attestation, commands, pairing
-from cards.keycard.answers import SignedBy
+from cards.keycard import NAME, answers, attestation, channel, commands
+from cards.keycard.answers import SignedBy, puk_blocked
+from cards.keycard.channel import IV, shared_x
 from cards.keycard.link import Link
-from cards.keycard.opening import IV, shared_x
-from cards.keycard.refusals import puk_blocked
 from cards.keycard.roots import ROOTS
-from cards.keycard.wire import SW_CONDITIONS, cbc_encrypt
+from cards.keycard.wire import Sw, cbc_encrypt
 from cards.pin import Pin, Secret
 from cards.session import (
     DIGEST_SIZE,
@@ -92,7 +91,7 @@ class KeycardSession:
             self._link.select_again()
             return
         password = secrets.get("pairing")
-        shared = pairing.secret_from(password)
+        shared = channel.secret_from(password)
         self._initialise_in_clear(commands.credentials(secrets, shared))
         self._link.select_again()
         if not self._link.pair(shared):
@@ -250,7 +249,7 @@ class KeycardSession:
         try:
             return self._link.send(command)
         except StatusWordError as refused:
-            if refused.sw != SW_CONDITIONS:
+            if refused.sw != Sw.CONDITIONS:
                 raise
             raise PathNotAvailable(path) from None
 

@@ -1,7 +1,8 @@
-"""What both ends of a Keycard's wire agree on: instructions, status words, both channels' keys."""
+"""What both ends of a Keycard's wire agree on: instructions, status words, TLV, channel keys."""
 
 import hashlib
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Self
 
 from cryptography.exceptions import InvalidTag
@@ -10,64 +11,79 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from cards.errors import ProtocolError
+
 CLA = 0x80
 
-INS_OPEN = 0x10
-INS_MUTUALLY_AUTHENTICATE = 0x11
-INS_PAIR = 0x12
-INS_UNPAIR = 0x13
-INS_IDENTIFY = 0x14
-INS_SECURED = 0x18
-INS_VERIFY_PIN = 0x20
-INS_CHANGE_SECRET = 0x21
-INS_UNBLOCK_PIN = 0x22
-INS_GET_CHALLENGE = 0x84
-INS_SIGN = 0xC0
-INS_SET_PINLESS_PATH = 0xC1
-INS_EXPORT_KEY = 0xC2
-INS_EXPORT_BIP85 = 0xC4
-INS_ECDH = 0xC5
-INS_GET_DATA = 0xCA
-INS_LOAD_KEY = 0xD0
-INS_DERIVE_KEY = 0xD1
-INS_GENERATE_MNEMONIC = 0xD2
-INS_REMOVE_KEY = 0xD3
-INS_GENERATE_KEY = 0xD4
-INS_STORE_DATA = 0xE2
-INS_GET_STATUS = 0xF2
-INS_FACTORY_RESET = 0xFD
-INS_INIT = 0xFE
 
-SW_WRONG_LENGTH = 0x6700
-SW_TRIES_LEFT = 0x63C0
-SW_SECURITY = 0x6982
-SW_CONDITIONS = 0x6985
-SW_WRONG_DATA = 0x6A80
-SW_NO_ALGORITHM = 0x6A81
-SW_NOT_FOUND = 0x6A82
-SW_NO_SLOT = 0x6A84
-SW_WRONG_P1_P2 = 0x6A86
-SW_NO_PINLESS_PATH = 0x6A88
-SW_WRONG_SIGN_P1_P2 = 0x6B00
-SW_UNKNOWN_INS = 0x6D00
-SW_UNKNOWN_CLA = 0x6E00
+class Ins(IntEnum):
+    """The instructions of its commands."""
 
-TAG_APPLICATION = 0xA4
-TAG_PUBLIC_KEY = 0x80
-TAG_PRIVATE_KEY = 0x81
-TAG_CHAIN_CODE = 0x82
-TAG_SCHNORR = 0x88
-TAG_CERTIFICATE = 0x8A
-TAG_STATUS = 0x8C
-TAG_CAPABILITIES = 0x8D
-TAG_KEY_UID = 0x8E
-TAG_INSTANCE_UID = 0x8F
-TAG_KEY_TEMPLATE = 0xA1
-TAG_STATUS_TEMPLATE = 0xA3
-TAG_SIGNATURE_TEMPLATE = 0xA0
-TAG_INTEGER = 0x02
-TAG_BOOLEAN = 0x01
-TAG_SEQUENCE = 0x30
+    OPEN = 0x10
+    MUTUALLY_AUTHENTICATE = 0x11
+    PAIR = 0x12
+    UNPAIR = 0x13
+    IDENTIFY = 0x14
+    SECURED = 0x18
+    VERIFY_PIN = 0x20
+    CHANGE_SECRET = 0x21
+    UNBLOCK_PIN = 0x22
+    GET_CHALLENGE = 0x84
+    SIGN = 0xC0
+    SET_PINLESS_PATH = 0xC1
+    EXPORT_KEY = 0xC2
+    EXPORT_BIP85 = 0xC4
+    ECDH = 0xC5
+    GET_DATA = 0xCA
+    LOAD_KEY = 0xD0
+    DERIVE_KEY = 0xD1
+    GENERATE_MNEMONIC = 0xD2
+    REMOVE_KEY = 0xD3
+    GENERATE_KEY = 0xD4
+    STORE_DATA = 0xE2
+    GET_STATUS = 0xF2
+    FACTORY_RESET = 0xFD
+    INIT = 0xFE
+
+
+class Sw(IntEnum):
+    """The status words it answers with."""
+
+    WRONG_LENGTH = 0x6700
+    TRIES_LEFT = 0x63C0
+    SECURITY = 0x6982
+    CONDITIONS = 0x6985
+    WRONG_DATA = 0x6A80
+    NO_ALGORITHM = 0x6A81
+    NOT_FOUND = 0x6A82
+    NO_SLOT = 0x6A84
+    WRONG_P1_P2 = 0x6A86
+    NO_PINLESS_PATH = 0x6A88
+    WRONG_SIGN_P1_P2 = 0x6B00
+    UNKNOWN_INS = 0x6D00
+    UNKNOWN_CLA = 0x6E00
+
+
+class Tag(IntEnum):
+    """The tags of its elements."""
+
+    APPLICATION = 0xA4
+    PUBLIC_KEY = 0x80
+    PRIVATE_KEY = 0x81
+    CHAIN_CODE = 0x82
+    SCHNORR = 0x88
+    CERTIFICATE = 0x8A
+    STATUS = 0x8C
+    CAPABILITIES = 0x8D
+    KEY_UID = 0x8E
+    INSTANCE_UID = 0x8F
+    KEY_TEMPLATE = 0xA1
+    STATUS_TEMPLATE = 0xA3
+    SIGNATURE_TEMPLATE = 0xA0
+    INTEGER = 0x02
+    BOOLEAN = 0x01
+    SEQUENCE = 0x30
+
 
 STATUS_READY = 0x10
 STATUS_TRIES = 0x0F
@@ -163,3 +179,55 @@ def ccm_open(key: bytes, counter: int, sealed: bytes) -> bytes:
 def handshake_digest(salt: bytes, host_point: bytes, card_point: bytes) -> bytes:
     """Return what a 4.x card signs with its identity key when a channel is opened."""
     return hashlib.sha256(CHANNEL_LABEL + salt + host_point + card_point).digest()
+
+
+SHORT_MAX = 0x7F
+ONE_BYTE_LENGTH = 0x81
+
+
+def tlv(tag: int, value: bytes) -> bytes:
+    """Return one element of at most 255 bytes; lengths of 128 and more bring a leading 81."""
+    long = bytes((ONE_BYTE_LENGTH,)) if len(value) > SHORT_MAX else b""
+    return bytes((tag,)) + long + bytes((len(value),)) + value
+
+
+def parse_tlv(data: bytes) -> list[tuple[int, bytes]]:
+    """Return every element in order; raises ProtocolError where one is cut short."""
+    found, at = [], 0
+    while at < len(data):
+        start, size = _extent(data, at)
+        value = data[start : start + size]
+        if len(value) != size:
+            raise ProtocolError(f"an element of {size} bytes is cut short after {len(value)}")
+        found.append((data[at], value))
+        at = start + size
+    return found
+
+
+def template(data: bytes, tag: int) -> list[tuple[int, bytes]]:
+    """Return what stands in a template that is the whole answer, whatever length it claims.
+
+    Applet 4.0 counts its SELECT answer one byte too short, so the end of the answer counts.
+    """
+    if not data or data[0] != tag:
+        raise ProtocolError(f"the answer is no template {tag:02X}")
+    start, _ = _extent(data, 0)
+    return parse_tlv(data[start:])
+
+
+def first(elements: list[tuple[int, bytes]], tag: int) -> bytes:
+    """Return the first value under a tag; raises ProtocolError where there is none."""
+    for found, value in elements:
+        if found == tag:
+            return value
+    raise ProtocolError(f"the answer has no element {tag:02X}")
+
+
+def _extent(data: bytes, at: int) -> tuple[int, int]:
+    """Return where the value of the element begins, and its size."""
+    head = data[at + 1 : at + 3]
+    if head[:1] == bytes((ONE_BYTE_LENGTH,)) and len(head) == 2:
+        return at + 3, head[1]
+    if not head or head[0] > SHORT_MAX:
+        raise ProtocolError("an element has no length that a card writes")
+    return at + 2, head[0]

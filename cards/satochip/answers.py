@@ -1,10 +1,28 @@
-"""What a Satochip answers, taken apart: one pure function each; nothing unsigned is believed."""
+"""What a Satochip answers, taken apart, and what it means by a status word.
+
+Nothing unsigned is believed.
+"""
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-from cards.errors import NotSupported, ProtocolError
+from cards.errors import (
+    CardError,
+    CardNotInitialised,
+    NotSupported,
+    NotUnlocked,
+    PinBlocked,
+    PinIncorrect,
+    ProtocolError,
+    PukBlocked,
+    PukIncorrect,
+    SecureChannelError,
+    StatusWordError,
+)
 from cards.satochip import NAME
+from cards.satochip.wire import Ins, Sw
 from cards.signature import compact_from_der, signers, verify
 
 COORDINATE = 32
@@ -147,3 +165,27 @@ class _Fields:
     def covered(self) -> bytes:
         """Return the digest of all that has been taken so far."""
         return hashlib.sha256(self._data[: self._at]).digest()
+
+
+CHANNEL_LOST = {Sw.CHANNEL_REQUIRED, Sw.CHANNEL_NOT_OPEN, Sw.CHANNEL_IV, Sw.CHANNEL_MAC}
+_TRIES_LEFT = 0xF
+_MEANINGS: dict[int, Callable[[], CardError]] = {
+    Sw.UNAUTHORIZED: partial(NotUnlocked, "the card wants its PIN first"),
+    Sw.IDENTITY_BLOCKED: partial(PinBlocked, "the card allows no more attempts"),
+    Sw.SETUP_NOT_DONE: partial(CardNotInitialised, "the card has not been set up"),
+    Sw.SEED_MISSING: partial(CardNotInitialised, "the card has no seed"),
+    Sw.SETUP_DONE: partial(NotSupported, NAME, "being set up twice"),
+    Sw.SEED_EXISTS: partial(NotSupported, NAME, "a second seed"),
+    Sw.OPERATION_NOT_ALLOWED: partial(NotSupported, NAME, "unblocking a PIN that is not blocked"),
+}
+
+
+def refusal(sw: int, ins: int) -> CardError:
+    """Return the error a status word stands for."""
+    if sw & ~_TRIES_LEFT == Sw.PIN_FAILED:
+        return (PukIncorrect if ins == Ins.UNBLOCK_PIN else PinIncorrect)(sw & _TRIES_LEFT)
+    if (sw, ins) == (Sw.IDENTITY_BLOCKED, Ins.UNBLOCK_PIN):
+        return PukBlocked("the card allows no more attempts at its PUK")
+    if sw in CHANNEL_LOST:
+        return SecureChannelError(f"the card refuses its channel with {sw:04X}, twice")
+    return _MEANINGS.get(sw, partial(StatusWordError, sw, ins))()

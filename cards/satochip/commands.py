@@ -7,26 +7,7 @@ from cards.apdu import Command
 from cards.errors import CardError
 from cards.pin import Secret
 from cards.satochip import AID, CODE
-from cards.satochip.wire import (
-    CLA,
-    INS_CHALLENGE_RESPONSE_PKI,
-    INS_CHANGE_PIN,
-    INS_EXPORT_PKI_CERTIFICATE,
-    INS_FACTORY_RESET,
-    INS_FACTORY_RESET_SIGNAL,
-    INS_GET_EXTENDED_KEY,
-    INS_GET_STATUS,
-    INS_IMPORT_SEED,
-    INS_INIT_CHANNEL,
-    INS_LABEL,
-    INS_LOGOUT_ALL,
-    INS_PROCESS_CHANNEL,
-    INS_RESET_SEED,
-    INS_SETUP,
-    INS_SIGN_DIGEST,
-    INS_UNBLOCK_PIN,
-    INS_VERIFY_PIN,
-)
+from cards.satochip.wire import CLA, Ins
 
 CACHE_SIZE = 32
 DEPTH_MAX = 10
@@ -56,17 +37,17 @@ def serial_number(tag: int) -> Command:
 
 def status() -> Command:
     """GET STATUS: in clear, no PIN."""
-    return Command(CLA, INS_GET_STATUS)
+    return Command(CLA, Ins.GET_STATUS)
 
 
 def init_channel(point: bytes) -> Command:
     """INIT SECURE CHANNEL with the host's uncompressed ephemeral key."""
-    return Command(CLA, INS_INIT_CHANNEL, data=point)
+    return Command(CLA, Ins.INIT_CHANNEL, data=point)
 
 
 def process_channel(frame: bytes) -> Command:
     """PROCESS SECURE CHANNEL: a command inside a frame."""
-    return Command(CLA, INS_PROCESS_CHANNEL, data=frame)
+    return Command(CLA, Ins.PROCESS_CHANNEL, data=frame)
 
 
 def setup(pin: Secret, puk: Secret, spare_pin: Secret, spare_puk: Secret) -> Command:
@@ -74,49 +55,49 @@ def setup(pin: Secret, puk: Secret, spare_pin: Secret, spare_puk: Secret) -> Com
     first = bytes((PIN_TRIES, PUK_TRIES)) + _code(pin) + _code(puk)
     second = bytes((1, 1)) + _code(spare_pin) + _code(spare_puk)
     end = CACHE_SIZE.to_bytes(2) + bytes(2) + bytes((1, 1, 1))
-    return _secret(INS_SETUP, _prefixed(_FACTORY_PIN) + first + second + end)
+    return _secret(Ins.SETUP, _prefixed(_FACTORY_PIN) + first + second + end)
 
 
 def verify_pin(pin: Secret) -> Command:
     """VERIFY PIN 0."""
-    return _secret(INS_VERIFY_PIN, _code(pin)[1:])
+    return _secret(Ins.VERIFY_PIN, _code(pin)[1:])
 
 
 def change_pin(old: Secret, new: Secret) -> Command:
     """CHANGE PIN 0; logs out."""
-    return _secret(INS_CHANGE_PIN, _code(old) + _code(new))
+    return _secret(Ins.CHANGE_PIN, _code(old) + _code(new))
 
 
 def unblock_pin(puk: Secret) -> Command:
     """UNBLOCK PIN 0 before 0.16: the blocked PIN is valid again."""
-    return _secret(INS_UNBLOCK_PIN, _code(puk)[1:])
+    return _secret(Ins.UNBLOCK_PIN, _code(puk)[1:])
 
 
 def unblock_with_new_pin(puk: Secret, new: Secret | None) -> Command:
     """UNBLOCK PIN 0 since 0.16, which may bring a new PIN."""
-    return _secret(INS_UNBLOCK_PIN, _code(puk) + (_code(new) if new else b""))
+    return _secret(Ins.UNBLOCK_PIN, _code(puk) + (_code(new) if new else b""))
 
 
 def logout_all() -> Command:
     """LOGOUT ALL: forget every PIN that was verified."""
-    return Command(CLA, INS_LOGOUT_ALL)
+    return Command(CLA, Ins.LOGOUT_ALL)
 
 
 def import_seed(seed: Secret) -> Command:
     """IMPORT BIP32 SEED."""
-    return _secret(INS_IMPORT_SEED, seed.reveal(), p1=len(seed))
+    return _secret(Ins.IMPORT_SEED, seed.reveal(), p1=len(seed))
 
 
 def reset_seed(pin: Secret) -> Command:
     """RESET BIP32 SEED; logs out."""
-    return _secret(INS_RESET_SEED, _code(pin)[1:], p1=len(pin))
+    return _secret(Ins.RESET_SEED, _code(pin)[1:], p1=len(pin))
 
 
 def extended_key(path: Iterable[int], *, wipe_cache: bool) -> Command:
     """GET EXTENDED KEY: derive a key and make it the one that signs."""
     steps = encode_path(path)
     p2 = _WIPE_CACHE if wipe_cache else _KEEP_CACHE
-    return Command(CLA, INS_GET_EXTENDED_KEY, len(steps) // 4, p2, data=steps)
+    return Command(CLA, Ins.GET_EXTENDED_KEY, len(steps) // 4, p2, data=steps)
 
 
 def encode_path(path: Iterable[int]) -> bytes:
@@ -126,45 +107,45 @@ def encode_path(path: Iterable[int]) -> bytes:
 
 def sign_digest(digest: bytes) -> Command:
     """SIGN TRANSACTION HASH with the key last derived."""
-    return Command(CLA, INS_SIGN_DIGEST, _LAST_DERIVED, data=digest)
+    return Command(CLA, Ins.SIGN_DIGEST, _LAST_DERIVED, data=digest)
 
 
 def show_label() -> Command:
     """CARD LABEL: show it."""
-    return Command(CLA, INS_LABEL, 0, _LABEL_SHOW)
+    return Command(CLA, Ins.LABEL, 0, _LABEL_SHOW)
 
 
 def set_label(text: bytes) -> Command:
     """CARD LABEL: write it."""
     if len(text) > LABEL_MAX:
         raise CardError(f"a Satochip's label has at most {LABEL_MAX} bytes, not {len(text)}")
-    return Command(CLA, INS_LABEL, 0, _LABEL_SET, data=_prefixed(text))
+    return Command(CLA, Ins.LABEL, 0, _LABEL_SET, data=_prefixed(text))
 
 
 def certificate_size() -> Command:
     """EXPORT PKI CERTIFICATE: how many bytes it has."""
-    return Command(CLA, INS_EXPORT_PKI_CERTIFICATE, 0, _INIT)
+    return Command(CLA, Ins.EXPORT_PKI_CERTIFICATE, 0, _INIT)
 
 
 def certificate_piece(offset: int, size: int) -> Command:
     """EXPORT PKI CERTIFICATE: a piece of it."""
     data = offset.to_bytes(2) + size.to_bytes(2)
-    return Command(CLA, INS_EXPORT_PKI_CERTIFICATE, 0, _PROCESS, data=data)
+    return Command(CLA, Ins.EXPORT_PKI_CERTIFICATE, 0, _PROCESS, data=data)
 
 
 def challenge(nonce: bytes) -> Command:
     """CHALLENGE RESPONSE PKI: prove to hold the certified key."""
-    return Command(CLA, INS_CHALLENGE_RESPONSE_PKI, data=nonce)
+    return Command(CLA, Ins.CHALLENGE_RESPONSE_PKI, data=nonce)
 
 
 def reset_signal() -> Command:
     """Ask for the reset before 0.16, in clear: five times, each alone in its power cycle."""
-    return Command(CLA, INS_FACTORY_RESET_SIGNAL)
+    return Command(CLA, Ins.FACTORY_RESET_SIGNAL)
 
 
 def factory_reset() -> Command:
     """Reset at once, since 0.16 (FACTORY RESET)."""
-    return Command(CLA, INS_FACTORY_RESET, 0xAA, 0x55)
+    return Command(CLA, Ins.FACTORY_RESET, 0xAA, 0x55)
 
 
 def _secret(ins: int, data: bytes, *, p1: int = 0) -> Command:

@@ -12,21 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from cards.emulation import sign_high_or_low
+from cards.emulation import Refusal, sign_high_or_low
 from cards.satochip.emulator_keys import prefixed
-from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
-from cards.satochip.test_roots import TEST_SUB_CA, TEST_SUB_CA_KEY
-from cards.satochip.wire import (
-    INS_CHALLENGE_RESPONSE_PKI,
-    INS_EXPORT_PKI_CERTIFICATE,
-    INS_EXPORT_PKI_PUBKEY,
-    INS_IMPORT_PKI_CERTIFICATE,
-    INS_LOCK_PKI,
-    INS_SIGN_PKI_CSR,
-    SW_INCORRECT_P2,
-    SW_PKI_LOCKED,
-    SW_WRONG_LENGTH,
-)
+from cards.satochip.emulator_memory import Card, Handler, Reader, Request
+from cards.satochip.roots import TEST_SUB_CA, TEST_SUB_CA_KEY
+from cards.satochip.wire import Ins, Sw
 
 INIT, PROCESS = 1, 2
 NONCE = 32
@@ -65,8 +55,8 @@ def export_certificate(card: Card, request: Request) -> bytes:
     if request.p2 == INIT:
         return len(certificate).to_bytes(2)
     if request.p2 != PROCESS:
-        raise Refusal(SW_INCORRECT_P2)
-    fields = Reader(request.data, SW_WRONG_LENGTH)
+        raise Refusal(Sw.INCORRECT_P2)
+    fields = Reader(request.data, Sw.WRONG_LENGTH)
     offset, size = fields.short(), fields.short()
     _check_piece(offset, size, certificate)
     return certificate[offset : offset + size]
@@ -75,7 +65,7 @@ def export_certificate(card: Card, request: Request) -> bytes:
 def challenge_response(card: Card, request: Request) -> bytes:
     """CHALLENGE RESPONSE PKI: sign a nonce of the host's together with one of the card's."""
     if len(request.data) != NONCE:
-        raise Refusal(SW_WRONG_LENGTH)
+        raise Refusal(Sw.WRONG_LENGTH)
     nonce = secrets.token_bytes(NONCE)
     digest = hashlib.sha256(b"Challenge:" + nonce + request.data).digest()
     return nonce + prefixed(sign_high_or_low(card.flash.authentikey, digest))
@@ -91,19 +81,19 @@ def sign_request(card: Card, request: Request) -> bytes:
     """SIGN PKI CSR: sign the hash of a certificate request."""
     _need_unlocked(card)
     if len(request.data) != NONCE:
-        raise Refusal(SW_WRONG_LENGTH)
+        raise Refusal(Sw.WRONG_LENGTH)
     return sign_high_or_low(card.flash.authentikey, request.data)
 
 
 def import_certificate(card: Card, request: Request) -> bytes:
     """IMPORT PKI CERTIFICATE: first its size, then pieces of it."""
     _need_unlocked(card)
-    fields = Reader(request.data, SW_WRONG_LENGTH)
+    fields = Reader(request.data, Sw.WRONG_LENGTH)
     if request.p2 == INIT:
         card.flash.certificate = bytes(fields.short())
         return b""
     if request.p2 != PROCESS:
-        raise Refusal(SW_INCORRECT_P2)
+        raise Refusal(Sw.INCORRECT_P2)
     offset = fields.short()
     piece = fields.take(fields.short())
     old = card.flash.certificate
@@ -115,7 +105,7 @@ def import_certificate(card: Card, request: Request) -> bytes:
 def _check_piece(offset: int, size: int, certificate: bytes) -> None:
     """Refuse a piece that does not begin and end inside of the certificate."""
     if offset >= len(certificate) or offset + size > len(certificate):
-        raise Refusal(SW_WRONG_LENGTH)
+        raise Refusal(Sw.WRONG_LENGTH)
 
 
 def lock(card: Card, _request: Request) -> bytes:
@@ -127,14 +117,14 @@ def lock(card: Card, _request: Request) -> bytes:
 
 def _need_unlocked(card: Card) -> None:
     if card.flash.personalised:
-        raise Refusal(SW_PKI_LOCKED)
+        raise Refusal(Sw.PKI_LOCKED)
 
 
 HANDLERS: dict[int, Handler] = {
-    INS_EXPORT_PKI_CERTIFICATE: export_certificate,
-    INS_CHALLENGE_RESPONSE_PKI: challenge_response,
-    INS_EXPORT_PKI_PUBKEY: export_public_key,
-    INS_SIGN_PKI_CSR: sign_request,
-    INS_IMPORT_PKI_CERTIFICATE: import_certificate,
-    INS_LOCK_PKI: lock,
+    Ins.EXPORT_PKI_CERTIFICATE: export_certificate,
+    Ins.CHALLENGE_RESPONSE_PKI: challenge_response,
+    Ins.EXPORT_PKI_PUBKEY: export_public_key,
+    Ins.SIGN_PKI_CSR: sign_request,
+    Ins.IMPORT_PKI_CERTIFICATE: import_certificate,
+    Ins.LOCK_PKI: lock,
 }

@@ -1,139 +1,139 @@
-"""The emulated Satochip's second factor: a key shared with a telephone, HMAC-SHA1 answers."""
+"""The emulated Satochip's label and policies, and the import of what a SeedKeeper encrypted."""
 
+import hashlib
 import hmac
-import secrets
 
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from coincurve import PrivateKey, PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from cards.satochip.emulator_memory import Card, Handler, Reader, Refusal, Request
-from cards.satochip.wire import (
-    BLOCK,
-    INS_CRYPT_2FA,
-    INS_RESET_2FA_KEY,
-    INS_SET_2FA_KEY,
-    SW_2FA_MISSING,
-    SW_2FA_SET,
-    SW_INCORRECT_ALG,
-    SW_INCORRECT_INITIALIZATION,
-    SW_INCORRECT_P2,
-    SW_INVALID_PARAMETER,
-    SW_SIGNATURE_INVALID,
-    SW_WRONG_LENGTH,
-)
+from cards.emulation import Refusal
+from cards.satochip.emulator_keys import authenticated, load_seed, need_no_seed, prefixed
+from cards.satochip.emulator_memory import Card, Handler, Reader, Request
+from cards.satochip.wire import BLOCK, Ins, Sw
 
-KEY_SIZE = 20
-ANSWER_FLAG = 0x8000
-DECRYPT, ENCRYPT = 1, 2
-INIT, PROCESS, FINALIZE = 1, 2, 3
+LABEL_MAX = 64
+LABEL_SET, LABEL_SHOW = 0, 1
+FEATURES = ("schnorr", "nostr", "liquid")
+BLOCKED = 2
+WITH_POLICIES = (0, 16)
+HEADER = 12
+FINGERPRINT = slice(6, 10)
+MASTER_SEED = 0x10
+SECOND_FACTOR = 0xB0
+POINT = 65
+SHA1_SIZE = 20
 
 
-class Padding:
-    """What stands behind the data of a challenge and tells one purpose from another."""
-
-    DIGEST = 32 * b"\xcc"
-    SCHNORR = 32 * b"\xdd"
-    SEED_RESET = 32 * b"\xff"
-    KEY_IMPORT = 0x10
-    KEY_RESET = 0x20
-    SELF_RESET = 44 * b"\xaa"
-
-    @staticmethod
-    def slot(purpose: int, number: int) -> bytes:
-        """Return the padding of a purpose that names a key slot."""
-        return 32 * bytes((purpose ^ number,))
-
-
-def identifier(key: bytes) -> bytes:
-    """Return the name under which a telephone knows the key."""
-    return hmac.digest(key, b"id_2FA", "sha1")
-
-
-def cipher_key(key: bytes) -> bytes:
-    """Return the AES key between card and telephone."""
-    return hmac.digest(key, b"key_2FA", "sha1")[:BLOCK]
-
-
-def check_answer(card: Card, challenge: bytes, answer: bytes) -> None:
-    """Demand the second factor's answer to the challenge where there is a second factor."""
-    key = card.flash.second_factor
-    if not key:
-        return
-    if len(answer) < KEY_SIZE:
-        raise Refusal(SW_WRONG_LENGTH)
-    if not hmac.compare_digest(hmac.digest(key, challenge, "sha1"), answer[:KEY_SIZE]):
-        raise Refusal(SW_SIGNATURE_INVALID)
-
-
-def check_flagged_answer(card: Card, challenge: bytes, fields: Reader) -> None:
-    """Demand the answer after its two bytes of flags, as signing commands carry it."""
-    if not card.flash.second_factor:
-        return
-    flags, answer = fields.short(), fields.take(KEY_SIZE)
-    if flags != ANSWER_FLAG:
-        raise Refusal(SW_INCORRECT_ALG)
-    check_answer(card, challenge, answer)
-
-
-def set_key(card: Card, request: Request) -> bytes:
-    """SET 2FA KEY: from now on what matters needs the second factor."""
-    if card.flash.second_factor:
-        raise Refusal(SW_2FA_SET)
-    fields = Reader(request.data, SW_WRONG_LENGTH)
-    key, amount_limit = fields.take(KEY_SIZE), int.from_bytes(fields.take(8))
-    card.flash.second_factor, card.flash.amount_limit = key, amount_limit
+def label(card: Card, request: Request) -> bytes:
+    """LABEL: P2 0 sets it, or erases it where no text comes; 1 shows it."""
+    if request.p2 == LABEL_SHOW:
+        return bytes((len(card.flash.label),)) + card.flash.label
+    if request.p2 != LABEL_SET:
+        raise Refusal(Sw.INCORRECT_P2)
+    text = Reader(request.data).prefixed() if request.data else b""
+    if len(text) > LABEL_MAX:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    card.flash.label = text
     return b""
 
 
-def reset_key(card: Card, request: Request) -> bytes:
-    """RESET 2FA KEY: needs the second factor once more."""
-    if len(request.data) < KEY_SIZE:
-        raise Refusal(SW_WRONG_LENGTH)
-    key = _key(card)
-    check_answer(card, identifier(key) + Padding.SELF_RESET, request.data)
-    card.flash.second_factor, card.flash.amount_limit = b"", 0
+def set_feature_policy(card: Card, request: Request) -> bytes:
+    """SET FEATURE POLICY: the feature in P1, its policy in P2; what is blocked stays so."""
+    if card.flash.version < WITH_POLICIES:
+        raise Refusal(Sw.UNKNOWN_INS)
+    if request.p1 >= len(FEATURES):
+        raise Refusal(Sw.INCORRECT_P1)
+    if request.p2 > BLOCKED:
+        raise Refusal(Sw.INCORRECT_P2)
+    feature = FEATURES[request.p1]
+    if getattr(card.flash.policies, feature) == BLOCKED:
+        raise Refusal(Sw.FEATURE_BLOCKED)
+    setattr(card.flash.policies, feature, request.p2)
     return b""
 
 
-def crypt(card: Card, request: Request) -> bytes:
-    """CRYPT TRANSACTION 2FA: P1 chooses the direction, P2 begins, goes on or ends."""
-    key = cipher_key(_key(card))
-    if request.p2 == INIT:
-        return _begin(card, request, key)
-    if request.p2 not in {PROCESS, FINALIZE}:
-        raise Refusal(SW_INCORRECT_P2)
+def import_trusted_key(card: Card, request: Request) -> bytes:
+    """Take the authentikey of the SeedKeeper to be trusted; a seeded card takes none."""
+    need_no_seed(card)
     fields = Reader(request.data)
-    chunk = fields.take(fields.short())
-    running = card.power.cipher
-    if running is None:
-        raise Refusal(SW_INCORRECT_INITIALIZATION)
-    if len(chunk) % BLOCK:
-        raise Refusal(SW_WRONG_LENGTH)
-    if request.p2 == FINALIZE:
-        card.power.cipher = None
-    return len(chunk).to_bytes(2) + running(chunk)
+    size = fields.short()
+    point = fields.take(POINT)
+    if size != POINT or point[0] != 4:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    card.flash.trusted_key = point
+    return authenticated(card, prefixed(point))
 
 
-def _begin(card: Card, request: Request, key: bytes) -> bytes:
-    if request.p1 not in {DECRYPT, ENCRYPT}:
-        raise Refusal(SW_INVALID_PARAMETER)
-    encrypts = request.p1 == ENCRYPT
-    iv = secrets.token_bytes(BLOCK) if encrypts else request.data
-    if len(iv) != BLOCK:
-        raise Refusal(SW_WRONG_LENGTH)
-    cipher = Cipher(algorithms.AES(key), modes.CBC(iv))
-    running: CipherContext = cipher.encryptor() if encrypts else cipher.decryptor()
-    card.power.cipher = running.update
-    return iv + identifier(card.flash.second_factor) if encrypts else b""
+def export_trusted_key(card: Card, _request: Request) -> bytes:
+    """Return the trusted authentikey, signed by the card's own."""
+    return authenticated(card, prefixed(_trusted(card)))
 
 
-def _key(card: Card) -> bytes:
-    if not card.flash.second_factor:
-        raise Refusal(SW_2FA_MISSING)
-    return card.flash.second_factor
+def import_encrypted(card: Card, request: Request) -> bytes:
+    """Take a seed or a second factor encrypted under the key both cards share."""
+    trusted = _trusted(card)
+    fields = Reader(request.data)
+    header = fields.take(HEADER)
+    if header[0] == MASTER_SEED:
+        need_no_seed(card)
+    elif header[0] != SECOND_FACTOR:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    elif card.flash.second_factor:
+        raise Refusal(Sw.SECOND_FACTOR_SET)
+    iv = fields.take(BLOCK)
+    ciphertext, mac = fields.take(fields.short()), fields.prefixed()
+    if len(mac) != SHA1_SIZE:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    shared = shared_x(card.flash.authentikey, trusted)
+    if not hmac.compare_digest(mac_of(shared, header + ciphertext), mac):
+        raise Refusal(Sw.IMPORT_MAC)
+    plaintext = _decrypted(shared, iv, ciphertext)
+    secret = Reader(plaintext).prefixed()
+    if hashlib.sha256(plaintext[: 1 + len(secret)]).digest()[:4] != header[FINGERPRINT]:
+        raise Refusal(Sw.IMPORT_FINGERPRINT)
+    if header[0] == MASTER_SEED:
+        return load_seed(card, secret)
+    if len(secret) != SHA1_SIZE:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    card.flash.second_factor, card.flash.amount_limit = secret, 0
+    return b""
+
+
+def shared_x(secret: bytes, public: bytes) -> bytes:
+    """Return the x coordinate of the Diffie-Hellman point; refuses a point off the curve."""
+    try:
+        return PublicKey(public).multiply(PrivateKey(secret).secret).format()[1:]
+    except ValueError:
+        raise Refusal(Sw.INVALID_PARAMETER) from None
+
+
+def mac_of(shared: bytes, data: bytes) -> bytes:
+    """Return the code over header and ciphertext."""
+    key = hmac.digest(shared, b"secmac", "sha1")
+    return hmac.digest(key, hashlib.sha256(data).digest(), "sha1")
+
+
+def secret_key(shared: bytes) -> bytes:
+    """Return the AES key both cards share."""
+    return hmac.digest(shared, b"seckey", "sha1")[:BLOCK]
+
+
+def _decrypted(shared: bytes, iv: bytes, ciphertext: bytes) -> bytes:
+    if len(ciphertext) % BLOCK:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    return Cipher(algorithms.AES(secret_key(shared)), modes.CBC(iv)).decryptor().update(ciphertext)
+
+
+def _trusted(card: Card) -> bytes:
+    if not card.flash.trusted_key:
+        raise Refusal(Sw.IMPORT_UNTRUSTED)
+    return card.flash.trusted_key
 
 
 HANDLERS: dict[int, Handler] = {
-    INS_SET_2FA_KEY: set_key,
-    INS_RESET_2FA_KEY: reset_key,
-    INS_CRYPT_2FA: crypt,
+    Ins.LABEL: label,
+    Ins.SET_FEATURE_POLICY: set_feature_policy,
+    Ins.IMPORT_TRUSTED_KEY: import_trusted_key,
+    Ins.EXPORT_TRUSTED_KEY: export_trusted_key,
+    Ins.IMPORT_ENCRYPTED: import_encrypted,
 }

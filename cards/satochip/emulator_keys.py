@@ -1,61 +1,35 @@
-"""The emulated Satochip's seed, derivation cache, key slots and ECDSA signatures."""
+"""The emulated Satochip's seed, derivation cache, key slots, taproot tweak and signatures."""
 
 import hashlib
-import hmac
-from typing import NamedTuple
+import secrets
 
 from coincurve import PrivateKey
 
-from cards.emulation import CURVE_ORDER, sign_high_or_low
-from cards.satochip.emulator_extras import Padding, check_answer, check_flagged_answer
+from cards.bip32 import master_key
+from cards.emulation import Node, Refusal, public_key, sign_high_or_low
+from cards.satochip.emulator_codes import Padding, check_answer, check_flagged_answer
 from cards.satochip.emulator_memory import (
     Card,
     Handler,
     Reader,
-    Refusal,
     Request,
     check_pin,
     need_no_parameter,
 )
-from cards.satochip.wire import (
-    INS_EXPORT_AUTHENTIKEY,
-    INS_GET_AUTHENTIKEY,
-    INS_GET_EXTENDED_KEY,
-    INS_GET_PUBLIC_FROM_PRIVATE,
-    INS_IMPORT_KEY,
-    INS_IMPORT_SEED,
-    INS_RESET_KEY,
-    INS_RESET_SEED,
-    INS_SIGN_DIGEST,
-    SW_INCORRECT_ALG,
-    SW_INCORRECT_INITIALIZATION,
-    SW_INCORRECT_P1,
-    SW_INVALID_PARAMETER,
-    SW_NO_MEMORY_LEFT,
-    SW_SEED_EXISTS,
-    SW_SEED_MISSING,
-    SW_UNSUPPORTED,
-    SW_WRONG_LENGTH,
-)
+from cards.satochip.wire import Ins, Sw
+from cards.session import HARDENED
+from cards.signature import CURVE_ORDER
 
 DEPTH_MAX = 10
 SEED_MAX = 64
 SLOT_COUNT = 16
 LAST_DERIVED = 0xFF
 WIPE_CACHE = 0x80
-HARDENED_BIT = 0x80
 STEP = 4
 KEY_SIZE = 32
 BLOB_PLAIN, BLOB_PRIVATE_KEY = 0x00, 0x0C
 TRANSIENT_KEY = (0, 16)
 INS_CACHE_USE = (0x74, 0x75)
-
-
-class Node(NamedTuple):
-    """A private key and its chain code."""
-
-    key: bytes
-    chain_code: bytes
 
 
 def signed_key(secret: bytes, head: bytes = b"") -> bytes:
@@ -77,16 +51,7 @@ def prefixed(data: bytes) -> bytes:
 
 def public_x(secret: bytes) -> bytes:
     """Return the x coordinate of the public key."""
-    return PrivateKey(secret).public_key.format()[1:]
-
-
-def child(parent: Node, step: bytes) -> Node:
-    """Derive a child key (BIP 32)."""
-    hardened = step[0] & HARDENED_BIT
-    key = PrivateKey(parent.key)
-    material = b"\0" + parent.key if hardened else key.public_key.format()
-    digest = hmac.digest(parent.chain_code, material + step, "sha512")
-    return Node(key.add(digest[:32]).secret, digest[32:])
+    return public_key(secret)[1:]
 
 
 def cache_id(path: bytes) -> bytes:
@@ -99,19 +64,19 @@ def import_seed(card: Card, request: Request) -> bytes:
     need_no_parameter(request)
     need_no_seed(card)
     if request.p1 > SEED_MAX or request.p1 != len(request.data):
-        raise Refusal(SW_WRONG_LENGTH)
+        raise Refusal(Sw.WRONG_LENGTH)
     return load_seed(card, request.data)
 
 
 def load_seed(card: Card, seed: bytes) -> bytes:
     """Make the master key of a seed."""
-    card.flash.master = hmac.digest(b"Bitcoin seed", seed, "sha512")
+    card.flash.master = b"".join(master_key(seed))
     return signed_key(card.flash.authentikey)
 
 
 def reset_seed(card: Card, request: Request) -> bytes:
     """RESET SEED: forget the seed and what hangs on it, and log out; the PIN is looked at first."""
-    fields = Reader(request.data, SW_WRONG_LENGTH)
+    fields = Reader(request.data, Sw.WRONG_LENGTH)
     check_pin(card, 0, fields.take(request.p1))
     card.power.verified.add(0)
     _need_seed(card)
@@ -144,7 +109,7 @@ def extended_key(card: Card, request: Request) -> bytes:
     """GET EXTENDED KEY: derive, keep each step in the cache, and make it the signing key."""
     _need_seed(card)
     if request.p1 > DEPTH_MAX:
-        raise Refusal(SW_INCORRECT_P1)
+        raise Refusal(Sw.INCORRECT_P1)
     path = Reader(request.data).take(STEP * request.p1) if request.p1 else b""
     if request.p2 & WIPE_CACHE:
         card.flash.cache = {}
@@ -154,27 +119,23 @@ def extended_key(card: Card, request: Request) -> bytes:
 
 
 def _derive(card: Card, path: bytes) -> Node:
-    """Walk down the path; a cache that is full stops the walk with its parent in use."""
+    """Walk down the path; a cache that is full stops the walk with its parent in use.
+
+    The cache keeps of each step key, chain code and the first byte of the compressed public key.
+    """
+    cache = card.flash.cache
     node = Node(card.flash.master[:32], card.flash.master[32:])
     for end in range(STEP, len(path) + 1, STEP):
-        name, step = cache_id(path[:end]), path[end - STEP : end]
-        found = card.flash.cache.get(name)
-        if found is None:
-            found = _remember(card, name, node, step)
-        node = Node(found[:32], found[32:64])
+        name, step = cache_id(path[:end]), int.from_bytes(path[end - STEP : end])
+        if name not in cache:
+            if step < HARDENED:
+                _use(card, node.key)
+            node = node.below([step])
+            if len(cache) >= card.flash.cache_limit:
+                raise Refusal(Sw.NO_MEMORY_LEFT)
+            cache[name] = node.key + node.chain_code + node.public_key[:1]
+        node = Node(cache[name][:32], cache[name][32:64])
     return node
-
-
-def _remember(card: Card, name: bytes, parent: Node, step: bytes) -> bytes:
-    """Derive a step and keep it: key, chain code, first byte of the compressed public key."""
-    if not step[0] & HARDENED_BIT:
-        _use(card, parent.key)
-    node = child(parent, step)
-    if len(card.flash.cache) >= card.flash.cache_limit:
-        raise Refusal(SW_NO_MEMORY_LEFT)
-    compressed = PrivateKey(node.key).public_key.format()
-    card.flash.cache[name] = node.key + node.chain_code + compressed[:1]
-    return card.flash.cache[name]
 
 
 def _use(card: Card, key: bytes) -> None:
@@ -194,7 +155,7 @@ def cache_use(card: Card, _request: Request) -> bytes:
 def sign_digest(card: Card, request: Request) -> bytes:
     """SIGN TRANSACTION HASH: an ECDSA signature by a slot's key or the one last derived."""
     check_number(request.p1)
-    fields = Reader(request.data, SW_WRONG_LENGTH)
+    fields = Reader(request.data, Sw.WRONG_LENGTH)
     digest = fields.take(32)
     need_seed_for(card, request.p1)
     check_flagged_answer(card, digest + Padding.DIGEST, fields)
@@ -204,7 +165,7 @@ def sign_digest(card: Card, request: Request) -> bytes:
 def check_number(number: int) -> None:
     """Refuse a P1 that is neither a slot nor FF."""
     if number != LAST_DERIVED and number >= SLOT_COUNT:
-        raise Refusal(SW_INCORRECT_P1)
+        raise Refusal(Sw.INCORRECT_P1)
 
 
 def need_seed_for(card: Card, number: int) -> None:
@@ -219,7 +180,7 @@ def signing_key(card: Card, number: int) -> bytes:
         return _slot(card, number)
     key = card.power.last_key or card.flash.last_key
     if not key:
-        raise Refusal(SW_INCORRECT_INITIALIZATION)
+        raise Refusal(Sw.INCORRECT_INITIALIZATION)
     return key
 
 
@@ -227,17 +188,17 @@ def import_key(card: Card, request: Request) -> bytes:
     """IMPORT KEY: put a private key into an empty slot."""
     need_no_parameter(request)
     if request.p1 >= SLOT_COUNT:
-        raise Refusal(SW_INCORRECT_P1)
+        raise Refusal(Sw.INCORRECT_P1)
     fields = Reader(request.data)
     _check_blob(fields.take(4))
     fields.take(6)
     if fields.short() != KEY_SIZE:
-        raise Refusal(SW_INVALID_PARAMETER)
+        raise Refusal(Sw.INVALID_PARAMETER)
     key = fields.take(KEY_SIZE)
     if request.p1 in card.flash.slots:
-        raise Refusal(SW_INCORRECT_P1)
+        raise Refusal(Sw.INCORRECT_P1)
     if not 0 < int.from_bytes(key) < CURVE_ORDER:
-        raise Refusal(SW_INVALID_PARAMETER)
+        raise Refusal(Sw.INVALID_PARAMETER)
     challenge = public_x(key) + Padding.slot(Padding.KEY_IMPORT, request.p1)
     check_answer(card, challenge, fields.rest())
     card.flash.slots[request.p1] = key
@@ -247,11 +208,11 @@ def import_key(card: Card, request: Request) -> bytes:
 def _check_blob(header: bytes) -> None:
     """Refuse a key that is encrypted, of another kind, or of another size."""
     if header[0] != BLOB_PLAIN:
-        raise Refusal(SW_UNSUPPORTED)
+        raise Refusal(Sw.UNSUPPORTED)
     if header[1] != BLOB_PRIVATE_KEY:
-        raise Refusal(SW_INCORRECT_ALG)
+        raise Refusal(Sw.INCORRECT_ALG)
     if int.from_bytes(header[2:]) != KEY_SIZE * 8:
-        raise Refusal(SW_INVALID_PARAMETER)
+        raise Refusal(Sw.INVALID_PARAMETER)
 
 
 def public_from_private(card: Card, request: Request) -> bytes:
@@ -273,30 +234,97 @@ def reset_key(card: Card, request: Request) -> bytes:
 
 def _slot(card: Card, number: int) -> bytes:
     if number not in card.flash.slots:
-        raise Refusal(SW_INCORRECT_P1)
+        raise Refusal(Sw.INCORRECT_P1)
     return card.flash.slots[number]
 
 
 def need_no_seed(card: Card) -> None:
     """Refuse what only a card without a seed takes."""
     if card.flash.master:
-        raise Refusal(SW_SEED_EXISTS)
+        raise Refusal(Sw.SEED_EXISTS)
 
 
 def _need_seed(card: Card) -> None:
     if not card.flash.master:
-        raise Refusal(SW_SEED_MISSING)
+        raise Refusal(Sw.SEED_MISSING)
+
+
+BYPASS = 0x01
+SIZE = 32
+MENDED = (0, 16)
+
+
+def tweak(x: bytes, root: bytes, version: tuple[int, int]) -> bytes:
+    """Return the TapTweak hash (BIP 341); cards up to 0.15 hash x XOR root, by mistake."""
+    tag = hashlib.sha256(b"TapTweak").digest()
+    committed = x + root
+    if version < MENDED:
+        committed = bytes(a ^ b for a, b in zip(x, root, strict=True))
+    return hashlib.sha256(tag + tag + committed).digest()
+
+
+def tweaked(secret: bytes, root: bytes, version: tuple[int, int]) -> bytes:
+    """Return the private key of the output key; raises 9C43 where the tweak is out of range."""
+    compressed = public_key(secret)
+    number = int.from_bytes(secret)
+    even = number if compressed[0] == 2 else CURVE_ORDER - number
+    amount = int.from_bytes(tweak(compressed[1:], root, version))
+    if amount >= CURVE_ORDER:
+        raise Refusal(Sw.TAPROOT_TWEAK)
+    return ((even + amount) % CURVE_ORDER).to_bytes(SIZE)
+
+
+def taproot_tweak(card: Card, request: Request) -> bytes:
+    """TAPROOT TWEAK: prepare the key for SIGN SCHNORR and return its public key."""
+    _need_feature(card.flash.policies.schnorr)
+    check_number(request.p1)
+    need_seed_for(card, request.p1)
+    fields = Reader(request.data, Sw.WRONG_LENGTH)
+    root = fields.prefixed()
+    mended = card.flash.version >= MENDED
+    if len(root) != SIZE and not (mended and not root):
+        raise Refusal(Sw.WRONG_LENGTH)
+    secret = signing_key(card, request.p1)
+    if mended and request.p2 == BYPASS:
+        _need_feature(card.flash.policies.nostr)
+        key = secret
+    else:
+        key = tweaked(secret, root, card.flash.version)
+    card.power.tweaked_key = key
+    return authenticated(card, prefixed(PrivateKey(key).public_key.format(compressed=False)))
+
+
+def sign_schnorr(card: Card, request: Request) -> bytes:
+    """SIGN SCHNORR HASH: a BIP 340 signature by the tweaked key."""
+    _need_feature(card.flash.policies.schnorr)
+    fields = Reader(request.data, Sw.WRONG_LENGTH)
+    message = fields.take(SIZE)
+    check_flagged_answer(card, message + Padding.SCHNORR, fields)
+    key = card.power.tweaked_key
+    if not key:
+        raise Refusal(Sw.INCORRECT_INITIALIZATION)
+    if card.flash.version < MENDED:
+        # Old cards leave their nonce where the tweaked key was: the next signature is by no key.
+        card.power.tweaked_key = secrets.token_bytes(SIZE)
+    return PrivateKey(key).sign_schnorr(message)
+
+
+def _need_feature(policy: int) -> None:
+    if policy:
+        raise Refusal(Sw.FEATURE_BLOCKED)
 
 
 HANDLERS: dict[int, Handler] = {
-    INS_IMPORT_SEED: import_seed,
-    INS_RESET_SEED: reset_seed,
-    INS_EXPORT_AUTHENTIKEY: export_authentikey,
-    INS_GET_AUTHENTIKEY: export_authentikey_if_seeded,
-    INS_GET_EXTENDED_KEY: extended_key,
-    INS_SIGN_DIGEST: sign_digest,
-    INS_IMPORT_KEY: import_key,
-    INS_RESET_KEY: reset_key,
-    INS_GET_PUBLIC_FROM_PRIVATE: public_from_private,
+    Ins.IMPORT_SEED: import_seed,
+    Ins.RESET_SEED: reset_seed,
+    Ins.EXPORT_AUTHENTIKEY: export_authentikey,
+    Ins.GET_AUTHENTIKEY: export_authentikey_if_seeded,
+    Ins.GET_EXTENDED_KEY: extended_key,
+    Ins.SIGN_DIGEST: sign_digest,
+    Ins.IMPORT_KEY: import_key,
+    Ins.RESET_KEY: reset_key,
+    Ins.GET_PUBLIC_FROM_PRIVATE: public_from_private,
     **dict.fromkeys(INS_CACHE_USE, cache_use),
+    Ins.TAPROOT_TWEAK: taproot_tweak,
+    Ins.SIGN_SCHNORR: sign_schnorr,
 }

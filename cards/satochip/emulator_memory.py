@@ -1,37 +1,17 @@
 """What an emulated Satochip remembers: in its flash, and while it has power."""
 
-import hmac
-import secrets
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
 
-import cbor2
-
-from cards.errors import CardError
-from cards.satochip.wire import (
-    SW_IDENTITY_BLOCKED,
-    SW_INCORRECT_P2,
-    SW_INVALID_PARAMETER,
-    SW_PIN_FAILED,
-    SW_WRONG_LENGTH,
-    ChannelKeys,
-)
+from cards.emulation import Code, Refusal
+from cards.satochip.wire import ChannelKeys, Sw
 
 DEFAULT_PIN = b"Muscle00"
 DEFAULT_TRIES = 3
 PIN_SIZES = range(4, 17)
 RESET_SIGNALS = 5
 TRIES_SHOWN_MAX = 15
-
-
-class Refusal(Exception):
-    """A command ends with this status word and no data."""
-
-    def __init__(self, sw: int) -> None:
-        """Keep the status word."""
-        self.sw = sw
-        super().__init__(f"{sw:04X}")
 
 
 class Request(NamedTuple):
@@ -47,7 +27,7 @@ class Request(NamedTuple):
     def read(cls, apdu: bytes) -> Self:
         """Take a command apart; four bytes alone announce no data."""
         if len(apdu) < 4:
-            raise Refusal(SW_WRONG_LENGTH)
+            raise Refusal(Sw.WRONG_LENGTH)
         size = apdu[4] if len(apdu) > 4 else 0
         return cls(apdu[1], apdu[2], apdu[3], size, apdu[5:])
 
@@ -55,14 +35,14 @@ class Request(NamedTuple):
     def data(self) -> bytes:
         """Return as many bytes as the command announces."""
         if len(self.body) < self.size:
-            raise Refusal(SW_WRONG_LENGTH)
+            raise Refusal(Sw.WRONG_LENGTH)
         return self.body[: self.size]
 
 
 class Reader:
     """Cuts a command's data into its fields."""
 
-    def __init__(self, data: bytes, sw: int = SW_INVALID_PARAMETER) -> None:
+    def __init__(self, data: bytes, sw: int = Sw.INVALID_PARAMETER) -> None:
         """Begin at the first byte; `sw` is the answer where a field is missing."""
         self._left = data
         self._sw = sw
@@ -91,34 +71,26 @@ class Reader:
         return self._left
 
 
-@dataclass
-class Code:
-    """A PIN or PUK with its counter."""
+def fresh_code(value: bytes, limit: int) -> Code:
+    """Make a code with all its tries; raises 9C0F for sizes and limits no card takes."""
+    if len(value) not in PIN_SIZES or not limit:
+        raise Refusal(Sw.INVALID_PARAMETER)
+    return Code.fresh(value, limit)
 
-    value: bytes = field(repr=False)
-    limit: int
-    left: int
 
-    @classmethod
-    def fresh(cls, value: bytes, limit: int) -> Self:
-        """Make one with all its tries; raises 9C0F for sizes and limits no card takes."""
-        if len(value) not in PIN_SIZES or not limit:
-            raise Refusal(SW_INVALID_PARAMETER)
-        return cls(value, limit, limit)
-
-    def check(self, candidate: bytes) -> None:
-        """Count a wrong value and raise 63Cx, or 9C0C once no try is left."""
-        if not self.left:
-            raise Refusal(SW_IDENTITY_BLOCKED)
-        if not hmac.compare_digest(candidate, self.value):
-            self.left -= 1
-            raise Refusal(SW_PIN_FAILED | min(self.left, TRIES_SHOWN_MAX))
-        self.left = self.limit
+def check_code(code: Code, candidate: bytes) -> None:
+    """Count a wrong value and raise 63Cx, or 9C0C once no try is left."""
+    if not code.left:
+        raise Refusal(Sw.IDENTITY_BLOCKED)
+    right = code.matches(candidate)
+    code.count(right=right)
+    if not right:
+        raise Refusal(Sw.PIN_FAILED | min(code.left, TRIES_SHOWN_MAX))
 
 
 def factory_pins() -> dict[int, Code]:
     """Return the PINs of a card that nobody has set up."""
-    return {0: Code.fresh(DEFAULT_PIN, DEFAULT_TRIES)}
+    return {0: fresh_code(DEFAULT_PIN, DEFAULT_TRIES)}
 
 
 @dataclass
@@ -161,20 +133,14 @@ class Flash:
         major, minor = self.profile.split("-")[0].split(".")
         return int(major), int(minor)
 
-    def encode(self) -> bytes:
-        """Return the flash as CBOR."""
-        return cbor2.dumps(asdict(self))
 
-    @classmethod
-    def decode(cls, state: bytes) -> Self:
-        """Read what `encode` wrote; raises CardError for anything else."""
-        try:
-            fields = cbor2.loads(state)
-            for codes in ("pins", "puks"):
-                fields[codes] = {number: Code(**code) for number, code in fields[codes].items()}
-            return cls(**fields | {"policies": Policies(**fields["policies"])})
-        except (cbor2.CBORDecodeError, AttributeError, KeyError, TypeError, ValueError):
-            raise CardError("this is not the state of an emulated Satochip") from None
+def revived(fields: Any) -> Flash:  # noqa: ANN401 -- whatever was kept, checked by whoever asks
+    """Return the flash that was kept with these fields."""
+    codes = {
+        each: {number: Code(**code) for number, code in fields[each].items()}
+        for each in ("pins", "puks")
+    }
+    return Flash(**fields | codes | {"policies": Policies(**fields["policies"])})
 
 
 @dataclass
@@ -203,7 +169,7 @@ class Card:
     """A card with power."""
 
     flash: Flash
-    power: Power
+    power: Power = field(default_factory=Power)
 
     def log_out(self) -> None:
         """Forget every PIN that was verified."""
@@ -216,17 +182,12 @@ Handler = Callable[[Card, Request], bytes]
 def check_pin(card: Card, number: int, candidate: bytes) -> None:
     """Count a wrong PIN, which logs out; a size no PIN has is refused and not counted."""
     if len(candidate) not in PIN_SIZES:
-        raise Refusal(SW_INVALID_PARAMETER)
+        raise Refusal(Sw.INVALID_PARAMETER)
     card.power.verified.discard(number)
-    card.flash.pins[number].check(candidate)
+    check_code(card.flash.pins[number], candidate)
 
 
 def need_no_parameter(request: Request) -> None:
     """Refuse a P2 where the command knows none."""
     if request.p2:
-        raise Refusal(SW_INCORRECT_P2)
-
-
-def random_key() -> bytes:
-    """Return a private key; one in 2^128 draws would be out of range."""
-    return secrets.token_bytes(32)
+        raise Refusal(Sw.INCORRECT_P2)

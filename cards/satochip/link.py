@@ -19,13 +19,13 @@ from cards.errors import (
 from cards.family import undisturbed
 from cards.pin import Pin
 from cards.satochip import answers, commands
+from cards.satochip.answers import CHANNEL_LOST, refusal
 from cards.satochip.channel import HostChannel, agree
-from cards.satochip.refusals import CHANNEL_LOST, refusal
-from cards.satochip.wire import SW_UNAUTHORIZED, SW_UNKNOWN_CLA, SW_UNKNOWN_INS
+from cards.satochip.wire import Sw
 from cards.transport import CardTransport, exchange, pause, transmit
 
 log = logging.getLogger(__name__)
-PERHAPS_NOT_SELECTED = {SW_UNKNOWN_INS, SW_UNKNOWN_CLA}
+PERHAPS_NOT_SELECTED = {Sw.UNKNOWN_INS, Sw.UNKNOWN_CLA}
 SPARE_TRIES = 2
 PRESENTED_MAX = 3
 
@@ -68,7 +68,7 @@ class Link:
     def send(self, command: Command) -> bytes:
         """Send a command in the channel and return its answer; raises what a refusal means."""
         response = self._in_channel(command)
-        if response.sw == SW_UNAUTHORIZED and self._pin is not None:
+        if response.sw == Sw.UNAUTHORIZED and self._pin is not None:
             self._log_in_again(self._pin)
             response = self._in_channel(command)
         if response.sw != SW_OK:

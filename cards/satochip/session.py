@@ -1,23 +1,54 @@
 """A Satochip as a card session."""
 
 import contextlib
+import hashlib
 import secrets
 from collections.abc import Mapping
 from typing import Final
 
 from cards import signature
+from cards.apdu import Form
 from cards.bip32 import fingerprint, public_child
 from cards.errors import CardError, NotSupported, PathNotAvailable, ProtocolError, StatusWordError
 from cards.family import Surroundings
 from cards.pin import Pin, Secret
-from cards.satochip import NAME, answers, attestation, commands, reset
+from cards.satochip import NAME, answers, attestation, commands
 from cards.satochip.answers import DerivedKey
-from cards.satochip.derivation import DerivationCache
+from cards.satochip.commands import CACHE_SIZE, encode_path
 from cards.satochip.link import Link
 from cards.satochip.roots import ROOTS
-from cards.satochip.wire import SW_INCORRECT_INITIALIZATION, SW_NO_MEMORY_LEFT
+from cards.satochip.wire import Sw
 from cards.session import DIGEST_SIZE, HARDENED, Attestation, CardIdentity, ExtendedKey, Path
-from cards.transport import CardTransport
+from cards.transport import CardTransport, PowerCycler, exchange, transmit
+
+
+class DerivationCache:
+    """The path prefixes a card keeps: one object each, never evicted, named by four bytes.
+
+    What was in it before this session is unknown until it has been wiped once.
+    """
+
+    def __init__(self) -> None:
+        """Begin with a cache nobody knows."""
+        self._kept: dict[bytes, bytes] = {}
+
+    def must_wipe(self, path: Path) -> bool:
+        """Tell whether the path does not fit any more, or would find another path's object."""
+        wanted = _objects(path)
+        clash = any(self._kept.get(name, prefix) != prefix for name, prefix in wanted.items())
+        return clash or len(self._kept | wanted) > CACHE_SIZE
+
+    def derived(self, path: Path, *, wiped: bool) -> None:
+        """Remember a path that was derived, after a wipe or without one."""
+        self._kept = _objects(path) if wiped else self._kept | _objects(path)
+
+
+def _objects(path: Path) -> dict[bytes, bytes]:
+    """Return the prefixes of a path by the names the card gives them."""
+    steps = encode_path(path)
+    prefixes = [steps[:end] for end in range(4, len(steps) + 1, 4)]
+    return {hashlib.sha256(prefix).digest()[-4:]: prefix for prefix in prefixes}
+
 
 NEW_UNBLOCK: Final = (0, 16)
 SEED_SIZES: Final = range(16, 65)
@@ -114,7 +145,7 @@ class SatochipSession:
     def reset(self) -> None:
         """Erase PIN, seed and label for good; before 0.16 it takes five power cycles."""
         self._link.forget_pin()
-        reset.reset(self._link)
+        reset(self._link)
         self._forget_keys()
 
     def xpub(self, path: Path) -> ExtendedKey:
@@ -161,7 +192,7 @@ class SatochipSession:
         try:
             answer = self._link.send(commands.extended_key(path, wipe_cache=wipe))
         except StatusWordError as refused:
-            if refused.sw != SW_NO_MEMORY_LEFT:
+            if refused.sw != Sw.NO_MEMORY_LEFT:
                 raise
             wipe = True
             answer = self._link.send(commands.extended_key(path, wipe_cache=wipe))
@@ -184,7 +215,7 @@ class SatochipSession:
         try:
             der = self._link.send(commands.sign_digest(digest))
         except StatusWordError as refused:
-            if refused.sw != SW_INCORRECT_INITIALIZATION:
+            if refused.sw != Sw.INCORRECT_INITIALIZATION:
                 raise
             return None
         signed = signature.compact_from_der(der)
@@ -208,3 +239,29 @@ def _check_child(parent: DerivedKey, step: int, child: DerivedKey) -> None:
     """Refuse a normal child that is not its parent's: a card's cache can mix paths up."""
     if step < HARDENED and child != public_child(*parent, step):
         raise ProtocolError("the card derived a key that is not its parent's child")
+
+
+ONE_COMMAND = (0, 16)
+
+
+def reset(link: Link) -> None:
+    """Erase the card; authentikey and certificate stay."""
+    if link.status().version >= ONE_COMMAND:
+        link.send(commands.factory_reset())
+        return
+    transport = link.transport
+    if not isinstance(transport, PowerCycler):
+        raise NotSupported(NAME, "a factory reset on a reader that cannot switch its power")
+    # The signals are in clear and ask nobody's name: be sure of the card first.
+    link.reopen_channel()
+    for left in reversed(range(commands.RESET_SIGNALS)):
+        transport.power_cycle()
+        exchange(transport, commands.select())
+        _signal(link, left)
+
+
+def _signal(link: Link, left: int) -> None:
+    """Send one signal, alone; raises ProtocolError unless the card counts as it should."""
+    answered = transmit(link.transport, commands.reset_signal(), Form.P3).sw
+    if answered != Sw.RESET_SIGNAL + left:
+        raise ProtocolError(f"the card answers {answered:04X} with {left} reset signals left")

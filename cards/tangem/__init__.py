@@ -29,14 +29,14 @@ def _revive(state: bytes) -> EmulatedCard:
 
 
 def _forget(memory: CardMemory, card_id: str) -> None:
-    from cards.tangem.recognition import Recognition  # noqa: PLC0415 - as above
+    from cards.tangem.session import Recognition  # noqa: PLC0415 - as above
 
     Recognition(memory).forget(card_id)
     memory.forget(card_id)
 
 
 def _recognises(memory: CardMemory, card_id: str) -> bool:
-    from cards.tangem.recognition import Recognition  # noqa: PLC0415 - as above
+    from cards.tangem.session import Recognition  # noqa: PLC0415 - as above
 
     return Recognition(memory).knows(card_id)
 

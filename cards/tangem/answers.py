@@ -1,37 +1,27 @@
-"""Tangem's answers, taken apart."""
+"""What a Tangem answers, taken apart, and what it means by a status word."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-from cards.errors import CardError, NotSupported, ProtocolError
+from cards.errors import (
+    CardError,
+    CardNotInitialised,
+    NotSupported,
+    NotUnlocked,
+    ProtocolError,
+    StatusWordError,
+)
 from cards.tangem import NAME
-from cards.tangem.tlv import Fields
 from cards.tangem.wire import (
     OUT_OF_SCOPE,
     PAUSE_MAX,
-    TAG_BACKUP_COUNT,
-    TAG_BACKUP_STATUS,
-    TAG_CARD_DATA,
-    TAG_CARD_ID,
-    TAG_CARD_KEY,
-    TAG_CHAIN_CODE,
-    TAG_CODE_IS_DEFAULT,
-    TAG_CURVE,
-    TAG_DELAY,
-    TAG_FIRMWARE,
-    TAG_ID_SIGNATURE,
-    TAG_INDEX,
-    TAG_ISSUER_KEY,
-    TAG_NEEDS_ACTIVATION,
-    TAG_PASSCODE_IS_DEFAULT,
-    TAG_PUBLIC_KEY,
-    TAG_SETTINGS,
-    TAG_SIGNATURE,
-    TAG_SLOTS,
-    TAG_STATUS,
-    TAG_WALLET,
     WALLET_EMPTY,
     WALLET_IMPORTED,
     WALLET_LOADED,
+    Fields,
+    Sw,
+    Tag,
     Version,
     luhn_holds,
 )
@@ -99,7 +89,7 @@ class Key(NamedTuple):
 
 def version_of(fields: Fields) -> Version:
     """Return the firmware version; raises NotSupported for 8 and above."""
-    text = fields.text(TAG_FIRMWARE)
+    text = fields.text(Tag.FIRMWARE)
     try:
         version = Version.parse(text)
     except (ValueError, TypeError):
@@ -112,28 +102,28 @@ def version_of(fields: Fields) -> Version:
 def parse_card(fields: Fields) -> CardFacts:
     """Read the answer to READ; the version comes before anything else."""
     version = version_of(fields)
-    if fields.number(TAG_STATUS, BYTE) in {NOT_PERSONALISED, PURGED}:
+    if fields.number(Tag.STATUS, BYTE) in {NOT_PERSONALISED, PURGED}:
         raise CardError("the card is not personalised, or purged for good")
-    if fields.find(TAG_NEEDS_ACTIVATION) is not None:
+    if fields.find(Tag.NEEDS_ACTIVATION) is not None:
         raise CardError("the card still wants to be activated by its issuer")
-    card_id = fields.need(TAG_CARD_ID)
+    card_id = fields.need(Tag.CARD_ID)
     if len(card_id) != ID_SIZE or not luhn_holds(card_id):
         raise ProtocolError(f"the card's id of {len(card_id)} bytes does not check")
-    data = Fields.parse(fields.need(TAG_CARD_DATA))
-    backup_status = fields.number(TAG_BACKUP_STATUS, BYTE) or 0
+    data = Fields.parse(fields.need(Tag.CARD_DATA))
+    backup_status = fields.number(Tag.BACKUP_STATUS, BYTE) or 0
     return CardFacts(
         card_id=card_id,
         version=version,
-        card_key=fields.need(TAG_CARD_KEY),
-        settings=_needed(fields, TAG_SETTINGS, SETTINGS_MAX),
-        issuer_key=fields.need(TAG_ISSUER_KEY),
-        id_signature=data.find(TAG_ID_SIGNATURE) or b"",
-        delay=fields.number(TAG_DELAY, PAUSE_MAX) or 0,
-        slots=fields.number(TAG_SLOTS, BYTE) or 1,
-        code_is_default=fields.find(TAG_CODE_IS_DEFAULT) is not None,
-        passcode_is_default=fields.find(TAG_PASSCODE_IS_DEFAULT) is not None,
+        card_key=fields.need(Tag.CARD_KEY),
+        settings=_needed(fields, Tag.SETTINGS, SETTINGS_MAX),
+        issuer_key=fields.need(Tag.ISSUER_KEY),
+        id_signature=data.find(Tag.ID_SIGNATURE) or b"",
+        delay=fields.number(Tag.DELAY, PAUSE_MAX) or 0,
+        slots=fields.number(Tag.SLOTS, BYTE) or 1,
+        code_is_default=fields.find(Tag.CODE_IS_DEFAULT) is not None,
+        passcode_is_default=fields.find(Tag.PASSCODE_IS_DEFAULT) is not None,
         backup_status=backup_status,
-        backup_count=_needed(fields, TAG_BACKUP_COUNT, BYTE) if backup_status else 0,
+        backup_count=_needed(fields, Tag.BACKUP_COUNT, BYTE) if backup_status else 0,
     )
 
 
@@ -144,7 +134,7 @@ def _needed(fields: Fields, tag: int, most: int) -> int:
 
 def parse_wallets(fields: Fields) -> list[Wallet]:
     """Read a piece of the list of slots; one without any is an error."""
-    found = [parse_wallet(Fields.parse(each)) for each in fields.every(TAG_WALLET)]
+    found = [parse_wallet(Fields.parse(each)) for each in fields.every(Tag.WALLET)]
     if not found:
         raise ProtocolError("the card's list of wallets is empty")
     return found
@@ -152,21 +142,21 @@ def parse_wallets(fields: Fields) -> list[Wallet]:
 
 def parse_wallet(fields: Fields) -> Wallet:
     """Read one slot; a key of the curve we use must be a compressed point."""
-    status, index = fields.number(TAG_STATUS, BYTE), fields.number(TAG_INDEX, BYTE)
+    status, index = fields.number(Tag.STATUS, BYTE), fields.number(Tag.INDEX, BYTE)
     if status is None or index is None:
         raise ProtocolError("the card tells a wallet without status or number")
     return Wallet(
         slot=index,
         status=status,
-        curve=(fields.find(TAG_CURVE) or b"").rstrip(b"\0"),
-        public_key=fields.find(TAG_PUBLIC_KEY) or b"",
-        chain_code=fields.find(TAG_CHAIN_CODE) or b"",
+        curve=(fields.find(Tag.CURVE) or b"").rstrip(b"\0"),
+        public_key=fields.find(Tag.PUBLIC_KEY) or b"",
+        chain_code=fields.find(Tag.CHAIN_CODE) or b"",
     )
 
 
 def parse_key(fields: Fields) -> Key:
     """Read a public key with its chain code."""
-    key = Key(fields.need(TAG_PUBLIC_KEY), fields.need(TAG_CHAIN_CODE))
+    key = Key(fields.need(Tag.PUBLIC_KEY), fields.need(Tag.CHAIN_CODE))
     if len(key.public_key) != POINT or len(key.chain_code) != POINT - 1:
         raise ProtocolError(
             f"a key of {len(key.public_key)} and {len(key.chain_code)} bytes is none of BIP 32"
@@ -176,7 +166,7 @@ def parse_key(fields: Fields) -> Key:
 
 def parse_signatures(fields: Fields, count: int) -> list[bytes]:
     """Cut signatures of 64 bytes apart."""
-    joined = fields.need(TAG_SIGNATURE)
+    joined = fields.need(Tag.SIGNATURE)
     if len(joined) != 64 * count:
         raise ProtocolError(f"{len(joined)} bytes are not {count} signatures")
     return [joined[at : at + 64] for at in range(0, len(joined), 64)]
@@ -184,4 +174,18 @@ def parse_signatures(fields: Fields, count: int) -> list[bytes]:
 
 def card_id(fields: Fields) -> bytes:
     """Return the card's id, which every answer begins with."""
-    return fields.need(TAG_CARD_ID)
+    return fields.need(Tag.CARD_ID)
+
+
+_MEANINGS: dict[int, Callable[[], CardError]] = {
+    Sw.WRONG_PASSCODE: partial(
+        NotUnlocked, "the card has another passcode than the one it was shown"
+    ),
+    Sw.NO_WALLET: partial(CardNotInitialised, "the card has no key"),
+    Sw.WALLET_EXISTS: partial(NotSupported, NAME, "a second key of the same seed"),
+}
+
+
+def refusal(sw: int, ins: int) -> CardError:
+    """Return the error a status word stands for."""
+    return _MEANINGS.get(sw, partial(StatusWordError, sw, ins))()

@@ -15,18 +15,7 @@ from cards.signature import CURVE_ORDER, verify
 from cards.tangem import NAME
 from cards.tangem.answers import CardFacts
 from cards.tangem.roots import MANUFACTURER_KEY
-from cards.tangem.tlv import Fields
-from cards.tangem.wire import (
-    HD_SINCE,
-    SETTING_HD_WALLETS,
-    SIBLINGS_LABEL,
-    TAG_CARD_SALT,
-    TAG_CARD_SIGNATURE,
-    TAG_SALT,
-    TAG_SIBLING_KEY,
-    TAG_SIGNATURE,
-    TAG_STATUS,
-)
+from cards.tangem.wire import HD_SINCE, SIBLINGS_LABEL, Fields, Setting, Tag
 
 CHALLENGE = 16
 SIGNATURE = 64
@@ -93,7 +82,7 @@ def refuse_unfit(facts: CardFacts, roots: Roots) -> None:
     known = Roots(ROOTS.published + roots.published, ROOTS.test + roots.test)
     if names_its_maker(facts, known) is None:
         raise NotGenuine("no maker known here signed its id")
-    if facts.version < HD_SINCE or not facts.settings & SETTING_HD_WALLETS:
+    if facts.version < HD_SINCE or not facts.settings & Setting.HD_WALLETS:
         raise NotSupported(NAME, f"keys by path: its firmware {facts.version} has none")
 
 
@@ -130,21 +119,21 @@ def check_issuer(facts: CardFacts, roots: Roots, issuer: IssuerSignatures) -> No
 
 def check_card(facts: CardFacts, challenge: bytes, answer: Fields) -> None:
     """See that the card has the key it names; raises NotGenuine."""
-    siblings = answer.every(TAG_SIBLING_KEY)
-    message = challenge + answer.need(TAG_SALT)
+    siblings = answer.every(Tag.SIBLING_KEY)
+    message = challenge + answer.need(Tag.SALT)
     if siblings:
         message += SIBLINGS_LABEL + b"".join(siblings)
-    if not signed(facts.card_key, message, answer.need(TAG_CARD_SIGNATURE)):
+    if not signed(facts.card_key, message, answer.need(Tag.CARD_SIGNATURE)):
         raise NotGenuine("it answered the challenge with a signature that is not its key's")
 
 
 def check_wallet(facts: CardFacts, key: bytes, challenge: bytes, answer: Fields) -> None:
     """See that the card has the wallet's key, and says so itself; raises NotGenuine."""
-    if not signed(key, challenge + answer.need(TAG_SALT), answer.need(TAG_SIGNATURE)):
+    if not signed(key, challenge + answer.need(Tag.SALT), answer.need(Tag.SIGNATURE)):
         raise NotGenuine("its wallet's key did not sign the challenge")
-    message = key + challenge + (answer.find(TAG_CARD_SALT) or b"")
-    message += answer.find(TAG_STATUS) or b""
-    if not signed(facts.card_key, message, answer.need(TAG_CARD_SIGNATURE)):
+    message = key + challenge + (answer.find(Tag.CARD_SALT) or b"")
+    message += answer.find(Tag.STATUS) or b""
+    if not signed(facts.card_key, message, answer.need(Tag.CARD_SIGNATURE)):
         raise NotGenuine("its key did not sign its wallet's key")
 
 

@@ -10,15 +10,14 @@ from cards.apdu import Response
 from cards.errors import SecureChannelError
 from cards.pin import Secret
 from cards.tangem import CODE
-from cards.tangem.tlv import Fields
 from cards.tangem.wire import (
     BLOCK,
     DEFAULT_CODE,
     DEFAULT_PASSCODE,
-    SW_INVALID_PARAMS,
-    TAG_SESSION_B,
-    TAG_UID,
+    Fields,
     Mode,
+    Sw,
+    Tag,
     code_hash,
     seal,
     session_key,
@@ -56,7 +55,7 @@ class HostChannel:
         try:
             return Response(unseal(self._key, response.data), response.sw)
         except SecureChannelError:
-            return Response(sw=SW_INVALID_PARAMS)
+            return Response(sw=Sw.INVALID_PARAMS)
 
 
 class Handshake:
@@ -75,7 +74,7 @@ class Handshake:
         Raises ProtocolError.
         """
         fields = Fields.parse(answer)
-        theirs, uid = fields.need(TAG_SESSION_B), fields.find(TAG_UID)
+        theirs, uid = fields.need(Tag.SESSION_B), fields.find(Tag.UID)
         if self._key is None:
             return self.ours + theirs, uid
         try:

@@ -1,125 +1,111 @@
 """A Tangem made of software: what comes in, who answers it, and in which order it is refused."""
 
+import hashlib
 import hmac
 import secrets
 
 from coincurve import PrivateKey, PublicKey
 
-from cards.apdu import Command, Response
-from cards.emulation import EmulatedTransport
+from cards.apdu import SW_OK, Command, Response
+from cards.emulation import Emulator, Refusal, kept, public_key, random_key
 from cards.errors import NotSupported, ProtocolError, SecureChannelError
-from cards.tangem import AID, NAME, emulator_card, emulator_keys, tlv
+from cards.tangem import AID, NAME, emulator_keys
 from cards.tangem.emulator_memory import (
+    Answer,
     Card,
     Flash,
     Handler,
-    Refusal,
     Request,
     Session,
     Wait,
     Wallet,
-    random_key,
+    revived,
 )
+from cards.tangem.roots import ISSUER_KEY, MANUFACTURER_SECRET
 from cards.tangem.wire import (
+    ATTEST_FULL,
     CLA,
     CODE_NAMED_SINCE,
     DEFAULT_CODE,
     DEFAULT_PASSCODE,
-    INS_BACKUP_RESET,
-    INS_CREATE_WALLET,
-    INS_OPEN_SESSION,
-    INS_PURGE_WALLET,
-    INS_READ,
-    INS_SET_PIN,
-    INS_SIGN,
+    HD_SINCE,
+    IMPORT_SINCE,
+    READ_CARD,
     READ_WALLET,
-    SETTING_BACKUP,
-    SETTING_FAST,
-    SETTING_HD_WALLETS,
-    SETTING_KEY_IMPORT,
-    SETTING_REUSABLE,
-    SETTING_SELECT_BLOCKCHAIN,
-    SETTING_SET_CODE,
-    SETTING_SET_PASSCODE,
-    SETTING_SMART_DELAY,
-    SETTING_UNENCRYPTED,
-    SW_INVALID_PARAMS,
-    SW_NEEDS_ENCRYPTION,
-    SW_NOT_FOUND,
-    SW_PAUSE,
-    SW_UNKNOWN_CLA,
-    SW_UNKNOWN_INS,
-    SW_WRONG_CODE,
-    SW_WRONG_LENGTH,
-    SW_WRONG_PASSCODE,
-    TAG_CARD_ID,
-    TAG_CODE,
-    TAG_MODE,
-    TAG_PASSCODE,
-    TAG_PAUSE,
-    TAG_SESSION_A,
-    TAG_SESSION_B,
-    TAG_UID,
+    READ_WALLETS,
+    SIBLINGS_LABEL,
     WALLET_BACKED_UP,
     WALLET_LOADED,
+    Fields,
+    Ins,
+    Item,
     Mode,
+    Setting,
+    Sw,
+    Tag,
     code_hash,
     luhn_holds,
     seal,
     session_key,
+    tlv,
     unseal,
 )
 
 _SETTINGS = (
-    SETTING_REUSABLE
-    | SETTING_SET_CODE
-    | SETTING_SET_PASSCODE
-    | SETTING_SMART_DELAY
-    | SETTING_UNENCRYPTED
-    | SETTING_FAST
-    | SETTING_SELECT_BLOCKCHAIN
-    | SETTING_HD_WALLETS
-    | SETTING_BACKUP
+    Setting.REUSABLE
+    | Setting.SET_CODE
+    | Setting.SET_PASSCODE
+    | Setting.SMART_DELAY
+    | Setting.UNENCRYPTED
+    | Setting.FAST
+    | Setting.SELECT_BLOCKCHAIN
+    | Setting.HD_WALLETS
+    | Setting.BACKUP
 )
 # Settings mask and security delay in hundredths of a second.
-PROFILES = {"4.52": (_SETTINGS, 1500), "6.33": (_SETTINGS | SETTING_KEY_IMPORT, 500)}
+PROFILES = {"4.52": (_SETTINGS, 1500), "6.33": (_SETTINGS | Setting.KEY_IMPORT, 500)}
+BATCH = bytes.fromhex("FFFF")
+MADE_ON = bytes.fromhex("07E5030F")
+HASH = 32
 UID_SIZE = 7
 SECOND = 100
 FREE_TRIES = 6
 LONGEST_TRY = 45
 UID_APDU = bytes.fromhex("FFCA0000")
 INS_SELECT = 0xA4
-HANDLERS: dict[int, Handler] = emulator_card.HANDLERS | emulator_keys.HANDLERS
 WANT_PASSCODE = {
-    INS_CREATE_WALLET,
-    INS_SIGN,
-    INS_PURGE_WALLET,
-    INS_SET_PIN,
-    INS_BACKUP_RESET,
+    Ins.CREATE_WALLET,
+    Ins.SIGN,
+    Ins.PURGE_WALLET,
+    Ins.SET_PIN,
+    Ins.BACKUP_RESET,
 }
-DELAYED = WANT_PASSCODE
+"""Delayed, too, while there is no code."""
 
 
-def emulate(profile: str) -> "TangemEmulator":
+TangemEmulator = Emulator[Flash, Card]
+
+
+def emulate(profile: str) -> TangemEmulator:
     """Make a developer card as it leaves the factory."""
-    return TangemEmulator(fresh_flash(profile))
+    return Emulator(fresh_flash(profile), Card, answered)
 
 
-def backup_set(profile: str, count: int) -> list["TangemEmulator"]:
+def backup_set(profile: str, count: int) -> list[TangemEmulator]:
     """Make cards of one backup set, as the vendor's app would leave them without a code."""
     flashes = [fresh_flash(profile) for _ in range(count)]
-    keys = [emulator_keys.public(flash.card_key) for flash in flashes]
+    keys = [public_key(flash.card_key) for flash in flashes]
     key, chain_code = random_key(), secrets.token_bytes(32)
     for flash, own in zip(flashes, keys, strict=True):
         flash.wallets[0] = Wallet(0, WALLET_LOADED | WALLET_BACKED_UP, key, chain_code)
         flash.siblings = [each for each in keys if each != own]
         flash.backup_status = 2
-    return [TangemEmulator(flash) for flash in flashes]
+    return [Emulator(flash, Card, answered) for flash in flashes]
 
 
-def revive(state: bytes) -> "TangemEmulator":
+def revive(state: bytes) -> TangemEmulator:
     """Make the card whose state this is; raises CardError for anything else."""
-    return TangemEmulator(Flash.decode(state))
+    return Emulator(kept(state, revived, "Tangem"), Card, answered)
 
 
 def fresh_flash(profile: str) -> Flash:
@@ -138,142 +124,120 @@ def _card_id() -> bytes:
     return next(filter(luhn_holds, candidates))
 
 
-class TangemEmulator:
-    """A card; without power only its flash matters."""
+def answered(card: Card, apdu: bytes) -> Response:
+    """Choose between the reader, SELECT, OPEN SESSION and everything that may be encrypted."""
+    if apdu.startswith(UID_APDU):
+        return Response(card.flash.uid)
+    try:
+        command = Command.parse(apdu)
+    except ProtocolError:
+        raise Refusal(Sw.WRONG_LENGTH) from None
+    if command.cla != CLA:
+        raise Refusal(Sw.UNKNOWN_CLA)
+    if command.ins == INS_SELECT:
+        return _select(card, command)
+    if command.ins == Ins.OPEN_SESSION:
+        return _open_session(card, command)
+    if command.ins not in HANDLERS:
+        raise Refusal(Sw.UNKNOWN_INS)
+    return _execute(card, command, apdu)
 
-    def __init__(self, flash: Flash) -> None:
-        """Keep the flash."""
-        self.flash = flash
-        self._card = Card(flash)
-        self._reader: EmulatedTransport | None = None
 
-    def insert(self) -> EmulatedTransport:
-        """Put the card on a reader, and so take it away from the one it lay on."""
-        if self._reader is not None:
-            self._reader.eject()
-        self._reader = EmulatedTransport(self)
-        return self._reader
+def _select(card: Card, command: Command) -> Response:
+    """Select the wallet applet, which is selected without a word too."""
+    if command.data != AID:
+        raise Refusal(Sw.NOT_FOUND)
+    card.session = card.wait = None
+    return Response()
 
-    def state(self) -> bytes:
-        """Return what survives power-off."""
-        return self.flash.encode()
 
-    def power_on(self) -> None:
-        """Forget the session, and what was waited for."""
-        self._card = Card(self.flash)
+def _open_session(card: Card, command: Command) -> Response:
+    """Agree on a session's key; whether the host knows the code shows with what follows."""
+    host = _fields(command.data).find(Tag.SESSION_A) or b""
+    mode = _mode(command.p2)
+    _check_mode(card, mode)
+    shared, ours = _agree(mode, host)
+    card.session = Session(mode, session_key(shared, card.flash.code, card.flash.uid))
+    return Response(tlv([(Tag.SESSION_B, ours), (Tag.UID, card.flash.uid)]))
 
-    def answer(self, apdu: bytes) -> bytes:
-        """Answer one command APDU."""
-        try:
-            return self._route(apdu).encode()
-        except Refusal as refusal:
-            return Response(refusal.data, refusal.sw).encode()
 
-    def _route(self, apdu: bytes) -> Response:
-        """Choose between the reader, SELECT, OPEN SESSION and everything that may be encrypted."""
-        if apdu.startswith(UID_APDU):
-            return Response(self.flash.uid)
-        try:
-            command = Command.parse(apdu)
-        except ProtocolError:
-            raise Refusal(SW_WRONG_LENGTH) from None
-        if command.cla != CLA:
-            raise Refusal(SW_UNKNOWN_CLA)
-        if command.ins == INS_SELECT:
-            return self._select(command)
-        if command.ins == INS_OPEN_SESSION:
-            return self._open_session(command)
-        if command.ins not in HANDLERS:
-            raise Refusal(SW_UNKNOWN_INS)
-        return self._execute(command, apdu)
+def _execute(card: Card, command: Command, apdu: bytes) -> Response:
+    """Wait, take the encryption off, check the codes, act, and put the encryption on."""
+    mode = _mode(command.p1)
+    _check_mode(card, mode)
+    _wait(card, command.ins, apdu)
+    request = Request(command.ins, mode, _fields(_plain(card, mode, command.data)))
+    _check_codes(card, request)
+    _check_card_id(card, request)
+    items, sw = HANDLERS[command.ins](card, request)
+    body = tlv([(Tag.CARD_ID, card.flash.card_id), *items])
+    session = card.session
+    if mode is not Mode.NONE and session is not None:
+        body = seal(session.key, body)
+    return Response(body, sw)
 
-    def _select(self, command: Command) -> Response:
-        """Select the wallet applet, which is selected without a word too."""
-        if command.data != AID:
-            raise Refusal(SW_NOT_FOUND)
-        self._card = Card(self.flash)
-        return Response()
 
-    def _open_session(self, command: Command) -> Response:
-        """Agree on a session's key; whether the host knows the code shows with what follows."""
-        host = _fields(command.data).find(TAG_SESSION_A) or b""
-        mode = _mode(command.p2)
-        self._check_mode(mode)
-        shared, ours = _agree(mode, host)
-        self._card.session = Session(mode, session_key(shared, self.flash.code, self.flash.uid))
-        return Response(tlv.encode([(TAG_SESSION_B, ours), (TAG_UID, self.flash.uid)]))
+def _check_mode(card: Card, mode: Mode) -> None:
+    """Refuse less encryption than the settings want; strong is always allowed."""
+    settings = {Mode.NONE: Setting.UNENCRYPTED, Mode.FAST: Setting.FAST}
+    if mode in settings and not card.flash.allows(settings[mode]):
+        raise Refusal(Sw.NEEDS_ENCRYPTION)
 
-    def _execute(self, command: Command, apdu: bytes) -> Response:
-        """Wait, take the encryption off, check the codes, act, and put the encryption on."""
-        mode = _mode(command.p1)
-        self._check_mode(mode)
-        self._wait(command.ins, apdu)
-        request = Request(command.ins, mode, _fields(self._plain(mode, command.data)))
-        self._check_codes(request)
-        self._check_card_id(request)
-        items, sw = HANDLERS[command.ins](self._card, request)
-        body = tlv.encode([(TAG_CARD_ID, self.flash.card_id), *items])
-        session = self._card.session
-        if mode is not Mode.NONE and session is not None:
-            body = seal(session.key, body)
-        return Response(body, sw)
 
-    def _check_mode(self, mode: Mode) -> None:
-        """Refuse less encryption than the settings want; strong is always allowed."""
-        settings = {Mode.NONE: SETTING_UNENCRYPTED, Mode.FAST: SETTING_FAST}
-        if mode in settings and not self.flash.allows(settings[mode]):
-            raise Refusal(SW_NEEDS_ENCRYPTION)
+def _plain(card: Card, mode: Mode, body: bytes) -> bytes:
+    """Decrypt a body; one that does not decrypt ends the session."""
+    session = card.session
+    if mode is Mode.NONE:
+        return body
+    if session is None or session.mode is not mode:
+        raise Refusal(Sw.INVALID_PARAMS)
+    try:
+        return unseal(session.key, body)
+    except SecureChannelError:
+        card.session = None
+        card.flash.failures += 1
+        raise Refusal(Sw.INVALID_PARAMS) from None
 
-    def _plain(self, mode: Mode, body: bytes) -> bytes:
-        """Decrypt a body; one that does not decrypt ends the session."""
-        session = self._card.session
-        if mode is Mode.NONE:
-            return body
-        if session is None or session.mode is not mode:
-            raise Refusal(SW_INVALID_PARAMS)
-        try:
-            return unseal(session.key, body)
-        except SecureChannelError:
-            self._card.session = None
-            self.flash.failures += 1
-            raise Refusal(SW_INVALID_PARAMS) from None
 
-    def _wait(self, ins: int, apdu: bytes) -> None:
-        """Answer that time has to pass; another command in between begins it anew."""
-        wait = self._card.wait
-        if wait is None or wait.apdu != apdu:
-            wait = Wait(apdu, self._pause(ins))
-        self._card.wait = wait if wait.left > 0 else None
-        if wait.left > 0:
-            left, wait.left = wait.left, wait.left - SECOND
-            raise Refusal(SW_PAUSE, tlv.encode([(TAG_PAUSE, left.to_bytes(2))]))
+def _wait(card: Card, ins: int, apdu: bytes) -> None:
+    """Answer that time has to pass; another command in between begins it anew."""
+    wait = card.wait
+    if wait is None or wait.apdu != apdu:
+        wait = Wait(apdu, _pause(card, ins))
+    card.wait = wait if wait.left > 0 else None
+    if wait.left > 0:
+        left, wait.left = wait.left, wait.left - SECOND
+        raise Refusal(Sw.PAUSE, tlv([(Tag.PAUSE, left.to_bytes(2))]))
 
-    def _pause(self, ins: int) -> int:
-        """Return for how long: wrong codes of before, and the security delay where no code is."""
-        tries = max(0, min(LONGEST_TRY, self.flash.failures + 1 - FREE_TRIES)) * SECOND
-        smart = self.flash.allows(SETTING_SMART_DELAY)
-        protected = smart and not (self.flash.code_is_default and self.flash.passcode_is_default)
-        return tries + (0 if ins not in DELAYED or protected else self.flash.delay)
 
-    def _check_codes(self, request: Request) -> None:
-        """Count a wrong access code; one that is absent is the default one."""
-        flash, named = self.flash, self.flash.version >= CODE_NAMED_SINCE
-        code = request.fields.find(TAG_CODE) or code_hash(DEFAULT_CODE)
-        if not hmac.compare_digest(code, flash.code):
-            flash.failures += 1
-            raise Refusal(SW_WRONG_CODE if named else SW_INVALID_PARAMS)
-        flash.failures = 0
-        passcode = request.fields.find(TAG_PASSCODE) or code_hash(DEFAULT_PASSCODE)
-        if request.ins in WANT_PASSCODE and not hmac.compare_digest(passcode, flash.passcode):
-            raise Refusal(SW_WRONG_PASSCODE if named else SW_INVALID_PARAMS)
+def _pause(card: Card, ins: int) -> int:
+    """Return for how long: wrong codes of before, and the security delay where no code is."""
+    tries = max(0, min(LONGEST_TRY, card.flash.failures + 1 - FREE_TRIES)) * SECOND
+    smart = card.flash.allows(Setting.SMART_DELAY)
+    protected = smart and not (card.flash.code_is_default and card.flash.passcode_is_default)
+    return tries + (0 if ins not in WANT_PASSCODE or protected else card.flash.delay)
 
-    def _check_card_id(self, request: Request) -> None:
-        """Refuse a command for another card; only READ of the card needs no id."""
-        mode = request.fields.number(TAG_MODE) or 0
-        if request.ins == INS_READ and mode < READ_WALLET:
-            return
-        if request.fields.find(TAG_CARD_ID) != self.flash.card_id:
-            raise Refusal(SW_INVALID_PARAMS)
+
+def _check_codes(card: Card, request: Request) -> None:
+    """Count a wrong access code; one that is absent is the default one."""
+    flash, named = card.flash, card.flash.version >= CODE_NAMED_SINCE
+    code = request.fields.find(Tag.CODE) or code_hash(DEFAULT_CODE)
+    if not hmac.compare_digest(code, flash.code):
+        flash.failures += 1
+        raise Refusal(Sw.WRONG_CODE if named else Sw.INVALID_PARAMS)
+    flash.failures = 0
+    passcode = request.fields.find(Tag.PASSCODE) or code_hash(DEFAULT_PASSCODE)
+    if request.ins in WANT_PASSCODE and not hmac.compare_digest(passcode, flash.passcode):
+        raise Refusal(Sw.WRONG_PASSCODE if named else Sw.INVALID_PARAMS)
+
+
+def _check_card_id(card: Card, request: Request) -> None:
+    """Refuse a command for another card; only READ of the card needs no id."""
+    mode = request.fields.number(Tag.MODE) or 0
+    if request.ins == Ins.READ and mode < READ_WALLET:
+        return
+    if request.fields.find(Tag.CARD_ID) != card.flash.card_id:
+        raise Refusal(Sw.INVALID_PARAMS)
 
 
 def _agree(mode: Mode, host: bytes) -> tuple[bytes, bytes]:
@@ -285,22 +249,126 @@ def _agree(mode: Mode, host: bytes) -> tuple[bytes, bytes]:
         try:
             point = PublicKey(host)
         except ValueError:
-            raise Refusal(SW_INVALID_PARAMS) from None
+            raise Refusal(Sw.INVALID_PARAMS) from None
         ours = random_key()
         shared = point.multiply(ours).format()[1:]
         return shared, PrivateKey(ours).public_key.format(compressed=False)
-    raise Refusal(SW_INVALID_PARAMS)
+    raise Refusal(Sw.INVALID_PARAMS)
 
 
 def _mode(number: int) -> Mode:
     try:
         return Mode(number)
     except ValueError:
-        raise Refusal(SW_INVALID_PARAMS) from None
+        raise Refusal(Sw.INVALID_PARAMS) from None
 
 
-def _fields(body: bytes) -> tlv.Fields:
+def _fields(body: bytes) -> Fields:
     try:
-        return tlv.Fields.parse(body)
+        return Fields.parse(body)
     except ProtocolError:
-        raise Refusal(SW_INVALID_PARAMS) from None
+        raise Refusal(Sw.INVALID_PARAMS) from None
+
+
+def read(card: Card, request: Request) -> Answer:
+    """READ: the card, a wallet or all of them; without a mode the card."""
+    mode = request.fields.number(Tag.MODE)
+    if mode in {None, READ_CARD}:
+        return Answer(_described(card.flash))
+    if mode == READ_WALLET:
+        return emulator_keys.read_wallet(card, request)
+    if mode == READ_WALLETS:
+        return emulator_keys.read_wallets(card, request)
+    raise Refusal(Sw.INVALID_PARAMS)
+
+
+def attest(card: Card, request: Request) -> Answer:
+    """ATTEST CARD KEY: sign a challenge, and in full the keys of the backup set's other cards."""
+    flash, challenge = card.flash, request.fields.find(Tag.CHALLENGE)
+    if challenge is None or len(challenge) != 16:
+        raise Refusal(Sw.INVALID_PARAMS)
+    salt = secrets.token_bytes(16)
+    siblings = flash.siblings if request.fields.number(Tag.MODE) == ATTEST_FULL else []
+    if siblings and flash.version < IMPORT_SINCE:
+        raise Refusal(Sw.INVALID_PARAMS)
+    message = challenge + salt
+    if siblings:
+        message += SIBLINGS_LABEL + b"".join(siblings)
+    signature = emulator_keys.sign_message(flash.card_key, message)
+    proof = [(Tag.SALT, salt), (Tag.CARD_SIGNATURE, signature)]
+    return Answer(proof + [(Tag.SIBLING_KEY, each) for each in siblings])
+
+
+def set_pin(card: Card, request: Request) -> Answer:
+    """SET PIN: both codes anew; the status word says which of them changed."""
+    flash, fields = card.flash, request.fields
+    code = fields.find(Tag.NEW_CODE) or b""
+    passcode = fields.find(Tag.NEW_PASSCODE) or b""
+    if len(code) != HASH or len(passcode) != HASH:
+        raise Refusal(Sw.INVALID_PARAMS)
+    digest = hashlib.sha256(code + passcode).digest()
+    if flash.version >= HD_SINCE and fields.find(Tag.HASH) != digest:
+        raise Refusal(Sw.INVALID_PARAMS)
+    new_code, new_passcode = code != flash.code, passcode != flash.passcode
+    forbidden = (
+        (new_code and not flash.allows(Setting.SET_CODE))
+        or (new_passcode and not flash.allows(Setting.SET_PASSCODE))
+        or (code == code_hash(DEFAULT_CODE) and flash.allows(Setting.NO_DEFAULT_CODE))
+    )
+    if forbidden:
+        raise Refusal(Sw.INVALID_PARAMS)
+    flash.code, flash.passcode = code, passcode
+    return Answer([], SW_OK + new_code + 2 * new_passcode)
+
+
+def backup_reset(card: Card, _request: Request) -> Answer:
+    """BACKUP RESET: leave the backup set once no wallet of it is left."""
+    flash = card.flash
+    held = any(each.loaded and each.status & WALLET_BACKED_UP for each in flash.wallets)
+    if not flash.backup_status or held:
+        raise Refusal(Sw.INVALID_STATE)
+    flash.backup_status, flash.siblings = 0, []
+    return Answer([])
+
+
+def _described(flash: Flash) -> list[Item]:
+    """Return what READ says of the card."""
+    data = tlv(
+        [
+            (Tag.BATCH, BATCH),
+            (Tag.MADE_ON, MADE_ON),
+            (Tag.ISSUER, b"TANGEM SDK\0"),
+            (Tag.ID_SIGNATURE, emulator_keys.sign_message(MANUFACTURER_SECRET, flash.card_id)),
+        ]
+    )
+    any_key = any(wallet.loaded for wallet in flash.wallets)
+    items: list[Item] = [
+        (Tag.MANUFACTURER, b"TANGEM SDK\0"),
+        (Tag.STATUS, b"\2" if any_key else b"\1"),
+        (Tag.FIRMWARE, f"{flash.profile}d SDK\0".encode()),
+        (Tag.CARD_KEY, public_key(flash.card_key)),
+        (Tag.SETTINGS, flash.settings.to_bytes(4)),
+        (Tag.CARD_DATA, data),
+        (Tag.ISSUER_KEY, ISSUER_KEY),
+        (Tag.DELAY, flash.delay.to_bytes(2)),
+        (Tag.SLOTS, bytes((len(flash.wallets),))),
+        (Tag.HEALTH, b"\0"),
+    ]
+    if flash.passcode_is_default:
+        items.append((Tag.PASSCODE_IS_DEFAULT, b"\1"))
+    if flash.code_is_default and flash.version >= CODE_NAMED_SINCE:
+        items.append((Tag.CODE_IS_DEFAULT, b"\1"))
+    if flash.version >= IMPORT_SINCE:
+        items.append((Tag.USER_SETTINGS, bytes(4)))
+    items.append((Tag.BACKUP_STATUS, flash.backup_status.to_bytes(2)))
+    if flash.backup_status:
+        items.append((Tag.BACKUP_COUNT, bytes((len(flash.siblings),))))
+    return items
+
+
+HANDLERS: dict[int, Handler] = emulator_keys.HANDLERS | {
+    Ins.READ: read,
+    Ins.ATTEST_CARD: attest,
+    Ins.SET_PIN: set_pin,
+    Ins.BACKUP_RESET: backup_reset,
+}

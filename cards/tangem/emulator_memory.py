@@ -1,34 +1,21 @@
 """What an emulated Tangem remembers: in its flash, and while it has power."""
 
-import secrets
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import NamedTuple, Self
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-import cbor2
-
-from cards.errors import CardError
-from cards.tangem.tlv import Fields, Item
 from cards.tangem.wire import (
     DEFAULT_CODE,
     DEFAULT_PASSCODE,
     WALLET_EMPTY,
+    Fields,
+    Item,
     Mode,
     Version,
     code_hash,
 )
 
 SLOTS = 20
-
-
-class Refusal(Exception):
-    """A command ends with this status word, and hardly ever with data."""
-
-    def __init__(self, sw: int, data: bytes = b"") -> None:
-        """Keep the status word and the data."""
-        self.sw = sw
-        self.data = data
-        super().__init__(f"{sw:04X}")
 
 
 @dataclass
@@ -89,19 +76,10 @@ class Flash:
         """Tell whether a bit of the settings mask is set."""
         return bool(self.settings & setting)
 
-    def encode(self) -> bytes:
-        """Return the flash as CBOR."""
-        return cbor2.dumps(asdict(self))
 
-    @classmethod
-    def decode(cls, state: bytes) -> Self:
-        """Read what `encode` wrote; raises CardError for anything else."""
-        try:
-            fields = cbor2.loads(state)
-            wallets = [Wallet(**each) for each in fields["wallets"]]
-            return cls(**fields | {"wallets": wallets})
-        except (cbor2.CBORDecodeError, AttributeError, KeyError, TypeError, ValueError):
-            raise CardError("this is not the state of an emulated Tangem") from None
+def revived(fields: Any) -> Flash:  # noqa: ANN401 -- whatever was kept, checked by whoever asks
+    """Return the flash that was kept with these fields."""
+    return Flash(**fields | {"wallets": [Wallet(**each) for each in fields["wallets"]]})
 
 
 class Session(NamedTuple):
@@ -139,13 +117,8 @@ class Request(NamedTuple):
 class Answer(NamedTuple):
     """What a handler answers, card id excepted, which comes first in every answer."""
 
-    items: list[Item]
+    items: Sequence[Item]
     sw: int = 0x9000
 
 
 Handler = Callable[[Card, Request], Answer]
-
-
-def random_key() -> bytes:
-    """Return a private key; one in 2^128 draws would be out of range."""
-    return secrets.token_bytes(32)

@@ -13,25 +13,13 @@ from cards.family import undisturbed
 from cards.pin import Secret
 from cards.tangem import commands
 from cards.tangem.channel import Handshake, HostChannel
-from cards.tangem.tlv import Fields
-from cards.tangem.wire import (
-    PAUSE_MAX,
-    SW_INVALID_PARAMS,
-    SW_NEEDS_ENCRYPTION,
-    SW_PAUSE,
-    SW_UNKNOWN_CLA,
-    SW_UNKNOWN_INS,
-    SW_WRONG_CODE,
-    SW_WRONG_LENGTH,
-    TAG_PAUSE,
-    Mode,
-)
+from cards.tangem.wire import PAUSE_MAX, Fields, Mode, Sw, Tag
 from cards.transport import CardTransport, exchange, pause, transmit
 
 log = logging.getLogger(__name__)
 PATIENCE: Final = 60
 WHOLE: Final = 0x10000
-NOT_SELECTED = {SW_UNKNOWN_INS, SW_UNKNOWN_CLA}
+NOT_SELECTED = {Sw.UNKNOWN_INS, Sw.UNKNOWN_CLA}
 # As the vendor sends, with a length of the answer, and short: what readers take differs.
 FORMS: Final[tuple[tuple[Form, int | None], ...]] = (
     (Form.EXTENDED, None),
@@ -116,7 +104,7 @@ class Link:
         the card may have heard it and its answer was lost.
         """
         response = self._mended(command, code, once=once)
-        while response.sw == SW_NEEDS_ENCRYPTION and self.mode is not Mode.STRONG:
+        while response.sw == Sw.NEEDS_ENCRYPTION and self.mode is not Mode.STRONG:
             self.mode = Mode(self.mode + 1)
             self.forget_session()
             response = self._mended(command, code, once=once)
@@ -136,15 +124,15 @@ class Link:
         except CardReset as reset:
             if once and reset.sent:
                 raise
-            response = Response(sw=SW_UNKNOWN_INS)
+            response = Response(sw=Sw.UNKNOWN_INS)
         except StatusWordError as refused:
-            if refused.sw != SW_NEEDS_ENCRYPTION:
+            if refused.sw != Sw.NEEDS_ENCRYPTION:
                 raise
             response = Response(sw=refused.sw)
         if response.sw in NOT_SELECTED:
             self._disturbed()
             self.select()
-        elif response.sw != SW_INVALID_PARAMS or self.mode is Mode.NONE:
+        elif response.sw != Sw.INVALID_PARAMS or self.mode is Mode.NONE:
             return response
         log.debug("power, selection or session is lost")
         self.forget_session()
@@ -158,9 +146,9 @@ class Link:
         session = self._opened(code)
         sealed = replace(command, p1=self.mode, data=session.seal(command.data))
         response = session.unseal(self._waited(sealed))
-        if response.sw == SW_INVALID_PARAMS:
+        if response.sw == Sw.INVALID_PARAMS:
             self.forget_session()
-            return response if session.proven else Response(sw=SW_WRONG_CODE)
+            return response if session.proven else Response(sw=Sw.WRONG_CODE)
         session.proven = True
         return response
 
@@ -186,8 +174,8 @@ class Link:
         """Send the same bytes again for as long as the card wants a pause; it has a bound."""
         deadline = self._clock.now() + PATIENCE + self.delay / 100
         last = None
-        while (response := self._transmitted(command)).sw == SW_PAUSE:
-            left = Fields.parse(response.data).number(TAG_PAUSE, PAUSE_MAX) or 0
+        while (response := self._transmitted(command)).sw == Sw.PAUSE:
+            left = Fields.parse(response.data).number(Tag.PAUSE, PAUSE_MAX) or 0
             self._progress("the card makes us wait", -(-left // 100))
             if self._clock.now() > deadline:
                 raise ProtocolError(f"the card wants to be waited for after {PATIENCE} seconds")
@@ -200,7 +188,7 @@ class Link:
         """Send a command in the first form that reader and card take."""
         for form, le in self._forms:
             response = transmit(self.transport, replace(command, le=le), form)
-            if response.sw != SW_WRONG_LENGTH:
+            if response.sw != Sw.WRONG_LENGTH:
                 break
             self._forms = self._forms[1:] or self._forms
         return response

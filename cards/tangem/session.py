@@ -1,48 +1,155 @@
 """A Tangem as a card session."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from cards.apdu import SW_OK, Command
+from cards.bip32 import fingerprint, public_child
 from cards.errors import (
     CardError,
     CardNotInitialised,
     NotSupported,
     NotUnlocked,
+    PathNotAvailable,
     PinIncorrect,
     ProtocolError,
     StatusWordError,
     WrongCard,
 )
-from cards.family import Surroundings
+from cards.family import CardMemory, Surroundings
 from cards.pin import Pin, Secret
-from cards.session import DIGEST_SIZE, Attestation, CardIdentity, ExtendedKey, Path
+from cards.session import DIGEST_SIZE, HARDENED, Attestation, CardIdentity, ExtendedKey, Path
 from cards.signature import verify
 from cards.tangem import NAME, answers, attestation, channel, commands
-from cards.tangem.answers import CardFacts, Key, Wallet
-from cards.tangem.commands import Access
-from cards.tangem.keyring import Keyring
+from cards.tangem.answers import CardFacts, Key, Wallet, refusal
+from cards.tangem.commands import DEPTH_MAX, Access
 from cards.tangem.link import Link, Time
-from cards.tangem.recognition import Recognition
-from cards.tangem.refusals import refusal
-from cards.tangem.tlv import Fields
-from cards.tangem.wire import (
-    DIGESTS_MAX,
-    IMPORT_SINCE,
-    INS_SET_PIN,
-    SETTING_KEY_IMPORT,
-    SETTING_NO_DEFAULT_CODE,
-    SETTING_PERMANENT,
-    SW_BOTH_CHANGED,
-    SW_INVALID_PARAMS,
-    SW_WRONG_CODE,
-)
+from cards.tangem.wire import DIGESTS_MAX, IMPORT_SINCE, Fields, Ins, Setting, Sw
 from cards.transport import CardTransport
 
+
+class Recognition:
+    """What is kept of the chips that were unlocked here; a hint, held against the card later."""
+
+    def __init__(self, memory: CardMemory) -> None:
+        """Use this memory."""
+        self._memory = memory
+
+    def keep(self, uid: bytes, identity: CardIdentity) -> None:
+        """Keep which card a chip belongs to, and which chip the card's is."""
+        kept = [identity.card_id, identity.version, identity.initialised]
+        self._write(_entry(uid), json.dumps(kept).encode())
+        self._write(_chip_of(identity.card_id), uid)
+
+    def recall(self, uid: bytes) -> CardIdentity | None:
+        """Return the card of a chip, or None where it is not known."""
+        try:
+            kept = json.loads(self._memory.read(_entry(uid)) or b"[]")
+        except (ValueError, RecursionError):
+            return None
+        match kept:
+            case [str(card_id), str(version), bool(initialised)]:
+                return CardIdentity(card_id, NAME, version, initialised, None)
+        return None
+
+    def knows(self, card_id: str) -> bool:
+        """Tell whether the chip of this card is kept, so that the card is told before its code."""
+        return self._memory.read(_chip_of(card_id)) is not None
+
+    def forget(self, card_id: str) -> None:
+        """Keep no hint to this card any more."""
+        uid = self._memory.read(_chip_of(card_id))
+        if uid is not None:
+            self._memory.forget(_entry(uid))
+            self._memory.forget(_chip_of(card_id))
+
+    def _write(self, entry: str, data: bytes) -> None:
+        """Write what is not there already: a card is unlocked more often than it changes."""
+        if self._memory.read(entry) != data:
+            self._memory.write(entry, data)
+
+
+def _chip_of(card_id: str) -> str:
+    return f"tangem chip of {card_id}"
+
+
+def _entry(uid: bytes) -> str:
+    return f"tangem chip {uid.hex()}"
+
+
+NO_PARENT = bytes(4)
+
+
+class Keyring:
+    """Public keys by path; one is certain once a relative or a signature has borne it out."""
+
+    def __init__(self, read: Callable[[Path], Key]) -> None:
+        """Begin with nothing read; `read` asks the card."""
+        self._read = read
+        self._known: dict[Path, Key] = {}
+        self._certain: set[Path] = set()
+
+    def extended(self, path: Path) -> ExtendedKey:
+        """Return the extended public key at a path; its parent or its child bears witness."""
+        found = self._key(path)
+        if path and path[-1] < HARDENED:
+            self._compare(path[:-1], path)
+        elif path not in self._certain:
+            self._compare(path, (*path, 0))
+        self._certain.add(path)
+        if not path:
+            return ExtendedKey(*found, 0, NO_PARENT, 0)
+        parent = self._key(path[:-1]).public_key
+        return ExtendedKey(*found, len(path), fingerprint(parent), path[-1])
+
+    def public_key(self, path: Path) -> bytes:
+        """Return the key that signs at a path, computed here where its parent is certain."""
+        above = path[:-1]
+        computable = path and path[-1] < HARDENED and above in self._certain
+        if path in self._known or not computable:
+            return self._key(path).public_key
+        return public_child(*self._known[above], path[-1])[0]
+
+    def signed(self, path: Path) -> None:
+        """Hear that the key at a path signed."""
+        if path in self._known:
+            self._certain.add(path)
+
+    def failed(self, path: Path) -> None:
+        """Hear that another key signed; one that was never certain is read again next time."""
+        if path not in self._certain:
+            self._known.pop(path, None)
+
+    def forget(self) -> None:
+        """Forget every key."""
+        self._known.clear()
+        self._certain.clear()
+
+    def _key(self, path: Path) -> Key:
+        if len(path) > DEPTH_MAX:
+            raise PathNotAvailable(path)
+        if path not in self._known:
+            self._known[path] = self._read(path)
+        return self._known[path]
+
+    def _compare(self, parent: Path, child: Path) -> None:
+        """Refuse keys that do not follow from each other; neither is believed any more."""
+        above, below = self._key(parent), self._key(child)
+        try:
+            follows = below == public_child(*above, child[-1])
+        except ValueError:
+            follows = False
+        if not follows:
+            self._known.pop(parent, None)
+            self._known.pop(child, None)
+            raise ProtocolError("the card showed a key that is not its parent's child")
+
+
 SEED_SIZES: Final = range(16, 65)
-DONE: Final = range(SW_OK, SW_BOTH_CHANGED + 1)
-CODE_REFUSED: Final = {SW_WRONG_CODE, SW_INVALID_PARAMS}
+DONE: Final = range(SW_OK, Sw.BOTH_CHANGED + 1)
+CODE_REFUSED: Final = {Sw.WRONG_CODE, Sw.INVALID_PARAMS}
 LOCKED: Final = "the card has an access code and tells nothing without it"
 
 
@@ -128,9 +235,9 @@ class TangemSession:
             access = Access(facts.card_id, code, self._second())
             command = commands.set_codes(access, wanted, access.passcode)
             response = self._link.send(command, code, once=True)
-            if response.sw == SW_WRONG_CODE:
+            if response.sw == Sw.WRONG_CODE:
                 raise PinIncorrect(None)
-            self._parsed(response.sw, response.data, INS_SET_PIN)
+            self._parsed(response.sw, response.data, Ins.SET_PIN)
             if self._code is not None:
                 self._forget_code()
                 self._code = wanted.copy()
@@ -167,7 +274,7 @@ class TangemSession:
 
     def reset(self) -> None:
         """Erase every key for good, leave the backup set, and take the codes away."""
-        if self._read_facts().settings & (SETTING_PERMANENT | SETTING_NO_DEFAULT_CODE):
+        if self._read_facts().settings & (Setting.PERMANENT | Setting.NO_DEFAULT_CODE):
             raise NotSupported(NAME, "a reset: its settings keep its keys or its access code")
         access = self._full_access(fresh=True)
         for wallet in self._wallets():
@@ -267,7 +374,7 @@ class TangemSession:
             raise ProtocolError("the card names another key of its own than before")
         self._facts = facts
         self._link.delay = facts.delay
-        if facts.version >= IMPORT_SINCE and facts.settings & SETTING_KEY_IMPORT:
+        if facts.version >= IMPORT_SINCE and facts.settings & Setting.KEY_IMPORT:
             self.load_seed, self.reset_seed = self._load_seed, self._reset_seed
         return facts
 
@@ -295,7 +402,7 @@ class TangemSession:
         if self._code is None:
             raise NotUnlocked(LOCKED)
         response = self._link.send(command, self._code)
-        if response.sw == SW_WRONG_CODE:
+        if response.sw == Sw.WRONG_CODE:
             self._forget_code()
             raise NotUnlocked("the card refuses the access code it took before")
         return self._parsed(response.sw, response.data, command.ins)

@@ -1,111 +1,128 @@
-"""What both ends of a Tangem's wire agree on: instructions, tags, status words, encryption."""
+"""What both ends of a Tangem's wire agree on: instructions, tags, TLV, status words, encryption."""
 
 import hashlib
 import re
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from cards.errors import SecureChannelError
+from cards.errors import ProtocolError, SecureChannelError
 
 CLA = 0x00
 READER_CLA = 0xFF
 
-INS_BACKUP_RESET = 0xEE
-INS_READ = 0xF2
-INS_ATTEST_CARD = 0xF3
-INS_CREATE_WALLET = 0xF8
-INS_ATTEST_WALLET = 0xF9
-INS_SET_PIN = 0xFA
-INS_SIGN = 0xFB
-INS_PURGE_WALLET = 0xFC
-INS_OPEN_SESSION = 0xFF
-INS_READER_DATA = 0xCA
 
-TAG_CARD_ID = 0x01
-TAG_STATUS = 0x02
-TAG_CARD_KEY = 0x03
-TAG_CARD_SIGNATURE = 0x04
-TAG_CURVE = 0x05
-TAG_SIGNING_METHOD = 0x07
-TAG_DELAY = 0x09
-TAG_SETTINGS = 0x0A
-TAG_UID = 0x0B
-TAG_CARD_DATA = 0x0C
-TAG_HEALTH = 0x0F
-TAG_CODE = 0x10
-TAG_PASSCODE = 0x11
-TAG_NEW_CODE = 0x12
-TAG_NEW_PASSCODE = 0x13
-TAG_PROVE_CARD = 0x14
-TAG_CARD_SALT = 0x15
-TAG_CHALLENGE = 0x16
-TAG_SALT = 0x17
-TAG_SESSION_A = 0x1A
-TAG_SESSION_B = 0x1B
-TAG_PAUSE = 0x1C
-TAG_MANUFACTURER = 0x20
-TAG_MODE = 0x23
-TAG_USER_SETTINGS = 0x2F
-TAG_ISSUER_KEY = 0x30
-TAG_NEEDS_ACTIVATION = 0x3A
-TAG_HASH = 0x42
-TAG_DIGESTS = 0x50
-TAG_DIGEST_SIZE = 0x51
-TAG_PASSCODE_IS_DEFAULT = 0x59
-TAG_CODE_IS_DEFAULT = 0x5A
-TAG_PUBLIC_KEY = 0x60
-TAG_SIGNATURE = 0x61
-TAG_SIGNED = 0x63
-TAG_COUNTER = 0x64
-TAG_INDEX = 0x65
-TAG_SLOTS = 0x66
-TAG_WALLET = 0x68
-TAG_PATH = 0x6A
-TAG_CHAIN_CODE = 0x6B
-TAG_PRIVATE_KEY = 0x6F
-TAG_FIRMWARE = 0x80
-TAG_BATCH = 0x81
-TAG_MADE_ON = 0x82
-TAG_ISSUER = 0x83
-TAG_ID_SIGNATURE = 0x86
-TAG_BACKUP_STATUS = 0xD0
-TAG_BACKUP_COUNT = 0xD1
-TAG_SIBLING_KEY = 0xD6
+class Ins(IntEnum):
+    """The instructions of its commands."""
+
+    BACKUP_RESET = 0xEE
+    READ = 0xF2
+    ATTEST_CARD = 0xF3
+    CREATE_WALLET = 0xF8
+    ATTEST_WALLET = 0xF9
+    SET_PIN = 0xFA
+    SIGN = 0xFB
+    PURGE_WALLET = 0xFC
+    OPEN_SESSION = 0xFF
+    READER_DATA = 0xCA
+
+
+class Tag(IntEnum):
+    """The tags of its elements."""
+
+    CARD_ID = 0x01
+    STATUS = 0x02
+    CARD_KEY = 0x03
+    CARD_SIGNATURE = 0x04
+    CURVE = 0x05
+    SIGNING_METHOD = 0x07
+    DELAY = 0x09
+    SETTINGS = 0x0A
+    UID = 0x0B
+    CARD_DATA = 0x0C
+    HEALTH = 0x0F
+    CODE = 0x10
+    PASSCODE = 0x11
+    NEW_CODE = 0x12
+    NEW_PASSCODE = 0x13
+    PROVE_CARD = 0x14
+    CARD_SALT = 0x15
+    CHALLENGE = 0x16
+    SALT = 0x17
+    SESSION_A = 0x1A
+    SESSION_B = 0x1B
+    PAUSE = 0x1C
+    MANUFACTURER = 0x20
+    MODE = 0x23
+    USER_SETTINGS = 0x2F
+    ISSUER_KEY = 0x30
+    NEEDS_ACTIVATION = 0x3A
+    HASH = 0x42
+    DIGESTS = 0x50
+    DIGEST_SIZE = 0x51
+    PASSCODE_IS_DEFAULT = 0x59
+    CODE_IS_DEFAULT = 0x5A
+    PUBLIC_KEY = 0x60
+    SIGNATURE = 0x61
+    SIGNED = 0x63
+    COUNTER = 0x64
+    INDEX = 0x65
+    SLOTS = 0x66
+    WALLET = 0x68
+    PATH = 0x6A
+    CHAIN_CODE = 0x6B
+    PRIVATE_KEY = 0x6F
+    FIRMWARE = 0x80
+    BATCH = 0x81
+    MADE_ON = 0x82
+    ISSUER = 0x83
+    ID_SIGNATURE = 0x86
+    BACKUP_STATUS = 0xD0
+    BACKUP_COUNT = 0xD1
+    SIBLING_KEY = 0xD6
+
 
 READ_CARD, READ_WALLET, READ_WALLETS = 1, 2, 3
 ATTEST_FULL = 1
 
-SW_CODE_CHANGED = 0x9001
-SW_PASSCODE_CHANGED = 0x9002
-SW_BOTH_CHANGED = 0x9003
-SW_PAUSE = 0x9789
-SW_WRONG_LENGTH = 0x6700
-SW_NEEDS_ENCRYPTION = 0x6982
-SW_INVALID_STATE = 0x6985
-SW_NOT_FOUND = 0x6A82
-SW_INVALID_PARAMS = 0x6A86
-SW_NO_WALLET = 0x6A88
-SW_WALLET_EXISTS = 0x6A89
-SW_WRONG_CODE = 0x6AF1
-SW_WRONG_PASSCODE = 0x6AF2
-SW_UNKNOWN_INS = 0x6D00
-SW_UNKNOWN_CLA = 0x6E00
 
-SETTING_REUSABLE = 0x0001
-SETTING_PERMANENT = 0x0004
-SETTING_SET_CODE = 0x0010
-SETTING_SET_PASSCODE = 0x0020
-SETTING_NO_DEFAULT_CODE = 0x0080
-SETTING_SMART_DELAY = 0x0800
-SETTING_UNENCRYPTED = 0x1000
-SETTING_FAST = 0x2000
-SETTING_SELECT_BLOCKCHAIN = 0x8000
-SETTING_HD_WALLETS = 0x00200000
-SETTING_BACKUP = 0x00400000
-SETTING_KEY_IMPORT = 0x00800000
+class Sw(IntEnum):
+    """The status words it answers with."""
+
+    BOTH_CHANGED = 0x9003
+    PAUSE = 0x9789
+    WRONG_LENGTH = 0x6700
+    NEEDS_ENCRYPTION = 0x6982
+    INVALID_STATE = 0x6985
+    NOT_FOUND = 0x6A82
+    INVALID_PARAMS = 0x6A86
+    NO_WALLET = 0x6A88
+    WALLET_EXISTS = 0x6A89
+    WRONG_CODE = 0x6AF1
+    WRONG_PASSCODE = 0x6AF2
+    UNKNOWN_INS = 0x6D00
+    UNKNOWN_CLA = 0x6E00
+
+
+class Setting(IntEnum):
+    """The bits of its settings mask."""
+
+    REUSABLE = 0x0001
+    PERMANENT = 0x0004
+    SET_CODE = 0x0010
+    SET_PASSCODE = 0x0020
+    NO_DEFAULT_CODE = 0x0080
+    SMART_DELAY = 0x0800
+    UNENCRYPTED = 0x1000
+    FAST = 0x2000
+    SELECT_BLOCKCHAIN = 0x8000
+    HD_WALLETS = 0x00200000
+    BACKUP = 0x00400000
+    KEY_IMPORT = 0x00800000
+
 
 WALLET_EMPTY, WALLET_LOADED, WALLET_PURGED = 0x01, 0x02, 0x03
 WALLET_IMPORTED, WALLET_BACKED_UP = 0x40, 0x80
@@ -211,3 +228,85 @@ def luhn_holds(card_id: bytes) -> bool:
 
 def _cipher(key: bytes) -> Cipher[modes.CBC]:
     return Cipher(algorithms.AES(key), modes.CBC(bytes(BLOCK)))
+
+
+WORD = 0xFFFFFFFF
+LONG = 0xFF
+
+Item = tuple[int, bytes]
+
+
+def tlv(items: Iterable[Item]) -> bytes:
+    """Return the list's bytes; a length of 255 or more takes three of them."""
+    return b"".join(_encoded(tag, value) for tag, value in items)
+
+
+class Fields(NamedTuple):
+    """A list that has been taken apart; unknown tags do no harm."""
+
+    items: tuple[Item, ...]
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read a list; raises ProtocolError."""
+        return cls(tuple(_items(data)))
+
+    def find(self, tag: int) -> bytes | None:
+        """Return the value of a tag, or None; raises ProtocolError where it is there twice."""
+        values = self.every(tag)
+        if len(values) > 1:
+            raise ProtocolError(f"tag {tag:02X} is there {len(values)} times")
+        return values[0] if values else None
+
+    def need(self, tag: int) -> bytes:
+        """Return the value of a tag; raises ProtocolError where it is missing."""
+        value = self.find(tag)
+        if value is None:
+            raise ProtocolError(f"the card's answer has no tag {tag:02X}")
+        return value
+
+    def number(self, tag: int, most: int = WORD) -> int | None:
+        """Return a number of any width, or None; raises ProtocolError where it is beyond `most`."""
+        value = self.find(tag)
+        found = None if value is None else int.from_bytes(value)
+        if value is not None and found is not None and found > most:
+            raise ProtocolError(f"tag {tag:02X} holds {len(value)} bytes, a number beyond {most}")
+        return found
+
+    def text(self, tag: int) -> str:
+        """Return a text without its closing zero; raises ProtocolError."""
+        try:
+            return self.need(tag).rstrip(b"\0").decode()
+        except UnicodeDecodeError:
+            raise ProtocolError(f"the card's tag {tag:02X} is no text") from None
+
+    def every(self, tag: int) -> list[bytes]:
+        """Return all values of a tag that repeats."""
+        return [value for each, value in self.items if each == tag]
+
+
+def _encoded(tag: int, value: bytes) -> bytes:
+    size = len(value)
+    length = bytes((size,)) if size < LONG else bytes((LONG,)) + size.to_bytes(2)
+    return bytes((tag,)) + length + value
+
+
+def _items(data: bytes) -> Iterator[Item]:
+    at = 0
+    while at < len(data):
+        size, start = _length(data, at + 1)
+        value = data[start : start + size]
+        if len(value) != size:
+            raise ProtocolError(f"tag {data[at]:02X} announces {size} bytes and has {len(value)}")
+        yield data[at], value
+        at = start + size
+
+
+def _length(data: bytes, at: int) -> tuple[int, int]:
+    """Return a length and where its value begins."""
+    size, start = data[at : at + 1], at + 1
+    if size == b"\xff":
+        size, start = data[at + 1 : at + 3], at + 3
+    if not size or len(data) < start:
+        raise ProtocolError("a tag-length-value list ends in the middle of a length")
+    return int.from_bytes(size), start

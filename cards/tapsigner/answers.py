@@ -1,19 +1,39 @@
-"""What a TAPSIGNER answers, taken apart: nothing that is signed is believed without its proof."""
+"""What a TAPSIGNER answers, taken apart, and what it means by an error.
 
-from collections.abc import Mapping
+Nothing that is signed is believed without its proof.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
-from cards.errors import ProtocolError
+from cards.errors import (
+    CardError,
+    CardNotInitialised,
+    NotSupported,
+    NotUnlocked,
+    PinIncorrect,
+    PinUnsuitable,
+    ProtocolError,
+)
 from cards.session import HARDENED, Path
 from cards.signature import CURVE_ORDER, verify
+from cards.tapsigner import NAME
 from cards.tapsigner.wire import (
+    BACKUP_FIRST,
+    BAD_ARGUMENTS,
+    BAD_AUTH,
     CERTIFICATE,
     CHAIN_CODE,
     DEPTH_MAX,
+    INVALID_STATE,
+    NEEDS_AUTH,
     NONCE,
     PROTOCOL,
     SIGNATURE,
     TEST_XPUB_VERSION,
+    UNKNOWN_COMMAND,
+    UNLUCKY,
     XPUB_VERSION,
     is_point,
     proof_digest,
@@ -189,3 +209,23 @@ def _count(fields: Fields, name: str, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
         raise ProtocolError(f"the card's {name} is no number up to {most}")
     return value
+
+
+UNSAVED = "another CVC before a backup was made: a forgotten one would take the key with it"
+_MEANINGS: dict[int, Callable[[], CardError]] = {
+    BAD_AUTH: partial(PinIncorrect, None),
+    NEEDS_AUTH: partial(NotUnlocked, "the card wants its CVC with this command"),
+    INVALID_STATE: partial(CardNotInitialised, "the card has no key"),
+    BACKUP_FIRST: partial(NotSupported, NAME, UNSAVED),
+}
+
+
+def refusal(code: int, name: str) -> CardError:
+    """Return the error a code stands for."""
+    if code == UNKNOWN_COMMAND:
+        return NotSupported(NAME, f"the command {name}")
+    if (code, name) == (BAD_ARGUMENTS, "change"):
+        return PinUnsuitable("the card takes a new CVC of digits only")
+    if code == UNLUCKY:
+        return ProtocolError("the card was out of luck with every nonce it drew")
+    return _MEANINGS.get(code, partial(ProtocolError, f"the card refuses {name} with {code}"))()

@@ -7,13 +7,19 @@ from collections.abc import Callable
 import cbor2
 from coincurve import PrivateKey
 
-from cards.apdu import SW_OK, Command, Response
-from cards.emulation import EmulatedTransport
+from cards.apdu import Command, Response
+from cards.emulation import Emulator, Refusal, kept, random_key
 from cards.errors import NotSupported, ProtocolError
 from cards.tapsigner import AID, NAME, emulator_keys
-from cards.tapsigner.cbor import decode_map
-from cards.tapsigner.emulator_memory import Arguments, Card, Flash, Power, Refusal, byte_string
-from cards.tapsigner.test_roots import TEST_BATCH_KEY, TEST_ROOT_KEY
+from cards.tapsigner.emulator_memory import (
+    Arguments,
+    CallRefused,
+    Card,
+    Flash,
+    byte_string,
+    revived,
+)
+from cards.tapsigner.roots import TEST_BATCH_KEY, TEST_ROOT_KEY
 from cards.tapsigner.wire import (
     BACKUP_FIRST,
     BAD_ARGUMENTS,
@@ -26,6 +32,7 @@ from cards.tapsigner.wire import (
     PROTOCOL,
     REQUEST_MAX,
     UNKNOWN_COMMAND,
+    decode_map,
     proof_digest,
     xor,
 )
@@ -39,7 +46,10 @@ Answer = dict[str, object]
 Handler = Callable[[Card, Arguments], Answer]
 
 
-def emulate(profile: str) -> "TapsignerEmulator":
+TapsignerEmulator = Emulator[Flash, Card]
+
+
+def emulate(profile: str) -> TapsignerEmulator:
     """Make a card as it leaves the factory, certified by the test root."""
     card = uncertified(profile)
     batch = PrivateKey(TEST_BATCH_KEY).public_key.format()
@@ -50,25 +60,28 @@ def emulate(profile: str) -> "TapsignerEmulator":
     return card
 
 
-def uncertified(profile: str) -> "TapsignerEmulator":
+def uncertified(profile: str) -> TapsignerEmulator:
     """Make a card nobody has certified."""
     if profile not in FIRMWARES:
         raise NotSupported(NAME, f"version {profile}, only {', '.join(FIRMWARES)}")
-    return TapsignerEmulator(
-        Flash(profile, emulator_keys.fresh_key(), [], secrets.token_bytes(BACKUP_KEY))
-    )
+    return made(Flash(profile, random_key(), [], secrets.token_bytes(BACKUP_KEY)))
 
 
-def without_wait(profile: str) -> "TapsignerEmulator":
+def without_wait(profile: str) -> TapsignerEmulator:
     """Make a card that does not know `wait`, as the maker's own emulator."""
     card = emulate(profile)
     card.flash.knows_wait = False
     return card
 
 
-def revive(state: bytes) -> "TapsignerEmulator":
+def revive(state: bytes) -> TapsignerEmulator:
     """Make the card whose state this is; raises CardError for anything else."""
-    return TapsignerEmulator(Flash.decode(state))
+    return made(kept(state, revived, "TAPSIGNER"))
+
+
+def made(flash: Flash) -> TapsignerEmulator:
+    """Make a card of this flash."""
+    return Emulator(flash, Card, answered)
 
 
 def certificate(signer: bytes, key: bytes) -> bytes:
@@ -77,58 +90,40 @@ def certificate(signer: bytes, key: bytes) -> bytes:
     return bytes((39 + signature[64],)) + signature[:64]
 
 
-class TapsignerEmulator:
-    """A card; without power only its flash matters."""
-
-    def __init__(self, flash: Flash) -> None:
-        """Keep the flash."""
-        self.flash = flash
-        self._card = Card(flash, Power())
-        self._reader: EmulatedTransport | None = None
-
-    def insert(self) -> EmulatedTransport:
-        """Put the card on a reader, and so take it away from the one it lay on."""
-        if self._reader is not None:
-            self._reader.eject()
-        self._reader = EmulatedTransport(self)
-        return self._reader
-
-    def state(self) -> bytes:
-        """Return what survives power-off."""
-        return self.flash.encode()
-
-    def power_on(self) -> None:
-        """Forget selection and nonce."""
-        self._card = Card(self.flash, Power())
-
-    def answer(self, apdu: bytes) -> bytes:
-        """Answer one command APDU."""
-        try:
-            command = Command.parse(apdu)
-        except ProtocolError:
-            return Response(sw=SW_WRONG_LENGTH).encode()
-        if apdu[:4] == SELECT and command.data == AID:
-            self._card.power.selected = True
-            return _encoded(status(self._card, {}))
-        if not self._card.power.selected or (command.cla, command.ins) != (CLA, INS):
-            return Response(sw=SW_UNKNOWN_INS).encode()
-        if (command.p1, command.p2) != (0, 0) or len(command.data) > REQUEST_MAX:
-            return Response(sw=SW_WRONG_LENGTH).encode()
-        return _encoded(answered(self._card, command.data))
-
-
-def answered(card: Card, request: bytes) -> Answer:
-    """Answer one CBOR request; every refusal is an answer too."""
+def answered(card: Card, apdu: bytes) -> Response:
+    """Answer SELECT, and the one command there is: a CBOR map each way."""
     try:
-        try:
-            arguments = decode_map(request)
-        except ProtocolError:
-            raise Refusal(BAD_CBOR, "bad CBOR") from None
-        return _handler(arguments)(card, arguments)
-    except Refusal as refusal:
+        command = Command.parse(apdu)
+    except ProtocolError:
+        raise Refusal(SW_WRONG_LENGTH) from None
+    if apdu[:4] == SELECT and command.data == AID:
+        card.power.selected = True
+        return Response(cbor2.dumps(status(card, {})))
+    if not card.power.selected or (command.cla, command.ins) != (CLA, INS):
+        raise Refusal(SW_UNKNOWN_INS)
+    if (command.p1, command.p2) != (0, 0) or len(command.data) > REQUEST_MAX:
+        raise Refusal(SW_WRONG_LENGTH)
+    try:
+        said = _called(card, command.data)
+    except CallRefused as refused:
         if card.flash.version < NONCE_KEPT_SINCE:
             card.next_nonce()
-        return {"error": refusal.text, "code": refusal.code}
+        said = {"error": refused.text, "code": refused.code}
+    return Response(cbor2.dumps(said))
+
+
+def _called(card: Card, request: bytes) -> Answer:
+    """Answer one CBOR request."""
+    try:
+        arguments = decode_map(request)
+    except ProtocolError:
+        raise CallRefused(BAD_CBOR, "bad CBOR") from None
+    name = arguments.get("cmd")
+    if not isinstance(name, str):
+        raise CallRefused(BAD_ARGUMENTS, "no cmd")
+    if name not in HANDLERS:
+        raise CallRefused(UNKNOWN_COMMAND, "unknown command")
+    return HANDLERS[name](card, arguments)
 
 
 def status(card: Card, _arguments: Arguments) -> Answer:
@@ -171,14 +166,14 @@ def change(card: Card, arguments: Arguments) -> Answer:
     """Replace the CVC."""
     data = arguments.get("data")
     if not isinstance(data, bytes) or len(data) not in CVC_SIZES:
-        raise Refusal(BAD_ARGUMENTS, "bad data")
+        raise CallRefused(BAD_ARGUMENTS, "bad data")
     byte_string(arguments, "data", len(data))
     if not card.flash.backups:
-        raise Refusal(BACKUP_FIRST, "backup first")
+        raise CallRefused(BACKUP_FIRST, "backup first")
     key = card.authenticate("change", arguments)
     cvc = xor(data, key[: len(data)])
     if card.flash.version >= DIGITS_ONLY_SINCE and not cvc.isdigit():
-        raise Refusal(BAD_ARGUMENTS, "digits only")
+        raise CallRefused(BAD_ARGUMENTS, "digits only")
     card.flash.cvc = cvc
     return {"success": True, "card_nonce": card.next_nonce()}
 
@@ -189,7 +184,7 @@ def wait(card: Card, arguments: Arguments) -> Answer:
     The maker's own emulator knows no such command.
     """
     if not card.flash.knows_wait:
-        raise Refusal(UNKNOWN_COMMAND, "unknown command")
+        raise CallRefused(UNKNOWN_COMMAND, "unknown command")
     if card.flash.delay:
         card.flash.delay -= 1
     elif "xcvc" in arguments:
@@ -221,16 +216,3 @@ HANDLERS: dict[str, Handler] = {
     "sign": emulator_keys.sign,
     "backup": emulator_keys.backup,
 }
-
-
-def _handler(arguments: Arguments) -> Handler:
-    name = arguments.get("cmd")
-    if not isinstance(name, str):
-        raise Refusal(BAD_ARGUMENTS, "no cmd")
-    if name not in HANDLERS:
-        raise Refusal(UNKNOWN_COMMAND, "unknown command")
-    return HANDLERS[name]
-
-
-def _encoded(answer: Answer) -> bytes:
-    return Response(cbor2.dumps(answer), SW_OK).encode()

@@ -1,16 +1,15 @@
 """What an emulated TAPSIGNER does with its key: made, derived, shown, signed with, backed up."""
 
-import hmac
-import secrets
+import hashlib
 
 from coincurve import PrivateKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from cards import emulation
+from cards.emulation import public_key
 from cards.session import HARDENED
 from cards.signature import compact_from_der
-from cards.tapsigner.backup import cipher
-from cards.tapsigner.base58 import encode_check
-from cards.tapsigner.emulator_memory import Arguments, Card, Refusal, byte_string, steps
+from cards.tapsigner.emulator_memory import Arguments, CallRefused, Card, byte_string, steps
 from cards.tapsigner.wire import (
     BAD_ARGUMENTS,
     CHAIN_CODE,
@@ -41,10 +40,10 @@ def new(card: Card, arguments: Arguments) -> Answer:
     """Make the master key: private from the card, chain code from the host."""
     flash = card.flash
     if flash.master:
-        raise Refusal(INVALID_STATE, "key picked already")
+        raise CallRefused(INVALID_STATE, "key picked already")
     chain_code = byte_string(arguments, "chain_code", CHAIN_CODE)
     if len(set(chain_code)) == 1 or arguments.get("slot", 0) != 0:
-        raise Refusal(BAD_ARGUMENTS, "bad chain_code or slot")
+        raise CallRefused(BAD_ARGUMENTS, "bad chain_code or slot")
     card.authenticate("new", arguments)
     flash.master, flash.chain_code = PrivateKey().secret, chain_code
     flash.path = list(DEFAULT_PATH)
@@ -64,8 +63,8 @@ def derive(card: Card, arguments: Arguments) -> Answer:
     return {
         "sig": signed(secret, digest),
         "chain_code": chain_code,
-        "master_pubkey": public(card.flash.master),
-        "pubkey": public(secret),
+        "master_pubkey": public_key(card.flash.master),
+        "pubkey": public_key(secret),
         "card_nonce": card.next_nonce(),
     }
 
@@ -80,7 +79,7 @@ def xpub(card: Card, arguments: Arguments) -> Answer:
         path, (secret, chain_code) = card.flash.path, stored_key(card)
     place = bytes((len(path),)) + bytes(4) + (path[-1] if path else 0).to_bytes(4)
     return {
-        "xpub": XPUB_VERSION + place + chain_code + public(secret),
+        "xpub": XPUB_VERSION + place + chain_code + public_key(secret),
         "card_nonce": card.next_nonce(),
     }
 
@@ -91,7 +90,7 @@ def read(card: Card, arguments: Arguments) -> Answer:
     nonce = user_nonce(arguments)
     key = card.authenticate("read", arguments)
     secret, _ = stored_key(card)
-    shown = public(secret)
+    shown = public_key(secret)
     return {
         "sig": signed(secret, proof_digest(card.power.nonce, nonce, b"\0")),
         "pubkey": shown[:1] + xor(shown[1:], key),
@@ -105,17 +104,15 @@ def sign(card: Card, arguments: Arguments) -> Answer:
     subpath = steps(arguments, "subpath", NORMAL_STEPS, SUBPATH_MAX) or []
     masked = byte_string(arguments, "digest", 32)
     if arguments.get("slot", 0) != 0:
-        raise Refusal(BAD_ARGUMENTS, "bad slot")
+        raise CallRefused(BAD_ARGUMENTS, "bad slot")
     key = card.authenticate("sign", arguments)
     if emulation.chance(ONE_IN):
-        raise Refusal(UNLUCKY, "unlucky number")
-    secret, chain_code = stored_key(card)
-    for step in subpath:
-        secret, chain_code = private_child(secret, chain_code, step)
+        raise CallRefused(UNLUCKY, "unlucky number")
+    secret, _ = stored_key(card).below(subpath)
     return {
         "slot": 0,
         "sig": signed(secret, xor(masked, key)),
-        "pubkey": public(secret),
+        "pubkey": public_key(secret),
         "card_nonce": card.next_nonce(),
     }
 
@@ -123,7 +120,7 @@ def sign(card: Card, arguments: Arguments) -> Answer:
 def backup(card: Card, arguments: Arguments) -> Answer:
     """Show the master key, encrypted under the key printed on the back."""
     if card.flash.satschip:
-        raise Refusal(UNKNOWN_COMMAND, "unknown command")
+        raise CallRefused(UNKNOWN_COMMAND, "unknown command")
     card.require_key()
     card.authenticate("backup", arguments)
     card.flash.backups = min(card.flash.backups + 1, BACKUPS_MAX)
@@ -138,24 +135,14 @@ def backup_text(card: Card) -> bytes:
     return f"{encode_check(raw)}\n{path}\n".encode()
 
 
-def stored_key(card: Card) -> tuple[bytes, bytes]:
+def cipher(backup_key: bytes, data: bytes) -> bytes:
+    """Encrypt or decrypt a backup, which is the same: AES-128-CTR from counter 0."""
+    return Cipher(algorithms.AES(backup_key), modes.CTR(bytes(16))).encryptor().update(data)
+
+
+def stored_key(card: Card) -> emulation.Node:
     """Return private key and chain code at the stored path."""
-    secret, chain_code = card.flash.master, card.flash.chain_code
-    for step in card.flash.path:
-        secret, chain_code = private_child(secret, chain_code, step)
-    return secret, chain_code
-
-
-def private_child(secret: bytes, chain_code: bytes, step: int) -> tuple[bytes, bytes]:
-    """Return private key and chain code one step below (BIP 32)."""
-    data = b"\0" + secret if step >= HARDENED else public(secret)
-    digest = hmac.digest(chain_code, data + step.to_bytes(4), "sha512")
-    return PrivateKey(secret).add(digest[:32]).secret, digest[32:]
-
-
-def public(secret: bytes) -> bytes:
-    """Return the compressed public key."""
-    return PrivateKey(secret).public_key.format()
+    return emulation.Node(card.flash.master, card.flash.chain_code).below(card.flash.path)
 
 
 def signed(secret: bytes, digest: bytes) -> bytes:
@@ -170,16 +157,26 @@ def user_nonce(arguments: Arguments) -> bytes:
     """Return the host's nonce; one of equal bytes is refused."""
     nonce = byte_string(arguments, "nonce", NONCE)
     if len(set(nonce)) == 1:
-        raise Refusal(WEAK_NONCE, "weak nonce")
+        raise CallRefused(WEAK_NONCE, "weak nonce")
     return nonce
-
-
-def fresh_key() -> bytes:
-    """Return a private key."""
-    return secrets.token_bytes(32)
 
 
 def _written(step: int) -> str:
     """Write a step as the card does in its backups."""
     number = step & ~HARDENED
     return (f"0x{number:08x}" if number > EXPLICIT_ABOVE else str(number)) + "h"
+
+
+ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def encode_check(payload: bytes) -> str:
+    """Return the payload with its checksum in base 58."""
+    checksum = hashlib.sha256(hashlib.sha256(payload).digest()).digest()[:4]
+    number = int.from_bytes(payload + checksum)
+    digits = ""
+    while number:
+        number, digit = divmod(number, len(ALPHABET))
+        digits = ALPHABET[digit] + digits
+    zeros = len(payload) - len(payload.lstrip(b"\0"))
+    return ALPHABET[0] * zeros + digits

@@ -3,13 +3,11 @@
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Self
+from dataclasses import dataclass, field
+from typing import Any
 
-import cbor2
 from coincurve import PrivateKey
 
-from cards.errors import CardError
 from cards.tapsigner.wire import (
     BAD_ARGUMENTS,
     BAD_AUTH,
@@ -32,8 +30,8 @@ BIRTH = 700_553
 Arguments = Mapping[str, object]
 
 
-class Refusal(Exception):
-    """A command ends with this code."""
+class CallRefused(Exception):
+    """A command ends with this error code, which is an answer too."""
 
     def __init__(self, code: int, text: str) -> None:
         """Keep the code and its text."""
@@ -71,19 +69,12 @@ class Flash:
         """Return the card's own public key."""
         return PrivateKey(self.card_key).public_key.format()
 
-    def encode(self) -> bytes:
-        """Return the flash as CBOR."""
-        return cbor2.dumps(asdict(self))
 
-    @classmethod
-    def decode(cls, state: bytes) -> Self:
-        """Read what `encode` wrote; raises CardError for anything else."""
-        try:
-            flash = cls(**cbor2.loads(state))
-            version_number(flash.profile)
-        except (cbor2.CBORDecodeError, TypeError, ValueError):
-            raise CardError("this is not the state of an emulated TAPSIGNER") from None
-        return flash
+def revived(fields: Any) -> Flash:  # noqa: ANN401 -- whatever was kept, checked by whoever asks
+    """Return the flash that was kept with these fields."""
+    flash = Flash(**fields)
+    version_number(flash.profile)
+    return flash
 
 
 @dataclass
@@ -99,7 +90,7 @@ class Card:
     """A card with power."""
 
     flash: Flash
-    power: Power
+    power: Power = field(default_factory=Power)
 
     def next_nonce(self) -> bytes:
         """Draw the nonce of the next command, and return it."""
@@ -109,34 +100,34 @@ class Card:
     def require_key(self) -> None:
         """Refuse what needs a key."""
         if not self.flash.master:
-            raise Refusal(INVALID_STATE, "no key picked yet")
+            raise CallRefused(INVALID_STATE, "no key picked yet")
 
     def authenticate(self, name: str, arguments: Arguments) -> bytes:
         """Check the masked CVC and return the command's session key; wrong ones are counted."""
         if self.flash.delay:
-            raise Refusal(RATE_LIMITED, "rate limited")
-        public, masked = _credentials(arguments)
+            raise CallRefused(RATE_LIMITED, "rate limited")
+        public, masked = arguments.get("epubkey"), arguments.get("xcvc")
+        if public is None or masked is None:
+            raise CallRefused(NEEDS_AUTH, "needs auth")
+        if not (isinstance(public, bytes) and isinstance(masked, bytes) and is_point(public)):
+            raise CallRefused(BAD_ARGUMENTS, "bad epubkey or xcvc")
         key = session_key(PrivateKey(self.flash.card_key), public)
         expected = mask_cvc(self.flash.cvc, key, self.power.nonce, name)
         if not hmac.compare_digest(masked, expected):
-            self._count(same_size=len(masked) == len(expected))
-            raise Refusal(BAD_AUTH, "bad auth")
+            if len(masked) == len(expected) or self.flash.version >= LENGTH_COUNTED_SINCE:
+                self.flash.failures += 1
+                if self.flash.failures >= FREE_FAILURES:
+                    self.flash.delay = DELAY
+            raise CallRefused(BAD_AUTH, "bad auth")
         self.flash.failures = 0
         return key
-
-    def _count(self, *, same_size: bool) -> None:
-        if not same_size and self.flash.version < LENGTH_COUNTED_SINCE:
-            return
-        self.flash.failures += 1
-        if self.flash.failures >= FREE_FAILURES:
-            self.flash.delay = DELAY
 
 
 def byte_string(arguments: Arguments, name: str, size: int) -> bytes:
     """Return an argument that must be this many bytes."""
     value = arguments.get(name)
     if not isinstance(value, bytes) or len(value) != size:
-        raise Refusal(BAD_ARGUMENTS, f"bad {name}")
+        raise CallRefused(BAD_ARGUMENTS, f"bad {name}")
     return value
 
 
@@ -146,16 +137,7 @@ def steps(arguments: Arguments, name: str, allowed: range, most: int) -> list[in
     if value is None:
         return None
     if not isinstance(value, list) or len(value) > most:
-        raise Refusal(BAD_ARGUMENTS, f"bad {name}")
+        raise CallRefused(BAD_ARGUMENTS, f"bad {name}")
     if not all(type(step) is int and step in allowed for step in value):
-        raise Refusal(BAD_ARGUMENTS, f"bad {name}")
+        raise CallRefused(BAD_ARGUMENTS, f"bad {name}")
     return value
-
-
-def _credentials(arguments: Arguments) -> tuple[bytes, bytes]:
-    public, masked = arguments.get("epubkey"), arguments.get("xcvc")
-    if public is None or masked is None:
-        raise Refusal(NEEDS_AUTH, "needs auth")
-    if not isinstance(public, bytes) or not isinstance(masked, bytes) or not is_point(public):
-        raise Refusal(BAD_ARGUMENTS, "bad epubkey or xcvc")
-    return public, masked

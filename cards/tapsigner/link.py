@@ -20,11 +20,9 @@ from cards.errors import (
 from cards.family import undisturbed
 from cards.pin import Pin, Secret
 from cards.tapsigner import NAME, answers, commands
-from cards.tapsigner.answers import Fields, Nonces, Status
-from cards.tapsigner.cbor import decode_map
+from cards.tapsigner.answers import Fields, Nonces, Status, refusal
 from cards.tapsigner.channel import Sealed, seal
 from cards.tapsigner.commands import Call
-from cards.tapsigner.refusals import refusal
 from cards.tapsigner.wire import (
     BAD_AUTH,
     INS,
@@ -32,6 +30,7 @@ from cards.tapsigner.wire import (
     NONCE_KEPT_SINCE,
     RATE_LIMITED,
     UNLUCKY,
+    decode_map,
     version_number,
 )
 from cards.transport import CardTransport, exchange, pause, transmit

@@ -5,8 +5,8 @@ import hashlib
 from coincurve import PrivateKey
 
 from cards.apdu import Command, Form, Response
-from cards.keycard import answers, channel, commands, pairing
-from cards.keycard.opening import open_certified, open_paired, shared_x
+from cards.keycard import answers, channel, commands
+from cards.keycard.channel import open_certified, open_paired, shared_x
 from cards.keycard.wire import cbc_encrypt
 from cards.pin import Pin, Secret
 from cards.transport import CardTransport
@@ -36,7 +36,7 @@ class Host:
     def __init__(self, reader: CardTransport) -> None:
         self.reader = reader
         self.channel: channel.Channel | None = None
-        self.paired: pairing.Pairing | None = None
+        self.paired: channel.Pairing | None = None
 
     def plain(self, apdu: bytes) -> tuple[bytes, int]:
         answer = Response.parse(self.reader.transmit(apdu))
@@ -56,7 +56,7 @@ class Host:
             return self.command(commands.init_in_channel(credentials))[1]
         ephemeral, iv = PrivateKey(), bytes(range(16))
         key = shared_x(ephemeral, application.point)
-        whole = credentials[:18] + pairing.default_secret() + credentials[18:]
+        whole = credentials[:18] + channel.default_secret() + credentials[18:]
         point = ephemeral.public_key.format(compressed=False)
         command = commands.init(point, iv, cbc_encrypt(key, iv, whole))
         return self.plain(command.encode())[1]
@@ -67,7 +67,7 @@ class Host:
             self.channel = open_certified(self.reader, application.certificate[:33])
             return
         if self.paired is None or not self.paired.lasting:
-            self.paired = pairing.pair(self.reader, pairing.default_secret())
+            self.paired = channel.pair(self.reader, channel.default_secret())
         assert self.paired is not None
         self.channel = open_paired(self.reader, application.point, self.paired)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from coincurve import PrivateKey, PublicKey
 
-from cards.emulation import EmulatedTransport
+from cards.emulation import EmulatedTransport, Emulator
 from cards.satochip.emulator import PROFILES, SatochipEmulator, emulate
 from cards.satochip.wire import ChannelKeys
 
@@ -106,7 +106,7 @@ def ready(profile: str = NEW, *, seeded: bool = True) -> Host:
 def card_of(host: Host) -> SatochipEmulator:
     """The card on the host's reader."""
     card = host.reader._chip
-    assert isinstance(card, SatochipEmulator)
+    assert isinstance(card, Emulator)
     return card
 
 

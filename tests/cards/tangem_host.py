@@ -7,13 +7,15 @@ from coincurve import PrivateKey, PublicKey
 from cards.apdu import Command, Form, Response
 from cards.tangem.emulator import TangemEmulator, emulate
 from cards.tangem.emulator_memory import Wallet
-from cards.tangem.tlv import Fields, Item, encode
 from cards.tangem.wire import (
     DEFAULT_CODE,
     DEFAULT_PASSCODE,
     SECP256K1,
+    Fields,
+    Item,
     code_hash,
     session_key,
+    tlv,
 )
 
 CODE, PASSCODE = code_hash(DEFAULT_CODE), code_hash(DEFAULT_PASSCODE)
@@ -38,7 +40,7 @@ class Host:
 
     def send(self, ins: int, *items: Item, form: Form = Form.EXTENDED) -> tuple[int, Fields]:
         """Send a command in clear until it is carried out."""
-        apdu = Command(0, ins, data=encode(items)).encode(form)
+        apdu = Command(0, ins, data=tlv(items)).encode(form)
         while (response := self.raw(apdu)).sw == 0x9789:
             self.waited += 1
         return response.sw, Fields.parse(response.data)
@@ -54,7 +56,7 @@ class Host:
         """Open a session and return its key."""
         own = PrivateKey()
         ours = bytes(16) if mode == 1 else own.public_key.format(compressed=False)
-        opening = Command(0, OPEN, 0, mode, encode([(0x1A, ours)])).encode(Form.EXTENDED)
+        opening = Command(0, OPEN, 0, mode, tlv([(0x1A, ours)])).encode(Form.EXTENDED)
         response = self.raw(opening)
         assert response.sw == 0x9000
         theirs = Fields.parse(response.data).need(0x1B)

@@ -11,11 +11,12 @@ from coincurve import PrivateKey
 from cards.family import Surroundings
 from cards.pin import Pin
 from cards.session import HARDENED
-from cards.tapsigner.cbor import decode_map
 from cards.tapsigner.channel import sealed_with
 from cards.tapsigner.commands import Call, select
 from cards.tapsigner.emulator import TapsignerEmulator, emulate
+from cards.tapsigner.emulator_keys import cipher
 from cards.tapsigner.session import TapsignerSession, open_session
+from cards.tapsigner.wire import decode_map
 from tests.contracts.wires import Wire
 
 H = HARDENED
@@ -102,3 +103,10 @@ def unlucky(times: int) -> Callable[[int], bool]:
     """Return a dice that brings bad luck so many times, then never."""
     left = iter([True] * times)
     return lambda _one_in: next(left, False)
+
+
+def open_backup(data: bytes, backup_key: bytes) -> tuple[str, str]:
+    """Decrypt a backup: the master's xprv, and the path stored at the time."""
+    xprv, path = cipher(backup_key, data).decode("ascii", errors="replace").split("\n")[:2]
+    assert xprv[1:4] == "prv"
+    return xprv, path

@@ -9,10 +9,10 @@ from coincurve import PublicKey
 
 from cards.apdu import Command
 from cards.errors import ProtocolError
-from cards.keycard import tlv
+from cards.keycard import wire
 from cards.keycard.roots import ROOTS
 from cards.keycard.session import TaprootSession
-from cards.keycard.wire import TAG_PUBLIC_KEY, TAG_SCHNORR, TAG_SIGNATURE_TEMPLATE
+from cards.keycard.wire import Tag
 
 VECTORS = Path(__file__).parents[2] / "../shared/cards/vectors.json"
 DIGEST_SIZE = 32
@@ -32,8 +32,8 @@ class Answering:
     """Stands in for the link to a card that says this, whatever it is asked."""
 
     def __init__(self, key: bytes, signature: bytes) -> None:
-        content = tlv.encode(TAG_PUBLIC_KEY, key) + tlv.encode(TAG_SCHNORR, signature)
-        self.answer = tlv.encode(TAG_SIGNATURE_TEMPLATE, content)
+        content = wire.tlv(Tag.PUBLIC_KEY, key) + wire.tlv(Tag.SCHNORR, signature)
+        self.answer = wire.tlv(Tag.SIGNATURE_TEMPLATE, content)
 
     def send(self, _command: Command) -> bytes:
         return self.answer

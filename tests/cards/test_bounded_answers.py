@@ -9,8 +9,7 @@ from cards.errors import CardError, ProtocolError
 from cards.tangem.answers import parse_wallet, version_of
 from cards.tangem.emulator import emulate
 from cards.tangem.link import Link, Time
-from cards.tangem.tlv import Fields, Item, encode
-from cards.tangem.wire import TAG_PAUSE
+from cards.tangem.wire import Fields, Item, Tag, tlv
 from cards.tapsigner.answers import parse_status, parse_wait
 from tests.cards.test_tangem_variants import opened
 
@@ -45,7 +44,7 @@ def test_a_pause_of_200_bytes_is_refused() -> None:
         def transmit(self, apdu: bytes) -> bytes:
             if apdu[:2] == b"\x00\xa4":
                 return bytes.fromhex("9000")
-            return Response(encode([(TAG_PAUSE, b"\xff" * 200)]), 0x9789).encode()
+            return Response(tlv([(Tag.PAUSE, b"\xff" * 200)]), 0x9789).encode()
 
         def close(self) -> None:
             return
@@ -65,12 +64,12 @@ def test_a_pause_of_200_bytes_is_refused() -> None:
 )
 def test_a_firmware_version_is_three_short_numbers(text: str) -> None:
     with pytest.raises(ProtocolError):
-        version_of(Fields.parse(encode([(0x80, text.encode())])))
+        version_of(Fields.parse(tlv([(0x80, text.encode())])))
 
 
 def test_a_wallet_number_is_one_byte() -> None:
     with pytest.raises(ProtocolError):
-        parse_wallet(Fields.parse(encode([(0x02, b"\x02"), (0x65, b"\x01\x00")])))
+        parse_wallet(Fields.parse(tlv([(0x02, b"\x02"), (0x65, b"\x01\x00")])))
 
 
 @pytest.mark.parametrize("value", [2**64 - 1, -1, True, "9", 2**32])

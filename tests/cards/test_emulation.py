@@ -14,6 +14,7 @@ from coincurve import PrivateKey
 from cards.apdu import Response
 from cards.emulation import (
     EmulatedTransport,
+    Emulator,
     card_header,
     create_card,
     open_card,
@@ -21,7 +22,6 @@ from cards.emulation import (
 )
 from cards.errors import CardError, CardRemoved, NotSupported, TransportError
 from cards.family import CardFamily, family_named
-from cards.satochip.emulator import SatochipEmulator
 from cards.transport import CardTransport, PowerCycler
 from tests.cards.satochip_host import SELECT, SETUP, STATUS, Host, compact, signs_digest
 
@@ -344,5 +344,5 @@ def test_a_card_signs_in_either_half_and_never_twice_the_same() -> None:
 
 def test_the_family_makes_and_revives_its_cards(family: CardFamily) -> None:
     card = family.emulate(PROFILE)
-    assert isinstance(card, SatochipEmulator)
+    assert isinstance(card, Emulator)
     assert family.revive(card.state()).state() == card.state()

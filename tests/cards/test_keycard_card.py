@@ -4,7 +4,7 @@ import pytest
 
 from cards.apdu import Command
 from cards.errors import CardError
-from cards.keycard import commands, pairing
+from cards.keycard import channel, commands
 from cards.keycard.emulator import blank, emulate
 from cards.keycard.emulator_attestation import certificate
 from cards.keycard.emulator_memory import SLOTS
@@ -137,12 +137,12 @@ def test_slots_are_counted_taken_and_freed(profile: str) -> None:
     host.ready()
     for _ in range(SLOTS[profile] - 1):
         host.select()
-        pairing.pair(host.reader, pairing.default_secret())
+        channel.pair(host.reader, channel.default_secret())
     host.select()
     assert len(card.flash.pairings) == SLOTS[profile] == {"3.1": 5, "3.2": 10}[profile]
     if profile == "3.1":
         with pytest.raises(CardError, match="slot"):
-            pairing.pair(host.reader, pairing.default_secret())
+            channel.pair(host.reader, channel.default_secret())
     host.open()
     assert host.command(commands.unpair(1))[1] == 0x6985
     host.command(commands.verify_pin(Pin(PIN)))

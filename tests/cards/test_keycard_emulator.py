@@ -9,7 +9,7 @@ from embit.bip32 import HDKey
 
 from cards.apdu import Command
 from cards.errors import CardError, NotSupported
-from cards.keycard import commands, pairing, wire
+from cards.keycard import channel, commands, wire
 from cards.keycard.emulator import emulate, revive
 from cards.pin import Pin
 from tests.cards.keycard_host import DURESS, PIN, PUK, SEED, TRIES, Host
@@ -140,8 +140,8 @@ def test_a_pairing_secret_can_be_changed_before_4() -> None:
     change = Command(0x80, 0x21, 2, data=bytes(32))
     assert h.command(change)[1] == 0x9000
     h.select()
-    assert pairing.pair(h.reader, pairing.default_secret()) is None
-    assert pairing.pair(h.reader, bytes(32)) is not None
+    assert channel.pair(h.reader, channel.default_secret()) is None
+    assert channel.pair(h.reader, bytes(32)) is not None
     other = host("4.0")
     other.ready()
     assert other.command(change)[1] == 0x6A86
@@ -242,9 +242,9 @@ def test_3_2_pairs_as_it_is_told() -> None:
     assert h.plain(bytes.fromhex("8012000020") + bytes(32))[1] == 0x9000
     assert h.plain(bytes.fromhex("801200001f") + bytes(31))[1] == 0x6A80
     for _ in range(9):
-        assert pairing.pair(h.reader, pairing.default_secret()) is not None
+        assert channel.pair(h.reader, channel.default_secret()) is not None
     assert h.plain(bytes.fromhex("8012000220") + bytes(32))[1] == 0x6A84
-    passing = pairing.pair(h.reader, pairing.default_secret())
+    passing = channel.pair(h.reader, channel.default_secret())
     assert passing is not None
     assert not passing.lasting
     h.select()
@@ -293,4 +293,4 @@ def test_other_versions_are_not_emulated() -> None:
 def test_other_applets_are_not_found(aid: str) -> None:
     name = bytes.fromhex(aid)
     h = host("3.2")
-    assert h.plain(bytes((0, 0xA4, 4, 0, len(name))) + name) == (b"", wire.SW_NOT_FOUND)
+    assert h.plain(bytes((0, 0xA4, 4, 0, len(name))) + name) == (b"", wire.Sw.NOT_FOUND)

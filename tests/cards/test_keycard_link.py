@@ -17,7 +17,7 @@ from cards.errors import (
 from cards.family import Surroundings, TransientMemory
 from cards.keycard.emulator import emulate
 from cards.keycard.session import KeycardSession, open_session
-from cards.keycard.wire import INS_PAIR
+from cards.keycard.wire import Ins
 from cards.pin import Pin, Secret
 from cards.session import HARDENED
 from cards.signature import verify
@@ -169,7 +169,7 @@ def test_a_path_has_ten_steps_and_no_more(profile: str) -> None:
 @pytest.mark.parametrize("profile", PAIRED)
 def test_a_card_that_took_another_pairing_password_is_noticed_at_once(profile: str) -> None:
     _, first = seeded(profile)
-    pairing = next(at for at, apdu in enumerate(first.sent) if apdu[1] == INS_PAIR)
+    pairing = next(at for at, apdu in enumerate(first.sent) if apdu[1] == Ins.PAIR)
     wire = Wire(emulate(profile))
     flash = wire.inner._chip.flash
     wire.before[pairing] = lambda: setattr(flash, "pairing_secret", bytes(32))

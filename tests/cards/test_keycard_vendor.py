@@ -9,8 +9,8 @@ from embit.bip32 import HDKey
 
 from cards.apdu import Response
 from cards.emulation import CURVE_ORDER
+from cards.keycard.channel import default_secret
 from cards.keycard.emulator import KeycardEmulator, blank, emulate
-from cards.keycard.pairing import default_secret
 from cards.keycard.roots import MAKERS_KEY, TEST_KEY
 from tests.cards.keycard_host import SEED
 from tests.judges import judge

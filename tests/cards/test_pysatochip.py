@@ -11,7 +11,7 @@ import pytest
 from coincurve import PublicKey
 
 from cards.satochip.emulator import PROFILES, SatochipEmulator, emulate
-from cards.satochip.test_roots import TEST_ROOT, TEST_SUB_CA
+from cards.satochip.roots import TEST_ROOT, TEST_SUB_CA
 from tests.cards.satochip_host import SEED, low_s, vectors
 from tests.judges import judge
 

@@ -19,10 +19,10 @@ from cards.errors import CardNotInitialised, NotGenuine, NotUnlocked, ProtocolEr
 from cards.family import Roots, Surroundings
 from cards.pin import Pin
 from cards.satochip import emulator_attestation, roots
-from cards.satochip.chain import root_of
+from cards.satochip.attestation import root_of
 from cards.satochip.emulator import HANDLERS, PROFILES, SatochipEmulator, emulate
+from cards.satochip.roots import TEST_ROOT, TEST_SUB_CA
 from cards.satochip.session import open_session
-from cards.satochip.test_roots import TEST_ROOT, TEST_SUB_CA
 from cards.session import Attestation, Attester, Verdict
 from tests.cards.readers import PIN, initialised, opened
 from tests.cards.satochip_host import VECTORS

@@ -3,7 +3,7 @@
 import hashlib
 from itertools import count
 
-from cards.satochip.derivation import DerivationCache
+from cards.satochip.session import DerivationCache
 
 
 def test_32_objects_fit_and_no_more() -> None:

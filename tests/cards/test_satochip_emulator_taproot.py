@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from coincurve import PrivateKey, PublicKey, PublicKeyXOnly
 
-from cards.satochip import emulator_taproot as taproot
+from cards.satochip import emulator_keys as taproot
 from cards.satochip.emulator import revive
 from cards.satochip.emulator_memory import Refusal
 from tests.cards.satochip_host import (

@@ -9,3 +9,25 @@ def test_the_support_matrix_is_fresh() -> None:
 def test_evidence_is_claimed_for_capabilities_only() -> None:
     claimed = {name for family in families() for name in family.evidence}
     assert claimed <= set(CAPABILITIES)
+
+
+def test_every_family_has_the_same_files() -> None:
+    same = set(
+        [
+            "__init__",
+            "answers",
+            "attestation",
+            "channel",
+            "commands",
+            "link",
+            "roots",
+            "session",
+            "wire",
+        ]
+    )
+    same |= {"emulator", "emulator_keys", "emulator_memory"}
+    for family in families():
+        found = {path.stem for path in README.with_name(family.name).glob("*.py")}
+        assert same <= found, family.name
+        assert {name for name in found - same if not name.startswith("emulator_")} == set()
+        assert README.with_name(family.name).joinpath("README.md").exists()

@@ -6,17 +6,7 @@ import pytest
 
 from cards.apdu import Command, Form, Response, select
 from cards.tangem import FAMILY
-from cards.tangem.tlv import Fields, encode
-from cards.tangem.wire import (
-    SETTING_FAST,
-    SETTING_NO_DEFAULT_CODE,
-    SETTING_SET_CODE,
-    SETTING_SET_PASSCODE,
-    SETTING_SMART_DELAY,
-    SETTING_UNENCRYPTED,
-    seal,
-    unseal,
-)
+from cards.tangem.wire import Fields, Setting, seal, tlv, unseal
 from tests.cards.tangem_host import (
     CODE,
     DIGEST,
@@ -40,7 +30,7 @@ def test_it_answers_whoever_asks(form: Form, le: int | None, selected: str) -> N
     host = ready()
     if selected == "selected":
         assert host.raw(select(FAMILY.aid).encode()) == Response()
-    command = Command(0, READ, data=encode([(0x10, CODE), (0x23, b"\1")]), le=le)
+    command = Command(0, READ, data=tlv([(0x10, CODE), (0x23, b"\1")]), le=le)
     response = host.raw(command.encode(form))
     assert response.sw == 0x9000
     tags = [tag for tag, _ in Fields.parse(response.data).items]
@@ -99,7 +89,7 @@ def test_a_command_for_another_card_is_refused() -> None:
 def test_a_pause_begins_anew_after_another_command() -> None:
     host = ready()
     names = [(0x10, CODE), (0x11, PASSCODE), (0x01, host.card.flash.card_id)]
-    body = encode([*names, indexed(0), (0x51, b"\x20"), (0x50, DIGEST)])
+    body = tlv([*names, indexed(0), (0x51, b"\x20"), (0x50, DIGEST)])
     apdu = Command(0, SIGN, data=body).encode(Form.EXTENDED)
     told = [Fields.parse(host.raw(apdu).data).number(0x1C) for _ in range(3)]
     assert told == [500, 400, 300]
@@ -112,7 +102,7 @@ def test_a_pause_is_told_in_clear_inside_a_session(mode: int) -> None:
     host = ready()
     key = host.session(mode)
     names = [(0x10, CODE), (0x11, PASSCODE), (0x01, host.card.flash.card_id)]
-    body = encode([*names, indexed(0), (0x51, b"\x20"), (0x50, DIGEST)])
+    body = tlv([*names, indexed(0), (0x51, b"\x20"), (0x50, DIGEST)])
     apdu = Command(0, SIGN, mode, data=seal(key, body)).encode(Form.EXTENDED)
     told = [host.raw(apdu) for _ in range(6)]
     assert [each.sw for each in told] == [0x9789] * 5 + [0x9000]
@@ -126,7 +116,7 @@ def test_a_pause_is_told_in_clear_inside_a_session(mode: int) -> None:
 def test_whom_the_delay_is_for(*, smart: bool, code: bytes, passcode: bytes) -> None:
     host = ready(code=code, passcode=passcode)
     if not smart:
-        host.card.flash.settings &= ~SETTING_SMART_DELAY
+        host.card.flash.settings &= ~Setting.SMART_DELAY
     sign = [indexed(0), (0x51, b"\x20"), (0x50, DIGEST)]
     assert host.ask(SIGN, *sign, code=code, passcode=passcode)[0] == 0x9000
     unprotected = (code, passcode) == (CODE, PASSCODE)
@@ -140,7 +130,7 @@ def test_whom_the_delay_is_for(*, smart: bool, code: bytes, passcode: bytes) -> 
 def test_a_body_of_another_key_ends_the_session(mode: int) -> None:
     host = ready()
     key = host.session(mode)
-    read = encode([(0x10, CODE)])
+    read = tlv([(0x10, CODE)])
     good = Command(0, READ, mode, data=seal(key, read)).encode(Form.EXTENDED)
     bad = Command(0, READ, mode, data=seal(bytes(32), read)).encode(Form.EXTENDED)
     assert host.raw(good).sw == 0x9000
@@ -154,10 +144,10 @@ def test_a_body_of_another_key_ends_the_session(mode: int) -> None:
 
 def test_less_encryption_than_the_settings_want_is_refused() -> None:
     host = ready()
-    host.card.flash.settings &= ~SETTING_UNENCRYPTED
+    host.card.flash.settings &= ~Setting.UNENCRYPTED
     assert host.send(READ)[0] == 0x6982
     host.session(1)
-    host.card.flash.settings &= ~SETTING_FAST
+    host.card.flash.settings &= ~Setting.FAST
     assert host.raw(Command(0, OPEN, 0, 1).encode()).sw == 0x6982
     assert host.raw(Command(0, READ, 1, data=bytes(16)).encode()).sw == 0x6982
     host.session(2)
@@ -165,7 +155,7 @@ def test_less_encryption_than_the_settings_want_is_refused() -> None:
 
 @pytest.mark.parametrize(("mode", "half"), [(1, 15), (1, 0), (2, 65), (2, 16)])
 def test_half_a_secret_is_no_half_of_a_session(mode: int, half: int) -> None:
-    body = encode([(0x1A, bytes(half))])
+    body = tlv([(0x1A, bytes(half))])
     assert ready().raw(Command(0, OPEN, 0, mode, body).encode()).sw == 0x6A86
 
 
@@ -180,9 +170,9 @@ def test_the_status_word_says_which_code_changed(code: bytes, passcode: bytes) -
 @pytest.mark.parametrize(
     ("without", "more", "code", "passcode"),
     [
-        (SETTING_SET_CODE, 0, OTHER, PASSCODE),
-        (SETTING_SET_PASSCODE, 0, CODE, OTHER),
-        (0, SETTING_NO_DEFAULT_CODE, CODE, PASSCODE),
+        (Setting.SET_CODE, 0, OTHER, PASSCODE),
+        (Setting.SET_PASSCODE, 0, CODE, OTHER),
+        (0, Setting.NO_DEFAULT_CODE, CODE, PASSCODE),
         (0, 0, OTHER[:31], PASSCODE),
         (0, 0, OTHER, b""),
     ],

@@ -21,22 +21,11 @@ from cards.tangem import FAMILY
 from cards.tangem.emulator import TangemEmulator, emulate
 from cards.tangem.emulator_memory import Wallet
 from cards.tangem.session import TangemSession, open_session
-from cards.tangem.tlv import Fields, encode
-from cards.tangem.wire import (
-    INS_ATTEST_CARD,
-    INS_ATTEST_WALLET,
-    INS_OPEN_SESSION,
-    INS_SIGN,
-    SETTING_FAST,
-    SETTING_UNENCRYPTED,
-    TAG_PUBLIC_KEY,
-    WALLET_IMPORTED,
-    WALLET_LOADED,
-)
+from cards.tangem.wire import WALLET_IMPORTED, WALLET_LOADED, Fields, Ins, Setting, Tag, tlv
 from tests.contracts.wires import Wire
 
 PIN = b"493817"
-ENCRYPTED = (SETTING_UNENCRYPTED, SETTING_UNENCRYPTED | SETTING_FAST)
+ENCRYPTED = (Setting.UNENCRYPTED, Setting.UNENCRYPTED | Setting.FAST)
 DIGEST = hashlib.sha256(b"a digest").digest()
 
 
@@ -96,16 +85,16 @@ def test_a_session_is_opened_once_and_again_after_a_reset(profile: str, forbidde
     session.xpub(())
     session.sign((), DIGEST)
     opening = instructions(wire, start)
-    assert opening.count(INS_OPEN_SESSION) == 1
-    assert opening[0] == INS_OPEN_SESSION
+    assert opening.count(Ins.OPEN_SESSION) == 1
+    assert opening[0] == Ins.OPEN_SESSION
     start = len(wire.sent)
     session.sign((), DIGEST)
-    assert INS_OPEN_SESSION not in instructions(wire, start)
+    assert Ins.OPEN_SESSION not in instructions(wire, start)
     wire.power_cycle()
     start = len(wire.sent)
     session.sign((), DIGEST)
     again = instructions(wire, start)
-    assert (again.count(INS_OPEN_SESSION), again[-1]) == (1, INS_SIGN)
+    assert (again.count(Ins.OPEN_SESSION), again[-1]) == (1, Ins.SIGN)
 
 
 def test_a_pause_of_no_stated_length_is_waited_for() -> None:
@@ -126,8 +115,8 @@ def test_a_reset_the_reader_tells_of_ends_the_session(profile: str, forbidden: i
     start = len(wire.sent)
     assert len(session.sign((), DIGEST)) == 64
     lost, *mended = instructions(wire, start)
-    assert lost == INS_SIGN
-    assert mended[:2] == [0xA4, INS_OPEN_SESSION]
+    assert lost == Ins.SIGN
+    assert mended[:2] == [0xA4, Ins.OPEN_SESSION]
 
 
 def test_a_fresh_card_proves_itself_without_a_key() -> None:
@@ -135,7 +124,7 @@ def test_a_fresh_card_proves_itself_without_a_key() -> None:
     assert session.attest().result is Verdict.TEST
 
 
-@pytest.mark.parametrize("proof", [INS_ATTEST_CARD, INS_ATTEST_WALLET])
+@pytest.mark.parametrize("proof", [Ins.ATTEST_CARD, Ins.ATTEST_WALLET])
 def test_a_card_proves_itself_and_its_key_afresh_whenever_it_is_asked_to(proof: int) -> None:
     session, wire = unlocked(made("6.33", 0))
     assert session.attest().result is Verdict.TEST
@@ -205,8 +194,8 @@ def test_a_key_that_was_shown_wrongly_is_read_again() -> None:
 
     def another(answer: bytes) -> bytes:
         fields = Fields.parse(answer[:-2]).items
-        items = [(tag, other if tag == TAG_PUBLIC_KEY else value) for tag, value in fields]
-        return encode(items) + answer[-2:]
+        items = [(tag, other if tag == Tag.PUBLIC_KEY else value) for tag, value in fields]
+        return tlv(items) + answer[-2:]
 
     wire.change[len(wire.sent)] = another
     with pytest.raises(ProtocolError, match="another key than it showed"):

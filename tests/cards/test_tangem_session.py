@@ -26,14 +26,7 @@ from cards.tangem.emulator import TangemEmulator, backup_set, emulate
 from cards.tangem.link import Time
 from cards.tangem.roots import ISSUER_KEY, ISSUER_SECRET, MANUFACTURER_SECRET
 from cards.tangem.session import TangemSession, open_session
-from cards.tangem.tlv import Fields, encode
-from cards.tangem.wire import (
-    SETTING_FAST,
-    SETTING_SMART_DELAY,
-    SETTING_UNENCRYPTED,
-    SW_PAUSE,
-    code_hash,
-)
+from cards.tangem.wire import Fields, Setting, Sw, code_hash, tlv
 from tests.contracts.wires import Wire
 
 PIN, WRONG = b"493817", b"118822"
@@ -60,7 +53,7 @@ def ready(profile: str = "6.33", forbidden: int = 0) -> TangemEmulator:
     return card
 
 
-ENCRYPTION = [0, SETTING_UNENCRYPTED, SETTING_UNENCRYPTED | SETTING_FAST]
+ENCRYPTION = [0, Setting.UNENCRYPTED, Setting.UNENCRYPTED | Setting.FAST]
 
 
 @pytest.mark.parametrize("forbidden", ENCRYPTION, ids=["none", "fast", "strong"])
@@ -137,7 +130,7 @@ def test_a_card_without_a_code_delays_and_tells_for_how_long(profile: str, secon
 
 
 def test_a_card_that_is_not_smart_delays_every_signature() -> None:
-    card, heard = ready(forbidden=SETTING_SMART_DELAY), []
+    card, heard = ready(forbidden=Setting.SMART_DELAY), []
     session, _ = opened(card, Surroundings(progress=lambda _, left: heard.append(left)))
     session.unlock(Pin(PIN))
     session.sign(PATH, DIGESTS[0])
@@ -169,7 +162,7 @@ def test_a_pause_without_end_is_given_up() -> None:
     wire = Wire(ready())
     session = open_session(wire, Surroundings(), Time(lambda: now[0], sleep))
     session.unlock(Pin(PIN))
-    pause = encode([(0x1C, bytes((1, 0)))]) + SW_PAUSE.to_bytes(2)
+    pause = tlv([(0x1C, bytes((1, 0)))]) + Sw.PAUSE.to_bytes(2)
     wire.change = dict.fromkeys(range(len(wire.sent), 5000), lambda _answer: pause)
     with pytest.raises(ProtocolError, match="60 seconds"):
         session.sign(PATH, DIGESTS[0])
@@ -252,7 +245,7 @@ def test_a_real_card_is_unproven_until_its_issuers_signatures_are_at_hand() -> N
     session.unlock(Pin(PIN))
     assert session.attest().result is Verdict.UNPROVEN
     sign = emulator.emulator_keys.sign_message
-    card_key = emulator.emulator_keys.public(card.flash.card_key)
+    card_key = emulator.emulator_keys.public_key(card.flash.card_key)
     document = {
         "manufacturerSignature": sign(MANUFACTURER_SECRET, ISSUER_KEY).hex(),
         "issuerSignature": sign(ISSUER_SECRET, card_key).hex(),

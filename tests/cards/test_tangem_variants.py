@@ -13,13 +13,7 @@ from cards.signature import verify
 from cards.tangem.emulator import TangemEmulator, backup_set, emulate
 from cards.tangem.emulator_memory import Wallet
 from cards.tangem.session import TangemSession, open_session
-from cards.tangem.tlv import Fields, Item, encode
-from cards.tangem.wire import (
-    SETTING_NO_DEFAULT_CODE,
-    SETTING_PERMANENT,
-    SETTING_REUSABLE,
-    SETTING_UNENCRYPTED,
-)
+from cards.tangem.wire import Fields, Item, Setting, tlv
 from tests.cards.tangem_host import DIGEST
 from tests.contracts.wires import Wire
 
@@ -49,7 +43,7 @@ def rewritten(change: Callable[[Item], list[Item]]) -> Callable[[bytes], bytes]:
         items = [
             (tag, rewrite(value) if tag == 0x68 else value) for tag, value in Fields.parse(data)[0]
         ]
-        return encode([new for item in items for new in change(item)])
+        return tlv([new for item in items for new in change(item)])
 
     def answered(answer: bytes) -> bytes:
         response = Response.parse(answer)
@@ -106,7 +100,7 @@ def test_asking_who_a_locked_card_is_is_no_wrong_code() -> None:
     assert card.flash.failures == 1
 
 
-@pytest.mark.parametrize("setting", [SETTING_PERMANENT, SETTING_NO_DEFAULT_CODE])
+@pytest.mark.parametrize("setting", [Setting.PERMANENT, Setting.NO_DEFAULT_CODE])
 def test_a_card_that_cannot_be_reset_whole_is_not_begun_with(setting: int) -> None:
     card = with_keys(0)
     card.flash.settings |= setting
@@ -119,7 +113,7 @@ def test_a_card_that_cannot_be_reset_whole_is_not_begun_with(setting: int) -> No
 
 def test_a_card_of_a_set_is_reset_though_its_slots_are_used_up() -> None:
     card = coded(backup_set("6.33", 2)[0])
-    card.flash.settings &= ~SETTING_REUSABLE
+    card.flash.settings &= ~Setting.REUSABLE
     session = open_session(card.insert(), Surroundings())
     session.unlock(Pin(PIN))
     session.reset()
@@ -131,7 +125,7 @@ def test_a_card_of_a_set_is_reset_though_its_slots_are_used_up() -> None:
 
 def test_the_chips_number_comes_from_the_reader_where_the_card_leaves_it_out() -> None:
     card = with_keys(0)
-    card.flash.settings &= ~SETTING_UNENCRYPTED
+    card.flash.settings &= ~Setting.UNENCRYPTED
     wire = Wire(card)
 
     def without_number(answer: bytes) -> bytes:

@@ -13,19 +13,20 @@ from cards.bip32 import public_child
 from cards.errors import NotGenuine, NotSupported, ProtocolError
 from cards.pin import Secret
 from cards.tangem import answers, attestation, commands
-from cards.tangem.emulator_keys import derive, public
+from cards.tangem.emulator_keys import derive, public_key
 from cards.tangem.emulator_memory import Wallet
-from cards.tangem.tlv import Fields, encode
 from cards.tangem.wire import (
     DEFAULT_CODE,
     DEFAULT_PASSCODE,
     WALLET_IMPORTED,
+    Fields,
     Version,
     code_hash,
     crc16,
     luhn_holds,
     seal,
     session_key,
+    tlv,
     unseal,
 )
 
@@ -79,7 +80,7 @@ def test_real_answers_to_read_are_read(name: str) -> None:
     response = Response.parse(bytes.fromhex(data["apdu_hex"]))
     fields = Fields.parse(response.data)
     assert list(fields.items) == pairs(expect["tlv"])
-    assert encode(fields.items) == response.data
+    assert tlv(fields.items) == response.data
     facts = answers.parse_card(fields)
     assert facts.card_id.hex().upper() == expect["tlv"][0][1]
     assert luhn_holds(facts.card_id)
@@ -97,7 +98,7 @@ def test_lists_are_taken_apart_and_put_together() -> None:
     for broken in data["reject"]:
         with pytest.raises(ProtocolError):
             Fields.parse(bytes.fromhex(broken))
-    long = encode([(3, bytes(255))])
+    long = tlv([(3, bytes(255))])
     assert (len(long), long[:4].hex()) == (259, "03ff00ff")
     assert Fields.parse(long).need(3) == bytes(255)
 
@@ -107,11 +108,11 @@ def test_lists_are_written_as_published() -> None:
     found = Fields.parse(bytes.fromhex(request["tlv_hex"])).items
     assert found[0] == (0x10, code_hash(DEFAULT_CODE))
     assert list(found[1:]) == pairs(expect["tlv"][1:])
-    card_id = encode([(1, bytes.fromhex("FF00000000000111"))])
+    card_id = tlv([(1, bytes.fromhex("FF00000000000111"))])
     written = {
         card_id.hex().upper(),
-        encode([(0x20, b"TANGEM\0")]).hex().upper(),
-        encode([(5, b"secp256k1\0")]).hex().upper(),
+        tlv([(0x20, b"TANGEM\0")]).hex().upper(),
+        tlv([(5, b"secp256k1\0")]).hex().upper(),
     }
     published = {each for _, each in parts("tlv-encode-misc")[0]["cases"]}
     assert written <= published
@@ -151,7 +152,7 @@ def test_checksum_and_default_codes_are_the_published_ones() -> None:
 def test_an_imported_key_derives_the_published_multisig_keys() -> None:
     imported, expected = parts("key-import-secp256k1")
     key, chain_code = (bytes.fromhex(imported[n]) for n in ("private_key_6F", "chain_code_6B"))
-    assert public(key).hex().upper() == expected["wallet_public_key_60"]
+    assert public_key(key).hex().upper() == expected["wallet_public_key_60"]
     wallet = Wallet(0, 2 | WALLET_IMPORTED, key, chain_code)
     path = (48 | H, H, H, 2 | H, 0, 5)
     known = [e for e in parts("hd-p2wsh-multisig-path")[1].values() if "tag_6A_value" in e]
@@ -160,7 +161,7 @@ def test_an_imported_key_derives_the_published_multisig_keys() -> None:
         encoded = commands.encode_path(path[:depth])
         assert encoded.hex() == expected["tag_6A_value"]
         private, chain = derive(wallet, encoded)
-        assert (public(private).hex(), chain.hex()) == (expected["pub"], expected["chain"])
+        assert (public_key(private).hex(), chain.hex()) == (expected["pub"], expected["chain"])
 
 
 def test_public_derivation_is_the_published_one() -> None:
@@ -234,4 +235,4 @@ def test_the_x_coordinate_of_an_imported_key_is_the_published_one() -> None:
     """Of a BIP 340 wallet the card shows 32 bytes; the same secret's point has that x."""
     data, expect = parts("key-import-bip0340")
     x, _, _ = expect["wallet_public_key_60"].partition(" ")
-    assert public(bytes.fromhex(data["private_key_6F"]))[1:].hex().upper() == x
+    assert public_key(bytes.fromhex(data["private_key_6F"]))[1:].hex().upper() == x

@@ -9,16 +9,9 @@ from cards.apdu import Command, Form
 from cards.tangem import FAMILY
 from cards.tangem.attestation import signed
 from cards.tangem.emulator import backup_set
-from cards.tangem.emulator_keys import public
+from cards.tangem.emulator_keys import public_key
 from cards.tangem.emulator_memory import Wallet
-from cards.tangem.tlv import Fields, encode
-from cards.tangem.wire import (
-    SECP256K1,
-    SETTING_HD_WALLETS,
-    SETTING_PERMANENT,
-    SETTING_REUSABLE,
-    seal,
-)
+from cards.tangem.wire import SECP256K1, Fields, Setting, seal, tlv
 from tests.cards.tangem_host import (
     ATTEST_CARD,
     ATTEST_WALLET,
@@ -47,7 +40,7 @@ def test_every_slot_is_listed_by_pieces() -> None:
     while len(found) < 20:
         more = [indexed(len(found))] if found else []
         sw, fields = host.ask(READ, (0x23, b"\3"), *more)
-        assert (sw, len(encode(fields.items)) < 1152) == (0x9000, True)
+        assert (sw, len(tlv(fields.items)) < 1152) == (0x9000, True)
         found += [Fields.parse(each).number(0x65) for each in fields.every(0x68)]
         pieces += 1
     assert found == list(range(20))
@@ -75,7 +68,7 @@ def test_paths_are_whole_and_allowed() -> None:
     wallet = [(0x23, b"\2"), indexed(0)]
     assert host.ask(READ, *wallet, (0x6A, bytes(44)))[0] == 0x9000
     assert host.ask(READ, *wallet, (0x6A, bytes(5)))[0] == 0x6A86
-    host.card.flash.settings &= ~SETTING_HD_WALLETS
+    host.card.flash.settings &= ~Setting.HD_WALLETS
     assert host.ask(READ, *wallet, (0x6A, bytes(4)))[0] == 0x6A86
     assert host.ask(READ, *wallet)[0] == 0x9000
     assert host.ask(READ, (0x23, b"\2"), indexed(20))[0] == 0x6A86
@@ -109,7 +102,7 @@ def test_which_keys_are_imported_and_how(
     names = [(0x10, CODE), (0x11, PASSCODE), (0x01, host.card.flash.card_id)]
     found = []
     for index in (1, 2):
-        body = encode([*names, *creation(index), (0x6F, key), (0x6B, bytes(32))])
+        body = tlv([*names, *creation(index), (0x6F, key), (0x6B, bytes(32))])
         apdu = Command(0, CREATE, mode, data=seal(session, body)).encode(Form.EXTENDED)
         found.append(host.raw(apdu).sw)
     assert found == [expected, 0x6A89 if expected == 0x9000 else expected]
@@ -122,7 +115,7 @@ def test_what_is_left_of_a_purged_slot(*, reusable: bool, backed_up: int) -> Non
     host = ready(delay=0)
     host.card.flash.wallets[0].status |= backed_up
     if not reusable:
-        host.card.flash.settings &= ~SETTING_REUSABLE
+        host.card.flash.settings &= ~Setting.REUSABLE
     assert host.ask(PURGE, indexed(0))[0] == 0x9000
     assert host.card.flash.wallets[0].status == (1 if reusable else 3 | backed_up)
     assert host.ask(PURGE, indexed(0))[0] == 0x6A88
@@ -131,7 +124,7 @@ def test_what_is_left_of_a_purged_slot(*, reusable: bool, backed_up: int) -> Non
 
 def test_a_permanent_wallet_stays() -> None:
     host = ready(delay=0)
-    host.card.flash.settings |= SETTING_PERMANENT
+    host.card.flash.settings |= Setting.PERMANENT
     assert host.ask(PURGE, indexed(0))[0] == 0x6985
     assert host.card.flash.wallets[0].loaded
 
@@ -142,7 +135,7 @@ def test_a_backup_set_is_left_once_no_key_of_it_is(*, reusable: bool) -> None:
     card.flash.delay = 0
     card.flash.wallets[1] = Wallet(1, 2, PrivateKey().secret, bytes(32))
     if not reusable:
-        card.flash.settings &= ~SETTING_REUSABLE
+        card.flash.settings &= ~Setting.REUSABLE
     host = Host(card)
     assert host.send(READ)[1].number(0xD1) == 1
     assert host.ask(RESET_BACKUP)[0] == 0x6985
@@ -156,7 +149,7 @@ def test_a_backup_set_is_left_once_no_key_of_it_is(*, reusable: bool) -> None:
 def test_a_backup_sets_other_cards_are_signed_for_since_6_21(profile: str) -> None:
     card = backup_set(profile, 3)[0]
     host = Host(card)
-    own = public(card.flash.card_key)
+    own = public_key(card.flash.card_key)
     _, fields = host.ask(ATTEST_CARD, (0x16, CHALLENGE))
     assert not fields.every(0xD6)
     assert signed(own, CHALLENGE + fields.need(0x17), fields.need(4))
@@ -174,8 +167,8 @@ def test_a_backup_sets_other_cards_are_signed_for_since_6_21(profile: str) -> No
 @pytest.mark.parametrize("proof", [None, b"", CHALLENGE], ids=["none", "static", "dynamic"])
 def test_a_wallet_is_proved_as_it_is_asked_to_be(profile: str, proof: bytes | None) -> None:
     host = ready(profile)
-    own = public(host.card.flash.card_key)
-    key = public(host.card.flash.wallets[0].key)
+    own = public_key(host.card.flash.card_key)
+    key = public_key(host.card.flash.wallets[0].key)
     asked = [(0x16, CHALLENGE), indexed(0)] + [(0x14, each) for each in [proof] if each is not None]
     _, fields = host.ask(ATTEST_WALLET, *asked)
     assert signed(key, CHALLENGE + fields.need(0x17), fields.need(0x61))

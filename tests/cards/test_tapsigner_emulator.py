@@ -8,7 +8,6 @@ from cards import emulation
 from cards.errors import CardError, NotSupported
 from cards.signature import CURVE_ORDER, verify
 from cards.tapsigner import NAME
-from cards.tapsigner.backup import open_backup
 from cards.tapsigner.commands import select
 from cards.tapsigner.emulator import FIRMWARES, TapsignerEmulator, emulate, revive
 from cards.tapsigner.wire import proof_digest
@@ -22,6 +21,7 @@ from tests.cards.tapsigner_host import (
     Bare,
     H,
     code,
+    open_backup,
     unlucky,
     with_key,
 )

@@ -26,10 +26,9 @@ from cards.pin import Pin
 from cards.session import BackupExporter, KeyGenerator, PinChanger, SeedLoader, Verdict
 from cards.signature import verify
 from cards.tapsigner import FAMILY
-from cards.tapsigner.backup import open_backup
-from cards.tapsigner.cbor import decode_map
 from cards.tapsigner.emulator import TapsignerEmulator, emulate
-from cards.tapsigner.test_roots import TEST_ROOT
+from cards.tapsigner.roots import TEST_ROOT
+from cards.tapsigner.wire import decode_map
 from tests.cards.tapsigner_host import (
     ACCOUNT,
     CVC,
@@ -38,6 +37,7 @@ from tests.cards.tapsigner_host import (
     WRONG,
     Bare,
     H,
+    open_backup,
     opened,
     unlocked,
     unlucky,
@@ -77,7 +77,7 @@ def test_keys_are_those_of_the_backup(card: TapsignerEmulator) -> None:
     session, _ = unlocked(card)
     xprv, path = open_backup(session.backup(), card.flash.backup_key)
     assert path == "m/84h/0h/0h"
-    master = HDKey.from_string(xprv.reveal().decode())
+    master = HDKey.from_string(xprv)
     for each in ((), (5,), ACCOUNT, LEAF, (*ACCOUNT, 1, 2, 3)):
         key, expected = session.xpub(each), master.derive(list(each)).to_public()
         assert (key.public_key, key.chain_code) == (expected.key.sec(), expected.chain_code)

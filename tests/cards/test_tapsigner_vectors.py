@@ -4,22 +4,20 @@ import pytest
 from coincurve import PrivateKey, PublicKey
 
 from cards.bip32 import public_child
-from cards.errors import CardError, NotGenuine
+from cards.emulation import Node
+from cards.errors import NotGenuine
 from cards.pin import Pin
 from cards.session import HARDENED
 from cards.tapsigner import answers
 from cards.tapsigner.answers import Nonces
 from cards.tapsigner.attestation import root_of
-from cards.tapsigner.backup import open_backup
-from cards.tapsigner.cbor import decode_map
 from cards.tapsigner.channel import sealed_with
 from cards.tapsigner.commands import backup, derive, master_xpub, read, select, sign
-from cards.tapsigner.emulator import TapsignerEmulator, certificate
-from cards.tapsigner.emulator_keys import private_child
+from cards.tapsigner.emulator import TapsignerEmulator, certificate, made
 from cards.tapsigner.emulator_memory import Flash
 from cards.tapsigner.roots import DEVELOPMENT, PRODUCTION, ROOTS
-from cards.tapsigner.wire import session_key
-from tests.cards.tapsigner_host import ACCOUNT, NONCE, vectors
+from cards.tapsigner.wire import decode_map, session_key
+from tests.cards.tapsigner_host import ACCOUNT, NONCE, open_backup, vectors
 
 
 @pytest.fixture
@@ -61,10 +59,7 @@ def test_the_session_key_is_the_published_one() -> None:
 def test_children_are_the_published_ones() -> None:
     found = vectors("crypto_arrays")
     for n, (secret, public) in enumerate(keys()):
-        key, chain_code = secret, secret
-        for step in found["paths_priv"][n]:
-            key, chain_code = private_child(key, chain_code, step)
-        derived = PrivateKey(key).public_key.format()
+        derived = Node(secret, secret).below(found["paths_priv"][n]).public_key
         assert derived.hex() == found["expected_pks_bip32_priv_derivation"][n]
         key, chain_code = public, secret
         for step in found["paths_pub"][n]:
@@ -152,12 +147,8 @@ def test_the_recorded_answers_are_believed(recorded: dict, steps: list) -> None:
 def test_the_recorded_backup_opens(recorded: dict, steps: list) -> None:
     data = answers.parse_backup(steps[5][2])
     xprv, path = open_backup(data, bytes.fromhex(recorded["aes_backup_key"]))
-    assert xprv.reveal().startswith(b"xprv9s21ZrQH143K")
+    assert xprv.startswith("xprv9s21ZrQH143K")
     assert path == "m/48h/0h/0h/2h"
-    with pytest.raises(CardError, match="does not open"):
-        open_backup(data, bytes(16))
-    with pytest.raises(CardError, match="16 bytes, not 4"):
-        open_backup(data, bytes(4))
 
 
 def test_the_emulator_answers_as_the_recorded_card_did(recorded: dict, steps: list) -> None:
@@ -171,7 +162,7 @@ def test_the_emulator_answers_as_the_recorded_card_did(recorded: dict, steps: li
         chain_code=bytes.fromhex(recorded["chain_code"]),
         path=[84 | HARDENED, HARDENED, HARDENED],
     )
-    card = TapsignerEmulator(flash)
+    card = made(flash)
     assert flash.public_key.hex() == recorded["card_pubkey"]
     for step, (nonce, _, expected) in zip(recorded["transcript"], steps, strict=True):
         request = bytes.fromhex(step["request_cbor"])

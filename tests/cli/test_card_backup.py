@@ -9,7 +9,7 @@ import pytest
 from embit.bip32 import HDKey
 
 from cards.emulation import open_card
-from cards.tapsigner.backup import open_backup
+from tests.cards.tapsigner_host import open_backup
 from tests.program import PIN, Asked
 
 ROOT = Path(__file__).parents[2]
@@ -62,8 +62,8 @@ def test_a_tapsigners_copy_is_its_backup(asked: Asked, tmp_path: Path) -> None:
     assert (done["copies"], done["created_on"]) == ([], "card")
     (carrier,) = asked("carrier", "list")["carriers"]
     assert (carrier["carrier"], carrier["key"]) == ("backup-file:a", "a")
-    opened = open_backup(file.read_bytes(), digits(tmp_path))
-    assert opened.xprv.reveal().startswith((b"xprv", b"tprv"))
+    xprv, _ = open_backup(file.read_bytes(), digits(tmp_path))
+    assert xprv.startswith(("xprv", "tprv"))
 
 
 def test_a_backup_opens_as_recovery_says(asked: Asked, tmp_path: Path) -> None:

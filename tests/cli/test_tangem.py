@@ -10,7 +10,7 @@ from cards.emulation import open_card
 from cards.family import Roots
 from cards.tangem import attestation
 from cards.tangem.emulator import TangemEmulator, emulate, revive
-from cards.tangem.emulator_keys import public, sign_message
+from cards.tangem.emulator_keys import public_key, sign_message
 from cards.tangem.emulator_memory import Wallet
 from cards.tangem.roots import ISSUER_KEY, ISSUER_SECRET, MANUFACTURER_SECRET
 from cards.tangem.wire import WALLET_IMPORTED, WALLET_LOADED
@@ -44,7 +44,7 @@ def document(of: TangemEmulator, folder: Path) -> str:
     file = folder / "issuer.json"
     said = {
         "manufacturerSignature": sign_message(MANUFACTURER_SECRET, ISSUER_KEY).hex(),
-        "issuerSignature": sign_message(ISSUER_SECRET, public(of.flash.card_key)).hex(),
+        "issuerSignature": sign_message(ISSUER_SECRET, public_key(of.flash.card_key)).hex(),
     }
     file.write_text(json.dumps(said))
     return str(file)
@@ -109,7 +109,7 @@ def with_a_key(home: Path, status: int = WALLET_LOADED) -> bytes:
     reader._card.flash.wallets[0] = Wallet(0, status, secret, bytes(32))
     reader._keep()
     reader.close()
-    return public(secret)
+    return public_key(secret)
 
 
 def test_a_key_without_a_code_is_kept_and_said_to_be(

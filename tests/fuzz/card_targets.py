@@ -21,7 +21,7 @@ from cards.errors import CardError
 from cards.family import EmulatedCard, Surroundings, TransientMemory, detect, families
 from cards.keycard import answers as keycard_answers
 from cards.keycard import emulator_channel as keycard_channels
-from cards.keycard.pairing import Pairing
+from cards.keycard.channel import Pairing
 from cards.pin import Pin
 from cards.satochip import answers as satochip_answers
 from cards.satochip import attestation as satochip_attestation
@@ -44,9 +44,9 @@ from cards.tangem import attestation as tangem_attestation
 from cards.tangem import emulator as tangem_emulator
 from cards.tangem import session as tangem_session
 from cards.tangem.link import Time
-from cards.tangem.tlv import Fields
+from cards.tangem.wire import Fields
 from cards.tapsigner import answers as tapsigner_answers
-from cards.tapsigner import cbor
+from cards.tapsigner import wire
 from tests.contracts.subjects import (
     DIGEST,
     LEAF,
@@ -362,7 +362,7 @@ def _tangem(read: Callable[[Fields], object]) -> Parser:
 
 
 def _tapsigner(read: Callable[[Mapping[str, object]], object]) -> Parser:
-    return lambda data: read(cbor.decode_map(data))
+    return lambda data: read(wire.decode_map(data))
 
 
 def _reading(data: bytes) -> None:

@@ -26,9 +26,9 @@ import cbor2
 from cards.emulation import card_header, open_card
 from cards.errors import CardError
 from cards.faults import parse as parse_fault
-from cards.keycard.pairing import Pairing
+from cards.keycard.channel import Pairing
 from cards.tangem.attestation import IssuerSignatures
-from cards.tangem.recognition import Recognition
+from cards.tangem.session import Recognition
 from coordinator import foreign_json, foreign_text, shown_text
 from coordinator.chain import Birthday
 from coordinator.chain.core import source

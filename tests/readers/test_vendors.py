@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from coincurve import PublicKey
 
+from cards.emulation import Emulator
 from cards.family import EmulatedCard, family_named
+from cards.keycard.channel import default_secret
 from cards.keycard.emulator import emulate as emulate_keycard
-from cards.keycard.pairing import default_secret
 from cards.keycard.roots import TEST_KEY
 from cards.pcscd import Service
 from cards.signature import verify
-from cards.tapsigner.emulator import TapsignerEmulator
 from tests.cards.tapsigner_host import CVC, with_key
 from tests.judges import judge
 from tests.readers.conftest import Put
@@ -78,7 +78,7 @@ def test_status_own_client_pairs_and_signs(put: Put, connection_to: Connect) -> 
 
 def test_coinkites_own_client_signs(put: Put, connection_to: Connect) -> None:
     card = with_key("1.0.3")
-    assert isinstance(card, TapsignerEmulator)
+    assert isinstance(card, Emulator)
     transport = judge("cktap.transport")
     connection = connection_to(put(0, card))
     theirs = transport.CKTapCard(transport.CKTapNFCTransport(connection))
