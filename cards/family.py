@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
+from types import ModuleType
 from typing import NamedTuple, Protocol
 
 import cards
@@ -171,10 +172,8 @@ class EmulatedCard(Protocol):
 class CardFamily:
     """One kind of card: how to open it, how to emulate it, what is known of it.
 
-    `profiles` are the versions the emulator knows, newest last; `emulate(profile)` makes a
-    factory-fresh card, `revive(state)` one that was there before; `emulate_uncertified` makes one
-    that has nothing to prove itself with, where the family has such cards; `variants` are,
-    by name, other ways in which its cards or its maker's emulator behave. A card that is not
+    Its folder under `cards` bears its name, and its session and emulator are loaded when first
+    needed. `profiles` are the versions the emulator knows, newest last. A card that is not
     `identified_before_pin` says nothing before it: its identity raises NotUnlocked. `signs` are
     the script types it can sign for, by version: wsh, sh-wsh, tr. `evidence` names what stands
     behind a capability by the word cards/README.md uses for it, besides the own emulator.
@@ -192,15 +191,10 @@ class CardFamily:
     vendor: str
     aid: bytes
     profiles: tuple[str, ...]
-    open: Callable[[CardTransport, Surroundings], CardSession]
-    emulate: Callable[[str], EmulatedCard]
-    revive: Callable[[bytes], EmulatedCard]
     makes_key_on_card: bool
     other_software: tuple[Software, ...]
     signs: ByVersion
     theft: Theft
-    emulate_uncertified: Callable[[str], EmulatedCard] | None = None
-    variants: Mapping[str, Callable[[str], EmulatedCard]] = field(default_factory=dict)
     identified_before_pin: bool = True
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     codes: Mapping[str, CodeRule] = field(default_factory=dict)
@@ -211,6 +205,33 @@ class CardFamily:
     puk_sets_pin: tuple[str, ...] = ()
     forget: Callable[[CardMemory, str], None] = forget_card
     recognises: Callable[[CardMemory, str], bool] = never_recognises
+
+    def open(self, transport: CardTransport, surroundings: Surroundings) -> CardSession:
+        """Open the card on a transport; raises StatusWordError where it is none of the family."""
+        session: CardSession = self._part("session").open_session(transport, surroundings)
+        return session
+
+    def emulate(self, profile: str) -> EmulatedCard:
+        """Make a factory-fresh card of a version."""
+        card: EmulatedCard = self._part("emulator").emulate(profile)
+        return card
+
+    def revive(self, state: bytes) -> EmulatedCard:
+        """Make the card whose state this is; raises CardError for anything else."""
+        card: EmulatedCard = self._part("emulator").revive(state)
+        return card
+
+    @property
+    def variants(self) -> Mapping[str, Callable[[str], EmulatedCard]]:
+        """Return, by name, other ways in which its cards or its maker's emulator behave.
+
+        `uncertified` cards have nothing to prove themselves with.
+        """
+        variants: Mapping[str, Callable[[str], EmulatedCard]] = self._part("emulator").VARIANTS
+        return variants
+
+    def _part(self, name: str) -> ModuleType:
+        return importlib.import_module(f"cards.{self.name}.{name}")
 
     def signs_at(self, version: str) -> frozenset[str]:
         """Return the script types a card of this version can sign for."""

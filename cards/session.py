@@ -9,6 +9,8 @@ from cards.pin import Pin, Secret
 Path = tuple[int, ...]
 HARDENED = 0x80000000
 DIGEST_SIZE = 32
+SEED_SIZES = range(16, 65)
+NO_PARENT = bytes(4)
 UNTOLD_CHAIN_CODE = bytes(32)
 """Stands for the chain code of a key whose card tells the public key alone."""
 
@@ -243,3 +245,15 @@ class Resetter(Protocol):
     def reset(self) -> None:
         """Erase PIN and key for good."""
         ...
+
+
+def check_digest(digest: bytes) -> None:
+    """Raise ValueError for anything but 32 bytes."""
+    if len(digest) != DIGEST_SIZE:
+        raise ValueError(f"a digest has {DIGEST_SIZE} bytes, not {len(digest)}")
+
+
+def check_seed(seed: Secret) -> None:
+    """Raise ValueError for anything but 16 to 64 bytes."""
+    if len(seed) not in SEED_SIZES:
+        raise ValueError(f"a seed has 16 to 64 bytes, not {len(seed)}")

@@ -18,7 +18,17 @@ def compact_from_der(der: bytes) -> bytes:
     body = _element(der, 0, _SEQUENCE)
     r_bytes = _element(body, 0, _INTEGER)
     s_bytes = _element(body, 2 + len(r_bytes), _INTEGER)
-    r, s = int.from_bytes(r_bytes), int.from_bytes(s_bytes)
+    return _compact(int.from_bytes(r_bytes), int.from_bytes(s_bytes))
+
+
+def low_s(compact: bytes) -> bytes:
+    """Return r‖s with the lower S; raises ProtocolError where it is no signature."""
+    if len(compact) != COMPACT_SIZE:
+        raise ProtocolError(f"the card's signature has {len(compact)} bytes, not {COMPACT_SIZE}")
+    return _compact(int.from_bytes(compact[:32]), int.from_bytes(compact[32:]))
+
+
+def _compact(r: int, s: int) -> bytes:
     if not (0 < r < CURVE_ORDER and 0 < s < CURVE_ORDER):
         raise ProtocolError("the card's signature is out of the curve's range")
     return r.to_bytes(32) + min(s, CURVE_ORDER - s).to_bytes(32)

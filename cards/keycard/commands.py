@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from cards import apdu
 from cards.apdu import Command
+from cards.bip32 import path_bytes
 from cards.codes import CodeRule
 from cards.errors import PinUnsuitable
 from cards.keycard import AID, PIN, PUK
@@ -136,32 +137,27 @@ def remove_key() -> Command:
 
 def export_public(path: Iterable[int]) -> Command:
     """EXPORT KEY: the public key at a path."""
-    return Command(CLA, Ins.EXPORT_KEY, _DERIVE, _PUBLIC, data=encode_path(path))
+    return Command(CLA, Ins.EXPORT_KEY, _DERIVE, _PUBLIC, data=path_bytes(path))
 
 
 def export_extended(path: Iterable[int]) -> Command:
     """EXPORT KEY: public key and chain code at a path, never asked of the master."""
-    return Command(CLA, Ins.EXPORT_KEY, _DERIVE, _EXTENDED_PUBLIC, data=encode_path(path))
+    return Command(CLA, Ins.EXPORT_KEY, _DERIVE, _EXTENDED_PUBLIC, data=path_bytes(path))
 
 
 def sign(path: Iterable[int], digest: bytes) -> Command:
     """SIGN a digest with the key at a path (ECDSA)."""
-    return Command(CLA, Ins.SIGN, _DERIVE, data=digest + encode_path(path))
+    return Command(CLA, Ins.SIGN, _DERIVE, data=digest + path_bytes(path))
 
 
 def sign_schnorr(path: Iterable[int], digest: bytes, tweak: bytes) -> Command:
     """SIGN a digest with the tweaked key at a path (BIP 340, since 4.0)."""
-    return Command(CLA, Ins.SIGN, _DERIVE, _SCHNORR, data=digest + tweak + encode_path(path))
+    return Command(CLA, Ins.SIGN, _DERIVE, _SCHNORR, data=digest + tweak + path_bytes(path))
 
 
 def factory_reset() -> Command:
     """Erase keys, PIN and pairings: in clear and without a PIN (FACTORY RESET)."""
     return Command(CLA, Ins.FACTORY_RESET, 0xAA, 0x55)
-
-
-def encode_path(path: Iterable[int]) -> bytes:
-    """Return a path as the card takes it: four bytes a step."""
-    return b"".join(step.to_bytes(4) for step in path)
 
 
 def digits(code: Secret, count: int) -> bytes:

@@ -1,6 +1,7 @@
 """A Keycard made of software: what comes in, who answers it, and in which order it is refused."""
 
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 
 from coincurve import PrivateKey
@@ -225,3 +226,4 @@ IN_CLEAR: dict[int, Handler] = {
     Ins.OPEN: emulator_channel.open_paired,
     Ins.PAIR: emulator_channel.pair,
 }
+VARIANTS: Mapping[str, Callable[[str], KeycardEmulator]] = {"uncertified": uncertified}

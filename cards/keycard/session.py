@@ -1,7 +1,6 @@
 """A Keycard as a card session."""
 
 import contextlib
-import hmac
 import secrets as random
 from collections.abc import Mapping
 from typing import Final
@@ -10,7 +9,7 @@ from coincurve import PrivateKey, PublicKeyXOnly
 
 from cards import signature
 from cards.apdu import Command
-from cards.bip32 import fingerprint, public_child
+from cards.bip32 import fingerprint, master_key, public_child
 from cards.errors import (
     CardError,
     CardNotInitialised,
@@ -30,19 +29,20 @@ from cards.pin import Pin, Secret
 from cards.session import (
     DIGEST_SIZE,
     HARDENED,
+    NO_PARENT,
     UNTOLD_CHAIN_CODE,
     Attestation,
     CardIdentity,
     ExtendedKey,
     Path,
+    check_digest,
+    check_seed,
 )
 from cards.transport import CardTransport, exchange
 
-SEED_SIZES: Final = range(16, 65)
 ANY_SEED: Final = (3, 2)
 ONE_SEED_SIZE: Final = 64
 PROBE: Final = (0,)
-NO_PARENT: Final = bytes(4)
 
 
 def open_session(transport: CardTransport, surroundings: Surroundings) -> "KeycardSession":
@@ -114,11 +114,10 @@ class KeycardSession:
 
         Raises NotSupported where there is a key, ProtocolError where the card derives others.
         """
-        if len(seed) not in SEED_SIZES:
-            raise ValueError(f"a seed has 16 to 64 bytes, not {len(seed)}")
+        check_seed(seed)
         self._refuse_second_key()
-        master = hmac.digest(b"Bitcoin seed", seed.reveal(), "sha512")
-        key, chain_code = PrivateKey(master[:32]), master[32:]
+        secret, chain_code = master_key(seed.reveal())
+        key = PrivateKey(secret)
         version = self._link.application.version or ANY_SEED
         if len(seed) == ONE_SEED_SIZE or version >= ANY_SEED:
             self._link.send(commands.load_seed(seed))
@@ -195,7 +194,7 @@ class KeycardSession:
 
     def sign(self, path: Path, digest: bytes) -> bytes:
         """Return r‖s by the key at `path`, in one command."""
-        _check_digest(digest)
+        check_digest(digest)
         _check_depth(path)
         signed = answers.parse_signature(self._link.send(commands.sign(path, digest)))
         self._expect_key(path, signed)
@@ -267,7 +266,7 @@ class TaprootSession(KeycardSession):
 
     def sign_schnorr(self, path: Path, digest: bytes, tweak: bytes) -> bytes:
         """Return 64 bytes by the key at `path`, tweaked; a tweak of zeros leaves it as it is."""
-        _check_digest(digest)
+        check_digest(digest)
         _check_depth(path)
         if len(tweak) != DIGEST_SIZE:
             raise ValueError(f"a tweak has {DIGEST_SIZE} bytes, not {len(tweak)}")
@@ -280,11 +279,6 @@ class TaprootSession(KeycardSession):
         if not key.verify(signed.signature, digest):
             raise ProtocolError("the card's signature does not verify under its tweaked key")
         return signed.signature
-
-
-def _check_digest(digest: bytes) -> None:
-    if len(digest) != DIGEST_SIZE:
-        raise ValueError(f"a digest has {DIGEST_SIZE} bytes, not {len(digest)}")
 
 
 def _check_depth(path: Path) -> None:

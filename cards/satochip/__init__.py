@@ -1,37 +1,11 @@
 """Satochip: a Java Card applet that keeps a BIP 32 seed behind a PIN and a secure channel."""
 
 from cards.codes import CodeRule
-from cards.family import CardFamily, EmulatedCard, Evidence, Software, Surroundings, Theft
-from cards.session import CardSession
-from cards.transport import CardTransport
+from cards.family import CardFamily, Evidence, Software, Theft
 
 NAME = "satochip"
 AID = bytes.fromhex("5361746F43686970")
 CODE = CodeRule(4, 16)
-
-
-def _open(transport: CardTransport, surroundings: Surroundings) -> CardSession:
-    from cards.satochip.session import open_session  # noqa: PLC0415 - listing families stays cheap
-
-    return open_session(transport, surroundings)
-
-
-def _emulate(profile: str) -> EmulatedCard:
-    from cards.satochip.emulator import emulate  # noqa: PLC0415 - a real card never needs it
-
-    return emulate(profile)
-
-
-def _revive(state: bytes) -> EmulatedCard:
-    from cards.satochip.emulator import revive  # noqa: PLC0415 - as above
-
-    return revive(state)
-
-
-def _uncertified(profile: str) -> EmulatedCard:
-    from cards.satochip.emulator import uncertified  # noqa: PLC0415 - as above
-
-    return uncertified(profile)
 
 
 FAMILY = CardFamily(
@@ -39,9 +13,6 @@ FAMILY = CardFamily(
     vendor="satochip",
     aid=AID,
     profiles=("0.12-0.6", "0.14-0.1", "0.16-0.0"),
-    open=_open,
-    emulate=_emulate,
-    revive=_revive,
     makes_key_on_card=False,
     other_software=(
         Software("Sparrow Wallet", "https://github.com/sparrowwallet/sparrow/pull/1591"),
@@ -55,8 +26,6 @@ FAMILY = CardFamily(
         sentence="5 wrong PINs block it, then 3 wrong PUKs; after that only a factory reset helps",
         source="SatochipApplet: PIN and PUK tries are set at SETUP, 5 and 3 here",
     ),
-    emulate_uncertified=_uncertified,
-    variants={"uncertified": _uncertified},
     evidence={
         "signs and gives xpubs": Evidence.VENDOR,
         "proves to be genuine": Evidence.VENDOR,

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from cards import apdu
 from cards.apdu import Command
+from cards.bip32 import path_bytes
 from cards.errors import CardError
 from cards.pin import Secret
 from cards.satochip import AID, CODE
@@ -95,14 +96,9 @@ def reset_seed(pin: Secret) -> Command:
 
 def extended_key(path: Iterable[int], *, wipe_cache: bool) -> Command:
     """GET EXTENDED KEY: derive a key and make it the one that signs."""
-    steps = encode_path(path)
+    steps = path_bytes(path)
     p2 = _WIPE_CACHE if wipe_cache else _KEEP_CACHE
     return Command(CLA, Ins.GET_EXTENDED_KEY, len(steps) // 4, p2, data=steps)
-
-
-def encode_path(path: Iterable[int]) -> bytes:
-    """Return a path as the card takes it: four bytes a step."""
-    return b"".join(step.to_bytes(4) for step in path)
 
 
 def sign_digest(digest: bytes) -> Command:

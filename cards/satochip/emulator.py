@@ -1,6 +1,7 @@
 """A Satochip made of software: what comes in, who answers it, and in which order it is refused."""
 
 import secrets
+from collections.abc import Callable, Mapping
 
 from cards.apdu import Response
 from cards.emulation import Emulator, Refusal, kept, random_key
@@ -230,3 +231,4 @@ HANDLERS: dict[int, Handler] = (
     | emulator_extras.HANDLERS
     | {Ins.GET_STATUS: status, Ins.FACTORY_RESET: factory_reset}
 )
+VARIANTS: Mapping[str, Callable[[str], SatochipEmulator]] = {"uncertified": uncertified}

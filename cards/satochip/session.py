@@ -8,17 +8,26 @@ from typing import Final
 
 from cards import signature
 from cards.apdu import Form
-from cards.bip32 import fingerprint, public_child
+from cards.bip32 import fingerprint, path_bytes, public_child
 from cards.errors import CardError, NotSupported, PathNotAvailable, ProtocolError, StatusWordError
 from cards.family import Surroundings
 from cards.pin import Pin, Secret
 from cards.satochip import NAME, answers, attestation, commands
 from cards.satochip.answers import DerivedKey
-from cards.satochip.commands import CACHE_SIZE, encode_path
+from cards.satochip.commands import CACHE_SIZE
 from cards.satochip.link import Link
 from cards.satochip.roots import ROOTS
 from cards.satochip.wire import Sw
-from cards.session import DIGEST_SIZE, HARDENED, Attestation, CardIdentity, ExtendedKey, Path
+from cards.session import (
+    HARDENED,
+    NO_PARENT,
+    Attestation,
+    CardIdentity,
+    ExtendedKey,
+    Path,
+    check_digest,
+    check_seed,
+)
 from cards.transport import CardTransport, PowerCycler, exchange, transmit
 
 
@@ -45,16 +54,14 @@ class DerivationCache:
 
 def _objects(path: Path) -> dict[bytes, bytes]:
     """Return the prefixes of a path by the names the card gives them."""
-    steps = encode_path(path)
+    steps = path_bytes(path)
     prefixes = [steps[:end] for end in range(4, len(steps) + 1, 4)]
     return {hashlib.sha256(prefix).digest()[-4:]: prefix for prefix in prefixes}
 
 
 NEW_UNBLOCK: Final = (0, 16)
-SEED_SIZES: Final = range(16, 65)
 SPARE_CODE: Final = 16
 SIGN_ATTEMPTS: Final = 2
-NO_PARENT: Final = bytes(4)
 
 
 def open_session(transport: CardTransport, surroundings: Surroundings) -> "SatochipSession":
@@ -104,8 +111,7 @@ class SatochipSession:
 
     def load_seed(self, seed: Secret) -> None:
         """Load a seed of 16 to 64 bytes; raises NotSupported where there is one."""
-        if len(seed) not in SEED_SIZES:
-            raise ValueError(f"a seed has 16 to 64 bytes, not {len(seed)}")
+        check_seed(seed)
         answer = self._link.send(commands.import_seed(seed))
         if answers.parse_authentikey(answer) != self._link.authentikey:
             raise ProtocolError("the card took the seed under another authentikey")
@@ -159,8 +165,7 @@ class SatochipSession:
 
     def sign(self, path: Path, digest: bytes) -> bytes:
         """Return r‖s by the key at `path`: two commands, or one if that key signed before."""
-        if len(digest) != DIGEST_SIZE:
-            raise ValueError(f"a digest has {DIGEST_SIZE} bytes, not {len(digest)}")
+        check_digest(digest)
         for _ in range(SIGN_ATTEMPTS):
             if not self._signs_by(path):
                 self._derive(path)

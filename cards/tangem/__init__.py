@@ -1,42 +1,22 @@
 """Tangem: an NFC card that keeps wallets behind an access code and delays what it signs."""
 
 from cards.codes import CodeRule
-from cards.family import CardFamily, CardMemory, EmulatedCard, Evidence, Surroundings, Theft
-from cards.session import CardSession
-from cards.transport import CardTransport
+from cards.family import CardFamily, CardMemory, Evidence, Theft
 
 NAME = "tangem"
 AID = bytes.fromhex("A000000812010208")
 CODE = CodeRule(4, everybodys=frozenset({b"000000", b"000"}))
 
 
-def _open(transport: CardTransport, surroundings: Surroundings) -> CardSession:
-    from cards.tangem.session import open_session  # noqa: PLC0415 - listing families stays cheap
-
-    return open_session(transport, surroundings)
-
-
-def _emulate(profile: str) -> EmulatedCard:
-    from cards.tangem.emulator import emulate  # noqa: PLC0415 - a real card never needs it
-
-    return emulate(profile)
-
-
-def _revive(state: bytes) -> EmulatedCard:
-    from cards.tangem.emulator import revive  # noqa: PLC0415 - as above
-
-    return revive(state)
-
-
 def _forget(memory: CardMemory, card_id: str) -> None:
-    from cards.tangem.session import Recognition  # noqa: PLC0415 - as above
+    from cards.tangem.session import Recognition  # noqa: PLC0415 - listing families stays cheap
 
     Recognition(memory).forget(card_id)
     memory.forget(card_id)
 
 
 def _recognises(memory: CardMemory, card_id: str) -> bool:
-    from cards.tangem.session import Recognition  # noqa: PLC0415 - as above
+    from cards.tangem.session import Recognition  # noqa: PLC0415 - listing families stays cheap
 
     return Recognition(memory).knows(card_id)
 
@@ -46,9 +26,6 @@ FAMILY = CardFamily(
     vendor="tangem",
     aid=AID,
     profiles=("4.52", "6.33"),
-    open=_open,
-    emulate=_emulate,
-    revive=_revive,
     makes_key_on_card=True,
     identified_before_pin=False,
     other_software=(),

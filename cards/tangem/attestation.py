@@ -11,7 +11,7 @@ from coincurve import PublicKey
 from cards.errors import NotEvidence, NotGenuine, NotSupported, ProtocolError
 from cards.family import CardMemory, Roots
 from cards.session import Attestation, Verdict
-from cards.signature import CURVE_ORDER, verify
+from cards.signature import low_s, verify
 from cards.tangem import NAME
 from cards.tangem.answers import CardFacts
 from cards.tangem.roots import MANUFACTURER_KEY
@@ -149,14 +149,6 @@ def signed(key: bytes, message: bytes, signature: bytes) -> bool:
     except ProtocolError:
         return False
     return verify(key, hashlib.sha256(message).digest(), low)
-
-
-def low_s(signature: bytes) -> bytes:
-    """Return r‖s with the lower S; raises ProtocolError where it is no signature."""
-    r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
-    if len(signature) != 64 or not (0 < r < CURVE_ORDER and 0 < s < CURVE_ORDER):
-        raise ProtocolError("the card's signature is out of the curve's range")
-    return signature[:32] + min(s, CURVE_ORDER - s).to_bytes(32)
 
 
 def _signer(message: bytes, signature: bytes, keys: tuple[bytes, ...]) -> bytes | None:

@@ -4,12 +4,12 @@ All carry hashes of codes, so all keep their data out of logs.
 """
 
 import hashlib
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cards import apdu
 from cards.apdu import Command
+from cards.bip32 import master_key, path_bytes
 from cards.pin import Secret
 from cards.session import Path
 from cards.tangem import AID
@@ -31,7 +31,6 @@ from cards.tangem.wire import (
 )
 
 DEPTH_MAX = 10
-_SEED_KEY = b"Bitcoin seed"
 
 
 @dataclass(frozen=True)
@@ -105,8 +104,8 @@ def create_wallet(access: Access, index: int) -> Command:
 
 def import_seed(access: Access, index: int, seed: Secret) -> Command:
     """CREATE WALLET with the master key of a BIP 32 seed."""
-    master = hmac.digest(_SEED_KEY, seed.reveal(), "sha512")
-    items = [(Tag.PRIVATE_KEY, master[:32]), (Tag.CHAIN_CODE, master[32:])]
+    key, chain_code = master_key(seed.reveal())
+    items = [(Tag.PRIVATE_KEY, key), (Tag.CHAIN_CODE, chain_code)]
     return _command(Ins.CREATE_WALLET, [*_creation(access, index), *items])
 
 
@@ -131,11 +130,6 @@ def set_codes(access: Access, code: Secret, passcode: Secret) -> Command:
     return _command(Ins.SET_PIN, [*_both(access), *items])
 
 
-def encode_path(path: Path) -> bytes:
-    """Return a path's steps, four bytes each."""
-    return b"".join(step.to_bytes(4) for step in path)
-
-
 def _names(access: Access) -> list[Item]:
     return [(Tag.CODE, access.code.reveal()), (Tag.CARD_ID, access.card_id)]
 
@@ -146,7 +140,7 @@ def _both(access: Access) -> list[Item]:
 
 def _place(index: int, path: Path) -> list[Item]:
     """Name a slot, and a path below its key where there is one."""
-    steps = [(Tag.PATH, encode_path(path))] if path else []
+    steps = [(Tag.PATH, path_bytes(path))] if path else []
     return [(Tag.INDEX, bytes((index,))), *steps]
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable, Mapping
 
 from coincurve import PrivateKey, PublicKey
 
@@ -372,3 +373,4 @@ HANDLERS: dict[int, Handler] = emulator_keys.HANDLERS | {
     Ins.SET_PIN: set_pin,
     Ins.BACKUP_RESET: backup_reset,
 }
+VARIANTS: Mapping[str, Callable[[str], TangemEmulator]] = {}

@@ -20,8 +20,17 @@ from cards.errors import (
 )
 from cards.family import CardMemory, Surroundings
 from cards.pin import Pin, Secret
-from cards.session import DIGEST_SIZE, HARDENED, Attestation, CardIdentity, ExtendedKey, Path
-from cards.signature import verify
+from cards.session import (
+    HARDENED,
+    NO_PARENT,
+    Attestation,
+    CardIdentity,
+    ExtendedKey,
+    Path,
+    check_digest,
+    check_seed,
+)
+from cards.signature import low_s, verify
 from cards.tangem import NAME, answers, attestation, channel, commands
 from cards.tangem.answers import CardFacts, Key, Wallet, refusal
 from cards.tangem.commands import DEPTH_MAX, Access
@@ -77,9 +86,6 @@ def _chip_of(card_id: str) -> str:
 
 def _entry(uid: bytes) -> str:
     return f"tangem chip {uid.hex()}"
-
-
-NO_PARENT = bytes(4)
 
 
 class Keyring:
@@ -147,7 +153,6 @@ class Keyring:
             raise ProtocolError("the card showed a key that is not its parent's child")
 
 
-SEED_SIZES: Final = range(16, 65)
 DONE: Final = range(SW_OK, Sw.BOTH_CHANGED + 1)
 CODE_REFUSED: Final = {Sw.WRONG_CODE, Sw.INVALID_PARAMS}
 LOCKED: Final = "the card has an access code and tells nothing without it"
@@ -300,8 +305,7 @@ class TangemSession:
     def sign_batch(self, path: Path, digests: Sequence[bytes]) -> list[bytes]:
         """Return r‖s over each digest, ten to a command."""
         for digest in digests:
-            if len(digest) != DIGEST_SIZE:
-                raise ValueError(f"a digest has {DIGEST_SIZE} bytes, not {len(digest)}")
+            check_digest(digest)
         pieces = range(0, len(digests), DIGESTS_MAX)
         cut = [list(digests[at : at + DIGESTS_MAX]) for at in pieces]
         return [signed for piece in cut for signed in self._signed(path, piece)]
@@ -323,7 +327,7 @@ class TangemSession:
         key = self._keys.public_key(path)
         answer = self._ask(commands.sign(access, slot, path, digests))
         found = answers.parse_signatures(answer, len(digests))
-        low = [attestation.low_s(signature) for signature in found]
+        low = [low_s(signature) for signature in found]
         if not all(verify(key, *pair) for pair in zip(digests, low, strict=True)):
             self._keys.failed(path)
             raise ProtocolError("the card signed with another key than it showed")
@@ -380,8 +384,7 @@ class TangemSession:
 
     def _load_seed(self, seed: Secret) -> None:
         """Load a seed of 16 to 64 bytes, strongly encrypted; refuses where there is a key."""
-        if len(seed) not in SEED_SIZES:
-            raise ValueError(f"a seed has 16 to 64 bytes, not {len(seed)}")
+        check_seed(seed)
         access, index = self._full_access(), self._free_slot()
         self._link.strengthen()
         self._read(access.code)

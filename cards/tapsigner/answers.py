@@ -17,7 +17,7 @@ from cards.errors import (
     ProtocolError,
 )
 from cards.session import HARDENED, Path
-from cards.signature import CURVE_ORDER, verify
+from cards.signature import low_s, verify
 from cards.tapsigner import NAME
 from cards.tapsigner.wire import (
     BACKUP_FIRST,
@@ -179,12 +179,7 @@ def point(fields: Fields, name: str) -> bytes:
 
 
 def _signature(fields: Fields, name: str) -> bytes:
-    """Return r‖s with the lower S."""
-    compact = sized(fields, name, SIGNATURE)
-    r, s = int.from_bytes(compact[:32]), int.from_bytes(compact[32:])
-    if not (0 < r < CURVE_ORDER and 0 < s < CURVE_ORDER):
-        raise ProtocolError("the card's signature is out of the curve's range")
-    return compact[:32] + min(s, CURVE_ORDER - s).to_bytes(32)
+    return low_s(sized(fields, name, SIGNATURE))
 
 
 def _product(fields: Fields) -> str:

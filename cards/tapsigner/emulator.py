@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import cbor2
 from coincurve import PrivateKey
@@ -215,4 +215,8 @@ HANDLERS: dict[str, Handler] = {
     "read": emulator_keys.read,
     "sign": emulator_keys.sign,
     "backup": emulator_keys.backup,
+}
+VARIANTS: Mapping[str, Callable[[str], TapsignerEmulator]] = {
+    "no-wait": without_wait,
+    "uncertified": uncertified,
 }

@@ -18,7 +18,15 @@ from cards.errors import (
 )
 from cards.family import CardMemory, Roots, Surroundings
 from cards.pin import Pin, Secret
-from cards.session import DIGEST_SIZE, HARDENED, Attestation, CardIdentity, ExtendedKey, Path
+from cards.session import (
+    HARDENED,
+    NO_PARENT,
+    Attestation,
+    CardIdentity,
+    ExtendedKey,
+    Path,
+    check_digest,
+)
 from cards.signature import verify
 from cards.tapsigner import CVC, NAME, answers, attestation, commands
 from cards.tapsigner.answers import UNSAVED, DerivedKey, Nonces, Signed
@@ -121,7 +129,6 @@ def _agreed(expected: Path | None, read: Read) -> Path | None:
 
 DELAY_MAX: Final = 60
 WAIT_REASON: Final = "the card makes everybody wait after wrong CVCs"
-NO_PARENT: Final = bytes(4)
 
 
 def open_session(transport: CardTransport, surroundings: Surroundings) -> "TapsignerSession":
@@ -215,8 +222,7 @@ class TapsignerSession:
 
     def sign(self, path: Path, digest: bytes) -> bytes:
         """Return r‖s by the key at `path`: one command where its account is the stored path."""
-        if len(digest) != DIGEST_SIZE:
-            raise ValueError(f"a digest has {DIGEST_SIZE} bytes, not {len(digest)}")
+        check_digest(digest)
         prefix, rest = _split(path)
         if len(rest) > SUBPATH_MAX:
             raise PathNotAvailable(path)

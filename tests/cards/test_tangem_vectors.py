@@ -9,9 +9,10 @@ import pytest
 from coincurve import PrivateKey, PublicKey
 
 from cards.apdu import Command, Form, Response
-from cards.bip32 import public_child
+from cards.bip32 import path_bytes, public_child
 from cards.errors import NotGenuine, NotSupported, ProtocolError
 from cards.pin import Secret
+from cards.signature import low_s
 from cards.tangem import answers, attestation, commands
 from cards.tangem.emulator_keys import derive, public_key
 from cards.tangem.emulator_memory import Wallet
@@ -158,7 +159,7 @@ def test_an_imported_key_derives_the_published_multisig_keys() -> None:
     known = [e for e in parts("hd-p2wsh-multisig-path")[1].values() if "tag_6A_value" in e]
     assert len(known) == len(path)
     for depth, expected in enumerate(known, start=1):
-        encoded = commands.encode_path(path[:depth])
+        encoded = path_bytes(path[:depth])
         assert encoded.hex() == expected["tag_6A_value"]
         private, chain = derive(wallet, encoded)
         assert (public_key(private).hex(), chain.hex()) == (expected["pub"], expected["chain"])
@@ -220,15 +221,15 @@ def test_real_card_ids_are_signed_by_their_maker() -> None:
 def test_paths_are_four_bytes_a_step() -> None:
     for text, encoded in parts("tag6A-derivation-path")[0]["cases"]:
         steps = [int(step.rstrip("'")) + (H if "'" in step else 0) for step in text.split("/")[1:]]
-        assert commands.encode_path(tuple(steps)).hex() == encoded
+        assert path_bytes(tuple(steps)).hex() == encoded
 
 
 def test_the_higher_s_is_made_the_lower() -> None:
     data, expect = parts("signature-normalise")
     high = bytes.fromhex(data["in"])
-    low = attestation.low_s(high)
+    low = low_s(high)
     assert low.hex().upper() == expect["out_low_s"]
-    assert attestation.low_s(low) == low
+    assert low_s(low) == low
 
 
 def test_the_x_coordinate_of_an_imported_key_is_the_published_one() -> None:
