@@ -52,15 +52,12 @@ class Command:
         le = self.le or 0
         long = len(self.data) > SHORT_DATA_MAX or le > SHORT_RESPONSE_MAX
         if long or form is Form.EXTENDED:
-            return header + self._extended_body(le)
+            lc = len(self.data).to_bytes(2) + self.data if self.data else b""
+            tail = (le & 0xFFFF).to_bytes(2) if self.le is not None else b""
+            return header + (b"\0" + lc + tail if lc or tail else b"")
         lc = bytes((len(self.data),)) + self.data if self.data else b""
         tail = bytes((le & 0xFF,)) if self.le is not None else b""
         return header + ((lc + tail) or (b"\0" if form is Form.P3 else b""))
-
-    def _extended_body(self, le: int) -> bytes:
-        lc = len(self.data).to_bytes(2) + self.data if self.data else b""
-        tail = (le & 0xFFFF).to_bytes(2) if self.le is not None else b""
-        return b"\0" + lc + tail if lc or tail else b""
 
     @classmethod
     def parse(cls, apdu: bytes) -> Self:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from cards.errors import PinUnsuitable
 from cards.pin import Secret
 
+WORDS = {"pin": "PIN", "puk": "PUK", "duress": "duress PIN"}
+
 
 @dataclass(frozen=True)
 class CodeRule:
@@ -48,7 +50,7 @@ def check_all(rules: Mapping[str, CodeRule], codes: Mapping[str, Secret], whose:
     """Raise PinUnsuitable unless every code fits its rule and the duress PIN is one of its own."""
     for kind, code in codes.items():
         if kind in rules:
-            rules[kind].check(code, f"the {_word(kind)} of {whose}")
+            rules[kind].check(code, f"the {WORDS.get(kind, kind)} of {whose}")
     duress = codes.get("duress")
     if duress is None:
         return
@@ -58,7 +60,3 @@ def check_all(rules: Mapping[str, CodeRule], codes: Mapping[str, Secret], whose:
             raise PinUnsuitable(
                 f"the duress PIN of {whose} is neither its PIN nor how its PUK begins"
             )
-
-
-def _word(kind: str) -> str:
-    return {"pin": "PIN", "puk": "PUK", "duress": "duress PIN"}.get(kind, kind)

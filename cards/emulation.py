@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from cards.apdu import Response
 from cards.bip32 import master_key
 from cards.errors import CardError, CardRemoved, OutOfReach
-from cards.family import CardFamily, EmulatedCard, family_named
+from cards.family import CardFamily, family_named
 from cards.session import HARDENED
 from cards.signature import CURVE_ORDER
 from cards.transport import CardTransport
@@ -233,10 +233,7 @@ def open_card(path: Path) -> CardTransport:
     with contextlib.ExitStack() as undo:
         lock = _lock(path)
         undo.callback(lock.release)
-        header, state = _read(path)
-        reader = _FiledTransport(
-            _CardFile(path, header, state, lock), family_named(header.family).revive(state)
-        )
+        reader = _FiledTransport(path, lock)
         undo.pop_all()
     return reader
 
@@ -268,57 +265,38 @@ def chance(one_in: int) -> bool:
     return secrets.randbelow(one_in) == 0
 
 
-class _CardFile:
-    """The file of a card that is in use, as last written."""
-
-    def __init__(self, path: Path, header: Header, state: bytes, lock: FileLock) -> None:
-        self.path = path
-        self._header = header
-        self._written = state
-        self._lock = lock
-
-    def keep(self, state: bytes) -> None:
-        """Write the state unless it is the one written last."""
-        if state != self._written:
-            _write(self.path, _encode(self._header, state))
-            self._written = state
-
-    def release(self) -> None:
-        """Let others open the card."""
-        self._lock.release()
-
-
 class _FiledTransport:
     """A reader whose card is written to its file before it answers."""
 
-    def __init__(self, file: _CardFile, card: EmulatedCard) -> None:
-        self._file = file
-        self._card = card
-        self._reader = card.insert()
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        self._path = path
+        self._lock = lock
+        self._header, self._written = _read(path)
+        self._card = family_named(self._header.family).revive(self._written)
+        self._reader = self._card.insert()
         self._closed = False
 
     def transmit(self, apdu: bytes) -> bytes:
         answer = self._reader.transmit(apdu)
-        self._keep()
+        state = self._card.state()
+        if state != self._written:
+            try:
+                _write(self._path, _encode(self._header, state))
+            except CardError:
+                self.close()  # a card that cannot be kept must not go on as if it were
+                raise
+            self._written = state
         return answer
 
     def power_cycle(self) -> None:
         if self._closed:
-            raise CardRemoved(f"the emulated card {self._file.path} has been put away")
+            raise CardRemoved(f"the emulated card {self._path} has been put away")
         self._reader = self._card.insert()
 
     def close(self) -> None:
         self._closed = True
         self._reader.close()
-        self._file.release()
-
-    def _keep(self) -> None:
-        """Keep what changed; a card that cannot be kept must not go on as if it were."""
-        try:
-            self._file.keep(self._card.state())
-        except CardError:
-            self.close()
-            raise
+        self._lock.release()
 
 
 def _lock(path: Path, seconds: float = 0) -> FileLock:
@@ -357,25 +335,18 @@ def _read(path: Path) -> tuple[Header, bytes]:
 
 def _write(path: Path, content: bytes) -> None:
     """Replace the file whole: at any moment it holds the old card or the new one."""
+    beside = path.with_name(path.name + ".new")
     try:
-        _replace(path, path.with_name(path.name + ".new"), content)
+        with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, PRIVATE)) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        if hasattr(os, "O_DIRECTORY"):
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     except OSError as failure:
         raise CardError(f"the card {path} cannot be written: {failure.strerror}") from failure
-
-
-def _replace(path: Path, beside: Path, content: bytes) -> None:
-    with open(beside, "wb", opener=_private) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, PRIVATE)

@@ -289,23 +289,20 @@ def detect(transport: CardTransport, surroundings: Surroundings) -> CardSession:
         except (CardReset, _Interrupted) as failure:
             surroundings.disturbed()
             pause = next(pauses, None)
+            if pause is None and isinstance(failure, _Interrupted):
+                raise ProtocolError(str(failure)) from None
             if pause is None:
-                raise _given_up(failure) from None
+                times = len(IDENTIFY_PAUSES) + 1
+                raise CardReset(
+                    "another program resets the card: "
+                    f"it was identified {times} times, each time in vain",
+                    sent=False,
+                ) from None
         time.sleep(pause)
 
 
 class _Interrupted(ProtocolError):
     """A family recognised the card, which then refused what it had begun."""
-
-
-def _given_up(failure: CardError) -> CardError:
-    if isinstance(failure, _Interrupted):
-        return ProtocolError(str(failure))
-    times = len(IDENTIFY_PAUSES) + 1
-    return CardReset(
-        f"another program resets the card: it was identified {times} times, each time in vain",
-        sent=False,
-    )
 
 
 def _recognised(transport: CardTransport, surroundings: Surroundings) -> CardSession:

@@ -67,6 +67,9 @@ The same file names in each; `emulator_*.py` are what its emulator needs besides
 
 This table is made by `python -m cards.support`; a test holds it against the code.
 """
+UNMET = "Nothing here has met a physical card unless marked !."
+THEFTS = "## A thief with the card alone"
+SOFTWARE = "## Other software that can sign for a vault with it"
 
 
 def readme() -> str:
@@ -80,7 +83,15 @@ def readme() -> str:
     rows.append(["versions emulated", *(", ".join(f.profiles) for f in families())])
     lines = [header, ["---"] * len(header), *rows]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{HEAD}\n{table}\n\n{_legend()}\n\n{_thefts()}\n\n{_software()}\n"
+    marks = "; ".join(f"**{mark}** {evidence.value}" for evidence, mark in MARKS.items())
+    legend = f"{marks}; **no** the family cannot. {UNMET}"
+    thefts = [f"- **{f.name}**: {f.theft.sentence} ({f.theft.source})." for f in families()]
+    software = [
+        f"- **{f.name}**: {'; '.join(map(_program, f.other_software)) or 'none known'}."
+        for f in families()
+    ]
+    parts = [HEAD + "\n" + table, legend, THEFTS, "\n".join(thefts), SOFTWARE, "\n".join(software)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _cell(family: CardFamily, name: str, kind: type) -> str:
@@ -106,28 +117,6 @@ def _scripts(family: CardFamily) -> str:
 
 def _session(family: CardFamily, profile: str) -> CardSession:
     return family.open(family.emulate(profile).insert(), Surroundings())
-
-
-def _legend() -> str:
-    marks = "; ".join(f"**{mark}** {evidence.value}" for evidence, mark in MARKS.items())
-    return (
-        f"{marks}; **no** the family cannot. Nothing here has met a physical card unless marked !."
-    )
-
-
-def _thefts() -> str:
-    lines = [f"- **{f.name}**: {f.theft.sentence} ({f.theft.source})." for f in families()]
-    return "## A thief with the card alone\n\n" + "\n".join(lines)
-
-
-def _software() -> str:
-    lines = [
-        f"- **{family.name}**: "
-        + ("; ".join(_program(software) for software in family.other_software) or "none known")
-        + "."
-        for family in families()
-    ]
-    return "## Other software that can sign for a vault with it\n\n" + "\n".join(lines)
 
 
 def _program(software: Software) -> str:

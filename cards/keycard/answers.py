@@ -1,7 +1,5 @@
 """What a Keycard answers, taken apart, and what it means by a status word."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 from coincurve import PublicKey
@@ -9,10 +7,8 @@ from coincurve import PublicKey
 from cards.errors import (
     CardError,
     NotSupported,
-    PinBlocked,
     PinIncorrect,
     ProtocolError,
-    PukBlocked,
     PukIncorrect,
     StatusWordError,
 )
@@ -188,25 +184,12 @@ def _compressed(point: bytes) -> bytes:
 
 
 _TRIES = 0xF
-_MEANINGS: dict[tuple[int, int], Callable[[], CardError]] = {
-    (Sw.CONDITIONS, Ins.UNBLOCK_PIN): partial(
-        NotSupported, NAME, "unblocking a PIN that is not blocked"
-    ),
-}
 
 
 def refusal(sw: int, ins: int) -> CardError:
     """Return the error a status word stands for."""
     if sw & ~_TRIES == Sw.TRIES_LEFT:
         return (PukIncorrect if ins == Ins.UNBLOCK_PIN else PinIncorrect)(sw & _TRIES)
-    return _MEANINGS.get((sw, ins), partial(StatusWordError, sw, ins))()
-
-
-def puk_blocked() -> PukBlocked:
-    """Return the error of a card whose PUK is used up too."""
-    return PukBlocked("the card allows no more attempts at its PUK")
-
-
-def blocked() -> PinBlocked:
-    """Return the error of a card that lets nobody try again."""
-    return PinBlocked("the card allows no more attempts")
+    if (sw, ins) == (Sw.CONDITIONS, Ins.UNBLOCK_PIN):
+        return NotSupported(NAME, "unblocking a PIN that is not blocked")
+    return StatusWordError(sw, ins)

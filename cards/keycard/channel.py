@@ -38,6 +38,13 @@ from cards.pin import Secret
 from cards.signature import verify
 from cards.transport import CardTransport, exchange
 
+DEFAULT_PASSWORD = "KeycardDefaultPairing"  # noqa: S105 - everybody's, and so protects nothing
+PASSWORD_SALT = b"Keycard Pairing Password Salt"
+ROUNDS = 50_000
+SIZE = 32
+FIRST_ANSWER, LAST_ANSWER = 2 * SIZE, 1 + SIZE
+SALT = 32
+IV = 16
 CBC_INNER_MAX = 223
 CCM_INNER_MAX = 247
 STATUS_ALONE = pad(b"  ")[2:]
@@ -127,13 +134,6 @@ def _opened(decrypt: Callable[[], bytes]) -> Response:
     return Response.parse(plain)
 
 
-DEFAULT_PASSWORD = "KeycardDefaultPairing"  # noqa: S105 - everybody's, and so protects nothing
-PASSWORD_SALT = b"Keycard Pairing Password Salt"
-ROUNDS = 50_000
-SIZE = 32
-FIRST_ANSWER, LAST_ANSWER = 2 * SIZE, 1 + SIZE
-
-
 @dataclass(frozen=True)
 class Pairing:
     """A slot on the card and the key that belongs to it."""
@@ -171,7 +171,7 @@ def default_secret() -> bytes:
 
 def secret_from(given: Secret | None) -> bytes:
     """Return the secret of the owner's password, else the one that every wallet knows."""
-    return default_secret() if given is None else shared_secret(commands.pairing_password(given))
+    return default_secret() if given is None else shared_secret(given.reveal())
 
 
 def pair(transport: CardTransport, secret: bytes) -> Pairing | None:
@@ -202,10 +202,6 @@ def _asked(transport: CardTransport, command: Command, size: int) -> bytes:
     if len(answer) != size:
         raise ProtocolError(f"the card answers {len(answer)} bytes to a pairing, not {size}")
     return answer
-
-
-SALT = 32
-IV = 16
 
 
 def open_paired(transport: CardTransport, card_point: bytes, paired: Pairing) -> CbcChannel:

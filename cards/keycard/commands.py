@@ -13,8 +13,6 @@ from cards.keycard.wire import CLA, POINT, Ins, Tag, tlv
 from cards.pin import Pin, Secret
 
 DEPTH_MAX = 10
-PIN_DIGITS = PIN.least
-PUK_DIGITS = PUK.least
 PIN_TRIES = 3
 PUK_TRIES = 5
 
@@ -50,18 +48,13 @@ def credentials(secrets: Mapping[str, Secret], pairing: bytes = b"") -> bytes:
     The duress PIN is never left out: the card would put one in its place that may be the PIN,
     and derive every key from another tree.
     """
-    pin, puk = digits(secrets["pin"], PIN_DIGITS), digits(secrets["puk"], PUK_DIGITS)
-    taken = {pin, puk[:PIN_DIGITS]}
+    pin, puk = digits(secrets["pin"], PIN), digits(secrets["puk"], PUK)
+    taken = {pin, puk[: len(pin)]}
     given = secrets.get("duress")
-    duress = _random_pin(taken) if given is None else digits(given, PIN_DIGITS)
+    duress = _random_pin(taken) if given is None else digits(given, PIN)
     if duress in taken:
         raise PinUnsuitable("a duress PIN is neither the PIN nor how the PUK begins")
     return pin + puk + pairing + bytes((PIN_TRIES, PUK_TRIES)) + duress
-
-
-def pairing_password(password: Secret) -> bytes:
-    """Return the bytes a pairing secret is made of."""
-    return password.reveal()
 
 
 def pair_first(challenge: bytes) -> Command:
@@ -101,17 +94,17 @@ def status() -> Command:
 
 def verify_pin(pin: Pin) -> Command:
     """VERIFY PIN."""
-    return _secret(Ins.VERIFY_PIN, digits(pin, PIN_DIGITS))
+    return _secret(Ins.VERIFY_PIN, digits(pin, PIN))
 
 
 def change_pin(new: Pin) -> Command:
     """CHANGE PIN; the old one has been verified."""
-    return _secret(Ins.CHANGE_SECRET, digits(new, PIN_DIGITS))
+    return _secret(Ins.CHANGE_SECRET, digits(new, PIN))
 
 
 def unblock_pin(puk: Secret, new: Pin) -> Command:
     """UNBLOCK PIN: frees a blocked PIN and sets a new one."""
-    return _secret(Ins.UNBLOCK_PIN, digits(puk, PUK_DIGITS) + digits(new, PIN_DIGITS))
+    return _secret(Ins.UNBLOCK_PIN, digits(puk, PUK) + digits(new, PIN))
 
 
 def load_seed(seed: Secret) -> Command:
@@ -160,16 +153,16 @@ def factory_reset() -> Command:
     return Command(CLA, Ins.FACTORY_RESET, 0xAA, 0x55)
 
 
-def digits(code: Secret, count: int) -> bytes:
-    """Return a code of so many digits; raises PinUnsuitable for any other, which no card sees."""
-    CodeRule(count, count, digits=True).check(code, "a code of a Keycard there")
+def digits(code: Secret, rule: CodeRule) -> bytes:
+    """Return a code that fits; raises PinUnsuitable for any other, which no card sees."""
+    rule.check(code, "a code of a Keycard there")
     return code.reveal()
 
 
 def _random_pin(taken: set[bytes]) -> bytes:
     """Return a PIN nobody will know, other than those."""
     while True:
-        pin = f"{secrets.randbelow(10**PIN_DIGITS):0{PIN_DIGITS}}".encode()
+        pin = f"{secrets.randbelow(10**PIN.least):0{PIN.least}}".encode()
         if pin not in taken:
             return pin
 

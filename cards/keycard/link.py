@@ -13,6 +13,7 @@ from cards.errors import (
     NotSupported,
     NotUnlocked,
     PairingRefused,
+    PinBlocked,
     PinIncorrect,
     SecureChannelError,
     StatusWordError,
@@ -20,7 +21,7 @@ from cards.errors import (
 )
 from cards.family import Surroundings
 from cards.keycard import NAME, answers, attestation, commands
-from cards.keycard.answers import Application, Certificate, Status, blocked, refusal
+from cards.keycard.answers import Application, Certificate, Status, refusal
 from cards.keycard.channel import (
     Channel,
     Pairing,
@@ -102,8 +103,17 @@ class Link:
         return found
 
     def _select_same(self) -> Application:
-        found = self._selected()
-        self._expect_same(found)
+        """Select the applet; raises WrongCard where it is another card's.
+
+        A card is told by its instance, else by its proof.
+        """
+        found, known = self._selected(), self.application
+        if not (found.uid and found.uid == known.uid):
+            name = _name(found, self._identified(found))
+            if self.certificate is None and not known.uid:
+                self.card_id = name
+            if name != self.card_id and not (self.certificate is None and not found.uid):
+                raise WrongCard(self.card_id, name)
         self.application = found
         return found
 
@@ -146,7 +156,7 @@ class Link:
         """Return how many attempts are left; raises PinBlocked where none is."""
         left = self.status().pin_tries
         if not left:
-            raise blocked()
+            raise PinBlocked("the card allows no more attempts")
         return left
 
     def pause(self) -> None:
@@ -218,17 +228,6 @@ class Link:
             if refused.sw == Sw.UNKNOWN_INS:
                 raise _too_old() from None
             raise
-
-    def _expect_same(self, found: Application) -> None:
-        """Raise WrongCard unless this is the card of before: by its instance, else by its proof."""
-        known = self.application
-        if found.uid and found.uid == known.uid:
-            return
-        name = _name(found, self._identified(found))
-        if self.certificate is None and not known.uid:
-            self.card_id = name
-        if name != self.card_id and not (self.certificate is None and not found.uid):
-            raise WrongCard(self.card_id, name)
 
     def _expect_set_up(self) -> None:
         if not self.application.initialised:

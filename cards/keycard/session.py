@@ -16,11 +16,12 @@ from cards.errors import (
     NotSupported,
     PathNotAvailable,
     ProtocolError,
+    PukBlocked,
     StatusWordError,
 )
 from cards.family import Roots, Surroundings
-from cards.keycard import NAME, answers, attestation, channel, commands
-from cards.keycard.answers import SignedBy, puk_blocked
+from cards.keycard import NAME, PIN, answers, attestation, channel, commands
+from cards.keycard.answers import SignedBy
 from cards.keycard.channel import IV, shared_x
 from cards.keycard.link import Link
 from cards.keycard.roots import ROOTS
@@ -100,7 +101,7 @@ class KeycardSession:
     def unlock(self, pin: Pin) -> None:
         """Present the PIN; one that is not 6 digits never reaches the card."""
         self._link.forget_pin()
-        commands.digits(pin, commands.PIN_DIGITS)
+        commands.digits(pin, PIN)
         self._link.log_in(pin)
 
     def generate_key(self) -> None:
@@ -151,7 +152,7 @@ class KeycardSession:
         command = commands.unblock_pin(puk, new)
         status = self._link.status()
         if not status.pin_tries and not status.puk_tries:
-            raise puk_blocked()
+            raise PukBlocked("the card allows no more attempts at its PUK")
         self._link.forget_pin()
         self._link.send_once(command)
         self._link.keep_pin(new)

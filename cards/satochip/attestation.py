@@ -4,7 +4,6 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -23,22 +22,10 @@ from cards.signature import verify
 from cards.transport import CardTransport, transmit
 
 CHALLENGE = b"Challenge:"
+HASHES = {"sha256", "sha384", "sha512"}
+LENGTH_MAX = 5
 
-
-class Authority(NamedTuple):
-    """What a proof is held against: the roots, and the chip's name where it told it."""
-
-    roots: Roots
-    chip: str | None
-
-
-class _Certified(NamedTuple):
-    """What a certificate says, once its chain holds."""
-
-    verdict: Verdict
-    root: str
-    key: bytes
-    chip: str
+Certificate = x509.Certificate
 
 
 def chip_name(transport: CardTransport) -> str | None:
@@ -53,19 +40,35 @@ def chip_name(transport: CardTransport) -> str | None:
     return hashlib.sha1(serials, usedforsecurity=False).hexdigest()
 
 
-def attest(link: Link, authority: Authority) -> Attestation:
-    """Return how far the card proves itself; raises NotGenuine where a proof fails."""
+def attest(link: Link, roots: Roots, chip: str | None) -> Attestation:
+    """Return how far the card proves itself; raises NotGenuine where a proof fails.
+
+    `chip` is what the chip's serial numbers make its name, where it told them.
+    """
     der = _certificate(link)
     if not der:
         return Attestation(Verdict.UNPROVEN, "the card has no certificate")
-    certified = _certified(der, authority.roots)
-    if certified.key != link.authentikey:
+    try:
+        device = x509.load_der_x509_certificate(der)
+        known = [x509.load_der_x509_certificate(each) for each in roots.published + roots.test]
+        root = root_of(device, known, datetime.now(UTC))
+        published = root.public_bytes(Encoding.DER) in roots.published
+        authority, certified_key, certified_chip = _name(root), _public_key(device), _name(device)
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+        raise NotGenuine(f"its {len(der)} bytes of certificate cannot be read") from None
+    if certified_key != link.authentikey:
         raise NotGenuine("its certificate belongs to another card's key")
     _check_challenge(link)
+    if chip is not None and chip != certified_chip.lower():
+        raise NotGenuine("its certificate was made for a chip with other serial numbers")
+    compared = (
+        "its chip told no serial numbers to compare"
+        if chip is None
+        else "its chip's serial numbers are the certified ones"
+    )
     return Attestation(
-        certified.verdict,
-        f"its certificate ends in {certified.root} and it answered a fresh challenge, "
-        + _compared(certified.chip, authority.chip),
+        Verdict.GENUINE if published else Verdict.TEST,
+        f"its certificate ends in {authority} and it answered a fresh challenge, {compared}",
     )
 
 
@@ -86,22 +89,7 @@ def _certificate(link: Link) -> bytes:
     return certificate
 
 
-def _certified(der: bytes, roots: Roots) -> _Certified:
-    """Read a device certificate and follow its chain to a root."""
-    try:
-        device = x509.load_der_x509_certificate(der)
-        authorities = [
-            x509.load_der_x509_certificate(each) for each in roots.published + roots.test
-        ]
-        root = root_of(device, authorities, datetime.now(UTC))
-        published = root.public_bytes(Encoding.DER) in roots.published
-        verdict = Verdict.GENUINE if published else Verdict.TEST
-        return _Certified(verdict, _name(root), _public_key(device), _name(device))
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
-        raise NotGenuine(f"its {len(der)} bytes of certificate cannot be read") from None
-
-
-def _public_key(certificate: x509.Certificate) -> bytes:
+def _public_key(certificate: Certificate) -> bytes:
     """Return the compressed secp256k1 key a certificate is about."""
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256k1":
@@ -118,24 +106,9 @@ def _check_challenge(link: Link) -> None:
         raise NotGenuine("it answered the challenge with a signature that is not its key's")
 
 
-def _compared(certified: str, chip: str | None) -> str:
-    """Hold the chip's serial numbers against the certificate; raises NotGenuine."""
-    if chip is None:
-        return "its chip told no serial numbers to compare"
-    if chip != certified.lower():
-        raise NotGenuine("its certificate was made for a chip with other serial numbers")
-    return "its chip's serial numbers are the certified ones"
-
-
-def _name(certificate: x509.Certificate) -> str:
+def _name(certificate: Certificate) -> str:
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if names else "a certificate without a name"
-
-
-HASHES = {"sha256", "sha384", "sha512"}
-LENGTH_MAX = 5
-
-Certificate = x509.Certificate
 
 
 def root_of(device: Certificate, authorities: Iterable[Certificate], now: datetime) -> Certificate:
@@ -150,7 +123,8 @@ def root_of(device: Certificate, authorities: Iterable[Certificate], now: dateti
         _check_dates(issuer, now)
         _check_authority(issuer, below)
         if issuer.subject == issuer.issuer:
-            _check_signature(issuer, issuer)
+            if not _signed(issuer, issuer):
+                raise NotGenuine("its chain ends in a root that has not signed itself")
             return issuer
         child = issuer
     raise NotGenuine(f"its chain has more than {LENGTH_MAX} certificates")
@@ -165,11 +139,6 @@ def _issuer(child: Certificate, known: Iterable[Certificate]) -> Certificate:
         if _signed(child, authority):
             return authority
     raise NotGenuine("its certificate bears a signature that is not its authority's")
-
-
-def _check_signature(child: Certificate, issuer: Certificate) -> None:
-    if not _signed(child, issuer):
-        raise NotGenuine("its chain ends in a root that has not signed itself")
 
 
 def _signed(child: Certificate, issuer: Certificate) -> bool:

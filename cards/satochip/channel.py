@@ -37,7 +37,7 @@ class HostChannel:
         self._counter += 2
         ciphertext = self._keys.encrypt(iv, inner)
         mac = self._keys.mac(iv, ciphertext)
-        return iv + _prefixed(ciphertext) + _prefixed(mac)
+        return iv + len(ciphertext).to_bytes(2) + ciphertext + len(mac).to_bytes(2) + mac
 
     def unwrap(self, frame: bytes) -> bytes:
         """Return what the answer to the last command says; raises SecureChannelError."""
@@ -47,7 +47,11 @@ class HostChannel:
         answered = int.from_bytes(iv[IV_RANDOM:])
         if answered != self._counter - 1:
             raise SecureChannelError(f"expected answer {self._counter - 1}, found {answered}")
-        return _unpadded(self._keys.decrypt(iv, ciphertext))
+        unpadder = padding.PKCS7(BLOCK * 8).unpadder()
+        try:
+            return unpadder.update(self._keys.decrypt(iv, ciphertext)) + unpadder.finalize()
+        except ValueError:
+            raise SecureChannelError("an answer does not decrypt: its padding is broken") from None
 
 
 def agree(ephemeral: PrivateKey, handshake: Handshake) -> HostChannel:
@@ -57,15 +61,3 @@ def agree(ephemeral: PrivateKey, handshake: Handshake) -> HostChannel:
     """
     shared = PublicKey(handshake.ephemeral).multiply(ephemeral.secret)
     return HostChannel(ChannelKeys.derive(shared.format()[1:]))
-
-
-def _unpadded(padded: bytes) -> bytes:
-    unpadder = padding.PKCS7(BLOCK * 8).unpadder()
-    try:
-        return unpadder.update(padded) + unpadder.finalize()
-    except ValueError:
-        raise SecureChannelError("an answer does not decrypt: its padding is broken") from None
-
-
-def _prefixed(data: bytes) -> bytes:
-    return len(data).to_bytes(2) + data

@@ -168,7 +168,11 @@ class Link:
                 if reset.sent and not counted:
                     raise
                 self._reopen()
-                self._refuse_spent(before)
+                left = self.status().pin_tries
+                if left < before and not left:
+                    raise PinBlocked("the card allows no more attempts") from None
+                if left < before:
+                    raise PinIncorrect(left) from None
                 continue
             if not self._lost(response.sw):
                 if response.sw != SW_OK:
@@ -178,12 +182,6 @@ class Link:
         raise CardReset(
             f"another program resets the card: a code was presented {PRESENTED_MAX} times in vain"
         )
-
-    def _refuse_spent(self, before: int) -> None:
-        """Raise what the card would have answered, where its counter is lower than before."""
-        left = self.status().pin_tries
-        if left < before:
-            raise PinIncorrect(left) if left else PinBlocked("the card allows no more attempts")
 
     def _reopen(self) -> None:
         log.debug("power, selection or channel is lost")

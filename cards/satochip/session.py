@@ -10,7 +10,7 @@ from cards import signature
 from cards.apdu import Form
 from cards.bip32 import fingerprint, path_bytes, public_child
 from cards.errors import CardError, NotSupported, PathNotAvailable, ProtocolError, StatusWordError
-from cards.family import Surroundings
+from cards.family import Roots, Surroundings
 from cards.pin import Pin, Secret
 from cards.satochip import NAME, answers, attestation, commands
 from cards.satochip.answers import DerivedKey
@@ -29,6 +29,11 @@ from cards.session import (
     check_seed,
 )
 from cards.transport import CardTransport, PowerCycler, exchange, transmit
+
+NEW_UNBLOCK: Final = (0, 16)
+SPARE_CODE: Final = 16
+SIGN_ATTEMPTS: Final = 2
+ONE_COMMAND_RESET: Final = (0, 16)
 
 
 class DerivationCache:
@@ -59,18 +64,11 @@ def _objects(path: Path) -> dict[bytes, bytes]:
     return {hashlib.sha256(prefix).digest()[-4:]: prefix for prefix in prefixes}
 
 
-NEW_UNBLOCK: Final = (0, 16)
-SPARE_CODE: Final = 16
-SIGN_ATTEMPTS: Final = 2
-
-
 def open_session(transport: CardTransport, surroundings: Surroundings) -> "SatochipSession":
     """Open the Satochip on a transport; raises StatusWordError where there is none."""
     chip = attestation.chip_name(transport)
-    roots = surroundings.roots.get(NAME) or ROOTS
-    return SatochipSession(
-        Link(transport, surroundings.disturbed), attestation.Authority(roots, chip)
-    )
+    link = Link(transport, surroundings.disturbed)
+    return SatochipSession(link, surroundings.roots.get(NAME) or ROOTS, chip)
 
 
 class SatochipSession:
@@ -78,10 +76,11 @@ class SatochipSession:
 
     family = NAME
 
-    def __init__(self, link: Link, authority: attestation.Authority) -> None:
+    def __init__(self, link: Link, roots: Roots, chip: str | None) -> None:
         """Begin with nothing derived and no PIN."""
         self._link = link
-        self._authority = authority
+        self._roots = roots
+        self._chip = chip
         self._known: dict[Path, DerivedKey] = {}
         self._cache = DerivationCache()
         self._signing: tuple[Path, int] | None = None
@@ -146,12 +145,15 @@ class SatochipSession:
 
     def attest(self) -> Attestation:
         """Check certificate, chain and challenge; needs the PIN."""
-        return attestation.attest(self._link, self._authority)
+        return attestation.attest(self._link, self._roots, self._chip)
 
     def reset(self) -> None:
-        """Erase PIN, seed and label for good; before 0.16 it takes five power cycles."""
+        """Erase PIN, seed and label for good; authentikey and certificate stay."""
         self._link.forget_pin()
-        reset(self._link)
+        if self._link.status().version >= ONE_COMMAND_RESET:
+            self._link.send(commands.factory_reset())
+        else:
+            self._signal_reset()
         self._forget_keys()
 
     def xpub(self, path: Path) -> ExtendedKey:
@@ -160,7 +162,8 @@ class SatochipSession:
         if not path:
             return ExtendedKey(*found, 0, NO_PARENT, 0)
         parent = self._known.get(path[:-1]) or self._derive(path[:-1])
-        _check_child(parent, path[-1], found)
+        if path[-1] < HARDENED and found != public_child(*parent, path[-1]):
+            raise ProtocolError("the card derived a key that is not its parent's child")
         return ExtendedKey(*found, len(path), fingerprint(parent.public_key), path[-1])
 
     def sign(self, path: Path, digest: bytes) -> bytes:
@@ -226,6 +229,22 @@ class SatochipSession:
         signed = signature.compact_from_der(der)
         return signed if signature.verify(self._known[path].public_key, digest, signed) else None
 
+    def _signal_reset(self) -> None:
+        """Send five signals, each alone in its power cycle; the card must count them down."""
+        transport = self._link.transport
+        if not isinstance(transport, PowerCycler):
+            raise NotSupported(NAME, "a factory reset on a reader that cannot switch its power")
+        # The signals are in clear and ask nobody's name: be sure of the card first.
+        self._link.reopen_channel()
+        for left in reversed(range(commands.RESET_SIGNALS)):
+            transport.power_cycle()
+            exchange(transport, commands.select())
+            answered = transmit(transport, commands.reset_signal(), Form.P3).sw
+            if answered != Sw.RESET_SIGNAL + left:
+                raise ProtocolError(
+                    f"the card answers {answered:04X} with {left} reset signals left"
+                )
+
     def _forget_keys(self) -> None:
         self._known.clear()
         self._cache = DerivationCache()
@@ -238,35 +257,3 @@ class SatochipSession:
 
 def _random_code() -> Secret:
     return Secret(secrets.token_bytes(SPARE_CODE))
-
-
-def _check_child(parent: DerivedKey, step: int, child: DerivedKey) -> None:
-    """Refuse a normal child that is not its parent's: a card's cache can mix paths up."""
-    if step < HARDENED and child != public_child(*parent, step):
-        raise ProtocolError("the card derived a key that is not its parent's child")
-
-
-ONE_COMMAND = (0, 16)
-
-
-def reset(link: Link) -> None:
-    """Erase the card; authentikey and certificate stay."""
-    if link.status().version >= ONE_COMMAND:
-        link.send(commands.factory_reset())
-        return
-    transport = link.transport
-    if not isinstance(transport, PowerCycler):
-        raise NotSupported(NAME, "a factory reset on a reader that cannot switch its power")
-    # The signals are in clear and ask nobody's name: be sure of the card first.
-    link.reopen_channel()
-    for left in reversed(range(commands.RESET_SIGNALS)):
-        transport.power_cycle()
-        exchange(transport, commands.select())
-        _signal(link, left)
-
-
-def _signal(link: Link, left: int) -> None:
-    """Send one signal, alone; raises ProtocolError unless the card counts as it should."""
-    answered = transmit(link.transport, commands.reset_signal(), Form.P3).sw
-    if answered != Sw.RESET_SIGNAL + left:
-        raise ProtocolError(f"the card answers {answered:04X} with {left} reset signals left")

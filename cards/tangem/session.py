@@ -38,6 +38,10 @@ from cards.tangem.link import Link, Time
 from cards.tangem.wire import DIGESTS_MAX, IMPORT_SINCE, Fields, Ins, Setting, Sw
 from cards.transport import CardTransport
 
+DONE: Final = range(SW_OK, Sw.BOTH_CHANGED + 1)
+CODE_REFUSED: Final = {Sw.WRONG_CODE, Sw.INVALID_PARAMS}
+LOCKED: Final = "the card has an access code and tells nothing without it"
+
 
 class Recognition:
     """What is kept of the chips that were unlocked here; a hint, held against the card later."""
@@ -151,11 +155,6 @@ class Keyring:
             self._known.pop(parent, None)
             self._known.pop(child, None)
             raise ProtocolError("the card showed a key that is not its parent's child")
-
-
-DONE: Final = range(SW_OK, Sw.BOTH_CHANGED + 1)
-CODE_REFUSED: Final = {Sw.WRONG_CODE, Sw.INVALID_PARAMS}
-LOCKED: Final = "the card has an access code and tells nothing without it"
 
 
 def open_session(

@@ -91,8 +91,11 @@ def parse_status(fields: Fields) -> Status:
     except ValueError:
         raise ProtocolError("the card's version is not three numbers") from None
     path = fields.get("path")
+    product = CHIP if fields.get("satschip") is True else TAP
+    if fields.get("tapsigner") is not True:
+        product = SATSCARD
     return Status(
-        product=_product(fields),
+        product=product,
         version=version,
         public_key=point(fields, "pubkey"),
         card_nonce=sized(fields, "card_nonce", NONCE),
@@ -182,21 +185,20 @@ def _signature(fields: Fields, name: str) -> bytes:
     return low_s(sized(fields, name, SIGNATURE))
 
 
-def _product(fields: Fields) -> str:
-    if fields.get("tapsigner") is not True:
-        return SATSCARD
-    return CHIP if fields.get("satschip") is True else TAP
-
-
 def _path(value: object) -> Path:
+    try:
+        return stored_path(value)
+    except ValueError:
+        raise ProtocolError("the card's stored path is none") from None
+
+
+def stored_path(value: object) -> Path:
+    """Return the path in a list of hardened steps; raises ValueError for anything else."""
     steps = value if isinstance(value, list) else [None]
-    if len(steps) > DEPTH_MAX or not all(_is_hardened(step) for step in steps):
-        raise ProtocolError("the card's stored path is none")
+    fits = (isinstance(step, int) and HARDENED <= step < 2 * HARDENED for step in steps)
+    if len(steps) > DEPTH_MAX or not all(fits):
+        raise ValueError("this is no stored path")
     return tuple(steps)
-
-
-def _is_hardened(step: object) -> bool:
-    return isinstance(step, int) and HARDENED <= step < 2 * HARDENED
 
 
 def _count(fields: Fields, name: str, most: int) -> int:

@@ -18,15 +18,10 @@ class Sealed:
     key: bytes = field(repr=False)
 
 
-def seal(call: Call, card_key: bytes, card_nonce: bytes, cvc: Secret) -> Sealed:
-    """Return the command under a fresh ephemeral key, with the masked CVC."""
-    return sealed_with(PrivateKey(), call, card_key, card_nonce, cvc)
-
-
-def sealed_with(
-    ephemeral: PrivateKey, call: Call, card_key: bytes, card_nonce: bytes, cvc: Secret
+def seal(
+    call: Call, card_key: bytes, card_nonce: bytes, *, cvc: Secret, ephemeral: PrivateKey
 ) -> Sealed:
-    """Return the command under this ephemeral key."""
+    """Return the command under an ephemeral key that serves once, with the masked CVC."""
     key = session_key(ephemeral, card_key)
     arguments = {
         **call.open,

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from cards.apdu import SW_OK, Command, Response
+from coincurve import PrivateKey
+
+from cards.apdu import SW_OK
 from cards.errors import (
     CardReset,
     NotSupported,
@@ -89,7 +91,8 @@ class Link:
 
     def ask(self, call: Call) -> Answer:
         """Send a command that needs no CVC; raises what a refusal means."""
-        answer = self._answer(call, lambda: _open(call))
+        in_clear = Sealed(commands.frame(call.name, call.open, secret=False), b"")
+        answer = self._answer(call, lambda: in_clear)
         if answer.code:
             raise refusal(answer.code, call.name)
         return answer
@@ -104,7 +107,13 @@ class Link:
         if cvc is None:
             raise NotUnlocked("the card wants its CVC first")
         if not self._cvc_proved:
-            return self._first_proof(call, cvc)
+            try:
+                answer = self.send_once(call, cvc)
+            except PinIncorrect:
+                self.forget_cvc()
+                raise
+            self._cvc_proved = True
+            return answer
         answer = self._lucky(call, cvc)
         if answer.code == BAD_AUTH and self.status().card_nonce != answer.card_nonce:
             answer = self._lucky(call, cvc)
@@ -112,15 +121,6 @@ class Link:
             self.forget_cvc()
             raise NotUnlocked("the card no longer accepts the CVC it was unlocked with")
         return self._accepted(call, answer)
-
-    def _first_proof(self, call: Call, cvc: Pin) -> Answer:
-        try:
-            answer = self.send_once(call, cvc)
-        except PinIncorrect:
-            self.forget_cvc()
-            raise
-        self._cvc_proved = True
-        return answer
 
     def send_once(self, call: Call, cvc: Secret) -> Answer:
         """Send a command with a CVC nobody knows to be right: it is presented once.
@@ -160,14 +160,16 @@ class Link:
 
     def _lucky(self, call: Call, cvc: Secret, *, once: bool = False) -> Answer:
         """Send a command until the card draws a nonce that suits it: 8 times in 7."""
+
+        def sealed() -> Sealed:
+            nonce = self._known_nonce()
+            return seal(call, self.card_key, nonce, cvc=cvc, ephemeral=PrivateKey())
+
         for _ in range(UNLUCKY_TRIES):
-            answer = self._answer(call, lambda: self._sealed(call, cvc), once=once)
+            answer = self._answer(call, sealed, once=once)
             if answer.code != UNLUCKY:
                 break
         return answer
-
-    def _sealed(self, call: Call, cvc: Secret) -> Sealed:
-        return seal(call, self.card_key, self._known_nonce(), cvc)
 
     def _known_nonce(self) -> bytes:
         """Return the card's nonce; one that got lost is asked for."""
@@ -191,7 +193,12 @@ class Link:
         if call.takes_nonce:
             self._nonce = self._known_nonce()
         sealed, used, self._nonce = made(), self._nonce, None
-        response = self._transmit(sealed.command, once=once)
+        try:
+            response = transmit(self.transport, sealed.command)
+        except CardReset as reset:
+            if once and reset.sent:
+                raise
+            response = None
         if response is None or response.sw in NOT_SELECTED:
             log.debug("power or selection is lost")
             self._disturbed()
@@ -213,14 +220,6 @@ class Link:
             self._nonce = used or None
         return Answer(fields, code, used, key)
 
-    def _transmit(self, command: Command, *, once: bool) -> Response | None:
-        try:
-            return transmit(self.transport, command)
-        except CardReset as reset:
-            if once and reset.sent:
-                raise
-            return None
-
     def _select(self) -> Status:
         found = answers.parse_status(decode_map(exchange(self.transport, commands.select())))
         self._nonce = found.card_nonce
@@ -231,7 +230,3 @@ class Link:
             self._nonce = None
             raise WrongCard(self.card_key.hex(), found.public_key.hex())
         return found
-
-
-def _open(call: Call) -> Sealed:
-    return Sealed(commands.frame(call.name, call.open, secret=False), b"")

@@ -35,7 +35,9 @@ from cards.tapsigner.roots import ROOTS
 from cards.tapsigner.wire import CHAIN_CODE, DEPTH_MAX, NONCE, SUBPATH_MAX
 from cards.transport import CardTransport
 
-READINGS = 3
+DELAY_MAX: Final = 60
+WAIT_REASON: Final = "the card makes everybody wait after wrong CVCs"
+READINGS: Final = 3
 Read = Callable[[], Path | None]
 
 
@@ -67,7 +69,9 @@ class StoredPath:
     def about_to_be(self, path: Path) -> None:
         """Write down what is owed before the card is told; until it answers, nobody knows."""
         theirs = self._loan.theirs if self._loan else self.now
-        perhaps = self._perhaps_ours()
+        perhaps: tuple[Path, ...] = ()  # which of ours the card may have now
+        if self._loan is not None:
+            perhaps = self._loan.ours if self.now is None else (self.now,)
         self.now = None
         if theirs is not None:
             ours = tuple(dict.fromkeys((path, *perhaps)))
@@ -89,32 +93,17 @@ class StoredPath:
             self._loan = None
             self._memory.forget(self._card_id)
 
-    def _perhaps_ours(self) -> tuple[Path, ...]:
-        """Return those of our paths that the card may have now."""
-        if self._loan is None:
-            return ()
-        return self._loan.ours if self.now is None else (self.now,)
-
     def _left_over(self, found: Path | None) -> Loan | None:
         """Return the loan of a session that was cut off, if the card still has its path."""
         kept = self._memory.read(self._card_id)
         if kept is None:
             return None
         try:
-            latest, theirs, *others = (_path(path) for path in cbor2.loads(kept))
+            latest, theirs, *others = (answers.stored_path(path) for path in cbor2.loads(kept))
         except (cbor2.CBORDecodeError, TypeError, ValueError, RecursionError):
             return None
         ours = (latest, *others)
         return Loan(ours, theirs) if found in ours else None
-
-
-def _path(kept: object) -> Path:
-    """Return a stored path as it was kept; raises ValueError for anything else."""
-    steps = kept if isinstance(kept, list) else [None]
-    fits = (isinstance(step, int) and HARDENED <= step < 2 * HARDENED for step in steps)
-    if len(steps) > DEPTH_MAX or not all(fits):
-        raise ValueError("this is no stored path")
-    return tuple(steps)
 
 
 def _agreed(expected: Path | None, read: Read) -> Path | None:
@@ -125,10 +114,6 @@ def _agreed(expected: Path | None, read: Read) -> Path | None:
             return found
         expected = found
     raise ProtocolError("the card tells another stored path each time it is asked")
-
-
-DELAY_MAX: Final = 60
-WAIT_REASON: Final = "the card makes everybody wait after wrong CVCs"
 
 
 def open_session(transport: CardTransport, surroundings: Surroundings) -> "TapsignerSession":
@@ -243,10 +228,16 @@ class TapsignerSession:
         self._link.pause()
 
     def close(self) -> None:
-        """Put back the path that was stored before, wipe the CVC and let go of the card."""
+        """Put back the path that was stored before, wipe the CVC and let go of the card.
+
+        A path that another program has set since is left.
+        """
         if self._link.unlocked():
             with contextlib.suppress(CardError):
-                self._give_back()
+                owed = self._stored.owed(self._path)
+                if owed is not None:
+                    self._link.send(commands.derive(owed, secrets.token_bytes(NONCE)))
+                self._stored.settle()
             self._link.forget_cvc()
         self._known.clear()
         self._link.transport.close()
@@ -308,13 +299,6 @@ class TapsignerSession:
 
     def _signed(self, subpath: Path, digest: bytes) -> Signed:
         return answers.parse_sign(self._link.send(commands.sign(subpath, digest)).fields)
-
-    def _give_back(self) -> None:
-        """Restore the stored path, unless another program has set its own since."""
-        owed = self._stored.owed(self._path)
-        if owed is not None:
-            self._link.send(commands.derive(owed, secrets.token_bytes(NONCE)))
-        self._stored.settle()
 
     def _path(self) -> Path | None:
         return self._link.status().path

@@ -11,7 +11,7 @@ from coincurve import PrivateKey
 from cards.family import Surroundings
 from cards.pin import Pin
 from cards.session import HARDENED
-from cards.tapsigner.channel import sealed_with
+from cards.tapsigner.channel import seal
 from cards.tapsigner.commands import Call, select
 from cards.tapsigner.emulator import TapsignerEmulator, emulate
 from cards.tapsigner.emulator_keys import cipher
@@ -90,7 +90,7 @@ class Bare:
         """Send a command with a CVC."""
         call = Call(name, arguments)
         key = PrivateKey()
-        sealed = sealed_with(key, call, self.card.flash.public_key, self.nonce(), Pin(cvc))
+        sealed = seal(call, self.card.flash.public_key, self.nonce(), cvc=Pin(cvc), ephemeral=key)
         return self.raw(sealed.command.encode())
 
 

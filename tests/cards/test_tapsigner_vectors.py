@@ -11,7 +11,7 @@ from cards.session import HARDENED
 from cards.tapsigner import answers
 from cards.tapsigner.answers import Nonces
 from cards.tapsigner.attestation import root_of
-from cards.tapsigner.channel import sealed_with
+from cards.tapsigner.channel import seal
 from cards.tapsigner.commands import backup, derive, master_xpub, read, select, sign
 from cards.tapsigner.emulator import TapsignerEmulator, certificate, made
 from cards.tapsigner.emulator_memory import Flash
@@ -125,7 +125,7 @@ def test_the_recorded_requests_are_ours_to_the_byte(recorded: dict, steps: list)
     }
     for at, call in calls.items():
         nonce, request, _ = steps[at]
-        sealed = sealed_with(ephemeral, call, card_key, nonce, Pin(recorded["cvc"].encode()))
+        sealed = seal(call, card_key, nonce, cvc=Pin(recorded["cvc"].encode()), ephemeral=ephemeral)
         assert decode_map(sealed.command.data) == request
         assert sealed.key.hex() == recorded["session_key"]
 
