@@ -9,7 +9,6 @@ PIN = CodeRule(6, 6, digits=True)
 PUK = CodeRule(12, 12, digits=True)
 SPARROW = "https://github.com/sparrowwallet/sparrow, src/main/java/com/sparrowwallet/sparrow"
 
-
 FAMILY = CardFamily(
     name=NAME,
     vendor="status",

@@ -32,6 +32,7 @@ UID = 16
 COMPRESSED = 33
 VERSION = 2
 TRIES_TAGS = 2
+_TRIES = 0xF
 
 
 class Application(NamedTuple):
@@ -181,9 +182,6 @@ def _compressed(point: bytes) -> bytes:
         return PublicKey(sized(point, POINT)).format()
     except ValueError:
         raise ProtocolError("the card sent a point that is not on the curve") from None
-
-
-_TRIES = 0xF
 
 
 def refusal(sw: int, ins: int) -> CardError:

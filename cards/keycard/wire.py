@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cards.errors import ProtocolError
 
 CLA = 0x80
+SHORT_MAX = 0x7F
+ONE_BYTE_LENGTH = 0x81
 
 
 class Ins(IntEnum):
-    """The instructions of its commands."""
+    """The instructions a Keycard knows."""
 
     OPEN = 0x10
     MUTUALLY_AUTHENTICATE = 0x11
@@ -47,7 +49,7 @@ class Ins(IntEnum):
 
 
 class Sw(IntEnum):
-    """The status words it answers with."""
+    """The status words a Keycard answers with."""
 
     WRONG_LENGTH = 0x6700
     TRIES_LEFT = 0x63C0
@@ -65,7 +67,7 @@ class Sw(IntEnum):
 
 
 class Tag(IntEnum):
-    """The tags of its elements."""
+    """The tags of what a Keycard tells."""
 
     APPLICATION = 0xA4
     PUBLIC_KEY = 0x80
@@ -86,7 +88,6 @@ class Tag(IntEnum):
 
 
 STATUS_READY = 0x10
-STATUS_TRIES = 0x0F
 
 BLOCK = 16
 POINT = 65
@@ -179,10 +180,6 @@ def ccm_open(key: bytes, counter: int, sealed: bytes) -> bytes:
 def handshake_digest(salt: bytes, host_point: bytes, card_point: bytes) -> bytes:
     """Return what a 4.x card signs with its identity key when a channel is opened."""
     return hashlib.sha256(CHANNEL_LABEL + salt + host_point + card_point).digest()
-
-
-SHORT_MAX = 0x7F
-ONE_BYTE_LENGTH = 0x81
 
 
 def tlv(tag: int, value: bytes) -> bytes:

@@ -7,7 +7,6 @@ NAME = "satochip"
 AID = bytes.fromhex("5361746F43686970")
 CODE = CodeRule(4, 16)
 
-
 FAMILY = CardFamily(
     name=NAME,
     vendor="satochip",

@@ -29,6 +29,17 @@ COORDINATE = 32
 NONCE = 32
 STATUS_SIZE = 12
 OLDEST = (0, 12)
+CHANNEL_LOST = {Sw.CHANNEL_REQUIRED, Sw.CHANNEL_NOT_OPEN, Sw.CHANNEL_IV, Sw.CHANNEL_MAC}
+_TRIES_LEFT = 0xF
+_MEANINGS: dict[int, Callable[[], CardError]] = {
+    Sw.UNAUTHORIZED: partial(NotUnlocked, "the card wants its PIN first"),
+    Sw.IDENTITY_BLOCKED: partial(PinBlocked, "the card allows no more attempts"),
+    Sw.SETUP_NOT_DONE: partial(CardNotInitialised, "the card has not been set up"),
+    Sw.SEED_MISSING: partial(CardNotInitialised, "the card has no seed"),
+    Sw.SETUP_DONE: partial(NotSupported, NAME, "being set up twice"),
+    Sw.SEED_EXISTS: partial(NotSupported, NAME, "a second seed"),
+    Sw.OPERATION_NOT_ALLOWED: partial(NotSupported, NAME, "unblocking a PIN that is not blocked"),
+}
 
 
 class Status(NamedTuple):
@@ -165,19 +176,6 @@ class _Fields:
     def covered(self) -> bytes:
         """Return the digest of all that has been taken so far."""
         return hashlib.sha256(self._data[: self._at]).digest()
-
-
-CHANNEL_LOST = {Sw.CHANNEL_REQUIRED, Sw.CHANNEL_NOT_OPEN, Sw.CHANNEL_IV, Sw.CHANNEL_MAC}
-_TRIES_LEFT = 0xF
-_MEANINGS: dict[int, Callable[[], CardError]] = {
-    Sw.UNAUTHORIZED: partial(NotUnlocked, "the card wants its PIN first"),
-    Sw.IDENTITY_BLOCKED: partial(PinBlocked, "the card allows no more attempts"),
-    Sw.SETUP_NOT_DONE: partial(CardNotInitialised, "the card has not been set up"),
-    Sw.SEED_MISSING: partial(CardNotInitialised, "the card has no seed"),
-    Sw.SETUP_DONE: partial(NotSupported, NAME, "being set up twice"),
-    Sw.SEED_EXISTS: partial(NotSupported, NAME, "a second seed"),
-    Sw.OPERATION_NOT_ALLOWED: partial(NotSupported, NAME, "unblocking a PIN that is not blocked"),
-}
 
 
 def refusal(sw: int, ins: int) -> CardError:

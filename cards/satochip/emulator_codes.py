@@ -23,6 +23,10 @@ PIN_COUNT = 8
 CREATED_PUK_TRIES = 3
 SECOND_FACTOR_FLAG = 0x8000
 NEW_UNBLOCK = (0, 16)
+KEY_SIZE = 20
+ANSWER_FLAG = 0x8000
+DECRYPT, ENCRYPT = 1, 2
+INIT, PROCESS, FINALIZE = 1, 2, 3
 
 
 def setup(card: Card, request: Request) -> bytes:
@@ -137,12 +141,6 @@ def _pin_number(card: Card, request: Request) -> int:
     if request.p1 not in card.flash.pins:
         raise Refusal(Sw.INCORRECT_P1)
     return request.p1
-
-
-KEY_SIZE = 20
-ANSWER_FLAG = 0x8000
-DECRYPT, ENCRYPT = 1, 2
-INIT, PROCESS, FINALIZE = 1, 2, 3
 
 
 class Padding:

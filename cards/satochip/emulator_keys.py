@@ -30,6 +30,9 @@ KEY_SIZE = 32
 BLOB_PLAIN, BLOB_PRIVATE_KEY = 0x00, 0x0C
 TRANSIENT_KEY = (0, 16)
 INS_CACHE_USE = (0x74, 0x75)
+BYPASS = 0x01
+SIZE = 32
+MENDED = (0, 16)
 
 
 def signed_key(secret: bytes, head: bytes = b"") -> bytes:
@@ -247,11 +250,6 @@ def need_no_seed(card: Card) -> None:
 def _need_seed(card: Card) -> None:
     if not card.flash.master:
         raise Refusal(Sw.SEED_MISSING)
-
-
-BYPASS = 0x01
-SIZE = 32
-MENDED = (0, 16)
 
 
 def tweak(x: bytes, root: bytes, version: tuple[int, int]) -> bytes:

@@ -12,7 +12,7 @@ CLA = 0xB0
 
 
 class Ins(IntEnum):
-    """The instructions of its commands."""
+    """The instructions a Satochip knows."""
 
     SETUP = 0x2A
     IMPORT_KEY = 0x32
@@ -54,7 +54,7 @@ class Ins(IntEnum):
 
 
 class Sw(IntEnum):
-    """The status words it answers with."""
+    """The status words a Satochip answers with."""
 
     PIN_FAILED = 0x63C0
     WRONG_LENGTH = 0x6700

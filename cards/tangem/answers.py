@@ -31,6 +31,13 @@ POINT = 33
 CURVE = b"secp256k1"
 NOT_PERSONALISED, PURGED = 0, 3
 BYTE, SETTINGS_MAX = 0xFF, 0xFFFFFFFF
+_MEANINGS: dict[int, Callable[[], CardError]] = {
+    Sw.WRONG_PASSCODE: partial(
+        NotUnlocked, "the card has another passcode than the one it was shown"
+    ),
+    Sw.NO_WALLET: partial(CardNotInitialised, "the card has no key"),
+    Sw.WALLET_EXISTS: partial(NotSupported, NAME, "a second key of the same seed"),
+}
 
 
 class CardFacts(NamedTuple):
@@ -175,15 +182,6 @@ def parse_signatures(fields: Fields, count: int) -> list[bytes]:
 def card_id(fields: Fields) -> bytes:
     """Return the card's id, which every answer begins with."""
     return fields.need(Tag.CARD_ID)
-
-
-_MEANINGS: dict[int, Callable[[], CardError]] = {
-    Sw.WRONG_PASSCODE: partial(
-        NotUnlocked, "the card has another passcode than the one it was shown"
-    ),
-    Sw.NO_WALLET: partial(CardNotInitialised, "the card has no key"),
-    Sw.WALLET_EXISTS: partial(NotSupported, NAME, "a second key of the same seed"),
-}
 
 
 def refusal(sw: int, ins: int) -> CardError:

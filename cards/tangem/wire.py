@@ -13,10 +13,12 @@ from cards.errors import ProtocolError, SecureChannelError
 
 CLA = 0x00
 READER_CLA = 0xFF
+WORD = 0xFFFFFFFF
+LONG = 0xFF
 
 
 class Ins(IntEnum):
-    """The instructions of its commands."""
+    """The instructions a Tangem knows."""
 
     BACKUP_RESET = 0xEE
     READ = 0xF2
@@ -31,7 +33,7 @@ class Ins(IntEnum):
 
 
 class Tag(IntEnum):
-    """The tags of its elements."""
+    """The tags of what a Tangem tells."""
 
     CARD_ID = 0x01
     STATUS = 0x02
@@ -90,7 +92,7 @@ ATTEST_FULL = 1
 
 
 class Sw(IntEnum):
-    """The status words it answers with."""
+    """The status words a Tangem answers with."""
 
     BOTH_CHANGED = 0x9003
     PAUSE = 0x9789
@@ -108,7 +110,7 @@ class Sw(IntEnum):
 
 
 class Setting(IntEnum):
-    """The bits of its settings mask."""
+    """The bits of a Tangem's settings mask."""
 
     REUSABLE = 0x0001
     PERMANENT = 0x0004
@@ -141,7 +143,6 @@ DEFAULT_CODE = b"000000"
 DEFAULT_PASSCODE = b"000"
 ROUNDS = 50
 BLOCK = 16
-
 
 PAUSE_MAX = 0xFFFF
 """The longest wait a card may want, in hundredths of a second: 11 minutes."""
@@ -229,9 +230,6 @@ def luhn_holds(card_id: bytes) -> bool:
 def _cipher(key: bytes) -> Cipher[modes.CBC]:
     return Cipher(algorithms.AES(key), modes.CBC(bytes(BLOCK)))
 
-
-WORD = 0xFFFFFFFF
-LONG = 0xFF
 
 Item = tuple[int, bytes]
 

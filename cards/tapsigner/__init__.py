@@ -8,7 +8,6 @@ AID = b"\xf0CoinkiteCARDv1"
 CVC = CodeRule(6, 32, digits=True)
 SPARROW = "https://github.com/sparrowwallet/sparrow, src/main/java/com/sparrowwallet/sparrow"
 
-
 FAMILY = CardFamily(
     name=NAME,
     vendor="coinkite",

@@ -20,21 +20,15 @@ from cards.session import HARDENED, Path
 from cards.signature import low_s, verify
 from cards.tapsigner import NAME
 from cards.tapsigner.wire import (
-    BACKUP_FIRST,
-    BAD_ARGUMENTS,
-    BAD_AUTH,
     CERTIFICATE,
     CHAIN_CODE,
     DEPTH_MAX,
-    INVALID_STATE,
-    NEEDS_AUTH,
     NONCE,
     PROTOCOL,
     SIGNATURE,
     TEST_XPUB_VERSION,
-    UNKNOWN_COMMAND,
-    UNLUCKY,
     XPUB_VERSION,
+    ErrorCode,
     is_point,
     proof_digest,
     version_number,
@@ -45,6 +39,13 @@ Fields = Mapping[str, object]
 XPUB_SIZE = 78
 BACKUPS_MAX, DELAY_MAX = 0xFFFF, 0xFFFFFFFF
 TAP, CHIP, SATSCARD = "TAPSIGNER", "SATSCHIP", "SATSCARD"
+UNSAVED = "another CVC before a backup was made: a forgotten one would take the key with it"
+_MEANINGS: dict[int, Callable[[], CardError]] = {
+    ErrorCode.BAD_AUTH: partial(PinIncorrect, None),
+    ErrorCode.NEEDS_AUTH: partial(NotUnlocked, "the card wants its CVC with this command"),
+    ErrorCode.INVALID_STATE: partial(CardNotInitialised, "the card has no key"),
+    ErrorCode.BACKUP_FIRST: partial(NotSupported, NAME, UNSAVED),
+}
 
 
 class Status(NamedTuple):
@@ -208,21 +209,12 @@ def _count(fields: Fields, name: str, most: int) -> int:
     return value
 
 
-UNSAVED = "another CVC before a backup was made: a forgotten one would take the key with it"
-_MEANINGS: dict[int, Callable[[], CardError]] = {
-    BAD_AUTH: partial(PinIncorrect, None),
-    NEEDS_AUTH: partial(NotUnlocked, "the card wants its CVC with this command"),
-    INVALID_STATE: partial(CardNotInitialised, "the card has no key"),
-    BACKUP_FIRST: partial(NotSupported, NAME, UNSAVED),
-}
-
-
 def refusal(code: int, name: str) -> CardError:
     """Return the error a code stands for."""
-    if code == UNKNOWN_COMMAND:
+    if code == ErrorCode.UNKNOWN_COMMAND:
         return NotSupported(NAME, f"the command {name}")
-    if (code, name) == (BAD_ARGUMENTS, "change"):
+    if (code, name) == (ErrorCode.BAD_ARGUMENTS, "change"):
         return PinUnsuitable("the card takes a new CVC of digits only")
-    if code == UNLUCKY:
+    if code == ErrorCode.UNLUCKY:
         return ProtocolError("the card was out of luck with every nonce it drew")
     return _MEANINGS.get(code, partial(ProtocolError, f"the card refuses {name} with {code}"))()

@@ -21,9 +21,6 @@ from cards.tapsigner.emulator_memory import (
 )
 from cards.tapsigner.roots import TEST_BATCH_KEY, TEST_ROOT_KEY
 from cards.tapsigner.wire import (
-    BACKUP_FIRST,
-    BAD_ARGUMENTS,
-    BAD_CBOR,
     CLA,
     CVC_SIZES,
     DIGITS_ONLY_SINCE,
@@ -31,7 +28,7 @@ from cards.tapsigner.wire import (
     NONCE_KEPT_SINCE,
     PROTOCOL,
     REQUEST_MAX,
-    UNKNOWN_COMMAND,
+    ErrorCode,
     decode_map,
     proof_digest,
     xor,
@@ -44,7 +41,6 @@ SELECT = bytes.fromhex("00A40400")
 BACKUP_KEY = 16
 Answer = dict[str, object]
 Handler = Callable[[Card, Arguments], Answer]
-
 
 TapsignerEmulator = Emulator[Flash, Card]
 
@@ -117,12 +113,12 @@ def _called(card: Card, request: bytes) -> Answer:
     try:
         arguments = decode_map(request)
     except ProtocolError:
-        raise CallRefused(BAD_CBOR, "bad CBOR") from None
+        raise CallRefused(ErrorCode.BAD_CBOR, "bad CBOR") from None
     name = arguments.get("cmd")
     if not isinstance(name, str):
-        raise CallRefused(BAD_ARGUMENTS, "no cmd")
+        raise CallRefused(ErrorCode.BAD_ARGUMENTS, "no cmd")
     if name not in HANDLERS:
-        raise CallRefused(UNKNOWN_COMMAND, "unknown command")
+        raise CallRefused(ErrorCode.UNKNOWN_COMMAND, "unknown command")
     return HANDLERS[name](card, arguments)
 
 
@@ -166,14 +162,14 @@ def change(card: Card, arguments: Arguments) -> Answer:
     """Replace the CVC."""
     data = arguments.get("data")
     if not isinstance(data, bytes) or len(data) not in CVC_SIZES:
-        raise CallRefused(BAD_ARGUMENTS, "bad data")
+        raise CallRefused(ErrorCode.BAD_ARGUMENTS, "bad data")
     byte_string(arguments, "data", len(data))
     if not card.flash.backups:
-        raise CallRefused(BACKUP_FIRST, "backup first")
+        raise CallRefused(ErrorCode.BACKUP_FIRST, "backup first")
     key = card.authenticate("change", arguments)
     cvc = xor(data, key[: len(data)])
     if card.flash.version >= DIGITS_ONLY_SINCE and not cvc.isdigit():
-        raise CallRefused(BAD_ARGUMENTS, "digits only")
+        raise CallRefused(ErrorCode.BAD_ARGUMENTS, "digits only")
     card.flash.cvc = cvc
     return {"success": True, "card_nonce": card.next_nonce()}
 
@@ -184,7 +180,7 @@ def wait(card: Card, arguments: Arguments) -> Answer:
     The maker's own emulator knows no such command.
     """
     if not card.flash.knows_wait:
-        raise CallRefused(UNKNOWN_COMMAND, "unknown command")
+        raise CallRefused(ErrorCode.UNKNOWN_COMMAND, "unknown command")
     if card.flash.delay:
         card.flash.delay -= 1
     elif "xcvc" in arguments:

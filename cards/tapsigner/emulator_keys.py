@@ -11,16 +11,12 @@ from cards.session import HARDENED
 from cards.signature import compact_from_der
 from cards.tapsigner.emulator_memory import Arguments, CallRefused, Card, byte_string, steps
 from cards.tapsigner.wire import (
-    BAD_ARGUMENTS,
     CHAIN_CODE,
     DEPTH_MAX,
-    INVALID_STATE,
     NONCE,
     SUBPATH_MAX,
-    UNKNOWN_COMMAND,
-    UNLUCKY,
-    WEAK_NONCE,
     XPUB_VERSION,
+    ErrorCode,
     proof_digest,
     xor,
 )
@@ -34,16 +30,17 @@ LOW_R_BELOW = 0x80
 XPRV_VERSION = bytes.fromhex("0488ADE4")
 EXPLICIT_ABOVE = 32_768
 Answer = dict[str, object]
+ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 def new(card: Card, arguments: Arguments) -> Answer:
     """Make the master key: private from the card, chain code from the host."""
     flash = card.flash
     if flash.master:
-        raise CallRefused(INVALID_STATE, "key picked already")
+        raise CallRefused(ErrorCode.INVALID_STATE, "key picked already")
     chain_code = byte_string(arguments, "chain_code", CHAIN_CODE)
     if len(set(chain_code)) == 1 or arguments.get("slot", 0) != 0:
-        raise CallRefused(BAD_ARGUMENTS, "bad chain_code or slot")
+        raise CallRefused(ErrorCode.BAD_ARGUMENTS, "bad chain_code or slot")
     card.authenticate("new", arguments)
     flash.master, flash.chain_code = PrivateKey().secret, chain_code
     flash.path = list(DEFAULT_PATH)
@@ -104,10 +101,10 @@ def sign(card: Card, arguments: Arguments) -> Answer:
     subpath = steps(arguments, "subpath", NORMAL_STEPS, SUBPATH_MAX) or []
     masked = byte_string(arguments, "digest", 32)
     if arguments.get("slot", 0) != 0:
-        raise CallRefused(BAD_ARGUMENTS, "bad slot")
+        raise CallRefused(ErrorCode.BAD_ARGUMENTS, "bad slot")
     key = card.authenticate("sign", arguments)
     if emulation.chance(ONE_IN):
-        raise CallRefused(UNLUCKY, "unlucky number")
+        raise CallRefused(ErrorCode.UNLUCKY, "unlucky number")
     secret, _ = stored_key(card).below(subpath)
     return {
         "slot": 0,
@@ -120,7 +117,7 @@ def sign(card: Card, arguments: Arguments) -> Answer:
 def backup(card: Card, arguments: Arguments) -> Answer:
     """Show the master key, encrypted under the key printed on the back."""
     if card.flash.satschip:
-        raise CallRefused(UNKNOWN_COMMAND, "unknown command")
+        raise CallRefused(ErrorCode.UNKNOWN_COMMAND, "unknown command")
     card.require_key()
     card.authenticate("backup", arguments)
     card.flash.backups = min(card.flash.backups + 1, BACKUPS_MAX)
@@ -157,7 +154,7 @@ def user_nonce(arguments: Arguments) -> bytes:
     """Return the host's nonce; one of equal bytes is refused."""
     nonce = byte_string(arguments, "nonce", NONCE)
     if len(set(nonce)) == 1:
-        raise CallRefused(WEAK_NONCE, "weak nonce")
+        raise CallRefused(ErrorCode.WEAK_NONCE, "weak nonce")
     return nonce
 
 
@@ -165,9 +162,6 @@ def _written(step: int) -> str:
     """Write a step as the card does in its backups."""
     number = step & ~HARDENED
     return (f"0x{number:08x}" if number > EXPLICIT_ABOVE else str(number)) + "h"
-
-
-ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 def encode_check(payload: bytes) -> str:

@@ -9,14 +9,10 @@ from typing import Any
 from coincurve import PrivateKey
 
 from cards.tapsigner.wire import (
-    BAD_ARGUMENTS,
-    BAD_AUTH,
     DELAY,
-    INVALID_STATE,
     LENGTH_COUNTED_SINCE,
-    NEEDS_AUTH,
     NONCE,
-    RATE_LIMITED,
+    ErrorCode,
     is_point,
     mask_cvc,
     session_key,
@@ -100,17 +96,17 @@ class Card:
     def require_key(self) -> None:
         """Refuse what needs a key."""
         if not self.flash.master:
-            raise CallRefused(INVALID_STATE, "no key picked yet")
+            raise CallRefused(ErrorCode.INVALID_STATE, "no key picked yet")
 
     def authenticate(self, name: str, arguments: Arguments) -> bytes:
         """Check the masked CVC and return the command's session key; wrong ones are counted."""
         if self.flash.delay:
-            raise CallRefused(RATE_LIMITED, "rate limited")
+            raise CallRefused(ErrorCode.RATE_LIMITED, "rate limited")
         public, masked = arguments.get("epubkey"), arguments.get("xcvc")
         if public is None or masked is None:
-            raise CallRefused(NEEDS_AUTH, "needs auth")
+            raise CallRefused(ErrorCode.NEEDS_AUTH, "needs auth")
         if not (isinstance(public, bytes) and isinstance(masked, bytes) and is_point(public)):
-            raise CallRefused(BAD_ARGUMENTS, "bad epubkey or xcvc")
+            raise CallRefused(ErrorCode.BAD_ARGUMENTS, "bad epubkey or xcvc")
         key = session_key(PrivateKey(self.flash.card_key), public)
         expected = mask_cvc(self.flash.cvc, key, self.power.nonce, name)
         if not hmac.compare_digest(masked, expected):
@@ -118,7 +114,7 @@ class Card:
                 self.flash.failures += 1
                 if self.flash.failures >= FREE_FAILURES:
                     self.flash.delay = DELAY
-            raise CallRefused(BAD_AUTH, "bad auth")
+            raise CallRefused(ErrorCode.BAD_AUTH, "bad auth")
         self.flash.failures = 0
         return key
 
@@ -127,7 +123,7 @@ def byte_string(arguments: Arguments, name: str, size: int) -> bytes:
     """Return an argument that must be this many bytes."""
     value = arguments.get(name)
     if not isinstance(value, bytes) or len(value) != size:
-        raise CallRefused(BAD_ARGUMENTS, f"bad {name}")
+        raise CallRefused(ErrorCode.BAD_ARGUMENTS, f"bad {name}")
     return value
 
 
@@ -137,7 +133,7 @@ def steps(arguments: Arguments, name: str, allowed: range, most: int) -> list[in
     if value is None:
         return None
     if not isinstance(value, list) or len(value) > most:
-        raise CallRefused(BAD_ARGUMENTS, f"bad {name}")
+        raise CallRefused(ErrorCode.BAD_ARGUMENTS, f"bad {name}")
     if not all(type(step) is int and step in allowed for step in value):
-        raise CallRefused(BAD_ARGUMENTS, f"bad {name}")
+        raise CallRefused(ErrorCode.BAD_ARGUMENTS, f"bad {name}")
     return value

@@ -25,16 +25,7 @@ from cards.tapsigner import NAME, answers, commands
 from cards.tapsigner.answers import Fields, Nonces, Status, refusal
 from cards.tapsigner.channel import Sealed, seal
 from cards.tapsigner.commands import Call
-from cards.tapsigner.wire import (
-    BAD_AUTH,
-    INS,
-    NONCE,
-    NONCE_KEPT_SINCE,
-    RATE_LIMITED,
-    UNLUCKY,
-    decode_map,
-    version_number,
-)
+from cards.tapsigner.wire import INS, NONCE, NONCE_KEPT_SINCE, ErrorCode, decode_map, version_number
 from cards.transport import CardTransport, exchange, pause, transmit
 
 log = logging.getLogger(__name__)
@@ -115,9 +106,9 @@ class Link:
             self._cvc_proved = True
             return answer
         answer = self._lucky(call, cvc)
-        if answer.code == BAD_AUTH and self.status().card_nonce != answer.card_nonce:
+        if answer.code == ErrorCode.BAD_AUTH and self.status().card_nonce != answer.card_nonce:
             answer = self._lucky(call, cvc)
-        if answer.code == BAD_AUTH:
+        if answer.code == ErrorCode.BAD_AUTH:
             self.forget_cvc()
             raise NotUnlocked("the card no longer accepts the CVC it was unlocked with")
         return self._accepted(call, answer)
@@ -152,7 +143,7 @@ class Link:
 
     def _accepted(self, call: Call, answer: Answer) -> Answer:
         """Return the answer unless it is a refusal; raises what that means."""
-        if answer.code == RATE_LIMITED:
+        if answer.code == ErrorCode.RATE_LIMITED:
             raise PinDelayed(self.status().delay)
         if answer.code:
             raise refusal(answer.code, call.name)
@@ -167,7 +158,7 @@ class Link:
 
         for _ in range(UNLUCKY_TRIES):
             answer = self._answer(call, sealed, once=once)
-            if answer.code != UNLUCKY:
+            if answer.code != ErrorCode.UNLUCKY:
                 break
         return answer
 

@@ -16,7 +16,6 @@ TEST_ROOT_KEY: Final = hashlib.sha256(b"cardquorum TEST root: TAPSIGNER, no secr
 TEST_BATCH_KEY: Final = hashlib.sha256(b"cardquorum TEST batch: TAPSIGNER, no secret").digest()
 TEST_ROOT: Final = PrivateKey(TEST_ROOT_KEY).public_key.format()
 
-
 PRODUCTION: Final = bytes.fromhex(
     "03028a0e89e70d0ec0d932053a89ab1da7d9182bdc6d2f03e706ee99517d05d9e1"
 )

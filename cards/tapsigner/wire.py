@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from enum import IntEnum
 from typing import Final, NoReturn
 
 from coincurve import PrivateKey, PublicKey
@@ -22,24 +23,31 @@ DEPTH_MAX: Final = 8
 SUBPATH_MAX: Final = 2
 DELAY: Final = 15
 
-UNLUCKY: Final = 205
-BAD_ARGUMENTS: Final = 400
-BAD_AUTH: Final = 401
-NEEDS_AUTH: Final = 403
-UNKNOWN_COMMAND: Final = 404
-INVALID_COMMAND: Final = 405
-INVALID_STATE: Final = 406
-WEAK_NONCE: Final = 417
-BAD_CBOR: Final = 422
-BACKUP_FIRST: Final = 425
-RATE_LIMITED: Final = 429
-
 NONCE_KEPT_SINCE: Final = (1, 0, 0)
 DIGITS_ONLY_SINCE: Final = (1, 0, 1)
 LENGTH_COUNTED_SINCE: Final = (1, 0, 2)
 XPUB_VERSION: Final = bytes.fromhex("0488B21E")
 TEST_XPUB_VERSION: Final = bytes.fromhex("043587CF")
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})")
+NESTED_MAX: Final = 4
+_INTEGER, _BYTES, _TEXT, _ARRAY, _MAP, _SIMPLE = 0, 2, 3, 4, 5, 7
+_SIMPLE_VALUES = {20: False, 21: True}
+_ONE_BYTE, _EIGHT_BYTES = 24, 27
+
+
+class ErrorCode(IntEnum):
+    """What a TAPSIGNER refuses a command with."""
+
+    UNLUCKY = 205
+    BAD_ARGUMENTS = 400
+    BAD_AUTH = 401
+    NEEDS_AUTH = 403
+    UNKNOWN_COMMAND = 404
+    INVALID_STATE = 406
+    WEAK_NONCE = 417
+    BAD_CBOR = 422
+    BACKUP_FIRST = 425
+    RATE_LIMITED = 429
 
 
 def version_number(text: str) -> tuple[int, ...]:
@@ -77,12 +85,6 @@ def is_point(key: bytes) -> bool:
         return len(key) == 33 and bool(PublicKey(key))
     except ValueError:
         return False
-
-
-NESTED_MAX: Final = 4
-_INTEGER, _BYTES, _TEXT, _ARRAY, _MAP, _SIMPLE = 0, 2, 3, 4, 5, 7
-_SIMPLE_VALUES = {20: False, 21: True}
-_ONE_BYTE, _EIGHT_BYTES = 24, 27
 
 
 def decode_map(data: bytes) -> dict[str, object]:
