@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from filelock import FileLock, Timeout
 
 from cards.apdu import Response
-from cards.bip32 import master_key
 from cards.errors import CardError, CardRemoved, OutOfReach
 from cards.family import CardFamily, family_named
 from cards.session import HARDENED
@@ -29,6 +28,14 @@ from cards.transport import CardTransport
 MAGIC = "cardquorum emulated card"
 FORMAT = 1
 PRIVATE = 0o600
+UNREADABLE = (
+    cbor2.CBORDecodeError,
+    AttributeError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class Chip(Protocol):
@@ -139,7 +146,7 @@ def kept(state: bytes, read: Callable[[Any], FlashT], card: str) -> FlashT:
     """Return the flash of a state, `read` from its fields; raises CardError for anything else."""
     try:
         return read(cbor2.loads(state))
-    except (cbor2.CBORDecodeError, AttributeError, KeyError, TypeError, ValueError):
+    except UNREADABLE:
         raise CardError(f"this is not the state of an emulated {card}") from None
 
 
@@ -170,11 +177,6 @@ class Node(NamedTuple):
 
     key: bytes
     chain_code: bytes
-
-    @classmethod
-    def of_seed(cls, seed: bytes) -> Self:
-        """Return the master of a seed."""
-        return cls(*master_key(seed))
 
     @property
     def public_key(self) -> bytes:
@@ -324,7 +326,7 @@ def _read(path: Path) -> tuple[Header, bytes]:
         magic, version, family, profile, digest, state = cbor2.loads(path.read_bytes())
     except OSError as failure:
         raise CardError(f"{path} cannot be read: {failure.strerror}") from None
-    except (cbor2.CBORDecodeError, ValueError, TypeError):
+    except UNREADABLE:
         raise CardError(f"{path} is not an emulated card, or it is damaged") from None
     if magic != MAGIC or version != FORMAT:
         raise CardError(f"{path} is not an emulated card of format {FORMAT}")

@@ -200,6 +200,7 @@ def flipped(content: bytes) -> bytes:
         (b"# notes\n", "damaged"),
         (cbor2.dumps({}), "damaged"),
         (cbor2.dumps(7), "damaged"),
+        (b"\x81" * 100_000, "damaged"),
         (cbor2.dumps(["another", 1, "satochip", PROFILE, b"", b""]), "format 1"),
         (cbor2.dumps(["cardquorum emulated card", 2, "satochip", PROFILE, b"", b""]), "format 1"),
         (cbor2.dumps(["cardquorum emulated card", 1, "satochip", PROFILE, b"", b""]), "checksum"),
