@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -28,6 +29,15 @@ LENGTH_MAX = 5
 Certificate = x509.Certificate
 
 
+class _Certified(NamedTuple):
+    """What a certificate says, once its chain holds."""
+
+    verdict: Verdict
+    root: str
+    key: bytes
+    chip: str
+
+
 def chip_name(transport: CardTransport) -> str | None:
     """Ask the card manager for the chip's serial numbers; None where it does not tell them.
 
@@ -48,18 +58,11 @@ def attest(link: Link, roots: Roots, chip: str | None) -> Attestation:
     der = _certificate(link)
     if not der:
         return Attestation(Verdict.UNPROVEN, "the card has no certificate")
-    try:
-        device = x509.load_der_x509_certificate(der)
-        known = [x509.load_der_x509_certificate(each) for each in roots.published + roots.test]
-        root = root_of(device, known, datetime.now(UTC))
-        published = root.public_bytes(Encoding.DER) in roots.published
-        authority, certified_key, certified_chip = _name(root), _public_key(device), _name(device)
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
-        raise NotGenuine(f"its {len(der)} bytes of certificate cannot be read") from None
-    if certified_key != link.authentikey:
+    certified = _certified(der, roots)
+    if certified.key != link.authentikey:
         raise NotGenuine("its certificate belongs to another card's key")
     _check_challenge(link)
-    if chip is not None and chip != certified_chip.lower():
+    if chip is not None and chip != certified.chip.lower():
         raise NotGenuine("its certificate was made for a chip with other serial numbers")
     compared = (
         "its chip told no serial numbers to compare"
@@ -67,8 +70,8 @@ def attest(link: Link, roots: Roots, chip: str | None) -> Attestation:
         else "its chip's serial numbers are the certified ones"
     )
     return Attestation(
-        Verdict.GENUINE if published else Verdict.TEST,
-        f"its certificate ends in {authority} and it answered a fresh challenge, {compared}",
+        certified.verdict,
+        f"its certificate ends in {certified.root} and it answered a fresh challenge, {compared}",
     )
 
 
@@ -87,6 +90,19 @@ def _certificate(link: Link) -> bytes:
     if len(certificate) != size:
         raise ProtocolError(f"the card's certificate has {len(certificate)} of {size} bytes")
     return certificate
+
+
+def _certified(der: bytes, roots: Roots) -> _Certified:
+    """Read a device certificate and follow its chain to a root; raises NotGenuine."""
+    try:
+        device = x509.load_der_x509_certificate(der)
+        known = [x509.load_der_x509_certificate(each) for each in roots.published + roots.test]
+        root = root_of(device, known, datetime.now(UTC))
+        published = root.public_bytes(Encoding.DER) in roots.published
+        verdict = Verdict.GENUINE if published else Verdict.TEST
+        return _Certified(verdict, _name(root), _public_key(device), _name(device))
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+        raise NotGenuine(f"its {len(der)} bytes of certificate cannot be read") from None
 
 
 def _public_key(certificate: Certificate) -> bytes:
