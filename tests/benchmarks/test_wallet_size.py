@@ -122,7 +122,10 @@ def test_growth_is_linear(tmp_path: Path) -> None:
                 first,
                 best(lambda: wallet_sync.sync(db, vault, quiet), 2),  # noqa: B023 -- run at once
                 best(lambda: balance(db, vault), 2),  # noqa: B023 -- as above
-                best(lambda: creation.dry_run(db, order, TIP, tip=random.Random(1)), 2),  # noqa: B023
+                best(
+                    lambda: creation.dry_run(book.home, db, order, tip=TIP, rng=random.Random(1)),  # noqa: B023
+                    2,
+                ),
             ]
         rows[count].append(best(lambda: coins(book.database, "v"), 2))  # noqa: B023 -- as above
         book.close()

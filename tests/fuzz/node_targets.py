@@ -44,6 +44,7 @@ from coordinator.guide import status
 from coordinator.home import approvals
 from coordinator.home.settings import OFFLINE, Home
 from coordinator.wallet import overview, scans
+from coordinator.wallet.balance import balances
 from psbt.errors import PsbtError
 from psbt.policy import RECEIVE, vault_script
 from psbt.transaction import parse_transaction
@@ -176,7 +177,7 @@ def acts(kept: KeptHome, folder: Path) -> list[Callable[[], object]]:
 
     def all_of_it() -> None:
         with kept.undone() as database:
-            synced = partial(overview.sync, kept.home, database, chain, NAME, say=silent)
+            synced = partial(overview.sync, kept.home, database, chain, vault=NAME, say=silent)
             for act in (
                 chain.tip,
                 synced,
@@ -196,7 +197,7 @@ def acts(kept: KeptHome, folder: Path) -> list[Callable[[], object]]:
 def _shows(kept: KeptHome, database: object) -> None:
     """See that nothing was stored that keeps the home from being shown."""
     try:
-        overview.balances(database, None)
+        balances(database, None)
         status.status(kept.home, database, lambda: None)
     except ROOTS as failure:
         raise AssertionError(f"what was stored disables status: {failure}") from failure

@@ -96,7 +96,7 @@ class Place(NamedTuple):
 
     def check(self, kind: Kind, label: str) -> check.Checked:
         wanted = CardAtSlot(label, emulated.slot(self.home, label))
-        return check.check(self.home, self.database, wanted, attendant=Person(kind))
+        return check.check(self.home, self.database, wanted, attendant=Person(kind), with_pin=True)
 
     def commands(self, kind: Kind) -> int:
         """Return how many commands a set-up takes."""
