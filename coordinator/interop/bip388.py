@@ -8,8 +8,10 @@ from typing import Final
 from coordinator.errors import NotImportable
 from coordinator.foreign_json import Field
 from coordinator.interop import descriptors, jade
+from coordinator.interop.key_text import KEY_MAX, read_fingerprint, read_path
 from coordinator.interop.wallet_file import WalletFile
 from psbt.errors import PolicyError
+from psbt.keys import format_path
 from psbt.network import Network
 from psbt.policy import KEYS_MAX, SCRIPTS
 
@@ -60,11 +62,21 @@ def write(file: WalletFile, network: Network) -> str:
 
 def _keys(found: Field) -> list[str]:
     if not isinstance(found.value, dict):
-        return [each.text(512) for each in found.items(KEYS_MAX)]
+        return [_written_key(each) for each in found.items(KEYS_MAX)]
     wanted = [f"@{number}" for number in range(len(found.value))]
     if set(found.value) != set(wanted) or len(wanted) > KEYS_MAX:
         raise PolicyError(f"{found.name} does not hold the keys @0, @1 and so on")
     return [found[name].text(512) for name in wanted]
+
+
+def _written_key(found: Field) -> str:
+    """Return a key as text, which a BitBox has in three fields."""
+    if not isinstance(found.value, dict):
+        return found.text(KEY_MAX)
+    origin = read_fingerprint(found["root_fingerprint"].text(20), f"{found.name}.root_fingerprint")
+    path = read_path(found["keypath"].text(KEY_MAX), f"{found.name}.keypath")
+    written = "/".join(filter(None, (origin.hex(), format_path(path))))
+    return f"[{written}]{found['xpub'].text(KEY_MAX)}"
 
 
 def _expanded(template: str, keys: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Bitcoin Core's listdescriptors and importdescriptors (JSON)."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -13,14 +14,29 @@ from psbt.network import Network
 from psbt.policy import CHANGE, RECEIVE
 
 FORMAT: Final = "Bitcoin Core descriptors"
+COMMAND_MAX: Final = 1 << 20
+COMMAND = re.compile(r"importdescriptors\s+'(\[[^']*\])'")
 ENTRIES_MAX: Final = 100
 RANGE: Final = 999
 NOW: Final = "now"
 
 
+def unwrapped(found: Field) -> Field:
+    """Return what a node answered, without what its RPC puts around it."""
+    value = found.value
+    wrapped = isinstance(value, dict) and isinstance(value.get("result"), dict | list)
+    return found["result"] if wrapped else found
+
+
+def command_in(text: str) -> str | None:
+    """Return the JSON of an importdescriptors command in a text, as Coldcard writes it."""
+    matched = COMMAND.search(text) if len(text) <= COMMAND_MAX else None
+    return matched[1] if matched else None
+
+
 def is_one(found: Field) -> bool:
     """Tell whether JSON is of this format: entries that have a desc."""
-    value = found.value
+    value = unwrapped(found).value
     if isinstance(value, dict):
         value = value.get("descriptors")
     return (
@@ -33,6 +49,7 @@ def is_one(found: Field) -> bool:
 
 def read(found: Field, network: Network) -> list[WalletFile]:
     """Return the wallets of a list; what is told of range and time of each goes with it."""
+    found = unwrapped(found)
     listed = found if isinstance(found.value, list) else found["descriptors"]
     name = found.member("wallet_name") if isinstance(found.value, dict) else None
     entries = list(listed.items(ENTRIES_MAX))

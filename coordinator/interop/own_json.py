@@ -1,4 +1,7 @@
-"""The JSON that `vault export --format json` writes, or any that holds a descriptor."""
+"""The JSON that `vault export --format json` writes, or any that holds a descriptor.
+
+Coldcard calls it desc.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,17 +14,19 @@ from coordinator.interop.wallet_file import WalletFile
 from psbt.network import Network
 
 FORMAT: Final = "JSON with a descriptor"
+NAMES: Final = ("descriptor", "desc")
 NAME_MAX: Final = 200
 
 
 def is_one(found: Field) -> bool:
     """Tell whether JSON holds a descriptor by that name."""
-    return isinstance(found.value, dict) and "descriptor" in found.value
+    return isinstance(found.value, dict) and any(name in found.value for name in NAMES)
 
 
 def read(found: Field, network: Network) -> list[WalletFile]:
     """Read the descriptor, and name and birthday beside it."""
-    text = found["descriptor"].text(descriptors.DESCRIPTOR_MAX)
+    told = next((each for each in map(found.member, NAMES) if each is not None), None)
+    text = (found["descriptor"] if told is None else told).text(descriptors.DESCRIPTOR_MAX)
     name, height = found.member("name"), found.member("birthday_height")
     called = name.text(NAME_MAX) if name is not None else None
     birthday = _birthday(found.member("birthday"))

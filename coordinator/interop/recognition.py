@@ -262,6 +262,8 @@ def _carried(text: str, given: Given) -> str | None:
         return foreign_text.decoded(found.data, "the text of the codes")
     if pmofn.is_part(text):
         return pmofn.joined(foreign_text.lines(text))
+    if (command := core.command_in(text)) is not None:
+        return command
     if bsms.is_encrypted(text) and not text.lower().startswith(
         ("70736274", "02000000", "01000000")
     ):

@@ -121,3 +121,52 @@ def test_mainnet_keys_are_written_with_their_own_prefixes() -> None:
     wallet = wallet_of(policy, "family", ("a", "b", "c"))
     for format_, letters in (("electrum", "Zpub"), ("coldcard", "xpub")):
         assert letters in writing.write(wallet, Network.MAINNET, format_)[0]
+
+
+def test_what_a_node_answers_and_is_told_is_read() -> None:
+    listed = json.loads(written("core"))
+    answer = {"result": {"wallet_name": "w", "descriptors": listed}, "error": None, "id": 1}
+    command = f"# For Bitcoin Core\n\nimportdescriptors '{written('core')}'\n"
+    for text in (json.dumps(answer), command):
+        assert is_same_wallet(read_text(text, HERE), WALLET)
+    listed[0]["internal"] = True
+    with pytest.raises(ValueError, match=r"internal .change., and its keys derive /0"):
+        read_text(json.dumps(listed), HERE)
+
+
+def test_a_policy_may_have_its_keys_in_fields() -> None:
+    said = json.loads(written("bip388"))
+    said["keys"] = [
+        {
+            "root_fingerprint": key.fingerprint.hex(),
+            "keypath": "m/48'/1'/0'/2'",
+            "xpub": format_xpub(key.key, HERE),
+        }
+        for key in POLICY.keys
+    ]
+    del said["keys_info"]
+    assert is_same_wallet(read_text(json.dumps(said), HERE), WALLET)
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("wsh(sortedmulti(2,@1/**,@0/**,@2/**))", "must appear in order"),
+        ("wsh(sortedmulti(2,@0/**,@1/**))", "has 3 keys"),
+        ("wsh(sortedmulti(2,@0/**,@1/**,@2))", "@2 .* derives ''"),
+        ("wsh(sortedmulti(2,@0/**,@1/**,@2/0/**))", "derives '/0/"),
+        ("wsh(sortedmulti(2,@0/**,@1/**,@2/<0;1;2>/*))", "derives '/<0;1;2>"),
+        ("wsh(sortedmulti(2,@0/**,@1/**,@2/**,@0/**))", "in several places"),
+        ("wsh(sortedmulti(2,@0/**,@1/**,@2/<2;3>/*))", "must derive alike"),
+        ("tr(@0/**,{pk(@1/**),pk(@2/**)})", "a taproot wallet"),
+    ],
+)
+def test_a_policy_that_breaks_the_rules_is_refused(template: str, told: str) -> None:
+    said = {**json.loads(written("bip388")), "descriptor_template": template}
+    with pytest.raises(ValueError, match=told):
+        read_text(json.dumps(said), HERE)
+
+
+def test_coldcards_desc_is_a_descriptor() -> None:
+    text = json.dumps({"name": "ms", "desc": written("descriptor")})
+    assert read_text(text, HERE).name == "ms"
