@@ -144,9 +144,7 @@ def final_psbt(transaction: network.Transaction) -> Psbt:
         if tx_in.script_sig:
             own[fields.IN_FINAL_SCRIPTSIG] = tx_in.script_sig
         inputs.append(own)
-    bare = tuple(tx_in._replace(script_sig=b"", witness=()) for tx_in in transaction.inputs)
-    unsigned = replace(transaction, inputs=bare)
-    globals_ = {fields.GLOBAL_UNSIGNED_TX: unsigned.stripped}
+    globals_ = {fields.GLOBAL_UNSIGNED_TX: transaction.unsigned.stripped}
     return assemble(Maps(globals_, tuple(inputs), tuple({} for _ in transaction.outputs)))
 
 

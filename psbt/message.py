@@ -139,8 +139,7 @@ def _verify_full(proof: str, message: str, script_pubkey: bytes) -> str:
     except (binascii.Error, ValueError) as error:
         raise PsbtError("a full proof is not the base64 of a transaction") from error
     unsigned = to_sign(message, script_pubkey)
-    bare = tuple(tx_in._replace(script_sig=b"", witness=()) for tx_in in signed.inputs)
-    if replace(signed, inputs=bare).stripped != unsigned.stripped:
+    if signed.unsigned != unsigned:
         raise PsbtError("the transaction in the proof does not sign this message for this address")
     verdict = consensus.check(signed.raw, [(script_pubkey, 0)])
     unlocking = signed.inputs[0]

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
@@ -84,6 +84,12 @@ class Transaction:
     def vsize(self) -> int:
         """Return the weight in virtual bytes, rounded up."""
         return -(-self.weight // WITNESS_SCALE)
+
+    @property
+    def unsigned(self) -> "Transaction":
+        """Return the transaction without what unlocks its inputs."""
+        inputs = tuple([i._replace(script_sig=b"", witness=()) for i in self.inputs])
+        return replace(self, inputs=inputs)
 
     @property
     def has_witness(self) -> bool:

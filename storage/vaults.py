@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import TypedDict, Unpack
+from typing import NotRequired, TypedDict, Unpack
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -17,6 +17,7 @@ class NewVault(TypedDict):
 
     name: str
     network: str
+    script: NotRequired[str]
     threshold: int
     descriptor: str
     checksum: str
@@ -44,7 +45,7 @@ def add_vault(db: Session, *, now: datetime, **given: Unpack[NewVault]) -> Vault
         for position, key in enumerate(given["keys"])
     ]
     columns = {name: value for name, value in given.items() if name != "keys"}
-    vault = Vault(**columns, script="wsh", created_at=now, cosigners=cosigners)
+    vault = Vault(**{"script": "wsh", **columns}, created_at=now, cosigners=cosigners)
     db.add(vault)
     db.flush()
     return vault

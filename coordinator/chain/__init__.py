@@ -34,11 +34,13 @@ class Birthday(NamedTuple):
 
 UNKNOWN = Birthday()
 SEGWIT_HEIGHTS = {"mainnet": 481_824}
+P2SH_HEIGHTS = {"mainnet": 173_805}
 
 
-def first_block(network: str) -> int:
-    """Return the first block that can pay a vault: its scripts are SegWit's."""
-    return SEGWIT_HEIGHTS.get(network, 0)
+def first_block(network: str, descriptor: str = "") -> int:
+    """Return the first block that can pay a vault: where SegWit began, for sh where P2SH did."""
+    legacy = descriptor.startswith("sh(") and not descriptor.startswith("sh(wsh(")
+    return (P2SH_HEIGHTS if legacy else SEGWIT_HEIGHTS).get(network, 0)
 
 
 class Scanned(NamedTuple):

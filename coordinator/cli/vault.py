@@ -34,13 +34,13 @@ def create(
     key: Annotated[
         list[str] | None, typer.Option(help="a key held elsewhere", metavar="LABEL[=EXPRESSION]")
     ] = None,
-    script: Annotated[str, typer.Option(help="the script type: wsh, sh-wsh or tr")] = "wsh",
+    script: Annotated[str, typer.Option(help="the script type: wsh, sh-wsh or sh")] = "wsh",
     birthday: Birthday = None,
     accept: Accept = None,
 ) -> Result:
     """Make a vault from enrolled cards and keys held elsewhere.
 
-    Refused where a card could not sign for the script type; this version makes wsh vaults.
+    Refused where a card could not sign for the script type. Its public keys are sorted.
 
     \b
     Example: cardquorum vault create family --threshold 2 --card a --card b --card c
@@ -50,10 +50,10 @@ def create(
     context.freshen()
     plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), script, birthday)
     with context.database.begin() as db:
-        made = vaults.shown(
-            context.home, db, vaults.create(context.home, db, plan, accepted=accept)
-        )
-    return Result(made, _lines(made, context.home))
+        vault = vaults.create(context.home, db, plan, accepted=accept)
+        made, odd = vaults.shown(context.home, db, vault), vaults.path_warnings(vault)
+    told = [f"warning: {each.message} ({each.code})" for each in odd]
+    return Result(made, _lines(made, context.home)).also(*told, warnings=odd)
 
 
 def verify(
@@ -331,7 +331,7 @@ def looked_lines(shown: "VaultShown", home: "Home") -> Iterator[str]:
 
     born = scans.birthday_text(shown.birthday, shown.birthday_height)
     if born == "unknown":
-        first = first_block(home.network)
+        first = first_block(home.network, shown.descriptor)
         yield (
             f"first used: unknown, so it is looked for from block {first} on; where you know "
             f"better: cardquorum vault birthday {shown.name} DATE"

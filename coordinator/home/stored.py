@@ -25,7 +25,8 @@ def stored_policy(vault: Vault) -> Policy:
         network = Network(vault.network)
     except ValueError as failure:
         raise PolicyError(f"vault {vault.name} is for no known network") from failure
-    policy = Policy(vault.threshold, keys, network)
+    is_sorted = "(sortedmulti(" in vault.descriptor
+    policy = Policy(vault.threshold, keys, network, vault.script, is_sorted)
     if format_descriptor(policy) != vault.descriptor:
         raise PolicyError(
             f"the keys stored for vault {vault.name} are not those of its descriptor "

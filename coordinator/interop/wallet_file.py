@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from coordinator.errors import NotImportable
 from coordinator.notices import Notice, Severity
 from psbt.address import format_address, parse_address
 from psbt.errors import PolicyError
@@ -151,13 +150,7 @@ def key_expression(key: WalletKey) -> KeyExpression:
 
 
 def policy_of(file: WalletFile, network: Network) -> Policy:
-    """Return a checked file's policy."""
-    if file.script != "wsh" or not file.sorted:
-        raise NotImportable(
-            f"the {file.format} holds {file.form}; this version keeps wsh(sortedmulti(m,…)) only",
-            "nothing was imported; pay to a vault of this home from the wallet that has it, "
-            f"whose first address is {first_address(file, network)}",
-        )
+    """Return a checked file's policy; raises PolicyError for one no vault here can have."""
     keys = tuple(key_expression(key) for key in file.keys)
     return Policy(file.threshold, keys, network, file.script, file.sorted)
 

@@ -38,6 +38,7 @@ from psbt.errors import PsbtError, SignaturesMissing
 from psbt.partial import quorum, signed_by
 from psbt.policy import Policy
 from psbt.signer import SigningRequest
+from psbt.transaction import parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import vaults as vault_book
@@ -112,9 +113,21 @@ def _stored_psbt(record: Ceremony) -> codec.Psbt:
     psbt = codec.parse(record.psbt)
     spent = sum(value_sats for _, value_sats in outline.spent(psbt))
     fee_sats = spent - sum(payment.value_sats for payment in outline.outputs(psbt))
-    if (codec.txid(psbt), fee_sats) != (record.txid, record.fee_sats):
+    if record.fee_sats != fee_sats or not _is_its_transaction(record, psbt):
         raise PsbtError(f"the PSBT stored for ceremony {record.public_id} is not the one it opened")
     return psbt
+
+
+def _is_its_transaction(record: Ceremony, psbt: codec.Psbt) -> bool:
+    """Tell whether a PSBT is for the transaction that a ceremony names.
+
+    One that is unlocked by script_sigs (P2SH before segwit) gets another id when it is final.
+    """
+    if codec.txid(psbt) == record.txid:
+        return True
+    if record.final_tx is None or extractor.transaction_id(record.final_tx) != record.txid:
+        return False
+    return parse_transaction(record.final_tx).unsigned == codec.unsigned_transaction(psbt)
 
 
 def progress(record: Ceremony) -> Progress:
@@ -359,9 +372,10 @@ def finalize(
         raw = extractor.extract(final)
         verdict = consensus.check(raw, outline.spent(psbt))
         record.final_tx, record.consensus, record.state = raw, verdict, "final"
+        record.txid = extractor.transaction_id(raw)
         return Finalized(
             ceremony_id,
-            extractor.transaction_id(raw),
+            record.txid,
             raw.hex(),
             extractor.vsize(raw),
             record.fee_sats,
@@ -385,9 +399,10 @@ def broadcast(
         if record.final_tx is None or record.state in {"abandoned", "replaced"}:
             raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
         raw = record.final_tx
-        if extractor.transaction_id(raw) != codec.txid(_stored_psbt(record)):
+        stored = _stored_psbt(record)
+        if parse_transaction(raw).unsigned != codec.unsigned_transaction(stored):
             raise PsbtError(f"the transaction stored for ceremony {ceremony_id} is not its own")
-        require_payment(home, record, _stored_psbt(record), accepted=accepted)
+        require_payment(home, record, stored, accepted=accepted)
     txid = chain.broadcast(raw)
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)

@@ -97,7 +97,7 @@ def check(home: Home, db: Session, data: bytes) -> Checked:
     if whole:
         paid = sum(output.value_sats for output in transaction.outputs)
         fee_sats = sum(output.value_sats for output in spent) - paid
-    own, ended = _open_here(db, transaction.txid, outpoints)
+    own, ended = _open_here(db, transaction)
     refusals = list(_refusals(db, transaction, fee_sats))
     if not refusals:
         refusals += _nonstandard(transaction, spent, whole=whole)
@@ -138,6 +138,7 @@ def send(
     if checked.ceremony is not None:
         with database.begin() as db:
             record = ceremony_book.ceremony_named(db, checked.ceremony)
+            record.txid = txid
             if record.state in UNPAID:
                 record.final_tx, record.consensus = checked.transaction.raw, checked.consensus
                 record.state, record.broadcast_at = "broadcast", clock.now()
@@ -197,18 +198,22 @@ def _refuse_spent(db: Session, txid: str, outpoints: list[Outpoint]) -> None:
             )
 
 
-def _open_here(
-    db: Session, txid: str, outpoints: list[Outpoint]
-) -> tuple[Ceremony | None, list[Ceremony]]:
+def _open_here(db: Session, transaction: Transaction) -> tuple[Ceremony | None, list[Ceremony]]:
     """Return the payment of this home that this is, and those open that want one of its coins."""
-    wanting = ceremony_book.holding(db, outpoints)
-    found = [
-        record
-        for record in ceremony_book.all_ceremonies(db)
-        if record.txid == txid or (record.id in wanting and record.state not in OVER)
-    ]
-    own = next((record for record in found if record.txid == txid), None)
-    return own, [record for record in found if record.txid != txid]
+    wanting = ceremony_book.holding(db, [tx_in.outpoint for tx_in in transaction.inputs])
+    found = [record for record in ceremony_book.all_ceremonies(db) if record.id in wanting]
+    own = next((record for record in found if _is_it(record, transaction)), None)
+    return own, [each for each in found if each is not own and each.state not in OVER]
+
+
+def _is_it(record: Ceremony, transaction: Transaction) -> bool:
+    """Tell whether a transaction is a ceremony's, whoever of its cosigners signed."""
+    if record.txid == transaction.txid:
+        return True
+    try:
+        return codec.transaction_of(record.psbt) == transaction.unsigned
+    except PsbtError:
+        return False  # whoever asks for that ceremony is told
 
 
 def _ended(record: Ceremony) -> Notice:

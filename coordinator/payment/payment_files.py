@@ -99,8 +99,9 @@ def open_payment(
     policy = stored_policy(vault)
     txid, outpoints = codec.txid(given), outline.outpoints(given)
     rows = [_spendable_row(db, vault, txid, outpoint=outpoint) for outpoint in outpoints]
-    replaced = _replaced(db, txid, outpoints)
     psbt = _completed(db, vault, policy, raw=codec.to_bytes(given), rows=rows)
+    txid = codec.txid(psbt)
+    replaced = _replaced(db, txid, outpoints)
     scripts = input_scripts(psbt, policy)
     review = reviewed(db, vault, policy, psbt=psbt)
     coins = [

@@ -33,6 +33,7 @@ from psbt.keys import (
 from psbt.network import Network
 from psbt.policy import (
     RECEIVE,
+    SCRIPTS,
     Policy,
     addresses,
     format_descriptor,
@@ -48,9 +49,7 @@ from storage.model import Cosigner, Key, Vault
 
 NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]+")
 KEY_NAME_MAX = 32
-MADE_HERE = "wsh"
 SAME_SEED = "same_seed"
-SCRIPTS = (MADE_HERE, "sh-wsh", "tr")
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,7 @@ class VaultPlan:
     keys: tuple[str, ...] = ()
     script: str = "wsh"
     birthday: str | None = None
+    sorted_keys: bool = True
 
 
 def create(
@@ -73,8 +73,10 @@ def create(
     Raises NotAccepted where keys are known to come from one seed.
     """
     keys = [card_book.key_of_card(db, label, home.network) for label in plan.cards]
-    keys += [_foreign_key(home, db, text) for text in plan.keys]
-    Policy(plan.threshold, tuple(key_expression(key) for key in keys), Network(home.network))
+    keys += [_foreign_key(home, db, text, script=plan.script) for text in plan.keys]
+    _refuse_script(db, plan.script, keys)
+    expressions = tuple(key_expression(key) for key in keys)
+    Policy(plan.threshold, expressions, Network(home.network), plan.script)
     shared = _of_one_seed(keys)
     if shared and SAME_SEED not in (accepted or ()):
         raise NotAccepted((SAME_SEED,), (shared,))
@@ -84,6 +86,20 @@ def create(
         approvals.accept_danger(home, vault.name, SAME_SEED, facts=f"{vault.descriptor} ")
     approvals.approve_policy(home, vault.name, vault.descriptor)
     return vault
+
+
+def path_warnings(vault: Vault) -> list[Notice]:
+    """Return the keys whose path names another script: other programs may not look for them."""
+    found = []
+    for cosigner in vault.cosigners:
+        named = wallet_file.script_of_path(key_expression(cosigner.key).path)
+        if named not in (None, vault.script):
+            message = (
+                f"the path {cosigner.key.path} of key {cosigner.label} is for {named},"
+                f" the vault for {vault.script}"
+            )
+            found.append(Notice("path_of_other_script", Severity.WARNING, message))
+    return found
 
 
 def _of_one_seed(keys: Sequence[Key]) -> str | None:
@@ -157,7 +173,12 @@ def import_wallet(
     if (twin := twin_of(db, policy)) is not None:
         found = Imported(twin, known=True, widened=_widen(home, db, twin, birthday=birthday))
     else:
-        plan = replace(plan, threshold=policy.threshold)
+        plan = replace(
+            plan,
+            threshold=policy.threshold,
+            script=policy.script,
+            sorted_keys=policy.sorted_keys,
+        )
         keys = _imported_keys(home, db, plan.name, file=file)
         found = Imported(
             _store(home, db, plan, keys=keys, birthday=birthday or UNKNOWN), False, widened=False
@@ -199,10 +220,13 @@ def wallet_file_of(vault: Vault) -> WalletFile:
 
 
 def succeed(home: Home, db: Session, vault: Vault, *, gone: Key, new: Key) -> Vault:
-    """Make a vault of the same policy with one key instead of another, named after the first."""
+    """Make a vault of the same policy with one key instead of another, named after the first.
+
+    What is made here sorts its public keys, also where the first vault kept their order.
+    """
     keys = [new if each.key_id == gone.id else each.key for each in vault.cosigners]
     names = (each.name for each in vault_book.all_vaults(db))
-    plan = VaultPlan(first_free(vault.name, names), vault.threshold, ())
+    plan = VaultPlan(first_free(vault.name, names), vault.threshold, (), script=vault.script)
     successor = _store(home, db, plan, keys=keys, birthday=_newest_key(keys))
     approvals.approve_policy(home, successor.name, successor.descriptor)
     return successor
@@ -425,7 +449,9 @@ def _store(
     home: Home, db: Session, plan: VaultPlan, *, keys: Sequence[Key], birthday: Birthday
 ) -> Vault:
     expressions = tuple(key_expression(key) for key in keys)
-    policy = Policy(plan.threshold, expressions, Network(home.network))
+    policy = Policy(
+        plan.threshold, expressions, Network(home.network), plan.script, plan.sorted_keys
+    )
     if (twin := twin_of(db, policy)) is not None:
         raise AlreadyExists("vault", twin.name)
     _refuse_script(db, plan.script, keys)
@@ -434,6 +460,7 @@ def _store(
         db,
         name=checked_name(plan.name),
         network=policy.network.value,
+        script=policy.script,
         threshold=policy.threshold,
         descriptor=descriptor,
         checksum=descriptor.rpartition("#")[2],
@@ -445,11 +472,15 @@ def _store(
 
 
 def twin_of(db: Session, policy: Policy) -> Vault | None:
-    """Return the vault that has a policy's scripts: the order of keys changes none."""
+    """Return the vault that has a policy's scripts; sorted, the order of keys changes none."""
     whole = {(each.key.public_key, each.key.chain_code) for each in policy.keys}
     for vault in vault_book.all_vaults(db):
         known = {(each.key.public_key, each.key.chain_code) for each in vault.cosigners}
-        if (vault.threshold, known) == (policy.threshold, whole):
+        if (vault.script, vault.threshold, known) != (policy.script, policy.threshold, whole):
+            continue
+        if policy.sorted_keys and "(sortedmulti(" in vault.descriptor:
+            return vault
+        if format_descriptor(policy) == vault.descriptor:
             return vault
     return None
 
@@ -457,20 +488,19 @@ def twin_of(db: Session, policy: Policy) -> Vault | None:
 def _refuse_script(db: Session, script: str, keys: Sequence[Key]) -> None:
     """Refuse scripts that a card of one of the keys cannot sign for, or that are not made here."""
     if script not in SCRIPTS:
-        raise UsageError(f"script {script} is none of {', '.join(SCRIPTS)}")
+        raise UsageError(f"unknown script {script}; expected one of {', '.join(SCRIPTS)}")
+    digest_of = "sh-wsh" if script == "sh" else script  # both are ECDSA over 32 bytes
     for card in (card for key in keys for card in card_book.cards_with_key(db, key)):
-        if script not in family_named(card.family).signs_at(card.version):
+        if digest_of not in family_named(card.family).signs_at(card.version):
             raise CardCannotSign(card.label, f"{card.family} {card.version}", script)
-    if script != MADE_HERE:
-        raise UsageError(f"this version makes {MADE_HERE} vaults only, not {script}")
 
 
-def _foreign_key(home: Home, db: Session, text: str) -> Key:
+def _foreign_key(home: Home, db: Session, text: str, *, script: str) -> Key:
     label, equals, expression = text.partition("=")
     if not equals:
         return card_book.key_named(db, text.removeprefix("key:"))
     try:
-        parsed = parse_key_expression(expression, Network(home.network), MADE_HERE)
+        parsed = parse_key_expression(expression, Network(home.network), script)
     except PsbtError as failure:
         raise UsageError(f"key {label}: {failure}") from failure
     known = card_book.key_like(db, parsed.key.public_key, parsed.key.chain_code)

@@ -128,7 +128,7 @@ def effort(home: Home, vault: Vault, seen: Looked, *, tip: Tip, look: Look) -> s
         # Peers are asked for every filter, whatever the birthday.
         if home.network == "regtest":
             return None
-        first = first_block(home.network)
+        first = first_block(home.network, vault.descriptor)
         return f"vault {vault.name}: every block from {first} on is looked at, which may take hours"
     blocks = _blocks(home, vault, tip, start=look.rescan)
     if blocks < LONG_BLOCKS:
@@ -143,7 +143,7 @@ def effort(home: Home, vault: Vault, seen: Looked, *, tip: Tip, look: Look) -> s
 def _blocks(home: Home, vault: Vault, tip: Tip, *, start: Birthday | None = None) -> int:
     """Return about how many blocks there are since a vault's birthday, or since a start."""
     since = start or Birthday(vault.birthday, vault.birthday_height)
-    most = max(0, tip.height - first_block(home.network))
+    most = max(0, tip.height - first_block(home.network, vault.descriptor))
     if since.moment is not None:
         return min(most, max(0, (clock.now() - since.moment) // BLOCK_TIME))
     return min(most, max(0, tip.height - (since.height or 0)))

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from storage.model.cards import Key
 from storage.model.record import Id, Record, at_least, one_of, sized
 
-SCRIPTS = ("wsh",)
+SCRIPTS = ("wsh", "sh-wsh", "sh")
 
 
 class Vault(Record):

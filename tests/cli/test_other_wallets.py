@@ -87,10 +87,3 @@ def test_format_and_wallet_are_chosen_by_name(home: Asked) -> None:
     assert "expected one of bsms" in error["message"]
     error = brought(home, DESCRIPTOR, "--wallet", "other", check=2)["error"]
     assert "no one wallet 'other'" in error["message"]
-
-
-def test_a_script_that_no_vault_here_has_is_refused_with_its_first_address(home: Asked) -> None:
-    body = DESCRIPTOR.partition("#")[0].replace("sortedmulti", "multi")
-    error = brought(home, body, check=5)["error"]
-    assert (error["code"], "wsh(multi(2 of 3))" in error["message"]) == ("not_importable", True)
-    assert "bcrt1q" in error["hint"]

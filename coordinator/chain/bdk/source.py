@@ -54,7 +54,7 @@ class BdkChain:
             self._client.synced(tip)
             told = self._told(wallet, watch, fork)
             # Each script's whole history is asked for, or every filter there is.
-            scanned = Scanned(first_block(self._network))
+            scanned = Scanned(first_block(self._network, watch.descriptor))
             return ChainUpdate(tip, fork, told, self._reach(scan, watch), scanned)
 
     def feerate(self, blocks: int) -> int:

@@ -335,16 +335,16 @@ class _Scan:
     def _wanted(self, note: ScanNote | None, watch: Watch) -> int:
         """Return from which block on is to be looked."""
         if watch.rescan is not None:
-            return self._height(watch.rescan, "the rescan's first block")
-        born = self._height(watch.birthday, "the vault's birthday")
+            return self._height(watch.rescan, "the rescan's first block", watch.descriptor)
+        born = self._height(watch.birthday, "the vault's birthday", watch.descriptor)
         if note is not None and note.done and note.start <= born:
             return born
         # A wallet that lacks a coin known here does not see it being spent.
         return min(born, min(watch.known().values(), default=born))
 
-    def _height(self, birthday: Birthday, name: str) -> int:
+    def _height(self, birthday: Birthday, name: str, descriptor: str) -> int:
         """Return the first block that can be as late as a moment, or the height itself."""
-        first, tip = first_block(self._network), self._tip().height
+        first, tip = first_block(self._network, descriptor), self._tip().height
         if birthday.moment is None:
             if (birthday.height or 0) > tip:
                 raise BirthdayAhead(f"{name}, block {birthday.height}, is not on the chain yet")
