@@ -15,14 +15,13 @@ from coordinator.home.stored import stored_policy
 from coordinator.notices import Notice, Severity
 from coordinator.payment import psbt_file
 from coordinator.payment.reviews import node_view, refuse_contradictions, rivals
-from coordinator.wallet.scripts import own_places
+from coordinator.wallet.scripts import vaults_of
 from psbt import codec, consensus, extractor, finalizer
 from psbt.address import destination
 from psbt.coins import Outpoint
 from psbt.errors import PsbtError
 from psbt.message import signs_message
 from psbt.network import Network
-from psbt.ownership import derived_script
 from psbt.relay import Refusal, fee_refusals, form_refusals, lock_refusals, package_refusals
 from psbt.replacement import least_fee_against
 from psbt.sighash import stated_output
@@ -263,22 +262,10 @@ def _nonstandard(
 
 def _outputs(home: Home, db: Session, transaction: Transaction) -> Iterator[Paid]:
     paid = {output.script_pubkey for output in transaction.outputs}
-    owners = dict(_owners(db, paid))
+    owners = {script: vault.name for script, vault in vaults_of(db, paid)}
     for output in transaction.outputs:
         name = destination(output.script_pubkey, Network(home.network))
         yield Paid(name, output.value_sats, owners.get(output.script_pubkey))
-
-
-def _owners(db: Session, paid: set[bytes]) -> Iterator[tuple[bytes, str]]:
-    """Yield the scripts that are a vault's with its name; each is derived, none just read."""
-    for vault in vault_book.all_vaults(db):
-        try:
-            policy = stored_policy(vault)
-        except PsbtError:
-            continue  # the rows contradict one another: whoever uses the vault is told
-        for script_pubkey, place in own_places(db, vault, policy, paid=paid).items():
-            if derived_script(policy, *place).script_pubkey == script_pubkey:
-                yield script_pubkey, vault.name
 
 
 def _spends(db: Session, outpoints: list[Outpoint]) -> Iterator[SpentHere]:

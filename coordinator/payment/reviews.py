@@ -5,11 +5,10 @@ from collections.abc import Collection, Iterator, Sequence
 from sqlalchemy.orm import Session
 
 from coordinator import clock
-from coordinator.home.stored import stored_policy
 from coordinator.vault.addresses import closed
 from coordinator.wallet import node_rules
 from coordinator.wallet.coins import outputs_of, spendable
-from coordinator.wallet.scripts import last_looked_at, own_places, scripts_at
+from coordinator.wallet.scripts import last_looked_at, own_places, vaults_of
 from psbt import codec, outline
 from psbt.address import optional_address
 from psbt.coins import Outpoint
@@ -23,7 +22,6 @@ from psbt.transaction import Transaction, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import node_rules as rule_book
-from storage import vaults as vault_book
 from storage.model import Ceremony, Vault
 
 MEDIAN_TIME_LAG = 3_600
@@ -46,7 +44,10 @@ def reviewed(db: Session, vault: Vault, policy: Policy, *, psbt: codec.Psbt) -> 
         tip_height=tip.height if tip else None,
         reach=last_looked_at(db, vault),
         own_scripts=own_places(db, vault, policy, paid=paid),
-        vaults=dict(_other_vaults(db, vault, paid)),
+        vaults={
+            script: KnownVault(other.name, closed(db, other))
+            for script, other in vaults_of(db, paid, besides=vault)
+        },
         used_scripts=frozenset(chain_book.used_scripts(db, vault)),
         recent_addresses=frozenset(_recent_addresses(earlier, policy)),
         usual_amount_sats=max((record.paid_sats for record in earlier), default=None),
@@ -73,22 +74,6 @@ def refuse_contradictions(db: Session, psbt: codec.Psbt) -> None:
             raise AmountContradicted("the PSBT", str(outpoint), said_sats, known.value_sats)
         if known.script_pubkey != script:
             raise PsbtError(f"the PSBT names another script for coin {outpoint} than it has")
-
-
-def _other_vaults(
-    db: Session, vault: Vault, paid: Collection[bytes]
-) -> Iterator[tuple[bytes, KnownVault]]:
-    """Yield the scripts paid that are another vault's of this home, each derived afresh."""
-    for other in vault_book.all_vaults(db):
-        if other.id == vault.id or other.network != vault.network:
-            continue
-        try:
-            policy = stored_policy(other)
-        except PsbtError:
-            continue  # its own commands say what is wrong with it
-        for script, place in own_places(db, other, policy, paid=paid).items():
-            if scripts_at(policy, [place])[place] == script:
-                yield script, KnownVault(other.name, closed(db, other))
 
 
 def _recent_addresses(earlier: Sequence[Ceremony], policy: Policy) -> Iterator[str]:

@@ -1,14 +1,17 @@
 """Which scripts are a vault's: derived afresh, watched, and looked for so far."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
+from coordinator.home.stored import stored_policy
 from psbt.coins import ScriptSize
+from psbt.errors import PsbtError
 from psbt.policy import CHANGE, RECEIVE, Policy, VaultScript, derive_scripts
 from storage import chain as chain_book
 from storage import scans as scan_book
+from storage import vaults as vault_book
 from storage.model import Vault
 
 LOOKAHEAD = 100
@@ -97,3 +100,19 @@ def own_places(
             if script.script_pubkey in paid:
                 found[script.script_pubkey] = (branch, script.index)
     return found
+
+
+def vaults_of(
+    db: Session, paid: Collection[bytes], besides: Vault | None = None
+) -> Iterator[tuple[bytes, Vault]]:
+    """Yield the scripts that are a vault's of this home, each derived afresh, and whose."""
+    for vault in vault_book.all_vaults(db):
+        if besides is not None and (vault.id == besides.id or vault.network != besides.network):
+            continue
+        try:
+            policy = stored_policy(vault)
+        except PsbtError:
+            continue  # its own commands say what is wrong with it
+        for script, place in own_places(db, vault, policy, paid=paid).items():
+            if scripts_at(policy, [place])[place] == script:
+                yield script, vault
