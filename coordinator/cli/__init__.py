@@ -10,7 +10,7 @@ import typer
 
 from coordinator.cli import manual, options, terminal, typed
 from coordinator.cli.context import Globals
-from coordinator.cli.output import ExitStatus
+from coordinator.cli.result import ExitStatus
 
 DISTRIBUTION = "cardquorum"
 GARBAGE_LOOKED_FOR_AFTER = 50_000
@@ -104,7 +104,8 @@ def _misused(misuse: "typer.TyperException", words: Sequence[str]) -> int:
                 terminal.put(line)
             return ExitStatus.USAGE
         message = "missing command"
-    from coordinator.cli.failures import Failure, emit_failure
+    from coordinator.cli.failures import Failure
+    from coordinator.cli.output import emit_failure
 
     sentence = message[:1].lower() + message[1:].rstrip(".")
     failure = Failure("usage", sentence, "see --help", ExitStatus.USAGE, {})
@@ -113,7 +114,8 @@ def _misused(misuse: "typer.TyperException", words: Sequence[str]) -> int:
 
 
 def _failed(error: BaseException, words: Sequence[str]) -> int:
-    from coordinator.cli.failures import emit_failure, explain
+    from coordinator.cli.failures import explain
+    from coordinator.cli.output import emit_failure
 
     failure = explain(error)
     if failure.status is ExitStatus.BUG and {"-v", "-vv"} & set(words):

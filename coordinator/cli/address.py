@@ -8,7 +8,8 @@ import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, Reach, VaultName
-from coordinator.cli.output import ExitStatus, Result, columns, counted, looked_document, sats
+from coordinator.cli.output import columns, counted, sats
+from coordinator.cli.result import ExitStatus, Result, looked_document
 from coordinator.cli.terminal import PLAIN, Drawn, can_draw
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from coordinator.cli.options import (
     ReaderMany,
     Yes,
 )
-from coordinator.cli.output import ExitStatus, Result, as_document, columns, danger_lines, sentences
+from coordinator.cli.output import columns, danger_lines, sentences
+from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.custody.carriers import CarrierLine

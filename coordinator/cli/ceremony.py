@@ -2,16 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from coordinator.cli.output import (
-    ExitStatus,
-    Result,
-    as_document,
-    counted,
-    look_twice,
-    notice_lines,
-    sats,
-    sentences,
-)
+from coordinator.cli.output import counted, look_twice, notice_lines, sats, sentences
+from coordinator.cli.result import ExitStatus, Result, as_document
 from coordinator.notices import of_review
 
 if TYPE_CHECKING:
@@ -73,14 +65,6 @@ def progress_lines(seen: "Progress") -> list[str]:
         f"signed by: {', '.join(seen.signed_by) or 'nobody yet'}",
         f"missing: {', '.join(seen.missing) or 'nobody'}",
     ]
-
-
-def outcome_document(outcome: "Outcome") -> dict[str, object]:
-    """Return what came of a card: the fields of `cards[]`."""
-    from coordinator.cli.failures import explain
-
-    error = None if outcome.error is None else explain(outcome.error).document()
-    return as_document(outcome, error=error)
 
 
 def outcome_line(outcome: "Outcome") -> str:

@@ -7,7 +7,8 @@ import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import VaultName
-from coordinator.cli.output import Result, counted
+from coordinator.cli.output import counted
+from coordinator.cli.result import Result
 
 Outpoint = Annotated[str, typer.Argument(help="the coin, as txid:n")]
 

@@ -103,7 +103,7 @@ class Context:
 
     def _look_for_damage(self, error: BaseException) -> None:
         from coordinator.cli.failures import explain
-        from coordinator.cli.output import ExitStatus
+        from coordinator.cli.result import ExitStatus
         from storage.soundness import check_rows
 
         if explain(error).status is ExitStatus.BUG:

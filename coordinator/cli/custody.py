@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.context import NEW_PASSPHRASE, PASSPHRASE, Context
-from coordinator.cli.output import ExitStatus, Result, as_document, columns, counted, sentences
+from coordinator.cli.output import columns, counted, sentences
+from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
     from cards.pin import Secret

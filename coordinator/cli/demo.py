@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.output import ExitStatus, Result, as_document, counted
+from coordinator.cli.output import counted
+from coordinator.cli.result import ExitStatus, Result, as_document
 
 
 def demo(

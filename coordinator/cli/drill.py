@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.ceremony import outcome_document, outcome_line, worst
+from coordinator.cli.ceremony import outcome_line, worst
 from coordinator.cli.context import Context
 from coordinator.cli.options import (
     Accept,
@@ -17,7 +17,8 @@ from coordinator.cli.options import (
     Wait,
     lower_case,
 )
-from coordinator.cli.output import ExitStatus, Result, as_document, columns
+from coordinator.cli.output import columns
+from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.vault.drills import Progress
@@ -90,10 +91,9 @@ def sign(
         wait_policy=offered.wait_policy,
         accepted=accept,
     )
-    cards = [outcome_document(outcome) for outcome in outcomes]
     shown = _shown(_progress(context, drill))
     lines = [*map(outcome_line, outcomes), *shown.lines]
-    return Result(as_document(shown.document, cards=cards), lines, worst(outcomes))
+    return Result(as_document(shown.document, cards=outcomes), lines, worst(outcomes))
 
 
 def show(context: Context, drill: Id) -> Result:

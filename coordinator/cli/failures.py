@@ -1,14 +1,12 @@
 """From an error to a sentence, a hint and an exit status: one table."""
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from cards import errors as card
 from coordinator import errors as hall
-from coordinator.cli import terminal
-from coordinator.cli.output import ExitStatus, as_text
+from coordinator.cli.result import ExitStatus
 from psbt import errors as psbt
 from storage import errors as storage
 
@@ -165,13 +163,3 @@ def _pin_hint(error: card.PinIncorrect, hint: str) -> str:
     if error.attempts_left == 1:
         return LAST_PUK if puk else LAST_ONE
     return hint
-
-
-def emit_failure(failure: Failure, *, as_json: bool) -> None:
-    """Print what went wrong: a document on stdout, or error and hint on stderr."""
-    if as_json:
-        with suppress(OSError):  # the exit status is left
-            terminal.put_document(as_text({"error": failure.document()}))
-    else:
-        terminal.tell(f"error: {failure.message}")
-        terminal.tell(f"hint: {failure.hint}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.output import Result
+from coordinator.cli.result import Result
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home

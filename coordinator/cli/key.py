@@ -7,7 +7,8 @@ import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Emulated, LastTry, PinStdin, Reader
-from coordinator.cli.output import Result, columns, notice_lines
+from coordinator.cli.output import columns, notice_lines
+from coordinator.cli.result import Result
 
 FORMATS = "expression, slip132, coldcard, cobo, bsms or ur"
 

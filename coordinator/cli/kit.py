@@ -8,7 +8,8 @@ import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept
-from coordinator.cli.output import Result, as_document, columns, sentences
+from coordinator.cli.output import columns, sentences
+from coordinator.cli.result import Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.recovery.letter import Audience

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.output import Result, counted
+from coordinator.cli.output import counted
+from coordinator.cli.result import Result
 
 
 def set_label(

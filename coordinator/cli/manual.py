@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.output import ExitStatus, Result
+from coordinator.cli.result import ExitStatus, Result
 
 if TYPE_CHECKING:
     from typer.core import TyperCommand, TyperGroup

@@ -7,16 +7,8 @@ import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Reach, VaultName
-from coordinator.cli.output import (
-    Result,
-    as_document,
-    columns,
-    counted,
-    look_twice,
-    looked_document,
-    sat_per_vbyte,
-    sats,
-)
+from coordinator.cli.output import columns, counted, look_twice, sat_per_vbyte, sats
+from coordinator.cli.result import Result, as_document, looked_document
 
 if TYPE_CHECKING:
     from coordinator.wallet.balance import Owned

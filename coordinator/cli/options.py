@@ -9,7 +9,8 @@ import typer
 
 from coordinator.cli.context import Context, Globals
 from coordinator.cli.next_line import SAY_THEMSELVES, tell_next
-from coordinator.cli.output import Result, emit
+from coordinator.cli.output import emit
+from coordinator.cli.result import Result
 from coordinator.cli.typed import Command, Group
 
 Verb = Callable[..., Result]

@@ -1,56 +1,24 @@
 """What is printed: one document or readable lines on stdout, the conversation on stderr."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
-from enum import Enum, IntEnum
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coordinator import clock
 from coordinator.cli import terminal
+from coordinator.cli.result import Result, fields_of
 from coordinator.shown_text import visible, whole
 
 if TYPE_CHECKING:
+    from coordinator.cli.failures import Failure
     from coordinator.notices import Notice
-    from coordinator.wallet.overview import CeremonyLine
-    from coordinator.wallet.scans import Looked
 
 
 TXID = re.compile(r"\b[0-9a-f]{64}\b")
-
-
-class ExitStatus(IntEnum):
-    """How a command ended (cli.md)."""
-
-    DONE = 0
-    BUG = 1
-    USAGE = 2
-    CARD = 3
-    PIN = 4
-    REFUSED = 5
-    NOT_YET = 6
-    CHAIN = 7
-    INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class Result:
-    """A command's result: what its verb returned, the same for people, and the exit status.
-
-    `shown` is False where the command has printed it already, because it went on after that.
-    """
-
-    document: object
-    lines: Iterable[str] = ()
-    status: ExitStatus = ExitStatus.DONE
-    shown: bool = True
-
-    def also(self, *lines: str, **fields: object) -> "Result":
-        """Return the result with more lines below and more fields."""
-        document = as_document(self.document, **fields)
-        return replace(self, document=document, lines=[*self.lines, *lines])
 
 
 def emit(shown: Result, *, as_json: bool) -> None:
@@ -62,6 +30,16 @@ def emit(shown: Result, *, as_json: bool) -> None:
             terminal.put(line)
 
 
+def emit_failure(failure: "Failure", *, as_json: bool) -> None:
+    """Print what went wrong: a document on stdout, or error and hint on stderr."""
+    if as_json:
+        with suppress(OSError):  # the exit status is left
+            terminal.put_document(as_text({"error": failure.document()}))
+    else:
+        terminal.tell(f"error: {failure.message}")
+        terminal.tell(f"hint: {failure.hint}")
+
+
 def as_text(document: object) -> str:
     """Return a document as the JSON that is printed."""
     import json
@@ -69,30 +47,12 @@ def as_text(document: object) -> str:
     return json.dumps(plain(document), indent=2).replace("\x7f", "\\u007f") + "\n"
 
 
-def as_document(*results: object, **more: object) -> dict[str, object]:
-    """Return the fields of results as one document; what is given by name is added or replaced."""
-    joined: dict[str, object] = {}
-    for result in results:
-        joined |= _fields(result) or {}
-    return joined | more
-
-
-def _fields(value: object) -> dict[str, object] | None:
-    """Return what a mapping, a dataclass or a named tuple holds by name; None of anything else."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    named = getattr(value, "_asdict", None)
-    return named() if named is not None else None
-
-
 def plain(value: object) -> object:
-    """Return the value as JSON has it: bytes hex, times ISO 8601 with Z, tuples lists."""
+    """Return the value as JSON has it: bytes hex, times ISO 8601 with Z, errors explained."""
     for kind, converted in SCALARS:
         if isinstance(value, kind):
             return converted(value)
-    named = _fields(value)
+    named = fields_of(value)
     if named is not None:
         return {whole(str(key)): plain(item) for key, item in named.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -106,7 +66,15 @@ SCALARS: tuple[tuple[Any, Callable[[Any], object]], ...] = (
     (Enum, lambda value: value.value),
     (Path, lambda value: whole(str(value))),
     (str, whole),
+    (BaseException, lambda value: plain(_explained(value))),
 )
+
+
+def _explained(error: BaseException) -> dict[str, object]:
+    """Return an error as the object behind `error`."""
+    from coordinator.cli.failures import explain
+
+    return explain(error).document()
 
 
 def columns(rows: Iterable[Iterable[object]], *header: str) -> list[str]:
@@ -152,18 +120,6 @@ def danger_lines(vault: str, dangers: "Iterable[Notice]") -> list[str]:
         for each in dangers
         for line in (f"DANGER: vault {vault}: {each.message} ({each.code})", f"  -> {each.remedy}")
     ]
-
-
-def looked_document(seen: "Looked") -> dict[str, object]:
-    """Return the fields that go with every sum: from where to where its vault was looked for."""
-    document = as_document(seen)
-    del document["known"]
-    return document
-
-
-def ceremony_document(line: "CeremonyLine") -> dict[str, object]:
-    """Return a ceremony as lists have it."""
-    return as_document({"ceremony": line.id}, line)
 
 
 def sentences(notices: "Iterable[Notice]") -> list[str]:

@@ -1,9 +1,10 @@
 """reader: what lies on the readers."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from coordinator.cli.context import Context
-from coordinator.cli.output import Result, columns
+from coordinator.cli.output import columns
+from coordinator.cli.result import Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.readers.real_readers import Found
@@ -17,35 +18,38 @@ def list_readers(context: Context) -> Result:
     """
     from coordinator.readers import real_readers
 
-    documents = [_document(context, found) for found in real_readers.looked_at(context.home)]
-    rows = [(d["name"], *_row(d)) for d in documents]
+    listed = [_labelled(context, found) for found in real_readers.looked_at(context.home)]
+    rows = [(found.name, *_row(found, label)) for found, label in listed]
     header = ("reader", "card", "family", "version", "attempts left")
     lines = columns(rows, *header) if rows else ["no reader is connected"]
-    return Result({"readers": documents}, lines)
+    return Result({"readers": [_document(found, label) for found, label in listed]}, lines)
 
 
-def _document(context: Context, found: "Found") -> dict[str, Any]:
-    from coordinator.cli.failures import explain
+def _labelled(context: Context, found: "Found") -> tuple["Found", str | None]:
+    """Return what lies on a reader with the label the card has here."""
     from storage import cards as card_book
 
-    error = None if found.error is None else explain(found.error).document()
-    card: dict[str, Any] | None = None
-    if found.card is not None:
-        with context.database.begin() as db:
-            known = card_book.card_with_id(db, found.card.family, found.card.card_id)
-            label = known.label if known else None
-        card = {**found.card._asdict(), "label": label, "known": label is not None}
-    return {"name": found.name, "card": card, "error": error}
+    if found.card is None:
+        return found, None
+    with context.database.begin() as db:
+        known = card_book.card_with_id(db, found.card.family, found.card.card_id)
+        return found, known.label if known else None
 
 
-def _row(document: dict[str, Any]) -> tuple[object, ...]:
-    card, error = document["card"], document["error"]
-    if error is not None:
-        return (error["message"], None, None, None)
-    if card is None:
+def _document(found: "Found", label: str | None) -> dict[str, object]:
+    if found.card is None:
+        return as_document(found)
+    return as_document(found, card=as_document(found.card, label=label, known=label is not None))
+
+
+def _row(found: "Found", label: str | None) -> tuple[object, ...]:
+    if found.error is not None:
+        return (found.error, None, None, None)
+    if found.card is None:
         return ("(empty)", None, None, None)
-    name = card["label"] or f"unknown here: {card['card_id'][:16]}"
-    return (name, card["family"], card["version"], card["attempts_left"])
+    card = found.card
+    name = label or f"unknown here: {card.card_id[:16]}"
+    return (name, card.family, card.version, card.attempts_left)
 
 
 COMMANDS = {

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.output import Result, sats
+from coordinator.cli.output import sats
+from coordinator.cli.result import Result
 
 if TYPE_CHECKING:
     from coordinator.chain.regtest import RegtestChain

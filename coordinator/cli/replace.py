@@ -8,7 +8,7 @@ import typer
 
 from coordinator.cli.context import TARGET_BLOCKS, Context
 from coordinator.cli.options import Accept, Feerate, Target
-from coordinator.cli.output import Result, as_document
+from coordinator.cli.result import Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.incident.replacement import Replacing

@@ -8,7 +8,6 @@ import typer
 
 from coordinator.cli.ceremony import (
     created,
-    outcome_document,
     outcome_line,
     progress_document,
     progress_lines,
@@ -28,16 +27,8 @@ from coordinator.cli.options import (
     Yes,
     lower_case,
 )
-from coordinator.cli.output import (
-    Result,
-    ceremony_document,
-    columns,
-    counted,
-    danger_lines,
-    look_twice,
-    sats,
-    sentences,
-)
+from coordinator.cli.output import columns, counted, danger_lines, look_twice, sats, sentences
+from coordinator.cli.result import Result, ceremony_document
 
 if TYPE_CHECKING:
     from coordinator.payment.batch import Batch, Row
@@ -304,9 +295,8 @@ def sign(
     )
     with context.database.begin() as db:
         seen = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony))
-    cards = [outcome_document(outcome) for outcome in outcomes]
     lines = [*map(outcome_line, outcomes), *progress_lines(seen)]
-    return Result({**progress_document(seen), "cards": cards}, lines, worst(outcomes))
+    return Result({**progress_document(seen), "cards": outcomes}, lines, worst(outcomes))
 
 
 def export(

@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING
 
 from coordinator import clock
 from coordinator.chain import first_block
-from coordinator.cli.output import (
-    as_document,
-    ceremony_document,
-    counted,
-    danger_lines,
-    looked_document,
-    sats,
-    sentences,
-)
+from coordinator.cli.output import counted, danger_lines, sats, sentences
+from coordinator.cli.result import as_document, ceremony_document, looked_document
 from coordinator.wallet import scans
 from coordinator.wallet.news import FINAL_CONFIRMATIONS
 

@@ -6,7 +6,8 @@ import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept
-from coordinator.cli.output import Result, as_document, notice_lines, sat_per_vbyte, sats
+from coordinator.cli.output import notice_lines, sat_per_vbyte, sats
+from coordinator.cli.result import Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.payment.foreign_transaction import Checked

@@ -7,7 +7,8 @@ import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
-from coordinator.cli.output import ExitStatus, Result, as_document, columns, notice_lines
+from coordinator.cli.output import columns, notice_lines
+from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home

@@ -11,7 +11,8 @@ import pytest
 
 from coordinator import cli
 from coordinator.chain import Tip
-from coordinator.cli.output import ExitStatus, Result, as_document, as_text
+from coordinator.cli.output import as_text
+from coordinator.cli.result import ExitStatus, Result, as_document
 from coordinator.notices import Notice, Severity
 from psbt.coins import Outpoint
 from tests.program import Asked, Program

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli import build, manual, nouns, terminal
-from coordinator.cli.output import ExitStatus, columns
+from coordinator.cli.output import columns
+from coordinator.cli.result import ExitStatus
 from tests.program import Asked, Program
 from tests.test_house import ROOT
 
