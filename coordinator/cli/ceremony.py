@@ -73,6 +73,8 @@ def outcome_line(outcome: "Outcome") -> str:
 
     count = counted(outcome.signatures, "signature")
     line = f"card {outcome.label}: {count} in {outcome.seconds:.1f} s"
+    if outcome.not_needed:
+        line = f"card {outcome.label}: not needed, the other cards made the quorum"
     failure = None if outcome.error is None else explain(outcome.error)
     return f"{line}; {failure.message} ({failure.hint})" if failure else line
 

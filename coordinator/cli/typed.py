@@ -39,12 +39,14 @@ class _AsTyped:
         kind = param.type_descriptor.annotation
         if value is None:
             return () if param.multiple or param.nargs == -1 else None
-        if kind in {str, bool} and type(value) is kind:
+        own = getattr(param.type_descriptor.parameter_info, "parser", None)
+        if own is not None:
+            return [own(each) for each in value] if isinstance(value, list | tuple) else own(value)
+        plain = kind in {str, bool} or (kind is int and value == param.default)
+        if plain and type(value) is kind:
             return value
         if kind is Path and type(value) is str:
             return Path(value)
-        if kind is int and value == param.default and type(value) is int:
-            return value
         if kind == list[str] and all(type(each) is str for each in value):
             return list(value)
         param._runtime_param = None  # noqa: SLF001 -- as below

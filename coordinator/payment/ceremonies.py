@@ -180,6 +180,7 @@ def sign(
         acceptance.refuse_unaccepted(fresh, consent.accepted)
         review = reviewed(db, record.vault, policy, psbt=psbt)
         cards = unenrolled.cards_of(db, record.vault)
+        seen = progress(record)
     attendant.confirm(review)
     acceptance.remember_accepted(home, vault, fresh)
     if consent.txid is not None:
@@ -195,6 +196,7 @@ def sign(
         not_kept=lambda label, given, reason: _hand_over(
             psbt, attendant, label, given=given, reason=reason
         ),
+        needed=max(seen.need - seen.have, 0),
     )
     outcomes = collector.collect(offered, task)
     try:

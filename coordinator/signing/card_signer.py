@@ -60,7 +60,8 @@ class CardShare(NamedTuple):
 class Outcome(NamedTuple):
     """What came of one card that was offered; `error` is None where it signed all it was asked.
 
-    `identified` means that it has a part in this.
+    `identified` means that it has a part in this, `not_needed` that other cards made the quorum
+    before it was its turn: its PIN was not asked for.
     """
 
     label: str
@@ -69,6 +70,7 @@ class Outcome(NamedTuple):
     seconds: float
     error: Exception | None
     identified: bool = False
+    not_needed: bool = False
 
 
 Keep = Callable[[CardShare, SigningRequest, bytes], None]

@@ -85,7 +85,8 @@ class SigningTask:
 
     `missing` are the cards the quorum lacks just now: a reader waits for one of them. `cards` are
     all that have a part in this, as far as known; `enrol` enrols another one. `not_kept` hands
-    over what could not be stored, and says so.
+    over what could not be stored, and says so. Of more keys than are `needed` those that come
+    first sign; a further card signs only where one of them fails. None needs every card.
     """
 
     share_of: ShareOf
@@ -96,6 +97,11 @@ class SigningTask:
     cards: Sequence[KnownCard] | None = None
     enrol: Enrol | None = None
     not_kept: Callable[[str, Sequence[Given], BaseException], CoordinatorError] = not_kept
+    needed: int | None = None
+
+
+KeyRequests = frozenset[tuple[int, bytes]]
+"""What one key signs: by this a key is known, whichever card carries it."""
 
 
 @dataclass
@@ -109,6 +115,9 @@ class _Collection:
     done: set[tuple[int, bytes]] = field(default_factory=set)
     identified: set[int] = field(default_factory=set)
     signing_now: set[str] = field(default_factory=set)
+    at_work: dict[int, KeyRequests] = field(default_factory=dict)
+    finished: set[KeyRequests] = field(default_factory=set)
+    surplus: set[int] = field(default_factory=set)
     lying: dict[int, str] = field(default_factory=dict)
     signers: dict[int, CardSigner] = field(default_factory=dict)
     refused: RefusedPins = field(default_factory=RefusedPins)
@@ -338,6 +347,30 @@ def _unclaimed(share: CardShare, collection: _Collection) -> list[SigningRequest
     return free()
 
 
+def _needed(share: CardShare, place: int, collection: _Collection) -> list[SigningRequest]:
+    """Return what a card signs: nothing where others make the quorum without it.
+
+    It waits as long as they may still fail; called with the lock.
+    """
+    needed, key = collection.task.needed, _key_requests(share)
+    while True:
+        own = _unclaimed(share, collection)
+        at_work = {*collection.finished, *collection.at_work.values()} - {key}
+        if not own:
+            return own
+        if needed is None or len(at_work) < needed or collection.stop.is_set():
+            collection.at_work[place] = key
+            return own
+        if len(collection.finished - {key}) >= needed:
+            collection.surplus.add(place)
+            return []
+        collection.lock.wait(SLICE)
+
+
+def _key_requests(share: CardShare) -> KeyRequests:
+    return frozenset((request.input_index, request.pubkey) for request in share.requests)
+
+
 def _may_come(wanted: Wanted, collection: _Collection) -> bool:
     """Tell whether a card is to be asked for: none that is at work, or lies on a reader."""
     only = collection.task.wait_policy.only
@@ -365,7 +398,7 @@ def _served(slot: Slot, place: int, collection: _Collection) -> Outcome | None:
             collection.lock.wait_for(lambda: collection.identified >= set(range(place)), GRACE)
             collection.identified.add(place)
             collection.signing_now.add(share.label)
-            own = _unclaimed(share, collection)
+            own = _needed(share, place, collection)
             collection.taken.update((r.input_index, r.pubkey) for r in own)
             collection.lock.notify_all()
         return share._replace(requests=own)
@@ -381,11 +414,17 @@ def _served(slot: Slot, place: int, collection: _Collection) -> Outcome | None:
         with collection.lock:
             label = card_signer.outcome(None).label
             collection.taken.difference_update((r.input_index, r.pubkey) for r in card_signer.left)
+            key = collection.at_work.pop(place, None)
+            if key and key <= collection.done:
+                collection.finished.add(key)
             collection.signing_now.discard(label)
             collection.identified.add(place)
             collection.lying[place] = label
             collection.lock.notify_all()
     del collection.signers[place]
+    if place in collection.surplus:
+        collection.surplus.discard(place)
+        outcome = outcome._replace(not_needed=True)
     vanished = slot.arrival is not None and isinstance(outcome.error, CardRemoved)
     if vanished:
         with collection.lock:

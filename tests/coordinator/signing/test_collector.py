@@ -83,6 +83,7 @@ def collect(
     kept: list[tuple[str, int]],
     cards: Sequence[Card],
     requests: Sequence[SigningRequest] = REQUESTS,
+    needed: int | None = None,
     **options: bool,
 ) -> list[Outcome]:
     slots = [Slot(card.name, emulated=True, connect=lambda card=card: card) for card in cards]
@@ -101,6 +102,7 @@ def collect(
         keep=lambda share, asked, _: kept.append((share.label, asked.input_index)),
         attendant=person,
         wait_policy=WaitPolicy(**options),
+        needed=needed,
     )
     return collector.collect(slots, task)
 
@@ -233,3 +235,45 @@ def test_a_second_carrier_of_one_key_is_asked_for_nothing(
     first, second = collect(monkeypatch, person, kept, cards)
     assert (first.signatures, second.signatures, second.error) == (4, 0, None)
     assert person.asked == ["first"]
+
+
+def test_a_card_beyond_the_quorum_is_not_asked_for_its_pin(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    cards = [Card("a"), Card("b"), Card("c")]
+    outcomes = collect(monkeypatch, person, kept, cards, needed=2)
+    assert [outcome.not_needed for outcome in outcomes] == [False, False, True]
+    assert [outcome.signatures for outcome in outcomes] == [4, 4, 0]
+    assert sorted(person.asked) == ["a", "b"]
+    assert {label for label, _ in kept} == {"a", "b"}
+    assert outcomes[2].error is None
+
+
+def test_a_card_beyond_the_quorum_signs_where_another_fails(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    broken = Card("a")
+
+    def refuse(_pin: Pin) -> None:
+        raise PinIncorrect(2)
+
+    monkeypatch.setattr(broken, "unlock", refuse)
+    outcomes = collect(monkeypatch, person, kept, [broken, Card("b"), Card("c")], needed=2)
+    assert [outcome.not_needed for outcome in outcomes] == [False, False, False]
+    assert [outcome.signatures for outcome in outcomes] == [0, 4, 4]
+    assert isinstance(outcomes[0].error, PinIncorrect)
+
+
+def test_no_card_is_asked_where_the_quorum_is_there(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    outcomes = collect(monkeypatch, person, kept, [Card("a"), Card("b")], needed=0)
+    assert [outcome.not_needed for outcome in outcomes] == [True, True]
+    assert (person.asked, kept) == ([], [])
+
+
+def test_a_card_with_nothing_left_to_sign_takes_nobodys_turn(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    (outcome,) = collect(monkeypatch, person, kept, [Card("a")], [], needed=1)
+    assert (outcome.signatures, outcome.not_needed, outcome.error) == (0, False, None)
