@@ -193,17 +193,38 @@ def enrol(
     with context.database.begin() as db:
         places = unenrolled.places_of(db, found.key)
     vaults = [{"vault": place.vault, "number": place.number} for place in places]
-    document = {**_enrolled_document(found, context.home.network), "vaults": vaults}
+    document = {
+        **_enrolled_document(found, context.home.network),
+        "vaults": vaults,
+        "origin": found.origin._asdict(),
+    }
     lines = [
         f"card {label}: {found.identity.family} {found.identity.version}, "
         f"{found.attestation.result.value} ({found.attestation.reason})",
         f"key made on: {found.created_on}",
         found.expression(context.home.network),
         *(f"this is {place}" for place in places),
+        *_origins(found),
         *_replaced(found.replaced),
         *_to_write_down([found]),
     ]
     return Result(document, lines)
+
+
+def _origins(found: "Enrolled") -> list[str]:
+    """Say which vaults were told another origin of the card's key by a file."""
+    mended = [
+        f"vault {name}: its file told another origin of this key; the card's is taken, so its "
+        f"checksum is another now: cardquorum vault show {name}"
+        for name in found.origin.mended
+    ]
+    kept = [
+        f"vault {name}: its file told another origin of this key, and it is approved here or has "
+        "payments: it keeps that, and this card cannot sign for it; import it in a new home, "
+        "after enrolling the card there"
+        for name in found.origin.kept
+    ]
+    return [*mended, *kept]
 
 
 def _to_write_down(made: "Iterable[Enrolled]") -> list[str]:

@@ -29,6 +29,7 @@ from cards.session import (
 )
 from coordinator import clock
 from coordinator.custody import card_secrets
+from coordinator.enrolment.origins import OriginMended, mend_origin
 from coordinator.errors import UsageError
 from coordinator.home.settings import Home
 from coordinator.names import checked_name
@@ -91,6 +92,7 @@ class Enrolled(NamedTuple):
     backup: str | None = None
     pin_set: bool = False
     made_here: bool = False
+    origin: OriginMended = OriginMended()
 
     def expression(self, network: str) -> str:
         """Return the key with its origin (BIP 380)."""
@@ -146,7 +148,9 @@ def enrol(
         give_evidence(session, evidence)
         found = examine(session, asked.slot, label, path=account, network=home.network)
     found = found._replace(secrets=tuple(prompts.given & set(card_secrets.KINDS)))
-    return remember(database, found, asked.slot, network=home.network)
+    found = remember(database, found, asked.slot, network=home.network)
+    with database.begin() as db:
+        return found._replace(origin=mend_origin(home, db, found.key))
 
 
 def _held_against(database: Database, asked: CardAtSlot) -> Candidates | None:

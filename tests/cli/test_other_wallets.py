@@ -1,14 +1,17 @@
 """Wallets come in from other programs' files, and go out to them."""
 
 import json
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from coordinator.interop import bsms, descriptors, writing
-from coordinator.interop.wallet_file import wallet_of
+from coordinator.interop.wallet_file import first_address, wallet_of
 from psbt.policy import format_descriptor
-from tests.program import Asked, asking
+from tests.program import PIN, Asked, asking
 from tests.psbt.soft_vault import soft_vault
 
 POLICY = soft_vault(2, 3).policy
@@ -87,3 +90,77 @@ def test_format_and_wallet_are_chosen_by_name(home: Asked) -> None:
     assert "expected one of bsms" in error["message"]
     error = brought(home, DESCRIPTOR, "--wallet", "other", check=2)["error"]
     assert "no one wallet 'other'" in error["message"]
+
+
+@pytest.mark.parametrize("script", ["wsh", "sh-wsh", "sh"])
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_every_script_and_order_comes_in_and_goes_out(
+    home: Asked, script: str, *, is_sorted: bool
+) -> None:
+    wallet = replace(WALLET, script=script, sorted=is_sorted)
+    made = brought(home, descriptors.multipath(wallet, POLICY.network))
+    assert made["script"] == script
+    assert made["first_address"] == first_address(wallet, POLICY.network)
+    for format_ in ("core", "bsms", "specter", "bip388", "ur"):
+        text = home("vault", "export", "v", "--format", format_)["text"]
+        assert brought(home, text)["known"]
+
+
+def test_the_same_keys_under_another_script_or_order_are_another_vault(home: Asked) -> None:
+    turned = replace(WALLET, keys=WALLET.keys[::-1])
+    names = []
+    for wallet in (
+        WALLET,
+        turned,
+        replace(WALLET, script="sh-wsh"),
+        replace(WALLET, sorted=False),
+        replace(turned, sorted=False),
+    ):
+        text = descriptors.multipath(wallet, POLICY.network)
+        names.append(brought(home, text, "--name", f"v{len(names)}")["name"])
+    assert names == ["v0", "v0", "v2", "v3", "v4"]
+
+
+def watched(tmp_path: Path, descriptor: str) -> Asked:
+    """Return a home that watches a descriptor, in which the cards of the vault lie."""
+    heirs = tmp_path / "heirs"
+    asked = asking(heirs)
+    asked("init", "--network", "regtest")
+    shutil.copytree(tmp_path / "home" / "emulated", heirs / "emulated", dirs_exist_ok=True)
+    asked("vault", "import", "-", "--name", "w", stdin=descriptor)
+    return asked
+
+
+def without_origins(vault: Asked) -> str:
+    """Return the vault's descriptor with no key's origin."""
+    return re.sub(r"\[[^\]]*\]", "", vault("vault", "show", "v")["descriptor"].partition("#")[0])
+
+
+ENROL = ("card", "enrol", "mine", "--emulated", "a", "--pin-stdin")
+
+
+def test_a_card_that_is_enrolled_later_puts_its_keys_origin_right(
+    vault: Asked, tmp_path: Path
+) -> None:
+    shown = vault("vault", "show", "v")
+    home = watched(tmp_path, without_origins(vault))
+    before = home("vault", "show", "w")
+    assert before["first_address"] == shown["first_address"]
+    enrolled = home(*ENROL, stdin=PIN)
+    assert enrolled["origin"] == {"mended": ["w"], "kept": []}
+    after = home("vault", "show", "w")
+    assert after["cosigners"][0]["key"] == shown["cosigners"][0]["key"]
+    assert after["cosigners"][0]["carriers"] == ["card:mine"]
+    assert after["cosigners"][1] == before["cosigners"][1]
+    assert after["first_address"] == shown["first_address"]
+    assert after["checksum"] != before["checksum"]
+    assert home("vault", "verify", "w", "--pin-stdin", stdin=f"mine={PIN}")["verified"]
+    assert home(*ENROL, stdin=PIN)["origin"] == {"mended": [], "kept": []}
+
+
+def test_an_approved_vault_keeps_the_origin_that_was_approved(vault: Asked, tmp_path: Path) -> None:
+    home = watched(tmp_path, without_origins(vault))
+    before = home("vault", "approve", "w", "--checksum", home("vault", "show", "w")["checksum"])
+    assert home(*ENROL, stdin=PIN)["origin"] == {"mended": [], "kept": ["w"]}
+    after = home("vault", "show", "w")
+    assert (after["descriptor"], after["approved"]) == (before["descriptor"], True)

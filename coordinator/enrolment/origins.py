@@ -1,0 +1,71 @@
+"""A card tells where its key comes from; a file that named another origin, or none, is put right.
+
+The scripts of a vault do not depend on it: public key and chain code stay. What signers look for
+does, and the descriptor's checksum.
+"""
+
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from coordinator.home import approvals
+from coordinator.home.settings import Home
+from coordinator.home.stored import key_expression
+from psbt.keys import KeyExpression, format_path
+from psbt.network import Network
+from psbt.policy import Policy, format_descriptor
+from storage import cards as card_book
+from storage import ceremonies as ceremony_book
+from storage import vaults as vault_book
+from storage.model import Key, Vault
+
+
+class OriginMended(NamedTuple):
+    """The vaults whose descriptor names the card's origin now, and those that keep another.
+
+    A vault keeps what was approved on this computer, and what payments were begun with.
+    """
+
+    mended: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+def mend_origin(home: Home, db: Session, found: KeyExpression) -> OriginMended:
+    """Take a card's word for its key's origin against a file's, where nothing rests on that."""
+    key = card_book.key_like(db, found.key.public_key, found.key.chain_code)
+    if key is None or key_expression(key) == found:
+        return OriginMended()
+    vaults = [
+        vault
+        for vault in vault_book.all_vaults(db)
+        if any(cosigner.key_id == key.id for cosigner in vault.cosigners)
+    ]
+    names = tuple(vault.name for vault in vaults)
+    if any(_is_relied_on(home, db, vault) for vault in vaults):
+        return OriginMended(kept=names)
+    before = {vault.name: _policy(vault) for vault in vaults}
+    if any(format_descriptor(before[vault.name]) != vault.descriptor for vault in vaults):
+        return OriginMended(kept=names)
+    _set_origin(key, found)
+    for vault in vaults:
+        vault.descriptor = format_descriptor(_policy(vault))
+        vault.checksum = vault.descriptor.rpartition("#")[2]
+    db.flush()
+    return OriginMended(mended=names)
+
+
+def _is_relied_on(home: Home, db: Session, vault: Vault) -> bool:
+    standing = approvals.policy_standing(home, vault.name, vault.descriptor)
+    return standing is not approvals.Standing.NONE or bool(ceremony_book.ceremonies_of(db, vault))
+
+
+def _policy(vault: Vault) -> Policy:
+    keys = tuple(key_expression(cosigner.key) for cosigner in vault.cosigners)
+    is_sorted = "(sortedmulti(" in vault.descriptor
+    return Policy(vault.threshold, keys, Network(vault.network), vault.script, is_sorted)
+
+
+def _set_origin(key: Key, found: KeyExpression) -> None:
+    key.fingerprint, key.path = found.fingerprint, format_path(found.path)
+    key.depth, key.child_number = found.key.depth, found.key.child_number
+    key.parent_fingerprint = found.key.parent_fingerprint
