@@ -337,11 +337,31 @@ def newest_sync(db: Session) -> tuple[SyncedTo, datetime] | None:
     return (SyncedTo(state.height, state.block_hash), state.synced_at) if state else None
 
 
+def chain_state(db: Session, vault: Vault) -> str | None:
+    """Return the chain source's name for what it held at the vault's last sync, if it had one."""
+    state = db.get(SyncState, vault.id)
+    return state.chain_state if state else None
+
+
 def set_sync_state(
-    db: Session, vault: Vault, height: int, *, block_hash: str, now: datetime
+    db: Session,
+    vault: Vault,
+    height: int,
+    *,
+    block_hash: str,
+    now: datetime,
+    chain_state: str | None = None,
 ) -> None:
-    """Remember how far the vault is known."""
-    db.merge(SyncState(vault_id=vault.id, height=height, block_hash=block_hash, synced_at=now))
+    """Remember how far the vault is known, and how the chain source names what it held then."""
+    db.merge(
+        SyncState(
+            vault_id=vault.id,
+            height=height,
+            block_hash=block_hash,
+            synced_at=now,
+            chain_state=chain_state,
+        )
+    )
     db.flush()
 
 

@@ -18,7 +18,7 @@ from storage.errors import ReadOnly, SchemaTooNew, SchemaTooOld, StorageError
 from storage.readable import LOST, Place, copied, is_writable, readable, require_whole
 
 Db = Session
-VERSIONS = ("0013", "0014", "0015")
+VERSIONS = ("0013", "0014", "0015", "0016")
 """The schema's versions, oldest first; 0001 to 0012 were those of program 0.1.0."""
 OUR_TABLES = {"alembic_version", "custody_event", "vault"}
 VERSION = re.compile("[0-9]{4}")
@@ -33,6 +33,9 @@ PRAGMAS = (
 )
 READING_PRAGMAS = ("busy_timeout=10000", "trusted_schema=OFF", "query_only=ON")
 READ_ONLY = "read_only"
+APPROVES = "approves_seal"
+"""In a session's info: called with the sealing key, None without a seal, and whether the session
+has the opening key, before anything private is written; raises where it must not be."""
 
 
 def open_database(url: str | URL, *, existing: bool = False) -> sessionmaker[Session]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event, func, select
 from sqlalchemy.orm import Mapper, Session, object_session
 from sqlalchemy.orm.attributes import get_history, set_committed_value
 
+from storage.database import APPROVES
 from storage.errors import SealBroken, SealLocked
 from storage.model import CustodyText, Holder, Location, Record, Seal
 from storage.model.custody import PRIVATE_TEXTS
@@ -28,9 +29,6 @@ FIELDS: dict[type[Record], tuple[str, ...]] = {
     CustodyText: ("salt", "text"),
 }
 OPENING_KEY = "opening_key"
-APPROVES = "approves_seal"
-"""In a session's info: called with the sealing key, None without a seal, and whether the session
-has the opening key, before anything private is written; raises where it must not be."""
 
 
 def opening_key_of(db: Session) -> "OpeningKey":

@@ -163,6 +163,18 @@ class ChainSource(Protocol):
         ...
 
 
+@runtime_checkable
+class StatedSource(Protocol):
+    """A chain source that can tell, without looking, that it has no news."""
+
+    def state(self) -> str:
+        """Return a name for what chain and mempool hold now: another one whenever they do.
+
+        While it stays a sync finds what it found before.
+        """
+        ...
+
+
 class Package(NamedTuple):
     """A waiting transaction with every ancestor that waits too: vbytes, and satoshis paid."""
 

@@ -134,8 +134,7 @@ class Context:
     def database(self) -> "sessionmaker[Session]":
         """Open the home's database, migrated to this version, and its seal if that was given."""
         from coordinator.home import approvals
-        from storage.database import open_database
-        from storage.private import APPROVES
+        from storage.database import APPROVES, open_database
 
         opened = open_database(self.home.database_url, existing=True)
         opened.configure(info={APPROVES: approvals.approves_seal(self.home)})

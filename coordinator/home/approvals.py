@@ -14,8 +14,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock, Timeout
-
 from coordinator import clock
 from coordinator.errors import ApprovalMismatch, CoordinatorError
 from coordinator.files import write_private
@@ -170,6 +168,8 @@ def _add(home: Home, approved: Entry) -> None:
 @contextmanager
 def _locked(home: Home) -> Iterator[None]:
     """Keep other processes from writing; raises CoordinatorError where one keeps us out."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 -- 10 ms, which readers need not
+
     lock = FileLock(home.folder / LOCK_FILE, timeout=LOCK_SECONDS, mode=0o600)
     try:
         lock.acquire()

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from platformdirs import user_data_path
 from sqlalchemy import URL
 
 from coordinator import foreign_text
@@ -59,7 +58,11 @@ def default_folder() -> Path:
     named = os.environ.get(HOME_VARIABLE)
     if named and whole(named) != named:
         raise SettingsError(f"{HOME_VARIABLE} is not a text in this system's encoding: {named!r}")
-    return Path(named) if named else user_data_path("cardquorum", appauthor=False)
+    if named:
+        return Path(named)
+    from platformdirs import user_data_path  # noqa: PLC0415 -- rarely asked
+
+    return user_data_path("cardquorum", appauthor=False)
 
 
 def create_home(

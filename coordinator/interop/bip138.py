@@ -10,9 +10,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-
 from coordinator.errors import CoordinatorError
 from coordinator.foreign_json import Field, read_json
 from coordinator.foreign_text import as_utf8
@@ -45,6 +42,10 @@ def encrypt(descriptor: str, keys: Iterable[bytes], paths: Iterable[Path], chanc
     `keys` are 32-byte x-only or 33-byte public keys of the extended keys; `paths`, which may be
     empty, are written in clear to help whoever looks for the key; `chance(n)` gives n random bytes.
     """
+    from cryptography.hazmat.primitives.ciphers.aead import (  # noqa: PLC0415 -- costs 15 ms
+        ChaCha20Poly1305,
+    )
+
     known = sorted({_x_only(key) for key in keys} - {NOBODYS_KEY})
     if not known:
         raise CoordinatorError("the descriptor has no key that could open its backup")
@@ -111,6 +112,11 @@ def _read(reader: ByteReader) -> tuple[list[bytes], bytes, bytes]:
 
 
 def _opened(secrets: Sequence[bytes], nonce: bytes, ciphertext: bytes) -> bytes:
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 -- costs 15 ms
+    from cryptography.hazmat.primitives.ciphers.aead import (  # noqa: PLC0415 -- as above
+        ChaCha20Poly1305,
+    )
+
     for secret in secrets:
         try:
             return ChaCha20Poly1305(secret).decrypt(nonce, ciphertext, None)

@@ -9,8 +9,6 @@ import re
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
 from coordinator.errors import NotImportable, UsageError
 from coordinator.foreign_text import lines
 from coordinator.interop import descriptors
@@ -206,5 +204,11 @@ def _mac(key: bytes, token: bytes, plain: bytes) -> bytes:
 
 
 def _ctr(key: bytes, nonce: bytes, data: bytes) -> bytes:
+    from cryptography.hazmat.primitives.ciphers import (  # noqa: PLC0415 -- costs 15 ms
+        Cipher,
+        algorithms,
+        modes,
+    )
+
     cipher = Cipher(algorithms.AES(key), modes.CTR(nonce)).encryptor()
     return cipher.update(data) + cipher.finalize()

@@ -94,7 +94,11 @@ def _followed(
     database: Database, name: str, chain: ChainSource, *, look: Look, notes: list[str]
 ) -> Tip:
     """Bring a vault in step; the database is free while the chain is asked."""
-    following = wallet_sync.Following(look)
+    following = wallet_sync.Following(chain, look)
+    with database.begin() as db:
+        standing = following.standing(db, vault_book.vault_named(db, name))
+    if standing is not None:
+        return standing
 
     def known() -> dict[str, int]:
         with database.begin() as db:
@@ -115,19 +119,23 @@ def freshen(
 ) -> None:
     """Sync where that does not leave the home: the embedded chain costs nothing to ask.
 
-    A home that can only be read is shown as it was left.
+    Nothing is done where nothing happened. A home that can only be read is shown as it was left.
     """
     if home.chain != EMBEDDED_CHAIN or is_read_only(database):
         return
+    chain, behind = open_chain(), False
     with database.begin() as db:
         for record in vault_book.vaults_named(db, vault):
             try:
-                wallet_sync.sync(db, record, open_chain())
+                if wallet_sync.Following(chain).standing(db, record) is None:
+                    behind = True
+                    wallet_sync.sync(db, record, chain)
             except PsbtError:
                 # A vault whose rows disagree keeps no other back; its own commands say it.
                 if vault is not None:
                     raise
-        node_rules.learn(db, open_chain())
+        if behind:
+            node_rules.learn(db, chain)
 
 
 def look_first(

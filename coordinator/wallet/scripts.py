@@ -1,6 +1,7 @@
 """Which scripts are a vault's: derived afresh, watched, and looked for so far."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -47,17 +48,44 @@ def scripts_at(policy: Policy, places: Iterable[tuple[int, int]]) -> dict[tuple[
     }
 
 
-def watched(
-    db: Session, vault: Vault, policy: Policy, *, least: Counts = NONE
-) -> dict[bytes, VaultScript]:
+class WatchedScripts(Mapping[bytes, VaultScript]):
+    """A policy's first scripts by script_pubkey, so many of each branch (receive, change).
+
+    They are derived when the first of them is wanted: where the chain has no news none is.
+    """
+
+    def __init__(self, policy: Policy, reach: Counts) -> None:
+        """Keep what is derived, and how much of it."""
+        self.reach = reach
+        self._policy = policy
+
+    def __getitem__(self, script_pubkey: bytes) -> VaultScript:
+        """Return one script and where it is derived."""
+        return self._derived[script_pubkey]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield every script_pubkey."""
+        return iter(self._derived)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return sum(self.reach)
+
+    @cached_property
+    def _derived(self) -> dict[bytes, VaultScript]:
+        return {
+            script.script_pubkey: script
+            for branch, count in zip((RECEIVE, CHANGE), self.reach, strict=True)
+            for script in derive_scripts(self._policy, branch, range(count))
+        }
+
+
+def watched(db: Session, vault: Vault, policy: Policy, *, least: Counts = NONE) -> WatchedScripts:
     """Return the vault's scripts by script_pubkey: all that were used or issued, and some more.
 
     At least so many of each branch.
     """
-    scripts: dict[bytes, VaultScript] = {}
-    for branch, count in zip((RECEIVE, CHANGE), watched_counts(db, vault, least), strict=True):
-        scripts |= {s.script_pubkey: s for s in derive_scripts(policy, branch, range(count))}
-    return scripts
+    return WatchedScripts(policy, watched_counts(db, vault, least))
 
 
 def watched_counts(db: Session, vault: Vault, least: Counts = NONE) -> Counts:

@@ -1,9 +1,7 @@
 """Bringing a vault's coins and payments in step with the chain."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 
 from sqlalchemy.orm import Session
 
@@ -14,6 +12,7 @@ from coordinator.chain import (
     ChainUpdate,
     Scanned,
     SeenTransaction,
+    StatedSource,
     Tip,
     Watch,
     check_update,
@@ -22,7 +21,14 @@ from coordinator.errors import ChainError
 from coordinator.home.stored import stored_policy
 from coordinator.wallet import news
 from coordinator.wallet.scans import Look
-from coordinator.wallet.scripts import LOOKAHEAD, Counts, reached, watched, watched_counts
+from coordinator.wallet.scripts import (
+    LOOKAHEAD,
+    Counts,
+    WatchedScripts,
+    reached,
+    watched,
+    watched_counts,
+)
 from psbt.errors import PsbtError
 from psbt.policy import (
     CHANGE,
@@ -47,18 +53,40 @@ class Following:
 
     `ask` says what to ask the chain for, `take` keeps what it answered. Between them no
     transaction need be open: a long look through old blocks keeps nobody from the database.
+    Where `standing` tells a tip, there is nothing to ask.
     """
 
-    def __init__(self, look: Look = Look()) -> None:  # noqa: B008 -- it is a value
+    def __init__(self, chain: ChainSource, look: Look = Look()) -> None:  # noqa: B008 -- it is a value
         """Keep what a person asks for besides what is new."""
         self.notes: list[str] = []
+        # Read before the chain is asked: what comes meanwhile is news to the next sync.
+        self._chain_state = chain.state() if isinstance(chain, StatedSource) else None
         self._look = look
         self._least = Counts(look.reach, look.reach)
         self._state: chain_book.SyncedTo | None = None
-        self._scripts: dict[bytes, VaultScript] = {}
+        self._scripts: WatchedScripts | None = None
         self._scanned: Scanned | None = None
         self._anew = False
         self._late = 0
+
+    def standing(self, db: Session, vault: Vault) -> Tip | None:
+        """Return the tip where chain and mempool hold just what the vault was synced to.
+
+        Payments are brought in step even then: one may have been imported since. Raises PolicyError
+        where the vault's rows tell different stories.
+        """
+        known = chain_book.sync_state(db, vault)
+        if (
+            self._chain_state is None
+            or known is None
+            or chain_book.chain_state(db, vault) != self._chain_state
+            or self._look != Look()
+            or watched_counts(db, vault, done := reached(db, vault)) != done
+        ):
+            return None
+        stored_policy(vault)
+        ceremony_book.confirm(db, vault, clock.now())
+        return Tip(*known)
 
     def ask(self, db: Session, vault: Vault, known: Callable[[], Mapping[str, int]]) -> Watch:
         """Return what the chain is asked for; `known` returns the heights known by then."""
@@ -97,17 +125,23 @@ class Following:
         self.notes += update.notes
         self._scanned = update.scanned or self._scanned
         policy, scripts = stored_policy(vault), self._scripts
-        if update.reach is not None:
-            scripts = watched(db, vault, policy, least=Counts(*update.reach))
+        if update.reach is not None or scripts is None:
+            wanted = self._least if update.reach is None else Counts(*update.reach)
+            scripts = watched(db, vault, policy, least=wanted)
         _apply(db, vault, update, scripts=scripts)
         chain_book.set_sync_state(
-            db, vault, update.tip.height, block_hash=update.tip.hash, now=clock.now()
+            db,
+            vault,
+            update.tip.height,
+            block_hash=update.tip.hash,
+            now=clock.now(),
+            chain_state=self._chain_state,
         )
         wider = watched_counts(db, vault, self._least)
-        if any(more > done for more, done in zip(wider, _reach(scripts), strict=True)):
+        if any(more > done for more, done in zip(wider, scripts.reach, strict=True)):
             self._look, self._anew = Look(), True
             return False
-        self._remember(db, vault, _reach(scripts), tip=update.tip)
+        self._remember(db, vault, scripts.reach, tip=update.tip)
         return True
 
     def _remember(self, db: Session, vault: Vault, reach: Counts, *, tip: Tip) -> None:
@@ -137,7 +171,9 @@ def sync(db: Session, vault: Vault, chain: ChainSource, *, look: Look = Look()) 
 
     The transaction stays open meanwhile: for chains that answer at once.
     """
-    following = Following(look)
+    following = Following(chain, look)
+    if (standing := following.standing(db, vault)) is not None:
+        return standing
     while True:
         watch = following.ask(db, vault, partial(chain_book.heights, db, vault))
         update = chain.sync(watch)
@@ -145,14 +181,8 @@ def sync(db: Session, vault: Vault, chain: ChainSource, *, look: Look = Look()) 
             return update.tip
 
 
-def _reach(scripts: Mapping[bytes, VaultScript]) -> Counts:
-    """Return how many scripts of each branch there are."""
-    branches = Counter(script.branch for script in scripts.values())
-    return Counts(branches[RECEIVE], branches[CHANGE])
-
-
 def _apply(
-    db: Session, vault: Vault, update: ChainUpdate, *, scripts: dict[bytes, VaultScript]
+    db: Session, vault: Vault, update: ChainUpdate, *, scripts: Mapping[bytes, VaultScript]
 ) -> None:
     lost: dict[str, int] = {}
     if update.reorganised_to is not None:
@@ -181,13 +211,13 @@ def _take_in(
     chain_book.add_coins(db, vault, (c for t, h in parsed for c in _own_coins(t, h, scripts)))
     chain_book.spend_coins(db, vault, (s for t, h in parsed for s in _spends(t, h)))
     ceremony_book.confirm(db, vault, clock.now())
-    _note_proofs(db, vault, (t for t, h in parsed if h is not None), scripts=scripts)
+    _note_proofs(db, vault, [t for t, h in parsed if h is not None], scripts=scripts)
 
 
 def _note_proofs(
     db: Session,
     vault: Vault,
-    confirmed: Iterable[Transaction],
+    confirmed: Sequence[Transaction],
     *,
     scripts: Mapping[bytes, VaultScript],
 ) -> None:
@@ -195,9 +225,11 @@ def _note_proofs(
 
     Nothing is looked at once every key is proved, and one input of a payment is enough.
     """
+    if not confirmed:
+        return
     known = vault_book.latest_verifications(db, vault)
     unproved = {each.position: each.key_id for each in vault.cosigners if each.key_id not in known}
-    for transaction in islice(confirmed, PROOFS_LOOKED_AT):
+    for transaction in confirmed[:PROOFS_LOOKED_AT]:
         if not unproved:
             return
         for index, tx_in in enumerate(transaction.inputs):

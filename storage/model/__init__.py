@@ -7,6 +7,7 @@ A noun's module is imported when the noun is first named: to have SQLAlchemy map
 longer than most commands work.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -84,6 +85,7 @@ NOUNS: Final = {
     "vaults": ("Cosigner", "Vault", "Verification"),
 }  # fmt: skip
 """Which module has which nouns."""
+CUSTODY: Final = "storage.model.custody"
 
 
 def whole_schema() -> MetaData:
@@ -97,5 +99,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 -- any noun; type checkers re
     """Import the noun of this name."""
     for module, nouns in NOUNS.items():
         if name in nouns:
-            return getattr(import_module(f"storage.model.{module}"), name)
+            found = getattr(import_module(f"storage.model.{module}"), name)
+            if CUSTODY in sys.modules:
+                import_module("storage.private")  # what seals and reveals private rows
+            return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

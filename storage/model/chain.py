@@ -78,7 +78,10 @@ class Coin(Record):
 
 
 class SyncState(Record):
-    """The block up to which a vault's coins are known."""
+    """The block up to which a vault's coins are known.
+
+    `chain_state` is the chain source's name for what it held then, of a source that names it.
+    """
 
     __tablename__ = "sync_state"
 
@@ -86,6 +89,7 @@ class SyncState(Record):
     height: Mapped[int]
     block_hash: Mapped[str]
     synced_at: Mapped[datetime]
+    chain_state: Mapped[str | None]
 
 
 class Scan(Record):

@@ -3,11 +3,12 @@
 import random
 from pathlib import Path
 
+from sqlalchemy import Column, Table, select
 from sqlalchemy.orm import Session
 
 from coordinator.chain import ChainSource, Tip, Watch
 from coordinator.home.settings import create_home
-from coordinator.vault import vaults
+from coordinator.vault import addresses, vaults
 from coordinator.vault.vaults import VaultPlan
 from coordinator.wallet import sync as wallet_sync
 from coordinator.wallet.balance import Balance, balance
@@ -21,11 +22,15 @@ from psbt.policy import CHANGE, format_descriptor, vault_script
 from storage import chain as chain_book
 from storage import vaults as vault_book
 from storage.database import open_database
-from storage.model import Vault
+from storage.model import Vault, whole_schema
 from tests.program import computing_once
 from tests.psbt.soft_vault import SoftVault, soft_vault
 
 NAME = "v"
+
+
+def _lasting(table: Table) -> list[Column[object]]:
+    return [each for each in table.columns if each.name not in {"synced_at", "told_at"}]
 
 
 class Book:
@@ -53,6 +58,20 @@ class Book:
     def sync(self, source: ChainSource, name: str = NAME) -> Tip:
         with computing_once(), self.database.begin() as db:
             return wallet_sync.sync(db, self.vault(db, name), source)
+
+    def issue(self, count: int, name: str = NAME) -> None:
+        """Give out so many addresses."""
+        with self.database.begin() as db:
+            for _ in range(count):
+                addresses.new_address(db, self.vault(db, name))
+
+    def rows(self) -> dict[str, list[tuple[object, ...]]]:
+        """Return all that is stored, but for when the chain was asked."""
+        with self.database.begin() as db:
+            return {
+                table.name: [tuple(row) for row in db.execute(select(*_lasting(table))).all()]
+                for table in whole_schema().sorted_tables
+            }
 
     def watch(self, since: Tip) -> Watch:
         """Return what the vault asks its source."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.chain import ChainSource, PackageSource
+from coordinator.chain import ChainSource, PackageSource, StatedSource
 from coordinator.chain.opening import open_chain
 from coordinator.errors import (
     ChainError,
@@ -21,6 +21,7 @@ from coordinator.errors import (
     TransactionRejected,
 )
 from coordinator.payment import creation
+from coordinator.wallet import scripts
 from coordinator.wallet import sync as wallet_sync
 from psbt.coins import Payment
 from psbt.transaction import parse_transaction
@@ -76,6 +77,53 @@ def test_only_what_is_new_is_told(world: World, source: ChainSource, book: Book)
     assert book.balance() == (140_000, 0, 0, 0)
     assert book.coins()[second] == tip.height
     assert source.sync(book.watch(tip)).transactions == ()
+
+
+def test_a_sync_without_news_derives_and_changes_nothing(
+    world: World, source: ChainSource, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.pay(book.script(0))
+    world.mine()
+    book.sync(source)
+    book.sync(source)
+    before, tip = book.rows(), world.chain.tip()
+    with monkeypatch.context() as patched:
+        patched.setattr(scripts, "derive_scripts", None)
+        assert book.sync(source) == tip
+    assert book.rows() == before
+
+
+def test_a_state_that_is_named_changes_with_whatever_happens(
+    world: World, source: ChainSource, book: Book
+) -> None:
+    purse, raw = world.gift()
+    events = (
+        lambda: world.chain.broadcast(purse.spend(purse.coins(raw), to=book.script(0)).raw),
+        lambda: world.chain.broadcast(purse.spend(purse.coins(raw), fee_sats=9_000).raw),
+        world.mine,
+        lambda: world.chain.reorganise(world.chain.tip().height - 1),
+        lambda: world.pay(book.script(1)),
+        world.mine,
+    )
+    named = []
+    for event in events:
+        event()
+        named.append(source.state() if isinstance(source, StatedSource) else len(named))
+        if isinstance(source, StatedSource):
+            assert source.state() == named[-1]
+    assert len(set(named)) == len(events)
+
+
+def test_an_address_issued_since_is_looked_for_where_nothing_else_happened(
+    world: World, source: ChainSource, book: Book
+) -> None:
+    far = world.pay(book.script(150))
+    world.mine()
+    book.sync(source)
+    known = book.coins()
+    book.issue(120)
+    book.sync(source)
+    assert book.coins() == {far: world.chain.tip().height} | known
 
 
 def test_a_mined_coin_ripens(world: World, source: ChainSource, book: Book) -> None:

@@ -156,7 +156,7 @@ from storage.errors import StorageError
 @event.listens_for(Engine, "before_cursor_execute")
 def orphan(connection, cursor, statement, *rest):
     if "foreign_key_check" in statement:
-        cursor.execute("INSERT INTO sync_state VALUES (7, 1, '00', '2026-01-01 00:00:00')")
+        cursor.execute("INSERT INTO sync_state VALUES (7, 1, '00', '2026-01-01 00:00:00', NULL)")
 
 try:
     open_database(sys.argv[1])

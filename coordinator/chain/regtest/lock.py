@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from coordinator.errors import ChainUnreachable
 
 
@@ -15,24 +13,28 @@ class ChainLock:
 
     def __init__(self, folder: Path, wait_seconds: float) -> None:
         """Name the files; nothing is held yet."""
-        self._lock = FileLock(folder.with_name(folder.name + ".lock"), timeout=wait_seconds)
+        self._file = folder.with_name(folder.name + ".lock")
+        self._wait_seconds = wait_seconds
         self._holder = folder / "holder"
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lock; raises ChainUnreachable after the wait."""
+        from filelock import FileLock, Timeout  # noqa: PLC0415 -- 10 ms, which readers need not
+
+        lock = FileLock(self._file, timeout=self._wait_seconds)
         self._holder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            self._lock.acquire()
+            lock.acquire()
         except Timeout as failure:
             raise ChainUnreachable(
-                f"process {self._holder_id()} holds the chain: {self._lock.lock_file}"
+                f"process {self._holder_id()} holds the chain: {self._file}"
             ) from failure
         try:
             self._holder.write_text(str(os.getpid()), encoding="ascii")
             yield
         finally:
-            self._lock.release()
+            lock.release()
 
     def _holder_id(self) -> str:
         with suppress(OSError):

@@ -1,9 +1,10 @@
 """The embedded regtest chain: a node without a network, in one folder."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 from coordinator import clock
@@ -65,6 +66,15 @@ class RegtestChain:
     def pool(self) -> Pool:
         """Return what waits for a block, and how the next block would find the coins."""
         return self._pool()
+
+    def state(self) -> str:
+        """Return the SHA-256 of all that is read here: blocks and mempool."""
+        held = sha256()
+        for file in (self._log.file, self._mempool_file):
+            with suppress(FileNotFoundError):
+                held.update(sha256(file.read_bytes()).digest())
+            held.update(b";")
+        return held.hexdigest()
 
     def sync(self, watch: Watch) -> ChainUpdate:
         """Return what happened to the watched scripts since the watch's tip."""
