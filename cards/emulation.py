@@ -215,7 +215,9 @@ class Header(NamedTuple):
     profile: str
 
 
-def create_card(path: Path, family: CardFamily, profile: str, variant: str | None = None) -> None:
+def create_card(
+    path: Path, family: CardFamily, profile: str, *, variant: str | None = None
+) -> None:
     """Make a factory-fresh card and its file; raises CardError where the file is there already."""
     make = family.emulate if variant is None else family.variants[variant]
     with contextlib.ExitStack() as undo:

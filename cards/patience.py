@@ -34,6 +34,7 @@ class Patient:
         connect: Callable[[], CardTransport],
         name: str,
         seconds: float = SECONDS,
+        *,
         take_seconds: float = WAIT_SECONDS,
     ) -> None:
         """Connect with the first command; wait `seconds` for each answer of the card."""

@@ -37,9 +37,9 @@ def _compress(state: _State, block: bytes) -> _State:
     right_order = tuple((9 * step + 5) % 16 for step in left_order)
     for number in range(5):
         for i, j in zip(left_order, right_order, strict=True):
-            left = _step(left, words[i] + _LEFT_CONSTANTS[number], number, _SHIFTS[number][i])
+            left = _step(left, words[i] + _LEFT_CONSTANTS[number], number, shift=_SHIFTS[number][i])
             right = _step(
-                right, words[j] + _RIGHT_CONSTANTS[number], 4 - number, _SHIFTS[number][j]
+                right, words[j] + _RIGHT_CONSTANTS[number], 4 - number, shift=_SHIFTS[number][j]
             )
         left_order = tuple(_SHUFFLE[step] for step in left_order)
         right_order = tuple(_SHUFFLE[step] for step in right_order)
@@ -51,20 +51,17 @@ def _compress(state: _State, block: bytes) -> _State:
     return first, second, third, fourth, fifth
 
 
-def _step(state: _State, added: int, function: int, shift: int) -> _State:
+def _step(state: _State, added: int, function: int, *, shift: int) -> _State:
     a, b, c, d, e = state
-    mixed = _rotated(a + _mixed(function, b, c, d) + added, shift) + e
-    return e, mixed & _MASK, b, _rotated(c, 10), d
-
-
-def _mixed(function: int, x: int, y: int, z: int) -> int:
-    return (
-        x ^ y ^ z,
-        (x & y) | (~x & z),
-        (x | ~y) ^ z,
-        (x & z) | (y & ~z),
-        x ^ (y | ~z),
+    chosen = (
+        b ^ c ^ d,
+        (b & c) | (~b & d),
+        (b | ~c) ^ d,
+        (b & d) | (c & ~d),
+        b ^ (c | ~d),
     )[function]
+    mixed = _rotated(a + chosen + added, shift) + e
+    return e, mixed & _MASK, b, _rotated(c, 10), d
 
 
 def _rotated(value: int, shift: int) -> int:

@@ -281,7 +281,7 @@ def _guarded(given: Maps, transaction: network.Transaction) -> Psbt:
     psbt = _translated("globals", Psbt, _of_embit(transaction), rest)
     previous: dict[bytes, Previous] = {}
     for index, (psbt_in, values) in enumerate(zip(psbt.inputs, maps.inputs, strict=True)):
-        _fill_input(f"inputs[{index}]", psbt_in, values, previous)
+        _fill_input(f"inputs[{index}]", psbt_in, values, previous=previous)
     for index, (psbt_out, values) in enumerate(zip(psbt.outputs, maps.outputs, strict=True)):
         _fill(f"outputs[{index}]", psbt_out, values)
     written = ByteReader(_translated("globals", psbt.serialize))
@@ -293,7 +293,7 @@ def _guarded(given: Maps, transaction: network.Transaction) -> Psbt:
 
 
 def _fill_input(
-    name: str, psbt_in: InputScope, values: Fields, previous: dict[bytes, Previous]
+    name: str, psbt_in: InputScope, values: Fields, *, previous: dict[bytes, Previous]
 ) -> None:
     """Fill one input; a previous transaction that several inputs share is read once."""
     _fill(name, psbt_in, values)

@@ -101,6 +101,7 @@ def select_coins(
     coins: Sequence[Coin],
     wish: Wish,
     policy_size: ScriptSize,
+    *,
     rng: Random,
     long_term_feerate: int = LONG_TERM_FEERATE,
 ) -> Selection:
@@ -118,7 +119,7 @@ def select_coins(
     ranked = _worth_spending(others, terms)
     if wish.drain is not None:
         return _drained(named or _largest(ranked, room), wish.drain, terms)
-    candidates = _candidates(named, ranked, terms, rng)
+    candidates = _candidates(named, ranked, terms, rng=rng)
     settled = [found for chosen in candidates if (found := _settled(chosen, terms))]
     if not settled:
         spendable = _value(named) + _value(_largest(ranked, room))
@@ -190,7 +191,7 @@ def _drained(chosen: list[Coin], drain: bytes, terms: Terms) -> Selection:
 
 
 def _candidates(
-    named: list[Coin], ranked: list[Coin], terms: Terms, rng: Random
+    named: list[Coin], ranked: list[Coin], terms: Terms, *, rng: Random
 ) -> Iterator[list[Coin]]:
     """Yield sets of coins that may pay: exact ones, the fewest, and random ones."""
     room = terms.inputs_max - len(named)

@@ -115,7 +115,7 @@ def new_signatures(psbt: Psbt, other: Psbt, policy: Policy) -> list[tuple[int, b
     found = []
     for index, (ours, theirs) in enumerate(zip(psbt.inputs, other.inputs, strict=True)):
         digest = digests[index]
-        offered = dict(_offered(index, theirs, scripts[index], digest))
+        offered = dict(_offered(index, theirs, scripts[index], digest=digest))
         for pubkey, signature in offered.items():
             if valid_signature(ours, pubkey, digest) is not None:
                 continue
@@ -179,7 +179,7 @@ def _check_fields(prefix: str, ours: object, theirs: object) -> None:
 
 
 def _offered(
-    index: int, theirs: InputScope, script: VaultScript, digest: bytes
+    index: int, theirs: InputScope, script: VaultScript, *, digest: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield the signatures of an input by keys of the policy, not verified yet."""
     where = f"inputs[{index}]"

@@ -107,4 +107,4 @@ def _input(policy: Policy, coin: Coin, transaction: Transaction) -> Fields:
         raise PsbtError(
             f"the coin {txid}:{vout} is not at {coin.branch}/{coin.index} of the policy"
         )
-    return input_fields(policy, script, spent, transaction.raw)
+    return input_fields(policy, script, spent, previous=transaction.raw)

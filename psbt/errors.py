@@ -22,7 +22,7 @@ class PolicyError(PsbtError):
 class AmountContradicted(PsbtError):
     """A PSBT says another amount for a coin than the transaction that made it."""
 
-    def __init__(self, said: str, outpoint: str, said_sats: int, known_sats: int) -> None:
+    def __init__(self, said: str, outpoint: str, said_sats: int, *, known_sats: int) -> None:
         """Keep the coin as txid:n, what `said` so says it has, and what is known."""
         self.outpoint = outpoint
         self.said_sats = said_sats

@@ -103,7 +103,7 @@ def read(data: bytes) -> tuple[Maps, Transaction]:
             where = f"{name}[{index}]"
             scopes.append(read_fields(reader, where, left))
             left -= len(scopes[-1])
-            _check_fields(where, scopes[-1], rules, _version(own))
+            _check_fields(where, scopes[-1], rules, version=_version(own))
     reader.end()
     maps = Maps(own, tuple(found[0]), tuple(found[1]))
     return maps, transaction or _constructed(maps)
@@ -118,10 +118,10 @@ def read_transaction(data: bytes) -> Transaction:
 def check(maps: Maps) -> Transaction:
     """Hold maps against every rule, as when they are read; returns their transaction."""
     version = _version(maps.globals)
-    _check_fields("globals", maps.globals, GLOBAL_RULES, version)
+    _check_fields("globals", maps.globals, GLOBAL_RULES, version=version)
     for (name, rules), scopes in ((INPUTS, maps.inputs), (OUTPUTS, maps.outputs)):
         for index, values in enumerate(scopes):
-            _check_fields(f"{name}[{index}]", values, rules, version)
+            _check_fields(f"{name}[{index}]", values, rules, version=version)
     transaction = _constructed(maps) if version else _unsigned(maps.globals)
     described = (len(maps.inputs), len(maps.outputs))
     stated = (len(transaction.inputs), len(transaction.outputs))
@@ -242,7 +242,7 @@ def _opened(data: bytes) -> tuple[ByteReader, Fields]:
     if reader.take(min(reader.left, len(MAGIC))) != MAGIC:
         raise PsbtError("this is not a PSBT: it does not start with the bytes psbt and ff")
     own = read_fields(reader, "globals")
-    _check_fields("globals", own, GLOBAL_RULES, _version(own))
+    _check_fields("globals", own, GLOBAL_RULES, version=_version(own))
     return reader, own
 
 
@@ -361,7 +361,7 @@ class MapRules(NamedTuple):
     needed: Mapping[int, tuple[bytes, ...]]
 
 
-def _check_fields(name: str, values: Fields, rules: MapRules, version: int) -> None:
+def _check_fields(name: str, values: Fields, rules: MapRules, *, version: int) -> None:
     """Refuse what a map of this kind cannot hold; `name` is for the error."""
     others = rules.only[2 - version]
     for key, value in values.items():
@@ -372,13 +372,13 @@ def _check_fields(name: str, values: Fields, rules: MapRules, version: int) -> N
             )
         rule = rules.fields.get(kind)
         if rule is not None:
-            _check_field(name, rule, key, value)
+            _check_field(name, rule, key, value=value)
     for key in rules.needed[version]:
         if key not in values:
             raise PsbtError(f"{name} lacks {rules.fields[key[0]].what}, which version 2 needs")
 
 
-def _check_field(name: str, rule: FieldRule, key: bytes, value: bytes) -> None:
+def _check_field(name: str, rule: FieldRule, key: bytes, *, value: bytes) -> None:
     data = key[1:]
     if rule.key_sizes is not None and len(data) not in rule.key_sizes:
         if rule.key_sizes == (0,):

@@ -71,11 +71,11 @@ def message_psbt(message: str, policy: Policy, script: VaultScript) -> Psbt:
         fields.GLOBAL_SIGNED_MESSAGE: _encoded(message),
         **global_fields(policy),
     }
-    asked = input_fields(policy, script, challenge.outputs[0], challenge.raw)
+    asked = input_fields(policy, script, challenge.outputs[0], previous=challenge.raw)
     return codec.assemble(Maps(own, (asked,), ({},)))
 
 
-def key_proved(message: str, script: VaultScript, pubkey: bytes, signature: bytes) -> bool:
+def key_proved(message: str, script: VaultScript, pubkey: bytes, *, signature: bytes) -> bool:
     """Tell whether 64 bytes r‖s are a signature of the message by one of the address's keys."""
     unsigned = to_sign(message, script.script_pubkey)
     digest = digests(unsigned, [script.code], [0 if script.amount_signed else None])[0]

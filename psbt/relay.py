@@ -186,7 +186,7 @@ def lock_refusals(
                 reason = "bad-txns-premature-spend-of-coinbase"
                 yield Refusal(reason, "immature_coin", message)
         if transaction.version > 1 and not item.sequence & SEQUENCE_NO_LOCK:
-            yield from _relative_lock(item.outpoint, item.sequence, tip_height, view)
+            yield from _relative_lock(item.outpoint, item.sequence, tip_height, view=view)
 
 
 def package_refusals(transaction: Transaction, vsize: int, view: NodeView) -> Iterator[Refusal]:
@@ -305,7 +305,7 @@ def _mined_by(median_time: int | None) -> int:
 
 
 def _relative_lock(
-    outpoint: Outpoint, sequence: int, tip_height: int | None, view: NodeView
+    outpoint: Outpoint, sequence: int, tip_height: int | None, *, view: NodeView
 ) -> Iterator[Refusal]:
     """Yield the refusal of a coin that must have lain so long (BIP 68)."""
     units, age = sequence & SEQUENCE_MASK, view.coins.get(outpoint)

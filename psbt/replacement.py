@@ -71,7 +71,7 @@ def child_fee(family: Family, vsize: int, feerate: int) -> int:
     return fee_at(feerate, family.vsize + vsize) - family.fee_sats
 
 
-def most_feerate(family: Family, vsize: int, value_sats: int, script_pubkey: bytes) -> int:
+def most_feerate(family: Family, vsize: int, value_sats: int, *, script_pubkey: bytes) -> int:
     """Return the highest rate in sat/kvB that coins of this value can lift the family to.
 
     What is left for the child's output is no dust. Raises PsbtError where nothing is left.

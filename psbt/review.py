@@ -65,7 +65,12 @@ def review(psbt: Psbt, policy: Policy, context: Context) -> Review:
 def _facts(psbt: Psbt, policy: Policy, context: Context) -> Facts:
     inputs = _inputs(psbt, policy)
     outputs = tuple(
-        _output(psbt.outputs[index], own or _known(psbt, index, policy, context), policy, context)
+        _output(
+            psbt.outputs[index],
+            own or _known(psbt, index, policy, context=context),
+            policy,
+            context=context,
+        )
         for index, own in enumerate(output_scripts(psbt, policy))
     )
     fee_sats = sum(i.value_sats for i in inputs) - sum(o.value_sats for o in outputs)
@@ -105,7 +110,7 @@ def _inputs(psbt: Psbt, policy: Policy) -> tuple[ReviewInput, ...]:
 
 
 def _output(
-    psbt_out: OutputScope, own: VaultScript | None, policy: Policy, context: Context
+    psbt_out: OutputScope, own: VaultScript | None, policy: Policy, *, context: Context
 ) -> ReviewOutput:
     script_pubkey = psbt_out.script_pubkey.data
     change = own is not None and own.branch == CHANGE
@@ -124,7 +129,7 @@ def _output(
     )
 
 
-def _known(psbt: Psbt, index: int, policy: Policy, context: Context) -> VaultScript | None:
+def _known(psbt: Psbt, index: int, policy: Policy, *, context: Context) -> VaultScript | None:
     """Look an output up in the vault's history, which is no more believed than the PSBT."""
     script_pubkey = psbt.outputs[index].script_pubkey.data
     place = context.own_scripts.get(script_pubkey)
@@ -136,4 +141,4 @@ def _finished_weight(psbt: Psbt, policy: Policy) -> int:
     """Return the most weight the transaction can have once signed."""
     an_input = input_weight(policy.size)
     outputs = [output_size(psbt_out.script_pubkey.data) for psbt_out in psbt.outputs]
-    return transaction_weight(len(psbt.inputs), an_input, len(outputs), sum(outputs))
+    return transaction_weight(len(psbt.inputs), an_input, len(outputs), outputs_size=sum(outputs))

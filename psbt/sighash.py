@@ -145,7 +145,7 @@ def stated_output(index: int, psbt_in: InputScope) -> TransactionOutput | None:
     if said is not None and said.value_sats != spent.value_sats:
         outpoint = f"{psbt_in.txid.hex()}:{psbt_in.vout}"
         where = f"input {index}: witness_utxo"
-        raise AmountContradicted(where, outpoint, said.value_sats, spent.value_sats)
+        raise AmountContradicted(where, outpoint, said.value_sats, known_sats=spent.value_sats)
     if said is not None and said.script_pubkey != spent.script_pubkey:
         raise PsbtError(f"input {index}: witness_utxo has another script than what it spends")
     return spent

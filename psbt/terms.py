@@ -37,7 +37,7 @@ class Terms:
         outputs, size = self.outputs, self.outputs_size
         if change:
             outputs, size = outputs + 1, size + self.size.output
-        return transaction_weight(inputs, self.input_weight, outputs, size)
+        return transaction_weight(inputs, self.input_weight, outputs, outputs_size=size)
 
     def vsize(self, inputs: int, *, change: bool = False) -> int:
         """Return the size of the signed transaction in virtual bytes."""

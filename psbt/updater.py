@@ -23,7 +23,7 @@ def global_fields(policy: Policy) -> Fields:
 
 
 def input_fields(
-    policy: Policy, script: VaultScript, spent: TransactionOutput, previous: bytes
+    policy: Policy, script: VaultScript, spent: TransactionOutput, *, previous: bytes
 ) -> Fields:
     """Return the output spent, the transaction that made it, its script and who can sign."""
     stated = spent.value_sats.to_bytes(8, "little") + sized(spent.script_pubkey)
@@ -60,6 +60,7 @@ def completed(
     maps: Maps,
     policy: Policy,
     coins: Mapping[Outpoint, OwnCoin],
+    *,
     places: Mapping[bytes, tuple[int, int]],
 ) -> Maps:
     """Return the maps with what they leave out about the vault's own coins and outputs.
@@ -69,11 +70,11 @@ def completed(
     """
     transaction = parse_unsigned(maps.globals[fields.GLOBAL_UNSIGNED_TX])
     inputs = [
-        _completed_input(given, policy, tx_in.outpoint, coins)
+        _completed_input(given, policy, tx_in.outpoint, coins=coins)
         for given, tx_in in zip(maps.inputs, transaction.inputs, strict=True)
     ]
     outputs = [
-        _completed_output(given, policy, tx_out.script_pubkey, places)
+        _completed_output(given, policy, tx_out.script_pubkey, places=places)
         for given, tx_out in zip(maps.outputs, transaction.outputs, strict=True)
     ]
     own = {**maps.globals, **global_fields(policy)}
@@ -95,7 +96,7 @@ def without_previous(psbt: Psbt) -> Psbt:
 
 
 def _completed_input(
-    given: Fields, policy: Policy, outpoint: Outpoint, coins: Mapping[Outpoint, OwnCoin]
+    given: Fields, policy: Policy, outpoint: Outpoint, *, coins: Mapping[Outpoint, OwnCoin]
 ) -> Fields:
     coin = coins.get(outpoint)
     if coin is None or outpoint.vout >= len(coin.previous.outputs):
@@ -105,11 +106,15 @@ def _completed_input(
     if script.script_pubkey != spent.script_pubkey:
         return given
     derivations = _derivations(fields.IN_BIP32_DERIVATION, policy, script)
-    return {**input_fields(policy, script, spent, coin.previous.raw), **given, **derivations}
+    return {
+        **input_fields(policy, script, spent, previous=coin.previous.raw),
+        **given,
+        **derivations,
+    }
 
 
 def _completed_output(
-    given: Fields, policy: Policy, script_pubkey: bytes, places: Mapping[bytes, tuple[int, int]]
+    given: Fields, policy: Policy, script_pubkey: bytes, *, places: Mapping[bytes, tuple[int, int]]
 ) -> Fields:
     place = places.get(script_pubkey)
     script = vault_script(policy, *place) if place else None

@@ -62,7 +62,7 @@ def output_size(script_pubkey: bytes) -> int:
     return 8 + compact_size_length(len(script_pubkey)) + len(script_pubkey)
 
 
-def transaction_weight(inputs: int, input_weight: int, outputs: int, outputs_size: int) -> int:
+def transaction_weight(inputs: int, input_weight: int, outputs: int, *, outputs_size: int) -> int:
     """Return the weight of a transaction whose inputs all weigh the same."""
     counts = compact_size_length(inputs) + compact_size_length(outputs)
     stripped = VERSION_AND_LOCKTIME + counts + outputs_size

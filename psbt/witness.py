@@ -8,7 +8,7 @@ from psbt.transaction import Transaction
 
 
 def signers(
-    transaction: Transaction, index: int, script: VaultScript, value_sats: int
+    transaction: Transaction, index: int, script: VaultScript, *, value_sats: int
 ) -> frozenset[bytes]:
     """Return the public keys of a script whose signatures in an input's witness verify.
 

@@ -28,14 +28,7 @@ PLACES = {
 }
 """Where each library may be imported: its exceptions are translated there."""
 
-BY_POSITION = (
-    "cards/",
-    "psbt/",
-    "coordinator/cli/",
-    "coordinator/guide/",
-    "coordinator/incident/",
-    "coordinator/interop/",
-)
+BY_POSITION = ("coordinator/cli/", "coordinator/guide/")
 """Where a fourth argument may still be given by its place."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -51,7 +51,7 @@ def process_channel(frame: bytes) -> Command:
     return Command(CLA, Ins.PROCESS_CHANNEL, data=frame)
 
 
-def setup(pin: Secret, puk: Secret, spare_pin: Secret, spare_puk: Secret) -> Command:
+def setup(pin: Secret, puk: Secret, spare_pin: Secret, *, spare_puk: Secret) -> Command:
     """Set up PIN 0 with its PUK, PIN 1 that nobody uses, room for 32 cached keys (SETUP)."""
     first = bytes((PIN_TRIES, PUK_TRIES)) + _code(pin) + _code(puk)
     second = bytes((1, 1)) + _code(spare_pin) + _code(spare_puk)

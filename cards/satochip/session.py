@@ -100,7 +100,7 @@ class SatochipSession:
     def initialise(self, secrets: Mapping[str, Secret]) -> None:
         """Set `pin` and `puk`, each of 4 to 16 bytes."""
         with _random_code() as spare_pin, _random_code() as spare_puk:
-            command = commands.setup(secrets["pin"], secrets["puk"], spare_pin, spare_puk)
+            command = commands.setup(secrets["pin"], secrets["puk"], spare_pin, spare_puk=spare_puk)
             self._link.send(command)
 
     def unlock(self, pin: Pin) -> None:

@@ -52,7 +52,7 @@ class IssuerSignatures(NamedTuple):
 
 
 def keep_issuer_signatures(
-    memory: CardMemory, facts: CardFacts, roots: Roots, document: bytes
+    memory: CardMemory, facts: CardFacts, roots: Roots, *, document: bytes
 ) -> None:
     """Keep what the vendor's server says of this card; raises NotEvidence for anything else."""
     anybodys = Roots(roots.published + roots.test)
@@ -127,7 +127,7 @@ def check_card(facts: CardFacts, challenge: bytes, answer: Fields) -> None:
         raise NotGenuine("it answered the challenge with a signature that is not its key's")
 
 
-def check_wallet(facts: CardFacts, key: bytes, challenge: bytes, answer: Fields) -> None:
+def check_wallet(facts: CardFacts, key: bytes, challenge: bytes, *, answer: Fields) -> None:
     """See that the card has the wallet's key, and says so itself; raises NotGenuine."""
     if not signed(key, challenge + answer.need(Tag.SALT), answer.need(Tag.SIGNATURE)):
         raise NotGenuine("its wallet's key did not sign the challenge")

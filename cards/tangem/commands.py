@@ -76,7 +76,7 @@ def read_key(access: Access, index: int, path: Path) -> Command:
     )
 
 
-def sign(access: Access, index: int, path: Path, digests: Sequence[bytes]) -> Command:
+def sign(access: Access, index: int, path: Path, *, digests: Sequence[bytes]) -> Command:
     """SIGN digests of 32 bytes by the key at one path."""
     items = [
         (Tag.DIGEST_SIZE, bytes((len(digests[0]),))),

@@ -147,10 +147,10 @@ def attest(card: Card, request: Request) -> Answer:
     mode = fields.find(Tag.PROVE_CARD)
     if mode is None:
         return Answer(items)
-    return Answer(items + _proof_of_card(card, wallet, public_key(key), mode))
+    return Answer(items + _proof_of_card(card, wallet, public_key(key), challenge=mode))
 
 
-def _proof_of_card(card: Card, wallet: Wallet, key: bytes, challenge: bytes) -> list[Item]:
+def _proof_of_card(card: Card, wallet: Wallet, key: bytes, *, challenge: bytes) -> list[Item]:
     """Have the card's key sign the wallet's, with challenge and salt where it is dynamic."""
     salt = secrets.token_bytes(SALT) if challenge else b""
     message, items = key + challenge + salt, list[Item]()

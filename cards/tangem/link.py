@@ -46,6 +46,7 @@ class Link:
         transport: CardTransport,
         progress: Callable[[str, int], None],
         clock: Time,
+        *,
         disturbed: Callable[[], None] = undisturbed,
     ) -> None:
         """Begin unencrypted."""

@@ -161,7 +161,7 @@ def open_session(
     transport: CardTransport, surroundings: Surroundings, clock: Time | None = None
 ) -> "TangemSession":
     """Open the Tangem on a transport; raises StatusWordError where there is none."""
-    link = Link(transport, surroundings.progress, clock or Time(), surroundings.disturbed)
+    link = Link(transport, surroundings.progress, clock or Time(), disturbed=surroundings.disturbed)
     link.select()
     return TangemSession(link, surroundings)
 
@@ -267,14 +267,14 @@ class TangemSession:
         if self._wallet is not None:
             challenge = attestation.fresh_challenge()
             answer = self._ask(commands.attest_wallet(access, self._wallet.slot, challenge))
-            attestation.check_wallet(facts, self._wallet.public_key, challenge, answer)
+            attestation.check_wallet(facts, self._wallet.public_key, challenge, answer=answer)
         kept = attestation.kept_issuer_signatures(self._surroundings.memory, facts)
         return attestation.verdict(facts, self._roots, kept)
 
     def take_evidence(self, document: bytes) -> None:
         """Keep the issuer's signatures, the JSON of the vendor's server, of this very card."""
         facts, memory = self._read_facts(), self._surroundings.memory
-        attestation.keep_issuer_signatures(memory, facts, self._roots, document)
+        attestation.keep_issuer_signatures(memory, facts, self._roots, document=document)
 
     def reset(self) -> None:
         """Erase every key for good, leave the backup set, and take the codes away."""
@@ -324,7 +324,7 @@ class TangemSession:
         """Sign up to ten digests and verify what comes back."""
         access, slot = self._full_access(), self._our_wallet().slot
         key = self._keys.public_key(path)
-        answer = self._ask(commands.sign(access, slot, path, digests))
+        answer = self._ask(commands.sign(access, slot, path, digests=digests))
         found = answers.parse_signatures(answer, len(digests))
         low = [low_s(signature) for signature in found]
         if not all(verify(key, *pair) for pair in zip(digests, low, strict=True)):

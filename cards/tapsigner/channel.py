@@ -27,6 +27,6 @@ def seal(
         **call.open,
         **{name: xor(value, key[: len(value)]) for name, value in call.sealed.items()},
         "epubkey": ephemeral.public_key.format(),
-        "xcvc": mask_cvc(cvc.reveal(), key, card_nonce, call.name),
+        "xcvc": mask_cvc(cvc.reveal(), key, card_nonce, name=call.name),
     }
     return Sealed(frame(call.name, arguments, secret=True), key)

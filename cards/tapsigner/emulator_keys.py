@@ -51,7 +51,7 @@ def derive(card: Card, arguments: Arguments) -> Answer:
     """Store a path, and prove its key."""
     card.require_key()
     nonce = user_nonce(arguments)
-    path = steps(arguments, "path", HARDENED_STEPS, DEPTH_MAX)
+    path = steps(arguments, "path", HARDENED_STEPS, most=DEPTH_MAX)
     card.authenticate("derive", arguments)
     if path is not None:
         card.flash.path = path
@@ -98,7 +98,7 @@ def read(card: Card, arguments: Arguments) -> Answer:
 def sign(card: Card, arguments: Arguments) -> Answer:
     """Sign a digest; one time in eight the nonces drawn are all unlucky."""
     card.require_key()
-    subpath = steps(arguments, "subpath", NORMAL_STEPS, SUBPATH_MAX) or []
+    subpath = steps(arguments, "subpath", NORMAL_STEPS, most=SUBPATH_MAX) or []
     masked = byte_string(arguments, "digest", 32)
     if arguments.get("slot", 0) != 0:
         raise CallRefused(ErrorCode.BAD_ARGUMENTS, "bad slot")

@@ -108,7 +108,7 @@ class Card:
         if not (isinstance(public, bytes) and isinstance(masked, bytes) and is_point(public)):
             raise CallRefused(ErrorCode.BAD_ARGUMENTS, "bad epubkey or xcvc")
         key = session_key(PrivateKey(self.flash.card_key), public)
-        expected = mask_cvc(self.flash.cvc, key, self.power.nonce, name)
+        expected = mask_cvc(self.flash.cvc, key, self.power.nonce, name=name)
         if not hmac.compare_digest(masked, expected):
             if len(masked) == len(expected) or self.flash.version >= LENGTH_COUNTED_SINCE:
                 self.flash.failures += 1
@@ -127,7 +127,7 @@ def byte_string(arguments: Arguments, name: str, size: int) -> bytes:
     return value
 
 
-def steps(arguments: Arguments, name: str, allowed: range, most: int) -> list[int] | None:
+def steps(arguments: Arguments, name: str, allowed: range, *, most: int) -> list[int] | None:
     """Return an argument that must be a path of such steps; None where it is left out."""
     value = arguments.get(name)
     if value is None:

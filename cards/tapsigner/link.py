@@ -199,9 +199,9 @@ class Link:
             response = transmit(self.transport, sealed.command)
         if response.sw != SW_OK:
             raise StatusWordError(response.sw, INS)
-        return self._understood(call, decode_map(response.data), used or b"", sealed.key)
+        return self._understood(call, decode_map(response.data), used or b"", key=sealed.key)
 
-    def _understood(self, call: Call, fields: Fields, used: bytes, key: bytes) -> Answer:
+    def _understood(self, call: Call, fields: Fields, used: bytes, *, key: bytes) -> Answer:
         code = fields.get("code", 0)
         if not isinstance(code, int) or ("error" in fields) != bool(code):
             raise ProtocolError("the card's answer is neither an error nor none")

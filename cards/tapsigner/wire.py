@@ -63,7 +63,7 @@ def session_key(own: PrivateKey, other: bytes) -> bytes:
     return own.ecdh(other)
 
 
-def mask_cvc(cvc: bytes, key: bytes, card_nonce: bytes, name: str) -> bytes:
+def mask_cvc(cvc: bytes, key: bytes, card_nonce: bytes, *, name: str) -> bytes:
     """Return the CVC as it travels with a command; masking twice gives it back."""
     mask = xor(key, hashlib.sha256(card_nonce + name.encode()).digest())
     return xor(cvc, mask[: len(cvc)])

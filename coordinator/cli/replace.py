@@ -57,7 +57,9 @@ def start(
     rate = context.fee_rate(feerate, target, blocks=1 if urgent else TARGET_BLOCKS).feerate
     with context.database.begin() as db:
         return _shown(
-            replacement.start(context.home, db, vault, (card, new), rate, accepted=accept)
+            replacement.start(
+                context.home, db, vault, gone=card, new=new, feerate=rate, accepted=accept
+            )
         )
 
 
@@ -80,7 +82,7 @@ def sweep(
     context.look_first(old)
     rate = context.fee_rate(feerate, target).feerate
     with context.database.begin() as db:
-        return _shown(replacement.sweep(context.home, db, vault, rate, accepted=accept))
+        return _shown(replacement.sweep(context.home, db, vault, feerate=rate, accepted=accept))
 
 
 def show(context: Context, vault: Vault) -> Result:

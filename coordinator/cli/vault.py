@@ -137,7 +137,7 @@ def import_vault(
     plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
     given = recognition.Given(format_, wallet, token)
     network = Network(context.home.network)
-    found_in_file = recognition.read_bytes(read_named(file), network, file, given)
+    found_in_file = recognition.read_bytes(read_named(file), network, file, given=given)
     with context.database.begin() as db:
         found = vaults.import_wallet(
             context.home, db, plan, file=found_in_file, checksum=checksum, accepted=accept

@@ -40,7 +40,7 @@ WHY = "a card of the vault is gone: only coins at the keys of another vault are 
 DONE, OPEN, WAITING = State.DONE, State.OPEN, State.WAITING
 
 
-def _step(what: str, state: State, words: tuple[str, ...] = (), item: str | None = None) -> Step:
+def _step(what: str, state: State, words: tuple[str, ...] = (), *, item: str | None = None) -> Step:
     return Step(CODE, Severity.WARNING, what, WHY, words, state, item=item)
 
 
@@ -101,29 +101,30 @@ def start(
     home: Home,
     db: Session,
     name: str,
-    cards: tuple[str, str],
-    feerate: int,
     *,
+    gone: str,
+    new: str,
+    feerate: int,
     accepted: Accepted = None,
 ) -> Replacing:
     """Make the successor, and a ceremony that pays all spendable coins to it; feerate in sat/kvB.
 
-    `cards` are the label of the one that is gone and of the new one, which is enrolled. Raises
-    UsageError, NotFound, AlreadyExists; then nothing is stored.
+    `gone` and `new` are cards' labels; the new one is enrolled. Raises UsageError, NotFound,
+    AlreadyExists; then nothing is stored.
     """
     vault = vault_book.vault_named(db, name)
     require_policy(home, vault, accepted)
-    gone, new = (card_book.card_named(db, label) for label in cards)
-    key = card_book.key_of_card(db, new.label, home.network)
+    gone_card, new_card = card_book.card_named(db, gone), card_book.card_named(db, new)
+    key = card_book.key_of_card(db, new, home.network)
     if any(each.key_id == key.id for each in vault.cosigners):
-        raise UsageError(f"card {new.label} carries a key of vault {name} already")
-    _refuse_gone(db, new)
-    successor = vaults.succeed(home, db, vault, gone=_key_gone(db, vault, gone.label), new=key)
+        raise UsageError(f"card {new} carries a key of vault {name} already")
+    _refuse_gone(db, new_card)
+    successor = vaults.succeed(home, db, vault, gone=_key_gone(db, vault, gone), new=key)
     succession = Succession(
-        vault=vault, successor=successor, card=gone, new_card=new, started_at=clock.now()
+        vault=vault, successor=successor, card=gone_card, new_card=new_card, started_at=clock.now()
     )
     succession_book.add_succession(db, succession)
-    _pay_over(home, db, succession, feerate, accepted)
+    _pay_over(home, db, succession, feerate=feerate, accepted=accepted)
     return show(db, name)
 
 
@@ -134,12 +135,12 @@ def _refuse_gone(db: Session, card: Card) -> None:
 
 
 def sweep(
-    home: Home, db: Session, name: str, feerate: int, *, accepted: Accepted = None
+    home: Home, db: Session, name: str, *, feerate: int, accepted: Accepted = None
 ) -> Replacing:
     """Open a ceremony that pays the successor what came to the old vault since; as `start`."""
     succession = _named(db, name)
     require_policy(home, succession.successor, accepted)
-    if not _pay_over(home, db, succession, feerate, accepted):
+    if not _pay_over(home, db, succession, feerate=feerate, accepted=accepted):
         stays = "; ".join(coins_left(db, succession.vault, ()).sentences())
         told = f": {stays}" if stays else ""
         raise UsageError(f"vault {succession.vault.name} holds nothing that can be spent now{told}")
@@ -147,7 +148,7 @@ def sweep(
 
 
 def _pay_over(
-    home: Home, db: Session, succession: Succession, feerate: int, accepted: Accepted
+    home: Home, db: Session, succession: Succession, *, feerate: int, accepted: Accepted
 ) -> bool:
     """Open a ceremony that pays the successor all that nothing holds; tell whether there is any."""
     held = {(each.txid, each.vout) for each in ceremony_book.reserved(db, clock.now())}
@@ -257,7 +258,7 @@ def _papers(db: Session, succession: Succession, *, moved: bool) -> Iterator[Ste
         where = f" from {place.location}" if place.location else ""
         state = DONE if place.gone == "destroyed" else OPEN if moved else WAITING
         shown = () if state == DONE else ("replace", "done", name)
-        yield _step(f"take back {name}{where}", state, shown, name)
+        yield _step(f"take back {name}{where}", state, shown, item=name)
     having = {_lay(db, item) for item in descriptor_copies.about(db, new)}
     for location in sorted(filter(None, having.union(_lay(db, item) for item in kept))):
         words = ("kit", new.name, "--out", Need("DIR"), "--location", location)

@@ -78,7 +78,7 @@ def after(db: Session, items: Sequence[Item], event: str) -> IncidentResponse:
     return IncidentResponse(
         [case.effect for case in cases],
         shown,
-        list(_steps(db, items, cases, event)) if cases else [],
+        list(_steps(db, items, cases, event=event)) if cases else [],
     )
 
 
@@ -111,7 +111,7 @@ def _effect(facts: VaultFacts, taken: Collection[str]) -> Effect:
 
 
 def _steps(
-    db: Session, items: Sequence[Item], cases: Sequence[_Case], event: str
+    db: Session, items: Sequence[Item], cases: Sequence[_Case], *, event: str
 ) -> Iterator[Step]:
     """Yield the steps in order: the coins first where a thief can have them."""
     if event == "found":

@@ -36,7 +36,9 @@ NOBODYS_KEY: Final = bytes.fromhex(
 Chance = Callable[[int], bytes]
 
 
-def encrypt(descriptor: str, keys: Iterable[bytes], paths: Iterable[Path], chance: Chance) -> bytes:
+def encrypt(
+    descriptor: str, keys: Iterable[bytes], paths: Iterable[Path], *, chance: Chance
+) -> bytes:
     """Return a descriptor encrypted to the account keys in it.
 
     `keys` are 32-byte x-only or 33-byte public keys of the extended keys; `paths`, which may be

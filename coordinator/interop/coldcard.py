@@ -116,7 +116,7 @@ def _take(said: _Said, number: int, line: str) -> None:
     label, value = matched[1].strip().lower(), matched[2].strip()
     where = f"line {number} of the {FORMAT}"
     if FINGERPRINT.fullmatch(label):
-        said.keys.append(_key(label, value, where, said.path))
+        said.keys.append(_key(label, value, where, path=said.path))
         if len(said.keys) > KEYS_MAX:
             raise PolicyError(f"{where} is key {len(said.keys)}; {KEYS_MAX} is the most")
     elif label == "derivation":
@@ -131,7 +131,7 @@ def _take(said: _Said, number: int, line: str) -> None:
         said.unknown.append(label[:20])
 
 
-def _key(label: str, value: str, where: str, path: Path | None) -> WalletKey:
+def _key(label: str, value: str, where: str, *, path: Path | None) -> WalletKey:
     refuse_private(value, where)
     if len(value.split()) > 1:
         raise NotImportable(f"{where} has words where a public key belongs", PRIVATE)

@@ -200,14 +200,17 @@ def _wallet(
             f"keys are taken {len(_below(1, taken).steps)} steps below those in the {format_}: "
             "they give the same addresses",
         )
-    return _with_keychains(file, {below.keychains for below in belows}, network, change_known)
+    return _with_keychains(
+        file, {below.keychains for below in belows}, network, change_known=change_known
+    )
 
 
 def _with_keychains(
     file: WalletFile,
     told: set[tuple[int, ...]],
     network: Network,
-    change_known: bool,  # noqa: FBT001 -- passed on
+    *,
+    change_known: bool,
 ) -> WalletFile:
     """Return the wallet where its keychains are receive 0 and change 1."""
     if BOTH in told or {(RECEIVE,), (CHANGE,)} <= told:

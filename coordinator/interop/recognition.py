@@ -112,7 +112,7 @@ MAGICS: Final = (
 )
 
 
-def read_bytes(data: bytes, network: Network, name: str, given: Given = Given()) -> WalletFile:  # noqa: B008 -- a value
+def read_bytes(data: bytes, network: Network, name: str, *, given: Given = Given()) -> WalletFile:  # noqa: B008 -- a value
     """Return the wallet a file holds; raises PolicyError, or UsageError for what is no text."""
     if len(data) > SIZE_MAX:
         raise PolicyError(f"{name} has {len(data):,} bytes; a wallet's file has up to {SIZE_MAX:,}")
@@ -125,7 +125,7 @@ def read_text(text: str, network: Network, given: Given = Given()) -> WalletFile
     if given.format is not None and given.format not in NAMES:
         raise UsageError(f"unknown format {given.format!r}; expected one of {', '.join(NAMES)}")
     try:
-        files = _files(text.strip().removeprefix("\ufeff"), network, given, NESTING_MAX)
+        files = _files(text.strip().removeprefix("\ufeff"), network, given, nesting=NESTING_MAX)
     except PsbtError:
         raise
     except ValueError as failure:
@@ -158,14 +158,14 @@ def read_keys(data: bytes, name: str, token: str | None = None) -> key_file.KeyF
         raise PolicyError(str(failure)) from failure
 
 
-def _files(text: str, network: Network, given: Given, nesting: int) -> Files:
+def _files(text: str, network: Network, given: Given, *, nesting: int) -> Files:
     if nesting == 0:
         raise PolicyError(f"the file is wrapped more than {NESTING_MAX} times")
     if ur.is_part(text):
-        return _from_ur(ur.joined(text.split()), network, given, nesting)
+        return _from_ur(ur.joined(text.split()), network, given, nesting=nesting)
     carried = _carried(text, given)
     if carried is not None:
-        return _files(carried.strip(), network, given, nesting - 1)
+        return _files(carried.strip(), network, given, nesting=nesting - 1)
     if given.format in TEXT_FORMATS:
         return TEXT_FORMATS[given.format].read(text, network)
     if JSON_STARTS.match(text):
@@ -179,7 +179,7 @@ def _files(text: str, network: Network, given: Given, nesting: int) -> Files:
     return _descriptors(text, network)
 
 
-def _from_ur(message: ur.Message, network: Network, given: Given, nesting: int) -> Files:
+def _from_ur(message: ur.Message, network: Network, given: Given, *, nesting: int) -> Files:
     """Return the wallets of a UR message: an output, or the text that its bytes hold."""
     if message.type in ur_types.OUTPUTS:
         return descriptors.wallets([ur_types.descriptor_of(message)], network, ur_format(message))
@@ -187,7 +187,7 @@ def _from_ur(message: ur.Message, network: Network, given: Given, nesting: int) 
         data = ur_types.bytes_of(message)
         _refuse_binary(data)
         text = foreign_text.decoded(data, "the text of the codes").strip()
-        return _files(text, network, given, nesting - 1)
+        return _files(text, network, given, nesting=nesting - 1)
     if message.type in (*ur_types.ACCOUNTS, *ur_types.KEYS):
         raise NotImportable(f"this is one signer's key (ur:{message.type})", IMPORT_KEY)
     return ur_types.refuse_other(message.type)

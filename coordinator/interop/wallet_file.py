@@ -122,14 +122,14 @@ def script_pubkey(file: WalletFile, keychain: int, index: int) -> bytes:
     return _locked(file, points)
 
 
-def address(file: WalletFile, keychain: int, index: int, network: Network) -> str:
+def address(file: WalletFile, keychain: int, index: int, *, network: Network) -> str:
     """Return one address."""
     return format_address(script_pubkey(file, keychain, index), network)
 
 
 def first_address(file: WalletFile, network: Network) -> str:
     """Return the first receive address."""
-    return address(file, RECEIVE, 0, network)
+    return address(file, RECEIVE, 0, network=network)
 
 
 def fixed_address(file: WalletFile, paths: tuple[Path, ...], network: Network) -> str:

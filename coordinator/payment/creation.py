@@ -249,12 +249,12 @@ def _select(
     wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
     size = script_size(policy)
     try:
-        return select_coins(confirmed, wish, size, rng)
+        return select_coins(confirmed, wish, size, rng=rng)
     except InsufficientFunds as failure:
         if len(confirmed) == len(coins):
             raise _explained(db, vault, order, failure=failure) from failure
     try:
-        return select_coins(coins, wish, size, rng)
+        return select_coins(coins, wish, size, rng=rng)
     except InsufficientFunds as failure:
         raise _explained(db, vault, order, failure=failure) from failure
 

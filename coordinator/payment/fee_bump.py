@@ -146,7 +146,7 @@ def accelerate(
         pays = family.fee_sats * 1_000 // family.vsize
         raise UsageError(f"transaction {txid} pays {pays} sat/kvB already")
     if value - fee_sats < dust_limit_sats(target):
-        most = most_feerate(family, vsize, value, target)
+        most = most_feerate(family, vsize, value, script_pubkey=target)
         raise UsageError(
             f"coins of {value} sats cannot wanted transaction {txid} to {feerate} sat/kvB,"
             f" at most to {most}; add coins with --coin"
@@ -192,7 +192,7 @@ def _selected(
     """Pay from the coins of the old payment, and from confirmed ones where those do not reach."""
     size = script_size(stored_policy(vault))
     try:
-        return select_coins(coins, wish, size, rng)
+        return select_coins(coins, wish, size, rng=rng)
     except InsufficientFunds:
         if wish.drain is not None:
             raise
@@ -200,7 +200,7 @@ def _selected(
     # Not one that waits: nodes refuse a replacement with new unconfirmed coins (BIP 125).
     others = [c for c in free if c.height is not None and c.outpoint not in wish.must_spend]
     try:
-        return select_coins([*coins, *others], wish, size, rng)
+        return select_coins([*coins, *others], wish, size, rng=rng)
     except InsufficientFunds as failure:
         most, named = inputs_max(wish, size), wish.must_spend
         raise coins_left.explained(db, vault, failure, most=most, spent=named) from failure
@@ -259,7 +259,7 @@ def _vsize(vault: Vault, inputs: int) -> int:
 def _size(vault: Vault, inputs: int, outputs: list[bytes]) -> int:
     each = input_weight(script_size(stored_policy(vault)))
     sizes = sum(map(output_size, outputs))
-    return vsize_of(transaction_weight(inputs, each, len(outputs), sizes))
+    return vsize_of(transaction_weight(inputs, each, len(outputs), outputs_size=sizes))
 
 
 def _tip(db: Session, vault: Vault) -> Tip | None:

@@ -196,13 +196,13 @@ def _completed(
     maps = codec.read_maps(raw)
     paid = {output.script_pubkey for output in codec.transaction_of(raw).outputs}
     places = own_places(db, vault, policy, paid=paid)
-    whole = codec.assemble(completed(maps, policy, coins, places))
+    whole = codec.assemble(completed(maps, policy, coins, places=places))
     empty = Maps(
         {fields.GLOBAL_UNSIGNED_TX: maps.globals[fields.GLOBAL_UNSIGNED_TX]},
         tuple({} for _ in maps.inputs),
         tuple({} for _ in maps.outputs),
     )
-    own = codec.assemble(completed(empty, policy, coins, places))
+    own = codec.assemble(completed(empty, policy, coins, places=places))
     return combiner.without_excess(own, whole)
 
 

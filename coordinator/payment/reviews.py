@@ -71,7 +71,9 @@ def refuse_contradictions(db: Session, psbt: codec.Psbt) -> None:
             raise PsbtError(f"transaction {outpoint.txid} has no output {outpoint.vout}")
         known = outputs[outpoint.vout]
         if known.value_sats != said_sats:
-            raise AmountContradicted("the PSBT", str(outpoint), said_sats, known.value_sats)
+            raise AmountContradicted(
+                "the PSBT", str(outpoint), said_sats, known_sats=known.value_sats
+            )
         if known.script_pubkey != script:
             raise PsbtError(f"the PSBT names another script for coin {outpoint} than it has")
 

@@ -137,7 +137,7 @@ def create(
     home.emulated_cards.mkdir(mode=0o700, exist_ok=True)
     if path.exists():
         raise AlreadyExists("emulated card", name)
-    create_card(path, known, profile or known.profiles[-1], variant)
+    create_card(path, known, profile or known.profiles[-1], variant=variant)
     place = slot(home, name)
     if set_up:
         _set_up(place)

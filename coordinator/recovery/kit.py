@@ -286,7 +286,7 @@ def encrypted(vault: Vault) -> bytes:
     policy = stored_policy(vault)
     keys = [expression.key.public_key for expression in policy.keys]
     paths = [expression.path for expression in policy.keys]
-    return bip138.encrypt(vault.descriptor, keys, paths, secrets.token_bytes)
+    return bip138.encrypt(vault.descriptor, keys, paths, chance=secrets.token_bytes)
 
 
 def _on_paper(db: Session, cosigner: Cosigner) -> KeyOnPaper:

@@ -173,7 +173,7 @@ def progress(record: Drill) -> Progress:
             labels.get(kept.pubkey, "of no key of this vault"),
             kept.card_version,
             clock.text(kept.given_at),
-            message.key_proved(record.message, script, kept.pubkey, kept.signature),
+            message.key_proved(record.message, script, kept.pubkey, signature=kept.signature),
         )
         for kept in record.proofs
     ]
@@ -391,7 +391,7 @@ def _agree(name: str | None, policy: Policy, text: str, *, own: Mapping[str, str
 
 def _proved(text: str, script: VaultScript, given: Sequence[tuple[bytes, bytes]]) -> Iterator[int]:
     for number, (pubkey, signature) in enumerate(dict(given).items(), 1):
-        if not message.key_proved(text, script, pubkey, signature):
+        if not message.key_proved(text, script, pubkey, signature=signature):
             raise PsbtError(f"proof {number} of the drill does not verify")
         yield script.pubkeys.index(pubkey)
 
@@ -402,6 +402,6 @@ def _signed(record: Drill, policy: Policy, script: VaultScript) -> Psbt:
     good = [
         (SigningRequest(0, kept.pubkey, (), b""), kept.signature)
         for kept in record.proofs
-        if message.key_proved(record.message, script, kept.pubkey, kept.signature)
+        if message.key_proved(record.message, script, kept.pubkey, signature=kept.signature)
     ]
     return signer.with_signatures(asked, good)

@@ -237,7 +237,7 @@ def _note_proofs(
             script = scripts.get(coin.script_pubkey) if coin is not None else None
             if coin is None or script is None or not tx_in.witness:
                 continue
-            signed = signers(transaction, index, script, coin.value_sats)
+            signed = signers(transaction, index, script, value_sats=coin.value_sats)
             found = [p for p, key in enumerate(script.pubkeys) if key in signed and p in unproved]
             keys = [unproved.pop(position) for position in found]
             detail = f"signed transaction {transaction.txid}"

@@ -53,6 +53,6 @@ def test_five_times_sorting(kind: str, sorting: float) -> None:
         for feerate in (1_000, 30_000):
             wish = Wish((Payment(SCRIPT, amount),), feerate)
             choosing = best_time(
-                lambda wish=wish: select_coins(coins, wish, ScriptSize(2, 3), random.Random(2))
+                lambda wish=wish: select_coins(coins, wish, ScriptSize(2, 3), rng=random.Random(2))
             )
             assert choosing <= 5 * sorting

@@ -83,7 +83,7 @@ def in_file(data: bytes, *, legacy: bool = False) -> str:
 def encrypted_copy(content: str = OTHER) -> bytes:
     """Return a copy encrypted to our keys, the same one every time."""
     paths = [each.path for each in VAULT.policy.keys]
-    return bip138.encrypt(content, KEYS, paths, lambda size: bytes([7]) * size)
+    return bip138.encrypt(content, KEYS, paths, chance=lambda size: bytes([7]) * size)
 
 
 def prepare_import(folder: Path) -> Read:

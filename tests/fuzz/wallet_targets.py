@@ -25,7 +25,7 @@ TYPES = (*ur_types.OUTPUTS, *ur_types.ACCOUNTS, *ur_types.KEYS, "bytes")
 
 def wallet(data: bytes) -> None:
     """Read a wallet's file of any format; what is read holds together."""
-    _hold(read_bytes(data, HERE, "the file", Given(token=TOKEN)))
+    _hold(read_bytes(data, HERE, "the file", given=Given(token=TOKEN)))
 
 
 def wallet_seeds() -> Iterator[bytes]:

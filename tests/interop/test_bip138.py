@@ -68,7 +68,7 @@ def item(text: bytes) -> bytes:
 
 @pytest.mark.parametrize(("keys", "secret", "individual"), SECRETS, ids=["one", "two", "three"])
 def test_the_published_secrets(keys: list[bytes], secret: str, individual: list[str]) -> None:
-    data = bip138.encrypt(DESCRIPTOR, [*keys, keys[0]], (), counting())
+    data = bip138.encrypt(DESCRIPTOR, [*keys, keys[0]], (), chance=counting())
     entries = {data[9 + 32 * n : 41 + 32 * n].hex() for n in range(5)}
     assert data[:9] == b"BIP138\x01\x00\x05"
     assert set(individual) <= entries
@@ -82,7 +82,7 @@ def test_the_published_secrets(keys: list[bytes], secret: str, individual: list[
 
 
 def test_any_one_key_opens_it_and_no_other() -> None:
-    data = bip138.encrypt(DESCRIPTOR, [A, B, C], (), counting())
+    data = bip138.encrypt(DESCRIPTOR, [A, B, C], (), chance=counting())
     for key in (A, B, C, A[1:]):
         assert bip138.decrypt(data, key) == [DESCRIPTOR]
         assert bip138.decrypt(base64.b64encode(data) + b"\n", key) == [DESCRIPTOR]
@@ -92,37 +92,41 @@ def test_any_one_key_opens_it_and_no_other() -> None:
 
 
 def test_neither_the_number_of_keys_nor_the_order_shows() -> None:
-    two, three = (bip138.encrypt(DESCRIPTOR, keys, (), counting()) for keys in ([A, B], [A, B, C]))
+    two, three = (
+        bip138.encrypt(DESCRIPTOR, keys, (), chance=counting()) for keys in ([A, B], [A, B, C])
+    )
     assert len(two) == len(three)
     entries = [three[9 + 32 * n : 41 + 32 * n] for n in range(5)]
     assert entries == sorted(entries)
-    six = bip138.encrypt(DESCRIPTOR, [bytes([n]) * 32 for n in range(1, 7)], (), counting())
+    six = bip138.encrypt(DESCRIPTOR, [bytes([n]) * 32 for n in range(1, 7)], (), chance=counting())
     assert six[8] == 10
     crowd = [n.to_bytes(32, "big") for n in range(1, 257)]
-    assert bip138.encrypt(DESCRIPTOR, crowd[:200], (), lambda size: bytes([7]) * size)[8] == 255
+    assert (
+        bip138.encrypt(DESCRIPTOR, crowd[:200], (), chance=lambda size: bytes([7]) * size)[8] == 255
+    )
     with pytest.raises(CoordinatorError, match="256 keys"):
-        bip138.encrypt(DESCRIPTOR, crowd, (), counting())
+        bip138.encrypt(DESCRIPTOR, crowd, (), chance=counting())
 
 
 def test_paths_are_written_once_and_sorted() -> None:
     paths = [(0x80000030, 1), (0x80000030, 1), (5,), ()]
-    data = bip138.encrypt(DESCRIPTOR, [A], paths, counting())
+    data = bip138.encrypt(DESCRIPTOR, [A], paths, chance=counting())
     assert data[7:23].hex() == "02" + "0100000005" + "028000003000000001" + "05"
     assert bip138.decrypt(data, A) == [DESCRIPTOR]
 
 
 def test_a_key_that_everybody_knows_opens_nothing() -> None:
-    data = bip138.encrypt(DESCRIPTOR, [A, bip138.NOBODYS_KEY], (), counting())
+    data = bip138.encrypt(DESCRIPTOR, [A, bip138.NOBODYS_KEY], (), chance=counting())
     assert bip138.decrypt(data, A) == [DESCRIPTOR]
     with pytest.raises(CoordinatorError):
         bip138.decrypt(data, bip138.NOBODYS_KEY)
     with pytest.raises(CoordinatorError, match="no key"):
-        bip138.encrypt(DESCRIPTOR, [bip138.NOBODYS_KEY], (), counting())
+        bip138.encrypt(DESCRIPTOR, [bip138.NOBODYS_KEY], (), chance=counting())
 
 
 def test_a_nonce_of_zeros_is_neither_made_nor_read() -> None:
     given_bytes = iter([bytes(12), b"\x09" * 12, *[bytes([n]) * 32 for n in range(4)]])
-    data = bip138.encrypt(DESCRIPTOR, [A], (), lambda _: next(given_bytes))
+    data = bip138.encrypt(DESCRIPTOR, [A], (), chance=lambda _: next(given_bytes))
     assert b"\x09" * 12 in data
     with pytest.raises(CoordinatorError, match="nonce of zeros"):
         bip138.decrypt(sealed_payload(item(b"x"), nonce=bytes(12)), A)
@@ -184,7 +188,7 @@ def test_files_that_are_something_else(data: bytes, reason: str) -> None:
 
 @given(st.integers(min_value=0), st.integers(min_value=0, max_value=7))
 def test_one_bit_flipped_anywhere_never_gives_another_descriptor(place: int, bit: int) -> None:
-    data = bytearray(bip138.encrypt(DESCRIPTOR, [A, B], [(1, 2)], counting()))
+    data = bytearray(bip138.encrypt(DESCRIPTOR, [A, B], [(1, 2)], chance=counting()))
     data[place % len(data)] ^= 1 << bit
     with contextlib.suppress(CoordinatorError):
         assert bip138.decrypt(bytes(data), A) == [DESCRIPTOR]
@@ -192,7 +196,7 @@ def test_one_bit_flipped_anywhere_never_gives_another_descriptor(place: int, bit
 
 @given(st.integers(min_value=0, max_value=300))
 def test_a_file_cut_short_is_refused(length: int) -> None:
-    data = bip138.encrypt(DESCRIPTOR, [A, B], (), counting())
+    data = bip138.encrypt(DESCRIPTOR, [A, B], (), chance=counting())
     if length < len(data):
         with pytest.raises(CoordinatorError):
             bip138.decrypt(data[:length], A)

@@ -86,7 +86,9 @@ def test_a_template_may_leave_its_keychains_to_the_restrictions() -> None:
 def test_an_address_is_compared_whatever_the_restrictions() -> None:
     shouted = altered(4, first_address(WALLET, HERE).upper())
     assert read_text(shouted, HERE).keys == read_text(RECORD, HERE).keys
-    text = altered(4, address(WALLET, 1, 0, HERE)).replace("/0/*,/1/*", "No path restrictions")
+    text = altered(4, address(WALLET, 1, 0, network=HERE)).replace(
+        "/0/*,/1/*", "No path restrictions"
+    )
     with pytest.raises(PolicyError, match="of the change keychain; its keys give"):
         read_text(text, HERE)
 

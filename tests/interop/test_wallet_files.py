@@ -98,14 +98,14 @@ def judge(found: WalletFile, entry: dict[str, Any]) -> None:
         "n": len(found.keys),
         "sorted": found.sorted,
         "address0": first_address(found, network),
-        "change0": address(found, 1, 0, network),
+        "change0": address(found, 1, 0, network=network),
     }
     for name, value in told.items():
         assert expected.get(name, value) == value, name
     if "script" in expected:
         assert found.script == SCRIPTS[expected["script"].lower()]
     for branch, index, given in jade_addresses(entry):
-        assert address(found, branch, index, network) == given
+        assert address(found, branch, index, network=network) == given
     codes = {each.code for each in found.warnings}
     assert ("private_material" in codes) == (expected.get("accept") == "warn")
     assert ("origin_differs" in codes) == any(

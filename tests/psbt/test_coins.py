@@ -40,7 +40,7 @@ def pay(value_sats: int, feerate: int = 1_000, **more: object) -> Wish:
 
 
 def select(coins: list[Coin], wish: Wish, seed: int = 1, **more: int) -> Selection:
-    return select_coins(coins, wish, TWO_OF_THREE, random.Random(seed), **more)
+    return select_coins(coins, wish, TWO_OF_THREE, rng=random.Random(seed), **more)
 
 
 def value(coins: object) -> int:
@@ -91,7 +91,7 @@ def cases(draw: st.DrawFn, max_coins: int = 60) -> Case:
 
 def selected_or_refused(case: Case, seed: int) -> Selection | InsufficientFunds:
     try:
-        return select_coins(*case, random.Random(seed))
+        return select_coins(*case, rng=random.Random(seed))
     except InsufficientFunds as refusal:
         return refusal
 
@@ -117,7 +117,7 @@ def test_what_is_chosen_pays_the_wish(case: Case, seed: int) -> None:
     outputs = sum(output.value_sats for output in transaction.outputs)
     assert value(found.coins) == outputs + found.fee_sats
     assert found.fee_sats * 1_000 >= transaction.vsize * wish.feerate
-    assert found == select_coins(coins, wish, size, random.Random(seed))
+    assert found == select_coins(coins, wish, size, rng=random.Random(seed))
     cost = input_weight(size) * wish.feerate
     for chosen in found.coins:
         assert chosen.value_sats * 4_000 > cost or chosen.outpoint in wish.must_spend

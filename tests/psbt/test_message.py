@@ -101,13 +101,13 @@ def test_less_than_a_quorum_proves_its_keys_only() -> None:
         ((request, signature),) = VAULT.answers(ASKED, cosigner)
         assert request.path[-2:] == (RECEIVE, 0)
         assert request.pubkey == SCRIPT.pubkeys[cosigner]
-        assert key_proved(MESSAGE, SCRIPT, request.pubkey, signature)
-        assert not key_proved(MESSAGE + "!", SCRIPT, request.pubkey, signature)
+        assert key_proved(MESSAGE, SCRIPT, request.pubkey, signature=signature)
+        assert not key_proved(MESSAGE + "!", SCRIPT, request.pubkey, signature=signature)
         neighbour = SCRIPT.pubkeys[(cosigner + 1) % 3]
-        assert not key_proved(MESSAGE, SCRIPT, neighbour, signature)
+        assert not key_proved(MESSAGE, SCRIPT, neighbour, signature=signature)
         elsewhere = vault_script(VAULT.policy, RECEIVE, 1)
-        assert not key_proved(MESSAGE, elsewhere, request.pubkey, signature)
-        assert not key_proved(MESSAGE, SCRIPT, request.pubkey, signature[:-1] + b"\x00")
+        assert not key_proved(MESSAGE, elsewhere, request.pubkey, signature=signature)
+        assert not key_proved(MESSAGE, SCRIPT, request.pubkey, signature=signature[:-1] + b"\x00")
 
 
 def test_a_key_outside_the_vault_proves_nothing() -> None:
@@ -115,7 +115,7 @@ def test_a_key_outside_the_vault_proves_nothing() -> None:
     psbt = message_psbt(MESSAGE, stranger.policy, vault_script(stranger.policy, RECEIVE, 0))
     key = stranger.masters[3].at((*stranger.policy.keys[3].path, RECEIVE, 0))
     digest = signing_requests(ASKED, VAULT.policy, VAULT.policy.keys[0])[0].digest
-    assert not key_proved(MESSAGE, SCRIPT, key.pubkey, key.sign(digest))
+    assert not key_proved(MESSAGE, SCRIPT, key.pubkey, signature=key.sign(digest))
     assert stranger.sign(psbt, 3).inputs[0].partial_sigs
 
 
@@ -194,7 +194,9 @@ def test_a_message_beside_a_coin_is_no_simple_proof() -> None:
     made = [to_spend(message, script) for message in (MESSAGE, "another")]
     inputs = tuple(to_sign(message, script).inputs[0] for message in (MESSAGE, "another"))
     both = Transaction(inputs, to_sign(MESSAGE, script).outputs, version=0)
-    asked = tuple(input_fields(VAULT.policy, SCRIPT, one.outputs[0], one.raw) for one in made)
+    asked = tuple(
+        input_fields(VAULT.policy, SCRIPT, one.outputs[0], previous=one.raw) for one in made
+    )
     psbt = codec.assemble(Maps({fields.GLOBAL_UNSIGNED_TX: both.stripped}, asked, ({},)))
     signed = VAULT.sign(VAULT.sign(psbt, 0), 1)
     with pytest.raises(PsbtError, match="not a message"):
@@ -207,7 +209,7 @@ def test_a_signature_of_a_payment_does_not_prove_its_key() -> None:
     payment = VAULT.spend([50_000], 40_000, 0)
     ((request, signature),) = VAULT.answers(payment, 0)
     assert request.pubkey == SCRIPT.pubkeys[0]
-    assert not key_proved(MESSAGE, SCRIPT, request.pubkey, signature)
+    assert not key_proved(MESSAGE, SCRIPT, request.pubkey, signature=signature)
 
 
 def high_s(value: bytes) -> bytes:

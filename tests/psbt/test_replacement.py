@@ -43,7 +43,7 @@ def test_a_child_raises_its_package_to_the_rate_exactly(
 @given(SIZES, FEES, SIZES, st.integers(1_000, 100_000_000))
 def test_the_highest_rate_leaves_no_dust(size: int, fee: int, vsize: int, value: int) -> None:
     family = Family(size, fee)
-    most = most_feerate(family, vsize, value, OURS)
+    most = most_feerate(family, vsize, value, script_pubkey=OURS)
     limit = dust_limit_sats(OURS)
     assert value - child_fee(family, vsize, most) >= limit
     assert value - child_fee(family, vsize, most + 1) < limit
@@ -51,4 +51,4 @@ def test_the_highest_rate_leaves_no_dust(size: int, fee: int, vsize: int, value:
 
 def test_a_coin_of_dust_pays_for_no_parent() -> None:
     with pytest.raises(PsbtError, match="330 sats leave nothing"):
-        most_feerate(Family(200, 200), 150, 330, OURS)
+        most_feerate(Family(200, 200), 150, 330, script_pubkey=OURS)

@@ -104,7 +104,9 @@ def test_any_quorum_spends_and_weighs_no_more_than_reckoned(
     assert consensus.check(raw, outline.spent(psbt)) == consensus.OWN_CHECK
     real = parse_transaction(raw)
     sizes = sum(len(output.script_pubkey) + 9 for output in real.outputs)
-    bound = transaction_weight(3, input_weight(vault.policy.size), len(real.outputs), sizes)
+    bound = transaction_weight(
+        3, input_weight(vault.policy.size), len(real.outputs), outputs_size=sizes
+    )
     spare = (8 if script == "sh" else 2) * threshold * 3
     assert real.weight <= bound <= real.weight + spare + (2 if script == "sh" else 0)
     assert review(psbt, vault.policy, Context()).vsize == -(-bound // 4)
@@ -208,7 +210,7 @@ def test_a_witness_tells_who_signed(vault: SoftVault) -> None:
         places = [path.derivation[-2:] for path in psbt_in.bip32_derivations.values()]
         script = vault_script(vault.policy, *places[0])
         assert script.script_pubkey == script_pubkey
-        found = signers(final, index, script, value)
+        found = signers(final, index, script, value_sats=value)
         assert found == {script.pubkeys[0], script.pubkeys[2]}
 
 

@@ -35,7 +35,7 @@ def test_an_encrypted_descriptor(vector: dict[str, Any], tmp_path: Path) -> None
     given = iter(bytes.fromhex(each) for each in vector["chance"])
     public = [key.key.public_key for key in keys]
     made = bip138.encrypt(
-        vector["descriptor"], public, [key.path for key in keys], lambda _: next(given)
+        vector["descriptor"], public, [key.path for key in keys], chance=lambda _: next(given)
     )
     assert base64.b64encode(made).decode() == vector["text"]
     assert list(given) == []
