@@ -68,16 +68,6 @@ class TransientMemory:
         self._kept.pop(card_id, None)
 
 
-def forget_card(memory: CardMemory, card_id: str) -> None:
-    """Keep nothing of a card any more, where all of it is kept under its card_id."""
-    memory.forget(card_id)
-
-
-def never_recognises(_memory: CardMemory, _card_id: str) -> bool:
-    """Tell that no card of the family is known by a mark of its own before its PIN."""
-    return False
-
-
 def unheard(_reason: str, _seconds_left: int) -> None:
     """Let a wait pass without a word."""
 
@@ -174,7 +164,8 @@ class CardFamily:
 
     Its folder under `cards` bears its name, and its session and emulator are loaded when first
     needed. `profiles` are the versions the emulator knows, newest last. A card that is not
-    `identified_before_pin` says nothing before it: its identity raises NotUnlocked. `signs` are
+    `identified_before_pin` says nothing before it: its identity raises NotUnlocked, and its session
+    module has a `Recognition`, which knows such cards again by what a memory keeps. `signs` are
     the script types it can sign for, by version: wsh, sh-wsh, tr. `evidence` names what stands
     behind a capability by the word cards/README.md uses for it, besides the own emulator.
     `codes` tells what fits as a new `pin`, `puk` or `duress`; `prints_pin` that the PIN of a fresh
@@ -182,9 +173,7 @@ class CardFamily:
     set up with
     besides PIN and PUK, by version: `duress`, `pairing`. `prints_backup_key` tells that the key to
     its encrypted backup stands on the card itself, `puk_sets_pin` how the versions begin whose PUK
-    sets a new PIN: whoever has that needs no PIN. `forget` wipes a card from a memory;
-    `recognises` tells whether a memory would know that card again before its PIN, of cards that
-    tell nothing by then.
+    sets a new PIN: whoever has that needs no PIN.
     """
 
     name: str
@@ -203,13 +192,24 @@ class CardFamily:
     setup_secrets: ByVersion = field(default_factory=dict)
     prints_backup_key: bool = False
     puk_sets_pin: tuple[str, ...] = ()
-    forget: Callable[[CardMemory, str], None] = forget_card
-    recognises: Callable[[CardMemory, str], bool] = never_recognises
 
     def open(self, transport: CardTransport, surroundings: Surroundings) -> CardSession:
         """Open the card on a transport; raises StatusWordError where it is none of the family."""
         session: CardSession = self._part("session").open_session(transport, surroundings)
         return session
+
+    def forget(self, memory: CardMemory, card_id: str) -> None:
+        """Wipe a card from a memory, and what would know it again before its PIN."""
+        if not self.identified_before_pin:
+            self._part("session").Recognition(memory).forget(card_id)
+        memory.forget(card_id)
+
+    def recognises(self, memory: CardMemory, card_id: str) -> bool:
+        """Tell whether a memory would know a card again that tells nothing before its PIN."""
+        if self.identified_before_pin:
+            return False
+        known: bool = self._part("session").Recognition(memory).knows(card_id)
+        return known
 
     def emulate(self, profile: str) -> EmulatedCard:
         """Make a factory-fresh card of a version."""

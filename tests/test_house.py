@@ -81,8 +81,7 @@ def module_of(path: Path) -> str:
 def import_graph() -> dict[str, set[str]]:
     """Return who imports whom, wherever in a file and whatever for.
 
-    A package is imported where a name is taken from it that is no module of its own. A card
-    family's `__init__` opens its own modules when a card is there: that is not counted.
+    A package is imported where a name is taken from it that is no module of its own.
     """
     paths = {module_of(path): path for path in FILES}
     graph: dict[str, set[str]] = {}
@@ -95,8 +94,7 @@ def import_graph() -> dict[str, set[str]]:
                 full = {f"{node.module}.{alias.name}" for alias in node.names}
                 named |= full & paths.keys()
                 named |= {node.module} if full - paths.keys() else set()
-        opened = f"{module}." if path.match("cards/*/__init__.py") else "\0"
-        graph[module] = {name for name in named & paths.keys() if not name.startswith(opened)}
+        graph[module] = named & paths.keys()
     return graph
 
 

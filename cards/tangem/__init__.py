@@ -1,25 +1,11 @@
 """Tangem: an NFC card that keeps wallets behind an access code and delays what it signs."""
 
 from cards.codes import CodeRule
-from cards.family import CardFamily, CardMemory, Evidence, Theft
+from cards.family import CardFamily, Evidence, Theft
 
 NAME = "tangem"
 AID = bytes.fromhex("A000000812010208")
 CODE = CodeRule(4, everybodys=frozenset({b"000000", b"000"}))
-
-
-def _forget(memory: CardMemory, card_id: str) -> None:
-    from cards.tangem.session import Recognition  # noqa: PLC0415 - listing families stays cheap
-
-    Recognition(memory).forget(card_id)
-    memory.forget(card_id)
-
-
-def _recognises(memory: CardMemory, card_id: str) -> bool:
-    from cards.tangem.session import Recognition  # noqa: PLC0415 - listing families stays cheap
-
-    return Recognition(memory).knows(card_id)
-
 
 FAMILY = CardFamily(
     name=NAME,
@@ -38,7 +24,5 @@ FAMILY = CardFamily(
         source="vendor's public pages on the access code and its recovery",
     ),
     codes={"pin": CODE},
-    forget=_forget,
-    recognises=_recognises,
     evidence={"loads a seed": Evidence.VECTORS, "proves to be genuine": Evidence.VECTORS},
 )
