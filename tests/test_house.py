@@ -24,6 +24,7 @@ PLACES = {
     "pbk": ("psbt/", "coordinator/chain/"),
     "smartcard": ("cards/pcsc.py",),
     "typer": ("coordinator/cli/",),
+    "questionary": ("coordinator/cli/prompts.py",),
     "filelock": ("cards/emulation.py", "coordinator/chain/", "coordinator/home/approvals.py"),
 }
 """Where each library may be imported: its exceptions are translated there."""

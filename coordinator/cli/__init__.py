@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -24,8 +25,11 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(words: Sequence[str]) -> int:
-    """Run one command and return its exit status; nothing is raised."""
+def run(words: Sequence[str], chosen: Globals | None = None) -> int:
+    """Run one command and return its exit status; nothing is raised.
+
+    `chosen` is what holds before any option is read.
+    """
     terminal.prepare_streams()
     if words and words[0] == "help":
         words = [*words[1:], "--help"]
@@ -35,7 +39,7 @@ def run(words: Sequence[str]) -> int:
             args=list(words),
             prog_name=DISTRIBUTION,
             standalone_mode=False,
-            obj=Globals(as_json=_json_wanted(words)),
+            obj=chosen or Globals(as_json=_json_wanted(words)),
         )
     except typer.TyperException as misuse:
         return _misused(misuse, words)
@@ -81,7 +85,8 @@ def _root(
     ] = False,
 ) -> None:
     """Keep a multi-signature Bitcoin vault across smart cards."""
-    context.obj = Globals(home=home, as_json=as_json)
+    before = context.ensure_object(Globals)
+    context.obj = replace(before, home=home or before.home, as_json=as_json)
 
 
 def _refuse_undecodable(words: Sequence[str]) -> None:

@@ -248,6 +248,12 @@ def tell_terminal(text: str) -> bool:
     return True
 
 
+def clear_screen() -> None:
+    """Erase the terminal's screen, and what was scrolled out of it where the terminal can."""
+    with contextlib.suppress(OSError), TERMINAL.open("wb", buffering=0) as terminal:
+        terminal.write(b"\033[H\033[2J\033[3J")
+
+
 def numbered(words: Secret) -> str:
     """Return words in lines of six, each with its number."""
     each = [f"{n:2}. {word}" for n, word in enumerate(words.reveal().decode().split(), 1)]

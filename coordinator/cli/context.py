@@ -45,6 +45,7 @@ class Globals:
     as_json: bool | None = None
     quiet: bool = False
     verbosity: int = 0
+    attendant: "type[Terminal] | None" = None
 
     def overridden(
         self,
@@ -72,6 +73,7 @@ class Context:
         self.as_json = bool(chosen.as_json)
         self.quiet = chosen.quiet
         self.verbosity = chosen.verbosity
+        self.attendant = chosen.attendant
         self._home = chosen.home
         self.closing = ExitStack()
         self.passphrases: dict[str, Secret] = {}
@@ -97,7 +99,7 @@ class Context:
         """
         self.closing.close()
         with ExitStack() as closing:
-            closing.callback(self._close)
+            closing.callback(self.close)
             if error is not None and "database" in self.__dict__:
                 self._look_for_damage(error)
 
@@ -110,7 +112,8 @@ class Context:
             with self.database.begin() as db:
                 check_rows(db)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the chain and the database if they were opened."""
         if "chain" in self.__dict__:
             self.chain.close()
         if "database" in self.__dict__:
@@ -265,7 +268,7 @@ class Context:
         secrets = read_secrets(labels, self.stdin, single=single) if pin_stdin else None
         for secret in (secrets or {}).values():
             self.closing.enter_context(secret)
-        return Terminal(secrets, quiet=self.quiet, yes=yes, accepted=accepted)
+        return (self.attendant or Terminal)(secrets, quiet=self.quiet, yes=yes, accepted=accepted)
 
     def card_at(
         self, label: str, reader: str | None, emulated: str | None, *, last_attempt: bool = False

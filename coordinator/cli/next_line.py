@@ -15,9 +15,10 @@ SAY_THEMSELVES: Final = frozenset({"status", "guide", "demo", "serve"})
 def tell_next(context: "Context") -> None:
     """Tell the next step on standard error where that is a terminal; never fails, asks no chain.
 
-    A command that needed no home is not followed by one.
+    A command that needed no home, or that the guide runs, is not followed by one.
     """
-    if context.as_json or context.quiet or "home" not in vars(context) or not sys.stderr.isatty():
+    unseen = context.as_json or context.quiet or not sys.stderr.isatty()
+    if unseen or context.attendant is not None or "home" not in vars(context):
         return
     from cards.errors import CardError
     from coordinator.errors import CoordinatorError

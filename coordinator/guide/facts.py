@@ -16,6 +16,7 @@ from coordinator import clock
 from coordinator.audit.acceptance import all_dangers
 from coordinator.audit.facts import Book, book, carrier_facts, vault_facts
 from coordinator.audit.findings import CarrierFacts, VaultFacts
+from coordinator.audit.places import BANK
 from coordinator.custody import log as custody_log
 from coordinator.custody.card_secrets import WORDS
 from coordinator.guide.payments import Standing, payments
@@ -111,13 +112,17 @@ class Emulator(NamedTuple):
 
 @dataclass(frozen=True)
 class GuideFacts:
-    """All that the next steps follow from; without a `network` there is no home yet."""
+    """All that the next steps follow from; without a `network` there is no home yet.
+
+    `banks` are the places that may be shut when they are needed.
+    """
 
     network: str | None = None
     chain: str = ""
     writable: bool = True
     cards: tuple[CardFact, ...] = ()
     places: tuple[str, ...] = ()
+    banks: frozenset[str] = frozenset()
     vaults: tuple[VaultStanding, ...] = ()
     payments: tuple[Standing, ...] = ()
     news: tuple[News, ...] = ()
@@ -130,7 +135,7 @@ class GuideFacts:
 def gather(home: Home, db: Session, *, writable: bool) -> GuideFacts:
     """Gather the facts of a home."""
     said = book(db)
-    vaults = vault_book.all_vaults(db)
+    vaults, places = vault_book.all_vaults(db), custody_book.all_locations(db)
     worse = [each for vault in vaults for each in news.unsettled(db, vault) if not each.own]
     gone = {each.txid for each in worse if each.code == VANISHED}
     return GuideFacts(
@@ -138,7 +143,8 @@ def gather(home: Home, db: Session, *, writable: bool) -> GuideFacts:
         home.chain,
         writable,
         tuple(_cards(home, db, said, vaults)),
-        tuple(place.name for place in custody_book.all_locations(db)),
+        tuple(place.name for place in places),
+        frozenset(place.name for place in places if place.kind == BANK),
         tuple(_vaults(home, db, said)),
         tuple(payments(db, vaults, gone)),
         tuple(worse),

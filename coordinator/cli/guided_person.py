@@ -1,0 +1,101 @@
+"""The person who is led: secrets one screen each, and asked back before they are relied on."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cards.pin import Secret
+from coordinator.cli.attendant import (
+    Terminal,
+    ask_line,
+    clear_screen,
+    numbered,
+    tell_terminal,
+)
+from coordinator.cli.prompts import keeps_scrolled
+
+PRACTICE: Final = "PRACTICE: play money, and cards of software. Nothing here is worth anything."
+AT_ONCE: Final = 4
+SHOW: Final = "show"
+SCROLLED: Final = (
+    "This terminal may keep what was shown: erase what it scrolled out, or close it, when done.\n"
+)
+
+
+class GuidedTerminal(Terminal):
+    """Shows each secret alone on a screen, has it typed back, and erases the screen."""
+
+    heading = ""
+
+    def show_once(self, title: str, secret: Secret) -> None:
+        """Show a secret until it is written down, and have it typed back.
+
+        It was shown once this returns: an interruption while it is asked back changes nothing.
+        """
+        text = secret.reveal().decode("utf-8", "replace")
+        why = "It frees the card when its PIN is blocked. Write it on paper, not with the card."
+        screen = f"{self.heading}{title}\n{why}\n\n    {text}\n\n"
+        with contextlib.suppress(KeyboardInterrupt):
+            _shown(screen)
+            while not _same(_asked("Type it back from the paper"), [text]):
+                tell_terminal(f"That is not it. Look at your paper; {SHOW} shows it again.\n")
+                _shown(screen, only=SHOW)
+
+    def hand_over_words(self, title: str, words: Secret, file: Path | None) -> None:
+        """Show the words until they are written down, and have all of them typed back by fours."""
+        if file is not None:
+            super().hand_over_words(title, words, file)
+            return
+        why = (
+            "If this card burns, these words replace it. Who finds them has its key.\n"
+            "Write them on paper, in order. Never type them anywhere but here.\n"
+        )
+        screen = f"{self.heading}{title}\n{why}\n{numbered(words)}\n\n"
+        _shown(screen)
+        each = words.reveal().decode().split()
+        for start in range(0, len(each), AT_ONCE):
+            while wrong := _wrong(each, start):
+                tell_terminal(f"{wrong} Look at your paper; {SHOW} shows all words again.\n")
+                _shown(screen, only=SHOW)
+        tell_terminal("All words are right.\n")
+        clear_screen()
+
+
+class PracticeTerminal(GuidedTerminal):
+    """The same with play money, and it says so."""
+
+    heading = f"{PRACTICE}\n\n"
+
+
+def _shown(screen: str, only: str | None = None) -> None:
+    """Show a screen until Enter, then erase it; with `only`, if that is typed first."""
+    if only is not None and _asked(f"Enter to try again, or {only}").strip().lower() != only:
+        return
+    clear_screen()
+    tell_terminal(screen)
+    if keeps_scrolled():
+        tell_terminal(SCROLLED)
+    _asked("Written down? Press Enter")
+    clear_screen()
+
+
+def _wrong(words: Sequence[str], start: int) -> str:
+    """Ask for four words; return which is wrong, nothing where all are right."""
+    wanted = words[start : start + AT_ONCE]
+    typed = _asked(f"Words {start + 1} to {start + len(wanted)}").lower().split()
+    for number, word in enumerate(wanted):
+        if number >= len(typed) or typed[number] != word:
+            return f"Word {start + number + 1} is not right."
+    return "" if len(typed) == len(wanted) else f"{len(wanted)} words are wanted here."
+
+
+def _same(typed: str, wanted: Sequence[str]) -> bool:
+    return typed.split() == list(wanted)
+
+
+def _asked(question: str) -> str:
+    """Return the line typed; a terminal that is gone ends the program."""
+    if not tell_terminal(""):
+        raise KeyboardInterrupt("the terminal was closed")
+    return ask_line(f"{question}: ")

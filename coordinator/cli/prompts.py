@@ -1,0 +1,75 @@
+"""Questions of the guide: one at a time, with a default, on the terminal it was started from."""
+
+import os
+import shutil
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from coordinator.cli import terminal
+
+WIDTH_MAX = 76
+KEEPS_SCROLLED = ("screen", "tmux", "dumb")
+"""Kinds of terminals that do not erase what was scrolled out of the screen."""
+
+
+class Choice(NamedTuple):
+    """An answer to choose: what it stands for, and what is shown."""
+
+    value: str
+    title: str
+
+
+def ask_text(
+    question: str, default: str = "", check: Callable[[str], str | None] = lambda _typed: None
+) -> str:
+    """Ask for a line; `check` returns what is wrong with it. Ctrl-C raises KeyboardInterrupt."""
+    import questionary
+
+    def validated(typed: str) -> bool | str:
+        return check(typed.strip()) or True
+
+    asked = questionary.text(_short(question), default=default, validate=validated, qmark=">")
+    return _answer(asked.unsafe_ask).strip()
+
+
+def choose(question: str, choices: Sequence[Choice], default: str | None = None) -> str:
+    """Ask for one of several answers; the first is the default unless another is."""
+    import questionary
+
+    shown = [questionary.Choice(_short(each.title), value=each.value) for each in choices]
+    first = next((each for each in shown if each.value == default), shown[0])
+    asked = questionary.select(_short(question), choices=shown, default=first, qmark=">")
+    return _answer(asked.unsafe_ask)
+
+
+def wait_for_enter(what: str) -> None:
+    """Wait until the person has done something."""
+    ask_text(f"{what} Then press Enter:")
+
+
+def paragraph(text: str) -> None:
+    """Tell a paragraph, in lines that break between words."""
+    for line in textwrap.wrap(text, _width(), break_long_words=False, break_on_hyphens=False):
+        terminal.tell(line)
+
+
+def keeps_scrolled() -> bool:
+    """Tell whether this terminal may keep what was scrolled out of the screen when it is erased."""
+    return os.environ.get("TERM", "dumb").startswith(KEEPS_SCROLLED)
+
+
+def _width() -> int:
+    return min(WIDTH_MAX, shutil.get_terminal_size().columns - 1)
+
+
+def _short(text: str) -> str:
+    """Return a text that fits a line with what stands around it."""
+    return textwrap.shorten(text, max(20, _width() - 6), placeholder="…")
+
+
+def _answer(ask: Callable[[], object]) -> str:
+    try:
+        return str(ask())
+    except EOFError as closed:
+        raise KeyboardInterrupt("the terminal was closed") from closed

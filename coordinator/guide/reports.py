@@ -1,0 +1,189 @@
+"""What a person can report, and the first steps of each road; the book's own steps follow."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final
+
+from coordinator.guide import road
+from coordinator.guide.facts import CardFact, GuideFacts
+from coordinator.incident.step import Need, Step
+from coordinator.notices import Severity
+
+
+class Report(StrEnum):
+    """What happened, as it is chosen."""
+
+    LOST = "lost"
+    STOLEN = "stolen"
+    OPENED = "opened"
+    FORGOTTEN = "forgotten"
+    BLOCKED = "blocked"
+    BURNT = "burnt"
+    QUIET = "quiet"
+    COMPUTER = "computer"
+
+
+TOLD: Final = {
+    Report.LOST: "A card is lost",
+    Report.STOLEN: "A card was stolen",
+    Report.OPENED: "A bag was found open, or with another number",
+    Report.FORGOTTEN: "A PIN is forgotten",
+    Report.BLOCKED: "A card is blocked",
+    Report.BURNT: "A place burnt, or was flooded",
+    Report.QUIET: "Somebody who keeps a card does not answer any more",
+    Report.COMPUTER: "The computer with the home is lost; this is another one",
+}
+NOTHING_MOVES: Final = "no money has moved, and one card alone cannot move it"
+
+
+def subjects(report: Report, facts: GuideFacts) -> list[str]:
+    """Return what a report can be about: cards, things in bags, places or people."""
+    cards = [card for card in facts.cards if card.carrier.gone is None]
+    if report in {Report.BURNT, Report.QUIET}:
+        places = {each.name: each for vault in facts.vaults for each in vault.facts.places.values()}
+        if report is Report.BURNT:
+            return list(facts.places)
+        return sorted({each.holder for each in places.values() if each.holder})
+    if report is Report.OPENED:
+        return [card.carrier.subject for card in cards if card.carrier.bag is not None]
+    return [] if report is Report.COMPUTER else [card.label for card in cards]
+
+
+def first_steps(report: Report, facts: GuideFacts, subject: str) -> list[Step]:
+    """Return what comes first, in order; what the book then knows makes the next steps."""
+    return list(ROADS[report](report, facts, subject))
+
+
+def _step(report: Report, title: str, why: str, *words: str) -> Step:
+    return Step(f"report_{report.value}", Severity.DANGER, title, why, words)
+
+
+def _gone(report: Report, _facts: GuideFacts, label: str) -> Iterator[Step]:
+    yield _step(
+        report,
+        f"record that card {label} is {report.value}",
+        f"{NOTHING_MOVES}; what is left of the vault is said at once",
+        *("card", report.value, label),
+    )
+
+
+def _opened(report: Report, _facts: GuideFacts, subject: str) -> Iterator[Step]:
+    yield _step(
+        report,
+        f"record that the bag of {subject} was opened",
+        f"{NOTHING_MOVES}; whoever opened it had {subject} in hand",
+        *("custody", "record", subject, "opened"),
+    )
+
+
+def _forgotten(report: Report, facts: GuideFacts, label: str) -> Iterator[Step]:
+    """Yield the PIN's note, then the PUK, and last that the card is as good as lost."""
+    card, secrets = _card(facts, label), _written(facts, label)
+    if "pin" in secrets:
+        yield _step(
+            report,
+            f"fetch the note of the PIN of card {label}: {secrets['pin']}, then try it",
+            "stop after one wrong PIN: each one brings the card nearer to being blocked",
+            *("card", "check", label, "--pin"),
+        )
+    yield from _with_puk(report, card, secrets)
+
+
+def _blocked(report: Report, facts: GuideFacts, label: str) -> Iterator[Step]:
+    yield from _with_puk(report, _card(facts, label), _written(facts, label))
+
+
+def _with_puk(report: Report, card: CardFact, secrets: dict[str, str]) -> Iterator[Step]:
+    if "puk" in secrets:
+        yield _step(
+            report,
+            f"fetch the PUK of card {card.label}: {secrets['puk']}, then free the card",
+            "it gives the card a new PIN, or new tries; a few wrong ones destroy the card",
+            *("card", "unblock", card.label),
+        )
+    yield _step(
+        report,
+        f"if nothing opens card {card.label}, take it for lost",
+        f"{NOTHING_MOVES}; never reset the card: that erases its key",
+        *("card", "lost", card.label),
+    )
+
+
+def _burnt(report: Report, facts: GuideFacts, place: str) -> Iterator[Step]:
+    """Yield that each thing at a place is destroyed: people first, then the book."""
+    carriers = [each for vault in facts.vaults for each in vault.facts.carriers()]
+    carriers += [card.carrier for card in facts.cards]
+    copies = [copy for vault in facts.vaults for copy in vault.facts.copies]
+    there = [each.subject for each in carriers if each.location == place and each.gone is None]
+    there += [each.subject for each in copies if each.location == place and each.gone is None]
+    for subject in dict.fromkeys(there):
+        yield _step(
+            report,
+            f"if {subject} is destroyed, record it",
+            f"it lay at {place}; what lies elsewhere is not touched, and the money neither",
+            *("custody", "record", subject, "destroyed"),
+        )
+
+
+def _quiet(report: Report, facts: GuideFacts, holder: str) -> Iterator[Step]:
+    """Yield that each card somebody keeps is taken for lost."""
+    places = {
+        each.name
+        for vault in facts.vaults
+        for each in vault.facts.places.values()
+        if each.holder == holder
+    }
+    for card in facts.cards:
+        if card.carrier.location in places and card.carrier.gone is None:
+            yield _step(
+                report,
+                f"take card {card.label}, which {holder} keeps, for lost",
+                f"{NOTHING_MOVES}; whoever cannot be reached cannot be told from a thief",
+                *("card", "lost", card.label),
+            )
+
+
+def _computer(report: Report, _facts: GuideFacts, _subject: str) -> Iterator[Step]:
+    """Yield how a vault comes back on another computer."""
+    name = Need("NAME")
+    yield _step(
+        report,
+        "bring the vault back from its kit",
+        "the keys are on the cards; who has the old computer may see balances and places, "
+        "and spends nothing",
+        *("recover", Need("FILE"), "--name", name, "--checksum", Need("CHECKSUM")),
+    )
+    yield _step(
+        report,
+        "enrol a card of the vault",
+        "a computer knows a card once it has seen it; do so with each that is at hand",
+        *("card", "enrol", road.LABEL),
+    )
+
+
+def _card(facts: GuideFacts, label: str) -> CardFact:
+    return next(card for card in facts.cards if card.label == label)
+
+
+def _written(facts: GuideFacts, label: str) -> dict[str, str]:
+    """Return where a card's secrets are written or who knows them, by kind."""
+    known = _card(facts, label).carrier.card
+    found = {}
+    for secret in known.secrets if known is not None else ():
+        places = [f"at {place}" for place in secret.written_at]
+        people = [f"known by {who}" for who in secret.known_by]
+        if places or people:
+            found[secret.kind] = " and ".join([*places, *people])
+    return found
+
+
+ROADS: Final = {
+    Report.LOST: _gone,
+    Report.STOLEN: _gone,
+    Report.OPENED: _opened,
+    Report.FORGOTTEN: _forgotten,
+    Report.BLOCKED: _blocked,
+    Report.BURNT: _burnt,
+    Report.QUIET: _quiet,
+    Report.COMPUTER: _computer,
+}

@@ -1,0 +1,112 @@
+"""Somebody who is led by the guide: answers what is asked, at a terminal of a given width."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+PIN = "123456"
+IDLE = 40.0
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07")
+WORD = re.compile(r"\d+\. ([a-z]+)")
+Reply = Callable[["Player", "re.Match[str]"], str | None]
+
+
+def _secret(player: "Player", _found: "re.Match[str]") -> str:
+    return player.shown_secret()
+
+
+def _words(player: "Player", found: "re.Match[str]") -> str:
+    start, end = int(found[1]), int(found[2])
+    return " ".join(player.words[start - 1 : end])
+
+
+REPLIES: dict[str, str | Reply] = {
+    r"that name is taken": "\x15no/name\r",
+    r"letters, digits, _ or -": "\x15aunt\r",
+    r"Written down\? Press Enter: $": "",
+    r"Type it back from the paper: $": _secret,
+    r"Words (\d+) to (\d+): $": _words,
+    r"Enter to try again, or show: $": "",
+    r"new PIN of card [^\n]*: $": PIN,
+    r"once more: $": PIN,
+    r"\bPIN of card [^\n]*: $": PIN,
+    r"Sign this transaction\? \[y/N\] $": "y",
+    r"press Enter:[^\n]*$": "\r",
+    r"where a card will lie: [^\n]*$": "\r",
+    r"vault be called\?[^\n]*$": "\r",
+    r"Is that meant\?[^\n]*arrow keys\)[\s\S]*$": "\r",
+    r"arrow keys\)[\s\S]*$": "\r",
+}
+
+
+class Player:
+    """Runs the guide and answers; `stop_at` presses Ctrl-C at that question instead."""
+
+    def __init__(self, home: Path, *words: str, columns: int = 80) -> None:
+        self.home, self.command, self.columns = home, words, columns
+        self.screen, self.answered = "", 0
+        self.words: list[str] = []
+        self.asked: list[str] = []
+
+    def shown_secret(self) -> str:
+        return re.findall(r"\n\s{4}(\d{6,12})\s*\n", self.screen)[-1]
+
+    def play(
+        self, *, stop_at: int | None = None, instead: Mapping[str, list[str]] | None = None
+    ) -> int:
+        """Answer until the program ends; `instead` are answers given first to a question."""
+        pid, master = pty.fork()
+        if pid == 0:
+            os.environ.update(CARDQUORUM_HOME=str(self.home), PROMPT_TOOLKIT_NO_CPR="1")
+            os.environ["TERM"] = "xterm"
+            os.environ.pop("COLUMNS", None)
+            program = [sys.executable, "-m", "coordinator.cli", "guide", *self.command]
+            os.execv(program[0], program)
+        size = struct.pack("HHHH", 40, self.columns, 0, 0)
+        fcntl.ioctl(master, termios.TIOCSWINSZ, size)
+        left = {question: list(answers) for question, answers in (instead or {}).items()}
+        self.asked, unread, ends = [], "", time.monotonic() + IDLE
+        while time.monotonic() < ends:
+            ready, _, _ = select.select([master], [], [], 0.25)
+            if ready:
+                try:
+                    text = ESCAPES.sub("", os.read(master, 65536).decode("utf-8", "replace"))
+                except OSError:
+                    break
+                text, ends = text.replace("\r", ""), time.monotonic() + IDLE
+                self.screen, unread = self.screen + text, unread + text
+                continue
+            answer = self._answer(unread, left)
+            if answer is None:
+                continue
+            unread = ""
+            if stop_at is not None and len(self.asked) > stop_at:
+                answer = "\x03"
+            os.write(master, answer.encode())
+        else:
+            os.kill(pid, 9)
+        os.close(master)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def _answer(self, unread: str, left: dict[str, list[str]]) -> str | None:
+        for pattern, reply in REPLIES.items():
+            found = re.search(pattern, unread)
+            if found is None:
+                continue
+            if "words of card" in unread:
+                self.words = WORD.findall(unread)
+            self.asked.append(found[0].strip().splitlines()[0])
+            for question, answers in left.items():
+                if answers and re.search(question, unread):
+                    return answers.pop(0)
+            given = reply if isinstance(reply, str) else reply(self, found) or ""
+            return given if given.endswith("\r") else given + "\n"
+        return None
