@@ -39,7 +39,7 @@ def run(words: Sequence[str], chosen: Globals | None = None) -> int:
             args=list(words),
             prog_name=DISTRIBUTION,
             standalone_mode=False,
-            obj=chosen or Globals(as_json=_json_wanted(words)),
+            obj=chosen or Globals(as_json=_json_wanted(words), run=run),
         )
     except typer.TyperException as misuse:
         return _misused(misuse, words)

@@ -14,6 +14,8 @@ from coordinator.cli import terminal
 from coordinator.cli.output import counted, sat_per_vbyte
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.orm import Session, sessionmaker
 
     from cards.pin import Secret
@@ -39,13 +41,14 @@ class OfferedCards(NamedTuple):
 
 @dataclass(frozen=True)
 class Globals:
-    """The options every command has."""
+    """The options every command has, who is asked, and what runs another command."""
 
     home: Path | None = None
     as_json: bool | None = None
     quiet: bool = False
     verbosity: int = 0
     attendant: "type[Terminal] | None" = None
+    run: "Callable[[Sequence[str], Globals], int] | None" = None
 
     def overridden(
         self,
@@ -74,6 +77,7 @@ class Context:
         self.quiet = chosen.quiet
         self.verbosity = chosen.verbosity
         self.attendant = chosen.attendant
+        self.run = chosen.run
         self._home = chosen.home
         self.closing = ExitStack()
         self.passphrases: dict[str, Secret] = {}

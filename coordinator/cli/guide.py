@@ -14,6 +14,8 @@ from coordinator.cli.context import Context, Globals
 from coordinator.cli.output import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from coordinator.guide.facts import GuideFacts, VaultStanding
     from coordinator.incident.step import Step
 
@@ -64,14 +66,14 @@ def guide(
     from coordinator.errors import UsageError
 
     streams = (sys.stdin, sys.stdout, sys.stderr)
-    if context.as_json or not all(stream.isatty() for stream in streams):
+    if context.as_json or context.run is None or not all(each.isatty() for each in streams):
         raise UsageError(
             "guide talks to a person at a terminal; without one: cardquorum status --json"
         )
     folder = context.folder
     if practice:
         folder = folder.with_name(f"{folder.name}-practice")
-    return Guide(folder.absolute(), practice=practice).lead()
+    return Guide(folder.absolute(), context.run, practice=practice).lead()
 
 
 @dataclass
@@ -79,6 +81,7 @@ class Guide:
     """Somebody who is led, in the home of this folder."""
 
     folder: Path
+    program: "Callable[[Sequence[str], Globals], int]"
     practice: bool
 
     def lead(self) -> Result:
@@ -105,13 +108,12 @@ class Guide:
 
         Raises KeyboardInterrupt where the person interrupted it.
         """
-        from coordinator.cli import run
-        from coordinator.cli.guided_person import GuidedTerminal, PracticeTerminal
+        from coordinator.cli.guided_attendant import GuidedTerminal, PracticeTerminal
         from coordinator.cli.output import ExitStatus
 
         person = PracticeTerminal if self.practice else GuidedTerminal
         chosen = Globals(home=self.folder, quiet=quiet, attendant=person)
-        status = run(words, chosen)
+        status = self.program(words, chosen)
         if status == ExitStatus.INTERRUPTED:
             raise KeyboardInterrupt
         return status == ExitStatus.DONE
@@ -209,7 +211,7 @@ class Guide:
 
     def _screen(self, stage: str) -> None:
         """Begin a screen: what this is, and how far it is."""
-        from coordinator.cli.guided_person import PRACTICE
+        from coordinator.cli.guided_attendant import PRACTICE
 
         terminal.tell("")
         if self.practice:
