@@ -65,11 +65,11 @@ class Player:
         """Answer until the program ends; `instead` are answers given first to a question."""
         pid, master = pty.fork()
         if pid == 0:
-            os.environ.update(CARDQUORUM_HOME=str(self.home), PROMPT_TOOLKIT_NO_CPR="1")
-            os.environ["TERM"] = "xterm"
-            os.environ.pop("COLUMNS", None)
+            # Not this process's own: readline, which pytest imports, puts COLUMNS into it.
+            known = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+            known |= {"CARDQUORUM_HOME": str(self.home), "PROMPT_TOOLKIT_NO_CPR": "1"}
             program = [sys.executable, "-m", "coordinator.cli", "guide", *self.command]
-            os.execv(program[0], program)
+            os.execve(program[0], program, {**known, "TERM": "xterm"})
         size = struct.pack("HHHH", 40, self.columns, 0, 0)
         fcntl.ioctl(master, termios.TIOCSWINSZ, size)
         left = {question: list(answers) for question, answers in (instead or {}).items()}

@@ -71,8 +71,8 @@ def test_wrong_answers_are_named_and_cost_nothing(tmp_path: Path) -> None:
     ):
         assert told in player.screen.replace("\n", " ") or told in player.screen, told
     assert safe(tmp_path / "home-practice")
-    wide = [line for line in player.screen.splitlines() if line.startswith(("Why:", "You need"))]
-    assert max(map(len, wide)) <= 60
+    told = [line for line in player.screen.splitlines() if line.startswith(("Why:", "You need"))]
+    assert max(map(len, told)) <= 60
 
 
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
