@@ -73,7 +73,8 @@ class Player:
         size = struct.pack("HHHH", 40, self.columns, 0, 0)
         fcntl.ioctl(master, termios.TIOCSWINSZ, size)
         left = {question: list(answers) for question, answers in (instead or {}).items()}
-        self.asked, unread, ends = [], "", time.monotonic() + IDLE
+        self.asked, unread, stopped = [], "", False
+        ends = time.monotonic() + IDLE
         while time.monotonic() < ends:
             ready, _, _ = select.select([master], [], [], 0.25)
             if ready:
@@ -84,11 +85,11 @@ class Player:
                 text, ends = text.replace("\r", ""), time.monotonic() + IDLE
                 self.screen, unread = self.screen + text, unread + text
                 continue
-            answer = self._answer(unread, left)
+            answer = None if stopped else self._answer(unread, left)
             if answer is None:
                 continue
-            unread = ""
-            if stop_at is not None and len(self.asked) > stop_at:
+            unread, stopped = "", stop_at is not None and len(self.asked) > stop_at
+            if stopped:
                 answer = "\x03"
             os.write(master, answer.encode())
         else:
