@@ -114,7 +114,8 @@ class Guide:
         person = PracticeTerminal if self.practice else GuidedTerminal
         chosen = Globals(home=self.folder, quiet=quiet, attendant=person)
         status = self.program(words, chosen)
-        if status == ExitStatus.INTERRUPTED:
+        interrupted, person.interrupted = person.interrupted, False
+        if interrupted or status == ExitStatus.INTERRUPTED:
             raise KeyboardInterrupt
         return status == ExitStatus.DONE
 

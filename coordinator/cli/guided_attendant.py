@@ -1,9 +1,8 @@
 """The person who is led: secrets one screen each, and asked back before they are relied on."""
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from cards.pin import Secret
 from coordinator.cli.attendant import (
@@ -27,23 +26,39 @@ class GuidedTerminal(Terminal):
     """Shows each secret alone on a screen, has it typed back, and erases the screen."""
 
     heading = ""
+    interrupted: ClassVar[bool] = False
+    """Whether somebody wants to stop, who could not be let go at once."""
+
+    def say(self, text: str) -> None:
+        """Tell what happens, unless the person wants to stop."""
+        self._let_go()
+        super().say(text)
+
+    def _let_go(self) -> None:
+        if type(self).interrupted:
+            type(self).interrupted = False
+            raise KeyboardInterrupt
 
     def show_once(self, title: str, secret: Secret) -> None:
         """Show a secret until it is written down, and have it typed back.
 
-        It was shown once this returns: an interruption while it is asked back changes nothing.
+        It was shown once this returns: who interrupts it is let go after the card's set-up noted
+        that, else the PUK would count as one nobody saw.
         """
         text = secret.reveal().decode("utf-8", "replace")
         why = "It frees the card when its PIN is blocked. Write it on paper, not with the card."
         screen = f"{self.heading}{title}\n{why}\n\n    {text}\n\n"
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             _shown(screen)
             while not _same(_asked("Type it back from the paper"), [text]):
                 tell_terminal(f"That is not it. Look at your paper; {SHOW} shows it again.\n")
                 _shown(screen, only=SHOW)
+        except KeyboardInterrupt:
+            type(self).interrupted = True
 
     def hand_over_words(self, title: str, words: Secret, file: Path | None) -> None:
         """Show the words until they are written down, and have all of them typed back by fours."""
+        self._let_go()
         if file is not None:
             super().hand_over_words(title, words, file)
             return
