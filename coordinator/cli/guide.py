@@ -11,7 +11,7 @@ import typer
 
 from coordinator.cli import terminal
 from coordinator.cli.context import Context, Globals
-from coordinator.cli.output import Result
+from coordinator.cli.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,7 @@ class Guide:
         Raises KeyboardInterrupt where the person interrupted it.
         """
         from coordinator.cli.guided_attendant import GuidedTerminal, PracticeTerminal
-        from coordinator.cli.output import ExitStatus
+        from coordinator.cli.result import ExitStatus
 
         person = PracticeTerminal if self.practice else GuidedTerminal
         chosen = Globals(home=self.folder, quiet=quiet, attendant=person)
