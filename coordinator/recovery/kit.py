@@ -229,6 +229,7 @@ def kit_of(
             birthday=born,
             wheel=program.name if program else None,
             wheel_sha256=program.sha256 if program else None,
+            script=vault.script,
         ),
         encrypted=base64.b64encode(encrypted(vault)).decode(),
         secret=secret,

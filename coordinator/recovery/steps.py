@@ -32,6 +32,14 @@ class Step(NamedTuple):
     result: str
 
 
+SPARROW_SCRIPTS: Final = {
+    "wsh": "Native Segwit (P2WSH)",
+    "sh-wsh": "Nested Segwit (P2SH-P2WSH)",
+    "sh": "Legacy (P2SH)",
+}
+"""What Sparrow calls the scripts that a vault can have."""
+
+
 @dataclass(frozen=True)
 class StepsFacts:
     """What the steps are made of.
@@ -53,6 +61,7 @@ class StepsFacts:
     birthday: str | None = None
     wheel: str | None = None
     wheel_sha256: str | None = None
+    script: str = "wsh"
 
 
 def needed(facts: StepsFacts) -> Iterator[str]:
@@ -143,7 +152,7 @@ def with_sparrow(facts: StepsFacts) -> Iterator[Step]:
     quorum = f"{facts.threshold} of {len(facts.cards)}"
     yield Step(
         f"In Sparrow choose network {facts.network}, a server, and File, New Wallet. Under "
-        f"Settings choose Multi Signature, {quorum}, Native Segwit (P2WSH).",
+        f"Settings choose Multi Signature, {quorum}, {SPARROW_SCRIPTS[facts.script]}.",
         None,
         "It asks for as many keystores.",
     )

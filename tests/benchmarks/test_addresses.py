@@ -1,4 +1,4 @@
-"""10,000 addresses of a 2-of-3: against libwally's descriptor and BDK's `peek_address`."""
+"""10,000 addresses of a 2-of-3, of each script: against libwally and BDK's `peek_address`."""
 
 import time
 from collections.abc import Callable
@@ -15,9 +15,9 @@ COUNT, ROUNDS = 10_000, 3
 Addresses = Callable[[], list[str]]
 
 
-@pytest.fixture(scope="module")
-def policy() -> Policy:
-    return soft_vault(2, 3).policy
+@pytest.fixture(scope="module", params=["wsh", "sh-wsh", "sh"])
+def policy(request: pytest.FixtureRequest) -> Policy:
+    return soft_vault(2, 3, request.param).policy
 
 
 def our_way(policy: Policy) -> Addresses:

@@ -127,6 +127,9 @@ def returned_seeds() -> Iterator[bytes]:
 
 def psbt_seeds() -> Iterator[bytes]:
     yield from (codec.to_bytes(psbt, 2) for psbt in (UNSIGNED, TWICE))
+    for script in ("sh-wsh", "sh"):
+        other = soft_vault(2, 3, script)
+        yield codec.to_bytes(other.sign(other.spend([50_000], 20_000, 0), 0))
     yield from map(codec.to_bytes, (UNSIGNED, ONCE, TWICE, finalize(TWICE, VAULT.policy)))
     yield codec.to_base64(ONCE).encode()
     yield codec.to_bytes(ONCE).hex().encode()
@@ -181,6 +184,9 @@ def descriptor_seeds() -> Iterator[bytes]:
     yield text.encode()
     yield text.partition("#")[0].encode()
     yield text.replace("<0;1>", "0").replace("h", "'").partition("#")[0].encode()
+    for script in ("sh-wsh", "sh"):
+        other = soft_vault(2, 3, script, sorted_keys=False).policy
+        yield format_descriptor(other).partition("#")[0].encode()
 
 
 def reading(read: Read) -> Callable[[Path], Read]:
