@@ -1,11 +1,12 @@
-"""card: set up, enrol, list, check and look after one card, and what to do once it is gone."""
+"""card: set up, enrol, list, check and look after one card."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.cli import incident
 from coordinator.cli.context import Context
 from coordinator.cli.options import (
     Accept,
@@ -17,7 +18,7 @@ from coordinator.cli.options import (
     ReaderMany,
     Yes,
 )
-from coordinator.cli.output import columns, danger_lines, sentences
+from coordinator.cli.output import columns, danger_lines
 from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
@@ -30,14 +31,6 @@ Label = Annotated[str, typer.Argument(help="the card's label")]
 Issuer = Annotated[
     Path | None, typer.Option("--issuer", help="what its maker's server says", metavar="FILE")
 ]
-When = Annotated[str | None, typer.Option(help="ISO 8601, else now")]
-Note = Annotated[str | None, typer.Option(help="anything worth keeping")]
-TELLS = {
-    "lost": "Record that a card is lost, and say what to do now.",
-    "stolen": "Record that a card was stolen, and say what to do now.",
-    "found": "Record that a card was found, and say what to check.",
-    "destroyed": "Record that a card is destroyed, and what to do now.",
-}
 MISSING = ExitStatus.CARD
 BACKUP = " (a TAPSIGNER's copy is its encrypted backup: --backup-out FILE)"
 ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
@@ -552,32 +545,6 @@ def _card_lines(found: "CardShown") -> Iterable[str]:
         yield f"{event.happened_at.date()} {event.event} {event.location or ''}"
 
 
-def _verb(event: str) -> Callable[..., Result]:
-    def happened(context: Context, label: Label, when: When = None, note: Note = None) -> Result:
-        from coordinator.cli.incident import response_document, response_lines
-        from coordinator.custody import log as custody_log
-        from coordinator.incident import response
-        from storage import cards as card_book
-
-        with context.book.begin() as db:
-            item = card_book.card_named(db, label).item
-            new_event = custody_log.NewEvent(f"card:{label}", event, when=when, note=note)
-            written, told = custody_log.record(db, new_event)
-            left = response.after(db, [item], event)
-        notices = sentences(told)
-        document = {"card": label, "event": written, "notices": notices, **response_document(left)}
-        lines = [f"card {label}: recorded as {event}", *notices]
-        return Result(document, [*lines, *response_lines(left)])
-
-    happened.__name__ = event
-    happened.__doc__ = f"""{TELLS[event]}
-
-    \b
-    Example: cardquorum card {event} blue
-    """
-    return happened
-
-
 COMMANDS = {
     "card": {
         "setup": setup,
@@ -590,6 +557,6 @@ COMMANDS = {
         "backup": backup,
         "reset": reset,
         "forget": forget,
-        **{event: _verb(event) for event in TELLS},
+        **incident.COMMANDS,
     },
 }

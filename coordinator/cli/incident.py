@@ -1,10 +1,51 @@
-"""What something lost, stolen, found or destroyed costs each vault, and what to do now."""
+"""card lost, stolen, found, destroyed: what that costs each vault, and what to do now."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli.context import Context
+from coordinator.cli.output import sentences
+from coordinator.cli.result import Result
 
 if TYPE_CHECKING:
     from coordinator.incident.response import IncidentResponse
+
+Label = Annotated[str, typer.Argument(help="the card's label")]
+When = Annotated[str | None, typer.Option(help="ISO 8601, else now")]
+Note = Annotated[str | None, typer.Option(help="anything worth keeping")]
+TELLS = {
+    "lost": "Record that a card is lost, and say what to do now.",
+    "stolen": "Record that a card was stolen, and say what to do now.",
+    "found": "Record that a card was found, and say what to check.",
+    "destroyed": "Record that a card is destroyed, and what to do now.",
+}
+
+
+def _verb(event: str) -> Callable[..., Result]:
+    def happened(context: Context, label: Label, when: When = None, note: Note = None) -> Result:
+        from coordinator.custody import log as custody_log
+        from coordinator.incident import response
+        from storage import cards as card_book
+
+        with context.book.begin() as db:
+            item = card_book.card_named(db, label).item
+            new_event = custody_log.NewEvent(f"card:{label}", event, when=when, note=note)
+            written, told = custody_log.record(db, new_event)
+            left = response.after(db, [item], event)
+        notices = sentences(told)
+        document = {"card": label, "event": written, "notices": notices, **response_document(left)}
+        lines = [f"card {label}: recorded as {event}", *notices]
+        return Result(document, [*lines, *response_lines(left)])
+
+    happened.__name__ = event
+    happened.__doc__ = f"""{TELLS[event]}
+
+    \b
+    Example: cardquorum card {event} blue
+    """
+    return happened
 
 
 def response_document(left: "IncidentResponse") -> dict[str, object]:
@@ -46,3 +87,6 @@ def response_lines(left: "IncidentResponse") -> Iterator[str]:
         yield f"{number}. {hours_text(step.within_hours)}: {step.title}"
         if step.command:
             yield f"   {step.command}"
+
+
+COMMANDS = {event: _verb(event) for event in TELLS}
