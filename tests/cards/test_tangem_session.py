@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from typing import NoReturn
 
 import pytest
 
@@ -10,6 +11,7 @@ from cards.apdu import Response
 from cards.errors import (
     CardError,
     CardNotInitialised,
+    CardReset,
     NotEvidence,
     NotGenuine,
     NotSupported,
@@ -74,6 +76,21 @@ def test_a_card_is_driven_in_the_encryption_it_wants(profile: str, forbidden: in
     mode = ENCRYPTION.index(forbidden)
     assert {apdu[2] for apdu in wire.sent[-2:]} == {mode}
     assert not forbidden or code_hash(b"0815-4711") not in b"".join(wire.sent)
+
+
+def test_a_change_of_code_whose_answer_is_lost_is_not_sent_again() -> None:
+    card = ready()
+    session, wire = opened(card)
+    session.unlock(Pin(PIN))
+
+    def lost(_answer: bytes) -> NoReturn:
+        raise CardReset("the answer was lost")
+
+    wire.change[len(wire.sent)] = lost
+    with pytest.raises(CardReset):
+        session.change_pin(Pin(PIN), Pin(b"0815-4711"))
+    assert card.flash.code == code_hash(b"0815-4711")
+    assert card.flash.failures == 0
 
 
 def test_a_seed_travels_in_strong_encryption_only() -> None:
