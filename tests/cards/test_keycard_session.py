@@ -240,6 +240,15 @@ def test_a_blocked_puk_says_so() -> None:
     assert session.identity().attempts_left is None
 
 
+def test_a_factory_reset_forgets_the_pairing_that_was_kept() -> None:
+    surroundings = Surroundings()
+    _, session, _ = set_up("3.2", surroundings)
+    card_id = session.identity().card_id
+    assert surroundings.memory.read(card_id) is not None
+    session.reset()
+    assert surroundings.memory.read(card_id) is None
+
+
 def test_freeing_wants_a_new_pin() -> None:
     _, session, _ = set_up("3.2")
     with pytest.raises(NotSupported, match="new PIN"):

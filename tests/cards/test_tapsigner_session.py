@@ -263,6 +263,15 @@ def test_a_fresh_card_is_proved_by_its_printed_cvc_alone() -> None:
         session.generate_key()
 
 
+def test_a_cvc_that_wait_proved_counts_as_one_the_card_took() -> None:
+    card = emulate(NEWEST)
+    session, _ = opened(card)
+    session.unlock(Pin(CVC))
+    card.flash.cvc = NEW_CVC
+    with pytest.raises(NotUnlocked, match="no longer accepts"):
+        session.generate_key()
+
+
 def test_the_cvc_stays_until_a_backup_was_made(card: TapsignerEmulator) -> None:
     session, _ = unlocked(card)
     assert isinstance(session, PinChanger)
