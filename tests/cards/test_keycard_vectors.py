@@ -10,7 +10,7 @@ from coincurve import PrivateKey, PublicKey
 from embit import bip39
 
 from cards.apdu import Command, Response
-from cards.errors import NotGenuine, ProtocolError
+from cards.errors import NotGenuine, ProtocolError, SecureChannelError
 from cards.keycard import answers, attestation, channel, commands, wire
 from cards.keycard.answers import Certificate
 from cards.keycard.channel import CbcChannel, CcmChannel
@@ -104,6 +104,12 @@ def test_init_of_3x(vectors: dict[str, Any]) -> None:
     shared = PublicKey(h(v["card_pubkey"])).multiply(h(v["ephemeral_priv"])).format()[1:]
     plain = v["pin"].encode() + v["puk"].encode() + h(v["pairing_secret"])
     assert wire.cbc_encrypt(shared, h(v["iv"]), plain) == h(v["ciphertext"])
+
+
+def test_an_answer_without_a_status_word_is_none_of_the_channel() -> None:
+    keys = wire.CcmKeys(bytes(16), bytes(16))
+    with pytest.raises(SecureChannelError, match="no status word"):
+        CcmChannel(keys).unwrap(wire.ccm_seal(keys.to_host, 0, b"\x90"))
 
 
 def test_pairing_passwords(vectors: dict[str, Any]) -> None:

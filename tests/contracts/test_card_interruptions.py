@@ -30,7 +30,7 @@ from tests.contracts.subjects import (
     needs,
     spent,
 )
-from tests.contracts.wires import Wire
+from tests.contracts.wires import SharedWire, Wire
 
 pytestmark = pytest.mark.usefixtures("luck")
 
@@ -206,6 +206,19 @@ def test_a_last_attempt_is_never_spent_unasked(subject: Subject, card: EmulatedC
         with pytest.raises(CardError):
             session.sign(LEAF, DIGEST)
     assert session.identity().attempts_left == 1
+
+
+def test_a_pause_lets_others_have_the_card_and_finds_it_again(
+    subject: Subject, card: EmulatedCard
+) -> None:
+    wire = SharedWire(card)
+    session = subject.family.open(wire, Surroundings())
+    session.unlock(Pin(PIN))
+    key = session.xpub(LEAF).public_key
+    session.pause()
+    assert wire.pauses == 1
+    session.unlock(Pin(PIN))
+    assert verify(key, DIGEST, session.sign(LEAF, DIGEST))
 
 
 def test_another_card_in_its_place_is_given_no_pin(subject: Subject, card: EmulatedCard) -> None:

@@ -62,3 +62,15 @@ class Wire:
     def _removed(self) -> bytes:
         self.inner.close()
         raise CardRemoved("the card was taken away")
+
+
+class SharedWire(Wire):
+    """A wire that lets other programs have its card, which is reset for them."""
+
+    def __init__(self, card: EmulatedCard) -> None:
+        super().__init__(card)
+        self.pauses = 0
+
+    def pause(self) -> None:
+        self.pauses += 1
+        self.power_cycle()
