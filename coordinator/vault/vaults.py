@@ -18,7 +18,7 @@ from coordinator.errors import CardCannotSign, ChecksumDiffers, NotAccepted, Usa
 from coordinator.home import approvals
 from coordinator.home.settings import Home
 from coordinator.home.stored import computed_checksum, key_expression, stored_policy
-from coordinator.interop import descriptors, own_json, recognition, wallet_file
+from coordinator.interop import descriptors, own_json, wallet_file
 from coordinator.interop.wallet_file import WalletFile, policy_of
 from coordinator.names import checked_name
 from coordinator.notices import Notice, Severity
@@ -139,6 +139,8 @@ def import_text(
     home: Home, db: Session, plan: VaultPlan, *, text: str, checksum: str | None = None
 ) -> Imported:
     """Make a vault from a text of any format that is known."""
+    from coordinator.interop import recognition  # noqa: PLC0415 -- twenty readers, needed here alone
+
     file = recognition.read_text(text, Network(home.network))
     return import_wallet(home, db, plan, file=file, checksum=checksum)
 
