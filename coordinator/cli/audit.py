@@ -55,7 +55,14 @@ def audit(
 
     if fail_on not in SEVERITIES:
         raise UsageError(f"--fail-on {fail_on} is none of {', '.join(SEVERITIES)}")
-    asked = _question(lose, steal, (hot, hot_percent) if hot else None, (advisories, advisory_key))
+    asked = _question(
+        lose,
+        steal,
+        hot=hot,
+        hot_percent=hot_percent,
+        file=advisories,
+        key=advisory_key,
+    )
     found = auditing.audited(context.home, context.book, vault, asked=asked)
     if html is not None:
         _write(context, found, html)
@@ -96,8 +103,11 @@ def _write(context: Context, found: "Audited", html: Path) -> None:
 def _question(
     lose: list[str] | None,
     steal: list[str] | None,
-    hot: tuple[str, int] | None,
-    advised: tuple[Path | None, str | None],
+    *,
+    hot: str | None,
+    hot_percent: int,
+    file: Path | None,
+    key: str | None,
 ) -> "Question":
     from coordinator.amounts import parse_amount
     from coordinator.audit.advisories import advisories
@@ -105,13 +115,12 @@ def _question(
     from coordinator.audit.findings import HotFacts
     from coordinator.errors import UsageError
 
-    file, key = advised
     if file is not None and key is None:
         raise UsageError("--advisories needs --advisory-key: whose list it is")
     return Question(
         lose or (),
         steal or (),
-        HotFacts(parse_amount(hot[0]), hot[1]) if hot else None,
+        HotFacts(parse_amount(hot), hot_percent) if hot else None,
         advisories(file, key) if file and key else (),
     )
 

@@ -104,10 +104,10 @@ def coins(context: Context, vault: VaultName) -> Result:
         for c in found
     ]
     header = ("coin", "value", "confirmations", "held", "address", "label")
-    return _with_looked(context, vault, {"coins": found}, columns(rows, *header))
+    return _with_looked(context, vault, {"coins": found}, lines=columns(rows, *header))
 
 
-def _with_looked(context: Context, vault: str, found: object, lines: list[str]) -> Result:
+def _with_looked(context: Context, vault: str, found: object, *, lines: list[str]) -> Result:
     """Return a result with from where to where its vault was looked for.
 
     People are told where that is not from the beginning.
@@ -154,7 +154,7 @@ def history(context: Context, vault: VaultName) -> Result:
         context,
         vault,
         found,
-        [*lines, *look_twice(replace(each, remedy="") for each in found.vanished)],
+        lines=[*lines, *look_twice(replace(each, remedy="") for each in found.vanished)],
     )
 
 

@@ -117,7 +117,7 @@ def create(
     )
     paid: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
     names = {each.address: each.label for each in paid if each.label}
-    made = _made(context, order, names, accept, dry_run=dry_run)
+    made = _made(context, order, names, accept=accept, dry_run=dry_run)
     return _warned(context, vault, created(made, rows).also(feerate_source=rate.source))
 
 
@@ -136,8 +136,8 @@ def _made(
     context: Context,
     order: "Order",
     names: dict[str, str],
-    accept: list[str] | None,
     *,
+    accept: list[str] | None,
     dry_run: bool,
 ) -> "Created":
     import random

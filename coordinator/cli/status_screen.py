@@ -63,7 +63,7 @@ def screen(seen: "Status", chain: str, now: datetime) -> Iterator[str]:
     for told in seen.news:
         yield f"LOOK TWICE: vault {told.vault}: {told.message}"
     for name, owned in seen.vaults:
-        yield from _vault(name, owned, chain, first_block(seen.network))
+        yield from _vault(name, owned, chain, first=first_block(seen.network))
     for payment in seen.ceremonies:
         yield from _payment(payment, now)
     yield from (f"due: {each.sentence}" for each in seen.due)
@@ -86,7 +86,7 @@ def _next(steps: "Sequence[Step]") -> Iterator[str]:
     yield f"next: {doing.command}"
 
 
-def _vault(name: str, seen: "Owned", chain: str, first: int) -> Iterator[str]:
+def _vault(name: str, seen: "Owned", chain: str, *, first: int) -> Iterator[str]:
     owned, said = seen.balance, scans.said(name, seen.looked, chain)
     if not seen.looked.known:
         yield f"vault {name}: {said}"

@@ -139,7 +139,7 @@ def _gone(facts: GuideFacts, vault: VaultStanding, cosigner: CosignerFacts) -> I
     why = _why(vault, worst)
     usable = [each for each in road.usable_cards(facts) if each.carrier.gone is None]
     if not usable:
-        step = road.set_up_card(facts, f"a card in place of {card}", why, f"card_{event}")
+        step = road.set_up_card(facts, f"a card in place of {card}", why, code=f"card_{event}")
         yield step._replace(severity=severity)
         return
     words = ("replace", "start", vault.name, "--card", card, "--with", usable[0].label)

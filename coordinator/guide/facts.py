@@ -142,7 +142,7 @@ def gather(home: Home, db: Session, *, writable: bool) -> GuideFacts:
         home.network,
         home.chain,
         writable,
-        tuple(_cards(home, db, said, vaults)),
+        tuple(_cards(home, db, said, vaults=vaults)),
         tuple(place.name for place in places),
         frozenset(place.name for place in places if place.kind == BANK),
         tuple(_vaults(home, db, said)),
@@ -155,7 +155,7 @@ def gather(home: Home, db: Session, *, writable: bool) -> GuideFacts:
     )
 
 
-def _cards(home: Home, db: Session, said: Book, vaults: Sequence[Vault]) -> Iterator[CardFact]:
+def _cards(home: Home, db: Session, said: Book, *, vaults: Sequence[Vault]) -> Iterator[CardFact]:
     """Yield the cards that carry a key of this network."""
     used = {each.key_id for vault in vaults for each in vault.cosigners}
     carriers = [each for each in card_book.all_carriers(db) if each.key.network == home.network]
@@ -205,11 +205,11 @@ def _vaults(home: Home, db: Session, said: Book) -> Iterator[VaultStanding]:
             replacing=_replacing(db, successions.get(vault.id)),
         )
         with suppress(PsbtError, StorageError):  # rows that disagree: a danger says so
-            standing = _counted(db, vault, standing, said)
+            standing = _counted(db, vault, standing, said=said)
         yield standing
 
 
-def _counted(db: Session, vault: Vault, before: VaultStanding, said: Book) -> VaultStanding:
+def _counted(db: Session, vault: Vault, before: VaultStanding, *, said: Book) -> VaultStanding:
     facts = vault_facts(db, vault, said)
     if facts.altered is not None:
         return replace(before, facts=facts)

@@ -71,7 +71,7 @@ def usable_cards(facts: GuideFacts) -> list[CardFact]:
     return list(found.values())[:CARDS_MAX]
 
 
-def set_up_card(facts: GuideFacts, title: str, why: str, code: str = "card_setup") -> Step:
+def set_up_card(facts: GuideFacts, title: str, why: str, *, code: str = "card_setup") -> Step:
     """Return the step that brings one card more; on the embedded chain it may be of software."""
     told, severity = f"set up {title}", Severity.INFO
     if facts.emulators:
@@ -244,7 +244,7 @@ def _money(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
             vault,
             "fund",
             "receive the money, ten times more each time",
-            "what goes wrong goes wrong with little; look at each sum before the next",
+            why="what goes wrong goes wrong with little; look at each sum before the next",
         )
 
 
@@ -271,7 +271,7 @@ def _rehearsal(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
             vault,
             "first_sum",
             f"have a small sum paid to vault {vault.name}",
-            "the way in and out is tried with little before much depends on it",
+            why="the way in and out is tried with little before much depends on it",
         )
     elif not vault.received and vault.address is not None:
         words = ("regtest", "fund", vault.address, f"{TEST_SATS}sat")
@@ -284,7 +284,7 @@ def _rehearsal(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
         )
 
 
-def _receiving(vault: VaultStanding, code: str, title: str, why: str) -> Step:
+def _receiving(vault: VaultStanding, code: str, title: str, *, why: str) -> Step:
     return Step(code, Severity.INFO, title, why, ("address", "new", vault.name))
 
 

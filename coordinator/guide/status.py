@@ -59,7 +59,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
         facts = gather(home, db, writable=not is_read_only(database))
         return Status(
             home.network,
-            _tip(db, home, vaults, open_chain),
+            _tip(db, home, vaults, open_chain=open_chain),
             owned,
             list(facts.payments),
             list(facts.news),
@@ -70,7 +70,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
 
 
 def _tip(
-    db: Session, home: Home, vaults: Sequence[Vault], open_chain: Callable[[], ChainSource]
+    db: Session, home: Home, vaults: Sequence[Vault], *, open_chain: Callable[[], ChainSource]
 ) -> Tip | None:
     """Return the newest block; of a chain elsewhere the newest that a vault was synced to."""
     if home.chain == EMBEDDED_CHAIN:
