@@ -1,10 +1,10 @@
 """The command line: `main` builds it, runs it, and says how it ended."""
 
+import dataclasses
 import gc
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -86,7 +86,7 @@ def _root(
 ) -> None:
     """Keep a multi-signature Bitcoin vault across smart cards."""
     before = context.ensure_object(Globals)
-    context.obj = replace(before, home=home or before.home, as_json=as_json)
+    context.obj = dataclasses.replace(before, home=home or before.home, as_json=as_json)
 
 
 def _refuse_undecodable(words: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +36,7 @@ class Newcomer:
     """Somebody who types what is printed, and knows only what steps need from a person."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.taken = home, list[str]()
+        self.home, self.taken, self.named = home, list[str](), "named"
         self.asked = asking(home)
         self.cards, self.folders = iter("abcdef"), iter(range(99))
         self.places = iter(PLACES)
@@ -47,7 +48,7 @@ class Newcomer:
         known = {
             "NETWORK": lambda: "regtest",
             "LABEL": lambda: f"card-{next(self.cards)}",
-            "NAME": lambda: f"named-{len(self.taken)}",
+            "NAME": lambda: f"{self.named}-{len(self.taken)}",
             "KIND": lambda: self.kinds["now"],
             "DIR": lambda: str(self.home.parent / f"kit-{next(self.folders)}"),
             "ADDRESS": lambda: STRANGER,
@@ -61,7 +62,7 @@ class Newcomer:
             return name
         lying = step["command"].split("card-")[-1][0]
         away = step["command"].startswith("cardquorum secret")
-        return AWAY[lying] if away else LYING.get(lying, "bank")
+        return AWAY.get(lying, "aunt") if away else LYING.get(lying, "bank")
 
     def take(self, step: Mapping[str, Any]) -> None:
         """Run a step's command as printed, at a terminal where PINs are typed."""
@@ -94,15 +95,54 @@ class Newcomer:
         """Take the first step again and again; return what is left where only money may come."""
         for _ in range(STEPS_MAX):
             found = self.asked("status")["next"]
+            if not found:
+                pytest.fail("\n".join([*self.taken, str(self.asked("status"))]))
             if found[0]["code"] == "fund":
                 return found
             self.take(found[0])
         pytest.fail("\n".join(self.taken))
 
 
-def test_printed_steps_lead_from_an_empty_folder_to_a_safe_vault(tmp_path: Path) -> None:
-    person = Newcomer(tmp_path / "home")
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home that somebody made by taking every step, from an empty folder on."""
+    person = Newcomer(tmp_path_factory.mktemp("settled") / "home")
     person.asked("init", "--network", "regtest")
+    person.walk()
+    assert person.safe()
+    return person.home
+
+
+def test_printed_steps_lead_from_an_empty_folder_to_a_safe_vault(settled: Path) -> None:
+    found = asking(settled)("status")["next"]
+    assert [step["code"] for step in found] == ["fund"]
+
+
+STRUCK: dict[str, list[tuple[str, ...]]] = {
+    "stolen": [("card", "stolen", "card-a")],
+    "lost": [("card", "lost", "card-b")],
+    "destroyed": [("card", "destroyed", "card-c")],
+    "opened": [
+        ("custody", "record", "card:card-b", "sealed", "--seal", "B100"),
+        ("custody", "record", "card:card-b", "opened"),
+    ],
+    "two_lost": [("card", "lost", "card-a"), ("card", "lost", "card-b")],
+    "two_stolen": [("card", "stolen", "card-b"), ("card", "stolen", "card-c")],
+    "two_destroyed": [("card", "destroyed", "card-b"), ("card", "destroyed", "card-c")],
+}
+SLOW = pytest.mark.matrix
+
+
+@pytest.mark.parametrize(
+    "event", ["stolen", *(pytest.param(event, marks=SLOW) for event in STRUCK if event != "stolen")]
+)
+def test_printed_steps_lead_through_an_emergency(settled: Path, tmp_path: Path, event: str) -> None:
+    person = Newcomer(tmp_path / "home")
+    shutil.copytree(settled, person.home)
+    person.cards, person.named = iter("defghi"), "later"
+    for words in STRUCK[event]:
+        person.asked(*words)
+    assert not person.safe()
     person.walk()
     assert person.safe()
 
