@@ -5,21 +5,15 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.util import LRUCache
-
 from coordinator import cli
 from coordinator.cli import attendant
-from psbt import policy
-from psbt.keys import ChildKeys, children
-from storage import database
+from tests.once import computing_once, copy_of
 
 PIN = "123456"
 UNPROVED = ("--accept", "keys_unproved", "--accept", "no_copy")
@@ -37,37 +31,7 @@ class Ended(NamedTuple):
         return found
 
 
-@lru_cache(maxsize=64)
-def remembered_children(public_key: bytes, chain_code: bytes) -> ChildKeys:
-    """Return a key's derivation, each child of which is computed once."""
-    return lru_cache(maxsize=4096)(children(public_key, chain_code))
-
-
-COMPILED = LRUCache(4096)
-
-
-def compiling_once(*given: object, **options: object) -> Engine:
-    """Make an engine that takes the statements other engines of the tests have compiled."""
-    engine = create_engine(*given, **options)
-    if isinstance(engine.dialect, SQLiteDialect_pysqlite):
-        engine._compiled_cache = COMPILED
-    return engine
-
-
-@contextlib.contextmanager
-def computing_once() -> Iterator[None]:
-    """Let commands in this process share what each process computes anew: SQL and child keys."""
-    with (
-        mock.patch.object(policy, "children", remembered_children),
-        mock.patch.object(database, "create_engine", compiling_once),
-        mock.patch.object(SQLiteDialect_pysqlite, "__eq__", lambda a, b: type(a) is type(b)),
-        mock.patch.object(SQLiteDialect_pysqlite, "__hash__", lambda a: hash(type(a))),
-    ):
-        yield
-
-
 Program = Callable[..., Ended]
-Asked = Callable[..., dict[str, Any]]
 
 
 def run_program(home: Path, *words: str, stdin: str = "", check: int | None = 0) -> Ended:
@@ -88,13 +52,17 @@ def run_program(home: Path, *words: str, stdin: str = "", check: int | None = 0)
     return ended
 
 
-def asking(home: Path) -> Asked:
-    """Return what runs a command with --json in this home and returns its one document."""
+@dataclass(frozen=True)
+class Asked:
+    """Runs a command with --json in a home and returns its one document."""
 
-    def run(*words: str, stdin: str = "", check: int | None = 0) -> dict[str, Any]:
-        return run_program(home, "--json", *words, stdin=stdin, check=check).document
+    home: Path
 
-    return run
+    def __call__(self, *words: str, stdin: str = "", check: int | None = 0) -> dict[str, Any]:
+        return run_program(self.home, "--json", *words, stdin=stdin, check=check).document
+
+
+asking = Asked
 
 
 def prove_keys(asked: Asked) -> None:
@@ -104,11 +72,17 @@ def prove_keys(asked: Asked) -> None:
     asked("vault", "verify", "v", *emulated, "--pin-stdin", stdin=pins)
 
 
-def made_vault(asked: Asked, families: Sequence[str] = ("satochip",) * 3) -> None:
-    """Make a home with cards a, b and c at three places, and a vault v with three coins.
+def made_vault(asked: Asked, families: tuple[str, str, str] = ("satochip",) * 3) -> None:
+    """Have a home with cards a, b and c at three places, and a vault v with three coins.
 
-    A copy of its descriptor lies at each place.
+    A copy of its descriptor lies at each place. It is made once per process and copied.
     """
+    copy_of(new_vault, asked.home, families)
+
+
+def new_vault(home: Path, families: tuple[str, str, str]) -> None:
+    """Make such a home."""
+    asked = Asked(home)
     asked("init", "--network", "regtest")
     kinds = (("a", "bank-vault"), ("b", "friend"), ("c", "home"))
     for (label, kind), family in zip(kinds, families, strict=True):

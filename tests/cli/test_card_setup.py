@@ -12,6 +12,7 @@ from cards.satochip.session import SatochipSession
 from cards.session import Attestation, Verdict
 from cards.tangem.session import TangemSession
 from coordinator.cli.attendant import Terminal
+from tests.once import copy_of
 from tests.program import Asked, Program
 
 SEED = "ab" * 32
@@ -439,11 +440,16 @@ def test_words_out_is_refused_where_no_words_are_made(
 COPIES = ("card", "setup", "sy", "--emulated", "sy", "--emulated", "sy-2", "--copies", "1")
 
 
-@pytest.fixture
-def pair(asked: Asked) -> Asked:
+def new_pair(home: Path) -> None:
+    asked = Asked(home)
     asked("init", "--network", "regtest")
     for name in ("sy", "sy-2"):
         asked("emulate", "new", "satochip", name, "--no-setup")
+
+
+@pytest.fixture
+def pair(asked: Asked) -> Asked:
+    copy_of(new_pair, asked.home)
     return asked
 
 

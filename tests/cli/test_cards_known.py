@@ -9,14 +9,20 @@ from cards.errors import NotGenuine
 from cards.satochip.session import SatochipSession
 from cards.session import Attestation, Verdict
 from tests.cli.test_card_setup import SEED, set_up
+from tests.once import copy_of
 from tests.program import PIN, Asked, Program
+
+
+def new_card(home: Path) -> None:
+    asked = Asked(home)
+    asked("init", "--network", "regtest")
+    asked("emulate", "new", "satochip", "blue")
+    enrol(asked, "blue")
 
 
 @pytest.fixture
 def known(asked: Asked) -> Asked:
-    asked("init", "--network", "regtest")
-    asked("emulate", "new", "satochip", "blue")
-    enrol(asked, "blue")
+    copy_of(new_card, asked.home)
     return asked
 
 

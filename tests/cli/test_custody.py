@@ -9,20 +9,26 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import copy_of
 from tests.program import PIN, Asked, Program
 from tests.test_house import ROOT
 
 Tampered = Callable[[str], None]
 
 
-@pytest.fixture
-def book(asked: Asked) -> Asked:
-    """A home with card blue and locations bank and home."""
+def new_book(home: Path) -> None:
+    asked = Asked(home)
     asked("init", "--network", "regtest")
     asked("emulate", "new", "satochip", "blue")
     asked("card", "enrol", "blue", "--emulated", "blue", "--pin-stdin", stdin=PIN)
     asked("location", "add", "bank", "--kind", "bank-vault")
     asked("location", "add", "home", "--kind", "home")
+
+
+@pytest.fixture
+def book(asked: Asked) -> Asked:
+    """A home with card blue and locations bank and home."""
+    copy_of(new_book, asked.home)
     return asked
 
 

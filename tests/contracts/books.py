@@ -23,7 +23,7 @@ from storage import chain as chain_book
 from storage import vaults as vault_book
 from storage.database import open_database
 from storage.model import Vault, whole_schema
-from tests.program import computing_once
+from tests.once import computing_once
 from tests.psbt.soft_vault import SoftVault, soft_vault
 
 NAME = "v"

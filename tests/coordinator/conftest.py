@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.program import computing_once
+from tests.once import computing_once
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,8 @@ from coordinator.signing.collector import Outcome
 from storage import ceremonies as ceremony_book
 from storage import custody as custody_book
 from storage.database import open_database
-from tests.program import PIN, UNPROVED, asking, computing_once
+from tests.once import computing_once
+from tests.program import PIN, UNPROVED, asking
 
 FAILING, STEADY = "x", "s"
 INPUTS = 2
