@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.forked import begun_at_terminal
+
 DEADLINE = 120.0
 Answer = tuple[str, str | Callable[[], str]]
 """A prompt, and what is typed then, or what does something and returns it."""
@@ -22,7 +24,13 @@ class Seen(NamedTuple):
 
 def at_terminal(home: Path, words: Sequence[str], answers: Sequence[Answer]) -> Seen:
     """Run the program on a terminal of its own; answer each prompt (a regular expression) once."""
-    return running(home, [sys.executable, "-m", "coordinator.cli", *words], answers)
+    process, terminal = begun_at_terminal([*words], {**os.environ, "CARDQUORUM_HOME": str(home)})
+    screen = answered(terminal, answers)
+    process.join()
+    status = process.exitcode
+    process.close()
+    assert status is not None
+    return Seen(status, screen)
 
 
 def in_a_shell(home: Path, line: str, answers: Sequence[Answer]) -> Seen:
@@ -37,6 +45,13 @@ def running(home: Path, program: Sequence[str], answers: Sequence[Answer]) -> Se
     if pid == 0:
         os.environ["CARDQUORUM_HOME"] = str(home)
         os.execv(program[0], program)
+    screen = answered(terminal, answers)
+    _, status = os.waitpid(pid, 0)
+    return Seen(os.waitstatus_to_exitcode(status), screen)
+
+
+def answered(terminal: int, answers: Sequence[Answer]) -> str:
+    """Answer the prompts on a terminal until its program ends; return all that was written."""
     screen, waiting, read_upto = "", list(answers), 0
     ends = time.monotonic() + DEADLINE
     while time.monotonic() < ends:
@@ -52,5 +67,4 @@ def running(home: Path, program: Sequence[str], answers: Sequence[Answer]) -> Se
             answer = waiting.pop(0)[1]
             os.write(terminal, (answer if isinstance(answer, str) else answer()).encode() + b"\n")
     os.close(terminal)
-    _, status = os.waitpid(pid, 0)
-    return Seen(os.waitstatus_to_exitcode(status), screen)
+    return screen
