@@ -38,6 +38,7 @@ TAG: Final = hashlib.sha256(b"BIP0322-signed-message").digest()
 OP_0_PUSH_32: Final = b"\x00\x20"
 SIMPLE: Final = "smp"
 FULL: Final = "ful"
+FULL_VERSIONS: Final = (0, 2)
 SCHNORR_SIZE: Final = 64
 
 
@@ -133,13 +134,17 @@ def verify_proof(proof: str, message: str, script_pubkey: bytes) -> str:
 
 
 def _verify_full(proof: str, message: str, script_pubkey: bytes) -> str:
-    """Judge a whole transaction: what to_sign is but for what unlocks it, by a multisig."""
+    """Judge a whole transaction that a multisig unlocks: to_sign, whatever its locks are.
+
+    A multisig knows no locks: they prove nothing and take nothing away.
+    """
     try:
         signed = parse_transaction(base64.b64decode(proof, validate=True))
     except (binascii.Error, ValueError) as error:
         raise PsbtError("a full proof is not the base64 of a transaction") from error
-    unsigned = to_sign(message, script_pubkey)
-    if signed.unsigned != unsigned:
+    spent = [tx_in.outpoint for tx_in in signed.inputs]
+    asked = [tx_in.outpoint for tx_in in to_sign(message, script_pubkey).inputs]
+    if spent != asked or not signs_message(signed) or signed.version not in FULL_VERSIONS:
         raise PsbtError("the transaction in the proof does not sign this message for this address")
     verdict = consensus.check(signed.raw, [(script_pubkey, 0)])
     unlocking = signed.inputs[0]

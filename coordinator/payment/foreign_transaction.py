@@ -101,7 +101,7 @@ def check(home: Home, db: Session, data: bytes) -> Checked:
     if not refusals:
         refusals += _nonstandard(transaction, spent, whole=whole)
     warnings = [Notice(each.code, Severity.DANGER, each.message) for each in refusals]
-    warnings += map(_ended, ended)
+    warnings += [_ended(each, chosen=own is not None) for each in ended]
     if not whole:
         message = (
             f"{len(outpoints) - len(spent)} of {len(outpoints)} coins it spends are not known here:"
@@ -215,10 +215,11 @@ def _is_it(record: Ceremony, transaction: Transaction) -> bool:
         return False  # whoever asks for that ceremony is told
 
 
-def _ended(record: Ceremony) -> Notice:
+def _ended(record: Ceremony, *, chosen: bool) -> Notice:
+    """Tell of a payment that this one ends; what replaces it by this home's doing was chosen."""
     return Notice(
         "ends_payment",
-        Severity.DANGER,
+        Severity.WARNING if chosen else Severity.DANGER,
         f"it spends a coin of payment {record.public_id} of vault {record.vault.name},"
         f" which is {record.state}: only one of them can get into a block",
         f"compare both: cardquorum spend show {record.public_id}",

@@ -76,8 +76,9 @@ def test_what_was_signed_is_raised_and_finished_elsewhere(
     assert signed(vault, bumped["ceremony"], "b", "c")["complete"]
     final = vault("spend", "finalize", bumped["ceremony"])
     (tmp_path / "final").write_text(final["hex"])
-    told = vault("tx", "broadcast", str(tmp_path / "final"), "--accept", "ends_payment")
+    told = vault("tx", "broadcast", str(tmp_path / "final"))
     assert (told["txid"], told["ceremony"]) == (final["txid"], bumped["ceremony"])
+    assert told["ends"] == [opened["ceremony"]]
     vault("regtest", "mine")
     states = {each["id"]: each["state"] for each in vault("spend", "list")["ceremonies"]}
     assert states == {opened["ceremony"]: "replaced", bumped["ceremony"]: "confirmed"}

@@ -20,7 +20,7 @@ REASONS = {
     "signature too short": "bytes are announced",
     "invalid signature": "refused by consensus",
     "error decoding signature as base64": "bytes|base64",
-    "error parsing signature as full variant": "starts with ful",
+    "error parsing signature as full variant": "a full proof is not",
 }
 
 
@@ -79,3 +79,40 @@ def test_errors(vector: dict[str, Any]) -> None:
     judge("pbk")
     with pytest.raises(PsbtError, match=REASONS[vector["error_substr"]]):
         verify_proof(vector["signature"], vector["message"], script_of(vector))
+
+
+GENERATED = FILE.parent / "interop" / "bips" / "bip-0322" / "generated-test-vectors.json"
+
+
+def full(group: str) -> list[Any]:
+    if not GENERATED.is_file():
+        return MISSING
+    vectors = json.loads(GENERATED.read_text())[group]
+    found = [v for v in vectors if any(s.startswith("ful") for s in signatures_of(v))]
+    return [pytest.param(v, id=v.get("description", v.get("type"))) for v in found]
+
+
+def signatures_of(vector: dict[str, Any]) -> list[str]:
+    return [*vector.get("bip322_signatures", []), vector.get("signature", "")]
+
+
+@pytest.mark.parametrize("vector", full("full"))
+@pytest.mark.parametrize("engine", [True, False])
+def test_full_proofs_are_judged_where_a_multisig_unlocks(
+    vector: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *, engine: bool
+) -> None:
+    judge("pbk")
+    monkeypatch.setattr(consensus, "engine_available", lambda: engine)
+    for proof in vector["bip322_signatures"]:
+        if "multisig" in vector["type"]:
+            assert verify_proof(proof, vector["message"], script_of(vector))
+            continue
+        with pytest.raises(PsbtError, match=r"cannot be judged|refused by consensus"):
+            verify_proof(proof, vector["message"], script_of(vector))
+
+
+@pytest.mark.parametrize("vector", full("error"))
+def test_full_proofs_of_another_message_or_signer_are_refused(vector: dict[str, Any]) -> None:
+    for proof in filter(None, signatures_of(vector)):
+        with pytest.raises(PsbtError):
+            verify_proof(proof, vector["message"], script_of(vector))
