@@ -1,23 +1,26 @@
 """BIP 174's Input Finalizer for the vault's scripts."""
 
+from collections.abc import Set as AbstractSet
+
 from psbt import codec
 from psbt.codec import Psbt
 from psbt.errors import PsbtError, SignaturesMissing
 from psbt.ownership import input_scripts
-from psbt.partial import valid_signatures
+from psbt.partial import Verified, valid_signatures
 from psbt.policy import Policy
 from psbt.signature import partial_from_compact
 
 
-def finalize(psbt: Psbt, policy: Policy) -> Psbt:
+def finalize(psbt: Psbt, policy: Policy, verified: AbstractSet[Verified] = frozenset()) -> Psbt:
     """Return a copy in which each input is unlocked: m signatures, verified, in script order.
 
-    As BIP 174 wants it, only the spent outputs and unknown fields stay beside it.
+    Those that the caller verified are not verified again. As BIP 174 wants it, only the spent
+    outputs and unknown fields stay beside it.
     """
     for index, psbt_in in enumerate(psbt.inputs):
         if codec.is_final(psbt_in):
             raise PsbtError(f"input {index} is final already")
-    signatures = valid_signatures(psbt, policy)
+    signatures = valid_signatures(psbt, policy, verified)
     have = min((len(held) for held in signatures), default=0)
     if have < policy.threshold:
         raise SignaturesMissing(have, policy.threshold)

@@ -1,9 +1,12 @@
 """The signatures a PSBT already holds; none counts unless it verifies."""
 
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
 from psbt.codec import InputScope, Psbt
 from psbt.errors import PsbtError
 from psbt.ownership import input_scripts
-from psbt.policy import Policy
+from psbt.policy import Policy, VaultScript
 from psbt.sighash import sighashes
 from psbt.signature import compact_from_partial, verifies
 
@@ -16,35 +19,84 @@ def valid_signature(psbt_in: InputScope, pubkey: bytes, digest: bytes) -> bytes 
     return None
 
 
-def valid_signatures(psbt: Psbt, policy: Policy) -> list[dict[bytes, bytes]]:
-    """Return, for each input, the valid signatures by keys of the policy: public key → r‖s."""
-    found = []
-    vault_inputs = zip(psbt.inputs, input_scripts(psbt, policy), sighashes(psbt), strict=True)
-    for psbt_in, script, digest in vault_inputs:
-        held = {key.sec(): value for key, value in psbt_in.partial_sigs.items()}
-        checked = {
-            pubkey: _verified(held[pubkey], pubkey, digest)
-            for pubkey in script.pubkeys
-            if pubkey in held
-        }
-        found.append({pubkey: sig for pubkey, sig in checked.items() if sig is not None})
-    return found
+class Verified(NamedTuple):
+    """A signature of an input that its caller verified against this very PSBT: r‖s."""
+
+    input_index: int
+    pubkey: bytes
+    signature: bytes
+
+
+class Standing(NamedTuple):
+    """How many inputs each cosigner validly signed, by its place in the policy, and the quorum.
+
+    `have` are the valid signatures of the poorest input, `need` is the threshold.
+    """
+
+    counts: dict[int, int]
+    have: int
+    need: int
+
+
+def valid_signatures(
+    psbt: Psbt, policy: Policy, verified: AbstractSet[Verified] = frozenset()
+) -> list[dict[bytes, bytes]]:
+    """Return, for each input, the valid signatures by keys of the policy: public key → r‖s.
+
+    Those that the caller verified are not verified again.
+    """
+    return [held for _, held in _signed_inputs(psbt, policy, verified)]
+
+
+def standing(psbt: Psbt, policy: Policy, verified: AbstractSet[Verified] = frozenset()) -> Standing:
+    """Return who signed what, and the quorum; each signature is verified once.
+
+    Those that the caller verified are not verified again.
+    """
+    counts = dict.fromkeys(range(len(policy.keys)), 0)
+    signed = _signed_inputs(psbt, policy, verified)
+    for script, held in signed:
+        for place, pubkey in enumerate(script.pubkeys):
+            counts[place] += pubkey in held
+    have = min((len(held) for _, held in signed), default=0)
+    return Standing(counts, have, policy.threshold)
 
 
 def signed_by(psbt: Psbt, policy: Policy) -> dict[int, int]:
     """Return how many inputs each cosigner has validly signed, by its place in the policy."""
-    counts = dict.fromkeys(range(len(policy.keys)), 0)
-    signatures = valid_signatures(psbt, policy)
-    for script, held in zip(input_scripts(psbt, policy), signatures, strict=True):
-        for place, pubkey in enumerate(script.pubkeys):
-            counts[place] += pubkey in held
-    return counts
+    return standing(psbt, policy).counts
 
 
 def quorum(psbt: Psbt, policy: Policy) -> tuple[int, int]:
     """Return (have, need): the valid signatures of the poorest input, and the threshold."""
-    have = min((len(held) for held in valid_signatures(psbt, policy)), default=0)
-    return have, policy.threshold
+    return standing(psbt, policy)[1:]
+
+
+def _signed_inputs(
+    psbt: Psbt, policy: Policy, verified: AbstractSet[Verified]
+) -> list[tuple[VaultScript, dict[bytes, bytes]]]:
+    found = []
+    vault_inputs = zip(psbt.inputs, input_scripts(psbt, policy), sighashes(psbt), strict=True)
+    for index, (psbt_in, script, digest) in enumerate(vault_inputs):
+        held = {key.sec(): value for key, value in psbt_in.partial_sigs.items()}
+        checked = {
+            pubkey: _checked(held[pubkey], index, pubkey, digest=digest, verified=verified)
+            for pubkey in script.pubkeys
+            if pubkey in held
+        }
+        found.append((script, {key: sig for key, sig in checked.items() if sig is not None}))
+    return found
+
+
+def _checked(
+    value: bytes, index: int, pubkey: bytes, *, digest: bytes, verified: AbstractSet[Verified]
+) -> bytes | None:
+    try:
+        signature = compact_from_partial(value)
+    except PsbtError:
+        return None
+    known = Verified(index, pubkey, signature) in verified
+    return signature if known or verifies(pubkey, digest, signature) else None
 
 
 def _verified(value: bytes, pubkey: bytes, digest: bytes) -> bytes | None:

@@ -1,6 +1,7 @@
 """BIP 174's Signer, cut in two: what a key has to sign, and a copy with what came back."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from psbt import codec
@@ -32,13 +33,24 @@ class SigningRequest(NamedTuple):
     digest: bytes
 
 
-def signing_requests(psbt: Psbt, policy: Policy, key: KeyExpression) -> list[SigningRequest]:
-    """List what the holder of the account key has yet to sign, in input order."""
+def signing_requests(
+    psbt: Psbt,
+    policy: Policy,
+    key: KeyExpression,
+    *,
+    verified: AbstractSet[tuple[int, bytes]] = frozenset(),
+) -> list[SigningRequest]:
+    """List what the holder of the account key has yet to sign, in input order.
+
+    Of what the caller verified already, by input and public key, no signature is verified again.
+    """
     cosigner = _place(policy, key)
     requests = []
     vault_inputs = zip(psbt.inputs, input_scripts(psbt, policy), sighashes(psbt), strict=True)
     for index, (psbt_in, script, digest) in enumerate(vault_inputs):
         pubkey = script.pubkeys[cosigner]
+        if (index, pubkey) in verified:
+            continue
         if valid_signature(psbt_in, pubkey, digest) is None:
             path = (*key.path, script.branch, script.index)
             requests.append(SigningRequest(index, pubkey, path, digest))

@@ -33,6 +33,7 @@ PRAGMAS = (
 )
 READING_PRAGMAS = ("busy_timeout=10000", "trusted_schema=OFF", "query_only=ON")
 READ_ONLY = "read_only"
+READS = "reads"
 APPROVES = "approves_seal"
 """In a session's info: called with the sealing key, None without a seal, and whether the session
 has the opening key, before anything private is written; raises where it must not be."""
@@ -61,6 +62,12 @@ def open_database(url: str | URL, *, existing: bool = False) -> sessionmaker[Ses
         _bring_to_date(engine, existing=existing)
         on_failure.pop_all()
     return sessionmaker(engine, expire_on_commit=False)
+
+
+def reading(database: sessionmaker[Session]) -> sessionmaker[Session]:
+    """Return an open database for reading alone: its transactions keep nobody from writing."""
+    engine = database.kw["bind"].execution_options(**{READS: True})
+    return sessionmaker(**{**database.kw, "bind": engine})
 
 
 def is_read_only(database: sessionmaker[Session]) -> bool:
@@ -146,7 +153,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get(READS)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _prepare_reading(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:

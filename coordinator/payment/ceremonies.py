@@ -1,6 +1,7 @@
 """A ceremony goes on: signatures come in from cards and files until it is final and sent."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -35,13 +36,14 @@ from coordinator.vault.key_proofs import cosigner_of, wanted_cards
 from coordinator.wallet.coins import hold_coins
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer, updater
 from psbt.errors import PsbtError, SignaturesMissing
-from psbt.partial import quorum, signed_by
+from psbt.partial import Verified, standing
 from psbt.policy import Policy
 from psbt.signer import SigningRequest
 from psbt.transaction import parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import vaults as vault_book
+from storage.database import reading
 from storage.errors import StorageError
 from storage.model import Ceremony, Coin
 
@@ -132,12 +134,19 @@ def _is_its_transaction(record: Ceremony, psbt: codec.Psbt) -> bool:
 
 def progress(record: Ceremony) -> Progress:
     """Return where the ceremony stands, counted from signatures that verify."""
-    policy = stored_policy(record.vault)
-    psbt = signed_psbt(record)
-    counts = signed_by(psbt, policy)
+    return _progress(record, stored_policy(record.vault), signed_psbt(record))
+
+
+def _verified(record: Ceremony) -> set[Verified]:
+    """Return the signatures kept, which `signed_psbt` verified."""
+    return {Verified(kept.input_index, kept.pubkey, kept.signature) for kept in record.signatures}
+
+
+def _progress(record: Ceremony, policy: Policy, psbt: codec.Psbt) -> Progress:
+    """Return where the ceremony stands; `psbt` holds every signature kept, verified."""
+    counts, have, need = standing(psbt, policy, _verified(record))
     labels = {c.position: c.label for c in record.vault.cosigners}
     signed = [labels[i] for i in sorted(labels) if counts.get(i, 0) == len(psbt.inputs)]
-    have, need = quorum(psbt, policy)
     return Progress(
         ceremony=record.public_id,
         vault=record.vault.name,
@@ -169,9 +178,9 @@ def sign(
     """
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
-        _hold_coins(db, record, clock.now())
         policy = stored_policy(record.vault)
         psbt = signed_psbt(record)
+        _hold_coins(db, record, psbt, now=clock.now())
         vault = record.vault.name
         check_txid(record, consent.txid)
         require_policy(home, record.vault, consent.accepted)
@@ -180,13 +189,14 @@ def sign(
         acceptance.refuse_unaccepted(fresh, consent.accepted)
         review = reviewed(db, record.vault, policy, psbt=psbt)
         cards = unenrolled.cards_of(db, record.vault)
-        seen = progress(record)
+        seen = _progress(record, policy, psbt)
+        verified = {(kept.input_index, kept.pubkey) for kept in record.signatures}
     attendant.confirm(review)
     acceptance.remember_accepted(home, vault, fresh)
     if consent.txid is not None:
         approvals.approve_payment(home, ceremony_id, outline.commitment(psbt))
     task = SigningTask(
-        share_of=_shares(database, ceremony_id, psbt, policy=policy),
+        share_of=_shares(database, ceremony_id, psbt, policy=policy, verified=verified),
         keep=_keeper(database, ceremony_id),
         attendant=attendant,
         wait_policy=wait_policy,
@@ -234,7 +244,12 @@ def _write_down(database: Database, ceremony_id: str, outcomes: Sequence[Outcome
 
 
 def _shares(
-    database: Database, ceremony_id: str, psbt: codec.Psbt, *, policy: Policy
+    database: Database,
+    ceremony_id: str,
+    psbt: codec.Psbt,
+    *,
+    policy: Policy,
+    verified: AbstractSet[tuple[int, bytes]],
 ) -> collector.ShareOf:
     """Return who sits where, and what each has yet to sign."""
 
@@ -245,7 +260,9 @@ def _shares(
             cosigner = cosigner_of(vault, card) if card else None
             if card is None or cosigner is None:
                 return None
-            requests = signer.signing_requests(psbt, policy, key_expression(cosigner.key))
+            requests = signer.signing_requests(
+                psbt, policy, key_expression(cosigner.key), verified=verified
+            )
             return CardShare(card.label, card.id, requests)
 
     return share_of
@@ -253,7 +270,7 @@ def _shares(
 
 def _missing(database: Database, ceremony_id: str) -> list[Wanted]:
     """Return the cards the quorum lacks, each by name and place."""
-    with database.begin() as db:
+    with reading(database).begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
         seen = progress(record)
         if seen.complete:
@@ -285,16 +302,17 @@ def _advance(database: Database, ceremony_id: str) -> None:
     """Call the ceremony complete once the quorum is there."""
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
-        _advance_record(record)
-        signed = progress(record).signed_by
-        keys = [each.key_id for each in record.vault.cosigners if each.label in signed]
+        seen = _advance_record(record)
+        keys = [each.key_id for each in record.vault.cosigners if each.label in seen.signed_by]
         detail = f"signed in ceremony {record.public_id}"
         vault_book.note_proved(db, record.vault, keys, detail=detail, now=clock.now())
 
 
-def _advance_record(record: Ceremony) -> None:
-    if record.state == "collecting" and progress(record).complete:
+def _advance_record(record: Ceremony) -> Progress:
+    seen = progress(record)
+    if record.state == "collecting" and seen.complete:
         record.state = "complete"
+    return seen
 
 
 def add(
@@ -316,15 +334,20 @@ def added(
     """Take what came back for an open ceremony, as `add` does."""
     asked = signed_psbt(record)
     came_back = psbt_file.read_signed(data, asked)
-    _hold_coins(db, record, clock.now())
+    _hold_coins(db, record, asked, now=clock.now())
     require_payment(home, record, asked, accepted=accepted)
-    return take_signatures(db, record, came_back)
+    return take_signatures(db, record, came_back, asked=asked)
 
 
-def take_signatures(db: Session, record: Ceremony, came_back: codec.Psbt) -> int:
-    """Keep the new valid signatures of a PSBT and what else it says; returns how many are new."""
+def take_signatures(
+    db: Session, record: Ceremony, came_back: codec.Psbt, *, asked: codec.Psbt
+) -> int:
+    """Keep the new valid signatures of a PSBT and what else it says; returns how many are new.
+
+    `asked` is the ceremony's PSBT with every signature kept so far, each verified.
+    """
     policy = stored_policy(record.vault)
-    arrived = combiner.new_signatures(signed_psbt(record), came_back, policy)
+    arrived = combiner.new_signatures(asked, came_back, policy)
     for index, pubkey, signature in arrived:
         ceremony_book.keep_signature(
             db, record.id, index, pubkey=pubkey, signature=signature, now=clock.now()
@@ -366,11 +389,11 @@ def finalize(
         record = ceremony_book.ceremony_named(db, ceremony_id)
         if record.state not in {*OPEN, "final"}:
             raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
-        _hold_coins(db, record, clock.now())
         policy = stored_policy(record.vault)
         psbt = signed_psbt(record)
+        _hold_coins(db, record, psbt, now=clock.now())
         require_payment(home, record, psbt, accepted=accepted)
-        final = finalizer.finalize(psbt, policy)
+        final = finalizer.finalize(psbt, policy, _verified(record))
         raw = extractor.extract(final)
         verdict = consensus.check(raw, outline.spent(psbt))
         record.final_tx, record.consensus, record.state = raw, verdict, "final"
@@ -461,9 +484,8 @@ def _gives_way(db: Session, record: Ceremony, coin: Coin) -> bool:
     )
 
 
-def _hold_coins(db: Session, record: Ceremony, now: datetime) -> None:
+def _hold_coins(db: Session, record: Ceremony, psbt: codec.Psbt, *, now: datetime) -> None:
     """Reserve the coins again where they are no longer held; raises where they went elsewhere."""
-    psbt = _stored_psbt(record)
     refuse_contradictions(db, psbt)
     outpoints = outline.outpoints(psbt)
     for outpoint in outpoints:

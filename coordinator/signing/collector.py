@@ -35,6 +35,8 @@ __all__ = ["CardShare", "Keep", "Outcome", "ShareOf", "SigningTask", "WaitPolicy
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 SLICE = 0.25
+LOOK_AGAIN = 8
+"""After so many slices a reader that waits looks whether signatures came in from elsewhere."""
 GRACE = 3.0
 PIN_IS_NO_USE = (PinIncorrect, PinBlocked, PinUnsuitable, LastAttempt)
 NOT_STORED = (StorageError, OSError)
@@ -316,10 +318,15 @@ def _next_card(
 ) -> int | None:
     """Ask for the next card by name and place, and wait for one; None where none is wanted."""
     told: list[Wanted] = []
+    lacking: list[Wanted] = []
+    again, done = 0, -1
     left = collection.task.wait_policy.wait_seconds
     while left > 0 and not collection.stop.is_set() and not collection.enough.is_set():
         with collection.lock:
-            wanted = [w for w in collection.task.missing() if _may_come(w, collection)]
+            if again == 0 or done != len(collection.done):
+                lacking, done, again = collection.task.missing(), len(collection.done), LOOK_AGAIN
+            wanted = [w for w in lacking if _may_come(w, collection)]
+        again -= 1
         if not wanted:
             return None
         if wanted != told:

@@ -56,6 +56,7 @@ from storage import cards as card_book
 from storage import custody as custody_book
 from storage import drills as drill_book
 from storage import vaults as vault_book
+from storage.database import reading
 from storage.model import Drill
 
 Database = sessionmaker[Session]
@@ -241,7 +242,7 @@ def sign(
             custody_log.record(db, new_event)
 
     def missing() -> list[Wanted]:
-        with database.begin() as db:
+        with reading(database).begin() as db:
             drill = drill_book.drill_named(db, drill_id)
             return wanted_cards(db, drill.vault, progress(drill).missing)
 

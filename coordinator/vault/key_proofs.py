@@ -26,13 +26,14 @@ from coordinator.readers.slots import (
     silent_identity,
     unlock,
 )
-from coordinator.signing.collector import SLICE, WaitPolicy, Wanted, said_of
+from coordinator.signing.collector import LOOK_AGAIN, SLICE, WaitPolicy, Wanted, said_of
 from psbt.errors import PsbtError
 from psbt.keys import KeyExpression, child, parse_path
 from psbt.signer import SigningRequest, signature_valid
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import vaults as vault_book
+from storage.database import reading
 from storage.model import Card, Cosigner, Vault
 
 Database = sessionmaker[Session]
@@ -90,7 +91,7 @@ def verify_vault(
 
     def missing() -> list[Wanted]:
         seen = {*proofs.verified, *(each.cosigner for each in proofs.mismatches)}
-        with database.begin() as db:
+        with reading(database).begin() as db:
             vault = vault_book.vault_named(db, name)
             labels = [each.label for each in vault.cosigners if each.label not in seen]
             wanted = wanted_cards(db, vault, labels)
@@ -130,7 +131,14 @@ def _in_turn(
     readers = [slot for slot in offered if slot.arrival is not None]
     told: list[Wanted] = []
     left = wait_policy.wait_seconds if readers else 0
-    while left > 0 and (wanted := missing()):
+    wanted: list[Wanted] = []
+    again = 0
+    while left > 0:
+        if again == 0:
+            wanted, again = missing(), LOOK_AGAIN
+        if not wanted:
+            return
+        again -= 1
         if wanted != told:
             told = wanted
             names = " or ".join(each.words for each in wanted)
@@ -139,7 +147,7 @@ def _in_turn(
             share = min(SLICE, left) / len(readers)
             number = slot.arrival(seen[slot.name], share) if slot.arrival else None
             if number is not None:
-                seen[slot.name] = number
+                seen[slot.name], again = number, 0
                 yield slot, False
         left -= SLICE
 

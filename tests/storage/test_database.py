@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage import custody, vaults
-from storage.database import VERSIONS, open_database
+from storage.database import VERSIONS, open_database, reading
 from storage.errors import NotFound, SchemaTooNew, StorageError
 from storage.model import Cosigner, Holder, SyncState, Vault
 from tests.storage.making import NOW, add_vault
@@ -279,3 +280,16 @@ def test_processes_may_open_a_new_database_at_once(path: Path) -> None:
 def test_what_no_column_holds_is_a_refusal(value: object, database: Database) -> None:
     with pytest.raises(StorageError, match="refused"), database.begin() as db:
         db.execute(text("SELECT :value"), {"value": value})
+
+
+def test_who_reads_keeps_nobody_from_writing(path: Path) -> None:
+    database = open_database(f"sqlite:///{path}")
+    with reading(database).begin() as reader, closing(sqlite3.connect(path, timeout=0)) as other:
+        assert reader.scalar(text("SELECT count(*) FROM vault")) == 0
+        other.execute("BEGIN IMMEDIATE")
+        other.rollback()
+    with database.begin() as writer, closing(sqlite3.connect(path, timeout=0)) as other:
+        writer.scalar(text("SELECT count(*) FROM vault"))
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+    database.kw["bind"].dispose()

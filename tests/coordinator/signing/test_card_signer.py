@@ -398,3 +398,19 @@ def test_a_card_that_got_further_has_as_many_tries_again(collection: FakeCollect
     outcome = card_signer.taken(lambda share: share, lambda *_: None, 1.0)
     assert isinstance(outcome.error, CardReset)
     assert failed == [1, 2, 2, 2, 2]
+
+
+def test_a_reader_that_waits_looks_for_signatures_from_elsewhere_seldom(
+    collection: FakeCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    lacking = collection.missing
+
+    def missing() -> list[Wanted]:
+        looked.append(len(collection.kept))
+        return lacking()
+
+    monkeypatch.setattr(collection, "missing", missing)
+    collection.collect(in_reader(good("a")), wait_seconds=4.0)
+    assert sorted(set(looked)) == [4]
+    assert len(looked) <= 2

@@ -1,0 +1,37 @@
+"""What a verb does once, however often its parts ask."""
+
+from collections import Counter
+
+import pytest
+
+from psbt import codec, partial, signer
+from psbt.signature import verifies
+from tests.program import PIN, UNPROVED, Asked
+
+PAYEE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:200000"
+
+
+def test_a_signature_is_verified_and_a_psbt_parsed_once_to_show_a_payment(
+    vault: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = vault("spend", "create", "v", "--to", PAYEE, "--feerate", "5", *UNPROVED)
+    number = opened["ceremony"]
+    signing = ("--emulated", "a", "--pin-stdin", "--yes", *UNPROVED)
+    vault("spend", "sign", number, *signing, stdin=f"a={PIN}\n")
+    seen: Counter[object] = Counter()
+
+    def counted(pubkey: bytes, digest: bytes, signature: bytes) -> bool:
+        seen[pubkey, digest, signature] += 1
+        return verifies(pubkey, digest, signature)
+
+    parse = codec.parse
+
+    def parsed(data: bytes) -> codec.Psbt:
+        seen[data] += 1
+        return parse(data)
+
+    for module in (signer, partial):
+        monkeypatch.setattr(module, "verifies", counted)
+    monkeypatch.setattr(codec, "parse", parsed)
+    assert vault("spend", "show", number)["have"] == 1
+    assert set(seen.values()) == {1}
