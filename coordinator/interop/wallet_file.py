@@ -29,6 +29,8 @@ from psbt.network import Network
 from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, Policy, locking_script
 
 PATH_MAX: Final = 12
+OWN_FORMATS: Final = ("descriptor", "JSON with a descriptor")
+"""What `vault export` writes: a birthday that cannot be is an error of ours, and refused."""
 GAP_MAX: Final = 10_000
 UNKNOWN_FINGERPRINT: Final = bytes(4)
 PURPOSES: Final = {

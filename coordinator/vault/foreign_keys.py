@@ -5,7 +5,6 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock
 from coordinator.errors import UsageError
 from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression
@@ -14,8 +13,9 @@ from coordinator.interop.key_file import KeyFile, SignerKey
 from coordinator.interop.wallet_file import WalletKey, key_of_network, with_origin
 from coordinator.names import checked_name
 from coordinator.notices import Notice, Severity
+from coordinator.vault.vaults import add_key
 from psbt.errors import PolicyError
-from psbt.keys import KeyExpression, format_key_expression, format_path, format_xpub
+from psbt.keys import KeyExpression, format_key_expression, format_xpub
 from psbt.network import Network
 from storage import cards as card_book
 from storage import vaults as vault_book
@@ -58,20 +58,6 @@ def import_key(
     known = card_book.key_like(db, expression.key.public_key, expression.key.chain_code)
     key = known or add_key(db, home, checked_name(label), parsed=expression)
     return ImportedKey(key, known is not None, found.format, warnings)
-
-
-def add_key(db: Session, home: Home, label: str, *, parsed: KeyExpression) -> Key:
-    """Remember a key held elsewhere; raises AlreadyExists for its label."""
-    return card_book.add_key(
-        db,
-        label=label,
-        network=home.network,
-        fingerprint=parsed.fingerprint,
-        path=format_path(parsed.path),
-        **parsed.key._asdict(),
-        created_on="elsewhere",
-        now=clock.now(),
-    )
 
 
 def write_key(home: Home, db: Session, name: str, *, format_: str) -> str:

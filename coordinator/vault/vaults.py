@@ -18,16 +18,17 @@ from coordinator.errors import CardCannotSign, ChecksumDiffers, NotAccepted, Usa
 from coordinator.home import approvals
 from coordinator.home.settings import Home
 from coordinator.home.stored import computed_checksum, key_expression, stored_policy
-from coordinator.interop import descriptors, own_json, wallet_file
+from coordinator.interop import wallet_file
 from coordinator.interop.wallet_file import WalletFile, policy_of
 from coordinator.names import checked_name
 from coordinator.notices import Notice, Severity
-from coordinator.vault import foreign_keys
 from coordinator.wallet import scans
 from coordinator.wallet.scripts import LOOKAHEAD
 from psbt.errors import PsbtError
 from psbt.keys import (
+    KeyExpression,
     format_key_expression,
+    format_path,
     parse_key_expression,
 )
 from psbt.network import Network
@@ -200,7 +201,7 @@ def _imported_keys(home: Home, db: Session, name: str, *, file: WalletFile) -> l
         if known is None:
             called = NOT_IN_NAMES.sub("-", each.name or "").strip("-")[:KEY_NAME_MAX]
             label = card_book.free_key_label(db, called) if called else f"{name}-{number}"
-            known = foreign_keys.add_key(db, home, label, parsed=wallet_file.key_expression(each))
+            known = add_key(db, home, label, parsed=wallet_file.key_expression(each))
         keys.append(known)
     return keys
 
@@ -287,7 +288,7 @@ def _birthday_in(home: Home, db: Session, file: WalletFile) -> tuple[WalletFile,
     try:
         return file, scans.checked_birthday(told, tip, home.network)
     except UsageError as failure:
-        if file.format in (descriptors.FORMAT, own_json.FORMAT):
+        if file.format in wallet_file.OWN_FORMATS:
             raise
         return file.warned(
             "birthday_ahead", f"the {file.format}'s birthday is not used: {failure}"
@@ -508,4 +509,18 @@ def _foreign_key(home: Home, db: Session, text: str, *, script: str) -> Key:
     known = card_book.key_like(db, parsed.key.public_key, parsed.key.chain_code)
     if known is not None and known.label == label:
         return known
-    return foreign_keys.add_key(db, home, checked_name(label), parsed=parsed)
+    return add_key(db, home, checked_name(label), parsed=parsed)
+
+
+def add_key(db: Session, home: Home, label: str, *, parsed: KeyExpression) -> Key:
+    """Remember a key held elsewhere; raises AlreadyExists for its label."""
+    return card_book.add_key(
+        db,
+        label=label,
+        network=home.network,
+        fingerprint=parsed.fingerprint,
+        path=format_path(parsed.path),
+        **parsed.key._asdict(),
+        created_on="elsewhere",
+        now=clock.now(),
+    )
