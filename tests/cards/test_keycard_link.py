@@ -82,10 +82,12 @@ def test_a_login_that_is_lost_alone_is_made_again(profile: str) -> None:
 def test_a_card_reset_while_its_channel_opens_is_selected_again(profile: str) -> None:
     _, first = seeded(profile)
     wire = Wire(first.inner._chip)
-    session = open_session(wire, Surroundings())
+    disturbed: list[int] = []
+    session = open_session(wire, Surroundings(disturbed=lambda: disturbed.append(1)))
     wire.reset_before(len(wire.sent))
     session.unlock(Pin(PIN))
     assert len(session.sign(LEAF, DIGEST)) == 64
+    assert disturbed == [1]
 
 
 @pytest.mark.parametrize("profile", PAIRED)

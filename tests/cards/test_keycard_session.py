@@ -17,6 +17,7 @@ from cards.errors import (
     PinBlocked,
     PinIncorrect,
     ProtocolError,
+    StatusWordError,
     WrongCard,
 )
 from cards.family import Surroundings
@@ -297,6 +298,14 @@ def test_a_3_0_card_is_refused_before_init(answer: bytes) -> None:
     wire.change[1] = wire.change[3] = lambda _answer: answer  # it is selected and asked once more
     expected = NotSupported if answer == b"\x6d\x00" else CardError
     with pytest.raises(expected):
+        open_session(wire, Surroundings())
+
+
+def test_a_refusal_to_identify_is_no_missing_certificate() -> None:
+    wire = Wire(emulate("3.2"))
+    wire.change[1] = lambda _answer: bytes.fromhex("6D00")
+    wire.change[3] = lambda _answer: bytes.fromhex("6F00")
+    with pytest.raises(StatusWordError, match="6F00"):
         open_session(wire, Surroundings())
 
 

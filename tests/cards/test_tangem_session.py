@@ -8,6 +8,8 @@ from typing import NoReturn
 import pytest
 
 from cards.apdu import Response
+from cards.bip32 import master_key
+from cards.emulation import Node
 from cards.errors import (
     CardError,
     CardNotInitialised,
@@ -24,10 +26,11 @@ from cards.pin import Pin, Secret
 from cards.session import BatchSigner, SeedLoader, Verdict
 from cards.signature import CURVE_ORDER, verify
 from cards.tangem import FAMILY, attestation, emulator
+from cards.tangem.answers import Key
 from cards.tangem.emulator import TangemEmulator, backup_set, emulate
 from cards.tangem.link import Time
 from cards.tangem.roots import ISSUER_KEY, ISSUER_SECRET, MANUFACTURER_SECRET
-from cards.tangem.session import TangemSession, open_session
+from cards.tangem.session import Keyring, TangemSession, open_session
 from cards.tangem.wire import Fields, Setting, Sw, code_hash, tlv
 from tests.contracts.wires import Wire
 
@@ -91,6 +94,28 @@ def test_a_change_of_code_whose_answer_is_lost_is_not_sent_again() -> None:
         session.change_pin(Pin(PIN), Pin(b"0815-4711"))
     assert card.flash.code == code_hash(b"0815-4711")
     assert card.flash.failures == 0
+
+
+def test_a_key_below_a_certain_one_is_reckoned_here() -> None:
+    session, wire = opened(ready())
+    session.unlock(Pin(PIN))
+    session.xpub(PATH[:-1])
+    assert wire.cost(lambda: session.sign(PATH, DIGESTS[0])) == 1
+
+
+@pytest.mark.parametrize("liar", [(1,), (1, 2)])
+def test_keys_that_do_not_follow_from_each_other_are_read_again(liar: tuple[int, ...]) -> None:
+    master = Node(*master_key(bytes(range(32))))
+    lies = [Node(*master_key(bytes(32)))]
+
+    def shown(path: tuple[int, ...]) -> Key:
+        node = lies.pop() if lies and path == liar else master.below(path)
+        return Key(node.public_key, node.chain_code)
+
+    keys = Keyring(shown)
+    with pytest.raises(ProtocolError, match="not its parent's child"):
+        keys.extended((1, 2))
+    assert keys.extended((1, 2)).public_key == master.below((1, 2)).public_key
 
 
 def test_a_seed_travels_in_strong_encryption_only() -> None:
