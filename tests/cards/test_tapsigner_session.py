@@ -272,6 +272,14 @@ def test_a_cvc_that_wait_proved_counts_as_one_the_card_took() -> None:
         session.generate_key()
 
 
+def test_a_refusal_of_a_command_in_clear_says_what_it_means(card: TapsignerEmulator) -> None:
+    session, wire = opened(card)
+    refused = cbor2.dumps({"error": "needs auth", "code": 403})
+    wire.change[len(wire.sent) + 1] = lambda _answer: refused + b"\x90\x00"
+    with pytest.raises(NotUnlocked, match="with this command"):
+        session.attest()
+
+
 def test_the_cvc_stays_until_a_backup_was_made(card: TapsignerEmulator) -> None:
     session, _ = unlocked(card)
     assert isinstance(session, PinChanger)
