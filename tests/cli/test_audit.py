@@ -69,7 +69,7 @@ def test_two_cards_at_one_place(verified: Asked) -> None:
     assert found["location_can_spend"][0]["subjects"] == ["location:at-b"]
 
 
-def test_a_lost_card(verified: Asked) -> None:
+def test_a_lost_card_is_a_finding_until_it_is_found(verified: Asked) -> None:
     record(verified, "a", "lost")
     found = findings(verified, check=5)
     assert found["carrier_gone"][0]["subjects"] == ["card:a"]
@@ -79,21 +79,23 @@ def test_a_lost_card(verified: Asked) -> None:
     assert findings(verified) == {}
 
 
-def test_two_cards_gone(verified: Asked) -> None:
+def test_a_quorum_that_is_gone_cannot_spend(verified: Asked) -> None:
     record(verified, "a", "stolen")
     record(verified, "b", "destroyed")
     assert verified("audit", "v", check=5)["can_spend"] is False
     assert findings(verified, check=5).keys() == {"quorum_lost", "carrier_gone"}
 
 
-def test_a_card_nobody_knows_the_place_of(verified: Asked) -> None:
+def test_a_card_of_unknown_location_is_a_finding(verified: Asked) -> None:
     record(verified, "a", "lost")
     record(verified, "a", "found")
     found = findings(verified)
     assert found["place_unknown"][0]["subjects"] == ["card:a"]
 
 
-def test_cards_nobody_looked_at(verified: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_card_not_checked_for_half_a_year_is_a_finding(
+    verified: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     later = clock.now() + timedelta(days=181)
     monkeypatch.setattr(clock, "now", lambda: later)
     old = findings(verified)["not_checked"]
@@ -107,7 +109,7 @@ def test_cards_nobody_looked_at(verified: Asked, monkeypatch: pytest.MonkeyPatch
     assert any("cardquorum drill plan v" in line for line in verified("status")["due"])
 
 
-def test_a_swapped_key(verified: Asked, tmp_path: Path) -> None:
+def test_a_key_the_card_does_not_have_is_a_finding(verified: Asked, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "home" / "cardquorum.db") as database:
         database.execute("UPDATE key SET chain_code = zeroblob(32) WHERE label = 'a'")
     database.close()
@@ -116,7 +118,7 @@ def test_a_swapped_key(verified: Asked, tmp_path: Path) -> None:
     assert findings(verified, check=5)["key_mismatch"][0]["subjects"] == ["key:a"]
 
 
-def test_a_vault_nobody_verified(vault: Asked) -> None:
+def test_keys_never_verified_are_a_finding(vault: Asked) -> None:
     assert findings(vault)["never_verified"][0]["subjects"] == ["key:a", "key:b", "key:c"]
     vault("vault", "verify", "v", "--emulated", "b", "--pin-stdin", stdin=PIN)
     assert findings(vault)["never_verified"][0]["subjects"] == ["key:a", "key:c"]
@@ -205,7 +207,7 @@ def test_the_smallest_losses_and_thefts_of_each_kind(verified: Asked, program: P
     assert "it takes the loss of: 2 locations (3 ways), such as location:at-" in said
 
 
-def test_regions_and_people(verified: Asked) -> None:
+def test_limits_of_holders_and_regions_are_findings(verified: Asked) -> None:
     verified("sync")
     verified("holder", "add", "aunt", "--limit", "1000")
     for place in ("x", "y"):
@@ -232,7 +234,7 @@ def test_what_is_hot_is_held_against_the_rule(verified: Asked) -> None:
     verified(*words, "400000", "--hot-percent", "12")
 
 
-def test_copies_of_the_descriptor(verified: Asked) -> None:
+def test_missing_copies_and_copies_together_are_findings(verified: Asked) -> None:
     for label in "ab":
         verified("custody", "record", f"copy:paper-{label}", "destroyed")
     found = findings(verified)

@@ -139,7 +139,7 @@ def test_a_batch_longer_than_any_payment_is_refused() -> None:
         batch.read(f"{A},1000\n" * 10_001, NETWORK)
 
 
-def test_addresses_that_look_alike() -> None:
+def test_addresses_that_look_alike_are_named() -> None:
     rows = [
         batch.Row(number, f"bcrt1q{text}", 1, bytes([number]), "")
         for number, text in enumerate(("abcdxxxxwxyz", "abcdyyyywxyz", "abcdxxxxwxyq"), 1)

@@ -84,7 +84,9 @@ def test_a_second_backup_has_a_name_of_its_own(tapsigner: Asked, tmp_path: Path)
         ("t", "backup-file", "t"),
     ],
 )
-def test_what_is_no_carrier(tapsigner: Asked, words: tuple[str, ...]) -> None:
+def test_a_carrier_of_no_known_kind_or_key_is_refused(
+    tapsigner: Asked, words: tuple[str, ...]
+) -> None:
     tapsigner("carrier", "add", *words, check=2)
 
 

@@ -58,7 +58,7 @@ def record(asked: Asked, *words: str, item: str = "blue") -> dict:
     return found
 
 
-def test_places_and_people(book: Asked) -> None:
+def test_locations_and_holders_are_added_and_shown(book: Asked) -> None:
     book("holder", "add", "aunt", "--limit", "0.5btc", "--contact", "+33 1")
     added = book(
         *("location", "add", "attic", "--kind", "friend", "--region", "lyon"),
@@ -113,7 +113,7 @@ def test_places_and_people(book: Asked) -> None:
         ("custody", "verify", "--head", "abc"),
     ],
 )
-def test_what_cannot_be_meant_is_a_usage_error(book: Asked, words: tuple[str, ...]) -> None:
+def test_an_impossible_event_is_a_usage_error(book: Asked, words: tuple[str, ...]) -> None:
     assert book(*words, check=2)["error"]["message"]
     assert book("custody", "log")["events"] == []
 
@@ -222,7 +222,7 @@ def checked(file: Path, *head: str) -> tuple[int, str]:
         (["seen --at bank --when 2020-01-01", "seen --at home --when 2020-01-01"], ("home", None)),
     ],
 )
-def test_where_a_thing_is_by_what_happened(
+def test_events_decide_where_a_card_is(
     book: Asked, told: list[str], left: tuple[str | None, str | None]
 ) -> None:
     for event in told:

@@ -75,7 +75,7 @@ def test_names_of_the_transaction_and_of_addresses_on_either_side(
     assert "the roof, roofer" in shown
 
 
-def test_a_line_for_people(vault: Asked, program: Program) -> None:
+def test_a_line_of_the_history_shows_amount_balance_and_fee(vault: Asked, program: Program) -> None:
     final = sent(vault, "--to", f"{STRANGER}:400000")
     header, line, first = program("history", "v").out.splitlines()
     assert header.split()[:5] == ["date", "what", "sat", "balance", "fee"]

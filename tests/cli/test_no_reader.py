@@ -70,14 +70,16 @@ def without_pyscard(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_pyscard")
-def test_no_library(asked: Asked) -> None:
+def test_without_pyscard_the_hint_says_how_to_install_it(asked: Asked) -> None:
     asked("init", "--network", "regtest")
     error = asked("reader", "list", check=3)["error"]
     assert "pyscard" in error["message"]
     assert "pip install" in error["hint"]
 
 
-def test_no_virtual_readers(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pcscd_what_is_missing_is_named(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked("init", "--network", "regtest")
     asked("emulate", "new", "satochip", "blue")
     monkeypatch.setattr(pcscd, "NEEDED", (Path("/nonexistent/pcscd"),))

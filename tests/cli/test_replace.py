@@ -130,7 +130,7 @@ def test_what_else_carries_the_lost_key_is_taken_back(with_d: Asked) -> None:
     assert with_d("custody", "log", "plate:steel")["events"][-1]["event"] == "destroyed"
 
 
-def test_what_cannot_be_replaced(with_d: Asked) -> None:
+def test_a_card_of_no_vault_or_with_no_fresh_card_is_not_replaced(with_d: Asked) -> None:
     words = ("replace", "start", "v", "--feerate", "2")
     with_d(*words, "--card", "d", "--with", "a", check=2)
     with_d(*words, "--card", "a", "--with", "b", check=2)

@@ -43,7 +43,7 @@ def test_a_card_that_can_is_not_the_reason(
     assert "makes wsh vaults only" in refused["message"]
 
 
-def test_a_script_nobody_knows(asked: Asked) -> None:
+def test_an_unknown_script_is_refused(asked: Asked) -> None:
     assert "none of wsh, sh-wsh, tr" in create(asked, "keycard", "3.2", "p2pkh", 2)["message"]
 
 

@@ -150,7 +150,9 @@ def test_an_exported_book_is_checked_without_this_program(
         ("location list --pin-stdin", "some text", 2, "usage_error"),
     ],
 )
-def test_refusals(sealed: Asked, words: str, stdin: str, status: int, code: str) -> None:
+def test_a_wrong_or_missing_passphrase_is_refused_and_never_printed(
+    sealed: Asked, words: str, stdin: str, status: int, code: str
+) -> None:
     refused = sealed(*words.split(), stdin=stdin, check=status)["error"]
     assert refused["code"] == code
     assert PASSPHRASE not in json.dumps(refused)
@@ -182,7 +184,7 @@ def test_a_card_is_looked_after_while_locked(sealed: Asked) -> None:
     assert sealed("custody", "verify", "--pin-stdin", **STDIN)["valid"]
 
 
-def test_another_passphrase(sealed: Asked) -> None:
+def test_a_new_passphrase_replaces_the_old(sealed: Asked) -> None:
     new = "home.new-passphrase=quite another one"
     sealed("custody", "passphrase", "--pin-stdin", stdin=f"{GIVEN}\n{new}")
     sealed("holder", "list", "--pin-stdin", check=4, **STDIN)
@@ -190,7 +192,7 @@ def test_another_passphrase(sealed: Asked) -> None:
     assert sealed("holder", "list", "--pin-stdin", stdin=other)["holders"][0]["name"] == "mathilde"
 
 
-def test_unsealing(sealed: Asked, tmp_path: Path) -> None:
+def test_unsealing_brings_every_name_back(sealed: Asked, tmp_path: Path) -> None:
     assert sealed("custody", "unseal", "--pin-stdin", **STDIN) == {"sealed": False}
     assert names_in(tmp_path / "home") == list(NAMES)
     assert sealed("location", "show", "attic-of-mathilde")["region"] == "rhone"

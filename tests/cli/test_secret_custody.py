@@ -94,7 +94,7 @@ def test_a_secret_is_told_bit_by_bit(places: Asked, program: Program) -> None:
     assert "aunt, uncle" in program("secret", "list").out
 
 
-def test_what_cannot_be_told(places: Asked) -> None:
+def test_a_secret_of_unknown_kind_card_or_holder_is_refused(places: Asked) -> None:
     set_up(places)
     for words in (
         ("x", "--of", "blue", "--kind", "colour"),

@@ -160,7 +160,9 @@ def test_without_yes_and_terminal_nothing_is_signed(vault: Asked, ceremony: str)
     assert vault(*words, stdin=PIN, check=5)["error"]["code"] == "not_accepted"
 
 
-def test_a_signer_elsewhere(vault: Asked, ceremony: str, tmp_path: Path) -> None:
+def test_a_psbt_is_exported_as_bytes_and_added_again(
+    vault: Asked, ceremony: str, tmp_path: Path
+) -> None:
     sign(vault, ceremony, "a", "b")
     exported = vault("spend", "export", ceremony, "--out", str(tmp_path / "p"), "--format", "psbt")
     assert (tmp_path / "p").read_bytes() == base64.b64decode(exported["psbt"])

@@ -231,7 +231,7 @@ def test_a_chain_that_is_not_asked_leaves_the_tip_out(tmp_path: Path) -> None:
         (200_000, "2 days ago"),
     ],
 )
-def test_how_long_ago(seconds: int, words: str) -> None:
+def test_ages_are_written_in_the_largest_whole_unit(seconds: int, words: str) -> None:
     assert ago(NOW - timedelta(seconds=seconds), NOW) == words
 
 

@@ -29,7 +29,7 @@ from coordinator.vault import addresses
         ("1 000.5 XBT", 100_050_000_000),
     ],
 )
-def test_amounts(text: str, value: int) -> None:
+def test_an_amount_is_read_in_its_unit(text: str, value: int) -> None:
     assert parse_amount(text) == value
 
 

@@ -40,7 +40,7 @@ def test_what_is_utf_8_is_read_as_it_is(text: str) -> None:
 
 
 @given(SAID, st.sampled_from(sorted(MARKED)))
-def test_a_mark_decides(text: str, encoding: str) -> None:
+def test_a_byte_order_mark_decides_the_encoding(text: str, encoding: str) -> None:
     text += "."
     data = MARKED[encoding] + text.encode(encoding)
     assert foreign_text.decoded(data, "it") == text.removeprefix("\ufeff")

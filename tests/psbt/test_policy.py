@@ -94,7 +94,7 @@ def test_addresses_are_those_of_libwally_and_bdk(seed: int) -> None:
     else [pytest.param({}, id="bip67", marks=pytest.mark.skip("no shared vectors here"))],
     ids=lambda vector: vector.get("address", ""),
 )
-def test_bip67(vector: dict[str, object]) -> None:
+def test_keys_are_sorted_as_bip67_says(vector: dict[str, object]) -> None:
     keys = tuple(sorted(map(bytes.fromhex, vector["list"])))
     assert [key.hex() for key in keys] == vector["sorted"]
     assert write_multisig(Multisig(2, keys)).hex() == vector["script"]

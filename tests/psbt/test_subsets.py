@@ -51,7 +51,7 @@ def test_nothing_is_needed_if_the_window_is_reached_already() -> None:
     assert list(subsets_within([1, 2], Window(-1, 3, 2))) == [()]
 
 
-def test_a_hopeless_search_ends() -> None:
+def test_a_search_without_solution_ends() -> None:
     even = list(range(2, 2_002, 2))
     assert list(subsets_within(even, Window(100_001, 100_001, 1_000))) == []
     assert next(subsets_within(even, Window(100_000, 100_000, 1_000)))

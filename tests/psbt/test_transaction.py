@@ -45,7 +45,7 @@ transactions = st.builds(
 )
 
 
-def test_the_first_coinbase() -> None:
+def test_the_first_coinbase_is_parsed() -> None:
     parsed = parse_transaction(bytes.fromhex(GENESIS_COINBASE))
     assert (parsed.txid, parsed.wtxid) == (GENESIS_TXID, GENESIS_TXID)
     assert parsed.is_coinbase

@@ -214,7 +214,7 @@ def test_a_reset_at_every_command_is_survived(
 
 @pytest.mark.intrusion
 @pytest.mark.parametrize("run", range(10))
-def test_an_intruder_never_wins(
+def test_another_program_without_pause_spends_no_attempt_and_stops_no_payment(
     card: Resetting, pay: Callable[[], Ended], asked: Asked, table: Table, family: tuple[str, str],
     other_program: Beginning, run: int,
 ) -> None:  # fmt: skip

@@ -100,19 +100,21 @@ def test_a_changed_field_of_an_event(book: sessionmaker[Session], column: str, r
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("column", TEXT_CHANGES)
-def test_a_changed_text(book: sessionmaker[Session], column: str, field: str) -> None:
+def test_a_changed_text_breaks_the_chain(
+    book: sessionmaker[Session], column: str, field: str
+) -> None:
     where = f"event_id = 3 AND field = '{field}'"
     change = f"UPDATE custody_text SET {column} = {TEXT_CHANGES[column]} WHERE {where}"
     assert broken_at(book, change) == 3
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_missing_text(book: sessionmaker[Session], field: str) -> None:
+def test_a_missing_text_breaks_the_chain(book: sessionmaker[Session], field: str) -> None:
     change = f"DELETE FROM custody_text WHERE event_id = 4 AND field = '{field}'"
     assert broken_at(book, change) == 4
 
 
-def test_a_text_moved_to_another_field(book: sessionmaker[Session]) -> None:
+def test_a_text_moved_to_another_field_breaks_the_chain(book: sessionmaker[Session]) -> None:
     change = "UPDATE custody_text SET field = 'x' || field WHERE event_id = 4"
     names = "UPDATE custody_text SET field = '{}' WHERE event_id = 4 AND field = '{}'"
     off = "PRAGMA ignore_check_constraints = ON"
@@ -127,13 +129,13 @@ def test_a_text_moved_to_another_field(book: sessionmaker[Session]) -> None:
 
 
 @pytest.mark.parametrize("row", range(1, EVENTS))
-def test_a_missing_event(book: sessionmaker[Session], row: int) -> None:
+def test_a_missing_event_breaks_the_chain(book: sessionmaker[Session], row: int) -> None:
     texts = f"DELETE FROM custody_text WHERE event_id = {row}"
     event = f"DELETE FROM custody_event WHERE id = {row}"
     assert broken_at(book, texts, event) == row + 1
 
 
-def test_events_in_another_order(book: sessionmaker[Session]) -> None:
+def test_events_in_another_order_break_the_chain(book: sessionmaker[Session]) -> None:
     moves = [(2, 99), (3, 2), (99, 3)]
     statements = [
         f"UPDATE {table} SET {column} = {new} WHERE {column} = {old}"

@@ -212,7 +212,7 @@ def test_what_if_takes_any_mix() -> None:
     assert thief_can_spend(exposure, ["plate:b", "plate:c"], knows_descriptor=True)
 
 
-def test_the_worked_example() -> None:
+def test_losses_and_thefts_of_the_worked_example() -> None:
     """Three cards in a bank vault, with a friend and at home, where all PINs are written down."""
     places = ("bank", "friend", "home")
     cards = tuple((card(name, place, "home"),) for name, place in zip("abc", places, strict=True))

@@ -78,7 +78,9 @@ def test_more_than_was_there_is_refused(chain: RegtestChain, purse: Purse, funde
     assert refusal(chain, purse.spend(funded[:1], fee_sats=-1)) == "bad-txns-in-belowout"
 
 
-def test_the_least_fee(chain: RegtestChain, purse: Purse, funded: Coins) -> None:
+def test_a_fee_below_the_relay_minimum_is_refused(
+    chain: RegtestChain, purse: Purse, funded: Coins
+) -> None:
     least = -(-purse.spend(funded[:1]).vsize // 10)
     assert refusal(chain, purse.spend(funded[:1], fee_sats=least - 1)) == "min relay fee not met"
     chain.broadcast(purse.spend(funded[:1], fee_sats=least).raw)
@@ -180,7 +182,9 @@ def test_lock_times_wait_for_their_hour(chain: RegtestChain, purse: Purse, funde
     assert chain.mempool() == []
 
 
-def test_relative_locks_wait(chain: RegtestChain, purse: Purse, funded: Coins) -> None:
+def test_a_relative_lock_is_refused_until_it_opens(
+    chain: RegtestChain, purse: Purse, funded: Coins
+) -> None:
     assert refusal(chain, purse.spend(funded[:1], sequence=2)) == "non-BIP68-final"
     assert refusal(chain, purse.spend(funded[:1], sequence=1 << 22 | 2)) == "non-BIP68-final"
     chain.broadcast(purse.spend(funded[1:2], sequence=2, version=1).raw)

@@ -53,7 +53,7 @@ def test_what_does_not_go_together(tmp_path: Path, network: str, chain: str | No
 @pytest.mark.parametrize(
     "text", ["", "network = 3", 'network = "regtest"', "\xff", 'network = "x"\nchain = "none:"']
 )
-def test_settings_that_cannot_be(tmp_path: Path, text: str) -> None:
+def test_impossible_settings_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "settings.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(SettingsError, match=r"settings\.toml"):
         open_home(tmp_path)

@@ -34,7 +34,7 @@ def begun(vault: Asked) -> str:
     return ceremony
 
 
-def test_what_lies_there_at_every_commit_is_gone_on_with(vault: Asked, tmp_path: Path) -> None:
+def test_a_home_copied_at_every_commit_can_go_on(vault: Asked, tmp_path: Path) -> None:
     ceremony, copies = begun(vault), list[Path]()
 
     def copied(_: object) -> None:
@@ -73,7 +73,9 @@ def killed(
 
 @pytest.mark.matrix
 @pytest.mark.parametrize(("moment", "labels"), [("before", "a"), ("after", "a"), ("before", "ab")])
-def test_kill_at_every_commit(vault: Asked, tmp_path: Path, moment: str, labels: str) -> None:
+def test_a_process_killed_at_every_commit_loses_at_most_one_signature(
+    vault: Asked, tmp_path: Path, moment: str, labels: str
+) -> None:
     """Two cards commit in an order of their own each time: with one the Nth commit is the Nth."""
     ceremony, seen = begun(vault), []
     for nth in range(1, COMMITS_MAX):

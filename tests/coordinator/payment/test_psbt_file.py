@@ -49,7 +49,7 @@ TEXTS: dict[str, Callable[[str], bytes]] = {
 
 @pytest.mark.parametrize("digits", DIGITS.values(), ids=DIGITS)
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_a_psbt_is_read_in_every_dress(
+def test_a_psbt_is_read_in_every_encoding(
     digits: Callable[[bytes], str], text: Callable[[str], bytes]
 ) -> None:
     data = text(digits(RAW))

@@ -20,7 +20,7 @@ def test_what_is_printed_can_be_typed(text: str) -> None:
     assert typed_lines.joined(typed) == text
 
 
-def test_how_a_line_looks() -> None:
+def test_a_line_has_a_number_eight_groups_and_a_check() -> None:
     first = typed_lines.numbered(TEXT)[0]
     number, *groups, check = first.split(" ")
     assert (number, len(groups), groups[0], len(check)) == ("01", 8, "wsh(s", 4)
