@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -42,6 +42,10 @@ STAGES: Final = (
 )
 UNASKED: Final = frozenset({"card_new", "words_unrecorded", "mine", "drill"})
 """Steps that are taken at once: nothing of them is the person's to decide or to do."""
+REPEATED: Final = frozenset({"first_sum_waits"})
+"""What is looked for again where nothing has changed."""
+OPENED: Final = frozenset({"report_forgotten", "report_blocked"})
+"""What ends a road once one of its steps did what was wanted."""
 READY: Final = (
     "The way is open. Fund it tenfold each time, and look at each sum before the next. Write the "
     "letter on page one of the kit with a pen where it has blanks, and let somebody read it who "
@@ -88,14 +92,17 @@ class Guide:
         """Take the first step again and again, until nothing but money is left to come."""
         self._greet()
         later: set[str] = set()
+        facts, steps = self._next()
         while True:
-            facts, steps = self._next()
             doing = [step for step in steps if step.command and step.command not in later]
             if not doing:
                 return self._ended(facts, steps)
             if doing[0].code == "fund":
                 return self._ready(facts, doing[0])
-            if not self._take(doing[0], facts):
+            taken, before = self._take(doing[0], facts), facts
+            facts, steps = self._next()
+            unchanged = replace(before, now=facts.now) == facts and doing[0].code not in REPEATED
+            if not taken or unchanged:  # else it would be asked for ever
                 later.add(doing[0].command or "")
 
     @property
@@ -130,7 +137,8 @@ class Guide:
             wait_for_enter("")
         elif any(vault.in_use for vault in facts.vaults) and not self.practice:
             for step in report_wanted(facts):
-                self._take(step, facts)
+                if self._take(step, facts) and step.code in OPENED:
+                    break
 
     def _next(self) -> "tuple[GuideFacts, list[Step]]":
         """Return the facts of the home, and what is next."""
@@ -160,6 +168,8 @@ class Guide:
             self._screen(_stage(step))
             paragraph(f"{step.title[:1].upper()}{step.title[1:]}.")
             paragraph(f"Why: {step.why}.")
+            if not self._wanted(step):
+                return False
             self._before(step, facts)
             if step.code == "home":
                 done = self._make_home()
@@ -193,8 +203,15 @@ class Guide:
         elif step.code == "first_sum_waits" and not self.practice:
             self.run(["address", "list", step.words[-1], "--unused"], quiet=True)
             wait_for_enter("Pay it from another wallet.")
-        elif step.code not in UNASKED and not step.needs:
-            wait_for_enter("")
+
+    def _wanted(self, step: "Step") -> bool:
+        """Ask whether to take a step that asks nothing else."""
+        from coordinator.cli.prompts import Choice, choose
+
+        if step.code in UNASKED or step.needs:
+            return True
+        answers = [Choice("now", "Do it now"), Choice("later", "Not now: go on to what is next")]
+        return choose("Do it?", answers) == "now"
 
     def _card_laid(self) -> None:
         """Wait for a card on the reader, and say what it is."""

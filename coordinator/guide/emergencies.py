@@ -50,8 +50,8 @@ def _move(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
     if vault.free_sats > 0:
         title = f"move the coins of vault {vault.name} to keys nobody else has, now"
         return title, road.drain(vault.name, NOW)
-    held = vault.facts.value_sats > 0 or any(p.line.vault == vault.name for p in facts.payments)
-    if held:
+    waiting = (each for each in facts.payments if each.line.height is None)
+    if vault.facts.value_sats > 0 or any(each.line.vault == vault.name for each in waiting):
         return "", ()  # a payment holds them: it is what moves them
     return f"take vault {vault.name} out of use", ("vault", "retire", vault.name)
 

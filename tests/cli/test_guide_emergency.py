@@ -1,0 +1,36 @@
+"""The guide at a vault that something happened to."""
+
+from pathlib import Path
+
+from tests.cli.guide_player import Player
+from tests.program import asking, made_vault, prove_keys
+
+ENTER, DOWN = "\r", "\x1b[B"
+
+
+def test_what_happened_is_asked_first_and_its_road_begins(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    asked = asking(home)
+    made_vault(asked)
+    prove_keys(asked)
+    player = Player(home, columns=60)
+    answers = {
+        r"Did anything happen\?": [DOWN + DOWN + ENTER],  # a card was stolen
+        r"Which one\?": [DOWN + ENTER],
+    }
+    assert player.play(stop_at=3, instead=answers) == 130, player.screen
+    shown = player.screen.replace("\n", " ")
+    assert "no money has moved, and one card alone cannot move it" in shown
+    assert "card b: recorded as stolen" in shown
+    assert asked("card", "show", "b")["history"][-1]["event"] == "stolen"
+    assert asked("status")["next"][0]["code"] == "card_stolen"
+
+
+def test_a_step_can_be_left_for_later(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    made_vault(asking(home))
+    player = Player(home)
+    answers = {r"Do it\?": [DOWN + ENTER] * 2}
+    player.play(stop_at=3, instead=answers)
+    assert "Have each card of vault v prove its key" in player.screen
+    assert "Say that the words of card a are written down" in player.screen
