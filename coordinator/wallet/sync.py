@@ -29,6 +29,7 @@ from coordinator.wallet.scripts import (
     watched,
     watched_counts,
 )
+from psbt import fields
 from psbt.errors import PsbtError
 from psbt.policy import (
     CHANGE,
@@ -210,8 +211,26 @@ def _take_in(
     # Coins first, all of them: a transaction may be told before the one whose coin it spends.
     chain_book.add_coins(db, vault, (c for t, h in parsed for c in _own_coins(t, h, scripts)))
     chain_book.spend_coins(db, vault, (s for t, h in parsed for s in _spends(t, h)))
+    if vault.script == "sh":
+        _note_ids(db, vault, [transaction for transaction, _ in parsed])
     ceremony_book.confirm(db, vault, clock.now())
     _note_proofs(db, vault, [t for t, h in parsed if h is not None], scripts=scripts)
+
+
+def _note_ids(db: Session, vault: Vault, seen: Sequence[Transaction]) -> None:
+    """Note the id of each payment that was seen, where the signatures are part of the id.
+
+    Any quorum may have finished it elsewhere: it is the same payment by its unsigned transaction.
+    """
+    by_payment = {transaction.unsigned: transaction for transaction in seen}
+    for record in ceremony_book.ceremonies_of(db, vault):
+        try:
+            transaction = by_payment.get(fields.read_transaction(record.psbt))
+        except PsbtError:
+            continue  # whoever asks for that ceremony is told
+        if transaction is not None and transaction.txid != record.txid:
+            record.txid, record.final_tx = transaction.txid, transaction.raw
+    db.flush()
 
 
 def _note_proofs(
@@ -235,7 +254,7 @@ def _note_proofs(
         for index, tx_in in enumerate(transaction.inputs):
             coin = chain_book.coin_at(db, *tx_in.outpoint)
             script = scripts.get(coin.script_pubkey) if coin is not None else None
-            if coin is None or script is None or not tx_in.witness:
+            if coin is None or script is None or not (tx_in.witness or tx_in.script_sig):
                 continue
             signed = signers(transaction, index, script, value_sats=coin.value_sats)
             found = [p for p, key in enumerate(script.pubkeys) if key in signed and p in unproved]

@@ -1,5 +1,6 @@
 """Vaults of every script: made from cards or taken from a file, paid, spent, proved, recovered."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from psbt.network import Network
 from psbt.policy import addresses, format_descriptor, parse_descriptor
-from tests.cli.test_money import OTHER, STRANGER
+from tests.cli.test_money import OTHER, STRANGER, chain
 from tests.program import PIN, UNPROVED, Asked, asking
 from tests.psbt.soft_vault import soft_vault
 
@@ -129,3 +130,24 @@ def test_a_script_that_is_none_is_named(vault: Asked) -> None:
     words = ("--threshold", "2", "--card", "a", "--card", "b", "--script", "tr")
     error = vault("vault", "create", "w", *words, check=2)["error"]
     assert "expected one of wsh, sh-wsh, sh" in error["message"]
+
+
+def test_a_legacy_payment_is_known_whoever_of_its_cosigners_finished_it(
+    vault: Asked, tmp_path: Path
+) -> None:
+    made(vault, LEGACY)
+    funded(vault)
+    opened = vault("spend", "create", "w", "--to", f"{OTHER}:300000", "--feerate", "2")
+    shutil.copytree(tmp_path / "home", tmp_path / "there")
+    there = asking(tmp_path / "there")
+    signed(there, opened["ceremony"], "a", "c")
+    raw = bytes.fromhex(there("spend", "finalize", opened["ceremony"])["hex"])
+    signed(vault, opened["ceremony"], "a", "b")
+    ours = vault("spend", "finalize", opened["ceremony"])["txid"]
+    sent = chain(tmp_path).broadcast(raw)
+    assert sent != ours
+    vault("sync")
+    seen = vault("spend", "show", opened["ceremony"])
+    assert (seen["state"], seen["txid"]) == ("broadcast", sent)
+    vault("regtest", "mine")
+    assert vault("spend", "show", opened["ceremony"])["state"] == "confirmed"
