@@ -56,11 +56,10 @@ def export_coins(
     """
     from coordinator.files import write_private
     from coordinator.payment import payment_files
-    from storage import vaults as vault_book
 
     context.look_first(vault)
-    with context.database.begin() as db:
-        lines = payment_files.lines(db, vault_book.vault_named(db, vault))
+    with context.vault(vault) as (db, record):
+        lines = payment_files.lines(db, record)
     write_private(file, "".join(f"{line}\n" for line in lines).encode())
     document = {"vault": vault, "file": file, "transactions": len(lines)}
     return Result(document, [f"wrote {counted(len(lines), 'transaction')} to {file}"])
@@ -81,11 +80,10 @@ def import_coins(
     """
     from coordinator.files import read_named
     from coordinator.payment import payment_files
-    from storage import vaults as vault_book
 
     data = read_named(file)
-    with context.database.begin() as db:
-        count = payment_files.take(context.home, db, vault_book.vault_named(db, vault), data=data)
+    with context.vault(vault) as (db, record):
+        count = payment_files.take(context.home, db, record, data=data)
     return Result({"vault": vault, "coins": count}, [f"{counted(count, 'new coin')}"])
 
 

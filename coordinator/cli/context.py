@@ -2,8 +2,8 @@
 
 import io
 import sys
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from coordinator.readers.slots import Slot
     from coordinator.signing.collector import WaitPolicy
     from coordinator.wallet.fees import Rate
+    from storage.model import Ceremony, Vault
 
 PASSPHRASE, NEW_PASSPHRASE = "home.passphrase", "home.new-passphrase"
 TARGET_BLOCKS = 6
@@ -208,6 +209,22 @@ class Context:
                 self.passphrases[name] = self.closing.enter_context(Secret(right))
             rest.append(b"" if ours else line)
         self.stdin = io.BytesIO(b"\n".join(rest))
+
+    @contextmanager
+    def vault(self, name: str) -> "Iterator[tuple[Session, Vault]]":
+        """Begin with the vault of this name; raises NotFound."""
+        from storage import vaults as vault_book
+
+        with self.database.begin() as db:
+            yield db, vault_book.vault_named(db, name)
+
+    @contextmanager
+    def ceremony(self, ceremony_id: str) -> "Iterator[tuple[Session, Ceremony]]":
+        """Begin with the ceremony of this id; raises NotFound."""
+        from storage import ceremonies as ceremony_book
+
+        with self.database.begin() as db:
+            yield db, ceremony_book.ceremony_named(db, ceremony_id)
 
     @cached_property
     def chain(self) -> "ChainSource":

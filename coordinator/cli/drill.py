@@ -113,12 +113,10 @@ def list_drills(context: Context, vault: Vault) -> Result:
     """
     from coordinator.vault import drills
     from storage import drills as drill_book
-    from storage import vaults as vault_book
 
-    with context.database.begin() as db:
+    with context.vault(vault) as (db, record):
         found = [
-            (drills.progress(each), each.started_at)
-            for each in drill_book.drills_of(db, vault_book.vault_named(db, vault))
+            (drills.progress(each), each.started_at) for each in drill_book.drills_of(db, record)
         ]
     rows = [(p.drill, at.date(), p.state, f"{p.have} of {p.need}") for p, at in found]
     document = {"drills": [{**_document(seen), "started_at": at} for seen, at in found]}

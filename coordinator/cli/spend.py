@@ -124,10 +124,9 @@ def create(
 def _warned(context: Context, name: str, shown: Result) -> Result:
     """Return the result below what of the vault is dangerous now."""
     from coordinator.audit import acceptance
-    from storage import vaults as vault_book
 
-    with context.database.begin() as db:
-        found = acceptance.vault_dangers(context.home, db, vault_book.vault_named(db, name))
+    with context.vault(name) as (db, vault):
+        found = acceptance.vault_dangers(context.home, db, vault)
     lines = [*danger_lines(name, found), *shown.lines]
     return replace(shown, lines=lines).also(dangers=found)
 
@@ -230,11 +229,9 @@ def show(context: Context, ceremony: Ceremony) -> Result:
     from coordinator.payment import ceremonies
     from coordinator.wallet import overview
     from coordinator.wallet.coins import tip_height
-    from storage import ceremonies as ceremony_book
 
     context.freshen()
-    with context.database.begin() as db:
-        record = ceremony_book.ceremony_named(db, ceremony)
+    with context.ceremony(ceremony) as (db, record):
         seen = ceremonies.progress(record)
         line = overview.ceremony_line(record, tip_height(db, record.vault))
     deep = {"sent_at": line.sent_at, "height": line.height, "confirmations": line.confirmations}
@@ -275,11 +272,10 @@ def sign(
     Example: cardquorum spend sign abcd2345 --emulated blue --emulated red
     """
     from coordinator.payment import ceremonies
-    from storage import ceremonies as ceremony_book
 
     context.freshen()
-    with context.database.begin() as db:
-        vault = ceremony_book.ceremony_named(db, ceremony).vault.name
+    with context.ceremony(ceremony) as (_, record):
+        vault = record.vault.name
     offered = context.cards_offered(
         vault, reader, emulated,
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, yes=yes, accepted=accept,
@@ -293,8 +289,8 @@ def sign(
         wait_policy=offered.wait_policy,
         consent=ceremonies.Consent(txid, accept),
     )
-    with context.database.begin() as db:
-        seen = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony))
+    with context.ceremony(ceremony) as (_, record):
+        seen = ceremonies.progress(record)
     lines = [*map(outcome_line, outcomes), *progress_lines(seen)]
     return Result({**progress_document(seen), "cards": outcomes}, lines, worst(outcomes))
 
@@ -353,13 +349,12 @@ def add(
     """
     from coordinator.files import read_named
     from coordinator.payment import ceremonies
-    from storage import ceremonies as ceremony_book
 
     data = read_named(file)
     context.freshen()
     taken = ceremonies.add(context.home, context.database, ceremony, data=data, accepted=accept)
-    with context.database.begin() as db:
-        seen = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony))
+    with context.ceremony(ceremony) as (_, record):
+        seen = ceremonies.progress(record)
     lines = [f"{counted(taken, 'new signature')} taken", *progress_lines(seen)]
     return Result({**progress_document(seen), "signatures": taken, "cards": []}, lines)
 
@@ -538,12 +533,10 @@ def import_payment(
     """
     from coordinator.files import read_named
     from coordinator.payment import payment_files
-    from storage import vaults as vault_book
 
     data = read_named(file)
     context.freshen(vault)
-    with context.database.begin() as db:
-        record = vault_book.vault_named(db, vault)
+    with context.vault(vault) as (db, record):
         made = payment_files.open_payment(context.home, db, record, data=data, accepted=accept)
     told = [f"{counted(made.signatures, 'signature')} came with it"]
     told += ["this payment was open already"] if made.known else []

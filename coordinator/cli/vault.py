@@ -76,7 +76,6 @@ def verify(
     """
     from coordinator.audit import acceptance
     from coordinator.vault import key_proofs
-    from storage import vaults as vault_book
 
     offered = context.cards_offered(
         name, reader, emulated,
@@ -89,8 +88,8 @@ def verify(
         attendant=offered.attendant,
         wait_policy=offered.wait_policy,
     )
-    with context.database.begin() as db:
-        differs = acceptance.differing(context.home, vault_book.vault_named(db, name))
+    with context.vault(name) as (_, vault):
+        differs = acceptance.differing(context.home, vault)
     proofs.mismatches.extend(key_proofs.Mismatch(None, None, each) for each in differs)
     lines = [
         *(f"proved: {label}" for label in proofs.verified),
@@ -182,10 +181,9 @@ def _written(context: Context, name: str, format_: str) -> list[str]:
     from coordinator.interop import writing
     from coordinator.vault import vaults
     from psbt.network import Network
-    from storage import vaults as vault_book
 
-    with context.database.begin() as db:
-        file = vaults.wallet_file_of(vault_book.vault_named(db, name))
+    with context.vault(name) as (_, vault):
+        file = vaults.wallet_file_of(vault)
     return writing.write(file, Network(context.home.network), format_)
 
 
@@ -212,11 +210,9 @@ def show(context: Context, name: Name) -> Result:
     from coordinator.audit import acceptance
     from coordinator.cli.output import danger_lines
     from coordinator.vault import vaults
-    from storage import vaults as vault_book
 
     context.freshen(name)
-    with context.database.begin() as db:
-        vault = vault_book.vault_named(db, name)
+    with context.vault(name) as (db, vault):
         acceptance.refuse_other_policy(context.home, vault)
         found = acceptance.vault_dangers(context.home, db, vault)
         shown = vaults.shown(context.home, db, vault)
@@ -240,11 +236,9 @@ def birthday(
     Example: cardquorum vault birthday family 2021-03-04
     """
     from coordinator.vault import vaults
-    from storage import vaults as vault_book
 
     context.freshen(name)
-    with context.database.begin() as db:
-        vault = vault_book.vault_named(db, name)
+    with context.vault(name) as (db, vault):
         vaults.set_birthday(context.home, db, vault, text=moment)
         shown = vaults.shown(context.home, db, vault)
     document = {"vault": name, **{field: getattr(shown, field) for field in BIRTHDAY_FIELDS}}
@@ -264,10 +258,9 @@ def approve(context: Context, name: Name, checksum: Checksum = None) -> Result:
     from coordinator.cli.attendant import ask_line
     from coordinator.errors import UsageError
     from coordinator.vault import vaults
-    from storage import vaults as vault_book
 
-    with context.database.begin() as db:
-        shown = vaults.shown(context.home, db, vault_book.vault_named(db, name))
+    with context.vault(name) as (db, vault):
+        shown = vaults.shown(context.home, db, vault)
     if checksum is None:
         context.say(f"first address {shown.first_address}: compare it with the paper")
         checksum = ask_line(f"checksum of vault {name}, the eight characters after #: ")
@@ -288,8 +281,8 @@ def retire(context: Context, name: Name) -> Result:
     from coordinator import clock
     from storage import vaults as vault_book
 
-    with context.database.begin() as db:
-        retired = vault_book.retire(db, vault_book.vault_named(db, name), clock.now())
+    with context.vault(name) as (db, record):
+        retired = vault_book.retire(db, record, clock.now())
         document = {"vault": name, "retired_at": retired}
     return Result(document, [f"vault {name} is retired"])
 
@@ -297,10 +290,8 @@ def retire(context: Context, name: Name) -> Result:
 def _approved(context: Context, name: str) -> "VaultShown":
     from coordinator.audit import acceptance
     from coordinator.vault import vaults
-    from storage import vaults as vault_book
 
-    with context.database.begin() as db:
-        vault = vault_book.vault_named(db, name)
+    with context.vault(name) as (db, vault):
         acceptance.refuse_other_policy(context.home, vault)
         return vaults.shown(context.home, db, vault)
 
