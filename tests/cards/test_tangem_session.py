@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from cards.apdu import Response
+from cards.apdu import Command, Response
 from cards.bip32 import master_key
 from cards.emulation import Node
 from cards.errors import (
@@ -31,7 +31,7 @@ from cards.tangem.emulator import TangemEmulator, backup_set, emulate
 from cards.tangem.link import Time
 from cards.tangem.roots import ISSUER_KEY, ISSUER_SECRET, MANUFACTURER_SECRET
 from cards.tangem.session import Keyring, TangemSession, open_session
-from cards.tangem.wire import Fields, Setting, Sw, code_hash, tlv
+from cards.tangem.wire import Fields, Ins, Setting, Sw, Tag, code_hash, tlv
 from tests.contracts.wires import Wire
 
 PIN, WRONG = b"493817", b"118822"
@@ -116,6 +116,18 @@ def test_keys_that_do_not_follow_from_each_other_are_read_again(liar: tuple[int,
     with pytest.raises(ProtocolError, match="not its parent's child"):
         keys.extended((1, 2))
     assert keys.extended((1, 2)).public_key == master.below((1, 2)).public_key
+
+
+@pytest.mark.parametrize(("version", "mode"), [("6.20", None), ("6.21", 1)])
+def test_the_cards_of_a_set_are_named_since_6_21(version: str, mode: int | None) -> None:
+    card = backup_set("6.33", 2)[0]
+    card.flash.profile = version
+    session, wire = opened(card)
+    session.initialise({"pin": Pin(PIN)})
+    session.unlock(Pin(PIN))
+    assert session.attest().siblings == 1
+    proof = [apdu for apdu in wire.sent if apdu[1] == Ins.ATTEST_CARD][-1]
+    assert Fields.parse(Command.parse(proof).data).number(Tag.MODE) == mode
 
 
 def test_a_seed_travels_in_strong_encryption_only() -> None:
