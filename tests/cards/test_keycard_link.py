@@ -71,6 +71,14 @@ def test_a_wrong_pin_ends_the_login_of_the_right_one(profile: str) -> None:
     assert session.identity().attempts_left == 2
 
 
+def test_a_pin_that_is_replaced_is_wiped() -> None:
+    session, _ = seeded("3.2")
+    kept = session._link._pin
+    session._link.keep_pin(Pin(b"654321"))
+    assert kept is not None
+    assert len(kept) == 0
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_login_that_is_lost_alone_is_made_again(profile: str) -> None:
     session, wire = seeded(profile)

@@ -280,6 +280,17 @@ def test_a_refusal_of_a_command_in_clear_says_what_it_means(card: TapsignerEmula
         session.attest()
 
 
+@pytest.mark.parametrize(("firmware", "commands"), [("0.9.0", 3), ("1.0.0", 2), ("1.0.1", 2)])
+def test_an_error_changes_the_nonce_before_1_0_0_only(
+    firmware: str, commands: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chances = iter([False, True, False])
+    monkeypatch.setattr(emulation, "chance", lambda _one_in: next(chances))
+    session, wire = unlocked(with_key(firmware))
+    session.sign(LEAF, DIGEST)
+    assert wire.cost(lambda: session.sign(LEAF, DIGEST)) == commands
+
+
 def test_the_cvc_stays_until_a_backup_was_made(card: TapsignerEmulator) -> None:
     session, _ = unlocked(card)
     assert isinstance(session, PinChanger)
