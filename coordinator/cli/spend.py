@@ -299,7 +299,9 @@ def export(
     context: Context,
     ceremony: Ceremony,
     out: Annotated[Path | None, typer.Option(help="the file to write", metavar="FILE")] = None,
-    format_: Annotated[str, typer.Option("--format", help="psbt or base64")] = "base64",
+    format_: Annotated[
+        str, typer.Option("--format", help="psbt, base64, hex, bbqr or ur")
+    ] = "base64",
     psbt_version: Annotated[int, typer.Option(help="0, or 2 (BIP 370)", metavar="0|2")] = 0,
     slim: Annotated[
         bool, typer.Option("--slim", help="leave previous transactions out, for small devices")
@@ -317,10 +319,12 @@ def export(
 
     from coordinator.errors import UsageError
     from coordinator.files import write_private
+    from coordinator.interop import code_text
     from coordinator.payment import ceremonies
 
-    if format_ not in {"psbt", "base64"}:
-        raise UsageError(f"format {format_} is not known here; there are psbt and base64")
+    if format_ not in code_text.PAYMENT_FORMATS:
+        known = ", ".join(code_text.PAYMENT_FORMATS)
+        raise UsageError(f"unknown format {format_}; expected one of {known}")
     if format_ == "psbt" and out is None:
         raise UsageError("a binary PSBT goes to a file: add --out FILE")
     if psbt_version not in {0, 2}:
@@ -328,12 +332,20 @@ def export(
     seen = ceremonies.export(
         context.home, context.database, ceremony, accepted=accept, version=psbt_version, slim=slim
     )
-    text, raw = seen.psbt, base64.b64decode(seen.psbt)
+    raw = base64.b64decode(seen.psbt)
+    parts = code_text.payment_lines(raw, format_)
+    text = "\n".join(parts)
     if out is not None:
         write_private(out, raw if format_ == "psbt" else text.encode() + b"\n")
-    written = {"file": out, "format": format_, "psbt_version": psbt_version, "slim": slim}
+    written = {
+        "file": out,
+        "format": format_,
+        "psbt_version": psbt_version,
+        "slim": slim,
+        "parts": parts,
+    }
     document = {**progress_document(seen), "cards": [], **written}
-    return Result(document, [f"wrote {out}" if out else text])
+    return Result(document, [f"wrote {out}"] if out else parts)
 
 
 def add(

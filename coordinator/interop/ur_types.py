@@ -149,6 +149,11 @@ def write_descriptor(file: WalletFile, network: Network) -> ur.Message:
     return ur.Message("output-descriptor", cbor2.dumps(document))
 
 
+def payment(psbt: bytes) -> ur.Message:
+    """Return a PSBT as crypto-psbt, the name of it that all devices read."""
+    return ur.Message(PAYMENTS[1], cbor2.dumps(psbt))
+
+
 def write_account(key: WalletKey, network: Network) -> ur.Message:
     """Return one signer's key as crypto-account, for wsh."""
     inner = cbor2.CBORTag(HDKEY_OLD, _written(key, network, old=True, children=False))

@@ -1,7 +1,7 @@
 """PSBTs and transactions as people hand them over: the one reader for every command that takes one.
 
-Binary, base64 or hex; of text any encoding, line end and white space, in quotes, or in the JSON
-that Bitcoin Core answers with.
+Binary, base64 or hex; of text any encoding, line end and white space, in quotes, in the JSON that
+Bitcoin Core answers with, or the text of QR codes (BBqr, UR, pMofN), one a line.
 """
 
 import base64
@@ -23,6 +23,7 @@ NOTHING_SEEN: Final = re.compile(r"[\s\u200b-\u200d\u2060\ufeff\x00]+")
 QUOTES: Final = "\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb"
 VERSION_END: Final = bytes(3)
 """How a transaction goes on after the first byte of its version; no text does."""
+CODES: Final = re.compile(r"B\$|ur:|p[0-9]{1,2}of[0-9]{1,2} ", re.IGNORECASE)
 HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})+")
 URL_SAFE: Final = str.maketrans("-_", "+/")
 JSON_NAMES: Final = ("psbt", "hex")
@@ -89,9 +90,23 @@ def _binary(data: bytes) -> bytes:
     if len(data) > TEXT_MAX:
         raise PsbtError(f"{len(data)} bytes are too many for a PSBT")
     try:
-        return _decoded(_bare(foreign_text.decoded(data, "it")))
+        text = foreign_text.decoded(data, "it")
     except UsageError as error:
         raise PsbtError(NEITHER) from error
+    held = _carried(text)
+    return _decoded(_bare(text)) if held is None else _binary(held)
+
+
+def _carried(text: str) -> bytes | None:
+    """Return what the text of QR codes holds; None where it is something else."""
+    if not CODES.match(text.lstrip()):
+        return None
+    from coordinator.interop import code_text  # noqa: PLC0415 -- codes are rare, their readers many
+
+    try:
+        return code_text.carried(text)
+    except UsageError as error:
+        raise PsbtError(str(error)) from error
 
 
 def _bare(text: str) -> str:

@@ -1,0 +1,42 @@
+"""What the text of QR codes carries: BBqr, UR, Specter's parts; one code a line, in any order."""
+
+import base64
+from typing import Final
+
+from coordinator import foreign_text
+from coordinator.errors import UsageError
+from coordinator.interop import bbqr, pmofn, ur, ur_types
+
+PAYMENT_FORMATS: Final = ("psbt", "base64", "hex", "bbqr", "ur")
+CODE_CHARACTERS: Final = 224
+"""How many characters a code of BBqr has: a QR code of version 10."""
+
+
+def carried(text: str) -> bytes | None:
+    """Return what codes carry; None where the text is none of theirs.
+
+    Raises UsageError that says which codes are missing, or which does not belong.
+    """
+    text = text.strip()
+    if bbqr.is_part(text[: bbqr.HEADER]):
+        return bbqr.joined(text.split()).data
+    if ur.is_part(text):
+        message = ur.joined(text.split())
+        if message.type not in (ur_types.BYTES, *ur_types.PAYMENTS):
+            raise UsageError(f"the codes hold ur:{message.type}, which is no payment")
+        return ur_types.bytes_of(message)
+    if pmofn.is_part(text):
+        return pmofn.joined(foreign_text.lines(text)).encode()
+    return None
+
+
+def payment_lines(psbt: bytes, format_: str) -> list[str]:
+    """Return a PSBT as the text of a format: one line, or that of each QR code."""
+    match format_:
+        case "hex":
+            return [psbt.hex()]
+        case "bbqr":
+            return bbqr.split(psbt, "P", CODE_CHARACTERS)
+        case "ur":
+            return ur.split(ur_types.payment(psbt))
+    return [base64.b64encode(psbt).decode()]
