@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.chain.core.rpc import call
+from coordinator.chain.core.source import CoreChain
 from psbt.policy import RECEIVE, derive_scripts
 from tests.contracts.books import Book
 from tests.contracts.worlds import World, make
@@ -80,3 +82,28 @@ def test_following_costs_little_more_than_the_client(tmp_path: Path) -> None:
     print(f"\nfirst scan {first:.2f}, no news {again:.2f} x BDK alone")  # noqa: T201 -- the figures
     assert first <= 1.3
     assert again <= 2
+
+
+def test_a_node_without_news_costs_half_more_than_its_bare_list(tmp_path: Path) -> None:
+    with make("bitcoind", tmp_path) as world:
+        book = Book(tmp_path / "home")
+        book.add()
+        for index in range(20):
+            world.pay(book.script(index))
+        world.mine()
+        source = world.open()
+        assert isinstance(source, CoreChain)
+        tip = book.sync(source)
+        watch = book.watch(tip)
+        (name,) = call(source.node, "listwallets").items(10)
+        since = (tip.hash, 1, True, True, True)
+        bare, again = [], []
+        for _ in range(10 * ROUNDS):
+            bare.append(
+                taken(lambda: call(source.node, "listsinceblock", *since, wallet=name.text()))
+            )
+            again.append(taken(lambda: source.sync(watch)))
+        book.close()
+    ratio = min(again) / min(bare)
+    print(f"\nno news {ratio:.2f} x listsinceblock alone")  # noqa: T201 -- the figure
+    assert ratio <= 1.5

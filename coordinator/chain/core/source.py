@@ -8,7 +8,13 @@ from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from coordinator.chain import ChainUpdate, Package, Relay, Report, SeenTransaction, Tip, Watch
 from coordinator.chain.core.rpc import Node, RpcError, call
-from coordinator.chain.core.wallet import CoreWallet, VaultWallet, not_from_core
+from coordinator.chain.core.wallet import (
+    CHAINS,
+    NAME_SIZE_MAX,
+    CoreWallet,
+    VaultWallet,
+    not_from_core,
+)
 from coordinator.chain.url import ChainUrl
 from coordinator.errors import (
     ChainError,
@@ -19,10 +25,8 @@ from coordinator.errors import (
 from coordinator.foreign_json import HEIGHT_MAX, Field
 from psbt.relay import CORE_30, RelayRules
 
-CHAINS = {"main": "mainnet", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}
 PORTS = {"mainnet": 8332, "testnet4": 48332, "signet": 38332, "regtest": 18443}
 SECONDS = 60
-CHAIN_NAME_MAX = 20
 LISTED_MAX = 1_000_000
 REORGANISED_MAX = 10_000
 """How many blocks beside the best chain are followed back before all is asked anew."""
@@ -72,7 +76,7 @@ class CoreChain:
     def tip(self) -> Tip:
         """Return the newest block; raises ChainUnreachable while the node is behind."""
         info = self._ask("getblockchaininfo")
-        named = info["chain"].text(CHAIN_NAME_MAX)
+        named = info["chain"].text(NAME_SIZE_MAX)
         blocks, headers = info["blocks"].height(), info["headers"].height()
         chain = CHAINS.get(named, named)
         if chain != self._network:
@@ -88,10 +92,12 @@ class CoreChain:
 
         Where old blocks were not looked through, that is done first, from its birthday on.
         """
+        vault = VaultWallet(self.node, self._folder, self._network, report=self._report)
+        if watch.since is not None and (quiet := vault.standing(watch)) is not None:
+            return ChainUpdate(watch.since, None, (), quiet.reach, quiet.scanned)
         self.tip()
-        prepared = VaultWallet(self.node, self._folder, self._network, report=self._report).prepare(
-            watch
-        )
+        vault = VaultWallet(self.node, self._folder, self._network, report=self._report)
+        prepared = vault.prepare(watch)
         wallet = prepared.wallet
         since, fork = self._start(watch.since)
         if prepared.anew:

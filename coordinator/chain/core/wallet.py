@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from coordinator.chain import Birthday, Report, Scanned, Tip, Watch, first_block
-from coordinator.chain.core.rpc import Node, RpcError, call, calls
+from coordinator.chain.core.rpc import Call, Node, RpcError, call, calls
 from coordinator.chain.core.scan_note import ScanNote, read_note, write_note
 from coordinator.errors import BirthdayAhead, ChainError
 from coordinator.foreign_json import HEIGHT_MAX, TIME_MAX, Field
 from psbt.errors import PolicyError
 from psbt.policy import checksum
 
+CHAINS: Final = {
+    "main": "mainnet", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest",
+}  # fmt: skip
+NAME_SIZE_MAX: Final = 20
 POLL_SECONDS: Final = 0.5
 AHEAD: Final = 1_000
 """How many scripts a branch Core looks at beyond the last one used, as its own wallets do."""
@@ -157,6 +161,17 @@ class CoreWallet:
         return True
 
 
+class _Answered(CoreWallet):
+    """A wallet that was asked already: what it said is read like any answer."""
+
+    def __init__(self, node: Node, name: str, answers: Mapping[str, Field]) -> None:
+        super().__init__(node, name)
+        self._answers = answers
+
+    def ask(self, method: str, *_params: object) -> Field:
+        return self._answers[method]
+
+
 class VaultWallet:
     """The wallet of one vault, whichever on the node that is."""
 
@@ -171,7 +186,7 @@ class VaultWallet:
     def prepare(self, watch: Watch) -> Prepared:
         """Open the vault's wallet; fill it and look through old blocks where that is not done."""
         ours = branch_descriptors(watch.descriptor)
-        file = self._folder / f"{WALLET_PREFIX}{watch.descriptor[-8:]}.scanned"
+        file = self._note_file(watch)
         kept = read_note(file, watch.descriptor)
         wallet, listed = self._opened(kept, watch.descriptor[-8:], ours)
         note = self._compared(kept, wallet, [listed.get(body) for body in ours])
@@ -181,16 +196,70 @@ class VaultWallet:
         scan = _Scan(self._node, wallet, self._network, report=self._report)
         done, anew = scan.run(note, watch, branches, keep=lambda each: write_note(file, each))
         branches = [found for body in ours if (found := wallet.listed().get(body))]
-        reach = tuple(
-            max(least, min(branch.used + LOOKED, looked))
-            for branch, least, looked in zip(branches, watch.reach, done.reach, strict=True)
-        )
         # What came since is the wallet's too: a wallet that has less is another one.
         counted = done._replace(transactions=wallet.count())
         if counted != kept:
             write_note(file, counted)
-        scanned = Scanned(done.start, done.earlier_unknown)
-        return Prepared(wallet, (reach[0], reach[1]), scanned, anew, tuple(self._said))
+        prepared = _prepared(wallet, branches, done, watch)
+        return prepared._replace(anew=anew, notes=tuple(self._said))
+
+    def standing(self, watch: Watch) -> Prepared | None:
+        """Return the wallet where one request shows that nothing came since the watch's tip.
+
+        None wherever anything is not just as it was noted, or lists a transaction: then the node is
+        asked step by step.
+        """
+        since, file = watch.since, self._note_file(watch)
+        kept = read_note(file, watch.descriptor)
+        looks = watch.rescan is not None or watch.widened or watch.birthday.moment is not None
+        if kept is None or since is None or looks:
+            return None
+        wanted: list[Call] = [
+            ("getblockchaininfo", ()),
+            ("getwalletinfo", ()),
+            ("listdescriptors", ()),
+            ("listsinceblock", (since.hash, 1, True, True, True)),
+        ]
+        given = calls(self._node, wanted, wallet=kept.wallet)
+        answers = {method: answer for (method, _), answer in zip(wanted, given, strict=True)}
+        told = {m: answer for m, answer in answers.items() if not isinstance(answer, RpcError)}
+        if len(told) < len(answers) or not self._stands(told, since):
+            return None
+        return self._as_noted(_Answered(self._node, kept.wallet, told), kept, watch)
+
+    def _stands(self, told: Mapping[str, Field], since: Tip) -> bool:
+        """Tell whether the node's newest block is that one, and its wallet lists nothing since."""
+        info, listed = told["getblockchaininfo"], told["listsinceblock"]
+        return (
+            CHAINS.get(info["chain"].text(NAME_SIZE_MAX)) == self._network
+            and not info["initialblockdownload"].flag()
+            and info["headers"].height() == info["blocks"].height() == since.height
+            and info["bestblockhash"].hash() == listed["lastblock"].hash() == since.hash
+            and told["getwalletinfo"]["scanning"].value is False
+            and listed["transactions"].value == []
+        )
+
+    def _as_noted(self, wallet: CoreWallet, kept: ScanNote, watch: Watch) -> Prepared | None:
+        """Return a wallet that is the one noted and was looked through as far as is wanted."""
+        # The checksum held when this descriptor was noted.
+        ours, listed = _branches(watch.descriptor.partition("#")[0]), wallet.listed()
+        branches = [listed.get(body) for body in ours]
+        born = max(first_block(self._network), watch.birthday.height or 0)
+        if (
+            listed.keys() != set(ours)
+            or not wallet.is_watch_only()
+            or self._compared(kept, wallet, branches) is None
+            or not _covers(listed, ours, watch.reach)
+            or not kept.done
+            or kept.start > min(born, watch.since.height if watch.since else 0)
+            or any(done < least for done, least in zip(kept.reach, watch.reach, strict=True))
+            or wallet.count() != kept.transactions
+        ):
+            return None
+        return _prepared(wallet, [listed[body] for body in ours], kept, watch)
+
+    def _note_file(self, watch: Watch) -> Path:
+        return self._folder / f"{WALLET_PREFIX}{watch.descriptor[-8:]}.scanned"
 
     def _opened(
         self, note: ScanNote | None, ending: str, ours: Sequence[str]
@@ -277,6 +346,18 @@ class VaultWallet:
             told = refusals[0] if refusals else "it does not list what it was given"
             raise ChainError(f"{self._node} does not take the vault: {told}")
         return [listed[body] for body in ours], True
+
+
+def _prepared(
+    wallet: CoreWallet, branches: Sequence[Branch], note: ScanNote, watch: Watch
+) -> Prepared:
+    """Return a wallet with how many scripts of each branch were looked for, from where on."""
+    receive, change = (
+        max(least, min(branch.used + LOOKED, looked))
+        for branch, least, looked in zip(branches, watch.reach, note.reach, strict=True)
+    )
+    scanned = Scanned(note.start, note.earlier_unknown)
+    return Prepared(wallet, (receive, change), scanned, anew=False, notes=())
 
 
 class _Scan:
@@ -439,6 +520,10 @@ def branch_descriptors(descriptor: str) -> tuple[str, str]:
             raise ChainError("the vault's descriptor has no two branches, or a wrong checksum")
     except PolicyError as failure:
         raise ChainError(f"the vault's descriptor cannot be read: {failure}") from failure
+    return _branches(body)
+
+
+def _branches(body: str) -> tuple[str, str]:
     receive, change = (bare(body.replace(BOTH, branch)) for branch in BRANCHES)
     return receive, change
 
