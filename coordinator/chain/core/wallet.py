@@ -200,7 +200,7 @@ class VaultWallet:
         counted = done._replace(transactions=wallet.count())
         if counted != kept:
             write_note(file, counted)
-        prepared = _prepared(wallet, branches, done, watch)
+        prepared = _prepared(wallet, branches, note=done, watch=watch)
         return prepared._replace(anew=anew, notes=tuple(self._said))
 
     def standing(self, watch: Watch) -> Prepared | None:
@@ -256,7 +256,7 @@ class VaultWallet:
             or wallet.count() != kept.transactions
         ):
             return None
-        return _prepared(wallet, [listed[body] for body in ours], kept, watch)
+        return _prepared(wallet, [listed[body] for body in ours], note=kept, watch=watch)
 
     def _note_file(self, watch: Watch) -> Path:
         return self._folder / f"{WALLET_PREFIX}{watch.descriptor[-8:]}.scanned"
@@ -349,7 +349,7 @@ class VaultWallet:
 
 
 def _prepared(
-    wallet: CoreWallet, branches: Sequence[Branch], note: ScanNote, watch: Watch
+    wallet: CoreWallet, branches: Sequence[Branch], *, note: ScanNote, watch: Watch
 ) -> Prepared:
     """Return a wallet with how many scripts of each branch were looked for, from where on."""
     receive, change = (
