@@ -11,7 +11,7 @@ from cards.bip32 import fingerprint, public_child
 from cards.errors import CardError, PathNotAvailable
 from cards.family import EmulatedCard, Surroundings
 from cards.pin import Pin, Secret
-from cards.session import UNTOLD_CHAIN_CODE, Path, SeedLoader
+from cards.session import HARDENED, UNTOLD_CHAIN_CODE, Path, SeedLoader
 from cards.signature import CURVE_ORDER, verify
 from tests.contracts.subjects import (
     ACCOUNT,
@@ -53,6 +53,14 @@ def test_a_key_knows_its_parent(subject: Subject, card: EmulatedCard) -> None:
     assert (child.public_key, child.chain_code) == public_child(*account[:2], 3)
     assert child.parent_fingerprint == fingerprint(account.public_key)
     assert (child.depth, child.child_number) == (len(ACCOUNT) + 1, 3)
+
+
+def test_a_first_hardened_key_is_told_after_its_parent(
+    subject: Subject, card: EmulatedCard
+) -> None:
+    session, _ = subject.unlocked(card)
+    session.xpub(ACCOUNT[:1])
+    assert session.xpub((ACCOUNT[0], HARDENED)).child_number == HARDENED
 
 
 @pytest.mark.parametrize("path", PATHS, ids=len)
