@@ -60,9 +60,16 @@ class Player:
         return re.findall(r"\n\s{4}(\d{6,12})\s*\n", self.screen)[-1]
 
     def play(
-        self, *, stop_at: int | None = None, instead: Mapping[str, list[str]] | None = None
+        self,
+        *,
+        stop_at: int | None = None,
+        stopped_at: set[str] | None = None,
+        instead: Mapping[str, list[str]] | None = None,
     ) -> int:
-        """Answer until the program ends; `instead` are answers given first to a question."""
+        """Answer until the program ends; `instead` are answers given first to a question.
+
+        With `stopped_at`, press Ctrl-C at the first question that is not in it, and put it there.
+        """
         pid, master = pty.fork()
         if pid == 0:
             # Not this process's own: readline, which pytest imports, puts COLUMNS into it.
@@ -89,6 +96,9 @@ class Player:
             if answer is None:
                 continue
             unread, stopped = "", stop_at is not None and len(self.asked) > stop_at
+            if stopped_at is not None and self.asked[-1] not in stopped_at:
+                stopped_at.add(self.asked[-1])
+                stopped = True
             if stopped:
                 answer = "\x03"
             os.write(master, answer.encode())
@@ -104,7 +114,8 @@ class Player:
                 continue
             if "words of card" in unread:
                 self.words = WORD.findall(unread)
-            self.asked.append(found[0].strip().splitlines()[0])
+            begun = unread.rfind("\n", 0, found.start()) + 1
+            self.asked.append(unread[begun : found.end()].strip().splitlines()[0])
             for question, answers in left.items():
                 if answers and re.search(question, unread):
                     return answers.pop(0)
