@@ -1,5 +1,5 @@
 #!/bin/sh
-# The README's 2-of-3 vault by hand, on emulated cards of three makers, as a script: PINs come on standard input.
+# The 2-of-3 vault of docs/by-hand.md, on emulated cards of three makers, as a script: PINs come on standard input.
 # Run it with: sh examples/walk_through.sh   (it makes and removes a home of its own)
 set -eu
 CARDQUORUM_HOME=$(mktemp -d)/home
@@ -21,6 +21,11 @@ cardquorum location add home --kind home
 cardquorum custody record card:blue placed --at bank
 cardquorum custody record card:green placed --at marie
 cardquorum custody record card:red placed --at home
+cardquorum secret add blue-pin --of blue --kind pin --written-at marie --written-at home
+cardquorum secret add green-pin --of green --kind pin --written-at bank --written-at home
+cardquorum secret add red-pin --of red --kind pin --written-at bank --written-at marie
+cardquorum secret add blue-puk --of blue --kind puk --written-at home
+cardquorum secret add red-puk --of red --kind puk --written-at bank
 
 cardquorum vault create family --threshold 2 --card blue --card green --card red
 printf 'blue=123456\ngreen=123456\nred=123456\n' | cardquorum vault verify family --pin-stdin

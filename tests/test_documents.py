@@ -1,7 +1,6 @@
 """The papers say what is true: their commands exist, their families are there."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ PAPERS = (
     "CONTRIBUTING.md",
     "DECISIONS.md",
     "CHANGELOG.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
 )
 COMMAND = re.compile(r"cardquorum (?:--\w+ )*([a-z]+)(?: ([a-z]+))?")
 
@@ -66,7 +66,7 @@ def test_every_family_has_a_readme() -> None:
 
 
 def test_the_contributing_guide_is_short() -> None:
-    assert len((ROOT / "CONTRIBUTING.md").read_text().splitlines()) <= 80
+    assert len((ROOT / "CONTRIBUTING.md").read_text().splitlines()) <= 100
 
 
 def test_decisions_are_numbered_and_short() -> None:
@@ -78,4 +78,8 @@ def test_decisions_are_numbered_and_short() -> None:
 def test_the_links_between_the_papers_lead_somewhere() -> None:
     for paper in PAPERS:
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / paper).read_text()):
-            assert (Path(ROOT) / target).exists(), f"{paper} links to {target}"
+            assert ((ROOT / paper).parent / target).exists(), f"{paper} links to {target}"
+
+
+def test_readme_is_read_in_a_minute() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150

@@ -50,8 +50,8 @@ def test_an_example_runs(name: str, last: str) -> None:
     assert last in done.stdout
 
 
-def test_the_example_is_the_walk_through_of_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_example_is_the_walk_through_by_hand() -> None:
+    readme = (ROOT / "docs" / "by-hand.md").read_text()
     script = (EXAMPLES / "walk_through.sh").read_text()
     for line in readme.split("export CARDQUORUM_HOME=./try")[1].split("```")[0].splitlines():
         words = line.split("#")[0].split()[:3]
@@ -59,8 +59,8 @@ def test_the_example_is_the_walk_through_of_the_readme() -> None:
             assert " ".join(words) in script, line
 
 
-def test_the_transcript_in_the_readme_is_what_the_demo_says(tmp_path: Path) -> None:
-    told = (ROOT / "README.md").read_text().split("```\n1. three")[1].split("```")[0]
+def test_the_transcript_is_what_the_demo_says(tmp_path: Path) -> None:
+    told = (ROOT / "docs" / "by-hand.md").read_text().split("```\n1. three")[1].split("```")[0]
     seen = run_program(tmp_path, "demo")
     said = (seen.err + seen.out).split("1. three")[1]
     assert shape("1. three" + told) == shape("1. three" + said)

@@ -1,4 +1,4 @@
-"""The walk-through of the README, word for word.
+"""The walk-through by hand, word for word.
 
 `make test-all` follows it on the other chain sources too; tests/contracts asks each of them.
 """
@@ -20,7 +20,7 @@ PINS = "".join(f"{label}={PIN}\n" for label in ("blue", "green", "red"))
 
 
 class Reader:
-    """Somebody who types what the README says, and fills in what it leaves open."""
+    """Somebody who types what docs/by-hand.md says, and fills in what it leaves open."""
 
     def __init__(self, world: World, home: Path) -> None:
         self.world = world
@@ -67,7 +67,7 @@ class Reader:
 @pytest.mark.parametrize("source", SOURCES_OF_THE_WALK)
 def test_the_walk_through(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    block = (ROOT / "README.md").read_text().split("export CARDQUORUM_HOME=./try")[1]
+    block = (ROOT / "docs" / "by-hand.md").read_text().split("export CARDQUORUM_HOME=./try")[1]
     lines = [line.split("#")[0].strip() for line in block.split("```")[0].splitlines()]
     home = tmp_path / "home"
     with make(source, tmp_path) as world:
