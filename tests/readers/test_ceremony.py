@@ -38,12 +38,16 @@ def test_the_readers_are_listed_and_told_apart(
     assert (found[reader(4)]["card"], found[reader(4)]["error"]) == (None, None)
 
 
-def test_three_readers_sign_in_parallel(asked: Asked, ceremony: str) -> None:
+def test_two_of_three_readers_sign_in_parallel(asked: Asked, ceremony: str) -> None:
     words = ("spend", "sign", ceremony, "--pin-stdin", "--yes")
     done = asked(*words, stdin=PINS)
-    assert {(c["label"], c["signatures"], c["error"]) for c in done["cards"]} == {
-        (label, 4, None) for label in CARDS
-    }
+    assert {c["label"] for c in done["cards"]} == set(CARDS)
+    assert [c["error"] for c in done["cards"]] == [None] * 3
+    assert sorted((c["signatures"], c["not_needed"]) for c in done["cards"]) == [
+        (0, True),
+        (4, False),
+        (4, False),
+    ]
     assert finished(asked, ceremony)
 
 
