@@ -47,7 +47,7 @@ def read_secret_lines(source: IO[bytes] | None = None) -> list[bytes]:
 def read_text(name: str, *, legacy: bool = False) -> str:
     """Return the text of the file named, or of standard input where the name is `-`.
 
-    Any encoding that `outside_text` knows; `legacy` allows Windows-1252 too.
+    Any encoding that `foreign_text` knows; `legacy` allows Windows-1252 too.
     """
     return foreign_text.decoded(read_named(name), name, legacy=legacy)
 
