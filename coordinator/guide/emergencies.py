@@ -49,7 +49,7 @@ def _move(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
     """Return the way out of a vault that others may spend; an empty one goes out of use."""
     if vault.free_sats > 0:
         title = f"move the coins of vault {vault.name} to keys nobody else has, now"
-        return title, road.drain(vault.name, NOW)
+        return title, road.drain(facts, vault.name, NOW)
     waiting = (each for each in facts.payments if each.line.height is None)
     if vault.facts.value_sats > 0 or any(each.line.vault == vault.name for each in waiting):
         return "", ()  # a payment holds them: it is what moves them
@@ -142,7 +142,8 @@ def _gone(facts: GuideFacts, vault: VaultStanding, cosigner: CosignerFacts) -> I
         step = road.set_up_card(facts, f"a card in place of {card}", why, code=f"card_{event}")
         yield step._replace(severity=severity)
         return
-    words = ("replace", "start", vault.name, "--card", card, "--with", usable[0].label)
+    new = usable[0].label
+    words = ("replace", "start", vault.name, "--card", card, "--with", new, *road.rate(facts))
     title = f"make a vault without card {card}, and move the coins there"
     yield Step(f"card_{event}", severity, title, why, words)
 

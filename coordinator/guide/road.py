@@ -264,7 +264,7 @@ def _rehearsal(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
             f"send the first sum of vault {vault.name} back",
             "what went in and came out again is known to come out; ADDRESS is one of your own, in "
             "another wallet",
-            drain(vault.name, "6"),
+            drain(facts, vault.name, "6"),
         )
     elif not vault.received and vault.address is None:
         yield _receiving(
@@ -288,9 +288,14 @@ def _receiving(vault: VaultStanding, code: str, title: str, *, why: str) -> Step
     return Step(code, Severity.INFO, title, why, ("address", "new", vault.name))
 
 
-def drain(vault: str, blocks: str) -> tuple[str, ...]:
+def drain(facts: GuideFacts, vault: str, blocks: str) -> tuple[str, ...]:
     """Return the words that pay all of a vault to an address the person has."""
-    return "spend", "create", vault, "--drain", ADDRESS, "--target", blocks
+    return "spend", "create", vault, "--drain", ADDRESS, *rate(facts, "--target", blocks)
+
+
+def rate(facts: GuideFacts, *otherwise: str) -> tuple[str, ...]:
+    """Return the words that name a fee rate where no chain can be asked for one."""
+    return ("--feerate", Need("FEERATE")) if facts.chain == OFFLINE else otherwise
 
 
 def drilling(vault: VaultStanding) -> tuple[str, ...]:
