@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from coincurve import PublicKey, PublicKeyXOnly
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from embit.bip32 import HDKey
 
 from cards.apdu import Response
 from cards.emulation import CURVE_ORDER
+from cards.keycard import emulator_keys
 from cards.keycard.channel import default_secret
 from cards.keycard.emulator import KeycardEmulator, blank, emulate
 from cards.keycard.roots import MAKERS_KEY, TEST_KEY
@@ -38,6 +40,21 @@ class Connection:
     def send_apdu(self, apdu: bytes) -> Vendor:
         answer = Response.parse(self.reader.transmit(bytes(apdu)))
         return judge("keycard.apdu").APDUResponse(list(answer.data), answer.sw)
+
+
+@pytest.fixture(autouse=True)
+def s_without_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no S that would keep zeros when it is turned: the maker's client cannot read one."""
+    sign = emulator_keys.sign_high_or_low
+
+    def drawn(secret: bytes, digest: bytes) -> bytes:
+        while True:
+            der = sign(secret, digest)
+            _, s = decode_dss_signature(der)
+            if min(s, CURVE_ORDER - s) >> 247:
+                return der
+
+    monkeypatch.setattr(emulator_keys, "sign_high_or_low", drawn)
 
 
 @pytest.fixture
