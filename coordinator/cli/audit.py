@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.context import Context
+from coordinator.cli.output import columns, counted
 from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
@@ -126,25 +127,46 @@ def _question(
 
 
 def _lines(found: "Audited") -> Iterator[str]:
-    if not found.lost and not found.stolen:
-        if found.thief_can_spend:
-            yield "DANGER: a thief can spend this vault now, with what is lost or stolen"
-        if not found.can_spend:
-            yield "DANGER: the vault can NOT be spent with what is left"
+    """Yield the verdict, what is grave, what a loss or a theft takes, and the rest."""
+    yield _verdict(found)
     grave = [each for each in found.findings if each.severity.value == "danger"]
     yield from _findings(grave)
-    for each in found.resists:
-        yield f"a thief of {each.card} alone: {each.theft.sentence}"
     yield from _sets(found)
     yield from _findings(each for each in found.findings if each not in grave)
-    if not found.findings:
-        yield f"vault {found.vault}: nothing found"
     if found.dangers:
         codes = ", ".join(each.code for each in found.dangers)
         yield f"no address is given out until this is mended or accepted: {codes}"
+    for each in found.resists:
+        yield f"a thief of {each.card} alone: {each.theft.sentence}"
     yield from (f"note: {note}" for note in found.notes)
     if found.lost or found.stolen:
         yield from _answer(found)
+
+
+def _verdict(found: "Audited") -> str:
+    """Return in a sentence how the vault stands, as somebody reads who never saw an audit."""
+    from coordinator.audit.exposure import Kind
+
+    asked = bool(found.lost or found.stolen)
+    if found.thief_can_spend and not asked:
+        return "DANGER: a thief can spend this vault now, with what is lost or stolen"
+    if not found.can_spend and not asked:
+        return "DANGER: the vault can NOT be spent with what is left"
+    if not found.findings:
+        return f"vault {found.vault}: nothing found"
+    lose, steal = (
+        sets[Kind.LOCATION].smallest or 0 for sets in (found.minimal_losses, found.minimal_thefts)
+    )
+    costs = [
+        f"{'the loss' if at == 0 else 'a theft'} of {least} {'places' if least > 1 else 'place'}"
+        for at, least in enumerate((lose, steal))
+        if least
+    ]
+    grave = sum(each.severity.value == "danger" for each in found.findings)
+    first = f"{counted(grave, 'danger')} to be mended" if grave else "no danger"
+    return f"vault {found.vault}: {first}" + (
+        f"; it takes {' or '.join(costs)} to be without the money" if costs else ""
+    )
 
 
 def _findings(findings: "Iterable[Notice]") -> Iterator[str]:
@@ -154,18 +176,25 @@ def _findings(findings: "Iterable[Notice]") -> Iterator[str]:
 
 
 def _sets(found: "Audited") -> Iterator[str]:
-    """Yield the smallest sets of each kind; an empty one means that it has come to that."""
-    from coordinator.audit.auditing import smallest
+    """Yield a table of the smallest sets of each kind."""
+    from coordinator.audit.auditing import as_texts
 
-    for name, sets in (("lose", found.minimal_losses), ("steal", found.minimal_thefts)):
-        for kind, least in sets.items():
-            if least.count and least.smallest:
-                yield f"{WHAT[name]}: {smallest(kind.value, least)}"
-            elif least.count:
-                yield f"{WHAT[name]}: nothing more, by {kind.value}: it has come to that already"
+    def cell(least: "MinimalSets | None") -> str:
+        if least is None or not least.count:
+            return "-"
+        if not least.smallest:
+            return "nothing more: it has come to that already"
+        names = " and ".join(text.partition(":")[2] for text in as_texts(least.sets[0]))
+        more = "" if least.complete else " or more"
+        return f"{least.smallest}: {names} ({counted(least.count, 'way')}{more})"
 
-
-WHAT = {"lose": "it takes the loss of", "steal": "a thief needs"}
+    rows = [
+        (kind.value, cell(lose), cell(found.minimal_thefts.get(kind)))
+        for kind, lose in found.minimal_losses.items()
+    ]
+    shown = [row for row in rows if row[1:] != ("-", "-")]
+    if shown:
+        yield from columns(shown, "of", "you lose the money without", "a thief needs")
 
 
 def _answer(found: "Audited") -> Iterator[str]:
