@@ -114,7 +114,10 @@ def _message(file: str | None) -> str:
 
 def recover(
     context: Context,
-    file: Annotated[str, typer.Argument(help="what the kit has, or - to type or pipe it")],
+    file: Annotated[
+        list[str],
+        typer.Argument(help="what the kit has, or - to type or pipe it", metavar="FILE"),
+    ],
     name: Annotated[str, typer.Option(help="the vault's name here")],
     key: Annotated[
         list[str] | None, typer.Option(help="an xpub that opens an encrypted copy", metavar="XPUB")
@@ -136,11 +139,11 @@ def recover(
     Example: cardquorum recover kit/family-descriptor.txt --name family
     """
     from coordinator.cli.vault import imported_document, imported_lines, looked_lines
-    from coordinator.files import read_named
+    from coordinator.interop.pictures import read_files
     from coordinator.recovery import recover as recovering
     from coordinator.vault import vaults
 
-    data = _typed(context) if file == "-" and sys.stdin.isatty() else read_named(file)
+    data = _typed(context) if file == ["-"] and sys.stdin.isatty() else read_files(file)
     context.freshen()
     with context.database.begin() as db:
         descriptor = recovering.descriptor_of(context.home, db, data, keys=key or ())

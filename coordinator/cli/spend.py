@@ -311,6 +311,7 @@ def export(
     """Hand the PSBT to a signer elsewhere.
 
     A slim one states each amount without the transaction that proves it: a device may then warn.
+    Codes (bbqr, ur) are drawn where FILE is a .gif, which shows one after the other, .png or .svg.
 
     \b
     Example: cardquorum spend export abcd2345 --out payment.psbt --format psbt
@@ -319,7 +320,7 @@ def export(
 
     from coordinator.errors import UsageError
     from coordinator.files import write_private
-    from coordinator.interop import code_text
+    from coordinator.interop import code_text, pictures
     from coordinator.payment import ceremonies
 
     if format_ not in code_text.PAYMENT_FORMATS:
@@ -335,7 +336,9 @@ def export(
     raw = base64.b64decode(seen.psbt)
     parts = code_text.payment_lines(raw, format_)
     text = "\n".join(parts)
-    if out is not None:
+    if out is not None and out.suffix.lower() in pictures.DRAWN:
+        write_private(out, pictures.drawn(parts, out.suffix.lower()))
+    elif out is not None:
         write_private(out, raw if format_ == "psbt" else text.encode() + b"\n")
     written = {
         "file": out,
@@ -351,18 +354,22 @@ def export(
 def add(
     context: Context,
     ceremony: Ceremony,
-    file: Annotated[str, typer.Argument(help="a signed PSBT, or - for stdin")],
+    file: Annotated[
+        list[str], typer.Argument(help="a signed PSBT, or - for stdin", metavar="FILE")
+    ],
     accept: Accept = None,
 ) -> Result:
     """Take the new valid signatures of a PSBT that came back.
 
+    Several files are the codes of one payment, as text or as pictures, in any order.
+
     \b
     Example: cardquorum spend add abcd2345 signed.psbt
     """
-    from coordinator.files import read_named
+    from coordinator.interop.pictures import read_files
     from coordinator.payment import ceremonies
 
-    data = read_named(file)
+    data = read_files(file)
     context.freshen()
     taken = ceremonies.add(context.home, context.database, ceremony, data=data, accepted=accept)
     with context.ceremony(ceremony) as (_, record):
@@ -531,7 +538,9 @@ def _bumped(made: "BumpedPayment") -> Result:
 def import_payment(
     context: Context,
     vault: VaultName,
-    file: Annotated[str, typer.Argument(help="a PSBT made elsewhere, or - for stdin")],
+    file: Annotated[
+        list[str], typer.Argument(help="a PSBT made elsewhere, or - for stdin", metavar="FILE")
+    ],
     accept: Accept = None,
 ) -> Result:
     """Open a ceremony for a PSBT that was built elsewhere.
@@ -539,14 +548,15 @@ def import_payment(
     Every input must be a coin of the vault that is free, or spent by a payment that still waits:
     then this one replaces it. What the PSBT leaves out about the vault's own coins is filled in;
     valid signatures in it are kept. Imported again, it brings the signatures that are new.
+    Several files are the codes of one payment, as text or as pictures.
 
     \b
     Example: cardquorum spend import family payment.psbt
     """
-    from coordinator.files import read_named
+    from coordinator.interop.pictures import read_files
     from coordinator.payment import payment_files
 
-    data = read_named(file)
+    data = read_files(file)
     context.freshen(vault)
     with context.vault(vault) as (db, record):
         made = payment_files.open_payment(context.home, db, record, data=data, accepted=accept)

@@ -26,10 +26,10 @@ def broadcast(
     \b
     Example: cardquorum tx broadcast signed.txn
     """
-    from coordinator.files import read_named
+    from coordinator.interop.pictures import read_files
     from coordinator.payment import foreign_transaction
 
-    data = read_named(file)
+    data = read_files([file])
     context.freshen()
     with context.database.begin() as db:
         checked = foreign_transaction.check(context.home, db, data)

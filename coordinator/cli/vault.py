@@ -102,7 +102,9 @@ def verify(
 
 def import_vault(
     context: Context,
-    file: Annotated[str, typer.Argument(help="another wallet's file, or - for stdin")],
+    file: Annotated[
+        list[str], typer.Argument(help="another wallet's file, or - for stdin", metavar="FILE")
+    ],
     name: Annotated[str, typer.Option(help="the new vault's name")],
     birthday: Birthday = None,
     checksum: Checksum = None,
@@ -120,15 +122,16 @@ def import_vault(
     """Make a vault from another wallet's file, or from an export of ours.
 
     Recognised by itself: descriptors, Bitcoin Core, BSMS, Coldcard and its dialects, Caravan,
-    Specter, Electrum, Sparrow, Jade, BIP 388, Liana, BBqr and UR codes as text. It is looked for
-    by the next sync: from the birthday given, else the one in the file, else from the first
-    block. A policy that is here already stays the vault it is; an earlier birthday is taken.
+    Specter, Electrum, Sparrow, Jade, BIP 388, Liana; BBqr and UR codes as text or pictures, in
+    several files. It is looked for by the next sync: from the birthday given, else the one in the
+    file, else from the first block. A policy that is here already stays the vault it is; an
+    earlier birthday is taken.
 
     \b
     Example: cardquorum vault import family.txt --name family
     """
-    from coordinator.files import read_named
     from coordinator.interop import recognition
+    from coordinator.interop.pictures import read_files
     from coordinator.vault import vaults
     from psbt.network import Network
 
@@ -136,7 +139,7 @@ def import_vault(
     plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
     given = recognition.Given(format_, wallet, token)
     network = Network(context.home.network)
-    found_in_file = recognition.read_bytes(read_named(file), network, file, given=given)
+    found_in_file = recognition.read_bytes(read_files(file), network, " ".join(file), given=given)
     with context.database.begin() as db:
         found = vaults.import_wallet(
             context.home, db, plan, file=found_in_file, checksum=checksum, accepted=accept

@@ -1,10 +1,12 @@
 """A home that asks no chain: coins and payments come and go by file."""
 
 import base64
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageSequence
 
 from psbt import codec
 from psbt.coins import Outpoint
@@ -12,6 +14,7 @@ from psbt.network import Network
 from psbt.policy import parse_address
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput
 from tests.cli.test_money import STRANGER, chain, pay, sign
+from tests.interop.test_pictures import photographed
 from tests.program import PIN, Asked, asking
 from tests.psbt.altered import paying
 
@@ -166,3 +169,40 @@ def test_an_amount_above_all_bitcoin_is_refused_by_its_line(offline: Asked, tmp_
     error = offline("coin", "import", "v", str(tmp_path / "coins.txt"), check=2)["error"]
     assert "line 1 holds no transaction" in error["message"]
     assert "21 million" in error["message"]
+
+
+@pytest.mark.parametrize(("there", "back"), [("bbqr", "ur"), ("ur", "bbqr")])
+def test_a_payment_goes_and_comes_back_by_pictures_alone(
+    vault: Asked, offline: Asked, tmp_path: Path, there: str, back: str
+) -> None:
+    made = pay(vault, "--to", f"{STRANGER}:400000")
+    sign(vault, made["ceremony"], "a")
+    shown = tmp_path / "shown.gif"
+    vault("spend", "export", made["ceremony"], "--format", there, "--out", str(shown))
+    photos = []
+    with Image.open(shown) as screen:
+        for number, frame in enumerate(ImageSequence.Iterator(screen)):
+            still = io.BytesIO()
+            frame.convert("L").save(still, "PNG")
+            photo = tmp_path / f"photo-{number}.png"
+            photo.write_bytes(photographed(still.getvalue()))
+            photos.append(str(photo))
+    assert len(photos) > 1
+    missing = offline("spend", "import", "v", *photos[1:], check=None)
+    assert "missing" in missing["error"]["message"] or there == "ur"
+    opened = offline("spend", "import", "v", *reversed(photos))
+    assert opened["signatures"] == 1
+    sign(offline, opened["ceremony"], "c")
+    answer = tmp_path / "answer.gif"
+    offline("spend", "export", opened["ceremony"], "--format", back, "--out", str(answer))
+    assert vault("spend", "add", made["ceremony"], str(answer))["complete"]
+    vault("spend", "finalize", made["ceremony"])
+    assert vault("spend", "broadcast", made["ceremony"])["txid"]
+
+
+def test_a_still_picture_holds_one_code(vault: Asked, tmp_path: Path) -> None:
+    made = pay(vault, "--to", f"{STRANGER}:400000")
+    out = ("--out", str(tmp_path / "codes.png"))
+    refused = vault("spend", "export", made["ceremony"], "--format", "bbqr", *out, check=2)
+    assert "name a .gif" in refused["error"]["message"]
+    assert not (tmp_path / "codes.png").exists()

@@ -1,0 +1,128 @@
+"""QR codes in pictures: read from files that a scanner or a camera made, and drawn for one.
+
+Reading needs the extra `qr` (zxing-cpp).
+"""
+
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from coordinator import files
+from coordinator.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAGICS: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
+WEBP: Final = (b"RIFF", b"WEBP")
+PIXELS_MAX: Final = 50_000_000
+FRAMES_MAX: Final = 2_000
+QUIET: Final = 4
+SCALE: Final = 8
+FRAME_MILLISECONDS: Final = 250
+DRAWN: Final = (".png", ".svg", ".gif")
+
+
+def is_picture(data: bytes) -> bool:
+    """Tell whether bytes are a picture of a kind that is read."""
+    return data.startswith(MAGICS) or (data[:4], data[8:12]) == WEBP
+
+
+def read_files(names: Sequence[str]) -> bytes:
+    """Return what files hold together: one as it is, pictures and several as lines of text.
+
+    Raises UsageError where one cannot be read, or a picture has no code that can be.
+    """
+    read = [(name, files.read_named(name)) for name in names]
+    if len(read) == 1 and not is_picture(read[0][1]):
+        return read[0][1]
+    lines: list[bytes] = []
+    for name, data in read:
+        if is_picture(data):
+            lines += [text.encode() for text in codes(data, name)]
+        else:
+            lines.append(data.strip())
+    return b"\n".join(dict.fromkeys(lines))
+
+
+def codes(data: bytes, name: str) -> list[str]:
+    """Return the texts of the codes in a picture, of every frame, each once.
+
+    Raises UsageError.
+    """
+    try:
+        import zxingcpp  # noqa: PLC0415 -- an extra
+    except ImportError as failure:
+        raise UsageError(
+            f"{name} is a picture: reading its codes needs pip install 'cardquorum[qr]'"
+        ) from failure
+    found: dict[str, None] = {}
+    for frame in _frames(data, name):
+        for code in zxingcpp.read_barcodes(frame):
+            found.setdefault(code.text, None)
+    if not found:
+        raise UsageError(f"no code can be read in {name}: take it nearer, flat and sharp")
+    return list(found)
+
+
+def _frames(data: bytes, name: str) -> Iterator["Image"]:
+    """Yield the frames of a picture in grey, bounded in size and number."""
+    from PIL import Image, ImageSequence, UnidentifiedImageError  # noqa: PLC0415 -- costs 30 ms
+
+    too_large = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(data))
+        with picture:
+            if picture.width * picture.height > PIXELS_MAX:
+                raise Image.DecompressionBombError
+            for number, frame in enumerate(ImageSequence.Iterator(picture)):
+                if number >= FRAMES_MAX:
+                    raise UsageError(f"{name} has more than {FRAMES_MAX} frames")
+                yield frame.convert("L")
+    except too_large as failure:
+        raise UsageError(
+            f"{name} has too many points; {PIXELS_MAX // 1_000_000} million are the most"
+        ) from failure
+    except (UnidentifiedImageError, OSError, SyntaxError) as failure:
+        raise UsageError(f"{name} cannot be read as a picture: {failure}") from failure
+    except (ValueError, EOFError, IndexError, OverflowError) as failure:
+        raise UsageError(f"{name} is no whole picture") from failure
+
+
+def drawn(parts: Sequence[str], suffix: str) -> bytes:
+    """Return codes as a picture: a GIF of as many frames, else a single one as PNG or SVG.
+
+    Raises UsageError where there are too many for the kind.
+    """
+    import segno  # noqa: PLC0415 -- drawn seldom
+
+    if suffix not in DRAWN:
+        raise UsageError(f"unknown kind of picture {suffix}; expected one of {', '.join(DRAWN)}")
+    made = [segno.make_qr(part, error="l", boost_error=False) for part in parts]
+    out = io.BytesIO()
+    if suffix == ".gif":
+        from PIL import Image  # noqa: PLC0415 -- as above
+
+        version = max(int(code.version) for code in made)
+        same = [segno.make_qr(p, error="l", boost_error=False, version=version) for p in parts]
+        frames = []
+        for code in same:
+            single = io.BytesIO()
+            code.save(single, kind="png", scale=SCALE, border=QUIET)
+            frames.append(Image.open(single).convert("1"))
+        frames[0].save(
+            out,
+            "GIF",
+            save_all=True,
+            append_images=frames[1:],
+            duration=FRAME_MILLISECONDS,
+            loop=0,
+        )
+        return out.getvalue()
+    if len(made) > 1:
+        raise UsageError(f"{len(made)} codes do not go into one {suffix} picture: name a .gif")
+    made[0].save(out, kind=suffix[1:], scale=SCALE, border=QUIET)
+    return out.getvalue()
