@@ -40,9 +40,9 @@ def test_of_the_slots_of_one_reader_the_only_one_with_a_card_is_meant(
     monkeypatch: pytest.MonkeyPatch, home: Home
 ) -> None:
     for full in TWO_SLOTS:
-        monkeypatch.setattr(pcsc, "_is_occupied", full.__eq__)
+        monkeypatch.setattr(real_readers, "_is_occupied", full.__eq__)
         assert named(monkeypatch, home, TWO_SLOTS, TWO_SLOTS[0][:6]) == full
-    monkeypatch.setattr(pcsc, "_is_occupied", DIGITS[0].__eq__)
+    monkeypatch.setattr(real_readers, "_is_occupied", DIGITS[0].__eq__)
     with pytest.raises(Ambiguous):
         named(monkeypatch, home, DIGITS, DIGITS[0][:6])
 
