@@ -57,7 +57,8 @@ class ReviewOutput(NamedTuple):
     """An amount and where it goes; `own` is proven by derivation, `claims_own` is not.
 
     `address` is None where the script has none; `destination` says what it is then. `keychain` and
-    `address_index` are of an own output, `vault` names another vault of the same home.
+    `address_index` are of an own output, `vault` names another vault of the same home, `label` what
+    the person calls the address.
     """
 
     address: str | None
@@ -70,6 +71,7 @@ class ReviewOutput(NamedTuple):
     keychain: Literal["receive", "change"] | None = None
     address_index: int | None = None
     vault: str | None = None
+    label: str | None = None
 
 
 class KnownVault(NamedTuple):
@@ -104,14 +106,15 @@ class Context:
 
     `tip_height` None is a chain that nobody asked; `node` is what it would hold a payment against.
     `reach` is, by branch, the last index that a search for the vault's coins looks at. `vaults`
-    are the home's other vaults, by their scripts; `rivals` are waiting payments that spend one of
-    the coins too.
+    are the home's other vaults and `labels` what a person calls an address, by their scripts;
+    `rivals` are waiting payments that spend one of the coins too.
     """
 
     tip_height: int | None = 0
     reach: Mapping[int, int] = field(default_factory=dict)
     own_scripts: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)
     vaults: Mapping[bytes, KnownVault] = field(default_factory=dict)
+    labels: Mapping[bytes, str] = field(default_factory=dict)
     used_scripts: Collection[bytes] = ()
     recent_addresses: Collection[str] = ()
     usual_amount_sats: int | None = None

@@ -126,6 +126,7 @@ def _output(
         keychain=None if own is None else "change" if change else "receive",
         address_index=None if own is None else own.index,
         vault=None if vault is None else vault.name,
+        label=context.labels.get(script_pubkey),
     )
 
 

@@ -1,10 +1,11 @@
 """Labels of the chain's things, and frozen coins."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from storage.lookup import batches
 from storage.model import Label
 
 
@@ -34,6 +35,15 @@ def named(db: Session, kind: str) -> dict[str, str]:
     """Return what the things of one type are called, by reference."""
     own = select(Label).where(Label.type == kind, Label.label.is_not(None))
     return {found.ref: found.label or "" for found in db.scalars(own)}
+
+
+def called(db: Session, kind: str, refs: Collection[str]) -> dict[str, str]:
+    """Return what those of these things are called that have a label, by reference."""
+    found: dict[str, str] = {}
+    for batch in batches(refs):
+        own = select(Label).where(Label.type == kind, Label.ref.in_(batch))
+        found |= {each.ref: each.label for each in db.scalars(own) if each.label}
+    return found
 
 
 def frozen(db: Session) -> set[str]:

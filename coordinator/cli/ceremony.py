@@ -29,7 +29,8 @@ def review_lines(review: "Review") -> list[str]:
 
 def _output_line(output: "ReviewOutput") -> str:
     vault = f"  vault {output.vault}" if output.vault else ""
-    return f"  {output.kind:8} {sats(output.value_sats):>18}  {output.destination}{vault}"
+    label = f'  "{output.label}"' if output.label else ""
+    return f"  {output.kind:8} {sats(output.value_sats):>18}  {output.destination}{vault}{label}"
 
 
 def created(made: "Created", rows: "Batch | None" = None) -> Result:

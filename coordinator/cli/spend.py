@@ -77,6 +77,9 @@ def create(
     feerate: Feerate = None,
     target: Target = None,
     expires: Expires = 30,
+    note: Annotated[
+        str | None, typer.Option("--note", help="what it is for: kept for each address paid")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
     accept: Accept = None,
 ) -> Result:
@@ -84,7 +87,8 @@ def create(
 
     A table (--csv, or - for standard input) is read whole before anything is built: every wrong
     line is named; lines that pay one address twice, or addresses that look alike, are told.
-    --to takes a bitcoin: URI too, with its amount; its label is kept for the address.
+    --to takes a bitcoin: URI too, with its amount; its label is kept for the address, and shown
+    in the review.
     A coin goes by its own label and by those of its address and its transaction.
 
     \b
@@ -116,7 +120,7 @@ def create(
         choice=choice,
     )
     paid: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
-    names = {each.address: each.label for each in paid if each.label}
+    names = {each.address: called for each in paid if (called := each.label or note)}
     made = _made(context, order, names, accept=accept, dry_run=dry_run)
     return _warned(context, vault, created(made, rows).also(feerate_source=rate.source))
 
@@ -146,11 +150,10 @@ def _made(
 
     tip = overview.known_tip(context.database, order.vault)
     with context.database.begin() as db:
-        make = creation.dry_run if dry_run else creation.create
-        made = make(context.home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accept)
         if not dry_run:
             labels.name_addresses(context.home, db, names)
-    return made
+        make = creation.dry_run if dry_run else creation.create
+        return make(context.home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accept)
 
 
 def _batch(table: str | None, network: str) -> "Batch | None":

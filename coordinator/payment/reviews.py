@@ -21,6 +21,7 @@ from psbt.review import review as review_psbt
 from psbt.transaction import Transaction, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
+from storage import labels as label_book
 from storage import node_rules as rule_book
 from storage.model import Ceremony, Vault
 
@@ -48,6 +49,7 @@ def reviewed(db: Session, vault: Vault, policy: Policy, *, psbt: codec.Psbt) -> 
             script: KnownVault(other.name, closed(db, other))
             for script, other in vaults_of(db, paid, besides=vault)
         },
+        labels=_labels(db, paid, policy),
         used_scripts=frozenset(chain_book.used_scripts(db, vault)),
         recent_addresses=frozenset(_recent_addresses(earlier, policy)),
         usual_amount_sats=max((record.paid_sats for record in earlier), default=None),
@@ -76,6 +78,13 @@ def refuse_contradictions(db: Session, psbt: codec.Psbt) -> None:
             )
         if known.script_pubkey != script:
             raise PsbtError(f"the PSBT names another script for coin {outpoint} than it has")
+
+
+def _labels(db: Session, paid: Collection[bytes], policy: Policy) -> dict[bytes, str]:
+    """Return what the scripts that are paid are called here, by their address."""
+    addresses = {script: optional_address(script, policy.network) for script in paid}
+    called = label_book.called(db, "addr", [text for text in addresses.values() if text])
+    return {script: called[text] for script, text in addresses.items() if text in called}
 
 
 def _recent_addresses(earlier: Sequence[Ceremony], policy: Policy) -> Iterator[str]:

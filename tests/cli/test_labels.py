@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from coordinator.wallet import labels
 from storage.database import open_database
-from tests.program import Asked
+from tests.program import Asked, Program
 
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 TXID = "ab" * 32
@@ -201,3 +201,22 @@ def test_an_import_asks_one_statement_a_line_at_most() -> None:
         counts.append(len(asked))
         database.kw["bind"].dispose()
     assert counts[1] - counts[0] <= 900
+
+
+def test_a_review_names_whom_the_owner_named(vault: Asked, program: Program) -> None:
+    first = ("spend", "create", "v", "--to", f"{STRANGER}:10000", "--feerate", "1")
+    assert [o["label"] for o in vault(*first, "--dry-run")["review"]["outputs"]] == [None, None]
+    shown = program(*first, "--note", "rent\x1b[2J").out
+    assert f'{STRANGER}  "rent\\x1b[2J"' in shown
+    made = vault(*first)["review"]["outputs"]
+    assert {o["kind"]: o["label"] for o in made} == {"payment": "rent\x1b[2J", "change": None}
+    vault("label", "set", STRANGER, "")
+    again = vault(*first, "--dry-run")["review"]["outputs"]
+    assert [o["label"] for o in again] == [None, None]
+
+
+def test_a_refused_payment_names_nobody(vault: Asked) -> None:
+    too_much = ("spend", "create", "v", "--to", f"{STRANGER}:99000000", "--feerate", "1")
+    vault(*too_much, "--note", "rent", check=5)
+    made = vault("spend", "create", "v", "--to", f"{STRANGER}:10000", "--feerate", "1")
+    assert {output["label"] for output in made["review"]["outputs"]} == {None}
