@@ -10,16 +10,13 @@ from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, Reach, VaultName
 from coordinator.cli.output import columns, counted, sats
 from coordinator.cli.result import ExitStatus, Result, looked_document
-from coordinator.cli.terminal import PLAIN, Drawn, can_draw
+from coordinator.cli.terminal import can_draw
 
 if TYPE_CHECKING:
     from coordinator.vault.addresses import AddressLine, Owner
 
 NOT_KNOWN = dict.fromkeys(("used", "payments", "received_sats", "held_sats"))
 """What JSON says of an address nobody looked for: null, never 0."""
-QUIET = 2
-BLACK_ON_WHITE = "\033[38;5;16;48;5;231m"
-HALVES = {(0, 0): " ", (0, 1): "▄", (1, 0): "▀", (1, 1): "█"}
 
 
 def new(
@@ -60,7 +57,9 @@ def new(
     if amount_sats is not None or label:
         lines.append(uri)
     if can_draw() and not context.as_json:
-        lines = [_qr(uri), *lines]
+        from coordinator.cli.codes import drawing
+
+        lines = [drawing(uri), *lines]
     document = {**asdict(fresh), "uri": uri, "amount_sats": amount_sats, "label": label}
     document |= {"looked": seen.known}
     return Result(document, lines)
@@ -172,23 +171,6 @@ def _came_of_it(found: "Owner") -> list[str]:
     last = "waits for its block" if found.last_height is None else f"in block {found.last_height}"
     paid = f"paid {counted(found.payments, 'time')}, {sats(found.received_sats)}, the last {last}"
     return [*called, f"{paid}; it holds {sats(found.held_sats)}: give out another one"]
-
-
-def _qr(text: str) -> Drawn:
-    """Draw a code with half blocks, black on white whatever the terminal's own colours are."""
-    import segno
-
-    rows = [list(row) for row in segno.make(text, error="m").matrix_iter(border=QUIET)]
-    if len(rows) % 2:
-        rows.append([0] * len(rows[0]))
-    return Drawn(
-        "\n".join(
-            BLACK_ON_WHITE
-            + "".join(HALVES[pair] for pair in zip(upper, lower, strict=True))
-            + PLAIN
-            for upper, lower in zip(rows[::2], rows[1::2], strict=True)
-        )
-    )
 
 
 COMMANDS = {

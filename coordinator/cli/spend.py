@@ -309,6 +309,7 @@ def export(
     slim: Annotated[
         bool, typer.Option("--slim", help="leave previous transactions out, for small devices")
     ] = False,
+    show: Annotated[bool, typer.Option("--show", help="draw the codes here, in turn")] = False,
     accept: Accept = None,
 ) -> Result:
     """Hand the PSBT to a signer elsewhere.
@@ -321,6 +322,7 @@ def export(
     """
     import base64
 
+    from coordinator.cli import codes
     from coordinator.errors import UsageError
     from coordinator.files import write_private
     from coordinator.interop import code_text, pictures
@@ -337,21 +339,16 @@ def export(
         context.home, context.database, ceremony, accepted=accept, version=psbt_version, slim=slim
     )
     raw = base64.b64decode(seen.psbt)
+    if show:
+        codes.show_payment(raw, format_)
     parts = code_text.payment_lines(raw, format_)
-    text = "\n".join(parts)
     if out is not None and out.suffix.lower() in pictures.DRAWN:
         write_private(out, pictures.drawn(parts, out.suffix.lower()))
     elif out is not None:
-        write_private(out, raw if format_ == "psbt" else text.encode() + b"\n")
-    written = {
-        "file": out,
-        "format": format_,
-        "psbt_version": psbt_version,
-        "slim": slim,
-        "parts": parts,
-    }
-    document = {**progress_document(seen), "cards": [], **written}
-    return Result(document, [f"wrote {out}"] if out else parts)
+        write_private(out, raw if format_ == "psbt" else "\n".join([*parts, ""]).encode())
+    written = {"file": out, "format": format_, "psbt_version": psbt_version, "slim": slim}
+    document = {**progress_document(seen), "cards": [], **written, "parts": parts}
+    return Result(document, [f"wrote {out}"] if out else [] if show else parts)
 
 
 def add(

@@ -30,13 +30,26 @@ def carried(text: str) -> bytes | None:
     return None
 
 
-def payment_lines(psbt: bytes, format_: str) -> list[str]:
-    """Return a PSBT as the text of a format: one line, or that of each QR code."""
+UR_AROUND: Final = 80
+"""Characters of a UR code that are no part of the message: its type, numbers and sums."""
+
+
+def payment_lines(psbt: bytes, format_: str, characters: int = CODE_CHARACTERS) -> list[str]:
+    """Return a PSBT as the text of a format: one line, or that of each QR code.
+
+    A code has about so many `characters` at most.
+    """
     match format_:
         case "hex":
             return [psbt.hex()]
         case "bbqr":
-            return bbqr.split(psbt, "P", CODE_CHARACTERS)
+            return bbqr.split(psbt, "P", characters)
         case "ur":
-            return ur.split(ur_types.payment(psbt))
+            size = ur.FRAGMENT_SIZE if characters == CODE_CHARACTERS else _fragment(characters)
+            return ur.split(ur_types.payment(psbt), size)
     return [base64.b64encode(psbt).decode()]
+
+
+def _fragment(characters: int) -> int:
+    """Return how many bytes of a message a UR code of so many characters holds."""
+    return max((characters - UR_AROUND) // 2, 10)

@@ -1,5 +1,6 @@
 """A terminal with a program in it and somebody who answers its prompts."""
 
+import codecs
 import os
 import pty
 import re
@@ -53,13 +54,14 @@ def running(home: Path, program: Sequence[str], answers: Sequence[Answer]) -> Se
 def answered(terminal: int, answers: Sequence[Answer]) -> str:
     """Answer the prompts on a terminal until its program ends; return all that was written."""
     screen, waiting, read_upto = "", list(answers), 0
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     ends = time.monotonic() + DEADLINE
     while time.monotonic() < ends:
         ready, _, _ = select.select([terminal], [], [], 1.0)
         if not ready:
             continue
         try:
-            screen += os.read(terminal, 65536).decode("utf-8", "replace")
+            screen += decoder.decode(os.read(terminal, 65536))
         except OSError:
             break
         if waiting and (found := re.compile(waiting[0][0]).search(screen, read_upto)):
