@@ -46,6 +46,8 @@ REPEATED: Final = frozenset({"first_sum_waits"})
 """What is looked for again where nothing has changed."""
 OPENED: Final = frozenset({"report_forgotten", "report_blocked"})
 """What ends a road once one of its steps did what was wanted."""
+HEIRS: Final = frozenset({"payment", "mine"})
+"""What goes on after the owner's death: what the heir began to send, and no set-up."""
 READY: Final = (
     "The way is open. Fund it tenfold each time, and look at each sum before the next. Write the "
     "letter on page one of the kit with a pen where it has blanks, and let somebody read it who "
@@ -87,6 +89,7 @@ class Guide:
     folder: Path
     program: "Callable[[Sequence[str], Globals], int]"
     practice: bool
+    heir: bool = False
 
     def lead(self) -> Result:
         """Take the first step again and again, until nothing but money is left to come."""
@@ -94,9 +97,10 @@ class Guide:
         later: set[str] = set()
         facts, steps = self._next()
         while True:
-            doing = [step for step in steps if step.command and step.command not in later]
+            wanted = [step for step in steps if not self.heir or step.code in HEIRS]
+            doing = [step for step in wanted if step.command and step.command not in later]
             if not doing:
-                return self._ended(facts, steps)
+                return self._ended(facts, wanted)
             if doing[0].code == "fund":
                 return self._ready(facts, doing[0])
             taken, before = self._take(doing[0], facts), facts
@@ -137,7 +141,9 @@ class Guide:
             wait_for_enter("")
         elif any(vault.in_use for vault in facts.vaults) and not self.practice:
             for step in report_wanted(facts):
-                if self._take(step, facts) and step.code in OPENED:
+                self.heir = step.code == "report_died"
+                begun = step.words[:1] == ("spend",)  # its signing comes before what follows
+                if self._take(step, facts) and (begun or step.code in OPENED):
                     break
 
     def _next(self) -> "tuple[GuideFacts, list[Step]]":
@@ -162,12 +168,15 @@ class Guide:
     def _take(self, step: "Step", facts: "GuideFacts") -> bool:
         """Take a step; False where the person leaves it for later."""
         from coordinator.cli.guide_answers import Answers
-        from coordinator.cli.prompts import Choice, choose, paragraph
+        from coordinator.cli.prompts import Choice, choose, paragraph, wait_for_enter
 
         while True:
             self._screen(_stage(step))
             paragraph(f"{step.title[:1].upper()}{step.title[1:]}.")
             paragraph(f"Why: {step.why}.")
+            if not step.words:
+                wait_for_enter("Do it, or know it.")
+                return True
             if not self._wanted(step):
                 return False
             self._before(step, facts)
@@ -205,10 +214,10 @@ class Guide:
             wait_for_enter("Pay it from another wallet.")
 
     def _wanted(self, step: "Step") -> bool:
-        """Ask whether to take a step that asks nothing else."""
+        """Ask whether to take a step that asks nothing else, or that only a report wants."""
         from coordinator.cli.prompts import Choice, choose
 
-        if step.code in UNASKED or step.needs:
+        if step.code in UNASKED or (step.needs and not step.code.startswith("report_")):
             return True
         answers = [Choice("now", "Do it now"), Choice("later", "Not now: go on to what is next")]
         return choose("Do it?", answers) == "now"

@@ -16,6 +16,7 @@ PRACTICE_ADDRESS: Final = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 """A published test vector's address: play money that is sent to it is gone."""
 ASKED: Final = {
     "ADDRESS": "An address of your own, in another wallet:",
+    "ADDRESS:AMOUNT": "That address, a colon and the sum, as bc1q…:20000sat:",
     "CHECKSUM": "The eight characters after # on the paper:",
     "SERIAL": "The number on the new bag:",
     "FILE": "The file:",

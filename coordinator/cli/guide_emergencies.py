@@ -13,11 +13,11 @@ NOTHING = "nothing"
 
 def report_wanted(facts: "GuideFacts") -> "list[Step]":
     """Ask what happened; return the first steps of that road, none where nothing did."""
-    from coordinator.guide.reports import TOLD, Report, first_steps, subjects
+    from coordinator.guide.reports import TOLD, WHOLE, Report, first_steps, subjects
 
     choices = [Choice(NOTHING, "Nothing: go on with what is next")]
     for report, title in TOLD.items():
-        if report is Report.COMPUTER or subjects(report, facts):
+        if report in WHOLE or subjects(report, facts):
             choices.append(Choice(report.value, title))
     answer = choose("Did anything happen?", choices)
     if answer == NOTHING:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
-from coordinator.guide import road
+from coordinator.guide import affairs, road
+from coordinator.guide.affairs import NOTHING_MOVES
 from coordinator.guide.facts import CardFact, GuideFacts
 from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity
@@ -21,6 +22,12 @@ class Report(StrEnum):
     BURNT = "burnt"
     QUIET = "quiet"
     COMPUTER = "computer"
+    DIED = "died"
+    UNABLE = "unable"
+    THREATENED = "threatened"
+    FORCED = "forced"
+    PARTED = "parted"
+    MAKER = "maker"
 
 
 TOLD: Final = {
@@ -32,12 +39,31 @@ TOLD: Final = {
     Report.BURNT: "A place burnt, or was flooded",
     Report.QUIET: "Somebody who keeps a card does not answer any more",
     Report.COMPUTER: "The computer with the home is lost; this is another one",
+    Report.DIED: "The owner has died",
+    Report.UNABLE: "The owner can no longer act",
+    Report.THREATENED: "A message threatens us, or wants money",
+    Report.FORCED: "Somebody forces us to pay, or did",
+    Report.PARTED: "We separate, or quarrel about the money",
+    Report.MAKER: "A maker of cards is gone, or gave them up",
 }
-NOTHING_MOVES: Final = "no money has moved, and one card alone cannot move it"
+ADVISED: Final = {
+    Report.DIED: affairs.died,
+    Report.UNABLE: affairs.unable,
+    Report.THREATENED: affairs.threatened,
+    Report.FORCED: affairs.forced,
+    Report.PARTED: affairs.parted,
+    Report.MAKER: affairs.maker_gone,
+}
+WHOLE: Final = frozenset({Report.COMPUTER, *ADVISED}) - {Report.MAKER}
+"""What is about nothing single."""
 
 
 def subjects(report: Report, facts: GuideFacts) -> list[str]:
-    """Return what a report can be about: cards, things in bags, places or people."""
+    """Return what a report can be about: cards, things in bags, places, people or makers."""
+    if report in WHOLE:
+        return []
+    if report is Report.MAKER:
+        return affairs.makers(facts)
     cards = [card for card in facts.cards if card.carrier.gone is None]
     if report in {Report.BURNT, Report.QUIET}:
         places = {each.name: each for vault in facts.vaults for each in vault.facts.places.values()}
@@ -46,7 +72,7 @@ def subjects(report: Report, facts: GuideFacts) -> list[str]:
         return sorted({each.holder for each in places.values() if each.holder})
     if report is Report.OPENED:
         return [card.carrier.subject for card in cards if card.carrier.bag is not None]
-    return [] if report is Report.COMPUTER else [card.label for card in cards]
+    return [card.label for card in cards]
 
 
 def first_steps(report: Report, facts: GuideFacts, subject: str) -> list[Step]:
@@ -161,6 +187,11 @@ def _computer(report: Report, _facts: GuideFacts, _subject: str) -> Iterator[Ste
     )
 
 
+def _advised(report: Report, facts: GuideFacts, subject: str) -> Iterator[Step]:
+    for title, why, words in ADVISED[report](facts, subject):
+        yield _step(report, title, why, *words)
+
+
 def _card(facts: GuideFacts, label: str) -> CardFact:
     return next(card for card in facts.cards if card.label == label)
 
@@ -186,4 +217,5 @@ ROADS: Final = {
     Report.BURNT: _burnt,
     Report.QUIET: _quiet,
     Report.COMPUTER: _computer,
+    **dict.fromkeys(ADVISED, _advised),
 }

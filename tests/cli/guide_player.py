@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 PIN = "123456"
+ELSEWHERE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 IDLE = 40.0
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07")
 WORD = re.compile(r"\d+\. ([a-z]+)")
@@ -41,6 +42,7 @@ REPLIES: dict[str, str | Reply] = {
     r"Sign this transaction\? \[y/N\] $": "y",
     r"press Enter:[^\n]*$": "\r",
     r"where a card will lie: [^\n]*$": "\r",
+    r"as bc1q…:20000sat: *$": f"{ELSEWHERE}:20000sat\r",
     r"vault be called\?[^\n]*$": "\r",
     r"Is that meant\?[^\n]*arrow keys\)[\s\S]*$": "\r",
     r"arrow keys\)[\s\S]*$": "\r",

@@ -34,3 +34,21 @@ def test_a_step_can_be_left_for_later(tmp_path: Path) -> None:
     player.play(stop_at=3, instead=answers)
     assert "Have each card of vault v prove its key" in player.screen
     assert "Say that the words of card a are written down" in player.screen
+
+
+def test_an_heir_is_led_to_a_small_sum_and_no_further_before_it_is_signed(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    asked = asking(home)
+    made_vault(asked)
+    prove_keys(asked)
+    player = Player(home, columns=60)
+    answers = {
+        r"Did anything happen\?": [DOWN * 7 + ENTER],  # the owner has died
+    }
+    player.play(stop_at=13, instead=answers)
+    shown = " ".join(player.screen.split())
+    assert "The owner has died" in shown
+    assert "Do nothing with the money today" in shown
+    assert "Sign payment" in shown
+    assert "send the rest" not in shown
+    assert [each["state"] for each in asked("spend", "list")["ceremonies"]] == ["collecting"]
