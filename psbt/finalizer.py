@@ -21,7 +21,7 @@ def finalize(psbt: Psbt, policy: Policy, verified: AbstractSet[Verified] = froze
         if codec.is_final(psbt_in):
             raise PsbtError(f"input {index} is final already")
     signatures = valid_signatures(psbt, policy, verified)
-    have = min((len(held) for held in signatures), default=0)
+    have = min(len(held) for held in signatures)
     if have < policy.threshold:
         raise SignaturesMissing(have, policy.threshold)
     final = codec.copy(psbt)

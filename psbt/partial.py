@@ -58,7 +58,7 @@ def standing(psbt: Psbt, policy: Policy, verified: AbstractSet[Verified] = froze
     for script, held in signed:
         for place, pubkey in enumerate(script.pubkeys):
             counts[place] += pubkey in held
-    have = min((len(held) for _, held in signed), default=0)
+    have = min(len(held) for _, held in signed)
     return Standing(counts, have, policy.threshold)
 
 

@@ -3,7 +3,7 @@ from itertools import combinations
 import pytest
 
 from psbt import codec
-from psbt.combiner import combine
+from psbt.combiner import combine, quorum
 from psbt.errors import PsbtError, SignaturesMissing
 from psbt.extractor import extract, transaction_id, vsize, weight
 from psbt.finalizer import finalize
@@ -73,6 +73,15 @@ def test_the_poorest_input_decides() -> None:
         with pytest.raises(SignaturesMissing) as refusal:
             finalize(psbt, VAULT.policy)
         assert (refusal.value.have, refusal.value.need) == (have, 2)
+
+
+def test_without_inputs_nothing_is_counted() -> None:
+    vault = soft_vault(1, 1)
+    empty = codec.copy(vault.spend([50_000], 40_000, 0))
+    empty.inputs = []
+    for ask in (finalize, quorum):
+        with pytest.raises(PsbtError, match="0 inputs and 1 outputs is no payment"):
+            ask(empty, vault.policy)
 
 
 def test_an_invalid_signature_does_not_count() -> None:
