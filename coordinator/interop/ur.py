@@ -44,7 +44,7 @@ def joined(texts: Iterable[str]) -> Message:
 
     The error says which are missing, or what does not belong.
     """
-    given = [text.strip().lower() for text in texts if text.strip()]
+    given = list(dict.fromkeys(text.strip().lower() for text in texts if text.strip()))
     if not given:
         raise UsageError("there is no code to read")
     for text in given:

@@ -40,6 +40,11 @@ def cases(name: str) -> list[dict[str, Any]]:
     return found
 
 
+def test_a_message_of_one_code_may_be_read_twice() -> None:
+    (code,) = ur.split(OUTPUT, 10_000)
+    assert ur.joined([code, code.lower(), f"{code}\n"]) == OUTPUT
+
+
 @pytest.mark.parametrize("name", ["foundation-ur-py/ur.json", "hummingbird/ur.json"])
 def test_published_messages_of_one_code_are_read(name: str) -> None:
     told = 0
