@@ -273,6 +273,20 @@ def test_what_is_not_a_signature_is_refused_by_name(
         assert field in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("script", "fault"),
+    [("wsh", "is not empty"), ("sh-wsh", "is not that of the output it spends")],
+)
+def test_a_script_sig_that_is_not_the_scripts_is_refused_with_its_reason(
+    script: str, fault: str
+) -> None:
+    vault = soft_vault(1, 1, script)
+    spend = vault.spend([50_000, 60_000], 100_000, 0)
+    other = returned(vault.sign(spend, 0), put("final_scriptsig", SCRIPT(b"Q")))
+    with pytest.raises(NotOnlySignatures, match=f"final_scriptsig {fault}"):
+        new_signatures(spend, other, vault.policy)
+
+
 def test_the_same_change_before_sending_is_refused_by_input() -> None:
     broken = codec.copy(SIGNED[0])
     spent = broken.inputs[1].witness_utxo
