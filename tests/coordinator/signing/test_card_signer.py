@@ -414,3 +414,40 @@ def test_a_reader_that_waits_looks_for_signatures_from_elsewhere_seldom(
     collection.collect(in_reader(good("a")), wait_seconds=4.0)
     assert sorted(set(looked)) == [4]
     assert len(looked) <= 2
+
+
+def test_a_reader_that_waits_ends_once_the_quorum_came_from_elsewhere(
+    collection: FakeCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "LOOK_AGAIN", 2)
+    waits: list[tuple[int, float]] = []
+    lacking = iter([[Wanted("a", "card a")], []])
+    monkeypatch.setattr(collection, "missing", lambda: next(lacking))
+
+    def arrival(seen: int, wait: float) -> None:
+        waits.append((seen, wait))
+
+    slot = Slot("reader", emulated=False, connect=Reader().connect, arrival=arrival)
+    collection.collect(slot, wait_seconds=300)
+    assert [wait for wait in waits if wait[1]] == [(-1, SLICE)] * 2
+
+
+def test_a_reader_that_waits_looks_at_once_when_a_card_beside_it_signed(
+    collection: FakeCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "LOOK_AGAIN", 1_000_000)
+    looked: list[int] = []
+    lacking = collection.missing
+
+    def missing() -> list[Wanted]:
+        looked.append(len(collection.kept))
+        return lacking()
+
+    monkeypatch.setattr(collection, "missing", missing)
+
+    def arrival(*_: object) -> None:
+        threading.Event().wait(0.01)
+
+    slot = Slot("reader", emulated=False, connect=Reader().connect, arrival=arrival)
+    collection.collect(fixed(good("a")), fixed(good("b")), slot, wait_seconds=300)
+    assert looked[-1] == 8

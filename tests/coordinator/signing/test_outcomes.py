@@ -261,6 +261,16 @@ def test_signatures_that_cannot_be_stored_are_handed_over_all(
     assert str(failure) in str(outcome.error)
 
 
+def test_signatures_a_bug_kept_from_being_stored_are_handed_over_with_its_words(
+    book: Kept,
+) -> None:
+    book.failures = [ValueError("the book is upside down")] * 100
+    (outcome,) = book.collect(fixed(good("a")))
+    assert book.handed == [("a", [1])]
+    assert isinstance(outcome.error, SignatureNotKept)
+    assert "the book is upside down" in str(outcome.error)
+
+
 def test_what_can_be_stored_in_the_end_is(book: Kept) -> None:
     book.failures = [StorageError("database is locked")]
     (outcome,) = book.collect(fixed(good("a")))
