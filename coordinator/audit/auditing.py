@@ -31,7 +31,6 @@ from storage import vaults as vault_book
 from storage.errors import NotFound
 
 Database = sessionmaker[Session]
-PLURAL = {"family": "families"}
 
 
 @dataclass(frozen=True)
@@ -148,13 +147,3 @@ def _known(facts: VaultFacts, exposure: Exposure) -> set[str]:
 def as_texts(blocks: Iterable[object]) -> list[str]:
     """Return a set as texts: `a|b` stands for any one of two, `a+b` for both."""
     return [str(block) for block in blocks]
-
-
-def smallest(kind: str, least: MinimalSets) -> str:
-    """Return how many it takes at least, in how many ways, and an example."""
-    many = least.smallest or 0
-    first = " and ".join(as_texts(least.sets[0]))
-    ways = f"{least.count} way{'s' if least.count > 1 else ''}"
-    more = "" if least.complete else " or more"
-    counted = PLURAL.get(kind, f"{kind}s") if many > 1 else kind
-    return f"{many} {counted} ({ways}{more}), such as {first}"

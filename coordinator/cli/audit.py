@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.output import columns, counted
+from coordinator.cli.output import columns
 from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
@@ -128,10 +128,15 @@ def _question(
 
 def _lines(found: "Audited") -> Iterator[str]:
     """Yield the verdict, what is grave, what a loss or a theft takes, and the rest."""
-    yield _verdict(found)
+    from coordinator.audit.verdict import SETS_HEADER, least_sets, supposed, verdict
+
+    stands = verdict(found)
+    yield f"{'DANGER: ' if stands.severity.value == 'danger' else ''}{stands.sentence}"
     grave = [each for each in found.findings if each.severity.value == "danger"]
     yield from _findings(grave)
-    yield from _sets(found)
+    sets = least_sets(found)
+    if sets:
+        yield from columns(sets, *SETS_HEADER)
     yield from _findings(each for each in found.findings if each not in grave)
     if found.dangers:
         codes = ", ".join(each.code for each in found.dangers)
@@ -139,74 +144,13 @@ def _lines(found: "Audited") -> Iterator[str]:
     for each in found.resists:
         yield f"a thief of {each.card} alone: {each.theft.sentence}"
     yield from (f"note: {note}" for note in found.notes)
-    if found.lost or found.stolen:
-        yield from _answer(found)
-
-
-def _verdict(found: "Audited") -> str:
-    """Return in a sentence how the vault stands, as somebody reads who never saw an audit."""
-    from coordinator.audit.exposure import Kind
-
-    asked = bool(found.lost or found.stolen)
-    if found.thief_can_spend and not asked:
-        return "DANGER: a thief can spend this vault now, with what is lost or stolen"
-    if not found.can_spend and not asked:
-        return "DANGER: the vault can NOT be spent with what is left"
-    if not found.findings:
-        return f"vault {found.vault}: nothing found"
-    lose, steal = (
-        sets[Kind.LOCATION].smallest or 0 for sets in (found.minimal_losses, found.minimal_thefts)
-    )
-    costs = [
-        f"{'the loss' if at == 0 else 'a theft'} of {least} {'places' if least > 1 else 'place'}"
-        for at, least in enumerate((lose, steal))
-        if least
-    ]
-    grave = sum(each.severity.value == "danger" for each in found.findings)
-    first = f"{counted(grave, 'danger')} to be mended" if grave else "no danger"
-    return f"vault {found.vault}: {first}" + (
-        f"; it takes {' or '.join(costs)} to be without the money" if costs else ""
-    )
+    yield from supposed(found)
 
 
 def _findings(findings: "Iterable[Notice]") -> Iterator[str]:
     for finding in findings:
         yield f"{finding.severity.value.upper()}: {finding.message} ({finding.code})"
         yield f"  -> {finding.remedy}"
-
-
-def _sets(found: "Audited") -> Iterator[str]:
-    """Yield a table of the smallest sets of each kind."""
-    from coordinator.audit.auditing import as_texts
-
-    def cell(least: "MinimalSets | None") -> str:
-        if least is None or not least.count:
-            return "-"
-        if not least.smallest:
-            return "nothing more: it has come to that already"
-        names = " and ".join(text.partition(":")[2] for text in as_texts(least.sets[0]))
-        more = "" if least.complete else " or more"
-        return f"{least.smallest}: {names} ({counted(least.count, 'way')}{more})"
-
-    rows = [
-        (kind.value, cell(lose), cell(found.minimal_thefts.get(kind)))
-        for kind, lose in found.minimal_losses.items()
-    ]
-    shown = [row for row in rows if row[1:] != ("-", "-")]
-    if shown:
-        yield from columns(shown, "of", "you lose the money without", "a thief needs")
-
-
-def _answer(found: "Audited") -> Iterator[str]:
-    if found.lost:
-        yield f"without {' and '.join(found.lost)}:"
-    if found.stolen:
-        yield f"with {' and '.join(found.stolen)} stolen:"
-    able = "can still spend" if found.can_spend else "can NOT spend any more"
-    yield f"  you {able}" + ("" if found.can_read else "; no copy of the descriptor is left")
-    if found.stolen:
-        having = "" if found.thief_has_copy else ", if he has the descriptor from elsewhere"
-        yield f"  the thief {'CAN spend' + having if found.thief_can_spend else 'cannot spend'}"
 
 
 COMMANDS = {

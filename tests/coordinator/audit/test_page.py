@@ -1,5 +1,6 @@
 """The audit as a page: complete, self-contained, readable by keyboard and screen reader."""
 
+import html
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.judges import REQUIRE_ALL
-from tests.program import PIN, Asked
+from tests.program import PIN, Asked, Program
 
 VOID = frozenset({"meta", "link", "br", "rect", "path"})
 
@@ -103,15 +104,43 @@ def test_it_can_be_read_without_seeing_it(written: Path) -> None:
     assert "key b: card:b, lost (carrier gone)" in page.text
     ids = {attributes.get("id") for _, attributes in page.tags}
     assert {"drawn", "told", "findings", "picture"} <= ids
-    assert [each.get("tabindex") for each in page.all("div")] == ["0"]
+    assert not [tag for tag, attributes in page.tags if "tabindex" in attributes]
 
 
-def test_a_vault_in_good_order_says_so(vault: Asked, tmp_path: Path) -> None:
+def test_a_vault_in_good_order_says_so(vault: Asked, program: Program, tmp_path: Path) -> None:
     stdin = "".join(f"{label}={PIN}\n" for label in "abc")
     cards = [word for label in "abc" for word in ("--emulated", label)]
     vault("vault", "verify", "v", *cards, "--pin-stdin", stdin=stdin)
     vault("audit", "v", "--html", str(tmp_path / "a.html"))
-    assert "No danger; 1 finding to look at." in read(tmp_path / "a.html").text
+    told = "vault v: no danger, 1 finding to look at; the money is lost only with 2 places at once"
+    assert (
+        f"V{told[1:]}, and a thief must get into 2 places to take it."
+        in read(tmp_path / "a.html").text
+    )
+    assert program("audit", "v").out.startswith(told)
+
+
+def test_the_verdict_comes_first_and_supposes_nothing(vault: Asked, tmp_path: Path) -> None:
+    asked = ("audit", "v", "--lose", "at-a", "--lose", "at-b", "--html")
+    vault(*asked, str(tmp_path / "a.html"), "--fail-on", "none")
+    text = read(tmp_path / "a.html").text.partition("}\n\n")[2]
+    assert text.index("Vault v: no danger") < text.index("What to do")
+    assert "without location:at-a and location:at-b:   you can NOT spend any more." in text
+
+
+def test_the_picture_tells_money_kits_pins_and_the_last_drill(vault: Asked, written: Path) -> None:
+    known = ("--known-by", "aunt", "--written-at", "cellar")
+    vault("secret", "add", "a-pin", "--of", "a", "--kind", "pin", *known)
+    vault("audit", "v", "--html", str(written), "--fail-on", "none")
+    drawn = written.read_text().partition("</desc>")[2].partition("</svg>")[0]
+    for wanted in (
+        ">v: 3 000 000 sat as of the last sync, block 101<",
+        ">any 2 of the 3 keys spend; no drill was completed yet<",
+        ">kit paper-a<",
+        ">PIN of card:a is noted here<",
+        ">PIN known by aunt, noted at cellar<",
+    ):
+        assert wanted in drawn
 
 
 def browser() -> str:
@@ -122,7 +151,7 @@ def browser() -> str:
 
 
 def browse(folder: Path, *words: str) -> str:
-    """Open the page in a browser of its own, and return what it logged."""
+    """Open the page in a browser of its own, and return what it wrote and logged."""
     options = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
     quiet = ("--disable-background-networking", "--disable-component-update", "--no-first-run")
     profile = f"--user-data-dir={folder / 'profile'}"
@@ -135,7 +164,7 @@ def browse(folder: Path, *words: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stderr
+    return done.stdout + done.stderr
 
 
 def test_a_browser_shows_it_light_and_dark(written: Path) -> None:
@@ -151,6 +180,20 @@ def test_a_browser_shows_it_light_and_dark(written: Path) -> None:
     assert light > 200
     assert dark < 60
     assert all(len(picture.getcolors()) > 20 for picture in pictures)
+
+
+def test_a_telephone_scrolls_in_one_direction(vault: Asked, written: Path) -> None:
+    vault("location", "edit", "cellar", "--region", "x" * 60)
+    vault("audit", "v", "--html", str(written), "--fail-on", "none")
+    measured = "document.title = [innerWidth, document.documentElement.scrollWidth]"
+    framed = html.escape(
+        re.sub(r"<meta http-equiv.*>", "", written.read_text()).replace(
+            "</body>", f"<script>parent.{measured}</script></body>"
+        )
+    )
+    written.write_text(f'<iframe style="width: 360px; border: 0" srcdoc="{framed}"></iframe>')
+    found = browse(written.parent, "--dump-dom")
+    assert "<title>360,360</title>" in found
 
 
 def test_a_browser_prints_it(written: Path) -> None:
