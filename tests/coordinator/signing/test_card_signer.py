@@ -19,9 +19,9 @@ from cards.errors import (
 )
 from cards.pin import Pin
 from cards.session import CardIdentity
-from coordinator.readers.slots import Slot
+from coordinator.readers.slots import KnownCard, Slot
 from coordinator.signing import collector
-from coordinator.signing.card_signer import SLICE, CardSigner, Stopped
+from coordinator.signing.card_signer import SLICE, CardSigner, Known, Stopped
 from coordinator.signing.collector import (
     CardShare,
     Outcome,
@@ -353,6 +353,7 @@ def test_a_turn_that_is_stopped_keeps_what_was_signed(collection: FakeCollection
     )
     outcome = card_signer.taken(lambda share: share, lambda *_: None, 1.0)
     assert isinstance(outcome.error, Stopped)
+    assert "what was signed is kept" in str(outcome.error)
     assert (outcome.signatures, len(card.asked), len(card_signer.left)) == (1, 1, 3)
 
 
@@ -398,6 +399,58 @@ def test_a_card_that_got_further_has_as_many_tries_again(collection: FakeCollect
     outcome = card_signer.taken(lambda share: share, lambda *_: None, 1.0)
     assert isinstance(outcome.error, CardReset)
     assert failed == [1, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("failure", "pauses"), [(CardReset("again"), [0.4, 0.2]), (ProtocolError("garbage"), [])]
+)
+def test_only_a_reset_is_waited_out(
+    collection: FakeCollection, failure: CardError, pauses: list[float]
+) -> None:
+    waited: list[float] = []
+    stop = threading.Event()
+    stop.wait = waited.append
+    card_signer = CardSigner(
+        fixed(Faulty("a", {0: failure, 2: failure})),
+        collection.person,
+        collection.share_of,
+        last_attempt=False,
+        stop=stop,
+    )
+    outcome = card_signer.taken(lambda share: share, lambda *_: None, 1.0)
+    assert (outcome.signatures, outcome.error, waited) == (4, None, pauses)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_card_with_no_part_is_enrolled_where_a_person_says_so(
+    collection: FakeCollection, *, silent: bool
+) -> None:
+    card, enrolled = good("new"), []
+
+    def share_of(identity: CardIdentity) -> CardShare | None:
+        return CardShare("n", 1, REQUESTS) if identity.card_id in enrolled else None
+
+    def identity() -> CardIdentity:
+        if silent and not card.pins:
+            raise NotUnlocked("it says nothing before its code")
+        return Card.identity(card)
+
+    def enrol(session: Card, *, unlock: Callable[[str], None], **_: object) -> None:
+        unlock("n")
+        enrolled.append(session.name)
+
+    card.identity = identity
+    card_signer = CardSigner(
+        fixed(card),
+        collection.person,
+        share_of,
+        last_attempt=False,
+        stop=threading.Event(),
+        known=Known(cards=[KnownCard("a", "satochip", "1")], enrol=enrol),
+    )
+    outcome = card_signer.taken(lambda share: share, lambda *_: None, 1.0)
+    assert (outcome.label, outcome.signatures, outcome.error) == ("n", 4, None)
+    assert (enrolled, collection.person.asked) == (["new"], ["n"])
 
 
 def test_a_reader_that_waits_looks_for_signatures_from_elsewhere_seldom(

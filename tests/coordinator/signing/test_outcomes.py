@@ -122,6 +122,37 @@ def test_a_card_that_lies_there_is_not_asked_for(collection: FakeCollection) -> 
     assert not [text for text in collection.person.told if "now" in text]
 
 
+def test_a_card_that_gave_way_to_another_is_asked_for_again(collection: FakeCollection) -> None:
+    refused, asked_for = threading.Event(), threading.Event()
+
+    def say(text: str) -> None:
+        if "refused" in text:
+            refused.set()
+        if refused.is_set() and text.startswith("reader other: now card a"):
+            asked_for.set()
+
+    def arrival(*_: object) -> None:
+        threading.Event().wait(0.01)
+
+    collection.person.say = say
+    both = [Wanted(label, f"card {label}") for label in "ab"]
+    collection.missing = lambda: [] if len(collection.kept) == len(REQUESTS) else both
+    cards = in_reader(Locked("a", right=b"9999"), Slow("b", asked_for))
+    other = Slot("other", emulated=False, connect=Reader().connect, arrival=arrival)
+    outcomes = collection.collect(cards, other, typed=True, wait_seconds=300)
+    assert [(o.label, o.signatures) for o in outcomes[:2]] == [("a", 0), ("b", 4)]
+
+
+def test_a_card_lifted_before_it_said_who_it_is_is_no_outcome(collection: FakeCollection) -> None:
+    def identity() -> CardIdentity:
+        raise CardRemoved("gone")
+
+    ghost = good("b")
+    ghost.identity = identity
+    outcomes = collection.collect(in_reader(good("a"), ghost), wait_seconds=0.5)
+    assert [(o.label, o.signatures) for o in outcomes] == [("a", 4)]
+
+
 @pytest.mark.parametrize("error", [PinBlocked("blocked"), PinIncorrect(0)])
 def test_a_blocked_card_ends_the_wait_too(collection: FakeCollection, error: Exception) -> None:
     card = good("a")
