@@ -218,6 +218,7 @@ def _card(card: Card, secrets: Sequence[CardSecret]) -> CardFacts:
                 secret.kind,
                 tuple(holder.name for holder in secret.known_by),
                 tuple(place.name for place in secret.written_at),
+                secret.label,
             )
             for secret in sorted(secrets, key=lambda secret: secret.kind)
         ),

@@ -22,11 +22,12 @@ class PlaceFacts(NamedTuple):
 
 
 class SecretFacts(NamedTuple):
-    """What is known of a card's secret: pin, puk or pairing."""
+    """What is known of a card's secret: pin, puk or pairing; `label` is what it is called."""
 
     kind: str
     known_by: tuple[str, ...] = ()
     written_at: tuple[str, ...] = ()
+    label: str = ""
 
     @property
     def nowhere(self) -> bool:

@@ -5,6 +5,7 @@ from typing import Final
 
 from coordinator.audit.findings import CarrierFacts
 from coordinator.custody.card_secrets import WORDS
+from coordinator.guide.apart import is_apart
 from coordinator.guide.facts import NAME_STEM, CardFact, GuideFacts, VaultStanding
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
 from coordinator.incident.step import Need, Step
@@ -239,7 +240,7 @@ def _money(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
             "a card, its PIN and the way to it are proved before they are needed",
             drilling(vault),
         )
-    else:
+    elif is_apart(vault.facts.cosigners, vault.facts.threshold):
         yield _receiving(
             vault,
             "fund",

@@ -8,6 +8,7 @@ from typing import Final
 
 from coordinator.audit import rules
 from coordinator.guide import emergencies, road
+from coordinator.guide.apart import is_apart, together
 from coordinator.guide.facts import GuideFacts, VaultStanding
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
 from coordinator.incident.step import Step
@@ -33,6 +34,7 @@ def next_steps(facts: GuideFacts) -> list[Step]:
         *_replacements(facts),
         *_payments(facts),
         *_news(facts),
+        *together(facts),
         *_due(facts),
         *road.road(facts),
     ]
@@ -47,7 +49,8 @@ def is_safe(facts: GuideFacts) -> bool:
     """Tell whether a vault is in use that is proved, on paper, rehearsed, with nothing amiss.
 
     Each key is proved and on a card that is not gone, in a bag that holds if in any; where each
-    card lies and who knows its PIN is recorded; a copy lies at each place of a key; money went in
+    card lies and who knows its PIN is recorded, no PIN with its card and no cards together that
+    one visit must not take; a copy lies at each place of a key; money went in
     and out once, and a quorum was drilled. Nothing dangerous is known, no payment waits, and no
     money is left at a vault that was replaced. What is due every year is not asked here.
     """
@@ -73,6 +76,7 @@ def _is_settled(facts: GuideFacts, vault: VaultStanding) -> bool:
         and not road.is_struck(vault)
         and all(each.location is not None for each in carriers if each.gone is None)
         and placed <= copied
+        and is_apart(vault.facts.cosigners, vault.facts.threshold)
         and told
         and road.is_rehearsed(facts, vault)
         and vault.facts.drilled_at is not None

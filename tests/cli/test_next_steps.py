@@ -60,6 +60,9 @@ class Newcomer:
         if step["code"] == "place":
             name, self.kinds["now"] = next(self.places)
             return name
+        if " moved " in step["command"]:
+            taken = {each["location"] for each in self.asked("card", "list")["cards"]}
+            return next(name for name, _ in PLACES if name not in taken)
         lying = step["command"].split("card-")[-1][0]
         away = step["command"].startswith("cardquorum secret")
         return AWAY.get(lying, "aunt") if away else LYING.get(lying, "bank")
@@ -142,6 +145,26 @@ def test_printed_steps_lead_through_an_emergency(settled: Path, tmp_path: Path, 
     person.cards, person.named = iter("defghi"), "later"
     for words in STRUCK[event]:
         person.asked(*words)
+    assert not person.safe()
+    person.walk()
+    assert person.safe()
+
+
+def test_printed_steps_part_what_lies_together(settled: Path, tmp_path: Path) -> None:
+    person = Newcomer(tmp_path / "home")
+    shutil.copytree(settled, person.home)
+    person.asked("custody", "record", "card:card-b", "moved", "--at", "bank")
+    known = person.asked("secret", "list")["secrets"]
+    (pin,) = [each["label"] for each in known if (each["card"], each["kind"]) == ("card-a", "pin")]
+    pin_of_a = ("--of", "card-a", "--kind", "pin", "--written-at", "bank")
+    person.asked("secret", "add", pin, *pin_of_a)
+    found = person.asked("status")["next"]
+    # The PIN of card-b lay at the bank before the card came: two keys and both PINs are there.
+    assert [(each["code"], each["severity"]) for each in found] == [
+        ("cards_together", "danger"),
+        ("pin_with_card", "warning"),
+        ("pin_with_card", "warning"),
+    ]
     assert not person.safe()
     person.walk()
     assert person.safe()

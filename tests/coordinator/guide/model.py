@@ -31,12 +31,17 @@ EARLIER = NOW - timedelta(days=3)
 PLACES = ("bank", "aunt", "desk", "attic")
 SMALL, LARGE = 20_000, 50_000_000
 ADDRESS = "bcrt1qq"
+NOTE = "drawer"
+"""Where this person writes PINs down: no card lies there."""
 VERBS = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}
 
 
 @dataclass(frozen=True)
 class Card:
-    """A card; `words` are the paper its seed stands on: None, nowhere recorded, or a place."""
+    """A card; `words` are the paper its seed stands on: None, nowhere recorded, or a place.
+
+    `beside` tells that its PIN is written where it lies.
+    """
 
     label: str
     place: str | None = None
@@ -45,6 +50,7 @@ class Card:
     bag: BagFacts | None = None
     host: bool = False
     words: str | None = None
+    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,8 +136,9 @@ def _card_fact(card: Card, *, free: bool) -> CardFact:
 
 
 def _carriers(card: Card) -> tuple[CarrierFacts, ...]:
-    written = ("attic",) if card.told else ()
-    known = CardFacts("satochip", "0.12", "maker", secrets=(SecretFacts("pin", (), written),))
+    written = (card.place if card.beside and card.place else NOTE,) if card.told else ()
+    pin = SecretFacts("pin", (), written, f"{card.label}-pin")
+    known = CardFacts("satochip", "0.12", "maker", secrets=(pin,))
     place = None if card.gone else card.place
     body = CarrierFacts(f"card:{card.label}", place, card.gone, NOW, known, card.bag)
     if card.words is None:
@@ -228,7 +235,8 @@ def taken(model: Model, step: Step) -> Model:
 def _value(model: Model, step: Step, need: str) -> str:
     """Return what the person has: names, places apart, a folder, an address, a serial."""
     if need == "LOCATION" and step.code != "place" and step.words[:1] != ("location",):
-        taken_places = [each.place for each in model.cards if each.place]
+        away = model.retired | {each.label for each in model.cards if each.gone}
+        taken_places = [each.place for each in model.cards if each.label not in away]
         free = [place for place in PLACES[: model.places] if place not in taken_places]
         return (free or [PLACES[0]])[0]
     return {
@@ -263,7 +271,7 @@ def _set_up(model: Model, words: list[str]) -> Model:
 def _record(model: Model, words: list[str]) -> Model:
     kind, _, name = words[3].partition(":")
     event, card = words[4], model.card(name)
-    if event == "placed":
+    if event in {"placed", "moved"}:
         at = option(words, "--at")
         if at not in PLACES[: model.places]:
             raise Stuck(words)
@@ -398,6 +406,13 @@ def _told(model: Model, words: list[str]) -> Model:
     return model.with_card(replace(model.card(option(words, "--of")), told=True))
 
 
+def _taken_away(model: Model, words: list[str]) -> Model:
+    card = model.card(words[3].removesuffix("-pin"))
+    if not card.beside or option(words, "--not-written-at") != card.place:
+        raise Stuck(words)
+    return model.with_card(replace(card, told=False, beside=False))
+
+
 def _sweep(model: Model, words: list[str]) -> Model:
     return replace(model, payment=Payment(words[3]))
 
@@ -412,6 +427,7 @@ VERBS_RUN: dict[tuple[str, ...], Callable[[Model, list[str]], Model]] = {
     ("carrier", "add"): lambda m, words: m.with_card(replace(m.card(words[3]), words="unplaced")),
     ("custody", "record"): _record,
     ("secret", "add"): _told,
+    ("secret", "edit"): _taken_away,
     ("vault", "create"): _create,
     ("vault", "verify"): _verify,
     ("vault", "approve"): lambda m, words: m.with_vault(replace(m.vault(words[3]), approved=True)),

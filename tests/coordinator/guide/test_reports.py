@@ -76,7 +76,7 @@ def test_a_forgotten_pin_is_looked_up_before_the_puk_and_the_puk_before_it_is_gi
         ("card", "unblock"),
         ("card", "lost"),
     ]
-    assert "at attic" in steps[0].title
+    assert "at drawer" in steps[0].title
     assert "known by aunt" in steps[1].title
     assert [step.words[1] for step in first_steps(Report.BLOCKED, known(), "c0")] == ["lost"]
 
