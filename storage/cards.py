@@ -203,10 +203,15 @@ def cards_by_item(db: Session) -> dict[int, Card]:
 
 def keys_of_card(db: Session, label: str) -> Sequence[Key]:
     """Return the keys a card carries, the newest last; raises NotFound."""
+    return keys_on(db, card_named(db, label).item)
+
+
+def keys_on(db: Session, item: Item) -> Sequence[Key]:
+    """Return the keys an item carries, the newest last."""
     carried = (
         select(Key)
         .join(Carrier, Carrier.key_id == Key.id)
-        .where(Carrier.item_id == card_named(db, label).item_id, Carrier.retired_at.is_(None))
+        .where(Carrier.item_id == item.id, Carrier.retired_at.is_(None))
         .order_by(Carrier.id)
     )
     return db.scalars(carried).all()

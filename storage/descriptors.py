@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, raiseload
 
 from storage.model import DescriptorCopy, Item, Vault
 
@@ -22,7 +22,8 @@ def add_copy(
 def copies_of(db: Session, vault: Vault) -> Sequence[DescriptorCopy]:
     """Return the copies of a vault's descriptor, the oldest first."""
     own = select(DescriptorCopy).where(DescriptorCopy.vault_id == vault.id)
-    return db.scalars(own.order_by(DescriptorCopy.id)).all()
+    known = raiseload(DescriptorCopy.vault, sql_only=True)  # it is the vault given
+    return db.scalars(own.order_by(DescriptorCopy.id).options(known)).all()
 
 
 def hand_over(db: Session, old: Item, new: Item) -> None:

@@ -1,5 +1,6 @@
 """What is known of the cards, without touching one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from coordinator.enrolment.enrol import KeyLine, key_line
 from coordinator.home.stored import key_expression
 from storage import cards as card_book
 from storage import custody as custody_book
-from storage.model import Card
+from storage.model import Card, CustodyEvent
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,20 @@ class CardShown(CardLine):
 
 def listed(db: Session, network: str) -> list[CardLine]:
     """Return every known card with its place and where its key was made."""
-    return [_line(db, card, network) for card in card_book.all_cards(db)]
+    told = custody_book.events_by_item(db)
+    return [
+        _line(db, card, network, events=told.get(card.item_id, ()))
+        for card in card_book.all_cards(db)
+    ]
 
 
 def shown(db: Session, label: str, network: str) -> CardShown:
     """Return one card with its history and what its family can do."""
     card = card_book.card_named(db, label)
     family = family_named(card.family)
+    events = custody_book.events_of(db, card.item)
     return CardShown(
-        **vars(_line(db, card, network)),
+        **vars(_line(db, card, network, events=events)),
         makes_key_on_card=family.makes_key_on_card,
         other_software=card_secrets.other_software(db, card),
         signs=sorted(family.signs_at(card.version)),
@@ -83,12 +89,12 @@ def shown(db: Session, label: str, network: str) -> CardShown:
         resists=family.theft,
         pairing=card_secrets.pairing(db, card),
         secrets=card_secrets.of_card(db, card),
-        history=[custody_log.event_line(e) for e in custody_book.events_of(db, card.item)],
+        history=[custody_log.event_line(e) for e in events],
     )
 
 
-def _line(db: Session, card: Card, network: str) -> CardLine:
-    place, gone = custody_log.whereabouts(custody_book.events_of(db, card.item))
+def _line(db: Session, card: Card, network: str, *, events: Sequence[CustodyEvent]) -> CardLine:
+    place, gone = custody_log.whereabouts(events)
     return CardLine(
         label=card.label,
         family=card.family,
@@ -103,6 +109,6 @@ def _line(db: Session, card: Card, network: str) -> CardLine:
         checked_at=card.checked_at,
         keys=[
             CardKey(**vars(key_line(key_expression(key), network)), created_on=key.created_on)
-            for key in card_book.keys_of_card(db, card.label)
+            for key in card_book.keys_on(db, card.item)
         ],
     )

@@ -6,13 +6,12 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.audit import rules
-from coordinator.audit.facts import vault_facts
+from coordinator.audit.facts import Book, vault_facts
 from coordinator.custody import log as custody_log
 from coordinator.notices import Notice, Severity
 from coordinator.vault.vaults import standing
 from coordinator.wallet.balance import balance
 from storage import cards as card_book
-from storage import custody as custody_book
 from storage import sealing
 from storage import vaults as vault_book
 from storage.model import Vault
@@ -26,19 +25,26 @@ UNSCRUBBED = Notice(
 )
 
 
-def due(db: Session) -> list[Notice]:
+def due(db: Session, said: Book) -> list[Notice]:
     """Return what waits for somebody.
 
     A sealing that was cut off, cards nobody ever placed, coins that came to old vaults, drills.
+    `said` is the book, read once for whoever asks more of it.
     """
     unscrubbed = [] if sealing.is_scrubbed(db) else [UNSCRUBBED]
     late = custody_log.behind_clock(db, clock.now())
-    return [*([late] if late else []), *unscrubbed, *_unplaced(db), *_owed(db), *_overdue(db)]
+    return [
+        *([late] if late else []),
+        *unscrubbed,
+        *_unplaced(db, said),
+        *_owed(db),
+        *_overdue(db, said),
+    ]
 
 
-def _unplaced(db: Session) -> Iterator[Notice]:
+def _unplaced(db: Session, said: Book) -> Iterator[Notice]:
     for card in card_book.all_cards(db):
-        if custody_log.whereabouts(custody_book.events_of(db, card.item)) == (None, None):
+        if custody_log.whereabouts(said.events.get(card.item_id, ())) == (None, None):
             item = f"card:{card.label}"
             told = f"write down where {item} lies"
             yield Notice("place_unknown", Severity.WARNING, told, subjects=(item,))
@@ -57,10 +63,10 @@ def _owed(db: Session) -> Iterator[Notice]:
             )
 
 
-def _overdue(db: Session) -> Iterator[Notice]:
+def _overdue(db: Session, said: Book) -> Iterator[Notice]:
     for vault in vault_book.all_vaults(db):
         if standing(db, vault).state == "active":
-            yield from rules.overdue(vault_facts(db, vault), clock.now())
+            yield from rules.overdue(vault_facts(db, vault, said), clock.now())
 
 
 def _free(db: Session, vault: Vault) -> int:

@@ -132,9 +132,9 @@ class GuideFacts:
     now: datetime = field(default_factory=clock.now)
 
 
-def gather(home: Home, db: Session, *, writable: bool) -> GuideFacts:
-    """Gather the facts of a home."""
-    said = book(db)
+def gather(home: Home, db: Session, *, writable: bool, said: Book | None = None) -> GuideFacts:
+    """Gather the facts of a home; `said` is the book where it was read already."""
+    said = said or book(db)
     vaults, places = vault_book.all_vaults(db), custody_book.all_locations(db)
     worse = [each for vault in vaults for each in news.unsettled(db, vault) if not each.own]
     gone = {each.txid for each in worse if each.code == VANISHED}

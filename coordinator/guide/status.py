@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from coordinator.audit.facts import book
 from coordinator.chain import ChainSource, Tip
 from coordinator.errors import ChainUnreachable
 from coordinator.guide.due import due
@@ -56,14 +57,15 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
         owned = [
             (vault.name, Owned(balance(db, vault), scans.looked(db, vault))) for vault in vaults
         ]
-        facts = gather(home, db, writable=not is_read_only(database))
+        said = book(db)
+        facts = gather(home, db, writable=not is_read_only(database), said=said)
         return Status(
             home.network,
             _tip(db, home, vaults, open_chain=open_chain),
             owned,
             list(facts.payments),
             list(facts.news),
-            due(db),
+            due(db, said),
             next_steps(facts),
             [(vault.name, found) for vault in facts.vaults for found in vault.dangers],
         )
