@@ -10,16 +10,20 @@ from sqlalchemy.orm import Session, sessionmaker
 from coordinator.errors import (
     ApprovalMismatch,
     CeremonyError,
+    NotAccepted,
     NotFinal,
     NothingToSign,
+    UsageError,
 )
 from coordinator.home import approvals
 from coordinator.payment import ceremonies
+from coordinator.signing import collector
 from psbt import codec, outline
 from psbt.errors import NotOnlySignatures, PsbtError, SignaturesMissing
+from psbt.policy import format_descriptor
 from storage import ceremonies as ceremony_book
 from storage.model import Ceremony, Coin
-from tests.fuzz.home import KeptHome
+from tests.fuzz.home import NAME, KeptHome
 from tests.fuzz.psbt_targets import UNSIGNED, VAULT
 
 ACCEPTED = frozenset({"payment_not_approved", "keys_unproved", "no_copy"})
@@ -187,3 +191,61 @@ def test_a_transaction_that_is_not_the_ceremonys_is_not_sent(opened: Open) -> No
     with pytest.raises(CeremonyError, match="is abandoned"):
         chain.send(opened)
     assert chain.sent == []
+
+
+class Reviewer:
+    """A person who looks at a review, and says yes."""
+
+    def __init__(self) -> None:
+        self.shown: list[object] = []
+
+    def confirm(self, review: object) -> None:
+        self.shown.append(review)
+
+
+def test_a_payment_nobody_approved_is_signed_only_with_its_txid_or_accepted(
+    opened: Open, tmp_path: Path
+) -> None:
+    person = Reviewer()
+
+    def sign(consent: ceremonies.Consent) -> None:
+        ceremonies.sign(
+            home, opened.database, opened.ceremony, offered=[], attendant=person, consent=consent
+        )
+
+    for number, consent in enumerate(
+        (
+            ceremonies.Consent(txid=codec.txid(UNSIGNED)),
+            ceremonies.Consent(accepted={"payment_not_approved"}),
+        )
+    ):
+        home = opened.home._replace(folder=tmp_path / str(number))
+        home.folder.mkdir()
+        approvals.approve_policy(home, NAME, format_descriptor(VAULT.policy))
+        with pytest.raises(NotAccepted) as refusal:
+            sign(ceremonies.Consent())
+        assert refusal.value.codes == ("payment_not_approved",)
+        with pytest.raises(UsageError, match="nothing was signed"):
+            sign(ceremonies.Consent(txid="00" * 32))
+        assert len(person.shown) == 2 * number
+        sign(consent)
+        sign(ceremonies.Consent())
+        assert len(person.shown) == 2 * number + 2
+
+
+def test_no_card_is_needed_or_asked_for_beyond_the_quorum(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks: list[collector.SigningTask] = []
+    monkeypatch.setattr(collector, "collect", lambda _offered, task: tasks.append(task) or [])
+    monkeypatch.setattr(ceremonies, "wanted_cards", lambda _db, _vault, missing: list(missing))
+    opened.approve()
+    seen = []
+    for cosigner in (None, 0, 1, 2):
+        if cosigner is not None:
+            opened.add(cosigner)
+        ceremonies.sign(
+            opened.home, opened.database, opened.ceremony, offered=[], attendant=Reviewer()
+        )
+        seen.append((tasks[-1].needed, len(tasks[-1].missing())))
+    assert seen == [(2, 3), (1, 2), (0, 0), (0, 0)]
