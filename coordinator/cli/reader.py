@@ -7,6 +7,7 @@ from coordinator.cli.output import columns
 from coordinator.cli.result import Result, as_document
 
 if TYPE_CHECKING:
+    from cards.session import CardIdentity
     from coordinator.readers.real_readers import Found
 
 
@@ -20,7 +21,7 @@ def list_readers(context: Context) -> Result:
 
     listed = [_labelled(context, found) for found in real_readers.looked_at(context.home)]
     rows = [(found.name, *_row(found, label)) for found, label in listed]
-    header = ("reader", "card", "family", "version", "attempts left")
+    header = ("reader", "card", "family", "version", "attempts left", "state")
     lines = columns(rows, *header) if rows else ["no reader is connected"]
     return Result({"readers": [_document(found, label) for found, label in listed]}, lines)
 
@@ -44,12 +45,19 @@ def _document(found: "Found", label: str | None) -> dict[str, object]:
 
 def _row(found: "Found", label: str | None) -> tuple[object, ...]:
     if found.error is not None:
-        return (found.error, None, None, None)
+        return (found.error, found.family, None, None, None)
     if found.card is None:
-        return ("(empty)", None, None, None)
+        return ("(empty)", None, None, None, None)
     card = found.card
     name = label or f"unknown here: {card.card_id[:16]}"
-    return (name, card.family, card.version, card.attempts_left)
+    return (name, card.family, card.version, card.attempts_left, _state(card, label))
+
+
+def _state(card: "CardIdentity", label: str | None) -> str:
+    """Say how far a card is set up, by what it tells before any PIN."""
+    if not card.initialised:
+        return "has a PIN, no key yet" if card.has_pin else "factory fresh: no PIN, no key"
+    return "set up" if label else "set up already, not in this home"
 
 
 COMMANDS = {
