@@ -162,6 +162,16 @@ def test_a_payment_made_elsewhere_is_asked_about(stored: Stored, home: Home) -> 
         acceptance.require_payment(home, stored.record, OTHER, accepted={"payment_not_approved"})
 
 
+def test_an_approved_payment_of_another_policy_is_refused(stored: Stored, home: Home) -> None:
+    approvals.approve_payment(home, stored.ceremony, outline.commitment(UNSIGNED))
+    with pytest.raises(NotAccepted) as refusal:
+        acceptance.require_payment(home, stored.record, UNSIGNED)
+    assert refusal.value.codes == ("policy_not_approved",)
+    approvals.approve_policy(home, NAME, "wsh(another)")
+    with pytest.raises(ApprovalMismatch):
+        acceptance.require_payment(home, stored.record, UNSIGNED, accepted={"policy_not_approved"})
+
+
 def test_a_txid_is_compared_in_any_case(stored: Stored) -> None:
     txid = stored.record.txid
     for same in (None, txid, f" {txid.upper()}\n"):
