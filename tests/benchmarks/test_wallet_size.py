@@ -13,13 +13,14 @@ from sqlalchemy import insert
 
 from coordinator import clock
 from coordinator.chain import ChainUpdate, SeenTransaction, Tip, Watch
+from coordinator.home import approvals
 from coordinator.payment import creation
 from coordinator.wallet import sync as wallet_sync
 from coordinator.wallet.balance import balance
 from coordinator.wallet.coins import coins
 from coordinator.wallet.scripts import Counts, watched
 from psbt.coins import Outpoint, Payment
-from psbt.policy import RECEIVE, derive_scripts
+from psbt.policy import RECEIVE, derive_scripts, format_descriptor
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput
 from storage import chain as chain_book
 from storage.model import Address, Record
@@ -63,6 +64,7 @@ def payments(book: Book, addresses: int, count: int) -> tuple[SeenTransaction, .
 def filled(folder: Path, addresses: int, count: int) -> Book:
     book = Book(folder)
     book.add()
+    approvals.approve_policy(book.home, "v", format_descriptor(book.soft["v"].policy))
     told = payments(book, addresses, count)
     with book.database.begin() as db:
         vault = book.vault(db)
