@@ -20,6 +20,7 @@ endif
 
 demo: $(VENV)/.run
 	$(BIN)/cardquorum demo
+	@echo "next, led by the hand on emulated cards: $(BIN)/cardquorum guide --practice"
 
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest -n auto --dist worksteal

@@ -363,9 +363,9 @@ def _needed(share: CardShare, place: int, collection: _Collection) -> list[Signi
     while True:
         own = _unclaimed(share, collection)
         at_work = {*collection.finished, *collection.at_work.values()} - {key}
-        if not own:
-            return own
-        if needed is None or len(at_work) < needed or collection.stop.is_set():
+        if not own or collection.stop.is_set():
+            return []
+        if needed is None or len(at_work) < needed:
             collection.at_work[place] = key
             return own
         if len(collection.finished - {key}) >= needed:

@@ -277,3 +277,23 @@ def test_a_card_with_nothing_left_to_sign_takes_nobodys_turn(
 ) -> None:
     (outcome,) = collect(monkeypatch, person, kept, [Card("a")], [], needed=1)
     assert (outcome.signatures, outcome.not_needed, outcome.error) == (0, False, None)
+
+
+def test_a_card_that_waits_for_its_turn_is_let_go_where_the_person_stops(
+    monkeypatch: pytest.MonkeyPatch, kept: list[tuple[str, int]]
+) -> None:
+    class Stopping(Person):
+        def pin_for(self, label: str, _card: CardIdentity) -> Pin:
+            self.asked.append(label)
+            raise KeyboardInterrupt
+
+        def say(self, _text: str) -> None:
+            return
+
+    person, before = Stopping(), set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        collect(monkeypatch, person, kept, [Card("a"), Card("b"), Card("c")], needed=1)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert (person.asked, kept) == (["a"], [])
