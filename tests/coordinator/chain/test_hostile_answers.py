@@ -210,6 +210,16 @@ def node_at(listener: socket.socket, tmp_path: Path, seconds: float = 5.0) -> rp
     return rpc.Node("127.0.0.1", listener.getsockname()[1], cookie, seconds)
 
 
+def read_request(connection: socket.socket) -> None:
+    """Read a request whole: what is left unread would end the connection in a reset."""
+    with connection.makefile("rb") as asked:
+        length = 0
+        while (line := asked.readline().lower().strip()) != b"":
+            name, _, value = line.partition(b":")
+            length = int(value) if name == b"content-length" else length
+        asked.read(length)
+
+
 def serve_bytes(listener: socket.socket, pieces: Iterator[bytes]) -> None:
     """Answer one request with these bytes as fast as they are taken, until the client is gone."""
 
@@ -217,9 +227,10 @@ def serve_bytes(listener: socket.socket, pieces: Iterator[bytes]) -> None:
         with suppress(OSError):
             connection, _ = listener.accept()
             with connection:
-                connection.recv(65_536)
+                read_request(connection)
                 for piece in pieces:
                     connection.sendall(piece)
+                connection.shutdown(socket.SHUT_WR)
 
     threading.Thread(target=answer, daemon=True).start()
 
