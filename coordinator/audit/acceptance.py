@@ -20,7 +20,7 @@ from coordinator.audit.dangers import (
     dangers,
     resting_on,
 )
-from coordinator.audit.facts import Book, book, key_facts
+from coordinator.audit.gathering import Book, book, key_facts
 from coordinator.audit.survey import altered
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
 from coordinator.home import approvals

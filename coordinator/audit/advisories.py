@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from coordinator import foreign_text
-from coordinator.audit.findings import Advisory
+from coordinator.audit.facts import Advisory
 from coordinator.errors import Untrusted, UsageError
 from coordinator.files import read_bytes
 from coordinator.foreign_json import Field, read_json, shown

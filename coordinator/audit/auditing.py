@@ -19,8 +19,8 @@ from coordinator.audit.exposure import (
     minimal_thefts,
     thief_can_spend,
 )
-from coordinator.audit.facts import vault_facts
-from coordinator.audit.findings import Advisory, HotFacts, VaultFacts
+from coordinator.audit.facts import Advisory, HotFacts, VaultFacts
+from coordinator.audit.gathering import vault_facts
 from coordinator.audit.monotone import MinimalSets
 from coordinator.audit.survey import audit
 from coordinator.errors import Ambiguous

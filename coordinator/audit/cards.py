@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from coordinator.audit.findings import CardFacts, CarrierFacts, CosignerFacts, VaultFacts, keys
+from coordinator.audit.facts import CardFacts, CarrierFacts, CosignerFacts, VaultFacts, keys
 from coordinator.custody.card_secrets import WORDS
 from coordinator.notices import Notice, Severity
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.audit.exposure import exposure_of, keys_left, keys_taken, thief_can_spend
-from coordinator.audit.findings import VaultFacts, keys
+from coordinator.audit.facts import VaultFacts, keys
 from coordinator.notices import Notice, Severity
 
 QUORUM_STOLEN: Final = "quorum_stolen"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from coordinator.audit.findings import (
+from coordinator.audit.facts import (
     CardFacts,
     CarrierFacts,
     CopyFacts,

@@ -1,230 +1,208 @@
-"""What the book says about a vault, gathered for its audit."""
+"""The facts an audit looks at: a vault, its keys, what carries them, and the places."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy.orm import Session
+from cards.family import Theft
+from coordinator.custody.bags import BagFacts
+from coordinator.notices import Severity
 
-from cards.family import family_named
-from coordinator import clock
-from coordinator.audit.findings import (
-    CardFacts,
-    CarrierFacts,
-    CopyFacts,
-    CosignerFacts,
-    LimitFacts,
-    PlaceFacts,
-    SecretFacts,
-    VaultFacts,
-)
-from coordinator.custody import card_secrets, descriptor_copies
-from coordinator.custody import log as custody_log
-from coordinator.custody.bags import bag_of
-from coordinator.wallet.balance import balance
-from psbt.errors import PsbtError
-from storage import cards as card_book
-from storage import custody as custody_book
-from storage import descriptors as copy_book
-from storage import drills as drill_book
-from storage import knowledge as knowledge_book
-from storage import succession as succession_book
-from storage import vaults as vault_book
-from storage.errors import StorageError
-from storage.model import (
-    Card,
-    CardSecret,
-    Carrier,
-    CustodyEvent,
-    DescriptorCopy,
-    Key,
-    Vault,
-)
+BACKUP_PAIR = frozenset({"backup-file", "backup-key"})
 
 
-class Book(NamedTuple):
-    """What the book says of all things, read once: in as many queries, however many there are.
+class PlaceFacts(NamedTuple):
+    """A place, the region whose fate it shares, the holder who can open it, and its kind."""
 
-    Events and cards go by the id of the item, secrets by that of the card.
+    name: str
+    region: str | None = None
+    holder: str | None = None
+    kind: str = "other"
+
+
+class SecretFacts(NamedTuple):
+    """What is known of a card's secret: pin, puk or pairing; `label` is what it is called."""
+
+    kind: str
+    known_by: tuple[str, ...] = ()
+    written_at: tuple[str, ...] = ()
+    label: str = ""
+
+    @property
+    def nowhere(self) -> bool:
+        """Tell whether nobody is known to know it, nor any place to hold it."""
+        return not self.known_by and not self.written_at
+
+
+class CardFacts(NamedTuple):
+    """What is known of a card besides where it lies.
+
+    `siblings` is how many cards of its set carry the same keys, `lonely` that no other program
+    signs with it, `prints_backup_key` that its backup's key stands on it, `puk_sets_pin` that
+    whoever has its PUK needs no PIN, `theft` what a thief of the card alone is up against.
     """
 
-    events: Mapping[int, Sequence[CustodyEvent]]
-    cards: Mapping[int, Card]
-    secrets: Mapping[int, Sequence[CardSecret]]
-    carried: Collection[int]
-    places: Mapping[str, PlaceFacts]
-    now: datetime
+    family: str
+    version: str
+    vendor: str
+    attestation: str = "genuine"
+    secrets: tuple[SecretFacts, ...] = ()
+    siblings: int = 0
+    lonely: bool = False
+    prints_backup_key: bool = False
+    puk_sets_pin: bool = False
+    theft: Theft | None = None
 
 
-def book(db: Session) -> Book:
-    """Read the book."""
-    secrets: dict[int, list[CardSecret]] = {}
-    for secret in knowledge_book.all_secrets(db):
-        secrets.setdefault(secret.card_id, []).append(secret)
-    return Book(
-        custody_book.events_by_item(db),
-        card_book.cards_by_item(db),
-        secrets,
-        card_book.ever_carried(db),
-        _places(db),
-        clock.now(),
-    )
+class CarrierFacts(NamedTuple):
+    """One thing that brings a key back, as the book has it; `gone` is lost, stolen or destroyed."""
+
+    subject: str
+    location: str | None
+    gone: str | None
+    last_seen: datetime | None
+    card: CardFacts | None = None
+    bag: BagFacts | None = None
+
+    @property
+    def kind(self) -> str:
+        """Return what kind of thing it is."""
+        return self.subject.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        """Return what it is called among its kind."""
+        return self.subject.partition(":")[2]
 
 
-def vault_facts(db: Session, vault: Vault, said: Book | None = None) -> VaultFacts:
-    """Gather what an audit looks at: keys, carriers, places, copies, drills and money.
+class LimitFacts(NamedTuple):
+    """A holder, what the owner lets them hold, and what lies in vaults they can open things of."""
 
-    `said` is the book where it was read already, for several vaults.
+    holder: str
+    limit_sats: int
+    held_sats: int
+
+
+class HotFacts(NamedTuple):
+    """What the owner holds hot, and how many per cent of all it may be."""
+
+    hot_sats: int
+    percent: int
+
+
+class Advisory(NamedTuple):
+    """A known flaw of a family's cards, of the versions that begin so."""
+
+    id: str
+    family: str
+    versions: tuple[str, ...]
+    severity: Severity
+    sentence: str
+    remedy: str
+
+    def concerns(self, family: str, version: str) -> bool:
+        """Tell whether a card of this family and version has it."""
+        return self.family == family and version.startswith(self.versions)
+
+
+class CopyFacts(NamedTuple):
+    """A copy of the descriptor; a stale one is of another descriptor than the vault's."""
+
+    subject: str
+    location: str | None
+    gone: str | None
+    stale: bool = False
+    bag: BagFacts | None = None
+
+
+class CosignerFacts(NamedTuple):
+    """One key of the vault, its carriers, and whether it was proved (None: never).
+
+    `orphaned` means that all its carriers were forgotten or erased; a key that never had one is
+    held elsewhere, out of reach of the places known here. `fingerprint` is its seed's (hex), None
+    where it is not known.
     """
-    value, altered = _owned(db, vault)
-    facts = key_facts(db, vault, said or book(db))
-    return replace(
-        facts,
-        altered=altered,
-        drilled_at=_drilled_at(db, vault),
-        value_sats=value,
-        limits=tuple(_limits(db)),
-    )
+
+    label: str
+    carriers: tuple[CarrierFacts, ...]
+    verified: bool | None
+    orphaned: bool = False
+    fingerprint: str | None = None
+    created_on: str = "card"
+
+    @property
+    def on_card_here(self) -> bool:
+        """Tell whether a card that is known here and not gone carries it."""
+        return any(each.card is not None and each.gone is None for each in self.carriers)
+
+    def by_location(self) -> dict[str, list[CarrierFacts]]:
+        """Return the carriers that are not gone, by the place they are known to lie at."""
+        placed: dict[str, list[CarrierFacts]] = {}
+        for carrier in self.carriers:
+            if carrier.location is not None and carrier.gone is None:
+                placed.setdefault(carrier.location, []).append(carrier)
+        return placed
 
 
-def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
-    """Gather what is known of a vault's keys, their carriers and the copies of its descriptor."""
-    proved = vault_book.latest_verifications(db, vault)
-    cosigners = tuple(
-        CosignerFacts(
-            cosigner.label,
-            tuple(carrier_facts(carrier, said) for carrier in cosigner.key.carriers),
-            proved[cosigner.key_id].matched if cosigner.key_id in proved else None,
-            not cosigner.key.carriers and cosigner.key_id in said.carried,
-            _known_fingerprint(cosigner.key),
-            cosigner.key.created_on,
-        )
-        for cosigner in vault.cosigners
-    )
-    replaced = succession_book.succession_of(db, vault) is not None
-    digest = descriptor_copies.digest_of(vault.descriptor)
-    return VaultFacts(
-        vault.name,
-        vault.threshold,
-        cosigners,
-        places=said.places,
-        copies=tuple(
-            _copy(copy, said, stale=replaced or copy.digest != digest)
-            for copy in copy_book.copies_of(db, vault)
-        ),
-        created_at=vault.created_at,
-    )
+@dataclass(frozen=True)
+class VaultFacts:
+    """All an audit looks at, amounts in satoshis; `altered` is why its rows cannot be believed.
+
+    `approval` is how the policy stands to what this home approved; None where nobody asked.
+    """
+
+    name: str
+    threshold: int
+    cosigners: tuple[CosignerFacts, ...]
+    places: Mapping[str, PlaceFacts] = field(default_factory=dict)
+    copies: tuple[CopyFacts, ...] = ()
+    altered: str | None = None
+    created_at: datetime | None = None
+    drilled_at: datetime | None = None
+    value_sats: int = 0
+    limits: tuple[LimitFacts, ...] = ()
+    hot: HotFacts | None = None
+    advisories: tuple[Advisory, ...] = ()
+    approval: str | None = None
+
+    def same_seed(self) -> list[tuple[CosignerFacts, ...]]:
+        """Return the keys of the vault that come from one seed each, as far as is known."""
+        return same_seed(self.cosigners)
+
+    def carriers(self) -> Iterator[CarrierFacts]:
+        """Yield every carrier of every key."""
+        for cosigner in self.cosigners:
+            yield from cosigner.carriers
+
+    def cards(self) -> Iterator[tuple[CarrierFacts, CardFacts]]:
+        """Yield every carrier that is a card and not gone."""
+        for carrier in self.carriers():
+            if carrier.card is not None and carrier.gone is None:
+                yield carrier, carrier.card
 
 
-def _known_fingerprint(key: Key) -> str | None:
-    """Return the fingerprint of a key's master; all zeros stands for one nobody knows."""
-    return key.fingerprint.hex() if any(key.fingerprint) else None
+def same_seed(cosigners: Iterable[CosignerFacts]) -> list[tuple[CosignerFacts, ...]]:
+    """Return the keys that come from one seed each, two or more of them.
+
+    Known to be so by the fingerprint of their master, or by a thing that carries them all. Keys
+    with different fingerprints may still come from one seed (by other passphrases).
+    """
+    groups: list[list[CosignerFacts]] = []
+    for cosigner in cosigners:
+        joined = [group for group in groups if any(_one_seed(cosigner, o) for o in group)]
+        groups = [group for group in groups if group not in joined]
+        groups.append([*(each for group in joined for each in group), cosigner])
+    return [tuple(group) for group in groups if len(group) > 1]
 
 
-def _copy(copy: DescriptorCopy, said: Book, *, stale: bool) -> CopyFacts:
-    events = said.events.get(copy.item_id, ())
-    place, gone = custody_log.whereabouts(events)
-    return CopyFacts(custody_log.item_name(copy.item), place, gone, stale, bag_of(events))
+def _one_seed(one: CosignerFacts, other: CosignerFacts) -> bool:
+    if one.fingerprint is not None and one.fingerprint == other.fingerprint:
+        return True
+    carried = {carrier.subject for carrier in one.carriers}
+    return any(carrier.subject in carried for carrier in other.carriers)
 
 
-def _places(db: Session) -> dict[str, PlaceFacts]:
-    return {
-        place.name: PlaceFacts(
-            place.name, place.region, place.holder.name if place.holder else None, place.kind
-        )
-        for place in custody_book.all_locations(db)
-    }
-
-
-def _drilled_at(db: Session, vault: Vault) -> datetime | None:
-    """Return when a drill last had proofs of a quorum."""
-    reached = (
-        drill.proofs[vault.threshold - 1].given_at
-        for drill in drill_book.drills_of(db, vault)
-        if len(drill.proofs) >= vault.threshold
-    )
-    return max(reached, default=None)
-
-
-def _owned(db: Session, vault: Vault) -> tuple[int, str | None]:
-    """Return what the vault holds as of its last sync; 0, and why, if its rows do not agree."""
-    try:
-        owned = balance(db, vault)
-    except (PsbtError, StorageError) as failure:
-        return 0, str(failure)
-    return owned.confirmed_sats + owned.pending_sats + owned.immature_sats, None
-
-
-def _limits(db: Session) -> Iterable[LimitFacts]:
-    """Yield the holders with a limit, and what lies in the vaults they can open carriers of."""
-    limited = [each for each in custody_book.all_holders(db) if each.limit_sats is not None]
-    if not limited:
-        return
-    places = {place.name: place.holder_id for place in custody_book.all_locations(db)}
-    vaults = [each for each in vault_book.all_vaults(db) if each.retired_at is None]
-    reached = {vault.id: {places.get(place) for place in _lying(db, vault)} for vault in vaults}
-    for holder in limited:
-        held = sum(_owned(db, vault)[0] for vault in vaults if holder.id in reached[vault.id])
-        yield LimitFacts(holder.name, holder.limit_sats or 0, held)
-
-
-def _lying(db: Session, vault: Vault) -> Iterable[str]:
-    """Yield the places that hold a carrier of the vault."""
-    for cosigner in vault.cosigners:
-        for carrier in cosigner.key.carriers:
-            place = custody_log.whereabouts(custody_book.events_of(db, carrier.item)).location
-            if place is not None:
-                yield place
-
-
-def carrier_facts(carrier: Carrier, said: Book) -> CarrierFacts:
-    """Gather what the book says of a thing that brings a key back."""
-    events = said.events.get(carrier.item_id, ())
-    whereabouts = custody_log.whereabouts(events)
-    card = said.cards.get(carrier.item_id)
-    # A moment that is still to come is a wrong clock's: nothing was seen then.
-    seen = [
-        event.happened_at
-        for event in events
-        if event.event in custody_log.BACK and event.happened_at <= said.now
-    ]
-    looked_at = [carrier.created_at, *seen] if card is None else _looked_at(card, seen)
-    return CarrierFacts(
-        subject=f"{carrier.item.kind}:{carrier.item.name}",
-        location=whereabouts.location,
-        gone=whereabouts.gone,
-        last_seen=max(looked_at),
-        card=None if card is None else _card(card, said.secrets.get(card.id, ())),
-        bag=bag_of(events),
-    )
-
-
-def _looked_at(card: Card, seen: Sequence[datetime]) -> list[datetime]:
-    """Return when a card was seen; only looking at the card itself counts."""
-    return [card.enrolled_at, *seen, *([card.checked_at] if card.checked_at else [])]
-
-
-def _card(card: Card, secrets: Sequence[CardSecret]) -> CardFacts:
-    family = family_named(card.family)
-    own_pairing = any(secret.kind == "pairing" for secret in secrets)
-    return CardFacts(
-        family=family.name,
-        version=card.version,
-        vendor=family.vendor,
-        attestation=card.attestation,
-        secrets=tuple(
-            SecretFacts(
-                secret.kind,
-                tuple(holder.name for holder in secret.known_by),
-                tuple(place.name for place in secret.written_at),
-                secret.label,
-            )
-            for secret in sorted(secrets, key=lambda secret: secret.kind)
-        ),
-        siblings=card.siblings,
-        lonely=not card_secrets.software_for(card, own_pairing=own_pairing),
-        prints_backup_key=family.prints_backup_key,
-        puk_sets_pin=bool(family.puk_sets_pin) and card.version.startswith(family.puk_sets_pin),
-        theft=family.theft,
-    )
+def keys(count: int) -> str:
+    """Return so many keys in words."""
+    return f"{count} key{'s' if count != 1 else ''}"

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock
 from coordinator.audit.auditing import Audited
-from coordinator.audit.facts import vault_facts
-from coordinator.audit.findings import VaultFacts
+from coordinator.audit.facts import VaultFacts
+from coordinator.audit.gathering import vault_facts
 from coordinator.audit.picture import Owned, picture
 from coordinator.audit.verdict import SETS_HEADER, Least, Verdict, least_sets, supposed, verdict
 from coordinator.custody import log as custody_log

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from coordinator.audit.exposure import exposure_of, keys_taken
-from coordinator.audit.findings import CopyFacts, VaultFacts
+from coordinator.audit.facts import CopyFacts, VaultFacts
 from coordinator.custody.bags import BagFacts
 from coordinator.notices import Notice, Severity
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from unicodedata import east_asian_width
 
-from coordinator.audit.findings import CarrierFacts, SecretFacts, VaultFacts
+from coordinator.audit.facts import CarrierFacts, SecretFacts, VaultFacts
 from coordinator.notices import Notice, Severity
 
 COLUMNS: Final = {"vault": 10, "key": 10, "carrier": 255, "place": 610}

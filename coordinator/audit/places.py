@@ -12,7 +12,7 @@ from coordinator.audit.exposure import (
     keys_taken,
     thief_can_spend,
 )
-from coordinator.audit.findings import VaultFacts, keys
+from coordinator.audit.facts import VaultFacts, keys
 from coordinator.notices import Notice, Severity
 
 BANK: Final = "bank-vault"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from fractions import Fraction
 
-from coordinator.audit.findings import CarrierFacts, VaultFacts
+from coordinator.audit.facts import CarrierFacts, VaultFacts
 from coordinator.notices import Notice, Severity
 
 CHECK_INTERVAL = timedelta(days=180)

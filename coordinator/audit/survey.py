@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from coordinator.audit import cards, dangers, items, places, rules
-from coordinator.audit.findings import BACKUP_PAIR, CarrierFacts, VaultFacts
+from coordinator.audit.facts import BACKUP_PAIR, CarrierFacts, VaultFacts
 from coordinator.notices import Notice, Severity
 
 

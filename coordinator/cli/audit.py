@@ -113,7 +113,7 @@ def _question(
     from coordinator.amounts import parse_amount
     from coordinator.audit.advisories import advisories
     from coordinator.audit.auditing import Question
-    from coordinator.audit.findings import HotFacts
+    from coordinator.audit.facts import HotFacts
     from coordinator.errors import UsageError
 
     if file is not None and key is None:

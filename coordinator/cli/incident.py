@@ -65,7 +65,7 @@ def response_document(left: "IncidentResponse") -> dict[str, object]:
 
 def response_lines(left: "IncidentResponse") -> Iterator[str]:
     """Return for people what is still possible, what a thief can do, and the steps in order."""
-    from coordinator.audit.findings import keys
+    from coordinator.audit.facts import keys
     from coordinator.incident.response import hours_text
 
     for effect in left.effects:

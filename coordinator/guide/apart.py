@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from coordinator.audit.exposure import exposure_of, thief_can_spend
-from coordinator.audit.findings import CarrierFacts, CosignerFacts
+from coordinator.audit.facts import CarrierFacts, CosignerFacts
 from coordinator.guide.facts import GuideFacts
 from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.audit import rules
-from coordinator.audit.facts import Book, vault_facts
+from coordinator.audit.gathering import Book, vault_facts
 from coordinator.custody import log as custody_log
 from coordinator.notices import Notice, Severity
 from coordinator.vault.vaults import standing

@@ -14,7 +14,7 @@ from coordinator.audit.dangers import (
     SAME_SEED,
     VAULT_ALTERED,
 )
-from coordinator.audit.findings import CarrierFacts, CosignerFacts
+from coordinator.audit.facts import CarrierFacts, CosignerFacts
 from coordinator.custody.bags import BagFacts
 from coordinator.guide import road
 from coordinator.guide.facts import GuideFacts, VaultStanding

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from coordinator.audit.findings import CarrierFacts
+from coordinator.audit.facts import CarrierFacts
 from coordinator.custody.card_secrets import WORDS
 from coordinator.guide.apart import is_apart
 from coordinator.guide.facts import NAME_STEM, CardFact, GuideFacts, VaultStanding

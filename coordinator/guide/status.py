@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator.audit.facts import book
+from coordinator.audit.gathering import book
 from coordinator.chain import ChainSource, Tip
 from coordinator.errors import ChainUnreachable
 from coordinator.guide.due import due

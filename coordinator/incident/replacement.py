@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_policy
 from coordinator.audit.exposure import exposure_of, keys_taken
-from coordinator.audit.facts import vault_facts
+from coordinator.audit.gathering import vault_facts
 from coordinator.chain import Tip
 from coordinator.custody import descriptor_copies
 from coordinator.custody import log as custody_log

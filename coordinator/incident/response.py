@@ -14,8 +14,8 @@ from coordinator.audit.exposure import (
     keys_taken,
     thief_can_spend,
 )
-from coordinator.audit.facts import vault_facts
-from coordinator.audit.findings import CarrierFacts, VaultFacts, keys
+from coordinator.audit.facts import CarrierFacts, VaultFacts, keys
+from coordinator.audit.gathering import vault_facts
 from coordinator.custody import bags
 from coordinator.custody import log as custody_log
 from coordinator.incident.step import Need, Step

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from cards.family import families, family_named
 from coordinator import clock
 from coordinator.audit.acceptance import refuse_unaccepted
-from coordinator.audit.findings import CarrierFacts, CosignerFacts, same_seed
+from coordinator.audit.facts import CarrierFacts, CosignerFacts, same_seed
 from coordinator.chain import UNKNOWN, Birthday, Tip
 from coordinator.custody import card_secrets
 from coordinator.errors import CardCannotSign, ChecksumDiffers, NotAccepted, UsageError

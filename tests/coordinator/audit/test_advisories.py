@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from coordinator.audit.advisories import FORMAT, advisories, signed_bytes
-from coordinator.audit.findings import Severity
+from coordinator.audit.facts import Severity
 from coordinator.errors import Untrusted, UsageError
 from tests.program import Asked
 

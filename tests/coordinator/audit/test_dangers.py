@@ -4,7 +4,7 @@ import pytest
 
 from cards.family import Theft
 from coordinator.audit.dangers import dangers, resting_on
-from coordinator.audit.findings import CopyFacts, CosignerFacts, SecretFacts, VaultFacts
+from coordinator.audit.facts import CopyFacts, CosignerFacts, SecretFacts, VaultFacts
 from coordinator.notices import Notice, Severity
 from tests.coordinator.audit.test_findings import GOOD, carrier, key, vault
 

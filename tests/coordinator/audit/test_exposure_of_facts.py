@@ -4,7 +4,7 @@ import pytest
 
 from cards.family import Theft
 from coordinator.audit.exposure import can_read, exposure_of, keys_left, keys_taken, thief_can_spend
-from coordinator.audit.findings import CarrierFacts, CopyFacts, PlaceFacts, SecretFacts, VaultFacts
+from coordinator.audit.facts import CarrierFacts, CopyFacts, PlaceFacts, SecretFacts, VaultFacts
 from tests.coordinator.audit.test_findings import carrier, key, vault
 
 PIN = SecretFacts("pin", known_by=("anna",))

@@ -4,7 +4,7 @@ import pytest
 
 from cards.family import Theft
 from coordinator.audit.exposure import exposure_of, keys_left
-from coordinator.audit.findings import (
+from coordinator.audit.facts import (
     CardFacts,
     CarrierFacts,
     CopyFacts,

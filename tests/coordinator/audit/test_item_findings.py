@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from coordinator.audit import items, rules
-from coordinator.audit.findings import CopyFacts, HotFacts, LimitFacts, VaultFacts
+from coordinator.audit.facts import CopyFacts, HotFacts, LimitFacts, VaultFacts
 from coordinator.custody.bags import BagFacts
 from coordinator.notices import Notice, Severity
 from tests.coordinator.audit.test_findings import COPIES, GOOD, NOW, carrier, key, vault

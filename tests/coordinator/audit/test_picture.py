@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.audit.findings import CopyFacts, SecretFacts, VaultFacts
+from coordinator.audit.facts import CopyFacts, SecretFacts, VaultFacts
 from coordinator.audit.picture import Owned, Picture, crossings, ordered, picture, shortened
 from tests.coordinator.audit.test_findings import GOOD, carrier, key, vault
 

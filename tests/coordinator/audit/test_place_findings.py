@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.audit.findings import CopyFacts, PlaceFacts, SecretFacts
+from coordinator.audit.facts import CopyFacts, PlaceFacts, SecretFacts
 from coordinator.audit.places import place_findings as found_at
 from coordinator.notices import Notice, Severity
 from tests.coordinator.audit.test_findings import GOOD, carrier, key, vault

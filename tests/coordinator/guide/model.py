@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from coordinator.audit.dangers import dangers
-from coordinator.audit.findings import (
+from coordinator.audit.facts import (
     CardFacts,
     CarrierFacts,
     CopyFacts,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from coordinator.audit.findings import PlaceFacts, SecretFacts
+from coordinator.audit.facts import PlaceFacts, SecretFacts
 from coordinator.custody.bags import BagFacts
 from coordinator.guide.facts import GuideFacts
 from coordinator.guide.reports import ADVISED, TOLD, Report, first_steps, subjects

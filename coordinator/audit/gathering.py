@@ -1,0 +1,230 @@
+"""The facts of a vault, gathered from the book for its audit."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from cards.family import family_named
+from coordinator import clock
+from coordinator.audit.facts import (
+    CardFacts,
+    CarrierFacts,
+    CopyFacts,
+    CosignerFacts,
+    LimitFacts,
+    PlaceFacts,
+    SecretFacts,
+    VaultFacts,
+)
+from coordinator.custody import card_secrets, descriptor_copies
+from coordinator.custody import log as custody_log
+from coordinator.custody.bags import bag_of
+from coordinator.wallet.balance import balance
+from psbt.errors import PsbtError
+from storage import cards as card_book
+from storage import custody as custody_book
+from storage import descriptors as copy_book
+from storage import drills as drill_book
+from storage import knowledge as knowledge_book
+from storage import succession as succession_book
+from storage import vaults as vault_book
+from storage.errors import StorageError
+from storage.model import (
+    Card,
+    CardSecret,
+    Carrier,
+    CustodyEvent,
+    DescriptorCopy,
+    Key,
+    Vault,
+)
+
+
+class Book(NamedTuple):
+    """What the book says of all things, read once: in as many queries, however many there are.
+
+    Events and cards go by the id of the item, secrets by that of the card.
+    """
+
+    events: Mapping[int, Sequence[CustodyEvent]]
+    cards: Mapping[int, Card]
+    secrets: Mapping[int, Sequence[CardSecret]]
+    carried: Collection[int]
+    places: Mapping[str, PlaceFacts]
+    now: datetime
+
+
+def book(db: Session) -> Book:
+    """Read the book."""
+    secrets: dict[int, list[CardSecret]] = {}
+    for secret in knowledge_book.all_secrets(db):
+        secrets.setdefault(secret.card_id, []).append(secret)
+    return Book(
+        custody_book.events_by_item(db),
+        card_book.cards_by_item(db),
+        secrets,
+        card_book.ever_carried(db),
+        _places(db),
+        clock.now(),
+    )
+
+
+def vault_facts(db: Session, vault: Vault, said: Book | None = None) -> VaultFacts:
+    """Gather what an audit looks at: keys, carriers, places, copies, drills and money.
+
+    `said` is the book where it was read already, for several vaults.
+    """
+    value, altered = _owned(db, vault)
+    facts = key_facts(db, vault, said or book(db))
+    return replace(
+        facts,
+        altered=altered,
+        drilled_at=_drilled_at(db, vault),
+        value_sats=value,
+        limits=tuple(_limits(db)),
+    )
+
+
+def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
+    """Gather what is known of a vault's keys, their carriers and the copies of its descriptor."""
+    proved = vault_book.latest_verifications(db, vault)
+    cosigners = tuple(
+        CosignerFacts(
+            cosigner.label,
+            tuple(carrier_facts(carrier, said) for carrier in cosigner.key.carriers),
+            proved[cosigner.key_id].matched if cosigner.key_id in proved else None,
+            not cosigner.key.carriers and cosigner.key_id in said.carried,
+            _known_fingerprint(cosigner.key),
+            cosigner.key.created_on,
+        )
+        for cosigner in vault.cosigners
+    )
+    replaced = succession_book.succession_of(db, vault) is not None
+    digest = descriptor_copies.digest_of(vault.descriptor)
+    return VaultFacts(
+        vault.name,
+        vault.threshold,
+        cosigners,
+        places=said.places,
+        copies=tuple(
+            _copy(copy, said, stale=replaced or copy.digest != digest)
+            for copy in copy_book.copies_of(db, vault)
+        ),
+        created_at=vault.created_at,
+    )
+
+
+def _known_fingerprint(key: Key) -> str | None:
+    """Return the fingerprint of a key's master; all zeros stands for one nobody knows."""
+    return key.fingerprint.hex() if any(key.fingerprint) else None
+
+
+def _copy(copy: DescriptorCopy, said: Book, *, stale: bool) -> CopyFacts:
+    events = said.events.get(copy.item_id, ())
+    place, gone = custody_log.whereabouts(events)
+    return CopyFacts(custody_log.item_name(copy.item), place, gone, stale, bag_of(events))
+
+
+def _places(db: Session) -> dict[str, PlaceFacts]:
+    return {
+        place.name: PlaceFacts(
+            place.name, place.region, place.holder.name if place.holder else None, place.kind
+        )
+        for place in custody_book.all_locations(db)
+    }
+
+
+def _drilled_at(db: Session, vault: Vault) -> datetime | None:
+    """Return when a drill last had proofs of a quorum."""
+    reached = (
+        drill.proofs[vault.threshold - 1].given_at
+        for drill in drill_book.drills_of(db, vault)
+        if len(drill.proofs) >= vault.threshold
+    )
+    return max(reached, default=None)
+
+
+def _owned(db: Session, vault: Vault) -> tuple[int, str | None]:
+    """Return what the vault holds as of its last sync; 0, and why, if its rows do not agree."""
+    try:
+        owned = balance(db, vault)
+    except (PsbtError, StorageError) as failure:
+        return 0, str(failure)
+    return owned.confirmed_sats + owned.pending_sats + owned.immature_sats, None
+
+
+def _limits(db: Session) -> Iterable[LimitFacts]:
+    """Yield the holders with a limit, and what lies in the vaults they can open carriers of."""
+    limited = [each for each in custody_book.all_holders(db) if each.limit_sats is not None]
+    if not limited:
+        return
+    places = {place.name: place.holder_id for place in custody_book.all_locations(db)}
+    vaults = [each for each in vault_book.all_vaults(db) if each.retired_at is None]
+    reached = {vault.id: {places.get(place) for place in _lying(db, vault)} for vault in vaults}
+    for holder in limited:
+        held = sum(_owned(db, vault)[0] for vault in vaults if holder.id in reached[vault.id])
+        yield LimitFacts(holder.name, holder.limit_sats or 0, held)
+
+
+def _lying(db: Session, vault: Vault) -> Iterable[str]:
+    """Yield the places that hold a carrier of the vault."""
+    for cosigner in vault.cosigners:
+        for carrier in cosigner.key.carriers:
+            place = custody_log.whereabouts(custody_book.events_of(db, carrier.item)).location
+            if place is not None:
+                yield place
+
+
+def carrier_facts(carrier: Carrier, said: Book) -> CarrierFacts:
+    """Gather what the book says of a thing that brings a key back."""
+    events = said.events.get(carrier.item_id, ())
+    whereabouts = custody_log.whereabouts(events)
+    card = said.cards.get(carrier.item_id)
+    # A moment that is still to come is a wrong clock's: nothing was seen then.
+    seen = [
+        event.happened_at
+        for event in events
+        if event.event in custody_log.BACK and event.happened_at <= said.now
+    ]
+    looked_at = [carrier.created_at, *seen] if card is None else _looked_at(card, seen)
+    return CarrierFacts(
+        subject=f"{carrier.item.kind}:{carrier.item.name}",
+        location=whereabouts.location,
+        gone=whereabouts.gone,
+        last_seen=max(looked_at),
+        card=None if card is None else _card(card, said.secrets.get(card.id, ())),
+        bag=bag_of(events),
+    )
+
+
+def _looked_at(card: Card, seen: Sequence[datetime]) -> list[datetime]:
+    """Return when a card was seen; only looking at the card itself counts."""
+    return [card.enrolled_at, *seen, *([card.checked_at] if card.checked_at else [])]
+
+
+def _card(card: Card, secrets: Sequence[CardSecret]) -> CardFacts:
+    family = family_named(card.family)
+    own_pairing = any(secret.kind == "pairing" for secret in secrets)
+    return CardFacts(
+        family=family.name,
+        version=card.version,
+        vendor=family.vendor,
+        attestation=card.attestation,
+        secrets=tuple(
+            SecretFacts(
+                secret.kind,
+                tuple(holder.name for holder in secret.known_by),
+                tuple(place.name for place in secret.written_at),
+                secret.label,
+            )
+            for secret in sorted(secrets, key=lambda secret: secret.kind)
+        ),
+        siblings=card.siblings,
+        lonely=not card_secrets.software_for(card, own_pairing=own_pairing),
+        prints_backup_key=family.prints_backup_key,
+        puk_sets_pin=bool(family.puk_sets_pin) and card.version.startswith(family.puk_sets_pin),
+        theft=family.theft,
+    )
