@@ -24,7 +24,7 @@ HIGH_FEE_DIVISOR: Final = 20  # 5 %
 HIGH_FEERATE: Final = 500_000  # sat/kvB
 NAMED_MAX: Final = 3
 LOOKALIKE_CHARACTERS: Final = 3
-BRANCHES: Final = {"receive": RECEIVE, "change": CHANGE}
+KEYCHAINS: Final = {"receive": RECEIVE, "change": CHANGE}
 LOCKS: Final = frozenset({"locked", "coin_locked"})
 
 
@@ -105,7 +105,7 @@ class Context:
     """What only the vault's history knows; `recent_addresses` are those paid before.
 
     `tip_height` None is a chain that nobody asked; `node` is what it would hold a payment against.
-    `reach` is, by branch, the last index that a search for the vault's coins looks at. `vaults`
+    `reach` is, by keychain, the last index that a search for the vault's coins looks at. `vaults`
     are the home's other vaults and `labels` what a person calls an address, by their scripts;
     `rivals` are waiting payments that spend one of the coins too.
     """
@@ -182,7 +182,7 @@ def _reach(facts: Facts, context: Context) -> Iterator[Caution]:
         index, keychain = output.address_index, output.keychain
         if keychain is None or index is None:
             continue
-        last = context.reach.get(BRANCHES[keychain])
+        last = context.reach.get(KEYCHAINS[keychain])
         if last is not None and index > last:
             message = (
                 f"{output.value_sats} sats go to {keychain} address {index} of the vault,"

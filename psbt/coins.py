@@ -55,7 +55,7 @@ class Coin:
 
     outpoint: Outpoint
     value_sats: int
-    branch: int
+    keychain: int
     index: int
     height: int | None
 

@@ -102,9 +102,9 @@ def _input(policy: Policy, coin: Coin, transaction: Transaction) -> Fields:
         raise PsbtError(
             f"the coin {txid}:{vout} has {spent.value_sats} sats, not {coin.value_sats}"
         )
-    script = vault_script(policy, coin.branch, coin.index)
+    script = vault_script(policy, coin.keychain, coin.index)
     if spent.script_pubkey != script.script_pubkey:
         raise PsbtError(
-            f"the coin {txid}:{vout} is not at {coin.branch}/{coin.index} of the policy"
+            f"the coin {txid}:{vout} is not at {coin.keychain}/{coin.index} of the policy"
         )
     return input_fields(policy, script, spent, previous=transaction.raw)

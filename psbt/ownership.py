@@ -57,8 +57,8 @@ def scripts_fit(psbt_out: OutputScope) -> bool:
 def _proven(
     scope: InputScope | OutputScope, script_pubkey: bytes, policy: Policy
 ) -> VaultScript | None:
-    for branch, index in _hints(scope, script_pubkey):
-        script = derived_script(policy, branch, index)
+    for keychain, index in _hints(scope, script_pubkey):
+        script = derived_script(policy, keychain, index)
         if script.script_pubkey == script_pubkey:
             return script
     return None
@@ -79,7 +79,7 @@ def _innermost(scope: InputScope | OutputScope, script_pubkey: bytes) -> bytes:
 
 
 def _hints(scope: InputScope | OutputScope, script_pubkey: bytes) -> list[tuple[int, int]]:
-    """Return each (branch, index) the derivations name; never more than a policy has keys.
+    """Return each (keychain, index) the derivations name; never more than a policy has keys.
 
     Of more, and where the witness script is there, those of keys outside it say nothing.
     """

@@ -1,6 +1,6 @@
 """Policies ↔ descriptors (BIP 380 to 389), their scripts and addresses (BIP 67).
 
-A policy is a plain multisig over keys with both branches, receive and change: `sortedmulti`, or
+A policy is a plain multisig over keys with both keychains, receive and change: `sortedmulti`, or
 `multi` in the order written, in `wsh`, in `sh(wsh)` or in `sh`.
 """
 
@@ -52,7 +52,7 @@ __all__ = [
 RECEIVE: Final = 0
 CHANGE: Final = 1
 KEYS_MAX: Final = 15
-BRANCHES: Final = "/<0;1>/*"
+KEYCHAINS: Final = "/<0;1>/*"
 
 SCRIPTS: Final = {"wsh": "wsh({})", "sh-wsh": "sh(wsh({}))", "sh": "sh({})"}
 """How a policy's multisig is wrapped, by the name of the script."""
@@ -106,7 +106,7 @@ class VaultScript:
     `code` is the multisig itself, which signatures are for; its keys are in the order it has them.
     """
 
-    branch: int
+    keychain: int
     index: int
     pubkeys: tuple[bytes, ...]
     multisig: Multisig
@@ -201,9 +201,9 @@ def format_template(policy: Policy) -> str:
     return _wrapped(policy, keys)
 
 
-def derive_scripts(policy: Policy, branch: int, indexes: Iterable[int]) -> Iterator[VaultScript]:
-    """Yield the scripts of a branch; what their keys have in common is computed once."""
-    cosigners = _branch(policy, branch)
+def derive_scripts(policy: Policy, keychain: int, indexes: Iterable[int]) -> Iterator[VaultScript]:
+    """Yield the scripts of a keychain; what their keys have in common is computed once."""
+    cosigners = _keychain(policy, keychain)
     for index in indexes:
         if not 0 <= index < HARDENED:
             raise PolicyError(f"no address has the index {index}")
@@ -212,7 +212,7 @@ def derive_scripts(policy: Policy, branch: int, indexes: Iterable[int]) -> Itera
         multisig = Multisig(policy.threshold, points)
         code = write_multisig(multisig)
         locked = locking_script(policy.script, code)
-        yield VaultScript(branch, index, pubkeys, multisig, policy.script, code, locked)
+        yield VaultScript(keychain, index, pubkeys, multisig, policy.script, code, locked)
 
 
 def locking_script(script: str, code: bytes) -> bytes:
@@ -225,27 +225,27 @@ def locking_script(script: str, code: bytes) -> bytes:
     return p2sh(code)
 
 
-def vault_script(policy: Policy, branch: int, index: int) -> VaultScript:
+def vault_script(policy: Policy, keychain: int, index: int) -> VaultScript:
     """Return the script of one address."""
-    return next(derive_scripts(policy, branch, (index,)))
+    return next(derive_scripts(policy, keychain, (index,)))
 
 
-def addresses(policy: Policy, branch: int, indexes: Iterable[int]) -> Iterator[str]:
-    """Yield the addresses of a branch."""
-    for script in derive_scripts(policy, branch, indexes):
+def addresses(policy: Policy, keychain: int, indexes: Iterable[int]) -> Iterator[str]:
+    """Yield the addresses of a keychain."""
+    for script in derive_scripts(policy, keychain, indexes):
         yield format_address(script.script_pubkey, policy.network)
 
 
 @lru_cache(maxsize=64)
-def _branch(policy: Policy, branch: int) -> tuple[ChildKeys, ...]:
-    if branch not in (RECEIVE, CHANGE):
-        raise PolicyError(f"a policy has the branches {RECEIVE} and {CHANGE}, not {branch}")
-    parents = [children(k.key.public_key, k.key.chain_code)(branch) for k in policy.keys]
+def _keychain(policy: Policy, keychain: int) -> tuple[ChildKeys, ...]:
+    if keychain not in (RECEIVE, CHANGE):
+        raise PolicyError(f"a policy has the keychains {RECEIVE} and {CHANGE}, not {keychain}")
+    parents = [children(k.key.public_key, k.key.chain_code)(keychain) for k in policy.keys]
     return tuple(children(public_key, chain_code) for public_key, chain_code in parents)
 
 
 def _descriptor_body(policy: Policy) -> str:
-    keys = [format_key_expression(key, policy.network) + BRANCHES for key in policy.keys]
+    keys = [format_key_expression(key, policy.network) + KEYCHAINS for key in policy.keys]
     return _wrapped(policy, ",".join(keys))
 
 
@@ -256,14 +256,14 @@ def _wrapped(policy: Policy, keys: str) -> str:
 
 def _parse_cosigner(number: int, text: str, network: Network, *, script: str) -> KeyExpression:
     key, bracket, rest = text.rpartition("]")
-    xpub, slash, branches = rest.partition("/")
+    xpub, slash, keychains = rest.partition("/")
     try:
         expression = parse_key_expression(key + bracket + xpub, network, script)
     except PolicyError as error:
         raise PolicyError(f"key {number}: {error}") from error
-    if slash + branches != BRANCHES:
+    if slash + keychains != KEYCHAINS:
         raise PolicyError(
-            f"key {number} must derive {BRANCHES}, receive and change, not {slash + branches!r}"
+            f"key {number} must derive {KEYCHAINS}, receive and change, not {slash + keychains!r}"
         )
     return expression
 

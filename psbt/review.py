@@ -113,7 +113,7 @@ def _output(
     psbt_out: OutputScope, own: VaultScript | None, policy: Policy, *, context: Context
 ) -> ReviewOutput:
     script_pubkey = psbt_out.script_pubkey.data
-    change = own is not None and own.branch == CHANGE
+    change = own is not None and own.keychain == CHANGE
     vault = None if own is not None else context.vaults.get(script_pubkey)
     return ReviewOutput(
         optional_address(script_pubkey, policy.network),

@@ -126,7 +126,7 @@ def _completed_output(
 
 def _derivations(kind: bytes, policy: Policy, script: VaultScript) -> Fields:
     keys = sorted(zip(script.pubkeys, policy.keys, strict=True))
-    return {kind + pubkey: _origin(key, (script.branch, script.index)) for pubkey, key in keys}
+    return {kind + pubkey: _origin(key, (script.keychain, script.index)) for pubkey, key in keys}
 
 
 def _origin(key: KeyExpression, rest: Path) -> bytes:

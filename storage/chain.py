@@ -18,7 +18,7 @@ class Script(Protocol):
     """A script of a vault and where it was derived."""
 
     @property
-    def branch(self) -> int:
+    def keychain(self) -> int:
         """Return 0 for receiving, 1 for change."""
         ...
 
@@ -39,7 +39,7 @@ class FoundCoin(TypedDict):
     txid: str
     vout: int
     value_sats: int
-    branch: int
+    keychain: int
     index: int
     script_pubkey: bytes
     height: int | None
@@ -72,7 +72,7 @@ class UnspentCoin:
     txid: str
     vout: int
     value_sats: int
-    branch: int
+    keychain: int
     index: int
     script_pubkey: bytes
     height: int | None
@@ -103,10 +103,10 @@ class MoneySeen(NamedTuple):
     spent: bool
 
 
-def next_index(db: Session, vault: Vault, branch: int) -> int:
-    """Return the first index of a branch after every one that was issued or used."""
+def next_index(db: Session, vault: Vault, keychain: int) -> int:
+    """Return the first index of a keychain after every one that was issued or used."""
     highest = select(func.max(Address.index)).where(
-        Address.vault_id == vault.id, Address.branch == branch
+        Address.vault_id == vault.id, Address.keychain == keychain
     )
     found = db.scalar(highest)
     return 0 if found is None else found + 1
@@ -116,14 +116,14 @@ def issue_address(db: Session, vault: Vault, script: Script, *, now: datetime) -
     """Remember that an address was given out; raises AlreadyExists if it was before."""
     wanted = (
         Address.vault_id == vault.id,
-        Address.branch == script.branch,
+        Address.keychain == script.keychain,
         Address.index == script.index,
     )
     known = db.scalars(select(Address).where(*wanted)).one_or_none()
-    absent(known, "address", f"{vault.name}/{script.branch}/{script.index}")
+    absent(known, "address", f"{vault.name}/{script.keychain}/{script.index}")
     address = Address(
         vault_id=vault.id,
-        branch=script.branch,
+        keychain=script.keychain,
         index=script.index,
         script_pubkey=script.script_pubkey,
         issued_at=now,
@@ -135,9 +135,9 @@ def issue_address(db: Session, vault: Vault, script: Script, *, now: datetime) -
 
 
 def addresses_of(db: Session, vault: Vault) -> Sequence[Address]:
-    """Return what was issued or used, by branch and index."""
+    """Return what was issued or used, by keychain and index."""
     own = select(Address).where(Address.vault_id == vault.id)
-    return db.scalars(own.order_by(Address.branch, Address.index)).all()
+    return db.scalars(own.order_by(Address.keychain, Address.index)).all()
 
 
 def address_with(db: Session, vault: Vault, script_pubkey: bytes) -> Address | None:
@@ -147,19 +147,19 @@ def address_with(db: Session, vault: Vault, script_pubkey: bytes) -> Address | N
 
 
 def scripts_by_place(db: Session, vault: Vault) -> dict[tuple[int, int], bytes]:
-    """Return the scripts that were issued or used, by (branch, index)."""
-    own = select(Address.branch, Address.index, Address.script_pubkey)
+    """Return the scripts that were issued or used, by (keychain, index)."""
+    own = select(Address.keychain, Address.index, Address.script_pubkey)
     found = db.execute(own.where(Address.vault_id == vault.id))
-    return {(branch, index): script for branch, index, script in found}
+    return {(keychain, index): script for keychain, index, script in found}
 
 
 def places_of(
     db: Session, vault: Vault, scripts: Collection[bytes]
 ) -> dict[bytes, tuple[int, int]]:
-    """Return the (branch, index) of those scripts that were issued or used."""
-    own = select(Address.script_pubkey, Address.branch, Address.index)
+    """Return the (keychain, index) of those scripts that were issued or used."""
+    own = select(Address.script_pubkey, Address.keychain, Address.index)
     found = db.execute(own.where(Address.vault_id == vault.id, Address.script_pubkey.in_(scripts)))
-    return {script: (branch, index) for script, branch, index in found}
+    return {script: (keychain, index) for script, keychain, index in found}
 
 
 def used_scripts(db: Session, vault: Vault) -> set[bytes]:
@@ -287,7 +287,7 @@ def unpaid_address(db: Session, vault: Vault) -> Address | None:
     """Return the first address of a vault that was given out and never paid."""
     waiting = select(Address).where(
         Address.vault_id == vault.id,
-        Address.branch == 0,
+        Address.keychain == 0,
         Address.issued_at.is_not(None),
         Address.used.is_(False),
     )
@@ -467,7 +467,7 @@ def _mark_used(db: Session, vault: Vault, paid: Mapping[bytes, FoundCoin]) -> No
     unknown = [
         {
             "vault_id": vault.id,
-            "branch": coin["branch"],
+            "keychain": coin["keychain"],
             "index": coin["index"],
             "script_pubkey": script,
             "used": True,

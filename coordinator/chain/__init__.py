@@ -11,7 +11,7 @@ from coordinator.foreign_json import HASH, HEIGHT_MAX, TIME_MAX
 from psbt.relay import CORE_30, RelayRules
 
 INDEX_MAX = 1_100_000
-"""No more addresses of a branch are believed to be used: each is derived here."""
+"""No more addresses of a keychain are believed to be used: each is derived here."""
 
 
 Report = Callable[[str], None]
@@ -57,7 +57,7 @@ class Scanned(NamedTuple):
 class Watch:
     """The scripts a vault owns, and the tip up to which it knows everything.
 
-    `descriptor` is the two-path descriptor with its checksum, of which `reach` scripts a branch
+    `descriptor` is the two-path descriptor with its checksum, of which `reach` scripts a keychain
     (receive, change) are in `scripts`; sources that derive for themselves start from there.
     `known` returns the heights of the transactions known to be in blocks, by txid.
     `rescan` asks for another look from there on, whatever is known;
@@ -91,7 +91,7 @@ class ChainUpdate:
     Where the last tip is no longer on the chain, `reorganised_to` is the height up to which
     earlier knowledge holds; everything confirmed above it is told again. Waiting transactions
     are listed whole each time: one that is known, unconfirmed and not listed has vanished.
-    A source that derives for itself says in `reach` how many scripts of each branch it looked at.
+    A source that derives for itself says in `reach` how many scripts of each keychain it looked at.
     `scanned` says from where on, None as far as before; `notes` are sentences for the person.
     """
 

@@ -119,8 +119,8 @@ def script_pubkey(file: WalletFile, keychain: int, index: int) -> bytes:
     """Return the output script of one address."""
     points = []
     for each in file.keys:
-        branch, chain_code = children(each.key.public_key, each.key.chain_code)(keychain)
-        points.append(children(branch, chain_code)(index)[0])
+        parent, chain_code = children(each.key.public_key, each.key.chain_code)(keychain)
+        points.append(children(parent, chain_code)(index)[0])
     return _locked(file, points)
 
 

@@ -164,7 +164,7 @@ def wallet_outputs(db: Session, vault: Vault, psbt: codec.Psbt) -> Iterator[Paym
     scripts = watched(db, vault, policy)
     for output in outline.outputs(psbt):
         found = scripts.get(output.script_pubkey)
-        if found is not None and found.branch == CHANGE:
+        if found is not None and found.keychain == CHANGE:
             yield output
 
 
@@ -182,7 +182,7 @@ def _coins_of(db: Session, old: Ceremony, psbt: codec.Psbt) -> list[Coin]:
         row = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
         if row is None or row.spent_height is not None or row.spent_by not in {None, old.txid}:
             raise CeremonyError(f"coin {outpoint} of ceremony {old.public_id} is spent or gone")
-        coins.append(Coin(outpoint, row.value_sats, row.branch, row.index, row.height))
+        coins.append(Coin(outpoint, row.value_sats, row.keychain, row.index, row.height))
     return coins
 
 

@@ -105,7 +105,7 @@ def open_payment(
     scripts = input_scripts(psbt, policy)
     review = reviewed(db, vault, policy, psbt=psbt)
     coins = [
-        Coin(outpoint, row.value_sats, script.branch, script.index, row.height)
+        Coin(outpoint, row.value_sats, script.keychain, script.index, row.height)
         for outpoint, row, script in zip(outpoints, rows, scripts, strict=True)
     ]
     paid = sum(output.value_sats for output in review.outputs if not output.own)
@@ -190,7 +190,7 @@ def _completed(
     known = chain_book.raw_transactions(db, {row.txid for row in rows})
     made: dict[str, Transaction] = {txid: parse_transaction(each) for txid, each in known.items()}
     coins = {
-        Outpoint(row.txid, row.vout): OwnCoin((row.branch, row.index), made[row.txid])
+        Outpoint(row.txid, row.vout): OwnCoin((row.keychain, row.index), made[row.txid])
         for row in rows
         if row.txid in made and made[row.txid].txid == row.txid
     }

@@ -12,7 +12,7 @@ from coordinator.errors import CoordinatorError
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.wallet import labels
-from coordinator.wallet.scripts import keychain, reached, scripts_at, watched, watched_counts
+from coordinator.wallet.scripts import keychain_name, reached, scripts_at, watched, watched_counts
 from psbt.policy import (
     RECEIVE,
     VaultScript,
@@ -89,7 +89,12 @@ def new_address(db: Session, vault: Vault) -> FreshAddress:
     chain_book.issue_address(db, vault, script, now=clock.now())
     address = format_address(script.script_pubkey, policy.network)
     return FreshAddress(
-        vault.name, address, keychain(RECEIVE), index, script.script_pubkey, policy_checksum(policy)
+        vault.name,
+        address,
+        keychain_name(RECEIVE),
+        index,
+        script.script_pubkey,
+        policy_checksum(policy),
     )
 
 
@@ -152,18 +157,18 @@ def addresses(
         require_policy(home, record, accepted)
         known = [each for each in chain_book.addresses_of(db, record) if not (unused and each.used)]
         policy = stored_policy(record)
-        scripts = scripts_at(policy, ((each.branch, each.index) for each in known))
+        scripts = scripts_at(policy, ((each.keychain, each.index) for each in known))
         use = sums.use_of_scripts(db, record)
         names = label_book.named(db, "addr")
     found = []
     for each in known:
-        script = scripts[each.branch, each.index]
+        script = scripts[each.keychain, each.index]
         address = format_address(script, policy.network)
         seen = use.get(script, NEVER)
         found.append(
             AddressLine(
                 address,
-                keychain(each.branch),
+                keychain_name(each.keychain),
                 each.index,
                 script,
                 each.issued_at,
@@ -215,7 +220,7 @@ def _derived(
     """Return where a script comes from: where it is known to, else among all that are watched."""
     policy = stored_policy(vault)
     if known is not None:
-        script = vault_script(policy, known.branch, known.index)
+        script = vault_script(policy, known.keychain, known.index)
         if script.script_pubkey == script_pubkey:
             return script
     return watched(db, vault, policy, least=reached(db, vault, reach)).get(script_pubkey)
@@ -226,7 +231,7 @@ def _owner(db: Session, vault: Vault, script: VaultScript, *, used: bool) -> Own
     address = format_address(script.script_pubkey, stored_policy(vault).network)
     return Owner(
         vault.name,
-        keychain(script.branch),
+        keychain_name(script.keychain),
         script.index,
         policy_checksum(stored_policy(vault)),
         used or seen.payments > 0,

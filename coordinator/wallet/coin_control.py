@@ -65,7 +65,7 @@ def _names(db: Session, vault: Vault, coins: Sequence[Coin]) -> dict[Coin, set[s
         coin: (
             own.get(str(coin.outpoint)),
             made_by.get(coin.outpoint.txid),
-            places.get((coin.branch, coin.index)),
+            places.get((coin.keychain, coin.index)),
         )
         for coin in coins
     }
@@ -73,11 +73,11 @@ def _names(db: Session, vault: Vault, coins: Sequence[Coin]) -> dict[Coin, set[s
 
 
 def _named_places(db: Session, vault: Vault, coins: Sequence[Coin]) -> dict[tuple[int, int], str]:
-    """Return what the coins' addresses are called, by (branch, index)."""
+    """Return what the coins' addresses are called, by (keychain, index)."""
     names = label_book.named(db, "addr")
     if not names:
         return {}
     policy = stored_policy(vault)
-    scripts = scripts_at(policy, ((coin.branch, coin.index) for coin in coins))
+    scripts = scripts_at(policy, ((coin.keychain, coin.index) for coin in coins))
     addresses = {place: format_address(script, policy.network) for place, script in scripts.items()}
     return {place: names[address] for place, address in addresses.items() if address in names}

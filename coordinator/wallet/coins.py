@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from coordinator import clock
 from coordinator.errors import CoinReserved
 from coordinator.home.stored import stored_policy
-from coordinator.wallet.scripts import keychain
+from coordinator.wallet.scripts import keychain_name
 from psbt.coins import Coin, Outpoint
 from psbt.network import Network
 from psbt.policy import format_address
@@ -86,7 +86,7 @@ def unspent(db: Session, vault: Vault) -> list[chain_book.UnspentCoin]:
         if (
             coin.vout >= len(outputs)
             or outputs[coin.vout] != said
-            or places.get((coin.branch, coin.index)) != coin.script_pubkey
+            or places.get((coin.keychain, coin.index)) != coin.script_pubkey
         ):
             raise StorageError(
                 f"the coin {coin.txid}:{coin.vout} stored for vault {vault.name} is not what the "
@@ -107,7 +107,9 @@ def spendable(db: Session, vault: Vault) -> list[Coin]:
     """Return the unspent mature coins of a vault, reserved ones too."""
     height = tip_height(db, vault)
     return [
-        Coin(Outpoint(coin.txid, coin.vout), coin.value_sats, coin.branch, coin.index, coin.height)
+        Coin(
+            Outpoint(coin.txid, coin.vout), coin.value_sats, coin.keychain, coin.index, coin.height
+        )
         for coin in unspent(db, vault)
         if not immature(coin.coinbase, coin.height, height)
     ]
@@ -173,7 +175,7 @@ def _line(coin: chain_book.UnspentCoin, around: _Around) -> CoinLine:
         outpoint=str(outpoint),
         value_sats=coin.value_sats,
         address=address,
-        keychain=keychain(coin.branch),
+        keychain=keychain_name(coin.keychain),
         index=coin.index,
         height=coin.height,
         confirmations=confirmations(coin.height, around.tip),

@@ -62,7 +62,7 @@ def looked(db: Session, vault: Vault) -> Looked:
         True,
         max(scan.from_height for scan in scans.values()),
         tip,
-        {name: scans[branch].reach for branch, name in enumerate(KEYCHAINS)},
+        {name: scans[keychain].reach for keychain, name in enumerate(KEYCHAINS)},
         any(scan.earlier_unknown for scan in scans.values()),
     )
 

@@ -19,7 +19,7 @@ LOOKAHEAD = 100
 
 
 class Counts(NamedTuple):
-    """How many scripts of each branch."""
+    """How many scripts of each keychain."""
 
     receive: int = 0
     change: int = 0
@@ -28,9 +28,9 @@ class Counts(NamedTuple):
 NONE = Counts()
 
 
-def keychain(branch: int) -> str:
-    """Return what a branch is called."""
-    return "receive" if branch == RECEIVE else "change"
+def keychain_name(keychain: int) -> str:
+    """Return what a keychain is called."""
+    return "receive" if keychain == RECEIVE else "change"
 
 
 def script_size(policy: Policy) -> ScriptSize:
@@ -39,17 +39,17 @@ def script_size(policy: Policy) -> ScriptSize:
 
 
 def scripts_at(policy: Policy, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-    """Return the script_pubkey of each (branch, index), derived afresh."""
+    """Return the script_pubkey of each (keychain, index), derived afresh."""
     wanted = sorted(set(places))
     return {
-        (script.branch, script.index): script.script_pubkey
-        for branch in (RECEIVE, CHANGE)
-        for script in derive_scripts(policy, branch, [i for b, i in wanted if b == branch])
+        (script.keychain, script.index): script.script_pubkey
+        for keychain in (RECEIVE, CHANGE)
+        for script in derive_scripts(policy, keychain, [i for b, i in wanted if b == keychain])
     }
 
 
 class WatchedScripts(Mapping[bytes, VaultScript]):
-    """A policy's first scripts by script_pubkey, so many of each branch (receive, change).
+    """A policy's first scripts by script_pubkey, so many of each keychain (receive, change).
 
     They are derived when the first of them is wanted: where the chain has no news none is.
     """
@@ -75,45 +75,46 @@ class WatchedScripts(Mapping[bytes, VaultScript]):
     def _derived(self) -> dict[bytes, VaultScript]:
         return {
             script.script_pubkey: script
-            for branch, count in zip((RECEIVE, CHANGE), self.reach, strict=True)
-            for script in derive_scripts(self._policy, branch, range(count))
+            for keychain, count in zip((RECEIVE, CHANGE), self.reach, strict=True)
+            for script in derive_scripts(self._policy, keychain, range(count))
         }
 
 
 def watched(db: Session, vault: Vault, policy: Policy, *, least: Counts = NONE) -> WatchedScripts:
     """Return the vault's scripts by script_pubkey: all that were used or issued, and some more.
 
-    At least so many of each branch.
+    At least so many of each keychain.
     """
     return WatchedScripts(policy, watched_counts(db, vault, least))
 
 
 def watched_counts(db: Session, vault: Vault, least: Counts = NONE) -> Counts:
-    """Return how many scripts of each branch are watched: receive, change."""
+    """Return how many scripts of each keychain are watched: receive, change."""
     receive, change = (
-        max(chain_book.next_index(db, vault, branch) + LOOKAHEAD, least[branch])
-        for branch in (RECEIVE, CHANGE)
+        max(chain_book.next_index(db, vault, keychain) + LOOKAHEAD, least[keychain])
+        for keychain in (RECEIVE, CHANGE)
     )
     return Counts(receive, change)
 
 
 def reached(db: Session, vault: Vault, least: int = 0) -> Counts:
-    """Return how many scripts of each branch were looked for so far, or `least`, if more."""
+    """Return how many scripts of each keychain were looked for so far, or `least`, if more."""
     scans = scan_book.scans_of(db, vault)
     receive, change = (
-        max(least, scans[branch].reach if branch in scans else 0) for branch in (RECEIVE, CHANGE)
+        max(least, scans[keychain].reach if keychain in scans else 0)
+        for keychain in (RECEIVE, CHANGE)
     )
     return Counts(receive, change)
 
 
 def last_looked_at(db: Session, vault: Vault) -> dict[int, int]:
-    """Return, by branch, the last index that a search for the vault's coins looks at.
+    """Return, by keychain, the last index that a search for the vault's coins looks at.
 
     That of a home that knows no more than what was used or given out: on this computer it may have
     looked farther, one that starts from the paper will not.
     """
     counts = watched_counts(db, vault)
-    return {branch: count - 1 for branch, count in zip((RECEIVE, CHANGE), counts, strict=True)}
+    return {keychain: count - 1 for keychain, count in zip((RECEIVE, CHANGE), counts, strict=True)}
 
 
 def own_places(
@@ -122,11 +123,11 @@ def own_places(
     """Return where scripts may be the vault's own; who believes it derives them first."""
     found = chain_book.places_of(db, vault, paid)
     counts = watched_counts(db, vault, reached(db, vault))
-    for branch, count in zip((RECEIVE, CHANGE), counts, strict=True):
-        first = chain_book.next_index(db, vault, branch)
-        for script in derive_scripts(policy, branch, range(first, count)):
+    for keychain, count in zip((RECEIVE, CHANGE), counts, strict=True):
+        first = chain_book.next_index(db, vault, keychain)
+        for script in derive_scripts(policy, keychain, range(first, count)):
             if script.script_pubkey in paid:
-                found[script.script_pubkey] = (branch, script.index)
+                found[script.script_pubkey] = (keychain, script.index)
     return found
 
 

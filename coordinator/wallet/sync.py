@@ -146,10 +146,10 @@ class Following:
         return True
 
     def _remember(self, db: Session, vault: Vault, reach: Counts, *, tip: Tip) -> None:
-        """Note from where to where each branch was looked for."""
+        """Note from where to where each keychain was looked for."""
         before = scan_book.scans_of(db, vault)
-        for branch, count in zip((RECEIVE, CHANGE), reach, strict=True):
-            scanned, old = self._scanned, before.get(branch)
+        for keychain, count in zip((RECEIVE, CHANGE), reach, strict=True):
+            scanned, old = self._scanned, before.get(keychain)
             if scanned is None:
                 if old is None:
                     continue
@@ -160,7 +160,7 @@ class Following:
             scan_book.set_scan(
                 db,
                 vault,
-                branch,
+                keychain,
                 looked=scan_book.Looked(
                     scanned.from_height, count, tip.height, tip.hash, scanned.earlier_unknown
                 ),
@@ -293,7 +293,7 @@ def _own_coins(
                 txid=transaction.txid,
                 vout=vout,
                 value_sats=output.value_sats,
-                branch=script.branch,
+                keychain=script.keychain,
                 index=script.index,
                 script_pubkey=output.script_pubkey,
                 height=height,

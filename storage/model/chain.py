@@ -16,14 +16,14 @@ class Address(Record):
 
     __tablename__ = "address"
     __table_args__ = (
-        UniqueConstraint("vault_id", "branch", "index"),
-        CheckConstraint("branch IN (0, 1)", name="branch_known"),
+        UniqueConstraint("vault_id", "keychain", "index"),
+        CheckConstraint("keychain IN (0, 1)", name="keychain_known"),
         CheckConstraint('"index" BETWEEN 0 AND 2147483647', name="index_range"),
     )
 
     id: Mapped[Id]
     vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"))
-    branch: Mapped[int]
+    keychain: Mapped[int]
     index: Mapped[int]
     script_pubkey: Mapped[bytes] = mapped_column(index=True)
     issued_at: Mapped[datetime | None]
@@ -68,7 +68,7 @@ class Coin(Record):
     txid: Mapped[str]
     vout: Mapped[int]
     value_sats: Mapped[Sats]
-    branch: Mapped[int]
+    keychain: Mapped[int]
     index: Mapped[int]
     script_pubkey: Mapped[bytes]
     height: Mapped[int | None]
@@ -93,14 +93,14 @@ class SyncState(Record):
 
 
 class Scan(Record):
-    """From which block on, and how many scripts of a branch, the chain was looked through.
+    """From which block on, and how many scripts of a keychain, the chain was looked through.
 
     `earlier_unknown` where the source had no blocks before `from_height`.
     """
 
     __tablename__ = "scan"
     __table_args__ = (
-        CheckConstraint("branch IN (0, 1)", name="branch_known"),
+        CheckConstraint("keychain IN (0, 1)", name="keychain_known"),
         at_least("from_height", 0),
         at_least("reach", 0),
         at_least("height", 0),
@@ -108,7 +108,7 @@ class Scan(Record):
     )
 
     vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"), primary_key=True)
-    branch: Mapped[int] = mapped_column(primary_key=True)
+    keychain: Mapped[int] = mapped_column(primary_key=True)
     from_height: Mapped[int]
     reach: Mapped[int]
     height: Mapped[int]

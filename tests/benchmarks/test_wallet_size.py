@@ -145,7 +145,7 @@ def test_a_million_scripts_are_inserted_at_the_drivers_speed(tmp_path: Path) -> 
     book.add()
     database = book.database
     table = Record.metadata.tables[Address.__tablename__]
-    names = ("vault_id", "branch", "index", "script_pubkey", "used")
+    names = ("vault_id", "keychain", "index", "script_pubkey", "used")
     rows = [(1, 0, n, b"\x00\x20" + n.to_bytes(32, "big"), True) for n in range(SCRIPTS)]
     columns = ", ".join(f'"{name}"' for name in names)
     statement = f"INSERT INTO address ({columns}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 -- our own names

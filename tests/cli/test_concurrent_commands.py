@@ -83,7 +83,7 @@ def test_one_of_two_gets_the_coin(vault: Asked, tmp_path: Path, round_: int) -> 
     assert [each["ceremony"] for each in vault("spend", "list")["ceremonies"]] == [won]
     txid, _, vout = coin.partition(":")
     assert rows(home, "SELECT txid, vout FROM reservation") == [(txid, int(vout))]
-    assert rows(home, "SELECT count(*) FROM address WHERE branch = 1") == [(0,)]
+    assert rows(home, "SELECT count(*) FROM address WHERE keychain = 1") == [(0,)]
     held = {c["outpoint"]: c["reserved_by"] for c in vault("coins", "v")["coins"]}
     assert held[coin] == won
     assert list(held.values()).count(None) == 2

@@ -164,7 +164,7 @@ COIN_DAMAGE = {
     "value": "UPDATE coin SET value_sats = value_sats + 1 WHERE id = 1",
     "script": "UPDATE coin SET script_pubkey = flipped(script_pubkey) WHERE id = 1",
     "index": 'UPDATE coin SET "index" = 7 WHERE id = 1',
-    "branch": "UPDATE coin SET branch = 1 WHERE id = 1",
+    "keychain": "UPDATE coin SET keychain = 1 WHERE id = 1",
     "number": "UPDATE coin SET vout = 3 WHERE id = 1",
     "number beyond": "UPDATE coin SET vout = 4000 WHERE id = 1",
     "transaction": "UPDATE coin SET txid = replace(txid, substr(txid, 1, 1), 'g') WHERE id = 1",
@@ -184,9 +184,9 @@ def test_a_damaged_coin_is_never_counted(vault: Asked, damage: Damage, which: st
 def test_an_address_is_derived_and_not_read(vault: Asked, damage: Damage) -> None:
     before = vault("address", "list", "v")
     thief = bytes.fromhex("0014") + b"\x66" * 20
-    damage("UPDATE address SET script_pubkey = ? WHERE branch = 0", thief)
+    damage("UPDATE address SET script_pubkey = ? WHERE keychain = 0", thief)
     assert vault("address", "list", "v") == before
-    damage("UPDATE address SET \"index\" = 'five' WHERE branch = 0")
+    damage("UPDATE address SET \"index\" = 'five' WHERE keychain = 0")
     error = vault("address", "list", "v", check=5)["error"]
     assert error["message"] == "the database is damaged: see address.index"
 

@@ -35,9 +35,9 @@ def sent(vault: Asked, *words: str) -> dict[str, Any]:
     return final
 
 
-def address(vault: Asked, index: int, branch: int = 0) -> str:
+def address(vault: Asked, index: int, keychain: int = 0) -> str:
     policy = parse_descriptor(vault("vault", "show", "v")["descriptor"], Network.REGTEST)
-    return next(addresses(policy, branch, [index]))
+    return next(addresses(policy, keychain, [index]))
 
 
 def chain(tmp_path: Path) -> RegtestChain:
@@ -55,7 +55,7 @@ def test_fee_and_change_to_the_satoshi(vault: Asked) -> None:
     outputs = {output["kind"]: output for output in made["outputs"]}
     assert outputs["payment"]["address"] == STRANGER
     assert outputs["payment"]["value_sats"] == 400_000
-    assert outputs["change"]["address"] == address(vault, 0, branch=1)
+    assert outputs["change"]["address"] == address(vault, 0, keychain=1)
     spent = sum(each["value_sats"] for each in made["inputs"])
     assert spent == 400_000 + outputs["change"]["value_sats"] + made["fee_sats"]
     assert made["warnings"] == []
@@ -108,7 +108,7 @@ def test_a_dry_run_issues_no_change_address(vault: Asked) -> None:
         for output in made["review"]["outputs"]
         if output["kind"] == "change"
     ]
-    assert changes == [address(vault, index, branch=1) for index in (0, 0, 1)]
+    assert changes == [address(vault, index, keychain=1) for index in (0, 0, 1)]
 
 
 def test_waiting_coins_are_the_last_resort(vault: Asked) -> None:
@@ -294,7 +294,7 @@ def test_what_is_done_twice_is_done_once(vault: Asked) -> None:
 def test_coins_far_beyond_the_addresses_issued_are_found(vault: Asked) -> None:
     vault("regtest", "fund", address(vault, 60), "70000")
     vault("regtest", "fund", address(vault, 155), "80000")
-    vault("regtest", "fund", address(vault, 99, branch=1), "90000")
+    vault("regtest", "fund", address(vault, 99, keychain=1), "90000")
     vault("regtest", "mine")
     assert vault("balance", "v")["confirmed_sats"] == WORTH + 70_000 + 80_000 + 90_000
     assert vault("address", "check", address(vault, 160))["index"] == 160

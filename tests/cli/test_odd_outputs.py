@@ -54,10 +54,10 @@ def said_to_be_sent(tmp_path: Path, ceremony: str) -> None:
         assert database.execute(words, (now, ceremony)).rowcount == 1
 
 
-def change(vault: Asked, index: int, branch: int = CHANGE) -> bytes:
+def change(vault: Asked, index: int, keychain: int = CHANGE) -> bytes:
     descriptor = vault("vault", "show", "v")["descriptor"]
     policy = parse_descriptor(descriptor, Network.REGTEST)
-    return vault_script(policy, branch, index).script_pubkey
+    return vault_script(policy, keychain, index).script_pubkey
 
 
 def test_every_command_goes_on_after_a_payment_without_an_address(
@@ -103,14 +103,14 @@ def test_what_has_no_address_is_named_to_people(vault: Asked, tmp_path: Path) ->
     assert sign(vault, consolidated["ceremony"], "a", "b")["complete"]
 
 
-@pytest.mark.parametrize("branch", [RECEIVE, CHANGE])
+@pytest.mark.parametrize("keychain", [RECEIVE, CHANGE])
 def test_an_own_output_beyond_the_reach_of_a_search_is_a_danger(
-    vault: Asked, tmp_path: Path, branch: int
+    vault: Asked, tmp_path: Path, keychain: int
 ) -> None:
-    issued = {RECEIVE: 1, CHANGE: 0}[branch]
+    issued = {RECEIVE: 1, CHANGE: 0}[keychain]
     for index, danger in ((issued + 99, False), (issued + 100, True), (2_000_000_000, True)):
-        out = TransactionOutput(1_990_000, change(vault, index, branch))
-        data = described(vault, tmp_path, out, (branch, index))
+        out = TransactionOutput(1_990_000, change(vault, index, keychain))
+        data = described(vault, tmp_path, out, (keychain, index))
         made = vault("spend", "import", "v", str(data))
         found = {each["code"]: each for each in made["review"]["warnings"]}
         assert ("change_out_of_reach" in found) is danger

@@ -51,7 +51,7 @@ def test_a_list_says_what_came_of_each(vault: Asked, program: Program) -> None:
     found = {each["address"]: each for each in vault("address", "list", "v")["addresses"]}
     paid = found[address(vault, 0)]
     assert (paid["payments"], paid["received_sats"], paid["used"]) == (4, WORTH + 70_000, True)
-    change = found[address(vault, 0, branch=1)]
+    change = found[address(vault, 0, keychain=1)]
     spent = 1_400_000 + final["fee_sats"] + change["held_sats"]
     assert paid["held_sats"] == WORTH + 70_000 - spent
     assert (found[unpaid]["used"], found[unpaid]["payments"]) == (False, 0)
@@ -88,7 +88,7 @@ def test_a_check_says_whether_it_was_paid(vault: Asked, program: Program) -> Non
 
 def test_a_row_that_names_the_wrong_place_is_not_believed(vault: Asked, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "home" / "cardquorum.db") as raw:
-        raw.execute('UPDATE address SET "index" = 7 WHERE branch = 0')
+        raw.execute('UPDATE address SET "index" = 7 WHERE keychain = 0')
     raw.close()
     assert vault("address", "check", address(vault, 0))["index"] == 0
 

@@ -45,8 +45,8 @@ def node(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def script(index: int, branch: int = 0, policy: Policy = POLICY) -> bytes:
-    return vault_script(policy, branch, index).script_pubkey
+def script(index: int, keychain: int = 0, policy: Policy = POLICY) -> bytes:
+    return vault_script(policy, keychain, index).script_pubkey
 
 
 def address(index: int) -> str:

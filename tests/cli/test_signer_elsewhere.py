@@ -122,9 +122,9 @@ def test_bdk_signs(elsewhere: Elsewhere) -> None:
     keys = [format_key_expression(key, Network.REGTEST) for key in elsewhere.policy.keys]
     origin = keys[2].partition("]")[0] + "]"
     descriptors = [
-        f"wsh(sortedmulti(2,{keys[0]}/{branch}/*,{keys[1]}/{branch}/*,"
-        f"{origin}{base58.encode_check(raw)}/{branch}/*))"
-        for branch in (0, 1)
+        f"wsh(sortedmulti(2,{keys[0]}/{keychain}/*,{keys[1]}/{keychain}/*,"
+        f"{origin}{base58.encode_check(raw)}/{keychain}/*))"
+        for keychain in (0, 1)
     ]
     own, change = (bdk.Descriptor(text, bdk.NetworkKind.TEST) for text in descriptors)
     wallet = bdk.Wallet(own, change, bdk.Network.REGTEST, bdk.Persister.new_in_memory())

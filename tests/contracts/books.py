@@ -52,8 +52,8 @@ class Book:
     def vault(self, db: Session, name: str = NAME) -> Vault:
         return vault_book.vault_named(db, name)
 
-    def script(self, index: int, branch: int = 0, name: str = NAME) -> bytes:
-        return vault_script(self.soft[name].policy, branch, index).script_pubkey
+    def script(self, index: int, keychain: int = 0, name: str = NAME) -> bytes:
+        return vault_script(self.soft[name].policy, keychain, index).script_pubkey
 
     def sync(self, source: ChainSource, name: str = NAME) -> Tip:
         with computing_once(), self.database.begin() as db:
@@ -97,7 +97,7 @@ class Book:
         with self.database.begin() as db:
             (row, *_) = unspent(db, self.vault(db, name))
             previous = chain_book.raw_transactions(db, {row.txid})
-        coin = Coin(Outpoint(row.txid, row.vout), row.value_sats, row.branch, row.index, 1)
+        coin = Coin(Outpoint(row.txid, row.vout), row.value_sats, row.keychain, row.index, 1)
         change = (vault_script(soft.policy, CHANGE, 0), row.value_sats - pay_sats - fee_sats)
         plan = Creation(soft.policy, (coin,), (Payment(to, pay_sats),), change, 0, random.Random(1))
         psbt = create(plan, previous)

@@ -57,7 +57,7 @@ def book(tmp_path: Path) -> Iterator[Book]:
 
 def test_a_fresh_scan_finds_all_there_is(world: World, source: ChainSource, book: Book) -> None:
     paid = {world.pay(book.script(index)) for index in (0, 3)}
-    paid.add(world.pay(book.script(1, branch=1)))
+    paid.add(world.pay(book.script(1, keychain=1)))
     world.mine()
     tip = book.sync(source)
     assert tip == world.chain.tip() == source.tip()

@@ -189,7 +189,9 @@ def table_seeds() -> Iterator[bytes]:
 
 def coin_line() -> str:
     """Return a coin of our vault as `coin export` writes it."""
-    scripts = [vault_script(VAULT.policy, branch, 3).script_pubkey for branch in (RECEIVE, CHANGE)]
+    scripts = [
+        vault_script(VAULT.policy, keychain, 3).script_pubkey for keychain in (RECEIVE, CHANGE)
+    ]
     outputs = tuple(TransactionOutput(70_000, script) for script in scripts)
     source = TransactionInput(UNSIGNED_SOURCE, b"\x51")
     return Transaction((source,), outputs).raw.hex() + f",7,{'ab' * 32}"

@@ -27,8 +27,8 @@ KEYS = (
 )
 
 
-def written(branch: str, threshold: int = 2, marked: str = "'") -> str:
-    body = f"wsh(sortedmulti({threshold},{','.join(key + branch for key in KEYS)}))"
+def written(keychain: str, threshold: int = 2, marked: str = "'") -> str:
+    body = f"wsh(sortedmulti({threshold},{','.join(key + keychain for key in KEYS)}))"
     return f"{body}#{checksum(body)}" if marked else body
 
 

@@ -177,6 +177,6 @@ def test_electrum_signs_first_or_finishes_a_payment_of_ours(tmp_path: Path, scri
     unsigned = codec.unsigned_transaction(asked)
     spent = {coin.outpoint: coin for coin in vault.fund(VALUES)[0]}
     coins = [spent[each.outpoint] for each in unsigned.inputs]
-    scripts = [vault_script(vault.policy, coin.branch, coin.index) for coin in coins]
+    scripts = [vault_script(vault.policy, coin.keychain, coin.index) for coin in coins]
     pairs = zip(scripts, coins, strict=True)
     consensus.check(whole, [(script.script_pubkey, coin.value_sats) for script, coin in pairs])

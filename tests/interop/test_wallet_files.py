@@ -104,8 +104,8 @@ def judge(found: WalletFile, entry: dict[str, Any]) -> None:
         assert expected.get(name, value) == value, name
     if "script" in expected:
         assert found.script == SCRIPTS[expected["script"].lower()]
-    for branch, index, given in jade_addresses(entry):
-        assert address(found, branch, index, network=network) == given
+    for keychain, index, given in jade_addresses(entry):
+        assert address(found, keychain, index, network=network) == given
     codes = {each.code for each in found.warnings}
     assert ("private_material" in codes) == (expected.get("accept") == "warn")
     assert ("origin_differs" in codes) == any(

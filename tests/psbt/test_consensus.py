@@ -141,9 +141,9 @@ def signed(value: int) -> tuple[Transaction, list[tuple[bytes, int]]]:
         digests(unsigned, scripts, [v for _, v in SPENT]),
         strict=True,
     ):
-        branch_index = next(iter(psbt_in.bip32_derivations.values())).derivation
+        keychain_index = next(iter(psbt_in.bip32_derivations.values())).derivation
         keys = sorted(
-            (key.at(tuple(branch_index)) for key in VAULT.masters), key=lambda key: key.pubkey
+            (key.at(tuple(keychain_index)) for key in VAULT.masters), key=lambda key: key.pubkey
         )
         sigs = [partial_from_compact(key.sign(digest)) for key in keys[:2]]
         inputs.append(tx_in._replace(witness=(b"", *sigs, tx_in.witness[-1])))

@@ -41,7 +41,7 @@ def test_an_input_says_all_a_signer_asks() -> None:
     for psbt_in in create(creation(), PREVIOUS).inputs:
         txid = psbt_in.txid.hex()
         coin = by_outpoint[Outpoint(txid, psbt_in.vout)]
-        script = vault_script(VAULT.policy, coin.branch, coin.index)
+        script = vault_script(VAULT.policy, coin.keychain, coin.index)
         assert psbt_in.non_witness_utxo.serialize() == PREVIOUS[txid]
         assert psbt_in.witness_utxo.value == coin.value_sats
         assert psbt_in.witness_utxo.script_pubkey.data == script.script_pubkey
@@ -135,7 +135,7 @@ def test_coins_are_held_against_their_transactions() -> None:
     cases = {
         f"{txid}:0 has 50000 sats, not 50001": replace(coin, value_sats=50_001),
         f"{txid}:0 is not at 0/9": replace(coin, index=9),
-        f"{txid}:0 is not at 1/0": replace(coin, branch=CHANGE),
+        f"{txid}:0 is not at 1/0": replace(coin, keychain=CHANGE),
         f"{txid} has no output 2": replace(coin, outpoint=Outpoint(txid, 2)),
     }
     for sentence, wrong in cases.items():

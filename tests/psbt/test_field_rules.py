@@ -46,7 +46,7 @@ REFUSED = {
     "participants that are no points": ("inputs", b"\x1a" + POINT, NO_POINT),
     "a nonce of 65 bytes": ("inputs", b"\x1b" + POINT + POINT, bytes(65)),
     "a taproot tree of nothing": ("outputs", b"\x06", b""),
-    "a taproot tree with an open branch": ("outputs", b"\x06", b"\x01" + LEAF),
+    "a taproot tree with an open keychain": ("outputs", b"\x06", b"\x01" + LEAF),
     "a taproot tree with a leaf too many": ("outputs", b"\x06", b"\0" + LEAF + b"\0" + LEAF),
     "a taproot tree with a leaf too high": (
         "outputs",

@@ -318,8 +318,8 @@ def test_half_a_character_is_no_message() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.text(max_size=60), st.integers(0, 1), st.integers(0, 2**31 - 1))
-def test_every_message_for_every_address(message: str, branch: int, index: int) -> None:
-    script = vault_script(VAULT.policy, branch, index)
+def test_every_message_for_every_address(message: str, keychain: int, index: int) -> None:
+    script = vault_script(VAULT.policy, keychain, index)
     psbt = message_psbt(message, VAULT.policy, script)
     pair = random.Random(index).sample(range(3), 2)
     for cosigner in pair:

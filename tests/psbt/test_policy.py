@@ -58,33 +58,33 @@ def random_policy(rng: random.Random) -> Policy:
     return Policy(rng.randint(1, total), tuple(keys), network)
 
 
-def wally_addresses(policy: Policy, branch: int, indexes: list[int]) -> list[str]:
+def wally_addresses(policy: Policy, keychain: int, indexes: list[int]) -> list[str]:
     parsed = wally.descriptor_parse(
         format_descriptor(policy), None, WALLY_NETWORKS[policy.network], 0
     )
-    return [wally.descriptor_to_address(parsed, 0, branch, index, 0) for index in indexes]
+    return [wally.descriptor_to_address(parsed, 0, keychain, index, 0) for index in indexes]
 
 
-def bdk_addresses(policy: Policy, branch: int, indexes: list[int]) -> list[str]:
+def bdk_addresses(policy: Policy, keychain: int, indexes: list[int]) -> list[str]:
     network = BDK_NETWORKS[policy.network]
     kind = bdk.NetworkKind.TEST if policy.network.coin_type else bdk.NetworkKind.MAIN
     both = bdk.Descriptor(format_descriptor(policy), kind)
     receive, change = both.to_single_descriptors()
     wallet = bdk.Wallet(receive, change, network, bdk.Persister.new_in_memory())
-    keychain = bdk.KeychainKind.INTERNAL if branch else bdk.KeychainKind.EXTERNAL
+    keychain = bdk.KeychainKind.INTERNAL if keychain else bdk.KeychainKind.EXTERNAL
     return [str(wallet.peek_address(keychain, index).address) for index in indexes]
 
 
 @pytest.mark.parametrize("seed", range(50))
 def test_addresses_are_those_of_libwally_and_bdk(seed: int) -> None:
-    """50 policies, each with both branches and ten indexes: 1,000 addresses."""
+    """50 policies, each with both keychains and ten indexes: 1,000 addresses."""
     rng = random.Random(seed)
     policy = random_policy(rng)
-    for branch in (RECEIVE, CHANGE):
+    for keychain in (RECEIVE, CHANGE):
         indexes = [rng.randrange(2 ** rng.randint(1, 31)) for _ in range(10)]
-        ours = list(addresses(policy, branch, indexes))
-        assert ours == wally_addresses(policy, branch, indexes)
-        assert ours == bdk_addresses(policy, branch, indexes)
+        ours = list(addresses(policy, keychain, indexes))
+        assert ours == wally_addresses(policy, keychain, indexes)
+        assert ours == bdk_addresses(policy, keychain, indexes)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_script_asks_for_the_threshold_of_the_sorted_keys(threshold: int, tota
         )
     )
     assert script.script_pubkey == b"\x00\x20" + sha256(script.witness_script).digest()
-    assert (script.branch, script.index) == (1, 5)
+    assert (script.keychain, script.index) == (1, 5)
 
 
 def test_the_order_of_cosigners_changes_no_script() -> None:
@@ -133,15 +133,15 @@ def test_some_cosigners_keys_are_not_sorted_already() -> None:
     assert [script.index for script in scripts] == list(range(20))
 
 
-def test_branches_give_different_scripts() -> None:
+def test_keychains_give_different_scripts() -> None:
     assert vault_script(POLICY, 0, 1).script_pubkey != vault_script(POLICY, 1, 1).script_pubkey
     assert vault_script(POLICY, 0, 1).script_pubkey != vault_script(POLICY, 1, 0).script_pubkey
 
 
-@pytest.mark.parametrize(("branch", "index"), [(2, 0), (-1, 0), (0, -1), (0, 2**31)])
-def test_there_are_no_other_scripts(branch: int, index: int) -> None:
-    with pytest.raises(PolicyError, match=str(branch or index)):
-        vault_script(POLICY, branch, index)
+@pytest.mark.parametrize(("keychain", "index"), [(2, 0), (-1, 0), (0, -1), (0, 2**31)])
+def test_there_are_no_other_scripts(keychain: int, index: int) -> None:
+    with pytest.raises(PolicyError, match=str(keychain or index)):
+        vault_script(POLICY, keychain, index)
 
 
 @given(st.data())

@@ -73,11 +73,11 @@ def test_a_descriptor_is_written_and_read_back(vault: SoftVault) -> None:
 def test_addresses_are_those_of_libwally(vault: SoftVault) -> None:
     wally = judge("wallycore")
     text = format_descriptor(vault.policy)
-    for branch in (RECEIVE, CHANGE):
+    for keychain in (RECEIVE, CHANGE):
         flags = wally.WALLY_MINISCRIPT_REQUIRE_CHECKSUM
         parsed = wally.descriptor_parse(text, None, wally.WALLY_NETWORK_BITCOIN_REGTEST, flags)
-        theirs = wally.descriptor_to_addresses(parsed, 0, branch, 0, 0, 10)
-        assert list(addresses(vault.policy, branch, range(10))) == list(theirs)
+        theirs = wally.descriptor_to_addresses(parsed, 0, keychain, 0, 0, 10)
+        assert list(addresses(vault.policy, keychain, range(10))) == list(theirs)
 
 
 def test_unsorted_keys_keep_their_order(vault: SoftVault) -> None:

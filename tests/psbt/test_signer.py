@@ -60,9 +60,9 @@ def test_requests_name_input_key_and_path() -> None:
     assert [r.input_index for r in requests] == [0, 1, 2]
     assert [r.digest for r in requests] == sighashes(SPEND)
     for request in requests:
-        *account, branch, index = request.path
+        *account, keychain, index = request.path
         assert tuple(account) == ACCOUNT
-        assert request.pubkey == vault_script(VAULT.policy, branch, index).pubkeys[1]
+        assert request.pubkey == vault_script(VAULT.policy, keychain, index).pubkeys[1]
 
 
 def test_what_is_signed_is_not_asked_for_again() -> None:

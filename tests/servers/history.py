@@ -159,7 +159,7 @@ def _entry(standing: Standing, script_pubkey: bytes, category: str, sats: int, v
     if mine and category != "send":
         told["parent_descs"] = [mine.watched.text]
     told |= {"category": category, "amount": btc(sats)}
-    if mine and mine.script.branch == RECEIVE:
+    if mine and mine.script.keychain == RECEIVE:
         told["label"] = ""
     return {**told, "vout": vout}
 
@@ -206,7 +206,7 @@ def _coin(standing: Standing, outpoint: Outpoint) -> Json:
         "vout": outpoint.vout,
         "address": address_of(output.script_pubkey),
     }
-    if mine.script.branch == RECEIVE:
+    if mine.script.keychain == RECEIVE:
         told["label"] = ""
     return told | {
         "witnessScript": mine.script.witness_script.hex(),
@@ -226,7 +226,7 @@ def _solved(policy: Policy, script: VaultScript) -> str:
     """Write the descriptor of one script: its public keys, sorted, with their origins."""
     keys = []
     for expression, pubkey in zip(policy.keys, script.pubkeys, strict=True):
-        path = format_path((*expression.path, script.branch, script.index))
+        path = format_path((*expression.path, script.keychain, script.index))
         keys.append((pubkey, f"[{expression.fingerprint.hex()}/{path}]{pubkey.hex()}"))
     body = f"wsh(multi({policy.threshold},{','.join(text for _, text in sorted(keys))}))"
     return f"{body}#{checksum(body)}"

@@ -10,7 +10,7 @@ from psbt.policy import checksum
 from tests.servers.rpc import INVALID_ADDRESS_OR_KEY, INVALID_PARAMETER, MISC_ERROR, RpcError
 from tests.servers.shapes import Json
 from tests.servers.view import View
-from tests.servers.wallet import CHANGE, Scan, Wallet, Watched, branches_of
+from tests.servers.wallet import CHANGE, Scan, Wallet, Watched, keychains_of
 from tests.servers.wallets import WALLET_ERROR
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ def getdescriptorinfo(daemon: "Daemon", descriptor: str) -> Json:  # noqa: ARG00
     if mark:
         _check_sum(body, given)
     try:
-        normal, branches = branches_of(body)
+        normal, keychains = keychains_of(body)
     except PolicyError as failure:
         raise RpcError(INVALID_ADDRESS_OR_KEY, str(failure)) from failure
-    expansion = [Watched(normal, n, n == CHANGE, True, 1, 0).text for n in branches]
+    expansion = [Watched(normal, n, n == CHANGE, True, 1, 0).text for n in keychains]
     return {
         "descriptor": expansion[0],
         "multipath_expansion": expansion,
@@ -191,15 +191,15 @@ def _watch(daemon: "Daemon", wallet: Wallet, request: Json, timestamp: int) -> l
         raise RpcError(INVALID_ADDRESS_OR_KEY, "Missing checksum")
     _check_sum(body, given)
     try:
-        descriptor, branches = branches_of(body)
+        descriptor, keychains = keychains_of(body)
     except PolicyError as failure:
         raise RpcError(INVALID_ADDRESS_OR_KEY, str(failure)) from failure
     end = _range_end(request.get("range"), daemon.keypool)
-    for branch in branches:
-        internal = branch == CHANGE if len(branches) > 1 else bool(request.get("internal"))
+    for keychain in keychains:
+        internal = keychain == CHANGE if len(keychains) > 1 else bool(request.get("internal"))
         active = bool(request.get("active"))
-        _check_range(wallet, descriptor, branch, end)
-        item = Watched(descriptor, branch, internal, active, max(timestamp, 1), end)
+        _check_range(wallet, descriptor, keychain, end)
+        item = Watched(descriptor, keychain, internal, active, max(timestamp, 1), end)
         wallet.watch(item, daemon.keypool)
     return [] if "range" in request else ["Range not given, using default keypool range"]
 
@@ -230,9 +230,9 @@ def _range_end(asked: object, keypool: int) -> int:
     return int(high) + 1
 
 
-def _check_range(wallet: Wallet, descriptor: str, branch: int, end: int) -> None:
+def _check_range(wallet: Wallet, descriptor: str, keychain: int, end: int) -> None:
     for item in wallet.watched:
-        if (item.descriptor, item.branch) == (descriptor, branch) and end < item.end:
+        if (item.descriptor, item.keychain) == (descriptor, keychain) and end < item.end:
             words = f"new range must include current range = [0,{item.end - 1}]"
             raise RpcError(INVALID_PARAMETER, words)
 

@@ -117,7 +117,7 @@ def getblock(daemon: "Daemon", blockhash: str, verbosity: int = 1) -> str | Json
 
 
 def known_block(daemon: "Daemon", block_hash: str) -> Block:
-    """Return a block of any branch."""
+    """Return a block of any keychain."""
     block = daemon.view().block(block_hash)
     if block is None:
         raise RpcError(INVALID_ADDRESS_OR_KEY, "Block not found")

@@ -96,9 +96,9 @@ class Standing:
         return output.script_pubkey in self.wallet.scripts
 
     def is_change(self, output: TransactionOutput) -> bool:
-        """Tell whether an output went to a branch that nobody was given an address of."""
+        """Tell whether an output went to a keychain that nobody was given an address of."""
         mine = self.wallet.scripts.get(output.script_pubkey)
-        return mine is not None and mine.script.branch == CHANGE
+        return mine is not None and mine.script.keychain == CHANGE
 
     def replaceable(self, txid: str) -> str:
         """Tell in Core's words whether it may be replaced."""

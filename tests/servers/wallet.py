@@ -21,16 +21,16 @@ from psbt.policy import (
 from psbt.transaction import Transaction, parse_transaction
 from tests.servers.view import View
 
-BRANCHES = "/<0;1>/*"
+KEYCHAINS = "/<0;1>/*"
 RECEIVE, CHANGE = 0, 1
 
 
 @dataclass
 class Watched:
-    """One branch of an imported descriptor: the scripts from 0 up to `end` are watched."""
+    """One keychain of an imported descriptor: the scripts from 0 up to `end` are watched."""
 
     descriptor: str
-    branch: int
+    keychain: int
     internal: bool
     active: bool
     timestamp: int
@@ -39,8 +39,8 @@ class Watched:
 
     @property
     def text(self) -> str:
-        """Return the branch's own descriptor as the wallet lists it."""
-        return _of_branch(self.descriptor, self.branch)
+        """Return the keychain's own descriptor as the wallet lists it."""
+        return _of_keychain(self.descriptor, self.keychain)
 
     @property
     def policy(self) -> Policy:
@@ -88,9 +88,9 @@ class Wallet:
     scan: Scan | None = None
 
     def watch(self, item: Watched, keypool: int) -> None:
-        """Watch a branch from now on; one watched already is extended."""
+        """Watch a keychain from now on; one watched already is extended."""
         for other in self.watched:
-            if (other.descriptor, other.branch) == (item.descriptor, item.branch):
+            if (other.descriptor, other.keychain) == (item.descriptor, item.keychain):
                 other.end, other.active = max(other.end, item.end), item.active
                 other.timestamp = min(other.timestamp, item.timestamp)
                 item = other
@@ -128,7 +128,7 @@ class Wallet:
 
     def _extend(self, item: Watched, keypool: int, start: int) -> None:
         item.end = max(item.end, item.next_index + keypool)
-        for script in derive_scripts(item.policy, item.branch, range(start, item.end)):
+        for script in derive_scripts(item.policy, item.keychain, range(start, item.end)):
             self.scripts[script.script_pubkey] = Mine(item, script)
 
     def _take(self, transaction: Transaction, keypool: int) -> None:
@@ -171,13 +171,13 @@ def read_wallet(file: Path) -> Wallet:
     return wallet
 
 
-def branches_of(descriptor: str) -> tuple[str, list[int]]:
-    """Return the two-path descriptor, as the wallet writes it, and which branches were meant."""
-    for branch in (RECEIVE, CHANGE):
-        if f"/{branch}/*" in descriptor:
-            body = descriptor.partition("#")[0].replace(f"/{branch}/*", BRANCHES)
-            return _normal(body), [branch]
-    if BRANCHES not in descriptor:
+def keychains_of(descriptor: str) -> tuple[str, list[int]]:
+    """Return the two-path descriptor, as the wallet writes it, and which keychains were meant."""
+    for keychain in (RECEIVE, CHANGE):
+        if f"/{keychain}/*" in descriptor:
+            body = descriptor.partition("#")[0].replace(f"/{keychain}/*", KEYCHAINS)
+            return _normal(body), [keychain]
+    if KEYCHAINS not in descriptor:
         raise PolicyError("A function is needed within P2WSH")
     return _normal(descriptor.partition("#")[0]), [RECEIVE, CHANGE]
 
@@ -192,6 +192,6 @@ def _parsed(descriptor: str) -> Policy:
 
 
 @lru_cache
-def _of_branch(descriptor: str, branch: int) -> str:
-    body = descriptor.partition("#")[0].replace(BRANCHES, f"/{branch}/*")
+def _of_keychain(descriptor: str, keychain: int) -> str:
+    body = descriptor.partition("#")[0].replace(KEYCHAINS, f"/{keychain}/*")
     return f"{body}#{checksum(body)}"

@@ -16,7 +16,7 @@ LATER = NOW + timedelta(days=30)
 
 @dataclass(frozen=True)
 class Script:
-    branch: int
+    keychain: int
     index: int
     script_pubkey: bytes
 
@@ -106,7 +106,7 @@ def coin(number: int) -> chain.FoundCoin:
         "txid": txid(number),
         "vout": 0,
         "value_sats": 1000 * number,
-        "branch": 0,
+        "keychain": 0,
         "index": number,
         "script_pubkey": script(number),
         "height": 100,

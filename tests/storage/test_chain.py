@@ -106,7 +106,7 @@ def test_a_block_is_known_whole_or_not_at_all(db: Session) -> None:
 
 
 def test_a_coin_is_kept_whole(db: Session, vault: Vault) -> None:
-    add_coin(db, vault, 5, vout=2, height=None, coinbase=True, branch=CHANGE)
+    add_coin(db, vault, 5, vout=2, height=None, coinbase=True, keychain=CHANGE)
     (found,) = chain.unspent_coins(db, vault)
     assert found == chain.UnspentCoin(txid(5), 2, 5000, CHANGE, 5, script(5), None, coinbase=True)
     kept = chain.coin_at(db, txid(5), 2)
@@ -261,11 +261,11 @@ def test_a_transaction_another_vault_needs_stays(db: Session, forked: Vault, oth
 
 
 @pytest.mark.parametrize(
-    ("branch", "index", "sentence"),
-    [(2, 0, "branch_known"), (0, 2**31, "index_range"), (0, -1, "index_range")],
+    ("keychain", "index", "sentence"),
+    [(2, 0, "keychain_known"), (0, 2**31, "index_range"), (0, -1, "index_range")],
 )
 def test_what_cannot_be_an_address_is_refused(
-    db: Session, vault: Vault, branch: int, index: int, sentence: str
+    db: Session, vault: Vault, keychain: int, index: int, sentence: str
 ) -> None:
     with pytest.raises(StorageError, match=sentence):
-        chain.issue_address(db, vault, Script(branch, index, b""), now=NOW)
+        chain.issue_address(db, vault, Script(keychain, index, b""), now=NOW)

@@ -24,7 +24,7 @@ from coordinator.errors import ChainError, TransactionRejected
 from psbt.transaction import MAX_MONEY_SATS
 
 SIZE_MAX = 100_000_000
-BRANCHES = (bdk.KeychainKind.EXTERNAL, bdk.KeychainKind.INTERNAL)
+KEYCHAINS = (bdk.KeychainKind.EXTERNAL, bdk.KeychainKind.INTERNAL)
 
 
 class BdkChain:
@@ -112,16 +112,16 @@ class BdkChain:
     def _reveal(self, wallet: bdk.Wallet, reach: Iterable[int]) -> bool:
         """Have the wallet look at so many scripts; True where that takes a new scan."""
         widened = False
-        for branch, count in zip(BRANCHES, reach, strict=True):
-            if count > _revealed(wallet, branch):
-                wallet.reveal_addresses_to(branch, count - 1 + self._client.ahead)
+        for keychain, count in zip(KEYCHAINS, reach, strict=True):
+            if count > _revealed(wallet, keychain):
+                wallet.reveal_addresses_to(keychain, count - 1 + self._client.ahead)
                 widened = self._client.ahead > 0
         return widened
 
     def _reach(self, scan: Scan, watch: Watch) -> tuple[int, int]:
-        """Return how many scripts of each branch were looked at."""
+        """Return how many scripts of each keychain were looked at."""
         beyond = self._client.gap if scan.full else 0
-        receive, change = (_revealed(scan.wallet, branch) for branch in BRANCHES)
+        receive, change = (_revealed(scan.wallet, keychain) for keychain in KEYCHAINS)
         return max(receive + beyond, watch.reach[0]), max(change + beyond, watch.reach[1])
 
     @contextmanager
@@ -159,9 +159,9 @@ class PackageChain(BdkChain):
         return package
 
 
-def _revealed(wallet: bdk.Wallet, branch: bdk.KeychainKind) -> int:
-    """Return how many scripts of a branch the wallet looks at."""
-    last = wallet.derivation_index(branch)
+def _revealed(wallet: bdk.Wallet, keychain: bdk.KeychainKind) -> int:
+    """Return how many scripts of a keychain the wallet looks at."""
+    last = wallet.derivation_index(keychain)
     return 0 if last is None else last + 1
 
 

@@ -18,9 +18,9 @@ class ScanNote(NamedTuple):
     """A scan of a wallet on the node.
 
     `start` is the first block that is looked through when it is `done`, for the first `reach`
-    scripts of each branch; `begin` is where this scan began, `height` and `block` how far it came.
-    `made` is when the node took the descriptors, `transactions` how many the wallet then had: a
-    wallet that differs is another one.
+    scripts of each keychain; `begin` is where this scan began, `height` and `block` how far it
+    came. `made` is when the node took the descriptors, `transactions` how many the wallet then had:
+    a wallet that differs is another one.
     """
 
     wallet: str

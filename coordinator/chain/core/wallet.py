@@ -26,7 +26,7 @@ CHAINS: Final = {
 NAME_SIZE_MAX: Final = 20
 POLL_SECONDS: Final = 0.5
 AHEAD: Final = 1_000
-"""How many scripts a branch Core looks at beyond the last one used, as its own wallets do."""
+"""How many scripts a keychain Core looks at beyond the last one used, as its own wallets do."""
 LOOKED: Final = 100
 WALLET_PREFIX: Final = "cardquorum-"
 NAMES_MAX: Final = 9
@@ -38,9 +38,9 @@ WALLETS_MAX: Final = 10_000
 DESCRIPTORS_MAX: Final = 1_000
 DESCRIPTOR_SIZE_MAX: Final = 10_000
 INDEX_MAX: Final = 1_000_000
-"""Scripts of a branch that are believed to be used: each costs a derivation here."""
+"""Scripts of a keychain that are believed to be used: each costs a derivation here."""
 TRANSACTIONS_MAX: Final = 2**40
-BRANCHES: Final = ("/0/*", "/1/*")
+KEYCHAINS: Final = ("/0/*", "/1/*")
 BOTH: Final = "/<0;1>/*"
 
 MISC_ERROR, WALLET_ERROR, NOT_FOUND, NO_METHOD = -1, -4, -18, -32601
@@ -55,8 +55,8 @@ def not_from_core(node: Node, failure: ValueError) -> ChainError:
     return ChainError(f"the answer of {node} is not one of Bitcoin Core's: {failure}")
 
 
-class Branch(NamedTuple):
-    """How many scripts of a branch a wallet watches, after how many none was used, since when."""
+class Keychain(NamedTuple):
+    """How many scripts of a keychain a wallet watches, after how many none was used, since when."""
 
     watched: int
     used: int
@@ -65,7 +65,7 @@ class Branch(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A wallet that holds what was looked for: how many scripts of each branch, from where on.
+    """A wallet that holds what was looked for: how many scripts of each keychain, from where on.
 
     `anew` where it was scanned just now: what it holds was not told before.
     """
@@ -135,7 +135,7 @@ class CoreWallet:
         """Return how many transactions the wallet holds."""
         return self.ask("getwalletinfo")["txcount"].integer(0, TRANSACTIONS_MAX)
 
-    def listed(self) -> dict[str, Branch]:
+    def listed(self) -> dict[str, Keychain]:
         """Return what the wallet watches, by descriptor without its checksum."""
         found = {}
         for each in self.ask("listdescriptors")["descriptors"].items(DESCRIPTORS_MAX):
@@ -143,7 +143,7 @@ class CoreWallet:
             span = each.member("range")
             watched = 1 if span is None else span[1].integer(0, HEIGHT_MAX) + 1
             made = each.member("timestamp")
-            found[body] = Branch(
+            found[body] = Keychain(
                 watched,
                 _used(each),
                 0 if made is None else made.integer(0, TIME_MAX),
@@ -185,22 +185,22 @@ class VaultWallet:
 
     def prepare(self, watch: Watch) -> Prepared:
         """Open the vault's wallet; fill it and look through old blocks where that is not done."""
-        ours = branch_descriptors(watch.descriptor)
+        ours = keychain_descriptors(watch.descriptor)
         file = self._note_file(watch)
         kept = read_note(file, watch.descriptor)
         wallet, listed = self._opened(kept, watch.descriptor[-8:], ours)
         note = self._compared(kept, wallet, [listed.get(body) for body in ours])
-        branches, imported = self._filled(wallet, ours, listed, reach=watch.reach)
+        keychains, imported = self._filled(wallet, ours, listed, reach=watch.reach)
         if note is not None and imported:
-            note = note._replace(made=_made(branches))
+            note = note._replace(made=_made(keychains))
         scan = _Scan(self._node, wallet, self._network, report=self._report)
-        done, anew = scan.run(note, watch, branches, keep=lambda each: write_note(file, each))
-        branches = [found for body in ours if (found := wallet.listed().get(body))]
+        done, anew = scan.run(note, watch, keychains, keep=lambda each: write_note(file, each))
+        keychains = [found for body in ours if (found := wallet.listed().get(body))]
         # What came since is the wallet's too: a wallet that has less is another one.
         counted = done._replace(transactions=wallet.count())
         if counted != kept:
             write_note(file, counted)
-        prepared = _prepared(wallet, branches, note=done, watch=watch)
+        prepared = _prepared(wallet, keychains, note=done, watch=watch)
         return prepared._replace(anew=anew, notes=tuple(self._said))
 
     def standing(self, watch: Watch) -> Prepared | None:
@@ -242,13 +242,13 @@ class VaultWallet:
     def _as_noted(self, wallet: CoreWallet, kept: ScanNote, watch: Watch) -> Prepared | None:
         """Return a wallet that is the one noted and was looked through as far as is wanted."""
         # The checksum held when this descriptor was noted.
-        ours, listed = _branches(watch.descriptor.partition("#")[0]), wallet.listed()
-        branches = [listed.get(body) for body in ours]
+        ours, listed = _keychains(watch.descriptor.partition("#")[0]), wallet.listed()
+        keychains = [listed.get(body) for body in ours]
         born = max(first_block(self._network), watch.birthday.height or 0)
         if (
             listed.keys() != set(ours)
             or not wallet.is_watch_only()
-            or self._compared(kept, wallet, branches) is None
+            or self._compared(kept, wallet, keychains) is None
             or not _covers(listed, ours, watch.reach)
             or not kept.done
             or kept.start > min(born, watch.since.height if watch.since else 0)
@@ -263,7 +263,7 @@ class VaultWallet:
 
     def _opened(
         self, note: ScanNote | None, ending: str, ours: Sequence[str]
-    ) -> tuple[CoreWallet, dict[str, Branch]]:
+    ) -> tuple[CoreWallet, dict[str, Keychain]]:
         """Return the first wallet of the vault's names that holds nothing else, made if need be."""
         first = WALLET_PREFIX + ending
         names = [first, *(f"{first}-{number}" for number in range(2, NAMES_MAX + 1))]
@@ -290,15 +290,15 @@ class VaultWallet:
         raise ChainError(f"{self._node} has {len(names)} wallets named {first}, none of this vault")
 
     def _compared(
-        self, note: ScanNote | None, wallet: CoreWallet, branches: Sequence[Branch | None]
+        self, note: ScanNote | None, wallet: CoreWallet, keychains: Sequence[Keychain | None]
     ) -> ScanNote | None:
         """Return what was noted of the wallet; None where this is another one."""
         if note is None:
             return None
-        there = [branch for branch in branches if branch is not None]
+        there = [keychain for keychain in keychains if keychain is not None]
         same = (
             note.wallet == wallet.name
-            and len(there) == len(branches)
+            and len(there) == len(keychains)
             and all(b.watched >= n for b, n in zip(there, note.reach, strict=True))
             and all(b.made <= n for b, n in zip(there, note.made, strict=True))
             and wallet.count() >= note.transactions
@@ -312,11 +312,11 @@ class VaultWallet:
         self,
         wallet: CoreWallet,
         ours: Sequence[str],
-        listed: Mapping[str, Branch],
+        listed: Mapping[str, Keychain],
         *,
         reach: Sequence[int],
-    ) -> tuple[list[Branch], bool]:
-        """Have the wallet watch at least so many scripts of each branch; never less than it does.
+    ) -> tuple[list[Keychain], bool]:
+        """Have the wallet watch at least so many scripts of each keychain; never less than it does.
 
         Returns what it watches then, and whether anything was imported.
         """
@@ -324,7 +324,7 @@ class VaultWallet:
             return [listed[body] for body in ours], False
         requests = []
         for number, (body, count) in enumerate(zip(ours, reach, strict=True)):
-            known = listed.get(body, Branch(0, 0, 0, active=False))
+            known = listed.get(body, Keychain(0, 0, 0, active=False))
             end = max(known.watched - 1, count - 1 + AHEAD)
             requests.append({
                 "desc": f"{body}#{checksum(body)}",
@@ -349,12 +349,12 @@ class VaultWallet:
 
 
 def _prepared(
-    wallet: CoreWallet, branches: Sequence[Branch], *, note: ScanNote, watch: Watch
+    wallet: CoreWallet, keychains: Sequence[Keychain], *, note: ScanNote, watch: Watch
 ) -> Prepared:
-    """Return a wallet with how many scripts of each branch were looked for, from where on."""
+    """Return a wallet with how many scripts of each keychain were looked for, from where on."""
     receive, change = (
-        max(least, min(branch.used + LOOKED, looked))
-        for branch, least, looked in zip(branches, watch.reach, note.reach, strict=True)
+        max(least, min(keychain.used + LOOKED, looked))
+        for keychain, least, looked in zip(keychains, watch.reach, note.reach, strict=True)
     )
     scanned = Scanned(note.start, note.earlier_unknown)
     return Prepared(wallet, (receive, change), scanned, anew=False, notes=())
@@ -373,7 +373,7 @@ class _Scan:
         self,
         note: ScanNote | None,
         watch: Watch,
-        branches: Sequence[Branch],
+        keychains: Sequence[Keychain],
         *,
         keep: Callable[[ScanNote], None],
     ) -> tuple[ScanNote, bool]:
@@ -383,7 +383,7 @@ class _Scan:
         """
         wanted = self._wanted(note, watch)
         begin = max(wanted, self._lowest_block())
-        reach = branches[0].watched, branches[1].watched
+        reach = keychains[0].watched, keychains[1].watched
         covers = note is not None and all(
             done >= least for done, least in zip(note.reach, watch.reach, strict=True)
         )
@@ -403,7 +403,7 @@ class _Scan:
                 start=start,
                 earlier_unknown=start > wanted,
                 reach=reach if note is None or not covers else note.reach,
-                made=_made(branches),
+                made=_made(keychains),
                 transactions=0,
                 begin=begin,
                 height=begin - 1,
@@ -512,19 +512,19 @@ class _Scan:
         return call(self._node, "getblockheader", block)
 
 
-def branch_descriptors(descriptor: str) -> tuple[str, str]:
-    """Return a two-path descriptor's branches, without checksums; raises ChainError."""
+def keychain_descriptors(descriptor: str) -> tuple[str, str]:
+    """Return a two-path descriptor's keychains, without checksums; raises ChainError."""
     body, _, given = descriptor.partition("#")
     try:
         if BOTH not in body or checksum(body) != given:
-            raise ChainError("the vault's descriptor has no two branches, or a wrong checksum")
+            raise ChainError("the vault's descriptor has no two keychains, or a wrong checksum")
     except PolicyError as failure:
         raise ChainError(f"the vault's descriptor cannot be read: {failure}") from failure
-    return _branches(body)
+    return _keychains(body)
 
 
-def _branches(body: str) -> tuple[str, str]:
-    receive, change = (bare(body.replace(BOTH, branch)) for branch in BRANCHES)
+def _keychains(body: str) -> tuple[str, str]:
+    receive, change = (bare(body.replace(BOTH, keychain)) for keychain in KEYCHAINS)
     return receive, change
 
 
@@ -533,15 +533,15 @@ def bare(descriptor: str) -> str:
     return descriptor.partition("#")[0].replace("'", "h")
 
 
-def _covers(listed: Mapping[str, Branch], ours: Sequence[str], reach: Sequence[int]) -> bool:
+def _covers(listed: Mapping[str, Keychain], ours: Sequence[str], reach: Sequence[int]) -> bool:
     return all(
         body in listed and listed[body].active and listed[body].watched >= least
         for body, least in zip(ours, reach, strict=True)
     )
 
 
-def _made(branches: Sequence[Branch]) -> tuple[int, int]:
-    return branches[0].made, branches[1].made
+def _made(keychains: Sequence[Keychain]) -> tuple[int, int]:
+    return keychains[0].made, keychains[1].made
 
 
 def _refusals(answer: Field, count: int) -> list[str]:

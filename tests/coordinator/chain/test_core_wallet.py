@@ -33,8 +33,8 @@ Real = Callable[[], object]
 Answer = Callable[[Real, dict[str, Any]], object]
 
 
-def script(index: int, branch: int = 0) -> bytes:
-    return vault_script(POLICY, branch, index).script_pubkey
+def script(index: int, keychain: int = 0) -> bytes:
+    return vault_script(POLICY, keychain, index).script_pubkey
 
 
 def watch(

@@ -42,7 +42,7 @@ def tell(db: Session, transaction: Transaction, own: bytes) -> None:
             txid=transaction.txid,
             vout=vout,
             value_sats=output.value_sats,
-            branch=0,
+            keychain=0,
             index=0,
             script_pubkey=own,
             height=102,
