@@ -85,10 +85,10 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-annotate --custom-compile-command 'make locks' \
 	$(if $(RENEW),$(if $(filter all,$(RENEW)),--upgrade,--upgrade-package $(RENEW)))
 locks: $(VENV)/.python
-	$(COMPILE) pyproject.toml --all-extras --group dev --group fuzz --group judges -o locks/judges.txt
-	$(COMPILE) pyproject.toml --extra regtest --group dev --group fuzz -c locks/judges.txt -o locks/test.txt
-	$(COMPILE) pyproject.toml --extra regtest -c locks/judges.txt -o locks/run.txt
-	$(COMPILE) pyproject.toml -c locks/judges.txt -o locks/base.txt
+	$(COMPILE) pyproject.toml --all-extras --group dev --group fuzz --group judges --group browser -o locks/judges.txt
+	$(COMPILE) pyproject.toml --extra regtest --extra page --group dev --group fuzz --group browser -c locks/judges.txt -o locks/test.txt
+	$(COMPILE) pyproject.toml --extra regtest --extra page -c locks/judges.txt -o locks/run.txt
+	$(COMPILE) pyproject.toml --extra page -c locks/judges.txt -o locks/base.txt
 	$(COMPILE) --group build -c locks/judges.txt -o locks/build.txt
 	$(COMPILE) --group swig -o locks/swig.txt
 	$(COMPILE) --group sbom -o locks/sbom.txt

@@ -45,6 +45,22 @@ def json_line(said: object) -> str:
     return json.dumps(said) if visible(line) != line else line
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless it is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def sats(amount: int) -> str:
+    """Return an amount for people: satoshis in groups of three."""
+    return f"{amount:,} sat".replace(",", " ")
+
+
+def sat_per_vbyte(feerate: int) -> str:
+    """Return a fee rate in sat/kvB for people."""
+    rate, part = divmod(feerate, 1000)
+    return f"{rate}.{part:03d}".rstrip("0").rstrip(".")
+
+
 def _escape(found: re.Match[str]) -> str:
     code = ord(found[0])
     if code <= 0xFF:

@@ -2,8 +2,8 @@
 
 import io
 import sys
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
 from coordinator.cli import terminal
 from coordinator.cli.output import counted, sat_per_vbyte
+from coordinator.workspace.opened_home import TARGET_BLOCKS, OpenedHome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,17 +20,12 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
     from cards.pin import Secret
-    from coordinator.chain import ChainSource
     from coordinator.cli.attendant import Terminal
-    from coordinator.enrolment.enrol import CardAtSlot
-    from coordinator.home.settings import Home
     from coordinator.readers.slots import Slot
     from coordinator.signing.collector import WaitPolicy
     from coordinator.wallet.fees import Rate
-    from storage.model import Ceremony, Vault
 
 PASSPHRASE, NEW_PASSPHRASE = "home.passphrase", "home.new-passphrase"
-TARGET_BLOCKS = 6
 
 
 class OfferedCards(NamedTuple):
@@ -69,17 +65,17 @@ class Globals:
         )
 
 
-class Context:
-    """A command's surroundings; closes what it opened."""
+class Context(OpenedHome):
+    """A command's surroundings: the home it works in, its options, and who is asked."""
 
     def __init__(self, chosen: Globals) -> None:
         """Keep the options; nothing is opened yet."""
+        super().__init__(chosen.home)
         self.as_json = bool(chosen.as_json)
         self.quiet = chosen.quiet
         self.verbosity = chosen.verbosity
         self.attendant = chosen.attendant
         self.run = chosen.run
-        self._home = chosen.home
         self.closing = ExitStack()
         self.passphrases: dict[str, Secret] = {}
         self.stdin: IO[bytes] | None = None
@@ -117,54 +113,21 @@ class Context:
             with self.database.begin() as db:
                 check_rows(db)
 
-    def close(self) -> None:
-        """Close the chain and the database if they were opened."""
-        if "chain" in self.__dict__:
-            self.chain.close()
-        if "database" in self.__dict__:
-            self.database.kw["bind"].dispose()
-
-    @property
-    def folder(self) -> Path:
-        """Return the home's folder as asked for, which need not exist."""
-        from coordinator.home.settings import default_folder
-
-        return self._home or default_folder()
-
-    @cached_property
-    def home(self) -> "Home":
-        """Open the home; raises SettingsError where there is none."""
-        from coordinator.home.settings import open_home
-
-        return open_home(self.folder)
-
     @cached_property
     def database(self) -> "sessionmaker[Session]":
         """Open the home's database, migrated to this version, and its seal if that was given."""
-        from coordinator.home import approvals
-        from storage.database import APPROVES, open_database
-
-        opened = open_database(self.home.database_url, existing=True)
-        opened.configure(info={APPROVES: approvals.approves_seal(self.home)})
+        opened = super().database
         given = self.passphrases.get(PASSPHRASE)
-        if given is not None and self._refuse_other_seal(opened):
+        if given is not None and self.refuse_other_seal(opened):
             from coordinator.cli.attendant import unlock_seal
 
             unlock_seal(opened, given)
         return opened
 
-    def require_writable(self) -> None:
-        """Raise ReadOnly before a card does what could not be kept here."""
-        from storage.database import is_read_only
-        from storage.errors import ReadOnly
-
-        if is_read_only(self.database):
-            raise ReadOnly(f"the home {self.folder} can only be read here: no card was asked")
-
     @cached_property
     def book(self) -> "sessionmaker[Session]":
         """Open the database for who wants names: of a sealed home the passphrase is asked for."""
-        if self.stdin is None and self._refuse_other_seal(self.database):
+        if self.stdin is None and self.refuse_other_seal(self.database):
             from cards.pin import Secret
             from coordinator.cli.attendant import ask_hidden, unlock_seal
 
@@ -172,20 +135,6 @@ class Context:
             if typed:
                 unlock_seal(self.database, self.closing.enter_context(Secret(typed)))
         return self.database
-
-    def _refuse_other_seal(self, database: "sessionmaker[Session]") -> bool:
-        """Tell whether the seal is closed; raises ApprovalMismatch where it is not ours."""
-        from coordinator.errors import ApprovalMismatch
-        from coordinator.home import approvals
-        from storage import sealing
-
-        with database.begin() as db:
-            if not sealing.is_locked(db):
-                return False
-            standing = approvals.seal_standing(self.home, sealing.sealing_key(db))
-        if standing is approvals.Standing.DIFFERS:
-            raise ApprovalMismatch("the key that places and people are sealed to")
-        return True
 
     def take_stdin(self, *, cards: bool) -> None:
         """Read standard input; what is not this home's passphrase is left for the cards' PINs.
@@ -210,42 +159,10 @@ class Context:
             rest.append(b"" if ours else line)
         self.stdin = io.BytesIO(b"\n".join(rest))
 
-    @contextmanager
-    def vault(self, name: str) -> "Iterator[tuple[Session, Vault]]":
-        """Begin with the vault of this name; raises NotFound."""
-        from storage import vaults as vault_book
-
-        with self.database.begin() as db:
-            yield db, vault_book.vault_named(db, name)
-
-    @contextmanager
-    def ceremony(self, ceremony_id: str) -> "Iterator[tuple[Session, Ceremony]]":
-        """Begin with the ceremony of this id; raises NotFound."""
-        from storage import ceremonies as ceremony_book
-
-        with self.database.begin() as db:
-            yield db, ceremony_book.ceremony_named(db, ceremony_id)
-
-    @cached_property
-    def chain(self) -> "ChainSource":
-        """Open the home's chain source; a terminal is told how far a long scan is."""
-        from coordinator.chain.opening import open_chain, silent
-
-        home = self.home
-        report = self.report if sys.stderr.isatty() and not self.quiet else silent
-        return open_chain(home.chain, home.chain_folder, home.network, report=report)
-
-    def freshen(self, vault: str | None = None) -> None:
-        """Bring one vault or all in step where asking the chain does not leave the home."""
-        from coordinator.wallet import overview
-
-        overview.freshen(self.home, self.database, lambda: self.chain, vault=vault)
-
-    def look_first(self, vault: str) -> None:
-        """Bring a vault in step that nobody looked for; raises NotLooked where that takes long."""
-        from coordinator.wallet import overview
-
-        overview.look_first(self.home, self.database, lambda: self.chain, vault=vault)
+    def reporter(self) -> "Callable[[str], None]":
+        """Return what tells a terminal how far a long scan is."""
+        shown = sys.stderr.isatty() and not self.quiet
+        return self.report if shown else super().reporter()
 
     def fee_rate(
         self, typed: str | None, target: int | None, *, blocks: int = TARGET_BLOCKS
@@ -254,22 +171,12 @@ class Context:
 
         That the chain knew none is told.
         """
-        from coordinator.amounts import parse_feerate
-        from coordinator.errors import UsageError
-        from coordinator.home.settings import OFFLINE
-        from coordinator.wallet import fees, node_rules
+        from coordinator.wallet import fees
 
-        if typed is not None and target is not None:
-            raise UsageError("give --feerate or --target, not both")
-        if self.home.chain != OFFLINE:
-            node_rules.refresh(self.database, self.chain)
-        if typed is not None:
-            return fees.Rate(parse_feerate(typed), fees.TYPED)
-        blocks = target or blocks
-        rate = fees.rate_for(self.home, lambda: self.chain, blocks)
+        rate = self.rate(typed, target, blocks=blocks)
         if rate.source == fees.FALLBACK:
             self.say(
-                f"the chain has no estimate for {counted(blocks, 'block')}: "
+                f"the chain has no estimate for {counted(target or blocks, 'block')}: "
                 f"{sat_per_vbyte(rate.feerate)} sat/vB are taken"
             )
         return rate
@@ -290,17 +197,6 @@ class Context:
         for secret in (secrets or {}).values():
             self.closing.enter_context(secret)
         return (self.attendant or Terminal)(secrets, quiet=self.quiet, yes=yes, accepted=accepted)
-
-    def card_at(
-        self, label: str, reader: str | None, emulated: str | None, *, last_attempt: bool = False
-    ) -> "CardAtSlot":
-        """Return a card with the slot named, else with the one it lies in where it is known."""
-        from coordinator.enrolment.enrol import CardAtSlot
-        from coordinator.readers import choice
-
-        named = choice.places(reader, emulated)
-        slot = choice.slot_of(self.home, self.database, label, named=named)
-        return CardAtSlot(label, slot, last_attempt)
 
     def cards_offered(
         self,

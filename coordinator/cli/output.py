@@ -11,12 +11,26 @@ from typing import TYPE_CHECKING, Any
 from coordinator import clock
 from coordinator.cli import terminal
 from coordinator.cli.result import Result, fields_of
-from coordinator.shown_text import visible, whole
+from coordinator.shown_text import counted, sat_per_vbyte, sats, visible, whole
 
 if TYPE_CHECKING:
     from coordinator.cli.failures import Failure
     from coordinator.notices import Notice
 
+__all__ = [
+    "as_text",
+    "columns",
+    "counted",
+    "danger_lines",
+    "emit",
+    "emit_failure",
+    "look_twice",
+    "notice_lines",
+    "plain",
+    "sat_per_vbyte",
+    "sats",
+    "sentences",
+]
 
 TXID = re.compile(r"\b[0-9a-f]{64}\b")
 
@@ -138,19 +152,3 @@ def look_twice(notices: "Iterable[Notice]") -> list[str]:
         f"{'note' if each.severity.value == 'info' else 'LOOK TWICE'}: {each.sentence}"
         for each in notices
     ]
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number and its noun, in the plural unless it is one."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def sats(amount: int) -> str:
-    """Return an amount for people: satoshis in groups of three."""
-    return f"{amount:,} sat".replace(",", " ")
-
-
-def sat_per_vbyte(feerate: int) -> str:
-    """Return a fee rate in sat/kvB for people."""
-    rate, part = divmod(feerate, 1000)
-    return f"{rate}.{part:03d}".rstrip("0").rstrip(".")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.context import TARGET_BLOCKS, Context
+from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, Feerate, Target
 from coordinator.cli.result import Result, as_document
+from coordinator.workspace.opened_home import TARGET_BLOCKS
 
 if TYPE_CHECKING:
     from coordinator.incident.replacement import Replacing

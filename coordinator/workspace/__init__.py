@@ -1,0 +1,1 @@
+"""Where a surface works: an opened home, which the command line and the page share."""
