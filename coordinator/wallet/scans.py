@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.chain import UNKNOWN, Birthday, Tip, first_block
+from coordinator.chain.block_dates import BLOCK_TIME
 from coordinator.chain.url import CORE, FILTERS, OFFLINE
 from coordinator.errors import NotLooked, UsageError
 from coordinator.home.settings import Home
@@ -20,7 +21,6 @@ from storage.model import Vault
 
 CHEAP_BLOCKS: Final = 2_016
 LONG_BLOCKS: Final = 10_000
-BLOCK_TIME: Final = timedelta(minutes=10)
 BITCOIN_BEGUN: Final = datetime(2009, 1, 3, tzinfo=UTC)
 LATE_BLOCKS: Final = 100
 FASTEST_BLOCKS: Final = timedelta(minutes=8)
