@@ -23,6 +23,7 @@ from coordinator.enrolment.setup_plan import Setup
 from coordinator.errors import CoordinatorError, UsageError
 from coordinator.home.settings import Home, create_home
 from coordinator.payment import ceremonies, creation
+from coordinator.payment.progress import progress
 from coordinator.readers import emulated
 from coordinator.readers.slots import Slot
 from coordinator.recovery import kit
@@ -309,6 +310,6 @@ def _send(stage: Stage, ceremony: str, inputs: int, *, signatures: int) -> Paid:
     ceremonies.broadcast(stage.home, stage.database, ceremony, chain=stage.chain)
     tip = _mine(stage)
     with stage.database.begin() as db:
-        state = ceremonies.progress(ceremony_book.ceremony_named(db, ceremony)).state
+        state = progress(ceremony_book.ceremony_named(db, ceremony)).state
     stage.guide.tell(f"6. {state} in block {tip.height}; the audit says:")
     return Paid(final.txid, inputs, signatures, tip.height, state == "confirmed", final.consensus)

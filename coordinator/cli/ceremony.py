@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coordinator.payment.batch import Batch
-    from coordinator.payment.ceremonies import Progress
     from coordinator.payment.creation import Created
+    from coordinator.payment.progress import Progress
     from coordinator.signing.collector import Outcome
     from psbt.review import Review, ReviewOutput
 

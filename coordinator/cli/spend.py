@@ -229,13 +229,13 @@ def show(context: Context, ceremony: Ceremony) -> Result:
     \b
     Example: cardquorum spend show abcd2345
     """
-    from coordinator.payment import ceremonies
+    from coordinator.payment.progress import progress
     from coordinator.wallet import overview
     from coordinator.wallet.coins import tip_height
 
     context.freshen()
     with context.ceremony(ceremony) as (db, record):
-        seen = ceremonies.progress(record)
+        seen = progress(record)
         line = overview.ceremony_line(record, tip_height(db, record.vault))
     deep = {"sent_at": line.sent_at, "height": line.height, "confirmations": line.confirmations}
     document = {**progress_document(seen), **deep, "final": line.final}
@@ -275,6 +275,7 @@ def sign(
     Example: cardquorum spend sign abcd2345 --emulated blue --emulated red
     """
     from coordinator.payment import ceremonies
+    from coordinator.payment.progress import progress
 
     context.freshen()
     with context.ceremony(ceremony) as (_, record):
@@ -293,7 +294,7 @@ def sign(
         consent=ceremonies.Consent(txid, accept),
     )
     with context.ceremony(ceremony) as (_, record):
-        seen = ceremonies.progress(record)
+        seen = progress(record)
     lines = [*map(outcome_line, outcomes), *progress_lines(seen)]
     return Result({**progress_document(seen), "cards": outcomes}, lines, worst(outcomes))
 
@@ -368,12 +369,13 @@ def add(
     """
     from coordinator.interop.pictures import read_files
     from coordinator.payment import ceremonies
+    from coordinator.payment.progress import progress
 
     data = read_files(file)
     context.freshen()
     taken = ceremonies.add(context.home, context.database, ceremony, data=data, accepted=accept)
     with context.ceremony(ceremony) as (_, record):
-        seen = ceremonies.progress(record)
+        seen = progress(record)
     lines = [f"{counted(taken, 'new signature')} taken", *progress_lines(seen)]
     return Result({**progress_document(seen), "signatures": taken, "cards": []}, lines)
 

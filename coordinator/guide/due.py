@@ -9,7 +9,7 @@ from coordinator.audit import rules
 from coordinator.audit.gathering import Book, vault_facts
 from coordinator.custody import log as custody_log
 from coordinator.notices import Notice, Severity
-from coordinator.vault.vaults import standing
+from coordinator.vault.state import state_of
 from coordinator.wallet.balance import balance
 from storage import cards as card_book
 from storage import sealing
@@ -65,7 +65,7 @@ def _owed(db: Session) -> Iterator[Notice]:
 
 def _overdue(db: Session, said: Book) -> Iterator[Notice]:
     for vault in vault_book.all_vaults(db):
-        if standing(db, vault).state == "active":
+        if state_of(db, vault).state == "active":
             yield from rules.overdue(vault_facts(db, vault, said), clock.now())
 
 

@@ -22,10 +22,8 @@ from coordinator.custody.card_secrets import WORDS
 from coordinator.guide.payments import Standing, payments
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
-from coordinator.incident import replacement
 from coordinator.incident.step import State, Step
 from coordinator.notices import Notice
-from coordinator.readers import emulated
 from coordinator.wallet import news, scans
 from coordinator.wallet.balance import balance
 from coordinator.wallet.news import VANISHED, News
@@ -240,6 +238,8 @@ def _open_drill(db: Session, vault: Vault) -> str | None:
 def _replacing(db: Session, succession: Succession | None) -> tuple[Step, ...] | None:
     if succession is None:
         return None
+    from coordinator.incident import replacement  # noqa: PLC0415 -- seldom, costs 5 ms
+
     steps = replacement.show(db, succession.vault.name).steps
     return tuple(each for each in steps if each.state is State.OPEN and each.words)
 
@@ -249,7 +249,9 @@ def _strange_emulators(home: Home, said: Book) -> Iterator[Emulator]:
     if home.network == "mainnet":
         return
     known = {card.emulator_name for card in said.cards.values() if card.forgotten_at is None}
-    names = sorted(path.stem for path in home.emulated_cards.glob("*" + emulated.CARD_SUFFIX))
-    for name in [each for each in names if each not in known][:1]:
+    strange = [name for name in home.emulated_names() if name not in known][:1]
+    for name in strange:
+        from coordinator.readers import emulated  # noqa: PLC0415 -- seldom, costs 15 ms
+
         with suppress(CardError):
             yield Emulator(name, emulated.is_set_up(home, name))

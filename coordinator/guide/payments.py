@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.custody import log as custody_log
-from coordinator.payment import ceremonies
-from coordinator.vault.key_proofs import wanted_cards
+from coordinator.payment.progress import progress
+from coordinator.signing.wanted import wanted_cards
 from coordinator.wallet.coins import tip_height
 from coordinator.wallet.overview import CeremonyLine, ceremony_line
 from psbt.errors import PsbtError
@@ -68,7 +68,7 @@ def _standing(db: Session, found: Ceremony, line: CeremonyLine, *, vanished: boo
     have, wanted = need, list[WaitingFor]()
     if found.state == "collecting":
         try:
-            seen = ceremonies.progress(found)
+            seen = progress(found)
         except PsbtError as failure:  # a row that cannot be used stands in nobody else's way
             return Standing(line, 0, need, [], False, "abandon", damaged=str(failure))
         have, wanted = seen.have, list(_wanted(db, found.vault, seen.missing))

@@ -17,6 +17,7 @@ from coordinator.shown_text import visible, whole
 NETWORKS = ("regtest", "signet", "testnet4", "mainnet")
 SETTINGS_FILE = "settings.toml"
 DATABASE_FILE = "cardquorum.db"
+CARD_SUFFIX = ".card"
 LEFT_OVER = tuple(DATABASE_FILE + end for end in ("", "-wal", "-shm", "-journal"))
 SETTINGS_MAX = 65_536
 UNFINISHED = SETTINGS_FILE + ".new"
@@ -41,6 +42,10 @@ class Home(NamedTuple):
     def emulated_cards(self) -> Path:
         """Return the folder of the emulated cards."""
         return self.folder / "emulated"
+
+    def emulated_names(self) -> list[str]:
+        """Return the names of the emulated cards."""
+        return sorted(path.stem for path in self.emulated_cards.glob("*" + CARD_SUFFIX))
 
     @property
     def card_memory(self) -> Path:

@@ -21,6 +21,14 @@ from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression, stored_policy
 from coordinator.notices import Notice, Severity
 from coordinator.payment import psbt_file
+from coordinator.payment.progress import (
+    Progress,
+    kept_signatures,
+    progress,
+    progress_with,
+    signed_psbt,
+    stored_psbt,
+)
 from coordinator.payment.reviews import refuse_contradictions, reviewed
 from coordinator.person import Attendant
 from coordinator.readers.slots import Slot
@@ -30,13 +38,12 @@ from coordinator.signing.collector import (
     Outcome,
     SigningTask,
     WaitPolicy,
-    Wanted,
 )
-from coordinator.vault.key_proofs import cosigner_of, wanted_cards
+from coordinator.signing.wanted import Wanted, wanted_cards
+from coordinator.vault.key_proofs import cosigner_of
 from coordinator.wallet.coins import hold_coins
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer, updater
 from psbt.errors import PsbtError, SignaturesMissing
-from psbt.partial import Verified, standing
 from psbt.policy import Policy
 from psbt.signer import SigningRequest
 from psbt.transaction import parse_transaction
@@ -58,27 +65,6 @@ class Consent(NamedTuple):
     accepted: Accepted = None
 
 
-class Progress(NamedTuple):
-    """Where a ceremony stands; `have` counts cosigners that signed every input."""
-
-    ceremony: str
-    vault: str
-    state: str
-    have: int
-    need: int
-    signed_by: list[str]
-    missing: list[str]
-    psbt: str
-    txid: str
-    fee_sats: int
-    expires: str
-
-    @property
-    def complete(self) -> bool:
-        """Return whether the quorum is there."""
-        return self.have >= self.need
-
-
 class Finalized(NamedTuple):
     """A finished transaction and what vouched for it: the engine, or our own check."""
 
@@ -96,70 +82,6 @@ class Sent(NamedTuple):
     ceremony: str
     txid: str
     state: str
-
-
-def signed_psbt(record: Ceremony) -> codec.Psbt:
-    """Return the ceremony's PSBT with every signature kept so far, each verified again.
-
-    Raises PsbtError where the rows contradict one another.
-    """
-    psbt = _stored_psbt(record)
-    answers = [
-        (SigningRequest(kept.input_index, kept.pubkey, (), b""), kept.signature)
-        for kept in record.signatures
-    ]
-    return signer.with_signatures(psbt, answers)
-
-
-def _stored_psbt(record: Ceremony) -> codec.Psbt:
-    psbt = codec.parse(record.psbt)
-    spent = sum(value_sats for _, value_sats in outline.spent(psbt))
-    fee_sats = spent - sum(payment.value_sats for payment in outline.outputs(psbt))
-    if record.fee_sats != fee_sats or not _is_its_transaction(record, psbt):
-        raise PsbtError(f"the PSBT stored for ceremony {record.public_id} is not the one it opened")
-    return psbt
-
-
-def _is_its_transaction(record: Ceremony, psbt: codec.Psbt) -> bool:
-    """Tell whether a PSBT is for the transaction that a ceremony names.
-
-    One that is unlocked by script_sigs (P2SH before segwit) gets another id when it is final.
-    """
-    if codec.txid(psbt) == record.txid:
-        return True
-    if record.final_tx is None or extractor.transaction_id(record.final_tx) != record.txid:
-        return False
-    return parse_transaction(record.final_tx).unsigned == codec.unsigned_transaction(psbt)
-
-
-def progress(record: Ceremony) -> Progress:
-    """Return where the ceremony stands, counted from signatures that verify."""
-    return _progress(record, stored_policy(record.vault), signed_psbt(record))
-
-
-def _verified(record: Ceremony) -> set[Verified]:
-    """Return the signatures kept, which `signed_psbt` verified."""
-    return {Verified(kept.input_index, kept.pubkey, kept.signature) for kept in record.signatures}
-
-
-def _progress(record: Ceremony, policy: Policy, psbt: codec.Psbt) -> Progress:
-    """Return where the ceremony stands; `psbt` holds every signature kept, verified."""
-    counts, have, need = standing(psbt, policy, _verified(record))
-    labels = {c.position: c.label for c in record.vault.cosigners}
-    signed = [labels[i] for i in sorted(labels) if counts.get(i, 0) == len(psbt.inputs)]
-    return Progress(
-        ceremony=record.public_id,
-        vault=record.vault.name,
-        state=record.state,
-        have=have,
-        need=need,
-        signed_by=signed,
-        missing=[label for label in labels.values() if label not in signed],
-        psbt=codec.to_base64(psbt),
-        txid=record.txid,
-        fee_sats=record.fee_sats,
-        expires=clock.text(record.expires_at),
-    )
 
 
 def sign(
@@ -189,7 +111,7 @@ def sign(
         acceptance.refuse_unaccepted(fresh, consent.accepted)
         review = reviewed(db, record.vault, policy, psbt=psbt)
         cards = unenrolled.cards_of(db, record.vault)
-        seen = _progress(record, policy, psbt)
+        seen = progress_with(record, policy, psbt)
         verified = {(kept.input_index, kept.pubkey) for kept in record.signatures}
     attendant.confirm(review)
     acceptance.remember_accepted(home, vault, fresh)
@@ -352,7 +274,7 @@ def take_signatures(
         ceremony_book.keep_signature(
             db, record.id, index, pubkey=pubkey, signature=signature, now=clock.now()
         )
-    record.psbt = codec.to_bytes(combiner.with_additions(_stored_psbt(record), came_back, policy))
+    record.psbt = codec.to_bytes(combiner.with_additions(stored_psbt(record), came_back, policy))
     db.flush()
     db.refresh(record)
     _advance_record(record)
@@ -374,7 +296,7 @@ def export(
     """
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
-        require_payment(home, record, _stored_psbt(record), accepted=accepted)
+        require_payment(home, record, stored_psbt(record), accepted=accepted)
         record.exported_at = clock.now()
         psbt = signed_psbt(record)
         out = updater.without_previous(psbt) if slim else psbt
@@ -393,7 +315,7 @@ def finalize(
         psbt = signed_psbt(record)
         _hold_coins(db, record, psbt, now=clock.now())
         require_payment(home, record, psbt, accepted=accepted)
-        final = finalizer.finalize(psbt, policy, _verified(record))
+        final = finalizer.finalize(psbt, policy, kept_signatures(record))
         raw = extractor.extract(final)
         verdict = consensus.check(raw, outline.spent(psbt))
         record.final_tx, record.consensus, record.state = raw, verdict, "final"
@@ -424,7 +346,7 @@ def broadcast(
         if record.final_tx is None or record.state in {"abandoned", "replaced"}:
             raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
         raw = record.final_tx
-        stored = _stored_psbt(record)
+        stored = stored_psbt(record)
         if parse_transaction(raw).unsigned != codec.unsigned_transaction(stored):
             raise PsbtError(f"the transaction stored for ceremony {ceremony_id} is not its own")
         require_payment(home, record, stored, accepted=accepted)

@@ -15,6 +15,7 @@ from coordinator.home.stored import stored_policy
 from coordinator.payment import ceremonies, creation, psbt_file
 from coordinator.payment.ceremonies import may_be_sent
 from coordinator.payment.creation import Created
+from coordinator.payment.progress import signed_psbt
 from coordinator.payment.reviews import reviewed
 from coordinator.wallet import sync as wallet_sync
 from coordinator.wallet.coins import coin_holders, refusal, unspent
@@ -116,7 +117,7 @@ def open_payment(
     draft = creation.Draft(_unsigned(psbt), review, selection, None, paid)
     created = creation.opened(home, db, vault, draft=draft)
     record = ceremony_book.ceremony_named(db, str(created.ceremony))
-    asked = ceremonies.signed_psbt(record)
+    asked = signed_psbt(record)
     taken = ceremonies.take_signatures(db, record, psbt, asked=asked)
     created = created._replace(state=record.state)
     waiting = sorted(chain_book.waiting_takers(db, outpoints) - {txid})
@@ -142,7 +143,7 @@ def _another_round(
 ) -> Imported:
     """Take the new signatures of a payment that was imported or made here before."""
     taken = ceremonies.added(home, db, record, data=data, accepted=accepted)
-    psbt = ceremonies.signed_psbt(record)
+    psbt = signed_psbt(record)
     review = reviewed(db, record.vault, stored_policy(record.vault), psbt=psbt)
     text, expires = codec.to_base64(psbt), clock.text(record.expires_at)
     created = Created(record.public_id, record.state, text, review, expires)

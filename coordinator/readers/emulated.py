@@ -15,12 +15,11 @@ from cards.session import CardIdentity, Initialiser, KeyGenerator, SeedLoader
 from cards.transport import CardTransport
 from coordinator.errors import UsageError
 from coordinator.files import write_private
-from coordinator.home.settings import Home
+from coordinator.home.settings import CARD_SUFFIX, Home
 from coordinator.names import checked_name
 from coordinator.readers.slots import FolderMemory, Slot, card_in
 from storage.errors import AlreadyExists
 
-CARD_SUFFIX = ".card"
 FACTORY_PIN = b"123456"
 T = TypeVar("T")
 Stamp = tuple[int, int, int]
@@ -147,8 +146,7 @@ def create(
 def listed(home: Home) -> list[EmulatedCard]:
     """Return every emulated card by name; one that cannot be opened with its error."""
     refuse_mainnet(home)
-    names = sorted(path.stem for path in home.emulated_cards.glob("*" + CARD_SUFFIX))
-    return [_found(slot(home, name)) for name in names]
+    return [_found(slot(home, name)) for name in home.emulated_names()]
 
 
 def remove(home: Home, name: str) -> None:

@@ -27,6 +27,7 @@ from coordinator.signing.card_signer import (
     ShareOf,
     Stopped,
 )
+from coordinator.signing.wanted import Wanted
 from psbt.signer import SigningRequest
 from storage.errors import StorageError
 
@@ -40,13 +41,6 @@ LOOK_AGAIN = 8
 GRACE = 3.0
 PIN_IS_NO_USE = (PinIncorrect, PinBlocked, PinUnsuitable, LastAttempt)
 NOT_STORED = (StorageError, OSError)
-
-
-class Wanted(NamedTuple):
-    """A card that the quorum still lacks, and how a person is told of it: name and place."""
-
-    label: str
-    words: str
 
 
 def nobody() -> list[Wanted]:

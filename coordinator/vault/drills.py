@@ -34,9 +34,9 @@ from coordinator.signing.collector import (
     Outcome,
     SigningTask,
     WaitPolicy,
-    Wanted,
 )
-from coordinator.vault.key_proofs import cosigner_of, wanted_cards
+from coordinator.signing.wanted import Wanted, wanted_cards
+from coordinator.vault.key_proofs import cosigner_of
 from psbt import message, signer
 from psbt.codec import Psbt
 from psbt.errors import PsbtError

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session, sessionmaker
 from cards.errors import CardRemoved, WrongCard
 from cards.session import CardIdentity, CardSession
 from coordinator import clock
-from coordinator.custody import log as custody_log
 from coordinator.enrolment import unenrolled
 from coordinator.enrolment.enrol import account_key
 from coordinator.errors import CardNotEnrolled
@@ -26,12 +25,12 @@ from coordinator.readers.slots import (
     silent_identity,
     unlock,
 )
-from coordinator.signing.collector import LOOK_AGAIN, SLICE, WaitPolicy, Wanted, said_of
+from coordinator.signing.collector import LOOK_AGAIN, SLICE, WaitPolicy, said_of
+from coordinator.signing.wanted import Wanted, wanted_cards
 from psbt.errors import PsbtError
 from psbt.keys import KeyExpression, child, parse_path
 from psbt.signer import SigningRequest, signature_valid
 from storage import cards as card_book
-from storage import custody as custody_book
 from storage import vaults as vault_book
 from storage.database import reading
 from storage.model import Card, Cosigner, Vault
@@ -210,17 +209,6 @@ def _prove(
         proofs.verified.append(wanted.cosigner)
     else:
         proofs.mismatches.append(Mismatch(wanted.label, wanted.cosigner, reason))
-
-
-def wanted_cards(db: Session, vault: Vault, labels: Collection[str]) -> list[Wanted]:
-    """Return the cards of these cosigners, each by name and place; none that is gone."""
-    return [
-        Wanted(card.label, custody_log.called(db, card))
-        for cosigner in vault.cosigners
-        if cosigner.label in labels
-        for card in card_book.cards_with_key(db, cosigner.key)
-        if custody_log.whereabouts(custody_book.events_of(db, card.item)).gone is None
-    ]
 
 
 def difference(session: CardSession, wanted: Expected) -> str | None:

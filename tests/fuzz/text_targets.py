@@ -27,6 +27,7 @@ from coordinator.home import backups
 from coordinator.home.settings import SETTINGS_FILE, open_home
 from coordinator.interop import bbqr, bip138
 from coordinator.payment import batch, ceremonies, payees, payment_files, psbt_file
+from coordinator.payment.progress import progress
 from coordinator.recovery import recover, typed_lines
 from coordinator.vault import drills, vaults
 from coordinator.wallet import labels, scans
@@ -232,7 +233,7 @@ def prepare_payment(folder: Path) -> Read:
             ceremonies.add(kept.home, database, kept.ceremony, data=psbt)
             with database.begin() as db:
                 record = ceremonies.ceremony_book.ceremony_named(db, kept.ceremony)
-                ceremonies.progress(record)
+                progress(record)
             ceremonies.finalize(kept.home, database, kept.ceremony)
 
     return read

@@ -17,6 +17,7 @@ from coordinator.errors import (
 )
 from coordinator.home import approvals
 from coordinator.payment import ceremonies
+from coordinator.payment.progress import progress
 from coordinator.signing import collector
 from psbt import codec, outline
 from psbt.errors import NotOnlySignatures, PsbtError, SignaturesMissing
@@ -91,7 +92,7 @@ def test_signatures_count_once_until_the_quorum_is_there(opened: Open) -> None:
         opened.finalize()
     assert (opened.add(1, 0), opened.state()) == (3, "complete")
     with opened.database.begin() as db:
-        seen = ceremonies.progress(opened.record(db))
+        seen = progress(opened.record(db))
     assert (seen.have, seen.need, len(seen.signed_by), len(seen.missing)) == (2, 2, 2, 1)
 
 
@@ -100,7 +101,7 @@ def test_a_payment_that_contradicts_ours_gives_nothing(opened: Open) -> None:
     with pytest.raises(NotOnlySignatures):
         ceremonies.add(opened.home, opened.database, opened.ceremony, data=data, accepted=ACCEPTED)
     with opened.database.begin() as db:
-        assert ceremonies.progress(opened.record(db)).have == 0
+        assert progress(opened.record(db)).have == 0
 
 
 def test_what_is_final_or_abandoned_takes_no_signature(opened: Open) -> None:
@@ -146,7 +147,7 @@ def test_rows_that_contradict_one_another_are_refused(opened: Open, what: str) -
         else:
             record.txid = "00" * 32
         with pytest.raises(PsbtError, match="is not the one it opened"):
-            ceremonies.progress(record)
+            progress(record)
 
 
 def test_another_payment_approved_under_its_id_is_refused(opened: Open) -> None:

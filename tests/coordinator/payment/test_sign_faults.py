@@ -22,6 +22,7 @@ from cards.pin import Pin
 from coordinator.errors import NothingToSign
 from coordinator.home.settings import Home, open_home
 from coordinator.payment import ceremonies
+from coordinator.payment.progress import progress
 from coordinator.readers import emulated
 from coordinator.readers.slots import FolderMemory
 from coordinator.signing.collector import Outcome
@@ -97,7 +98,7 @@ class Payment(NamedTuple):
         """Return how many signatures are kept; each of them verifies."""
         with self.database.begin() as db:
             record = ceremony_book.ceremony_named(db, self.ceremony)
-            seen = ceremonies.progress(record)
+            seen = progress(record)
             assert seen.complete == (len(record.signatures) == 2 * INPUTS)
             return len(record.signatures)
 

@@ -1,0 +1,99 @@
+"""Where a ceremony stands, counted from the signatures kept that verify."""
+
+from typing import NamedTuple
+
+from coordinator import clock
+from coordinator.home.stored import stored_policy
+from psbt import codec, extractor, outline, signer
+from psbt.errors import PsbtError
+from psbt.partial import Verified, standing
+from psbt.policy import Policy
+from psbt.signer import SigningRequest
+from psbt.transaction import parse_transaction
+from storage.model import Ceremony
+
+
+class Progress(NamedTuple):
+    """Where a ceremony stands; `have` counts cosigners that signed every input."""
+
+    ceremony: str
+    vault: str
+    state: str
+    have: int
+    need: int
+    signed_by: list[str]
+    missing: list[str]
+    psbt: str
+    txid: str
+    fee_sats: int
+    expires: str
+
+    @property
+    def complete(self) -> bool:
+        """Return whether the quorum is there."""
+        return self.have >= self.need
+
+
+def signed_psbt(record: Ceremony) -> codec.Psbt:
+    """Return the ceremony's PSBT with every signature kept so far, each verified again.
+
+    Raises PsbtError where the rows contradict one another.
+    """
+    psbt = stored_psbt(record)
+    answers = [
+        (SigningRequest(kept.input_index, kept.pubkey, (), b""), kept.signature)
+        for kept in record.signatures
+    ]
+    return signer.with_signatures(psbt, answers)
+
+
+def stored_psbt(record: Ceremony) -> codec.Psbt:
+    """Return the PSBT that a ceremony opened; raises PsbtError where the row is not that one."""
+    psbt = codec.parse(record.psbt)
+    spent = sum(value_sats for _, value_sats in outline.spent(psbt))
+    fee_sats = spent - sum(payment.value_sats for payment in outline.outputs(psbt))
+    if record.fee_sats != fee_sats or not _is_its_transaction(record, psbt):
+        raise PsbtError(f"the PSBT stored for ceremony {record.public_id} is not the one it opened")
+    return psbt
+
+
+def _is_its_transaction(record: Ceremony, psbt: codec.Psbt) -> bool:
+    """Tell whether a PSBT is for the transaction that a ceremony names.
+
+    One that is unlocked by script_sigs (P2SH before segwit) gets another id when it is final.
+    """
+    if codec.txid(psbt) == record.txid:
+        return True
+    if record.final_tx is None or extractor.transaction_id(record.final_tx) != record.txid:
+        return False
+    return parse_transaction(record.final_tx).unsigned == codec.unsigned_transaction(psbt)
+
+
+def progress(record: Ceremony) -> Progress:
+    """Return where the ceremony stands, counted from signatures that verify."""
+    return progress_with(record, stored_policy(record.vault), signed_psbt(record))
+
+
+def kept_signatures(record: Ceremony) -> set[Verified]:
+    """Return the signatures kept, which `signed_psbt` verified."""
+    return {Verified(kept.input_index, kept.pubkey, kept.signature) for kept in record.signatures}
+
+
+def progress_with(record: Ceremony, policy: Policy, psbt: codec.Psbt) -> Progress:
+    """Return where the ceremony stands; `psbt` holds every signature kept, verified."""
+    counts, have, need = standing(psbt, policy, kept_signatures(record))
+    labels = {c.position: c.label for c in record.vault.cosigners}
+    signed = [labels[i] for i in sorted(labels) if counts.get(i, 0) == len(psbt.inputs)]
+    return Progress(
+        ceremony=record.public_id,
+        vault=record.vault.name,
+        state=record.state,
+        have=have,
+        need=need,
+        signed_by=signed,
+        missing=[label for label in labels.values() if label not in signed],
+        psbt=codec.to_base64(psbt),
+        txid=record.txid,
+        fee_sats=record.fee_sats,
+        expires=clock.text(record.expires_at),
+    )
