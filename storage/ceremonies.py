@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from storage.errors import CoinTaken
 from storage.lookup import absent, batches, present
 from storage.model import Ceremony, ChainTransaction, Coin, Reservation, Signature, Vault
+from storage.model.vaults import PRIMARY
 
 SENT = ("broadcast", "confirmed")
 ENDED = ("confirmed", "abandoned", "replaced")
@@ -26,6 +27,7 @@ class NewCeremony(TypedDict):
     created_at: datetime
     expires_at: datetime
     opened_on: NotRequired[str]
+    branch: NotRequired[str]
 
 
 class Held(NamedTuple):
@@ -43,7 +45,7 @@ def add_ceremony(db: Session, vault: Vault, **given: Unpack[NewCeremony]) -> Cer
     absent(_ceremony(db, given["public_id"]), "ceremony", given["public_id"])
     lifetime = given["expires_at"] - given["created_at"]
     ceremony = Ceremony(
-        **given,
+        **{"branch": PRIMARY, **given},
         vault=vault,
         state="collecting",
         lifetime_seconds=int(lifetime.total_seconds()),

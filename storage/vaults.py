@@ -3,17 +3,27 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import NotRequired, TypedDict, Unpack
+from typing import NamedTuple, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from storage.lookup import absent, present
-from storage.model import Cosigner, Key, Vault, Verification
+from storage.model import BranchKey, Cosigner, Key, Vault, VaultBranch, Verification
+
+
+class NewBranch(NamedTuple):
+    """A branch that opens later, its keys in their order; either `blocks` or `height` is set."""
+
+    name: str
+    threshold: int
+    keys: Sequence[Key]
+    blocks: int | None = None
+    height: int | None = None
 
 
 class NewVault(TypedDict):
-    """A policy to be remembered, its keys in their order."""
+    """A policy to be remembered, its keys and later branches in their order."""
 
     name: str
     network: str
@@ -22,6 +32,7 @@ class NewVault(TypedDict):
     descriptor: str
     checksum: str
     keys: Sequence[Key]
+    recoveries: NotRequired[Sequence[NewBranch]]
     birthday: datetime | None
     birthday_height: int | None
 
@@ -40,15 +51,30 @@ def add_vault(db: Session, *, now: datetime, **given: Unpack[NewVault]) -> Vault
     absent(_vault_where(db, Vault.name, given["name"]), "vault", given["name"])
     twin = _vault_where(db, Vault.descriptor, given["descriptor"])
     absent(twin, "vault", twin.name if twin else "")
-    cosigners = [
-        Cosigner(position=position, key=key, label=key.label)
-        for position, key in enumerate(given["keys"])
-    ]
-    columns = {name: value for name, value in given.items() if name != "keys"}
-    vault = Vault(**{"script": "wsh", **columns}, created_at=now, cosigners=cosigners)
+    columns = {name: value for name, value in given.items() if name not in {"keys", "recoveries"}}
+    vault = Vault(
+        **{"script": "wsh", **columns},
+        created_at=now,
+        cosigners=[
+            Cosigner(position=position, key=key, label=key.label)
+            for position, key in enumerate(given["keys"])
+        ],
+        recoveries=[
+            _branch(position, branch)
+            for position, branch in enumerate(given.get("recoveries", ()), 1)
+        ],
+    )
     db.add(vault)
     db.flush()
     return vault
+
+
+def _branch(position: int, branch: NewBranch) -> VaultBranch:
+    keys = [
+        BranchKey(position=number, key=key, label=key.label)
+        for number, key in enumerate(branch.keys)
+    ]
+    return VaultBranch(**{**branch._asdict(), "position": position, "keys": keys})
 
 
 def vault_named(db: Session, name: str) -> Vault:

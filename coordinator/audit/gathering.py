@@ -171,8 +171,8 @@ def _limits(db: Session) -> Iterable[LimitFacts]:
 
 def _lying(db: Session, vault: Vault) -> Iterable[str]:
     """Yield the places that hold a carrier of the vault."""
-    for cosigner in vault.cosigners:
-        for carrier in cosigner.key.carriers:
+    for each in vault.every_key:
+        for carrier in each.key.carriers:
             place = custody_log.whereabouts(custody_book.events_of(db, carrier.item)).location
             if place is not None:
                 yield place

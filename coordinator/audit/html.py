@@ -141,7 +141,7 @@ def _happened(
     db: Session, vault: Vault, progress: Callable[[Drill], DrillProgress]
 ) -> Iterator[Happened]:
     """Yield what happened to the vault's things, and its drills, the newest first."""
-    items = {carrier.item_id for each in vault.cosigners for carrier in each.key.carriers}
+    items = {carrier.item_id for each in vault.every_key for carrier in each.key.carriers}
     rows = [
         (event.happened_at, _told(custody_log.event_line(event)), event.said("note") or "")
         for event in custody_book.all_events(db)

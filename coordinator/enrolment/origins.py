@@ -38,7 +38,7 @@ def mend_origin(home: Home, db: Session, found: KeyExpression) -> OriginMended:
     vaults = [
         vault
         for vault in vault_book.all_vaults(db)
-        if any(cosigner.key_id == key.id for cosigner in vault.cosigners)
+        if any(place.key_id == key.id for place in vault.every_key)
     ]
     names = tuple(vault.name for vault in vaults)
     if any(_is_relied_on(home, db, vault) for vault in vaults):

@@ -180,7 +180,7 @@ def vaults_with(database: Database, label: str) -> list[str]:
         return [
             vault.name
             for vault in vault_book.all_vaults(db)
-            if any(cosigner.key_id in keys for cosigner in vault.cosigners)
+            if any(place.key_id in keys for place in vault.every_key)
         ]
 
 

@@ -52,10 +52,10 @@ def places_of(db: Session, key: KeyExpression) -> list[Place]:
     """Return the places a key has in vaults."""
     kept = card_book.key_like(db, key.key.public_key, key.key.chain_code)
     return [
-        Place(vault.name, cosigner.position + 1, key)
+        Place(vault.name, number, key)
         for vault in vault_book.all_vaults(db)
-        for cosigner in vault.cosigners
-        if kept is not None and cosigner.key_id == kept.id
+        for number, place in enumerate(vault.every_key, 1)
+        if kept is not None and place.key_id == kept.id
     ]
 
 
@@ -74,8 +74,8 @@ def cards_of(db: Session, vault: Vault) -> list[KnownCard]:
     """Return the cards that carry a key of a vault."""
     return [
         KnownCard(card.label, card.family, card.card_id)
-        for cosigner in vault.cosigners
-        for card in card_book.cards_with_key(db, cosigner.key)
+        for place in vault.every_key
+        for card in card_book.cards_with_key(db, place.key)
     ]
 
 
@@ -127,10 +127,10 @@ def _possible(db: Session, vault: Vault, known: Card | None) -> list[Place]:
     """Return which keys without a card the card may carry: by the seed of one enrolled here."""
     seeds = {key.fingerprint for key in card_book.keys_of_card(db, known.label)} if known else set()
     return [
-        Place(vault.name, cosigner.position + 1, key_expression(cosigner.key))
-        for cosigner in vault.cosigners
-        if not card_book.cards_with_key(db, cosigner.key)
-        and (not seeds or cosigner.key.fingerprint in {*seeds, UNKNOWN})
+        Place(vault.name, number, key_expression(place.key))
+        for number, place in enumerate(vault.every_key, 1)
+        if not card_book.cards_with_key(db, place.key)
+        and (not seeds or place.key.fingerprint in {*seeds, UNKNOWN})
     ]
 
 

@@ -155,7 +155,7 @@ def gather(home: Home, db: Session, *, writable: bool, said: Book | None = None)
 
 def _cards(home: Home, db: Session, said: Book, *, vaults: Sequence[Vault]) -> Iterator[CardFact]:
     """Yield the cards that carry a key of this network."""
-    used = {each.key_id for vault in vaults for each in vault.cosigners}
+    used = {each.key_id for vault in vaults for each in vault.every_key}
     carriers = [each for each in card_book.all_carriers(db) if each.key.network == home.network]
     backed_up = {each.key_id for each in carriers if each.item.kind != "card"}
     for carrier in carriers:

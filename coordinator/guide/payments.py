@@ -96,7 +96,7 @@ def _wanted(db: Session, vault: Vault, missing: Sequence[str]) -> Iterator[Waiti
 
 def _cannot_come(db: Session, vault: Vault, label: str) -> str:
     """Say why no card is asked for: none here carries the key, or those that do are gone."""
-    keys = [each.key for each in vault.cosigners if each.label == label]
+    keys = [each.key for each in vault.every_key if each.label == label]
     gone = [
         f"its card {card.label} is recorded as {where.gone}"
         for key in keys

@@ -116,7 +116,7 @@ def start(
     require_policy(home, vault, accepted)
     gone_card, new_card = card_book.card_named(db, gone), card_book.card_named(db, new)
     key = card_book.key_of_card(db, new, home.network)
-    if any(each.key_id == key.id for each in vault.cosigners):
+    if any(each.key_id == key.id for each in vault.every_key):
         raise UsageError(f"card {new} carries a key of vault {name} already")
     _refuse_gone(db, new_card)
     successor = vaults.succeed(home, db, vault, gone=_key_gone(db, vault, gone), new=key)
@@ -202,7 +202,7 @@ def _prove(db: Session, succession: Succession) -> Step:
     proved = vault_book.latest_verifications(db, successor)
     missing = [
         each.label
-        for each in successor.cosigners
+        for each in successor.every_key
         if each.key_id not in proved or not proved[each.key_id].matched
     ]
     told = f": {', '.join(missing)} did not yet" if missing else ""
@@ -307,7 +307,7 @@ def _urgent(db: Session, vault: Vault) -> bool:
 
 def _key_gone(db: Session, vault: Vault, card: str) -> Key:
     carried = {key.id for key in card_book.keys_of_card(db, card)}
-    found = [each.key for each in vault.cosigners if each.key_id in carried]
+    found = [each.key for each in vault.every_key if each.key_id in carried]
     if not found:
         raise UsageError(f"card {card} carries no key of vault {vault.name}")
     return found[0]

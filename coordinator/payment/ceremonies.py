@@ -40,7 +40,7 @@ from coordinator.signing.collector import (
     WaitPolicy,
 )
 from coordinator.signing.wanted import Wanted, wanted_cards
-from coordinator.vault.key_proofs import cosigner_of
+from coordinator.vault.key_proofs import key_place_of
 from coordinator.wallet.coins import hold_coins
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer, updater
 from psbt.errors import PsbtError, SignaturesMissing
@@ -179,11 +179,11 @@ def _shares(
         with database.begin() as db:
             vault = ceremony_book.ceremony_named(db, ceremony_id).vault
             card = unenrolled.card_like(db, identity)
-            cosigner = cosigner_of(vault, card) if card else None
-            if card is None or cosigner is None:
+            place = key_place_of(vault, card) if card else None
+            if card is None or place is None:
                 return None
             requests = signer.signing_requests(
-                psbt, policy, key_expression(cosigner.key), verified=verified
+                psbt, policy, key_expression(place.key), verified=verified
             )
             return CardShare(card.label, card.id, requests)
 

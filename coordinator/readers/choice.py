@@ -50,9 +50,7 @@ def labels_of_vault(db: Session, vault: str) -> list[str]:
     """Return the labels of the cards that carry a key of the vault."""
     record = vault_book.vault_named(db, vault)
     return [
-        card.label
-        for cosigner in record.cosigners
-        for card in card_book.cards_with_key(db, cosigner.key)
+        card.label for place in record.every_key for card in card_book.cards_with_key(db, place.key)
     ]
 
 

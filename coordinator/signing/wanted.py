@@ -22,8 +22,8 @@ def wanted_cards(db: Session, vault: Vault, labels: Collection[str]) -> list[Wan
     """Return the cards of these cosigners, each by name and place; none that is gone."""
     return [
         Wanted(card.label, custody_log.called(db, card))
-        for cosigner in vault.cosigners
-        if cosigner.label in labels
-        for card in card_book.cards_with_key(db, cosigner.key)
+        for place in vault.every_key
+        if place.label in labels
+        for card in card_book.cards_with_key(db, place.key)
         if custody_log.whereabouts(custody_book.events_of(db, card.item)).gone is None
     ]

@@ -36,7 +36,7 @@ from coordinator.signing.collector import (
     WaitPolicy,
 )
 from coordinator.signing.wanted import Wanted, wanted_cards
-from coordinator.vault.key_proofs import cosigner_of
+from coordinator.vault.key_proofs import key_place_of
 from psbt import message, signer
 from psbt.codec import Psbt
 from psbt.errors import PsbtError
@@ -132,11 +132,11 @@ def plan(database: Database, vault_name: str) -> list[Visit]:
     with database.begin() as db:
         vault = vault_book.vault_named(db, vault_name)
         places: dict[str | None, dict[str, str]] = {}
-        for cosigner in vault.cosigners:
-            for card in card_book.cards_with_key(db, cosigner.key):
+        for key in vault.every_key:
+            for card in card_book.cards_with_key(db, key.key):
                 place = custody_log.whereabouts(custody_book.events_of(db, card.item))
                 if place.gone is None:
-                    places.setdefault(place.location, {})[card.label] = cosigner.label
+                    places.setdefault(place.location, {})[card.label] = key.label
         hours = {place.name: place.lead_hours for place in custody_book.all_locations(db)}
         visits = [
             Visit(
@@ -225,10 +225,10 @@ def sign(
         with database.begin() as db:
             vault = drill_book.drill_named(db, drill_id).vault
             card = unenrolled.card_like(db, identity)
-            cosigner = cosigner_of(vault, card) if card else None
-            if card is None or cosigner is None:
+            place = key_place_of(vault, card) if card else None
+            if card is None or place is None:
                 return None
-            requests = signer.signing_requests(asked, policy, key_expression(cosigner.key))
+            requests = signer.signing_requests(asked, policy, key_expression(place.key))
             return CardShare(card.label, card.id, requests)
 
     def keep(share: CardShare, request: SigningRequest, signature: bytes) -> None:

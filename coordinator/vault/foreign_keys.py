@@ -94,7 +94,7 @@ def shown(db: Session, key: Key) -> KeyLine:
     vaults = [
         vault.name
         for vault in vault_book.all_vaults(db)
-        if any(cosigner.key_id == key.id for cosigner in vault.cosigners)
+        if any(place.key_id == key.id for place in vault.every_key)
     ]
     return KeyLine(
         key.label,

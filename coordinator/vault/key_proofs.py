@@ -33,7 +33,7 @@ from psbt.signer import SigningRequest, signature_valid
 from storage import cards as card_book
 from storage import vaults as vault_book
 from storage.database import reading
-from storage.model import Card, Cosigner, Vault
+from storage.model import BranchKey, Card, Cosigner, Vault
 
 Database = sessionmaker[Session]
 PROOF_TAG = b"cardquorum key proof v1"
@@ -92,7 +92,7 @@ def verify_vault(
         seen = {*proofs.verified, *(each.cosigner for each in proofs.mismatches)}
         with reading(database).begin() as db:
             vault = vault_book.vault_named(db, name)
-            labels = [each.label for each in vault.cosigners if each.label not in seen]
+            labels = [each.label for each in vault.every_key if each.label not in seen]
             wanted = wanted_cards(db, vault, labels)
         return [
             each for each in wanted if wait_policy.only is None or each.label in wait_policy.only
@@ -253,15 +253,15 @@ def _wanted(database: Database, name: str, session: CardSession) -> Expected | N
     with database.begin() as db:
         vault = vault_book.vault_named(db, name)
         card = unenrolled.card_like(db, identity)
-        cosigner = cosigner_of(vault, card) if card else None
-        if card is None or cosigner is None:
+        place = key_place_of(vault, card) if card else None
+        if card is None or place is None:
             return None
-        key = cosigner.key
+        key = place.key
         return Expected(
             card.id,
             key.id,
             card.label,
-            cosigner.label,
+            place.label,
             key.path,
             key.public_key,
             key.chain_code,
@@ -269,11 +269,11 @@ def _wanted(database: Database, name: str, session: CardSession) -> Expected | N
         )
 
 
-def cosigner_of(vault: Vault, card: Card) -> Cosigner | None:
-    """Return the cosigner of the vault whose key the card carries."""
-    for cosigner in vault.cosigners:
-        if any(carrier.item_id == card.item_id for carrier in cosigner.key.carriers):
-            return cosigner
+def key_place_of(vault: Vault, card: Card) -> Cosigner | BranchKey | None:
+    """Return the place in the vault of the key that the card carries."""
+    for place in vault.every_key:
+        if any(carrier.item_id == card.item_id for carrier in place.key.carriers):
+            return place
     return None
 
 
@@ -289,7 +289,7 @@ def _contradictions(vault: Vault) -> list[Mismatch]:
 def _never_proved(db: Session, vault: Vault) -> list[str]:
     proved = vault_book.latest_verifications(db, vault)
     return [
-        cosigner.label
-        for cosigner in vault.cosigners
-        if cosigner.key_id not in proved or not proved[cosigner.key_id].matched
+        place.label
+        for place in vault.every_key
+        if place.key_id not in proved or not proved[place.key_id].matched
     ]

@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from storage.model.labels import Label
     from storage.model.sealing import Seal
     from storage.model.succession import Succession
-    from storage.model.vaults import Cosigner, Vault, Verification
+    from storage.model.vaults import BranchKey, Cosigner, Vault, VaultBranch, Verification
 
 __all__ = [
     "Address",
+    "BranchKey",
     "Card",
     "CardSecret",
     "Carrier",
@@ -65,6 +66,7 @@ __all__ = [
     "Succession",
     "SyncState",
     "Vault",
+    "VaultBranch",
     "Verification",
     "whole_schema",
 ]
@@ -82,7 +84,7 @@ NOUNS: Final = {
     "labels": ("Label",),
     "sealing": ("Seal",),
     "succession": ("Succession",),
-    "vaults": ("Cosigner", "Vault", "Verification"),
+    "vaults": ("BranchKey", "Cosigner", "Vault", "VaultBranch", "Verification"),
 }  # fmt: skip
 """Which module has which nouns."""
 CUSTODY: Final = "storage.model.custody"

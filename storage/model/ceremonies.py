@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from storage.model.record import Id, Record, Sats, at_least, one_of, sized, unique_while
-from storage.model.vaults import Vault
+from storage.model.vaults import PRIMARY, RECOVERIES, Vault
 
 CEREMONY_STATES = (
     "collecting",
@@ -20,11 +20,12 @@ CEREMONY_STATES = (
 
 
 class Ceremony(Record):
-    """The signing of one PSBT until quorum."""
+    """The signing of one PSBT until quorum; `branch` is the way in which it spends."""
 
     __tablename__ = "ceremony"
     __table_args__ = (
         one_of("state", CEREMONY_STATES),
+        one_of("branch", (PRIMARY, *RECOVERIES)),
         sized("public_id", 8),
         sized("txid", 64),
         at_least("fee_sats", 0),
@@ -37,6 +38,7 @@ class Ceremony(Record):
     public_id: Mapped[str] = mapped_column(unique=True)
     vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"), index=True)
     state: Mapped[str]
+    branch: Mapped[str]
     psbt: Mapped[bytes]
     txid: Mapped[str] = mapped_column(index=True)
     fee_sats: Mapped[Sats]

@@ -1,4 +1,4 @@
-"""Vaults, their cosigners, and the proofs of their keys."""
+"""Vaults, their cosigners, the branches that open later, and the proofs of their keys."""
 
 from datetime import datetime
 
@@ -9,10 +9,17 @@ from storage.model.cards import Key
 from storage.model.record import Id, Record, at_least, one_of, sized
 
 SCRIPTS = ("wsh", "sh-wsh", "sh")
+PRIMARY = "primary"
+RECOVERIES = ("recovery", "recovery-2")
 
 
 class Vault(Record):
-    """A policy with a name, a network and a birthday."""
+    """A policy with a name, a network and a birthday.
+
+    How its script is written, and which keychains each key has, stands in the descriptor alone.
+    `refresh_months` is how often its owner wants to move its coins to itself, None where nobody
+    said.
+    """
 
     __tablename__ = "vault"
     __table_args__ = (
@@ -20,6 +27,7 @@ class Vault(Record):
         sized("checksum", 8),
         CheckConstraint("threshold BETWEEN 1 AND 15", name="threshold_range"),
         at_least("birthday_height", 0),
+        CheckConstraint("refresh_months BETWEEN 1 AND 120", name="refresh_months_range"),
     )
 
     id: Mapped[Id]
@@ -31,11 +39,26 @@ class Vault(Record):
     checksum: Mapped[str]
     birthday: Mapped[datetime | None]
     birthday_height: Mapped[int | None]
+    refresh_months: Mapped[int | None]
     created_at: Mapped[datetime]
     retired_at: Mapped[datetime | None]
     cosigners: Mapped[list["Cosigner"]] = relationship(
         back_populates="vault", lazy="selectin", order_by="Cosigner.position"
     )
+    recoveries: Mapped[list["VaultBranch"]] = relationship(
+        lazy="selectin", order_by="VaultBranch.position"
+    )
+
+    @property
+    def every_key(self) -> list["Cosigner | BranchKey"]:
+        """Return the place of each key, once: as a cosigner, else in the first branch it is in."""
+        places: list[Cosigner | BranchKey] = [*self.cosigners]
+        for branch in self.recoveries:
+            places += branch.keys
+        known: dict[int, Cosigner | BranchKey] = {}
+        for place in places:
+            known.setdefault(place.key_id, place)
+        return list(known.values())
 
 
 class Cosigner(Record):
@@ -54,6 +77,49 @@ class Cosigner(Record):
     key_id: Mapped[int] = mapped_column(ForeignKey("key.id"), index=True)
     label: Mapped[str]
     vault: Mapped[Vault] = relationship(back_populates="cosigners", lazy="raise_on_sql")
+    key: Mapped[Key] = relationship(lazy="selectin")
+
+
+class VaultBranch(Record):
+    """A way to spend that opens once a coin is so many blocks old, or from a height on."""
+
+    __tablename__ = "vault_branch"
+    __table_args__ = (
+        UniqueConstraint("vault_id", "position"),
+        UniqueConstraint("vault_id", "name"),
+        one_of("name", RECOVERIES),
+        CheckConstraint("position BETWEEN 1 AND 2", name="position_range"),
+        CheckConstraint("threshold BETWEEN 1 AND 15", name="threshold_range"),
+        CheckConstraint("blocks BETWEEN 1 AND 65535", name="blocks_range"),
+        CheckConstraint("height BETWEEN 1 AND 499999999", name="height_range"),
+        CheckConstraint("(blocks IS NULL) <> (height IS NULL)", name="one_wait"),
+    )
+
+    id: Mapped[Id]
+    vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"))
+    position: Mapped[int]
+    name: Mapped[str]
+    threshold: Mapped[int]
+    blocks: Mapped[int | None]
+    height: Mapped[int | None]
+    keys: Mapped[list["BranchKey"]] = relationship(lazy="selectin", order_by="BranchKey.position")
+
+
+class BranchKey(Record):
+    """A key's place in a later branch; a key may have another place in another branch."""
+
+    __tablename__ = "branch_key"
+    __table_args__ = (
+        UniqueConstraint("branch_id", "position"),
+        UniqueConstraint("branch_id", "key_id"),
+        CheckConstraint("position BETWEEN 0 AND 14", name="position_range"),
+    )
+
+    id: Mapped[Id]
+    branch_id: Mapped[int] = mapped_column(ForeignKey("vault_branch.id"))
+    position: Mapped[int]
+    key_id: Mapped[int] = mapped_column(ForeignKey("key.id"), index=True)
+    label: Mapped[str]
     key: Mapped[Key] = relationship(lazy="selectin")
 
 

@@ -53,6 +53,47 @@ def add(db: Session, name: str, descriptor: str, keys: list, **different: object
     return vaults.add_vault(db, now=NOW, **{**given, **different})
 
 
+def branch(
+    keys: list, name: str = "recovery", *, blocks: int | None = 10, height: int | None = None
+) -> vaults.NewBranch:
+    return vaults.NewBranch(name, 1, keys, blocks, height)
+
+
+def test_branches_and_their_keys_stay_in_order(db: Session) -> None:
+    first, second, third = (add_key(db, number) for number in (1, 2, 3))
+    later = [
+        branch([third, first]),
+        branch([third], "recovery-2", blocks=None, height=900_000),
+    ]
+    add(db, "family", "wsh(…)", [first, second], recoveries=later)
+    db.expire_all()
+    vault = vaults.vault_named(db, "family")
+    assert [(b.position, b.name, b.threshold, b.blocks, b.height) for b in vault.recoveries] == [
+        (1, "recovery", 1, 10, None),
+        (2, "recovery-2", 1, None, 900_000),
+    ]
+    assert [[k.label for k in b.keys] for b in vault.recoveries] == [["key3", "key1"], ["key3"]]
+    assert [place.label for place in vault.every_key] == ["key1", "key2", "key3"]
+
+
+@pytest.mark.parametrize(
+    ("wait", "rule"),
+    [
+        ({"blocks": None}, "one_wait"),
+        ({"height": 5}, "one_wait"),
+        ({"blocks": 0}, "blocks_range"),
+        ({"blocks": 65_536}, "blocks_range"),
+        ({"blocks": None, "height": 500_000_000}, "height_range"),
+    ],
+)
+def test_a_branch_waits_for_blocks_or_for_a_height(
+    db: Session, wait: dict[str, int | None], rule: str
+) -> None:
+    key = add_key(db, 1)
+    with pytest.raises(StorageError, match=rule):
+        add(db, "family", "wsh(…)", [key], recoveries=[branch([key], **wait)])
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("threshold", 0), ("threshold", 16), ("checksum", "abc"), ("birthday_height", -1)],
