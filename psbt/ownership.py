@@ -11,7 +11,7 @@ from psbt.codec import InputScope, OutputScope, Psbt
 from psbt.errors import PsbtError
 from psbt.keys import HARDENED
 from psbt.multisig import read_multisig
-from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, Policy, VaultScript, vault_script
+from psbt.policy import KEYS_MAX, Policy, VaultScript, vault_script
 from psbt.sighash import spent_outputs
 
 derived_script = lru_cache(maxsize=4096)(vault_script)
@@ -57,7 +57,7 @@ def scripts_fit(psbt_out: OutputScope) -> bool:
 def _proven(
     scope: InputScope | OutputScope, script_pubkey: bytes, policy: Policy
 ) -> VaultScript | None:
-    for keychain, index in _hints(scope, script_pubkey):
+    for keychain, index in _hints(scope, script_pubkey, policy):
         script = derived_script(policy, keychain, index)
         if script.script_pubkey == script_pubkey:
             return script
@@ -78,7 +78,9 @@ def _innermost(scope: InputScope | OutputScope, script_pubkey: bytes) -> bytes:
     return script
 
 
-def _hints(scope: InputScope | OutputScope, script_pubkey: bytes) -> list[tuple[int, int]]:
+def _hints(
+    scope: InputScope | OutputScope, script_pubkey: bytes, policy: Policy
+) -> list[tuple[int, int]]:
     """Return each (keychain, index) the derivations name; never more than a policy has keys.
 
     Of more, and where the witness script is there, those of keys outside it say nothing.
@@ -91,8 +93,8 @@ def _hints(scope: InputScope | OutputScope, script_pubkey: bytes) -> list[tuple[
         if multisig is not None and pubkey.sec() not in multisig.pubkeys:
             continue
         end = origin.derivation[-2:]
-        if len(end) == 2 and end[0] in (RECEIVE, CHANGE) and end[1] < HARDENED:
-            found[end[0], end[1]] = None
-        if len(found) == KEYS_MAX:
+        if len(end) == 2 and end[1] < HARDENED:
+            found.update(dict.fromkeys((keychain, end[1]) for keychain in policy.named(end[0])))
+        if len(found) >= KEYS_MAX:
             break
     return list(found)

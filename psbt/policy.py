@@ -1,14 +1,15 @@
 """Policies ↔ descriptors (BIP 380 to 389), their scripts and addresses (BIP 67).
 
 A policy is a plain multisig over keys with both keychains, receive and change: `sortedmulti`, or
-`multi` in the order written, in `wsh`, in `sh(wsh)` or in `sh`.
+`multi` in the order written, in `wsh`, in `sh(wsh)` or in `sh`. A keychain is a position, 0 or 1,
+in the pair of steps that a key derives: most have <0;1>.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+from functools import cached_property, lru_cache
+from typing import Final, NamedTuple
 
 from embit.descriptor import checksum as bip380
 
@@ -18,6 +19,7 @@ from psbt.keys import (
     HARDENED,
     ChildKeys,
     KeyExpression,
+    Path,
     check_key,
     check_origin,
     children,
@@ -33,6 +35,7 @@ __all__ = [
     "KEYS_MAX",
     "RECEIVE",
     "SCRIPTS",
+    "KeyUse",
     "Policy",
     "VaultScript",
     "addresses",
@@ -45,6 +48,7 @@ __all__ = [
     "parse_address",
     "parse_descriptor",
     "policy_checksum",
+    "same_scripts",
     "script_type",
     "vault_script",
 ]
@@ -52,7 +56,9 @@ __all__ = [
 RECEIVE: Final = 0
 CHANGE: Final = 1
 KEYS_MAX: Final = 15
-KEYCHAINS: Final = "/<0;1>/*"
+BOTH: Final = (RECEIVE, CHANGE)
+KEYCHAINS: Final = "/<{};{}>/*"
+BELOW = re.compile(r"/<(0|[1-9][0-9]{0,9});(0|[1-9][0-9]{0,9})>/\*")
 
 SCRIPTS: Final = {"wsh": "wsh({})", "sh-wsh": "sh(wsh({}))", "sh": "sh({})"}
 """How a policy's multisig is wrapped, by the name of the script."""
@@ -60,11 +66,23 @@ REDEEM_SCRIPT_MAX: Final = 520
 DESCRIPTOR = re.compile(r"(wsh|sh\(wsh|sh)\((sortedmulti|multi)\(([1-9][0-9]?),([^()]+)\)\)(\)?)")
 
 
+class KeyUse(NamedTuple):
+    """A key where a script has it, and the steps of its receive and its change keychain."""
+
+    expression: KeyExpression
+    keychains: tuple[int, int] = BOTH
+
+    def path(self, keychain: int, index: int) -> Path:
+        """Return the whole path to the key of one address, from the origin on."""
+        return (*self.expression.path, self.keychains[keychain], index)
+
+
 @dataclass(frozen=True)
 class Policy:
     """Who can spend: any `threshold` of `keys`, by a script of SCRIPTS.
 
     The public keys of a script are sorted (BIP 67) unless the policy keeps their order.
+    `keychains` are the steps of receive and change of each key; none are <0;1> for all.
     """
 
     threshold: int
@@ -72,6 +90,7 @@ class Policy:
     network: Network
     script: str = "wsh"
     sorted_keys: bool = True
+    keychains: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no vault should be built on."""
@@ -92,6 +111,27 @@ class Policy:
             check_key(expression.key)
             check_origin(expression)
         _refuse_duplicates(self.keys)
+        _check_keychains(self.keychains, total)
+        if all(pair == BOTH for pair in self.keychains):
+            object.__setattr__(self, "keychains", ())
+
+    @cached_property
+    def uses(self) -> tuple[KeyUse, ...]:
+        """Return the keys with their keychains, in the cosigners' order."""
+        pairs = self.keychains or (BOTH,) * len(self.keys)
+        return tuple(map(KeyUse, self.keys, pairs))
+
+    def named(self, step: int) -> tuple[int, ...]:
+        """Return the keychains that a step stands for below one of the keys."""
+        return self._steps.get(step, ())
+
+    @cached_property
+    def _steps(self) -> dict[int, tuple[int, ...]]:
+        found: dict[int, tuple[int, ...]] = {}
+        for keychain in BOTH:
+            for step in {use.keychains[keychain] for use in self.uses}:
+                found[step] = (*found.get(step, ()), keychain)
+        return found
 
     @property
     def size(self) -> ScriptSize:
@@ -174,12 +214,18 @@ def parse_descriptor(text: str, network: Network) -> Policy:
             "the descriptor is not sortedmulti or multi in wsh, sh(wsh) or sh, the kinds known here"
         )
     script = {"wsh": "wsh", "sh(wsh": "sh-wsh", "sh": "sh"}[matched[1]]
-    expressions = [
+    uses = [
         _parse_cosigner(number, key, network, script=script)
         for number, key in enumerate(matched[4].split(","), 1)
     ]
-    is_sorted = matched[2] == "sortedmulti"
-    return Policy(int(matched[3]), tuple(expressions), network, script, is_sorted)
+    return Policy(
+        int(matched[3]),
+        tuple(use.expression for use in uses),
+        network,
+        script,
+        matched[2] == "sortedmulti",
+        tuple(use.keychains for use in uses),
+    )
 
 
 def checksum(text: str) -> str:
@@ -197,8 +243,25 @@ def policy_checksum(policy: Policy) -> str:
 
 def format_template(policy: Policy) -> str:
     """Write the descriptor template without its keys (BIP 388)."""
-    keys = ",".join(f"@{place}/**" for place in range(len(policy.keys)))
-    return _wrapped(policy, keys)
+    keys = [
+        f"@{place}{_below(use).replace('/<0;1>/*', '/**')}" for place, use in enumerate(policy.uses)
+    ]
+    return _wrapped(policy, ",".join(keys))
+
+
+def same_scripts(one: Policy, other: Policy) -> bool:
+    """Tell whether two policies have the same addresses; sorted, the order of keys changes none."""
+    forms = [(p.network, p.script, p.threshold, p.sorted_keys) for p in (one, other)]
+    keys = [
+        [
+            (use.expression.key.public_key, use.expression.key.chain_code, use.keychains)
+            for use in p.uses
+        ]
+        for p in (one, other)
+    ]
+    if one.sorted_keys:
+        keys = [sorted(each) for each in keys]
+    return forms[0] == forms[1] and keys[0] == keys[1]
 
 
 def derive_scripts(policy: Policy, keychain: int, indexes: Iterable[int]) -> Iterator[VaultScript]:
@@ -240,13 +303,22 @@ def addresses(policy: Policy, keychain: int, indexes: Iterable[int]) -> Iterator
 def _keychain(policy: Policy, keychain: int) -> tuple[ChildKeys, ...]:
     if keychain not in (RECEIVE, CHANGE):
         raise PolicyError(f"a policy has the keychains {RECEIVE} and {CHANGE}, not {keychain}")
-    parents = [children(k.key.public_key, k.key.chain_code)(keychain) for k in policy.keys]
+    parents = [
+        children(key.public_key, key.chain_code)(steps[keychain])
+        for (_, _, key), steps in policy.uses
+    ]
     return tuple(children(public_key, chain_code) for public_key, chain_code in parents)
 
 
 def _descriptor_body(policy: Policy) -> str:
-    keys = [format_key_expression(key, policy.network) + KEYCHAINS for key in policy.keys]
+    keys = [
+        format_key_expression(use.expression, policy.network) + _below(use) for use in policy.uses
+    ]
     return _wrapped(policy, ",".join(keys))
+
+
+def _below(use: KeyUse) -> str:
+    return KEYCHAINS.format(*use.keychains)
 
 
 def _wrapped(policy: Policy, keys: str) -> str:
@@ -254,18 +326,31 @@ def _wrapped(policy: Policy, keys: str) -> str:
     return SCRIPTS[policy.script].format(f"{multi}({policy.threshold},{keys})")
 
 
-def _parse_cosigner(number: int, text: str, network: Network, *, script: str) -> KeyExpression:
+def _parse_cosigner(number: int, text: str, network: Network, *, script: str) -> KeyUse:
     key, bracket, rest = text.rpartition("]")
     xpub, slash, keychains = rest.partition("/")
     try:
         expression = parse_key_expression(key + bracket + xpub, network, script)
     except PolicyError as error:
         raise PolicyError(f"key {number}: {error}") from error
-    if slash + keychains != KEYCHAINS:
+    matched = BELOW.fullmatch(slash + keychains)
+    if not matched:
         raise PolicyError(
-            f"key {number} must derive {KEYCHAINS}, receive and change, not {slash + keychains!r}"
+            f"key {number} must derive /<0;1>/* or another such pair, receive and change,"
+            f" not {slash + keychains!r}"
         )
-    return expression
+    return KeyUse(expression, (int(matched[1]), int(matched[2])))
+
+
+def _check_keychains(keychains: tuple[tuple[int, int], ...], total: int) -> None:
+    if keychains and len(keychains) != total:
+        raise PolicyError(f"{total} keys have {len(keychains)} pairs of keychains")
+    for number, (receive, change) in enumerate(keychains, 1):
+        if receive == change or not all(0 <= step < HARDENED for step in (receive, change)):
+            raise PolicyError(
+                f"key {number} has the keychains <{receive};{change}>: two different steps"
+                f" from 0 to {HARDENED - 1} are needed"
+            )
 
 
 def _refuse_duplicates(keys: tuple[KeyExpression, ...]) -> None:

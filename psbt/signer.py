@@ -52,7 +52,7 @@ def signing_requests(
         if (index, pubkey) in verified:
             continue
         if valid_signature(psbt_in, pubkey, digest) is None:
-            path = (*key.path, script.keychain, script.index)
+            path = policy.uses[cosigner].path(script.keychain, script.index)
             requests.append(SigningRequest(index, pubkey, path, digest))
     return requests
 

@@ -17,7 +17,7 @@ from psbt.transaction import Transaction, TransactionOutput, parse_unsigned, siz
 def global_fields(policy: Policy) -> Fields:
     """Return the account key of each cosigner with its origin."""
     return {
-        fields.GLOBAL_XPUB + _extended_key(key, policy.network): _origin(key, ())
+        fields.GLOBAL_XPUB + _extended_key(key, policy.network): _origin(key.fingerprint, key.path)
         for key in policy.keys
     }
 
@@ -125,13 +125,15 @@ def _completed_output(
 
 
 def _derivations(kind: bytes, policy: Policy, script: VaultScript) -> Fields:
-    keys = sorted(zip(script.pubkeys, policy.keys, strict=True))
-    return {kind + pubkey: _origin(key, (script.keychain, script.index)) for pubkey, key in keys}
+    keys = sorted(zip(script.pubkeys, policy.uses, strict=True))
+    return {
+        kind + pubkey: _origin(use.expression.fingerprint, use.path(script.keychain, script.index))
+        for pubkey, use in keys
+    }
 
 
-def _origin(key: KeyExpression, rest: Path) -> bytes:
-    steps = (step.to_bytes(4, "little") for step in (*key.path, *rest))
-    return key.fingerprint + b"".join(steps)
+def _origin(fingerprint: bytes, path: Path) -> bytes:
+    return fingerprint + b"".join(step.to_bytes(4, "little") for step in path)
 
 
 def _extended_key(expression: KeyExpression, network: Network) -> bytes:

@@ -10,10 +10,9 @@ from sqlalchemy.orm import Session
 
 from coordinator.home import approvals
 from coordinator.home.settings import Home
-from coordinator.home.stored import key_expression
+from coordinator.home.stored import key_expression, rebuilt_policy
 from psbt.keys import KeyExpression, format_path
-from psbt.network import Network
-from psbt.policy import Policy, format_descriptor
+from psbt.policy import format_descriptor
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
@@ -43,12 +42,11 @@ def mend_origin(home: Home, db: Session, found: KeyExpression) -> OriginMended:
     names = tuple(vault.name for vault in vaults)
     if any(_is_relied_on(home, db, vault) for vault in vaults):
         return OriginMended(kept=names)
-    before = {vault.name: _policy(vault) for vault in vaults}
-    if any(format_descriptor(before[vault.name]) != vault.descriptor for vault in vaults):
+    if any(format_descriptor(rebuilt_policy(vault)) != vault.descriptor for vault in vaults):
         return OriginMended(kept=names)
     _set_origin(key, found)
     for vault in vaults:
-        vault.descriptor = format_descriptor(_policy(vault))
+        vault.descriptor = format_descriptor(rebuilt_policy(vault))
         vault.checksum = vault.descriptor.rpartition("#")[2]
     db.flush()
     return OriginMended(mended=names)
@@ -57,12 +55,6 @@ def mend_origin(home: Home, db: Session, found: KeyExpression) -> OriginMended:
 def _is_relied_on(home: Home, db: Session, vault: Vault) -> bool:
     standing = approvals.policy_standing(home, vault.name, vault.descriptor)
     return standing is not approvals.Standing.NONE or bool(ceremony_book.ceremonies_of(db, vault))
-
-
-def _policy(vault: Vault) -> Policy:
-    keys = tuple(key_expression(cosigner.key) for cosigner in vault.cosigners)
-    is_sorted = "(sortedmulti(" in vault.descriptor
-    return Policy(vault.threshold, keys, Network(vault.network), vault.script, is_sorted)
 
 
 def _set_origin(key: Key, found: KeyExpression) -> None:

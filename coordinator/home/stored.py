@@ -3,7 +3,7 @@
 from psbt.errors import PolicyError, PsbtError
 from psbt.keys import ExtendedPublicKey, KeyExpression, parse_path
 from psbt.network import Network
-from psbt.policy import Policy, format_descriptor, policy_checksum
+from psbt.policy import Policy, format_descriptor, parse_descriptor, policy_checksum
 from storage.model import Key, Vault
 
 
@@ -20,19 +20,34 @@ def stored_policy(vault: Vault) -> Policy:
 
     Raises PolicyError where the two rows tell different stories.
     """
+    policy = rebuilt_policy(vault)
+    if format_descriptor(policy) != vault.descriptor:
+        raise _disagreement(vault)
+    return policy
+
+
+def rebuilt_policy(vault: Vault) -> Policy:
+    """Return a vault's policy from its rows; its form and keychains are those of its descriptor.
+
+    Its keys, threshold, script and network are what the rows say.
+    """
     keys = tuple(key_expression(cosigner.key) for cosigner in vault.cosigners)
     try:
         network = Network(vault.network)
     except ValueError as failure:
         raise PolicyError(f"vault {vault.name} is for no known network") from failure
-    is_sorted = "(sortedmulti(" in vault.descriptor
-    policy = Policy(vault.threshold, keys, network, vault.script, is_sorted)
-    if format_descriptor(policy) != vault.descriptor:
-        raise PolicyError(
-            f"the keys stored for vault {vault.name} are not those of its descriptor "
-            f"#{vault.checksum}"
-        )
-    return policy
+    try:
+        written = parse_descriptor(vault.descriptor, network)
+    except PolicyError as failure:
+        raise _disagreement(vault) from failure
+    keychains = written.keychains if len(written.keys) == len(keys) else ()
+    return Policy(vault.threshold, keys, network, vault.script, written.sorted_keys, keychains)
+
+
+def _disagreement(vault: Vault) -> PolicyError:
+    return PolicyError(
+        f"the keys stored for vault {vault.name} are not those of its descriptor #{vault.checksum}"
+    )
 
 
 def computed_checksum(vault: Vault) -> str | None:

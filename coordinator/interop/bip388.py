@@ -9,11 +9,11 @@ from coordinator.errors import NotImportable
 from coordinator.foreign_json import Field
 from coordinator.interop import descriptors, jade
 from coordinator.interop.key_text import KEY_MAX, read_fingerprint, read_path
-from coordinator.interop.wallet_file import WalletFile
+from coordinator.interop.wallet_file import WalletFile, policy_of
 from psbt.errors import PolicyError
 from psbt.keys import format_path
 from psbt.network import Network
-from psbt.policy import KEYS_MAX, SCRIPTS
+from psbt.policy import KEYS_MAX, format_template
 
 FORMAT: Final = "wallet policy (BIP 388)"
 TEMPLATES: Final = ("descriptor_template", "template", "desc_template", "policy", "descriptor")
@@ -48,9 +48,7 @@ def read(found: Field, network: Network) -> list[WalletFile]:
 
 def write(file: WalletFile, network: Network) -> str:
     """Return the policy: name, template and keys."""
-    multi = "sortedmulti" if file.sorted else "multi"
-    places = ",".join(f"@{number}/**" for number in range(len(file.keys)))
-    template = SCRIPTS[file.script].format(f"{multi}({file.threshold},{places})")
+    template = format_template(policy_of(file, network))
     keys = [
         descriptors.key_of(key, network).replace("h/", "'/").replace("h]", "']")
         for key in file.keys

@@ -16,13 +16,13 @@ from coordinator.interop.key_text import KEY_MAX, read_key
 from coordinator.interop.wallet_file import WalletFile, WalletKey, checked, first_address
 from psbt.errors import PolicyError
 from psbt.network import Network
-from psbt.policy import checksum
+from psbt.policy import CHANGE, RECEIVE, checksum
 from psbt.signed_message import is_signed_by
 
 FORMAT: Final = "BSMS"
 VERSION: Final = "BSMS 1.0"
 NO_RESTRICTIONS: Final = "No path restrictions"
-RESTRICTIONS: Final = "/0/*,/1/*"
+USUAL: Final = "/<0;1>/*"
 UNENCRYPTED: Final = "00"
 TOKEN_SIZES: Final = (8, 16)
 DECIMAL_LEAST, DECIMAL_MOST = 17, 39  # fewer digits may be hex
@@ -74,10 +74,17 @@ def read(text: str, network: Network) -> list[WalletFile]:
     _, descriptor, restrictions, address = listed
     if not address:
         raise PolicyError(f"line 4 of the {FORMAT} record has no first address")
-    _check_restrictions(restrictions)
+    below = _restricted(restrictions)
     body = descriptor.partition("#")[0]
     bare = "*" not in body and restrictions not in ("", NO_RESTRICTIONS)
+    if below != USUAL and not bare and "/**" not in body:
+        raise PolicyError(
+            f"line 3 of the {FORMAT} record restricts it to {restrictions[:40]}, and the keys on"
+            " line 2 derive something else"
+        )
     texts = [_with_children(descriptor) if bare else descriptor]
+    if below != USUAL:
+        texts = [_checked_body(texts[0]).replace("/**", below)]
     return [
         checked(replace(file, first_address=address), network)
         for file in descriptors.wallets(texts, network, FORMAT)
@@ -85,9 +92,17 @@ def read(text: str, network: Network) -> list[WalletFile]:
 
 
 def write(file: WalletFile, network: Network) -> str:
-    """Return a descriptor record: the template, restrictions and the first address."""
-    body = descriptors.multipath(file, network).partition("#")[0].replace("/<0;1>/*", "/**")
-    return "\n".join((VERSION, body, RESTRICTIONS, first_address(file, network))) + "\n"
+    """Return a descriptor record: the template, restrictions and the first address.
+
+    Restrictions are the same for all keys; raises UsageError where their keychains are not.
+    """
+    receive, change = file.keys[0].keychains
+    if any(key.keychains != (receive, change) for key in file.keys):
+        raise UsageError(f"a {FORMAT} record cannot tell different keychains of each key")
+    pair = f"/<{receive};{change}>/*"
+    body = descriptors.multipath(file, network).partition("#")[0].replace(pair, "/**")
+    restrictions = f"/{receive}/*,/{change}/*"
+    return "\n".join((VERSION, body, restrictions, first_address(file, network))) + "\n"
 
 
 def read_key_record(text: str) -> KeyRecord:
@@ -165,34 +180,47 @@ def _lines(text: str) -> list[str]:
     return listed
 
 
-def _check_restrictions(text: str) -> None:
-    """Refuse restrictions that leave no keychains 0 and 1; blank ones are none."""
+def _restricted(text: str) -> str:
+    """Return the keychains that restrictions leave below each key; blank ones are none.
+
+    Receive alone, 0, has change beside it.
+    """
     if text in ("", NO_RESTRICTIONS):
-        return
+        return USUAL
     told = [part.strip() for part in text.split(",")]
-    if not all(RESTRICTION.fullmatch(part) for part in told):
+    matched = [RESTRICTION.fullmatch(part) for part in told]
+    steps = [int(found[1]) for found in matched if found]
+    if len(steps) < len(told):
         raise PolicyError(f"line 3 of the {FORMAT} record: {text[:40]!r} are no path restrictions")
-    if told[:1] != ["/0/*"] or not set(told) <= {"/0/*", "/1/*"}:
+    if steps == [RECEIVE]:
+        return USUAL
+    if len(steps) != len((RECEIVE, CHANGE)):
         raise NotImportable(
-            f"line 3 of the {FORMAT} record restricts it to {text[:40]}; here receive is /0/* "
-            "and change /1/*",
+            f"line 3 of the {FORMAT} record restricts it to {text[:40]}; a vault here has two"
+            " keychains, receive and change",
             descriptors.KEEP_IT,
         )
+    return f"/<{steps[RECEIVE]};{steps[CHANGE]}>/*"
 
 
 def _with_children(descriptor: str) -> str:
     """Return a template that leaves the keychains to the restrictions, with them."""
-    body, mark, given = descriptor.partition("#")
-    if mark and given != checksum(body):
-        raise PolicyError(
-            f"line 2 of the {FORMAT} record: its checksum is {checksum(body)}, not {given[:20]}"
-        )
+    body = _checked_body(descriptor)
     head, *keys = body.split(",")
     if not keys:
         return descriptor
     last, bracket, end = keys[-1].partition(")")
     keys = [f"{key}/**" for key in [*keys[:-1], last]]
     return ",".join([head, *keys]) + bracket + end
+
+
+def _checked_body(descriptor: str) -> str:
+    body, mark, given = descriptor.partition("#")
+    if mark and given != checksum(body):
+        raise PolicyError(
+            f"line 2 of the {FORMAT} record: its checksum is {checksum(body)}, not {given[:20]}"
+        )
+    return body
 
 
 def _encryption_key(token: bytes) -> bytes:

@@ -55,6 +55,7 @@ def read(found: Field, network: Network) -> list[WalletFile]:
     entries = list(listed.items(ENTRIES_MAX))
     for entry in entries:
         _check_keychain(entry)
+    entries.sort(key=_is_internal)
     texts = [entry["desc"].text(descriptors.DESCRIPTOR_MAX) for entry in entries]
     files = descriptors.wallets(texts, network, FORMAT)
     label = name.text(200) if name is not None and len(files) == 1 else None
@@ -75,6 +76,11 @@ def write(file: WalletFile, network: Network) -> str:
         for text, internal in zip(descriptors.pair(file, network), (False, True), strict=True)
     ]
     return json.dumps(entries, indent=2)
+
+
+def _is_internal(entry: Field) -> bool:
+    internal = entry.member("internal")
+    return internal is not None and internal.flag()
 
 
 def _check_keychain(entry: Field) -> None:

@@ -19,6 +19,7 @@ from coordinator.interop.wallet_file import (
     first_address,
     fixed_address,
     is_same_wallet,
+    policy_of,
 )
 from psbt.errors import PolicyError
 from psbt.keys import HARDENED, KeyExpression, Path, child, format_key_expression
@@ -28,6 +29,8 @@ from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, checksum
 FORMAT: Final = "descriptor"
 DESCRIPTOR_MAX: Final = 16_384
 BOTH: Final = (RECEIVE, CHANGE)
+Keychains = tuple[tuple[int, ...], ...]
+"""What stands below each key: one step, a pair of them, or none."""
 STEPS_MAX: Final = 8
 SHAPE = re.compile(r"(wsh|sh\(wsh|sh)\((sortedmulti|multi)\(([^()]*)\)\)(\)?)")
 THRESHOLD = re.compile(r"[1-9][0-9]?")
@@ -109,7 +112,9 @@ def wallets(
     if not read:
         raise refused[0] if refused else PolicyError(f"the {format_} holds no descriptor")
     found = [
-        _wallet(group, network, format_, change_known=change_known) for group in _grouped(read)
+        _wallet(part, network, format_, change_known=change_known)
+        for group in _grouped(read)
+        for part in _parted(group)
     ]
     if refused and len(found) == 1:
         message = f"{len(refused)} of the {format_}'s {len(texts)} descriptors are left out: "
@@ -119,17 +124,21 @@ def wallets(
 
 def multipath(file: WalletFile, network: Network) -> str:
     """Return the descriptor with both keychains (BIP 389) and its checksum."""
-    return _written(file, "/<0;1>/*", network)
+    return _written(file, [f"/<{low};{high}>/*" for low, high in _keychains(file)], network)
 
 
 def pair(file: WalletFile, network: Network) -> tuple[str, str]:
     """Return the descriptors of receive and change, each with its checksum."""
-    return _written(file, "/0/*", network), _written(file, "/1/*", network)
+    receive, change = (
+        _written(file, [f"/{pair[keychain]}/*" for pair in _keychains(file)], network)
+        for keychain in BOTH
+    )
+    return receive, change
 
 
 def without_children(file: WalletFile, network: Network) -> str:
     """Return the descriptor of the account keys themselves, without a checksum."""
-    return _written(file, "", network).partition("#")[0]
+    return _written(file, [""] * len(file.keys), network).partition("#")[0]
 
 
 def key_of(key: WalletKey, network: Network) -> str:
@@ -138,9 +147,15 @@ def key_of(key: WalletKey, network: Network) -> str:
     return format_key_expression(origin, network)
 
 
-def _written(file: WalletFile, below: str, network: Network) -> str:
+def _keychains(file: WalletFile) -> list[tuple[int, int]]:
+    return [key.keychains for key in file.keys]
+
+
+def _written(file: WalletFile, belows: Sequence[str], network: Network) -> str:
     multi = "sortedmulti" if file.sorted else "multi"
-    keys = ",".join(key_of(key, network) + below for key in file.keys)
+    keys = ",".join(
+        key_of(key, network) + below for key, below in zip(file.keys, belows, strict=True)
+    )
     body = SCRIPTS[file.script].format(f"{multi}({file.threshold},{keys})")
     return f"{body}#{checksum(body)}"
 
@@ -168,6 +183,26 @@ def _grouped(read: Iterable[Descriptor]) -> Iterator[list[Descriptor]]:
             groups.append(group := [])
         group.append(each)
     yield from groups
+
+
+def _parted(group: Sequence[Descriptor]) -> Iterator[list[Descriptor]]:
+    """Yield the descriptors of each wallet among those of the same keys: pairs tell them apart.
+
+    A descriptor of one keychain is of the wallet that has it.
+    """
+    told = [_told(each) for each in group]
+    pairs = list(dict.fromkeys(each for each in told if {*map(len, each)} == {2}))
+    if len(pairs) < 2:
+        yield list(group)
+        return
+    for pair in pairs:
+        own = {pair, *(tuple((steps[keychain],) for steps in pair) for keychain in BOTH)}
+        yield [each for each, said in zip(group, told, strict=True) if said in own]
+
+
+def _told(found: Descriptor) -> Keychains:
+    """Return the keychains of each key as the descriptor has them, or none."""
+    return tuple(_below(number, each).keychains for number, each in enumerate(found.keys, 1))
 
 
 def _bare(found: Descriptor) -> WalletFile:
@@ -201,41 +236,54 @@ def _wallet(
             "they give the same addresses",
         )
     return _with_keychains(
-        file, {below.keychains for below in belows}, network, change_known=change_known
+        file, list(dict.fromkeys(map(_told, group))), network, change_known=change_known
     )
 
 
 def _with_keychains(
     file: WalletFile,
-    told: set[tuple[int, ...]],
+    told: Sequence[Keychains],
     network: Network,
     *,
     change_known: bool,
 ) -> WalletFile:
-    """Return the wallet where its keychains are receive 0 and change 1."""
-    if BOTH in told or {(RECEIVE,), (CHANGE,)} <= told:
-        others = told - {BOTH, (RECEIVE,), (CHANGE,)}
-    elif told == {(RECEIVE,)}:
-        if change_known:
-            return file
-        return file.warned(
-            "change_assumed",
-            f"the {file.format} tells the receive keychain /0/* alone; change is taken to be /1/*",
-        )
-    elif told == {()}:
+    """Return the wallet with the keychains of its descriptors, where both are told.
+
+    Of two descriptors with one keychain each the first is receive, unless they are 1 and 0.
+    """
+    total = len(file.keys)
+    receives, changes = (((step,),) * total for step in BOTH)
+    pairs = [each for each in told if {*map(len, each)} == {2}]
+    singles = [each for each in told if {*map(len, each)} == {1}]
+    if list(told) == [((),) * total]:
         return file.repaired(
             "add_children",
             f"the keys of the {file.format} have no children, so that it has one address alone; "
             f"with /<0;1>/* added its first address is {first_address(file, network)}",
         )
-    else:
-        others = told
-    if not others:
-        return file
-    shown = ", ".join(sorted(";".join(map(str, each)) or "none" for each in others))
-    raise NotImportable(
-        f"the {file.format} has the keychains {shown}; here receive is 0 and change is 1", KEEP_IT
+    if singles == list(told) == [receives]:
+        return file if change_known else file.warned(
+            "change_assumed",
+            f"the {file.format} tells the receive keychain /0/* alone; change is taken to be /1/*",
+        )  # fmt: skip
+    if not pairs and len(singles) == len(BOTH):
+        first, second = (receives, changes) if set(singles) == {receives, changes} else singles
+        pairs = [tuple((*one, *two) for one, two in zip(first, second, strict=True))]
+    own = [tuple((steps[keychain],) for steps in pair) for pair in pairs for keychain in BOTH]
+    if len(pairs) != 1 or any(each not in (*pairs, *own) for each in told):
+        shown = ", ".join(sorted({";".join(map(str, s)) or "none" for each in told for s in each}))
+        raise NotImportable(
+            f"the {file.format} has the keychains {shown}; receive and change must both be told",
+            KEEP_IT,
+        )
+    keys = tuple(
+        key._replace(keychains=(steps[RECEIVE], steps[CHANGE]))
+        for key, steps in zip(file.keys, pairs[0], strict=True)
     )
+    found = replace(file, keys=keys)
+    if not found.usual_keychains:
+        policy_of(found, network)
+    return found
 
 
 def _common(found: Descriptor) -> Below:
@@ -243,7 +291,7 @@ def _common(found: Descriptor) -> Below:
     belows = [_below(number, each) for number, each in enumerate(found.keys, 1)]
     first = belows[0]
     for number, below in enumerate(belows[1:], 2):
-        if (below.keychains, below.fixed) != (first.keychains, first.fixed):
+        if (len(below.keychains), below.fixed) != (len(first.keychains), first.fixed):
             raise PolicyError(
                 f"keys 1 and {number} derive {found.keys[0].below or 'nothing'} and "
                 f"{found.keys[number - 1].below or 'nothing'}: they must derive alike"

@@ -338,7 +338,8 @@ def _written(
     if any(key.fingerprint or b""):
         origin[2] = int.from_bytes(key.fingerprint or b"")
     origin[3] = key.key.depth
-    pair: list[object] = [[0, False, 1, False], [], False]
+    receive, change = key.keychains
+    pair: list[object] = [[receive, False, change, False], [], False]
     document: dict[int, object] = {3: key.key.public_key, 4: key.key.chain_code}
     if network is not Network.MAINNET:
         document[5] = cbor2.CBORTag(COIN_OLD if old else COIN, {2: TESTNET})

@@ -43,13 +43,17 @@ SINGLE_KEY_PREFIXES: Final = {"sh-wpkh": "sh-wsh", "wpkh": "wsh"}
 
 
 class WalletKey(NamedTuple):
-    """A cosigner's key as a file has it; an origin that is None was not told."""
+    """A cosigner's key as a file has it; an origin that is None was not told.
+
+    `keychains` are the steps of receive and change below it.
+    """
 
     key: ExtendedPublicKey
     prefix: Prefix
     fingerprint: bytes | None = None
     path: Path | None = None
     name: str | None = None
+    keychains: tuple[int, int] = (RECEIVE, CHANGE)
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ class WalletFile:
     first_address: str | None = None
     warnings: tuple[Notice, ...] = ()
     repairs: tuple[Notice, ...] = ()
+
+    @property
+    def usual_keychains(self) -> bool:
+        """Tell whether receive and change are 0 and 1 below every key."""
+        return all(key.keychains == (RECEIVE, CHANGE) for key in self.keys)
 
     @property
     def form(self) -> str:
@@ -119,7 +128,8 @@ def script_pubkey(file: WalletFile, keychain: int, index: int) -> bytes:
     """Return the output script of one address."""
     points = []
     for each in file.keys:
-        parent, chain_code = children(each.key.public_key, each.key.chain_code)(keychain)
+        steps = children(each.key.public_key, each.key.chain_code)
+        parent, chain_code = steps(each.keychains[keychain])
         points.append(children(parent, chain_code)(index)[0])
     return _locked(file, points)
 
@@ -154,15 +164,16 @@ def key_expression(key: WalletKey) -> KeyExpression:
 def policy_of(file: WalletFile, network: Network) -> Policy:
     """Return a checked file's policy; raises PolicyError for one no vault here can have."""
     keys = tuple(key_expression(key) for key in file.keys)
-    return Policy(file.threshold, keys, network, file.script, file.sorted)
+    keychains = tuple(key.keychains for key in file.keys)
+    return Policy(file.threshold, keys, network, file.script, file.sorted, keychains)
 
 
 def wallet_of(policy: Policy, name: str, names: tuple[str, ...]) -> WalletFile:
     """Return a policy as a wallet to be written, with the names of its cosigners."""
     prefix = key_of_network(policy.network)
     keys = tuple(
-        WalletKey(each.key, prefix, each.fingerprint, each.path, called)
-        for each, called in zip(policy.keys, names, strict=True)
+        WalletKey(each.key, prefix, each.fingerprint, each.path, called, keychains)
+        for (each, keychains), called in zip(policy.uses, names, strict=True)
     )
     return WalletFile(
         "vault",
@@ -182,7 +193,10 @@ def key_of_network(network: Network) -> Prefix:
 
 def is_same_wallet(one: WalletFile, other: WalletFile) -> bool:
     """Tell whether two files have the same scripts."""
-    keys = [[(k.key.public_key, k.key.chain_code) for k in each.keys] for each in (one, other)]
+    keys = [
+        [(k.key.public_key, k.key.chain_code, k.keychains) for k in each.keys]
+        for each in (one, other)
+    ]
     if one.sorted:
         keys = [sorted(each) for each in keys]
     same_form = (one.script, one.sorted, one.threshold) == (

@@ -19,6 +19,7 @@ from coordinator.interop import (
 )
 from coordinator.interop.wallet_file import WalletFile
 from psbt.network import Network
+from psbt.policy import CHANGE, RECEIVE
 
 QR_CHARACTERS: Final = 224
 """How many characters a part of several codes has: a QR code of version 10."""
@@ -64,6 +65,9 @@ WRITERS: Final[dict[str, Writer]] = {
 }
 
 
+USUAL_ALONE: Final = frozenset({"coldcard", "caravan", "specter", "specter-diy", "electrum"})
+"""The formats that cannot tell keychains: whoever reads them takes 0 and 1."""
+
 FORMATS: Final = (*WRITERS, *ur_types.WRITERS, "bbqr")
 
 
@@ -76,4 +80,11 @@ def write(file: WalletFile, network: Network, format_: str) -> list[str]:
     if format_ not in WRITERS:
         known = ", ".join(FORMATS)
         raise UsageError(f"unknown format {format_!r}; expected one of {known}, json")
+    if format_ in USUAL_ALONE and not file.usual_keychains:
+        odd = next(key for key in file.keys if key.keychains != (RECEIVE, CHANGE))
+        raise UsageError(
+            f"the format {format_} knows the keychains 0 and 1 alone; key"
+            f" {odd.name or descriptors.key_of(odd, network)} has"
+            f" {odd.keychains[RECEIVE]} and {odd.keychains[CHANGE]}"
+        )
     return [WRITERS[format_](file, network)]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -17,7 +18,12 @@ from coordinator.custody import card_secrets
 from coordinator.errors import CardCannotSign, ChecksumDiffers, NotAccepted, UsageError
 from coordinator.home import approvals
 from coordinator.home.settings import Home
-from coordinator.home.stored import computed_checksum, key_expression, stored_policy
+from coordinator.home.stored import (
+    computed_checksum,
+    key_expression,
+    rebuilt_policy,
+    stored_policy,
+)
 from coordinator.interop import wallet_file
 from coordinator.interop.wallet_file import WalletFile, policy_of
 from coordinator.names import checked_name
@@ -25,7 +31,7 @@ from coordinator.notices import Notice, Severity
 from coordinator.vault.state import state_of
 from coordinator.wallet import scans
 from coordinator.wallet.scripts import LOOKAHEAD
-from psbt.errors import PsbtError
+from psbt.errors import PolicyError, PsbtError
 from psbt.keys import (
     KeyExpression,
     format_key_expression,
@@ -41,6 +47,7 @@ from psbt.policy import (
     format_descriptor,
     format_template,
     policy_checksum,
+    same_scripts,
 )
 from storage import cards as card_book
 from storage import vaults as vault_book
@@ -64,6 +71,7 @@ class VaultPlan:
     script: str = "wsh"
     birthday: str | None = None
     sorted_keys: bool = True
+    keychains: tuple[tuple[int, int], ...] = ()
 
 
 def create(
@@ -181,6 +189,7 @@ def import_wallet(
             threshold=policy.threshold,
             script=policy.script,
             sorted_keys=policy.sorted_keys,
+            keychains=policy.keychains,
         )
         keys = _imported_keys(home, db, plan.name, file=file)
         found = Imported(
@@ -438,7 +447,12 @@ def _store(
 ) -> Vault:
     expressions = tuple(key_expression(key) for key in keys)
     policy = Policy(
-        plan.threshold, expressions, Network(home.network), plan.script, plan.sorted_keys
+        plan.threshold,
+        expressions,
+        Network(home.network),
+        plan.script,
+        plan.sorted_keys,
+        plan.keychains,
     )
     if (twin := twin_of(db, policy)) is not None:
         raise AlreadyExists("vault", twin.name)
@@ -461,15 +475,10 @@ def _store(
 
 def twin_of(db: Session, policy: Policy) -> Vault | None:
     """Return the vault that has a policy's scripts; sorted, the order of keys changes none."""
-    whole = {(each.key.public_key, each.key.chain_code) for each in policy.keys}
     for vault in vault_book.all_vaults(db):
-        known = {(each.key.public_key, each.key.chain_code) for each in vault.cosigners}
-        if (vault.script, vault.threshold, known) != (policy.script, policy.threshold, whole):
-            continue
-        if policy.sorted_keys and "(sortedmulti(" in vault.descriptor:
-            return vault
-        if format_descriptor(policy) == vault.descriptor:
-            return vault
+        with suppress(PolicyError):
+            if same_scripts(rebuilt_policy(vault), policy):
+                return vault
     return None
 
 

@@ -121,6 +121,22 @@ def test_the_same_keys_under_another_script_or_order_are_another_vault(home: Ask
     assert names == ["v0", "v0", "v2", "v3", "v4"]
 
 
+def test_other_keychains_are_another_vault_and_are_kept(home: Asked) -> None:
+    pairs = ((0, 1), (2, 3), (0, 1))
+    keys = tuple(k._replace(keychains=p) for k, p in zip(WALLET.keys, pairs, strict=True))
+    wallet = replace(WALLET, keys=keys)
+    brought(home, DESCRIPTOR, "--name", "usual")
+    made = brought(home, descriptors.multipath(wallet, POLICY.network))
+    assert (made["known"], made["name"]) == (False, "v")
+    assert made["policy"] == "wsh(sortedmulti(2,@0/**,@1/<2;3>/*,@2/**))"
+    assert made["first_address"] == first_address(wallet, POLICY.network)
+    for format_ in ("descriptor", "pair", "core", "bip388", "ur", "json"):
+        text = home("vault", "export", "v", "--format", format_)["text"]
+        assert brought(home, text)["known"]
+    error = home("vault", "export", "v", "--format", "coldcard", check=2)["error"]
+    assert "key usual-2 has 2 and 3" in error["message"]
+
+
 def watched(tmp_path: Path, descriptor: str) -> Asked:
     """Return a home that watches a descriptor, in which the cards of the vault lie."""
     heirs = tmp_path / "heirs"

@@ -97,8 +97,9 @@ def test_an_address_is_compared_whatever_the_restrictions() -> None:
     ("text", "told"),
     [
         (altered(1, "BSMS 1.1"), "line 1 .* is 'BSMS 1.1'"),
-        (altered(3, "/2/*,/3/*"), "restricts it to /2"),
+        (altered(3, "/2/*,/3/*"), "of other keys; its keys give"),
         (altered(3, "/1/*"), "restricts it to /1"),
+        (altered(3, "/1/*,/2/*").replace("/**", "/<0;1>/*"), "line 2 derive something else"),
         (altered(3, "all"), "no path restrictions"),
         (altered(4, "bcrt1q"), "cannot be read"),
         (altered(4, ""), "has no first address"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from coordinator.errors import NotImportable, UsageError
 from coordinator.interop.descriptor_file import TEXT_MAX, descriptors_in
-from coordinator.interop.descriptors import multipath
+from coordinator.interop.descriptors import multipath, pair
 from coordinator.interop.recognition import Given, read_text
 from coordinator.interop.wallet_file import WalletFile, first_address, policy_of
 from psbt.errors import PolicyError
@@ -86,8 +86,9 @@ def test_one_policy_is_found(text: str) -> None:
         ('{"descriptor": 1}', "not a text"),
         ("{}", "no wallet format known here"),
         ("wsh(" * (TEXT_MAX // 4 + 1), "characters is no descriptor"),
-        (BODY.replace("<0;1>", "<2;3>"), "keychains 2;3; here receive is 0 and change is 1"),
-        (BODY.replace("<0;1>", "<1;0>"), "keychains 1;0"),
+        (BODY.replace("<0;1>", "<2;2>"), "key 1 has the keychains <2;2>"),
+        (f"{WHOLE}\n{written('/7/*')}", "the keychains 0;1, 7; receive and change"),
+        ("\n".join(map(written, ("/4/*", "/5/*", "/6/*"))), "the keychains 4, 5, 6; receive"),
         (BODY.replace("<0;1>", "<0;1;2>"), "derives /<0;1;2>/\\*"),
         (written(CHANGE), "the keychains 1;"),
         (BODY.replace("<0;1>", "0", 1), "keys 1 and 2 derive /0/\\* and /<0;1>/\\*"),
@@ -118,6 +119,31 @@ def test_script_and_order_are_told_apart(script: str, multi: str) -> None:
     if found.form == "wsh(sortedmulti(2 of 3))":
         policy = policy_of(found, HERE)
         assert next(addresses(policy, FIRST_KEYCHAIN, [0])) == first_address(found, HERE)
+
+
+@pytest.mark.parametrize("both", ["/<2;3>/*", "/<1;0>/*"])
+def test_other_keychains_are_kept_as_written(both: str) -> None:
+    assert multipath(read_text(written(both), HERE), HERE) == written(both)
+
+
+def test_keys_may_have_keychains_of_their_own() -> None:
+    text = WHOLE.partition("#")[0].replace("<0;1>", "<6;7>", 1)
+    found = read_text(text, HERE)
+    assert multipath(found, HERE).partition("#")[0] == text
+    receive, change = pair(found, HERE)
+    assert (receive.count("/6/*"), change.count("/1/*")) == (1, 2)
+    assert multipath(read_text(f"{receive}\n{change}", HERE), HERE).partition("#")[0] == text
+
+
+def test_the_first_of_two_other_keychains_is_receive() -> None:
+    found = read_text(f"{written('/9/*')}\n{written('/8/*')}", HERE)
+    assert {key.keychains for key in found.keys} == {(9, 8)}
+
+
+def test_pairs_of_keychains_of_the_same_keys_are_two_wallets() -> None:
+    other = written("/<2;3>/*")
+    text = f"{WHOLE}\n{other}\n{written('/2/*')}"
+    assert multipath(read_text(text, HERE, Given(wallet=other[-8:])), HERE) == other
 
 
 def test_receive_alone_is_taken_with_change_beside_it() -> None:

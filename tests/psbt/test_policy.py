@@ -23,6 +23,7 @@ from psbt.policy import (
     format_template,
     parse_descriptor,
     policy_checksum,
+    same_scripts,
     vault_script,
 )
 from tests.judges import judge
@@ -133,6 +134,35 @@ def test_some_cosigners_keys_are_not_sorted_already() -> None:
     assert [script.index for script in scripts] == list(range(20))
 
 
+def test_keychains_are_kept_as_written_of_each_key() -> None:
+    pairs = ((0, 1), (7, 2), (2**31 - 1, 0))
+    policy = replace(POLICY, keychains=pairs)
+    text = format_descriptor(policy)
+    assert [f"/<{low};{high}>/*" in text for low, high in pairs] == [True] * 3
+    assert parse_descriptor(text, Network.REGTEST) == policy
+    assert format_template(policy) == "wsh(sortedmulti(2,@0/**,@1/<7;2>/*,@2/<2147483647;0>/*))"
+    for keychain in (RECEIVE, CHANGE):
+        ours = list(addresses(policy, keychain, [0, 9]))
+        assert ours == bdk_addresses(policy, keychain, [0, 9])
+        assert ours == wally_addresses(policy, keychain, [0, 9])
+
+
+def test_the_usual_keychains_written_out_are_the_same_policy() -> None:
+    assert replace(POLICY, keychains=((0, 1),) * 3) == POLICY
+    assert not same_scripts(POLICY, replace(POLICY, keychains=((1, 0),) * 3))
+    with pytest.raises(PolicyError, match="3 keys have 2 pairs"):
+        replace(POLICY, keychains=((0, 1),) * 2)
+
+
+def test_sorted_policies_are_the_same_in_any_order_of_keys() -> None:
+    pairs = ((0, 1), (2, 3), (4, 5))
+    turned = replace(POLICY, keys=POLICY.keys[::-1], keychains=pairs[::-1])
+    assert same_scripts(replace(POLICY, keychains=pairs), turned)
+    fixed = replace(POLICY, sorted_keys=False)
+    assert not same_scripts(fixed, replace(fixed, keys=fixed.keys[::-1]))
+    assert not same_scripts(fixed, POLICY)
+
+
 def test_keychains_give_different_scripts() -> None:
     assert vault_script(POLICY, 0, 1).script_pubkey != vault_script(POLICY, 1, 1).script_pubkey
     assert vault_script(POLICY, 0, 1).script_pubkey != vault_script(POLICY, 1, 0).script_pubkey
@@ -192,7 +222,11 @@ XPUB = format_xpub(POLICY.keys[0].key, Network.MAINNET)
         (BODY.replace("multi(2", "multi(4"), "4 of 3 keys"),
         (BODY.replace("<0;1>", "0"), "key 1 must derive .* not '/0/\\*'"),
         (BODY.replace("/<0;1>/*", ""), "key 1 must derive .* not ''"),
-        (BODY.replace("<0;1>", "<1;0>"), "key 1 must derive"),
+        (BODY.replace("<0;1>", "<1;1>"), "key 1 has the keychains <1;1>"),
+        (BODY.replace("<0;1>", "<0;01>"), "key 1 must derive"),
+        (BODY.replace("<0;1>", "<0;1;2>"), "key 1 must derive"),
+        (BODY.replace("<0;1>", "<0;1h>"), "key 1 must derive"),
+        (BODY.replace("<0;1>", f"<0;{2**31}>"), f"to {2**31 - 1} are needed"),
         (BODY.replace("/*", "/*h"), "key 1 must derive"),
         (BODY.replace("/<0;1>/*)", "/<0;1>/5)"), "key 3 must derive"),
         (BODY.replace(TPUB, XPUB), "key 1: .* another network"),

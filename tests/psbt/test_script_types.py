@@ -14,6 +14,7 @@ from psbt.finalizer import finalize
 from psbt.message import message_psbt, vault_proof, verify_proof
 from psbt.multisig import pushed, read_pushes
 from psbt.network import Network
+from psbt.ownership import output_scripts
 from psbt.partial import quorum, signed_by
 from psbt.policy import (
     CHANGE,
@@ -110,6 +111,21 @@ def test_any_quorum_spends_and_weighs_no_more_than_reckoned(
     spare = (8 if script == "sh" else 2) * threshold * 3
     assert real.weight <= bound <= real.weight + spare + (2 if script == "sh" else 0)
     assert review(psbt, vault.policy, Context()).vsize == -(-bound // 4)
+
+
+def test_keys_with_other_keychains_sign_and_come_back(vault: SoftVault) -> None:
+    own = replace(vault, policy=replace(vault.policy, keychains=((0, 1), (3, 2), (0, 7))))
+    psbt = spend(own)
+    for cosigner, step in ((1, 3), (2, 0)):
+        assert {r.path[-2] for r, _ in own.answers(psbt, cosigner)} == {step}
+    change = next(out for out in output_scripts(psbt, own.policy) if out)
+    assert (change.keychain, change.index) == (CHANGE, 7)
+    paths = {tuple(o.derivation[-2:]) for p in psbt.outputs for o in p.bip32_derivations.values()}
+    assert paths == {(1, 7), (2, 7), (7, 7)}
+    other = combine(psbt, codec.parse(codec.to_bytes(signed(own, psbt, 1, 2), 2)), own.policy)
+    assert consensus.check(extract(finalize(other, own.policy)), outline.spent(other))
+    with pytest.raises(PsbtError, match="does not spend a coin of this policy"):
+        quorum(other, vault.policy)
 
 
 def test_the_id_is_known_before_it_is_signed_but_for_legacy_scripts(vault: SoftVault) -> None:

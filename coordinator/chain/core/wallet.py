@@ -6,6 +6,7 @@ anything else in it is left alone, and one of another name is made. A scan count
 node said of each range of blocks that it looked through it.
 """
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -40,8 +41,7 @@ DESCRIPTOR_SIZE_MAX: Final = 10_000
 INDEX_MAX: Final = 1_000_000
 """Scripts of a keychain that are believed to be used: each costs a derivation here."""
 TRANSACTIONS_MAX: Final = 2**40
-KEYCHAINS: Final = ("/0/*", "/1/*")
-BOTH: Final = "/<0;1>/*"
+PAIR = re.compile(r"/<([0-9]{1,10});([0-9]{1,10})>/\*")
 
 MISC_ERROR, WALLET_ERROR, NOT_FOUND, NO_METHOD = -1, -4, -18, -32601
 OUT_OF_RANGE: Final = -8
@@ -516,7 +516,7 @@ def keychain_descriptors(descriptor: str) -> tuple[str, str]:
     """Return a two-path descriptor's keychains, without checksums; raises ChainError."""
     body, _, given = descriptor.partition("#")
     try:
-        if BOTH not in body or checksum(body) != given:
+        if not PAIR.search(body) or checksum(body) != given:
             raise ChainError("the vault's descriptor has no two keychains, or a wrong checksum")
     except PolicyError as failure:
         raise ChainError(f"the vault's descriptor cannot be read: {failure}") from failure
@@ -524,7 +524,7 @@ def keychain_descriptors(descriptor: str) -> tuple[str, str]:
 
 
 def _keychains(body: str) -> tuple[str, str]:
-    receive, change = (bare(body.replace(BOTH, keychain)) for keychain in KEYCHAINS)
+    receive, change = (bare(PAIR.sub(rf"/\{group}/*", body)) for group in (1, 2))
     return receive, change
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
@@ -452,3 +453,10 @@ def test_a_wallet_with_keys_is_left_alone(node: Node, paid: str) -> None:
     update = node.sync()
     assert found(update) == {paid}
     assert "not a watch-only wallet" in update.notes[0]
+
+
+def test_each_key_keeps_its_own_keychains() -> None:
+    policy = replace(POLICY, keychains=((0, 1), (5, 4), (0, 1)))
+    receive, change = core_wallet.keychain_descriptors(format_descriptor(policy))
+    assert [receive.count(f"/{step}/*") for step in (0, 1, 4, 5)] == [2, 0, 0, 1]
+    assert [change.count(f"/{step}/*") for step in (0, 1, 4, 5)] == [0, 2, 1, 0]
