@@ -2,26 +2,21 @@
 
 import importlib
 import pkgutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from types import ModuleType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import cards
 from cards.codes import CodeRule
-from cards.errors import (
-    CardError,
-    CardReset,
-    NotSupported,
-    ProtocolError,
-    StatusWordError,
-)
+from cards.errors import NotSupported
 from cards.pin import Secret
-from cards.session import CardSession
-from cards.transport import CardTransport
+
+if TYPE_CHECKING:  # what is known of a family is told without a card
+    from cards.session import CardSession
+    from cards.transport import CardTransport
 
 
 @dataclass(frozen=True)
@@ -149,7 +144,7 @@ class Evidence(StrEnum):
 class EmulatedCard(Protocol):
     """A card made of software, spoken to by APDU only."""
 
-    def insert(self) -> CardTransport:
+    def insert(self) -> "CardTransport":
         """Give it power: what was unlocked is forgotten."""
         ...
 
@@ -193,7 +188,7 @@ class CardFamily:
     prints_backup_key: bool = False
     puk_sets_pin: tuple[str, ...] = ()
 
-    def open(self, transport: CardTransport, surroundings: Surroundings) -> CardSession:
+    def open(self, transport: "CardTransport", surroundings: Surroundings) -> "CardSession":
         """Open the card on a transport; raises StatusWordError where it is none of the family."""
         session: CardSession = self._part("session").open_session(transport, surroundings)
         return session
@@ -269,58 +264,3 @@ def family_named(name: str) -> CardFamily:
         if family.name == name:
             return family
     raise NotSupported(name, "anything here: no such family")
-
-
-IDENTIFY_PAUSES = (0.1, 0.2, 0.4, 0.8)
-SELECT = 0xA4
-
-
-def detect(transport: CardTransport, surroundings: Surroundings) -> CardSession:
-    """Open the card with the first family that recognises it; no PIN is presented.
-
-    A card that is reset meanwhile is identified from the beginning, a few times and with a growing
-    pause. Raises CardError where no family knows the card, ProtocolError where it may only be
-    garbled, CardReset where it was reset each time.
-    """
-    pauses = iter(IDENTIFY_PAUSES)
-    while True:
-        try:
-            return _recognised(transport, surroundings)
-        except (CardReset, _Interrupted) as failure:
-            surroundings.disturbed()
-            pause = next(pauses, None)
-            if pause is None and isinstance(failure, _Interrupted):
-                raise ProtocolError(str(failure)) from None
-            if pause is None:
-                times = len(IDENTIFY_PAUSES) + 1
-                raise CardReset(
-                    "another program resets the card: "
-                    f"it was identified {times} times, each time in vain",
-                    sent=False,
-                ) from None
-        time.sleep(pause)
-
-
-class _Interrupted(ProtocolError):
-    """A family recognised the card, which then refused what it had begun."""
-
-
-def _recognised(transport: CardTransport, surroundings: Surroundings) -> CardSession:
-    """Ask one family after the other.
-
-    A card may answer 9000 to a name that is not its own, as a Satochip of 0.14 does once it is
-    selected: an answer that one family does not understand is left to the others.
-    """
-    strange: CardError | None = None
-    for family in families():
-        try:
-            return family.open(transport, surroundings)
-        except StatusWordError as refused:
-            if refused.ins != SELECT:
-                strange = strange or _Interrupted(str(refused))
-        except ProtocolError as failure:
-            strange = strange or failure
-    if strange is None:
-        raise CardError("the card on the reader belongs to no family known here")
-    kind = type(strange) if isinstance(strange, _Interrupted) else ProtocolError
-    raise kind(f"no family known here understands the card on the reader: {strange}")

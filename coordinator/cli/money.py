@@ -12,7 +12,7 @@ from coordinator.cli.result import Result, as_document, looked_document
 
 if TYPE_CHECKING:
     from coordinator.wallet.balance import Owned
-    from coordinator.wallet.coins import CoinLine
+    from coordinator.wallet.coin_list import CoinLine
     from coordinator.wallet.history import HistoryLine
 
 OptionalVault = Annotated[str | None, typer.Argument(help="one vault only")]
@@ -88,10 +88,10 @@ def coins(context: Context, vault: VaultName) -> Result:
     \b
     Example: cardquorum coins family
     """
-    from coordinator.wallet import coins as holdings
+    from coordinator.wallet import coin_list
 
     context.freshen(vault)
-    found = holdings.coins(context.database, vault)
+    found = coin_list.coins(context.database, vault)
     rows = [
         (
             c.outpoint,

@@ -1,19 +1,18 @@
 """What waits for somebody: things to write down, to move, to rehearse."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from coordinator import clock
 from coordinator.audit import rules
-from coordinator.audit.gathering import Book, vault_facts
+from coordinator.audit.gathering import Book
 from coordinator.custody import log as custody_log
+from coordinator.guide.facts import VaultStanding
 from coordinator.notices import Notice, Severity
-from coordinator.vault.state import state_of
 from coordinator.wallet.balance import balance
 from storage import cards as card_book
 from storage import sealing
-from storage import vaults as vault_book
 from storage.model import Vault
 from storage.succession import all_successions
 
@@ -25,20 +24,20 @@ UNSCRUBBED = Notice(
 )
 
 
-def due(db: Session, said: Book) -> list[Notice]:
+def due(db: Session, said: Book, vaults: Iterable[VaultStanding]) -> list[Notice]:
     """Return what waits for somebody.
 
     A sealing that was cut off, cards nobody ever placed, coins that came to old vaults, drills.
-    `said` is the book, read once for whoever asks more of it.
+    `said` is the book, read once for whoever asks more of it, and `vaults` stand as it has them.
     """
     unscrubbed = [] if sealing.is_scrubbed(db) else [UNSCRUBBED]
-    late = custody_log.behind_clock(db, clock.now())
+    late = custody_log.behind_clock(db, said.now)
     return [
         *([late] if late else []),
         *unscrubbed,
         *_unplaced(db, said),
         *_owed(db),
-        *_overdue(db, said),
+        *_overdue(vaults, said.now),
     ]
 
 
@@ -63,10 +62,10 @@ def _owed(db: Session) -> Iterator[Notice]:
             )
 
 
-def _overdue(db: Session, said: Book) -> Iterator[Notice]:
-    for vault in vault_book.all_vaults(db):
-        if state_of(db, vault).state == "active":
-            yield from rules.overdue(vault_facts(db, vault, said), clock.now())
+def _overdue(vaults: Iterable[VaultStanding], now: datetime) -> Iterator[Notice]:
+    for vault in vaults:
+        if vault.in_use:
+            yield from rules.overdue(vault.facts, now)
 
 
 def _free(db: Session, vault: Vault) -> int:

@@ -65,7 +65,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
             owned,
             list(facts.payments),
             list(facts.news),
-            due(db, said),
+            due(db, said, facts.vaults),
             next_steps(facts),
             [(vault.name, found) for vault in facts.vaults for found in vault.dangers],
         )

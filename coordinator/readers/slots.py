@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from cards.detection import detect
 from cards.errors import (
     PAIRING_DANGER,
     PAIRING_REFUSED,
@@ -23,7 +24,7 @@ from cards.errors import (
     StatusWordError,
     WrongCard,
 )
-from cards.family import CardMemory, Surroundings, detect, family_named
+from cards.family import CardMemory, Surroundings, family_named
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity, CardSession
 from cards.transport import CardTransport, Contended, pause

@@ -28,7 +28,6 @@ from coordinator.interop import wallet_file
 from coordinator.interop.wallet_file import WalletFile, policy_of
 from coordinator.names import checked_name
 from coordinator.notices import Notice, Severity
-from coordinator.vault.state import state_of
 from coordinator.wallet import scans
 from coordinator.wallet.scripts import LOOKAHEAD
 from psbt.errors import PolicyError, PsbtError
@@ -50,6 +49,7 @@ from psbt.policy import (
     same_scripts,
 )
 from storage import cards as card_book
+from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import AlreadyExists
 from storage.lookup import first_free
@@ -312,6 +312,13 @@ def _newest_key(keys: Iterable[Key]) -> Birthday:
     return Birthday(max((key.made_at for key in keys if key.made_at is not None), default=None))
 
 
+class VaultState(NamedTuple):
+    """Whether a vault is active, only watched since another took its place, or retired."""
+
+    state: str
+    replaced_by: str | None
+
+
 @dataclass(frozen=True)
 class CosignerLine:
     """A cosigner's key as it is shown, what carries it, and what else can sign with that."""
@@ -388,7 +395,7 @@ def listed(db: Session) -> list[VaultLine]:
             vault.script,
             computed_checksum(vault),
             vault.retired_at,
-            *state_of(db, vault),
+            *standing(db, vault),
         )
         for vault in vault_book.all_vaults(db)
     ]
@@ -398,7 +405,7 @@ def shown(home: Home, db: Session, vault: Vault) -> VaultShown:
     """Return a vault as it is shown, computed from its keys."""
     policy, seen = stored_policy(vault), scans.looked(db, vault)
     approval = approvals.policy_standing(home, vault.name, vault.descriptor)
-    state, replaced_by = state_of(db, vault)
+    state, replaced_by = standing(db, vault)
     return VaultShown(
         name=vault.name,
         network=vault.network,
@@ -424,6 +431,14 @@ def shown(home: Home, db: Session, vault: Vault) -> VaultShown:
         state=state,
         replaced_by=replaced_by,
     )
+
+
+def standing(db: Session, vault: Vault) -> VaultState:
+    """Return whether a vault is in use."""
+    succession = succession_book.succession_of(db, vault)
+    successor = succession.successor.name if succession else None
+    state = "retired" if vault.retired_at else "watch" if successor else "active"
+    return VaultState(state, successor)
 
 
 def _cosigner_line(db: Session, policy: Policy, cosigner: Cosigner) -> CosignerLine:

@@ -1,61 +1,22 @@
-"""A vault's coins: held against the chain, what each is worth, how deep it lies, what holds it."""
+"""A vault's coins: held against the chain, how deep each lies, what holds it."""
 
 import platform
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
-from coordinator import clock
 from coordinator.errors import CoinReserved
 from coordinator.home.stored import stored_policy
-from coordinator.wallet.scripts import keychain_name
 from psbt.coins import Coin, Outpoint
-from psbt.network import Network
-from psbt.policy import format_address
 from psbt.transaction import TransactionOutput, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
-from storage import labels as label_book
-from storage import vaults as vault_book
 from storage.ceremonies import Held
 from storage.errors import CoinTaken, StorageError
 from storage.model import Ceremony, Vault
 
 COINBASE_MATURITY = 100
-
-
-@dataclass(frozen=True)
-class CoinLine:
-    """A coin and what holds it: a ceremony until a moment, or the person who froze it."""
-
-    outpoint: str
-    value_sats: int
-    address: str
-    keychain: str
-    index: int
-    height: int | None
-    confirmations: int
-    coinbase: bool
-    reserved_by: str | None
-    reserved_until: datetime | None
-    reserved_owner: str | None
-    frozen: bool
-    label: str | None
-    address_label: str | None
-
-
-@dataclass(frozen=True)
-class _Around:
-    """What is known around a vault's coins."""
-
-    network: Network
-    tip: int
-    held: dict[Outpoint, Held]
-    frozen: set[str]
-    names: dict[str, str]
-    address_names: dict[str, str]
 
 
 def confirmations(height: int | None, tip: int) -> int:
@@ -149,41 +110,3 @@ def this_computer() -> str:
 def immature(coinbase: bool, height: int | None, tip: int) -> bool:  # noqa: FBT001 -- a row's field
     """Return whether a coin is newly mined and cannot be spent yet."""
     return coinbase and (height is None or tip - height + 1 < COINBASE_MATURITY)
-
-
-def coins(database: sessionmaker[Session], vault: str) -> list[CoinLine]:
-    """Return a vault's unspent coins, largest first."""
-    with database.begin() as db:
-        record = vault_book.vault_named(db, vault)
-        around = _Around(
-            stored_policy(record).network,
-            tip_height(db, record),
-            coin_holders(db, clock.now()),
-            label_book.frozen(db),
-            label_book.named(db, "output"),
-            label_book.named(db, "addr"),
-        )
-        found = [_line(coin, around) for coin in unspent(db, record)]
-    return sorted(found, key=lambda line: (-line.value_sats, line.outpoint))
-
-
-def _line(coin: chain_book.UnspentCoin, around: _Around) -> CoinLine:
-    outpoint = Outpoint(coin.txid, coin.vout)
-    held = around.held.get(outpoint)
-    address = format_address(coin.script_pubkey, around.network)
-    return CoinLine(
-        outpoint=str(outpoint),
-        value_sats=coin.value_sats,
-        address=address,
-        keychain=keychain_name(coin.keychain),
-        index=coin.index,
-        height=coin.height,
-        confirmations=confirmations(coin.height, around.tip),
-        coinbase=coin.coinbase,
-        reserved_by=held.ceremony if held else None,
-        reserved_until=held.until if held else None,
-        reserved_owner=held.opened_on if held else None,
-        frozen=str(outpoint) in around.frozen,
-        label=around.names.get(str(outpoint)),
-        address_label=around.address_names.get(address),
-    )

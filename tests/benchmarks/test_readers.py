@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cards import pcsc
-from cards.family import EmulatedCard, Surroundings, detect
+from cards.detection import detect
+from cards.family import EmulatedCard, Surroundings
 from cards.pcscd import Service
 from cards.pin import Pin
 from cards.session import BatchSigner

@@ -17,7 +17,7 @@ from coordinator.home import approvals
 from coordinator.payment import creation
 from coordinator.wallet import sync as wallet_sync
 from coordinator.wallet.balance import balance
-from coordinator.wallet.coins import coins
+from coordinator.wallet.coin_list import coins
 from coordinator.wallet.scripts import Counts, watched
 from psbt.coins import Outpoint, Payment
 from psbt.policy import RECEIVE, derive_scripts, format_descriptor

@@ -3,6 +3,7 @@
 import pytest
 from coincurve import PublicKey
 
+from cards.detection import detect
 from cards.emulation import EmulatedTransport
 from cards.errors import (
     CardError,
@@ -14,7 +15,7 @@ from cards.errors import (
     ProtocolError,
     StatusWordError,
 )
-from cards.family import Surroundings, detect, families, family_named
+from cards.family import Surroundings, families, family_named
 from cards.pin import Pin, Secret
 from cards.satochip.emulator import PROFILES, SatochipEmulator, emulate
 from cards.satochip.session import SatochipSession, open_session

@@ -8,6 +8,7 @@ import pytest
 from embit.bip32 import HDKey
 
 from cards import emulation
+from cards.detection import detect
 from cards.errors import (
     CardError,
     CardRemoved,
@@ -21,7 +22,7 @@ from cards.errors import (
     ProtocolError,
     WrongCard,
 )
-from cards.family import Roots, Surroundings, detect
+from cards.family import Roots, Surroundings
 from cards.pin import Pin
 from cards.session import BackupExporter, KeyGenerator, PinChanger, SeedLoader, Verdict
 from cards.signature import verify

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from cards.detection import detect
 from cards.emulation import open_card
 from cards.errors import PinIncorrect
-from cards.family import Surroundings, detect
+from cards.family import Surroundings
 from cards.pin import Pin, Secret
 from tests.cli.terminal import at_terminal
 from tests.program import PIN, Asked, Program

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from cards.detection import detect
 from cards.emulation import open_card
 from cards.errors import CardError
-from cards.family import Surroundings, detect
+from cards.family import Surroundings
 from coordinator.readers.slots import FolderMemory
 from tests.cli.terminal import at_terminal, in_a_shell
 from tests.program import PIN, Asked, made_vault

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from cards.detection import detect
 from cards.emulation import open_card
-from cards.family import Surroundings, detect
+from cards.family import Surroundings
 from cards.keycard.emulator import KeycardEmulator, revive
 from coordinator.readers.slots import FolderMemory
 from tests.program import Asked, Program

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from cards.detection import detect
 from cards.emulation import open_card
-from cards.family import Surroundings, detect
+from cards.family import Surroundings
 from tests.cli.terminal import at_terminal
 from tests.program import Asked, Program, asking
 

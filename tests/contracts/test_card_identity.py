@@ -3,6 +3,7 @@
 import pytest
 
 from cards.apdu import select
+from cards.detection import detect
 from cards.errors import (
     CardError,
     CardNotInitialised,
@@ -11,7 +12,7 @@ from cards.errors import (
     ProtocolError,
     StatusWordError,
 )
-from cards.family import CardFamily, EmulatedCard, Surroundings, detect, families
+from cards.family import CardFamily, EmulatedCard, Surroundings, families
 from cards.pin import Pin
 from cards.session import KeyGenerator, SeedLoader
 from tests.contracts.subjects import (

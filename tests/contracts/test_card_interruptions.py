@@ -5,8 +5,9 @@ from contextlib import suppress
 
 import pytest
 
+from cards.detection import detect
 from cards.errors import CardError, CardRemoved, CardReset, NotSupported, PinIncorrect
-from cards.family import EmulatedCard, Surroundings, detect
+from cards.family import EmulatedCard, Surroundings
 from cards.pin import Pin, Secret
 from cards.session import CardSession, PinChanger, Resetter, SeedLoader
 from cards.signature import verify

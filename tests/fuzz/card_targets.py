@@ -17,8 +17,9 @@ import cbor2
 
 from cards import emulation, satochip, tangem, tapsigner
 from cards.apdu import Command, Response
+from cards.detection import detect
 from cards.errors import CardError
-from cards.family import EmulatedCard, Surroundings, TransientMemory, detect, families
+from cards.family import EmulatedCard, Surroundings, TransientMemory, families
 from cards.keycard import answers as keycard_answers
 from cards.keycard import emulator_channel as keycard_channels
 from cards.keycard.channel import Pairing

@@ -6,8 +6,9 @@ from itertools import cycle
 import pytest
 
 from cards import pcsc
+from cards.detection import detect
 from cards.errors import CardRemoved, CardReset, NotUnlocked, ReaderNotFound, TransportError
-from cards.family import Surroundings, detect, families, family_named
+from cards.family import Surroundings, families, family_named
 from cards.patience import Patient
 from cards.pin import Pin
 from cards.session import CardSession

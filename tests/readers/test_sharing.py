@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from cards import pcsc
+from cards.detection import detect
 from cards.errors import CardRemoved, CardReset, NotUnlocked, OutOfReach, WrongCard
-from cards.family import EmulatedCard, Surroundings, detect, family_named
+from cards.family import EmulatedCard, Surroundings, family_named
 from cards.patience import Patient
 from cards.pin import Pin
 from cards.session import CardSession
