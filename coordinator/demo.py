@@ -147,7 +147,7 @@ class Paid(NamedTuple):
     signatures: int
     height: int
     accepted: bool
-    consensus: str
+    consensus: str | None
 
 
 class Played(NamedTuple):

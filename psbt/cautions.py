@@ -45,12 +45,19 @@ class Caution(NamedTuple):
 
 
 class ReviewInput(NamedTuple):
-    """A coin of the vault that is spent; its amount is proven by the transaction that made it."""
+    """A coin that is spent; its amount is proven by the transaction that made it, or only stated.
+
+    It is `own` where the policy derives its script; else `vault` names another vault of the same
+    home, and `claims_own` tells that its fields name one of the vault's cosigners.
+    """
 
     outpoint: Outpoint
     address: str
     value_sats: int
     proven: bool
+    own: bool = True
+    vault: str | None = None
+    claims_own: bool = False
 
 
 class ReviewOutput(NamedTuple):
@@ -99,6 +106,17 @@ class Facts(NamedTuple):
         """The outputs that are not change."""
         return [output for output in self.outputs if output.kind == "payment"]
 
+    @property
+    def foreign(self) -> list[ReviewInput]:
+        """The coins spent that are not the vault's."""
+        return [coin for coin in self.inputs if not coin.own]
+
+    @property
+    def net_sats(self) -> int:
+        """What the vault pays in all, its share of the fee in it; below 0 it receives."""
+        spent = sum(coin.value_sats for coin in self.inputs if coin.own)
+        return spent - sum(output.value_sats for output in self.outputs if output.own)
+
 
 @dataclass(frozen=True)
 class Context:
@@ -107,7 +125,8 @@ class Context:
     `tip_height` None is a chain that nobody asked; `node` is what it would hold a payment against.
     `reach` is, by keychain, the last index that a search for the vault's coins looks at. `vaults`
     are the home's other vaults and `labels` what a person calls an address, by their scripts;
-    `rivals` are waiting payments that spend one of the coins too.
+    `coin_vaults` names whose the coins of other vaults of the home are, and `rivals` are waiting
+    payments that spend one of the coins too.
     """
 
     tip_height: int | None = 0
@@ -115,6 +134,7 @@ class Context:
     own_scripts: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)
     vaults: Mapping[bytes, KnownVault] = field(default_factory=dict)
     labels: Mapping[bytes, str] = field(default_factory=dict)
+    coin_vaults: Mapping[Outpoint, str] = field(default_factory=dict)
     used_scripts: Collection[bytes] = ()
     recent_addresses: Collection[str] = ()
     usual_amount_sats: int | None = None
@@ -224,7 +244,7 @@ def _lookalikes(facts: Facts, context: Context) -> Iterator[Caution]:
 
 
 def _coins(facts: Facts, context: Context) -> Iterator[Caution]:
-    unproven = [coin.outpoint for coin in facts.inputs if not coin.proven]
+    unproven = [coin.outpoint for coin in facts.inputs if coin.own and not coin.proven]
     if unproven:
         message = f"no previous transaction proves the amount of {_counted(unproven, facts)}"
         yield Caution("amount_unproven", Severity.DANGER, message)
@@ -236,13 +256,47 @@ def _coins(facts: Facts, context: Context) -> Iterator[Caution]:
     if context.spends_all and (strangers or not facts.payments):
         yield Caution("spends_all", Severity.WARNING, "all coins of the vault are spent")
     amount = sum(output.value_sats for output in strangers)
+    if facts.foreign:
+        amount = facts.net_sats
     usual = context.usual_amount_sats
     if usual is not None and amount > usual:
         message = f"{amount} sats are paid, the vault's usual amount is up to {usual}"
         yield Caution("unusual_amount", Severity.WARNING, message)
 
 
+def _foreign(facts: Facts, _: Context) -> Iterator[Caution]:
+    """Tell whose inputs are whose, what that means for the vault, and what nobody proved."""
+    others = facts.foreign
+    if not others:
+        return
+    net = facts.net_sats
+    told = (
+        f"pays {net} sats in all, its share of the fee in it"
+        if net > 0
+        else (f"receives {-net} sats in all" if net else "neither pays nor receives anything")
+    )
+    message = (
+        f"not of this vault: {_counted([coin.outpoint for coin in others], facts)};"
+        f" nobody here signs for them, and this vault {told}"
+    )
+    yield Caution("foreign_inputs", Severity.WARNING, message)
+    unproven = [coin.outpoint for coin in others if not coin.proven]
+    if unproven:
+        message = (
+            f"the fee of {facts.fee_sats} sats is what the PSBT says: no previous transaction"
+            f" proves the amount of {_counted(unproven, facts)}"
+        )
+        yield Caution("fee_unproven", Severity.WARNING, message)
+    claimed = [coin.outpoint for coin in others if coin.claims_own and coin.vault is None]
+    if claimed:
+        message = (
+            f"made to look like coins of the vault, but not its own: {_counted(claimed, facts)}"
+        )
+        yield Caution("foreign_coin_claimed", Severity.WARNING, message)
+
+
 CHECKS: Final = (
+    _foreign,
     _fee,
     _relay,
     _destinations,

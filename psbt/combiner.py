@@ -4,13 +4,13 @@ It may come back with fewer fields, with more signatures, and with fields that s
 contradicts ours is refused by name. What is kept is our own PSBT with what is new in it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from psbt import codec
 from psbt.codec import EmbitBase, InputScope, OutputScope, Psbt
 from psbt.errors import NotOnlySignatures, PsbtError, SignatureInvalid
-from psbt.ownership import claims_own, input_scripts, scripts_fit
+from psbt.ownership import claims_own, own_inputs, scripts_fit
 from psbt.partial import quorum, signed_by, valid_signature
 from psbt.policy import Policy, VaultScript
 from psbt.sighash import sighashes, spent_outputs
@@ -50,16 +50,18 @@ def combine(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
 
 
 def with_additions(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
-    """Return a copy of `psbt` with the fields that only `other` holds, signatures left out.
+    """Return a copy of `psbt` with the fields that only `other` holds, ours to sign left out.
 
-    Unknown and proprietary ones, extended keys, and what is said about outputs that are not the
-    vault's. Additions of more than ADDED_MAX bytes are passed over, and so is what would make a
-    payment look like change.
+    Unknown and proprietary ones, extended keys, what unlocks the inputs of others, and what is said
+    about outputs that are not the vault's. Additions of more than ADDED_MAX bytes are passed over,
+    and so is what would make a payment look like change.
     """
-    wider = codec.copy(psbt)
+    wider, own = codec.copy(psbt), own_inputs(psbt, policy)
     grown = _add_missing(wider, other, ("unknown", "xpubs"))
-    for ours, theirs in zip(wider.inputs, other.inputs, strict=True):
+    for index, (ours, theirs) in enumerate(zip(wider.inputs, other.inputs, strict=True)):
         grown += _add_missing(ours, theirs, ("unknown", "bip32_derivations"))
+        if index not in own and not codec.is_final(ours):
+            grown += _add_unlocking(ours, theirs)
     for our_out, their_out in zip(wider.outputs, other.outputs, strict=True):
         grown += _add_missing(our_out, their_out, ("unknown",))
         if not claims_own(their_out, policy):
@@ -92,7 +94,20 @@ def _add_missing(ours: object, theirs: object, names: Iterable[str]) -> int:
     return grown
 
 
-def _add_scripts(ours: OutputScope, theirs: OutputScope) -> int:
+def _add_unlocking(ours: InputScope, theirs: InputScope) -> int:
+    """Add what others need to unlock their input, or what unlocks it; returns how many bytes."""
+    if codec.is_final(theirs):
+        script_sig = theirs.final_scriptsig.data if theirs.final_scriptsig else b""
+        witness = tuple(theirs.final_scriptwitness.items) if theirs.final_scriptwitness else ()
+        codec.finish_input(ours, script_sig, witness)
+        return len(script_sig) + sum(map(len, witness))
+    grown = _add_missing(ours, theirs, ("partial_sigs",)) + _add_scripts(ours, theirs)
+    if ours.sighash_type is None:
+        ours.sighash_type = theirs.sighash_type
+    return grown
+
+
+def _add_scripts(ours: InputScope | OutputScope, theirs: InputScope | OutputScope) -> int:
     """Add the scripts that only they hold; returns how many bytes they take."""
     grown = 0
     for name in ("redeem_script", "witness_script"):
@@ -110,14 +125,13 @@ def _size(value: bytes | EmbitBase) -> int:
 def new_signatures(psbt: Psbt, other: Psbt, policy: Policy) -> list[tuple[int, bytes, bytes]]:
     """Return (input index, public key, r‖s) of each valid signature that `psbt` does not hold."""
     _check_counts(psbt, other)
-    scripts, digests = input_scripts(psbt, policy), sighashes(psbt)
+    scripts = own_inputs(psbt, policy)
     _check_transaction(psbt, other, scripts)
     found = []
-    for index, (ours, theirs) in enumerate(zip(psbt.inputs, other.inputs, strict=True)):
-        digest = digests[index]
-        offered = dict(_offered(index, theirs, scripts[index], digest=digest))
+    for index, digest in sighashes(psbt, scripts).items():
+        offered = dict(_offered(index, other.inputs[index], scripts[index], digest=digest))
         for pubkey, signature in offered.items():
-            if valid_signature(ours, pubkey, digest) is not None:
+            if valid_signature(psbt.inputs[index], pubkey, digest) is not None:
                 continue
             if not verifies(pubkey, digest, signature):
                 raise SignatureInvalid(index, pubkey)
@@ -132,13 +146,13 @@ def _check_counts(psbt: Psbt, other: Psbt) -> None:
         raise NotOnlySignatures("outputs", f"are {len(other.outputs)}, not {len(psbt.outputs)}")
 
 
-def _check_transaction(psbt: Psbt, other: Psbt, scripts: Sequence[VaultScript]) -> None:
+def _check_transaction(psbt: Psbt, other: Psbt, scripts: Mapping[int, VaultScript]) -> None:
     """Refuse anything but the same transaction, and any field that contradicts ours."""
     _check_fields("", psbt, other)
     spent = spent_outputs(psbt)
     for index, (ours, theirs) in enumerate(zip(psbt.inputs, other.inputs, strict=True)):
         if (theirs.txid, theirs.vout) == (ours.txid, ours.vout):
-            _check_spent(f"inputs[{index}].", theirs, spent[index], script=scripts[index])
+            _check_spent(f"inputs[{index}].", theirs, spent[index], script=scripts.get(index))
         _check_fields(f"inputs[{index}].", ours, theirs)
     for index, (our_out, their_out) in enumerate(zip(psbt.outputs, other.outputs, strict=True)):
         _check_fields(f"outputs[{index}].", our_out, their_out)
@@ -148,15 +162,20 @@ def _check_transaction(psbt: Psbt, other: Psbt, scripts: Sequence[VaultScript]) 
 
 
 def _check_spent(
-    prefix: str, theirs: InputScope, spent: TransactionOutput, *, script: VaultScript
+    prefix: str, theirs: InputScope, spent: TransactionOutput, *, script: VaultScript | None
 ) -> None:
-    """Refuse what contradicts the output spent, also where our own input is silent about it."""
+    """Refuse what contradicts the output spent, also where our own PSBT is silent about it.
+
+    What the script of somebody else's coin is nobody here can tell.
+    """
     stated = theirs.witness_utxo
     if stated is not None and stated.value != spent.value_sats:
         amounts = f"says {stated.value} sats, but the coin has {spent.value_sats} sats"
         raise NotOnlySignatures(f"{prefix}witness_utxo", amounts)
     if stated is not None and stated.script_pubkey.data != spent.script_pubkey:
         raise NotOnlySignatures(f"{prefix}witness_utxo")
+    if script is None:
+        return
     if theirs.redeem_script is not None and theirs.redeem_script.data != script.redeem_script:
         raise NotOnlySignatures(f"{prefix}redeem_script", "is not that of the output it spends")
     if theirs.witness_script is not None and theirs.witness_script.data != script.witness_script:

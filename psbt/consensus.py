@@ -24,6 +24,7 @@ from psbt.transaction import (
 
 ACCEPTED: Final = "accepted"
 OWN_CHECK: Final = "own-check"
+LEFT_TO_NODE: Final = "left to the node"
 
 Spent = tuple[bytes, int]
 
@@ -51,7 +52,7 @@ def check(transaction: bytes, spent: Sequence[Spent]) -> str:
 
 
 def judge(transaction: Transaction, spent: Sequence[TransactionOutput]) -> str | None:
-    """Say who found a transaction of any kind valid; None where only the engine could tell."""
+    """Say who found a transaction of any kind valid; None where only an engine could tell."""
     pairs = [(output.script_pubkey, output.value_sats) for output in spent]
     last = [tx_in.witness or read_pushes(tx_in.script_sig) for tx_in in transaction.inputs]
     ours = all(stack and read_multisig(stack[-1]) for stack in last)

@@ -4,12 +4,20 @@ from hashlib import sha256
 
 from psbt.codec import Psbt, unsigned_transaction
 from psbt.coins import Outpoint, Payment
+from psbt.ownership import own_inputs
+from psbt.policy import Policy
 from psbt.sighash import spent_outputs
 
 
 def outpoints(psbt: Psbt) -> list[Outpoint]:
     """Return the coins spent, in input order."""
     return [Outpoint(psbt_in.txid.hex(), psbt_in.vout) for psbt_in in psbt.inputs]
+
+
+def own_outpoints(psbt: Psbt, policy: Policy) -> list[Outpoint]:
+    """Return the coins of the policy that are spent, in input order."""
+    every = outpoints(psbt)
+    return [every[index] for index in own_inputs(psbt, policy)]
 
 
 def spent(psbt: Psbt) -> list[tuple[bytes, int]]:

@@ -17,14 +17,19 @@ from psbt.sighash import spent_outputs
 derived_script = lru_cache(maxsize=4096)(vault_script)
 
 
-def input_scripts(psbt: Psbt, policy: Policy) -> list[VaultScript]:
-    """Return the vault's script that each input spends; an input of anybody else is refused."""
-    found = []
+def own_inputs(psbt: Psbt, policy: Policy) -> dict[int, VaultScript]:
+    """Return the vault's script that each input of its own spends, by the input's index.
+
+    Others may spend their coins beside it; raises PsbtError where no input is the vault's.
+    """
+    found = {}
     for index, (psbt_in, spent) in enumerate(zip(psbt.inputs, spent_outputs(psbt), strict=True)):
         script = _proven(psbt_in, spent.script_pubkey, policy)
-        if script is None:
-            raise PsbtError(f"input {index} does not spend a coin of this policy")
-        found.append(script)
+        if script is not None:
+            found[index] = script
+    if not found:
+        which = "input 0 does not spend" if len(psbt.inputs) == 1 else "no input spends"
+        raise PsbtError(f"{which} a coin of this policy")
     return found
 
 
@@ -38,9 +43,13 @@ def claims_own(psbt_out: OutputScope, policy: Policy) -> bool:
 
     They do where they name one of its cosigners, or a script that is not the output's.
     """
+    return names_cosigner(psbt_out, policy) or not scripts_fit(psbt_out)
+
+
+def names_cosigner(scope: InputScope | OutputScope, policy: Policy) -> bool:
+    """Tell whether a derivation names the fingerprint of one of the vault's cosigners."""
     fingerprints = {key.fingerprint for key in policy.keys}
-    named = (origin.fingerprint for origin in psbt_out.bip32_derivations.values())
-    return any(name in fingerprints for name in named) or not scripts_fit(psbt_out)
+    return any(origin.fingerprint in fingerprints for origin in scope.bip32_derivations.values())
 
 
 def scripts_fit(psbt_out: OutputScope) -> bool:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from psbt.codec import InputScope, Psbt
 from psbt.errors import PsbtError
-from psbt.ownership import input_scripts
+from psbt.ownership import own_inputs
 from psbt.policy import Policy, VaultScript
 from psbt.sighash import sighashes
 from psbt.signature import compact_from_partial, verifies
@@ -30,22 +30,24 @@ class Verified(NamedTuple):
 class Standing(NamedTuple):
     """How many inputs each cosigner validly signed, by its place in the policy, and the quorum.
 
-    `have` are the valid signatures of the poorest input, `need` is the threshold.
+    `have` are the valid signatures of the poorest input, `need` is the threshold; `inputs` are
+    those of the vault, and only they count.
     """
 
     counts: dict[int, int]
     have: int
     need: int
+    inputs: int
 
 
 def valid_signatures(
     psbt: Psbt, policy: Policy, verified: AbstractSet[Verified] = frozenset()
-) -> list[dict[bytes, bytes]]:
-    """Return, for each input, the valid signatures by keys of the policy: public key → r‖s.
+) -> dict[int, dict[bytes, bytes]]:
+    """Return, for each input of the vault, the valid signatures by its keys: public key → r‖s.
 
     Those that the caller verified are not verified again.
     """
-    return [held for _, held in _signed_inputs(psbt, policy, verified)]
+    return {index: held for index, (_, held) in _signed_inputs(psbt, policy, verified).items()}
 
 
 def standing(psbt: Psbt, policy: Policy, verified: AbstractSet[Verified] = frozenset()) -> Standing:
@@ -54,12 +56,12 @@ def standing(psbt: Psbt, policy: Policy, verified: AbstractSet[Verified] = froze
     Those that the caller verified are not verified again.
     """
     counts = dict.fromkeys(range(len(policy.keys)), 0)
-    signed = _signed_inputs(psbt, policy, verified)
+    signed = _signed_inputs(psbt, policy, verified).values()
     for script, held in signed:
         for place, pubkey in enumerate(script.pubkeys):
             counts[place] += pubkey in held
     have = min(len(held) for _, held in signed)
-    return Standing(counts, have, policy.threshold)
+    return Standing(counts, have, policy.threshold, len(signed))
 
 
 def signed_by(psbt: Psbt, policy: Policy) -> dict[int, int]:
@@ -69,22 +71,24 @@ def signed_by(psbt: Psbt, policy: Policy) -> dict[int, int]:
 
 def quorum(psbt: Psbt, policy: Policy) -> tuple[int, int]:
     """Return (have, need): the valid signatures of the poorest input, and the threshold."""
-    return standing(psbt, policy)[1:]
+    found = standing(psbt, policy)
+    return found.have, found.need
 
 
 def _signed_inputs(
     psbt: Psbt, policy: Policy, verified: AbstractSet[Verified]
-) -> list[tuple[VaultScript, dict[bytes, bytes]]]:
-    found = []
-    vault_inputs = zip(psbt.inputs, input_scripts(psbt, policy), sighashes(psbt), strict=True)
-    for index, (psbt_in, script, digest) in enumerate(vault_inputs):
-        held = {key.sec(): value for key, value in psbt_in.partial_sigs.items()}
+) -> dict[int, tuple[VaultScript, dict[bytes, bytes]]]:
+    found = {}
+    scripts = own_inputs(psbt, policy)
+    for index, digest in sighashes(psbt, scripts).items():
+        script = scripts[index]
+        held = {key.sec(): value for key, value in psbt.inputs[index].partial_sigs.items()}
         checked = {
             pubkey: _checked(held[pubkey], index, pubkey, digest=digest, verified=verified)
             for pubkey in script.pubkeys
             if pubkey in held
         }
-        found.append((script, {key: sig for key, sig in checked.items() if sig is not None}))
+        found[index] = script, {key: sig for key, sig in checked.items() if sig is not None}
     return found
 
 

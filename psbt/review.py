@@ -1,5 +1,6 @@
 """What a person must see before a card is tapped."""
 
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from psbt.address import destination, optional_address
@@ -13,11 +14,18 @@ from psbt.cautions import (
     Severity,
     cautions,
 )
-from psbt.codec import OutputScope, Psbt, unsigned_transaction
+from psbt.codec import InputScope, OutputScope, Psbt, unsigned_transaction
 from psbt.coins import Outpoint
 from psbt.errors import PsbtError
-from psbt.ownership import claims_own, derived_script, input_scripts, output_scripts
-from psbt.policy import CHANGE, Policy, VaultScript, format_address
+from psbt.foreign import foreign_checks, foreign_weight
+from psbt.ownership import (
+    claims_own,
+    derived_script,
+    names_cosigner,
+    output_scripts,
+    own_inputs,
+)
+from psbt.policy import CHANGE, Policy, VaultScript
 from psbt.relay import sigops_cost
 from psbt.sighash import spent_outputs
 from psbt.weight import WITNESS_SCALE, input_weight, output_size, transaction_weight, vsize_of
@@ -35,7 +43,12 @@ __all__ = [
 
 
 class Review(NamedTuple):
-    """The transaction as a person reads it; sizes are those it will at most have once signed."""
+    """The transaction as a person reads it; sizes are those it will at most have once signed.
+
+    An input of somebody else counts as is usual for its kind until it is final. `net_sats` is what
+    the vault pays in all, its share of the fee in it. The fee is `fee_proven` where the
+    transactions that made them prove every amount.
+    """
 
     inputs: tuple[ReviewInput, ...]
     outputs: tuple[ReviewOutput, ...]
@@ -43,13 +56,15 @@ class Review(NamedTuple):
     feerate: int
     vsize: int
     warnings: tuple[Caution, ...]
+    net_sats: int
+    fee_proven: bool
 
 
 def review(psbt: Psbt, policy: Policy, context: Context) -> Review:
     """Return what the transaction does and every caution about it.
 
-    An input that is not the policy's, or an amount that the previous transaction contradicts,
-    is refused at once.
+    An amount that the previous transaction contradicts is refused at once, and so is a payment
+    without an input of the policy, or with one that hides that it is.
     """
     facts = _facts(psbt, policy, context)
     return Review(
@@ -59,24 +74,27 @@ def review(psbt: Psbt, policy: Policy, context: Context) -> Review:
         facts.feerate,
         facts.vsize,
         cautions(facts, context),
+        facts.net_sats,
+        all(coin.proven for coin in facts.inputs),
     )
 
 
 def _facts(psbt: Psbt, policy: Policy, context: Context) -> Facts:
-    inputs = _inputs(psbt, policy)
+    own = own_inputs(psbt, policy)
+    inputs = _inputs(psbt, policy, own, context=context)
     outputs = tuple(
         _output(
-            psbt.outputs[index],
-            own or _known(psbt, index, policy, context=context),
+            psbt_out,
+            script or _derived(policy, psbt_out.script_pubkey.data, context=context),
             policy,
             context=context,
         )
-        for index, own in enumerate(output_scripts(psbt, policy))
+        for psbt_out, script in zip(psbt.outputs, output_scripts(psbt, policy), strict=True)
     )
     fee_sats = sum(i.value_sats for i in inputs) - sum(o.value_sats for o in outputs)
     if fee_sats < 0:
         raise PsbtError(f"the outputs are worth {-fee_sats} sats more than the inputs")
-    weight, unsigned = _finished_weight(psbt, policy), unsigned_transaction(psbt)
+    weight, unsigned = _finished_weight(psbt, policy, own), unsigned_transaction(psbt)
     vsize = vsize_of(weight)
     return Facts(
         inputs=inputs,
@@ -87,26 +105,51 @@ def _facts(psbt: Psbt, policy: Policy, context: Context) -> Facts:
         network=policy.network,
         transaction=unsigned,
         weight=weight,
-        sigops_cost=sigops_cost(unsigned, len(inputs) * _checks(policy)),
+        sigops_cost=sigops_cost(unsigned, _checks(psbt, policy, own)),
     )
 
 
-def _checks(policy: Policy) -> int:
-    """Return what the signature checks of one input cost: four times as much without a witness."""
-    return len(policy.keys) * (WITNESS_SCALE if policy.script == "sh" else 1)
+def _checks(psbt: Psbt, policy: Policy, own: Collection[int]) -> int:
+    """Return what the inputs' signature checks cost: four times as much without a witness."""
+    each = len(policy.keys) * (WITNESS_SCALE if policy.script == "sh" else 1)
+    return len(own) * each + _of_others(psbt, own, foreign_checks)
 
 
-def _inputs(psbt: Psbt, policy: Policy) -> tuple[ReviewInput, ...]:
-    input_scripts(psbt, policy)
-    return tuple(
-        ReviewInput(
-            Outpoint(psbt_in.txid.hex(), psbt_in.vout),
-            format_address(spent.script_pubkey, policy.network),
-            spent.value_sats,
-            proven=psbt_in.non_witness_utxo is not None,
+def _of_others(
+    psbt: Psbt, own: Collection[int], measure: Callable[[InputScope, bytes], int]
+) -> int:
+    """Return the sum of a measure of the inputs that are not the vault's."""
+    spent = spent_outputs(psbt)
+    return sum(
+        measure(psbt_in, spent[index].script_pubkey)
+        for index, psbt_in in enumerate(psbt.inputs)
+        if index not in own
+    )
+
+
+def _inputs(
+    psbt: Psbt, policy: Policy, own: Collection[int], *, context: Context
+) -> tuple[ReviewInput, ...]:
+    found = []
+    for index, (psbt_in, spent) in enumerate(zip(psbt.inputs, spent_outputs(psbt), strict=True)):
+        outpoint = Outpoint(psbt_in.txid.hex(), psbt_in.vout)
+        if index not in own and _derived(policy, spent.script_pubkey, context=context):
+            raise PsbtError(
+                f"input {index} spends {outpoint}, a coin of the vault, but its"
+                " bip32_derivations do not say so"
+            )
+        found.append(
+            ReviewInput(
+                outpoint,
+                destination(spent.script_pubkey, policy.network),
+                spent.value_sats,
+                proven=psbt_in.non_witness_utxo is not None,
+                own=index in own,
+                vault=None if index in own else context.coin_vaults.get(outpoint),
+                claims_own=index not in own and names_cosigner(psbt_in, policy),
+            )
         )
-        for psbt_in, spent in zip(psbt.inputs, spent_outputs(psbt), strict=True)
-    )
+    return tuple(found)
 
 
 def _output(
@@ -130,16 +173,16 @@ def _output(
     )
 
 
-def _known(psbt: Psbt, index: int, policy: Policy, *, context: Context) -> VaultScript | None:
-    """Look an output up in the vault's history, which is no more believed than the PSBT."""
-    script_pubkey = psbt.outputs[index].script_pubkey.data
+def _derived(policy: Policy, script_pubkey: bytes, *, context: Context) -> VaultScript | None:
+    """Look a script up in the vault's history, which is no more believed than the PSBT."""
     place = context.own_scripts.get(script_pubkey)
     script = derived_script(policy, *place) if place else None
     return script if script is not None and script.script_pubkey == script_pubkey else None
 
 
-def _finished_weight(psbt: Psbt, policy: Policy) -> int:
+def _finished_weight(psbt: Psbt, policy: Policy, own: Collection[int]) -> int:
     """Return the most weight the transaction can have once signed."""
-    an_input = input_weight(policy.size)
     outputs = [output_size(psbt_out.script_pubkey.data) for psbt_out in psbt.outputs]
-    return transaction_weight(len(psbt.inputs), an_input, len(outputs), outputs_size=sum(outputs))
+    bare = transaction_weight(len(psbt.inputs), 0, len(outputs), outputs_size=sum(outputs))
+    inputs = len(own) * input_weight(policy.size) + _of_others(psbt, own, foreign_weight)
+    return bare + inputs

@@ -1,7 +1,7 @@
 """What is signed: the digests of BIP 143, linear in the number of inputs, and those before it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from psbt.address import p2sh, p2wsh, script_type
@@ -33,11 +33,20 @@ def spent_outputs(psbt: Psbt) -> list[TransactionOutput]:
     return spent
 
 
-def sighashes(psbt: Psbt) -> list[bytes]:
-    """Return each input's digest for SIGHASH_ALL, the only type that is signed."""
+def sighashes(psbt: Psbt, own: Collection[int] | None = None) -> dict[int, bytes]:
+    """Return the digest of these inputs, or of all, for SIGHASH_ALL: the only type that is signed.
+
+    What the inputs of others say beside what they spend is not asked: it is in no such digest.
+    """
+    if own is None:
+        own = range(len(psbt.inputs))
     scripts: list[bytes] = []
     values: list[int | None] = []
     for index, (psbt_in, spent) in enumerate(zip(psbt.inputs, spent_outputs(psbt), strict=True)):
+        if index not in own:
+            scripts.append(b"")
+            values.append(0)
+            continue
         if psbt_in.sighash_type not in (None, SIGHASH_ALL):
             found = psbt_in.sighash_type
             raise PsbtError(f"input {index}: sighash_type is {found}, only ALL is signed")
@@ -49,7 +58,8 @@ def sighashes(psbt: Psbt) -> list[bytes]:
             )
         scripts.append(code)
         values.append(spent.value_sats if amount_signed else None)
-    return digests(unsigned_transaction(psbt), scripts, values)
+    every = digests(unsigned_transaction(psbt), scripts, values)
+    return {index: every[index] for index in sorted(own)}
 
 
 def digests(
@@ -154,5 +164,8 @@ def stated_output(index: int, psbt_in: InputScope) -> TransactionOutput | None:
 def _spent_output(index: int, psbt_in: InputScope) -> TransactionOutput:
     stated = stated_output(index, psbt_in)
     if stated is None:
-        raise PsbtError(f"input {index} says nothing about the output it spends")
+        raise PsbtError(
+            f"input {index} says nothing about the output it spends:"
+            " it has no witness_utxo and no non_witness_utxo"
+        )
     return stated

@@ -9,7 +9,7 @@ from psbt.codec import Psbt
 from psbt.errors import PolicyError, PsbtError, SignatureInvalid
 from psbt.keys import KeyExpression, Path
 from psbt.multisig import read_multisig
-from psbt.ownership import input_scripts
+from psbt.ownership import own_inputs
 from psbt.partial import valid_signature
 from psbt.policy import Policy
 from psbt.sighash import script_code, sighashes, spent_outputs
@@ -42,16 +42,18 @@ def signing_requests(
 ) -> list[SigningRequest]:
     """List what the holder of the account key has yet to sign, in input order.
 
+    Inputs of others are nothing to sign.
     Of what the caller verified already, by input and public key, no signature is verified again.
     """
     cosigner = _place(policy, key)
     requests = []
-    vault_inputs = zip(psbt.inputs, input_scripts(psbt, policy), sighashes(psbt), strict=True)
-    for index, (psbt_in, script, digest) in enumerate(vault_inputs):
+    scripts = own_inputs(psbt, policy)
+    for index, digest in sighashes(psbt, scripts).items():
+        script = scripts[index]
         pubkey = script.pubkeys[cosigner]
         if (index, pubkey) in verified:
             continue
-        if valid_signature(psbt_in, pubkey, digest) is None:
+        if valid_signature(psbt.inputs[index], pubkey, digest) is None:
             path = policy.uses[cosigner].path(script.keychain, script.index)
             requests.append(SigningRequest(index, pubkey, path, digest))
     return requests
@@ -64,16 +66,20 @@ def signature_valid(request: SigningRequest, signature: bytes) -> bool:
 
 def with_signatures(psbt: Psbt, answers: Iterable[tuple[SigningRequest, bytes]]) -> Psbt:
     """Return a copy with the partial signatures, each verified against this very PSBT first."""
-    digests = sighashes(psbt)
-    codes = [
-        script_code(index, psbt_in, spent.script_pubkey)[0]
-        for index, (psbt_in, spent) in enumerate(zip(psbt.inputs, spent_outputs(psbt), strict=True))
-    ]
+    given = list(answers)
+    spent = spent_outputs(psbt)
+    for request, _ in given:
+        if not 0 <= request.input_index < len(spent):
+            raise PsbtError(f"a signature is for input {request.input_index} of {len(spent)}")
+    answered = {request.input_index for request, _ in given}
+    digests = sighashes(psbt, answered)
+    codes = {
+        index: script_code(index, psbt.inputs[index], spent[index].script_pubkey)[0]
+        for index in answered
+    }
     signed = codec.copy(psbt)
-    for request, signature in answers:
+    for request, signature in given:
         index, pubkey = request.input_index, request.pubkey
-        if not 0 <= index < len(digests):
-            raise PsbtError(f"a signature is for input {index} of {len(digests)}")
         multisig = read_multisig(codes[index])
         if multisig is None or pubkey not in multisig.pubkeys:
             raise PsbtError(f"input {index} is not for the key {pubkey.hex()}")

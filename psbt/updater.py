@@ -9,6 +9,7 @@ from psbt.coins import Outpoint
 from psbt.fields import Fields, Maps
 from psbt.keys import KeyExpression, Path
 from psbt.network import Network
+from psbt.ownership import own_inputs
 from psbt.policy import Policy, VaultScript, vault_script
 from psbt.sighash import script_code, spent_outputs
 from psbt.transaction import Transaction, TransactionOutput, parse_unsigned, sized
@@ -81,17 +82,18 @@ def completed(
     return Maps(own, tuple(inputs), tuple(outputs))
 
 
-def without_previous(psbt: Psbt) -> Psbt:
-    """Return a copy without previous transactions, for devices with little memory.
+def without_previous(psbt: Psbt, policy: Policy) -> Psbt:
+    """Return a copy without the vault's previous transactions, for devices with little memory.
 
     Each output spent is stated instead, where its amount is signed (BIP 143): a signer that
-    believes a wrong one makes no valid signature.
+    believes a wrong one makes no valid signature. Inputs of others stay as they are.
     """
-    slim = codec.copy(psbt)
-    for index, (psbt_in, spent) in enumerate(zip(slim.inputs, spent_outputs(psbt), strict=True)):
-        _, amount_signed = script_code(index, psbt_in, spent.script_pubkey)
+    slim, spent = codec.copy(psbt), spent_outputs(psbt)
+    for index in own_inputs(psbt, policy):
+        psbt_in = slim.inputs[index]
+        _, amount_signed = script_code(index, psbt_in, spent[index].script_pubkey)
         if amount_signed:
-            codec.slim_input(psbt_in, spent)
+            codec.slim_input(psbt_in, spent[index])
     return slim
 
 

@@ -13,18 +13,31 @@ if TYPE_CHECKING:
     from coordinator.payment.creation import Created
     from coordinator.payment.progress import Progress
     from coordinator.signing.collector import Outcome
-    from psbt.review import Review, ReviewOutput
+    from psbt.review import Review, ReviewInput, ReviewOutput
 
 
 def review_lines(review: "Review") -> list[str]:
     """Return what a person must see before a card is asked, line by line."""
-    inputs = sum(entry.value_sats for entry in review.inputs)
+    own = [entry for entry in review.inputs if entry.own]
+    others = [entry for entry in review.inputs if not entry.own]
+    inputs = sum(entry.value_sats for entry in own)
+    shared = "" if review.fee_proven else "  as the PSBT says"
+    net = f"  this vault pays {sats(review.net_sats)} in all"
+    if review.net_sats < 0:
+        net = f"  this vault receives {sats(-review.net_sats)} in all"
     return [
-        f"spends {counted(len(review.inputs), 'coin')} worth {sats(inputs)}",
+        f"spends {counted(len(own), 'coin')} worth {sats(inputs)}",
+        *map(_other_line, others),
         *map(_output_line, review.outputs),
-        f"  fee      {sats(review.fee_sats):>18}  {review.feerate / 1000:.1f} sat/vB",
+        f"  fee      {sats(review.fee_sats):>18}  {review.feerate / 1000:.1f} sat/vB{shared}",
+        *([net] if others else []),
         *(f"  {line}" for line in notice_lines(of_review(review.warnings))),
     ]
+
+
+def _other_line(entry: "ReviewInput") -> str:
+    whose = f"vault {entry.vault}" if entry.vault else "not this vault's"
+    return f"  beside   {sats(entry.value_sats):>18}  {entry.address}  {whose}"
 
 
 def _output_line(output: "ReviewOutput") -> str:

@@ -36,6 +36,9 @@ def lower_case(typed: str) -> str:
     return typed.strip().lower()
 
 
+Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", parser=lower_case)]
+
+
 Accept = Annotated[
     list[str] | None, typer.Option("--accept", help="accept this danger", metavar="CODE")
 ]

@@ -1,7 +1,6 @@
 """spend: a payment from its wish to its block."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,19 +15,19 @@ from coordinator.cli.ceremony import (
 from coordinator.cli.context import Context
 from coordinator.cli.options import (
     Accept,
+    Ceremony,
     EmulatedMany,
     Feerate,
     LastTry,
     PinStdin,
     ReaderMany,
     Target,
-    VaultName,
     Wait,
     Yes,
-    lower_case,
 )
 from coordinator.cli.output import columns, counted, danger_lines, look_twice, sats, sentences
 from coordinator.cli.result import Result, ceremony_document
+from coordinator.cli.spend_files import add, export, import_payment
 
 if TYPE_CHECKING:
     from coordinator.payment.batch import Batch, Row
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from coordinator.payment.payees import Payee
     from coordinator.wallet.overview import CeremonyLine
 
-Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", parser=lower_case)]
 Payees = Annotated[
     list[str] | None, typer.Option("--to", help="who is paid what", metavar="ADDRESS:AMOUNT|URI")
 ]
@@ -299,89 +297,10 @@ def sign(
     return Result({**progress_document(seen), "cards": outcomes}, lines, worst(outcomes))
 
 
-def export(
-    context: Context,
-    ceremony: Ceremony,
-    out: Annotated[Path | None, typer.Option(help="the file to write", metavar="FILE")] = None,
-    format_: Annotated[
-        str, typer.Option("--format", help="psbt, base64, hex, bbqr or ur")
-    ] = "base64",
-    psbt_version: Annotated[int, typer.Option(help="0, or 2 (BIP 370)", metavar="0|2")] = 0,
-    slim: Annotated[
-        bool, typer.Option("--slim", help="leave previous transactions out, for small devices")
-    ] = False,
-    show: Annotated[bool, typer.Option("--show", help="draw the codes here, in turn")] = False,
-    accept: Accept = None,
-) -> Result:
-    """Hand the PSBT to a signer elsewhere.
-
-    A slim one states each amount without the transaction that proves it: a device may then warn.
-    Codes (bbqr, ur) are drawn where FILE is a .gif, which shows one after the other, .png or .svg.
-
-    \b
-    Example: cardquorum spend export abcd2345 --out payment.psbt --format psbt
-    """
-    import base64
-
-    from coordinator.cli import codes
-    from coordinator.errors import UsageError
-    from coordinator.files import write_private
-    from coordinator.interop import code_text, pictures
-    from coordinator.payment import ceremonies
-
-    if format_ not in code_text.PAYMENT_FORMATS:
-        known = ", ".join(code_text.PAYMENT_FORMATS)
-        raise UsageError(f"unknown format {format_}; expected one of {known}")
-    if format_ == "psbt" and out is None:
-        raise UsageError("a binary PSBT goes to a file: add --out FILE")
-    if psbt_version not in {0, 2}:
-        raise UsageError(f"unknown PSBT version {psbt_version}; expected 0 or 2")
-    seen = ceremonies.export(
-        context.home, context.database, ceremony, accepted=accept, version=psbt_version, slim=slim
-    )
-    raw = base64.b64decode(seen.psbt)
-    if show:
-        codes.show_payment(raw, format_)
-    parts = code_text.payment_lines(raw, format_)
-    if out is not None and out.suffix.lower() in pictures.DRAWN:
-        write_private(out, pictures.drawn(parts, out.suffix.lower()))
-    elif out is not None:
-        write_private(out, raw if format_ == "psbt" else "\n".join([*parts, ""]).encode())
-    written = {"file": out, "format": format_, "psbt_version": psbt_version, "slim": slim}
-    document = {**progress_document(seen), "cards": [], **written, "parts": parts}
-    return Result(document, [f"wrote {out}"] if out else [] if show else parts)
-
-
-def add(
-    context: Context,
-    ceremony: Ceremony,
-    file: Annotated[
-        list[str], typer.Argument(help="a signed PSBT, or - for stdin", metavar="FILE")
-    ],
-    accept: Accept = None,
-) -> Result:
-    """Take the new valid signatures of a PSBT that came back.
-
-    Several files are the codes of one payment, as text or as pictures, in any order.
-
-    \b
-    Example: cardquorum spend add abcd2345 signed.psbt
-    """
-    from coordinator.interop.pictures import read_files
-    from coordinator.payment import ceremonies
-    from coordinator.payment.progress import progress
-
-    data = read_files(file)
-    context.freshen()
-    taken = ceremonies.add(context.home, context.database, ceremony, data=data, accepted=accept)
-    with context.ceremony(ceremony) as (_, record):
-        seen = progress(record)
-    lines = [f"{counted(taken, 'new signature')} taken", *progress_lines(seen)]
-    return Result({**progress_document(seen), "signatures": taken, "cards": []}, lines)
-
-
 def finalize(context: Context, ceremony: Ceremony, accept: Accept = None) -> Result:
     """Build the final transaction and check it.
+
+    Where others spend their coins in it and have yet to sign, this prints the PSBT to hand on.
 
     \b
     Example: cardquorum spend finalize abcd2345
@@ -390,6 +309,10 @@ def finalize(context: Context, ceremony: Ceremony, accept: Accept = None) -> Res
 
     context.freshen()
     done = ceremonies.finalize(context.home, context.database, ceremony, accepted=accept)
+    if done.hex is None:
+        told = f"{counted(done.others_missing, 'input')} of others are not signed yet"
+        lines = [f"{told}: hand this PSBT on, the vault's own part of it is finished", done.psbt]
+        return Result(done._asdict(), lines)
     lines = [f"transaction {done.txid}, {done.vsize} vB, check: {done.consensus}"]
     return Result(done._asdict(), lines)
 
@@ -534,48 +457,6 @@ def _bumped(made: "BumpedPayment") -> Result:
         replaces=made.replaces,
         old_fee_sats=made.old_fee_sats,
         package_feerate=made.package_feerate,
-    )
-
-
-def import_payment(
-    context: Context,
-    vault: VaultName,
-    file: Annotated[
-        list[str], typer.Argument(help="a PSBT made elsewhere, or - for stdin", metavar="FILE")
-    ],
-    accept: Accept = None,
-) -> Result:
-    """Open a ceremony for a PSBT that was built elsewhere.
-
-    Every input must be a coin of the vault that is free, or spent by a payment that still waits:
-    then this one replaces it. What the PSBT leaves out about the vault's own coins is filled in;
-    valid signatures in it are kept. Imported again, it brings the signatures that are new.
-    Several files are the codes of one payment, as text or as pictures.
-
-    \b
-    Example: cardquorum spend import family payment.psbt
-    """
-    from coordinator.interop.pictures import read_files
-    from coordinator.payment import payment_files
-
-    data = read_files(file)
-    context.freshen(vault)
-    with context.vault(vault) as (db, record):
-        made = payment_files.open_payment(context.home, db, record, data=data, accepted=accept)
-    told = [f"{counted(made.signatures, 'signature')} came with it"]
-    told += ["this payment was open already"] if made.known else []
-    told += [
-        f"replaces ceremony {old}: whichever gets into a block ends the other"
-        for old in made.replaces
-    ]
-    told += [f"replaces the waiting payment {txid}" for txid in made.replaced_txids]
-    return created(made.created).also(
-        *told,
-        signatures=made.signatures,
-        replaces=made.replaces[-1] if made.replaces else None,
-        all_replaced=made.replaces,
-        replaced_txids=made.replaced_txids,
-        known=made.known,
     )
 
 

@@ -44,7 +44,9 @@ from coordinator.vault.key_proofs import key_place_of
 from coordinator.wallet.coins import hold_coins
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer, updater
 from psbt.errors import PsbtError, SignaturesMissing
+from psbt.ownership import own_inputs
 from psbt.policy import Policy
+from psbt.sighash import spent_outputs
 from psbt.signer import SigningRequest
 from psbt.transaction import parse_transaction
 from storage import ceremonies as ceremony_book
@@ -66,14 +68,20 @@ class Consent(NamedTuple):
 
 
 class Finalized(NamedTuple):
-    """A finished transaction and what vouched for it: the engine, or our own check."""
+    """A finished transaction and what vouched for it: the engine, or our own check.
+
+    Where others spend their coins in it and have yet to sign, there is no transaction: `psbt` has
+    the vault's inputs unlocked and theirs as they were, `others_missing` says how many those are.
+    """
 
     ceremony: str
     txid: str
-    hex: str
-    vsize: int
+    hex: str | None
+    vsize: int | None
     fee_sats: int
-    consensus: str
+    consensus: str | None
+    psbt: str
+    others_missing: int = 0
 
 
 class Sent(NamedTuple):
@@ -274,7 +282,10 @@ def take_signatures(
         ceremony_book.keep_signature(
             db, record.id, index, pubkey=pubkey, signature=signature, now=clock.now()
         )
-    record.psbt = codec.to_bytes(combiner.with_additions(stored_psbt(record), came_back, policy))
+    wider = combiner.with_additions(stored_psbt(record), came_back, policy)
+    if record.final_tx is None:
+        record.txid = codec.txid(wider)  # a script_sig of others is part of it
+    record.psbt = codec.to_bytes(wider)
     db.flush()
     db.refresh(record)
     _advance_record(record)
@@ -299,14 +310,17 @@ def export(
         require_payment(home, record, stored_psbt(record), accepted=accepted)
         record.exported_at = clock.now()
         psbt = signed_psbt(record)
-        out = updater.without_previous(psbt) if slim else psbt
+        out = updater.without_previous(psbt, stored_policy(record.vault)) if slim else psbt
         return progress(record)._replace(psbt=codec.to_base64(out, version))
 
 
 def finalize(
     home: Home, database: Database, ceremony_id: str, *, accepted: Accepted = None
 ) -> Finalized:
-    """Build the final transaction and check it; raises SignaturesMissing or ConsensusRejected."""
+    """Build the final transaction and check it; raises SignaturesMissing or ConsensusRejected.
+
+    Where others have yet to sign theirs, the payment stays open and its PSBT is noted as out.
+    """
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
         if record.state not in {*OPEN, "final"}:
@@ -316,18 +330,27 @@ def finalize(
         _hold_coins(db, record, psbt, now=clock.now())
         require_payment(home, record, psbt, accepted=accepted)
         final = finalizer.finalize(psbt, policy, kept_signatures(record))
+        text, missing = codec.to_base64(final), _others_missing(psbt, policy)
+        if missing:
+            record.exported_at = clock.now()
+            fee_sats = record.fee_sats
+            return Finalized(ceremony_id, record.txid, None, None, fee_sats, None, text, missing)
         raw = extractor.extract(final)
-        verdict = consensus.check(raw, outline.spent(psbt))
+        verdict = consensus.judge(parse_transaction(raw), spent_outputs(psbt))
+        verdict = verdict or consensus.LEFT_TO_NODE
         record.final_tx, record.consensus, record.state = raw, verdict, "final"
         record.txid = extractor.transaction_id(raw)
-        return Finalized(
-            ceremony_id,
-            record.txid,
-            raw.hex(),
-            extractor.vsize(raw),
-            record.fee_sats,
-            verdict,
-        )
+        vsize = extractor.vsize(raw)
+        return Finalized(ceremony_id, record.txid, raw.hex(), vsize, record.fee_sats, verdict, text)
+
+
+def _others_missing(psbt: codec.Psbt, policy: Policy) -> int:
+    """Return how many inputs of others are not final yet."""
+    own = own_inputs(psbt, policy)
+    return sum(
+        index not in own and not codec.is_final(psbt_in)
+        for index, psbt_in in enumerate(psbt.inputs)
+    )
 
 
 def broadcast(
@@ -360,6 +383,10 @@ def broadcast(
 
 def _not_final(record: Ceremony) -> SignaturesMissing | NotFinal:
     seen = progress(record)
+    missing = _others_missing(stored_psbt(record), stored_policy(record.vault))
+    if seen.complete and missing:
+        told = f"of ceremony {record.public_id} inputs of others are not signed yet: {missing}"
+        return NotFinal(told)
     if seen.complete:
         return NotFinal(f"ceremony {record.public_id} has its quorum but is not finalized")
     return SignaturesMissing(seen.have, seen.need)
@@ -409,7 +436,7 @@ def _gives_way(db: Session, record: Ceremony, coin: Coin) -> bool:
 def _hold_coins(db: Session, record: Ceremony, psbt: codec.Psbt, *, now: datetime) -> None:
     """Reserve the coins again where they are no longer held; raises where they went elsewhere."""
     refuse_contradictions(db, psbt)
-    outpoints = outline.outpoints(psbt)
+    outpoints = outline.own_outpoints(psbt, stored_policy(record.vault))
     for outpoint in outpoints:
         coin = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
         if coin is None or not (

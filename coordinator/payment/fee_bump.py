@@ -23,6 +23,7 @@ from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, sel
 from psbt.errors import InsufficientFunds
 from psbt.policy import CHANGE, vault_script
 from psbt.replacement import Family, Replaced, child_fee, least_feerate, most_feerate
+from psbt.review import Context, review
 from psbt.transaction import parse_transaction
 from psbt.weight import (
     dust_limit_sats,
@@ -86,6 +87,12 @@ def bump(
     if not payments:
         raise UsageError(f"ceremony {ceremony_id} pays nobody else: cancel it at a higher rate")
     coins = _coins_of(db, old, psbt)
+    others = len(outline.outpoints(psbt)) - len(coins)
+    if others:
+        raise UsageError(
+            f"others spend their coins in the payment of ceremony {ceremony_id} too ({others} of"
+            f" {others + len(coins)}): only all together can raise its fee"
+        )
     named = frozenset(coin.outpoint for coin in coins)
     wish = Wish(payments, feerate, None, named)
     if shrink:
@@ -178,7 +185,7 @@ def _replaceable(db: Session, ceremony_id: str) -> Ceremony:
 def _coins_of(db: Session, old: Ceremony, psbt: codec.Psbt) -> list[Coin]:
     """Return the coins of a payment, which nothing but it and what builds on it may spend."""
     coins = []
-    for outpoint in outline.outpoints(psbt):
+    for outpoint in outline.own_outpoints(psbt, stored_policy(old.vault)):
         row = chain_book.coin_at(db, outpoint.txid, outpoint.vout)
         if row is None or row.spent_height is not None or row.spent_by not in {None, old.txid}:
             raise CeremonyError(f"coin {outpoint} of ceremony {old.public_id} is spent or gone")
@@ -242,9 +249,8 @@ def _may_be_about(old: Ceremony) -> bool:
 
 
 def _replaced(db: Session, old: Ceremony) -> Replaced:
-    psbt = codec.parse(old.psbt)
-    outputs = [output.script_pubkey for output in outline.outputs(psbt)]
-    vsize = _size(old.vault, len(outline.outpoints(psbt)), outputs)
+    psbt, policy = codec.parse(old.psbt), stored_policy(old.vault)
+    vsize = review(psbt, policy, Context()).vsize
     if old.final_tx is not None:
         vsize = parse_transaction(old.final_tx).vsize
     fees = descendants_fee(db, old.txid)
@@ -253,13 +259,9 @@ def _replaced(db: Session, old: Ceremony) -> Replaced:
 
 def _vsize(vault: Vault, inputs: int) -> int:
     """Return the virtual bytes of a transaction with so many inputs and one output of ours."""
-    return _size(vault, inputs, [b"\x00\x20" + bytes(32)])
-
-
-def _size(vault: Vault, inputs: int, outputs: list[bytes]) -> int:
     each = input_weight(script_size(stored_policy(vault)))
-    sizes = sum(map(output_size, outputs))
-    return vsize_of(transaction_weight(inputs, each, len(outputs), outputs_size=sizes))
+    size = output_size(b"\x00\x20" + bytes(32))
+    return vsize_of(transaction_weight(inputs, each, 1, outputs_size=size))
 
 
 def _tip(db: Session, vault: Vault) -> Tip | None:

@@ -139,7 +139,8 @@ def send(
             record = ceremony_book.ceremony_named(db, checked.ceremony)
             record.txid = txid
             if record.state in UNPAID:
-                record.final_tx, record.consensus = checked.transaction.raw, checked.consensus
+                record.final_tx = checked.transaction.raw
+                record.consensus = checked.consensus or consensus.LEFT_TO_NODE
                 record.state, record.broadcast_at = "broadcast", clock.now()
     return txid
 
@@ -158,17 +159,18 @@ def _offered(db: Session, data: bytes) -> Offered:
 
 
 def _finished(db: Session, psbt: codec.Psbt) -> codec.Psbt:
-    """Return a PSBT whose signatures are a quorum of a vault of this home as a finished one.
+    """Return a PSBT in which what vaults of this home signed with a quorum is finished.
 
-    Raises SignaturesMissing where it has less.
+    Raises SignaturesMissing where there is less.
     """
-    if any(map(codec.is_final, psbt.inputs)):
-        return psbt
     vaults = {vault.id: vault for vault in vault_book.all_vaults(db)}
+    spending = {}
     for psbt_in in psbt.inputs:
         coin = chain_book.coin_at(db, psbt_in.txid.hex(), psbt_in.vout)
-        if coin is not None:
-            return finalizer.finalize(psbt, stored_policy(vaults[coin.vault_id]))
+        if coin is not None and not codec.is_final(psbt_in):
+            spending[coin.vault_id] = vaults[coin.vault_id]
+    for vault in spending.values():
+        psbt = finalizer.finalize(psbt, stored_policy(vault))
     return psbt
 
 

@@ -1,7 +1,7 @@
 """Coins and payments by file, to and from a home that asks no chain."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -24,7 +24,7 @@ from psbt import codec, combiner, fields, outline
 from psbt.coins import Coin, Outpoint, Selection
 from psbt.errors import PsbtError
 from psbt.fields import Maps
-from psbt.ownership import input_scripts
+from psbt.ownership import own_inputs
 from psbt.policy import Policy
 from psbt.transaction import Transaction, check_amounts, parse_transaction
 from psbt.updater import OwnCoin, completed
@@ -85,10 +85,10 @@ def open_payment(
 ) -> Imported:
     """Open a ceremony for a PSBT that was built elsewhere; its coins are reserved here.
 
-    Every input must be a coin of the vault that is free, or spent by a payment that only waits:
-    then this one is to replace it. What the PSBT leaves out and the home knows is filled in, and
-    valid signatures in it are kept. A payment that is open here takes what is new. Nothing is
-    stored where it cannot be opened.
+    Every coin of the vault in it must be free, or spent by a payment that only waits: then this one
+    is to replace it. Others may spend theirs beside it, and their inputs stay as they are. What
+    the PSBT leaves out and the home knows is filled in, and valid signatures in it are kept. A
+    payment that is open here takes what is new. Nothing is stored where it cannot be opened.
     """
     require_policy(home, vault, accepted)
     given = psbt_file.read_psbt(data)
@@ -98,29 +98,30 @@ def open_payment(
     if home.chain == OFFLINE:
         learn_from(db, vault, given)
     policy = stored_policy(vault)
-    txid, outpoints = codec.txid(given), outline.outpoints(given)
-    rows = [_spendable_row(db, vault, txid, outpoint=outpoint) for outpoint in outpoints]
-    psbt = _completed(db, vault, policy, raw=codec.to_bytes(given), rows=rows)
-    txid = codec.txid(psbt)
-    replaced = _replaced(db, txid, outpoints)
-    scripts = input_scripts(psbt, policy)
+    rows = _own_rows(db, vault, given)
+    psbt = _completed(db, vault, policy, raw=codec.to_bytes(given), rows=list(rows.values()))
+    txid, own = codec.txid(psbt), own_inputs(psbt, policy)
+    _refuse_unknown(psbt, own, rows, vault=vault.name)
+    replaced = _replaced(db, txid, list(rows))
     review = reviewed(db, vault, policy, psbt=psbt)
     coins = [
-        Coin(outpoint, row.value_sats, script.keychain, script.index, row.height)
-        for outpoint, row, script in zip(outpoints, rows, scripts, strict=True)
+        Coin(outpoint, row.value_sats, row.keychain, row.index, row.height)
+        for outpoint, row in rows.items()
     ]
-    paid = sum(output.value_sats for output in review.outputs if not output.own)
     change = sum(output.value_sats for output in review.outputs if output.own)
+    paid = sum(output.value_sats for output in review.outputs) - change
+    if len(own) < len(psbt.inputs):
+        paid = max(0, review.net_sats)
     selection = Selection(tuple(coins), review.fee_sats, change, review.vsize)
     for old in replaced:
         ceremony_book.release(db, old, clock.now())
-    draft = creation.Draft(_unsigned(psbt), review, selection, None, paid)
+    draft = creation.Draft(_unsigned(psbt, own), review, selection, None, paid)
     created = creation.opened(home, db, vault, draft=draft)
     record = ceremony_book.ceremony_named(db, str(created.ceremony))
     asked = signed_psbt(record)
     taken = ceremonies.take_signatures(db, record, psbt, asked=asked)
     created = created._replace(state=record.state)
-    waiting = sorted(chain_book.waiting_takers(db, outpoints) - {txid})
+    waiting = sorted(chain_book.waiting_takers(db, list(rows)) - {txid})
     return Imported(created, taken, [old.public_id for old in replaced], waiting)
 
 
@@ -150,23 +151,51 @@ def _another_round(
     return Imported(created, taken, [], [], known=True)
 
 
-def _spendable_row(db: Session, vault: Vault, txid: str, *, outpoint: Outpoint) -> KnownCoin:
-    """Return a coin that this payment may spend; raises CeremonyError that says why not."""
-    row = chain_book.coin_at(db, *outpoint)
-    if row is None or row.vault_id != vault.id:
+def _own_rows(db: Session, vault: Vault, psbt: codec.Psbt) -> dict[Outpoint, KnownCoin]:
+    """Return the vault's coins that a payment spends, in input order.
+
+    Raises CeremonyError where there is none, or one that it may not spend.
+    """
+    outpoints, txid = outline.outpoints(psbt), codec.txid(psbt)
+    if not outpoints:
+        raise PsbtError("a transaction of 0 inputs is no payment")
+    found = {outpoint: chain_book.coin_at(db, *outpoint) for outpoint in outpoints}
+    rows = {
+        outpoint: row
+        for outpoint, row in found.items()
+        if row is not None and row.vault_id == vault.id
+    }
+    for outpoint, row in rows.items():
+        if row.spent_by == txid:
+            where = f"in block {row.spent_height}" if row.spent_height is not None else "waiting"
+            raise CeremonyError(f"the payment {txid} is {where} already")
+        if row.spent_height is not None:
+            raise CeremonyError(
+                f"coin {outpoint} is no free coin of vault {vault.name}:"
+                f" {row.spent_by} spent it in block {row.spent_height}"
+            )
+    if not rows:
+        first, more = outpoints[0], len(outpoints) - 1
         raise CeremonyError(
-            f"coin {outpoint} does not belong to vault {vault.name} as far as is known here,"
-            " so this PSBT does not spend a coin of it"
+            f"coin {first} does not belong to vault {vault.name} as far as is known here,"
+            f"{f' nor do {more} others:' if more else ''} so this PSBT does not spend a coin of it"
         )
-    if row.spent_by == txid:
-        where = f"in block {row.spent_height}" if row.spent_height is not None else "waiting"
-        raise CeremonyError(f"the payment {txid} is {where} already")
-    if row.spent_height is not None:
-        raise CeremonyError(
-            f"coin {outpoint} is no free coin of vault {vault.name}:"
-            f" {row.spent_by} spent it in block {row.spent_height}"
-        )
-    return row
+    return rows
+
+
+def _refuse_unknown(
+    psbt: codec.Psbt, own: Collection[int], rows: Collection[Outpoint], *, vault: str
+) -> None:
+    """Raise CeremonyError where an input is the vault's by its script, and its coin is not known.
+
+    Nobody could tell whether it is spent, and what the vault pays in all.
+    """
+    for index, outpoint in enumerate(outline.outpoints(psbt)):
+        if index in own and outpoint not in rows:
+            raise CeremonyError(
+                f"input {index} spends coin {outpoint} at an address of vault {vault},"
+                " but nobody told this home of that coin"
+            )
 
 
 def _replaced(db: Session, txid: str, outpoints: list[Outpoint]) -> list[Ceremony]:
@@ -199,19 +228,24 @@ def _completed(
     paid = {output.script_pubkey for output in codec.transaction_of(raw).outputs}
     places = own_places(db, vault, policy, paid=paid)
     whole = codec.assemble(completed(maps, policy, coins, places=places))
+    spent = outline.outpoints(whole)
     empty = Maps(
         {fields.GLOBAL_UNSIGNED_TX: maps.globals[fields.GLOBAL_UNSIGNED_TX]},
-        tuple({} for _ in maps.inputs),
+        tuple(
+            {} if outpoint in coins else given
+            for outpoint, given in zip(spent, maps.inputs, strict=True)
+        ),
         tuple({} for _ in maps.outputs),
     )
     own = codec.assemble(completed(empty, policy, coins, places=places))
     return combiner.without_excess(own, whole)
 
 
-def _unsigned(psbt: codec.Psbt) -> codec.Psbt:
-    """Return a PSBT without its signatures: each is verified before it is kept."""
+def _unsigned(psbt: codec.Psbt, own: Collection[int]) -> codec.Psbt:
+    """Return a PSBT without the vault's signatures: each is verified before it is kept."""
     bare = codec.copy(psbt)
-    for psbt_in in bare.inputs:
+    for index in own:
+        psbt_in = bare.inputs[index]
         psbt_in.partial_sigs = {}
         psbt_in.final_scriptsig = psbt_in.final_scriptwitness = None
     return bare

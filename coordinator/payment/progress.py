@@ -81,9 +81,9 @@ def kept_signatures(record: Ceremony) -> set[Verified]:
 
 def progress_with(record: Ceremony, policy: Policy, psbt: codec.Psbt) -> Progress:
     """Return where the ceremony stands; `psbt` holds every signature kept, verified."""
-    counts, have, need = standing(psbt, policy, kept_signatures(record))
+    counts, have, need, inputs = standing(psbt, policy, kept_signatures(record))
     labels = {c.position: c.label for c in record.vault.cosigners}
-    signed = [labels[i] for i in sorted(labels) if counts.get(i, 0) == len(psbt.inputs)]
+    signed = [labels[i] for i in sorted(labels) if counts.get(i, 0) == inputs]
     return Progress(
         ceremony=record.public_id,
         vault=record.vault.name,

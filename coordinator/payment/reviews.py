@@ -23,6 +23,7 @@ from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import labels as label_book
 from storage import node_rules as rule_book
+from storage import vaults as vault_book
 from storage.model import Ceremony, Vault
 
 MEDIAN_TIME_LAG = 3_600
@@ -41,15 +42,17 @@ def reviewed(db: Session, vault: Vault, policy: Policy, *, psbt: codec.Psbt) -> 
     holding = ceremony_book.holding(db, spent)
     earlier = [record for record in ceremony_book.sent(db, vault) if record.id not in holding]
     paid = {output.script_pubkey for output in outline.outputs(psbt)}
+    scripts = paid | {script for script, _ in outline.spent(psbt)}
     context = Context(
         tip_height=tip.height if tip else None,
         reach=last_looked_at(db, vault),
-        own_scripts=own_places(db, vault, policy, paid=paid),
+        own_scripts=own_places(db, vault, policy, paid=scripts),
         vaults={
             script: KnownVault(other.name, closed(db, other))
             for script, other in vaults_of(db, paid, besides=vault)
         },
         labels=_labels(db, paid, policy),
+        coin_vaults=_other_vaults(db, vault, spent),
         used_scripts=frozenset(chain_book.used_scripts(db, vault)),
         recent_addresses=frozenset(_recent_addresses(earlier, policy)),
         usual_amount_sats=max((record.paid_sats for record in earlier), default=None),
@@ -78,6 +81,17 @@ def refuse_contradictions(db: Session, psbt: codec.Psbt) -> None:
             )
         if known.script_pubkey != script:
             raise PsbtError(f"the PSBT names another script for coin {outpoint} than it has")
+
+
+def _other_vaults(db: Session, vault: Vault, spent: Collection[Outpoint]) -> dict[Outpoint, str]:
+    """Return which coins are those of other vaults of this home, and of which."""
+    names = {each.id: each.name for each in vault_book.all_vaults(db) if each.id != vault.id}
+    rows = {outpoint: chain_book.coin_at(db, *outpoint) for outpoint in spent} if names else {}
+    return {
+        outpoint: names[row.vault_id]
+        for outpoint, row in rows.items()
+        if row is not None and row.vault_id in names
+    }
 
 
 def _labels(db: Session, paid: Collection[bytes], policy: Policy) -> dict[bytes, str]:

@@ -30,6 +30,7 @@ from coordinator.wallet.scripts import (
     watched_counts,
 )
 from psbt import fields
+from psbt.consensus import LEFT_TO_NODE
 from psbt.errors import PsbtError
 from psbt.policy import (
     CHANGE,
@@ -211,25 +212,30 @@ def _take_in(
     # Coins first, all of them: a transaction may be told before the one whose coin it spends.
     chain_book.add_coins(db, vault, (c for t, h in parsed for c in _own_coins(t, h, scripts)))
     chain_book.spend_coins(db, vault, (s for t, h in parsed for s in _spends(t, h)))
-    if vault.script == "sh":
-        _note_ids(db, vault, [transaction for transaction, _ in parsed])
+    _note_ids(db, vault, [transaction for transaction, _ in parsed])
     ceremony_book.confirm(db, vault, clock.now())
     _note_proofs(db, vault, [t for t, h in parsed if h is not None], scripts=scripts)
 
 
 def _note_ids(db: Session, vault: Vault, seen: Sequence[Transaction]) -> None:
-    """Note the id of each payment that was seen, where the signatures are part of the id.
+    """Note the id of each payment that was seen, where signatures are part of the id.
 
-    Any quorum may have finished it elsewhere: it is the same payment by its unsigned transaction.
+    They are in the legacy inputs of a vault, or of others who spend beside it. Whoever finished it
+    elsewhere: it is the same payment by its unsigned transaction.
     """
-    by_payment = {transaction.unsigned: transaction for transaction in seen}
-    for record in ceremony_book.ceremonies_of(db, vault):
+    by_payment = {
+        transaction.unsigned: transaction
+        for transaction in seen
+        if any(tx_in.script_sig for tx_in in transaction.inputs)
+    }
+    for record in ceremony_book.ceremonies_of(db, vault) if by_payment else ():
         try:
             transaction = by_payment.get(fields.read_transaction(record.psbt))
         except PsbtError:
             continue  # whoever asks for that ceremony is told
         if transaction is not None and transaction.txid != record.txid:
             record.txid, record.final_tx = transaction.txid, transaction.raw
+            record.consensus = record.consensus or LEFT_TO_NODE
     db.flush()
 
 

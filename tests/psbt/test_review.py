@@ -236,7 +236,8 @@ def richer(psbt: Psbt) -> None:
 
 
 def foreign(psbt: Psbt) -> None:
-    psbt.inputs[0].bip32_derivations = {}
+    for psbt_in in psbt.inputs:
+        psbt_in.bip32_derivations = {}
 
 
 def overpaid(psbt: Psbt) -> None:
@@ -247,7 +248,7 @@ def overpaid(psbt: Psbt) -> None:
     ("change", "sentence"),
     [
         (richer, "input 0: witness_utxo says 1000000000 sats"),
-        (foreign, "input 0 does not spend a coin of this policy"),
+        (foreign, "no input spends a coin of this policy"),
         (overpaid, "1990000 sats more than the inputs"),
     ],
 )

@@ -174,7 +174,7 @@ def test_a_slim_one_leaves_previous_transactions_out_where_amounts_are_signed(
     vault: SoftVault,
 ) -> None:
     legacy = vault.policy.script == "sh"
-    slim = without_previous(spend(vault))
+    slim = without_previous(spend(vault), vault.policy)
     assert all((psbt_in.non_witness_utxo is not None) == legacy for psbt_in in slim.inputs)
     assert quorum(signed(vault, slim, 0, 1), vault.policy) == (2, 2)
 

@@ -49,7 +49,9 @@ def test_sighashes_are_libwallys(threshold: int, total: int) -> None:
     wally = judge("wallycore")
     psbt = soft_vault(threshold, total).spend([50_000] * 5, 100_000, 70_000)
     transaction = wally.tx_from_bytes(codec.unsigned_transaction(psbt).raw, 0)
-    for index, (psbt_in, digest) in enumerate(zip(psbt.inputs, sighashes(psbt), strict=True)):
+    for index, (psbt_in, digest) in enumerate(
+        zip(psbt.inputs, sighashes(psbt).values(), strict=True)
+    ):
         script, value = psbt_in.witness_script.data, psbt_in.witness_utxo.value
         how = (wally.WALLY_SIGHASH_ALL, wally.WALLY_TX_FLAG_USE_WITNESS)
         assert digest == wally.tx_get_btc_signature_hash(transaction, index, script, value, *how)
@@ -58,7 +60,7 @@ def test_sighashes_are_libwallys(threshold: int, total: int) -> None:
 def test_requests_name_input_key_and_path() -> None:
     requests = signing_requests(SPEND, VAULT.policy, VAULT.policy.keys[1])
     assert [r.input_index for r in requests] == [0, 1, 2]
-    assert [r.digest for r in requests] == sighashes(SPEND)
+    assert [r.digest for r in requests] == list(sighashes(SPEND).values())
     for request in requests:
         *account, keychain, index = request.path
         assert tuple(account) == ACCOUNT
@@ -99,7 +101,7 @@ def test_a_fingerprint_does_not_make_a_key() -> None:
 
 def test_the_inputs_of_another_vault_are_refused() -> None:
     other = soft_vault(1, 3).policy
-    with pytest.raises(PsbtError, match="input 0 does not spend a coin of this policy"):
+    with pytest.raises(PsbtError, match="no input spends a coin of this policy"):
         signing_requests(SPEND, other, other.keys[0])
 
 
@@ -110,8 +112,8 @@ def test_derivations_only_say_where_to_look() -> None:
         second.bip32_derivations,
         first.bip32_derivations,
     )
-    with pytest.raises(PsbtError, match="input 0 does not spend"):
-        signing_requests(lying, VAULT.policy, VAULT.policy.keys[0])
+    asked = signing_requests(lying, VAULT.policy, VAULT.policy.keys[0])
+    assert [request.input_index for request in asked] == [2]
     both = codec.copy(SPEND)
     both.inputs[0].bip32_derivations |= SPEND.inputs[1].bip32_derivations
     assert len(signing_requests(both, VAULT.policy, VAULT.policy.keys[0])) == 3
@@ -123,8 +125,8 @@ def test_odd_derivations_are_no_hint(tail: tuple[int, ...]) -> None:
     for pubkey in SPEND.inputs[0].bip32_derivations:
         origin = codec._derivation(bytes(4) + b"".join(i.to_bytes(4, "little") for i in tail))
         odd.inputs[0].bip32_derivations[pubkey] = origin
-    with pytest.raises(PsbtError, match="input 0 does not spend"):
-        signing_requests(odd, VAULT.policy, VAULT.policy.keys[0])
+    asked = signing_requests(odd, VAULT.policy, VAULT.policy.keys[0])
+    assert [request.input_index for request in asked] == [1, 2]
 
 
 def test_signatures_are_kept_verified_and_as_der() -> None:
