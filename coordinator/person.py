@@ -55,6 +55,15 @@ class Typist(Protocol):
         ...
 
 
+@runtime_checkable
+class Leaving(Protocol):
+    """A person who can end what takes a while without a signal to the program."""
+
+    def stopped(self) -> bool:
+        """Tell whether the person wants it to end."""
+        ...
+
+
 class Attendant(Person, Protocol):
     """The only way a verb reaches a person."""
 

@@ -8,6 +8,7 @@ of it: JSON has escapes of its own.
 
 import json
 import re
+from datetime import datetime, timedelta
 from typing import Final
 
 UNSEEN: Final = re.compile(
@@ -22,6 +23,7 @@ UNSEEN: Final = re.compile(
 )
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 REPLACED: Final = "\ufffd"
+DAY, HOUR, MINUTE = 86_400, 3_600, 60
 
 
 def visible(text: str) -> str:
@@ -59,6 +61,15 @@ def sat_per_vbyte(feerate: int) -> str:
     """Return a fee rate in sat/kvB for people."""
     rate, part = divmod(feerate, 1000)
     return f"{rate}.{part:03d}".rstrip("0").rstrip(".")
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return how long ago a moment was, in its largest unit."""
+    seconds = int(max(now - moment, timedelta()).total_seconds())
+    for size, unit in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
+        if seconds >= size:
+            return f"{counted(seconds // size, unit)} ago"
+    return "just now"
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -325,6 +325,12 @@ def waiting_children(db: Session, txid: str) -> set[str]:
     return {child for child in db.scalars(select(Coin.spent_by).where(made)) if child}
 
 
+def looked_at(db: Session, vault: Vault) -> datetime | None:
+    """Return when a vault was last brought in step with a chain; None where it never was."""
+    state = db.get(SyncState, vault.id)
+    return None if state is None else state.synced_at
+
+
 def sync_state(db: Session, vault: Vault) -> SyncedTo | None:
     """Return how far the vault is known; None before its first sync."""
     state = db.get(SyncState, vault.id)

@@ -15,6 +15,8 @@ SECRET_READERS = re.compile(r"commands|channel|emulat|attendant|session|pin|seed
 BROAD_EXCEPTS = {
     "coordinator/cli/__init__.py",  # the entry
     "coordinator/signing/collector.py",  # the end of a thread that serves a card
+    "coordinator/web/app.py",  # the page's entry
+    "coordinator/web/tasks.py",  # the end of a thread that does something for the page
 }
 
 PLACES = {
@@ -25,6 +27,8 @@ PLACES = {
     "smartcard": ("cards/pcsc.py",),
     "typer": ("coordinator/cli/",),
     "questionary": ("coordinator/cli/prompts.py",),
+    "starlette": ("coordinator/web/",),
+    "uvicorn": ("coordinator/web/serving.py",),
     "filelock": ("cards/emulation.py", "coordinator/chain/", "coordinator/home/approvals.py"),
 }
 """Where each library may be imported: its exceptions are translated there."""

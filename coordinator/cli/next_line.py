@@ -8,7 +8,7 @@ from coordinator.cli import terminal
 if TYPE_CHECKING:
     from coordinator.cli.context import Context
 
-SAY_THEMSELVES: Final = frozenset({"status", "guide", "demo", "serve"})
+SAY_THEMSELVES: Final = frozenset({"status", "guide", "demo", "serve", "open_page"})
 """Commands that say what is next themselves, or have no home."""
 
 

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import typer
 
-from coordinator.cli import audit, demo, guide, home, kit, manual, money
+from coordinator.cli import audit, demo, guide, home, kit, manual, money, page
 from coordinator.cli.options import command, group
 
 GROUPS = {
@@ -36,7 +36,7 @@ def attach(app: typer.Typer, words: Collection[str]) -> None:
 
     Building all fifty commands takes longer than everything else `--help` does.
     """
-    for module in (home, guide, demo, money, audit, kit, manual):
+    for module in (home, guide, page, demo, money, audit, kit, manual):
         for name, verb in module.COMMANDS[""].items():
             if name in words:
                 command(app, name)(verb)

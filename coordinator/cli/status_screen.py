@@ -1,13 +1,14 @@
 """What `status` shows: what is there, what waits for whom, and the next command."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from coordinator import clock
 from coordinator.chain import first_block
 from coordinator.cli.output import counted, danger_lines, sats, sentences
 from coordinator.cli.result import as_document, ceremony_document, looked_document
+from coordinator.shown_text import ago
 from coordinator.wallet import scans
 from coordinator.wallet.news import FINAL_CONFIRMATIONS
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from coordinator.incident.step import Step
     from coordinator.wallet.balance import Owned
 
-DAY, HOUR, MINUTE = 86_400, 3_600, 60
 STEPS_SHOWN = 4
 
 
@@ -134,12 +134,3 @@ def _state(payment: "Standing", now: datetime) -> str:
         return f"in block {line.height}, {deep}, final with {FINAL_CONFIRMATIONS}"
     sent = f"sent {ago(line.sent_at, now)}" if line.sent_at else "sent"
     return f"{sent}, but gone: send it again" if payment.next else f"{sent}, in no block yet"
-
-
-def ago(moment: datetime, now: datetime) -> str:
-    """Return how long ago a moment was, in its largest unit."""
-    seconds = int(max(now - moment, timedelta()).total_seconds())
-    for size, unit in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
-        if seconds >= size:
-            return f"{counted(seconds // size, unit)} ago"
-    return "just now"

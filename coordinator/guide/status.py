@@ -12,7 +12,7 @@ from coordinator.errors import ChainUnreachable
 from coordinator.guide.due import due
 from coordinator.guide.facts import gather
 from coordinator.guide.payments import Standing
-from coordinator.guide.steps import next_steps
+from coordinator.guide.steps import is_safe, next_steps
 from coordinator.home.settings import EMBEDDED_CHAIN, Home
 from coordinator.incident.step import Step
 from coordinator.notices import Notice
@@ -32,7 +32,10 @@ VaultDanger = tuple[str, Notice]
 
 @dataclass(frozen=True)
 class Status:
-    """The one screen of `status`; `next` is what to do, the most pressing first."""
+    """The one screen of `status`; `next` is what to do, the most pressing first.
+
+    `safe` tells whether a vault is in use that lacks nothing (`guide.steps.is_safe`).
+    """
 
     network: str
     tip: Tip | None
@@ -42,6 +45,7 @@ class Status:
     due: list[Notice]
     next: list[Step]
     dangers: list[VaultDanger] = field(default_factory=list)
+    safe: bool = False
 
 
 def waits_for_cards(database: Database) -> bool:
@@ -68,6 +72,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
             due(db, said, facts.vaults),
             next_steps(facts),
             [(vault.name, found) for vault in facts.vaults for found in vault.dangers],
+            is_safe(facts),
         )
 
 

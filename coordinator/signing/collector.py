@@ -15,7 +15,7 @@ from cards.errors import CardRemoved, PinBlocked, PinIncorrect, PinUnsuitable
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator.errors import CardNotEnrolled, CoordinatorError, LastAttempt, SignatureNotKept
-from coordinator.person import Attendant, Typist
+from coordinator.person import Attendant, Leaving, Typist
 from coordinator.readers.slots import KnownCard, RefusedPins, Slot
 from coordinator.signing.card_signer import (
     CardShare,
@@ -218,6 +218,11 @@ def _answer_questions(collection: _Collection, threads: int) -> None:
         try:
             question = collection.questions.get(timeout=SLICE)
         except queue.Empty:
+            if (
+                isinstance(collection.task.attendant, Leaving)
+                and collection.task.attendant.stopped()
+            ):
+                raise KeyboardInterrupt from None
             continue
         if question is None:
             threads -= 1

@@ -1,0 +1,124 @@
+"""What all pages share, what one visit brings, and what a page answers."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from coordinator.chain import ChainSource
+from coordinator.home.settings import Home
+from coordinator.web.bulletin import Bulletin
+from coordinator.web.reader_watch import ReaderWatch
+from coordinator.web.tasks import Failure, Tasks
+from coordinator.web.windows import Window, Windows
+from coordinator.workspace.opened_home import OpenedHome
+from storage.database import reading
+
+
+@dataclass(frozen=True)
+class Context:
+    """One running page: the home it shows, who looks at it, what is being done.
+
+    `explain` puts an error into words.
+    """
+
+    opened: OpenedHome
+    explain: Callable[[BaseException], Failure]
+    windows: Windows
+    bulletin: Bulletin
+    tasks: Tasks
+    watch: ReaderWatch
+    chain_lock: RLock = field(default_factory=RLock)
+
+    @property
+    def home(self) -> Home:
+        """Return the home."""
+        return self.opened.home
+
+    @property
+    def database(self) -> sessionmaker[Session]:
+        """Return the home's database."""
+        return self.opened.database
+
+    @property
+    def reading(self) -> sessionmaker[Session]:
+        """Return the database for looking alone: nobody is kept from writing."""
+        return reading(self.opened.database)
+
+    @contextmanager
+    def chain(self) -> Iterator[ChainSource]:
+        """Hold the chain, one thread at a time, and let others have it afterwards."""
+        with self.chain_lock:
+            try:
+                yield self.opened.chain
+            finally:
+                self.opened.close_chain()
+
+    def freshen(self, vault: str | None = None) -> None:
+        """Bring one vault or all in step where asking the chain does not leave the home."""
+        with self.chain_lock:
+            try:
+                self.opened.freshen(vault)
+            finally:
+                self.opened.close_chain()
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request of a browser that was let in: the names in its path, its query and its form."""
+
+    context: Context
+    window: Window
+    at: str
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    form: Mapping[str, str]
+
+
+class Shown(NamedTuple):
+    """A template and what it shows; a `mistake` is said above its form."""
+
+    template: str
+    said: Mapping[str, object]
+    status: int = 200
+
+
+class Moved(NamedTuple):
+    """The page to go on with."""
+
+    path: str
+
+
+class Sent(NamedTuple):
+    """A file that the browser saves."""
+
+    data: bytes
+    media_type: str
+    name: str
+
+
+Answer = Shown | Moved | Sent
+Handler = Callable[[Visit], Answer]
+
+
+class Route(NamedTuple):
+    """A path, what shows it, and what takes a form that was sent to it."""
+
+    path: str
+    show: Handler | None = None
+    take: Handler | None = None
+
+
+class Page(NamedTuple):
+    """A page in the navigation: its name, its path, and the routes that belong to it.
+
+    `takes` maps the beginning of a command to the path that does the same; `{2}` is its third word.
+    """
+
+    name: str
+    path: str
+    routes: tuple[Route, ...]
+    takes: Mapping[tuple[str, ...], str] = {}

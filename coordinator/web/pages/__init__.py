@@ -1,0 +1,16 @@
+"""The pages in the order of their navigation; a page is one module and its templates.
+
+To add one: a module with its `PAGE`, named here, and a template that extends `base.html`.
+"""
+
+from typing import Final
+
+from coordinator.web.context import Page
+from coordinator.web.pages import cards, task, today, windows
+
+PAGES: Final[tuple[Page, ...]] = (
+    today.PAGE,
+    cards.PAGE,
+    task.PAGE,
+    windows.PAGE,
+)

@@ -1,0 +1,246 @@
+"""Cards: what lies on the readers just now, every card that is known, and what is done with one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from cards.errors import CardError
+from cards.family import CardFamily, families, family_named
+from coordinator.enrolment import check as checking
+from coordinator.enrolment import enrol as enrolling
+from coordinator.enrolment import listing, pins
+from coordinator.enrolment import setup as setting_up
+from coordinator.enrolment.enrol import CardAtSlot
+from coordinator.enrolment.listing import CardLine
+from coordinator.enrolment.setup_plan import Setup
+from coordinator.errors import UsageError
+from coordinator.names import checked_name
+from coordinator.readers import emulated
+from coordinator.readers.slots import Slot
+from coordinator.web.attendant import PageAttendant
+from coordinator.web.context import Answer, Context, Handler, Moved, Page, Route, Shown, Visit
+from coordinator.web.reader_watch import Lying
+from coordinator.web.tasks import Conversation, Done, Task
+from storage import cards as card_book
+from storage import vaults as vault_book
+from storage.model import Card
+
+PATH: Final = "/cards"
+PRACTICE_PIN: Final = emulated.FACTORY_PIN.decode()
+STATES: Final = {None: "", "lost": "recorded as lost", "stolen": "recorded as stolen"}
+
+
+class Laid(NamedTuple):
+    """A place with what lies there, and what is known here of that card.
+
+    `here` tells that a fresh card can be set up on the page: no PUK and no words come of it.
+    """
+
+    lying: Lying
+    known: CardLine | None
+    vaults: Sequence[str]
+    here: bool
+
+
+def show(visit: Visit) -> Answer:
+    """Show what lies on the readers, then the cards that do not."""
+    context = visit.context
+    seen = context.watch.seen
+    with context.reading.begin() as db:
+        known = {line.label: line for line in listing.listed(db, context.home.network)}
+        used = _vaults_of(db, known)
+        laid = [_laid(db, each, known, used=used) for each in seen.lying]
+    there = {each.known.label for each in laid if each.known is not None}
+    said = {
+        "laid": [each for each in laid if not each.lying.is_empty],
+        "empty": [each.lying for each in laid if each.lying.is_empty],
+        "away": [line for label, line in known.items() if label not in there],
+        "used": used,
+        "no_readers": seen.no_readers,
+        "families": families(),
+        "practice_pin": PRACTICE_PIN,
+    }
+    return Shown("cards.html", said)
+
+
+def _vaults_of(db: Session, labels: Mapping[str, CardLine]) -> dict[str, list[str]]:
+    """Return the vaults that count on each card."""
+    used: dict[str, list[str]] = {label: [] for label in labels}
+    for vault in vault_book.all_vaults(db):
+        for cosigner in vault.cosigners:
+            for card in card_book.cards_with_key(db, cosigner.key):
+                used.setdefault(card.label, []).append(vault.name)
+    return used
+
+
+def _laid(
+    db: Session, lying: Lying, known: Mapping[str, CardLine], *, used: Mapping[str, Sequence[str]]
+) -> Laid:
+    card = None if lying.card is None else _card_of(db, lying)
+    line = None if card is None else known.get(card.label)
+    fresh = lying.card is not None and not lying.card.initialised
+    here = fresh and lying.card is not None and _sets_up_here(lying.card.family, lying.card.version)
+    return Laid(lying, line, used.get(line.label, ()) if line else (), here)
+
+
+def _card_of(db: Session, lying: Lying) -> Card | None:
+    if lying.card is None:
+        return None
+    return card_book.card_with_id(db, lying.card.family, lying.card.card_id)
+
+
+def _sets_up_here(name: str, version: str) -> bool:
+    """Tell whether setting up a card of this family shows no PUK, password or words."""
+    family: CardFamily = family_named(name)
+    besides = family.setup_secrets_at(version) - {"duress"}
+    return family.makes_key_on_card and "puk" not in family.codes and not besides
+
+
+def one(visit: Visit) -> Answer:
+    """Show one card: what it is for, where it lies, what it told, and what can be done with it."""
+    context, label = visit.context, visit.path["label"]
+    with context.reading.begin() as db:
+        found = listing.shown(db, label, context.home.network)
+        used = _vaults_of(db, {}).get(label, [])
+        laid = [each for each in context.watch.seen.lying if _is(db, each, label)]
+    lying = laid[0] if laid else None
+    family = family_named(found.family)
+    said = {
+        "card": found,
+        "vaults": used,
+        "lying": lying,
+        "left": lying.card.attempts_left if lying is not None and lying.card else None,
+        "frees_with_puk": "puk" in family.codes,
+    }
+    return Shown("card.html", said)
+
+
+def _is(db: Session, lying: Lying, label: str) -> bool:
+    card = _card_of(db, lying)
+    return card is not None and card.label == label
+
+
+def _begin(title: str, word: str) -> Handler:
+    """Return what begins a task with a known card."""
+
+    def take(visit: Visit) -> Answer:
+        context, label = visit.context, visit.path["label"]
+        last = visit.form.get("last") == "yes"
+        doing = WORKS[word]
+
+        def work(conversation: Conversation) -> Done:
+            context.opened.require_writable()
+            asked = context.opened.card_at(label, None, None, last_attempt=last)
+            return doing(context, asked, PageAttendant(conversation))
+
+        option = " --pin" if word == "check" else ""
+        command = f"cardquorum card {word} {label}{option}"
+        path = f"{PATH}/{label}"
+        context.tasks.start(Task(title.format(label), command, path, work))
+        return Moved("/task")
+
+    return take
+
+
+def _check(context: Context, asked: CardAtSlot, person: PageAttendant) -> Done:
+    found = checking.check(context.home, context.database, asked, attendant=person, with_pin=True)
+    label, path = asked.label, f"{PATH}/{asked.label}"
+    if not found.present:
+        raise UsageError(f"card {label} is not there: {found.differences[0]}")
+    if found.differences:
+        raise CardError(f"card {label}: {'; '.join(found.differences)}")
+    proved = {
+        "genuine": "its maker's proof holds",
+        "test": "it proves itself with a test certificate",
+        "unproven": "nothing tells whether its maker made it; this kind of card cannot prove it",
+    }
+    lines = ("its key is the one that was read before", proved.get(found.genuine or "", ""))
+    return Done(f"card {label} is in order", tuple(filter(None, lines)), path)
+
+
+def _change_pin(context: Context, asked: CardAtSlot, person: PageAttendant) -> Done:
+    pins.change_pin(context.database, asked, person)
+    lines = ("change the note of the old PIN now, where it is written",)
+    return Done(f"card {asked.label} has its new PIN", lines, f"{PATH}/{asked.label}")
+
+
+WORKS: Final = {"check": _check, "pin": _change_pin}
+
+
+def make_known(visit: Visit) -> Answer:
+    """Name a card that lies on a reader, read its key; one that is fresh is set up first."""
+    context, form = visit.context, visit.form
+    label, place = checked_name(form.get("label", "").strip()), form.get("place", "")
+    lying = next((each for each in context.watch.seen.lying if each.place == place), None)
+    if lying is None or lying.is_empty:
+        raise UsageError("the card was taken away; lay it on the reader again")
+    fresh = lying.card is not None and not lying.card.initialised
+    if fresh and lying.card and not _sets_up_here(lying.card.family, lying.card.version):
+        raise UsageError("this card gets a PUK or secret words: set it up in the terminal")
+    slot = _slot(context, lying)
+    last = form.get("last") == "yes"
+
+    def work(conversation: Conversation) -> Done:
+        context.opened.require_writable()
+        person = PageAttendant(conversation)
+        if fresh:
+            wanted = Setup(label, slot, "generate", None, None, None, last)
+            setting_up.set_up(context.home, context.database, wanted, attendant=person)
+        else:
+            asked = CardAtSlot(label, slot, last)
+            enrolling.enrol(context.home, context.database, asked, attendant=person)
+        lines = ("say next where it will lie", "write its PIN on paper, kept at another place")
+        return Done(f"card {label} is known now", lines, f"{PATH}/{label}")
+
+    verb, option = ("setup", " --generate") if fresh else ("enrol", "")
+    command = f"cardquorum card {verb} {label}{option}"
+    context.tasks.start(Task(f"Make card {label} known", command, PATH, work))
+    return Moved("/task")
+
+
+def _slot(context: Context, lying: Lying) -> Slot:
+    if lying.emulated:
+        return emulated.slot(context.home, lying.place)
+    from coordinator.readers import real_readers  # noqa: PLC0415 -- pyscard only when wanted
+
+    return real_readers.slot(context.home, lying.place)
+
+
+def make_practice_card(visit: Visit) -> Answer:
+    """Make a card of software, set up with the PIN that all practice cards have."""
+    context, form = visit.context, visit.form
+    context.opened.require_writable()
+    name = form.get("name", "").strip()
+    emulated.create(context.home, form.get("family", ""), name, set_up=True)
+    context.watch.look_again()
+    return Moved(PATH)
+
+
+def lay(visit: Visit) -> Answer:
+    """Lay a practice card on its reader, or take it away."""
+    laid = visit.form.get("answer") == "lay"
+    emulated.fault(visit.context.home, visit.form.get("name", ""), "insert" if laid else "eject")
+    return Moved(PATH)
+
+
+PAGE: Final = Page(
+    "Cards",
+    PATH,
+    (
+        Route(PATH, show),
+        Route("/cards/known", take=make_known),
+        Route("/cards/practice", take=make_practice_card),
+        Route("/cards/lay", take=lay),
+        Route("/cards/{label}", one),
+        Route("/cards/{label}/check", take=_begin("Check card {0}", "check")),
+        Route("/cards/{label}/pin", take=_begin("Change the PIN of card {0}", "pin")),
+    ),
+    {
+        ("card", "setup"): PATH,
+        ("card", "enrol"): PATH,
+        ("emulate", "new"): PATH,
+        ("card", "check"): "/cards/{2}",
+        ("card", "pin"): "/cards/{2}",
+    },
+)

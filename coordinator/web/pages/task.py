@@ -1,0 +1,72 @@
+"""What is being done with a card just now: its questions, its progress, how it ended."""
+
+from typing import Final
+
+from coordinator.errors import PinMissing
+from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
+from coordinator.web.tasks import Task
+
+PATH: Final = "/task"
+TERMINAL_ONLY: Final = frozenset({"puk", "seed", "words", "pairing", "passcode", "duress"})
+"""Secrets that are never typed into a browser."""
+
+
+def show(visit: Visit) -> Answer:
+    """Show the task at hand, or how the last one ended."""
+    task = visit.context.tasks.last
+    if task is None:
+        return Shown("task_none.html", {})
+    failure = None if task.error is None else visit.context.explain(task.error)
+    kind = task.error.kind if isinstance(task.error, PinMissing) else None
+    said = {
+        "shown": task,
+        "state": _state(task),
+        "failure": failure,
+        "terminal_only": kind in TERMINAL_ONLY,
+    }
+    return Shown("task.html", said)
+
+
+def answer(visit: Visit) -> Answer:
+    """Take an answer to the question that is open."""
+    conversation = visit.context.tasks.conversation
+    if conversation is not None:
+        conversation.answer(visit.form)
+    return Moved(PATH)
+
+
+def stop(visit: Visit) -> Answer:
+    """Stop the task; what was done is kept."""
+    conversation = visit.context.tasks.conversation
+    if conversation is not None:
+        conversation.stop()
+    return Moved(PATH)
+
+
+def leave(visit: Visit) -> Answer:
+    """Go on after a task that ended."""
+    task = visit.context.tasks.last
+    visit.context.tasks.clear()
+    if task is None:
+        return Moved("/")
+    return Moved(task.done.path if task.done is not None else task.path)
+
+
+def _state(task: Task) -> str:
+    """Return what tells whether the page still asks the same."""
+    if task.is_over:
+        return "over"
+    mistake = "!" if task.mistake else ""
+    return f"{task.question.id}{mistake}" if task.question else "working"
+
+
+PAGE: Final = Page(
+    "",
+    PATH,
+    (
+        Route(PATH, show),
+        Route("/task/answer", take=answer),
+        Route("/task/stop", take=stop),
+        Route("/task/leave", take=leave),
+    ),
+)

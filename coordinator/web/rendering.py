@@ -1,0 +1,67 @@
+"""Templates and what all of them show: every text of others without what nobody sees."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from coordinator import clock
+from coordinator.shown_text import ago, counted, sat_per_vbyte, sats, visible, visible_lines
+
+GROUP: Final = 4
+FRAME: Final = "base.html"
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates of the page."""
+    made = Environment(
+        loader=PackageLoader("coordinator.web"),
+        autoescape=True,
+        finalize=_readable,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        sats=sats,
+        counted=counted,
+        rate=sat_per_vbyte,
+        grouped=grouped,
+        day=lambda moment: moment.date().isoformat(),
+        ago=lambda moment: ago(moment, clock.now()),
+        sentence=sentence,
+    )
+    return made
+
+
+def rendered(name: str, said: Mapping[str, object], part: str | None = None) -> str:
+    """Return a page, or the one block of it that is asked for again."""
+    shown = dict(said)
+    shown["m"] = environment().get_template("macros.html").make_module(shown)
+    for template in (environment().get_template(name), environment().get_template(FRAME)):
+        if part in template.blocks:
+            return "".join(template.blocks[part](template.new_context(shown)))
+    return environment().get_template(name).render(shown)
+
+
+def grouped(text: str) -> Sequence[str]:
+    """Return a text in groups of four, as it is compared with paper."""
+    return [text[at : at + GROUP] for at in range(0, len(text), GROUP)]
+
+
+def sentence(text: str) -> str:
+    """Return a message as a sentence: it begins with a capital and ends with a full stop."""
+    text = text.strip()
+    ended = text if re.search(r"[.!?:]$", text) else f"{text}."
+    return ended[:1].upper() + ended[1:]
+
+
+def _readable(value: object) -> object:
+    """Return what an expression gives, its texts without what nobody sees."""
+    if isinstance(value, Markup):
+        return Markup(visible_lines(value))  # noqa: S704 -- escapes only add what is no mark-up
+    return visible(value) if isinstance(value, str) else value

@@ -1,0 +1,138 @@
+// What is live on a page: parts are asked for again when their topic changes; a form is sent once;
+// when the program is gone, the page goes blank and stays so. Everything else works without this.
+"use strict";
+(() => {
+  const seen = JSON.parse(document.body.dataset.numbers || "null");
+  const GONE = "The connection to the program was lost.";
+  let leaving = false;
+  let stream = null;
+  let timer = null;
+  addEventListener("pagehide", () => { leaving = true; if (stream) stream.close(); });
+
+  function blank(sentence) {
+    if (leaving) return;
+    leaving = true;
+    if (stream) stream.close();
+    clearInterval(timer);
+    const box = document.createElement("main");
+    box.className = "blank";
+    for (const [tag, text] of [["h1", "This window is closed"], ["p", sentence],
+      ["p", "No money has moved by that, and what a card signed is kept."],
+      ["p", "For a new window, go to the terminal and type: cardquorum open"]]) {
+      const line = document.createElement(tag);
+      line.textContent = text;
+      box.append(line);
+    }
+    box.setAttribute("role", "alert");
+    document.title = "closed – cardquorum";
+    document.body.replaceChildren(box);
+  }
+
+  async function ask(path) {
+    let answer;
+    try {
+      answer = await fetch(path, { credentials: "same-origin", redirect: "error" });
+    } catch {
+      blank(GONE);
+      return null;
+    }
+    if (answer.status === 403) {
+      blank("It was not used for a while.");
+      return null;
+    }
+    return answer;
+  }
+
+  function typing(part) {
+    const at = document.activeElement;
+    return part.contains(at) && at.matches("input:not([type=submit]), textarea, select") && at.value;
+  }
+
+  async function renew(part) {
+    const query = new URLSearchParams(location.search);
+    query.set("part", part.dataset.part);
+    const answer = await ask(`${location.pathname}?${query}`);
+    if (!answer || !answer.ok) return;
+    const box = document.createElement("template");
+    box.innerHTML = await answer.text();
+    const next = box.content.querySelector("[data-state]");
+    const moved = box.content.querySelector("[data-go]");
+    if (moved) { location.assign(moved.dataset.go); return; }
+    const now = part.querySelector("[data-state]");
+    if (next && now && next.dataset.state === now.dataset.state && typing(part)) {
+      for (const fresh of box.content.querySelectorAll("[data-fresh]")) {
+        const old = part.querySelector(`[data-fresh="${fresh.dataset.fresh}"]`);
+        if (old) old.replaceWith(fresh);
+      }
+      return;
+    }
+    part.replaceChildren(box.content);
+    const first = part.querySelector("[autofocus]");
+    if (first) first.focus();
+  }
+
+  function changed(numbers) {
+    for (const topic of Object.keys(numbers)) {
+      if (seen[topic] === numbers[topic]) continue;
+      seen[topic] = numbers[topic];
+      for (const part of document.querySelectorAll(`[data-live~="${topic}"]`)) renew(part);
+    }
+  }
+
+  async function poll() {
+    const answer = await ask("/pulse");
+    if (answer && answer.ok) changed(await answer.json());
+  }
+
+  function listen() {
+    stream = new EventSource("/events");
+    let opened = false;
+    stream.onopen = () => { opened = true; };
+    stream.onmessage = (event) => {
+      const [topic, number] = event.data.split(" ");
+      changed({ [topic]: Number(number) });
+    };
+    stream.addEventListener("end", () => blank("It was closed, or not used for a while."));
+    stream.onerror = () => {
+      stream.close();
+      if (leaving) return;
+      if (opened) { blank(GONE); return; }
+      timer = setInterval(poll, 2000);
+      poll();
+    };
+  }
+
+  document.addEventListener("submit", (event) => {
+    if (event.target.dataset.sent) { event.preventDefault(); return; }
+    event.target.dataset.sent = "yes";
+    for (const button of event.target.querySelectorAll("button")) {
+      setTimeout(() => { button.disabled = true; }, 0);
+    }
+  });
+
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
+  // A form that only asks (what if this place burns?) is answered at once.
+  document.addEventListener("change", async (event) => {
+    const form = event.target.closest("form[data-at-once]");
+    if (!form) return;
+    const query = new URLSearchParams(new FormData(form));
+    history.replaceState(null, "", `${location.pathname}?${query}`);
+    const part = document.getElementById(form.dataset.atOnce);
+    if (part) await renew(part);
+  });
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button || !navigator.clipboard) return;
+    const source = document.getElementById(button.dataset.copy);
+    navigator.clipboard.writeText(source.textContent.trim())
+      .then(() => { button.textContent = "Copied"; });
+  });
+  for (const button of document.querySelectorAll("[data-copy], [data-print]")) button.hidden = false;
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-print]")) print();
+  });
+
+  if (seen) listen();
+})();

@@ -1,0 +1,84 @@
+"""A browser as far as the page's rules go: one cookie, its own Origin, forms with their token."""
+
+import http.client
+import re
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Any
+from urllib.parse import urlencode
+
+from coordinator.web.serving import Running
+
+TOKEN = re.compile(r'name="form" value="([^"]+)"')
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def words(self) -> str:
+        """Return what a person reads of it, in one line."""
+        bare = re.sub(r"<(style|script)\b.*?</\1>", "", self.text, flags=re.DOTALL)
+        return " ".join(unescape(re.sub(r"<[^>]+>", " ", bare)).split())
+
+
+@dataclass
+class Client:
+    """Asks a running page over a real connection."""
+
+    running: Running
+    cookie: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.running.port}"
+
+    def enter(self, link: str | None = None) -> Answer:
+        """Follow a link, and keep its cookie."""
+        path = (link or self.running.link()).partition(self.host)[2]
+        answer = self.ask("GET", path)
+        given = answer.headers.get("set-cookie", "")
+        if given:
+            self.cookie = given.partition(";")[0]
+        return answer
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, headers=headers)
+
+    def post(self, path: str, fields: dict[str, Any] | None = None, *, on: str = "/") -> Answer:
+        """Send a form that was found on the page `on`."""
+        token = TOKEN.findall(self.get(on).text)[0]
+        return self.send(path, {"form": token, **(fields or {})})
+
+    def send(self, path: str, fields: dict[str, Any], **headers: str) -> Answer:
+        sent = {
+            "origin": f"http://{self.host}",
+            "content-type": "application/x-www-form-urlencoded",
+            **headers,
+        }
+        return self.ask("POST", path, body=urlencode(fields).encode(), headers=sent)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.running.port, timeout=20)
+        sent = {**self.headers, **(headers or {})}
+        if self.cookie is not None:
+            sent.setdefault("cookie", self.cookie)
+        connection.request(method, path, body, sent)
+        found = connection.getresponse()
+        answer = Answer(found.status, {k.lower(): v for k, v in found.getheaders()}, found.read())
+        connection.close()
+        return answer
