@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from psbt.address import UNKNOWN, p2sh, p2wsh, script_type
+from psbt.digests import digests
 from psbt.errors import ConsensusRejected, PsbtError
 from psbt.multisig import Multisig, read_multisig, read_pushes
-from psbt.sighash import digests
 from psbt.signature import compact_from_partial, verifies
 from psbt.transaction import (
     MAX_MONEY_SATS,

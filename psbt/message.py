@@ -14,12 +14,12 @@ from psbt import codec, consensus, extractor, fields
 from psbt.address import script_type
 from psbt.codec import Psbt
 from psbt.coins import Outpoint
+from psbt.digests import digests
 from psbt.errors import PsbtError
 from psbt.fields import Maps
 from psbt.finalizer import finalize
 from psbt.multisig import read_multisig, read_pushes
 from psbt.policy import Policy, VaultScript
-from psbt.sighash import digests
 from psbt.signature import SIGHASH_ALL, compact_from_partial, partial_from_compact, verifies
 from psbt.transaction import (
     NOTHING_PAID,

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
-from embit.descriptor import checksum as bip380
-
 from psbt.address import format_address, p2sh, p2wsh, parse_address, script_type
+from psbt.checksum import checksum
 from psbt.errors import PolicyError
 from psbt.keys import (
     HARDENED,
@@ -226,14 +225,6 @@ def parse_descriptor(text: str, network: Network) -> Policy:
         matched[2] == "sortedmulti",
         tuple(use.keychains for use in uses),
     )
-
-
-def checksum(text: str) -> str:
-    """Return the eight characters that follow a descriptor's # (BIP 380)."""
-    try:
-        return bip380.checksum(text)
-    except bip380.DescriptorError as error:
-        raise PolicyError("the descriptor holds a character that none can hold") from error
 
 
 def policy_checksum(policy: Policy) -> str:

@@ -1,8 +1,8 @@
 """What a finished input proves: which keys of the policy signed it (BIP 141, BIP 143)."""
 
+from psbt.digests import digests
 from psbt.errors import PsbtError
 from psbt.policy import VaultScript
-from psbt.sighash import digests
 from psbt.signature import compact_from_partial, verifies
 from psbt.transaction import Transaction
 

@@ -7,7 +7,7 @@ What differs from what this home approved is no danger to accept: it is refused.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.orm import Session
 
@@ -28,7 +28,6 @@ from coordinator.home.approvals import Standing
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.notices import Notice, Severity
-from psbt import codec, outline
 from psbt.errors import PsbtError
 from psbt.policy import format_descriptor
 from storage import chain as chain_book
@@ -36,6 +35,9 @@ from storage import sealing
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.model import Ceremony, Vault
+
+if TYPE_CHECKING:
+    from psbt.codec import Psbt
 
 PAYMENT_NOT_APPROVED: Final = "payment_not_approved"
 
@@ -216,7 +218,7 @@ def _dangers(
 
 
 def require_payment(
-    home: Home, record: Ceremony, psbt: codec.Psbt, *, accepted: Accepted = None
+    home: Home, record: Ceremony, psbt: "Psbt", *, accepted: Accepted = None
 ) -> None:
     """Raise ApprovalMismatch or NotAccepted unless this home approved what a ceremony signs."""
     require_policy(home, record.vault, accepted)
@@ -225,12 +227,14 @@ def require_payment(
     )
 
 
-def payment_dangers(home: Home, record: Ceremony, psbt: codec.Psbt) -> list[Danger]:
+def payment_dangers(home: Home, record: Ceremony, psbt: "Psbt") -> list[Danger]:
     """Return the danger of a payment made elsewhere, none where it was approved here.
 
     Raises ApprovalMismatch where this home approved another payment under the ceremony's id.
     """
-    payment = outline.commitment(psbt)
+    from psbt.outline import commitment  # noqa: PLC0415 -- whoever has no PSBT needs no reader of one
+
+    payment = commitment(psbt)
     standing = approvals.payment_standing(home, record.public_id, payment)
     if standing is Standing.DIFFERS:
         raise ApprovalMismatch(f"what ceremony {record.public_id} pays")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from fractions import Fraction
 
 from coordinator.audit.facts import CarrierFacts, VaultFacts
 from coordinator.notices import Notice, Severity
@@ -77,15 +76,15 @@ def _above_limit(facts: VaultFacts) -> Iterator[Notice]:
 
 
 def _too_hot(facts: VaultFacts) -> Iterator[Notice]:
-    if facts.hot is None or facts.value_sats + facts.hot.hot_sats == 0:
+    if facts.hot is None:
         return
-    share = Fraction(facts.hot.hot_sats, facts.value_sats + facts.hot.hot_sats)
-    if share * 100 > facts.hot.percent:
+    hot, everything = facts.hot.hot_sats, facts.value_sats + facts.hot.hot_sats
+    if hot * 100 > facts.hot.percent * everything:
         yield Notice(
             "hot_share",
             Severity.WARNING,
-            f"{facts.hot.hot_sats} of {facts.value_sats + facts.hot.hot_sats} sat are hot, "
-            f"{float(share * 100):.1f} %; the rule is {facts.hot.percent} % at most",
+            f"{hot} of {everything} sat are hot, {hot * 100 / everything:.1f} %; "
+            f"the rule is {facts.hot.percent} % at most",
             f"send the rest here: cardquorum address new {facts.name}",
             (f"vault:{facts.name}",),
         )

@@ -87,7 +87,7 @@ def setup(
 
 
 def _enrolled_document(made: "Enrolled", network: str) -> dict[str, object]:
-    from coordinator.enrolment.enrol import key_line
+    from coordinator.enrolment.listing import key_line
 
     identity = made.identity
     return {

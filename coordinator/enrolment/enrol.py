@@ -1,7 +1,6 @@
 """A card becomes known: identified, attested, unlocked, its key read and remembered."""
 
 import contextlib
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -51,7 +50,6 @@ from psbt.keys import (
     fingerprint,
     format_key_expression,
     format_path,
-    format_xpub,
     parse_path,
 )
 from psbt.network import Network
@@ -97,26 +95,6 @@ class Enrolled(NamedTuple):
     def expression(self, network: str) -> str:
         """Return the key with its origin (BIP 380)."""
         return format_key_expression(self.key, Network(network))
-
-
-@dataclass(frozen=True)
-class KeyLine:
-    """A key as it is shown, each of its parts as text."""
-
-    fingerprint: bytes
-    path: str
-    xpub: str
-    expression: str
-
-
-def key_line(key: KeyExpression, network: str) -> KeyLine:
-    """Return a key as it is shown."""
-    return KeyLine(
-        key.fingerprint,
-        format_path(key.path),
-        format_xpub(key.key, Network(network)),
-        format_key_expression(key, Network(network)),
-    )
 
 
 def enrol(

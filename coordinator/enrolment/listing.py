@@ -12,11 +12,32 @@ from coordinator.custody import card_secrets
 from coordinator.custody import log as custody_log
 from coordinator.custody.card_secrets import SecretLine
 from coordinator.custody.log import EventLine
-from coordinator.enrolment.enrol import KeyLine, key_line
 from coordinator.home.stored import key_expression
+from psbt.keys import KeyExpression, format_key_expression, format_path, format_xpub
+from psbt.network import Network
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage.model import Card, CustodyEvent
+
+
+@dataclass(frozen=True)
+class KeyLine:
+    """A key as it is shown, each of its parts as text."""
+
+    fingerprint: bytes
+    path: str
+    xpub: str
+    expression: str
+
+
+def key_line(key: KeyExpression, network: str) -> KeyLine:
+    """Return a key as it is shown."""
+    return KeyLine(
+        key.fingerprint,
+        format_path(key.path),
+        format_xpub(key.key, Network(network)),
+        format_key_expression(key, Network(network)),
+    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.custody import log as custody_log
-from coordinator.payment.progress import progress
 from coordinator.signing.wanted import wanted_cards
 from coordinator.wallet.coins import tip_height
 from coordinator.wallet.overview import CeremonyLine, ceremony_line
@@ -67,6 +66,8 @@ def _standing(db: Session, found: Ceremony, line: CeremonyLine, *, vanished: boo
     need = found.vault.threshold
     have, wanted = need, list[WaitingFor]()
     if found.state == "collecting":
+        from coordinator.payment.progress import progress  # noqa: PLC0415 -- costs 5 ms, seldom
+
         try:
             seen = progress(found)
         except PsbtError as failure:  # a row that cannot be used stands in nobody else's way

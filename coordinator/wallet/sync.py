@@ -38,7 +38,6 @@ from psbt.policy import (
     VaultScript,
 )
 from psbt.transaction import Transaction, check_amounts, parse_transaction
-from psbt.witness import signers
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import scans as scan_book
@@ -252,6 +251,8 @@ def _note_proofs(
     """
     if not confirmed:
         return
+    from psbt.witness import signers  # noqa: PLC0415 -- costs 5 ms where nothing is new
+
     known = vault_book.latest_verifications(db, vault)
     unproved = {each.position: each.key_id for each in vault.cosigners if each.key_id not in known}
     for transaction in confirmed[:PROOFS_LOOKED_AT]:

@@ -4,10 +4,11 @@ from dataclasses import replace
 import pytest
 
 from psbt import consensus
+from psbt.digests import digests
 from psbt.errors import ConsensusRejected
 from psbt.extractor import extract
 from psbt.finalizer import finalize
-from psbt.sighash import digests, p2wsh, spent_outputs
+from psbt.sighash import p2wsh, spent_outputs
 from psbt.signature import ORDER, compact_from_partial, der_from_compact, partial_from_compact
 from psbt.transaction import Transaction, parse_transaction
 from tests.judges import judge

@@ -5,8 +5,9 @@ import hashlib
 import coincurve
 
 from psbt.coins import Outpoint
+from psbt.digests import digests
 from psbt.multisig import Multisig, write_multisig
-from psbt.sighash import digests, p2wsh
+from psbt.sighash import p2wsh
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput, parse_transaction
 
 RBF = 0xFFFFFFFD

@@ -1,0 +1,63 @@
+"""What is signed: the digests of BIP 143, linear in the number of inputs, and those before it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from psbt.signature import SIGHASH_ALL
+from psbt.transaction import Transaction, TransactionInput, double_sha256, sized
+
+
+def digests(
+    transaction: Transaction, scripts: Sequence[bytes], values: Sequence[int | None]
+) -> list[bytes]:
+    """Return the digest of each input, by BIP 143; what all inputs share is hashed once.
+
+    Where the value is None the input is no segwit: nothing signs how much it spends.
+    """
+    outpoints = [_outpoint(tx_in) for tx_in in transaction.inputs]
+    sequences = [tx_in.sequence.to_bytes(4, "little") for tx_in in transaction.inputs]
+    shared = hashlib.sha256(
+        transaction.version.to_bytes(4, "little")
+        + double_sha256(b"".join(outpoints))
+        + double_sha256(b"".join(sequences))
+    )
+    end = (
+        _hash_outputs(transaction)
+        + transaction.locktime.to_bytes(4, "little")
+        + SIGHASH_ALL.to_bytes(4, "little")
+    )
+    result = []
+    for index, own in enumerate(zip(outpoints, scripts, values, sequences, strict=True)):
+        outpoint, script, value, sequence = own
+        if value is None:
+            result.append(_legacy_digest(transaction, index, script))
+            continue
+        state = shared.copy()
+        state.update(outpoint + sized(script) + value.to_bytes(8, "little") + sequence + end)
+        result.append(hashlib.sha256(state.digest()).digest())
+    return result
+
+
+def _legacy_digest(transaction: Transaction, index: int, script: bytes) -> bytes:
+    """Hash the transaction with the script in this input and nothing in all others."""
+    inputs = [
+        tx_in._replace(script_sig=script if at == index else b"", witness=())
+        for at, tx_in in enumerate(transaction.inputs)
+    ]
+    stripped = replace(transaction, inputs=tuple(inputs)).stripped
+    return double_sha256(stripped + SIGHASH_ALL.to_bytes(4, "little"))
+
+
+def _outpoint(tx_in: TransactionInput) -> bytes:
+    txid, vout = tx_in.outpoint
+    return bytes.fromhex(txid)[::-1] + vout.to_bytes(4, "little")
+
+
+def _hash_outputs(transaction: Transaction) -> bytes:
+    return double_sha256(
+        b"".join(
+            tx_out.value_sats.to_bytes(8, "little") + sized(tx_out.script_pubkey)
+            for tx_out in transaction.outputs
+        )
+    )
