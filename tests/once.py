@@ -2,29 +2,36 @@
 
 import atexit
 import contextlib
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from sqlalchemy import Connection, Engine, create_engine, select, text
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util import LRUCache
+from typer import Typer
 from typer import main as typer_main
 
+from coordinator import cli
+from coordinator.cli import build, manual
 from psbt import policy
 from psbt.keys import ChildKeys, children
-from storage import database, migrations
+from storage import database, encryption, migrations
 from storage.database import VERSIONS, found_version
 
 COMPILED = LRUCache(4096)
+STRETCHED = lru_cache(maxsize=64)(encryption._stretched)
 OPTIONS = lru_cache(maxsize=1024)(typer_main.get_params_from_function)
-SCHEMA: list[str] = []
-"""The statements that make an empty SQLite database one of the newest version."""
+SCHEMAS: dict[str, list[str]] = {}
+"""The statements that make an empty SQLite database one of a version."""
 LAST = "head"
 upgrade = migrations.upgrade
+get_command = typer_main.get_command
 
 
 @lru_cache(maxsize=64)
@@ -43,28 +50,51 @@ def compiling_once(*given: object, **options: object) -> Engine:
 
 def migrating_once(connection: Connection, version: str = LAST) -> None:
     """Migrate; an empty SQLite database becomes what migrating the first one made of it."""
-    kind = connection.dialect.name
-    if (kind, version) != ("sqlite", LAST) or found_version(connection) is not None:
+    named = VERSIONS[-1] if version == LAST else version
+    if connection.dialect.name != "sqlite" or found_version(connection) is not None:
         upgrade(connection, version)
         return
-    if SCHEMA:
-        for statement in SCHEMA:
+    if named in SCHEMAS:
+        for statement in SCHEMAS[named]:
             connection.exec_driver_sql(statement)
         return
-    upgrade(connection)
+    upgrade(connection, version)
     made = connection.exec_driver_sql("SELECT name, type, sql FROM sqlite_master ORDER BY rowid")
     rows = [row for row in made.all() if row.sql and not row.name.startswith("sqlite_")]
     tables = [row.name for row in rows if row.type == "table"]
     filled = [name for name in tables if connection.scalar(select(1).select_from(text(name)))]
     assert filled == ["alembic_version"], "a migration that stores rows is not only its schema"
-    SCHEMA.extend(row.sql for row in rows)
-    SCHEMA.append(f"INSERT INTO alembic_version VALUES ('{VERSIONS[-1]}')")  # noqa: S608 -- ours
+    written = f"INSERT INTO alembic_version VALUES ('{named}')"  # noqa: S608 -- ours
+    SCHEMAS[named] = [*(row.sql for row in rows), written]
+
+
+@cache
+def names_of_commands() -> frozenset[str]:
+    """Return what `build` looks for among the words: the nouns, and the verbs without one."""
+    app = build(())
+    listed = (*app.registered_commands, *app.registered_groups)
+    return frozenset(str(each.name) for each in listed)
+
+
+@cache
+def built(names: frozenset[str]) -> Callable[..., Any]:
+    """Return the command line with these nouns and verbs filled; running it changes nothing."""
+    return get_command(build(names))
+
+
+def building_once(words: Collection[str]) -> Typer | Callable[..., Any]:
+    """Build the command line that these words ask for, once."""
+    if manual.COMPLETE in os.environ:
+        return build(list(words))
+    return built(names_of_commands().intersection(words))
 
 
 @contextlib.contextmanager
 def computing_once() -> Iterator[None]:
-    """Share compiled SQL, the newest schema, child keys and commands' options."""
+    """Share compiled SQL, schemas, child keys, the command line and keys of passphrases."""
     with (
+        mock.patch.object(cli, "build", building_once),
+        mock.patch.object(encryption, "_stretched", STRETCHED),
         mock.patch.object(policy, "children", remembered_children),
         mock.patch.object(database, "create_engine", compiling_once),
         mock.patch.object(migrations, "upgrade", migrating_once),

@@ -79,8 +79,9 @@ class Book:
             vault = self.vault(db)
             scripts = watched(db, vault, self.soft[NAME].policy)
             known = chain_book.heights(db, vault)
-            reach = (len(scripts) - 100, 100)
-            return Watch(scripts.keys(), since, vault.descriptor, reach, known=lambda: known)
+            return Watch(
+                scripts.keys(), since, vault.descriptor, scripts.reach, known=lambda: known
+            )
 
     def balance(self, name: str = NAME) -> Balance:
         with self.database.begin() as db:

@@ -2,26 +2,31 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import util
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from coordinator.chain import ChainSource
 from coordinator.chain.opening import open_chain
 from coordinator.chain.regtest import RegtestChain
+from coordinator.wallet import scripts, sync
 from psbt import consensus
 from tests.contracts import real_node
 from tests.coordinator.chain.purse import Purse
 from tests.servers import daemon as daemons
 from tests.servers import electrumx, peer
+from tests.servers.chains import mature_chain
 
 SOURCES = ("regtest", "bitcoind", "electrum", "esplora", "p2p")
 REAL = ("core", "core-p2p") if real_node.PROGRAM else ()
 """The same through a real Bitcoin Core, where there is one."""
 PATIENCE_SECONDS = 20.0
+FEW_AHEAD = 20
 UNSEEN = "filters say nothing of what waits for a block"
 SILENT = "a peer does not say what it thinks of a transaction"
 ITSELF = "nobody stands between this source and the blocks"
@@ -95,15 +100,29 @@ class World:
         return purse, raw
 
 
+@contextmanager
+def few_ahead() -> Iterator[None]:
+    """Look for few addresses beyond the last one used: every sync asks for each, or derives it."""
+    patches = [mock.patch.object(module, "LOOKAHEAD", FEW_AHEAD) for module in (scripts, sync)]
+    if util.find_spec("bdkpython") is not None:
+        from coordinator.chain.bdk import electrum, esplora, filters  # noqa: PLC0415 -- needs BDK
+
+        patches += [mock.patch.object(module, "GAP", FEW_AHEAD) for module in (electrum, esplora)]
+        patches.append(mock.patch.object(filters, "AHEAD", FEW_AHEAD))
+    with ExitStack() as patched:
+        for each in patches:
+            patched.enter_context(each)
+        yield
+
+
 def make(source: str, tmp_path: Path) -> AbstractContextManager[World]:
     if source != "regtest" and not consensus.engine_available():
         pytest.skip("libbitcoinkernel is not installed")
     if source in {"electrum", "esplora", "p2p", "core-p2p"}:
         pytest.importorskip("bdkpython")
-    chain = RegtestChain(tmp_path / "world")
     if source == "regtest":
         return nullcontext(World(source, "regtest:", _same(tmp_path), tmp_path))
-    chain.mine(101)
+    chain = mature_chain(tmp_path / "world")
     if source == "p2p":
         return _peer_world(chain, tmp_path)
     if source in REAL:

@@ -5,6 +5,7 @@ import pytest
 
 from coordinator.chain.regtest import RegtestChain
 from psbt import consensus
+from tests.servers.chains import mature_chain
 from tests.servers.daemon import Daemon, serve
 
 
@@ -12,9 +13,7 @@ from tests.servers.daemon import Daemon, serve
 def chain(tmp_path: Path) -> RegtestChain:
     if not consensus.engine_available():
         pytest.skip("libbitcoinkernel is not installed")
-    chain = RegtestChain(tmp_path / "chain")
-    chain.mine(101)
-    return chain
+    return mature_chain(tmp_path / "chain")
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ def merkle_proof(daemon: "Daemon", txid: str) -> Json:
     ids = [transaction.txid for transaction in view.block_at(place.height).transactions]
     return {
         "block_height": place.height,
-        "merkle": merkle_keychain(ids, place.index),
+        "merkle": merkle_branch(ids, place.index),
         "pos": place.index,
     }
 
@@ -192,17 +192,17 @@ PAGES: dict[str, Callable[..., object]] = {
 }
 
 
-def merkle_keychain(ids: list[str], index: int) -> list[str]:
+def merkle_branch(ids: list[str], index: int) -> list[str]:
     """Return the hashes that lead from a transaction to the root, as display hex."""
-    keychain: list[str] = []
+    branch: list[str] = []
     level = ids
     while len(level) > 1:
         level = [*level, level[-1]] if len(level) % 2 else level
-        keychain.append(level[index ^ 1])
+        branch.append(level[index ^ 1])
         pairs = zip(level[::2], level[1::2], strict=True)
         level = [merkle_root(pair)[::-1].hex() for pair in pairs]
         index //= 2
-    return keychain
+    return branch
 
 
 def _known(view: View, txid: str) -> Transaction:

@@ -45,7 +45,7 @@ class FilterIndex:
         return [self.entries[item] for item in self.best[next(heights, 0) + 1 :]]
 
     def line(self, start: int, stop: str) -> list[Entry]:
-        """Return the blocks from a height up to a block that is known, on whatever keychain."""
+        """Return the blocks from a height up to a block that is known, on whatever branch."""
         found: list[Entry] = []
         while (entry := self.entries.get(stop)) and entry.height >= start:
             found.append(entry)

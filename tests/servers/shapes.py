@@ -43,7 +43,7 @@ def header_json(view: View, block: Block) -> Json:
         "versionHex": f"{block.header.version:08x}",
         "merkleroot": block.header.merkle_root[::-1].hex(),
         "time": block.header.time,
-        "mediantime": view.ledger.keychain(block.hash).median_time(height)
+        "mediantime": view.ledger.branch(block.hash).median_time(height)
         if not followed
         else view.ledger.median_time(height),
         "nonce": block.header.nonce,

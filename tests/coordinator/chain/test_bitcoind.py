@@ -16,6 +16,7 @@ from psbt import consensus
 from psbt.relay import CORE_30
 from tests.program import run_program
 from tests.servers import wire
+from tests.servers.chains import mature_chain
 from tests.servers.daemon import Daemon, serve
 from tests.servers.vault import DESCRIPTOR, receive_script
 
@@ -26,9 +27,7 @@ WATCH = Watch(frozenset({receive_script(0)}), None, DESCRIPTOR, (100, 100))
 def chain(tmp_path: Path) -> RegtestChain:
     if not consensus.engine_available():
         pytest.skip("libbitcoinkernel is not installed")
-    chain = RegtestChain(tmp_path / "chain")
-    chain.mine(101)
-    return chain
+    return mature_chain(tmp_path / "chain")
 
 
 @pytest.fixture
