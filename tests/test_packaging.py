@@ -62,7 +62,7 @@ def wanted(lock: str) -> list[str]:
         "base": PROJECT["project"]["dependencies"],
         "run": run,
         "test": test,
-        "judges": [*test, *groups["judges"], *extras["pcsc"], *extras["bdk"]],
+        "judges": [*test, *groups["judges"], *extras["pcsc"], *extras["bdk"], *extras["camera"]],
     }
     found: list[str] = of_lock.get(lock) or groups[lock]
     return found
@@ -85,6 +85,11 @@ def test_every_range_of_the_project_has_a_pin_that_fits(lock: str) -> None:
             each for each in versions if requirement.specifier.contains(each, prereleases=True)
         ]
         assert fitting, f"{text} has no pin in locks/{lock}.txt"
+
+
+@pytest.mark.parametrize("lock", ["base", "run", "test"])
+def test_what_a_camera_needs_is_installed_by_those_who_want_it(lock: str) -> None:
+    assert not any(pin.requirement.name == "opencv-python-headless" for pin in pins(lock))
 
 
 def test_the_smaller_locks_pin_what_the_largest_does() -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from coordinator.cli import given
 from coordinator.cli.context import Context
 from coordinator.cli.options import Emulated, LastTry, PinStdin, Reader
 from coordinator.cli.output import columns, notice_lines
@@ -15,8 +16,13 @@ FORMATS = "expression, slip132, coldcard, cobo, bsms or ur"
 
 def import_key(
     context: Context,
-    file: Annotated[str, typer.Argument(help="a signer's file with its key, or - for stdin")],
     name: Annotated[str, typer.Option(help="the key's label here", metavar="LABEL")],
+    file: Annotated[
+        list[str] | None,
+        typer.Argument(help="a signer's file with its key, or - for stdin", metavar="FILE"),
+    ] = None,
+    camera: given.Camera = False,
+    device: given.Device = 0,
     script: Annotated[str | None, typer.Option(help="which of its keys: wsh, sh-wsh or sh")] = None,
     token: Annotated[
         str | None, typer.Option(help="opens an encrypted BSMS record", metavar="TOKEN")
@@ -30,11 +36,11 @@ def import_key(
     \b
     Example: cardquorum key import ccxp-0F056943.json --name office
     """
-    from coordinator.files import read_named
     from coordinator.interop import recognition
     from coordinator.vault import foreign_keys
 
-    found = recognition.read_keys(read_named(file), file, token)
+    data = given.read(file, camera=camera, device=device)
+    found = recognition.read_keys(data, given.name(file), token)
     with context.database.begin() as db:
         kept = foreign_keys.import_key(context.home, db, name, found=found, script=script)
         key = foreign_keys.shown(db, kept.key)

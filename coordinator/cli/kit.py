@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.cli import given
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept
 from coordinator.cli.output import columns, sentences
@@ -114,11 +115,13 @@ def _message(file: str | None) -> str:
 
 def recover(
     context: Context,
-    file: Annotated[
-        list[str],
-        typer.Argument(help="what the kit has, or - to type or pipe it", metavar="FILE"),
-    ],
     name: Annotated[str, typer.Option(help="the vault's name here")],
+    file: Annotated[
+        list[str] | None,
+        typer.Argument(help="what the kit has, or - to type or pipe it", metavar="FILE"),
+    ] = None,
+    camera: given.Camera = False,
+    device: given.Device = 0,
     key: Annotated[
         list[str] | None, typer.Option(help="an xpub that opens an encrypted copy", metavar="XPUB")
     ] = None,
@@ -132,18 +135,21 @@ def recover(
 ) -> Result:
     """Rebuild a vault from its kit alone.
 
-    FILE is the text file of the kit, the text of its codes one a line, its numbered lines as you
-    typed them, or the encrypted copy. Compare the addresses with the paper before anything else.
+    FILE is the text file of the kit, the text of its codes one a line or their pictures, its
+    numbered lines as you typed them, or the encrypted copy; --camera reads the codes. Compare the
+    addresses with the paper before anything else.
 
     \b
     Example: cardquorum recover kit/family-descriptor.txt --name family
     """
     from coordinator.cli.vault import imported_document, imported_lines, looked_lines
-    from coordinator.interop.pictures import read_files
     from coordinator.recovery import recover as recovering
     from coordinator.vault import vaults
 
-    data = _typed(context) if file == ["-"] and sys.stdin.isatty() else read_files(file)
+    if file == ["-"] and sys.stdin.isatty():
+        data = _typed(context)
+    else:
+        data = given.read(file, camera=camera, device=device)
     context.freshen()
     with context.database.begin() as db:
         descriptor = recovering.descriptor_of(context.home, db, data, keys=key or ())

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from coordinator.cli import given
 from coordinator.cli.ceremony import created, progress_document, progress_lines
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, Ceremony, VaultName
@@ -69,22 +70,24 @@ def add(
     context: Context,
     ceremony: Ceremony,
     file: Annotated[
-        list[str], typer.Argument(help="a signed PSBT, or - for stdin", metavar="FILE")
-    ],
+        list[str] | None, typer.Argument(help="a signed PSBT, or - for stdin", metavar="FILE")
+    ] = None,
+    camera: given.Camera = False,
+    device: given.Device = 0,
     accept: Accept = None,
 ) -> Result:
     """Take the new valid signatures of a PSBT that came back.
 
-    Several files are the codes of one payment, as text or as pictures, in any order.
+    Several files are the codes of one payment, as text or as pictures, in any order; with --camera
+    they are read from the other screen.
 
     \b
     Example: cardquorum spend add abcd2345 signed.psbt
     """
-    from coordinator.interop.pictures import read_files
-    from coordinator.payment import ceremonies
+    from coordinator.payment import ceremonies, psbt_file
     from coordinator.payment.progress import progress
 
-    data = read_files(file)
+    data = given.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
     context.freshen()
     taken = ceremonies.add(context.home, context.database, ceremony, data=data, accepted=accept)
     with context.ceremony(ceremony) as (_, record):
@@ -97,8 +100,11 @@ def import_payment(
     context: Context,
     vault: VaultName,
     file: Annotated[
-        list[str], typer.Argument(help="a PSBT made elsewhere, or - for stdin", metavar="FILE")
-    ],
+        list[str] | None,
+        typer.Argument(help="a PSBT made elsewhere, or - for stdin", metavar="FILE"),
+    ] = None,
+    camera: given.Camera = False,
+    device: given.Device = 0,
     accept: Accept = None,
 ) -> Result:
     """Open a ceremony for a PSBT that was built elsewhere.
@@ -108,15 +114,15 @@ def import_payment(
     what the vault pays in all; theirs stay as they are. What the PSBT leaves out about the
     vault's own coins is filled in; valid signatures in it are kept. Imported again, it brings the
     signatures that are new.
-    Several files are the codes of one payment, as text or as pictures.
+    Several files are the codes of one payment, as text or as pictures; with --camera they are read
+    from the other screen.
 
     \b
     Example: cardquorum spend import family payment.psbt
     """
-    from coordinator.interop.pictures import read_files
-    from coordinator.payment import payment_files
+    from coordinator.payment import payment_files, psbt_file
 
-    data = read_files(file)
+    data = given.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
     context.freshen(vault)
     with context.vault(vault) as (db, record):
         made = payment_files.open_payment(context.home, db, record, data=data, accepted=accept)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.cli import given
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept
 from coordinator.cli.output import notice_lines, sat_per_vbyte, sats
@@ -15,21 +16,26 @@ if TYPE_CHECKING:
 
 def broadcast(
     context: Context,
-    file: Annotated[str, typer.Argument(help="a transaction or final PSBT, or - for stdin")],
+    file: Annotated[
+        list[str] | None,
+        typer.Argument(help="a transaction or final PSBT, or - for stdin", metavar="FILE"),
+    ] = None,
+    camera: given.Camera = False,
+    device: given.Device = 0,
     accept: Accept = None,
 ) -> Result:
     """Check a transaction finished elsewhere, and send it.
 
     It is held against consensus, against what nodes relay and against the payments that are open
-    here; each danger needs its own --accept.
+    here; each danger needs its own --accept. Several files are the codes of one, as text or as
+    pictures; with --camera they are read from another screen.
 
     \b
     Example: cardquorum tx broadcast signed.txn
     """
-    from coordinator.interop.pictures import read_files
-    from coordinator.payment import foreign_transaction
+    from coordinator.payment import foreign_transaction, psbt_file
 
-    data = read_files([file])
+    data = given.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
     context.freshen()
     with context.database.begin() as db:
         checked = foreign_transaction.check(context.home, db, data)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.cli import given
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
 from coordinator.cli.output import columns, notice_lines
@@ -102,10 +103,11 @@ def verify(
 
 def import_vault(
     context: Context,
-    file: Annotated[
-        list[str], typer.Argument(help="another wallet's file, or - for stdin", metavar="FILE")
-    ],
     name: Annotated[str, typer.Option(help="the new vault's name")],
+    file: Annotated[
+        list[str] | None,
+        typer.Argument(help="another wallet's file, or - for stdin", metavar="FILE"),
+    ] = None,
     birthday: Birthday = None,
     checksum: Checksum = None,
     format_: Annotated[
@@ -117,29 +119,30 @@ def import_vault(
     token: Annotated[
         str | None, typer.Option(help="opens an encrypted BSMS record", metavar="TOKEN")
     ] = None,
+    camera: given.Camera = False,
+    device: given.Device = 0,
     accept: Accept = None,
 ) -> Result:
     """Make a vault from another wallet's file, or from an export of ours.
 
     Recognised by itself: descriptors, Bitcoin Core, BSMS, Coldcard and its dialects, Caravan,
     Specter, Electrum, Sparrow, Jade, BIP 388, Liana; BBqr and UR codes as text or pictures, in
-    several files. It is looked for by the next sync: from the birthday given, else the one in the
-    file, else from the first block. A policy that is here already stays the vault it is; an
-    earlier birthday is taken.
+    several files, or before a --camera. It is looked for by the next sync: from the birthday given,
+    else the one in the file, else from the first block. A policy that is here already stays the
+    vault it is; an earlier birthday is taken.
 
     \b
     Example: cardquorum vault import family.txt --name family
     """
     from coordinator.interop import recognition
-    from coordinator.interop.pictures import read_files
     from coordinator.vault import vaults
     from psbt.network import Network
 
     context.freshen()
     plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
-    given = recognition.Given(format_, wallet, token)
-    network = Network(context.home.network)
-    found_in_file = recognition.read_bytes(read_files(file), network, " ".join(file), given=given)
+    said = recognition.Given(format_, wallet, token)
+    network, data = Network(context.home.network), given.read(file, camera=camera, device=device)
+    found_in_file = recognition.read_bytes(data, network, given.name(file), given=said)
     with context.database.begin() as db:
         found = vaults.import_wallet(
             context.home, db, plan, file=found_in_file, checksum=checksum, accepted=accept

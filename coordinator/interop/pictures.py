@@ -51,19 +51,26 @@ def codes(data: bytes, name: str) -> list[str]:
 
     Raises UsageError.
     """
+    found: dict[str, None] = {}
+    for frame in _frames(data, name):
+        found |= dict.fromkeys(texts_in(frame, name))
+    if not found:
+        raise UsageError(f"no code can be read in {name}: take it nearer, flat and sharp")
+    return list(found)
+
+
+def texts_in(frame: object, name: str = "it") -> list[str]:
+    """Return the texts of the QR codes in a single frame, as Pillow or OpenCV has it.
+
+    Raises UsageError without zxing-cpp.
+    """
     try:
         import zxingcpp  # noqa: PLC0415 -- an extra
     except ImportError as failure:
         raise UsageError(
             f"{name} is a picture: reading its codes needs pip install 'cardquorum[qr]'"
         ) from failure
-    found: dict[str, None] = {}
-    for frame in _frames(data, name):
-        for code in zxingcpp.read_barcodes(frame):
-            found.setdefault(code.text, None)
-    if not found:
-        raise UsageError(f"no code can be read in {name}: take it nearer, flat and sharp")
-    return list(found)
+    return [code.text for code in zxingcpp.read_barcodes(frame)]
 
 
 def _frames(data: bytes, name: str) -> Iterator["Image"]:

@@ -102,19 +102,25 @@ def _single(body: str) -> bytes:
 def _joined(given: Sequence[str]) -> Message:
     decoder, kind = fountain.Decoder(), ""
     for text in given:
-        matched = MULTI.fullmatch(text)
-        if not matched:
-            raise UsageError(f"{text[:20]!r} is no part of a UR message in several codes")
-        if kind and matched[1] != kind:
-            raise UsageError(f"a code of type {matched[1]} among codes of type {kind}")
-        kind = matched[1]
-        part = _part(bytewords.decode(matched[4]))
-        if (part.number, part.fragments) != (int(matched[2]), int(matched[3])):
-            raise UsageError(
-                f"code {matched[2]}-{matched[3]} says inside {part.number}-{part.fragments}"
-            )
+        part, said = part_of(text), text[len(SCHEME) :].partition("/")[0]
+        if kind and said != kind:
+            raise UsageError(f"a code of type {said} among codes of type {kind}")
+        kind = said
         decoder.take(part)
     return Message(kind, decoder.message())
+
+
+def part_of(text: str) -> fountain.Part:
+    """Return what one of several codes holds, in lower case; raises UsageError."""
+    matched = MULTI.fullmatch(text)
+    if not matched:
+        raise UsageError(f"{text[:20]!r} is no part of a UR message in several codes")
+    part = _part(bytewords.decode(matched[4]))
+    if (part.number, part.fragments) != (int(matched[2]), int(matched[3])):
+        raise UsageError(
+            f"code {matched[2]}-{matched[3]} says inside {part.number}-{part.fragments}"
+        )
+    return part
 
 
 def _part(cbor: bytes) -> fountain.Part:

@@ -75,6 +75,15 @@ def holds_psbt(data: bytes) -> bool:
         return False
 
 
+def holds_payment(data: bytes) -> bool:
+    """Tell whether data is a PSBT or a transaction in any of the forms that are read."""
+    try:
+        raw = _binary(data)
+    except PsbtError:
+        return False
+    return raw.startswith(MAGIC) or _is_transaction(raw)
+
+
 def _is_transaction(raw: bytes) -> bool:
     try:
         parse_transaction(raw)

@@ -1,0 +1,52 @@
+"""What a person hands over: files, pictures of codes, standard input, or codes before a camera."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from coordinator.errors import UsageError
+
+Camera = Annotated[bool, typer.Option("--camera", help="read the QR codes by a camera")]
+Device = Annotated[int, typer.Option(min=0, max=63, help="which camera, from 0 on", metavar="N")]
+
+
+def read(
+    files: Sequence[str] | None,
+    *,
+    camera: bool,
+    device: int = 0,
+    fits: Callable[[bytes], bool] = lambda _: True,
+) -> bytes:
+    """Return what files hold together, or the codes that a camera sees, one a line.
+
+    Of codes that stand alone one is taken that `fits`. Raises UsageError.
+    """
+    from coordinator.interop import pictures
+
+    if camera and files:
+        raise UsageError("--camera and FILE: give one of them")
+    if camera:
+        return _seen(device, fits)
+    if not files:
+        raise UsageError("nothing is given: name a FILE, - for standard input, or add --camera")
+    return pictures.read_files(files)
+
+
+def name(files: Sequence[str] | None) -> str:
+    """Return what messages call it."""
+    return " ".join(files) if files else "what the camera saw"
+
+
+def _seen(device: int, fits: Callable[[bytes], bool]) -> bytes:
+    from coordinator.cli import terminal
+    from coordinator.interop import camera
+    from coordinator.interop.scan import Scan
+
+    scan = Scan(fits)
+    frames = camera.camera_frames(device)
+    try:
+        return camera.read_codes(scan, frames, lambda told: terminal.tell(told, "\r"))
+    finally:
+        terminal.clear_line()
+        terminal.tell(scan.told)
