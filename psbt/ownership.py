@@ -10,7 +10,7 @@ from psbt.address import p2sh, p2wsh
 from psbt.codec import InputScope, OutputScope, Psbt
 from psbt.errors import PsbtError
 from psbt.keys import HARDENED
-from psbt.multisig import read_multisig
+from psbt.miniscript import names_key
 from psbt.policy import KEYS_MAX, Policy, VaultScript, vault_script
 from psbt.sighash import spent_outputs
 
@@ -48,7 +48,7 @@ def claims_own(psbt_out: OutputScope, policy: Policy) -> bool:
 
 def names_cosigner(scope: InputScope | OutputScope, policy: Policy) -> bool:
     """Tell whether a derivation names the fingerprint of one of the vault's cosigners."""
-    fingerprints = {key.fingerprint for key in policy.keys}
+    fingerprints = {key.fingerprint for key in policy.all_keys}
     return any(origin.fingerprint in fingerprints for origin in scope.bip32_derivations.values())
 
 
@@ -94,16 +94,17 @@ def _hints(
 
     Of more, and where the witness script is there, those of keys outside it say nothing.
     """
-    multisig = None
-    if len(scope.bip32_derivations) > KEYS_MAX:
-        multisig = read_multisig(_innermost(scope, script_pubkey))
+    most = max(KEYS_MAX, len(policy.places))
+    code = b""
+    if len(scope.bip32_derivations) > most:
+        code = _innermost(scope, script_pubkey)
     found: dict[tuple[int, int], None] = {}
     for pubkey, origin in scope.bip32_derivations.items():
-        if multisig is not None and pubkey.sec() not in multisig.pubkeys:
+        if code and not names_key(code, pubkey.sec()):
             continue
         end = origin.derivation[-2:]
         if len(end) == 2 and end[1] < HARDENED:
             found.update(dict.fromkeys((keychain, end[1]) for keychain in policy.named(end[0])))
-        if len(found) >= KEYS_MAX:
+        if len(found) >= most:
             break
     return list(found)

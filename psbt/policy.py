@@ -1,42 +1,67 @@
 """Policies ↔ descriptors (BIP 380 to 389), their scripts and addresses (BIP 67).
 
 A policy is a plain multisig over keys with both keychains, receive and change: `sortedmulti`, or
-`multi` in the order written, in `wsh`, in `sh(wsh)` or in `sh`. A keychain is a position, 0 or 1,
-in the pair of steps that a key derives: most have <0;1>.
+`multi` in the order written, in `wsh`, in `sh(wsh)` or in `sh`. In `wsh` it may have branches that
+open later (see `psbt.forms`). A keychain is a position, 0 or 1, in the pair of steps that a key
+derives: most have <0;1>.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from psbt.address import format_address, p2sh, p2wsh, parse_address, script_type
 from psbt.checksum import checksum
 from psbt.errors import PolicyError
+from psbt.forms import (
+    PRIMARY,
+    STAGES_MAX,
+    Branch,
+    KeyUse,
+    Quorum,
+    Wait,
+    branch_name,
+    own_form,
+    quorums_of,
+)
 from psbt.keys import (
     HARDENED,
     ChildKeys,
     KeyExpression,
-    Path,
     check_key,
     check_origin,
     children,
     format_key_expression,
     parse_key_expression,
 )
+from psbt.miniscript import (
+    Given,
+    Node,
+    parse,
+    places_of,
+    renumbered,
+    satisfied,
+    witness_size,
+    write,
+)
+from psbt.miniscript import script as write_script
 from psbt.multisig import Multisig, multisig_size, pushed, read_pushes, write_multisig
 from psbt.network import Network
-from psbt.weight import ScriptSize
+from psbt.weight import SIGNATURE_SIZE_MAX, ScriptSize
 
 __all__ = [
     "CHANGE",
     "KEYS_MAX",
+    "PRIMARY",
     "RECEIVE",
     "SCRIPTS",
+    "Branch",
     "KeyUse",
     "Policy",
     "VaultScript",
+    "Wait",
     "addresses",
     "checksum",
     "derive_scripts",
@@ -47,8 +72,10 @@ __all__ = [
     "parse_address",
     "parse_descriptor",
     "policy_checksum",
+    "policy_of",
     "same_scripts",
     "script_type",
+    "template_keys",
     "vault_script",
 ]
 
@@ -62,26 +89,20 @@ BELOW = re.compile(r"/<(0|[1-9][0-9]{0,9});(0|[1-9][0-9]{0,9})>/\*")
 SCRIPTS: Final = {"wsh": "wsh({})", "sh-wsh": "sh(wsh({}))", "sh": "sh({})"}
 """How a policy's multisig is wrapped, by the name of the script."""
 REDEEM_SCRIPT_MAX: Final = 520
+PUBLIC_KEY_SIZE: Final = 33
+DER_START: Final = b"\x30"
+SINGLE = re.compile(r"wsh\((pk|pkh|multi|sortedmulti)\(")
 DESCRIPTOR = re.compile(r"(wsh|sh\(wsh|sh)\((sortedmulti|multi)\(([1-9][0-9]?),([^()]+)\)\)(\)?)")
-
-
-class KeyUse(NamedTuple):
-    """A key where a script has it, and the steps of its receive and its change keychain."""
-
-    expression: KeyExpression
-    keychains: tuple[int, int] = BOTH
-
-    def path(self, keychain: int, index: int) -> Path:
-        """Return the whole path to the key of one address, from the origin on."""
-        return (*self.expression.path, self.keychains[keychain], index)
 
 
 @dataclass(frozen=True)
 class Policy:
     """Who can spend: any `threshold` of `keys`, by a script of SCRIPTS.
 
-    The public keys of a script are sorted (BIP 67) unless the policy keeps their order.
-    `keychains` are the steps of receive and change of each key; none are <0;1> for all.
+    The public keys of a script are sorted (BIP 67) unless the policy keeps their order, as one with
+    recoveries always does. `keychains` are the steps of receive and change of each key; none are
+    <0;1> for all. `recoveries` are further ways to spend, in the order in which they open; `form`
+    is how the branches are written where that is not our own way.
     """
 
     threshold: int
@@ -90,6 +111,8 @@ class Policy:
     script: str = "wsh"
     sorted_keys: bool = True
     keychains: tuple[tuple[int, int], ...] = ()
+    recoveries: tuple[Branch, ...] = ()
+    form: Node | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no vault should be built on."""
@@ -106,19 +129,97 @@ class Policy:
             raise PolicyError(
                 f"{total} keys make a script of {size} bytes; {REDEEM_SCRIPT_MAX} fit into sh"
             )
-        for expression in self.keys:
-            check_key(expression.key)
-            check_origin(expression)
-        _refuse_duplicates(self.keys)
-        _check_keychains(self.keychains, total)
+        if self.keychains and len(self.keychains) != total:
+            raise PolicyError(f"{total} keys have {len(self.keychains)} pairs of keychains")
         if all(pair == BOTH for pair in self.keychains):
             object.__setattr__(self, "keychains", ())
+        for number, use in enumerate(self.uses, 1):
+            check_key(use.expression.key)
+            check_origin(use.expression)
+            _check_keychains(number, use.keychains)
+        _refuse_duplicates(self.keys)
+        if self.recoveries or self.form is not None:
+            self._check_branches()
+
+    def _check_branches(self) -> None:
+        """Hold the branches against the form they are written in, and their keys apart."""
+        if self.script != "wsh":
+            raise PolicyError(f"recovery branches need the script wsh, not {self.script}")
+        object.__setattr__(self, "sorted_keys", False)
+        names = [branch_name(stage) for stage in range(1, STAGES_MAX + 1)]
+        if [branch.name for branch in self.recoveries] != names[: len(self.recoveries)]:
+            raise PolicyError(f"the recovery branches are named {' and '.join(names)}, in order")
+        for branch in self.recoveries:
+            if not 1 <= branch.threshold <= len(branch.keys) <= KEYS_MAX:
+                raise PolicyError(
+                    f"{branch.threshold} of {len(branch.keys)} keys is no {branch.name} branch"
+                )
+            for number, use in enumerate(branch.keys, 1):
+                check_key(use.expression.key)
+                check_origin(use.expression)
+                _check_keychains(number, use.keychains)
+            _refuse_duplicates([use.expression for use in branch.keys])
+        _refuse_shared_keychains(self.places)
+        own = own_form(self._quorums)
+        if self.form == own:
+            object.__setattr__(self, "form", None)
+        if quorums_of(self.form or own) != tuple(self._quorums):
+            raise PolicyError("the branches of the policy are not those of its form")
 
     @cached_property
     def uses(self) -> tuple[KeyUse, ...]:
-        """Return the keys with their keychains, in the cosigners' order."""
+        """Return the keys of the primary branch with their keychains, in the cosigners' order."""
         pairs = self.keychains or (BOTH,) * len(self.keys)
         return tuple(map(KeyUse, self.keys, pairs))
+
+    @cached_property
+    def branches(self) -> tuple[Branch, ...]:
+        """Return every way to spend, the primary one first."""
+        return (Branch(PRIMARY, self.threshold, self.uses), *self.recoveries)
+
+    def branch(self, name: str) -> Branch:
+        """Return the branch of this name; raises PolicyError."""
+        found = next((branch for branch in self.branches if branch.name == name), None)
+        if found is None:
+            names = " and ".join(branch.name for branch in self.branches)
+            raise PolicyError(f"the policy has no branch {name!r}, only {names}")
+        return found
+
+    @cached_property
+    def places(self) -> tuple[KeyUse, ...]:
+        """Return every key with its keychains once, those of the primary branch first."""
+        return tuple(dict.fromkeys(use for branch in self.branches for use in branch.keys))
+
+    @cached_property
+    def all_keys(self) -> tuple[KeyExpression, ...]:
+        """Return every key once, whatever its keychains, those of the primary branch first."""
+        found: dict[tuple[bytes, bytes], KeyExpression] = {}
+        for use in self.places:
+            key = use.expression
+            found.setdefault((key.key.public_key, key.key.chain_code), key)
+        return tuple(found.values())
+
+    @cached_property
+    def node(self) -> Node:
+        """Return the expression of the policy's branches; keys are places."""
+        return self.form or own_form(self._quorums)
+
+    @cached_property
+    def _quorums(self) -> list[Quorum]:
+        at = {use: place for place, use in enumerate(self.places)}
+        return [
+            Quorum(branch.threshold, tuple(at[use] for use in branch.keys), branch.wait)
+            for branch in self.branches
+        ]
+
+    def places_of(self, branch: str) -> tuple[int, ...]:
+        """Return where the keys of a branch stand among all places."""
+        self.branch(branch)
+        return next(
+            quorum.places
+            for found, quorum in zip(self.branches, self._quorums, strict=True)
+            if found.name == branch
+        )
 
     def named(self, step: int) -> tuple[int, ...]:
         """Return the keychains that a step stands for below one of the keys."""
@@ -128,34 +229,66 @@ class Policy:
     def _steps(self) -> dict[int, tuple[int, ...]]:
         found: dict[int, tuple[int, ...]] = {}
         for keychain in BOTH:
-            for step in {use.keychains[keychain] for use in self.uses}:
+            for step in {use.keychains[keychain] for use in self.places}:
                 found[step] = (*found.get(step, ()), keychain)
         return found
 
     @property
     def size(self) -> ScriptSize:
-        """Return what decides how large an input is that spends by this policy."""
-        return ScriptSize(self.threshold, len(self.keys), self.script)
+        """Return what decides how large an input is that spends by the primary branch."""
+        return self.size_of(PRIMARY)
+
+    def size_of(self, branch: str) -> ScriptSize:
+        """Return what decides how large an input is that spends by a branch."""
+        found = self.branch(branch)
+        size = ScriptSize(found.threshold, len(found.keys), self.script)
+        if not self.recoveries:
+            return size
+        points = (bytes(PUBLIC_KEY_SIZE),) * len(self.places)
+        longest = dict.fromkeys(self.places_of(branch), bytes(SIGNATURE_SIZE_MAX))
+        stack = satisfied(self.node, Given(points, longest, _fragment(found)))
+        return size._replace(
+            witness=witness_size((*(stack or ()), write_script(self.node, points)))
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class VaultScript:
-    """What one address of a policy is locked with; the public keys are in the cosigners' order.
+    """What one address of a policy is locked with.
 
-    `code` is the multisig itself, which signatures are for; its keys are in the order it has them.
+    `points` are the public keys by place, those of the primary branch first, in the cosigners'
+    order; `code` is the script that signatures are for.
     """
 
     keychain: int
     index: int
-    pubkeys: tuple[bytes, ...]
-    multisig: Multisig
-    kind: str
+    points: tuple[bytes, ...]
+    policy: Policy
     code: bytes
     script_pubkey: bytes
 
     @property
+    def pubkeys(self) -> tuple[bytes, ...]:
+        """Return the public keys of the primary branch, in the cosigners' order."""
+        return self.points[: len(self.policy.keys)]
+
+    def keys_of(self, branch: str) -> tuple[bytes, ...]:
+        """Return the public keys of a branch, in its order; raises PolicyError."""
+        return tuple(self.points[place] for place in self.policy.places_of(branch))
+
+    @property
+    def kind(self) -> str:
+        """Return the name of the script."""
+        return self.policy.script
+
+    @property
+    def multisig(self) -> Multisig | None:
+        """Return the script where it is a plain multisig, its keys in the order it has them."""
+        return None if self.policy.recoveries else _multisig(self.policy, self.points)
+
+    @property
     def witness_script(self) -> bytes | None:
-        """Return the multisig as a witness shows it, None where there is no witness."""
+        """Return the script as a witness shows it, None where there is no witness."""
         return None if self.kind == "sh" else self.code
 
     @property
@@ -173,13 +306,33 @@ class VaultScript:
         """Tell whether signatures cover the amount spent (BIP 143)."""
         return self.kind != "sh"
 
-    def unlocked(self, signatures: Sequence[bytes]) -> tuple[bytes, tuple[bytes, ...]]:
-        """Return the script_sig and the witness that spend by these signatures, in key order."""
-        stack = (b"", *signatures, self.code)
+    @property
+    def prefix(self) -> bytes:
+        """Return the script_sig that stands before a witness; empty in P2WSH and P2SH."""
+        return pushed(p2wsh(self.code)) if self.kind == "sh-wsh" else b""
+
+    def unlocked(
+        self, signatures: Mapping[bytes, bytes], branch: str = PRIMARY
+    ) -> tuple[bytes, tuple[bytes, ...]] | None:
+        """Return the script_sig and the witness that spend by a branch, None where that cannot be.
+
+        `signatures` are DER with the sighash type by public key; of others than the branch's keys
+        none is used, and of more than are needed the first in the script's order.
+        """
+        found = self.policy.branch(branch)
+        own = set(self.keys_of(branch))
+        if self.multisig is not None:
+            held = [signatures[key] for key in self.multisig.pubkeys if key in signatures]
+            needed = (b"", *held[: found.threshold]) if len(held) >= found.threshold else None
+        else:
+            at = {n: signatures[p] for n, p in enumerate(self.points) if p in own & {*signatures}}
+            needed = satisfied(self.policy.node, Given(self.points, at, _fragment(found)))
+        if needed is None:
+            return None
+        stack = (*needed, self.code)
         if self.kind == "sh":
             return b"".join(map(pushed, stack)), ()
-        redeem = self.redeem_script
-        return b"" if redeem is None else pushed(redeem), stack
+        return self.prefix, stack
 
     def shown(self, script_sig: bytes, witness: Sequence[bytes]) -> tuple[bytes, ...] | None:
         """Return the signatures with which an input spends by this script, None where it does not.
@@ -189,11 +342,13 @@ class VaultScript:
         stack = tuple(witness)
         if self.kind == "sh":
             stack = () if witness else read_pushes(script_sig) or ()
-        elif script_sig and script_sig != self.unlocked(())[0]:
+        elif script_sig and script_sig != self.prefix:
             return None
-        if len(stack) <= 2 or stack[0] or stack[-1] != self.code:
+        if len(stack) <= 2 or stack[-1] != self.code:
             return None
-        return stack[1:-1]
+        if self.policy.recoveries:
+            return tuple(item for item in stack[:-1] if item[:1] == DER_START)
+        return None if stack[0] else stack[1:-1]
 
 
 def format_descriptor(policy: Policy) -> str:
@@ -202,6 +357,7 @@ def format_descriptor(policy: Policy) -> str:
     return f"{body}#{checksum(body)}"
 
 
+@lru_cache(maxsize=64)
 def parse_descriptor(text: str, network: Network) -> Policy:
     """Read a descriptor; a checksum may be missing but not wrong."""
     body, mark, given = text.strip().partition("#")
@@ -209,8 +365,11 @@ def parse_descriptor(text: str, network: Network) -> Policy:
         raise PolicyError(f"the descriptor's checksum is {checksum(body)}, not {given}")
     matched = DESCRIPTOR.fullmatch(body)
     if not matched or (matched[1] == "sh(wsh") != bool(matched[5]):
+        if body.startswith("wsh(") and body.endswith(")") and not SINGLE.match(body):
+            return _parse_branches(body.removeprefix("wsh(").removesuffix(")"), network)
         raise PolicyError(
-            "the descriptor is not sortedmulti or multi in wsh, sh(wsh) or sh, the kinds known here"
+            "the descriptor is not sortedmulti or multi in wsh, sh(wsh) or sh, nor a policy with"
+            " recovery branches in wsh, the kinds known here"
         )
     script = {"wsh": "wsh", "sh(wsh": "sh-wsh", "sh": "sh"}[matched[1]]
     uses = [
@@ -227,29 +386,68 @@ def parse_descriptor(text: str, network: Network) -> Policy:
     )
 
 
+def _parse_branches(text: str, network: Network) -> Policy:
+    parsed = parse(text)
+    uses = [
+        _parse_cosigner(number, key, network, script="wsh")
+        for number, key in enumerate(parsed.keys, 1)
+    ]
+    return policy_of(parsed.node, uses, network)
+
+
+def policy_of(node: Node, uses: Sequence[KeyUse], network: Network) -> Policy:
+    """Return the policy that an expression of a known form is of, its keys given by place.
+
+    Raises PolicyError that names what is recognised in it and what is not.
+    """
+    primary, *late = quorums_of(node)
+    order = dict.fromkeys(place for quorum in (primary, *late) for place in quorum.places)
+    first = tuple(uses[place] for place in primary.places)
+    return Policy(
+        primary.threshold,
+        tuple(use.expression for use in first),
+        network,
+        sorted_keys=False,
+        keychains=tuple(use.keychains for use in first),
+        recoveries=tuple(
+            Branch(branch_name(at), each.threshold, tuple(uses[n] for n in each.places), each.wait)
+            for at, each in enumerate(late, 1)
+        ),
+        form=renumbered(node, {place: at for at, place in enumerate(order)}),
+    )
+
+
 def policy_checksum(policy: Policy) -> str:
     """Return the checksum of the policy's descriptor: its short name for people."""
     return checksum(_descriptor_body(policy))
 
 
 def format_template(policy: Policy) -> str:
-    """Write the descriptor template without its keys (BIP 388)."""
+    """Write the descriptor template (BIP 388), in which @0, @1 … stand for `template_keys`."""
+    at = {_whole(key): number for number, key in enumerate(template_keys(policy))}
     keys = [
-        f"@{place}{_below(use).replace('/<0;1>/*', '/**')}" for place, use in enumerate(policy.uses)
+        f"@{at[_whole(use.expression)]}{_below(use).replace('/<0;1>/*', '/**')}"
+        for use in policy.places
     ]
-    return _wrapped(policy, ",".join(keys))
+    return _wrapped(policy, keys)
+
+
+def template_keys(policy: Policy) -> tuple[KeyExpression, ...]:
+    """Return each key once, in the order in which the descriptor has them first."""
+    found: dict[tuple[bytes, bytes], KeyExpression] = {}
+    for place in places_of(policy.node):
+        key = policy.places[place].expression
+        found.setdefault(_whole(key), key)
+    return tuple(found.values())
 
 
 def same_scripts(one: Policy, other: Policy) -> bool:
     """Tell whether two policies have the same addresses; sorted, the order of keys changes none."""
-    forms = [(p.network, p.script, p.threshold, p.sorted_keys) for p in (one, other)]
-    keys = [
-        [
-            (use.expression.key.public_key, use.expression.key.chain_code, use.keychains)
-            for use in p.uses
-        ]
+    forms = [
+        (p.network, p.script, p.threshold, p.sorted_keys, p.recoveries and p.node)
         for p in (one, other)
     ]
+    keys = [[(*_whole(use.expression), use.keychains) for use in p.places] for p in (one, other)]
     if one.sorted_keys:
         keys = [sorted(each) for each in keys]
     return forms[0] == forms[1] and keys[0] == keys[1]
@@ -257,16 +455,15 @@ def same_scripts(one: Policy, other: Policy) -> bool:
 
 def derive_scripts(policy: Policy, keychain: int, indexes: Iterable[int]) -> Iterator[VaultScript]:
     """Yield the scripts of a keychain; what their keys have in common is computed once."""
-    cosigners = _keychain(policy, keychain)
+    places, plain = _keychain(policy, keychain), not policy.recoveries
     for index in indexes:
         if not 0 <= index < HARDENED:
             raise PolicyError(f"no address has the index {index}")
-        pubkeys = tuple([derive(index)[0] for derive in cosigners])
-        points = tuple(sorted(pubkeys)) if policy.sorted_keys else pubkeys
-        multisig = Multisig(policy.threshold, points)
-        code = write_multisig(multisig)
+        points = tuple([derive(index)[0] for derive in places])
+        multisig = _multisig(policy, points)
+        code = write_multisig(multisig) if plain else write_script(policy.node, points)
         locked = locking_script(policy.script, code)
-        yield VaultScript(keychain, index, pubkeys, multisig, policy.script, code, locked)
+        yield VaultScript(keychain, index, points, policy, code, locked)
 
 
 def locking_script(script: str, code: bytes) -> bytes:
@@ -296,25 +493,38 @@ def _keychain(policy: Policy, keychain: int) -> tuple[ChildKeys, ...]:
         raise PolicyError(f"a policy has the keychains {RECEIVE} and {CHANGE}, not {keychain}")
     parents = [
         children(key.public_key, key.chain_code)(steps[keychain])
-        for (_, _, key), steps in policy.uses
+        for (_, _, key), steps in policy.places
     ]
     return tuple(children(public_key, chain_code) for public_key, chain_code in parents)
 
 
+def _multisig(policy: Policy, points: tuple[bytes, ...]) -> Multisig:
+    return Multisig(policy.threshold, tuple(sorted(points)) if policy.sorted_keys else points)
+
+
+def _fragment(branch: Branch) -> Node | None:
+    return None if branch.wait is None else branch.wait.fragment
+
+
+def _whole(expression: KeyExpression) -> tuple[bytes, bytes]:
+    """Return what makes a key the key it is, whatever is said of its origin."""
+    return expression.key.public_key, expression.key.chain_code
+
+
 def _descriptor_body(policy: Policy) -> str:
     keys = [
-        format_key_expression(use.expression, policy.network) + _below(use) for use in policy.uses
+        format_key_expression(use.expression, policy.network) + _below(use) for use in policy.places
     ]
-    return _wrapped(policy, ",".join(keys))
+    return _wrapped(policy, keys)
 
 
 def _below(use: KeyUse) -> str:
     return KEYCHAINS.format(*use.keychains)
 
 
-def _wrapped(policy: Policy, keys: str) -> str:
-    multi = "sortedmulti" if policy.sorted_keys else "multi"
-    return SCRIPTS[policy.script].format(f"{multi}({policy.threshold},{keys})")
+def _wrapped(policy: Policy, keys: Sequence[str]) -> str:
+    body = write(policy.node, keys)
+    return SCRIPTS[policy.script].format(f"sorted{body}" if policy.sorted_keys else body)
 
 
 def _parse_cosigner(number: int, text: str, network: Network, *, script: str) -> KeyUse:
@@ -333,20 +543,31 @@ def _parse_cosigner(number: int, text: str, network: Network, *, script: str) ->
     return KeyUse(expression, (int(matched[1]), int(matched[2])))
 
 
-def _check_keychains(keychains: tuple[tuple[int, int], ...], total: int) -> None:
-    if keychains and len(keychains) != total:
-        raise PolicyError(f"{total} keys have {len(keychains)} pairs of keychains")
-    for number, (receive, change) in enumerate(keychains, 1):
-        if receive == change or not all(0 <= step < HARDENED for step in (receive, change)):
-            raise PolicyError(
-                f"key {number} has the keychains <{receive};{change}>: two different steps"
-                f" from 0 to {HARDENED - 1} are needed"
-            )
+def _check_keychains(number: int, pair: tuple[int, int]) -> None:
+    receive, change = pair
+    if receive == change or not all(0 <= step < HARDENED for step in pair):
+        raise PolicyError(
+            f"key {number} has the keychains <{receive};{change}>: two different steps"
+            f" from 0 to {HARDENED - 1} are needed"
+        )
 
 
-def _refuse_duplicates(keys: tuple[KeyExpression, ...]) -> None:
-    places: dict[tuple[bytes, bytes], int] = {}
-    for place, (_, _, key) in enumerate(keys, 1):
-        twin = places.setdefault((key.public_key, key.chain_code), place)
+def _refuse_duplicates(keys: Sequence[KeyExpression]) -> None:
+    seen: dict[tuple[bytes, bytes], int] = {}
+    for place, key in enumerate(keys, 1):
+        twin = seen.setdefault(_whole(key), place)
         if twin != place:
             raise PolicyError(f"keys {twin} and {place} are the same key")
+
+
+def _refuse_shared_keychains(uses: Sequence[KeyUse]) -> None:
+    """Refuse a key that is used again with a step it has already: its public keys would repeat."""
+    taken: set[tuple[tuple[bytes, bytes], int]] = set()
+    for use in uses:
+        steps = {(_whole(use.expression), step) for step in use.keychains}
+        if steps & taken:
+            raise PolicyError(
+                f"the key {use.expression.fingerprint.hex()} is used again with keychains that it"
+                f" has already, <{use.keychains[0]};{use.keychains[1]}>"
+            )
+        taken |= steps

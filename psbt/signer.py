@@ -8,7 +8,7 @@ from psbt import codec
 from psbt.codec import Psbt
 from psbt.errors import PolicyError, PsbtError, SignatureInvalid
 from psbt.keys import KeyExpression, Path
-from psbt.multisig import read_multisig
+from psbt.miniscript import names_key
 from psbt.ownership import own_inputs
 from psbt.partial import valid_signature
 from psbt.policy import Policy
@@ -80,8 +80,7 @@ def with_signatures(psbt: Psbt, answers: Iterable[tuple[SigningRequest, bytes]])
     signed = codec.copy(psbt)
     for request, signature in given:
         index, pubkey = request.input_index, request.pubkey
-        multisig = read_multisig(codes[index])
-        if multisig is None or pubkey not in multisig.pubkeys:
+        if not names_key(codes[index], pubkey):
             raise PsbtError(f"input {index} is not for the key {pubkey.hex()}")
         if not verifies(pubkey, digests[index], signature):
             raise SignatureInvalid(index, pubkey)

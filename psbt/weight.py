@@ -26,11 +26,16 @@ OP_RETURN: Final = 0x6A
 
 
 class ScriptSize(NamedTuple):
-    """What decides how large a multisig input is: signatures needed, keys, and the script."""
+    """What decides how large an input is: signatures needed, keys, and the script.
+
+    `witness` is how many bytes the items of a branch take in the witness at most; None is a plain
+    multisig.
+    """
 
     threshold: int
     total: int
     script: str = "wsh"
+    witness: int | None = None
 
     @property
     def output(self) -> int:
@@ -46,6 +51,8 @@ class ScriptSize(NamedTuple):
 
 def input_weight(size: ScriptSize) -> int:
     """Return the weight of a signed input, with the longest signatures there can be."""
+    if size.witness is not None:
+        return OUTPOINT_SEQUENCE_AND_SCRIPT_SIG * WITNESS_SCALE + 1 + size.witness
     script = multisig_size(size.total)
     signatures = size.threshold * (1 + SIGNATURE_SIZE_MAX)
     if size.script == "sh":
