@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from psbt.coins import Outpoint
 from psbt.network import Network
-from psbt.policy import CHANGE, RECEIVE, script_type
+from psbt.policy import CHANGE, RECEIVE, Branch, script_type
 from psbt.relay import (
     NodeView,
     fee_refusals,
@@ -19,6 +19,7 @@ from psbt.relay import (
 )
 from psbt.replacement import Rival, least_fee_against
 from psbt.transaction import Transaction
+from psbt.waits import open_from
 
 HIGH_FEE_DIVISOR: Final = 20  # 5 %
 HIGH_FEERATE: Final = 500_000  # sat/kvB
@@ -100,6 +101,7 @@ class Facts(NamedTuple):
     transaction: Transaction
     weight: int
     sigops_cost: int
+    branch: Branch
 
     @property
     def payments(self) -> list[ReviewOutput]:
@@ -295,7 +297,26 @@ def _foreign(facts: Facts, _: Context) -> Iterator[Caution]:
         yield Caution("foreign_coin_claimed", Severity.WARNING, message)
 
 
+def _branch(facts: Facts, context: Context) -> Iterator[Caution]:
+    """Tell by which recovery a payment is made, and since which block it can be."""
+    branch = facts.branch
+    if branch.wait is None:
+        return
+    heights = [
+        None if age is None else age.height
+        for age in (context.node.coins.get(coin.outpoint) for coin in facts.inputs if coin.own)
+    ]
+    opens = open_from(branch.wait, heights)
+    since = "" if opens is None else f", open from block {opens} on"
+    message = (
+        f"spent by the {branch.name} branch, {branch.threshold} of {len(branch.keys)} keys after"
+        f" {branch.wait}{since}"
+    )
+    yield Caution("recovery_branch", Severity.WARNING, message)
+
+
 CHECKS: Final = (
+    _branch,
     _foreign,
     _fee,
     _relay,

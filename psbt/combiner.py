@@ -207,7 +207,7 @@ def _offered(
     for key, value in theirs.partial_sigs.items():
         pubkey = key.sec()
         field = f"{where}.partial_sigs[{pubkey.hex()}]"
-        if pubkey not in script.pubkeys:
+        if pubkey not in script.points:
             raise NotOnlySignatures(field, "is by a key outside the policy")
         yield pubkey, _compact(field, value)
     if codec.is_final(theirs):
@@ -217,17 +217,17 @@ def _offered(
 def _of_final(
     where: str, theirs: InputScope, script: VaultScript, *, digest: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the signatures of a finished input; they come in script order."""
+    """Yield the signatures of a finished input; those of a multisig come in script order."""
     script_sig = theirs.final_scriptsig.data if theirs.final_scriptsig else b""
     witness = theirs.final_scriptwitness.items if theirs.final_scriptwitness else []
-    if script_sig and script.kind != "sh" and script_sig != script.unlocked(())[0]:
+    if script_sig and script.kind != "sh" and script_sig != script.prefix:
         fault = "is not empty" if script.kind == "wsh" else "is not that of the output it spends"
         raise NotOnlySignatures(f"{where}.final_scriptsig", fault)
     field = f"{where}.{'final_scriptsig' if script.kind == 'sh' else 'final_scriptwitness'}"
     shown = script.shown(script_sig, witness)
     if shown is None:
         raise NotOnlySignatures(field, "does not unlock the script")
-    keys = iter(script.multisig.pubkeys)
+    keys = iter(script.multisig.pubkeys) if script.multisig else script.points
     for value in shown:
         signature = _compact(field, value)
         signer = next((key for key in keys if verifies(key, digest, signature)), None)

@@ -10,7 +10,7 @@ from psbt.codec import Psbt
 from psbt.coins import Coin, Payment
 from psbt.errors import PsbtError
 from psbt.fields import Fields, Maps
-from psbt.policy import Policy, VaultScript, vault_script
+from psbt.policy import PRIMARY, Policy, VaultScript, Wait, vault_script
 from psbt.transaction import (
     Transaction,
     TransactionInput,
@@ -25,7 +25,10 @@ LAST_LOCKTIME: Final = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Creation:
-    """What is spent, to whom, and what comes back; the fee is what is left."""
+    """What is spent, to whom, and what comes back; the fee is what is left.
+
+    The branch decides the sequence of each input, and the least lock time.
+    """
 
     policy: Policy
     coins: tuple[Coin, ...]
@@ -33,6 +36,7 @@ class Creation:
     change: tuple[VaultScript, int] | None
     locktime: int
     order: random.Random
+    branch: str = PRIMARY
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a transaction."""
@@ -55,10 +59,13 @@ def create(creation: Creation, previous: Mapping[str, bytes]) -> Psbt:
     """Return the PSBT; `previous` holds the raw transaction of each coin by its id."""
     coins = creation.order.sample(creation.coins, len(creation.coins))
     outputs = _outputs(creation)
+    wait = creation.policy.branch(creation.branch).wait or Wait()
     transaction = Transaction(
-        tuple(TransactionInput(coin.outpoint, sequence=SEQUENCE_RBF) for coin in coins),
+        tuple(
+            TransactionInput(coin.outpoint, sequence=wait.blocks or SEQUENCE_RBF) for coin in coins
+        ),
         tuple(output for output, _ in outputs),
-        locktime=creation.locktime,
+        locktime=max(creation.locktime, wait.height or 0),
     )
     transactions = {txid: _previous(txid, previous) for txid in {c.outpoint.txid for c in coins}}
     own = {

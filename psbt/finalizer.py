@@ -7,15 +7,23 @@ from psbt.codec import Psbt
 from psbt.errors import PsbtError, SignaturesMissing
 from psbt.ownership import own_inputs
 from psbt.partial import Verified, valid_signatures
-from psbt.policy import Policy
+from psbt.policy import PRIMARY, Policy
 from psbt.signature import partial_from_compact
+from psbt.waits import require_branch
 
 
-def finalize(psbt: Psbt, policy: Policy, verified: AbstractSet[Verified] = frozenset()) -> Psbt:
-    """Return a copy in which the vault's inputs are unlocked: m signatures, in script order.
+def finalize(
+    psbt: Psbt,
+    policy: Policy,
+    verified: AbstractSet[Verified] = frozenset(),
+    *,
+    branch: str = PRIMARY,
+) -> Psbt:
+    """Return a copy in which the vault's inputs are unlocked by a branch, in script order.
 
-    Each is verified; those that the caller verified are not verified again. As BIP 174 wants it,
-    only the spent outputs and unknown fields stay beside it. Inputs of others stay as they are.
+    There are as many signatures as it needs, by its own keys, each verified;
+    those that the caller verified are not verified again. As BIP 174 wants it, only the spent
+    outputs and unknown fields stay beside it. Inputs of others stay as they are.
     """
     if psbt.inputs and all(map(codec.is_final, psbt.inputs)):
         raise PsbtError("input 0 is final already")
@@ -23,14 +31,14 @@ def finalize(psbt: Psbt, policy: Policy, verified: AbstractSet[Verified] = froze
     for index in scripts:
         if codec.is_final(psbt.inputs[index]):
             raise PsbtError(f"input {index} is final already")
-    signatures = valid_signatures(psbt, policy, verified)
-    have = min(len(held) for held in signatures.values())
-    if have < policy.threshold:
-        raise SignaturesMissing(have, policy.threshold)
+    require_branch(psbt, policy, branch)
+    signatures = valid_signatures(psbt, policy, verified, branch=branch)
+    have, need = min(map(len, signatures.values())), policy.branch(branch).threshold
     final = codec.copy(psbt)
     for index, held in signatures.items():
-        script = scripts[index]
-        chosen = [pubkey for pubkey in script.multisig.pubkeys if pubkey in held]
-        ders = [partial_from_compact(held[pubkey]) for pubkey in chosen[: policy.threshold]]
-        codec.finish_input(final.inputs[index], *script.unlocked(ders))
+        ders = {pubkey: partial_from_compact(signature) for pubkey, signature in held.items()}
+        unlocked = scripts[index].unlocked(ders, branch)
+        if unlocked is None:
+            raise SignaturesMissing(have, need)
+        codec.finish_input(final.inputs[index], *unlocked)
     return final

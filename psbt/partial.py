@@ -6,7 +6,7 @@ from typing import NamedTuple
 from psbt.codec import InputScope, Psbt
 from psbt.errors import PsbtError
 from psbt.ownership import own_inputs
-from psbt.policy import Policy, VaultScript
+from psbt.policy import PRIMARY, Policy, VaultScript
 from psbt.sighash import sighashes
 from psbt.signature import compact_from_partial, verifies
 
@@ -28,7 +28,7 @@ class Verified(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """How many inputs each cosigner validly signed, by its place in the policy, and the quorum.
+    """How many inputs each key validly signed, by its place in the branch, and the quorum.
 
     `have` are the valid signatures of the poorest input, `need` is the threshold; `inputs` are
     those of the vault, and only they count.
@@ -41,42 +41,54 @@ class Standing(NamedTuple):
 
 
 def valid_signatures(
-    psbt: Psbt, policy: Policy, verified: AbstractSet[Verified] = frozenset()
+    psbt: Psbt,
+    policy: Policy,
+    verified: AbstractSet[Verified] = frozenset(),
+    *,
+    branch: str = PRIMARY,
 ) -> dict[int, dict[bytes, bytes]]:
-    """Return, for each input of the vault, the valid signatures by its keys: public key → r‖s.
+    """Return, for each input of the vault, the valid signatures by a branch's keys.
+
+    They are r‖s by public key. Those that the caller verified are not verified again.
+    """
+    signed = _signed_inputs(psbt, policy, verified, branch=branch)
+    return {index: held for index, (_, held) in signed.items()}
+
+
+def standing(
+    psbt: Psbt,
+    policy: Policy,
+    verified: AbstractSet[Verified] = frozenset(),
+    *,
+    branch: str = PRIMARY,
+) -> Standing:
+    """Return who signed what for a branch, and its quorum; each signature is verified once.
 
     Those that the caller verified are not verified again.
     """
-    return {index: held for index, (_, held) in _signed_inputs(psbt, policy, verified).items()}
-
-
-def standing(psbt: Psbt, policy: Policy, verified: AbstractSet[Verified] = frozenset()) -> Standing:
-    """Return who signed what, and the quorum; each signature is verified once.
-
-    Those that the caller verified are not verified again.
-    """
-    counts = dict.fromkeys(range(len(policy.keys)), 0)
-    signed = _signed_inputs(psbt, policy, verified).values()
+    asked = policy.branch(branch)
+    counts = dict.fromkeys(range(len(asked.keys)), 0)
+    signed = _signed_inputs(psbt, policy, verified, branch=branch).values()
     for script, held in signed:
-        for place, pubkey in enumerate(script.pubkeys):
+        for place, pubkey in enumerate(script.keys_of(branch)):
             counts[place] += pubkey in held
     have = min(len(held) for _, held in signed)
-    return Standing(counts, have, policy.threshold, len(signed))
+    return Standing(counts, have, asked.threshold, len(signed))
 
 
-def signed_by(psbt: Psbt, policy: Policy) -> dict[int, int]:
-    """Return how many inputs each cosigner has validly signed, by its place in the policy."""
-    return standing(psbt, policy).counts
+def signed_by(psbt: Psbt, policy: Policy, branch: str = PRIMARY) -> dict[int, int]:
+    """Return how many inputs each key has validly signed, by its place in the branch."""
+    return standing(psbt, policy, branch=branch).counts
 
 
-def quorum(psbt: Psbt, policy: Policy) -> tuple[int, int]:
+def quorum(psbt: Psbt, policy: Policy, branch: str = PRIMARY) -> tuple[int, int]:
     """Return (have, need): the valid signatures of the poorest input, and the threshold."""
-    found = standing(psbt, policy)
+    found = standing(psbt, policy, branch=branch)
     return found.have, found.need
 
 
 def _signed_inputs(
-    psbt: Psbt, policy: Policy, verified: AbstractSet[Verified]
+    psbt: Psbt, policy: Policy, verified: AbstractSet[Verified], *, branch: str
 ) -> dict[int, tuple[VaultScript, dict[bytes, bytes]]]:
     found = {}
     scripts = own_inputs(psbt, policy)
@@ -85,7 +97,7 @@ def _signed_inputs(
         held = {key.sec(): value for key, value in psbt.inputs[index].partial_sigs.items()}
         checked = {
             pubkey: _checked(held[pubkey], index, pubkey, digest=digest, verified=verified)
-            for pubkey in script.pubkeys
+            for pubkey in script.keys_of(branch)
             if pubkey in held
         }
         found[index] = script, {key: sig for key, sig in checked.items() if sig is not None}

@@ -212,14 +212,14 @@ class Policy:
             for branch in self.branches
         ]
 
+    @cached_property
+    def _places_of(self) -> dict[str, tuple[int, ...]]:
+        pairs = zip(self.branches, self._quorums, strict=True)
+        return {branch.name: quorum.places for branch, quorum in pairs}
+
     def places_of(self, branch: str) -> tuple[int, ...]:
-        """Return where the keys of a branch stand among all places."""
-        self.branch(branch)
-        return next(
-            quorum.places
-            for found, quorum in zip(self.branches, self._quorums, strict=True)
-            if found.name == branch
-        )
+        """Return where the keys of a branch stand among all places; raises PolicyError."""
+        return self._places_of.get(branch) or self._places_of[self.branch(branch).name]
 
     def named(self, step: int) -> tuple[int, ...]:
         """Return the keychains that a step stands for below one of the keys."""
@@ -455,13 +455,12 @@ def same_scripts(one: Policy, other: Policy) -> bool:
 
 def derive_scripts(policy: Policy, keychain: int, indexes: Iterable[int]) -> Iterator[VaultScript]:
     """Yield the scripts of a keychain; what their keys have in common is computed once."""
-    places, plain = _keychain(policy, keychain), not policy.recoveries
+    places, node, plain = _keychain(policy, keychain), policy.node, not policy.recoveries
     for index in indexes:
         if not 0 <= index < HARDENED:
             raise PolicyError(f"no address has the index {index}")
         points = tuple([derive(index)[0] for derive in places])
-        multisig = _multisig(policy, points)
-        code = write_multisig(multisig) if plain else write_script(policy.node, points)
+        code = write_multisig(_multisig(policy, points)) if plain else write_script(node, points)
         locked = locking_script(policy.script, code)
         yield VaultScript(keychain, index, points, policy, code, locked)
 

@@ -25,9 +25,10 @@ from psbt.ownership import (
     output_scripts,
     own_inputs,
 )
-from psbt.policy import CHANGE, Policy, VaultScript
+from psbt.policy import CHANGE, PRIMARY, Policy, VaultScript
 from psbt.relay import sigops_cost
 from psbt.sighash import spent_outputs
+from psbt.waits import require_branch
 from psbt.weight import WITNESS_SCALE, input_weight, output_size, transaction_weight, vsize_of
 
 __all__ = [
@@ -60,13 +61,13 @@ class Review(NamedTuple):
     fee_proven: bool
 
 
-def review(psbt: Psbt, policy: Policy, context: Context) -> Review:
-    """Return what the transaction does and every caution about it.
+def review(psbt: Psbt, policy: Policy, context: Context, *, branch: str = PRIMARY) -> Review:
+    """Return what the transaction does and every caution about it, spent by a branch.
 
     An amount that the previous transaction contradicts is refused at once, and so is a payment
     without an input of the policy, or with one that hides that it is.
     """
-    facts = _facts(psbt, policy, context)
+    facts = _facts(psbt, policy, context, branch=branch)
     return Review(
         facts.inputs,
         facts.outputs,
@@ -79,7 +80,7 @@ def review(psbt: Psbt, policy: Policy, context: Context) -> Review:
     )
 
 
-def _facts(psbt: Psbt, policy: Policy, context: Context) -> Facts:
+def _facts(psbt: Psbt, policy: Policy, context: Context, *, branch: str) -> Facts:
     own = own_inputs(psbt, policy)
     inputs = _inputs(psbt, policy, own, context=context)
     outputs = tuple(
@@ -94,7 +95,9 @@ def _facts(psbt: Psbt, policy: Policy, context: Context) -> Facts:
     fee_sats = sum(i.value_sats for i in inputs) - sum(o.value_sats for o in outputs)
     if fee_sats < 0:
         raise PsbtError(f"the outputs are worth {-fee_sats} sats more than the inputs")
-    weight, unsigned = _finished_weight(psbt, policy, own), unsigned_transaction(psbt)
+    require_branch(psbt, policy, branch)
+    each = input_weight(policy.size_of(branch))
+    weight, unsigned = _finished_weight(psbt, own, each), unsigned_transaction(psbt)
     vsize = vsize_of(weight)
     return Facts(
         inputs=inputs,
@@ -106,12 +109,13 @@ def _facts(psbt: Psbt, policy: Policy, context: Context) -> Facts:
         transaction=unsigned,
         weight=weight,
         sigops_cost=sigops_cost(unsigned, _checks(psbt, policy, own)),
+        branch=policy.branch(branch),
     )
 
 
 def _checks(psbt: Psbt, policy: Policy, own: Collection[int]) -> int:
     """Return what the inputs' signature checks cost: four times as much without a witness."""
-    each = len(policy.keys) * (WITNESS_SCALE if policy.script == "sh" else 1)
+    each = len(policy.places) * (WITNESS_SCALE if policy.script == "sh" else 1)
     return len(own) * each + _of_others(psbt, own, foreign_checks)
 
 
@@ -180,9 +184,9 @@ def _derived(policy: Policy, script_pubkey: bytes, *, context: Context) -> Vault
     return script if script is not None and script.script_pubkey == script_pubkey else None
 
 
-def _finished_weight(psbt: Psbt, policy: Policy, own: Collection[int]) -> int:
+def _finished_weight(psbt: Psbt, own: Collection[int], each: int) -> int:
     """Return the most weight the transaction can have once signed."""
     outputs = [output_size(psbt_out.script_pubkey.data) for psbt_out in psbt.outputs]
     bare = transaction_weight(len(psbt.inputs), 0, len(outputs), outputs_size=sum(outputs))
-    inputs = len(own) * input_weight(policy.size) + _of_others(psbt, own, foreign_weight)
+    inputs = len(own) * each + _of_others(psbt, own, foreign_weight)
     return bare + inputs

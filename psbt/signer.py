@@ -7,11 +7,12 @@ from typing import NamedTuple
 from psbt import codec
 from psbt.codec import Psbt
 from psbt.errors import PolicyError, PsbtError, SignatureInvalid
+from psbt.forms import KeyUse, same_key
 from psbt.keys import KeyExpression, Path
 from psbt.miniscript import names_key
 from psbt.ownership import own_inputs
 from psbt.partial import valid_signature
-from psbt.policy import Policy
+from psbt.policy import PRIMARY, Policy
 from psbt.sighash import script_code, sighashes, spent_outputs
 from psbt.signature import partial_from_compact, verifies
 
@@ -39,22 +40,23 @@ def signing_requests(
     key: KeyExpression,
     *,
     verified: AbstractSet[tuple[int, bytes]] = frozenset(),
+    branch: str = PRIMARY,
 ) -> list[SigningRequest]:
-    """List what the holder of the account key has yet to sign, in input order.
+    """List what the holder of the account key has yet to sign for a branch, in input order.
 
     Inputs of others are nothing to sign.
     Of what the caller verified already, by input and public key, no signature is verified again.
     """
-    cosigner = _place(policy, key)
+    place, use = _place(policy, key, branch)
     requests = []
     scripts = own_inputs(psbt, policy)
     for index, digest in sighashes(psbt, scripts).items():
         script = scripts[index]
-        pubkey = script.pubkeys[cosigner]
+        pubkey = script.keys_of(branch)[place]
         if (index, pubkey) in verified:
             continue
         if valid_signature(psbt.inputs[index], pubkey, digest) is None:
-            path = policy.uses[cosigner].path(script.keychain, script.index)
+            path = use.path(script.keychain, script.index)
             requests.append(SigningRequest(index, pubkey, path, digest))
     return requests
 
@@ -89,10 +91,10 @@ def with_signatures(psbt: Psbt, answers: Iterable[tuple[SigningRequest, bytes]])
     return signed
 
 
-def _place(policy: Policy, key: KeyExpression) -> int:
-    """Find the cosigner by the whole key: a fingerprint is only a hint."""
-    whole = (key.key.public_key, key.key.chain_code)
-    for place, (_, _, known) in enumerate(policy.keys):
-        if (known.public_key, known.chain_code) == whole:
-            return place
-    raise PolicyError(f"the key {key.fingerprint.hex()} is none of the policy's")
+def _place(policy: Policy, key: KeyExpression, branch: str) -> tuple[int, KeyUse]:
+    """Find the key in the branch by the whole of it: a fingerprint is only a hint."""
+    for place, use in enumerate(policy.branch(branch).keys):
+        if same_key(use, key):
+            return place, use
+    where = f"the {branch} branch's" if policy.recoveries else "the policy's"
+    raise PolicyError(f"the key {key.fingerprint.hex()} is none of {where}")

@@ -16,10 +16,10 @@ from psbt.transaction import Transaction, TransactionOutput, parse_unsigned, siz
 
 
 def global_fields(policy: Policy) -> Fields:
-    """Return the account key of each cosigner with its origin."""
+    """Return each account key of the policy with its origin."""
     return {
         fields.GLOBAL_XPUB + _extended_key(key, policy.network): _origin(key.fingerprint, key.path)
-        for key in policy.keys
+        for key in policy.all_keys
     }
 
 
@@ -127,7 +127,7 @@ def _completed_output(
 
 
 def _derivations(kind: bytes, policy: Policy, script: VaultScript) -> Fields:
-    keys = sorted(zip(script.pubkeys, policy.uses, strict=True))
+    keys = sorted(zip(script.points, policy.places, strict=True))
     return {
         kind + pubkey: _origin(use.expression.fingerprint, use.path(script.keychain, script.index))
         for pubkey, use in keys

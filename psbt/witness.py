@@ -29,5 +29,5 @@ def signers(
             signature = compact_from_partial(value)
         except PsbtError:
             continue
-        found.update(key for key in script.pubkeys if verifies(key, digest, signature))
+        found.update(key for key in script.points if verifies(key, digest, signature))
     return frozenset(found)

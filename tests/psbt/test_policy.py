@@ -211,7 +211,7 @@ XPUB = format_xpub(POLICY.keys[0].key, Network.MAINNET)
         (DESCRIPTOR.replace("multi(2", "multi(1"), "checksum is"),
         (BODY.replace("wsh(", "tr("), "kinds known here"),
         (BODY.replace("wsh(", "sh(wsh("), "kinds known here"),
-        (BODY.replace("sortedmulti", "multi_a"), "kinds known here"),
+        (BODY.replace("sortedmulti", "multi_a"), "not recognised is multi_a"),
         (BODY.replace("multi(2", "multi(02"), "kinds known here"),
         (BODY.replace("multi(2", "multi(0"), "kinds known here"),
         (BODY.replace("multi(2", "multi(-1"), "kinds known here"),
