@@ -4,6 +4,7 @@ Its own modules (Debian's python3-electrum) run under the system's Python, offli
 """
 
 import json
+import os
 import shutil
 import subprocess
 from functools import cache
@@ -24,6 +25,7 @@ from psbt.extractor import extract
 from psbt.finalizer import finalize
 from psbt.keys import PREFIXES, format_path, format_xpub
 from psbt.policy import CHANGE, RECEIVE, Policy, addresses, vault_script
+from tests.judges import REQUIRE_ALL
 from tests.psbt.soft_vault import SoftVault, soft_vault
 
 PROGRAM = Path(__file__).with_name("electrum_program.py")
@@ -57,7 +59,8 @@ def is_installed() -> bool:
 @pytest.fixture(autouse=True)
 def electrum() -> None:
     if not is_installed():
-        pytest.skip(f"left out: {SYSTEM_PYTHON} has no Electrum (Debian: python3-electrum)")
+        told = f"left out: {SYSTEM_PYTHON} has no Electrum (Debian: python3-electrum)"
+        (pytest.fail if os.environ.get(REQUIRE_ALL) == "1" else pytest.skip)(told)
 
 
 def electrum_says(folder: Path, **asked: object) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import { joinQRs, splitQRs } from "bbqr";
 
 const require = createRequire(import.meta.url);
 const caravan = require("@caravan/bitcoin");
+const { PsbtV2, autoLoadPSBT, validateMultisigPsbtSignature } = require("@caravan/psbt");
 const { UR, UREncoder, URDecoder } = require("@ngraveio/bc-ur");
 
 const hex = (bytes) => Buffer.from(bytes).toString("hex");
@@ -25,6 +26,21 @@ const judges = {
         caravan.multisigAddress(caravan.deriveMultisigByIndex(braid(keychain), index)),
       );
     return { receive: addresses("0"), change: addresses("1") };
+  },
+  // A PSBT of version 2: read and written, turned into version 0 and back, combined with others;
+  // and of each signature in one of version 0 the key that it finds.
+  psbt({ psbt, others, signed, amounts }) {
+    const read = new PsbtV2(psbt);
+    const written = read.serialize();
+    const zero = read.toV0();
+    const again = PsbtV2.FromV0(zero, true).serialize();
+    read.combine(others.map((other) => new PsbtV2(other)));
+    const keys = autoLoadPSBT(signed).data.inputs.map((input, index) =>
+      input.partialSig.map(({ signature }) =>
+        validateMultisigPsbtSignature(signed, index, signature, amounts[index]),
+      ),
+    );
+    return { written, zero, again, combined: read.serialize(), keys };
   },
   // The codes of a UR message: put together, and split anew, fountain codes among them.
   ur({ parts, size, more }) {
