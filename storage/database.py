@@ -4,7 +4,7 @@ import os
 import re
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -32,6 +32,9 @@ PRAGMAS = (
     "trusted_schema=OFF",
 )
 READING_PRAGMAS = ("busy_timeout=10000", "trusted_schema=OFF", "query_only=ON")
+SERVER = "postgresql"
+OWNS = "SELECT pg_has_role(tableowner, 'USAGE') FROM pg_tables WHERE tablename = 'vault'"
+WRITES = "SELECT has_table_privilege('ceremony', 'INSERT')"
 READ_ONLY = "read_only"
 READS = "reads"
 APPROVES = "approves_seal"
@@ -39,12 +42,16 @@ APPROVES = "approves_seal"
 has the opening key, before anything private is written; raises where it must not be."""
 
 
-def open_database(url: str | URL, *, existing: bool = False) -> sessionmaker[Session]:
+def open_database(
+    url: str | URL, *, existing: bool = False, password: Callable[[], str] | None = None
+) -> sessionmaker[Session]:
     """Open the database at a SQLAlchemy URL; it is made, or brought to date, where it must be.
 
-    `with database.begin() as db` is one transaction; on SQLite it holds the write lock from its
+    `with database.begin() as db` is one transaction; it holds the database's write lock from its
     first statement on. What it loaded stays readable afterwards. With `existing` none is made:
-    one that is missing or empty was lost. A file that can only be read is opened for reading.
+    one that is missing or empty was lost. A file that can only be read is opened for reading, and
+    so is a server's database of which this account may only read. `password` is asked for a
+    server that wants one which libpq's own files do not have.
     Raises StorageError, SchemaTooOld or SchemaTooNew where another version wrote it.
     """
     try:
@@ -56,18 +63,19 @@ def open_database(url: str | URL, *, existing: bool = False) -> sessionmaker[Ses
         require_whole(file)
     if file is not None and file.exists() and not is_writable(file):
         return sessionmaker(_reading(found, file), expire_on_commit=False)
-    engine = _engine(found)
+    engine = _engine(found, password)
     with ExitStack() as on_failure:
         on_failure.callback(engine.dispose)
         _bring_to_date(engine, existing=existing)
+        if engine.dialect.name != "sqlite" and _may_only_read(engine):
+            engine = engine.execution_options(**{READ_ONLY: True, READS: True})
         on_failure.pop_all()
     return sessionmaker(engine, expire_on_commit=False)
 
 
 def reading(database: sessionmaker[Session]) -> sessionmaker[Session]:
     """Return an open database for reading alone: its transactions keep nobody from writing."""
-    engine = database.kw["bind"].execution_options(**{READS: True})
-    return sessionmaker(**{**database.kw, "bind": engine})
+    return sessionmaker(**{**database.kw, "bind": reading_only(database.kw["bind"])})
 
 
 def is_read_only(database: sessionmaker[Session]) -> bool:
@@ -75,8 +83,14 @@ def is_read_only(database: sessionmaker[Session]) -> bool:
     return READ_ONLY in database.kw["bind"].get_execution_options()
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, password: Callable[[], str] | None = None) -> Engine:
     try:
+        if url.get_backend_name() == SERVER:
+            from storage.postgresql import engine_for  # noqa: PLC0415 -- an extra's
+
+            engine = engine_for(url, reads=READS, password=password)
+            event.listen(engine, "handle_error", _translated)
+            return engine
         shared = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
         engine = create_engine(url, hide_parameters=True, **(shared if _in_memory(url) else {}))
     except (ArgumentError, ImportError) as failure:
@@ -172,10 +186,14 @@ def _translated(context: ExceptionContext) -> BaseException:
 
     Text that is none and numbers beyond 64 bits it refuses with errors of Python's own.
     """
+    if context.dialect.name == SERVER and context.engine:
+        from storage.postgresql import translated  # noqa: PLC0415 -- an extra's
+
+        return translated(context.engine.url, context.original_exception)
     own = isinstance(context.original_exception, UnicodeError | OverflowError)
     if not own and not isinstance(context.sqlalchemy_exception, DBAPIError):
         return context.original_exception
-    name = context.engine.url.render_as_string() if context.engine else "asked for"
+    name = _name(context.engine.url) if context.engine else "asked for"
     if getattr(context.original_exception, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
         return ReadOnly(f"the database {name} can only be read here: nothing was written")
     return StorageError(f"the database {name} refused: {context.original_exception}")
@@ -187,11 +205,38 @@ def _bring_to_date(engine: Engine, *, existing: bool) -> None:
     if found == VERSIONS[-1]:
         return
     if found is None and existing:
-        raise StorageError(f"the database {engine.url} holds nothing: {LOST}")
+        raise StorageError(f"the database {_name(engine.url)} holds nothing: {LOST}")
+    if found is not None and engine.dialect.name != "sqlite":
+        _require_owner(engine, found)
     from storage.migrations import upgrade  # noqa: PLC0415 -- importing Alembic takes 150 ms
 
     with _unchecked_foreign_keys(engine) as connection, connection.begin():
         upgrade(connection)
+
+
+def _require_owner(engine: Engine, found: str) -> None:
+    """Refuse to change the schema on a server as anybody but its owner."""
+    with reading_only(engine).begin() as connection:
+        owns = connection.scalar(text(OWNS))
+    if not owns:
+        raise StorageError(
+            f"the database {_name(engine.url)} has version {found}; its owner brings it to "
+            f"{VERSIONS[-1]}, with this program"
+        )
+
+
+def _may_only_read(engine: Engine) -> bool:
+    with reading_only(engine).begin() as connection:
+        return not connection.scalar(text(WRITES))
+
+
+def reading_only(engine: Engine) -> Engine:
+    """Return the engine for transactions that only read."""
+    return engine.execution_options(**{READS: True})
+
+
+def _name(url: URL) -> str:
+    return url.set(query={}).render_as_string()
 
 
 def found_version(connection: Connection) -> str | None:
@@ -202,7 +247,7 @@ def found_version(connection: Connection) -> str | None:
     tables = set(inspect(connection).get_table_names())
     if not tables:
         return None
-    name = connection.engine.url.render_as_string()
+    name = _name(connection.engine.url)
     if not tables >= OUR_TABLES:
         raise StorageError(f"the database {name} belongs to another program")
     return known_version(connection.scalar(text("SELECT version_num FROM alembic_version")), name)

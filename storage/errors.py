@@ -4,6 +4,7 @@ StorageError
 ├── NotFound(kind, name) · AlreadyExists(kind, name)
 ├── CoinTaken(txid, vout, ceremony, until, opened_on)
 ├── SchemaTooOld(found) · SchemaTooNew(found, known) · ReadOnly
+├── DatabaseUnreachable(name) · PasswordNeeded(name)
 ├── SealLocked · PassphraseIncorrect · SealBroken(what)
 └── ChainBroken(event_id)
 """
@@ -75,6 +76,24 @@ class SchemaTooNew(StorageError):
 
 class ReadOnly(StorageError):
     """Something was to be written where this account or file system allows only reading."""
+
+
+class DatabaseUnreachable(StorageError):
+    """The server with the database cannot be reached, or ended the connection."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        """Keep which database it is."""
+        self.name = name
+        super().__init__(f"the database {name} cannot be reached: {reason}")
+
+
+class PasswordNeeded(StorageError):
+    """The server with the database wants a password, or another one."""
+
+    def __init__(self, name: str) -> None:
+        """Keep which database it is."""
+        self.name = name
+        super().__init__(f"the database {name} wants a password, and no right one was given")
 
 
 class SealLocked(StorageError):

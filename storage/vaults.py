@@ -8,6 +8,7 @@ from typing import NamedTuple, NotRequired, TypedDict, Unpack
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from storage.errors import StorageError
 from storage.lookup import absent, present
 from storage.model import BranchKey, Cosigner, Key, Vault, VaultBranch, Verification
 
@@ -137,3 +138,10 @@ def latest_verifications(db: Session, vault: Vault) -> dict[int, Verification]:
 
 def _vault_where(db: Session, column: InstrumentedAttribute[str], value: str) -> Vault | None:
     return db.scalars(select(Vault).where(column == value)).one_or_none()
+
+
+def require_network(db: Session, network: str) -> None:
+    """Raise StorageError where a database remembers keys of another network."""
+    other = db.scalar(select(Key.network).where(Key.network != network).limit(1))
+    if other is not None:
+        raise StorageError(f"the database remembers keys of {other}, this home is for {network}")

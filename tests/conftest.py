@@ -5,12 +5,16 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cards.pcscd import SOCKET_VARIABLE
+from storage.database import open_database
 from tests.program import Asked, Program, asking, made_vault, run_program
+from tests.servers import postgresql
+from tests.servers.postgresql import Engines
 
 MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder in memory, where there is one
 ENOUGH = 2 << 30
@@ -55,3 +59,12 @@ def vault(vault_home: Path, tmp_path: Path) -> Asked:
     """A copy of that home, for one test."""
     shutil.copytree(vault_home, tmp_path / "home")
     return asking(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def on_server() -> Iterator[Engines]:
+    """A PostgreSQL server of the tests' own; a test that wants it is left out where none is."""
+    with postgresql.serve() as server:
+        template = server.database()
+        open_database(server.url(template)).kw["bind"].dispose()
+        yield Engines(server, template)

@@ -124,6 +124,13 @@ class Context(OpenedHome):
             unlock_seal(opened, given)
         return opened
 
+    def server_password(self) -> str:
+        """Ask at the terminal for the password of the server with the database."""
+        from coordinator.cli.attendant import ask_hidden
+
+        typed = ask_hidden("password of the database: ") or b""
+        return typed.decode("utf-8", "replace")
+
     @cached_property
     def book(self) -> "sessionmaker[Session]":
         """Open the database for who wants names: of a sealed home the passphrase is asked for."""

@@ -61,6 +61,14 @@ ADVICE: dict[type[BaseException], Advice] = {
         ExitStatus.REFUSED,
         "run it as the home's owner, or in a copy of the home that you may write",
     ),
+    storage.DatabaseUnreachable: (
+        ExitStatus.REFUSED,
+        "see that the server runs and the line stands, then run it again: cardquorum status",
+    ),
+    storage.PasswordNeeded: (
+        ExitStatus.REFUSED,
+        "run it on a terminal to be asked, or put the password into libpq's pgpass file",
+    ),
     storage.NotFound: (ExitStatus.USAGE, "the list commands show the names there are"),
     storage.AlreadyExists: (ExitStatus.USAGE, "choose another name"),
     storage.SchemaTooOld: (

@@ -18,21 +18,45 @@ def init(
     chain: Annotated[
         str | None, typer.Option(help="where the chain is asked", metavar="URL")
     ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(help="a PostgreSQL database that several share", metavar="URL"),
+    ] = None,
 ) -> Result:
     """Create the home, the folder that remembers everything.
+
+    With --database what is remembered lies on a PostgreSQL server, for several computers; cards,
+    pairings, approvals and settings stay in this folder. The URL holds no password: it comes from
+    libpq's pgpass or service file, or is asked for.
 
     \b
     Example: cardquorum init --network regtest
     """
     from coordinator.home.settings import create_home
+    from storage import vaults as vault_book
     from storage.database import open_database
 
     def fill(home: "Home") -> None:
-        open_database(home.database_url).kw["bind"].dispose()
+        opened = open_database(home.database_url, password=context.server_password)
+        try:
+            if home.server is not None:
+                with opened.begin() as db:
+                    vault_book.require_network(db, home.network)
+        finally:
+            opened.kw["bind"].dispose()
 
-    home = context.home = create_home(context.folder, network, chain, fill=fill)
-    document = {"home": home.folder, "network": home.network, "chain": home.chain}
-    return Result(document, [f"home {home.folder} for {home.network}, chain {home.chain}"])
+    home = create_home(context.folder, network, chain, server=database, fill=fill)
+    context.home = home
+    where = home.server or str(home.database_url.database)
+    document = {
+        "home": home.folder,
+        "network": home.network,
+        "chain": home.chain,
+        "database": where,
+    }
+    lines = [f"home {home.folder} for {home.network}, chain {home.chain}"]
+    lines += [f"its memory is on {where}"] if home.server else []
+    return Result(document, lines)
 
 
 def status(context: Context) -> Result:

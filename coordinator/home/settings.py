@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from coordinator import foreign_text
 from coordinator.chain.url import CORE, parse_url
@@ -27,15 +28,21 @@ OFFLINE = "none:"
 
 
 class Home(NamedTuple):
-    """A folder, the network it is for, and the chain URL it asks."""
+    """A folder, the network it is for, the chain URL it asks, and the server it remembers on.
+
+    Without a server the memory is a file in the folder.
+    """
 
     folder: Path
     network: str
     chain: str
+    server: str | None = None
 
     @property
     def database_url(self) -> URL:
         """Return the URL of the home's database, whatever characters the folder's name has."""
+        if self.server is not None:
+            return make_url(self.server)
         return URL.create("sqlite", database=str(self.folder / DATABASE_FILE))
 
     @property
@@ -75,6 +82,7 @@ def create_home(
     network: str,
     chain: str | None = None,
     *,
+    server: str | None = None,
     fill: Callable[[Home], None] | None = None,
 ) -> Home:
     """Make the folder (mode 0700) and its settings; refuses a home that is there already.
@@ -84,7 +92,9 @@ def create_home(
     """
     if network not in NETWORKS:
         raise SettingsError(f"network {network} is none of {', '.join(NETWORKS)}")
-    home = Home(folder.absolute(), network, checked_chain(network, chain))
+    home = Home(
+        folder.absolute(), network, checked_chain(network, chain), server=checked_server(server)
+    )
     if (url := parse_url(home.chain)).scheme == CORE:
         url.credentials()
     if (home.folder / SETTINGS_FILE).exists():
@@ -125,7 +135,9 @@ def write_settings(home: Home) -> None:
 
 
 def _write_unfinished(home: Home) -> Path:
-    lines = (f'network = "{home.network}"', f'chain = "{_escaped(home.chain)}"')
+    lines = [f'network = "{home.network}"', f'chain = "{_escaped(home.chain)}"']
+    if home.server is not None:
+        lines.append(f'database = "{_escaped(home.server)}"')
     unfinished = home.folder / UNFINISHED
     unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
     unfinished.chmod(0o600)
@@ -145,10 +157,29 @@ def open_home(folder: Path) -> Home:
         raise SettingsError(f"there is no home at {folder}") from failure
     except (OSError, ValueError, UsageError, RecursionError) as failure:
         raise SettingsError(f"{file} cannot be read: {failure}") from failure
-    network, chain = values.get("network"), values.get("chain")
+    network, chain, server = (values.get(name) for name in ("network", "chain", "database"))
     if network not in NETWORKS or not isinstance(chain, str):
         raise SettingsError(f"{file} names no known network and chain")
-    return Home(folder.absolute(), network, checked_chain(network, chain))
+    if not isinstance(server, str | None):
+        raise SettingsError(f"{file} names no database that can be opened")
+    return Home(folder.absolute(), network, checked_chain(network, chain), checked_server(server))
+
+
+def checked_server(url: str | None) -> str | None:
+    """Return the URL of a database on a server as it is kept; raises SettingsError."""
+    if url is None:
+        return None
+    if visible(url) != url:
+        raise SettingsError("the database URL holds a line end or another control character")
+    from storage.errors import StorageError  # noqa: PLC0415 -- few homes have a server
+    from storage.postgresql import checked_url  # noqa: PLC0415 -- as above
+
+    try:
+        return checked_url(make_url(url)).render_as_string()
+    except ArgumentError as failure:
+        raise SettingsError("the database URL cannot be read as one") from failure
+    except StorageError as failure:
+        raise SettingsError(str(failure)) from failure
 
 
 def checked_chain(network: str, chain: str | None) -> str:

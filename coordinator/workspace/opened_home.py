@@ -57,9 +57,13 @@ class OpenedHome:
         from coordinator.home import approvals
         from storage.database import APPROVES, open_database
 
-        opened = open_database(self.home.database_url, existing=True)
+        opened = open_database(self.home.database_url, existing=True, password=self.server_password)
         opened.configure(info={APPROVES: approvals.approves_seal(self.home)})
         return opened
+
+    def server_password(self) -> str:
+        """Return the password of the server with the database; empty where nobody is asked."""
+        return ""
 
     def require_writable(self) -> None:
         """Raise ReadOnly before a card does what could not be kept here."""

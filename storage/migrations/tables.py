@@ -38,8 +38,20 @@ def unique_while(empty: str, name: str, table: str, *, columns: list[str]) -> No
 
 
 def refuse(name: str, change: str) -> None:
-    """Have SQLite refuse a change of rows that are only ever appended."""
+    """Have the database refuse a change of rows that are only ever appended."""
+    message = "the custody book is only ever appended to"
     if op.get_bind().dialect.name == "sqlite":
-        message = "the custody book is only ever appended to"
         body = f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
         op.execute(f"CREATE TRIGGER {name} BEFORE {change} {body}")
+        return
+    op.execute(
+        "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{message}'; END $$"
+    )
+    rows, when, condition = change.partition(" WHEN ")
+    each = f" FOR EACH ROW{when}({condition})" if when else " FOR EACH ROW"
+    op.execute(f"CREATE TRIGGER {name} BEFORE {rows}{each} EXECUTE FUNCTION refuse_change()")
+    if rows.startswith("DELETE"):
+        table = rows.partition(" ON ")[2]
+        whole = f"{name}_whole BEFORE TRUNCATE ON {table}"
+        op.execute(f"CREATE TRIGGER {whole} EXECUTE FUNCTION refuse_change()")

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage import sealing
@@ -9,9 +10,18 @@ from storage.database import open_database
 from tests.storage.sealed import CHEAP, PASSPHRASE, fill
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.matrix)])
+def url(request: pytest.FixtureRequest) -> URL:
+    """Return where an empty database is, on each engine."""
+    if request.param == "sqlite":
+        return make_url("sqlite://")
+    copied: URL = request.getfixturevalue("on_server").copy()
+    return copied
+
+
 @pytest.fixture
-def database() -> Iterator[sessionmaker[Session]]:
-    opened = open_database("sqlite://")
+def database(url: URL) -> Iterator[sessionmaker[Session]]:
+    opened = open_database(url)
     yield opened
     opened.kw["bind"].dispose()
 

@@ -108,7 +108,7 @@ def test_what_cannot_be_a_signature_is_refused(
     db: Session, ceremony: Ceremony, given: tuple[int, bytes, bytes]
 ) -> None:
     index, pubkey, signature = given
-    with pytest.raises(StorageError, match="CHECK constraint failed"):
+    with pytest.raises(StorageError, match=r"(?i)check constraint"):
         ceremonies.keep_signature(
             db, ceremony.id, index, pubkey=pubkey, signature=signature, now=NOW
         )
@@ -139,7 +139,7 @@ def test_the_database_itself_allows_one_holder(
     rival = add_ceremony(db, vault, "bbbb2345", spends=901)
     for holder in (ceremony, rival):
         db.add(Reservation(ceremony_id=holder.id, txid=txid(1), vout=0, expires_at=LATER))
-    with pytest.raises(StorageError, match="UNIQUE constraint failed"):
+    with pytest.raises(StorageError, match=r"(?i)unique constraint"):
         db.flush()
 
 

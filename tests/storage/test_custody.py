@@ -189,7 +189,7 @@ def test_an_erased_text_is_gone_and_the_chain_holds(db: Session, card: Item) -> 
         "DELETE FROM custody_event",
         "DELETE FROM custody_text",
         "UPDATE custody_text SET text = 'other'",
-        "UPDATE custody_text SET text = NULL, salt = NULL, digest = zeroblob(32)",
+        "UPDATE custody_text SET text = NULL, salt = NULL, digest = salt",
         "UPDATE custody_text SET text = NULL, salt = NULL, field = 'seal'",
         "UPDATE custody_text SET text = NULL, salt = NULL, event_id = 2",
     ],

@@ -1,0 +1,70 @@
+"""Where homes remember: a file of their own or a server, and moving from one to the other."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from coordinator.errors import UsageError
+from coordinator.home.settings import DATABASE_FILE, Home, checked_server, open_home, write_settings
+from storage.copying import Copied, copy_rows
+from storage.database import open_database
+
+SCHEME = "://"
+LEFT = DATABASE_FILE + ".left"
+
+
+class Side(NamedTuple):
+    """A database, and the home it is of where a folder was named."""
+
+    url: URL
+    home: Home | None
+
+    @property
+    def shown(self) -> str:
+        """Return where it is, without how it is opened."""
+        return self.url.set(query={}).render_as_string()
+
+
+def side(named: str) -> Side:
+    """Return the database of a home's folder, or at a URL; raises SettingsError, UsageError."""
+    if SCHEME not in named:
+        home = open_home(Path(named))
+        return Side(home.database_url, home)
+    try:
+        url = make_url(named)
+        if url.get_backend_name() != "sqlite":
+            url = make_url(checked_server(named) or named)
+    except ArgumentError as failure:
+        raise UsageError("the database URL cannot be read as one") from failure
+    return Side(url, None)
+
+
+def copy(source: Side, target: Side, *, password: Callable[[], str], use: bool) -> Copied:
+    """Copy all that one database remembers into another, which has to be empty.
+
+    With `use` the source's home remembers there from now on; its file stays under another name.
+    """
+    if use and (source.home is None or source.home.server or target.home or _is_file(target.url)):
+        raise UsageError("--use moves a home with a file of its own to a server: FOLDER URL")
+    if source.url == target.url:
+        raise UsageError("both are the same database")
+    with ExitStack() as closing:
+        given = open_database(source.url, existing=True, password=password)
+        closing.callback(given.kw["bind"].dispose)
+        taken = open_database(target.url, password=password)
+        closing.callback(taken.kw["bind"].dispose)
+        copied = copy_rows(given, taken)
+    if use and source.home is not None:
+        moved = source.home._replace(server=checked_server(target.url.render_as_string()))
+        file = source.home.folder / DATABASE_FILE
+        write_settings(moved)
+        file.replace(source.home.folder / LEFT)
+    return copied
+
+
+def _is_file(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"

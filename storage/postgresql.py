@@ -1,0 +1,183 @@
+"""A home's memory on a PostgreSQL server: how it is reached, and how writers take turns.
+
+A transaction that writes takes one advisory lock of the database as its first statement, as SQLite
+takes its write lock: what it read stays true until it commits, and no writer meets another. Locks
+end with their transactions; nothing is kept in a session of the server.
+"""
+
+import re
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, Dialect
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from storage.errors import DatabaseUnreachable, PasswordNeeded, ReadOnly, StorageError
+
+if TYPE_CHECKING:
+    from psycopg import Connection as ServerConnection
+
+DRIVER: Final = "postgresql+psycopg"
+OPTIONS: Final = frozenset(
+    {
+        "host",
+        "passfile",
+        "service",
+        "sslcert",
+        "sslkey",
+        "sslmode",
+        "sslrootcert",
+        "target_session_attrs",
+    }
+)
+"""What a URL may say beside user, host, port and database; the rest is libpq's own files'."""
+VERIFIED: Final = "verify-full"
+WRITERS: Final = 0x63617264
+"""The advisory lock of who writes: "card"."""
+LOCK_SECONDS: Final = 20
+IDLE_SECONDS: Final = 120
+CONNECT_SECONDS: Final = 10
+VERSION_LEAST: Final = 140_000
+
+NO_PASSWORD: Final = re.compile("no password supplied|password authentication failed")
+"""What a refusal to connect says: it comes without an SQLSTATE."""
+NOT_LET_IN: Final = "28P01"
+MAY_NOT: Final = "42501"
+ONLY_READS: Final = "25006"
+WAITED: Final = "55P03"
+"""SQLSTATE of a lock that was not had in time."""
+CUT: Final = re.compile("57P0[1-5]|08...|25P03")
+"""SQLSTATE of a connection the server ended."""
+
+
+def checked_url(url: URL) -> URL:
+    """Return the URL of a database on a server as it is opened; raises StorageError.
+
+    A password is never part of it, and the server proves who it is unless it is this computer.
+    """
+    if url.drivername not in {DRIVER, "postgresql"}:
+        raise StorageError(f"the database URL begins {url.drivername}://; it is {DRIVER}://")
+    if url.password is not None:
+        raise StorageError(
+            "the database URL holds a password; it belongs into a pgpass or service file"
+        )
+    query = dict(url.query)
+    if unknown := sorted(set(query) - OPTIONS):
+        raise StorageError(
+            f"the database URL says {unknown[0]}, which is none of {', '.join(sorted(OPTIONS))}"
+        )
+    if not url.database and "service" not in query:
+        raise StorageError("the database URL names no database: …/NAME at its end")
+    if not is_local(url):
+        mode = query.setdefault("sslmode", VERIFIED)
+        if mode != VERIFIED:
+            raise StorageError(
+                f"the database URL says sslmode={mode}: another computer is only reached with "
+                f"sslmode={VERIFIED}"
+            )
+    return url.set(drivername=DRIVER, query=query)
+
+
+def is_local(url: URL) -> bool:
+    """Tell whether a server is reached without leaving this computer; a service file may tell."""
+    host = url.host or url.query.get("host")
+    if not isinstance(host, str):
+        return host is None and "service" not in url.query
+    try:
+        return host.startswith("/") or host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def shown(url: URL) -> str:
+    """Return where a database is, without how it is opened."""
+    return url.set(query={}).render_as_string()
+
+
+def engine_for(url: URL, *, reads: str, password: Callable[[], str] | None = None) -> Engine:
+    """Return the engine; `reads` is the execution option of transactions that only read.
+
+    `password` is asked once, where the server wants one and libpq's own files have none.
+    """
+    engine = create_engine(
+        checked_url(url),
+        hide_parameters=True,
+        pool_size=2,
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "cardquorum",
+            "prepare_threshold": None,
+        },
+    )
+    asked: list[str] = []
+
+    def connect(dialect: Dialect, _: ConnectionPoolEntry, *given: Any) -> DBAPIConnection:  # noqa: ANN401 -- the driver's own
+        """Connect, with the password that was asked for where there is one."""
+        words, named = given
+        try:
+            return dialect.connect(*words, **named, **({"password": asked[0]} if asked else {}))
+        except dialect.loaded_dbapi.Error as failure:
+            if asked or password is None or not NO_PASSWORD.search(str(failure)):
+                raise
+            asked.append(password())
+            return dialect.connect(*words, **named, password=asked[0])
+
+    def begin(connection: Connection) -> None:
+        """Say what kind of transaction this is, and take the writers' lock."""
+        if connection.get_execution_options().get(reads):
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return
+        connection.exec_driver_sql(
+            f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; "
+            f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
+            f"SELECT pg_advisory_xact_lock({WRITERS})"
+        )
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "connect", _require_server)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _require_server(connection: "ServerConnection[Any]", _entry: ConnectionPoolEntry) -> None:
+    """Refuse a pooler, an old server and another encoding; raises StorageError."""
+    row = connection.execute(
+        "SELECT pg_backend_pid(), current_setting('server_version_num')::int,"
+        " current_setting('server_encoding')"
+    ).fetchone()
+    connection.rollback()
+    process, version, encoding = row or (0, 0, "")
+    if process != connection.info.backend_pid:
+        raise StorageError(
+            "a connection pooler stands before the database: give the server's own address"
+        )
+    if version < VERSION_LEAST:
+        raise StorageError(
+            f"PostgreSQL {version // 10_000} is too old: {VERSION_LEAST // 10_000} or newer"
+        )
+    if encoding != "UTF8":
+        raise StorageError(f"the database's encoding is {encoding}; it has to be UTF8")
+
+
+def translated(url: URL, failure: BaseException) -> StorageError:
+    """Return what a driver's exception means; nothing of the rows is quoted."""
+    name, state = shown(url), str(getattr(failure, "sqlstate", None) or "")
+    said = getattr(getattr(failure, "diag", None), "message_primary", None)
+    if state == NOT_LET_IN or NO_PASSWORD.search(str(failure)):
+        return PasswordNeeded(name)
+    if state in {MAY_NOT, ONLY_READS}:
+        return ReadOnly(f"the database {name} does not allow this to be written: {said}")
+    if state == WAITED:
+        return StorageError(
+            f"another program writes to the database {name} for more than {LOCK_SECONDS} seconds"
+        )
+    if CUT.fullmatch(state) or said is None:
+        return DatabaseUnreachable(name, said or _first_line(failure))
+    return StorageError(f"the database {name} refused: {said}")
+
+
+def _first_line(failure: BaseException) -> str:
+    return next(iter(str(failure).strip().splitlines()), type(failure).__name__)

@@ -1,0 +1,121 @@
+"""Homes that remember on one PostgreSQL server: made, moved there and back, used by several."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy.engine import URL
+
+from tests.program import PIN, UNPROVED, Asked, asking, run_program
+from tests.servers.postgresql import Engines
+
+STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+
+
+def text(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def empty(on_server: Engines) -> str:
+    return text(on_server.server.url(on_server.server.database()))
+
+
+class Operators(NamedTuple):
+    """Two computers with a card each, one database; the first one's chain is seen by both."""
+
+    anna: Asked
+    ben: Asked
+    url: str
+
+
+@pytest.fixture
+def operators(vault: Asked, empty: str, tmp_path: Path) -> Operators:
+    vault("database", "copy", str(vault.home), empty, "--use")
+    ben = asking(tmp_path / "ben")
+    ben("init", "--network", "regtest", "--database", empty)
+    (ben.home / "chain").symlink_to(vault.home / "chain")
+    (ben.home / "emulated").mkdir(exist_ok=True)
+    for name in ("b", "c"):
+        (vault.home / "emulated" / f"{name}.card").rename(ben.home / "emulated" / f"{name}.card")
+    return Operators(vault, ben, empty)
+
+
+def test_a_home_is_moved_to_a_server_and_works_on(vault: Asked, empty: str) -> None:
+    before = vault("vault", "show", "v")
+    log = vault("custody", "log")
+    moved = vault("database", "copy", str(vault.home), empty, "--use")
+    assert moved["used"]
+    assert moved["rows"]["coin"] == 3
+    assert not (vault.home / "cardquorum.db").exists()
+    assert vault("vault", "show", "v") == before
+    assert vault("custody", "log") == log
+    assert vault("address", "new", "v", *UNPROVED)["index"] == 1
+    assert "password" not in (vault.home / "settings.toml").read_text()
+
+
+def test_a_home_comes_back_from_a_server_into_a_file(operators: Operators, tmp_path: Path) -> None:
+    back = asking(tmp_path / "back")
+    back("init", "--network", "regtest")
+    copied = back("database", "copy", str(operators.anna.home), str(back.home))
+    assert copied["custody_head"] == operators.anna("custody", "verify")["head"]
+    shown = operators.anna("vault", "show", "v")
+    assert back("vault", "show", "v")["descriptor"] == shown["descriptor"]
+
+
+def test_a_copy_goes_only_into_an_empty_database(operators: Operators, vault_home: Path) -> None:
+    error = operators.ben("database", "copy", str(vault_home), operators.url, check=5)["error"]
+    assert "has to be empty" in error["message"]
+
+
+def test_what_another_made_is_approved_before_it_is_signed(operators: Operators) -> None:
+    anna, ben, _ = operators
+    made = anna("spend", "create", "v", "--to", f"{STRANGER}:10000", "--feerate", "2")
+    txid = anna("spend", "show", made["ceremony"])["txid"]
+    signing = ("spend", "sign", made["ceremony"], "--emulated")
+    anna(*signing, "a", "--yes", "--pin-stdin", stdin=PIN)
+    refused = ben(*signing, "b", "--yes", "--pin-stdin", stdin=PIN, check=5)["error"]
+    assert refused["code"] in {"approval_mismatch", "not_accepted"}
+    ben("vault", "approve", "v", "--checksum", anna("vault", "show", "v")["checksum"])
+    ben(*signing, "b", "--txid", txid, "--yes", "--pin-stdin", stdin=PIN)
+    assert anna("spend", "show", made["ceremony"])["state"] == "complete"
+    ben("spend", "finalize", made["ceremony"])
+    assert anna("spend", "broadcast", made["ceremony"])["txid"] == txid
+    assert ben("spend", "show", made["ceremony"])["state"] == "broadcast"
+
+
+def test_a_home_of_another_network_does_not_join(operators: Operators, tmp_path: Path) -> None:
+    stranger = asking(tmp_path / "stranger")
+    words = ("init", "--network", "signet", "--chain", "none:", "--database", operators.url)
+    assert "keys of regtest" in stranger(*words, check=5)["error"]["message"]
+    assert not (stranger.home / "settings.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql+psycopg://a:pin@host/home", "holds a password"),
+        ("mysql://host/home", "begins mysql"),
+        ("nothing", "cannot be read as one"),
+        ("postgresql+psycopg://a@host/home?sslmode=allow", "verify-full"),
+    ],
+)
+def test_a_database_url_is_refused_before_a_home_is_made(
+    tmp_path: Path, url: str, said: str
+) -> None:
+    ended = run_program(
+        tmp_path / "home", "--json", "init", "--network", "regtest", "--database", url, check=2
+    )
+    assert said in json.loads(ended.out)["error"]["message"]
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_server_that_is_away_is_said(operators: Operators) -> None:
+    settings = operators.ben.home / "settings.toml"
+    text = settings.read_text()
+    port = text.partition("127.0.0.1:")[2].partition("/")[0]
+    settings.write_text(text.replace(port, "1"))
+    error = operators.ben("status", check=5)["error"]
+    assert error["code"] == "database_unreachable"
+    assert "127.0.0.1:1" in error["message"]

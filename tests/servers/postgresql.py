@@ -1,0 +1,167 @@
+"""A PostgreSQL server of the tests' own: its folder, a private socket, a port of the loopback."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import psycopg
+import pytest
+from sqlalchemy.engine import URL
+
+VARIABLE: Final = "POSTGRESQL"
+FOLDERS: Final = tuple(f"/usr/lib/postgresql/{version}/bin" for version in range(20, 13, -1))
+SETTINGS: Final = {
+    "listen_addresses": "127.0.0.1",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "60",
+    "log_min_messages": "panic",
+    "lc_messages": "C",
+}
+OWNER: Final = "owner"
+PASSWORD: Final = "of-tests-only"
+START_SECONDS: Final = 30
+
+
+def programs() -> Path | None:
+    """Return the folder of PostgreSQL's programs: that of POSTGRESQL, else Debian's newest."""
+    named = os.environ.get(VARIABLE)
+    places = [Path(named)] if named else [Path(each) for each in FOLDERS]
+    return next((each for each in places if (each / "initdb").exists()), None)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, and how it is reached."""
+
+    folder: Path
+    port: int
+    made: Iterator[int]
+
+    @property
+    def password(self) -> str:
+        """Return everybody's password."""
+        return PASSWORD
+
+    @property
+    def passfile(self) -> Path:
+        """Return the file with everybody's password (pgpass)."""
+        return self.folder / "pgpass"
+
+    def url(self, database: str, user: str = OWNER) -> URL:
+        """Return the URL of a database, the password left to `passfile`."""
+        query = {"passfile": str(self.passfile)}
+        place = {"host": "127.0.0.1", "port": self.port, "database": database}
+        return URL.create("postgresql+psycopg", user, query=query, **place)
+
+    def run(self, statement: str, database: str = "postgres") -> list[Any]:
+        """Run a statement as the owner, outside a transaction; return its rows."""
+        with psycopg.connect(
+            host="127.0.0.1",
+            port=self.port,
+            dbname=database,
+            user=OWNER,
+            password=PASSWORD,
+            autocommit=True,
+        ) as connection:
+            found = connection.execute(statement.encode())
+            return found.fetchall() if found.description else []
+
+    def database(self, template: str = "template0") -> str:
+        """Make a database of its own for one test; return its name."""
+        name = f"home{next(self.made)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return name
+
+
+class Engines(NamedTuple):
+    """A server, and the database on it that each test gets a copy of."""
+
+    server: Server
+    template: str
+
+    def copy(self) -> URL:
+        """Make a database with nothing but our tables; return its URL."""
+        return self.server.url(self.server.database(self.template))
+
+
+@contextmanager
+def serve() -> Iterator[Server]:
+    """Run a server until the end; the test is left out where none is installed."""
+    found = programs()
+    if found is None:
+        pytest.skip("no PostgreSQL is installed here")
+    with tempfile.TemporaryDirectory(prefix="cardquorum-pg-", dir="/tmp") as name:
+        folder = Path(name)
+        running = _started(found, folder)
+        try:
+            yield running[0]
+        finally:
+            running[1].send_signal(signal.SIGINT)
+            running[1].wait(START_SECONDS)
+
+
+def _started(found: Path, folder: Path) -> tuple[Server, "subprocess.Popen[bytes]"]:
+    account = _account()
+    first = folder / "first-password"
+    first.write_text(PASSWORD)
+    folder.chmod(0o755)
+    if account:
+        for each in (folder, first):
+            shutil.chown(each, account["user"], account["group"])
+    auth = ("-A", "scram-sha-256", "-U", OWNER, f"--pwfile={first}")
+    kind = ("--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8")
+    made = [found / "initdb", *kind, *auth, "-D", folder / "data"]
+    subprocess.run(made, check=True, capture_output=True, cwd="/", **account)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    settings = {**SETTINGS, "port": str(port), "unix_socket_directories": str(folder)}
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    process = subprocess.Popen(
+        [found / "postgres", "-D", folder / "data", *options],
+        cwd="/",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        **account,
+    )
+    server = Server(folder, port, count(1))
+    server.passfile.touch(0o600)
+    server.passfile.write_text(f"127.0.0.1:{port}:*:*:{PASSWORD}\n")
+    _wait_until_ready(server, process)
+    return server, process
+
+
+def _account() -> dict[str, Any]:
+    """Return as whom the server runs: it refuses to run as root."""
+    if os.geteuid():
+        return {}
+    other = pwd.getpwnam("postgres")
+    return {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": []}
+
+
+def _wait_until_ready(server: Server, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(START_SECONDS * 50):
+        try:
+            server.run("SELECT 1")
+        except psycopg.OperationalError:
+            if process.poll() is not None:
+                raise
+            try:
+                process.wait(0.02)
+            except subprocess.TimeoutExpired:
+                continue
+        else:
+            return
+    process.kill()
+    raise TimeoutError(f"PostgreSQL did not start within {START_SECONDS} seconds")
