@@ -96,9 +96,18 @@ def backup(
     """
     from coordinator.home import backups
 
-    written = backups.write(context.home, out, with_approvals=with_approvals)
-    document = {**written._asdict(), "with_approvals": with_approvals}
-    return Result(document, [f"wrote {written.file} (SHA-256 {written.sha256})"])
+    home = context.home
+    served = context.database if home.server else None
+    written = backups.write(home, out, with_approvals=with_approvals, served=served)
+    document = {
+        **written._asdict(),
+        "with_approvals": with_approvals,
+        "database": home.server or str(home.database_url.database),
+    }
+    lines = [f"wrote {written.file} (SHA-256 {written.sha256})"]
+    if served:
+        lines.append("what the server has is in it as a file: restored, the home remembers alone")
+    return Result(document, lines)
 
 
 def restore(

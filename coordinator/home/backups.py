@@ -15,15 +15,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator.errors import SettingsError, UsageError
 from coordinator.home import approvals
 from coordinator.home.approvals import Standing
-from coordinator.home.settings import DATABASE_FILE, SETTINGS_FILE, Home, open_home
+from coordinator.home.settings import (
+    DATABASE_FILE,
+    SETTINGS_FILE,
+    Home,
+    open_home,
+    write_settings,
+)
 from psbt import codec, outline
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
+from storage.copying import copy_rows
+from storage.database import open_database
 from storage.readable import copy_database
 from storage.soundness import check_database, require_own_schema
 
@@ -46,25 +55,40 @@ class Written(NamedTuple):
     sha256: str
 
 
-def write(home: Home, out: Path, *, with_approvals: bool = False) -> Written:
+def write(
+    home: Home,
+    out: Path,
+    *,
+    with_approvals: bool = False,
+    served: sessionmaker[Session] | None = None,
+) -> Written:
     """Write the home into one file (mode 0600); a file that is there already is not replaced.
 
     With approvals, the key that signs them is in it: who has the file can approve in its name.
 
     The database is copied by SQLite itself while others use it; no private key is in it, but the
-    emulated cards of a test home are. A link is kept as what it leads to.
+    emulated cards of a test home are. A link is kept as what it leads to. What a server has,
+    `served`, is copied into a file: restored, the home has one of its own.
     """
     if out.exists():
         raise UsageError(f"{out} exists already")
     try:
         with tempfile.TemporaryDirectory(prefix=f"{out.name}.", dir=out.absolute().parent) as spare:
             copy, archive = Path(spare) / DATABASE_FILE, Path(spare) / "archive"
-            copy_database(home.folder / DATABASE_FILE, copy)
+            if served is None:
+                copy_database(home.folder / DATABASE_FILE, copy)
+            else:
+                _copy_served(served, copy)
             approved = approvals.files(home) if with_approvals else []
             found = {
                 path: str(path.relative_to(home.folder))
                 for path in [*_files(home.folder), *approved]
             }
+            if home.server is not None:
+                alone = home._replace(folder=Path(spare), server=None)
+                write_settings(alone)
+                del found[home.folder / SETTINGS_FILE]
+                found[alone.folder / SETTINGS_FILE] = SETTINGS_FILE
             with tarfile.open(archive, "w:gz", format=tarfile.USTAR_FORMAT) as tar:
                 for path, name in {copy: DATABASE_FILE, **found}.items():
                     _add(tar, path, name)
@@ -122,6 +146,14 @@ def to_approve(home: Home, db: Session) -> list[str]:
             if standing is not Standing.APPROVED:
                 commands.append(f"cardquorum spend sign {record.public_id} --txid TXID")
     return commands
+
+
+def _copy_served(served: sessionmaker[Session], file: Path) -> None:
+    opened = open_database(URL.create("sqlite", database=str(file)))
+    try:
+        copy_rows(served, opened)
+    finally:
+        opened.kw["bind"].dispose()
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -119,3 +119,14 @@ def test_a_server_that_is_away_is_said(operators: Operators) -> None:
     error = operators.ben("status", check=5)["error"]
     assert error["code"] == "database_unreachable"
     assert "127.0.0.1:1" in error["message"]
+
+
+def test_a_backup_holds_what_the_server_has(operators: Operators, tmp_path: Path) -> None:
+    anna, ben, _ = operators
+    made = anna("backup", "--out", str(tmp_path / "file"))
+    assert made["database"].startswith("postgresql+psycopg://")
+    back = asking(tmp_path / "back")
+    back("restore", str(tmp_path / "file"))
+    assert not (back.home / "settings.toml").read_text().count("database")
+    assert back("custody", "verify") == ben("custody", "verify")
+    assert back("balance", "v")["confirmed_sats"] == anna("balance", "v")["confirmed_sats"]
