@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from sqlalchemy import func, select, text
@@ -237,27 +237,30 @@ def pooler(port: int) -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
 
     def carry(source: socket.socket, target: socket.socket, *, told: bool) -> None:
-        seen = b""
-        while data := source.recv(65_536):
-            if told and len(seen) < 20_000:
-                seen += data
-                at = data.find(b"K\x00\x00\x00\x0c")
-                data = data if at < 0 else data[: at + 5] + b"\x7f" + data[at + 6 :]
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                at = data.find(b"K\x00\x00\x00\x0c") if told else -1
+                target.sendall(data if at < 0 else data[: at + 5] + b"\x7f" + data[at + 6 :])
+            target.shutdown(socket.SHUT_WR)
 
-    def serve() -> None:
-        client, _ = listener.accept()
+    def serve(client: socket.socket) -> None:
         with client, socket.create_connection(("127.0.0.1", port)) as server:
             asks = threading.Thread(target=carry, args=(client, server), kwargs={"told": False})
             asks.start()
             carry(server, client, told=True)
             asks.join()
 
-    thread = threading.Thread(target=serve, daemon=True)
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
     thread.start()
-    with closing(listener):
-        yield listener.getsockname()[1]
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
     thread.join(5)
 
 
