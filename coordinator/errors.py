@@ -16,6 +16,7 @@ PolicyError → NotImportable(remedy)
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 
 from coordinator import clock
 from psbt import errors as psbt_errors
@@ -78,6 +79,7 @@ class NotAccepted(CoordinatorError):
     def __init__(self, codes: Sequence[str], sentences: Sequence[str] = ()) -> None:
         """Keep the codes of the dangers nobody accepted; none when a person said no."""
         self.codes = tuple(codes)
+        self._sentences = tuple(sentences)
         told = "; ".join(
             f"{sentence} ({code})" for code, sentence in zip(codes, sentences, strict=False)
         )
@@ -86,6 +88,11 @@ class NotAccepted(CoordinatorError):
             if codes
             else "it was not confirmed; nothing was done"
         )
+
+    @property
+    def dangers(self) -> dict[str, str]:
+        """Return the sentence of each code."""
+        return dict(zip_longest(self.codes, self._sentences[: len(self.codes)], fillvalue=""))
 
 
 class LastAttempt(CoordinatorError):

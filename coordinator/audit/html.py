@@ -12,7 +12,7 @@ from coordinator import clock
 from coordinator.audit.auditing import Audited
 from coordinator.audit.facts import VaultFacts
 from coordinator.audit.gathering import vault_facts
-from coordinator.audit.picture import Owned, picture
+from coordinator.audit.picture import Owned, Picture, picture
 from coordinator.audit.verdict import SETS_HEADER, Least, Verdict, least_sets, supposed, verdict
 from coordinator.custody import log as custody_log
 from coordinator.home.stored import computed_checksum
@@ -47,6 +47,11 @@ class Page:
     version: str
 
     @property
+    def drawn(self) -> Picture:
+        """Return the picture."""
+        return picture(self.facts, self.found.findings, self.owned)
+
+    @property
     def verdict(self) -> Verdict:
         """Return what the page begins with."""
         return verdict(self.found)
@@ -72,9 +77,8 @@ def rendered(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    drawn = picture(page.facts, page.found.findings, page.owned)
     template = environment.get_template("audit.html.j2")
-    return template.render(page=page, picture=drawn, header=SETS_HEADER)
+    return template.render(page=page, picture=page.drawn, header=SETS_HEADER)
 
 
 def _readable(value: object) -> object:
@@ -107,19 +111,24 @@ def page(
     database: sessionmaker[Session], found: Audited, progress: Callable[[Drill], DrillProgress]
 ) -> str:
     """Return the audit of a vault as HTML; no part of it is fetched from anywhere."""
+    return rendered(gathered(database, found, progress))
+
+
+def gathered(
+    database: sessionmaker[Session], found: Audited, progress: Callable[[Drill], DrillProgress]
+) -> Page:
+    """Return all that stands on the page of an audit."""
     with database.begin() as db:
         vault = vault_book.vault_named(db, found.vault)
         facts = vault_facts(db, vault)
-        return rendered(
-            Page(
-                facts,
-                found,
-                _owned(facts, looked(db, vault)),
-                list(_happened(db, vault, progress)),
-                custody_log.verify(db, None).head or "the chain of hashes is broken",
-                clock.now().date().isoformat(),
-                computed_checksum(vault) or "unknown: what is stored does not hold together",
-            )
+        return Page(
+            facts,
+            found,
+            _owned(facts, looked(db, vault)),
+            list(_happened(db, vault, progress)),
+            custody_log.verify(db, None).head or "the chain of hashes is broken",
+            clock.now().date().isoformat(),
+            computed_checksum(vault) or "unknown: what is stored does not hold together",
         )
 
 

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route as Served
 from starlette.types import ASGIApp
 
-from coordinator.errors import CoordinatorError
+from coordinator.errors import CoordinatorError, NotAccepted
 from coordinator.home.settings import OFFLINE
 from coordinator.web import pages
 from coordinator.web.context import Answer, Context, Handler, Moved, Page, Sent, Shown, Visit
@@ -35,6 +35,7 @@ FORM: Final = "form"
 MEDIA: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 ENTERED: Final = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>cardquorum</title>'
+    '<link rel="icon" href="data:,">'
     '<meta http-equiv="refresh" content="0; url={0}"><p>{1}</p></html>'
 )
 
@@ -109,7 +110,14 @@ class _Served:
                 return Shown("form_old.html", {}, 403)
         except FormUsed:
             return Shown("form_used.html", {}, 409)
-        return _nowhere(visit) if handler is None else handler(visit)
+        try:
+            return _nowhere(visit) if handler is None else handler(visit)
+        except NotAccepted as refused:
+            if request.method != "POST" or not refused.codes:
+                raise
+            fields = [each for each in visit.form.items() if each[0] != FORM]
+            said = {"dangers": refused.dangers.items(), "fields": fields}
+            return Shown("dangers.html", said, 409)
 
     def _failed(self, error: Exception, visit: Visit, page: Page | None) -> Response:
         """Say on a page what was raised, as far as a page can still be shown."""
@@ -231,7 +239,7 @@ def common(visit: Visit, page: Page | None) -> Mapping[str, object]:
         sealed = sealing.is_locked(db)
     return {
         "pages": [each for each in pages.PAGES if each.name],
-        "page": page,
+        "here": page,
         "at": visit.at,
         "mistake": None,
         "new_form": lambda: new_form(visit.window),

@@ -17,6 +17,9 @@ from coordinator.web.windows import Window, Windows
 from coordinator.workspace.opened_home import OpenedHome
 from storage.database import reading
 
+ACCEPT = "accept"
+"""What the name of a field begins with that accepts a danger."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -76,6 +79,12 @@ class Visit:
     path: Mapping[str, str]
     query: Mapping[str, str]
     form: Mapping[str, str]
+
+    @property
+    def accepted(self) -> frozenset[str]:
+        """Return the codes of the dangers that were accepted in the form."""
+        found = (name.partition(":") for name in self.form)
+        return frozenset(code for word, _, code in found if word == ACCEPT)
 
 
 class Shown(NamedTuple):

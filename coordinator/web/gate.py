@@ -39,6 +39,7 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 REFUSED: Final = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>cardquorum</title>'
+    '<link rel="icon" href="data:,">'
     "<h1>This window is closed</h1><p>{0}.</p><p>No money has moved. For a new window, go to the "
     "terminal and type:</p><p><code>cardquorum open</code></p></html>"
 )

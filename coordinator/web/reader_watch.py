@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from cards import pcsc
 from cards.errors import CardError
 from cards.session import CardIdentity
-from coordinator.home.settings import CARD_SUFFIX, Home
+from coordinator.home.settings import Home
 from coordinator.readers import emulated, real_readers
 from coordinator.web.bulletin import CARDS, Bulletin
 
@@ -109,8 +109,9 @@ class ReaderWatch:
         """Return which emulated cards there are, and whether each is on its reader."""
         if self._home.network == "mainnet":
             return ()
-        names = sorted(each.stem for each in self._home.emulated_cards.glob("*" + CARD_SUFFIX))
-        return tuple((name, emulated.present(self._home, name)) for name in names)
+        return tuple(
+            (name, emulated.present(self._home, name)) for name in self._home.emulated_names()
+        )
 
 
 def _real() -> tuple[States, CardError | None]:

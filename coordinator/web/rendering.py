@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from coordinator import clock
 from coordinator.shown_text import ago, counted, sat_per_vbyte, sats, visible, visible_lines
 
 GROUP: Final = 4
+WORDS: Final = {"location": "place", "copy": "paper", "holder": "person"}
 FRAME: Final = "base.html"
 
 
@@ -19,7 +20,7 @@ FRAME: Final = "base.html"
 def environment() -> Environment:
     """Return the templates of the page."""
     made = Environment(
-        loader=PackageLoader("coordinator.web"),
+        loader=ChoiceLoader([PackageLoader("coordinator.web"), PackageLoader("coordinator.audit")]),
         autoescape=True,
         finalize=_readable,
         undefined=StrictUndefined,
@@ -34,6 +35,7 @@ def environment() -> Environment:
         day=lambda moment: moment.date().isoformat(),
         ago=lambda moment: ago(moment, clock.now()),
         sentence=sentence,
+        plain=plain,
     )
     return made
 
@@ -57,7 +59,14 @@ def sentence(text: str) -> str:
     """Return a message as a sentence: it begins with a capital and ends with a full stop."""
     text = text.strip()
     ended = text if re.search(r"[.!?:]$", text) else f"{text}."
-    return ended[:1].upper() + ended[1:]
+    named = ":" in ended.partition(" ")[0]  # kind:name stays as it is typed
+    return ended if named else ended[:1].upper() + ended[1:]
+
+
+def plain(subject: str) -> str:
+    """Return kind:name as it is said: `card:blue` is card blue, `location:home` place home."""
+    kind, _, name = subject.rpartition(":")
+    return f"{WORDS.get(kind, kind)} {name}".strip()
 
 
 def _readable(value: object) -> object:

@@ -168,11 +168,12 @@ class Conversation:
             if question is None or self._answer is not None or given.get("question") != question.id:
                 return False
             self.task.mistake = question.check(given)
-            if self.task.mistake is None:
-                self._answer = given
+            taken = self.task.mistake is None
+            if taken:
+                self._answer, self.task.question = given, None
                 self._changed.notify_all()
         self._bulletin.post(TASK)
-        return self.task.mistake is None
+        return taken
 
     def stop(self) -> None:
         """End it where it next asks or looks."""

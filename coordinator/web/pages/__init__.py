@@ -6,11 +6,15 @@ To add one: a module with its `PAGE`, named here, and a template that extends `b
 from typing import Final
 
 from coordinator.web.context import Page
-from coordinator.web.pages import cards, task, today, windows
+from coordinator.web.pages import cards, papers, places, receive, task, today, vaults, windows
 
 PAGES: Final[tuple[Page, ...]] = (
     today.PAGE,
     cards.PAGE,
+    receive.PAGE,
+    places.PAGE,
+    papers.PAGE,
+    vaults.PAGE,
     task.PAGE,
     windows.PAGE,
 )

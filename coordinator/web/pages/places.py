@@ -1,0 +1,158 @@
+"""Where things are: keys, cards and places as a picture; what if; what was moved; the timeline."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from coordinator.audit import auditing
+from coordinator.audit.auditing import Question
+from coordinator.audit.exposure import Kind
+from coordinator.audit.html import gathered
+from coordinator.audit.verdict import SETS_HEADER, supposed
+from coordinator.custody import card_secrets
+from coordinator.custody import log as custody_log
+from coordinator.custody.card_secrets import Told
+from coordinator.custody.log import NewEvent, Place
+from coordinator.errors import UsageError
+from coordinator.vault import drills
+from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
+from storage import cards as card_book
+from storage import custody as custody_book
+from storage import vaults as vault_book
+
+PATH: Final = "/places"
+LOSE: Final = "lose:"
+STEAL: Final = "steal:"
+WHAT_IF: Final = "what_if"
+KINDS: Final = {
+    "home": "my home",
+    "friend": "with a friend or relative",
+    "bank-vault": "a bank's vault",
+    "office": "an office",
+    "other": "another place",
+}
+MOVES: Final = {
+    "placed": "it lies there now",
+    "seen": "I looked: it is where it was",
+    "found": "it was gone, and is back",
+}
+
+
+def choose(visit: Visit) -> Answer:
+    """Show what lies where; a vault has its picture beside it."""
+    with visit.context.reading.begin() as db:
+        names = [each.name for each in vault_book.all_vaults(db) if each.retired_at is None]
+        said = {**_lists(visit), "vaults": names}
+    return Shown("places.html", said)
+
+
+def _lists(visit: Visit) -> Mapping[str, object]:
+    """Return what forms choose from, and what lies at each place."""
+    with visit.context.reading.begin() as db:
+        items = [custody_log.item_name(each) for each in custody_book.all_items(db)]
+        return {
+            "locations": custody_log.locations(db),
+            "holders": custody_log.holders(db),
+            "items": items,
+            "cards": [card.label for card in card_book.all_cards(db)],
+            "secrets": card_secrets.listed(db),
+            "kinds": KINDS,
+            "moves": MOVES,
+            "words": card_secrets.WORDS,
+        }
+
+
+def show(visit: Visit) -> Answer:
+    """Show a vault's picture and what it says; answer a question what if, exactly."""
+    context, name = visit.context, visit.path["vault"]
+    asked = Question(_named(visit, LOSE), _named(visit, STEAL))
+    found = auditing.audited(context.home, context.reading, name, asked=asked)
+    answered = [line.strip() for line in supposed(found)]
+    if visit.query.get("part") == WHAT_IF:
+        return Shown("place_what_if.html", {"found": found, "answered": answered})
+    page = gathered(context.reading, found, drills.progress)
+    said = {
+        "name": name,
+        "page": page,
+        "picture": page.drawn,
+        "header": SETS_HEADER,
+        "found": found,
+        "answered": answered,
+        "places": sorted(page.facts.places),
+        "things": [each.subject for each in page.facts.carriers() if each.gone is None],
+        "kinds_of_sets": list(Kind),
+        "chosen": set(visit.query),
+    }
+    return Shown("place_vault.html", said)
+
+
+def _named(visit: Visit, word: str) -> tuple[str, ...]:
+    return tuple(each.removeprefix(word) for each in visit.query if each.startswith(word))
+
+
+def move(visit: Visit) -> Answer:
+    """Write down where a thing lies now."""
+    form = visit.form
+    event, item, place = form.get("event", ""), form.get("item", ""), form.get("at", "")
+    if event not in MOVES:
+        raise UsageError("say what happened to it")
+    at = place or None
+    if event == "seen":
+        at = None
+    new = NewEvent(item, event, at=at, note=form.get("note", "").strip() or None)
+    with visit.context.database.begin() as db:
+        custody_log.record(db, new)
+    return Moved(PATH)
+
+
+def add_place(visit: Visit) -> Answer:
+    """Add a place, and who can open it."""
+    form = visit.form
+    holder = form.get("holder", "").strip() or None
+    region = form.get("region", "").strip() or None
+    with visit.context.database.begin() as db:
+        known = {each.name for each in custody_log.holders(db)}
+        if holder is not None and holder not in known:
+            custody_log.add_holder(db, holder, None, contact=None)
+        place = Place(form.get("name", "").strip(), form.get("kind", ""), region, holder)
+        custody_log.add_location(db, place)
+    return Moved(PATH)
+
+
+def tell_secret(visit: Visit) -> Answer:
+    """Write down where a PIN is written, or who knows it; never what it is."""
+    form = visit.form
+    card, kind = form.get("card", ""), form.get("kind", "")
+    place, who = form.get("written_at", ""), form.get("known_by", "").strip()
+    if not place and not who:
+        raise UsageError("say where it is written, or who knows it")
+    with visit.context.database.begin() as db:
+        if who and who not in {each.name for each in custody_log.holders(db)}:
+            custody_log.add_holder(db, who, None, contact=None)
+        known = card_secrets.of_card(db, card_book.card_named(db, card))
+        same = [each.label for each in known if each.kind == kind]
+        taken = {each.label for each in card_secrets.listed(db)}
+        stem = f"{card[: card_secrets.STEM_MAX]}-{kind}"
+        fresh = (each for each in (stem, *(f"{stem}-{n}" for n in range(2, 99))))
+        label = same[0] if same else next(each for each in fresh if each not in taken)
+        told = Told(label, card, kind, (who,) if who else (), (place,) if place else ())
+        card_secrets.tell(db, told)
+    return Moved(PATH)
+
+
+PAGE: Final = Page(
+    "Where things are",
+    PATH,
+    (
+        Route(PATH, choose),
+        Route("/places/move", take=move),
+        Route("/places/new", take=add_place),
+        Route("/places/secret", take=tell_secret),
+        Route("/places/{vault}", show),
+    ),
+    {
+        ("location", "add"): PATH,
+        ("custody", "record"): PATH,
+        ("secret", "add"): PATH,
+        ("audit",): "/places/{1}",
+    },
+)

@@ -1,0 +1,125 @@
+"""Receive: an address nobody was given before, and whether an address is ours."""
+
+from contextlib import suppress
+from typing import Final
+
+import segno
+
+from coordinator.amounts import parse_amount, script_of
+from coordinator.errors import ChainError, NotLooked, UsageError
+from coordinator.interop.bip21 import address_in
+from coordinator.vault import addresses, vaults
+from coordinator.wallet import scans
+from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
+from storage import vaults as vault_book
+
+PATH: Final = "/receive"
+SHOWN_MAX: Final = 50
+CODE_SCALE: Final = 6
+
+
+def choose(visit: Visit) -> Answer:
+    """Show the vaults that may be paid, or the only one."""
+    with visit.context.reading.begin() as db:
+        open_ones = [
+            each.name for each in vault_book.all_vaults(db) if addresses.closed(db, each) is None
+        ]
+    if len(open_ones) == 1:
+        return Moved(f"{PATH}/{open_ones[0]}")
+    return Shown("receive.html", {"vaults": open_ones})
+
+
+def show(visit: Visit) -> Answer:
+    """Ask how much is expected, and list the newest addresses with what came of each."""
+    context, name = visit.context, visit.path["vault"]
+    context.freshen()
+    found = addresses.addresses(context.home, context.reading, name, accepted=visit.accepted)
+    own = [each for each in found if each.keychain == "receive"]
+    with context.reading.begin() as db:
+        record = vault_book.vault_named(db, name)
+        closed, seen = addresses.closed(db, record), scans.looked(db, record)
+    said = {
+        "name": name,
+        "closed": closed,
+        "listed": own[: -SHOWN_MAX - 1 : -1],
+        "more": max(len(own) - SHOWN_MAX, 0),
+        "looked": seen,
+    }
+    return Shown("receive_vault.html", said)
+
+
+def issue(visit: Visit) -> Answer:
+    """Give out the next address; what is dangerous of its vault has to be accepted first."""
+    context, name = visit.context, visit.path["vault"]
+    typed, label = visit.form.get("amount", "").strip(), visit.form.get("label", "").strip()
+    amount = parse_amount(typed) if typed else None
+    context.opened.require_writable()
+    with context.chain_lock, suppress(NotLooked, ChainError):
+        try:
+            context.opened.look_first(name)
+        finally:
+            context.opened.close_chain()
+    with context.database.begin() as db:
+        fresh = addresses.fresh(
+            db, context.home, name, label=label or None, accepted=visit.accepted
+        )
+    asked = f"?amount={amount}" if amount is not None else ""
+    return Moved(f"{PATH}/{name}/{fresh.address}{asked}")
+
+
+def one(visit: Visit) -> Answer:
+    """Show an address so that it can be compared, and read by a telephone."""
+    context, text = visit.context, visit.path["address"]
+    script = script_of(text, context.home.network)
+    owner = addresses.owner_of(context.home, context.reading, script, accepted=visit.accepted)
+    if owner is None or owner.vault != visit.path["vault"]:
+        raise UsageError("this address is not one of this vault")
+    amount = _amount(visit.query.get("amount"))
+    uri = addresses.payment_uri(text, amount, owner.label)
+    with context.reading.begin() as db:
+        record = vault_book.vault_named(db, owner.vault)
+        shown = vaults.shown(context.home, db, record)
+        seen = scans.looked(db, record)
+    said = {
+        "address": text,
+        "owner": owner,
+        "amount": amount,
+        "uri": uri,
+        "code": segno.make(uri, error="m").svg_data_uri(scale=CODE_SCALE, border=2),
+        "approved": shown.approved,
+        "looked": seen,
+    }
+    return Shown("receive_address.html", said)
+
+
+def _amount(text: str | None) -> int | None:
+    return parse_amount(text) if text else None
+
+
+def check(visit: Visit) -> Answer:
+    """Say whether an address is ours."""
+    typed = visit.query.get("address", "").strip()
+    if not typed:
+        return Shown("receive_check.html", {"typed": "", "owner": None, "asked": False})
+    try:
+        text = address_in(typed)
+        script = script_of(text, visit.context.home.network)
+    except UsageError as failure:
+        said = {"typed": typed, "owner": None, "asked": False, "mistake": str(failure)}
+        return Shown("receive_check.html", said, 400)
+    context = visit.context
+    owner = addresses.owner_of(context.home, context.reading, script, accepted=visit.accepted)
+    return Shown("receive_check.html", {"typed": text, "owner": owner, "asked": True})
+
+
+PAGE: Final = Page(
+    "Receive",
+    PATH,
+    (
+        Route(PATH, choose),
+        Route("/receive/check", check),
+        Route("/receive/{vault}", show, issue),
+        Route("/receive/{vault}/{address}", one),
+    ),
+    {("address", "new"): "/receive/{2}", ("address", "list"): "/receive/{2}"},
+)

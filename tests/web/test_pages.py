@@ -1,0 +1,328 @@
+"""What each page shows and does, in each state a home can be in."""
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from coordinator.web.windows import new_form
+from tests.program import PIN, UNPROVED, Asked, prove_keys
+from tests.web.browser import TOKEN, Answer, Client
+from tests.web.conftest import serving
+
+PAGES = (
+    "/", "/cards", "/cards/a", "/receive/v", "/receive/check", "/places", "/places/v",
+    "/papers/v", "/vaults", "/vaults/v", "/task",
+)  # fmt: skip
+UNAPPROVED = frozenset({"/receive/v"})
+
+
+def soon(found: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    until = time.monotonic() + 10
+    while not found():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def ended(client: Client, **answers: str) -> Answer:
+    """Answer every question of the task, each kind as said; return how it ended."""
+    tasks = client.running.context.tasks
+    while True:
+        soon(lambda: tasks.last is not None and (tasks.last.is_over or tasks.last.question))
+        if tasks.last.is_over:
+            return client.get("/task")
+        asked = client.get("/task").text
+        question = re.search(r'name="question" value="([^"]+)"', asked)
+        if question is not None:
+            form = TOKEN.findall(asked)[0]
+            client.send("/task/answer", {"form": form, "question": question[1], **answers})
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_shown(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status, "undefined" in answer.words.lower()) == (200, False)
+    assert "<h1>" in answer.text
+
+
+def test_today_says_what_is_dangerous_first(client: Client) -> None:
+    words = client.get("/").words
+    assert "Something is dangerous" in words
+    assert words.index("dangerous") < words.index("3 000 000 sat")
+    assert 'href="/vaults/v"' in client.get("/").text  # the one button: prove the keys
+
+
+def test_today_says_that_all_is_well_only_where_nothing_is_lacking(vault: Asked) -> None:
+    prove_keys(vault)
+    assert vault("status")["safe"] is False  # never drilled, no PIN told
+    with serving(vault.home) as page:
+        client = Client(page)
+        client.enter()
+        assert "All is well" not in client.get("/").words
+
+
+def test_a_card_is_checked(client: Client) -> None:
+    client.post("/cards/a/check", on="/cards/a")
+    assert "Card a is in order" in ended(client, pin=PIN).words
+
+
+def test_a_wrong_pin_is_given_to_the_card_once(client: Client) -> None:
+    client.post("/cards/a/check", on="/cards/a")
+    told = ended(client, pin="654321").words
+    assert "Not done" in told
+    assert "4" in told
+    assert client.running.context.tasks.running is None
+
+
+def test_a_card_gets_another_pin(client: Client, vault: Asked) -> None:
+    client.post("/cards/b/pin", on="/cards/b")
+    tasks = client.running.context.tasks
+    soon(lambda: tasks.last.question is not None)
+    client.post("/task/answer", {"question": tasks.last.question.id, "pin": PIN}, on="/task")
+    soon(lambda: tasks.last.question is not None)
+    fields = {"question": tasks.last.question.id, "pin": "112233", "again": "112234"}
+    client.post("/task/answer", fields, on="/task")
+    assert "typed differ" in client.get("/task").words
+    client.post("/task/answer", {**fields, "again": "112233"}, on="/task")
+    assert "new PIN" in ended(client).words
+    assert vault("card", "check", "b", "--pin-stdin", stdin="112233")["key_matches"]
+
+
+def test_a_card_that_is_laid_on_appears_by_itself(client: Client) -> None:
+    soon(lambda: bool(client.running.context.watch.seen.lying))
+    before = client.running.context.bulletin.numbers()["cards"]
+    client.post("/cards/lay", {"name": "a", "answer": "take"}, on="/cards")
+    soon(lambda: client.running.context.bulletin.numbers()["cards"] > before)
+    assert "Lay a on the reader" in client.get("/cards").words
+    client.post("/cards/lay", {"name": "a", "answer": "lay"}, on="/cards")
+    soon(lambda: "Lay a on the reader" not in client.get("/cards").words)
+
+
+def test_a_new_practice_card_becomes_known(client: Client, vault: Asked) -> None:
+    client.post("/cards/practice", {"name": "d", "family": "tapsigner"}, on="/cards")
+    soon(lambda: any(each.place == "d" for each in client.running.context.watch.seen.lying))
+    client.post("/cards/known", {"place": "d", "label": "green"}, on="/cards")
+    assert "Card green is known now" in ended(client, pin=PIN).words
+    assert {each["label"] for each in vault("card", "list")["cards"]} == {"a", "b", "c", "green"}
+
+
+@pytest.mark.parametrize("family", ["satochip", "keycard"])
+def test_a_card_that_gets_a_puk_is_set_up_in_the_terminal(
+    client: Client, vault: Asked, family: str
+) -> None:
+    vault("emulate", "new", family, "fresh", "--no-setup")
+    soon(lambda: any(each.place == "fresh" for each in client.running.context.watch.seen.lying))
+    words = client.get("/cards").words
+    assert "never shown in a browser" in words
+    assert "cardquorum card setup NAME --generate --emulated fresh" in words
+    client.post("/cards/known", {"place": "fresh", "label": "x"}, on="/cards")
+    assert client.running.context.tasks.last is None
+
+
+def test_a_task_that_is_stopped_ends(client: Client) -> None:
+    client.post("/cards/a/check", on="/cards/a")
+    soon(lambda: client.running.context.tasks.last.question is not None)
+    client.post("/task/stop", on="/task")
+    soon(lambda: client.running.context.tasks.running is None)
+    assert "stopped" in client.get("/task").words
+
+
+def test_one_thing_is_done_at_a_time(client: Client) -> None:
+    client.post("/cards/a/check", on="/cards/a")
+    assert "one thing at a time" in client.post("/cards/b/check", on="/cards/b").words.lower()
+
+
+def test_an_answer_to_another_question_is_not_taken(client: Client) -> None:
+    client.post("/cards/a/check", on="/cards/a")
+    tasks = client.running.context.tasks
+    soon(lambda: tasks.last.question is not None)
+    client.post("/task/answer", {"question": "other", "pin": PIN}, on="/task")
+    assert tasks.last.question is not None
+
+
+def test_a_danger_is_accepted_one_by_one_before_an_address(client: Client, vault: Asked) -> None:
+    shutil.rmtree(vault.home / "approvals", ignore_errors=True)
+    first = client.post("/receive/v", {"amount": "0.1 BTC"}, on="/receive/v")
+    assert first.status in {303, 409}  # accepted before with the same facts, or asked now
+
+
+def test_an_address_shows_what_is_compared(client: Client, vault: Asked) -> None:
+    answer = client.post("/receive/v", {"amount": "0.1 BTC", "label": "<b>sale"}, on="/receive/v")
+    shown = client.get(answer.headers["location"])
+    address = vault("address", "list", "v")["addresses"][-1]["address"]
+    words = shown.words
+    assert " ".join(address[at : at + 4] for at in range(0, len(address), 4)) in words
+    assert "10 000 000 sat" in words
+    assert vault("vault", "show", "v")["checksum"] in words
+    assert "<b>sale" in words
+    assert "<b>sale" not in shown.text
+
+
+def test_whether_an_address_is_ours_is_said(client: Client, vault: Asked) -> None:
+    own = vault("address", "new", "v", *UNPROVED)["address"]
+    assert "of vault v" in client.get(f"/receive/check?address={own}").words
+    other = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+    assert "is not ours" in client.get(f"/receive/check?address={other}").words
+    assert client.get("/receive/check?address=nonsense").status == 400
+
+
+def test_what_if_is_answered_as_audit_answers(client: Client, vault: Asked) -> None:
+    asked = "/places/v?lose:location:at-a=yes&steal:card:b=yes"
+    told = client.get(asked).words
+    audited = vault("audit", "v", "--lose", "location:at-a", "--steal", "card:b", check=None)
+    assert ("can NOT spend" in told) == (not audited["can_spend"])
+    assert client.get(f"{asked}&part=what_if").words in told
+
+
+def test_a_move_is_written_down(client: Client, vault: Asked) -> None:
+    new = {"name": "cellar", "kind": "home", "holder": "uncle", "region": ""}
+    client.post("/places/new", new, on="/places")
+    client.post("/places/move", {"item": "card:a", "event": "placed", "at": "cellar"}, on="/places")
+    assert vault("card", "show", "a")["location"] == "cellar"
+    told = {"card": "a", "kind": "pin", "written_at": "at-b", "known_by": "uncle"}
+    client.post("/places/secret", told, on="/places")
+    (secret,) = vault("secret", "list")["secrets"]
+    assert (secret["card"], secret["known_by"], secret["written_at"]) == ("a", ["uncle"], ["at-b"])
+
+
+def test_a_kit_is_made_and_downloaded(client: Client, vault: Asked) -> None:
+    moved = client.post("/papers/v", {"place": "at-a", "for": "", "paper": "a4"}, on="/papers/v")
+    assert "Ready to print" in client.get(moved.headers["location"]).words
+    name = moved.headers["location"].partition("made=")[2]
+    kit = client.get(f"/papers/v/{name}")
+    assert (kit.body[:5], kit.headers["content-type"]) == (b"%PDF-", "application/pdf")
+    assert any(each["location"] == "at-a" for each in vault("copy", "list", "v")["copies"])
+
+
+@pytest.mark.parametrize("name", ["..", "v-%2e%2e", "x-kit", "v-nothing", "%2e%2e%2fhome"])
+def test_only_a_kit_is_downloaded(client: Client, name: str) -> None:
+    assert client.get(f"/papers/v/{name}").status in {400, 404}
+
+
+def test_a_vault_is_made_proved_and_tried_out_on_the_page(client: Client, vault: Asked) -> None:
+    for name in ("x", "y"):
+        vault("emulate", "new", "tapsigner", name)
+        vault("card", "enrol", name, "--emulated", name, "--pin-stdin", stdin=PIN)
+    fields = {"name": "second", "threshold": "2", "card:x": "yes", "card:y": "yes"}
+    assert client.post("/vaults", fields, on="/vaults").headers["location"] == "/vaults/second"
+    client.post("/vaults/second/prove", on="/vaults/second")
+    assert "2 of the keys of vault second are proved" in ended(client, pin=PIN).words
+    client.post("/vaults/second/drill", on="/vaults/second")
+    assert "2 keys are proved in this drill" in ended(client, pin=PIN).words
+    assert vault("drill", "list", "second")["drills"][0]["state"] == "complete"
+
+
+def test_a_restored_vault_is_compared_with_the_paper_first(vault: Asked, tmp_path: Path) -> None:
+    right = vault("vault", "show", "v")["checksum"]
+    vault("backup", "--out", str(tmp_path / "b"))
+    other = Asked(tmp_path / "other")
+    other("restore", str(tmp_path / "b"))
+    with serving(other.home) as page:
+        client = Client(page)
+        client.enter()
+        shown = client.get("/vaults/v").words
+        assert "Nobody compared it" in shown
+        assert right not in shown  # it has to come from the paper
+        client.post("/vaults/v/approve", {"checksum": "aaaaaaaa"}, on="/vaults/v")
+        assert "Nobody compared it" in client.get("/vaults/v").words
+        client.post("/vaults/v/approve", {"checksum": f"#{right}"}, on="/vaults/v")
+        assert "It was compared with the paper" in client.get("/vaults/v").words
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_home_that_can_only_be_read_is_shown_and_says_so(
+    vault: Asked, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.database.is_writable", lambda _file: False)
+    with serving(vault.home) as page:
+        client = Client(page)
+        client.enter()
+        answer = client.get(path)
+        assert (answer.status, "can only be read here" in answer.words) == (200, True)
+        assert "<button" not in answer.text or path in {"/receive/check", "/places/v"}
+
+
+def test_what_changes_a_home_that_can_only_be_read_is_refused(
+    vault: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.database.is_writable", lambda _file: False)
+    with serving(vault.home) as page:
+        client = Client(page)
+        client.enter()
+        window = next(iter(page.context.windows._windows.values()))
+        for path in ("/receive/v", "/papers/v", "/vaults", "/places/new", "/cards/practice"):
+            sent = {"form": new_form(window), "name": "x", "kind": "home", "for": ""}
+            refused = client.send(path, sent)
+            assert (refused.status, "This was not done" in refused.words) == (400, True)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_sealed_home_is_shown_without_its_names(vault: Asked, path: str) -> None:
+    words = "home.passphrase=correct horse battery\n"
+    vault("custody", "seal", "--pin-stdin", stdin=words)
+    with serving(vault.home) as page:
+        client = Client(page)
+        client.enter()
+        answer = client.get(path)
+        assert (answer.status, "at-a" in answer.words) == (200, False)
+        assert "are sealed" in answer.words
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_an_offline_home_is_shown_and_says_so(vault: Asked, path: str) -> None:
+    settings = vault.home / "settings.toml"
+    settings.write_text(settings.read_text().replace('"regtest:"', '"none:"'))
+    with serving(vault.home) as page:
+        client = Client(page)
+        client.enter()
+        answer = client.get(path)
+        assert (answer.status, "asks no one" in answer.words) == (200, True)
+        assert "Look it up now" not in answer.words
+
+
+def test_names_of_others_are_neutralised(client: Client, vault: Asked) -> None:
+    odd = "\u202e<script>alert(1)</script>\u200b"
+    address = vault("address", "list", "v")["addresses"][0]["address"]
+    vault("label", "set", address, odd)
+    for path in ("/receive/v", f"/receive/check?address={address}"):
+        text = client.get(path).text
+        assert "&lt;script&gt;" in text
+        assert not any(each in text for each in ("\u202e", "\u200b", "<script>alert"))
+        assert "\\u202e" in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/cards/nobody", "/places/nothing", "/vaults/x", "/receive/x", "/papers/x", "/receive/v/x"],
+)
+def test_what_does_not_exist_is_said(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status == 400
+    assert "This was not done" in answer.words
+
+
+def test_every_form_carries_a_token(client: Client) -> None:
+    for path in PAGES:
+        text = client.get(path).text
+        assert len(TOKEN.findall(text)) == text.count('method="post"')
+
+
+def test_secrets_are_asked_for_in_a_way_no_browser_keeps(client: Client) -> None:
+    client.post("/cards/a/check", on="/cards/a")
+    soon(lambda: client.running.context.tasks.last.question is not None)
+    (field,) = re.findall(r"<input[^>]*type=\"password\"[^>]*>", client.get("/task").text)
+    assert 'autocomplete="one-time-code"' in field
+    assert "value=" not in field
+
+
+def test_no_template_writes_style_or_script_into_the_page() -> None:
+    templates = Path("coordinator/web/templates")
+    for file in templates.glob("*.html"):
+        text = file.read_text()
+        assert not re.search(r"\sstyle=|<style|\son\w+=|javascript:|\|\s*safe\b", text), file.name
+        assert "http://" not in text, file.name
+        assert "https://" not in text, file.name
