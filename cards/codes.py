@@ -1,7 +1,7 @@
 """What a family takes as a PIN, a PUK or a duress PIN: told before one is typed, checked first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cards.errors import PinUnsuitable
 from cards.pin import Secret
@@ -9,8 +9,7 @@ from cards.pin import Secret
 WORDS = {"pin": "PIN", "puk": "PUK", "duress": "duress PIN"}
 
 
-@dataclass(frozen=True)
-class CodeRule:
+class CodeRule(NamedTuple):
     """How long a code is (`most` None: any length above), whether only digits fit.
 
     `everybodys` are the codes cards leave the factory with, which protect nothing.

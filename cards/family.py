@@ -19,8 +19,7 @@ if TYPE_CHECKING:  # what is known of a family is told without a card
     from cards.transport import CardTransport
 
 
-@dataclass(frozen=True)
-class Roots:
+class Roots(NamedTuple):
     """Certificates (DER) of authorities, roots and below: the maker's, and those for tests only."""
 
     published: tuple[bytes, ...]

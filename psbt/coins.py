@@ -76,8 +76,7 @@ class Selection(NamedTuple):
     vsize: int
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(NamedTuple):
     """What is to be paid, at which rate (sat/kvB).
 
     `drain` is a script that takes what the coins leave: those of `must_spend`, else all.

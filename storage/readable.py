@@ -8,10 +8,9 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, NamedTuple
 
 from storage.errors import StorageError
 
@@ -23,8 +22,7 @@ NOBODY_WRITES: Final = "?mode=ro&immutable=1"
 LOST: Final = "it was there when this home was made; a backup brings it back"
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a database is read: its file, as what SQLite opens it, and the folder of a copy."""
 
     file: Path

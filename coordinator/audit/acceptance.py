@@ -171,10 +171,10 @@ def all_dangers(
     home: Home, db: Session, said: Book | None = None
 ) -> list[tuple[Vault, list[Notice]]]:
     """Return every vault in use, each with what of it is dangerous now."""
-    said = said or book(db)
+    said = said or book(db, vault_book.all_vaults(db))
     replaced = {each.vault_id for each in succession_book.all_successions(db)}
     found = []
-    for vault in vault_book.all_vaults(db):
+    for vault in said.vaults:
         if vault.retired_at is None:
             dangerous = vault_dangers(home, db, vault, said=said)
             if vault.id in replaced:
@@ -207,7 +207,7 @@ def _dangers(
         standing = policy_standing(home, vault)
     except PsbtError as failure:
         return [(altered(vault.name, str(failure)), str(failure))]
-    facts = replace(key_facts(db, vault, said or book(db)), approval=standing.value)
+    facts = replace(key_facts(db, vault, said or book(db, [vault])), approval=standing.value)
     found = [
         (finding, f"{vault.descriptor} {resting_on(facts, finding.code)}")
         for finding in dangers(facts)

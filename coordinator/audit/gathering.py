@@ -46,9 +46,11 @@ from storage.model import (
 class Book(NamedTuple):
     """What the book says of all things, read once: in as many queries, however many there are.
 
-    Events and cards go by the id of the item, secrets by that of the card.
+    `vaults` are those it was read for. Events and cards go by the id of the item, secrets by that
+    of the card.
     """
 
+    vaults: Sequence[Vault]
     events: Mapping[int, Sequence[CustodyEvent]]
     cards: Mapping[int, Card]
     secrets: Mapping[int, Sequence[CardSecret]]
@@ -57,12 +59,13 @@ class Book(NamedTuple):
     now: datetime
 
 
-def book(db: Session) -> Book:
-    """Read the book."""
+def book(db: Session, vaults: Sequence[Vault]) -> Book:
+    """Read the book for these vaults."""
     secrets: dict[int, list[CardSecret]] = {}
     for secret in knowledge_book.all_secrets(db):
         secrets.setdefault(secret.card_id, []).append(secret)
     return Book(
+        vaults,
         custody_book.events_by_item(db),
         card_book.cards_by_item(db),
         secrets,
@@ -78,7 +81,7 @@ def vault_facts(db: Session, vault: Vault, said: Book | None = None) -> VaultFac
     `said` is the book where it was read already, for several vaults.
     """
     value, altered = _owned(db, vault)
-    facts = key_facts(db, vault, said or book(db))
+    facts = key_facts(db, vault, said or book(db, [vault]))
     return replace(
         facts,
         altered=altered,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -53,8 +52,7 @@ class Scanned(NamedTuple):
     earlier_unknown: bool = False
 
 
-@dataclass(frozen=True)
-class Watch:
+class Watch(NamedTuple):
     """The scripts a vault owns, and the tip up to which it knows everything.
 
     `descriptor` is the two-path descriptor with its checksum, of which `reach` scripts a keychain
@@ -84,8 +82,7 @@ class SeenTransaction(NamedTuple):
     time: int | None = None
 
 
-@dataclass(frozen=True)
-class ChainUpdate:
+class ChainUpdate(NamedTuple):
     """What happened to the watched scripts since the last tip.
 
     Where the last tip is no longer on the chain, `reorganised_to` is the height up to which

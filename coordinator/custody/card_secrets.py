@@ -1,7 +1,6 @@
 """Who knows the cards' PINs, PUKs and pairing passwords, and where they are written."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -21,8 +20,7 @@ KINDS = tuple(WORDS)
 STEM_MAX = 32
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """What a person tells of a card's secret: never its value."""
 
     label: str

@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -31,8 +30,7 @@ EVENTS = (*sorted(GONE), *sorted(BACK), "corrected")
 HASH = re.compile("[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A new location."""
 
     name: str
@@ -43,8 +41,7 @@ class Place:
     lead_hours: int | None = None
 
 
-@dataclass(frozen=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """A new event as a person tells it; `item` is kind:name, or a name that fits one thing."""
 
     item: str

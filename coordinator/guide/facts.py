@@ -132,8 +132,8 @@ class GuideFacts:
 
 def gather(home: Home, db: Session, *, writable: bool, said: Book | None = None) -> GuideFacts:
     """Gather the facts of a home; `said` is the book where it was read already."""
-    said = said or book(db)
-    vaults, places = vault_book.all_vaults(db), custody_book.all_locations(db)
+    said = said or book(db, vault_book.all_vaults(db))
+    vaults, places = said.vaults, custody_book.all_locations(db)
     worse = [each for vault in vaults for each in news.unsettled(db, vault) if not each.own]
     gone = {each.txid for each in worse if each.code == VANISHED}
     return GuideFacts(

@@ -61,7 +61,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
         owned = [
             (vault.name, Owned(balance(db, vault), scans.looked(db, vault))) for vault in vaults
         ]
-        said = book(db)
+        said = book(db, vaults)
         facts = gather(home, db, writable=not is_read_only(database), said=said)
         return Status(
             home.network,

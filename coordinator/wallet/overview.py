@@ -1,7 +1,6 @@
 """What the vaults own and where their payments stand, kept in step with the chain."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -26,8 +25,7 @@ from storage.model import Ceremony
 Database = sessionmaker[Session]
 
 
-@dataclass(frozen=True)
-class Synced:
+class Synced(NamedTuple):
     """The chain's tip, what it took back since the last sync, and what the source had to say."""
 
     tip: Tip

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -35,8 +34,7 @@ class Look(NamedTuple):
     reach: int = 0
 
 
-@dataclass(frozen=True)
-class Looked:
+class Looked(NamedTuple):
     """How far a vault was looked for; `known` where anybody said at all what it holds.
 
     `looked_from` is the first block of the keychain that was looked for least. `reach` counts the
