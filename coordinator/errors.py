@@ -6,6 +6,7 @@ CoordinatorError
 ├── LastAttempt(label) · PinMissing(label)
 ├── PassphraseMissing(name)
 ├── CardCannotSign(label, family, script) · NotLooked(vault, command) · CardNotEnrolled(remedy)
+├── NotRipe(branch, height, date)
 ├── ChainError → BirthdayAhead · ChainUnreachable · NoEstimate · TransactionRejected(reason)
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony, until)
     └── SignatureNotKept(label, count, psbt)
@@ -142,6 +143,20 @@ class NotLooked(CoordinatorError):
         self.vault = vault
         self.command = command
         super().__init__(f"vault {vault} was not looked for yet: what it holds is not known")
+
+
+class NotRipe(CoordinatorError):
+    """A branch is not open yet for what is to be spent."""
+
+    def __init__(
+        self, what: str, branch: str, *, height: int | None, date: datetime | None, about: str
+    ) -> None:
+        """Keep the branch, the first block in which it can spend, and about when that comes."""
+        self.branch = branch
+        self.height = height
+        self.date = date
+        when = "it waits for its block" if height is None else f"from block {height} on, {about}"
+        super().__init__(f"{what} cannot be spent by branch {branch} yet: {when}")
 
 
 class CardNotEnrolled(CoordinatorError):

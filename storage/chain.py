@@ -337,6 +337,12 @@ def sync_state(db: Session, vault: Vault) -> SyncedTo | None:
     return SyncedTo(state.height, state.block_hash) if state else None
 
 
+def synced_at(db: Session, vault: Vault) -> datetime | None:
+    """Return when the vault was last synced."""
+    state = db.get(SyncState, vault.id)
+    return state.synced_at if state else None
+
+
 def newest_sync(db: Session) -> tuple[SyncedTo, datetime] | None:
     """Return the newest block that any vault is known up to, and when it was; None before."""
     state = db.scalars(select(SyncState).order_by(SyncState.height.desc()).limit(1)).one_or_none()

@@ -74,8 +74,9 @@ def progress_document(seen: "Progress") -> dict[str, object]:
 
 def progress_lines(seen: "Progress") -> list[str]:
     """Return the same for people."""
+    vault = seen.vault if seen.branch == "primary" else f"{seen.vault}, branch {seen.branch}"
     return [
-        f"ceremony {seen.ceremony} of {seen.vault}: {seen.state}, {seen.have} of {seen.need}",
+        f"ceremony {seen.ceremony} of {vault}: {seen.state}, {seen.have} of {seen.need}",
         f"signed by: {', '.join(seen.signed_by) or 'nobody yet'}",
         f"missing: {', '.join(seen.missing) or 'nobody'}",
     ]

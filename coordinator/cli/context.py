@@ -76,6 +76,7 @@ class Context(OpenedHome):
         self.verbosity = chosen.verbosity
         self.attendant = chosen.attendant
         self.run = chosen.run
+        self.order: Sequence[str] = ()  # of the options, as they were typed
         self.closing = ExitStack()
         self.passphrases: dict[str, Secret] = {}
         self.stdin: IO[bytes] | None = None
@@ -214,9 +215,12 @@ class Context(OpenedHome):
         wait: int | None,
         last_attempt: bool,
         pin_stdin: bool,
+        branch: str | None = None,
         **consent: Any,  # noqa: ANN401 -- what the person takes
     ) -> OfferedCards:
         """Return the cards of a vault that are offered: those named, else wherever there is one.
+
+        Of a branch, where one is named.
 
         Without `wait` a reader waits as long as a person is patient; only for cards whose PIN was
         given, where PINs come on standard input.
@@ -225,7 +229,7 @@ class Context(OpenedHome):
         from coordinator.signing.collector import WaitPolicy
 
         with self.database.begin() as db:
-            labels, known = choice.labels_of_vault(db, vault), choice.all_labels(db)
+            labels, known = choice.labels_of_vault(db, vault, branch), choice.all_labels(db)
         named = choice.places(readers, emulated)
         single = len([*named.readers, *named.emulated] or labels) == 1
         attendant = self.person(known, pin_stdin=pin_stdin, single=single, **consent)

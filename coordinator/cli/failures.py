@@ -105,6 +105,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     ),
     hall.NotAccepted: (ExitStatus.REFUSED, "run it again when you are sure"),
     hall.CardCannotSign: (ExitStatus.REFUSED, "choose a card that can; see cards/README.md"),
+    hall.NotRipe: (ExitStatus.REFUSED, "wait until then; see: cardquorum coins VAULT"),
     hall.NotLooked: (ExitStatus.NOT_YET, "run: {command}"),
     hall.CardNotEnrolled: (ExitStatus.CARD, "{remedy}"),
     hall.SignatureNotKept: (ExitStatus.REFUSED, "{remedy}"),

@@ -12,6 +12,7 @@ from coordinator.cli.result import Result, as_document, looked_document
 
 if TYPE_CHECKING:
     from coordinator.wallet.balance import Owned
+    from coordinator.wallet.branches import Ripening
     from coordinator.wallet.coin_list import CoinLine
     from coordinator.wallet.history import HistoryLine
 
@@ -100,10 +101,12 @@ def coins(context: Context, vault: VaultName) -> Result:
             _held(c),
             c.address,
             c.label or c.address_label,
+            *map(_ripens, c.ripens),
         )
         for c in found
     ]
-    header = ("coin", "value", "confirmations", "held", "address", "label")
+    later = [each.branch for each in found[0].ripens] if found else []
+    header = ("coin", "value", "confirmations", "held", "address", "label", *later)
     return _with_looked(context, vault, {"coins": found}, lines=columns(rows, *header))
 
 
@@ -123,6 +126,16 @@ def _with_looked(context: Context, vault: str, found: object, *, lines: list[str
     elif seen.looked_from != first_block(context.home.network):
         lines = [*lines, said]
     return Result(as_document(found, looked_document(seen)), lines)
+
+
+def _ripens(each: "Ripening") -> str:
+    """Say from when on a branch can spend a coin."""
+    if each.ripe:
+        return "open now"
+    if each.height is None:
+        return "waits for its block"
+    about = f", about {each.date:%Y-%m-%d}" if each.date else ""
+    return f"block {each.height}{about}"
 
 
 def _held(coin: "CoinLine") -> str | None:

@@ -11,7 +11,7 @@ from coordinator.cli.context import Context, Globals
 from coordinator.cli.next_line import SAY_THEMSELVES, tell_next
 from coordinator.cli.output import emit
 from coordinator.cli.result import Result
-from coordinator.cli.typed import Command, Group
+from coordinator.cli.typed import ORDER, Command, Group
 
 Verb = Callable[..., Result]
 
@@ -79,6 +79,14 @@ Target = Annotated[
     int | None, typer.Option("--target", min=1, max=1008, help="confirm within BLOCKS")
 ]
 
+PRIMARY = "primary"
+Branch = Annotated[
+    str, typer.Option("--branch", help="primary, recovery or recovery-2", metavar="NAME")
+]
+Coins = Annotated[
+    list[str] | None, typer.Option("--coin", help="spend this coin", metavar="OUTPOINT")
+]
+
 # Each address that is looked for costs a derivation, at every sync from then on.
 Reach = Annotated[
     int,
@@ -129,6 +137,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
             chosen = before.overridden(**{word: words.pop(word) for word in _GLOBAL_OPTIONS})
             from_stdin = words["pin_stdin"] if asks_cards else words.pop("pin_stdin")
             with Context(chosen) as opened:
+                opened.order = context.meta.get(ORDER, ())
                 if from_stdin:
                     opened.take_stdin(cards=asks_cards)
                 if asks_cards:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.cli import sweeping
 from coordinator.cli.ceremony import (
     created,
     outcome_line,
@@ -14,8 +15,11 @@ from coordinator.cli.ceremony import (
 )
 from coordinator.cli.context import Context
 from coordinator.cli.options import (
+    PRIMARY,
     Accept,
+    Branch,
     Ceremony,
+    Coins,
     EmulatedMany,
     Feerate,
     LastTry,
@@ -25,7 +29,7 @@ from coordinator.cli.options import (
     Wait,
     Yes,
 )
-from coordinator.cli.output import columns, counted, danger_lines, look_twice, sats, sentences
+from coordinator.cli.output import columns, counted, danger_lines, sats, sentences
 from coordinator.cli.result import Result, ceremony_document
 from coordinator.cli.spend_files import add, export, import_payment
 
@@ -44,9 +48,6 @@ Drain = Annotated[
 ]
 Table = Annotated[
     str | None, typer.Option("--csv", help="payments as address,amount[,label]", metavar="FILE")
-]
-Coins = Annotated[
-    list[str] | None, typer.Option("--coin", help="spend this coin", metavar="OUTPOINT")
 ]
 CoinsLabelled = Annotated[
     list[str] | None,
@@ -75,6 +76,7 @@ def create(
     feerate: Feerate = None,
     target: Target = None,
     expires: Expires = 30,
+    branch: Branch = PRIMARY,
     note: Annotated[
         str | None, typer.Option("--note", help="what it is for: kept for each address paid")
     ] = None,
@@ -104,8 +106,7 @@ def create(
     if coin and choice != ANY:
         raise UsageError("--coin names the coins: leave the other wishes for coins out")
     network = context.home.network
-    rows = _batch(table, network)
-    payees = [parse_payee(text, network) for text in to or ()]
+    rows, payees = _batch(table, network), [parse_payee(text, network) for text in to or ()]
     context.look_first(vault)
     rate = context.fee_rate(feerate, target)
     order = creation.Order(
@@ -116,6 +117,7 @@ def create(
         coins=tuple(parse_coin(text) for text in coin or ()),
         expires_days=expires,
         choice=choice,
+        branch=branch,
     )
     paid: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
     names = {each.address: called for each in paid if (called := each.label or note)}
@@ -159,48 +161,6 @@ def _batch(table: str | None, network: str) -> "Batch | None":
     from coordinator.payment import batch
 
     return batch.read(read_text(table, legacy=True), network) if table is not None else None
-
-
-def consolidate(
-    context: Context,
-    vault: Annotated[str, typer.Argument(help="the vault whose coins are merged")],
-    below: Annotated[
-        str | None, typer.Option(help="only coins below this", metavar="AMOUNT")
-    ] = None,
-    feerate: Feerate = None,
-    target: Target = None,
-    accept: Accept = None,
-) -> Result:
-    """Merge a vault's coins into one while fees are low.
-
-    Everybody sees from then on that these coins have one owner; later payments cost less. Frozen
-    coins, reserved ones and those that wait are left as they are.
-
-    \b
-    Example: cardquorum spend consolidate family --below 0.01btc --feerate 1
-    """
-    import random
-
-    from coordinator.amounts import parse_amount
-    from coordinator.payment import creation
-    from coordinator.wallet import overview
-
-    context.look_first(vault)
-    rate = context.fee_rate(feerate, target)
-    tip = overview.known_tip(context.database, vault)
-    with context.database.begin() as db:
-        merging = creation.consolidation(
-            db, vault, rate.feerate, below_sats=parse_amount(below) if below else None
-        )
-        made = creation.create(
-            context.home, db, merging.order, tip=tip, rng=random.SystemRandom(), accepted=accept
-        )
-    return created(made).also(
-        *look_twice(merging.notices),
-        feerate_source=rate.source,
-        notices=sentences(merging.notices),
-        left_coins=merging.left,
-    )
 
 
 def list_ceremonies(context: Context) -> Result:
@@ -277,10 +237,11 @@ def sign(
 
     context.freshen()
     with context.ceremony(ceremony) as (_, record):
-        vault = record.vault.name
+        vault, branch = record.vault.name, record.branch
     offered = context.cards_offered(
         vault, reader, emulated,
-        wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, yes=yes, accepted=accept,
+        wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, branch=branch, yes=yes,
+        accepted=accept,
     )  # fmt: skip
     outcomes = ceremonies.sign(
         context.home,
@@ -463,7 +424,8 @@ def _bumped(made: "BumpedPayment") -> Result:
 COMMANDS = {
     "spend": {
         "create": create,
-        "consolidate": consolidate,
+        "consolidate": sweeping.consolidate,
+        "recover": sweeping.recover,
         "list": list_ceremonies,
         "show": show,
         "sign": sign,

@@ -4,13 +4,15 @@ Typer has pydantic look at every value, and importing pydantic takes a fifth of 
 Texts, file names and what stands as the default need nobody to look at them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from typer import Context
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 Parameter = TyperArgument | TyperOption
+ORDER: Final = "cardquorum.order"
 
 
 class _Plain:
@@ -24,7 +26,30 @@ class _Plain:
 
 
 class Command(_Plain, TyperCommand):
-    """A command whose options and arguments are taken as typed."""
+    """A command whose options and arguments are taken as typed, their order remembered."""
+
+    def make_parser(self, ctx: Any) -> Any:  # noqa: ANN401 -- typer's own
+        """Return typer's parser; what it reads in which order is noted in the context."""
+        parser = super().make_parser(ctx)
+        read = parser.parse_args
+
+        def noting(args: list[str]) -> Any:  # noqa: ANN401 -- typer's own
+            values, rest, order = read(args)
+            ctx.meta[ORDER] = tuple(parameter.name for parameter in order)
+            return values, rest, order
+
+        parser.parse_args = noting  # type: ignore[method-assign]  # typer tells it nobody else
+        return parser
+
+
+def in_order(order: Sequence[str], **given: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Return each value of several options with its option's name, as they were typed in turn.
+
+    `order` is what a context notes. Values that it does not tell of come last.
+    """
+    left = {name: list(values or ()) for name, values in given.items()}
+    found = [(name, left[name].pop(0)) for name in order if left.get(name)]
+    return found + [(name, value) for name, values in left.items() for value in values]
 
 
 class Group(_Plain, TyperGroup):

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli import given
+from coordinator.cli import given, recovery_options
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
 from coordinator.cli.output import columns, notice_lines
 from coordinator.cli.result import ExitStatus, Result, as_document
+from coordinator.cli.typed import in_order
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home
@@ -37,12 +38,20 @@ def create(
         list[str] | None, typer.Option(help="a key held elsewhere", metavar="LABEL[=EXPRESSION]")
     ] = None,
     script: Annotated[str, typer.Option(help="the script type: wsh, sh-wsh or sh")] = "wsh",
+    recovery_after: recovery_options.After = None,
+    recovery_at: recovery_options.At = None,
+    recovery_threshold: recovery_options.Threshold = None,
+    recovery_card: recovery_options.Card = None,
+    recovery_key: recovery_options.Key = None,
     birthday: Birthday = None,
     accept: Accept = None,
 ) -> Result:
     """Make a vault from enrolled cards and keys held elsewhere.
 
-    Refused where a card could not sign for the script type. Its public keys are sorted.
+    Refused where a card could not sign for the script type. Its public keys are sorted. Others
+    may be able to spend after a wait: so many blocks after a payment, or from a block on. A
+    second such wait is stage 2: its keys are written 2:LABEL. The cards of the vault may sign then
+    too, fewer of them.
 
     \b
     Example: cardquorum vault create family --threshold 2 --card a --card b --card c
@@ -50,10 +59,22 @@ def create(
     from coordinator.vault import vaults
 
     context.freshen()
-    plan = vaults.VaultPlan(name, threshold, tuple(card or ()), tuple(key or ()), script, birthday)
+    later = recovery_options.branch_plans(
+        context.order,
+        after=recovery_after,
+        at=recovery_at,
+        thresholds=recovery_threshold,
+        cards=recovery_card,
+        keys=recovery_key,
+    )
+    keys = [
+        f"card:{text}" if option == "card" else text
+        for option, text in in_order(context.order, card=card, key=key)
+    ]
+    plan = vaults.VaultPlan(name, threshold, (), tuple(keys), script, birthday, later)
     with context.database.begin() as db:
         vault = vaults.create(context.home, db, plan, accepted=accept)
-        made, odd = vaults.shown(context.home, db, vault), vaults.path_warnings(vault)
+        made, odd = vaults.shown(context.home, db, vault), vaults.warnings(vault)
     told = [f"warning: {each.message} ({each.code})" for each in odd]
     return Result(made, _lines(made, context.home)).also(*told, warnings=odd)
 
@@ -352,12 +373,22 @@ def _lines(shown: "VaultShown", home: "Home") -> Iterator[str]:
             "not approved on this computer: compare checksum and first address with the paper, "
             f"then: cardquorum vault approve {shown.name}"
         )
-    for each in shown.cosigners:
+    yield from _branch_lines(shown)
+    for each in (*shown.cosigners, *shown.later_keys):
         carriers = ", ".join(each.carriers) or "held elsewhere"
         yield f"{each.index + 1}. {each.label}: {carriers} (key made on: {each.created_on})"
         if any(carrier.startswith("card:") for carrier in each.carriers):
             others = ", ".join(each.other_software) or "no other program that is known"
             yield f"   can also sign with it: {others}"
+
+
+def _branch_lines(shown: "VaultShown") -> Iterator[str]:
+    """Say who can spend, and who can after which wait; nothing where there is one branch."""
+    from coordinator.wallet.branches import wait_words
+
+    for each in shown.branches if len(shown.branches) > 1 else ():
+        when = wait_words(each)
+        yield f"{each.name}: {each.threshold} of {', '.join(each.keys)}, {when}"
 
 
 COMMANDS = {

@@ -70,11 +70,11 @@ def card_like(db: Session, identity: CardIdentity) -> Card | None:
     return card
 
 
-def cards_of(db: Session, vault: Vault) -> list[KnownCard]:
-    """Return the cards that carry a key of a vault."""
+def cards_of(db: Session, vault: Vault, branch: str | None = None) -> list[KnownCard]:
+    """Return the cards that carry a key of a vault, or of one of its branches."""
     return [
         KnownCard(card.label, card.family, card.card_id)
-        for place in vault.every_key
+        for place in (vault.every_key if branch is None else vault.keys_of(branch))
         for card in card_book.cards_with_key(db, place.key)
     ]
 

@@ -1,10 +1,20 @@
 """Keys and policies as the database has them, read back and held against each other."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from psbt.errors import PolicyError, PsbtError
 from psbt.keys import ExtendedPublicKey, KeyExpression, parse_path
 from psbt.network import Network
-from psbt.policy import Policy, format_descriptor, parse_descriptor, policy_checksum
-from storage.model import Key, Vault
+from psbt.policy import (
+    Branch,
+    Policy,
+    Wait,
+    format_descriptor,
+    parse_descriptor,
+    policy_checksum,
+)
+from storage.model import Key, Vault, VaultBranch
 
 
 def key_expression(key: Key) -> KeyExpression:
@@ -29,9 +39,8 @@ def stored_policy(vault: Vault) -> Policy:
 def rebuilt_policy(vault: Vault) -> Policy:
     """Return a vault's policy from its rows; its form and keychains are those of its descriptor.
 
-    Its keys, threshold, script and network are what the rows say.
+    Its keys, thresholds, waits, script and network are what the rows say.
     """
-    keys = tuple(key_expression(cosigner.key) for cosigner in vault.cosigners)
     try:
         network = Network(vault.network)
     except ValueError as failure:
@@ -40,8 +49,39 @@ def rebuilt_policy(vault: Vault) -> Policy:
         written = parse_descriptor(vault.descriptor, network)
     except PolicyError as failure:
         raise _disagreement(vault) from failure
-    keychains = written.keychains if len(written.keys) == len(keys) else ()
-    return Policy(vault.threshold, keys, network, vault.script, written.sorted_keys, keychains)
+    sizes = [len(vault.cosigners), *(len(branch.keys) for branch in vault.recoveries)]
+    if sizes != [len(branch.keys) for branch in written.branches]:
+        raise _disagreement(vault)
+    return replace(
+        written,
+        threshold=vault.threshold,
+        keys=tuple(key_expression(cosigner.key) for cosigner in vault.cosigners),
+        script=vault.script,
+        recoveries=tuple(map(_branch, vault.recoveries, written.recoveries)),
+    )
+
+
+def _branch(row: VaultBranch, written: Branch) -> Branch:
+    uses = (
+        use._replace(expression=key_expression(place.key))
+        for use, place in zip(written.keys, row.keys, strict=True)
+    )
+    return Branch(row.name, row.threshold, tuple(uses), Wait(row.blocks, row.height))
+
+
+def with_keys(policy: Policy, changed: Callable[[KeyExpression], KeyExpression | None]) -> Policy:
+    """Return a policy with other keys in their places, in every branch; None is no change."""
+
+    def own(key: KeyExpression) -> KeyExpression:
+        return changed(key) or key
+
+    recoveries = (
+        branch._replace(
+            keys=tuple(use._replace(expression=own(use.expression)) for use in branch.keys)
+        )
+        for branch in policy.recoveries
+    )
+    return replace(policy, keys=tuple(map(own, policy.keys)), recoveries=tuple(recoveries))
 
 
 def _disagreement(vault: Vault) -> PolicyError:

@@ -5,15 +5,14 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from coordinator.errors import NotImportable
 from coordinator.foreign_json import Field
 from coordinator.interop import descriptors, jade
 from coordinator.interop.key_text import KEY_MAX, read_fingerprint, read_path
 from coordinator.interop.wallet_file import WalletFile, policy_of
 from psbt.errors import PolicyError
-from psbt.keys import format_path
+from psbt.keys import format_key_expression, format_path
 from psbt.network import Network
-from psbt.policy import KEYS_MAX, format_template
+from psbt.policy import KEYS_MAX, format_template, template_keys
 
 FORMAT: Final = "wallet policy (BIP 388)"
 TEMPLATES: Final = ("descriptor_template", "template", "desc_template", "policy", "descriptor")
@@ -48,10 +47,11 @@ def read(found: Field, network: Network) -> list[WalletFile]:
 
 def write(file: WalletFile, network: Network) -> str:
     """Return the policy: name, template and keys."""
-    template = format_template(policy_of(file, network))
+    policy = policy_of(file, network)
+    template = format_template(policy)
     keys = [
-        descriptors.key_of(key, network).replace("h/", "'/").replace("h]", "']")
-        for key in file.keys
+        format_key_expression(key, network).replace("h/", "'/").replace("h]", "']")
+        for key in template_keys(policy)
     ]
     return json.dumps(
         {"name": file.name or "vault", "descriptor_template": template, "keys_info": keys}, indent=2
@@ -87,11 +87,6 @@ def _expanded(template: str, keys: list[str]) -> str:
         raise PolicyError(
             f"the {FORMAT} has {len(keys)} keys, and its template names @"
             f"{', @'.join(map(str, first_seen[:20]))}: they must appear in order, from @0 on"
-        )
-    if len(placed) > len(keys):
-        raise NotImportable(
-            f"the {FORMAT} uses a key in several places: a miniscript policy, no multisig",
-            descriptors.KEEP_IT,
         )
     return PLACEHOLDER.sub(lambda each: _key(keys[int(each[1])], each[1], each[2]), template)
 

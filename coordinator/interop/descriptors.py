@@ -1,7 +1,7 @@
 """Multisig descriptors (BIP 380 to 389): read one or several of a wallet, write them.
 
-Known are multi and sortedmulti in wsh, sh(wsh) and sh. What else a descriptor may be is refused
-by the name of what it is.
+Known are multi and sortedmulti in wsh, sh(wsh) and sh, and in wsh a closed list of forms with
+branches that open later. What else a descriptor may be is refused by the name of what it is.
 """
 
 import re
@@ -21,8 +21,11 @@ from coordinator.interop.wallet_file import (
     is_same_wallet,
     policy_of,
 )
+from psbt import miniscript
 from psbt.errors import PolicyError
+from psbt.forms import quorums_of
 from psbt.keys import HARDENED, KeyExpression, Path, child, format_key_expression
+from psbt.miniscript import Node
 from psbt.network import Network
 from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, checksum
 
@@ -33,6 +36,8 @@ Keychains = tuple[tuple[int, ...], ...]
 """What stands below each key: one step, a pair of them, or none."""
 STEPS_MAX: Final = 8
 SHAPE = re.compile(r"(wsh|sh\(wsh|sh)\((sortedmulti|multi)\(([^()]*)\)\)(\)?)")
+BRANCHED = re.compile(r"wsh\((?!(?:sorted)?multi\(|pkh?\().*\)", re.DOTALL)
+PLACES_MAX: Final = 3 * KEYS_MAX
 THRESHOLD = re.compile(r"[1-9][0-9]?")
 PAIR = re.compile(r"((?:/[0-9]{1,10})*)/<([0-9]{1,10});([0-9]{1,10})>/\*")
 ONE = re.compile(r"((?:/[0-9]{1,10})*)/([0-9]{1,10})/\*")
@@ -42,7 +47,7 @@ OTHER_KINDS: Final = (
     (re.compile(r"(wpkh|pkh|pk|combo|sh\(wpkh|wsh\(pkh|wsh\(pk|sh\(pkh|sh\(pk)\("), "a single key"),
     (re.compile(r"(addr|raw|rawtr)\("), "an address or script without its keys"),
     (re.compile(r"(sorted)?multi\("), "a bare multisig, which has no address"),
-    (re.compile(r"(wsh|sh)\("), "a miniscript policy"),
+    (re.compile(r"(wsh|sh)\("), "a miniscript policy without branches that open later"),
 )
 KEEP_IT: Final = "nothing was imported; use it in the wallet that made it"
 
@@ -64,6 +69,7 @@ class Descriptor:
     sorted: bool
     threshold: int
     keys: tuple[KeyText, ...]
+    node: Node | None = None
     birthday_height: int | None = None
     gap: int | None = None
 
@@ -77,6 +83,9 @@ def parse(text: str, where: str = "the descriptor") -> Descriptor:
     if mark and given != checksum(body):
         raise PolicyError(f"{where}: its checksum is {checksum(body)}, not {given[:20]}")
     matched = SHAPE.fullmatch(body)
+    if BRANCHED.match(body):
+        found = _branched(body.removeprefix("wsh(").removesuffix(")"), where)
+        return replace(found, birthday_height=annotated.birthday_height, gap=annotated.gap)
     if not matched or (matched[1] == "sh(wsh") is not bool(matched[4]):
         raise _other_kind(body, where)
     script = "sh-wsh" if matched[1] == "sh(wsh" else matched[1]
@@ -88,8 +97,25 @@ def parse(text: str, where: str = "the descriptor") -> Descriptor:
     read = tuple(read_key(key, f"key {number} of {where}") for number, key in enumerate(keys, 1))
     return Descriptor(
         script, matched[2] == "sortedmulti", int(threshold), read,
-        annotated.birthday_height, annotated.gap,
+        birthday_height=annotated.birthday_height, gap=annotated.gap,
     )  # fmt: skip
+
+
+def _branched(text: str, where: str) -> Descriptor:
+    """Read an expression with branches; raises NotImportable with what is not known in it."""
+    try:
+        parsed = miniscript.parse(text)
+        primary = quorums_of(parsed.node)[0]
+    except PolicyError as failure:
+        raise NotImportable(
+            f"{where} is a miniscript policy of a form that is not known here: {failure}", KEEP_IT
+        ) from failure
+    if len(parsed.keys) > PLACES_MAX:
+        raise PolicyError(f"{where} has {len(parsed.keys)} keys; {PLACES_MAX} is the most")
+    read = tuple(
+        read_key(key, f"key {number} of {where}") for number, key in enumerate(parsed.keys, 1)
+    )
+    return Descriptor("wsh", False, primary.threshold, read, parsed.node)
 
 
 def wallets(
@@ -116,6 +142,9 @@ def wallets(
         for group in _grouped(read)
         for part in _parted(group)
     ]
+    for file in found:
+        if file.node is not None and not file.repairs:
+            policy_of(file, network)
     if refused and len(found) == 1:
         message = f"{len(refused)} of the {format_}'s {len(texts)} descriptors are left out: "
         found = [found[0].warned("others_left_out", message + str(refused[0]))]
@@ -152,11 +181,12 @@ def _keychains(file: WalletFile) -> list[tuple[int, int]]:
 
 
 def _written(file: WalletFile, belows: Sequence[str], network: Network) -> str:
+    keys = [key_of(key, network) + below for key, below in zip(file.keys, belows, strict=True)]
     multi = "sortedmulti" if file.sorted else "multi"
-    keys = ",".join(
-        key_of(key, network) + below for key, below in zip(file.keys, belows, strict=True)
-    )
-    body = SCRIPTS[file.script].format(f"{multi}({file.threshold},{keys})")
+    inner = f"{multi}({file.threshold},{','.join(keys)})"
+    if file.node is not None:
+        inner = miniscript.write(file.node, keys)
+    body = SCRIPTS[file.script].format(inner)
     return f"{body}#{checksum(body)}"
 
 
@@ -208,7 +238,7 @@ def _told(found: Descriptor) -> Keychains:
 def _bare(found: Descriptor) -> WalletFile:
     """Return a descriptor's wallet with the steps below each key taken, unchecked."""
     keys = tuple(_taken(each, _below(number, each)) for number, each in enumerate(found.keys, 1))
-    return WalletFile(FORMAT, found.script, found.sorted, found.threshold, keys)
+    return WalletFile(FORMAT, found.script, found.sorted, found.threshold, keys, node=found.node)
 
 
 def _wallet(

@@ -1,4 +1,4 @@
-"""Liana's wallet file (JSON): one descriptor an account; only plain multisig is read."""
+"""Liana's wallet file (JSON): one descriptor an account."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ def is_one(found: Field) -> bool:
 
 
 def read(found: Field, network: Network) -> list[WalletFile]:
-    """Read the accounts; raises PolicyError where none is a plain multisig."""
+    """Read the accounts; raises PolicyError where none is of a form that is known here."""
     name, files = found.member("name"), []
     for account in found["accounts"].items(ACCOUNTS_MAX):
         text = account["descriptor"].text(descriptors.DESCRIPTOR_MAX)

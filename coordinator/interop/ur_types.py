@@ -13,6 +13,7 @@ from coordinator.errors import NotImportable
 from coordinator.interop import ur
 from coordinator.interop.key_text import PRIVATE
 from coordinator.interop.wallet_file import WalletFile, WalletKey
+from psbt import miniscript
 from psbt.errors import PolicyError
 from psbt.keys import (
     HARDENED,
@@ -143,7 +144,10 @@ def write_descriptor(file: WalletFile, network: Network) -> ur.Message:
     """Return a wallet as output-descriptor, of the later generation."""
     multi = "sortedmulti" if file.sorted else "multi"
     places = ",".join(f"@{number}" for number in range(len(file.keys)))
-    source = SCRIPTS[file.script].format(f"{multi}({file.threshold},{places})")
+    inner = f"{multi}({file.threshold},{places})"
+    if file.node is not None:
+        inner = miniscript.write(file.node, [f"@{number}" for number in range(len(file.keys))])
+    source = SCRIPTS[file.script].format(inner)
     keys = [cbor2.CBORTag(HDKEY, _written(key, network, old=False)) for key in file.keys]
     document = {1: source, 2: keys, 3: file.name or "vault"}
     return ur.Message("output-descriptor", cbor2.dumps(document))

@@ -24,9 +24,12 @@ from psbt.keys import (
     fingerprint,
     format_path,
 )
+from psbt.miniscript import Node
+from psbt.miniscript import script as branched_script
 from psbt.multisig import Multisig, write_multisig
 from psbt.network import Network
-from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, Policy, locking_script
+from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, KeyUse, Policy, locking_script
+from psbt.policy import policy_of as branched_policy
 
 PATH_MAX: Final = 12
 OWN_FORMATS: Final = ("descriptor", "JSON with a descriptor")
@@ -61,7 +64,9 @@ class WalletFile:
     """A multisig wallet as a file tells it.
 
     `sorted` is False where the keys stand in the script in the order of the file. `first_address`
-    is what the file says it is, `network` the one it names; None is what it does not say.
+    is what the file says it is, `network` the one it names; None is what it does not say. `node` is
+    the expression of a wallet with branches that open later, each of its keys once for each place
+    it has in it; None is a plain multisig.
     """
 
     format: str
@@ -77,6 +82,7 @@ class WalletFile:
     first_address: str | None = None
     warnings: tuple[Notice, ...] = ()
     repairs: tuple[Notice, ...] = ()
+    node: Node | None = None
 
     @property
     def usual_keychains(self) -> bool:
@@ -86,6 +92,8 @@ class WalletFile:
     @property
     def form(self) -> str:
         """Return the script without its keys, as wsh(sortedmulti(2 of 3))."""
+        if self.node is not None:
+            return f"{self.script} with branches that open later"
         multi = "sortedmulti" if self.sorted else "multi"
         return SCRIPTS[self.script].format(f"{multi}({self.threshold} of {len(self.keys)})")
 
@@ -107,7 +115,7 @@ def checked(file: WalletFile, network: Network) -> WalletFile:
     key is its own origin, and a warning says so.
     """
     total = len(file.keys)
-    if not 1 <= file.threshold <= total <= KEYS_MAX:
+    if file.node is None and not 1 <= file.threshold <= total <= KEYS_MAX:
         raise PolicyError(
             f"the {file.format} says {file.threshold} of {total} keys: 1 to {KEYS_MAX} keys, "
             "and no more signatures than keys, are a wallet"
@@ -165,15 +173,18 @@ def policy_of(file: WalletFile, network: Network) -> Policy:
     """Return a checked file's policy; raises PolicyError for one no vault here can have."""
     keys = tuple(key_expression(key) for key in file.keys)
     keychains = tuple(key.keychains for key in file.keys)
+    if file.node is not None:
+        return branched_policy(file.node, tuple(map(KeyUse, keys, keychains)), network)
     return Policy(file.threshold, keys, network, file.script, file.sorted, keychains)
 
 
 def wallet_of(policy: Policy, name: str, names: tuple[str, ...]) -> WalletFile:
-    """Return a policy as a wallet to be written, with the names of its cosigners."""
+    """Return a policy as a wallet to be written, with the names of its keys, each once."""
     prefix = key_of_network(policy.network)
+    called = dict(zip(policy.all_keys, names, strict=True))
     keys = tuple(
-        WalletKey(each.key, prefix, each.fingerprint, each.path, called, keychains)
-        for (each, keychains), called in zip(policy.uses, names, strict=True)
+        WalletKey(each.key, prefix, each.fingerprint, each.path, called[each], keychains)
+        for each, keychains in policy.places
     )
     return WalletFile(
         "vault",
@@ -183,6 +194,7 @@ def wallet_of(policy: Policy, name: str, names: tuple[str, ...]) -> WalletFile:
         keys,
         name=name,
         network=policy.network.value,
+        node=policy.node if policy.recoveries else None,
     )
 
 
@@ -199,18 +211,22 @@ def is_same_wallet(one: WalletFile, other: WalletFile) -> bool:
     ]
     if one.sorted:
         keys = [sorted(each) for each in keys]
-    same_form = (one.script, one.sorted, one.threshold) == (
-        other.script, other.sorted, other.threshold,
+    same_form = (one.script, one.sorted, one.threshold, one.node) == (
+        other.script, other.sorted, other.threshold, other.node,
     )  # fmt: skip
     return same_form and keys[0] == keys[1]
 
 
 def _locked(file: WalletFile, points: list[bytes]) -> bytes:
+    if file.node is not None:
+        return locking_script(file.script, branched_script(file.node, points))
     ordered = tuple(sorted(points) if file.sorted else points)
     return locking_script(file.script, write_multisig(Multisig(file.threshold, ordered)))
 
 
 def _refuse_duplicates(file: WalletFile) -> None:
+    if file.node is not None:
+        return  # a key may stand in several branches; the policy holds its places apart
     places: dict[bytes, int] = {}
     for place, each in enumerate(file.keys, 1):
         twin = places.setdefault(each.key.public_key, place)

@@ -68,11 +68,21 @@ WRITERS: Final[dict[str, Writer]] = {
 USUAL_ALONE: Final = frozenset({"coldcard", "caravan", "specter", "specter-diy", "electrum"})
 """The formats that cannot tell keychains: whoever reads them takes 0 and 1."""
 
+BRANCHED: Final = frozenset(
+    {"descriptor", "multipath", "pair", "core", "bip388", "bbqr", "ur-output-descriptor"}
+)
+"""The formats in which a vault with branches that open later can be written."""
+
 FORMATS: Final = (*WRITERS, *ur_types.WRITERS, "bbqr")
 
 
 def write(file: WalletFile, network: Network, format_: str) -> list[str]:
     """Return the text of a format, or of each of its codes."""
+    if file.node is not None and format_ in FORMATS and format_ not in BRANCHED:
+        raise UsageError(
+            f"the format {format_} knows no branches that open later;"
+            f" expected one of {', '.join(sorted(BRANCHED))}, json"
+        )
     if format_ == "bbqr":
         return bbqr.split(descriptors.multipath(file, network).encode(), "U", QR_CHARACTERS)
     if format_ in ur_types.WRITERS:

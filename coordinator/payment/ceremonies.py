@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from cards.errors import WrongCard
 from cards.session import CardIdentity
 from coordinator import clock
 from coordinator.audit import acceptance
@@ -117,8 +118,8 @@ def sign(
         doubts = acceptance.payment_dangers(home, record, psbt)
         fresh = acceptance.not_accepted_before(home, vault, doubts) if consent.txid is None else []
         acceptance.refuse_unaccepted(fresh, consent.accepted)
-        review = reviewed(db, record.vault, policy, psbt=psbt)
-        cards = unenrolled.cards_of(db, record.vault)
+        review = reviewed(db, record.vault, policy, psbt=psbt, branch=record.branch)
+        cards = unenrolled.cards_of(db, record.vault, record.branch)
         seen = progress_with(record, policy, psbt)
         verified = {(kept.input_index, kept.pubkey) for kept in record.signatures}
     attendant.confirm(review)
@@ -185,13 +186,15 @@ def _shares(
 
     def share_of(identity: CardIdentity) -> CardShare | None:
         with database.begin() as db:
-            vault = ceremony_book.ceremony_named(db, ceremony_id).vault
+            record = ceremony_book.ceremony_named(db, ceremony_id)
             card = unenrolled.card_like(db, identity)
-            place = key_place_of(vault, card) if card else None
+            place = key_place_of(record.vault, card, record.branch) if card else None
             if card is None or place is None:
+                if card is not None and key_place_of(record.vault, card) is not None:
+                    raise WrongCard(f"a card of branch {record.branch}", card.label)
                 return None
             requests = signer.signing_requests(
-                psbt, policy, key_expression(place.key), verified=verified
+                psbt, policy, key_expression(place.key), branch=record.branch, verified=verified
             )
             return CardShare(card.label, card.id, requests)
 
@@ -233,7 +236,8 @@ def _advance(database: Database, ceremony_id: str) -> None:
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
         seen = _advance_record(record)
-        keys = [each.key_id for each in record.vault.cosigners if each.label in seen.signed_by]
+        places = record.vault.keys_of(record.branch)
+        keys = [each.key_id for each in places if each.label in seen.signed_by]
         detail = f"signed in ceremony {record.public_id}"
         vault_book.note_proved(db, record.vault, keys, detail=detail, now=clock.now())
 
@@ -329,7 +333,7 @@ def finalize(
         psbt = signed_psbt(record)
         _hold_coins(db, record, psbt, now=clock.now())
         require_payment(home, record, psbt, accepted=accepted)
-        final = finalizer.finalize(psbt, policy, kept_signatures(record))
+        final = finalizer.finalize(psbt, policy, kept_signatures(record), branch=record.branch)
         text, missing = codec.to_base64(final), _others_missing(psbt, policy)
         if missing:
             record.exported_at = clock.now()

@@ -18,6 +18,7 @@ from coordinator.home.stored import stored_policy
 from coordinator.names import fresh_id
 from coordinator.notices import Notice, Severity
 from coordinator.payment.reviews import reviewed
+from coordinator.payment.ripe_coins import ripe_coins
 from coordinator.vault.addresses import new_address
 from coordinator.wallet import coins_left
 from coordinator.wallet.coin_control import ANY, Choice, chosen
@@ -36,7 +37,7 @@ from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, sel
 from psbt.creator import Creation
 from psbt.creator import create as create_psbt
 from psbt.errors import InsufficientFunds
-from psbt.policy import CHANGE, Policy, VaultScript, vault_script
+from psbt.policy import CHANGE, PRIMARY, Policy, VaultScript, vault_script
 from psbt.review import Review
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
@@ -55,7 +56,8 @@ BLOCK_TIME = timedelta(minutes=10)
 class Order:
     """What is to be paid: feerate in sat/kvB; `drain` takes everything the coins leave.
 
-    Beyond the coins named only those that fit the choice are taken.
+    Beyond the coins named only those that fit the choice are taken, and of all only those that the
+    branch can spend now.
     """
 
     vault: str
@@ -65,6 +67,7 @@ class Order:
     coins: tuple[Outpoint, ...] = ()
     expires_days: int = EXPIRY_DAYS
     choice: Choice = ANY
+    branch: str = PRIMARY
 
 
 class Draft(NamedTuple):
@@ -75,6 +78,7 @@ class Draft(NamedTuple):
     selection: Selection
     change: VaultScript | None
     paid_sats: int
+    branch: str = PRIMARY
 
 
 class Created(NamedTuple):
@@ -86,6 +90,7 @@ class Created(NamedTuple):
     review: Review
     expires: str | None
     left: CoinsLeft | None = None
+    branch: str = PRIMARY
 
 
 def create(
@@ -99,7 +104,7 @@ def create(
 ) -> Created:
     """Open a ceremony for the order, approve its payment and reserve its coins.
 
-    Raises InsufficientFunds, CoinReserved, UsageError, PolicyError, NotAccepted or
+    Raises InsufficientFunds, CoinReserved, NotRipe, UsageError, PolicyError, NotAccepted or
     ApprovalMismatch; nothing is stored then.
     """
     vault = vault_book.vault_named(db, order.vault)
@@ -113,7 +118,8 @@ def _left_by(db: Session, vault: Vault, order: Order, *, draft: Draft) -> CoinsL
     """Return what stays where all was to go; None where nothing does, or coins were named."""
     if order.drain is None or order.coins:
         return None
-    left = coins_left.coins_left(db, vault, {coin.outpoint for coin in draft.selection.coins})
+    spent = {coin.outpoint for coin in draft.selection.coins}
+    left = coins_left.coins_left(db, vault, spent, branch=order.branch)
     return left if left.coins else None
 
 
@@ -134,6 +140,7 @@ def opened(
         created_at=now,
         expires_at=expires,
         opened_on=this_computer(),
+        branch=draft.branch,
     )
     if draft.change is not None:
         chain_book.issue_address(db, vault, draft.change, now=now)
@@ -141,7 +148,14 @@ def opened(
     hold_coins(db, ceremony, outpoints, expires=expires, now=now)
     approvals.approve_payment(home, ceremony.public_id, outline.commitment(draft.psbt))
     psbt = codec.to_base64(draft.psbt)
-    return Created(ceremony.public_id, ceremony.state, psbt, draft.review, clock.text(expires))
+    return Created(
+        ceremony.public_id,
+        ceremony.state,
+        psbt,
+        draft.review,
+        clock.text(expires),
+        branch=draft.branch,
+    )
 
 
 class Consolidation(NamedTuple):
@@ -164,7 +178,12 @@ class Consolidation(NamedTuple):
 
 
 def consolidation(
-    db: Session, vault_name: str, feerate: int, *, below_sats: int | None
+    db: Session,
+    vault_name: str,
+    feerate: int,
+    *,
+    below_sats: int | None,
+    branch: str = PRIMARY,
 ) -> Consolidation:
     """Return an order that merges the free confirmed coins, or those below so many satoshis.
 
@@ -172,7 +191,7 @@ def consolidation(
     Raises UsageError where there are less than two.
     """
     vault = vault_book.vault_named(db, vault_name)
-    free = offered(db, vault, Order(vault_name, (), feerate))
+    free = offered(db, vault, Order(vault_name, (), feerate, branch=branch))
     small = [
         coin
         for coin in free
@@ -182,10 +201,10 @@ def consolidation(
         raise UsageError(f"vault {vault_name} has {len(small)} such coins: nothing to merge")
     target = new_address(db, vault)
     wish = Wish((), feerate, target.script_pubkey)
-    most = inputs_max(wish, script_size(stored_policy(vault)))
+    most = inputs_max(wish, script_size(stored_policy(vault), branch))
     merged = sorted(small, key=lambda coin: coin.value_sats)[:most]
     named = tuple(coin.outpoint for coin in merged)
-    order = Order(vault_name, (), feerate, drain=target.script_pubkey, coins=named)
+    order = Order(vault_name, (), feerate, drain=target.script_pubkey, coins=named, branch=branch)
     return Consolidation(order, len(small) - len(merged))
 
 
@@ -203,14 +222,22 @@ def dry_run(
     require_policy(home, vault, accepted)
     draft = _draft(db, vault, order, tip=tip, rng=rng)
     psbt, left = codec.to_base64(draft.psbt), _left_by(db, vault, order, draft=draft)
-    return Created(None, "dry_run", psbt, draft.review, None, left)
+    return Created(None, "dry_run", psbt, draft.review, None, left, order.branch)
 
 
 def _draft(
     db: Session, vault: Vault, order: Order, *, tip: Tip | None, rng: random.Random
 ) -> Draft:
     selection = _select(db, vault, stored_policy(vault), order=order, rng=rng)
-    return drafted(db, vault, selection, payments=_outputs(order, selection), tip=tip, rng=rng)
+    return drafted(
+        db,
+        vault,
+        selection,
+        payments=_outputs(order, selection),
+        tip=tip,
+        rng=rng,
+        branch=order.branch,
+    )
 
 
 def drafted(
@@ -221,6 +248,7 @@ def drafted(
     payments: tuple[Payment, ...],
     tip: Tip | None,
     rng: random.Random,
+    branch: str = PRIMARY,
 ) -> Draft:
     """Build the PSBT of a selection and review it; change goes to the next change address."""
     policy = stored_policy(vault)
@@ -232,12 +260,14 @@ def drafted(
         change=(change, selection.change_sats) if selection.change_sats else None,
         locktime=_locktime(tip, rng),
         order=rng,
+        branch=branch,
     )
     previous = chain_book.raw_transactions(db, {coin.outpoint.txid for coin in selection.coins})
     psbt = create_psbt(creation, previous)
-    review = reviewed(db, vault, policy, psbt=psbt)
+    review = reviewed(db, vault, policy, psbt=psbt, branch=branch)
     paid = sum(payment.value_sats for payment in payments)
-    return Draft(psbt, review, selection, change if selection.change_sats else None, paid)
+    own = change if selection.change_sats else None
+    return Draft(psbt, review, selection, own, paid, branch)
 
 
 def _select(
@@ -247,7 +277,7 @@ def _select(
     coins = offered(db, vault, order)
     confirmed = [c for c in coins if c.height is not None or c.outpoint in order.coins]
     wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
-    size = script_size(policy)
+    size = script_size(policy, order.branch)
     try:
         return select_coins(confirmed, wish, size, rng=rng)
     except InsufficientFunds as failure:
@@ -263,12 +293,12 @@ def _explained(
     db: Session, vault: Vault, order: Order, *, failure: InsufficientFunds
 ) -> InsufficientFunds:
     wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
-    most = inputs_max(wish, script_size(stored_policy(vault)))
-    return coins_left.explained(db, vault, failure, most=most)
+    most = inputs_max(wish, script_size(stored_policy(vault), order.branch))
+    return coins_left.explained(db, vault, failure, most=most, branch=order.branch)
 
 
 def offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
-    """Return the coins that may be spent; raises where a named one may not."""
+    """Return the coins that may be spent; raises where a named one may not, or none is ripe."""
     held = coin_holders(db, clock.now())
     coins = spendable(db, vault)
     known = {coin.outpoint for coin in coins}
@@ -282,7 +312,8 @@ def offered(db: Session, vault: Vault, order: Order) -> Sequence[Coin]:
             raise UsageError(f"coin {outpoint} is frozen: cardquorum coin thaw {outpoint}")
     free = [coin for coin in coins if coin.outpoint not in held]
     unfrozen = [coin for coin in free if str(coin.outpoint) not in frozen]
-    return chosen(db, vault, unfrozen, choice=order.choice)
+    ripe = ripe_coins(db, vault, unfrozen, branch=order.branch, named=order.coins)
+    return chosen(db, vault, ripe, choice=order.choice)
 
 
 def _unspendable(db: Session, vault: Vault, outpoint: Outpoint) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_policy
 from coordinator.chain import ChainSource, PackageSource, Tip
-from coordinator.errors import CeremonyError, UsageError
+from coordinator.errors import CeremonyError, NotRipe, UsageError
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.payment import creation
@@ -21,7 +21,7 @@ from coordinator.wallet.scripts import script_size, watched
 from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
 from psbt.errors import InsufficientFunds
-from psbt.policy import CHANGE, vault_script
+from psbt.policy import CHANGE, PRIMARY, vault_script
 from psbt.replacement import Family, Replaced, child_fee, least_feerate, most_feerate
 from psbt.review import Context, review
 from psbt.transaction import parse_transaction
@@ -99,12 +99,14 @@ def bump(
         if len(payments) > 1:
             raise UsageError(f"{len(payments)} are paid: nobody knows who shall get less")
         wish = Wish((), feerate, payments[0].script_pubkey, named)
-    selection = _selected(db, old.vault, coins, wish=wish, rng=rng)
+    selection = _selected(db, old, coins, wish=wish, rng=rng)
     if shrink:
         left = sum(coin.value_sats for coin in selection.coins) - selection.fee_sats
         payments = (payments[0]._replace(value_sats=left),)
     tip = _tip(db, old.vault)
-    draft = creation.drafted(db, old.vault, selection, payments=payments, tip=tip, rng=rng)
+    draft = creation.drafted(
+        db, old.vault, selection, payments=payments, tip=tip, rng=rng, branch=old.branch
+    )
     return _replacing(home, db, old, draft=draft, feerate=feerate)
 
 
@@ -121,9 +123,9 @@ def cancel(
     old = _replaceable(db, ceremony_id)
     require_policy(home, old.vault, accepted)
     coins = _coins_of(db, old, codec.parse(old.psbt))
-    vsize = _vsize(old.vault, len(coins))
+    vsize = _vsize(old.vault, len(coins), old.branch)
     fee_sats = fee_at(feerate, vsize)
-    draft = _to_ourselves(db, old.vault, coins, fee_sats=fee_sats, rng=rng)
+    draft = _to_ourselves(db, old.vault, coins, fee_sats=fee_sats, rng=rng, branch=old.branch)
     return _replacing(home, db, old, draft=draft, feerate=feerate)
 
 
@@ -194,34 +196,49 @@ def _coins_of(db: Session, old: Ceremony, psbt: codec.Psbt) -> list[Coin]:
 
 
 def _selected(
-    db: Session, vault: Vault, coins: list[Coin], *, wish: Wish, rng: Random
+    db: Session, old: Ceremony, coins: list[Coin], *, wish: Wish, rng: Random
 ) -> Selection:
     """Pay from the coins of the old payment, and from confirmed ones where those do not reach."""
-    size = script_size(stored_policy(vault))
+    vault = old.vault
+    size = script_size(stored_policy(vault), old.branch)
     try:
         return select_coins(coins, wish, size, rng=rng)
     except InsufficientFunds:
         if wish.drain is not None:
             raise
-    free = creation.offered(db, vault, creation.Order(vault.name, wish.payments, wish.feerate))
+    order = creation.Order(vault.name, wish.payments, wish.feerate, branch=old.branch)
+    try:
+        free = creation.offered(db, vault, order)
+    except NotRipe:
+        free = ()
     # Not one that waits: nodes refuse a replacement with new unconfirmed coins (BIP 125).
     others = [c for c in free if c.height is not None and c.outpoint not in wish.must_spend]
     try:
         return select_coins([*coins, *others], wish, size, rng=rng)
     except InsufficientFunds as failure:
         most, named = inputs_max(wish, size), wish.must_spend
-        raise coins_left.explained(db, vault, failure, most=most, spent=named) from failure
+        raise coins_left.explained(
+            db, vault, failure, most=most, spent=named, branch=old.branch
+        ) from failure
 
 
 def _to_ourselves(
-    db: Session, vault: Vault, coins: list[Coin], *, fee_sats: int, rng: Random
+    db: Session,
+    vault: Vault,
+    coins: list[Coin],
+    *,
+    fee_sats: int,
+    rng: Random,
+    branch: str = PRIMARY,
 ) -> Draft:
     """Return a draft that pays coins to a fresh change address, less the fee."""
     value = sum(coin.value_sats for coin in coins) - fee_sats
     if value < dust_limit_sats(_own_script(db, vault)):
         raise InsufficientFunds(value + fee_sats, fee_sats)
-    selection = Selection(tuple(coins), fee_sats, value, _vsize(vault, len(coins)))
-    return creation.drafted(db, vault, selection, payments=(), tip=_tip(db, vault), rng=rng)
+    selection = Selection(tuple(coins), fee_sats, value, _vsize(vault, len(coins), branch))
+    return creation.drafted(
+        db, vault, selection, payments=(), tip=_tip(db, vault), rng=rng, branch=branch
+    )
 
 
 def _replacing(
@@ -250,16 +267,16 @@ def _may_be_about(old: Ceremony) -> bool:
 
 def _replaced(db: Session, old: Ceremony) -> Replaced:
     psbt, policy = codec.parse(old.psbt), stored_policy(old.vault)
-    vsize = review(psbt, policy, Context()).vsize
+    vsize = review(psbt, policy, Context(), branch=old.branch).vsize
     if old.final_tx is not None:
         vsize = parse_transaction(old.final_tx).vsize
     fees = descendants_fee(db, old.txid)
     return Replaced(old.fee_sats, vsize, fees, node_rules.rules(db).replacement_step)
 
 
-def _vsize(vault: Vault, inputs: int) -> int:
+def _vsize(vault: Vault, inputs: int, branch: str = PRIMARY) -> int:
     """Return the virtual bytes of a transaction with so many inputs and one output of ours."""
-    each = input_weight(script_size(stored_policy(vault)))
+    each = input_weight(script_size(stored_policy(vault), branch))
     size = output_size(b"\x00\x20" + bytes(32))
     return vsize_of(transaction_weight(inputs, each, 1, outputs_size=size))
 

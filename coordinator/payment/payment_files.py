@@ -145,9 +145,10 @@ def _another_round(
     """Take the new signatures of a payment that was imported or made here before."""
     taken = ceremonies.added(home, db, record, data=data, accepted=accepted)
     psbt = signed_psbt(record)
-    review = reviewed(db, record.vault, stored_policy(record.vault), psbt=psbt)
+    policy = stored_policy(record.vault)
+    review = reviewed(db, record.vault, policy, psbt=psbt, branch=record.branch)
     text, expires = codec.to_base64(psbt), clock.text(record.expires_at)
-    created = Created(record.public_id, record.state, text, review, expires)
+    created = Created(record.public_id, record.state, text, review, expires, branch=record.branch)
     return Imported(created, taken, [], [], known=True)
 
 

@@ -7,7 +7,7 @@ from coordinator.home.stored import stored_policy
 from psbt import codec, extractor, outline, signer
 from psbt.errors import PsbtError
 from psbt.partial import Verified, standing
-from psbt.policy import Policy
+from psbt.policy import PRIMARY, Policy
 from psbt.signer import SigningRequest
 from psbt.transaction import parse_transaction
 from storage.model import Ceremony
@@ -27,6 +27,7 @@ class Progress(NamedTuple):
     txid: str
     fee_sats: int
     expires: str
+    branch: str = PRIMARY
 
     @property
     def complete(self) -> bool:
@@ -81,8 +82,10 @@ def kept_signatures(record: Ceremony) -> set[Verified]:
 
 def progress_with(record: Ceremony, policy: Policy, psbt: codec.Psbt) -> Progress:
     """Return where the ceremony stands; `psbt` holds every signature kept, verified."""
-    counts, have, need, inputs = standing(psbt, policy, kept_signatures(record))
-    labels = {c.position: c.label for c in record.vault.cosigners}
+    counts, have, need, inputs = standing(
+        psbt, policy, kept_signatures(record), branch=record.branch
+    )
+    labels = {place.position: place.label for place in record.vault.keys_of(record.branch)}
     signed = [labels[i] for i in sorted(labels) if counts.get(i, 0) == inputs]
     return Progress(
         ceremony=record.public_id,
@@ -96,4 +99,5 @@ def progress_with(record: Ceremony, policy: Policy, psbt: codec.Psbt) -> Progres
         txid=record.txid,
         fee_sats=record.fee_sats,
         expires=clock.text(record.expires_at),
+        branch=record.branch,
     )

@@ -13,7 +13,7 @@ from psbt import codec, outline
 from psbt.address import optional_address
 from psbt.coins import Outpoint
 from psbt.errors import AmountContradicted, PsbtError
-from psbt.policy import Policy
+from psbt.policy import PRIMARY, Policy
 from psbt.relay import CoinAge, NodeView, WaitingTransaction
 from psbt.replacement import Rival
 from psbt.review import Context, KnownVault, Review
@@ -31,7 +31,9 @@ MEDIAN_TIME_LAG = 3_600
 RECENT_PAYMENTS = 100
 
 
-def reviewed(db: Session, vault: Vault, policy: Policy, *, psbt: codec.Psbt) -> Review:
+def reviewed(
+    db: Session, vault: Vault, policy: Policy, *, psbt: codec.Psbt, branch: str = PRIMARY
+) -> Review:
     """Return what a person must see of a PSBT, in the light of all that is remembered.
 
     Payments that spend one of its coins are no history: at most one of them comes to be.
@@ -61,7 +63,7 @@ def reviewed(db: Session, vault: Vault, policy: Policy, *, psbt: codec.Psbt) -> 
         rivals=tuple(rivals(db, spent, codec.txid(psbt))),
         node=node_view(db, spent),
     )
-    return review_psbt(psbt, policy, context)
+    return review_psbt(psbt, policy, context, branch=branch)
 
 
 def refuse_contradictions(db: Session, psbt: codec.Psbt) -> None:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,7 @@ from coordinator.audit.acceptance import Accepted, require_policy
 from coordinator.audit.facts import CarrierFacts, VaultFacts
 from coordinator.audit.gathering import vault_facts
 from coordinator.audit.places import BANK, without_banks
+from coordinator.chain.block_dates import ChainClock, duration
 from coordinator.chain.url import ELECTRUM_SSL, ESPLORA, FILTERS, parse_url
 from coordinator.custody import card_secrets, descriptor_copies
 from coordinator.custody import log as custody_log
@@ -30,9 +31,10 @@ from coordinator.interop import bip138
 from coordinator.notices import Notice, Severity
 from coordinator.recovery import letter as letters
 from coordinator.recovery import wheels
-from coordinator.recovery.letter import Audience, CardPlace, LetterFacts
+from coordinator.recovery.letter import Audience, CardPlace, LaterHands, LetterFacts
 from coordinator.recovery.paper import PAPERS, KeyOnPaper, Kit, drawn
-from coordinator.recovery.steps import SERVERS, CardOnPaper, StepsFacts
+from coordinator.recovery.steps import SERVERS, CardOnPaper, LaterSteps, StepsFacts
+from coordinator.wallet.branches import BranchLine, branch_lines, chain_clock, waiting
 from psbt.policy import RECEIVE, addresses, format_descriptor, policy_checksum
 from storage import cards as card_book
 from storage import custody as custody_book
@@ -40,7 +42,7 @@ from storage import sealing
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import SealLocked
-from storage.model import Carrier, Cosigner, Vault
+from storage.model import BranchKey, Carrier, Cosigner, Vault
 
 ADDRESSES = 3
 HELPERS = 2
@@ -207,7 +209,8 @@ def kit_of(
         threshold=vault.threshold,
         descriptor=format_descriptor(policy),
         addresses=list(addresses(policy, RECEIVE, range(ADDRESSES))),
-        keys=[_on_paper(db, cosigner) for cosigner in vault.cosigners],
+        keys=[_on_paper(db, place) for place in vault.cosigners],
+        later_keys=[_on_paper(db, place) for place in vault.every_key[len(vault.cosigners) :]],
         version=version,
         digest=descriptor_copies.digest_of(vault.descriptor).hex(),
         head=custody_book.verify(db).hex(),
@@ -215,7 +218,9 @@ def kit_of(
         birthday=_birthday(begun, height),
         timestamp=int(begun.timestamp()) if begun else 0,
         program=here,
-        letter=letters.written(_letter_facts(facts, wanted, audience)),
+        letter=letters.written(
+            replace(_letter_facts(facts, wanted, audience), later=_later_hands(db, vault, wanted))
+        ),
         steps=StepsFacts(
             vault=vault.name,
             network=vault.network,
@@ -230,6 +235,7 @@ def kit_of(
             wheel=program.name if program else None,
             wheel_sha256=program.sha256 if program else None,
             script=vault.script,
+            later=list(_later_steps(db, vault)),
         ),
         encrypted=base64.b64encode(encrypted(vault)).decode(),
         secret=secret,
@@ -255,6 +261,45 @@ def _letter_facts(facts: VaultFacts, wanted: Wanted, audience: Audience) -> Lett
         cards=[_card_place(facts, carrier) for carrier, _ in facts.cards()] if told else (),
         without_bank=without_banks(facts),
     )
+
+
+def _later_steps(db: Session, vault: Vault) -> Iterator[LaterSteps]:
+    """Yield the branches that open later, as the steps on paper have them."""
+    seen = chain_clock(db, vault)
+    for line in branch_lines(db, vault, stored_policy(vault))[1:]:
+        cards = [
+            card.label
+            for place in vault.keys_of(line.name)
+            for card in card_book.cards_with_key(db, place.key)
+        ]
+        since = _since(line, seen)
+        wait = waiting(*line.wait) if line.wait is not None else ""
+        yield LaterSteps(line.name, line.threshold, cards, line.keys, wait, since)
+
+
+def _later_hands(db: Session, vault: Vault, wanted: Wanted) -> list[LaterHands]:
+    """Return who may move the money later, and the card of theirs that lies beside this copy."""
+    seen, found = chain_clock(db, vault), []
+    own = {cosigner.key_id for cosigner in vault.cosigners}
+    for line in branch_lines(db, vault, stored_policy(vault))[1:]:
+        here = [
+            f"Card {card.label}"
+            for place in vault.keys_of(line.name)
+            for card in card_book.cards_with_key(db, place.key)
+            if place.key_id not in own and wanted.location is not None
+            if custody_log.whereabouts(custody_book.events_of(db, card.item)).location
+            == wanted.location.removeprefix("location:")
+        ]
+        after = duration(line.wait.blocks) if line.wait and line.wait.blocks else None
+        since = _since(line, seen)
+        first = here[0] if here else None
+        found.append(LaterHands(line.threshold, line.keys, since, after, first))
+    return found
+
+
+def _since(line: BranchLine, seen: ChainClock | None) -> str | None:
+    """Return about when a branch opens for the oldest coin, as far as that is known."""
+    return seen.about(line.opens.height) if seen is not None and line.opens is not None else None
 
 
 def _card_place(facts: VaultFacts, carrier: CarrierFacts) -> CardPlace:
@@ -285,12 +330,12 @@ def _birthday(moment: datetime | None, height: int | None) -> str:
 def encrypted(vault: Vault) -> bytes:
     """Return the descriptor encrypted to its own keys: any cosigner's xpub opens it (BIP 138)."""
     policy = stored_policy(vault)
-    keys = [expression.key.public_key for expression in policy.keys]
-    paths = [expression.path for expression in policy.keys]
+    keys = [expression.key.public_key for expression in policy.all_keys]
+    paths = [expression.path for expression in policy.all_keys]
     return bip138.encrypt(vault.descriptor, keys, paths, chance=secrets.token_bytes)
 
 
-def _on_paper(db: Session, cosigner: Cosigner) -> KeyOnPaper:
+def _on_paper(db: Session, cosigner: Cosigner | BranchKey) -> KeyOnPaper:
     carriers = [_carried(db, carrier) for carrier in cosigner.key.carriers]
     return KeyOnPaper(
         cosigner.label,
@@ -318,8 +363,8 @@ def _notes(db: Session, carriers: Iterable[Carrier]) -> Iterator[str]:
 
 
 def _places(db: Session, vault: Vault) -> Iterator[tuple[str, str]]:
-    for cosigner in vault.cosigners:
-        for carrier in cosigner.key.carriers:
+    for each in vault.every_key:
+        for carrier in each.key.carriers:
             place = custody_log.whereabouts(custody_book.events_of(db, carrier.item))
             told = place.location or place.gone or "unknown"
             yield f"{carrier.item.kind} {carrier.item.name}", told

@@ -32,6 +32,19 @@ class CardPlace(NamedTuple):
     holder: str | None
 
 
+class LaterHands(NamedTuple):
+    """Who else can move the money after a wait: `since` is a date, `after` how long a wait is.
+
+    `holders` are the names of their cards or keys, `here` the one that lies beside this letter.
+    """
+
+    threshold: int
+    holders: Sequence[str]
+    since: str | None
+    after: str | None
+    here: str | None = None
+
+
 @dataclass(frozen=True)
 class LetterFacts:
     """What the program knows for a letter.
@@ -51,6 +64,7 @@ class LetterFacts:
     contacts: Sequence[str] = ()
     cards: Sequence[CardPlace] = ()
     without_bank: bool | None = None
+    later: Sequence[LaterHands] = ()
 
 
 class Section(NamedTuple):
@@ -76,6 +90,7 @@ def written(facts: LetterFacts) -> Letter:
         Section("Never", NEVER),
         Section("Where", _where(facts)),
         Section("Then", _then(facts)),
+        *(Section("Later", _later(hands)) for hands in facts.later),
         Section("When to stop", _stop(facts)),
     )
     text = "\n".join(f"{section.heading}\n{section.text}" for section in sections)
@@ -145,6 +160,27 @@ def _then(facts: LetterFacts) -> str:
         "Send a small sum first. See it arrive. Then send the rest. "
         "Ask a tax adviser before you sell."
     )
+
+
+def _later(hands: LaterHands) -> str:
+    """Say what later hands can do now, from when on more, and how they would know."""
+    names = " and ".join([", ".join(hands.holders[:-1]), hands.holders[-1]]).removeprefix(" and ")
+    few = number(hands.threshold).capitalize()
+    if len(hands.holders) == 1:
+        enough = f"{names} alone"
+    elif hands.threshold == len(hands.holders):
+        enough = f"{names} together"
+    else:
+        enough = f"{few} of {names}"
+    now = f"{hands.here}, which lies here, can move nothing yet." if hands.here else ""
+    since = f"from {hands.since} on" if hands.since else "later"
+    moved = (
+        f" The wait is {hands.after.removeprefix('about ')} from the day the money last moved: "
+        "when it moves, a new letter comes."
+        if hands.after
+        else ""
+    )
+    return f"{now} {enough} can move it {since}, not sooner.{moved} Page two shows the day.".strip()
 
 
 def _stop(facts: LetterFacts) -> str:

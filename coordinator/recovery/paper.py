@@ -111,6 +111,7 @@ class Kit:
     place: str | None = None
     places: Sequence[tuple[str, str]] = ()
     pins: Sequence[str] = ()
+    later_keys: Sequence[KeyOnPaper] = ()
 
     @property
     def code_text(self) -> str:
@@ -180,6 +181,7 @@ def _story(kit: Kit, ends: list[int]) -> Iterator[Flowable]:
     yield Paragraph(_escaped(f"Technical pages: vault {kit.vault}{where}"), TITLE)
     yield from _what_this_is(kit)
     yield from _needed(kit)
+    yield from _later_steps(kit)
     yield from _descriptor(kit)
     yield from _codes(kit)
     if not kit.secret:
@@ -226,6 +228,14 @@ def _steps(kit: Kit) -> Iterator[Flowable]:
             yield KeepTogether(list(_step(at, step)))
 
 
+def _later_steps(kit: Kit) -> Iterator[Flowable]:
+    """Yield the steps of each branch that opens later."""
+    for later in kit.steps.later:
+        yield Paragraph(_escaped(f"With the keys of branch {later.name}"), STEP_HEADING)
+        for at, step in enumerate(steps.with_later_keys(kit.steps, later), 1):
+            yield KeepTogether(list(_step(at, step)))
+
+
 def _step(at: int, step: steps.Step) -> Iterator[Flowable]:
     yield Paragraph(f"{at}. {_escaped(step.what)}", STEP)
     for command in (step.command or "").splitlines():
@@ -252,20 +262,29 @@ def _what_this_is(kit: Kit) -> Iterator[Flowable]:
 
 def _needed(kit: Kit) -> Iterator[Flowable]:
     yield Paragraph(f"The keys ({kit.threshold} are needed)", HEADING)
-    header = ["key", "carried by", "fingerprint", "path"]
-    rows = [
-        [Paragraph(_escaped(text), CELL) for text in (key.label, key.carriers)]
-        + [Paragraph(text, MONO_CELL) for text in (key.fingerprint, key.path)]
-        for key in kit.keys
-    ]
-    head = [Paragraph(f"<b>{text}</b>", CELL) for text in header]
-    yield _table([head, *rows], widths=[34 * mm, None, 29 * mm, 37 * mm])
-    for key in kit.keys:
+    yield _key_table(kit.keys)
+    for later in kit.steps.later:
+        needed = f"{later.threshold} of {', '.join(later.keys)}"
+        yield Paragraph(_escaped(f"Branch {later.name}: {needed}, {later.wait}"), HEADING)
+    if kit.later_keys:
+        yield _key_table(kit.later_keys)
+    for key in (*kit.keys, *kit.later_keys):
         if key.note:
             yield Paragraph(_escaped(f"{key.label}: {key.note}"), BODY)
     if kit.places:
         yield Paragraph("Where they lie", HEADING)
         yield _table([[Paragraph(_escaped(text), CELL) for text in row] for row in kit.places])
+
+
+def _key_table(keys: Sequence[KeyOnPaper]) -> Table:
+    rows = [
+        [Paragraph(_escaped(text), CELL) for text in (key.label, key.carriers)]
+        + [Paragraph(text, MONO_CELL) for text in (key.fingerprint, key.path)]
+        for key in keys
+    ]
+    header = ["key", "carried by", "fingerprint", "path"]
+    head = [Paragraph(f"<b>{text}</b>", CELL) for text in header]
+    return _table([head, *rows], widths=[34 * mm, None, 29 * mm, 37 * mm])
 
 
 def _descriptor(kit: Kit) -> Iterator[Flowable]:

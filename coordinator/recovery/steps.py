@@ -40,6 +40,17 @@ SPARROW_SCRIPTS: Final = {
 """What Sparrow calls the scripts that a vault can have."""
 
 
+class LaterSteps(NamedTuple):
+    """A branch that opens later: its name, what it needs, its cards, and since when it is open."""
+
+    name: str
+    threshold: int
+    cards: Sequence[str]
+    keys: Sequence[str]
+    wait: str
+    since: str | None
+
+
 @dataclass(frozen=True)
 class StepsFacts:
     """What the steps are made of.
@@ -62,6 +73,7 @@ class StepsFacts:
     wheel: str | None = None
     wheel_sha256: str | None = None
     script: str = "wsh"
+    later: Sequence[LaterSteps] = ()
 
 
 def needed(facts: StepsFacts) -> Iterator[str]:
@@ -133,8 +145,37 @@ def with_program(facts: StepsFacts) -> Iterator[Step]:
     )
 
 
+def with_later_keys(facts: StepsFacts, later: LaterSteps) -> Iterator[Step]:
+    """Yield the steps with the keys of a branch that has opened, from a vault that was rebuilt."""
+    vault = facts.vault
+    since = f"; for its oldest coin that is {later.since}" if later.since else ""
+    yield Step(
+        f"This opens {later.wait}{since}. See whether a coin is old enough.",
+        f"cardquorum coins {vault}",
+        f"Its column {later.name} says open now, or from which day on.",
+    )
+    yield Step(
+        f"Build the payment of all that is open to an address of yours. It takes {later.threshold} "
+        f"of {', '.join(later.keys)}.",
+        f"cardquorum spend recover {vault} --branch {later.name} --to ADDRESS --target 6",
+        "It shows what is paid, the payment's ID, and what opens when.",
+    )
+    yield Step(
+        "Have the cards sign it, one after the other, and send it.",
+        "cardquorum spend sign ID\ncardquorum spend finalize ID\ncardquorum spend broadcast ID",
+        "It names the transaction.",
+    )
+
+
 def with_sparrow(facts: StepsFacts) -> Iterator[Step]:
     """Yield the steps with Sparrow Wallet, for the cards that it signs with."""
+    if facts.later:
+        yield Step(
+            "Sparrow does not open this vault: it knows no keys that may spend later.",
+            None,
+            "Use the steps above, or Bitcoin Core.",
+        )
+        return
     able = [card.label for card in facts.cards if SPARROW in card.programs]
     if len(able) < facts.threshold:
         told = f"card {' and '.join(able)} alone" if able else "none of these cards"

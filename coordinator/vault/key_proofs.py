@@ -269,9 +269,11 @@ def _wanted(database: Database, name: str, session: CardSession) -> Expected | N
         )
 
 
-def key_place_of(vault: Vault, card: Card) -> Cosigner | BranchKey | None:
-    """Return the place in the vault of the key that the card carries."""
-    for place in vault.every_key:
+def key_place_of(
+    vault: Vault, card: Card, branch: str | None = None
+) -> Cosigner | BranchKey | None:
+    """Return the place in the vault, or in one of its branches, of the key that a card carries."""
+    for place in vault.every_key if branch is None else vault.keys_of(branch):
         if any(carrier.item_id == card.item_id for carrier in place.key.carriers):
             return place
     return None

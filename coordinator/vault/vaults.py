@@ -23,12 +23,20 @@ from coordinator.home.stored import (
     key_expression,
     rebuilt_policy,
     stored_policy,
+    with_keys,
 )
 from coordinator.interop import wallet_file
 from coordinator.interop.wallet_file import WalletFile, policy_of
 from coordinator.names import checked_name
 from coordinator.notices import Notice, Severity
+from coordinator.vault.plans import (
+    BranchPlan,
+    Quorum,
+    branch_warnings,
+    planned_policy,
+)
 from coordinator.wallet import scans
+from coordinator.wallet.branches import BranchLine, branch_lines
 from coordinator.wallet.scripts import LOOKAHEAD
 from psbt.errors import PolicyError, PsbtError
 from psbt.keys import (
@@ -42,6 +50,7 @@ from psbt.policy import (
     RECEIVE,
     SCRIPTS,
     Policy,
+    Wait,
     addresses,
     format_descriptor,
     format_template,
@@ -51,9 +60,9 @@ from psbt.policy import (
 from storage import cards as card_book
 from storage import succession as succession_book
 from storage import vaults as vault_book
-from storage.errors import AlreadyExists
+from storage.errors import AlreadyExists, NotFound
 from storage.lookup import first_free
-from storage.model import Cosigner, Key, Vault
+from storage.model import BranchKey, Cosigner, Key, Vault
 
 NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]+")
 KEY_NAME_MAX = 32
@@ -62,7 +71,10 @@ SAME_SEED = "same_seed"
 
 @dataclass(frozen=True)
 class VaultPlan:
-    """What a new vault shall be: keys of enrolled cards by label, and keys held elsewhere."""
+    """What a new vault shall be: keys of enrolled cards by label, and keys held elsewhere.
+
+    A key may be a card's too, as `card:LABEL`. `recoveries` are the branches that open later.
+    """
 
     name: str
     threshold: int
@@ -70,8 +82,7 @@ class VaultPlan:
     keys: tuple[str, ...] = ()
     script: str = "wsh"
     birthday: str | None = None
-    sorted_keys: bool = True
-    keychains: tuple[tuple[int, int], ...] = ()
+    recoveries: tuple[BranchPlan, ...] = ()
 
 
 def create(
@@ -81,30 +92,43 @@ def create(
 
     Raises NotAccepted where keys are known to come from one seed.
     """
-    keys = [card_book.key_of_card(db, label, home.network) for label in plan.cards]
-    keys += [_foreign_key(home, db, text, script=plan.script) for text in plan.keys]
+
+    def named(texts: Iterable[str]) -> list[Key]:
+        return [_planned_key(home, db, text, script=plan.script) for text in texts]
+
+    primary = named((*(f"card:{label}" for label in plan.cards), *plan.keys))
+    later = [(branch, named(branch.keys)) for branch in plan.recoveries]
+    keys = list(dict.fromkeys([*primary, *(key for _, own in later for key in own)]))
     _refuse_script(db, plan.script, keys)
-    expressions = tuple(key_expression(key) for key in keys)
-    Policy(plan.threshold, expressions, Network(home.network), plan.script)
+    policy = planned_policy(
+        _quorum(plan.threshold, primary),
+        [(branch.wait, _quorum(branch.threshold, own)) for branch, own in later],
+        Network(home.network),
+        script=plan.script,
+    )
     shared = _of_one_seed(keys)
     if shared and SAME_SEED not in (accepted or ()):
         raise NotAccepted((SAME_SEED,), (shared,))
     birthday = _typed_birthday(home, db, plan) or _newest_key(keys)
-    vault = _store(home, db, plan, keys=keys, birthday=birthday)
+    vault = _store(db, plan.name, policy, birthday=birthday)
     if shared:
         approvals.accept_danger(home, vault.name, SAME_SEED, facts=f"{vault.descriptor} ")
     approvals.approve_policy(home, vault.name, vault.descriptor)
     return vault
 
 
-def path_warnings(vault: Vault) -> list[Notice]:
-    """Return the keys whose path names another script: other programs may not look for them."""
-    found = []
-    for cosigner in vault.cosigners:
-        named = wallet_file.script_of_path(key_expression(cosigner.key).path)
+def _quorum(threshold: int, keys: Iterable[Key]) -> Quorum:
+    return Quorum(threshold, [key_expression(key) for key in keys])
+
+
+def warnings(vault: Vault) -> list[Notice]:
+    """Return what is odd about a new vault: paths for another script, branches to think over."""
+    found = branch_warnings(vault.name, stored_policy(vault))
+    for place in vault.every_key:
+        named = wallet_file.script_of_path(key_expression(place.key).path)
         if named not in (None, vault.script):
             message = (
-                f"the path {cosigner.key.path} of key {cosigner.label} is for {named},"
+                f"the path {place.key.path} of key {place.label} is for {named},"
                 f" the vault for {vault.script}"
             )
             found.append(Notice("path_of_other_script", Severity.WARNING, message))
@@ -184,35 +208,28 @@ def import_wallet(
     if (twin := twin_of(db, policy)) is not None:
         found = Imported(twin, known=True, widened=_widen(home, db, twin, birthday=birthday))
     else:
-        plan = replace(
-            plan,
-            threshold=policy.threshold,
-            script=policy.script,
-            sorted_keys=policy.sorted_keys,
-            keychains=policy.keychains,
-        )
-        keys = _imported_keys(home, db, plan.name, file=file)
-        found = Imported(
-            _store(home, db, plan, keys=keys, birthday=birthday or UNKNOWN), False, widened=False
-        )
+        _know_keys(home, db, plan.name, file=file)
+        made = _store(db, plan.name, policy, birthday=birthday or UNKNOWN)
+        found = Imported(made, known=False, widened=False)
     same = policy_checksum(stored_policy(found.vault)) == policy_checksum(policy)
     if checksum is not None and same:
         approvals.approve_policy(home, found.vault.name, found.vault.descriptor)
-    said = (*file.warnings, *file.repairs, *_gap_warning(file, found.vault.name))
+    said = (
+        *file.warnings,
+        *file.repairs,
+        *_gap_warning(file, found.vault.name),
+        *branch_warnings(found.vault.name, policy),
+    )
     return found._replace(format=file.format, warnings=said)
 
 
-def _imported_keys(home: Home, db: Session, name: str, *, file: WalletFile) -> list[Key]:
-    """Return the keys of a file, those known here as they are known."""
-    keys = []
+def _know_keys(home: Home, db: Session, name: str, *, file: WalletFile) -> None:
+    """Keep the keys of a file that are not known here; what is known stays as it is."""
     for number, each in enumerate(file.keys, 1):
-        known = card_book.key_like(db, each.key.public_key, each.key.chain_code)
-        if known is None:
+        if card_book.key_like(db, each.key.public_key, each.key.chain_code) is None:
             called = NOT_IN_NAMES.sub("-", each.name or "").strip("-")[:KEY_NAME_MAX]
             label = card_book.free_key_label(db, called) if called else f"{name}-{number}"
-            known = add_key(db, home, label, parsed=wallet_file.key_expression(each))
-        keys.append(known)
-    return keys
+            add_key(db, home, label, parsed=wallet_file.key_expression(each))
 
 
 def _gap_warning(file: WalletFile, name: str) -> tuple[Notice, ...]:
@@ -226,7 +243,7 @@ def _gap_warning(file: WalletFile, name: str) -> tuple[Notice, ...]:
 def wallet_file_of(vault: Vault) -> WalletFile:
     """Return a vault as a wallet to be written for other programs."""
     policy = stored_policy(vault)
-    names = tuple(cosigner.label for cosigner in vault.cosigners)
+    names = tuple(place.label for place in vault.every_key)
     file = wallet_file.wallet_of(policy, vault.name, names)
     return replace(file, birthday=vault.birthday, birthday_height=vault.birthday_height)
 
@@ -234,12 +251,17 @@ def wallet_file_of(vault: Vault) -> WalletFile:
 def succeed(home: Home, db: Session, vault: Vault, *, gone: Key, new: Key) -> Vault:
     """Make a vault of the same policy with one key instead of another, named after the first.
 
-    What is made here sorts its public keys, also where the first vault kept their order.
+    It has the new key in every branch that had the other. Where there is but one branch its public
+    keys are sorted, also where the first vault kept their order.
     """
-    keys = [new if each.key_id == gone.id else each.key for each in vault.cosigners]
     names = (each.name for each in vault_book.all_vaults(db))
-    plan = VaultPlan(first_free(vault.name, names), vault.threshold, (), script=vault.script)
-    successor = _store(home, db, plan, keys=keys, birthday=_newest_key(keys))
+    lost, taken = key_expression(gone), key_expression(new)
+    policy = with_keys(stored_policy(vault), {lost: taken}.get)
+    if not policy.recoveries:
+        policy = Policy(policy.threshold, policy.keys, policy.network, policy.script)
+    keys = [new if each.key_id == gone.id else each.key for each in vault.every_key]
+    name = first_free(vault.name, names)
+    successor = _store(db, name, policy, birthday=_newest_key(keys))
     approvals.approve_policy(home, successor.name, successor.descriptor)
     return successor
 
@@ -363,6 +385,9 @@ class VaultShown:
     approved: bool
     policy: str
     cosigners: list[CosignerLine]
+    later_keys: list[CosignerLine]
+    branches: list[BranchLine]
+    refresh_months: int | None
     first_address: str
     birthday: datetime | None
     birthday_height: int | None
@@ -406,6 +431,10 @@ def shown(home: Home, db: Session, vault: Vault) -> VaultShown:
     policy, seen = stored_policy(vault), scans.looked(db, vault)
     approval = approvals.policy_standing(home, vault.name, vault.descriptor)
     state, replaced_by = standing(db, vault)
+    lines = [
+        _cosigner_line(db, policy, place, index=number)
+        for number, place in enumerate(vault.every_key)
+    ]
     return VaultShown(
         name=vault.name,
         network=vault.network,
@@ -417,7 +446,10 @@ def shown(home: Home, db: Session, vault: Vault) -> VaultShown:
         approval=approval,
         approved=approval is approvals.Standing.APPROVED,
         policy=format_template(policy),
-        cosigners=[_cosigner_line(db, policy, cosigner) for cosigner in vault.cosigners],
+        cosigners=lines[: len(policy.keys)],
+        later_keys=lines[len(policy.keys) :],
+        branches=branch_lines(db, vault, policy),
+        refresh_months=vault.refresh_months,
         first_address=next(addresses(policy, RECEIVE, [0])),
         birthday=vault.birthday,
         birthday_height=vault.birthday_height,
@@ -441,13 +473,15 @@ def standing(db: Session, vault: Vault) -> VaultState:
     return VaultState(state, successor)
 
 
-def _cosigner_line(db: Session, policy: Policy, cosigner: Cosigner) -> CosignerLine:
-    key = cosigner.key
+def _cosigner_line(
+    db: Session, policy: Policy, place: Cosigner | BranchKey, *, index: int
+) -> CosignerLine:
+    key = place.key
     known = {family.name for family in families()}
     cards = [card for card in card_book.cards_with_key(db, key) if card.family in known]
     return CosignerLine(
-        cosigner.position,
-        cosigner.label,
+        index,
+        place.label,
         format_key_expression(key_expression(key), policy.network),
         key.fingerprint,
         key.path,
@@ -457,35 +491,44 @@ def _cosigner_line(db: Session, policy: Policy, cosigner: Cosigner) -> CosignerL
     )
 
 
-def _store(
-    home: Home, db: Session, plan: VaultPlan, *, keys: Sequence[Key], birthday: Birthday
-) -> Vault:
-    expressions = tuple(key_expression(key) for key in keys)
-    policy = Policy(
-        plan.threshold,
-        expressions,
-        Network(home.network),
-        plan.script,
-        plan.sorted_keys,
-        plan.keychains,
-    )
+def _store(db: Session, name: str, policy: Policy, *, birthday: Birthday) -> Vault:
+    """Keep a vault whose keys are all known here, each with the origin it is known by."""
     if (twin := twin_of(db, policy)) is not None:
         raise AlreadyExists("vault", twin.name)
-    _refuse_script(db, plan.script, keys)
+    known = {each: _kept(db, each) for each in policy.all_keys}
+    _refuse_script(db, policy.script, list(known.values()))
+    policy = with_keys(policy, lambda each: key_expression(known[each]))
+    rows = {key_expression(key): key for key in known.values()}
     descriptor = format_descriptor(policy)
     return vault_book.add_vault(
         db,
-        name=checked_name(plan.name),
+        name=checked_name(name),
         network=policy.network.value,
         script=policy.script,
         threshold=policy.threshold,
         descriptor=descriptor,
         checksum=descriptor.rpartition("#")[2],
-        keys=keys,
+        keys=[rows[each] for each in policy.keys],
+        recoveries=[
+            vault_book.NewBranch(
+                branch.name,
+                branch.threshold,
+                [rows[use.expression] for use in branch.keys],
+                *(branch.wait or Wait()),
+            )
+            for branch in policy.recoveries
+        ],
         birthday=birthday.moment,
         birthday_height=birthday.height,
         now=clock.now(),
     )
+
+
+def _kept(db: Session, expression: KeyExpression) -> Key:
+    key = card_book.key_like(db, expression.key.public_key, expression.key.chain_code)
+    if key is None:
+        raise NotFound("key", expression.fingerprint.hex())
+    return key
 
 
 def twin_of(db: Session, policy: Policy) -> Vault | None:
@@ -507,8 +550,11 @@ def _refuse_script(db: Session, script: str, keys: Sequence[Key]) -> None:
             raise CardCannotSign(card.label, f"{card.family} {card.version}", script)
 
 
-def _foreign_key(home: Home, db: Session, text: str, *, script: str) -> Key:
+def _planned_key(home: Home, db: Session, text: str, *, script: str) -> Key:
+    """Return the key that is meant: a card's, one that is known, or one that is written out."""
     label, equals, expression = text.partition("=")
+    if not equals and label.startswith("card:"):
+        return card_book.key_of_card(db, label.removeprefix("card:"), home.network)
     if not equals:
         return card_book.key_named(db, text.removeprefix("key:"))
     try:

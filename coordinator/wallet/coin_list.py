@@ -6,12 +6,13 @@ from datetime import datetime
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock
+from coordinator.chain.block_dates import ChainClock
 from coordinator.home.stored import stored_policy
+from coordinator.wallet.branches import Ripening, chain_clock, ripening
 from coordinator.wallet.coins import coin_holders, confirmations, tip_height, unspent
 from coordinator.wallet.scripts import keychain_name
 from psbt.coins import Outpoint
-from psbt.network import Network
-from psbt.policy import format_address
+from psbt.policy import Policy, format_address
 from storage import chain as chain_book
 from storage import labels as label_book
 from storage import vaults as vault_book
@@ -20,7 +21,10 @@ from storage.ceremonies import Held
 
 @dataclass(frozen=True)
 class CoinLine:
-    """A coin and what holds it: a ceremony until a moment, or the person who froze it."""
+    """A coin and what holds it: a ceremony until a moment, or the person who froze it.
+
+    `ripens` tells of each later branch whether it can spend the coin, or from when on.
+    """
 
     outpoint: str
     value_sats: int
@@ -36,14 +40,16 @@ class CoinLine:
     frozen: bool
     label: str | None
     address_label: str | None
+    ripens: list[Ripening]
 
 
 @dataclass(frozen=True)
 class _Around:
     """What is known around a vault's coins."""
 
-    network: Network
+    policy: Policy
     tip: int
+    seen: ChainClock | None
     held: dict[Outpoint, Held]
     frozen: set[str]
     names: dict[str, str]
@@ -55,8 +61,9 @@ def coins(database: sessionmaker[Session], vault: str) -> list[CoinLine]:
     with database.begin() as db:
         record = vault_book.vault_named(db, vault)
         around = _Around(
-            stored_policy(record).network,
+            stored_policy(record),
             tip_height(db, record),
+            chain_clock(db, record),
             coin_holders(db, clock.now()),
             label_book.frozen(db),
             label_book.named(db, "output"),
@@ -69,7 +76,7 @@ def coins(database: sessionmaker[Session], vault: str) -> list[CoinLine]:
 def _line(coin: chain_book.UnspentCoin, around: _Around) -> CoinLine:
     outpoint = Outpoint(coin.txid, coin.vout)
     held = around.held.get(outpoint)
-    address = format_address(coin.script_pubkey, around.network)
+    address = format_address(coin.script_pubkey, around.policy.network)
     return CoinLine(
         outpoint=str(outpoint),
         value_sats=coin.value_sats,
@@ -85,4 +92,5 @@ def _line(coin: chain_book.UnspentCoin, around: _Around) -> CoinLine:
         frozen=str(outpoint) in around.frozen,
         label=around.names.get(str(outpoint)),
         address_label=around.address_names.get(address),
+        ripens=ripening(around.policy, coin.height, around.seen),
     )

@@ -9,18 +9,22 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.errors import InsufficientFunds
+from coordinator.home.stored import stored_policy
+from coordinator.wallet.branches import is_ripe
 from coordinator.wallet.coins import coin_holders, immature, tip_height, unspent
 from psbt import errors as psbt_errors
 from psbt.coins import Outpoint
+from psbt.policy import PRIMARY
 from storage import labels as label_book
 from storage.chain import UnspentCoin
 from storage.model import Vault
 
-FREE, FROZEN, IMMATURE, WAITING = "free", "frozen", "immature", "waiting"
+FREE, FROZEN, IMMATURE, WAITING, UNRIPE = "free", "frozen", "immature", "waiting", "unripe"
 WHY = {
     FROZEN: "frozen: cardquorum coin thaw OUTPOINT",
     IMMATURE: "newly mined and cannot be spent yet",
     WAITING: "in no block yet",
+    UNRIPE: "not old enough for this branch",
     FREE: "more than fit, left out by a wish for coins, or dearer to spend than they are worth",
 }
 
@@ -74,8 +78,11 @@ class CoinsLeft:
             yield f"{_counted(left.coins)} of {left.sats} sats {verb} {WHY[left.why]}"
 
 
-def coins_left(db: Session, vault: Vault, spent: Collection[Outpoint]) -> CoinsLeft:
-    """Return what stays of a vault beside these coins."""
+def coins_left(
+    db: Session, vault: Vault, spent: Collection[Outpoint], *, branch: str = PRIMARY
+) -> CoinsLeft:
+    """Return what stays of a vault beside these coins, which a branch spends."""
+    meant = stored_policy(vault).branch(branch)
     holders = coin_holders(db, clock.now())
     frozen, tip = label_book.frozen(db), tip_height(db, vault)
     held: dict[str, HeldCoins] = {}
@@ -93,6 +100,8 @@ def coins_left(db: Session, vault: Vault, spent: Collection[Outpoint]) -> CoinsL
             )
             continue
         why = FROZEN if str(outpoint) in frozen else _why(coin, tip)
+        if why == FREE and not is_ripe(meant, coin.height, tip):
+            why = UNRIPE
         left = others.get(why, LeftCoins(why, 0, 0))
         others[why] = left._replace(coins=left.coins + 1, sats=left.sats + coin.value_sats)
     return CoinsLeft(list(held.values()), [others[why] for why in WHY if why in others])
@@ -105,12 +114,13 @@ def explained(
     *,
     most: int,
     spent: Collection[Outpoint] = (),
+    branch: str = PRIMARY,
 ) -> InsufficientFunds:
     """Return the refusal of a payment with what the vault has beside what can be spent.
 
     `most` is how many coins fit into one transaction, `spent` those that it spends in any case.
     """
-    left = coins_left(db, vault, spent)
+    left = coins_left(db, vault, spent, branch=branch)
     free = next((each for each in left.others if each.why == FREE), None)
     told = [
         sentence

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from coordinator.home.stored import stored_policy
 from psbt.coins import ScriptSize
 from psbt.errors import PsbtError
-from psbt.policy import CHANGE, RECEIVE, Policy, VaultScript, derive_scripts
+from psbt.policy import CHANGE, PRIMARY, RECEIVE, Policy, VaultScript, derive_scripts
 from storage import chain as chain_book
 from storage import scans as scan_book
 from storage import vaults as vault_book
@@ -33,9 +33,9 @@ def keychain_name(keychain: int) -> str:
     return "receive" if keychain == RECEIVE else "change"
 
 
-def script_size(policy: Policy) -> ScriptSize:
-    """Return what coin selection must know of a policy's scripts."""
-    return policy.size
+def script_size(policy: Policy, branch: str = PRIMARY) -> ScriptSize:
+    """Return what coin selection must know of a policy's scripts where a branch spends them."""
+    return policy.size_of(branch)
 
 
 def scripts_at(policy: Policy, places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:

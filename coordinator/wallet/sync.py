@@ -34,6 +34,7 @@ from psbt.consensus import LEFT_TO_NODE
 from psbt.errors import PsbtError
 from psbt.policy import (
     CHANGE,
+    PRIMARY,
     RECEIVE,
     VaultScript,
 )
@@ -254,7 +255,8 @@ def _note_proofs(
     from psbt.witness import signers  # noqa: PLC0415 -- costs 5 ms where nothing is new
 
     known = vault_book.latest_verifications(db, vault)
-    unproved = {each.position: each.key_id for each in vault.cosigners if each.key_id not in known}
+    unproved = {place.key_id for place in vault.every_key} - known.keys()
+    branches = (PRIMARY, *(branch.name for branch in vault.recoveries))
     for transaction in confirmed[:PROOFS_LOOKED_AT]:
         if not unproved:
             return
@@ -264,8 +266,13 @@ def _note_proofs(
             if coin is None or script is None or not (tx_in.witness or tx_in.script_sig):
                 continue
             signed = signers(transaction, index, script, value_sats=coin.value_sats)
-            found = [p for p, key in enumerate(script.pubkeys) if key in signed and p in unproved]
-            keys = [unproved.pop(position) for position in found]
+            keys = {
+                place.key_id
+                for branch in branches
+                for place, point in zip(vault.keys_of(branch), script.keys_of(branch), strict=True)
+                if point in signed and place.key_id in unproved
+            }
+            unproved -= keys
             detail = f"signed transaction {transaction.txid}"
             vault_book.note_proved(db, vault, keys, detail=detail, now=clock.now())
             break

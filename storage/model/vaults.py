@@ -1,12 +1,16 @@
 """Vaults, their cosigners, the branches that open later, and the proofs of their keys."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from storage.model.cards import Key
 from storage.model.record import Id, Record, at_least, one_of, sized
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SCRIPTS = ("wsh", "sh-wsh", "sh")
 PRIMARY = "primary"
@@ -59,6 +63,12 @@ class Vault(Record):
         for place in places:
             known.setdefault(place.key_id, place)
         return list(known.values())
+
+    def keys_of(self, branch: str) -> "Sequence[Cosigner | BranchKey]":
+        """Return the places of a branch's keys, in its order; none where there is no such."""
+        if branch == PRIMARY:
+            return self.cosigners
+        return next((each.keys for each in self.recoveries if each.name == branch), ())
 
 
 class Cosigner(Record):

@@ -31,10 +31,7 @@ KEYS = {"Coldcard ccxp JSON"}
 OTHERWISE = {
     "sparrow/descriptor-receive-change1.txt": "a single key",
     "sparrow/descriptor-receive.txt": "a single key",
-    "liana/liana-jz5sm0xn.txt": "a miniscript policy",
-    "jade/descriptor/descriptor_ss_liana.json": "a miniscript policy",
     "jade/descriptor/descriptor_ss_liana_long_script.json": "a miniscript policy",
-    "jade/descriptor/descriptor_ss_liana_reuse_placeholder.json": "a miniscript policy",
     "jade/descriptor/descriptor_ss_p2sh_example.json": "a miniscript policy",
     "jade/descriptor/descriptor_tr.json": "a taproot wallet",
     "jade/reg/multisig_reg_liquid_matches_ga_2of2.json": "for Liquid, not for Bitcoin",

@@ -178,7 +178,7 @@ def test_a_policy_may_have_its_keys_in_fields() -> None:
         ("wsh(sortedmulti(2,@0/**,@1/**,@2))", "@2 .* derives ''"),
         ("wsh(sortedmulti(2,@0/**,@1/**,@2/0/**))", "derives '/0/"),
         ("wsh(sortedmulti(2,@0/**,@1/**,@2/<0;1;2>/*))", "derives '/<0;1;2>"),
-        ("wsh(sortedmulti(2,@0/**,@1/**,@2/**,@0/**))", "in several places"),
+        ("wsh(sortedmulti(2,@0/**,@1/**,@2/**,@0/**))", "are the same key"),
         ("wsh(sortedmulti(2,@0/**,@1/**,@2/<2;2>/*))", "two different steps"),
         ("tr(@0/**,{pk(@1/**),pk(@2/**)})", "a taproot wallet"),
     ],

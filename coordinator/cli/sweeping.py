@@ -1,0 +1,117 @@
+"""Payments that move whole coins: merged into one, or swept by a branch that has opened."""
+
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.ceremony import created
+from coordinator.cli.context import Context
+from coordinator.cli.options import PRIMARY, Accept, Branch, Coins, Feerate, Target, VaultName
+from coordinator.cli.output import look_twice, sats, sentences
+from coordinator.cli.result import Result
+
+
+def consolidate(
+    context: Context,
+    vault: Annotated[str, typer.Argument(help="the vault whose coins are merged")],
+    below: Annotated[
+        str | None, typer.Option(help="only coins below this", metavar="AMOUNT")
+    ] = None,
+    feerate: Feerate = None,
+    target: Target = None,
+    branch: Branch = PRIMARY,
+    accept: Accept = None,
+) -> Result:
+    """Merge a vault's coins into one while fees are low.
+
+    Everybody sees from then on that these coins have one owner; later payments cost less. Frozen
+    coins, reserved ones and those that wait are left as they are.
+
+    \b
+    Example: cardquorum spend consolidate family --below 0.01btc --feerate 1
+    """
+    import random
+
+    from coordinator.amounts import parse_amount
+    from coordinator.payment import creation
+    from coordinator.wallet import overview
+
+    context.look_first(vault)
+    rate = context.fee_rate(feerate, target)
+    tip = overview.known_tip(context.database, vault)
+    with context.database.begin() as db:
+        merging = creation.consolidation(
+            db,
+            vault,
+            rate.feerate,
+            below_sats=parse_amount(below) if below else None,
+            branch=branch,
+        )
+        made = creation.create(
+            context.home, db, merging.order, tip=tip, rng=random.SystemRandom(), accepted=accept
+        )
+    return created(made).also(
+        *look_twice(merging.notices),
+        feerate_source=rate.source,
+        notices=sentences(merging.notices),
+        left_coins=merging.left,
+    )
+
+
+def recover(
+    context: Context,
+    vault: VaultName,
+    to: Annotated[str, typer.Option("--to", help="who gets the coins", metavar="ADDRESS")],
+    branch: Annotated[
+        str | None, typer.Option(help="recovery, the default, or recovery-2", metavar="NAME")
+    ] = None,
+    coin: Coins = None,
+    feerate: Feerate = None,
+    target: Target = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
+    accept: Accept = None,
+) -> Result:
+    """Sweep the coins that a later branch can spend by now.
+
+    Coins ripen one by one, each so many blocks after it was paid; what is not old enough stays,
+    and it is said from when on it can go. Sign with the cards of that branch.
+
+    \b
+    Example: cardquorum spend recover family --to bcrt1q... --feerate 5
+    """
+    import random
+
+    from coordinator.amounts import parse_coin
+    from coordinator.payment import creation, ripe_coins
+    from coordinator.payment.payees import parse_address
+    from coordinator.wallet import overview
+
+    script = parse_address(to, context.home.network)
+    context.look_first(vault)
+    tip = overview.known_tip(context.database, vault)
+    with context.vault(vault) as (_, record):
+        chosen = ripe_coins.later_branch(record, branch)
+    rate = context.fee_rate(feerate, target)
+    order = creation.Order(
+        vault=vault,
+        payments=(),
+        feerate=rate.feerate,
+        drain=script,
+        coins=tuple(parse_coin(text) for text in coin or ()),
+        branch=chosen,
+    )
+    with context.vault(vault) as (db, record):
+        make = creation.dry_run if dry_run else creation.create
+        made = make(context.home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accept)
+        ripens = ripe_coins.unripe(db, record, chosen)
+    told = [
+        f"not yet: coin {each.outpoint} of {sats(each.value_sats)}, "
+        + (
+            "which waits for its block"
+            if each.height is None
+            else f"from block {each.height} on"
+            + (f", about {each.date:%Y-%m-%d}" if each.date else "")
+        )
+        for each in ripens
+    ]
+    return created(made).also(*told, feerate_source=rate.source, ripens=ripens)

@@ -1,0 +1,105 @@
+"""The branches of a vault as a person wants them, and what they should know before it is paid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from coordinator.errors import UsageError
+from coordinator.notices import Notice, Severity
+from coordinator.wallet.branches import waiting
+from psbt.forms import branch_name, key_uses
+from psbt.keys import KeyExpression
+from psbt.network import Network
+from psbt.policy import Branch, Policy, Wait
+
+DAY: Final = 144
+SINGLE_KEY: Final = "single_later_key"
+SHORT_WAIT: Final = "short_wait"
+
+
+@dataclass(frozen=True)
+class BranchPlan:
+    """A branch that opens after a wait: so many of these keys can spend then.
+
+    A key is `card:LABEL`, the label of one held elsewhere, or LABEL=EXPRESSION.
+    """
+
+    wait: Wait
+    keys: tuple[str, ...]
+    threshold: int
+
+
+class Quorum(NamedTuple):
+    """So many of these keys."""
+
+    threshold: int
+    keys: Sequence[KeyExpression]
+
+
+def planned_policy(
+    primary: Quorum, later: Sequence[tuple[Wait, Quorum]], network: Network, *, script: str
+) -> Policy:
+    """Return the policy of a new vault; raises UsageError or PolicyError for one that cannot be.
+
+    A key that is used again derives the next pair of keychains, so that no public key stands
+    twice in a script.
+    """
+    if not later:
+        return Policy(primary.threshold, tuple(primary.keys), network, script)
+    if script != "wsh":
+        raise UsageError(f"branches that open later need the script wsh, not {script}")
+    taken = list(key_uses(primary.keys))
+    branches = []
+    for stage, (wait, quorum) in enumerate(later, 1):
+        uses = key_uses(quorum.keys, taken)
+        branches.append(Branch(branch_name(stage), quorum.threshold, uses, wait))
+        taken += uses
+    return Policy(
+        primary.threshold,
+        tuple(primary.keys),
+        network,
+        script,
+        sorted_keys=False,
+        recoveries=tuple(branches),
+    )
+
+
+def branch_warnings(name: str, policy: Policy) -> list[Notice]:
+    """Return what the owner of a vault with later branches should know when it is made."""
+    subject = (f"vault:{name}",)
+    found = []
+    own = set(policy.keys)
+    for branch in policy.recoveries:
+        wait = branch.wait
+        others = {use.expression for use in branch.keys} - own
+        if branch.threshold == 1 and others and wait is not None:
+            message = (
+                f"branch {branch.name} needs one key alone: whoever has it can spend "
+                f"{waiting(*wait)}, and nobody notices"
+            )
+            remedy = "ask for two of three later keys: --recovery-threshold 2"
+            found.append(Notice(SINGLE_KEY, Severity.WARNING, message, remedy, subject))
+        if wait is not None and wait.blocks is not None and wait.blocks < DAY:
+            message = (
+                f"branch {branch.name} opens {waiting(*wait)}: it may be open before you see it"
+            )
+            remedy = "a year is --recovery-after 52560; a wait this short is for trying it out"
+            found.append(Notice(SHORT_WAIT, Severity.WARNING, message, remedy, subject))
+    if policy.recoveries:
+        found.append(_other_wallets(name, policy))
+    return found
+
+
+def _other_wallets(name: str, policy: Policy) -> Notice:
+    """Say which other wallets open the vault, and which do not."""
+    by_height = any(
+        each.wait is not None and each.wait.height is not None for each in policy.recoveries
+    )
+    opens = "Bitcoin Core" if by_height else "Bitcoin Core and Liana"
+    not_liana = "Liana (it knows no waits for a height), " if by_height else ""
+    message = (
+        f"{opens} can open vault {name}; {not_liana}Sparrow, Electrum, Specter and Caravan cannot: "
+        "they know no branches that open later"
+    )
+    remedy = f"keep this program with the kit: cardquorum kit {name} --program WHEEL"
+    return Notice("form_not_everywhere", Severity.WARNING, message, remedy, (f"vault:{name}",))
