@@ -51,10 +51,10 @@ def show_payment(psbt: bytes, format_: str) -> int:
 
     Raises UsageError without a terminal, or where its window is too small for any.
     """
-    from coordinator.interop.code_text import payment_lines
+    from coordinator.interop.code_text import CODES, payment_lines
 
-    if format_ not in {"bbqr", "ur"}:
-        raise UsageError("--show draws codes: add --format bbqr or --format ur")
+    if format_ not in CODES:
+        raise UsageError("--show draws codes: add --format bbqr, ur or pmofn")
     columns, rows = shutil.get_terminal_size()
     for size in SIZES:
         drawn = _drawn(payment_lines(psbt, format_, size))

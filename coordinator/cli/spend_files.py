@@ -18,7 +18,7 @@ def export(
     ceremony: Ceremony,
     out: Annotated[Path | None, typer.Option(help="the file to write", metavar="FILE")] = None,
     format_: Annotated[
-        str, typer.Option("--format", help="psbt, base64, hex, bbqr or ur")
+        str, typer.Option("--format", help="psbt, base64, hex, bbqr, ur or pmofn")
     ] = "base64",
     psbt_version: Annotated[int, typer.Option(help="0, or 2 (BIP 370)", metavar="0|2")] = 0,
     slim: Annotated[
@@ -30,7 +30,8 @@ def export(
     """Hand the PSBT to a signer elsewhere.
 
     A slim one states each amount without the transaction that proves it: a device may then warn.
-    Codes (bbqr, ur) are drawn where FILE is a .gif, which shows one after the other, .png or .svg.
+    Codes (bbqr, ur, Specter's pmofn) are drawn where FILE is a .gif, which shows one after the
+    other, .png or .svg.
 
     \b
     Example: cardquorum spend export abcd2345 --out payment.psbt --format psbt

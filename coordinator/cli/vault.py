@@ -184,7 +184,7 @@ def export(
     """Print a vault as other wallets read it.
 
     Formats: descriptor (multipath), pair, core, bsms, coldcard, caravan, specter, specter-diy,
-    electrum, sparrow, bip388, ur, ur-output-descriptor, bbqr, json.
+    electrum, sparrow, bip388, jade, ur, ur-output-descriptor, bbqr, json.
 
     \b
     Example: cardquorum vault export family --format bsms

@@ -7,7 +7,9 @@ from coordinator import foreign_text
 from coordinator.errors import UsageError
 from coordinator.interop import bbqr, pmofn, ur, ur_types
 
-PAYMENT_FORMATS: Final = ("psbt", "base64", "hex", "bbqr", "ur")
+PAYMENT_FORMATS: Final = ("psbt", "base64", "hex", "bbqr", "ur", "pmofn")
+CODES: Final = frozenset({"bbqr", "ur", "pmofn"})
+"""The formats of QR codes, each in as many as it takes."""
 CODE_CHARACTERS: Final = 224
 """How many characters a code of BBqr has: a QR code of version 10."""
 
@@ -47,6 +49,8 @@ def payment_lines(psbt: bytes, format_: str, characters: int = CODE_CHARACTERS) 
         case "ur":
             size = ur.FRAGMENT_SIZE if characters == CODE_CHARACTERS else _fragment(characters)
             return ur.split(ur_types.payment(psbt), size)
+        case "pmofn":
+            return pmofn.split(base64.b64encode(psbt).decode(), characters)
     return [base64.b64encode(psbt).decode()]
 
 

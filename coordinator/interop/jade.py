@@ -1,19 +1,32 @@
-"""Jade's multisig registration (JSON, as its RPC has it): the variant, and each signer."""
+"""Jade's multisig registration (JSON, as its RPC has it): the variant, and each signer.
 
+A Jade names the two steps below the keys when it is asked for an address, not here.
+"""
+
+import json
+import re
 from typing import Final
 
-from coordinator.errors import NotImportable
+from coordinator.errors import NotImportable, UsageError
 from coordinator.foreign_json import Field
 from coordinator.interop.key_text import KEY_MAX, read_fingerprint, read_xpub
 from coordinator.interop.wallet_file import WalletFile, WalletKey, checked
 from psbt.errors import PolicyError
-from psbt.keys import HARDENED, Path, child
+from psbt.keys import HARDENED, Path, child, format_xpub
 from psbt.network import Network
 from psbt.policy import KEYS_MAX
 
 FORMAT: Final = "Jade registration"
 VARIANTS: Final = {"sh(multi(k))": "sh", "wsh(multi(k))": "wsh", "sh(wsh(multi(k)))": "sh-wsh"}
 NETWORKS: Final = {"mainnet": "mainnet", "testnet": "testnet", "localtest": "regtest"}
+JADE_NETWORKS: Final = {
+    Network.MAINNET: "mainnet",
+    Network.TESTNET4: "testnet",
+    Network.SIGNET: "testnet",
+    Network.REGTEST: "localtest",
+}
+NAME_MAX: Final = 15
+NOT_IN_NAMES: Final = re.compile(r"[^0-9A-Za-z_.-]+")
 STEPS_MAX: Final = 16
 WRAPPERS: Final = ("params", "input")
 
@@ -62,6 +75,31 @@ def read(found: Field, network: Network) -> WalletFile:
         network=NETWORKS[named_network] if named_network is not None else None,
     )
     return checked(file, network)
+
+
+def write(file: WalletFile, network: Network) -> str:
+    """Return what Jade's RPC register_multisig takes; raises UsageError for a key without origin.
+
+    A name keeps letters and digits, and 15 characters.
+    """
+    variant = next(variant for variant, script in VARIANTS.items() if script == file.script)
+    name = NOT_IN_NAMES.sub("_", file.name or "").strip("_")[:NAME_MAX]
+    descriptor = {
+        "variant": variant,
+        "sorted": file.sorted,
+        "threshold": file.threshold,
+        "signers": [_written(each, network) for each in file.keys],
+    }
+    said = {"multisig_name": name or "vault", "descriptor": descriptor}
+    return json.dumps({"network": JADE_NETWORKS[network], **said}, indent=2)
+
+
+def _written(key: WalletKey, network: Network) -> dict[str, object]:
+    xpub = format_xpub(key.key, network)
+    if key.fingerprint is None or key.path is None:
+        raise UsageError(f"a {FORMAT} needs the origin of every key; {key.name or xpub} has none")
+    origin = {"fingerprint": key.fingerprint.hex(), "derivation": list(key.path)}
+    return {**origin, "xpub": xpub, "path": []}
 
 
 def _members(found: Field) -> dict[str, object]:

@@ -13,6 +13,7 @@ from coordinator.interop import (
     core,
     descriptors,
     electrum,
+    jade,
     specter,
     ur,
     ur_types,
@@ -62,10 +63,13 @@ WRITERS: Final[dict[str, Writer]] = {
     "electrum": electrum.write,
     "sparrow": _sparrow,
     "bip388": bip388.write,
+    "jade": jade.write,
 }
 
 
-USUAL_ALONE: Final = frozenset({"coldcard", "caravan", "specter", "specter-diy", "electrum"})
+USUAL_ALONE: Final = frozenset(
+    {"coldcard", "caravan", "specter", "specter-diy", "electrum", "jade"}
+)
 """The formats that cannot tell keychains: whoever reads them takes 0 and 1."""
 
 BRANCHED: Final = frozenset(

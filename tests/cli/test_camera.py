@@ -35,7 +35,7 @@ def before_camera(monkeypatch: pytest.MonkeyPatch, frames: Iterator[Any]) -> Non
     monkeypatch.setattr(camera, "camera_frames", lambda _: frames)
 
 
-@pytest.mark.parametrize(("there", "back"), [("ur", "bbqr"), ("bbqr", "ur")])
+@pytest.mark.parametrize(("there", "back"), [("ur", "bbqr"), ("bbqr", "pmofn")])
 def test_a_payment_goes_and_comes_back_before_cameras(
     vault: Asked,
     offline: Asked,

@@ -2,14 +2,15 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from coordinator.errors import UsageError
-from coordinator.interop import writing
+from coordinator.interop import jade, writing
 from coordinator.interop.recognition import read_text
 from coordinator.interop.wallet_file import WalletFile, first_address, is_same_wallet, wallet_of
-from psbt.keys import format_xpub
+from psbt.keys import HARDENED, format_xpub
 from psbt.network import Network
 from tests.psbt.soft_vault import soft_vault
 
@@ -17,6 +18,12 @@ POLICY = soft_vault(2, 3).policy
 HERE = POLICY.network
 WALLET = wallet_of(POLICY, "family", ("blue", "red", "green"))
 FORMATS = writing.FORMATS
+SHARED = Path(__file__).parents[3] / "shared" / "vectors" / "interop"
+JADE_PUBLISHED = (
+    "multisig_reg_1of1.json",
+    "multisig_reg_15of15.json",
+    "multisig_reg_ss_qr_example.json",
+)
 
 
 def written(format_: str, wallet: WalletFile = WALLET) -> str:
@@ -46,7 +53,7 @@ def test_other_scripts_are_written_and_read_alike(format_: str, script: str) -> 
 
 
 @pytest.mark.parametrize(
-    "format_", ["descriptor", "pair", "core", "bsms", "specter", "bip388", "ur", "bbqr"]
+    "format_", ["descriptor", "pair", "core", "bsms", "specter", "bip388", "jade", "ur", "bbqr"]
 )
 def test_the_order_of_multi_is_kept(format_: str) -> None:
     turned = replace(WALLET, sorted=False, keys=WALLET.keys[::-1])
@@ -130,6 +137,35 @@ def test_electrum_has_the_script_in_its_prefixes() -> None:
         said = json.loads(written("electrum", replace(WALLET, script=script)))
         assert said["wallet_type"] == "2of3"
         assert {said[f"x{n}/"]["xpub"][:4] for n in (1, 2, 3)} == {letters}
+
+
+def test_jade_registers_what_it_is_asked_to() -> None:
+    said = json.loads(written("jade", replace(WALLET, name="our family's savings")))
+    assert set(said) == {"network", "multisig_name", "descriptor"}
+    assert (said["network"], said["multisig_name"]) == ("localtest", "our_family_s_sa")
+    assert said["descriptor"]["variant"] == "wsh(multi(k))"
+    assert said["descriptor"]["sorted"] is True
+    signer = said["descriptor"]["signers"][0]
+    assert signer["derivation"] == [48 + HARDENED, 1 + HARDENED, HARDENED, 2 + HARDENED]
+    assert signer["path"] == []
+    nameless = replace(WALLET, keys=(*WALLET.keys[:2], WALLET.keys[2]._replace(path=None)))
+    with pytest.raises(UsageError, match="needs the origin of every key; green has none"):
+        written("jade", nameless)
+
+
+@pytest.mark.parametrize("name", JADE_PUBLISHED)
+def test_what_jade_publishes_is_written_again_field_by_field(name: str) -> None:
+    file = SHARED / "jade" / "reg" / name
+    if not file.exists():
+        pytest.skip(f"left out: {file} is not here")
+    said = json.loads(file.read_text())["input"]
+    network = Network.MAINNET if said["network"] == "mainnet" else Network.SIGNET
+    found = read_text(json.dumps(said), network)
+    assert json.loads(writing.write(found, network, "jade")[0]) == said
+
+
+def test_a_registration_can_be_written_on_every_network() -> None:
+    assert set(jade.JADE_NETWORKS) == set(Network)
 
 
 def test_a_policy_names_its_keys_apart_from_its_template() -> None:
