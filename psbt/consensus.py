@@ -9,6 +9,7 @@ import importlib.util
 from collections.abc import Sequence
 from typing import Final
 
+from psbt import interpreter
 from psbt.address import UNKNOWN, p2sh, p2wsh, script_type
 from psbt.digests import digests
 from psbt.errors import ConsensusRejected, PsbtError
@@ -55,7 +56,11 @@ def judge(transaction: Transaction, spent: Sequence[TransactionOutput]) -> str |
     """Say who found a transaction of any kind valid; None where only an engine could tell."""
     pairs = [(output.script_pubkey, output.value_sats) for output in spent]
     last = [tx_in.witness or read_pushes(tx_in.script_sig) for tx_in in transaction.inputs]
-    ours = all(stack and read_multisig(stack[-1]) for stack in last)
+    ours = all(
+        stack
+        and (read_multisig(stack[-1]) or (tx_in.witness and interpreter.instructions(stack[-1])))
+        for stack, tx_in in zip(last, transaction.inputs, strict=True)
+    )
     if ours or engine_available():
         return check(transaction.raw, pairs)
     _check_amounts(transaction, pairs)
@@ -99,14 +104,22 @@ def _check_scripts(transaction: Transaction, spent: Sequence[Spent]) -> None:
         _unlocking(index, tx_in, script)
         for index, (tx_in, (script, _)) in enumerate(zip(transaction.inputs, spent, strict=True))
     ]
-    asked = [_multisig(index, stack) for index, stack in enumerate(stacks)]
+    asked = [
+        _multisig(index, stack, segwit=bool(tx_in.witness))
+        for index, (stack, tx_in) in enumerate(zip(stacks, transaction.inputs, strict=True))
+    ]
     values = [
         value if tx_in.witness else None
         for tx_in, (_, value) in zip(transaction.inputs, spent, strict=True)
     ]
     signed = digests(transaction, [stack[-1] for stack in stacks], values)
     for index, (stack, multisig, digest) in enumerate(zip(stacks, asked, signed, strict=True)):
-        if not _signatures_verify(stack[1:-1], multisig, digest):
+        if multisig is None:
+            spending = interpreter.Spending(transaction, index, digest)
+            reason = interpreter.refusal(stack[-1], stack[:-1], spending)
+            if reason is not None:
+                raise ConsensusRejected(index, reason)
+        elif not _signatures_verify(stack[1:-1], multisig, digest):
             raise ConsensusRejected(index, "a signature is by no key of the script, in its order")
 
 
@@ -123,11 +136,13 @@ def _unlocking(index: int, tx_in: TransactionInput, script_pubkey: bytes) -> Seq
     raise ConsensusRejected(index, "its witness is not for the script it spends")
 
 
-def _multisig(index: int, stack: Sequence[bytes]) -> Multisig:
-    """Return what the script asks for, everything but signatures checked."""
+def _multisig(index: int, stack: Sequence[bytes], *, segwit: bool) -> Multisig | None:
+    """Return what a multisig asks for, all but its signatures checked; None for other forms."""
     multisig = read_multisig(stack[-1])
     if multisig is None:
-        raise ConsensusRejected(index, "its script is not a plain multisig")
+        if not segwit or interpreter.instructions(stack[-1]) is None:
+            raise ConsensusRejected(index, "its script is of no form known here")
+        return None
     if stack[0] or len(stack) != multisig.threshold + 2:
         raise ConsensusRejected(index, f"its witness has {len(stack)} items")
     return multisig

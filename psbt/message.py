@@ -18,8 +18,9 @@ from psbt.digests import digests
 from psbt.errors import PsbtError
 from psbt.fields import Maps
 from psbt.finalizer import finalize
+from psbt.interpreter import instructions
 from psbt.multisig import read_multisig, read_pushes
-from psbt.policy import Policy, VaultScript
+from psbt.policy import PRIMARY, Policy, VaultScript, Wait
 from psbt.signature import SIGHASH_ALL, compact_from_partial, partial_from_compact, verifies
 from psbt.transaction import (
     NOTHING_PAID,
@@ -39,6 +40,8 @@ OP_0_PUSH_32: Final = b"\x00\x20"
 SIMPLE: Final = "smp"
 FULL: Final = "ful"
 FULL_VERSIONS: Final = (0, 2)
+RELATIVE_VERSION: Final = 2
+PUBLIC_KEY_SIZE: Final = 33
 SCHNORR_SIZE: Final = 64
 
 
@@ -53,10 +56,16 @@ def to_spend(message: str, script_pubkey: bytes) -> Transaction:
     return Transaction((nothing,), (TransactionOutput(0, script_pubkey),), version=0)
 
 
-def to_sign(message: str, script_pubkey: bytes) -> Transaction:
-    """Return the transaction that is signed, still without its witness."""
-    challenge = TransactionInput(Outpoint(to_spend(message, script_pubkey).txid, 0), sequence=0)
-    return Transaction((challenge,), (NOTHING_PAID,), version=0)
+def to_sign(message: str, script_pubkey: bytes, wait: Wait | None = None) -> Transaction:
+    """Return the transaction that is signed, still without its witness.
+
+    A wait stands in it as it would in a payment; BIP 322 then asks for version 2.
+    """
+    blocks, height = wait or Wait()
+    outpoint = Outpoint(to_spend(message, script_pubkey).txid, 0)
+    challenge = TransactionInput(outpoint, sequence=blocks or 0)
+    version = RELATIVE_VERSION if wait else 0
+    return Transaction((challenge,), (NOTHING_PAID,), locktime=height or 0, version=version)
 
 
 def signs_message(transaction: Transaction) -> bool:
@@ -64,11 +73,14 @@ def signs_message(transaction: Transaction) -> bool:
     return transaction.outputs == (NOTHING_PAID,)
 
 
-def message_psbt(message: str, policy: Policy, script: VaultScript) -> Psbt:
-    """Return what the policy's keys are asked to sign for one of its addresses."""
+def message_psbt(
+    message: str, policy: Policy, script: VaultScript, *, branch: str = PRIMARY
+) -> Psbt:
+    """Return what a branch's keys are asked to sign for one of the policy's addresses."""
+    wait = policy.branch(branch).wait
     challenge = to_spend(message, script.script_pubkey)
     own = {
-        fields.GLOBAL_UNSIGNED_TX: to_sign(message, script.script_pubkey).stripped,
+        fields.GLOBAL_UNSIGNED_TX: to_sign(message, script.script_pubkey, wait).stripped,
         fields.GLOBAL_SIGNED_MESSAGE: _encoded(message),
         **global_fields(policy),
     }
@@ -76,11 +88,13 @@ def message_psbt(message: str, policy: Policy, script: VaultScript) -> Psbt:
     return codec.assemble(Maps(own, (asked,), ({},)))
 
 
-def key_proved(message: str, script: VaultScript, pubkey: bytes, *, signature: bytes) -> bool:
-    """Tell whether 64 bytes r‖s are a signature of the message by one of the address's keys."""
-    unsigned = to_sign(message, script.script_pubkey)
+def key_proved(
+    message: str, script: VaultScript, pubkey: bytes, *, signature: bytes, branch: str = PRIMARY
+) -> bool:
+    """Tell whether 64 bytes r‖s are a signature of the message by one of a branch's keys."""
+    unsigned = to_sign(message, script.script_pubkey, script.policy.branch(branch).wait)
     digest = digests(unsigned, [script.code], [0 if script.amount_signed else None])[0]
-    return pubkey in script.pubkeys and verifies(pubkey, digest, signature)
+    return pubkey in script.keys_of(branch) and verifies(pubkey, digest, signature)
 
 
 def simple_proof(psbt: Psbt, policy: Policy) -> str:
@@ -94,15 +108,15 @@ def simple_proof(psbt: Psbt, policy: Policy) -> str:
     return SIMPLE + base64.b64encode(vector(items, sized)).decode()
 
 
-def vault_proof(psbt: Psbt, policy: Policy) -> str:
-    """Return the proof of the vault: a simple one, a full one where a script_sig unlocks, too.
+def vault_proof(psbt: Psbt, policy: Policy, *, branch: str = PRIMARY) -> str:
+    """Return the proof of a branch: a simple one, a full one where a script_sig or a wait is in it.
 
-    Raises SignaturesMissing before a quorum has signed.
+    Raises SignaturesMissing before its quorum has signed.
     """
-    if policy.script == "wsh":
+    if policy.script == "wsh" and policy.branch(branch).wait is None:
         return simple_proof(psbt, policy)
     _require_message(psbt)
-    signed = extractor.final_transaction(finalize(psbt, policy))
+    signed = extractor.final_transaction(finalize(psbt, policy, branch=branch))
     return FULL + base64.b64encode(signed.raw).decode()
 
 
@@ -134,9 +148,10 @@ def verify_proof(proof: str, message: str, script_pubkey: bytes) -> str:
 
 
 def _verify_full(proof: str, message: str, script_pubkey: bytes) -> str:
-    """Judge a whole transaction that a multisig unlocks: to_sign, whatever its locks are.
+    """Judge a whole transaction: to_sign, whatever its locks are.
 
-    A multisig knows no locks: they prove nothing and take nothing away.
+    A multisig knows none: they prove nothing and take nothing away. Of another script they tell
+    when it can be unlocked so.
     """
     try:
         signed = parse_transaction(base64.b64decode(proof, validate=True))
@@ -149,9 +164,9 @@ def _verify_full(proof: str, message: str, script_pubkey: bytes) -> str:
     verdict = consensus.check(signed.raw, [(script_pubkey, 0)])
     unlocking = signed.inputs[0]
     stack = unlocking.witness or read_pushes(unlocking.script_sig) or ()
-    if not stack or read_multisig(stack[-1]) is None:
-        raise PsbtError("a full proof by a script other than a multisig cannot be judged here")
-    for signature in stack[1:-1]:
+    if not stack:
+        raise PsbtError("a full proof that shows no script cannot be judged here")
+    for signature in _script_signatures("full", stack):
         _check_signature("p2wsh", signature)
     return verdict
 
@@ -180,11 +195,21 @@ def _witness(proof: str) -> tuple[bytes, ...]:
 
 def _signatures(kind: str, witness: Sequence[bytes]) -> Sequence[bytes]:
     """Return a valid witness's signatures; a script that could hide one is not judged."""
-    if kind == "p2wsh" and read_multisig(witness[-1]):
-        return witness[1:-1]
+    if kind == "p2wsh":
+        return _script_signatures(kind, witness)
     if (kind == "p2tr" and len(witness) == 1) or kind == "p2wpkh":
         return witness[:1]
     raise PsbtError(f"a {kind} proof by a script of its own kind cannot be judged here")
+
+
+def _script_signatures(kind: str, stack: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the signatures that unlock a script of a form that is known here."""
+    if read_multisig(stack[-1]):
+        return stack[1:-1]
+    found = [item for item in stack[:-1] if len(item) > 1 and len(item) != PUBLIC_KEY_SIZE]
+    if instructions(stack[-1]) is None or not found:
+        raise PsbtError(f"a {kind} proof by a script of its own kind cannot be judged here")
+    return found
 
 
 def _check_signature(kind: str, value: bytes) -> None:

@@ -344,11 +344,13 @@ class VaultScript:
             stack = () if witness else read_pushes(script_sig) or ()
         elif script_sig and script_sig != self.prefix:
             return None
-        if len(stack) <= 2 or stack[-1] != self.code:
+        if not stack or stack[-1] != self.code:
             return None
         if self.policy.recoveries:
-            return tuple(item for item in stack[:-1] if item[:1] == DER_START)
-        return None if stack[0] else stack[1:-1]
+            found = tuple(item for item in stack[:-1] if item[:1] == DER_START)
+        else:
+            found = () if stack[0] else stack[1:-1]
+        return found or None
 
 
 def format_descriptor(policy: Policy) -> str:

@@ -6,18 +6,26 @@ import pytest
 
 from psbt import codec, consensus, outline
 from psbt.codec import Psbt
-from psbt.errors import ConsensusRejected, PolicyError, PsbtError, SignaturesMissing
+from psbt.combiner import combine
+from psbt.errors import (
+    BranchNotOpen,
+    ConsensusRejected,
+    PolicyError,
+    PsbtError,
+    SignaturesMissing,
+)
 from psbt.extractor import extract
 from psbt.finalizer import finalize
 from psbt.forms import Branch, Wait, key_uses
+from psbt.message import key_proved, message_psbt, vault_proof, verify_proof
 from psbt.network import Network
 from psbt.ownership import own_inputs
 from psbt.partial import standing, valid_signatures
-from psbt.policy import Policy, format_descriptor, parse_descriptor
+from psbt.policy import RECEIVE, Policy, format_descriptor, parse_descriptor, vault_script
 from psbt.signature import partial_from_compact
 from psbt.signer import signing_requests
 from psbt.transaction import parse_transaction
-from psbt.waits import open_from, psbt_branches
+from psbt.waits import open_from, psbt_branches, require_open
 from psbt.weight import input_weight, transaction_weight
 from tests.psbt.branch_vaults import (
     BLOCKS,
@@ -25,6 +33,7 @@ from tests.psbt.branch_vaults import (
     FORMS,
     LATER,
     OWN,
+    answers,
     branch_vault,
     last_keys,
     signed_by_branch,
@@ -62,7 +71,9 @@ def test_a_policy_is_built_from_its_branches() -> None:
 
 
 @pytest.mark.parametrize(("name", "branch"), CASES)
-def test_every_branch_of_every_form_spends(name: str, branch: str) -> None:
+def test_every_branch_of_every_form_spends(
+    name: str, branch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vault = branch_vault(name)
     psbt = spend_by(vault, branch)
     signed = signed_by_branch(vault, psbt, branch, *last_keys(vault, branch))
@@ -71,6 +82,8 @@ def test_every_branch_of_every_form_spends(name: str, branch: str) -> None:
     raw = extract(finalize(signed, vault.policy, branch=branch))
     if consensus.engine_available():
         assert consensus.check(raw, outline.spent(psbt)) == consensus.ACCEPTED
+    monkeypatch.setattr(consensus, "engine_available", lambda: False)
+    assert consensus.check(raw, outline.spent(psbt)) == consensus.OWN_CHECK
     real = parse_transaction(raw)
     sizes = sum(len(output.script_pubkey) + 9 for output in real.outputs)
     each = input_weight(vault.policy.size_of(branch))
@@ -79,7 +92,9 @@ def test_every_branch_of_every_form_spends(name: str, branch: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "branch"), [case for case in CASES if case[1] != "primary"])
-def test_a_wait_that_is_not_signed_for_unlocks_nothing(name: str, branch: str) -> None:
+def test_a_wait_that_is_not_signed_for_unlocks_nothing(
+    name: str, branch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vault = branch_vault(name)
     psbt = spend_by(vault, "primary")
     assert branch not in psbt_branches(psbt, vault.policy)
@@ -88,9 +103,13 @@ def test_a_wait_that_is_not_signed_for_unlocks_nothing(name: str, branch: str) -
     shorter = early(spend_by(vault, branch))
     assert branch not in psbt_branches(shorter, vault.policy)
     signed = signed_by_branch(vault, shorter, branch, *last_keys(vault, branch))
+    raw = extract(forced(vault, signed, branch))
     if consensus.engine_available():
         with pytest.raises(ConsensusRejected):
-            consensus.check(extract(forced(vault, signed, branch)), outline.spent(signed))
+            consensus.check(raw, outline.spent(signed))
+    monkeypatch.setattr(consensus, "engine_available", lambda: False)
+    with pytest.raises(ConsensusRejected, match=r"waits? (no|for no)"):
+        consensus.check(raw, outline.spent(signed))
 
 
 def early(psbt: Psbt) -> Psbt:
@@ -159,9 +178,66 @@ def test_every_key_of_every_branch_is_told_where_it_is_derived() -> None:
     assert psbt.inputs[0].sequence == LATER
 
 
+@pytest.mark.parametrize(("name", "branch"), CASES)
+def test_a_message_is_proved_by_each_branch(
+    name: str, branch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault, told = branch_vault(name), "drill 7"
+    script = vault_script(vault.policy, RECEIVE, 0)
+    psbt = message_psbt(told, vault.policy, script, branch=branch)
+    for place in last_keys(vault, branch):
+        for request, signature in answers(vault, psbt, branch, place):
+            given = request.pubkey, signature
+            assert key_proved(told, script, given[0], signature=given[1], branch=branch)
+            others = {other.name for other in vault.policy.branches} - {branch}
+            assert not any(
+                key_proved(told, script, given[0], signature=given[1], branch=other)
+                for other in others
+            )
+    signed = signed_by_branch(vault, psbt, branch, *last_keys(vault, branch))
+    proof = vault_proof(signed, vault.policy, branch=branch)
+    assert proof.startswith("smp" if branch == "primary" else "ful")
+    if consensus.engine_available():
+        assert verify_proof(proof, told, script.script_pubkey) == consensus.ACCEPTED
+    monkeypatch.setattr(consensus, "engine_available", lambda: False)
+    assert verify_proof(proof, told, script.script_pubkey) == consensus.OWN_CHECK
+    with pytest.raises(PsbtError):
+        verify_proof(proof, told + "!", script.script_pubkey)
+
+
+@pytest.mark.parametrize(("name", "branch"), CASES)
+def test_signatures_of_a_branch_come_back_in_every_form(name: str, branch: str) -> None:
+    vault = branch_vault(name)
+    psbt = spend_by(vault, branch)
+    signed = signed_by_branch(vault, psbt, branch, *last_keys(vault, branch))
+    final = finalize(signed, vault.policy, branch=branch)
+    answers_ = {
+        "the PSBT": signed,
+        "version 2": codec.parse(codec.to_bytes(signed, 2)),
+        "final": final,
+        "final, version 2": codec.parse(codec.to_bytes(final, 2)),
+        "the transaction": codec.final_psbt(parse_transaction(extract(final))),
+    }
+    for form, answer in answers_.items():
+        taken = combine(psbt, answer, vault.policy)
+        assert extract(finalize(taken, vault.policy, branch=branch)) == extract(final), form
+
+
 def test_a_branch_opens_with_its_youngest_coin() -> None:
     wait = Wait(blocks=10)
     assert open_from(wait, [100, 90]) == 110
     assert open_from(wait, [100, None]) is None
     assert open_from(Wait(height=700), [100, None]) == 701
     assert open_from(wait, []) is None
+
+
+def test_a_branch_that_is_not_open_is_told_with_its_block() -> None:
+    vault = branch_vault("one later key")
+    ripe = 100 + BLOCKS
+    require_open(vault.policy, "recovery", [100, 90], tip_height=ripe - 1)
+    with pytest.raises(BranchNotOpen, match=f"opens at block {ripe}, in 2 blocks") as told:
+        require_open(vault.policy, "recovery", [100, 90], tip_height=ripe - 2)
+    assert (told.value.opens_height, told.value.tip_height) == (ripe, ripe - 2)
+    with pytest.raises(BranchNotOpen, match="not confirmed yet"):
+        require_open(vault.policy, "recovery", [100, None], tip_height=ripe)
+    require_open(vault.policy, "primary", [None], tip_height=0)

@@ -169,11 +169,11 @@ def test_a_high_s_is_consensus_though_not_policy(verdict: str) -> None:
     assert consensus.check(with_witness(1, high), SPENT) == verdict
 
 
-def test_the_own_check_knows_multisig_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_own_check_knows_the_forms_of_vaults_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consensus, "engine_available", lambda: False)
-    anybody = [(p2wsh(b"\x51"), SPENT[0][1]), *SPENT[1:]]
-    with pytest.raises(ConsensusRejected, match=r"input 0 .* not a plain multisig"):
-        consensus.check(with_witness(0, lambda _: [b"\x51"]), anybody)
+    anybody = [(p2wsh(b"\x51\x75\x51"), SPENT[0][1]), *SPENT[1:]]
+    with pytest.raises(ConsensusRejected, match=r"input 0 .* of no form known here"):
+        consensus.check(with_witness(0, lambda _: [b"\x51\x75\x51"]), anybody)
     with_script_sig = PARSED.inputs[0]._replace(script_sig=b"\x00")
     raw = replace(PARSED, inputs=(with_script_sig, *PARSED.inputs[1:])).raw
     with pytest.raises(ConsensusRejected, match="input 0"):
