@@ -1,0 +1,83 @@
+"""A real browser that tells of everything it should not have had to do."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coordinator.web.serving import Running
+from tests.judges import REQUIRE_ALL, judge
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+PLACES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+WATCHING = """
+document.addEventListener('securitypolicyviolation', (event) =>
+  window.told(`${event.violatedDirective} ${event.blockedURI}`));
+"""
+
+
+@contextmanager
+def launched() -> Iterator["Browser"]:
+    """Launch the system's browser; without one the test says that it was left out."""
+    playwright = judge("playwright.sync_api")
+    found = next(filter(None, map(shutil.which, PLACES)), None)
+    if found is None:
+        leave = pytest.fail if os.environ.get(REQUIRE_ALL) == "1" else pytest.skip
+        leave("left out: the page in a real browser (it needs chromium)")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Watched:
+    """A window of the browser on a running page, and what went wrong in it."""
+
+    page: "Page"
+    running: Running
+    wrong: list[str] = field(default_factory=list)
+
+    def go(self, path: str) -> None:
+        self.page.goto(f"http://127.0.0.1:{self.running.port}{path}")
+
+    def faults(self) -> list[str]:
+        """Return what axe finds on the page as it is now."""
+        found = judge("axe_playwright_python.sync_playwright").Axe().run(self.page)
+        return [
+            f"{self.page.url} {each['id']}: {node['html'][:120]}"
+            for each in found.response["violations"]
+            for node in each["nodes"]
+        ]
+
+
+@contextmanager
+def window(browser: "Browser", running: Running, **settings: object) -> Iterator[Watched]:
+    """Open a window with a link; at its end nothing may have gone wrong in it."""
+    context = browser.new_context(reduced_motion="reduce", **settings)
+    watched = Watched(context.new_page(), running)
+    own = f"http://127.0.0.1:{running.port}/"
+    context.expose_binding("told", lambda _source, what: watched.wrong.append(f"policy: {what}"))
+    context.add_init_script(WATCHING)
+    context.on(
+        "console",
+        lambda said: said.type in {"error", "warning"} and watched.wrong.append(said.text),
+    )
+    context.on(
+        "request",
+        lambda asked: (
+            asked.url.startswith((own, "data:", "blob:"))
+            or watched.wrong.append(f"left: {asked.url}")
+        ),
+    )
+    context.on("weberror", lambda error: watched.wrong.append(f"script: {error.error}"))
+    watched.page.goto(running.link())
+    watched.page.wait_for_url(own)
+    yield watched
+    context.close()
