@@ -30,6 +30,13 @@ def drills_of(db: Session, vault: Vault) -> Sequence[Drill]:
     return db.scalars(own.order_by(Drill.id.desc())).all()
 
 
+def cards_proved(db: Session, vault: Vault) -> frozenset[str]:
+    """Return the labels of the cards that signed in any drill of a vault."""
+    signed = select(Card.label).join(DrillProof, DrillProof.card_id == Card.id)
+    own = signed.join(Drill, Drill.id == DrillProof.drill_id).where(Drill.vault_id == vault.id)
+    return frozenset(db.scalars(own).all())
+
+
 def keep_proof(
     db: Session, drill: Drill, card: Card, *, pubkey: bytes, signature: bytes, now: datetime
 ) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sys
 import termios
 from collections.abc import Collection, Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 KINDS = frozenset({"new", "puk", "duress", "pairing", "passcode", "seed", "words"})
 ANY_CARD = ""
 LINE_MAX = 1024
+FOUR_WORDS = 64
+"""How many columns four words with their numbers take."""
 WAIT_SECONDS = 300.0
 TERMINAL = Path("/dev/tty")
 
@@ -255,9 +258,12 @@ def clear_screen() -> None:
 
 
 def numbered(words: Secret) -> str:
-    """Return words in lines of six, each with its number."""
+    """Return words, each with its number, in lines of four, or of two on a narrow terminal."""
     each = [f"{n:2}. {word}" for n, word in enumerate(words.reveal().decode().split(), 1)]
-    return "\n".join("  ".join(f"{w:14}" for w in each[i : i + 6]) for i in range(0, len(each), 6))
+    wide = shutil.get_terminal_size().columns > FOUR_WORDS
+    count = 4 if wide else 2
+    lines = (each[start : start + count] for start in range(0, len(each), count))
+    return "\n".join("  ".join(f"{word:14}" for word in line).rstrip() for line in lines)
 
 
 def ask_hidden(prompt: str) -> bytes | None:

@@ -38,7 +38,10 @@ class OfferedCards(NamedTuple):
 
 @dataclass(frozen=True)
 class Globals:
-    """The options every command has, who is asked, and what runs another command."""
+    """The options every command has, who is asked, and what runs another command.
+
+    `shows` tells whether its result is printed: the guide says some in fewer words.
+    """
 
     home: Path | None = None
     as_json: bool | None = None
@@ -46,6 +49,7 @@ class Globals:
     verbosity: int = 0
     attendant: "type[Terminal] | None" = None
     run: "Callable[[Sequence[str], Globals], int] | None" = None
+    shows: bool = True
 
     def overridden(
         self,
@@ -76,6 +80,7 @@ class Context(OpenedHome):
         self.verbosity = chosen.verbosity
         self.attendant = chosen.attendant
         self.run = chosen.run
+        self.shows = chosen.shows
         self.order: Sequence[str] = ()  # of the options, as they were typed
         self.closing = ExitStack()
         self.passphrases: dict[str, Secret] = {}

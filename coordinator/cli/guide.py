@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 BEGIN: Final = (
     "You need three cards, a reader, paper, a pen, three envelopes and about two quiet hours; the "
-    "cards will lie at three places. You can stop at any question with Ctrl-C: called again, the "
-    "guide goes on where you stopped."
+    "cards will lie at three places. You decide five things at most, marked with ?; Enter takes "
+    "what is suggested. You can stop at any question with Ctrl-C: called again, the guide goes on "
+    "where you stopped."
 )
 PRACTISE: Final = (
     "You need paper and a pen, and about five minutes. The cards are of software here; a tapsigner "
-    "comes with its PIN printed on it, and that of these practice cards is 123456. Stop with "
-    "Ctrl-C at any question: called again, the guide goes on."
+    "comes with its PIN printed on it, and that of these practice cards is 123456. What you decide "
+    "is marked with ?; Enter takes what is suggested. Stop with Ctrl-C at any question: called "
+    "again, the guide goes on."
 )
 STAGES: Final = (
     ("home", frozenset({"home"})),
@@ -40,18 +42,31 @@ STAGES: Final = (
     ("rehearsal", frozenset({"first_sum", "first_sum_waits", "first_payment", "payment", "mine"})),
     ("drill", frozenset({"drill", "never_drilled", "drill_overdue"})),
 )
-UNASKED: Final = frozenset({"card_new", "words_unrecorded", "mine", "drill"})
+UNASKED: Final = frozenset(
+    {"card_new", "words_unrecorded", "mine", "drill", "first_sum", "wish_receive"}
+)
 """Steps that are taken at once: nothing of them is the person's to decide or to do."""
+ASKED: Final = ("report_", "round_", "card_back")
+"""How the codes of steps begin that are asked for though they ask for something else."""
+SILENT: Final = frozenset(
+    {
+        *("home", "home_back", "card_new", "card_setup", "place", "place_unknown"),
+        *("words_unrecorded", "pin_nowhere", "puk_nowhere", "pairing_nowhere", "vault", "mine"),
+        *("drill", "cards_together", "pin_with_card", "puk_with_card"),
+    }
+)
+"""Steps whose command would only say in its own words what the guide said before."""
 REPEATED: Final = frozenset({"first_sum_waits"})
 """What is looked for again where nothing has changed."""
 OPENED: Final = frozenset({"report_forgotten", "report_blocked"})
 """What ends a road once one of its steps did what was wanted."""
-HEIRS: Final = frozenset({"payment", "mine"})
-"""What goes on after the owner's death: what the heir began to send, and no set-up."""
+PAYING: Final = frozenset({"payment", "mine"})
+"""What goes on where somebody came to pay, or inherited: what was begun to be sent, no set-up."""
 READY: Final = (
     "The way is open. Fund it tenfold each time, and look at each sum before the next. Write the "
     "letter on page one of the kit with a pen where it has blanks, and let somebody read it who "
-    "knows nothing of this."
+    "knows nothing of this. Who settles your affairs gets a kit of their own: cardquorum kit {0} "
+    "--for executor --out DIR."
 )
 
 
@@ -84,27 +99,33 @@ def guide(
 
 @dataclass
 class Guide:
-    """Somebody who is led, in the home of this folder."""
+    """Somebody who is led, in the home of this folder.
+
+    `only` are the codes of the steps that go on; None is all. `known` is what was answered before
+    it is wanted.
+    """
 
     folder: Path
     program: "Callable[[Sequence[str], Globals], int]"
     practice: bool
-    heir: bool = False
+    only: frozenset[str] | None = None
+    known: dict[str, str] = field(default_factory=dict)
 
     def lead(self) -> Result:
         """Take the first step again and again, until nothing but money is left to come."""
-        self._greet()
+        if not self._greet():
+            return Result({}, ["nothing is known of a vault here: cardquorum guide goes on"])
         later: set[str] = set()
-        facts, steps = self._next()
+        facts, steps = self.next()
         while True:
-            wanted = [step for step in steps if not self.heir or step.code in HEIRS]
+            wanted = [step for step in steps if self.only is None or step.code in self.only]
             doing = [step for step in wanted if step.command and step.command not in later]
             if not doing:
                 return self._ended(facts, wanted)
             if doing[0].code == "fund":
                 return self._ready(facts, doing[0])
-            taken, before = self._take(doing[0], facts), facts
-            facts, steps = self._next()
+            taken, before = self.take(doing[0], facts), facts
+            facts, steps = self.next()
             unchanged = replace(before, now=facts.now) == facts and doing[0].code not in REPEATED
             if not taken or unchanged:  # else it would be asked for ever
                 later.add(doing[0].command or "")
@@ -114,7 +135,7 @@ class Guide:
         """Return the folder that kits are written to."""
         return self.folder.with_name(f"{self.folder.name}-kits")
 
-    def run(self, words: Sequence[str], *, quiet: bool = False) -> bool:
+    def run(self, words: Sequence[str], *, quiet: bool = False, shows: bool = True) -> bool:
         """Run a command of this home as it is typed, with a person who is led; tell if it ended.
 
         Raises KeyboardInterrupt where the person interrupted it.
@@ -123,30 +144,89 @@ class Guide:
         from coordinator.cli.result import ExitStatus
 
         person = PracticeTerminal if self.practice else GuidedTerminal
-        chosen = Globals(home=self.folder, quiet=quiet, attendant=person)
+        chosen = Globals(home=self.folder, quiet=quiet, attendant=person, shows=shows)
         status = self.program(words, chosen)
         interrupted, person.interrupted = person.interrupted, False
         if interrupted or status == ExitStatus.INTERRUPTED:
             raise KeyboardInterrupt
         return status == ExitStatus.DONE
 
-    def _greet(self) -> None:
-        from coordinator.cli.guide_emergencies import report_wanted
+    def _greet(self) -> bool:
+        """Ask why somebody is here, and lead there; False where that ends here."""
         from coordinator.cli.prompts import paragraph, wait_for_enter
 
-        self._screen("")
-        facts, _ = self._next()
-        if facts.network is None:
-            paragraph(PRACTISE if self.practice else BEGIN)
-            wait_for_enter("")
-        elif any(vault.in_use for vault in facts.vaults) and not self.practice:
-            for step in report_wanted(facts):
-                self.heir = step.code == "report_died"
-                begun = step.words[:1] == ("spend",)  # its signing comes before what follows
-                if self._take(step, facts) and (begun or step.code in OPENED):
-                    break
+        self.screen("")
+        facts, _ = self.next()
+        if self.practice:
+            if facts.network is None:
+                paragraph(PRACTISE)
+                wait_for_enter("")
+            return True
+        if any(vault.in_use for vault in facts.vaults):
+            self._wished(facts)
+            return True
+        return self._arrived(facts)
 
-    def _next(self) -> "tuple[GuideFacts, list[Step]]":
+    def _arrived(self, facts: "GuideFacts") -> bool:
+        """Lead whoever comes to a home without a vault; False where no vault came of it."""
+        from coordinator.cli.guide_arrival import brought_back
+        from coordinator.cli.guide_questions import reason_asked
+        from coordinator.cli.prompts import paragraph, wait_for_enter
+        from coordinator.guide.arrival import Reason, first_words
+        from coordinator.guide.reports import inherited
+
+        reason = reason_asked()
+        if reason is Reason.NEW:
+            if facts.network is None:
+                paragraph(BEGIN)
+                wait_for_enter("")
+            return True
+        for advice in first_words(reason):
+            self.screen("")
+            paragraph(f"{advice.title[:1].upper()}{advice.title[1:]}.")
+            paragraph(f"Why: {advice.why}.")
+            wait_for_enter("Do it, or know it.")
+        self.screen("")
+        if not brought_back(self):
+            return False
+        if reason is Reason.DIED:
+            self.only = PAYING
+            self._road(inherited)
+        return True
+
+    def _wished(self, facts: "GuideFacts") -> None:
+        """Lead whoever has a vault: on, to an address, to a payment, or through what happened."""
+        from coordinator.cli.guide_questions import report_asked, vault_asked, wish_asked
+        from coordinator.guide.reports import Report, first_steps
+        from coordinator.guide.yearly import Wish, wished
+
+        wish = wish_asked()
+        if wish is Wish.HAPPENED:
+            report, subject = report_asked(facts)
+            self.only = PAYING if report is Report.DIED else None
+            self._road(lambda facts: first_steps(report, facts, subject))
+        elif wish is not Wish.NEXT:
+            name = vault_asked(facts)
+            self.only = PAYING if wish is Wish.PAY else frozenset()
+            self._road(lambda facts: wished(wish, facts, name))
+
+    def _road(self, planned: "Callable[[GuideFacts], Sequence[Step]]") -> None:
+        """Take each step of a road once, as it is after those before it."""
+        over: set[str] = set()
+        while True:
+            facts, _ = self.next()
+            step = next((each for each in planned(facts) if _known_by(each) not in over), None)
+            if step is None:
+                return
+            taken = self.take(step, facts)
+            if taken and (step.words[:1] == ("spend",) or step.code in OPENED):
+                return  # its signing comes before what follows
+            after, _ = self.next()
+            enrolled = step.words[:2] == ("card", "enrol") and after.cards != facts.cards
+            if not enrolled:
+                over.add(_known_by(step))
+
+    def next(self) -> "tuple[GuideFacts, list[Step]]":
         """Return the facts of the home, and what is next."""
         from coordinator.errors import SettingsError
         from coordinator.guide.facts import GuideFacts, gather
@@ -165,26 +245,31 @@ class Guide:
                 facts = gather(home, db, writable=not is_read_only(opened.database))
         return facts, next_steps(facts)
 
-    def _take(self, step: "Step", facts: "GuideFacts") -> bool:
+    def take(self, step: "Step", facts: "GuideFacts") -> bool:
         """Take a step; False where the person leaves it for later."""
-        from coordinator.cli.guide_answers import Answers
+        from coordinator.cli.guide_answers import Answers, without_empty
         from coordinator.cli.prompts import Choice, choose, paragraph, wait_for_enter
 
         while True:
-            self._screen(_stage(step))
+            self.screen(_stage(step))
             paragraph(f"{step.title[:1].upper()}{step.title[1:]}.")
-            paragraph(f"Why: {step.why}.")
+            paragraph(f"Why: {_why(step)}.")
             if not step.words:
                 wait_for_enter("Do it, or know it.")
                 return True
             if not self._wanted(step):
                 return False
             self._before(step, facts)
-            if step.code == "home":
-                done = self._make_home()
-            else:
-                values = Answers(step, facts, self.kits, practice=self.practice).given()
-                done = self.run(step.filled(values))
+            values = Answers(
+                step, facts, self.kits, practice=self.practice, known=self.known
+            ).given()
+            words = self._fitting(without_empty(step, values), facts)
+            if words is None:
+                return False
+            silent = step.code in SILENT
+            done = self.run(words, shows=not silent)
+            if done and silent:
+                terminal.tell("Done.")
             if done:
                 return True
             paragraph("No money has moved, and what was done before is kept.")
@@ -200,49 +285,52 @@ class Guide:
                 return False
 
     def _before(self, step: "Step", facts: "GuideFacts") -> None:
-        """Do what a step wants done first: a card laid on the reader, the rebuilding from paper."""
+        """Have the vault rebuilt from paper before anything is paid to it."""
         from coordinator.cli.guide_rehearsal import rebuilt
-        from coordinator.cli.prompts import wait_for_enter
 
         if step.code == "first_sum":
             vault = next(each for each in facts.vaults if each.name == step.words[2])
             rebuilt(self.folder, self.kits, facts, vault, self.run)
-        elif step.words[:2] == ("card", "setup") and "--emulated" not in step.words:
-            self._card_laid()
-        elif step.code == "first_sum_waits" and not self.practice:
-            self.run(["address", "list", step.words[-1], "--unused"], quiet=True)
-            wait_for_enter("Pay it from another wallet.")
+
+    def _fitting(self, words: "list[str]", facts: "GuideFacts") -> list[str] | None:
+        """Return what fits the card that is laid, the place and the people; None to leave it."""
+        from coordinator.cli.guide_answers import with_keeper
+        from coordinator.cli.guide_cards import words_for_card
+
+        if words[:2] in (["card", "setup"], ["card", "enrol"]) and "--emulated" not in words:
+            return words if facts.emulated else words_for_card(self.folder, words)
+        if words[:2] == ["location", "add"]:
+            return with_keeper(words, self.folder, self.run, practice=self.practice)
+        if words[:1] == ["kit"]:
+            places = (each for vault in facts.vaults for each in vault.facts.places.values())
+            keepers = sorted({each.holder for each in places if each.holder})
+            return [*words, *(word for who in keepers[:2] for word in ("--contact", who))]
+        return words
 
     def _wanted(self, step: "Step") -> bool:
         """Ask whether to take a step that asks nothing else, or that only a report wants."""
         from coordinator.cli.prompts import Choice, choose
 
-        if step.code in UNASKED or (step.needs and not step.code.startswith("report_")):
+        if step.code == "first_sum_waits" and not self.practice:
+            self.run(["address", "list", step.words[-1], "--unused"], quiet=True)
+            paid = [Choice("now", "It is paid: look for it"), Choice("later", "Not yet")]
+            return choose("Pay it from another wallet.", paid) == "now"
+        signing = step.words[:2] in {("spend", "sign"), ("spend", "finalize")}
+        if signing or step.code in UNASKED or (step.needs and not step.code.startswith(ASKED)):
+            return True
+        if self.practice and step.code == "first_sum_waits":
             return True
         answers = [Choice("now", "Do it now"), Choice("later", "Not now: go on to what is next")]
         return choose("Do it?", answers) == "now"
 
-    def _card_laid(self) -> None:
-        """Wait for a card on the reader, and say what it is."""
-        from coordinator.cli.prompts import wait_for_enter
-
-        wait_for_enter("Lay the card on the reader.")
-        self.run(["reader", "list"], quiet=True)
-
-    def _make_home(self) -> bool:
-        from coordinator.cli.guide_rehearsal import chosen_chain
-
-        network, chain = ("regtest", None) if self.practice else chosen_chain()
-        source = [] if chain is None else ["--chain", chain]
-        return self.run(["init", "--network", network, *source])
-
-    def _screen(self, stage: str) -> None:
+    def screen(self, stage: str) -> None:
         """Begin a screen: what this is, and how far it is."""
         from coordinator.cli.guided_attendant import PRACTICE
+        from coordinator.cli.prompts import paragraph
 
         terminal.tell("")
         if self.practice:
-            terminal.tell(PRACTICE)
+            paragraph(PRACTICE)
         if stage:
             terminal.tell(stage)
 
@@ -252,7 +340,7 @@ class Guide:
         from coordinator.audit.rules import CHECK_INTERVAL
         from coordinator.cli.prompts import paragraph
 
-        self._screen("")
+        self.screen("")
         (vault,) = [each for each in facts.vaults if each.name == step.words[2]]
         paragraph(f"Vault {vault.name} is proved, on paper, rehearsed and drilled.")
         check = facts.now + CHECK_INTERVAL - timedelta(days=1)
@@ -260,14 +348,28 @@ class Guide:
         if self.practice:
             paragraph("That was the practice. With real cards: cardquorum guide")
             return Result({}, [f"practice home: {self.folder}"])
-        paragraph(READY)
+        paragraph(READY.format(vault.name))
         return Result({}, [f"to receive: {step.command}"])
 
     def _ended(self, facts: "GuideFacts", steps: "Sequence[Step]") -> Result:
         """Return what is left, where nothing can be done now."""
         waiting = [f"left: {step.title}" for step in steps]
-        watched = [_watched(vault) for vault in facts.vaults if vault.in_use]
-        return Result({}, [*waiting, *watched] or ["nothing is to be done now"])
+        vaults = [vault for vault in facts.vaults if vault.in_use]
+        if self.only is not None:
+            return Result({}, waiting or ["done; what is next: cardquorum guide"])
+        return Result({}, [*waiting, *map(_watched, vaults)] or ["nothing is to be done now"])
+
+
+def _why(step: "Step") -> str:
+    """Return why a step is taken, without what it says of values that are asked for here."""
+    parts = step.why.split("; ")
+    own = [each for each in parts if each.partition(" ")[0] not in step.needs]
+    return "; ".join(own if step.code != "card_new" else own[:-1])
+
+
+def _known_by(step: "Step") -> str:
+    """Return what tells a step of a road from the others while facts change."""
+    return step.command or step.title.partition(":")[0]
 
 
 def _watched(vault: "VaultStanding") -> str:

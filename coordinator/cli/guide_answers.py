@@ -1,10 +1,12 @@
 """What a step of the guide needs from the person: asked for with a default, checked at once."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from coordinator.cli.prompts import Choice, ask_text, choose, paragraph
+from coordinator.cli.context import Context, Globals
+from coordinator.cli.prompts import DECISION, Choice, ask_text, choose, paragraph
 
 if TYPE_CHECKING:
     from coordinator.guide.facts import GuideFacts
@@ -22,31 +24,88 @@ ASKED: Final = {
     "FILE": "The file:",
     "WHO": "Who?",
 }
+NETWORKS: Final = ("mainnet", "testnet4", "signet", "regtest")
+PLACES: Final = "places"
+STANDARD: Final = "standard"
+OTHER: Final = "other"
 
 
 class Answers:
-    """The values of one step, for a home with these facts; `folder` is where kits are written."""
+    """The values of one step, for a home with these facts; `folder` is where kits are written.
 
-    def __init__(self, step: "Step", facts: "GuideFacts", folder: Path, *, practice: bool) -> None:
+    `known` is what was answered before it was wanted: taken once, then asked for.
+    """
+
+    def __init__(
+        self,
+        step: "Step",
+        facts: "GuideFacts",
+        folder: Path,
+        *,
+        practice: bool,
+        known: dict[str, str],
+    ) -> None:
         """Keep what the questions are about."""
         self._step, self._facts = step, facts
         self._folder, self._practice = folder, practice
-        self._place = ""
+        self._known = known
+        self._place, self._network = "", ""
 
     def given(self) -> dict[str, str]:
         """Ask for each value the step needs, in the order of its command."""
         return {need: self._value(need) for need in self._step.needs}
 
     def _value(self, need: str) -> str:
-        known: dict[str, Callable[[], str]] = {
+        making: dict[str, Callable[[], str]] = {
             "LABEL": self._label,
-            "NAME": self._vault if self._step.words[0] == "vault" else self._label,
+            "NAME": self._vault if self._step.words[0] in {"vault", "recover"} else self._label,
             "LOCATION": self._new_place if self._step.words[0] == "location" else self._where,
             "KIND": self._kind,
             "DIR": lambda: str(free_folder(self._folder, self._step)),
             "ADDRESS": self._address,
+            "NETWORK": self._chosen_network,
+            "CHAIN": self._chain,
+            "FILE": self._file,
+            "CHECKSUM": self._checksum,
+            "BIRTHDAY": self._birthday,
         }
-        return known.get(need, lambda: self._typed(need))()
+        return making.get(need, lambda: self._typed(need))()
+
+    def _chosen_network(self) -> str:
+        """Return the network: of a new vault the one for money, of another what its paper says."""
+        if self._practice:
+            self._network = "regtest"
+        elif self._step.code == "home":
+            self._network = "mainnet"
+        else:
+            choices = [Choice(each, each) for each in NETWORKS]
+            known = self._known.pop("NETWORK", None)
+            self._network = known or choose("Which network does the paper name?", choices)
+        return self._network
+
+    def _chain(self) -> str:
+        from coordinator.cli.guide_rehearsal import chosen_chain
+
+        return "" if self._practice else chosen_chain(self._network)
+
+    def _file(self) -> str:
+        """Return the file asked for; where a vault is brought back, one that can be."""
+        from coordinator.cli.guide_arrival import paper_asked
+
+        if self._step.words[0] == "recover":
+            return self._known.pop("FILE", None) or paper_asked().file
+        return self._typed("FILE")
+
+    def _checksum(self) -> str:
+        question = ASKED["CHECKSUM"]
+        if self._step.words[0] != "recover":
+            return self._typed("CHECKSUM")
+        paragraph("The paper repeats its eight characters on each page; nothing: compare later.")
+        return ask_text(question)
+
+    def _birthday(self) -> str:
+        paragraph("The paper says when the vault was first used; nothing: all days are looked at.")
+        return ask_text("That day, as 2026-11-30, or a block:", self._known.pop("BIRTHDAY", ""))
 
     def _typed(self, need: str) -> str:
         return ask_text(ASKED.get(need, f"{need}:"), check=_something)
@@ -66,16 +125,34 @@ class Answers:
             return words[words.index("--emulated") + 1]
         taken = {card.label for card in self._facts.cards}
         numbers = (f"card-{number}" for number in range(1, len(taken) + 2))
-        return next(each for each in numbers if each not in taken)
+        free = next(each for each in numbers if each not in taken)
+        if self._step.code == "card_back":
+            question = "What the letter or its envelope calls it:"
+            return ask_text(question, free, lambda t: _name(t, taken))
+        return free
 
     def _vault(self) -> str:
         taken = {vault.name for vault in self._facts.vaults}
-        default = "savings" if "savings" not in taken else ""
-        return ask_text("What shall the vault be called?", default, lambda t: _name(t, taken))
+        default = self._known.pop("NAME", "savings")
+        default = default if _name(default, taken) is None else ""
+        mark = DECISION if self._step.words[0] == "vault" else ">"
+        question = "What shall the vault be called?"
+        return ask_text(question, default, lambda t: _name(t, taken), mark=mark)
 
     def _new_place(self) -> str:
+        """Return the next place: three that suit most people, or those somebody names."""
         taken = set(self._facts.places)
         default = next((each for each in SUGGESTED if each not in taken), "")
+        if taken <= set(SUGGESTED) and default and PLACES not in self._known:
+            choices = [
+                Choice(STANDARD, "One at a bank, one with a friend, one at home"),
+                Choice(OTHER, "At other places, which I name"),
+            ]
+            asked = "Where will the three cards lie?"
+            self._known[PLACES] = choose(asked, choices, mark=DECISION)
+        if default and self._known.get(PLACES) == STANDARD:
+            self._place = default
+            return default
         number = len(taken) + 1
         self._place = ask_text(
             f"Place {number}, where a card will lie:", default, lambda t: _name(t, taken)
@@ -84,10 +161,9 @@ class Answers:
 
     def _where(self) -> str:
         """Return a place for a card, a paper or a secret; one that undoes the others is told."""
-        question = self._step.title[:1].upper() + self._step.title[1:] + ":"
         choices = [Choice(place, place) for place in self._facts.places]
         while True:
-            place = choose(question, choices, self._suggested())
+            place = choose("Where?", choices, self._suggested())
             doubt = self._doubt(place)
             if doubt is None:
                 return place
@@ -146,6 +222,42 @@ class Answers:
             if self._step.words[2].startswith("words:") and others:
                 return f"Card {others[0]} lies at {place}: with these words, a thief has two keys."
         return None
+
+
+def without_empty(step: "Step", values: dict[str, str]) -> list[str]:
+    """Return a step's words with its values, without options of which nothing is known."""
+    words = step.filled(values)
+    empty = {at for at, word in enumerate(words) if not word}
+    return [word for at, word in enumerate(words) if not empty & {at, at + 1}]
+
+
+def with_keeper(
+    words: list[str], folder: Path, run: Callable[[Sequence[str]], bool], *, practice: bool
+) -> list[str]:
+    """Ask who keeps what lies with a friend, and who helps one day; return the words with it."""
+    if words[words.index("--kind") + 1] != KINDS["friend"] or practice:
+        return words
+    paragraph(
+        f"Whoever keeps a card at {words[2]} is named on the kit as the one to call. They never "
+        "get a second card. Nothing: a line is left for a pen."
+    )
+    keeper = ask_text("Who keeps it there, as marie?", "", _name_or_nothing, mark=DECISION)
+    if not keeper:
+        return words
+    if not _is_known(folder, keeper):
+        run(["holder", "add", keeper])
+    return [*words, "--holder", keeper]
+
+
+def _is_known(folder: Path, keeper: str) -> bool:
+    from storage import custody as custody_book
+
+    with closing(Context(Globals(home=folder))) as opened, opened.database.begin() as db:
+        return keeper in {each.name for each in custody_book.all_holders(db)}
+
+
+def _name_or_nothing(typed: str) -> str | None:
+    return _name(typed, set()) if typed else None
 
 
 def free_folder(folder: Path, step: "Step") -> Path:

@@ -1,36 +1,51 @@
 """What the guide does besides commands: whom to ask for the chain, and the vault from paper."""
 
+import importlib.util
 import socket
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import quote
 
 from coordinator.cli.context import Context, Globals
-from coordinator.cli.prompts import Choice, ask_text, choose, paragraph
+from coordinator.cli.prompts import DECISION, Choice, ask_text, choose, paragraph
 
 if TYPE_CHECKING:
     from coordinator.guide.facts import GuideFacts, VaultStanding
 
-OWN_NODE: Final = ("127.0.0.1", 8332)
-COOKIE: Final = "~/.bitcoin/.cookie"
+NODE: Final = "127.0.0.1"
+NODE_PORTS: Final = {"mainnet": 8332, "testnet4": 48332, "signet": 38332, "regtest": 18443}
+DATA_FOLDERS: Final = ("~/.bitcoin", "~/Library/Application Support/Bitcoin")
 NODE_SECONDS: Final = 0.5
 NONE: Final = "none:"
 LEARNS: Final = "it learns your addresses and how much is there, and nothing that spends"
+BDK: Final = "bdkpython"
 
 
-def chosen_chain() -> tuple[str, str]:
-    """Ask whom the program asks for the block chain; return network and URL."""
+class Run(Protocol):
+    """Runs a command of the guide's home; `shows` prints its result."""
+
+    def __call__(self, words: Sequence[str], /, *, shows: bool = True) -> bool:
+        """Tell whether it ended well."""
+        ...
+
+
+def chosen_chain(network: str) -> str:
+    """Ask whom the program asks for the block chain of a network; return the URL."""
     from coordinator.chain.url import parse_url
     from coordinator.errors import SettingsError
     from coordinator.recovery.steps import SERVERS
 
-    server = SERVERS["mainnet"]
-    own = [Choice(f"bitcoind+http://127.0.0.1:8332?cookie={COOKIE}", "Your own node, found here")]
+    server = SERVERS[network]
+    own = _own_node(network)
+    embedded = parse_url(server).host == ""
+    named = "A block chain of software, inside this folder" if embedded else parse_url(server).host
     choices = [
-        *(own if _has_own_node() else []),
-        Choice(server, f"The server {parse_url(server).host}"),
+        *([Choice(own, "Your own node, found on this computer")] if own else []),
+        Choice(server, named if embedded else f"The server {named}"),
         Choice("", "Another node or server"),
         Choice(NONE, "Nobody: coins come by file"),
     ]
@@ -46,22 +61,42 @@ def chosen_chain() -> tuple[str, str]:
             return str(failure)
         return None
 
-    answer = choose("Whom to ask:", choices)
-    return "mainnet", answer or ask_text("Its URL, as in chain/README.md:", check=wrong)
+    while True:
+        answer = choose("Whom to ask:", choices, mark=DECISION)
+        answer = answer or ask_text("Its URL, as in docs/chain.md:", check=wrong)
+        if not _wants_package(answer):
+            return answer
+        paragraph(
+            "Asking it needs one more package. In another window, then choose again: "
+            f"{sys.executable} -m pip install {BDK}"
+        )
 
 
-def _has_own_node() -> bool:
-    """Tell whether Bitcoin Core answers on this computer and keeps its cookie where it usually is.
+def _wants_package(url: str) -> bool:
+    """Tell whether a chain is asked through a package that is not installed."""
+    from coordinator.chain.url import CORE, EMBEDDED, OFFLINE, parse_url
+
+    through_bdk = parse_url(url).scheme not in {CORE, EMBEDDED, OFFLINE}
+    return through_bdk and importlib.util.find_spec(BDK) is None
+
+
+def _own_node(network: str) -> str | None:
+    """Return the URL of a Bitcoin Core that answers here and keeps its cookie at the usual place.
 
     Nothing is sent to it.
     """
-    if not Path(COOKIE).expanduser().is_file():
-        return False
-    try:
-        socket.create_connection(OWN_NODE, NODE_SECONDS).close()
-    except OSError:
-        return False
-    return True
+    within = "" if network == "mainnet" else f"{network}/"
+    for folder in DATA_FOLDERS:
+        cookie = f"{folder}/{within}.cookie"
+        if Path(cookie).expanduser().is_file():
+            try:
+                socket.create_connection((NODE, NODE_PORTS[network]), NODE_SECONDS).close()
+            except OSError:
+                continue
+            return (
+                f"bitcoind+http://{NODE}:{NODE_PORTS[network]}?cookie={quote(cookie, safe='~/.')}"
+            )
+    return None
 
 
 def rebuilt(
@@ -69,7 +104,7 @@ def rebuilt(
     kits: Path,
     facts: "GuideFacts",
     vault: "VaultStanding",
-    run: Callable[[Sequence[str]], bool],
+    run: "Run",
 ) -> None:
     """Rebuild a vault from its kit in an empty home that is thrown away, and compare the two.
 
@@ -85,8 +120,8 @@ def rebuilt(
     key = [] if found[0].name.endswith("descriptor.txt") else ["--key", _xpub(folder, name)]
     with tempfile.TemporaryDirectory() as empty:
         home = ["--home", str(Path(empty) / "home"), "--quiet"]
-        run(["init", "--network", str(facts.network), "--chain", NONE, *home])
-        run(["recover", str(found[0]), "--name", name, *key, *home])
+        run(["init", "--network", str(facts.network), "--chain", NONE, *home], shows=False)
+        run(["recover", str(found[0]), "--name", name, *key, *home], shows=False)
         same = _seen(Path(empty) / "home", name) == _seen(folder, name)
     if not same:
         paragraph("The vault from paper is NOT the one of this home. Stop, and pay nothing to it.")

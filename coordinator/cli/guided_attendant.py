@@ -12,13 +12,13 @@ from coordinator.cli.attendant import (
     numbered,
     tell_terminal,
 )
-from coordinator.cli.prompts import keeps_scrolled
+from coordinator.cli.prompts import keeps_scrolled, wrapped
 
 PRACTICE: Final = "PRACTICE: play money, and cards of software. Nothing here is worth anything."
 AT_ONCE: Final = 4
 SHOW: Final = "show"
 SCROLLED: Final = (
-    "This terminal may keep what was shown: erase what it scrolled out, or close it, when done.\n"
+    "This terminal may keep what was shown: erase what it scrolled out, or close it, when done."
 )
 
 
@@ -28,6 +28,9 @@ class GuidedTerminal(Terminal):
     heading = ""
     interrupted: ClassVar[bool] = False
     """Whether somebody wants to stop, who could not be let go at once."""
+
+    def _heading(self) -> str:
+        return f"{wrapped(self.heading)}\n\n" if self.heading else ""
 
     def say(self, text: str) -> None:
         """Tell what happens, unless the person wants to stop."""
@@ -46,13 +49,17 @@ class GuidedTerminal(Terminal):
         that, else the PUK would count as one nobody saw.
         """
         text = secret.reveal().decode("utf-8", "replace")
-        why = "It frees the card when its PIN is blocked. Write it on paper, not with the card."
-        screen = f"{self.heading}{title}\n{why}\n\n    {text}\n\n"
+        why = wrapped(
+            "It frees the card when its PIN is blocked. Write it on paper, not with the card."
+        )
+        screen = f"{self._heading()}{title}\n{why}\n\n    {text}\n\n"
         try:
             _shown(screen)
             while not _same(_asked("Type it back from the paper"), [text]):
                 tell_terminal(f"That is not it. Look at your paper; {SHOW} shows it again.\n")
                 _shown(screen, only=SHOW)
+            clear_screen()
+            tell_terminal("It is right.\n")
         except KeyboardInterrupt:
             type(self).interrupted = True
 
@@ -63,24 +70,24 @@ class GuidedTerminal(Terminal):
             super().hand_over_words(title, words, file)
             return
         why = (
-            "If this card burns, these words replace it. Who finds them has its key.\n"
-            "Write them on paper, in order. Never type them anywhere but here.\n"
+            "If this card burns, these words replace it. Who finds them has its key. Write them on "
+            "paper, in order. Never type them anywhere but here."
         )
-        screen = f"{self.heading}{title}\n{why}\n{numbered(words)}\n\n"
+        screen = f"{self._heading()}{title}\n{wrapped(why)}\n\n{numbered(words)}\n\n"
         _shown(screen)
         each = words.reveal().decode().split()
         for start in range(0, len(each), AT_ONCE):
             while wrong := _wrong(each, start):
                 tell_terminal(f"{wrong} Look at your paper; {SHOW} shows all words again.\n")
                 _shown(screen, only=SHOW)
-        tell_terminal("All words are right.\n")
         clear_screen()
+        tell_terminal("All words are right.\n")
 
 
 class PracticeTerminal(GuidedTerminal):
     """The same with play money, and it says so."""
 
-    heading = f"{PRACTICE}\n\n"
+    heading = PRACTICE
 
 
 def _shown(screen: str, only: str | None = None) -> None:
@@ -90,7 +97,7 @@ def _shown(screen: str, only: str | None = None) -> None:
     clear_screen()
     tell_terminal(screen)
     if keeps_scrolled():
-        tell_terminal(SCROLLED)
+        tell_terminal(f"{wrapped(SCROLLED)}\n")
     _asked("Written down? Press Enter")
     clear_screen()
 

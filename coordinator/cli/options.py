@@ -143,7 +143,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
                 if asks_cards:
                     opened.require_writable()
                 shown = _outcome(verb, opened, words)
-                if shown.shown:
+                if shown.shown and opened.shows:
                     emit(shown, as_json=opened.as_json)
                 if verb.__name__ not in SAY_THEMSELVES:
                     tell_next(opened)

@@ -4,11 +4,14 @@ import os
 import shutil
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from coordinator.cli import terminal
 
 WIDTH_MAX = 76
+QUESTION: Final = ">"
+DECISION: Final = "?"
+"""Stands before what the person decides, of which a set-up has five at most."""
 KEEPS_SCROLLED = ("screen", "tmux", "dumb")
 """Kinds of terminals that do not erase what was scrolled out of the screen."""
 
@@ -21,7 +24,11 @@ class Choice(NamedTuple):
 
 
 def ask_text(
-    question: str, default: str = "", check: Callable[[str], str | None] = lambda _typed: None
+    question: str,
+    default: str = "",
+    check: Callable[[str], str | None] = lambda _typed: None,
+    *,
+    mark: str = QUESTION,
 ) -> str:
     """Ask for a line; `check` returns what is wrong with it. Ctrl-C raises KeyboardInterrupt."""
     import questionary
@@ -29,29 +36,40 @@ def ask_text(
     def validated(typed: str) -> bool | str:
         return check(typed.strip()) or True
 
-    asked = questionary.text(_short(question), default=default, validate=validated, qmark=">")
+    asked = questionary.text(_short(question), default=default, validate=validated, qmark=mark)
     return _answer(asked.unsafe_ask).strip()
 
 
-def choose(question: str, choices: Sequence[Choice], default: str | None = None) -> str:
+def choose(
+    question: str, choices: Sequence[Choice], default: str | None = None, *, mark: str = QUESTION
+) -> str:
     """Ask for one of several answers; the first is the default unless another is."""
     import questionary
 
     shown = [questionary.Choice(_short(each.title), value=each.value) for each in choices]
     first = next((each for each in shown if each.value == default), shown[0])
-    asked = questionary.select(_short(question), choices=shown, default=first, qmark=">")
+    answered = f"{mark} {question} {max((each.title for each in choices), key=len)}"
+    if len(answered) > _width():  # the answer stands after the question then, and breaks
+        paragraph(question)
+        question = "Answer:"
+    asked = questionary.select(_short(question), choices=shown, default=first, qmark=mark)
     return _answer(asked.unsafe_ask)
 
 
 def wait_for_enter(what: str) -> None:
     """Wait until the person has done something."""
-    ask_text(f"{what} Then press Enter:")
+    ask_text(f"{what} Then press Enter:" if what else "Press Enter to begin:")
 
 
 def paragraph(text: str) -> None:
     """Tell a paragraph, in lines that break between words."""
-    for line in textwrap.wrap(text, _width(), break_long_words=False, break_on_hyphens=False):
+    for line in wrapped(text).splitlines():
         terminal.tell(line)
+
+
+def wrapped(text: str) -> str:
+    """Return a paragraph in lines that break between words."""
+    return textwrap.fill(text, _width(), break_long_words=False, break_on_hyphens=False)
 
 
 def keeps_scrolled() -> bool:

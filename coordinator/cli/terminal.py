@@ -25,6 +25,7 @@ STYLES = (
     (re.compile(r"^\s*warning\b"), "\033[33m"),
     (re.compile(r"^hint:"), "\033[36m"),
     (re.compile(r"\bnothing (?:found|is dangerous)\b"), "\033[32m"),
+    (re.compile(r"^(?:Done\.|proved: |sent (?=[0-9a-f]{64}))"), "\033[32m"),
     (re.compile(r"(?<![\w.])[0-9][0-9 ]* sat\b(?!/)"), "\033[1m"),
 )
 """What is told apart by colour or weight, too; never by that alone."""

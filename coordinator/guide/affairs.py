@@ -22,8 +22,8 @@ class Advice(NamedTuple):
     words: tuple[str, ...] = ()
 
 
-def died(facts: GuideFacts, _subject: str) -> Iterator[Advice]:
-    """Yield what an heir does, who may never have seen a card."""
+def first_hours() -> Iterator[Advice]:
+    """Yield what comes before anything else after a death, whatever is known here."""
     yield Advice(
         "do nothing with the money today",
         f"{NOTHING_MOVES}; nothing here is urgent, unless the letter names a date",
@@ -40,7 +40,37 @@ def died(facts: GuideFacts, _subject: str) -> Iterator[Advice]:
         "call the helper whom the letter names, and meet in person",
         "whoever calls you and offers help wants the money; nobody needs to hear a PIN",
     )
-    yield from _gathered(facts)
+
+
+def computer_gone() -> Iterator[Advice]:
+    """Yield what the loss of a computer means, and where it means more than that."""
+    yield Advice(
+        "take a breath: the keys are on the cards, not on the computer",
+        "who has the old computer may see what was there and which places were written down, and "
+        "spends nothing",
+    )
+    yield Advice(
+        "use a computer that you trust; where the old one may have been broken into, sign nothing "
+        "on it again",
+        "a payment that a stranger altered looks like yours on such a screen",
+    )
+
+
+def died(facts: GuideFacts, _subject: str) -> Iterator[Advice]:
+    """Yield what an heir does, who may never have seen a card."""
+    yield from first_hours()
+    yield from inherited(facts)
+
+
+def inherited(facts: GuideFacts) -> Iterator[Advice]:
+    """Yield what an heir does once the first hours are over: the cards, a look, a small sum."""
+    yield gathered(facts)
+    if not all(_spends_here(vault) for vault in _vaults(facts)):
+        yield Advice(
+            "show each card to this computer",
+            "a computer knows a card once it has seen it; this asks for the card's PIN",
+            ("card", "enrol", road.LABEL),
+        )
     yield from _looked_at(facts)
     for vault in _vaults(facts):
         if _spends_here(vault):
@@ -193,24 +223,15 @@ def maker_gone(facts: GuideFacts, maker: str) -> Iterator[Advice]:
             )
 
 
-def _gathered(facts: GuideFacts) -> Iterator[Advice]:
-    """Yield where the cards are, those that no bank keeps first, and that this computer sees them.
-
-    A computer knows a card once it has seen it.
-    """
+def gathered(facts: GuideFacts) -> Advice:
+    """Return where the cards are, those that no bank keeps first."""
     cards = sorted(_here(facts), key=lambda each: each.carrier.location in facts.banks)
     lying = [f"{each.label} {_at(each)}" for each in cards]
-    yield Advice(
+    return Advice(
         f"bring cards together: {'; '.join(lying) or 'the letter says where they are'}",
         f"{_sets(facts)} are needed, and a bank may stay shut for months; each PIN is on a note at "
         "another place",
     )
-    if not all(_spends_here(vault) for vault in _vaults(facts)):
-        yield Advice(
-            "show each card to this computer",
-            "a computer knows a card once it has seen it; this asks for the card's PIN",
-            ("card", "enrol", road.LABEL),
-        )
 
 
 def _looked_at(facts: GuideFacts) -> Iterator[Advice]:

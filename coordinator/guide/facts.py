@@ -3,11 +3,11 @@
 Nothing here asks a chain or a reader; what the vaults hold is as of their last sync.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -42,6 +42,9 @@ from storage.model import Carrier, Key, Succession, Vault
 NAME_STEM = 32
 """How much of a card's label goes into the name of what belongs to it: names end at 40."""
 
+DRILL_OPEN: Final = timedelta(days=90)
+"""How long a drill goes on: each card signs where it lies, on its own day."""
+
 
 class SecretFact(NamedTuple):
     """A secret of a card of which nobody said yet who knows it or where it is written."""
@@ -54,14 +57,14 @@ class SecretFact(NamedTuple):
 class CardFact:
     """A card that is known here; `untold` are the secrets whose custody is not recorded.
 
-    `backed_up` tells whether anything besides cards was ever said to bring its key back, `free`
-    that its key is in no vault.
+    `papers` are the things besides cards that were said to bring its key back, `free` tells that
+    its key is in no vault.
     """
 
     carrier: CarrierFacts
     fingerprint: str | None = None
     made_on_host: bool = False
-    backed_up: bool = False
+    papers: tuple[CarrierFacts, ...] = ()
     free: bool = True
     untold: tuple[SecretFact, ...] = ()
 
@@ -75,8 +78,8 @@ class CardFact:
 class VaultStanding:
     """A vault that is not retired: what the audit looks at, and how far its owner came with it.
 
-    `address` was given out and is not paid, `drill` is open, `replacing` is what is left to do
-    where a successor took its place.
+    `address` was given out and is not paid, `drill` is open, `undrilled` are the keys whose cards
+    never signed in a drill, `replacing` is what is left to do where a successor took its place.
     """
 
     facts: VaultFacts
@@ -88,6 +91,7 @@ class VaultStanding:
     looked: bool = True
     address: str | None = None
     drill: str | None = None
+    undrilled: tuple[str, ...] = ()
     replacing: tuple[Step, ...] | None = None
 
     @property
@@ -112,7 +116,8 @@ class Emulator(NamedTuple):
 class GuideFacts:
     """All that the next steps follow from; without a `network` there is no home yet.
 
-    `banks` are the places that may be shut when they are needed.
+    `banks` are the places that may be shut when they are needed, `emulated` tells that cards here
+    are of software.
     """
 
     network: str | None = None
@@ -125,6 +130,7 @@ class GuideFacts:
     payments: tuple[Standing, ...] = ()
     news: tuple[News, ...] = ()
     emulators: tuple[Emulator, ...] = ()
+    emulated: bool = False
     scrubbed: bool = True
     late_clock: Notice | None = None
     now: datetime = field(default_factory=clock.now)
@@ -147,6 +153,7 @@ def gather(home: Home, db: Session, *, writable: bool, said: Book | None = None)
         tuple(payments(db, vaults, gone)),
         tuple(worse),
         tuple(_strange_emulators(home, said)),
+        any(card.emulator_name for card in said.cards.values()),
         sealing.is_scrubbed(db),
         custody_log.behind_clock(db, said.now),
         said.now,
@@ -157,19 +164,20 @@ def _cards(home: Home, db: Session, said: Book, *, vaults: Sequence[Vault]) -> I
     """Yield the cards that carry a key of this network."""
     used = {each.key_id for vault in vaults for each in vault.every_key}
     carriers = [each for each in card_book.all_carriers(db) if each.key.network == home.network]
-    backed_up = {each.key_id for each in carriers if each.item.kind != "card"}
+    papers = [each for each in carriers if each.item.kind != "card"]
     for carrier in carriers:
         if carrier.item.kind == "card" and carrier.item_id in said.cards:
-            yield _card(carrier, said, backed_up=carrier.key_id in backed_up, used=used)
+            own = [each for each in papers if each.key_id == carrier.key_id]
+            yield _card(carrier, said, papers=own, used=used)
 
 
-def _card(carrier: Carrier, said: Book, *, backed_up: bool, used: set[int]) -> CardFact:
+def _card(carrier: Carrier, said: Book, *, papers: Sequence[Carrier], used: set[int]) -> CardFact:
     key: Key = carrier.key
     return CardFact(
         carrier_facts(carrier, said),
         key.fingerprint.hex() if any(key.fingerprint) else None,
         key.created_on == "host",
-        backed_up,
+        tuple(carrier_facts(each, said) for each in papers),
         key.id not in used,
         tuple(_untold(carrier, said)),
     )
@@ -220,7 +228,8 @@ def _counted(db: Session, vault: Vault, before: VaultStanding, *, said: Book) ->
         pending=owned.pending_sats > 0,
         looked=scans.looked(db, vault).known,
         address=None if waiting is None else _address(vault, waiting.index),
-        drill=_open_drill(db, vault),
+        drill=_open_drill(db, vault, said.now),
+        undrilled=tuple(_undrilled(facts, drill_book.cards_proved(db, vault))),
     )
 
 
@@ -228,11 +237,20 @@ def _address(vault: Vault, index: int) -> str:
     return next(iter(addresses(stored_policy(vault), RECEIVE, range(index, index + 1))))
 
 
-def _open_drill(db: Session, vault: Vault) -> str | None:
-    """Return the newest drill where it lacks proofs of a quorum."""
+def _open_drill(db: Session, vault: Vault, now: datetime) -> str | None:
+    """Return the newest drill where keys are missing in it and it is not too old to go on with."""
     newest = next(iter(drill_book.drills_of(db, vault)), None)
-    unfinished = newest is not None and len(newest.proofs) < vault.threshold
-    return newest.public_id if newest is not None and unfinished else None
+    if newest is None or now - newest.started_at > DRILL_OPEN:
+        return None
+    return newest.public_id if len(newest.proofs) < len(vault.cosigners) else None
+
+
+def _undrilled(facts: VaultFacts, proved: Collection[str]) -> Iterator[str]:
+    """Yield the keys on cards here none of which ever signed in a drill of the vault."""
+    for cosigner in facts.cosigners:
+        cards = [each for each in cosigner.carriers if each.card is not None and not each.gone]
+        if cards and not any(each.name in proved for each in cards):
+            yield cosigner.label
 
 
 def _replacing(db: Session, succession: Succession | None) -> tuple[Step, ...] | None:

@@ -152,25 +152,58 @@ def _burnt(report: Report, facts: GuideFacts, place: str) -> Iterator[Step]:
 
 
 def _quiet(report: Report, facts: GuideFacts, holder: str) -> Iterator[Step]:
-    """Yield that each card somebody keeps is taken for lost."""
+    """Yield what a silent keeper costs: their cards, whether or not they come back one day."""
     places = {
         each.name
         for vault in facts.vaults
         for each in vault.facts.places.values()
         if each.holder == holder
     }
-    for card in facts.cards:
-        if card.carrier.location in places and card.carrier.gone is None:
+    kept = [
+        card for card in facts.cards if card.carrier.location in places and not card.carrier.gone
+    ]
+    yield _step(
+        report,
+        f"ask for {holder} once more, by voice and through people you both know",
+        f"{NOTHING_MOVES}; a week is soon enough",
+    )
+    gone = {card.label for card in kept}
+    for vault in facts.vaults:
+        rest = [
+            each
+            for each in vault.facts.cosigners
+            if each.on_card_here and gone.isdisjoint(carrier.name for carrier in each.carriers)
+        ]
+        concerned = not gone.isdisjoint(each.name for each in vault.facts.carriers())
+        if vault.in_use and concerned and len(rest) >= vault.facts.threshold:
             yield _step(
                 report,
-                f"take card {card.label}, which {holder} keeps, for lost",
-                f"{NOTHING_MOVES}; whoever cannot be reached cannot be told from a thief",
-                *("card", "lost", card.label),
+                f"try out the other cards of vault {vault.name}",
+                "they have to move the money without that card; no money moves yet",
+                *("vault", "verify", vault.name),
             )
+    for card in kept:
+        yield _step(
+            report,
+            f"take card {card.label}, which {holder} keeps, for lost",
+            "whoever cannot be reached cannot be told from a thief, also where they come back: "
+            "a new card and a new vault take its place, and the money is moved there",
+            *("card", "lost", card.label),
+        )
+    yield _step(
+        report,
+        f"choose somebody else to keep a card, and tell them what {holder} knew",
+        "a place with the new keeper's name comes with the new card: cardquorum location edit",
+    )
+    yield _step(
+        report,
+        "ask each keeper once a year whether they still want to keep a card",
+        "people retire, move and fall ill, and firms merge, with a card in a drawer",
+    )
 
 
-def _computer(report: Report, _facts: GuideFacts, _subject: str) -> Iterator[Step]:
-    """Yield how a vault comes back on another computer."""
+def _computer(report: Report, facts: GuideFacts, _subject: str) -> Iterator[Step]:
+    """Yield how a vault comes back on another computer, and what the old one may have seen."""
     name = Need("NAME")
     yield _step(
         report,
@@ -185,11 +218,27 @@ def _computer(report: Report, _facts: GuideFacts, _subject: str) -> Iterator[Ste
         "a computer knows a card once it has seen it; do so with each that is at hand",
         *("card", "enrol", road.LABEL),
     )
+    for card in facts.cards:
+        if card.made_on_host and card.carrier.gone is None:
+            yield _step(
+                report,
+                f"if the key of card {card.label} was made on the old computer and others may "
+                "have that, take the card for stolen",
+                "its words were on that computer's screen once; a key made on a card was not",
+                *("card", "stolen", card.label),
+            )
 
 
 def _advised(report: Report, facts: GuideFacts, subject: str) -> Iterator[Step]:
     for title, why, words in ADVISED[report](facts, subject):
         yield _step(report, title, why, *words)
+
+
+def inherited(facts: GuideFacts) -> list[Step]:
+    """Return what an heir does whose vault was brought back here."""
+    return [
+        _step(Report.DIED, title, why, *words) for title, why, words in affairs.inherited(facts)
+    ]
 
 
 def _card(facts: GuideFacts, label: str) -> CardFact:

@@ -59,7 +59,7 @@ def make_home() -> Step:
         "make the folder that remembers everything",
         "cards, places and vaults are kept in it, and no secret; NETWORK is mainnet for money, "
         "regtest to practise",
-        ("init", "--network", Need("NETWORK")),
+        ("init", "--network", Need("NETWORK"), "--chain", Need("CHAIN")),
     )
 
 
@@ -112,20 +112,25 @@ def _custody(facts: GuideFacts, labels: Sequence[str]) -> Iterator[Step]:
     held = any(vault.received for vault in facts.vaults)
     severity = Severity.WARNING if held else Severity.INFO
     lying = [card.carrier for card in cards]
+    lying += [each for card in cards for each in card.papers]
     lying += [
         each
         for vault in facts.vaults
         if vault.in_use
         for each in vault.facts.carriers()
-        if each.card is None and each.gone is None
+        if each.card is None
     ]
-    unplaced = [each for each in lying if each.location is None]
+    unplaced = [
+        each
+        for each in {each.subject: each for each in lying}.values()
+        if each.gone is None and each.location is None
+    ]
     untold = [card for card in cards if card.untold]
     if (unplaced or untold) and len(facts.places) < min(len(cards), CARDS):
         yield _place(facts, severity)
         return
     for card in cards:
-        if card.made_on_host and not card.backed_up:
+        if card.made_on_host and not card.papers:
             yield _words(card, severity)
     yield from (placing(each.subject, severity) for each in unplaced)
     for card in cards:
@@ -232,12 +237,13 @@ def _money(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
         return  # what can only be looked at is not rehearsed here
     if not is_rehearsed(facts, vault):
         yield from _rehearsal(facts, vault)
-    elif vault.facts.drilled_at is None:
+    elif vault.facts.drilled_at is None or vault.undrilled:
         yield Step(
             "drill",
             Severity.INFO,
             f"rehearse with the cards of vault {vault.name}; no coin moves",
-            "a card, its PIN and the way to it are proved before they are needed",
+            "each card, its PIN and the way to it are proved before they are needed: once all have "
+            "signed, every pair of them has",
             drilling(vault),
         )
     elif is_apart(vault.facts.cosigners, vault.facts.threshold):

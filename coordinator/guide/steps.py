@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.audit import rules
-from coordinator.guide import emergencies, road
+from coordinator.guide import emergencies, road, yearly
 from coordinator.guide.apart import is_apart, together
 from coordinator.guide.facts import GuideFacts, VaultStanding
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
@@ -51,7 +51,7 @@ def is_safe(facts: GuideFacts) -> bool:
     Each key is proved and on a card that is not gone, in a bag that holds if in any; where each
     card lies and who knows its PIN is recorded, no PIN with its card and no cards together that
     one visit must not take; a copy lies at each place of a key; money went in
-    and out once, and a quorum was drilled. Nothing dangerous is known, no payment waits, and no
+    and out once, and every card was drilled. Nothing dangerous is known, no payment waits, and no
     money is left at a vault that was replaced. What is due every year is not asked here.
     """
     waiting = any(payment.verb is not None for payment in facts.payments)
@@ -80,6 +80,7 @@ def _is_settled(facts: GuideFacts, vault: VaultStanding) -> bool:
         and told
         and road.is_rehearsed(facts, vault)
         and vault.facts.drilled_at is not None
+        and not vault.undrilled
     )
 
 
@@ -159,3 +160,5 @@ def _overdue(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
         else:
             title = f"rehearse vault {vault.name}; no coin moves"
             yield Step(finding.code, Severity.WARNING, title, finding.message, road.drilling(vault))
+            if finding.code == "drill_overdue":
+                yield yearly.advisories(vault)

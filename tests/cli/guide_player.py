@@ -1,5 +1,6 @@
 """Somebody who is led by the guide: answers what is asked, at a terminal of a given width."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -11,6 +12,8 @@ import termios
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from tests.cli.screen import Screen
 
 PIN = "123456"
 ELSEWHERE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -40,12 +43,11 @@ REPLIES: dict[str, str | Reply] = {
     r"once more: $": PIN,
     r"\bPIN of card [^\n]*: $": PIN,
     r"Sign this transaction\? \[y/N\] $": "y",
-    r"press Enter:[^\n]*$": "\r",
-    r"where a card will lie: [^\n]*$": "\r",
-    r"as bc1q…:20000sat: *$": f"{ELSEWHERE}:20000sat\r",
-    r"vault be called\?[^\n]*$": "\r",
-    r"Is that meant\?[^\n]*arrow keys\)[\s\S]*$": "\r",
-    r"arrow keys\)[\s\S]*$": "\r",
+    r"ress Enter(?: to begin)?:[^\n]*\Z": "\r",
+    r"where a card will lie: [^\n]*\Z": "\r",
+    r"as bc1q…:20000sat: *\Z": f"{ELSEWHERE}:20000sat\r",
+    r"vault be called\?[^\n]*\Z": "\r",
+    r"arrow keys\)[\s\S]*\Z": "\r",
 }
 
 
@@ -54,7 +56,7 @@ class Player:
 
     def __init__(self, home: Path, *words: str, columns: int = 80) -> None:
         self.home, self.command, self.columns = home, words, columns
-        self.screen, self.answered = "", 0
+        self.screen, self.seen = "", Screen()
         self.words: list[str] = []
         self.asked: list[str] = []
 
@@ -83,15 +85,17 @@ class Player:
         fcntl.ioctl(master, termios.TIOCSWINSZ, size)
         left = {question: list(answers) for question, answers in (instead or {}).items()}
         self.asked, unread, stopped = [], "", False
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         ends = time.monotonic() + IDLE
         while time.monotonic() < ends:
             ready, _, _ = select.select([master], [], [], 0.25)
             if ready:
                 try:
-                    text = ESCAPES.sub("", os.read(master, 65536).decode("utf-8", "replace"))
+                    drawn = decoder.decode(os.read(master, 65536))
                 except OSError:
                     break
-                text, ends = text.replace("\r", ""), time.monotonic() + IDLE
+                self.seen.write(drawn)
+                text, ends = ESCAPES.sub("", drawn).replace("\r", ""), time.monotonic() + IDLE
                 self.screen, unread = self.screen + text, unread + text
                 continue
             answer = None if stopped else self._answer(unread, left)

@@ -131,8 +131,8 @@ def facts_of(model: Model) -> GuideFacts:
 
 def _card_fact(card: Card, *, free: bool) -> CardFact:
     untold = () if card.told else (SecretFact("pin", f"{card.label}-pin"),)
-    carrier = _carriers(card)[0]
-    return CardFact(carrier, card.label, card.host, card.words is not None, free, untold)
+    carrier, *papers = _carriers(card)
+    return CardFact(carrier, card.label, card.host, tuple(papers), free, untold)
 
 
 def _carriers(card: Card) -> tuple[CarrierFacts, ...]:
@@ -250,6 +250,7 @@ def _value(model: Model, step: Step, need: str) -> str:
         "SERIAL": "B2",
         "FEERATE": "2",
         "CHECKSUM": "abcdefgh",
+        "CHAIN": "none:",
     }[need]
 
 
