@@ -31,6 +31,20 @@ PRACTISE: Final = (
     "is marked with ?; Enter takes what is suggested. Stop with Ctrl-C at any question: called "
     "again, the guide goes on."
 )
+PIN_RULES: Final = (
+    "Each card has a PIN of its own, which opens no other. Write it on paper before you type it, "
+    "and keep that paper apart from the card. A few wrong PINs block the card."
+)
+PUT_AWAY: Final = (
+    "Print the PDF on a printer that you trust, write with a pen where it has blanks, and put it "
+    "there in an envelope that does not tell what is in it. The text files go there on a stick."
+)
+UNMOVED: Final = "No money has moved, and what was done before is kept."
+UNSENT: Final = (
+    "What was signed is kept. Whether it was sent is not known: sending it again does no harm, it "
+    "is the same payment."
+)
+NO_HELPER: Final = "It names no helper: write one there, too."
 STAGES: Final = (
     ("home", frozenset({"home"})),
     ("three cards", frozenset({"card_new", "card_setup"})),
@@ -43,7 +57,10 @@ STAGES: Final = (
     ("drill", frozenset({"drill", "never_drilled", "drill_overdue"})),
 )
 UNASKED: Final = frozenset(
-    {"card_new", "words_unrecorded", "mine", "drill", "first_sum", "wish_receive"}
+    {
+        *("card_new", "words_unrecorded", "mine", "drill", "first_sum", "first_sum_waits"),
+        "wish_receive",
+    }
 )
 """Steps that are taken at once: nothing of them is the person's to decide or to do."""
 ASKED: Final = ("report_", "round_", "card_back")
@@ -266,13 +283,9 @@ class Guide:
             words = self._fitting(without_empty(step, values), facts)
             if words is None:
                 return False
-            silent = step.code in SILENT
-            done = self.run(words, shows=not silent)
-            if done and silent:
-                terminal.tell("Done.")
-            if done:
+            if self._ran(step, words):
                 return True
-            paragraph("No money has moved, and what was done before is kept.")
+            paragraph(UNSENT if words[:2] == ["spend", "broadcast"] else UNMOVED)
             again = [
                 Choice("again", "Try it again"),
                 Choice("later", "Leave it for later"),
@@ -284,10 +297,29 @@ class Guide:
             if answer == "later":
                 return False
 
-    def _before(self, step: "Step", facts: "GuideFacts") -> None:
-        """Have the vault rebuilt from paper before anything is paid to it."""
-        from coordinator.cli.guide_rehearsal import rebuilt
+    def _ran(self, step: "Step", words: "list[str]") -> bool:
+        """Run a step's command, and say what its end means; tell if it ended well."""
+        from coordinator.cli.guide_arrival import say_what_nothing_means
+        from coordinator.cli.prompts import paragraph
 
+        kit, silent = words[:1] == ["kit"], step.code in SILENT
+        if not self.run(words, quiet=kit, shows=not silent):
+            return False
+        if silent:
+            terminal.tell("Done.")
+        if words[:1] == ["sync"]:
+            say_what_nothing_means(self.next()[0], words[1])
+        if kit:
+            paragraph(PUT_AWAY if "--contact" in words else f"{PUT_AWAY} {NO_HELPER}")
+        return True
+
+    def _before(self, step: "Step", facts: "GuideFacts") -> None:
+        """Say what a PIN is for; have the vault rebuilt from paper before it is paid to."""
+        from coordinator.cli.guide_rehearsal import rebuilt
+        from coordinator.cli.prompts import paragraph
+
+        if step.words[:2] == ("card", "setup"):
+            paragraph(PIN_RULES)
         if step.code == "first_sum":
             vault = next(each for each in facts.vaults if each.name == step.words[2])
             rebuilt(self.folder, self.kits, facts, vault, self.run)
@@ -311,14 +343,12 @@ class Guide:
         """Ask whether to take a step that asks nothing else, or that only a report wants."""
         from coordinator.cli.prompts import Choice, choose
 
-        if step.code == "first_sum_waits" and not self.practice:
+        if step.code == "first_sum_waits" and step.words[:1] == ("sync",):
             self.run(["address", "list", step.words[-1], "--unused"], quiet=True)
             paid = [Choice("now", "It is paid: look for it"), Choice("later", "Not yet")]
             return choose("Pay it from another wallet.", paid) == "now"
         signing = step.words[:2] in {("spend", "sign"), ("spend", "finalize")}
         if signing or step.code in UNASKED or (step.needs and not step.code.startswith(ASKED)):
-            return True
-        if self.practice and step.code == "first_sum_waits":
             return True
         answers = [Choice("now", "Do it now"), Choice("later", "Not now: go on to what is next")]
         return choose("Do it?", answers) == "now"

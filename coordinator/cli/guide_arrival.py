@@ -22,6 +22,12 @@ CARDS_ALONE: Final = (
     "One that is locked opens with any card of the vault. Nothing is lost in the meantime."
 )
 
+NOTHING_FOUND: Final = (
+    "Nothing was found in what was looked at. That does not mean that the money is gone: the look "
+    "may have begun too late, or not gone far enough. Look again from the beginning and farther: "
+    "cardquorum sync {0} --rescan 0 --reach 200. Compare the first address with the paper, too."
+)
+
 
 class Led(Protocol):
     """Somebody who is led in the home of a folder; `known` is what was answered beforehand."""
@@ -80,7 +86,16 @@ def brought_back(guide: Led) -> bool:
         if not guide.take(step, facts):
             break
         facts, _ = guide.next()
+    names = [vault.name for vault in facts.vaults if vault.in_use and vault.looked]
+    for name in names:
+        say_what_nothing_means(facts, name)
     return any(vault.in_use for vault in facts.vaults)
+
+
+def say_what_nothing_means(facts: "GuideFacts", name: str) -> None:
+    """Say what it means where a look found nothing of a vault, and how to look again."""
+    if any(vault.name == name and not vault.received for vault in facts.vaults):
+        paragraph(NOTHING_FOUND.format(name))
 
 
 def _restored(guide: Led) -> bool:
@@ -113,7 +128,7 @@ def paper_asked() -> Paper:
         "Give the name of the kit's file or of a picture of its codes; - to type the numbered "
         "lines from the paper."
     )
-    file = ask_text("File, or -:", check=_unreadable)
+    file = ask_text("File, or -:", check=wrong_with)
     if file == TYPED:
         return Paper(file, encrypted=False, network=None)
     return _read(file)
@@ -121,17 +136,20 @@ def paper_asked() -> Paper:
 
 def _read(file: str) -> Paper:
     """Return what a file tells before it is used; raises CoordinatorError, OSError."""
+    from coordinator.errors import UsageError
     from coordinator.interop.pictures import read_files
     from coordinator.recovery.recover import PDF, is_encrypted
 
     path = str(Path(file).expanduser())
     data = read_files([path])
     if data.startswith(PDF):
-        return Paper(path, encrypted=False, network=None)
+        raise UsageError(
+            "this is the paper itself: give - and type its lines, or a picture of its codes"
+        )
     return Paper(path, is_encrypted(data), "mainnet" if MONEY.search(data) else None)
 
 
-def _unreadable(file: str) -> str | None:
+def wrong_with(file: str) -> str | None:
     """Say why a file cannot be used, nothing where it can."""
     from coordinator.errors import CoordinatorError
 

@@ -70,8 +70,10 @@ def told(seen: CardSeen) -> str:
     left = card.attempts_left
     tries = "does not count wrong PINs" if left is None else f"takes {left} more wrong PINs"
     named = f"is enrolled here as {seen.label}" if seen.label else "is not enrolled here"
-    counted = f", and {tries}" if card.initialised or card.has_pin else ""
-    return f"On {seen.reader} lies a {card.family} {card.version}: it {state}, {named}{counted}."
+    counted = [tries] if card.initialised or card.has_pin else []
+    *others, last = [state, named, *counted]
+    said = f"{', '.join(others)} and {last}"
+    return f"On {seen.reader} lies a {card.family} {card.version}: it {said}."
 
 
 def _seen(folder: Path) -> CardSeen | None:

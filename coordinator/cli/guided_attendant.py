@@ -35,7 +35,8 @@ class GuidedTerminal(Terminal):
     def say(self, text: str) -> None:
         """Tell what happens, unless the person wants to stop."""
         self._let_go()
-        super().say(text)
+        for line in wrapped(text).splitlines():
+            super().say(line)
 
     def _let_go(self) -> None:
         if type(self).interrupted:

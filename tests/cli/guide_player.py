@@ -18,6 +18,7 @@ from tests.cli.screen import Screen
 PIN = "123456"
 ELSEWHERE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 IDLE = 40.0
+ASKED_MAX = 100
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07")
 WORD = re.compile(r"\d+\. ([a-z]+)")
 Reply = Callable[["Player", "re.Match[str]"], str | None]
@@ -45,6 +46,8 @@ REPLIES: dict[str, str | Reply] = {
     r"Sign this transaction\? \[y/N\] $": "y",
     r"ress Enter(?: to begin)?:[^\n]*\Z": "\r",
     r"where a card will lie: [^\n]*\Z": "\r",
+    r"keeps it there, as marie\? *\Z": "\r",
+    r"in another wallet: *\Z": "\r",
     r"as bc1q…:20000sat: *\Z": f"{ELSEWHERE}:20000sat\r",
     r"vault be called\?[^\n]*\Z": "\r",
     r"arrow keys\)[\s\S]*\Z": "\r",
@@ -87,7 +90,7 @@ class Player:
         self.asked, unread, stopped = [], "", False
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         ends = time.monotonic() + IDLE
-        while time.monotonic() < ends:
+        while time.monotonic() < ends and len(self.asked) < ASKED_MAX:
             ready, _, _ = select.select([master], [], [], 0.25)
             if ready:
                 try:

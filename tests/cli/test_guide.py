@@ -1,5 +1,6 @@
 """Led by the hand at a terminal: from nothing to a drilled vault, with wrong answers and stops."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,27 @@ from coordinator.guide.facts import gather
 from coordinator.guide.steps import is_safe
 from coordinator.home.settings import open_home
 from storage.database import open_database
-from tests.cli.guide_player import Player
+from tests.cli.guide_player import ELSEWHERE, Player
+from tests.cli.recorded_guide import COLUMNS, recorded, transcript
+from tests.cli.screen import ERASED
 from tests.program import run_program
 
 ENTER = "\r"
 DOWN = "\x1b[B"
+STOP = "\x03"
+DECISIONS_MAX = 5
+LATER_LETTERS = 1
+"""Room for the question who shall be able to, after how long of silence."""
+WHOM_TO_ASK = ("? Whom to ask: (Use arrow keys)",)
+"""Decided where the home is made: asked on no regtest, see below."""
+PRINTED = ("wrote ", "copy:", "transaction ", "paid ", "  payment ", "sent ")
+"""Lines of commands whose length is that of a path, an address or a txid."""
 WRONG = {
     r"once more: $": ["654321\n"],  # then the PIN is asked for again, from the beginning
     r"Type it back from the paper: $": ["12345678\n"],
     r"Words 5 to 8: $": ["zoo zoo zoo zoo\n", "zoo\n"],
     r"Words 9 to 12: $": ["\n"],
+    r"Where will the three cards lie": [DOWN + ENTER],  # at others, which are named
     r"Place 2, where a card will lie:": ["\x15bank" + ENTER],
     r"What kind of place": [ENTER],
     r"Say where card:card-2 lies": [DOWN + DOWN + ENTER],  # beside no other: the third place
@@ -43,17 +55,50 @@ def test_without_a_terminal_it_names_what_programs_use(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-def test_practice_leads_to_a_drilled_vault(tmp_path: Path) -> None:
-    player = Player(tmp_path / "home", "--practice", columns=80)
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_practice_is_as_it_was_recorded_and_ends_with_a_drilled_vault(
+    tmp_path: Path, columns: int
+) -> None:
+    player = Player(tmp_path / "home", "--practice", columns=columns)
     assert player.play() == 0, player.screen
     assert not (tmp_path / "home").exists(), "practice has a home of its own"
     assert safe(tmp_path / "home-practice")
+    shown = recorded(columns).read_text(encoding="utf-8")
+    assert transcript(player) == shown, "python -m tests.cli.recorded_guide records it anew"
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_the_recorded_practice_fits_its_width_and_keeps_no_secret(columns: int) -> None:
+    shown = recorded(columns).read_text(encoding="utf-8")
     parts = [f"Part {n} of {len(STAGES)}: {name}" for n, (name, _) in enumerate(STAGES, 1)]
-    assert all(part in player.screen for part in parts)
-    screens = player.screen.count("PRACTICE: play money")
-    assert screens >= player.screen.count("Part ")
-    assert "It is the same vault, with the same first addresses" in player.screen
-    assert max(len(line) for line in player.screen.splitlines() if line.startswith("Why:")) <= 80
+    assert all(part in shown for part in parts)
+    order = [shown.index(part) for part in parts]
+    assert order == sorted(order)
+    assert re.sub(r"\s", " ", shown).count("PRACTICE: play money") >= shown.count("Part ")
+    assert "It is the same vault, with the same first addresses" in shown.replace("\n", " ")
+    told = [line for line in shown.splitlines()[2:] if "HASH" not in line]
+    own = [line for line in told if not line.startswith(PRINTED)]
+    assert [line for line in own if len(line) >= columns] == []
+    for page in shown.split(ERASED)[:-1]:  # what was on a screen that is not left
+        assert "PUK" not in page or "event" not in page
+    assert not re.search(r"PUK$|WORD", shown.split(ERASED)[-1], re.MULTILINE)
+
+
+def test_a_person_decides_five_things_at_most_and_enter_takes_each_default(tmp_path: Path) -> None:
+    """Somebody presses Enter alone wherever something is suggested, up to the way to real money."""
+    home = tmp_path / "home"
+    run_program(home, "init", "--network", "regtest")  # else cards on a reader would be wanted
+    player = Player(home)
+    answers = {r"An address of your own": [f"{ELSEWHERE}{ENTER}"]}
+    assert player.play(instead=answers) == 0, player.screen
+    assert safe(home)
+    decided = [*WHOM_TO_ASK, *(each for each in player.asked if each.startswith("?"))]
+    assert len(decided) <= DECISIONS_MAX - LATER_LETTERS, decided
+    assert [each for each in decided if "keeps it" in each or "called" in each] == decided[2:]
+    with_enter_alone = ("?", ">", "Written down?")
+    typed = [each for each in player.asked if not each.startswith(with_enter_alone)]
+    typed = [each for each in typed if not re.search("PIN of card|once more|Words|Type it", each)]
+    assert typed == ["Sign this transaction? [y/N]"], "what has no default is typed from paper"
 
 
 def test_wrong_answers_are_named_and_cost_nothing(tmp_path: Path) -> None:
@@ -100,8 +145,14 @@ def test_it_goes_on_from_each_question(tmp_path: Path, columns: int) -> None:
 
 def test_a_real_home_asks_whom_to_ask_and_names_no_emulated_card(tmp_path: Path) -> None:
     player = Player(tmp_path / "home")
-    stopped = {r"Whom to ask": [DOWN + DOWN + ENTER], r"What now\?": [DOWN + DOWN + ENTER]}
-    assert player.play(instead=stopped) == 130, player.screen
+    answers = {
+        r"Whom to ask": [DOWN + DOWN + ENTER],
+        r"Lay the card on the reader": [ENTER, STOP],
+    }
+    assert player.play(instead=answers) == 130, player.screen
+    assert "Why are you here?" in player.screen
+    decided = [question for question in player.asked if question.startswith("?")]
+    assert decided == [*WHOM_TO_ASK]
     home = open_home(tmp_path / "home")
     assert (home.network, home.chain) == ("mainnet", "none:")
     assert "it learns your addresses" in player.screen.replace("\n", " ")

@@ -15,10 +15,11 @@ def test_what_happened_is_asked_first_and_its_road_begins(tmp_path: Path) -> Non
     prove_keys(asked)
     player = Player(home, columns=60)
     answers = {
-        r"Did anything happen\?": [DOWN + DOWN + ENTER],  # a card was stolen
+        r"What is it about\?": [DOWN * 4 + ENTER],  # something happened
+        r"What happened\?": [DOWN + ENTER],  # a card was stolen
         r"Which one\?": [DOWN + ENTER],
     }
-    assert player.play(stop_at=3, instead=answers) == 130, player.screen
+    assert player.play(stop_at=4, instead=answers) == 130, player.screen
     shown = player.screen.replace("\n", " ")
     assert "no money has moved, and one card alone cannot move it" in shown
     assert "card b: recorded as stolen" in shown
@@ -43,9 +44,10 @@ def test_an_heir_is_led_to_a_small_sum_and_no_further_before_it_is_signed(tmp_pa
     prove_keys(asked)
     player = Player(home, columns=60)
     answers = {
-        r"Did anything happen\?": [DOWN * 7 + ENTER],  # the owner has died
+        r"What is it about\?": [DOWN * 4 + ENTER],  # something happened
+        r"What happened\?": [DOWN * 6 + ENTER],  # the owner has died
     }
-    player.play(stop_at=13, instead=answers)
+    player.play(stop_at=14, instead=answers)
     shown = " ".join(player.screen.split())
     assert "The owner has died" in shown
     assert "Do nothing with the money today" in shown

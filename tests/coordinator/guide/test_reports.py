@@ -82,9 +82,7 @@ def test_a_silent_keepers_last_card_is_missed_where_the_others_are_too_few() -> 
     (vault,) = facts.vaults
     first = vault.facts.cosigners[0]
     gone = first._replace(carriers=tuple(c._replace(gone="lost") for c in first.carriers))
-    vault = replace(
-        vault, facts=replace(vault.facts, cosigners=(gone, *vault.facts.cosigners[1:]))
-    )
+    vault = replace(vault, facts=replace(vault.facts, cosigners=(gone, *vault.facts.cosigners[1:])))
     steps = first_steps(Report.QUIET, replace(facts, vaults=(vault,)), "aunt")
     assert not any(step.words[:2] == ("vault", "verify") for step in steps)
 

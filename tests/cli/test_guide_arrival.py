@@ -1,0 +1,193 @@
+"""Whoever comes with papers, without a computer, or after a death, is led to their vault."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from coordinator.cli.guide_arrival import wrong_with
+from coordinator.home.settings import open_home
+from psbt.keys import format_key_expression, parse_key_expression
+from psbt.network import Network
+from tests.cli.scripted import Answer, led
+from tests.program import PIN, Asked, asking, made_vault, prove_keys, run_program
+
+KIT = json.loads((Path(__file__).parents[1] / "vectors" / "kit.json").read_text())["backups"][0]
+MONEY = KIT["descriptor"].partition("#")[0]
+NETWORKS = ("mainnet", "testnet4", "signet", "regtest")
+NOTHING_AS_IF_LOST = "0 sat"
+
+
+def descriptor(network: str) -> str:
+    """Return the vector's descriptor as it is on a network."""
+    if network == "mainnet":
+        return str(MONEY)
+    text = str(MONEY)
+    for expression in KIT["keys"]:
+        key = parse_key_expression(expression, Network.MAINNET)
+        text = text.replace(expression, format_key_expression(key, Network(network)))
+    return text
+
+
+def papers(file: Path, network: str, *, reason: str = "papers") -> list[Answer]:
+    """Return the answers of somebody with the plain text file of a kit, and no card."""
+    asked = [] if network == "mainnet" else [("Which network", network)]
+    lost = [("press Enter", "")] * 2 if reason == "computer" else []
+    return [
+        ("Why are you here", reason),
+        *lost,
+        ("What is there", "Its kit"),
+        ("File, or -", str(file)),
+        *asked,
+        ("Whom to ask", "Nobody"),
+        ("Do it", "Not now"),  # no card is at hand
+        ("called", ""),
+        ("eight characters", ""),
+        ("That day", ""),
+    ]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_papers_bring_a_vault_back_and_nobody_reads_that_nothing_is_there(
+    tmp_path: Path, network: str
+) -> None:
+    file = tmp_path / "family-descriptor.txt"
+    file.write_text(descriptor(network))
+    home = tmp_path / "home"
+    left = led(home, papers(file, network))
+    assert left.stopped, "it goes on with what is next"
+    assert "vault family: 2-of-3" in left.shown
+    assert NOTHING_AS_IF_LOST not in left.shown
+    assert open_home(home).network == network
+    told = run_program(home, "status")
+    assert NOTHING_AS_IF_LOST not in told.out
+    assert "not looked" in told.out
+
+
+def test_who_lost_a_computer_is_told_first_where_the_keys_are(tmp_path: Path) -> None:
+    file = tmp_path / "family-descriptor.txt"
+    file.write_text(descriptor("mainnet"))
+    left = led(tmp_path / "home", papers(file, "mainnet", reason="computer"))
+    assert left.shown.index("the keys are on the cards") < left.shown.index("empty folder")
+    assert asking(tmp_path / "home")("vault", "list")["vaults"][0]["name"] == "family"
+
+
+def test_a_backup_brings_the_whole_folder_back(tmp_path: Path) -> None:
+    old = asking(tmp_path / "old")
+    made_vault(old)
+    old("backup", "--out", str(tmp_path / "saved"))
+    answers = [
+        ("Why are you here", "computer"),
+        ("press Enter", ""),
+        ("press Enter", ""),
+        ("What is there", "A backup"),
+        ("The file", str(tmp_path / "saved")),
+    ]
+    assert led(tmp_path / "home", answers).stopped
+    assert [card["label"] for card in asking(tmp_path / "home")("card", "list")["cards"]] == [
+        *"abc"
+    ]
+
+
+def test_cards_alone_are_told_what_they_lack(tmp_path: Path) -> None:
+    answers = [("Why are you here", "papers"), ("What is there", "Cards")]
+    left = led(tmp_path / "home", answers)
+    assert not left.stopped
+    assert "Cards alone do not find the money" in left.shown
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_file_that_is_none_is_told_while_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "kit.pdf").write_bytes(b"%PDF-1.4")
+    (tmp_path / "empty").touch()
+    assert wrong_with(str(tmp_path / "nowhere")) == "there is no such file"
+    assert "type its lines" in str(wrong_with(str(tmp_path / "kit.pdf")))
+    assert "nothing to read" in str(wrong_with(str(tmp_path / "empty")))
+    assert wrong_with("-") is None
+
+
+@pytest.fixture
+def inherited(tmp_path: Path) -> Asked:
+    """A vault with coins whose owner died, its kits printed."""
+    asked = asking(tmp_path / "old")
+    made_vault(asked)
+    prove_keys(asked)
+    asked("kit", "v", "--out", str(tmp_path / "open"), "--location", "at-c")
+    asked("kit", "v", "--out", str(tmp_path / "locked"), "--location", "at-a")
+    return asked
+
+
+FIRST_HOURS: list[Answer] = [("press Enter", "")] * 5
+"""Nothing today, papers and cards safe, who settles it, the helper, the cards."""
+
+
+def heir(kit: Path, card: list[Answer]) -> list[Answer]:
+    return [
+        ("Why are you here", "Somebody died"),
+        *FIRST_HOURS,
+        ("What is there", "Its kit"),
+        ("File, or -", str(kit)),
+        ("Which network", "regtest"),
+        ("Whom to ask", "software"),
+        *card,
+    ]
+
+
+def test_a_locked_kit_without_a_card_waits_for_one(inherited: Asked, tmp_path: Path) -> None:
+    assert inherited.home.exists()
+    file = tmp_path / "open" / "v-encrypted.txt"
+    left = led(tmp_path / "home", heir(file, [("Do it", "Not now")]))
+    assert not left.stopped
+    assert "opens with a card of the vault" in left.shown
+    assert NOTHING_AS_IF_LOST not in left.shown
+
+
+def test_an_heir_is_led_from_an_empty_folder_to_a_look_and_a_small_sum(
+    inherited: Asked, tmp_path: Path
+) -> None:
+    file, home = tmp_path / "locked" / "v-descriptor.txt", tmp_path / "home"
+    begun = led(home, heir(file, []))
+    assert begun.stopped
+    # The same chain, and the same cards at hand: of software, as no reader is here.
+    for folder in ("chain", "emulated"):
+        shutil.rmtree(home / folder, ignore_errors=True)
+        shutil.copytree(inherited.home / folder, home / folder)
+    asked = asking(home)
+    for label in "ab":
+        asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
+    answers = [
+        ("Why are you here", "Somebody died"),
+        *FIRST_HOURS,
+        ("What is there", "Its kit"),
+        ("File, or -", str(file)),
+        ("Do it", "Not now"),
+        ("called", ""),
+        ("eight characters", asking(inherited.home)("vault", "show", "v")["checksum"]),
+        ("That day", ""),
+        ("press Enter", ""),  # the cards are here
+        ("Do it", "Do it now"),  # a look
+    ]
+    left = led(home, answers)
+    assert left.stopped
+    assert "3 000 000 sat" in left.shown
+    assert "try out the cards" in left.shown.lower()
+    assert NOTHING_AS_IF_LOST not in left.shown[: left.shown.index("3 000 000 sat")]
+    assert "does not mean" not in left.shown
+
+
+def test_a_look_that_finds_nothing_is_not_told_as_a_loss(tmp_path: Path) -> None:
+    file = tmp_path / "family-descriptor.txt"
+    file.write_text(descriptor("regtest"))
+    answers = papers(file, "regtest")
+    chain = answers.index(("Whom to ask", "Nobody"))
+    answers[chain] = ("Whom to ask", "software")
+    left = led(tmp_path / "home", answers)
+    assert "That does not mean that the money is gone" in left.shown
+    assert "--rescan 0" in left.shown
+
+
+def test_who_wants_a_new_vault_is_told_what_to_have(tmp_path: Path) -> None:
+    left = led(tmp_path / "home", [("Why are you here", ""), ("Enter to begin", "")])
+    assert left.stopped
+    assert "three cards, a reader, paper" in left.shown
