@@ -5,6 +5,7 @@ import re
 PIECE = re.compile(
     r"\x1b\[(?P<number>[0-9;?]*)(?P<move>[A-Za-z])|\x1b\][^\x07]*\x07|\x1b.|(?P<one>.)", re.DOTALL
 )
+BEGUN = re.compile(r"\x1b(?:\[[0-9;?]*|\][^\x07]*)?\Z")
 ERASED = "---------------------------- (the screen is erased)"
 
 
@@ -15,9 +16,14 @@ class Screen:
         self.pages: list[str] = []
         self.rows: list[list[str]] = [[]]
         self.row = self.column = 0
+        self.begun = ""
 
     def write(self, text: str) -> None:
-        for piece in PIECE.finditer(text):
+        """Take what was written, which may end within a sequence."""
+        text = self.begun + text
+        cut = BEGUN.search(text)
+        self.begun = cut[0] if cut else ""
+        for piece in PIECE.finditer(text[: len(text) - len(self.begun)]):
             if piece["one"] is not None:
                 self._put(piece["one"])
             elif piece["move"] is not None:
