@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from psbt import codec
 from psbt.network import Network
 from psbt.policy import addresses, format_descriptor, parse_descriptor
 from tests.cli.test_money import OTHER, STRANGER, chain
@@ -151,3 +152,32 @@ def test_a_legacy_payment_is_known_whoever_of_its_cosigners_finished_it(
     assert (seen["state"], seen["txid"]) == ("broadcast", sent)
     vault("regtest", "mine")
     assert vault("spend", "show", opened["ceremony"])["state"] == "confirmed"
+
+
+@pytest.mark.parametrize(
+    ("script", "sorted_keys"), [("sh-wsh", True), ("sh", True), ("wsh", False)]
+)
+def test_a_home_without_a_chain_pays_from_every_script(
+    tmp_path: Path, script: str, *, sorted_keys: bool
+) -> None:
+    soft = soft_vault(2, 3, script, sorted_keys=sorted_keys)
+    home = asking(tmp_path / "offline")
+    home("init", "--network", "regtest", "--chain", "none:")
+    (tmp_path / "vault.txt").write_text(format_descriptor(soft.policy))
+    made = home("vault", "import", str(tmp_path / "vault.txt"), "--name", "v")
+    home("vault", "approve", "v", "--checksum", made["checksum"])
+    _, previous = soft.fund([400_000, 300_000, 200_000])
+    lines = [raw.hex() for raw in previous.values()]
+    (tmp_path / "coins.txt").write_text("\n".join(lines))
+    assert home("coin", "import", "v", str(tmp_path / "coins.txt"))["coins"] == 3
+    accept = [word for code in ("keys_unproved", "no_copy") for word in ("--accept", code)]
+    words = ("spend", "create", "v", "--to", f"{STRANGER}:500000", "--feerate", "3")
+    payment = home(*words, *accept)
+    psbt = codec.parse(payment["psbt"])
+    signed = soft.sign(soft.sign(psbt, 2), 0)
+    (tmp_path / "back.psbt").write_text(codec.to_base64(signed, 2))
+    assert home("spend", "add", payment["ceremony"], str(tmp_path / "back.psbt"))["complete"]
+    final = home("spend", "finalize", payment["ceremony"])
+    assert final["consensus"] == "accepted"
+    assert payment["review"]["vsize"] - 2 - 2 * (script == "sh") * 8 <= final["vsize"]
+    assert final["vsize"] <= payment["review"]["vsize"]

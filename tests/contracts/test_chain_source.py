@@ -37,7 +37,7 @@ from tests.contracts.worlds import (
     reason_not_to_ask,
     table,
 )
-from tests.psbt.soft_vault import PAYEE, soft_vault
+from tests.psbt.soft_vault import PAYEE, SoftVault, soft_vault
 from tests.test_house import ROOT
 
 AS_FAR_AHEAD_AS_USUAL = {
@@ -252,6 +252,43 @@ def test_two_vaults_are_kept_apart(world: World, source: ChainSource, book: Book
         book.sync(source, name)
     assert book.balance() == (69_000, 0, 0, 0)
     assert book.balance("w") == (30_000, 0, 0, 0)
+
+
+OTHER_SCRIPTS = {
+    "nested": soft_vault(2, 3, "sh-wsh"),
+    "legacy": soft_vault(1, 2, "sh"),
+    "unsorted": soft_vault(2, 2, sorted_keys=False),
+}
+FURTHER_SCRIPTS = {
+    "nested-unsorted": soft_vault(3, 4, "sh-wsh", sorted_keys=False),
+    "legacy-unsorted": soft_vault(2, 3, "sh", sorted_keys=False),
+    "legacy-of-fifteen": soft_vault(14, 15, "sh"),
+    "nested-of-fifteen": soft_vault(15, 15, "sh-wsh"),
+    "unsorted-of-fifteen": soft_vault(15, 15, sorted_keys=False),
+}
+
+
+@pytest.mark.parametrize(
+    "vaults", [OTHER_SCRIPTS, pytest.param(FURTHER_SCRIPTS, marks=pytest.mark.matrix)]
+)
+def test_vaults_of_every_script_are_found_and_spent_from(
+    world: World, source: ChainSource, book: Book, vaults: dict[str, SoftVault]
+) -> None:
+    for name, soft in vaults.items():
+        book.add(name, soft)
+        world.pay(book.script(0, name=name), 100_000)
+        world.pay(book.script(2, keychain=1, name=name), 50_000)
+    world.mine()
+    for name in vaults:
+        book.sync(source, name)
+        assert book.balance(name) == (150_000, 0, 0, 0)
+        source.broadcast(book.payment(PAYEE, 30_000, fee_sats=4_000, name=name))
+    world.settle()
+    world.mine()
+    for name in vaults:
+        book.sync(source, name)
+        assert book.balance(name) == (150_000 - 34_000, 0, 0, 0)
+        assert len(book.coins(name)) == 2
 
 
 def test_a_restart_in_the_middle_loses_nothing(
