@@ -146,16 +146,20 @@ def addresses(
     vault: str,
     *,
     unused: bool = False,
+    newest: int | None = None,
     accepted: Accepted = None,
 ) -> list[AddressLine]:
     """Return the addresses issued or used so far, by keychain and index; or only the unused.
 
-    Each is derived afresh: what was paid counts only where it was paid to that script.
+    With `newest` only so many receive addresses, the last ones. Each is derived afresh: what was
+    paid counts only where it was paid to that script.
     """
     with database.begin() as db:
         record = vault_book.vault_named(db, vault)
         require_policy(home, record, accepted)
         known = [each for each in chain_book.addresses_of(db, record) if not (unused and each.used)]
+        if newest is not None:
+            known = [each for each in known if each.keychain == RECEIVE][-newest:]
         policy = stored_policy(record)
         scripts = scripts_at(policy, ((each.keychain, each.index) for each in known))
         use = sums.use_of_scripts(db, record)

@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import time
 from dataclasses import dataclass, field
 from html import unescape
 from typing import Any
@@ -54,8 +55,12 @@ class Client:
         return self.ask("GET", path, headers=headers)
 
     def post(self, path: str, fields: dict[str, Any] | None = None, *, on: str = "/") -> Answer:
-        """Send a form that was found on the page `on`."""
-        token = TOKEN.findall(self.get(on).text)[0]
+        """Send a form that is found on the page `on`, as soon as it has one."""
+        until = time.monotonic() + 10
+        while not (tokens := TOKEN.findall(self.get(on).text)):
+            assert time.monotonic() < until, f"no form on {on}"
+            time.sleep(0.05)
+        token = tokens[0]
         return self.send(path, {"form": token, **(fields or {})})
 
     def send(self, path: str, fields: dict[str, Any], **headers: str) -> Answer:

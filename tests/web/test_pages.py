@@ -20,6 +20,9 @@ PAGES = (
 UNAPPROVED = frozenset({"/receive/v"})
 
 
+QUESTION = re.compile(r'name="question" value="([^"]+)"')
+
+
 def soon(found: Callable[[], bool]) -> None:
     """Wait until something holds."""
     until = time.monotonic() + 10
@@ -36,7 +39,7 @@ def ended(client: Client, **answers: str) -> Answer:
         if tasks.last.is_over:
             return client.get("/task")
         asked = client.get("/task").text
-        question = re.search(r'name="question" value="([^"]+)"', asked)
+        question = QUESTION.search(asked)
         if question is not None:
             form = TOKEN.findall(asked)[0]
             client.send("/task/answer", {"form": form, "question": question[1], **answers})

@@ -11,6 +11,8 @@ from coordinator.interop.bip21 import address_in
 from coordinator.vault import addresses, vaults
 from coordinator.wallet import scans
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
+from psbt.policy import RECEIVE
+from storage import chain as chain_book
 from storage import vaults as vault_book
 
 PATH: Final = "/receive"
@@ -33,16 +35,18 @@ def show(visit: Visit) -> Answer:
     """Ask how much is expected, and list the newest addresses with what came of each."""
     context, name = visit.context, visit.path["vault"]
     context.freshen()
-    found = addresses.addresses(context.home, context.reading, name, accepted=visit.accepted)
-    own = [each for each in found if each.keychain == "receive"]
+    found = addresses.addresses(
+        context.home, context.reading, name, newest=SHOWN_MAX, accepted=visit.accepted
+    )
     with context.reading.begin() as db:
         record = vault_book.vault_named(db, name)
         closed, seen = addresses.closed(db, record), scans.looked(db, record)
+        count = chain_book.next_index(db, record, RECEIVE)
     said = {
         "name": name,
         "closed": closed,
-        "listed": own[: -SHOWN_MAX - 1 : -1],
-        "more": max(len(own) - SHOWN_MAX, 0),
+        "listed": found[::-1],
+        "more": max(count - SHOWN_MAX, 0),
         "looked": seen,
     }
     return Shown("receive_vault.html", said)
