@@ -4,10 +4,12 @@ import contextlib
 import http.client
 import json
 import re
+import shutil
 import socket
 import stat
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,23 @@ from coordinator.web.serving import FOLDER, RUNNING, Running, serve
 from tests.program import Asked
 from tests.web.browser import TOKEN, Client
 from tests.web.conftest import serving
+
+
+@pytest.fixture(scope="module")
+def running(vault_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One page for all of this module: nothing here changes its home."""
+    home = tmp_path_factory.mktemp("page") / "home"
+    shutil.copytree(vault_home, home)
+    with serving(home) as page:
+        yield page
+
+
+@pytest.fixture(autouse=True)
+def _nobody_there(running: Running) -> None:
+    """Begin each test with no window open."""
+    running.context.windows.close()
+    running.context.tasks.clear()
+
 
 PATHS = ("/", "/cards", "/cards/a", "/task", "/events", "/pulse", "/static/page.js", "/nowhere")
 
@@ -220,7 +239,17 @@ def test_a_file_that_a_killed_page_left_does_not_matter(vault: Asked) -> None:
             assert json.loads((folder / RUNNING).read_text())["port"] == page.port
 
 
-def test_events_carry_ids_and_end_with_the_page(client: Client) -> None:
+def test_events_carry_ids_and_end_with_the_page(vault: Asked) -> None:
+    with serving(vault.home) as page:
+        client = Client(page)
+        client.enter()
+        told = streamed(client)
+    assert all(re.fullmatch(r"data: (\w+ \d+|end)", line) for line in told)
+    assert "data: end" in told
+
+
+def streamed(client: Client) -> set[str]:
+    """Return the lines of the stream of events until the page is closed."""
     connection = http.client.HTTPConnection("127.0.0.1", client.running.port, timeout=10)
     connection.request("GET", "/events", headers={"cookie": client.cookie})
     stream = connection.getresponse()
@@ -229,10 +258,8 @@ def test_events_carry_ids_and_end_with_the_page(client: Client) -> None:
     threading.Thread(target=client.running.close).start()
     lines = stream.read().decode().split("\n")
     assert time.monotonic() - begun < 5
-    told = {line for line in lines if line and not line.startswith((":", "event:"))}
-    assert all(re.fullmatch(r"data: (\w+ \d+|end)", line) for line in told)
-    assert "data: end" in told
     connection.close()
+    return {line for line in lines if line and not line.startswith((":", "event:"))}
 
 
 def test_ten_windows_are_answered_at_once(client: Client) -> None:
