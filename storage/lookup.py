@@ -4,6 +4,9 @@ from collections.abc import Iterable, Iterator
 from itertools import count, islice
 from typing import TypeVar
 
+from sqlalchemy import literal, select, table
+from sqlalchemy.orm import Session
+
 from storage.errors import AlreadyExists, NotFound
 
 Row = TypeVar("Row")
@@ -36,3 +39,8 @@ def batches(values: Iterable[Value]) -> Iterator[list[Value]]:
     rest = iter(values)
     while batch := list(islice(rest, BATCH)):
         yield batch
+
+
+def is_empty(db: Session, name: str) -> bool:
+    """Tell whether a table has no row, without its noun: to have that mapped takes milliseconds."""
+    return db.scalar(select(literal(1)).select_from(table(name)).limit(1)) is None

@@ -8,11 +8,9 @@ from sqlalchemy.orm import Session
 from coordinator.audit import rules
 from coordinator.audit.gathering import Book
 from coordinator.custody import log as custody_log
-from coordinator.guide.facts import VaultStanding
+from coordinator.guide.facts import GuideFacts, VaultStanding
 from coordinator.notices import Notice, Severity
 from coordinator.wallet.balance import balance
-from storage import cards as card_book
-from storage import sealing
 from storage.model import Vault
 from storage.succession import all_successions
 
@@ -24,25 +22,24 @@ UNSCRUBBED = Notice(
 )
 
 
-def due(db: Session, said: Book, vaults: Iterable[VaultStanding]) -> list[Notice]:
+def due(db: Session, said: Book, facts: GuideFacts) -> list[Notice]:
     """Return what waits for somebody.
 
     A sealing that was cut off, cards nobody ever placed, coins that came to old vaults, drills.
-    `said` is the book, read once for whoever asks more of it, and `vaults` stand as it has them.
+    `said` is the book, `facts` what was gathered from it.
     """
-    unscrubbed = [] if sealing.is_scrubbed(db) else [UNSCRUBBED]
-    late = custody_log.behind_clock(db, said.now)
     return [
-        *([late] if late else []),
-        *unscrubbed,
-        *_unplaced(db, said),
+        *([facts.late_clock] if facts.late_clock else []),
+        *([] if facts.scrubbed else [UNSCRUBBED]),
+        *_unplaced(said),
         *_owed(db),
-        *_overdue(vaults, said.now),
+        *_overdue(facts.vaults, facts.now),
     ]
 
 
-def _unplaced(db: Session, said: Book) -> Iterator[Notice]:
-    for card in card_book.all_cards(db):
+def _unplaced(said: Book) -> Iterator[Notice]:
+    here = (card for card in said.cards.values() if card.forgotten_at is None)
+    for card in sorted(here, key=lambda card: card.label):
         if custody_log.whereabouts(said.events.get(card.item_id, ())) == (None, None):
             item = f"card:{card.label}"
             told = f"write down where {item} lies"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -37,7 +37,9 @@ from storage import sealing
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import StorageError
-from storage.model import Carrier, Key, Succession, Vault
+
+if TYPE_CHECKING:
+    from storage.model import Carrier, Succession, Vault
 
 NAME_STEM = 32
 """How much of a card's label goes into the name of what belongs to it: names end at 40."""
@@ -160,7 +162,7 @@ def gather(home: Home, db: Session, *, writable: bool, said: Book | None = None)
     )
 
 
-def _cards(home: Home, db: Session, said: Book, *, vaults: Sequence[Vault]) -> Iterator[CardFact]:
+def _cards(home: Home, db: Session, said: Book, *, vaults: "Sequence[Vault]") -> Iterator[CardFact]:
     """Yield the cards that carry a key of this network."""
     used = {each.key_id for vault in vaults for each in vault.every_key}
     carriers = [each for each in card_book.all_carriers(db) if each.key.network == home.network]
@@ -171,8 +173,10 @@ def _cards(home: Home, db: Session, said: Book, *, vaults: Sequence[Vault]) -> I
             yield _card(carrier, said, papers=own, used=used)
 
 
-def _card(carrier: Carrier, said: Book, *, papers: Sequence[Carrier], used: set[int]) -> CardFact:
-    key: Key = carrier.key
+def _card(
+    carrier: "Carrier", said: Book, *, papers: "Sequence[Carrier]", used: set[int]
+) -> CardFact:
+    key = carrier.key
     return CardFact(
         carrier_facts(carrier, said),
         key.fingerprint.hex() if any(key.fingerprint) else None,
@@ -183,7 +187,7 @@ def _card(carrier: Carrier, said: Book, *, papers: Sequence[Carrier], used: set[
     )
 
 
-def _untold(carrier: Carrier, said: Book) -> Iterator[SecretFact]:
+def _untold(carrier: "Carrier", said: Book) -> Iterator[SecretFact]:
     """Yield the card's PIN, and whatever else it turned out to have, where nobody said of it."""
     card = said.cards[carrier.item_id]
     secrets = {each.kind: each for each in said.secrets.get(card.id, ())}
@@ -215,7 +219,7 @@ def _vaults(home: Home, db: Session, said: Book) -> Iterator[VaultStanding]:
         yield standing
 
 
-def _counted(db: Session, vault: Vault, before: VaultStanding, *, said: Book) -> VaultStanding:
+def _counted(db: Session, vault: "Vault", before: VaultStanding, *, said: Book) -> VaultStanding:
     facts = vault_facts(db, vault, said)
     if facts.altered is not None:
         return replace(before, facts=facts)
@@ -233,11 +237,11 @@ def _counted(db: Session, vault: Vault, before: VaultStanding, *, said: Book) ->
     )
 
 
-def _address(vault: Vault, index: int) -> str:
+def _address(vault: "Vault", index: int) -> str:
     return next(iter(addresses(stored_policy(vault), RECEIVE, range(index, index + 1))))
 
 
-def _open_drill(db: Session, vault: Vault, now: datetime) -> str | None:
+def _open_drill(db: Session, vault: "Vault", now: datetime) -> str | None:
     """Return the newest drill where keys are missing in it and it is not too old to go on with."""
     newest = next(iter(drill_book.drills_of(db, vault)), None)
     if newest is None or now - newest.started_at > DRILL_OPEN:
@@ -253,7 +257,7 @@ def _undrilled(facts: VaultFacts, proved: Collection[str]) -> Iterator[str]:
             yield cosigner.label
 
 
-def _replacing(db: Session, succession: Succession | None) -> tuple[Step, ...] | None:
+def _replacing(db: Session, succession: "Succession | None") -> tuple[Step, ...] | None:
     if succession is None:
         return None
     from coordinator.incident import replacement  # noqa: PLC0415 -- seldom, costs 5 ms

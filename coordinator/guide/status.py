@@ -21,6 +21,7 @@ from coordinator.wallet.balance import Owned, balance
 from coordinator.wallet.news import News
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
+from storage import sealing
 from storage import vaults as vault_book
 from storage.database import is_read_only
 from storage.model import Vault
@@ -49,9 +50,11 @@ class Status:
 
 
 def waits_for_cards(database: Database) -> bool:
-    """Tell whether a payment waits for cards, so that names of places are wanted."""
+    """Tell whether a payment waits for cards, so that sealed names of places are wanted."""
     with database.begin() as db:
-        return any(each.state == "collecting" for each in ceremony_book.all_ceremonies(db))
+        return sealing.is_locked(db) and any(
+            each.state == "collecting" for each in ceremony_book.all_ceremonies(db)
+        )
 
 
 def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]) -> Status:
@@ -69,7 +72,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
             owned,
             list(facts.payments),
             list(facts.news),
-            due(db, said, facts.vaults),
+            due(db, said, facts),
             next_steps(facts),
             [(vault.name, found) for vault in facts.vaults for found in vault.dangers],
             is_safe(facts),
