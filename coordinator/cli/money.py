@@ -115,7 +115,6 @@ def _with_looked(context: Context, vault: str, found: object, *, lines: list[str
 
     People are told where that is not from the beginning.
     """
-    from coordinator.chain import first_block
     from coordinator.wallet import scans
 
     with context.database.begin() as db:
@@ -123,7 +122,7 @@ def _with_looked(context: Context, vault: str, found: object, *, lines: list[str
     said = f"vault {vault}: {scans.said(vault, seen, context.home.chain)}"
     if not seen.known:
         lines = [said]
-    elif seen.looked_from != first_block(context.home.network):
+    elif not seen.whole:
         lines = [*lines, said]
     return Result(as_document(found, looked_document(seen)), lines)
 

@@ -63,7 +63,7 @@ def fields_of(value: object) -> dict[str, object] | None:
 def looked_document(seen: "Looked") -> dict[str, object]:
     """Return the fields that go with every sum: from where to where its vault was looked for."""
     document = as_document(seen)
-    del document["known"]
+    del document["known"], document["whole"]
     return document
 
 

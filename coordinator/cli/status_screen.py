@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from coordinator import clock
-from coordinator.chain import first_block
 from coordinator.cli.output import counted, danger_lines, sats, sentences
 from coordinator.cli.result import as_document, ceremony_document, looked_document
 from coordinator.shown_text import ago
@@ -63,7 +62,7 @@ def screen(seen: "Status", chain: str, now: datetime) -> Iterator[str]:
     for told in seen.news:
         yield f"LOOK TWICE: vault {told.vault}: {told.message}"
     for name, owned in seen.vaults:
-        yield from _vault(name, owned, chain, first=first_block(seen.network))
+        yield from _vault(name, owned, chain)
     for payment in seen.ceremonies:
         yield from _payment(payment, now)
     yield from (f"due: {each.sentence}" for each in seen.due)
@@ -86,7 +85,7 @@ def _next(steps: "Sequence[Step]") -> Iterator[str]:
     yield f"next: {doing.command}"
 
 
-def _vault(name: str, seen: "Owned", chain: str, *, first: int) -> Iterator[str]:
+def _vault(name: str, seen: "Owned", chain: str) -> Iterator[str]:
     owned, said = seen.balance, scans.said(name, seen.looked, chain)
     if not seen.looked.known:
         yield f"vault {name}: {said}"
@@ -98,7 +97,7 @@ def _vault(name: str, seen: "Owned", chain: str, *, first: int) -> Iterator[str]
         yield f"  {sats(owned.pending_sats)} more in no block yet"
     if owned.immature_sats:
         yield f"  {sats(owned.immature_sats)} more newly mined, not spendable yet"
-    if seen.looked.looked_from != first:
+    if not seen.looked.whole:
         yield f"  {said}"
 
 

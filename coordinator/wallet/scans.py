@@ -38,7 +38,8 @@ class Looked(NamedTuple):
     """How far a vault was looked for; `known` where anybody said at all what it holds.
 
     `looked_from` is the first block of the keychain that was looked for least. `reach` counts the
-    addresses of each keychain that were looked for.
+    addresses of each keychain that were looked for. It is `whole` from the first block on that can
+    pay the vault.
     """
 
     known: bool
@@ -46,6 +47,7 @@ class Looked(NamedTuple):
     tip: Tip | None = None
     reach: dict[str, int] | None = None
     earlier_unknown: bool = False
+    whole: bool = False
 
 
 def looked(db: Session, vault: Vault) -> Looked:
@@ -56,12 +58,14 @@ def looked(db: Session, vault: Vault) -> Looked:
     if len(scans) < len(KEYCHAINS):
         # Coins that came by file are known, though no chain was asked for them.
         return Looked(tip is not None or chain_book.has_coins(db, vault), tip=tip)
+    start = max(scan.from_height for scan in scans.values())
     return Looked(
         True,
-        max(scan.from_height for scan in scans.values()),
+        start,
         tip,
         {name: scans[keychain].reach for keychain, name in enumerate(KEYCHAINS)},
         any(scan.earlier_unknown for scan in scans.values()),
+        start <= first_block(vault.network, vault.descriptor),
     )
 
 
@@ -80,6 +84,7 @@ def together(several: Iterable[Looked]) -> Looked:
         looked_from=max(starts) if found and len(starts) == len(found) else None,
         tip=min(tips) if tips and len(tips) == len(found) else None,
         earlier_unknown=any(each.earlier_unknown for each in found),
+        whole=all(each.whole for each in found),
     )
 
 

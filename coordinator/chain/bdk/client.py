@@ -26,10 +26,14 @@ FEERATE_MAX = 100_000_000
 
 
 class Scan(NamedTuple):
-    """A wallet that is to be brought up to date; `full` looks for addresses used so far."""
+    """A wallet that is to be brought up to date; `full` looks for addresses used so far.
+
+    Nothing before the `first` block can pay it.
+    """
 
     wallet: bdk.Wallet
     full: bool
+    first: int
 
 
 class Client(Protocol):

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import bdkpython as bdk
 
-from coordinator.chain import Relay, Tip
+from coordinator.chain import SEGWIT_HEIGHTS, Relay, Tip
 from coordinator.chain.bdk.client import GENESIS, NETWORKS, Scan
 from coordinator.chain.bdk.conversation import hand_over, unsuited
 from coordinator.chain.bdk.node import ForkTooDeep, Listener, Question, answered
@@ -63,7 +63,7 @@ class FilterPeers:
                 return self._run(scan.wallet, bdk.ScanType.SYNC(), lambda client: client.update())
             except ForkTooDeep:
                 self._report("the chain was reorganised: its filters are looked through again")
-        again = bdk.ScanType.RECOVERY(AHEAD, recovery_point(self._network))
+        again = bdk.ScanType.RECOVERY(AHEAD, recovery_point(scan.first))
         return self._run(scan.wallet, again, lambda client: client.update())
 
     def feerate(self, blocks: int) -> int:
@@ -150,9 +150,9 @@ class FilterPeers:
         return bdk.Peer(address=_ip(address), port=self._url.port, v2_transport=False)
 
 
-def recovery_point(network: str) -> bdk.RecoveryPoint:
-    """Return the first block that can pay a vault: its scripts are SegWit's."""
-    if network == "mainnet":
+def recovery_point(first: int) -> bdk.RecoveryPoint:
+    """Return from where BDK looks, that the first block which can pay a vault is among them."""
+    if first >= SEGWIT_HEIGHTS["mainnet"]:
         return bdk.RecoveryPoint.SEGWIT_ACTIVATION()
     return bdk.RecoveryPoint.GENESIS_BLOCK()
 

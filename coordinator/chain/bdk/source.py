@@ -46,7 +46,8 @@ class BdkChain:
             before = wallet.checkpoints()
             new = wallet.latest_checkpoint().height == 0
             widened = self._reveal(wallet, watch.reach)
-            scan = Scan(wallet, full=new or widened or watch.rescan is not None)
+            first = first_block(self._network, watch.descriptor)
+            scan = Scan(wallet, new or widened or watch.rescan is not None, first)
             wallet.apply_update(self._client.update(scan))
             self._apply_sent(wallet)
             newest = wallet.latest_checkpoint()
@@ -54,7 +55,7 @@ class BdkChain:
             self._client.synced(tip)
             told = self._told(wallet, watch, fork)
             # Each script's whole history is asked for, or every filter there is.
-            scanned = Scanned(first_block(self._network, watch.descriptor))
+            scanned = Scanned(first)
             return ChainUpdate(tip, fork, told, self._reach(scan, watch), scanned)
 
     def feerate(self, blocks: int) -> int:

@@ -244,7 +244,8 @@ class VaultWallet:
         # The checksum held when this descriptor was noted.
         ours, listed = _keychains(watch.descriptor.partition("#")[0]), wallet.listed()
         keychains = [listed.get(body) for body in ours]
-        born = max(first_block(self._network), watch.birthday.height or 0)
+        first = first_block(self._network, watch.descriptor)
+        born = max(first, watch.birthday.height or 0)
         if (
             listed.keys() != set(ours)
             or not wallet.is_watch_only()

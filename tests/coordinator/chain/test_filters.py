@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.chain import first_block
 from coordinator.chain.opening import open_chain
 from coordinator.chain.regtest import RegtestChain
 from coordinator.errors import ChainError, ChainUnreachable, TransactionRejected
@@ -23,9 +24,12 @@ RAW = Purse("sender").spend([(Outpoint("11" * 32, 0), 10_000)]).raw
 def test_the_first_search_begins_where_a_vault_can_be_paid() -> None:
     from coordinator.chain.bdk.filters import recovery_point  # noqa: PLC0415 -- needs BDK
 
-    assert isinstance(recovery_point("mainnet"), bdk.RecoveryPoint.SEGWIT_ACTIVATION)
+    since_segwit, before = bdk.RecoveryPoint.SEGWIT_ACTIVATION, bdk.RecoveryPoint.GENESIS_BLOCK
+    for descriptor in ("wsh(sortedmulti(", "sh(wsh(multi("):
+        assert isinstance(recovery_point(first_block("mainnet", descriptor)), since_segwit)
+    assert isinstance(recovery_point(first_block("mainnet", "sh(sortedmulti(")), before)
     for network in ("signet", "testnet4", "regtest"):
-        assert isinstance(recovery_point(network), bdk.RecoveryPoint.GENESIS_BLOCK)
+        assert isinstance(recovery_point(first_block(network, "wsh(multi(")), before)
 
 
 @pytest.mark.parametrize(
