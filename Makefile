@@ -6,6 +6,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	&& echo "$$p" && break; done)
 SYSTEM_PACKAGES := gcc libpcsclite-dev pcscd vsmartcard-vpcd python3-electrum $(if $(CARDQUORUM_REQUIRE_ALL),chromium)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start the program hundreds of times: it is compiled once, whatever the shell asks for.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Everything is installed from locks/, by hash: by uv, which boot.txt brings, else by pip.
 INSTALL = if test -x $(BIN)/uv; then set -- $(BIN)/uv pip install --python $(VENV); \

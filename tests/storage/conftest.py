@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from storage import sealing
 from storage.database import open_database
+from tests.once import computing_once
 from tests.storage.sealed import CHEAP, PASSPHRASE, fill
 
 
@@ -21,7 +22,8 @@ def url(request: pytest.FixtureRequest) -> URL:
 
 @pytest.fixture
 def database(url: URL) -> Iterator[sessionmaker[Session]]:
-    opened = open_database(url)
+    with computing_once():
+        opened = open_database(url)
     yield opened
     opened.kw["bind"].dispose()
 
@@ -39,7 +41,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def on_file(path: Path) -> Iterator[sessionmaker[Session]]:
-    opened = open_database(f"sqlite:///{path}")
+    with computing_once():
+        opened = open_database(f"sqlite:///{path}")
     yield opened
     opened.kw["bind"].dispose()
 
