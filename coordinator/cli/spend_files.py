@@ -106,6 +106,9 @@ def import_payment(
     ] = None,
     camera: given.Camera = False,
     device: given.Device = 0,
+    branch: Annotated[
+        str | None, typer.Option(help="the branch that spends, where it is not plain", metavar="NAME")
+    ] = None,
     accept: Accept = None,
 ) -> Result:
     """Open a ceremony for a PSBT that was built elsewhere.
@@ -126,7 +129,9 @@ def import_payment(
     data = given.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
     context.freshen(vault)
     with context.vault(vault) as (db, record):
-        made = payment_files.open_payment(context.home, db, record, data=data, accepted=accept)
+        made = payment_files.open_payment(
+            context.home, db, record, data=data, branch=branch, accepted=accept
+        )
     told = [f"{counted(made.signatures, 'signature')} came with it"]
     told += ["this payment was open already"] if made.known else []
     told += [

@@ -14,6 +14,7 @@ from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.notices import Notice, Severity
 from coordinator.payment import psbt_file
+from coordinator.payment.payment_files import meant_branch
 from coordinator.payment.reviews import node_view, refuse_contradictions, rivals
 from coordinator.wallet.scripts import vaults_of
 from psbt import codec, consensus, extractor, finalizer
@@ -170,7 +171,8 @@ def _finished(db: Session, psbt: codec.Psbt) -> codec.Psbt:
         if coin is not None and not codec.is_final(psbt_in):
             spending[coin.vault_id] = vaults[coin.vault_id]
     for vault in spending.values():
-        psbt = finalizer.finalize(psbt, stored_policy(vault))
+        policy = stored_policy(vault)
+        psbt = finalizer.finalize(psbt, policy, branch=meant_branch(psbt, policy))
     return psbt
 
 

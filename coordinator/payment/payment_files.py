@@ -25,9 +25,11 @@ from psbt.coins import Coin, Outpoint, Selection
 from psbt.errors import PsbtError
 from psbt.fields import Maps
 from psbt.ownership import own_inputs
-from psbt.policy import Policy
+from psbt.partial import valid_signatures
+from psbt.policy import PRIMARY, Policy
 from psbt.transaction import Transaction, check_amounts, parse_transaction
 from psbt.updater import OwnCoin, completed
+from psbt.waits import psbt_branches
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage.model import Ceremony, Vault
@@ -81,7 +83,13 @@ def learn_from(db: Session, vault: Vault, psbt: codec.Psbt) -> int:
 
 
 def open_payment(
-    home: Home, db: Session, vault: Vault, *, data: bytes, accepted: Accepted = None
+    home: Home,
+    db: Session,
+    vault: Vault,
+    *,
+    data: bytes,
+    branch: str | None = None,
+    accepted: Accepted = None,
 ) -> Imported:
     """Open a ceremony for a PSBT that was built elsewhere; its coins are reserved here.
 
@@ -103,7 +111,8 @@ def open_payment(
     txid, own = codec.txid(psbt), own_inputs(psbt, policy)
     _refuse_unknown(psbt, own, rows, vault=vault.name)
     replaced = _replaced(db, txid, list(rows))
-    review = reviewed(db, vault, policy, psbt=psbt)
+    branch = meant_branch(psbt, policy, branch)
+    review = reviewed(db, vault, policy, psbt=psbt, branch=branch)
     coins = [
         Coin(outpoint, row.value_sats, row.keychain, row.index, row.height)
         for outpoint, row in rows.items()
@@ -115,7 +124,7 @@ def open_payment(
     selection = Selection(tuple(coins), review.fee_sats, change, review.vsize)
     for old in replaced:
         ceremony_book.release(db, old, clock.now())
-    draft = creation.Draft(_unsigned(psbt, own), review, selection, None, paid)
+    draft = creation.Draft(_unsigned(psbt, own), review, selection, None, paid, branch)
     created = creation.opened(home, db, vault, draft=draft)
     record = ceremony_book.ceremony_named(db, str(created.ceremony))
     asked = signed_psbt(record)
@@ -123,6 +132,24 @@ def open_payment(
     created = created._replace(state=record.state)
     waiting = sorted(chain_book.waiting_takers(db, list(rows)) - {txid})
     return Imported(created, taken, [old.public_id for old in replaced], waiting)
+
+
+def meant_branch(psbt: codec.Psbt, policy: Policy, named: str | None = None) -> str:
+    """Return the branch by which a payment made elsewhere spends: the one named, or that signed.
+
+    Without either it is the one whose wait its sequences ask for, which nobody does by chance;
+    a lock time alone means nothing. Raises PolicyError for a branch that there is not.
+    """
+    if named is not None:
+        return policy.branch(named).name
+    allowed = psbt_branches(psbt, policy)
+    if len(allowed) == 1:
+        return PRIMARY
+    for name in reversed(allowed):
+        if any(valid_signatures(psbt, policy, branch=name).values()):
+            return name
+    asked = [name for name in allowed if (wait := policy.branch(name).wait) and wait.blocks]
+    return asked[-1] if asked else PRIMARY
 
 
 def _open_already(db: Session, vault: Vault, unique_id: str) -> Ceremony | None:
