@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +21,9 @@ from coordinator.custody import card_secrets
 from coordinator.custody import log as custody_log
 from coordinator.enrolment import setup
 from coordinator.enrolment.setup_plan import Setup
-from coordinator.errors import CoordinatorError, UsageError
+from coordinator.errors import CoordinatorError, NotRipe, UsageError
 from coordinator.home.settings import Home, create_home
+from coordinator.home.stored import stored_policy
 from coordinator.payment import ceremonies, creation
 from coordinator.payment.progress import progress
 from coordinator.readers import emulated
@@ -29,10 +31,14 @@ from coordinator.readers.slots import Slot
 from coordinator.recovery import kit
 from coordinator.vault import key_proofs, vaults
 from coordinator.vault.addresses import new_address
+from coordinator.vault.plans import BranchPlan
 from coordinator.wallet import sync as wallet_sync
+from coordinator.wallet.branches import branch_lines
 from coordinator.wallet.coins import spendable
 from psbt.coins import Payment
+from psbt.forms import RECOVERY
 from psbt.network import Network
+from psbt.policy import Wait
 from psbt.review import Review
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
@@ -41,6 +47,9 @@ from storage.database import open_database
 VAULT = "savings"
 THRESHOLD = 2
 PLACES = (("bank", "bank-vault"), ("friend", "friend"), ("home", "home"))
+LATER_PLACES = (("heir", "other"), ("lawyer", "office"), ("sister", "friend"))
+WAIT = 12
+"""Blocks; in earnest it is a year, 52,560."""
 DEFAULT_CARDS = ("satochip", "tapsigner", "keycard")
 DEFAULT_INPUTS = 3
 COIN_SATS = 1_000_000
@@ -127,6 +136,7 @@ class Wishes:
 
     families: tuple[str, ...] = DEFAULT_CARDS
     inputs: int = DEFAULT_INPUTS
+    recovery: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +160,14 @@ class Paid(NamedTuple):
     consensus: str | None
 
 
+class Recovery(NamedTuple):
+    """How a later branch spent: refused up to a block, swept from it on; the audit before that."""
+
+    refused: str
+    opens: int
+    audit_before: auditing.Audited
+
+
 class Played(NamedTuple):
     """What came of a demo."""
 
@@ -159,10 +177,13 @@ class Played(NamedTuple):
     paid: Paid
     audit: auditing.Audited
     seconds: float
+    recovery: Recovery | None = None
 
 
 def run(folder: Path, wishes: Wishes, guide: Guide) -> Played:
     """Do the main job in a new home at `folder` and return what came of it.
+
+    With `recovery` the vault has later cards, which sweep it once their wait is over.
 
     The home goes on working by hand: the PIN of every card is 123456.
     """
@@ -173,21 +194,36 @@ def run(folder: Path, wishes: Wishes, guide: Guide) -> Played:
     chain = RegtestChain(home.chain_folder)
     try:
         stage = Stage(home, database, chain, guide)
-        slots = _issue_cards(stage, wishes.families)
-        descriptor = _make_vault(stage, slots)
+        places = (*PLACES, *LATER_PLACES) if wishes.recovery else PLACES
+        slots = _issue_cards(stage, wishes.families, places)
+        descriptor = _make_vault(stage, slots, recovery=wishes.recovery)
         _print_kits(stage)
         funding = _fund(stage, wishes.inputs)
-        paid = _pay(stage, slots)
-        audit = auditing.audited(stage.home, database, VAULT)
-        for finding in audit.findings:
-            guide.say(f"{finding.severity.value}: {finding.message}")
-        if not audit.findings:
-            guide.say("nothing found: no place alone can spend, and none is needed by all")
+        recovery = None
+        if wishes.recovery:
+            audit = _audited(stage, "4. the audit, while the later cards can do nothing:")
+            recovery = _wait(stage, audit)
+            audit = _audited(stage, "7. the audit again, now that the later cards can spend:")
+            paid = _recover(stage, slots[len(PLACES) :])
+        else:
+            paid = _pay(stage, slots)
+            audit = _audited(stage, "   the audit says:")
     finally:
         chain.close()
         database.kw["bind"].dispose()
     seconds = round(time.monotonic() - started, 3)
-    return Played(VAULT, descriptor, funding, paid, audit, seconds)
+    return Played(VAULT, descriptor, funding, paid, audit, seconds, recovery)
+
+
+def _audited(stage: Stage, title: str) -> auditing.Audited:
+    """Run the audit and tell its findings."""
+    audit = auditing.audited(stage.home, stage.database, VAULT)
+    stage.guide.tell(title)
+    for finding in audit.findings:
+        stage.guide.say(f"{finding.severity.value}: {finding.message}")
+    if not audit.findings:
+        stage.guide.say("nothing found: no place alone can spend, and none is needed by all")
+    return audit
 
 
 def _check(wishes: Wishes) -> None:
@@ -201,11 +237,14 @@ def _check(wishes: Wishes) -> None:
         raise UsageError(f"the demo spends 1 to {MAX_INPUTS} coins, not {wishes.inputs}")
 
 
-def _issue_cards(stage: Stage, families: Sequence[str]) -> list[Slot]:
+def _issue_cards(
+    stage: Stage, families: Sequence[str], places: Sequence[tuple[str, str]]
+) -> list[Slot]:
     """Make, set up, enrol and place one card for each place."""
     slots = []
-    stage.guide.tell("1. three factory-fresh cards are set up, enrolled and placed")
-    for (label, kind), family in zip(PLACES, families, strict=True):
+    number = "three" if len(places) == len(PLACES) else "three and three"
+    stage.guide.tell(f"1. {number} factory-fresh cards are set up, enrolled and placed")
+    for (label, kind), family in zip(places, cycle(families), strict=False):
         stage.guide.say(f"card {label}, an emulated {family}, for a place of kind {kind}")
         emulated.create(stage.home, family, label, set_up=False)
         slot = emulated.slot(stage.home, label)
@@ -216,13 +255,12 @@ def _issue_cards(stage: Stage, families: Sequence[str]) -> list[Slot]:
             custody_log.add_location(db, custody_log.Place(label, kind))
             custody_log.record(db, custody_log.NewEvent(f"card:{label}", "placed", at=label))
         slots.append(slot)
-    _write_secrets_down(stage)
+    _write_secrets_down(stage, [label for label, _ in places])
     return slots
 
 
-def _write_secrets_down(stage: Stage) -> None:
+def _write_secrets_down(stage: Stage, labels: Sequence[str]) -> None:
     """Write each card's secrets down at another card's place."""
-    labels = [label for label, _ in PLACES]
     elsewhere = dict(zip(labels, [*labels[1:], labels[0]], strict=True))
     with stage.database.begin() as db:
         for secret in card_secrets.listed(db):
@@ -232,13 +270,18 @@ def _write_secrets_down(stage: Stage) -> None:
             stage.guide.say(f"{card_secrets.WORDS[kind]} of card {card}: written down at {place}")
 
 
-def _make_vault(stage: Stage, slots: Sequence[Slot]) -> str:
+def _make_vault(stage: Stage, slots: Sequence[Slot], *, recovery: bool) -> str:
     """Make the 2-of-3 vault and have every card prove its key."""
     labels = tuple(label for label, _ in PLACES)
+    keys = tuple(f"card:{label}" for label, _ in LATER_PLACES)
+    later = (BranchPlan(Wait(blocks=WAIT), keys, THRESHOLD),) if recovery else ()
     with stage.database.begin() as db:
-        plan = vaults.VaultPlan(VAULT, THRESHOLD, labels)
+        plan = vaults.VaultPlan(VAULT, THRESHOLD, labels, recoveries=later)
         descriptor = vaults.create(stage.home, db, plan).descriptor
     stage.guide.tell(f"2. vault {VAULT}, {THRESHOLD} of {len(labels)}:")
+    if recovery:
+        others = f"{THRESHOLD} of {', '.join(label for label, _ in LATER_PLACES)}"
+        stage.guide.say(f"{WAIT} blocks after a payment {others} can spend it too")
     stage.guide.tell(f"   {descriptor}")
     proofs = key_proofs.verify_vault(stage.database, VAULT, slots, attendant=stage.guide)
     if proofs.mismatches or proofs.missing:
@@ -270,8 +313,54 @@ def _fund(stage: Stage, coins: int) -> list[str]:
 
 def _mine(stage: Stage) -> Tip:
     stage.chain.mine(1, None)
+    return _synced(stage)
+
+
+def _synced(stage: Stage) -> Tip:
     with stage.database.begin() as db:
         return wallet_sync.sync(db, vault_book.vault_named(db, VAULT), stage.chain)
+
+
+def _wait(stage: Stage, audit: auditing.Audited) -> Recovery:
+    """Mine up to one block before the later branch opens; what is asked of it then is refused."""
+    with stage.database.begin() as db:
+        vault = vault_book.vault_named(db, VAULT)
+        opens = branch_lines(db, vault, stored_policy(vault))[1].opens
+    if opens is None:
+        raise CoordinatorError("the demo's coins are in no block")
+    stage.chain.mine(opens.height - stage.chain.tip().height - 2, None)
+    tip = _synced(stage)
+    try:
+        _sweep(stage)
+    except NotRipe as refusal:
+        stage.guide.tell(f"5. block {tip.height}: the later cards are refused")
+        stage.guide.say(str(refusal))
+        tip = _mine(stage)
+        stage.guide.tell(f"6. block {tip.height}: from the next one on they can spend")
+        return Recovery(str(refusal), opens.height, audit)
+    raise CoordinatorError("the later branch of the demo spent too early")
+
+
+def _sweep(stage: Stage) -> creation.Created:
+    """Open a ceremony that sweeps what the later branch can spend."""
+    order = creation.Order(
+        vault=VAULT,
+        payments=(),
+        feerate=FEERATE,
+        drain=b"\x00\x14" + secrets.token_bytes(20),
+        branch=RECOVERY,
+    )
+    with stage.database.begin() as db:
+        return creation.create(
+            stage.home, db, order, tip=stage.chain.tip(), rng=random.SystemRandom()
+        )
+
+
+def _recover(stage: Stage, slots: Sequence[Slot]) -> Paid:
+    """Sweep every coin, signed by two of the three later cards."""
+    created = _sweep(stage)
+    stage.guide.tell(f"8. ceremony {created.ceremony}: what the later cards are asked to sign")
+    return _signed(stage, created, slots[:THRESHOLD], inputs=len(created.review.inputs))
 
 
 def _pay(stage: Stage, slots: Sequence[Slot]) -> Paid:
@@ -290,26 +379,30 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> Paid:
         created = creation.create(
             stage.home, db, order, tip=stage.chain.tip(), rng=random.SystemRandom()
         )
+    stage.guide.tell(f"4. ceremony {created.ceremony}: what you would confirm before a card signs")
+    return _signed(stage, created, slots[:THRESHOLD], inputs=len(coins))
+
+
+def _signed(stage: Stage, created: creation.Created, slots: Sequence[Slot], *, inputs: int) -> Paid:
+    """Have cards sign a payment at the same time, and send it."""
     ceremony = created.ceremony or ""
-    stage.guide.tell(f"4. ceremony {ceremony}: what you would confirm before a card signs")
     outcomes = ceremonies.sign(
-        stage.home, stage.database, ceremony, offered=slots[:THRESHOLD], attendant=stage.guide
+        stage.home, stage.database, ceremony, offered=slots, attendant=stage.guide
     )
     for outcome in outcomes:
         if outcome.error is not None:
             raise outcome.error
-    return _send(
-        stage, ceremony, len(coins), signatures=sum(outcome.signatures for outcome in outcomes)
-    )
+    signatures = sum(outcome.signatures for outcome in outcomes)
+    return _send(stage, ceremony, inputs, signatures=signatures)
 
 
 def _send(stage: Stage, ceremony: str, inputs: int, *, signatures: int) -> Paid:
     """Finalize, broadcast and mine the payment."""
     final = ceremonies.finalize(stage.home, stage.database, ceremony)
-    stage.guide.tell(f"5. transaction {final.txid}, {final.vsize} vB, scripts: {final.consensus}")
+    stage.guide.tell(f"   transaction {final.txid}, {final.vsize} vB, scripts: {final.consensus}")
     ceremonies.broadcast(stage.home, stage.database, ceremony, chain=stage.chain)
     tip = _mine(stage)
     with stage.database.begin() as db:
         state = progress(ceremony_book.ceremony_named(db, ceremony)).state
-    stage.guide.tell(f"6. {state} in block {tip.height}; the audit says:")
+    stage.guide.tell(f"   {state} in block {tip.height}")
     return Paid(final.txid, inputs, signatures, tip.height, state == "confirmed", final.consensus)

@@ -14,7 +14,7 @@ from storage import model
 from storage.lookup import absent, is_empty, present
 
 if TYPE_CHECKING:
-    from storage.model import Card, Drill, Vault
+    from storage.model import Card, Drill, DrillProof, Vault
 
 
 def add_drill(
@@ -51,6 +51,15 @@ def cards_proved(db: Session, vault: "Vault") -> frozenset[str]:
     signed = select(card.label).join(proof, proof.card_id == card.id)
     own = signed.join(drill, drill.id == proof.drill_id).where(drill.vault_id == vault.id)
     return frozenset(db.scalars(own).all())
+
+
+def primary_proofs(drill: "Drill") -> "list[DrillProof]":
+    """Return the first proof of each card that carries a key of the vault's primary branch."""
+    if not drill.vault.recoveries:
+        return drill.proofs
+    items = {carrier.item_id for each in drill.vault.cosigners for carrier in each.key.carriers}
+    own = {p.card_id: p for p in reversed(drill.proofs) if p.card.item_id in items}
+    return sorted(own.values(), key=lambda proof: proof.id)
 
 
 def keep_proof(

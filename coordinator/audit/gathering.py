@@ -143,9 +143,9 @@ def _places(db: Session) -> dict[str, PlaceFacts]:
 def _drilled_at(db: Session, vault: Vault) -> datetime | None:
     """Return when a drill last had proofs of a quorum."""
     reached = (
-        drill.proofs[vault.threshold - 1].given_at
+        proofs[vault.threshold - 1].given_at
         for drill in drill_book.drills_of(db, vault)
-        if len(drill.proofs) >= vault.threshold
+        if len(proofs := drill_book.primary_proofs(drill)) >= vault.threshold
     )
     return max(reached, default=None)
 

@@ -15,6 +15,9 @@ def demo(
     context: Context,
     cards: Annotated[str | None, typer.Option(help="three families", metavar="F1,F2,F3")] = None,
     inputs: Annotated[int, typer.Option(help="how many coins are spent")] = 3,
+    recovery: Annotated[
+        bool, typer.Option("--recovery", help="later cards sweep it once their wait is over")
+    ] = False,
     keep: Annotated[
         Path | None, typer.Option(help="make the home here and keep it", metavar="DIR")
     ] = None,
@@ -22,7 +25,9 @@ def demo(
     """Watch a 2-of-3 vault made, funded, spent and audited.
 
     Emulated cards answer real card commands, and Bitcoin Core's own engine judges the
-    result. With --keep the home stays; every card's PIN is 123456.
+    result. With --keep the home stays; every card's PIN is 123456. With --recovery three more
+    cards may spend after a wait: they are refused one block early, then sweep the vault; the
+    audit runs before and after.
 
     \b
     Example: cardquorum demo --inputs 40 --keep ./try
@@ -33,7 +38,7 @@ def demo(
     from psbt.review import Review
 
     families = tuple(cards.split(",")) if cards else play.DEFAULT_CARDS
-    wishes = play.Wishes(families, inputs)
+    wishes = play.Wishes(families, inputs, recovery)
 
     def show(review: Review) -> None:
         for line in review_lines(review):
@@ -59,6 +64,9 @@ def demo(
         "audit": audited_document(played.audit),
         "seconds": played.seconds,
     }
+    if played.recovery is not None:
+        before = audited_document(played.recovery.audit_before)
+        document["recovery"] = as_document(played.recovery, audit_before=before)
     return Result(document, lines, ExitStatus.DONE if paid.accepted else ExitStatus.REFUSED)
 
 

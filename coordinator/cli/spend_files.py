@@ -107,7 +107,8 @@ def import_payment(
     camera: given.Camera = False,
     device: given.Device = 0,
     branch: Annotated[
-        str | None, typer.Option(help="the branch that spends, where it is not plain", metavar="NAME")
+        str | None,
+        typer.Option(help="the branch that spends, where it is not plain", metavar="NAME"),
     ] = None,
     accept: Accept = None,
 ) -> Result:

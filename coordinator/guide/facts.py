@@ -246,7 +246,8 @@ def _open_drill(db: Session, vault: "Vault", now: datetime) -> str | None:
     newest = next(iter(drill_book.drills_of(db, vault)), None)
     if newest is None or now - newest.started_at > DRILL_OPEN:
         return None
-    return newest.public_id if len(newest.proofs) < len(vault.cosigners) else None
+    proofs = drill_book.primary_proofs(newest)
+    return newest.public_id if len(proofs) < len(vault.cosigners) else None
 
 
 def _undrilled(facts: VaultFacts, proved: Collection[str]) -> Iterator[str]:

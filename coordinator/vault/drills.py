@@ -1,7 +1,8 @@
 """A drill: each card signs a message for its vault where it lies, on its own day (BIP 322).
 
 A signature that verifies proves its key; those of a quorum together are a proof of the vault that
-other software accepts. No coin moves, nothing of it can be sent.
+other software accepts. Each key signs for its branch, of a later one with its wait in the message.
+No coin moves, nothing of it can be sent.
 """
 
 import re
@@ -42,6 +43,7 @@ from psbt.codec import Psbt
 from psbt.errors import PsbtError
 from psbt.network import Network
 from psbt.policy import (
+    PRIMARY,
     RECEIVE,
     Policy,
     VaultScript,
@@ -57,7 +59,7 @@ from storage import custody as custody_book
 from storage import drills as drill_book
 from storage import vaults as vault_book
 from storage.database import reading
-from storage.model import Drill
+from storage.model import BranchKey, Cosigner, Drill, Vault
 
 Database = sessionmaker[Session]
 FORMAT = "cardquorum drill v1"
@@ -69,17 +71,30 @@ ADDRESS_INDEX = 0
 
 
 class Proof(NamedTuple):
-    """A key that was proved: by which card, of which version, and whether it still verifies."""
+    """A key that was proved for a branch: by which card and version, and whether it verifies."""
 
     card: str
     cosigner: str
     version: str
     at: str
     valid: bool
+    branch: str = PRIMARY
+
+
+class BranchProof(NamedTuple):
+    """How many keys of a branch are proved; `bip322` proves it once they are enough."""
+
+    branch: str
+    have: int
+    need: int
+    bip322: str | None
 
 
 class Progress(NamedTuple):
-    """Where a drill stands; `bip322` is the proof of the vault once a quorum has signed."""
+    """Where a drill stands; `bip322` is the proof of the vault once a quorum has signed.
+
+    So it is of each later branch in `branches`.
+    """
 
     drill: str
     vault: str
@@ -90,6 +105,7 @@ class Progress(NamedTuple):
     proofs: list[Proof]
     missing: list[str]
     bip322: str | None
+    branches: list[BranchProof]
 
     @property
     def complete(self) -> bool:
@@ -143,56 +159,97 @@ def plan(database: Database, vault_name: str) -> list[Visit]:
                 place,
                 hours.get(place or ""),
                 sorted(cards),
-                _together(place, cards, vault.threshold),
+                _together(place, set(cards.values()), vault),
             )
             for place, cards in places.items()
         ]
     return sorted(visits, key=lambda visit: (visit.lead_hours or 0, visit.location or ""))
 
 
-def _together(place: str | None, cards: dict[str, str], threshold: int) -> Notice | None:
-    keys = set(cards.values())
-    if len(keys) < threshold:
-        return None
-    return Notice(
-        "quorum_together",
-        Severity.WARNING,
-        f"{len(keys)} keys of {threshold} needed come together here",
-        "take one card at a time",
-        (f"location:{place}",),
-    )
+def _together(place: str | None, labels: set[str], vault: Vault) -> Notice | None:
+    """Warn where so many keys lie at a place that they can spend by a branch."""
+    thresholds = {PRIMARY: vault.threshold, **{b.name: b.threshold for b in vault.recoveries}}
+    for branch, threshold in thresholds.items():
+        here = [each for each in vault.keys_of(branch) if each.label in labels]
+        if len(here) >= threshold and (branch == PRIMARY or threshold > 1):
+            return Notice(
+                "quorum_together",
+                Severity.WARNING,
+                f"{len(here)} keys of {threshold} needed come together here",
+                "take one card at a time",
+                (f"location:{place}",),
+            )
+    return None
 
 
 def progress(record: Drill) -> Progress:
     """Return where a drill stands; every proof is verified anew."""
     policy = stored_policy(record.vault)
     script = vault_script(policy, RECEIVE, ADDRESS_INDEX)
-    labels = dict(zip(script.pubkeys, (c.label for c in record.vault.cosigners), strict=True))
-    proofs = [
-        Proof(
-            kept.card.label,
-            labels.get(kept.pubkey, "of no key of this vault"),
-            kept.card_version,
-            clock.text(kept.given_at),
-            message.key_proved(record.message, script, kept.pubkey, signature=kept.signature),
-        )
-        for kept in record.proofs
+    places = _places(record.vault, script)
+    proofs = list(_proofs(record, script, places))
+    branches = [
+        _branch_proof(record, policy, script, name=branch.name, proofs=proofs)
+        for branch in policy.branches
     ]
-    proved = {proof.cosigner for proof in proofs if proof.valid}
-    missing = [label for label in labels.values() if label not in proved]
-    have = len(proved)
-    complete = have >= policy.threshold
+    proved = {(proof.branch, proof.cosigner) for proof in proofs if proof.valid}
+    unproved = [
+        place.label for branch, place in places.values() if (branch, place.label) not in proved
+    ]
+    missing = list(dict.fromkeys(unproved))
+    first = branches[0]
+    complete = first.have >= first.need
     return Progress(
         drill=record.public_id,
         vault=record.vault.name,
         state="complete" if not missing else "proved" if complete else "collecting",
         message=record.message,
-        have=have,
-        need=policy.threshold,
+        have=first.have,
+        need=first.need,
         proofs=proofs,
         missing=missing,
-        bip322=message.vault_proof(_signed(record, policy, script), policy) if complete else None,
+        bip322=first.bip322,
+        branches=branches[1:],
     )
+
+
+def _places(vault: Vault, script: VaultScript) -> dict[bytes, tuple[str, Cosigner | BranchKey]]:
+    """Return the branch and the place of each public key; one in two branches is of the first."""
+    found: dict[bytes, tuple[str, Cosigner | BranchKey]] = {}
+    for branch in script.policy.branches:
+        for point, place in zip(
+            script.keys_of(branch.name), vault.keys_of(branch.name), strict=True
+        ):
+            found.setdefault(point, (branch.name, place))
+    return found
+
+
+def _proofs(
+    record: Drill, script: VaultScript, places: Mapping[bytes, tuple[str, Cosigner | BranchKey]]
+) -> Iterator[Proof]:
+    for kept in record.proofs:
+        branch, place = places.get(kept.pubkey, (PRIMARY, None))
+        yield Proof(
+            kept.card.label,
+            place.label if place else "of no key of this vault",
+            kept.card_version,
+            clock.text(kept.given_at),
+            message.key_proved(
+                record.message, script, kept.pubkey, signature=kept.signature, branch=branch
+            ),
+            branch,
+        )
+
+
+def _branch_proof(
+    record: Drill, policy: Policy, script: VaultScript, *, name: str, proofs: Sequence[Proof]
+) -> BranchProof:
+    have = len({each.cosigner for each in proofs if each.valid and each.branch == name})
+    need = policy.branch(name).threshold
+    if have < need:
+        return BranchProof(name, have, need, None)
+    signed = _signed(record, policy, script, branch=name)
+    return BranchProof(name, have, need, message.vault_proof(signed, policy, branch=name))
 
 
 def subject(vault: str, policy: Policy) -> str:
@@ -217,19 +274,13 @@ def sign(
         policy = stored_policy(record.vault)
         if not record.message.startswith(f"{subject(record.vault.name, policy)}, "):
             raise PsbtError(f"the message of drill {drill_id} names another vault or version")
-        asked = _signed(record, policy, vault_script(policy, RECEIVE, ADDRESS_INDEX))
+        script = vault_script(policy, RECEIVE, ADDRESS_INDEX)
+        asked = {
+            branch.name: _signed(record, policy, script, branch=branch.name)
+            for branch in policy.branches
+        }
         vault, cards = record.vault.name, unenrolled.cards_of(db, record.vault)
         attendant.say(f"to be signed, no coin moves by it: {record.message}")
-
-    def share_of(identity: CardIdentity) -> CardShare | None:
-        with database.begin() as db:
-            vault = drill_book.drill_named(db, drill_id).vault
-            card = unenrolled.card_like(db, identity)
-            place = key_place_of(vault, card) if card else None
-            if card is None or place is None:
-                return None
-            requests = signer.signing_requests(asked, policy, key_expression(place.key))
-            return CardShare(card.label, card.id, requests)
 
     def keep(share: CardShare, request: SigningRequest, signature: bytes) -> None:
         with database.begin() as db:
@@ -247,16 +298,39 @@ def sign(
             return wanted_cards(db, drill.vault, progress(drill).missing)
 
     enrol = partial(unenrolled.enrol_where_asked, database, vault)
+    share_of = _shares(database, drill_id, asked, policy=policy)
     task = SigningTask(share_of, keep, attendant, wait_policy, missing, cards, enrol)
     outcomes = collector.collect(offered, task)
     with database.begin() as db:
         record = drill_book.drill_named(db, drill_id)
         proved = {proof.cosigner for proof in progress(record).proofs if proof.valid}
-        keys = [each.key_id for each in record.vault.cosigners if each.label in proved]
+        keys = [each.key_id for each in record.vault.every_key if each.label in proved]
         vault_book.note_proved(
             db, record.vault, keys, detail=f"signed in drill {drill_id}", now=clock.now()
         )
     return outcomes
+
+
+def _shares(
+    database: Database, drill_id: str, asked: Mapping[str, Psbt], *, policy: Policy
+) -> collector.ShareOf:
+    """Return what a card has to sign: for each branch that has its key what `asked` says."""
+
+    def share_of(identity: CardIdentity) -> CardShare | None:
+        with database.begin() as db:
+            vault = drill_book.drill_named(db, drill_id).vault
+            card = unenrolled.card_like(db, identity)
+            if card is None or key_place_of(vault, card) is None:
+                return None
+            requests: dict[bytes, SigningRequest] = {}
+            for branch, psbt in asked.items():
+                if (place := key_place_of(vault, card, branch)) is not None:
+                    key = key_expression(place.key)
+                    for each in signer.signing_requests(psbt, policy, key, branch=branch):
+                        requests.setdefault(each.pubkey, each)
+            return CardShare(card.label, card.id, list(requests.values()))
+
+    return share_of
 
 
 @dataclass(frozen=True)
@@ -296,6 +370,7 @@ class Verified:
     own: bool
     message: str
     proved: list[int]
+    later_proved: dict[str, list[int]]
     have: int
     need: int
     bip322: str | None
@@ -355,7 +430,7 @@ def verified(data: bytes, own: Mapping[str, str] | None = None) -> Verified:
         raise UsageError(f"the file is no exported drill: {failure}") from failure
     _agree(name, policy, text, own=own or {})
     script = vault_script(policy, RECEIVE, ADDRESS_INDEX)
-    proved = list(_proved(text, script, given))
+    proved = _proved(text, script, given)
     by = None if proof is None else message.verify_proof(proof, text, script.script_pubkey)
     return Verified(
         vault=name,
@@ -364,11 +439,12 @@ def verified(data: bytes, own: Mapping[str, str] | None = None) -> Verified:
         first_address=format_address(script.script_pubkey, policy.network),
         own=format_descriptor(policy) in (own or {}).values(),
         message=text,
-        proved=proved,
-        have=len(proved),
+        proved=proved[PRIMARY],
+        later_proved={name: found for name, found in proved.items() if name != PRIMARY},
+        have=len(proved[PRIMARY]),
         need=policy.threshold,
         bip322=by,
-        valid=by is not None and len(proved) >= policy.threshold,
+        valid=by is not None and len(proved[PRIMARY]) >= policy.threshold,
     )
 
 
@@ -390,19 +466,29 @@ def _agree(name: str | None, policy: Policy, text: str, *, own: Mapping[str, str
         )
 
 
-def _proved(text: str, script: VaultScript, given: Sequence[tuple[bytes, bytes]]) -> Iterator[int]:
+def _proved(
+    text: str, script: VaultScript, given: Sequence[tuple[bytes, bytes]]
+) -> dict[str, list[int]]:
+    """Return which keys are proved, by branch; raises PsbtError where a proof does not verify."""
+    found: dict[str, list[int]] = {branch.name: [] for branch in script.policy.branches}
     for number, (pubkey, signature) in enumerate(dict(given).items(), 1):
-        if not message.key_proved(text, script, pubkey, signature=signature):
+        for branch, places in found.items():
+            if message.key_proved(text, script, pubkey, signature=signature, branch=branch):
+                places.append(script.keys_of(branch).index(pubkey))
+                break
+        else:
             raise PsbtError(f"proof {number} of the drill does not verify")
-        yield script.pubkeys.index(pubkey)
+    return found
 
 
-def _signed(record: Drill, policy: Policy, script: VaultScript) -> Psbt:
-    """Return the message's PSBT with every proof that verifies."""
-    asked = message.message_psbt(record.message, policy, script)
+def _signed(record: Drill, policy: Policy, script: VaultScript, *, branch: str) -> Psbt:
+    """Return the message's PSBT for a branch with every proof of its keys that verifies."""
+    asked = message.message_psbt(record.message, policy, script, branch=branch)
     good = [
         (SigningRequest(0, kept.pubkey, (), b""), kept.signature)
         for kept in record.proofs
-        if message.key_proved(record.message, script, kept.pubkey, signature=kept.signature)
+        if message.key_proved(
+            record.message, script, kept.pubkey, signature=kept.signature, branch=branch
+        )
     ]
     return signer.with_signatures(asked, good)

@@ -206,3 +206,169 @@ def test_a_branch_that_cannot_be_meant_is_usage(
 def test_a_wait_that_cannot_be_counted_is_refused(cards: Asked, blocks: str) -> None:
     words = ("--recovery-after", blocks, "--recovery-card", "e")
     assert create(cards, *words, check=None)["error"]["code"] in {"policy_error", "usage"}
+
+
+def exchange(asked: Asked, ceremony: str, tmp_path: Path) -> Path:
+    """Write a ceremony's PSBT into a file."""
+    file = tmp_path / "out.psbt"
+    asked("spend", "export", ceremony, "--out", str(file), "--format", "psbt")
+    return file
+
+
+def ripe(asked: Asked, *later: str, coins: int = 1) -> None:
+    """Have a vault w whose coins its later branch can spend."""
+    create(asked, *later)
+    fund(asked, coins=coins)
+    asked("regtest", "mine", str(WAIT))
+
+
+def test_payments_of_two_branches_exclude_one_another(cards: Asked) -> None:
+    ripe(cards, *TWO_OF_THREE)
+    first = recover(cards)["ceremony"]
+    pay = ("spend", "create", "w", "--drain", STRANGER, "--feerate", "2")
+    error = cards(*pay, check=5)["error"]
+    assert error["code"] == "insufficient_funds"
+    assert error["ceremonies"][0]["ceremony"] == first
+    [coin] = cards("coins", "w")["coins"]
+    named = cards(*pay, "--coin", coin["outpoint"], check=5)["error"]
+    assert (named["code"], named["ceremony"]) == ("coin_reserved", first)
+    cards("spend", "abandon", first)
+    assert cards(*pay)["branch"] == "primary"
+    assert recover(cards, check=5)["error"]["code"] == "insufficient_funds"
+
+
+def test_a_card_of_another_branch_is_refused_before_its_pin(cards: Asked) -> None:
+    ripe(cards, *TWO_OF_THREE)
+    opened = recover(cards)["ceremony"]
+    outcome = sign(cards, opened, "a", check=3)["cards"][0]
+    assert "a card of branch recovery" in outcome["error"]["message"]
+    assert cards("spend", "show", opened)["have"] == 0
+
+
+def test_a_signature_for_one_branch_is_not_counted_for_another(
+    cards: Asked, tmp_path: Path
+) -> None:
+    ripe(cards, *SAME)
+    opened = recover(cards, "--dry-run")
+    assert (opened["ceremony"], opened["branch"]) == (None, "recovery")
+    late = recover(cards)["ceremony"]
+    assert sign(cards, late, "a")["complete"]
+    file = exchange(cards, late, tmp_path)
+    cards("spend", "abandon", late)
+    seen = cards("spend", "import", "w", str(file), "--branch", "primary")
+    assert (seen["branch"], seen["signatures"]) == ("primary", 1)
+    assert cards("spend", "show", seen["ceremony"])["have"] == 0
+    cards("spend", "abandon", seen["ceremony"])
+    again = cards("spend", "import", "w", str(file))
+    assert again["branch"] == "recovery"
+    assert cards("spend", "show", again["ceremony"])["complete"]
+    finish(cards, again["ceremony"])
+
+
+def test_a_recovery_is_signed_elsewhere_and_sent(cards: Asked, tmp_path: Path) -> None:
+    ripe(cards, *TWO_OF_THREE)
+    opened = recover(cards)["ceremony"]
+    blank = exchange(cards, opened, tmp_path)
+    sign(cards, opened, "e")
+    half = tmp_path / "half.psbt"
+    cards("spend", "export", opened, "--out", str(half), "--format", "psbt", "--psbt-version", "2")
+    cards("spend", "abandon", opened)
+    other = cards("spend", "import", "w", str(blank))
+    assert other["branch"] == "recovery"
+    assert cards("spend", "add", other["ceremony"], str(half))["signatures"] == 1
+    sign(cards, other["ceremony"], "f")
+    whole = exchange(cards, other["ceremony"], tmp_path)
+    sent = cards("tx", "broadcast", str(whole), "--accept", "ends_payment")
+    cards("regtest", "mine", "1")
+    assert cards("spend", "show", other["ceremony"])["txid"] == sent["txid"]
+    assert cards("spend", "show", other["ceremony"])["state"] == "confirmed"
+
+
+def test_a_recovery_is_bumped_and_cancelled_by_its_own_branch(cards: Asked) -> None:
+    ripe(cards, *TWO_OF_THREE, coins=2)
+    coin = cards("coins", "w")["coins"][0]["outpoint"]
+    opened = recover(cards, "--coin", coin)["ceremony"]
+    sign(cards, opened, "e", "g")
+    cards("spend", "finalize", opened)
+    cards("spend", "broadcast", opened)
+    dearer = cards("spend", "bump", opened, "--feerate", "6", "--shrink")
+    assert (dearer["branch"], dearer["replaces"]) == ("recovery", opened)
+    sign(cards, dearer["ceremony"], "f", "g")
+    cards("spend", "finalize", dearer["ceremony"])
+    cards("spend", "broadcast", dearer["ceremony"])
+    back = cards("spend", "cancel", dearer["ceremony"], "--feerate", "12")
+    assert back["branch"] == "recovery"
+    sign(cards, back["ceremony"], "e", "f")
+    finish(cards, back["ceremony"])
+    assert cards("spend", "show", dearer["ceremony"])["state"] == "replaced"
+
+
+def test_coins_of_different_age_ripen_one_by_one(cards: Asked) -> None:
+    ripe(cards, *TWO_OF_THREE)
+    fund(cards)
+    opened = recover(cards)
+    assert len(opened["review"]["inputs"]) == 1
+    [late] = opened["ripens"]
+    [young] = [c for c in cards("coins", "w")["coins"] if c["outpoint"] == late["outpoint"]]
+    assert late["height"] == young["height"] + WAIT
+    error = recover(cards, "--coin", late["outpoint"], check=5)["error"]
+    assert (error["code"], error["height"]) == ("not_ripe", late["height"])
+
+
+def test_coins_are_merged_by_a_later_branch(cards: Asked) -> None:
+    ripe(cards, *TWO_OF_THREE, coins=3)
+    merged = cards("spend", "consolidate", "w", "--branch", "recovery", "--feerate", "1")
+    assert merged["branch"] == "recovery"
+    sign(cards, merged["ceremony"], "e", "f")
+    finish(cards, merged["ceremony"])
+    assert len(cards("coins", "w")["coins"]) == 1
+
+
+def test_the_review_says_which_branch_and_since_when(cards: Asked) -> None:
+    ripe(cards, *TWO_OF_THREE)
+    warnings = {each["code"]: each for each in recover(cards)["review"]["warnings"]}
+    assert warnings["recovery_branch"]["severity"] == "warning"
+    assert "recovery branch" in warnings["recovery_branch"]["message"]
+
+
+def test_every_key_proves_itself_for_its_branch(cards: Asked, tmp_path: Path) -> None:
+    create(cards, *TWO_OF_THREE)
+    pins = "".join(f"{label}={PIN}\n" for label in (*"abc", *LATER))
+    offered = [word for label in (*"abc", *LATER) for word in ("--emulated", label)]
+    proofs = cards("vault", "verify", "w", *offered, "--pin-stdin", stdin=pins)
+    assert (sorted(proofs["verified"]), proofs["missing"]) == (sorted((*"abc", *LATER)), [])
+    drill = cards("drill", "start", "w")["drill"]
+    some = [word for label in "ace" for word in ("--emulated", label)]
+    seen = cards("drill", "sign", drill, *some, "--pin-stdin", stdin=pins)
+    assert (seen["have"], seen["state"], seen["missing"]) == (2, "proved", ["b", "f", "g"])
+    assert seen["bip322"]
+    assert seen["branches"] == [{"branch": "recovery", "have": 1, "need": 2, "bip322": None}]
+    rest = [word for label in "bfg" for word in ("--emulated", label)]
+    seen = cards("drill", "sign", drill, *rest, "--pin-stdin", stdin=pins)
+    assert (seen["state"], seen["branches"][0]["have"]) == ("complete", 3)
+    assert seen["branches"][0]["bip322"].startswith("ful")
+    file = tmp_path / "drill.json"
+    cards("drill", "export", drill, str(file))
+    found = cards("drill", "verify", str(file))
+    assert (found["valid"], sorted(found["proved"])) == (True, [0, 1, 2])
+    assert sorted(found["later_proved"]["recovery"]) == [0, 1, 2]
+
+
+def test_a_branch_of_the_same_cards_is_proved_for_both(cards: Asked) -> None:
+    create(cards, *SAME)
+    drill = cards("drill", "start", "w")["drill"]
+    seen = cards("drill", "sign", drill, "--emulated", "a", "--pin-stdin", stdin=f"a={PIN}\n")
+    assert [(each["cosigner"], each["branch"]) for each in seen["proofs"]] == [
+        ("a", "primary"),
+        ("a", "recovery"),
+    ]
+    assert (seen["have"], seen["state"]) == (1, "collecting")
+
+
+def test_the_demo_is_refused_one_block_early_and_sweeps_when_ripe(asked: Asked) -> None:
+    played = asked("demo", "--recovery", "--inputs", "2")
+    told = played["recovery"]
+    assert f"from block {told['opens']} on" in told["refused"]
+    assert (played["accepted"], played["inputs"], played["height"]) == (True, 2, told["opens"])
+    assert {"audit", "recovery"} <= played.keys()
+    assert told["audit_before"]["vault"] == played["vault"]
