@@ -3,6 +3,7 @@
 CoordinatorError
 ├── SettingsError → ChainPasswordMissing · UsageError → Ambiguous(name, candidates)
 ├── Untrusted · ApprovalMismatch · ChecksumDiffers(vault) · NotAccepted(codes)
+├── BookRolledBack(seen, found)
 ├── LastAttempt(label) · PinMissing(label)
 ├── PassphraseMissing(name)
 ├── CardCannotSign(label, family, script) · NotLooked(vault, command) · CardNotEnrolled(remedy)
@@ -59,6 +60,21 @@ class ApprovalMismatch(CoordinatorError):
         """Say what differs."""
         super().__init__(
             f"{what} differs from what this home approved: somebody changed the database"
+        )
+
+
+class BookRolledBack(CoordinatorError):
+    """The custody book on a server is not the one this home saw there."""
+
+    def __init__(self, seen: int, found: int) -> None:
+        """Keep how many events this home saw, and how many there are."""
+        self.seen = seen
+        self.found = found
+        short = f"ends at event {found}, this home saw {seen}"
+        other = f"has another event {seen} than this home saw"
+        super().__init__(
+            f"the custody book on the server {short if found < seen else other}: "
+            "it was rolled back or replaced"
         )
 
 

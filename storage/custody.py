@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import NotRequired, TypedDict, TypeVar, Unpack
+from typing import Final, NamedTuple, NotRequired, TypedDict, TypeVar, Unpack
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -17,6 +17,8 @@ from storage.private import stand_in
 from storage.sealing import is_locked
 
 SALT_SIZE = 32
+ADDED: Final = "added_event"
+"""In a session's info: the number and hash of the last event it added."""
 Named = TypeVar("Named", Holder, Location)
 
 
@@ -135,7 +137,25 @@ def record_event(
     written.hash = chained(written.previous, canonical(written))
     db.add(written)
     db.flush()
+    db.info[ADDED] = (written.id, written.hash)
     return written
+
+
+class BookHashes(NamedTuple):
+    """The number and hash of the book's last event, and the hash of the event asked for."""
+
+    number: int
+    head: bytes
+    at: bytes | None
+
+
+def hashes_at(db: Session, number: int) -> BookHashes:
+    """Return how the book ends, and the hash of one event of it, None where there is none."""
+    last = select(func.max(CustodyEvent.id)).scalar_subquery()
+    wanted = select(CustodyEvent.id, CustodyEvent.hash).where(CustodyEvent.id.in_((number, last)))
+    found = dict(db.execute(wanted).all())
+    end = max(found, default=0)
+    return BookHashes(end, found.get(end, GENESIS), found.get(number))
 
 
 def erase_text(db: Session, event: CustodyEvent, field: str) -> None:

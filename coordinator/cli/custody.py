@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.context import NEW_PASSPHRASE, PASSPHRASE, Context
+from coordinator.cli.options import Accept
 from coordinator.cli.output import columns, counted, sentences
 from coordinator.cli.result import ExitStatus, Result, as_document
 
@@ -17,6 +18,7 @@ Name = Annotated[str, typer.Argument(help="its name")]
 Item = Annotated[str, typer.Argument(help="what it is about, as card:blue")]
 SEALED = "places, people and notes are sealed; no plain text of them is left in the home"
 LENGTH_MIN = 8
+ROLLED_BACK = "book_rolled_back"
 
 
 def add_location(
@@ -260,16 +262,29 @@ def _what(event: "EventLine") -> str:
 def verify(
     context: Context,
     head: Annotated[str | None, typer.Option(help="a printed head hash", metavar="HASH")] = None,
+    accept: Accept = None,
 ) -> Result:
     """Check that the book's chain of hashes holds; exit 5 if not.
+
+    A book on a server that was rolled back is taken with --accept book_rolled_back, where it holds
+    and contains the printed head.
 
     \b
     Example: cardquorum custody verify
     """
     from coordinator.custody import log as custody_log
+    from coordinator.errors import UsageError
+    from coordinator.home import book_end
 
+    taken = ROLLED_BACK in (accept or ())
+    if taken and head is None:
+        raise UsageError(f"--accept {ROLLED_BACK} needs a head on paper to compare: --head HASH")
+    context.follows_book = not taken
     with context.book.begin() as db:
         verdict = custody_log.verify(db, head)
+    if taken and verdict.valid and context.home.server:
+        book_end.forget(context.home)
+        book_end.follow(context.home, context.database)
     said = "holds" if verdict.valid else f"is broken at {verdict.broken_at or 'the head given'}"
     lines = [f"the book {said}", f"head {verdict.head}"]
     if verdict.sealed_texts:

@@ -102,6 +102,11 @@ ADVICE: dict[type[BaseException], Advice] = {
         ExitStatus.REFUSED,
         "nothing was given out or signed; restore a backup made before: cardquorum restore FILE",
     ),
+    hall.BookRolledBack: (
+        ExitStatus.REFUSED,
+        "nothing was given out or signed; ask who runs the server. If its backup was restored, "
+        "compare a printed head: cardquorum custody verify --head HASH --accept book_rolled_back",
+    ),
     hall.ChecksumDiffers: (
         ExitStatus.REFUSED,
         "read the eight characters after # again; if they are right, this is not the paper's "

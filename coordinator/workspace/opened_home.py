@@ -1,7 +1,7 @@
 """A home as a surface works in it: settings, database and chain, each opened when wanted."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,12 @@ TARGET_BLOCKS = 6
 
 
 class OpenedHome:
-    """A home, its database and its chain; closes what it opened."""
+    """A home, its database and its chain; closes what it opened.
+
+    `follows_book` is whether a custody book on a server is held against what this home saw there.
+    """
+
+    follows_book = True
 
     def __init__(self, folder: Path | None) -> None:
         """Keep which home is meant, the usual one without a folder; nothing is opened yet."""
@@ -59,6 +64,13 @@ class OpenedHome:
 
         opened = open_database(self.home.database_url, existing=True, password=self.server_password)
         opened.configure(info={APPROVES: approvals.approves_seal(self.home)})
+        if self.home.server is not None and self.follows_book:
+            from coordinator.home import book_end
+
+            with ExitStack() as on_failure:
+                on_failure.callback(opened.kw["bind"].dispose)
+                book_end.follow(self.home, opened)
+                on_failure.pop_all()
         return opened
 
     def server_password(self) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 
 from tests.program import PIN, UNPROVED, Asked, asking, run_program
 from tests.servers.postgresql import Engines
@@ -130,3 +130,57 @@ def test_a_backup_holds_what_the_server_has(operators: Operators, tmp_path: Path
     assert not (back.home / "settings.toml").read_text().count("database")
     assert back("custody", "verify") == ben("custody", "verify")
     assert back("balance", "v")["confirmed_sats"] == anna("balance", "v")["confirmed_sats"]
+
+
+def rewrite(operators: Operators, served: Engines, *statements: str) -> None:
+    """Change the book as who runs the server can: past its triggers."""
+    name = str(make_url(operators.url).database)
+    served.server.run("SET session_replication_role = replica; " + "; ".join(statements), name)
+
+
+ROLLED_BACK = {
+    "the last event is gone": (
+        "DELETE FROM custody_text WHERE event_id = (SELECT max(id) FROM custody_event)",
+        "DELETE FROM custody_event WHERE id = (SELECT max(id) FROM custody_event)",
+    ),
+    "the last event is another": (
+        "UPDATE custody_event SET hash = sha256(hash)"
+        " WHERE id = (SELECT max(id) FROM custody_event)",
+    ),
+    "the whole book is gone": ("DELETE FROM custody_text", "DELETE FROM custody_event"),
+}
+
+
+@pytest.mark.parametrize("statements", ROLLED_BACK.values(), ids=ROLLED_BACK)
+def test_a_book_that_was_rolled_back_is_refused(
+    operators: Operators, on_server: Engines, statements: tuple[str, ...]
+) -> None:
+    operators.ben("custody", "record", "card:b", "seen")
+    rewrite(operators, on_server, *statements)
+    for words in (("status",), ("address", "new", "v", *UNPROVED), ("kit", "v", "--out", "x")):
+        assert operators.ben(*words, check=5)["error"]["code"] == "book_rolled_back"
+
+
+def test_a_book_whose_backup_was_restored_is_taken_with_a_printed_head(
+    operators: Operators, on_server: Engines
+) -> None:
+    anna, ben, _ = operators
+    head = ben("custody", "verify")["head"]
+    ben("custody", "record", "card:b", "seen")
+    rewrite(operators, on_server, *ROLLED_BACK["the last event is gone"])
+    accepted = ("custody", "verify", "--accept", "book_rolled_back")
+    assert ben(*accepted, check=2)["error"]["code"] == "usage_error"
+    assert not ben(*accepted, "--head", "ab" * 32, check=5)["valid"]
+    assert ben("status", check=5)["error"]["code"] == "book_rolled_back"
+    assert ben(*accepted, "--head", head)["valid"]
+    ben("status")
+    anna("status")
+    anna("custody", "record", "card:a", "seen")
+    ben("custody", "verify")
+
+
+def test_what_another_records_is_followed(operators: Operators) -> None:
+    anna, ben, _ = operators
+    for operator, card in ((anna, "a"), (ben, "b"), (anna, "a")):
+        operator("custody", "record", f"card:{card}", "seen")
+    assert anna("custody", "verify") == ben("custody", "verify")
