@@ -46,4 +46,27 @@ def copy(
     return Result(document, lines)
 
 
-COMMANDS = {"database": {"copy": copy}}
+def roles(
+    context: Context,  # noqa: ARG001 -- every command has one
+    operator: Annotated[
+        list[str] | None, typer.Option(help="an account that signs and records", metavar="NAME")
+    ] = None,
+    auditor: Annotated[
+        list[str] | None, typer.Option(help="an account that only reads", metavar="NAME")
+    ] = None,
+) -> Result:
+    """Print the SQL that gives accounts of a PostgreSQL server no more than they need.
+
+    The owner of the tables runs it, once more after each new version. An operator adds rows, and
+    changes what the program changes; an auditor reads. The accounts have to exist.
+
+    \b
+    Example: cardquorum database roles --operator ben --auditor carla | psql vault
+    """
+    from storage.roles import roles_sql
+
+    sql = roles_sql(operator or (), auditor or ())
+    return Result({"sql": sql}, sql.splitlines())
+
+
+COMMANDS = {"database": {"copy": copy, "roles": roles}}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+import psycopg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
@@ -184,3 +185,88 @@ def test_what_another_records_is_followed(operators: Operators) -> None:
     for operator, card in ((anna, "a"), (ben, "b"), (anna, "a")):
         operator("custody", "record", f"card:{card}", "seen")
     assert anna("custody", "verify") == ben("custody", "verify")
+
+
+class Accounts(NamedTuple):
+    """The same database as an operator and an auditor reach it."""
+
+    operator: str
+    auditor: str
+
+
+@pytest.fixture
+def accounts(operators: Operators, on_server: Engines) -> Accounts:
+    server, name = on_server.server, str(make_url(operators.url).database)
+    made = Accounts(f"{name}_ben", f"{name}_carla")
+    for each in made:
+        server.run(f"CREATE ROLE {each} LOGIN PASSWORD '{server.password}'")
+    words = ("database", "roles", "--operator", made.operator, "--auditor", made.auditor)
+    sql = operators.anna(*words)["sql"]
+    for _ in range(2):
+        server.run(sql, name)
+    return made
+
+
+def as_account(operator: Asked, account: str) -> None:
+    """Have a home reach the server as another account."""
+    settings = operator.home / "settings.toml"
+    settings.write_text(settings.read_text().replace("owner@", f"{account}@"))
+
+
+def test_an_operator_pays_and_records(operators: Operators, accounts: Accounts) -> None:
+    anna, ben, _ = operators
+    for each in (anna, ben):
+        as_account(each, accounts.operator)
+    ben("vault", "approve", "v", "--checksum", anna("vault", "show", "v")["checksum"])
+    made = ben("spend", "create", "v", "--to", f"{STRANGER}:10000", "--feerate", "2")["ceremony"]
+    txid = ben("spend", "show", made)["txid"]
+    for operator, card, more in ((ben, "b", ()), (anna, "a", ("--txid", txid))):
+        signing = ("spend", "sign", made, "--emulated", card, "--yes", "--pin-stdin")
+        operator(*signing, *more, stdin=PIN)
+    anna("spend", "finalize", made)
+    anna("spend", "broadcast", made)
+    anna("regtest", "mine", "6")
+    assert ben("spend", "show", made)["state"] == "confirmed"
+    ben("location", "add", "cellar", "--kind", "other")
+    ben("custody", "record", "card:b", "moved", "--at", "cellar")
+    ben("location", "add", "mistyped")
+    ben("location", "remove", "mistyped")
+    ben("label", "set", txid, "roof")
+    ben("audit", "v", check=None)
+    assert anna("custody", "verify")["valid"]
+
+
+def test_an_auditor_reads_and_changes_nothing(operators: Operators, accounts: Accounts) -> None:
+    ben = operators.ben
+    as_account(ben, accounts.auditor)
+    for words in (("status",), ("vault", "list"), ("custody", "log"), ("custody", "verify")):
+        ben(*words)
+    refused = ben("location", "add", "cellar", check=5)["error"]
+    assert refused["code"] == "read_only"
+
+
+REWRITTEN = (
+    "UPDATE custody_event SET event = 'moved'",
+    "DELETE FROM custody_event",
+    "TRUNCATE custody_text",
+    "UPDATE vault SET descriptor = 'another'",
+    "UPDATE vault SET threshold = 1",
+    "UPDATE key SET public_key = chain_code",
+    "UPDATE cosigner SET key_id = 1",
+    "DELETE FROM signature",
+    "UPDATE signature SET pubkey = signature",
+    "DELETE FROM ceremony",
+    "DROP TABLE vault",
+    "ALTER TABLE custody_event DISABLE TRIGGER ALL",
+    "CREATE TRIGGER own BEFORE INSERT ON coin EXECUTE FUNCTION refuse_change()",
+)
+
+
+def test_no_account_rewrites_what_stays(
+    operators: Operators, accounts: Accounts, on_server: Engines
+) -> None:
+    server, name = on_server.server, str(make_url(operators.url).database)
+    for account in accounts:
+        for statement in REWRITTEN:
+            with pytest.raises(psycopg.Error, match=r"permission denied|must be owner"):
+                server.run(statement, name, user=account)

@@ -65,13 +65,13 @@ class Server:
         place = {"host": "127.0.0.1", "port": self.port, "database": database}
         return URL.create("postgresql+psycopg", user, query=query, **place)
 
-    def run(self, statement: str, database: str = "postgres") -> list[Any]:
-        """Run a statement as the owner, outside a transaction; return its rows."""
+    def run(self, statement: str, database: str = "postgres", *, user: str = OWNER) -> list[Any]:
+        """Run a statement outside a transaction; return its rows."""
         with psycopg.connect(
             host="127.0.0.1",
             port=self.port,
             dbname=database,
-            user=OWNER,
+            user=user,
             password=PASSWORD,
             autocommit=True,
         ) as connection:
