@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from psbt.errors import PolicyError
 from psbt.keys import KeyExpression, Path
-from psbt.miniscript import KEYED, TIMED, Node, outline
+from psbt.miniscript import KEYED, TIMED, Node, operations, outline
 
 PRIMARY: Final = "primary"
 RECOVERY: Final = "recovery"
@@ -29,6 +29,7 @@ BLOCKS_MAX: Final = 65_535
 HEIGHT_MAX: Final = 499_999_999
 TIME_FLAG: Final = 1 << 22
 SHOWN_MAX: Final = 80
+OPERATIONS_MAX: Final = 201
 
 
 class KeyUse(NamedTuple):
@@ -135,6 +136,10 @@ def quorums_of(node: Node) -> tuple[Quorum, ...]:
     for stage, quorum in enumerate((primary, *stages)):
         _check_quorum(branch_name(stage), quorum)
     places = [place for quorum in (primary, *stages) for place in quorum.places]
+    if operations(node) > OPERATIONS_MAX:
+        raise PolicyError(
+            f"the policy's script counts {operations(node)} operations; {OPERATIONS_MAX} can be run"
+        )
     if not _decaying(node) and len(set(places)) < len(places):
         raise PolicyError("a key stands in two branches with the same keychains")
     return primary, *stages
@@ -162,8 +167,6 @@ def _staged(node: Node) -> list[Quorum]:
     while node.name == "or_i":
         first, node = node.arguments
         late.append(_recovery(first, late))
-        if len(late) > STAGES_MAX:
-            _refuse(node, late, wanted=f"{STAGES_MAX} recovery branches at most")
     if node.name == "or_d":
         primary, last = node.arguments
         quorum = _one_of(primary) or _multi(primary)
@@ -176,7 +179,8 @@ def _staged(node: Node) -> list[Quorum]:
             _refuse(node, late, wanted="a form that is known here")
     if len(late) > STAGES_MAX:
         raise PolicyError(
-            f"the policy has {len(late)} recovery branches; {STAGES_MAX} at most are known here"
+            f"recognised are {_told([quorum, *late])}: {len(late)} recovery branches, of which"
+            f" {STAGES_MAX} at most can be here"
         )
     return [quorum, *late]
 
@@ -259,22 +263,25 @@ def _unwrapped(node: Node, letters: str) -> Node | None:
 def _wait(node: Node) -> Wait:
     number = node.number
     if node.name == "after":
-        if number > HEIGHT_MAX:
-            raise PolicyError(f"after({number}) is a time; here a policy waits for a height")
+        if not 1 <= number <= HEIGHT_MAX:
+            raise PolicyError(f"after({number}) is no height: 1 to {HEIGHT_MAX} can be waited for")
         return Wait(height=number)
     if number & TIME_FLAG:
         raise PolicyError(f"older({number}) counts time; here a policy waits for blocks")
-    if number > BLOCKS_MAX:
+    if not 1 <= number <= BLOCKS_MAX:
         raise PolicyError(f"older({number}) is no wait: 1 to {BLOCKS_MAX} blocks can be counted")
     return Wait(blocks=number)
 
 
-def _refuse(node: Node, before: Sequence[Quorum], *, wanted: str) -> NoReturn:
-    read = [
+def _told(quorums: Sequence[Quorum]) -> str:
+    return " and ".join(
         f"{each.threshold} of {len(each.places)} keys{f' after {each.wait}' if each.wait else ''}"
-        for each in before
-    ]
-    known = f"recognised are {' and '.join(read)}; " if read else ""
+        for each in quorums
+    )
+
+
+def _refuse(node: Node, before: Sequence[Quorum], *, wanted: str) -> NoReturn:
+    known = f"recognised are {_told(before)}; " if before else ""
     shown = outline(node)
     shown = shown if len(shown) <= SHOWN_MAX else f"{shown[:SHOWN_MAX]}…"
     raise PolicyError(f"{known}not recognised is {shown}: expected {wanted}")

@@ -34,6 +34,12 @@ AROUND: Final[dict[str, tuple[bytes | int, ...]]] = {
 }
 """The other fragments: opcodes, and where their arguments stand among them."""
 
+OPERATIONS: Final = {
+    "pk": 1, "pkh": 4, "older": 1, "after": 1, "a": 2, "s": 1, "n": 1, "l": 3,
+    "and_v": 0, "or_d": 3, "or_i": 3, "andor": 3,
+}  # fmt: skip
+"""How many opcodes a fragment has that count, its arguments left out."""
+
 WRAPPERS: Final = frozenset("avsln")
 KEYED: Final = frozenset({"pk", "pkh"})
 TIMED: Final = frozenset({"older", "after"})
@@ -78,7 +84,7 @@ def write(node: Node, keys: Sequence[str]) -> str:
         letters, node = letters + node.name, node.arguments[0]
     numbers = [str(node.number)] if node.number else []
     parts = [*numbers, *(keys[key] for key in node.keys)]
-    parts += [write(argument, keys) for argument in node.arguments]
+    parts += [write(argument, keys) for argument in node.arguments] or ["…"] * (not parts)
     return f"{letters}{':' if letters else ''}{node.name}({','.join(parts)})"
 
 
@@ -128,6 +134,21 @@ def script(node: Node, points: Sequence[bytes]) -> bytes:
                 part if isinstance(part, bytes) else inner[part] for part in AROUND[node.name]
             )
     return found
+
+
+def operations(node: Node) -> int:
+    """Return how many operations a script counts at most: opcodes, and the keys of each multi."""
+    inner = sum(operations(argument) for argument in node.arguments)
+    match node.name:
+        case "multi":
+            inner += 1 + len(node.keys)
+        case "thresh":
+            inner += len(node.arguments)
+        case "v":
+            inner += node.arguments[0].name in TIMED
+        case _:
+            inner += OPERATIONS[node.name]
+    return inner
 
 
 class Given(NamedTuple):

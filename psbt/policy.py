@@ -164,7 +164,9 @@ class Policy:
         if self.form == own:
             object.__setattr__(self, "form", None)
         if quorums_of(self.form or own) != tuple(self._quorums):
-            raise PolicyError("the branches of the policy are not those of its form")
+            raise PolicyError(
+                "the branches are not those of the policy's form, in the order in which they open"
+            )
 
     @cached_property
     def uses(self) -> tuple[KeyUse, ...]:
@@ -390,6 +392,7 @@ def parse_descriptor(text: str, network: Network) -> Policy:
 
 def _parse_branches(text: str, network: Network) -> Policy:
     parsed = parse(text)
+    quorums_of(parsed.node)
     uses = [
         _parse_cosigner(number, key, network, script="wsh")
         for number, key in enumerate(parsed.keys, 1)
