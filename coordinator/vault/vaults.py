@@ -251,14 +251,12 @@ def wallet_file_of(vault: Vault) -> WalletFile:
 def succeed(home: Home, db: Session, vault: Vault, *, gone: Key, new: Key) -> Vault:
     """Make a vault of the same policy with one key instead of another, named after the first.
 
-    It has the new key in every branch that had the other. Where there is but one branch its public
-    keys are sorted, also where the first vault kept their order.
+    It has the new key wherever the other was: in every branch, with the same keychains, and in the
+    same place where the order of the keys counts.
     """
     names = (each.name for each in vault_book.all_vaults(db))
     lost, taken = key_expression(gone), key_expression(new)
     policy = with_keys(stored_policy(vault), {lost: taken}.get)
-    if not policy.recoveries:
-        policy = Policy(policy.threshold, policy.keys, policy.network, policy.script)
     keys = [new if each.key_id == gone.id else each.key for each in vault.every_key]
     name = first_free(vault.name, names)
     successor = _store(db, name, policy, birthday=_newest_key(keys))

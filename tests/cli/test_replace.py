@@ -7,6 +7,8 @@ import pytest
 
 from tests.program import PIN, UNPROVED, Asked, Program
 
+ACCEPTED = ("keys_unproved", "no_copy")
+
 
 @pytest.fixture
 def with_d(vault: Asked) -> Asked:
@@ -163,3 +165,25 @@ def test_copies_of_the_old_descriptor_are_taken_back_and_new_ones_put_there(
     assert [s["what"] for s in with_d("replace", "show", "v")["steps"] if s["state"] == "open"] == [
         "every key of vault v-2 is proved by its card: d, b, c did not yet"
     ]
+
+
+@pytest.mark.parametrize("script", ["wsh({})", "sh(wsh({}))", "sh({})"])
+def test_a_vault_whose_keys_have_an_order_keeps_it(
+    with_d: Asked, tmp_path: Path, script: str
+) -> None:
+    """`multi` comes by import, and is never turned into the other."""
+    a, b, c, d = (with_d("key", "export", label)["text"].strip() for label in "abcd")
+    body = script.format(f"multi(2,{c}/<0;1>/*,{a}/<4;5>/*,{b}/<0;1>/*)")
+    (tmp_path / "vault.txt").write_text(body)
+    made = with_d("vault", "import", str(tmp_path / "vault.txt"), "--name", "w")
+    with_d("vault", "approve", "w", "--checksum", made["checksum"])
+    with_d("regtest", "fund", made["first_address"], "500000")
+    with_d("regtest", "mine")
+    with_d("sync", "w")
+    with_d("card", "lost", "a")
+    words = ("--card", "a", "--with", "d", "--feerate", "2")
+    accept = [word for code in ACCEPTED for word in ("--accept", code)]
+    found = with_d("replace", "start", "w", *words, *accept)
+    shown = with_d("vault", "show", found["successor"])
+    assert shown["descriptor"].partition("#")[0] == body.replace(a, d)
+    assert found["ceremony"]
