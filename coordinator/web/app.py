@@ -16,12 +16,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route as Served
 from starlette.types import ASGIApp
 
-from coordinator.errors import CoordinatorError, NotAccepted
+from coordinator.errors import CoordinatorError, NotAccepted, UsageError
 from coordinator.home.settings import OFFLINE
+from coordinator.interop import pictures
 from coordinator.web import pages
 from coordinator.web.context import Answer, Context, Handler, Moved, Page, Sent, Shown, Visit
 from coordinator.web.gate import BODY_MAX, ENTER, LINK, WAIT, Gate, cookie_name
-from coordinator.web.pages import today
+from coordinator.web.pages import exchange, today
 from coordinator.web.rendering import rendered
 from coordinator.web.windows import FormUsed, Window, new_form, use_form
 from storage import sealing
@@ -30,6 +31,8 @@ from storage.errors import StorageError
 
 log = logging.getLogger(__name__)
 FIELDS_MAX: Final = 200
+FRAME_MAX: Final = 1_500_000
+CAMERA: Final = "the camera's picture"
 FORM: Final = "form"
 """The field that carries a form's token."""
 MEDIA: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -50,6 +53,8 @@ def application(context: Context, port: int, key: str) -> ASGIApp:
         Served("/events", page.events),
         Served("/pulse", page.pulse),
         Served("/static/{name}", page.static),
+        Served("/frame", page.frame, methods=["POST"]),
+        Served("/whole", page.whole, methods=["POST"]),
         *(
             Served(route.path, page.endpoint(shown, route.show, route.take), methods=methods)
             for shown in pages.PAGES
@@ -196,6 +201,23 @@ class _Served:
         """Return the numbers of what changed, for who has no stream."""
         return JSONResponse(self._context.bulletin.numbers())
 
+    async def frame(self, request: Request) -> Response:
+        """Return the texts of the codes in a picture of the camera; nothing of it is kept."""
+        picture = await _body(request, FRAME_MAX)
+
+        def read() -> Response:
+            try:
+                return JSONResponse({"texts": pictures.codes(picture, CAMERA), "said": None})
+            except UsageError as failure:
+                return JSONResponse({"texts": [], "said": str(failure)})
+
+        return await run_in_threadpool(read)
+
+    async def whole(self, request: Request) -> Response:
+        """Say which codes are missing of those that the camera read so far."""
+        lines = (await _body(request, FRAME_MAX)).decode("utf-8", "replace")
+        return JSONResponse({"missing": await run_in_threadpool(exchange.missing, lines)})
+
     async def static(self, request: Request) -> Response:
         """Return the stylesheet or the script."""
         name = request.path_params["name"]
@@ -210,11 +232,7 @@ class _Served:
 
 async def _form(request: Request) -> dict[str, str]:
     """Read a form that was sent, at most so much of it."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_MAX:
-            return {}
+    body = await _body(request, BODY_MAX)
     try:
         fields = parse_qsl(
             body.decode("ascii"),
@@ -225,6 +243,16 @@ async def _form(request: Request) -> dict[str, str]:
     except ValueError:
         return {}
     return {name: value for name, value in fields if _is_text(value)}
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """Read what was sent; nothing where it is more than that."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            return b""
+    return bytes(body)
 
 
 def _is_text(value: str) -> bool:

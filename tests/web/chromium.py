@@ -23,7 +23,7 @@ document.addEventListener('securitypolicyviolation', (event) =>
 
 
 @contextmanager
-def launched() -> Iterator["Browser"]:
+def launched(*options: str) -> Iterator["Browser"]:
     """Launch the system's browser; without one the test says that it was left out."""
     playwright = judge("playwright.sync_api")
     found = next(filter(None, map(shutil.which, PLACES)), None)
@@ -31,7 +31,7 @@ def launched() -> Iterator["Browser"]:
         leave = pytest.fail if os.environ.get(REQUIRE_ALL) == "1" else pytest.skip
         leave("left out: the page in a real browser (it needs chromium)")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found)
+        browser = driver.chromium.launch(executable_path=found, args=list(options))
         yield browser
         browser.close()
 

@@ -6,7 +6,17 @@ To add one: a module with its `PAGE`, named here, and a template that extends `b
 from typing import Final
 
 from coordinator.web.context import Page
-from coordinator.web.pages import cards, papers, places, receive, task, today, vaults, windows
+from coordinator.web.pages import (
+    cards,
+    exchange,
+    papers,
+    places,
+    receive,
+    task,
+    today,
+    vaults,
+    windows,
+)
 
 PAGES: Final[tuple[Page, ...]] = (
     today.PAGE,
@@ -14,6 +24,7 @@ PAGES: Final[tuple[Page, ...]] = (
     receive.PAGE,
     places.PAGE,
     papers.PAGE,
+    exchange.PAGE,
     vaults.PAGE,
     task.PAGE,
     windows.PAGE,

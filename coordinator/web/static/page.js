@@ -134,5 +134,74 @@
     if (event.target.closest("[data-print]")) print();
   });
 
+  // A file goes into the form it was dropped on, as text; it is sent when the person says so.
+  function taken(zone, file) {
+    const reader = new FileReader();
+    reader.onload = () => {
+      zone.querySelector("input[type=hidden]").value = reader.result.split(",")[1] || "";
+      zone.classList.add("chosen");
+    };
+    reader.readAsDataURL(file);
+  }
+  for (const zone of document.querySelectorAll("[data-drop]")) {
+    const chooser = zone.querySelector("input[type=file]");
+    chooser.addEventListener("change", () => { if (chooser.files[0]) taken(zone, chooser.files[0]); });
+    zone.addEventListener("dragover", (event) => event.preventDefault());
+    zone.addEventListener("drop", (event) => {
+      event.preventDefault();
+      if (event.dataTransfer.files[0]) {
+        chooser.files = event.dataTransfer.files;
+        taken(zone, chooser.files[0]);
+      }
+    });
+    const box = zone.querySelector("[data-camera]");
+    if (!navigator.mediaDevices) continue;
+    box.hidden = false;
+    box.querySelector("button").addEventListener("click", () => watch(zone, box));
+  }
+
+  // Pictures of the camera go to the program on this computer, which reads the codes in them.
+  async function watch(zone, box) {
+    const [video, said] = [box.querySelector("video"), box.querySelector("[role=status]")];
+    const text = zone.querySelector("textarea");
+    const send = (path, body) => fetch(path, { method: "POST", body, credentials: "same-origin" });
+    let camera;
+    try {
+      camera = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    } catch {
+      said.textContent = "The camera cannot be used: allow it in the browser, or take a file.";
+      return;
+    }
+    addEventListener("pagehide", () => camera.getTracks().forEach((track) => track.stop()));
+    video.srcObject = camera;
+    video.hidden = false;
+    await video.play();
+    const canvas = document.createElement("canvas");
+    for (let whole = false; !whole && camera.active && !leaving;) {
+      [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+      canvas.getContext("2d").drawImage(video, 0, 0);
+      const frame = await new Promise((done) => { canvas.toBlob(done, "image/jpeg", 0.8); });
+      const lines = new Set(text.value.split("\n").filter(Boolean));
+      const before = lines.size;
+      try {
+        const read = await (await send("/frame", frame)).json();
+        read.texts.forEach((line) => lines.add(line));
+        if (lines.size > before) {
+          text.value = [...lines].join("\n");
+          const told = await (await send("/whole", text.value)).json();
+          whole = told.missing === null;
+          said.textContent = whole ? "All of it was read." : `${lines.size} read; ${told.missing}`;
+        } else if (read.said) {
+          said.textContent = read.said;
+        }
+      } catch {
+        blank(GONE);
+      }
+      await new Promise((done) => { setTimeout(done, 60); });
+    }
+    camera.getTracks().forEach((track) => track.stop());
+    video.hidden = true;
+  }
+
   if (seen) listen();
 })();

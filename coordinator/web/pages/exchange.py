@@ -1,0 +1,147 @@
+"""Exchange: a payment goes to a signer elsewhere and comes back, as a file, a text or codes."""
+
+import base64
+import binascii
+from typing import Final
+
+from coordinator.errors import UsageError
+from coordinator.files import SIZE_MAX
+from coordinator.interop import code_text, pictures
+from coordinator.payment import ceremonies, payment_files
+from coordinator.payment.progress import progress
+from coordinator.wallet import overview
+from coordinator.web.context import Answer, Moved, Page, Route, Sent, Shown, Visit
+from storage import ceremonies as ceremony_book
+from storage import vaults as vault_book
+
+PATH: Final = "/exchange"
+OPEN: Final = frozenset({"collecting", "complete"})
+FORMATS: Final = ("ur", "bbqr")
+PARTS_MAX: Final = 400
+PSBT: Final = "application/octet-stream"
+
+
+def choose(visit: Visit) -> Answer:
+    """Show the payments that can go out, and take one that was made elsewhere."""
+    with visit.context.reading.begin() as db:
+        names = [each.name for each in vault_book.all_vaults(db) if each.retired_at is None]
+    found = [each for each in overview.ceremonies(visit.context.reading) if each.state in OPEN]
+    return Shown("exchange.html", {"payments": found, "names": names})
+
+
+def show(visit: Visit) -> Answer:
+    """Show how a payment goes out, once somebody asked for that, and how it comes back."""
+    context, name = visit.context, visit.path["payment"]
+    with context.reading.begin() as db:
+        record = ceremony_book.ceremony_named(db, name)
+        seen, is_out = progress(record), record.exported_at is not None
+    if seen.state not in OPEN:
+        raise UsageError(f"payment {name} is {seen.state}: it needs no more signatures")
+    kind = visit.query.get("as", FORMATS[0])
+    said = {
+        "seen": seen,
+        "out": is_out,
+        "code": _code(seen.psbt, kind) if is_out else None,
+        "kind": kind,
+        "formats": FORMATS,
+        "taken": visit.query.get("taken"),
+    }
+    return Shown("exchange_payment.html", said)
+
+
+def _code(psbt: str, kind: str) -> str | None:
+    """Return the payment as one moving code; None where it would take too many."""
+    if kind not in FORMATS:
+        raise UsageError(f"unknown kind of code {kind}; expected one of {', '.join(FORMATS)}")
+    parts = code_text.payment_lines(base64.b64decode(psbt), kind)
+    if len(parts) > PARTS_MAX:
+        return None
+    drawn = pictures.drawn(parts, ".gif")
+    return f"data:image/gif;base64,{base64.b64encode(drawn).decode()}"
+
+
+def send_out(visit: Visit) -> Answer:
+    """Note that a payment goes out; it is shown from then on."""
+    name = visit.path["payment"]
+    ceremonies.export(visit.context.home, visit.context.database, name, accepted=visit.accepted)
+    return Moved(f"{PATH}/{name}")
+
+
+def download(visit: Visit) -> Answer:
+    """Hand the payment to the browser as a file, once it went out."""
+    name = visit.path["payment"]
+    with visit.context.reading.begin() as db:
+        record = ceremony_book.ceremony_named(db, name)
+        if record.exported_at is None:
+            raise UsageError(f"payment {name} did not go out yet")
+        data = base64.b64decode(progress(record).psbt)
+    return Sent(data, PSBT, f"{name}.psbt")
+
+
+def take(visit: Visit) -> Answer:
+    """Take the signatures of what came back."""
+    context, name = visit.context, visit.path["payment"]
+    context.opened.require_writable()
+    taken = ceremonies.add(
+        context.home, context.database, name, data=_given(visit), accepted=visit.accepted
+    )
+    return Moved(f"{PATH}/{name}?taken={taken}")
+
+
+def open_foreign(visit: Visit) -> Answer:
+    """Open a payment that was made elsewhere."""
+    context, name = visit.context, visit.form.get("vault", "")
+    context.opened.require_writable()
+    data = _given(visit)
+    context.freshen(name)
+    with context.database.begin() as db:
+        record = vault_book.vault_named(db, name)
+        made = payment_files.open_payment(
+            context.home, db, record, data=data, accepted=visit.accepted
+        )
+    return Moved(f"{PATH}/{made.created.ceremony}?taken={made.signatures}")
+
+
+def _given(visit: Visit) -> bytes:
+    """Return what was pasted or chosen: a text, a file, or the codes in a picture."""
+    text, chosen = visit.form.get("text", "").strip(), visit.form.get("file", "")
+    if not chosen:
+        if not text:
+            raise UsageError("nothing was chosen or pasted")
+        return text.encode("utf-8", "replace")
+    try:
+        data = base64.b64decode(chosen, validate=True)
+    except (binascii.Error, ValueError) as failure:
+        raise UsageError("the file did not arrive whole") from failure
+    if len(data) > SIZE_MAX:
+        raise UsageError(f"the file is larger than {SIZE_MAX // 2**20} MiB")
+    if pictures.is_picture(data):
+        return "\n".join(pictures.codes(data, "the picture")).encode()
+    return data
+
+
+def missing(lines: str) -> str | None:
+    """Say which codes are still missing of those that were read; None where all are there."""
+    try:
+        whole = code_text.carried(lines)
+    except UsageError as failure:
+        return str(failure)
+    return None if whole is not None or lines.strip() else "no code was read yet"
+
+
+PAGE: Final = Page(
+    "Exchange",
+    PATH,
+    (
+        Route(PATH, choose),
+        Route("/exchange/import", take=open_foreign),
+        Route("/exchange/{payment}", show, send_out),
+        Route("/exchange/{payment}/psbt", download),
+        Route("/exchange/{payment}/back", take=take),
+    ),
+    {
+        ("spend", "export"): "/exchange/{2}",
+        ("spend", "add"): "/exchange/{2}",
+        ("spend", "import"): PATH,
+    },
+)

@@ -1,0 +1,138 @@
+"""A payment goes out by file and codes, and comes back by file, text, picture and camera."""
+
+import base64
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from PIL import Image
+
+from coordinator.interop import code_text, pictures
+from tests.program import PIN, UNPROVED, Asked
+from tests.web.browser import Client
+from tests.web.chromium import launched, window
+from tests.web.conftest import serving
+
+
+class Out(NamedTuple):
+    """A payment that waits here, and its PSBT as another computer signed it."""
+
+    here: Asked
+    payment: str
+    signed: bytes
+
+
+@pytest.fixture
+def out(vault: Asked, tmp_path: Path) -> Out:
+    address = vault("address", "new", "v", *UNPROVED)["address"]
+    made = vault("spend", "create", "v", "--to", f"{address}:100000", "--feerate", "2")
+    shutil.copytree(vault.home, tmp_path / "elsewhere")
+    other = Asked(tmp_path / "elsewhere")
+    words = ("--emulated", "a", "--pin-stdin", "--yes")
+    other("spend", "sign", made["ceremony"], *words, stdin=PIN)
+    psbt = other("spend", "show", made["ceremony"])["psbt"]
+    return Out(vault, made["ceremony"], base64.b64decode(psbt))
+
+
+@pytest.fixture
+def client_out(out: Out) -> Iterator[Client]:
+    with serving(out.here.home) as page:
+        client = Client(page)
+        client.enter()
+        yield client
+
+
+def came_back(client: Client, out: Out, **fields: str) -> str:
+    path = f"/exchange/{out.payment}"
+    answer = client.post(f"{path}/back", fields, on=path)
+    return client.get(answer.headers["location"]).words if answer.status == 303 else answer.words
+
+
+def test_a_payment_goes_out_once_somebody_asked_for_it(client_out: Client, out: Out) -> None:
+    path = f"/exchange/{out.payment}"
+    assert client_out.get(f"{path}/psbt").status == 400
+    client_out.post(path, on=path)
+    asked = base64.b64decode(out.here("spend", "show", out.payment)["psbt"])
+    assert client_out.get(f"{path}/psbt").body == asked
+    for kind in ("ur", "bbqr"):
+        shown = client_out.get(f"{path}?as={kind}").text
+        gif = base64.b64decode(shown.partition("data:image/gif;base64,")[2].partition('"')[0])
+        assert code_text.carried("\n".join(pictures.codes(gif, "it"))) == asked
+
+
+@pytest.mark.parametrize("way", ["file", "base64", "ur", "bbqr", "picture"])
+def test_it_comes_back_in_each_way(client_out: Client, out: Out, way: str) -> None:
+    if way == "file":
+        fields = {"file": base64.b64encode(out.signed).decode()}
+    elif way == "picture":
+        drawn = pictures.drawn(code_text.payment_lines(out.signed, "bbqr"), ".gif")
+        fields = {"file": base64.b64encode(drawn).decode()}
+    else:
+        fields = {"text": "\n".join(code_text.payment_lines(out.signed, way))}
+    assert "new signatures were taken" in came_back(client_out, out, **fields)
+    assert out.here("spend", "show", out.payment)["have"] == 1
+    assert "No new signature" in came_back(client_out, out, **fields)
+
+
+@pytest.mark.parametrize("junk", ["", "%%%", "cHNidP8=", "bm90aGluZw=="])
+def test_what_is_no_payment_is_refused(client_out: Client, out: Out, junk: str) -> None:
+    assert "This was not done" in came_back(client_out, out, file=junk)
+    assert out.here("spend", "show", out.payment)["have"] == 0
+
+
+def test_a_payment_made_elsewhere_is_opened(client_out: Client, out: Out) -> None:
+    fields = {"vault": "v", "file": base64.b64encode(out.signed).decode()}
+    answer = client_out.post("/exchange/import", fields, on="/exchange")
+    assert answer.headers["location"].startswith(f"/exchange/{out.payment}")
+
+
+def test_a_frame_is_read_and_not_kept(client_out: Client, out: Out) -> None:
+    before = sorted(each.name for each in out.here.home.rglob("*"))
+    parts = code_text.payment_lines(out.signed, "bbqr")
+    frame = pictures.drawn(parts[:1], ".png")
+    own = {"origin": f"http://{client_out.host}"}
+    read = client_out.ask("POST", "/frame", frame, own)
+    assert parts[0] in read.text
+    assert "no code can be read" in client_out.ask("POST", "/frame", b"\xff\xd8\xff", own).text or (
+        "cannot be read" in client_out.ask("POST", "/frame", b"\xff\xd8\xff", own).text
+    )
+    assert client_out.ask("POST", "/frame", frame, {"origin": "http://evil.example"}).status == 403
+    missing = client_out.ask("POST", "/whole", parts[0].encode(), own).text
+    assert "missing" in missing
+    assert client_out.ask("POST", "/whole", "\n".join(parts).encode(), own).text == (
+        '{"missing":null}'
+    )
+    assert before == sorted(each.name for each in out.here.home.rglob("*"))
+
+
+@pytest.mark.matrix
+def test_a_moving_code_is_read_by_the_camera(out: Out, tmp_path: Path) -> None:
+    film = tmp_path / "codes.mjpeg"
+    with film.open("wb") as file:
+        for part in code_text.payment_lines(out.signed, "bbqr"):
+            still = tmp_path / "still.png"
+            still.write_bytes(pictures.drawn([part], ".png"))
+            frame = Image.new("RGB", (640, 480), "white")
+            code = Image.open(still).convert("RGB").resize((440, 440), Image.Resampling.NEAREST)
+            frame.paste(code, (100, 20))
+            for _ in range(10):
+                frame.save(file, "JPEG", quality=90, subsampling=2)
+    played = (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={film}",
+    )
+    with (
+        launched(*played) as browser,
+        serving(out.here.home) as running,
+        window(browser, running, permissions=["camera"]) as opened,
+    ):
+        opened.go(f"/exchange/{out.payment}")
+        opened.page.get_by_role("button", name="Read a moving code").click()
+        opened.page.get_by_text("All of it was read.").wait_for(timeout=60_000)
+        opened.page.get_by_role("button", name="Take the signatures").click()
+        opened.page.get_by_text("new signatures were taken").wait_for()
+        assert opened.wrong == []
+        assert opened.faults() == []
