@@ -1,20 +1,23 @@
 """A diagram of sets (ZDD): each node is an element, the sets without it, and those with it.
 
-The functions it is built from are monotone: parts with weights, of which enough must come about.
-A function is a state: the weight still needed, and the weight and key of each half-done part; a
-key stands for the terms (bit masks of elements) that are left of the part.
+The functions it is built from are monotone: thresholds, each with parts of some weight of which
+enough must come about; any one of the thresholds must be reached, or every one. A function is a
+state: of each threshold not settled yet the weight still needed, and the weight and key of each
+half-done part; a key stands for the terms (bit masks of elements) that are left of the part.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-State = tuple[int, tuple[tuple[int, int], ...]]
+Weighed = tuple[int, Sequence[tuple[int, frozenset[int]]]]
+Left = tuple[int, tuple[tuple[int, int], ...]]
+State = tuple[Left, ...]
 
 NONE: Final = 0  # no set at all
 EMPTY: Final = 1  # only the empty set
-REACHED: Final[State] = (0, ())
-HOPELESS: Final[State] = (1, ())
+REACHED: Final[State] = ((0, ()),)
+HOPELESS: Final[State] = ((1, ()),)
 NODES_MAX: Final = 500_000
 
 
@@ -52,26 +55,24 @@ class Terms:
 
 
 class Diagram:
-    """The minimal sets of a function, over elements of these sizes."""
+    """The minimal sets of functions, over elements of these sizes.
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    The functions ask for every one of their thresholds, or for any one.
+    """
+
+    def __init__(self, sizes: Sequence[int], *, every: bool = False) -> None:
         """Begin with no nodes but the two ends."""
         self._sizes = sizes
+        self._every = every
         self._nodes = [(len(sizes), NONE, NONE), (len(sizes), EMPTY, EMPTY)]
         self._places: dict[tuple[int, int, int], int] = {}
         self._terms = Terms()
         self._minimal: dict[tuple[State, int | None], int] = {}
         self._less: dict[tuple[int, int], int] = {}
 
-    def minimal(
-        self, need: int, parts: Sequence[tuple[int, frozenset[int]]], room: int | None = None
-    ) -> int:
+    def minimal(self, thresholds: Sequence[Weighed], room: int | None = None) -> int:
         """Return the node of all minimal sets, or of those that are no larger than `room`."""
-        settled = sum(weight for weight, terms in parts if 0 in terms)
-        left = [
-            (weight, self._terms.key(terms)) for weight, terms in parts if terms and 0 not in terms
-        ]
-        return self._sets(_settled(need - settled, tuple(left)), room)
+        return self._sets(self._settled(map(self._left, thresholds)), room)
 
     def counts(self, root: int, choices: Sequence[int]) -> Counter[int]:
         """Return how many sets of each size there are, each element chosen in so many ways."""
@@ -110,18 +111,44 @@ class Diagram:
             self._minimal[asked] = self._node(element, self._sets(without, room), with_it)
         return self._minimal[asked]
 
-    def _cofactors(self, state: State) -> tuple[int, State, State]:
-        need, parts = state
-        support = 0
-        for _, key in parts:
-            support |= self._terms.support[key]
-        bit = support & -support
-        without = self._cofactor(need, parts, bit, taken=False)
-        return bit.bit_length() - 1, without, self._cofactor(need, parts, bit, taken=True)
+    def _left(self, threshold: Weighed) -> Left:
+        """Return what is left of a threshold before any element is decided."""
+        need, parts = threshold
+        need -= sum(weight for weight, terms in parts if 0 in terms)
+        left = [
+            (weight, self._terms.key(terms)) for weight, terms in parts if terms and 0 not in terms
+        ]
+        return need, tuple(left)
 
-    def _cofactor(
-        self, need: int, parts: tuple[tuple[int, int], ...], bit: int, *, taken: bool
-    ) -> State:
+    def _settled(self, thresholds: Iterable[Left]) -> State:
+        """Return the one state of all that need nothing more, or can no longer have it."""
+        left: set[Left] = set()
+        for need, parts in thresholds:
+            if need <= 0:
+                if not self._every:
+                    return REACHED
+            elif sum(weight for weight, _ in parts) >= need:
+                left.add((need, tuple(sorted(parts))))
+            elif self._every:
+                return HOPELESS
+        if not left:
+            return REACHED if self._every else HOPELESS
+        return tuple(sorted(left))
+
+    def _cofactors(self, state: State) -> tuple[int, State, State]:
+        support = 0
+        for _, parts in state:
+            for _, key in parts:
+                support |= self._terms.support[key]
+        bit = support & -support
+        without, taken = (
+            self._settled(self._cofactor(left, bit, taken=taken) for left in state)
+            for taken in (False, True)
+        )
+        return bit.bit_length() - 1, without, taken
+
+    def _cofactor(self, threshold: Left, bit: int, *, taken: bool) -> Left:
+        need, parts = threshold
         left = []
         for part in parts:
             weight, key = part
@@ -133,7 +160,7 @@ class Diagram:
                 need -= weight
             elif terms:
                 left.append((weight, self._terms.key(terms)))
-        return _settled(need, tuple(left))
+        return need, tuple(left)
 
     def _node(self, element: int, without: int, taken: int) -> int:
         if taken == NONE:
@@ -182,15 +209,6 @@ class Diagram:
         for rest in self._sized(taken, size - self._sizes[element], possible):
             yield (element, *rest)
         yield from self._sized(without, size, possible)
-
-
-def _settled(need: int, parts: tuple[tuple[int, int], ...]) -> State:
-    """Return the one state of all that need nothing more, or can no longer have it."""
-    if need <= 0:
-        return REACHED
-    if sum(weight for weight, _ in parts) < need:
-        return HOPELESS
-    return need, tuple(sorted(parts))
 
 
 def _after(terms: frozenset[int], bit: int, *, taken: bool) -> frozenset[int] | None:

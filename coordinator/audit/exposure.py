@@ -2,7 +2,8 @@
 
 Everything is a thing that lies somewhere: what brings a key back, what opens it (a PIN somebody
 knows or wrote down, the key of an encrypted backup), a copy of the descriptor. Losing a group,
-say a place, takes every thing in it; so does a thief who has it.
+say a place, takes every thing in it; so does a thief who has it. Each branch that is open is one
+more way to spend: it saves from a loss, and serves a thief.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -11,6 +12,8 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from coordinator.audit.facts import (
+    PRIMARY,
+    BranchFacts,
     CardFacts,
     CarrierFacts,
     CopyFacts,
@@ -21,9 +24,11 @@ from coordinator.audit.facts import (
 )
 from coordinator.audit.monotone import (
     LISTED,
+    Function,
     MinimalSets,
     Part,
     Terms,
+    Threshold,
     all_of,
     any_of,
     minimal_sets,
@@ -101,9 +106,25 @@ class ExposedKey(NamedTuple):
     elsewhere: bool = False
 
 
+class Quorum(NamedTuple):
+    """A branch that is open: so many of these keys spend."""
+
+    name: str
+    threshold: int
+    keys: tuple[ExposedKey, ...]
+
+    def left(self, lost: Collection[str] = ()) -> int:
+        """Return how many of its keys can sign without what is lost."""
+        return sum(_key_lost(key, _among(lost)) != ALREADY for key in self.keys)
+
+    def taken(self, stolen: Collection[str] = ()) -> int:
+        """Return how many of its keys sign for a thief who has what is stolen."""
+        return sum(_key_taken(key, _among(stolen)) == ALREADY for key in self.keys)
+
+
 @dataclass(frozen=True)
 class Exposure:
-    """A vault's keys, and the copies of its descriptor.
+    """A vault's keys, the copies of its descriptor, and the later branches that are open.
 
     None stands for copies nobody recorded: one is taken to be left, and known to any thief.
     """
@@ -111,10 +132,17 @@ class Exposure:
     threshold: int
     keys: tuple[ExposedKey, ...]
     copies: tuple[Thing, ...] | None = None
+    later: tuple[Quorum, ...] = ()
+
+    @property
+    def quorums(self) -> tuple[Quorum, ...]:
+        """Return every branch that is open, the primary first."""
+        return (Quorum(PRIMARY, self.threshold, self.keys), *self.later)
 
     def things(self) -> Iterator[Thing]:
         """Yield all that can be lost or taken, some of it more than once."""
-        for carrier in (carrier for key in self.keys for carrier in key.carriers):
+        keys = (key for quorum in self.quorums for key in quorum.keys)
+        for carrier in (carrier for key in keys for carrier in key.carriers):
             yield carrier.thing
             for keepers in carrier.needs:
                 yield from keepers
@@ -123,7 +151,7 @@ class Exposure:
 
 def can_spend(exposure: Exposure, lost: Collection[str] = ()) -> bool:
     """Return whether enough keys and a copy are left without what is lost, written kind:name."""
-    return not _reached(*_losses(exposure, _among(lost)), lost)
+    return not _reached(_losses(exposure, _among(lost)), lost)
 
 
 def can_read(exposure: Exposure, lost: Collection[str] = ()) -> bool:
@@ -134,20 +162,30 @@ def can_read(exposure: Exposure, lost: Collection[str] = ()) -> bool:
 
 
 def keys_left(exposure: Exposure, lost: Collection[str] = ()) -> int:
-    """Return how many keys can sign without what is lost."""
-    return sum(_key_lost(key, _among(lost)) != ALREADY for key in exposure.keys)
+    """Return how many keys of the primary branch can sign without what is lost."""
+    return exposure.quorums[0].left(lost)
 
 
 def keys_taken(exposure: Exposure, stolen: Collection[str] = ()) -> int:
-    """Return how many keys sign for a thief who has what is stolen."""
-    return sum(_key_taken(key, _among(stolen)) == ALREADY for key in exposure.keys)
+    """Return how many keys of the primary branch sign for a thief who has what is stolen."""
+    return exposure.quorums[0].taken(stolen)
+
+
+def quorum_left(exposure: Exposure, lost: Collection[str] = ()) -> Quorum | None:
+    """Return the first branch that has enough keys without what is lost."""
+    return next((each for each in exposure.quorums if each.left(lost) >= each.threshold), None)
+
+
+def quorum_taken(exposure: Exposure, stolen: Collection[str] = ()) -> Quorum | None:
+    """Return the first branch of which a thief has enough keys with what is stolen."""
+    return next((each for each in exposure.quorums if each.taken(stolen) >= each.threshold), None)
 
 
 def thief_can_spend(
     exposure: Exposure, stolen: Collection[str], *, knows_descriptor: bool = False
 ) -> bool:
     """Return whether what is stolen gives enough keys, and a copy unless the thief knows it."""
-    return _reached(*_thefts(exposure, _among(stolen), copies=not knows_descriptor), stolen)
+    return _reached(_thefts(exposure, _among(stolen), copies=not knows_descriptor), stolen)
 
 
 def minimal_losses(exposure: Exposure, kind: Kind, listed: int = LISTED) -> MinimalSets:
@@ -155,7 +193,7 @@ def minimal_losses(exposure: Exposure, kind: Kind, listed: int = LISTED) -> Mini
 
     One empty set means that it is so already.
     """
-    return minimal_sets(*_losses(exposure, _in_group(kind)), listed)
+    return minimal_sets(_losses(exposure, _in_group(kind)), listed)
 
 
 def minimal_thefts(exposure: Exposure, kind: Kind, listed: int = LISTED) -> MinimalSets:
@@ -165,21 +203,25 @@ def minimal_thefts(exposure: Exposure, kind: Kind, listed: int = LISTED) -> Mini
     have one.
     """
     copies = kind not in WITHOUT_COPIES
-    return minimal_sets(*_thefts(exposure, _in_group(kind), copies=copies), listed)
+    return minimal_sets(_thefts(exposure, _in_group(kind), copies=copies), listed)
 
 
 Fate = Callable[[Thing], Terms]
-Asked = tuple[int, list[Part]]
 
 
-def _losses(exposure: Exposure, fate: Fate) -> Asked:
-    """Ask for so many keys lost that no quorum is left, or for every copy, which weighs as much."""
-    need = max(len(exposure.keys) - exposure.threshold + 1, 1)
-    keys = [Part(1, _key_lost(key, fate)) for key in exposure.keys]
-    if exposure.copies is None:
-        return need, keys
-    copies = all_of(_lost(copy, fate) for copy in exposure.copies)
-    return need, [*keys, Part(need, copies)]
+def _losses(exposure: Exposure, fate: Fate) -> Function:
+    """Ask for so many keys lost that no branch is left, or for every copy, which weighs as much."""
+    copies = None
+    if exposure.copies is not None:
+        copies = all_of(_lost(copy, fate) for copy in exposure.copies)
+    thresholds = []
+    for quorum in exposure.quorums:
+        need = max(len(quorum.keys) - quorum.threshold + 1, 1)
+        parts = [Part(1, _key_lost(key, fate)) for key in quorum.keys]
+        if copies is not None:
+            parts.append(Part(need, copies))
+        thresholds.append(Threshold(need, tuple(parts)))
+    return Function(tuple(thresholds), every=True)
 
 
 def _key_lost(key: ExposedKey, fate: Fate) -> Terms:
@@ -197,14 +239,21 @@ def _lost(thing: Thing, fate: Fate) -> Terms:
     return fate(thing) if thing.gone is None else ALREADY
 
 
-def _thefts(exposure: Exposure, fate: Fate, *, copies: bool) -> Asked:
-    """Ask for a quorum and, with more weight than all keys have, for a copy."""
-    parts = [Part(1, _key_taken(key, fate)) for key in exposure.keys]
-    if not copies or exposure.copies is None:
-        return exposure.threshold, parts
-    weight = len(parts) + 1
-    copy = Part(weight, any_of(_taken(copy, fate) for copy in exposure.copies))
-    return exposure.threshold + weight, [*parts, copy]
+def _thefts(exposure: Exposure, fate: Fate, *, copies: bool) -> Function:
+    """Ask for a branch's quorum and, with more weight than all keys have, for a copy."""
+    copy = None
+    if copies and exposure.copies is not None:
+        copy = any_of(_taken(copy, fate) for copy in exposure.copies)
+    thresholds = []
+    for quorum in exposure.quorums:
+        need = quorum.threshold
+        parts = [Part(1, _key_taken(key, fate)) for key in quorum.keys]
+        if copy is not None:
+            weight = len(parts) + 1
+            need += weight
+            parts.append(Part(weight, copy))
+        thresholds.append(Threshold(need, tuple(parts)))
+    return Function(tuple(thresholds))
 
 
 def _key_taken(key: ExposedKey, fate: Fate) -> Terms:
@@ -247,27 +296,39 @@ def _among(subjects: Collection[str]) -> Fate:
     return lambda thing: ALREADY if thing.subjects & chosen else NEVER
 
 
-def _reached(need: int, parts: list[Part], names: Collection[str]) -> bool:
+def _reached(function: Function, names: Collection[str]) -> bool:
     chosen = frozenset(names)
-    return need <= sum(part.weight for part in parts if any(t <= chosen for t in part.terms))
+    reached = (
+        each.need <= sum(p.weight for p in each.parts if any(t <= chosen for t in p.terms))
+        for each in function.thresholds
+    )
+    return all(reached) if function.every else any(reached)
 
 
-def exposure_of(facts: VaultFacts, *, codes: bool = True) -> Exposure:
+def exposure_of(
+    facts: VaultFacts, *, codes: bool = True, later: Iterable[BranchFacts] | None = None
+) -> Exposure:
     """Return what a vault can lose and what can be taken; without `codes`, as if no card had any.
 
-    A PIN of which nobody recorded who knows it or where it is written counts as known to whoever
-    has the card, a place's or not. The copy on this computer counts only while no other is left.
-    Keys of one seed have all their carriers in common: whatever brings one back brings all.
+    `later` are the branches taken to be open besides the primary; those that are now where it is
+    not said. A PIN of which nobody recorded who knows it or where it is written counts as known to
+    whoever has the card, a place's or not. The copy on this computer counts only while no other is
+    left. Keys of one seed have all their carriers in common: whatever brings one back brings all.
     """
     shared = {each.label: group for group in facts.same_seed() for each in group}
-    keys = tuple(
-        _exposed(cosigner, shared.get(cosigner.label, (cosigner,)), facts.places, codes=codes)
-        for cosigner in facts.cosigners
+    keys = {
+        each.label: _exposed(each, shared.get(each.label, (each,)), facts.places, codes=codes)
+        for each in facts.all_keys()
+    }
+    quorums = tuple(
+        Quorum(branch.name, branch.threshold, tuple(keys[key.label] for key in branch.keys))
+        for branch in (facts.open_now() if later is None else later)
     )
     current = [copy for copy in facts.copies if not copy.stale]
     left = any(copy.gone is None for copy in current)
     copies = tuple(_thing(copy, facts.places) for copy in current) if left else None
-    return Exposure(facts.threshold, keys, copies)
+    primary = tuple(keys[each.label] for each in facts.cosigners)
+    return Exposure(facts.threshold, primary, copies, quorums)
 
 
 def _exposed(

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cards.family import Theft
+from coordinator.chain.block_dates import ChainClock
 from coordinator.custody.bags import BagFacts
 from coordinator.notices import Severity
 
+PRIMARY: Final = "primary"
 BACKUP_PAIR = frozenset({"backup-file", "backup-key"})
 
 
@@ -145,11 +147,34 @@ class CosignerFacts(NamedTuple):
         return placed
 
 
+class BranchFacts(NamedTuple):
+    """A later way to spend: so many of these keys, once its wait has run.
+
+    It opens for a coin that is so many `blocks` old, or for all at a `height`; one of both is set.
+    """
+
+    name: str
+    threshold: int
+    keys: tuple[CosignerFacts, ...]
+    blocks: int | None = None
+    height: int | None = None
+
+
+class CoinAges(NamedTuple):
+    """The blocks that the oldest and the newest confirmed coin came in, and how many there are."""
+
+    oldest: int
+    newest: int
+    coins: int
+
+
 @dataclass(frozen=True)
 class VaultFacts:
     """All an audit looks at, amounts in satoshis; `altered` is why its rows cannot be believed.
 
-    `approval` is how the policy stands to what this home approved; None where nobody asked.
+    `cosigners` are the keys of the primary branch, `branches` those that open later, the soonest
+    first; `chain` is the newest block known, None where no chain was asked. `approval` is how the
+    policy stands to what this home approved; None where nobody asked.
     """
 
     name: str
@@ -165,15 +190,48 @@ class VaultFacts:
     hot: HotFacts | None = None
     advisories: tuple[Advisory, ...] = ()
     approval: str | None = None
+    branches: tuple[BranchFacts, ...] = ()
+    ages: CoinAges | None = None
+    chain: ChainClock | None = None
+
+    def opens(self, branch: BranchFacts) -> int | None:
+        """Return the newest block at which a spend of the branch may enter the next one.
+
+        That is of the oldest coin; None where the wait counts from a payment still to come.
+        """
+        if branch.height is not None:
+            return branch.height
+        if self.ages is None or branch.blocks is None:
+            return None
+        return self.ages.oldest + branch.blocks - 1
+
+    def open_at(self, height: int) -> tuple[BranchFacts, ...]:
+        """Return the later branches that are open once this block is the newest."""
+        opening = ((branch, self.opens(branch)) for branch in self.branches)
+        return tuple(branch for branch, opens in opening if opens is not None and opens <= height)
+
+    def open_now(self) -> tuple[BranchFacts, ...]:
+        """Return the later branches that are open now, as far as blocks are known or expected."""
+        return self.open_at(self.chain.height) if self.chain is not None else ()
+
+    def all_keys(self) -> tuple[CosignerFacts, ...]:
+        """Return the keys of all branches, each once, those of the primary first."""
+        primary = {key.label for key in self.cosigners}
+        later = {key.label: key for branch in self.branches for key in branch.keys}
+        return (*self.cosigners, *(key for label, key in later.items() if label not in primary))
+
+    def later_keys(self) -> tuple[CosignerFacts, ...]:
+        """Return the keys that only sign once a branch has opened."""
+        return self.all_keys()[len(self.cosigners) :]
 
     def same_seed(self) -> list[tuple[CosignerFacts, ...]]:
         """Return the keys of the vault that come from one seed each, as far as is known."""
-        return same_seed(self.cosigners)
+        return same_seed(self.all_keys())
 
     def carriers(self) -> Iterator[CarrierFacts]:
         """Yield every carrier of every key."""
-        for cosigner in self.cosigners:
-            yield from cosigner.carriers
+        for key in self.all_keys():
+            yield from key.carriers
 
     def cards(self) -> Iterator[tuple[CarrierFacts, CardFacts]]:
         """Yield every carrier that is a card and not gone."""

@@ -1,7 +1,8 @@
 """The minimal sets that reach a threshold: counted exactly, listed smallest first.
 
 What is asked is a monotone function: parts, each with a weight and with terms (sets of names, any
-of which brings the part about), and how much weight is needed. Its minimal sets not holding a name
+of which brings the part about), and how much weight is needed; or several such thresholds, of
+which any one must be reached, or every one. Its minimal sets not holding a name
 are those of the function without it; the others are those of the function with it, less those
 again. Both become one diagram without repeated nodes (a ZDD), so that sets are counted without
 being listed. Its size is bound by the combinations of half-done parts: usually thousands, at worst
@@ -9,12 +10,12 @@ exponential in the names, and then only the smallest sets are looked for.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
-from coordinator.audit.diagram import Diagram, TooLarge
+from coordinator.audit.diagram import Diagram, TooLarge, Weighed
 
 Terms = frozenset[frozenset[str]]
 
@@ -26,6 +27,20 @@ class Part(NamedTuple):
 
     weight: int
     terms: Terms
+
+
+class Threshold(NamedTuple):
+    """How much weight is needed of which parts."""
+
+    need: int
+    parts: tuple[Part, ...]
+
+
+class Function(NamedTuple):
+    """Thresholds of which any one must be reached; or every one of them."""
+
+    thresholds: tuple[Threshold, ...]
+    every: bool = False
 
 
 class Block(NamedTuple):
@@ -86,17 +101,19 @@ def least(terms: Iterable[frozenset[str]]) -> Terms:
     return frozenset(kept)
 
 
-def minimal_sets(need: int, parts: Iterable[Part], listed: int = LISTED) -> MinimalSets:
-    """Return the minimal sets of names that bring about parts of the weight needed."""
-    merged, blocks = _in_blocks(tuple(parts))
+def minimal_sets(function: Function, listed: int = LISTED) -> MinimalSets:
+    """Return the minimal sets of names that reach what a function asks for."""
+    parts = tuple(part for threshold in function.thresholds for part in threshold.parts)
+    merged, blocks = _in_blocks(parts)
     names = _order(merged)
     places = {name: place for place, name in enumerate(names)}
     sizes = [blocks[name].size for name in names]
-    masked = [
+    masked = iter(
         (part.weight, frozenset(sum(1 << places[name] for name in term) for term in part.terms))
         for part in merged
-    ]
-    diagram, root, complete = _diagram(need, masked, sizes)
+    )
+    asked = [(each.need, list(islice(masked, len(each.parts)))) for each in function.thresholds]
+    diagram, root, complete = _diagram(asked, sizes, every=function.every)
     counts = diagram.counts(root, [blocks[name].choices for name in names])
     first = islice(diagram.smallest_first(root), listed)
     return MinimalSets(
@@ -108,19 +125,19 @@ def minimal_sets(need: int, parts: Iterable[Part], listed: int = LISTED) -> Mini
 
 
 def _diagram(
-    need: int, parts: list[tuple[int, frozenset[int]]], sizes: list[int]
+    asked: Sequence[Weighed], sizes: list[int], *, every: bool
 ) -> tuple[Diagram, int, bool]:
     """Build the whole diagram, or that of the smallest sets as far as it can be built."""
-    diagram = Diagram(sizes)
+    diagram = Diagram(sizes, every=every)
     try:
-        return diagram, diagram.minimal(need, parts), True
+        return diagram, diagram.minimal(asked), True
     except TooLarge:
         pass
     found = Diagram(sizes), 0
     for room in range(1, sum(sizes)):
-        diagram = Diagram(sizes)
+        diagram = Diagram(sizes, every=every)
         try:
-            found = diagram, diagram.minimal(need, parts, room)
+            found = diagram, diagram.minimal(asked, room)
         except TooLarge:
             break
     return *found, False

@@ -28,7 +28,7 @@ from coordinator.audit.exposure import (
     minimal_thefts,
     thief_can_spend,
 )
-from coordinator.audit.monotone import MinimalSets, Part, minimal_sets
+from coordinator.audit.monotone import Function, MinimalSets, Part, Threshold, minimal_sets
 
 VAULTS = 1_000
 LEAN = (Kind.CARD, Kind.FAMILY, Kind.VENDOR)
@@ -50,6 +50,10 @@ def plate(name: str, place: str | None, gone: str | None = None) -> KeyCarrier:
 def vault(threshold: int, *keys: tuple[KeyCarrier, ...], copies: str = "") -> Exposure:
     exposed = tuple(ExposedKey(f"k{place}", carriers) for place, carriers in enumerate(keys))
     return Exposure(threshold, exposed, tuple(at(place) for place in copies.split()))
+
+
+def any_one(need: int, parts: list[Part]) -> Function:
+    return Function((Threshold(need, tuple(parts)),))
 
 
 def listed(found: MinimalSets) -> set[frozenset[str]]:
@@ -297,9 +301,9 @@ def test_too_large_a_diagram_still_gives_the_smallest(
     parts = [
         Part(1, frozenset(frozenset(rng.sample(names, 2)) for _ in range(3))) for _ in range(6)
     ]
-    whole = minimal_sets(3, parts)
+    whole = minimal_sets(any_one(3, parts))
     monkeypatch.setattr(diagram, "NODES_MAX", limit)
-    some = minimal_sets(3, parts)
+    some = minimal_sets(any_one(3, parts))
     assert not some.complete
     assert bool(some.sets) is found
     largest = max((len(chosen) for chosen in listed(some)), default=0)
@@ -315,8 +319,8 @@ def test_a_diagram_may_be_of_the_small_sets_only(room: int) -> None:
     ]
     sizes = [1, 2, 1, 1, 3, 1, 1, 2, 1]
     built = diagram.Diagram(sizes)
-    whole = built.minimal(3, [(1, term) for term in terms])
-    small = built.minimal(3, [(1, term) for term in terms], room)
+    whole = built.minimal([(3, [(1, term) for term in terms])])
+    small = built.minimal([(3, [(1, term) for term in terms])], room)
     fitting = {
         chosen
         for chosen in built.smallest_first(whole)
@@ -328,7 +332,7 @@ def test_a_diagram_may_be_of_the_small_sets_only(room: int) -> None:
 
 def test_only_so_many_are_listed() -> None:
     parts = [Part(1, frozenset({frozenset({f"{n}"}), frozenset({"x", f"y{n}"})})) for n in range(9)]
-    whole = minimal_sets(4, parts)
-    some = minimal_sets(4, parts, listed=5)
+    whole = minimal_sets(any_one(4, parts))
+    some = minimal_sets(any_one(4, parts), listed=5)
     assert (some.count, some.smallest, len(some.sets)) == (whole.count, whole.smallest, 5)
     assert some.sets == whole.sets[:5]
