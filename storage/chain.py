@@ -277,6 +277,14 @@ def unspent_coins(db: Session, vault: Vault) -> list[UnspentCoin]:
     return [UnspentCoin(*row) for row in db.execute(unspent.order_by(Coin.id))]
 
 
+def heights_of_coins(db: Session, vault: Vault) -> list[int]:
+    """Return the block of each coin of a vault that no block spends; a payment may spend it."""
+    heights = select(Coin.height).where(
+        Coin.vault_id == vault.id, Coin.height.is_not(None), Coin.spent_height.is_(None)
+    )
+    return [height for height in db.scalars(heights) if height is not None]
+
+
 def money_seen(db: Session) -> dict[int, MoneySeen]:
     """Return of every vault that was ever paid whether a block spent a coin of it, by its id."""
     seen = select(Coin.vault_id, func.max(Coin.spent_height)).group_by(Coin.vault_id)

@@ -13,11 +13,13 @@ from sqlalchemy.orm import Session
 
 from coordinator.audit.dangers import (
     APPROVAL_MISMATCH,
+    BRANCH_OPEN,
     POLICY_NOT_APPROVED,
     QUORUM_LOST,
     QUORUM_STOLEN,
     VAULT_ALTERED,
     dangers,
+    only_old_coins,
     resting_on,
 )
 from coordinator.audit.gathering import Book, book, key_facts
@@ -28,6 +30,7 @@ from coordinator.home.approvals import Standing
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.notices import Notice, Severity
+from coordinator.wallet.scans import command_for
 from psbt.errors import PsbtError
 from psbt.policy import format_descriptor
 from storage import chain as chain_book
@@ -42,7 +45,9 @@ if TYPE_CHECKING:
 PAYMENT_NOT_APPROVED: Final = "payment_not_approved"
 
 # What still matters of a vault that another took the place of, while it holds coins.
-WATCHED: Final = frozenset({APPROVAL_MISMATCH, QUORUM_STOLEN, QUORUM_LOST, VAULT_ALTERED})
+WATCHED: Final = frozenset(
+    {APPROVAL_MISMATCH, BRANCH_OPEN, QUORUM_STOLEN, QUORUM_LOST, VAULT_ALTERED}
+)
 
 OTHER_SEAL: Final = Notice(
     APPROVAL_MISMATCH,
@@ -195,6 +200,7 @@ def require_payable(home: Home, db: Session, vault: Vault, *, accepted: Accepted
         Danger(**vars(finding), facts=rests)
         for finding, rests in _dangers(home, db, vault, said=None)
         if finding.code != POLICY_NOT_APPROVED
+        and not only_old_coins(finding.code, vault.recoveries)
     ]
     accept_or_refuse(home, vault.name, found, accepted=accepted)
 
@@ -207,7 +213,9 @@ def _dangers(
         standing = policy_standing(home, vault)
     except PsbtError as failure:
         return [(altered(vault.name, str(failure)), str(failure))]
-    facts = replace(key_facts(db, vault, said or book(db, [vault])), approval=standing.value)
+    facts = key_facts(db, vault, said or book(db, [vault]))
+    look = command_for(vault.name, home.chain)
+    facts = replace(facts, approval=standing.value, look=look)
     found = [
         (finding, f"{vault.descriptor} {resting_on(facts, finding.code)}")
         for finding in dangers(facts)

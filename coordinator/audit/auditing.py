@@ -1,6 +1,6 @@
 """A vault is audited: its findings, what it can lose, and what a thief must take."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -8,9 +8,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from cards.family import Theft
 from coordinator import clock
-from coordinator.audit.dangers import dangers
+from coordinator.audit.dangers import dangers, only_old_coins
 from coordinator.audit.exposure import (
-    Exposure,
     Kind,
     can_read,
     can_spend,
@@ -23,10 +22,12 @@ from coordinator.audit.facts import Advisory, HotFacts, VaultFacts
 from coordinator.audit.gathering import vault_facts
 from coordinator.audit.monotone import MinimalSets
 from coordinator.audit.survey import audit
+from coordinator.audit.timeline import Period, Start, calendar_notes, looked_at, timeline
 from coordinator.errors import Ambiguous
 from coordinator.home import approvals
 from coordinator.home.settings import Home
 from coordinator.notices import Notice
+from coordinator.wallet.scans import command_for
 from storage import vaults as vault_book
 from storage.errors import NotFound
 
@@ -35,10 +36,14 @@ Database = sessionmaker[Session]
 
 @dataclass(frozen=True)
 class Question:
-    """What an audit is asked besides: what if these were lost, or stolen; the owner's own rules."""
+    """What an audit is asked besides: what if these were lost, or stolen; the owner's own rules.
+
+    `at` is the date or block it looks at, now where there is none.
+    """
 
     lose: Sequence[str] = ()
     steal: Sequence[str] = ()
+    at: str | None = None
     hot: HotFacts | None = None
     advisories: tuple[Advisory, ...] = ()
 
@@ -57,6 +62,7 @@ class Audited:
     `dangers` are what `address new` refuses for now: of these the findings count a missing copy and
     unproved keys as warnings. `thief_can_spend` supposes a thief who knows the descriptor,
     `thief_has_copy` tells whether he took one; what the book has as lost or stolen he has already.
+    All is as of block `at` where that was asked, but what is overdue, and the `timeline` from now.
     """
 
     vault: str
@@ -72,6 +78,8 @@ class Audited:
     minimal_thefts: dict[Kind, MinimalSets]
     notes: list[str]
     dangers: list[Notice]
+    at: Start | None
+    timeline: list[Period]
 
 
 def audited(home: Home, database: Database, name: str, *, asked: Question = Question()) -> Audited:
@@ -82,14 +90,20 @@ def audited(home: Home, database: Database, name: str, *, asked: Question = Ques
     if facts.altered is None:
         standing = approvals.policy_standing(home, name, vault.descriptor)
         facts = replace(facts, approval=standing.value)
-    return answered(replace(facts, hot=asked.hot, advisories=asked.advisories), asked)
+    look = command_for(name, home.chain)
+    return answered(replace(facts, hot=asked.hot, advisories=asked.advisories, look=look), asked)
 
 
 def answered(facts: VaultFacts, asked: Question) -> Audited:
-    """Audit what is known of a vault; raises NotFound or Ambiguous."""
+    """Audit what is known of a vault; raises NotFound, Ambiguous or UsageError."""
+    today, at = facts, None
+    if asked.at is not None:
+        at = looked_at(facts, asked.at)
+        facts = replace(facts, at=at.height)
     exposure = exposure_of(facts)
-    lost = [_meant(facts, exposure, text) for text in asked.lose]
-    stolen = [_meant(facts, exposure, text) for text in asked.steal]
+    known = _known(facts)
+    lost = [_meant(known, text) for text in asked.lose]
+    stolen = [_meant(known, text) for text in asked.steal]
     spends = thief_can_spend(exposure, stolen, knows_descriptor=True)
     return Audited(
         facts.name,
@@ -103,8 +117,10 @@ def answered(facts: VaultFacts, asked: Question) -> Audited:
         [Resistance(c.subject, c.card.theft) for c in facts.carriers() if c.card and c.card.theft],
         {kind: minimal_losses(exposure, kind) for kind in Kind},
         {kind: minimal_thefts(exposure, kind) for kind in Kind},
-        list(_notes(facts)),
-        dangers(facts),
+        [*_notes(facts), *calendar_notes(today, at)],
+        [each for each in dangers(today) if not only_old_coins(each.code, today.branches)],
+        at,
+        timeline(today),
     )
 
 
@@ -120,9 +136,8 @@ def _notes(facts: VaultFacts) -> Iterator[str]:
         )
 
 
-def _meant(facts: VaultFacts, exposure: Exposure, text: str) -> str:
+def _meant(known: Collection[str], text: str) -> str:
     """Return the kind:name that a person means; a bare name must fit one thing only."""
-    known = _known(facts, exposure)
     fitting = [text] if text in known else sorted(s for s in known if s.partition(":")[2] == text)
     if not fitting:
         raise NotFound("place, person or thing of this vault", text)
@@ -131,8 +146,9 @@ def _meant(facts: VaultFacts, exposure: Exposure, text: str) -> str:
     return fitting[0]
 
 
-def _known(facts: VaultFacts, exposure: Exposure) -> set[str]:
+def _known(facts: VaultFacts) -> set[str]:
     """Return all that can be lost or stolen: things, what takes them along, and every place."""
+    exposure = exposure_of(facts, later=facts.branches)
     named = (
         (Kind.LOCATION, place.name)
         if kind is Kind.LOCATION

@@ -12,7 +12,7 @@ def card_findings(facts: VaultFacts) -> Iterator[Notice]:
     for carrier, card in facts.cards():
         yield from _unwritten(carrier, card)
         yield from _unproven(carrier, card)
-    for cosigner in facts.cosigners:
+    for cosigner in facts.all_keys():
         yield from _siblings_together(cosigner)
         yield from _backups_with_keys(cosigner)
     yield from _only_here(facts)
@@ -101,7 +101,7 @@ def _needs_this_program(cosigner: CosignerFacts) -> bool:
 
 def _all_alike(facts: VaultFacts) -> Iterator[Notice]:
     """Tell where one maker's flaw, or one version's, opens or bricks every key."""
-    cards = [each.card for each in facts.carriers()]
+    cards = [carrier.card for cosigner in facts.cosigners for carrier in cosigner.carriers]
     known = [card for card in cards if card is not None]
     if len(facts.cosigners) < 2 or len(known) < len(cards) or not all(_carried(facts)):
         return

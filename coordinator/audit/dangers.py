@@ -3,16 +3,18 @@
 Each code stays the same; a command that refuses takes it with `--accept CODE`.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final, Protocol
 
-from coordinator.audit.exposure import exposure_of, keys_left, keys_taken, thief_can_spend
-from coordinator.audit.facts import VaultFacts, keys
+from coordinator.audit.exposure import Quorum, exposure_of, keys_left, quorum_left, quorum_taken
+from coordinator.audit.facts import BranchFacts, VaultFacts, keys
+from coordinator.audit.timeline import of_them, opening, who
 from coordinator.notices import Notice, Severity
 
 QUORUM_STOLEN: Final = "quorum_stolen"
 QUORUM_LOST: Final = "quorum_lost"
 SAME_SEED: Final = "same_seed"
+BRANCH_OPEN: Final = "branch_open"
 KEYS_UNPROVED: Final = "keys_unproved"
 KEY_MISMATCH: Final = "key_mismatch"
 NO_COPY: Final = "no_copy"
@@ -21,12 +23,22 @@ APPROVAL_MISMATCH: Final = "approval_mismatch"
 VAULT_ALTERED: Final = "vault_altered"
 
 
+class Waiting(Protocol):
+    """A branch that opens later."""
+
+    @property
+    def height(self) -> int | None:
+        """Return from which height on it is open to every coin; None where it counts blocks."""
+        ...
+
+
 def dangers(facts: VaultFacts) -> list[Notice]:
     """Return what of a vault is dangerous now, the worst first."""
     return [
         *not_approved(facts),
         *quorum_stolen(facts),
         *quorum_lost(facts),
+        *branch_open(facts),
         *same_seed(facts),
         *key_mismatch(facts),
         *keys_unproved(facts),
@@ -58,17 +70,17 @@ def not_approved(facts: VaultFacts) -> Iterator[Notice]:
 
 def quorum_stolen(facts: VaultFacts) -> Iterator[Notice]:
     """Tell where what is lost or stolen may be a quorum, its PINs known to the thief or not."""
-    taken = keys_taken(exposure_of(facts, codes=False))
-    if taken < facts.threshold:
+    found = quorum_taken(exposure_of(facts, codes=False))
+    if found is None:
         return
-    gone = _gone(facts)
-    sure = thief_can_spend(exposure_of(facts), (), knows_descriptor=True)
+    gone = _gone(facts, found)
+    sure = quorum_taken(exposure_of(facts)) is not None
     spends = "a thief can spend" if sure else "only PINs keep a thief from spending"
     yield Notice(
         QUORUM_STOLEN,
         Severity.DANGER,
-        f"{' and '.join(gone)} are lost or stolen, {keys(taken)} of {facts.threshold} needed: "
-        f"{spends} vault {facts.name}",
+        f"{' and '.join(gone)} are lost or stolen, {keys(found.taken())} of {found.threshold} "
+        f"needed{found.by}: {spends} vault {facts.name}",
         "move its coins now, to a vault or address whose keys nobody else has: "
         f"cardquorum spend create {facts.name} --drain ADDRESS --target 1",
         (f"vault:{facts.name}", *gone),
@@ -76,16 +88,67 @@ def quorum_stolen(facts: VaultFacts) -> Iterator[Notice]:
 
 
 def quorum_lost(facts: VaultFacts) -> Iterator[Notice]:
-    """Tell where what is left is no quorum."""
-    left = keys_left(exposure_of(facts))
-    if left < facts.threshold:
+    """Tell where what is left is no quorum, of no branch that is open."""
+    exposure = exposure_of(facts)
+    if quorum_left(exposure) is not None:
+        return
+    ever, remedy = "", "find a lost card or its backup now; do not send more coins to this vault"
+    if (later := saving(facts)) is not None:
+        ever = f" until branch {later.name} opens, {opening(facts, later).about}"
+        remedy += f"; else wait, then: cardquorum spend recover {facts.name} --to ADDRESS"
+    yield Notice(
+        QUORUM_LOST,
+        Severity.DANGER,
+        f"{keys(keys_left(exposure))} left and {facts.threshold} are needed: the vault cannot be "
+        f"spent{ever}",
+        remedy,
+        (f"vault:{facts.name}",),
+    )
+
+
+def branch_open(facts: VaultFacts) -> Iterator[Notice]:
+    """Tell of branches that are open: whoever has their keys can spend."""
+    for branch in facts.open_branches():
+        keys_said = who(branch.threshold, [key.label for key in branch.keys])
+        sweep = f"cardquorum spend recover {facts.name} --to ADDRESS"
+        remedy = "move the coins to the vault itself, which restarts the wait"
+        if branch.height is not None:
+            remedy = "make a vault whose branch opens later and move the coins there"
         yield Notice(
-            QUORUM_LOST,
+            BRANCH_OPEN,
             Severity.DANGER,
-            f"{keys(left)} left and {facts.threshold} are needed: the vault cannot be spent",
-            "find a lost card or its backup now; do not send more coins to this vault",
-            (f"vault:{facts.name}",),
+            f"branch {branch.name} {_since(facts, branch)}: {keys_said} can spend, and so can a "
+            f"thief of {of_them(branch.threshold, len(branch.keys))}",
+            f"{remedy}; or whoever shall have them takes them: {sweep}",
+            (f"vault:{facts.name}", *(f"key:{key.label}" for key in branch.keys)),
         )
+
+
+def only_old_coins(code: str, branches: Iterable[Waiting]) -> bool:
+    """Tell whether a danger is a branch that is open, but not to coins paid from now on.
+
+    They wait from their own block on, unless a branch opens for all coins at a height.
+    """
+    return code == BRANCH_OPEN and all(branch.height is None for branch in branches)
+
+
+def _since(facts: VaultFacts, branch: BranchFacts) -> str:
+    """Say that a branch is open, as surely as the newest block known tells it."""
+    opens, chain = facts.opens(branch), facts.chain
+    if facts.at is not None or chain is None or opens is None or opens <= chain.tip + 1:
+        return f"is open from block {opens} on"
+    return (
+        f"is probably open: block {opens} was expected {chain.about(opens)}, and the newest block "
+        f"known here, {chain.tip}, is {chain.age.days} days old ({facts.look})"
+    )
+
+
+def saving(facts: VaultFacts, lost: Collection[str] = ()) -> BranchFacts | None:
+    """Return the branch to open next that has enough keys left without what is lost."""
+    whole = exposure_of(facts, later=facts.branches)
+    left = {each.name for each in whole.later if each.left(lost) >= each.threshold}
+    waiting = [each for each in facts.branches if each.name in left]
+    return min(waiting, key=lambda each: opening(facts, each).order, default=None)
 
 
 def same_seed(facts: VaultFacts) -> Iterator[Notice]:
@@ -93,11 +156,14 @@ def same_seed(facts: VaultFacts) -> Iterator[Notice]:
     for group in facts.same_seed():
         names = " and ".join(each.label for each in group)
         known = f" (fingerprint {group[0].fingerprint})" if group[0].fingerprint else ""
+        cosigners = sum(each in facts.cosigners for each in group)
+        has = f"{keys(len(group))} of {facts.threshold} needed"
+        if cosigners < len(group):
+            has = f"keys of {'the primary branch and of ' if cosigners else ''}later branches"
         yield Notice(
             SAME_SEED,
             Severity.DANGER,
-            f"keys {names} come from one seed{known}: whoever has it has {keys(len(group))} of "
-            f"{facts.threshold} needed",
+            f"keys {names} come from one seed{known}: whoever has it has {has}",
             "make a vault whose keys come from a seed each, and move the coins there",
             tuple(f"key:{each.label}" for each in group),
         )
@@ -105,7 +171,7 @@ def same_seed(facts: VaultFacts) -> Iterator[Notice]:
 
 def key_mismatch(facts: VaultFacts) -> Iterator[Notice]:
     """Tell of keys whose last proof did not match what is stored."""
-    failed = tuple(f"key:{c.label}" for c in facts.cosigners if c.verified is False)
+    failed = tuple(f"key:{c.label}" for c in facts.all_keys() if c.verified is False)
     if failed:
         yield Notice(
             KEY_MISMATCH,
@@ -152,10 +218,18 @@ def no_copy(facts: VaultFacts) -> Iterator[Notice]:
     )
 
 
-def _gone(facts: VaultFacts) -> list[str]:
-    """Return what is lost or stolen of a vault, each thing once."""
-    taken = (c.subject for c in facts.carriers() if c.gone in {"lost", "stolen"})
-    return sorted(set(taken))
+def _gone(facts: VaultFacts, quorum: Quorum) -> list[str]:
+    """Return what is lost or stolen of a branch's keys, each thing once."""
+    labels = {key.label for key in quorum.keys}
+    return sorted(
+        {
+            carrier.subject
+            for key in facts.all_keys()
+            if key.label in labels
+            for carrier in key.carriers
+            if carrier.gone in {"lost", "stolen"}
+        }
+    )
 
 
 def resting_on(facts: VaultFacts, code: str) -> str:
@@ -163,5 +237,7 @@ def resting_on(facts: VaultFacts, code: str) -> str:
     if code in {QUORUM_STOLEN, QUORUM_LOST}:
         return " ".join(sorted(f"{c.subject}={c.gone}" for c in facts.carriers() if c.gone))
     if code == KEY_MISMATCH:
-        return " ".join(sorted(c.label for c in facts.cosigners if c.verified is False))
+        return " ".join(sorted(c.label for c in facts.all_keys() if c.verified is False))
+    if code == BRANCH_OPEN:
+        return " ".join(f"{each.name}={facts.opens(each)}" for each in facts.open_branches())
     return ""

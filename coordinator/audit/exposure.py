@@ -113,6 +113,11 @@ class Quorum(NamedTuple):
     threshold: int
     keys: tuple[ExposedKey, ...]
 
+    @property
+    def by(self) -> str:
+        """Return what a sentence adds where it is not the primary branch."""
+        return "" if self.name == PRIMARY else f" by branch {self.name}, which is open"
+
     def left(self, lost: Collection[str] = ()) -> int:
         """Return how many of its keys can sign without what is lost."""
         return sum(_key_lost(key, _among(lost)) != ALREADY for key in self.keys)
@@ -179,6 +184,23 @@ def quorum_left(exposure: Exposure, lost: Collection[str] = ()) -> Quorum | None
 def quorum_taken(exposure: Exposure, stolen: Collection[str] = ()) -> Quorum | None:
     """Return the first branch of which a thief has enough keys with what is stolen."""
     return next((each for each in exposure.quorums if each.taken(stolen) >= each.threshold), None)
+
+
+class Reached(NamedTuple):
+    """So many keys of a branch that asks for as many or fewer; `by` names a later branch."""
+
+    keys: int
+    threshold: int
+    by: str
+
+
+def reached_by(exposure: Exposure, stolen: Collection[str]) -> Reached | None:
+    """Return the first branch that what is stolen spends by itself, without what is gone before."""
+    for each in exposure.quorums:
+        taken = each.taken(stolen) - each.taken()
+        if taken >= each.threshold:
+            return Reached(taken, each.threshold, each.by)
+    return None
 
 
 def thief_can_spend(
@@ -322,7 +344,7 @@ def exposure_of(
     }
     quorums = tuple(
         Quorum(branch.name, branch.threshold, tuple(keys[key.label] for key in branch.keys))
-        for branch in (facts.open_now() if later is None else later)
+        for branch in (facts.open_branches() if later is None else later)
     )
     current = [copy for copy in facts.copies if not copy.stale]
     left = any(copy.gone is None for copy in current)

@@ -1,6 +1,6 @@
 """The facts an audit looks at: a vault, its keys, what carries them, and the places."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -173,8 +173,9 @@ class VaultFacts:
     """All an audit looks at, amounts in satoshis; `altered` is why its rows cannot be believed.
 
     `cosigners` are the keys of the primary branch, `branches` those that open later, the soonest
-    first; `chain` is the newest block known, None where no chain was asked. `approval` is how the
-    policy stands to what this home approved; None where nobody asked.
+    first; `chain` is the newest block known, None where no chain was asked, `at` the block the
+    audit looks at, None for now; `look` is the command that looks for newer ones. `approval` is
+    how the policy stands to what this home approved; None where nobody asked.
     """
 
     name: str
@@ -193,26 +194,30 @@ class VaultFacts:
     branches: tuple[BranchFacts, ...] = ()
     ages: CoinAges | None = None
     chain: ChainClock | None = None
+    at: int | None = None
+    look: str = "cardquorum sync"
 
     def opens(self, branch: BranchFacts) -> int | None:
-        """Return the newest block at which a spend of the branch may enter the next one.
+        """Return the first block that may spend the oldest coin by a branch.
 
-        That is of the oldest coin; None where the wait counts from a payment still to come.
+        None where its wait counts from a payment still to come.
         """
         if branch.height is not None:
-            return branch.height
+            return branch.height + 1
         if self.ages is None or branch.blocks is None:
             return None
-        return self.ages.oldest + branch.blocks - 1
+        return self.ages.oldest + branch.blocks
 
     def open_at(self, height: int) -> tuple[BranchFacts, ...]:
-        """Return the later branches that are open once this block is the newest."""
+        """Return the later branches by which this block may spend."""
         opening = ((branch, self.opens(branch)) for branch in self.branches)
         return tuple(branch for branch, opens in opening if opens is not None and opens <= height)
 
-    def open_now(self) -> tuple[BranchFacts, ...]:
-        """Return the later branches that are open now, as far as blocks are known or expected."""
-        return self.open_at(self.chain.height) if self.chain is not None else ()
+    def open_branches(self) -> tuple[BranchFacts, ...]:
+        """Return the later branches that are open when the audit looks: now, unless at a block."""
+        if self.at is not None:
+            return self.open_at(self.at)
+        return self.open_at(self.chain.height + 1) if self.chain is not None else ()
 
     def all_keys(self) -> tuple[CosignerFacts, ...]:
         """Return the keys of all branches, each once, those of the primary first."""
@@ -264,3 +269,8 @@ def _one_seed(one: CosignerFacts, other: CosignerFacts) -> bool:
 def keys(count: int) -> str:
     """Return so many keys in words."""
     return f"{count} key{'s' if count != 1 else ''}"
+
+
+def listed_names(names: Sequence[str]) -> str:
+    """Return names in words: `a, b and c`."""
+    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), *names[-1:]])

@@ -10,8 +10,10 @@ from sqlalchemy.orm import Session
 from cards.family import family_named
 from coordinator import clock
 from coordinator.audit.facts import (
+    BranchFacts,
     CardFacts,
     CarrierFacts,
+    CoinAges,
     CopyFacts,
     CosignerFacts,
     LimitFacts,
@@ -23,8 +25,10 @@ from coordinator.custody import card_secrets, descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.custody.bags import bag_of
 from coordinator.wallet.balance import balance
+from coordinator.wallet.branches import chain_clock
 from psbt.errors import PsbtError
 from storage import cards as card_book
+from storage import chain as chain_book
 from storage import custody as custody_book
 from storage import descriptors as copy_book
 from storage import drills as drill_book
@@ -94,17 +98,18 @@ def vault_facts(db: Session, vault: Vault, said: Book | None = None) -> VaultFac
 def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
     """Gather what is known of a vault's keys, their carriers and the copies of its descriptor."""
     proved = vault_book.latest_verifications(db, vault)
-    cosigners = tuple(
-        CosignerFacts(
-            cosigner.label,
-            tuple(carrier_facts(carrier, said) for carrier in cosigner.key.carriers),
-            proved[cosigner.key_id].matched if cosigner.key_id in proved else None,
-            not cosigner.key.carriers and cosigner.key_id in said.carried,
-            _known_fingerprint(cosigner.key),
-            cosigner.key.created_on,
+    known = {
+        place.key_id: CosignerFacts(
+            place.label,
+            tuple(carrier_facts(carrier, said) for carrier in place.key.carriers),
+            proved[place.key_id].matched if place.key_id in proved else None,
+            not place.key.carriers and place.key_id in said.carried,
+            _known_fingerprint(place.key),
+            place.key.created_on,
         )
-        for cosigner in vault.cosigners
-    )
+        for place in vault.every_key
+    }
+    cosigners = tuple(known[cosigner.key_id] for cosigner in vault.cosigners)
     replaced = succession_book.succession_of(db, vault) is not None
     digest = descriptor_copies.digest_of(vault.descriptor)
     return VaultFacts(
@@ -117,7 +122,25 @@ def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
             for copy in copy_book.copies_of(db, vault)
         ),
         created_at=vault.created_at,
+        branches=tuple(
+            BranchFacts(
+                branch.name,
+                branch.threshold,
+                tuple(known[place.key_id] for place in branch.keys),
+                branch.blocks,
+                branch.height,
+            )
+            for branch in vault.recoveries
+        ),
+        ages=_ages(db, vault) if vault.recoveries else None,
+        chain=chain_clock(db, vault),
     )
+
+
+def _ages(db: Session, vault: Vault) -> CoinAges | None:
+    """Return how old the coins are that no block spends, as far as they are in one."""
+    heights = chain_book.heights_of_coins(db, vault)
+    return CoinAges(min(heights), max(heights), len(heights)) if heights else None
 
 
 def _known_fingerprint(key: Key) -> str | None:

@@ -13,7 +13,16 @@ from coordinator.audit.auditing import Audited
 from coordinator.audit.facts import VaultFacts
 from coordinator.audit.gathering import vault_facts
 from coordinator.audit.picture import Owned, Picture, picture
-from coordinator.audit.verdict import SETS_HEADER, Least, Verdict, least_sets, supposed, verdict
+from coordinator.audit.time_picture import time_picture
+from coordinator.audit.verdict import (
+    Least,
+    Verdict,
+    as_of,
+    least_sets,
+    sets_header,
+    supposed,
+    verdict,
+)
 from coordinator.custody import log as custody_log
 from coordinator.home.stored import computed_checksum
 from coordinator.shown_text import visible
@@ -62,6 +71,11 @@ class Page:
         return list(supposed(self.found))
 
     @property
+    def as_of(self) -> str:
+        """Return which day it is of, where it is not of today."""
+        return as_of(self.found.at) if self.found.at is not None else ""
+
+    @property
     def sets(self) -> Sequence[Least]:
         """Return the smallest losses and thefts of each kind."""
         return least_sets(self.found)
@@ -78,7 +92,12 @@ def rendered(page: Page) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("audit.html.j2")
-    return template.render(page=page, picture=page.drawn, header=SETS_HEADER)
+    return template.render(
+        page=page,
+        picture=page.drawn,
+        time=time_picture(page.found),
+        header=sets_header(page.found),
+    )
 
 
 def _readable(value: object) -> object:

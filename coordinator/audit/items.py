@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from coordinator.audit.exposure import exposure_of, keys_taken
+from coordinator.audit.exposure import exposure_of, reached_by
 from coordinator.audit.facts import CopyFacts, VaultFacts
 from coordinator.custody.bags import BagFacts
 from coordinator.notices import Notice, Severity
@@ -51,13 +51,13 @@ def _quorum_in_open_bags(facts: VaultFacts) -> Iterator[Notice]:
         if carrier.bag is not None and (carrier.bag.opened or carrier.bag.other)
     )
     bare = exposure_of(facts, codes=False)
-    keys = keys_taken(bare, broken) - keys_taken(bare)
-    if keys >= facts.threshold:
+    found = reached_by(bare, broken)
+    if found is not None:
         yield Notice(
             "open_bags_hold_quorum",
             Severity.DANGER,
-            f"whoever opened the bags of {' and '.join(broken)} had {keys} keys in hand and "
-            f"{facts.threshold} are needed",
+            f"whoever opened the bags of {' and '.join(broken)} had {found.keys} keys in hand "
+            f"and {found.threshold} are needed{found.by}",
             "move the coins to a vault with other keys now; check the cards afterwards",
             broken,
         )
@@ -106,10 +106,8 @@ def _stale(facts: VaultFacts, copy: CopyFacts) -> Notice:
 def _beside_quorum(facts: VaultFacts, current: list[CopyFacts]) -> Iterator[Notice]:
     """Tell of copies that lie where a quorum's cards do: whoever opens it needs nothing else."""
     bare = exposure_of(facts, codes=False)
-    gone = keys_taken(bare)
     for location in sorted({copy.location for copy in current if copy.location}):
-        keys = keys_taken(bare, (f"location:{location}",)) - gone
-        if keys >= facts.threshold:
+        if reached_by(bare, (f"location:{location}",)) is not None:
             subjects = tuple(copy.subject for copy in current if copy.location == location)
             yield Notice(
                 "copy_with_quorum",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 from unicodedata import east_asian_width
 
-from coordinator.audit.facts import CarrierFacts, SecretFacts, VaultFacts
+from coordinator.audit.facts import CarrierFacts, CosignerFacts, SecretFacts, VaultFacts
 from coordinator.notices import Notice, Severity
 
 COLUMNS: Final = {"vault": 10, "key": 10, "carrier": 255, "place": 610}
@@ -128,10 +128,7 @@ class Picture(NamedTuple):
 def picture(facts: VaultFacts, findings: Iterable[Notice], owned: Owned) -> Picture:
     """Lay out which key is carried by what, where that lies, and what else lies there."""
     weak = _weak(findings)
-    keys = [
-        Item("key", each.label, [] if each.carriers else [ELSEWHERE], weak.get(f"key:{each.label}"))
-        for each in facts.cosigners
-    ]
+    keys = [_key(facts, each, weak) for each in facts.all_keys()]
     carriers = list({each.subject: each for each in facts.carriers()}.values())
     things = [_carrier(each, weak) for each in carriers]
     spots = _spots(facts, carriers)
@@ -139,12 +136,12 @@ def picture(facts: VaultFacts, findings: Iterable[Notice], owned: Owned) -> Pict
     numbers = {each.subject: number for number, each in enumerate(carriers)}
     held = [
         (number, numbers[carrier.subject])
-        for number, each in enumerate(facts.cosigners)
+        for number, each in enumerate(facts.all_keys())
         for carrier in each.carriers
     ]
     lying = [(number, spots.index(_spot(each))) for number, each in enumerate(carriers)]
     orders = ordered((len(keys), len(things), len(places)), held, lying)
-    any_of = f"any {facts.threshold} of the {len(keys)} keys spend"
+    any_of = f"any {facts.threshold} of the {len(facts.cosigners)} keys spend"
     vault = Item("vault", f"{facts.name}: {owned.money}", [f"{any_of}; {owned.drilled}"])
     top = HEAD + vault.height + GAP
     columns = [
@@ -260,6 +257,13 @@ def _called(secret: SecretFacts) -> str:
     return secret.kind.upper() if secret.kind in {"pin", "puk"} else secret.kind
 
 
+def _key(facts: VaultFacts, key: CosignerFacts, weak: Weak) -> Item:
+    notes = [] if key.carriers else [ELSEWHERE]
+    if key not in facts.cosigners:
+        notes += [each.name for each in facts.branches if key in each.keys]
+    return Item("key", key.label, notes, weak.get(f"key:{key.label}"))
+
+
 def _carrier(carrier: CarrierFacts, weak: Weak) -> Item:
     made = f"{carrier.card.family} {carrier.card.version}" if carrier.card else carrier.kind
     notes = [made + (f", bag {carrier.bag.serial}" if carrier.bag else "")]
@@ -311,7 +315,7 @@ def _line(left: Box, right: Box) -> Line:
 
 
 def _said(facts: VaultFacts, things: Mapping[str, Item]) -> Iterator[Told]:
-    for cosigner in facts.cosigners:
+    for cosigner in facts.all_keys():
         carried = []
         for carrier in cosigner.carriers:
             item = things[carrier.subject]

@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from typing import Final
 
+from coordinator.audit.dangers import saving
 from coordinator.audit.exposure import (
     Exposure,
     Kind,
     can_read,
     exposure_of,
     keys_left,
-    keys_taken,
-    thief_can_spend,
+    quorum_left,
 )
 from coordinator.audit.facts import VaultFacts, keys
+from coordinator.audit.timeline import opening
 from coordinator.notices import Notice, Severity
 
 BANK: Final = "bank-vault"
@@ -28,12 +29,12 @@ HAPPENS: Final = {
 def place_findings(facts: VaultFacts) -> Iterator[Notice]:
     """Yield what one place, region or person can do, and what their loss does."""
     exposure = exposure_of(facts)
-    if keys_left(exposure) < facts.threshold:
+    if quorum_left(exposure) is None:
         return
     bare = exposure_of(facts, codes=False)
     for kind in OPENED:
         for group in _groups(exposure, kind):
-            yield from _spends(facts, exposure, bare, group=group)
+            yield from _spends(exposure, bare, group)
     for kind in HAPPENS:
         for group in _groups(exposure, kind):
             yield from _fatal(facts, exposure, group)
@@ -45,7 +46,7 @@ def without_banks(facts: VaultFacts) -> bool | None:
     """Tell whether the vault can be spent while banks are shut; None where none holds a thing."""
     exposure = exposure_of(facts)
     banks = _banks(facts, exposure)
-    return keys_left(exposure, banks) >= facts.threshold if banks else None
+    return quorum_left(exposure, banks) is not None if banks else None
 
 
 def _banks(facts: VaultFacts, exposure: Exposure) -> tuple[str, ...]:
@@ -59,7 +60,7 @@ def _banks_shut(facts: VaultFacts, exposure: Exposure, bare: Exposure) -> Iterat
     """Tell where a shut bank stops the vault: after a death its boxes are closed for weeks."""
     banks = _banks(facts, exposure)
     left = keys_left(exposure, banks)
-    if not banks or left >= facts.threshold:
+    if not banks or quorum_left(exposure, banks) is not None:
         return
     names = " and ".join(bank.partition(":")[2] for bank in banks)
     if (cards := keys_left(bare, banks)) >= facts.threshold:
@@ -94,26 +95,26 @@ def _named(group: str) -> tuple[Kind, str]:
     return Kind(kind), f"{kind} {name}"
 
 
-def _spends(
-    facts: VaultFacts, exposure: Exposure, bare: Exposure, *, group: str
-) -> Iterator[Notice]:
+def _spends(exposure: Exposure, bare: Exposure, group: str) -> Iterator[Notice]:
     """Tell where one group holds a quorum, with what a thief may have already."""
-    gone, held = keys_taken(bare), keys_taken(bare, (group,))
-    if held < facts.threshold or gone >= facts.threshold or held == gone:
+    for locked, quorum in zip(exposure.quorums, bare.quorums, strict=True):
+        gone, held = quorum.taken(), quorum.taken((group,))
+        if held < quorum.threshold or gone >= quorum.threshold or held == gone:
+            continue
+        kind, name = _named(group)
+        who = f"{name} {'can open' if kind is Kind.HOLDER else 'holds'} {keys(held - gone)}"
+        after = f" and {keys(gone)} lost or stolen already, of" if gone else " of"
+        sentence = f"{who}{after} {quorum.threshold} needed{quorum.by}"
+        remedy = f"move cards so that none reaches more than {quorum.threshold - 1} keys"
+        if gone:
+            remedy = "make a vault without the key that is gone and move the coins there"
+        if locked.taken((group,)) >= locked.threshold:
+            message = f"{sentence}: {OPENED[kind]} can spend"
+            yield Notice(f"{kind}_can_spend", SPENDS[kind], message, remedy, (group,))
+        else:
+            message = f"{sentence}: only PINs that are elsewhere keep {OPENED[kind]} from spending"
+            yield Notice(f"{kind}_holds_quorum", Severity.WARNING, message, remedy, (group,))
         return
-    kind, name = _named(group)
-    who = f"{name} {'can open' if kind is Kind.HOLDER else 'holds'} {keys(held - gone)}"
-    after = f" and {keys(gone)} lost or stolen already, of" if gone else " of"
-    sentence = f"{who}{after} {facts.threshold} needed"
-    remedy = f"move cards so that none reaches more than {facts.threshold - 1} keys"
-    if gone:
-        remedy = "make a vault without the key that is gone and move the coins there"
-    if thief_can_spend(exposure, (group,), knows_descriptor=True):
-        message = f"{sentence}: {OPENED[kind]} can spend"
-        yield Notice(f"{kind}_can_spend", SPENDS[kind], message, remedy, (group,))
-    else:
-        message = f"{sentence}: only PINs that are elsewhere keep {OPENED[kind]} from spending"
-        yield Notice(f"{kind}_holds_quorum", Severity.WARNING, message, remedy, (group,))
 
 
 def _fatal(facts: VaultFacts, exposure: Exposure, group: str) -> Iterator[Notice]:
@@ -121,12 +122,16 @@ def _fatal(facts: VaultFacts, exposure: Exposure, group: str) -> Iterator[Notice
     kind, name = _named(group)
     severity, happens = HAPPENS[kind]
     left = keys_left(exposure, (group,))
-    if left < facts.threshold:
+    if quorum_left(exposure, (group,)) is None:
+        waits = ""
+        if (later := saving(facts, (group,))) is not None:
+            severity = Severity.WARNING
+            waits = f": the coins then wait for branch {later.name}, {opening(facts, later).about}"
         yield Notice(
             f"{kind}_loss_fatal",
             severity,
             f"if {name} {happens}, {keys(left)} {'is' if left == 1 else 'are'} left and "
-            f"{facts.threshold} are needed",
+            f"{facts.threshold} are needed{waits}",
             "move a card, or write its PIN down, elsewhere; or add a backup carrier there",
             (group,),
         )
@@ -149,7 +154,7 @@ def _shared_regions(facts: VaultFacts, exposure: Exposure) -> Iterator[Notice]:
         if place.name in used and place.region is not None:
             regions.setdefault(place.region, []).append(place.name)
     for region, names in sorted(regions.items()):
-        if len(names) > 1 and keys_left(exposure, (f"region:{region}",)) >= facts.threshold:
+        if len(names) > 1 and quorum_left(exposure, (f"region:{region}",)) is not None:
             yield Notice(
                 "places_share_region",
                 Severity.INFO,

@@ -47,6 +47,13 @@ def _look(carrier: CarrierFacts) -> str:
     return f"cardquorum custody record {carrier.subject} seen"
 
 
+def drill_due(facts: VaultFacts) -> datetime | None:
+    """Return when the vault's next drill is due; None where it is not known when it was made."""
+    if facts.drilled_at is not None:
+        return facts.drilled_at + DRILL_INTERVAL
+    return None if facts.created_at is None else facts.created_at + FIRST_DRILL
+
+
 def _not_drilled(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
     """Tell of a vault whose quorum was not rehearsed for a year, or in its first month."""
     since, allowed, said = facts.drilled_at, DRILL_INTERVAL, "was last drilled"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from coordinator.audit import cards, dangers, items, places, rules
+from coordinator.audit import branches, cards, dangers, items, places, rules
 from coordinator.audit.facts import BACKUP_PAIR, CarrierFacts, VaultFacts
 from coordinator.notices import Notice, Severity
 
@@ -15,6 +15,7 @@ def audit(facts: VaultFacts, now: datetime) -> list[Notice]:
         *dangers.not_approved(facts),
         *dangers.quorum_stolen(facts),
         *dangers.quorum_lost(facts),
+        *dangers.branch_open(facts),
         *dangers.same_seed(facts),
         *places.place_findings(facts),
         *_places_unknown(facts),
@@ -25,6 +26,7 @@ def audit(facts: VaultFacts, now: datetime) -> list[Notice]:
         *cards.card_findings(facts),
         *items.item_findings(facts),
         *rules.rule_findings(facts, now),
+        *branches.branch_findings(facts, now),
     ]
     order = (Severity.DANGER, Severity.WARNING, Severity.INFO)
     return sorted(found, key=lambda finding: order.index(finding.severity))
@@ -77,7 +79,7 @@ def _resistance(carrier: CarrierFacts) -> str:
 
 
 def _orphaned(facts: VaultFacts) -> Iterator[Notice]:
-    for cosigner in facts.cosigners:
+    for cosigner in facts.all_keys():
         if cosigner.orphaned:
             yield Notice(
                 "key_without_carrier",
@@ -89,7 +91,7 @@ def _orphaned(facts: VaultFacts) -> Iterator[Notice]:
 
 
 def _shared_keys(facts: VaultFacts) -> Iterator[Notice]:
-    for cosigner in facts.cosigners:
+    for cosigner in facts.all_keys():
         subjects = tuple(
             carrier.subject
             for carrier in cosigner.carriers

@@ -6,9 +6,15 @@ from typing import NamedTuple
 from coordinator.audit.auditing import Audited
 from coordinator.audit.exposure import Kind
 from coordinator.audit.monotone import MinimalSets
+from coordinator.audit.timeline import Start
 from coordinator.notices import Severity
 
 SETS_HEADER = ("of", "you lose the money without", "a thief needs")
+
+
+FEWER = ": fewer than before"
+SETS_IN_TIME = ("of", "you cannot spend without", "a thief needs")
+OVER_TIME = ("from", "open", *SETS_IN_TIME[1:])
 
 
 class Verdict(NamedTuple):
@@ -16,6 +22,20 @@ class Verdict(NamedTuple):
 
     severity: Severity
     sentence: str
+
+
+class LeastThen(NamedTuple):
+    """The smallest loss and theft from a time on, of places or else of cards, in words."""
+
+    start: str
+    open: str
+    loss: str
+    theft: str
+
+    @property
+    def fewer(self) -> bool:
+        """Tell whether a thief needs less than before."""
+        return self.theft.endswith(FEWER)
 
 
 class Least(NamedTuple):
@@ -29,10 +49,12 @@ class Least(NamedTuple):
 def verdict(found: Audited) -> Verdict:
     """Return how a vault stands now, whatever else the question supposes lost or stolen."""
     if found.minimal_thefts[Kind.CARD].smallest == 0:
-        told = "a thief can spend this vault now, with what is lost or stolen: move its coins first"
-        return Verdict(Severity.DANGER, told)
+        when = "now" if found.at is None else "then"
+        told = f"a thief can spend this vault {when}, with what is lost or stolen: move its coins"
+        return Verdict(Severity.DANGER, f"{told} first")
     if found.minimal_losses[Kind.CARD].smallest == 0:
-        return Verdict(Severity.DANGER, "this vault can NOT be spent with what is left")
+        told = f"this vault can NOT be spent with what is left{_until(found)}"
+        return Verdict(Severity.DANGER, told)
     grave = sum(each.severity is Severity.DANGER for each in found.findings)
     if grave:
         severity, first = Severity.DANGER, f"{_counted(grave, 'danger')} to mend first"
@@ -45,10 +67,20 @@ def verdict(found: Audited) -> Verdict:
     return Verdict(severity, f"vault {found.vault}: {first}" + (f"; {costs}" if costs else ""))
 
 
+def sets_header(found: Audited) -> tuple[str, str, str]:
+    """Return what stands above the smallest losses and thefts.
+
+    Where a branch opens later, what cannot be spent now need not be lost.
+    """
+    return SETS_IN_TIME if found.timeline else SETS_HEADER
+
+
 def _costs(found: Audited) -> Iterator[str]:
     """Yield what the money costs in places: whose loss loses it, how many a thief needs."""
     lose = found.minimal_losses[Kind.LOCATION].smallest
     steal = found.minimal_thefts[Kind.LOCATION].smallest
+    if found.timeline and lose:
+        lose = found.timeline[-1].minimal_losses[Kind.LOCATION].smallest
     if lose == 1:
         yield "the loss of one place can lose the money"
     elif lose:
@@ -58,6 +90,61 @@ def _costs(found: Audited) -> Iterator[str]:
         yield f"a thief in one place can take {money}"
     elif steal:
         yield f"a thief must get into {steal} places to take {money}"
+    yield from _easier(found, steal)
+
+
+def _easier(found: Audited, steal: int | None) -> Iterator[str]:
+    """Yield from when on fewer places are enough for a thief."""
+    for period in found.timeline[1:]:
+        then = period.minimal_thefts[Kind.LOCATION].smallest
+        if _fewer(then, steal):
+            places = "one place is" if then == 1 else f"{then} places are"
+            yield f"{_from(period.start)} {places} enough"
+            return
+
+
+def _from(start: Start) -> str:
+    return start.about if start.blocks is not None else f"from {start.about} on"
+
+
+def _until(found: Audited) -> str:
+    """Say from when on a branch that opens later can spend with what is left."""
+    begun = found.at.order if found.at is not None else (False, 0)
+    for period in found.timeline[1:]:
+        if period.minimal_losses[Kind.CARD].smallest != 0 and period.start.order > begun:
+            branches = " and ".join(period.opens)
+            return f" before branch {branches} opens, {period.start.about}"
+    return ""
+
+
+def as_of(at: Start) -> str:
+    """Return what an audit of another day begins with."""
+    return f"as of {at.about}, if nothing is moved before"
+
+
+def least_over_time(found: Audited) -> list[LeastThen]:
+    """Return what the smallest loss and theft is from each time on at which that changes."""
+    placed = any(each.minimal_losses[Kind.LOCATION].count for each in found.timeline)
+    kind = Kind.LOCATION if placed else Kind.CARD
+    rows, before = [], None
+    for period in found.timeline:
+        theft = period.minimal_thefts[kind]
+        fewer = period is not found.timeline[0] and _fewer(theft.smallest, before)
+        before = theft.smallest
+        rows.append(
+            LeastThen(
+                period.start.about,
+                ", ".join(period.open),
+                _least(period.minimal_losses[kind]),
+                _least(theft) + (FEWER if fewer else ""),
+            )
+        )
+    return rows
+
+
+def _fewer(then: int | None, before: int | None) -> bool:
+    """Tell whether a thief needs less then; None is what no theft reaches."""
+    return then is not None and (before is None or then < before)
 
 
 def least_sets(found: Audited) -> list[Least]:

@@ -1,7 +1,11 @@
 """When a block is expected: 600 seconds a block from the newest one known, give or take 5 %."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
+
+from coordinator import clock
+from coordinator.errors import UsageError
 
 BLOCK_TIME: Final = timedelta(minutes=10)
 SPREAD: Final = 20
@@ -9,6 +13,9 @@ SPREAD: Final = 20
 DAY_KNOWN: Final = timedelta(days=60)
 MONTH_KNOWN: Final = timedelta(days=4 * 365)
 MONTH: Final = timedelta(days=365) / 12
+
+
+HEIGHT: Final = re.compile("[0-9]{1,9}")
 
 
 class Expected(NamedTuple):
@@ -32,16 +39,18 @@ class ChainClock(NamedTuple):
 
     @property
     def base(self) -> datetime:
-        """Return the moment at which the tip was the newest block.
+        """Return the moment at which the tip was the newest block."""
+        return self.told_at if self.mined else self.now
 
-        It is never one to come: that was a wrong clock's.
-        """
-        return min(self.told_at, self.now) if self.mined else self.now
+    @property
+    def behind(self) -> bool:
+        """Tell whether the clock says now that it is earlier than it said when the tip was told."""
+        return self.now < self.told_at
 
     @property
     def height(self) -> int:
         """Return about which block is the newest now."""
-        return self.tip + (self.now - self.base) // BLOCK_TIME
+        return self.tip + max(self.now - self.base, timedelta()) // BLOCK_TIME
 
     @property
     def age(self) -> timedelta:
@@ -69,10 +78,20 @@ class ChainClock(NamedTuple):
         expected = self.expected(height)
         if expected is None:
             return "after the year 9999"
-        way = abs(expected.date - self.now)
+        way = abs(expected.date - max(self.now, self.base))
         if way <= DAY_KNOWN:
             return f"about {expected.date.day} {expected.date:%B %Y}"
         return f"about {expected.date:%B %Y}" if way <= MONTH_KNOWN else f"about {expected.date:%Y}"
+
+
+def date_or_height(text: str) -> datetime | int:
+    """Read what a person types for a block: its height, or a date; raises UsageError."""
+    if HEIGHT.fullmatch(text):
+        return int(text)
+    try:
+        return clock.parse(text)
+    except (ValueError, OverflowError) as failure:
+        raise UsageError(f"{text!r} is neither a date nor a block height") from failure
 
 
 def duration(blocks: int) -> str:

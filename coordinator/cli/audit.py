@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from coordinator.audit.auditing import Audited, Question
     from coordinator.audit.exposure import Kind
     from coordinator.audit.monotone import MinimalSets
+    from coordinator.audit.timeline import Start
     from coordinator.notices import Notice
 
 SEVERITIES = {"none": (), "warning": ("warning", "danger"), "danger": ("danger",)}
@@ -26,6 +27,9 @@ def audit(
     lose: Annotated[list[str] | None, typer.Option(help="as if this was lost", metavar="X")] = None,
     steal: Annotated[
         list[str] | None, typer.Option(help="as if a thief had this", metavar="X")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="as of that date or block", metavar="DATE|HEIGHT")
     ] = None,
     hot: Annotated[
         str | None, typer.Option(help="what you hold outside of cards", metavar="AMOUNT")
@@ -46,6 +50,7 @@ def audit(
 
     Counts the smallest sets of places, regions, people, cards, families and makers whose loss
     makes the vault unspendable, or that let a thief spend. X is kind:name, as location:home.
+    Where branches open later, says from about when and what changes then; --at looks at that day.
     Amounts are as of the last sync. Exits 5 where a finding is as severe as --fail-on.
 
     \b
@@ -59,6 +64,7 @@ def audit(
     asked = _question(
         lose,
         steal,
+        at=at,
         hot=hot,
         hot_percent=hot_percent,
         file=advisories,
@@ -74,8 +80,30 @@ def audit(
 
 def audited_document(found: "Audited") -> dict[str, object]:
     """Return the fields of `audit --json`."""
-    losses, thefts = _sets_document(found.minimal_losses), _sets_document(found.minimal_thefts)
-    return as_document(found, minimal_losses=losses, minimal_thefts=thefts)
+    return as_document(
+        found,
+        minimal_losses=_sets_document(found.minimal_losses),
+        minimal_thefts=_sets_document(found.minimal_thefts),
+        at=None if found.at is None else _start_document(found.at),
+        timeline=[
+            {
+                **_start_document(period.start),
+                "open": period.open,
+                "opens": period.opens,
+                "told": period.told,
+                "minimal_losses": _sets_document(period.minimal_losses),
+                "minimal_thefts": _sets_document(period.minimal_thefts),
+            }
+            for period in found.timeline
+        ],
+    )
+
+
+def _start_document(start: "Start") -> dict[str, object]:
+    """Return a block, or so many after a payment, and between which moments it is expected."""
+    dates = start.expected or (None, None, None)
+    named = dict(zip(("date", "earliest", "latest"), dates, strict=True))
+    return {"height": start.height, "blocks": start.blocks, "about": start.about, **named}
 
 
 def _sets_document(found: "Mapping[Kind, MinimalSets]") -> dict[str, object]:
@@ -105,6 +133,7 @@ def _question(
     lose: list[str] | None,
     steal: list[str] | None,
     *,
+    at: str | None,
     hot: str | None,
     hot_percent: int,
     file: Path | None,
@@ -121,6 +150,7 @@ def _question(
     return Question(
         lose or (),
         steal or (),
+        at,
         HotFacts(parse_amount(hot), hot_percent) if hot else None,
         advisories(file, key) if file and key else (),
     )
@@ -128,15 +158,28 @@ def _question(
 
 def _lines(found: "Audited") -> Iterator[str]:
     """Yield the verdict, what is grave, what a loss or a theft takes, and the rest."""
-    from coordinator.audit.verdict import SETS_HEADER, least_sets, supposed, verdict
+    from coordinator.audit.verdict import (
+        OVER_TIME,
+        as_of,
+        least_over_time,
+        least_sets,
+        sets_header,
+        supposed,
+        verdict,
+    )
 
+    if found.at is not None:
+        yield f"{as_of(found.at)}:"
     stands = verdict(found)
     yield f"{'DANGER: ' if stands.severity.value == 'danger' else ''}{stands.sentence}"
     grave = [each for each in found.findings if each.severity.value == "danger"]
     yield from _findings(grave)
     sets = least_sets(found)
     if sets:
-        yield from columns(sets, *SETS_HEADER)
+        yield from columns(sets, *sets_header(found))
+    yield from (told for period in found.timeline for told in period.told)
+    if found.timeline:
+        yield from columns(least_over_time(found), *OVER_TIME)
     yield from _findings(each for each in found.findings if each not in grave)
     if found.dangers:
         codes = ", ".join(each.code for each in found.dangers)

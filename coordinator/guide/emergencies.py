@@ -5,6 +5,7 @@ from typing import Final
 
 from coordinator.audit.dangers import (
     APPROVAL_MISMATCH,
+    BRANCH_OPEN,
     KEY_MISMATCH,
     KEYS_UNPROVED,
     NO_COPY,
@@ -56,6 +57,17 @@ def _move(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
     return f"take vault {vault.name} out of use", ("vault", "retire", vault.name)
 
 
+def _close(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
+    """Return what closes a branch again: its wait begins anew with each coin's block."""
+    if vault.free_sats <= 0:
+        return "", ()  # a payment holds the coins: it is what moves them
+    words = road.drain(facts, vault.name, NOW)
+    if any(each.height is not None for each in vault.facts.branches):
+        return f"move the coins of vault {vault.name} to one whose branch opens later", words
+    title = f"move the coins of vault {vault.name} to its own next address: their wait starts anew"
+    return title, words
+
+
 def _find(_facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
     """Return what brings a quorum back: what is lost is found, or a card is known again."""
     for each in vault.facts.carriers():
@@ -104,6 +116,7 @@ MENDS: Final[dict[str, Callable[[GuideFacts, VaultStanding], tuple[str, Words]]]
     POLICY_NOT_APPROVED: _approve,
     QUORUM_STOLEN: _move,
     QUORUM_LOST: _find,
+    BRANCH_OPEN: _close,
     SAME_SEED: _move,
     KEY_MISMATCH: _prove,
     KEYS_UNPROVED: _prove,

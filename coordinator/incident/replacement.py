@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_policy
-from coordinator.audit.exposure import exposure_of, keys_taken
+from coordinator.audit.exposure import exposure_of, quorum_taken
 from coordinator.audit.gathering import vault_facts
 from coordinator.chain import Tip
 from coordinator.custody import descriptor_copies
@@ -302,7 +302,7 @@ def is_urgent(db: Session, name: str) -> bool:
 def _urgent(db: Session, vault: Vault) -> bool:
     """Tell whether what is lost or stolen may be a quorum, its PINs known or not."""
     facts = vault_facts(db, vault)
-    return keys_taken(exposure_of(facts, codes=False)) >= facts.threshold
+    return quorum_taken(exposure_of(facts, codes=False)) is not None
 
 
 def _key_gone(db: Session, vault: Vault, card: str) -> Key:

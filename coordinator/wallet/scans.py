@@ -1,6 +1,5 @@
 """From which block to which a vault was looked for, and what is said where nobody looked yet."""
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -9,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.chain import UNKNOWN, Birthday, Tip, first_block
-from coordinator.chain.block_dates import BLOCK_TIME
+from coordinator.chain.block_dates import BLOCK_TIME, date_or_height
 from coordinator.chain.url import CORE, FILTERS, OFFLINE
 from coordinator.errors import NotLooked, UsageError
 from coordinator.home.settings import Home
@@ -157,13 +156,9 @@ def parse_birthday(text: str, tip: Tip | None, network: str) -> Birthday:
 
     `tip` is the newest block that is known.
     """
-    if re.fullmatch("[0-9]{1,9}", text):
-        return checked_birthday(Birthday(height=int(text)), tip, network)
-    try:
-        moment = clock.parse(text)
-    except (ValueError, OverflowError) as failure:
-        raise UsageError(f"{text!r} is neither a date nor a block height") from failure
-    return checked_birthday(Birthday(moment), tip, network)
+    typed = date_or_height(text)
+    birthday = Birthday(height=typed) if isinstance(typed, int) else Birthday(typed)
+    return checked_birthday(birthday, tip, network)
 
 
 def checked_birthday(birthday: Birthday, tip: Tip | None, network: str) -> Birthday:

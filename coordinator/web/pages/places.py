@@ -7,7 +7,8 @@ from coordinator.audit import auditing
 from coordinator.audit.auditing import Question
 from coordinator.audit.exposure import Kind
 from coordinator.audit.html import gathered
-from coordinator.audit.verdict import SETS_HEADER, supposed
+from coordinator.audit.time_picture import time_picture
+from coordinator.audit.verdict import sets_header, supposed
 from coordinator.custody import card_secrets
 from coordinator.custody import log as custody_log
 from coordinator.custody.card_secrets import Told
@@ -74,7 +75,8 @@ def show(visit: Visit) -> Answer:
         "name": name,
         "page": page,
         "picture": page.drawn,
-        "header": SETS_HEADER,
+        "time": time_picture(found),
+        "header": sets_header(found),
         "found": found,
         "answered": answered,
         "places": sorted(page.facts.places),

@@ -40,9 +40,12 @@ def test_on_regtest_no_block_is_mined_by_time() -> None:
     assert expected.date == NOW + timedelta(days=1)
 
 
-def test_a_tip_that_was_told_tomorrow_is_of_now() -> None:
-    ahead = ChainClock(900_000, NOW + timedelta(days=1), NOW)
-    assert (ahead.height, ahead.age, ahead.base) == (900_000, timedelta(), NOW)
+def test_a_clock_that_fell_back_leaves_the_dates_as_they_were() -> None:
+    behind = ChainClock(900_000, NOW, NOW - timedelta(days=20_000))
+    assert (behind.behind, behind.height, behind.age) == (True, 900_000, timedelta())
+    assert behind.expected(900_144) == FRESH.expected(900_144)
+    assert behind.about(900_144) == FRESH.about(900_144) == "about 1 December 2026"
+    assert not FRESH.behind
 
 
 @pytest.mark.parametrize("blocks", [1, 144, 52_560])
