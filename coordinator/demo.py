@@ -386,7 +386,7 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> Paid:
 def _signed(stage: Stage, created: creation.Created, slots: Sequence[Slot], *, inputs: int) -> Paid:
     """Have cards sign a payment at the same time, and send it."""
     ceremony = created.ceremony or ""
-    outcomes = ceremonies.sign(
+    outcomes, _ = ceremonies.sign(
         stage.home, stage.database, ceremony, offered=slots, attendant=stage.guide
     )
     for outcome in outcomes:

@@ -233,7 +233,6 @@ def sign(
     Example: cardquorum spend sign abcd2345 --emulated blue --emulated red
     """
     from coordinator.payment import ceremonies
-    from coordinator.payment.progress import progress
 
     context.freshen()
     with context.ceremony(ceremony) as (_, record):
@@ -243,7 +242,7 @@ def sign(
         wait=wait, last_attempt=last_attempt, pin_stdin=pin_stdin, branch=branch, yes=yes,
         accepted=accept,
     )  # fmt: skip
-    outcomes = ceremonies.sign(
+    outcomes, seen = ceremonies.sign(
         context.home,
         context.database,
         ceremony,
@@ -252,8 +251,6 @@ def sign(
         wait_policy=offered.wait_policy,
         consent=ceremonies.Consent(txid, accept),
     )
-    with context.ceremony(ceremony) as (_, record):
-        seen = progress(record)
     lines = [*map(outcome_line, outcomes), *progress_lines(seen)]
     return Result({**progress_document(seen), "cards": outcomes}, lines, worst(outcomes))
 

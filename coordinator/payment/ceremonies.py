@@ -29,6 +29,7 @@ from coordinator.payment.progress import (
     progress_with,
     signed_psbt,
     stored_psbt,
+    with_kept_signatures,
 )
 from coordinator.payment.reviews import refuse_contradictions, reviewed
 from coordinator.person import Attendant
@@ -68,6 +69,13 @@ class Consent(NamedTuple):
     accepted: Accepted = None
 
 
+class Signed(NamedTuple):
+    """What came of each card offered, and where the ceremony stands since."""
+
+    outcomes: list[Outcome]
+    progress: Progress
+
+
 class Finalized(NamedTuple):
     """A finished transaction and what vouched for it: the engine, or our own check.
 
@@ -102,10 +110,11 @@ def sign(
     attendant: Attendant,
     wait_policy: WaitPolicy = WaitPolicy(),  # noqa: B008 -- frozen
     consent: Consent = Consent(),  # noqa: B008 -- frozen
-) -> list[Outcome]:
+) -> Signed:
     """Show the review, then let every card offered sign; each signature is kept as it comes.
 
-    Readers go on asking for the cards that the quorum lacks, as the wait_policy says.
+    The PSBT is read once: what was shown is what is signed and counted. Readers go on asking for
+    the cards that the quorum lacks, as the wait_policy says.
     """
     with database.begin() as db:
         record = _open_ceremony(db, ceremony_id)
@@ -131,7 +140,7 @@ def sign(
         keep=_keeper(database, ceremony_id),
         attendant=attendant,
         wait_policy=wait_policy,
-        missing=lambda: _missing(database, ceremony_id),
+        missing=lambda: _missing(database, ceremony_id, psbt),
         cards=cards,
         enrol=partial(unenrolled.enrol_where_asked, database, vault),
         not_kept=lambda label, given, reason: _hand_over(
@@ -141,14 +150,15 @@ def sign(
     )
     outcomes = collector.collect(offered, task)
     try:
-        _advance(database, ceremony_id)
+        _advance(database, ceremony_id, psbt)
         _write_down(database, ceremony_id, outcomes)
     except (StorageError, OSError) as failure:
-        return [
+        outcomes = [
             each._replace(error=failure) if each.signatures and each.error is None else each
             for each in outcomes
         ]
-    return outcomes
+    with reading(database).begin() as db:
+        return Signed(outcomes, _progress(ceremony_book.ceremony_named(db, ceremony_id), psbt))
 
 
 def _hand_over(
@@ -201,11 +211,17 @@ def _shares(
     return share_of
 
 
-def _missing(database: Database, ceremony_id: str) -> list[Wanted]:
+def _progress(record: Ceremony, psbt: codec.Psbt) -> Progress:
+    """Return where a ceremony stands whose PSBT was read before."""
+    signed = with_kept_signatures(record, psbt)
+    return progress_with(record, stored_policy(record.vault), signed)
+
+
+def _missing(database: Database, ceremony_id: str, psbt: codec.Psbt) -> list[Wanted]:
     """Return the cards the quorum lacks, each by name and place."""
     with reading(database).begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
-        seen = progress(record)
+        seen = _progress(record, psbt)
         if seen.complete:
             return []
         return wanted_cards(db, record.vault, seen.missing)
@@ -231,22 +247,21 @@ def _keeper(database: Database, ceremony_id: str) -> collector.Keep:
     return keep
 
 
-def _advance(database: Database, ceremony_id: str) -> None:
+def _advance(database: Database, ceremony_id: str, psbt: codec.Psbt) -> None:
     """Call the ceremony complete once the quorum is there."""
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
-        seen = _advance_record(record)
+        seen = _progress(record, psbt)
+        _note_complete(record, seen)
         places = record.vault.keys_of(record.branch)
         keys = [each.key_id for each in places if each.label in seen.signed_by]
         detail = f"signed in ceremony {record.public_id}"
         vault_book.note_proved(db, record.vault, keys, detail=detail, now=clock.now())
 
 
-def _advance_record(record: Ceremony) -> Progress:
-    seen = progress(record)
+def _note_complete(record: Ceremony, seen: Progress) -> None:
     if record.state == "collecting" and seen.complete:
         record.state = "complete"
-    return seen
 
 
 def add(
@@ -292,7 +307,7 @@ def take_signatures(
     record.psbt = codec.to_bytes(wider)
     db.flush()
     db.refresh(record)
-    _advance_record(record)
+    _note_complete(record, progress(record))
     return len(arrived)
 
 

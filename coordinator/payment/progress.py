@@ -40,7 +40,11 @@ def signed_psbt(record: Ceremony) -> codec.Psbt:
 
     Raises PsbtError where the rows contradict one another.
     """
-    psbt = stored_psbt(record)
+    return with_kept_signatures(record, stored_psbt(record))
+
+
+def with_kept_signatures(record: Ceremony, psbt: codec.Psbt) -> codec.Psbt:
+    """Return the PSBT that a ceremony opened with every signature kept so far, each verified."""
     answers = [
         (SigningRequest(kept.input_index, kept.pubkey, (), b""), kept.signature)
         for kept in record.signatures

@@ -74,7 +74,7 @@ def run(asked: Asked, tmp_path: Path):  # noqa: ANN201
         offered = [swapped(slots)] if one_reader else slots
         database = open_database(home.database_url)
         started = time.monotonic()
-        outcomes = sign(
+        outcomes, _ = sign(
             home,
             database,
             ceremony,

@@ -35,3 +35,17 @@ def test_a_signature_is_verified_and_a_psbt_parsed_once_to_show_a_payment(
     monkeypatch.setattr(codec, "parse", parsed)
     assert vault("spend", "show", number)["have"] == 1
     assert set(seen.values()) == {1}
+
+
+def test_a_psbt_is_parsed_once_to_sign_it(vault: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = vault("spend", "create", "v", "--to", PAYEE, "--feerate", "5", *UNPROVED)["ceremony"]
+    parse, seen = codec.parse, list[bytes]()
+
+    def parsed(data: bytes) -> codec.Psbt:
+        seen.append(data)
+        return parse(data)
+
+    monkeypatch.setattr(codec, "parse", parsed)
+    signing = ("--emulated", "a", "--pin-stdin", "--yes", *UNPROVED)
+    assert vault("spend", "sign", number, *signing, stdin=f"a={PIN}\n")["have"] == 1
+    assert len(seen) == 1

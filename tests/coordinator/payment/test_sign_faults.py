@@ -92,7 +92,7 @@ class Payment(NamedTuple):
         found = ceremonies.sign(
             self.home, self.database, self.ceremony, offered=slots, attendant=person or Person()
         )
-        return dict(zip(labels, found, strict=True))
+        return dict(zip(labels, found.outcomes, strict=True))
 
     def signed(self) -> int:
         """Return how many signatures are kept; each of them verifies."""
