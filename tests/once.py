@@ -17,6 +17,7 @@ from sqlalchemy.util import LRUCache
 from typer import Typer
 from typer import main as typer_main
 
+from cards import bip32, emulation
 from coordinator import cli
 from coordinator.cli import build, manual
 from psbt import policy
@@ -25,6 +26,8 @@ from storage import database, encryption, migrations
 from storage.database import VERSIONS, found_version
 
 COMPILED = LRUCache(4096)
+RIPEMD160 = lru_cache(maxsize=4096)(bip32.ripemd160)
+POINTS = lru_cache(maxsize=4096)(emulation.public_key)
 STRETCHED = lru_cache(maxsize=64)(encryption._stretched)
 OPTIONS = lru_cache(maxsize=1024)(typer_main.get_params_from_function)
 SCHEMAS: dict[str, list[str]] = {}
@@ -32,6 +35,7 @@ SCHEMAS: dict[str, list[str]] = {}
 LAST = "head"
 upgrade = migrations.upgrade
 get_command = typer_main.get_command
+below = emulation.Node.below
 
 
 @lru_cache(maxsize=64)
@@ -89,10 +93,30 @@ def building_once(words: Collection[str]) -> Typer | Callable[..., Any]:
     return built(names_of_commands().intersection(words))
 
 
+@lru_cache(maxsize=4096)
+def nodes_below(node: emulation.Node, path: tuple[int, ...]) -> emulation.Node:
+    """Return the node of an emulated card's key that many steps below."""
+    return below(node, path)
+
+
+@contextlib.contextmanager
+def deriving_once() -> Iterator[None]:
+    """Share what emulated cards derive from their keys, and keys' fingerprints."""
+    with (
+        mock.patch.object(bip32, "ripemd160", RIPEMD160),
+        mock.patch.object(emulation, "public_key", POINTS),
+        mock.patch.object(
+            emulation.Node, "below", lambda node, path: nodes_below(node, tuple(path))
+        ),
+    ):
+        yield
+
+
 @contextlib.contextmanager
 def computing_once() -> Iterator[None]:
     """Share compiled SQL, schemas, child keys, the command line and keys of passphrases."""
     with (
+        deriving_once(),
         mock.patch.object(cli, "build", building_once),
         mock.patch.object(encryption, "_stretched", STRETCHED),
         mock.patch.object(policy, "children", remembered_children),

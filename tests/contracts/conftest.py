@@ -1,10 +1,20 @@
 """Every family and every profile, asked in turn."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from cards import emulation
 from cards.family import EmulatedCard
 from tests.contracts.subjects import SUBJECTS, Subject
+from tests.once import deriving_once
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared() -> Iterator[None]:
+    """Have emulated cards derive each key once."""
+    with deriving_once():
+        yield
 
 
 @pytest.fixture(params=SUBJECTS, ids=str)
