@@ -229,6 +229,8 @@ def _note_ids(db: Session, vault: Vault, seen: Sequence[Transaction]) -> None:
         if any(tx_in.script_sig for tx_in in transaction.inputs)
     }
     for record in ceremony_book.ceremonies_of(db, vault) if by_payment else ():
+        if record.state == "confirmed":
+            continue
         try:
             transaction = by_payment.get(fields.read_transaction(record.psbt))
         except PsbtError:

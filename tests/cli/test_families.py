@@ -9,13 +9,14 @@ STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 NAMES = [family.name for family in families()]
 
 
-def test_three_of_four_families_spend(asked: Asked) -> None:
+@pytest.mark.parametrize("script", ["wsh", "sh-wsh", "sh"])
+def test_three_of_four_families_spend(asked: Asked, script: str) -> None:
     asked("init", "--network", "regtest")
     for name in NAMES:
         asked("emulate", "new", name, name)
         asked("card", "enrol", name, "--emulated", name, "--pin-stdin", stdin=PIN)
     cards = [word for name in NAMES for word in ("--card", name)]
-    asked("vault", "create", "v", "--threshold", "3", *cards)
+    asked("vault", "create", "v", "--threshold", "3", "--script", script, *cards)
     pins = "".join(f"{name}={PIN}\n" for name in NAMES)
     proved = asked("vault", "verify", "v", "--pin-stdin", stdin=pins)
     assert sorted(proved["verified"]) == sorted(NAMES)

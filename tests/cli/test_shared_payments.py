@@ -142,6 +142,14 @@ def test_a_payjoin_pays_the_vault_less_its_own_coin(vault: Asked, tmp_path: Path
     assert made["review"]["net_sats"] == -450_000 + 1_000_000 - ours.value_sats
     message = made["review"]["warnings"]
     assert any("receives" in each["message"] for each in message)
+    sign(vault, made["ceremony"], "a", "b")
+    handed = vault("spend", "finalize", made["ceremony"])
+    (tmp_path / "all.psbt").write_bytes(unlocked(handed["psbt"]))
+    txid = vault("tx", "broadcast", str(tmp_path / "all.psbt"))["txid"]
+    vault("regtest", "mine")
+    (line,) = (each for each in vault("history", "v")["transactions"] if each["txid"] == txid)
+    assert line["change_sats"] == -made["review"]["net_sats"]
+    assert (line["fee_sats"], line["ceremony"]) == (None, made["ceremony"])
 
 
 def first_coin(vault: Asked) -> str:
