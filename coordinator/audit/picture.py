@@ -258,10 +258,14 @@ def _called(secret: SecretFacts) -> str:
 
 
 def _key(facts: VaultFacts, key: CosignerFacts, weak: Weak) -> Item:
-    notes = [] if key.carriers else [ELSEWHERE]
-    if key not in facts.cosigners:
-        notes += [each.name for each in facts.branches if key in each.keys]
+    notes = [*_branches(facts, key), *([] if key.carriers else [ELSEWHERE])]
     return Item("key", key.label, notes, weak.get(f"key:{key.label}"))
+
+
+def _branches(facts: VaultFacts, key: CosignerFacts) -> list[str]:
+    """Return the branches of a key that only signs once one has opened."""
+    later = () if key in facts.cosigners else facts.branches
+    return [branch.name for branch in later if key in branch.keys]
 
 
 def _carrier(carrier: CarrierFacts, weak: Weak) -> Item:
@@ -322,4 +326,5 @@ def _said(facts: VaultFacts, things: Mapping[str, Item]) -> Iterator[Told]:
             lies = carrier.gone or (f"at {carrier.location}" if carrier.location else NOWHERE)
             wrong = f" ({item.weak[1]})" if item.weak else ""
             carried.append(f"{carrier.subject}, {lies}{wrong}; {', '.join(item.notes)}")
-        yield Told(f"key {cosigner.label}", carried or [ELSEWHERE])
+        title = ", ".join([f"key {cosigner.label}", *_branches(facts, cosigner)])
+        yield Told(title, carried or [ELSEWHERE])

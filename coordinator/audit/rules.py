@@ -49,9 +49,13 @@ def _look(carrier: CarrierFacts) -> str:
 
 def drill_due(facts: VaultFacts) -> datetime | None:
     """Return when the vault's next drill is due; None where it is not known when it was made."""
-    if facts.drilled_at is not None:
-        return facts.drilled_at + DRILL_INTERVAL
-    return None if facts.created_at is None else facts.created_at + FIRST_DRILL
+    since, allowed = facts.drilled_at, DRILL_INTERVAL
+    if since is None:
+        since, allowed = facts.created_at, FIRST_DRILL
+    try:
+        return None if since is None else since + allowed
+    except OverflowError:  # a wrong clock's: no calendar goes beyond the year 9999
+        return None
 
 
 def _not_drilled(facts: VaultFacts, now: datetime) -> Iterator[Notice]:

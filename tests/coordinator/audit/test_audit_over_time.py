@@ -9,6 +9,7 @@ from coordinator import clock
 from coordinator.audit.auditing import Audited, Question, answered
 from coordinator.audit.exposure import Kind
 from coordinator.audit.facts import BranchFacts, VaultFacts
+from coordinator.audit.picture import Owned, picture
 from coordinator.audit.time_picture import PERIODS, TOP, time_picture
 from coordinator.audit.verdict import verdict
 from coordinator.chain.block_dates import ChainClock
@@ -218,6 +219,13 @@ def test_the_picture_over_time_keeps_every_column_apart(oldest: int | None, name
         assert drawn.left <= each.first <= each.last <= drawn.right + 10
         assert all(TOP < line.y < TOP + each.height for line in each.lines)
         assert TOP + each.height <= drawn.height
+
+
+def test_the_picture_names_the_branch_of_a_later_key() -> None:
+    drawn = picture(later(NET), (), Owned("1 sat", "no drill"))
+    notes = {box.item.name: list(box.item.notes) for box in drawn.boxes if box.item.column == "key"}
+    assert notes == {"b": [], "f": [], "h": [], "heir": ["recovery"], "lawyer": ["recovery"]}
+    assert "key heir, recovery" in [told.title for told in drawn.said]
 
 
 def test_there_is_no_picture_of_what_never_changes() -> None:

@@ -1,7 +1,7 @@
 """What the branches that open later give an audit to find, at its borders."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -87,6 +87,10 @@ def test_a_branch_opens_after_the_next_drill_is_due(blocks: int, *, warned: bool
 def test_an_overdue_drill_is_due_now() -> None:
     facts = later(NET, drilled_at=NOW - timedelta(days=900))
     assert "branch_opens_before_drill" not in found(facts)
+
+
+def test_a_drill_of_the_year_9999_stops_no_audit() -> None:
+    assert found(later(NET, drilled_at=datetime(9999, 12, 30, tzinfo=UTC))) == {}
 
 
 DELAYS = Theft(None, 15, "it delays", "source")
