@@ -10,10 +10,21 @@ from storage.model import DescriptorCopy, Item, Vault
 
 
 def add_copy(
-    db: Session, vault: Vault, item: Item, *, digest: bytes, now: datetime
+    db: Session,
+    vault: Vault,
+    item: Item,
+    *,
+    digest: bytes,
+    now: datetime,
+    told_block: int | None = None,
 ) -> DescriptorCopy:
-    """Remember that an item holds a descriptor of this SHA-256, of this vault."""
-    copy = DescriptorCopy(vault=vault, item=item, digest=digest, created_at=now)
+    """Remember that an item holds a descriptor of this SHA-256, of this vault.
+
+    `told_block` is what a letter beside it says of later keys.
+    """
+    copy = DescriptorCopy(
+        vault=vault, item=item, digest=digest, created_at=now, told_block=told_block
+    )
     db.add(copy)
     db.flush()
     return copy

@@ -111,7 +111,10 @@ def branch_open(facts: VaultFacts) -> Iterator[Notice]:
     for branch in facts.open_branches():
         keys_said = who(branch.threshold, [key.label for key in branch.keys])
         sweep = f"cardquorum spend recover {facts.name} --to ADDRESS"
-        remedy = "move the coins to the vault itself, which restarts the wait"
+        remedy = (
+            "move the coins to the vault itself, which restarts the wait: "
+            f"cardquorum spend refresh {facts.name}"
+        )
         if branch.height is not None:
             remedy = "make a vault whose branch opens later and move the coins there"
         yield Notice(

@@ -28,6 +28,7 @@ from coordinator.wallet.balance import balance
 from coordinator.wallet.branches import chain_clock
 from psbt.errors import PsbtError
 from storage import cards as card_book
+from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import custody as custody_book
 from storage import descriptors as copy_book
@@ -45,6 +46,9 @@ from storage.model import (
     Key,
     Vault,
 )
+
+REFRESHES = 20
+"""Payments that are looked at for one of the vault to itself, the newest first."""
 
 
 class Book(NamedTuple):
@@ -170,7 +174,28 @@ def _drilled_at(db: Session, vault: Vault) -> datetime | None:
         for drill in drill_book.drills_of(db, vault)
         if len(proofs := drill_book.primary_proofs(drill)) >= vault.threshold
     )
-    return max(reached, default=None)
+    return max((*reached, *_refreshed_at(db, vault)), default=None)
+
+
+def _refreshed_at(db: Session, vault: Vault) -> Iterable[datetime]:
+    """Yield when a payment of a vault to itself was last sent that is in a block: a drill, too.
+
+    Only where its coins are to be moved every so often; a quorum signed each of them.
+    """
+    if not vault.recoveries and vault.refresh_months is None:
+        return
+    from psbt import codec  # noqa: PLC0415 -- seldom, costs 20 ms
+
+    for record in ceremony_book.sent(db, vault)[:REFRESHES]:
+        if record.state == "confirmed" and record.broadcast_at and record.branch == "primary":
+            try:
+                outputs = codec.transaction_of(record.psbt).outputs
+            except PsbtError:
+                continue  # whoever asks for that ceremony is told
+            paid = {output.script_pubkey for output in outputs}
+            if len(chain_book.places_of(db, vault, paid)) == len(paid):
+                yield record.broadcast_at
+                return
 
 
 def _owned(db: Session, vault: Vault) -> tuple[int, str | None]:

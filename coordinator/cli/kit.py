@@ -73,14 +73,14 @@ def kit(
         _message(message),
         program,
     )
+    context.freshen(vault)
     with context.book.begin() as db:
         made = kits.make(context.home, db, wanted, accepted=accept)
-    notices = sentences(made.notices)
-    for notice in notices:
+    for notice in sentences(made.notices):
         context.say(notice)
     lines = [f"wrote {each.file}" for each in made.files]
     where = f", to be put at {location}" if location else ""
-    document = as_document(made, notices=notices)
+    document = as_document(made, notices=sentences(made.notices))
     document["for"] = document.pop("audience")
     return Result(document, [*lines, f"{made.copy} holds version {made.version}{where}"])
 
@@ -279,13 +279,25 @@ def list_copies(context: Context, vault: VaultName) -> Result:
     Example: cardquorum copy list family
     """
     from coordinator.custody import descriptor_copies
+    from coordinator.recovery.told_dates import stale_letters
+    from storage import vaults as vault_book
 
+    context.freshen(vault)
     with context.book.begin() as db:
         found = descriptor_copies.listed(db, vault)
+        old = stale_letters(db, vault_book.vault_named(db, vault))
     rows = [
-        (f.copy, f.version, f.location, f.gone, "stale" if f.stale else "current") for f in found
+        (
+            f.copy,
+            f.version,
+            f.location,
+            f.gone,
+            "stale" if f.stale else "letter stale" if f.copy in old else "current",
+        )
+        for f in found
     ]
-    return Result({"copies": found}, columns(rows, "copy", "version", "place", "gone", "state"))
+    copies = [as_document(f, letter_stale=f.copy in old) for f in found]
+    return Result({"copies": copies}, columns(rows, "copy", "version", "place", "gone", "state"))
 
 
 COMMANDS = {

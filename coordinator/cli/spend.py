@@ -423,6 +423,7 @@ COMMANDS = {
         "create": create,
         "consolidate": sweeping.consolidate,
         "recover": sweeping.recover,
+        "refresh": sweeping.refresh,
         "list": list_ceremonies,
         "show": show,
         "sign": sign,

@@ -115,3 +115,54 @@ def recover(
         for each in ripens
     ]
     return created(made).also(*told, feerate_source=rate.source, ripens=ripens)
+
+
+def refresh(
+    context: Context,
+    vault: VaultName,
+    apart: Annotated[
+        bool, typer.Option("--apart", help="one payment for each coin, so that none is linked")
+    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="every coin, also what is not due")] = False,
+    feerate: Feerate = None,
+    target: Target = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
+    accept: Accept = None,
+) -> Result:
+    """Move coins to the vault itself, so that the wait of its later branches starts anew.
+
+    Those are moved for which half of the wait has run. Merged into one they cost least, now and
+    next time, but everybody sees that they have one owner. Once it is in a block it counts as a
+    drill of the cards that signed.
+
+    \b
+    Example: cardquorum spend refresh family --feerate 1
+    """
+    import random
+
+    from coordinator.payment import creation
+    from coordinator.payment import refresh as refreshing
+    from coordinator.wallet import overview
+
+    context.look_first(vault)
+    rate = context.fee_rate(feerate, target)
+    tip = overview.known_tip(context.database, vault)
+    make = creation.dry_run if dry_run else creation.create
+    with context.vault(vault) as (db, record):
+        found = refreshing.refresh(db, record, rate.feerate, apart=apart, every=every)
+        made = [
+            make(context.home, db, each, tip=tip, rng=random.SystemRandom(), accepted=accept)
+            for each in found.orders
+        ]
+        if dry_run:
+            db.rollback()
+    shown = [created(each) for each in made]
+    lines = [line for each in shown for line in each.lines]
+    return Result(shown[0].document, lines).also(
+        *look_twice(found.notices),
+        feerate_source=rate.source,
+        ceremonies=[each.ceremony for each in made if each.ceremony],
+        cost=found.cost,
+        notices=sentences(found.notices),
+        left_coins=found.left,
+    )

@@ -15,6 +15,7 @@ from coordinator.cli.typed import in_order
 if TYPE_CHECKING:
     from coordinator.home.settings import Home
     from coordinator.vault.vaults import Imported, VaultShown
+    from coordinator.wallet.refresh_state import RefreshState
 
 Name = Annotated[str, typer.Argument(help="the vault's name")]
 Checksum = Annotated[
@@ -237,14 +238,15 @@ def show(context: Context, name: Name) -> Result:
     from coordinator.audit import acceptance
     from coordinator.cli.output import danger_lines
     from coordinator.vault import vaults
+    from coordinator.wallet.refresh_state import refresh_state
 
     context.freshen(name)
     with context.vault(name) as (db, vault):
         acceptance.refuse_other_policy(context.home, vault)
         found = acceptance.vault_dangers(context.home, db, vault)
-        shown = vaults.shown(context.home, db, vault)
-    lines = [*danger_lines(name, found), *_lines(shown, context.home)]
-    return Result(as_document(shown, dangers=found), lines)
+        shown, state = vaults.shown(context.home, db, vault), refresh_state(db, vault)
+    lines = [*danger_lines(name, found), *_lines(shown, context.home), *_refresh_lines(state)]
+    return Result(as_document(shown, dangers=found, refresh=state), lines)
 
 
 def birthday(
@@ -270,6 +272,43 @@ def birthday(
         shown = vaults.shown(context.home, db, vault)
     document = {"vault": name, **{field: getattr(shown, field) for field in BIRTHDAY_FIELDS}}
     return Result(document, looked_lines(shown, context.home))
+
+
+def rhythm(
+    context: Context,
+    name: Name,
+    every: Annotated[
+        int, typer.Option(min=0, max=120, help="how often, 0 for no rhythm", metavar="MONTHS")
+    ],
+) -> Result:
+    """Set how often you want to move a vault's coins to itself.
+
+    It is shown among what is due, counted from the oldest coin; a vault with later branches is
+    due by their wait as well. See: spend refresh.
+
+    \b
+    Example: cardquorum vault rhythm family --every 6
+    """
+    from coordinator.wallet.refresh_state import refresh_state
+
+    with context.vault(name) as (db, vault):
+        vault.refresh_months = every or None
+        db.flush()
+        state = refresh_state(db, vault)
+    told = f"every {every} months" if every else "none"
+    return Result(
+        {"vault": name, "refresh_months": every or None, "refresh": state},
+        [f"rhythm of vault {name}: {told}", *_refresh_lines(state)],
+    )
+
+
+def _refresh_lines(state: "RefreshState | None") -> Iterator[str]:
+    """Say when the coins are due to be moved to the vault itself."""
+    from coordinator.wallet.refresh_state import day_of
+
+    if state is not None:
+        run = f", {state.percent} % of the wait have run" if state.percent is not None else ""
+        yield f"coins are to be moved to the vault itself about {day_of(state.due)}{run}"
 
 
 def approve(context: Context, name: Name, checksum: Checksum = None) -> Result:
@@ -402,5 +441,6 @@ COMMANDS = {
         "approve": approve,
         "birthday": birthday,
         "retire": retire,
+        "rhythm": rhythm,
     },
 }

@@ -38,11 +38,19 @@ def digest_of(descriptor: str) -> bytes:
     return hashlib.sha256(descriptor.encode()).digest()
 
 
-def add(db: Session, vault_name: str, label: str, *, location: str | None) -> CopyLine:
+def add(
+    db: Session,
+    vault_name: str,
+    label: str,
+    *,
+    location: str | None,
+    told_block: int | None = None,
+) -> CopyLine:
     """Remember a copy of the descriptor the vault has now; raises NotFound or AlreadyExists."""
     vault = vault_book.vault_named(db, vault_name)
     item = card_book.add_item(db, KIND, checked_name(label), now=clock.now())
-    copy = copy_book.add_copy(db, vault, item, digest=digest_of(vault.descriptor), now=clock.now())
+    digest, now = digest_of(vault.descriptor), clock.now()
+    copy = copy_book.add_copy(db, vault, item, digest=digest, now=now, told_block=told_block)
     if location is not None:
         custody_log.record(db, custody_log.NewEvent(f"{KIND}:{label}", "placed", at=location))
     return _line(db, copy)

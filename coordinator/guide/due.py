@@ -33,6 +33,7 @@ def due(db: Session, said: Book, facts: GuideFacts) -> list[Notice]:
         *([] if facts.scrubbed else [UNSCRUBBED]),
         *_unplaced(said),
         *_owed(db),
+        *(each for vault in facts.vaults if vault.in_use for each in vault.due),
         *_overdue(facts.vaults, facts.now),
     ]
 

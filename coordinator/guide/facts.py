@@ -23,10 +23,12 @@ from coordinator.guide.payments import Standing, payments
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.incident.step import State, Step
-from coordinator.notices import Notice
+from coordinator.notices import Notice, Severity
+from coordinator.recovery.told_dates import stale_letters
 from coordinator.wallet import news, scans
 from coordinator.wallet.balance import balance
 from coordinator.wallet.news import VANISHED, News
+from coordinator.wallet.refresh_state import refresh_notice, refresh_state
 from psbt.errors import PsbtError
 from psbt.policy import RECEIVE, addresses
 from storage import cards as card_book
@@ -81,7 +83,8 @@ class VaultStanding:
     """A vault that is not retired: what the audit looks at, and how far its owner came with it.
 
     `address` was given out and is not paid, `drill` is open, `undrilled` are the keys whose cards
-    never signed in a drill, `replacing` is what is left to do where a successor took its place.
+    never signed in a drill, `due` is what the calendar of its later branches asks for, `replacing`
+    what is left to do where a successor took its place.
     """
 
     facts: VaultFacts
@@ -94,6 +97,7 @@ class VaultStanding:
     address: str | None = None
     drill: str | None = None
     undrilled: tuple[str, ...] = ()
+    due: tuple[Notice, ...] = ()
     replacing: tuple[Step, ...] | None = None
 
     @property
@@ -234,7 +238,25 @@ def _counted(db: Session, vault: "Vault", before: VaultStanding, *, said: Book) 
         address=None if waiting is None else _address(vault, waiting.index),
         drill=_open_drill(db, vault, said.now),
         undrilled=tuple(_undrilled(facts, drill_book.cards_proved(db, vault))),
+        due=tuple(_by_calendar(db, vault)),
     )
+
+
+def _by_calendar(db: Session, vault: "Vault") -> Iterator[Notice]:
+    """Yield what is due of a vault with later branches, or that is refreshed every so often."""
+    state = refresh_state(db, vault)
+    notice = refresh_notice(vault.name, state) if state is not None else None
+    if notice is not None:
+        yield notice
+    for copy in stale_letters(db, vault):
+        yield Notice(
+            "letter_stale",
+            Severity.WARNING,
+            f"the letter of {copy} tells a date that is no longer right: coins have moved",
+            f"print it again and put it in the old one's place: cardquorum kit {vault.name} "
+            "--out DIR --location LOCATION",
+            (copy, f"vault:{vault.name}"),
+        )
 
 
 def _address(vault: "Vault", index: int) -> str:

@@ -11,9 +11,10 @@ from coordinator.guide import emergencies, road, yearly
 from coordinator.guide.apart import is_apart, together
 from coordinator.guide.facts import GuideFacts, VaultStanding
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
-from coordinator.incident.step import Step
+from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity
 from coordinator.wallet import scans
+from coordinator.wallet.refresh_state import CODE as REFRESH_DUE
 
 ORDER: Final = (Severity.DANGER, Severity.WARNING, Severity.INFO)
 SIGNING: Final = {
@@ -35,6 +36,7 @@ def next_steps(facts: GuideFacts) -> list[Step]:
         *_payments(facts),
         *_news(facts),
         *together(facts),
+        *_by_calendar(facts),
         *_due(facts),
         *road.road(facts),
     ]
@@ -94,6 +96,17 @@ def _replacements(facts: GuideFacts) -> Iterator[Step]:
         stolen = any(each.code == "quorum_stolen" for each in vault.dangers)
         for step in vault.replacing or ():
             yield step._replace(severity=Severity.DANGER if stolen else step.severity)
+
+
+def _by_calendar(facts: GuideFacts) -> Iterator[Step]:
+    """Yield what the waits of later branches ask for: coins moved to the vault, letters anew."""
+    for vault in facts.vaults:
+        for each in vault.due if vault.in_use else ():
+            name = vault.name
+            words: tuple[str | Need, ...] = ("kit", name, "--out", Need("DIR"))
+            if each.code == REFRESH_DUE:
+                words = ("spend", "refresh", name, *road.rate(facts, "--target", "144"))
+            yield Step(each.code, each.severity, each.message, each.remedy, words)
 
 
 def _payments(facts: GuideFacts) -> Iterator[Step]:

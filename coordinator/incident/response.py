@@ -7,17 +7,15 @@ from typing import Final, NamedTuple
 from sqlalchemy.orm import Session
 
 from cards.family import Theft
-from coordinator.audit.dangers import saving
 from coordinator.audit.exposure import (
     can_spend,
     exposure_of,
     keys_left,
-    quorum_taken,
+    keys_taken,
     thief_can_spend,
 )
 from coordinator.audit.facts import CarrierFacts, VaultFacts, keys
 from coordinator.audit.gathering import vault_facts
-from coordinator.audit.timeline import opening
 from coordinator.custody import bags
 from coordinator.custody import log as custody_log
 from coordinator.incident.step import Need, Step
@@ -35,10 +33,7 @@ DUE: Final = {"stolen": DAY, "opened": DAY, "lost": WEEK, "destroyed": MONTH, "f
 
 
 class Effect(NamedTuple):
-    """What one vault can still do, and what the thief of what is gone can.
-
-    `waits` is the branch that can spend once it has opened, and about when, where none can now.
-    """
+    """What one vault can still do, and what the thief of what is gone can."""
 
     vault: str
     can_spend: bool
@@ -46,7 +41,6 @@ class Effect(NamedTuple):
     keys_left: int
     keys_taken: int
     threshold: int
-    waits: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,17 +99,14 @@ def _in_open_bags(facts: VaultFacts) -> Iterator[str]:
 
 
 def _effect(facts: VaultFacts, taken: Collection[str]) -> Effect:
-    exposure, bare = exposure_of(facts), exposure_of(facts, codes=False)
-    able = can_spend(exposure)
-    later = None if able else saving(facts)
+    exposure = exposure_of(facts)
     return Effect(
         facts.name,
-        able,
+        can_spend(exposure),
         thief_can_spend(exposure, taken, knows_descriptor=True),
         keys_left(exposure),
-        (quorum_taken(bare, taken) or bare.quorums[0]).taken(taken),
+        keys_taken(exposure_of(facts, codes=False), taken),
         facts.threshold,
-        None if later is None else f"branch {later.name} opens, {opening(facts, later).about}",
     )
 
 

@@ -34,6 +34,7 @@ from coordinator.recovery import wheels
 from coordinator.recovery.letter import Audience, CardPlace, LaterHands, LetterFacts
 from coordinator.recovery.paper import PAPERS, KeyOnPaper, Kit, drawn
 from coordinator.recovery.steps import SERVERS, CardOnPaper, LaterSteps, StepsFacts
+from coordinator.recovery.told_dates import told_block
 from coordinator.wallet.branches import BranchLine, branch_lines, chain_clock, waiting
 from psbt.policy import RECEIVE, addresses, format_descriptor, policy_checksum
 from storage import cards as card_book
@@ -118,7 +119,8 @@ def make(home: Home, db: Session, wanted: Wanted, *, accepted: Accepted = None) 
         raise SealLocked  # a paper that names location.3 helps nobody
     program = wheels.read(wanted.wheel) if wanted.wheel is not None else None
     label = card_book.free_item_name(db, descriptor_copies.KIND, f"{vault.name}-kit")
-    copy = descriptor_copies.add(db, vault.name, label, location=wanted.location)
+    block = told_block(db, vault)
+    copy = descriptor_copies.add(db, vault.name, label, location=wanted.location, told_block=block)
     printed = kit_of(home, db, vault, wanted=wanted, program=program)
     plain = {f"{vault.name}-descriptor.txt": vault.descriptor.encode() + b"\n"}
     written = {
@@ -283,7 +285,7 @@ def _later_hands(db: Session, vault: Vault, wanted: Wanted) -> list[LaterHands]:
     own = {cosigner.key_id for cosigner in vault.cosigners}
     for line in branch_lines(db, vault, stored_policy(vault))[1:]:
         here = [
-            f"Card {card.label}"
+            card.label
             for place in vault.keys_of(line.name)
             for card in card_book.cards_with_key(db, place.key)
             if place.key_id not in own and wanted.location is not None
@@ -293,7 +295,7 @@ def _later_hands(db: Session, vault: Vault, wanted: Wanted) -> list[LaterHands]:
         after = duration(line.wait.blocks) if line.wait and line.wait.blocks else None
         since = _since(line, seen)
         first = here[0] if here else None
-        found.append(LaterHands(line.threshold, line.keys, since, after, first))
+        found.append(LaterHands(line.threshold, line.keys, since, after, first, line.open))
     return found
 
 

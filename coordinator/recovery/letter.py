@@ -13,6 +13,7 @@ from coordinator.recovery import reading
 
 BLANK: Final = "______________________"
 """What somebody fills in with a pen."""
+NAMED_MAX: Final = 3
 NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -33,9 +34,10 @@ class CardPlace(NamedTuple):
 
 
 class LaterHands(NamedTuple):
-    """Who else can move the money after a wait: `since` is a date, `after` how long a wait is.
+    """Who else can move the money after a wait: `since` is a date, `after` how long the wait is.
 
-    `holders` are the names of their cards or keys, `here` the one that lies beside this letter.
+    `holders` are the names of their cards or keys, `here` the card of theirs that lies beside this
+    letter. `open` tells that the wait is over for some of the money.
     """
 
     threshold: int
@@ -43,6 +45,7 @@ class LaterHands(NamedTuple):
     since: str | None
     after: str | None
     here: str | None = None
+    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def written(facts: LetterFacts) -> Letter:
         Section("Never", NEVER),
         Section("Where", _where(facts)),
         Section("Then", _then(facts)),
-        *(Section("Later", _later(hands)) for hands in facts.later),
+        *([Section("Later", _later(facts))] if facts.later else []),
         Section("When to stop", _stop(facts)),
     )
     text = "\n".join(f"{section.heading}\n{section.text}" for section in sections)
@@ -162,25 +165,35 @@ def _then(facts: LetterFacts) -> str:
     )
 
 
-def _later(hands: LaterHands) -> str:
+def _later(facts: LetterFacts) -> str:
     """Say what later hands can do now, from when on more, and how they would know."""
-    names = " and ".join([", ".join(hands.holders[:-1]), hands.holders[-1]]).removeprefix(" and ")
-    few = number(hands.threshold).capitalize()
-    if len(hands.holders) == 1:
-        enough = f"{names} alone"
-    elif hands.threshold == len(hands.holders):
-        enough = f"{names} together"
-    else:
-        enough = f"{few} of {names}"
-    now = f"{hands.here}, which lies here, can move nothing yet." if hands.here else ""
-    since = f"from {hands.since} on" if hands.since else "later"
-    moved = (
-        f" The wait is {hands.after.removeprefix('about ')} from the day the money last moved: "
-        "when it moves, a new letter comes."
-        if hands.after
-        else ""
-    )
-    return f"{now} {enough} can move it {since}, not sooner.{moved} Page two shows the day.".strip()
+    lying = [each.here for each in facts.later if each.here and not each.open]
+    here = lying[0] if lying and facts.audience is not Audience.EXECUTOR else None
+    now = f"Card {here}, which lies here, can move nothing yet. " if here else ""
+    told = [f"{_when(hands)} {_who(facts, hands)} can move it too" for hands in facts.later[:1]]
+    told += [f"{_when(hands)} {_who(facts, hands)} can" for hands in facts.later[1:]]
+    first, *others = told
+    moves = "" if facts.later[0].open else ", later if the money moves first"
+    return f"{now}{'. '.join([first + moves, *others])}. See page two."
+
+
+def _when(hands: LaterHands) -> str:
+    if hands.open:
+        return "Now"
+    if hands.since is not None:
+        return f"From {hands.since}"
+    return f"{(hands.after or 'some time').removeprefix('about ').capitalize()} after it last moved"
+
+
+def _who(facts: LetterFacts, hands: LaterHands) -> str:
+    """Return the names of later hands where they are few and the letter has room for them."""
+    total = len(hands.holders)
+    if facts.audience is Audience.EXECUTOR or total > NAMED_MAX:
+        return f"{number(hands.threshold)} of {number(total)} later {facts.noun}s"
+    if total == 1:
+        return f"{hands.holders[0]} alone"
+    names = f"{', '.join(hands.holders[:-1])} and {hands.holders[-1]}"
+    return names if hands.threshold == total else f"{number(hands.threshold)} of {names}"
 
 
 def _stop(facts: LetterFacts) -> str:

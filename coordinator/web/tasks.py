@@ -92,8 +92,7 @@ class Left(CoordinatorError):
 class Task:
     """One thing being done, and all that its page shows of it.
 
-    `command` does the same in a terminal; `path` is the page it was begun on. `again` takes the
-    same form once more, with the dangers that were accepted meanwhile.
+    `command` does the same in a terminal; `path` is the page it was begun on.
     """
 
     title: str
@@ -108,7 +107,6 @@ class Task:
     done: Done | None = None
     error: BaseException | None = None
     handed_over: str | None = None
-    again: str | None = None
 
     @property
     def is_over(self) -> bool:

@@ -11,7 +11,11 @@ from storage.model.vaults import Vault
 
 
 class DescriptorCopy(Record):
-    """An item that holds a vault's descriptor, and the SHA-256 of the text it holds."""
+    """An item that holds a vault's descriptor, and the SHA-256 of the text it holds.
+
+    `told_block` is the block from which on a letter beside it says that later keys can spend, None
+    where it tells none.
+    """
 
     __tablename__ = "descriptor_copy"
     __table_args__ = (sized("digest", 32),)
@@ -21,5 +25,6 @@ class DescriptorCopy(Record):
     vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"), index=True)
     digest: Mapped[bytes]
     created_at: Mapped[datetime]
+    told_block: Mapped[int | None]
     item: Mapped[Item] = relationship(lazy="selectin")
     vault: Mapped[Vault] = relationship(lazy="selectin")

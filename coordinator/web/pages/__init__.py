@@ -10,7 +10,6 @@ from coordinator.web.pages import (
     cards,
     exchange,
     papers,
-    pay,
     places,
     receive,
     task,
@@ -22,7 +21,6 @@ from coordinator.web.pages import (
 PAGES: Final[tuple[Page, ...]] = (
     today.PAGE,
     cards.PAGE,
-    pay.PAGE,
     receive.PAGE,
     places.PAGE,
     papers.PAGE,

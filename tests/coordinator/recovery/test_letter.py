@@ -6,7 +6,7 @@ import re
 import pytest
 
 from coordinator.recovery import reading
-from coordinator.recovery.letter import Audience, CardPlace, LetterFacts, written
+from coordinator.recovery.letter import Audience, CardPlace, LaterHands, LetterFacts, written
 
 JARGON = (
     *("descriptor", "xpub", "seed", "mnemonic", "psbt", "quorum", "multisig", "cosigner", "key"),
@@ -49,6 +49,36 @@ def test_letter_is_of_grade_six_or_below_in_at_most_260_words(
         found = written(letter(audience, threshold=threshold, total=total, without_bank=bank))
         assert found.grade <= 6
         assert found.words <= 260
+
+
+NET = LaterHands(2, ("anna", "ben", "carl"), "about March 2028", "about 12 months", "anna")
+LAST = LaterHands(1, ("dora",), "about 2031", "about 15 months")
+
+
+@pytest.mark.parametrize("audience", Audience)
+@pytest.mark.parametrize("later", [(NET,), (NET, LAST), (NET._replace(since=None),)])
+def test_letter_with_later_hands_is_as_short_and_as_easy(
+    audience: Audience, later: tuple[LaterHands, ...]
+) -> None:
+    found = written(letter(audience, later=later))
+    assert found.grade <= 6
+    assert found.words <= 260 or audience is Audience.EXECUTOR
+    assert found.words <= 275
+    text = said(letter(audience, later=later)).lower()
+    assert [word for word in JARGON if re.search(rf"\\b{word}s?\\b", text)] == []
+
+
+def test_a_later_hand_reads_what_it_can_do_now_and_from_when() -> None:
+    [text] = [each.text for each in written(letter(Audience.OPEN, later=(NET,))).sections[5:6]]
+    assert text == (
+        "Card anna, which lies here, can move nothing yet. From about March 2028 two of anna, ben "
+        "and carl can move it too, later if the money moves first. See page two."
+    )
+    opened = said(letter(Audience.OPEN, later=(NET._replace(open=True),)))
+    assert "Now two of anna, ben and carl can move it too." in opened
+    unpaid = said(letter(Audience.OPEN, later=(NET._replace(since=None),)))
+    assert "12 months after it last moved two of anna, ben and carl can" in unpaid
+    assert "anna" not in said(letter(Audience.EXECUTOR, later=(NET._replace(here=None),)))
 
 
 @pytest.mark.parametrize("audience", Audience)

@@ -1,0 +1,319 @@
+"""What lasts of a vault with later branches: refresh, paper, backup, replacement, other homes."""
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pypdf
+import pytest
+
+from coordinator import clock
+from coordinator.recovery import typed_lines
+from tests.cli.test_branches import (
+    LATER,
+    TWO_OF_THREE,
+    TWO_STAGES,
+    WAIT,
+    cards,
+    cards_home,
+    create,
+    finish,
+    fund,
+    recover,
+    ripe,
+    sign,
+)
+from tests.cli.test_money import STRANGER
+from tests.program import PIN, Asked, asking, run_program
+
+__all__ = ["cards", "cards_home"]
+
+
+def placed(asked: Asked) -> None:
+    """Put every card at a place of its own."""
+    for label in (*"abc", *LATER):
+        asked("location", "add", f"at-{label}", "--kind", "other")
+        asked("custody", "record", f"card:{label}", "placed", "--at", f"at-{label}")
+
+
+def due(asked: Asked) -> dict[str, dict[str, Any]]:
+    """Return the next steps by their code."""
+    return {each["code"]: each for each in asked("status")["next"]}
+
+
+def printed(folder: Path) -> str:
+    pages = pypdf.PdfReader(folder / "w-kit.pdf").pages
+    return "\n".join(page.extract_text() for page in pages).replace("\u00a0", " ")
+
+
+def later(words: str) -> str:
+    return re.sub(r"\s+", " ", words)
+
+
+# Refresh
+
+
+@pytest.mark.parametrize(
+    ("blocks", "level", "severity"),
+    [(3, "later", None), (4, "due", "info"), (7, "warning", "warning"), (8, "alarm", "danger")],
+)
+def test_a_refresh_is_due_at_half_warned_at_three_quarters_alarmed_at_nine_tenths(
+    cards: Asked, blocks: int, level: str, severity: str | None
+) -> None:
+    create(cards, *TWO_OF_THREE)
+    fund(cards)
+    cards("regtest", "mine", str(blocks))
+    state = cards("vault", "show", "w")["refresh"]
+    assert (state["level"], state["percent"]) == (level, (blocks + 1) * 100 // WAIT)
+    assert state["opens"]["height"] == state["height"] + WAIT
+    notice = due(cards).get("refresh_due")
+    assert (notice and notice["severity"]) == severity
+    if notice is not None:
+        assert notice["command"].startswith("cardquorum spend refresh w")
+        assert any("due to be moved to itself" in each for each in cards("status")["due"])
+
+
+def test_an_open_branch_is_a_danger_and_no_refresh_is_due_then(cards: Asked) -> None:
+    ripe(cards, *TWO_OF_THREE)
+    assert cards("vault", "show", "w")["refresh"]["level"] == "open"
+    assert "refresh_due" not in due(cards)
+    dangers = [each["code"] for each in cards("status")["dangers"]]
+    assert "branch_open" in dangers
+
+
+def test_a_refresh_merges_what_is_due_and_starts_the_wait_anew(cards: Asked) -> None:
+    create(cards, *TWO_OF_THREE)
+    fund(cards)
+    fund(cards)
+    cards("regtest", "mine", "5")
+    fund(cards)
+    shown = cards("spend", "refresh", "w", "--feerate", "2", "--dry-run")
+    assert shown["ceremonies"] == []
+    made = cards("spend", "refresh", "w", "--feerate", "2")
+    cost = made["cost"]
+    assert (cost["coins"], cost["addresses_linked"], len(made["review"]["inputs"])) == (2, 2, 2)
+    assert cost["merged_sats"] == made["review"]["fee_sats"] < cost["apart_sats"]
+    assert "2 addresses are seen to have one owner" in made["notices"][0]
+    assert not cards("audit", "w").get("drilled_at")
+    sign(cards, made["ceremony"], "a", "b")
+    finish(cards, made["ceremony"])
+    state = cards("vault", "show", "w")["refresh"]
+    assert state["level"] == "later"
+    coins = cards("coins", "w")["coins"]
+    assert len(coins) == 2
+
+
+def test_coins_are_refreshed_apart_where_they_shall_not_be_linked(cards: Asked) -> None:
+    create(cards, *TWO_OF_THREE)
+    fund(cards)
+    fund(cards)
+    made = cards("spend", "refresh", "w", "--feerate", "2", "--apart", "--all")
+    assert len(made["ceremonies"]) == 2
+    fees = [cards("spend", "show", each)["fee_sats"] for each in made["ceremonies"]]
+    assert sum(fees) == made["cost"]["apart_sats"]
+    for ceremony in made["ceremonies"]:
+        sign(cards, ceremony, "a", "c")
+        finish(cards, ceremony)
+    assert len(cards("coins", "w")["coins"]) == 2
+
+
+def test_nothing_is_refreshed_before_it_is_due(cards: Asked) -> None:
+    create(cards, *TWO_OF_THREE)
+    fund(cards)
+    error = cards("spend", "refresh", "w", "--feerate", "2", check=2)["error"]
+    assert "no coin of vault w is due" in error["message"]
+
+
+def test_a_rhythm_of_its_own_is_due_by_the_oldest_coin(
+    cards: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(cards)
+    fund(cards)
+    assert cards("vault", "show", "w")["refresh"] is None
+    set_ = cards("vault", "rhythm", "w", "--every", "1")
+    assert (set_["refresh_months"], set_["refresh"]["level"]) == (1, "later")
+    assert cards("vault", "show", "w")["refresh_months"] == 1
+    later_on = clock.now() + timedelta(days=32)
+    monkeypatch.setattr(clock, "now", lambda: later_on)
+    assert cards("vault", "show", "w")["refresh"]["level"] == "due"
+    assert cards("vault", "rhythm", "w", "--every", "0")["refresh"] is None
+
+
+# Paper
+
+
+def test_the_kit_tells_who_can_spend_later_and_how(cards: Asked, tmp_path: Path) -> None:
+    placed(cards)
+    create(cards, *TWO_OF_THREE)
+    fund(cards)
+    folder = tmp_path / "kit"
+    made = cards("kit", "w", "--out", str(folder), "--location", "at-e")
+    assert made["reading_grade"] <= 6
+    text = later(printed(folder))
+    assert "Card e, which lies here, can move nothing yet." in text
+    assert "two of e, f and g can move it too" in text
+    assert "Branch recovery: 2 of e, f, g, 10 blocks" in text
+    assert "2 of the 3 keys" in text
+    assert "cardquorum spend recover w --branch recovery --to ADDRESS --target 6" in text
+    assert "Sparrow does not open this vault" in text
+
+
+def test_a_letter_is_stale_once_coins_have_moved(cards: Asked, tmp_path: Path) -> None:
+    placed(cards)
+    create(cards, *TWO_OF_THREE)
+    fund(cards)
+    cards("kit", "w", "--out", str(tmp_path / "kit"), "--location", "at-e")
+    assert [each["letter_stale"] for each in cards("copy", "list", "w")["copies"]] == [False]
+    assert "letter_stale" not in due(cards)
+    made = cards("spend", "refresh", "w", "--feerate", "2", "--all")
+    sign(cards, made["ceremony"], "a", "b")
+    finish(cards, made["ceremony"])
+    [copy] = cards("copy", "list", "w")["copies"]
+    assert (copy["stale"], copy["letter_stale"]) == (False, True)
+    assert copy["copy"] in due(cards)["letter_stale"]["title"]
+    again = tmp_path / "again"
+    cards("kit", "w", "--out", str(again), "--location", "at-e")
+    cards("custody", "record", copy["copy"], "destroyed")
+    assert "letter_stale" not in due(cards)
+
+
+@pytest.mark.parametrize("way", ["file", "typed", "encrypted"])
+def test_a_vault_with_branches_is_rebuilt_from_paper_alone(
+    cards: Asked, tmp_path: Path, way: str
+) -> None:
+    made = create(cards, *TWO_STAGES)
+    fund(cards)
+    cards("regtest", "mine", str(WAIT))
+    folder = tmp_path / "kit"
+    cards("kit", "w", "--out", str(folder))
+    empty = asking(tmp_path / "elsewhere")
+    empty("init", "--network", "regtest")
+    name, stdin = str(folder / "w-descriptor.txt"), ""
+    if way == "typed":
+        lines = [
+            line for line in printed(folder).splitlines() if typed_lines.NUMBERED.fullmatch(line)
+        ]
+        name, stdin = "-", "\n".join(lines)
+    elif way == "encrypted":
+        name = str(folder / "w-encrypted.txt")
+    later_key = made["later_keys"][2]["key"]
+    words = ("--key", later_key) if way == "encrypted" else ()
+    found = empty(
+        "recover", name, "--name", "back", "--checksum", made["checksum"], *words, stdin=stdin
+    )
+    assert (found["descriptor"], found["approved"]) == (made["descriptor"], True)
+    assert [each["name"] for each in found["branches"]] == ["primary", "recovery", "recovery-2"]
+    assert empty("vault", "show", "back")["policy"] == made["policy"]
+
+
+# Backup, replacement, other homes
+
+
+def test_a_backup_brings_the_branches_back(cards: Asked, tmp_path: Path) -> None:
+    made = create(cards, *TWO_STAGES)
+    ripe_coin = fund(cards)
+    assert ripe_coin
+    cards("vault", "rhythm", "w", "--every", "6")
+    cards("backup", "--out", str(tmp_path / "home.tar"))
+    other = asking(tmp_path / "restored")
+    other("restore", str(tmp_path / "home.tar"))
+    found = other("vault", "show", "w")
+    assert [each["keys"] for each in found["branches"]] == [
+        each["keys"] for each in made["branches"]
+    ]
+    assert (found["descriptor"], found["refresh_months"]) == (made["descriptor"], 6)
+
+
+def test_branches_that_disagree_with_the_descriptor_are_refused(cards: Asked) -> None:
+    create(cards, *TWO_OF_THREE)
+    for change in ("threshold = 1", "blocks = 9", "blocks = NULL, height = 9"):
+        with closing(sqlite3.connect(cards.home / "cardquorum.db")) as file, file:
+            before = file.execute("SELECT threshold, blocks, height FROM vault_branch").fetchone()
+            file.execute(f"UPDATE vault_branch SET {change}")  # noqa: S608 -- the test's own
+        error = cards("address", "new", "w", check=5)["error"]
+        assert "are not those of its descriptor" in error["message"], change
+        with closing(sqlite3.connect(cards.home / "cardquorum.db")) as file, file:
+            file.execute("UPDATE vault_branch SET threshold = ?, blocks = ?, height = ?", before)
+
+
+@pytest.mark.parametrize("gone", ["a", "e"])
+def test_a_vault_that_takes_the_place_keeps_the_branches(cards: Asked, gone: str) -> None:
+    made = create(cards, *TWO_OF_THREE)
+    fund(cards)
+    cards("emulate", "new", "satochip", "n")
+    cards("card", "enrol", "n", "--emulated", "n", "--pin-stdin", stdin=PIN)
+    cards("custody", "record", f"card:{gone}", "lost")
+    words = ("--card", gone, "--with", "n", "--feerate", "2")
+    begun = cards("replace", "start", "w", *words)
+    new = cards("vault", "show", begun["successor"])
+    swapped = [
+        ["n" if key == gone else key for key in branch["keys"]] for branch in made["branches"]
+    ]
+    assert [branch["keys"] for branch in new["branches"]] == swapped
+    assert new["policy"] == made["policy"]
+    assert new["branches"][1]["wait"] == {"blocks": WAIT, "height": None}
+    signers = ("b", "c")
+    sign(cards, begun["ceremony"], *signers)
+    finish(cards, begun["ceremony"])
+    assert cards("balance", begun["successor"])["confirmed_sats"] > 0
+
+
+def test_a_home_that_asks_no_chain_signs_a_recovery(cards: Asked, tmp_path: Path) -> None:
+    made = create(cards, *TWO_OF_THREE)
+    fund(cards)
+    cards("regtest", "mine", str(WAIT))
+    opened = recover(cards)["ceremony"]
+    file = tmp_path / "out.psbt"
+    cards("spend", "export", opened, "--out", str(file), "--format", "psbt")
+    offline = asking(tmp_path / "offline")
+    offline("init", "--network", "regtest", "--chain", "none:")
+    text = tmp_path / "w.txt"
+    text.write_text(made["descriptor"])
+    offline("vault", "import", str(text), "--name", "w", "--checksum", made["checksum"])
+    seen = offline("spend", "import", "w", str(file))
+    assert seen["branch"] == "recovery"
+    assert offline("spend", "show", seen["ceremony"])["need"] == 2
+
+
+def test_a_home_that_can_only_be_read_shows_the_branches(cards: Asked) -> None:
+    create(cards, *TWO_OF_THREE)
+    fund(cards)
+    before = cards("vault", "show", "w")["branches"]
+    for path in [cards.home, *cards.home.rglob("*")]:
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    try:
+        assert cards("vault", "show", "w")["branches"] == before
+        assert cards("coins", "w")["coins"][0]["ripens"]
+    finally:
+        for path in [cards.home, *cards.home.rglob("*")]:
+            path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+def test_a_sealed_home_tells_what_opens_when(cards: Asked) -> None:
+    placed(cards)
+    create(cards, *TWO_OF_THREE)
+    fund(cards)
+    cards("custody", "seal", "--pin-stdin", stdin="home.passphrase=a long passphrase\n")
+    assert cards("vault", "show", "w")["branches"][1]["opens"]
+    cards("regtest", "mine", str(WAIT))
+    opened = recover(cards)["ceremony"]
+    assert sign(cards, opened, "e", "g")["complete"]
+
+
+def test_people_read_what_opens_when(cards: Asked) -> None:
+    create(cards, *TWO_OF_THREE)
+    fund(cards)
+    shown = run_program(cards.home, "vault", "show", "w").out
+    assert "recovery: 2 of e, f, g, 10 blocks (about 2 hours) after a payment: opens in" in shown
+    listed = run_program(cards.home, "coins", "w").out
+    assert "recovery" in listed.splitlines()[0]
+    document = json.loads(run_program(cards.home, "--json", "vault", "list").out)
+    assert document["vaults"][0]["name"] == "w"
+    refused = run_program(
+        cards.home, "spend", "recover", "w", "--to", STRANGER, "--feerate", "2", check=5
+    )
+    assert "cannot be spent by branch recovery yet" in refused.err
