@@ -362,7 +362,7 @@ def test_resets_while_a_card_is_identified_are_survived_a_few_times(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("cards.family.time.sleep", slept.append)
+    monkeypatch.setattr("cards.detection.time.sleep", slept.append)
     wire = Wire(subject.ready())
     for at in (1, 4, 9):
         wire.reset_before(at)
@@ -376,7 +376,7 @@ def test_resets_while_a_card_is_identified_are_survived_a_few_times(
 def test_a_card_that_is_reset_each_time_is_given_up_and_the_cause_named(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cards.family.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("cards.detection.time.sleep", lambda _seconds: None)
     wire = Wire(subject.ready())
     for at in range(1, 1000):
         wire.reset_before(at)

@@ -33,7 +33,7 @@ SCALARS = (
     | st.booleans()
     | st.integers(-(10**18), 10**18)
     | st.text()
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
 )
 DOCUMENTS = st.recursive(
     SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20

@@ -9,7 +9,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,7 +60,7 @@ def questions(source: ChainSource, chain: RegtestChain) -> list[object]:
     asked: list[Callable[[], object]] = [
         source.tip,
         lambda: source.sync(WATCH),
-        lambda: source.sync(replace(WATCH, since=stale)),
+        lambda: source.sync(WATCH._replace(since=stale)),
         lambda: source.feerate(6),
         lambda: source.package(waiting),  # type: ignore[attr-defined]
         lambda: source.broadcast(raw),
