@@ -111,7 +111,7 @@ sbom: $(VENV)/.run locks/sbom.txt
 # The man page, from the commands themselves.
 man: $(VENV)/.run
 	$(BIN)/python -c "from coordinator.cli import build, manual, nouns; \
-		print(manual.man_page(build(list(nouns.GROUPS))), end='')" > docs/cardquorum.1
+		print(manual.man_page(build(nouns.WHOLE)), end='')" > docs/cardquorum.1
 
 # System packages: installed as root on Debian, asked for elsewhere.
 system:

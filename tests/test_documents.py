@@ -23,7 +23,7 @@ COMMAND = re.compile(r"cardquorum (?:--\w+ )*([a-z]+)(?: ([a-z]+))?")
 
 def commands() -> set[tuple[str, str]]:
     """Return every command as (noun, verb); those without a noun as (verb, "")."""
-    app = build(list(nouns.GROUPS))
+    app = build(nouns.WHOLE)
     found = {(command.name or "", "") for command in app.registered_commands}
     for group in app.registered_groups:
         for command in group.typer_instance.registered_commands:  # type: ignore[union-attr]

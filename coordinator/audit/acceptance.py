@@ -18,12 +18,12 @@ from coordinator.audit.dangers import (
     QUORUM_LOST,
     QUORUM_STOLEN,
     VAULT_ALTERED,
+    altered,
     dangers,
     only_old_coins,
     resting_on,
 )
 from coordinator.audit.gathering import Book, book, key_facts
-from coordinator.audit.survey import altered
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
 from coordinator.home import approvals
 from coordinator.home.approvals import Standing

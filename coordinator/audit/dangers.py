@@ -244,3 +244,14 @@ def resting_on(facts: VaultFacts, code: str) -> str:
     if code == BRANCH_OPEN:
         return " ".join(f"{each.name}={facts.opens(each)}" for each in facts.open_branches())
     return ""
+
+
+def altered(name: str, why: str) -> Notice:
+    """Return the finding of a vault whose rows contradict each other."""
+    return Notice(
+        VAULT_ALTERED,
+        Severity.DANGER,
+        f"what is stored of vault {name} does not hold together: {why}",
+        "send nothing to this vault; restore a backup, or recover it from its kit",
+        (f"vault:{name}",),
+    )

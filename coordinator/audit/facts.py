@@ -11,6 +11,7 @@ from coordinator.custody.bags import BagFacts
 from coordinator.notices import Severity
 
 PRIMARY: Final = "primary"
+BANK: Final = "bank-vault"
 BACKUP_PAIR = frozenset({"backup-file", "backup-key"})
 
 

@@ -12,11 +12,10 @@ from coordinator.audit.exposure import (
     keys_left,
     quorum_left,
 )
-from coordinator.audit.facts import VaultFacts, keys
+from coordinator.audit.facts import BANK, VaultFacts, keys
 from coordinator.audit.timeline import opening
 from coordinator.notices import Notice, Severity
 
-BANK: Final = "bank-vault"
 OPENED: Final = {Kind.LOCATION: "whoever opens it", Kind.HOLDER: "that person alone"}
 SPENDS: Final = {Kind.LOCATION: Severity.DANGER, Kind.HOLDER: Severity.WARNING}
 HAPPENS: Final = {

@@ -32,20 +32,9 @@ def audit(facts: VaultFacts, now: datetime) -> list[Notice]:
     return sorted(found, key=lambda finding: order.index(finding.severity))
 
 
-def altered(name: str, why: str) -> Notice:
-    """Return the finding of a vault whose rows contradict each other."""
-    return Notice(
-        "vault_altered",
-        Severity.DANGER,
-        f"what is stored of vault {name} does not hold together: {why}",
-        "send nothing to this vault; restore a backup, or recover it from its kit",
-        (f"vault:{name}",),
-    )
-
-
 def _altered(facts: VaultFacts) -> Iterator[Notice]:
     if facts.altered is not None:
-        yield altered(facts.name, facts.altered)
+        yield dangers.altered(facts.name, facts.altered)
 
 
 def _places_unknown(facts: VaultFacts) -> Iterator[Notice]:

@@ -68,7 +68,7 @@ def build(words: Sequence[str]) -> typer.Typer:
     app.callback(cls=typed.Group)(_root)
     if manual.COMPLETE in os.environ:
         manual.prepare_completion()
-        words = list(nouns.GROUPS)
+        words = nouns.WHOLE
     nouns.attach(app, words)
     return app
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 from importlib import import_module
+from typing import Final
 
 import typer
 
-from coordinator.cli import audit, demo, guide, home, kit, manual, money, page
 from coordinator.cli.options import command, group
 
 GROUPS = {
@@ -32,17 +32,37 @@ GROUPS = {
 }
 
 
+VERBS: Final = {
+    **dict.fromkeys(("init", "status", "backup", "restore"), "home"),
+    "guide": "guide",
+    "open": "page",
+    "demo": "demo",
+    **dict.fromkeys(("sync", "balance", "coins", "history", "fees"), "money"),
+    "audit": "audit",
+    **dict.fromkeys(("kit", "recover"), "kit"),
+    "completion": "manual",
+}
+"""The commands without a noun, and the module each stands in."""
+HELP: Final = frozenset({"-h", "--help"})
+WHOLE: Final = (*GROUPS, "--help")
+"""Words with which every noun is filled, and every verb without one told of."""
+
+
 def attach(app: typer.Typer, words: Collection[str]) -> None:
     """Hang every noun and verb into the program; only those among the words get their options.
 
-    Building all fifty commands takes longer than everything else `--help` does.
+    Building all fifty commands takes longer than everything else `--help` does. What a verb does is
+    told where it may be read.
     """
-    for module in (home, guide, page, demo, money, audit, kit, manual):
-        for name, verb in module.COMMANDS[""].items():
-            if name in words:
-                command(app, name)(verb)
-            else:
-                app.command(name, help=verb.__doc__)(_only_listed)
+    known = VERBS.keys() | GROUPS.keys()
+    told = known.isdisjoint(words) or not HELP.isdisjoint(words)
+    for name, module_name in VERBS.items():
+        if told or name in words:
+            verb = import_module(f"coordinator.cli.{module_name}").COMMANDS[""][name]
+        if name in words:
+            command(app, name)(verb)
+        else:
+            app.command(name, help=verb.__doc__ if told else None)(_only_listed)
     for noun, (module_name, help_line) in GROUPS.items():
         commands = group(help_line)
         if noun in words:

@@ -14,9 +14,8 @@ from sqlalchemy.orm import Session
 from cards.errors import CardError
 from coordinator import clock
 from coordinator.audit.acceptance import all_dangers
-from coordinator.audit.facts import CarrierFacts, VaultFacts
+from coordinator.audit.facts import BANK, CarrierFacts, VaultFacts
 from coordinator.audit.gathering import Book, book, carrier_facts, vault_facts
-from coordinator.audit.places import BANK
 from coordinator.custody import log as custody_log
 from coordinator.custody.card_secrets import WORDS
 from coordinator.guide.payments import Standing, payments

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from cards.family import family_named
 from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_policy
-from coordinator.audit.facts import CarrierFacts, VaultFacts
+from coordinator.audit.facts import BANK, CarrierFacts, VaultFacts
 from coordinator.audit.gathering import vault_facts
-from coordinator.audit.places import BANK, without_banks
+from coordinator.audit.places import without_banks
 from coordinator.chain.block_dates import ChainClock, duration
 from coordinator.chain.url import ELECTRUM_SSL, ESPLORA, FILTERS, parse_url
 from coordinator.custody import card_secrets, descriptor_copies

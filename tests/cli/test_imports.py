@@ -1,11 +1,15 @@
 """What a command imports: start-up is most of a short command's time."""
 
+import pkgutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from coordinator import cli
+from coordinator.cli import nouns
 from tests.program import Asked, asking, made_vault
 
 HEAVY = frozenset(
@@ -56,3 +60,19 @@ def test_a_command_imports_only_what_it_uses(
     ended = subprocess.run(line, capture_output=True, text=True, check=True)
     status, *imported = ended.stdout.splitlines()[-1].split()
     assert (int(status), set(imported)) == (0, wanted), ended.stderr
+
+
+def test_the_table_of_commands_names_each_with_its_module() -> None:
+    told = {
+        (noun, name): module.name
+        for module in pkgutil.iter_modules(cli.__path__)
+        if module.name != "__main__"
+        for noun, verbs in getattr(
+            import_module(f"coordinator.cli.{module.name}"), "COMMANDS", {}
+        ).items()
+        for name in verbs
+    }
+    assert {name: module for (noun, name), module in told.items() if not noun} == nouns.VERBS
+    assert {(noun, module) for (noun, _), module in told.items() if noun} == {
+        (noun, module) for noun, (module, _) in nouns.GROUPS.items()
+    }

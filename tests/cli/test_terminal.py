@@ -152,7 +152,7 @@ def test_completion_for_an_unknown_shell_is_refused(asked: Asked) -> None:
 
 def test_man_page_is_the_one_the_commands_make() -> None:
     """`make man` writes it."""
-    made = manual.man_page(build(list(nouns.GROUPS)))
+    made = manual.man_page(build(nouns.WHOLE))
     assert (ROOT / "docs" / "cardquorum.1").read_text() == made
 
 
