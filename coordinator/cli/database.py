@@ -55,7 +55,7 @@ def roles(
         list[str] | None, typer.Option(help="an account that only reads", metavar="NAME")
     ] = None,
 ) -> Result:
-    """Print the SQL that gives accounts of a PostgreSQL server no more than they need.
+    """Print the SQL that gives PostgreSQL accounts no more than they need.
 
     The owner of the tables runs it, once more after each new version. An operator adds rows, and
     changes what the program changes; an auditor reads. The accounts have to exist.
