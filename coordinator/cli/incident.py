@@ -70,6 +70,8 @@ def response_lines(left: "IncidentResponse") -> Iterator[str]:
 
     for effect in left.effects:
         able = "can still be spent" if effect.can_spend else "can NOT be spent any more"
+        if effect.waits is not None:
+            able = f"cannot be spent until {effect.waits}"
         yield (
             f"vault {effect.vault} {able}: {keys(effect.keys_left)} left, "
             f"{effect.threshold} are needed"

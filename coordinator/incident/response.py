@@ -7,15 +7,17 @@ from typing import Final, NamedTuple
 from sqlalchemy.orm import Session
 
 from cards.family import Theft
+from coordinator.audit.dangers import saving
 from coordinator.audit.exposure import (
     can_spend,
     exposure_of,
     keys_left,
-    keys_taken,
+    quorum_taken,
     thief_can_spend,
 )
 from coordinator.audit.facts import CarrierFacts, VaultFacts, keys
 from coordinator.audit.gathering import vault_facts
+from coordinator.audit.timeline import opening
 from coordinator.custody import bags
 from coordinator.custody import log as custody_log
 from coordinator.incident.step import Need, Step
@@ -33,7 +35,10 @@ DUE: Final = {"stolen": DAY, "opened": DAY, "lost": WEEK, "destroyed": MONTH, "f
 
 
 class Effect(NamedTuple):
-    """What one vault can still do, and what the thief of what is gone can."""
+    """What one vault can still do, and what the thief of what is gone can.
+
+    `waits` is the branch that can spend once it has opened, and about when, where none can now.
+    """
 
     vault: str
     can_spend: bool
@@ -41,6 +46,7 @@ class Effect(NamedTuple):
     keys_left: int
     keys_taken: int
     threshold: int
+    waits: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,14 +105,17 @@ def _in_open_bags(facts: VaultFacts) -> Iterator[str]:
 
 
 def _effect(facts: VaultFacts, taken: Collection[str]) -> Effect:
-    exposure = exposure_of(facts)
+    exposure, bare = exposure_of(facts), exposure_of(facts, codes=False)
+    able = can_spend(exposure)
+    later = None if able else saving(facts)
     return Effect(
         facts.name,
-        can_spend(exposure),
+        able,
         thief_can_spend(exposure, taken, knows_descriptor=True),
         keys_left(exposure),
-        keys_taken(exposure_of(facts, codes=False), taken),
+        (quorum_taken(bare, taken) or bare.quorums[0]).taken(taken),
         facts.threshold,
+        None if later is None else f"branch {later.name} opens, {opening(facts, later).about}",
     )
 
 

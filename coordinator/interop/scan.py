@@ -79,10 +79,10 @@ class Scan:
     @property
     def data(self) -> bytes:
         """Return the codes taken, one a line, as they are read from files too."""
-        return "\n".join(self._texts).encode()
+        return "\n".join(self._texts).encode("utf-8", "replace")
 
     def _take_single(self, text: str) -> bool:
-        if self._texts or not self._fits(text.encode()):
+        if self._texts or not self._fits(text.encode("utf-8", "replace")):
             return False
         self._texts[text] = None
         self.whole = True

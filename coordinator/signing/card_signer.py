@@ -93,18 +93,25 @@ class Enrol(Protocol):
         """Enrol it, or raise why not."""
 
 
+def needed_anyhow() -> bool:
+    """Tell that a card is needed, whatever others do."""
+    return True
+
+
 @dataclass(frozen=True)
 class Known:
     """What is held against a card before its PIN: the cards that have a part, the PINs refused.
 
     Without `cards` nothing is known of them. `typed` tells that a person types every PIN. `enrol`
-    enrols a card that has no part in this as yet, or raises why not.
+    enrols a card that has no part in this as yet, or raises why not. `needed` waits until it is
+    clear whether a card is needed that says nothing before its PIN.
     """
 
     cards: Sequence[KnownCard] | None = None
     typed: bool = False
     enrol: Enrol | None = None
     refused: RefusedPins = field(default_factory=RefusedPins)
+    needed: Callable[[], bool] = needed_anyhow
 
 
 class CardSigner:
@@ -171,6 +178,8 @@ class CardSigner:
     def _sit_and_sign(self, claim: Claim, keep: Keep, wiped: ExitStack) -> None:
         with card_in(self._slot, self._prompts) as session:
             identity = self._identified(session, wiped)
+            if identity is None:
+                return
             if self._share is None:
                 self._sit_down(session, identity, claim, wiped=wiped)
             elif self._card and self._card.card_id != identity.card_id:
@@ -185,24 +194,28 @@ class CardSigner:
                 finally:
                     self._seconds += time.monotonic() - started
 
-    def _identified(self, session: CardSession, wiped: ExitStack) -> CardIdentity:
-        """Ask the card who it is; one that says nothing before its PIN is unlocked first."""
+    def _identified(self, session: CardSession, wiped: ExitStack) -> CardIdentity | None:
+        """Ask the card who it is; one that says nothing before its PIN is unlocked first.
+
+        None where such a card is not needed: then it is asked for no PIN.
+        """
         try:
             identity = session.identity()
         except NotUnlocked as silent:
             self._family = session.family
             if self._pin is not None:
                 self._present(session, None)
-            else:
-                self._unlock_silent(session, silent, wiped)
+            elif not self._unlock_silent(session, silent, wiped):
+                return None
             identity = session.identity()
         self._card = self._card or identity
         return identity
 
-    def _unlock_silent(self, session: CardSession, silent: NotUnlocked, wiped: ExitStack) -> None:
+    def _unlock_silent(self, session: CardSession, silent: NotUnlocked, wiped: ExitStack) -> bool:
         """Unlock a card that says nothing before its PIN, by the name of the only one it can be.
 
-        One that can be none of those known is enrolled, where a person says so.
+        One that can be none of those known is enrolled, where a person says so. Returns False where
+        it is not needed.
         """
         unknown = silent_identity(session)
         try:
@@ -211,10 +224,13 @@ class CardSigner:
             if self._known.enrol is None:
                 raise
             self._enrol(session, unknown, wiped)
-            return
+            return True
+        if not self._known.needed():
+            return False
         self._person.say(f"card {self._prompts.label}: {silent}")
         self._ask_pin(session, wiped)
         self._present(session, None)
+        return True
 
     def _enrol(self, session: CardSession, identity: CardIdentity, wiped: ExitStack) -> None:
         """Have a card enrolled that has no part in this as yet; raises why it is not."""

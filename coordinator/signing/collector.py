@@ -356,21 +356,48 @@ def _unclaimed(share: CardShare, collection: _Collection) -> list[SigningRequest
 def _needed(share: CardShare, place: int, collection: _Collection) -> list[SigningRequest]:
     """Return what a card signs: nothing where others make the quorum without it.
 
-    It waits as long as they may still fail; called with the lock.
+    Called with the lock.
     """
-    needed, key = collection.task.needed, _key_requests(share)
-    while True:
-        own = _unclaimed(share, collection)
-        at_work = {*collection.finished, *collection.at_work.values()} - {key}
-        if not own or collection.stop.is_set():
-            return []
-        if needed is None or len(at_work) < needed:
-            collection.at_work[place] = key
-            return own
-        if len(collection.finished - {key}) >= needed:
-            collection.surplus.add(place)
-            return []
-        collection.lock.wait(SLICE)
+    key = _key_requests(share)
+    while own := _unclaimed(share, collection):
+        needed = _decided(key, place, collection)
+        if needed is not None:
+            return own if needed else []
+    return []
+
+
+def _decided(key: KeyRequests, place: int, collection: _Collection) -> bool | None:
+    """Tell whether the key at a place is needed besides those at work and done.
+
+    None as long as those at work may still fail, after a moment; called with the lock.
+    """
+    needed = collection.task.needed
+    others = {each for at, each in collection.at_work.items() if at != place} - {key}
+    finished = collection.finished - {key}
+    if collection.stop.is_set():
+        return False
+    if needed is None or len(finished | others) < needed:
+        collection.at_work[place] = key
+        return True
+    if len(finished) >= needed:
+        collection.surplus.add(place)
+        return False
+    collection.lock.wait(SLICE)
+    return None
+
+
+def _unseen_needed(place: int, collection: _Collection) -> bool:
+    """Wait until it is clear whether a card is needed that says nothing before its PIN.
+
+    Until it tells which key it has, it counts as one that nobody else has.
+    """
+    with collection.lock:
+        collection.lock.wait_for(lambda: collection.identified >= set(range(place)), GRACE)
+        collection.identified.add(place)
+        collection.lock.notify_all()
+        while (needed := _decided(frozenset({(place, b"")}), place, collection)) is None:
+            pass
+        return needed
 
 
 def _key_requests(share: CardShare) -> KeyRequests:
@@ -388,7 +415,13 @@ def _served(slot: Slot, place: int, collection: _Collection) -> Outcome | None:
     """Have the card in a slot sign; None where a reader signers out to be empty."""
     task = collection.task
     person = _FromThread(task.attendant, collection)
-    known = Known(task.cards, task.wait_policy.typed, task.enrol, collection.refused)
+    known = Known(
+        task.cards,
+        task.wait_policy.typed,
+        task.enrol,
+        collection.refused,
+        lambda: _unseen_needed(place, collection),
+    )
     card_signer = CardSigner(
         slot,
         person,

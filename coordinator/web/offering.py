@@ -11,10 +11,10 @@ from coordinator.web.context import Context
 from coordinator.web.tasks import Failure
 
 
-def slots_of(context: Context, vault: str) -> list[Slot]:
-    """Return where cards of the vault lie; of practice cards those that are on a reader."""
+def slots_of(context: Context, vault: str, branch: str | None = None) -> list[Slot]:
+    """Return where cards of the vault, or of a branch, lie: practice cards only if on a reader."""
     with context.database.begin() as db:
-        labels = choice.labels_of_vault(db, vault)
+        labels = choice.labels_of_vault(db, vault, branch)
     slots = choice.slots_for(context.home, context.database, labels, named=ReaderChoice())
     there = [
         slot for slot in slots if not slot.emulated or emulated.present(context.home, slot.name)

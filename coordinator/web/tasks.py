@@ -92,7 +92,8 @@ class Left(CoordinatorError):
 class Task:
     """One thing being done, and all that its page shows of it.
 
-    `command` does the same in a terminal; `path` is the page it was begun on.
+    `command` does the same in a terminal; `path` is the page it was begun on. `again` takes the
+    same form once more, with the dangers that were accepted meanwhile.
     """
 
     title: str
@@ -107,6 +108,7 @@ class Task:
     done: Done | None = None
     error: BaseException | None = None
     handed_over: str | None = None
+    again: str | None = None
 
     @property
     def is_over(self) -> bool:

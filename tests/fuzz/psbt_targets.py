@@ -1,7 +1,7 @@
 """PSBTs and transactions: read, reviewed, combined, finalised, extracted, judged."""
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from psbt import codec, consensus, fields, outline
@@ -23,6 +23,7 @@ from psbt.review import Context, review
 from psbt.signer import signing_requests
 from psbt.transaction import parse_transaction
 from tests.fuzz.target import Target
+from tests.psbt.beside import joined, made, told, unlocked
 from tests.psbt.soft_vault import soft_vault
 
 Read = Callable[[bytes], object]
@@ -31,6 +32,13 @@ VAULT = soft_vault(2, 3)
 UNSIGNED = VAULT.spend([50_000, 60_000, 70_000], 100_000, 70_000)
 ONCE = VAULT.sign(UNSIGNED, 1)
 TWICE = VAULT.sign(ONCE, 0)
+THEIR_COIN = made("p2wpkh", 30_000)
+SHARED_UNSIGNED = codec.parse(
+    joined(codec.to_bytes(UNSIGNED), THEIR_COIN, told(THEIR_COIN, proven=False))
+)
+SHARED_TWICE = VAULT.sign(VAULT.sign(SHARED_UNSIGNED, 2), 1)
+SHARED = (SHARED_UNSIGNED, SHARED_TWICE, codec.parse(unlocked(codec.to_bytes(SHARED_TWICE))))
+"""The same with a coin of somebody else beside ours."""
 MESSAGE = "vault savings 2026-05-01"
 SCRIPT = vault_script(VAULT.policy, RECEIVE, 0)
 PROOF = simple_proof(
@@ -66,18 +74,37 @@ def _combined(psbt: codec.Psbt) -> codec.Psbt:
     return combined
 
 
-def edited(data: bytes) -> bytes:
+def shared_judged(data: bytes) -> None:
+    """Take our payment with a coin of somebody else beside ours the whole way."""
+    asked = SHARED[1]
+    given = codec.parse(data)
+    for each in (given, combine(asked, given, VAULT.policy)):
+        found = review(each, VAULT.policy, Context())
+        own = [index for index, coin in enumerate(found.inputs) if coin.own]
+        assert own
+        for key in VAULT.policy.keys:
+            asks = signing_requests(each, VAULT.policy, key)
+            assert {request.input_index for request in asks} <= set(own)
+        have, need = quorum(each, VAULT.policy)
+        if have >= need:
+            final = finalize(each, VAULT.policy)
+            assert all(codec.is_final(final.inputs[index]) for index in own)
+
+
+def edited(data: bytes, bases: Sequence[codec.Psbt] = ()) -> bytes:
     """Return our PSBT with its maps edited as the bytes say: whatever they say is well-formed.
 
     Six bytes an edit: which map, what kind, which entry or type, two for a place or a size, and
     one for a value.
     """
     first = data[0] if data else 1
-    maps = codec.read_maps(codec.to_bytes((UNSIGNED, ONCE, TWICE)[first % 3]), first // 3 % 2 * 2)
-    scopes = [maps.globals, *maps.inputs, *maps.outputs]
+    base = (bases or (UNSIGNED, ONCE, TWICE))[first % 3]
+    maps = codec.read_maps(codec.to_bytes(base), first // 3 % 2 * 2)
+    scopes, inputs = [maps.globals, *maps.inputs, *maps.outputs], len(maps.inputs)
     for at in range(1, len(data) - 5, 6):
         _edit(scopes, *data[at : at + 6])
-    return fields.write(Maps(scopes[0], tuple(scopes[1:4]), tuple(scopes[4:])))
+    ins, outs = scopes[1 : 1 + inputs], scopes[1 + inputs :]
+    return fields.write(Maps(scopes[0], tuple(ins), tuple(outs)))
 
 
 def _edit(
@@ -144,6 +171,13 @@ def edit_seeds() -> Iterator[bytes]:
             yield bytes([how % 6, where, how, where + how, 1, 33, 7])
 
 
+def shared_seeds() -> Iterator[bytes]:
+    yield b"\x01"
+    for base in range(6):
+        for how in range(8):
+            yield bytes([base, 4, how, how + base, how, 1, 33])
+
+
 def transaction_seeds() -> Iterator[bytes]:
     yield extract(finalize(TWICE, VAULT.policy))
     for psbt_in in UNSIGNED.inputs:
@@ -203,6 +237,16 @@ TARGETS = (
         (PsbtError,),
         256,
         runs=150,
+        steps=100_000,
+        steps_per_byte=2_000,
+    ),
+    Target(
+        "psbt_shared",
+        shared_seeds,
+        reading(lambda data: shared_judged(edited(data, SHARED))),
+        (PsbtError,),
+        256,
+        runs=100,
         steps=100_000,
         steps_per_byte=2_000,
     ),

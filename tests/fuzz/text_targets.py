@@ -26,7 +26,14 @@ from coordinator.errors import CoordinatorError
 from coordinator.home import backups
 from coordinator.home.settings import SETTINGS_FILE, open_home
 from coordinator.interop import bbqr, bip138
-from coordinator.payment import batch, ceremonies, payees, payment_files, psbt_file
+from coordinator.payment import (
+    batch,
+    ceremonies,
+    foreign_transaction,
+    payees,
+    payment_files,
+    psbt_file,
+)
 from coordinator.payment.progress import progress
 from coordinator.recovery import recover, typed_lines
 from coordinator.vault import drills, vaults
@@ -54,7 +61,7 @@ from storage import vaults as vault_book
 from storage.database import open_database
 from storage.errors import AlreadyExists, NotFound, StorageError
 from tests.fuzz.home import NAME, KeptHome
-from tests.fuzz.psbt_targets import ONCE, TWICE, UNSIGNED, VAULT, edited, reading
+from tests.fuzz.psbt_targets import ONCE, SHARED, TWICE, UNSIGNED, VAULT, edited, reading
 from tests.fuzz.target import Target
 
 Read = Callable[[bytes], object]
@@ -224,7 +231,9 @@ def prepare_payment(folder: Path) -> Read:
     kept = KeptHome(folder)
 
     def read(data: bytes) -> None:
-        psbt = edited(data[1:]) if data[:1] == b"\0" else data[1:]
+        psbt = data[1:]
+        if data[:1] in EDITED:
+            psbt = edited(psbt, EDITED[data[:1]])
         with kept.undone() as database:
             with suppress(*ROOTS), database.begin() as db:
                 payment_files.open_payment(
@@ -239,13 +248,41 @@ def prepare_payment(folder: Path) -> Read:
     return read
 
 
+EDITED = {b"\0": (), b"\2": SHARED}
+"""By its first byte, what an input edits: our payment, or ours with somebody else's coin."""
+
+
 def payment_seeds() -> Iterator[bytes]:
+    for first in range(6):
+        yield bytes([2, first])
+        yield bytes([2, first, 4, first, 0, first, 1, 33])
     for psbt in (UNSIGNED, ONCE, TWICE):
         yield b"\1" + codec.to_bytes(psbt)
     yield b"\1" + codec.to_base64(TWICE).encode()
     for first in range(3):
         yield bytes([0, first])
         yield bytes([0, first, 1, 3, 0, 1, 1, 1, 2, 5, 0, 33, 33, 2])
+
+
+def prepare_finished(folder: Path) -> Read:
+    kept = KeptHome(folder)
+
+    def read(data: bytes) -> None:
+        given = data[1:]
+        if data[:1] in EDITED:
+            given = edited(given, EDITED[data[:1]])
+        with kept.undone() as database, database.begin() as db:
+            foreign_transaction.check(kept.home, db, given)
+
+    return read
+
+
+def finished_seeds() -> Iterator[bytes]:
+    final = finalize(TWICE, VAULT.policy)
+    yield b"\1" + extract(final)
+    yield b"\1" + codec.to_bytes(final)
+    yield b"\1" + codec.to_bytes(SHARED[2])
+    yield from payment_seeds()
 
 
 def handed_over(data: bytes) -> None:
@@ -472,6 +509,7 @@ TARGETS = (
     Target("table", table_seeds, reading(table), ROOTS),
     Target("coins", coin_seeds, prepare_coins, ROOTS, steps=300_000, runs=20),
     Target("payment", payment_seeds, prepare_payment, ROOTS, steps=600_000, runs=10),
+    Target("finished", finished_seeds, prepare_finished, ROOTS, steps=600_000, runs=10),
     Target(
         "psbt_file", handed_over_seeds, reading(handed_over), ROOTS, 8192, runs=150, steps=60_000
     ),

@@ -1,13 +1,26 @@
 """Other wallets' files: every format, keys of one signer, and what QR codes hold."""
 
+import io
 import json
 from collections.abc import Iterator
 
 import cbor2
+from PIL import Image
 
 from coordinator.errors import CoordinatorError
-from coordinator.interop import bsms, bytewords, key_file, pmofn, ur, ur_types, writing
+from coordinator.interop import (
+    bbqr,
+    bsms,
+    bytewords,
+    key_file,
+    pictures,
+    pmofn,
+    ur,
+    ur_types,
+    writing,
+)
 from coordinator.interop.recognition import Given, read_bytes, read_keys
+from coordinator.interop.scan import Scan
 from coordinator.interop.wallet_file import WalletFile, checked, first_address, wallet_of
 from psbt.errors import PsbtError
 from psbt.network import Network
@@ -106,6 +119,48 @@ def ur_part_seeds() -> Iterator[bytes]:
         yield b"\n".join(lines[3:] if more else lines)
 
 
+def picture(data: bytes) -> None:
+    """Read the codes in a picture of any kind, of every frame."""
+    if pictures.is_picture(data):
+        pictures.codes(data, "the picture")
+
+
+def picture_seeds() -> Iterator[bytes]:
+    parts = bbqr.split(bytes(40), "B", 60)
+    for suffix in (".gif", ".png"):
+        drawn = pictures.drawn(parts[: 1 if suffix == ".png" else 2], suffix)
+        yield drawn
+        with Image.open(io.BytesIO(drawn)) as image:
+            for kind in ("BMP", "TIFF", "JPEG", "WEBP"):
+                written = io.BytesIO()
+                image.convert("L").resize((60, 60)).save(written, kind)
+                yield written.getvalue()
+
+
+def scanned(data: bytes) -> None:
+    """Take codes as a camera sees them; what is whole is what files of the same codes hold."""
+    scan = Scan()
+    for line in data.decode("utf-8", "surrogateescape").split("\n"):
+        scan.take(line)
+    assert scan.told
+    if scan.whole and scan.total > 1:
+        lines = scan.data.decode("utf-8", "surrogateescape").split("\n")
+        again = Scan()
+        assert all(again.take(line) for line in lines)
+        assert again.whole
+
+
+def scan_seeds() -> Iterator[bytes]:
+    message = ur_types.write_output(WALLET, HERE)
+    for codes in (
+        bbqr.split(message.cbor, "C", 120),
+        ur.split(message, 60, 10)[3:],
+        pmofn.split("a" * 200, 60),
+        ["ur:crypto-psbt/1of2/aaaa/qqqq", "ur:crypto-psbt/2of2/aaaa/qqqq"],
+    ):
+        yield "\n".join(codes).encode()
+
+
 def _hold(found: WalletFile) -> None:
     """Check that a wallet that was read has an address, and is the same when checked again."""
     first_address(found, HERE)
@@ -117,5 +172,7 @@ TARGETS = (
     Target("wallet_file", wallet_seeds, lambda _: wallet, REFUSALS, steps=120_000),
     Target("signer_keys", key_seeds, lambda _: keys, REFUSALS),
     Target("ur_content", ur_content_seeds, lambda _: ur_content, REFUSALS, steps=120_000),
+    Target("picture", picture_seeds, lambda _: picture, REFUSALS, runs=60, steps=1_000_000),
+    Target("scan", scan_seeds, lambda _: scanned, REFUSALS, steps=200_000),
     Target("ur_parts", ur_part_seeds, lambda _: ur_parts, REFUSALS, steps=200_000),
 )

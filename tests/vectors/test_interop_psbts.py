@@ -10,9 +10,12 @@ import pytest
 from coordinator.payment import psbt_file
 from psbt import codec
 from psbt.errors import PsbtError
+from psbt.sighash import sighashes
+from psbt.signature import compact_from_partial, verifies
 
 FOLDER = Path(__file__).parents[3] / "shared" / "vectors" / "interop"
 MISSING = [pytest.param(None, {}, id="interop", marks=pytest.mark.skip("no shared vectors here"))]
+NOTHING_OF_THIS_JADE = "893f53cc6fe2173dd263c635fffd2332b4e89038689c89d0466a7a74311400f9"
 REFUSED_WHEN_USED = {"coldcard/psbt/wit-utxo-not-match-redeem-scr.psbt"}
 """Well-formed; what contradicts itself is refused where it would be signed, by input and field."""
 
@@ -41,6 +44,35 @@ def test_a_file_is_read_as_a_right_reader_does(file: Path, expect: dict[str, Any
         )
     unsigned = codec.unsigned_transaction(psbt).txid
     assert unsigned == expect.get("txid", unsigned)
+
+
+def jade_files() -> list[Any]:
+    if not (FOLDER / "index.json").is_file():
+        return MISSING
+    return [
+        pytest.param(FOLDER / each["file"], each["expect"]["unsigned"], id=each["file"])
+        for each in json.loads((FOLDER / "index.json").read_text())
+        if each["format"] == "PSBT" and each["file"].startswith("jade/")
+    ]
+
+
+@pytest.mark.parametrize(("file", "expect"), jade_files())
+def test_what_a_jade_was_asked_and_signed_is_read_and_verifies(
+    file: Path, expect: dict[str, Any]
+) -> None:
+    case = json.loads(file.read_text())
+    asked = psbt_file.read_psbt(case["input"]["psbt"].encode())
+    assert codec.unsigned_transaction(asked).txid == expect["txid"]
+    answer = case.get("expected_output", {}).get("psbt")
+    if answer is None:
+        return
+    signed = psbt_file.read_signed(answer.encode(), asked)
+    assert codec.unique_id(signed) == codec.unique_id(asked)
+    by_us = [index for index, psbt_in in enumerate(signed.inputs) if psbt_in.partial_sigs]
+    for index, digest in sighashes(signed, by_us).items():
+        for key, der in signed.inputs[index].partial_sigs.items():
+            assert verifies(key.sec(), digest, compact_from_partial(der))
+    assert by_us or expect["txid"] == NOTHING_OF_THIS_JADE
 
 
 def texts() -> list[Any]:

@@ -15,7 +15,7 @@ from tests.web.conftest import serving
 
 PAGES = (
     "/", "/cards", "/cards/a", "/receive/v", "/receive/check", "/places", "/places/v",
-    "/papers/v", "/exchange", "/vaults", "/vaults/v", "/task",
+    "/papers/v", "/pay", "/pay/new/v", "/exchange", "/vaults", "/vaults/v", "/task",
 )  # fmt: skip
 
 
@@ -257,14 +257,7 @@ def test_what_changes_a_home_that_can_only_be_read_is_refused(
         client = Client(page)
         client.enter()
         window = next(iter(page.context.windows._windows.values()))
-        for path in (
-            "/receive/v",
-            "/papers/v",
-            "/exchange",
-            "/vaults",
-            "/places/new",
-            "/cards/practice",
-        ):
+        for path in ("/receive/v", "/papers/v", "/vaults", "/places/new", "/cards/practice"):
             sent = {"form": new_form(window), "name": "x", "kind": "home", "for": ""}
             refused = client.send(path, sent)
             assert (refused.status, "This was not done" in refused.words) == (400, True)

@@ -10,6 +10,7 @@ from coordinator.web.pages import (
     cards,
     exchange,
     papers,
+    pay,
     places,
     receive,
     task,
@@ -21,6 +22,7 @@ from coordinator.web.pages import (
 PAGES: Final[tuple[Page, ...]] = (
     today.PAGE,
     cards.PAGE,
+    pay.PAGE,
     receive.PAGE,
     places.PAGE,
     papers.PAGE,

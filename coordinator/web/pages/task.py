@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from coordinator.errors import PinMissing
+from coordinator.errors import NotAccepted, PinMissing
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from coordinator.web.tasks import Task
 
@@ -18,8 +18,10 @@ def show(visit: Visit) -> Answer:
         return Shown("task_none.html", {})
     failure = None if task.error is None else visit.context.explain(task.error)
     kind = task.error.kind if isinstance(task.error, PinMissing) else None
+    refused = task.error.dangers if isinstance(task.error, NotAccepted) and task.again else {}
     said = {
         "shown": task,
+        "dangers": list(refused.items()),
         "state": _state(task),
         "failure": failure,
         "terminal_only": kind in TERMINAL_ONLY,

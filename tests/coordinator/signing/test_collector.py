@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from coincurve import PrivateKey
 
-from cards.errors import CardRemoved, PinIncorrect, ProtocolError, WrongCard
+from cards.errors import CardRemoved, NotUnlocked, PinIncorrect, ProtocolError, WrongCard
 from cards.pin import Pin
 from cards.session import CardIdentity
 from coordinator.errors import LastAttempt
@@ -55,9 +55,23 @@ class Batch(Card):
         return [compact_from_der(KEYS[path].sign(digest, hasher=None)) for digest in digests]
 
 
+class Silent(Card):
+    """A card that says nothing before its PIN."""
+
+    family = "test"
+
+    def identity(self) -> CardIdentity:
+        if not self.pins:
+            raise NotUnlocked("it says nothing before its code")
+        return super().identity()
+
+
 class Person:
     def __init__(self) -> None:
         self.asked: list[str] = []
+
+    def say(self, _text: str) -> None:
+        return
 
     def pin_for(self, label: str, _card: CardIdentity) -> Pin:
         self.asked.append(label)
@@ -262,6 +276,32 @@ def test_a_card_beyond_the_quorum_signs_where_another_fails(
     assert [outcome.not_needed for outcome in outcomes] == [False, False, False]
     assert [outcome.signatures for outcome in outcomes] == [0, 4, 4]
     assert isinstance(outcomes[0].error, PinIncorrect)
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_silent_card_beyond_the_quorum_is_not_asked_for_its_pin(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]], place: int
+) -> None:
+    cards = [Card("a"), Card("b")]
+    cards.insert(place, Silent("silent"))
+    outcomes = collect(monkeypatch, person, kept, cards, needed=2)
+    assert [outcome.not_needed for outcome in outcomes] == [False, False, True]
+    assert [outcome.signatures for outcome in outcomes] == [4, 4, 0]
+    assert sorted(person.asked) == sorted(card.name for card in cards[:2])
+    assert outcomes[2].error is None
+
+
+def test_a_silent_card_beyond_the_quorum_signs_where_another_fails(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    broken = Card("a")
+
+    def refuse(_pin: Pin) -> None:
+        raise PinIncorrect(2)
+
+    monkeypatch.setattr(broken, "unlock", refuse)
+    outcomes = collect(monkeypatch, person, kept, [broken, Card("b"), Silent("c")], needed=2)
+    assert [outcome.signatures for outcome in outcomes] == [0, 4, 4]
 
 
 def test_no_card_is_asked_where_the_quorum_is_there(

@@ -1,0 +1,280 @@
+"""Pay: from a wish to a block: what is paid, a review, cards that sign, sent, deep enough."""
+
+import random
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from coordinator.errors import ChainError, CoordinatorError, NotLooked, UsageError
+from coordinator.guide.payments import payments
+from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
+from coordinator.home.stored import stored_policy
+from coordinator.notices import Notice, of_review
+from coordinator.payment import ceremonies, creation
+from coordinator.payment.ceremonies import Consent
+from coordinator.payment.payees import Payee, parse_address, payee
+from coordinator.payment.progress import progress, signed_psbt
+from coordinator.payment.reviews import reviewed
+from coordinator.vault import addresses
+from coordinator.wallet import labels, overview
+from coordinator.wallet.coins import tip_height
+from coordinator.wallet.news import FINAL_CONFIRMATIONS
+from coordinator.web.attendant import PageAttendant
+from coordinator.web.context import Answer, Context, Moved, Page, Route, Shown, Visit
+from coordinator.web.offering import patiently, slots_of, told
+from coordinator.web.tasks import Conversation, Done, Task
+from psbt.errors import PsbtError
+from psbt.review import Review
+from storage import ceremonies as ceremony_book
+from storage import vaults as vault_book
+
+PATH: Final = "/pay"
+ARRIVALS: Final = {
+    "6": "within about an hour",
+    "1": "as soon as possible; it costs more",
+    "24": "some time today",
+    "144": "tomorrow is early enough; it costs least",
+}
+"""When a payment shall arrive, by the number of blocks, and the word for it."""
+TYPED: Final = "typed"
+
+
+class Wish(NamedTuple):
+    """What the form says: who is paid how much, or all, and what it is for."""
+
+    to: str
+    amount: str
+    note: str
+    all_of_it: bool
+
+
+def choose(visit: Visit) -> Answer:
+    """Show the payments that are not final, and the vaults that can pay."""
+    context = visit.context
+    context.freshen()
+    with context.reading.begin() as db:
+        vaults = [each for each in vault_book.all_vaults(db) if each.retired_at is None]
+        waiting = list(payments(db, vaults, set()))
+        names = [each.name for each in vaults]
+    lines = [each for each in overview.ceremonies(context.reading) if each.final][:20]
+    return Shown("pay.html", {"waiting": waiting, "names": names, "done": lines})
+
+
+def ask(visit: Visit) -> Answer:
+    """Ask who is paid, how much, and when it shall arrive."""
+    return _form(visit, None)
+
+
+def _form(visit: Visit, mistake: str | None) -> Answer:
+    context, name = visit.context, visit.path["vault"]
+    with context.reading.begin() as db:
+        vault_book.vault_named(db, name)
+        others = [
+            each.name
+            for each in vault_book.all_vaults(db)
+            if each.name != name and addresses.closed(db, each) is None
+        ]
+    said = {
+        "name": name,
+        "others": others,
+        "arrivals": ARRIVALS,
+        "given": visit.form,
+        "mistake": mistake,
+        "asks_rate": context.home.chain == OFFLINE,
+    }
+    return Shown("pay_new.html", said, 400 if mistake else 200)
+
+
+def create(visit: Visit) -> Answer:
+    """Choose coins and build the payment; what was mistyped is said above the form."""
+    context, name, form = visit.context, visit.path["vault"], visit.form
+    wish = Wish(
+        form.get("to", "").strip(),
+        form.get("amount", "").strip(),
+        form.get("note", "").strip(),
+        form.get("all") == "yes",
+    )
+    context.opened.require_writable()
+    try:
+        made = _created(visit, name, wish)
+    except (UsageError, PsbtError) as mistake:
+        return _form(visit, context.explain(mistake).message)
+    return Moved(f"{PATH}/{made}")
+
+
+def _created(visit: Visit, name: str, wish: Wish) -> str:
+    context, form = visit.context, visit.form
+    when = form.get("when", "6")
+    typed = form.get("rate", "").strip() if when == TYPED else None
+    if when != TYPED and when not in ARRIVALS:
+        raise UsageError("say when it shall arrive")
+    with context.chain_lock:
+        try:
+            with suppress(ChainError, NotLooked):
+                context.opened.look_first(name)
+            rate = context.opened.rate(typed, None if typed is not None else int(when))
+        finally:
+            context.opened.close_chain()
+    tip = overview.known_tip(context.database, name)
+    with context.database.begin() as db:
+        paid = _payee(context, db, wish, accepted=visit.accepted)
+        called = paid.label or wish.note
+        if called:
+            labels.name_addresses(context.home, db, {paid.address: called})
+        order = creation.Order(
+            vault=name,
+            payments=() if wish.all_of_it else (paid.payment,),
+            feerate=rate.feerate,
+            drain=paid.script_pubkey if wish.all_of_it else None,
+        )
+        made = creation.create(
+            context.home,
+            db,
+            order,
+            tip=tip,
+            rng=random.SystemRandom(),
+            accepted=visit.accepted,
+        )
+    if made.ceremony is None:
+        raise CoordinatorError("no payment was opened")
+    return made.ceremony
+
+
+def _payee(context: Context, db: Session, wish: Wish, *, accepted: frozenset[str]) -> Payee:
+    """Return who is paid: an address, a request (BIP 21), or an own vault by its name."""
+    network, to = context.home.network, wish.to
+    if any(each.name == to for each in vault_book.all_vaults(db)):
+        to = addresses.fresh(db, context.home, to, label=None, accepted=accepted).address
+    if wish.all_of_it:
+        return Payee(parse_address(to, network), to, 0)
+    return payee(to, wish.amount, network)
+
+
+def show(visit: Visit) -> Answer:
+    """Show a payment: what it pays, who has signed, what comes next, how deep it lies."""
+    context, name = visit.context, visit.path["payment"]
+    context.freshen()
+    review, warnings, damaged = None, list[Notice](), None
+    with context.reading.begin() as db:
+        record = ceremony_book.ceremony_named(db, name)
+        line = overview.ceremony_line(record, tip_height(db, record.vault))
+        standing = next(
+            (each for each in payments(db, [record.vault], set()) if each.line.id == line.id), None
+        )
+        try:
+            seen, review = progress(record), _review(db, name)
+            warnings = of_review(review.warnings)
+        except PsbtError as failure:
+            seen, damaged = None, str(failure)
+    said = {
+        "line": line,
+        "seen": seen,
+        "review": review,
+        "warnings": warnings,
+        "damaged": damaged,
+        "standing": standing,
+        "final": FINAL_CONFIRMATIONS,
+        "embedded": context.home.chain == EMBEDDED_CHAIN,
+    }
+    return Shown("pay_one.html", said)
+
+
+def _review(db: Session, name: str) -> Review:
+    record = ceremony_book.ceremony_named(db, name)
+    policy = stored_policy(record.vault)
+    return reviewed(db, record.vault, policy, psbt=signed_psbt(record), branch=record.branch)
+
+
+def sign(visit: Visit) -> Answer:
+    """Have the cards sign, after the review is agreed to on the page of the task."""
+    context, name, form = visit.context, visit.path["payment"], visit.form
+    txid, accepted = form.get("txid", "").strip() or None, visit.accepted
+    last = form.get("last") == "yes"
+    with context.reading.begin() as db:
+        record = ceremony_book.ceremony_named(db, name)
+        vault, branch = record.vault.name, record.branch
+
+    def work(conversation: Conversation) -> Done:
+        context.opened.require_writable()
+        context.freshen(vault)
+        person = PageAttendant(conversation)
+        outcomes, seen = ceremonies.sign(
+            context.home,
+            context.database,
+            name,
+            offered=slots_of(context, vault, branch),
+            attendant=person,
+            wait_policy=patiently(person, last_attempt=last),
+            consent=Consent(txid, accepted),
+        )
+        lines = told(outcomes, context.explain)
+        if not any(each.signatures for each in outcomes) and not seen.complete:
+            raise CoordinatorError(f"no card signed: {'; '.join(lines)}")
+        rest = "the rest can sign another day" if not seen.complete else "that is enough: send it"
+        return Done(
+            f"{seen.have} of {seen.need} have signed; {rest}", tuple(lines), f"{PATH}/{name}"
+        )
+
+    path = f"{PATH}/{name}"
+    title = f"Sign payment {name} of vault {vault}"
+    task = Task(title, f"cardquorum spend sign {name}", path, work, again=f"{path}/sign")
+    context.tasks.start(task)
+    return Moved("/task")
+
+
+def send(visit: Visit) -> Answer:
+    """Put the payment together, check it, and send it."""
+    context, name, accepted = visit.context, visit.path["payment"], visit.accepted
+
+    def work(conversation: Conversation) -> Done:
+        context.opened.require_writable()
+        with context.reading.begin() as db:
+            state = ceremony_book.ceremony_named(db, name).state
+        if state in {"collecting", "complete"}:
+            done = ceremonies.finalize(context.home, context.database, name, accepted=accepted)
+            conversation.say(f"put together and checked: {done.consensus}")
+            if done.hex is None:
+                raise CoordinatorError("others have yet to sign their part: send it to them")
+        if context.home.chain == OFFLINE:
+            raise CoordinatorError("this computer asks no one: send it from another one")
+        with context.chain() as chain:
+            sent = ceremonies.broadcast(
+                context.home, context.database, name, chain=chain, accepted=accepted
+            )
+        return Done("it was sent", (f"its number is {sent.txid}",), f"{PATH}/{name}")
+
+    path = f"{PATH}/{name}"
+    command = f"cardquorum spend finalize {name} && cardquorum spend broadcast {name}"
+    context.tasks.start(Task(f"Send payment {name}", command, path, work, again=f"{path}/send"))
+    return Moved("/task")
+
+
+def give_up(visit: Visit) -> Answer:
+    """Give a payment up; its coins are free again."""
+    context, name = visit.context, visit.path["payment"]
+    context.opened.require_writable()
+    ceremonies.abandon(context.database, name)
+    return Moved(f"{PATH}/{name}")
+
+
+PAGE: Final = Page(
+    "Pay",
+    PATH,
+    (
+        Route(PATH, choose),
+        Route("/pay/new/{vault}", ask, create),
+        Route("/pay/{payment}", show),
+        Route("/pay/{payment}/sign", take=sign),
+        Route("/pay/{payment}/send", take=send),
+        Route("/pay/{payment}/give-up", take=give_up),
+    ),
+    {
+        ("spend", "create"): "/pay/new/{2}",
+        ("spend", "sign"): "/pay/{2}",
+        ("spend", "finalize"): "/pay/{2}",
+        ("spend", "broadcast"): "/pay/{2}",
+        ("spend", "abandon"): "/pay/{2}",
+        ("spend", "show"): "/pay/{2}",
+    },
+)
