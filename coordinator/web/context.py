@@ -25,7 +25,7 @@ ACCEPT = "accept"
 class Context:
     """One running page: the home it shows, who looks at it, what is being done.
 
-    `explain` puts an error into words.
+    `explain` puts an error into words; `ticked` are the steps of a road that a person did.
     """
 
     opened: OpenedHome
@@ -35,6 +35,7 @@ class Context:
     tasks: Tasks
     watch: ReaderWatch
     chain_lock: RLock = field(default_factory=RLock)
+    ticked: dict[tuple[str, str], set[int]] = field(default_factory=dict)
 
     @property
     def home(self) -> Home:

@@ -15,7 +15,8 @@ from tests.web.conftest import serving
 
 PAGES = (
     "/", "/cards", "/cards/a", "/receive/v", "/receive/check", "/places", "/places/v",
-    "/papers/v", "/pay", "/pay/new/v", "/exchange", "/vaults", "/vaults/v", "/task",
+    "/papers/v", "/pay", "/pay/new/v", "/happened", "/happened/lost", "/happened/died",
+    "/exchange", "/vaults", "/vaults/v", "/task",
 )  # fmt: skip
 
 
@@ -246,7 +247,8 @@ def test_a_home_that_can_only_be_read_is_shown_and_says_so(
             answer = client.get(path)
             assert (path, answer.status) == (path, 200)
             assert "can only be read here" in answer.words
-            assert "<button" not in answer.text or path in {"/receive/check", "/places/v"}
+            asks = {"/receive/check", "/places/v", "/happened/died"}
+            assert "<button" not in answer.text or path in asks
 
 
 def test_what_changes_a_home_that_can_only_be_read_is_refused(

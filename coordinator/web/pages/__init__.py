@@ -9,6 +9,7 @@ from coordinator.web.context import Page
 from coordinator.web.pages import (
     cards,
     exchange,
+    happened,
     papers,
     pay,
     places,
@@ -23,6 +24,7 @@ PAGES: Final[tuple[Page, ...]] = (
     today.PAGE,
     cards.PAGE,
     pay.PAGE,
+    happened.PAGE,
     receive.PAGE,
     places.PAGE,
     papers.PAGE,

@@ -1,0 +1,189 @@
+"""Something happened: what is possible, what to do, in order, ticked off as it is done."""
+
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from coordinator.custody import log as custody_log
+from coordinator.errors import ChainError, NotLooked, UsageError
+from coordinator.guide.facts import GuideFacts, gather
+from coordinator.guide.reports import TOLD, WHOLE, Report, first_steps, subjects
+from coordinator.incident import replacement, response
+from coordinator.incident.step import Step
+from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
+from storage import succession as succession_book
+from storage import vaults as vault_book
+from storage.database import is_read_only
+from storage.errors import NotFound
+
+PATH: Final = "/happened"
+CARD_EVENTS: Final = frozenset({"lost", "stolen", "destroyed", "found"})
+THING_EVENTS: Final = frozenset({"lost", "stolen", "destroyed", "found", "opened"})
+NOW_BLOCKS, SOON_BLOCKS = 1, 6
+ASKED: Final = {
+    Report.LOST: "Which card?",
+    Report.STOLEN: "Which card?",
+    Report.OPENED: "What was in the bag?",
+    Report.FORGOTTEN: "Of which card?",
+    Report.BLOCKED: "Which card?",
+    Report.BURNT: "Which place?",
+    Report.QUIET: "Who?",
+    Report.MAKER: "Which maker?",
+}
+
+
+class Recording(NamedTuple):
+    """A step that writes an event into the book: a button does it here."""
+
+    item: str
+    event: str
+
+
+def choose(visit: Visit) -> Answer:
+    """Ask what happened; show the replacements that are under way."""
+    with visit.context.reading.begin() as db:
+        under_way = [
+            replacement.show(db, each.vault.name) for each in succession_book.all_successions(db)
+        ]
+    going = [each for each in under_way if any(step.state != "done" for step in each.steps)]
+    return Shown("happened.html", {"reports": list(TOLD.items()), "going": going})
+
+
+def show(visit: Visit) -> Answer:
+    """Ask what or whom it is about, or show what to do, one thing after the other."""
+    report = _report(visit)
+    facts = _facts(visit)
+    found = subjects(report, facts)
+    subject = visit.query.get("about", "")
+    said: dict[str, object] = {"report": report.value, "title": TOLD[report]}
+    if report not in WHOLE and subject not in found:
+        asked = {"asked": ASKED.get(report, "Which?"), "subjects": found}
+        return Shown("happened_about.html", said | asked)
+    ticks = visit.context.ticked.setdefault((report.value, subject), set())
+    steps = [(step, _recording(step)) for step in first_steps(report, facts, subject)]
+    more = {"subject": subject, "steps": steps, "ticks": ticks}
+    return Shown("happened_steps.html", said | more)
+
+
+def _report(visit: Visit) -> Report:
+    try:
+        return Report(visit.path["report"])
+    except ValueError as failure:
+        raise NotFound("report", visit.path["report"]) from failure
+
+
+def _facts(visit: Visit) -> GuideFacts:
+    context = visit.context
+    with context.reading.begin() as db:
+        return gather(context.home, db, writable=not is_read_only(context.database))
+
+
+def _recording(step: Step) -> Recording | None:
+    """Return what a step writes into the book; None where it is something else."""
+    words = step.words
+    if step.needs:
+        return None
+    if len(words) == 3 and words[0] == "card" and words[1] in CARD_EVENTS:
+        return Recording(f"card:{words[2]}", words[1])
+    if len(words) == 4 and words[:2] == ("custody", "record") and words[3] in THING_EVENTS:
+        return Recording(words[2], words[3])
+    return None
+
+
+def tick(visit: Visit) -> Answer:
+    """Tick a step off, or take the tick back."""
+    report, subject = _report(visit), visit.form.get("about", "")
+    ticks = visit.context.ticked.setdefault((report.value, subject), set())
+    number = visit.form.get("step", "")
+    if number.isdecimal() and len(number) < 4:
+        ticks.symmetric_difference_update({int(number)})
+    return Moved(f"{PATH}/{report.value}?about={subject}")
+
+
+def record(visit: Visit) -> Answer:
+    """Write into the book what happened; say what is still possible, and what to do now."""
+    context, form = visit.context, visit.form
+    item, event = form.get("item", ""), form.get("event", "")
+    if event not in THING_EVENTS:
+        raise UsageError("say what happened")
+    with context.database.begin() as db:
+        found = custody_log.item_named(db, item)
+        new = custody_log.NewEvent(item, event, note=form.get("note", "").strip() or None)
+        written = custody_log.record(db, new)
+        left = response.after(db, [found], event)
+    said = {
+        "item": custody_log.item_name(found),
+        "event": event,
+        "notices": written.notices,
+        "left": left,
+        "when": response.hours_text,
+    }
+    return Shown("happened_recorded.html", said)
+
+
+def ask_replacement(visit: Visit) -> Answer:
+    """Show what putting another card in the place of one that is gone takes."""
+    context, name = visit.context, visit.path["vault"]
+    facts = _facts(visit)
+    standing = next((each for each in facts.vaults if each.name == name), None)
+    with context.reading.begin() as db:
+        record_of = vault_book.vault_named(db, name)
+        under_way = succession_book.succession_of(db, record_of)
+        seen = replacement.show(db, name) if under_way is not None else None
+    gone = (
+        []
+        if standing is None
+        else [
+            each.name for each in standing.facts.carriers() if each.card and each.gone is not None
+        ]
+    )
+    fresh = [card.label for card in facts.cards if card.free and card.carrier.gone is None]
+    said = {"name": name, "seen": seen, "gone": gone, "fresh": fresh}
+    return Shown("happened_replace.html", said)
+
+
+def replace_card(visit: Visit) -> Answer:
+    """Make the successor of a vault, and a payment of all its coins there."""
+    context, name, form = visit.context, visit.path["vault"], visit.form
+    context.opened.require_writable()
+    typed = form.get("rate", "").strip() or None
+    with context.reading.begin() as db:
+        urgent = replacement.is_urgent(db, name)
+    with context.chain_lock:
+        try:
+            with suppress(NotLooked, ChainError):
+                context.opened.look_first(name)
+            blocks = NOW_BLOCKS if urgent else SOON_BLOCKS
+            rate = context.opened.rate(typed, None, blocks=blocks)
+        finally:
+            context.opened.close_chain()
+    with context.database.begin() as db:
+        made = replacement.start(
+            context.home,
+            db,
+            name,
+            gone=form.get("gone", ""),
+            new=form.get("new", ""),
+            feerate=rate.feerate,
+            accepted=visit.accepted,
+        )
+    return Moved(f"{PATH}/replace/{made.vault}")
+
+
+PAGE: Final = Page(
+    "Something happened",
+    PATH,
+    (
+        Route(PATH, choose),
+        Route("/happened/record", take=record),
+        Route("/happened/replace/{vault}", ask_replacement, replace_card),
+        Route("/happened/{report}", show, tick),
+    ),
+    {
+        ("card", "lost"): "/happened/lost?about={2}",
+        ("card", "stolen"): "/happened/stolen?about={2}",
+        ("card", "destroyed"): PATH,
+        ("replace", "start"): "/happened/replace/{2}",
+        ("replace", "show"): "/happened/replace/{2}",
+        ("replace", "plan"): "/happened/replace/{2}",
+    },
+)
