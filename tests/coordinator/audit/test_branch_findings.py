@@ -9,7 +9,7 @@ from cards.family import Theft
 from coordinator.audit.branches import branch_findings
 from coordinator.audit.dangers import dangers, only_old_coins, resting_on
 from coordinator.audit.facts import BranchFacts, CoinAges, VaultFacts
-from coordinator.audit.survey import audit
+from coordinator.audit.findings import audit
 from coordinator.chain.block_dates import ChainClock
 from coordinator.notices import Notice, Severity
 from tests.coordinator.audit.later import (

@@ -13,7 +13,7 @@ from coordinator.audit.facts import (
     Severity,
     VaultFacts,
 )
-from coordinator.audit.survey import audit
+from coordinator.audit.findings import audit
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""What a fire, a theft or a quarrel costs: findings about where a vault's keys lie."""
+"""Every finding about a vault, and those about its keys and what carries them."""
 
 from collections.abc import Iterator
 from datetime import datetime
