@@ -21,6 +21,7 @@ def test_nothing_in_the_folder_is_left_out() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
         "check_book.py",
         "custody.sh",
+        "later_keys.sh",
         "open_backup.py",
         "readers.sh",
         "two_of_three.py",
@@ -35,6 +36,7 @@ def test_nothing_in_the_folder_is_left_out() -> None:
         ("walk_through.sh", "nothing found"),
         ("readers.sh", "confirmed"),
         ("custody.sh", "recovered"),
+        ("later_keys.sh", "confirmed"),
     ],
 )
 def test_an_example_runs(name: str, last: str) -> None:

@@ -265,6 +265,7 @@ class Guide:
     def take(self, step: "Step", facts: "GuideFacts") -> bool:
         """Take a step; False where the person leaves it for later."""
         from coordinator.cli.guide_answers import Answers, without_empty
+        from coordinator.cli.guide_later import later_words
         from coordinator.cli.prompts import Choice, choose, paragraph, wait_for_enter
 
         while True:
@@ -280,7 +281,10 @@ class Guide:
             values = Answers(
                 step, facts, self.kits, practice=self.practice, known=self.known
             ).given()
-            words = self._fitting(without_empty(step, values), facts)
+            filled = without_empty(step, values)
+            if step.code == "vault" and not self.practice:
+                filled += later_words(facts, filled)
+            words = self._fitting(filled, facts)
             if words is None:
                 return False
             if self._ran(step, words):
