@@ -15,7 +15,7 @@ from coordinator.audit.dangers import (
     SAME_SEED,
     VAULT_ALTERED,
 )
-from coordinator.audit.facts import CarrierFacts, CosignerFacts
+from coordinator.audit.facts import CarrierFacts, CosignerFacts, VaultFacts
 from coordinator.custody.bags import BagFacts
 from coordinator.guide import road
 from coordinator.guide.facts import GuideFacts, VaultStanding
@@ -130,8 +130,8 @@ def incidents(facts: GuideFacts) -> Iterator[Step]:
         codes = {each.code for each in vault.dangers}
         if not vault.in_use or codes & {QUORUM_LOST, QUORUM_STOLEN, VAULT_ALTERED, SAME_SEED}:
             continue
-        for cosigner in vault.facts.cosigners:
-            yield from _gone(facts, vault, cosigner)
+        for key in vault.facts.all_keys():
+            yield from _gone(facts, vault, key)
         for each in vault.facts.carriers():
             if each.bag is not None and each.gone is None:
                 yield from _opened(each.subject, each.bag)
@@ -140,16 +140,16 @@ def incidents(facts: GuideFacts) -> Iterator[Step]:
                 yield from _opened(copy.subject, copy.bag)
 
 
-def _gone(facts: GuideFacts, vault: VaultStanding, cosigner: CosignerFacts) -> Iterator[Step]:
+def _gone(facts: GuideFacts, vault: VaultStanding, key: CosignerFacts) -> Iterator[Step]:
     """Yield the way to a vault without a key that somebody else may have, or no card has."""
-    gone = [each for each in cosigner.carriers if road.is_taken(each)]
-    card = road.of_key(cosigner.carriers)
+    gone = [each for each in key.carriers if road.is_taken(each)]
+    card = road.of_key(key.carriers)
     if not gone or card is None:
         return
     worst = max(gone, key=lambda each: each.gone == "stolen")
     event, stolen = worst.gone, worst.gone == "stolen"
     severity = Severity.DANGER if stolen else Severity.WARNING
-    why = _why(vault, worst)
+    why = _why(vault.facts, key, worst)
     usable = [each for each in road.usable_cards(facts) if each.carrier.gone is None]
     if not usable:
         step = road.set_up_card(facts, f"a card in place of {card}", why, code=f"card_{event}")
@@ -161,13 +161,15 @@ def _gone(facts: GuideFacts, vault: VaultStanding, cosigner: CosignerFacts) -> I
     yield Step(f"card_{event}", severity, title, why, words)
 
 
-def _why(vault: VaultStanding, gone: CarrierFacts) -> str:
-    left = len(vault.facts.cosigners) - 1
+def _why(facts: VaultFacts, key: CosignerFacts, gone: CarrierFacts) -> str:
     found = "; where it was found: cardquorum card found LABEL" if gone.gone == "lost" else ""
-    return (
-        f"{gone.subject} is recorded as {gone.gone}: {left} keys are left, "
-        f"{vault.facts.threshold} are needed; one more loss and the coins are gone{found}"
-    )
+    left = f"{len(facts.cosigners) - 1} keys are left, {facts.threshold} are needed"
+    costs = "one more loss and the coins are gone"
+    if key not in facts.cosigners:
+        branch = next(each for each in facts.branches if key in each.keys)
+        left = f"branch {branch.name} needs {branch.threshold} of {len(branch.keys)} keys"
+        costs = "nobody may be able to spend by it"
+    return f"{gone.subject} is recorded as {gone.gone}: {left}; {costs}{found}"
 
 
 def _opened(subject: str, bag: BagFacts) -> Iterator[Step]:

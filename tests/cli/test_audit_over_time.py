@@ -107,6 +107,9 @@ def test_a_branch_that_opens_at_a_height_is_open_to_every_coin(paid: Asked) -> N
 
 def test_what_a_lost_later_card_costs_is_told(paid: Asked) -> None:
     paid("card", "lost", "e")
+    told = [step["why"] for step in paid("status")["next"]]
+    lost_key = "card:e is recorded as lost: branch recovery needs 2 of 3 keys; nobody may be able"
+    assert any(why.startswith(lost_key) for why in told)
     assert codes(audited(paid)) >= {"carrier_gone"}
     lost = paid("card", "stolen", "f")
     assert lost["effect"]["thief_can_spend"] is False
