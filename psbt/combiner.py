@@ -36,27 +36,30 @@ COMPARED_ELSEWHERE: Final = frozenset(
     }
 )
 
+Own = Mapping[int, VaultScript]
 ADDED_MAX: Final = 256 * 1024
 
 
 def combine(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
     """Return a copy of `psbt` with the new signatures of `other`, and with what it adds."""
-    signatures = new_signatures(psbt, other, policy)
-    combined = with_additions(psbt, other, policy)
+    own = own_inputs(psbt, policy)
+    signatures = new_signatures(psbt, other, policy, own)
+    combined = with_additions(psbt, other, policy, own)
     for index, pubkey, signature in signatures:
         partial_sigs = combined.inputs[index].partial_sigs
         partial_sigs[codec.public_key(pubkey)] = partial_from_compact(signature)
     return combined
 
 
-def with_additions(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
+def with_additions(psbt: Psbt, other: Psbt, policy: Policy, own: Own | None = None) -> Psbt:
     """Return a copy of `psbt` with the fields that only `other` holds, ours to sign left out.
 
     Unknown and proprietary ones, extended keys, what unlocks the inputs of others, and what is said
     about outputs that are not the vault's. Additions of more than ADDED_MAX bytes are passed over,
-    and so is what would make a payment look like change.
+    and so is what would make a payment look like change. `own` is what `own_inputs` returns, where
+    the caller has it already.
     """
-    wider, own = codec.copy(psbt), own_inputs(psbt, policy)
+    wider, own = codec.copy(psbt), own_inputs(psbt, policy) if own is None else own
     grown = _add_missing(wider, other, ("unknown", "xpubs"))
     for index, (ours, theirs) in enumerate(zip(wider.inputs, other.inputs, strict=True)):
         grown += _add_missing(ours, theirs, ("unknown", "bip32_derivations"))
@@ -122,10 +125,15 @@ def _size(value: bytes | EmbitBase) -> int:
     return len(value if isinstance(value, bytes) else value.serialize())
 
 
-def new_signatures(psbt: Psbt, other: Psbt, policy: Policy) -> list[tuple[int, bytes, bytes]]:
-    """Return (input index, public key, r‖s) of each valid signature that `psbt` does not hold."""
+def new_signatures(
+    psbt: Psbt, other: Psbt, policy: Policy, own: Own | None = None
+) -> list[tuple[int, bytes, bytes]]:
+    """Return (input index, public key, r‖s) of each valid signature that `psbt` does not hold.
+
+    `own` is what `own_inputs` returns, where the caller has it already.
+    """
     _check_counts(psbt, other)
-    scripts = own_inputs(psbt, policy)
+    scripts = own_inputs(psbt, policy) if own is None else own
     _check_transaction(psbt, other, scripts)
     found = []
     for index, digest in sighashes(psbt, scripts).items():
@@ -146,7 +154,7 @@ def _check_counts(psbt: Psbt, other: Psbt) -> None:
         raise NotOnlySignatures("outputs", f"are {len(other.outputs)}, not {len(psbt.outputs)}")
 
 
-def _check_transaction(psbt: Psbt, other: Psbt, scripts: Mapping[int, VaultScript]) -> None:
+def _check_transaction(psbt: Psbt, other: Psbt, scripts: Own) -> None:
     """Refuse anything but the same transaction, and any field that contradicts ours."""
     _check_fields("", psbt, other)
     spent = spent_outputs(psbt)
