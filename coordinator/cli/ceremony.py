@@ -79,6 +79,7 @@ def progress_lines(seen: "Progress") -> list[str]:
         f"ceremony {seen.ceremony} of {vault}: {seen.state}, {seen.have} of {seen.need}",
         f"signed by: {', '.join(seen.signed_by) or 'nobody yet'}",
         f"missing: {', '.join(seen.missing) or 'nobody'}",
+        *([f"inputs of others not signed yet: {seen.others_missing}"] * bool(seen.others_missing)),
     ]
 
 

@@ -25,6 +25,7 @@ from coordinator.payment import psbt_file
 from coordinator.payment.progress import (
     Progress,
     kept_signatures,
+    others_missing,
     progress,
     progress_with,
     signed_psbt,
@@ -46,7 +47,6 @@ from coordinator.vault.key_proofs import key_place_of
 from coordinator.wallet.coins import hold_coins
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer, updater
 from psbt.errors import PsbtError, SignaturesMissing
-from psbt.ownership import own_inputs
 from psbt.policy import Policy
 from psbt.sighash import spent_outputs
 from psbt.signer import SigningRequest
@@ -349,7 +349,7 @@ def finalize(
         _hold_coins(db, record, psbt, now=clock.now())
         require_payment(home, record, psbt, accepted=accepted)
         final = finalizer.finalize(psbt, policy, kept_signatures(record), branch=record.branch)
-        text, missing = codec.to_base64(final), _others_missing(psbt, policy)
+        text, missing = codec.to_base64(final), others_missing(psbt, policy)
         if missing:
             record.exported_at = clock.now()
             fee_sats = record.fee_sats
@@ -361,15 +361,6 @@ def finalize(
         record.txid = extractor.transaction_id(raw)
         vsize = extractor.vsize(raw)
         return Finalized(ceremony_id, record.txid, raw.hex(), vsize, record.fee_sats, verdict, text)
-
-
-def _others_missing(psbt: codec.Psbt, policy: Policy) -> int:
-    """Return how many inputs of others are not final yet."""
-    own = own_inputs(psbt, policy)
-    return sum(
-        index not in own and not codec.is_final(psbt_in)
-        for index, psbt_in in enumerate(psbt.inputs)
-    )
 
 
 def broadcast(
@@ -402,10 +393,11 @@ def broadcast(
 
 def _not_final(record: Ceremony) -> SignaturesMissing | NotFinal:
     seen = progress(record)
-    missing = _others_missing(stored_psbt(record), stored_policy(record.vault))
-    if seen.complete and missing:
-        told = f"of ceremony {record.public_id} inputs of others are not signed yet: {missing}"
-        return NotFinal(told)
+    if seen.complete and seen.others_missing:
+        return NotFinal(
+            f"of ceremony {record.public_id} inputs of others are not signed yet:"
+            f" {seen.others_missing}"
+        )
     if seen.complete:
         return NotFinal(f"ceremony {record.public_id} has its quorum but is not finalized")
     return SignaturesMissing(seen.have, seen.need)

@@ -6,6 +6,7 @@ from coordinator import clock
 from coordinator.home.stored import stored_policy
 from psbt import codec, extractor, outline, signer
 from psbt.errors import PsbtError
+from psbt.ownership import own_inputs
 from psbt.partial import Verified, standing
 from psbt.policy import PRIMARY, Policy
 from psbt.signer import SigningRequest
@@ -14,7 +15,10 @@ from storage.model import Ceremony
 
 
 class Progress(NamedTuple):
-    """Where a ceremony stands; `have` counts cosigners that signed every input."""
+    """Where a ceremony stands; `have` counts cosigners that signed every input of the vault.
+
+    `others_missing` is how many inputs of others are not final yet.
+    """
 
     ceremony: str
     vault: str
@@ -28,6 +32,7 @@ class Progress(NamedTuple):
     fee_sats: int
     expires: str
     branch: str = PRIMARY
+    others_missing: int = 0
 
     @property
     def complete(self) -> bool:
@@ -104,4 +109,14 @@ def progress_with(record: Ceremony, policy: Policy, psbt: codec.Psbt) -> Progres
         fee_sats=record.fee_sats,
         expires=clock.text(record.expires_at),
         branch=record.branch,
+        others_missing=others_missing(psbt, policy) if inputs < len(psbt.inputs) else 0,
+    )
+
+
+def others_missing(psbt: codec.Psbt, policy: Policy) -> int:
+    """Return how many inputs of others are not final yet."""
+    own = own_inputs(psbt, policy)
+    return sum(
+        index not in own and not codec.is_final(psbt_in)
+        for index, psbt_in in enumerate(psbt.inputs)
     )

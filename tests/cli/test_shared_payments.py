@@ -68,6 +68,7 @@ def test_a_shared_payment_is_signed_handed_on_and_sent(
     handed = vault("spend", "finalize", made["ceremony"])
     assert (handed["hex"], handed["others_missing"]) == (None, 1)
     assert codec.read_maps(handed["psbt"]).inputs[-1] == theirs
+    assert vault("spend", "show", made["ceremony"])["others_missing"] == 1
     error = vault("spend", "broadcast", made["ceremony"], check=6)["error"]
     assert error["code"] == "not_final"
     assert "inputs of others are not signed yet: 1" in error["message"]
