@@ -43,15 +43,15 @@ ADDED_MAX: Final = 256 * 1024
 def combine(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
     """Return a copy of `psbt` with the new signatures of `other`, and with what it adds."""
     own = own_inputs(psbt, policy)
-    signatures = new_signatures(psbt, other, policy, own)
-    combined = with_additions(psbt, other, policy, own)
+    signatures = new_signatures(psbt, other, policy, own=own)
+    combined = with_additions(psbt, other, policy, own=own)
     for index, pubkey, signature in signatures:
         partial_sigs = combined.inputs[index].partial_sigs
         partial_sigs[codec.public_key(pubkey)] = partial_from_compact(signature)
     return combined
 
 
-def with_additions(psbt: Psbt, other: Psbt, policy: Policy, own: Own | None = None) -> Psbt:
+def with_additions(psbt: Psbt, other: Psbt, policy: Policy, *, own: Own | None = None) -> Psbt:
     """Return a copy of `psbt` with the fields that only `other` holds, ours to sign left out.
 
     Unknown and proprietary ones, extended keys, what unlocks the inputs of others, and what is said
@@ -126,7 +126,7 @@ def _size(value: bytes | EmbitBase) -> int:
 
 
 def new_signatures(
-    psbt: Psbt, other: Psbt, policy: Policy, own: Own | None = None
+    psbt: Psbt, other: Psbt, policy: Policy, *, own: Own | None = None
 ) -> list[tuple[int, bytes, bytes]]:
     """Return (input index, public key, r‖s) of each valid signature that `psbt` does not hold.
 

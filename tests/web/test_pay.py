@@ -1,10 +1,12 @@
 """A payment from its wish to its block on the page, and what can go wrong on the way."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from coordinator.web.attendant import digest
+from tests.cli.test_shared_payments import imported, shared
 from tests.program import PIN, UNPROVED, Asked
 from tests.web.browser import TOKEN, Answer, Client
 from tests.web.test_pages import QUESTION, soon
@@ -189,3 +191,13 @@ def test_a_payment_of_another_computer_wants_its_number(client: Client, vault: A
 @pytest.mark.parametrize("path", ["/pay", "/pay/new/v"])
 def test_the_pages_of_paying_are_shown(client: Client, path: str) -> None:
     assert client.get(path).status == 200
+
+
+def test_coins_of_others_are_not_shown_as_ours(
+    client: Client, vault: Asked, tmp_path: Path
+) -> None:
+    made = imported(vault, tmp_path, shared(vault, tmp_path, proven=False))
+    words = client.get(f"/pay/{made['ceremony']}").words
+    assert "1 000 000 sat 1 coin Beside it, not from this vault 500 000 sat" in words
+    assert "nothing here proves it" in words
+    assert "This vault pays in all" in words
