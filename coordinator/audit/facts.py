@@ -188,6 +188,8 @@ class VaultFacts:
     created_at: datetime | None = None
     drilled_at: datetime | None = None
     value_sats: int = 0
+    free_sats: int = 0
+    pending_sats: int = 0
     limits: tuple[LimitFacts, ...] = ()
     hot: HotFacts | None = None
     advisories: tuple[Advisory, ...] = ()

@@ -24,7 +24,7 @@ from coordinator.audit.facts import (
 from coordinator.custody import card_secrets, descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.custody.bags import bag_of
-from coordinator.wallet.balance import balance
+from coordinator.wallet.balance import Balance, balance
 from coordinator.wallet.branches import chain_clock
 from psbt.errors import PsbtError
 from storage import cards as card_book
@@ -88,13 +88,14 @@ def vault_facts(db: Session, vault: Vault, said: Book | None = None) -> VaultFac
 
     `said` is the book where it was read already, for several vaults.
     """
-    value, altered = _owned(db, vault)
-    facts = key_facts(db, vault, said or book(db, [vault]))
+    owned, altered = _owned(db, vault)
     return replace(
-        facts,
+        key_facts(db, vault, said or book(db, [vault])),
         altered=altered,
         drilled_at=_drilled_at(db, vault),
-        value_sats=value,
+        value_sats=owned.whole_sats,
+        free_sats=owned.free_sats,
+        pending_sats=owned.pending_sats,
         limits=tuple(_limits(db)),
     )
 
@@ -198,13 +199,12 @@ def _refreshed_at(db: Session, vault: Vault) -> Iterable[datetime]:
                 return
 
 
-def _owned(db: Session, vault: Vault) -> tuple[int, str | None]:
+def _owned(db: Session, vault: Vault) -> tuple[Balance, str | None]:
     """Return what the vault holds as of its last sync; 0, and why, if its rows do not agree."""
     try:
-        owned = balance(db, vault)
+        return balance(db, vault), None
     except (PsbtError, StorageError) as failure:
-        return 0, str(failure)
-    return owned.confirmed_sats + owned.pending_sats + owned.immature_sats, None
+        return Balance(0, 0, 0, 0), str(failure)
 
 
 def _limits(db: Session) -> Iterable[LimitFacts]:
@@ -216,7 +216,9 @@ def _limits(db: Session) -> Iterable[LimitFacts]:
     vaults = [each for each in vault_book.all_vaults(db) if each.retired_at is None]
     reached = {vault.id: {places.get(place) for place in _lying(db, vault)} for vault in vaults}
     for holder in limited:
-        held = sum(_owned(db, vault)[0] for vault in vaults if holder.id in reached[vault.id])
+        held = sum(
+            _owned(db, vault)[0].whole_sats for vault in vaults if holder.id in reached[vault.id]
+        )
         yield LimitFacts(holder.name, holder.limit_sats or 0, held)
 
 

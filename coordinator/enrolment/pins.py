@@ -236,7 +236,7 @@ def _money(db: Session, vault: Vault) -> str | None:
     if not seen.known:
         return f"nobody looked yet whether vault {vault.name} holds coins (cardquorum sync)"
     owned = balance(db, vault)
-    held = owned.confirmed_sats + owned.pending_sats + owned.immature_sats
+    held = owned.whole_sats
     if held:
         when = f" as of block {seen.tip.height}" if seen.tip else ""
         return f"vault {vault.name} holds {held} sat{when}"

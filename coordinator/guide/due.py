@@ -11,7 +11,6 @@ from coordinator.custody import log as custody_log
 from coordinator.guide.facts import GuideFacts, VaultStanding
 from coordinator.notices import Notice, Severity
 from coordinator.wallet.balance import balance
-from storage.model import Vault
 from storage.succession import all_successions
 
 UNSCRUBBED = Notice(
@@ -49,7 +48,7 @@ def _unplaced(said: Book) -> Iterator[Notice]:
 
 def _owed(db: Session) -> Iterator[Notice]:
     for each in all_successions(db):
-        name, sats = each.vault.name, _free(db, each.vault)
+        name, sats = each.vault.name, balance(db, each.vault).free_sats
         if sats:
             yield Notice(
                 "replaced_holds_coins",
@@ -64,9 +63,3 @@ def _overdue(vaults: Iterable[VaultStanding], now: datetime) -> Iterator[Notice]
     for vault in vaults:
         if vault.in_use:
             yield from rules.overdue(vault.facts, now)
-
-
-def _free(db: Session, vault: Vault) -> int:
-    """Return what a vault holds that no ceremony does."""
-    owned = balance(db, vault)
-    return owned.confirmed_sats + owned.pending_sats - owned.reserved_sats

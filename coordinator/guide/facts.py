@@ -25,7 +25,6 @@ from coordinator.incident.step import State, Step
 from coordinator.notices import Notice, Severity
 from coordinator.recovery.told_dates import stale_letters
 from coordinator.wallet import news, scans
-from coordinator.wallet.balance import balance
 from coordinator.wallet.news import VANISHED, News
 from coordinator.wallet.refresh_state import refresh_notice, refresh_state
 from psbt.errors import PsbtError
@@ -226,13 +225,12 @@ def _counted(db: Session, vault: "Vault", before: VaultStanding, *, said: Book) 
     facts = vault_facts(db, vault, said)
     if facts.altered is not None:
         return replace(before, facts=facts)
-    owned = balance(db, vault)
     waiting = chain_book.unpaid_address(db, vault)
     return replace(
         before,
         facts=facts,
-        free_sats=owned.confirmed_sats + owned.pending_sats - owned.reserved_sats,
-        pending=owned.pending_sats > 0,
+        free_sats=facts.free_sats,
+        pending=facts.pending_sats > 0,
         looked=scans.looked(db, vault).known,
         address=None if waiting is None else _address(vault, waiting.index),
         drill=_open_drill(db, vault, said.now),

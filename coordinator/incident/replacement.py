@@ -230,7 +230,7 @@ def _paid(db: Session, succession: Succession) -> Iterator[Step]:
         what = f"look for the coins of vault {old.name}, which nobody did yet"
         yield _step(what, OPEN, ("sync", old.name))
     owned = balance(db, old)
-    left = owned.confirmed_sats + owned.pending_sats - owned.reserved_sats
+    left = owned.free_sats
     if left > 0:
         yield _step(
             f"{left} sat are at addresses of vault {old.name}, which is only watched",

@@ -20,6 +20,16 @@ class Balance(NamedTuple):
     immature_sats: int
     reserved_sats: int
 
+    @property
+    def whole_sats(self) -> int:
+        """Return what the vault owns, whether it can be spent now or not."""
+        return self.confirmed_sats + self.pending_sats + self.immature_sats
+
+    @property
+    def free_sats(self) -> int:
+        """Return what no ceremony holds, of what can be spent."""
+        return self.confirmed_sats + self.pending_sats - self.reserved_sats
+
 
 class Owned(NamedTuple):
     """What a vault owns, and from where to where it was looked for."""

@@ -56,9 +56,11 @@ class RefreshState(NamedTuple):
 def refresh_state(db: Session, vault: Vault) -> RefreshState | None:
     """Return what is due when; None without a wait or rhythm, a confirmed coin or a chain."""
     waits = [each.blocks for each in vault.recoveries if each.blocks is not None]
+    if not (waits or vault.refresh_months):
+        return None
     coins = [coin for coin in chain_book.unspent_coins(db, vault) if coin.height is not None]
     seen = chain_clock(db, vault)
-    if seen is None or not coins or not (waits or vault.refresh_months):
+    if seen is None or not coins:
         return None
     oldest = min(coins, key=lambda coin: (coin.height or 0, coin.txid, coin.vout))
     height, wait = oldest.height or 0, min(waits, default=None)
