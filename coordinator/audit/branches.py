@@ -92,8 +92,9 @@ def _before_drill(facts: VaultFacts, branch: BranchFacts, now: datetime) -> Iter
             Severity.WARNING,
             f"branch {branch.name} opens {start.about} ({start.range}), before the next drill is "
             f"due, {planned.date().isoformat()}",
-            "hold the drill before that; moving the coins to the vault itself counts as one, and "
-            f"restarts a wait in blocks: cardquorum drill plan {facts.name}",
+            f"hold the drill before that: cardquorum drill plan {facts.name}; moving the coins to "
+            "the vault itself counts as one, and restarts a wait in blocks: "
+            f"cardquorum spend refresh {facts.name}",
             (f"vault:{facts.name}",),
         )
 
@@ -164,7 +165,7 @@ def _ages_apart(facts: VaultFacts, branch: BranchFacts) -> Iterator[Notice]:
             Severity.INFO,
             f"branch {branch.name} opens for the oldest of {ages.coins} coins {first}, for the "
             f"newest {last}",
-            "go by the oldest; moving them together to the vault itself gives all one date, and "
-            "shows that they are one person's",
+            "go by the oldest; moved together to the vault itself all have one date, and everybody "
+            f"sees that they have one owner: cardquorum spend refresh {facts.name} --all",
             (f"vault:{facts.name}",),
         )

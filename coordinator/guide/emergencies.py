@@ -15,6 +15,7 @@ from coordinator.audit.dangers import (
     SAME_SEED,
     VAULT_ALTERED,
 )
+from coordinator.audit.exposure import exposure_of, keys_left
 from coordinator.audit.facts import CarrierFacts, CosignerFacts, VaultFacts
 from coordinator.custody.bags import BagFacts
 from coordinator.guide import road
@@ -58,14 +59,18 @@ def _move(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
 
 
 def _close(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
-    """Return what closes a branch again: its wait begins anew with each coin's block."""
+    """Return what closes a branch again, or else takes the coins by it while it is open."""
     if vault.free_sats <= 0:
         return "", ()  # a payment holds the coins: it is what moves them
-    words = road.drain(facts, vault.name, NOW)
+    name, rate = vault.name, road.rate(facts, "--target", NOW)
+    if keys_left(exposure_of(vault.facts)) < vault.facts.threshold:
+        words = ("spend", "recover", name, "--to", road.ADDRESS, *rate)
+        return f"move the coins of vault {name} by the branch that is open", words
     if any(each.height is not None for each in vault.facts.branches):
-        return f"move the coins of vault {vault.name} to one whose branch opens later", words
-    title = f"move the coins of vault {vault.name} to its own next address: their wait starts anew"
-    return title, words
+        title = f"move the coins of vault {name} to one whose branch opens later"
+        return title, road.drain(facts, name, NOW)
+    title = f"move the coins of vault {name} to itself: their wait starts anew"
+    return title, ("spend", "refresh", name, *rate)
 
 
 def _find(_facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:

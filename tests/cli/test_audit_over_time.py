@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_branches import TWO_OF_THREE, WAIT, create, fund, made_branches
+from tests.cli.test_branches import (
+    TWO_OF_THREE,
+    WAIT,
+    create,
+    finish,
+    fund,
+    made_branches,
+    sign,
+)
+from tests.cli.test_money import STRANGER
 from tests.program import UNPROVED, Asked, asking
 
 PASSPHRASE = "correct horse"
@@ -83,7 +92,7 @@ def test_an_open_branch_is_a_danger_until_the_coin_moves(paid: Asked) -> None:
     assert "branch_open" in codes(audited(paid))
     status = paid("status")
     assert status["dangers"][0]["code"] == "branch_open"
-    assert status["next"][0]["code"] == "branch_open"
+    assert status["next"][0]["command"] == "cardquorum spend refresh w --target 1"
     [period] = audited(paid)["timeline"]
     assert period["opens"] == ["recovery"]
 
@@ -159,3 +168,27 @@ def test_a_home_without_a_chain_counts_from_a_payment(tmp_path: Path) -> None:
     assert any("cardquorum coin import w FILE" in note for note in found["notes"])
     refused = asked("audit", "w", "--at", "2099-01-01", check=2)
     assert "no block is known here" in refused["error"]["message"]
+
+
+def test_what_is_printed_closes_the_branch_again(paid: Asked) -> None:
+    paid("regtest", "mine", str(WAIT))
+    paid("sync")
+    command = paid("status")["next"][0]["command"].split()
+    made = paid(*command[1:])["ceremony"]
+    sign(paid, made, "a", "b")
+    assert "branch_open" in codes(audited(paid))
+    finish(paid, made)
+    assert "branch_open" not in codes(audited(paid))
+    assert len(audited(paid)["timeline"]) == 2
+
+
+def test_without_a_quorum_the_open_branch_is_the_way_out(paid: Asked) -> None:
+    for card in "ab":
+        paid("custody", "record", card, "destroyed")
+    paid("regtest", "mine", str(WAIT))
+    paid("sync")
+    step = paid("status")["next"][0]
+    assert step["command"] == "cardquorum spend recover w --to ADDRESS --target 1"
+    made = paid("spend", "recover", "w", "--to", STRANGER, "--target", "1")["ceremony"]
+    sign(paid, made, "e", "g")
+    finish(paid, made)
