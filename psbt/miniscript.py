@@ -44,6 +44,9 @@ WRAPPERS: Final = frozenset("avsln")
 KEYED: Final = frozenset({"pk", "pkh"})
 TIMED: Final = frozenset({"older", "after"})
 ARGUMENTS: Final = {"and_v": 2, "or_d": 2, "or_i": 2, "andor": 3}
+KNOWN: Final = frozenset({"multi", "thresh", *KEYED, *TIMED, *ARGUMENTS})
+UNKNOWN: Final = "(…)"
+"""What ends the name of a fragment that is not known here, its arguments unread."""
 FRAGMENT = re.compile(r"(?:([a-z]+):)?([a-z_0-9]+)\(", re.ASCII)
 NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 
@@ -54,7 +57,7 @@ Stack = tuple[bytes, ...]
 class Node(NamedTuple):
     """A fragment: `number` is a threshold or a wait, `keys` are places.
 
-    A wrapper is a fragment of one letter. One that is not known is its name alone.
+    A wrapper is a fragment of one letter. One that is not known is its name and UNKNOWN.
     """
 
     name: str
@@ -84,8 +87,9 @@ def write(node: Node, keys: Sequence[str]) -> str:
         letters, node = letters + node.name, node.arguments[0]
     numbers = [str(node.number)] if node.number else []
     parts = [*numbers, *(keys[key] for key in node.keys)]
-    parts += [write(argument, keys) for argument in node.arguments] or ["…"] * (not parts)
-    return f"{letters}{':' if letters else ''}{node.name}({','.join(parts)})"
+    parts += [write(argument, keys) for argument in node.arguments]
+    inside = f"({','.join(parts)})" if parts else ""
+    return f"{letters}{':' if letters else ''}{node.name}{inside}"
 
 
 def places_of(node: Node) -> list[int]:
@@ -266,7 +270,7 @@ def _parsed(text: str, keys: dict[str, int], depth: int) -> Node:
         raise PolicyError(f"{text[:20]!r} is no expression of a policy")
     letters, name = matched[1] or "", matched[2]
     if not set(letters) <= WRAPPERS:
-        return Node(f"{letters}:{name}")
+        return Node(f"{letters}:{name}{UNKNOWN}")
     node = _fragment(name, _split(text[matched.end() : -1]), keys, depth=depth)
     for letter in reversed(letters):
         node = Node(letter, (node,))
@@ -286,7 +290,9 @@ def _fragment(name: str, parts: list[str], keys: dict[str, int], *, depth: int) 
         return Node(name, inner, _number(name, parts[0]))
     if len(parts) == ARGUMENTS.get(name):
         return Node(name, tuple(_parsed(part, keys, depth + 1) for part in parts))
-    return Node(name)
+    if name in KNOWN:
+        raise PolicyError(f"{name} has {len(parts)} arguments, which is not how many it takes")
+    return Node(name + UNKNOWN)
 
 
 def _split(text: str) -> list[str]:

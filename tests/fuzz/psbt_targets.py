@@ -24,6 +24,7 @@ from psbt.signer import signing_requests
 from psbt.transaction import parse_transaction
 from tests.fuzz.target import Target
 from tests.psbt.beside import joined, made, told, unlocked
+from tests.psbt.branch_vaults import FORMS, branch_vault
 from tests.psbt.soft_vault import soft_vault
 
 Read = Callable[[bytes], object]
@@ -221,6 +222,8 @@ def descriptor_seeds() -> Iterator[bytes]:
     for script in ("sh-wsh", "sh"):
         other = soft_vault(2, 3, script, sorted_keys=False).policy
         yield format_descriptor(other).partition("#")[0].encode()
+    for name in FORMS:
+        yield format_descriptor(branch_vault(name).policy).partition("#")[0].encode()
 
 
 def reading(read: Read) -> Callable[[Path], Read]:

@@ -22,6 +22,8 @@ from psbt.network import Network
 from psbt.ownership import own_inputs
 from psbt.partial import standing, valid_signatures
 from psbt.policy import RECEIVE, Policy, format_descriptor, parse_descriptor, vault_script
+from psbt.relay import CoinAge, NodeView
+from psbt.review import Context, Severity, review
 from psbt.signature import partial_from_compact
 from psbt.signer import signing_requests
 from psbt.transaction import parse_transaction
@@ -221,6 +223,40 @@ def test_signatures_of_a_branch_come_back_in_every_form(name: str, branch: str) 
     for form, answer in answers_.items():
         taken = combine(psbt, answer, vault.policy)
         assert extract(finalize(taken, vault.policy, branch=branch)) == extract(final), form
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_review_tells_which_branch_pays_and_since_when(name: str) -> None:
+    policy = branch_vault(name).policy
+    psbt = spend_by(branch_vault(name), "recovery")
+    wait = policy.branch("recovery").wait
+    assert wait is not None
+    opens = wait.first_block(700_000)
+    assert opens is not None
+    coins = {tx_in.outpoint: CoinAge(700_000) for tx_in in codec.unsigned_transaction(psbt).inputs}
+    context = Context(tip_height=opens - 1, node=NodeView(coins=coins))
+    found = {c.code: c for c in review(psbt, policy, context, branch="recovery").warnings}
+    told = found["recovery_branch"]
+    assert (told.severity, "open from block" in told.message) == (Severity.WARNING, True)
+    assert str(opens) in told.message
+    assert not {"locked", "coin_locked"} & set(found)
+    early = replace(context, tip_height=opens - 2)
+    dangers = {
+        c.code: c.message
+        for c in review(psbt, policy, early, branch="recovery").warnings
+        if c.severity is Severity.DANGER
+    }
+    assert {"locked", "coin_locked"} & set(dangers)
+    assert any(str(opens) in message for message in dangers.values())
+
+
+def test_a_payment_by_the_primary_branch_tells_of_none() -> None:
+    vault = branch_vault("several later keys")
+    psbt = spend_by(vault, "primary")
+    found = review(psbt, vault.policy, Context(tip_height=700_000))
+    assert "recovery_branch" not in {each.code for each in found.warnings}
+    with pytest.raises(PsbtError, match="cannot be made by the recovery branch: input 0 has the"):
+        review(psbt, vault.policy, Context(tip_height=700_000), branch="recovery")
 
 
 def test_a_branch_opens_with_its_youngest_coin() -> None:
