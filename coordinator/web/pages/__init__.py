@@ -13,6 +13,7 @@ from coordinator.web.pages import (
     papers,
     pay,
     places,
+    practice,
     receive,
     task,
     today,
@@ -30,6 +31,7 @@ PAGES: Final[tuple[Page, ...]] = (
     papers.PAGE,
     exchange.PAGE,
     vaults.PAGE,
+    practice.PAGE,
     task.PAGE,
     windows.PAGE,
 )

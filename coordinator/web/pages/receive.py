@@ -7,6 +7,7 @@ import segno
 
 from coordinator.amounts import parse_amount, script_of
 from coordinator.errors import ChainError, NotLooked, UsageError
+from coordinator.home.settings import EMBEDDED_CHAIN
 from coordinator.interop.bip21 import address_in
 from coordinator.vault import addresses, vaults
 from coordinator.wallet import scans
@@ -91,6 +92,7 @@ def one(visit: Visit) -> Answer:
         "uri": uri,
         "code": segno.make(uri, error="m").svg_data_uri(scale=CODE_SCALE, border=2),
         "approved": shown.approved,
+        "embedded": context.home.chain == EMBEDDED_CHAIN,
         "looked": seen,
     }
     return Shown("receive_address.html", said)

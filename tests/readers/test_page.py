@@ -1,0 +1,111 @@
+"""Cards on readers and the page: one that is laid on appears by itself; cards sign in turn."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cards import pcsc
+
+pytest.importorskip("starlette", reason="the page's extra is not installed")
+
+from coordinator.home.settings import open_home
+from coordinator.readers import real_readers
+from coordinator.web.serving import Running
+from tests.program import PIN, Asked
+from tests.readers.conftest import PutCard, reader
+from tests.web.browser import Client
+from tests.web.conftest import serving
+from tests.web.test_pages import soon
+from tests.web.test_pay import answer_once, seen_all
+
+TIMES = 2.0
+
+
+def entered(page: Running) -> Client:
+    client = Client(page)
+    client.enter()
+    return client
+
+
+def lying(page: Running, number: int) -> Callable[[], bool]:
+    """Tell whether the page has seen a card on that reader."""
+    return lambda: any(
+        each.place == reader(number) and each.card is not None
+        for each in page.context.watch.seen.lying
+    )
+
+
+@pytest.mark.usefixtures("ceremony")
+def test_a_card_on_a_reader_is_shown_by_its_name_until_it_is_taken_away(
+    home: Path,
+    put: Any,  # noqa: ANN401 -- it has attributes
+) -> None:
+    with serving(home) as page:
+        client = entered(page)
+        soon(lying(page, 0))
+        words = client.get("/cards").words
+        assert "5 PIN attempts left" in words
+        assert "at-a" in words
+        put.readers[0].close()
+        soon(lambda: not lying(page, 0)())
+
+
+@pytest.mark.usefixtures("ceremony")
+def test_an_arrival_is_shown_within_twice_the_reader_s_own_time(
+    put_card: PutCard,
+    home: Path,
+    put: Any,  # noqa: ANN401 -- it has attributes
+) -> None:
+    with serving(home) as page:
+        entered(page)
+        soon(lying(page, 0))
+        put.readers[0].close()
+        soon(lambda: not lying(page, 0)())
+        begun = time.monotonic()
+        put_card(0, "a")  # returns when the reader itself has told of the card
+        own = time.monotonic() - begun
+        soon(lying(page, 0))
+        shown = time.monotonic() - begun
+        looked = time.monotonic()
+        real_readers.looked_at(open_home(home), [reader(0)])
+        look = time.monotonic() - looked
+        assert shown <= TIMES * (own + look)
+
+
+def test_cards_sign_one_after_the_other_on_one_reader(
+    ceremony: str,
+    put_card: PutCard,
+    home: Path,
+    asked: Asked,
+    put: Any,  # noqa: ANN401 -- as above
+) -> None:
+    for number in (1, 2):
+        put.readers[number].close()
+    with serving(home) as page:
+        client = entered(page)
+        client.post(f"/pay/{ceremony}/sign", on=f"/pay/{ceremony}")
+        answer_once(client, **seen_all(client), answer="yes")
+        answer_once(client, pin=PIN)
+        tasks = page.context.tasks
+        soon(lambda: any("now" in line for line in tasks.last.lines))
+        assert "kept at at-b" in client.get("/task").words  # which card comes next, and where it is
+        put_card(0, "b")
+        answer_once(client, pin=PIN)
+        soon(lambda: tasks.last.is_over)
+        assert "2 of 2 have signed" in client.get("/task").words
+    assert asked("spend", "show", ceremony)["have"] == 2
+
+
+def test_a_reader_is_let_go_where_the_person_stops(ceremony: str, home: Path) -> None:
+    with serving(home) as page:
+        client = entered(page)
+        client.post(f"/pay/{ceremony}/sign", on=f"/pay/{ceremony}")
+        answer_once(client, **seen_all(client), answer="yes")
+        soon(lambda: page.context.tasks.last.question is not None)
+        client.post("/task/stop", on="/task")
+        soon(lambda: page.context.tasks.running is None)
+        assert "stopped" in client.get("/task").words
+    assert pcsc.arrival(reader(0), pcsc.ANY_CARD, 0) is not None
