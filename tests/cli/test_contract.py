@@ -166,9 +166,9 @@ def test_a_key_held_elsewhere_may_serve_two_vaults(vault: Asked, tmp_path: Path)
     words = ("card", "enrol", "x", "--emulated", "x", "--pin-stdin")
     expression = other(*words, stdin=PIN)["key"]["expression"]
     create = ("vault", "create", "--threshold", "1", "--key", f"aunt={expression}")
-    first = vault(*create, "one", "--card", "a")
-    second = vault(*create, "two", "--card", "b")
-    assert first["cosigners"][1]["key"] == second["cosigners"][1]["key"]
+    for name, card in (("one", "a"), ("two", "b")):
+        aunt, _ = vault(*create, name, "--card", card)["cosigners"]  # in the order typed
+        assert (aunt["label"], aunt["key"]) == ("aunt", expression)
     renamed = (*create[:-1], f"uncle={expression}")
     assert vault(*renamed, "three", check=2)["error"]["name"] == "aunt"
 
