@@ -18,6 +18,8 @@ from tests.cli.screen import Screen
 PIN = "123456"
 ELSEWHERE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 IDLE = 40.0
+QUIET = 0.1
+"""Seconds without a sign after which a question stands on the screen: there are hundreds."""
 ASKED_MAX = 100
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07")
 WORD = re.compile(r"\d+\. ([a-z]+)")
@@ -91,7 +93,7 @@ class Player:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         ends = time.monotonic() + IDLE
         while time.monotonic() < ends and len(self.asked) < ASKED_MAX:
-            ready, _, _ = select.select([master], [], [], 0.25)
+            ready, _, _ = select.select([master], [], [], QUIET)
             if ready:
                 try:
                     drawn = decoder.decode(os.read(master, 65536))
