@@ -15,8 +15,8 @@ from coordinator.audit.dangers import (
     SAME_SEED,
     VAULT_ALTERED,
 )
-from coordinator.audit.exposure import exposure_of, keys_left
-from coordinator.audit.facts import CarrierFacts, CosignerFacts, VaultFacts
+from coordinator.audit.exposure import exposure_of, quorum_left
+from coordinator.audit.facts import PRIMARY, CarrierFacts, CosignerFacts, VaultFacts
 from coordinator.custody.bags import BagFacts
 from coordinator.guide import road
 from coordinator.guide.facts import GuideFacts, VaultStanding
@@ -51,7 +51,7 @@ def _move(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
     """Return the way out of a vault that others may spend; an empty one goes out of use."""
     if vault.free_sats > 0:
         title = f"move the coins of vault {vault.name} to keys nobody else has, now"
-        return title, road.drain(facts, vault.name, NOW)
+        return title, _out(facts, vault)
     waiting = (each for each in facts.payments if each.line.height is None)
     if vault.facts.value_sats > 0 or any(each.line.vault == vault.name for each in waiting):
         return "", ()  # a payment holds them: it is what moves them
@@ -62,15 +62,22 @@ def _close(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
     """Return what closes a branch again, or else takes the coins by it while it is open."""
     if vault.free_sats <= 0:
         return "", ()  # a payment holds the coins: it is what moves them
-    name, rate = vault.name, road.rate(facts, "--target", NOW)
-    if keys_left(exposure_of(vault.facts)) < vault.facts.threshold:
-        words = ("spend", "recover", name, "--to", road.ADDRESS, *rate)
+    name, words = vault.name, _out(facts, vault)
+    if "recover" in words:
         return f"move the coins of vault {name} by the branch that is open", words
     if any(each.height is not None for each in vault.facts.branches):
-        title = f"move the coins of vault {name} to one whose branch opens later"
-        return title, road.drain(facts, name, NOW)
+        return f"move the coins of vault {name} to one whose branch opens later", words
     title = f"move the coins of vault {name} to itself: their wait starts anew"
-    return title, ("spend", "refresh", name, *rate)
+    return title, ("spend", "refresh", name, *road.rate(facts, "--target", NOW))
+
+
+def _out(facts: GuideFacts, vault: VaultStanding) -> Words:
+    """Return what moves all coins elsewhere: by a branch that is open where that alone can."""
+    left = quorum_left(exposure_of(vault.facts))
+    if left is None or left.name == PRIMARY:
+        return road.drain(facts, vault.name, NOW)
+    words = ("spend", "recover", vault.name, "--branch", left.name, "--to", road.ADDRESS)
+    return (*words, *road.rate(facts, "--target", NOW))
 
 
 def _find(_facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:

@@ -83,6 +83,11 @@ def test_an_open_branch_is_a_danger_and_no_refresh_is_due_then(cards: Asked) -> 
     assert "refresh_due" not in due(cards)
     dangers = [each["code"] for each in cards("status")["dangers"]]
     assert "branch_open" in dangers
+    assert due(cards)["branch_open"]["command"].startswith("cardquorum spend refresh w")
+    made = cards("spend", "refresh", "w", "--feerate", "2")
+    sign(cards, made["ceremony"], "a", "b")
+    finish(cards, made["ceremony"])
+    assert "branch_open" not in [each["code"] for each in cards("status")["dangers"]]
 
 
 def test_a_refresh_merges_what_is_due_and_starts_the_wait_anew(cards: Asked) -> None:
@@ -317,3 +322,85 @@ def test_people_read_what_opens_when(cards: Asked) -> None:
         cards.home, "spend", "recover", "w", "--to", STRANGER, "--feerate", "2", check=5
     )
     assert "cannot be spent by branch recovery yet" in refused.err
+
+
+# Forms of other wallets
+
+
+def keys_of(asked: Asked) -> dict[str, str]:
+    return {each["label"]: each["expression"] for each in asked("key", "list")["keys"]}
+
+
+FORMS = {
+    "decaying": ("thresh(3,pk({a}),s:pk({b}),s:pk({c}),sln:older(10))", "abc", "ac"),
+    "nunchuk": ("andor(ln:older(10),multi(1,{e},{f}),multi(2,{a},{b},{c}))", "ab", "f"),
+    "liana": (
+        "or_d(multi(2,{a},{b},{c}),and_v(v:thresh(2,pkh({e}),a:pkh({f}),a:pkh({g})),older(10)))",
+        "bc",
+        "eg",
+    ),
+    "liana, the recovery first": (
+        "or_i(and_v(v:pkh({e}),older(10)),multi(2,{a},{b}))",
+        "ab",
+        "e",
+    ),
+    "one key, then others": ("or_d(pk({a}),and_v(v:multi(2,{e},{f},{g}),older(10)))", "a", "fg"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_of_another_wallet_is_paid_and_spent_by_both_branches(
+    cards: Asked, tmp_path: Path, form: str
+) -> None:
+    body, first, late = FORMS[form]
+    keys = {label: f"{text}/<0;1>/*" for label, text in keys_of(cards).items()}
+    file = tmp_path / "other.txt"
+    file.write_text(f"wsh({body.format(**keys)})")
+    made = cards("vault", "import", str(file), "--name", "w")
+    assert [each["name"] for each in made["branches"]] == ["primary", "recovery"]
+    accepted = ("--accept", "policy_not_approved")
+    address = cards("address", "new", "w", "--accept", "keys_unproved", "--accept", "no_copy",
+                    *accepted)["address"]  # fmt: skip
+    cards("regtest", "fund", address, "1000000", "--coins", "2")
+    cards("regtest", "mine", "1")
+    coin = cards("coins", "w")["coins"][0]["outpoint"]
+    drain = ("--drain", STRANGER, "--coin", coin, "--feerate", "2", *accepted)
+    opened = cards("spend", "create", "w", *drain)
+    assert sign(cards, opened["ceremony"], *first)["complete"]
+    final = finish(cards, opened["ceremony"])
+    assert final["vsize"] <= opened["review"]["vsize"] <= final["vsize"] + 4
+    assert recover(cards, check=5)["error"]["code"] == "not_ripe"
+    cards("regtest", "mine", str(WAIT - 2))
+    opened = recover(cards)
+    assert sign(cards, opened["ceremony"], *late)["complete"]
+    final = finish(cards, opened["ceremony"])
+    assert final["vsize"] <= opened["review"]["vsize"] <= final["vsize"] + 4
+    drill = cards("drill", "start", "w")["drill"]
+    assert sign_drill(cards, drill, "a")["proofs"][0]["valid"]
+
+
+def sign_drill(asked: Asked, drill: str, *labels: str) -> dict[str, Any]:
+    words = [word for label in labels for word in ("--emulated", label)]
+    pins = "".join(f"{label}={PIN}\n" for label in labels)
+    return asked("drill", "sign", drill, *words, "--pin-stdin", stdin=pins)
+
+
+def test_a_later_branch_pays_with_change(cards: Asked) -> None:
+    ripe(cards, *TWO_OF_THREE)
+    words = ("--to", f"{STRANGER}:400000", "--branch", "recovery", "--feerate", "2")
+    opened = cards("spend", "create", "w", *words)
+    assert {each["kind"] for each in opened["review"]["outputs"]} == {"payment", "change"}
+    sign(cards, opened["ceremony"], "f", "g")
+    finish(cards, opened["ceremony"])
+    assert cards("balance")["confirmed_sats"] > 500_000
+    unknown = cards("spend", "create", "w", *words[:2], "--branch", "third", check=5)["error"]
+    assert "no branch 'third'" in unknown["message"]
+
+
+def test_where_the_quorum_is_lost_the_later_branch_is_named(cards: Asked) -> None:
+    placed(cards)
+    ripe(cards, *TWO_OF_THREE)
+    for label in "ab":
+        cards("custody", "record", f"card:{label}", "lost")
+    steps = [each["command"] or "" for each in cards("status")["next"]]
+    assert any("spend recover w" in each for each in steps), steps
