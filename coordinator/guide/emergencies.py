@@ -76,7 +76,8 @@ def _out(facts: GuideFacts, vault: VaultStanding) -> Words:
     left = quorum_left(exposure_of(vault.facts))
     if left is None or left.name == PRIMARY:
         return road.drain(facts, vault.name, NOW)
-    words = ("spend", "recover", vault.name, "--branch", left.name, "--to", road.ADDRESS)
+    named = () if left.name == vault.facts.branches[0].name else ("--branch", left.name)
+    words = ("spend", "recover", vault.name, *named, "--to", road.ADDRESS)
     return (*words, *road.rate(facts, "--target", NOW))
 
 

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_policy
-from coordinator.audit.exposure import exposure_of, quorum_taken
+from coordinator.audit.exposure import exposure_of, quorum_left, quorum_taken
+from coordinator.audit.facts import PRIMARY
 from coordinator.audit.gathering import vault_facts
 from coordinator.chain import Tip
 from coordinator.custody import descriptor_copies
@@ -150,13 +151,23 @@ def sweep(
 def _pay_over(
     home: Home, db: Session, succession: Succession, *, feerate: int, accepted: Accepted
 ) -> bool:
-    """Open a ceremony that pays the successor all that nothing holds; tell whether there is any."""
+    """Open a ceremony that pays the successor all that nothing holds; tell whether there is any.
+
+    A later branch pays where it is open and the primary one has no quorum left.
+    """
     held = {(each.txid, each.vout) for each in ceremony_book.reserved(db, clock.now())}
     coins = spendable(db, succession.vault)
     if not {(coin.outpoint.txid, coin.outpoint.vout) for coin in coins} - held:
         return False
     target = new_address(db, succession.successor)
-    order = creation.Order(succession.vault.name, (), feerate, drain=target.script_pubkey)
+    able = quorum_left(exposure_of(vault_facts(db, succession.vault)))
+    order = creation.Order(
+        succession.vault.name,
+        (),
+        feerate,
+        drain=target.script_pubkey,
+        branch=PRIMARY if able is None else able.name,
+    )
     state = chain_book.sync_state(db, succession.vault)
     tip = Tip(state.height, state.block_hash) if state else None
     made = creation.create(home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accepted)

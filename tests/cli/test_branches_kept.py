@@ -267,6 +267,19 @@ def test_a_vault_that_takes_the_place_keeps_the_branches(cards: Asked, gone: str
     assert cards("balance", begun["successor"])["confirmed_sats"] > 0
 
 
+def test_the_later_branch_pays_the_successor_where_no_quorum_is_left(cards: Asked) -> None:
+    ripe(cards, *TWO_OF_THREE)
+    cards("emulate", "new", "satochip", "n")
+    cards("card", "enrol", "n", "--emulated", "n", "--pin-stdin", stdin=PIN)
+    for label in "ab":
+        cards("custody", "record", f"card:{label}", "destroyed")
+    begun = cards("replace", "start", "w", "--card", "a", "--with", "n", "--feerate", "2")
+    assert cards("spend", "show", begun["ceremony"])["branch"] == "recovery"
+    sign(cards, begun["ceremony"], "e", "f")
+    finish(cards, begun["ceremony"])
+    assert cards("balance", begun["successor"])["confirmed_sats"] > 0
+
+
 def test_a_home_that_asks_no_chain_signs_a_recovery(cards: Asked, tmp_path: Path) -> None:
     made = create(cards, *TWO_OF_THREE)
     fund(cards)
