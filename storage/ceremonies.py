@@ -66,11 +66,16 @@ def all_ceremonies(db: Session) -> Sequence[Ceremony]:
     return db.scalars(select(Ceremony).order_by(Ceremony.id.desc())).all()
 
 
-def ids_by_txid(db: Session, txids: Iterable[str]) -> dict[str, str]:
-    """Return the public id of the newest ceremony of each transaction that was made here."""
+def ids_by_txid(db: Session, txids: Iterable[str], vault: Vault | None = None) -> dict[str, str]:
+    """Return the public id of the newest ceremony of each transaction that was made here.
+
+    Of a vault's alone where it is named: two vaults may pay together.
+    """
     found: dict[str, str] = {}
     for batch in batches(set(txids)):
         made = select(Ceremony.txid, Ceremony.public_id).where(Ceremony.txid.in_(batch))
+        if vault is not None:
+            made = made.where(Ceremony.vault_id == vault.id)
         found.update(db.execute(made.order_by(Ceremony.id)).all())
     return found
 

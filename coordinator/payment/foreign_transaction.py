@@ -137,13 +137,19 @@ def send(
     txid = chain.broadcast(checked.transaction.raw)
     if checked.ceremony is not None:
         with database.begin() as db:
-            record = ceremony_book.ceremony_named(db, checked.ceremony)
-            record.txid = txid
-            if record.state in UNPAID:
-                record.final_tx = checked.transaction.raw
-                record.consensus = checked.consensus or consensus.LEFT_TO_NODE
-                record.state, record.broadcast_at = "broadcast", clock.now()
+            for record in _wanting(db, checked.transaction):
+                if _is_it(record, checked.transaction):
+                    _note_sent(record, checked)
     return txid
+
+
+def _note_sent(record: Ceremony, checked: Checked) -> None:
+    """Note that a payment of this home is sent; two vaults that pay together have one each."""
+    record.txid = checked.transaction.txid
+    if record.state in UNPAID:
+        record.final_tx = checked.transaction.raw
+        record.consensus = checked.consensus or consensus.LEFT_TO_NODE
+        record.state, record.broadcast_at = "broadcast", clock.now()
 
 
 def _offered(db: Session, data: bytes) -> Offered:
@@ -203,10 +209,16 @@ def _refuse_spent(db: Session, txid: str, outpoints: list[Outpoint]) -> None:
 
 def _open_here(db: Session, transaction: Transaction) -> tuple[Ceremony | None, list[Ceremony]]:
     """Return the payment of this home that this is, and those open that want one of its coins."""
+    found = _wanting(db, transaction)
+    same = [record for record in found if _is_it(record, transaction)]
+    ended = [each for each in found if each not in same and each.state not in OVER]
+    return same[0] if same else None, ended
+
+
+def _wanting(db: Session, transaction: Transaction) -> list[Ceremony]:
+    """Return the payments of this home that spend, or were to spend, one of its coins."""
     wanting = ceremony_book.holding(db, [tx_in.outpoint for tx_in in transaction.inputs])
-    found = [record for record in ceremony_book.all_ceremonies(db) if record.id in wanting]
-    own = next((record for record in found if _is_it(record, transaction)), None)
-    return own, [each for each in found if each is not own and each.state not in OVER]
+    return [record for record in ceremony_book.all_ceremonies(db) if record.id in wanting]
 
 
 def _is_it(record: Ceremony, transaction: Transaction) -> bool:

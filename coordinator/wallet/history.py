@@ -103,7 +103,7 @@ def _around(db: Session, vault: Vault, taken_back: Iterable[News]) -> _Around:
         changes=dict(total),
         spent=spent,
         made=made,
-        ceremonies=ceremony_book.ids_by_txid(db, total),
+        ceremonies=ceremony_book.ids_by_txid(db, total, vault),
         replaces=ceremony_book.replacements(db, vault),
         labels=label_book.named(db, "tx"),
         address_labels=dict(_labelled_scripts(db, vault.network)),

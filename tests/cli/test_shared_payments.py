@@ -200,7 +200,10 @@ def test_what_is_left_for_a_person_to_read_names_the_others(vault: Asked, tmp_pa
     assert "this vault pays" in shown
 
 
-def test_two_vaults_of_one_home_pay_together(vault: Asked, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_file", [False, True])
+def test_two_vaults_of_one_home_pay_together(
+    vault: Asked, tmp_path: Path, *, by_file: bool
+) -> None:
     cards = [word for label in "abc" for word in ("--card", label)]
     vault("vault", "create", "w", "--threshold", "3", *cards, "--accept", "no_copy")
     place = vault("address", "new", "w", "--accept", "keys_unproved", "--accept", "no_copy")
@@ -220,9 +223,18 @@ def test_two_vaults_of_one_home_pay_together(vault: Asked, tmp_path: Path) -> No
     both = sign(vault, second["ceremony"], "a", "b", "c")
     assert both["complete"]
     handed = vault("spend", "finalize", second["ceremony"])
-    added(vault, tmp_path, first["ceremony"], codec.to_bytes(codec.parse(handed["psbt"])))
-    final = vault("spend", "finalize", first["ceremony"])
-    assert vault("spend", "broadcast", first["ceremony"])["txid"] == final["txid"]
+    if by_file:
+        (tmp_path / "all.psbt").write_text(handed["psbt"])
+        sent = vault("tx", "broadcast", str(tmp_path / "all.psbt"))
+        assert (sent["ends"], sent["warnings"]) == ([], [])
+        assert {each["state"] for each in vault("spend", "list")["ceremonies"]} == {"broadcast"}
+    else:
+        added(vault, tmp_path, first["ceremony"], codec.to_bytes(codec.parse(handed["psbt"])))
+        final = vault("spend", "finalize", first["ceremony"])
+        assert vault("spend", "broadcast", first["ceremony"])["txid"] == final["txid"]
     vault("regtest", "mine")
     states = {each["vault"]: each["state"] for each in vault("spend", "list")["ceremonies"]}
     assert states == {"v": "confirmed", "w": "confirmed"}
+    for name, made_here in (("v", first), ("w", second)):
+        lines = vault("history", name)["transactions"]
+        assert made_here["ceremony"] in {line["ceremony"] for line in lines}
