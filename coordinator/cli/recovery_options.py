@@ -105,4 +105,9 @@ def _waits(after: Sequence[int] | None, at: Sequence[int] | None) -> "list[Wait]
             "--recovery-after and --recovery-at do not go together: one transaction cannot wait "
             "for both"
         )
+    told = [*(after or ()), *(at or ())]
+    if told != sorted(set(told)):
+        raise UsageError(
+            f"stage 2 must open later than stage 1, and {' and '.join(map(str, told))} are given"
+        )
     return [*(Wait(blocks=each) for each in after or ()), *(Wait(height=each) for each in at or ())]

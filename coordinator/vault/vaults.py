@@ -58,6 +58,7 @@ from psbt.policy import (
     same_scripts,
 )
 from storage import cards as card_book
+from storage import chain as chain_book
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import AlreadyExists, NotFound
@@ -98,6 +99,7 @@ def create(
 
     primary = named((*(f"card:{label}" for label in plan.cards), *plan.keys))
     later = [(branch, named(branch.keys)) for branch in plan.recoveries]
+    _refuse_open(db, plan.recoveries)
     keys = list(dict.fromkeys([*primary, *(key for _, own in later for key in own)]))
     _refuse_script(db, plan.script, keys)
     policy = planned_policy(
@@ -115,6 +117,18 @@ def create(
         approvals.accept_danger(home, vault.name, SAME_SEED, facts=f"{vault.descriptor} ")
     approvals.approve_policy(home, vault.name, vault.descriptor)
     return vault
+
+
+def _refuse_open(db: Session, recoveries: Iterable[BranchPlan]) -> None:
+    """Refuse a branch that would be open at once, as far as a newest block is known here."""
+    newest = chain_book.newest_sync(db)
+    for branch in recoveries:
+        height = branch.wait.height
+        if newest is not None and height is not None and height <= newest[0].height:
+            raise UsageError(
+                f"block {height} is past, block {newest[0].height} is known already: the branch "
+                "would be open at once"
+            )
 
 
 def _quorum(threshold: int, keys: Iterable[Key]) -> Quorum:

@@ -202,6 +202,35 @@ def test_a_branch_that_cannot_be_meant_is_usage(
     assert cards("vault", "list")["vaults"] == []
 
 
+def test_a_stage_opens_after_the_one_before_it_and_none_at_once(cards: Asked) -> None:
+    words = ("--recovery-after", "20", "--recovery-card", "e", "--recovery-after", "10")
+    error = create(cards, *words, "--recovery-card", "2:f", check=2)["error"]
+    assert "stage 2 must open later than stage 1" in error["message"]
+    create(cards)
+    fund(cards)
+    cards("sync")
+    words = ("--recovery-at", "50", "--recovery-card", "e")
+    error = create(cards, *words, name="x", check=2)["error"]
+    assert "would be open at once" in error["message"]
+
+
+@pytest.mark.parametrize("words", [
+    ("--recovery-after", "9", "--recovery-card", "1:"),
+    ("--recovery-after", "9", "--recovery-card", "nobody"),
+    ("--recovery-after", "9", "--recovery-key", "=x"),
+    ("--recovery-after", "9", "--recovery-key", "x=xpub"),
+    ("--recovery-after", "9", "--recovery-key", "9999:x"),
+    ("--recovery-after", "9", "--recovery-card", "e", "--recovery-card", "e",
+     "--recovery-threshold", "1"),
+    ("--recovery-after", "nine", "--recovery-card", "e"),
+    ("--recovery-at", "500000000", "--recovery-card", "e"),
+])  # fmt: skip
+def test_what_is_mistyped_of_a_branch_makes_no_vault(cards: Asked, words: tuple[str, ...]) -> None:
+    error = create(cards, *words, check=None)["error"]
+    assert error["code"] != "bug"
+    assert cards("vault", "list")["vaults"] == []
+
+
 @pytest.mark.parametrize("blocks", ["65536", "0"])
 def test_a_wait_that_cannot_be_counted_is_refused(cards: Asked, blocks: str) -> None:
     words = ("--recovery-after", blocks, "--recovery-card", "e")
