@@ -101,7 +101,8 @@ class _Served:
         window: Window = request.state.window
         query = dict(request.query_params)
         at = request.url.path
-        visit = Visit(self._context, window, at, dict(request.path_params), query, form)
+        numbers = self._context.bulletin.numbers()
+        visit = Visit(self._context, window, at, dict(request.path_params), query, form, numbers)
         try:
             answer = self._answer(request, visit, handler)
             return self._response(answer, visit, page)
@@ -280,5 +281,5 @@ def common(visit: Visit, page: Page | None) -> Mapping[str, object]:
         "task": context.tasks.running,
         "way": lambda step: today.way(pages.PAGES, step),
         "pay_path": next((each.path for each in pages.PAGES if each.name == "Pay"), None),
-        "numbers": json.dumps(context.bulletin.numbers()),
+        "numbers": json.dumps(visit.numbers),
     }

@@ -72,7 +72,11 @@ class Context:
 
 @dataclass(frozen=True)
 class Visit:
-    """One request of a browser that was let in: the names in its path, its query and its form."""
+    """One request of a browser that was let in: the names in its path, its query and its form.
+
+    `numbers` say what had changed before anything was looked at: what changes meanwhile is asked
+    for once more.
+    """
 
     context: Context
     window: Window
@@ -80,6 +84,7 @@ class Visit:
     path: Mapping[str, str]
     query: Mapping[str, str]
     form: Mapping[str, str]
+    numbers: Mapping[str, int]
 
     @property
     def accepted(self) -> frozenset[str]:

@@ -10,10 +10,12 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import pytest
 
+from coordinator.web import app
 from coordinator.web import windows as windows_module
 from coordinator.web.gate import BODY_MAX, HEADERS
 from coordinator.web.serving import FOLDER, RUNNING, Running, serve
@@ -295,3 +297,19 @@ def test_no_link_stands_in_an_argument(vault: Asked, monkeypatch: pytest.MonkeyP
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert told[0] in file.read_text()
         assert told[0] not in url
+
+
+def test_what_changes_while_a_page_is_made_is_asked_for_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bulletin = client.running.context.bulletin
+    shown = app.rendered
+
+    def meanwhile(*given: object) -> str:
+        bulletin.post("cards")
+        return shown(*given)
+
+    before = bulletin.numbers()["cards"]
+    monkeypatch.setattr(app, "rendered", meanwhile)
+    told = re.search(r'data-numbers="([^"]*)"', client.get("/cards").text)[1]
+    assert json.loads(unescape(told))["cards"] == before
