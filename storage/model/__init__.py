@@ -8,10 +8,11 @@ longer than most commands work.
 """
 
 import sys
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import MetaData
+from sqlalchemy import CheckConstraint, MetaData
 
 from storage.model.record import Record
 
@@ -90,10 +91,16 @@ NOUNS: Final = {
 CUSTODY: Final = "storage.model.custody"
 
 
+@cache
 def whole_schema() -> MetaData:
-    """Return every table there is."""
+    """Return every table there is, with what each refuses."""
     for module in NOUNS:
         import_module(f"storage.model.{module}")
+    for noun in Record.__subclasses__():
+        for check in noun.checks:
+            Record.metadata.tables[noun.__tablename__].append_constraint(
+                CheckConstraint(check.condition, name=check.name)
+            )
     return Record.metadata
 
 

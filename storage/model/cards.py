@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from storage.model.record import Id, Record, at_least, one_of, sized, unique_while
+from storage.model.record import Check, Id, Record, at_least, one_of, sized, unique_while
 
 CREATED_ON = ("card", "host", "unknown", "elsewhere")
 ITEM_KINDS = ("card", "plate", "words", "backup-file", "backup-key", "file", "bag", "copy")
@@ -25,8 +25,8 @@ class Key(Record):
         sized("public_key", 33),
         sized("chain_code", 32),
         sized("parent_fingerprint", 4),
-        CheckConstraint("depth BETWEEN 0 AND 255", name="depth_range"),
-        CheckConstraint("child_number BETWEEN 0 AND 4294967295", name="child_number_range"),
+        Check("depth BETWEEN 0 AND 255", name="depth_range"),
+        Check("child_number BETWEEN 0 AND 4294967295", name="child_number_range"),
         one_of("created_on", CREATED_ON),
     )
 
@@ -71,7 +71,7 @@ class Card(Record):
     __table_args__ = (
         unique_while("forgotten_at", "label"),
         unique_while("forgotten_at", "family", "card_id"),
-        CheckConstraint("emulated = (emulator_name IS NOT NULL)", name="emulated_named"),
+        Check("emulated = (emulator_name IS NOT NULL)", name="emulated_named"),
         one_of("attestation", ATTESTATIONS),
         at_least("siblings", 0),
     )

@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from storage.model.record import Id, Record, Sats, at_least, one_of, sized, unique_while
+from storage.model.record import Check, Id, Record, Sats, at_least, one_of, sized, unique_while
 from storage.model.vaults import PRIMARY, RECOVERIES, Vault
 
 CEREMONY_STATES = (
@@ -30,8 +30,8 @@ class Ceremony(Record):
         sized("txid", 64),
         at_least("fee_sats", 0),
         at_least("paid_sats", 0),
-        CheckConstraint("expires_at > created_at", name="expires_later"),
-        CheckConstraint("(final_tx IS NULL) = (consensus IS NULL)", name="final_checked"),
+        Check("expires_at > created_at", name="expires_later"),
+        Check("(final_tx IS NULL) = (consensus IS NULL)", name="final_checked"),
     )
 
     id: Mapped[Id]

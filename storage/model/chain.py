@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from storage.model.record import Id, Record, Sats, at_least, one_of, sized
+from storage.model.record import Check, Id, Record, Sats, at_least, one_of, sized
 from storage.model.vaults import Vault
 
 CHAIN_EVENTS = ("unconfirmed", "vanished")
@@ -17,8 +17,8 @@ class Address(Record):
     __tablename__ = "address"
     __table_args__ = (
         UniqueConstraint("vault_id", "keychain", "index"),
-        CheckConstraint("keychain IN (0, 1)", name="keychain_known"),
-        CheckConstraint('"index" BETWEEN 0 AND 2147483647', name="index_range"),
+        Check("keychain IN (0, 1)", name="keychain_known"),
+        Check('"index" BETWEEN 0 AND 2147483647', name="index_range"),
     )
 
     id: Mapped[Id]
@@ -36,7 +36,7 @@ class ChainTransaction(Record):
     __tablename__ = "chain_transaction"
     __table_args__ = (
         sized("txid", 64),
-        CheckConstraint("(height IS NULL) = (block_hash IS NULL)", name="block_whole"),
+        Check("(height IS NULL) = (block_hash IS NULL)", name="block_whole"),
         at_least("height", 0),
     )
 
@@ -58,9 +58,7 @@ class Coin(Record):
         Index("ix_coin_unspent", "vault_id", "spent_by"),
         at_least("value_sats", 0),
         at_least("vout", 0),
-        CheckConstraint(
-            "spent_height IS NULL OR spent_by IS NOT NULL", name="spent_height_by_someone"
-        ),
+        Check("spent_height IS NULL OR spent_by IS NOT NULL", name="spent_height_by_someone"),
     )
 
     id: Mapped[Id]
@@ -100,7 +98,7 @@ class Scan(Record):
 
     __tablename__ = "scan"
     __table_args__ = (
-        CheckConstraint("keychain IN (0, 1)", name="keychain_known"),
+        Check("keychain IN (0, 1)", name="keychain_known"),
         at_least("from_height", 0),
         at_least("reach", 0),
         at_least("height", 0),
@@ -124,7 +122,7 @@ class NodeRules(Record):
 
     __tablename__ = "node_rules"
     __table_args__ = (
-        CheckConstraint("id = 1", name="one"),
+        Check("id = 1", name="one"),
         at_least("minimum", 0),
         at_least("replacement_step", 0),
         at_least("datacarrier_size", 0),

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, Connection, ForeignKey, event
+from sqlalchemy import Connection, ForeignKey, event
 from sqlalchemy.orm import Mapped, Mapper, attribute_keyed_dict, mapped_column, relationship
 
 from storage.errors import StorageError
 from storage.model.cards import Item
-from storage.model.record import Id, Record, Sats, at_least, one_of, sized
+from storage.model.record import Check, Id, Record, Sats, at_least, one_of, sized
 
 LOCATION_KINDS = ("bank-vault", "friend", "home", "office", "other")
 CUSTODY_EVENTS = (
@@ -99,7 +99,7 @@ class CustodyText(Record):
         one_of("field", TEXT_FIELDS),
         sized("salt", 32),
         sized("digest", 32),
-        CheckConstraint("(text IS NULL) = (salt IS NULL)", name="erased_whole"),
+        Check("(text IS NULL) = (salt IS NULL)", name="erased_whole"),
     )
 
     event_id: Mapped[int] = mapped_column(ForeignKey("custody_event.id"), primary_key=True)

@@ -1,9 +1,9 @@
 """What the owner calls things of the chain, and which coins stay where they are (BIP 329)."""
 
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.model.record import Id, Record, one_of
+from storage.model.record import Check, Id, Record, one_of
 
 LABELLED = ("tx", "addr", "pubkey", "input", "output", "xpub")
 
@@ -15,7 +15,7 @@ class Label(Record):
     __table_args__ = (
         UniqueConstraint("type", "ref"),
         one_of("type", LABELLED),
-        CheckConstraint("spendable IS NULL OR type = 'output'", name="outputs_freeze"),
+        Check("spendable IS NULL OR type = 'output'", name="outputs_freeze"),
     )
 
     id: Mapped[Id]

@@ -1,11 +1,10 @@
 """What all rows share: names of constraints, types of columns, and a few checks."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
-    CheckConstraint,
     Connection,
     DateTime,
     Dialect,
@@ -46,20 +45,27 @@ Sats = Annotated[int, mapped_column(BigInteger)]
 WHERE = "where"
 
 
-def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+class Check(NamedTuple):
+    """What the database itself refuses; a constraint where the whole schema is wanted only."""
+
+    condition: str
+    name: str
+
+
+def one_of(column: str, values: tuple[str, ...]) -> Check:
     """Return the constraint that a text column holds one of these values."""
     listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+    return Check(f"{column} IN ({listed})", name=f"{column}_known")
 
 
-def sized(column: str, size: int) -> CheckConstraint:
+def sized(column: str, size: int) -> Check:
     """Return the constraint that a bytes or text column has this length."""
-    return CheckConstraint(f"length({column}) = {size}", name=f"{column}_size")
+    return Check(f"length({column}) = {size}", name=f"{column}_size")
 
 
-def at_least(column: str, least: int) -> CheckConstraint:
+def at_least(column: str, least: int) -> Check:
     """Return the constraint that an integer column is not smaller."""
-    return CheckConstraint(f"{column} >= {least}", name=f"{column}_least")
+    return Check(f"{column} >= {least}", name=f"{column}_least")
 
 
 def unique_while(column: str, *columns: str) -> Index:
@@ -72,6 +78,7 @@ def unique_while(column: str, *columns: str) -> Index:
 class Record(DeclarativeBase):
     """A row of the database."""
 
+    checks: ClassVar[list[Check]] = []
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcTime, bytes: LargeBinary}
     metadata = MetaData(
         naming_convention={
@@ -82,6 +89,13 @@ class Record(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+    def __init_subclass__(cls, **words: Any) -> None:  # noqa: ANN401 -- SQLAlchemy's own
+        """Take the checks out of what SQLAlchemy maps: they cost a fifteenth of that."""
+        parts = cls.__dict__.get("__table_args__", ())
+        cls.checks = [part for part in parts if isinstance(part, Check)]
+        cls.__table_args__ = tuple(part for part in parts if not isinstance(part, Check))
+        super().__init_subclass__(**words)
 
 
 @event.listens_for(Record.metadata, "before_create")

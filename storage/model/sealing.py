@@ -1,9 +1,8 @@
 """That places and people are sealed: the key that seals, and the one that opens, locked away."""
 
-from sqlalchemy import CheckConstraint
 from sqlalchemy.orm import Mapped
 
-from storage.model.record import Id, Record, sized
+from storage.model.record import Check, Id, Record, sized
 
 
 class Seal(Record):
@@ -14,7 +13,7 @@ class Seal(Record):
 
     __tablename__ = "seal"
     __table_args__ = (
-        CheckConstraint("id = 1", name="only_one"),
+        Check("id = 1", name="only_one"),
         sized("sealing_key", 32),
         sized("salt", 32),
     )

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from storage.model.cards import Card
 from storage.model.ceremonies import Ceremony
-from storage.model.record import Id, Record
+from storage.model.record import Check, Id, Record
 from storage.model.vaults import Vault
 
 
@@ -15,7 +15,7 @@ class Succession(Record):
     """A vault, its successor, the card that is gone, the new one, and the last sweep begun."""
 
     __tablename__ = "succession"
-    __table_args__ = (CheckConstraint("vault_id <> successor_id", name="two_vaults"),)
+    __table_args__ = (Check("vault_id <> successor_id", name="two_vaults"),)
 
     id: Mapped[Id]
     vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"), unique=True)

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from storage.model.cards import Key
-from storage.model.record import Id, Record, at_least, one_of, sized
+from storage.model.record import Check, Id, Record, at_least, one_of, sized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +29,9 @@ class Vault(Record):
     __table_args__ = (
         one_of("script", SCRIPTS),
         sized("checksum", 8),
-        CheckConstraint("threshold BETWEEN 1 AND 15", name="threshold_range"),
+        Check("threshold BETWEEN 1 AND 15", name="threshold_range"),
         at_least("birthday_height", 0),
-        CheckConstraint("refresh_months BETWEEN 1 AND 120", name="refresh_months_range"),
+        Check("refresh_months BETWEEN 1 AND 120", name="refresh_months_range"),
     )
 
     id: Mapped[Id]
@@ -78,7 +78,7 @@ class Cosigner(Record):
     __table_args__ = (
         UniqueConstraint("vault_id", "position"),
         UniqueConstraint("vault_id", "key_id"),
-        CheckConstraint("position BETWEEN 0 AND 14", name="position_range"),
+        Check("position BETWEEN 0 AND 14", name="position_range"),
     )
 
     id: Mapped[Id]
@@ -98,11 +98,11 @@ class VaultBranch(Record):
         UniqueConstraint("vault_id", "position"),
         UniqueConstraint("vault_id", "name"),
         one_of("name", RECOVERIES),
-        CheckConstraint("position BETWEEN 1 AND 2", name="position_range"),
-        CheckConstraint("threshold BETWEEN 1 AND 15", name="threshold_range"),
-        CheckConstraint("blocks BETWEEN 1 AND 65535", name="blocks_range"),
-        CheckConstraint("height BETWEEN 1 AND 499999999", name="height_range"),
-        CheckConstraint("(blocks IS NULL) <> (height IS NULL)", name="one_wait"),
+        Check("position BETWEEN 1 AND 2", name="position_range"),
+        Check("threshold BETWEEN 1 AND 15", name="threshold_range"),
+        Check("blocks BETWEEN 1 AND 65535", name="blocks_range"),
+        Check("height BETWEEN 1 AND 499999999", name="height_range"),
+        Check("(blocks IS NULL) <> (height IS NULL)", name="one_wait"),
     )
 
     id: Mapped[Id]
@@ -122,7 +122,7 @@ class BranchKey(Record):
     __table_args__ = (
         UniqueConstraint("branch_id", "position"),
         UniqueConstraint("branch_id", "key_id"),
-        CheckConstraint("position BETWEEN 0 AND 14", name="position_range"),
+        Check("position BETWEEN 0 AND 14", name="position_range"),
     )
 
     id: Mapped[Id]
