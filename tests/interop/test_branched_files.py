@@ -23,7 +23,7 @@ REFUSED = {
     **dict.fromkeys((1, 3, 7, 10, 11, 12, 19, 21, 23, 25, 27, 29, 38, 47), TAPROOT),
     **dict.fromkeys((13, 15, 16, 17), "not recognised is andor"),
     14: "not recognised is pk",
-    28: "3 recovery branches; 2 at most",
+    28: "3 recovery branches, of which 2 at most",
     34: "mixes keys of two networks",
     46: "not recognised is c:or_i",
 }
@@ -99,7 +99,7 @@ def test_receive_and_change_in_two_descriptors_are_one_vault() -> None:
     ("form", "told"),
     [
         ("or_d(multi(2,{0},{1}),and_v(v:pkh({2}),older(4194305)))", "counts time"),
-        ("or_d(multi(2,{0},{1}),and_v(v:pkh({2}),after(500000000)))", "is a time"),
+        ("or_d(multi(2,{0},{1}),and_v(v:pkh({2}),after(500000000)))", "is no height"),
         ("or_d(multi(2,{0},{1}),and_v(v:pkh({2}),older(65536)))", "1 to 65535"),
         ("or_d(multi(2,{0},{1}),and_v(v:pkh({2}),sha256({3})))", "not recognised"),
         (
