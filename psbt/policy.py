@@ -321,13 +321,14 @@ class VaultScript:
         `signatures` are DER with the sighash type by public key; of others than the branch's keys
         none is used, and of more than are needed the first in the script's order.
         """
-        found = self.policy.branch(branch)
-        own = set(self.keys_of(branch))
-        if self.multisig is not None:
-            held = [signatures[key] for key in self.multisig.pubkeys if key in signatures]
+        found, multisig = self.policy.branch(branch), self.multisig
+        if multisig is not None:
+            held = [signatures[key] for key in multisig.pubkeys if key in signatures]
             needed = (b"", *held[: found.threshold]) if len(held) >= found.threshold else None
         else:
-            at = {n: signatures[p] for n, p in enumerate(self.points) if p in own & {*signatures}}
+            places = self.policy.places_of(branch)
+            held_by = {place: signatures.get(self.points[place]) for place in places}
+            at = {place: signature for place, signature in held_by.items() if signature}
             needed = satisfied(self.policy.node, Given(self.points, at, _fragment(found)))
         if needed is None:
             return None
