@@ -53,6 +53,7 @@ def test_a_card_on_a_reader_is_shown_by_its_name_until_it_is_taken_away(
         soon(lambda: not lying(page, 0)())
 
 
+@pytest.mark.matrix
 @pytest.mark.usefixtures("ceremony")
 def test_an_arrival_is_shown_within_twice_the_reader_s_own_time(
     put_card: PutCard,
@@ -99,6 +100,7 @@ def test_cards_sign_one_after_the_other_on_one_reader(
     assert asked("spend", "show", ceremony)["have"] == 2
 
 
+@pytest.mark.matrix
 def test_a_reader_is_let_go_where_the_person_stops(ceremony: str, home: Path) -> None:
     with serving(home) as page:
         client = entered(page)

@@ -105,6 +105,22 @@ def test_a_second_window_is_asked_about_in_the_first(browser: "Browser", vault: 
         assert first.wrong == []
 
 
+def test_a_second_tab_of_one_window_asks_instead_of_listening(
+    browser: "Browser", vault: Asked
+) -> None:
+    with serving(vault.home) as running, window(browser, running) as first:
+        first.go("/cards")
+        second = first.page.context.new_page()
+        second.goto(first.page.url)
+        for page in (first.page, second):
+            page.get_by_role("heading", name="a", exact=True).wait_for()
+        vault("emulate", "fault", "a", "eject")
+        for page in (first.page, second):
+            page.get_by_role("button", name="Lay a on the reader").wait_for()
+        assert first.wrong == []
+
+
+@pytest.mark.matrix
 def test_everything_works_without_a_script(browser: "Browser", vault: Asked) -> None:
     with (
         serving(vault.home) as running,

@@ -34,7 +34,7 @@ def test_every_road_says_what_to_do(told_client: Client, report: Report) -> None
     assert shown.status == 200
     about = shown.text.partition("?about=")[2].partition('"')[0]
     steps = client.get(f"/happened/{report.value}?about={about}") if about else shown
-    has_steps = "Tick it off" in steps.text
+    has_steps = "Tick it off" in steps.text or "Write it down" in steps.text
     assert has_steps or "Nothing of that kind is written down" in steps.words
 
 
@@ -97,6 +97,8 @@ def test_a_lost_card_is_replaced_to_the_end(vault: Asked) -> None:
             moved = client.post(road, {"gone": "a", "new": "d", **accepted}, on=road)
         assert moved.status == 303, moved.words
         assert "takes the place of vault v" in client.get(road).words
+        assert "must not be paid any more" in client.get("/receive/v").words
+        assert "took its place" in client.get("/vaults/v").words
         (payment,) = [each["ceremony"] for each in vault("spend", "list")["ceremonies"]]
         client.post(f"/pay/{payment}/sign", on=f"/pay/{payment}")
         answer_once(client, **seen_all(client), answer="yes")
