@@ -28,6 +28,7 @@ from coordinator.web.gate import ADDRESS, ENTER, LINK
 from coordinator.web.reader_watch import ReaderWatch
 from coordinator.web.tasks import Failure, Tasks
 from coordinator.web.windows import LINK_SECONDS, Windows
+from coordinator.web.words import explained
 from coordinator.workspace.opened_home import OpenedHome
 
 FOLDER: Final = "page"
@@ -57,7 +58,11 @@ class Running:
         bulletin, windows = Bulletin(), Windows()
         tasks = Tasks(bulletin)
         watch = ReaderWatch(home, bulletin, lambda: tasks.running is not None)
-        self.context = Context(opened, explain, windows, bulletin, tasks, watch)
+
+        def say(error: BaseException) -> Failure:
+            return explained(error, explain(error))
+
+        self.context = Context(opened, say, windows, bulletin, tasks, watch)
         self.folder = home.folder / FOLDER
         self.key = secrets.token_urlsafe(32)
         self._socket = _bound(port)

@@ -136,7 +136,9 @@ def test_a_task_that_is_stopped_ends(client: Client) -> None:
 
 def test_one_thing_is_done_at_a_time(client: Client) -> None:
     client.post("/cards/a/check", on="/cards/a")
-    assert "one thing at a time" in client.post("/cards/b/check", on="/cards/b").words.lower()
+    refused = client.post("/cards/b/check", on="/cards/b").words
+    assert "One thing at a time" in refused
+    assert "stop it, on its own page" in refused  # the page's own way, no command
 
 
 def test_an_answer_to_another_question_is_not_taken(client: Client) -> None:
@@ -227,6 +229,7 @@ def test_a_restored_vault_is_compared_with_the_paper_first(vault: Asked, tmp_pat
     with serving(other.home) as page:
         client = Client(page)
         client.enter()
+        assert client.get("/receive/v").headers["location"] == "/vaults/v"
         shown = client.get("/vaults/v").words
         assert "Nobody compared it" in shown
         assert right not in shown  # it has to come from the paper
