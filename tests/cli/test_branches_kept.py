@@ -417,3 +417,50 @@ def test_where_the_quorum_is_lost_the_later_branch_is_named(cards: Asked) -> Non
         cards("custody", "record", f"card:{label}", "lost")
     steps = [each["command"] or "" for each in cards("status")["next"]]
     assert any("spend recover w" in each for each in steps), steps
+
+
+def test_a_home_that_asks_no_chain_makes_a_recovery_of_coins_it_was_told(
+    cards: Asked, tmp_path: Path
+) -> None:
+    made = create(cards, *TWO_OF_THREE)
+    fund(cards)
+    file, text = tmp_path / "coins.txt", tmp_path / "w.txt"
+    cards("coin", "export", "w", str(file))
+    text.write_text(made["descriptor"])
+    offline = asking(tmp_path / "offline")
+    offline("init", "--network", "regtest", "--chain", "none:")
+    offline("vault", "import", str(text), "--name", "w", "--checksum", made["checksum"])
+    offline("coin", "import", "w", str(file))
+    opened = recover(offline)
+    assert opened["branch"] == "recovery"
+    assert offline("vault", "show", "w")["refresh"] is None
+    back = tmp_path / "back.psbt"
+    offline("spend", "export", opened["ceremony"], "--out", str(back), "--format", "psbt")
+    cards("regtest", "mine", str(WAIT))
+    there = cards("spend", "import", "w", str(back))
+    sign(cards, there["ceremony"], "e", "f")
+    finish(cards, there["ceremony"])
+
+
+def test_a_recovery_that_is_sent_too_early_is_refused_by_the_node(
+    cards: Asked, tmp_path: Path
+) -> None:
+    made = create(cards, *TWO_OF_THREE)
+    fund(cards)
+    file, text = tmp_path / "coins.txt", tmp_path / "w.txt"
+    cards("coin", "export", "w", str(file))
+    text.write_text(made["descriptor"])
+    offline = asking(tmp_path / "offline")
+    offline("init", "--network", "regtest", "--chain", "none:")
+    offline("vault", "import", str(text), "--name", "w", "--checksum", made["checksum"])
+    offline("coin", "import", "w", str(file))
+    opened = recover(offline)
+    back = tmp_path / "back.psbt"
+    offline("spend", "export", opened["ceremony"], "--out", str(back), "--format", "psbt")
+    there = cards("spend", "import", "w", str(back))["ceremony"]
+    assert sign(cards, there, "e", "f", check=5)["error"]["codes"] == ["coin_locked"]
+    words = ("--emulated", "e", "--emulated", "f", "--yes", "--accept", "coin_locked")
+    cards("spend", "sign", there, *words, "--pin-stdin", stdin=f"e={PIN}\nf={PIN}\n")
+    cards("spend", "finalize", there)
+    error = cards("spend", "broadcast", there, check=7)["error"]
+    assert error["code"] == "transaction_rejected"

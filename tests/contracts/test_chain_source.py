@@ -7,6 +7,7 @@ import inspect
 import random
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ from coordinator.payment import creation
 from coordinator.wallet import scripts
 from coordinator.wallet import sync as wallet_sync
 from psbt.coins import Payment
+from psbt.forms import key_uses
+from psbt.policy import Branch, Wait
 from psbt.transaction import parse_transaction
 from storage import ceremonies as ceremony_book
 from tests.contracts.books import Book
@@ -80,6 +83,21 @@ def test_a_fresh_scan_finds_all_there_is(world: World, source: ChainSource, book
     assert tip == world.chain.tip() == source.tip()
     assert book.coins() == dict.fromkeys(paid, tip.height)
     assert book.balance() == (210_000, 0, 0, 0)
+
+
+def test_a_vault_with_later_branches_is_found(
+    world: World, source: ChainSource, book: Book
+) -> None:
+    soft = soft_vault(2, 3)
+    primary = key_uses(soft.policy.keys)
+    later = Branch("recovery", 1, key_uses(soft.policy.keys, primary), Wait(blocks=10))
+    book.add("later", SoftVault(replace(soft.policy, recoveries=(later,)), soft.masters))
+    paid = {
+        world.pay(book.script(index, keychain, "later")) for index, keychain in ((0, 0), (1, 1))
+    }
+    world.mine()
+    tip = book.sync(source, "later")
+    assert book.coins("later") == dict.fromkeys(paid, tip.height)
 
 
 def test_only_what_is_new_is_told(world: World, source: ChainSource, book: Book) -> None:

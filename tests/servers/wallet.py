@@ -1,6 +1,7 @@
 """A watch-only descriptor wallet of the daemon: what it watches, what it has seen."""
 
 import json
+import re
 import time
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -21,7 +22,8 @@ from psbt.policy import (
 from psbt.transaction import Transaction, parse_transaction
 from tests.servers.view import View
 
-KEYCHAINS = "/<0;1>/*"
+ONE = re.compile(r"/([0-9]+)/\*")
+PAIR = re.compile(r"/<([0-9]+);([0-9]+)>/\*")
 RECEIVE, CHANGE = 0, 1
 
 
@@ -172,14 +174,23 @@ def read_wallet(file: Path) -> Wallet:
 
 
 def keychains_of(descriptor: str) -> tuple[str, list[int]]:
-    """Return the two-path descriptor, as the wallet writes it, and which keychains were meant."""
-    for keychain in (RECEIVE, CHANGE):
-        if f"/{keychain}/*" in descriptor:
-            body = descriptor.partition("#")[0].replace(f"/{keychain}/*", KEYCHAINS)
-            return _normal(body), [keychain]
-    if KEYCHAINS not in descriptor:
+    """Return the two-path descriptor, as the wallet writes it, and which keychains were meant.
+
+    Below a key of several places the even steps are for receiving, the odd ones for change.
+    """
+    body = descriptor.partition("#")[0]
+    steps = [int(step) for step in ONE.findall(body)]
+    if steps:
+        pairs = ONE.sub(lambda found: _pair(int(found[1])), body)
+        return _normal(pairs), [steps[0] % 2]
+    if not PAIR.search(body):
         raise PolicyError("A function is needed within P2WSH")
-    return _normal(descriptor.partition("#")[0]), [RECEIVE, CHANGE]
+    return _normal(body), [RECEIVE, CHANGE]
+
+
+def _pair(step: int) -> str:
+    first = step - step % 2
+    return f"/<{first};{first + 1}>/*"
 
 
 def _normal(body: str) -> str:
@@ -193,5 +204,5 @@ def _parsed(descriptor: str) -> Policy:
 
 @lru_cache
 def _of_keychain(descriptor: str, keychain: int) -> str:
-    body = descriptor.partition("#")[0].replace(KEYCHAINS, f"/{keychain}/*")
+    body = PAIR.sub(rf"/\g<{keychain + 1}>/*", descriptor.partition("#")[0])
     return f"{body}#{checksum(body)}"
