@@ -92,7 +92,9 @@ def verify_vault(
         seen = {*proofs.verified, *(each.cosigner for each in proofs.mismatches)}
         with reading(database).begin() as db:
             vault = vault_book.vault_named(db, name)
-            labels = [each.label for each in vault.every_key if each.label not in seen]
+            own = {each.label for each in vault.cosigners}
+            asked = vault.cosigners if own & seen else vault.every_key  # whose visit it is
+            labels = [each.label for each in asked if each.label not in seen]
             wanted = wanted_cards(db, vault, labels)
         return [
             each for each in wanted if wait_policy.only is None or each.label in wait_policy.only
