@@ -64,6 +64,15 @@ class Leaving(Protocol):
         ...
 
 
+@runtime_checkable
+class Overhearing(Protocol):
+    """A person who can be told things, from any thread, while a question is open."""
+
+    def overhears(self) -> bool:
+        """Tell whether that holds."""
+        ...
+
+
 class Attendant(Person, Protocol):
     """The only way a verb reaches a person."""
 

@@ -15,7 +15,7 @@ from cards.errors import CardRemoved, PinBlocked, PinIncorrect, PinUnsuitable
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
 from coordinator.errors import CardNotEnrolled, CoordinatorError, LastAttempt, SignatureNotKept
-from coordinator.person import Attendant, Leaving, Typist
+from coordinator.person import Attendant, Leaving, Overhearing, Typist
 from coordinator.readers.slots import KnownCard, RefusedPins, Slot
 from coordinator.signing.card_signer import (
     CardShare,
@@ -164,6 +164,10 @@ class _FromThread:
 
     def _told(self, telling: Callable[[], None]) -> None:
         answer: Future[None] = Future()
+        if isinstance(self._attendant, Overhearing) and self._attendant.overhears():
+            with _HandedBack(answer):
+                telling()
+            return
         if not self._questions.empty() or not self._talking.acquire(blocking=False):
             self._questions.put(lambda: _answered(answer, telling))
             return

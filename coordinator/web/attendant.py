@@ -32,6 +32,10 @@ class PageAttendant:
         """Tell whether the person wants it to end."""
         return self._conversation.stopped()
 
+    def overhears(self) -> bool:
+        """Tell that what happens is shown beside an open question."""
+        return True
+
     def patience(self) -> float:
         """Return how many seconds to wait for a card."""
         return PATIENCE_SECONDS

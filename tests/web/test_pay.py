@@ -145,12 +145,14 @@ def test_a_wrong_pin_is_said_in_place_and_the_other_cards_go_on(
     client.post(f"/pay/{payment}/sign", on=f"/pay/{payment}")
     answer_once(client, **seen_all(client), answer="yes")
     tasks = client.running.context.tasks
-    answered = 0
+    answer_once(client, pin="999999")
+    soon(lambda: any("PIN" in line for line in tasks.last.lines))
+    soon(lambda: tasks.last.question is not None)
+    assert re.search(r"Card \w: .*PIN.*4", client.get("/task").words)  # beside the next question
     while not tasks.last.is_over:
         soon(lambda: tasks.last.is_over or tasks.last.question is not None)
         if not tasks.last.is_over:
-            answer_once(client, pin="999999" if answered == 0 else PIN)
-            answered += 1
+            answer_once(client, pin=PIN)
     words = client.get("/task").words
     assert "2 of 2 have signed" in words
     assert vault("spend", "show", payment)["have"] == 2
