@@ -401,3 +401,14 @@ def test_the_demo_is_refused_one_block_early_and_sweeps_when_ripe(asked: Asked) 
     assert (played["accepted"], played["inputs"], played["height"]) == (True, 2, told["opens"])
     assert {"audit", "recovery"} <= played.keys()
     assert told["audit_before"]["vault"] == played["vault"]
+
+
+def test_a_later_card_with_a_vault_that_holds_money_is_not_reset_unasked(cards: Asked) -> None:
+    create(cards, *TWO_OF_THREE)
+    fund(cards)
+    words = ("--emulated", "e", "--pin-stdin")
+    error = cards("card", "reset", "e", *words, stdin=f"e={PIN}\n", check=5)["error"]
+    assert "card_in_use" in error["codes"]
+    assert [each["vaults"] for each in cards("key", "list")["keys"] if each["label"] == "e"] == [
+        ["w"]
+    ]

@@ -464,3 +464,31 @@ def test_a_recovery_that_is_sent_too_early_is_refused_by_the_node(
     cards("spend", "finalize", there)
     error = cards("spend", "broadcast", there, check=7)["error"]
     assert error["code"] == "transaction_rejected"
+
+
+@pytest.mark.parametrize("format_", ["json", "descriptor", "core", "bip388", "pair"])
+def test_an_export_makes_the_same_vault_elsewhere(
+    cards: Asked, tmp_path: Path, format_: str
+) -> None:
+    made = create(cards, *TWO_STAGES)
+    file = tmp_path / "w.txt"
+    file.write_text(cards("vault", "export", "w", "--format", format_)["text"])
+    other = asking(tmp_path / "other")
+    other("init", "--network", "regtest")
+    found = other("vault", "import", str(file), "--name", "w", "--checksum", made["checksum"])
+    assert (found["descriptor"], found["approved"]) == (made["descriptor"], True)
+    again = other("vault", "import", str(file), "--name", "again")
+    assert (again["known"], again["name"]) == (True, "w")
+    error = cards("vault", "export", "w", "--format", "bsms", check=2)["error"]
+    assert "knows no branches that open later" in error["message"]
+
+
+def test_a_vault_is_known_again_by_its_branches(cards: Asked) -> None:
+    create(cards, *TWO_OF_THREE)
+    error = create(cards, *TWO_OF_THREE, name="x", check=2)["error"]
+    assert error["code"] == "already_exists"
+    assert create(cards, *ONE_LATER, name="y")["name"] == "y"
+    assert create(cards, name="z")["branches"][0]["name"] == "primary"
+
+
+ONE_LATER = ("--recovery-after", str(WAIT), "--recovery-card", "e")
