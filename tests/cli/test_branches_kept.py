@@ -1,5 +1,6 @@
 """What lasts of a vault with later branches: refresh, paper, backup, replacement, other homes."""
 
+import io
 import json
 import re
 import sqlite3
@@ -8,8 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pymupdf
 import pypdf
 import pytest
+import zxingcpp
+from PIL import Image
 
 from coordinator import clock
 from coordinator.recovery import typed_lines
@@ -186,7 +190,28 @@ def test_a_letter_is_stale_once_coins_have_moved(cards: Asked, tmp_path: Path) -
     assert "letter_stale" not in due(cards)
 
 
-@pytest.mark.parametrize("way", ["file", "typed", "encrypted"])
+def scanned(folder: Path) -> list[str]:
+    found = []
+    for page in pymupdf.open(folder / "w-kit.pdf"):
+        picture = Image.open(io.BytesIO(page.get_pixmap(dpi=200).tobytes("png")))
+        found += [code.text for code in zxingcpp.read_barcodes(picture)]
+    return found
+
+
+def test_a_mistyped_line_of_a_vault_with_branches_is_named(cards: Asked, tmp_path: Path) -> None:
+    create(cards, *TWO_STAGES)
+    cards("kit", "w", "--out", str(tmp_path / "kit"))
+    text = printed(tmp_path / "kit")
+    lines = [line for line in text.splitlines() if typed_lines.NUMBERED.fullmatch(line)]
+    wrong = "q" if lines[3][4] != "q" else "z"
+    lines[3] = lines[3][:4] + wrong + lines[3][5:]
+    empty = asking(tmp_path / "elsewhere")
+    empty("init", "--network", "regtest")
+    error = empty("recover", "-", "--name", "back", stdin="\n".join(lines), check=2)["error"]
+    assert "line 4" in error["message"]
+
+
+@pytest.mark.parametrize("way", ["file", "typed", "scanned", "encrypted"])
 def test_a_vault_with_branches_is_rebuilt_from_paper_alone(
     cards: Asked, tmp_path: Path, way: str
 ) -> None:
@@ -203,6 +228,10 @@ def test_a_vault_with_branches_is_rebuilt_from_paper_alone(
             line for line in printed(folder).splitlines() if typed_lines.NUMBERED.fullmatch(line)
         ]
         name, stdin = "-", "\n".join(lines)
+    elif way == "scanned":
+        codes = scanned(folder)
+        assert len(codes) > 1
+        name, stdin = "-", "\n".join(codes[::-1])
     elif way == "encrypted":
         name = str(folder / "w-encrypted.txt")
     later_key = made["later_keys"][2]["key"]
