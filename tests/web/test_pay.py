@@ -170,6 +170,23 @@ def test_a_card_that_is_taken_away_can_come_back_another_day(client: Client, vau
     assert "1 of 2 have signed" in client.get(f"/pay/{payment}").words
 
 
+def test_a_card_that_is_torn_out_is_said_and_the_others_finish(
+    client: Client, vault: Asked
+) -> None:
+    payment = payment_of(opened(client))
+    client.post(f"/pay/{payment}/sign", on=f"/pay/{payment}")
+    answer_once(client, **seen_all(client), answer="yes")
+    vault("emulate", "fault", "a", "tear", "2", "before")
+    vault("emulate", "fault", "b", "delay", "20")
+    tasks = client.running.context.tasks
+    while not tasks.last.is_over:
+        soon(lambda: tasks.last.is_over or tasks.last.question is not None)
+        if not tasks.last.is_over:
+            answer_once(client, pin=PIN)
+    assert "2 of 2 have signed" in client.get("/task").words
+    assert vault("spend", "show", payment)["have"] == 2
+
+
 def test_a_payment_is_given_up(client: Client, vault: Asked) -> None:
     payment = payment_of(opened(client))
     client.post(f"/pay/{payment}/give-up", on=f"/pay/{payment}")
