@@ -68,6 +68,8 @@ from storage.model import BranchKey, Cosigner, Key, Vault
 NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]+")
 KEY_NAME_MAX = 32
 SAME_SEED = "same_seed"
+NO_BRANCHES = {"Sparrow Wallet"}
+"""Programs that sign with cards, but open no vault with branches that open later."""
 
 
 @dataclass(frozen=True)
@@ -499,7 +501,10 @@ def _cosigner_line(
         key.path,
         key.created_on,
         [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
-        sorted({name for card in cards for name in card_secrets.other_software(db, card)}),
+        sorted(
+            {name for card in cards for name in card_secrets.other_software(db, card)}
+            - (NO_BRANCHES if policy.recoveries else set())
+        ),
     )
 
 

@@ -149,6 +149,7 @@ def test_the_branches_and_their_keys_are_shown(cards: Asked) -> None:
     ]
     assert [each["label"] for each in shown["cosigners"]] == ["a", "b", "c"]
     assert [each["label"] for each in shown["later_keys"]] == ["e", "f", "g"]
+    assert {name for each in shown["cosigners"] for name in each["other_software"]} == set()
     assert {"single_later_key", "form_not_everywhere", "short_wait"} <= {
         each["code"] for each in shown["warnings"]
     }
