@@ -22,23 +22,45 @@ ADVICE: dict[type[BaseException], Advice] = {
     ),
     card.OutOfReach: (ExitStatus.CARD, "{remedy}"),
     card.ReaderNotFound: (ExitStatus.CARD, "see: cardquorum reader list, cardquorum emulate list"),
-    card.CardNotInitialised: (ExitStatus.CARD, "set it up first: cardquorum card setup LABEL"),
-    card.NotSupported: (ExitStatus.CARD, "cards/README.md says what each family can do"),
-    card.PathNotAvailable: (ExitStatus.CARD, "choose another path with --path"),
-    card.WrongCard: (ExitStatus.CARD, "offer the card that is meant"),
+    card.CardNotInitialised: (
+        ExitStatus.CARD,
+        "set it up first: cardquorum card setup LABEL --generate",
+    ),
+    card.NotSupported: (ExitStatus.CARD, "see what it can do: cardquorum card show LABEL"),
+    card.PathNotAvailable: (
+        ExitStatus.CARD,
+        "choose another path: cardquorum card enrol LABEL --path PATH",
+    ),
+    card.WrongCard: (
+        ExitStatus.CARD,
+        "lay the card on the reader that is meant; what lies there: cardquorum reader list",
+    ),
     card.NotGenuine: (ExitStatus.CARD, "nothing was stored; do not use this card, ask its maker"),
     card.PairingRefused: (
         ExitStatus.REFUSED,
         "look at reader and card; if it was reset or unpaired: cardquorum card check LABEL "
         "--accept pairing_refused",
     ),
-    card.PinIncorrect: (ExitStatus.PIN, "look the PIN up, then try again"),
-    card.PukIncorrect: (ExitStatus.PIN, "look the PUK up, then try again"),
-    card.PukBlocked: (ExitStatus.PIN, "only a factory reset is left: cardquorum card reset LABEL"),
+    card.PinIncorrect: (
+        ExitStatus.PIN,
+        "look the PIN up, then try again; where it is forgotten: cardquorum guide",
+    ),
+    card.PukIncorrect: (
+        ExitStatus.PIN,
+        "look the PUK up, then try again; where it is forgotten: cardquorum guide",
+    ),
+    card.PukBlocked: (
+        ExitStatus.PIN,
+        "nothing opens it any more, so take it for lost: cardquorum card lost LABEL; only a reset "
+        "is left, which erases its key: cardquorum card reset LABEL",
+    ),
     card.PinBlocked: (ExitStatus.PIN, "free it with its PUK: cardquorum card unblock LABEL"),
     card.PinDelayed: (ExitStatus.PIN, "wait {seconds} seconds, then try again"),
     card.PinUnsuitable: (ExitStatus.PIN, "it was not presented; give one that fits"),
-    card.NotEvidence: (ExitStatus.USAGE, "it was not kept; fetch it for this card's id and key"),
+    card.NotEvidence: (
+        ExitStatus.USAGE,
+        "it was not kept; fetch it for the card that cardquorum card show LABEL tells",
+    ),
     card.NotUnlocked: (ExitStatus.PIN, "give its PIN: at the terminal, or with --pin-stdin"),
     hall.LastAttempt: (ExitStatus.PIN, "look it up; when you are sure of it add --last-attempt"),
     hall.PinMissing: (ExitStatus.PIN, "type it at the terminal, or give it with --pin-stdin"),
@@ -51,11 +73,18 @@ ADVICE: dict[type[BaseException], Advice] = {
     psbt.SignaturesMissing: (ExitStatus.NOT_YET, "collect them: cardquorum spend sign ID"),
     psbt.BranchNotOpen: (
         ExitStatus.REFUSED,
-        "wait for that block, or pay by another branch: cardquorum spend create --branch primary",
+        "wait for that block, or pay by another branch: "
+        "cardquorum spend create VAULT --branch primary",
     ),
-    psbt.InsufficientFunds: (ExitStatus.REFUSED, "pay less, or wait for more coins"),
+    psbt.InsufficientFunds: (
+        ExitStatus.REFUSED,
+        "pay less, or wait for more coins; what is there: cardquorum balance",
+    ),
     psbt.NotOnlySignatures: (ExitStatus.REFUSED, "nothing was taken; ask where the file has been"),
-    psbt.SignatureInvalid: (ExitStatus.REFUSED, "it was not kept; run: cardquorum vault verify"),
+    psbt.SignatureInvalid: (
+        ExitStatus.REFUSED,
+        "it was not kept; run: cardquorum vault verify NAME",
+    ),
     psbt.ConsensusRejected: (ExitStatus.REFUSED, "do not broadcast it; please report this"),
     storage.StorageError: (
         ExitStatus.REFUSED,
@@ -74,6 +103,11 @@ ADVICE: dict[type[BaseException], Advice] = {
         "run it on a terminal to be asked, or put the password into libpq's pgpass file",
     ),
     storage.NotFound: (ExitStatus.USAGE, "the list commands show the names there are"),
+    storage.CoinTaken: (
+        ExitStatus.REFUSED,
+        "finish that one or give it up: cardquorum spend show {ceremony}, "
+        "cardquorum spend abandon {ceremony}",
+    ),
     storage.AlreadyExists: (ExitStatus.USAGE, "choose another name"),
     storage.SchemaTooOld: (
         ExitStatus.REFUSED,
@@ -88,9 +122,16 @@ ADVICE: dict[type[BaseException], Advice] = {
         "look it up; without it use location.1 and so on",
     ),
     storage.SealBroken: (ExitStatus.REFUSED, "restore it from a backup: cardquorum restore FILE"),
-    storage.ChainBroken: (ExitStatus.REFUSED, "the book was altered; compare a printed head"),
+    storage.ChainBroken: (
+        ExitStatus.REFUSED,
+        "the book was altered; compare a printed head: cardquorum custody verify --head HASH",
+    ),
     hall.CoordinatorError: (ExitStatus.REFUSED, "see where it stands: cardquorum status"),
-    hall.SettingsError: (ExitStatus.USAGE, "name a home with --home, or make one: cardquorum init"),
+    hall.SettingsError: (
+        ExitStatus.USAGE,
+        "name a home with --home, or make one: cardquorum guide, or cardquorum init "
+        "--network NETWORK; chain URLs are in docs/chain.md",
+    ),
     hall.ChainPasswordMissing: (
         ExitStatus.USAGE,
         "the node writes the file .cookie into its data folder while it runs: give its full name",
@@ -113,11 +154,19 @@ ADVICE: dict[type[BaseException], Advice] = {
         "vault: cardquorum recover FILE --name NAME",
     ),
     hall.NotAccepted: (ExitStatus.REFUSED, "run it again when you are sure"),
-    hall.CardCannotSign: (ExitStatus.REFUSED, "choose a card that can; see cards/README.md"),
+    hall.CardCannotSign: (
+        ExitStatus.REFUSED,
+        "choose a card that can: cardquorum card list, cardquorum card show LABEL",
+    ),
     hall.NotRipe: (ExitStatus.REFUSED, "wait until then; see: cardquorum coins VAULT"),
     hall.NotLooked: (ExitStatus.NOT_YET, "run: {command}"),
     hall.CardNotEnrolled: (ExitStatus.CARD, "{remedy}"),
     hall.SignatureNotKept: (ExitStatus.REFUSED, "{remedy}"),
+    hall.TransactionRejected: (
+        ExitStatus.CHAIN,
+        "nothing was sent; look at what happened meanwhile: cardquorum sync; where it cannot be "
+        "sent any more: cardquorum spend abandon ID",
+    ),
     hall.ChainError: (ExitStatus.CHAIN, "nothing was sent; see: cardquorum status"),
     hall.BirthdayAhead: (
         ExitStatus.CHAIN,
@@ -126,17 +175,34 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.NoEstimate: (ExitStatus.CHAIN, "give the rate yourself: --feerate SAT_PER_VBYTE"),
     hall.ChainUnreachable: (
         ExitStatus.CHAIN,
-        "try again, or check the chain's URL in settings.toml",
+        "try again; else look at the URL in the home's settings.toml: docs/chain.md",
     ),
     hall.InsufficientFunds: (ExitStatus.REFUSED, "{remedy}"),
     hall.NotImportable: (ExitStatus.REFUSED, "{remedy}"),
     hall.NotFinal: (ExitStatus.NOT_YET, "run: cardquorum spend finalize ID"),
     hall.NothingToSign: (ExitStatus.REFUSED, "see where it stands: cardquorum spend show ID"),
-    hall.CoinReserved: (ExitStatus.REFUSED, "finish or abandon ceremony {ceremony} first"),
+    hall.CoinReserved: (
+        ExitStatus.REFUSED,
+        "finish that one or give it up: cardquorum spend show {ceremony}, "
+        "cardquorum spend abandon {ceremony}",
+    ),
     OSError: (ExitStatus.REFUSED, "look at the disk's space and the folder's permissions"),
     KeyboardInterrupt: (ExitStatus.INTERRUPTED, "what was signed is kept; run it again"),
     BaseException: (ExitStatus.BUG, "please report this with the command and what -v -v says"),
 }
+LISTS = {
+    "card": "card list",
+    "card or key": "card list",
+    "carrier": "carrier list",
+    "ceremony": "spend list",
+    "drill": "drill list VAULT",
+    "holder": "holder list",
+    "key": "key list",
+    "location": "location list",
+    "secret": "secret list",
+    "vault": "vault list",
+}
+"""What shows the names there are of a kind."""
 MESSAGE_MAX = 8_000
 LAST_ONE = "stop here and look it up: one more mistake blocks the card"
 LAST_PUK = "stop here and look it up: one more mistake and the card is lost but for a factory reset"
@@ -163,6 +229,10 @@ def explain(error: BaseException) -> Failure:
     fields = {name: value for name, value in vars(error).items() if not name.startswith("_")}
     if isinstance(error, card.PinIncorrect):
         hint = _pin_hint(error, hint)
+    if isinstance(error, storage.NotFound):
+        hint = (
+            f"see which there are: cardquorum {LISTS[error.kind]}" if error.kind in LISTS else hint
+        )
     if isinstance(error, hall.NotAccepted) and error.codes:
         options = " ".join(f"--accept {accepted}" for accepted in error.codes)
         hint = f"nothing was done; only if you are sure, run it again with {options}"

@@ -79,13 +79,14 @@ def told(seen: CardSeen) -> str:
 def _seen(folder: Path) -> CardSeen | None:
     """Return the card that lies on a reader; of several the one that is chosen."""
     from cards.errors import CardError
+    from coordinator.cli.failures import explain
     from coordinator.readers import real_readers
 
     with closing(Context(Globals(home=folder))) as opened:
         try:
             found = real_readers.looked_at(opened.home)
         except CardError as failure:
-            paragraph(f"The readers cannot be asked: {failure}.")
+            paragraph(f"The readers cannot be asked: {failure}; {explain(failure).hint}.")
             return None
         cards = [card for each in found if (card := _labelled(opened, each)) is not None]
     for each in found:

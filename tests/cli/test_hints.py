@@ -1,0 +1,88 @@
+"""Each hint names a command that mends it, with options it has, or says that none of ours does."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from typer.main import get_command
+
+from cards import errors as card_errors
+from coordinator import errors as hall_errors
+from coordinator.cli import build
+from coordinator.cli.failures import ADVICE, LISTS, explain
+from psbt import errors as psbt_errors
+from storage import errors as storage_errors
+from storage.errors import NotFound
+
+ROOMS: tuple[ModuleType, ...] = (card_errors, hall_errors, psbt_errors, storage_errors)
+COMMAND = re.compile(r"cardquorum ((?:[a-zA-Z{}_./-]+ ?)+)")
+AGAIN = re.compile(r"same command again|run it|type it|--help|--[a-z-]+|kind:name|another name")
+"""Words of a hint after which the same command does it."""
+NOBODY = {
+    "NotGenuine": "its maker",
+    "PinUnsuitable": "one that fits",
+    "Untrusted": "whoever it came from",
+    "PsbtError": "where this came from",
+    "PolicyError": "where this came from",
+    "AmountContradicted": "who made the PSBT",
+    "NotOnlySignatures": "where the file has been",
+    "ConsensusRejected": "report this",
+    "SchemaTooNew": "the newer program",
+    "ChainPasswordMissing": ".cookie",
+    "ChainUnreachable": "docs/chain.md",
+    "NotFound": "list commands",
+    "PassphraseIncorrect": "look it up",
+}
+"""What no command of ours mends, and who or what does."""
+
+
+def classes() -> Iterator[type[BaseException]]:
+    for room in ROOMS:
+        for kind in vars(room).values():
+            here = isinstance(kind, type) and kind.__module__ == room.__name__
+            if here and issubclass(kind, BaseException):
+                yield kind
+
+
+def hint_of(kind: type[BaseException]) -> str:
+    return next(ADVICE[above] for above in kind.__mro__ if above in ADVICE)[1]
+
+
+@pytest.mark.parametrize("kind", list(classes()), ids=lambda kind: kind.__name__)
+def test_each_error_class_has_a_hint_that_leads_on(kind: type[BaseException]) -> None:
+    hint = hint_of(kind)
+    if kind.__name__ in NOBODY:
+        assert NOBODY[kind.__name__] in hint
+    else:
+        assert COMMAND.search(hint) or AGAIN.search(hint) or "{" in hint, hint
+
+
+PRINTED = sorted(
+    {hint for _, hint in ADVICE.values()} | {f"cardquorum {w}" for w in LISTS.values()}
+)
+
+
+@pytest.mark.parametrize("hint", PRINTED)
+def test_each_command_of_a_hint_takes_the_options_and_words_it_is_printed_with(hint: str) -> None:
+    for found in COMMAND.finditer(hint):
+        words = shlex.split(found[1].strip(" ,;."))
+        command = get_command(build(words))
+        while (below := getattr(command, "commands", None)) is not None:
+            command = below[words.pop(0)]
+        options = {
+            name
+            for each in command.params
+            if each.param_type_name == "option"
+            for name in each.opts
+        }
+        assert {word for word in words if word.startswith("--")} <= options, found[1]
+        wanted = [each for each in command.params if each.required]
+        given = [word for word in words if word.isupper() or word.startswith("{")]
+        assert len(given) >= len(wanted), found[1]
+
+
+def test_what_does_not_exist_is_looked_up_in_the_list_of_its_kind() -> None:
+    assert explain(NotFound("holder", "marie")).hint.endswith("cardquorum holder list")
+    assert explain(NotFound("item", "card:x")).hint == ADVICE[NotFound][1]
