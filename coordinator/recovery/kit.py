@@ -320,7 +320,8 @@ def _cards_on_paper(db: Session, vault: Vault) -> Iterator[CardOnPaper]:
             card = card_book.card_of_item(db, carrier.item)
             if card is not None:
                 vendor = family_named(card.family).vendor
-                yield CardOnPaper(card.label, vendor, card_secrets.other_software(db, card))
+                programs = card_secrets.other_software(db, card)
+                yield CardOnPaper(card.label, vendor, programs, card.family)
 
 
 def _birthday(moment: datetime | None, height: int | None) -> str:

@@ -88,7 +88,7 @@ class Letter(NamedTuple):
 def written(facts: LetterFacts) -> Letter:
     """Return the letter."""
     sections = (
-        Section("Do nothing with it today", _first(facts)),
+        Section("Do nothing today", _first(facts)),
         Section("What this is", _what(facts)),
         Section("Never", NEVER),
         Section("Where", _where(facts)),

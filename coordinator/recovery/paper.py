@@ -38,6 +38,7 @@ BODY: Final = ParagraphStyle("body", fontName="Helvetica", fontSize=11, leading=
 TITLE: Final = ParagraphStyle(
     "title", parent=BODY, fontName="Helvetica-Bold", fontSize=20, leading=26
 )
+STEPS_TITLE: Final = ParagraphStyle("steps", parent=TITLE, fontSize=16, leading=20, spaceAfter=2)
 HEADING: Final = ParagraphStyle(
     "heading",
     parent=BODY,
@@ -58,15 +59,18 @@ LETTER: Final = ParagraphStyle("letter", parent=BODY, fontSize=12, leading=16, s
 LETTER_HEADING: Final = ParagraphStyle(
     "letter heading", parent=LETTER, fontName="Helvetica-Bold", spaceBefore=5, spaceAfter=1
 )
-STEP: Final = ParagraphStyle("step", parent=BODY, fontSize=10, leading=12.5, spaceAfter=0)
-STEP_HEADING: Final = ParagraphStyle("step heading", parent=HEADING, spaceBefore=5, leading=16)
-COMMAND: Final = ParagraphStyle(
-    "command", parent=STEP, fontName="Courier", fontSize=9, leading=11.5, leftIndent=6 * mm
+SIGNED: Final = ParagraphStyle("signed", parent=LETTER, spaceBefore=14)
+STEP: Final = ParagraphStyle("step", parent=BODY, fontSize=10, leading=12, spaceAfter=0)
+STEP_HEADING: Final = ParagraphStyle(
+    "step heading", parent=HEADING, spaceBefore=4, leading=15, spaceAfter=2
 )
-RESULT: Final = ParagraphStyle("result", parent=STEP, fontSize=9.5, leftIndent=6 * mm, spaceAfter=3)
+COMMAND: Final = ParagraphStyle(
+    "command", parent=STEP, fontName="Courier", fontSize=9, leading=11, leftIndent=6 * mm
+)
+RESULT: Final = ParagraphStyle("result", parent=STEP, fontSize=9.5, leftIndent=6 * mm, spaceAfter=2)
 CARDS_IN_A_ROW: Final = 4
-CARD_SIDES: Final = (34 * mm, 21.4 * mm)
-"""The sides of ID-1 (ISO 7810), at two fifths of their length."""
+CARD_SIDES: Final = (39 * mm, 16 * mm)
+"""An outline wide enough for a card's name with its maker's, and as high as two lines want."""
 
 
 class KeyOnPaper(NamedTuple):
@@ -198,6 +202,7 @@ def _letter(kit: Kit) -> Iterator[Flowable]:
         yield Paragraph(_escaped(section.text), LETTER)
     for card in kit.pins:
         yield Paragraph(_escaped(f"The PIN note of card {card} is at {BLANK}"), LETTER)
+    yield Paragraph(f"Signed by the owner: {BLANK}", SIGNED)
     if kit.below:
         yield from _spoken(kit.below)
 
@@ -211,7 +216,7 @@ def _spoken(text: str) -> Iterator[Flowable]:
 def _steps(kit: Kit) -> Iterator[Flowable]:
     """Yield page two, for the helper: cards, reader, and steps that work as printed."""
     facts = kit.steps
-    yield Paragraph("Page two: the steps, with your helper", TITLE)
+    yield Paragraph("Page two: the steps, with your helper", STEPS_TITLE)
     if facts.cards:
         yield Paragraph("The cards", STEP_HEADING)
         for at in range(0, len(facts.cards), CARDS_IN_A_ROW):
@@ -322,8 +327,8 @@ def _core(kit: Kit) -> Iterator[Flowable]:
         "last four letters. Core (29 or newer) then shows the money and builds payments "
         "(<font name='Courier'>walletcreatefundedpsbt</font>); "
         f"have the PSBT signed by {kit.threshold} keys, then <font name='Courier'>combinepsbt, "
-        "finalizepsbt, sendrawtransaction</font>. RECOVERY.md says which programs sign with which "
-        "card.",
+        "finalizepsbt, sendrawtransaction</font>. "
+        f"{_escaped(steps.signing_programs(kit.steps))}",
         BODY,
     )
 
@@ -416,10 +421,17 @@ class _CardRow(Flowable):
             self.canv.roundRect(left, 2 * mm, wide, high, 2 * mm)
             for text, font, size, above in (
                 (card.label, "Helvetica-Bold", 11, high - 6 * mm),
-                (f"made by {card.vendor}", "Helvetica", 9, 5 * mm),
+                (made_by(card), "Helvetica", 9, 4 * mm),
             ):
                 self.canv.setFont(font, size)
                 self.canv.drawString(left + 3 * mm, above, _fitted(visible(text), font, size))
+
+
+def made_by(card: steps.CardOnPaper) -> str:
+    """Return what stands on the card itself: its name, and its maker's where that is another."""
+    named = card.family.capitalize()
+    maker = card.vendor.capitalize()
+    return named if named == maker else f"{named}, by {maker}" if named else f"made by {maker}"
 
 
 def _fitted(text: str, font: str, size: int) -> str:

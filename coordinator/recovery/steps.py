@@ -17,11 +17,12 @@ SPARROW: Final = "Sparrow Wallet"
 
 
 class CardOnPaper(NamedTuple):
-    """A card of the vault: its label, who makes it, and which other programs sign with it."""
+    """A card of the vault: its label, who makes it, which programs sign with it, its family."""
 
     label: str
     vendor: str
     programs: Sequence[str] = ()
+    family: str = ""
 
 
 class Step(NamedTuple):
@@ -105,13 +106,19 @@ def with_program(facts: StepsFacts) -> Iterator[Step]:
             "cardquorum --version says which one it is.",
         )
     yield Step(
+        "From here on the program can lead you: it asks one thing at a time, in plain words.",
+        "cardquorum guide",
+        "Stop at any question. These steps are what it does, to be typed by hand.",
+    )
+    yield Step(
         "Make an empty home. The server named here learns which addresses are asked for; your own "
         "node may be named in its place.",
         f"cardquorum init --network {facts.network} --chain '{facts.chain}'",
         "It names the folder.",
     )
     yield Step(
-        "Lay the cards on the reader, one after the other. Type each PIN once.",
+        "Lay the cards on the reader, one after the other, each under its name as drawn above. "
+        "Type each PIN once.",
         "\n".join(f"cardquorum card enrol {c.label}" for c in facts.cards[: facts.threshold]),
         "It names the card. After one wrong PIN, stop and call.",
     )
@@ -165,6 +172,15 @@ def with_later_keys(facts: StepsFacts, later: LaterSteps) -> Iterator[Step]:
         "cardquorum spend sign ID\ncardquorum spend finalize ID\ncardquorum spend broadcast ID",
         "It names the transaction.",
     )
+
+
+def signing_programs(facts: StepsFacts) -> str:
+    """Say which programs besides this one sign with each card."""
+    told = (
+        f"card {card.label}: {', '.join(card.programs) or 'no other that is known'}"
+        for card in facts.cards
+    )
+    return f"Programs that sign, too: {'; '.join(told)}." if facts.cards else ""
 
 
 def with_sparrow(facts: StepsFacts) -> Iterator[Step]:

@@ -91,7 +91,7 @@ def test_letter_speaks_no_jargon_and_does_not_shout(audience: Audience) -> None:
 @pytest.mark.parametrize("audience", Audience)
 def test_first_action_is_nothing_and_two_helpers_are_named(audience: Audience) -> None:
     first = written(letter(audience)).sections[0]
-    assert first.heading == "Do nothing with it today"
+    assert first.heading == "Do nothing today"
     assert "Marie Dupont, 0123 456" in first.text
     assert "Jean" in first.text
 

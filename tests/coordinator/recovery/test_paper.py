@@ -195,7 +195,7 @@ def test_a_secret_kit_shows_neither_descriptor_nor_addresses(paper: str) -> None
 def test_letter_and_steps_have_a_page_each(paper: str) -> None:
     spoken = replace(KIT, above="Dear Ann,\nI am sorry.", below="With love, Tom", pins="abc")
     pages = [page.get_text() for page in pymupdf.open(stream=kit_paper.drawn(spoken, paper))]
-    assert "Dear Ann,\nI am sorry.\nDo nothing with it today\n" in pages[0]
+    assert "Dear Ann,\nI am sorry.\nDo nothing today\n" in pages[0]
     assert "With love, Tom" in pages[0]
     assert pages[0].count("The PIN note of card") == 3
     assert "Page two: the steps" in pages[1]
