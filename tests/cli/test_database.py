@@ -8,6 +8,16 @@ import psycopg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
+from tests.cli.test_branches import (
+    TWO_OF_THREE,
+    WAIT,
+    create,
+    finish,
+    fund,
+    made_branches,
+    recover,
+    sign,
+)
 from tests.program import PIN, UNPROVED, Asked, asking, run_program
 from tests.servers.postgresql import Engines
 
@@ -270,3 +280,17 @@ def test_no_account_rewrites_what_stays(
         for statement in REWRITTEN:
             with pytest.raises(psycopg.Error, match=r"permission denied|must be owner"):
                 server.run(statement, name, user=account)
+
+
+def test_a_vault_with_later_branches_is_kept_on_a_server(empty: str, tmp_path: Path) -> None:
+    home = asking(tmp_path / "home")
+    made_branches(home)
+    home("database", "copy", str(home.home), empty, "--use")
+    made = create(home, *TWO_OF_THREE)
+    fund(home)
+    home("regtest", "mine", str(WAIT))
+    swept = recover(home)["ceremony"]
+    sign(home, swept, "e", "f")
+    finish(home, swept)
+    assert home("vault", "show", "w")["branches"] == made["branches"]
+    assert home("balance", "w")["confirmed_sats"] == 0
