@@ -360,7 +360,7 @@ def _recover(stage: Stage, slots: Sequence[Slot]) -> Paid:
     """Sweep every coin, signed by two of the three later cards."""
     created = _sweep(stage)
     stage.guide.tell(f"8. ceremony {created.ceremony}: what the later cards are asked to sign")
-    return _signed(stage, created, slots[:THRESHOLD], inputs=len(created.review.inputs))
+    return _signed(stage, created, slots[:THRESHOLD], inputs=len(created.review.inputs), step=9)
 
 
 def _pay(stage: Stage, slots: Sequence[Slot]) -> Paid:
@@ -380,11 +380,13 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> Paid:
             stage.home, db, order, tip=stage.chain.tip(), rng=random.SystemRandom()
         )
     stage.guide.tell(f"4. ceremony {created.ceremony}: what you would confirm before a card signs")
-    return _signed(stage, created, slots[:THRESHOLD], inputs=len(coins))
+    return _signed(stage, created, slots[:THRESHOLD], inputs=len(coins), step=5)
 
 
-def _signed(stage: Stage, created: creation.Created, slots: Sequence[Slot], *, inputs: int) -> Paid:
-    """Have cards sign a payment at the same time, and send it."""
+def _signed(
+    stage: Stage, created: creation.Created, slots: Sequence[Slot], *, inputs: int, step: int
+) -> Paid:
+    """Have cards sign a payment at the same time, and send it; what follows is told from `step`."""
     ceremony = created.ceremony or ""
     outcomes, _ = ceremonies.sign(
         stage.home, stage.database, ceremony, offered=slots, attendant=stage.guide
@@ -393,16 +395,13 @@ def _signed(stage: Stage, created: creation.Created, slots: Sequence[Slot], *, i
         if outcome.error is not None:
             raise outcome.error
     signatures = sum(outcome.signatures for outcome in outcomes)
-    return _send(stage, ceremony, inputs, signatures=signatures)
-
-
-def _send(stage: Stage, ceremony: str, inputs: int, *, signatures: int) -> Paid:
-    """Finalize, broadcast and mine the payment."""
     final = ceremonies.finalize(stage.home, stage.database, ceremony)
-    stage.guide.tell(f"   transaction {final.txid}, {final.vsize} vB, scripts: {final.consensus}")
+    stage.guide.tell(
+        f"{step}. transaction {final.txid}, {final.vsize} vB, scripts: {final.consensus}"
+    )
     ceremonies.broadcast(stage.home, stage.database, ceremony, chain=stage.chain)
     tip = _mine(stage)
     with stage.database.begin() as db:
         state = progress(ceremony_book.ceremony_named(db, ceremony)).state
-    stage.guide.tell(f"   {state} in block {tip.height}")
+    stage.guide.tell(f"{step + 1}. {state} in block {tip.height}")
     return Paid(final.txid, inputs, signatures, tip.height, state == "confirmed", final.consensus)

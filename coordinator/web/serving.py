@@ -28,7 +28,7 @@ from coordinator.web.gate import ADDRESS, ENTER, LINK
 from coordinator.web.reader_watch import ReaderWatch
 from coordinator.web.tasks import Failure, Tasks
 from coordinator.web.windows import LINK_SECONDS, Windows
-from coordinator.web.words import explained
+from coordinator.web.words import Advice, explained
 from coordinator.workspace.opened_home import OpenedHome
 
 FOLDER: Final = "page"
@@ -46,7 +46,7 @@ PAGE: Final = (
     '<p><a href="{0}" rel="noreferrer">Open the page</a></p></html>'
 )
 
-Explain = Callable[[BaseException], Failure]
+Explain = Callable[[BaseException], Advice]
 
 
 class Running:

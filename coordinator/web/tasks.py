@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from secrets import token_urlsafe
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from coordinator.errors import CoordinatorError
 from coordinator.web.bulletin import CARDS, TASK, Bulletin
@@ -52,23 +52,12 @@ class Done(NamedTuple):
     path: str = "/"
 
 
-class Failure(Protocol):
-    """An error in words, with what mends it."""
+class Failure(NamedTuple):
+    """An error in words, with what to do about it here."""
 
-    @property
-    def code(self) -> str:
-        """Return what scripts call it."""
-        ...
-
-    @property
-    def message(self) -> str:
-        """Return what happened."""
-        ...
-
-    @property
-    def hint(self) -> str:
-        """Return what to do."""
-        ...
+    code: str
+    message: str
+    hint: str
 
 
 class Busy(CoordinatorError):

@@ -1,6 +1,6 @@
 """What to do about an error, where the page has another way than the command line."""
 
-from typing import Final, NamedTuple
+from typing import Final, Protocol
 
 from cards.errors import CardNotInitialised, PinBlocked, TransportError
 from coordinator.errors import (
@@ -30,15 +30,26 @@ HINTS: Final[dict[type[BaseException], str]] = {
 """An error takes the line of its own class, else of the nearest class above it."""
 
 
-class Explained(NamedTuple):
-    """An error in words, with what to do about it here."""
+class Advice(Protocol):
+    """What the command line says of an error."""
 
-    code: str
-    message: str
-    hint: str
+    @property
+    def code(self) -> str:
+        """Return what scripts call it."""
+        ...
+
+    @property
+    def message(self) -> str:
+        """Return what happened."""
+        ...
+
+    @property
+    def hint(self) -> str:
+        """Return what to do."""
+        ...
 
 
-def explained(error: BaseException, failure: Failure) -> Failure:
+def explained(error: BaseException, advice: Advice) -> Failure:
     """Return what the command line says of an error, with the page's own way to mend it."""
-    hint = next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), failure.hint)
-    return Explained(failure.code, failure.message, hint)
+    hint = next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), advice.hint)
+    return Failure(advice.code, advice.message, hint)
