@@ -7,7 +7,7 @@ import typer
 from coordinator.cli.context import Context
 from coordinator.cli.result import Result
 
-SIDE = "a home's folder, or a database's URL"
+SIDE = "a home's folder, or the URL of a server's database"
 
 
 def copy(

@@ -6,12 +6,13 @@ server can do that, and no trigger there tells.
 
 import json
 import re
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
-from coordinator.errors import BookRolledBack, SettingsError
+from coordinator.errors import BookRolledBack, SettingsError, UsageError
 from coordinator.files import write_private
 from coordinator.foreign_json import read_json
 from coordinator.home.settings import Home
@@ -58,8 +59,10 @@ def _committed(home: Home, session: Session) -> None:
 
 
 def _keep(home: Home, seen: End | None, end: End) -> None:
+    """Keep how far the book goes; where nothing can be written, what was seen before stays."""
     if end.number and (seen is None or end.number > seen.number):
-        write_private(home.folder / FILE, (json.dumps(end._asdict()) + "\n").encode())
+        with suppress(UsageError):
+            write_private(home.folder / FILE, (json.dumps(end._asdict()) + "\n").encode())
 
 
 def _seen(home: Home) -> End | None:

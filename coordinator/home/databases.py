@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from coordinator.errors import UsageError
 from coordinator.home.settings import DATABASE_FILE, Home, checked_server, open_home, write_settings
@@ -30,17 +29,11 @@ class Side(NamedTuple):
 
 
 def side(named: str) -> Side:
-    """Return the database of a home's folder, or at a URL; raises SettingsError, UsageError."""
+    """Return the database of a home's folder, or on a server; raises SettingsError, UsageError."""
     if SCHEME not in named:
         home = open_home(Path(named))
         return Side(home.database_url, home)
-    try:
-        url = make_url(named)
-        if url.get_backend_name() != "sqlite":
-            url = make_url(checked_server(named) or named)
-    except ArgumentError as failure:
-        raise UsageError("the database URL cannot be read as one") from failure
-    return Side(url, None)
+    return Side(make_url(checked_server(named) or named), None)
 
 
 def copy(source: Side, target: Side, *, password: Callable[[], str], use: bool) -> Copied:
@@ -48,7 +41,7 @@ def copy(source: Side, target: Side, *, password: Callable[[], str], use: bool) 
 
     With `use` the source's home remembers there from now on; its file stays under another name.
     """
-    if use and (source.home is None or source.home.server or target.home or _is_file(target.url)):
+    if use and (source.home is None or source.home.server or target.home):
         raise UsageError("--use moves a home with a file of its own to a server: FOLDER URL")
     if source.url == target.url:
         raise UsageError("both are the same database")
@@ -64,7 +57,3 @@ def copy(source: Side, target: Side, *, password: Callable[[], str], use: bool) 
         write_settings(moved)
         file.replace(source.home.folder / LEFT)
     return copied
-
-
-def _is_file(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"

@@ -4,6 +4,7 @@ import json
 import os
 import tomllib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ SETTINGS_FILE = "settings.toml"
 DATABASE_FILE = "cardquorum.db"
 CARD_SUFFIX = ".card"
 LEFT_OVER = tuple(DATABASE_FILE + end for end in ("", "-wal", "-shm", "-journal"))
+DRIVER_PACKAGE = "psycopg"
 SETTINGS_MAX = 65_536
 UNFINISHED = SETTINGS_FILE + ".new"
 HOME_VARIABLE = "CARDQUORUM_HOME"
@@ -162,24 +164,34 @@ def open_home(folder: Path) -> Home:
         raise SettingsError(f"{file} names no known network and chain")
     if not isinstance(server, str | None):
         raise SettingsError(f"{file} names no database that can be opened")
-    return Home(folder.absolute(), network, checked_chain(network, chain), checked_server(server))
+    try:
+        kept = checked_server(server)
+    except UsageError as failure:
+        raise SettingsError(f"{file}: {failure}") from failure
+    return Home(folder.absolute(), network, checked_chain(network, chain), kept)
 
 
 def checked_server(url: str | None) -> str | None:
-    """Return the URL of a database on a server as it is kept; raises SettingsError."""
+    """Return the URL of a database on a server as it is kept; raises UsageError."""
     if url is None:
         return None
     if visible(url) != url:
-        raise SettingsError("the database URL holds a line end or another control character")
+        raise UsageError("the database URL holds a line end or another control character")
     from storage.errors import StorageError  # noqa: PLC0415 -- few homes have a server
     from storage.postgresql import checked_url  # noqa: PLC0415 -- as above
 
     try:
-        return checked_url(make_url(url)).render_as_string()
+        checked = checked_url(make_url(url)).render_as_string()
     except ArgumentError as failure:
-        raise SettingsError("the database URL cannot be read as one") from failure
+        raise UsageError("the database URL cannot be read as one") from failure
     except StorageError as failure:
-        raise SettingsError(str(failure)) from failure
+        raise UsageError(str(failure)) from failure
+    if find_spec(DRIVER_PACKAGE) is None:
+        raise UsageError(
+            f"a database on a server needs what is not installed ({DRIVER_PACKAGE}): "
+            "pip install 'cardquorum[postgresql]'"
+        )
+    return checked
 
 
 def checked_chain(network: str, chain: str | None) -> str:

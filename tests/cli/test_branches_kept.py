@@ -448,9 +448,8 @@ def test_where_the_quorum_is_lost_the_later_branch_is_named(cards: Asked) -> Non
     assert any("spend recover w" in each for each in steps), steps
 
 
-def test_a_home_that_asks_no_chain_makes_a_recovery_of_coins_it_was_told(
-    cards: Asked, tmp_path: Path
-) -> None:
+def recovery_made_offline(cards: Asked, tmp_path: Path) -> tuple[Asked, dict[str, Any]]:
+    """Return a home that asks no chain, and the recovery it made of a coin it was told of."""
     made = create(cards, *TWO_OF_THREE)
     fund(cards)
     file, text = tmp_path / "coins.txt", tmp_path / "w.txt"
@@ -460,7 +459,13 @@ def test_a_home_that_asks_no_chain_makes_a_recovery_of_coins_it_was_told(
     offline("init", "--network", "regtest", "--chain", "none:")
     offline("vault", "import", str(text), "--name", "w", "--checksum", made["checksum"])
     offline("coin", "import", "w", str(file))
-    opened = recover(offline)
+    return offline, recover(offline)
+
+
+def test_a_home_that_asks_no_chain_makes_a_recovery_of_coins_it_was_told(
+    cards: Asked, tmp_path: Path
+) -> None:
+    offline, opened = recovery_made_offline(cards, tmp_path)
     assert opened["branch"] == "recovery"
     assert offline("vault", "show", "w")["refresh"] is None
     back = tmp_path / "back.psbt"
@@ -474,16 +479,7 @@ def test_a_home_that_asks_no_chain_makes_a_recovery_of_coins_it_was_told(
 def test_a_recovery_that_is_sent_too_early_is_refused_by_the_node(
     cards: Asked, tmp_path: Path
 ) -> None:
-    made = create(cards, *TWO_OF_THREE)
-    fund(cards)
-    file, text = tmp_path / "coins.txt", tmp_path / "w.txt"
-    cards("coin", "export", "w", str(file))
-    text.write_text(made["descriptor"])
-    offline = asking(tmp_path / "offline")
-    offline("init", "--network", "regtest", "--chain", "none:")
-    offline("vault", "import", str(text), "--name", "w", "--checksum", made["checksum"])
-    offline("coin", "import", "w", str(file))
-    opened = recover(offline)
+    offline, opened = recovery_made_offline(cards, tmp_path)
     back = tmp_path / "back.psbt"
     offline("spend", "export", opened["ceremony"], "--out", str(back), "--format", "psbt")
     there = cards("spend", "import", "w", str(back))["ceremony"]

@@ -1,13 +1,15 @@
 """Rows to test with: each is whole, and told from others by a number."""
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from storage import cards, ceremonies, chain, vaults
+from storage.errors import CoinTaken
 from storage.model import Card, Ceremony, Key, Vault
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -129,3 +131,31 @@ def spend(
     db: Session, vault: Vault, outpoints: Iterable[tuple[str, int]], by: str, height: int | None
 ) -> None:
     chain.spend_coins(db, vault, [chain.Spend(*outpoint, by, height) for outpoint in outpoints])
+
+
+def fight_for_a_coin(database: sessionmaker[Session]) -> tuple[str, set[str]]:
+    """Have two ceremonies reserve the same coins at once; return the winner and both outcomes."""
+    coins, outcomes = [(txid(1), 0), (txid(2), 0)], []
+    names, barrier = ("aaaa2345", "bbbb2345"), threading.Barrier(2)
+    with database.begin() as db:
+        vault = add_vault(db)
+        for number, name in enumerate(names):
+            add_ceremony(db, vault, name, spends=900 + number)
+
+    def fight(name: str) -> None:
+        barrier.wait()
+        try:
+            with database.begin() as db:
+                mine = ceremonies.ceremony_named(db, name)
+                ceremonies.reserve(db, mine, coins, expires=LATER, now=NOW)
+            outcomes.append(name)
+        except CoinTaken as taken:
+            outcomes.append(f"lost to {taken.ceremony}")
+
+    fighters = [threading.Thread(target=fight, args=(name,)) for name in names]
+    for fighter in fighters:
+        fighter.start()
+    for fighter in fighters:
+        fighter.join()
+    (winner,) = set(outcomes) & set(names)
+    return winner, set(outcomes)

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tests.storage.making import (
     add_coin,
     add_transaction,
     add_vault,
+    fight_for_a_coin,
     spend,
     txid,
 )
@@ -186,30 +186,8 @@ def test_released_coins_are_free(db: Session, vault: Vault, ceremony: Ceremony) 
 
 
 def test_two_connections_fight_for_a_coin(on_file: sessionmaker[Session]) -> None:
-    with on_file.begin() as db:
-        vault = add_vault(db)
-        for number, name in enumerate(("aaaa2345", "bbbb2345")):
-            add_ceremony(db, vault, name, spends=900 + number)
-    outcomes: list[str] = []
-    barrier = threading.Barrier(2)
-
-    def fight(name: str) -> None:
-        barrier.wait()
-        try:
-            with on_file.begin() as db:
-                mine = ceremonies.ceremony_named(db, name)
-                ceremonies.reserve(db, mine, COINS, expires=LATER, now=NOW)
-            outcomes.append(name)
-        except CoinTaken as taken:
-            outcomes.append(f"lost to {taken.ceremony}")
-
-    fighters = [threading.Thread(target=fight, args=(n,)) for n in ("aaaa2345", "bbbb2345")]
-    for fighter in fighters:
-        fighter.start()
-    for fighter in fighters:
-        fighter.join()
-    (winner,) = [name for name in outcomes if not name.startswith("lost")]
-    assert set(outcomes) == {winner, f"lost to {winner}"}
+    winner, outcomes = fight_for_a_coin(on_file)
+    assert outcomes == {winner, f"lost to {winner}"}
 
 
 SIGNING = """

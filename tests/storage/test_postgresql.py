@@ -13,10 +13,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from storage import ceremonies, custody, postgresql
+from storage import custody, postgresql
 from storage.database import VERSIONS, is_read_only, open_database, reading
 from storage.errors import (
-    CoinTaken,
     DatabaseUnreachable,
     PasswordNeeded,
     ReadOnly,
@@ -25,7 +24,7 @@ from storage.errors import (
 )
 from storage.model import Reservation, Signature, Vault
 from tests.servers.postgresql import Engines
-from tests.storage.making import LATER, NOW, add_ceremony, add_vault, txid
+from tests.storage.making import LATER, add_ceremony, add_vault, fight_for_a_coin, txid
 
 COINS = [(txid(1), 0), (txid(2), 0)]
 LOCAL = "postgresql+psycopg://alice@127.0.0.1:5432/home"
@@ -79,30 +78,8 @@ def test_another_computer_proves_who_it_is(url: str, mode: str | None) -> None:
 
 
 def test_two_connections_fight_for_a_coin(served: sessionmaker[Session]) -> None:
-    with served.begin() as db:
-        vault = add_vault(db)
-        for number, name in enumerate(("aaaa2345", "bbbb2345")):
-            add_ceremony(db, vault, name, spends=900 + number)
-    outcomes: list[str] = []
-    barrier = threading.Barrier(2)
-
-    def fight(name: str) -> None:
-        barrier.wait()
-        try:
-            with served.begin() as db:
-                mine = ceremonies.ceremony_named(db, name)
-                ceremonies.reserve(db, mine, COINS, expires=LATER, now=NOW)
-            outcomes.append(name)
-        except CoinTaken as taken:
-            outcomes.append(f"lost to {taken.ceremony}")
-
-    fighters = [threading.Thread(target=fight, args=(n,)) for n in ("aaaa2345", "bbbb2345")]
-    for fighter in fighters:
-        fighter.start()
-    for fighter in fighters:
-        fighter.join()
-    (winner,) = [name for name in outcomes if not name.startswith("lost")]
-    assert set(outcomes) == {winner, f"lost to {winner}"}
+    winner, outcomes = fight_for_a_coin(served)
+    assert outcomes == {winner, f"lost to {winner}"}
 
 
 KILLED = """
