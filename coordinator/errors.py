@@ -271,6 +271,9 @@ class CoinReserved(CeremonyError):
         super().__init__(f"coin {outpoint} is reserved by ceremony {ceremony}{opened}{upto}")
 
 
+WRITABLE_AGAIN = "once there is room on the disk, or the database's server is back"
+
+
 class SignatureNotKept(CeremonyError):
     """A card signed, and what it gave could not be stored."""
 
@@ -281,9 +284,9 @@ class SignatureNotKept(CeremonyError):
         self.label = label
         self.count = count
         self.psbt = psbt
-        self.remedy = "make room, then run the same command again"
+        self.remedy = f"{WRITABLE_AGAIN}, run the same command again"
         if psbt is not None:
             self.remedy = (
-                "save the PSBT shown, make room, then give it back: cardquorum spend add ID FILE"
+                f"save the PSBT shown; {WRITABLE_AGAIN}, give it back: cardquorum spend add ID FILE"
             )
         super().__init__(f"{count} of card {label}'s signatures could not be stored: {reason}")

@@ -157,8 +157,11 @@ def sign(
             each._replace(error=failure) if each.signatures and each.error is None else each
             for each in outcomes
         ]
-    with reading(database).begin() as db:
-        return Signed(outcomes, _progress(ceremony_book.ceremony_named(db, ceremony_id), psbt))
+    try:
+        with reading(database).begin() as db:
+            return Signed(outcomes, _progress(ceremony_book.ceremony_named(db, ceremony_id), psbt))
+    except (StorageError, OSError):  # each card's outcome says it already
+        return Signed(outcomes, seen)
 
 
 def _hand_over(

@@ -8,6 +8,9 @@ import psycopg
 import pytest
 from sqlalchemy.engine import URL, make_url
 
+from coordinator.errors import UsageError
+from coordinator.home import book_end, settings
+from storage import ceremonies as ceremony_book
 from tests.cli.test_branches import (
     TWO_OF_THREE,
     WAIT,
@@ -294,3 +297,70 @@ def test_a_vault_with_later_branches_is_kept_on_a_server(empty: str, tmp_path: P
     finish(home, swept)
     assert home("vault", "show", "w")["branches"] == made["branches"]
     assert home("balance", "w")["confirmed_sats"] == 0
+
+
+def test_without_the_driver_it_is_said_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "find_spec", lambda _: None)
+    url = "postgresql+psycopg://anna@127.0.0.1/vault"
+    words = ("init", "--network", "regtest", "--database", url)
+    error = asking(tmp_path / "home")(*words, check=2)["error"]
+    assert "pip install 'cardquorum[postgresql]'" in error["message"]
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_file_outside_a_home_is_no_side_of_a_copy(vault: Asked, tmp_path: Path) -> None:
+    error = vault("database", "copy", str(vault.home), f"sqlite:///{tmp_path}/x", check=2)["error"]
+    assert "begins sqlite://" in error["message"]
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_sealed_home_stays_sealed_on_a_server(vault: Asked, empty: str) -> None:
+    given = "home.passphrase=correct horse battery"
+    vault("custody", "seal", "--pin-stdin", stdin=given)
+    vault("database", "copy", str(vault.home), empty, "--use")
+    shut = vault("location", "list")["locations"]
+    assert all(each["name"].startswith("location.") for each in shut)
+    opened = vault("location", "list", "--pin-stdin", stdin=given)["locations"]
+    assert {each["name"] for each in opened} == {"at-a", "at-b", "at-c"}
+
+
+def test_a_home_whose_folder_takes_nothing_is_read(
+    operators: Operators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operators.anna("custody", "record", "card:a", "seen")
+
+    def full(*_: object, **__: object) -> None:
+        raise UsageError("cannot write book.json: No space left on device")
+
+    monkeypatch.setattr(book_end, "write_private", full)
+    assert operators.ben("custody", "verify")["valid"]
+
+
+def test_signatures_are_handed_over_where_the_server_goes_away(
+    operators: Operators, on_server: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = operators.anna
+    made = anna("spend", "create", "v", "--to", f"{STRANGER}:10000", "--feerate", "2")["ceremony"]
+    name, keep = str(make_url(operators.url).database), ceremony_book.keep_signature
+
+    def cut(*given: object, **named: object) -> None:
+        on_server.server.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        on_server.server.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'home%'"
+        )
+        keep(*given, **named)  # type: ignore[arg-type]  # as the ceremony gave them
+
+    monkeypatch.setattr(ceremony_book, "keep_signature", cut)
+    signing = ("spend", "sign", made, "--emulated", "a", "--yes", "--pin-stdin")
+    ended = run_program(anna.home, "--json", *signing, stdin=PIN, check=5)
+    monkeypatch.undo()
+    on_server.server.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    (card,) = ended.document["cards"]
+    assert card["error"]["code"] == "signature_not_kept"
+    assert card["error"]["psbt"] in ended.err
+    assert anna("spend", "show", made)["have"] == 0
+    for _ in range(2):
+        anna("spend", "add", made, "-", stdin=card["error"]["psbt"], check=None)
+        assert anna("spend", "show", made)["have"] == 1
