@@ -149,6 +149,18 @@ def sign(
         needed=max(seen.need - seen.have, 0),
     )
     outcomes = collector.collect(offered, task)
+    return _noted(database, ceremony_id, psbt, outcomes=outcomes, before=seen)
+
+
+def _noted(
+    database: Database,
+    ceremony_id: str,
+    psbt: codec.Psbt,
+    *,
+    outcomes: list[Outcome],
+    before: Progress,
+) -> Signed:
+    """Note what came of signing, and return it; what the cards gave is told whatever fails here."""
     try:
         _advance(database, ceremony_id, psbt)
         _write_down(database, ceremony_id, outcomes)
@@ -160,8 +172,8 @@ def sign(
     try:
         with reading(database).begin() as db:
             return Signed(outcomes, _progress(ceremony_book.ceremony_named(db, ceremony_id), psbt))
-    except (StorageError, OSError):  # each card's outcome says it already
-        return Signed(outcomes, seen)
+    except (StorageError, OSError):
+        return Signed(outcomes, before)
 
 
 def _hand_over(
