@@ -63,7 +63,7 @@ def payments(db: Session, vaults: Sequence[Vault], gone: set[str]) -> Iterator[S
 
 
 def _standing(db: Session, found: Ceremony, line: CeremonyLine, *, vanished: bool) -> Standing:
-    need = found.vault.threshold
+    need = found.vault.needed(found.branch)
     have, wanted = need, list[WaitingFor]()
     if found.state == "collecting":
         from coordinator.payment.progress import progress  # noqa: PLC0415 -- costs 5 ms, seldom

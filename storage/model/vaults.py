@@ -70,6 +70,11 @@ class Vault(Record):
             return self.cosigners
         return next((each.keys for each in self.recoveries if each.name == branch), ())
 
+    def needed(self, branch: str) -> int:
+        """Return how many signatures a branch takes; the primary's where there is no such."""
+        later = {each.name: each.threshold for each in self.recoveries}
+        return later.get(branch, self.threshold)
+
 
 class Cosigner(Record):
     """A key's place in a policy and the name it goes by there."""

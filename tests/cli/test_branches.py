@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_money import STRANGER
-from tests.program import PIN, UNPROVED, Asked, asking
+from tests.program import PIN, UNPROVED, Asked, asking, run_program
 
 WAIT = 10
 LATER = ("e", "f", "g")
@@ -413,3 +413,15 @@ def test_a_later_card_with_a_vault_that_holds_money_is_not_reset_unasked(cards: 
     assert [each["vaults"] for each in cards("key", "list")["keys"] if each["label"] == "e"] == [
         ["w"]
     ]
+
+
+@pytest.mark.parametrize(("later", "need"), [(ONE, 1), (TWO_OF_THREE, 2), (SAME, 1)])
+def test_status_counts_the_signatures_of_the_branch(
+    cards: Asked, later: tuple[str, ...], need: int
+) -> None:
+    ripe(cards, *later)
+    recover(cards)
+    (payment,) = cards("status")["ceremonies"]
+    assert (payment["have"], payment["need"]) == (0, need)
+    spoken = run_program(cards.home, "status").out
+    assert f"0 of {need} have signed" in spoken
