@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from coordinator.web.windows import new_form
-from tests.program import PIN, UNPROVED, Asked, prove_keys
+from tests.cli.test_branches import TWO_OF_THREE, create, fund, made_branches
+from tests.program import PIN, UNPROVED, Asked, asking, prove_keys
 from tests.web.browser import TOKEN, Answer, Client
 from tests.web.conftest import serving
 
@@ -332,3 +333,21 @@ def test_no_template_writes_style_or_script_into_the_page() -> None:
         assert not re.search(r"\sstyle=|<style|\son\w+=|javascript:|\|\s*safe\b", text), file.name
         assert "http://" not in text, file.name
         assert "https://" not in text, file.name
+
+
+def test_a_vault_says_who_can_move_it_later(tmp_path: Path) -> None:
+    asked = asking(tmp_path / "home")
+    made_branches(asked)
+    create(asked, *TWO_OF_THREE)
+    fund(asked)
+    asked("sync")
+    with serving(asked.home) as running:
+        client = Client(running)
+        client.enter()
+        shown = client.get("/vaults/w").text
+        assert "Who can move it later" in shown
+        assert "Any 2 of <strong>e, f, g</strong>" in shown
+        assert "opens in block" in shown
+        assert shown.count("not proved here yet") == 6
+        assert "spend refresh w" in shown
+        assert "no vault yet" not in client.get("/cards").text

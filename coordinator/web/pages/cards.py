@@ -68,8 +68,8 @@ def _vaults_of(db: Session, labels: Mapping[str, CardLine]) -> dict[str, list[st
     """Return the vaults that count on each card."""
     used: dict[str, list[str]] = {label: [] for label in labels}
     for vault in vault_book.all_vaults(db):
-        for cosigner in vault.cosigners:
-            for card in card_book.cards_with_key(db, cosigner.key):
+        for place in vault.every_key:
+            for card in card_book.cards_with_key(db, place.key):
                 used.setdefault(card.label, []).append(vault.name)
     return used
 

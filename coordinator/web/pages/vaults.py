@@ -9,6 +9,7 @@ from coordinator.guide.facts import gather
 from coordinator.vault import drills, key_proofs, vaults
 from coordinator.vault.vaults import VaultPlan
 from coordinator.wallet import overview
+from coordinator.wallet.branches import wait_words
 from coordinator.web.attendant import PageAttendant
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from coordinator.web.offering import patiently, slots_of, told
@@ -64,12 +65,15 @@ def show(visit: Visit) -> Answer:
         ]
         facts = gather(context.home, db, writable=True)
     proved = {
-        cosigner.label: cosigner.verified
+        key.label: key.verified
         for vault in facts.vaults
         if vault.name == name
-        for cosigner in vault.facts.cosigners
+        for keys in (vault.facts.cosigners, *(each.keys for each in vault.facts.branches))
+        for key in keys
     }
-    return Shown("vault.html", {"vault": found, "drills": rehearsed, "proved": proved})
+    later = [(each, wait_words(each)) for each in found.branches if each.wait is not None]
+    said = {"vault": found, "drills": rehearsed, "proved": proved, "later": later}
+    return Shown("vault.html", said)
 
 
 def prove(visit: Visit) -> Answer:
