@@ -69,6 +69,8 @@ def checked_url(url: URL) -> URL:
         raise StorageError(
             f"the database URL says {unknown[0]}, which is none of {', '.join(sorted(OPTIONS))}"
         )
+    if url.host and "host" in query:
+        raise StorageError("the database URL names a host twice: before the database and after ?")
     if not url.database and "service" not in query:
         raise StorageError("the database URL names no database: …/NAME at its end")
     if not is_local(url):
@@ -82,10 +84,14 @@ def checked_url(url: URL) -> URL:
 
 
 def is_local(url: URL) -> bool:
-    """Tell whether a server is reached without leaving this computer; a service file may tell."""
+    """Tell whether a URL names a server of this computer.
+
+    Where it leaves that to a service file or to libpq's variables, nobody knows; a socket of this
+    computer takes no TLS however much is asked for.
+    """
     host = url.host or url.query.get("host")
-    if not isinstance(host, str):
-        return host is None and "service" not in url.query
+    if not isinstance(host, str) or "service" in url.query:
+        return False
     try:
         return host.startswith("/") or host == "localhost" or ip_address(host).is_loopback
     except ValueError:

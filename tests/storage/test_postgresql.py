@@ -52,6 +52,8 @@ def served(place: URL) -> Iterator[sessionmaker[Session]]:
         ("postgresql+psycopg://alice@db.example.org/home?sslmode=require", "sslmode=verify-full"),
         ("postgresql+psycopg://alice@10.0.0.1/home?sslmode=disable", "sslmode=verify-full"),
         ("postgresql+psycopg://alice@127.0.0.1", "names no database"),
+        (f"{LOCAL}?host=db.example.org", "names a host twice"),
+        ("postgresql+psycopg:///home?host=a&host=b&sslmode=disable", "sslmode=verify-full"),
     ],
 )
 def test_a_url_is_refused_for_what_it_says(url: str, said: str) -> None:
@@ -67,7 +69,9 @@ def test_a_url_is_refused_for_what_it_says(url: str, said: str) -> None:
         (LOCAL, None),
         ("postgresql://alice@[::1]/home", None),
         ("postgresql+psycopg:///home?host=/run/postgresql", None),
-        ("postgresql+psycopg:///home", None),
+        ("postgresql+psycopg:///home", "verify-full"),
+        (f"{LOCAL}?service=vault", "verify-full"),
+        ("postgresql+psycopg:///home?host=127.0.0.1,db.example.org", "verify-full"),
         ("postgresql+psycopg://alice@db.example.org/home", "verify-full"),
         ("postgresql+psycopg:///?service=vault", "verify-full"),
         ("postgresql+psycopg:///home?host=10.1.1.1", "verify-full"),
@@ -75,6 +79,25 @@ def test_a_url_is_refused_for_what_it_says(url: str, said: str) -> None:
 )
 def test_another_computer_proves_who_it_is(url: str, mode: str | None) -> None:
     assert postgresql.checked_url(make_url(url)).query.get("sslmode") == mode
+
+
+def test_a_socket_that_libpq_finds_by_itself_is_taken(
+    on_server: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = on_server.server
+    monkeypatch.setenv("PGHOST", str(server.folder))
+    monkeypatch.setenv("PGPORT", str(server.port))
+    url = f"postgresql+psycopg://owner@/{on_server.template}?passfile=/nowhere"
+    open_database(url, password=lambda: server.password).kw["bind"].dispose()
+
+
+def test_a_server_without_tls_is_refused_where_libpq_is_sent_elsewhere(
+    on_server: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGHOST", "127.0.0.1")
+    monkeypatch.setenv("PGPORT", str(on_server.server.port))
+    with pytest.raises(DatabaseUnreachable, match=r"SSL|root certificate"):
+        open_database(f"postgresql+psycopg://owner@/{on_server.template}")
 
 
 def test_two_connections_fight_for_a_coin(served: sessionmaker[Session]) -> None:
