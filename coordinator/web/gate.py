@@ -24,7 +24,7 @@ UNUSED: Final = frozenset({"/events", "/pulse"})
 """What a page asks for by itself: nobody used the window for that."""
 PART: Final = b"part="
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 HEADERS: Final[Mapping[str, str]] = {

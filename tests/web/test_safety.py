@@ -86,6 +86,16 @@ def test_every_answer_carries_the_headers(client: Client, path: str) -> None:
     assert "server" not in answer.headers
 
 
+def test_a_page_takes_nothing_from_elsewhere_and_is_kept_nowhere(client: Client) -> None:
+    headers = client.get("/").headers
+    assert headers["content-security-policy"] == (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["cache-control"] == "no-store"
+
+
 def test_the_cookie_is_for_this_port_and_no_script(running: Running) -> None:
     given = Client(running).enter().headers["set-cookie"]
     assert given.startswith(f"cardquorum_{running.port}=")
