@@ -23,9 +23,10 @@ from cards.errors import (
 )
 from cards.satochip import NAME
 from cards.satochip.wire import Ins, Sw
-from cards.signature import compact_from_der, signers, verify
+from cards.signature import COMPACT_SIZE, compact_from_der, signers, verify
 
 COORDINATE = 32
+POINT = 65
 NONCE = 32
 STATUS_SIZE = 12
 OLDEST = (0, 12)
@@ -38,6 +39,9 @@ _MEANINGS: dict[int, Callable[[], CardError]] = {
     Sw.SEED_MISSING: partial(CardNotInitialised, "the card has no seed"),
     Sw.SETUP_DONE: partial(NotSupported, NAME, "being set up twice"),
     Sw.SEED_EXISTS: partial(NotSupported, NAME, "a second seed"),
+    Sw.FEATURE_BLOCKED: partial(
+        NotSupported, NAME, "what its owner switched off (a feature policy)"
+    ),
     Sw.OPERATION_NOT_ALLOWED: partial(NotSupported, NAME, "unblocking a PIN that is not blocked"),
 }
 
@@ -124,6 +128,25 @@ def parse_authentikey(data: bytes) -> bytes:
     fields = _Fields(data)
     x = fields.sized()
     return _signer(x, fields.covered(), fields.sized())
+
+
+def parse_prepared_key(data: bytes, authentikey: bytes) -> bytes:
+    """Read TAPROOT TWEAK: the x of the key that will sign, vouched for by the authentikey."""
+    fields = _Fields(data)
+    point = fields.sized()
+    digest = fields.covered()
+    if not verify(authentikey, digest, compact_from_der(fields.sized())):
+        raise ProtocolError("the card's authentikey has not signed the key it prepared")
+    if len(point) != POINT:
+        raise ProtocolError(f"an uncompressed key has {POINT} bytes, not {len(point)}")
+    return point[1 : 1 + COORDINATE]
+
+
+def parse_schnorr(data: bytes) -> bytes:
+    """Read SIGN SCHNORR HASH: 64 bytes (BIP 340)."""
+    if len(data) != COMPACT_SIZE:
+        raise ProtocolError(f"a BIP 340 signature has {COMPACT_SIZE} bytes, not {len(data)}")
+    return data
 
 
 def parse_label(data: bytes) -> str:

@@ -16,11 +16,13 @@ LABEL_MAX = 64
 PIN_TRIES = 5
 PUK_TRIES = 3
 RESET_SIGNALS = 5
+ROOT_SIZE = 32
 CERTIFICATE_PIECE = 128
 SERIAL_TAGS = (0x9F7F, 0x0042, 0x0045)
 
 _FACTORY_PIN = b"Muscle00"
 _LAST_DERIVED = 0xFF
+_PLAIN = 1
 _KEEP_CACHE, _WIPE_CACHE = 0x40, 0xC0
 _LABEL_SET, _LABEL_SHOW = 0, 1
 _INIT, _PROCESS = 1, 2
@@ -104,6 +106,16 @@ def extended_key(path: Iterable[int], *, wipe_cache: bool) -> Command:
 def sign_digest(digest: bytes) -> Command:
     """SIGN TRANSACTION HASH with the key last derived."""
     return Command(CLA, Ins.SIGN_DIGEST, _LAST_DERIVED, data=digest)
+
+
+def plain_key() -> Command:
+    """TAPROOT TWEAK that tweaks nothing: sign with the key last derived as it is (0.14-0.5)."""
+    return Command(CLA, Ins.TAPROOT_TWEAK, _LAST_DERIVED, _PLAIN, data=_prefixed(bytes(ROOT_SIZE)))
+
+
+def sign_schnorr(digest: bytes) -> Command:
+    """SIGN SCHNORR HASH with the key that TAPROOT TWEAK prepared."""
+    return Command(CLA, Ins.SIGN_SCHNORR, _LAST_DERIVED, data=digest)
 
 
 def show_label() -> Command:

@@ -11,6 +11,7 @@ from cards.satochip.emulator_channel import open_channel, unwrap, wrap
 from cards.satochip.emulator_memory import (
     DEFAULT_PIN,
     RESET_SIGNALS,
+    WITH_POLICIES,
     Card,
     Flash,
     Handler,
@@ -20,7 +21,7 @@ from cards.satochip.emulator_memory import (
 )
 from cards.satochip.wire import CLA, Ins, Sw
 
-PROFILES = ("0.12-0.6", "0.14-0.1", "0.16-0.0")
+PROFILES = ("0.12-0.6", "0.14-0.1", "0.14-0.5", "0.16-0.0")
 INSTANCE_AID = bytes.fromhex("5361746F4368697000")
 AID_MIN = 5
 SELECT = bytes.fromhex("00A404")
@@ -28,7 +29,7 @@ SELECT_CLA_INS = SELECT[:2]
 GET_DATA = bytes.fromhex("80CA")
 SERIAL_SIZES = {0x9F7F: 42, 0x0042: 8, 0x0045: 10}
 SW_NOT_FOUND = 0x6A82
-ONE_COMMAND_RESET = WITH_POLICIES = (0, 16)
+ONE_COMMAND_RESET = (0, 16)
 LENIENT_SELECT = TAPROOT_SINCE = (0, 14)
 IN_FACTORY = {
     Ins.VERIFY_PIN,
@@ -180,13 +181,13 @@ def _handler(card: Card, ins: int) -> Handler:
 
 
 def status(card: Card, request: Request) -> bytes:
-    """GET STATUS: version, tries left, how far the card is set up, and since 0.16 policies."""
+    """GET STATUS: version, tries left, how far the card is set up, and since 0.14-0.5 policies."""
     if request.p1:
         raise Refusal(Sw.INCORRECT_P1)
     if request.p2:
         raise Refusal(Sw.INCORRECT_P2)
     flash = card.flash
-    version = bytes(int(number) for number in flash.profile.replace("-", ".").split("."))
+    version = bytes(flash.release)
     tries = bytes(4)
     if flash.setup_done:
         codes = (flash.pins[0], flash.puks[0], flash.pins[1], flash.puks[1])
@@ -195,7 +196,7 @@ def status(card: Card, request: Request) -> bytes:
     owner = flash.policies
     policies = bytes((owner.nfc, owner.schnorr, owner.nostr, owner.liquid))
     shown = version + tries + bytes(flags)
-    return shown + policies if flash.version >= WITH_POLICIES else shown
+    return shown + policies if flash.release >= WITH_POLICIES else shown
 
 
 def factory_reset(card: Card, request: Request) -> bytes:

@@ -8,14 +8,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from cards.emulation import Refusal
 from cards.satochip.emulator_keys import authenticated, load_seed, need_no_seed, prefixed
-from cards.satochip.emulator_memory import Card, Handler, Reader, Request
+from cards.satochip.emulator_memory import WITH_POLICIES, Card, Handler, Reader, Request
 from cards.satochip.wire import BLOCK, Ins, Sw
 
 LABEL_MAX = 64
 LABEL_SET, LABEL_SHOW = 0, 1
 FEATURES = ("schnorr", "nostr", "liquid")
 BLOCKED = 2
-WITH_POLICIES = (0, 16)
 HEADER = 12
 FINGERPRINT = slice(6, 10)
 MASTER_SEED = 0x10
@@ -39,7 +38,7 @@ def label(card: Card, request: Request) -> bytes:
 
 def set_feature_policy(card: Card, request: Request) -> bytes:
     """SET FEATURE POLICY: the feature in P1, its policy in P2; what is blocked stays so."""
-    if card.flash.version < WITH_POLICIES:
+    if card.flash.release < WITH_POLICIES:
         raise Refusal(Sw.UNKNOWN_INS)
     if request.p1 >= len(FEATURES):
         raise Refusal(Sw.INCORRECT_P1)

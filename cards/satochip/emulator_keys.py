@@ -33,6 +33,7 @@ INS_CACHE_USE = (0x74, 0x75)
 BYPASS = 0x01
 SIZE = 32
 MENDED = (0, 16)
+WITH_BYPASS = (0, 14, 0, 5)
 
 
 def signed_key(secret: bytes, head: bytes = b"") -> bytes:
@@ -283,7 +284,7 @@ def taproot_tweak(card: Card, request: Request) -> bytes:
     if len(root) != SIZE and not (mended and not root):
         raise Refusal(Sw.WRONG_LENGTH)
     secret = signing_key(card, request.p1)
-    if mended and request.p2 == BYPASS:
+    if card.flash.release >= WITH_BYPASS and request.p2 == BYPASS:
         _need_feature(card.flash.policies.nostr)
         key = secret
     else:

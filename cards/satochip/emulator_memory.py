@@ -11,6 +11,7 @@ DEFAULT_PIN = b"Muscle00"
 DEFAULT_TRIES = 3
 PIN_SIZES = range(4, 17)
 RESET_SIGNALS = 5
+WITH_POLICIES = (0, 14, 0, 5)
 TRIES_SHOWN_MAX = 15
 
 
@@ -128,10 +129,15 @@ class Flash:
     reset_signals_left: int = RESET_SIGNALS
 
     @property
+    def release(self) -> tuple[int, ...]:
+        """Return the whole version, as (0, 12, 0, 6)."""
+        return tuple(int(number) for number in self.profile.replace("-", ".").split("."))
+
+    @property
     def version(self) -> tuple[int, int]:
         """Return the protocol version, as (0, 12)."""
-        major, minor = self.profile.split("-")[0].split(".")
-        return int(major), int(minor)
+        major, minor, *_ = self.release
+        return major, minor
 
 
 def revived(fields: Any) -> Flash:  # noqa: ANN401 -- whatever was kept, checked by whoever asks

@@ -50,7 +50,7 @@ class Link:
         self._paused = False
         self._tries = 0
         exchange(transport, commands.select())
-        self.status()
+        self.version = self.status().version_text
         (_, first), (self._channel, second) = self._shake_hands(), self._shake_hands()
         candidates = first & second
         if len(candidates) != 1:

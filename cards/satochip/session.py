@@ -3,22 +3,25 @@
 import contextlib
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from coincurve import PublicKeyXOnly
+
 from cards import signature
-from cards.apdu import Form
+from cards.apdu import Command, Form
 from cards.bip32 import fingerprint, path_bytes, public_child
 from cards.errors import CardError, NotSupported, PathNotAvailable, ProtocolError, StatusWordError
 from cards.family import Roots, Surroundings
 from cards.pin import Pin, Secret
-from cards.satochip import NAME, answers, attestation, commands
+from cards.satochip import FAMILY, NAME, answers, attestation, commands
 from cards.satochip.answers import DerivedKey
 from cards.satochip.commands import CACHE_SIZE
 from cards.satochip.link import Link
 from cards.satochip.roots import ROOTS
 from cards.satochip.wire import Sw
 from cards.session import (
+    DIGEST_SIZE,
     HARDENED,
     NO_PARENT,
     Attestation,
@@ -68,7 +71,8 @@ def open_session(transport: CardTransport, surroundings: Surroundings) -> "Satoc
     """Open the Satochip on a transport; raises StatusWordError where there is none."""
     chip = attestation.chip_name(transport)
     link = Link(transport, surroundings.disturbed)
-    return SatochipSession(link, surroundings.roots.get(NAME) or ROOTS, chip)
+    kind = TaprootSession if "tr" in FAMILY.signs_at(link.version) else SatochipSession
+    return kind(link, surroundings.roots.get(NAME) or ROOTS, chip)
 
 
 class SatochipSession:
@@ -169,10 +173,14 @@ class SatochipSession:
     def sign(self, path: Path, digest: bytes) -> bytes:
         """Return r‖s by the key at `path`: two commands, or one if that key signed before."""
         check_digest(digest)
+        return self._signed(path, lambda: self._signature(path, digest))
+
+    def _signed(self, path: Path, give: Callable[[], bytes | None]) -> bytes:
+        """Return what the key at `path` signs, which is derived before unless it is in place."""
         for _ in range(SIGN_ATTEMPTS):
             if not self._signs_by(path):
                 self._derive(path)
-            signed = self._signature(path, digest)
+            signed = give()
             if signed is not None and self._signs_by(path):
                 return signed
             self._signing = None
@@ -220,14 +228,20 @@ class SatochipSession:
 
     def _signature(self, path: Path, digest: bytes) -> bytes | None:
         """Return a signature by the key at `path`, or None where another or no key signs."""
+        der = self._asked_of_key(commands.sign_digest(digest))
+        if der is None:
+            return None
+        signed = signature.compact_from_der(der)
+        return signed if signature.verify(self._known[path].public_key, digest, signed) else None
+
+    def _asked_of_key(self, command: Command) -> bytes | None:
+        """Send what needs the key last derived; None where the card has lost it."""
         try:
-            der = self._link.send(commands.sign_digest(digest))
+            return self._link.send(command)
         except StatusWordError as refused:
             if refused.sw != Sw.INCORRECT_INITIALIZATION:
                 raise
             return None
-        signed = signature.compact_from_der(der)
-        return signed if signature.verify(self._known[path].public_key, digest, signed) else None
 
     def _signal_reset(self) -> None:
         """Send five signals, each alone in its power cycle; the card must count them down."""
@@ -253,6 +267,34 @@ class SatochipSession:
     def _refuse_second_factor(self) -> None:
         if self._link.status().second_factor:
             raise NotSupported(NAME, "signing here while its second factor (2FA) is on")
+
+
+class TaprootSession(SatochipSession):
+    """A Satochip of 0.14-0.5 or later, which signs as BIP 340 wants it with a key as it is."""
+
+    def sign_schnorr(self, path: Path, digest: bytes, tweak: bytes) -> bytes:
+        """Return 64 bytes by the key at `path`; it tweaks by a root alone, so zeros are wanted."""
+        check_digest(digest)
+        if tweak != bytes(DIGEST_SIZE):
+            raise NotSupported(NAME, "a tweak that is given: it makes its own, of a Merkle root")
+        return self._signed(path, lambda: self._schnorr(path, digest))
+
+    def _schnorr(self, path: Path, digest: bytes) -> bytes | None:
+        """Prepare the key, up to 0.15 needed for each signature, and sign; None where it is lost.
+
+        A version that ignores the wish for the key as it is prepares another, which is refused.
+        """
+        prepared = self._asked_of_key(commands.plain_key())
+        if prepared is None:
+            return None
+        x = answers.parse_prepared_key(prepared, self._link.authentikey)
+        if not self._signs_by(path):
+            return None
+        if x != self._known[path].public_key[1:]:
+            raise NotSupported(NAME, f"signing with an untweaked key at {self._link.version}")
+        data = self._asked_of_key(commands.sign_schnorr(digest))
+        signed = None if data is None else answers.parse_schnorr(data)
+        return signed if signed and PublicKeyXOnly(x).verify(signed, digest) else None
 
 
 def _random_code() -> Secret:

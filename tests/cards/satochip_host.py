@@ -13,7 +13,7 @@ from cards.emulation import EmulatedTransport, Emulator
 from cards.satochip.emulator import PROFILES, SatochipEmulator, emulate
 from cards.satochip.wire import ChannelKeys
 
-OLD, MIDDLE, NEW = PROFILES
+OLD, MIDDLE, PLAIN, NEW = PROFILES
 VECTORS = Path(__file__).parents[3] / "shared" / "cards" / "vectors.json"
 SELECT = bytes.fromhex("00a40400085361746f43686970")
 STATUS = bytes.fromhex("b03c000000")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from coincurve import PublicKey
+from coincurve import PublicKey, PublicKeyXOnly
 
 from cards.satochip.emulator import PROFILES, SatochipEmulator, emulate
 from cards.satochip.roots import TEST_ROOT, TEST_SUB_CA
@@ -267,3 +267,20 @@ def test_older_cards_are_reset_by_five_signals(connector: Vendor, profile: str) 
         answers.append(sw(client.card_reset_factory_signal()))
     assert answers == [0xFF04, 0xFF03, 0xFF02, 0xFF01, 0xFF00]
     assert not client.card_get_status()[3]["setup_done"]
+
+
+@pytest.mark.parametrize("profile", PROFILES[2:])
+def test_the_client_has_a_key_sign_as_it_is(connector: Vendor, profile: str) -> None:
+    client = inserted(connector, emulate(profile))
+    set_up(client)
+    client.set_pin(0, list(PIN))
+    client.card_verify_PIN()
+    client.card_bip32_import_seed(SEED)
+    key, _ = client.card_bip32_get_extendedkey(PATH)
+    x = bytes(key.get_public_key_bytes(compressed=True)[1:])
+    prepared = client.card_taproot_tweak_privkey(0xFF, bytes(32), bypass_flag=True)
+    assert sw(prepared) == 0x9000
+    assert bytes(prepared[0][3:35]) == x
+    digest = hashlib.sha256(b"leaf").digest()
+    signed = client.card_sign_schnorr_hash(0xFF, list(digest), None)
+    assert PublicKeyXOnly(x).verify(bytes(signed[0]), digest)

@@ -12,6 +12,7 @@ from tests.cards.satochip_host import (
     NEW,
     OLD,
     PIN,
+    PLAIN,
     PUK,
     SEED,
     SELECT,
@@ -25,7 +26,7 @@ from tests.cards.satochip_host import (
     signs,
 )
 
-GET_STATUS_SIZES = {OLD: 12, MIDDLE: 12, NEW: 16}
+GET_STATUS_SIZES = {OLD: 12, MIDDLE: 12, PLAIN: 16, NEW: 16}
 FOREIGN_SELECT = bytes.fromhex("00a4040006f0636f696e61")
 
 

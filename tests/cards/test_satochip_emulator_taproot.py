@@ -12,6 +12,7 @@ from tests.cards.satochip_host import (
     MIDDLE,
     NEW,
     OLD,
+    PLAIN,
     N,
     card_of,
     fields,
@@ -70,6 +71,15 @@ class TestTaproot:
         x = last_key(new)
         assert tweak(new, bytes(32), bypass=1) == x
 
+    def test_the_bypass_of_0_14_0_5_leaves_the_key_and_not_the_mistake(self) -> None:
+        host = ready(PLAIN)
+        x = last_key(host)
+        assert tweak(host, ROOT) not in {committed(x, ROOT), x}
+        assert tweak(host, bytes(32), bypass=1) == x
+        assert PublicKeyXOnly(x).verify(host.call(0x7B, 0xFF, 0, MESSAGE)[0], MESSAGE)
+        assert not PublicKeyXOnly(x).verify(host.call(0x7B, 0xFF, 0, MESSAGE)[0], MESSAGE)
+        assert host.sw(0x7C, 0xFF, 1, b"\0") == 0x6700
+
     @pytest.mark.parametrize(
         ("profile", "data"),
         [(MIDDLE, b"\0"), (NEW, b"\x1f" + bytes(31)), (NEW, b"\x20" + ROOT[1:])],
@@ -120,15 +130,17 @@ class TestTaproot:
 
 
 class TestPolicies:
-    def test_they_are_shown_and_obeyed(self) -> None:
-        host = ready(NEW)
+    @pytest.mark.parametrize("profile", [PLAIN, NEW])
+    def test_they_are_shown_and_obeyed(self, profile: str) -> None:
+        host = ready(profile)
         last_key(host)
         assert host.sw(0x3A, 1, 1) == 0x9000
         assert host.status()[12:] == bytes((0, 0, 1, 0))
-        assert host.sw(0x7C, 0xFF, 1, b"\0") == 0x9C4B
-        assert host.sw(0x7C, 0xFF, 0, b"\0") == 0x9000
+        root = b"\x20" + bytes(32)
+        assert host.sw(0x7C, 0xFF, 1, root) == 0x9C4B
+        assert host.sw(0x7C, 0xFF, 0, root) == 0x9000
         assert host.sw(0x3A, 0, 1) == 0x9000
-        assert host.sw(0x7C, 0xFF, 0, b"\0") == 0x9C4B
+        assert host.sw(0x7C, 0xFF, 0, root) == 0x9C4B
         assert host.sw(0x7B, 0xFF, 0, MESSAGE) == 0x9C4B
         assert host.sw(0x3A, 0, 0) == 0x9000
         assert host.sw(0x7B, 0xFF, 0, MESSAGE) == 0x9000
