@@ -1,7 +1,8 @@
 """What can go wrong in the hall.
 
 CoordinatorError
-├── SettingsError → ChainPasswordMissing · UsageError → Ambiguous(name, candidates)
+├── SettingsError → ChainPasswordMissing
+├── UsageError → Ambiguous(name, candidates) · FeerateTooLow(least_feerate)
 ├── Untrusted · ApprovalMismatch · ChecksumDiffers(vault) · NotAccepted(codes)
 ├── BookRolledBack(seen, found)
 ├── LastAttempt(label) · PinMissing(label)
@@ -47,6 +48,15 @@ class Ambiguous(UsageError):
         """Keep the candidates, each as kind:name."""
         self.candidates = tuple(candidates)
         super().__init__(f"{name} may be {' or '.join(candidates)}")
+
+
+class FeerateTooLow(UsageError):
+    """No node would take a payment in place of another one at this rate."""
+
+    def __init__(self, message: str, least_feerate: int) -> None:
+        """Keep the least rate that nodes take, in sat/kvB."""
+        self.least_feerate = least_feerate
+        super().__init__(message)
 
 
 class Untrusted(CoordinatorError):

@@ -137,6 +137,7 @@ ADVICE: dict[type[BaseException], Advice] = {
         "the node writes the file .cookie into its data folder while it runs: give its full name",
     ),
     hall.UsageError: (ExitStatus.USAGE, "see the command's --help"),
+    hall.FeerateTooLow: (ExitStatus.USAGE, "run it again with that rate: --feerate RATE"),
     hall.Ambiguous: (ExitStatus.USAGE, "write it with its kind, as kind:name"),
     hall.Untrusted: (ExitStatus.REFUSED, "nothing of it was used; ask whoever it came from"),
     hall.ApprovalMismatch: (

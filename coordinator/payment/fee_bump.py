@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_policy
 from coordinator.chain import ChainSource, PackageSource, Tip
-from coordinator.errors import CeremonyError, NotRipe, UsageError
+from coordinator.errors import CeremonyError, FeerateTooLow, NotRipe, UsageError
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.payment import creation
 from coordinator.payment.ceremonies import may_be_sent
 from coordinator.payment.creation import Created, Draft
 from coordinator.payment.reviews import descendants_fee
+from coordinator.shown_text import sat_per_vbyte
 from coordinator.wallet import coins_left, node_rules
 from coordinator.wallet.scripts import script_size, watched
 from psbt import codec, outline
@@ -153,12 +154,12 @@ def accelerate(
     target = _own_script(db, vault)
     if family.fee_sats * 1_000 >= feerate * family.vsize:
         pays = family.fee_sats * 1_000 // family.vsize
-        raise UsageError(f"transaction {txid} pays {pays} sat/kvB already")
+        raise UsageError(f"transaction {txid} pays {sat_per_vbyte(pays)} sat/vB already")
     if value - fee_sats < dust_limit_sats(target):
         most = most_feerate(family, vsize, value, script_pubkey=target)
         raise UsageError(
-            f"coins of {value} sats cannot wanted transaction {txid} to {feerate} sat/kvB,"
-            f" at most to {most}; add coins with --coin"
+            f"coins of {value} sats cannot bring transaction {txid} to {sat_per_vbyte(feerate)}"
+            f" sat/vB, at most to {sat_per_vbyte(most)}; add coins with --coin"
         )
     draft = _to_ourselves(db, vault, chosen, fee_sats=fee_sats, rng=rng)
     together = (family.fee_sats + fee_sats) * 1_000 // (family.vsize + vsize)
@@ -248,9 +249,11 @@ def _replacing(
     vsize = draft.review.vsize
     replaced = _replaced(db, old)
     if _may_be_about(old) and draft.selection.fee_sats < replaced.least_fee(vsize):
-        raise UsageError(
-            f"{feerate} sat/kvB do not replace the payment of ceremony {old.public_id}:"
-            f" it takes {least_feerate(replaced, vsize)} sat/kvB or more"
+        least = least_feerate(replaced, vsize)
+        raise FeerateTooLow(
+            f"{sat_per_vbyte(feerate)} sat/vB do not replace the payment of ceremony"
+            f" {old.public_id}: it takes {sat_per_vbyte(least)} sat/vB or more",
+            least,
         )
     ceremony_book.release(db, old, clock.now())
     created = creation.opened(home, db, old.vault, draft=draft)

@@ -64,10 +64,11 @@ def test_the_old_payment_may_still_win(vault: Asked) -> None:
 def test_a_bump_that_nodes_would_refuse_names_the_least_rate(vault: Asked, tmp_path: Path) -> None:
     old = sent(vault, "--to", f"{STRANGER}:400000")
     refused = vault("spend", "bump", old["ceremony"], "--feerate", "2.51", check=2)["error"]
-    least = int(refused["message"].split("takes ")[1].split()[0])
+    least = refused["least_feerate"]
+    assert f"takes {least / 1000:g} sat/vB" in refused["message"]
     words = ("spend", "bump", old["ceremony"], "--feerate")
     below = vault(*words, f"{(least - 1) / 1000:.3f}", check=2)
-    assert below["error"]["message"].startswith(f"{least - 1} sat/kvB do not replace")
+    assert below["error"]["message"].startswith(f"{(least - 1) / 1000:g} sat/vB do not replace")
     final = finish(vault, vault(*words, f"{least / 1000:.3f}"))
     assert chain(tmp_path).mempool() == [final["txid"]]
 
@@ -173,7 +174,7 @@ def test_a_child_of_our_change_pays_for_our_payment(vault: Asked, tmp_path: Path
 def test_what_a_child_cannot_pay_is_named(vault: Asked, tmp_path: Path) -> None:
     _, parent, _ = incoming(vault, tmp_path, 4_000)
     refused = vault("spend", "accelerate", parent, "--feerate", "100", check=2)["error"]
-    most = int(refused["message"].split("at most to ")[1].split(";")[0])
+    most = round(float(refused["message"].split("at most to ")[1].split(";")[0]) * 1000)
     vault("spend", "accelerate", parent, "--feerate", f"{(most + 10) / 1000:.3f}", check=2)
     coin = vault("coins", "v")["coins"][0]["outpoint"]
     helped = vault("spend", "accelerate", parent, "--feerate", "100", "--coin", coin)
@@ -185,7 +186,7 @@ def test_what_a_child_cannot_pay_is_named(vault: Asked, tmp_path: Path) -> None:
 def test_a_payment_at_the_rate_already_needs_no_child(vault: Asked, tmp_path: Path) -> None:
     _, parent, _ = incoming(vault, tmp_path, 50_000)
     pays = vault("spend", "accelerate", parent, "--feerate", "1", check=2)["error"]["message"]
-    assert pays.endswith("sat/kvB already")
+    assert pays.endswith("sat/vB already")
     vault("regtest", "mine")
     done = vault("spend", "accelerate", parent, "--feerate", "9", check=2)["error"]["message"]
     assert "already" in done
@@ -199,7 +200,8 @@ def test_a_waiting_child_counts_against_a_bump(vault: Asked) -> None:
     child = finish(vault, vault("spend", "accelerate", old["txid"], "--feerate", "30"))
     vault("sync")
     refused = vault("spend", "bump", old["ceremony"], "--feerate", "20", check=2)["error"]
-    least = int(refused["message"].split("takes ")[1].split()[0])
+    least = refused["least_feerate"]
+    assert f"takes {least / 1000:g} sat/vB" in refused["message"]
     made = vault("spend", "bump", old["ceremony"], "--feerate", f"{least / 1000:.3f}")
     assert made["review"]["fee_sats"] > old["fee_sats"] + child["fee_sats"]
     finish(vault, made)

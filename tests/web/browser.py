@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from coordinator.web.serving import Running
 
+DANGER = re.compile(r'name="(accept:\w+)"')
 TOKEN = re.compile(r'name="form" value="([^"]+)"')
 
 
@@ -62,6 +63,13 @@ class Client:
             time.sleep(0.05)
         token = tokens[0]
         return self.send(path, {"form": token, **(fields or {})})
+
+    def accept(self, path: str, fields: dict[str, Any], *, on: str = "/") -> Answer:
+        """Send a form, and once more with every danger accepted that it meets."""
+        answer = self.post(path, fields, on=on)
+        while answer.status == 409 and (codes := DANGER.findall(answer.text)):
+            answer = self.post(path, {**fields, **dict.fromkeys(codes, "yes")}, on=on)
+        return answer
 
     def send(self, path: str, fields: dict[str, Any], **headers: str) -> Answer:
         sent = {

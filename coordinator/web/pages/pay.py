@@ -1,12 +1,11 @@
 """Pay: from a wish to a block: what is paid, a review, cards that sign, sent, deep enough."""
 
 import random
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator.errors import ChainError, CoordinatorError, NotLooked, UsageError
+from coordinator.errors import CoordinatorError, UsageError
 from coordinator.guide.payments import payments
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
 from coordinator.home.stored import stored_policy
@@ -20,6 +19,7 @@ from coordinator.vault import addresses
 from coordinator.wallet import labels, overview
 from coordinator.wallet.coins import tip_height
 from coordinator.wallet.news import FINAL_CONFIRMATIONS
+from coordinator.web import arrival
 from coordinator.web.attendant import PageAttendant
 from coordinator.web.context import Answer, Context, Moved, Page, Route, Shown, Visit
 from coordinator.web.offering import patiently, slots_of, told
@@ -30,14 +30,6 @@ from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
 
 PATH: Final = "/pay"
-ARRIVALS: Final = {
-    "6": "within about an hour",
-    "1": "as soon as possible; it costs more",
-    "24": "some time today",
-    "144": "tomorrow is early enough; it costs least",
-}
-"""When a payment shall arrive, by the number of blocks, and the word for it."""
-TYPED: Final = "typed"
 
 
 class Wish(NamedTuple):
@@ -78,10 +70,9 @@ def _form(visit: Visit, mistake: str | None) -> Answer:
     said = {
         "name": name,
         "others": others,
-        "arrivals": ARRIVALS,
+        "asked": arrival.asked(context, visit.form),
         "given": visit.form,
         "mistake": mistake,
-        "asks_rate": context.home.chain == OFFLINE,
     }
     return Shown("pay_new.html", said, 400 if mistake else 200)
 
@@ -104,18 +95,8 @@ def create(visit: Visit) -> Answer:
 
 
 def _created(visit: Visit, name: str, wish: Wish) -> str:
-    context, form = visit.context, visit.form
-    when = form.get("when", "6")
-    typed = form.get("rate", "").strip() if when == TYPED else None
-    if when != TYPED and when not in ARRIVALS:
-        raise UsageError("say when it shall arrive")
-    with context.chain_lock:
-        try:
-            with suppress(ChainError, NotLooked):
-                context.opened.look_first(name)
-            rate = context.opened.rate(typed, None if typed is not None else int(when))
-        finally:
-            context.opened.close_chain()
+    context = visit.context
+    postage = arrival.postage(context, name, visit.form)
     tip = overview.known_tip(context.database, name)
     with context.database.begin() as db:
         paid = _payee(context, db, wish, accepted=visit.accepted)
@@ -125,7 +106,7 @@ def _created(visit: Visit, name: str, wish: Wish) -> str:
         order = creation.Order(
             vault=name,
             payments=() if wish.all_of_it else (paid.payment,),
-            feerate=rate.feerate,
+            feerate=postage.feerate,
             drain=paid.script_pubkey if wish.all_of_it else None,
         )
         made = creation.create(

@@ -1,0 +1,124 @@
+"""Payments that change another or move whole coins, on the page: faster, back, renewed, swept."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_branches import TWO_OF_THREE, create, finish, fund, made_branches, sign
+from tests.cli.test_money import STRANGER, sent
+from tests.program import Asked, asking
+from tests.web.browser import Client
+from tests.web.conftest import serving
+from tests.web.test_pay import payment_of
+
+TYPED = {"when": "typed", "rate": "20"}
+
+
+@pytest.fixture
+def waiting(vault: Asked) -> str:
+    """A payment that was sent, and is in no block."""
+    return str(sent(vault, "--to", f"{STRANGER}:400000")["ceremony"])
+
+
+def test_a_payment_that_waits_is_paid_faster(client: Client, vault: Asked, waiting: str) -> None:
+    assert f'href="/pay/{waiting}/faster"' in client.get(f"/pay/{waiting}").text
+    road = f"/pay/{waiting}/faster"
+    made = payment_of(client.accept(road, TYPED, on=road))
+    words = client.get(f"/pay/{made}").words
+    assert "400 000 sat" in words
+    assert "20 sat/vB" in words
+    assert "0 of 2 have signed" in words  # the same road as every payment: review, cards, sent
+    sign(vault, made, "a", "b")
+    finish(vault, made)
+    assert "Another payment took its place" in client.get(f"/pay/{waiting}").words
+
+
+def test_who_is_paid_may_bear_the_postage(client: Client, waiting: str) -> None:
+    road = f"/pay/{waiting}/faster"
+    made = payment_of(client.accept(road, {**TYPED, "shrink": "yes"}, on=road))
+    words = client.get(f"/pay/{made}").words
+    assert "400 000 sat" not in words
+    assert " ".join(STRANGER[at : at + 4] for at in range(0, len(STRANGER), 4)) in words
+
+
+def test_a_payment_that_waits_is_taken_back(client: Client, vault: Asked, waiting: str) -> None:
+    road = f"/pay/{waiting}/back"
+    made = payment_of(client.accept(road, TYPED, on=road))
+    words = client.get(f"/pay/{made}").words
+    assert ("Back to you" in words, "Paid to" in words) == (True, False)
+    sign(vault, made, "a", "b")
+    finish(vault, made)
+    assert vault("spend", "show", waiting)["state"] == "replaced"
+
+
+def test_too_little_is_said_above_the_form_and_is_enough_where_nobody_typed_it(
+    client: Client, waiting: str
+) -> None:
+    road = f"/pay/{waiting}/faster"
+    low = client.accept(road, {"when": "typed", "rate": "2"}, on=road)
+    assert low.status == 400
+    assert "sat/vB do not replace" in low.words
+    assert 'value="2"' in low.text  # nothing typed is lost
+    made = payment_of(client.accept(road, {"when": "144"}, on=road))
+    assert "400 000 sat" in client.get(f"/pay/{made}").words
+
+
+def test_what_was_given_up_signed_is_ended_for_good(client: Client, vault: Asked) -> None:
+    made = vault("spend", "create", "v", "--to", f"{STRANGER}:400000", "--feerate", "2")["ceremony"]
+    sign(vault, made, "a")
+    vault("spend", "abandon", made)
+    assert f'href="/pay/{made}/back"' in client.get(f"/pay/{made}").text
+    assert payment_of(client.accept(f"/pay/{made}/back", TYPED, on=f"/pay/{made}/back"))
+
+
+def test_a_payment_in_a_block_is_neither_raised_nor_taken_back(
+    client: Client, vault: Asked, waiting: str
+) -> None:
+    vault("regtest", "mine")
+    assert "/faster" not in client.get(f"/pay/{waiting}").text
+    refused = client.accept(f"/pay/{waiting}/faster", TYPED, on=f"/pay/{waiting}/faster")
+    assert "is in a block already" in refused.words
+
+
+@pytest.fixture
+def later(tmp_path: Path) -> Asked:
+    """A funded vault w, whose later cards e, f and g may spend after ten blocks."""
+    asked = asking(tmp_path / "later")
+    made_branches(asked)
+    create(asked, *TWO_OF_THREE)
+    fund(asked)
+    asked("sync")
+    return asked
+
+
+def test_later_keys_take_the_money_once_it_waited(later: Asked) -> None:
+    with serving(later.home) as page:
+        client = Client(page)
+        client.enter()
+        road = "/vaults/w/sweep"
+        assert f'href="{road}"' in client.get("/vaults/w").text
+        fields = {**TYPED, "to": STRANGER, "branch": "recovery"}
+        early = client.accept(road, fields, on=road)
+        assert (early.status, "not yet" in early.words or "block" in early.words) == (400, True)
+        assert STRANGER in early.text
+        later("regtest", "mine", "10")
+        made = payment_of(client.accept(road, fields, on=road))
+        assert "0 of 2 have signed" in client.get(f"/pay/{made}").words
+        sign(later, made, "e", "g")
+        finish(later, made)
+
+
+def test_waits_begin_anew(later: Asked) -> None:
+    with serving(later.home) as page:
+        client = Client(page)
+        client.enter()
+        road = "/vaults/w/renew"
+        early = client.accept(road, {**TYPED, "apart": "no"}, on=road)
+        assert "no coin of vault w is due" in early.words.lower()
+        made = payment_of(client.accept(road, {**TYPED, "all": "yes"}, on=road))
+        sign(later, made, "a", "b")
+        finish(later, made)
+
+
+def test_no_later_way_is_no_way(client: Client) -> None:
+    assert "has no branch that opens later" in client.get("/vaults/v/sweep").words
