@@ -11,6 +11,7 @@ CoordinatorError
 ├── NotRipe(branch, height, date)
 ├── ChainError → BirthdayAhead · ChainUnreachable · NoEstimate · TransactionRejected(reason)
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony, until)
+    ├── SignatureUndelivered(label, count)
     └── SignatureNotKept(label, count, psbt)
 
 PsbtError → InsufficientFunds(have_sats, need_sats, reasons, ceremonies, remedy)
@@ -282,6 +283,19 @@ class CoinReserved(CeremonyError):
 
 
 WRITABLE_AGAIN = "once there is room on the disk, or the database's server is back"
+
+
+class SignatureUndelivered(CeremonyError):
+    """A card signed, and the home keeps what it gave: the database did not take it."""
+
+    def __init__(self, label: str, count: int, reason: str) -> None:
+        """Keep whose signatures, and how many."""
+        self.label = label
+        self.count = count
+        super().__init__(
+            f"{count} of card {label}'s signatures are kept on this computer, not delivered: "
+            f"{reason}"
+        )
 
 
 class SignatureNotKept(CeremonyError):

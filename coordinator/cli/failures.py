@@ -162,6 +162,11 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.NotRipe: (ExitStatus.REFUSED, "wait until then; see: cardquorum coins VAULT"),
     hall.NotLooked: (ExitStatus.NOT_YET, "run: {command}"),
     hall.CardNotEnrolled: (ExitStatus.CARD, "{remedy}"),
+    hall.SignatureUndelivered: (
+        ExitStatus.REFUSED,
+        "once there is room, or the server is back, the next command delivers them: "
+        "cardquorum status",
+    ),
     hall.SignatureNotKept: (ExitStatus.REFUSED, "{remedy}"),
     hall.TransactionRejected: (
         ExitStatus.CHAIN,

@@ -76,7 +76,8 @@ def status(context: Context) -> Result:
     context.freshen()
     book = context.book if standing.waits_for_cards(context.database) else context.database
     seen = standing.status(context.home, book, lambda: context.chain)
-    return Result(status_document(seen), screen(seen, context.home.chain, clock.now()))
+    shown = Result(status_document(seen), screen(seen, context.home.chain, clock.now()))
+    return shown.also(delivered=context.delivered)
 
 
 def backup(

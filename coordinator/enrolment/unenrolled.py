@@ -62,7 +62,12 @@ def places_of(db: Session, key: KeyExpression) -> list[Place]:
 def card_like(db: Session, identity: CardIdentity) -> Card | None:
     """Return the card of the book that this is; raises WrongCard where only its version differs."""
     card = card_book.card_with_id(db, identity.family, identity.card_id)
-    if card is not None and identity.initialised and card.version != identity.version:
+    return None if card is None else same_version(card, identity)
+
+
+def same_version(card: Card, identity: CardIdentity) -> Card:
+    """Return the card of the book; raises WrongCard where its version is another one."""
+    if identity.initialised and card.version != identity.version:
         raise WrongCard(
             f"{card.label}, enrolled as version {card.version}",
             f"one of version {identity.version} with its id; enrol it again if you know why",
@@ -70,12 +75,19 @@ def card_like(db: Session, identity: CardIdentity) -> Card | None:
     return card
 
 
-def cards_of(db: Session, vault: Vault, branch: str | None = None) -> list[KnownCard]:
+def carriers_of(db: Session, vault: Vault, branch: str | None = None) -> list[Card]:
     """Return the cards that carry a key of a vault, or of one of its branches."""
     return [
-        KnownCard(card.label, card.family, card.card_id)
+        card
         for place in (vault.every_key if branch is None else vault.keys_of(branch))
         for card in card_book.cards_with_key(db, place.key)
+    ]
+
+
+def cards_of(db: Session, vault: Vault, branch: str | None = None) -> list[KnownCard]:
+    """Return the same as what is held against the cards on the readers."""
+    return [
+        KnownCard(card.label, card.family, card.card_id) for card in carriers_of(db, vault, branch)
     ]
 
 

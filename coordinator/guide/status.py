@@ -16,6 +16,7 @@ from coordinator.guide.steps import is_safe, next_steps
 from coordinator.home.settings import EMBEDDED_CHAIN, Home
 from coordinator.incident.step import Step
 from coordinator.notices import Notice
+from coordinator.payment import delivery
 from coordinator.wallet import scans
 from coordinator.wallet.balance import Owned, balance
 from coordinator.wallet.news import News
@@ -72,7 +73,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
             owned,
             list(facts.payments),
             list(facts.news),
-            due(db, said, facts),
+            [*delivery.notices(home, db), *due(db, said, facts)],
             next_steps(facts),
             [(vault.name, found) for vault in facts.vaults for found in vault.dangers],
             is_safe(facts),

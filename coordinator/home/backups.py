@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator.errors import SettingsError, UsageError
-from coordinator.home import approvals
+from coordinator.home import approvals, undelivered
 from coordinator.home.approvals import Standing
 from coordinator.home.settings import (
     DATABASE_FILE,
@@ -36,7 +36,13 @@ from storage.database import open_database
 from storage.readable import copy_database
 from storage.soundness import check_database, require_own_schema
 
-PATTERNS = (SETTINGS_FILE, "emulated/*.card", "chain/*.dat", "pairings/*.memory")
+PATTERNS = (
+    SETTINGS_FILE,
+    "emulated/*.card",
+    "chain/*.dat",
+    "pairings/*.memory",
+    f"{undelivered.FOLDER}/*.json",
+)
 MEMBER_MAX = 1 << 30
 TOTAL_MAX = 1 << 30
 FILES_MAX = 10_000

@@ -14,7 +14,6 @@ from coordinator import clock
 from coordinator.audit import acceptance
 from coordinator.audit.acceptance import Accepted, check_txid, require_payment, require_policy
 from coordinator.chain import ChainSource
-from coordinator.custody import log as custody_log
 from coordinator.enrolment import unenrolled
 from coordinator.errors import CeremonyError, NotFinal, NothingToSign, SignatureNotKept
 from coordinator.home import approvals
@@ -22,6 +21,14 @@ from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression, stored_policy
 from coordinator.notices import Notice, Severity
 from coordinator.payment import psbt_file
+from coordinator.payment.delivery import (
+    NOT_STORED,
+    OPEN,
+    Keeper,
+    note_complete,
+    note_progress,
+    write_down,
+)
 from coordinator.payment.progress import (
     Progress,
     kept_signatures,
@@ -34,7 +41,7 @@ from coordinator.payment.progress import (
 )
 from coordinator.payment.reviews import refuse_contradictions, reviewed
 from coordinator.person import Attendant
-from coordinator.readers.slots import Slot
+from coordinator.readers.slots import KnownCard, Slot
 from coordinator.signing import collector
 from coordinator.signing.collector import (
     CardShare,
@@ -49,17 +56,14 @@ from psbt import codec, combiner, consensus, extractor, finalizer, outline, sign
 from psbt.errors import PsbtError, SignaturesMissing
 from psbt.policy import Policy
 from psbt.sighash import spent_outputs
-from psbt.signer import SigningRequest
 from psbt.transaction import parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
-from storage import vaults as vault_book
 from storage.database import reading
 from storage.errors import StorageError
-from storage.model import Ceremony, Coin
+from storage.model import Card, Ceremony, Coin
 
 Database = sessionmaker[Session]
-OPEN = frozenset({"collecting", "complete"})
 
 
 class Consent(NamedTuple):
@@ -128,20 +132,21 @@ def sign(
         fresh = acceptance.not_accepted_before(home, vault, doubts) if consent.txid is None else []
         acceptance.refuse_unaccepted(fresh, consent.accepted)
         review = reviewed(db, record.vault, policy, psbt=psbt, branch=record.branch)
-        cards = unenrolled.cards_of(db, record.vault, record.branch)
+        carriers = unenrolled.carriers_of(db, record.vault, record.branch)
         seen = progress_with(record, policy, psbt)
-        verified = {(kept.input_index, kept.pubkey) for kept in record.signatures}
     attendant.confirm(review)
     acceptance.remember_accepted(home, vault, fresh)
     if consent.txid is not None:
         approvals.approve_payment(home, ceremony_id, outline.commitment(psbt))
+    keeper = Keeper(home, database, ceremony_id)
+    missing = _Missing(database, record, psbt, before=seen, carriers=carriers)
     task = SigningTask(
-        share_of=_shares(database, ceremony_id, psbt, policy=policy, verified=verified),
-        keep=_keeper(database, ceremony_id),
+        share_of=_Shares(database, record, psbt, policy=policy, carriers=carriers),
+        keep=keeper,
         attendant=attendant,
         wait_policy=wait_policy,
-        missing=lambda: _missing(database, ceremony_id, psbt),
-        cards=cards,
+        missing=lambda: missing(keeper.cards),
+        cards=[KnownCard(card.label, card.family, card.card_id) for card in carriers],
         enrol=partial(unenrolled.enrol_where_asked, database, vault),
         not_kept=lambda label, given, reason: _hand_over(
             psbt, attendant, label, given=given, reason=reason
@@ -149,22 +154,28 @@ def sign(
         needed=max(seen.need - seen.have, 0),
     )
     outcomes = collector.collect(offered, task)
-    return _noted(database, ceremony_id, psbt, outcomes=outcomes, before=seen)
+    return _noted(database, psbt, outcomes, keeper=keeper, before=seen)
 
 
 def _noted(
     database: Database,
-    ceremony_id: str,
     psbt: codec.Psbt,
-    *,
     outcomes: list[Outcome],
+    *,
+    keeper: Keeper,
     before: Progress,
 ) -> Signed:
-    """Note what came of signing, and return it; what the cards gave is told whatever fails here."""
+    """Note what came of signing, and return it; what the cards gave is told whatever fails here.
+
+    What the home had to keep is delivered where that goes by now, else it is said to wait there.
+    """
+    ceremony_id, kept_here = before.ceremony, keeper.delivered()
+    outcomes = [each._replace(error=each.error or kept_here.get(each.label)) for each in outcomes]
+    signed = {each.label for each in outcomes if each.signatures}
     try:
         _advance(database, ceremony_id, psbt)
-        _write_down(database, ceremony_id, outcomes)
-    except (StorageError, OSError) as failure:
+        write_down(database, ceremony_id, dict.fromkeys(signed - kept_here.keys()))
+    except NOT_STORED as failure:
         outcomes = [
             each._replace(error=failure) if each.signatures and each.error is None else each
             for each in outcomes
@@ -172,7 +183,7 @@ def _noted(
     try:
         with reading(database).begin() as db:
             return Signed(outcomes, _progress(ceremony_book.ceremony_named(db, ceremony_id), psbt))
-    except (StorageError, OSError):
+    except NOT_STORED:
         return Signed(outcomes, before)
 
 
@@ -191,39 +202,48 @@ def _hand_over(
     return SignatureNotKept(label, len(given), reason, psbt=text)
 
 
-def _write_down(database: Database, ceremony_id: str, outcomes: Sequence[Outcome]) -> None:
-    """Leave a *seen* event for every card that signed."""
-    with database.begin() as db:
-        for label in sorted({outcome.label for outcome in outcomes if outcome.signatures}):
-            note = f"signed in ceremony {ceremony_id}"
-            custody_log.record(db, custody_log.NewEvent(f"card:{label}", "seen", note=note))
+class _Shares:
+    """Who sits where, and what each has yet to sign; known cards also without the database."""
 
+    def __init__(
+        self,
+        database: Database,
+        record: Ceremony,
+        psbt: codec.Psbt,
+        *,
+        policy: Policy,
+        carriers: Sequence[Card],
+    ) -> None:
+        self._database = database
+        self._record = record
+        self._psbt = psbt
+        self._policy = policy
+        self._carriers = {(card.family, card.card_id): card for card in carriers}
+        self._verified = {(kept.input_index, kept.pubkey) for kept in record.signatures}
 
-def _shares(
-    database: Database,
-    ceremony_id: str,
-    psbt: codec.Psbt,
-    *,
-    policy: Policy,
-    verified: AbstractSet[tuple[int, bytes]],
-) -> collector.ShareOf:
-    """Return who sits where, and what each has yet to sign."""
+    def __call__(self, identity: CardIdentity) -> CardShare | None:
+        """Return the share of the card that says it is this one; None where it has none."""
+        try:
+            with reading(self._database).begin() as db:
+                record = ceremony_book.ceremony_named(db, self._record.public_id)
+                return self._share(record, unenrolled.card_like(db, identity))
+        except StorageError:
+            known = self._carriers.get((identity.family, identity.card_id))
+            if known is None:
+                raise
+            return self._share(self._record, unenrolled.same_version(known, identity))
 
-    def share_of(identity: CardIdentity) -> CardShare | None:
-        with database.begin() as db:
-            record = ceremony_book.ceremony_named(db, ceremony_id)
-            card = unenrolled.card_like(db, identity)
-            place = key_place_of(record.vault, card, record.branch) if card else None
-            if card is None or place is None:
-                if card is not None and key_place_of(record.vault, card) is not None:
-                    raise WrongCard(f"a card of branch {record.branch}", card.label)
-                return None
-            requests = signer.signing_requests(
-                psbt, policy, key_expression(place.key), branch=record.branch, verified=verified
-            )
-            return CardShare(card.label, card.id, requests)
-
-    return share_of
+    def _share(self, record: Ceremony, card: Card | None) -> CardShare | None:
+        place = key_place_of(record.vault, card, record.branch) if card else None
+        if card is None or place is None:
+            if card is not None and key_place_of(record.vault, card) is not None:
+                raise WrongCard(f"a card of branch {record.branch}", card.label)
+            return None
+        key, done = key_expression(place.key), self._verified
+        requests = signer.signing_requests(
+            self._psbt, self._policy, key, branch=record.branch, verified=done
+        )
+        return CardShare(card.label, card.id, requests)
 
 
 def _progress(record: Ceremony, psbt: codec.Psbt) -> Progress:
@@ -232,51 +252,49 @@ def _progress(record: Ceremony, psbt: codec.Psbt) -> Progress:
     return progress_with(record, stored_policy(record.vault), signed)
 
 
-def _missing(database: Database, ceremony_id: str, psbt: codec.Psbt) -> list[Wanted]:
-    """Return the cards the quorum lacks, each by name and place."""
-    with reading(database).begin() as db:
-        record = ceremony_book.ceremony_named(db, ceremony_id)
-        seen = _progress(record, psbt)
-        if seen.complete:
-            return []
-        return wanted_cards(db, record.vault, seen.missing)
+class _Missing:
+    """The cards the quorum lacks: as was last known while the database cannot be reached."""
 
+    def __init__(
+        self,
+        database: Database,
+        record: Ceremony,
+        psbt: codec.Psbt,
+        *,
+        before: Progress,
+        carriers: Sequence[Card],
+    ) -> None:
+        self._database = database
+        self._psbt = psbt
+        self._known = before
+        self._wanted = [
+            Wanted(card.label, f"card {card.label}")
+            for card in carriers
+            if (place := key_place_of(record.vault, card, record.branch))
+            and place.label in before.missing
+        ]
+        self._gave: frozenset[str] = frozenset()
 
-def _keeper(database: Database, ceremony_id: str) -> collector.Keep:
-    """Return what commits one verified signature by itself."""
-    with database.begin() as db:
-        record_id = ceremony_book.ceremony_named(db, ceremony_id).id
-
-    def keep(share: CardShare, request: SigningRequest, signature: bytes) -> None:
-        with database.begin() as db:
-            ceremony_book.keep_signature(
-                db,
-                record_id,
-                request.input_index,
-                pubkey=request.pubkey,
-                signature=signature,
-                now=clock.now(),
-                card_id=share.card_id,
-            )
-
-    return keep
+    def __call__(self, gave: AbstractSet[str]) -> list[Wanted]:
+        """Return each by name and place; `gave` are the labels of those that signed here."""
+        try:
+            with reading(self._database).begin() as db:
+                record = ceremony_book.ceremony_named(db, self._known.ceremony)
+                known = _progress(record, self._psbt)
+                self._wanted = wanted_cards(db, record.vault, known.missing)
+        except StorageError:
+            new = gave - self._gave
+            lacking = self._known.need - self._known.have - len(new)
+            return [each for each in self._wanted if each.label not in new] if lacking > 0 else []
+        self._known, self._gave = known, frozenset(gave)
+        return [] if known.complete else self._wanted
 
 
 def _advance(database: Database, ceremony_id: str, psbt: codec.Psbt) -> None:
     """Call the ceremony complete once the quorum is there."""
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
-        seen = _progress(record, psbt)
-        _note_complete(record, seen)
-        places = record.vault.keys_of(record.branch)
-        keys = [each.key_id for each in places if each.label in seen.signed_by]
-        detail = f"signed in ceremony {record.public_id}"
-        vault_book.note_proved(db, record.vault, keys, detail=detail, now=clock.now())
-
-
-def _note_complete(record: Ceremony, seen: Progress) -> None:
-    if record.state == "collecting" and seen.complete:
-        record.state = "complete"
+        note_progress(db, record, _progress(record, psbt))
 
 
 def add(
@@ -322,7 +340,7 @@ def take_signatures(
     record.psbt = codec.to_bytes(wider)
     db.flush()
     db.refresh(record)
-    _note_complete(record, progress(record))
+    note_complete(record, progress(record))
     return len(arrived)
 
 

@@ -15,6 +15,7 @@ from coordinator.home.stored import stored_policy
 from coordinator.payment import ceremonies, creation, psbt_file
 from coordinator.payment.ceremonies import may_be_sent
 from coordinator.payment.creation import Created
+from coordinator.payment.delivery import OPEN
 from coordinator.payment.progress import signed_psbt
 from coordinator.payment.reviews import reviewed
 from coordinator.wallet import sync as wallet_sync
@@ -155,7 +156,7 @@ def meant_branch(psbt: codec.Psbt, policy: Policy, named: str | None = None) -> 
 def _open_already(db: Session, vault: Vault, unique_id: str) -> Ceremony | None:
     """Return the vault's open ceremony for the same payment; its sequences may differ."""
     for record in ceremony_book.ceremonies_of(db, vault):
-        if record.state not in ceremonies.OPEN:
+        if record.state not in OPEN:
             continue
         try:
             known = fields.unique_id(codec.transaction_of(record.psbt))

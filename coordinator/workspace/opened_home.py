@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from coordinator.chain import ChainSource
     from coordinator.enrolment.enrol import CardAtSlot
     from coordinator.home.settings import Home
+    from coordinator.payment.delivery import Batch
     from coordinator.wallet.fees import Rate
     from storage.model import Ceremony, Vault
 
@@ -29,6 +30,7 @@ class OpenedHome:
     def __init__(self, folder: Path | None) -> None:
         """Keep which home is meant, the usual one without a folder; nothing is opened yet."""
         self._folder = folder
+        self.delivered: list[Batch] = []
 
     def close(self) -> None:
         """Close the chain and the database if they were opened."""
@@ -71,7 +73,23 @@ class OpenedHome:
                 on_failure.callback(opened.kw["bind"].dispose)
                 book_end.follow(self.home, opened)
                 on_failure.pop_all()
+        self._deliver(opened)
         return opened
+
+    def _deliver(self, opened: "sessionmaker[Session]") -> None:
+        """Deliver the signatures that the database did not take when they were made."""
+        from coordinator.home import undelivered
+        from storage.database import is_read_only
+
+        if undelivered.is_any(self.home) and not is_read_only(opened):
+            from coordinator.payment import delivery
+
+            self.delivered = [each for each in delivery.deliver(self.home, opened) if each.taken]
+            for each in self.delivered:
+                self.say(each.sentence)
+
+    def say(self, text: str) -> None:
+        """Tell what happened beside what was asked for; nobody hears it here."""
 
     def server_password(self) -> str:
         """Return the password of the server with the database; empty where nobody is asked."""

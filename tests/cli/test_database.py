@@ -338,29 +338,33 @@ def test_a_home_whose_folder_takes_nothing_is_read(
     assert operators.ben("custody", "verify")["valid"]
 
 
-def test_signatures_are_handed_over_where_the_server_goes_away(
+def test_signatures_wait_in_the_home_where_the_server_goes_away(
     operators: Operators, on_server: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anna = operators.anna
     made = anna("spend", "create", "v", "--to", f"{STRANGER}:10000", "--feerate", "2")["ceremony"]
+    (operators.ben.home / "emulated" / "b.card").rename(anna.home / "emulated" / "b.card")
     name, keep = str(make_url(operators.url).database), ceremony_book.keep_signature
 
     def cut(*given: object, **named: object) -> None:
         on_server.server.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        on_server.server.run(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'home%'"
-        )
+        on_server.server.end_sessions(name)
         keep(*given, **named)  # type: ignore[arg-type]  # as the ceremony gave them
 
     monkeypatch.setattr(ceremony_book, "keep_signature", cut)
-    signing = ("spend", "sign", made, "--emulated", "a", "--yes", "--pin-stdin")
-    ended = run_program(anna.home, "--json", *signing, stdin=PIN, check=5)
+    signing = ("spend", "sign", made, "--emulated", "a", "--emulated", "b", "--yes", "--pin-stdin")
+    pins = f"a={PIN}\nb={PIN}\n"
+    ended = run_program(anna.home, "--json", *signing, stdin=pins, check=5)
     monkeypatch.undo()
     on_server.server.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    (card,) = ended.document["cards"]
-    assert card["error"]["code"] == "signature_not_kept"
-    assert card["error"]["psbt"] in ended.err
-    assert anna("spend", "show", made)["have"] == 0
-    for _ in range(2):
-        anna("spend", "add", made, "-", stdin=card["error"]["psbt"], check=None)
-        assert anna("spend", "show", made)["have"] == 1
+    codes = {card["label"]: card["error"]["code"] for card in ended.document["cards"]}
+    assert codes == dict.fromkeys("ab", "signature_undelivered")
+    assert operators.ben("spend", "show", made)["have"] == 0
+    told = anna("status")
+    assert [(each["card"], each["signatures"]) for each in told["delivered"]] == [
+        ("a", 1),
+        ("b", 1),
+    ]
+    assert operators.ben("spend", "show", made)["complete"]
+    assert anna("status")["delivered"] == []
+    assert anna("custody", "verify")["valid"]

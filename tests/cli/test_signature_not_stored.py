@@ -1,10 +1,12 @@
 """A signature that cannot be stored is shown and can be given back; it is never lost in silence."""
 
+import json
 import resource
 import sqlite3
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +55,118 @@ def signing(payment: str, *labels: str) -> tuple[str, ...]:
     return ("spend", "sign", payment, *where, "--pin-stdin", "--yes")
 
 
+def close_folder(home: Path) -> None:
+    """Have the home keep no signature either: a file lies where its folder would be."""
+    (home / "undelivered").write_bytes(b"")
+
+
+def kept_here(home: Path) -> list[dict[str, Any]]:
+    return [json.loads(each.read_text()) for each in (home / "undelivered").glob("*.json")]
+
+
 @pytest.mark.parametrize("rows", [0, 1, 4])
-def test_what_cannot_be_stored_is_shown_and_taken_back(
+def test_what_cannot_be_stored_is_kept_in_the_home_and_delivered_once(
     asked: Asked, program: Program, home: Path, payment: str, rows: int
 ) -> None:
     break_table(home, "signature", rows)
+    ended = program("--json", *signing(payment, "a", "b"), stdin=PINS, check=5)
+    found = {label: error for label, error in errors(ended.document).items() if error}
+    assert {error["code"] for error in found.values()} == {"signature_undelivered"}
+    assert sum(error["count"] for error in found.values()) == 6 - rows == len(kept_here(home))
+    assert "cHNidP8" not in ended.err
+    assert {stat.S_IMODE(f.stat().st_mode) for f in (home / "undelivered").iterdir()} == {0o600}
+    waits = asked("status")
+    assert waits["delivered"] == []
+    assert sum("kept on this computer" in each for each in waits["due"]) == len(found)
+    mend(home)
+    told = program("spend", "show", payment)
+    assert "were delivered" in told.err
+    assert asked("spend", "show", payment)["complete"]
+    assert asked("status")["due"] == [] == kept_here(home)
+    seen = [each["event"] for each in asked("custody", "log", "card:b")["events"]]
+    assert seen.count("seen") == 1
+    asked("spend", "finalize", payment)
+
+
+def test_a_backup_takes_kept_signatures_along(
+    asked: Asked, home: Path, payment: str, tmp_path: Path
+) -> None:
+    break_table(home, "signature")
+    asked(*signing(payment, "a"), stdin=PINS, check=5)
+    mend(home)
+    lying = {each: each.read_bytes() for each in (home / "undelivered").iterdir()}
+    asked("backup", "--out", str(tmp_path / "file"))
+    back = Asked(tmp_path / "back")
+    back("restore", str(tmp_path / "file"))
+    assert len(lying) == 3
+    assert back("spend", "show", payment)["have"] == 1
+
+
+@pytest.mark.parametrize("ended", ["abandon", "sign"])
+def test_what_comes_too_late_is_kept_and_not_counted(
+    asked: Asked, home: Path, payment: str, ended: str
+) -> None:
+    break_table(home, "signature")
+    asked(*signing(payment, "a"), stdin=PINS, check=5)
+    lying = {each: each.read_bytes() for each in (home / "undelivered").iterdir()}
+    mend(home)
+    if ended == "abandon":
+        with sqlite3.connect(home / "cardquorum.db") as raw:
+            raw.execute("UPDATE ceremony SET state = 'abandoned'")
+        raw.close()
+    else:
+        for each in lying:
+            each.unlink()
+        asked(*signing(payment, "b", "c"), stdin=PINS)
+        asked("spend", "finalize", payment)
+        for each, said in lying.items():
+            each.write_bytes(said)
+    before = asked("spend", "show", payment)
+    said = asked("status")
+    assert said["delivered"] == []
+    assert any("not counted: ceremony" in each for each in said["due"])
+    assert {each: each.read_bytes() for each in (home / "undelivered").iterdir()} == lying
+    assert asked("spend", "show", payment) == before
+
+
+CHANGED: dict[str, Callable[[dict[str, Any]], object]] = {
+    "another payment": lambda said: said.update(digest="00" * 32),
+    "another input": lambda said: said.update(input=(said["input"] + 1) % 3),
+    "an input there is not": lambda said: said.update(input=99),
+    "a stranger's key": lambda said: said.update(pubkey="02" + "11" * 32),
+    "a wrong signature": lambda said: said.update(signature="11" * 64),
+    "an unknown ceremony": lambda said: said.update(ceremony="aaaa2222"),
+    "half a digest": lambda said: said.update(digest="00"),
+    "another format": lambda said: said.update(format="x"),
+    "too much": lambda said: said.update(more="x" * 5_000),
+}
+
+
+def test_a_kept_signature_is_verified_again(asked: Asked, home: Path, payment: str) -> None:
+    break_table(home, "signature")
+    asked(*signing(payment, "a"), stdin=PINS, check=5)
+    mend(home)
+    files = {each: each.read_text() for each in (home / "undelivered").iterdir()}
+    for name, change in CHANGED.items():
+        for file, text in files.items():
+            said = json.loads(text)
+            change(said)
+            file.write_text(json.dumps(said))
+        told = asked("spend", "show", payment)
+        assert told["have"] == 0, name
+        assert len(list((home / "undelivered").iterdir())) == len(files), name
+        assert any("undelivered" in each for each in asked("status")["due"]), name
+    for file, text in files.items():
+        file.write_text(text)
+    assert asked("spend", "show", payment)["have"] == 1
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4])
+def test_what_nobody_can_store_is_shown_and_taken_back(
+    asked: Asked, program: Program, home: Path, payment: str, rows: int
+) -> None:
+    break_table(home, "signature", rows)
+    close_folder(home)
     ended = program("--json", *signing(payment, "a", "b"), stdin=PINS, check=5)
     found = {label: error for label, error in errors(ended.document).items() if error}
     assert {error["code"] for error in found.values()} == {"signature_not_kept"}
@@ -75,6 +184,7 @@ def test_what_cannot_be_stored_is_shown_and_taken_back(
 
 def test_quiet_shows_it_too(program: Program, home: Path, payment: str) -> None:
     break_table(home, "signature")
+    close_folder(home)
     ended = program(*signing(payment, "a"), "--quiet", stdin=PINS, check=5)
     assert "cHNidP8" in ended.err
 
@@ -131,6 +241,6 @@ def test_on_a_full_disk_a_signature_is_stored_or_shown(
         run_program(home, "spend", "show", payment)
         have = asked("spend", "show", payment)["have"]
         if b'"cards"' in done.stdout and done.returncode:
-            assert have > before or b"cHNidP8" in done.stderr
+            assert have > before or b"cHNidP8" in done.stderr or kept_here(home)
         if done.returncode == 0:
             break

@@ -78,6 +78,11 @@ class Server:
             found = connection.execute(statement.encode())
             return found.fetchall() if found.description else []
 
+    def end_sessions(self, database: str) -> None:
+        """End every connection to a database, as a server that stops does."""
+        found = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+        self.run(f"{found}'{database}'")
+
     def database(self, template: str = "template0") -> str:
         """Make a database of its own for one test; return its name."""
         name = f"home{next(self.made)}"

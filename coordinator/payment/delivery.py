@@ -1,0 +1,247 @@
+"""Where a card's signatures go: into the database, else into the home until it takes them.
+
+A signature kept in the home is delivered by the next command that opens the home for writing, and
+verified again then. One whose ceremony ended meanwhile stays where it is and is not counted.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from coordinator import clock
+from coordinator.custody import log as custody_log
+from coordinator.errors import CeremonyError, CoordinatorError, SignatureUndelivered, UsageError
+from coordinator.home import undelivered
+from coordinator.home.settings import Home
+from coordinator.home.undelivered import Kept
+from coordinator.notices import Notice, Severity
+from coordinator.payment.progress import Progress, progress, stored_psbt
+from coordinator.shown_text import counted
+from coordinator.signing.card_signer import CardShare
+from psbt import signer
+from psbt.errors import PsbtError
+from psbt.signer import SigningRequest
+from storage import cards as card_book
+from storage import ceremonies as ceremony_book
+from storage import vaults as vault_book
+from storage.errors import NotFound, StorageError
+from storage.model import Ceremony
+
+Database = sessionmaker[Session]
+_moment = attrgetter("made_at")
+OPEN: Final = frozenset({"collecting", "complete"})
+NOT_STORED: Final = (StorageError, OSError)
+
+
+class Batch(NamedTuple):
+    """How many signatures of a card for a ceremony were delivered, or why they are kept here."""
+
+    ceremony: str
+    card: str
+    signatures: int
+    reason: str | None = None
+
+    @property
+    def taken(self) -> bool:
+        """Tell whether the database has them now."""
+        return self.reason is None
+
+    @property
+    def sentence(self) -> str:
+        """Say it."""
+        what = f"{counted(self.signatures, 'signature')} of card {self.card} for ceremony"
+        if self.reason is None:
+            return f"{what} {self.ceremony}, kept on this computer until now, were delivered"
+        return f"{what} {self.ceremony} are kept on this computer, not counted: {self.reason}"
+
+
+class Keeper:
+    """Commits one verified signature by itself; what the database refuses is kept in the home.
+
+    `cards` are the labels of those that gave one, `refusal` is why the database took no more.
+    """
+
+    def __init__(self, home: Home, database: Database, ceremony_id: str) -> None:
+        """Keep for the ceremony of this id; raises NotFound."""
+        self._home = home
+        self._database = database
+        self._ceremony_id = ceremony_id
+        self.cards: set[str] = set()
+        self.refusal: BaseException | None = None
+        with database.begin() as db:
+            self._record_id = ceremony_book.ceremony_named(db, ceremony_id).id
+
+    def __call__(self, share: CardShare, request: SigningRequest, signature: bytes) -> None:
+        """Keep it; raises StorageError where neither the database nor the home takes it."""
+        self.cards.add(share.label)
+        try:
+            if self.refusal is None:
+                self._commit(share, request, signature)
+                return
+        except NOT_STORED as failure:
+            self.refusal = failure
+        kept = Kept(
+            self._ceremony_id,
+            share.label,
+            request.input_index,
+            request.pubkey,
+            request.digest,
+            signature,
+            clock.now(),
+        )
+        try:
+            undelivered.keep(self._home, kept)
+        except UsageError:
+            self._commit(share, request, signature)
+
+    def _commit(self, share: CardShare, request: SigningRequest, signature: bytes) -> None:
+        with self._database.begin() as db:
+            ceremony_book.keep_signature(
+                db,
+                self._record_id,
+                request.input_index,
+                pubkey=request.pubkey,
+                signature=signature,
+                now=clock.now(),
+                card_id=share.card_id,
+            )
+
+    def delivered(self) -> dict[str, SignatureUndelivered | None]:
+        """Deliver what the home had to keep; returns by card why it stays there, or None."""
+        if self.refusal is None:
+            return {}
+        return {
+            each.card: SignatureUndelivered(each.card, each.signatures, each.reason)
+            if each.reason
+            else None
+            for each in deliver(self._home, self._database, self._ceremony_id)
+        }
+
+
+def deliver(home: Home, database: Database, ceremony_id: str | None = None) -> list[Batch]:
+    """Deliver what the home keeps, for one ceremony or all; returns what came of each card's."""
+    batches: list[Batch] = []
+    for ceremony, waiting in _by_ceremony(home):
+        if ceremony_id in {None, ceremony}:
+            refused = _delivered(database, ceremony, waiting.values())
+            undelivered.forget(path for path, each in waiting.items() if each not in refused)
+            batches += _batches(ceremony, waiting.values(), refused)
+    return batches
+
+
+def notices(home: Home, db: Session) -> Iterator[Notice]:
+    """Yield what is to be said of signatures that are kept here."""
+    for ceremony, waiting in _by_ceremony(home):
+        try:
+            refused = _refused(ceremony_book.ceremony_named(db, ceremony), waiting.values())
+        except (NotFound, PsbtError, CoordinatorError) as failure:
+            refused = dict.fromkeys(waiting.values(), str(failure))
+        for batch in _batches(ceremony, waiting.values(), refused):
+            said = batch if batch.reason else batch._replace(reason="nobody delivered them yet")
+            mended = f"they lie in {home.folder / undelivered.FOLDER}"
+            if batch.reason is None:
+                mended = f"cardquorum spend show {ceremony}"
+            subjects = (f"ceremony:{ceremony}", f"card:{batch.card}")
+            yield Notice("signature_undelivered", Severity.WARNING, said.sentence, mended, subjects)
+    for path in undelivered.read(home).damaged:
+        told = f"{path} holds no signature that can be read"
+        yield Notice("signature_undelivered", Severity.WARNING, told, "have the cards sign again")
+
+
+def write_down(database: Database, ceremony_id: str, cards: Mapping[str, datetime | None]) -> None:
+    """Leave a *seen* event for every card that signed, now or at a moment."""
+    with database.begin() as db:
+        for label, moment in sorted(cards.items()):
+            event = custody_log.NewEvent(
+                f"card:{label}",
+                "seen",
+                when=clock.text(moment) if moment else None,
+                note=f"signed in ceremony {ceremony_id}",
+            )
+            custody_log.record(db, event)
+
+
+def note_progress(db: Session, record: Ceremony, seen: Progress) -> None:
+    """Note who signed for the vault, and that the quorum is there once it is."""
+    note_complete(record, seen)
+    places = record.vault.keys_of(record.branch)
+    keys = [each.key_id for each in places if each.label in seen.signed_by]
+    detail = f"signed in ceremony {record.public_id}"
+    vault_book.note_proved(db, record.vault, keys, detail=detail, now=clock.now())
+
+
+def note_complete(record: Ceremony, seen: Progress) -> None:
+    """Call a ceremony complete once the quorum is there."""
+    if record.state == "collecting" and seen.complete:
+        record.state = "complete"
+
+
+def _by_ceremony(home: Home) -> Iterator[tuple[str, dict[Path, Kept]]]:
+    found = sorted(undelivered.read(home).kept, key=lambda each: each[1].ceremony)
+    for ceremony, group in groupby(found, key=lambda each: each[1].ceremony):
+        yield ceremony, dict(group)
+
+
+def _batches(ceremony: str, waiting: Collection[Kept], refused: dict[Kept, str]) -> Iterator[Batch]:
+    counts: dict[tuple[str, str | None], int] = {}
+    for each in waiting:
+        told = (each.card, refused.get(each))
+        counts[told] = counts.get(told, 0) + 1
+    for (card, reason), count in counts.items():
+        yield Batch(ceremony, card, count, reason)
+
+
+def _delivered(database: Database, ceremony: str, waiting: Collection[Kept]) -> dict[Kept, str]:
+    """Store signatures that verify, and that their cards were seen; returns why others stay."""
+    try:
+        with database.begin() as db:
+            record = ceremony_book.ceremony_named(db, ceremony)
+            refused = _refused(record, waiting)
+            _store(db, record, [each for each in waiting if each not in refused])
+    except (*NOT_STORED, PsbtError, CoordinatorError) as failure:
+        return dict.fromkeys(waiting, str(failure))
+    with suppress(*NOT_STORED, CoordinatorError):
+        taken = sorted((each for each in waiting if each not in refused), key=_moment)
+        write_down(database, ceremony, {each.card: each.made_at for each in taken})
+    return refused
+
+
+def _store(db: Session, record: Ceremony, verified: Collection[Kept]) -> None:
+    cards = {card.label: card.id for card in card_book.all_cards(db)} if verified else {}
+    for each in verified:
+        ceremony_book.keep_signature(
+            db,
+            record.id,
+            each.input_index,
+            pubkey=each.pubkey,
+            signature=each.signature,
+            now=clock.now(),
+            card_id=cards.get(each.card),
+        )
+    db.refresh(record)
+    note_progress(db, record, progress(record))
+
+
+def _refused(record: Ceremony, waiting: Collection[Kept]) -> dict[Kept, str]:
+    """Return why signatures do not count; raises where none of them can."""
+    if record.state not in OPEN:
+        raise CeremonyError(f"ceremony {record.public_id} is {record.state}")
+    psbt, refused = stored_psbt(record), {}
+    named = {each.input_index for each in waiting}
+    digests = signer.sighashes(psbt, named.intersection(range(len(psbt.inputs))))
+    for each in waiting:
+        if digests.get(each.input_index) != each.digest:
+            refused[each] = "the ceremony has another payment than was signed"
+            continue
+        request = SigningRequest(each.input_index, each.pubkey, (), each.digest)
+        try:
+            signer.with_signatures(psbt, [(request, each.signature)])
+        except PsbtError as failure:
+            refused[each] = str(failure)
+    return refused
