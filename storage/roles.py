@@ -19,12 +19,19 @@ UNCHANGED: Final = frozenset(
     {"custody_event", "signature", "verification", "drill_proof", "vault_branch", "branch_key"}
 )
 """Tables whose rows stay as they were written."""
-CHANGED_COLUMNS: Final = {"custody_text": ("text", "salt", "sealed")}
+CHANGED_COLUMNS: Final = {
+    "custody_text": ("text", "salt", "sealed"),
+    "reservation": ("released_at",),
+}
+"""Columns that alone change in tables of which others stay."""
 KEPT_COLUMNS: Final = {
     "vault": ("network", "threshold", "descriptor", "checksum", "script", "form", "created_at"),
     "cosigner": ("vault_id", "position", "key_id"),
     "key": ("network", "public_key", "chain_code"),
-    "ceremony": ("public_id", "vault_id", "created_at"),
+    "ceremony": (
+        *("id", "public_id", "vault_id", "branch", "fee_sats", "paid_sats"),
+        *("created_at", "lifetime_seconds", "opened_on"),
+    ),
 }
 """Columns that nobody changes in tables of which others change."""
 REMOVED: Final = frozenset(

@@ -37,21 +37,23 @@ def unique_while(empty: str, name: str, table: str, *, columns: list[str]) -> No
     )
 
 
-def refuse(name: str, change: str) -> None:
-    """Have the database refuse a change of rows that are only ever appended."""
-    message = "the custody book is only ever appended to"
+BOOK_KEPT = "the custody book is only ever appended to"
+
+
+def refuse(name: str, change: str, message: str = BOOK_KEPT) -> None:
+    """Have the database refuse a change of rows, with this message."""
     if op.get_bind().dialect.name == "sqlite":
         body = f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
         op.execute(f"CREATE TRIGGER {name} BEFORE {change} {body}")
         return
     op.execute(
         "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{message}'; END $$"
+        f"$$ BEGIN RAISE EXCEPTION '%', coalesce(TG_ARGV[0], '{BOOK_KEPT}'); END $$"
     )
     rows, when, condition = change.partition(" WHEN ")
     each = f" FOR EACH ROW{when}({condition})" if when else " FOR EACH ROW"
-    op.execute(f"CREATE TRIGGER {name} BEFORE {rows}{each} EXECUTE FUNCTION refuse_change()")
+    told = f"EXECUTE FUNCTION refuse_change('{message}')"
+    op.execute(f"CREATE TRIGGER {name} BEFORE {rows}{each} {told}")
     if rows.startswith("DELETE"):
         table = rows.partition(" ON ")[2]
-        whole = f"{name}_whole BEFORE TRUNCATE ON {table}"
-        op.execute(f"CREATE TRIGGER {whole} EXECUTE FUNCTION refuse_change()")
+        op.execute(f"CREATE TRIGGER {name}_whole BEFORE TRUNCATE ON {table} {told}")

@@ -1,11 +1,11 @@
 """What the chain takes back is noticed at sync, shown, and remembered."""
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.altered import unguarded
 from tests.cli.test_money import OTHER, STRANGER, WORTH, chain, later, sent, sign
 from tests.program import Asked, Program
 
@@ -145,7 +145,7 @@ def test_coins_that_somebody_else_spent_are_told_until_that_is_final(
     vault: Asked, rivals: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     first, second = rivals
-    with sqlite3.connect(tmp_path / "home" / "cardquorum.db") as raw:
+    with unguarded(tmp_path / "home" / "cardquorum.db") as raw:
         made = raw.execute("SELECT id FROM ceremony WHERE txid = ?", (second["txid"],)).fetchone()
         raw.execute("DELETE FROM signature WHERE ceremony_id = ?", made)
         raw.execute("DELETE FROM reservation WHERE ceremony_id = ?", made)

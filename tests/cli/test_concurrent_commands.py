@@ -2,7 +2,6 @@
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.altered import unguarded
 from tests.cli.test_money import OTHER, STRANGER, pay
 from tests.program import Asked
 from tests.test_house import ROOT
@@ -58,7 +58,7 @@ def drains(coin: str) -> list[tuple[str, ...]]:
 
 
 def rows(home: Path, statement: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(home / "cardquorum.db") as raw:
+    with unguarded(home / "cardquorum.db") as raw:
         found = raw.execute(statement).fetchall()
         raw.commit()
     raw.close()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from coordinator.home import backups
+from tests.altered import unguarded
 from tests.program import PIN, Asked, asking, run_program
 
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -22,7 +23,7 @@ Damage = Callable[..., None]
 @pytest.fixture
 def damage(tmp_path: Path) -> Damage:
     def write(statement: str, *values: object) -> None:
-        database = sqlite3.connect(tmp_path / "home" / "cardquorum.db")
+        database = unguarded(tmp_path / "home" / "cardquorum.db")
         database.create_function("flipped", 1, flipped)
         database.execute("PRAGMA foreign_keys=OFF")
         database.execute("PRAGMA ignore_check_constraints=ON")

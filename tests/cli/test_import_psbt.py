@@ -1,6 +1,5 @@
 """A payment made elsewhere: what it leaves out, what it says wrongly, and what it replaces."""
 
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +13,7 @@ from psbt.finalizer import finalize
 from psbt.network import Network
 from psbt.policy import parse_descriptor
 from psbt.transaction import Transaction, TransactionOutput, parse_unsigned
+from tests.altered import unguarded
 from tests.cli.test_money import STRANGER, chain, pay, sent, sign
 from tests.cli.test_offline import offline
 from tests.program import Asked
@@ -95,7 +95,7 @@ def test_an_amount_changed_since_is_refused_when_signing_and_when_finalizing(
         return {**without([fields.IN_NON_WITNESS_UTXO])(values), fields.IN_WITNESS_UTXO: said}
 
     altered = with_inputs(made["psbt"], richer)
-    with closing(sqlite3.connect(tmp_path / "home" / "cardquorum.db")) as database, database:
+    with closing(unguarded(tmp_path / "home" / "cardquorum.db")) as database, database:
         values = (altered, made["review"]["fee_sats"] + 2)
         database.execute("UPDATE ceremony SET psbt = ?, fee_sats = ?", values)
         database.execute("DELETE FROM signature")

@@ -48,7 +48,8 @@ def test_the_migrations_make_the_triggers_that_keep_the_custody_log(
     said = "BEGIN SELECT RAISE(ABORT, 'the custody book is only ever appended to'); END"
     same = "NEW.event_id = OLD.event_id AND NEW.field = OLD.field AND NEW.digest = OLD.digest"
     gone = "NEW.text IS NULL AND NEW.salt IS NULL"
-    assert written(database.kw["bind"], "trigger") == {
+    made = written(database.kw["bind"], "trigger")
+    assert {name: sql for name, sql in made.items() if name.startswith("custody_")} == {
         name: f"CREATE TRIGGER {name} BEFORE {change} {said}"
         for name, change in {
             "custody_event_kept": "DELETE ON custody_event",

@@ -29,6 +29,7 @@ from coordinator.signing.collector import Outcome
 from storage import ceremonies as ceremony_book
 from storage import custody as custody_book
 from storage.database import open_database
+from tests.altered import unguarded
 from tests.once import computing_once
 from tests.program import PIN, UNPROVED, asking
 
@@ -80,7 +81,7 @@ class Payment(NamedTuple):
         for folder in (self.home.folder / "emulated", self.home.card_memory):
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(self.before / folder.name, folder)
-        with sqlite3.connect(self.home.folder / "cardquorum.db") as raw:
+        with unguarded(self.home.folder / "cardquorum.db") as raw:
             raw.execute("DELETE FROM signature")
             raw.execute("UPDATE ceremony SET state = 'collecting'")
         raw.close()
@@ -274,6 +275,6 @@ def test_nothing_is_asked_of_a_card_that_signed_all(payment: Payment) -> None:
     assert again.signatures == 0
     payment.sign(STEADY)
     with payment.database.begin() as db:
-        ceremony_book.ceremony_named(db, payment.ceremony).state = "final"
+        ceremony_book.ceremony_named(db, payment.ceremony).state = "abandoned"
     with pytest.raises(NothingToSign):
         payment.sign(STEADY)

@@ -1,0 +1,14 @@
+"""A home's file as somebody changes it who is not held by its triggers."""
+
+import sqlite3
+from pathlib import Path
+
+
+def unguarded(file: Path) -> sqlite3.Connection:
+    """Return a connection to a database whose triggers are gone."""
+    database = sqlite3.connect(file)
+    triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    for (name,) in database.execute(triggers).fetchall():
+        database.execute(f"DROP TRIGGER {name}")
+    database.commit()
+    return database
