@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from coordinator.errors import UsageError
 
+START: Final = "B$"
 HEADER: Final = 8
 PARTS_MAX: Final = 36 * 36 - 1
 WINDOW_BITS: Final = -10
@@ -55,7 +56,7 @@ def joined(texts: Iterable[str]) -> Decoded:
     """
     parts: dict[int, str] = {}
     head = ""
-    for text in (each.strip() for each in texts):
+    for text in (each.strip().upper() for each in texts):
         if not is_part(text):
             raise UsageError(f"{text[:12]!r} is no part of a BBQr")
         if head and text[:6] != head:
@@ -67,11 +68,28 @@ def joined(texts: Iterable[str]) -> Decoded:
     return Decoded(head[3], _decoded(head[2], [parts[number] for number in sorted(parts)]))
 
 
+def is_one(text: str) -> bool:
+    """Tell whether a text is of this format, perhaps of a kind that is not known."""
+    return text[: len(START)].upper() == START
+
+
+def codes_in(text: str) -> list[str]:
+    """Return the codes of a text, one a line or wrapped over several."""
+    codes: list[str] = []
+    for piece in text.split():
+        if is_one(piece) or not codes:
+            codes.append(piece)
+        else:
+            codes[-1] += piece
+    return codes
+
+
 def is_part(text: str) -> bool:
     """Tell whether a text begins as a part does."""
+    text = text[:HEADER].upper()
     return (
         len(text) >= HEADER
-        and text.startswith("B$")
+        and text.startswith(START)
         and text[2] in ENCODINGS
         and text[3] in KINDS
         and all(digit in DIGITS for digit in text[3:HEADER])

@@ -16,7 +16,7 @@ from coordinator.interop.key_text import KEY_MAX, read_key
 from coordinator.interop.wallet_file import WalletFile, WalletKey, checked, first_address
 from psbt.errors import PolicyError
 from psbt.network import Network
-from psbt.policy import CHANGE, RECEIVE, checksum
+from psbt.policy import CHANGE, RECEIVE
 from psbt.signed_message import is_signed_by
 
 FORMAT: Final = "BSMS"
@@ -215,12 +215,7 @@ def _with_children(descriptor: str) -> str:
 
 
 def _checked_body(descriptor: str) -> str:
-    body, mark, given = descriptor.partition("#")
-    if mark and given != checksum(body):
-        raise PolicyError(
-            f"line 2 of the {FORMAT} record: its checksum is {checksum(body)}, not {given[:20]}"
-        )
-    return body
+    return descriptors.body_of(descriptor, f"line 2 of the {FORMAT} record").text
 
 
 def _encryption_key(token: bytes) -> bytes:

@@ -20,10 +20,10 @@ def carried(text: str) -> bytes | None:
     Raises UsageError that says which codes are missing, or which does not belong.
     """
     text = text.strip()
-    if bbqr.is_part(text[: bbqr.HEADER]):
-        return bbqr.joined(text.split()).data
+    if bbqr.is_one(text):
+        return bbqr.joined(bbqr.codes_in(text)).data
     if ur.is_part(text):
-        message = ur.joined(text.split())
+        message = ur.joined(ur.codes_in(text))
         if message.type not in (ur_types.BYTES, *ur_types.PAYMENTS):
             raise UsageError(f"the codes hold ur:{message.type}, which is no payment")
         return ur_types.bytes_of(message)

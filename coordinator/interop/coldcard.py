@@ -23,6 +23,8 @@ LINE_MAX: Final = 2_000
 NAME_MAX: Final = 20
 NAME_READ_MAX: Final = 100
 LINE = re.compile(r"([^:]{1,40}?)\s*:\s*(.*)")
+LONE_FINGERPRINT = re.compile(r"[0-9a-fA-F]{8}\s*:")
+"""A key that follows on the next line."""
 FINGERPRINT = re.compile(r"[0-9a-fA-F]{8}")
 QUORUM = re.compile(r"([0-9]{1,3})\s*(?:of|/|-of-|out of|,)\s*([0-9]{1,3})", re.IGNORECASE)
 SCRIPTS: Final = {"p2sh": "sh", "p2wsh": "wsh", "p2sh-p2wsh": "sh-wsh", "p2wsh-p2sh": "sh-wsh"}
@@ -59,9 +61,11 @@ def read(text: str, network: Network) -> WalletFile:
     listed = lines(text)
     if len(listed) > LINES_MAX:
         raise PolicyError(f"the {FORMAT} has {len(listed)} lines; {LINES_MAX} is the most")
+    begun = ""
     for number, line in enumerate(listed, 1):
-        stripped = line.strip()
-        if stripped and not stripped.startswith("#"):
+        stripped = begun + line.strip()
+        begun = stripped if LONE_FINGERPRINT.fullmatch(stripped) else ""
+        if stripped and not begun and not stripped.startswith("#"):
             _take(said, number, stripped)
     threshold, total = _quorum(said)
     if total != len(said.keys):
@@ -112,7 +116,7 @@ def _take(said: _Said, number: int, line: str) -> None:
         raise PolicyError(f"line {number} of the {FORMAT} has {len(line)} characters")
     matched = LINE.fullmatch(line)
     if not matched:
-        raise PolicyError(f"line {number} of the {FORMAT} is no label: value: {line[:20]!r}")
+        raise PolicyError(f"line {number} of the {FORMAT} is no label: value")
     label, value = matched[1].strip().lower(), matched[2].strip()
     where = f"line {number} of the {FORMAT}"
     if FINGERPRINT.fullmatch(label):

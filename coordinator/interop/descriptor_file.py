@@ -9,7 +9,10 @@ from psbt.errors import PolicyError
 
 TEXT_MAX: Final = 1 << 20
 DESCRIPTORS_MAX: Final = 100
+HEADING = re.compile(r"[A-Za-z][^:]{0,60}:")
 START = re.compile(r"[a-z]+\(")
+LABEL = re.compile(r"[A-Za-z][0-9A-Za-z_ -]{0,39}[:=]\"?(?=[a-z]+\()")
+"""What may stand before a descriptor: `Receive: wsh(…)`, `main_descriptor = "wsh(…)"`."""
 CHECKSUM = re.compile(r"#[023456789acdefghjklmnpqrstuvwxyz]{8}")
 
 
@@ -31,7 +34,7 @@ def starts_descriptor(text: str) -> bool:
     first = next(
         (line.strip() for line in lines(text) if line.strip(" #") and "#" not in line[:1]), ""
     )
-    return bool(START.match(first))
+    return bool(START.match(_unlabelled(first)))
 
 
 def _descriptors(text: str) -> Iterator[str]:
@@ -43,13 +46,17 @@ def _descriptors(text: str) -> Iterator[str]:
         piece = "".join(line.split())
         if ready is not None and "#" not in ready and CHECKSUM.fullmatch(piece):
             ready, piece = ready + piece, ""
-        if not piece or piece.startswith("#"):
+        if not piece or piece.startswith("#") or (not begun and HEADING.fullmatch(piece)):
             continue
         if ready is not None:
             yield ready
             ready = None
+        piece = piece if begun else _unlabelled(piece)
         if not begun and not START.match(piece):
-            raise PolicyError(f"line {number} is no descriptor: it begins with {piece[:20]!r}")
+            raise PolicyError(
+                f"line {number}, of {len(piece):,} characters, is no descriptor, as wsh(…) or "
+                "sh(…), nor the beginning of another format"
+            )
         begun.append(piece)
         depth += piece.count("(") - piece.count(")")
         if depth <= 0:
@@ -58,3 +65,10 @@ def _descriptors(text: str) -> Iterator[str]:
         yield ready
     if begun or ready is None:
         yield "".join(begun)
+
+
+def _unlabelled(text: str) -> str:
+    """Return a line without a label before its descriptor, and the quotes around it."""
+    piece = "".join(text.split())
+    matched = LABEL.match(piece)
+    return piece[matched.end() :].removesuffix('"') if matched else piece

@@ -7,7 +7,7 @@ branches that open later. What else a descriptor may be is refused by the name o
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from coordinator.errors import NotImportable
 from coordinator.interop import annotations
@@ -41,10 +41,15 @@ PLACES_MAX: Final = 3 * KEYS_MAX
 THRESHOLD = re.compile(r"[1-9][0-9]?")
 PAIR = re.compile(r"((?:/[0-9]{1,10})*)/<([0-9]{1,10});([0-9]{1,10})>/\*")
 ONE = re.compile(r"((?:/[0-9]{1,10})*)/([0-9]{1,10})/\*")
-SHORT = {"/**": "/<0;1>/*", "/{0,1}/*": "/<0;1>/*"}
+SHORT = {"/**": "/<0;1>/*"}
+NAME = re.compile(r"([a-z_]{1,20})\(")
+BRACES = re.compile(r"/\{([0-9]{1,10}),([0-9]{1,10})\}/")
+"""Keychains as Specter-DIY writes them."""
+MARK = re.compile(r"(/[0-9]{1,10})['h]")
 OTHER_KINDS: Final = (
     (re.compile(r"tr\("), "a taproot wallet"),
     (re.compile(r"(wpkh|pkh|pk|combo|sh\(wpkh|wsh\(pkh|wsh\(pk|sh\(pkh|sh\(pk)\("), "a single key"),
+    (re.compile(r"sp\("), "a wallet of silent payments"),
     (re.compile(r"(addr|raw|rawtr)\("), "an address or script without its keys"),
     (re.compile(r"(sorted)?multi\("), "a bare multisig, which has no address"),
     (re.compile(r"(wsh|sh)\("), "a miniscript policy without branches that open later"),
@@ -72,6 +77,28 @@ class Descriptor:
     node: Node | None = None
     birthday_height: int | None = None
     gap: int | None = None
+    other_marks: bool = False
+    """Whether its checksum is that of the same descriptor with h for ', or ' for h."""
+
+
+class Body(NamedTuple):
+    """A descriptor without its checksum, and whether that is for other marks of hardened steps."""
+
+    text: str
+    other_marks: bool = False
+
+
+def body_of(text: str, where: str) -> Body:
+    """Return a descriptor without its checksum; raises PolicyError for a wrong one.
+
+    A checksum covers how hardened steps are marked, and programs that rewrite the marks keep it.
+    """
+    body, mark, given = text.partition("#")
+    if not mark or given == checksum(body):
+        return Body(body)
+    if given in {checksum(MARK.sub(rf"\1{each}", body)) for each in ("'", "h")}:
+        return Body(body, other_marks=True)
+    raise PolicyError(f"{where}: its checksum is {checksum(body)}, not {given[:20]}")
 
 
 def parse(text: str, where: str = "the descriptor") -> Descriptor:
@@ -79,13 +106,20 @@ def parse(text: str, where: str = "the descriptor") -> Descriptor:
     if len(text) > DESCRIPTOR_MAX:
         raise PolicyError(f"{where} has {len(text):,} characters; {DESCRIPTOR_MAX:,} is the most")
     annotated = annotations.split("".join(text.split()))
-    body, mark, given = annotated.descriptor.partition("#")
-    if mark and given != checksum(body):
-        raise PolicyError(f"{where}: its checksum is {checksum(body)}, not {given[:20]}")
-    matched = SHAPE.fullmatch(body)
+    body, other_marks = body_of(annotated.descriptor, where)
+    found = _parsed(BRACES.sub(r"/<\1;\2>/", body), where)
+    return replace(
+        found,
+        birthday_height=annotated.birthday_height,
+        gap=annotated.gap,
+        other_marks=other_marks,
+    )
+
+
+def _parsed(body: str, where: str) -> Descriptor:
     if BRANCHED.match(body):
-        found = _branched(body.removeprefix("wsh(").removesuffix(")"), where)
-        return replace(found, birthday_height=annotated.birthday_height, gap=annotated.gap)
+        return _branched(body.removeprefix("wsh(").removesuffix(")"), where)
+    matched = SHAPE.fullmatch(body)
     if not matched or (matched[1] == "sh(wsh") is not bool(matched[4]):
         raise _other_kind(body, where)
     script = "sh-wsh" if matched[1] == "sh(wsh" else matched[1]
@@ -95,10 +129,7 @@ def parse(text: str, where: str = "the descriptor") -> Descriptor:
     if len(keys) > KEYS_MAX:
         raise PolicyError(f"{where} has {len(keys)} keys; {KEYS_MAX} is the most")
     read = tuple(read_key(key, f"key {number} of {where}") for number, key in enumerate(keys, 1))
-    return Descriptor(
-        script, matched[2] == "sortedmulti", int(threshold), read,
-        birthday_height=annotated.birthday_height, gap=annotated.gap,
-    )  # fmt: skip
+    return Descriptor(script, matched[2] == "sortedmulti", int(threshold), read)
 
 
 def _branched(text: str, where: str) -> Descriptor:
@@ -201,7 +232,9 @@ def _other_kind(body: str, where: str) -> PolicyError:
             return NotImportable(
                 f"{where} is {kind}, not a multisig of wsh, sh(wsh) or sh", KEEP_IT
             )
-    return PolicyError(f"{where} is none: it begins with {body[:20]!r}")
+    name = NAME.match(body)
+    told = f"{name[1]}(…) is not known" if name else f"{len(body):,} characters of something else"
+    return PolicyError(f"{where} is none: {told}")
 
 
 def _grouped(read: Iterable[Descriptor]) -> Iterator[list[Descriptor]]:
@@ -258,6 +291,12 @@ def _wallet(
     if fixed is not None:
         raise _fixed(group[fixed], checked(file, network), network)
     file = checked(file, network)
+    if any(each.other_marks for each in group):
+        file = file.warned(
+            "checksum_of_other_marks",
+            f"the {format_}'s checksum is that of the same descriptor with its hardened steps "
+            "marked otherwise (' for h, or h for ')",
+        )
     taken = next((each for each in first.keys if _below(1, each).steps), None)
     if taken is not None:
         file = file.warned(

@@ -23,6 +23,10 @@ SEED_VERSION_WRITTEN: Final = 20  # the first that keeps fingerprints
 QUORUM = re.compile(r"([0-9]{1,3})of([0-9]{1,3})")
 SCRIPTS: Final = {None: "sh", "sh-wsh": "sh-wsh", "wsh": "wsh"}
 NAME_MAX: Final = 200
+CHANGES = re.compile(r"\}\s*,\s*\{\s*\"op\"\s*:")
+STORE = re.compile(r"x[0-9]{1,3}/")
+READ: Final = ("type", "xpub", "derivation", "root_fingerprint", "ckcc_xfp")
+CHANGES_MAX: Final = 1 << 20
 LITERAL = re.compile(r"\{\s*u?'")
 
 
@@ -37,6 +41,26 @@ def is_one(found: Field) -> bool:
 def is_old(text: str) -> bool:
     """Tell whether a text is a file of before 2.5, which is no JSON."""
     return bool(LITERAL.match(text)) and "'seed_version'" in text
+
+
+def has_changes(text: str) -> bool:
+    """Tell whether changes stand behind the wallet (JSON Patch), as of 4.5 on while it is open."""
+    return text.startswith("{") and bool(CHANGES.search(text))
+
+
+def without_changes(listed: Field) -> Field:
+    """Return the wallet without its changes; raises PolicyError where one is to what is read."""
+    wallet, *changes = listed.items(CHANGES_MAX)
+    for change in changes:
+        place = change["path"].text(1_000)
+        _, *steps = (each.replace("~1", "/").replace("~0", "~") for each in place.split("/"))
+        of_key = STORE.fullmatch(steps[0]) and (len(steps) == 1 or steps[1] in READ)
+        if of_key or steps[0] in ("wallet_type", "seed_version"):
+            raise NotImportable(
+                f"the {FORMAT} has a change to {place[:40]} behind it that is not settled",
+                "open it in Electrum once, close it, and import it again",
+            )
+    return wallet
 
 
 def refuse_old() -> PolicyError:
@@ -77,11 +101,7 @@ def read(found: Field, network: Network) -> WalletFile:
     )
     file = checked(file, network)
     if _holds_secrets(found, stores):
-        file = file.warned(
-            "private_material",
-            f"the {FORMAT} holds seeds or private keys: none of that was stored; whoever has the "
-            "file may spend, so keep it as you keep a seed, or destroy it",
-        )
+        file = file.beside_secrets()
     return file
 
 

@@ -32,12 +32,19 @@ SLOTS: Final = {
 }
 # The same in Coldcard's and Passport's generic export, whose accounts are objects.
 ACCOUNTS: Final = {"wsh": ("bip48_2",), "sh-wsh": ("bip48_1",), "sh": ("bip45",)}
+DEVICE: Final = "Specter device"
+DEVICE_TYPES: Final = ("wsh", "sh-wsh", "sh")
+DEVICE_KEYS_MAX: Final = 200
+SINGLE_KEY: Final = "ExtPubKey"
+SINGLE: Final = "the key of a wallet with a single key (Wasabi's format)"
+SINGLE_ACCOUNTS: Final = ("bip44", "bip49", "bip84", "bip86")
 SLIP132: Final = {
     ("wsh", True): bytes.fromhex("02aa7ed3"),
     ("sh-wsh", True): bytes.fromhex("0295b43f"),
     ("wsh", False): bytes.fromhex("02575483"),
     ("sh-wsh", False): bytes.fromhex("024289ef"),
 }
+SINGLE_REMEDY: Final = "export the signer's key for a multisig wallet: the account of BIP 48"
 LONE_KEY = re.compile(r"(?:\[[^\[\]]*\])?[a-zA-Z]pub[1-9A-HJ-NP-Za-km-z]{100,110}(?:/.*)?")
 
 
@@ -59,8 +66,10 @@ class KeyFile(NamedTuple):
 def is_one(found: Field) -> bool:
     """Tell whether JSON is a signer's keys."""
     value = found.value
-    if not isinstance(value, dict) or "xfp" not in value:
+    if not isinstance(value, dict):
         return False
+    if "xfp" not in value:
+        return _is_device(value)
     named = [name for names in (*SLOTS.values(), *ACCOUNTS.values()) for name in names]
     return "xpub" in value or any(name in value for name in named)
 
@@ -77,10 +86,17 @@ def read(found: Field) -> KeyFile:
             raise NotImportable(
                 f"the file holds a {name}", "nothing of it was stored; delete the file"
             )
+    members = found.value if isinstance(found.value, dict) else {}
+    if _is_device(members):
+        return KeyFile(DEVICE, list(_device_keys(found)))
+    if SINGLE_KEY in members:
+        raise NotImportable(f"this is {SINGLE}", SINGLE_REMEDY)
     fingerprint = read_fingerprint(found["xfp"].text(20), "xfp")
     accounts = list(_accounts(found, fingerprint))
     if accounts:
         return KeyFile(GENERIC, accounts)
+    if any(name in members for name in SINGLE_ACCOUNTS):
+        raise NotImportable("the file holds accounts of a single key alone", SINGLE_REMEDY)
     if (xpub := found.member("xpub")) is not None:
         path = found.member("path") or found.member("derivation")
         key = read_xpub(xpub.text(KEY_MAX), "xpub")._replace(
@@ -137,6 +153,35 @@ def write_ccxp(key: WalletKey, script: str, network: Network) -> str:
         },
         indent=2,
     )
+
+
+def _is_device(members: dict[str, object]) -> bool:
+    """Tell whether JSON is a device of Specter's: its name, type and keys."""
+    keys = members.get("keys")
+    return (
+        "type" in members
+        and isinstance(keys, list)
+        and bool(keys)
+        and isinstance(keys[0], dict)
+        and {"fingerprint", "derivation", "xpub"} <= keys[0].keys()
+    )
+
+
+def _device_keys(found: Field) -> Iterator[SignerKey]:
+    """Yield the keys of a Specter device that are for wallets of several."""
+    for each in found["keys"].items(DEVICE_KEYS_MAX):
+        kind = each.member("type")
+        script = kind.text(40) if kind is not None else None
+        if script is not None and script not in DEVICE_TYPES:
+            continue
+        key = read_xpub(each["xpub"].text(KEY_MAX), f"{each.name}.xpub")
+        yield signer_key(
+            script,
+            key._replace(
+                fingerprint=read_fingerprint(each["fingerprint"].text(20), each.name),
+                path=read_path(each["derivation"].text(KEY_MAX), each.name),
+            ),
+        )
 
 
 def _accounts(found: Field, fingerprint: bytes) -> Iterator[SignerKey]:

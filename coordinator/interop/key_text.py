@@ -30,7 +30,7 @@ def read_key(text: str, where: str) -> KeyText:
     text = text.strip()
     matched = EXPRESSION.fullmatch(text) if len(text) <= KEY_MAX else None
     if not matched:
-        raise PolicyError(f"{where} is no [fingerprint/path]xpub: {text[:20]!r}")
+        raise PolicyError(f"{where} is no [fingerprint/path]xpub, in its {len(text):,} characters")
     origin, written, below = matched.groups()
     prefix, key = _extended(written, where)
     found = WalletKey(key, prefix)

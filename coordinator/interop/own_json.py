@@ -1,8 +1,10 @@
 """The JSON that `vault export --format json` writes, or any that holds a descriptor.
 
-Coldcard calls it desc.
+Coldcard calls it desc, others keep it somewhere inside.
 """
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -16,6 +18,10 @@ from psbt.network import Network
 FORMAT: Final = "JSON with a descriptor"
 NAMES: Final = ("descriptor", "desc")
 NAME_MAX: Final = 200
+FOUND_MAX: Final = 100
+DESCRIPTOR = re.compile(r"(?:wsh|sh|wpkh|pkh|tr)\([^\s]*(?:[xyztuvXYZTUV]pub)")
+SECRETS: Final = ("mnemonic", "seed", "xprv", "passphrase", "words")
+PRIVATE_KEY = re.compile(r"[xyztuvXYZTUV]prv[1-9A-HJ-NP-Za-km-z]{20}")
 
 
 def is_one(found: Field) -> bool:
@@ -44,6 +50,35 @@ def read(found: Field, network: Network) -> list[WalletFile]:
         )
         for file in files
     ]
+
+
+def descriptors_within(found: Field) -> list[str]:
+    """Return the descriptors in JSON of any shape, each once, in order."""
+    strings = [text for _, text in _strings(found.value)]
+    return list(dict.fromkeys(text for text in strings if DESCRIPTOR.match(text)))[:FOUND_MAX]
+
+
+def read_within(found: Field, texts: Sequence[str], network: Network) -> list[WalletFile]:
+    """Read the wallets of descriptors that JSON of any shape holds."""
+    files = descriptors.wallets(texts, network, FORMAT)
+    if any(
+        text and (name.lower() in SECRETS or PRIVATE_KEY.search(text))
+        for name, text in _strings(found.value)
+    ):
+        return [file.beside_secrets() for file in files]
+    return files
+
+
+def _strings(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each text in JSON with the name it stands under."""
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _strings(each, key)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each, name)
 
 
 def _birthday(told: Field | None) -> datetime | None:

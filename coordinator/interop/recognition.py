@@ -30,6 +30,7 @@ from coordinator.interop import (
     ur_types,
 )
 from coordinator.interop.key_text import read_key
+from coordinator.interop.private_text import refuse_private_text
 from coordinator.interop.wallet_file import WalletFile
 from psbt.errors import PolicyError, PsbtError
 from psbt.network import Network
@@ -98,6 +99,10 @@ TEXT_FORMATS: Final = {
     "coldcard": TextFormat(coldcard.is_one, _coldcard),
 }
 NAMES: Final = (*TEXT_FORMATS, *JSON_FORMATS)
+LABELS: Final = re.compile(
+    r"\{[^{}\n]*\"type\"\s*:\s*\"(?:tx|addr|pubkey|input|output|xpub|spscan)\""
+)
+IMPORT_LABELS: Final = "take them into the vaults that are known: cardquorum label import FILE"
 IMPORT_KEY: Final = "keep it as a key held elsewhere: cardquorum key import FILE --name LABEL"
 # What binary files begin with, what they are, and what to do with them.
 MAGICS: Final = (
@@ -134,13 +139,23 @@ def read_text(text: str, network: Network, given: Given = Given()) -> WalletFile
 
 
 def read_keys(data: bytes, name: str, token: str | None = None) -> key_file.KeyFile:
-    """Return the keys of one signer that a file holds; raises PolicyError."""
+    """Return the keys of one signer that a file holds, at least one; raises PolicyError."""
+    found = _keys_in(data, name, token)
+    if not found.keys:
+        raise NotImportable(
+            f"the {found.format} holds no key for a wallet of several", key_file.SINGLE_REMEDY
+        )
+    return found
+
+
+def _keys_in(data: bytes, name: str, token: str | None = None) -> key_file.KeyFile:
     if len(data) > KEYS_SIZE_MAX:
         raise PolicyError(f"{name} has {len(data):,} bytes; keys have up to {KEYS_SIZE_MAX:,}")
     _refuse_binary(data)
     text = foreign_text.decoded(data, name).strip()
+    refuse_private_text(text)
     if ur.is_part(text):
-        return _ur_keys(ur.joined(text.split()))
+        return _ur_keys(ur.joined(ur.codes_in(text)))
     carried = _carried(text, Given(token=token))
     text = text if carried is None else carried.strip()
     try:
@@ -161,8 +176,9 @@ def read_keys(data: bytes, name: str, token: str | None = None) -> key_file.KeyF
 def _files(text: str, network: Network, given: Given, *, nesting: int) -> Files:
     if nesting == 0:
         raise PolicyError(f"the file is wrapped more than {NESTING_MAX} times")
+    refuse_private_text(text)
     if ur.is_part(text):
-        return _from_ur(ur.joined(text.split()), network, given, nesting=nesting)
+        return _from_ur(ur.joined(ur.codes_in(text)), network, given, nesting=nesting)
     carried = _carried(text, given)
     if carried is not None:
         return _files(carried.strip(), network, given, nesting=nesting - 1)
@@ -188,7 +204,7 @@ def _from_ur(message: ur.Message, network: Network, given: Given, *, nesting: in
         _refuse_binary(data)
         text = foreign_text.decoded(data, "the text of the codes").strip()
         return _files(text, network, given, nesting=nesting - 1)
-    if message.type in (*ur_types.ACCOUNTS, *ur_types.KEYS):
+    if message.type in (*ur_types.ACCOUNTS, *ur_types.KEYS, ur_types.MULTI_ACCOUNTS):
         raise NotImportable(f"this is one signer's key (ur:{message.type})", IMPORT_KEY)
     return ur_types.refuse_other(message.type)
 
@@ -206,6 +222,8 @@ def _ur_keys(message: ur.Message) -> key_file.KeyFile:
     elif message.type in ur_types.ACCOUNTS:
         listed = ur_types.account_outputs(message)
         found = [(script, key) for script, key in listed if script is not None]
+    elif message.type == ur_types.MULTI_ACCOUNTS:
+        found = [(None, key) for key in ur_types.keys_of(message)]
     elif message.type == ur_types.BYTES:
         return read_keys(ur_types.bytes_of(message), "the codes")
     else:
@@ -237,7 +255,12 @@ def _listed(found: Field, network: Network) -> Files:
 def _from_json(text: str, network: Network, wanted: str | None) -> Files:
     if electrum.is_old(text):
         raise electrum.refuse_old()
+    changed = electrum.has_changes(text)
+    text = f"[{text}]" if changed else text
+    if LABELS.match(text):
+        raise NotImportable("these are labels (BIP 329), not a wallet", IMPORT_LABELS)
     found = Field(read_json(text, size_max=SIZE_MAX, depth_max=DEPTH_MAX * 4), "the file")
+    found = electrum.without_changes(found) if changed else found
     if wanted is not None:
         return JSON_FORMATS[wanted].read(found, network)
     for kind in JSON_FORMATS.values():
@@ -246,18 +269,48 @@ def _from_json(text: str, network: Network, wanted: str | None) -> Files:
     listed = found if isinstance(found.value, list) else None
     if isinstance(found.value, dict) and isinstance(found.value.get("wallets"), list):
         listed = found["wallets"]
-    if listed is not None:
+    if listed is not None and not _is_setting(found.value):
         return _listed(listed, network)
     if key_file.is_one(found):
         raise NotImportable("these are the keys of one signer, not a wallet of several", IMPORT_KEY)
+    texts = own_json.descriptors_within(found)
+    if texts:
+        return own_json.read_within(found, texts, network)
+    raise _unknown_json(found)
+
+
+def _unknown_json(found: Field) -> PolicyError:
+    """Return why JSON is no wallet, by the name of what it is."""
+    if isinstance(found.value, dict) and key_file.SINGLE_KEY in found.value:
+        return NotImportable(
+            f"this is {key_file.SINGLE}, not a wallet of several", key_file.SINGLE_REMEDY
+        )
+    if _is_setting(found.value):
+        return NotImportable(
+            "this is a setting of a Coldcard, not what it exports",
+            "export it there: Settings, Multisig Wallets, the wallet, Coldcard Export",
+        )
     fields = ", ".join(list(found.value)[:8])[:200] if isinstance(found.value, dict) else "a list"
-    raise PolicyError(f"the JSON is of no wallet format known here; it holds {fields or 'nothing'}")
+    return PolicyError(
+        f"the JSON is of no wallet format known here; it holds {fields or 'nothing'}"
+    )
+
+
+def _is_setting(value: object) -> bool:
+    """Tell whether JSON is a list as a Coldcard keeps a wallet: name, quorum, keys and options."""
+    return (
+        isinstance(value, list)
+        and len(value) == len(("name", "quorum", "keys", "options"))
+        and isinstance(value[0], str)
+        and isinstance(value[1], list)
+        and isinstance(value[2], list)
+    )
 
 
 def _carried(text: str, given: Given) -> str | None:
     """Return the text that codes or an encryption carry; None where the text is the file."""
-    if bbqr.is_part(text[: bbqr.HEADER]):
-        found = bbqr.joined(text.split())
+    if bbqr.is_one(text):
+        found = bbqr.joined(bbqr.codes_in(text))
         _refuse_binary(found.data)
         return foreign_text.decoded(found.data, "the text of the codes")
     if pmofn.is_part(text):
@@ -309,11 +362,13 @@ def _refuse_binary(data: bytes) -> None:
 def _chosen(files: Files, network: Network, wanted: str | None) -> WalletFile:
     """Return the one wallet, or the one of this name or checksum."""
     named = [(file, descriptors.multipath(file, network).rpartition("#")[2]) for file in files]
-    fitting = [
-        file for file, checksum in named if wanted in (None, checksum) or file.name == wanted
-    ]
+    fitting = {
+        checksum: file
+        for file, checksum in reversed(named)
+        if wanted in (None, checksum) or file.name == wanted
+    }
     if len(fitting) == 1:
-        return fitting[0]
+        return next(iter(fitting.values()))
     listed = ", ".join(f"{file.name or file.form} #{checksum}" for file, checksum in named)
     if wanted is not None:
         raise UsageError(f"the file holds no one wallet {wanted!r}; it holds {listed}")

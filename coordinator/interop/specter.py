@@ -13,7 +13,6 @@ from coordinator.interop import descriptors
 from coordinator.interop.wallet_file import WalletFile
 from psbt.errors import PolicyError
 from psbt.network import Network
-from psbt.policy import checksum
 
 FORMAT: Final = "Specter wallet"
 DIY: Final = "Specter-DIY text"
@@ -64,10 +63,8 @@ def read_diy(text: str, network: Network) -> list[WalletFile]:
     name, mark, descriptor = text.strip()[len(ADD) :].partition("&")
     if not mark:
         raise PolicyError(f"the {DIY} is no {ADD}NAME&DESCRIPTOR")
-    body, hash_mark, given = descriptor.strip().partition("#")
-    if hash_mark and given != checksum(body):
-        raise PolicyError(f"the {DIY}'s checksum is {checksum(body)}, not {given[:20]}")
-    files = descriptors.wallets([_with_children(body)], network, DIY)
+    body = descriptors.body_of(descriptor.strip(), f"the {DIY}")
+    files = descriptors.wallets([_with_children(body.text)], network, DIY)
     return [replace(file, name=name.strip()[:NAME_MAX] or None) for file in files]
 
 

@@ -39,6 +39,17 @@ def is_part(text: str) -> bool:
     return text[: len(SCHEME)].lower() == SCHEME
 
 
+def codes_in(text: str) -> list[str]:
+    """Return the codes of a text, one a line or wrapped over several."""
+    codes: list[str] = []
+    for piece in text.split():
+        if is_part(piece) or not codes:
+            codes.append(piece)
+        else:
+            codes[-1] += piece
+    return codes
+
+
 def joined(texts: Iterable[str]) -> Message:
     """Put codes together, in any order and with repetitions; raises UsageError.
 

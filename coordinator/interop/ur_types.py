@@ -32,7 +32,12 @@ PAYMENTS: Final = ("psbt", "crypto-psbt")
 OUTPUTS: Final = ("crypto-output", "output-descriptor")
 ACCOUNTS: Final = ("crypto-account", "account-descriptor")
 KEYS: Final = ("crypto-hdkey", "hdkey")
-SECRETS: Final = ("seed", "crypto-seed", "crypto-bip39", "bip39", "sskr", "crypto-sskr", "eckey")
+MULTI_ACCOUNTS: Final = "crypto-multi-accounts"
+SECRETS: Final = tuple(
+    name.removeprefix(old)
+    for name in ("crypto-seed", "crypto-bip39", "crypto-sskr", "crypto-eckey")
+    for old in ("", "crypto-")
+)
 
 SH, WSH, MULTI, SORTED_MULTI = 400, 401, 406, 407
 SINGLE_KEYS: Final = {402: "pk", 403: "pkh", 404: "wpkh", 405: "combo", 409: "tr"}
@@ -45,6 +50,8 @@ TEXT_MAX: Final = 4_096
 STEPS_MAX: Final = 32
 ACCOUNTS_MAX: Final = 40
 TESTNET: Final = 1
+COINS: Final = (0, 1)
+"""Bitcoin, and all coins' test networks, which some signers say of either (SLIP 44)."""
 COSIGNER: Final = 410
 
 
@@ -102,6 +109,14 @@ def _of_master(key: UrKey, master: bytes | None) -> UrKey:
     if key.fingerprint is not None or master is None or not key.key.depth:
         return key
     return key._replace(fingerprint=master, path=key.steps)
+
+
+def keys_of(message: ur.Message) -> list[UrKey]:
+    """Return the keys that a Keystone shows at once, each of an account."""
+    listed = _map(ur.decoded(message.cbor), "the accounts").get(2)
+    if not isinstance(listed, list) or len(listed) > ACCOUNTS_MAX:
+        raise PolicyError(f"the accounts of {message.type} are no list of keys")
+    return [hdkey(each, number) for number, each in enumerate(listed, 1)]
 
 
 def key_of(message: ur.Message) -> UrKey:
@@ -361,7 +376,7 @@ def _is_mainnet(found: object, where: str) -> bool:
     if found is None:
         return True
     told = _map(found.value if isinstance(found, cbor2.CBORTag) else found, f"the coin of {where}")
-    if told.get(1, 0) != 0:
+    if told.get(1, 0) not in COINS:
         raise PolicyError(f"{where} is for another coin than Bitcoin")
     return told.get(2, 0) == 0
 

@@ -102,6 +102,14 @@ class WalletFile:
         odd = Notice(code, Severity.WARNING, message)
         return replace(self, warnings=(*self.warnings, odd))
 
+    def beside_secrets(self) -> "WalletFile":
+        """Return the file with the warning that what may spend stands in it, too."""
+        return self.warned(
+            "private_material",
+            f"the {self.format} holds seeds or private keys: none of that was stored; whoever has "
+            "the file may spend, so keep it as you keep a seed, or destroy it",
+        )
+
     def repaired(self, code: str, message: str) -> "WalletFile":
         """Return the file with one more repair that a person must accept."""
         wrong = Notice(code, Severity.DANGER, message)

@@ -59,6 +59,10 @@ def wallet_seeds() -> Iterator[bytes]:
     yield json.dumps({"network": "localtest", "multisig_name": "x", "descriptor": told}).encode()
     text = writing.write(WALLET, HERE, "descriptor")[0]
     yield json.dumps({"name": "x", "accounts": [{"descriptor": text, "timestamp": 9}]}).encode()
+    yield json.dumps({"name": "x", "wallet": {"descriptor_str": text, "mnemonic": "some"}}).encode()
+    electrum = writing.write(WALLET, HERE, "electrum")[0]
+    yield f'{electrum},\n{{"op": "add", "path": "/tx_fees/00", "value": 1}}'.encode()
+    yield f'main_descriptor = "{text}"'.encode()
     yield b"{'seed_version': 11}"
 
 
@@ -75,6 +79,14 @@ def key_seeds() -> Iterator[bytes]:
     yield key_file.write_cobo(KEY, HERE).encode()
     yield bsms.write_key_record(KEY, HERE, "a key").encode()
     yield "\n".join(ur.split(ur_types.write_account(KEY, HERE))).encode()
+    yield json.dumps({"name": "a", "type": "specter", "keys": [_device_key()]}).encode()
+
+
+def _device_key() -> dict[str, str]:
+    """Return a key as Specter keeps it of a device."""
+    origin, _, xpub = key_file.write_expression(KEY, HERE)[1:].partition("]")
+    fingerprint, _, path = origin.partition("/")
+    return {"fingerprint": fingerprint, "derivation": f"m/{path}", "type": "wsh", "xpub": xpub}
 
 
 def ur_content(data: bytes) -> None:

@@ -47,7 +47,7 @@ VAULTS = (
         ("miniscript descriptor",)),
     Row("encrypted descriptor (BIP 138), as kits have it", (), (), "Liana's file",
         ("encrypted descriptor backup",)),
-    Row("our own JSON", ("json",), ("json",)),
+    Row("our own JSON, and any JSON with a descriptor in it", ("json",), ("json",)),
     Row("UR 2 and UR 1", (), tuple(ur_types.WRITERS), "bc-ur of Node.js, published vectors"),
     Row("BBqr", (), ("bbqr",), "bbqr of Node.js, a real scan"),
 )  # fmt: skip
@@ -55,6 +55,7 @@ KEYS = (
     Row("key expression", (), ("expression",), "BIP 380's vectors"),
     Row("SLIP 132", (), ("slip132",), "SLIP 132's vectors"),
     Row("Coldcard's key file", (), ("coldcard",), "published files", ("Coldcard ccxp JSON",)),
+    Row("Specter's device, of its keys those for several signers", (), (), "published shape"),
     Row("Cobo's key file", (), ("cobo",), "published shape"),
     Row("BSMS key record", (), ("bsms",), "BIP 129's vectors"),
     Row("UR account", (), ("ur",), "published vectors"),
