@@ -245,7 +245,6 @@ def kit_of(
         below=below.strip(),
         place=wanted.location,
         places=list(_places(db, vault)) if wanted.with_places else (),
-        pins=[card.name for card, _ in facts.cards()] if audience is Audience.EXECUTOR else (),
     )
 
 

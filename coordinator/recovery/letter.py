@@ -1,7 +1,9 @@
 """The letter on a kit's first page: what somebody must know who never saw this program.
 
-What it has to say, and in which words, is held by tests: at most 260 words, school grade six or
-below, no word of the trade. The owner's own words come from a file and stand above and below it.
+What it has to say, and in which words, is held by tests: at most 260 words with the list of cards
+where that stands on the same page, school grade six or below, no word of the trade, for every
+quorum, place, helper and later branch. The owner's own words come from a file and stand above and
+below it.
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,11 @@ from coordinator.recovery import reading
 BLANK: Final = "______________________"
 """What somebody fills in with a pen."""
 NAMED_MAX: Final = 3
+WORDS_MAX: Final = 260
+"""How many words of the program's page one has; with more the cards are listed after page two."""
+LISTED_MAX: Final = 5
+"""How many cards page one has room to list."""
+LIST_HEAD: Final = ("card", "lies at", "with", "its PIN note")
 NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -78,26 +85,41 @@ class Section(NamedTuple):
 
 
 class Letter(NamedTuple):
-    """The letter's sections in order, its reading grade and its number of words."""
+    """The letter's sections in order, its reading grade and page one's number of words.
+
+    `cards` are listed below it where `lists_here`, else after page two.
+    """
 
     sections: tuple[Section, ...]
     grade: float
     words: int
+    cards: Sequence[CardPlace] = ()
+    lists_here: bool = True
 
 
 def written(facts: LetterFacts) -> Letter:
-    """Return the letter."""
+    """Return the letter, its cards listed where there is room for them."""
+    letter = _letter(facts, lists_here=True)
+    if letter.words <= WORDS_MAX and len(facts.cards) <= LISTED_MAX:
+        return letter
+    return _letter(facts, lists_here=not facts.cards)
+
+
+def _letter(facts: LetterFacts, *, lists_here: bool) -> Letter:
     sections = (
         Section("Do nothing today", _first(facts)),
         Section("What this is", _what(facts)),
         Section("Never", NEVER),
-        Section("Where", _where(facts)),
+        Section("Where", _where(facts, "below" if lists_here else "after page two")),
         Section("Then", _then(facts)),
         *([Section("Later", _later(facts))] if facts.later else []),
         Section("When to stop", _stop(facts)),
     )
     text = "\n".join(f"{section.heading}\n{section.text}" for section in sections)
-    return Letter(sections, reading.grade(text), len(reading.words(text)))
+    cells = [cell or "" for card in facts.cards for cell in card]
+    listed = [*LIST_HEAD, *cells] if cells and lists_here else []
+    words = len(reading.words(text)) + len(reading.words(" ".join(listed)))
+    return Letter(sections, reading.grade(text), words, facts.cards, lists_here)
 
 
 def number(count: int) -> str:
@@ -119,47 +141,44 @@ def _first(facts: LetterFacts) -> str:
 
 
 def _what(facts: LetterFacts) -> str:
-    alone = f" One {facts.noun} alone can move nothing." if facts.threshold > 1 else ""
-    guard = "guards" if facts.total == 1 else "guard"
+    alone = " One alone can move nothing." if facts.threshold > 1 else ""
+    total, threshold = _counted(facts, facts.total), number(facts.threshold).capitalize()
+    some = f"The {facts.noun}" if facts.total == 1 else f"Any {threshold.lower()} of {total}"
+    if facts.threshold == facts.total > 1:
+        some = f"It takes all {total} to move it"
+    else:
+        some = f"{some} can move it"
     return (
-        "This is about money kept as bitcoin. It is for the time when its owner can no longer act. "
-        f"No bank holds this money. {_counted(facts, facts.total).capitalize()} {guard} it. "
-        f"Any {number(facts.threshold)} of them can move it.{alone}"
+        "This is about money kept as bitcoin, for the time when its owner can no longer act. "
+        f"No bank holds it. {some}.{alone}"
     )
 
 
 NEVER: Final = (
     "Never read a PIN or secret words out to anyone. Never type them into a website. Never take a "
-    "photo of them, or of this paper. Never pay anyone who calls and offers to get the money out. "
+    "photo of them or this paper. Never pay anyone who calls and offers help. "
     "Never throw away a card, a paper or the owner's computer."
 )
 
 
-def _where(facts: LetterFacts) -> str:
+def _where(facts: LetterFacts, listed: str) -> str:
     if facts.audience is not Audience.EXECUTOR:
         return (
             "Keep this paper in its place until you have called. If a card lies here, keep it too. "
             "Ask them where the other cards are."
         )
-    told = " ".join(_card_line(card) for card in facts.cards)
     bank = {
         None: "",
-        True: " The bank may keep its box shut for some weeks. You can do it without the bank.",
-        False: " The bank may keep its box shut for some weeks. You must wait for it.",
+        True: " The bank may keep its box shut for weeks. You can do it without the bank.",
+        False: " The bank may keep its box shut for weeks. You must wait for it.",
     }[facts.without_bank]
-    return f"{told} Each PIN is kept apart from its card; see the lines below.{bank}"
-
-
-def _card_line(card: CardPlace) -> str:
-    place = f"is at {card.place}" if card.place else f"is at {BLANK}"
-    with_ = f", with {card.holder}" if card.holder else ""
-    return f"Card {card.card} {place}{with_}."
+    return f"The list {listed} says where each card is. Its PIN is noted elsewhere.{bank}"
 
 
 def _then(facts: LetterFacts) -> str:
     enough = _counted(facts, facts.threshold)
     return (
-        f"When you have {enough}, sit down with your helper. Follow page two. Watch each step. "
+        f"With {enough}, sit down with your helper. Follow page two. Watch each step. "
         "Send a small sum first. See it arrive. Then send the rest. "
         "Ask a tax adviser before you sell."
     )
@@ -169,12 +188,13 @@ def _later(facts: LetterFacts) -> str:
     """Say what later hands can do now, from when on more, and how they would know."""
     lying = [each.here for each in facts.later if each.here and not each.open]
     here = lying[0] if lying and facts.audience is not Audience.EXECUTOR else None
-    now = f"Card {here}, which lies here, can move nothing yet. " if here else ""
+    now = f"Card {here} here can move nothing yet. " if here else ""
     told = [f"{_when(hands)} {_who(facts, hands)} can move it too" for hands in facts.later[:1]]
     told += [f"{_when(hands)} {_who(facts, hands)} can" for hands in facts.later[1:]]
     first, *others = told
-    moves = "" if facts.later[0].open else ", later if the money moves first"
-    return f"{now}{'. '.join([first + moves, *others])}. See page two."
+    dated = facts.later[0].since is not None and not facts.later[0].open
+    moves = ", later if the money moves first" if dated else ""
+    return f"{now}{'. '.join([first + moves, *others])}. See the steps after page two."
 
 
 def _when(hands: LaterHands) -> str:
@@ -182,14 +202,21 @@ def _when(hands: LaterHands) -> str:
         return "Now"
     if hands.since is not None:
         return f"From {hands.since}"
-    return f"{(hands.after or 'some time').removeprefix('about ').capitalize()} after it last moved"
+    if hands.after is None:
+        return "After a wait"
+    return f"{hands.after.removeprefix('about ').capitalize()} after it last moved"
 
 
 def _who(facts: LetterFacts, hands: LaterHands) -> str:
     """Return the names of later hands where they are few and the letter has room for them."""
     total = len(hands.holders)
     if facts.audience is Audience.EXECUTOR or total > NAMED_MAX:
-        return f"{number(hands.threshold)} of {number(total)} later {facts.noun}s"
+        later = f"later {facts.noun}{'' if total == 1 else 's'}"
+        return (
+            f"one {later}"
+            if total == 1
+            else f"{number(hands.threshold)} of {number(total)} {later}"
+        )
     if total == 1:
         return f"{hands.holders[0]} alone"
     names = f"{', '.join(hands.holders[:-1])} and {hands.holders[-1]}"

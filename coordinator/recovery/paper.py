@@ -23,7 +23,7 @@ from reportlab.platypus import (
 from coordinator.errors import UsageError
 from coordinator.interop import bbqr
 from coordinator.recovery import steps, typed_lines
-from coordinator.recovery.letter import BLANK, Letter
+from coordinator.recovery.letter import BLANK, LIST_HEAD, Letter
 from coordinator.recovery.steps import StepsFacts
 from coordinator.shown_text import visible
 
@@ -89,8 +89,7 @@ class Kit:
 
     `encrypted` is the descriptor encrypted to its own keys (base64). A `secret` kit shows no more
     than that of it: neither descriptor nor addresses. `above` and `below` are the owner's own words
-    around the letter. `pins` are the cards whose PIN note's place is left to a pen, `places` where
-    things lie; both are written only where the owner asked for it.
+    around the letter. `places` are where things lie, where the owner asked for it.
     """
 
     vault: str
@@ -114,7 +113,6 @@ class Kit:
     below: str = ""
     place: str | None = None
     places: Sequence[tuple[str, str]] = ()
-    pins: Sequence[str] = ()
     later_keys: Sequence[KeyOnPaper] = ()
 
     @property
@@ -181,6 +179,10 @@ def _story(kit: Kit, ends: list[int]) -> Iterator[Flowable]:
     yield PageBreak()
     yield from _steps(kit)
     yield PageBreak()
+    if not kit.letter.lists_here:
+        yield Paragraph("The list of the cards", STEPS_TITLE)
+        yield _card_list(kit.letter)
+        yield PageBreak()
     where = f", for {kit.place}" if kit.place else ""
     yield Paragraph(_escaped(f"Technical pages: vault {kit.vault}{where}"), TITLE)
     yield from _what_this_is(kit)
@@ -200,11 +202,20 @@ def _letter(kit: Kit) -> Iterator[Flowable]:
     for section in kit.letter.sections:
         yield Paragraph(_escaped(section.heading), LETTER_HEADING)
         yield Paragraph(_escaped(section.text), LETTER)
-    for card in kit.pins:
-        yield Paragraph(_escaped(f"The PIN note of card {card} is at {BLANK}"), LETTER)
+    if kit.letter.cards and kit.letter.lists_here:
+        yield _card_list(kit.letter)
     yield Paragraph(f"Signed by the owner: {BLANK}", SIGNED)
     if kit.below:
         yield from _spoken(kit.below)
+
+
+def _card_list(letter: Letter) -> Table:
+    """Return where each card lies; where its PIN's note is, is left to a pen."""
+    rows = [
+        [Paragraph(_escaped(cell or ""), CELL) for cell in (*card, None)] for card in letter.cards
+    ]
+    head = [Paragraph(f"<b>{text}</b>", CELL) for text in LIST_HEAD]
+    return _table([head, *rows], widths=[34 * mm, 44 * mm, 34 * mm, None])
 
 
 def _spoken(text: str) -> Iterator[Flowable]:

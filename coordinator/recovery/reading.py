@@ -1,6 +1,7 @@
 """How hard a text is to read, by the formula of Flesch and Kincaid (US Navy, 1975)."""
 
 import re
+from functools import lru_cache
 
 SENTENCE = re.compile(r"[.!?:]+(?:\s|$)|\n+")
 WORD = re.compile("[A-Za-z]+(?:['\u2019-][A-Za-z]+)*")
@@ -17,6 +18,7 @@ def sentences(text: str) -> list[str]:
     return [part for part in SENTENCE.split(text) if WORD.search(part)]
 
 
+@lru_cache(maxsize=4096)
 def syllables(word: str) -> int:
     """Return about how many syllables an English word has: its groups of vowels, at least one."""
     small = re.sub(r"[^a-z]", "", word.lower())

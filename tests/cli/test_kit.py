@@ -326,7 +326,7 @@ def test_kind_of_the_place_says_what_a_kit_there_holds(
     said = printed(tmp_path / "kit")
     assert plain == (audience == "locked")
     assert (made["addresses"][0] in said) == (audience == "locked")
-    assert ("Card b is at at-b" in said) == (audience == "executor")
+    assert ("its PIN note" in said) == (audience == "executor")
     doubts = " ".join(made["notices"])
     assert ("tells where every card lies, and card b lies at at-b" in doubts) == (
         audience == "executor"

@@ -16,7 +16,7 @@ from coordinator.errors import UsageError
 from coordinator.interop import bbqr
 from coordinator.recovery import paper as kit_paper
 from coordinator.recovery import typed_lines
-from coordinator.recovery.letter import Audience, LetterFacts, written
+from coordinator.recovery.letter import Audience, CardPlace, LaterHands, LetterFacts, written
 from coordinator.recovery.steps import CardOnPaper, StepsFacts
 
 XPUB = "tpubDEfHTixePhNwjfaJMMkMZr9JmzHtM4tRziVMfynm4caMLydAvrjHR9v78XeBH1GU2AnQZSam1bdDW7FcuH2qX"
@@ -35,6 +35,7 @@ STEPS = StepsFacts(
     secret=False,
     birthday="2026-11-01",
 )
+LETTER = written(LetterFacts(Audience.LOCKED, 2, 3, "card", "2026-11-23", None))
 KIT = kit_paper.Kit(
     vault="family",
     network="regtest",
@@ -55,7 +56,7 @@ KIT = kit_paper.Kit(
     birthday="2026-11-01",
     timestamp=1793491200,
     program="cardquorum 7",
-    letter=written(LetterFacts(Audience.LOCKED, 2, 3, "card", "2026-11-23", None)),
+    letter=LETTER,
     steps=STEPS,
     encrypted="Q" * 700,
 )
@@ -132,7 +133,7 @@ def test_a_crowd_with_long_names_stays_on_the_paper(paper: str) -> None:
         place="P" * 40,
         keys=keys,
         places=[("M" * 40, "P" * 40)],
-        pins=["M" * 40],
+        letter=LETTER._replace(cards=[CardPlace("M" * 40, "W" * 40, "Q" * 40)]),
         steps=replace(STEPS, vault="V" * 40, cards=[CardOnPaper("W" * 40, "M" * 20)] * 15),
     )
     pages = pymupdf.open(stream=kit_paper.drawn(long, paper))
@@ -193,11 +194,12 @@ def test_a_secret_kit_shows_neither_descriptor_nor_addresses(paper: str) -> None
 
 @pytest.mark.parametrize("paper", ["a4", "letter"])
 def test_letter_and_steps_have_a_page_each(paper: str) -> None:
-    spoken = replace(KIT, above="Dear Ann,\nI am sorry.", below="With love, Tom", pins="abc")
+    spoken = replace(KIT, above="Dear Ann,\nI am sorry.", below="With love, Tom")
+    spoken = replace(spoken, letter=LETTER._replace(cards=[CardPlace("a", None, None)] * 3))
     pages = [page.get_text() for page in pymupdf.open(stream=kit_paper.drawn(spoken, paper))]
     assert "Dear Ann,\nI am sorry.\nDo nothing today\n" in pages[0]
     assert "With love, Tom" in pages[0]
-    assert pages[0].count("The PIN note of card") == 3
+    assert pages[0].count("its PIN note") == 1
     assert "Page two: the steps" in pages[1]
     assert "With Sparrow" in pages[1]
     assert "Technical pages" in pages[2]
@@ -206,3 +208,27 @@ def test_letter_and_steps_have_a_page_each(paper: str) -> None:
 def test_words_that_leave_no_room_for_the_letter_are_refused() -> None:
     with pytest.raises(UsageError, match="3000 characters leaves no room"):
         kit_paper.drawn(replace(KIT, above="abcd " * 600), "letter")
+
+
+@pytest.mark.parametrize("paper", ["a4", "letter"])
+@pytest.mark.parametrize("count", [5, 15])
+def test_page_one_has_room_for_the_longest_letter_and_its_list(paper: str, count: int) -> None:
+    """Names as long as names may be, helpers as long as they are taken, two later branches."""
+    name = "a-name-that-is-as-long-as-names-may-be-0"
+    hands = LaterHands(2, (name, name, name), "about March 2028", "about 12 months")
+    facts = LetterFacts(
+        Audience.EXECUTOR, 2, count, "card", "2026-11-23", None, ("Marie " * 13, "Jean " * 16),
+        [CardPlace(name, name, name)] * count, without_bank=True, later=(hands, hands),
+    )  # fmt: skip
+    letter = written(facts)
+    pages = pypdf.PdfReader(io.BytesIO(kit_paper.drawn(replace(KIT, letter=letter), paper))).pages
+    first = pages[0].extract_text()
+    assert "Signed by the owner" in first
+    assert not letter.lists_here
+    assert "its PIN note" not in first
+    assert sum("its PIN note" in page.extract_text() for page in pages) == 1
+    few = written(replace(facts, contacts=("Marie", "Jean"), cards=facts.cards[:3], later=()))
+    drawn = kit_paper.drawn(replace(KIT, letter=few, above="x" * 300), paper)
+    first = pypdf.PdfReader(io.BytesIO(drawn)).pages[0].extract_text()
+    assert "its PIN note" in first
+    assert "Signed by the owner" in first
