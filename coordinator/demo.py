@@ -24,6 +24,7 @@ from coordinator.enrolment.setup_plan import Setup
 from coordinator.errors import CoordinatorError, NotRipe, UsageError
 from coordinator.home.settings import Home, create_home
 from coordinator.home.stored import stored_policy
+from coordinator.names import require_known
 from coordinator.payment import ceremonies, creation
 from coordinator.payment.progress import progress
 from coordinator.readers import emulated
@@ -229,10 +230,8 @@ def _audited(stage: Stage, title: str) -> auditing.Audited:
 def _check(wishes: Wishes) -> None:
     if len(wishes.families) != len(PLACES):
         raise UsageError(f"the demo plays with {len(PLACES)} cards, not {len(wishes.families)}")
-    known = {family.name for family in families()}
     for family in wishes.families:
-        if family not in known:
-            raise UsageError(f"there is no family {family}; there is {', '.join(sorted(known))}")
+        require_known("family", family, [known.name for known in families()])
     if not 1 <= wishes.inputs <= MAX_INPUTS:
         raise UsageError(f"the demo spends 1 to {MAX_INPUTS} coins, not {wishes.inputs}")
 

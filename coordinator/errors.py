@@ -31,7 +31,7 @@ class CoordinatorError(Exception):
 
 
 class SettingsError(CoordinatorError):
-    """The home is missing, is there already, or says something that cannot be."""
+    """The home is missing, exists already, or says something that cannot be."""
 
 
 class ChainPasswordMissing(SettingsError):
@@ -258,7 +258,7 @@ class NotFinal(CeremonyError):
 
 
 class NothingToSign(CeremonyError):
-    """Every signature this card could give is there already."""
+    """Every signature this card could give is kept already."""
 
 
 class CoinReserved(CeremonyError):

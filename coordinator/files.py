@@ -63,13 +63,13 @@ def make_folder(path: Path) -> None:
 def refuse_unwritable(path: Path) -> None:
     """Raise UsageError where a new file cannot be written there."""
     if path.exists() or not path.parent.is_dir():
-        raise UsageError(f"{path} is there already, or its folder is not")
+        raise UsageError(f"{path} already exists, or its folder is missing")
 
 
 def write_private(path: Path, data: bytes, *, replace: bool = True) -> None:
     """Write a file (mode 0600) whole or not at all; raises UsageError naming the file."""
     if not replace and path.exists():
-        raise UsageError(f"{path} is there already")
+        raise UsageError(f"{path} already exists")
     unfinished = None
     try:
         descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Iterable
 
 from coordinator.errors import UsageError
 
@@ -15,6 +16,13 @@ def checked_name(name: str) -> str:
     if not NAME.fullmatch(name):
         raise UsageError(f"the name {name!r} is not 1 to 40 letters, digits, _ or -")
     return name
+
+
+def require_known(what: str, given: str, known: Iterable[str]) -> None:
+    """Raise UsageError unless what was given is one of the words known."""
+    words = list(known)
+    if given not in words:
+        raise UsageError(f"unknown {what} {given!r}; expected one of {', '.join(words)}")
 
 
 def fresh_id() -> str:

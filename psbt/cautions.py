@@ -14,6 +14,7 @@ from psbt.relay import (
     form_refusals,
     lock_refusals,
     package_refusals,
+    per_vbyte,
     relay_vsize,
     sigops_refusals,
 )
@@ -160,7 +161,9 @@ def _fee(facts: Facts, _: Context) -> Iterator[Caution]:
         message = f"the fee of {facts.fee_sats} sats is more than 5 % of the {amount} sats paid"
         yield Caution("high_fee", Severity.DANGER, message)
     if facts.feerate > HIGH_FEERATE:
-        message = f"the fee rate of {facts.feerate} sat/kvB is above {HIGH_FEERATE}"
+        message = (
+            f"the fee rate of {per_vbyte(facts.feerate)} sat/vB is above {per_vbyte(HIGH_FEERATE)}"
+        )
         yield Caution("high_feerate", Severity.DANGER, message)
 
 

@@ -134,7 +134,8 @@ def inputs_max(wish: Wish, policy_size: ScriptSize) -> int:
 def _terms(wish: Wish, size: ScriptSize, long_term_feerate: int) -> Terms:
     """Refuse what no transaction can do, and reckon what the rest costs."""
     if wish.feerate < 1 or long_term_feerate < 1:
-        raise PsbtError(f"a fee rate of {min(wish.feerate, long_term_feerate)} sat/kvB is not one")
+        least = min(wish.feerate, long_term_feerate)
+        raise PsbtError(f"a fee rate of {least} sat/kvB is not possible")
     scripts = [payment.script_pubkey for payment in wish.payments]
     scripts += [] if wish.drain is None else [wish.drain]
     if not scripts:

@@ -158,13 +158,13 @@ def fee_refusals(fee_sats: int, vsize: int, rules: RelayRules = CORE_30) -> Iter
     if fee_sats < least:
         message = (
             f"a fee of {fee_sats} sats is below what the chain source relays:"
-            f" {least} sats, {_per_vbyte(rules.minimum)} sat/vB"
+            f" {least} sats, {per_vbyte(rules.minimum)} sat/vB"
         )
         yield Refusal("min relay fee not met", "below_relay_minimum", message)
     if fee_sats > fee_at(SENDING_FEERATE_MAX, vsize):
         message = (
             f"a fee of {fee_sats} sats is more than nodes send:"
-            f" {_per_vbyte(SENDING_FEERATE_MAX)} sat/vB at most"
+            f" {per_vbyte(SENDING_FEERATE_MAX)} sat/vB at most"
         )
         yield Refusal("max-fee-exceeded", "absurd_fee", message)
 
@@ -341,7 +341,8 @@ def _date(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _per_vbyte(feerate: int) -> str:
+def per_vbyte(feerate: int) -> str:
+    """Return a fee rate in sat/kvB as people type it, in sat/vB."""
     whole, part = divmod(feerate, 1_000)
     return f"{whole}.{part:03d}".rstrip("0").rstrip(".")
 

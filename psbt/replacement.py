@@ -1,4 +1,4 @@
-"""What a payment that replaces another must pay (BIP 125), and a child that lifts its parents."""
+"""What a payment that replaces another must pay (BIP 125), and a child for its parents (CPFP)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -54,8 +54,8 @@ def least_fee_against(
     return max(each.least_fee(vsize) for each in (first, *known))
 
 
-class Family(NamedTuple):
-    """Waiting transactions that a child is to lift: their virtual bytes and fees together."""
+class Ancestors(NamedTuple):
+    """Waiting transactions that a child pays for: their virtual bytes and fees together."""
 
     vsize: int
     fee_sats: int
@@ -66,17 +66,17 @@ def least_feerate(replaced: Replaced, vsize: int) -> int:
     return (replaced.least_fee(vsize) - 1) * 1_000 // vsize + 1
 
 
-def child_fee(family: Family, vsize: int, feerate: int) -> int:
+def child_fee(ancestors: Ancestors, vsize: int, feerate: int) -> int:
     """Return what a child of this size must pay so that all together pay the rate (sat/kvB)."""
-    return fee_at(feerate, family.vsize + vsize) - family.fee_sats
+    return fee_at(feerate, ancestors.vsize + vsize) - ancestors.fee_sats
 
 
-def most_feerate(family: Family, vsize: int, value_sats: int, *, script_pubkey: bytes) -> int:
-    """Return the highest rate in sat/kvB that coins of this value can lift the family to.
+def most_feerate(ancestors: Ancestors, vsize: int, value_sats: int, *, script_pubkey: bytes) -> int:
+    """Return the highest rate in sat/kvB that coins of this value can raise the ancestors to.
 
     What is left for the child's output is no dust. Raises PsbtError where nothing is left.
     """
     spare = value_sats - dust_limit_sats(script_pubkey)
     if spare <= 0:
         raise PsbtError(f"coins of {value_sats} sats leave nothing to pay a fee with")
-    return (spare + family.fee_sats) * 1_000 // (family.vsize + vsize)
+    return (spare + ancestors.fee_sats) * 1_000 // (ancestors.vsize + vsize)

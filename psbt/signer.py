@@ -97,4 +97,4 @@ def _place(policy: Policy, key: KeyExpression, branch: str) -> tuple[int, KeyUse
         if same_key(use, key):
             return place, use
     where = f"the {branch} branch's" if policy.recoveries else "the policy's"
-    raise PolicyError(f"the key {key.fingerprint.hex()} is none of {where}")
+    raise PolicyError(f"the key {key.fingerprint.hex()} is not one of {where}")

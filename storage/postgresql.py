@@ -67,7 +67,8 @@ def checked_url(url: URL) -> URL:
     query = dict(url.query)
     if unknown := sorted(set(query) - OPTIONS):
         raise StorageError(
-            f"the database URL says {unknown[0]}, which is none of {', '.join(sorted(OPTIONS))}"
+            f"unknown option {unknown[0]} of the database URL;"
+            f" expected one of {', '.join(sorted(OPTIONS))}"
         )
     if url.host and "host" in query:
         raise StorageError("the database URL names a host twice: before the database and after ?")

@@ -109,7 +109,7 @@ def parse_url(text: str) -> ChainUrl:
     scheme = scheme.lower()
     if not colon or scheme not in OPTIONS:
         named = f"chain {scheme}: " if colon and scheme in OTHER_SCHEMES else "the chain "
-        raise SettingsError(f"{named}is none of {', '.join(f'{name}:' for name in OPTIONS)}")
+        raise SettingsError(f"{named}is not one of {', '.join(f'{name}:' for name in OPTIONS)}")
     place, question, query = rest.partition("?")
     if "@" in place:
         raise SettingsError(LOGIN_REFUSED)

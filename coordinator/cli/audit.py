@@ -57,10 +57,9 @@ def audit(
     Example: cardquorum audit family --lose home --steal card:blue
     """
     from coordinator.audit import auditing
-    from coordinator.errors import UsageError
+    from coordinator.names import require_known
 
-    if fail_on not in SEVERITIES:
-        raise UsageError(f"--fail-on {fail_on} is none of {', '.join(SEVERITIES)}")
+    require_known("--fail-on", fail_on, SEVERITIES)
     asked = _question(
         lose,
         steal,

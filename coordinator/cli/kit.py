@@ -86,12 +86,13 @@ def kit(
 
 
 def _audience(text: str | None) -> "Audience | None":
-    from coordinator.errors import UsageError
+    from coordinator.names import require_known
     from coordinator.recovery.letter import Audience
 
-    if text is not None and text not in list(Audience):
-        raise UsageError(f"--for {text} is none of {', '.join(Audience)}")
-    return Audience(text) if text is not None else None
+    if text is None:
+        return None
+    require_known("--for", text, Audience)
+    return Audience(text)
 
 
 def _contact(text: str) -> str:

@@ -89,10 +89,9 @@ def completion(
     """
     from typer._completion_shared import get_completion_script
 
-    from coordinator.errors import UsageError
+    from coordinator.names import require_known
 
-    if shell not in SHELLS:
-        raise UsageError(f"shell {shell} is none of {', '.join(SHELLS)}")
+    require_known("shell", shell, SHELLS)
     script = get_completion_script(prog_name=PROGRAM, complete_var=COMPLETE, shell=shell)
     return Result({"shell": shell, "script": script}, script.splitlines())
 

@@ -42,11 +42,10 @@ def export(
     from coordinator.errors import UsageError
     from coordinator.files import write_private
     from coordinator.interop import code_text, pictures
+    from coordinator.names import require_known
     from coordinator.payment import ceremonies
 
-    if format_ not in code_text.PAYMENT_FORMATS:
-        known = ", ".join(code_text.PAYMENT_FORMATS)
-        raise UsageError(f"unknown format {format_}; expected one of {known}")
+    require_known("format", format_, code_text.PAYMENT_FORMATS)
     if format_ == "psbt" and out is None:
         raise UsageError("a binary PSBT goes to a file: add --out FILE")
     if psbt_version not in {0, 2}:

@@ -8,8 +8,7 @@ from sqlalchemy.orm import Session
 
 from cards.family import family_named
 from coordinator import clock
-from coordinator.errors import UsageError
-from coordinator.names import checked_name
+from coordinator.names import checked_name, require_known
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import knowledge as knowledge_book
@@ -45,8 +44,7 @@ def tell(db: Session, told: Told) -> SecretLine:
 
     Raises UsageError, NotFound, or AlreadyExists for a label another secret has.
     """
-    if told.kind not in KINDS:
-        raise UsageError(f"kind {told.kind} is none of {', '.join(KINDS)}")
+    require_known("kind", told.kind, KINDS)
     card = card_book.card_named(db, told.card.removeprefix("card:"))
     known_by = [custody_book.holder_named(db, who.removeprefix("holder:")) for who in told.known_by]
     written_at = [

@@ -6,8 +6,8 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.custody import log as custody_log
-from coordinator.errors import Ambiguous, UsageError
-from coordinator.names import checked_name
+from coordinator.errors import Ambiguous
+from coordinator.names import checked_name, require_known
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage.errors import NotFound
@@ -32,8 +32,7 @@ def add(db: Session, network: str, of: str, *, kind: str, label: str) -> Carrier
 
     Raises UsageError, NotFound, Ambiguous or AlreadyExists.
     """
-    if kind not in KINDS:
-        raise UsageError(f"kind {kind} is none of {', '.join(KINDS)}")
+    require_known("kind", kind, KINDS)
     key = _key_meant(db, network, of)
     item = card_book.add_item(db, kind, checked_name(label), now=clock.now())
     return _line(db, card_book.add_carrier(db, key, item, now=clock.now()))

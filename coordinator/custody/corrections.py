@@ -13,7 +13,7 @@ from coordinator import clock
 from coordinator.custody import card_secrets, carriers, descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.errors import UsageError
-from coordinator.names import checked_name
+from coordinator.names import checked_name, require_known
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import descriptors as copy_book
@@ -51,9 +51,9 @@ def edit_location(db: Session, name: str, change: PlaceChange) -> custody_log.Lo
     """
     _require_open(db)
     place = custody_book.location_named(db, name.removeprefix("location:"))
-    if change.kind is not None and change.kind not in custody_log.KINDS:
-        raise UsageError(f"kind {change.kind} is none of {', '.join(custody_log.KINDS)}")
-    place.kind = change.kind or place.kind
+    if change.kind is not None:
+        require_known("kind", change.kind, custody_log.KINDS)
+        place.kind = change.kind
     place.region = _changed(place.region, change.region)
     place.access = _changed(place.access, change.access)
     place.lead_hours = place.lead_hours if change.lead_hours is None else change.lead_hours
@@ -202,7 +202,7 @@ def _thing(db: Session, kinds: Sequence[str], text: str) -> Item:
     named = text if ":" in text or len(kinds) > 1 else f"{kinds[0]}:{text}"
     item = custody_log.item_named(db, named)
     if item.kind not in kinds:
-        raise UsageError(f"{custody_log.item_name(item)} is none of {', '.join(kinds)}")
+        raise UsageError(f"{custody_log.item_name(item)} is not one of {', '.join(kinds)}")
     return item
 
 

@@ -13,7 +13,7 @@ from coordinator import clock
 from coordinator.custody import bags
 from coordinator.errors import Ambiguous, UsageError
 from coordinator.files import read_bytes
-from coordinator.names import checked_name
+from coordinator.names import checked_name, require_known
 from coordinator.notices import Notice, Severity
 from coordinator.shown_text import json_line
 from storage import custody as custody_book
@@ -155,8 +155,7 @@ class Recorded(NamedTuple):
 
 def add_location(db: Session, place: Place) -> LocationLine:
     """Store a place; raises UsageError, NotFound or AlreadyExists."""
-    if place.kind not in KINDS:
-        raise UsageError(f"kind {place.kind} is none of {', '.join(KINDS)}")
+    require_known("kind", place.kind, KINDS)
     holder = place.holder and custody_book.holder_named(db, _bare(place.holder, "holder"))
     added = custody_book.add_location(
         db,
@@ -226,8 +225,7 @@ def record(db: Session, new_event: NewEvent) -> Recorded:
 
     Raises UsageError or NotFound.
     """
-    if new_event.event not in EVENTS:
-        raise UsageError(f"event {new_event.event} is none of {', '.join(EVENTS)}")
+    require_known("event", new_event.event, EVENTS)
     if new_event.event in {"placed", "moved"} and new_event.at is None:
         raise UsageError(f"{new_event.event} needs --at LOCATION")
     item = item_named(db, new_event.item)

@@ -143,7 +143,7 @@ def backup(
         if not isinstance(session, BackupExporter):
             raise NotSupported(session.identity().family, "an encrypted backup")
         if out.exists():
-            raise UsageError(f"{out} is there already")
+            raise UsageError(f"{out} already exists")
         if not unlocked:
             unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
         write_private(out, session.backup(), replace=False)

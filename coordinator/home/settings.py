@@ -93,7 +93,7 @@ def create_home(
     what a creation that was cut off left is made again.
     """
     if network not in NETWORKS:
-        raise SettingsError(f"network {network} is none of {', '.join(NETWORKS)}")
+        raise SettingsError(f"unknown network {network!r}; expected one of {', '.join(NETWORKS)}")
     home = Home(
         folder.absolute(), network, checked_chain(network, chain), server=checked_server(server)
     )

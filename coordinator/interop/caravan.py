@@ -35,7 +35,8 @@ def read(found: Field, network: Network) -> WalletFile:
     """Read a configuration; raises PolicyError or ValueError naming the field."""
     kind = found["addressType"].text(40)
     if kind.upper() not in TYPES:
-        raise PolicyError(f"{found.name}.addressType is {kind!r}, none of {', '.join(TYPES)}")
+        known = ", ".join(TYPES)
+        raise PolicyError(f"unknown {found.name}.addressType {kind!r}; expected one of {known}")
     quorum = found["quorum"]
     threshold = quorum["requiredSigners"].integer(0, 1_000)
     keys = tuple(_key(each) for each in found["extendedPublicKeys"].items(KEYS_MAX))
@@ -47,7 +48,8 @@ def read(found: Field, network: Network) -> WalletFile:
     named, name = found.member("network"), found.member("name")
     told = named.text(40).lower() if named is not None else None
     if told is not None and told not in NETWORKS:
-        raise PolicyError(f"{found.name}.network is {told!r}, none of {', '.join(NETWORKS)}")
+        known = ", ".join(NETWORKS)
+        raise PolicyError(f"unknown {found.name}.network {told!r}; expected one of {known}")
     file = WalletFile(
         FORMAT,
         TYPES[kind.upper()],

@@ -175,7 +175,7 @@ def _script(said: _Said) -> str:
     if value.lower() not in SCRIPTS:
         known = ", ".join(FORMATS.values())
         raise PolicyError(
-            f"line {number} of the {FORMAT}: format {value[:20]!r} is none of {known}"
+            f"line {number} of the {FORMAT}: unknown format {value[:20]!r}; expected one of {known}"
         )
     return SCRIPTS[value.lower()]
 

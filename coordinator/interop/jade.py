@@ -62,7 +62,8 @@ def read(found: Field, network: Network) -> WalletFile:
         raise PolicyError(f"the {FORMAT} is for the network {named_network!r}, not known here")
     variant = told["variant"].text(40)
     if variant not in VARIANTS:
-        raise PolicyError(f"the {FORMAT}'s variant {variant!r} is none of {', '.join(VARIANTS)}")
+        known = ", ".join(VARIANTS)
+        raise PolicyError(f"the {FORMAT}: unknown variant {variant!r}; expected one of {known}")
     flag = told.member("sorted")
     name = found.member("multisig_name")
     file = WalletFile(

@@ -125,7 +125,7 @@ def drawn(parts: Sequence[str], suffix: str) -> bytes:
     import segno  # noqa: PLC0415 -- drawn seldom
 
     if suffix not in DRAWN:
-        raise UsageError(f"unknown kind of picture {suffix}; expected one of {', '.join(DRAWN)}")
+        raise UsageError(f"unknown kind of picture {suffix!r}; expected one of {', '.join(DRAWN)}")
     made = [segno.make_qr(part, error="l", boost_error=False) for part in parts]
     out = io.BytesIO()
     if suffix == ".gif":

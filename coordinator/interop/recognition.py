@@ -32,6 +32,7 @@ from coordinator.interop import (
 from coordinator.interop.key_text import read_key
 from coordinator.interop.private_text import refuse_private_text
 from coordinator.interop.wallet_file import WalletFile
+from coordinator.names import require_known
 from psbt.errors import PolicyError, PsbtError
 from psbt.network import Network
 
@@ -127,8 +128,8 @@ def read_bytes(data: bytes, network: Network, name: str, *, given: Given = Given
 
 def read_text(text: str, network: Network, given: Given = Given()) -> WalletFile:  # noqa: B008 -- a value
     """Return the wallet a text holds; raises PolicyError that says what it is instead."""
-    if given.format is not None and given.format not in NAMES:
-        raise UsageError(f"unknown format {given.format!r}; expected one of {', '.join(NAMES)}")
+    if given.format is not None:
+        require_known("format", given.format, NAMES)
     try:
         files = _files(text.strip().removeprefix("\ufeff"), network, given, nesting=NESTING_MAX)
     except PsbtError:

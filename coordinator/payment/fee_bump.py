@@ -23,7 +23,7 @@ from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
 from psbt.errors import InsufficientFunds
 from psbt.policy import CHANGE, PRIMARY, vault_script
-from psbt.replacement import Family, Replaced, child_fee, least_feerate, most_feerate
+from psbt.replacement import Ancestors, Replaced, child_fee, least_feerate, most_feerate
 from psbt.review import Context, review
 from psbt.transaction import parse_transaction
 from psbt.weight import (
@@ -53,8 +53,8 @@ class Acceleration(NamedTuple):
 class BumpedPayment(NamedTuple):
     """A new ceremony, and what it does to the old payment.
 
-    `old_fee_sats` is what the old payment pays, or the waiting family together;
-    `package_feerate` (sat/kvB) is what family and child pay together.
+    `old_fee_sats` is what the old payment pays, or the waiting ancestors together;
+    `package_feerate` (sat/kvB) is what ancestors and child pay together.
     """
 
     created: Created
@@ -98,7 +98,7 @@ def bump(
     wish = Wish(payments, feerate, None, named)
     if shrink:
         if len(payments) > 1:
-            raise UsageError(f"{len(payments)} are paid: nobody knows who shall get less")
+            raise UsageError(f"--shrink needs exactly one payee; this payment has {len(payments)}")
         wish = Wish((), feerate, payments[0].script_pubkey, named)
     selection = _selected(db, old, coins, wish=wish, rng=rng)
     if shrink:
@@ -146,25 +146,27 @@ def accelerate(
     vault, parents = _paid_to_us(db, txid)
     require_policy(home, vault, accepted)
     package = chain.package(txid)
-    family = Family(package.vsize, package.fee_sats)
+    ancestors = Ancestors(package.vsize, package.fee_sats)
     chosen = [*parents, *_named(db, vault, wanted.coins)]
     vsize, value = _vsize(vault, len(chosen)), sum(coin.value_sats for coin in chosen)
     # A child is relayed by itself: never below the minimum.
-    fee_sats = max(child_fee(family, vsize, feerate), fee_at(node_rules.rules(db).minimum, vsize))
+    fee_sats = max(
+        child_fee(ancestors, vsize, feerate), fee_at(node_rules.rules(db).minimum, vsize)
+    )
     target = _own_script(db, vault)
-    if family.fee_sats * 1_000 >= feerate * family.vsize:
-        pays = family.fee_sats * 1_000 // family.vsize
+    if ancestors.fee_sats * 1_000 >= feerate * ancestors.vsize:
+        pays = ancestors.fee_sats * 1_000 // ancestors.vsize
         raise UsageError(f"transaction {txid} pays {sat_per_vbyte(pays)} sat/vB already")
     if value - fee_sats < dust_limit_sats(target):
-        most = most_feerate(family, vsize, value, script_pubkey=target)
+        most = most_feerate(ancestors, vsize, value, script_pubkey=target)
         raise UsageError(
             f"coins of {value} sats cannot bring transaction {txid} to {sat_per_vbyte(feerate)}"
             f" sat/vB, at most to {sat_per_vbyte(most)}; add coins with --coin"
         )
     draft = _to_ourselves(db, vault, chosen, fee_sats=fee_sats, rng=rng)
-    together = (family.fee_sats + fee_sats) * 1_000 // (family.vsize + vsize)
+    together = (ancestors.fee_sats + fee_sats) * 1_000 // (ancestors.vsize + vsize)
     return BumpedPayment(
-        creation.opened(home, db, vault, draft=draft), None, family.fee_sats, together
+        creation.opened(home, db, vault, draft=draft), None, ancestors.fee_sats, together
     )
 
 

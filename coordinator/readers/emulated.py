@@ -16,7 +16,7 @@ from cards.transport import CardTransport
 from coordinator.errors import UsageError
 from coordinator.files import write_private
 from coordinator.home.settings import CARD_SUFFIX, Home
-from coordinator.names import checked_name
+from coordinator.names import checked_name, require_known
 from coordinator.readers.slots import FolderMemory, Slot, card_in
 from storage.errors import AlreadyExists
 
@@ -128,8 +128,8 @@ def create(
     """Make an emulated card: with PIN 123456 and a random key, or factory-fresh."""
     path = _file(home, name)
     known = _family(family)
-    if profile is not None and profile not in known.profiles:
-        raise UsageError(f"family {family} has profiles {', '.join(known.profiles)}, not {profile}")
+    if profile is not None:
+        require_known(f"profile of {family}", profile, known.profiles)
     if variant is not None and variant not in known.variants:
         there = ", ".join(known.variants) or "none"
         raise UsageError(f"family {family} has the variants {there}, not {variant}")
@@ -212,11 +212,8 @@ def _existing(path: Path) -> Path:
 
 
 def _family(name: str) -> CardFamily:
-    try:
-        return family_named(name)
-    except NotSupported:
-        known = ", ".join(family.name for family in families())
-        raise UsageError(f"there is no family {name}; there is {known}") from None
+    require_known("family", name, [family.name for family in families()])
+    return family_named(name)
 
 
 def _found(place: Slot) -> EmulatedCard:

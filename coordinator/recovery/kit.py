@@ -28,6 +28,7 @@ from coordinator.files import make_folder, write_private
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.interop import bip138
+from coordinator.names import require_known
 from coordinator.notices import Notice, Severity
 from coordinator.recovery import letter as letters
 from coordinator.recovery import wheels
@@ -107,8 +108,7 @@ def make(home: Home, db: Session, wanted: Wanted, *, accepted: Accepted = None) 
     Raises UsageError where a file is there already or cannot be written, SealLocked where places
     are to be named and are sealed; then none is left.
     """
-    if wanted.paper not in PAPERS:
-        raise UsageError(f"--paper {wanted.paper} is none of {', '.join(PAPERS)}")
+    require_known("--paper", wanted.paper, PAPERS)
     vault = vault_book.vault_named(db, wanted.vault)
     require_policy(home, vault, accepted)
     if succession_book.succession_of(db, vault) is not None:

@@ -5,13 +5,12 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator.errors import UsageError
 from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression
 from coordinator.interop import bsms, key_file, ur, ur_types
 from coordinator.interop.key_file import KeyFile, SignerKey
 from coordinator.interop.wallet_file import WalletKey, key_of_network, with_origin
-from coordinator.names import checked_name
+from coordinator.names import checked_name, require_known
 from coordinator.notices import Notice, Severity
 from coordinator.vault.vaults import add_key
 from psbt.errors import PolicyError
@@ -62,8 +61,7 @@ def import_key(
 
 def write_key(home: Home, db: Session, name: str, *, format_: str) -> str:
     """Return a card's or a key's public key as another coordinator reads it."""
-    if format_ not in WRITERS:
-        raise UsageError(f"unknown format {format_!r}; expected one of {', '.join(WRITERS)}")
+    require_known("format", format_, WRITERS)
     network = Network(home.network)
     origin, path, extended = key_expression(_named(home, db, name))
     key = WalletKey(extended, key_of_network(network), origin, path, name)

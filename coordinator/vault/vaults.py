@@ -27,7 +27,7 @@ from coordinator.home.stored import (
 )
 from coordinator.interop import wallet_file
 from coordinator.interop.wallet_file import WalletFile, policy_of
-from coordinator.names import checked_name
+from coordinator.names import checked_name, require_known
 from coordinator.notices import Notice, Severity
 from coordinator.vault.plans import (
     BranchPlan,
@@ -559,8 +559,7 @@ def twin_of(db: Session, policy: Policy) -> Vault | None:
 
 def _refuse_script(db: Session, script: str, keys: Sequence[Key]) -> None:
     """Refuse scripts that a card of one of the keys cannot sign for, or that are not made here."""
-    if script not in SCRIPTS:
-        raise UsageError(f"unknown script {script}; expected one of {', '.join(SCRIPTS)}")
+    require_known("script", script, SCRIPTS)
     digest_of = "sh-wsh" if script == "sh" else script  # both are ECDSA over 32 bytes
     for card in (card for key in keys for card in card_book.cards_with_key(db, key)):
         if digest_of not in family_named(card.family).signs_at(card.version):

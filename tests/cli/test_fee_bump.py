@@ -94,7 +94,7 @@ def test_shrink_needs_one_payee(vault: Asked) -> None:
     words = ("--to", f"{STRANGER}:1000", "--to", f"{address(vault, 9)}:2000")
     old = pay(vault, *words)
     refused = vault("spend", "bump", old["ceremony"], "--feerate", "9", "--shrink", check=2)
-    assert "2 are paid" in refused["error"]["message"]
+    assert "exactly one payee; this payment has 2" in refused["error"]["message"]
 
 
 def test_an_unsigned_payment_is_replaced_at_any_rate(vault: Asked) -> None:

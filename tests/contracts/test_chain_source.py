@@ -442,7 +442,7 @@ def test_a_package_is_weighed_with_its_ancestors(
 
 
 def test_an_unknown_url_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="the chain is none of regtest:"):
+    with pytest.raises(SettingsError, match="the chain is not one of regtest:"):
         open_chain("gopher://x", tmp_path, "regtest")
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from psbt.errors import PsbtError
-from psbt.replacement import Family, Replaced, child_fee, least_feerate, most_feerate
+from psbt.replacement import Ancestors, Replaced, child_fee, least_feerate, most_feerate
 from psbt.weight import dust_limit_sats, fee_at
 
 SIZES = st.integers(100, 100_000)
@@ -36,19 +36,19 @@ def test_the_least_rate_is_enough_and_one_less_is_not(fee: int, size: int, vsize
 def test_a_child_raises_its_package_to_the_rate_exactly(
     size: int, fee: int, vsize: int, feerate: int
 ) -> None:
-    together = fee + child_fee(Family(size, fee), vsize, feerate)
+    together = fee + child_fee(Ancestors(size, fee), vsize, feerate)
     assert together * 1_000 >= feerate * (size + vsize) > (together - 1) * 1_000
 
 
 @given(SIZES, FEES, SIZES, st.integers(1_000, 100_000_000))
 def test_the_highest_rate_leaves_no_dust(size: int, fee: int, vsize: int, value: int) -> None:
-    family = Family(size, fee)
-    most = most_feerate(family, vsize, value, script_pubkey=OURS)
+    ancestors = Ancestors(size, fee)
+    most = most_feerate(ancestors, vsize, value, script_pubkey=OURS)
     limit = dust_limit_sats(OURS)
-    assert value - child_fee(family, vsize, most) >= limit
-    assert value - child_fee(family, vsize, most + 1) < limit
+    assert value - child_fee(ancestors, vsize, most) >= limit
+    assert value - child_fee(ancestors, vsize, most + 1) < limit
 
 
 def test_a_coin_of_dust_pays_for_no_parent() -> None:
     with pytest.raises(PsbtError, match="330 sats leave nothing"):
-        most_feerate(Family(200, 200), 150, 330, script_pubkey=OURS)
+        most_feerate(Ancestors(200, 200), 150, 330, script_pubkey=OURS)

@@ -1,6 +1,6 @@
 """A short conversation with one Bitcoin peer: who it is, and handing it a transaction.
 
-BDK's node tells neither why a peer hung up, nor that it has a transaction already.
+BDK's node tells neither why a peer closed the connection, nor that it has a transaction already.
 """
 
 import secrets
@@ -42,7 +42,7 @@ class Introduction(NamedTuple):
 
 
 class NotUnderstood(ChainUnreachable):
-    """A peer that hung up or spoke otherwise in the middle of the handshake."""
+    """A peer that closed the connection, or sent what cannot be read, in the handshake."""
 
 
 class Conversation:
@@ -81,7 +81,8 @@ class Conversation:
             reader.take(4)
             relays = reader.left == 0 or reader.number(1) != 0
         except PsbtError as failure:
-            raise NotUnderstood(f"{self._where} introduces itself otherwise") from failure
+            told = f"{self._where} sent a version message that cannot be read"
+            raise NotUnderstood(told) from failure
         self._send("wtxidrelay", b"")
         self._send("verack", b"")
         self._hear("verack")
@@ -94,7 +95,7 @@ class Conversation:
             self._connection.settimeout(self._left())
             self._connection.sendall(self._magic + named + size + checksum + payload)
         except OSError as failure:
-            raise NotUnderstood(f"{self._where} hung up") from failure
+            raise NotUnderstood(f"{self._where} closed the connection") from failure
 
     def _hear(self, command: str) -> bytes:
         """Return the payload of the next message of a kind; pings meanwhile are answered."""
@@ -102,14 +103,14 @@ class Conversation:
             head = self._read(HEADER_SIZE)
             size = int.from_bytes(head[16:20], "little")
             if head[:4] != self._magic or size > PAYLOAD_MAX:
-                raise NotUnderstood(f"{self._where} speaks otherwise")
+                raise NotUnderstood(f"{self._where} sent a message of another network or protocol")
             payload = self._read(size)
             heard = head[4:16].rstrip(b"\x00")
             if heard == command.encode():
                 return payload
             if heard == b"ping":
                 self._send("pong", payload[:8])
-        raise NotUnderstood(f"{self._where} says a thousand other things instead of {command}")
+        raise NotUnderstood(f"{self._where} sent {MESSAGES_MAX} messages and no {command}")
 
     def _read(self, size: int) -> bytes:
         found = b""
@@ -120,9 +121,9 @@ class Conversation:
             except TimeoutError as failure:
                 raise self._silent() from failure
             except OSError as failure:
-                raise NotUnderstood(f"{self._where} hung up") from failure
+                raise NotUnderstood(f"{self._where} closed the connection") from failure
             if not piece:
-                raise NotUnderstood(f"{self._where} hung up")
+                raise NotUnderstood(f"{self._where} closed the connection")
             found += piece
         return found
 

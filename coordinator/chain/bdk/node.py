@@ -53,7 +53,7 @@ class Listener:
             return ChainUnreachable(f"{self.where} does not answer in time")
         if isinstance(complaint, bdk.Warning.COULD_NOT_CONNECT):
             return ChainUnreachable(f"{self.where} cannot be reached")
-        return ChainUnreachable(f"{self.where} hung up")
+        return ChainUnreachable(f"{self.where} closed the connection")
 
 
 def answered(

@@ -298,7 +298,7 @@ def test_the_command_line_ends_with_7_and_a_hint(daemon: Daemon, tmp_path: Path)
         ("none:x", "has nothing after none:"),
         ("regtest:/tmp", "has nothing after regtest:"),
         ("p2p:?gap=3", "has an option gap; p2p knows proxy, timeout"),
-        ("http://x", "is none of regtest:"),
+        ("http://x", "is not one of regtest:"),
     ],
 )
 def test_a_url_that_cannot_be_meant(text: str, said: str, tmp_path: Path) -> None:

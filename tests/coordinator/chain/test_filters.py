@@ -36,7 +36,7 @@ def test_the_first_search_begins_where_a_vault_can_be_paid() -> None:
     ("mischief", "said"),
     [
         ("lie_about_filters", "sent what does not fit"),
-        ("silent", "does not answer in time|hung up|said nothing"),
+        ("silent", "does not answer in time|closed the connection|said nothing"),
         ("gone", "cannot be reached"),
     ],
 )
