@@ -71,6 +71,11 @@ def p2sh(redeem_script: bytes) -> bytes:
     return PATTERNS["p2sh"].around(hash160(redeem_script))
 
 
+def p2tr(output_key: bytes) -> bytes:
+    """Return the output script that pays to an x-only key (BIP 341)."""
+    return PATTERNS["p2tr"].around(output_key)
+
+
 def format_address(script_pubkey: bytes, network: Network) -> str:
     """Write the address of an output script; PolicyError where it has none."""
     match script_type(script_pubkey):

@@ -22,7 +22,7 @@ from embit.script import Script, Witness
 from embit.transaction import Transaction, TransactionInput, TransactionOutput
 from embit.util import secp256k1
 
-from psbt import fields
+from psbt import fields, taproot
 from psbt import transaction as network
 from psbt.address import script_type
 from psbt.coins import Outpoint
@@ -32,6 +32,7 @@ from psbt.multisig import pushed
 from psbt.transaction import ByteReader, check_amounts, parse_transaction, sized, vector
 
 __all__ = [
+    "DerivationPath",
     "EmbitBase",
     "InputScope",
     "OutputScope",
@@ -40,14 +41,21 @@ __all__ = [
     "copy",
     "final_psbt",
     "finish_input",
+    "internal_key",
     "is_final",
+    "leaf_scripts",
+    "origins",
     "parse",
     "parse_returned",
     "previous_transaction",
     "public_key",
     "read_maps",
     "secp_backend",
+    "signs_by_key_path",
     "slim_input",
+    "state_signature",
+    "stated_signatures",
+    "tap_tree",
     "to_base64",
     "to_bytes",
     "transaction_of",
@@ -218,6 +226,63 @@ def finish_input(psbt_in: InputScope, script_sig: bytes, witness: tuple[bytes, .
     psbt_in.sighash_type = None
     psbt_in.redeem_script = psbt_in.witness_script = None
     psbt_in.partial_sigs, psbt_in.bip32_derivations = {}, {}
+    psbt_in.taproot_sigs, psbt_in.taproot_bip32_derivations = {}, {}
+    psbt_in.taproot_scripts = {}
+    psbt_in.taproot_internal_key = psbt_in.taproot_merkle_root = None
+    psbt_in.unknown = {
+        key: value for key, value in psbt_in.unknown.items() if key != fields.IN_TAP_KEY_SIG
+    }
+
+
+def stated_signatures(psbt_in: InputScope, leaf_hash: bytes | None) -> dict[bytes, bytes]:
+    """Return the signatures that an input states: by public key, or by x for one of its leaves."""
+    if leaf_hash is None:
+        return {key.sec(): value for key, value in psbt_in.partial_sigs.items()}
+    stated = psbt_in.taproot_sigs.items()
+    return {key.xonly(): value for (key, leaf), value in stated if leaf == leaf_hash}
+
+
+def state_signature(
+    psbt_in: InputScope, pubkey: bytes, value: bytes, *, leaf_hash: bytes | None
+) -> None:
+    """State a signature of an input, for one of its leaves where there is one."""
+    if leaf_hash is None:
+        psbt_in.partial_sigs[public_key(pubkey)] = value
+    else:
+        psbt_in.taproot_sigs[public_key(taproot.EVEN + pubkey[1:]), leaf_hash] = value
+
+
+def leaf_scripts(psbt_in: InputScope) -> dict[bytes, bytes]:
+    """Return the leaves of version C0 that an input states, each by its control block."""
+    version = bytes([taproot.LEAF_VERSION])
+    stated = psbt_in.taproot_scripts.items()
+    return {control: value[:-1] for control, value in stated if value[-1:] == version}
+
+
+def origins(scope: InputScope | OutputScope) -> list[tuple[bytes, DerivationPath]]:
+    """Return the derivations a map states, by public key, of taproot by x alone."""
+    leaf_keys = scope.taproot_bip32_derivations.items()
+    return [
+        *((key.sec(), origin) for key, origin in scope.bip32_derivations.items()),
+        *((key.xonly(), origin) for key, (_, origin) in leaf_keys),
+    ]
+
+
+def internal_key(scope: InputScope | OutputScope) -> bytes | None:
+    """Return the x of the internal key that a map states, None where it states none."""
+    key = scope.taproot_internal_key
+    return None if key is None else key.xonly()
+
+
+def tap_tree(psbt_out: OutputScope) -> bytes | None:
+    """Return the tree that an output states, as BIP 371 writes it; None where it states none."""
+    tree: bytes | None = psbt_out.unknown.get(fields.OUT_TAP_TREE)
+    return tree
+
+
+def signs_by_key_path(psbt_in: InputScope) -> bool:
+    """Tell whether an input states a signature by the key of a taproot output itself."""
+    return fields.IN_TAP_KEY_SIG in psbt_in.unknown
 
 
 def is_final(psbt_in: InputScope) -> bool:

@@ -14,12 +14,8 @@ from psbt.ownership import claims_own, own_inputs, scripts_fit
 from psbt.partial import quorum, signed_by, valid_signature
 from psbt.policy import Policy, VaultScript
 from psbt.sighash import sighashes, spent_outputs
-from psbt.signature import (
-    SIGHASH_ALL,
-    compact_from_partial,
-    partial_from_compact,
-    verifies,
-)
+from psbt.signature import Scheme
+from psbt.taproot import leaf_hash
 from psbt.transaction import TransactionOutput
 
 __all__ = ["combine", "new_signatures", "quorum", "signed_by", "with_additions"]
@@ -30,6 +26,7 @@ COMPARED_ELSEWHERE: Final = frozenset(
         "outputs",
         "unknown",
         "partial_sigs",
+        "taproot_sigs",
         "sighash_type",
         "final_scriptsig",
         "final_scriptwitness",
@@ -38,6 +35,7 @@ COMPARED_ELSEWHERE: Final = frozenset(
 
 Own = Mapping[int, VaultScript]
 ADDED_MAX: Final = 256 * 1024
+SCRIPT_FIELDS: Final = ("redeem_script", "witness_script", "taproot_internal_key")
 
 
 def combine(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
@@ -46,8 +44,13 @@ def combine(psbt: Psbt, other: Psbt, policy: Policy) -> Psbt:
     signatures = new_signatures(psbt, other, policy, own=own)
     combined = with_additions(psbt, other, policy, own=own)
     for index, pubkey, signature in signatures:
-        partial_sigs = combined.inputs[index].partial_sigs
-        partial_sigs[codec.public_key(pubkey)] = partial_from_compact(signature)
+        script = own[index]
+        codec.state_signature(
+            combined.inputs[index],
+            pubkey,
+            script.scheme.written(signature),
+            leaf_hash=_leaf_hash(script),
+        )
     return combined
 
 
@@ -83,6 +86,7 @@ def without_excess(own: Psbt, whole: Psbt) -> Psbt:
         ours.final_scriptsig = theirs.final_scriptsig
         ours.final_scriptwitness = theirs.final_scriptwitness
         ours.partial_sigs = dict(theirs.partial_sigs)
+        ours.taproot_sigs = dict(theirs.taproot_sigs)
     return bare
 
 
@@ -128,7 +132,7 @@ def _size(value: bytes | EmbitBase) -> int:
 def new_signatures(
     psbt: Psbt, other: Psbt, policy: Policy, *, own: Own | None = None
 ) -> list[tuple[int, bytes, bytes]]:
-    """Return (input index, public key, r‖s) of each valid signature that `psbt` does not hold.
+    """Return (input index, public key, 64 bytes) of each valid signature that `psbt` does not hold.
 
     `own` is what `own_inputs` returns, where the caller has it already.
     """
@@ -139,9 +143,10 @@ def new_signatures(
     for index, digest in sighashes(psbt, scripts).items():
         offered = dict(_offered(index, other.inputs[index], scripts[index], digest=digest))
         for pubkey, signature in offered.items():
-            if valid_signature(psbt.inputs[index], pubkey, digest) is not None:
+            script = scripts[index]
+            if valid_signature(psbt.inputs[index], script, pubkey, digest=digest) is not None:
                 continue
-            if not verifies(pubkey, digest, signature):
+            if not script.scheme.verifies(pubkey, digest, signature):
                 raise SignatureInvalid(index, pubkey)
             found.append((index, pubkey, signature))
     return found
@@ -165,7 +170,7 @@ def _check_transaction(psbt: Psbt, other: Psbt, scripts: Own) -> None:
     for index, (our_out, their_out) in enumerate(zip(psbt.outputs, other.outputs, strict=True)):
         _check_fields(f"outputs[{index}].", our_out, their_out)
         if not scripts_fit(their_out):
-            field = "redeem_script" if their_out.redeem_script else "witness_script"
+            field = next(name for name in SCRIPT_FIELDS if getattr(their_out, name, None))
             raise NotOnlySignatures(f"outputs[{index}].{field}", "is not that of the output")
 
 
@@ -209,17 +214,34 @@ def _offered(
     index: int, theirs: InputScope, script: VaultScript, *, digest: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield the signatures of an input by keys of the policy, not verified yet."""
-    where = f"inputs[{index}]"
-    if theirs.sighash_type not in (None, SIGHASH_ALL):
-        raise NotOnlySignatures(f"{where}.sighash_type", f"is {theirs.sighash_type}, not ALL")
-    for key, value in theirs.partial_sigs.items():
-        pubkey = key.sec()
-        field = f"{where}.partial_sigs[{pubkey.hex()}]"
-        if pubkey not in script.points:
+    where, wanted = f"inputs[{index}]", script.scheme.sighash_type
+    if theirs.sighash_type not in (None, wanted):
+        name = "ALL" if wanted else "DEFAULT"
+        raise NotOnlySignatures(f"{where}.sighash_type", f"is {theirs.sighash_type}, not {name}")
+    points = {key if wanted else key[1:]: key for key in script.points}
+    name = "partial_sigs" if wanted else "taproot_sigs"
+    _refuse_other_leaves(where, theirs, script)
+    for key, value in codec.stated_signatures(theirs, _leaf_hash(script)).items():
+        field = f"{where}.{name}[{key.hex()}]"
+        if key not in points:
             raise NotOnlySignatures(field, "is by a key outside the policy")
-        yield pubkey, _compact(field, value)
+        yield points[key], _compact(field, value, script.scheme)
     if codec.is_final(theirs):
         yield from _of_final(where, theirs, script, digest=digest)
+
+
+def _leaf_hash(script: VaultScript) -> bytes | None:
+    return leaf_hash(script.code) if script.kind == "tr" else None
+
+
+def _refuse_other_leaves(where: str, theirs: InputScope, script: VaultScript) -> None:
+    """Refuse signatures that are not for the leaf the vault spends by, nor for its script."""
+    if codec.signs_by_key_path(theirs):
+        raise NotOnlySignatures(f"{where}.taproot_key_sig", "is by a key outside the policy")
+    if any(leaf != _leaf_hash(script) for _, leaf in theirs.taproot_sigs):
+        raise NotOnlySignatures(f"{where}.taproot_sigs", "are for another leaf")
+    if script.kind == "tr" and theirs.partial_sigs:
+        raise NotOnlySignatures(f"{where}.partial_sigs", "are ECDSA, a leaf takes none")
 
 
 def _of_final(
@@ -229,7 +251,8 @@ def _of_final(
     script_sig = theirs.final_scriptsig.data if theirs.final_scriptsig else b""
     witness = theirs.final_scriptwitness.items if theirs.final_scriptwitness else []
     if script_sig and script.kind != "sh" and script_sig != script.prefix:
-        fault = "is not empty" if script.kind == "wsh" else "is not that of the output it spends"
+        nested = script.kind == "sh-wsh"
+        fault = "is not that of the output it spends" if nested else "is not empty"
         raise NotOnlySignatures(f"{where}.final_scriptsig", fault)
     field = f"{where}.{'final_scriptsig' if script.kind == 'sh' else 'final_scriptwitness'}"
     shown = script.shown(script_sig, witness)
@@ -237,15 +260,16 @@ def _of_final(
         raise NotOnlySignatures(field, "does not unlock the script")
     keys = iter(script.multisig.pubkeys) if script.multisig else script.points
     for value in shown:
-        signature = _compact(field, value)
+        signature = _compact(field, value, script.scheme)
+        verifies = script.scheme.verifies
         signer = next((key for key in keys if verifies(key, digest, signature)), None)
         if signer is None:
             raise NotOnlySignatures(field, "holds a signature by no key of the policy")
         yield signer, signature
 
 
-def _compact(field: str, value: bytes) -> bytes:
+def _compact(field: str, value: bytes, scheme: Scheme) -> bytes:
     try:
-        return compact_from_partial(value)
+        return scheme.read(value)
     except PsbtError as error:
         raise NotOnlySignatures(field, f"cannot be used: {error}") from error

@@ -6,15 +6,15 @@ and signature is checked here. Both say nothing about what nodes relay.
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
-from psbt import interpreter
-from psbt.address import UNKNOWN, p2sh, p2wsh, script_type
-from psbt.digests import digests
+from psbt import interpreter, taproot
+from psbt.address import UNKNOWN, p2sh, p2tr, p2wsh, script_type
+from psbt.digests import digests, leaf_digests
 from psbt.errors import ConsensusRejected, PsbtError
 from psbt.multisig import Multisig, read_multisig, read_pushes
-from psbt.signature import compact_from_partial, verifies
+from psbt.signature import BIP340, compact_from_partial, verifies
 from psbt.transaction import (
     MAX_MONEY_SATS,
     Transaction,
@@ -28,6 +28,8 @@ OWN_CHECK: Final = "own-check"
 LEFT_TO_NODE: Final = "left to the node"
 
 Spent = tuple[bytes, int]
+LEAF_ITEMS: Final = 2
+"""What stands behind the answers to a leaf: the leaf itself and its control block."""
 
 
 def engine_available() -> bool:
@@ -58,7 +60,11 @@ def judge(transaction: Transaction, spent: Sequence[TransactionOutput]) -> str |
     last = [tx_in.witness or read_pushes(tx_in.script_sig) for tx_in in transaction.inputs]
     ours = all(
         stack
-        and (read_multisig(stack[-1]) or (tx_in.witness and interpreter.instructions(stack[-1])))
+        and (
+            _is_leaf(stack)
+            or read_multisig(stack[-1])
+            or (tx_in.witness and interpreter.instructions(stack[-1]))
+        )
         for stack, tx_in in zip(last, transaction.inputs, strict=True)
     )
     if ours or engine_available():
@@ -100,20 +106,21 @@ def _ask_engine(transaction: bytes, spent: Sequence[Spent]) -> None:
 
 
 def _check_scripts(transaction: Transaction, spent: Sequence[Spent]) -> None:
+    leaves = {index for index, (script, _) in enumerate(spent) if script_type(script) == "p2tr"}
+    _check_leaves(transaction, spent, leaves)
     stacks = [
-        _unlocking(index, tx_in, script)
+        (b"",) if index in leaves else _unlocking(index, tx_in, script)
         for index, (tx_in, (script, _)) in enumerate(zip(transaction.inputs, spent, strict=True))
-    ]
-    asked = [
-        _multisig(index, stack, segwit=bool(tx_in.witness))
-        for index, (stack, tx_in) in enumerate(zip(stacks, transaction.inputs, strict=True))
     ]
     values = [
         value if tx_in.witness else None
         for tx_in, (_, value) in zip(transaction.inputs, spent, strict=True)
     ]
     signed = digests(transaction, [stack[-1] for stack in stacks], values)
-    for index, (stack, multisig, digest) in enumerate(zip(stacks, asked, signed, strict=True)):
+    for index, (stack, digest) in enumerate(zip(stacks, signed, strict=True)):
+        if index in leaves:
+            continue
+        multisig = _multisig(index, stack, segwit=bool(transaction.inputs[index].witness))
         if multisig is None:
             spending = interpreter.Spending(transaction, index, digest)
             reason = interpreter.refusal(stack[-1], stack[:-1], spending)
@@ -121,6 +128,44 @@ def _check_scripts(transaction: Transaction, spent: Sequence[Spent]) -> None:
                 raise ConsensusRejected(index, reason)
         elif not _signatures_verify(stack[1:-1], multisig, digest):
             raise ConsensusRejected(index, "a signature is by no key of the script, in its order")
+
+
+def _is_leaf(stack: Sequence[bytes]) -> bool:
+    """Tell whether a witness shows a quorum in a leaf of taproot before its control block."""
+    return len(stack) > LEAF_ITEMS and taproot.read_leaf(stack[-2]) is not None
+
+
+def _check_leaves(transaction: Transaction, spent: Sequence[Spent], own: Collection[int]) -> None:
+    """Check the inputs that spend taproot: a quorum in a leaf is all that is known here."""
+    found: dict[int, Sequence[bytes]] = {}
+    for index in own:
+        tx_in, (script_pubkey, _) = transaction.inputs[index], spent[index]
+        stack = tx_in.witness
+        key = taproot.committed_key(stack[-1], stack[-2]) if _is_leaf(stack) else None
+        if tx_in.script_sig or key is None or p2tr(key) != script_pubkey:
+            raise ConsensusRejected(index, "its witness is for no taproot leaf known here")
+        found[index] = stack
+    outputs = [TransactionOutput(value, script) for script, value in spent]
+    leaves = {index: taproot.leaf_hash(stack[-2]) for index, stack in found.items()}
+    signed = leaf_digests(transaction, outputs, leaves) if leaves else {}
+    for index, digest in signed.items():
+        reason = _leaf_refusal(found[index], digest)
+        if reason is not None:
+            raise ConsensusRejected(index, reason)
+
+
+def _leaf_refusal(stack: Sequence[bytes], digest: bytes) -> str | None:
+    """Say why the answers of a witness do not make the quorum of its leaf, None where they do."""
+    asked, answers = taproot.read_leaf(stack[-2]), stack[:-2]
+    if asked is None or len(answers) != len(asked.pubkeys):
+        return f"its witness has {len(stack)} items"
+    given = len([*filter(None, answers)])
+    if given != asked.threshold:
+        return f"{given} signatures are there, its leaf wants exactly {asked.threshold}"
+    for key, answer in zip(reversed(asked.pubkeys), answers, strict=True):
+        if answer and BIP340.verified(answer, taproot.EVEN + key, digest) is None:
+            return "a signature is not by its key of the leaf"
+    return None
 
 
 def _unlocking(index: int, tx_in: TransactionInput, script_pubkey: bytes) -> Sequence[bytes]:

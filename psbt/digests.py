@@ -1,11 +1,22 @@
-"""What is signed: the digests of BIP 143, linear in the number of inputs, and those before it."""
+"""What is signed: the digests of BIP 143 and 341, linear in the inputs, and those before them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from psbt.signature import SIGHASH_ALL
-from psbt.transaction import Transaction, TransactionInput, double_sha256, sized
+from psbt.taproot import tagged_hash
+from psbt.transaction import (
+    Transaction,
+    TransactionInput,
+    TransactionOutput,
+    double_sha256,
+    sized,
+)
+
+LEAF_SPEND = b"\x02"
+EPOCH_AND_DEFAULT = b"\x00\x00"
+KEY_VERSION_AND_NO_SEPARATOR = b"\x00\xff\xff\xff\xff"
 
 
 def digests(
@@ -39,6 +50,36 @@ def digests(
     return result
 
 
+def leaf_digests(
+    transaction: Transaction, spent: Sequence[TransactionOutput], leaves: Mapping[int, bytes]
+) -> dict[int, bytes]:
+    """Return the digest of each input that spends by a leaf, for SIGHASH_DEFAULT (BIP 341, 342).
+
+    `leaves` are their hashes by input. Every output spent is signed, those of others too.
+    """
+    parts = (
+        [_outpoint(tx_in) for tx_in in transaction.inputs],
+        [output.value_sats.to_bytes(8, "little") for output in spent],
+        [sized(output.script_pubkey) for output in spent],
+        [tx_in.sequence.to_bytes(4, "little") for tx_in in transaction.inputs],
+        [_written(output) for output in transaction.outputs],
+    )
+    shared = (
+        EPOCH_AND_DEFAULT
+        + transaction.version.to_bytes(4, "little")
+        + transaction.locktime.to_bytes(4, "little")
+        + b"".join(hashlib.sha256(b"".join(each)).digest() for each in parts)
+        + LEAF_SPEND
+    )
+    return {
+        index: tagged_hash(
+            "TapSighash",
+            shared + index.to_bytes(4, "little") + leaf + KEY_VERSION_AND_NO_SEPARATOR,
+        )
+        for index, leaf in leaves.items()
+    }
+
+
 def _legacy_digest(transaction: Transaction, index: int, script: bytes) -> bytes:
     """Hash the transaction with the script in this input and nothing in all others."""
     inputs = [
@@ -55,9 +96,8 @@ def _outpoint(tx_in: TransactionInput) -> bytes:
 
 
 def _hash_outputs(transaction: Transaction) -> bytes:
-    return double_sha256(
-        b"".join(
-            tx_out.value_sats.to_bytes(8, "little") + sized(tx_out.script_pubkey)
-            for tx_out in transaction.outputs
-        )
-    )
+    return double_sha256(b"".join(map(_written, transaction.outputs)))
+
+
+def _written(output: TransactionOutput) -> bytes:
+    return output.value_sats.to_bytes(8, "little") + sized(output.script_pubkey)

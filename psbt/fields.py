@@ -11,8 +11,10 @@ from typing import Final, NamedTuple
 
 from coincurve import PublicKey
 
+from psbt import taproot_fields
 from psbt.coins import Outpoint
 from psbt.errors import PsbtError
+from psbt.taproot_fields import ORIGIN_SIZES, SIGHASH_TYPES
 from psbt.transaction import (
     FINAL_SEQUENCE,
     FIRST_TIME_LOCK,
@@ -49,6 +51,12 @@ IN_WITNESS_SCRIPT: Final = b"\x05"
 IN_BIP32_DERIVATION: Final = b"\x06"
 IN_FINAL_SCRIPTSIG: Final = b"\x07"
 IN_FINAL_SCRIPTWITNESS: Final = b"\x08"
+IN_TAP_KEY_SIG: Final = b"\x13"
+IN_TAP_SCRIPT_SIG: Final = b"\x14"
+IN_TAP_LEAF_SCRIPT: Final = b"\x15"
+IN_TAP_BIP32_DERIVATION: Final = b"\x16"
+IN_TAP_INTERNAL_KEY: Final = b"\x17"
+IN_TAP_MERKLE_ROOT: Final = b"\x18"
 IN_PREVIOUS_TXID: Final = b"\x0e"
 IN_OUTPUT_INDEX: Final = b"\x0f"
 IN_SEQUENCE: Final = b"\x10"
@@ -60,6 +68,9 @@ OUT_WITNESS_SCRIPT: Final = b"\x01"
 OUT_BIP32_DERIVATION: Final = b"\x02"
 OUT_AMOUNT: Final = b"\x03"
 OUT_SCRIPT: Final = b"\x04"
+OUT_TAP_INTERNAL_KEY: Final = b"\x05"
+OUT_TAP_TREE: Final = b"\x06"
+OUT_TAP_BIP32_DERIVATION: Final = b"\x07"
 
 SIZE_MAX: Final = 32 * 1024 * 1024
 FIELDS_MAX: Final = 200_000
@@ -333,12 +344,7 @@ COMPRESSED: Final = {33: (0x02, 0x03)}
 PUBLIC_KEYS: Final = {**COMPRESSED, 65: (0x04,)}
 HASH_SIZE: Final = 32
 PUBLIC_KEY_SIZE: Final = 33
-CONTROL_BASE: Final = 33
-TREE_DEPTH_MAX: Final = 128
-PATH_STEPS_MAX: Final = 255
 SIGNATURE_SIZES: Final = range(9, 74)  # DER of the shortest and the longest, and the sighash type
-SIGHASH_TYPES: Final = frozenset({0x00, 0x01, 0x02, 0x03, 0x81, 0x82, 0x83})
-LEAF_VERSION_BITS: Final = 0xFE
 
 
 class FieldRule(NamedTuple):
@@ -419,56 +425,6 @@ def _stack(_: bytes, value: bytes) -> str | None:
     return None
 
 
-def _control_block(data: bytes, value: bytes) -> str | None:
-    if not value:
-        return "that is empty"
-    rest, size = divmod(len(data) - CONTROL_BASE, HASH_SIZE)
-    if size or not 0 <= rest <= TREE_DEPTH_MAX:
-        return f"whose control block has {len(data)} bytes, not 33 and a multiple of 32"
-    return None
-
-
-def _tap_derivation(_: bytes, value: bytes) -> str | None:
-    reader = ByteReader(value)
-    try:
-        reader.take(reader.compact_size() * HASH_SIZE)
-    except PsbtError as error:
-        return f"that cannot be read: {error}"
-    if reader.left not in ORIGIN_SIZES:
-        return f"whose origin has {reader.left} bytes"
-    return None
-
-
-def _tap_tree(_: bytes, value: bytes) -> str | None:
-    """Read the leaves from left to right: together they must fill the tree, none too many."""
-    reader, open_at = ByteReader(value), [0]
-    try:
-        while reader.left:
-            depth, version = reader.number(1), reader.number(1)
-            reader.sized()
-            fault = _leaf_fault(depth, version, open_at)
-            if fault is not None:
-                return fault
-    except PsbtError as error:
-        return f"that cannot be read: {error}"
-    if not value:
-        return "that is empty"
-    return "with branches that have no leaf" if open_at else None
-
-
-def _leaf_fault(depth: int, version: int, open_at: list[int]) -> str | None:
-    """Put a leaf where the tree is open next; `open_at` are the depths still without one."""
-    if depth > TREE_DEPTH_MAX:
-        return f"with a leaf at depth {depth}"
-    if version & ~LEAF_VERSION_BITS:
-        return f"with a leaf of version {version:02x}"
-    if not open_at or depth < open_at[-1]:
-        return "with more leaves than it has room for"
-    top = open_at.pop()
-    open_at.extend(range(top + 1, depth + 1))
-    return None
-
-
 def _participants(data: bytes, value: bytes) -> str | None:
     if not value or len(value) % PUBLIC_KEY_SIZE:
         return f"of {len(value)} bytes, not a multiple of {PUBLIC_KEY_SIZE}"
@@ -509,7 +465,6 @@ def _lock(_: bytes, value: bytes, allowed: range) -> str | None:
     return None if lock in allowed else f"of {lock}, not {allowed[0]} to {allowed[-1]}"
 
 
-ORIGIN_SIZES: Final = range(4, 4 * (1 + PATH_STEPS_MAX) + 1, 4)
 PUBLIC_KEY_SIZES: Final = tuple(PUBLIC_KEYS)
 SCHNORR_SIZES: Final = (64, 65)
 NONCE_KEY_SIZES: Final = (2 * PUBLIC_KEY_SIZE, 2 * PUBLIC_KEY_SIZE + HASH_SIZE)
@@ -518,7 +473,9 @@ TIME_LOCKS: Final = range(FIRST_TIME_LOCK, 1 << 32)
 HEIGHT_LOCKS: Final = range(1, FIRST_TIME_LOCK)
 
 DERIVATION: Final = FieldRule("a derivation", PUBLIC_KEY_SIZES, ORIGIN_SIZES, _public_key)
-TAP_DERIVATION: Final = FieldRule("a taproot derivation", (32,), None, _tap_derivation)
+TAP_DERIVATION: Final = FieldRule(
+    "a taproot derivation", (32,), None, taproot_fields.tap_derivation
+)
 TAP_INTERNAL_KEY: Final = FieldRule("a taproot internal key", (0,), (32,))
 PARTICIPANTS: Final = FieldRule("MuSig2 participants", (PUBLIC_KEY_SIZE,), None, _participants)
 
@@ -558,9 +515,13 @@ INPUT_RULES: Final = MapRules(
         0x10: FieldRule("a sequence", (0,), (4,)),
         0x11: FieldRule("a required lock time", (0,), (4,), partial(_lock, allowed=TIME_LOCKS)),
         0x12: FieldRule("a required lock height", (0,), (4,), partial(_lock, allowed=HEIGHT_LOCKS)),
-        0x13: FieldRule("a Schnorr signature", (0,), SCHNORR_SIZES),
-        0x14: FieldRule("a Schnorr signature", (64,), SCHNORR_SIZES),
-        0x15: FieldRule("a taproot leaf script", None, None, _control_block),
+        0x13: FieldRule(
+            "a Schnorr signature", (0,), SCHNORR_SIZES, taproot_fields.schnorr_signature
+        ),
+        0x14: FieldRule(
+            "a Schnorr signature", (64,), SCHNORR_SIZES, taproot_fields.schnorr_signature
+        ),
+        0x15: FieldRule("a taproot leaf script", None, None, taproot_fields.control_block),
         0x16: TAP_DERIVATION,
         0x17: TAP_INTERNAL_KEY,
         0x18: FieldRule("a taproot Merkle root", (0,), (32,)),
@@ -579,7 +540,7 @@ OUTPUT_RULES: Final = MapRules(
         0x03: FieldRule("an amount", (0,), (8,)),
         0x04: FieldRule("a script"),
         0x05: TAP_INTERNAL_KEY,
-        0x06: FieldRule("a taproot tree", (0,), None, _tap_tree),
+        0x06: FieldRule("a taproot tree", (0,), None, taproot_fields.tap_tree),
         0x07: TAP_DERIVATION,
         0x08: PARTICIPANTS,
     },

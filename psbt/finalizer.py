@@ -8,7 +8,6 @@ from psbt.errors import PsbtError, SignaturesMissing
 from psbt.ownership import own_inputs
 from psbt.partial import Verified, valid_signatures
 from psbt.policy import PRIMARY, Policy
-from psbt.signature import partial_from_compact
 from psbt.waits import require_branch
 
 
@@ -36,8 +35,9 @@ def finalize(
     have, need = min(map(len, signatures.values())), policy.branch(branch).threshold
     final = codec.copy(psbt)
     for index, held in signatures.items():
-        ders = {pubkey: partial_from_compact(signature) for pubkey, signature in held.items()}
-        unlocked = scripts[index].unlocked(ders, branch)
+        script = scripts[index]
+        written = {key: script.scheme.written(signature) for key, signature in held.items()}
+        unlocked = script.unlocked(written, branch)
         if unlocked is None:
             raise SignaturesMissing(have, need)
         codec.finish_input(final.inputs[index], *unlocked)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, NoReturn
 
 from psbt.errors import PolicyError
-from psbt.keys import KeyExpression, Path
+from psbt.keys import HARDENED, KeyExpression, Path
 from psbt.miniscript import KEYED, TIMED, Node, operations, outline
 
 PRIMARY: Final = "primary"
@@ -106,8 +106,44 @@ def key_uses(keys: Iterable[KeyExpression], earlier: Sequence[KeyUse] = ()) -> t
 
 def same_key(use: KeyUse, key: KeyExpression) -> bool:
     """Tell whether a use is of this key, whatever is said of its origin."""
-    own = use.expression.key
-    return (own.public_key, own.chain_code) == (key.key.public_key, key.key.chain_code)
+    return whole_key(use.expression) == whole_key(key)
+
+
+def whole_key(expression: KeyExpression) -> tuple[bytes, bytes]:
+    """Return what makes a key the key it is, whatever is said of its origin."""
+    return expression.key.public_key, expression.key.chain_code
+
+
+def check_keychains(number: int, pair: tuple[int, int]) -> None:
+    """Refuse a pair of steps that cannot be receive and change."""
+    receive, change = pair
+    if receive == change or not all(0 <= step < HARDENED for step in pair):
+        raise PolicyError(
+            f"key {number} has the keychains <{receive};{change}>: two different steps"
+            f" from 0 to {HARDENED - 1} are needed"
+        )
+
+
+def refuse_duplicates(keys: Sequence[KeyExpression]) -> None:
+    """Refuse a key that stands there twice."""
+    seen: dict[tuple[bytes, bytes], int] = {}
+    for place, key in enumerate(keys, 1):
+        twin = seen.setdefault(whole_key(key), place)
+        if twin != place:
+            raise PolicyError(f"keys {twin} and {place} are the same key")
+
+
+def refuse_shared_keychains(uses: Sequence[KeyUse]) -> None:
+    """Refuse a key that is used again with a step it has already: its public keys would repeat."""
+    taken: set[tuple[tuple[bytes, bytes], int]] = set()
+    for use in uses:
+        steps = {(whole_key(use.expression), step) for step in use.keychains}
+        if steps & taken:
+            raise PolicyError(
+                f"the key {use.expression.fingerprint.hex()} is used again with keychains that it"
+                f" has already, <{use.keychains[0]};{use.keychains[1]}>"
+            )
+        taken |= steps
 
 
 def own_form(quorums: Sequence[Quorum]) -> Node:

@@ -15,7 +15,8 @@ Path = tuple[int, ...]
 ChildKeys = Callable[[int], tuple[bytes, bytes]]
 
 HARDENED: Final = 0x80000000
-SCRIPT_TYPES: Final = {"sh-wsh": 1, "wsh": 2}
+SCRIPT_TYPES: Final = {"sh-wsh": 1, "wsh": 2, "tr": 3}
+"""The last step of an account for multisig: BIP 48 names the first two, wallets the third."""
 XPUB_LENGTH: Final = 111
 XPUB_SIZE: Final = 78
 HMAC_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
@@ -84,7 +85,7 @@ def format_path(path: Path) -> str:
 def bip48_path(network: Network, script: str = "wsh", account: int = 0) -> Path:
     """Return the path of an account key for multisig of that script type (BIP 48)."""
     if script not in SCRIPT_TYPES:
-        raise PolicyError(f"BIP 48 has no script type {script!r}, only wsh and sh-wsh")
+        raise PolicyError(f"BIP 48 has no script type {script!r}, only wsh, sh-wsh and tr")
     if not 0 <= account < HARDENED:
         raise PolicyError(f"account {account} is not between 0 and {HARDENED - 1}")
     return tuple(HARDENED + step for step in (48, network.coin_type, account, SCRIPT_TYPES[script]))

@@ -14,14 +14,14 @@ from psbt import codec, consensus, extractor, fields
 from psbt.address import script_type
 from psbt.codec import Psbt
 from psbt.coins import Outpoint
-from psbt.digests import digests
 from psbt.errors import PsbtError
 from psbt.fields import Maps
 from psbt.finalizer import finalize
 from psbt.interpreter import instructions
 from psbt.multisig import read_multisig, read_pushes
 from psbt.policy import PRIMARY, Policy, VaultScript, Wait
-from psbt.signature import SIGHASH_ALL, compact_from_partial, partial_from_compact, verifies
+from psbt.signature import SIGHASH_ALL, compact_from_partial, partial_from_compact
+from psbt.taproot import read_leaf
 from psbt.transaction import (
     NOTHING_PAID,
     NULL_OUTPOINT,
@@ -34,6 +34,7 @@ from psbt.transaction import (
     vector,
 )
 from psbt.updater import global_fields, input_fields
+from psbt.witness import script_digest
 
 TAG: Final = hashlib.sha256(b"BIP0322-signed-message").digest()
 OP_0_PUSH_32: Final = b"\x00\x20"
@@ -42,6 +43,9 @@ FULL: Final = "ful"
 FULL_VERSIONS: Final = (0, 2)
 RELATIVE_VERSION: Final = 2
 PUBLIC_KEY_SIZE: Final = 33
+LEAF_ITEMS: Final = 3  # at least an answer, the leaf and its control block
+ANNEX: Final = b"\x50"
+SIMPLE_SCRIPTS: Final = frozenset({"wsh", "tr"})
 SCHNORR_SIZE: Final = 64
 
 
@@ -91,10 +95,11 @@ def message_psbt(
 def key_proved(
     message: str, script: VaultScript, pubkey: bytes, *, signature: bytes, branch: str = PRIMARY
 ) -> bool:
-    """Tell whether 64 bytes r‖s are a signature of the message by one of a branch's keys."""
+    """Tell whether 64 bytes are a signature of the message by one of a branch's keys."""
     unsigned = to_sign(message, script.script_pubkey, script.policy.branch(branch).wait)
-    digest = digests(unsigned, [script.code], [0 if script.amount_signed else None])[0]
-    return pubkey in script.keys_of(branch) and verifies(pubkey, digest, signature)
+    nothing = {0: TransactionOutput(0, script.script_pubkey)}
+    digest = script_digest(unsigned, 0, script, spent=nothing) or b""
+    return pubkey in script.keys_of(branch) and script.scheme.verifies(pubkey, digest, signature)
 
 
 def simple_proof(psbt: Psbt, policy: Policy) -> str:
@@ -113,7 +118,7 @@ def vault_proof(psbt: Psbt, policy: Policy, *, branch: str = PRIMARY) -> str:
 
     Raises SignaturesMissing before its quorum has signed.
     """
-    if policy.script == "wsh" and policy.branch(branch).wait is None:
+    if policy.script in SIMPLE_SCRIPTS and policy.branch(branch).wait is None:
         return simple_proof(psbt, policy)
     _require_message(psbt)
     signed = extractor.final_transaction(finalize(psbt, policy, branch=branch))
@@ -137,7 +142,8 @@ def verify_proof(proof: str, message: str, script_pubkey: bytes) -> str:
     kind = script_type(script_pubkey)
     if kind not in {"p2wpkh", "p2wsh", "p2tr"}:
         raise PsbtError(f"a simple proof is for a segwit address, not for {kind}")
-    if kind != "p2wsh" and not consensus.engine_available():
+    own = kind == "p2wsh" or (kind == "p2tr" and _is_leaf(witness))
+    if not own and not consensus.engine_available():
         raise PsbtError(f"a proof for {kind} cannot be judged without libbitcoinkernel")
     unsigned = to_sign(message, script_pubkey)
     signed = replace(unsigned, inputs=(unsigned.inputs[0]._replace(witness=witness),))
@@ -199,7 +205,16 @@ def _signatures(kind: str, witness: Sequence[bytes]) -> Sequence[bytes]:
         return _script_signatures(kind, witness)
     if (kind == "p2tr" and len(witness) == 1) or kind == "p2wpkh":
         return witness[:1]
+    if kind == "p2tr" and _is_leaf(witness):
+        return tuple(filter(None, witness[:-2]))
     raise PsbtError(f"a {kind} proof by a script of its own kind cannot be judged here")
+
+
+def _is_leaf(witness: Sequence[bytes]) -> bool:
+    """Tell whether a taproot witness shows a quorum in a leaf, and no annex behind it."""
+    if len(witness) < LEAF_ITEMS or witness[-1].startswith(ANNEX):
+        return False
+    return read_leaf(witness[-2]) is not None
 
 
 def _script_signatures(kind: str, stack: Sequence[bytes]) -> Sequence[bytes]:

@@ -56,6 +56,11 @@ def multisig_size(total: int) -> int:
     return 3 + PUSHED_KEY_SIZE * total
 
 
+def leaf_size(total: int) -> int:
+    """Return how many bytes a leaf of taproot takes in which so many keys are counted."""
+    return PUSHED_KEY_SIZE * total + 2
+
+
 def pushed(data: bytes) -> bytes:
     """Return the shortest script that pushes bytes on the stack."""
     if len(data) <= PUSHED_DIRECTLY:

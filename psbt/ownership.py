@@ -6,7 +6,8 @@ policy gives it.
 
 from functools import lru_cache
 
-from psbt.address import p2sh, p2wsh
+from psbt import codec, taproot
+from psbt.address import p2sh, p2tr, p2wsh
 from psbt.codec import InputScope, OutputScope, Psbt
 from psbt.errors import PsbtError
 from psbt.keys import HARDENED
@@ -49,12 +50,17 @@ def claims_own(psbt_out: OutputScope, policy: Policy) -> bool:
 def names_cosigner(scope: InputScope | OutputScope, policy: Policy) -> bool:
     """Tell whether a derivation names the fingerprint of one of the vault's cosigners."""
     fingerprints = {key.fingerprint for key in policy.all_keys}
-    return any(origin.fingerprint in fingerprints for origin in scope.bip32_derivations.values())
+    return any(origin.fingerprint in fingerprints for _, origin in codec.origins(scope))
 
 
 def scripts_fit(psbt_out: OutputScope) -> bool:
-    """Tell whether the redeem and witness scripts of an output are those it pays to."""
+    """Tell whether the scripts stated of an output, or its taproot tree, are those it pays to."""
     wanted = psbt_out.script_pubkey.data
+    internal, tree = codec.internal_key(psbt_out), codec.tap_tree(psbt_out)
+    if internal is not None:
+        root = b"" if tree is None else taproot.tree_root(tree)
+        if root is None or p2tr(taproot.output_key(internal, root).x) != wanted:
+            return False
     inner = psbt_out.redeem_script.data if psbt_out.redeem_script else None
     if inner is not None and p2sh(inner) != wanted:
         return False
@@ -75,6 +81,11 @@ def _proven(
 
 def _innermost(scope: InputScope | OutputScope, script_pubkey: bytes) -> bytes:
     """Return the script behind an output as far as it is stated, empty where that is another's."""
+    if isinstance(scope, InputScope):
+        for control, leaf in codec.leaf_scripts(scope).items():
+            key = taproot.committed_key(control, leaf)
+            if key is not None and p2tr(key) == script_pubkey:
+                return leaf
     script, wanted = b"", script_pubkey
     if scope.redeem_script is not None:
         script = scope.redeem_script.data
@@ -95,12 +106,12 @@ def _hints(
     Of more, and where the witness script is there, those of keys outside it say nothing.
     """
     most = max(KEYS_MAX, len(policy.places))
-    code = b""
-    if len(scope.bip32_derivations) > most:
+    code, origins = b"", codec.origins(scope)
+    if len(origins) > most + 1:
         code = _innermost(scope, script_pubkey)
     found: dict[tuple[int, int], None] = {}
-    for pubkey, origin in scope.bip32_derivations.items():
-        if code and not names_key(code, pubkey.sec()):
+    for pubkey, origin in origins:
+        if code and not names_key(code, pubkey):
             continue
         end = origin.derivation[-2:]
         if len(end) == 2 and end[1] < HARDENED:

@@ -3,24 +3,34 @@
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
+from psbt import codec
 from psbt.codec import InputScope, Psbt
 from psbt.errors import PsbtError
 from psbt.ownership import own_inputs
 from psbt.policy import PRIMARY, Policy, VaultScript
 from psbt.sighash import sighashes
-from psbt.signature import compact_from_partial, verifies
+from psbt.taproot import leaf_hash
 
 
-def valid_signature(psbt_in: InputScope, pubkey: bytes, digest: bytes) -> bytes | None:
-    """Return the key's signature of the input as r‖s, if there is one and it verifies."""
-    for key, value in psbt_in.partial_sigs.items():
-        if key.sec() == pubkey:
-            return _verified(value, pubkey, digest)
-    return None
+def held(psbt_in: InputScope, script: VaultScript) -> dict[bytes, bytes]:
+    """Return the signatures an input states by keys of its script, unverified, as it has them."""
+    if script.kind != "tr":
+        stated = codec.stated_signatures(psbt_in, None)
+        return {key: stated[key] for key in script.points if key in stated}
+    stated = codec.stated_signatures(psbt_in, leaf_hash(script.code))
+    return {key: stated[key[1:]] for key in script.points if key[1:] in stated}
+
+
+def valid_signature(
+    psbt_in: InputScope, script: VaultScript, pubkey: bytes, *, digest: bytes
+) -> bytes | None:
+    """Return the key's 64 bytes for the input, if there is a signature and it verifies."""
+    value = held(psbt_in, script).get(pubkey)
+    return None if value is None else script.scheme.verified(value, pubkey, digest)
 
 
 class Verified(NamedTuple):
-    """A signature of an input that its caller verified against this very PSBT: r‖s."""
+    """A signature of an input that its caller verified against this very PSBT: 64 bytes."""
 
     input_index: int
     pubkey: bytes
@@ -49,7 +59,7 @@ def valid_signatures(
 ) -> dict[int, dict[bytes, bytes]]:
     """Return, for each input of the vault, the valid signatures by a branch's keys.
 
-    They are r‖s by public key. Those that the caller verified are not verified again.
+    They are 64 bytes by public key. Those that the caller verified are not verified again.
     """
     signed = _signed_inputs(psbt, policy, verified, branch=branch)
     return {index: held for index, (_, held) in signed.items()}
@@ -94,30 +104,35 @@ def _signed_inputs(
     scripts = own_inputs(psbt, policy)
     for index, digest in sighashes(psbt, scripts).items():
         script = scripts[index]
-        held = {key.sec(): value for key, value in psbt.inputs[index].partial_sigs.items()}
+        stated = held(psbt.inputs[index], script)
         checked = {
-            pubkey: _checked(held[pubkey], index, pubkey, digest=digest, verified=verified)
+            pubkey: _checked(
+                stated[pubkey],
+                script,
+                Verified(index, pubkey, b""),
+                digest=digest,
+                verified=verified,
+            )
             for pubkey in script.keys_of(branch)
-            if pubkey in held
+            if pubkey in stated
         }
         found[index] = script, {key: sig for key, sig in checked.items() if sig is not None}
     return found
 
 
 def _checked(
-    value: bytes, index: int, pubkey: bytes, *, digest: bytes, verified: AbstractSet[Verified]
+    value: bytes,
+    script: VaultScript,
+    signed: Verified,
+    *,
+    digest: bytes,
+    verified: AbstractSet[Verified],
 ) -> bytes | None:
+    """Return the 64 bytes of what a PSBT holds; `signed` says where, its signature unread."""
     try:
-        signature = compact_from_partial(value)
+        signature = script.scheme.read(value)
     except PsbtError:
         return None
-    known = Verified(index, pubkey, signature) in verified
-    return signature if known or verifies(pubkey, digest, signature) else None
-
-
-def _verified(value: bytes, pubkey: bytes, digest: bytes) -> bytes | None:
-    try:
-        signature = compact_from_partial(value)
-    except PsbtError:
-        return None
-    return signature if verifies(pubkey, digest, signature) else None
+    known = signed._replace(signature=signature) in verified
+    verifies = script.scheme.verifies
+    return signature if known or verifies(signed.pubkey, digest, signature) else None

@@ -1,39 +1,34 @@
 """Policies ↔ descriptors (BIP 380 to 389), their scripts and addresses (BIP 67).
 
-A policy is a plain multisig over keys with both keychains, receive and change: `sortedmulti`, or
-`multi` in the order written, in `wsh`, in `sh(wsh)` or in `sh`. In `wsh` it may have branches that
-open later (see `psbt.forms`). A keychain is a position, 0 or 1, in the pair of steps that a key
-derives: most have <0;1>.
+A keychain is a position, 0 or 1, in the pair of steps that a key derives: most have <0;1>.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Final
 
-from psbt.address import format_address, p2sh, p2wsh, parse_address, script_type
+from psbt import taproot
+from psbt.address import format_address, p2sh, p2tr, p2wsh, parse_address, script_type
 from psbt.checksum import checksum
 from psbt.errors import PolicyError
 from psbt.forms import (
     PRIMARY,
-    STAGES_MAX,
     Branch,
     KeyUse,
-    Quorum,
     Wait,
     branch_name,
-    own_form,
     quorums_of,
+    whole_key,
 )
 from psbt.keys import (
     HARDENED,
     ChildKeys,
     KeyExpression,
-    check_key,
-    check_origin,
     children,
     format_key_expression,
+    format_xpub,
     parse_key_expression,
 )
 from psbt.miniscript import (
@@ -43,13 +38,13 @@ from psbt.miniscript import (
     places_of,
     renumbered,
     satisfied,
-    witness_size,
     write,
 )
 from psbt.miniscript import script as write_script
-from psbt.multisig import Multisig, multisig_size, pushed, read_pushes, write_multisig
+from psbt.multisig import Multisig, pushed, read_pushes, write_multisig
 from psbt.network import Network
-from psbt.weight import SIGNATURE_SIZE_MAX, ScriptSize
+from psbt.signature import BIP340, ECDSA, Scheme
+from psbt.spenders import BOTH, CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, Policy, wait_fragment
 
 __all__ = [
     "CHANGE",
@@ -79,179 +74,13 @@ __all__ = [
     "vault_script",
 ]
 
-RECEIVE: Final = 0
-CHANGE: Final = 1
-KEYS_MAX: Final = 15
-BOTH: Final = (RECEIVE, CHANGE)
 KEYCHAINS: Final = "/<{};{}>/*"
 BELOW = re.compile(r"/<(0|[1-9][0-9]{0,9});(0|[1-9][0-9]{0,9})>/\*")
 
-SCRIPTS: Final = {"wsh": "wsh({})", "sh-wsh": "sh(wsh({}))", "sh": "sh({})"}
-"""How a policy's multisig is wrapped, by the name of the script."""
-REDEEM_SCRIPT_MAX: Final = 520
-PUBLIC_KEY_SIZE: Final = 33
 DER_START: Final = b"\x30"
 SINGLE = re.compile(r"wsh\((pk|pkh|multi|sortedmulti)\(")
+LEAF = re.compile(r"tr\(([^(),]+),sortedmulti_a\(([1-9][0-9]?),([^(){}]+)\)\)")
 DESCRIPTOR = re.compile(r"(wsh|sh\(wsh|sh)\((sortedmulti|multi)\(([1-9][0-9]?),([^()]+)\)\)(\)?)")
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Who can spend: any `threshold` of `keys`, by a script of SCRIPTS.
-
-    The public keys of a script are sorted (BIP 67) unless the policy keeps their order, as one with
-    recoveries always does. `keychains` are the steps of receive and change of each key; none are
-    <0;1> for all. `recoveries` are further ways to spend, in the order in which they open; `form`
-    is how the branches are written where that is not our own way.
-    """
-
-    threshold: int
-    keys: tuple[KeyExpression, ...]
-    network: Network
-    script: str = "wsh"
-    sorted_keys: bool = True
-    keychains: tuple[tuple[int, int], ...] = ()
-    recoveries: tuple[Branch, ...] = ()
-    form: Node | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what no vault should be built on."""
-        total = len(self.keys)
-        if not 1 <= self.threshold <= total <= KEYS_MAX:
-            raise PolicyError(
-                f"{self.threshold} of {total} keys is no policy: 1 to {KEYS_MAX} keys, "
-                "and no more signatures than keys"
-            )
-        if self.script not in SCRIPTS:
-            raise PolicyError(f"unknown script {self.script}; expected one of {', '.join(SCRIPTS)}")
-        size = multisig_size(total)
-        if self.script == "sh" and size > REDEEM_SCRIPT_MAX:
-            raise PolicyError(
-                f"{total} keys make a script of {size} bytes; {REDEEM_SCRIPT_MAX} fit into sh"
-            )
-        if self.keychains and len(self.keychains) != total:
-            raise PolicyError(f"{total} keys have {len(self.keychains)} pairs of keychains")
-        if all(pair == BOTH for pair in self.keychains):
-            object.__setattr__(self, "keychains", ())
-        for number, use in enumerate(self.uses, 1):
-            check_key(use.expression.key)
-            check_origin(use.expression)
-            _check_keychains(number, use.keychains)
-        _refuse_duplicates(self.keys)
-        if self.recoveries or self.form is not None:
-            self._check_branches()
-
-    def _check_branches(self) -> None:
-        """Hold the branches against the form they are written in, and their keys apart."""
-        if self.script != "wsh":
-            raise PolicyError(f"recovery branches need the script wsh, not {self.script}")
-        object.__setattr__(self, "sorted_keys", False)
-        names = [branch_name(stage) for stage in range(1, STAGES_MAX + 1)]
-        if [branch.name for branch in self.recoveries] != names[: len(self.recoveries)]:
-            raise PolicyError(f"the recovery branches are named {' and '.join(names)}, in order")
-        for branch in self.recoveries:
-            if not 1 <= branch.threshold <= len(branch.keys) <= KEYS_MAX:
-                raise PolicyError(
-                    f"{branch.threshold} of {len(branch.keys)} keys is no {branch.name} branch"
-                )
-            for number, use in enumerate(branch.keys, 1):
-                check_key(use.expression.key)
-                check_origin(use.expression)
-                _check_keychains(number, use.keychains)
-            _refuse_duplicates([use.expression for use in branch.keys])
-        _refuse_shared_keychains(self.places)
-        own = own_form(self._quorums)
-        if self.form == own:
-            object.__setattr__(self, "form", None)
-        if quorums_of(self.form or own) != tuple(self._quorums):
-            raise PolicyError(
-                "the branches are not those of the policy's form, in the order in which they open"
-            )
-
-    @cached_property
-    def uses(self) -> tuple[KeyUse, ...]:
-        """Return the keys of the primary branch with their keychains, in the cosigners' order."""
-        pairs = self.keychains or (BOTH,) * len(self.keys)
-        return tuple(map(KeyUse, self.keys, pairs))
-
-    @cached_property
-    def branches(self) -> tuple[Branch, ...]:
-        """Return every way to spend, the primary one first."""
-        return (Branch(PRIMARY, self.threshold, self.uses), *self.recoveries)
-
-    def branch(self, name: str) -> Branch:
-        """Return the branch of this name; raises PolicyError."""
-        found = next((branch for branch in self.branches if branch.name == name), None)
-        if found is None:
-            names = " and ".join(branch.name for branch in self.branches)
-            raise PolicyError(f"the policy has no branch {name!r}, only {names}")
-        return found
-
-    @cached_property
-    def places(self) -> tuple[KeyUse, ...]:
-        """Return every key with its keychains once, those of the primary branch first."""
-        return tuple(dict.fromkeys(use for branch in self.branches for use in branch.keys))
-
-    @cached_property
-    def all_keys(self) -> tuple[KeyExpression, ...]:
-        """Return every key once, whatever its keychains, those of the primary branch first."""
-        found: dict[tuple[bytes, bytes], KeyExpression] = {}
-        for use in self.places:
-            key = use.expression
-            found.setdefault((key.key.public_key, key.key.chain_code), key)
-        return tuple(found.values())
-
-    @cached_property
-    def node(self) -> Node:
-        """Return the expression of the policy's branches; keys are places."""
-        return self.form or own_form(self._quorums)
-
-    @cached_property
-    def _quorums(self) -> list[Quorum]:
-        at = {use: place for place, use in enumerate(self.places)}
-        return [
-            Quorum(branch.threshold, tuple(at[use] for use in branch.keys), branch.wait)
-            for branch in self.branches
-        ]
-
-    @cached_property
-    def _places_of(self) -> dict[str, tuple[int, ...]]:
-        pairs = zip(self.branches, self._quorums, strict=True)
-        return {branch.name: quorum.places for branch, quorum in pairs}
-
-    def places_of(self, branch: str) -> tuple[int, ...]:
-        """Return where the keys of a branch stand among all places; raises PolicyError."""
-        return self._places_of.get(branch) or self._places_of[self.branch(branch).name]
-
-    def named(self, step: int) -> tuple[int, ...]:
-        """Return the keychains that a step stands for below one of the keys."""
-        return self._steps.get(step, ())
-
-    @cached_property
-    def _steps(self) -> dict[int, tuple[int, ...]]:
-        found: dict[int, tuple[int, ...]] = {}
-        for keychain in BOTH:
-            for step in {use.keychains[keychain] for use in self.places}:
-                found[step] = (*found.get(step, ()), keychain)
-        return found
-
-    @property
-    def size(self) -> ScriptSize:
-        """Return what decides how large an input is that spends by the primary branch."""
-        return self.size_of(PRIMARY)
-
-    def size_of(self, branch: str) -> ScriptSize:
-        """Return what decides how large an input is that spends by a branch."""
-        found = self.branch(branch)
-        size = ScriptSize(found.threshold, len(found.keys), self.script)
-        if not self.recoveries:
-            return size
-        points = (bytes(PUBLIC_KEY_SIZE),) * len(self.places)
-        longest = dict.fromkeys(self.places_of(branch), bytes(SIGNATURE_SIZE_MAX))
-        stack = satisfied(self.node, Given(points, longest, _fragment(found)))
-        return size._replace(
-            witness=witness_size((*(stack or ()), write_script(self.node, points)))
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +88,8 @@ class VaultScript:
     """What one address of a policy is locked with.
 
     `points` are the public keys by place, those of the primary branch first, in the cosigners'
-    order; `code` is the script that signatures are for.
+    order; `code` is the script that signatures are for. `internal` is the x-only key above it in
+    taproot.
     """
 
     keychain: int
@@ -268,6 +98,7 @@ class VaultScript:
     policy: Policy
     code: bytes
     script_pubkey: bytes
+    internal: bytes = b""
 
     @property
     def pubkeys(self) -> tuple[bytes, ...]:
@@ -286,18 +117,29 @@ class VaultScript:
     @property
     def multisig(self) -> Multisig | None:
         """Return the script where it is a plain multisig, its keys in the order it has them."""
-        return None if self.policy.recoveries else _multisig(self.policy, self.points)
+        other = self.policy.recoveries or self.kind == "tr"
+        return None if other else _multisig(self.policy, self.points)
 
     @property
     def witness_script(self) -> bytes | None:
-        """Return the script as a witness shows it, None where there is no witness."""
-        return None if self.kind == "sh" else self.code
+        """Return the script as a witness of P2WSH shows it, None elsewhere."""
+        return None if self.kind in {"sh", "tr"} else self.code
+
+    @property
+    def scheme(self) -> Scheme:
+        """Return how its keys sign."""
+        return BIP340 if self.kind == "tr" else ECDSA
+
+    @property
+    def control_block(self) -> bytes:
+        """Return what proves in a witness that a taproot output commits to the leaf."""
+        return taproot.control_block(self.internal, self.code)
 
     @property
     def redeem_script(self) -> bytes | None:
         """Return what the output's hash is of in P2SH, None in P2WSH."""
         match self.kind:
-            case "wsh":
+            case "wsh" | "tr":
                 return None
             case "sh-wsh":
                 return p2wsh(self.code)
@@ -305,7 +147,7 @@ class VaultScript:
 
     @property
     def amount_signed(self) -> bool:
-        """Tell whether signatures cover the amount spent (BIP 143)."""
+        """Tell whether signatures cover the amount spent (BIP 143, BIP 341)."""
         return self.kind != "sh"
 
     @property
@@ -318,9 +160,12 @@ class VaultScript:
     ) -> tuple[bytes, tuple[bytes, ...]] | None:
         """Return the script_sig and the witness that spend by a branch, None where that cannot be.
 
-        `signatures` are DER with the sighash type by public key; of others than the branch's keys
+        `signatures` are as the scheme writes them, by public key; of others than the branch's keys
         none is used, and of more than are needed the first in the script's order.
         """
+        if self.kind == "tr":
+            stack = taproot.unlocked(signatures, self.code, self.control_block)
+            return None if stack is None else (b"", stack)
         found, multisig = self.policy.branch(branch), self.multisig
         if multisig is not None:
             held = [signatures[key] for key in multisig.pubkeys if key in signatures]
@@ -329,7 +174,7 @@ class VaultScript:
             places = self.policy.places_of(branch)
             held_by = {place: signatures.get(self.points[place]) for place in places}
             at = {place: signature for place, signature in held_by.items() if signature}
-            needed = satisfied(self.policy.node, Given(self.points, at, _fragment(found)))
+            needed = satisfied(self.policy.node, Given(self.points, at, wait_fragment(found)))
         if needed is None:
             return None
         stack = (*needed, self.code)
@@ -343,6 +188,8 @@ class VaultScript:
         What is not there is not looked at: a nested input may come without its script_sig.
         """
         stack = tuple(witness)
+        if self.kind == "tr":
+            return None if script_sig else taproot.shown(stack, self.code, self.control_block)
         if self.kind == "sh":
             stack = () if witness else read_pushes(script_sig) or ()
         elif script_sig and script_sig != self.prefix:
@@ -368,13 +215,15 @@ def parse_descriptor(text: str, network: Network) -> Policy:
     body, mark, given = text.strip().partition("#")
     if mark and given != checksum(body):
         raise PolicyError(f"the descriptor's checksum is {checksum(body)}, not {given}")
+    if leaf := LEAF.fullmatch(body):
+        return _parse_leaf(leaf, network)
     matched = DESCRIPTOR.fullmatch(body)
     if not matched or (matched[1] == "sh(wsh") != bool(matched[5]):
         if body.startswith("wsh(") and body.endswith(")") and not SINGLE.match(body):
             return _parse_branches(body.removeprefix("wsh(").removesuffix(")"), network)
         raise PolicyError(
             "the descriptor is not sortedmulti or multi in wsh, sh(wsh) or sh, nor a policy with"
-            " recovery branches in wsh, the kinds known here"
+            " recovery branches in wsh, nor sortedmulti_a in tr, the kinds known here"
         )
     script = {"wsh": "wsh", "sh(wsh": "sh-wsh", "sh": "sh"}[matched[1]]
     uses = [
@@ -389,6 +238,27 @@ def parse_descriptor(text: str, network: Network) -> Policy:
         matched[2] == "sortedmulti",
         tuple(use.keychains for use in uses),
     )
+
+
+def _parse_leaf(leaf: re.Match[str], network: Network) -> Policy:
+    """Read a quorum in a leaf; the key above it must be nobody's, computed anew."""
+    uses = [
+        _parse_cosigner(number, key, network, script="tr")
+        for number, key in enumerate(leaf[3].split(","), 1)
+    ]
+    policy = Policy(
+        int(leaf[2]),
+        tuple(use.expression for use in uses),
+        network,
+        "tr",
+        keychains=tuple(use.keychains for use in uses),
+    )
+    if leaf[1] != _unspendable_text(policy):
+        raise PolicyError(
+            f"the internal key {leaf[1][:20]}… is not the one that nobody holds: whoever holds it"
+            " spends alone"
+        )
+    return policy
 
 
 def _parse_branches(text: str, network: Network) -> Policy:
@@ -430,31 +300,39 @@ def policy_checksum(policy: Policy) -> str:
 
 def format_template(policy: Policy) -> str:
     """Write the descriptor template (BIP 388), in which @0, @1 … stand for `template_keys`."""
-    at = {_whole(key): number for number, key in enumerate(template_keys(policy))}
+    at = {whole_key(key): number for number, key in enumerate(template_keys(policy))}
     keys = [
-        f"@{at[_whole(use.expression)]}{_below(use).replace('/<0;1>/*', '/**')}"
+        f"@{at[whole_key(use.expression)]}{_below(use).replace('/<0;1>/*', '/**')}"
         for use in policy.places
     ]
-    return _wrapped(policy, keys)
+    return _wrapped(policy, keys, "@0/**")
 
 
 def template_keys(policy: Policy) -> tuple[KeyExpression, ...]:
-    """Return each key once, in the order in which the descriptor has them first."""
+    """Return each key once, in the order in which the descriptor has them first.
+
+    That of a taproot policy begins with the key that is nobody's.
+    """
     found: dict[tuple[bytes, bytes], KeyExpression] = {}
+    if policy.script == "tr":
+        found[whole_key(policy.unspendable)] = policy.unspendable
     for place in places_of(policy.node):
         key = policy.places[place].expression
-        found.setdefault(_whole(key), key)
+        found.setdefault(whole_key(key), key)
     return tuple(found.values())
 
 
 def same_scripts(one: Policy, other: Policy) -> bool:
-    """Tell whether two policies have the same addresses; sorted, the order of keys changes none."""
+    """Tell whether two policies have the same addresses; sorted, the order of keys changes none.
+
+    In taproot it does: the key above the leaf depends on it.
+    """
     forms = [
         (p.network, p.script, p.threshold, p.sorted_keys, p.recoveries and p.node)
         for p in (one, other)
     ]
-    keys = [[(*_whole(use.expression), use.keychains) for use in p.places] for p in (one, other)]
-    if one.sorted_keys:
+    keys = [[(*whole_key(use.expression), use.keychains) for use in p.places] for p in (one, other)]
+    if one.sorted_keys and one.script != "tr":
         keys = [sorted(each) for each in keys]
     return forms[0] == forms[1] and keys[0] == keys[1]
 
@@ -466,9 +344,21 @@ def derive_scripts(policy: Policy, keychain: int, indexes: Iterable[int]) -> Ite
         if not 0 <= index < HARDENED:
             raise PolicyError(f"no address has the index {index}")
         points = tuple([derive(index)[0] for derive in places])
+        if policy.script == "tr":
+            yield _leaf_script(policy, keychain, index, points=points)
+            continue
         code = write_multisig(_multisig(policy, points)) if plain else write_script(node, points)
         locked = locking_script(policy.script, code)
         yield VaultScript(keychain, index, points, policy, code, locked)
+
+
+def _leaf_script(
+    policy: Policy, keychain: int, index: int, *, points: tuple[bytes, ...]
+) -> VaultScript:
+    internal = _unspendable(policy, keychain)(index)[0][1:]
+    code = taproot.sorted_leaf(policy.threshold, points)
+    locked = p2tr(taproot.output_key(internal, taproot.leaf_hash(code)).x)
+    return VaultScript(keychain, index, points, policy, code, locked, internal)
 
 
 def locking_script(script: str, code: bytes) -> bytes:
@@ -503,33 +393,43 @@ def _keychain(policy: Policy, keychain: int) -> tuple[ChildKeys, ...]:
     return tuple(children(public_key, chain_code) for public_key, chain_code in parents)
 
 
+@lru_cache(maxsize=64)
+def _unspendable(policy: Policy, keychain: int) -> ChildKeys:
+    """Return the children of a taproot policy's internal key on a keychain."""
+    key = policy.unspendable.key
+    return children(*children(key.public_key, key.chain_code)(keychain))
+
+
+def _unspendable_text(policy: Policy) -> str:
+    return format_xpub(policy.unspendable.key, policy.network) + KEYCHAINS.format(*BOTH)
+
+
 def _multisig(policy: Policy, points: tuple[bytes, ...]) -> Multisig:
     return Multisig(policy.threshold, tuple(sorted(points)) if policy.sorted_keys else points)
-
-
-def _fragment(branch: Branch) -> Node | None:
-    return None if branch.wait is None else branch.wait.fragment
-
-
-def _whole(expression: KeyExpression) -> tuple[bytes, bytes]:
-    """Return what makes a key the key it is, whatever is said of its origin."""
-    return expression.key.public_key, expression.key.chain_code
 
 
 def _descriptor_body(policy: Policy) -> str:
     keys = [
         format_key_expression(use.expression, policy.network) + _below(use) for use in policy.places
     ]
-    return _wrapped(policy, keys)
+    return _wrapped(policy, keys, _unspendable_text(policy) if policy.script == "tr" else "")
 
 
 def _below(use: KeyUse) -> str:
     return KEYCHAINS.format(*use.keychains)
 
 
-def _wrapped(policy: Policy, keys: Sequence[str]) -> str:
+def _wrapped(policy: Policy, keys: Sequence[str], internal: str) -> str:
+    """Put keys into the descriptor; `internal` is the text of the key above a leaf."""
     body = write(policy.node, keys)
+    if policy.script == "tr":
+        return SCRIPTS["tr"].format(leaf_text(internal, policy.threshold, keys))
     return SCRIPTS[policy.script].format(f"sorted{body}" if policy.sorted_keys else body)
+
+
+def leaf_text(internal: str, threshold: int, keys: Sequence[str]) -> str:
+    """Write what stands in tr: the internal key and the one leaf."""
+    return f"{internal},sortedmulti_a({threshold},{','.join(keys)})"
 
 
 def _parse_cosigner(number: int, text: str, network: Network, *, script: str) -> KeyUse:
@@ -546,33 +446,3 @@ def _parse_cosigner(number: int, text: str, network: Network, *, script: str) ->
             f" not {slash + keychains!r}"
         )
     return KeyUse(expression, (int(matched[1]), int(matched[2])))
-
-
-def _check_keychains(number: int, pair: tuple[int, int]) -> None:
-    receive, change = pair
-    if receive == change or not all(0 <= step < HARDENED for step in pair):
-        raise PolicyError(
-            f"key {number} has the keychains <{receive};{change}>: two different steps"
-            f" from 0 to {HARDENED - 1} are needed"
-        )
-
-
-def _refuse_duplicates(keys: Sequence[KeyExpression]) -> None:
-    seen: dict[tuple[bytes, bytes], int] = {}
-    for place, key in enumerate(keys, 1):
-        twin = seen.setdefault(_whole(key), place)
-        if twin != place:
-            raise PolicyError(f"keys {twin} and {place} are the same key")
-
-
-def _refuse_shared_keychains(uses: Sequence[KeyUse]) -> None:
-    """Refuse a key that is used again with a step it has already: its public keys would repeat."""
-    taken: set[tuple[tuple[bytes, bytes], int]] = set()
-    for use in uses:
-        steps = {(_whole(use.expression), step) for step in use.keychains}
-        if steps & taken:
-            raise PolicyError(
-                f"the key {use.expression.fingerprint.hex()} is used again with keychains that it"
-                f" has already, <{use.keychains[0]};{use.keychains[1]}>"
-            )
-        taken |= steps

@@ -1,7 +1,7 @@
 """What a person must see before a card is tapped."""
 
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from psbt.address import destination, optional_address
 from psbt.cautions import (
@@ -41,6 +41,9 @@ __all__ = [
     "Severity",
     "review",
 ]
+
+
+CHECK_COSTS: Final = {"sh": WITNESS_SCALE, "tr": 0}
 
 
 class Review(NamedTuple):
@@ -114,8 +117,11 @@ def _facts(psbt: Psbt, policy: Policy, context: Context, *, branch: str) -> Fact
 
 
 def _checks(psbt: Psbt, policy: Policy, own: Collection[int]) -> int:
-    """Return what the inputs' signature checks cost: four times as much without a witness."""
-    each = len(policy.places) * (WITNESS_SCALE if policy.script == "sh" else 1)
+    """Return what the inputs' signature checks cost: four times as much without a witness.
+
+    Those of a taproot leaf pay by their weight and count nothing.
+    """
+    each = len(policy.places) * CHECK_COSTS.get(policy.script, 1)
     return len(own) * each + _of_others(psbt, own, foreign_checks)
 
 

@@ -1,7 +1,12 @@
-"""ECDSA signatures: 64 bytes with low S at the seam, strict DER inside a PSBT."""
+"""Signatures: 64 bytes at the seam whatever the scheme; what stands in a PSBT is the scheme's.
 
+By ECDSA they are r‖s with low S at the seam and strict DER with the sighash type inside, by
+BIP 340 the same 64 bytes in both, which says that they are of SIGHASH_DEFAULT.
+"""
+
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import coincurve
 
@@ -10,6 +15,7 @@ from psbt.errors import PsbtError
 ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 COMPACT_SIZE: Final = 64
 SIGHASH_ALL: Final = 1
+SIGHASH_DEFAULT: Final = 0
 CACHED_VERDICTS: Final = 8192
 
 
@@ -53,6 +59,56 @@ def verifies(pubkey: bytes, digest: bytes, signature: bytes) -> bool:
         return key.verify(der_from_compact(signature), digest, hasher=None)
     except ValueError:
         return False
+
+
+def taproot_from_compact(signature: bytes) -> bytes:
+    """Return the value of a taproot signature of SIGHASH_DEFAULT: the 64 bytes themselves."""
+    return signature
+
+
+def compact_from_taproot(value: bytes) -> bytes:
+    """Return the 64 bytes of a taproot signature, which must be of type SIGHASH_DEFAULT."""
+    if len(value) == COMPACT_SIZE + 1:
+        raise PsbtError(f"a signature's sighash type is {value[-1:].hex()}, not that of DEFAULT")
+    if len(value) != COMPACT_SIZE:
+        raise PsbtError(f"a taproot signature has {COMPACT_SIZE} bytes, not {len(value)}")
+    return value
+
+
+@lru_cache(maxsize=CACHED_VERDICTS)
+def verifies_taproot(pubkey: bytes, digest: bytes, signature: bytes) -> bool:
+    """Tell whether 64 bytes sign `digest` by BIP 340 under the x of a compressed public key."""
+    try:
+        return coincurve.PublicKeyXOnly(pubkey[1:]).verify(signature, digest)
+    except ValueError:
+        return False
+
+
+class Scheme(NamedTuple):
+    """A way to sign: how 64 bytes are written in a PSBT and a witness, read there and verified.
+
+    `read` raises PsbtError; `verifies` takes compressed key, digest and 64 bytes.
+    """
+
+    name: str
+    sighash_type: int
+    written: Callable[[bytes], bytes]
+    read: Callable[[bytes], bytes]
+    verifies: Callable[[bytes, bytes, bytes], bool]
+
+    def verified(self, value: bytes, pubkey: bytes, digest: bytes) -> bytes | None:
+        """Return the 64 bytes of what a PSBT holds if they verify."""
+        try:
+            signature = self.read(value)
+        except PsbtError:
+            return None
+        return signature if self.verifies(pubkey, digest, signature) else None
+
+
+ECDSA: Final = Scheme("ecdsa", SIGHASH_ALL, partial_from_compact, compact_from_partial, verifies)
+BIP340: Final = Scheme(
+    "bip340", SIGHASH_DEFAULT, taproot_from_compact, compact_from_taproot, verifies_taproot
+)
 
 
 def _compact(r: int, s: int) -> bytes:

@@ -9,12 +9,11 @@ from psbt.codec import Psbt
 from psbt.errors import PolicyError, PsbtError, SignatureInvalid
 from psbt.forms import KeyUse, same_key
 from psbt.keys import KeyExpression, Path
-from psbt.miniscript import names_key
 from psbt.ownership import own_inputs
 from psbt.partial import valid_signature
 from psbt.policy import PRIMARY, Policy
 from psbt.sighash import script_code, sighashes, spent_outputs
-from psbt.signature import partial_from_compact, verifies
+from psbt.signature import ECDSA, Scheme
 
 __all__ = [
     "SigningRequest",
@@ -26,12 +25,13 @@ __all__ = [
 
 
 class SigningRequest(NamedTuple):
-    """One digest, one key, one path, one input."""
+    """One digest, one key, one path, one input, and the scheme to sign by."""
 
     input_index: int
     pubkey: bytes
     path: Path
     digest: bytes
+    scheme: Scheme = ECDSA
 
 
 def signing_requests(
@@ -55,19 +55,22 @@ def signing_requests(
         pubkey = script.keys_of(branch)[place]
         if (index, pubkey) in verified:
             continue
-        if valid_signature(psbt.inputs[index], pubkey, digest) is None:
+        if valid_signature(psbt.inputs[index], script, pubkey, digest=digest) is None:
             path = use.path(script.keychain, script.index)
-            requests.append(SigningRequest(index, pubkey, path, digest))
+            requests.append(SigningRequest(index, pubkey, path, digest, script.scheme))
     return requests
 
 
 def signature_valid(request: SigningRequest, signature: bytes) -> bool:
-    """Tell whether 64 bytes r‖s with low S answer the request."""
-    return verifies(request.pubkey, request.digest, signature)
+    """Tell whether 64 bytes answer the request; by ECDSA they are r‖s with low S."""
+    return request.scheme.verifies(request.pubkey, request.digest, signature)
 
 
 def with_signatures(psbt: Psbt, answers: Iterable[tuple[SigningRequest, bytes]]) -> Psbt:
-    """Return a copy with the partial signatures, each verified against this very PSBT first."""
+    """Return a copy with the signatures, each verified against this very PSBT first.
+
+    By which scheme they sign it decides, not the requests.
+    """
     given = list(answers)
     spent = spent_outputs(psbt)
     for request, _ in given:
@@ -75,19 +78,20 @@ def with_signatures(psbt: Psbt, answers: Iterable[tuple[SigningRequest, bytes]])
             raise PsbtError(f"a signature is for input {request.input_index} of {len(spent)}")
     answered = {request.input_index for request, _ in given}
     digests = sighashes(psbt, answered)
-    codes = {
-        index: script_code(index, psbt.inputs[index], spent[index].script_pubkey)[0]
+    scripts = {
+        index: script_code(index, psbt.inputs[index], spent[index].script_pubkey)
         for index in answered
     }
     signed = codec.copy(psbt)
     for request, signature in given:
         index, pubkey = request.input_index, request.pubkey
-        if not names_key(codes[index], pubkey):
+        script = scripts[index]
+        if not script.names(pubkey):
             raise PsbtError(f"input {index} is not for the key {pubkey.hex()}")
-        if not verifies(pubkey, digests[index], signature):
+        if not script.scheme.verifies(pubkey, digests[index], signature):
             raise SignatureInvalid(index, pubkey)
-        partial_sigs = signed.inputs[index].partial_sigs
-        partial_sigs[codec.public_key(pubkey)] = partial_from_compact(signature)
+        value = script.scheme.written(signature)
+        codec.state_signature(signed.inputs[index], pubkey, value, leaf_hash=script.leaf_hash)
     return signed
 
 

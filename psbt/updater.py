@@ -1,9 +1,9 @@
 """BIP 174's Updater: what a signer needs to know beside the transaction, as fields of its maps."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from psbt import codec, fields
+from psbt import codec, fields, taproot
 from psbt.codec import Psbt
 from psbt.coins import Outpoint
 from psbt.fields import Fields, Maps
@@ -13,6 +13,17 @@ from psbt.ownership import own_inputs
 from psbt.policy import Policy, VaultScript, vault_script
 from psbt.sighash import script_code, spent_outputs
 from psbt.transaction import Transaction, TransactionOutput, parse_unsigned, sized
+
+
+class DerivationKinds(NamedTuple):
+    """The types of a map's derivations: of a public key, and of an x-only one."""
+
+    key: bytes
+    leaf_key: bytes
+
+
+INPUT: Final = DerivationKinds(fields.IN_BIP32_DERIVATION, fields.IN_TAP_BIP32_DERIVATION)
+OUTPUT: Final = DerivationKinds(fields.OUT_BIP32_DERIVATION, fields.OUT_TAP_BIP32_DERIVATION)
 
 
 def global_fields(policy: Policy) -> Fields:
@@ -34,7 +45,14 @@ def input_fields(
         fields.IN_REDEEM_SCRIPT: script.redeem_script,
         fields.IN_WITNESS_SCRIPT: script.witness_script,
     }
-    return {**_held(held), **_derivations(fields.IN_BIP32_DERIVATION, policy, script)}
+    if script.kind == "tr":
+        version = bytes([taproot.LEAF_VERSION])
+        held |= {
+            fields.IN_TAP_LEAF_SCRIPT + script.control_block: script.code + version,
+            fields.IN_TAP_INTERNAL_KEY: script.internal,
+            fields.IN_TAP_MERKLE_ROOT: taproot.leaf_hash(script.code),
+        }
+    return {**_held(held), **_derivations(policy, script, INPUT)}
 
 
 def change_fields(policy: Policy, script: VaultScript) -> Fields:
@@ -43,7 +61,12 @@ def change_fields(policy: Policy, script: VaultScript) -> Fields:
         fields.OUT_REDEEM_SCRIPT: script.redeem_script,
         fields.OUT_WITNESS_SCRIPT: script.witness_script,
     }
-    return {**_held(held), **_derivations(fields.OUT_BIP32_DERIVATION, policy, script)}
+    if script.kind == "tr":
+        held |= {
+            fields.OUT_TAP_INTERNAL_KEY: script.internal,
+            fields.OUT_TAP_TREE: taproot.tree_of(script.code),
+        }
+    return {**_held(held), **_derivations(policy, script, OUTPUT)}
 
 
 def _held(values: Mapping[bytes, bytes | None]) -> Fields:
@@ -91,8 +114,7 @@ def without_previous(psbt: Psbt, policy: Policy) -> Psbt:
     slim, spent = codec.copy(psbt), spent_outputs(psbt)
     for index in own_inputs(psbt, policy):
         psbt_in = slim.inputs[index]
-        _, amount_signed = script_code(index, psbt_in, spent[index].script_pubkey)
-        if amount_signed:
+        if script_code(index, psbt_in, spent[index].script_pubkey).amount_signed:
             codec.slim_input(psbt_in, spent[index])
     return slim
 
@@ -107,7 +129,7 @@ def _completed_input(
     script = vault_script(policy, *coin.place)
     if script.script_pubkey != spent.script_pubkey:
         return given
-    derivations = _derivations(fields.IN_BIP32_DERIVATION, policy, script)
+    derivations = _derivations(policy, script, INPUT)
     return {
         **input_fields(policy, script, spent, previous=coin.previous.raw),
         **given,
@@ -122,15 +144,22 @@ def _completed_output(
     script = vault_script(policy, *place) if place else None
     if script is None or script.script_pubkey != script_pubkey:
         return given
-    derivations = _derivations(fields.OUT_BIP32_DERIVATION, policy, script)
+    derivations = _derivations(policy, script, OUTPUT)
     return {**change_fields(policy, script), **given, **derivations}
 
 
-def _derivations(kind: bytes, policy: Policy, script: VaultScript) -> Fields:
+def _derivations(policy: Policy, script: VaultScript, kinds: DerivationKinds) -> Fields:
+    """Return where each key of a script comes from; of taproot the internal one's too."""
+    place = script.keychain, script.index
     keys = sorted(zip(script.points, policy.places, strict=True))
+    found = {pubkey: _origin(use.expression.fingerprint, use.path(*place)) for pubkey, use in keys}
+    if script.kind != "tr":
+        return {kinds.key + pubkey: origin for pubkey, origin in found.items()}
+    leaves = b"\x01" + taproot.leaf_hash(script.code)
+    above = _origin(policy.unspendable.fingerprint, place)
     return {
-        kind + pubkey: _origin(use.expression.fingerprint, use.path(script.keychain, script.index))
-        for pubkey, use in keys
+        **{kinds.leaf_key + key[1:]: leaves + origin for key, origin in found.items()},
+        kinds.leaf_key + script.internal: b"\x00" + above,
     }
 
 

@@ -3,17 +3,21 @@
 from typing import Final, NamedTuple
 
 from psbt.bech32 import PROGRAM_SIZES
-from psbt.multisig import OP_1, multisig_size, pushed
+from psbt.multisig import OP_1, leaf_size, multisig_size, pushed
 
 WITNESS_SCALE: Final = 4
 WEIGHT_MAX: Final = 400_000
 NESTED_SCRIPT_SIG: Final = 35
+CONTROL_BLOCK: Final = 33
 P2SH_SIZE: Final = 23
-P2WSH_SIZE: Final = 34
+WITNESS_PROGRAM_SIZE: Final = 34
+"""The size of an output script of P2WSH and of taproot."""
+PROGRAMS: Final = frozenset({"wsh", "tr"})
 
 OUTPOINT_SEQUENCE_AND_SCRIPT_SIG: Final = 32 + 4 + 4 + 1
 VERSION_AND_LOCKTIME: Final = 4 + 4
 MARKER_AND_FLAG: Final = 2
+TAPROOT_SIGNATURE_SIZE: Final = 64  # of SIGHASH_DEFAULT, the only type that is signed
 SIGNATURE_SIZE_MAX: Final = 72  # DER with low S takes 71 bytes at most, the sighash type one
 
 DUST_FEERATE: Final = 3_000
@@ -40,12 +44,12 @@ class ScriptSize(NamedTuple):
     @property
     def output(self) -> int:
         """Return how many bytes an output to such a vault takes."""
-        return 8 + 1 + (P2WSH_SIZE if self.script == "wsh" else P2SH_SIZE)
+        return 8 + 1 + (WITNESS_PROGRAM_SIZE if self.script in PROGRAMS else P2SH_SIZE)
 
     @property
     def dust_sats(self) -> int:
         """Return the least amount that nodes relay in an output to such a vault."""
-        spending = SPENDING_SIZE_SEGWIT if self.script == "wsh" else SPENDING_SIZE
+        spending = SPENDING_SIZE_SEGWIT if self.script in PROGRAMS else SPENDING_SIZE
         return fee_at(DUST_FEERATE, self.output + spending)
 
 
@@ -53,6 +57,8 @@ def input_weight(size: ScriptSize) -> int:
     """Return the weight of a signed input, with the longest signatures there can be."""
     if size.witness is not None:
         return OUTPOINT_SEQUENCE_AND_SCRIPT_SIG * WITNESS_SCALE + 1 + size.witness
+    if size.script == "tr":
+        return OUTPOINT_SEQUENCE_AND_SCRIPT_SIG * WITNESS_SCALE + _leaf_witness(size)
     script = multisig_size(size.total)
     signatures = size.threshold * (1 + SIGNATURE_SIZE_MAX)
     if size.script == "sh":
@@ -62,6 +68,16 @@ def input_weight(size: ScriptSize) -> int:
     witness = 1 + 1 + signatures + compact_size_length(script) + script
     nested = NESTED_SCRIPT_SIG if size.script == "sh-wsh" else 0
     return (OUTPOINT_SEQUENCE_AND_SCRIPT_SIG + nested) * WITNESS_SCALE + witness
+
+
+def _leaf_witness(size: ScriptSize) -> int:
+    """Return the bytes of a witness that spends by a leaf: an item for each key, all of one size.
+
+    Who does not sign gives an empty one; the leaf and its control block follow.
+    """
+    script = leaf_size(size.total)
+    answers = size.total + size.threshold * TAPROOT_SIGNATURE_SIZE
+    return 1 + answers + compact_size_length(script) + script + 1 + CONTROL_BLOCK
 
 
 def output_size(script_pubkey: bytes) -> int:

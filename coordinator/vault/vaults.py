@@ -48,7 +48,6 @@ from psbt.keys import (
 from psbt.network import Network
 from psbt.policy import (
     RECEIVE,
-    SCRIPTS,
     Policy,
     Wait,
     addresses,
@@ -68,6 +67,7 @@ from storage.model import BranchKey, Cosigner, Key, Vault
 NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]+")
 KEY_NAME_MAX = 32
 SAME_SEED = "same_seed"
+MADE = ("wsh", "sh-wsh", "sh")
 NO_BRANCHES = {"Sparrow Wallet"}
 """Programs that sign with cards, but open no vault with branches that open later."""
 
@@ -559,7 +559,7 @@ def twin_of(db: Session, policy: Policy) -> Vault | None:
 
 def _refuse_script(db: Session, script: str, keys: Sequence[Key]) -> None:
     """Refuse scripts that a card of one of the keys cannot sign for, or that are not made here."""
-    require_known("script", script, SCRIPTS)
+    require_known("script", script, MADE)
     digest_of = "sh-wsh" if script == "sh" else script  # both are ECDSA over 32 bytes
     for card in (card for key in keys for card in card_book.cards_with_key(db, key)):
         if digest_of not in family_named(card.family).signs_at(card.version):

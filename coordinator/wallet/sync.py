@@ -1,6 +1,6 @@
 """Bringing a vault's coins and payments in step with the chain."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -38,7 +38,7 @@ from psbt.policy import (
     RECEIVE,
     VaultScript,
 )
-from psbt.transaction import Transaction, check_amounts, parse_transaction
+from psbt.transaction import Transaction, TransactionOutput, check_amounts, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import scans as scan_book
@@ -267,7 +267,8 @@ def _note_proofs(
             script = scripts.get(coin.script_pubkey) if coin is not None else None
             if coin is None or script is None or not (tx_in.witness or tx_in.script_sig):
                 continue
-            signed = signers(transaction, index, script, value_sats=coin.value_sats)
+            spent = _spent(db, transaction, (index,) if script.kind != "tr" else None)
+            signed = signers(transaction, index, script, spent=spent)
             keys = {
                 place.key_id
                 for branch in branches
@@ -278,6 +279,18 @@ def _note_proofs(
             detail = f"signed transaction {transaction.txid}"
             vault_book.note_proved(db, vault, keys, detail=detail, now=clock.now())
             break
+
+
+def _spent(
+    db: Session, transaction: Transaction, wanted: Collection[int] | None
+) -> dict[int, TransactionOutput]:
+    """Return what these inputs spend, or all, as far as they are coins that are known here."""
+    found = {}
+    for index in range(len(transaction.inputs)) if wanted is None else wanted:
+        coin = chain_book.coin_at(db, *transaction.inputs[index].outpoint)
+        if coin is not None:
+            found[index] = TransactionOutput(coin.value_sats, coin.script_pubkey)
+    return found
 
 
 def _checked(seen: SeenTransaction) -> Transaction:

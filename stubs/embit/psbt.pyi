@@ -18,6 +18,8 @@ class PSBTScope(EmbitBase):
     witness_script: Script | None
     redeem_script: Script | None
     bip32_derivations: dict[PublicKey, DerivationPath]
+    taproot_bip32_derivations: dict[PublicKey, tuple[list[bytes], DerivationPath]]
+    taproot_internal_key: PublicKey | None
     def read_value(self, stream: BytesIO, k: bytes) -> None: ...
 
 class InputScope(PSBTScope):
@@ -27,6 +29,9 @@ class InputScope(PSBTScope):
     non_witness_utxo: Serializable | None
     witness_utxo: TransactionOutput | None
     partial_sigs: dict[PublicKey, bytes]
+    taproot_sigs: dict[tuple[PublicKey, bytes], bytes]
+    taproot_scripts: dict[bytes, bytes]
+    taproot_merkle_root: bytes | None
     sighash_type: int | None
     final_scriptsig: Script | None
     final_scriptwitness: Witness | None

@@ -25,7 +25,7 @@ from psbt.transaction import parse_transaction
 from tests.fuzz.target import Target
 from tests.psbt.beside import joined, made, told, unlocked
 from tests.psbt.branch_vaults import FORMS, branch_vault
-from tests.psbt.soft_vault import soft_vault
+from tests.psbt.soft_vault import SoftVault, soft_vault
 
 Read = Callable[[bytes], object]
 
@@ -40,6 +40,11 @@ SHARED_UNSIGNED = codec.parse(
 SHARED_TWICE = VAULT.sign(VAULT.sign(SHARED_UNSIGNED, 2), 1)
 SHARED = (SHARED_UNSIGNED, SHARED_TWICE, codec.parse(unlocked(codec.to_bytes(SHARED_TWICE))))
 """The same with a coin of somebody else beside ours."""
+LEAF_VAULT = soft_vault(2, 3, "tr")
+LEAF_UNSIGNED = LEAF_VAULT.spend([50_000, 60_000, 70_000], 100_000, 70_000)
+LEAF_ONCE = LEAF_VAULT.sign(LEAF_UNSIGNED, 1)
+LEAF = (LEAF_UNSIGNED, LEAF_ONCE, LEAF_VAULT.sign(LEAF_ONCE, 0))
+"""The same of a vault in a leaf of taproot."""
 MESSAGE = "vault savings 2026-05-01"
 SCRIPT = vault_script(VAULT.policy, RECEIVE, 0)
 PROOF = simple_proof(
@@ -50,7 +55,7 @@ KEY_TYPES = (*range(0x20), 0xFB, 0xFC)
 VALUE_SIZES = (0, 1, 4, 8, 32, 33, 64, 65, 72, 300)
 
 
-def judged(data: bytes) -> None:
+def judged(data: bytes, vault: SoftVault = VAULT, asked: codec.Psbt = ONCE) -> None:
     """Take a PSBT the whole way, with our own payment as the one it came back for."""
     psbt = codec.parse(data)
     again = codec.to_bytes(psbt)
@@ -58,21 +63,17 @@ def judged(data: bytes) -> None:
     later = codec.to_bytes(psbt, 2)
     assert codec.read_maps(later) == codec.read_maps(again)
     assert codec.txid(codec.parse(later)) == codec.txid(psbt)
-    for each in (psbt, _combined(psbt)):
-        review(each, VAULT.policy, Context())
-        for key in VAULT.policy.keys:
-            signing_requests(each, VAULT.policy, key)
-        signed_by(each, VAULT.policy)
-        have, need = quorum(each, VAULT.policy)
+    combined = combine(asked, psbt, vault.policy)
+    assert codec.txid(combined) == codec.txid(asked)
+    for each in (psbt, combined):
+        review(each, vault.policy, Context())
+        for key in vault.policy.keys:
+            signing_requests(each, vault.policy, key)
+        signed_by(each, vault.policy)
+        have, need = quorum(each, vault.policy)
         if have >= need:
-            raw = extract(finalize(each, VAULT.policy))
+            raw = extract(finalize(each, vault.policy))
             consensus.check(raw, outline.spent(each))
-
-
-def _combined(psbt: codec.Psbt) -> codec.Psbt:
-    combined = combine(ONCE, psbt, VAULT.policy)
-    assert codec.txid(combined) == codec.txid(ONCE)
-    return combined
 
 
 def shared_judged(data: bytes) -> None:
@@ -155,7 +156,7 @@ def returned_seeds() -> Iterator[bytes]:
 
 def psbt_seeds() -> Iterator[bytes]:
     yield from (codec.to_bytes(psbt, 2) for psbt in (UNSIGNED, TWICE))
-    for script in ("sh-wsh", "sh"):
+    for script in ("sh-wsh", "sh", "tr"):
         other = soft_vault(2, 3, script)
         yield codec.to_bytes(other.sign(other.spend([50_000], 20_000, 0), 0))
     yield from map(codec.to_bytes, (UNSIGNED, ONCE, TWICE, finalize(TWICE, VAULT.policy)))
@@ -222,6 +223,7 @@ def descriptor_seeds() -> Iterator[bytes]:
     for script in ("sh-wsh", "sh"):
         other = soft_vault(2, 3, script, sorted_keys=False).policy
         yield format_descriptor(other).partition("#")[0].encode()
+    yield format_descriptor(LEAF_VAULT.policy).partition("#")[0].encode()
     for name in FORMS:
         yield format_descriptor(branch_vault(name).policy).partition("#")[0].encode()
 
@@ -247,6 +249,16 @@ TARGETS = (
         "psbt_shared",
         shared_seeds,
         reading(lambda data: shared_judged(edited(data, SHARED))),
+        (PsbtError,),
+        256,
+        runs=100,
+        steps=100_000,
+        steps_per_byte=2_000,
+    ),
+    Target(
+        "psbt_taproot",
+        shared_seeds,
+        reading(lambda data: judged(edited(data, LEAF), LEAF_VAULT, LEAF_ONCE)),
         (PsbtError,),
         256,
         runs=100,

@@ -13,7 +13,7 @@ from psbt.creator import Creation, create
 from psbt.keys import ExtendedPublicKey, KeyExpression, bip48_path, fingerprint
 from psbt.network import Network
 from psbt.policy import CHANGE, RECEIVE, Policy, vault_script
-from psbt.signature import ORDER, compact_from_der
+from psbt.signature import BIP340, ECDSA, ORDER, Scheme, compact_from_der
 from psbt.signer import SigningRequest, signing_requests, with_signatures
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput
 
@@ -51,7 +51,9 @@ class PrivateKey:
     def public(self) -> ExtendedPublicKey:
         return ExtendedPublicKey(self.pubkey, self.chain_code, self.depth, self.parent, self.number)
 
-    def sign(self, digest: bytes) -> bytes:
+    def sign(self, digest: bytes, scheme: Scheme = ECDSA) -> bytes:
+        if scheme is BIP340:
+            return coincurve.PrivateKey(self.secret).sign_schnorr(digest)
         return compact_from_der(coincurve.PrivateKey(self.secret).sign(digest, hasher=None))
 
 
@@ -112,7 +114,7 @@ class SoftVault:
         """Sign all that one cosigner is asked for, at the full path from the master."""
         requests = signing_requests(psbt, self.policy, self.policy.keys[cosigner])
         key = self.masters[cosigner]
-        return [(r, self._private(key, r.path).sign(r.digest)) for r in requests]
+        return [(r, self._private(key, r.path).sign(r.digest, r.scheme)) for r in requests]
 
     def sign(self, psbt: Psbt, cosigner: int) -> Psbt:
         return with_signatures(psbt, self.answers(psbt, cosigner))

@@ -32,6 +32,9 @@ REFUSED = {
     "a witness with something behind it": ("inputs", b"\x08", b"\x01\x01\x51\x00"),
     "a preimage under a short hash": ("inputs", b"\x0b" + bytes(31), b"x"),
     "a Schnorr signature of 63 bytes": ("inputs", b"\x13", bytes(63)),
+    "one that says DEFAULT": ("inputs", b"\x13", bytes(65)),
+    "one of a sighash type that is none": ("inputs", b"\x13", bytes(64) + b"\x84"),
+    "a leaf of another version": ("inputs", b"\x15" + CONTROL, b"\x51\xc2"),
     "a Schnorr signature of 66 bytes": ("inputs", b"\x13", bytes(66)),
     "a script signature of 63 bytes": ("inputs", b"\x14" + X_ONLY + bytes(32), bytes(63)),
     "a script signature without a leaf": ("inputs", b"\x14" + X_ONLY, bytes(64)),
@@ -61,7 +64,7 @@ REFUSED = {
 
 READ = {
     "a Schnorr signature": ("inputs", b"\x13", bytes(64)),
-    "one with its sighash type": ("inputs", b"\x13", bytes(65)),
+    "one with its sighash type": ("inputs", b"\x13", bytes(64) + b"\x01"),
     "a leaf script": ("inputs", b"\x15" + CONTROL + bytes(64), b"\x51\xc0"),
     "a taproot derivation": ("inputs", b"\x16" + X_ONLY, b"\x01" + bytes(32) + ORIGIN),
     "a tree of one leaf": ("outputs", b"\x06", b"\0" + LEAF),

@@ -90,8 +90,9 @@ def test_account_paths_follow_bip48() -> None:
     assert format_path(bip48_path(Network.MAINNET)) == "48h/0h/0h/2h"
     assert format_path(bip48_path(Network.SIGNET, account=3)) == "48h/1h/3h/2h"
     assert format_path(bip48_path(Network.TESTNET4, "sh-wsh")) == "48h/1h/0h/1h"
-    with pytest.raises(PolicyError, match="'tr'"):
-        bip48_path(Network.REGTEST, "tr")
+    assert format_path(bip48_path(Network.REGTEST, "tr")) == "48h/1h/0h/3h"
+    with pytest.raises(PolicyError, match="'wpkh'"):
+        bip48_path(Network.REGTEST, "wpkh")
     for account in (-1, HARDENED):
         with pytest.raises(PolicyError, match=f"account {account}"):
             bip48_path(Network.REGTEST, account=account)
