@@ -80,6 +80,33 @@ def first_steps(report: Report, facts: GuideFacts, subject: str) -> list[Step]:
     return list(ROADS[report](report, facts, subject))
 
 
+def is_done(step: Step, facts: GuideFacts) -> bool:
+    """Tell whether the book shows that a step is done; of others only the person knows."""
+    words = step.words
+    match words:
+        case ("card", ("lost" | "stolen" | "destroyed") as event, label):
+            return _became(facts, f"card:{label}", event)
+        case ("custody", "record", subject, ("opened" | "destroyed") as event):
+            return _became(facts, subject, event)
+        case ("vault", "verify", name):
+            keys = [k for each in facts.vaults if each.name == name for k in each.facts.cosigners]
+            left = [k for k in keys if any(carrier.gone is None for carrier in k.carriers)]
+            return bool(left) and all(key.verified for key in left)
+    return words[:1] == ("recover",) and any(vault.in_use for vault in facts.vaults)
+
+
+def _became(facts: GuideFacts, subject: str, event: str) -> bool:
+    """Tell whether a thing is recorded as what happened to it."""
+    things = [card.carrier for card in facts.cards]
+    things += [carrier for vault in facts.vaults for carrier in vault.facts.carriers()]
+    return any(
+        each.gone == event
+        or (event == "opened" and each.bag is not None and each.bag.opened is not None)
+        for each in things
+        if each.subject == subject
+    )
+
+
 def _step(report: Report, title: str, why: str, *words: str) -> Step:
     return Step(f"report_{report.value}", Severity.DANGER, title, why, words)
 

@@ -13,6 +13,7 @@ from coordinator.home.settings import Home
 from coordinator.web.bulletin import Bulletin
 from coordinator.web.reader_watch import ReaderWatch
 from coordinator.web.tasks import Failure, Tasks
+from coordinator.web.ticks import Ticks
 from coordinator.web.windows import Window, Windows
 from coordinator.workspace.opened_home import OpenedHome
 from storage.database import reading
@@ -25,7 +26,7 @@ ACCEPT = "accept"
 class Context:
     """One running page: the home it shows, who looks at it, what is being done.
 
-    `explain` puts an error into words; `ticked` are the steps of a road that a person did.
+    `explain` puts an error into words; `ticks` are the steps of a road that a person did.
     """
 
     opened: OpenedHome
@@ -34,8 +35,8 @@ class Context:
     bulletin: Bulletin
     tasks: Tasks
     watch: ReaderWatch
+    ticks: Ticks
     chain_lock: RLock = field(default_factory=RLock)
-    ticked: dict[tuple[str, str], set[int]] = field(default_factory=dict)
 
     @property
     def home(self) -> Home:

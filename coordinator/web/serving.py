@@ -27,6 +27,7 @@ from coordinator.web.context import Context
 from coordinator.web.gate import ADDRESS, ENTER, LINK
 from coordinator.web.reader_watch import ReaderWatch
 from coordinator.web.tasks import Failure, Tasks
+from coordinator.web.ticks import Ticks
 from coordinator.web.windows import LINK_SECONDS, Windows
 from coordinator.web.words import Advice, explained
 from coordinator.workspace.opened_home import OpenedHome
@@ -34,6 +35,7 @@ from coordinator.workspace.opened_home import OpenedHome
 FOLDER: Final = "page"
 RUNNING: Final = "running.json"
 FORWARD: Final = "open.html"
+TICKS: Final = "ticks.json"
 START_SECONDS: Final = 10.0
 STOP_SECONDS: Final = 10.0
 ASK_SECONDS: Final = 3.0
@@ -62,8 +64,9 @@ class Running:
         def say(error: BaseException) -> Failure:
             return explained(error, explain(error))
 
-        self.context = Context(opened, say, windows, bulletin, tasks, watch)
         self.folder = home.folder / FOLDER
+        ticks = Ticks(self.folder / TICKS)
+        self.context = Context(opened, say, windows, bulletin, tasks, watch, ticks)
         self.key = secrets.token_urlsafe(32)
         self._socket = _bound(port)
         self.port: int = self._socket.getsockname()[1]

@@ -1,5 +1,6 @@
 """Something happened, on the page: each road is shown, recorded, ticked off, and led to its end."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,12 +38,59 @@ def test_every_road_says_what_to_do(told_client: Client, report: Report) -> None
     assert has_steps or "Nothing of that kind is written down" in steps.words
 
 
+def ticks(client: Client, road: str) -> list[str]:
+    """Return the marks of the steps that wait for a tick, in order."""
+    return re.findall(r'name="step" value="(\w+)"', client.get(road).text)
+
+
 def test_a_step_is_ticked_off_and_back(told_client: Client) -> None:
     road = "/happened/died"
-    told_client.post(road, {"about": "", "step": "1"}, on=road)
+    first = {"about": "", "step": ticks(told_client, road)[0]}
+    told_client.post(road, first, on=road)
     assert "Not done after all" in told_client.get(road).words
-    told_client.post(road, {"about": "", "step": "1"}, on=road)
+    told_client.post(road, first, on=road)
     assert "Not done after all" not in told_client.get(road).words
+    told_client.post(road, {"about": "", "step": "nothing"}, on=road)
+    assert "Not done after all" not in told_client.get(road).words
+
+
+def test_ticks_are_there_after_a_restart_and_name_nobody(vault: Asked) -> None:
+    vault("holder", "add", "marie")
+    vault("location", "edit", "at-b", "--holder", "marie")
+    roads = ("/happened/quiet?about=marie", "/happened/forced")
+    with serving(vault.home) as page:
+        client = Client(page)
+        client.enter()
+        for road in roads:
+            path, _, about = road.partition("?about=")
+            client.post(path, {"about": about, "step": ticks(client, road)[0]}, on=road)
+    kept = (vault.home / "page" / "ticks.json").read_text()
+    assert "marie" not in kept
+    with serving(vault.home) as page:
+        client = Client(page)
+        client.enter()
+        for road in roads:
+            assert client.get(road).text.count("Not done after all") == 1
+
+
+@pytest.mark.parametrize("left", ["", "{", "[]", '{"forced/": [1, "x"]}', "[" * 5000])
+def test_odd_ticks_count_as_none(told_client: Client, left: str) -> None:
+    file = told_client.running.folder / "ticks.json"
+    file.write_text(left)
+    assert "Not done after all" not in told_client.get("/happened/forced").words
+    mark = ticks(told_client, "/happened/forced")[0]
+    told_client.post("/happened/forced", {"about": "", "step": mark}, on="/happened/forced")
+    assert "Not done after all" in told_client.get("/happened/forced").words
+    file.unlink()
+
+
+def test_what_the_book_tells_ticks_itself_off(client: Client, vault: Asked) -> None:
+    vault("card", "lost", "a")
+    words = client.get("/happened/lost?about=a").words
+    assert "Done Record that card a is lost" in words
+    assert "You can still spend it: 2 keys are left, 2 are needed" in words
+    assert "look for card:a" in words.lower()
+    assert "Which card?" in client.get("/happened/stolen?about=a").words  # it is lost, not stolen
 
 
 def test_what_is_recorded_says_what_is_still_possible(client: Client, vault: Asked) -> None:

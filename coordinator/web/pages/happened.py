@@ -6,14 +6,17 @@ from typing import Final, NamedTuple
 from coordinator.custody import log as custody_log
 from coordinator.errors import ChainError, NotLooked, UsageError
 from coordinator.guide.facts import GuideFacts, gather
-from coordinator.guide.reports import TOLD, WHOLE, Report, first_steps, subjects
+from coordinator.guide.reports import TOLD, WHOLE, Report, first_steps, is_done, subjects
 from coordinator.incident import replacement, response
 from coordinator.incident.step import Step
+from coordinator.web import ticks
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
+from storage import custody as custody_book
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.database import is_read_only
 from storage.errors import NotFound
+from storage.private import stand_in
 
 PATH: Final = "/happened"
 CARD_EVENTS: Final = frozenset({"lost", "stolen", "destroyed", "found"})
@@ -31,11 +34,33 @@ ASKED: Final = {
 }
 
 
+GONE: Final = frozenset({Report.LOST, Report.STOLEN})
+"""What is still about a card once it is recorded."""
+
+
 class Recording(NamedTuple):
     """A step that writes an event into the book: a button does it here."""
 
     item: str
     event: str
+
+
+class OnRoad(NamedTuple):
+    """A step of a road: what it records, what it is ticked off by, whether it is done.
+
+    The book tells it of a step that is `known`; of any other a person did.
+    """
+
+    step: Step
+    recording: Recording | None
+    mark: str
+    known: bool
+    ticked: bool
+
+    @property
+    def done(self) -> bool:
+        """Tell whether it is done."""
+        return self.known or self.ticked
 
 
 def choose(visit: Visit) -> Answer:
@@ -55,13 +80,41 @@ def show(visit: Visit) -> Answer:
     found = subjects(report, facts)
     subject = visit.query.get("about", "")
     said: dict[str, object] = {"report": report.value, "title": TOLD[report]}
-    if report not in WHOLE and subject not in found:
+    gone = report in GONE and any(
+        card.label == subject and card.carrier.gone == report.value for card in facts.cards
+    )
+    if report not in WHOLE and subject not in found and not gone:
         asked = {"asked": ASKED.get(report, "Which?"), "subjects": found}
         return Shown("happened_about.html", said | asked)
-    ticks = visit.context.ticked.setdefault((report.value, subject), set())
-    steps = [(step, _recording(step)) for step in first_steps(report, facts, subject)]
-    more = {"subject": subject, "steps": steps, "ticks": ticks}
-    return Shown("happened_steps.html", said | more)
+    ticked = visit.context.ticks.of(_road(visit, report, subject))
+    steps = []
+    for step in first_steps(report, facts, subject):
+        mark = ticks.mark(step, subject)
+        steps.append(
+            OnRoad(step, _recording(step), mark, is_done(step, facts), ticked=mark in ticked)
+        )
+    left = _left(visit, subject, report.value) if gone else None
+    said |= {"subject": subject, "steps": steps, "left": left, "when": response.hours_text}
+    said["next"] = next((each.mark for each in steps if not each.done), None)
+    return Shown("happened_steps.html", said)
+
+
+def _left(visit: Visit, label: str, event: str) -> response.IncidentResponse:
+    """Return what is still possible without a card that is gone, and what to do now."""
+    with visit.context.reading.begin() as db:
+        return response.after(db, [custody_log.item_named(db, f"card:{label}")], event)
+
+
+def _road(visit: Visit, report: Report, subject: str) -> str:
+    """Return what a road's ticks are kept by; a place or a person by its number alone."""
+    with visit.context.reading.begin() as db:
+        names = {}
+        if report is Report.BURNT:
+            names = {each.name: stand_in(each) for each in custody_book.all_locations(db)}
+        elif report is Report.QUIET:
+            names = {each.name: stand_in(each) for each in custody_book.all_holders(db)}
+    subject = names.get(subject, subject)
+    return f"{report.value}/{subject}"
 
 
 def _report(visit: Visit) -> Report:
@@ -92,10 +145,10 @@ def _recording(step: Step) -> Recording | None:
 def tick(visit: Visit) -> Answer:
     """Tick a step off, or take the tick back."""
     report, subject = _report(visit), visit.form.get("about", "")
-    ticks = visit.context.ticked.setdefault((report.value, subject), set())
-    number = visit.form.get("step", "")
-    if number.isdecimal() and len(number) < 4:
-        ticks.symmetric_difference_update({int(number)})
+    known = {ticks.mark(each, subject) for each in first_steps(report, _facts(visit), subject)}
+    visit.context.opened.require_writable()
+    if (mark := visit.form.get("step", "")) in known:
+        visit.context.ticks.turn(_road(visit, report, subject), mark)
     return Moved(f"{PATH}/{report.value}?about={subject}")
 
 
@@ -118,6 +171,13 @@ def record(visit: Visit) -> Answer:
         "when": response.hours_text,
     }
     return Shown("happened_recorded.html", said)
+
+
+def withdraw(visit: Visit) -> Answer:
+    """Write down that what a replaced vault had lying about was taken back and destroyed."""
+    with visit.context.database.begin() as db:
+        replacement.withdrawn(db, visit.form.get("item", ""))
+    return Moved(f"{PATH}/replace/{visit.path['vault']}")
 
 
 def ask_replacement(visit: Visit) -> Answer:
@@ -176,12 +236,14 @@ PAGE: Final = Page(
         Route(PATH, choose),
         Route("/happened/record", take=record),
         Route("/happened/replace/{vault}", ask_replacement, replace_card),
+        Route("/happened/replace/{vault}/done", take=withdraw),
         Route("/happened/{report}", show, tick),
     ),
     {
         ("card", "lost"): "/happened/lost?about={2}",
         ("card", "stolen"): "/happened/stolen?about={2}",
         ("card", "destroyed"): PATH,
+        ("card", "found"): PATH,
         ("replace", "start"): "/happened/replace/{2}",
         ("replace", "show"): "/happened/replace/{2}",
         ("replace", "plan"): "/happened/replace/{2}",
