@@ -95,11 +95,15 @@ class FiledFaults:
 
 
 class EmulatedCard(NamedTuple):
-    """An emulated card of the home, as it identifies itself, or why it does not."""
+    """An emulated card of the home, as it identifies itself, or why it does not.
+
+    `family` is that of a card that tells nothing more before its PIN.
+    """
 
     name: str
     identity: CardIdentity | None
     error: CardError | None = None
+    family: str | None = None
 
 
 def slot(home: Home, name: str) -> Slot:
@@ -218,7 +222,11 @@ def _family(name: str) -> CardFamily:
 
 def _found(place: Slot) -> EmulatedCard:
     try:
-        return EmulatedCard(place.name, _identity(place))
+        with card_in(place) as session:
+            try:
+                return EmulatedCard(place.name, session.identity())
+            except NotUnlocked as silent:
+                return EmulatedCard(place.name, None, silent, session.family)
     except CardError as failure:
         return EmulatedCard(place.name, None, failure)
 

@@ -3,8 +3,10 @@
 import hmac
 import json
 import logging
+import shlex
 from collections.abc import AsyncIterator, Callable, Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, quote
 
@@ -17,7 +19,7 @@ from starlette.routing import Route as Served
 from starlette.types import ASGIApp
 
 from coordinator.errors import CoordinatorError, NotAccepted, UsageError
-from coordinator.home.settings import OFFLINE
+from coordinator.home.settings import OFFLINE, default_folder
 from coordinator.interop import pictures
 from coordinator.web import pages
 from coordinator.web.context import Answer, Context, Handler, Moved, Page, Sent, Shown, Visit
@@ -260,6 +262,12 @@ def _is_text(value: str) -> bool:
     return value.isascii() or value.encode("utf-8", "replace").decode() == value
 
 
+def of_home(folder: Path) -> str:
+    """Return what a command line ends with in a home that is not the usual one."""
+    usual = default_folder().absolute() == folder.absolute()
+    return "" if usual else f" --home {shlex.quote(str(folder.absolute()))}"
+
+
 def common(visit: Visit, page: Page | None) -> Mapping[str, object]:
     """Return what the frame of every page shows."""
     context = visit.context
@@ -272,6 +280,7 @@ def common(visit: Visit, page: Page | None) -> Mapping[str, object]:
         "at": visit.at,
         "mistake": None,
         "new_form": lambda: new_form(visit.window),
+        "of_home": of_home(home.folder),
         "network": home.network,
         "practice": home.network != "mainnet",
         "offline": home.chain == OFFLINE,

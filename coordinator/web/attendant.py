@@ -15,6 +15,8 @@ from psbt.review import Review
 
 PIN_MAX: Final = 128
 YES: Final = "yes"
+TERMINAL_ONLY: Final = frozenset({"puk", "seed", "words", "pairing", "passcode", "duress"})
+"""Secrets that are never typed into a browser."""
 
 
 class PageAttendant:

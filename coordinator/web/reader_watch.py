@@ -35,6 +35,13 @@ class Lying(NamedTuple):
         """Tell whether there is no card."""
         return self.card is None and self.error is None
 
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Return the card's family and its version, empty where it does not tell."""
+        if self.card is not None:
+            return self.card.family, self.card.version
+        return self.family or "", ""
+
 
 class Seen(NamedTuple):
     """What lies where, and why readers cannot be looked at, where they cannot."""
@@ -55,6 +62,7 @@ class ReaderWatch:
         self._again = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.seen = Seen()
+        self._attempts: dict[tuple[str, str], int | None] = {}
 
     def start(self) -> None:
         """Look once, and then whenever something changes."""
@@ -79,10 +87,24 @@ class ReaderWatch:
                 now = (real, str(failure or ""), self._emulated())
                 if now != before or self._again.is_set():
                     self._again.clear()
-                    self.seen = Seen((*self._looked(real), *self._emulated_cards()), failure)
+                    self._look(real, failure)
                     self._bulletin.post(CARDS)
                 before = now
             self._ended.wait(LOOK_SECONDS)
+
+    def look(self) -> Seen:
+        """Look now, also while a task goes on: it waits for what is done to a card elsewhere."""
+        self._look(*_real())
+        return self.seen
+
+    def attempts_of(self, family: str, card_id: str) -> int | None:
+        """Return the PIN attempts a card had left when it was last here; None where unknown."""
+        return self._attempts.get((family, card_id))
+
+    def _look(self, real: States, failure: CardError | None) -> None:
+        self.seen = Seen((*self._looked(real), *self._emulated_cards()), failure)
+        cards = [each.card for each in self.seen.lying if each.card is not None]
+        self._attempts |= {(each.family, each.card_id): each.attempts_left for each in cards}
 
     def _looked(self, states: States) -> list[Lying]:
         """Look at the readers that hold a card."""
@@ -99,7 +121,7 @@ class ReaderWatch:
         if self._home.network == "mainnet":
             return []
         return [
-            Lying(each.name, True, each.identity, each.error)
+            Lying(each.name, True, each.identity, each.error, each.family)
             if emulated.present(self._home, each.name)
             else Lying(each.name, True, None)
             for each in emulated.listed(self._home)

@@ -4,6 +4,7 @@ A browser may close meanwhile: the task goes on, and waits for an answer as long
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from coordinator.web.bulletin import CARDS, TASK, Bulletin
 PATIENCE_SECONDS: Final = 300.0
 LINES_MAX: Final = 200
 JOIN_SECONDS: Final = 3.0
+TERMINAL_SECONDS: Final = 3600.0
+"""How long the page waits for what is done in the terminal."""
+LOOK_SECONDS: Final = 0.5
 
 
 class Asked(StrEnum):
@@ -50,6 +54,13 @@ class Done(NamedTuple):
     sentence: str
     lines: tuple[str, ...] = ()
     path: str = "/"
+
+
+class Elsewhere(NamedTuple):
+    """What is done in the terminal meanwhile, and why not here."""
+
+    why: str
+    command: str
 
 
 class Failure(NamedTuple):
@@ -97,6 +108,7 @@ class Task:
     done: Done | None = None
     error: BaseException | None = None
     handed_over: str | None = None
+    elsewhere: Elsewhere | None = None
     again: str | None = None
 
     @property
@@ -151,6 +163,22 @@ class Conversation:
         if answer is None:
             raise Left
         return answer
+
+    def wait_for(self, elsewhere: Elsewhere, found: Callable[[], Done | None]) -> Done:
+        """Show what is to be done in the terminal, and look until it is done.
+
+        Raises Left where it is not within an hour, KeyboardInterrupt where the person stopped.
+        """
+        self.tell(lambda: setattr(self.task, "elsewhere", elsewhere))
+        until = time.monotonic() + TERMINAL_SECONDS
+        while time.monotonic() < until:
+            done = found()
+            if done is not None:
+                return done
+            with self._changed:
+                if self._changed.wait_for(lambda: self._stopped, LOOK_SECONDS):
+                    raise KeyboardInterrupt
+        raise Left
 
     def answer(self, given: Mapping[str, str]) -> bool:
         """Take an answer; False where it is wrong, or answers another question."""

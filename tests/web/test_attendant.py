@@ -8,9 +8,8 @@ import pytest
 from cards.pin import Secret
 from coordinator.errors import PinMissing, UsageError
 from coordinator.web import tasks
-from coordinator.web.attendant import PageAttendant
+from coordinator.web.attendant import TERMINAL_ONLY, PageAttendant
 from coordinator.web.bulletin import Bulletin
-from coordinator.web.pages.task import TERMINAL_ONLY
 from coordinator.web.tasks import Conversation, Done, Task
 
 

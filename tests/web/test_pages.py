@@ -17,7 +17,7 @@ from tests.web.conftest import serving
 PAGES = (
     "/", "/cards", "/cards/a", "/receive/v", "/receive/check", "/places", "/places/v",
     "/papers/v", "/pay", "/pay/new/v", "/happened", "/happened/lost", "/happened/died",
-    "/exchange", "/vaults", "/vaults/v", "/task",
+    "/exchange", "/vaults", "/vaults/v", "/task", "/cards/a/unblock",
 )  # fmt: skip
 
 
@@ -114,17 +114,74 @@ def test_a_new_practice_card_becomes_known(client: Client, vault: Asked) -> None
     assert {each["label"] for each in vault("card", "list")["cards"]} == {"a", "b", "c", "green"}
 
 
-@pytest.mark.parametrize("family", ["satochip", "keycard"])
-def test_a_card_that_gets_a_puk_is_set_up_in_the_terminal(
-    client: Client, vault: Asked, family: str
-) -> None:
+PUKS = {"satochip": "12345678", "keycard": "123456789012"}
+
+
+def set_up_in_terminal(client: Client, vault: Asked, family: str, out: Path) -> None:
+    """Begin a set-up on the page, and do in a terminal what it says."""
     vault("emulate", "new", family, "fresh", "--no-setup")
     soon(lambda: any(each.place == "fresh" for each in client.running.context.watch.seen.lying))
-    words = client.get("/cards").words
-    assert "never shown in a browser" in words
-    assert "cardquorum card setup NAME --generate --emulated fresh" in words
+    assert "never in a browser" in client.get("/cards").words
     client.post("/cards/known", {"place": "fresh", "label": "x"}, on="/cards")
-    assert client.running.context.tasks.last is None
+    words = client.get("/task").words
+    assert f"cardquorum card setup x --generate --emulated fresh --home {vault.home}" in words
+    assert "goes on by itself" in words
+    more = ("--words-out", str(out)) if family == "satochip" else ()
+    setup = ("card", "setup", "x", "--generate", "--emulated", "fresh", *more, "--pin-stdin")
+    vault(*setup, stdin=f"x={PIN}\nx.puk={PUKS[family]}\n")
+    soon(lambda: client.running.context.tasks.last.is_over)
+    over = client.get("/task")
+    assert "Card x is known now" in over.words
+    assert 'data-go="/cards/x"' in over.text
+    assert PUKS[family] not in client.get("/cards/x").text
+
+
+@pytest.mark.parametrize("family", ["satochip", pytest.param("keycard", marks=pytest.mark.matrix)])
+def test_a_card_with_secrets_is_set_up_and_freed_while_the_page_waits(
+    client: Client, vault: Asked, tmp_path: Path, family: str
+) -> None:
+    set_up_in_terminal(client, vault, family, tmp_path / "words")
+    left = 5 if family == "satochip" else 3
+    for _ in range(left):
+        wrong = ("card", "check", "x", "--pin", "--last-attempt", "--pin-stdin")
+        vault(*wrong, stdin="999999", check=None)
+    client.running.context.watch.look_again()
+    soon(lambda: "Free it" in client.get("/cards/x").words)
+    client.post("/cards/x/unblock", on="/cards/x/unblock")
+    soon(lambda: "cardquorum card unblock x" in client.get("/task").words)
+    told = client.get("/task")
+    assert not re.search(r'<input[^>]*type="(text|password)"', told.text)
+    more = f"x.new={PIN}\n" if family == "keycard" else ""
+    vault("card", "unblock", "x", "--pin-stdin", stdin=f"x.puk={PUKS[family]}\n{more}")
+    soon(lambda: client.running.context.tasks.last.is_over)
+    assert f"{left} PIN attempts are left" in client.get("/task").words
+
+
+def test_waiting_for_the_terminal_is_stopped(client: Client) -> None:
+    client.post("/cards/a/unblock", on="/cards/a/unblock")
+    client.post("/task/stop", on="/task")
+    soon(lambda: client.running.context.tasks.running is None)
+    assert "stopped" in client.get("/task").words
+
+
+def test_a_card_that_says_nothing_before_its_code_is_made_known(
+    client: Client, vault: Asked
+) -> None:
+    vault("emulate", "new", "tangem", "quiet")
+    for memory in vault.home.rglob("*.memory"):
+        memory.unlink()
+    soon(lambda: any(each.place == "quiet" for each in client.running.context.watch.seen.lying))
+    soon(lambda: "says nothing before its code" in client.get("/cards").words)
+    client.post("/cards/known", {"place": "quiet", "label": "silent"}, on="/cards")
+    assert "Card silent is known now" in ended(client, pin=PIN).words
+
+
+def test_attempts_are_told_of_a_card_that_was_here(client: Client, vault: Asked) -> None:
+    soon(lambda: bool(client.running.context.watch.seen.lying))
+    client.get("/cards")
+    vault("emulate", "fault", "b", "eject")
+    soon(lambda: "As seen when it was last here" in client.get("/cards").words)
+    assert client.get("/cards").words.count("5 PIN attempts left") == 3
 
 
 def test_a_task_that_is_stopped_ends(client: Client) -> None:
@@ -251,7 +308,7 @@ def test_a_home_that_can_only_be_read_is_shown_and_says_so(
             answer = client.get(path)
             assert (path, answer.status) == (path, 200)
             assert "can only be read here" in answer.words
-            asks = {"/receive/check", "/places/v", "/happened/died"}
+            asks = {"/receive/check", "/places/v", "/cards/a/unblock"}
             assert "<button" not in answer.text or path in asks
 
 
@@ -349,5 +406,5 @@ def test_a_vault_says_who_can_move_it_later(tmp_path: Path) -> None:
         assert "Any 2 of <strong>e, f, g</strong>" in shown
         assert "opens in block" in shown
         assert shown.count("not proved here yet") == 6
-        assert "spend refresh w" in shown
+        assert 'href="/vaults/w/renew"' in shown
         assert "no vault yet" not in client.get("/cards").text

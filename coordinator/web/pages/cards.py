@@ -1,5 +1,6 @@
 """Cards: what lies on the readers just now, every card that is known, and what is done with one."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -14,27 +15,32 @@ from coordinator.enrolment import setup as setting_up
 from coordinator.enrolment.enrol import CardAtSlot
 from coordinator.enrolment.listing import CardLine
 from coordinator.enrolment.setup_plan import Setup
-from coordinator.errors import UsageError
+from coordinator.errors import PinMissing, UsageError
 from coordinator.names import checked_name
 from coordinator.readers import emulated
 from coordinator.readers.slots import Slot
-from coordinator.web.attendant import PageAttendant
+from coordinator.web.attendant import TERMINAL_ONLY, PageAttendant
 from coordinator.web.context import Answer, Context, Handler, Moved, Page, Route, Shown, Visit
 from coordinator.web.reader_watch import Lying
-from coordinator.web.tasks import Conversation, Done, Task
+from coordinator.web.tasks import Conversation, Done, Elsewhere, Task
 from storage import cards as card_book
 from storage import vaults as vault_book
 from storage.model import Card
 
 PATH: Final = "/cards"
 PRACTICE_PIN: Final = emulated.FACTORY_PIN.decode()
-STATES: Final = {None: "", "lost": "recorded as lost", "stolen": "recorded as stolen"}
+SECRETS: Final = (
+    "a secret is shown or typed once, and a browser is no place for it: extensions and histories "
+    "may keep it"
+)
+PUK: Final = "the PUK is never typed into a browser; a few wrong ones destroy the card"
 
 
 class Laid(NamedTuple):
     """A place with what lies there, and what is known here of that card.
 
-    `here` tells that a fresh card can be set up on the page: no PUK and no words come of it.
+    `here` tells that a fresh card can be set up on the page: no PUK and no words come of it; any
+    other is set up in the terminal while the page waits.
     """
 
     lying: Lying
@@ -55,7 +61,11 @@ def show(visit: Visit) -> Answer:
     said = {
         "laid": [each for each in laid if not each.lying.is_empty],
         "empty": [each.lying for each in laid if each.lying.is_empty],
-        "away": [line for label, line in known.items() if label not in there],
+        "away": [
+            (line, context.watch.attempts_of(line.family, line.card_id))
+            for label, line in known.items()
+            if label not in there
+        ],
         "used": used,
         "no_readers": seen.no_readers,
         "families": families(),
@@ -80,7 +90,7 @@ def _laid(
     card = None if lying.card is None else _card_of(db, lying)
     line = None if card is None else known.get(card.label)
     fresh = lying.card is not None and not lying.card.initialised
-    here = fresh and lying.card is not None and _sets_up_here(lying.card.family, lying.card.version)
+    here = fresh and _sets_up_here(*lying.kind)
     return Laid(lying, line, used.get(line.label, ()) if line else (), here)
 
 
@@ -175,28 +185,96 @@ def make_known(visit: Visit) -> Answer:
     lying = next((each for each in context.watch.seen.lying if each.place == place), None)
     if lying is None or lying.is_empty:
         raise UsageError("the card was taken away; lay it on the reader again")
-    fresh = lying.card is not None and not lying.card.initialised
-    if fresh and lying.card and not _sets_up_here(lying.card.family, lying.card.version):
-        raise UsageError("this card gets a PUK or secret words: set it up in the terminal")
+    fresh = not lying.card.initialised if lying.card is not None else form.get("new") == "yes"
+    kind, version = lying.kind
+    here = not fresh or _sets_up_here(kind, version)
     slot = _slot(context, lying)
     last = form.get("last") == "yes"
+    verb, option = ("setup", " --generate") if fresh else ("enrol", "")
+    at = f"--{'emulated' if lying.emulated else 'reader'} {shlex.quote(lying.place)}"
+    command = f"cardquorum card {verb} {label}{option} {at}"
 
     def work(conversation: Conversation) -> Done:
         context.opened.require_writable()
         person = PageAttendant(conversation)
-        if fresh:
-            wanted = Setup(label, slot, "generate", None, None, None, last)
-            setting_up.set_up(context.home, context.database, wanted, attendant=person)
-        else:
-            asked = CardAtSlot(label, slot, last)
-            enrolling.enrol(context.home, context.database, asked, attendant=person)
-        lines = ("say next where it will lie", "write its PIN on paper, kept at another place")
-        return Done(f"card {label} is known now", lines, f"{PATH}/{label}")
+        if not here:
+            return _known_elsewhere(context, conversation, command)
+        try:
+            if fresh:
+                wanted = Setup(label, slot, "generate", None, None, None, last)
+                setting_up.set_up(context.home, context.database, wanted, attendant=person)
+            else:
+                asked = CardAtSlot(label, slot, last)
+                enrolling.enrol(context.home, context.database, asked, attendant=person)
+        except PinMissing as missing:
+            if missing.kind not in TERMINAL_ONLY:
+                raise
+            return _known_elsewhere(context, conversation, command)
+        return _is_known(label)
 
-    verb, option = ("setup", " --generate") if fresh else ("enrol", "")
-    command = f"cardquorum card {verb} {label}{option}"
     context.tasks.start(Task(f"Make card {label} known", command, PATH, work))
     return Moved("/task")
+
+
+def _is_known(label: str) -> Done:
+    lines = ("say next where it will lie", "write its PIN on paper, kept at another place")
+    return Done(f"card {label} is known now", lines, f"{PATH}/{label}")
+
+
+def _known_elsewhere(context: Context, conversation: Conversation, command: str) -> Done:
+    """Wait until another card is known: it is set up, or shown to this home, in the terminal."""
+    before = _labels(context)
+
+    def found() -> Done | None:
+        new = sorted(_labels(context) - before)
+        return _is_known(new[0]) if new else None
+
+    return conversation.wait_for(Elsewhere(SECRETS, command), found)
+
+
+def _labels(context: Context) -> set[str]:
+    with context.reading.begin() as db:
+        return {card.label for card in card_book.all_cards(db)}
+
+
+def ask_unblock(visit: Visit) -> Answer:
+    """Say what frees a card that is blocked, or whose PIN is forgotten."""
+    with visit.context.reading.begin() as db:
+        card = card_book.card_named(db, visit.path["label"])
+        said = {"label": card.label, "frees": "puk" in family_named(card.family).codes}
+    return Shown("card_unblock.html", said)
+
+
+def unblock(visit: Visit) -> Answer:
+    """Wait until a card is free again: its PUK is typed in the terminal."""
+    context, label = visit.context, visit.path["label"]
+    command = f"cardquorum card unblock {label}"
+    with context.reading.begin() as db:
+        card = card_book.card_named(db, label)
+        known = card.family, card.card_id
+
+    def work(conversation: Conversation) -> Done:
+        before = _attempts(context, known)
+
+        def found() -> Done | None:
+            left = _attempts(context, known)
+            if left is None or left <= (before or 0):
+                return None
+            lines = (f"{left} PIN attempts are left", "try the PIN next: check the card")
+            return Done(f"card {label} is free again", lines, f"{PATH}/{label}")
+
+        return conversation.wait_for(Elsewhere(PUK, command), found)
+
+    context.tasks.start(Task(f"Free card {label}", command, f"{PATH}/{label}", work))
+    return Moved("/task")
+
+
+def _attempts(context: Context, known: tuple[str, str]) -> int | None:
+    """Return the attempts that a card on a reader has left just now; None where it is not there."""
+    for each in context.watch.look().lying:
+        if each.card is not None and (each.card.family, each.card.card_id) == known:
+            return each.card.attempts_left
+    return None
 
 
 def _slot(context: Context, lying: Lying) -> Slot:
@@ -233,6 +311,7 @@ PAGE: Final = Page(
         Route("/cards/practice", take=make_practice_card),
         Route("/cards/lay", take=lay),
         Route("/cards/{label}", one),
+        Route("/cards/{label}/unblock", ask_unblock, unblock),
         Route("/cards/{label}/check", take=_begin("Check card {0}", "check")),
         Route("/cards/{label}/pin", take=_begin("Change the PIN of card {0}", "pin")),
     ),
@@ -242,5 +321,6 @@ PAGE: Final = Page(
         ("emulate", "new"): PATH,
         ("card", "check"): "/cards/{2}",
         ("card", "pin"): "/cards/{2}",
+        ("card", "unblock"): "/cards/{2}/unblock",
     },
 )

@@ -3,12 +3,11 @@
 from typing import Final
 
 from coordinator.errors import NotAccepted, PinMissing
+from coordinator.web.attendant import TERMINAL_ONLY
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from coordinator.web.tasks import Task
 
 PATH: Final = "/task"
-TERMINAL_ONLY: Final = frozenset({"puk", "seed", "words", "pairing", "passcode", "duress"})
-"""Secrets that are never typed into a browser."""
 
 
 def show(visit: Visit) -> Answer:
@@ -59,7 +58,9 @@ def _state(task: Task) -> str:
     if task.is_over:
         return "over"
     mistake = "!" if task.mistake else ""
-    return f"{task.question.id}{mistake}" if task.question else "working"
+    if task.question is None:
+        return "elsewhere" if task.elsewhere is not None else "working"
+    return f"{task.question.id}{mistake}"
 
 
 PAGE: Final = Page(
