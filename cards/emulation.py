@@ -28,6 +28,7 @@ from cards.transport import CardTransport
 MAGIC = "cardquorum emulated card"
 FORMAT = 1
 PRIVATE = 0o600
+LOOK_SECONDS = 1.0
 UNREADABLE = (
     cbor2.CBORDecodeError,
     AttributeError,
@@ -233,9 +234,12 @@ def card_header(path: Path) -> Header:
 
 
 def open_card(path: Path) -> CardTransport:
-    """Put the card in a file on a reader; raises OutOfReach while somebody else has it."""
+    """Put the card in a file on a reader; raises OutOfReach where somebody else keeps it.
+
+    Whoever only looks at a card has it for a moment: that is waited for, as on a real reader.
+    """
     with contextlib.ExitStack() as undo:
-        lock = _lock(path)
+        lock = _lock(path, LOOK_SECONDS)
         undo.callback(lock.release)
         reader = _FiledTransport(path, lock)
         undo.pop_all()

@@ -16,19 +16,6 @@ KIT_FILE: Final = re.compile(r"(?P<name>.+)-(?:descriptor|encrypted)\.txt")
 MONEY: Final = re.compile(rb"\b[xyzYZ]pub[1-9A-HJ-NP-Za-km-z]{50}")
 
 
-CARDS_ALONE: Final = (
-    "Cards alone do not find the money: the vault's plan says which cards belong together, and "
-    "every kit has it. Look for a kit at each place where a card lies, and ask those who helped. "
-    "One that is locked opens with any card of the vault. Nothing is lost in the meantime."
-)
-
-NOTHING_FOUND: Final = (
-    "Nothing was found in what was looked at. That does not mean that the money is gone: the look "
-    "may have begun too late, or not gone far enough. Look again from the beginning and farther: "
-    "cardquorum sync {0} --rescan 0 --reach 200. Compare the first address with the paper, too."
-)
-
-
 class Led(Protocol):
     """Somebody who is led in the home of a folder; `known` is what was answered beforehand."""
 
@@ -64,7 +51,7 @@ def brought_back(guide: Led) -> bool:
     ]
     has = choose("What is there?", choices)
     if has == CARDS:
-        paragraph(CARDS_ALONE)
+        paragraph(arrival.CARDS_ALONE)
         return False
     if has == BACKUP:
         return _restored(guide)
@@ -94,8 +81,12 @@ def brought_back(guide: Led) -> bool:
 
 def say_what_nothing_means(facts: "GuideFacts", name: str) -> None:
     """Say what it means where a look found nothing of a vault, and how to look again."""
+    from coordinator.guide.arrival import NOTHING_FOUND, rescan
+
     if any(vault.name == name and not vault.received for vault in facts.vaults):
-        paragraph(NOTHING_FOUND.format(name))
+        paragraph(
+            f"{NOTHING_FOUND}: {rescan(name)}. Compare the first address with the paper, too."
+        )
 
 
 def _restored(guide: Led) -> bool:

@@ -30,6 +30,22 @@ TOLD: Final = {
 }
 
 
+CARDS_ALONE: Final = (
+    "Cards alone do not find the money: the vault's plan says which cards belong together, and "
+    "every kit has it. Look for a kit at each place where a card lies, and ask those who helped. "
+    "One that is locked opens with any card of the vault. Nothing is lost in the meantime."
+)
+NOTHING_FOUND: Final = (
+    "Nothing was found in what was looked at. That does not mean that the money is gone: the look "
+    "may have begun too late, or not gone far enough. Look again from the beginning and farther"
+)
+
+
+def rescan(vault: str) -> str:
+    """Return the command that looks again from the beginning, and farther."""
+    return f"cardquorum sync {vault} --rescan 0 --reach 200"
+
+
 def first_words(reason: Reason) -> Iterator[Advice]:
     """Yield what somebody has to know before they do anything."""
     if reason is Reason.DIED:

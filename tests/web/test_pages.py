@@ -120,8 +120,7 @@ PUKS = {"satochip": "12345678", "keycard": "123456789012"}
 def set_up_in_terminal(client: Client, vault: Asked, family: str, out: Path) -> None:
     """Begin a set-up on the page, and do in a terminal what it says."""
     vault("emulate", "new", family, "fresh", "--no-setup")
-    soon(lambda: any(each.place == "fresh" for each in client.running.context.watch.seen.lying))
-    assert "never in a browser" in client.get("/cards").words
+    soon(lambda: "never in a browser" in client.get("/cards").words)
     client.post("/cards/known", {"place": "fresh", "label": "x"}, on="/cards")
     words = client.get("/task").words
     assert f"cardquorum card setup x --generate --emulated fresh --home {vault.home}" in words

@@ -1,15 +1,14 @@
 """Exchange: a payment goes to a signer elsewhere and comes back, as a file, a text or codes."""
 
 import base64
-import binascii
 from typing import Final
 
 from coordinator.errors import UsageError
-from coordinator.files import SIZE_MAX
 from coordinator.interop import code_text, pictures
 from coordinator.payment import ceremonies, payment_files
 from coordinator.payment.progress import progress
 from coordinator.wallet import overview
+from coordinator.web.brought import given
 from coordinator.web.context import Answer, Moved, Page, Route, Sent, Shown, Visit
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
@@ -83,7 +82,7 @@ def take(visit: Visit) -> Answer:
     context, name = visit.context, visit.path["payment"]
     context.opened.require_writable()
     taken = ceremonies.add(
-        context.home, context.database, name, data=_given(visit), accepted=visit.accepted
+        context.home, context.database, name, data=given(visit.form), accepted=visit.accepted
     )
     return Moved(f"{PATH}/{name}?taken={taken}")
 
@@ -92,7 +91,7 @@ def open_foreign(visit: Visit) -> Answer:
     """Open a payment that was made elsewhere."""
     context, name = visit.context, visit.form.get("vault", "")
     context.opened.require_writable()
-    data = _given(visit)
+    data = given(visit.form)
     context.freshen(name)
     with context.database.begin() as db:
         record = vault_book.vault_named(db, name)
@@ -100,24 +99,6 @@ def open_foreign(visit: Visit) -> Answer:
             context.home, db, record, data=data, accepted=visit.accepted
         )
     return Moved(f"{PATH}/{made.created.ceremony}?taken={made.signatures}")
-
-
-def _given(visit: Visit) -> bytes:
-    """Return what was pasted or chosen: a text, a file, or the codes in a picture."""
-    text, chosen = visit.form.get("text", "").strip(), visit.form.get("file", "")
-    if not chosen:
-        if not text:
-            raise UsageError("nothing was chosen or pasted")
-        return text.encode("utf-8", "replace")
-    try:
-        data = base64.b64decode(chosen, validate=True)
-    except (binascii.Error, ValueError) as failure:
-        raise UsageError("the file did not arrive whole") from failure
-    if len(data) > SIZE_MAX:
-        raise UsageError(f"the file is larger than {SIZE_MAX // 2**20} MiB")
-    if pictures.is_picture(data):
-        return "\n".join(pictures.codes(data, "the picture")).encode()
-    return data
 
 
 def missing(lines: str) -> str | None:

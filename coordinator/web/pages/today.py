@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from coordinator.errors import ChainError
+from coordinator.guide import arrival
 from coordinator.guide import status as standing
 from coordinator.guide.payments import Standing
 from coordinator.guide.status import Status
@@ -61,6 +62,7 @@ def show(visit: Visit) -> Answer:
         "money": _money(visit, seen),
         "payments": [(each, _said(each)) for each in seen.ceremonies],
         "unreachable": unreachable,
+        "reasons": [each for each in arrival.TOLD.items() if each[0] is not arrival.Reason.NEW],
     }
     return Shown("today.html", said)
 

@@ -1,0 +1,115 @@
+"""A vault comes back from its kit: typed lines, a file, pictures of codes; held against paper."""
+
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from coordinator.errors import CoordinatorError, NotAccepted, UsageError
+from coordinator.guide import arrival
+from coordinator.guide.arrival import TOLD, Reason
+from coordinator.guide.facts import gather
+from coordinator.recovery import recover as recovering
+from coordinator.vault import vaults
+from coordinator.web.brought import given
+from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
+from psbt.errors import PolicyError, PsbtError
+from storage import vaults as vault_book
+from storage.database import is_read_only
+from storage.errors import AlreadyExists, NotFound
+
+PATH: Final = "/recover"
+LOCKED: Final = "locked"
+OPENS: Final = (
+    "this kit is locked, and none of the cards known here opens it: show one of the vault's cards "
+    "to this computer first, then come back"
+)
+
+
+def arrive(visit: Visit) -> Answer:
+    """Say what somebody has to know first who comes with papers, or after a loss or a death."""
+    try:
+        reason = Reason(visit.path["reason"])
+    except ValueError as failure:
+        raise NotFound("reason", visit.path["reason"]) from failure
+    said = {
+        "title": TOLD[reason],
+        "advice": list(arrival.first_words(reason)),
+        "cards_alone": arrival.CARDS_ALONE,
+        "restore": arrival.backup_back().command,
+    }
+    return Shown("arrival.html", said)
+
+
+def ask(visit: Visit) -> Answer:
+    """Ask for what there is of the vault."""
+    return _form(visit, None)
+
+
+def _form(visit: Visit, mistake: str | None) -> Answer:
+    return Shown("recover.html", {"given": visit.form, "mistake": mistake}, 400 if mistake else 200)
+
+
+def take(visit: Visit) -> Answer:
+    """Rebuild the vault; what was mistyped is named above the form, and nothing typed is lost."""
+    context, form = visit.context, visit.form
+    context.opened.require_writable()
+    birthday = form.get("birthday", "").strip() or None
+    checksum = form.get("checksum", "").strip().removeprefix("#") or None
+    plan = vaults.VaultPlan(form.get("name", "").strip(), 0, (), birthday=birthday)
+    try:
+        data = given(form)
+        context.freshen()
+        with context.database.begin() as db:
+            text = _opened(visit, db, data)
+            found = vaults.import_text(context.home, db, plan, text=text, checksum=checksum)
+            name = found.vault.name
+    except NotAccepted:
+        raise
+    except (CoordinatorError, PsbtError, PolicyError, AlreadyExists) as mistake:
+        return _form(visit, context.explain(mistake).message)
+    locked = f"?{LOCKED}=yes" if recovering.is_encrypted(data) else ""
+    return Moved(f"{PATH}/{name}{locked}")
+
+
+def _opened(visit: Visit, db: Session, data: bytes) -> str:
+    """Return what a kit says; one that is locked is opened by a card that is known here."""
+    try:
+        return recovering.descriptor_of(visit.context.home, db, data, keys=())
+    except CoordinatorError as failure:
+        if recovering.is_encrypted(data):
+            raise UsageError(OPENS) from failure
+        raise
+
+
+def show(visit: Visit) -> Answer:
+    """Show what has to be the same on the paper, and what comes next."""
+    context, name = visit.context, visit.path["vault"]
+    with context.reading.begin() as db:
+        record = vault_book.vault_named(db, name)
+        shown = vaults.shown(context.home, db, record)
+        first = recovering.first_addresses(record)
+        facts = gather(context.home, db, writable=not is_read_only(context.database))
+    standing = next((each for each in facts.vaults if each.name == name), None)
+    looked = standing is not None and standing.looked
+    said = {
+        "vault": shown,
+        "first": first,
+        "doubts": [recovering.WRITER_UNKNOWN] if LOCKED in visit.query else [],
+        "looked": looked,
+        "nothing": looked and standing is not None and not standing.received,
+        "nothing_found": arrival.NOTHING_FOUND,
+        "rescan": arrival.rescan(name),
+    }
+    return Shown("recovered.html", said)
+
+
+PAGE: Final = Page(
+    "",
+    PATH,
+    (
+        Route("/arrival/{reason}", arrive),
+        Route(PATH, ask, take),
+        Route("/recover/{vault}", show),
+    ),
+    {("recover",): PATH},
+)
