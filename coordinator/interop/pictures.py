@@ -72,7 +72,9 @@ def texts_in(frame: object, name: str = "it") -> list[str]:
         raise UsageError(
             f"{name} is a picture: reading its codes needs pip install 'cardquorum[qr]'"
         ) from failure
-    return [code.text for code in zxingcpp.read_barcodes(frame)]
+    # In the dots of a QR code a reader of every kind also sees short bar codes.
+    only = zxingcpp.BarcodeFormat.QRCode
+    return [code.text for code in zxingcpp.read_barcodes(frame, formats=only)]
 
 
 def _frames(data: bytes, name: str) -> Iterator["Image"]:

@@ -54,7 +54,10 @@ def scanned(kit: Path) -> list[str]:
     found = []
     for page in pymupdf.open(kit / "v-kit.pdf"):
         picture = Image.open(io.BytesIO(page.get_pixmap(dpi=200).tobytes("png")))
-        found += [code.text for code in zxingcpp.read_barcodes(picture)]
+        found += [
+            code.text
+            for code in zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+        ]
     return found
 
 

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
+import zxingcpp
 from PIL import Image, ImageFilter
 
 from coordinator.errors import UsageError
@@ -42,6 +43,16 @@ def test_an_animation_holds_every_part() -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_a_photograph_of_a_part_is_read(part: str) -> None:
     assert pictures.codes(photographed(pictures.drawn([part], ".png")), "photo.png") == [part]
+
+
+def test_of_other_kinds_of_codes_nothing_is_taken() -> None:
+    """A reader of every kind sees bar codes in the dots of some QR codes: 7 of 150 animations."""
+    page = Image.new("L", (1_000, 1_000), 255)
+    page.paste(Image.open(io.BytesIO(pictures.drawn(PARTS[:1], ".png"))).convert("L"), (0, 200))
+    bars = zxingcpp.create_barcode("9167", zxingcpp.BarcodeFormat.Code128)
+    page.paste(Image.fromarray(bars.to_image(scale=3)), (20, 20))
+    assert {code.text for code in zxingcpp.read_barcodes(page)} == {"9167", PARTS[0]}
+    assert pictures.codes(png(page), "page") == PARTS[:1]
 
 
 def test_pictures_and_texts_come_together_in_any_order(tmp_path: Path) -> None:

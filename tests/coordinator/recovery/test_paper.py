@@ -71,7 +71,10 @@ def scanned(pdf: bytes) -> list[str]:
     found = []
     for page in pymupdf.open(stream=pdf):
         picture = Image.open(io.BytesIO(page.get_pixmap(dpi=200).tobytes("png")))
-        found += [code.text for code in zxingcpp.read_barcodes(picture)]
+        found += [
+            code.text
+            for code in zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+        ]
     return found
 
 
