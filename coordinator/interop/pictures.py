@@ -73,7 +73,7 @@ def texts_in(frame: object, name: str = "it") -> list[str]:
             f"{name} is a picture: reading its codes needs pip install 'cardquorum[qr]'"
         ) from failure
     # In the dots of a QR code a reader of every kind also sees short bar codes.
-    only = zxingcpp.BarcodeFormat.QRCode
+    only = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
     return [code.text for code in zxingcpp.read_barcodes(frame, formats=only)]
 
 

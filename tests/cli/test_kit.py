@@ -56,7 +56,9 @@ def scanned(kit: Path) -> list[str]:
         picture = Image.open(io.BytesIO(page.get_pixmap(dpi=200).tobytes("png")))
         found += [
             code.text
-            for code in zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+            for code in zxingcpp.read_barcodes(
+                picture, formats=zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
+            )
         ]
     return found
 
