@@ -1,6 +1,5 @@
 """The main job from nothing: emulated cards, an embedded chain, one payment, every step shown."""
 
-import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -350,9 +349,7 @@ def _sweep(stage: Stage) -> creation.Created:
         branch=RECOVERY,
     )
     with stage.database.begin() as db:
-        return creation.create(
-            stage.home, db, order, tip=stage.chain.tip(), rng=random.SystemRandom()
-        )
+        return creation.create(stage.home, db, order)
 
 
 def _recover(stage: Stage, slots: Sequence[Slot]) -> Paid:
@@ -375,9 +372,7 @@ def _pay(stage: Stage, slots: Sequence[Slot]) -> Paid:
             feerate=FEERATE,
             coins=tuple(coin.outpoint for coin in coins),
         )
-        created = creation.create(
-            stage.home, db, order, tip=stage.chain.tip(), rng=random.SystemRandom()
-        )
+        created = creation.create(stage.home, db, order)
     stage.guide.tell(f"4. ceremony {created.ceremony}: what you would confirm before a card signs")
     return _signed(stage, created, slots[:THRESHOLD], inputs=len(coins), step=5)
 

@@ -50,11 +50,9 @@ def start(context: Context, vault: Vault, accept: Accept = None) -> Result:
     Example: cardquorum drill start family
     """
     from coordinator.vault import drills
-    from coordinator.wallet import overview
 
     context.freshen(vault)
-    tip = overview.known_tip(context.database, vault)
-    drill_id = drills.start(context.home, context.database, vault, tip=tip, accepted=accept)
+    drill_id = drills.start(context.home, context.database, vault, accepted=accept)
     return _shown(_progress(context, drill_id))
 
 

@@ -125,16 +125,6 @@ def create(
     return _warned(context, vault, created(made, rows).also(feerate_source=rate.source))
 
 
-def _warned(context: Context, name: str, shown: Result) -> Result:
-    """Return the result below what of the vault is dangerous now."""
-    from coordinator.audit import acceptance
-
-    with context.vault(name) as (db, vault):
-        found = acceptance.vault_dangers(context.home, db, vault)
-    lines = [*danger_lines(name, found), *shown.lines]
-    return replace(shown, lines=lines).also(dangers=found)
-
-
 def _made(
     context: Context,
     order: "Order",
@@ -143,17 +133,23 @@ def _made(
     accept: list[str] | None,
     dry_run: bool,
 ) -> "Created":
-    import random
-
     from coordinator.payment import creation
-    from coordinator.wallet import labels, overview
+    from coordinator.wallet import labels
 
-    tip = overview.known_tip(context.database, order.vault)
     with context.database.begin() as db:
         if not dry_run:
             labels.name_addresses(context.home, db, names)
-        make = creation.dry_run if dry_run else creation.create
-        return make(context.home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accept)
+        return creation.create(context.home, db, order, accepted=accept, dry_run=dry_run)
+
+
+def _warned(context: Context, name: str, shown: Result) -> Result:
+    """Return the result below what of the vault is dangerous now."""
+    from coordinator.audit import acceptance
+
+    with context.vault(name) as (db, vault):
+        found = acceptance.vault_dangers(context.home, db, vault)
+    lines = [*danger_lines(name, found), *shown.lines]
+    return replace(shown, lines=lines).also(dangers=found)
 
 
 def _batch(table: str | None, network: str) -> "Batch | None":
@@ -322,8 +318,6 @@ def bump(
     \b
     Example: cardquorum spend bump abcd2345 --feerate 20
     """
-    import random
-
     from coordinator.payment import fee_bump
 
     context.freshen()
@@ -334,7 +328,6 @@ def bump(
             db,
             ceremony,
             feerate=rate,
-            rng=random.SystemRandom(),
             shrink=shrink,
             accepted=accept,
         )
@@ -355,16 +348,12 @@ def cancel(
     \b
     Example: cardquorum spend cancel abcd2345 --feerate 20
     """
-    import random
-
     from coordinator.payment import fee_bump
 
     context.freshen()
     rate = context.fee_rate(feerate, target).feerate
     with context.database.begin() as db:
-        made = fee_bump.cancel(
-            context.home, db, ceremony, feerate=rate, rng=random.SystemRandom(), accepted=accept
-        )
+        made = fee_bump.cancel(context.home, db, ceremony, feerate=rate, accepted=accept)
     return _bumped(made)
 
 
@@ -384,8 +373,6 @@ def accelerate(
     \b
     Example: cardquorum spend accelerate TXID --feerate 20
     """
-    import random
-
     from coordinator.amounts import parse_coin, parse_txid
     from coordinator.payment import fee_bump
 
@@ -399,7 +386,6 @@ def accelerate(
             db,
             wanted,
             chain=context.chain,
-            rng=random.SystemRandom(),
             accepted=accept,
         )
     return _bumped(made)

@@ -30,15 +30,11 @@ def consolidate(
     \b
     Example: cardquorum spend consolidate family --below 0.01btc --feerate 1
     """
-    import random
-
     from coordinator.amounts import parse_amount
     from coordinator.payment import creation
-    from coordinator.wallet import overview
 
     context.look_first(vault)
     rate = context.fee_rate(feerate, target)
-    tip = overview.known_tip(context.database, vault)
     with context.database.begin() as db:
         merging = creation.consolidation(
             db,
@@ -47,9 +43,7 @@ def consolidate(
             below_sats=parse_amount(below) if below else None,
             branch=branch,
         )
-        made = creation.create(
-            context.home, db, merging.order, tip=tip, rng=random.SystemRandom(), accepted=accept
-        )
+        made = creation.create(context.home, db, merging.order, accepted=accept)
     return created(made).also(
         *look_twice(merging.notices),
         feerate_source=rate.source,
@@ -79,16 +73,12 @@ def recover(
     \b
     Example: cardquorum spend recover family --to bcrt1q... --feerate 5
     """
-    import random
-
     from coordinator.amounts import parse_coin
     from coordinator.payment import creation, ripe_coins
     from coordinator.payment.payees import parse_address
-    from coordinator.wallet import overview
 
     script = parse_address(to, context.home.network)
     context.look_first(vault)
-    tip = overview.known_tip(context.database, vault)
     with context.vault(vault) as (_, record):
         chosen = ripe_coins.later_branch(record, branch)
     rate = context.fee_rate(feerate, target)
@@ -101,8 +91,7 @@ def recover(
         branch=chosen,
     )
     with context.vault(vault) as (db, record):
-        make = creation.dry_run if dry_run else creation.create
-        made = make(context.home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accept)
+        made = creation.create(context.home, db, order, accepted=accept, dry_run=dry_run)
         ripens = ripe_coins.unripe(db, record, chosen)
     told = [
         f"not yet: coin {each.outpoint} of {sats(each.value_sats)}, "
@@ -138,20 +127,15 @@ def refresh(
     \b
     Example: cardquorum spend refresh family --feerate 1
     """
-    import random
-
     from coordinator.payment import creation
     from coordinator.payment import refresh as refreshing
-    from coordinator.wallet import overview
 
     context.look_first(vault)
     rate = context.fee_rate(feerate, target)
-    tip = overview.known_tip(context.database, vault)
-    make = creation.dry_run if dry_run else creation.create
     with context.vault(vault) as (db, record):
         found = refreshing.refresh(db, record, rate.feerate, apart=apart, every=every)
         made = [
-            make(context.home, db, each, tip=tip, rng=random.SystemRandom(), accepted=accept)
+            creation.create(context.home, db, each, accepted=accept, dry_run=dry_run)
             for each in found.orders
         ]
         if dry_run:

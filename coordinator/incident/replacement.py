@@ -1,6 +1,5 @@
 """A card is gone: a vault without its key takes the old one's place, and the coins go there."""
 
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ from coordinator.audit.acceptance import Accepted, require_policy
 from coordinator.audit.exposure import exposure_of, quorum_left, quorum_taken
 from coordinator.audit.facts import PRIMARY
 from coordinator.audit.gathering import vault_facts
-from coordinator.chain import Tip
 from coordinator.custody import descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.errors import UsageError
@@ -27,7 +25,6 @@ from coordinator.wallet.coins import spendable
 from coordinator.wallet.coins_left import coins_left
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
-from storage import chain as chain_book
 from storage import custody as custody_book
 from storage import descriptors as copy_book
 from storage import succession as succession_book
@@ -168,9 +165,7 @@ def _pay_over(
         drain=target.script_pubkey,
         branch=PRIMARY if able is None else able.name,
     )
-    state = chain_book.sync_state(db, succession.vault)
-    tip = Tip(state.height, state.block_hash) if state else None
-    made = creation.create(home, db, order, tip=tip, rng=random.SystemRandom(), accepted=accepted)
+    made = creation.create(home, db, order, accepted=accepted)
     succession.ceremony = ceremony_book.ceremony_named(db, made.ceremony or "")
     db.flush()
     return True

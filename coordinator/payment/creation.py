@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_policy
-from coordinator.chain import Tip
 from coordinator.errors import UsageError
 from coordinator.home import approvals
 from coordinator.home.settings import Home
@@ -29,6 +28,7 @@ from coordinator.wallet.coins import (
     refusal,
     spendable,
     this_computer,
+    tip_height,
 )
 from coordinator.wallet.coins_left import CoinsLeft
 from coordinator.wallet.scripts import script_size
@@ -45,6 +45,7 @@ from storage import labels as label_book
 from storage import vaults as vault_book
 from storage.model import Vault
 
+RNG = random.SystemRandom()
 EXPIRY_DAYS = 30
 SNIPING_DEPTH = 100
 MERGED_MIN = 2
@@ -98,19 +99,23 @@ def create(
     db: Session,
     order: Order,
     *,
-    tip: Tip | None,
-    rng: random.Random,
     accepted: Accepted = None,
+    dry_run: bool = False,
 ) -> Created:
     """Open a ceremony for the order, approve its payment and reserve its coins.
 
-    Raises InsufficientFunds, CoinReserved, NotRipe, UsageError, PolicyError, NotAccepted or
-    ApprovalMismatch; nothing is stored then.
+    A dry run returns what would be made and keeps nothing. Raises InsufficientFunds, CoinReserved,
+    NotRipe, UsageError, PolicyError, NotAccepted or ApprovalMismatch; nothing is stored then.
     """
     vault = vault_book.vault_named(db, order.vault)
     require_policy(home, vault, accepted)
-    draft = _draft(db, vault, order, tip=tip, rng=rng)
+    selection = _select(db, vault, stored_policy(vault), order=order)
+    payments = _outputs(order, selection)
+    draft = drafted(db, vault, selection, payments=payments, branch=order.branch)
     left = _left_by(db, vault, order, draft=draft)
+    if dry_run:
+        psbt = codec.to_base64(draft.psbt)
+        return Created(None, "dry_run", psbt, draft.review, None, left, order.branch)
     return opened(home, db, vault, draft=draft, expires_days=order.expires_days)._replace(left=left)
 
 
@@ -208,46 +213,12 @@ def consolidation(
     return Consolidation(order, len(small) - len(merged))
 
 
-def dry_run(
-    home: Home,
-    db: Session,
-    order: Order,
-    *,
-    tip: Tip | None,
-    rng: random.Random,
-    accepted: Accepted = None,
-) -> Created:
-    """Return what `create` would make, and keep nothing."""
-    vault = vault_book.vault_named(db, order.vault)
-    require_policy(home, vault, accepted)
-    draft = _draft(db, vault, order, tip=tip, rng=rng)
-    psbt, left = codec.to_base64(draft.psbt), _left_by(db, vault, order, draft=draft)
-    return Created(None, "dry_run", psbt, draft.review, None, left, order.branch)
-
-
-def _draft(
-    db: Session, vault: Vault, order: Order, *, tip: Tip | None, rng: random.Random
-) -> Draft:
-    selection = _select(db, vault, stored_policy(vault), order=order, rng=rng)
-    return drafted(
-        db,
-        vault,
-        selection,
-        payments=_outputs(order, selection),
-        tip=tip,
-        rng=rng,
-        branch=order.branch,
-    )
-
-
 def drafted(
     db: Session,
     vault: Vault,
     selection: Selection,
     *,
     payments: tuple[Payment, ...],
-    tip: Tip | None,
-    rng: random.Random,
     branch: str = PRIMARY,
 ) -> Draft:
     """Build the PSBT of a selection and review it; change goes to the next change address."""
@@ -258,8 +229,8 @@ def drafted(
         coins=selection.coins,
         payments=payments,
         change=(change, selection.change_sats) if selection.change_sats else None,
-        locktime=_locktime(tip, rng),
-        order=rng,
+        locktime=_locktime(tip_height(db, vault), RNG),
+        order=RNG,
         branch=branch,
     )
     previous = chain_book.raw_transactions(db, {coin.outpoint.txid for coin in selection.coins})
@@ -270,21 +241,19 @@ def drafted(
     return Draft(psbt, review, selection, own, paid, branch)
 
 
-def _select(
-    db: Session, vault: Vault, policy: Policy, *, order: Order, rng: random.Random
-) -> Selection:
+def _select(db: Session, vault: Vault, policy: Policy, *, order: Order) -> Selection:
     """Choose among confirmed coins; waiting ones only where those do not reach or are named."""
     coins = offered(db, vault, order)
     confirmed = [c for c in coins if c.height is not None or c.outpoint in order.coins]
     wish = Wish(order.payments, order.feerate, order.drain, frozenset(order.coins))
     size = script_size(policy, order.branch)
     try:
-        return select_coins(confirmed, wish, size, rng=rng)
+        return select_coins(confirmed, wish, size, rng=RNG)
     except InsufficientFunds as failure:
         if len(confirmed) == len(coins):
             raise _explained(db, vault, order, failure=failure) from failure
     try:
-        return select_coins(coins, wish, size, rng=rng)
+        return select_coins(coins, wish, size, rng=RNG)
     except InsufficientFunds as failure:
         raise _explained(db, vault, order, failure=failure) from failure
 
@@ -346,9 +315,7 @@ def _outputs(order: Order, selection: Selection) -> tuple[Payment, ...]:
     return (*order.payments, Payment(order.drain, spent - paid - selection.fee_sats))
 
 
-def _locktime(tip: Tip | None, rng: random.Random) -> int:
+def _locktime(tip: int, rng: random.Random) -> int:
     """Return the tip's height against fee sniping, now and then some blocks less as Core does."""
-    if tip is None:
-        return 0
     earlier = rng.randrange(SNIPING_DEPTH) if rng.random() < SNIPING_CHANCE else 0
-    return max(0, tip.height - earlier)
+    return max(0, tip - earlier)

@@ -1,14 +1,13 @@
 """Raise or cancel a pending payment (RBF), or pay for one with a child (CPFP)."""
 
 from collections.abc import Iterable, Iterator
-from random import Random
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_policy
-from coordinator.chain import ChainSource, PackageSource, Tip
+from coordinator.chain import ChainSource, PackageSource
 from coordinator.errors import CeremonyError, FeerateTooLow, NotRipe, UsageError
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
@@ -69,7 +68,6 @@ def bump(
     ceremony_id: str,
     *,
     feerate: int,
-    rng: Random,
     shrink: bool = False,
     accepted: Accepted = None,
 ) -> BumpedPayment:
@@ -100,14 +98,11 @@ def bump(
         if len(payments) > 1:
             raise UsageError(f"--shrink needs exactly one payee; this payment has {len(payments)}")
         wish = Wish((), feerate, payments[0].script_pubkey, named)
-    selection = _selected(db, old, coins, wish=wish, rng=rng)
+    selection = _selected(db, old, coins, wish=wish)
     if shrink:
         left = sum(coin.value_sats for coin in selection.coins) - selection.fee_sats
         payments = (payments[0]._replace(value_sats=left),)
-    tip = _tip(db, old.vault)
-    draft = creation.drafted(
-        db, old.vault, selection, payments=payments, tip=tip, rng=rng, branch=old.branch
-    )
+    draft = creation.drafted(db, old.vault, selection, payments=payments, branch=old.branch)
     return _replacing(home, db, old, draft=draft, feerate=feerate)
 
 
@@ -117,7 +112,6 @@ def cancel(
     ceremony_id: str,
     *,
     feerate: int,
-    rng: Random,
     accepted: Accepted = None,
 ) -> BumpedPayment:
     """Pay the coins of a payment to the vault itself, so that the payment can never be."""
@@ -126,7 +120,7 @@ def cancel(
     coins = _coins_of(db, old, codec.parse(old.psbt))
     vsize = _vsize(old.vault, len(coins), old.branch)
     fee_sats = fee_at(feerate, vsize)
-    draft = _to_ourselves(db, old.vault, coins, fee_sats=fee_sats, rng=rng, branch=old.branch)
+    draft = _to_ourselves(db, old.vault, coins, fee_sats=fee_sats, branch=old.branch)
     return _replacing(home, db, old, draft=draft, feerate=feerate)
 
 
@@ -136,7 +130,6 @@ def accelerate(
     wanted: Acceleration,
     *,
     chain: ChainSource,
-    rng: Random,
     accepted: Accepted = None,
 ) -> BumpedPayment:
     """Spend what a waiting transaction paid us, so that both together pay the rate."""
@@ -163,7 +156,7 @@ def accelerate(
             f"coins of {value} sats cannot bring transaction {txid} to {sat_per_vbyte(feerate)}"
             f" sat/vB, at most to {sat_per_vbyte(most)}; add coins with --coin"
         )
-    draft = _to_ourselves(db, vault, chosen, fee_sats=fee_sats, rng=rng)
+    draft = _to_ourselves(db, vault, chosen, fee_sats=fee_sats)
     together = (ancestors.fee_sats + fee_sats) * 1_000 // (ancestors.vsize + vsize)
     return BumpedPayment(
         creation.opened(home, db, vault, draft=draft), None, ancestors.fee_sats, together
@@ -198,14 +191,12 @@ def _coins_of(db: Session, old: Ceremony, psbt: codec.Psbt) -> list[Coin]:
     return coins
 
 
-def _selected(
-    db: Session, old: Ceremony, coins: list[Coin], *, wish: Wish, rng: Random
-) -> Selection:
+def _selected(db: Session, old: Ceremony, coins: list[Coin], *, wish: Wish) -> Selection:
     """Pay from the coins of the old payment, and from confirmed ones where those do not reach."""
     vault = old.vault
     size = script_size(stored_policy(vault), old.branch)
     try:
-        return select_coins(coins, wish, size, rng=rng)
+        return select_coins(coins, wish, size, rng=creation.RNG)
     except InsufficientFunds:
         if wish.drain is not None:
             raise
@@ -217,7 +208,7 @@ def _selected(
     # Not one that waits: nodes refuse a replacement with new unconfirmed coins (BIP 125).
     others = [c for c in free if c.height is not None and c.outpoint not in wish.must_spend]
     try:
-        return select_coins([*coins, *others], wish, size, rng=rng)
+        return select_coins([*coins, *others], wish, size, rng=creation.RNG)
     except InsufficientFunds as failure:
         most, named = inputs_max(wish, size), wish.must_spend
         raise coins_left.explained(
@@ -231,7 +222,6 @@ def _to_ourselves(
     coins: list[Coin],
     *,
     fee_sats: int,
-    rng: Random,
     branch: str = PRIMARY,
 ) -> Draft:
     """Return a draft that pays coins to a fresh change address, less the fee."""
@@ -239,9 +229,7 @@ def _to_ourselves(
     if value < dust_limit_sats(_own_script(db, vault)):
         raise InsufficientFunds(value + fee_sats, fee_sats)
     selection = Selection(tuple(coins), fee_sats, value, _vsize(vault, len(coins), branch))
-    return creation.drafted(
-        db, vault, selection, payments=(), tip=_tip(db, vault), rng=rng, branch=branch
-    )
+    return creation.drafted(db, vault, selection, payments=(), branch=branch)
 
 
 def _replacing(
@@ -284,11 +272,6 @@ def _vsize(vault: Vault, inputs: int, branch: str = PRIMARY) -> int:
     each = input_weight(script_size(stored_policy(vault), branch))
     size = output_size(b"\x00\x20" + bytes(32))
     return vsize_of(transaction_weight(inputs, each, 1, outputs_size=size))
-
-
-def _tip(db: Session, vault: Vault) -> Tip | None:
-    state = chain_book.sync_state(db, vault)
-    return Tip(*state) if state else None
 
 
 def _own_script(db: Session, vault: Vault) -> bytes:

@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session, sessionmaker
 from cards.session import CardIdentity
 from coordinator import clock, foreign_text
 from coordinator.audit.acceptance import Accepted, require_policy
-from coordinator.chain import Tip
 from coordinator.custody import log as custody_log
 from coordinator.enrolment import unenrolled
 from coordinator.errors import UsageError
@@ -55,6 +54,7 @@ from psbt.policy import (
 )
 from psbt.signer import SigningRequest
 from storage import cards as card_book
+from storage import chain as chain_book
 from storage import custody as custody_book
 from storage import drills as drill_book
 from storage import vaults as vault_book
@@ -122,22 +122,16 @@ class Visit(NamedTuple):
     warning: Notice | None
 
 
-def start(
-    home: Home,
-    database: Database,
-    vault_name: str,
-    *,
-    tip: Tip | None,
-    accepted: Accepted = None,
-) -> str:
+def start(home: Home, database: Database, vault_name: str, *, accepted: Accepted = None) -> str:
     """Open a drill and return its id; the message fixes the day by the tip, and the book."""
     now = clock.now()
     with database.begin() as db:
         vault = vault_book.vault_named(db, vault_name)
         require_policy(home, vault, accepted)
+        tip = chain_book.sync_state(db, vault)
         text = (
             f"{subject(vault.name, stored_policy(vault))}, {clock.text(now)}, "
-            f"block {tip.height if tip else '-'} {tip.hash if tip else '-'}, "
+            f"block {tip.height if tip else '-'} {tip.block_hash if tip else '-'}, "
             f"custody head {custody_book.verify(db).hex()}, nonce {secrets.token_hex(16)}"
         )
         return drill_book.add_drill(db, vault, fresh_id(), message=text, now=now).public_id

@@ -182,10 +182,3 @@ def ceremony_line(found: Ceremony, tip: int) -> CeremonyLine:
         depth,
         depth >= news.FINAL_CONFIRMATIONS,
     )
-
-
-def known_tip(database: Database, vault: str) -> Tip | None:
-    """Return the tip a vault was last synced to."""
-    with database.begin() as db:
-        state = chain_book.sync_state(db, vault_book.vault_named(db, vault))
-        return Tip(state.height, state.block_hash) if state else None

@@ -1,6 +1,5 @@
 """A vault of 10,000 used addresses and 100,000 coins: what its size costs, as ratios in one run."""
 
-import random
 import resource
 import subprocess
 import sys
@@ -125,7 +124,7 @@ def test_growth_is_linear(tmp_path: Path) -> None:
                 best(lambda: wallet_sync.sync(db, vault, quiet), 2),  # noqa: B023 -- run at once
                 best(lambda: balance(db, vault), 2),  # noqa: B023 -- as above
                 best(
-                    lambda: creation.dry_run(book.home, db, order, tip=TIP, rng=random.Random(1)),  # noqa: B023
+                    lambda: creation.create(book.home, db, order, dry_run=True),  # noqa: B023
                     2,
                 ),
             ]

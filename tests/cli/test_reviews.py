@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from coordinator.chain import Tip
 from coordinator.payment import creation
 from psbt import codec
 from tests.program import PIN, UNPROVED, Asked
@@ -71,11 +70,10 @@ def test_the_lock_time_is_the_tip_or_up_to_a_hundred_blocks_less(vault: Asked) -
     psbt = codec.parse(pay(vault, "--drain", STRANGER)["psbt"])
     assert tip - 100 < psbt.locktime <= tip
     rng = random.Random(1)
-    found = [creation._locktime(Tip(1000, ""), rng) for _ in range(3000)]
+    found = [creation._locktime(1000, rng) for _ in range(3000)]
     assert 0.86 < found.count(1000) / len(found) < 0.94
     assert (min(found), max(found)) == (901, 1000)
-    assert creation._locktime(None, rng) == 0
-    assert {creation._locktime(Tip(0, ""), rng) for _ in range(100)} == {0}
+    assert {creation._locktime(0, rng) for _ in range(100)} == {0}
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """Payments that change another, or move whole coins: faster, taken back, renewed, swept."""
 
-import random
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator.chain import Tip
 from coordinator.errors import FeerateTooLow, NotRipe, UsageError
 from coordinator.home.stored import stored_policy
 from coordinator.incident import replacement
@@ -18,7 +16,6 @@ from coordinator.web import arrival
 from coordinator.web.context import Answer, Handler, Moved, Page, Route, Shown, Visit
 from psbt.errors import PsbtError
 from storage import ceremonies as ceremony_book
-from storage import chain as chain_book
 from storage import vaults as vault_book
 
 Made = Sequence[str]
@@ -95,7 +92,6 @@ def _faster(visit: Visit, feerate: int) -> Made:
             db,
             visit.path["payment"],
             feerate=feerate,
-            rng=random.SystemRandom(),
             shrink=visit.form.get("shrink") == "yes",
             accepted=visit.accepted,
         )
@@ -104,11 +100,8 @@ def _faster(visit: Visit, feerate: int) -> Made:
 
 def _back(visit: Visit, feerate: int) -> Made:
     context, name = visit.context, visit.path["payment"]
-    rng = random.SystemRandom()
     with context.database.begin() as db:
-        made = fee_bump.cancel(
-            context.home, db, name, feerate=feerate, rng=rng, accepted=visit.accepted
-        )
+        made = fee_bump.cancel(context.home, db, name, feerate=feerate, accepted=visit.accepted)
         return _ids(made.created)
 
 
@@ -132,12 +125,8 @@ def _later(visit: Visit) -> dict[str, object]:
 
 
 def _created(visit: Visit, db: Session, orders: Sequence[creation.Order]) -> Made:
-    home, accepted, rng = visit.context.home, visit.accepted, random.SystemRandom()
-    state = chain_book.sync_state(db, vault_book.vault_named(db, visit.path["vault"]))
-    tip = Tip(*state) if state is not None else None
-    return _ids(
-        *(creation.create(home, db, each, tip=tip, rng=rng, accepted=accepted) for each in orders)
-    )
+    home, accepted = visit.context.home, visit.accepted
+    return _ids(*(creation.create(home, db, each, accepted=accepted) for each in orders))
 
 
 def _swept(visit: Visit, feerate: int) -> Made:

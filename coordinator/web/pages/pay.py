@@ -1,6 +1,5 @@
 """Pay: from a wish to a block: what is paid, a review, cards that sign, sent, deep enough."""
 
-import random
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -97,7 +96,6 @@ def create(visit: Visit) -> Answer:
 def _created(visit: Visit, name: str, wish: Wish) -> str:
     context = visit.context
     postage = arrival.postage(context, name, visit.form)
-    tip = overview.known_tip(context.database, name)
     with context.database.begin() as db:
         paid = _payee(context, db, wish, accepted=visit.accepted)
         called = paid.label or wish.note
@@ -109,14 +107,7 @@ def _created(visit: Visit, name: str, wish: Wish) -> str:
             feerate=postage.feerate,
             drain=paid.script_pubkey if wish.all_of_it else None,
         )
-        made = creation.create(
-            context.home,
-            db,
-            order,
-            tip=tip,
-            rng=random.SystemRandom(),
-            accepted=visit.accepted,
-        )
+        made = creation.create(context.home, db, order, accepted=visit.accepted)
     if made.ceremony is None:
         raise CoordinatorError("no payment was opened")
     return made.ceremony

@@ -8,7 +8,6 @@ from coordinator.guide import road
 from coordinator.guide.facts import gather
 from coordinator.vault import drills, key_proofs, vaults
 from coordinator.vault.vaults import VaultPlan
-from coordinator.wallet import overview
 from coordinator.wallet.branches import wait_words
 from coordinator.web.attendant import PageAttendant
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
@@ -127,8 +126,7 @@ def drill(visit: Visit) -> Answer:
         chosen = begun
         if not chosen:
             context.freshen(name)
-            tip = overview.known_tip(context.database, name)
-            chosen = drills.start(context.home, context.database, name, tip=tip, accepted=accepted)
+            chosen = drills.start(context.home, context.database, name, accepted=accepted)
         outcomes = drills.sign(
             context.home,
             context.database,
