@@ -233,13 +233,13 @@ def card_header(path: Path) -> Header:
     return _read(path)[0]
 
 
-def open_card(path: Path) -> CardTransport:
+def open_card(path: Path, seconds: float = LOOK_SECONDS) -> CardTransport:
     """Put the card in a file on a reader; raises OutOfReach where somebody else keeps it.
 
     Whoever only looks at a card has it for a moment: that is waited for, as on a real reader.
     """
     with contextlib.ExitStack() as undo:
-        lock = _lock(path, LOOK_SECONDS)
+        lock = _lock(path, seconds)
         undo.callback(lock.release)
         reader = _FiledTransport(path, lock)
         undo.pop_all()

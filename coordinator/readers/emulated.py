@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from cards import faults
-from cards.emulation import create_card, held, open_card
+from cards.emulation import LOOK_SECONDS, create_card, held, open_card
 from cards.errors import CardError, CardRemoved, NotSupported, NotUnlocked, ReaderNotFound
 from cards.family import CardFamily, Surroundings, families, family_named
 from cards.faults import Ejected, Faults, Faulty
@@ -150,7 +150,7 @@ def create(
 def listed(home: Home) -> list[EmulatedCard]:
     """Return every emulated card by name; one that cannot be opened with its error."""
     refuse_mainnet(home)
-    return [_found(slot(home, name)) for name in home.emulated_names()]
+    return [_found(home, name) for name in home.emulated_names()]
 
 
 def remove(home: Home, name: str) -> None:
@@ -200,12 +200,12 @@ def _file(home: Home, name: str) -> Path:
     return home.emulated_cards / (checked_name(name) + CARD_SUFFIX)
 
 
-def _connected(path: Path) -> CardTransport:
+def _connected(path: Path, seconds: float = LOOK_SECONDS) -> CardTransport:
     """Put the card on its reader, with whatever is to go wrong."""
     waiting = FiledFaults(path)
     if waiting.ejected():
         raise CardRemoved(f"the emulated card {path.stem} is ejected")
-    return Faulty(open_card(path), waiting)
+    return Faulty(open_card(path, seconds), waiting)
 
 
 def _existing(path: Path) -> Path:
@@ -220,7 +220,10 @@ def _family(name: str) -> CardFamily:
     return family_named(name)
 
 
-def _found(place: Slot) -> EmulatedCard:
+def _found(home: Home, name: str) -> EmulatedCard:
+    """Look at a card that nobody else has just now."""
+    place = slot(home, name)
+    place = place._replace(connect=lambda: _connected(_existing(_file(home, name)), 0))
     try:
         with card_in(place) as session:
             try:

@@ -1,10 +1,12 @@
 """Card files: whole at every moment, kept before an answer is given, in one hand at a time."""
 
+import contextlib
 import os
 import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import cbor2
@@ -20,7 +22,7 @@ from cards.emulation import (
     open_card,
     sign_high_or_low,
 )
-from cards.errors import CardError, CardRemoved, NotSupported, TransportError
+from cards.errors import CardError, CardRemoved, NotSupported, OutOfReach, TransportError
 from cards.family import CardFamily, family_named
 from cards.transport import CardTransport, PowerCycler
 from tests.cards.satochip_host import SELECT, SETUP, STATUS, Host, compact, signs_digest
@@ -158,6 +160,16 @@ def test_one_hand_at_a_time(path: Path) -> None:
         with pytest.raises(CardRemoved):
             gone()
     open_card(path).close()
+
+
+def test_who_only_looks_at_a_card_does_not_keep_it_out_of_a_reader(path: Path) -> None:
+    look = open_card(path)
+    threading.Timer(0.2, look.close).start()
+    begun = time.monotonic()
+    open_card(path).close()
+    assert time.monotonic() - begun >= 0.1
+    with contextlib.closing(open_card(path)), pytest.raises(OutOfReach):
+        open_card(path, 0)
 
 
 def test_another_process_has_to_wait(path: Path) -> None:
