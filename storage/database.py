@@ -34,7 +34,10 @@ PRAGMAS = (
 READING_PRAGMAS = ("busy_timeout=10000", "trusted_schema=OFF", "query_only=ON")
 SERVER = "postgresql"
 OWNS = "SELECT pg_has_role(tableowner, 'USAGE') FROM pg_tables WHERE tablename = 'vault'"
-WRITES = "SELECT has_table_privilege('ceremony', 'INSERT')"
+WRITES = (
+    "SELECT has_table_privilege('ceremony', 'INSERT') AND NOT pg_is_in_recovery()"
+    " AND current_setting('default_transaction_read_only') = 'off'"
+)
 READ_ONLY = "read_only"
 READS = "reads"
 APPROVES = "approves_seal"
@@ -66,8 +69,7 @@ def open_database(
     engine = _engine(found, password)
     with ExitStack() as on_failure:
         on_failure.callback(engine.dispose)
-        _bring_to_date(engine, existing=existing)
-        if engine.dialect.name != "sqlite" and _may_only_read(engine):
+        if _brought_to_date(engine, existing=existing) is READS:
             engine = engine.execution_options(**{READ_ONLY: True, READS: True})
         on_failure.pop_all()
     return sessionmaker(engine, expire_on_commit=False)
@@ -121,7 +123,7 @@ def _reading(url: URL, file: Path) -> Engine:
     place = copied(file)
     writing = _engine(URL.create("sqlite", database=str(place.file)))
     try:
-        _bring_to_date(writing, existing=True)
+        _brought_to_date(writing, existing=True)
     finally:
         writing.dispose()
     return _reading_engine(url, place)
@@ -199,11 +201,13 @@ def _translated(context: ExceptionContext) -> BaseException:
     return StorageError(f"the database {name} refused: {context.original_exception}")
 
 
-def _bring_to_date(engine: Engine, *, existing: bool) -> None:
-    with engine.begin() as connection:
+def _brought_to_date(engine: Engine, *, existing: bool) -> str | None:
+    """Bring the schema to this version; returns READS where this account may only read it."""
+    with reading_only(engine).begin() as connection:
         found = found_version(connection)
-    if found == VERSIONS[-1]:
-        return
+        if found == VERSIONS[-1]:
+            served = connection.dialect.name != "sqlite"
+            return READS if served and not connection.scalar(text(WRITES)) else None
     if found is None and existing:
         raise StorageError(f"the database {_name(engine.url)} holds nothing: {LOST}")
     if found is not None and engine.dialect.name != "sqlite":
@@ -212,6 +216,7 @@ def _bring_to_date(engine: Engine, *, existing: bool) -> None:
 
     with _unchecked_foreign_keys(engine) as connection, connection.begin():
         upgrade(connection)
+    return None
 
 
 def _require_owner(engine: Engine, found: str) -> None:
@@ -225,17 +230,16 @@ def _require_owner(engine: Engine, found: str) -> None:
         )
 
 
-def _may_only_read(engine: Engine) -> bool:
-    with reading_only(engine).begin() as connection:
-        return not connection.scalar(text(WRITES))
-
-
 def reading_only(engine: Engine) -> Engine:
     """Return the engine for transactions that only read."""
     return engine.execution_options(**{READS: True})
 
 
 def _name(url: URL) -> str:
+    if url.get_backend_name() == SERVER:
+        from storage.postgresql import shown  # noqa: PLC0415 -- an extra's
+
+        return shown(url)
     return url.set(query={}).render_as_string()
 
 

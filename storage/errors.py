@@ -4,7 +4,7 @@ StorageError
 ├── NotFound(kind, name) · AlreadyExists(kind, name)
 ├── CoinTaken(txid, vout, ceremony, until, opened_on)
 ├── SchemaTooOld(found) · SchemaTooNew(found, known) · ReadOnly
-├── DatabaseUnreachable(name) · PasswordNeeded(name)
+├── DatabaseUnreachable(name) → CommitUnknown · PasswordNeeded(name)
 ├── SealLocked · PassphraseIncorrect · SealBroken(what)
 └── ChainBroken(event_id)
 """
@@ -85,6 +85,14 @@ class DatabaseUnreachable(StorageError):
         """Keep which database it is."""
         self.name = name
         super().__init__(f"the database {name} cannot be reached: {reason}")
+
+
+class CommitUnknown(DatabaseUnreachable):
+    """The line was cut while something was stored, and nobody can ask whether it was."""
+
+    def __init__(self, name: str) -> None:
+        """Keep which database it is."""
+        super().__init__(name, "the line was cut, and whether the last change was kept is unknown")
 
 
 class PasswordNeeded(StorageError):

@@ -11,16 +11,24 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from storage.errors import DatabaseUnreachable, PasswordNeeded, ReadOnly, StorageError
+from storage.errors import (
+    CommitUnknown,
+    DatabaseUnreachable,
+    PasswordNeeded,
+    ReadOnly,
+    StorageError,
+)
 
 if TYPE_CHECKING:
     from psycopg import Connection as ServerConnection
 
 DRIVER: Final = "postgresql+psycopg"
+DRIVER_NAME: Final = "postgresql+cardquorum"
 OPTIONS: Final = frozenset(
     {
         "host",
@@ -40,6 +48,13 @@ WRITERS: Final = 0x63617264
 LOCK_SECONDS: Final = 20
 IDLE_SECONDS: Final = 120
 CONNECT_SECONDS: Final = 10
+CUT_AFTER: Final = {
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""A line on which nothing arrives any more is taken for cut after half a minute."""
 VERSION_LEAST: Final = 140_000
 
 NO_PASSWORD: Final = re.compile("no password supplied|password authentication failed")
@@ -101,7 +116,7 @@ def is_local(url: URL) -> bool:
 
 def shown(url: URL) -> str:
     """Return where a database is, without how it is opened."""
-    return url.set(query={}).render_as_string()
+    return url.set(drivername=DRIVER, query={}).render_as_string()
 
 
 def engine_for(url: URL, *, reads: str, password: Callable[[], str] | None = None) -> Engine:
@@ -109,14 +124,20 @@ def engine_for(url: URL, *, reads: str, password: Callable[[], str] | None = Non
 
     `password` is asked once, where the server wants one and libpq's own files have none.
     """
+    from storage.server_dialect import driven  # noqa: PLC0415 -- the driver is an extra's
+
+    registry.register(DRIVER_NAME.replace("+", "."), "storage.server_dialect", "ServerDialect")
     engine = create_engine(
-        checked_url(url),
+        checked_url(url).set(drivername=DRIVER_NAME),
         hide_parameters=True,
         pool_size=2,
+        pool_pre_ping=True,
+        use_native_hstore=False,
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "cardquorum",
             "prepare_threshold": None,
+            **CUT_AFTER,
         },
     )
     asked: list[str] = []
@@ -135,13 +156,14 @@ def engine_for(url: URL, *, reads: str, password: Callable[[], str] | None = Non
     def begin(connection: Connection) -> None:
         """Say what kind of transaction this is, and take the writers' lock."""
         if connection.get_execution_options().get(reads):
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             return
-        connection.exec_driver_sql(
-            f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; "
+        number = connection.exec_driver_sql(
+            f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; "
             f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
-            f"SELECT pg_advisory_xact_lock({WRITERS})"
-        )
+            f"SELECT pg_advisory_xact_lock({WRITERS}); SELECT pg_current_xact_id()::text"
+        ).scalar_one()
+        driven(connection).begun = number
 
     event.listen(engine, "do_connect", connect)
     event.listen(engine, "connect", _require_server)
@@ -151,12 +173,9 @@ def engine_for(url: URL, *, reads: str, password: Callable[[], str] | None = Non
 
 def _require_server(connection: "ServerConnection[Any]", _entry: ConnectionPoolEntry) -> None:
     """Refuse a pooler, an old server and another encoding; raises StorageError."""
-    row = connection.execute(
-        "SELECT pg_backend_pid(), current_setting('server_version_num')::int,"
-        " current_setting('server_encoding')"
-    ).fetchone()
-    connection.rollback()
-    process, version, encoding = row or (0, 0, "")
+    (process,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (0,)
+    version = connection.info.server_version
+    encoding = connection.info.parameter_status("server_encoding")
     if process != connection.info.backend_pid:
         raise StorageError(
             "a connection pooler stands before the database: give the server's own address"
@@ -171,7 +190,11 @@ def _require_server(connection: "ServerConnection[Any]", _entry: ConnectionPoolE
 
 def translated(url: URL, failure: BaseException) -> StorageError:
     """Return what a driver's exception means; nothing of the rows is quoted."""
+    from storage.server_dialect import AnswerLost  # noqa: PLC0415 -- the driver is an extra's
+
     name, state = shown(url), str(getattr(failure, "sqlstate", None) or "")
+    if isinstance(failure, AnswerLost):
+        return CommitUnknown(name)
     said = getattr(getattr(failure, "diag", None), "message_primary", None)
     if state == NOT_LET_IN or NO_PASSWORD.search(str(failure)):
         return PasswordNeeded(name)

@@ -98,6 +98,10 @@ ADVICE: dict[type[BaseException], Advice] = {
         ExitStatus.REFUSED,
         "see that the server runs and the line stands, then run it again: cardquorum status",
     ),
+    storage.CommitUnknown: (
+        ExitStatus.REFUSED,
+        "once the line stands, look whether it was done before doing it again: cardquorum status",
+    ),
     storage.PasswordNeeded: (
         ExitStatus.REFUSED,
         "run it on a terminal to be asked, or put the password into libpq's pgpass file",

@@ -17,6 +17,7 @@ from coordinator.files import write_private
 from coordinator.foreign_json import read_json
 from coordinator.home.settings import Home
 from storage import custody
+from storage.database import reading
 
 FILE: Final = "book.json"
 SIZE_MAX: Final = 4_096
@@ -37,7 +38,7 @@ def follow(home: Home, database: sessionmaker[Session]) -> None:
     Raises BookRolledBack where it is shorter or another one.
     """
     seen = _seen(home)
-    with database.begin() as db:
+    with reading(database).begin() as db:
         now = custody.hashes_at(db, seen.number if seen else 0)
     if seen is not None and now.at != bytes.fromhex(seen.head):
         raise BookRolledBack(seen.number, now.number)

@@ -80,8 +80,9 @@ class Server:
 
     def end_sessions(self, database: str) -> None:
         """End every connection to a database, as a server that stops does."""
-        found = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
-        self.run(f"{found}'{database}'")
+        whose = f"FROM pg_stat_activity WHERE datname = '{database}'"
+        while self.run(f"SELECT pg_terminate_backend(pid) {whose}"):
+            continue
 
     def database(self, template: str = "template0") -> str:
         """Make a database of its own for one test; return its name."""

@@ -13,9 +13,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from storage import custody, postgresql
+from storage import custody, postgresql, server_dialect
 from storage.database import VERSIONS, is_read_only, open_database, reading
 from storage.errors import (
+    CommitUnknown,
     DatabaseUnreachable,
     PasswordNeeded,
     ReadOnly,
@@ -24,6 +25,7 @@ from storage.errors import (
 )
 from storage.model import Reservation, Signature, Vault
 from tests.servers.postgresql import Engines
+from tests.servers.proxy import Line, Told, line_to
 from tests.storage.making import LATER, add_ceremony, add_vault, fight_for_a_coin, txid
 
 COINS = [(txid(1), 0), (txid(2), 0)]
@@ -47,8 +49,8 @@ def served(place: URL) -> Iterator[sessionmaker[Session]]:
     [
         ("postgresql+psycopg://alice:pin@host/home", "holds a password"),
         ("postgresql+psycopg2://alice@host/home", r"begins postgresql\+psycopg2://"),
-        (f"{LOCAL}?options=-c%20x", "says options"),
-        (f"{LOCAL}?password=1234", "says password"),
+        (f"{LOCAL}?options=-c%20x", "unknown option options"),
+        (f"{LOCAL}?password=1234", "unknown option password"),
         ("postgresql+psycopg://alice@db.example.org/home?sslmode=require", "sslmode=verify-full"),
         ("postgresql+psycopg://alice@10.0.0.1/home?sslmode=disable", "sslmode=verify-full"),
         ("postgresql+psycopg://alice@127.0.0.1", "names no database"),
@@ -280,3 +282,80 @@ def test_no_row_is_quoted_in_a_refusal(served: sessionmaker[Session]) -> None:
     with pytest.raises(StorageError, match="uq_live_txid_vout") as refused, served.begin() as db:
         db.add_all(twice)
     assert txid(1) not in str(refused.value)
+
+
+def is_commit(kind: bytes, body: bytes) -> bool:
+    return kind == b"Q" and body.rstrip(b"\0") == b"COMMIT"
+
+
+@pytest.fixture
+def line(on_server: Engines) -> Iterator[Line]:
+    with line_to(on_server.server.port) as made:
+        yield made
+
+
+@pytest.fixture
+def on_line(on_server: Engines, place: URL, line: Line) -> Iterator[sessionmaker[Session]]:
+    """The database behind a line that the test may cut."""
+    password = on_server.server.password
+    opened = open_database(
+        place.set(port=line.port, query={"passfile": "/nowhere"}), password=lambda: password
+    )
+    yield opened
+    opened.kw["bind"].dispose()
+
+
+def add_over(database: sessionmaker[Session], line: Line, **cut: Told) -> None:
+    """Add a vault in a transaction during which the line is told where to be cut."""
+    with database.begin() as db:
+        add_vault(db)
+        for name, told in cut.items():
+            setattr(line, name, told)
+
+
+def vaults(database: sessionmaker[Session]) -> int:
+    with database.begin() as db:
+        return db.scalar(select(func.count()).select_from(Vault)) or 0
+
+
+def test_a_commit_whose_answer_was_lost_is_looked_up(
+    on_line: sessionmaker[Session], line: Line
+) -> None:
+    add_over(on_line, line, cut_after=lambda kind, body: not line.cuts and is_commit(kind, body))
+    assert line.cuts == 1
+    assert vaults(on_line) == 1
+
+
+def test_a_commit_that_did_not_arrive_is_said_and_nothing_was_kept(
+    on_line: sessionmaker[Session], line: Line
+) -> None:
+    with pytest.raises(DatabaseUnreachable) as cut:
+        add_over(
+            on_line, line, cut_before=lambda kind, body: not line.cuts and is_commit(kind, body)
+        )
+    assert not isinstance(cut.value, CommitUnknown)
+    assert vaults(on_line) == 0
+    add_over(on_line, line)
+
+
+def test_where_nobody_can_ask_whether_it_was_kept_that_is_said(
+    on_line: sessionmaker[Session],
+    line: Line,
+    served: sessionmaker[Session],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_dialect, "LOOK_SECONDS", 0.3)
+    away = {"cut_after": is_commit, "cut_before": lambda kind, _: not kind and line.cuts > 0}
+    with pytest.raises(CommitUnknown, match="kept is unknown"):
+        add_over(on_line, line, **away)
+    assert vaults(served) == 1
+
+
+def test_a_connection_that_the_server_ended_while_idle_is_made_anew(
+    on_server: Engines, served: sessionmaker[Session], place: URL
+) -> None:
+    with served.begin() as db:
+        first = db.scalar(text("SELECT pg_backend_pid()"))
+    on_server.server.end_sessions(str(place.database))
+    with served.begin() as db:
+        assert db.scalar(text("SELECT pg_backend_pid()")) != first
