@@ -59,16 +59,31 @@ def init(
     return Result(document, lines)
 
 
-def status(context: Context) -> Result:
+def status(
+    context: Context,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="show it anew whenever it changed, until Ctrl-C")
+    ] = False,
+) -> Result:
     """Show what is there, what waits for whom, and what to do next.
 
     Open it first. Payments are followed until they are final (6 confirmations); what the chain
     took back is told on top. In a sealed home the passphrase is asked for where a card is wanted:
-    without it places show as location.1 and so on.
+    without it places show as location.1 and so on. With --follow what others sign shows at once;
+    --json then prints one document a line.
 
     \b
     Example: cardquorum status
     """
+    if not follow:
+        return _status(context)
+    from coordinator.cli.following import follow as shown_anew
+
+    shown_anew(context, lambda: _status(context))
+    return Result({}, shown=False)
+
+
+def _status(context: Context) -> Result:
     from coordinator import clock
     from coordinator.cli.status_screen import screen, status_document
     from coordinator.guide import status as standing

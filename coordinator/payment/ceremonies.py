@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -59,6 +60,7 @@ from psbt.sighash import spent_outputs
 from psbt.transaction import parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
+from storage.changes import Changes
 from storage.database import reading
 from storage.errors import StorageError
 from storage.model import Card, Ceremony, Coin
@@ -140,6 +142,7 @@ def sign(
         approvals.approve_payment(home, ceremony_id, outline.commitment(psbt))
     keeper = Keeper(home, database, ceremony_id)
     missing = _Missing(database, record, psbt, before=seen, carriers=carriers)
+    changes = Changes(database)
     task = SigningTask(
         share_of=_Shares(database, record, psbt, policy=policy, carriers=carriers),
         keep=keeper,
@@ -152,8 +155,10 @@ def sign(
             psbt, attendant, label, given=given, reason=reason
         ),
         needed=max(seen.need - seen.have, 0),
+        changed=lambda: changes.wait(0),
     )
-    outcomes = collector.collect(offered, task)
+    with closing(changes):
+        outcomes = collector.collect(offered, task)
     return _noted(database, psbt, outcomes, keeper=keeper, before=seen)
 
 

@@ -48,6 +48,11 @@ def nobody() -> list[Wanted]:
     return []
 
 
+def never() -> bool:
+    """Return that nobody told of a change."""
+    return False
+
+
 @dataclass(frozen=True)
 class WaitPolicy:
     """May a last PIN attempt be used, and how long to wait for further cards.
@@ -82,7 +87,8 @@ class SigningTask:
     `missing` are the cards the quorum lacks just now: a reader waits for one of them. `cards` are
     all that have a part in this, as far as known; `enrol` enrols another one. `not_kept` hands
     over what could not be stored, and says so. Of more keys than are `needed` those that come
-    first sign; a further card signs only where one of them fails. None needs every card.
+    first sign; a further card signs only where one of them fails. None needs every card. `changed`
+    tells that others may have given some meanwhile: who waits looks at once who is missing.
     """
 
     share_of: ShareOf
@@ -94,6 +100,7 @@ class SigningTask:
     enrol: Enrol | None = None
     not_kept: Callable[[str, Sequence[Given], BaseException], CoordinatorError] = not_kept
     needed: int | None = None
+    changed: Callable[[], bool] = never
 
 
 KeyRequests = frozenset[tuple[int, bytes]]
@@ -326,7 +333,8 @@ def _next_card(
     left = collection.task.wait_policy.wait_seconds
     while left > 0 and not collection.stop.is_set() and not collection.enough.is_set():
         with collection.lock:
-            if again == 0 or done != len(collection.done):
+            changed = collection.task.changed()
+            if changed or again == 0 or done != len(collection.done):
                 lacking, done, again = collection.task.missing(), len(collection.done), LOOK_AGAIN
             wanted = [w for w in lacking if _may_come(w, collection)]
         again -= 1

@@ -10,6 +10,7 @@ SLICE: Final = 1.0
 """How often a stream that has nothing to say looks whether its window is still open."""
 CARDS: Final = "cards"
 TASK: Final = "task"
+HOME: Final = "home"
 WINDOW: Final = "window"
 
 
@@ -19,7 +20,7 @@ class Bulletin:
     def __init__(self) -> None:
         """Begin with nothing changed."""
         self._lock = threading.Lock()
-        self._numbers: Counter[str] = Counter({CARDS: 0, TASK: 0, WINDOW: 0})
+        self._numbers: Counter[str] = Counter({CARDS: 0, TASK: 0, HOME: 0, WINDOW: 0})
         self._wake: set[Callable[[], None]] = set()
         self.closed = False
 

@@ -25,6 +25,7 @@ from coordinator.web.app import application
 from coordinator.web.bulletin import Bulletin
 from coordinator.web.context import Context
 from coordinator.web.gate import ADDRESS, ENTER, LINK
+from coordinator.web.home_watch import HomeWatch
 from coordinator.web.reader_watch import ReaderWatch
 from coordinator.web.tasks import Failure, Tasks
 from coordinator.web.ticks import Ticks
@@ -67,6 +68,7 @@ class Running:
         self.folder = home.folder / FOLDER
         ticks = Ticks(self.folder / TICKS)
         self.context = Context(opened, say, windows, bulletin, tasks, watch, ticks)
+        self._home_watch = HomeWatch(opened, bulletin)
         self.key = secrets.token_urlsafe(32)
         self._socket = _bound(port)
         self.port: int = self._socket.getsockname()[1]
@@ -94,6 +96,7 @@ class Running:
                 raise CoordinatorError(f"the page could not be served at port {self.port}")
             time.sleep(0.005)
         self.context.watch.start()
+        self._home_watch.start()
         with contextlib.suppress(UsageError, OSError):  # a home that can only be read
             self.folder.mkdir(mode=0o700, exist_ok=True)
             running = {"port": self.port, "key": self.key}
@@ -112,6 +115,7 @@ class Running:
         self.context.bulletin.close()
         self.context.tasks.close()
         self.context.watch.close()
+        self._home_watch.close()
         self._server.should_exit = True
         self._thread.join(STOP_SECONDS)
         self._socket.close()

@@ -76,8 +76,11 @@ class OpenedHome:
         self._deliver(opened)
         return opened
 
-    def _deliver(self, opened: "sessionmaker[Session]") -> None:
+    def deliver(self) -> None:
         """Deliver the signatures that the database did not take when they were made."""
+        self._deliver(self.database)
+
+    def _deliver(self, opened: "sessionmaker[Session]") -> None:
         from coordinator.home import undelivered
         from storage.database import is_read_only
 

@@ -106,6 +106,13 @@ def test_a_card_that_is_laid_on_appears_by_itself(client: Client) -> None:
     soon(lambda: "Lay a on the reader" not in client.get("/cards").words)
 
 
+def test_what_another_program_does_appears_by_itself(client: Client, vault: Asked) -> None:
+    before = client.running.context.bulletin.numbers()["home"]
+    vault("custody", "record", "card:a", "seen")
+    soon(lambda: client.running.context.bulletin.numbers()["home"] > before)
+    assert 'data-live="cards task home"' in client.get("/").text
+
+
 def test_a_new_practice_card_becomes_known(client: Client, vault: Asked) -> None:
     client.post("/cards/practice", {"name": "d", "family": "tapsigner"}, on="/cards")
     soon(lambda: any(each.place == "d" for each in client.running.context.watch.seen.lying))

@@ -115,6 +115,9 @@ class FakeCollection:
             return []
         return [Wanted(x, f"the card labelled {x}, kept at home") for x in LABELS if x not in done]
 
+    def changed(self) -> bool:
+        return False
+
     def collect(self, *slots: Slot, **wait_policy: Any) -> list[Outcome]:  # noqa: ANN401
         task = SigningTask(
             share_of=self.share_of,
@@ -122,6 +125,7 @@ class FakeCollection:
             attendant=self.person,
             wait_policy=WaitPolicy(**{"wait_seconds": 2.0, **wait_policy}),
             missing=self.missing,
+            changed=self.changed,
         )
         return collector.collect(list(slots), task)
 
@@ -504,3 +508,22 @@ def test_a_reader_that_waits_looks_at_once_when_a_card_beside_it_signed(
     slot = Slot("reader", emulated=False, connect=Reader().connect, arrival=arrival)
     collection.collect(fixed(good("a")), fixed(good("b")), slot, wait_seconds=300)
     assert looked[-1] == 8
+
+
+def test_a_reader_that_waits_looks_at_once_when_it_is_told_of_a_change(
+    collection: FakeCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "LOOK_AGAIN", 1_000_000)
+    waits: list[float] = []
+    monkeypatch.setattr(collection, "changed", lambda: len(waits) == 3)
+    monkeypatch.setattr(
+        collection, "missing", lambda: [] if len(waits) == 3 else [Wanted("a", "card a")]
+    )
+
+    def arrival(_: int, wait: float) -> None:
+        if wait:
+            waits.append(wait)
+
+    slot = Slot("reader", emulated=False, connect=Reader().connect, arrival=arrival)
+    collection.collect(slot, wait_seconds=300)
+    assert len(waits) == 3

@@ -1,0 +1,47 @@
+"""What others change in the home's database, told to who looks at the page."""
+
+import threading
+from contextlib import closing
+from typing import Final
+
+from coordinator.errors import CoordinatorError
+from coordinator.web.bulletin import HOME, Bulletin
+from coordinator.workspace.opened_home import OpenedHome
+from storage.changes import Changes
+from storage.errors import StorageError
+
+LOOK_SECONDS: Final = 1.0
+JOIN_SECONDS: Final = 3.0
+
+
+class HomeWatch:
+    """Waits for hints in a thread of its own; what the database did not take is delivered."""
+
+    def __init__(self, opened: OpenedHome, bulletin: Bulletin) -> None:
+        """Watch the database of this home."""
+        self._opened = opened
+        self._bulletin = bulletin
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End."""
+        self._ended.set()
+        self._thread.join(JOIN_SECONDS)
+
+    def _watch(self) -> None:
+        with closing(Changes(self._opened.database)) as changes:
+            while not self._ended.is_set():
+                if changes.wait(LOOK_SECONDS):
+                    self._deliver()
+                    self._bulletin.post(HOME)
+
+    def _deliver(self) -> None:
+        try:
+            self._opened.deliver()
+        except (StorageError, CoordinatorError, OSError):
+            return  # it stays kept, and is said where things stand
