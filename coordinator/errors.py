@@ -75,18 +75,19 @@ class ApprovalMismatch(CoordinatorError):
 
 
 class BookRolledBack(CoordinatorError):
-    """The custody book on a server is not the one this home saw there."""
+    """A book on a server, custody events or what operators signed, is not the one seen there."""
 
-    def __init__(self, seen: int, found: int) -> None:
-        """Keep how many events this home saw, and how many there are."""
+    def __init__(self, seen: int, found: int, *, entry: str = "event", gaps: bool = False) -> None:
+        """Keep how far the book went, or goes where it has gaps, and how many entries there are."""
         self.seen = seen
         self.found = found
-        short = f"ends at event {found}, this home saw {seen}"
-        other = f"has another event {seen} than this home saw"
-        super().__init__(
-            f"the custody book on the server {short if found < seen else other}: "
-            "it was rolled back or replaced"
-        )
+        book = "custody book" if entry == "event" else f"operators' {entry}s"
+        told = f"the {book} on the server has another {entry} {seen} than this home saw"
+        if gaps:
+            told = f"the {book} on the server goes to {entry} {seen} and has {found}: some are gone"
+        elif found < seen:
+            told = f"the {book} on the server ends at {entry} {found}, this home saw {seen}"
+        super().__init__(f"{told}: it was rolled back or replaced")
 
 
 class ChecksumDiffers(CoordinatorError):

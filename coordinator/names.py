@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from coordinator.errors import UsageError
 
-NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+LENGTH_MAX = 40
+NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{LENGTH_MAX}}}")
 ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 ID_LENGTH = 8
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, NamedTuple, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, Select, select, update
 from sqlalchemy.orm import Session, aliased
 
+from storage.authors import author_of, state
 from storage.errors import CoinTaken
 from storage.lookup import absent, batches, present
 from storage.model import Ceremony, ChainTransaction, Coin, Reservation, Signature, Vault
@@ -107,6 +109,8 @@ def keep_signature(
         Signature.pubkey == pubkey,
     )
     if db.scalar(known) is None:
+        digest = signature_digest(input_index, pubkey, signature)
+        _state_signature(db, ceremony_id, digest=digest, now=now)
         db.add(
             Signature(
                 ceremony_id=ceremony_id,
@@ -118,6 +122,33 @@ def keep_signature(
             )
         )
         db.flush()
+
+
+def _state_signature(db: Session, ceremony_id: int, *, digest: bytes, now: datetime) -> None:
+    if author_of(db) is not None:
+        wanted = select(Ceremony.public_id, Vault.checksum).join(Vault)
+        public_id, checksum = db.execute(wanted.where(Ceremony.id == ceremony_id)).one()
+        state(db, "signed", public_id, digest=digest, now=now, vault=checksum)
+
+
+def signature_digest(input_index: int, pubkey: bytes, signature: bytes) -> bytes:
+    """Return the digest under which a signature of an input is stated."""
+    return sha256(input_index.to_bytes(4, "big") + pubkey + signature).digest()
+
+
+def state_payment(
+    db: Session, act: str, ceremony: Ceremony, *, payment: bytes, now: datetime
+) -> None:
+    """State that this session's author opened or approved a payment; `payment` is its digest."""
+    state(db, act, ceremony.public_id, digest=payment, now=now, vault=ceremony.vault.checksum)
+
+
+def abandon(db: Session, ceremony: Ceremony, now: datetime) -> None:
+    """Give a ceremony up and let go of its coins."""
+    release(db, ceremony, now)
+    ceremony.state = "abandoned"
+    db.flush()
+    state_payment(db, "abandoned", ceremony, payment=bytes.fromhex(ceremony.txid), now=now)
 
 
 def reserve(

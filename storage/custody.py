@@ -4,11 +4,12 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Final, NamedTuple, NotRequired, TypedDict, TypeVar, Unpack
+from typing import Final, NotRequired, TypedDict, TypeVar, Unpack
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from storage.authors import state
 from storage.errors import ChainBroken, SealLocked, StorageError
 from storage.hashing import GENESIS, canonical, chained, text_digest
 from storage.lookup import absent, present
@@ -138,24 +139,8 @@ def record_event(
     db.add(written)
     db.flush()
     db.info[ADDED] = (written.id, written.hash)
+    state(db, "event", str(written.id), digest=written.hash, now=written.recorded_at)
     return written
-
-
-class BookHashes(NamedTuple):
-    """The number and hash of the book's last event, and the hash of the event asked for."""
-
-    number: int
-    head: bytes
-    at: bytes | None
-
-
-def hashes_at(db: Session, number: int) -> BookHashes:
-    """Return how the book ends, and the hash of one event of it, None where there is none."""
-    last = select(func.max(CustodyEvent.id)).scalar_subquery()
-    wanted = select(CustodyEvent.id, CustodyEvent.hash).where(CustodyEvent.id.in_((number, last)))
-    found = dict(db.execute(wanted).all())
-    end = max(found, default=0)
-    return BookHashes(end, found.get(end, GENESIS), found.get(number))
 
 
 def erase_text(db: Session, event: CustodyEvent, field: str) -> None:

@@ -6,7 +6,7 @@ StorageError
 ├── SchemaTooOld(found) · SchemaTooNew(found, known) · ReadOnly
 ├── DatabaseUnreachable(name) → CommitUnknown · PasswordNeeded(name)
 ├── SealLocked · PassphraseIncorrect · SealBroken(what)
-└── ChainBroken(event_id)
+└── ChainBroken(event_id) · StatementBroken(number, what)
 """
 
 from datetime import datetime
@@ -136,3 +136,13 @@ class ChainBroken(StorageError):
         """Keep the first event that is not what its hash says."""
         self.event_id = event_id
         super().__init__(f"the custody book's chain of hashes breaks at event {event_id}")
+
+
+class StatementBroken(StorageError):
+    """What an operator signed is not what is stored."""
+
+    def __init__(self, number: int, what: str) -> None:
+        """Keep which statement it is, and what is wrong with it."""
+        self.number = number
+        self.what = what
+        super().__init__(f"operators' statement {number} {what}: somebody changed the database")

@@ -16,7 +16,10 @@ OPERATOR: Final = "cardquorum_operator"
 AUDITOR: Final = "cardquorum_auditor"
 VERSION: Final = "alembic_version"
 UNCHANGED: Final = frozenset(
-    {"custody_event", "signature", "verification", "drill_proof", "vault_branch", "branch_key"}
+    {
+        *("custody_event", "signature", "statement", "verification", "drill_proof"),
+        *("vault_branch", "branch_key"),
+    }
 )
 """Tables whose rows stay as they were written."""
 CHANGED_COLUMNS: Final = {

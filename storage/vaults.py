@@ -8,6 +8,7 @@ from typing import NamedTuple, NotRequired, TypedDict, Unpack
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from storage.authors import state
 from storage.errors import StorageError
 from storage.lookup import absent, present
 from storage.model import BranchKey, Cosigner, Key, Vault, VaultBranch, Verification
@@ -67,6 +68,7 @@ def add_vault(db: Session, *, now: datetime, **given: Unpack[NewVault]) -> Vault
     )
     db.add(vault)
     db.flush()
+    state(db, "vault", vault.name, digest=policy_digest(vault), now=now, vault=vault.checksum)
     return vault
 
 

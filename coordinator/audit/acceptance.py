@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from coordinator.audit.dangers import (
     APPROVAL_MISMATCH,
@@ -25,8 +25,9 @@ from coordinator.audit.dangers import (
 )
 from coordinator.audit.gathering import Book, book, key_facts
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
-from coordinator.home import approvals
+from coordinator.home import approvals, stated
 from coordinator.home.approvals import Standing
+from coordinator.home.operators import NOBODY
 from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.notices import Notice, Severity
@@ -238,11 +239,15 @@ def require_payment(
 def payment_dangers(home: Home, record: Ceremony, psbt: "Psbt") -> list[Danger]:
     """Return the danger of a payment made elsewhere, none where it was approved here.
 
-    Raises ApprovalMismatch where this home approved another payment under the ceremony's id.
+    Raises ApprovalMismatch where this home approved another payment under the ceremony's id,
+    StatementBroken where the operator who opened it signed another.
     """
     from psbt.outline import commitment  # noqa: PLC0415 -- whoever has no PSBT needs no reader of one
 
     payment = commitment(psbt)
+    db = object_session(record)
+    if db is not None:
+        stated.require_opened(db, record)
     standing = approvals.payment_standing(home, record.public_id, payment)
     if standing is Standing.DIFFERS:
         raise ApprovalMismatch(f"what ceremony {record.public_id} pays")
@@ -252,12 +257,20 @@ def payment_dangers(home: Home, record: Ceremony, psbt: "Psbt") -> list[Danger]:
         Danger(
             PAYMENT_NOT_APPROVED,
             Severity.DANGER,
-            f"the payment of ceremony {record.public_id} was not made or reviewed on this computer",
+            f"the payment of ceremony {record.public_id} was not made or reviewed on this computer"
+            f"{_opened_by(home, record)}",
             f"compare its txid, then add --txid {record.txid}",
             (f"vault:{record.vault.name}",),
             payment.hex(),
         )
     ]
+
+
+def _opened_by(home: Home, record: Ceremony) -> str:
+    """Return who opened a ceremony as a part of a sentence, where operators sign here."""
+    db = object_session(record)
+    who = stated.opened_by(home, db, record) if db is not None else NOBODY
+    return f"; it was opened by {who.words}" if home.server or who != NOBODY else ""
 
 
 def check_txid(record: Ceremony, txid: str | None) -> None:

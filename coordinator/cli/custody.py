@@ -1,5 +1,6 @@
 """location, holder, custody: where things lie, who can open, what happened."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from coordinator.cli.result import ExitStatus, Result, as_document
 if TYPE_CHECKING:
     from cards.pin import Secret
     from coordinator.custody.log import EventLine, Verdict
+    from coordinator.home.stated import Verdict as Signed
 
 Name = Annotated[str, typer.Argument(help="its name")]
 Item = Annotated[str, typer.Argument(help="what it is about, as card:blue")]
@@ -238,17 +240,23 @@ def log(
     from coordinator.custody import log as custody_log
     from coordinator.custody.log import exported
     from coordinator.files import write_private
+    from coordinator.home.operators import NOBODY
 
     with context.book.begin() as db:
-        events, verdict = custody_log.events(db, item), custody_log.verify(db, None)
+        events = custody_log.events(db, item, home=context.home)
+        verdict = custody_log.verify(db, None)
         whole = list(exported(db)) if export is not None else []
     if export is not None:
         write_private(export, "".join(line + "\n" for line in whole).encode())
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (e.id, e.happened_at.date().isoformat(), e.item, _what(e), e.location, e.note)
         for e in events
     ]
-    lines = columns(rows, "event", "day", "item", "what", "where", "note")
+    header: tuple[str, ...] = ("event", "day", "item", "what", "where", "note")
+    if context.home.server or any(e.operator != NOBODY for e in events):
+        rows = [(*row, e.operator.short) for row, e in zip(rows, events, strict=True)]
+        header = (*header, "by operator")
+    lines = columns(rows, *header)
     if not verdict.valid:
         lines.append(f"ALTERED: the chain of hashes is broken at event {verdict.broken_at}")
     return _judged(verdict, lines, events=events)
@@ -264,7 +272,10 @@ def verify(
     head: Annotated[str | None, typer.Option(help="a printed head hash", metavar="HASH")] = None,
     accept: Accept = None,
 ) -> Result:
-    """Check that the book's chain of hashes holds; exit 5 if not.
+    """Check that the book's chain of hashes holds, and what operators signed; exit 5 if not.
+
+    Where operators share a database, every row they signed is held against their signatures, and
+    the first that differs, is gone or was slipped in is named.
 
     A book on a server that was rolled back is taken with --accept book_rolled_back, where it holds
     and contains the printed head.
@@ -274,7 +285,7 @@ def verify(
     """
     from coordinator.custody import log as custody_log
     from coordinator.errors import UsageError
-    from coordinator.home import book_end
+    from coordinator.home import book_end, stated
 
     taken = ROLLED_BACK in (accept or ())
     if taken and head is None:
@@ -282,7 +293,8 @@ def verify(
     context.follows_book = not taken
     with context.book.begin() as db:
         verdict = custody_log.verify(db, head)
-    if taken and verdict.valid and context.home.server:
+        signed = stated.verify(context.home, db)
+    if taken and verdict.valid and signed.fault is None and context.home.server:
         book_end.forget(context.home)
         book_end.follow(context.home, context.database)
     said = "holds" if verdict.valid else f"is broken at {verdict.broken_at or 'the head given'}"
@@ -290,7 +302,21 @@ def verify(
     if verdict.sealed_texts:
         unread = counted(verdict.sealed_texts, "text")
         lines.append(f"{unread} sealed: without the passphrase not compared")
-    return _judged(verdict, lines)
+    result = _judged(verdict, lines)
+    told = _stated_lines(signed)
+    if signed.fault is None:
+        return result.also(*told, signed=signed)
+    return replace(result.also(*told, valid=False, signed=signed), status=ExitStatus.REFUSED)
+
+
+def _stated_lines(signed: "Signed") -> list[str]:
+    """Return for people what came of the operators' signatures, nothing where there are none."""
+    if signed.fault is not None:
+        return [f"ALTERED: {signed.fault}"]
+    if not signed.statements:
+        return []
+    unknown = [f"of a key not approved here: {each}" for each in signed.unknown]
+    return [f"{counted(signed.statements, 'statement')} of operators hold", *unknown]
 
 
 def _judged(verdict: "Verdict", lines: list[str], **more: object) -> Result:

@@ -130,6 +130,11 @@ ADVICE: dict[type[BaseException], Advice] = {
         ExitStatus.REFUSED,
         "the book was altered; compare a printed head: cardquorum custody verify --head HASH",
     ),
+    storage.StatementBroken: (
+        ExitStatus.REFUSED,
+        "nothing was given out or signed; see which row it is: cardquorum custody verify; then ask "
+        "who runs the server, or restore a backup made before: cardquorum restore FILE",
+    ),
     hall.CoordinatorError: (ExitStatus.REFUSED, "see where it stands: cardquorum status"),
     hall.SettingsError: (
         ExitStatus.USAGE,
@@ -201,6 +206,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     BaseException: (ExitStatus.BUG, "please report this with the command and what -v -v says"),
 }
 LISTS = {
+    "operator": "operator list",
     "card": "card list",
     "card or key": "card list",
     "carrier": "carrier list",

@@ -165,13 +165,19 @@ def list_ceremonies(context: Context) -> Result:
     \b
     Example: cardquorum spend list
     """
+    from coordinator.home.operators import NOBODY
     from coordinator.wallet import overview
 
     context.freshen()
-    found = overview.ceremonies(context.database)
-    rows = [(c.id, c.vault, c.state, c.confirmations, sats(c.fee_sats), c.txid) for c in found]
+    found = overview.ceremonies(context.home, context.database)
+    rows: list[tuple[object, ...]] = [
+        (c.id, c.vault, c.state, c.confirmations, sats(c.fee_sats), c.txid) for c in found
+    ]
     document = {"ceremonies": [ceremony_document(line) for line in found]}
-    header = ("ceremony", "vault", "state", "confirmations", "fee", "txid")
+    header: tuple[str, ...] = ("ceremony", "vault", "state", "confirmations", "fee", "txid")
+    if context.home.server or any(line.operator != NOBODY for line in found):
+        rows = [(*row, line.operator.short) for row, line in zip(rows, found, strict=True)]
+        header = (*header, "opened by")
     return Result(document, columns(rows, *header))
 
 
@@ -183,6 +189,8 @@ def show(context: Context, ceremony: Ceremony) -> Result:
     \b
     Example: cardquorum spend show abcd2345
     """
+    from coordinator.home import stated
+    from coordinator.home.operators import NOBODY
     from coordinator.payment.progress import progress
     from coordinator.wallet import overview
     from coordinator.wallet.coins import tip_height
@@ -190,10 +198,12 @@ def show(context: Context, ceremony: Ceremony) -> Result:
     context.freshen()
     with context.ceremony(ceremony) as (db, record):
         seen = progress(record)
-        line = overview.ceremony_line(record, tip_height(db, record.vault))
+        who = stated.opened_by(context.home, db, record)
+        line = overview.ceremony_line(record, tip_height(db, record.vault), who)
     deep = {"sent_at": line.sent_at, "height": line.height, "confirmations": line.confirmations}
-    document = {**progress_document(seen), **deep, "final": line.final}
-    return Result(document, [*progress_lines(seen), *_depth_lines(line)])
+    document = {**progress_document(seen), **deep, "final": line.final, "operator": who}
+    opened = [f"opened by: {who.words}"] if context.home.server or who != NOBODY else []
+    return Result(document, [*progress_lines(seen), *opened, *_depth_lines(line)])
 
 
 def _depth_lines(line: "CeremonyLine") -> list[str]:

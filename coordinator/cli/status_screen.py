@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from coordinator import clock
 from coordinator.cli.output import counted, danger_lines, sats, sentences
 from coordinator.cli.result import as_document, ceremony_document, looked_document
+from coordinator.home.operators import NOBODY
 from coordinator.shown_text import ago
 from coordinator.wallet import scans
 from coordinator.wallet.news import FINAL_CONFIRMATIONS
@@ -104,6 +105,8 @@ def _vault(name: str, seen: "Owned", chain: str) -> Iterator[str]:
 def _payment(payment: "Standing", now: datetime) -> Iterator[str]:
     line = payment.line
     yield f"payment {line.id} of {line.vault}: {_state(payment, now)}"
+    if line.operator != NOBODY:
+        yield f"  opened by {line.operator.words}"
     missing = payment.need - payment.have
     if payment.waiting_for and missing < len(payment.waiting_for):
         yield f"  bring {missing} of these:"

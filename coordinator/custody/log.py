@@ -13,6 +13,9 @@ from coordinator import clock
 from coordinator.custody import bags
 from coordinator.errors import Ambiguous, UsageError
 from coordinator.files import read_bytes
+from coordinator.home import stated
+from coordinator.home.operators import NOBODY, Operator
+from coordinator.home.settings import Home
 from coordinator.names import checked_name, require_known
 from coordinator.notices import Notice, Severity
 from coordinator.shown_text import json_line
@@ -135,6 +138,7 @@ class EventLine(NamedTuple):
     hash: str
     previous: str
     corrected_by: int | None = None
+    operator: Operator = NOBODY
 
 
 class Verdict(NamedTuple):
@@ -290,12 +294,17 @@ def item_name(item: Item) -> str:
     return f"{item.kind}:{item.name}"
 
 
-def events(db: Session, item: str | None) -> list[EventLine]:
-    """Return the events of the book, all or one thing's, oldest first."""
+def events(db: Session, item: str | None, *, home: Home) -> list[EventLine]:
+    """Return the events of the book, all or one thing's, oldest first, each with its operator."""
     wanted = item_named(db, item) if item else None
     found = custody_book.events_of(db, wanted) if wanted else custody_book.all_events(db)
-    correcting = _corrections(found)
-    return [event_line(each)._replace(corrected_by=correcting.get(each.id)) for each in found]
+    correcting, who = _corrections(found), stated.of_events(home, db, found)
+    return [
+        event_line(each)._replace(
+            corrected_by=correcting.get(each.id), operator=who.get(each.id, NOBODY)
+        )
+        for each in found
+    ]
 
 
 def _corrections(told: Iterable[CustodyEvent]) -> dict[int, int]:

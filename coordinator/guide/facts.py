@@ -154,7 +154,7 @@ def gather(home: Home, db: Session, *, writable: bool, said: Book | None = None)
         tuple(place.name for place in places),
         frozenset(place.name for place in places if place.kind == BANK),
         tuple(_vaults(home, db, said)),
-        tuple(payments(db, vaults, gone)),
+        tuple(payments(home, db, vaults, gone=gone)),
         tuple(worse),
         tuple(_strange_emulators(home, said)),
         any(card.emulator_name for card in said.cards.values()),

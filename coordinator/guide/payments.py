@@ -1,6 +1,6 @@
 """Where each payment stands that is not final, for which cards it waits, and what moves it on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -8,6 +8,9 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.custody import log as custody_log
+from coordinator.home import stated
+from coordinator.home.operators import NOBODY
+from coordinator.home.settings import Home
 from coordinator.signing.wanted import wanted_cards
 from coordinator.wallet.coins import tip_height
 from coordinator.wallet.overview import CeremonyLine, ceremony_line
@@ -53,11 +56,16 @@ class Standing:
         return NEAREST.index(self.line.state), self.line.expires
 
 
-def payments(db: Session, vaults: Sequence[Vault], gone: set[str]) -> Iterator[Standing]:
+def payments(
+    home: Home, db: Session, vaults: Sequence[Vault], *, gone: Collection[str] = ()
+) -> Iterator[Standing]:
     """Yield the payments that are not final yet, newest first; `gone` left the chain again."""
     tips = {vault.id: tip_height(db, vault) for vault in vaults}
-    for found in ceremony_book.all_ceremonies(db):
-        line = ceremony_line(found, tips[found.vault_id])
+    every = [each for each in ceremony_book.all_ceremonies(db) if each.vault_id in tips]
+    who = stated.openers(home, db, [each for each in every if each.state in NEXT_VERB])
+    for found in every:
+        operator = who.get(found.public_id, NOBODY)
+        line = ceremony_line(found, tips[found.vault_id], operator)
         if found.state in NEXT_VERB or (found.state in SETTLING and not line.final):
             yield _standing(db, found, line, vanished=found.txid in gone)
 

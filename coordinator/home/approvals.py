@@ -1,4 +1,4 @@
-"""What this home approved, kept outside its database: policies, payments, the seal's key.
+"""What this home approved, kept outside its database: policies, payments, operators, the seal.
 
 `approval.key` holds an Ed25519 private key (32 bytes, in hex), `approvals.json` the approvals it
 signed (RFC 8032) over `cardquorum approval v1`, a line feed and the approval as JSON with sorted
@@ -29,6 +29,9 @@ DOMAIN: Final = b"cardquorum approval v1\n"
 SIZE_MAX: Final = 32 * 1024 * 1024
 KEPT_MAX: Final = 20_000
 LOCK_SECONDS: Final = 10.0
+
+SUBJECT: Final = ("network", "kind", "vault", "ceremony", "code", "public_key")
+"""What an approval is of; a newer one of the same takes its place."""
 
 Entry = Mapping[str, object]
 
@@ -101,6 +104,47 @@ def approves_seal(home: Home) -> Callable[[bytes | None, bool], None]:
             approve_seal(home, sealing_key)
 
     return approves
+
+
+def approve_operator(home: Home, name: str, public_key: bytes) -> None:
+    """Approve an operator's key, compared with its owner, under a name of this home's choice."""
+    _add(home, {"kind": "operator", "public_key": public_key.hex(), "operator": name})
+
+
+def forget_operator(home: Home, public_key: bytes) -> None:
+    """Approve an operator's key no more."""
+    with _locked(home):
+        _replace(home, {"kind": "operator", "public_key": public_key.hex()}, None)
+
+
+def approved_operators(home: Home) -> dict[bytes, str]:
+    """Return the names of the operators approved here, by public key."""
+    about = _about(home, {"kind": "operator"})
+    told = [entry for entry in _stored(home) if about.items() <= entry.items()]
+    key = _private_key(home) if told else None
+    return {
+        bytes.fromhex(str(entry["public_key"])): str(entry["operator"])
+        for entry in told
+        if key and _holds(key, entry)
+    }
+
+
+def public_key(home: Home) -> bytes | None:
+    """Return the 32 bytes of the home's public key, None where it has none yet."""
+    key = _private_key(home)
+    return None if key is None else bytes(key.public_key().public_bytes_raw())
+
+
+def sign(home: Home, message: bytes) -> bytes:
+    """Return a signature of the home's key, 64 bytes; the message says its own domain."""
+    return bytes(_private_key(home).sign(message))
+
+
+def have_key(home: Home) -> bytes:
+    """Return the home's public key; one is made where there is none."""
+    with _locked(home):
+        key = _private_key(home) or _new_key(home)
+    return bytes(key.public_key().public_bytes_raw())
 
 
 def accept_danger(home: Home, vault: str, code: str, *, facts: str) -> None:
@@ -200,7 +244,7 @@ def _replace(home: Home, subject: Entry, approved: Entry | None) -> None:
 
 def _subject(entry: Entry) -> Sequence[object]:
     """Return what an approval is about: a newer one of the same takes its place."""
-    return [entry.get(name) for name in ("network", "kind", "vault", "ceremony", "code")]
+    return [entry.get(name) for name in SUBJECT]
 
 
 def _signed(entry: Entry) -> bytes:

@@ -1,4 +1,4 @@
-"""Where the custody book on a server ended when this home last saw it (`book.json`, mode 0600).
+"""Where the books on a server ended when this home last saw them (`book.json`, mode 0600).
 
 A book that is shorter, or another one at that place, was rolled back or forked: whoever runs the
 server can do that, and no trigger there tells.
@@ -7,6 +7,7 @@ server can do that, and no trigger there tells.
 import json
 import re
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from sqlalchemy import event
@@ -16,33 +17,44 @@ from coordinator.errors import BookRolledBack, SettingsError, UsageError
 from coordinator.files import write_private
 from coordinator.foreign_json import read_json
 from coordinator.home.settings import Home
-from storage import custody
+from storage import custody, ends
+from storage.authors import STATED
 from storage.database import reading
 
 FILE: Final = "book.json"
 SIZE_MAX: Final = 4_096
 NUMBER_MAX: Final = (1 << 31) - 1
 HASH: Final = re.compile("[0-9a-f]{64}")
+ENTRIES: Final = {ends.EVENTS: "event", ends.STATEMENTS: "statement"}
 
 
 class End(NamedTuple):
-    """The number of the last event of the book, and its hash in hex."""
+    """The number of the last entry of a book, and its hash in hex."""
 
     number: int
     head: str
 
 
-def follow(home: Home, database: sessionmaker[Session]) -> None:
-    """Hold the book against what this home saw, and keep how far it goes from now on.
+Ends = dict[str, End]
+"""By table: custody events, and what operators signed."""
 
-    Raises BookRolledBack where it is shorter or another one.
+
+def follow(home: Home, database: sessionmaker[Session]) -> None:
+    """Hold both books against what this home saw, and keep how far they go from now on.
+
+    Raises BookRolledBack where one is shorter, another one, or lacks entries.
     """
     seen = _seen(home)
+    asked = ends.Asked(*(seen[book].number if book in seen else 0 for book in ends.BOOKS))
     with reading(database).begin() as db:
-        now = custody.hashes_at(db, seen.number if seen else 0)
-    if seen is not None and now.at != bytes.fromhex(seen.head):
-        raise BookRolledBack(seen.number, now.number)
-    _keep(home, seen, End(now.number, now.head.hex()))
+        found = ends.book_ends(db, asked)
+    for book, now in found.items():
+        before, entry = seen.get(book), ENTRIES[book]
+        if before is not None and now.at != bytes.fromhex(before.head):
+            raise BookRolledBack(before.number, now.number, entry=entry)
+        if now.entries != now.number:
+            raise BookRolledBack(now.number, now.entries, entry=entry, gaps=True)
+    _keep(home, seen, {book: End(now.number, now.head.hex()) for book, now in found.items()})
     event.listen(database, "after_commit", lambda session: _committed(home, session))
 
 
@@ -52,29 +64,44 @@ def forget(home: Home) -> None:
 
 
 def _committed(home: Home, session: Session) -> None:
-    """Keep the last event that a transaction of this home added."""
-    added = session.info.pop(custody.ADDED, None)
-    if added is not None:
-        number, head = added
-        _keep(home, _seen(home), End(number, head.hex()))
+    """Keep the last entries that a transaction of this home added."""
+    keys = {ends.EVENTS: custody.ADDED, ends.STATEMENTS: STATED}
+    added = {book: session.info.pop(key, None) for book, key in keys.items()}
+    new = {book: End(last[0], last[1].hex()) for book, last in added.items() if last is not None}
+    if new:
+        _keep(home, _seen(home), new)
 
 
-def _keep(home: Home, seen: End | None, end: End) -> None:
-    """Keep how far the book goes; where nothing can be written, what was seen before stays."""
-    if end.number and (seen is None or end.number > seen.number):
+def _keep(home: Home, seen: Ends, new: Ends) -> None:
+    """Keep how far the books go; where nothing can be written, what was seen before stays."""
+    farther = {
+        book: end
+        for book, end in new.items()
+        if end.number > (seen[book].number if book in seen else 0)
+    }
+    if farther:
+        kept = {book: end._asdict() for book, end in {**seen, **farther}.items()}
         with suppress(UsageError):
-            write_private(home.folder / FILE, (json.dumps(end._asdict()) + "\n").encode())
+            write_private(home.folder / FILE, (json.dumps(kept) + "\n").encode())
 
 
-def _seen(home: Home) -> End | None:
+def _seen(home: Home) -> Ends:
     file = home.folder / FILE
     if not file.exists():
-        return None
+        return {}
     try:
         with file.open("rb") as opened:
             kept = read_json(opened.read(SIZE_MAX))
     except (OSError, ValueError) as failure:
         raise SettingsError(f"{file} cannot be read: {failure}") from failure
+    if isinstance(kept, dict) and "number" in kept:
+        kept = {ends.EVENTS: kept}  # as it was written before operators signed
+    if not isinstance(kept, dict) or not kept.keys() <= set(ends.BOOKS):
+        raise SettingsError(f"{file} does not say where the books ended")
+    return {str(book): _end(file, end) for book, end in kept.items()}
+
+
+def _end(file: Path, kept: object) -> End:
     number = kept.get("number") if isinstance(kept, dict) else None
     head = kept.get("head") if isinstance(kept, dict) else None
     whole = isinstance(head, str) and HASH.fullmatch(head)

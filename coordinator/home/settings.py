@@ -3,7 +3,7 @@
 import json
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from coordinator import foreign_text
 from coordinator.chain.url import CORE, parse_url
 from coordinator.errors import SettingsError, UsageError
+from coordinator.names import NAME
 from coordinator.shown_text import visible, whole
 
 NETWORKS = ("regtest", "signet", "testnet4", "mainnet")
@@ -32,13 +33,14 @@ OFFLINE = "none:"
 class Home(NamedTuple):
     """A folder, the network it is for, the chain URL it asks, and the server it remembers on.
 
-    Without a server the memory is a file in the folder.
+    Without a server the memory is a file in the folder. `operator` is what its owner is called.
     """
 
     folder: Path
     network: str
     chain: str
     server: str | None = None
+    operator: str | None = None
 
     @property
     def database_url(self) -> URL:
@@ -140,6 +142,8 @@ def _write_unfinished(home: Home) -> Path:
     lines = [f'network = "{home.network}"', f'chain = "{_escaped(home.chain)}"']
     if home.server is not None:
         lines.append(f'database = "{_escaped(home.server)}"')
+    if home.operator is not None:
+        lines.append(f'operator = "{_escaped(home.operator)}"')
     unfinished = home.folder / UNFINISHED
     unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
     unfinished.chmod(0o600)
@@ -168,7 +172,17 @@ def open_home(folder: Path) -> Home:
         kept = checked_server(server)
     except UsageError as failure:
         raise SettingsError(f"{file}: {failure}") from failure
-    return Home(folder.absolute(), network, checked_chain(network, chain), kept)
+    return Home(
+        folder.absolute(), network, checked_chain(network, chain), kept, _operator(values, file)
+    )
+
+
+def _operator(values: Mapping[str, object], file: Path) -> str | None:
+    """Return what the home's owner is called; raises SettingsError where that is no name."""
+    named = values.get("operator")
+    if named is None or (isinstance(named, str) and NAME.fullmatch(named)):
+        return named
+    raise SettingsError(f"{file} calls the operator what is no name")
 
 
 def checked_server(url: str | None) -> str | None:

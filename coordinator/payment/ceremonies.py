@@ -17,7 +17,8 @@ from coordinator.audit.acceptance import Accepted, check_txid, require_payment, 
 from coordinator.chain import ChainSource
 from coordinator.enrolment import unenrolled
 from coordinator.errors import CeremonyError, NotFinal, NothingToSign, SignatureNotKept
-from coordinator.home import approvals
+from coordinator.home import approvals, stated
+from coordinator.home.operators import NOBODY
 from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression, stored_policy
 from coordinator.notices import Notice, Severity
@@ -136,10 +137,13 @@ def sign(
         review = reviewed(db, record.vault, policy, psbt=psbt, branch=record.branch)
         carriers = unenrolled.carriers_of(db, record.vault, record.branch)
         seen = progress_with(record, policy, psbt)
+        who = stated.opened_by(home, db, record)
+    if home.server or who != NOBODY:
+        attendant.say(f"payment {ceremony_id} was opened by {who.words}")
     attendant.confirm(review)
     acceptance.remember_accepted(home, vault, fresh)
     if consent.txid is not None:
-        approvals.approve_payment(home, ceremony_id, outline.commitment(psbt))
+        _approve(home, database, ceremony_id, payment=outline.commitment(psbt))
     keeper = Keeper(home, database, ceremony_id)
     missing = _Missing(database, record, psbt, before=seen, carriers=carriers)
     changes = Changes(database)
@@ -160,6 +164,14 @@ def sign(
     with closing(changes):
         outcomes = collector.collect(offered, task)
     return _noted(database, psbt, outcomes, keeper=keeper, before=seen)
+
+
+def _approve(home: Home, database: Database, ceremony_id: str, *, payment: bytes) -> None:
+    """Approve a payment that a person reviewed here, and tell the other operators."""
+    with database.begin() as db:
+        record = ceremony_book.ceremony_named(db, ceremony_id)
+        ceremony_book.state_payment(db, "approved", record, payment=payment, now=clock.now())
+        approvals.approve_payment(home, ceremony_id, payment)
 
 
 def _noted(
@@ -447,8 +459,7 @@ def abandon(database: Database, ceremony_id: str) -> Notice | None:
         record = ceremony_book.ceremony_named(db, ceremony_id)
         if record.state not in {*OPEN, "final"}:
             raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
-        ceremony_book.release(db, record, clock.now())
-        record.state = "abandoned"
+        ceremony_book.abandon(db, record, clock.now())
         if not record.signatures and record.exported_at is None:
             return None
     return Notice(

@@ -151,7 +151,9 @@ def opened(
         chain_book.issue_address(db, vault, draft.change, now=now)
     outpoints = [coin.outpoint for coin in draft.selection.coins]
     hold_coins(db, ceremony, outpoints, expires=expires, now=now)
-    approvals.approve_payment(home, ceremony.public_id, outline.commitment(draft.psbt))
+    payment = outline.commitment(draft.psbt)
+    ceremony_book.state_payment(db, "opened", ceremony, payment=payment, now=now)
+    approvals.approve_payment(home, ceremony.public_id, payment)
     psbt = codec.to_base64(draft.psbt)
     return Created(
         ceremony.public_id,

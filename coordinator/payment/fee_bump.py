@@ -248,8 +248,7 @@ def _replacing(
     ceremony_book.release(db, old, clock.now())
     created = creation.opened(home, db, old.vault, draft=draft)
     if not _may_be_about(old):
-        old.state = "abandoned"
-    db.flush()
+        ceremony_book.abandon(db, old, clock.now())
     return BumpedPayment(created, old.public_id, old.fee_sats)
 
 

@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator.chain import ChainSource, Tip
 from coordinator.errors import ChainError, ChainUnreachable
+from coordinator.home import stated
+from coordinator.home.operators import NOBODY, Operator
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE, Home
 from coordinator.wallet import news, node_rules, scans
 from coordinator.wallet import sync as wallet_sync
@@ -19,7 +21,7 @@ from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import chain_events as event_book
 from storage import vaults as vault_book
-from storage.database import is_read_only
+from storage.database import is_read_only, reading
 from storage.model import Ceremony
 
 Database = sessionmaker[Session]
@@ -34,7 +36,7 @@ class Synced(NamedTuple):
 
 
 class CeremonyLine(NamedTuple):
-    """A ceremony in a list."""
+    """A ceremony in a list; `operator` is who opened it."""
 
     id: str
     vault: str
@@ -47,6 +49,7 @@ class CeremonyLine(NamedTuple):
     height: int | None
     confirmations: int
     final: bool
+    operator: Operator = NOBODY
 
 
 def sync(
@@ -157,16 +160,16 @@ def look_first(
         scans.refuse_not_looked(db, home, vault)
 
 
-def ceremonies(database: Database) -> list[CeremonyLine]:
+def ceremonies(home: Home, database: Database) -> list[CeremonyLine]:
     """Return every ceremony, newest first."""
-    with database.begin() as db:
+    with reading(database).begin() as db:
         tips = {vault.id: tip_height(db, vault) for vault in vault_book.all_vaults(db)}
-        return [
-            ceremony_line(found, tips[found.vault_id]) for found in ceremony_book.all_ceremonies(db)
-        ]
+        found = ceremony_book.all_ceremonies(db)
+        who = stated.openers(home, db, found)
+        return [ceremony_line(each, tips[each.vault_id], who[each.public_id]) for each in found]
 
 
-def ceremony_line(found: Ceremony, tip: int) -> CeremonyLine:
+def ceremony_line(found: Ceremony, tip: int, operator: Operator = NOBODY) -> CeremonyLine:
     """Return a ceremony as a list has it, in the light of the height of the tip."""
     depth = confirmations(found.confirmed_height, tip)
     return CeremonyLine(
@@ -181,4 +184,5 @@ def ceremony_line(found: Ceremony, tip: int) -> CeremonyLine:
         found.confirmed_height,
         depth,
         depth >= news.FINAL_CONFIRMATIONS,
+        operator,
     )

@@ -62,10 +62,13 @@ class OpenedHome:
     def database(self) -> "sessionmaker[Session]":
         """Open the home's database, migrated to this version."""
         from coordinator.home import approvals
+        from coordinator.home.author import HomeAuthor
+        from storage.authors import AUTHOR
         from storage.database import APPROVES, open_database
 
         opened = open_database(self.home.database_url, existing=True, password=self.server_password)
-        opened.configure(info={APPROVES: approvals.approves_seal(self.home)})
+        author = HomeAuthor(self.home)
+        opened.configure(info={APPROVES: approvals.approves_seal(self.home), AUTHOR: author})
         if self.home.server is not None and self.follows_book:
             from coordinator.home import book_end
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from storage.model.knowledge import CardSecret
     from storage.model.labels import Label
     from storage.model.sealing import Seal
+    from storage.model.statements import Statement
     from storage.model.succession import Succession
     from storage.model.vaults import BranchKey, Cosigner, Vault, VaultBranch, Verification
 
@@ -64,6 +65,7 @@ __all__ = [
     "Scan",
     "Seal",
     "Signature",
+    "Statement",
     "Succession",
     "SyncState",
     "Vault",
@@ -84,6 +86,7 @@ NOUNS: Final = {
     "knowledge": ("CardSecret",),
     "labels": ("Label",),
     "sealing": ("Seal",),
+    "statements": ("Statement",),
     "succession": ("Succession",),
     "vaults": ("BranchKey", "Cosigner", "Vault", "VaultBranch", "Verification"),
 }  # fmt: skip

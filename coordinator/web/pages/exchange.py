@@ -24,7 +24,11 @@ def choose(visit: Visit) -> Answer:
     """Show the payments that can go out, and take one that was made elsewhere."""
     with visit.context.reading.begin() as db:
         names = [each.name for each in vault_book.all_vaults(db) if each.retired_at is None]
-    found = [each for each in overview.ceremonies(visit.context.reading) if each.state in OPEN]
+    found = [
+        each
+        for each in overview.ceremonies(visit.context.home, visit.context.reading)
+        if each.state in OPEN
+    ]
     return Shown("exchange.html", {"payments": found, "names": names})
 
 

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.errors import CoordinatorError, UsageError
 from coordinator.guide.payments import payments
+from coordinator.home import stated
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
 from coordinator.home.stored import stored_policy
 from coordinator.notices import Notice, of_review
@@ -46,9 +47,9 @@ def choose(visit: Visit) -> Answer:
     context.freshen()
     with context.reading.begin() as db:
         vaults = [each for each in vault_book.all_vaults(db) if each.retired_at is None]
-        waiting = list(payments(db, vaults, set()))
+        waiting = list(payments(context.home, db, vaults))
         names = [each.name for each in vaults]
-    lines = [each for each in overview.ceremonies(context.reading) if each.final][:20]
+    lines = [each for each in overview.ceremonies(context.home, context.reading) if each.final][:20]
     return Shown("pay.html", {"waiting": waiting, "names": names, "done": lines})
 
 
@@ -130,10 +131,10 @@ def show(visit: Visit) -> Answer:
     review, warnings, damaged = None, list[Notice](), None
     with context.reading.begin() as db:
         record = ceremony_book.ceremony_named(db, name)
-        line = overview.ceremony_line(record, tip_height(db, record.vault))
-        standing = next(
-            (each for each in payments(db, [record.vault], set()) if each.line.id == line.id), None
-        )
+        who = stated.opened_by(context.home, db, record)
+        line = overview.ceremony_line(record, tip_height(db, record.vault), who)
+        found = payments(context.home, db, [record.vault])
+        standing = next((each for each in found if each.line.id == line.id), None)
         try:
             seen, review = progress(record), _review(db, name)
             warnings = of_review(review.warnings)

@@ -14,6 +14,7 @@ from coordinator.custody import log as custody_log
 from coordinator.custody.card_secrets import Told
 from coordinator.custody.log import NewEvent, Place
 from coordinator.errors import UsageError
+from coordinator.home.operators import NOBODY
 from coordinator.vault import drills
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from storage import cards as card_book
@@ -38,12 +39,17 @@ MOVES: Final = {
 }
 
 
+LAST: Final = 10
+"""How many of the last events are shown, where several operators write them."""
+
+
 def choose(visit: Visit) -> Answer:
     """Show what lies where; a vault has its picture beside it."""
     with visit.context.reading.begin() as db:
         names = [each.name for each in vault_book.all_vaults(db) if each.retired_at is None]
-        said = {**_lists(visit), "vaults": names}
-    return Shown("places.html", said)
+        events = custody_log.events(db, None, home=visit.context.home)
+    told = [each for each in reversed(events) if each.operator != NOBODY][:LAST]
+    return Shown("places.html", {**_lists(visit), "vaults": names, "told": told})
 
 
 def _lists(visit: Visit) -> Mapping[str, object]:

@@ -1,0 +1,68 @@
+"""Who signs what a session adds: the operator whose home it is, where several share a database."""
+
+from datetime import datetime
+from typing import Final, Protocol
+
+from sqlalchemy.orm import Session
+
+from storage.lookup import is_empty
+
+AUTHOR: Final = "author"
+"""In a session's info: the operator who signs what it adds."""
+STATED: Final = "stated"
+"""In a session's info: the number and hash of the last statement it added."""
+
+
+class Author(Protocol):
+    """An operator as a home signs for them."""
+
+    @property
+    def name(self) -> str:
+        """Return the operator's name."""
+
+    @property
+    def public_key(self) -> bytes:
+        """Return the 32 bytes of the Ed25519 key."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64 bytes of a signature."""
+
+
+def author_of(db: Session) -> Author | None:
+    """Return who signs what this session adds, None where nobody is told.
+
+    In a file nobody is, until a database in which operators signed is copied there.
+    """
+    author: Author | None = db.info.get(AUTHOR)
+    if author is None or (db.get_bind().dialect.name == "sqlite" and is_empty(db, "statement")):
+        return None
+    return author
+
+
+def state(
+    db: Session, act: str, subject: str, *, digest: bytes, now: datetime, vault: str | None = None
+) -> None:
+    """Append that this session's author did something (`storage.statements`), if there is one."""
+    author = author_of(db)
+    if author is None:
+        return
+    from storage import statements  # noqa: PLC0415 -- a home alone needs it never
+    from storage.model import Statement  # noqa: PLC0415 -- as above
+
+    number, previous = statements.last(db)
+    said = Statement(
+        id=number + 1,
+        act=act,
+        vault=vault,
+        subject=subject,
+        digest=digest,
+        operator=author.name,
+        public_key=author.public_key,
+        said_at=now,
+        previous=previous,
+    )
+    said.hash = statements.hashed(said)
+    said.signature = author.sign(statements.DOMAIN + said.hash)
+    db.add(said)
+    db.flush()
+    db.info[STATED] = (said.id, said.hash)

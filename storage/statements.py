@@ -1,0 +1,124 @@
+"""What operators said they did: signed by the key of a home, chained, appended to, never changed.
+
+    statement = canonical CBOR array of id, act, vault, subject, digest, operator, public key,
+                microseconds since 1970
+    hash      = SHA-256("cardquorum statement v1" ‖ previous hash ‖ statement)
+    signature = Ed25519 (RFC 8032) over "cardquorum operator v1" ‖ line feed ‖ hash
+
+`vault` is the checksum of the vault's descriptor. So nothing signed says anything of another vault,
+ceremony or moment, and none can be left out or put elsewhere. Statements begin on a server, where
+several write; they go on wherever that database is copied to.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import cbor2
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from storage.errors import StatementBroken
+from storage.hashing import GENESIS, microseconds
+from storage.lookup import batches
+from storage.model import Statement
+
+TAG: Final = b"cardquorum statement v1"
+DOMAIN: Final = b"cardquorum operator v1\n"
+ALTERED: Final = "is not what the key in it signed"
+OF_ONE_MAX: Final = 256
+"""How many statements about one thing are read."""
+ROWS_AT_ONCE: Final = 1_000
+
+
+def last(db: Session) -> tuple[int, bytes]:
+    """Return the number and hash of the last statement."""
+    newest = select(Statement.id, Statement.hash).order_by(Statement.id.desc()).limit(1)
+    found = db.execute(newest).one_or_none()
+    return (found.id, found.hash) if found else (0, GENESIS)
+
+
+def hashed(said: Statement) -> bytes:
+    """Return the hash of a statement on top of the one before it."""
+    content = [said.id, said.act, said.vault, said.subject, said.digest, said.operator]
+    content += [said.public_key, microseconds(said.said_at)]
+    return hashlib.sha256(TAG + said.previous + cbor2.dumps(content, canonical=True)).digest()
+
+
+def holds(said: Statement) -> bool:
+    """Tell whether a statement is what the key in it signed."""
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 -- costs 15 ms
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 -- as above
+        Ed25519PublicKey,
+    )
+
+    try:
+        if said.hash != hashed(said):
+            return False
+        key = Ed25519PublicKey.from_public_bytes(said.public_key)
+        key.verify(said.signature, DOMAIN + said.hash)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def about(db: Session, act: str, subject: str) -> Sequence[Statement]:
+    """Return what was said of one thing, oldest first, so many at most."""
+    own = select(Statement).where(Statement.act == act, Statement.subject == subject)
+    return db.scalars(own.order_by(Statement.id).limit(OF_ONE_MAX)).all()
+
+
+def first_about(db: Session, act: str, subjects: Iterable[str]) -> dict[str, Statement]:
+    """Return what was said first of each of several things, by subject."""
+    found: dict[str, Statement] = {}
+    for batch in batches(set(subjects)):
+        first = (
+            select(func.min(Statement.id))
+            .where(Statement.act == act, Statement.subject.in_(batch))
+            .group_by(Statement.subject)
+        )
+        rows = db.scalars(select(Statement).where(Statement.id.in_(first)))
+        found.update((each.subject, each) for each in rows)
+    return found
+
+
+def authors(db: Session) -> list[tuple[bytes, str, int]]:
+    """Return each key that rows name, the name that its newest row gives, and how many there are.
+
+    Nothing is verified: a key that a row names counts for nothing.
+    """
+    newest = select(Statement.public_key, func.max(Statement.id), func.count()).group_by(
+        Statement.public_key
+    )
+    counted = db.execute(newest).all()
+    names = dict(
+        db.execute(
+            select(Statement.id, Statement.operator).where(
+                Statement.id.in_([last for _, last, _ in counted])
+            )
+        ).all()
+    )
+    return [(key, names[last], count) for key, last, count in sorted(counted, key=lambda r: r[1])]
+
+
+def verified(db: Session) -> Iterator[Statement]:
+    """Yield every statement in order; raises StatementBroken at the first that does not hold."""
+    head = GENESIS
+    for number, said in enumerate(_in_order(db), 1):
+        if said.id != number:
+            raise StatementBroken(number, "is missing")
+        if said.previous != head:
+            raise StatementBroken(number, "is not on top of the one before it")
+        if not holds(said):
+            raise StatementBroken(number, ALTERED)
+        head = said.hash
+        yield said
+
+
+def _in_order(db: Session) -> Iterator[Statement]:
+    """Yield every row by its number, so many at once."""
+    wanted = select(Statement).order_by(Statement.id).limit(ROWS_AT_ONCE)
+    rows = db.scalars(wanted).all()
+    while rows:
+        yield from rows
+        rows = db.scalars(wanted.where(Statement.id > rows[-1].id)).all()
