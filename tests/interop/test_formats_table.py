@@ -35,7 +35,7 @@ VAULTS = (
     Row("Coldcard's text and its dialects", ("coldcard",), ("coldcard",), "published files",
         ("Coldcard multisig text",)),
     Row("Caravan", ("caravan",), ("caravan",), "Caravan's own code", ("Caravan",)),
-    Row("Specter", ("specter",), ("specter",), "published files", ("Specter JSON",)),
+    Row("Specter", ("specter",), ("specter",), "Specter's own code (`SPECTER`)", ("Specter JSON",)),
     Row("Specter-DIY", ("specter-diy",), ("specter-diy",), "published files",
         ("Specter-DIY addwallet text",)),
     Row("Electrum", ("electrum",), ("electrum",), "Electrum 4.3.4", ("Electrum wallet file",)),
