@@ -373,6 +373,7 @@ def accelerate(
     feerate: Feerate = None,
     target: Target = None,
     coin: Coins = None,
+    branch: Branch = PRIMARY,
     accept: Accept = None,
 ) -> Result:
     """Speed up a waiting transaction by spending what it paid you.
@@ -389,7 +390,8 @@ def accelerate(
     name = parse_txid(txid)
     context.freshen()
     rate = context.fee_rate(feerate, target).feerate
-    wanted = fee_bump.Acceleration(name, rate, tuple(parse_coin(text) for text in coin or ()))
+    helping = tuple(parse_coin(text) for text in coin or ())
+    wanted = fee_bump.Acceleration(name, rate, helping, branch)
     with context.database.begin() as db:
         made = fee_bump.accelerate(
             context.home,

@@ -1,6 +1,6 @@
 """Raise or cancel a pending payment (RBF), or pay for one with a child (CPFP)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -17,6 +17,7 @@ from coordinator.payment.creation import Created, Draft
 from coordinator.payment.reviews import descendants_fee
 from coordinator.shown_text import sat_per_vbyte
 from coordinator.wallet import coins_left, node_rules
+from coordinator.wallet.branches import chain_clock, opening
 from coordinator.wallet.scripts import script_size, watched
 from psbt import codec, outline
 from psbt.coins import Coin, Outpoint, Payment, Selection, Wish, inputs_max, select_coins
@@ -42,11 +43,15 @@ ENDED = {"confirmed": "is in a block already", "replaced": "was replaced already
 
 
 class Acceleration(NamedTuple):
-    """A waiting transaction, the rate wanted (sat/kvB), and further coins that help to pay."""
+    """A waiting transaction, the rate wanted (sat/kvB), and further coins that help to pay.
+
+    The child is spent by the branch.
+    """
 
     txid: str
     feerate: int
     coins: tuple[Outpoint, ...] = ()
+    branch: str = PRIMARY
 
 
 class BumpedPayment(NamedTuple):
@@ -132,16 +137,22 @@ def accelerate(
     chain: ChainSource,
     accepted: Accepted = None,
 ) -> BumpedPayment:
-    """Spend what a waiting transaction paid us, so that both together pay the rate."""
+    """Spend what a waiting transaction paid us, so that both together pay the rate.
+
+    A later branch can where it waits for a height that has come: one that counts blocks from the
+    coin's own cannot spend a coin in no block yet. Raises NotRipe and UsageError.
+    """
     if not isinstance(chain, PackageSource):
         raise UsageError("this chain source does not tell what waiting transactions pay")
     txid, feerate = wanted.txid, wanted.feerate
     vault, parents = _paid_to_us(db, txid)
     require_policy(home, vault, accepted)
+    _require_open(db, vault, wanted)
     package = chain.package(txid)
     ancestors = Ancestors(package.vsize, package.fee_sats)
-    chosen = [*parents, *_named(db, vault, wanted.coins)]
-    vsize, value = _vsize(vault, len(chosen)), sum(coin.value_sats for coin in chosen)
+    chosen = [*parents, *_named(db, vault, wanted)]
+    vsize = _vsize(vault, len(chosen), wanted.branch)
+    value = sum(coin.value_sats for coin in chosen)
     # A child is relayed by itself: never below the minimum.
     fee_sats = max(
         child_fee(ancestors, vsize, feerate), fee_at(node_rules.rules(db).minimum, vsize)
@@ -156,7 +167,7 @@ def accelerate(
             f"coins of {value} sats cannot bring transaction {txid} to {sat_per_vbyte(feerate)}"
             f" sat/vB, at most to {sat_per_vbyte(most)}; add coins with --coin"
         )
-    draft = _to_ourselves(db, vault, chosen, fee_sats=fee_sats)
+    draft = _to_ourselves(db, vault, chosen, fee_sats=fee_sats, branch=wanted.branch)
     together = (ancestors.fee_sats + fee_sats) * 1_000 // (ancestors.vsize + vsize)
     return BumpedPayment(
         creation.opened(home, db, vault, draft=draft), None, ancestors.fee_sats, together
@@ -290,7 +301,26 @@ def _paid_to_us(db: Session, txid: str) -> tuple[Vault, list[Coin]]:
     raise UsageError(f"transaction {txid} pays no vault a coin that is free to spend")
 
 
-def _named(db: Session, vault: Vault, outpoints: Iterable[Outpoint]) -> list[Coin]:
-    wanted = tuple(outpoints)
-    order = creation.Order(vault.name, (), 0, coins=wanted)
-    return [coin for coin in creation.offered(db, vault, order) if coin.outpoint in wanted]
+def _named(db: Session, vault: Vault, wanted: Acceleration) -> list[Coin]:
+    if not wanted.coins:
+        return []
+    order = creation.Order(vault.name, (), 0, coins=wanted.coins, branch=wanted.branch)
+    return [coin for coin in creation.offered(db, vault, order) if coin.outpoint in wanted.coins]
+
+
+def _require_open(db: Session, vault: Vault, wanted: Acceleration) -> None:
+    """Raise where a branch cannot spend a coin that is in no block yet."""
+    branch, seen = stored_policy(vault).branch(wanted.branch), chain_clock(db, vault)
+    if branch.wait is None:
+        return
+    opens = opening(branch, (), seen)
+    if opens is None:
+        raise UsageError(
+            f"branch {branch.name} waits {branch.wait} for each coin, so it cannot spend one that"
+            f" waits itself: raise the fee of transaction {wanted.txid} instead, or use the primary"
+        )
+    if seen is None or opens.height > seen.tip + 1:
+        about = seen.about(opens.height) if seen is not None else ""
+        raise NotRipe(
+            f"vault {vault.name}", branch.name, height=opens.height, date=opens.date, about=about
+        )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.test_fee_bump import incoming
 from tests.cli.test_money import STRANGER
 from tests.program import PIN, UNPROVED, Asked, asking, run_program
 
@@ -331,6 +332,34 @@ def test_a_recovery_is_bumped_and_cancelled_by_its_own_branch(cards: Asked) -> N
     sign(cards, back["ceremony"], "e", "f")
     finish(cards, back["ceremony"])
     assert cards("spend", "show", dearer["ceremony"])["state"] == "replaced"
+
+
+def test_a_child_is_made_by_a_later_branch_that_waits_for_a_height(
+    cards: Asked, tmp_path: Path
+) -> None:
+    create(cards, "--recovery-at", "140", "--recovery-card", "f")
+    _, parent, _ = incoming(cards, tmp_path, 900_000, "w")
+    words = ("spend", "accelerate", parent, "--feerate", "20", "--branch", "recovery")
+    early = cards(*words, check=5)["error"]
+    assert (early["code"], early["height"]) == ("not_ripe", 141)
+    cards("sync")
+    cards("regtest", "mine", "60", "--to", STRANGER)
+    _, parent, _ = incoming(cards, tmp_path, 900_000, "w")
+    made = cards(*words[:2], parent, *words[3:])
+    assert (made["branch"], made["replaces"]) == ("recovery", None)
+    assert sign(cards, made["ceremony"], "f")["complete"]
+    finish(cards, made["ceremony"])
+
+
+def test_a_branch_that_counts_blocks_has_no_child_of_what_waits(
+    cards: Asked, tmp_path: Path
+) -> None:
+    create(cards, *ONE)
+    _, parent, _ = incoming(cards, tmp_path, 900_000, "w")
+    words = ("spend", "accelerate", parent, "--feerate", "20")
+    error = cards(*words, "--branch", "recovery", check=2)["error"]
+    assert "waits 10 blocks for each coin" in error["message"]
+    assert cards(*words)["branch"] == "primary"
 
 
 def test_coins_of_different_age_ripen_one_by_one(cards: Asked) -> None:

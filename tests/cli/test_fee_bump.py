@@ -10,7 +10,7 @@ import pytest
 from coordinator.chain.regtest import RegtestChain
 from tests.cli.test_money import STRANGER, address, chain, pay, sent, sign
 from tests.coordinator.chain.purse import Purse
-from tests.program import Asked
+from tests.program import UNPROVED, Asked
 
 
 def finish(vault: Asked, made: dict[str, Any]) -> dict[str, Any]:
@@ -131,14 +131,16 @@ def test_an_abandoned_payment_whose_signatures_are_about_is_ended_for_good(vault
     assert state(vault, made["ceremony"]) == "confirmed"
 
 
-def incoming(vault: Asked, tmp_path: Path, value_sats: int) -> tuple[RegtestChain, str, int]:
+def incoming(
+    vault: Asked, tmp_path: Path, value_sats: int, name: str = "v"
+) -> tuple[RegtestChain, str, int]:
     """Have a stranger pay the vault with a fee so low that it waits."""
     node, purse = chain(tmp_path), Purse("stranger")
     (txid,) = node.fund(purse.script_pubkey, value_sats)
     node.mine(1)
     raw = node.transaction(txid)
     assert raw is not None
-    to = bytes.fromhex(vault("address", "new", "v")["script_pubkey"])
+    to = bytes.fromhex(vault("address", "new", name, *UNPROVED)["script_pubkey"])
     parent = purse.spend(purse.coins(raw), fee_sats=200, to=to)
     node.broadcast(parent.raw)
     return node, parent.txid, parent.vsize
