@@ -344,7 +344,7 @@ def test_a_child_is_made_by_a_later_branch_that_waits_for_a_height(
     assert (early["code"], early["height"]) == ("not_ripe", 141)
     cards("sync")
     cards("regtest", "mine", "60", "--to", STRANGER)
-    _, parent, _ = incoming(cards, tmp_path, 900_000, "w")
+    _, parent, _ = incoming(cards, tmp_path, 900_000, "w", "--accept", "branch_open")
     made = cards(*words[:2], parent, *words[3:])
     assert (made["branch"], made["replaces"]) == ("recovery", None)
     assert sign(cards, made["ceremony"], "f")["complete"]

@@ -132,7 +132,7 @@ def test_an_abandoned_payment_whose_signatures_are_about_is_ended_for_good(vault
 
 
 def incoming(
-    vault: Asked, tmp_path: Path, value_sats: int, name: str = "v"
+    vault: Asked, tmp_path: Path, value_sats: int, name: str = "v", *accept: str
 ) -> tuple[RegtestChain, str, int]:
     """Have a stranger pay the vault with a fee so low that it waits."""
     node, purse = chain(tmp_path), Purse("stranger")
@@ -140,7 +140,7 @@ def incoming(
     node.mine(1)
     raw = node.transaction(txid)
     assert raw is not None
-    to = bytes.fromhex(vault("address", "new", name, *UNPROVED)["script_pubkey"])
+    to = bytes.fromhex(vault("address", "new", name, *UNPROVED, *accept)["script_pubkey"])
     parent = purse.spend(purse.coins(raw), fee_sats=200, to=to)
     node.broadcast(parent.raw)
     return node, parent.txid, parent.vsize
