@@ -1,9 +1,11 @@
 """Payments that change another or move whole coins, on the page: faster, back, renewed, swept."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from coordinator import clock
 from tests.cli.test_branches import TWO_OF_THREE, create, finish, fund, made_branches, sign
 from tests.cli.test_money import STRANGER, sent
 from tests.program import Asked, asking
@@ -106,6 +108,50 @@ def test_later_keys_take_the_money_once_it_waited(later: Asked) -> None:
         assert "0 of 2 have signed" in client.get(f"/pay/{made}").words
         sign(later, made, "e", "g")
         finish(later, made)
+
+
+def test_a_later_branch_pays_and_keeps_the_change(later: Asked) -> None:
+    with serving(later.home) as page:
+        client = Client(page)
+        client.enter()
+        road = "/pay/new/w"
+        shown = client.get(road)
+        assert shown.text.count('name="branch"') == 2
+        assert "10 blocks" in shown.words
+        fields = {**TYPED, "to": STRANGER, "amount": "300000", "branch": "recovery"}
+        early = client.accept(road, fields, on=road)
+        assert (early.status, "cannot be spent by branch recovery yet" in early.words) == (
+            400,
+            True,
+        )
+        assert 'value="recovery" checked' in early.text
+        later("regtest", "mine", "10")
+        made = payment_of(client.accept(road, fields, on=road))
+        assert later("spend", "show", made)["branch"] == "recovery"
+        sign(later, made, "e", "f")
+        finish(later, made)
+    assert later("balance", "w")["confirmed_sats"] > 600_000
+
+
+def test_what_if_is_asked_of_a_day_to_come(later: Asked) -> None:
+    with serving(later.home) as page:
+        client = Client(page)
+        client.enter()
+        road = "/places/w"
+        assert 'type="date"' in client.get(road).text
+        stolen = f"{road}?steal:card:e=yes&steal:card:f=yes"
+        day = (clock.now() + timedelta(days=30)).date().isoformat()
+        now, then = client.get(stolen).words, client.get(f"{stolen}&at={day}").words
+        assert "cannot spend" in now
+        assert "The thief CAN spend" in then
+        assert f"As of {day} (about block" in then
+        assert client.get(f"{stolen}&at={day}&part=what_if").words in then
+        asked = later("audit", "w", "--steal", "e", "--steal", "f", "--at", day, check=None)
+        assert asked["thief_can_spend"]
+        past = client.get(f"{road}?at=2001-01-01")
+        assert (past.status, "2001-01-01 is past" in past.words) == (200, True)
+        alone = client.get(f"{road}?at={day}&part=what_if").words
+        assert f"As of {day}" in alone
 
 
 def test_waits_begin_anew(later: Asked) -> None:

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator.errors import CoordinatorError, UsageError
+from coordinator.errors import CoordinatorError, NotRipe, UsageError
 from coordinator.guide.payments import payments
 from coordinator.home import stated
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
@@ -17,6 +17,7 @@ from coordinator.payment.progress import progress, signed_psbt
 from coordinator.payment.reviews import reviewed
 from coordinator.vault import addresses
 from coordinator.wallet import labels, overview
+from coordinator.wallet.branches import branch_lines, wait_words
 from coordinator.wallet.coins import tip_height
 from coordinator.wallet.news import FINAL_CONFIRMATIONS
 from coordinator.web import arrival
@@ -25,6 +26,7 @@ from coordinator.web.context import Answer, Context, Moved, Page, Route, Shown, 
 from coordinator.web.offering import patiently, slots_of, told
 from coordinator.web.tasks import Conversation, Done, Task
 from psbt.errors import PsbtError
+from psbt.policy import PRIMARY
 from psbt.review import Review
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
@@ -33,12 +35,13 @@ PATH: Final = "/pay"
 
 
 class Wish(NamedTuple):
-    """What the form says: who is paid how much, or all, and what it is for."""
+    """What the form says: who is paid how much, or all, what it is for, and by which branch."""
 
     to: str
     amount: str
     note: str
     all_of_it: bool
+    branch: str
 
 
 def choose(visit: Visit) -> Answer:
@@ -61,7 +64,8 @@ def ask(visit: Visit) -> Answer:
 def _form(visit: Visit, mistake: str | None) -> Answer:
     context, name = visit.context, visit.path["vault"]
     with context.reading.begin() as db:
-        vault_book.vault_named(db, name)
+        vault = vault_book.vault_named(db, name)
+        lines = branch_lines(db, vault, stored_policy(vault))
         others = [
             each.name
             for each in vault_book.all_vaults(db)
@@ -70,6 +74,7 @@ def _form(visit: Visit, mistake: str | None) -> Answer:
     said = {
         "name": name,
         "others": others,
+        "branches": [(each, wait_words(each)) for each in lines] if len(lines) > 1 else [],
         "asked": arrival.asked(context, visit.form),
         "given": visit.form,
         "mistake": mistake,
@@ -85,11 +90,12 @@ def create(visit: Visit) -> Answer:
         form.get("amount", "").strip(),
         form.get("note", "").strip(),
         form.get("all") == "yes",
+        form.get("branch") or PRIMARY,
     )
     context.opened.require_writable()
     try:
         made = _created(visit, name, wish)
-    except (UsageError, PsbtError) as mistake:
+    except (UsageError, NotRipe, PsbtError) as mistake:
         return _form(visit, context.explain(mistake).message)
     return Moved(f"{PATH}/{made}")
 
@@ -107,6 +113,7 @@ def _created(visit: Visit, name: str, wish: Wish) -> str:
             payments=() if wish.all_of_it else (paid.payment,),
             feerate=postage.feerate,
             drain=paid.script_pubkey if wish.all_of_it else None,
+            branch=wish.branch,
         )
         made = creation.create(context.home, db, order, accepted=visit.accepted)
     if made.ceremony is None:

@@ -1,6 +1,7 @@
 """Where things are: keys, cards and places as a picture; what if; what was moved; the timeline."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from coordinator.audit import auditing
@@ -8,7 +9,7 @@ from coordinator.audit.auditing import Question
 from coordinator.audit.exposure import Kind
 from coordinator.audit.html import gathered
 from coordinator.audit.time_picture import time_picture
-from coordinator.audit.verdict import sets_header, supposed
+from coordinator.audit.verdict import as_of, sets_header, supposed, verdict
 from coordinator.custody import card_secrets
 from coordinator.custody import log as custody_log
 from coordinator.custody.card_secrets import Told
@@ -25,6 +26,7 @@ PATH: Final = "/places"
 LOSE: Final = "lose:"
 STEAL: Final = "steal:"
 WHAT_IF: Final = "what_if"
+DAY: Final = "at"
 KINDS: Final = {
     "home": "my home",
     "friend": "with a friend or relative",
@@ -69,26 +71,41 @@ def _lists(visit: Visit) -> Mapping[str, object]:
 
 
 def show(visit: Visit) -> Answer:
-    """Show a vault's picture and what it says; answer a question what if, exactly."""
+    """Show a vault's picture and what it says; answer a question what if, exactly, of any day."""
     context, name = visit.context, visit.path["vault"]
+    day, mistake = visit.query.get(DAY, "").strip() or None, None
     asked = Question(_named(visit, LOSE), _named(visit, STEAL))
     found = auditing.audited(context.home, context.reading, name, asked=asked)
-    answered = [line.strip() for line in supposed(found)]
+    then = found
+    if day is not None:
+        try:
+            asked = replace(asked, at=day)
+            then = auditing.audited(context.home, context.reading, name, asked=asked)
+        except UsageError as wrong:
+            mistake = context.explain(wrong).message
+    answer = {
+        "found": then,
+        "day": as_of(then.at) if then.at is not None else None,
+        "standing": verdict(then),
+        "answered": [line.strip() for line in supposed(then)],
+        "mistake": mistake,
+    }
     if visit.query.get("part") == WHAT_IF:
-        return Shown("place_what_if.html", {"found": found, "answered": answered})
+        return Shown("place_what_if.html", {"then": answer})
     page = gathered(context.reading, found, drills.progress)
     said = {
         "name": name,
+        "then": answer,
         "page": page,
         "picture": page.drawn,
         "time": time_picture(found),
         "header": sets_header(found),
         "found": found,
-        "answered": answered,
         "places": sorted(page.facts.places),
         "things": [each.subject for each in page.facts.carriers() if each.gone is None],
         "kinds_of_sets": list(Kind),
         "chosen": set(visit.query),
+        "asked_day": day or "",
     }
     return Shown("place_vault.html", said)
 
