@@ -7,7 +7,8 @@ CoordinatorError
 ├── BookRolledBack(seen, found)
 ├── LastAttempt(label) · PinMissing(label)
 ├── PassphraseMissing(name)
-├── CardCannotSign(label, family, script) · NotLooked(vault, command) · CardNotEnrolled(remedy)
+├── CardCannotSign(label, family, script) · LeafUnproved(who, path, command)
+├── NotLooked(vault, command) · CardNotEnrolled(remedy)
 ├── NotRipe(branch, height, date)
 ├── ChainError → BirthdayAhead · ChainUnreachable · NoEstimate · TransactionRejected(reason)
 └── CeremonyError → NotFinal · NothingToSign · CoinReserved(outpoint, ceremony, until)
@@ -161,6 +162,19 @@ class CardCannotSign(CoordinatorError):
         self.family = family
         self.script = script
         super().__init__(f"card {label} ({family}) cannot sign for {script}; nothing was made")
+
+
+class LeafUnproved(CoordinatorError):
+    """A key of a taproot vault is on no card that proved to sign for a leaf of it."""
+
+    def __init__(self, who: str, path: str, command: str) -> None:
+        """Keep who cannot, the key's path, and the command that lets a card prove it."""
+        self.who = who
+        self.path = path
+        self.command = command
+        super().__init__(
+            f"{who} has not proved that it signs by BIP 340 with a leaf of {path}; nothing was made"
+        )
 
 
 class NotLooked(CoordinatorError):

@@ -63,6 +63,7 @@ __all__ = [
     "format_address",
     "format_descriptor",
     "format_template",
+    "leaf_text",
     "locking_script",
     "parse_address",
     "parse_descriptor",

@@ -225,6 +225,13 @@ def key_of_card(db: Session, label: str, network: str) -> Key:
     return keys[-1]
 
 
+def unproved_cards(db: Session, key: Key) -> Sequence[Card]:
+    """Return the cards that carry a key and never proved to sign for a leaf of it, by label."""
+    live = Carrier.retired_at.is_(None) & Carrier.leaf_proved_at.is_(None)
+    items = select(Carrier.item_id).where(Carrier.key_id == key.id, live)
+    return db.scalars(_known_cards().where(Card.item_id.in_(items)).order_by(Card.label)).all()
+
+
 def cards_with_key(db: Session, key: Key) -> Sequence[Card]:
     """Return the cards that carry a key, by label."""
     items = select(Carrier.item_id).where(Carrier.key_id == key.id, Carrier.retired_at.is_(None))

@@ -164,6 +164,7 @@ ADVICE: dict[type[BaseException], Advice] = {
         "vault: cardquorum recover FILE --name NAME",
     ),
     hall.NotAccepted: (ExitStatus.REFUSED, "run it again when you are sure"),
+    hall.LeafUnproved: (ExitStatus.REFUSED, "let a card prove it: {command}"),
     hall.CardCannotSign: (
         ExitStatus.REFUSED,
         "choose a card that can: cardquorum card list, cardquorum card show LABEL",

@@ -38,7 +38,7 @@ def create(
     key: Annotated[
         list[str] | None, typer.Option(help="a key held elsewhere", metavar="LABEL[=EXPRESSION]")
     ] = None,
-    script: Annotated[str, typer.Option(help="the script type: wsh, sh-wsh or sh")] = "wsh",
+    script: Annotated[str, typer.Option(help="the script type: wsh, sh-wsh, sh or tr")] = "wsh",
     recovery_after: recovery_options.After = None,
     recovery_at: recovery_options.At = None,
     recovery_threshold: recovery_options.Threshold = None,
@@ -53,6 +53,10 @@ def create(
     may be able to spend after a wait: so many blocks after a payment, or from a block on. A
     second such wait is stage 2: its keys are written 2:LABEL. The cards of the vault may sign then
     too, fewer of them.
+
+    With --script tr it is a quorum in a leaf of taproot. That takes cards that proved when they
+    were enrolled that they sign so: Keycard 4.0, Satochip from 0.14-0.5. Enrol them with
+    --path 48h/0h/0h/3h, off mainnet 48h/1h/0h/3h.
 
     \b
     Example: cardquorum vault create family --threshold 2 --card a --card b --card c

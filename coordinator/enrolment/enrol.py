@@ -12,9 +12,11 @@ from cards.errors import (
     NotSupported,
     NotUnlocked,
     PathNotAvailable,
+    ProtocolError,
     WrongCard,
 )
 from cards.session import (
+    DIGEST_SIZE,
     UNTOLD_CHAIN_CODE,
     Attestation,
     Attester,
@@ -23,11 +25,13 @@ from cards.session import (
     EvidenceTaker,
     KeyGenerator,
     OriginTeller,
+    SchnorrSigner,
     SeedLoader,
     Verdict,
 )
 from coordinator import clock
 from coordinator.custody import card_secrets
+from coordinator.enrolment import challenges
 from coordinator.enrolment.origins import OriginMended, mend_origin
 from coordinator.errors import UsageError
 from coordinator.home.settings import Home
@@ -53,6 +57,7 @@ from psbt.keys import (
     parse_path,
 )
 from psbt.network import Network
+from psbt.signer import signature_valid
 from storage import cards as card_book
 from storage.errors import AlreadyExists
 from storage.model import Card
@@ -76,7 +81,7 @@ class Enrolled(NamedTuple):
 
     `secrets` are the kinds of secrets it turned out to have besides its PIN, `backup` is the
     carrier its encrypted backup is, `pin_set` tells whether its PIN was set just now, `made_here`
-    whether its key did not exist before.
+    whether its key did not exist before, `proves_leaf` whether it signed for a leaf of taproot.
     """
 
     label: str
@@ -91,6 +96,7 @@ class Enrolled(NamedTuple):
     pin_set: bool = False
     made_here: bool = False
     origin: OriginMended = OriginMended()
+    proves_leaf: bool = False
 
     def expression(self, network: str) -> str:
         """Return the key with its origin (BIP 380)."""
@@ -142,17 +148,34 @@ def _held_against(database: Database, asked: CardAtSlot) -> Candidates | None:
 
 
 def examine(session: CardSession, slot: Slot, label: str, *, path: Path, network: str) -> Enrolled:
-    """Attest an unlocked card and read its key."""
+    """Attest an unlocked card and read its key; one that can answers a challenge by BIP 340."""
     identity = session.identity()
     attestation = accepted(attest(session), network)
+    key = account_key(session, path)
     return Enrolled(
         label=label,
         identity=identity,
         emulated=slot.emulated,
-        key=account_key(session, path),
+        key=key,
         created_on=_origin(session),
         attestation=attestation,
+        proves_leaf=leaf_proved(session, key),
     )
+
+
+def leaf_proved(session: CardSession, key: KeyExpression) -> bool:
+    """Tell whether a card signs by BIP 340 with a leaf of its key as it is, on a fresh challenge.
+
+    A card whose version or owner does not let it is none that does.
+    """
+    if not isinstance(session, SchnorrSigner):
+        return False
+    leaf = challenges.leaf_challenge(key)
+    try:
+        signature = session.sign_schnorr(leaf.path, leaf.digest, bytes(DIGEST_SIZE))
+    except (NotSupported, PathNotAvailable, ProtocolError):
+        return False
+    return signature_valid(leaf, signature)
 
 
 def _origin(session: CardSession) -> str:
@@ -266,7 +289,8 @@ def store(db: Session, found: Enrolled, slot: Slot, *, network: str) -> Enrolled
             now=now,
         )
     key.created_on = min(key.created_on, found.created_on, key=WORST_ORIGIN_FIRST.index)
-    card_book.add_carrier(db, key, card.item, now=now)
+    carrier = card_book.add_carrier(db, key, card.item, now=now)
+    carrier.leaf_proved_at = now if found.proves_leaf else None
     card_secrets.note(db, card, found.secrets, now=now)
     return found._replace(replaced=replaced, created_on=key.created_on)
 

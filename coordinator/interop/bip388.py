@@ -20,6 +20,7 @@ KEYS: Final = ("keys_info", "keys", "datavalues")
 NAMES: Final = ("name", "descriptor_name", "wallet_name")
 PLACEHOLDER = re.compile(r"@([0-9]{1,3})((?:/[^,()@]*)?)")
 BELOW = re.compile(r"/\*\*|/<(?:0|[1-9][0-9]*);(?:0|[1-9][0-9]*)>/\*")
+INFO_MAX: Final = KEYS_MAX + 1  # and the internal key of taproot
 TEMPLATE_MAX: Final = 4_096
 NAME_MAX: Final = 200
 
@@ -53,6 +54,8 @@ def write(file: WalletFile, network: Network) -> str:
         format_key_expression(key, network).replace("h/", "'/").replace("h]", "']")
         for key in template_keys(policy)
     ]
+    if policy.script == "tr":
+        keys[0] = keys[0].rpartition("]")[2]  # nobody's key has no origin
     return json.dumps(
         {"name": file.name or "vault", "descriptor_template": template, "keys_info": keys}, indent=2
     )
@@ -60,9 +63,9 @@ def write(file: WalletFile, network: Network) -> str:
 
 def _keys(found: Field) -> list[str]:
     if not isinstance(found.value, dict):
-        return [_written_key(each) for each in found.items(KEYS_MAX)]
+        return [_written_key(each) for each in found.items(INFO_MAX)]
     wanted = [f"@{number}" for number in range(len(found.value))]
-    if set(found.value) != set(wanted) or len(wanted) > KEYS_MAX:
+    if set(found.value) != set(wanted) or len(wanted) > INFO_MAX:
         raise PolicyError(f"{found.name} does not hold the keys @0, @1 and so on")
     return [found[name].text(512) for name in wanted]
 

@@ -1,7 +1,8 @@
 """Multisig descriptors (BIP 380 to 389): read one or several of a wallet, write them.
 
-Known are multi and sortedmulti in wsh, sh(wsh) and sh, and in wsh a closed list of forms with
-branches that open later. What else a descriptor may be is refused by the name of what it is.
+Known are multi and sortedmulti in wsh, sh(wsh) and sh, in wsh a closed list of forms with branches
+that open later, and in tr sortedmulti_a as the one leaf below a key that nobody holds. What else a
+descriptor may be is refused by the name of what it is.
 """
 
 import re
@@ -20,14 +21,22 @@ from coordinator.interop.wallet_file import (
     fixed_address,
     is_same_wallet,
     policy_of,
+    unspendable,
 )
 from psbt import miniscript
 from psbt.errors import PolicyError
 from psbt.forms import quorums_of
-from psbt.keys import HARDENED, KeyExpression, Path, child, format_key_expression
+from psbt.keys import (
+    HARDENED,
+    KeyExpression,
+    Path,
+    child,
+    format_key_expression,
+    format_xpub,
+)
 from psbt.miniscript import Node
 from psbt.network import Network
-from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, checksum
+from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, checksum, leaf_text
 
 FORMAT: Final = "descriptor"
 DESCRIPTOR_MAX: Final = 16_384
@@ -38,6 +47,7 @@ STEPS_MAX: Final = 8
 SHAPE = re.compile(r"(wsh|sh\(wsh|sh)\((sortedmulti|multi)\(([^()]*)\)\)(\)?)")
 BRANCHED = re.compile(r"wsh\((?!(?:sorted)?multi\(|pkh?\().*\)", re.DOTALL)
 PLACES_MAX: Final = 3 * KEYS_MAX
+LEAF = re.compile(r"tr\(([^(),]*),sortedmulti_a\(([^(){}]*)\)\)")
 THRESHOLD = re.compile(r"[1-9][0-9]?")
 PAIR = re.compile(r"((?:/[0-9]{1,10})*)/<([0-9]{1,10});([0-9]{1,10})>/\*")
 ONE = re.compile(r"((?:/[0-9]{1,10})*)/([0-9]{1,10})/\*")
@@ -47,6 +57,9 @@ BRACES = re.compile(r"/\{([0-9]{1,10}),([0-9]{1,10})\}/")
 """Keychains as Specter-DIY writes them."""
 MARK = re.compile(r"(/[0-9]{1,10})['h]")
 OTHER_KINDS: Final = (
+    (re.compile(r"tr\(musig\(|.*\bmusig\("), "a taproot wallet of MuSig2, which no card signs for"),
+    (re.compile(r"tr\([^,]*\)"), "a taproot wallet whose one key spends alone"),
+    (re.compile(r"tr\(.*multi_a\("), "a taproot wallet of another form than one sortedmulti_a"),
     (re.compile(r"tr\("), "a taproot wallet"),
     (re.compile(r"(wpkh|pkh|pk|combo|sh\(wpkh|wsh\(pkh|wsh\(pk|sh\(pkh|sh\(pk)\("), "a single key"),
     (re.compile(r"sp\("), "a wallet of silent payments"),
@@ -77,6 +90,8 @@ class Descriptor:
     node: Node | None = None
     birthday_height: int | None = None
     gap: int | None = None
+    internal: KeyText | None = None
+    """The key above a leaf of taproot."""
     other_marks: bool = False
     """Whether its checksum is that of the same descriptor with h for ', or ' for h."""
 
@@ -120,16 +135,42 @@ def _parsed(body: str, where: str) -> Descriptor:
     if BRANCHED.match(body):
         return _branched(body.removeprefix("wsh(").removesuffix(")"), where)
     matched = SHAPE.fullmatch(body)
+    if leaf := LEAF.fullmatch(body):
+        return _leaf(leaf, where)
     if not matched or (matched[1] == "sh(wsh") is not bool(matched[4]):
         raise _other_kind(body, where)
     script = "sh-wsh" if matched[1] == "sh(wsh" else matched[1]
-    threshold, *keys = matched[3].split(",")
+    threshold, read = _quorum(matched[3], where)
+    return Descriptor(script, matched[2] == "sortedmulti", threshold, read)
+
+
+def _quorum(text: str, where: str) -> tuple[int, tuple[KeyText, ...]]:
+    """Read a threshold and the keys behind it."""
+    threshold, *keys = text.split(",")
     if not THRESHOLD.fullmatch(threshold):
         raise PolicyError(f"{where} asks for {threshold[:20]!r} signatures, which is no number")
     if len(keys) > KEYS_MAX:
         raise PolicyError(f"{where} has {len(keys)} keys; {KEYS_MAX} is the most")
     read = tuple(read_key(key, f"key {number} of {where}") for number, key in enumerate(keys, 1))
-    return Descriptor(script, matched[2] == "sortedmulti", int(threshold), read)
+    return int(threshold), read
+
+
+def _leaf(matched: re.Match[str], where: str) -> Descriptor:
+    """Read a quorum in a leaf of taproot, and the key above it, which is held against it later."""
+    threshold, read = _quorum(matched[2], where)
+    if "xpub" not in matched[1] and "tpub" not in matched[1]:
+        raise _alone(matched[1], where)
+    internal = read_key(matched[1], f"the internal key of {where}")
+    return Descriptor("tr", True, threshold, read, internal=internal)
+
+
+def _alone(internal: str, where: str) -> NotImportable:
+    """Return the refusal of an internal key that is not provably nobody's."""
+    return NotImportable(
+        f"{where} is a taproot wallet whose internal key, {internal[:20]}…, is not the one that"
+        " nobody holds: whoever holds it spends alone",
+        KEEP_IT,
+    )
 
 
 def _branched(text: str, where: str) -> Descriptor:
@@ -215,6 +256,9 @@ def _written(file: WalletFile, belows: Sequence[str], network: Network) -> str:
     keys = [key_of(key, network) + below for key, below in zip(file.keys, belows, strict=True)]
     multi = "sortedmulti" if file.sorted else "multi"
     inner = f"{multi}({file.threshold},{','.join(keys)})"
+    if file.script == "tr":
+        internal = format_xpub(unspendable(file), network) + belows[0]
+        inner = leaf_text(internal, file.threshold, keys)
     if file.node is not None:
         inner = miniscript.write(file.node, keys)
     body = SCRIPTS[file.script].format(inner)
@@ -287,7 +331,11 @@ def _wallet(
         gap=max((d.gap for d in group if d.gap is not None), default=None),
     )
     belows = [_common(each) for each in group]
+    for found in group:
+        _check_internal(found, file, format_)
     fixed = next((place for place, below in enumerate(belows) if below.fixed), None)
+    if fixed is not None and file.script == "tr":
+        raise NotImportable(f"the {file.format} is one address of taproot, not a vault", KEEP_IT)
     if fixed is not None:
         raise _fixed(group[fixed], checked(file, network), network)
     file = checked(file, network)
@@ -307,6 +355,22 @@ def _wallet(
     return _with_keychains(
         file, list(dict.fromkeys(map(_told, group))), network, change_known=change_known
     )
+
+
+def _check_internal(found: Descriptor, file: WalletFile, format_: str) -> None:
+    """Hold the key above a leaf against the one that follows from the keys in it."""
+    if found.internal is None:
+        return
+    if found.internal.key.key != unspendable(file):
+        where = f"the {format_}"
+        raise _alone(format_xpub(found.internal.key.key, Network.MAINNET), where)
+    if SHORT.get(found.internal.below, found.internal.below) not in (
+        SHORT.get(key.below, key.below) for key in found.keys[:1]
+    ):
+        raise PolicyError(
+            f"the internal key of the {format_} derives {found.internal.below[:40] or 'nothing'},"
+            f" its keys {found.keys[0].below[:40] or 'nothing'}: they must derive alike"
+        )
 
 
 def _with_keychains(

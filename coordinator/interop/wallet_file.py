@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from coordinator.notices import Notice, Severity
-from psbt.address import format_address, parse_address
+from psbt import taproot
+from psbt.address import format_address, p2tr, parse_address
 from psbt.errors import PolicyError
 from psbt.keys import (
     HARDENED,
@@ -20,6 +21,7 @@ from psbt.keys import (
     Path,
     Prefix,
     check_origin,
+    child,
     children,
     fingerprint,
     format_path,
@@ -95,6 +97,7 @@ class WalletFile:
         if self.node is not None:
             return f"{self.script} with branches that open later"
         multi = "sortedmulti" if self.sorted else "multi"
+        multi = "sortedmulti_a" if self.script == "tr" else multi
         return SCRIPTS[self.script].format(f"{multi}({self.threshold} of {len(self.keys)})")
 
     def warned(self, code: str, message: str) -> "WalletFile":
@@ -147,6 +150,8 @@ def script_pubkey(file: WalletFile, keychain: int, index: int) -> bytes:
         steps = children(each.key.public_key, each.key.chain_code)
         parent, chain_code = steps(each.keychains[keychain])
         points.append(children(parent, chain_code)(index)[0])
+    if file.script == "tr":
+        return _leaf_locked(file, points, (keychain, index))
     return _locked(file, points)
 
 
@@ -217,7 +222,7 @@ def is_same_wallet(one: WalletFile, other: WalletFile) -> bool:
         [(k.key.public_key, k.key.chain_code, k.keychains) for k in each.keys]
         for each in (one, other)
     ]
-    if one.sorted:
+    if one.sorted and one.script != "tr":
         keys = [sorted(each) for each in keys]
     same_form = (one.script, one.sorted, one.threshold, one.node) == (
         other.script, other.sorted, other.threshold, other.node,
@@ -230,6 +235,19 @@ def _locked(file: WalletFile, points: list[bytes]) -> bytes:
         return locking_script(file.script, branched_script(file.node, points))
     ordered = tuple(sorted(points) if file.sorted else points)
     return locking_script(file.script, write_multisig(Multisig(file.threshold, ordered)))
+
+
+def unspendable(file: WalletFile) -> ExtendedPublicKey:
+    """Return the key that is nobody's above the keys of a taproot wallet."""
+    return taproot.unspendable_key(key.key.public_key for key in file.keys)
+
+
+def _leaf_locked(file: WalletFile, points: list[bytes], place: Path) -> bytes:
+    internal = unspendable(file)
+    for step in place:
+        internal = child(internal, step)
+    root = taproot.leaf_hash(taproot.sorted_leaf(file.threshold, points))
+    return p2tr(taproot.output_key(internal.public_key[1:], root).x)
 
 
 def _refuse_duplicates(file: WalletFile) -> None:

@@ -77,6 +77,9 @@ BRANCHED: Final = frozenset(
 )
 """The formats in which a vault with branches that open later can be written."""
 
+LEAVES: Final = frozenset({"descriptor", "multipath", "pair", "core", "bsms", "bip388", "bbqr"})
+"""The formats in which a vault of taproot can be written."""
+
 FORMATS: Final = (*WRITERS, *ur_types.WRITERS, "bbqr")
 
 
@@ -86,6 +89,11 @@ def write(file: WalletFile, network: Network, format_: str) -> list[str]:
         raise UsageError(
             f"the format {format_} knows no branches that open later;"
             f" expected one of {', '.join(sorted(BRANCHED))}, json"
+        )
+    if file.script == "tr" and format_ in FORMATS and format_ not in LEAVES:
+        raise UsageError(
+            f"the format {format_} knows no quorum in taproot;"
+            f" expected one of {', '.join(sorted(LEAVES))}, json"
         )
     if format_ == "bbqr":
         return bbqr.split(descriptors.multipath(file, network).encode(), "U", QR_CHARACTERS)

@@ -192,6 +192,13 @@ def with_sparrow(facts: StepsFacts) -> Iterator[Step]:
             "Use the steps above, or Bitcoin Core.",
         )
         return
+    if facts.script == "tr":
+        yield Step(
+            "Sparrow does not open this vault: it knows no quorum in taproot.",
+            None,
+            "Use the steps above. Bitcoin Core shows the money, and signs with the keys' seeds.",
+        )
+        return
     able = [card.label for card in facts.cards if SPARROW in card.programs]
     if len(able) < facts.threshold:
         told = f"card {' and '.join(able)} alone" if able else "none of these cards"

@@ -12,12 +12,13 @@ from cards.errors import (
     CardError,
     CardRemoved,
     CardReset,
+    NotSupported,
     NotUnlocked,
     ProtocolError,
     ReaderNotFound,
     WrongCard,
 )
-from cards.session import BatchSigner, CardIdentity, CardSession
+from cards.session import DIGEST_SIZE, BatchSigner, CardIdentity, CardSession, SchnorrSigner
 from coordinator.errors import CoordinatorError
 from coordinator.person import Person
 from coordinator.readers.slots import (
@@ -31,6 +32,7 @@ from coordinator.readers.slots import (
     silent_identity,
 )
 from psbt.errors import PsbtError, SignatureInvalid
+from psbt.signature import BIP340
 from psbt.signer import SigningRequest, signature_valid
 
 if TYPE_CHECKING:
@@ -333,10 +335,23 @@ def _answers(
     ordered = sorted(requests, key=lambda request: (request.path, request.input_index))
     for path, group in itertools.groupby(ordered, key=lambda request: request.path):
         asked = list(group)
-        if isinstance(session, BatchSigner) and len(asked) > 1:
+        if asked[0].scheme is BIP340:
+            yield from _leaf_answers(session, asked)
+        elif isinstance(session, BatchSigner) and len(asked) > 1:
             given = session.sign_batch(path, [request.digest for request in asked])
             if len(given) != len(asked):
                 raise ProtocolError(f"the card gave {len(given)} signatures for {len(asked)}")
             yield from zip(asked, given, strict=True)
         else:
             yield from ((request, session.sign(path, request.digest)) for request in asked)
+
+
+def _leaf_answers(
+    session: CardSession, asked: Iterable[SigningRequest]
+) -> Iterator[tuple[SigningRequest, bytes]]:
+    """Have a card sign for leaves of taproot, with the key as it is."""
+    if not isinstance(session, SchnorrSigner):
+        raise NotSupported(session.family, "signatures by BIP 340, which taproot takes")
+    for request in asked:
+        untweaked = bytes(DIGEST_SIZE)
+        yield request, session.sign_schnorr(request.path, request.digest, untweaked)

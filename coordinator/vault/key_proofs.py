@@ -1,7 +1,5 @@
 """Cards prove that the keys stored are theirs: the answer to a swapped row in the database."""
 
-import hashlib
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
@@ -12,7 +10,8 @@ from cards.errors import CardRemoved, WrongCard
 from cards.session import CardIdentity, CardSession
 from coordinator import clock
 from coordinator.enrolment import unenrolled
-from coordinator.enrolment.enrol import account_key
+from coordinator.enrolment.challenges import challenge
+from coordinator.enrolment.enrol import account_key, leaf_proved
 from coordinator.errors import CardNotEnrolled
 from coordinator.home.stored import stored_policy
 from coordinator.person import Attendant
@@ -28,16 +27,14 @@ from coordinator.readers.slots import (
 from coordinator.signing.collector import LOOK_AGAIN, SLICE, WaitPolicy, said_of
 from coordinator.signing.wanted import Wanted, wanted_cards
 from psbt.errors import PsbtError
-from psbt.keys import KeyExpression, child, parse_path
-from psbt.signer import SigningRequest, signature_valid
+from psbt.keys import parse_path
+from psbt.signer import signature_valid
 from storage import cards as card_book
 from storage import vaults as vault_book
 from storage.database import reading
 from storage.model import BranchKey, Card, Cosigner, Vault
 
 Database = sessionmaker[Session]
-PROOF_TAG = b"cardquorum key proof v1"
-PROOF_STEPS = (0, 0)
 
 
 class Mismatch(NamedTuple):
@@ -68,6 +65,7 @@ class Expected(NamedTuple):
     public_key: bytes
     chain_code: bytes
     fingerprint: bytes
+    script: str = "wsh"
 
 
 def verify_vault(
@@ -227,20 +225,14 @@ def difference(session: CardSession, wanted: Expected) -> str | None:
             f"the card's master fingerprint is {found.fingerprint.hex()}, "
             f"stored is {wanted.fingerprint.hex()}"
         )
-    if not signature_valid(*_challenged(session, found)):
+    if wanted.script == "tr":
+        if leaf_proved(session, found):
+            return None
+        return "the card does not sign a fresh challenge by BIP 340 with the stored key"
+    asked = challenge(found)
+    if not signature_valid(asked, session.sign(asked.path, asked.digest)):
         return "the card's signature over a fresh challenge does not verify under the stored key"
     return None
-
-
-def _challenged(session: CardSession, found: KeyExpression) -> tuple[SigningRequest, bytes]:
-    """Have the card sign a tagged random digest, which no transaction can have."""
-    leaf = found.key
-    for step in PROOF_STEPS:
-        leaf = child(leaf, step)
-    tag = hashlib.sha256(PROOF_TAG).digest()
-    digest = hashlib.sha256(tag + tag + secrets.token_bytes(32)).digest()
-    request = SigningRequest(0, leaf.public_key, found.path + PROOF_STEPS, digest)
-    return request, session.sign(request.path, digest)
 
 
 def _expected_label(database: Database, slot: Slot) -> str:
@@ -268,6 +260,7 @@ def _wanted(database: Database, name: str, session: CardSession) -> Expected | N
             key.public_key,
             key.chain_code,
             key.fingerprint,
+            vault.script,
         )
 
 

@@ -46,6 +46,10 @@ def planned_policy(
     """
     if not later:
         return Policy(primary.threshold, tuple(primary.keys), network, script)
+    if script == "tr":
+        raise UsageError(
+            "branches that open later are not made in taproot: a vault that has them is wsh"
+        )
     if script != "wsh":
         raise UsageError(f"branches that open later need the script wsh, not {script}")
     taken = list(key_uses(primary.keys))
@@ -65,7 +69,7 @@ def planned_policy(
 
 
 def branch_warnings(name: str, policy: Policy) -> list[Notice]:
-    """Return what the owner of a vault with later branches should know when it is made."""
+    """Return what the owner of a vault with later branches, or in a leaf, should know of it."""
     subject = (f"vault:{name}",)
     found = []
     own = set(policy.keys)
@@ -87,7 +91,19 @@ def branch_warnings(name: str, policy: Policy) -> list[Notice]:
             found.append(Notice(SHORT_WAIT, Severity.WARNING, message, remedy, subject))
     if policy.recoveries:
         found.append(_other_wallets(name, policy))
+    if policy.script == "tr":
+        found.append(_leaf_note(name))
     return found
+
+
+def _leaf_note(name: str) -> Notice:
+    """Say which other wallets open a vault in a leaf of taproot, and which do not."""
+    message = (
+        f"Bitcoin Core can watch vault {name} and finish its payments; Sparrow, Electrum, Specter,"
+        " Caravan and Liana cannot open it, and no other program signs for it with its cards"
+    )
+    remedy = f"keep this program with the kit: cardquorum kit {name} --program WHEEL"
+    return Notice("form_not_everywhere", Severity.WARNING, message, remedy, (f"vault:{name}",))
 
 
 def _other_wallets(name: str, policy: Policy) -> Notice:

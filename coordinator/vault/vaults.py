@@ -5,17 +5,22 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from cards.family import families, family_named
+from cards.family import families
 from coordinator import clock
 from coordinator.audit.acceptance import refuse_unaccepted
 from coordinator.audit.facts import CarrierFacts, CosignerFacts, same_seed
 from coordinator.chain import UNKNOWN, Birthday, Tip
 from coordinator.custody import card_secrets
-from coordinator.errors import CardCannotSign, ChecksumDiffers, NotAccepted, UsageError
+from coordinator.errors import (
+    ChecksumDiffers,
+    NotAccepted,
+    UsageError,
+)
 from coordinator.home import approvals
 from coordinator.home.settings import Home
 from coordinator.home.stored import (
@@ -27,7 +32,7 @@ from coordinator.home.stored import (
 )
 from coordinator.interop import wallet_file
 from coordinator.interop.wallet_file import WalletFile, policy_of
-from coordinator.names import checked_name, require_known
+from coordinator.names import checked_name
 from coordinator.notices import Notice, Severity
 from coordinator.vault.plans import (
     BranchPlan,
@@ -35,6 +40,7 @@ from coordinator.vault.plans import (
     branch_warnings,
     planned_policy,
 )
+from coordinator.vault.script_types import TAPROOT, key_for, refuse_script, refuse_unproved
 from coordinator.wallet import scans
 from coordinator.wallet.branches import BranchLine, branch_lines
 from coordinator.wallet.scripts import LOOKAHEAD
@@ -67,9 +73,8 @@ from storage.model import BranchKey, Cosigner, Key, Vault
 NOT_IN_NAMES = re.compile("[^A-Za-z0-9_-]+")
 KEY_NAME_MAX = 32
 SAME_SEED = "same_seed"
-MADE = ("wsh", "sh-wsh", "sh")
 NO_BRANCHES = {"Sparrow Wallet"}
-"""Programs that sign with cards, but open no vault with branches that open later."""
+"""Programs that sign with cards, but open no vault with later branches, nor a leaf of taproot."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,10 @@ def create(
     later = [(branch, named(branch.keys)) for branch in plan.recoveries]
     _refuse_open(db, plan.recoveries)
     keys = list(dict.fromkeys([*primary, *(key for _, own in later for key in own)]))
-    _refuse_script(db, plan.script, keys)
+    refuse_script(db, plan.script, keys)
+    if plan.script == TAPROOT:
+        refuse_unproved(db, keys)
+        primary = sorted(primary, key=attrgetter("public_key"))
     policy = planned_policy(
         _quorum(plan.threshold, primary),
         [(branch.wait, _quorum(branch.threshold, own)) for branch, own in later],
@@ -273,6 +281,11 @@ def succeed(home: Home, db: Session, vault: Vault, *, gone: Key, new: Key) -> Va
     names = (each.name for each in vault_book.all_vaults(db))
     lost, taken = key_expression(gone), key_expression(new)
     policy = with_keys(stored_policy(vault), {lost: taken}.get)
+    if policy.script == TAPROOT:
+        refuse_unproved(db, [new])
+        policy = replace(
+            policy, keys=tuple(sorted(policy.keys, key=lambda key: key.key.public_key))
+        )
     keys = [new if each.key_id == gone.id else each.key for each in vault.every_key]
     name = first_free(vault.name, names)
     successor = _store(db, name, policy, birthday=_newest_key(keys))
@@ -503,7 +516,7 @@ def _cosigner_line(
         [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
         sorted(
             {name for card in cards for name in card_secrets.other_software(db, card)}
-            - (NO_BRANCHES if policy.recoveries else set())
+            - (NO_BRANCHES if policy.recoveries or policy.script == TAPROOT else set())
         ),
     )
 
@@ -513,7 +526,7 @@ def _store(db: Session, name: str, policy: Policy, *, birthday: Birthday) -> Vau
     if (twin := twin_of(db, policy)) is not None:
         raise AlreadyExists("vault", twin.name)
     known = {each: _kept(db, each) for each in policy.all_keys}
-    _refuse_script(db, policy.script, list(known.values()))
+    refuse_script(db, policy.script, list(known.values()))
     policy = with_keys(policy, lambda each: key_expression(known[each]))
     rows = {key_expression(key): key for key in known.values()}
     descriptor = format_descriptor(policy)
@@ -557,20 +570,11 @@ def twin_of(db: Session, policy: Policy) -> Vault | None:
     return None
 
 
-def _refuse_script(db: Session, script: str, keys: Sequence[Key]) -> None:
-    """Refuse scripts that a card of one of the keys cannot sign for, or that are not made here."""
-    require_known("script", script, MADE)
-    digest_of = "sh-wsh" if script == "sh" else script  # both are ECDSA over 32 bytes
-    for card in (card for key in keys for card in card_book.cards_with_key(db, key)):
-        if digest_of not in family_named(card.family).signs_at(card.version):
-            raise CardCannotSign(card.label, f"{card.family} {card.version}", script)
-
-
 def _planned_key(home: Home, db: Session, text: str, *, script: str) -> Key:
     """Return the key that is meant: a card's, one that is known, or one that is written out."""
     label, equals, expression = text.partition("=")
     if not equals and label.startswith("card:"):
-        return card_book.key_of_card(db, label.removeprefix("card:"), home.network)
+        return key_for(db, label.removeprefix("card:"), home.network, script=script)
     if not equals:
         return card_book.key_named(db, text.removeprefix("key:"))
     try:

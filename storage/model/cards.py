@@ -95,7 +95,10 @@ class Card(Record):
 
 
 class Carrier(Record):
-    """That an item can bring a key back: one key, one or more carriers, none of them retired."""
+    """That an item can bring a key back: one key, one or more carriers, none of them retired.
+
+    `leaf_proved_at` is when a card last answered a BIP 340 challenge with a leaf of that key.
+    """
 
     __tablename__ = "carrier"
     __table_args__ = (UniqueConstraint("key_id", "item_id"),)
@@ -105,5 +108,6 @@ class Carrier(Record):
     item_id: Mapped[int] = mapped_column(ForeignKey("item.id"), index=True)
     created_at: Mapped[datetime]
     retired_at: Mapped[datetime | None]
+    leaf_proved_at: Mapped[datetime | None]
     key: Mapped[Key] = relationship(lazy="raise_on_sql")
     item: Mapped[Item] = relationship(lazy="selectin")

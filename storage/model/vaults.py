@@ -12,7 +12,7 @@ from storage.model.record import Check, Id, Record, at_least, one_of, sized
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SCRIPTS = ("wsh", "sh-wsh", "sh")
+SCRIPTS = ("wsh", "sh-wsh", "sh", "tr")
 PRIMARY = "primary"
 RECOVERIES = ("recovery", "recovery-2")
 

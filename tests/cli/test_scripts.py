@@ -38,10 +38,10 @@ def test_every_family_signs_for_each_script(
     assert create(asked, family, profile, script, check=0)["total"] == 1
 
 
-@pytest.mark.parametrize("script", ["p2pkh", "tr"])
+@pytest.mark.parametrize("script", ["p2pkh", "rawtr"])
 def test_an_unknown_script_is_refused(asked: Asked, script: str) -> None:
     refused = create(asked, "keycard", "4.0", script, check=2)["error"]["message"]
-    assert refused == f"unknown script {script}; expected one of wsh, sh-wsh, sh"
+    assert refused == f"unknown script {script}; expected one of wsh, sh-wsh, sh, tr"
     assert asked("vault", "list")["vaults"] == []
 
 

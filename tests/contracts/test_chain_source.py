@@ -276,6 +276,7 @@ OTHER_SCRIPTS = {
     "nested": soft_vault(2, 3, "sh-wsh"),
     "legacy": soft_vault(1, 2, "sh"),
     "unsorted": soft_vault(2, 2, sorted_keys=False),
+    "leaf": soft_vault(2, 3, "tr"),
 }
 FURTHER_SCRIPTS = {
     "nested-unsorted": soft_vault(3, 4, "sh-wsh", sorted_keys=False),

@@ -19,6 +19,7 @@ from coordinator.chain import (
     first_block,
 )
 from coordinator.chain.bdk.client import NETWORKS, Client, PackageClient, Scan
+from coordinator.chain.bdk.spellings import merged, spelled
 from coordinator.chain.bdk.words import seen
 from coordinator.errors import ChainError, TransactionRejected
 from psbt.transaction import MAX_MONEY_SATS
@@ -42,6 +43,16 @@ class BdkChain:
 
     def sync(self, watch: Watch) -> ChainUpdate:
         """Return what happened since the watch's tip; all of it where BDK knew another tip."""
+        spellings = [watch._replace(descriptor=each) for each in spelled(watch.descriptor)]
+        updates = [self._synced(each) for each in spellings]
+        forks = [each.reorganised_to for each in updates if each.reorganised_to is not None]
+        if len(updates) > 1 and forks:
+            # What one wallet says is to be told again, each of them has to tell.
+            anew = [each._replace(since=None, known=dict) for each in spellings]
+            updates = [self._synced(each) for each in anew]
+        return merged(updates)._replace(reorganised_to=min(forks, default=None))
+
+    def _synced(self, watch: Watch) -> ChainUpdate:
         with _understanding(), self._wallet(watch.descriptor) as wallet:
             before = wallet.checkpoints()
             new = wallet.latest_checkpoint().height == 0

@@ -1,0 +1,55 @@
+"""Which scripts a vault can be made with, by what the cards of its keys sign for."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from cards.family import family_named
+from coordinator.errors import CardCannotSign, LeafUnproved, UsageError
+from coordinator.home.stored import key_expression
+from coordinator.interop import wallet_file
+from coordinator.names import require_known
+from psbt.policy import SCRIPTS
+from storage import cards as card_book
+from storage.model import Key
+
+TAPROOT: Final = "tr"
+MUSIG: Final = frozenset({"musig", "musig2", "tr-musig"})
+"""What a person may call a script that no card signs for."""
+
+
+def refuse_script(db: Session, script: str, keys: Sequence[Key]) -> None:
+    """Refuse scripts that a card of one of the keys cannot sign for, or that are not made here."""
+    if script in MUSIG:
+        raise UsageError(
+            "no card signs by MuSig2, which makes one key of several: a taproot vault of cards is"
+            f" --script {TAPROOT}, a quorum in a leaf"
+        )
+    require_known("script", script, SCRIPTS)
+    digest_of = "sh-wsh" if script == "sh" else script  # both are ECDSA over 32 bytes
+    for card in (card for key in keys for card in card_book.cards_with_key(db, key)):
+        if digest_of not in family_named(card.family).signs_at(card.version):
+            raise CardCannotSign(card.label, f"{card.family} {card.version}", script)
+
+
+def refuse_unproved(db: Session, keys: Sequence[Key]) -> None:
+    """Refuse keys for taproot that are on no card, or on one that never proved to sign for it."""
+    for key in keys:
+        cards = card_book.cards_with_key(db, key)
+        unproved = card_book.unproved_cards(db, key)
+        if unproved or not cards:
+            card = unproved[0] if unproved else None
+            who = (
+                f"card {card.label} ({card.family} {card.version})" if card else f"key {key.label}"
+            )
+            label = card.label if card else "LABEL"
+            raise LeafUnproved(who, key.path, f"cardquorum card enrol {label} --path {key.path}")
+
+
+def key_for(db: Session, card: str, network: str, *, script: str) -> Key:
+    """Return the key a card was last enrolled with; rather one whose path is for the script."""
+    newest = card_book.key_of_card(db, card, network)
+    keys = [key for key in card_book.keys_of_card(db, card) if key.network == network]
+    fitting = [k for k in keys if wallet_file.script_of_path(key_expression(k).path) == script]
+    return fitting[-1] if fitting else newest
