@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from coordinator.errors import UsageError
 from coordinator.notices import Notice, Severity
+from coordinator.vault.script_types import in_order
 from coordinator.wallet.branches import waiting
 from psbt.forms import branch_name, key_uses
 from psbt.keys import KeyExpression
@@ -45,7 +46,7 @@ def planned_policy(
     twice in a script.
     """
     if not later:
-        return Policy(primary.threshold, tuple(primary.keys), network, script)
+        return in_order(Policy(primary.threshold, tuple(primary.keys), network, script))
     if script == "tr":
         raise UsageError(
             "branches that open later are not made in taproot: a vault that has them is wsh"

@@ -1,6 +1,8 @@
 """Which scripts a vault can be made with, by what the cards of its keys sign for."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from operator import attrgetter
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -10,7 +12,7 @@ from coordinator.errors import CardCannotSign, LeafUnproved, UsageError
 from coordinator.home.stored import key_expression
 from coordinator.interop import wallet_file
 from coordinator.names import require_known
-from psbt.policy import SCRIPTS
+from psbt.policy import SCRIPTS, Policy
 from storage import cards as card_book
 from storage.model import Key
 
@@ -33,9 +35,9 @@ def refuse_script(db: Session, script: str, keys: Sequence[Key]) -> None:
             raise CardCannotSign(card.label, f"{card.family} {card.version}", script)
 
 
-def refuse_unproved(db: Session, keys: Sequence[Key]) -> None:
+def refuse_unproved(db: Session, script: str, keys: Sequence[Key]) -> None:
     """Refuse keys for taproot that are on no card, or on one that never proved to sign for it."""
-    for key in keys:
+    for key in keys if script == TAPROOT else ():
         cards = card_book.cards_with_key(db, key)
         unproved = card_book.unproved_cards(db, key)
         if unproved or not cards:
@@ -45,6 +47,16 @@ def refuse_unproved(db: Session, keys: Sequence[Key]) -> None:
             )
             label = card.label if card else "LABEL"
             raise LeafUnproved(who, key.path, f"cardquorum card enrol {label} --path {key.path}")
+
+
+def in_order(policy: Policy) -> Policy:
+    """Return a policy, one of taproot with its keys by public key: whoever names them makes it so.
+
+    The key above the leaf is then one that Liana's rule and Nunchuk's make alike.
+    """
+    if policy.script != TAPROOT:
+        return policy
+    return replace(policy, keys=tuple(sorted(policy.keys, key=attrgetter("key.public_key"))))
 
 
 def key_for(db: Session, card: str, network: str, *, script: str) -> Key:

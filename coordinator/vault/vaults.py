@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from operator import attrgetter
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -40,7 +39,13 @@ from coordinator.vault.plans import (
     branch_warnings,
     planned_policy,
 )
-from coordinator.vault.script_types import TAPROOT, key_for, refuse_script, refuse_unproved
+from coordinator.vault.script_types import (
+    TAPROOT,
+    in_order,
+    key_for,
+    refuse_script,
+    refuse_unproved,
+)
 from coordinator.wallet import scans
 from coordinator.wallet.branches import BranchLine, branch_lines
 from coordinator.wallet.scripts import LOOKAHEAD
@@ -109,9 +114,7 @@ def create(
     _refuse_open(db, plan.recoveries)
     keys = list(dict.fromkeys([*primary, *(key for _, own in later for key in own)]))
     refuse_script(db, plan.script, keys)
-    if plan.script == TAPROOT:
-        refuse_unproved(db, keys)
-        primary = sorted(primary, key=attrgetter("public_key"))
+    refuse_unproved(db, plan.script, keys)
     policy = planned_policy(
         _quorum(plan.threshold, primary),
         [(branch.wait, _quorum(branch.threshold, own)) for branch, own in later],
@@ -280,12 +283,8 @@ def succeed(home: Home, db: Session, vault: Vault, *, gone: Key, new: Key) -> Va
     """
     names = (each.name for each in vault_book.all_vaults(db))
     lost, taken = key_expression(gone), key_expression(new)
-    policy = with_keys(stored_policy(vault), {lost: taken}.get)
-    if policy.script == TAPROOT:
-        refuse_unproved(db, [new])
-        policy = replace(
-            policy, keys=tuple(sorted(policy.keys, key=lambda key: key.key.public_key))
-        )
+    refuse_unproved(db, vault.script, [new])
+    policy = in_order(with_keys(stored_policy(vault), {lost: taken}.get))
     keys = [new if each.key_id == gone.id else each.key for each in vault.every_key]
     name = first_free(vault.name, names)
     successor = _store(db, name, policy, birthday=_newest_key(keys))

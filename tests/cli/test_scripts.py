@@ -41,7 +41,7 @@ def test_every_family_signs_for_each_script(
 @pytest.mark.parametrize("script", ["p2pkh", "rawtr"])
 def test_an_unknown_script_is_refused(asked: Asked, script: str) -> None:
     refused = create(asked, "keycard", "4.0", script, check=2)["error"]["message"]
-    assert refused == f"unknown script {script}; expected one of wsh, sh-wsh, sh, tr"
+    assert refused == f"unknown script {script!r}; expected one of wsh, sh-wsh, sh, tr"
     assert asked("vault", "list")["vaults"] == []
 
 
