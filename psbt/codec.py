@@ -39,6 +39,7 @@ __all__ = [
     "Psbt",
     "assemble",
     "copy",
+    "drop_signatures",
     "final_psbt",
     "finish_input",
     "internal_key",
@@ -283,6 +284,12 @@ def tap_tree(psbt_out: OutputScope) -> bytes | None:
 def signs_by_key_path(psbt_in: InputScope) -> bool:
     """Tell whether an input states a signature by the key of a taproot output itself."""
     return fields.IN_TAP_KEY_SIG in psbt_in.unknown
+
+
+def drop_signatures(psbt_in: InputScope) -> None:
+    """Take away whatever signs an input, and what unlocks it."""
+    psbt_in.partial_sigs, psbt_in.taproot_sigs = {}, {}
+    psbt_in.final_scriptsig = psbt_in.final_scriptwitness = None
 
 
 def is_final(psbt_in: InputScope) -> bool:

@@ -12,6 +12,8 @@ def card_findings(facts: VaultFacts) -> Iterator[Notice]:
     for carrier, card in facts.cards():
         yield from _unwritten(carrier, card)
         yield from _unproven(carrier, card)
+        if facts.taproot and not carrier.signs_leaf:
+            yield _cannot_sign(carrier, card)
     for cosigner in facts.all_keys():
         yield from _siblings_together(cosigner)
         yield from _backups_with_keys(cosigner)
@@ -43,6 +45,17 @@ def _unproven(carrier: CarrierFacts, card: CardFacts) -> Iterator[Notice]:
             "rely on it only beside cards of other makers, or replace it",
             (carrier.subject,),
         )
+
+
+def _cannot_sign(carrier: CarrierFacts, card: CardFacts) -> Notice:
+    return Notice(
+        "leaf_not_proved",
+        Severity.DANGER,
+        f"{carrier.subject} ({card.family} {card.version}) has not proved that it signs for"
+        " taproot: it may be no way to its key",
+        f"have it prove it: cardquorum card enrol {carrier.name} --path PATH",
+        (carrier.subject,),
+    )
 
 
 def _siblings_together(cosigner: CosignerFacts) -> Iterator[Notice]:
@@ -80,7 +93,7 @@ def _backups_with_keys(cosigner: CosignerFacts) -> Iterator[Notice]:
 
 def _only_here(facts: VaultFacts) -> Iterator[Notice]:
     """Tell where too few keys can be signed with by anything but this program."""
-    lonely = [cosigner for cosigner in facts.cosigners if _needs_this_program(cosigner)]
+    lonely = [each for each in facts.cosigners if _needs_this_program(each, taproot=facts.taproot)]
     free = len(facts.cosigners) - len(lonely)
     if lonely and free < facts.threshold:
         subjects = tuple(each.subject for cosigner in lonely for each in cosigner.carriers)
@@ -94,9 +107,14 @@ def _only_here(facts: VaultFacts) -> Iterator[Notice]:
         )
 
 
-def _needs_this_program(cosigner: CosignerFacts) -> bool:
-    """Tell whether every carrier of a key is a card that only this program signs with."""
-    return bool(cosigner.carriers) and all(c.card and c.card.lonely for c in cosigner.carriers)
+def _needs_this_program(cosigner: CosignerFacts, *, taproot: bool) -> bool:
+    """Tell whether every carrier of a key is a card that only this program signs with.
+
+    For a leaf of taproot no other is known, whatever the card.
+    """
+    return bool(cosigner.carriers) and all(
+        c.card and (c.card.lonely or taproot) for c in cosigner.carriers
+    )
 
 
 def _all_alike(facts: VaultFacts) -> Iterator[Notice]:

@@ -59,7 +59,10 @@ class CardFacts(NamedTuple):
 
 
 class CarrierFacts(NamedTuple):
-    """One thing that brings a key back, as the book has it; `gone` is lost, stolen or destroyed."""
+    """One thing that brings a key back, as the book has it; `gone` is lost, stolen or destroyed.
+
+    `signs_leaf` tells of a card that it proved to sign for a leaf of taproot with the key.
+    """
 
     subject: str
     location: str | None
@@ -67,6 +70,7 @@ class CarrierFacts(NamedTuple):
     last_seen: datetime | None
     card: CardFacts | None = None
     bag: BagFacts | None = None
+    signs_leaf: bool = False
 
     @property
     def kind(self) -> str:
@@ -176,7 +180,8 @@ class VaultFacts:
     `cosigners` are the keys of the primary branch, `branches` those that open later, the soonest
     first; `chain` is the newest block known, None where no chain was asked, `at` the block the
     audit looks at, None for now; `look` is the command that looks for newer ones. `approval` is
-    how the policy stands to what this home approved; None where nobody asked.
+    how the policy stands to what this home approved; None where nobody asked. `taproot` tells that
+    it is a quorum in a leaf.
     """
 
     name: str
@@ -199,6 +204,7 @@ class VaultFacts:
     chain: ChainClock | None = None
     at: int | None = None
     look: str = "cardquorum sync"
+    taproot: bool = False
 
     def opens(self, branch: BranchFacts) -> int | None:
         """Return the first block that may spend the oldest coin by a branch.

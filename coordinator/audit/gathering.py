@@ -139,6 +139,7 @@ def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
         ),
         ages=_ages(db, vault) if vault.recoveries else None,
         chain=chain_clock(db, vault),
+        taproot=vault.script == "tr",
     )
 
 
@@ -250,6 +251,7 @@ def carrier_facts(carrier: Carrier, said: Book) -> CarrierFacts:
         last_seen=max(looked_at),
         card=None if card is None else _card(card, said.secrets.get(card.id, ())),
         bag=bag_of(events),
+        signs_leaf=carrier.leaf_proved_at is not None,
     )
 
 

@@ -274,9 +274,7 @@ def _unsigned(psbt: codec.Psbt, own: Collection[int]) -> codec.Psbt:
     """Return a PSBT without the vault's signatures: each is verified before it is kept."""
     bare = codec.copy(psbt)
     for index in own:
-        psbt_in = bare.inputs[index]
-        psbt_in.partial_sigs = {}
-        psbt_in.final_scriptsig = psbt_in.final_scriptwitness = None
+        codec.drop_signatures(bare.inputs[index])
     return bare
 
 

@@ -47,11 +47,8 @@ def codes(facts: VaultFacts, now: datetime = NOW) -> list[str]:
     return [finding.code for finding in audit(facts, now)]
 
 
-GOOD = (
-    key("a", carrier("a", "bank")),
-    key("b", carrier("b", "friend")),
-    key("c", carrier("c", "home")),
-)
+PLACES = (("a", "bank"), ("b", "friend"), ("c", "home"))
+GOOD = tuple(key(name, carrier(name, place)) for name, place in PLACES)
 
 
 def test_three_keys_at_three_places_have_no_finding() -> None:
@@ -141,6 +138,15 @@ def test_a_key_that_did_not_match_is_a_danger() -> None:
 def test_a_card_that_could_not_prove_itself() -> None:
     facts = vault(key("a", carrier("a", "bank", attestation="unproven")), *GOOD[1:])
     assert codes(facts) == ["attestation_unproven"]
+
+
+def test_a_card_that_did_not_prove_to_sign_for_a_leaf_is_a_danger_in_taproot_alone() -> None:
+    proved = (key(name, carrier(name, place, signs_leaf=True)) for name, place in PLACES[1:])
+    facts = vault(GOOD[0], *proved, taproot=True)
+    found = audit(facts, NOW)
+    assert [each.code for each in found] == ["leaf_not_proved", "no_other_software"]
+    assert (found[0].severity, found[0].subjects) == (Severity.DANGER, ("card:a",))
+    assert "card enrol a" in found[0].remedy
 
 
 def test_a_key_whose_carriers_were_forgotten_is_no_key_left() -> None:

@@ -4,8 +4,8 @@ from alembic import op
 
 from storage.migrations.tables import TIME, optional
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 
 NAME = "ck_vault_script_known"
 
