@@ -4,8 +4,8 @@ from alembic import op
 
 from storage.migrations.tables import TIME, optional
 
-revision = "0022"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 
 NAME = "ck_vault_script_known"
 
