@@ -6,10 +6,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, TypedDict
 
-from sqlalchemy import Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import Update, bindparam, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute as Column
 from sqlalchemy.orm import Session
 
+from storage.bulk import insert_rows
 from storage.lookup import absent, batches
 from storage.model import Address, ChainTransaction, Coin, Record, SyncState, Vault
 
@@ -473,8 +474,7 @@ def _update(db: Session, statement: Update, rows: Sequence[Mapping[str, object]]
 
 def _insert(db: Session, model: type[Record], rows: Sequence[Mapping[str, object]]) -> None:
     """Insert by the table: no object is made for a row."""
-    if rows:
-        db.execute(insert(Record.metadata.tables[model.__tablename__]), rows)
+    insert_rows(db.connection(), Record.metadata.tables[model.__tablename__], rows)
 
 
 def _mark_used(db: Session, vault: Vault, paid: Mapping[bytes, FoundCoin]) -> None:

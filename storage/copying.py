@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy import Connection, Table, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage import custody
+from storage.bulk import insert_rows
 from storage.database import reading
 from storage.errors import StorageError
 from storage.model import whole_schema
@@ -52,7 +53,7 @@ def _copy_table(reader: Connection, writer: Connection, table: Table) -> int:
     count = 0
     for part in found.mappings().partitions():
         rows = [dict(row) for row in part]
-        writer.execute(insert(table), rows)
+        insert_rows(writer, table, rows)
         count += len(rows)
     if writer.dialect.name != "sqlite" and table.autoincrement_column is not None:
         name = table.autoincrement_column.name

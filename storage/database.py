@@ -40,9 +40,19 @@ WRITES = (
 )
 READ_ONLY = "read_only"
 READS = "reads"
+LOADED = "loaded"
 APPROVES = "approves_seal"
 """In a session's info: called with the sealing key, None without a seal, and whether the session
 has the opening key, before anything private is written; raises where it must not be."""
+
+
+class Held(Session):
+    """A session that keeps what it loaded while it lasts: what it refers to is not loaded again."""
+
+
+@event.listens_for(Held, "loaded_as_persistent")
+def _hold(session: Session, record: object) -> None:
+    session.info.setdefault(LOADED, []).append(record)
 
 
 def open_database(
@@ -65,19 +75,20 @@ def open_database(
     if file is not None and existing:
         require_whole(file)
     if file is not None and file.exists() and not is_writable(file):
-        return sessionmaker(_reading(found, file), expire_on_commit=False)
+        return sessionmaker(_reading(found, file), class_=Held, expire_on_commit=False)
     engine = _engine(found, password)
     with ExitStack() as on_failure:
         on_failure.callback(engine.dispose)
         if _brought_to_date(engine, existing=existing) is READS:
             engine = engine.execution_options(**{READ_ONLY: True, READS: True})
         on_failure.pop_all()
-    return sessionmaker(engine, expire_on_commit=False)
+    return sessionmaker(engine, class_=Held, expire_on_commit=False)
 
 
 def reading(database: sessionmaker[Session]) -> sessionmaker[Session]:
     """Return an open database for reading alone: its transactions keep nobody from writing."""
-    return sessionmaker(**{**database.kw, "bind": reading_only(database.kw["bind"])})
+    bind = reading_only(database.kw["bind"])
+    return sessionmaker(class_=Held, **{**database.kw, "bind": bind})
 
 
 def is_read_only(database: sessionmaker[Session]) -> bool:

@@ -6,7 +6,7 @@ end with their transactions; nothing is kept in a session of the server.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
@@ -186,6 +186,20 @@ def _require_server(connection: "ServerConnection[Any]", _entry: ConnectionPoolE
         )
     if encoding != "UTF8":
         raise StorageError(f"the database's encoding is {encoding}; it has to be UTF8")
+
+
+def copy_into(connection: Connection, command: str, rows: Iterable[Sequence[object]]) -> None:
+    """Run COPY FROM STDIN in a connection's transaction; raises StorageError."""
+    import psycopg  # noqa: PLC0415 -- an extra's
+
+    from storage.server_dialect import driven  # noqa: PLC0415 -- as above
+
+    try:
+        with driven(connection).cursor() as cursor, cursor.copy(command.encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as failure:
+        raise translated(connection.engine.url, failure) from failure
 
 
 def translated(url: URL, failure: BaseException) -> StorageError:

@@ -57,7 +57,7 @@ class Location(Record):
     lead_hours: Mapped[int | None]
     sealed: Mapped[bytes | None]
     retired_at: Mapped[datetime | None]
-    holder: Mapped[Holder | None] = relationship(lazy="selectin")
+    holder: Mapped[Holder | None] = relationship(lazy="joined")
 
 
 class CustodyEvent(Record):
@@ -80,8 +80,8 @@ class CustodyEvent(Record):
     photo_sha256: Mapped[bytes | None]
     previous: Mapped[bytes] = mapped_column(unique=True)
     hash: Mapped[bytes] = mapped_column(unique=True)
-    item: Mapped[Item] = relationship(lazy="selectin")
-    location: Mapped[Location | None] = relationship(lazy="selectin")
+    item: Mapped[Item] = relationship(lazy="joined", innerjoin=True)
+    location: Mapped[Location | None] = relationship(lazy="joined")
     texts: Mapped[dict[str, "CustodyText"]] = relationship(
         lazy="selectin", collection_class=attribute_keyed_dict("field")
     )
