@@ -3,12 +3,13 @@
 import sqlite3
 from pathlib import Path
 
+TRIGGERS = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+
 
 def unguarded(file: Path) -> sqlite3.Connection:
     """Return a connection to a database whose triggers are gone."""
     database = sqlite3.connect(file)
-    triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-    for (name,) in database.execute(triggers).fetchall():
+    for (name,) in database.execute(TRIGGERS).fetchall():
         database.execute(f"DROP TRIGGER {name}")
     database.commit()
     return database
