@@ -24,6 +24,9 @@ class Author(Protocol):
     def public_key(self) -> bytes:
         """Return the 32 bytes of the Ed25519 key."""
 
+    def now(self) -> datetime:
+        """Return the time of the operator's clock."""
+
     def sign(self, message: bytes) -> bytes:
         """Return the 64 bytes of a signature."""
 
@@ -40,9 +43,18 @@ def author_of(db: Session) -> Author | None:
 
 
 def state(
-    db: Session, act: str, subject: str, *, digest: bytes, now: datetime, vault: str | None = None
+    db: Session,
+    act: str,
+    subject: str,
+    *,
+    digest: bytes,
+    now: datetime | None = None,
+    vault: str | None = None,
 ) -> None:
-    """Append that this session's author did something (`storage.statements`), if there is one."""
+    """Append that this session's author did something (`storage.statements`), if there is one.
+
+    It was done now, by the author's clock, unless another moment is told.
+    """
     author = author_of(db)
     if author is None:
         return
@@ -58,7 +70,7 @@ def state(
         digest=digest,
         operator=author.name,
         public_key=author.public_key,
-        said_at=now,
+        said_at=now or author.now(),
         previous=previous,
     )
     said.hash = statements.hashed(said)

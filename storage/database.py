@@ -42,8 +42,8 @@ READ_ONLY = "read_only"
 READS = "reads"
 LOADED = "loaded"
 APPROVES = "approves_seal"
-"""In a session's info: called with the sealing key, None without a seal, and whether the session
-has the opening key, before anything private is written; raises where it must not be."""
+"""In a session's info: called with the session, the sealing key, None without a seal, and whether
+it has the opening key, before anything private is written; raises where it must not be."""
 
 
 class Held(Session):

@@ -97,8 +97,16 @@ def _enclose_new(_mapper: Mapper[Any], connection: Connection, row: Private) -> 
     if sealing_key is None:
         return
     if not isinstance(row, CustodyText) and row.id is None:
-        row.id = (connection.scalar(select(func.max(type(row).id))) or 0) + 1
+        row.id = _next_id(connection, type(row))
     _enclose(row, sealing_key)
+
+
+def _next_id(connection: Connection, kind: type[Holder | Location]) -> int:
+    """Return the number of a new row; on a server as the server counts them."""
+    if connection.dialect.name == "sqlite":
+        return (connection.scalar(select(func.max(kind.id))) or 0) + 1
+    counter = func.nextval(func.pg_get_serial_sequence(kind.__tablename__, "id"))
+    return int(connection.scalar(select(counter)) or 0)
 
 
 def _refuse_unapproved(row: Private, sealing_key: bytes | None) -> None:
@@ -106,7 +114,7 @@ def _refuse_unapproved(row: Private, sealing_key: bytes | None) -> None:
     session = object_session(row)
     approves = session.info.get(APPROVES) if session else None
     if session is not None and approves is not None:
-        approves(sealing_key, OPENING_KEY in session.info)
+        approves(session, sealing_key, OPENING_KEY in session.info)
 
 
 @event.listens_for(Holder, "before_update")

@@ -1,11 +1,17 @@
-"""Sealing a home: places and people under a passphrase, the file scrubbed of their plain text."""
+"""Sealing a home: places and people under a passphrase, the file scrubbed of their plain text.
+
+Of a database on a server only the rows are changed: its free pages, logs and backups are the
+server's own. Where it is sealed before there is anything private, none ever holds plain text.
+"""
 
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session, object_session, sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
+from storage.authors import state
 from storage.errors import SealBroken, StorageError
 from storage.hashing import text_digest
 from storage.model import CustodyText, Holder, Location, Record, Seal
@@ -24,18 +30,16 @@ if TYPE_CHECKING:
     from storage.encryption import Cost, OpeningKey
 
 Database = sessionmaker[Session]
+SUBJECT: Final = "seal"
+SEALED: Final = "sealed"
+UNSEALED: Final = "unsealed"
+"""What operators state of the seal."""
 READERS_WAIT = "another process reads the database; run this again when it has ended"
 
 
 def is_sealed(db: Session) -> bool:
     """Return whether this home is sealed."""
     return sealing_key_in(db.connection()) is not None
-
-
-def sealing_key_beside(row: Record) -> bytes | None:
-    """Return the key the home of a row is sealed with; None where it is not sealed."""
-    session = object_session(row)
-    return sealing_key_in(session.connection()) if session is not None else None
 
 
 def sealing_key(db: Session) -> bytes | None:
@@ -65,19 +69,23 @@ def unlock(database: Database, passphrase: bytes) -> None:
     database.configure(info={**database.kw.get("info", {}), OPENING_KEY: opening_key})
 
 
-def seal_all(database: Database, passphrase: bytes, cost: "Cost | None" = None) -> None:
-    """Seal what is private, or finish a sealing that was cut off; then scrub the file."""
+def seal_all(database: Database, passphrase: bytes, cost: "Cost | None" = None) -> int:
+    """Seal what is private, or finish a sealing that was cut off; then scrub the file.
+
+    Returns how many rows were plain text until then.
+    """
     from storage.encryption import OpeningKey  # noqa: PLC0415 -- as above
 
-    if database.kw["bind"].dialect.name != "sqlite":
-        raise StorageError("only a SQLite database can be scrubbed, so only that can be sealed")
+    rows: list[Private] = []
     with database.begin() as db:
         if not is_sealed(db):
-            opening_key = OpeningKey()
-            for row in _private_rows(db):
+            opening_key, rows = OpeningKey(), _private_rows(db)
+            for row in rows:
                 _change_form(db, row, enclosed(row, opening_key.sealing_key, opening_key))
             _keep(db, opening_key, passphrase, cost=cost)
+            state(db, SEALED, SUBJECT, digest=sha256(opening_key.sealing_key).digest())
     scrub(database)
+    return len(rows)
 
 
 def unseal_all(database: Database) -> None:
@@ -86,7 +94,9 @@ def unseal_all(database: Database) -> None:
         opening_key_of(db)
         for row in _private_rows(db):
             _change_form(db, row, _readable(row))
-        db.delete(db.scalars(select(Seal)).one())
+        seal = db.scalars(select(Seal)).one()
+        db.delete(seal)
+        state(db, UNSEALED, SUBJECT, digest=sha256(seal.sealing_key).digest())
     info = database.kw.get("info", {})
     database.configure(info={name: value for name, value in info.items() if name != OPENING_KEY})
 
@@ -104,8 +114,15 @@ def change_passphrase(database: Database, passphrase: bytes, cost: "Cost | None"
 def scrub(database: Database) -> None:
     """Rewrite the database file without its free pages, and empty its log of changes.
 
-    Raises StorageError where another process keeps the log in use.
+    Those of a server are not ours. Raises StorageError where another process keeps the log in use.
     """
+    if database.kw["bind"].dialect.name == "sqlite":
+        _rewrite(database)
+    with database.begin() as db:
+        db.execute(update(Seal).values(scrubbed=True))
+
+
+def _rewrite(database: Database) -> None:
     with database.kw["bind"].connect() as connection:
         driver = connection.connection
         try:
@@ -115,8 +132,6 @@ def scrub(database: Database) -> None:
             raise StorageError(f"plain text is left in free pages: {failure}") from failure
     if busy:
         raise StorageError(f"plain text is left in free pages: {READERS_WAIT}")
-    with database.begin() as db:
-        db.execute(update(Seal).values(scrubbed=True))
 
 
 def _keep(

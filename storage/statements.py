@@ -68,6 +68,12 @@ def about(db: Session, act: str, subject: str) -> Sequence[Statement]:
     return db.scalars(own.order_by(Statement.id).limit(OF_ONE_MAX)).all()
 
 
+def newest_about(db: Session, acts: Sequence[str], subject: str) -> Statement | None:
+    """Return what was said last of one thing."""
+    own = select(Statement).where(Statement.act.in_(acts), Statement.subject == subject)
+    return db.scalars(own.order_by(Statement.id.desc()).limit(1)).one_or_none()
+
+
 def first_about(db: Session, act: str, subjects: Iterable[str]) -> dict[str, Statement]:
     """Return what was said first of each of several things, by subject."""
     found: dict[str, Statement] = {}

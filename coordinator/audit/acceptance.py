@@ -25,7 +25,7 @@ from coordinator.audit.dangers import (
 )
 from coordinator.audit.gathering import Book, book, key_facts
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
-from coordinator.home import approvals, stated
+from coordinator.home import approvals, seals, stated
 from coordinator.home.approvals import Standing
 from coordinator.home.operators import NOBODY
 from coordinator.home.settings import Home
@@ -144,8 +144,8 @@ def _refuse_differing(home: Home, vault: Vault) -> Standing:
     standing = policy_standing(home, vault)
     if standing is Standing.DIFFERS:
         raise ApprovalMismatch(f"what is stored of vault {vault.name}")
-    sealing_key = sealing.sealing_key_beside(vault)
-    if approvals.seal_standing(home, sealing_key) is Standing.DIFFERS:
+    db = object_session(vault)
+    if db is not None and seals.standing(home, db, sealing.sealing_key(db)) is Standing.DIFFERS:
         raise ApprovalMismatch("the key that places and people are sealed to")
     return standing
 
@@ -221,7 +221,7 @@ def _dangers(
         (finding, f"{vault.descriptor} {resting_on(facts, finding.code)}")
         for finding in dangers(facts)
     ]
-    if approvals.seal_standing(home, sealing.sealing_key(db)) is Standing.DIFFERS:
+    if seals.standing(home, db, sealing.sealing_key(db)) is Standing.DIFFERS:
         found.insert(0, (OTHER_SEAL, ""))
     return found
 

@@ -299,9 +299,9 @@ def unlock_seal(database: "sessionmaker[Session]", passphrase: Secret) -> None:
     sealing.unlock(database, passphrase.reveal())
 
 
-def seal_under(database: "sessionmaker[Session]", passphrase: Secret) -> None:
-    """Seal places and people."""
-    sealing.seal_all(database, passphrase.reveal())
+def seal_under(database: "sessionmaker[Session]", passphrase: Secret) -> int:
+    """Seal places and people; returns how many rows were plain text until then."""
+    return sealing.seal_all(database, passphrase.reveal())
 
 
 def change_passphrase(database: "sessionmaker[Session]", passphrase: Secret) -> None:

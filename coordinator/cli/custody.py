@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(help="its name")]
 Item = Annotated[str, typer.Argument(help="what it is about, as card:blue")]
 SEALED = "places, people and notes are sealed; no plain text of them is left in the home"
+SEALED_THERE = "places, people and notes are sealed: the server sees none of them from now on"
+LEFT_ON_SERVER = (
+    "were plain text there until now: its free pages, logs and backups may hold them still; its "
+    "owner runs VACUUM FULL custody_text, holder, location, and renews its backups"
+)
 LENGTH_MIN = 8
 ROLLED_BACK = "book_rolled_back"
 
@@ -331,14 +336,19 @@ def seal(context: Context) -> Result:
     """Seal places, people and notes under a passphrase.
 
     Without it every command goes on working and shows location.1, holder.1 and so on. A
-    passphrase that is forgotten loses these names only. Backups made before still hold them.
+    passphrase that is forgotten loses these names only. Backups made before still hold them. On a
+    server: seal before the first place is added, then it never sees one.
 
     \b
     Example: cardquorum custody seal
     """
-    fresh = _sealed(context)
-    lines = [SEALED] if fresh else ["an earlier sealing was cut off; now it is done", SEALED]
-    return Result({"sealed": True}, lines)
+    plain = _sealed(context)
+    lines = [SEALED_THERE if context.home.server else SEALED]
+    if plain is None:
+        lines.insert(0, "an earlier sealing was cut off; now it is done")
+    elif plain and context.home.server:
+        lines.append(f"{counted(plain, 'row')} {LEFT_ON_SERVER}")
+    return Result({"sealed": True, "were_plain": plain or 0}, lines)
 
 
 def unseal(context: Context) -> Result:
@@ -372,8 +382,11 @@ def passphrase(context: Context) -> Result:
     return Result({"sealed": True}, ["the passphrase was changed"])
 
 
-def _sealed(context: Context) -> bool:
-    """Seal the home under a new passphrase; returns False where only scrubbing was left to do."""
+def _sealed(context: Context) -> int | None:
+    """Seal the home under a new passphrase; returns how many rows were plain text.
+
+    None where only scrubbing was left to do.
+    """
     from coordinator.cli.attendant import seal_under
     from coordinator.errors import UsageError
     from coordinator.home import approvals
@@ -385,13 +398,13 @@ def _sealed(context: Context) -> bool:
         raise UsageError("places and people are sealed already")
     if sealed:
         sealing.scrub(context.database)
-        return False
-    seal_under(context.database, _chosen(context, PASSPHRASE))
+        return None
+    plain = seal_under(context.database, _chosen(context, PASSPHRASE))
     with context.database.begin() as db:
         sealing_key = sealing.sealing_key(db)
     if sealing_key is not None:
         approvals.approve_seal(context.home, sealing_key)
-    return True
+    return plain
 
 
 def _require_open(context: Context) -> None:

@@ -8,7 +8,7 @@ commits what they approve. Reading writes nothing. An entry whose signature does
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +19,6 @@ from coordinator.errors import ApprovalMismatch, CoordinatorError
 from coordinator.files import write_private
 from coordinator.foreign_json import read_json
 from coordinator.home.settings import Home
-from storage.errors import SealLocked
 
 KEY_FILE: Final = "approval.key"
 LIST_FILE: Final = "approvals.json"
@@ -85,25 +84,6 @@ def forget_seal(home: Home) -> None:
     """Approve no seal any more: the passphrase approves the next one, or none is made."""
     with _locked(home):
         _replace(home, {"kind": "seal"}, None)
-
-
-def approves_seal(home: Home) -> Callable[[bytes | None, bool], None]:
-    """Return what storage asks before it writes anything private.
-
-    A seal nobody approved here is approved by who opens it with the passphrase; raises SealLocked
-    where nobody did, ApprovalMismatch where another was approved.
-    """
-
-    def approves(sealing_key: bytes | None, unlocked: bool) -> None:  # noqa: FBT001 -- storage's
-        standing = seal_standing(home, sealing_key)
-        if standing is Standing.DIFFERS:
-            raise ApprovalMismatch("the key that places and people are sealed to")
-        if standing is Standing.NONE and sealing_key is not None:
-            if not unlocked:
-                raise SealLocked
-            approve_seal(home, sealing_key)
-
-    return approves
 
 
 def approve_operator(home: Home, name: str, public_key: bytes) -> None:

@@ -2,9 +2,11 @@
 
 import platform
 import re
+from datetime import datetime
 from functools import cached_property
 from typing import Final
 
+from coordinator import clock
 from coordinator.home import approvals
 from coordinator.home.settings import Home
 from coordinator.names import LENGTH_MAX
@@ -25,6 +27,10 @@ class HomeAuthor:
     def public_key(self) -> bytes:
         """Return the 32 bytes of the home's public key."""
         return approvals.have_key(self._home)
+
+    def now(self) -> datetime:
+        """Return this computer's time."""
+        return clock.now()
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64 bytes of a signature."""

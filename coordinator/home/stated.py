@@ -3,6 +3,7 @@
 A row that nobody signed is nobody's; one that differs from what was signed is refused.
 """
 
+import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -18,11 +19,12 @@ from psbt.errors import PsbtError
 from psbt.outline import commitment
 from storage import ceremonies as ceremony_book
 from storage import custody as custody_book
-from storage import statements
+from storage import sealing, statements
 from storage import vaults as vault_book
 from storage.errors import StatementBroken
 from storage.lookup import is_empty
 from storage.model import Ceremony, CustodyEvent, Signature, Statement
+from storage.sealing import SEALED, UNSEALED
 
 Check = Callable[[Statement], None]
 """Raises StatementBroken where a statement tells of another row than there is."""
@@ -174,6 +176,9 @@ class _Rows:
         }
         self._kept = {(act, *row) for act, rows in self._rows.items() for row in rows}
         self._said: set[tuple[str, str, bytes | None]] = set()
+        sealing_key = sealing.sealing_key(db)
+        self._sealed = sealing_key and hashlib.sha256(sealing_key).digest()
+        self._seal: Statement | None = None
 
     def hold(self, said: Statement) -> None:
         """Raise StatementBroken unless there is what an operator signed."""
@@ -188,6 +193,8 @@ class _Rows:
             raise StatementBroken(
                 said.id, f"gave up ceremony {said.subject}, which is {record.state}"
             )
+        if said.act in {SEALED, UNSEALED}:
+            self._seal = said
         here = (said.act, said.subject, said.digest)
         if said.act in {"signed", "vault", "event"} and here not in self._kept:
             told = f"tells of another {WORDS[said.act]} {said.subject} than there is"
@@ -202,6 +209,10 @@ class _Rows:
                 begun = begun or told
                 if begun and not told:
                     yield f"{WORDS[act]} {row.subject} is signed by no operator: {SLIPPED_IN}"
+        if self._seal is not None:
+            meant = self._seal.digest if self._seal.act == SEALED else None
+            if meant != self._sealed:
+                yield f"the seal is not as statement {self._seal.id} says: {SLIPPED_IN}"
         for name, record in self._ceremonies.items():
             opened = ("opened", name, None) in self._said
             given_up = (GIVEN_UP, name, None) in self._said

@@ -61,14 +61,14 @@ class OpenedHome:
     @cached_property
     def database(self) -> "sessionmaker[Session]":
         """Open the home's database, migrated to this version."""
-        from coordinator.home import approvals
+        from coordinator.home import seals
         from coordinator.home.author import HomeAuthor
         from storage.authors import AUTHOR
         from storage.database import APPROVES, open_database
 
         opened = open_database(self.home.database_url, existing=True, password=self.server_password)
         author = HomeAuthor(self.home)
-        opened.configure(info={APPROVES: approvals.approves_seal(self.home), AUTHOR: author})
+        opened.configure(info={APPROVES: seals.approves(self.home), AUTHOR: author})
         if self.home.server is not None and self.follows_book:
             from coordinator.home import book_end
 
@@ -112,14 +112,15 @@ class OpenedHome:
     def refuse_other_seal(self, database: "sessionmaker[Session]") -> bool:
         """Tell whether the seal is closed; raises ApprovalMismatch where it is not ours."""
         from coordinator.errors import ApprovalMismatch
-        from coordinator.home import approvals
+        from coordinator.home import seals
+        from coordinator.home.approvals import Standing
         from storage import sealing
 
         with database.begin() as db:
             if not sealing.is_locked(db):
                 return False
-            standing = approvals.seal_standing(self.home, sealing.sealing_key(db))
-        if standing is approvals.Standing.DIFFERS:
+            standing = seals.standing(self.home, db, sealing.sealing_key(db))
+        if standing is Standing.DIFFERS:
             raise ApprovalMismatch("the key that places and people are sealed to")
         return True
 

@@ -11,7 +11,6 @@ from coordinator.errors import ApprovalMismatch, CoordinatorError
 from coordinator.home import approvals
 from coordinator.home.approvals import Standing
 from coordinator.home.settings import Home
-from storage.errors import SealLocked
 
 SEAL, OTHER = b"\1" * 32, b"\2" * 32
 PAYMENT = b"\3" * 32
@@ -174,22 +173,6 @@ def test_the_oldest_approvals_give_way(home: Home, monkeypatch: pytest.MonkeyPat
     for vault in "abcd":
         approvals.approve_policy(home, vault, "wsh(a)")
     assert [entry["vault"] for entry in entries(home)] == ["b", "c", "d"]
-
-
-def test_no_seal_is_made_by_whom_does_not_know_the_passphrase(home: Home) -> None:
-    approves = approvals.approves_seal(home)
-    approves(None, False)
-    with pytest.raises(SealLocked):
-        approves(SEAL, False)
-    assert approvals.seal_standing(home, SEAL) is Standing.NONE
-    approves(SEAL, True)
-    approves(SEAL, False)
-    assert approvals.seal_standing(home, SEAL) is Standing.APPROVED
-    for other in (OTHER, None):
-        assert approvals.seal_standing(home, other) is Standing.DIFFERS
-        for unlocked in (True, False):
-            with pytest.raises(ApprovalMismatch):
-                approves(other, unlocked)
 
 
 def test_a_seal_is_forgotten_and_nothing_else(home: Home) -> None:
