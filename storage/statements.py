@@ -26,8 +26,6 @@ from storage.model import Statement
 TAG: Final = b"cardquorum statement v1"
 DOMAIN: Final = b"cardquorum operator v1\n"
 ALTERED: Final = "is not what the key in it signed"
-OF_ONE_MAX: Final = 256
-"""How many statements about one thing are read."""
 ROWS_AT_ONCE: Final = 1_000
 
 
@@ -60,12 +58,6 @@ def holds(said: Statement) -> bool:
     except (InvalidSignature, ValueError, TypeError):
         return False
     return True
-
-
-def about(db: Session, act: str, subject: str) -> Sequence[Statement]:
-    """Return what was said of one thing, oldest first, so many at most."""
-    own = select(Statement).where(Statement.act == act, Statement.subject == subject)
-    return db.scalars(own.order_by(Statement.id).limit(OF_ONE_MAX)).all()
 
 
 def newest_about(db: Session, acts: Sequence[str], subject: str) -> Statement | None:

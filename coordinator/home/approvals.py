@@ -122,6 +122,9 @@ def sign(home: Home, message: bytes) -> bytes:
 
 def have_key(home: Home) -> bytes:
     """Return the home's public key; one is made where there is none."""
+    found = public_key(home)
+    if found is not None:
+        return found
     with _locked(home):
         key = _private_key(home) or _new_key(home)
     return bytes(key.public_key().public_bytes_raw())

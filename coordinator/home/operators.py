@@ -121,10 +121,12 @@ def require_held(said: Statement) -> None:
 
 def listed(home: Home, db: Session) -> list[Listed]:
     """Return this home's operator, those approved here, and those that rows name besides."""
-    mine, names = approvals.have_key(home), approvals.approved_operators(home)
+    mine, names = approvals.public_key(home), approvals.approved_operators(home)
     rows = {key: (name, count) for key, name, count in statements.authors(db)}
     counts = {key: count for key, (_, count) in rows.items()}
-    found = [_listed(own_name(home), mine, "own", count=counts.get(mine, 0))]
+    found = []
+    if mine is not None:
+        found.append(_listed(own_name(home), mine, "own", count=counts.get(mine, 0)))
     found += (
         _listed(name, key, State.APPROVED, count=counts.get(key, 0))
         for key, name in sorted(names.items(), key=lambda each: each[1])

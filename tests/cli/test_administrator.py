@@ -45,7 +45,9 @@ def prepared(on_server: Engines, tmp_path_factory: pytest.TempPathFactory) -> Fa
     return made(tmp_path_factory.mktemp("family"), on_server.server)
 
 
-@pytest.fixture(scope="module", params=["postgresql", "sqlite"])
+@pytest.fixture(
+    scope="module", params=["postgresql", pytest.param("sqlite", marks=pytest.mark.matrix)]
+)
 def world(
     request: pytest.FixtureRequest, prepared: Family, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:

@@ -76,6 +76,7 @@ def test_a_server_sealed_from_the_start_never_sees_a_place(
     assert sealed("custody", "verify")["valid"]
 
 
+@pytest.mark.matrix
 def test_what_was_plain_before_is_told(family: Family) -> None:
     ended = run_program(family.anna.home, "custody", "seal", "--pin-stdin", stdin=GIVEN)
     assert "were plain text there until now" in ended.out
@@ -97,6 +98,7 @@ def test_another_operator_works_on_without_the_passphrase(sealed: Family) -> Non
         assert each("custody", "verify")["valid"]
 
 
+@pytest.mark.matrix
 def test_another_operator_who_knows_the_passphrase_reads_and_writes(sealed: Family) -> None:
     ben = sealed.ben
     assert names(ben, GIVEN) == ["at-a", "at-b", "at-c"]
@@ -106,6 +108,7 @@ def test_another_operator_who_knows_the_passphrase_reads_and_writes(sealed: Fami
     assert wrong["error"]["code"] == "passphrase_incorrect"
 
 
+@pytest.mark.matrix
 def test_the_seal_of_somebody_unknown_is_written_to_by_nobody(family: Family) -> None:
     anna, ben = family.anna, family.ben
     ben("operator", "remove", "anna")
@@ -139,6 +142,7 @@ def test_another_seal_than_an_operator_made_is_refused(sealed: Family, on_server
     assert sealed.ben(*record, check=4)["error"]["code"] == "seal_locked"
 
 
+@pytest.mark.matrix
 def test_a_sealed_server_is_copied_sealed_and_read_by_an_auditor(
     sealed: Family, on_server: Engines, tmp_path: Path
 ) -> None:

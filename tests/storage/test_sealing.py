@@ -280,17 +280,6 @@ def test_free_pages_of_earlier_programs_are_scrubbed(
     assert b"beyond-the-mill" not in raw_bytes(tmp_path)
 
 
-def test_a_file_that_cannot_be_scrubbed_is_not_sealed(
-    home: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = seen(home)
-    monkeypatch.setattr(home.kw["bind"].dialect, "name", "postgresql")
-    with pytest.raises(StorageError, match="only a SQLite"):
-        sealing.seal_all(home, PASSPHRASE, CHEAP)
-    monkeypatch.undo()
-    assert seen(home) == before
-
-
 def test_a_home_without_places_is_sealed_too(on_file: Database) -> None:
     sealing.seal_all(on_file, PASSPHRASE, CHEAP)
     with pytest.raises(SealLocked), on_file.begin() as db:
