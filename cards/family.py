@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import cards
-from cards.codes import CodeRule
 from cards.errors import NotSupported
 from cards.pin import Secret
+from cards.pin_rules import CodeRule
 
 if TYPE_CHECKING:  # what is known of a family is told without a card
     from cards.session import CardSession

@@ -19,8 +19,8 @@ from psbt.relay import (
     sigops_refusals,
 )
 from psbt.replacement import Rival, least_fee_against
+from psbt.timelocks import open_from
 from psbt.transaction import Transaction
-from psbt.waits import open_from
 
 HIGH_FEE_DIVISOR: Final = 20  # 5 %
 HIGH_FEERATE: Final = 500_000  # sat/kvB

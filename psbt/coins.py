@@ -13,8 +13,8 @@ from random import Random
 from typing import Final, NamedTuple
 
 from psbt.errors import InsufficientFunds, PsbtError
+from psbt.input_costs import COST_SCALE, Terms
 from psbt.subsets import Window, subsets_within
-from psbt.terms import COST_SCALE, Terms
 from psbt.weight import ScriptSize, dust_limit_sats, output_size
 
 __all__ = [

@@ -8,7 +8,7 @@ from psbt.errors import PsbtError, SignaturesMissing
 from psbt.ownership import own_inputs
 from psbt.partial import Verified, valid_signatures
 from psbt.policy import PRIMARY, Policy
-from psbt.waits import require_branch
+from psbt.timelocks import require_branch
 
 
 def finalize(

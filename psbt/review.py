@@ -28,7 +28,7 @@ from psbt.ownership import (
 from psbt.policy import CHANGE, PRIMARY, Policy, VaultScript
 from psbt.relay import sigops_cost
 from psbt.sighash import spent_outputs
-from psbt.waits import require_branch
+from psbt.timelocks import require_branch
 from psbt.weight import WITNESS_SCALE, input_weight, output_size, transaction_weight, vsize_of
 
 __all__ = [

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from cards.family import families
-from coordinator.cli import build, nouns
+from coordinator.cli import build, command_tree
 from coordinator.cli.failures import ADVICE
 from tests.test_house import FILES, ROOT
 
@@ -23,7 +23,7 @@ COMMAND = re.compile(r"cardquorum (?:--\w+ )*([a-z]+)(?: ([a-z]+))?")
 
 def commands() -> set[tuple[str, str]]:
     """Return every command as (noun, verb); those without a noun as (verb, "")."""
-    app = build(nouns.WHOLE)
+    app = build(command_tree.WHOLE)
     found = {(command.name or "", "") for command in app.registered_commands}
     for group in app.registered_groups:
         for command in group.typer_instance.registered_commands:  # type: ignore[union-attr]
@@ -33,14 +33,14 @@ def commands() -> set[tuple[str, str]]:
 
 def mentioned(text: str) -> set[tuple[str, str]]:
     words = {(noun, verb or "") for noun, verb in COMMAND.findall(text) if verb != "v"}
-    return {(noun, verb if noun in nouns.GROUPS else "") for noun, verb in words}
+    return {(noun, verb if noun in command_tree.GROUPS else "") for noun, verb in words}
 
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_command_a_paper_names_exists(paper: str) -> None:
     text = (ROOT / paper).read_text()
     code = "\n".join(re.findall(r"```.*?```|`[^`]+`", text, flags=re.DOTALL))
-    named = {pair for pair in mentioned(code) if pair[1] or pair[0] not in nouns.GROUPS}
+    named = {pair for pair in mentioned(code) if pair[1] or pair[0] not in command_tree.GROUPS}
     assert named - commands() == set()
 
 

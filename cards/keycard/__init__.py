@@ -1,7 +1,7 @@
 """Keycard: a Java Card applet that keeps a BIP 32 key behind a PIN and a secure channel."""
 
-from cards.codes import CodeRule
 from cards.family import CardFamily, Evidence, Software, Theft
+from cards.pin_rules import CodeRule
 
 NAME = "keycard"
 AID = bytes.fromhex("A00000080400010101")

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from cards import apdu
 from cards.apdu import Command
 from cards.bip32 import path_bytes
-from cards.codes import CodeRule
 from cards.errors import PinUnsuitable
 from cards.keycard import AID, PIN, PUK
 from cards.keycard.wire import CLA, POINT, Ins, Tag, tlv
 from cards.pin import Pin, Secret
+from cards.pin_rules import CodeRule
 
 DEPTH_MAX = 10
 PIN_TRIES = 3

@@ -1,7 +1,7 @@
 """Satochip: a Java Card applet that keeps a BIP 32 seed behind a PIN and a secure channel."""
 
-from cards.codes import CodeRule
 from cards.family import CardFamily, Evidence, Software, Theft
+from cards.pin_rules import CodeRule
 
 NAME = "satochip"
 AID = bytes.fromhex("5361746F43686970")

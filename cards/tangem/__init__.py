@@ -1,7 +1,7 @@
 """Tangem: an NFC card that keeps wallets behind an access code and delays what it signs."""
 
-from cards.codes import CodeRule
 from cards.family import CardFamily, Evidence, Theft
+from cards.pin_rules import CodeRule
 
 NAME = "tangem"
 AID = bytes.fromhex("A000000812010208")

@@ -1,7 +1,7 @@
 """TAPSIGNER: Coinkite's NFC card that makes its key itself and tells it to nobody unencrypted."""
 
-from cards.codes import CodeRule
 from cards.family import CardFamily, Software, Theft
+from cards.pin_rules import CodeRule
 
 NAME = "tapsigner"
 AID = b"\xf0CoinkiteCARDv1"

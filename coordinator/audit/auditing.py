@@ -21,7 +21,7 @@ from coordinator.audit.exposure import (
 from coordinator.audit.facts import Advisory, HotFacts, VaultFacts
 from coordinator.audit.findings import audit
 from coordinator.audit.gathering import vault_facts
-from coordinator.audit.monotone import MinimalSets
+from coordinator.audit.minimal_sets import MinimalSets
 from coordinator.audit.timeline import Period, Start, calendar_notes, looked_at, timeline
 from coordinator.errors import Ambiguous
 from coordinator.home import approvals

@@ -22,7 +22,7 @@ from coordinator.audit.facts import (
     SecretFacts,
     VaultFacts,
 )
-from coordinator.audit.monotone import (
+from coordinator.audit.minimal_sets import (
     LISTED,
     Function,
     MinimalSets,

@@ -3,7 +3,14 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from coordinator.audit import branches, cards, dangers, items, places, rules
+from coordinator.audit import (
+    branch_findings,
+    card_findings,
+    dangers,
+    item_findings,
+    place_findings,
+    rule_findings,
+)
 from coordinator.audit.facts import BACKUP_PAIR, CarrierFacts, VaultFacts
 from coordinator.notices import Notice, Severity
 
@@ -17,16 +24,16 @@ def audit(facts: VaultFacts, now: datetime) -> list[Notice]:
         *dangers.quorum_lost(facts),
         *dangers.branch_open(facts),
         *dangers.same_seed(facts),
-        *places.place_findings(facts),
+        *place_findings.place_findings(facts),
         *_places_unknown(facts),
         *_gone(facts),
         *_orphaned(facts),
         *_shared_keys(facts),
         *_not_verified(facts),
-        *cards.card_findings(facts),
-        *items.item_findings(facts),
-        *rules.rule_findings(facts, now),
-        *branches.branch_findings(facts, now),
+        *card_findings.card_findings(facts),
+        *item_findings.item_findings(facts),
+        *rule_findings.rule_findings(facts, now),
+        *branch_findings.branch_findings(facts, now),
     ]
     order = (Severity.DANGER, Severity.WARNING, Severity.INFO)
     return sorted(found, key=lambda finding: order.index(finding.severity))

@@ -27,13 +27,13 @@ from coordinator.custody.bags import bag_of
 from coordinator.wallet.balance import Balance, balance
 from coordinator.wallet.branches import chain_clock
 from psbt.errors import PsbtError
+from storage import card_secrets as secret_book
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import custody as custody_book
 from storage import descriptors as copy_book
 from storage import drills as drill_book
-from storage import knowledge as knowledge_book
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.errors import StorageError
@@ -70,7 +70,7 @@ class Book(NamedTuple):
 def book(db: Session, vaults: Sequence[Vault]) -> Book:
     """Read the book for these vaults."""
     secrets: dict[int, list[CardSecret]] = {}
-    for secret in knowledge_book.all_secrets(db):
+    for secret in secret_book.all_secrets(db):
         secrets.setdefault(secret.card_id, []).append(secret)
     return Book(
         vaults,

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from coordinator import clock
 from coordinator.audit.exposure import Kind, exposure_of, minimal_losses, minimal_thefts
 from coordinator.audit.facts import PRIMARY, BranchFacts, VaultFacts, listed_names
-from coordinator.audit.monotone import MinimalSets
+from coordinator.audit.minimal_sets import MinimalSets
 from coordinator.chain.block_dates import Expected, date_or_height, duration
 from coordinator.errors import UsageError
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from coordinator.audit.auditing import Audited
 from coordinator.audit.exposure import Kind
-from coordinator.audit.monotone import MinimalSets
+from coordinator.audit.minimal_sets import MinimalSets
 from coordinator.audit.timeline import Start
 from coordinator.notices import Severity
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli import manual, options, terminal, typed
+from coordinator.cli import manual, options, parameters, terminal
 from coordinator.cli.context import Globals
 from coordinator.cli.result import ExitStatus
 
@@ -62,14 +62,14 @@ def run(words: Sequence[str], chosen: Globals | None = None) -> int:
 
 def build(words: Sequence[str]) -> typer.Typer:
     """Return the command line; of its groups only those among the words are filled."""
-    from coordinator.cli import nouns
+    from coordinator.cli import command_tree
 
     app = options.group("Keep a multi-signature Bitcoin vault across smart cards.", manual.epilog())
-    app.callback(cls=typed.Group)(_root)
+    app.callback(cls=parameters.Group)(_root)
     if manual.COMPLETE in os.environ:
         manual.prepare_completion()
-        words = nouns.WHOLE
-    nouns.attach(app, words)
+        words = command_tree.WHOLE
+    command_tree.attach(app, words)
     return app
 
 

@@ -57,7 +57,7 @@ def new(
     if amount_sats is not None or label:
         lines.append(uri)
     if can_draw() and not context.as_json:
-        from coordinator.cli.codes import drawing
+        from coordinator.cli.qr_codes import drawing
 
         lines = [drawing(uri), *lines]
     document = {**asdict(fresh), "uri": uri, "amount_sats": amount_sats, "label": label}

@@ -13,7 +13,7 @@ from coordinator.cli.result import ExitStatus, Result, as_document
 if TYPE_CHECKING:
     from coordinator.audit.auditing import Audited, Question
     from coordinator.audit.exposure import Kind
-    from coordinator.audit.monotone import MinimalSets
+    from coordinator.audit.minimal_sets import MinimalSets
     from coordinator.audit.timeline import Start
     from coordinator.notices import Notice
 

@@ -371,7 +371,7 @@ class Guide:
     def _ready(self, facts: "GuideFacts", step: "Step") -> Result:
         from datetime import timedelta
 
-        from coordinator.audit.rules import CHECK_INTERVAL
+        from coordinator.audit.rule_findings import CHECK_INTERVAL
         from coordinator.cli.prompts import paragraph
 
         self.screen("")

@@ -128,7 +128,7 @@ def paper_asked() -> Paper:
 def _read(file: str) -> Paper:
     """Return what a file tells before it is used; raises CoordinatorError, OSError."""
     from coordinator.errors import UsageError
-    from coordinator.interop.pictures import read_files
+    from coordinator.interop.qr_pictures import read_files
     from coordinator.recovery.recover import PDF, is_encrypted
 
     path = str(Path(file).expanduser())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli import given
+from coordinator.cli import input_files
 from coordinator.cli.context import Context
 from coordinator.cli.options import Emulated, LastTry, PinStdin, Reader
 from coordinator.cli.output import columns, notice_lines
@@ -21,8 +21,8 @@ def import_key(
         list[str] | None,
         typer.Argument(help="a signer's file with its key, or - for stdin", metavar="FILE"),
     ] = None,
-    camera: given.Camera = False,
-    device: given.Device = 0,
+    camera: input_files.Camera = False,
+    device: input_files.Device = 0,
     script: Annotated[str | None, typer.Option(help="which of its keys: wsh, sh-wsh or sh")] = None,
     token: Annotated[
         str | None, typer.Option(help="opens an encrypted BSMS record", metavar="TOKEN")
@@ -39,8 +39,8 @@ def import_key(
     from coordinator.interop import recognition
     from coordinator.vault import foreign_keys
 
-    data = given.read(file, camera=camera, device=device)
-    found = recognition.read_keys(data, given.name(file), token)
+    data = input_files.read(file, camera=camera, device=device)
+    found = recognition.read_keys(data, input_files.name(file), token)
     with context.database.begin() as db:
         kept = foreign_keys.import_key(context.home, db, name, found=found, script=script)
         key = foreign_keys.shown(db, kept.key)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli import given
+from coordinator.cli import input_files
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept
 from coordinator.cli.output import columns, sentences
@@ -121,8 +121,8 @@ def recover(
         list[str] | None,
         typer.Argument(help="what the kit has, or - to type or pipe it", metavar="FILE"),
     ] = None,
-    camera: given.Camera = False,
-    device: given.Device = 0,
+    camera: input_files.Camera = False,
+    device: input_files.Device = 0,
     key: Annotated[
         list[str] | None, typer.Option(help="an xpub that opens an encrypted copy", metavar="XPUB")
     ] = None,
@@ -150,7 +150,7 @@ def recover(
     if file == ["-"] and sys.stdin.isatty():
         data = _typed(context)
     else:
-        data = given.read(file, camera=camera, device=device)
+        data = input_files.read(file, camera=camera, device=device)
     context.freshen()
     with context.database.begin() as db:
         descriptor = recovering.descriptor_of(context.home, db, data, keys=key or ())
@@ -280,7 +280,7 @@ def list_copies(context: Context, vault: VaultName) -> Result:
     Example: cardquorum copy list family
     """
     from coordinator.custody import descriptor_copies
-    from coordinator.recovery.told_dates import stale_letters
+    from coordinator.recovery.letter_dates import stale_letters
     from storage import vaults as vault_book
 
     context.freshen(vault)

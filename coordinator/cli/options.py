@@ -10,8 +10,8 @@ import typer
 from coordinator.cli.context import Context, Globals
 from coordinator.cli.next_line import SAY_THEMSELVES, tell_next
 from coordinator.cli.output import emit
+from coordinator.cli.parameters import ORDER, Command, Group
 from coordinator.cli.result import Result
-from coordinator.cli.typed import ORDER, Command, Group
 
 Verb = Callable[..., Result]
 

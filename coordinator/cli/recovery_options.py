@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.typed import in_order
+from coordinator.cli.parameters import in_order
 
 if TYPE_CHECKING:
     from coordinator.vault.plans import BranchPlan

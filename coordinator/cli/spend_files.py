@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli import given
+from coordinator.cli import input_files
 from coordinator.cli.ceremony import created, progress_document, progress_lines
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, Ceremony, VaultName
@@ -38,14 +38,14 @@ def export(
     """
     import base64
 
-    from coordinator.cli import codes
+    from coordinator.cli import qr_codes
     from coordinator.errors import UsageError
     from coordinator.files import write_private
-    from coordinator.interop import code_text, pictures
+    from coordinator.interop import qr_pictures, qr_text
     from coordinator.names import require_known
     from coordinator.payment import ceremonies
 
-    require_known("format", format_, code_text.PAYMENT_FORMATS)
+    require_known("format", format_, qr_text.PAYMENT_FORMATS)
     if format_ == "psbt" and out is None:
         raise UsageError("a binary PSBT goes to a file: add --out FILE")
     if psbt_version not in {0, 2}:
@@ -55,10 +55,10 @@ def export(
     )
     raw = base64.b64decode(seen.psbt)
     if show:
-        codes.show_payment(raw, format_)
-    parts = code_text.payment_lines(raw, format_)
-    if out is not None and out.suffix.lower() in pictures.DRAWN:
-        write_private(out, pictures.drawn(parts, out.suffix.lower()))
+        qr_codes.show_payment(raw, format_)
+    parts = qr_text.payment_lines(raw, format_)
+    if out is not None and out.suffix.lower() in qr_pictures.DRAWN:
+        write_private(out, qr_pictures.drawn(parts, out.suffix.lower()))
     elif out is not None:
         write_private(out, raw if format_ == "psbt" else "\n".join([*parts, ""]).encode())
     written = {"file": out, "format": format_, "psbt_version": psbt_version, "slim": slim}
@@ -72,8 +72,8 @@ def add(
     file: Annotated[
         list[str] | None, typer.Argument(help="a signed PSBT, or - for stdin", metavar="FILE")
     ] = None,
-    camera: given.Camera = False,
-    device: given.Device = 0,
+    camera: input_files.Camera = False,
+    device: input_files.Device = 0,
     accept: Accept = None,
 ) -> Result:
     """Take the new valid signatures of a PSBT that came back.
@@ -87,7 +87,7 @@ def add(
     from coordinator.payment import ceremonies, psbt_file
     from coordinator.payment.progress import progress
 
-    data = given.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
+    data = input_files.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
     context.freshen()
     taken = ceremonies.add(context.home, context.database, ceremony, data=data, accepted=accept)
     with context.ceremony(ceremony) as (_, record):
@@ -103,8 +103,8 @@ def import_payment(
         list[str] | None,
         typer.Argument(help="a PSBT made elsewhere, or - for stdin", metavar="FILE"),
     ] = None,
-    camera: given.Camera = False,
-    device: given.Device = 0,
+    camera: input_files.Camera = False,
+    device: input_files.Device = 0,
     branch: Annotated[
         str | None,
         typer.Option(help="the branch that spends, where it is not plain", metavar="NAME"),
@@ -126,7 +126,7 @@ def import_payment(
     """
     from coordinator.payment import payment_files, psbt_file
 
-    data = given.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
+    data = input_files.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
     context.freshen(vault)
     with context.vault(vault) as (db, record):
         made = payment_files.open_payment(

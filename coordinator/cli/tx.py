@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli import given
+from coordinator.cli import input_files
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept
 from coordinator.cli.output import notice_lines, sat_per_vbyte, sats
@@ -20,8 +20,8 @@ def broadcast(
         list[str] | None,
         typer.Argument(help="a transaction or final PSBT, or - for stdin", metavar="FILE"),
     ] = None,
-    camera: given.Camera = False,
-    device: given.Device = 0,
+    camera: input_files.Camera = False,
+    device: input_files.Device = 0,
     accept: Accept = None,
 ) -> Result:
     """Check a transaction finished elsewhere, and send it.
@@ -35,7 +35,7 @@ def broadcast(
     """
     from coordinator.payment import foreign_transaction, psbt_file
 
-    data = given.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
+    data = input_files.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
     context.freshen()
     with context.database.begin() as db:
         checked = foreign_transaction.check(context.home, db, data)

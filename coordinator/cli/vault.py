@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli import given, recovery_options
+from coordinator.cli import input_files, recovery_options
 from coordinator.cli.context import Context
 from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
 from coordinator.cli.output import columns, notice_lines
+from coordinator.cli.parameters import in_order
 from coordinator.cli.result import ExitStatus, Result, as_document
-from coordinator.cli.typed import in_order
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home
@@ -145,8 +145,8 @@ def import_vault(
     token: Annotated[
         str | None, typer.Option(help="opens an encrypted BSMS record", metavar="TOKEN")
     ] = None,
-    camera: given.Camera = False,
-    device: given.Device = 0,
+    camera: input_files.Camera = False,
+    device: input_files.Device = 0,
     accept: Accept = None,
 ) -> Result:
     """Make a vault from another wallet's file, or from an export of ours.
@@ -167,8 +167,9 @@ def import_vault(
     context.freshen()
     plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
     said = recognition.Given(format_, wallet, token)
-    network, data = Network(context.home.network), given.read(file, camera=camera, device=device)
-    found_in_file = recognition.read_bytes(data, network, given.name(file), given=said)
+    network = Network(context.home.network)
+    data = input_files.read(file, camera=camera, device=device)
+    found_in_file = recognition.read_bytes(data, network, input_files.name(file), given=said)
     with context.database.begin() as db:
         found = vaults.import_wallet(
             context.home, db, plan, file=found_in_file, checksum=checksum, accepted=accept

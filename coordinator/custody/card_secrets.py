@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from cards.family import family_named
 from coordinator import clock
 from coordinator.names import checked_name, require_known
+from storage import card_secrets as secret_book
 from storage import cards as card_book
 from storage import custody as custody_book
-from storage import knowledge as knowledge_book
 from storage.model import Card, CardSecret
 
 WORDS = {"pin": "PIN", "puk": "PUK", "pairing": "pairing password"}
@@ -52,27 +52,27 @@ def tell(db: Session, told: Told) -> SecretLine:
         for place in told.written_at
     ]
     label = checked_name(told.label)
-    secret = knowledge_book.add_secret(db, label, card, kind=told.kind, now=clock.now())
-    knowledge_book.learn(db, secret, known_by, written_at=written_at)
+    secret = secret_book.add_secret(db, label, card, kind=told.kind, now=clock.now())
+    secret_book.learn(db, secret, known_by, written_at=written_at)
     return line(secret)
 
 
 def listed(db: Session) -> list[SecretLine]:
     """Return what is known of the secrets of every card that was not forgotten."""
-    return [line(secret) for secret in knowledge_book.all_secrets(db)]
+    return [line(secret) for secret in secret_book.all_secrets(db)]
 
 
 def of_card(db: Session, card: Card) -> list[SecretLine]:
     """Return what is known of one card's secrets."""
-    return [line(secret) for secret in knowledge_book.secrets_of(db, card)]
+    return [line(secret) for secret in secret_book.secrets_of(db, card)]
 
 
 def note(db: Session, card: Card, kinds: Iterable[str], *, now: datetime) -> None:
     """Remember that a card has these secrets; of new ones nobody knows more yet."""
     for kind in kinds:
-        if knowledge_book.find_secret(db, card, kind) is None:
-            label = knowledge_book.free_label(db, f"{card.label[:STEM_MAX]}-{kind}")
-            knowledge_book.add_secret(db, label, card, kind=kind, now=now)
+        if secret_book.find_secret(db, card, kind) is None:
+            label = secret_book.free_label(db, f"{card.label[:STEM_MAX]}-{kind}")
+            secret_book.add_secret(db, label, card, kind=kind, now=now)
 
 
 def other_software(db: Session, card: Card) -> list[str]:
@@ -95,7 +95,7 @@ def pairing(db: Session, card: Card) -> str | None:
     """Return whose pairing password a card has, where it has one: default, or the owner's own."""
     if "pairing" not in family_named(card.family).setup_secrets_at(card.version):
         return None
-    return "own" if knowledge_book.find_secret(db, card, "pairing") else "default"
+    return "own" if secret_book.find_secret(db, card, "pairing") else "default"
 
 
 def line(secret: CardSecret) -> SecretLine:

@@ -14,10 +14,10 @@ from coordinator.custody import card_secrets, carriers, descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.errors import UsageError
 from coordinator.names import checked_name, require_known
+from storage import card_secrets as secret_book
 from storage import cards as card_book
 from storage import custody as custody_book
 from storage import descriptors as copy_book
-from storage import knowledge as knowledge_book
 from storage.errors import AlreadyExists, SealLocked
 from storage.model import Holder, Item, Location
 from storage.sealing import is_locked
@@ -76,7 +76,7 @@ def remove_location(db: Session, name: str) -> custody_log.LocationLine:
             f"{len(line.items)} things lie at {line.name}: {', '.join(line.items)}; "
             "record first where they are"
         )
-    written = [each.label for each in knowledge_book.all_secrets(db) if place in each.written_at]
+    written = [each.label for each in secret_book.all_secrets(db) if place in each.written_at]
     if written:
         raise UsageError(
             f"{', '.join(written)} {'is' if len(written) == 1 else 'are'} written at {line.name}: "
@@ -105,7 +105,7 @@ def remove_holder(db: Session, name: str) -> custody_log.HolderLine:
     """Forget a person who opens no place and knows no secret; raises UsageError."""
     holder = _holder(db, name)
     line = next(each for each in custody_log.holders(db) if each.name == holder.name)
-    known = [each.label for each in knowledge_book.all_secrets(db) if holder in each.known_by]
+    known = [each.label for each in secret_book.all_secrets(db) if holder in each.known_by]
     if line.locations or known:
         raise UsageError(
             f"{line.name} {_and_so_on('can open', line.locations)}{_and_so_on('knows', known)}: "
@@ -154,7 +154,7 @@ def edit_secret(db: Session, label: str, change: SecretChange) -> card_secrets.S
 
     Raises UsageError, NotFound or AlreadyExists.
     """
-    secret = knowledge_book.secret_named(db, label)
+    secret = secret_book.secret_named(db, label)
     for who in change.not_known_by:
         holder = custody_book.holder_named(db, who.removeprefix("holder:"))
         if holder not in secret.known_by:
@@ -166,14 +166,14 @@ def edit_secret(db: Session, label: str, change: SecretChange) -> card_secrets.S
             raise UsageError(f"{label} is not said to be written at {place.name}")
         secret.written_at.remove(place)
     if change.label is not None and change.label != label:
-        knowledge_book.rename_secret(db, secret, checked_name(change.label))
+        secret_book.rename_secret(db, secret, checked_name(change.label))
     db.flush()
     return card_secrets.line(secret)
 
 
 def remove_secret(db: Session, label: str) -> card_secrets.SecretLine:
     """Forget what is known of a secret; raises NotFound."""
-    secret = knowledge_book.secret_named(db, label)
+    secret = secret_book.secret_named(db, label)
     line = card_secrets.line(secret)
     db.delete(secret)
     db.flush()
@@ -223,7 +223,7 @@ def _renamed_place(db: Session, place: Location, name: str) -> Location:
         access=place.access,
         lead_hours=place.lead_hours,
     )
-    for secret in knowledge_book.all_secrets(db):
+    for secret in secret_book.all_secrets(db):
         if place in secret.written_at:
             secret.written_at = [right if each is place else each for each in secret.written_at]
     for thing in lying:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.codes import check_all
 from cards.errors import (
     CardError,
     NotSupported,
@@ -16,6 +15,7 @@ from cards.errors import (
     WrongCard,
 )
 from cards.family import CardMemory, family_named
+from cards.pin_rules import check_all
 from cards.session import (
     BackupExporter,
     CardSession,
@@ -48,9 +48,9 @@ from coordinator.readers.slots import (
 )
 from coordinator.wallet import scans
 from coordinator.wallet.balance import balance
+from storage import card_secrets as secret_book
 from storage import cards as card_book
 from storage import custody as custody_book
-from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
 from storage.model import Key, Vault
 from storage.succession import all_successions
@@ -169,7 +169,7 @@ def reset(database: Database, asked: CardAtSlot, attendant: Attendant) -> None:
         card = card_book.card_named(db, asked.label)
         keys = card_book.keys_of_card(db, asked.label)
         card_book.retire_carriers(db, card.item, keys, now=clock.now())
-        knowledge_book.forget_secrets(db, card)
+        secret_book.forget_secrets(db, card)
         custody_log.record(db, custody_log.NewEvent(f"card:{asked.label}", "seen", note=RESET))
 
 
@@ -269,7 +269,7 @@ def forget(
     with database.begin() as db:
         card = card_book.card_named(db, label)
         family_named(card.family).forget(memory, card.card_id)
-        knowledge_book.forget_secrets(db, card)
+        secret_book.forget_secrets(db, card)
         card_book.forget_card(db, card, clock.now())
     return freed
 

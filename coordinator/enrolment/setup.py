@@ -45,8 +45,8 @@ from coordinator.home.settings import Home
 from coordinator.names import checked_name
 from coordinator.person import Attendant
 from coordinator.readers.slots import CardPrompts, FolderMemory, card_in
+from storage import card_secrets as secret_book
 from storage import cards as card_book
-from storage import knowledge as knowledge_book
 
 KEY_KEPT = (
     "came with a key of its own: it is kept and no other is made; whoever had the card before its "
@@ -127,7 +127,7 @@ def _carried_out(run: Run, plan: Plan, session: CardSession) -> enrol.Enrolled:
     with run.database.begin() as db:
         card = card_book.card_with_id(db, identity.family, identity.card_id)
         if card is not None and not plan.finished:
-            knowledge_book.forget_secrets(db, card)  # those it had before somebody reset it
+            secret_book.forget_secrets(db, card)  # those it had before somebody reset it
         done = enrol.store(db, found, plan.wanted.slot, network=run.home.network)
         if plan.wanted.backup_out is not None:
             noted = carriers.note_backup(db, plan.label, run.home.network)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from cards.codes import check_all
 from cards.errors import CardNotInitialised, NotSupported, NotUnlocked
 from cards.family import CardFamily, CardMemory, family_named
 from cards.pin import Pin, Secret, fresh_puk
+from cards.pin_rules import check_all
 from cards.session import (
     BackupExporter,
     CardIdentity,

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
-from coordinator.guide import affairs, road
-from coordinator.guide.affairs import Advice
+from coordinator.guide import life_events, road
 from coordinator.guide.facts import GuideFacts
+from coordinator.guide.life_events import Advice
 from coordinator.home.settings import OFFLINE
 from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity
@@ -49,10 +49,10 @@ def rescan(vault: str) -> str:
 def first_words(reason: Reason) -> Iterator[Advice]:
     """Yield what somebody has to know before they do anything."""
     if reason is Reason.DIED:
-        yield from affairs.first_hours()
-        yield affairs.gathered(GuideFacts())
+        yield from life_events.first_hours()
+        yield life_events.gathered(GuideFacts())
     if reason is Reason.COMPUTER:
-        yield from affairs.computer_gone()
+        yield from life_events.computer_gone()
 
 
 def home_back() -> Step:

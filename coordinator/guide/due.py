@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from coordinator.audit import rules
+from coordinator.audit import rule_findings
 from coordinator.audit.gathering import Book
 from coordinator.custody import log as custody_log
 from coordinator.guide.facts import GuideFacts, VaultStanding
@@ -62,4 +62,4 @@ def _owed(db: Session) -> Iterator[Notice]:
 def _overdue(vaults: Iterable[VaultStanding], now: datetime) -> Iterator[Notice]:
     for vault in vaults:
         if vault.in_use:
-            yield from rules.overdue(vault.facts, now)
+            yield from rule_findings.overdue(vault.facts, now)

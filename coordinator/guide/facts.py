@@ -23,7 +23,7 @@ from coordinator.home.settings import Home
 from coordinator.home.stored import stored_policy
 from coordinator.incident.step import State, Step
 from coordinator.notices import Notice, Severity
-from coordinator.recovery.told_dates import stale_letters
+from coordinator.recovery.letter_dates import stale_letters
 from coordinator.wallet import news, scans
 from coordinator.wallet.news import VANISHED, News
 from coordinator.wallet.refresh_state import refresh_notice, refresh_state

@@ -11,7 +11,7 @@ from coordinator.custody import log as custody_log
 from coordinator.home import stated
 from coordinator.home.operators import NOBODY
 from coordinator.home.settings import Home
-from coordinator.signing.wanted import wanted_cards
+from coordinator.signing.missing_cards import wanted_cards
 from coordinator.wallet.coins import tip_height
 from coordinator.wallet.overview import CeremonyLine, ceremony_line
 from psbt.errors import PsbtError

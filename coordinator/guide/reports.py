@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
-from coordinator.guide import affairs, road
-from coordinator.guide.affairs import NOTHING_MOVES
+from coordinator.guide import life_events, road
 from coordinator.guide.facts import CardFact, GuideFacts
+from coordinator.guide.life_events import NOTHING_MOVES
 from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity
 
@@ -47,12 +47,12 @@ TOLD: Final = {
     Report.MAKER: "A maker of cards is gone, or gave them up",
 }
 ADVISED: Final = {
-    Report.DIED: affairs.died,
-    Report.UNABLE: affairs.unable,
-    Report.THREATENED: affairs.threatened,
-    Report.FORCED: affairs.forced,
-    Report.PARTED: affairs.parted,
-    Report.MAKER: affairs.maker_gone,
+    Report.DIED: life_events.died,
+    Report.UNABLE: life_events.unable,
+    Report.THREATENED: life_events.threatened,
+    Report.FORCED: life_events.forced,
+    Report.PARTED: life_events.parted,
+    Report.MAKER: life_events.maker_gone,
 }
 WHOLE: Final = frozenset({Report.COMPUTER, *ADVISED}) - {Report.MAKER}
 """What is about nothing single."""
@@ -63,7 +63,7 @@ def subjects(report: Report, facts: GuideFacts) -> list[str]:
     if report in WHOLE:
         return []
     if report is Report.MAKER:
-        return affairs.makers(facts)
+        return life_events.makers(facts)
     cards = [card for card in facts.cards if card.carrier.gone is None]
     if report in {Report.BURNT, Report.QUIET}:
         places = {each.name: each for vault in facts.vaults for each in vault.facts.places.values()}
@@ -264,7 +264,7 @@ def _advised(report: Report, facts: GuideFacts, subject: str) -> Iterator[Step]:
 def inherited(facts: GuideFacts) -> list[Step]:
     """Return what an heir does whose vault was brought back here."""
     return [
-        _step(Report.DIED, title, why, *words) for title, why, words in affairs.inherited(facts)
+        _step(Report.DIED, title, why, *words) for title, why, words in life_events.inherited(facts)
     ]
 
 

@@ -5,8 +5,8 @@ from typing import Final
 
 from coordinator.audit.facts import CarrierFacts
 from coordinator.custody.card_secrets import WORDS
-from coordinator.guide.apart import is_apart
 from coordinator.guide.facts import NAME_STEM, CardFact, GuideFacts, VaultStanding
+from coordinator.guide.separation import is_apart
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
 from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity

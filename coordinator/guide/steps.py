@@ -6,10 +6,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from coordinator.audit import rules
+from coordinator.audit import rule_findings
 from coordinator.guide import emergencies, road, yearly
-from coordinator.guide.apart import is_apart, together
 from coordinator.guide.facts import GuideFacts, VaultStanding
+from coordinator.guide.separation import is_apart, together
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
 from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity
@@ -162,7 +162,7 @@ def _due(facts: GuideFacts) -> Iterator[Step]:
 
 
 def _overdue(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
-    for finding in rules.overdue(vault.facts, facts.now):
+    for finding in rule_findings.overdue(vault.facts, facts.now):
         if finding.code == "not_checked":
             (subject,) = finding.subjects
             kind, _, name = subject.partition(":")

@@ -22,8 +22,8 @@ from coordinator.custody import bags
 from coordinator.custody import log as custody_log
 from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity
+from storage import card_secrets as secret_book
 from storage import custody as custody_book
-from storage import knowledge as knowledge_book
 from storage import vaults as vault_book
 from storage.model import Item, Location
 
@@ -187,7 +187,7 @@ def _record(item: Item, event: str) -> tuple[str, ...]:
 def _codes_beside(db: Session, items: Iterable[Item]) -> Iterator[Step]:
     """Yield the changes of PINs that were written where the thing was taken from."""
     places = {place.id: place for item in items if (place := _last_place(db, item)) is not None}
-    for secret in knowledge_book.all_secrets(db):
+    for secret in secret_book.all_secrets(db):
         beside = [place.name for place in secret.written_at if place.id in places]
         gone = custody_log.whereabouts(custody_book.events_of(db, secret.card.item)).gone
         if beside and secret.kind == "pin" and gone is None:

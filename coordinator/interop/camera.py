@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from coordinator.errors import UsageError
-from coordinator.interop import pictures
-from coordinator.interop.scan import Scan
+from coordinator.interop import qr_pictures
+from coordinator.interop.qr_scan import Scan
 
 Frames = Iterable[Any]
 """Pictures as zxing-cpp takes them: arrays of OpenCV, or of Pillow."""
@@ -37,7 +37,7 @@ def read_codes(
     tell(scan.told)
     for frame in frames:
         now, before = seconds(), scan.told
-        for text in pictures.texts_in(frame):
+        for text in qr_pictures.texts_in(frame):
             latest = now if scan.take(text) else latest
         if scan.told != before:
             tell(scan.told)
@@ -72,7 +72,7 @@ def _frames(cv2: Any, source: int | str, name: str) -> Iterator[Any]:  # noqa: A
                 dark += 1
                 continue
             dark = 0
-            if frame.shape[0] * frame.shape[1] > pictures.PIXELS_MAX:
+            if frame.shape[0] * frame.shape[1] > qr_pictures.PIXELS_MAX:
                 raise UsageError(f"{name} gives pictures of too many points")
             yield frame
     except cv2.error as failure:

@@ -51,7 +51,7 @@ from coordinator.signing.collector import (
     SigningTask,
     WaitPolicy,
 )
-from coordinator.signing.wanted import Wanted, wanted_cards
+from coordinator.signing.missing_cards import Wanted, wanted_cards
 from coordinator.vault.key_proofs import key_place_of
 from coordinator.wallet.coins import hold_coins
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer, updater

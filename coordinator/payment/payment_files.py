@@ -28,9 +28,9 @@ from psbt.fields import Maps
 from psbt.ownership import own_inputs
 from psbt.partial import valid_signatures
 from psbt.policy import PRIMARY, Policy
+from psbt.timelocks import psbt_branches
 from psbt.transaction import Transaction, check_amounts, parse_transaction
 from psbt.updater import OwnCoin, completed
-from psbt.waits import psbt_branches
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage.model import Ceremony, Vault

@@ -110,10 +110,10 @@ def _carried(text: str) -> bytes | None:
     """Return what the text of QR codes holds; None where it is something else."""
     if not CODES.match(text.lstrip()):
         return None
-    from coordinator.interop import code_text  # noqa: PLC0415 -- codes are rare, their readers many
+    from coordinator.interop import qr_text  # noqa: PLC0415 -- codes are rare, their readers many
 
     try:
-        return code_text.carried(text)
+        return qr_text.carried(text)
     except UsageError as error:
         raise PsbtError(str(error)) from error
 

@@ -8,9 +8,9 @@ from functools import partial
 from typing import NamedTuple
 
 from cards import pcsc
+from cards.deadline import DeadlineTransport
 from cards.errors import CardError, CardRemoved, NotUnlocked, ReaderNotFound, ReadersUnlisted
 from cards.family import Surroundings
-from cards.patience import Patient
 from cards.session import CardIdentity
 from coordinator.errors import Ambiguous
 from coordinator.home.settings import Home
@@ -48,7 +48,7 @@ def _called(home: Home, name: str, wait_seconds: float = pcsc.WAIT_SECONDS) -> S
     return Slot(
         name,
         emulated=False,
-        connect=lambda: Patient(
+        connect=lambda: DeadlineTransport(
             lambda: pcsc.ReaderTransport(name, wait_seconds), name, take_seconds=wait_seconds
         ),
         surroundings=surroundings(home),

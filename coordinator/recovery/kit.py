@@ -17,7 +17,7 @@ from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_policy
 from coordinator.audit.facts import BANK, CarrierFacts, VaultFacts
 from coordinator.audit.gathering import vault_facts
-from coordinator.audit.places import without_banks
+from coordinator.audit.place_findings import without_banks
 from coordinator.chain.block_dates import ChainClock, duration
 from coordinator.chain.url import ELECTRUM_SSL, ESPLORA, FILTERS, parse_url
 from coordinator.custody import card_secrets, descriptor_copies
@@ -33,9 +33,9 @@ from coordinator.notices import Notice, Severity
 from coordinator.recovery import letter as letters
 from coordinator.recovery import wheels
 from coordinator.recovery.letter import Audience, CardPlace, LaterHands, LetterFacts
+from coordinator.recovery.letter_dates import told_block
 from coordinator.recovery.paper import PAPERS, KeyOnPaper, Kit, drawn
 from coordinator.recovery.steps import SERVERS, CardOnPaper, LaterSteps, StepsFacts
-from coordinator.recovery.told_dates import told_block
 from coordinator.wallet.branches import BranchLine, branch_lines, chain_clock, waiting
 from psbt.policy import RECEIVE, addresses, format_descriptor, policy_checksum
 from storage import cards as card_book

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from coordinator.recovery import reading
+from coordinator.recovery import readability
 
 BLANK: Final = "______________________"
 """What somebody fills in with a pen."""
@@ -118,8 +118,8 @@ def _letter(facts: LetterFacts, *, lists_here: bool) -> Letter:
     text = "\n".join(f"{section.heading}\n{section.text}" for section in sections)
     cells = [cell or "" for card in facts.cards for cell in card]
     listed = [*LIST_HEAD, *cells] if cells and lists_here else []
-    words = len(reading.words(text)) + len(reading.words(" ".join(listed)))
-    return Letter(sections, reading.grade(text), words, facts.cards, lists_here)
+    words = len(readability.words(text)) + len(readability.words(" ".join(listed)))
+    return Letter(sections, readability.grade(text), words, facts.cards, lists_here)
 
 
 def number(count: int) -> str:

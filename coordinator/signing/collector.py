@@ -27,7 +27,7 @@ from coordinator.signing.card_signer import (
     ShareOf,
     Stopped,
 )
-from coordinator.signing.wanted import Wanted
+from coordinator.signing.missing_cards import Wanted
 from psbt.signer import SigningRequest
 from storage.errors import StorageError
 

@@ -35,7 +35,7 @@ from coordinator.signing.collector import (
     SigningTask,
     WaitPolicy,
 )
-from coordinator.signing.wanted import Wanted, wanted_cards
+from coordinator.signing.missing_cards import Wanted, wanted_cards
 from coordinator.vault.key_proofs import key_place_of
 from psbt import message, signer
 from psbt.codec import Psbt

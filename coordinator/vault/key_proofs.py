@@ -25,7 +25,7 @@ from coordinator.readers.slots import (
     unlock,
 )
 from coordinator.signing.collector import LOOK_AGAIN, SLICE, WaitPolicy, said_of
-from coordinator.signing.wanted import Wanted, wanted_cards
+from coordinator.signing.missing_cards import Wanted, wanted_cards
 from psbt.errors import PsbtError
 from psbt.keys import parse_path
 from psbt.signer import signature_valid

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from coordinator.errors import CoordinatorError, NotAccepted, UsageError
 from coordinator.home.settings import OFFLINE, default_folder
-from coordinator.interop import pictures
+from coordinator.interop import qr_pictures
 from coordinator.web import pages
 from coordinator.web.context import Answer, Context, Handler, Moved, Page, Sent, Shown, Visit
 from coordinator.web.gate import BODY_MAX, ENTER, LINK, WAIT, Gate, cookie_name
@@ -210,7 +210,7 @@ class _Served:
 
         def read() -> Response:
             try:
-                return JSONResponse({"texts": pictures.codes(picture, CAMERA), "said": None})
+                return JSONResponse({"texts": qr_pictures.codes(picture, CAMERA), "said": None})
             except UsageError as failure:
                 return JSONResponse({"texts": [], "said": str(failure)})
 

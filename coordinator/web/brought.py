@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from coordinator.errors import UsageError
 from coordinator.files import SIZE_MAX
-from coordinator.interop import pictures
+from coordinator.interop import qr_pictures
 
 
 def given(form: Mapping[str, str]) -> bytes:
@@ -22,6 +22,6 @@ def given(form: Mapping[str, str]) -> bytes:
         raise UsageError("the file did not arrive whole") from failure
     if len(data) > SIZE_MAX:
         raise UsageError(f"the file is larger than {SIZE_MAX // 2**20} MiB")
-    if pictures.is_picture(data):
-        return "\n".join(pictures.codes(data, "the picture")).encode()
+    if qr_pictures.is_picture(data):
+        return "\n".join(qr_pictures.codes(data, "the picture")).encode()
     return data

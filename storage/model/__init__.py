@@ -17,6 +17,7 @@ from sqlalchemy import CheckConstraint, MetaData
 from storage.model.record import Record
 
 if TYPE_CHECKING:
+    from storage.model.card_secrets import CardSecret
     from storage.model.cards import Card, Carrier, Item, Key
     from storage.model.ceremonies import Ceremony, Reservation, Signature
     from storage.model.chain import (
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from storage.model.custody import CustodyEvent, CustodyText, Holder, Location
     from storage.model.descriptors import DescriptorCopy
     from storage.model.drills import Drill, DrillProof
-    from storage.model.knowledge import CardSecret
     from storage.model.labels import Label
     from storage.model.sealing import Seal
     from storage.model.statements import Statement
@@ -83,7 +83,7 @@ NOUNS: Final = {
     "custody": ("CustodyEvent", "CustodyText", "Holder", "Location"),
     "descriptors": ("DescriptorCopy",),
     "drills": ("Drill", "DrillProof"),
-    "knowledge": ("CardSecret",),
+    "card_secrets": ("CardSecret",),
     "labels": ("Label",),
     "sealing": ("Seal",),
     "statements": ("Statement",),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from coordinator.interop import code_text, ur, ur_types
+from coordinator.interop import qr_text, ur, ur_types
 from psbt import codec
 from tests.psbt.soft_vault import soft_vault
 
@@ -45,16 +45,16 @@ def compared(run: Callable[[], object], payment: bytes) -> float:
 
 @pytest.mark.parametrize("form", WRITTEN)
 def test_a_large_payments_codes_are_written(form: str, payment: bytes) -> None:
-    assert len(code_text.payment_lines(payment, form)) > INPUTS
-    times = compared(lambda: code_text.payment_lines(payment, form), payment)
+    assert len(qr_text.payment_lines(payment, form)) > INPUTS
+    times = compared(lambda: qr_text.payment_lines(payment, form), payment)
     assert times <= WRITTEN[form]
 
 
 @pytest.mark.parametrize("form", READ)
 def test_a_large_payments_codes_are_read(form: str, payment: bytes) -> None:
-    text = "\n".join(code_text.payment_lines(payment, form))
-    assert code_text.carried(text) == payment
-    assert compared(lambda: code_text.carried(text), payment) <= READ[form]
+    text = "\n".join(qr_text.payment_lines(payment, form))
+    assert qr_text.carried(text) == payment
+    assert compared(lambda: qr_text.carried(text), payment) <= READ[form]
 
 
 def test_codes_of_which_a_third_was_missed_are_read(payment: bytes) -> None:

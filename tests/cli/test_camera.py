@@ -12,7 +12,7 @@ from coordinator.errors import UsageError
 from coordinator.interop import camera
 from tests.cli.test_money import STRANGER, pay, sign
 from tests.cli.test_offline import offline
-from tests.interop.test_pictures import photographed
+from tests.interop.test_qr_pictures import photographed
 from tests.program import Asked, run_program
 
 __all__ = ["offline"]
@@ -61,17 +61,17 @@ def test_a_payment_goes_and_comes_back_before_cameras(
 def test_a_vault_and_a_finished_payment_come_before_a_camera(
     vault: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from coordinator.interop import code_text, pictures  # noqa: PLC0415
+    from coordinator.interop import qr_pictures, qr_text  # noqa: PLC0415
 
     parts = vault("vault", "export", "v", "--format", "bbqr")["text"].split()
     screen = tmp_path / "screen.gif"
-    screen.write_bytes(pictures.drawn(parts, ".gif"))
+    screen.write_bytes(qr_pictures.drawn(parts, ".gif"))
     before_camera(monkeypatch, filmed(screen))
     assert vault("vault", "import", "--camera", "--name", "w")["known"]
     made = pay(vault, "--to", f"{STRANGER}:400000")
     sign(vault, made["ceremony"], "a", "b")
     raw = bytes.fromhex(vault("spend", "finalize", made["ceremony"])["hex"])
-    screen.write_bytes(pictures.drawn(code_text.bbqr.split(raw, "T", 224), ".gif"))
+    screen.write_bytes(qr_pictures.drawn(qr_text.bbqr.split(raw, "T", 224), ".gif"))
     before_camera(monkeypatch, filmed(screen))
     assert vault("tx", "broadcast", "--camera")["ceremony"] == made["ceremony"]
 

@@ -105,7 +105,7 @@ def test_a_thing_that_is_no_card_is_looked_at_without_one(
     tapsigner: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "not_checked" not in codes(tapsigner)
-    monkeypatch.setattr("coordinator.audit.rules.CHECK_INTERVAL", timedelta(seconds=-1))
+    monkeypatch.setattr("coordinator.audit.rule_findings.CHECK_INTERVAL", timedelta(seconds=-1))
     remedies = [
         finding["remedy"]
         for finding in tapsigner("audit", "v", "--fail-on", "none")["findings"]

@@ -7,13 +7,13 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from coordinator.cli import codes
-from coordinator.interop import code_text
+from coordinator.cli import qr_codes
+from coordinator.interop import qr_text
 from tests.cli.terminal import at_terminal
 from tests.program import Asked
 
 FRAME = re.compile(r"\x1b\[2J\x1b\[H(.*?)code (\d+) of (\d+)", re.DOTALL)
-DOTS = {block: pair for pair, block in codes.HALVES.items()}
+DOTS = {block: pair for pair, block in qr_codes.HALVES.items()}
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 
 
@@ -47,11 +47,11 @@ def test_codes_come_in_turn_and_hold_the_payment(
     shown = {int(number): read(frame) for frame, number, _ in FRAME.findall(seen.screen)}
     count = int(FRAME.findall(seen.screen)[0][2])
     assert sorted(shown) == list(range(1, count + 1))
-    held = code_text.carried("\n".join(shown.values()))
+    held = qr_text.carried("\n".join(shown.values()))
     assert held is not None
     assert held.hex() == vault("spend", "export", payment, "--format", "hex")["parts"][0]
     heights = [len(frame.splitlines()) for frame, _, _ in FRAME.findall(seen.screen)]
-    assert max(heights) + codes.BELOW <= 40
+    assert max(heights) + qr_codes.BELOW <= 40
 
 
 def test_a_window_that_is_too_small_is_named(
@@ -69,7 +69,7 @@ def test_a_window_that_is_too_small_is_named(
 def test_codes_need_a_terminal_and_a_format(
     vault: Asked, payment: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(codes, "TERMINAL", tmp_path / "none")
+    monkeypatch.setattr(qr_codes, "TERMINAL", tmp_path / "none")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("LINES", "40")
     words = ("spend", "export", payment, "--show", "--format")

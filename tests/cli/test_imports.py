@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from coordinator import cli
-from coordinator.cli import nouns
+from coordinator.cli import command_tree
 from tests.program import Asked, asking, made_vault
 
 HEAVY = frozenset(
@@ -68,5 +68,5 @@ def test_the_table_of_commands_names_each_with_its_module() -> None:
         name: getattr(import_module(f"coordinator.cli.{name}"), "COMMANDS", {}) for name in modules
     }
     verbs = {verb: name for name, commands in held.items() for verb in commands.get("", ())}
-    assert verbs == nouns.VERBS
-    assert all(noun in held[name] for noun, (name, _) in nouns.GROUPS.items())
+    assert verbs == command_tree.VERBS
+    assert all(noun in held[name] for noun, (name, _) in command_tree.GROUPS.items())

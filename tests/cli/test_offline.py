@@ -14,7 +14,7 @@ from psbt.network import Network
 from psbt.policy import parse_address
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput
 from tests.cli.test_money import STRANGER, chain, pay, sign
-from tests.interop.test_pictures import photographed
+from tests.interop.test_qr_pictures import photographed
 from tests.program import PIN, Asked, asking
 from tests.psbt.altered import paying
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from coordinator.interop import code_text, pmofn
+from coordinator.interop import pmofn, qr_text
 from coordinator.payment import psbt_file
 from psbt.errors import PsbtError
 from tests.program import PIN, Asked
@@ -56,4 +56,4 @@ def test_specters_parts_hold_base64(vault: Asked) -> None:
         psbt_file.read_psbt(
             b"ur:crypto-seed/oeadgdstaslplabghydrpfmkbggufgludprfgmaotpiecffltnlpqdenos"
         )
-    assert code_text.carried("wsh(") is None
+    assert qr_text.carried("wsh(") is None

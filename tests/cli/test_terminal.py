@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.cli import build, manual, nouns, terminal
+from coordinator.cli import build, command_tree, manual, terminal
 from coordinator.cli.output import columns
 from coordinator.cli.result import ExitStatus
 from tests.program import Asked, Program
@@ -152,7 +152,7 @@ def test_completion_for_an_unknown_shell_is_refused(asked: Asked) -> None:
 
 def test_man_page_is_the_one_the_commands_make() -> None:
     """`make man` writes it."""
-    made = manual.man_page(build(nouns.WHOLE))
+    made = manual.man_page(build(command_tree.WHOLE))
     assert (ROOT / "docs" / "cardquorum.1").read_text() == made
 
 

@@ -13,14 +13,14 @@ from coordinator.interop import (
     bsms,
     bytewords,
     key_file,
-    pictures,
     pmofn,
+    qr_pictures,
     ur,
     ur_types,
     writing,
 )
+from coordinator.interop.qr_scan import Scan
 from coordinator.interop.recognition import Given, read_bytes, read_keys
-from coordinator.interop.scan import Scan
 from coordinator.interop.wallet_file import WalletFile, checked, first_address, wallet_of
 from psbt.errors import PsbtError
 from psbt.network import Network
@@ -133,14 +133,14 @@ def ur_part_seeds() -> Iterator[bytes]:
 
 def picture(data: bytes) -> None:
     """Read the codes in a picture of any kind, of every frame."""
-    if pictures.is_picture(data):
-        pictures.codes(data, "the picture")
+    if qr_pictures.is_picture(data):
+        qr_pictures.codes(data, "the picture")
 
 
 def picture_seeds() -> Iterator[bytes]:
     parts = bbqr.split(bytes(40), "B", 60)
     for suffix in (".gif", ".png"):
-        drawn = pictures.drawn(parts[: 1 if suffix == ".png" else 2], suffix)
+        drawn = qr_pictures.drawn(parts[: 1 if suffix == ".png" else 2], suffix)
         yield drawn
         with Image.open(io.BytesIO(drawn)) as image:
             for kind in ("BMP", "TIFF", "JPEG", "WEBP"):

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from coordinator.errors import UsageError
-from coordinator.interop import bbqr, camera, pictures, pmofn, ur
-from coordinator.interop.scan import Scan
-from tests.interop.test_pictures import photographed, png
+from coordinator.interop import bbqr, camera, pmofn, qr_pictures, ur
+from coordinator.interop.qr_scan import Scan
+from tests.interop.test_qr_pictures import photographed, png
 
 DATA = bytes(range(256)) * 4
 BBQR = bbqr.split(DATA, "B", 224)
@@ -27,7 +27,7 @@ KINDS = {"bbqr": BBQR, "ur": UR, "fountain": MIXED, "pmofn": SPECTER}
 
 def frame(text: str) -> Image.Image:
     """Return what a camera sees of a code on a screen: turned, from aside, blurred."""
-    shown = photographed(pictures.drawn([text], ".png"))
+    shown = photographed(qr_pictures.drawn([text], ".png"))
     return Image.open(io.BytesIO(shown))
 
 
@@ -60,12 +60,12 @@ def test_a_message_is_what_files_of_its_codes_hold() -> None:
 
 
 def test_two_codes_in_one_frame_are_both_taken() -> None:
-    left, right = (Image.open(io.BytesIO(pictures.drawn([t], ".png"))) for t in BBQR[:2])
+    left, right = (Image.open(io.BytesIO(qr_pictures.drawn([t], ".png"))) for t in BBQR[:2])
     wide = Image.new("L", (left.width + right.width + 80, max(left.height, right.height)), 255)
     wide.paste(left, (0, 0))
     wide.paste(right, (left.width + 80, 0))
     scan = Scan()
-    for text in pictures.texts_in(wide):
+    for text in qr_pictures.texts_in(wide):
         assert scan.take(text)
     assert scan.missing == list(range(3, len(BBQR) + 1))
 
@@ -198,4 +198,4 @@ def test_a_recording_is_read_through_opencv(tmp_path: Path) -> None:
 
 
 def test_no_picture_is_made_of_nothing() -> None:
-    assert pictures.texts_in(Image.open(io.BytesIO(png(EMPTY)))) == []
+    assert qr_pictures.texts_in(Image.open(io.BytesIO(png(EMPTY)))) == []

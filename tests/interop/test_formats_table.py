@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from coordinator.interop import code_text, recognition, ur_types, writing
+from coordinator.interop import qr_text, recognition, ur_types, writing
 from coordinator.vault import foreign_keys
 from tests.interop import test_wallet_files as files
 from tests.test_house import ROOT
@@ -120,7 +120,7 @@ def test_the_table_names_every_format_there_is() -> None:
     assert read == set(recognition.NAMES)
     written = [{name for row in rows for name in row.written} for rows in KINDS.values()]
     assert written == [
-        {*writing.FORMATS, "json"}, set(foreign_keys.WRITERS), set(code_text.PAYMENT_FORMATS),
+        {*writing.FORMATS, "json"}, set(foreign_keys.WRITERS), set(qr_text.PAYMENT_FORMATS),
     ]  # fmt: skip
 
 

@@ -26,8 +26,8 @@ from psbt.relay import CoinAge, NodeView
 from psbt.review import Context, Severity, review
 from psbt.signature import partial_from_compact
 from psbt.signer import signing_requests
+from psbt.timelocks import open_from, psbt_branches, require_open
 from psbt.transaction import parse_transaction
-from psbt.waits import open_from, psbt_branches, require_open
 from psbt.weight import input_weight, transaction_weight
 from tests.psbt.branch_vaults import (
     BLOCKS,

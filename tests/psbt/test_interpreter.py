@@ -11,8 +11,8 @@ from psbt.extractor import extract
 from psbt.finalizer import finalize
 from psbt.interpreter import Spending, refusal
 from psbt.multisig import pushed
+from psbt.timelocks import psbt_branches
 from psbt.transaction import Transaction, TransactionInput, parse_transaction
-from psbt.waits import psbt_branches
 from tests.judges import judge
 from tests.psbt.branch_vaults import (
     BLOCKS,

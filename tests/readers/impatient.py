@@ -5,5 +5,5 @@ from functools import partial
 from coordinator.cli import main
 from coordinator.readers import real_readers
 
-real_readers.Patient = partial(real_readers.Patient, seconds=1.0)
+real_readers.DeadlineTransport = partial(real_readers.DeadlineTransport, seconds=1.0)
 main()

@@ -48,6 +48,6 @@ def keep(context: int, reader: str, _aid: bytes) -> None:
 
 
 if __name__ == "__main__":
-    _, name, aid_hex, manner = sys.argv
+    _, name, aid_hex, mode = sys.argv
     _, CONTEXT = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
-    {"intrude": intrude, "keep": keep}[manner](CONTEXT, name, bytes.fromhex(aid_hex))
+    {"intrude": intrude, "keep": keep}[mode](CONTEXT, name, bytes.fromhex(aid_hex))

@@ -6,10 +6,10 @@ from itertools import cycle
 import pytest
 
 from cards import pcsc
+from cards.deadline import DeadlineTransport
 from cards.detection import detect
 from cards.errors import CardRemoved, CardReset, NotUnlocked, ReaderNotFound, TransportError
 from cards.family import Surroundings, families, family_named
-from cards.patience import Patient
 from cards.pin import Pin
 from cards.session import CardSession
 from cards.signature import verify
@@ -126,7 +126,7 @@ def test_a_card_that_never_answers_is_given_up_and_the_reader_lives(put: Put) ->
         def close(self) -> None: ...
 
     reader = put(0, Mute)
-    card: CardTransport = Patient(lambda: pcsc.ReaderTransport(reader), "virtual", 0.2)
+    card: CardTransport = DeadlineTransport(lambda: pcsc.ReaderTransport(reader), "virtual", 0.2)
     with pytest.raises(TransportError, match=r"no answer for 0\.2 seconds"):
         card.transmit(SELECT_NOTHING)
     with pytest.raises(TransportError, match="given up"):

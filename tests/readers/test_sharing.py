@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from cards import pcsc
+from cards.deadline import DeadlineTransport
 from cards.detection import detect
 from cards.errors import CardRemoved, CardReset, NotUnlocked, OutOfReach, WrongCard
 from cards.family import EmulatedCard, Surroundings, family_named
-from cards.patience import Patient
 from cards.pin import Pin
 from cards.session import CardSession
 from cards.transport import CardTransport
@@ -34,8 +34,8 @@ def other_program() -> Iterator[Beginning]:
     """Return what starts another program at a reader, and waits until it has had the card."""
     running: list[subprocess.Popen[str]] = []
 
-    def begin(reader: str, manner: str) -> "subprocess.Popen[str]":
-        words = [sys.executable, str(OTHER_PROGRAM), reader, NOBODY, manner]
+    def begin(reader: str, mode: str) -> "subprocess.Popen[str]":
+        words = [sys.executable, str(OTHER_PROGRAM), reader, NOBODY, mode]
         running.append(subprocess.Popen(words, stdout=subprocess.PIPE, text=True))
         assert running[-1].stdout is not None
         assert running[-1].stdout.readline() == "ready\n"
@@ -60,7 +60,7 @@ def slot_of(name: str) -> Slot:
     return Slot(
         "x",
         emulated=False,
-        connect=lambda: Patient(lambda: pcsc.ReaderTransport(name), name),
+        connect=lambda: DeadlineTransport(lambda: pcsc.ReaderTransport(name), name),
         surroundings=Surroundings(),
     )
 
@@ -153,7 +153,7 @@ def test_a_reader_kept_by_another_program_is_waited_for_then_given_up(
     name = put(0, card)
     other_program(name, "keep")
     said: list[str] = []
-    ours = Patient(lambda: pcsc.ReaderTransport(name, 1.5), name, take_seconds=1.5)
+    ours = DeadlineTransport(lambda: pcsc.ReaderTransport(name, 1.5), name, take_seconds=1.5)
     ours.tell_contention(said.append)
     began = time.monotonic()
     with pytest.raises(OutOfReach, match="another program keeps reader"):
@@ -178,7 +178,7 @@ def test_a_reader_that_is_let_go_in_time_is_used(
 def test_a_transaction_of_another_program_is_given_up_in_time(put: Put, card: EmulatedCard) -> None:
     name = put(0, card)
     theirs = pcsc.ReaderTransport(name)
-    ours = Patient(lambda: pcsc.ReaderTransport(name), name, take_seconds=0.3)
+    ours = DeadlineTransport(lambda: pcsc.ReaderTransport(name), name, take_seconds=0.3)
     with pytest.raises(OutOfReach, match="another program keeps reader"):
         ours.transmit(SELECT_NOTHING)
     assert theirs.transmit(SELECT_NOTHING)
@@ -195,7 +195,7 @@ def test_a_card_in_use_elsewhere_is_shared_and_said_once(put: Put, card: Emulate
     scard = pcsc._scard()
     with pcsc._context() as context:
         _, theirs, _ = scard.SCardConnect(context, name, scard.SCARD_SHARE_SHARED, 3)
-        ours = Patient(lambda: pcsc.ReaderTransport(name), name)
+        ours = DeadlineTransport(lambda: pcsc.ReaderTransport(name), name)
         ours.tell_contention(said.append)
         for _ in range(3):
             ours.transmit(SELECT_NOTHING)
@@ -207,7 +207,7 @@ def test_a_card_in_use_elsewhere_is_shared_and_said_once(put: Put, card: Emulate
 def test_a_card_that_is_idle_is_kept_alive_by_the_thread_that_owns_it(
     put: Put, card: EmulatedCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cards.patience.KEEP_ALIVE", 0.05)
+    monkeypatch.setattr("cards.deadline.KEEP_ALIVE", 0.05)
     asked: list[tuple[int, str]] = []
     name = put(0, card)
     scard = pcsc._scard()
@@ -217,7 +217,7 @@ def test_a_card_that_is_idle_is_kept_alive_by_the_thread_that_owns_it(
         "SCardStatus",
         lambda held: asked.append((held, threading.current_thread().name)) or status(held),
     )
-    ours = Patient(lambda: pcsc.ReaderTransport(name), name)
+    ours = DeadlineTransport(lambda: pcsc.ReaderTransport(name), name)
     ours.transmit(SELECT_NOTHING)
     time.sleep(0.3)
     ours.pause()
@@ -235,7 +235,7 @@ def test_an_intruder_without_pause_never_gets_between(
     name = put(0, card)
     intruder = other_program(name, "intrude")
     for _ in range(5):
-        session = satochip(Patient(lambda: pcsc.ReaderTransport(name), name))
+        session = satochip(DeadlineTransport(lambda: pcsc.ReaderTransport(name), name))
         session.unlock(Pin(PIN))
         assert session.sign(LEAF, DIGEST)
         session.close()
@@ -286,7 +286,8 @@ def test_a_card_is_recognised_between_the_resets_of_an_intruder(
     name = put(0, family_named("keycard").emulate("3.2"))
     other_program(name, "intrude")
     for _ in range(5):
-        session = detect(Patient(lambda: pcsc.ReaderTransport(name), name), Surroundings())
+        transport = DeadlineTransport(lambda: pcsc.ReaderTransport(name), name)
+        session = detect(transport, Surroundings())
         assert session.family == "keycard"
         session.close()
 

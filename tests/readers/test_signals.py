@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from cards.deadline import SECONDS
 from cards.emulation import open_card
-from cards.patience import SECONDS
 from cards.transport import CardTransport
 from tests.program import PIN, Asked, Program
 from tests.readers.conftest import PINS, Put, reader

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from coordinator.errors import NotImportable, UsageError
-from coordinator.interop import bbqr, pictures, ur
+from coordinator.interop import bbqr, qr_pictures, ur
 from coordinator.interop.recognition import read_bytes, read_text
 from coordinator.payment import psbt_file
 from psbt import codec
@@ -99,7 +99,7 @@ def test_every_format_of_the_index_is_read_by_a_test_or_has_a_reason() -> None:
 @pytest.mark.parametrize("name", SCANNED)
 def test_what_a_jade_saw_is_seen(name: str) -> None:
     raw = zlib.decompress((FOLDER / f"jade/qr/qr_qvga_{name}.dat").read_bytes(), -15)
-    seen = pictures.texts_in(Image.frombytes("L", (320, 240), raw))
+    seen = qr_pictures.texts_in(Image.frombytes("L", (320, 240), raw))
     assert seen == [loaded(f"jade/qr/qr_qvga_{name}.json")["expected_output"]["text"]]
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from PIL import Image
 
-from coordinator.interop import code_text, pictures
+from coordinator.interop import qr_pictures, qr_text
 from tests.program import PIN, UNPROVED, Asked
 from tests.web.browser import Client
 from tests.web.chromium import launched, window
@@ -59,18 +59,15 @@ def test_a_payment_goes_out_once_somebody_asked_for_it(client_out: Client, out: 
     for kind in ("ur", "bbqr"):
         shown = client_out.get(f"{path}?as={kind}").text
         gif = base64.b64decode(shown.partition("data:image/gif;base64,")[2].partition('"')[0])
-        assert code_text.carried("\n".join(pictures.codes(gif, "it"))) == asked
+        assert qr_text.carried("\n".join(qr_pictures.codes(gif, "it"))) == asked
 
 
 def test_it_comes_back_in_each_way(client_out: Client, out: Out) -> None:
-    drawn = pictures.drawn(code_text.payment_lines(out.signed, "bbqr"), ".gif")
+    drawn = qr_pictures.drawn(qr_text.payment_lines(out.signed, "bbqr"), ".gif")
     ways = [
         {"file": base64.b64encode(out.signed).decode()},
         {"file": base64.b64encode(drawn).decode()},
-        *(
-            {"text": "\n".join(code_text.payment_lines(out.signed, w))}
-            for w in ("hex", "ur", "bbqr")
-        ),
+        *({"text": "\n".join(qr_text.payment_lines(out.signed, w))} for w in ("hex", "ur", "bbqr")),
     ]
     assert "new signatures were taken" in came_back(client_out, out, **ways[0])
     assert out.here("spend", "show", out.payment)["have"] == 1
@@ -92,8 +89,8 @@ def test_a_payment_made_elsewhere_is_opened(client_out: Client, out: Out) -> Non
 
 def test_a_frame_is_read_and_not_kept(client_out: Client, out: Out) -> None:
     before = sorted(each.name for each in out.here.home.rglob("*"))
-    parts = code_text.payment_lines(out.signed, "bbqr")
-    frame = pictures.drawn(parts[:1], ".png")
+    parts = qr_text.payment_lines(out.signed, "bbqr")
+    frame = qr_pictures.drawn(parts[:1], ".png")
     own = {"origin": f"http://{client_out.host}"}
     read = client_out.ask("POST", "/frame", frame, own)
     assert parts[0] in read.text
@@ -113,9 +110,9 @@ def test_a_frame_is_read_and_not_kept(client_out: Client, out: Out) -> None:
 def test_a_moving_code_is_read_by_the_camera(out: Out, tmp_path: Path) -> None:
     film = tmp_path / "codes.mjpeg"
     with film.open("wb") as file:
-        for part in code_text.payment_lines(out.signed, "bbqr"):
+        for part in qr_text.payment_lines(out.signed, "bbqr"):
             still = tmp_path / "still.png"
-            still.write_bytes(pictures.drawn([part], ".png"))
+            still.write_bytes(qr_pictures.drawn([part], ".png"))
             frame = Image.new("RGB", (640, 480), "white")
             code = Image.open(still).convert("RGB").resize((440, 440), Image.Resampling.NEAREST)
             frame.paste(code, (100, 20))

@@ -9,7 +9,7 @@ import bdkpython as bdk
 from coordinator.chain import Package, Relay, Tip
 from coordinator.chain.bdk.bridge import Bridge
 from coordinator.chain.bdk.client import GAP, Scan, check_genesis, rate
-from coordinator.chain.bdk.words import header_hash, is_known, rejection
+from coordinator.chain.bdk.conversions import header_hash, is_known, rejection
 from coordinator.chain.url import ELECTRUM_SSL, ChainUrl
 from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, TransactionRejected
 from coordinator.foreign_json import SATS_PER_BTC

@@ -12,8 +12,8 @@ import bdkpython as bdk
 
 from coordinator.chain import SEGWIT_HEIGHTS, Relay, Tip
 from coordinator.chain.bdk.client import GENESIS, NETWORKS, Scan
-from coordinator.chain.bdk.conversation import hand_over, unsuited
 from coordinator.chain.bdk.node import ForkTooDeep, Listener, Question, answered
+from coordinator.chain.bdk.peer import hand_over, unsuited
 from coordinator.chain.url import ChainUrl
 from coordinator.errors import ChainUnreachable, NoEstimate, SettingsError
 

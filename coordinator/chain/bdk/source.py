@@ -19,8 +19,8 @@ from coordinator.chain import (
     first_block,
 )
 from coordinator.chain.bdk.client import NETWORKS, Client, PackageClient, Scan
+from coordinator.chain.bdk.conversions import seen
 from coordinator.chain.bdk.spellings import merged, spelled
-from coordinator.chain.bdk.words import seen
 from coordinator.errors import ChainError, TransactionRejected
 from psbt.transaction import MAX_MONEY_SATS
 

@@ -4,7 +4,7 @@ import base64
 from typing import Final
 
 from coordinator.errors import UsageError
-from coordinator.interop import code_text, pictures
+from coordinator.interop import qr_pictures, qr_text
 from coordinator.payment import ceremonies, payment_files
 from coordinator.payment.progress import progress
 from coordinator.wallet import overview
@@ -56,10 +56,10 @@ def _code(psbt: str, kind: str) -> str | None:
     """Return the payment as one moving code; None where it would take too many."""
     if kind not in FORMATS:
         raise UsageError(f"unknown kind of code {kind}; expected one of {', '.join(FORMATS)}")
-    parts = code_text.payment_lines(base64.b64decode(psbt), kind)
+    parts = qr_text.payment_lines(base64.b64decode(psbt), kind)
     if len(parts) > PARTS_MAX:
         return None
-    drawn = pictures.drawn(parts, ".gif")
+    drawn = qr_pictures.drawn(parts, ".gif")
     return f"data:image/gif;base64,{base64.b64encode(drawn).decode()}"
 
 
@@ -108,7 +108,7 @@ def open_foreign(visit: Visit) -> Answer:
 def missing(lines: str) -> str | None:
     """Say which codes are still missing of those that were read; None where all are there."""
     try:
-        whole = code_text.carried(lines)
+        whole = qr_text.carried(lines)
     except UsageError as failure:
         return str(failure)
     return None if whole is not None or lines.strip() else "no code was read yet"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from coordinator import clock
-from coordinator.audit.rules import CHECK_INTERVAL
+from coordinator.audit.rule_findings import CHECK_INTERVAL
 from coordinator.custody import descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.errors import UsageError
@@ -60,9 +60,7 @@ def show(visit: Visit) -> Answer:
         copies = descriptor_copies.listed(db, name)
         rehearsed = [(drills.progress(x), x.started_at) for x in drill_book.drills_of(db, record)]
         checks = [
-            Check(
-                card.label, card.checked_at, (card.checked_at or card.enrolled_at) + CHECK_INTERVAL
-            )
+            Check(card.label, card.checked_at, _due(card))
             for key in record.every_key
             for card in card_book.cards_with_key(db, key.key)
         ]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cards.family import Theft
-from coordinator.audit.branches import branch_findings
+from coordinator.audit.branch_findings import branch_findings
 from coordinator.audit.dangers import dangers, only_old_coins, resting_on
 from coordinator.audit.facts import BranchFacts, CoinAges, VaultFacts
 from coordinator.audit.findings import audit

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.audit import diagram
+from coordinator.audit import zdd
 from coordinator.audit.exposure import (
     ExposedKey,
     Exposure,
@@ -28,7 +28,7 @@ from coordinator.audit.exposure import (
     minimal_thefts,
     thief_can_spend,
 )
-from coordinator.audit.monotone import Function, MinimalSets, Part, Threshold, minimal_sets
+from coordinator.audit.minimal_sets import Function, MinimalSets, Part, Threshold, minimal_sets
 
 VAULTS = 1_000
 LEAN = (Kind.CARD, Kind.FAMILY, Kind.VENDOR)
@@ -302,7 +302,7 @@ def test_too_large_a_diagram_still_gives_the_smallest(
         Part(1, frozenset(frozenset(rng.sample(names, 2)) for _ in range(3))) for _ in range(6)
     ]
     whole = minimal_sets(any_one(3, parts))
-    monkeypatch.setattr(diagram, "NODES_MAX", limit)
+    monkeypatch.setattr(zdd, "NODES_MAX", limit)
     some = minimal_sets(any_one(3, parts))
     assert not some.complete
     assert bool(some.sets) is found
@@ -318,7 +318,7 @@ def test_a_diagram_may_be_of_the_small_sets_only(room: int) -> None:
         frozenset(sum(1 << n for n in rng.sample(range(9), 2)) for _ in "123") for _ in "12345"
     ]
     sizes = [1, 2, 1, 1, 3, 1, 1, 2, 1]
-    built = diagram.Diagram(sizes)
+    built = zdd.Diagram(sizes)
     whole = built.minimal([(3, [(1, term) for term in terms])])
     small = built.minimal([(3, [(1, term) for term in terms])], room)
     fitting = {

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from coordinator.audit import items, rules
+from coordinator.audit import item_findings, rule_findings
 from coordinator.audit.facts import CopyFacts, HotFacts, LimitFacts, VaultFacts
 from coordinator.custody.bags import BagFacts
 from coordinator.notices import Notice, Severity
@@ -16,11 +16,11 @@ WHOLE = BagFacts("S1")
 
 
 def of_items(*cosigners: object, **more: object) -> dict[str, Notice]:
-    return {each.code: each for each in items.item_findings(vault(*cosigners, **more))}
+    return {each.code: each for each in item_findings.item_findings(vault(*cosigners, **more))}
 
 
 def of_rules(facts: VaultFacts) -> dict[str, Notice]:
-    return {each.code: each for each in rules.rule_findings(facts, NOW)}
+    return {each.code: each for each in rule_findings.rule_findings(facts, NOW)}
 
 
 class TestBags:

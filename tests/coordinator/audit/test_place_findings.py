@@ -3,7 +3,7 @@
 import pytest
 
 from coordinator.audit.facts import CopyFacts, PlaceFacts, SecretFacts
-from coordinator.audit.places import place_findings as found_at
+from coordinator.audit.place_findings import place_findings as found_at
 from coordinator.notices import Notice, Severity
 from tests.coordinator.audit.test_findings import GOOD, carrier, key, vault
 

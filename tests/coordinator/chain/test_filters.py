@@ -33,7 +33,7 @@ def test_the_first_search_begins_where_a_vault_can_be_paid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mischief", "said"),
+    ("fault", "said"),
     [
         ("lie_about_filters", "sent what does not fit"),
         ("silent", "does not answer in time|closed the connection|said nothing"),
@@ -41,15 +41,15 @@ def test_the_first_search_begins_where_a_vault_can_be_paid() -> None:
     ],
 )
 def test_a_peer_that_misbehaves_is_named(
-    chain: object, tmp_path: Path, mischief: str, said: str
+    chain: object, tmp_path: Path, fault: str, said: str
 ) -> None:
     book = Book(tmp_path / "home")
     book.add()
     with peers.serve(chain) as peer:
         source = open_chain(f"{peer.url}?timeout=1", tmp_path / "client", "regtest")
-        if mischief == "gone":
+        if fault == "gone":
             peer.stop()
-        elif mischief == "silent":
+        elif fault == "silent":
             peer.silent_on = frozenset({"getcfheaders"})
         else:
             peer.lie_about_filters = True

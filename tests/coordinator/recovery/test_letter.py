@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coordinator.recovery import reading
+from coordinator.recovery import readability
 from coordinator.recovery.letter import Audience, CardPlace, LaterHands, LetterFacts, written
 
 JARGON = (
@@ -183,9 +183,9 @@ def test_letter_has_a_stop_rule_a_small_sum_and_dates(audience: Audience) -> Non
     ],
 )
 def test_grade_is_the_formula_of_flesch_and_kincaid(text: str, grade: float) -> None:
-    assert reading.grade(text) == pytest.approx(grade, abs=0.05)
+    assert readability.grade(text) == pytest.approx(grade, abs=0.05)
 
 
 def test_a_line_of_its_own_is_a_sentence() -> None:
     lines = "\n".join(itertools.repeat("one two three", 3))
-    assert len(reading.sentences(lines)) == 3
+    assert len(readability.sentences(lines)) == 3

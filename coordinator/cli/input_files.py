@@ -22,7 +22,7 @@ def read(
 
     Of codes that stand alone one is taken that `fits`. Raises UsageError.
     """
-    from coordinator.interop import pictures
+    from coordinator.interop import qr_pictures
 
     if camera and files:
         raise UsageError("--camera and FILE: give one of them")
@@ -30,7 +30,7 @@ def read(
         return _seen(device, fits)
     if not files:
         raise UsageError("nothing is given: name a FILE, - for standard input, or add --camera")
-    return pictures.read_files(files)
+    return qr_pictures.read_files(files)
 
 
 def name(files: Sequence[str] | None) -> str:
@@ -41,7 +41,7 @@ def name(files: Sequence[str] | None) -> str:
 def _seen(device: int, fits: Callable[[bytes], bool]) -> bytes:
     from coordinator.cli import terminal
     from coordinator.interop import camera
-    from coordinator.interop.scan import Scan
+    from coordinator.interop.qr_scan import Scan
 
     scan = Scan(fits)
     frames = camera.camera_frames(device)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from coordinator.audit.facts import BranchFacts, CosignerFacts, VaultFacts, listed_names
-from coordinator.audit.rules import drill_due
+from coordinator.audit.rule_findings import drill_due
 from coordinator.audit.timeline import opening, who
 from coordinator.chain.block_dates import BLOCK_TIME, duration
 from coordinator.notices import Notice, Severity

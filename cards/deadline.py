@@ -21,7 +21,7 @@ def untold(_sentence: str) -> None:
     """Tell nobody."""
 
 
-class Patient:
+class DeadlineTransport:
     """A transport that is given up once an answer, or the card itself, is overdue.
 
     PC/SC cannot cancel a call: the thread that waits for it is left behind (a daemon, so the

@@ -8,7 +8,7 @@ import zxingcpp
 from PIL import Image, ImageFilter
 
 from coordinator.errors import UsageError
-from coordinator.interop import bbqr, pictures
+from coordinator.interop import bbqr, qr_pictures
 
 PARTS = bbqr.split(bytes(range(256)) * 4, "P", 224)
 
@@ -36,23 +36,23 @@ def photographed(data: bytes) -> bytes:
 
 
 def test_an_animation_holds_every_part() -> None:
-    found = pictures.codes(pictures.drawn(PARTS, ".gif"), "payment.gif")
+    found = qr_pictures.codes(qr_pictures.drawn(PARTS, ".gif"), "payment.gif")
     assert sorted(found) == sorted(PARTS)
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_photograph_of_a_part_is_read(part: str) -> None:
-    assert pictures.codes(photographed(pictures.drawn([part], ".png")), "photo.png") == [part]
+    assert qr_pictures.codes(photographed(qr_pictures.drawn([part], ".png")), "photo.png") == [part]
 
 
 def test_of_other_kinds_of_codes_nothing_is_taken() -> None:
     """A reader of every kind sees bar codes in the dots of some QR codes: 7 of 150 animations."""
     page = Image.new("L", (1_000, 1_000), 255)
-    page.paste(Image.open(io.BytesIO(pictures.drawn(PARTS[:1], ".png"))).convert("L"), (0, 200))
+    page.paste(Image.open(io.BytesIO(qr_pictures.drawn(PARTS[:1], ".png"))).convert("L"), (0, 200))
     bars = zxingcpp.create_barcode("9167", zxingcpp.BarcodeFormat.Code128)
     page.paste(Image.fromarray(bars.to_image(scale=3)), (20, 20))
     assert {code.text for code in zxingcpp.read_barcodes(page)} == {"9167", PARTS[0]}
-    assert pictures.codes(png(page), "page") == PARTS[:1]
+    assert qr_pictures.codes(png(page), "page") == PARTS[:1]
 
 
 def test_pictures_and_texts_come_together_in_any_order(tmp_path: Path) -> None:
@@ -60,24 +60,24 @@ def test_pictures_and_texts_come_together_in_any_order(tmp_path: Path) -> None:
     for number, part in enumerate(reversed(PARTS)):
         file = tmp_path / f"{number}"
         file.write_bytes(
-            part.encode() if number % 2 else photographed(pictures.drawn([part], ".png"))
+            part.encode() if number % 2 else photographed(qr_pictures.drawn([part], ".png"))
         )
         names.append(str(file))
-    held = pictures.read_files([*names, names[0]]).decode().split("\n")
+    held = qr_pictures.read_files([*names, names[0]]).decode().split("\n")
     assert bbqr.joined(held).data == bytes(range(256)) * 4
 
 
 def test_a_single_file_that_is_no_picture_stays_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "payment.psbt"
     file.write_bytes(b"psbt\xff\x00\r\n ")
-    assert pictures.read_files([str(file)]) == b"psbt\xff\x00\r\n "
+    assert qr_pictures.read_files([str(file)]) == b"psbt\xff\x00\r\n "
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_several_codes_do_not_go_into_one_still_picture(suffix: str) -> None:
     with pytest.raises(UsageError, match=r"codes do not go into one .*name a \.gif"):
-        pictures.drawn(PARTS, suffix)
-    assert pictures.drawn(PARTS[:1], suffix)
+        qr_pictures.drawn(PARTS, suffix)
+    assert qr_pictures.drawn(PARTS[:1], suffix)
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def test_several_codes_do_not_go_into_one_still_picture(suffix: str) -> None:
     [
         (png(Image.new("L", (40, 40), 255)), "no code can be read in x"),
         (b"\x89PNG\r\n\x1a\n" + b"junk" * 20, "x "),
-        (pictures.drawn(PARTS, ".gif")[:200], "x "),
+        (qr_pictures.drawn(PARTS, ".gif")[:200], "x "),
         (b"GIF89a", "x "),
         (b"BM", "x "),
     ],
 )
 def test_a_picture_that_tells_nothing_is_refused_by_name(data: bytes, told: str) -> None:
-    assert pictures.is_picture(data)
+    assert qr_pictures.is_picture(data)
     with pytest.raises(UsageError, match=told):
-        pictures.codes(data, "x")
+        qr_pictures.codes(data, "x")
 
 
 @pytest.mark.parametrize("size", [(10_000, 6_000), (10_000, 10_000), (30_000, 20_000)])
@@ -103,4 +103,4 @@ def test_a_picture_of_too_many_points_is_refused_before_it_is_unpacked(
     huge = io.BytesIO()
     Image.new("1", size).save(huge, "PNG")
     with pytest.raises(UsageError, match="x has too many points; 50 million are the most"):
-        pictures.codes(huge.getvalue(), "x")
+        qr_pictures.codes(huge.getvalue(), "x")

@@ -1,6 +1,6 @@
 """The support matrix of cards/README.md, made from what the families' sessions can do.
 
-`python -m cards.support` writes it anew.
+`python -m cards.support_matrix` writes it anew.
 """
 
 from pathlib import Path
@@ -65,7 +65,7 @@ The same file names in each; `emulator_*.py` are what its emulator needs besides
 
 ## What works, and what stands behind it
 
-This table is made by `python -m cards.support`; a test holds it against the code.
+This table is made by `python -m cards.support_matrix`; a test holds it against the code.
 """
 UNMET = "Nothing here has met a physical card unless marked !."
 THEFTS = "## A thief with the card alone"

@@ -41,7 +41,7 @@ VERBS: Final = {
     "guide": "guide",
     "open": "page",
     "demo": "demo",
-    **dict.fromkeys(("sync", "balance", "coins", "history", "fees"), "money"),
+    **dict.fromkeys(("sync", "balance", "coins", "history", "fees"), "wallet"),
     "audit": "audit",
     **dict.fromkeys(("kit", "recover"), "kit"),
     "completion": "manual",

@@ -51,7 +51,7 @@ def show_payment(psbt: bytes, format_: str) -> int:
 
     Raises UsageError without a terminal, or where its window is too small for any.
     """
-    from coordinator.interop.code_text import CODES, payment_lines
+    from coordinator.interop.qr_text import CODES, payment_lines
 
     if format_ not in CODES:
         raise UsageError("--show draws codes: add --format bbqr, ur or pmofn")
