@@ -108,6 +108,13 @@ def test_what_is_final_is_left_alone() -> None:
         finalize(finalize(BOTH, VAULT.policy), VAULT.policy)
 
 
+def test_one_input_that_is_final_is_named() -> None:
+    some = codec.copy(BOTH)
+    some.inputs[1].final_scriptwitness = finalize(BOTH, VAULT.policy).inputs[1].final_scriptwitness
+    with pytest.raises(PsbtError, match="input 1 is final already"):
+        finalize(some, VAULT.policy)
+
+
 def test_only_a_final_psbt_is_extracted() -> None:
     half = finalize(BOTH, VAULT.policy)
     half.inputs[1].final_scriptwitness = None

@@ -69,6 +69,18 @@ def test_what_the_engine_refuses_is_never_accepted(
         assert consensus.check(raw, spent) == consensus.ACCEPTED
 
 
+@pytest.mark.parametrize(("name", "branch"), CASES)
+def test_what_a_branch_signs_is_accepted_without_the_engine(
+    name: str, branch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = branch_vault(name)
+    psbt = spend_by(vault, branch, [200_000])
+    signed = signed_by_branch(vault, psbt, branch, *last_keys(vault, branch))
+    monkeypatch.setattr(consensus, "engine_available", lambda: False)
+    raw = extract(finalize(signed, vault.policy, branch=branch))
+    assert consensus.check(raw, outline.spent(psbt)) == consensus.OWN_CHECK
+
+
 @pytest.mark.parametrize(
     ("name", "version", "sequence", "locktime", "opens"),
     [
@@ -128,6 +140,13 @@ def test_sequence_and_lock_time_open_a_branch(
         ("ac", (b"\x30", b"\x02" * 33), "sighash type"),
         ("736451675268", (b"",), None),
         ("6b516c", (b"\x01",), "ends with 2 items"),
+        ("63635168675168", (b"",), None),
+        ("60011087", (), None),
+        ("7687", (b"\x02",), None),
+        ("92", (b"\x80\x00",), None),
+        ("92", (b"\x7f\x00",), "is no number"),
+        ("92", (b"\x01" * 5,), None),
+        ("92", (b"\x01" * 6,), "is no number"),
         ("ff", (), "no form known here"),
         ("05aabb", (), "no form known here"),
     ],
@@ -144,4 +163,7 @@ def test_scripts_are_run_as_the_rules_say(
 
 def test_a_script_of_unknown_opcodes_is_not_read() -> None:
     assert interpreter.instructions(b"\x75") is None
+    assert interpreter.instructions(b"\x61") is None
+    assert interpreter.instructions(b"\x4c" + bytes(76)) is None
+    assert interpreter.instructions(b"\x4b" + bytes(75)) is not None
     assert interpreter.instructions(b"\x60\x02ab\x00") is not None

@@ -57,6 +57,13 @@ def test_sighashes_are_libwallys(threshold: int, total: int) -> None:
         assert digest == wally.tx_get_btc_signature_hash(transaction, index, script, value, *how)
 
 
+def test_what_the_caller_verified_is_not_asked_for() -> None:
+    key = VAULT.policy.keys[1]
+    every = signing_requests(SPEND, VAULT.policy, key)
+    known = {(every[0].input_index, every[0].pubkey)}
+    assert signing_requests(SPEND, VAULT.policy, key, verified=known) == every[1:]
+
+
 def test_requests_name_input_key_and_path() -> None:
     requests = signing_requests(SPEND, VAULT.policy, VAULT.policy.keys[1])
     assert [r.input_index for r in requests] == [0, 1, 2]

@@ -292,7 +292,7 @@ def test_the_order_is_always_the_same() -> None:
     assert len(printed) == 1
 
 
-@pytest.mark.parametrize(("limit", "found"), [(30, False), (60, False), (165, True)])
+@pytest.mark.parametrize(("limit", "found"), [(0, False), (30, False), (60, False), (165, True)])
 def test_too_large_a_diagram_still_gives_the_smallest(
     limit: int, monkeypatch: pytest.MonkeyPatch, *, found: bool
 ) -> None:
