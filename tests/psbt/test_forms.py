@@ -8,13 +8,48 @@ from hypothesis import strategies as st
 
 from psbt.errors import PolicyError
 from psbt.forms import Branch, Wait, key_uses, quorums_of
-from psbt.miniscript import DEPTH_MAX, operations, parse, script, write
+from psbt.miniscript import (
+    DEPTH_MAX,
+    Given,
+    operations,
+    parse,
+    satisfied,
+    script,
+    witness_size,
+    write,
+)
 from psbt.network import Network
 from psbt.policy import Policy, format_descriptor, parse_descriptor
 from tests.psbt.branch_vaults import BLOCKS, FORMS, branch_vault
 
 POLICY = branch_vault("several later keys").policy
 BODY = format_descriptor(POLICY).partition("#")[0]
+
+
+def nested(depth: int) -> str:
+    return "and_v(v:pk(a)," * depth + "pk(a)" + ")" * depth
+
+
+def test_expressions_are_nested_forty_deep_at_most() -> None:
+    assert write(*parse(nested(DEPTH_MAX))) == nested(DEPTH_MAX)
+    with pytest.raises(PolicyError, match="no expression"):
+        parse(nested(DEPTH_MAX + 1))
+    assert DEPTH_MAX == 40
+
+
+def test_an_item_of_a_witness_costs_its_length_too() -> None:
+    assert witness_size((b"", bytes(252), bytes(253))) == 1 + (1 + 252) + (3 + 253)
+
+
+@pytest.mark.parametrize(("sizes", "taken"), [((72, 70), 1), ((70, 72), 0)])
+def test_a_threshold_takes_what_costs_least_beside_leaving_it_out(
+    sizes: tuple[int, int], taken: int
+) -> None:
+    node = parse("thresh(1,pk(a),a:pkh(b))").node
+    signatures = {place: bytes([place + 1]) * size for place, size in enumerate(sizes)}
+    stack = satisfied(node, Given((b"\x02" * 33, b"\x03" * 33), signatures))
+    assert stack is not None
+    assert [place for place in signatures if signatures[place] in stack] == [taken]
 
 
 @pytest.mark.parametrize("name", FORMS)
