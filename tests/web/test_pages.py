@@ -53,6 +53,16 @@ def test_every_page_is_shown(client: Client) -> None:
         assert "<h1>" in answer.text
 
 
+def test_every_live_part_is_shown_by_itself(client: Client, vault: Asked) -> None:
+    vault("emulate", "new", "satochip", "fresh", "--no-setup")
+    soon(lambda: "A new card" in client.get("/cards").words)
+    for path in PAGES:
+        for part in set(re.findall(r'data-part="(\w+)"', client.get(path).text)):
+            answer = client.get(f"{path}?part={part}")
+            assert (path, part, answer.status) == (path, part, 200)
+            assert "<html" not in answer.text
+
+
 def test_today_says_what_is_dangerous_first(client: Client) -> None:
     words = client.get("/").words
     assert "Something is dangerous" in words
