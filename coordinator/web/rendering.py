@@ -13,6 +13,10 @@ from coordinator.shown_text import ago, counted, sat_per_vbyte, sats, visible, v
 
 GROUP: Final = 4
 WORDS: Final = {"location": "place", "copy": "paper", "holder": "person"}
+COMMAND: Final = "cardquorum "
+SUBJECT: Final = re.compile(
+    r"\b(card|key|location|copy|holder|plate|words|file|bag):(?=[A-Za-z0-9])"
+)
 FRAME: Final = "base.html"
 
 
@@ -56,8 +60,10 @@ def grouped(text: str) -> Sequence[str]:
 
 
 def sentence(text: str) -> str:
-    """Return a message as a sentence: it begins with a capital and ends with a full stop."""
+    """Return a message as a sentence: a capital, a full stop, and things as they are said."""
     text = text.strip()
+    if COMMAND not in text:  # there they stay as they are typed
+        text = SUBJECT.sub(lambda found: f"{WORDS.get(found[1], found[1])} ", text)
     ended = text if re.search(r"[.!?:]$", text) else f"{text}."
     named = ":" in ended.partition(" ")[0]  # kind:name stays as it is typed
     return ended if named else ended[:1].upper() + ended[1:]

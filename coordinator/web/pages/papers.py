@@ -25,7 +25,7 @@ CONTACT_MAX: Final = 80
 FOLDERS_MAX: Final = 99
 PDF: Final = "application/pdf"
 FOR: Final = {
-    "": "by its place: open places get one that only a card opens",
+    "": "whoever opens that place",
     Audience.EXECUTOR.value: "whoever settles my affairs: it tells where the cards lie",
 }
 
