@@ -139,9 +139,9 @@ def set_up_in_terminal(client: Client, vault: Asked, family: str, out: Path) -> 
     vault("emulate", "new", family, "fresh", "--no-setup")
     soon(lambda: "never in a browser" in client.get("/cards").words)
     client.post("/cards/known", {"place": "fresh", "label": "x"}, on="/cards")
-    words = client.get("/task").words
-    assert f"cardquorum card setup x --generate --emulated fresh --home {vault.home}" in words
-    assert "goes on by itself" in words
+    command = f"cardquorum card setup x --generate --emulated fresh --home {vault.home}"
+    soon(lambda: command in client.get("/task").words)
+    assert "goes on by itself" in client.get("/task").words
     more = ("--words-out", str(out)) if family == "satochip" else ()
     setup = ("card", "setup", "x", "--generate", "--emulated", "fresh", *more, "--pin-stdin")
     vault(*setup, stdin=f"x={PIN}\nx.puk={PUKS[family]}\n")
