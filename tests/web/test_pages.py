@@ -26,7 +26,7 @@ QUESTION = re.compile(r'name="question" value="([^"]+)"')
 
 def soon(found: Callable[[], bool]) -> None:
     """Wait until something holds."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while not found():
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -186,6 +186,7 @@ def test_a_card_that_says_nothing_before_its_code_is_made_known(
     vault("emulate", "new", "tangem", "quiet")
     for memory in vault.home.rglob("*.memory"):
         memory.unlink()
+    client.running.context.watch.look_again()
     soon(lambda: any(each.place == "quiet" for each in client.running.context.watch.seen.lying))
     soon(lambda: "says nothing before its code" in client.get("/cards").words)
     client.post("/cards/known", {"place": "quiet", "label": "silent"}, on="/cards")
