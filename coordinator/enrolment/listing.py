@@ -42,9 +42,13 @@ def key_line(key: KeyExpression, network: str) -> KeyLine:
 
 @dataclass(frozen=True)
 class CardKey(KeyLine):
-    """A key that a card carries, and where it was made."""
+    """A key that a card carries, where it was made, and whether it signs for leaves of taproot.
+
+    That is what the card proved when it was last enrolled with the key.
+    """
 
     created_on: str
+    signs_leaf: bool
 
 
 class Attested(NamedTuple):
@@ -129,7 +133,11 @@ def _line(db: Session, card: Card, network: str, *, events: Sequence[CustodyEven
         enrolled_at=card.enrolled_at,
         checked_at=card.checked_at,
         keys=[
-            CardKey(**vars(key_line(key_expression(key), network)), created_on=key.created_on)
+            CardKey(
+                **vars(key_line(key_expression(key), network)),
+                created_on=key.created_on,
+                signs_leaf=card not in card_book.unproved_cards(db, key),
+            )
             for key in card_book.keys_on(db, card.item)
         ],
     )

@@ -37,6 +37,8 @@ from coordinator.recovery.letter_dates import told_block
 from coordinator.recovery.paper import PAPERS, KeyOnPaper, Kit, drawn
 from coordinator.recovery.steps import SERVERS, CardOnPaper, LaterSteps, StepsFacts
 from coordinator.wallet.branches import BranchLine, branch_lines, chain_clock, waiting
+from psbt.keys import bip48_path, format_path
+from psbt.network import Network
 from psbt.policy import RECEIVE, addresses, format_descriptor, policy_checksum
 from storage import cards as card_book
 from storage import custody as custody_book
@@ -314,13 +316,16 @@ def _chain(home: Home) -> str:
 
 
 def _cards_on_paper(db: Session, vault: Vault) -> Iterator[CardOnPaper]:
+    usual = format_path(bip48_path(Network(vault.network)))
     for cosigner in vault.cosigners:
         for carrier in cosigner.key.carriers:
             card = card_book.card_of_item(db, carrier.item)
             if card is not None:
                 vendor = family_named(card.family).vendor
-                programs = card_secrets.other_software(db, card)
-                yield CardOnPaper(card.label, vendor, programs, card.family)
+                alone = vault.script == "tr"
+                programs = () if alone else card_secrets.other_software(db, card)
+                path = None if cosigner.key.path == usual else cosigner.key.path
+                yield CardOnPaper(card.label, vendor, programs, card.family, path)
 
 
 def _birthday(moment: datetime | None, height: int | None) -> str:

@@ -17,12 +17,22 @@ SPARROW: Final = "Sparrow Wallet"
 
 
 class CardOnPaper(NamedTuple):
-    """A card of the vault: its label, who makes it, which programs sign with it, its family."""
+    """A card of the vault: its label, who makes it, which programs sign with it, its family.
+
+    `path` is where its key is if not at the usual place.
+    """
 
     label: str
     vendor: str
     programs: Sequence[str] = ()
     family: str = ""
+    path: str | None = None
+
+    @property
+    def enrolled(self) -> str:
+        """Return the command that enrols it with the vault's key."""
+        where = f" --path {self.path}" if self.path else ""
+        return f"cardquorum card enrol {self.label}{where}"
 
 
 class Step(NamedTuple):
@@ -119,7 +129,7 @@ def with_program(facts: StepsFacts) -> Iterator[Step]:
     yield Step(
         "Lay the cards on the reader, one after the other, each under its name as drawn above. "
         "Type each PIN once.",
-        "\n".join(f"cardquorum card enrol {c.label}" for c in facts.cards[: facts.threshold]),
+        "\n".join(card.enrolled for card in facts.cards[: facts.threshold]),
         "It names the card. After one wrong PIN, stop and call.",
     )
     birthday = f" --birthday {facts.birthday}" if facts.birthday else ""

@@ -109,14 +109,17 @@ def printed(folder: Path) -> str:
 
 
 MATRIX = pytest.mark.matrix
+WAYS = ("typed", "encrypted")
 
 
-@pytest.mark.parametrize("way", ["file", pytest.param("typed", marks=MATRIX)])
+@pytest.mark.parametrize("way", ["file", *(pytest.param(w, marks=MATRIX) for w in WAYS)])
 def test_a_vault_is_rebuilt_from_its_kit_and_spent(cards: Asked, tmp_path: Path, way: str) -> None:
     made = create(cards)
     fund(cards)
     cards("kit", "w", "--out", str(tmp_path / "kit"))
     text = " ".join(printed(tmp_path / "kit").split())
+    assert "cardquorum card enrol a --path 48h/1h/0h/3h" in text
+    assert "card a: no other that is known" in text
     assert "Sparrow does not open this vault: it knows no quorum in taproot" in text
     other = asking(tmp_path / "elsewhere")
     other("init", "--network", "regtest")
@@ -130,7 +133,10 @@ def test_a_vault_is_rebuilt_from_its_kit_and_spent(cards: Asked, tmp_path: Path,
         lines = printed(tmp_path / "kit").splitlines()
         name = "-"
         stdin = "\n".join(line for line in lines if typed_lines.NUMBERED.fullmatch(line))
-    words = ("--name", "w", "--checksum", made["checksum"])
+    words = ["--name", "w", "--checksum", made["checksum"]]
+    if way == "encrypted":
+        name = str(tmp_path / "kit" / "w-encrypted.txt")
+        words += ["--key", made["cosigners"][1]["key"]]
     found = other("recover", name, *words, stdin=stdin)
     assert (found["descriptor"], found["approved"]) == (made["descriptor"], True)
     other("sync", "w")
@@ -190,6 +196,8 @@ def test_a_card_that_ignores_the_wish_for_a_plain_key_has_not_proved_it(
     """As 0.14-0.1 does, whatever version it says it is."""
     monkeypatch.setattr(emulator_keys, "WITH_BYPASS", (9,))
     enrol(cards, "d", "satochip", "0.14-0.5")
+    told = {label: cards("card", "show", label)["keys"][0]["signs_leaf"] for label in "ad"}
+    assert told == {"a": True, "d": False}
     words = ("--threshold", "1", "--card", "a", "--card", "d", "--script", "tr")
     assert cards("vault", "create", "w", *words, check=5)["error"]["code"] == "leaf_unproved"
 
