@@ -15,7 +15,7 @@ from psbt.codec import Psbt
 from psbt.combiner import combine
 from psbt.errors import ConsensusRejected, NotOnlySignatures, PolicyError, PsbtError
 from psbt.extractor import extract
-from psbt.fields import Fields
+from psbt.fields import Fields, Maps
 from psbt.finalizer import finalize
 from psbt.keys import format_xpub
 from psbt.message import message_psbt, vault_proof, verify_proof
@@ -38,6 +38,7 @@ from psbt.signature import BIP340
 from psbt.signer import SigningRequest, with_signatures
 from psbt.taproot import leaf_hash, unspendable_key
 from psbt.transaction import parse_transaction
+from psbt.updater import OwnCoin, completed
 from tests.judges import judge
 from tests.psbt.soft_vault import SoftVault, soft_vault
 
@@ -342,3 +343,46 @@ def test_the_leaf_hash_is_the_root_of_the_only_leaf() -> None:
     script = vault_script(POLICY, RECEIVE, 0)
     (root,) = of_kind(VAULT.spend([50_000], 40_000, 0), fields.IN_TAP_MERKLE_ROOT).values()
     assert root == leaf_hash(script.code)
+
+
+def test_libwally_signs_by_the_key_path_and_that_does_not_come_back() -> None:
+    wally = judge("wallycore")
+    theirs = wally.psbt_from_bytes(codec.to_bytes(UNSIGNED), 0)
+    kept = codec.parse(bytes(wally.psbt_to_bytes(theirs, 0)))
+    assert codec.read_maps(codec.to_bytes(kept)) == codec.read_maps(codec.to_bytes(UNSIGNED))
+    master = VAULT.masters[1]
+    key = wally.bip32_key_init(
+        wally.BIP32_VER_TEST_PRIVATE, 0, 0, master.chain_code, master.pubkey, master.secret,
+        None, None,
+    )  # fmt: skip
+    wally.psbt_sign_bip32(theirs, key, 0)
+    answer = codec.parse(bytes(wally.psbt_to_bytes(theirs, 0)))
+    with pytest.raises(NotOnlySignatures, match="taproot_key_sig is by a key outside the policy"):
+        combine(UNSIGNED, answer, POLICY)
+
+
+def test_what_another_program_leaves_out_is_filled_in_again() -> None:
+    maps = codec.read_maps(codec.to_bytes(UNSIGNED))
+    bare = Maps(
+        {fields.GLOBAL_UNSIGNED_TX: maps.globals[fields.GLOBAL_UNSIGNED_TX]},
+        tuple({} for _ in maps.inputs),
+        tuple({} for _ in maps.outputs),
+    )
+    coins, previous = VAULT.fund([50_000, 60_000])
+    own = {
+        coin.outpoint: OwnCoin(
+            (coin.keychain, coin.index), parse_transaction(previous[coin.outpoint.txid])
+        )
+        for coin in coins
+    }
+    change = vault_script(POLICY, CHANGE, 7)
+    places = {change.script_pubkey: (CHANGE, 7)}
+    assert completed(bare, POLICY, own, places=places) == maps
+
+
+def test_where_a_key_comes_from_may_not_come_back_changed() -> None:
+    (first, *_) = of_kind(UNSIGNED, fields.IN_TAP_BIP32_DERIVATION).items()
+    key, value = first
+    answer = altered(signed(0), with_field(key, value[:-1] + bytes([value[-1] ^ 1])))
+    with pytest.raises(NotOnlySignatures, match="taproot_bip32_derivations"):
+        combine(UNSIGNED, answer, POLICY)
