@@ -5,17 +5,26 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple, NotRequired, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from storage.authors import author_of, state
 from storage.errors import CoinTaken
 from storage.lookup import absent, batches, present
-from storage.model import Ceremony, ChainTransaction, Coin, Reservation, Signature, Vault
+from storage.model import (
+    Ceremony,
+    ChainTransaction,
+    Coin,
+    Reservation,
+    Signature,
+    SyncState,
+    Vault,
+)
 from storage.model.vaults import PRIMARY
 
 SENT = ("broadcast", "confirmed")
-ENDED = ("confirmed", "abandoned", "replaced")
+GIVEN_UP = ("abandoned", "replaced")
+ENDED = ("confirmed", *GIVEN_UP)
 
 
 class NewCeremony(TypedDict):
@@ -66,6 +75,27 @@ def ceremony_named(db: Session, public_id: str) -> Ceremony:
 def all_ceremonies(db: Session) -> Sequence[Ceremony]:
     """Return every ceremony, newest first."""
     return db.scalars(select(Ceremony).order_by(Ceremony.id.desc())).all()
+
+
+def going_on(db: Session, depth: int) -> Sequence[Ceremony]:
+    """Return the ceremonies not given up that have fewer confirmations than `depth`, newest first.
+
+    Counted from the block up to which each one's vault is known.
+    """
+    final = func.coalesce(SyncState.height, 0) - depth + 1
+    found = (
+        select(Ceremony)
+        .outerjoin(SyncState, SyncState.vault_id == Ceremony.vault_id)
+        .where(Ceremony.state.not_in(GIVEN_UP))
+        .where(Ceremony.confirmed_height.is_(None) | (Ceremony.confirmed_height > final))
+    )
+    return db.scalars(found.order_by(Ceremony.id.desc())).all()
+
+
+def any_collects(db: Session) -> bool:
+    """Tell whether a ceremony still collects signatures."""
+    collecting = select(Ceremony.id).where(Ceremony.state == "collecting")
+    return db.scalar(collecting.limit(1)) is not None
 
 
 def ids_by_txid(db: Session, txids: Iterable[str], vault: Vault | None = None) -> dict[str, str]:
@@ -254,8 +284,11 @@ def confirm(db: Session, vault: Vault, now: datetime) -> None:
     transaction in a block spent one of its coins: replaced. What was abandoned stays
     so, unless its transaction is in a block.
     """
+    unsettled = _unsettled(db, vault)
+    if not unsettled:
+        return
     outspent = {row for (row,) in db.execute(_losing(vault, Ceremony.id))}
-    for ceremony, seen in _unsettled(db, vault):
+    for ceremony, seen in unsettled:
         ceremony.confirmed_height = seen.height if seen else None
         if ceremony.confirmed_height is not None:
             ceremony.state = "confirmed"

@@ -91,6 +91,17 @@ class SyncedTo(NamedTuple):
     block_hash: str
 
 
+class LastSync(NamedTuple):
+    """Up to which block a vault was synced, when, and how the source named what it held then.
+
+    `chain_state` is None of a source that names nothing.
+    """
+
+    to: SyncedTo
+    at: datetime
+    chain_state: str | None
+
+
 class Gone(NamedTuple):
     """A transaction that no longer waits: its bytes, and what it had changed for the vault."""
 
@@ -334,34 +345,24 @@ def waiting_children(db: Session, txid: str) -> set[str]:
     return {child for child in db.scalars(select(Coin.spent_by).where(made)) if child}
 
 
-def looked_at(db: Session, vault: Vault) -> datetime | None:
-    """Return when a vault was last brought in step with a chain; None where it never was."""
+def last_sync(db: Session, vault: Vault) -> LastSync | None:
+    """Return how a vault was last brought in step with a chain; None where it never was."""
     state = db.get(SyncState, vault.id)
-    return None if state is None else state.synced_at
+    if state is None:
+        return None
+    return LastSync(SyncedTo(state.height, state.block_hash), state.synced_at, state.chain_state)
 
 
 def sync_state(db: Session, vault: Vault) -> SyncedTo | None:
     """Return how far the vault is known; None before its first sync."""
-    state = db.get(SyncState, vault.id)
-    return SyncedTo(state.height, state.block_hash) if state else None
-
-
-def synced_at(db: Session, vault: Vault) -> datetime | None:
-    """Return when the vault was last synced."""
-    state = db.get(SyncState, vault.id)
-    return state.synced_at if state else None
+    last = last_sync(db, vault)
+    return last.to if last else None
 
 
 def newest_sync(db: Session) -> tuple[SyncedTo, datetime] | None:
     """Return the newest block that any vault is known up to, and when it was; None before."""
     state = db.scalars(select(SyncState).order_by(SyncState.height.desc()).limit(1)).one_or_none()
     return (SyncedTo(state.height, state.block_hash), state.synced_at) if state else None
-
-
-def chain_state(db: Session, vault: Vault) -> str | None:
-    """Return the chain source's name for what it held at the vault's last sync, if it had one."""
-    state = db.get(SyncState, vault.id)
-    return state.chain_state if state else None
 
 
 def set_sync_state(

@@ -1,13 +1,20 @@
-"""What the chain told and took back, kept as it was noticed."""
+"""What the chain told and took back, kept as it was noticed.
+
+The noun is mapped where there is an event.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from storage.model import ChainEvent, ChainTransaction, Vault
+from storage import model
+from storage.lookup import is_empty
+
+if TYPE_CHECKING:
+    from storage.model import ChainEvent, Vault
 
 
 class Noticed(TypedDict):
@@ -20,9 +27,11 @@ class Noticed(TypedDict):
     change_sats: int
 
 
-def add_event(db: Session, vault: Vault, now: datetime, **noticed: Unpack[Noticed]) -> ChainEvent:
+def add_event(
+    db: Session, vault: "Vault", now: datetime, **noticed: Unpack[Noticed]
+) -> "ChainEvent":
     """Remember what was noticed."""
-    event = ChainEvent(vault_id=vault.id, noticed_at=now, **noticed)
+    event = model.ChainEvent(vault_id=vault.id, noticed_at=now, **noticed)
     db.add(event)
     db.flush()
     return event
@@ -30,26 +39,32 @@ def add_event(db: Session, vault: Vault, now: datetime, **noticed: Unpack[Notice
 
 def newest_id(db: Session) -> int:
     """Return the number of the newest event, 0 where there is none."""
-    return db.scalar(select(func.max(ChainEvent.id))) or 0
+    if is_empty(db, "chain_event"):
+        return 0
+    return db.scalar(select(func.max(model.ChainEvent.id))) or 0
 
 
-def events_after(db: Session, event_id: int) -> Sequence[ChainEvent]:
+def events_after(db: Session, event_id: int) -> Sequence["ChainEvent"]:
     """Return what was noticed after an event, oldest first."""
-    later = select(ChainEvent).where(ChainEvent.id > event_id)
-    return db.scalars(later.order_by(ChainEvent.id)).all()
+    if is_empty(db, "chain_event"):
+        return []
+    later = select(model.ChainEvent).where(model.ChainEvent.id > event_id)
+    return db.scalars(later.order_by(model.ChainEvent.id)).all()
 
 
-def unsettled(db: Session, vault: Vault) -> Sequence[ChainEvent]:
+def unsettled(db: Session, vault: "Vault") -> Sequence["ChainEvent"]:
     """Return the newest event of each transaction that still holds, oldest first.
 
     One that fell out of its block holds until it is in a block again; one that vanished, until it
     is back.
     """
-    newest = select(func.max(ChainEvent.id)).where(ChainEvent.vault_id == vault.id)
-    seen = ChainTransaction.txid == ChainEvent.txid
-    back = or_(ChainEvent.code == "vanished", ChainTransaction.height.is_not(None))
-    held = select(ChainEvent).where(
-        ChainEvent.id.in_(newest.group_by(ChainEvent.txid)),
-        ~exists().where(seen, back),
+    if is_empty(db, "chain_event"):
+        return []
+    event, transaction = model.ChainEvent, model.ChainTransaction
+    newest = select(func.max(event.id)).where(event.vault_id == vault.id)
+    back = or_(event.code == "vanished", transaction.height.is_not(None))
+    held = select(event).where(
+        event.id.in_(newest.group_by(event.txid)),
+        ~exists().where(transaction.txid == event.txid, back),
     )
-    return db.scalars(held.order_by(ChainEvent.id)).all()
+    return db.scalars(held.order_by(event.id)).all()

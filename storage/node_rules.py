@@ -1,11 +1,17 @@
-"""What the chain source said it relays, kept for reviews that nobody is asked for."""
+"""What the chain source said it relays, kept for reviews that nobody is asked for.
+
+The noun is mapped where it is asked for.
+"""
 
 from datetime import datetime
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from sqlalchemy.orm import Session
 
-from storage.model import NodeRules
+from storage import model
+
+if TYPE_CHECKING:
+    from storage.model import NodeRules
 
 ROW = 1
 
@@ -24,10 +30,10 @@ class Told(TypedDict):
 
 def keep(db: Session, told: Told, now: datetime) -> None:
     """Remember what was told; the last word counts."""
-    db.merge(NodeRules(id=ROW, told_at=now, **told))
+    db.merge(model.NodeRules(id=ROW, told_at=now, **told))
     db.flush()
 
 
-def kept(db: Session) -> NodeRules | None:
+def kept(db: Session) -> "NodeRules | None":
     """Return what was told last, or None where nothing was."""
-    return db.get(NodeRules, ROW)
+    return db.get(model.NodeRules, ROW)

@@ -7,7 +7,7 @@ What differs from what this home approved is no danger to accept: it is refused.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy.orm import Session, object_session
 
@@ -23,6 +23,7 @@ from coordinator.audit.dangers import (
     only_old_coins,
     resting_on,
 )
+from coordinator.audit.facts import VaultFacts
 from coordinator.audit.gathering import Book, book, key_facts
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
 from coordinator.home import approvals, seals, stated
@@ -60,6 +61,14 @@ OTHER_SEAL: Final = Notice(
 )
 
 Accepted = Collection[str] | None
+
+
+class Threatened(NamedTuple):
+    """A vault, what of it is dangerous, and the facts of its keys; None where rows disagree."""
+
+    vault: Vault
+    dangers: list[Notice]
+    keys: VaultFacts | None
 
 
 @dataclass(frozen=True)
@@ -162,33 +171,33 @@ def not_approved(vault: Vault) -> Danger:
     )
 
 
-def vault_dangers(
-    home: Home, db: Session, vault: Vault, *, said: Book | None = None
-) -> list[Notice]:
+def vault_dangers(home: Home, db: Session, vault: Vault) -> list[Notice]:
     """Return what of a vault is dangerous now, the worst first.
 
-    `said` is the book where it was read already, for several vaults. Rows that do not hold
-    together are one danger more.
+    Rows that do not hold together are one danger more.
     """
-    return [finding for finding, _ in _dangers(home, db, vault, said=said)]
+    found, _ = _dangers(home, db, vault, said=book(db, [vault]))
+    return [finding for finding, _ in found]
 
 
-def all_dangers(
-    home: Home, db: Session, said: Book | None = None
-) -> list[tuple[Vault, list[Notice]]]:
-    """Return every vault in use, each with what of it is dangerous now."""
+def all_dangers(home: Home, db: Session, said: Book | None = None) -> list[Threatened]:
+    """Return every vault in use, each with what of it is dangerous now.
+
+    `said` is the book where it was read already.
+    """
     said = said or book(db, vault_book.all_vaults(db))
     replaced = {each.vault_id for each in succession_book.all_successions(db)}
-    found = []
+    threatened = []
     for vault in said.vaults:
         if vault.retired_at is None:
-            dangerous = vault_dangers(home, db, vault, said=said)
+            found, facts = _dangers(home, db, vault, said=said)
+            dangerous = [finding for finding, _ in found]
             if vault.id in replaced:
                 dangerous = [each for each in dangerous if each.code in WATCHED]
             if vault.id in replaced and not chain_book.unspent_coins(db, vault):
                 dangerous = []
-            found.append((vault, dangerous))
-    return found
+            threatened.append(Threatened(vault, dangerous, facts))
+    return threatened
 
 
 def require_payable(home: Home, db: Session, vault: Vault, *, accepted: Accepted) -> None:
@@ -199,7 +208,7 @@ def require_payable(home: Home, db: Session, vault: Vault, *, accepted: Accepted
     require_policy(home, vault, accepted)
     found = [
         Danger(**vars(finding), facts=rests)
-        for finding, rests in _dangers(home, db, vault, said=None)
+        for finding, rests in _dangers(home, db, vault, said=book(db, [vault]))[0]
         if finding.code != POLICY_NOT_APPROVED
         and not only_old_coins(finding.code, vault.recoveries)
     ]
@@ -207,23 +216,23 @@ def require_payable(home: Home, db: Session, vault: Vault, *, accepted: Accepted
 
 
 def _dangers(
-    home: Home, db: Session, vault: Vault, *, said: Book | None
-) -> list[tuple[Notice, str]]:
-    """Return the dangers of a vault, each with the facts it rests on."""
+    home: Home, db: Session, vault: Vault, *, said: Book
+) -> tuple[list[tuple[Notice, str]], VaultFacts | None]:
+    """Return the dangers of a vault, each with the facts it rests on, and what its keys are."""
     try:
         standing = policy_standing(home, vault)
     except PsbtError as failure:
-        return [(altered(vault.name, str(failure)), str(failure))]
-    facts = key_facts(db, vault, said or book(db, [vault]))
+        return [(altered(vault.name, str(failure)), str(failure))], None
+    keys = key_facts(db, vault, said)
     look = command_for(vault.name, home.chain)
-    facts = replace(facts, approval=standing.value, look=look)
+    facts = replace(keys, approval=standing.value, look=look)
     found = [
         (finding, f"{vault.descriptor} {resting_on(facts, finding.code)}")
         for finding in dangers(facts)
     ]
     if seals.standing(home, db, sealing.sealing_key(db)) is Standing.DIFFERS:
         found.insert(0, (OTHER_SEAL, ""))
-    return found
+    return found, keys
 
 
 def require_payment(

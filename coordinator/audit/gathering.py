@@ -88,9 +88,19 @@ def vault_facts(db: Session, vault: Vault, said: Book | None = None) -> VaultFac
 
     `said` is the book where it was read already, for several vaults.
     """
-    owned, altered = _owned(db, vault)
+    return with_money(db, vault, key_facts(db, vault, said or book(db, [vault])))
+
+
+def with_money(
+    db: Session, vault: Vault, keys: VaultFacts, *, known: Balance | None = None
+) -> VaultFacts:
+    """Add to what is known of a vault's keys what it owns, and when it was drilled.
+
+    `known` are the amounts where they were computed already.
+    """
+    owned, altered = _owned(db, vault) if known is None else (known, None)
     return replace(
-        key_facts(db, vault, said or book(db, [vault])),
+        keys,
         altered=altered,
         drilled_at=_drilled_at(db, vault),
         value_sats=owned.whole_sats,

@@ -483,11 +483,9 @@ def list_cards(context: Context) -> Result:
     with context.database.begin() as db:
         found = known.listed(db, context.home.network)
         threatened = acceptance.all_dangers(context.home, db)
-    told = [line for vault, each in threatened for line in danger_lines(vault.name, each)]
+    told = [line for each in threatened for line in danger_lines(each.vault.name, each.dangers)]
     listed = [
-        {"vault": vault.name, **vars(danger)}
-        for vault, dangerous in threatened
-        for danger in dangerous
+        {"vault": each.vault.name, **vars(danger)} for each in threatened for danger in each.dangers
     ]
     rows = [
         (

@@ -3,7 +3,7 @@
 Nothing here asks a chain or a reader; what the vaults hold is as of their last sync.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from cards.errors import CardError
 from coordinator import clock
 from coordinator.audit.acceptance import all_dangers
 from coordinator.audit.facts import BANK, CarrierFacts, VaultFacts
-from coordinator.audit.gathering import Book, book, carrier_facts, vault_facts
+from coordinator.audit.gathering import Book, book, carrier_facts, key_facts, with_money
 from coordinator.custody import log as custody_log
 from coordinator.custody.card_secrets import WORDS
 from coordinator.guide.payments import Standing, payments
@@ -25,6 +25,7 @@ from coordinator.incident.step import State, Step
 from coordinator.notices import Notice, Severity
 from coordinator.recovery.letter_dates import stale_letters
 from coordinator.wallet import news, scans
+from coordinator.wallet.balance import Owned
 from coordinator.wallet.news import VANISHED, News
 from coordinator.wallet.refresh_state import refresh_notice, refresh_state
 from psbt.errors import PsbtError
@@ -140,8 +141,18 @@ class GuideFacts:
     now: datetime = field(default_factory=clock.now)
 
 
-def gather(home: Home, db: Session, *, writable: bool, said: Book | None = None) -> GuideFacts:
-    """Gather the facts of a home; `said` is the book where it was read already."""
+def gather(
+    home: Home,
+    db: Session,
+    *,
+    writable: bool,
+    said: Book | None = None,
+    owned: Mapping[str, Owned] | None = None,
+) -> GuideFacts:
+    """Gather the facts of a home.
+
+    `said` is the book and `owned` what the vaults hold, where that was read already.
+    """
     said = said or book(db, vault_book.all_vaults(db))
     vaults, places = said.vaults, custody_book.all_locations(db)
     worse = [each for vault in vaults for each in news.unsettled(db, vault) if not each.own]
@@ -153,7 +164,7 @@ def gather(home: Home, db: Session, *, writable: bool, said: Book | None = None)
         tuple(_cards(home, db, said, vaults=vaults)),
         tuple(place.name for place in places),
         frozenset(place.name for place in places if place.kind == BANK),
-        tuple(_vaults(home, db, said)),
+        tuple(_vaults(home, db, said, owned=owned or {})),
         tuple(payments(home, db, vaults, gone=gone)),
         tuple(worse),
         tuple(_strange_emulators(home, said)),
@@ -204,10 +215,12 @@ def _untold(carrier: "Carrier", said: Book) -> Iterator[SecretFact]:
             yield SecretFact(kind, next(each for each in [stem, *numbered] if each not in taken))
 
 
-def _vaults(home: Home, db: Session, said: Book) -> Iterator[VaultStanding]:
+def _vaults(
+    home: Home, db: Session, said: Book, *, owned: Mapping[str, Owned]
+) -> Iterator[VaultStanding]:
     successions = {each.vault_id: each for each in succession_book.all_successions(db)}
     money = chain_book.money_seen(db)
-    for vault, dangerous in all_dangers(home, db, said):
+    for vault, dangerous, keys in all_dangers(home, db, said):
         seen = money.get(vault.id)
         standing = VaultStanding(
             VaultFacts(vault.name, vault.threshold, ()),
@@ -217,12 +230,27 @@ def _vaults(home: Home, db: Session, said: Book) -> Iterator[VaultStanding]:
             replacing=_replacing(db, successions.get(vault.id)),
         )
         with suppress(PsbtError, StorageError):  # rows that disagree: a danger says so
-            standing = _counted(db, vault, standing, said=said)
+            standing = _counted(
+                db,
+                vault,
+                standing,
+                keys=keys or key_facts(db, vault, said),
+                known=owned.get(vault.name),
+                now=said.now,
+            )
         yield standing
 
 
-def _counted(db: Session, vault: "Vault", before: VaultStanding, *, said: Book) -> VaultStanding:
-    facts = vault_facts(db, vault, said)
+def _counted(
+    db: Session,
+    vault: "Vault",
+    before: VaultStanding,
+    *,
+    keys: VaultFacts,
+    known: Owned | None,
+    now: datetime,
+) -> VaultStanding:
+    facts = with_money(db, vault, keys, known=known.balance if known else None)
     if facts.altered is not None:
         return replace(before, facts=facts)
     waiting = chain_book.unpaid_address(db, vault)
@@ -231,9 +259,9 @@ def _counted(db: Session, vault: "Vault", before: VaultStanding, *, said: Book) 
         facts=facts,
         free_sats=facts.free_sats,
         pending=facts.pending_sats > 0,
-        looked=scans.looked(db, vault).known,
+        looked=(known.looked if known else scans.looked(db, vault)).known,
         address=None if waiting is None else _address(vault, waiting.index),
-        drill=_open_drill(db, vault, said.now),
+        drill=_open_drill(db, vault, now),
         undrilled=tuple(_undrilled(facts, drill_book.cards_proved(db, vault))),
         due=tuple(_by_calendar(db, vault)),
     )

@@ -13,6 +13,7 @@ from coordinator.home.operators import NOBODY
 from coordinator.home.settings import Home
 from coordinator.signing.missing_cards import wanted_cards
 from coordinator.wallet.coins import tip_height
+from coordinator.wallet.news import FINAL_CONFIRMATIONS
 from coordinator.wallet.overview import CeremonyLine, ceremony_line
 from psbt.errors import PsbtError
 from storage import cards as card_book
@@ -21,7 +22,6 @@ from storage import custody as custody_book
 from storage.model import Ceremony, Vault
 
 NEXT_VERB: Final = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}
-SETTLING: Final = frozenset({"broadcast", "confirmed"})
 NEAREST: Final = ("broadcast", "final", "complete", "collecting", "confirmed")
 
 
@@ -61,13 +61,13 @@ def payments(
 ) -> Iterator[Standing]:
     """Yield the payments that are not final yet, newest first; `gone` left the chain again."""
     tips = {vault.id: tip_height(db, vault) for vault in vaults}
-    every = [each for each in ceremony_book.all_ceremonies(db) if each.vault_id in tips]
-    who = stated.openers(home, db, [each for each in every if each.state in NEXT_VERB])
-    for found in every:
+    going_on = ceremony_book.going_on(db, FINAL_CONFIRMATIONS)
+    ours = [each for each in going_on if each.vault_id in tips]
+    who = stated.openers(home, db, [each for each in ours if each.state in NEXT_VERB])
+    for found in ours:
         operator = who.get(found.public_id, NOBODY)
         line = ceremony_line(found, tips[found.vault_id], operator)
-        if found.state in NEXT_VERB or (found.state in SETTLING and not line.final):
-            yield _standing(db, found, line, vanished=found.txid in gone)
+        yield _standing(db, found, line, vanished=found.txid in gone)
 
 
 def _standing(db: Session, found: Ceremony, line: CeremonyLine, *, vanished: bool) -> Standing:

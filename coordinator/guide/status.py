@@ -53,24 +53,21 @@ class Status:
 def waits_for_cards(database: Database) -> bool:
     """Tell whether a payment waits for cards, so that sealed names of places are wanted."""
     with database.begin() as db:
-        return sealing.is_locked(db) and any(
-            each.state == "collecting" for each in ceremony_book.all_ceremonies(db)
-        )
+        return sealing.is_locked(db) and ceremony_book.any_collects(db)
 
 
 def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]) -> Status:
     """Return the one screen; nobody outside this computer is asked for it."""
     with database.begin() as db:
         vaults = vault_book.all_vaults(db)
-        owned = [
-            (vault.name, Owned(balance(db, vault), scans.looked(db, vault))) for vault in vaults
-        ]
+        owned = {vault.name: Owned(balance(db, vault), scans.looked(db, vault)) for vault in vaults}
         said = book(db, vaults)
-        facts = gather(home, db, writable=not is_read_only(database), said=said)
+        writable = not is_read_only(database)
+        facts = gather(home, db, writable=writable, said=said, owned=owned)
         return Status(
             home.network,
             _tip(db, home, vaults, open_chain=open_chain),
-            owned,
+            list(owned.items()),
             list(facts.payments),
             list(facts.news),
             [*delivery.notices(home, db), *due(db, said, facts)],

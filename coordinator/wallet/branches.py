@@ -51,11 +51,10 @@ class BranchLine(NamedTuple):
 
 def chain_clock(db: Session, vault: Vault) -> ChainClock | None:
     """Return the newest block a vault is known up to, and when that was; None before a sync."""
-    told = chain_book.synced_at(db, vault)
-    state = chain_book.sync_state(db, vault)
-    if told is None or state is None:
+    last = chain_book.last_sync(db, vault)
+    if last is None:
         return None
-    return ChainClock(state.height, told, clock.now(), mined=vault.network != REGTEST)
+    return ChainClock(last.to.height, last.at, clock.now(), mined=vault.network != REGTEST)
 
 
 def is_ripe(branch: Branch, coin_height: int | None, tip: int | None) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,10 @@ from storage import chain as chain_book
 from storage import chain_events as event_book
 from storage.chain import Gone
 from storage.chain_events import Noticed
-from storage.model import ChainEvent, Vault
+from storage.model import Vault
+
+if TYPE_CHECKING:
+    from storage.model import ChainEvent
 
 FINAL_CONFIRMATIONS: Final = 6
 """A payment is final at this depth: who has a tenth of all mining power catches up six blocks less
@@ -100,12 +103,12 @@ def unsettled(db: Session, vault: Vault) -> list[News]:
     return [*found, *(each for each in _spent_elsewhere(db, vault) if each.txid not in known)]
 
 
-def _told(db: Session, events: Sequence[ChainEvent]) -> list[News]:
+def _told(db: Session, events: "Sequence[ChainEvent]") -> list[News]:
     ours = ceremony_book.ids_by_txid(db, (e.replaced_by for e in events if e.replaced_by))
     return [_sentence(event, ours.get(event.replaced_by or "")) for event in events]
 
 
-def _sentence(event: ChainEvent, own: str | None) -> News:
+def _sentence(event: "ChainEvent", own: str | None) -> News:
     """Say what an event means; `own` is the ceremony that did it on purpose."""
     if event.code == UNCONFIRMED:
         message = f"{event.txid} was confirmed in block {event.height}, now it waits again"

@@ -8,8 +8,6 @@ from coordinator.errors import ChainUnreachable
 from psbt.relay import CORE_30, RelayRules
 from storage import node_rules as rule_book
 
-"""How far the median time of blocks lies behind the clock, in seconds: five or six blocks."""
-
 
 def learn(db: Session, chain: ChainSource) -> None:
     """Ask the source what it relays, and keep it."""

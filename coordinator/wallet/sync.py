@@ -77,18 +77,18 @@ class Following:
         Payments are brought in step even then: one may have been imported since. Raises PolicyError
         where the vault's rows tell different stories.
         """
-        known = chain_book.sync_state(db, vault)
+        last = chain_book.last_sync(db, vault)
         if (
             self._chain_state is None
-            or known is None
-            or chain_book.chain_state(db, vault) != self._chain_state
+            or last is None
+            or last.chain_state != self._chain_state
             or self._look != Look()
             or watched_counts(db, vault, done := reached(db, vault)) != done
         ):
             return None
         stored_policy(vault)
         ceremony_book.confirm(db, vault, clock.now())
-        return Tip(*known)
+        return Tip(*last.to)
 
     def ask(self, db: Session, vault: Vault, known: Callable[[], Mapping[str, int]]) -> Watch:
         """Return what the chain is asked for; `known` returns the heights known by then."""

@@ -20,19 +20,13 @@ if TYPE_CHECKING:
     from storage.model.card_secrets import CardSecret
     from storage.model.cards import Card, Carrier, Item, Key
     from storage.model.ceremonies import Ceremony, Reservation, Signature
-    from storage.model.chain import (
-        Address,
-        ChainEvent,
-        ChainTransaction,
-        Coin,
-        NodeRules,
-        Scan,
-        SyncState,
-    )
+    from storage.model.chain import Address, ChainTransaction, Coin, Scan, SyncState
+    from storage.model.chain_events import ChainEvent
     from storage.model.custody import CustodyEvent, CustodyText, Holder, Location
     from storage.model.descriptors import DescriptorCopy
     from storage.model.drills import Drill, DrillProof
     from storage.model.labels import Label
+    from storage.model.node_rules import NodeRules
     from storage.model.sealing import Seal
     from storage.model.statements import Statement
     from storage.model.succession import Succession
@@ -77,14 +71,14 @@ __all__ = [
 NOUNS: Final = {
     "cards": ("Card", "Carrier", "Item", "Key"),
     "ceremonies": ("Ceremony", "Reservation", "Signature"),
-    "chain": (
-        "Address", "ChainEvent", "ChainTransaction", "Coin", "NodeRules", "Scan", "SyncState",
-    ),
+    "chain": ("Address", "ChainTransaction", "Coin", "Scan", "SyncState"),
+    "chain_events": ("ChainEvent",),
     "custody": ("CustodyEvent", "CustodyText", "Holder", "Location"),
     "descriptors": ("DescriptorCopy",),
     "drills": ("Drill", "DrillProof"),
     "card_secrets": ("CardSecret",),
     "labels": ("Label",),
+    "node_rules": ("NodeRules",),
     "sealing": ("Seal",),
     "statements": ("Statement",),
     "succession": ("Succession",),

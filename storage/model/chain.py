@@ -3,12 +3,9 @@
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.model.record import Check, Id, Record, Sats, at_least, one_of, sized
-from storage.model.vaults import Vault
-
-CHAIN_EVENTS = ("unconfirmed", "vanished")
+from storage.model.record import Check, Id, Record, Sats, at_least, sized
 
 
 class Address(Record):
@@ -112,56 +109,3 @@ class Scan(Record):
     height: Mapped[int]
     block_hash: Mapped[str]
     earlier_unknown: Mapped[bool]
-
-
-class NodeRules(Record):
-    """What the chain source said it relays, and the median time of its newest block: one row.
-
-    Fee rates are in sat/kvB, sizes in bytes.
-    """
-
-    __tablename__ = "node_rules"
-    __table_args__ = (
-        Check("id = 1", name="one"),
-        at_least("minimum", 0),
-        at_least("replacement_step", 0),
-        at_least("datacarrier_size", 0),
-        at_least("package_count", 1),
-        at_least("package_vsize", 1),
-        at_least("median_time", 0),
-    )
-
-    id: Mapped[Id]
-    minimum: Mapped[int]
-    replacement_step: Mapped[int]
-    datacarrier_size: Mapped[int]
-    bare_multisig: Mapped[bool]
-    package_count: Mapped[int]
-    package_vsize: Mapped[int]
-    median_time: Mapped[Sats | None]
-    told_at: Mapped[datetime]
-
-
-class ChainEvent(Record):
-    """That the chain took back what it had told: a block that is no more, a payment that is gone.
-
-    `height` is the block it was in, `change_sats` what it had changed for the vault.
-    """
-
-    __tablename__ = "chain_event"
-    __table_args__ = (
-        one_of("code", CHAIN_EVENTS),
-        sized("txid", 64),
-        sized("replaced_by", 64),
-        at_least("height", 0),
-    )
-
-    id: Mapped[Id]
-    vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"), index=True)
-    code: Mapped[str]
-    txid: Mapped[str]
-    height: Mapped[int | None]
-    replaced_by: Mapped[str | None]
-    change_sats: Mapped[Sats]
-    noticed_at: Mapped[datetime]
-    vault: Mapped[Vault] = relationship(lazy="selectin")

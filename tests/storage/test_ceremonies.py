@@ -69,6 +69,21 @@ def test_ceremonies_are_listed_newest_first(db: Session, vault: Vault, ceremony:
     assert ceremonies.sent(db, vault) == [second, ceremony]
 
 
+def test_a_payment_goes_on_until_it_is_deep_or_given_up(
+    db: Session, vault: Vault, ceremony: Ceremony
+) -> None:
+    sent = add_ceremony(db, vault, "bbbb2345", spends=901)
+    sent.state, sent.confirmed_height = "confirmed", 96
+    assert ceremonies.going_on(db, 6) == [sent, ceremony], "nobody looked for the vault yet"
+    chain.set_sync_state(db, vault, 100, block_hash="aa", now=NOW)
+    assert ceremonies.going_on(db, 6) == [sent, ceremony]
+    assert ceremonies.going_on(db, 5) == [ceremony]
+    assert ceremonies.any_collects(db)
+    ceremony.state = "abandoned"
+    assert not ceremonies.any_collects(db)
+    assert ceremonies.going_on(db, 6) == [sent]
+
+
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [

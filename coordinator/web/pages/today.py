@@ -82,7 +82,9 @@ def verdict(seen: Status) -> Verdict:
 
 def _money(visit: Visit, seen: Status) -> Sequence[Money]:
     with visit.context.reading.begin() as db:
-        times = {vault.name: chain_book.looked_at(db, vault) for vault in vault_book.all_vaults(db)}
+        vaults = vault_book.all_vaults(db)
+        last = {vault.name: chain_book.last_sync(db, vault) for vault in vaults}
+    times = {name: known.at for name, known in last.items() if known is not None}
     return [Money(name, owned, times.get(name)) for name, owned in seen.vaults]
 
 

@@ -138,7 +138,7 @@ def test_a_payable_vault_has_every_danger_accepted_once(stored: Stored) -> None:
 
 
 def test_a_retired_vault_is_in_no_danger(stored: Stored) -> None:
-    ((vault, found),) = acceptance.all_dangers(stored.home, stored.db)
+    ((vault, found, _),) = acceptance.all_dangers(stored.home, stored.db)
     assert (vault.name, [each.code for each in found]) == (NAME, stored.codes())
     stored.vault.retired_at = clock.now()
     assert acceptance.all_dangers(stored.home, stored.db) == []
