@@ -15,12 +15,12 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.cli.test_database import Accounts, Operators, accounts, as_account, empty, operators
+from tests.patience import SECONDS
 from tests.program import PIN, Asked
 from tests.servers.postgresql import Engines
 
 __all__ = ["accounts", "empty", "operators"]
 
-SECONDS = 60.0
 TO = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:10000"
 
 

@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("starlette", reason="the page's extra is not installed")
 
+from tests.patience import SECONDS
 from tests.program import Asked, Program
 from tests.web.browser import Client
 
@@ -50,7 +51,7 @@ def test_the_link_is_the_one_field_and_opens_the_page_until_ctrl_c(vault: Asked)
         client.enter(served.url)
         assert "3 000 000 sat" in client.get("/").words
         served.program.send_signal(signal.SIGINT)
-        assert served.program.wait(20) == 0
+        assert served.program.wait(SECONDS) == 0
         assert served.program.stdout.read() == b""
 
 

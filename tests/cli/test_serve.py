@@ -14,9 +14,9 @@ import pytest
 
 from cards import pcscd
 from tests.judges import REQUIRE_ALL
+from tests.patience import SECONDS
 from tests.program import PIN, Asked
 
-PATIENCE = 15.0
 Other = Callable[..., dict[str, Any]]
 
 
@@ -50,7 +50,7 @@ def served(asked: Asked, tmp_path: Path) -> Iterator[tuple[dict[str, Any], Other
 
         yield document, other
         server.send_signal(signal.SIGINT)
-        assert server.wait(PATIENCE) == 0
+        assert server.wait(SECONDS) == 0
         assert server.stdout.read() == ""
     assert not Path(document["environment"]["PCSCLITE_CSOCK_NAME"]).exists()
 
@@ -61,7 +61,7 @@ def cards_seen(other: Other) -> list[str]:
 
 
 def wait_for(other: Other, wanted: list[str]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + SECONDS
     while cards_seen(other) != wanted:
         assert time.monotonic() < deadline, cards_seen(other)
 

@@ -1,7 +1,6 @@
 """A real Bitcoin Core under the chain contract, where BITCOIND names its program."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,18 +11,11 @@ from pathlib import Path
 from coordinator.chain.core.rpc import Node, RpcError, call
 from coordinator.chain.regtest import RegtestChain
 from coordinator.errors import ChainError
+from tests.patience import SECONDS
+from tests.servers.ports import free_port
 
 PROGRAM = os.environ.get("BITCOIND")
-PATIENCE_SECONDS = 60.0
-SECONDS = 30.0
 FILTERS = "basic block filter index"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -65,7 +57,7 @@ class RealNode:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(PATIENCE_SECONDS)
+            self._process.wait(SECONDS)
         self._process = None
 
     def settle(self) -> None:
@@ -93,7 +85,7 @@ class RealNode:
         return bool(best == tip.hash and height == tip.height)
 
     def _until(self, reached: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + SECONDS
         while True:
             with suppress(ChainError):
                 if reached():

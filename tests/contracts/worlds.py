@@ -18,6 +18,7 @@ from coordinator.wallet import scripts, sync
 from psbt import consensus
 from tests.contracts import real_node
 from tests.coordinator.chain.purse import Purse
+from tests.patience import SECONDS
 from tests.servers import daemon as daemons
 from tests.servers import electrumx, peer
 from tests.servers.chains import mature_chain
@@ -25,7 +26,6 @@ from tests.servers.chains import mature_chain
 SOURCES = ("regtest", "bitcoind", "electrum", "esplora", "p2p")
 REAL = ("core", "core-p2p") if real_node.PROGRAM else ()
 """The same through a real Bitcoin Core, where there is one."""
-PATIENCE_SECONDS = 20.0
 FEW_AHEAD = 20
 UNSEEN = "filters say nothing of what waits for a block"
 SILENT = "a peer does not say what it thinks of a transaction"
@@ -170,7 +170,7 @@ def _peer_world(chain: RegtestChain, tmp_path: Path) -> Iterator[World]:
     with peer.serve(chain) as served:
 
         def settle() -> None:
-            deadline = time.monotonic() + PATIENCE_SECONDS
+            deadline = time.monotonic() + SECONDS
             while served.index.tip.block.hash != chain.tip().hash:
                 if time.monotonic() > deadline:
                     raise TimeoutError("the peer did not catch up")
@@ -182,7 +182,7 @@ def _peer_world(chain: RegtestChain, tmp_path: Path) -> Iterator[World]:
             served.start()
 
         settle()
-        url = f"{served.url}?timeout=5"
+        url = f"{served.url}?timeout={int(SECONDS)}"
         yield World(
             "p2p", url, chain, tmp_path, settle,
             stop=served.stop, start=start, cut=lambda: served.cut_after(6),

@@ -21,10 +21,10 @@ from cards.transport import CardTransport
 from cards.vpcd import VirtualReader
 from tests.conftest import READERS
 from tests.judges import REQUIRE_ALL
+from tests.patience import SECONDS
 from tests.program import PIN, UNPROVED, Asked
 
 NAMES = [f"virtual {number}" for number in range(pcscd.READERS_MAX)]
-PATIENCE = 20.0
 TRIES = 4
 Put = Callable[..., str]
 PutCard = Callable[[int, str], str]
@@ -57,7 +57,7 @@ def put(service: Service) -> Iterator[Put]:
                 reader = VirtualReader(service.ports[NAMES[number]], connect)
                 inside.callback(reader.close)
                 insert.readers[number] = reader
-                if pcsc.arrival(name, pcsc.ANY_CARD, PATIENCE / TRIES) is not None:
+                if pcsc.arrival(name, pcsc.ANY_CARD, SECONDS / TRIES) is not None:
                     return name
                 reader.close()
             pytest.fail(f"{name} saw no card")
@@ -68,7 +68,7 @@ def put(service: Service) -> Iterator[Put]:
 
 
 def wait_until_empty(names: list[str]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + SECONDS
     while any(holds_card(name) for name in names) and time.monotonic() < deadline:
         time.sleep(0.02)
 

@@ -67,7 +67,7 @@ def test_one_reader_and_cards_that_are_swapped(
     hand = threading.Thread(target=swap)
     hand.start()
     words = ("spend", "sign", ceremony, "--reader", reader(0), "--pin-stdin", "--yes")
-    done = run_program(home, "--json", *words, "--wait", "20", stdin=PINS)
+    done = run_program(home, "--json", *words, "--wait", "60", stdin=PINS)
     hand.join()
     assert "now the card labelled b, kept at at-b" in done.err
     cards = done.document["cards"]
@@ -110,7 +110,7 @@ def test_a_card_torn_out_within_a_command_goes_on(
 
     put(0, Torn)
     words = ("spend", "sign", ceremony, "--reader", reader(0), "--pin-stdin", "--yes")
-    done = asked(*words, "--wait", "20", stdin=f"a={PIN}")
+    done = asked(*words, "--wait", "60", stdin=f"a={PIN}")
     assert [(c["label"], c["signatures"], c["error"]) for c in done["cards"]] == [("a", 4, None)]
     assert len(sent) > 17
     assert asked("card", "check", "a")["attempts_left"] == before

@@ -76,7 +76,7 @@ def test_a_payment_goes_on_after_every_fault(asked: Asked, card: Card) -> None:
         kept = first["cards"][0]["signatures"]
         assert (kept == INPUTS) == (first["cards"][0]["error"] is None), fault
         if kept < INPUTS:
-            again = asked(*words, "--wait", "5", stdin=f"x={PIN}")["cards"][0]
+            again = asked(*words, "--wait", "60", stdin=f"x={PIN}")["cards"][0]
             assert (again["signatures"], again["error"]) == (INPUTS - kept, None), fault
         assert asked("spend", "finalize", ceremony)["txid"]
         assert seen(asked) == before, fault

@@ -20,6 +20,7 @@ from cards.session import CardSession
 from cards.transport import CardTransport
 from coordinator.readers.slots import CardPrompts, Slot, ask_pin, card_in, pin_of_silent
 from tests.contracts.subjects import DIGEST, LEAF, PIN, SUBJECTS, Subject, attempts
+from tests.patience import SECONDS
 from tests.readers.conftest import Put
 
 SELECT_NOTHING = bytes.fromhex("00A4040005F00000000100")
@@ -90,7 +91,7 @@ def test_another_program_waits_until_the_card_is_let_go(put: Put, card: Emulated
     assert other.is_alive()
     assert session.sign(LEAF, DIGEST)
     session.close()
-    other.join(5)
+    other.join(SECONDS)
     assert not other.is_alive()
 
 
@@ -112,7 +113,7 @@ def test_whoever_waited_finds_a_card_that_forgot_everything(put: Put, card: Emul
     other.start()
     time.sleep(0.2)
     session.close()
-    other.join(5)
+    other.join(SECONDS)
     assert heard == [bytes.fromhex("6D00")]
 
 
@@ -158,7 +159,7 @@ def test_a_reader_kept_by_another_program_is_waited_for_then_given_up(
     began = time.monotonic()
     with pytest.raises(OutOfReach, match="another program keeps reader"):
         ours.transmit(SELECT_NOTHING)
-    assert 1.0 < time.monotonic() - began < 10
+    assert 1.0 < time.monotonic() - began < SECONDS
     assert said == [f"another program uses reader {name}; waiting for it"]
     ours.close()
 

@@ -51,7 +51,7 @@ def test_a_vault_is_verified_on_one_reader(
     for number in (1, 2):
         put.readers[number].close()
     hand = Hand(home, put, put_card).swap("verification", "b", "c")
-    words = ("vault", "verify", "v", "--reader", reader(0), "--pin-stdin", "--wait", "30")
+    words = ("vault", "verify", "v", "--reader", reader(0), "--pin-stdin", "--wait", "60")
     done = run_program(home, "--json", *words, stdin=PINS)
     hand.join()
     assert done.document["verified"] == ["a", "b", "c"]
@@ -76,7 +76,7 @@ def test_a_stranger_is_told_of_and_passed_over(
 
     person = threading.Thread(target=hand)
     person.start()
-    words = ("vault", "verify", "v", "--reader", reader(0), "--pin-stdin", "--wait", "30")
+    words = ("vault", "verify", "v", "--reader", reader(0), "--pin-stdin", "--wait", "60")
     done = run_program(home, "--json", *words, stdin=f"b={PIN}")
     person.join()
     assert done.document["verified"] == ["b"]
@@ -96,7 +96,7 @@ def test_a_drill_waits_where_it_is_told_to(
         put.readers[number].close()
     put_card(0, "b")
     hand = Hand(home, put, put_card).swap("drill_proof", "c")
-    rest = run_program(home, "--json", *words, "--wait", "30", stdin=PINS)
+    rest = run_program(home, "--json", *words, "--wait", "60", stdin=PINS)
     hand.join()
     assert rest.document["state"] == "complete"
     assert "now the card labelled c, kept at at-c" in rest.err

@@ -7,11 +7,11 @@ import pytest
 
 from cards.emulation import open_card
 from tests.cli.terminal import at_terminal
+from tests.patience import SECONDS
 from tests.program import PIN, UNPROVED, Asked, Ended, run_program
 from tests.readers.conftest import PINS, Put, PutCard, reader
 
 WRONG = "000000"
-SOON = 30.0
 
 
 def alone(put: Put, *numbers: int) -> None:
@@ -22,7 +22,7 @@ def alone(put: Put, *numbers: int) -> None:
 def timed(home: Path, *words: str, stdin: str, check: int) -> Ended:
     before = time.monotonic()
     ended = run_program(home, "--json", *words, stdin=stdin, check=check)
-    assert time.monotonic() - before < SOON
+    assert time.monotonic() - before < SECONDS
     return ended
 
 

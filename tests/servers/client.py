@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import SECONDS
 from tests.servers.daemon import Daemon
 
 TRANSCRIPT = Path(__file__).parents[2].parent / "shared" / "core-rpc" / "transcript.json"
@@ -17,7 +18,7 @@ Document = Any
 def post(
     daemon: Daemon, body: object, path: str = "/", login: str | None = None
 ) -> tuple[int, Document]:
-    connection = HTTPConnection("127.0.0.1", int(daemon.url.rpartition(":")[2]), timeout=10)
+    connection = HTTPConnection("127.0.0.1", int(daemon.url.rpartition(":")[2]), timeout=SECONDS)
     credentials = login if login is not None else daemon.cookie.read_text()
     token = base64.b64encode(credentials.encode()).decode()
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from psbt.transaction import double_sha256, parse_transaction
+from tests.patience import SECONDS
 from tests.servers.daemon import Daemon
+from tests.servers.ports import free_port
 
 POLL_MILLISECONDS = 50
-WAIT_SECONDS = 30.0
 NAP_SECONDS = 0.02
 CLIENT, PROTOCOL = "cardquorum-tests", "1.4"
 
@@ -76,7 +77,7 @@ class ElectrumServer:
 
     def wait_until_current(self) -> None:
         """Wait until the server has the chain's tip and exactly its mempool."""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + SECONDS
         while not self._is_current():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"ElectrumX did not catch up: {self.log.read_text()[-2000:]}")
@@ -112,7 +113,7 @@ class ElectrumServer:
 def electrumx(daemon: Daemon, folder: Path) -> Iterator[ElectrumServer]:
     """Run ElectrumX until the block ends; it is ready and current when the block begins."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = ElectrumServer(daemon, _free_port(), folder / "log")
+    server = ElectrumServer(daemon, free_port(), folder / "log")
     try:
         server.start()
         yield server
@@ -149,15 +150,10 @@ def _tied_to_this_process() -> list[str]:
     return [found, "--pdeathsig", "KILL"] if found else []
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def _talk(port: int) -> Iterator[Ask]:
     """Speak the Electrum protocol: one line a request, one an answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
         lines = connection.makefile("rwb")
 
         def ask(method: str, *params: object) -> object:

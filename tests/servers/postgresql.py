@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,9 @@ from typing import Any, Final, NamedTuple
 import psycopg
 import pytest
 from sqlalchemy.engine import URL
+
+from tests.patience import SECONDS
+from tests.servers.ports import free_port
 
 VARIABLE: Final = "POSTGRESQL"
 FOLDERS: Final = tuple(f"/usr/lib/postgresql/{version}/bin" for version in range(20, 13, -1))
@@ -31,7 +33,6 @@ SETTINGS: Final = {
 }
 OWNER: Final = "owner"
 PASSWORD: Final = "of-tests-only"
-START_SECONDS: Final = 30
 
 
 def programs() -> Path | None:
@@ -115,7 +116,7 @@ def serve() -> Iterator[Server]:
             yield running[0]
         finally:
             running[1].send_signal(signal.SIGINT)
-            running[1].wait(START_SECONDS)
+            running[1].wait(SECONDS)
 
 
 def _started(found: Path, folder: Path) -> tuple[Server, "subprocess.Popen[bytes]"]:
@@ -130,8 +131,7 @@ def _started(found: Path, folder: Path) -> tuple[Server, "subprocess.Popen[bytes
     kind = ("--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8")
     made = [found / "initdb", *kind, *auth, "-D", folder / "data"]
     subprocess.run(made, check=True, capture_output=True, cwd="/", **account)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {**SETTINGS, "port": str(port), "unix_socket_directories": str(folder)}
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     process = subprocess.Popen(
@@ -157,7 +157,7 @@ def _account() -> dict[str, Any]:
 
 
 def _wait_until_ready(server: Server, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(START_SECONDS * 50):
+    for _ in range(int(SECONDS) * 50):
         try:
             server.run("SELECT 1")
         except psycopg.OperationalError:
@@ -170,4 +170,4 @@ def _wait_until_ready(server: Server, process: "subprocess.Popen[bytes]") -> Non
         else:
             return
     process.kill()
-    raise TimeoutError(f"PostgreSQL did not start within {START_SECONDS} seconds")
+    raise TimeoutError(f"PostgreSQL did not start within {SECONDS} seconds")

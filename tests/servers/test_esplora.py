@@ -9,6 +9,7 @@ import pytest
 from coordinator.chain.regtest.blocks import merkle_root, parse_block
 from psbt.transaction import parse_transaction
 from tests.coordinator.chain.purse import Purse
+from tests.patience import SECONDS
 from tests.servers.daemon import Daemon
 from tests.servers.index import script_hash
 from tests.servers.vault import change_script, receive_script
@@ -18,7 +19,7 @@ Document = Any
 
 
 def page(daemon: Daemon, path: str, body: bytes | None = None) -> tuple[int, Document]:
-    connection = HTTPConnection("127.0.0.1", int(daemon.url.rpartition(":")[2]), timeout=10)
+    connection = HTTPConnection("127.0.0.1", int(daemon.url.rpartition(":")[2]), timeout=SECONDS)
     try:
         connection.request("POST" if body else "GET", f"/esplora{path}", body)
         answer = connection.getresponse()

@@ -10,12 +10,12 @@ import pytest
 from coordinator.chain.regtest import RegtestChain
 from tests.coordinator.chain.purse import Purse
 from tests.judges import judge
+from tests.patience import SECONDS
 from tests.servers.peer import Peer, serve
 
 bdk = judge("bdkpython")
 
 PATH = "48h/1h/0h/2h"
-SECONDS = 20
 SILENCE_MS = 1_000
 
 

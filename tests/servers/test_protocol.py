@@ -10,13 +10,13 @@ from coordinator.chain.regtest import RegtestChain
 from coordinator.chain.regtest.blocks import GENESIS_HASH
 from psbt.transaction import ByteReader, vector
 from tests.coordinator.chain.purse import Purse
+from tests.patience import SECONDS
 from tests.servers import messages
 from tests.servers.filter_index import FilterIndex
 from tests.servers.filters import basic_filter, filter_hash, filter_header, genesis
 from tests.servers.messages import Item, Message
 from tests.servers.peer import Peer, serve
 
-SECONDS = 10
 UNKNOWN = "ab" * 32
 NO_STOP = "00" * 32
 

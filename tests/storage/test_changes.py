@@ -11,11 +11,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from storage.ceremonies import keep_signature
 from storage.changes import Changes
 from storage.database import open_database
+from tests.patience import SECONDS
 from tests.servers.postgresql import Engines
 from tests.servers.proxy import line_to
 from tests.storage.making import NOW, add_ceremony, add_vault
-
-SECONDS = 10.0
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

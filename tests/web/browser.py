@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from coordinator.web.serving import Running
+from tests.patience import SECONDS
 
 DANGER = re.compile(r'name="(accept:\w+)"')
 TOKEN = re.compile(r'name="form" value="([^"]+)"')
@@ -57,7 +58,7 @@ class Client:
 
     def post(self, path: str, fields: dict[str, Any] | None = None, *, on: str = "/") -> Answer:
         """Send a form that is found on the page `on`, as soon as it has one."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + SECONDS
         while not (tokens := TOKEN.findall(self.get(on).text)):
             assert time.monotonic() < until, f"no form on {on}"
             time.sleep(0.05)
@@ -86,7 +87,7 @@ class Client:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.running.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.running.port, timeout=SECONDS)
         sent = {**self.headers, **(headers or {})}
         if self.cookie is not None:
             sent.setdefault("cookie", self.cookie)

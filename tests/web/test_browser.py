@@ -129,9 +129,9 @@ def test_everything_works_without_a_script(browser: "Browser", vault: Asked) -> 
         page = opened.page
         opened.go("/cards/b")
         page.get_by_role("button", name="Check it").click()
-        page.locator("input[name=pin]").wait_for(timeout=15_000)  # it renews itself
+        page.locator("input[name=pin]").wait_for(timeout=60_000)  # it renews itself
         answered(page, pin=PIN)
-        page.get_by_text("Card b is in order").wait_for(timeout=15_000)
+        page.get_by_text("Card b is in order").wait_for(timeout=60_000)
 
 
 @pytest.mark.matrix

@@ -10,6 +10,7 @@ import pytest
 
 from coordinator.web.windows import new_form
 from tests.cli.test_branches import TWO_OF_THREE, create, fund, made_branches
+from tests.patience import SECONDS
 from tests.program import PIN, UNPROVED, Asked, asking, prove_keys
 from tests.web.browser import TOKEN, Answer, Client
 from tests.web.conftest import serving
@@ -26,7 +27,7 @@ QUESTION = re.compile(r'name="question" value="([^"]+)"')
 
 def soon(found: Callable[[], bool]) -> None:
     """Wait until something holds."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + SECONDS
     while not found():
         assert time.monotonic() < until
         time.sleep(0.02)

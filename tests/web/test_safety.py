@@ -19,6 +19,7 @@ from coordinator.web import app
 from coordinator.web import windows as windows_module
 from coordinator.web.gate import BODY_MAX, HEADERS
 from coordinator.web.serving import FOLDER, RUNNING, Running, serve
+from tests.patience import SECONDS
 from tests.program import Asked
 from tests.web.browser import TOKEN, Client
 from tests.web.conftest import serving
@@ -201,7 +202,7 @@ def test_what_is_no_request_is_survived(client: Client) -> None:
         b"GET " + b"/" * 90_000,
         b"GET / HTTP/1.1\r\n" + b"a:b\r\n" * 9999,
     ):
-        with socket.create_connection(("127.0.0.1", client.running.port), timeout=5) as raw:
+        with socket.create_connection(("127.0.0.1", client.running.port), timeout=SECONDS) as raw:
             raw.sendall(junk)
             raw.settimeout(2)
             with contextlib.suppress(TimeoutError, ConnectionError):
@@ -262,7 +263,7 @@ def test_events_carry_ids_and_end_with_the_page(vault: Asked) -> None:
 
 def streamed(client: Client) -> set[str]:
     """Return the lines of the stream of events until the page is closed."""
-    connection = http.client.HTTPConnection("127.0.0.1", client.running.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", client.running.port, timeout=SECONDS)
     connection.request("GET", "/events", headers={"cookie": client.cookie})
     stream = connection.getresponse()
     assert client.get("/events").status == 204  # one stream a window

@@ -93,11 +93,11 @@ def test_what_the_peer_has_is_sent_again_at_once(chain: RegtestChain, tmp_path: 
     (txid,) = chain.fund(b"\x00\x14" + bytes(20), 10_000)
     raw = chain.transaction(txid) or b""
     with peers.serve(chain) as peer:
-        source = open_chain(f"{peer.url}?timeout=20", tmp_path / "client", "regtest")
+        source = open_chain(f"{peer.url}?timeout=60", tmp_path / "client", "regtest")
         assert source.broadcast(raw) == source.broadcast(raw) == txid
         chain.mine(1)
         assert source.broadcast(raw) == txid
-        other = open_chain(f"{peer.url}?timeout=20", tmp_path / "other", "regtest")
+        other = open_chain(f"{peer.url}?timeout=60", tmp_path / "other", "regtest")
         assert other.broadcast(raw) == txid
     assert len((tmp_path / "client" / "p2p.sent").read_text().split()) == 1
 
@@ -105,7 +105,7 @@ def test_what_the_peer_has_is_sent_again_at_once(chain: RegtestChain, tmp_path: 
 def test_a_peer_that_takes_no_transactions_says_so(chain: RegtestChain, tmp_path: Path) -> None:
     with peers.serve(chain) as peer:
         peer.relays = False
-        source = open_chain(f"{peer.url}?timeout=20", tmp_path / "client", "regtest")
+        source = open_chain(f"{peer.url}?timeout=60", tmp_path / "client", "regtest")
         with pytest.raises(TransactionRejected, match="takes no transactions"):
             source.broadcast(RAW)
         assert "tx" not in peer.heard

@@ -16,6 +16,7 @@ from psbt.relay import CORE_30
 from tests.contracts.books import Book
 from tests.contracts.worlds import make
 from tests.judges import judge
+from tests.patience import SECONDS
 
 judge("bdkpython")
 GENESIS = "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"
@@ -29,11 +30,17 @@ Respond = Callable[[bytes], Iterator[bytes]]
 
 @contextmanager
 def serving(respond: Respond) -> Iterator[int]:
-    """Answer what comes in with the pieces a function gives, on a port of the loopback."""
+    """Answer each request with the pieces a function gives, on a port of the loopback.
+
+    A request is a line of JSON, or what ends with an empty line.
+    """
 
     def converse(connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            while asked := connection.recv(65_536):
+            lines = connection.makefile("rb")
+            while asked := lines.readline():
+                while not asked.startswith(b"{") and not asked.endswith(b"\r\n\r\n"):
+                    asked += lines.readline()
                 for piece in respond(asked):
                     connection.sendall(piece)
 
@@ -54,14 +61,13 @@ def electrum(answers: dict[str, str]) -> Respond:
     """Answer as an Electrum server; JSON as it stands, `…` is a line without end."""
 
     def respond(asked: bytes) -> Iterator[bytes]:
-        for line in asked.splitlines():
-            request = json.loads(line)
-            text = answers.get(request["method"], "null")
-            if text == "…":
-                while True:
-                    yield b"[" * 65_536
-            kind = "error" if text == UNKNOWN else "result"
-            yield f'{{"jsonrpc":"2.0","id":{request["id"]},"{kind}":{text}}}\n'.encode()
+        request = json.loads(asked)
+        text = answers.get(request["method"], "null")
+        if text == "…":
+            while True:
+                yield b"[" * 65_536
+        kind = "error" if text == UNKNOWN else "result"
+        yield f'{{"jsonrpc":"2.0","id":{request["id"]},"{kind}":{text}}}\n'.encode()
 
     features = {"genesis_hash": GENESIS, "server_version": "x", "protocol_min": "1.4"}
     features |= {"protocol_max": "1.4", "hash_function": "sha256", "pruning": None, "hosts": {}}
@@ -126,7 +132,7 @@ def test_an_electrum_server_may_answer_anything(
 ) -> None:
     monkeypatch.setattr("coordinator.chain.bdk.bridge.ANSWER_SIZE_MAX", 200_000)
     with serving(electrum({method: text})) as port:
-        source = open_chain(f"electrum+tcp://127.0.0.1:{port}?timeout=5", tmp_path, "regtest")
+        source = open_chain(f"electrum+tcp://127.0.0.1:{port}?timeout=60", tmp_path, "regtest")
         with pytest.raises(ChainError) as refused:
             asked_for(source, question)
         source.close()
@@ -138,7 +144,7 @@ def test_an_electrum_server_may_answer_anything(
 def test_an_electrum_server_need_not_tell_what_it_relays(tmp_path: Path) -> None:
     for text, minimum in ((UNKNOWN, 100), ("0.00001", 1_000), ("0", 100), ("-1", 100)):
         with serving(electrum({"blockchain.relayfee": text})) as port:
-            source = open_chain(f"electrum+tcp://127.0.0.1:{port}?timeout=5", tmp_path, "regtest")
+            source = open_chain(f"electrum+tcp://127.0.0.1:{port}?timeout=60", tmp_path, "regtest")
             assert source.relay().rules == CORE_30._replace(minimum=minimum)
             source.close()
 
@@ -161,7 +167,7 @@ def test_an_esplora_server_may_answer_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, question: str, text: str
 ) -> None:
     monkeypatch.setattr("coordinator.chain.bdk.bridge.ANSWER_SIZE_MAX", 200_000)
-    monkeypatch.setattr("coordinator.chain.bdk.esplora.SECONDS", 5.0)
+    monkeypatch.setattr("coordinator.chain.bdk.esplora.SECONDS", SECONDS)
     with serving(esplora({path: text})) as port:
         source = open_chain(f"esplora+http://127.0.0.1:{port}", tmp_path, "regtest")
         with pytest.raises(ChainError) as refused:
