@@ -1,7 +1,9 @@
 """Cards that answer in their own ways: each signature is verified, kept, and counted."""
 
 import hashlib
+import signal
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -317,6 +319,26 @@ def test_a_card_with_nothing_left_to_sign_takes_nobodys_turn(
 ) -> None:
     (outcome,) = collect(monkeypatch, person, kept, [Card("a")], [], needed=1)
     assert (outcome.signatures, outcome.not_needed, outcome.error) == (0, False, None)
+
+
+def test_what_a_card_was_giving_is_told_where_the_person_stops(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    slow, said = Card("slow"), list[str]()
+    true = slow.sign
+
+    def sign(path: tuple[int, ...], digest: bytes) -> bytes:
+        if not slow.asked:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            time.sleep(0.5)
+        return true(path, digest)
+
+    monkeypatch.setattr(slow, "sign", sign)
+    monkeypatch.setattr(person, "say", said.append)
+    with pytest.raises(KeyboardInterrupt):
+        collect(monkeypatch, person, kept, [slow])
+    assert said[-1].startswith(f"stopped; card slow gave {len(kept)} signatures, kept")
+    assert kept
 
 
 def test_a_card_that_waits_for_its_turn_is_let_go_where_the_person_stops(
