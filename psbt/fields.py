@@ -441,7 +441,7 @@ def _points(*keys: bytes) -> str | None:
         try:
             PublicKey(key)
         except ValueError:
-            return f"with the key {key.hex()}, which is none"
+            return f"with {key.hex()}, which is not a public key"
     return None
 
 
@@ -457,7 +457,7 @@ def _compact(_: bytes, value: bytes) -> str | None:
 
 def _sighash_type(_: bytes, value: bytes) -> str | None:
     kind = _number(value)
-    return None if kind in SIGHASH_TYPES else f"of {kind:#x}, which is none"
+    return None if kind in SIGHASH_TYPES else f"of {kind:#x}, which is not a sighash type"
 
 
 def _lock(_: bytes, value: bytes, allowed: range) -> str | None:

@@ -201,7 +201,7 @@ class Machine:
         item = self.stack[-1] if keep else self.stack.pop()
         longer = item[-1:] == b"\x00" and item[-2:-1] < b"\x80"
         if len(item) > NUMBER_MAX or item[-1:] >= b"\x80" or longer:
-            raise Failed(f"{item[:20].hex()} is no number of a script here")
+            raise Failed(f"{item[:20].hex()} is not a number as its script writes them")
         return int.from_bytes(item, "little")
 
     def _signed(self, pubkey: bytes, value: bytes) -> bool:

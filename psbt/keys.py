@@ -128,7 +128,7 @@ def parse_prefixed_key(text: str) -> PrefixedKey:
     if len(data) != XPUB_SIZE:
         raise PolicyError(f"a text of {len(text)} characters is not an extended public key")
     if data[:4] not in PREFIXES:
-        raise PolicyError(f"the extended key {text[:4]}… is of no kind known here")
+        raise PolicyError(f"the extended key {text[:4]}… begins with unknown version bytes")
     key = ExtendedPublicKey(
         public_key=data[45:],
         chain_code=data[13:45],

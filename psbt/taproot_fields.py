@@ -32,7 +32,7 @@ def schnorr_signature(_: bytes, value: bytes) -> str | None:
     """Refuse a sighash type that BIP 341 has not; DEFAULT is said by no byte at all."""
     kind = value[SCHNORR_SIZE:]
     if kind and (not kind[0] or kind[0] not in SIGHASH_TYPES):
-        return f"of the sighash type {kind.hex()}, which is none"
+        return f"of the unknown sighash type {kind.hex()}"
     return None
 
 

@@ -64,5 +64,5 @@ def issuer(certificate: Certificate) -> bytes:
     try:
         key = PublicKey.from_signature_and_message(certificate.signature, digest, hasher=None)
     except (ValueError, IndexError):
-        raise NotGenuine("its certificate bears no signature that anybody made") from None
+        raise NotGenuine("its certificate has no valid signature") from None
     return key.format()

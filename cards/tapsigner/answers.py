@@ -139,7 +139,7 @@ def parse_xpub(fields: Fields) -> DerivedKey:
     """Return key and chain code of a serialised extended public key."""
     raw = sized(fields, "xpub", XPUB_SIZE)
     if raw[:4] not in {XPUB_VERSION, TEST_XPUB_VERSION} or not is_point(raw[45:]):
-        raise ProtocolError("the card's xpub is none")
+        raise ProtocolError("the card's xpub cannot be read")
     return DerivedKey(raw[45:], raw[13:45])
 
 
@@ -190,7 +190,7 @@ def _path(value: object) -> Path:
     try:
         return stored_path(value)
     except ValueError:
-        raise ProtocolError("the card's stored path is none") from None
+        raise ProtocolError("the card's stored path cannot be read") from None
 
 
 def stored_path(value: object) -> Path:

@@ -59,5 +59,5 @@ def _signer(key: bytes, certificate: bytes) -> bytes:
             certificate[1:] + bytes((recovery,)), hashlib.sha256(key).digest(), hasher=None
         )
     except ValueError:
-        raise NotGenuine("its certificate is nobody's signature") from None
+        raise NotGenuine("its certificate has no valid signature") from None
     return signer.format()

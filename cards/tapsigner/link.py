@@ -204,7 +204,7 @@ class Link:
     def _understood(self, call: Call, fields: Fields, used: bytes, *, key: bytes) -> Answer:
         code = fields.get("code", 0)
         if not isinstance(code, int) or ("error" in fields) != bool(code):
-            raise ProtocolError("the card's answer is neither an error nor none")
+            raise ProtocolError("the card's answer has an error code that is not a number")
         if "card_nonce" in fields:
             self._nonce = answers.sized(fields, "card_nonce", NONCE)
         elif self._keeps_nonce and (code or not call.takes_nonce):

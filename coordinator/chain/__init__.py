@@ -103,7 +103,7 @@ class ChainUpdate(NamedTuple):
 def check_tip(tip: Tip) -> Tip:
     """Return a tip that can be one; raises ChainError."""
     if not 0 <= tip.height <= HEIGHT_MAX or not HASH.fullmatch(tip.hash):
-        raise ChainError(f"the chain source tells a tip that cannot be: block {tip.height}")
+        raise ChainError(f"the chain source gave an impossible tip: block {tip.height}")
     return tip
 
 
@@ -114,11 +114,11 @@ def check_update(update: ChainUpdate) -> ChainUpdate:
         placed = (seen.height is None) == (seen.block_hash is None)
         height, moment = seen.height or 0, seen.time or 0
         if not placed or not 0 <= height <= HEIGHT_MAX or not 0 <= moment <= TIME_MAX:
-            raise ChainError(f"the chain source tells a place that cannot be for {seen.txid[:64]}")
+            raise ChainError(f"the chain source gave an impossible height for {seen.txid[:64]}")
         if not HASH.fullmatch(seen.txid) or not HASH.fullmatch(seen.block_hash or seen.txid):
-            raise ChainError("the chain source tells a name of a transaction or block that is none")
+            raise ChainError("the chain source gave a txid or block hash that is not 64 hex digits")
     if update.reach is not None and max(update.reach) > INDEX_MAX:
-        raise ChainError(f"the chain source looked at {max(update.reach)} addresses, it says")
+        raise ChainError(f"the chain source says it looked at {max(update.reach)} addresses")
     return update
 
 

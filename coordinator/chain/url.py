@@ -198,7 +198,9 @@ def _options(scheme: str, query: str) -> dict[str, str]:
         if name in found:
             raise SettingsError(f"chain {scheme}: has the option {name} twice")
         if not value or not value.isprintable():
-            raise SettingsError(f"chain {scheme}: the option {name} says nothing that can be meant")
+            raise SettingsError(
+                f"chain {scheme}: the option {name} has a value that is not understood"
+            )
         found[name] = value
     _check_options(found)
     return found

@@ -170,7 +170,7 @@ def _files(folder: Path) -> Iterator[Path]:
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
     """Put a file into the archive, as what it is now; raises UsageError where it is none."""
     if not path.is_file():
-        raise UsageError(f"{path} is no file, or a link that leads nowhere: it cannot be kept")
+        raise UsageError(f"{path} is not a file, or is a broken link: it cannot be backed up")
     with path.open("rb") as content:
         size = content.seek(0, 2)
         content.seek(0)

@@ -384,7 +384,7 @@ def _is_mainnet(found: object, where: str) -> bool:
 def _step(index: object, hardened: object, where: str) -> int:
     number = _u32(index, where)
     if number >= HARDENED:
-        raise PolicyError(f"{where} has the step {number}, which is none")
+        raise PolicyError(f"{where} has the step {number}, which is out of range")
     return number + (HARDENED if hardened is True else 0)
 
 

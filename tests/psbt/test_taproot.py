@@ -253,7 +253,7 @@ def test_a_signature_of_another_type_is_refused_by_its_name(kind: int) -> None:
 @pytest.mark.parametrize("end", [b"\x00", b"\x04", b"\x84", b"\xff"])
 def test_a_65th_byte_that_is_no_type_is_not_read(end: bytes) -> None:
     ((key, value),) = of_kind(signed(0), fields.IN_TAP_SCRIPT_SIG).items()
-    with pytest.raises(PsbtError, match=f"of the sighash type {end.hex()}, which is none"):
+    with pytest.raises(PsbtError, match=f"of the unknown sighash type {end.hex()}"):
         altered(UNSIGNED, with_field(key, value + end))
 
 

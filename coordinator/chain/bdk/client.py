@@ -96,5 +96,5 @@ def check_genesis(found: object, network: str, where: str) -> None:
 def rate(told: float, unit: int, where: str, *, least: int = 1) -> int:
     """Return a server's fee rate in sat/kvB, of so many satoshis per kvB; raises ChainError."""
     if not 0 <= told * unit <= FEERATE_MAX:
-        raise ChainError(f"{where} tells a fee rate of {told:g}, which nobody pays")
+        raise ChainError(f"{where} gave a fee rate of {told:g}, which is out of range")
     return max(least, math.ceil(round(told * unit, 3)))

@@ -87,7 +87,7 @@ def _batch(node: Node, wanted: Sequence[Call], wallet: str) -> Iterator[Field | 
 
 def _result(node: Node, method: str, answer: dict[str, object] | None) -> Field | RpcError:
     if answer is None:
-        raise ChainError(f"{node} leaves {method} without an answer")
+        raise ChainError(f"{node} did not answer {method}")
     error = answer.get("error")
     if error is None and "result" in answer:
         return Field(answer["result"], method)
@@ -108,7 +108,7 @@ def _exchange(node: Node, path: str, body: bytes) -> object:
     if status == http.client.FORBIDDEN:
         raise ChainUnreachable(_forbidden(node, body))
     if status == http.client.SERVICE_UNAVAILABLE:
-        raise ChainUnreachable(f"{node} has too much to do just now (503)")
+        raise ChainUnreachable(f"{node} is overloaded (HTTP status 503)")
     if status not in ANSWERED:
         raise ChainUnreachable(f"{node} answers with HTTP status {status}")
     try:
@@ -116,7 +116,9 @@ def _exchange(node: Node, path: str, body: bytes) -> object:
     except json.JSONDecodeError as failure:
         raise ChainUnreachable(f"{node} answers with something that is no JSON") from failure
     except ValueError as failure:
-        raise ChainUnreachable(f"{node} answers with JSON nobody reads: {failure}") from failure
+        raise ChainUnreachable(
+            f"{node} answers with JSON that cannot be read: {failure}"
+        ) from failure
 
 
 def _forbidden(node: Node, body: bytes) -> str:

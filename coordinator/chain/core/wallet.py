@@ -575,7 +575,7 @@ def _in_background(wallet: CoreWallet, report: Report, ask: Callable[[CoreWallet
     if failures:
         raise failures[0]
     if not answers:
-        raise ChainError(f"{wallet} was asked and nothing came of it")
+        raise ChainError(f"{wallet} gave no answer")
     return answers[0]
 
 

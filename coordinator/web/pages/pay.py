@@ -217,7 +217,7 @@ def send(visit: Visit) -> Answer:
             if done.hex is None:
                 raise CoordinatorError("others have yet to sign their part: send it to them")
         if context.home.chain == OFFLINE:
-            raise CoordinatorError("this computer asks no one: send it from another one")
+            raise CoordinatorError("this home has no chain source: send it from another computer")
         with context.chain() as chain:
             sent = ceremonies.broadcast(
                 context.home, context.database, name, chain=chain, accepted=accepted

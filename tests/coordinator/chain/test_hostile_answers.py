@@ -272,7 +272,7 @@ BODIES = {
         lambda: iter(
             [b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08"]
         ),
-        "JSON nobody reads",
+        "JSON that cannot be read",
     ),
     "half of it": (
         lambda: iter([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]"]),
