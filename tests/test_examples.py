@@ -11,6 +11,7 @@ import pytest
 from cards.pcscd import missing
 from tests.judges import REQUIRE_ALL
 from tests.program import run_program
+from tests.servers.postgresql import Engines
 from tests.test_house import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -23,6 +24,7 @@ def test_nothing_in_the_folder_is_left_out() -> None:
         "custody.sh",
         "later_keys.sh",
         "open_backup.py",
+        "operators.sh",
         "readers.sh",
         "two_of_three.py",
         "walk_through.sh",
@@ -42,14 +44,26 @@ def test_nothing_in_the_folder_is_left_out() -> None:
 def test_an_example_runs(name: str, last: str) -> None:
     if name == "readers.sh" and (reason := missing()) and os.environ.get(REQUIRE_ALL) != "1":
         pytest.skip(reason)
+    assert last in ran(name)
+
+
+def ran(name: str, **environment: str) -> str:
+    """Run an example to its end; return what it printed."""
     program = [sys.executable] if name.endswith(".py") else ["sh"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [*program, str(EXAMPLES / name)], env={**os.environ, "PATH": path}, cwd=ROOT,
-        capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
+        [*program, str(EXAMPLES / name)], env={**os.environ, "PATH": path, **environment},
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert last in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.matrix
+def test_three_operators_pay_from_one_database(on_server: Engines) -> None:
+    url = on_server.server.url(on_server.server.database())
+    told = ran("operators.sh", DATABASE=url.render_as_string(hide_password=False))
+    assert re.fullmatch("[0-9a-f]{64}", told.splitlines()[-1])
 
 
 def test_the_example_is_the_walk_through_by_hand() -> None:

@@ -8,6 +8,8 @@ import pytest
 from tests.cli.family import Family, copied, in_files, introduce, made, pay
 from tests.program import PIN, UNPROVED, Asked, asking, run_program
 from tests.servers.postgresql import Engines
+from tests.web.browser import Client
+from tests.web.conftest import serving
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +152,30 @@ def test_a_vault_and_its_seal_are_signed(family: Family) -> None:
     anna("vault", "create", "w", "--threshold", "1", *cards, "--accept", "same_seed")
     assert family.ben("custody", "verify")["valid"]
     anna("address", "new", "v", *UNPROVED)
+
+
+def test_the_page_tells_by_name_who_did_what(family: Family) -> None:
+    family.anna("custody", "record", "card:a", "seen")
+    with serving(family.ben.home) as running:
+        client = Client(running)
+        client.enter()
+        for path, told in (
+            ("/pay", "Opened by anna."),
+            (f"/pay/{family.hers}", "Opened by anna."),
+            (f"/pay/{family.his}", "Opened by ben."),
+            ("/places", "Written down by anna."),
+        ):
+            assert told in client.get(path).text
+    family.ben("operator", "remove", "anna")
+    with serving(family.ben.home) as running:
+        client = Client(running)
+        client.enter()
+        told = "Opened by somebody not approved here, who is called anna."
+        assert told in client.get(f"/pay/{family.hers}").text
+
+
+def test_a_home_that_takes_nothing_lists_operators_and_makes_no_key(tmp_path: Path) -> None:
+    home = asking(tmp_path / "home")
+    home("init", "--network", "regtest")
+    assert home("operator", "list")["operators"] == []
+    assert not (home.home / "approval.key").exists()

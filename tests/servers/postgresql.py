@@ -143,7 +143,7 @@ def _started(found: Path, folder: Path) -> tuple[Server, "subprocess.Popen[bytes
     )
     server = Server(folder, port, count(1))
     server.passfile.touch(0o600)
-    server.passfile.write_text(f"127.0.0.1:{port}:*:*:{PASSWORD}\n")
+    server.passfile.write_text(f"127.0.0.1:*:*:*:{PASSWORD}\n")
     _wait_until_ready(server, process)
     return server, process
 
