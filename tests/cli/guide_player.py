@@ -51,6 +51,8 @@ REPLIES: dict[str, str | Reply] = {
     r"keeps it there, as marie\? *\Z": "\r",
     r"in another wallet: *\Z": "\r",
     r"as bc1q…:20000sat: *\Z": f"{ELSEWHERE}:20000sat\r",
+    r"the key of person (\d+): *\Z": lambda _, found: f"person-{found[1]}\r",
+    r"from the person.s own card or[^\n]*\Z": lambda player, _: player.keys.pop(0) + "\r",
     r"vault be called\?[^\n]*\Z": "\r",
     r"arrow keys\)[\s\S]*\Z": "\r",
 }
@@ -63,6 +65,7 @@ class Player:
         self.home, self.command, self.columns = home, words, columns
         self.screen, self.seen = "", Screen()
         self.words: list[str] = []
+        self.keys: list[str] = []
         self.asked: list[str] = []
 
     def shown_secret(self) -> str:

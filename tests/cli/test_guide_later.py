@@ -1,6 +1,7 @@
 """The guide asks who else shall be able to spend after a silence; nobody is the default."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +11,14 @@ from coordinator.cli.prompts import Choice
 from coordinator.guide.facts import CardFact, GuideFacts
 from psbt.keys import format_key_expression
 from psbt.network import Network
+from tests.cli.guide_player import Player
+from tests.program import PIN, asking
 from tests.psbt.soft_vault import soft_vault
 
 KEYS = [format_key_expression(key, Network.REGTEST) for key in soft_vault(2, 3).policy.keys]
 WORDS = ("vault", "create", "savings", "--threshold", "2", "--card", "a", "--card", "b")
 Asked = Callable[..., list[str]]
+ENTER, DOWN, STOP = "\r", "\x1b[B", "\x03"
 
 
 @pytest.fixture
@@ -77,3 +81,29 @@ def test_a_card_here_may_be_a_later_key_and_a_wrong_key_is_asked_again(answered:
     )
     assert found[4:6] == ["--recovery-card", "heir"]
     assert found[6:8] == ["--recovery-key", f"anna={KEYS[0]}"]
+
+
+def test_at_a_terminal_the_net_of_two_of_three_becomes_a_branch(tmp_path: Path) -> None:
+    """A vault of cards that lie at their places is made by the guide, with three people's keys."""
+    asked = asking(tmp_path / "home")
+    asked("init", "--network", "regtest")
+    for card, place in zip("abc", ("home", "bank", "aunt"), strict=True):
+        asked("emulate", "new", "satochip", card)
+        asked("card", "enrol", card, "--emulated", card, "--pin-stdin", stdin=PIN)
+        asked("location", "add", place)
+        asked("custody", "record", f"card:{card}", "placed", "--at", place)
+    player = Player(tmp_path / "home")
+    player.keys = list(KEYS)
+    answers = {
+        r"Who else, after a long silence": [DOWN + ENTER],
+        r"PIN of card \w+ \(satochip": [STOP],  # the vault is made: its keys are to be proved
+    }
+    assert player.play(instead=answers) == 130, player.screen
+    told = player.screen.replace("\n", " ")
+    assert "Once the silence is over those people can spend without your cards" in told
+    [vault] = asked("vault", "list")["vaults"]
+    primary, recovery = asked("vault", "show", vault["name"])["branches"]
+    assert (primary["threshold"], primary["keys"]) == (2, ["a", "b", "c"])
+    assert (recovery["threshold"], recovery["wait"]["blocks"]) == (2, 52_560)
+    assert recovery["keys"] == ["person-1", "person-2", "person-3"]
+    assert player.keys == []

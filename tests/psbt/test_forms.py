@@ -13,6 +13,7 @@ from psbt.miniscript import (
     Given,
     operations,
     parse,
+    pushed_number,
     satisfied,
     script,
     witness_size,
@@ -217,6 +218,15 @@ def test_operations_are_those_of_the_script(name: str) -> None:
         at += 1 + pushes
     multis = sum(len(keys) for keys in multis_of(node))
     assert operations(node) == counted + multis
+
+
+@pytest.mark.parametrize(
+    ("number", "push"),
+    [(1, "51"), (16, "60"), (17, "0111"), (127, "017f"), (128, "028000"), (255, "02ff00"),
+     (32_767, "02ff7f"), (32_768, "03008000"), (65_535, "03ffff00"), (499_999_999, "04ff64cd1d")],
+)  # fmt: skip
+def test_a_number_is_pushed_in_its_shortest_form(number: int, push: str) -> None:
+    assert pushed_number(number).hex() == push
 
 
 def multis_of(node: object) -> list[tuple[int, ...]]:
