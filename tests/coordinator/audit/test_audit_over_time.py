@@ -178,6 +178,21 @@ def test_an_old_tip_and_a_wrong_clock_are_told() -> None:
     assert audited(later(NET, chain=regtest)).notes == []
 
 
+@pytest.mark.parametrize(("hours", "old"), [(23, False), (24, True)])
+def test_a_tip_is_old_from_a_day_on(hours: int, *, old: bool) -> None:
+    chain = ChainClock(TIP, NOW - timedelta(hours=hours), NOW)
+    assert any("days old" in note for note in audited(later(NET, chain=chain)).notes) is old
+
+
+@pytest.mark.parametrize(
+    ("threshold", "keys", "words"),
+    [(1, 1, "it"), (2, 2, "both"), (3, 3, "all 3"), (1, 2, "any one of them"),
+     (2, 3, "any 2 of them")],
+)  # fmt: skip
+def test_how_many_of_them_is_said_in_words(threshold: int, keys: int, words: str) -> None:
+    assert of_them(threshold, keys) == words
+
+
 def test_the_verdict_counts_what_saves_and_serves_later() -> None:
     said = verdict(audited(later(NET, SECOND))).sentence
     assert "the money is lost only with 4 places at once" in said
