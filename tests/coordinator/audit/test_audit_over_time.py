@@ -11,6 +11,7 @@ from coordinator.audit.exposure import Kind
 from coordinator.audit.facts import BranchFacts, VaultFacts
 from coordinator.audit.picture import Owned, picture
 from coordinator.audit.time_picture import PERIODS, TOP, time_picture
+from coordinator.audit.timeline import of_them
 from coordinator.audit.verdict import verdict
 from coordinator.chain.block_dates import ChainClock
 from coordinator.cli.audit import _lines, audited_document
