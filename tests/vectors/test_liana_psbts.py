@@ -21,7 +21,7 @@ from psbt.ownership import own_inputs
 from psbt.partial import valid_signatures
 from psbt.policy import PRIMARY, Policy
 from psbt.sighash import spent_outputs
-from psbt.waits import psbt_branches
+from psbt.timelocks import psbt_branches
 
 FILE = Path(__file__).parents[3] / "shared" / "vectors" / "interop" / "liana" / "descriptors.json"
 TEXTS: dict[int, str] = (
