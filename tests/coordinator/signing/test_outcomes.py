@@ -1,7 +1,9 @@
 """What a card's thread ends in, whatever was raised; what was signed is never lost in silence."""
 
+import queue
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -340,6 +342,19 @@ def test_a_card_that_says_nothing_before_its_pin_is_held_against_the_cards_expec
         outcome.error
     )
     assert (silent.pins, collection.person.asked) == ([], [])
+
+
+def test_what_is_told_while_a_question_waits_is_told_after_it() -> None:
+    said, questions = list[str](), queue.SimpleQueue[Callable[[], None]]()
+    waiting = SimpleNamespace(questions=questions, talking=threading.Lock())
+    person = collector._FromThread(SimpleNamespace(say=said.append), waiting)
+    person.say("at once")
+    questions.put(lambda: said.append("asked"))
+    person.say("told")
+    assert said == ["at once"]
+    while not questions.empty():
+        questions.get()()
+    assert said == ["at once", "asked", "told"]
 
 
 def test_a_person_is_asked_and_told_one_thing_at_a_time(collection: FakeCollection) -> None:
