@@ -60,8 +60,13 @@ def in_order(policy: Policy) -> Policy:
 
 
 def key_for(db: Session, card: str, network: str, *, script: str) -> Key:
-    """Return the key a card was last enrolled with; rather one whose path is for the script."""
+    """Return the key a card was last enrolled with, unless that is for another script."""
     newest = card_book.key_of_card(db, card, network)
+    if _script_of(newest) in (None, script):
+        return newest
     keys = [key for key in card_book.keys_of_card(db, card) if key.network == network]
-    fitting = [k for k in keys if wallet_file.script_of_path(key_expression(k).path) == script]
-    return fitting[-1] if fitting else newest
+    return next((key for key in reversed(keys) if _script_of(key) == script), newest)
+
+
+def _script_of(key: Key) -> str | None:
+    return wallet_file.script_of_path(key_expression(key).path)

@@ -22,6 +22,8 @@ from tests.psbt.soft_vault import soft_vault
 
 CARDS = {"a": ("keycard", "4.0"), "b": ("satochip", "0.14-0.5"), "c": ("satochip", "0.14-0.5")}
 PATH = ("--path", "48h/1h/0h/3h")
+MATRIX = pytest.mark.matrix
+WAYS = ("typed", "encrypted")
 
 
 def enrol(asked: Asked, label: str, family: str, profile: str) -> None:
@@ -108,10 +110,6 @@ def printed(folder: Path) -> str:
     return "\n".join(page.get_text() for page in pymupdf.open(folder / "w-kit.pdf"))
 
 
-MATRIX = pytest.mark.matrix
-WAYS = ("typed", "encrypted")
-
-
 @pytest.mark.parametrize("way", ["file", *(pytest.param(w, marks=MATRIX) for w in WAYS)])
 def test_a_vault_is_rebuilt_from_its_kit_and_spent(cards: Asked, tmp_path: Path, way: str) -> None:
     made = create(cards)
@@ -172,6 +170,7 @@ def test_a_card_that_cannot_is_named_and_nothing_is_made(
     assert cards("vault", "list")["vaults"] == []
 
 
+@MATRIX
 def test_a_card_whose_owner_blocked_it_has_not_proved_it(
     cards: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +217,16 @@ def test_musig2_and_later_branches_are_refused_by_name(cards: Asked) -> None:
     later = ("--recovery-after", "10", "--recovery-card", "c", "--script", "tr")
     error = cards("vault", "create", "w", *own, *later, check=2)["error"]
     assert "branches that open later are not made in taproot" in error["message"]
+
+
+def test_a_card_with_two_keys_gives_each_script_its_own(cards: Asked) -> None:
+    for label in "ab":
+        cards("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
+    own = ("--threshold", "1", "--card", "a", "--card", "b")
+    leaf = cards("vault", "create", "w", *own, "--script", "tr")
+    plain = cards("vault", "create", "v", *own)
+    assert {each["path"] for each in leaf["cosigners"]} == {"48h/1h/0h/3h"}
+    assert {each["path"] for each in plain["cosigners"]} == {"48h/1h/0h/2h"}
 
 
 def test_the_order_of_the_cards_makes_no_other_vault(cards: Asked) -> None:
@@ -270,6 +279,7 @@ def test_other_taproot_wallets_are_refused_by_name(cards: Asked, tmp_path: Path)
         assert said in error["message"], text
 
 
+@MATRIX
 def test_a_card_is_replaced_by_one_that_proved_it(cards: Asked) -> None:
     create(cards)
     fund(cards)
