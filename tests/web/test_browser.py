@@ -92,6 +92,19 @@ def test_a_page_goes_blank_when_the_program_is_gone(browser: "Browser", vault: A
         assert "3 000 000" not in opened.page.content()
 
 
+def test_a_page_that_went_blank_asks_nobody_again(browser: "Browser", vault: Asked) -> None:
+    with serving(vault.home) as running, window(browser, running) as opened:
+        opened.page.get_by_text("3 000 000 sat").wait_for()
+        opened.page.wait_for_timeout(200)
+        running.close()
+        opened.page.get_by_text("This window is closed").wait_for()
+        asked: list[str] = []
+        opened.page.on("request", lambda request: asked.append(request.url))
+        opened.page.wait_for_timeout(2_500)  # longer than a page polls
+        assert asked == []
+        assert "3 000 000" not in opened.page.content()
+
+
 def test_a_second_window_is_asked_about_in_the_first(browser: "Browser", vault: Asked) -> None:
     with serving(vault.home) as running, window(browser, running) as first:
         first.page.get_by_text("3 000 000 sat").wait_for()
