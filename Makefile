@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo "$$p" && break; done)
-SYSTEM_PACKAGES := gcc libpcsclite-dev pcscd vsmartcard-vpcd python3-electrum $(if $(CARDQUORUM_REQUIRE_ALL),chromium)
+SYSTEM_PACKAGES := gcc libpcsclite-dev pcscd vsmartcard-vpcd python3-electrum $(if $(CARDQUORUM_REQUIRE_ALL),chromium postgresql pgbouncer)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start the program hundreds of times: it is compiled once, whatever the shell asks for.
 export PYTHONDONTWRITEBYTECODE :=

@@ -7,13 +7,15 @@ end with their transactions; nothing is kept in a session of the server.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from storage.errors import (
@@ -64,8 +66,8 @@ MAY_NOT: Final = "42501"
 ONLY_READS: Final = "25006"
 WAITED: Final = "55P03"
 """SQLSTATE of a lock that was not had in time."""
-CUT: Final = re.compile("57P0[1-5]|08...|25P03")
-"""SQLSTATE of a connection the server ended."""
+CUT: Final = re.compile("57P0[1-5]|57014|08...|25P03|53300")
+"""SQLSTATE of a connection the server ended or did not make, or of a statement it cancelled."""
 
 
 def checked_url(url: URL) -> URL:
@@ -200,6 +202,12 @@ def copy_into(connection: Connection, command: str, rows: Iterable[Sequence[obje
                 copy.write_row(row)
     except psycopg.Error as failure:
         raise translated(connection.engine.url, failure) from failure
+
+
+def server_time(db: Session) -> datetime:
+    """Return what the server takes for now."""
+    told: datetime = db.scalars(text("SELECT clock_timestamp()")).one()
+    return told
 
 
 def translated(url: URL, failure: BaseException) -> StorageError:

@@ -1,18 +1,21 @@
 """What waits for somebody: things to write down, to move, to rehearse."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from coordinator import clock
 from coordinator.audit import rule_findings
 from coordinator.audit.gathering import Book
 from coordinator.custody import log as custody_log
 from coordinator.guide.facts import GuideFacts, VaultStanding
+from coordinator.home.settings import Home
 from coordinator.notices import Notice, Severity
 from coordinator.wallet.balance import balance
 from storage.succession import all_successions
 
+CLOCK_LEEWAY = timedelta(minutes=10)
 UNSCRUBBED = Notice(
     "places_unscrubbed",
     Severity.WARNING,
@@ -35,6 +38,24 @@ def due(db: Session, said: Book, facts: GuideFacts) -> list[Notice]:
         *(each for vault in facts.vaults if vault.in_use for each in vault.due),
         *_overdue(facts.vaults, facts.now),
     ]
+
+
+def server_clock(home: Home, db: Session) -> Iterator[Notice]:
+    """Yield that the clock of the database's server is far off this computer's."""
+    if home.server is None:
+        return
+    from storage.postgresql import server_time  # noqa: PLC0415 -- few homes have a server
+
+    ahead = server_time(db) - clock.now()
+    if abs(ahead) > CLOCK_LEEWAY:
+        minutes = round(abs(ahead).total_seconds() / 60)
+        way = "ahead of" if ahead > timedelta() else "behind"
+        yield Notice(
+            "server_clock_off",
+            Severity.WARNING,
+            f"the clock of the database's server is {minutes} minutes {way} this computer's",
+            "set the wrong one; when coins are free again goes by this computer's",
+        )
 
 
 def _unplaced(said: Book) -> Iterator[Notice]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from coordinator.audit.gathering import book
 from coordinator.chain import ChainSource, Tip
 from coordinator.errors import ChainUnreachable
-from coordinator.guide.due import due
+from coordinator.guide.due import due, server_clock
 from coordinator.guide.facts import gather
 from coordinator.guide.payments import Standing
 from coordinator.guide.steps import is_safe, next_steps
@@ -70,7 +70,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
             list(owned.items()),
             list(facts.payments),
             list(facts.news),
-            [*delivery.notices(home, db), *due(db, said, facts)],
+            [*delivery.notices(home, db), *server_clock(home, db), *due(db, said, facts)],
             next_steps(facts),
             [(vault.name, found) for vault in facts.vaults for found in vault.dangers],
             is_safe(facts),

@@ -6,9 +6,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -49,6 +49,25 @@ class Server:
     folder: Path
     port: int
     made: Iterator[int]
+    command: Sequence[str]
+    running: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(self.command, cwd="/", **quiet, **account())
+        self.running.append(process)
+        _wait_until_ready(self, process)
+
+    def stop(self, how: signal.Signals) -> None:
+        """Stop it with all its processes, as a signal does: SIGINT in order, SIGKILL at once."""
+        process = self.running.pop()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(how)
+        for child in map(int, children) if how is signal.SIGKILL else ():
+            with suppress(ProcessLookupError):
+                os.kill(child, how)
+        process.wait(SECONDS)
 
     @property
     def password(self) -> str:
@@ -104,51 +123,43 @@ class Engines(NamedTuple):
 
 
 @contextmanager
-def serve() -> Iterator[Server]:
+def serve(**settings: str) -> Iterator[Server]:
     """Run a server until the end; the test is left out where none is installed."""
     found = programs()
     if found is None:
         pytest.skip("no PostgreSQL is installed here")
     with tempfile.TemporaryDirectory(prefix="cardquorum-pg-", dir="/tmp") as name:
-        folder = Path(name)
-        running = _started(found, folder)
+        server = _made(found, Path(name), settings)
+        server.start()
         try:
-            yield running[0]
+            yield server
         finally:
-            running[1].send_signal(signal.SIGINT)
-            running[1].wait(SECONDS)
+            server.stop(signal.SIGINT)
 
 
-def _started(found: Path, folder: Path) -> tuple[Server, "subprocess.Popen[bytes]"]:
-    account = _account()
+def _made(found: Path, folder: Path, more: Mapping[str, str]) -> Server:
+    whose = account()
     first = folder / "first-password"
     first.write_text(PASSWORD)
     folder.chmod(0o755)
-    if account:
+    if whose:
         for each in (folder, first):
-            shutil.chown(each, account["user"], account["group"])
+            shutil.chown(each, whose["user"], whose["group"])
     auth = ("-A", "scram-sha-256", "-U", OWNER, f"--pwfile={first}")
     kind = ("--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C.UTF-8")
     made = [found / "initdb", *kind, *auth, "-D", folder / "data"]
-    subprocess.run(made, check=True, capture_output=True, cwd="/", **account)
+    subprocess.run(made, check=True, capture_output=True, cwd="/", **whose)
     port = free_port()
-    settings = {**SETTINGS, "port": str(port), "unix_socket_directories": str(folder)}
-    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    process = subprocess.Popen(
-        [found / "postgres", "-D", folder / "data", *options],
-        cwd="/",
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        **account,
-    )
-    server = Server(folder, port, count(1))
+    place = {"port": str(port), "unix_socket_directories": str(folder)}
+    options = [f"-c{name}={value}" for name, value in {**SETTINGS, **place, **more}.items()]
+    command = (str(found / "postgres"), "-D", str(folder / "data"), *options)
+    server = Server(folder, port, count(1), command)
     server.passfile.touch(0o600)
     server.passfile.write_text(f"127.0.0.1:*:*:*:{PASSWORD}\n")
-    _wait_until_ready(server, process)
-    return server, process
+    return server
 
 
-def _account() -> dict[str, Any]:
+def account() -> dict[str, Any]:
     """Return as whom the server runs: it refuses to run as root."""
     if os.geteuid():
         return {}
