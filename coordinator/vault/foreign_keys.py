@@ -48,10 +48,13 @@ def import_key(
 ) -> ImportedKey:
     """Keep one of a signer's keys under a label: that for the script type, or the only one.
 
+    Of keys for several networks those for the home's count.
     A key that is here already stays what it is; its label is not changed.
     """
     network = Network(home.network)
-    chosen = _chosen(found, script)
+    mainnet = network is Network.MAINNET
+    own = [each for each in found.keys if each.key.prefix.mainnet is mainnet]
+    chosen = _chosen(found._replace(keys=own or found.keys), script)
     warnings = _warnings(found, chosen)
     expression = _expression(chosen.key, network)
     known = card_book.key_like(db, expression.key.public_key, expression.key.chain_code)

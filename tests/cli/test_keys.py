@@ -8,7 +8,8 @@ import pytest
 from coordinator.interop import bsms, key_file, ur, ur_types
 from coordinator.interop.wallet_file import wallet_of
 from psbt.errors import PolicyError
-from psbt.keys import format_key_expression
+from psbt.keys import format_key_expression, format_xpub
+from psbt.network import Network
 from tests.program import PIN, Asked, asking
 from tests.psbt.soft_vault import soft_vault
 
@@ -42,6 +43,24 @@ def test_a_signers_file_gives_its_key(home: Asked, name: str) -> None:
     assert (again["known"], again["key"]["label"]) == (True, "office")
     exported = home("key", "export", "office", "--format", name)
     assert home("key", "import", "-", "--name", "x", stdin=exported["text"])["known"]
+
+
+def test_of_a_device_with_keys_for_several_networks_those_for_this_one_count(home: Asked) -> None:
+    keys = [
+        {
+            "fingerprint": (KEY.fingerprint or b"").hex(),
+            "derivation": "m/48h/1h/0h/2h",
+            "type": "wsh",
+            "xpub": format_xpub(KEY.key, network),
+        }
+        for network in (Network.MAINNET, POLICY.network)
+    ]
+    device = {"name": "office", "type": "trezor", "keys": keys}
+    found = home("key", "import", "-", "--name", "office", stdin=json.dumps(device))
+    assert (found["key"]["expression"], found["format"]) == (FIRST, "Specter device")
+    alone = json.dumps({**device, "keys": keys[:1]})
+    error = home("key", "import", "-", "--name", "a", stdin=alone, check=5)["error"]
+    assert "is for mainnet, not for regtest" in error["message"]
 
 
 def test_an_encrypted_record_opens_with_its_token(home: Asked) -> None:
