@@ -100,7 +100,7 @@ def test_a_key_of_another_script_is_chosen_or_named(home: Asked) -> None:
         ("[", "no [fingerprint/path]xpub"),
         (FIRST + "/5/7", "behind it"),
         (FIRST.replace("tpub", "tprv"), "private key"),
-        (json.dumps({"xfp": "0F056943"}), "holds no key for wsh; it has none"),
+        (json.dumps({"xfp": "0F056943"}), "holds no key for a wallet of several"),
         (json.dumps({"xfp": 1, "xpub": FIRST}), "xfp is 1"),
         (RECORD.replace("BSMS 1.0", "BSMS 2.0"), "line 1"),
     ],
