@@ -18,25 +18,31 @@ ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
-.PHONY: demo test test-all test-intrusion lint bench fuzz man locks sbom system clean
+.PHONY: demo test test-all test-intrusion lint style bench fuzz man locks sbom system clean
 
 demo: $(VENV)/.run
 	$(BIN)/cardquorum demo
 	@echo "next, led by the hand on emulated cards: $(BIN)/cardquorum guide --practice"
 
-test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n auto --dist worksteal
+# Types are checked beside the tests: what is wrong with them is said after the tests, and fails.
+BESIDE_TYPES = $(BIN)/mypy >$(VENV)/types.log 2>&1 & types=$$!; $(1); tests=$$?; \
+	wait $$types || { cat $(VENV)/types.log; exit 1; }; exit $$tests
 
-lint: $(VENV)/.test
+test: $(VENV)/.test style
+	@$(call BESIDE_TYPES,$(BIN)/python -m pytest -n auto --dist worksteal)
+
+lint: style
+	$(BIN)/mypy
+
+style: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
 # `make test`, and every further version, source and moment of what one case of each kind shows.
-test-all: $(VENV)/.test lint
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not bench and not intrusion"
+test-all: $(VENV)/.test style
+	@$(call BESIDE_TYPES,$(BIN)/python -m pytest -n auto --dist worksteal -m "not bench and not intrusion")
 
 # Every family, every command: other programs and resets at a reader (a quarter of an hour).
 test-intrusion: $(VENV)/.test

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import cards
@@ -152,8 +152,7 @@ class EmulatedCard(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class CardFamily:
+class CardFamily(NamedTuple):
     """One kind of card: how to open it, how to emulate it, what is known of it.
 
     Its folder under `cards` bears its name, and its session and emulator are loaded when first
@@ -179,11 +178,11 @@ class CardFamily:
     signs: ByVersion
     theft: Theft
     identified_before_pin: bool = True
-    evidence: Mapping[str, Evidence] = field(default_factory=dict)
-    codes: Mapping[str, CodeRule] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = MappingProxyType({})
+    codes: Mapping[str, CodeRule] = MappingProxyType({})
     prints_pin: bool = False
     puk_digits: int = 8
-    setup_secrets: ByVersion = field(default_factory=dict)
+    setup_secrets: ByVersion = MappingProxyType({})
     prints_backup_key: bool = False
     puk_sets_pin: tuple[str, ...] = ()
 

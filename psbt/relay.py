@@ -5,8 +5,8 @@ refusal has Core's own reason, a code for the review, and a sentence.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from psbt.address import script_type
@@ -82,8 +82,7 @@ class WaitingTransaction(NamedTuple):
     parents: frozenset[str]
 
 
-@dataclass(frozen=True)
-class NodeView:
+class NodeView(NamedTuple):
     """What a chain source holds a transaction against, as far as it was told.
 
     `median_time` is the newest block's (BIP 113); `coins` and `waiting` are those spent, and all
@@ -92,8 +91,8 @@ class NodeView:
 
     rules: RelayRules = CORE_30
     median_time: int | None = None
-    coins: Mapping[Outpoint, CoinAge] = field(default_factory=dict)
-    waiting: Mapping[str, WaitingTransaction] = field(default_factory=dict)
+    coins: Mapping[Outpoint, CoinAge] = MappingProxyType({})
+    waiting: Mapping[str, WaitingTransaction] = MappingProxyType({})
 
 
 def form_refusals(

@@ -7,7 +7,6 @@ more way to spend: it saves from a loss, and serves a thief.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -127,8 +126,7 @@ class Quorum(NamedTuple):
         return sum(_key_taken(key, _among(stolen)) == ALREADY for key in self.keys)
 
 
-@dataclass(frozen=True)
-class Exposure:
+class Exposure(NamedTuple):
     """A vault's keys, the copies of its descriptor, and the later branches that are open.
 
     None stands for copies nobody recorded: one is taken to be left, and known to any thief.

@@ -6,7 +6,6 @@ nobody did.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -71,8 +70,7 @@ class Way(NamedTuple):
     told: str
 
 
-@dataclass(frozen=True)
-class Period:
+class Period(NamedTuple):
     """From its start up to the next one's: the branches that are open, and those new with it."""
 
     start: Start

@@ -3,8 +3,9 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from coordinator.errors import ChainPasswordMissing, SettingsError
@@ -51,8 +52,7 @@ PLAIN_PROXY = re.compile(r"[a-z0-9.-]*:?[0-9]*", re.ASCII)
 AT_HOME = (".local", ".lan", ".home.arpa", ".onion")
 
 
-@dataclass(frozen=True)
-class ChainUrl:
+class ChainUrl(NamedTuple):
     """A chain URL taken apart; `port` None is the network's own."""
 
     text: str
@@ -60,7 +60,7 @@ class ChainUrl:
     host: str = ""
     port: int | None = None
     path: str = ""
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = MappingProxyType({})
 
     def number(self, option: str, otherwise: int) -> int:
         """Return an option that is a number, or the default."""
@@ -123,7 +123,7 @@ def parse_url(text: str) -> ChainUrl:
     options = _options(scheme, query)
     found = ChainUrl("", scheme, host, port, path, options)
     where = f"//{found.place}{path}" if host else ""
-    return replace(found, text=f"{scheme}:{where}{question}{query}")
+    return found._replace(text=f"{scheme}:{where}{question}{query}")
 
 
 def _place(scheme: str, place: str) -> tuple[str, int | None, str]:

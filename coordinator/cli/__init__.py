@@ -1,6 +1,5 @@
 """The command line: `main` builds it, runs it, and says how it ended."""
 
-import dataclasses
 import gc
 import os
 import sys
@@ -92,7 +91,7 @@ def _root(
 ) -> None:
     """Keep a multi-signature Bitcoin vault across smart cards."""
     before = context.ensure_object(Globals)
-    context.obj = dataclasses.replace(before, home=home or before.home, as_json=as_json)
+    context.obj = before._replace(home=home or before.home, as_json=as_json)
 
 
 def _refuse_undecodable(words: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ import io
 import sys
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -36,8 +35,7 @@ class OfferedCards(NamedTuple):
     wait_policy: "WaitPolicy"
 
 
-@dataclass(frozen=True)
-class Globals:
+class Globals(NamedTuple):
     """The options every command has, who is asked, and what runs another command.
 
     `shows` tells whether its result is printed: the guide says some in fewer words.
@@ -60,8 +58,7 @@ class Globals:
         verbosity: int,
     ) -> "Globals":
         """Return these options with what was said after the words; the later one wins."""
-        return replace(
-            self,
+        return self._replace(
             home=home or self.home,
             as_json=self.as_json if as_json is None else as_json,
             quiet=quiet or self.quiet,

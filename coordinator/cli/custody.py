@@ -1,6 +1,5 @@
 """location, holder, custody: where things lie, who can open, what happened."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -311,7 +310,7 @@ def verify(
     told = _stated_lines(signed)
     if signed.fault is None:
         return result.also(*told, signed=signed)
-    return replace(result.also(*told, valid=False, signed=signed), status=ExitStatus.REFUSED)
+    return result.also(*told, valid=False, signed=signed)._replace(status=ExitStatus.REFUSED)
 
 
 def _stated_lines(signed: "Signed") -> list[str]:

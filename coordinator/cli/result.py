@@ -1,9 +1,9 @@
 """What a command results in: the document, the same for people, and the exit status."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from coordinator.wallet.overview import CeremonyLine
@@ -24,8 +24,7 @@ class ExitStatus(IntEnum):
     INTERRUPTED = 130
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """A command's result: what its verb returned, the same for people, and the exit status.
 
     `shown` is False where the command has printed it already, because it went on after that.
@@ -39,7 +38,7 @@ class Result:
     def also(self, *lines: str, **fields: object) -> "Result":
         """Return the result with more lines below and more fields."""
         document = as_document(self.document, **fields)
-        return replace(self, document=document, lines=[*self.lines, *lines])
+        return self._replace(document=document, lines=[*self.lines, *lines])
 
 
 def as_document(*results: object, **more: object) -> dict[str, object]:

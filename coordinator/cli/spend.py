@@ -1,6 +1,5 @@
 """spend: a payment from its wish to its block."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -149,7 +148,7 @@ def _warned(context: Context, name: str, shown: Result) -> Result:
     with context.vault(name) as (db, vault):
         found = acceptance.vault_dangers(context.home, db, vault)
     lines = [*danger_lines(name, found), *shown.lines]
-    return replace(shown, lines=lines).also(dangers=found)
+    return shown._replace(lines=lines).also(dangers=found)
 
 
 def _batch(table: str | None, network: str) -> "Batch | None":

@@ -56,8 +56,7 @@ class SecretFact(NamedTuple):
     label: str
 
 
-@dataclass(frozen=True)
-class CardFact:
+class CardFact(NamedTuple):
     """A card that is known here; `untold` are the secrets whose custody is not recorded.
 
     `papers` are the things besides cards that were said to bring its key back, `free` tells that

@@ -1,7 +1,6 @@
 """Where each payment stands that is not final, for which cards it waits, and what moves it on."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -33,8 +32,7 @@ class WaitingFor(NamedTuple):
     place: str | None
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """Where a payment stands, for which cards it waits, and the verb that moves it on."""
 
     line: CeremonyLine

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -32,8 +32,7 @@ Database = sessionmaker[Session]
 VaultDanger = tuple[str, Notice]
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """The one screen of `status`; `next` is what to do, the most pressing first.
 
     `safe` tells whether a vault is in use that lacks nothing (`guide.steps.is_safe`).
@@ -46,8 +45,8 @@ class Status:
     news: list[News]
     due: list[Notice]
     next: list[Step]
-    dangers: list[VaultDanger] = field(default_factory=list)
-    safe: bool = False
+    dangers: list[VaultDanger]
+    safe: bool
 
 
 def waits_for_cards(database: Database) -> bool:

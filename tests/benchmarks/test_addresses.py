@@ -1,11 +1,11 @@
 """10,000 addresses of a 2-of-3, of each script: against libwally and BDK's `peek_address`."""
 
-import time
 from collections.abc import Callable
 
 import pytest
 
 from psbt.policy import RECEIVE, Policy, addresses, format_descriptor
+from tests.benchmarks.clock import cpu
 from tests.judges import judge
 from tests.psbt.soft_vault import soft_vault
 
@@ -49,9 +49,9 @@ def compared(ours: Addresses, theirs: Addresses) -> float:
         times: dict[Addresses, list[float]] = {ours: [], theirs: []}
         results = []
         for run in (ours, theirs) * ROUNDS:
-            begun = time.process_time()
+            begun = cpu()
             results.append(run(indexes))
-            times[run].append(time.process_time() - begun)
+            times[run].append(cpu() - begun)
         assert all(result == results[0] for result in results)
         for run, taken in times.items():
             spent[run] += min(taken)

@@ -1,6 +1,5 @@
 """What the page adds to commands and verbs: the same work in one process, taken in turn."""
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +8,7 @@ pytest.importorskip("starlette", reason="the page's extra is not installed")
 
 from coordinator.audit import auditing
 from coordinator.audit.auditing import Question
+from tests.benchmarks.clock import cpu
 from tests.program import Asked
 from tests.web.browser import Client
 from tests.web.conftest import serving
@@ -23,9 +23,9 @@ def least(*works: Callable[[], object]) -> list[float]:
     for _ in range(RUNS + 1):
         times = []
         for work in works:
-            begun = time.perf_counter()
+            begun = cpu()
             work()
-            times.append(time.perf_counter() - begun)
+            times.append(cpu() - begun)
         turns.append(times)
     return [min(column) for column in zip(*turns[1:], strict=True)]
 
