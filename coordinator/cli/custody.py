@@ -23,6 +23,7 @@ LEFT_ON_SERVER = (
     "were plain text there until now: its free pages, logs and backups may hold them still; its "
     "owner runs VACUUM FULL custody_text, holder, location, and renews its backups"
 )
+SEALED_NOW = {"sealed": True}
 LENGTH_MIN = 8
 ROLLED_BACK = "book_rolled_back"
 
@@ -308,6 +309,8 @@ def verify(
         lines.append(f"{unread} sealed: without the passphrase not compared")
     result = _judged(verdict, lines)
     told = _stated_lines(signed)
+    if not signed.statements and signed.fault is None:
+        return result
     if signed.fault is None:
         return result.also(*told, signed=signed)
     return result.also(*told, valid=False, signed=signed)._replace(status=ExitStatus.REFUSED)
@@ -317,8 +320,6 @@ def _stated_lines(signed: "Signed") -> list[str]:
     """Return for people what came of the operators' signatures, nothing where there are none."""
     if signed.fault is not None:
         return [f"ALTERED: {signed.fault}"]
-    if not signed.statements:
-        return []
     unknown = [f"of a key not approved here: {each}" for each in signed.unknown]
     return [f"{counted(signed.statements, 'statement')} of operators hold", *unknown]
 
@@ -347,7 +348,8 @@ def seal(context: Context) -> Result:
         lines.insert(0, "an earlier sealing was cut off; now it is done")
     elif plain and context.home.server:
         lines.append(f"{counted(plain, 'row')} {LEFT_ON_SERVER}")
-    return Result({"sealed": True, "were_plain": plain or 0}, lines)
+    document = {"sealed": True, "were_plain": plain or 0} if context.home.server else SEALED_NOW
+    return Result(document, lines)
 
 
 def unseal(context: Context) -> Result:

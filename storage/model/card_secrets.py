@@ -36,7 +36,7 @@ class CardSecret(Record):
     card_id: Mapped[int] = mapped_column(ForeignKey("card.id"))
     kind: Mapped[str]
     created_at: Mapped[datetime]
-    card: Mapped[Card] = relationship(lazy="joined", innerjoin=True)
+    card: Mapped[Card] = relationship(lazy="joined")
     known_by: Mapped[list[Holder]] = relationship(
         lazy="selectin", secondary=secret_known_by, order_by=Holder.name
     )

@@ -91,7 +91,7 @@ class Card(Record):
     enrolled_at: Mapped[datetime]
     checked_at: Mapped[datetime | None]
     forgotten_at: Mapped[datetime | None]
-    item: Mapped[Item] = relationship(lazy="joined", innerjoin=True)
+    item: Mapped[Item] = relationship(lazy="joined")
 
 
 class Carrier(Record):
@@ -110,4 +110,4 @@ class Carrier(Record):
     retired_at: Mapped[datetime | None]
     leaf_proved_at: Mapped[datetime | None]
     key: Mapped[Key] = relationship(lazy="raise_on_sql")
-    item: Mapped[Item] = relationship(lazy="joined", innerjoin=True)
+    item: Mapped[Item] = relationship(lazy="joined")

@@ -61,7 +61,10 @@ class Location(Record):
 
 
 class CustodyEvent(Record):
-    """What happened to an item; never updated, and hashed onto the event before it."""
+    """What happened to an item; never updated, and hashed onto the event before it.
+
+    It is read by outer joins: an event whose item somebody removed must not vanish with it.
+    """
 
     __tablename__ = "custody_event"
     __table_args__ = (
@@ -80,7 +83,7 @@ class CustodyEvent(Record):
     photo_sha256: Mapped[bytes | None]
     previous: Mapped[bytes] = mapped_column(unique=True)
     hash: Mapped[bytes] = mapped_column(unique=True)
-    item: Mapped[Item] = relationship(lazy="joined", innerjoin=True)
+    item: Mapped[Item] = relationship(lazy="joined")
     location: Mapped[Location | None] = relationship(lazy="joined")
     texts: Mapped[dict[str, "CustodyText"]] = relationship(
         lazy="selectin", collection_class=attribute_keyed_dict("field")

@@ -26,5 +26,5 @@ class DescriptorCopy(Record):
     digest: Mapped[bytes]
     created_at: Mapped[datetime]
     told_block: Mapped[int | None]
-    item: Mapped[Item] = relationship(lazy="joined", innerjoin=True)
+    item: Mapped[Item] = relationship(lazy="joined")
     vault: Mapped[Vault] = relationship(lazy="selectin")

@@ -42,4 +42,4 @@ class DrillProof(Record):
     card_id: Mapped[int] = mapped_column(ForeignKey("card.id"))
     card_version: Mapped[str]
     given_at: Mapped[datetime]
-    card: Mapped[Card] = relationship(lazy="joined", innerjoin=True)
+    card: Mapped[Card] = relationship(lazy="joined")

@@ -92,7 +92,7 @@ class Cosigner(Record):
     key_id: Mapped[int] = mapped_column(ForeignKey("key.id"), index=True)
     label: Mapped[str]
     vault: Mapped[Vault] = relationship(back_populates="cosigners", lazy="raise_on_sql")
-    key: Mapped[Key] = relationship(lazy="joined", innerjoin=True)
+    key: Mapped[Key] = relationship(lazy="joined")
 
 
 class VaultBranch(Record):
@@ -135,7 +135,7 @@ class BranchKey(Record):
     position: Mapped[int]
     key_id: Mapped[int] = mapped_column(ForeignKey("key.id"), index=True)
     label: Mapped[str]
-    key: Mapped[Key] = relationship(lazy="joined", innerjoin=True)
+    key: Mapped[Key] = relationship(lazy="joined")
 
 
 class Verification(Record):
