@@ -170,7 +170,7 @@ def _check_transaction(psbt: Psbt, other: Psbt, scripts: Own) -> None:
     for index, (our_out, their_out) in enumerate(zip(psbt.outputs, other.outputs, strict=True)):
         _check_fields(f"outputs[{index}].", our_out, their_out)
         if not scripts_fit(their_out):
-            field = next(name for name in SCRIPT_FIELDS if getattr(their_out, name, None))
+            field = next(name for name in SCRIPT_FIELDS if getattr(their_out, name) is not None)
             raise NotOnlySignatures(f"outputs[{index}].{field}", "is not that of the output")
 
 

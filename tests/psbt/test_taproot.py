@@ -386,3 +386,11 @@ def test_where_a_key_comes_from_may_not_come_back_changed() -> None:
     answer = altered(signed(0), with_field(key, value[:-1] + bytes([value[-1] ^ 1])))
     with pytest.raises(NotOnlySignatures, match="taproot_bip32_derivations"):
         combine(UNSIGNED, answer, POLICY)
+
+
+def test_an_empty_script_of_an_output_is_named_too() -> None:
+    maps = codec.read_maps(codec.to_bytes(UNSIGNED))
+    outputs = tuple({**each, fields.OUT_WITNESS_SCRIPT: b""} for each in maps.outputs)
+    answer = codec.assemble(maps._replace(outputs=outputs))
+    with pytest.raises(NotOnlySignatures, match=r"outputs\[0\]\.witness_script"):
+        combine(UNSIGNED, answer, POLICY)
