@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.audit import rule_findings
+from coordinator.audit.dangers import QUORUM_LOST, QUORUM_STOLEN
 from coordinator.guide import emergencies, road, yearly
 from coordinator.guide.facts import GuideFacts, VaultStanding
 from coordinator.guide.separation import is_apart, together
@@ -17,6 +18,7 @@ from coordinator.wallet import scans
 from coordinator.wallet.refresh_state import CODE as REFRESH_DUE
 
 ORDER: Final = (Severity.DANGER, Severity.WARNING, Severity.INFO)
+GRAVE: Final = frozenset({QUORUM_LOST, QUORUM_STOLEN})
 SIGNING: Final = {
     "sign": "the cards of {0} sign it, each after showing its PIN",
     "finalize": "all signatures are there: they are put together and checked",
@@ -29,11 +31,13 @@ def next_steps(facts: GuideFacts) -> list[Step]:
     """Return what can be done now, the most pressing first; no command twice."""
     if facts.network is None:
         return [road.make_home()]
+    payments = list(_payments(facts))
     found = [
+        *(step for step in payments if step.severity is Severity.DANGER and _sends(step)),
         *emergencies.threats(facts),
         *emergencies.incidents(facts),
         *_replacements(facts),
-        *_payments(facts),
+        *payments,
         *_news(facts),
         *together(facts),
         *_by_calendar(facts),
@@ -93,7 +97,7 @@ def _unwritable(step: Step) -> Step:
 
 def _replacements(facts: GuideFacts) -> Iterator[Step]:
     for vault in facts.vaults:
-        stolen = any(each.code == "quorum_stolen" for each in vault.dangers)
+        stolen = any(each.code == QUORUM_STOLEN for each in vault.dangers)
         for step in vault.replacing or ():
             yield step._replace(severity=Severity.DANGER if stolen else step.severity)
 
@@ -109,8 +113,13 @@ def _by_calendar(facts: GuideFacts) -> Iterator[Step]:
             yield Step(each.code, each.severity, each.message, each.remedy, words)
 
 
+def _sends(step: Step) -> bool:
+    """Tell whether a payment has all its signatures: no card is wanted to save what it moves."""
+    return step.words[1] in {"finalize", "broadcast"}
+
+
 def _payments(facts: GuideFacts) -> Iterator[Step]:
-    grave = {v.name for v in facts.vaults if any(d.code == "quorum_stolen" for d in v.dangers)}
+    grave = {v.name for v in facts.vaults if any(d.code in GRAVE for d in v.dangers)}
     for payment in sorted(facts.payments, key=lambda each: each.urgency):
         line = payment.line
         if payment.verb is not None:

@@ -23,6 +23,7 @@ from tests.coordinator.guide.model import (
     facts_of,
     taken,
 )
+from tests.coordinator.guide.next_steps_table import PAPER, Counts, document
 
 STEPS_MAX = 80
 CHAINS = ("regtest:", "http://node", "none:")
@@ -104,14 +105,18 @@ def seen(model: Model) -> tuple[bool, tuple[Step, ...]]:
     return is_safe(facts), tuple(next_steps(facts))
 
 
-def walk(start: Model, proved: set[Model]) -> list[str]:
-    """Follow the first step again and again; return the commands of a walk that goes nowhere."""
-    model, told, passed = start, list[str](), set[Model]()
-    while model not in proved:
-        passed.add(model)
+def walk(start: Model, ways: dict[Model, int]) -> list[str]:
+    """Follow the first step again and again; return the commands of a walk that goes nowhere.
+
+    `ways` are the states from which safety is reached, and in how many steps.
+    """
+    model, told, passed = start, list[str](), list[Model]()
+    while model not in ways:
         safe, steps = seen(model)
         if safe:
+            ways[model] = 0
             break
+        passed.append(model)
         step = next((step for step in steps if step.command), None)
         if step is None or len(told) > STEPS_MAX:
             return [*told, "nothing is next" if step is None else "too many steps"]
@@ -119,19 +124,32 @@ def walk(start: Model, proved: set[Model]) -> list[str]:
         model = taken(model, step)
         if model in passed:
             return [*told, "it goes in a circle"]
-    proved |= passed
+    for left, each in enumerate(reversed(passed), 1):
+        ways[each] = ways[model] + left
     return []
+
+
+@cache
+def counted() -> tuple[dict[Model, int], Counts]:
+    """Return every state met on the ways from all of them to safety, and how many there are."""
+    ways: dict[Model, int] = {}
+    starts = [*BEFORE, *after(), *paying()]
+    for start in starts:
+        assert walk(start, ways) == [], start
+    return ways, Counts(len(starts), len(ways), max(ways.values()))
 
 
 @pytest.fixture(scope="module")
 def states() -> Iterable[Model]:
-    """Return every state met on the ways from all of them to safety."""
-    proved: set[Model] = set()
-    starts = [*BEFORE, *after(), *paying()]
-    for start in starts:
-        assert walk(start, proved) == [], start
-    assert len(proved) > len(starts) > 10_000
-    return proved
+    """Return the states met on the ways to safety."""
+    ways, counts = counted()
+    assert counts.seen > counts.starts > 10_000
+    return ways
+
+
+def test_the_document_of_next_steps_is_as_they_are() -> None:
+    shown = PAPER.read_text(encoding="utf-8")
+    assert document(counted()[1]) == shown, "python -m tests.coordinator.guide.next_steps_table"
 
 
 def test_who_follows_the_steps_reaches_safety_from_every_state(states: Iterable[Model]) -> None:
@@ -157,6 +175,21 @@ def test_no_address_is_next_while_anything_is_dangerous(states: Iterable[Model])
     for model in states:
         if any(vault.dangers for vault in facts_of(model).vaults):
             assert not any(step.words[:1] == ("address",) for step in seen(model)[1])
+
+
+def test_a_signed_payment_is_sent_before_a_vault_without_a_quorum_is_given_up(
+    states: Iterable[Model],
+) -> None:
+    found = 0
+    for model in states:
+        payment = model.payment
+        if payment is not None and payment.state in {"complete", "final"}:
+            (standing,) = [v for v in facts_of(model).vaults if v.name == payment.vault]
+            if {"quorum_lost", "quorum_stolen"} & {each.code for each in standing.dangers}:
+                verb = "finalize" if payment.state == "complete" else "broadcast"
+                assert seen(model)[1][0].words == ("spend", verb, "payid")
+                found += 1
+    assert found > 100
 
 
 def test_no_command_is_told_twice(states: Iterable[Model]) -> None:
