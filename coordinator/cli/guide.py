@@ -49,7 +49,10 @@ STAGES: Final = (
     ("home", frozenset({"home"})),
     ("three cards", frozenset({"card_new", "card_setup"})),
     ("places", frozenset({"place", "place_unknown", "words_unrecorded"})),
-    ("PINs and PUKs", frozenset({"pin_nowhere", "puk_nowhere", "pairing_nowhere"})),
+    (
+        "PINs and PUKs",
+        frozenset({"pin_nowhere", "puk_nowhere", "pairing_nowhere", "pin_noted_once"}),
+    ),
     ("vault", frozenset({"vault"})),
     ("proof of the keys", frozenset({"keys_unproved"})),
     ("papers", frozenset({"no_copy", "copy_missing", "copy_stale"})),
@@ -68,7 +71,8 @@ ASKED: Final = ("report_", "round_", "card_back")
 SILENT: Final = frozenset(
     {
         *("home", "home_back", "card_new", "card_setup", "place", "place_unknown"),
-        *("words_unrecorded", "pin_nowhere", "puk_nowhere", "pairing_nowhere", "vault", "mine"),
+        *("words_unrecorded", "pin_nowhere", "puk_nowhere", "pairing_nowhere", "pin_noted_once"),
+        *("vault", "mine"),
         *("drill", "cards_together", "pin_with_card", "puk_with_card"),
     }
 )
@@ -278,10 +282,8 @@ class Guide:
             if not self._wanted(step):
                 return False
             self._before(step, facts)
-            values = Answers(
-                step, facts, self.kits, practice=self.practice, known=self.known
-            ).given()
-            filled = without_empty(step, values)
+            answers = Answers(step, facts, self.kits, practice=self.practice, known=self.known)
+            filled = without_empty(step, answers.given()) + answers.more
             if step.code == "vault" and not self.practice:
                 filled += later_words(facts, filled)
             words = self._fitting(filled, facts)

@@ -28,6 +28,7 @@ NETWORKS: Final = ("mainnet", "testnet4", "signet", "regtest")
 PLACES: Final = "places"
 STANDARD: Final = "standard"
 OTHER: Final = "other"
+BOTH: Final = "both"
 
 
 class Answers:
@@ -50,6 +51,8 @@ class Answers:
         self._folder, self._practice = folder, practice
         self._known = known
         self._place, self._network = "", ""
+        self.more: list[str] = []
+        """What an answer adds to the command besides its values."""
 
     def given(self) -> dict[str, str]:
         """Ask for each value the step needs, in the order of its command."""
@@ -162,8 +165,15 @@ class Answers:
     def _where(self) -> str:
         """Return a place for a card, a paper or a secret; one that undoes the others is told."""
         choices = [Choice(place, place) for place in self._facts.places]
+        others = self._others() if self._step.code == "pin_nowhere" else []
+        if len(others) > 1:
+            both = f"{others[0]} and {others[1]}: a note at each"
+            choices.insert(0, Choice(BOTH, both))
         while True:
-            place = choose("Where?", choices, self._suggested())
+            place = choose("Where?", choices, BOTH if len(others) > 1 else self._suggested())
+            if place == BOTH:
+                self.more = ["--written-at", others[1]]
+                return others[0]
             doubt = self._doubt(place)
             if doubt is None:
                 return place
@@ -171,6 +181,15 @@ class Answers:
             again = [Choice("no", "Choose another place"), Choice("yes", f"Keep it at {place}")]
             if choose("Is that meant?", again) == "yes":
                 return place
+
+    def _others(self) -> list[str]:
+        """Return the places that may hold a note of a card's PIN, those that no bank shuts first.
+
+        Of notes at two places one may lie at a bank.
+        """
+        at = self._lying().get(self._card())
+        places = [place for place in self._after_card() if place != at]
+        return sorted(places, key=lambda each: each in self._facts.banks)
 
     def _suggested(self) -> str | None:
         """Return a place that nothing speaks against, of those that come after the card's.
@@ -190,6 +209,12 @@ class Answers:
     def _lying(self) -> dict[str, str | None]:
         return {card.label: card.carrier.location for card in self._facts.cards}
 
+    def _noted(self, label: str) -> list[str]:
+        """Return where the PIN of a card is noted."""
+        cards = [each.carrier.card for each in self._facts.cards if each.label == label]
+        secrets = [secret for card in cards if card is not None for secret in card.secrets]
+        return [place for each in secrets if each.kind == "pin" for place in each.written_at]
+
     def _card(self) -> str:
         """Return the card a step is about."""
         words = self._step.words
@@ -207,7 +232,10 @@ class Answers:
                 f"Card {card} lies at {place}, too. With its {kind} beside it, a thief needs only "
                 "one more card."
             )
-        if self._step.words[0] == "secret" and place in self._facts.banks:
+        noted_once = self._step.code == "pin_noted_once"
+        if noted_once and place in self._noted(card):
+            return f"It is noted at {place} already."
+        if self._step.words[0] == "secret" and place in self._facts.banks and not noted_once:
             return (
                 f"After a death {place} may be shut for months: card {card} could not be used "
                 "until then."

@@ -6,7 +6,7 @@ from typing import Final
 from coordinator.audit.facts import CarrierFacts
 from coordinator.custody.card_secrets import WORDS
 from coordinator.guide.facts import NAME_STEM, CardFact, GuideFacts, VaultStanding
-from coordinator.guide.separation import is_apart
+from coordinator.guide.separation import WRITTEN, is_apart
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
 from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity
@@ -21,7 +21,6 @@ TEST_SATS: Final = 20_000
 PRACTICE: Final = ("satochip", "tapsigner", "keycard")
 LABEL: Final = Need("LABEL")
 LOCATION: Final = Need("LOCATION")
-WRITTEN: Final = ("--written-at", LOCATION)
 DIR: Final = Need("DIR")
 ADDRESS: Final = Need("ADDRESS")
 
@@ -246,7 +245,7 @@ def _money(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
             "signed, every pair of them has",
             drilling(vault),
         )
-    elif is_apart(vault.facts.cosigners, vault.facts.threshold):
+    elif is_apart(vault.facts):
         yield _receiving(
             vault,
             "fund",

@@ -1,16 +1,20 @@
-"""What lies together and should not: a PIN with its card, and keys that one visit would take."""
+"""What lies together and should not: a PIN with its card, and keys that one visit would take.
+
+And what lies at one place alone: the note of a PIN without which too few keys are left.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from coordinator.audit.exposure import exposure_of, thief_can_spend
-from coordinator.audit.facts import CarrierFacts, CosignerFacts
+from coordinator.audit.exposure import exposure_of, quorum_left, thief_can_spend
+from coordinator.audit.facts import CarrierFacts, CosignerFacts, VaultFacts
 from coordinator.guide.facts import GuideFacts
 from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity
 
 LOCATION: Final = Need("LOCATION")
+WRITTEN: Final = ("--written-at", LOCATION)
 
 
 class Beside(NamedTuple):
@@ -60,6 +64,33 @@ def crowded(cosigners: Sequence[CosignerFacts], threshold: int) -> list[Crowded]
     ]
 
 
+def noted_once(facts: VaultFacts) -> list[Beside]:
+    """Return the PINs noted at one place alone whose loss, the cards there with it, costs a quorum.
+
+    Their cards lie elsewhere and would be left.
+    """
+    alone = [
+        Beside(card, secret.kind, secret.label, secret.written_at[0])
+        for card in facts.carriers()
+        if card.card is not None and card.gone is None
+        for secret in card.card.secrets
+        if secret.kind == "pin" and not secret.known_by and len(secret.written_at) == 1
+        if secret.written_at[0] != card.location
+    ]
+    if not alone:
+        return []
+    exposure, bare = exposure_of(facts), exposure_of(facts, codes=False)
+    if quorum_left(exposure) is None:
+        return []
+    places = {each.place: (f"location:{each.place}",) for each in alone}
+    fatal = {
+        place
+        for place, lost in places.items()
+        if quorum_left(exposure, lost) is None and quorum_left(bare, lost) is not None
+    }
+    return [each for each in alone if each.place in fatal]
+
+
 def together(facts: GuideFacts) -> Iterator[Step]:
     """Yield what parts the things of each vault in use that lie together."""
     for vault in facts.vaults:
@@ -80,12 +111,23 @@ def together(facts: GuideFacts) -> Iterator[Step]:
                 "thief needs only what else the vault asks for",
                 ("secret", "edit", each.label, "--not-written-at", each.place),
             )
+        for each in noted_once(vault.facts):
+            name = each.card.name
+            yield Step(
+                "pin_noted_once",
+                Severity.WARNING,
+                f"write the PIN of card {name} down at another place, too, then say so",
+                f"it is noted at {each.place} alone: a fire there takes it with what else lies "
+                "there, and too few cards are left whose PIN anybody knows",
+                ("secret", "add", each.label, "--of", name, "--kind", "pin", *WRITTEN),
+            )
 
 
-def is_apart(cosigners: Sequence[CosignerFacts], threshold: int) -> bool:
-    """Tell whether nothing of a vault lies together that should not."""
-    carriers = (carrier for each in cosigners for carrier in each.carriers)
-    return not crowded(cosigners, threshold) and not beside(carriers)
+def is_apart(facts: VaultFacts) -> bool:
+    """Tell whether nothing of a vault lies together that should not, nor at one place alone."""
+    carriers = (carrier for each in facts.cosigners for carrier in each.carriers)
+    crowds = crowded(facts.cosigners, facts.threshold)
+    return not (crowds or beside(carriers) or noted_once(facts))
 
 
 def _moved(facts: GuideFacts, crowd: Crowded, severity: Severity) -> Step:

@@ -55,10 +55,11 @@ def is_safe(facts: GuideFacts) -> bool:
     """Tell whether a vault is in use that is proved, on paper, rehearsed, with nothing amiss.
 
     Each key is proved and on a card that is not gone, in a bag that holds if in any; where each
-    card lies and who knows its PIN is recorded, no PIN with its card and no cards together that
-    one visit must not take; a copy lies at each place of a key; money went in
-    and out once, and every card was drilled. Nothing dangerous is known, no payment waits, and no
-    money is left at a vault that was replaced. What is due every year is not asked here.
+    card lies and who knows its PIN is recorded, no PIN with its card, nor at one place that must
+    not burn, and no cards together that one visit must not take; a copy lies at each place of a
+    key; money went in and out once, and every card was drilled. Nothing dangerous is known, no
+    payment waits, and no money is left at a vault that was replaced. What is due every year is not
+    asked here.
     """
     waiting = any(payment.verb is not None for payment in facts.payments)
     if facts.network is None or waiting or facts.news or not facts.scrubbed:
@@ -82,7 +83,7 @@ def _is_settled(facts: GuideFacts, vault: VaultStanding) -> bool:
         and not road.is_struck(vault)
         and all(each.location is not None for each in carriers if each.gone is None)
         and placed <= copied
-        and is_apart(vault.facts.cosigners, vault.facts.threshold)
+        and is_apart(vault.facts)
         and told
         and road.is_rehearsed(facts, vault)
         and vault.facts.drilled_at is not None

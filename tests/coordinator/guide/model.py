@@ -31,7 +31,7 @@ EARLIER = NOW - timedelta(days=3)
 PLACES = ("bank", "aunt", "desk", "attic")
 SMALL, LARGE = 20_000, 50_000_000
 ADDRESS = "bcrt1qq"
-NOTE = "drawer"
+NOTES = ("drawer", "locker")
 """Where this person writes PINs down: no card lies there."""
 VERBS = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}
 
@@ -40,7 +40,7 @@ VERBS = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}
 class Card:
     """A card; `words` are the paper its seed stands on: None, nowhere recorded, or a place.
 
-    `beside` tells that its PIN is written where it lies.
+    `beside` tells that its PIN is written where it lies, `once` that it is noted at one place only.
     """
 
     label: str
@@ -51,6 +51,7 @@ class Card:
     host: bool = False
     words: str | None = None
     beside: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ def _card_fact(card: Card, *, free: bool) -> CardFact:
 
 
 def _carriers(card: Card) -> tuple[CarrierFacts, ...]:
-    written = (card.place if card.beside and card.place else NOTE,) if card.told else ()
+    notes = NOTES[: 1 if card.once else 2]
+    written = ((card.place,) if card.beside and card.place else notes) if card.told else ()
     pin = SecretFacts("pin", (), written, f"{card.label}-pin")
     known = CardFacts("satochip", "0.12", "maker", secrets=(pin,))
     place = None if card.gone else card.place
@@ -404,7 +406,8 @@ def _drill(model: Model, words: list[str]) -> Model:
 
 
 def _told(model: Model, words: list[str]) -> Model:
-    return model.with_card(replace(model.card(option(words, "--of")), told=True))
+    card = model.card(option(words, "--of"))
+    return model.with_card(replace(card, told=True, once=not card.told))
 
 
 def _taken_away(model: Model, words: list[str]) -> Model:

@@ -73,6 +73,7 @@ HAPPENED: Final[Mapping[str, tuple[Change, ...]]] = {
     "a card stolen": ({"gone": "stolen"},),
     "a bag opened": ({"bag": BagFacts("B1", opened=EARLIER)},),
     "a PIN with its card": ({"beside": True},),
+    "PINs noted at one place": ({"once": True}, {"once": True}, {"once": True}),
     "two cards together": ({"place": PLACES[1]},),
     "two cards lost": ({"gone": "lost"}, {"gone": "lost"}),
     "two cards stolen": ({"gone": "stolen"}, {"gone": "stolen"}),

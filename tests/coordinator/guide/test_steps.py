@@ -54,6 +54,7 @@ EMERGENCIES: dict[str, tuple[dict[str, object], ...]] = {
     "opened": ({"bag": BagFacts("B1", opened=EARLIER)},),
     "other_bag": ({"bag": BagFacts("B1", other="B9")},),
     "pin_beside": ({"beside": True},),
+    "pins_noted_once": ({"once": True}, {"once": True}, {"once": True}),
     "together": ({"place": PLACES[1]},),
     "all_together": ({"place": PLACES[2], "beside": True}, {"place": PLACES[2], "beside": True}),
     "two_lost": ({"gone": "lost"}, {"gone": "lost"}),
@@ -80,9 +81,9 @@ def after() -> Iterator[Model]:
             continue  # what happened to cards is told alike wherever the chain is asked
         cards = [Card(f"c{n}", PLACES[n] if told else None, told) for n in range(3)]
         for number, change in enumerate(emergency):
-            cards[number] = replace(cards[number], **change)  # type: ignore[arg-type]  # by name
+            cards[number] = replace(cards[number], **change)
         extra = (Card("c3"),) if spare else ()
-        vault = Vault("v", ("c0", "c1", "c2"), drill=drill, **money)  # type: ignore[arg-type]  # as above
+        vault = Vault("v", ("c0", "c1", "c2"), drill=drill, **money)
         vault = replace(vault, proved=frozenset(proved), copies=frozenset(copies))
         yield Model(True, chain, (*cards, *extra), 3, (vault,), next_label=3 + spare)
 
