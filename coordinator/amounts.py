@@ -4,12 +4,12 @@ import re
 from decimal import Decimal
 
 from coordinator.errors import UsageError
+from coordinator.shown_text import SATS_PER_BTC
 from psbt.coins import Outpoint, parse_outpoint
 from psbt.errors import PsbtError
 from psbt.network import Network
 from psbt.policy import parse_address
 
-SATS_PER_BTC = 100_000_000
 SUPPLY_SATS = 21_000_000 * SATS_PER_BTC
 FEERATE_MAX = 100_000_000
 TYPED_MAX = 60

@@ -29,6 +29,7 @@ from coordinator.payment.progress import progress
 from coordinator.readers import emulated
 from coordinator.readers.slots import Slot
 from coordinator.recovery import kit
+from coordinator.shown_text import sats
 from coordinator.vault import key_proofs, vaults
 from coordinator.vault.addresses import new_address
 from coordinator.vault.plans import BranchPlan
@@ -304,7 +305,7 @@ def _fund(stage: Stage, coins: int) -> list[str]:
     txids = stage.chain.fund(fresh.script_pubkey, COIN_SATS, coins)
     tip = _mine(stage)
     stage.guide.tell(
-        f"3. {coins} coins of {COIN_SATS} sat paid to {fresh.address}, block {tip.height}"
+        f"3. {coins} coins of {sats(COIN_SATS)} paid to {fresh.address}, block {tip.height}"
     )
     return txids
 

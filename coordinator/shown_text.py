@@ -23,6 +23,7 @@ UNSEEN: Final = re.compile(
 )
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 REPLACED: Final = "\ufffd"
+SATS_PER_BTC: Final = 100_000_000
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 
 
@@ -55,6 +56,12 @@ def counted(number: int, noun: str) -> str:
 def sats(amount: int) -> str:
     """Return an amount for people: satoshis in groups of three."""
     return f"{amount:,} sat".replace(",", " ")
+
+
+def btc(amount: int) -> str:
+    """Return the same amount in bitcoin, as many digits as it has: 0.1 BTC."""
+    whole_, rest = divmod(amount, SATS_PER_BTC)
+    return f"{whole_}.{rest:08d}".rstrip("0").rstrip(".") + " BTC"
 
 
 def sat_per_vbyte(feerate: int) -> str:

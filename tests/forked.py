@@ -6,6 +6,7 @@ import os
 import pkgutil
 import pty
 import signal
+import struct
 import sys
 import termios
 import types
@@ -26,10 +27,15 @@ if multiprocessing.current_process().name == "MainProcess" and "pytest" not in s
 
 
 def begun_at_terminal(
-    words: list[str], environment: dict[str, str]
+    words: list[str], environment: dict[str, str], *, columns: int = 0
 ) -> tuple[ForkServerProcess, int]:
-    """Begin the program on a terminal of its own; return its process and the terminal's end."""
+    """Begin the program on a terminal of its own; return its process and the terminal's end.
+
+    A terminal without `columns` does not tell how wide it is.
+    """
     terminal, its_end = pty.openpty()
+    if columns:
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     with Connection(its_end) as given:
         process = CONTEXT.Process(target=_at_terminal, args=(given, words, environment))
         # Nothing of what began the tests belongs into the program's process.

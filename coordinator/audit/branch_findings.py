@@ -73,8 +73,8 @@ def _single(branch: BranchFacts) -> Iterator[Notice]:
         yield Notice(
             "single_later_key",
             Severity.WARNING,
-            f"once branch {branch.name} is open {keys} can spend: one theft, or one person who "
-            "does not wait for the others, is enough",
+            f"once the wait of {branch.said} is over {keys} can spend: one theft, or one "
+            "person who does not wait for the others, is enough",
             "prefer two of three later keys: cardquorum vault create --recovery-threshold 2",
             tuple(f"key:{key.label}" for key in branch.keys),
         )
@@ -90,8 +90,8 @@ def _before_drill(facts: VaultFacts, branch: BranchFacts, now: datetime) -> Iter
         yield Notice(
             "branch_opens_before_drill",
             Severity.WARNING,
-            f"branch {branch.name} opens {start.about} ({start.range}), before the next drill is "
-            f"due, {planned.date().isoformat()}",
+            f"the wait of {branch.said} ends {start.about} ({start.range}), "
+            f"before the next drill is due, {planned.date().isoformat()}",
             f"hold the drill before that: cardquorum drill plan {facts.name}; moving the coins to "
             "the vault itself counts as one, and restarts a wait in blocks: "
             f"cardquorum spend refresh {facts.name}",
@@ -119,8 +119,8 @@ def _sooner_than_card(facts: VaultFacts, branch: BranchFacts) -> Iterator[Notice
                 yield Notice(
                     "wait_shorter_than_card",
                     Severity.WARNING,
-                    f"branch {branch.name} waits {wait} blocks ({duration(wait)}), less than a "
-                    f"stolen {carrier.subject} resists who tries every PIN "
+                    f"{branch.said} wait {wait} blocks ({duration(wait)}), less than "
+                    f"a stolen {carrier.subject} resists who tries every PIN "
                     f"({duration(resists // BLOCK_TIME)}): it is open when the card gives way",
                     "choose a longer wait, or a card that locks after wrong PINs, for that key",
                     (carrier.subject, f"key:{key.label}"),
@@ -133,7 +133,7 @@ def _beyond_older(facts: VaultFacts, branch: BranchFacts) -> Iterator[Notice]:
         yield Notice(
             "wait_beyond_older",
             Severity.DANGER,
-            f"branch {branch.name} waits {branch.blocks} blocks and a script counts {OLDER_MAX} "
+            f"{branch.said} wait {branch.blocks} blocks and a script counts {OLDER_MAX} "
             "at most: it opens sooner than is written",
             "send nothing to this vault; make one that waits less, or until a height",
             (f"vault:{facts.name}",),
@@ -145,10 +145,10 @@ def _beyond_older(facts: VaultFacts, branch: BranchFacts) -> Iterator[Notice]:
         yield Notice(
             "wait_beyond_older",
             Severity.INFO,
-            f"branch {branch.name} opens {facts.chain.about(branch.height + 1)}, in {left} blocks: "
-            f"longer than a wait in blocks can be ({OLDER_MAX}, {duration(OLDER_MAX)}), and no "
+            f"the wait of {branch.said} ends {facts.chain.about(branch.height + 1)}, in {left} "
+            f"blocks: longer than a wait in blocks can be ({OLDER_MAX}, {duration(OLDER_MAX)}), and no "
             "move of the coins to the vault itself changes when",
-            "count on nothing but the primary branch until then",
+            "count on nothing but the keys of today until then",
             (f"vault:{facts.name}",),
         )
 
@@ -163,7 +163,7 @@ def _ages_apart(facts: VaultFacts, branch: BranchFacts) -> Iterator[Notice]:
         yield Notice(
             "coins_of_different_age",
             Severity.INFO,
-            f"branch {branch.name} opens for the oldest of {ages.coins} coins {first}, for the "
+            f"the wait of {branch.said} ends for the oldest of {ages.coins} coins {first}, for the "
             f"newest {last}",
             "go by the oldest; moved together to the vault itself all have one date, and everybody "
             f"sees that they have one owner: cardquorum spend refresh {facts.name} --all",

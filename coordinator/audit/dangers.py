@@ -94,7 +94,8 @@ def quorum_lost(facts: VaultFacts) -> Iterator[Notice]:
         return
     ever, remedy = "", "find a lost card or its backup now; do not send more coins to this vault"
     if (later := saving(facts)) is not None:
-        ever = f" until branch {later.name} opens, {opening(facts, later).about}"
+        about = opening(facts, later).about
+        ever = f" until the wait of {later.said} is over, {about}"
         remedy += f"; else wait, then: cardquorum spend recover {facts.name} --to ADDRESS"
     yield Notice(
         QUORUM_LOST,
@@ -116,12 +117,12 @@ def branch_open(facts: VaultFacts) -> Iterator[Notice]:
             f"cardquorum spend refresh {facts.name}"
         )
         if branch.height is not None:
-            remedy = "make a vault whose branch opens later and move the coins there"
+            remedy = "make a vault whose later keys wait longer and move the coins there"
         yield Notice(
             BRANCH_OPEN,
             Severity.DANGER,
-            f"branch {branch.name} {_since(facts, branch)}: {keys_said} can spend, and so can a "
-            f"thief of {of_them(branch.threshold, len(branch.keys))}",
+            f"the wait of {branch.said} {_since(facts, branch)}: {keys_said} can "
+            f"spend, and so can a thief of {of_them(branch.threshold, len(branch.keys))}",
             f"{remedy}; or whoever shall have them takes them: {sweep}",
             (f"vault:{facts.name}", *(f"key:{key.label}" for key in branch.keys)),
         )
@@ -136,12 +137,12 @@ def only_old_coins(code: str, branches: Iterable[Waiting]) -> bool:
 
 
 def _since(facts: VaultFacts, branch: BranchFacts) -> str:
-    """Say that a branch is open, as surely as the newest block known tells it."""
+    """Say that a wait is over, as surely as the newest block known tells it."""
     opens, chain = facts.opens(branch), facts.chain
     if facts.at is not None or chain is None or opens is None or opens <= chain.tip + 1:
-        return f"is open from block {opens} on"
+        return f"is over from block {opens} on"
     return (
-        f"is probably open: block {opens} was expected {chain.about(opens)}, and the newest block "
+        f"is probably over: block {opens} was expected {chain.about(opens)}, and the newest block "
         f"known here, {chain.tip}, is {chain.age.days} days old ({facts.look})"
     )
 
@@ -214,8 +215,8 @@ def no_copy(facts: VaultFacts) -> Iterator[Notice]:
     yield Notice(
         NO_COPY,
         Severity.DANGER,
-        f"no place holds a copy of vault {facts.name}'s descriptor: if this computer dies, keys "
-        "without it do not find the coins",
+        f"no place holds the plan of vault {facts.name} (its descriptor): if this computer dies, "
+        "cards alone do not find the coins",
         f"print the kit and put it away: cardquorum kit {facts.name} --out DIR --location LOCATION",
         (f"vault:{facts.name}",),
     )

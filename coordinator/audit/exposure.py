@@ -115,7 +115,9 @@ class Quorum(NamedTuple):
     @property
     def by(self) -> str:
         """Return what a sentence adds where it is not the primary branch."""
-        return "" if self.name == PRIMARY else f" by branch {self.name}, which is open"
+        return (
+            "" if self.name == PRIMARY else f" by the later keys ({self.name}), whose wait is over"
+        )
 
     def left(self, lost: Collection[str] = ()) -> int:
         """Return how many of its keys can sign without what is lost."""

@@ -164,6 +164,11 @@ class BranchFacts(NamedTuple):
     blocks: int | None = None
     height: int | None = None
 
+    @property
+    def said(self) -> str:
+        """Return what people read: whose wait it is."""
+        return f"the later keys ({self.name})"
+
 
 class CoinAges(NamedTuple):
     """The blocks that the oldest and the newest confirmed coin came in, and how many there are."""

@@ -125,7 +125,7 @@ def _fatal(facts: VaultFacts, exposure: Exposure, group: str) -> Iterator[Notice
         waits = ""
         if (later := saving(facts, (group,))) is not None:
             severity = Severity.WARNING
-            waits = f": the coins then wait for branch {later.name}, {opening(facts, later).about}"
+            waits = f": the coins then wait for {later.said}, {opening(facts, later).about}"
         yield Notice(
             f"{kind}_loss_fatal",
             severity,

@@ -150,7 +150,7 @@ def calendar_notes(facts: VaultFacts, at: Start | None) -> Iterator[str]:
     chain = facts.chain
     if not facts.branches:
         if at is not None:
-            yield "nothing changes with time: no branch of this vault opens later"
+            yield "nothing changes with time: this vault has no later keys"
         return
     if chain is None:
         yield f"no block is known here: when branches open is not known: {facts.look}"
@@ -168,9 +168,10 @@ def calendar_notes(facts: VaultFacts, at: Start | None) -> Iterator[str]:
     for branch in facts.branches:
         start = opening(facts, branch)
         if start.blocks is not None:
-            yield f"branch {branch.name} opens {start.about}; none is in a block yet"
+            yield f"the wait of {branch.said} ends {start.about}; no coin is in a block yet"
         elif at is not None and _may_be(start, at):
-            yield f"branch {branch.name} opens {start.about} ({start.range}): it may be open or not"
+            ends = f"the wait of {branch.said} ends {start.about}"
+            yield f"{ends} ({start.range}): it may be over or not"
 
 
 def _may_be(start: Start, at: Start) -> bool:
@@ -216,12 +217,14 @@ def _begins(start: Start, branch: BranchFacts) -> Way:
     keys = who(branch.threshold, [each.label for each in branch.keys])
     thief = of_them(branch.threshold, len(branch.keys))
     if start.now:
-        told = f"branch {branch.name} is open: {keys} can spend; so can a thief of {thief}"
+        over = f"the wait of {branch.said} is over"
+        told = f"{over}: {keys} can spend; so can a thief of {thief}"
         return Way(branch.name, keys, told)
     when = f"from {start.about}" if start.blocks is None else start.about
     known = f" ({start.range})" if start.range and start.expected else ""
     told = (
-        f"{when}{known} {keys} can spend, by branch {branch.name}; from then a thief of {thief} too"
+        f"{when}{known} {keys} can spend, as later keys ({branch.name}); "
+        f"from then a thief of {thief} too"
     )
     return Way(branch.name, keys, told)
 

@@ -113,7 +113,7 @@ def _until(found: Audited) -> str:
     for period in found.timeline[1:]:
         if period.minimal_losses[Kind.CARD].smallest != 0 and period.start.order > begun:
             branches = " and ".join(period.opens)
-            return f" before branch {branches} opens, {period.start.about}"
+            return f" before the wait of its later keys ({branches}) is over, {period.start.about}"
     return ""
 
 

@@ -1,8 +1,8 @@
 """A ceremony for people: its review, what was made, where it stands, what came of each card."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from coordinator.cli.output import counted, look_twice, notice_lines, sats, sentences
+from coordinator.cli.output import btc, counted, look_twice, notice_lines, sats, sentences
 from coordinator.cli.result import ExitStatus, Result, as_document
 from coordinator.notices import of_review
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from coordinator.payment.progress import Progress
     from coordinator.signing.collector import Outcome
     from psbt.review import Review, ReviewInput, ReviewOutput
+
+
+CHANGE: Final = "change"
 
 
 def review_lines(review: "Review") -> list[str]:
@@ -43,7 +46,9 @@ def _other_line(entry: "ReviewInput") -> str:
 def _output_line(output: "ReviewOutput") -> str:
     vault = f"  vault {output.vault}" if output.vault else ""
     label = f'  "{output.label}"' if output.label else ""
-    return f"  {output.kind:8} {sats(output.value_sats):>18}  {output.destination}{vault}{label}"
+    worth = "" if output.kind == CHANGE else f"  {btc(output.value_sats)}"
+    amount = f"{sats(output.value_sats):>18}{worth}"
+    return f"  {output.kind:8} {amount}  {output.destination}{vault}{label}"
 
 
 def created(made: "Created", rows: "Batch | None" = None) -> Result:

@@ -69,7 +69,7 @@ def paragraph(text: str) -> None:
 
 def wrapped(text: str) -> str:
     """Return a paragraph in lines that break between words."""
-    return textwrap.fill(text, _width(), break_long_words=False, break_on_hyphens=False)
+    return "\n".join(terminal.folded(" ".join(text.split()), _width(), 0))
 
 
 def keeps_scrolled() -> bool:

@@ -128,7 +128,7 @@ def _state(payment: "Standing", now: datetime) -> str:
     if line.state == "collecting":
         return f"{payment.have} of {payment.need} have signed"
     if line.state == "complete":
-        return "signed, not put together yet"
+        return payment.signed
     if line.state == "final":
         return "finished, not sent yet"
     if line.state == "confirmed":

@@ -9,8 +9,9 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from contextlib import suppress
-from typing import TextIO
+from typing import Final, TextIO
 
 from coordinator.shown_text import visible
 
@@ -29,6 +30,12 @@ STYLES = (
     (re.compile(r"(?<![\w.])[0-9][0-9 ]* sat\b(?!/)"), "\033[1m"),
 )
 """What is told apart by colour or weight, too; never by that alone."""
+
+
+KEPT: Final = re.compile(r"[0-9][0-9 ]* (?:sat|BTC)\b|\bcardquorum(?: [^\s;,]+)+")
+"""Amounts and commands: broken between words only where they do not fit a line of their own."""
+JOINT: Final = "\x00"
+INDENT: Final = 2
 
 
 class Drawn(str):
@@ -60,8 +67,44 @@ def prepare_streams() -> None:
 
 def put(text: str) -> None:
     """Write a line, or a drawing, of the result to standard output."""
-    shown = text if isinstance(text, Drawn) else styled(visible(text), sys.stdout)
+    shown = text if isinstance(text, Drawn) else _shown(text, sys.stdout)
     put_document(f"{shown}\n")
+
+
+def _shown(text: str, stream: TextIO) -> str:
+    """Return a line as a stream shows it: safe, folded between words, set off where it may be."""
+    return "\n".join(styled(line, stream) for line in folded(visible(text), _room(stream)))
+
+
+def folded(line: str, room: int | None, hang: int = INDENT) -> list[str]:
+    """Return a line in as many as it wants where it is wider than `room`; no word is broken.
+
+    Those after the first stand `hang` columns further in.
+    """
+    if room is None or len(line) <= room:
+        return [line]
+    within = len(line) - len(line.lstrip())
+
+    def kept(found: re.Match[str]) -> str:
+        fits = len(found[0]) + within + hang <= room
+        return found[0].replace(" ", JOINT) if fits else found[0]
+
+    lines = textwrap.wrap(
+        KEPT.sub(kept, line),
+        max(room, within + hang + 1),
+        subsequent_indent=" " * (within + hang),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [each.replace(JOINT, " ") for each in lines]
+
+
+def _room(stream: TextIO) -> int | None:
+    """Return how many columns a stream's terminal has; None where it is none, or does not tell."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 def styled(line: str, stream: TextIO) -> str:
@@ -119,8 +162,8 @@ def tell(text: str, end: str = "\n") -> bool:
     """
     before = ERASED if _Line.unfinished else ""
     _Line.unfinished = end == "\r"
-    shown = visible(text)
-    return _tell(before + (shown if end == "\r" else styled(shown, sys.stderr)) + end)
+    shown = visible(text) if end == "\r" else _shown(text, sys.stderr)
+    return _tell(before + shown + end)
 
 
 def clear_line() -> None:

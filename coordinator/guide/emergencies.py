@@ -64,9 +64,9 @@ def _close(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
         return "", ()  # a payment holds the coins: it is what moves them
     name, words = vault.name, _out(facts, vault)
     if "recover" in words:
-        return f"move the coins of vault {name} by the branch that is open", words
+        return f"move the coins of vault {name} by its later keys, whose wait is over", words
     if any(each.height is not None for each in vault.facts.branches):
-        return f"move the coins of vault {name} to one whose branch opens later", words
+        return f"move the coins of vault {name} to one whose later keys wait longer", words
     title = f"move the coins of vault {name} to itself: their wait starts anew"
     return title, ("spend", "refresh", name, *road.rate(facts, "--target", NOW))
 
@@ -180,8 +180,8 @@ def _why(facts: VaultFacts, key: CosignerFacts, gone: CarrierFacts) -> str:
     costs = "one more loss and the coins are gone"
     if key not in facts.cosigners:
         branch = next(each for each in facts.branches if key in each.keys)
-        left = f"branch {branch.name} needs {branch.threshold} of {len(branch.keys)} keys"
-        costs = "nobody may be able to spend by it"
+        left = f"{branch.said} are {len(branch.keys)}, {branch.threshold} are needed"
+        costs = "nobody may be able to spend by them"
     return f"{gone.subject} is recorded as {gone.gone}: {left}; {costs}{found}"
 
 

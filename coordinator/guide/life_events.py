@@ -10,6 +10,7 @@ from coordinator.guide import road
 from coordinator.guide.facts import CardFact, GuideFacts, VaultStanding
 from coordinator.home.settings import OFFLINE
 from coordinator.incident.step import Need
+from coordinator.shown_text import sats
 
 NOTHING_MOVES: Final = "no money has moved, and one card alone cannot move it"
 
@@ -77,7 +78,7 @@ def inherited(facts: GuideFacts) -> Iterator[Advice]:
             yield _tried_out(vault)
             yield Advice(
                 f"send a small sum of vault {vault.name} first, to an address of your own",
-                f"about {road.TEST_SATS} sat shows whether the way is right, before all depends "
+                f"about {sats(road.TEST_SATS)} shows whether the way is right, before all depends "
                 "on it; leave this for later once that sum has arrived",
                 (
                     *("spend", "create", vault.name, "--to", Need("ADDRESS:AMOUNT")),

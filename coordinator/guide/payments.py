@@ -10,6 +10,7 @@ from coordinator.custody import log as custody_log
 from coordinator.home import stated
 from coordinator.home.operators import NOBODY
 from coordinator.home.settings import Home
+from coordinator.shown_text import counted
 from coordinator.signing.missing_cards import wanted_cards
 from coordinator.wallet.coins import tip_height
 from coordinator.wallet.news import FINAL_CONFIRMATIONS
@@ -33,7 +34,10 @@ class WaitingFor(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where a payment stands, for which cards it waits, and the verb that moves it on."""
+    """Where a payment stands, for which cards it waits, and the verb that moves it on.
+
+    `others_missing` are inputs of others that are not signed, where this vault's all are.
+    """
 
     line: CeremonyLine
     have: int
@@ -42,11 +46,19 @@ class Standing(NamedTuple):
     expired: bool
     verb: str | None
     damaged: str | None = None
+    others_missing: int = 0
 
     @property
     def next(self) -> str | None:
         """Return the command that moves it on."""
         return f"cardquorum spend {self.verb} {self.line.id}" if self.verb else None
+
+    @property
+    def signed(self) -> str:
+        """Say what a payment that has all signatures of its vault waits for."""
+        if self.others_missing:
+            return f"signed here, {counted(self.others_missing, 'input')} of others not yet"
+        return "signed, not put together yet"
 
     @property
     def urgency(self) -> tuple[int, object]:
@@ -70,22 +82,27 @@ def payments(
 
 def _standing(db: Session, found: Ceremony, line: CeremonyLine, *, vanished: bool) -> Standing:
     need = found.vault.needed(found.branch)
-    have, wanted = need, list[WaitingFor]()
-    if found.state == "collecting":
+    have, wanted, others = need, list[WaitingFor](), 0
+    if found.state in {"collecting", "complete"}:
         from coordinator.payment.progress import progress  # noqa: PLC0415 -- costs 5 ms, seldom
 
         try:
             seen = progress(found)
         except PsbtError as failure:  # a row that cannot be used stands in nobody else's way
             return Standing(line, 0, need, [], False, "abandon", damaged=str(failure))
-        have, wanted = seen.have, list(_wanted(db, found.vault, seen.missing))
+        if found.state == "collecting":
+            have, wanted = seen.have, list(_wanted(db, found.vault, seen.missing))
+        else:
+            others = seen.others_missing
+    verb = "export" if others else NEXT_VERB.get(found.state)
     return Standing(
         line,
         have,
         need,
         wanted,
         found.state in NEXT_VERB and found.expires_at <= clock.now(),
-        "broadcast" if vanished else NEXT_VERB.get(found.state),
+        "broadcast" if vanished else verb,
+        others_missing=others,
     )
 
 

@@ -10,6 +10,7 @@ from coordinator.guide.separation import WRITTEN, is_apart
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
 from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity
+from coordinator.shown_text import sats
 
 TAKEN: Final = frozenset({"lost", "stolen"})
 CARDS: Final = 3
@@ -284,7 +285,7 @@ def _rehearsal(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
         yield Step(
             "first_sum_waits",
             Severity.INFO,
-            f"pay about {TEST_SATS} sat to {vault.address}, then look for it",
+            f"pay about {sats(TEST_SATS)} to {vault.address}, then look for it",
             "this address of the vault was given out and is not paid yet",
             words if embedded else ("sync", vault.name),
         )

@@ -14,16 +14,28 @@ from coordinator.guide.separation import is_apart, together
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
 from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity
+from coordinator.shown_text import counted
 from coordinator.wallet import scans
 from coordinator.wallet.refresh_state import CODE as REFRESH_DUE
 
 ORDER: Final = (Severity.DANGER, Severity.WARNING, Severity.INFO)
 GRAVE: Final = frozenset({QUORUM_LOST, QUORUM_STOLEN})
 SIGNING: Final = {
-    "sign": "the cards of {0} sign it, each after showing its PIN",
-    "finalize": "all signatures are there: they are put together and checked",
-    "broadcast": "it is finished and was not sent yet",
-    "abandon": "what is stored of it cannot be used: it is given up, and its coins are free",
+    "sign": ("sign payment {1}", "the cards of {0} sign it, each after showing its PIN"),
+    "finalize": (
+        "put payment {1} together",
+        "all signatures are there: they are joined and checked",
+    ),
+    "broadcast": ("send payment {1}", "it is finished and was not sent yet"),
+    "export": (
+        "have the others sign payment {1}",
+        "this vault has signed it, {2} of others not yet: FILE is for them to sign; what comes "
+        "back is taken by cardquorum spend add {1} FILE",
+    ),
+    "abandon": (
+        "give payment {1} up",
+        "what is stored of it cannot be used; its coins are free then",
+    ),
 }
 
 
@@ -124,12 +136,17 @@ def _payments(facts: GuideFacts) -> Iterator[Step]:
     for payment in sorted(facts.payments, key=lambda each: each.urgency):
         line = payment.line
         if payment.verb is not None:
+            missing = counted(payment.others_missing, "input")
+            title, why = (
+                text.format(line.vault, line.id, missing) for text in SIGNING[payment.verb]
+            )
+            words: tuple[str | Need, ...] = ("spend", payment.verb, line.id)
             yield Step(
                 "payment",
                 Severity.DANGER if line.vault in grave else Severity.WARNING,
-                f"{payment.verb} payment {line.id} of vault {line.vault}",
-                SIGNING[payment.verb].format(line.vault),
-                ("spend", payment.verb, line.id),
+                f"{title} of vault {line.vault}",
+                why,
+                (*words, "--out", Need("FILE")) if payment.verb == "export" else words,
             )
         elif line.height is None and facts.chain == EMBEDDED_CHAIN:
             yield road.mine(f"payment {line.id} waits for a block")

@@ -115,7 +115,7 @@ def _effect(facts: VaultFacts, taken: Collection[str]) -> Effect:
         keys_left(exposure),
         (quorum_taken(bare, taken) or bare.quorums[0]).taken(taken),
         facts.threshold,
-        None if later is None else f"branch {later.name} opens, {opening(facts, later).about}",
+        None if later is None else f"{later.said} can, {opening(facts, later).about}",
     )
 
 

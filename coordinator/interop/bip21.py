@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from coordinator.amounts import SATS_PER_BTC, SUPPLY_SATS
+from coordinator.amounts import SUPPLY_SATS
 from coordinator.errors import UsageError
+from coordinator.shown_text import SATS_PER_BTC
 
 SCHEME: Final = "bitcoin:"
 URI_MAX: Final = 8192

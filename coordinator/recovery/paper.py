@@ -247,7 +247,7 @@ def _steps(kit: Kit) -> Iterator[Flowable]:
 def _later_steps(kit: Kit) -> Iterator[Flowable]:
     """Yield the steps of each branch that opens later."""
     for later in kit.steps.later:
-        yield Paragraph(_escaped(f"With the keys of branch {later.name}"), STEP_HEADING)
+        yield Paragraph(_escaped(f"With the later keys ({later.name})"), STEP_HEADING)
         for at, step in enumerate(steps.with_later_keys(kit.steps, later), 1):
             yield KeepTogether(list(_step(at, step)))
 
@@ -281,7 +281,7 @@ def _needed(kit: Kit) -> Iterator[Flowable]:
     yield _key_table(kit.keys)
     for later in kit.steps.later:
         needed = f"{later.threshold} of {', '.join(later.keys)}"
-        yield Paragraph(_escaped(f"Branch {later.name}: {needed}, {later.wait}"), HEADING)
+        yield Paragraph(_escaped(f"Later keys ({later.name}): {needed}, {later.wait}"), HEADING)
     if kit.later_keys:
         yield _key_table(kit.later_keys)
     for key in (*kit.keys, *kit.later_keys):

@@ -79,15 +79,14 @@ def branch_warnings(name: str, policy: Policy) -> list[Notice]:
         others = {use.expression for use in branch.keys} - own
         if branch.threshold == 1 and others and wait is not None:
             message = (
-                f"branch {branch.name} needs one key alone: whoever has it can spend "
+                f"the later keys ({branch.name}) need one key alone: whoever has it can spend "
                 f"{waiting(*wait)}, and nobody notices"
             )
             remedy = "ask for two of three later keys: --recovery-threshold 2"
             found.append(Notice(SINGLE_KEY, Severity.WARNING, message, remedy, subject))
         if wait is not None and wait.blocks is not None and wait.blocks < DAY:
-            message = (
-                f"branch {branch.name} opens {waiting(*wait)}: it may be open before you see it"
-            )
+            later = f"the wait of the later keys ({branch.name})"
+            message = f"{later} ends {waiting(*wait)}: it may be over before you see it"
             remedy = "a year is --recovery-after 52560; a wait this short is for trying it out"
             found.append(Notice(SHORT_WAIT, Severity.WARNING, message, remedy, subject))
     if policy.recoveries:

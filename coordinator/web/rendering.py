@@ -9,7 +9,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from coordinator import clock
-from coordinator.shown_text import ago, counted, sat_per_vbyte, sats, visible, visible_lines
+from coordinator.shown_text import ago, btc, counted, sat_per_vbyte, sats, visible, visible_lines
 
 GROUP: Final = 4
 WORDS: Final = {"location": "place", "copy": "paper", "holder": "person"}
@@ -32,6 +32,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
+        btc=btc,
         sats=sats,
         counted=counted,
         rate=sat_per_vbyte,

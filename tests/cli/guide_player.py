@@ -55,6 +55,10 @@ REPLIES: dict[str, str | Reply] = {
     r"from the person.s own card or[^\n]*\Z": lambda player, _: player.keys.pop(0) + "\r",
     r"vault be called\?[^\n]*\Z": "\r",
     r"arrow keys\)[\s\S]*\Z": "\r",
+    r"The file: *\Z": lambda player, _found: f"{player.home}.saved\r",
+    r"File, or -: *\Z": "\r",
+    r"characters after # on the paper: *\Z": "\r",
+    r"or a block:[^\n]*\Z": "\r",
 }
 
 

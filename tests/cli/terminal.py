@@ -23,9 +23,14 @@ class Seen(NamedTuple):
     screen: str
 
 
-def at_terminal(home: Path, words: Sequence[str], answers: Sequence[Answer]) -> Seen:
+def at_terminal(
+    home: Path, words: Sequence[str], answers: Sequence[Answer], *, columns: int = 0
+) -> Seen:
     """Run the program on a terminal of its own; answer each prompt (a regular expression) once."""
-    process, terminal = begun_at_terminal([*words], {**os.environ, "CARDQUORUM_HOME": str(home)})
+    # Not this process's own: readline, which pytest imports, puts COLUMNS into it.
+    known = {name: value for name, value in os.environ.items() if name != "COLUMNS" or not columns}
+    known["CARDQUORUM_HOME"] = str(home)
+    process, terminal = begun_at_terminal([*words], known, columns=columns)
     screen = answered(terminal, answers)
     process.join()
     status = process.exitcode

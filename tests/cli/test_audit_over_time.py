@@ -117,7 +117,7 @@ def test_a_branch_that_opens_at_a_height_is_open_to_every_coin(paid: Asked) -> N
 def test_what_a_lost_later_card_costs_is_told(paid: Asked) -> None:
     paid("card", "lost", "e")
     told = [step["why"] for step in paid("status")["next"]]
-    lost_key = "card:e is recorded as lost: branch recovery needs 2 of 3 keys; nobody may be able"
+    lost_key = "card:e is recorded as lost: the later keys (recovery) are 3, 2 are needed; nobody"
     assert any(why.startswith(lost_key) for why in told)
     assert codes(audited(paid)) >= {"carrier_gone"}
     lost = paid("card", "stolen", "f")
@@ -133,9 +133,12 @@ def test_a_lost_quorum_waits_for_the_later_keys(paid: Asked) -> None:
     paid("card", "lost", "a")
     told = paid("card", "lost", "b")["effect"]["vaults"][0]
     assert told["can_spend"] is False
-    assert told["waits"].startswith("branch recovery opens, about ")
+    assert told["waits"].startswith("the later keys (recovery) can, about ")
     [lost] = [each for each in audited(paid)["findings"] if each["code"] == "quorum_lost"]
-    assert "cannot be spent until branch recovery opens, about " in lost["message"]
+    assert (
+        "cannot be spent until the wait of the later keys (recovery) is over, about "
+        in lost["message"]
+    )
 
 
 def test_the_page_shows_what_changes_with_time(paid: Asked, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ PLACES = (("bank", "bank-vault"), ("aunt", "friend"), ("desk", "home"))
 
 LYING = {"a": "bank", "b": "aunt", "c": "desk"}
 AWAY = {"a": "desk", "b": "bank", "c": "aunt"}
+ALSO = {"a": "aunt", "b": "desk", "c": "bank"}
 
 
 class Newcomer:
@@ -64,6 +65,8 @@ class Newcomer:
             taken = {each["location"] for each in self.asked("card", "list")["cards"]}
             return next(name for name, _ in PLACES if name not in taken)
         lying = step["command"].split("card-")[-1][0]
+        if step["code"] == "pin_noted_once":
+            return ALSO[lying]
         away = step["command"].startswith("cardquorum secret")
         return AWAY.get(lying, "aunt") if away else LYING.get(lying, "bank")
 

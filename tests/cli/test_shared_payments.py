@@ -69,6 +69,9 @@ def test_a_shared_payment_is_signed_handed_on_and_sent(
     assert (handed["hex"], handed["others_missing"]) == (None, 1)
     assert codec.read_maps(handed["psbt"]).inputs[-1] == theirs
     assert vault("spend", "show", made["ceremony"])["others_missing"] == 1
+    told = next(each for each in vault("status")["next"] if each["code"] == "payment")
+    assert told["command"] == f"cardquorum spend export {made['ceremony']} --out FILE"
+    assert "1 input of others not yet" in told["why"]
     error = vault("spend", "broadcast", made["ceremony"], check=6)["error"]
     assert error["code"] == "not_final"
     assert "inputs of others are not signed yet: 1" in error["message"]

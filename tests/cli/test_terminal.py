@@ -13,7 +13,9 @@ import pytest
 from coordinator.cli import build, command_tree, manual, terminal
 from coordinator.cli.output import columns
 from coordinator.cli.result import ExitStatus
-from tests.program import Asked, Program
+from tests.cli.guide_player import ESCAPES
+from tests.cli.terminal import at_terminal
+from tests.program import Asked, Program, run_program
 from tests.test_house import ROOT
 
 TXID = "ab" * 32
@@ -171,3 +173,40 @@ def test_man_page_is_read_without_a_complaint(tmp_path: Path) -> None:
         pytest.skip("groff is not installed")
     assert ended.stderr == ""
     assert "cardquorum spend sign" in re.sub(r"\x1b\[[0-9;]*m", "", ended.stdout)
+
+
+@pytest.mark.parametrize("room", [60, 80, 120])
+def test_a_line_is_folded_between_words_and_within_no_amount_or_command(room: int) -> None:
+    amount, command = "12 345 678 sat", "cardquorum vault verify family"
+    line = (
+        f"  -> of the {amount} that were {'much ' * 11}awaited so far: {command}; then look again"
+    )
+    lines = terminal.folded(line, room)
+    assert max(map(len, lines)) <= room
+    assert " ".join(" ".join(lines).split()) == " ".join(line.split())
+    for whole in (amount, command):
+        assert any(whole in each for each in lines)
+    assert all(each.startswith("    ") for each in lines[1:])
+
+
+def test_a_word_or_command_wider_than_the_terminal_is_not_broken_but_between_words() -> None:
+    address = "bcrt1" + "q" * 70
+    assert terminal.folded(f"  payment  5 sat  {address}", 60) == [
+        "  payment  5 sat",
+        f"    {address}",
+    ]
+    command = "cardquorum spend create family " + "--coin x " * 10
+    assert all(len(each) <= 60 for each in terminal.folded(command, 60))
+    assert terminal.folded("short", 60) == ["short"]
+    assert terminal.folded("x " * 99, None) == ["x " * 99]
+
+
+@pytest.mark.parametrize("room", [60, 80, 120])
+def test_what_is_told_at_a_terminal_fits_its_width(tmp_path: Path, room: int) -> None:
+    """Words are folded there, and nowhere else: help, an error with its hint, a list, status."""
+    home = tmp_path / "home"
+    run_program(home, "init", "--network", "regtest")
+    for words in (["vault", "show", "nothing-of-this-name"], ["status"], ["spend", "--help"]):
+        shown = at_terminal(home, words, [], columns=room).screen
+        lines = [ESCAPES.sub("", line) for line in shown.splitlines()]
+        assert [line for line in lines if len(line) > room and " " in line.strip()] == []

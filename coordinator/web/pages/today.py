@@ -96,7 +96,7 @@ def _said(payment: Standing) -> str:
     if line.state == "collecting":
         return f"{payment.have} of {payment.need} cards have signed"
     if line.state == "complete":
-        return "signed, not put together yet"
+        return payment.signed
     if line.state == "final":
         return "finished, not sent yet"
     if line.height is not None:

@@ -69,7 +69,7 @@ def test_a_period_begins_with_each_branch_that_opens() -> None:
     assert [each.start.height for each in periods] == [TIP, OPENS, TIP + 65_535]
     assert periods[1].told == (
         "from about November 2027 (2027-11-04 to 2027-12-11, block 952560) keys heir and lawyer "
-        "together can spend, by branch recovery; from then a thief of both too",
+        "together can spend, as later keys (recovery); from then a thief of both too",
     )
 
 
@@ -82,7 +82,10 @@ def test_branches_that_open_together_begin_one_period() -> None:
 def test_what_is_open_already_is_of_now() -> None:
     [period] = audited(later(NET, oldest=TIP - YEAR)).timeline
     assert period.opens == ("recovery",)
-    assert "branch recovery is open: keys heir and lawyer together can spend" in period.told[1]
+    assert (
+        "the wait of the later keys (recovery) is over: keys heir and lawyer together can spend"
+        in period.told[1]
+    )
 
 
 def test_without_coins_the_wait_counts_from_a_payment() -> None:
@@ -95,7 +98,10 @@ def test_without_coins_the_wait_counts_from_a_payment() -> None:
             "52560 blocks (about 12 months) after a payment keys heir and lawyer together can spend"
         )
     )
-    assert "branch recovery opens 52560 blocks (about 12 months) after a payment" in found.notes[0]
+    assert (
+        "the later keys (recovery) ends 52560 blocks (about 12 months) after a payment"
+        in found.notes[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,8 +208,8 @@ def test_the_verdict_counts_what_saves_and_serves_later() -> None:
     lost = tuple(key(each, carrier(each, None, gone="destroyed")) for each in "bf")
     waits = verdict(audited(later(NET, cosigners=(*lost, COSIGNERS[2])))).sentence
     assert waits == (
-        "this vault can NOT be spent with what is left before branch recovery opens, "
-        "about November 2027"
+        "this vault can NOT be spent with what is left before the wait of its "
+        "later keys (recovery) is over, about November 2027"
     )
 
 

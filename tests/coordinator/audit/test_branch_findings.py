@@ -131,8 +131,8 @@ def test_a_branch_is_open_once_the_next_block_may_spend_by_it() -> None:
     seen = found(facts)["branch_open"]
     assert seen.severity is Severity.DANGER
     assert seen.message == (
-        "branch recovery is open from block 900001 on: keys heir and lawyer together can spend, "
-        "and so can a thief of both"
+        "the wait of the later keys (recovery) is over from block 900001 on: keys heir and "
+        "lawyer together can spend, and so can a thief of both"
     )
     assert resting_on(facts, "branch_open") == "recovery=900001"
 
@@ -146,7 +146,8 @@ def test_a_branch_that_opened_since_the_last_sync_is_a_danger() -> None:
     old = ChainClock(TIP, NOW - timedelta(days=90), NOW)
     message = found(later(NET, oldest=TIP - YEAR + 5_000, chain=old))["branch_open"].message
     assert (
-        "branch recovery is probably open: block 905000 was expected about 28 September" in message
+        "the later keys (recovery) is probably over: block 905000 was expected about 28 September"
+        in message
     )
     assert "newest block known here, 900000, is 90 days old (cardquorum sync)" in message
 
@@ -162,14 +163,18 @@ def test_thieves_of_the_later_keys_can_spend_once_a_branch_is_open() -> None:
     assert "quorum_stolen" not in found(later(with_key(NET, *taken)))
     seen = found(later(with_key(NET, *taken), oldest=TIP - YEAR))["quorum_stolen"]
     assert seen.subjects == ("vault:v", "card:heir", "card:lawyer")
-    assert "2 keys of 2 needed by branch recovery, which is open: a thief can spend" in seen.message
+    assert (
+        "2 keys of 2 needed by the later keys (recovery), whose wait is over: a thief can spend"
+        in seen.message
+    )
 
 
 def test_a_lost_quorum_waits_for_the_branch_that_is_left() -> None:
     lost = tuple(key(each, carrier(each, None, gone="destroyed")) for each in "bf")
     facts = later(NET, cosigners=(*lost, COSIGNERS[2]))
-    assert "cannot be spent until branch recovery opens, about November 2027" in (
-        found(facts)["quorum_lost"].message
+    assert (
+        "cannot be spent until the wait of the later keys (recovery) is over, about November 2027"
+        in (found(facts)["quorum_lost"].message)
     )
     opened = replace(facts, ages=CoinAges(TIP - YEAR, TIP, 2))
     assert "quorum_lost" not in found(opened)
@@ -181,7 +186,7 @@ def test_a_place_whose_loss_only_makes_wait_is_no_danger() -> None:
     waits = found(later(NET, cosigners=both))["location_loss_fatal"]
     assert (fatal.severity, waits.severity) == (Severity.DANGER, Severity.WARNING)
     assert waits.message == (
-        f"{fatal.message}: the coins then wait for branch recovery, about November 2027"
+        f"{fatal.message}: the coins then wait for the later keys (recovery), about November 2027"
     )
 
 
@@ -189,7 +194,9 @@ def test_a_place_with_all_later_keys_can_spend_once_they_can() -> None:
     together = with_key(NET, HEIR, key("lawyer", carrier("lawyer", "daughter")))
     assert "location_can_spend" not in found(later(together))
     seen = found(later(together, oldest=TIP - YEAR))["location_can_spend"]
-    assert "holds 2 keys of 2 needed by branch recovery, which is open" in seen.message
+    assert (
+        "holds 2 keys of 2 needed by the later keys (recovery), whose wait is over" in seen.message
+    )
 
 
 def test_a_seed_of_two_branches_is_a_danger() -> None:
