@@ -146,8 +146,8 @@ def _beyond_older(facts: VaultFacts, branch: BranchFacts) -> Iterator[Notice]:
             "wait_beyond_older",
             Severity.INFO,
             f"the wait of {branch.said} ends {facts.chain.about(branch.height + 1)}, in {left} "
-            f"blocks: longer than a wait in blocks can be ({OLDER_MAX}, {duration(OLDER_MAX)}), and no "
-            "move of the coins to the vault itself changes when",
+            f"blocks: longer than a wait in blocks can be ({OLDER_MAX}, {duration(OLDER_MAX)}), "
+            "and no move of the coins to the vault itself changes when",
             "count on nothing but the keys of today until then",
             (f"vault:{facts.name}",),
         )

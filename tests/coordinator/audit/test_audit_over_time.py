@@ -54,7 +54,7 @@ def test_without_later_branches_nothing_is_told_of_time() -> None:
     assert tuple(lines[1].split()) == HEADER
     assert not [line for line in lines if line.startswith(("now", "from"))]
     asked = audited(later(), at="2030-01-01")
-    assert asked.notes == ["nothing changes with time: no branch of this vault opens later"]
+    assert asked.notes == ["nothing changes with time: this vault has no later keys"]
     assert smallest(asked) == smallest(found) == (2, 2)
 
 
@@ -161,7 +161,7 @@ def test_what_is_stolen_now_spends_once_the_branch_is_open() -> None:
 
 def test_a_date_within_the_range_of_an_opening_is_told_to_be_unsure() -> None:
     def told(at: str) -> bool:
-        return any("it may be open or not" in note for note in audited(later(NET), at=at).notes)
+        return any("it may be over or not" in note for note in audited(later(NET), at=at).notes)
 
     assert told("2027-11-05")
     assert told("2027-12-10")
