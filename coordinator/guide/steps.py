@@ -21,19 +21,22 @@ from coordinator.wallet.refresh_state import CODE as REFRESH_DUE
 ORDER: Final = (Severity.DANGER, Severity.WARNING, Severity.INFO)
 GRAVE: Final = frozenset({QUORUM_LOST, QUORUM_STOLEN})
 SIGNING: Final = {
-    "sign": ("sign payment {1}", "the cards of {0} sign it, each after showing its PIN"),
+    "sign": (
+        "sign payment {1} of vault {0}",
+        "the cards of {0} sign it, each after showing its PIN",
+    ),
     "finalize": (
-        "put payment {1} together",
+        "put payment {1} of vault {0} together",
         "all signatures are there: they are joined and checked",
     ),
-    "broadcast": ("send payment {1}", "it is finished and was not sent yet"),
+    "broadcast": ("send payment {1} of vault {0}", "it is finished and was not sent yet"),
     "export": (
-        "have the others sign payment {1}",
+        "have the others sign payment {1} of vault {0}",
         "this vault has signed it, {2} of others not yet: FILE is for them to sign; what comes "
         "back is taken by cardquorum spend add {1} FILE",
     ),
     "abandon": (
-        "give payment {1} up",
+        "give payment {1} of vault {0} up",
         "what is stored of it cannot be used; its coins are free then",
     ),
 }
@@ -144,7 +147,7 @@ def _payments(facts: GuideFacts) -> Iterator[Step]:
             yield Step(
                 "payment",
                 Severity.DANGER if line.vault in grave else Severity.WARNING,
-                f"{title} of vault {line.vault}",
+                title,
                 why,
                 (*words, "--out", Need("FILE")) if payment.verb == "export" else words,
             )

@@ -30,7 +30,8 @@ ALIKE = (
     (re.compile(r"\b20\d\d-\d\d-\d\dT[\d:]+Z"), "TIME"),
     (re.compile(r"\b20\d\d-\d\d-\d\d\b"), "DATE"),
     (re.compile(r"(?<=in )\d+\.\d s\b"), "N s"),
-    (re.compile(r"(?<=HASH, )\d+ vB"), "N vB"),
+    (re.compile(r"\n +(?=HOME-practice|ADDRESS|HASH)"), " "),  # folded where a path is long
+    (re.compile(r"(?<=HASH,)\s+\d+ vB"), " N vB"),
     (re.compile(r"^ {4}\d{6,12}$", re.MULTILINE), "    PUK"),
     (re.compile(r"(?<=Type it back from the paper: )\d+"), "PUK"),
     (re.compile(r"\d\d?\. [a-z]{3,8} *"), "N. WORD "),
