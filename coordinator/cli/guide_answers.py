@@ -1,5 +1,6 @@
 """What a step of the guide needs from the person: asked for with a default, checked at once."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -96,7 +97,9 @@ class Answers:
         from coordinator.cli.guide_arrival import paper_asked
 
         if self._step.words[0] == "recover":
-            return self._known.pop("FILE", None) or paper_asked().file
+            known = self._known.pop("FILE", None)
+            first, *self.more = shlex.split(known) if known else paper_asked().files
+            return first
         return self._typed("FILE")
 
     def _checksum(self) -> str:

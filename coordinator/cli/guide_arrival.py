@@ -1,6 +1,8 @@
 """A vault is brought back: from its kit, from a backup, with the cards that are at hand."""
 
 import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 KIT, BACKUP, CARDS = "kit", "backup", "cards"
 TYPED: Final = "-"
 KIT_FILE: Final = re.compile(r"(?P<name>.+)-(?:descriptor|encrypted)\.txt")
-MONEY: Final = re.compile(rb"\b[xyzYZ]pub[1-9A-HJ-NP-Za-km-z]{50}")
+MONEY: Final = re.compile(r"\b[xyzYZ]pub[1-9A-HJ-NP-Za-km-z]{50}")
 
 
 class Led(Protocol):
@@ -32,9 +34,9 @@ class Led(Protocol):
 
 
 class Paper(NamedTuple):
-    """What somebody holds of a vault: a file, or - for what is typed, and what it tells at once."""
+    """What somebody holds of a vault: files, or - for what is typed, and what it tells at once."""
 
-    file: str
+    files: Sequence[str]
     encrypted: bool
     network: str | None
 
@@ -56,8 +58,8 @@ def brought_back(guide: Led) -> bool:
     if has == BACKUP:
         return _restored(guide)
     paper = paper_asked()
-    guide.known["FILE"] = paper.file
-    named = KIT_FILE.fullmatch(Path(paper.file).name)
+    guide.known["FILE"] = shlex.join(paper.files)
+    named = KIT_FILE.fullmatch(Path(paper.files[0]).name)
     if named is not None:
         guide.known["NAME"] = named["name"]
     if paper.network is not None:
@@ -116,40 +118,55 @@ def _cards_shown(guide: Led) -> None:
 def paper_asked() -> Paper:
     """Ask for what there is of a vault, until it is something that can be read."""
     paragraph(
-        "Give the name of the kit's file or of a picture of its codes; - to type the numbered "
-        "lines from the paper."
+        "Give the name of the kit's file, or of a picture of each of its codes, all of them here, "
+        "in any order; - to type the numbered lines from the paper."
     )
-    file = ask_text("File, or -:", check=wrong_with)
-    if file == TYPED:
-        return Paper(file, encrypted=False, network=None)
-    return _read(file)
+    told = ask_text("File, or -:", check=wrong_with)
+    if told == TYPED:
+        return Paper([told], encrypted=False, network=None)
+    return _read(_named(told))
 
 
-def _read(file: str) -> Paper:
-    """Return what a file tells before it is used; raises CoordinatorError, OSError."""
+def _named(told: str) -> list[str]:
+    """Return the files that were named, one with blanks in its name too; raises UsageError."""
+    from coordinator.errors import UsageError
+
+    if Path(told).expanduser().is_file():
+        return [str(Path(told).expanduser())]
+    try:
+        return [str(Path(name).expanduser()) for name in shlex.split(told)]
+    except ValueError as failure:
+        raise UsageError("a quotation mark is missing") from failure
+
+
+def _read(files: Sequence[str]) -> Paper:
+    """Return what files tell before they are used; raises CoordinatorError, OSError."""
     from coordinator.errors import UsageError
     from coordinator.interop.qr_pictures import read_files
-    from coordinator.recovery.recover import PDF, is_encrypted
+    from coordinator.recovery.recover import PDF, is_encrypted, joined
 
-    path = str(Path(file).expanduser())
-    data = read_files([path])
+    data = read_files(files)
     if data.startswith(PDF):
         raise UsageError(
             "this is the paper itself: give - and type its lines, or a picture of its codes"
         )
-    return Paper(path, is_encrypted(data), "mainnet" if MONEY.search(data) else None)
+    locked = is_encrypted(data)
+    money = not locked and MONEY.search(joined(data)) is not None
+    return Paper(files, locked, "mainnet" if money else None)
 
 
-def wrong_with(file: str) -> str | None:
-    """Say why a file cannot be used, nothing where it can."""
+def wrong_with(told: str) -> str | None:
+    """Say why files cannot be used, nothing where they can."""
     from coordinator.errors import CoordinatorError
 
-    if file == TYPED:
+    if told == TYPED:
         return None
     try:
-        if not Path(file).expanduser().is_file():
-            return "there is no such file"
-        _read(file)
+        files = _named(told)
+        missing = [name for name in files if not Path(name).is_file()]
+        if missing or not files:
+            return f"there is no file {missing[0]}" if missing else "something is wanted here"
+        _read(files)
     except (CoordinatorError, OSError, RuntimeError) as failure:
         return str(failure)
     return None

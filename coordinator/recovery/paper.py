@@ -68,6 +68,8 @@ COMMAND: Final = ParagraphStyle(
     "command", parent=STEP, fontName="Courier", fontSize=9, leading=11, leftIndent=6 * mm
 )
 RESULT: Final = ParagraphStyle("result", parent=STEP, fontSize=9.5, leftIndent=6 * mm, spaceAfter=2)
+PEN: Final = 8
+"""Points above and below a line of a list that is filled in with a pen."""
 CARDS_IN_A_ROW: Final = 4
 CARD_SIDES: Final = (39 * mm, 16 * mm)
 """An outline wide enough for a card's name with its maker's, and as high as two lines want."""
@@ -215,7 +217,12 @@ def _card_list(letter: Letter) -> Table:
         [Paragraph(_escaped(cell or ""), CELL) for cell in (*card, None)] for card in letter.cards
     ]
     head = [Paragraph(f"<b>{text}</b>", CELL) for text in LIST_HEAD]
-    return _table([head, *rows], widths=[34 * mm, 44 * mm, 34 * mm, None])
+    table = _table([head, *rows], widths=[34 * mm, 44 * mm, 34 * mm, None])
+    table.setStyle(
+        [("TOPPADDING", (0, 1), (-1, -1), PEN), ("BOTTOMPADDING", (0, 1), (-1, -1), PEN)]
+    )
+    table.spaceBefore = PEN
+    return table
 
 
 def _spoken(text: str) -> Iterator[Flowable]:
@@ -304,7 +311,7 @@ def _key_table(keys: Sequence[KeyOnPaper]) -> Table:
 
 
 def _descriptor(kit: Kit) -> Iterator[Flowable]:
-    what = "The encrypted descriptor" if kit.secret else "The descriptor"
+    what = "The locked plan (encrypted descriptor)" if kit.secret else "The plan (descriptor)"
     yield Paragraph(f"{what}, to be typed in", HEADING)
     yield Paragraph(
         "Each line: its number, the text in groups of five (the blanks do not count; capital and "
@@ -319,7 +326,7 @@ def _descriptor(kit: Kit) -> Iterator[Flowable]:
 
 def _codes(kit: Kit) -> Iterator[Flowable]:
     texts = codes_of(kit.code_text)
-    title = f"The {'encrypted ' if kit.secret else ''}descriptor, to be scanned"
+    title = f"The {'locked plan' if kit.secret else 'plan'}, to be scanned"
     if len(texts) > 1:
         title += f" ({len(texts)} codes, BBQr; any order)"
     codes = [_Code(text, QR_SIDE) for text in texts]

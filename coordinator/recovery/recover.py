@@ -31,7 +31,7 @@ def descriptor_of(home: Home, db: Session, data: bytes, *, keys: Iterable[str]) 
     """
     if data.startswith(PDF):
         raise UsageError("this is the paper itself: type its lines, or give the text of its codes")
-    whole = data if bip138.is_backup(data) else _joined(data).encode()
+    whole = data if bip138.is_backup(data) else joined(data).encode()
     if bip138.is_backup(whole):
         return _opened(
             whole, [*_given(home, keys), *[key.public_key for key in card_book.all_keys(db)]]
@@ -41,19 +41,22 @@ def descriptor_of(home: Home, db: Session, data: bytes, *, keys: Iterable[str]) 
 
 def is_encrypted(data: bytes) -> bool:
     """Tell whether this is the encrypted copy, as a file, or as its lines or codes."""
-    return bip138.is_backup(data) or bip138.is_backup(_joined(data).encode())
+    return bip138.is_backup(data) or bip138.is_backup(joined(data).encode())
 
 
-def _joined(data: bytes) -> str:
-    """Return the text that lines or codes make together; any other text as it is."""
+def joined(data: bytes) -> str:
+    """Return the text that lines or codes make together, any other text as it is.
+
+    Raises UsageError.
+    """
     text = foreign_text.decoded(data, "what was given").strip()
     if not text:
         raise UsageError("there is nothing to read")
     if typed_lines.is_numbered(text):
         return typed_lines.joined(foreign_text.lines(text))
     if bbqr.is_part(text[: bbqr.HEADER]):
-        joined = bbqr.joined(text.split()).data
-        return foreign_text.decoded(joined, "the text of the codes")
+        whole = bbqr.joined(text.split()).data
+        return foreign_text.decoded(whole, "the text of the codes")
     return text
 
 

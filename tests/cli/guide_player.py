@@ -22,7 +22,10 @@ QUIET = 0.1
 """Seconds without a sign after which a question stands on the screen: there are hundreds."""
 ASKED_MAX = 100
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07")
+TITLE = re.compile(r"\n([^\n]+)\nWhy:")
 WORD = re.compile(r"\d+\. ([a-z]+)")
+CTRL_C, EOF, CLOSED, KILLED = "\x03", "\x04", "closed", "killed"
+"""How somebody, or something, ends the guide at a question."""
 Reply = Callable[["Player", "re.Match[str]"], str | None]
 
 
@@ -63,7 +66,7 @@ REPLIES: dict[str, str | Reply] = {
 
 
 class Player:
-    """Runs the guide and answers; `stop_at` presses Ctrl-C at that question instead."""
+    """Runs the guide and answers; `stop_at` ends it at that question instead."""
 
     def __init__(self, home: Path, *words: str, columns: int = 80) -> None:
         self.home, self.command, self.columns = home, words, columns
@@ -75,16 +78,23 @@ class Player:
     def shown_secret(self) -> str:
         return re.findall(r"\n\s{4}(\d{6,12})\s*\n", self.screen)[-1]
 
+    @property
+    def moment(self) -> str:
+        """Return which step it is at, and what is asked there."""
+        titles = TITLE.findall(self.screen)
+        return f"{titles[-1] if titles else ''} {self.asked[-1]}"
+
     def play(
         self,
         *,
         stop_at: int | None = None,
         stopped_at: set[str] | None = None,
+        ending: str = CTRL_C,
         instead: Mapping[str, list[str]] | None = None,
     ) -> int:
         """Answer until the program ends; `instead` are answers given first to a question.
 
-        With `stopped_at`, press Ctrl-C at the first question that is not in it, and put it there.
+        With `stopped_at`, end it at the first question that is not in it, and put it there.
         """
         pid, master = pty.fork()
         if pid == 0:
@@ -114,12 +124,16 @@ class Player:
             if answer is None:
                 continue
             unread, stopped = "", stop_at is not None and len(self.asked) > stop_at
-            if stopped_at is not None and self.asked[-1] not in stopped_at:
-                stopped_at.add(self.asked[-1])
+            if stopped_at is not None and self.moment not in stopped_at:
+                stopped_at.add(self.moment)
                 stopped = True
-            if stopped:
-                answer = "\x03"
-            os.write(master, answer.encode())
+            if stopped and ending == KILLED:
+                os.kill(pid, 9)
+            elif stopped and ending == CLOSED:
+                break
+            else:
+                os.write(master, (ending if stopped else answer).encode())
+                stopped = stopped and ending != EOF  # at a hidden prompt that is an empty answer
         else:
             os.kill(pid, 9)
         os.close(master)

@@ -10,7 +10,7 @@ from coordinator.guide.facts import gather
 from coordinator.guide.steps import is_safe
 from coordinator.home.settings import open_home
 from storage.database import open_database
-from tests.cli.guide_player import ELSEWHERE, Player
+from tests.cli.guide_player import CLOSED, CTRL_C, ELSEWHERE, EOF, KILLED, Player
 from tests.cli.recorded_guide import COLUMNS, recorded, transcript
 from tests.cli.screen import ERASED
 from tests.program import run_program
@@ -19,6 +19,8 @@ ENTER = "\r"
 DOWN = "\x1b[B"
 STOP = "\x03"
 DECISIONS_MAX = 5
+ENDINGS = {CTRL_C: (130,), EOF: (0, 130), CLOSED: (130, -1), KILLED: (-9,)}
+"""How the guide may be ended, and with which statuses it ends then."""
 LATER_LETTERS = 1
 """Room for the question who shall be able to, after how long of silence."""
 WHOM_TO_ASK = ("? Whom to ask: (Use arrow keys)",)
@@ -131,16 +133,27 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("columns", [60, 80])
-def test_it_goes_on_from_each_question(tmp_path: Path, columns: int) -> None:
-    """Each question is stopped at once, and answered in the next run."""
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_it_goes_on_from_each_question_however_it_was_ended(
+    tmp_path: Path, columns: int, ending: str
+) -> None:
+    """Each question is ended at once, and answered in the next run."""
     player, stopped_at = Player(tmp_path / "home", "--practice", columns=columns), set[str]()
     for _ in range(100):
-        status = player.play(stopped_at=stopped_at)
+        status = player.play(stopped_at=stopped_at, ending=ending)
         if status == 0:
             break
-        assert status == 130, player.screen[-3000:]
-    assert len(stopped_at) > 20
+        assert status in ENDINGS[ending], player.screen[-3000:]
+    assert len(stopped_at) > 35, stopped_at
     assert safe(tmp_path / "home-practice")
+
+
+def test_it_goes_on_after_each_way_of_ending_it(tmp_path: Path) -> None:
+    """Three moments: before anything, a PUK on the screen, and the words."""
+    player = Player(tmp_path / "home", "--practice")
+    for ending, question, status in ((EOF, 0, 130), (CLOSED, 3, -1), (KILLED, 2, -9)):
+        assert player.play(stop_at=question, ending=ending) == status, player.screen
+    assert player.play(stop_at=0) == 130, player.screen
 
 
 def test_a_real_home_asks_whom_to_ask_and_names_no_emulated_card(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """Whoever comes with papers, without a computer, or after a death, is led to their vault."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
+import segno
 
 from coordinator.cli.guide_arrival import wrong_with
 from coordinator.home.settings import open_home
+from coordinator.interop import bbqr
 from psbt.keys import format_key_expression, parse_key_expression
 from psbt.network import Network
 from tests.cli.scripted import Answer, led
@@ -65,6 +68,22 @@ def test_papers_bring_a_vault_back_and_nobody_reads_that_nothing_is_there(
     assert "not looked" in told.out
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_pictures_of_the_codes_bring_a_vault_back_in_any_order(tmp_path: Path, count: int) -> None:
+    text = descriptor("mainnet")
+    parts = [text] if count == 1 else bbqr.split(text.encode(), "U", len(text) // count + 1)
+    pictures = [tmp_path / f"code {number}.png" for number in range(len(parts))]
+    for picture, part in zip(pictures, parts, strict=True):
+        segno.make(part, micro=False).save(str(picture), scale=4)
+    told = str(pictures[0]) if count == 1 else shlex.join(map(str, reversed(pictures)))
+    answers = papers(tmp_path / "none", "mainnet")
+    answers[answers.index(("File, or -", str(tmp_path / "none")))] = ("File, or -", told)
+    answers[answers.index(("called", ""))] = ("called", "family")
+    left = led(tmp_path / "home", answers)
+    assert left.stopped
+    assert "vault family: 2-of-3" in left.shown
+
+
 def test_who_lost_a_computer_is_told_first_where_the_keys_are(tmp_path: Path) -> None:
     file = tmp_path / "family-descriptor.txt"
     file.write_text(descriptor("mainnet"))
@@ -101,7 +120,9 @@ def test_cards_alone_are_told_what_they_lack(tmp_path: Path) -> None:
 def test_a_file_that_is_none_is_told_while_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "kit.pdf").write_bytes(b"%PDF-1.4")
     (tmp_path / "empty").touch()
-    assert wrong_with(str(tmp_path / "nowhere")) == "there is no such file"
+    assert wrong_with(str(tmp_path / "nowhere")) == f"there is no file {tmp_path / 'nowhere'}"
+    assert wrong_with("'a") == "a quotation mark is missing"
+    assert wrong_with("") == "something is wanted here"
     assert "type its lines" in str(wrong_with(str(tmp_path / "kit.pdf")))
     assert "nothing to read" in str(wrong_with(str(tmp_path / "empty")))
     assert wrong_with("-") is None
