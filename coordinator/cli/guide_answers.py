@@ -1,5 +1,6 @@
 """What a step of the guide needs from the person: asked for with a default, checked at once."""
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -30,6 +31,8 @@ PLACES: Final = "places"
 STANDARD: Final = "standard"
 OTHER: Final = "other"
 BOTH: Final = "both"
+TYPED_MAX: Final = 1_000
+CHECKSUM: Final = re.compile("[qpzry9x8gf2tvdw0s3jn54khce6mua7l]{8}")
 
 
 class Answers:
@@ -107,14 +110,26 @@ class Answers:
         if self._step.words[0] != "recover":
             return self._typed("CHECKSUM")
         paragraph("The paper repeats its eight characters on each page; nothing: compare later.")
-        return ask_text(question)
+        return ask_text(question, check=lambda typed: self._wrong("CHECKSUM", typed, empty=True))
 
     def _birthday(self) -> str:
         paragraph("The paper says when the vault was first used; nothing: all days are looked at.")
-        return ask_text("That day, as 2026-11-30, or a block:", self._known.pop("BIRTHDAY", ""))
+        return ask_text(
+            "That day, as 2026-11-30, or a block:",
+            self._known.pop("BIRTHDAY", ""),
+            lambda typed: self._wrong("BIRTHDAY", typed, empty=True),
+        )
 
     def _typed(self, need: str) -> str:
-        return ask_text(ASKED.get(need, f"{need}:"), check=_something)
+        return ask_text(ASKED.get(need, f"{need}:"), check=lambda typed: self._wrong(need, typed))
+
+    def _wrong(self, need: str, typed: str, *, empty: bool = False) -> str | None:
+        """Say what is wrong with a value, before a command is run with it."""
+        if not typed:
+            return None if empty else "something is wanted here"
+        if len(typed) > TYPED_MAX or not typed.isprintable():
+            return f"up to {TYPED_MAX} characters that can be seen, please"
+        return wrong_with_value(need, typed, self._facts.network or "mainnet")
 
     def _kind(self) -> str:
         kinds = [Choice(kind, kind) for kind in (*KINDS.values(), "other")]
@@ -291,6 +306,28 @@ def _name_or_nothing(typed: str) -> str | None:
     return _name(typed, set()) if typed else None
 
 
+def wrong_with_value(need: str, typed: str, network: str) -> str | None:
+    """Say in a sentence what is wrong with an address, a sum, a rate, a day or a checksum."""
+    from coordinator.amounts import parse_feerate
+    from coordinator.errors import UsageError
+    from coordinator.payment.payees import parse_address, parse_payee
+    from coordinator.wallet.scans import parse_birthday
+
+    checks: dict[str, Callable[[], object]] = {
+        "ADDRESS": lambda: parse_address(typed, network),
+        "ADDRESS:AMOUNT": lambda: parse_payee(typed, network),
+        "FEERATE": lambda: parse_feerate(typed),
+        "BIRTHDAY": lambda: parse_birthday(typed, None, network),
+    }
+    if need == "CHECKSUM" and not CHECKSUM.fullmatch(typed.lower()):
+        return "eight small letters and digits are wanted, as after # on the paper"
+    try:
+        checks.get(need, lambda: None)()
+    except UsageError as failure:
+        return str(failure)
+    return None
+
+
 def free_folder(folder: Path, step: "Step") -> Path:
     """Return a folder for a kit that is not there yet."""
     words = step.words
@@ -298,10 +335,6 @@ def free_folder(folder: Path, step: "Step") -> Path:
     wanted = folder / f"{words[1]}-{place}"
     numbered = (folder / f"{wanted.name}-{number}" for number in range(2, 1000))
     return next(each for each in (wanted, *numbered) if not each.exists())
-
-
-def _something(typed: str) -> str | None:
-    return None if typed else "something is wanted here"
 
 
 def _name(typed: str, taken: set[str]) -> str | None:

@@ -149,7 +149,7 @@ def test_completion_scripts_ask_this_program(asked: Asked, shell: str) -> None:
 
 
 def test_completion_for_an_unknown_shell_is_refused(asked: Asked) -> None:
-    assert "none of bash" in asked("completion", "csh", check=2)["error"]["message"]
+    assert "expected one of bash" in asked("completion", "csh", check=2)["error"]["message"]
 
 
 def test_man_page_is_the_one_the_commands_make() -> None:
