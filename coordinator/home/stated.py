@@ -14,9 +14,7 @@ from coordinator.home import operators
 from coordinator.home.operators import NOBODY, Operator
 from coordinator.home.settings import Home
 from coordinator.home.stored import computed_checksum
-from psbt import codec
 from psbt.errors import PsbtError
-from psbt.outline import commitment
 from storage import ceremonies as ceremony_book
 from storage import custody as custody_book
 from storage import sealing, statements
@@ -100,6 +98,9 @@ def require_opened(db: Session, record: Ceremony) -> None:
 
 def require_same(said: Statement, record: Ceremony) -> None:
     """Raise StatementBroken unless a ceremony is the one that an operator opened or approved."""
+    from psbt import codec  # noqa: PLC0415 -- costs 20 ms, where a payment is there
+    from psbt.outline import commitment  # noqa: PLC0415 -- as above
+
     try:
         payment = commitment(codec.parse(record.psbt))
     except PsbtError:
