@@ -20,6 +20,7 @@ from storage import vaults as vault_book
 from storage.database import open_database
 from storage.encryption import OpeningKey
 from storage.model import Seal
+from tests.altered import unguarded
 from tests.cli.terminal import at_terminal
 from tests.cli.test_money import STRANGER, pay, sign
 from tests.program import PIN, UNPROVED, Asked, asking
@@ -30,6 +31,7 @@ ANSWERS = ("address_new", "address_list", "kit", "drill_start", "spend_create", 
 
 def rewritten(home: Path, change: Callable[[Session], None]) -> None:
     """Change the database of a home behind the program's back."""
+    unguarded(home / "cardquorum.db").close()
     database = open_database(f"sqlite:///{home / 'cardquorum.db'}")
     with database.begin() as db:
         change(db)
