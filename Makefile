@@ -116,8 +116,8 @@ sbom: $(VENV)/.run locks/sbom.txt
 
 # The man page, from the commands themselves.
 man: $(VENV)/.run
-	$(BIN)/python -c "from coordinator.cli import build, manual, nouns; \
-		print(manual.man_page(build(nouns.WHOLE)), end='')" > docs/cardquorum.1
+	$(BIN)/python -c "from coordinator.cli import build, manual, command_tree; \
+		print(manual.man_page(build(command_tree.WHOLE)), end='')" > docs/cardquorum.1
 
 # System packages: installed as root on Debian, asked for elsewhere.
 system:

@@ -152,8 +152,8 @@ class Listed:
 
     def meet(self, apdu: bytes) -> Faults:
         """Count a command; return the faults that happen at it."""
-        happening, self.faults = met(self.faults, apdu)
-        return happening
+        active, self.faults = met(self.faults, apdu)
+        return active
 
 
 def met(faults: Faults, apdu: bytes) -> tuple[Faults, Faults]:
@@ -215,21 +215,21 @@ class Faulty:
         """Send a command through whatever happens; raises CardRemoved once power is lost."""
         if self._gone:
             raise CardRemoved(self._gone)
-        happening = self._pending.meet(apdu)
-        if delay := sum(f.milliseconds for f in happening if isinstance(f, Delayed)):
+        active = self._pending.meet(apdu)
+        if delay := sum(f.milliseconds for f in active if isinstance(f, Delayed)):
             self._sleep(delay / 1000)
-        self._lose_power(happening, executed=False)
-        if any(isinstance(fault, Intruded) for fault in happening):
+        self._lose_power(active, executed=False)
+        if any(isinstance(fault, Intruded) for fault in active):
             self.power_cycle()
             raise CardReset("another program reset the card", sent=False)
-        if any(isinstance(fault, Vanished) for fault in happening):
+        if any(isinstance(fault, Vanished) for fault in active):
             self._gone = "the card was taken off the reader; put it back"
             self._transport.close()
             return b""
-        forced = [fault.sw for fault in happening if isinstance(fault, Forced)]
+        forced = [fault.sw for fault in active if isinstance(fault, Forced)]
         answer = forced[0].to_bytes(2) if forced else self._transport.transmit(apdu)
-        self._lose_power(happening, executed=True)
-        for fault in happening:
+        self._lose_power(active, executed=True)
+        for fault in active:
             answer = garbled(answer, fault)
         return answer
 
@@ -246,8 +246,8 @@ class Faulty:
         self._gone = self._gone or "the card has been let go of"
         self._transport.close()
 
-    def _lose_power(self, happening: Faults, *, executed: bool) -> None:
-        for fault in happening:
+    def _lose_power(self, active: Faults, *, executed: bool) -> None:
+        for fault in active:
             if isinstance(fault, Ejected) and not executed:
                 self._gone = "the card was ejected"
             elif isinstance(fault, Torn) and fault.executed == executed:

@@ -1,5 +1,6 @@
 """carrier: things besides cards that bring a key back."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -55,11 +56,9 @@ def edit(
     \b
     Example: cardquorum carrier edit words:bleu-words --name blue-words
     """
-    from coordinator.custody import corrections
+    from coordinator.custody.corrections import CARRIER_KINDS
 
-    with context.book.begin() as db:
-        found = corrections.edit_thing(db, corrections.CARRIER_KINDS, carrier, new=new)
-    return Result({"carrier": found}, [f"{carrier} is called {found} now"])
+    return renamed(context, CARRIER_KINDS, carrier, noun="carrier", new=new)
 
 
 def remove(
@@ -73,11 +72,27 @@ def remove(
     \b
     Example: cardquorum carrier remove plate:blue-plate
     """
+    from coordinator.custody.corrections import CARRIER_KINDS
+
+    return removed(context, CARRIER_KINDS, carrier, noun="carrier")
+
+
+def renamed(context: Context, kinds: Sequence[str], name: str, *, noun: str, new: str) -> Result:
+    """Correct the name of a thing of these kinds."""
     from coordinator.custody import corrections
 
     with context.book.begin() as db:
-        found = corrections.remove_thing(db, corrections.CARRIER_KINDS, carrier)
-    return Result({"carrier": found}, [f"{found} is removed"])
+        found = corrections.edit_thing(db, kinds, name, new=new)
+    return Result({noun: found}, [f"{name} is called {found} now"])
+
+
+def removed(context: Context, kinds: Sequence[str], name: str, *, noun: str) -> Result:
+    """Take back that a thing of these kinds exists."""
+    from coordinator.custody import corrections
+
+    with context.book.begin() as db:
+        found = corrections.remove_thing(db, kinds, name)
+    return Result({noun: found}, [f"{found} is removed"])
 
 
 COMMANDS = {

@@ -22,7 +22,7 @@ GROUPS = {
     "drill": ("drill", "Have every key proved where its card lies."),
     "holder": ("custody", "People who can open a place."),
     "carrier": ("carrier", "Plates, words and backups that bring a key back."),
-    "copy": ("kit", "Copies of a vault's descriptor, and the version each holds."),
+    "copy": ("descriptor_copy", "Copies of a vault's descriptor, and the version each holds."),
     "secret": ("secret", "Who knows a PIN, PUK or pairing password; never its value."),
     "custody": ("custody", "The custody book: what happened to each thing."),
     "replace": ("replace", "Put a new card and vault in the place of one that is gone."),

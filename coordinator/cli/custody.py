@@ -277,7 +277,7 @@ def verify(
     head: Annotated[str | None, typer.Option(help="a printed head hash", metavar="HASH")] = None,
     accept: Accept = None,
 ) -> Result:
-    """Check that the book's chain of hashes holds, and what operators signed; exit 5 if not.
+    """Check the chain of hashes and what operators signed; exit 5 if not.
 
     Where operators share a database, every row they signed is held against their signatures, and
     the first that differs, is gone or was slipped in is named.

@@ -1,4 +1,4 @@
-"""kit, recover, copy: a vault on paper, and a vault from paper."""
+"""kit, recover: a vault on paper, and a vault from paper."""
 
 import sys
 from pathlib import Path
@@ -8,26 +8,25 @@ import typer
 
 from coordinator.cli import input_files
 from coordinator.cli.context import Context
-from coordinator.cli.options import Accept
-from coordinator.cli.output import columns, sentences
+from coordinator.cli.options import Accept, VaultName
+from coordinator.cli.output import sentences
 from coordinator.cli.result import Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.recovery.letter import Audience
 
-VaultName = Annotated[str, typer.Argument(help="the vault")]
+Location = Annotated[str | None, typer.Option(help="where it will lie", metavar="LOCATION")]
 TYPED_MAX = 65_536
 SAY_ONCE = "if they are the same, say so once: cardquorum vault approve {}"
 CONTACT_MAX = 80
 MESSAGE_MAX = 1_000
-Lies = Annotated[str | None, typer.Option(help="where it will lie", metavar="LOCATION")]
 
 
 def kit(
     context: Context,
     vault: VaultName,
     out: Annotated[Path, typer.Option(help="the folder to write it to", metavar="DIR")],
-    location: Lies = None,
+    location: Location = None,
     paper: Annotated[str, typer.Option(help="a4 or letter")] = "a4",
     with_places: Annotated[
         bool, typer.Option("--with-places", help="print where the cards lie, too")
@@ -220,96 +219,4 @@ def _take(context: Context, taken: dict[int, str], others: list[str]) -> None:
             break
 
 
-def add_copy(
-    context: Context,
-    vault: VaultName,
-    label: Annotated[str, typer.Argument(help="a name for the copy")],
-    location: Lies = None,
-) -> Result:
-    """Note a copy of a vault's descriptor that you made yourself.
-
-    \b
-    Example: cardquorum copy add family steel-plate --location friend
-    """
-    from coordinator.custody import descriptor_copies
-
-    with context.book.begin() as db:
-        found = descriptor_copies.add(db, vault, label, location=location)
-    return Result(found, [f"{found.copy} holds version {found.version} of vault {vault}"])
-
-
-def edit_copy(
-    context: Context,
-    copy: Annotated[str, typer.Argument(help="its name, as copy:family-kit")],
-    new: Annotated[str, typer.Option("--name", help="its right name")],
-) -> Result:
-    """Correct the name of a copy of a vault's descriptor.
-
-    \b
-    Example: cardquorum copy edit copy:family-kit --name kit-bank
-    """
-    from coordinator.custody import corrections
-
-    with context.book.begin() as db:
-        found = corrections.edit_thing(db, corrections.COPY_KINDS, copy, new=new)
-    return Result({"copy": found}, [f"{copy} is called {found} now"])
-
-
-def remove_copy(
-    context: Context,
-    copy: Annotated[str, typer.Argument(help="its name, as copy:family-kit")],
-) -> Result:
-    """Take back that a copy exists that was noted by mistake.
-
-    One that was lost, stolen or destroyed is recorded as that, with custody record.
-
-    \b
-    Example: cardquorum copy remove copy:family-kit-2
-    """
-    from coordinator.custody import corrections
-
-    with context.book.begin() as db:
-        found = corrections.remove_thing(db, corrections.COPY_KINDS, copy)
-    return Result({"copy": found}, [f"{found} is removed"])
-
-
-def list_copies(context: Context, vault: VaultName) -> Result:
-    """List the copies of a vault's descriptor.
-
-    \b
-    Example: cardquorum copy list family
-    """
-    from coordinator.custody import descriptor_copies
-    from coordinator.recovery.letter_dates import stale_letters
-    from storage import vaults as vault_book
-
-    context.freshen(vault)
-    with context.book.begin() as db:
-        found = descriptor_copies.listed(db, vault)
-        old = stale_letters(db, vault_book.vault_named(db, vault))
-    rows = [
-        (
-            f.copy,
-            f.version,
-            f.location,
-            f.gone,
-            "stale" if f.stale else "letter stale" if f.copy in old else "current",
-        )
-        for f in found
-    ]
-    copies = [as_document(f, letter_stale=f.copy in old) for f in found]
-    return Result({"copies": copies}, columns(rows, "copy", "version", "place", "gone", "state"))
-
-
-COMMANDS = {
-    "": {
-        "kit": kit,
-        "recover": recover,
-    },
-    "copy": {
-        "add": add_copy,
-        "edit": edit_copy,
-        "remove": remove_copy,
-        "list": list_copies,
-    },
-}
+COMMANDS = {"": {"kit": kit, "recover": recover}}

@@ -183,7 +183,7 @@ class CardSigner:
             if identity is None:
                 return
             if self._share is None:
-                self._sit_down(session, identity, claim, wiped=wiped)
+                self._take_share(session, identity, claim, wiped=wiped)
             elif self._card and self._card.card_id != identity.card_id:
                 raise WrongCard(self._share.label, f"{identity.family} {identity.card_id[:16]}")
             if self.left:
@@ -272,7 +272,7 @@ class CardSigner:
             self._known.refused.present(session, self._pin, label, left=left, typed=typed)
             self._accepted = True
 
-    def _sit_down(
+    def _take_share(
         self, session: CardSession, identity: CardIdentity, claim: Claim, *, wiped: ExitStack
     ) -> None:
         """Find the card's part in this; a stranger is never asked for a PIN unless to enrol it."""

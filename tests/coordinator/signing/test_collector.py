@@ -321,6 +321,22 @@ def test_a_card_with_nothing_left_to_sign_takes_nobodys_turn(
     assert (outcome.signatures, outcome.not_needed, outcome.error) == (0, False, None)
 
 
+def test_no_thread_of_a_card_keeps_the_program_from_ending(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    card, daemons, before = Card("a"), list[bool](), set(threading.enumerate())
+    true = card.sign
+
+    def sign(path: tuple[int, ...], digest: bytes) -> bytes:
+        daemons.extend(each.daemon for each in set(threading.enumerate()) - before)
+        return true(path, digest)
+
+    monkeypatch.setattr(card, "sign", sign)
+    collect(monkeypatch, person, kept, [card])
+    assert daemons
+    assert all(daemons)
+
+
 def test_what_a_card_was_giving_is_told_where_the_person_stops(
     monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
 ) -> None:
