@@ -1,6 +1,6 @@
 """The one screen a person opens first: what is there, what waits for whom, what to do next."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ from coordinator.guide.due import due, server_clock
 from coordinator.guide.facts import gather
 from coordinator.guide.payments import Standing
 from coordinator.guide.steps import is_safe, next_steps
+from coordinator.home import undelivered
 from coordinator.home.settings import EMBEDDED_CHAIN, Home
 from coordinator.incident.step import Step
 from coordinator.notices import Notice
-from coordinator.payment import delivery
 from coordinator.wallet import scans
 from coordinator.wallet.balance import Owned, balance
 from coordinator.wallet.news import News
@@ -69,11 +69,20 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
             list(owned.items()),
             list(facts.payments),
             list(facts.news),
-            [*delivery.notices(home, db), *server_clock(home, db), *due(db, said, facts)],
+            [*_undelivered(home, db), *server_clock(home, db), *due(db, said, facts)],
             next_steps(facts),
             [(vault.name, found) for vault in facts.vaults for found in vault.dangers],
             is_safe(facts),
         )
+
+
+def _undelivered(home: Home, db: Session) -> Iterable[Notice]:
+    """Return what is to be said of signatures that wait in the home."""
+    if not undelivered.is_any(home):
+        return ()
+    from coordinator.payment import delivery  # noqa: PLC0415 -- seldom, costs 40 ms
+
+    return delivery.notices(home, db)
 
 
 def _tip(
