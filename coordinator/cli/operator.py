@@ -15,7 +15,7 @@ Name = Annotated[str, typer.Argument(help="what this home calls them")]
 
 
 def list_operators(context: Context) -> Result:
-    """List this home's operator, those approved here, and whom rows of the database name besides.
+    """List this home's operator, those approved here, and who else signed.
 
     A key that only a row names counts for nothing until it is approved.
 
@@ -32,9 +32,9 @@ def list_operators(context: Context) -> Result:
 
 
 def show(context: Context) -> Result:
-    """Show this home's own operator: name, key and fingerprint, for the others to approve.
+    """Show this home's own operator, for the others to approve.
 
-    Tell the fingerprint by a way that nobody changes: face to face, or by a voice you know.
+    Tell them the fingerprint by a way that nobody changes: face to face, or by a voice you know.
 
     \b
     Example: cardquorum operator show
@@ -58,7 +58,9 @@ def _shown(own: "Listed") -> Result:
 def name(
     context: Context, own: Annotated[str, typer.Argument(metavar="NAME", help="your name")]
 ) -> Result:
-    """Say what this home's own operator is called; without it, as the computer is.
+    """Name this home's own operator.
+
+    Until then it is called as the computer is.
 
     \b
     Example: cardquorum operator name anna
@@ -79,10 +81,10 @@ def approve(
         typer.Option(help="what they told you: 32 hex digits; spaces are fine", metavar="DIGITS"),
     ] = None,
 ) -> Result:
-    """Approve an operator whose key you compared with them, under a name of your choice.
+    """Approve an operator whose key you compared with them.
 
-    What they propose bears that name here from then on. It is still reviewed before a card of
-    yours signs.
+    The name is of your choice: what they propose bears it here from then on. It is still reviewed
+    before a card of yours signs.
 
     \b
     Example: cardquorum operator approve ben --fingerprint "6e1f 0c44 9a27 d3b8 51c0 7f9e 2ab6 e804"
@@ -95,7 +97,9 @@ def approve(
 
 
 def remove(context: Context, operator: Name) -> Result:
-    """Approve an operator's keys no more; what they did stays, as somebody's who is not known.
+    """Approve an operator's keys no more.
+
+    What they did stays, as somebody's who is not known.
 
     \b
     Example: cardquorum operator remove ben
