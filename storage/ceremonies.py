@@ -139,8 +139,6 @@ def keep_signature(
         Signature.pubkey == pubkey,
     )
     if db.scalar(known) is None:
-        digest = signature_digest(input_index, pubkey, signature)
-        _state_signature(db, ceremony_id, digest=digest, now=now)
         db.add(
             Signature(
                 ceremony_id=ceremony_id,
@@ -152,6 +150,8 @@ def keep_signature(
             )
         )
         db.flush()
+        digest = signature_digest(input_index, pubkey, signature)
+        _state_signature(db, ceremony_id, digest=digest, now=now)
 
 
 def _state_signature(db: Session, ceremony_id: int, *, digest: bytes, now: datetime) -> None:
@@ -163,7 +163,7 @@ def _state_signature(db: Session, ceremony_id: int, *, digest: bytes, now: datet
 
 def signature_digest(input_index: int, pubkey: bytes, signature: bytes) -> bytes:
     """Return the digest under which a signature of an input is stated."""
-    return sha256(input_index.to_bytes(4, "big") + pubkey + signature).digest()
+    return sha256(input_index.to_bytes(8, "big", signed=True) + pubkey + signature).digest()
 
 
 def state_payment(

@@ -52,7 +52,7 @@ class Ceremony(Record):
     consensus: Mapped[str | None]
     broadcast_at: Mapped[datetime | None]
     confirmed_height: Mapped[int | None]
-    vault: Mapped[Vault] = relationship(lazy="selectin")
+    vault: Mapped[Vault] = relationship(lazy="select")
     signatures: Mapped[list["Signature"]] = relationship(lazy="selectin", order_by="Signature.id")
 
     @property

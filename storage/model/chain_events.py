@@ -33,4 +33,4 @@ class ChainEvent(Record):
     replaced_by: Mapped[str | None]
     change_sats: Mapped[Sats]
     noticed_at: Mapped[datetime]
-    vault: Mapped[Vault] = relationship(lazy="selectin")
+    vault: Mapped[Vault] = relationship(lazy="select")

@@ -27,4 +27,4 @@ class DescriptorCopy(Record):
     created_at: Mapped[datetime]
     told_block: Mapped[int | None]
     item: Mapped[Item] = relationship(lazy="joined")
-    vault: Mapped[Vault] = relationship(lazy="selectin")
+    vault: Mapped[Vault] = relationship(lazy="select")

@@ -21,7 +21,7 @@ class Drill(Record):
     vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"), index=True)
     message: Mapped[str]
     started_at: Mapped[datetime]
-    vault: Mapped[Vault] = relationship(lazy="selectin")
+    vault: Mapped[Vault] = relationship(lazy="select")
     proofs: Mapped[list["DrillProof"]] = relationship(lazy="selectin", order_by="DrillProof.id")
 
 
