@@ -4,7 +4,6 @@
 """
 
 import inspect
-import random
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -228,11 +227,10 @@ def test_a_reserved_coin_spent_elsewhere_ends_its_ceremony(
 ) -> None:
     world.pay(book.script(0), 100_000)
     world.mine()
-    tip = book.sync(source)
+    book.sync(source)
     order = creation.Order("v", (Payment(PAYEE, 20_000),), 2_000)
     with book.database.begin() as db:
-        rng, accepted = random.Random(1), ["policy_not_approved"]
-        opened = creation.create(book.home, db, order, tip=tip, rng=rng, accepted=accepted)
+        opened = creation.create(book.home, db, order, accepted=["policy_not_approved"])
     world.chain.broadcast(book.payment(PAYEE, 30_000))
     world.settle()
     book.sync(source)

@@ -105,8 +105,9 @@ class Server:
             continue
 
     def database(self, template: str = "template0") -> str:
-        """Make a database of its own for one test; return its name."""
+        """Make a database of its own for one test, nobody using its template; return its name."""
         name = f"home{next(self.made)}"
+        self.end_sessions(template)
         self.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return name
 

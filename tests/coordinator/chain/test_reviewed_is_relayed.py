@@ -1,7 +1,7 @@
 """What a review finds nothing against, the embedded chain takes; all else it refuses."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -195,7 +195,7 @@ def test_every_lock_is_open_where_the_review_says(world: World) -> None:
     psbt = create(plan, world.previous)
     psbt.inputs[0].sequence = 4
     tip = world.chain.tip().height
-    view = replace(world.view, median_time=None)
+    view = world.view._replace(median_time=None)
     (caution,) = (
         each
         for each in review(psbt, VAULT.policy, Context(tip_height=tip, node=view)).warnings

@@ -37,7 +37,7 @@ def known() -> GuideFacts:
     assert carrier.card is not None
     secrets = (*carrier.card.secrets, SecretFacts("puk", ("aunt",)))
     carrier = carrier._replace(card=carrier.card._replace(secrets=secrets))
-    cards = (facts.cards[0], replace(facts.cards[1], carrier=carrier), facts.cards[2])
+    cards = (facts.cards[0], facts.cards[1]._replace(carrier=carrier), facts.cards[2])
     return replace(facts, vaults=(standing,), cards=cards)
 
 
@@ -174,8 +174,7 @@ def test_a_card_of_a_maker_that_is_gone_is_replaced_by_one_of_another() -> None:
     body = facts.cards[0].carrier
     assert body.card is not None
     other = body.card._replace(vendor="another")
-    spare = replace(
-        facts.cards[0],
+    spare = facts.cards[0]._replace(
         carrier=body._replace(subject="card:c9", card=other),
         fingerprint="c9",
         free=True,

@@ -145,7 +145,7 @@ def test_a_home_of_links_comes_back_as_files(home: Home, tmp_path: Path) -> None
 
 def test_a_link_that_leads_nowhere_is_named(home: Home, tmp_path: Path) -> None:
     (home.folder / "emulated" / "gone.card").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match=r"gone\.card is no file"):
+    with pytest.raises(UsageError, match=r"gone\.card is not a file"):
         backups.write(home, tmp_path / "backup")
     assert not list(tmp_path.glob("backup*"))
 
