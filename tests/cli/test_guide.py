@@ -57,7 +57,7 @@ def test_without_a_terminal_it_names_what_programs_use(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("columns", [pytest.param(60, marks=pytest.mark.matrix), 80])
 def test_practice_is_as_it_was_recorded_and_ends_with_a_drilled_vault(
     tmp_path: Path, columns: int
 ) -> None:

@@ -179,7 +179,13 @@ def killed(served: Served, line: Line, folder: Path, *, at: int, after: bool, cl
     whole(home, served)
 
 
-@pytest.mark.parametrize("client", [True, False], ids=["program", "server"])
+@pytest.mark.parametrize(
+    "client",
+    [
+        pytest.param(True, id="program"),
+        pytest.param(False, id="server", marks=pytest.mark.matrix),
+    ],
+)
 def test_program_or_server_may_be_killed_at_a_commit(
     served: Served, line: Line, tmp_path: Path, *, client: bool
 ) -> None:
