@@ -220,7 +220,7 @@ def _hand_over(
 
 
 class _Shares:
-    """Who sits where, and what each has yet to sign; known cards also without the database."""
+    """Each card's share: what it has yet to sign. Known cards also without the database."""
 
     def __init__(
         self,
