@@ -189,19 +189,23 @@ def _noted(
     ceremony_id, kept_here = before.ceremony, keeper.delivered()
     outcomes = [each._replace(error=each.error or kept_here.get(each.label)) for each in outcomes]
     signed = {each.label for each in outcomes if each.signatures}
+    seen, failure = before, None
     try:
         _advance(database, ceremony_id, psbt)
         write_down(database, ceremony_id, dict.fromkeys(signed - kept_here.keys()))
-    except NOT_STORED as failure:
+    except NOT_STORED as lost:
+        failure = lost
+    try:
+        with reading(database).begin() as db:
+            seen = _progress(ceremony_book.ceremony_named(db, ceremony_id), psbt)
+    except NOT_STORED as lost:
+        failure = failure or lost
+    if failure is not None:
         outcomes = [
             each._replace(error=failure) if each.signatures and each.error is None else each
             for each in outcomes
         ]
-    try:
-        with reading(database).begin() as db:
-            return Signed(outcomes, _progress(ceremony_book.ceremony_named(db, ceremony_id), psbt))
-    except NOT_STORED:
-        return Signed(outcomes, before)
+    return Signed(outcomes, seen)
 
 
 def _hand_over(

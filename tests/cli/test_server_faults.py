@@ -193,6 +193,14 @@ def test_program_or_server_may_be_killed_at_a_commit(
     killed(served, line, tmp_path / "home", at=count // 2, after=False, client=client)
 
 
+def test_a_server_killed_while_the_outcome_is_read_is_said(
+    served: Served, line: Line, tmp_path: Path
+) -> None:
+    """What is kept by then nobody could look up: no number may be told as if it were known."""
+    last = messages(served, line, tmp_path / "home", commits=True)
+    killed(served, line, tmp_path / "home", at=last, after=False, client=False)
+
+
 @pytest.mark.matrix
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("client", [True, False], ids=["program", "server"])
