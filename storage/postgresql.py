@@ -205,7 +205,7 @@ def copy_into(connection: Connection, command: str, rows: Iterable[Sequence[obje
 
 
 def server_time(db: Session) -> datetime:
-    """Return what the server takes for now."""
+    """Return the time of the server's own clock."""
     told: datetime = db.scalars(text("SELECT clock_timestamp()")).one()
     return told
 

@@ -94,7 +94,7 @@ class ServerDialect(PGDialect_psycopg):
 
     def execute_last(self, cursor: DBAPICursor, *given: Any, **named: Any) -> None:  # noqa: ANN401 -- the driver's
         """Execute; of several statements in one message the last one's rows are those."""
-        super().do_execute(cursor, *given, **named)  # type: ignore[no-untyped-call]
+        super().do_execute(cursor, *given, **named)  # type: ignore[no-untyped-call]  # SQLAlchemy's
         while cursor.nextset():
             pass
 

@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -79,7 +80,7 @@ def test_a_verb_on_a_server_takes_no_longer_than_it_did(
     times: list[list[float]] = [[], []]
     for _ in range(ROUNDS):
         for found, home in zip(times, homes, strict=True):
-            found.append(taken(lambda home=home: home(*verb)))  # type: ignore[misc]
+            found.append(taken(partial(home, *verb)))
             for each in home("spend", "list")["ceremonies"]:
                 if each["state"] == "collecting":
                     home("spend", "abandon", each["ceremony"])
@@ -96,7 +97,7 @@ def test_a_signature_is_kept_in_no_longer_than_it_was(
         opened = open_database(where)
         with opened.begin() as db:
             ceremony = add_ceremony(db, add_vault(db), "aaaa2345").id
-        best.append(min(taken(lambda n=n: keep(opened, ceremony, n)) for n in range(200)))  # type: ignore[misc] # noqa: B023
+        best.append(min(taken(partial(keep, opened, ceremony, n)) for n in range(200)))
         opened.kw["bind"].dispose()
     record_property("ratio", round(best[1] / best[0], 2))
     assert best[1] / best[0] <= SIGNATURE_TIMES
@@ -198,7 +199,7 @@ def test_twenty_operators_wait_at_most_three_times_as_long_as_one(
         time.sleep(random.Random(number).uniform(0, SECONDS))
         try:
             waits.append(verb(place, rows[number], number))
-        except Exception as failure:  # noqa: BLE001 -- told below
+        except Exception as failure:  # noqa: BLE001 -- the thread's end; asserted below
             failures.append(failure)
 
     threads = [threading.Thread(target=operator, args=(n,)) for n in range(CONNECTIONS)]

@@ -124,7 +124,7 @@ def test_growth_is_linear(tmp_path: Path) -> None:
                 best(lambda: wallet_sync.sync(db, vault, quiet), 2),  # noqa: B023 -- run at once
                 best(lambda: balance(db, vault), 2),  # noqa: B023 -- as above
                 best(
-                    lambda: creation.create(book.home, db, order, dry_run=True),  # noqa: B023
+                    lambda: creation.create(book.home, db, order, dry_run=True),  # noqa: B023 -- as above
                     2,
                 ),
             ]
