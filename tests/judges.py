@@ -1,9 +1,13 @@
 """Other people's programs that judge ours: where one is missing, its tests say so by name."""
 
 import importlib
+import json
 import os
+import subprocess
 import warnings
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -17,3 +21,13 @@ def judge(name: str) -> ModuleType:
             warnings.simplefilter("ignore")  # theirs, not ours to mend
             return importlib.import_module(name)
     return pytest.importorskip(name, reason=f"{name} is not installed", exc_type=ImportError)
+
+
+def program_says(*words: str | Path, asked: object) -> dict[str, Any]:
+    """Ask a judge that is a program of its own in JSON; return its answer."""
+    done = subprocess.run(
+        words, input=json.dumps(asked), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer

@@ -3,7 +3,6 @@
 Its own modules (Debian's python3-electrum) run under the system's Python, offline, on regtest.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -25,7 +24,7 @@ from psbt.extractor import extract
 from psbt.finalizer import finalize
 from psbt.keys import PREFIXES, format_path, format_xpub
 from psbt.policy import CHANGE, RECEIVE, Policy, addresses, vault_script
-from tests.judges import REQUIRE_ALL
+from tests.judges import REQUIRE_ALL, program_says
 from tests.psbt.soft_vault import SoftVault, soft_vault
 
 PROGRAM = Path(__file__).with_name("electrum_program.py")
@@ -64,17 +63,7 @@ def electrum() -> None:
 
 
 def electrum_says(folder: Path, **asked: object) -> dict[str, Any]:
-    done = subprocess.run(
-        [SYSTEM_PYTHON, "-I", PROGRAM, folder],
-        input=json.dumps({"count": COUNT, **asked}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return program_says(SYSTEM_PYTHON, "-I", PROGRAM, folder, asked={"count": COUNT, **asked})
 
 
 def expected(policy: Policy) -> dict[str, list[str]]:

@@ -5,7 +5,6 @@ without running any package's scripts. One case of each runs in `make test`, the
 `make test-all`.
 """
 
-import json
 import random
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ from psbt import codec
 from psbt.combiner import combine
 from psbt.policy import CHANGE, RECEIVE, addresses
 from psbt.sighash import spent_outputs
+from tests.judges import program_says
 from tests.psbt.soft_vault import soft_vault
 
 MATRIX = pytest.mark.matrix
@@ -70,17 +70,7 @@ def install(npm: str, folder: Path) -> None:
 
 
 def node_says(folder: Path, judge: str, **asked: object) -> dict[str, Any]:
-    done = subprocess.run(
-        ["node", folder / "judge.mjs"],  # noqa: S607 -- the system's own
-        input=json.dumps({"judge": judge, **asked}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return program_says("node", folder / "judge.mjs", asked={"judge": judge, **asked})
 
 
 SCRIPTS = ["wsh", *(pytest.param(script, marks=MATRIX) for script in ("sh-wsh", "sh"))]

@@ -4,9 +4,7 @@ The package is large (160 others), so it is not installed for the tests:
 `python -m venv there && there/bin/pip install cryptoadvance.specter==2.1.11`.
 """
 
-import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from coordinator.interop import writing
 from coordinator.interop.wallet_file import wallet_of
 from psbt.keys import format_path, format_xpub
 from psbt.policy import RECEIVE, addresses
+from tests.judges import program_says
 from tests.psbt.soft_vault import soft_vault
 
 PROGRAM = Path(__file__).with_name("specter_program.py")
@@ -27,17 +26,7 @@ def specter_says(file: str) -> dict[str, Any]:
     python = os.environ.get("SPECTER")
     if not python:
         pytest.skip("left out: SPECTER names no Python with Specter Desktop")
-    done = subprocess.run(
-        [python, PROGRAM],
-        input=json.dumps({"file": file, "count": COUNT}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return program_says(python, PROGRAM, asked={"file": file, "count": COUNT})
 
 
 @pytest.mark.parametrize(
