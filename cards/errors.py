@@ -155,10 +155,11 @@ class WrongCard(CardError):
     """Another card lies on the reader than the one that was meant."""
 
     def __init__(self, expected: str, found: str) -> None:
-        """Keep both names or card ids."""
+        """Keep both: labels or card ids, or `a card …` where none is meant by name."""
         self.expected = expected
         self.found = found
-        super().__init__(f"expected card {expected}, found {found}")
+        named = expected if expected.startswith("a card ") else f"card {expected}"
+        super().__init__(f"expected {named}, found {found}")
 
 
 class NotGenuine(CardError):

@@ -360,7 +360,9 @@ def possible(
     ]
     if not found:
         meant = " or ".join(f"{card.label} ({card.family})" for card in expected)
-        raise WrongCard(meant or "known here", f"a {session.family} card that is not")
+        raise WrongCard(
+            meant or "a card that is known here", f"a {session.family} card that is not"
+        )
     return found
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cards.errors import WrongCard
 from cards.family import families
 from tests.program import PIN, Asked
 
@@ -70,3 +71,8 @@ def test_a_card_that_says_another_version_is_presented_no_pin(
         assert (error["code"], "enrol it again" in error["message"]) == ("wrong_card", True), words
     asked(*commands[-1], "--emulated", "slot", "--pin-stdin", stdin=f"meant={PIN}")
     asked("card", "check", "meant", "--pin-stdin", stdin=f"meant={PIN}")
+
+
+def test_a_card_that_is_meant_by_no_name_is_told_plainly() -> None:
+    assert str(WrongCard("a card of vault v", "t1")) == "expected a card of vault v, found t1"
+    assert str(WrongCard("blue", "green")) == "expected card blue, found green"
