@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from storage.authors import state
-from storage.errors import ChainBroken, SealLocked, StorageError
+from storage.errors import ChainBroken, RowDamaged, SealLocked
 from storage.hashing import GENESIS, canonical, chained, text_digest
 from storage.lookup import absent, present
 from storage.model import CustodyEvent, CustodyText, Holder, Item, Location
@@ -170,11 +170,11 @@ def last_recorded(db: Session) -> datetime | None:
 
 
 def all_events(db: Session) -> Sequence[CustodyEvent]:
-    """Return the whole book, in the order it was written; raises StorageError."""
+    """Return the whole book, in the order it was written; raises RowDamaged."""
     try:
         return db.scalars(select(CustodyEvent).order_by(CustodyEvent.id)).all()
     except ValueError as unreadable:
-        raise StorageError(f"an event of the book cannot be read: {unreadable}") from unreadable
+        raise RowDamaged(f"an event of the book cannot be read: {unreadable}") from unreadable
 
 
 def count_unread(db: Session) -> int:

@@ -6,7 +6,7 @@ StorageError
 ├── SchemaTooOld(found) · SchemaTooNew(found, known) · ReadOnly
 ├── DatabaseUnreachable(name) → CommitUnknown · PasswordNeeded(name)
 ├── SealLocked · PassphraseIncorrect · SealBroken(what)
-└── ChainBroken(event_id) · StatementBroken(number, what)
+└── RowDamaged · ChainBroken(event_id) · StatementBroken(number, what)
 """
 
 from datetime import datetime
@@ -127,6 +127,14 @@ class SealBroken(StorageError):
         """Keep the row it belongs to, as table and number."""
         self.what = what
         super().__init__(f"what is sealed of {what} was altered")
+
+
+class RowDamaged(StorageError):
+    """A row says what cannot be, or another thing than the rows it belongs to.
+
+    What goes on where a row is damaged catches this alone: after an error of the database itself
+    its transaction is over, and nothing more can be asked in it.
+    """
 
 
 class ChainBroken(StorageError):

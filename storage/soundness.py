@@ -15,7 +15,7 @@ from sqlalchemy import Column, Table, create_engine, text
 from sqlalchemy.orm import Session
 
 from storage.database import known_version
-from storage.errors import StorageError
+from storage.errors import RowDamaged, StorageError
 from storage.model import whole_schema
 from storage.model.record import UtcTime
 from storage.readable import ONLY_READ, Place
@@ -33,15 +33,15 @@ SQLITE_TYPES: dict[type, str] = {bytes: "blob", int: "integer", bool: "integer"}
 
 
 def check_rows(db: Session) -> None:
-    """Raise StorageError naming the first column that holds what it cannot."""
+    """Raise RowDamaged naming the first column that holds what it cannot."""
     if db.get_bind().dialect.name != "sqlite":
         return
     for table in whole_schema().sorted_tables:
         for column in table.columns:
             if db.scalar(text(_wrong_row(table, column))) is not None:
-                raise StorageError(f"the database is damaged: see {table.name}.{column.name}")
+                raise RowDamaged(f"the database is damaged: see {table.name}.{column.name}")
     for table, _, parent, _ in db.execute(text("PRAGMA foreign_key_check")):
-        raise StorageError(f"the database is damaged: a {table} refers to a {parent} not there")
+        raise RowDamaged(f"the database is damaged: a {table} refers to a {parent} not there")
 
 
 def _wrong_row(table: Table, column: Column[object]) -> str:

@@ -36,7 +36,7 @@ from storage import descriptors as copy_book
 from storage import drills as drill_book
 from storage import succession as succession_book
 from storage import vaults as vault_book
-from storage.errors import StorageError
+from storage.errors import RowDamaged
 from storage.model import (
     Card,
     CardSecret,
@@ -214,7 +214,7 @@ def _owned(db: Session, vault: Vault) -> tuple[Balance, str | None]:
     """Return what the vault holds as of its last sync; 0, and why, if its rows do not agree."""
     try:
         return balance(db, vault), None
-    except (PsbtError, StorageError) as failure:
+    except (PsbtError, RowDamaged) as failure:
         return Balance(0, 0, 0, 0), str(failure)
 
 

@@ -90,6 +90,10 @@ ADVICE: dict[type[BaseException], Advice] = {
         ExitStatus.REFUSED,
         "look at the home's database and its disk; where it is lost: cardquorum restore FILE",
     ),
+    storage.RowDamaged: (
+        ExitStatus.REFUSED,
+        "nothing was given out or signed; restore it from a backup: cardquorum restore FILE",
+    ),
     storage.ReadOnly: (
         ExitStatus.REFUSED,
         "run it as the home's owner, or in a copy of the home that you may write",

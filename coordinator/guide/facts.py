@@ -37,7 +37,7 @@ from storage import drills as drill_book
 from storage import sealing
 from storage import succession as succession_book
 from storage import vaults as vault_book
-from storage.errors import StorageError
+from storage.errors import RowDamaged
 
 if TYPE_CHECKING:
     from storage.model import Carrier, Succession, Vault
@@ -228,7 +228,7 @@ def _vaults(
             spent=seen is not None and seen.spent,
             replacing=_replacing(db, successions.get(vault.id)),
         )
-        with suppress(PsbtError, StorageError):  # rows that disagree: a danger says so
+        with suppress(PsbtError, RowDamaged):  # rows that disagree: a danger says so
             standing = _counted(
                 db,
                 vault,

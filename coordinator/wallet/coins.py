@@ -13,7 +13,7 @@ from psbt.transaction import TransactionOutput, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage.ceremonies import Held
-from storage.errors import CoinTaken, StorageError
+from storage.errors import CoinTaken, RowDamaged
 from storage.model import Ceremony, Vault
 
 COINBASE_MATURITY = 100
@@ -33,7 +33,7 @@ def tip_height(db: Session, vault: Vault) -> int:
 def unspent(db: Session, vault: Vault) -> list[chain_book.UnspentCoin]:
     """Return the coins nothing spends, each held against its transaction and its address.
 
-    Raises StorageError or PolicyError where a row says anything else. That the address is the
+    Raises RowDamaged or PolicyError where a row says anything else. That the address is the
     policy's is derived where it matters: where a coin is spent, or an address given out.
     """
     # Where keys and descriptor tell different stories nothing of the vault is told.
@@ -49,7 +49,7 @@ def unspent(db: Session, vault: Vault) -> list[chain_book.UnspentCoin]:
             or outputs[coin.vout] != said
             or places.get((coin.keychain, coin.index)) != coin.script_pubkey
         ):
-            raise StorageError(
+            raise RowDamaged(
                 f"the coin {coin.txid}:{coin.vout} stored for vault {vault.name} is not what the "
                 "chain made"
             )

@@ -89,7 +89,7 @@ def test_a_damaged_policy_gives_no_address_and_no_payment(
         PAY,
     ):
         error = vault(*words, check=5)["error"]
-        assert error["code"] in {"policy_error", "storage_error"}, words
+        assert error["code"] in {"policy_error", "row_damaged"}, words
     assert signed(vault, ceremony, "b", check=5)["error"]
 
 
@@ -179,7 +179,7 @@ def test_a_damaged_coin_is_never_counted(vault: Asked, damage: Damage, which: st
     vault("sync")
     damage(COIN_DAMAGE[which])
     for words in (("balance", "v"), ("coins", "v"), ("status",), PAY):
-        assert vault(*words, check=5)["error"]["code"] in {"storage_error", "psbt_error"}
+        assert vault(*words, check=5)["error"]["code"] in {"row_damaged", "psbt_error"}
 
 
 def test_an_address_is_derived_and_not_read(vault: Asked, damage: Damage) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,10 @@ class Following:
         for line in self.process.stdout or ():
             self._lines.put(line)
 
-    def next(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._lines.get(timeout=SECONDS))
-        return found
+    def until(self, shown: Callable[[dict[str, Any]], object]) -> None:
+        """Read on until this is shown: how many looks lie between is nobody's promise."""
+        while not shown(json.loads(self._lines.get(timeout=SECONDS))):
+            pass
 
     def stop(self) -> tuple[int, bytes]:
         """End it as a person does; returns its status and what it said."""
@@ -65,17 +66,23 @@ def following(home: Path) -> Iterator[Following]:
                 pipe.close()
 
 
-def have(document: dict[str, Any]) -> list[int]:
-    return [each["have"] for each in document["ceremonies"]]
+def have(count: int) -> Callable[[dict[str, Any]], bool]:
+    """Return whether one payment is shown, with so many signatures."""
+    return lambda shown: [each["have"] for each in shown.get("ceremonies", ())] == [count]
+
+
+def unreachable(shown: dict[str, Any]) -> bool:
+    """Tell whether it is shown that the server is away; no other error may be."""
+    assert "error" not in shown or shown["error"]["code"] == "database_unreachable"
+    return "error" in shown
 
 
 def test_a_home_is_followed_and_left_with_ctrl_c(vault: Asked) -> None:
     made = vault("spend", "create", "v", "--to", TO, "--feerate", "2")["ceremony"]
     with following(vault.home) as seen:
-        assert have(seen.next()) == [0]
+        seen.until(have(0))
         vault("spend", "sign", made, "--emulated", "a", "--yes", "--pin-stdin", stdin=PIN)
-        while have(seen.next()) != [1]:
-            pass
+        seen.until(have(1))
         assert seen.stop() == (0, b"")
 
 
@@ -87,14 +94,13 @@ def test_what_others_sign_is_seen_at_once(
     as_account(ben, getattr(accounts, who))
     made = anna("spend", "create", "v", "--to", TO, "--feerate", "2")["ceremony"]
     with following(ben.home) as seen:
-        assert have(seen.next()) == [0]
+        seen.until(have(0))
         anna("spend", "sign", made, "--emulated", "a", "--yes", "--pin-stdin", stdin=PIN)
-        while have(seen.next()) != [1]:
-            pass
+        seen.until(have(1))
         name = str(make_url(url).database)
         on_server.server.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         on_server.server.end_sessions(name)
-        assert seen.next()["error"]["code"] == "database_unreachable"
+        seen.until(unreachable)
         on_server.server.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-        assert have(seen.next()) == [1]
+        seen.until(have(1))
         assert seen.stop() == (0, b"")

@@ -34,6 +34,8 @@ SETTINGS: Final = {
 OWNER: Final = "owner"
 PASSWORD: Final = "of-tests-only"
 
+Administrator = psycopg.Connection[tuple[Any, ...]]
+
 
 def programs() -> Path | None:
     """Return the folder of PostgreSQL's programs: that of POSTGRESQL, else Debian's newest."""
@@ -85,24 +87,28 @@ class Server:
         place = {"host": "127.0.0.1", "port": self.port, "database": database}
         return URL.create("postgresql+psycopg", user, query=query, **place)
 
-    def run(self, statement: str, database: str = "postgres", *, user: str = OWNER) -> list[Any]:
-        """Run a statement outside a transaction; return its rows."""
-        with psycopg.connect(
+    def administrator(self, database: str = "postgres", *, user: str = OWNER) -> Administrator:
+        """Connect outside a transaction."""
+        return psycopg.connect(
             host="127.0.0.1",
             port=self.port,
             dbname=database,
             user=user,
             password=PASSWORD,
             autocommit=True,
-        ) as connection:
-            found = connection.execute(statement.encode())
-            return found.fetchall() if found.description else []
+        )
+
+    def run(self, statement: str, database: str = "postgres", *, user: str = OWNER) -> list[Any]:
+        """Run a statement outside a transaction; return its rows."""
+        with self.administrator(database, user=user) as connection:
+            return _rows(connection, statement)
 
     def end_sessions(self, database: str) -> None:
         """End every connection to a database, as a server that stops does."""
         whose = f"FROM pg_stat_activity WHERE datname = '{database}'"
-        while self.run(f"SELECT pg_terminate_backend(pid) {whose}"):
-            continue
+        with self.administrator() as connection:
+            while _rows(connection, f"SELECT pg_terminate_backend(pid) {whose}"):
+                continue
 
     def database(self, template: str = "template0") -> str:
         """Make a database of its own for one test, nobody using its template; return its name."""
@@ -121,6 +127,11 @@ class Engines(NamedTuple):
     def copy(self) -> URL:
         """Make a database with nothing but our tables; return its URL."""
         return self.server.url(self.server.database(self.template))
+
+
+def _rows(connection: Administrator, statement: str) -> list[Any]:
+    found = connection.execute(statement.encode())
+    return found.fetchall() if found.description else []
 
 
 @contextmanager
