@@ -38,11 +38,14 @@ HASH = re.compile(r"[0-9a-f]{64}")
 HEX = re.compile(r"(?:[0-9a-fA-F]{2})*+")
 
 
-def read_json(raw: bytes | str, *, size_max: int = SIZE_MAX, depth_max: int = DEPTH_MAX) -> object:
+def read_json(
+    raw: bytes | str, *, size_max: int = SIZE_MAX, depth_max: int = DEPTH_MAX, unique: bool = False
+) -> object:
     """Return what JSON says; numbers with a point or exponent are Decimal.
 
     Raises ValueError for what is too large, too deep, holds a number no double holds, is not
-    UTF-8 or not JSON. Half a surrogate pair is read as the replacement character.
+    UTF-8 or not JSON, and with `unique` for an object that says a member twice: readers differ in
+    which one counts. Half a surrogate pair is read as the replacement character.
     """
     if len(raw) > size_max:
         raise ValueError(f"{len(raw):,} bytes are more than {size_max:,}")
@@ -50,7 +53,19 @@ def read_json(raw: bytes | str, *, size_max: int = SIZE_MAX, depth_max: int = DE
     _check_depth(text, depth_max)
     if "\\u" in text:
         text = ESCAPES.sub(lambda found: "\\ufffd" if found[1] else found[0], text)
-    return json.loads(text, parse_float=_decimal, parse_int=_integer, parse_constant=_no_number)
+    try:
+        return json.loads(
+            text,
+            parse_float=_decimal,
+            parse_int=_integer,
+            parse_constant=_no_number,
+            object_pairs_hook=_unique if unique else None,
+        )
+    except json.JSONDecodeError as failure:
+        raise ValueError(
+            f"the JSON is damaged or cut off at line {failure.lineno}, column {failure.colno}:"
+            f" {failure.msg[:1].lower()}{failure.msg[1:]}"
+        ) from failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +198,16 @@ def _check_depth(text: str, most: int) -> None:
     for depth in accumulate(STEPS[found[0]] for found in BRACKETS.finditer(bare)):
         if depth > most:
             raise ValueError(f"it is nested more than {most} deep")
+
+
+def _unique(members: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object; raises ValueError where it says a member twice."""
+    found = dict(members)
+    if len(found) < len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object of the JSON says {shown(twice)} twice")
+    return found
 
 
 def _integer(text: str) -> int:

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from coordinator.errors import NotImportable
 from coordinator.foreign_json import Field
 from coordinator.interop import descriptors, jade
 from coordinator.interop.key_text import KEY_MAX, read_fingerprint, read_path
@@ -84,6 +85,11 @@ def _expanded(template: str, keys: list[str]) -> str:
     """Put the keys in their places, by the rules of BIP 388."""
     if "xpub" in template or "tpub" in template:
         raise PolicyError(f"the {FORMAT}'s template holds a key beside its placeholders")
+    if "musig(" in template:
+        raise NotImportable(
+            f"the {FORMAT} is a taproot wallet of MuSig2, which no card signs for",
+            descriptors.KEEP_IT,
+        )
     placed = PLACEHOLDER.findall(template)
     first_seen = list(dict.fromkeys(int(number) for number, _ in placed))
     if first_seen != list(range(len(keys))):

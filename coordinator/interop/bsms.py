@@ -47,7 +47,7 @@ class KeyRecord(NamedTuple):
 
 def is_one(text: str) -> bool:
     """Tell whether a text is a record that is not encrypted."""
-    return text.lstrip().startswith("BSMS ")
+    return text.lstrip()[:5].upper() == "BSMS "
 
 
 def is_encrypted(text: str) -> bool:
@@ -76,7 +76,7 @@ def read(text: str, network: Network) -> list[WalletFile]:
         raise PolicyError(f"line 4 of the {FORMAT} record has no first address")
     below = _restricted(restrictions)
     body = descriptor.partition("#")[0]
-    bare = "*" not in body and restrictions not in ("", NO_RESTRICTIONS)
+    bare = "*" not in body and restrictions.lower() not in ("", NO_RESTRICTIONS.lower())
     if below != USUAL and not bare and "/**" not in body:
         raise PolicyError(
             f"line 3 of the {FORMAT} record restricts it to {restrictions[:40]}, and the keys on"
@@ -185,7 +185,7 @@ def _restricted(text: str) -> str:
 
     Receive alone, 0, has change beside it.
     """
-    if text in ("", NO_RESTRICTIONS):
+    if text.lower() in ("", NO_RESTRICTIONS.lower()):
         return USUAL
     told = [part.strip() for part in text.split(",")]
     matched = [RESTRICTION.fullmatch(part) for part in told]

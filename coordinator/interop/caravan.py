@@ -4,7 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from coordinator.errors import NotImportable
 from coordinator.foreign_json import Field
+from coordinator.interop.descriptors import KEEP_IT
 from coordinator.interop.key_text import KEY_MAX, read_fingerprint, read_path, read_xpub
 from coordinator.interop.wallet_file import WalletFile, WalletKey, checked
 from psbt.errors import PolicyError
@@ -34,9 +36,10 @@ def is_one(found: Field) -> bool:
 def read(found: Field, network: Network) -> WalletFile:
     """Read a configuration; raises PolicyError or ValueError naming the field."""
     kind = found["addressType"].text(40)
+    if kind.upper() == "P2TR":
+        raise NotImportable(f"the {FORMAT} is a taproot wallet (addressType {kind})", KEEP_IT)
     if kind.upper() not in TYPES:
-        known = ", ".join(TYPES)
-        raise PolicyError(f"unknown {found.name}.addressType {kind!r}; expected one of {known}")
+        found["addressType"].refuse(f"one of {', '.join(TYPES)}")
     quorum = found["quorum"]
     threshold = quorum["requiredSigners"].integer(0, 1_000)
     keys = tuple(_key(each) for each in found["extendedPublicKeys"].items(KEYS_MAX))
@@ -47,9 +50,8 @@ def read(found: Field, network: Network) -> WalletFile:
         )
     named, name = found.member("network"), found.member("name")
     told = named.text(40).lower() if named is not None else None
-    if told is not None and told not in NETWORKS:
-        known = ", ".join(NETWORKS)
-        raise PolicyError(f"unknown {found.name}.network {told!r}; expected one of {known}")
+    if named is not None and told not in NETWORKS:
+        named.refuse(f"one of {', '.join(NETWORKS)}")
     file = WalletFile(
         FORMAT,
         TYPES[kind.upper()],

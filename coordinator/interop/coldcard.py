@@ -1,7 +1,8 @@
 """Coldcard's multisig text, and what Jade, Nunchuk, Specter, BlueWallet and Electrum make of it.
 
 Lines of `label: value`; a Derivation is that of the keys that follow it, or of all where it is
-the only one. Keys are sorted unless Jade's `Sorted: False` says otherwise.
+the only one, or, where each key has one behind it, of the key before it. Keys are sorted unless
+Jade's `Sorted: False` says otherwise.
 """
 
 import re
@@ -26,7 +27,8 @@ LINE = re.compile(r"([^:]{1,40}?)\s*:\s*(.*)")
 LONE_FINGERPRINT = re.compile(r"[0-9a-fA-F]{8}\s*:")
 """A key that follows on the next line."""
 FINGERPRINT = re.compile(r"[0-9a-fA-F]{8}")
-QUORUM = re.compile(r"([0-9]{1,3})\s*(?:of|/|-of-|out of|,)\s*([0-9]{1,3})", re.IGNORECASE)
+QUORUM = re.compile(r"([0-9]{1,3})[^0-9#]{1,20}([0-9]{1,3})[^0-9]{0,80}")
+"""The first two numbers, as Coldcard reads them."""
 SCRIPTS: Final = {"p2sh": "sh", "p2wsh": "wsh", "p2sh-p2wsh": "sh-wsh", "p2wsh-p2sh": "sh-wsh"}
 FORMATS: Final = {"sh": "P2SH", "wsh": "P2WSH", "sh-wsh": "P2SH-P2WSH"}
 ONCE: Final = ("name", "policy", "format", "sorted", "blindingkey")
@@ -39,7 +41,7 @@ class _Said:
     """What the lines said so far."""
 
     once: dict[str, tuple[int, str]] = field(default_factory=dict)
-    path: Path | None = None
+    paths: list[tuple[int, Path]] = field(default_factory=list)
     keys: list[WalletKey] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -78,7 +80,7 @@ def read(text: str, network: Network) -> WalletFile:
         _script(said),
         _sorted(said),
         threshold,
-        tuple(said.keys),
+        _with_paths(said),
         name=name[1][:NAME_READ_MAX] if name else None,
     )
     file = checked(file, network)
@@ -120,11 +122,11 @@ def _take(said: _Said, number: int, line: str) -> None:
     label, value = matched[1].strip().lower(), matched[2].strip()
     where = f"line {number} of the {FORMAT}"
     if FINGERPRINT.fullmatch(label):
-        said.keys.append(_key(label, value, where, path=said.path))
+        said.keys.append(_key(label, value, where))
         if len(said.keys) > KEYS_MAX:
             raise PolicyError(f"{where} is key {len(said.keys)}; {KEYS_MAX} is the most")
     elif label == "derivation":
-        said.path = read_path(value, where)
+        said.paths.append((len(said.keys), read_path(value, where)))
     elif label in SECRETS:
         raise NotImportable(f"{where} holds a {label}", PRIVATE)
     elif label in ONCE:
@@ -135,7 +137,24 @@ def _take(said: _Said, number: int, line: str) -> None:
         said.unknown.append(label[:20])
 
 
-def _key(label: str, value: str, where: str, *, path: Path | None) -> WalletKey:
+def _with_paths(said: _Said) -> tuple[WalletKey, ...]:
+    """Return the keys, each with the path that the lines give it, where it has none of its own."""
+    behind = [place for place, _ in said.paths] == list(range(1, len(said.keys) + 1))
+    if behind or len(said.paths) == 1:
+        paths: list[Path | None] = [path for _, path in said.paths]
+        paths *= len(said.keys) if len(paths) == 1 else 1
+    else:
+        paths = [
+            next((path for place, path in reversed(said.paths) if place <= number), None)
+            for number in range(len(said.keys))
+        ]
+    return tuple(
+        key if key.path is not None else key._replace(path=path)
+        for key, path in zip(said.keys, paths, strict=True)
+    )
+
+
+def _key(label: str, value: str, where: str) -> WalletKey:
     refuse_private(value, where)
     if len(value.split()) > 1:
         raise NotImportable(f"{where} has words where a public key belongs", PRIVATE)
@@ -147,7 +166,7 @@ def _key(label: str, value: str, where: str, *, path: Path | None) -> WalletKey:
         if found.fingerprint != given:
             raise PolicyError(f"{where} says {label} and [{found.fingerprint.hex()}] of one key")
         return found
-    return found._replace(fingerprint=given, path=path)
+    return found._replace(fingerprint=given)
 
 
 def _quorum(said: _Said) -> tuple[int, int]:
@@ -172,12 +191,13 @@ def _script(said: _Said) -> str:
             f"line {number} of the {FORMAT} says {value}: a taproot wallet",
             "nothing was imported; use it in the wallet that made it",
         )
-    if value.lower() not in SCRIPTS:
+    named = value.lower().replace("_", "-")
+    if named not in SCRIPTS:
         known = ", ".join(FORMATS.values())
         raise PolicyError(
             f"line {number} of the {FORMAT}: unknown format {value[:20]!r}; expected one of {known}"
         )
-    return SCRIPTS[value.lower()]
+    return SCRIPTS[named]
 
 
 def _sorted(said: _Said) -> bool:

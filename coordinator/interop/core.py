@@ -15,7 +15,8 @@ from psbt.policy import CHANGE, RECEIVE
 
 FORMAT: Final = "Bitcoin Core descriptors"
 COMMAND_MAX: Final = 1 << 20
-COMMAND = re.compile(r"importdescriptors\s+'(\[[^']*\])'")
+COMMAND = re.compile(r"importdescriptors\s+(?:'(\[[^']*\])'|\"(\[(?:[^\"\\]|\\.)*\])\")")
+ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 ENTRIES_MAX: Final = 100
 RANGE: Final = 999
 NOW: Final = "now"
@@ -29,9 +30,14 @@ def unwrapped(found: Field) -> Field:
 
 
 def command_in(text: str) -> str | None:
-    """Return the JSON of an importdescriptors command in a text, as Coldcard writes it."""
+    """Return the JSON of an importdescriptors command in a text, as Coldcard writes it.
+
+    It stands in single quotes, or in double ones with its own escaped, as Windows wants it.
+    """
     matched = COMMAND.search(text) if len(text) <= COMMAND_MAX else None
-    return matched[1] if matched else None
+    if matched is None:
+        return None
+    return matched[1] or ESCAPED.sub(r"\1", matched[2])
 
 
 def is_one(found: Field) -> bool:

@@ -11,8 +11,13 @@ TEXT_MAX: Final = 1 << 20
 DESCRIPTORS_MAX: Final = 100
 HEADING = re.compile(r"[A-Za-z][^:]{0,60}:")
 START = re.compile(r"[a-z]+\(")
-LABEL = re.compile(r"[A-Za-z][0-9A-Za-z_ -]{0,39}[:=]\"?(?=[a-z]+\()")
+LABEL = re.compile(r"[A-Za-z][0-9A-Za-z_ -]{0,39}[:=](?=[\"'`]?[a-z]+\()")
 """What may stand before a descriptor: `Receive: wsh(…)`, `main_descriptor = "wsh(…)"`."""
+QUOTED = re.compile(r"(?:[-*•]|[0-9]{1,2}[.)])?([\"'`]?)(.*?)\1[,;.]?")
+"""A descriptor as a list, a program or a letter has it."""
+BESIDE = re.compile(r"(\)|\)#[0-9a-z]{8})[\s,;]+(?=(?:wsh|sh|tr)\()")
+"""Between two descriptors on a line."""
+COMMENTS: Final = ("#", "//", ";", "--", "```")
 CHECKSUM = re.compile(r"#[023456789acdefghjklmnpqrstuvwxyz]{8}")
 
 
@@ -23,7 +28,7 @@ def descriptors_in(text: str) -> list[str]:
     """
     if len(text) > TEXT_MAX:
         raise PolicyError(f"a text of {len(text):,} characters is no descriptor")
-    found = list(_descriptors(text.strip()))
+    found = list(_descriptors(BESIDE.sub(r"\1\n", text.strip())))
     if len(found) > DESCRIPTORS_MAX:
         raise PolicyError(f"the file holds {len(found)} descriptors; {DESCRIPTORS_MAX} is the most")
     return found
@@ -31,9 +36,7 @@ def descriptors_in(text: str) -> list[str]:
 
 def starts_descriptor(text: str) -> bool:
     """Tell whether a text begins as a descriptor does, perhaps after comments."""
-    first = next(
-        (line.strip() for line in lines(text) if line.strip(" #") and "#" not in line[:1]), ""
-    )
+    first = next((line for line in map(str.strip, lines(text)) if not _is_comment(line)), "")
     return bool(START.match(_unlabelled(first)))
 
 
@@ -46,7 +49,7 @@ def _descriptors(text: str) -> Iterator[str]:
         piece = "".join(line.split())
         if ready is not None and "#" not in ready and CHECKSUM.fullmatch(piece):
             ready, piece = ready + piece, ""
-        if not piece or piece.startswith("#") or (not begun and HEADING.fullmatch(piece)):
+        if _is_comment(piece) or (not begun and HEADING.fullmatch(piece)):
             continue
         if ready is not None:
             yield ready
@@ -67,8 +70,14 @@ def _descriptors(text: str) -> Iterator[str]:
         yield "".join(begun)
 
 
+def _is_comment(line: str) -> bool:
+    """Tell whether a line says nothing of a descriptor."""
+    return not line or line.startswith(COMMENTS)
+
+
 def _unlabelled(text: str) -> str:
-    """Return a line without a label before its descriptor, and the quotes around it."""
+    """Return a line without what stands before its descriptor, and the quotes around it."""
     piece = "".join(text.split())
-    matched = LABEL.match(piece)
-    return piece[matched.end() :].removesuffix('"') if matched else piece
+    labelled = LABEL.match(piece)
+    quoted = QUOTED.fullmatch(piece, labelled.end() if labelled else 0)
+    return quoted[2] if quoted and START.match(quoted[2]) else piece

@@ -113,7 +113,8 @@ def body_of(text: str, where: str) -> Body:
         return Body(body)
     if given in {checksum(MARK.sub(rf"\1{each}", body)) for each in ("'", "h")}:
         return Body(body, other_marks=True)
-    raise PolicyError(f"{where}: its checksum is {checksum(body)}, not {given[:20]}")
+    told = given[:20] or "empty, as behind its #"
+    raise PolicyError(f"{where}: its checksum is {checksum(body)}, not {told}")
 
 
 def parse(text: str, where: str = "the descriptor") -> Descriptor:
@@ -132,6 +133,11 @@ def parse(text: str, where: str = "the descriptor") -> Descriptor:
 
 
 def _parsed(body: str, where: str) -> Descriptor:
+    opened, closed = body.count("("), body.count(")")
+    if opened != closed and NAME.match(body):
+        raise PolicyError(
+            f"{where} is cut off or mistyped: it opens {opened} brackets and closes {closed}"
+        )
     if BRANCHED.match(body):
         return _branched(body.removeprefix("wsh(").removesuffix(")"), where)
     matched = SHAPE.fullmatch(body)
@@ -221,6 +227,11 @@ def wallets(
         message = f"{len(refused)} of the {format_}'s {len(texts)} descriptors are left out: "
         found = [found[0].warned("others_left_out", message + str(refused[0]))]
     return found
+
+
+def of_one_wallet(texts: Sequence[str]) -> bool:
+    """Tell whether descriptors have the same script, threshold and keys, whatever they derive."""
+    return len(list(_grouped(parse(text) for text in texts))) == 1
 
 
 def multipath(file: WalletFile, network: Network) -> str:

@@ -21,6 +21,7 @@ ENCRYPTED: Final = b"QklF"
 SEED_VERSION_LEAST: Final = 12
 SEED_VERSION_WRITTEN: Final = 20  # the first that keeps fingerprints
 QUORUM = re.compile(r"([0-9]{1,3})of([0-9]{1,3})")
+SINGLE: Final = "standard"
 SCRIPTS: Final = {None: "sh", "sh-wsh": "sh-wsh", "wsh": "wsh"}
 NAME_MAX: Final = 200
 CHANGES = re.compile(r"\}\s*,\s*\{\s*\"op\"\s*:")
@@ -34,7 +35,8 @@ def is_one(found: Field) -> bool:
     """Tell whether JSON is of this format."""
     value = found.value
     return isinstance(value, dict) and (
-        "wallet_type" in value or ("seed_version" in value and "keystore" in value)
+        ("wallet_type" in value and "descriptor" not in value)
+        or ("seed_version" in value and "keystore" in value)
     )
 
 
@@ -72,11 +74,12 @@ def refuse_old() -> PolicyError:
 
 
 def read(found: Field, network: Network) -> WalletFile:
-    """Read a wallet; its seeds and private keys are passed over, and a warning says so."""
+    """Read a wallet; its seeds and private keys are passed over."""
     version = found.member("seed_version")
     if version is not None and version.integer(0, 10_000) < SEED_VERSION_LEAST:
         raise refuse_old()
-    kind = found["wallet_type"].text(40)
+    told = found.member("wallet_type")
+    kind = told.text(40) if told is not None else SINGLE
     matched = QUORUM.fullmatch(kind)
     if not matched:
         raise _other_kind(kind)
@@ -99,10 +102,7 @@ def read(found: Field, network: Network) -> WalletFile:
         keys,
         first_address=_first_address(found),
     )
-    file = checked(file, network)
-    if _holds_secrets(found, stores):
-        file = file.beside_secrets()
-    return file
+    return checked(file, network)
 
 
 def write(file: WalletFile, network: Network) -> str:
@@ -140,7 +140,7 @@ def write(file: WalletFile, network: Network) -> str:
 
 
 def _other_kind(kind: str) -> PolicyError:
-    kinds = {"standard": "of a single key", "2fa": "with TrustedCoin's second factor"}
+    kinds = {SINGLE: "of a single key", "2fa": "with TrustedCoin's second factor"}
     return NotImportable(
         f"the {FORMAT} is one {kinds.get(kind, f'of type {kind[:20]!r}')}, not a multisig MofN",
         "nothing of it was stored; a vault needs the keys of several signers",
@@ -173,11 +173,3 @@ def _first_address(found: Field) -> str | None:
     if receiving is None or not receiving.value:
         return None
     return receiving[0].text(100)
-
-
-def _holds_secrets(found: Field, stores: list[Field]) -> bool:
-    places = [(store, name) for store in stores for name in ("xprv", "seed", "passphrase")]
-    return any(
-        place.member(name) is not None and place[name].value != ""
-        for place, name in [*places, (found, "seed")]
-    )

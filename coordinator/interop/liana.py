@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from coordinator.foreign_json import Field
-from coordinator.interop import descriptors
+from coordinator.interop import descriptors, own_json
 from coordinator.interop.wallet_file import WalletFile
 from psbt.network import Network
 
@@ -43,4 +43,4 @@ def read(found: Field, network: Network) -> list[WalletFile]:
             )
             for file in descriptors.wallets([text], network, FORMAT)
         ]
-    return files
+    return own_json.as_said(files, found, network)

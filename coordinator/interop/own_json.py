@@ -12,11 +12,21 @@ from typing import Final
 from coordinator.errors import UsageError
 from coordinator.foreign_json import Field
 from coordinator.interop import descriptors
-from coordinator.interop.wallet_file import WalletFile
+from coordinator.interop.wallet_file import WalletFile, on_network
+from psbt.errors import PolicyError
 from psbt.network import Network
 
 FORMAT: Final = "JSON with a descriptor"
 NAMES: Final = ("descriptor", "desc")
+QUORUMS: Final = (
+    ("threshold", "total"), ("m", "n"), ("requiredSigners", "totalSigners"), ("sigs_required", ""),
+)  # fmt: skip
+"""How JSON calls signatures needed and keys."""
+NETWORKS: Final = {
+    "mainnet": "mainnet", "main": "mainnet", "bitcoin": "mainnet", "testnet": "testnet",
+    "test": "testnet", "testnet3": "testnet", "testnet4": "testnet4", "signet": "signet",
+    "regtest": "regtest",
+}  # fmt: skip
 NAME_MAX: Final = 200
 FOUND_MAX: Final = 100
 DESCRIPTOR = re.compile(r"(?:wsh|sh|wpkh|pkh|tr)\([^\s]*(?:[xyztuvXYZTUV]pub)")
@@ -36,7 +46,7 @@ def read(found: Field, network: Network) -> list[WalletFile]:
     name, height = found.member("name"), found.member("birthday_height")
     called = name.text(NAME_MAX) if name is not None else None
     birthday = _birthday(found.member("birthday"))
-    files = descriptors.wallets([text], network, FORMAT)
+    files = as_said(descriptors.wallets([text], network, FORMAT), found, network)
     try:
         born = height.height() if height is not None else None
     except ValueError as failure:
@@ -52,6 +62,26 @@ def read(found: Field, network: Network) -> list[WalletFile]:
     ]
 
 
+def as_said(files: Sequence[WalletFile], found: Field, network: Network) -> list[WalletFile]:
+    """Hold wallets against what JSON says beside their descriptor: quorum, keys, network.
+
+    Raises PolicyError naming the field that says something else.
+    """
+    told = found.member("network")
+    named = NETWORKS.get(told.value.lower()) if told and isinstance(told.value, str) else None
+    for file in files:
+        for needed, total in QUORUMS:
+            _check_count(found.member(needed), file.threshold, "signatures")
+            if file.node is None and found.member(needed) is not None:
+                _check_count(found.member(total), len(file.keys), "keys")
+    return [on_network(file, named, network) for file in files]
+
+
+def _check_count(said: Field | None, count: int, what: str) -> None:
+    if said is not None and isinstance(said.value, int) and said.value != count:
+        raise PolicyError(f"{said.name} is {said.value}, and the descriptor has {count} {what}")
+
+
 def descriptors_within(found: Field) -> list[str]:
     """Return the descriptors in JSON of any shape, each once, in order."""
     strings = [text for _, text in _strings(found.value)]
@@ -60,13 +90,15 @@ def descriptors_within(found: Field) -> list[str]:
 
 def read_within(found: Field, texts: Sequence[str], network: Network) -> list[WalletFile]:
     """Read the wallets of descriptors that JSON of any shape holds."""
-    files = descriptors.wallets(texts, network, FORMAT)
-    if any(
+    return as_said(descriptors.wallets(texts, network, FORMAT), found, network)
+
+
+def holds_secrets(value: object) -> bool:
+    """Tell whether JSON of any shape holds what may spend."""
+    return any(
         text and (name.lower() in SECRETS or PRIVATE_KEY.search(text))
-        for name, text in _strings(found.value)
-    ):
-        return [file.beside_secrets() for file in files]
-    return files
+        for name, text in _strings(value)
+    )
 
 
 def _strings(value: object, name: str = "") -> Iterator[tuple[str, str]]:

@@ -42,6 +42,8 @@ DEPTH_MAX: Final = 16
 LISTED_MAX: Final = 100
 NESTING_MAX: Final = 3
 BITS: Final = 4
+LABELLED: Final = 64
+"""So much of a text is looked at for what it says it is."""
 JSON_STARTS: Final = re.compile(r"\{|\[\s*(?:[\[{\"]|\])")
 Files = Sequence[WalletFile]
 
@@ -105,17 +107,36 @@ LABELS: Final = re.compile(
 )
 IMPORT_LABELS: Final = "take them into the vaults that are known: cardquorum label import FILE"
 IMPORT_KEY: Final = "keep it as a key held elsewhere: cardquorum key import FILE --name LABEL"
+SHOW_WALLET: Final = "show the wallet's descriptor, or its multisig file, as codes"
+SEND: Final = "check it and send it: cardquorum tx broadcast FILE"
+BBQR_KINDS: Final = {
+    "T": ("a transaction", SEND), "C": ("CBOR", SHOW_WALLET), "X": ("a program", SHOW_WALLET),
+}  # fmt: skip
+DECRYPT: Final = "decrypt it with the program that wrote it, and import what was in it"
 # What binary files begin with, what they are, and what to do with them.
 MAGICS: Final = (
     (b"psbt\xff", "a PSBT, a payment", "import it as one: cardquorum spend import VAULT FILE"),
     (b"%PDF", "a PDF", "give the text of its codes, or type its lines: cardquorum recover"),
-    (b"\xe2\x43\x00\x01", "what an NFC tag holds", "save its content as a file"),
+    (
+        b"\xe2\x43\x00\x01",
+        "what an NFC tag holds",
+        "read it with a telephone and save its text as a file, or export by microSD or QR code",
+    ),
     (b"BEB", "a descriptor backup of Liana's of before BIP 138", "open it in Liana"),
     (b"H:2,", "Sparrow's own wallet", "export it there: Output Descriptor, or BSMS"),
     (b"SPRW", "Sparrow's own wallet", "export it there: Output Descriptor, or BSMS"),
     (b"PK\x03\x04", "a ZIP archive", "take the wallet's file out of it"),
     (b"SQLite format 3", "a database", "export the wallet from the program that wrote it"),
+    (b"\x1f\x8b", "compressed (gzip)", "unpack it first"),
+    (b"7z\xbc\xaf", "a 7z archive", "take the wallet's file out of it"),
+    (b"-----BEGIN PGP MESSAGE", "encrypted by PGP", DECRYPT),
+    (b"age-encryption.org/", "encrypted by age", DECRYPT),
+    (b"-----BEGIN AGE ENCRYPTED", "encrypted by age", DECRYPT),
+    (b"Salted__", "encrypted by OpenSSL", DECRYPT),
+    (b"<!DOCTYPE", "a web page", "save the wallet's own export, not the page it is offered on"),
+    (b"<html", "a web page", "save the wallet's own export, not the page it is offered on"),
 )
+TRANSACTION = re.compile(r"0[12]000000(?:00)?(?:01)?[0-9a-fA-F]{100,}")
 
 
 def read_bytes(data: bytes, network: Network, name: str, *, given: Given = Given()) -> WalletFile:  # noqa: B008 -- a value
@@ -236,11 +257,31 @@ def _ur_keys(message: ur.Message) -> key_file.KeyFile:
     return key_file.KeyFile(name, keys)
 
 
+def _inner(found: Field, depth: int = NESTING_MAX) -> list[Field]:
+    """Return the wallets of a known format that stand inside other JSON, each object once."""
+    value = found.value
+    if not depth or not isinstance(value, dict | list) or len(value) > LISTED_MAX:
+        return []
+    members = [found[each] for each in (value if isinstance(value, dict) else range(len(value)))]
+    formats = [kind for kind in JSON_FORMATS.values() if kind.read is not own_json.read]
+    return [
+        each
+        for member in members
+        for each in (
+            [member] if any(kind.is_one(member) for kind in formats) else _inner(member, depth - 1)
+        )
+    ]
+
+
 def _listed(found: Field, network: Network) -> Files:
     """Return the wallets of a list of them, each of any format; raises where none is one."""
+    return _listed_fields(list(found.items(LISTED_MAX)), network)
+
+
+def _listed_fields(found: Sequence[Field], network: Network) -> Files:
     files: list[WalletFile] = []
     refused: list[PolicyError] = []
-    for each in found.items(LISTED_MAX):
+    for each in found:
         kind = next((kind for kind in JSON_FORMATS.values() if kind.is_one(each)), None)
         if kind is None:
             continue
@@ -260,8 +301,17 @@ def _from_json(text: str, network: Network, wanted: str | None) -> Files:
     text = f"[{text}]" if changed else text
     if LABELS.match(text):
         raise NotImportable("these are labels (BIP 329), not a wallet", IMPORT_LABELS)
-    found = Field(read_json(text, size_max=SIZE_MAX, depth_max=DEPTH_MAX * 4), "the file")
+    whole = read_json(text, size_max=SIZE_MAX, depth_max=DEPTH_MAX * 4, unique=True)
+    found = Field(whole, "the file")
     found = electrum.without_changes(found) if changed else found
+    files = _wallets_in(found, network, wanted)
+    if own_json.holds_secrets(found.value):
+        return [file.beside_secrets() for file in files]
+    return files
+
+
+def _wallets_in(found: Field, network: Network, wanted: str | None) -> Files:
+    """Return the wallets of JSON of a known format, of a list, or of any that holds some."""
     if wanted is not None:
         return JSON_FORMATS[wanted].read(found, network)
     for kind in JSON_FORMATS.values():
@@ -274,6 +324,8 @@ def _from_json(text: str, network: Network, wanted: str | None) -> Files:
         return _listed(listed, network)
     if key_file.is_one(found):
         raise NotImportable("these are the keys of one signer, not a wallet of several", IMPORT_KEY)
+    if inner := _inner(found):
+        return _listed_fields(inner, network)
     texts = own_json.descriptors_within(found)
     if texts:
         return own_json.read_within(found, texts, network)
@@ -313,7 +365,7 @@ def _carried(text: str, given: Given) -> str | None:
     if bbqr.is_one(text):
         found = bbqr.joined(bbqr.codes_in(text))
         _refuse_binary(found.data)
-        return foreign_text.decoded(found.data, "the text of the codes")
+        return _text_of(found)
     if pmofn.is_part(text):
         return pmofn.joined(foreign_text.lines(text))
     if (command := core.command_in(text)) is not None:
@@ -330,10 +382,22 @@ def _carried(text: str, given: Given) -> str | None:
     return None
 
 
+def _text_of(found: bbqr.Decoded) -> str:
+    """Return the text that codes hold; raises NotImportable for what is none, by its kind."""
+    try:
+        return foreign_text.decoded(found.data, "the text of the codes")
+    except UsageError as failure:
+        what, remedy = BBQR_KINDS.get(found.kind, ("no text", SHOW_WALLET))
+        raise NotImportable(f"these codes hold {what}, not a wallet", remedy) from failure
+
+
 def _refuse_payment(text: str) -> None:
     """Name base64 that is no text: a PSBT, an encrypted file."""
     if text.startswith("cHNidP") or text[:10].lower() == "70736274ff":
         _refuse_binary(b"psbt\xff")
+    if TRANSACTION.fullmatch(text):
+        raise NotImportable("this is a transaction, not a wallet's file", SEND)
+    _refuse_binary(text[:LABELLED].encode())
     if text.startswith(electrum.ENCRYPTED.decode()):
         raise NotImportable(
             f"this is an encrypted {electrum.FORMAT}",

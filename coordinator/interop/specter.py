@@ -5,14 +5,17 @@ shape. On Specter-DIY keys stand without children: the device adds both keychain
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from coordinator.foreign_json import Field
-from coordinator.interop import descriptors
-from coordinator.interop.wallet_file import WalletFile
+from coordinator.interop import descriptors, own_json
+from coordinator.interop.key_text import KEY_MAX
+from coordinator.interop.wallet_file import WalletFile, address
 from psbt.errors import PolicyError
 from psbt.network import Network
+from psbt.policy import CHANGE, KEYS_MAX, RECEIVE
 
 FORMAT: Final = "Specter wallet"
 DIY: Final = "Specter-DIY text"
@@ -43,9 +46,10 @@ def read(found: Field, network: Network) -> list[WalletFile]:
     else:
         given = [found["descriptor"]]
     texts = [each.text(descriptors.DESCRIPTOR_MAX) for each in given]
+    _check_pair(texts)
     files = descriptors.wallets(texts, network, FORMAT, change_known=True)
-    if len(files) > 1:
-        raise PolicyError(f"the {FORMAT}'s receive and change descriptors are of two wallets")
+    files = own_json.as_said(files, found, network)
+    _check_keys(found, files[0], network)
     name = found.member("label") or found.member("name")
     height = found.member("blockheight")
     born = height.integer(0, 2**31 - 1) if height is not None else 0
@@ -56,6 +60,34 @@ def read(found: Field, network: Network) -> list[WalletFile]:
             birthday_height=born or files[0].birthday_height,
         )
     ]
+
+
+def _check_pair(texts: Sequence[str]) -> None:
+    """Refuse receive and change that are of two wallets, or stand in each other's place."""
+    if len(texts) > 1 and not descriptors.of_one_wallet(texts):
+        raise PolicyError(f"the {FORMAT}'s receive and change descriptors are of two wallets")
+    if len(texts) > 1 and f"/{CHANGE}/*" in texts[0] and f"/{RECEIVE}/*" in texts[1]:
+        raise PolicyError(
+            f"the {FORMAT}'s recv_descriptor derives /{CHANGE}/*, and its change_descriptor"
+            f" /{RECEIVE}/*: receive is {RECEIVE}, change {CHANGE}"
+        )
+
+
+def _check_keys(found: Field, file: WalletFile, network: Network) -> None:
+    """Hold a wallet's own file, which says more, against its descriptors."""
+    keys = found.member("keys")
+    listed = len(list(keys.items(KEYS_MAX))) if keys is not None else 0
+    if listed not in (0, len(file.keys)):
+        raise PolicyError(f"the file holds {listed} keys, and its descriptor {len(file.keys)}")
+    shown, index = found.member("address"), found.member("address_index")
+    if shown is None or index is None or not shown.value:
+        return
+    place = index.integer(0, 2**31 - 1)
+    given = address(file, RECEIVE, place, network=network)
+    if shown.text(KEY_MAX).lower() != given.lower():
+        raise PolicyError(
+            f"{shown.name} is {shown.text(KEY_MAX)}, and the keys give {given} at index {place}"
+        )
 
 
 def read_diy(text: str, network: Network) -> list[WalletFile]:

@@ -277,7 +277,12 @@ def _checked_network(file: WalletFile, network: Network) -> WalletFile:
             f"the {file.format} is for {named}, and its keys begin as those of {other}: "
             f"they are written anew for {network}",
         )
-    if named is not None and (named == "mainnet") is not mainnet:
+    return on_network(file, named, network)
+
+
+def on_network(file: WalletFile, named: str | None, network: Network) -> WalletFile:
+    """Hold the network that a file names against the one of its keys, where the vault will be."""
+    if named is not None and (named == "mainnet") is not (network is Network.MAINNET):
         raise PolicyError(f"the {file.format} is for {named}, and its keys are for {network}")
     if named is not None and named != network.value:
         return file.warned(
