@@ -38,6 +38,12 @@ def review_lines(review: "Review") -> list[str]:
     ]
 
 
+def review_document(review: "Review") -> dict[str, object]:
+    """Return the same for programs, each coin as txid:n."""
+    inputs = [as_document(spent, outpoint=str(spent.outpoint)) for spent in review.inputs]
+    return as_document(review, inputs=inputs)
+
+
 def _other_line(entry: "ReviewInput") -> str:
     whose = f"vault {entry.vault}" if entry.vault else "not this vault's"
     return f"  beside   {sats(entry.value_sats):>18}  {entry.address}  {whose}"
@@ -54,12 +60,11 @@ def _output_line(output: "ReviewOutput") -> str:
 def created(made: "Created", rows: "Batch | None" = None) -> Result:
     """Return a new ceremony as it is shown, with the table it came from."""
     review = made.review
-    inputs = [as_document(spent, outpoint=str(spent.outpoint)) for spent in review.inputs]
     left = made.left and {
         "coins": made.left.coins, "sats": made.left.sats,
         "held": made.left.held, "others": made.left.others,
     }  # fmt: skip
-    document = as_document(made, review=as_document(review, inputs=inputs), left=left)
+    document = as_document(made, review=review_document(review), left=left)
     stays = [] if made.left is None else made.left.sentences()
     head = [f"ceremony {made.ceremony or '(dry run)'}"]
     tail = [f"LOOK TWICE: it stays: {sentence}" for sentence in stays]

@@ -10,6 +10,8 @@ from coordinator.cli.ceremony import (
     outcome_line,
     progress_document,
     progress_lines,
+    review_document,
+    review_lines,
     worst,
 )
 from coordinator.cli.context import Context
@@ -181,7 +183,7 @@ def list_ceremonies(context: Context) -> Result:
 
 
 def show(context: Context, ceremony: Ceremony) -> Result:
-    """Show where a ceremony stands; once it is sent, how deep it lies.
+    """Show what a ceremony pays and where it stands; once it is sent, how deep it lies.
 
     With 6 confirmations it is final.
 
@@ -190,19 +192,24 @@ def show(context: Context, ceremony: Ceremony) -> Result:
     """
     from coordinator.home import stated
     from coordinator.home.operators import NOBODY
-    from coordinator.payment.progress import progress
+    from coordinator.payment.reviews import seen_again
     from coordinator.wallet import overview
     from coordinator.wallet.coins import tip_height
 
     context.freshen()
     with context.ceremony(ceremony) as (db, record):
-        seen = progress(record)
+        seen, review, fault = seen_again(db, record)
         who = stated.opened_by(context.home, db, record)
         line = overview.ceremony_line(record, tip_height(db, record.vault), who)
     deep = {"sent_at": line.sent_at, "height": line.height, "confirmations": line.confirmations}
-    document = {**progress_document(seen), **deep, "final": line.final, "operator": who}
+    document = {
+        **progress_document(seen), **deep, "final": line.final, "operator": who,
+        "review": review and review_document(review), "fault": fault,
+    }  # fmt: skip
+    paid = review_lines(review) if review else [f"LOOK TWICE: what it pays: {fault}"]
     opened = [f"opened by: {who.words}"] if context.home.server or who != NOBODY else []
-    return Result(document, [*progress_lines(seen), *opened, *_depth_lines(line)])
+    stands, *signed = progress_lines(seen)
+    return Result(document, [stands, *paid, *signed, *opened, *_depth_lines(line)])
 
 
 def _depth_lines(line: "CeremonyLine") -> list[str]:

@@ -1,10 +1,14 @@
 """What a person must see of a payment before a card signs it, from all that is remembered."""
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from coordinator import clock
+from coordinator.home.stated import UNSENT
+from coordinator.home.stored import stored_policy
+from coordinator.payment.progress import Progress, progress_with, signed_psbt
 from coordinator.vault.addresses import closed
 from coordinator.wallet import node_rules
 from coordinator.wallet.coins import outputs_of, spendable
@@ -29,6 +33,29 @@ from storage.model import Ceremony, Vault
 MEDIAN_TIME_LAG = 3_600
 """How far the median time of blocks lies behind the clock, in seconds: five or six blocks."""
 RECENT_PAYMENTS = 100
+
+
+class PaymentSeen(NamedTuple):
+    """Where a payment stands and what it pays; where that cannot be told, `fault` says why."""
+
+    progress: Progress
+    review: Review | None
+    fault: str | None = None
+
+
+def seen_again(db: Session, record: Ceremony) -> PaymentSeen:
+    """Return a payment that was made before as it is now; cautions are for one not sent yet.
+
+    Raises PsbtError where its rows contradict one another.
+    """
+    policy, psbt = stored_policy(record.vault), signed_psbt(record)
+    progress = progress_with(record, policy, psbt)
+    try:
+        review = reviewed(db, record.vault, policy, psbt=psbt, branch=record.branch)
+    except PsbtError as failure:
+        return PaymentSeen(progress, None, str(failure))
+    open_still = record.state in UNSENT
+    return PaymentSeen(progress, review if open_still else review._replace(warnings=()))
 
 
 def reviewed(

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import metadata
@@ -229,7 +229,7 @@ def kit_of(
             vault=vault.name,
             network=vault.network,
             threshold=vault.threshold,
-            cards=list(_cards_on_paper(db, vault)),
+            cards=list(_cards_on_paper(db, vault, vault.cosigners)),
             checksum=version,
             chain=_chain(home),
             program=f"cardquorum {program.version}" if program else here,
@@ -270,11 +270,7 @@ def _later_steps(db: Session, vault: Vault) -> Iterator[LaterSteps]:
     """Yield the branches that open later, as the steps on paper have them."""
     seen = chain_clock(db, vault)
     for line in branch_lines(db, vault, stored_policy(vault))[1:]:
-        cards = [
-            card.label
-            for place in vault.keys_of(line.name)
-            for card in card_book.cards_with_key(db, place.key)
-        ]
+        cards = list(_cards_on_paper(db, vault, vault.keys_of(line.name)))
         since = _since(line, seen)
         wait = waiting(*line.wait) if line.wait is not None else ""
         yield LaterSteps(line.name, line.threshold, cards, line.keys, wait, since)
@@ -315,9 +311,12 @@ def _chain(home: Home) -> str:
     return home.chain if parse_url(home.chain).scheme in REACHABLE else SERVERS[home.network]
 
 
-def _cards_on_paper(db: Session, vault: Vault) -> Iterator[CardOnPaper]:
+def _cards_on_paper(
+    db: Session, vault: Vault, keys: Sequence[Cosigner | BranchKey]
+) -> Iterator[CardOnPaper]:
+    """Yield the cards that carry these keys of a vault."""
     usual = format_path(bip48_path(Network(vault.network)))
-    for cosigner in vault.cosigners:
+    for cosigner in keys:
         for carrier in cosigner.key.carriers:
             card = card_book.card_of_item(db, carrier.item)
             if card is not None:

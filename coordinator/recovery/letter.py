@@ -145,7 +145,8 @@ def _what(facts: LetterFacts) -> str:
     total, threshold = _counted(facts, facts.total), number(facts.threshold).capitalize()
     some = f"The {facts.noun}" if facts.total == 1 else f"Any {threshold.lower()} of {total}"
     if facts.threshold == facts.total > 1:
-        some = f"It takes all {total} to move it"
+        all_of_them = f"both {facts.noun}s" if facts.total == 2 else f"all {total}"
+        some = f"It takes {all_of_them} to move it"
     else:
         some = f"{some} can move it"
     return (
@@ -204,7 +205,7 @@ def _when(hands: LaterHands) -> str:
         return f"From {hands.since}"
     if hands.after is None:
         return "After a wait"
-    return f"{hands.after.removeprefix('about ').capitalize()} after it last moved"
+    return f"{hands.after.removeprefix('about ').capitalize()} after it last moved,"
 
 
 def _who(facts: LetterFacts, hands: LaterHands) -> str:

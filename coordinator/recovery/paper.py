@@ -1,6 +1,7 @@
 """The recovery kit on paper: all that brings a vault back, and nothing that could spend it."""
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -67,11 +68,13 @@ STEP_HEADING: Final = ParagraphStyle(
 COMMAND: Final = ParagraphStyle(
     "command", parent=STEP, fontName="Courier", fontSize=9, leading=11, leftIndent=6 * mm
 )
+COMMAND_MAX: Final = 84
+"""How many characters of a command have room on either paper, with the sign that it goes on."""
 RESULT: Final = ParagraphStyle("result", parent=STEP, fontSize=9.5, leftIndent=6 * mm, spaceAfter=2)
 PEN: Final = 8
 """Points above and below a line of a list that is filled in with a pen."""
 CARDS_IN_A_ROW: Final = 4
-CARD_SIDES: Final = (39 * mm, 16 * mm)
+CARD_SIDES: Final = (39 * mm, 13 * mm)
 """An outline wide enough for a card's name with its maker's, and as high as two lines want."""
 
 
@@ -262,8 +265,22 @@ def _later_steps(kit: Kit) -> Iterator[Flowable]:
 def _step(at: int, step: steps.Step) -> Iterator[Flowable]:
     yield Paragraph(f"{at}. {_escaped(step.what)}", STEP)
     for command in (step.command or "").splitlines():
-        yield Paragraph(_escaped(command), COMMAND)
-    yield Paragraph(f"<i>{_escaped(step.result)}</i>", RESULT)
+        for line in folded(command):
+            yield Paragraph(_escaped(line), COMMAND)
+    if step.result is not None:
+        yield Paragraph(f"<i>{_escaped(step.result)}</i>", RESULT)
+
+
+def folded(command: str) -> list[str]:
+    r"""Return a command in lines that have room; a shell reads on after each that ends in `\`."""
+    lines: list[str] = []
+    for words in re.split(r" (?=--)", command):
+        if lines and len(f"{lines[-1]} {words}") <= COMMAND_MAX:
+            lines[-1] += f" {words}"
+        else:
+            lines.append(words)
+    *begun, last = lines
+    return [f"{line} \\" for line in begun] + [last]
 
 
 def _what_this_is(kit: Kit) -> Iterator[Flowable]:
@@ -438,8 +455,8 @@ class _CardRow(Flowable):
             left = at * (wide + 4 * mm)
             self.canv.roundRect(left, 2 * mm, wide, high, 2 * mm)
             for text, font, size, above in (
-                (card.label, "Helvetica-Bold", 11, high - 6 * mm),
-                (made_by(card), "Helvetica", 9, 4 * mm),
+                (card.label, "Helvetica-Bold", 11, high - 5.5 * mm),
+                (made_by(card), "Helvetica", 9, 3 * mm),
             ):
                 self.canv.setFont(font, size)
                 self.canv.drawString(left + 3 * mm, above, _fitted(visible(text), font, size))

@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
     what: str
     command: str | None
-    result: str
+    result: str | None
 
 
 SPARROW_SCRIPTS: Final = {
@@ -56,7 +56,7 @@ class LaterSteps(NamedTuple):
 
     name: str
     threshold: int
-    cards: Sequence[str]
+    cards: Sequence[CardOnPaper]
     keys: Sequence[str]
     wait: str
     since: str | None
@@ -94,8 +94,8 @@ def needed(facts: StepsFacts) -> Iterator[str]:
         "card's PIN."
     )
     yield (
-        "A card reader on USB for contactless smart cards (ISO 14443, PC/SC). Cards with a gold "
-        "chip also go into a reader with a slot."
+        "A card reader on USB for contactless cards (ISO 14443); cards with a gold chip fit into "
+        "a slot, too."
     )
     yield "A computer that you trust, with this paper beside it, and two quiet hours."
 
@@ -111,31 +111,32 @@ def with_program(facts: StepsFacts) -> Iterator[Step]:
         )
     else:
         yield Step(
-            f"Install {facts.program} or later from a source that your helper trusts.",
+            f"Install {facts.program} or later from a source that your helper trusts. Ask it which "
+            "it is:",
+            "cardquorum --version",
             None,
-            "cardquorum --version says which one it is.",
         )
     yield Step(
-        "From here on the program can lead you: it asks one thing at a time, in plain words.",
+        "The program can lead you from here, one question at a time. By hand it goes like this:",
         "cardquorum guide",
-        "Stop at any question. These steps are what it does, to be typed by hand.",
+        "It asks why you are here. You may stop at any question.",
     )
     yield Step(
-        "Make an empty home. The server named here learns which addresses are asked for; your own "
-        "node may be named in its place.",
+        "Make an empty folder for it. The server named here sees your addresses; your own node may "
+        "stand there.",
         f"cardquorum init --network {facts.network} --chain '{facts.chain}'",
         "It names the folder.",
     )
     yield Step(
-        "Lay the cards on the reader, one after the other, each under its name as drawn above. "
-        "Type each PIN once.",
+        "Lay the cards on the reader one by one, each under its name as drawn above. Type each PIN "
+        "once.",
         "\n".join(card.enrolled for card in facts.cards[: facts.threshold]),
         "It names the card. After one wrong PIN, stop and call.",
     )
     birthday = f" --birthday {facts.birthday}" if facts.birthday else ""
     yield Step(
-        "Rebuild the vault from the kit's file; from this paper alone, with - in place of the "
-        "file, type the numbered lines.",
+        "Rebuild the vault from the kit's file; or put - in its place and type the numbered lines "
+        "of this paper.",
         f"cardquorum recover {facts.file} --name {vault} --checksum {facts.checksum}{birthday}",
         f"It says version {facts.checksum}, as on every page below. If it differs, stop.",
     )
@@ -158,13 +159,23 @@ def with_program(facts: StepsFacts) -> Iterator[Step]:
     yield Step(
         "Have the cards sign it, one after the other, and send it.",
         "cardquorum spend sign ID\ncardquorum spend finalize ID\ncardquorum spend broadcast ID",
-        "It names the transaction. See it arrive. Then the rest: --drain ADDRESS, not --to.",
+        "It names the transaction. Wait until it has arrived.",
+    )
+    yield Step(
+        "Build the payment of all the rest. Sign it and send it as in step 9.",
+        f"cardquorum spend create {vault} --drain ADDRESS --target 6",
+        "It shows all that is left, and an ID of its own.",
     )
 
 
 def with_later_keys(facts: StepsFacts, later: LaterSteps) -> Iterator[Step]:
     """Yield the steps with the keys of a branch that has opened, from a vault that was rebuilt."""
     vault = facts.vault
+    yield Step(
+        "Do steps 1 to 6 of page two. In step 4 lay these cards on the reader, with their PINs.",
+        "\n".join(card.enrolled for card in later.cards[: later.threshold]) or None,
+        "The vault is there, and its money was looked for.",
+    )
     since = f"; for its oldest coin that is {later.since}" if later.since else ""
     yield Step(
         f"This opens {later.wait}{since}. See whether a coin is old enough.",
@@ -206,7 +217,7 @@ def with_sparrow(facts: StepsFacts) -> Iterator[Step]:
         yield Step(
             "Sparrow does not open this vault: it knows no quorum in taproot.",
             None,
-            "Use the steps above. Bitcoin Core shows the money, and signs with the keys' seeds.",
+            "Use the steps above. Bitcoin Core shows the money, and signs with the secret words.",
         )
         return
     able = [card.label for card in facts.cards if SPARROW in card.programs]
@@ -225,8 +236,8 @@ def with_sparrow(facts: StepsFacts) -> Iterator[Step]:
     )
     quorum = f"{facts.threshold} of {len(facts.cards)}"
     yield Step(
-        f"In Sparrow choose network {facts.network}, a server, and File, New Wallet. Under "
-        f"Settings choose Multi Signature, {quorum}, {SPARROW_SCRIPTS[facts.script]}.",
+        f"Choose network {facts.network}, a server, New Wallet; there Multi Signature, "
+        f"{quorum}, {SPARROW_SCRIPTS[facts.script]}.",
         None,
         "It asks for as many keystores.",
     )

@@ -1,11 +1,14 @@
 """Who is paid: an address with an amount, or the URI a payee sent."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.program import Asked
+from coordinator.payment import reviews
+from psbt.errors import AmountContradicted
+from tests.program import PIN, Asked, run_program
 
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 
@@ -39,6 +42,44 @@ def test_our_own_uri_is_a_payee(vault: Asked) -> None:
     uri = vault("address", "new", "v", "--amount", "0.002 BTC", "--label", "ours")["uri"]
     made = vault("spend", "create", "v", "--to", uri, "--feerate", "2")
     assert sum(out["value_sats"] == 200_000 for out in made["review"]["outputs"]) == 1
+
+
+@pytest.mark.parametrize("typed", ["0.001 BTC", "100 000 sat", "100000"])
+def test_every_later_look_at_a_payment_shows_the_sum_as_it_was_typed(
+    vault: Asked, tmp_path: Path, typed: str
+) -> None:
+    """It is reckoned from the payment each time, in both units: no unit is believed from a row."""
+    home, shown = tmp_path / "home", ("100 000 sat", "0.001 BTC", STRANGER, '"the baker"')
+    named = ("--to", f"{STRANGER}:{typed}", "--note", "the baker")
+    made = run_program(home, "spend", "create", "v", "--feerate", "2", *named)
+    ceremony = re.findall(r"ceremony (\w{8})", made.out)[0]
+    signing = ("spend", "sign", ceremony, "--yes", "--pin-stdin", "--emulated")
+    looks = [made.out, run_program(home, "spend", "show", ceremony).out]
+    looks += [run_program(home, *signing, card, stdin=f"{card}={PIN}\n").err for card in "ab"]
+    run_program(home, "spend", "finalize", ceremony)
+    run_program(home, "spend", "broadcast", ceremony)
+    vault("regtest", "mine")
+    looks.append(run_program(home, "spend", "show", ceremony).out)
+    for look in looks:
+        assert all(part in look for part in shown), look
+    assert "warning" not in looks[-1], "what is in a block warns of nothing"
+
+
+def test_a_payment_whose_coins_contradict_it_is_still_found(
+    vault: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("spend", "create", "v", "--to", f"{STRANGER}:100000", "--feerate", "2")
+    ceremony = vault(*words)["ceremony"]
+    assert vault("spend", "show", ceremony)["fault"] is None
+
+    def contradicted(*_args: object, **_named: object) -> None:
+        raise AmountContradicted("the PSBT", "coin:0", 1, known_sats=2)
+
+    monkeypatch.setattr(reviews, "reviewed", contradicted)
+    shown = vault("spend", "show", ceremony)
+    assert (shown["review"], shown["state"], shown["have"]) == (None, "collecting", 0)
+    assert "coin:0" in shown["fault"]
+    assert "LOOK TWICE" in run_program(tmp_path / "home", "spend", "show", ceremony).out
 
 
 @pytest.mark.parametrize(

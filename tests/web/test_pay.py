@@ -104,6 +104,7 @@ def test_a_request_brings_its_own_amount(client: Client) -> None:
     payment = payment_of(opened(client, to=uri, amount=""))
     words = client.get(f"/pay/{payment}").words
     assert "200 000 sat" in words
+    assert "0.002 BTC" in words, "in the unit it was asked for, at every later look"
     assert "Baker" in words
 
 

@@ -13,8 +13,7 @@ from coordinator.notices import Notice, of_review
 from coordinator.payment import ceremonies, creation
 from coordinator.payment.ceremonies import Consent
 from coordinator.payment.payees import Payee, parse_address, payee
-from coordinator.payment.progress import progress, signed_psbt
-from coordinator.payment.reviews import reviewed
+from coordinator.payment.reviews import seen_again
 from coordinator.vault import addresses
 from coordinator.wallet import labels, overview
 from coordinator.wallet.branches import branch_lines, wait_words
@@ -27,7 +26,6 @@ from coordinator.web.offering import patiently, slots_of, told
 from coordinator.web.tasks import Conversation, Done, Task
 from psbt.errors import PsbtError
 from psbt.policy import PRIMARY
-from psbt.review import Review
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
 
@@ -143,8 +141,8 @@ def show(visit: Visit) -> Answer:
         found = payments(context.home, db, [record.vault])
         standing = next((each for each in found if each.line.id == line.id), None)
         try:
-            seen, review = progress(record), _review(db, name)
-            warnings = of_review(review.warnings)
+            seen, review, damaged = seen_again(db, record)
+            warnings = of_review(review.warnings) if review is not None else []
         except PsbtError as failure:
             seen, damaged = None, str(failure)
     said = {
@@ -158,12 +156,6 @@ def show(visit: Visit) -> Answer:
         "embedded": context.home.chain == EMBEDDED_CHAIN,
     }
     return Shown("pay_one.html", said)
-
-
-def _review(db: Session, name: str) -> Review:
-    record = ceremony_book.ceremony_named(db, name)
-    policy = stored_policy(record.vault)
-    return reviewed(db, record.vault, policy, psbt=signed_psbt(record), branch=record.branch)
 
 
 def sign(visit: Visit) -> Answer:

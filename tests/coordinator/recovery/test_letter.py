@@ -117,7 +117,7 @@ def test_a_later_hand_reads_what_it_can_do_now_and_from_when() -> None:
     opened = said(letter(Audience.OPEN, later=(NET._replace(open=True),)))
     assert "Now two of anna, ben and carl can move it too." in opened
     unpaid = said(letter(Audience.OPEN, later=(NET._replace(since=None),)))
-    assert "12 months after it last moved two of anna, ben and carl can" in unpaid
+    assert "12 months after it last moved, two of anna, ben and carl can" in unpaid
     assert "anna" not in said(letter(Audience.EXECUTOR, later=(NET._replace(here=None),)))
 
 

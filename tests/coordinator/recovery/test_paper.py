@@ -17,7 +17,14 @@ from coordinator.interop import bbqr
 from coordinator.recovery import paper as kit_paper
 from coordinator.recovery import typed_lines
 from coordinator.recovery.letter import Audience, CardPlace, LaterHands, LetterFacts, written
-from coordinator.recovery.steps import CardOnPaper, StepsFacts
+from coordinator.recovery.steps import (
+    SPARROW,
+    CardOnPaper,
+    LaterSteps,
+    StepsFacts,
+    with_later_keys,
+    with_program,
+)
 
 XPUB = "tpubDEfHTixePhNwjfaJMMkMZr9JmzHtM4tRziVMfynm4caMLydAvrjHR9v78XeBH1GU2AnQZSam1bdDW7FcuH2qX"
 KEYS = ",".join(f"[{n:08x}/48h/1h/0h/2h]{XPUB}7mxdJfGAkthhN4LUnue5gv/<0;1>/*" for n in range(3))
@@ -237,3 +244,52 @@ def test_page_one_has_room_for_the_longest_letter_and_its_list(paper: str, count
     first = pypdf.PdfReader(io.BytesIO(drawn)).pages[0].extract_text()
     assert "its PIN note" in first
     assert "Signed by the owner" in first
+
+
+@pytest.mark.parametrize("paper", ["a4", "letter"])
+def test_each_command_is_whole_on_paper_and_page_two_holds_all_steps(paper: str) -> None:
+    """The longest of what is usual: a birthday, a server, Sparrow's steps."""
+    facts = replace(
+        STEPS,
+        cards=[CardOnPaper(label, "maker", [SPARROW]) for label in ("blue", "green", "red")],
+        checksum="qpzry9x8",
+        network="testnet4",
+        chain="electrum+ssl://electrum.example.org:50002",
+        file="family-encrypted.txt",
+        secret=True,
+    )
+    pages = [page.get_text() for page in pymupdf.open(stream=kit_paper.drawn(
+        replace(KIT, steps=facts), paper
+    ))]  # fmt: skip
+    lines = pages[1].replace(" \\\n", " ").splitlines()
+    for step in with_program(facts):
+        for command in (step.command or "").splitlines():
+            assert command in lines, command
+    assert "then Broadcast." in pages[1]
+    assert pages[2].startswith("vault family"), "a page three begins the technical pages"
+    assert "Technical pages" in pages[2]
+
+
+def test_a_command_goes_on_below_as_a_shell_reads_it() -> None:
+    assert kit_paper.folded("cardquorum sync v") == ["cardquorum sync v"]
+    long = f"cardquorum recover {'n' * 40}-encrypted.txt --name {'n' * 40} --checksum {'q' * 8}"
+    lines = kit_paper.folded(long)
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= kit_paper.COMMAND_MAX + 2
+    assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(long)
+    assert kit_paper.folded("a" * 200) == ["a" * 200]
+
+
+def test_later_keys_begin_with_the_steps_that_bring_the_vault_back() -> None:
+    heirs = [CardOnPaper("anna", "maker"), CardOnPaper("ben", "maker", path="48h/1h/0h/1h")]
+    later = LaterSteps("recovery", 2, [*heirs, heirs[0]], ["anna", "ben"], "a year", None)
+    first, *others = with_later_keys(replace(STEPS, later=[later]), later)
+    assert "steps 1 to 6 of page two" in first.what
+    assert first.command == (
+        "cardquorum card enrol anna\ncardquorum card enrol ben --path 48h/1h/0h/1h"
+    )
+    steps = [step.command or "" for step in with_program(STEPS)]
+    assert "cardquorum sync" in steps[5], "step 6 looks for the money"
+    assert "card enrol" in steps[3], "step 4 lays the cards on the reader"
+    assert "spend sign" in steps[8], "step 9 signs and sends"
+    assert "--branch recovery" in str([each.command for each in others])
