@@ -33,7 +33,8 @@ def main() -> None:
 def run(words: Sequence[str], chosen: Globals | None = None) -> int:
     """Run one command and return its exit status; nothing is raised.
 
-    `chosen` is what holds before any option is read.
+    `chosen` is what holds before any option is read, where a command is run by the guide: that
+    tells by itself that somebody interrupted it.
     """
     terminal.prepare_streams()
     if words and words[0] == "help":
@@ -51,10 +52,10 @@ def run(words: Sequence[str], chosen: Globals | None = None) -> int:
     except SystemExit:  # what typer makes of help that nobody reads to its end
         return ExitStatus.DONE
     except (KeyboardInterrupt, typer.Abort):
-        return _failed(KeyboardInterrupt("interrupted"), words)
+        outcome = ExitStatus.INTERRUPTED
     except Exception as error:  # noqa: BLE001 -- the one place that catches everything
         return _failed(error, words)
-    if outcome == ExitStatus.INTERRUPTED:  # what typer makes of Ctrl-C, without a word
+    if outcome == ExitStatus.INTERRUPTED and chosen is None:  # typer says nothing of Ctrl-C
         return _failed(KeyboardInterrupt("interrupted"), words)
     return outcome if isinstance(outcome, int) else ExitStatus.DONE
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 KIT, BACKUP, CARDS = "kit", "backup", "cards"
 TYPED: Final = "-"
-KIT_FILE: Final = re.compile(r"(?P<name>.+)-(?:descriptor|encrypted)\.txt")
+KIT_FILE: Final = re.compile(r"(?P<name>.+)-(?:descriptor\.txt|encrypted\.txt|kit\.pdf)")
 MONEY: Final = re.compile(r"\b[xyzYZ]pub[1-9A-HJ-NP-Za-km-z]{50}")
 
 
@@ -118,8 +118,8 @@ def _cards_shown(guide: Led) -> None:
 def paper_asked() -> Paper:
     """Ask for what there is of a vault, until it is something that can be read."""
     paragraph(
-        "Give the name of the kit's file, or of a picture of each of its codes, all of them here, "
-        "in any order; - to type the numbered lines from the paper."
+        "Give the name of the kit's file or PDF, or of a picture of each of its codes, all of them "
+        "here, in any order; - to type the numbered lines from the paper."
     )
     told = ask_text("File, or -:", check=wrong_with)
     if told == TYPED:
@@ -141,15 +141,10 @@ def _named(told: str) -> list[str]:
 
 def _read(files: Sequence[str]) -> Paper:
     """Return what files tell before they are used; raises CoordinatorError, OSError."""
-    from coordinator.errors import UsageError
     from coordinator.interop.qr_pictures import read_files
-    from coordinator.recovery.recover import PDF, is_encrypted, joined
+    from coordinator.recovery.recover import is_encrypted, joined
 
     data = read_files(files)
-    if data.startswith(PDF):
-        raise UsageError(
-            "this is the paper itself: give - and type its lines, or a picture of its codes"
-        )
     locked = is_encrypted(data)
     money = not locked and MONEY.search(joined(data)) is not None
     return Paper(files, locked, "mainnet" if money else None)

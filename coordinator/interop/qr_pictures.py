@@ -1,6 +1,6 @@
 """QR codes in pictures: read from files that a scanner or a camera made, and drawn for one.
 
-Reading needs the extra `qr` (zxing-cpp).
+A PDF is as many pictures as it has pages. Reading needs the extra `qr` (zxing-cpp).
 """
 
 import io
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from coordinator import files
 from coordinator.errors import UsageError
+from coordinator.interop import pdf_pages
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MAGICS: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
+PICTURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
+MAGICS: Final = (*PICTURES, pdf_pages.MAGIC)
 WEBP: Final = (b"RIFF", b"WEBP")
 PIXELS_MAX: Final = 50_000_000
 FRAMES_MAX: Final = 2_000
@@ -27,7 +29,7 @@ DRAWN: Final = (".png", ".svg", ".gif")
 
 
 def is_picture(data: bytes) -> bool:
-    """Tell whether bytes are a picture of a kind that is read."""
+    """Tell whether bytes are a picture of a kind that is read, or pages with pictures."""
     return data.startswith(MAGICS) or (data[:4], data[8:12]) == WEBP
 
 
@@ -49,12 +51,13 @@ def read_files(names: Sequence[str]) -> bytes:
 
 
 def codes(data: bytes, name: str) -> list[str]:
-    """Return the texts of the codes in a picture, of every frame, each once.
+    """Return the texts of the codes in a picture, of every frame or page, each once.
 
     Raises UsageError.
     """
     found: dict[str, None] = {}
-    for frame in _frames(data, name):
+    frames = pdf_pages.pages if data.startswith(pdf_pages.MAGIC) else _frames
+    for frame in frames(data, name):
         found |= dict.fromkeys(texts_in(frame, name))
     if not found:
         raise UsageError(f"no code can be read in {name}: take it nearer, flat and sharp")

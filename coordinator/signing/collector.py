@@ -17,6 +17,7 @@ from cards.session import CardIdentity
 from coordinator.errors import CardNotEnrolled, CoordinatorError, LastAttempt, SignatureNotKept
 from coordinator.person import Attendant, Leaving, Overhearing, Typist
 from coordinator.readers.slots import KnownCard, RefusedPins, Slot
+from coordinator.shown_text import counted
 from coordinator.signing.card_signer import (
     CardShare,
     CardSigner,
@@ -214,8 +215,9 @@ def collect(offered: Sequence[Slot], task: SigningTask) -> list[Outcome]:
         for thread in threads:
             thread.join(GRACE / len(threads))
         done = [outcome for outcomes in found for outcome in outcomes if outcome.signatures]
-        said = ", ".join(f"card {each.label} gave {each.signatures}" for each in done)
-        task.attendant.say(f"stopped; {said or 'no card'} signatures, kept; nothing else was done")
+        gave = (f"card {each.label} gave {counted(each.signatures, 'signature')}" for each in done)
+        kept = f"{', '.join(gave)}, kept" if done else "no card has signed"
+        task.attendant.say(f"stopped; {kept}; nothing else was done")
         _handed_over(collection, [])
         raise
     finally:

@@ -124,8 +124,9 @@ def test_wrong_answers_are_named_and_cost_nothing(tmp_path: Path) -> None:
 
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     player = Player(tmp_path / "home", "--practice")
-    for question in (0, 2, 3, 8):
+    for times, question in enumerate((0, 2, 3, 8), 1):
         assert player.play(stop_at=question) == 130, player.screen[-2000:]
+        assert player.screen.count("error: interrupted") == times, player.screen[-2000:]
     assert player.play(stop_at=12) == 130
     assert player.play(stop_at=0) == 130
     assert "new PIN" not in player.asked[0], "what was done is not asked for again"

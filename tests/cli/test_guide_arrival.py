@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,13 +118,23 @@ def test_cards_alone_are_told_what_they_lack(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
+def test_without_a_reader_of_pdf_the_paper_itself_is_told_how_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
+    (tmp_path / "kit.pdf").write_bytes(b"%PDF-1.4")
+    told = str(wrong_with(str(tmp_path / "kit.pdf")))
+    assert "cardquorum[qr]" in told
+    assert "type its lines, or give a picture of each code" in told
+
+
 def test_a_file_that_is_none_is_told_while_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "kit.pdf").write_bytes(b"%PDF-1.4")
     (tmp_path / "empty").touch()
     assert wrong_with(str(tmp_path / "nowhere")) == f"there is no file {tmp_path / 'nowhere'}"
     assert wrong_with("'a") == "a quotation mark is missing"
     assert wrong_with("") == "something is wanted here"
-    assert "type its lines" in str(wrong_with(str(tmp_path / "kit.pdf")))
+    assert "cannot be read as a PDF" in str(wrong_with(str(tmp_path / "kit.pdf")))
     assert "nothing to read" in str(wrong_with(str(tmp_path / "empty")))
     assert wrong_with("-") is None
 
@@ -195,6 +206,18 @@ def test_an_heir_is_led_from_an_empty_folder_to_a_look_and_a_small_sum(
     assert "try out the cards" in left.shown.lower()
     assert NOTHING_AS_IF_LOST not in left.shown[: left.shown.index("3 000 000 sat")]
     assert "does not mean" not in left.shown
+
+
+def test_the_kit_itself_as_it_was_written_brings_the_vault_back(
+    inherited: Asked, tmp_path: Path
+) -> None:
+    """Its PDF alone: the name of the vault and all of its codes are in it."""
+    assert inherited.home.exists()
+    answers = papers(tmp_path / "locked" / "v-kit.pdf", "regtest")
+    left = led(tmp_path / "home", answers)
+    assert left.stopped
+    assert "vault v: 2-of-3" in left.shown
+    assert asking(tmp_path / "home")("vault", "list")["vaults"][0]["name"] == "v"
 
 
 def test_a_look_that_finds_nothing_is_not_told_as_a_loss(tmp_path: Path) -> None:

@@ -291,6 +291,26 @@ NO_KIT = [b"", b"%PDF-1.4", b"\xff\xfe", b"BIP138garbage", b"B$2U0100zz"]
 NO_DESCRIPTOR = [b"wsh(", b"{}", b"hello"]
 
 
+@pytest.mark.parametrize("place", ["at-a", "at-c"])
+def test_its_pdf_brings_the_vault_back(
+    vault: Asked, kit: Path, empty: Asked, tmp_path: Path, place: str
+) -> None:
+    """Plain or locked, as it was written, and as a scanner keeps the pages that lay on it."""
+    assert kit.exists()
+    vault("kit", "v", "--out", str(tmp_path / place), "--location", place)
+    key = vault("vault", "show", "v")["cosigners"][0]["key"]
+    made, scan = tmp_path / place / "v-kit.pdf", tmp_path / "scan.pdf"
+    pages = [
+        Image.open(io.BytesIO(page.get_pixmap(dpi=150).tobytes("png"))).convert("L")
+        for page in pymupdf.open(made)
+    ]
+    pages[0].save(scan, "PDF", save_all=True, append_images=pages[1:], resolution=150)
+    for name, file in (("whole", made), ("scanned", scan)):
+        empty("recover", str(file), "--name", name, "--key", key)
+    checksums = {each["checksum"] for each in empty("vault", "list")["vaults"]}
+    assert checksums == {vault("vault", "show", "v")["checksum"]}
+
+
 @pytest.mark.parametrize("data", [*NO_KIT, *NO_DESCRIPTOR])
 def test_what_is_no_kit(empty: Asked, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "file").write_bytes(data)

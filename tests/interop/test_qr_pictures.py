@@ -4,11 +4,12 @@ import io
 from pathlib import Path
 
 import pytest
+import segno
 import zxingcpp
 from PIL import Image, ImageFilter
 
 from coordinator.errors import UsageError
-from coordinator.interop import bbqr, qr_pictures
+from coordinator.interop import bbqr, pdf_pages, qr_pictures
 
 PARTS = bbqr.split(bytes(range(256)) * 4, "P", 224)
 
@@ -104,3 +105,36 @@ def test_a_picture_of_too_many_points_is_refused_before_it_is_unpacked(
     Image.new("1", size).save(huge, "PNG")
     with pytest.raises(UsageError, match="x has too many points; 50 million are the most"):
         qr_pictures.codes(huge.getvalue(), "x")
+
+
+def pdf_of(pictures: list[Image.Image]) -> bytes:
+    out = io.BytesIO()
+    first, *others = pictures
+    first.save(out, "PDF", save_all=True, append_images=others, resolution=100)
+    return out.getvalue()
+
+
+def code_of(text: str) -> Image.Image:
+    out = io.BytesIO()
+    segno.make_qr(text).save(out, kind="png", scale=4, border=4)
+    return Image.open(out).convert("L")
+
+
+def test_each_page_of_a_pdf_is_read() -> None:
+    data = pdf_of([code_of("one"), Image.new("L", (50, 50), 255), code_of("two")])
+    assert qr_pictures.codes(data, "it") == ["one", "two"]
+
+
+def test_a_pdf_of_many_or_huge_pages_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf_pages, "PAGES_MAX", 2)
+    with pytest.raises(UsageError, match="has 3 pages; 2 are read at most"):
+        qr_pictures.codes(pdf_of([code_of(text) for text in "abc"]), "it")
+    monkeypatch.setattr(pdf_pages, "PIXELS_MAX", 40_000)
+    (page,) = pdf_pages.pages(pdf_of([code_of("one").resize((2000, 2000))]), "it")
+    assert page.width * page.height <= 41_000
+
+
+@pytest.mark.parametrize("cut", [0, 4, 50, 400])
+def test_a_torn_pdf_is_told_in_a_sentence(cut: int) -> None:
+    with pytest.raises(UsageError):
+        qr_pictures.codes(pdf_of([Image.new("L", (50, 50), 255)])[: 4 + cut], "it")

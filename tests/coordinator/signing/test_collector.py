@@ -14,6 +14,7 @@ from cards.pin import Pin
 from cards.session import CardIdentity
 from coordinator.errors import LastAttempt
 from coordinator.readers.slots import Slot
+from coordinator.shown_text import counted
 from coordinator.signing import collector
 from coordinator.signing.collector import CardShare, Outcome, SigningTask, WaitPolicy
 from psbt.errors import SignatureInvalid
@@ -353,7 +354,7 @@ def test_what_a_card_was_giving_is_told_where_the_person_stops(
     monkeypatch.setattr(person, "say", said.append)
     with pytest.raises(KeyboardInterrupt):
         collect(monkeypatch, person, kept, [slow])
-    assert said[-1].startswith(f"stopped; card slow gave {len(kept)} signatures, kept")
+    assert said[-1].startswith(f"stopped; card slow gave {counted(len(kept), 'signature')}, kept;")
     assert kept
 
 
