@@ -4,9 +4,12 @@ import os
 import shutil
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from coordinator.cli import terminal
+
+if TYPE_CHECKING:
+    from prompt_toolkit.key_binding import KeyPressEvent
 
 WIDTH_MAX = 76
 QUESTION: Final = ">"
@@ -45,6 +48,7 @@ def choose(
 ) -> str:
     """Ask for one of several answers; the first is the default unless another is."""
     import questionary
+    from prompt_toolkit.key_binding import KeyBindings
 
     shown = [questionary.Choice(_short(each.title), value=each.value) for each in choices]
     first = next((each for each in shown if each.value == default), shown[0])
@@ -53,6 +57,9 @@ def choose(
         paragraph(question)
         question = "Answer:"
     asked = questionary.select(_short(question), choices=shown, default=first, qmark=mark)
+    keys = asked.application.key_bindings
+    if isinstance(keys, KeyBindings):
+        keys.add("c-d")(_ended)  # it ends where a line is typed, too
     return _answer(asked.unsafe_ask)
 
 
@@ -84,6 +91,10 @@ def _width() -> int:
 def _short(text: str) -> str:
     """Return a text that fits a line with what stands around it."""
     return textwrap.shorten(text, max(20, _width() - 6), placeholder="…")
+
+
+def _ended(event: "KeyPressEvent") -> None:
+    event.app.exit(exception=EOFError())
 
 
 def _answer(ask: Callable[[], object]) -> str:

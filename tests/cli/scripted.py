@@ -10,6 +10,8 @@ from typing import NamedTuple
 from unittest import mock
 
 import questionary
+from prompt_toolkit import Application
+from prompt_toolkit.key_binding import KeyBindings
 
 from coordinator import cli
 from coordinator.cli import prompts
@@ -32,6 +34,7 @@ class Asking:
 
     def __init__(self, answer: Callable[[], str]) -> None:
         self.unsafe_ask = answer
+        self.application: Application[str] = Application(key_bindings=KeyBindings())
 
 
 class Script:
