@@ -62,10 +62,10 @@ STAGES: Final = (
 UNASKED: Final = frozenset(
     {
         *("card_new", "words_unrecorded", "mine", "drill", "first_sum", "first_sum_waits"),
-        "wish_receive",
+        *("wish_receive", "report_lost", "report_stolen", "report_opened"),
     }
 )
-"""Steps that are taken at once: nothing of them is the person's to decide or to do."""
+"""Steps that are taken at once: nothing of them is the person's to decide or to do any more."""
 ASKED: Final = ("report_", "round_", "card_back")
 """How the codes of steps begin that are asked for though they ask for something else."""
 SILENT: Final = frozenset(

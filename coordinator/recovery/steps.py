@@ -102,6 +102,11 @@ def needed(facts: StepsFacts) -> Iterator[str]:
 
 def with_program(facts: StepsFacts) -> Iterator[Step]:
     """Yield the steps with this program, from an empty computer to a payment that was seen."""
+    yield from _rebuilding(facts)
+    yield from _paying(facts.vault)
+
+
+def _rebuilding(facts: StepsFacts) -> Iterator[Step]:
     vault = facts.vault
     if facts.wheel is not None:
         yield Step(
@@ -151,6 +156,9 @@ def with_program(facts: StepsFacts) -> Iterator[Step]:
         f"cardquorum vault verify {vault}",
         "It names each key that was proved. For another card, ask the people on page one.",
     )
+
+
+def _paying(vault: str) -> Iterator[Step]:
     yield Step(
         "Build a small payment to an address of yours. Compare the address sign by sign.",
         f"cardquorum spend create {vault} --to ADDRESS:10000sat --target 6",

@@ -1,6 +1,8 @@
 """Led by the hand at a terminal: from nothing to a drilled vault, with wrong answers and stops."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from coordinator.guide.facts import gather
 from coordinator.guide.steps import is_safe
 from coordinator.home.settings import open_home
 from storage.database import open_database
+from tests.cli.five_tasks import said
 from tests.cli.guide_player import CLOSED, CTRL_C, ELSEWHERE, EOF, KILLED, Player
 from tests.cli.recorded_guide import COLUMNS, recorded, transcript
 from tests.cli.screen import ERASED
@@ -59,16 +62,61 @@ def test_without_a_terminal_it_names_what_programs_use(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("columns", [pytest.param(60, marks=pytest.mark.matrix), 80])
-def test_practice_is_as_it_was_recorded_and_ends_with_a_drilled_vault(
-    tmp_path: Path, columns: int
-) -> None:
-    player = Player(tmp_path / "home", "--practice", columns=columns)
+@pytest.fixture(scope="module")
+def practised(tmp_path_factory: pytest.TempPathFactory) -> Player:
+    """Somebody who has practised, at a terminal of 80 columns."""
+    player = Player(tmp_path_factory.mktemp("practised") / "home", "--practice")
     assert player.play() == 0, player.screen
-    assert not (tmp_path / "home").exists(), "practice has a home of its own"
-    assert safe(tmp_path / "home-practice")
-    shown = recorded(columns).read_text(encoding="utf-8")
+    return player
+
+
+def check_practice(player: Player) -> None:
+    assert not player.home.exists(), "practice has a home of its own"
+    assert safe(practice_home(player))
+    shown = recorded(player.columns).read_text(encoding="utf-8")
     assert transcript(player) == shown, "python -m tests.cli.recorded_guide records it anew"
+
+
+def practice_home(player: Player) -> Path:
+    return player.home.with_name("home-practice")
+
+
+def test_practice_is_as_it_was_recorded_and_ends_with_a_drilled_vault(practised: Player) -> None:
+    check_practice(practised)
+
+
+@pytest.mark.matrix
+def test_practice_at_a_narrow_terminal_is_as_it_was_recorded(tmp_path: Path) -> None:
+    player = Player(tmp_path / "home", "--practice", columns=60)
+    assert player.play() == 0, player.screen
+    check_practice(player)
+
+
+TASKS = {
+    "a payment to somebody": {r"What is it about\?": [DOWN * 2 + ENTER]},
+    "the yearly check": {r"What is it about\?": [DOWN * 3 + ENTER]},
+    "a lost card": {
+        r"What is it about\?": [DOWN * 4 + ENTER],
+        r"An address of your own": [f"{ELSEWHERE}{ENTER}"],
+    },
+}
+
+
+def test_each_task_takes_as_many_questions_as_the_document_says(
+    practised: Player, tmp_path: Path
+) -> None:
+    """A vault with money: somebody is paid, a card is lost, the yearly check; one command each."""
+    taken = {"a new vault": len(practised.asked)}
+    for task, answers in TASKS.items():
+        home = tmp_path / task.replace(" ", "-")
+        shutil.copytree(practice_home(practised), home)
+        given = json.loads(run_program(home, "address", "new", "savings", "--json").out)["address"]
+        run_program(home, "regtest", "fund", given, "0.01btc")
+        run_program(home, "regtest", "mine")
+        player = Player(home)
+        assert player.play(instead=answers) == 0, player.screen
+        taken[task] = len(player.asked)
+    assert {task: count for task, count in said().items() if task in taken} == taken
 
 
 @pytest.mark.parametrize("columns", COLUMNS)

@@ -14,6 +14,7 @@ from coordinator.home.settings import open_home
 from coordinator.interop import bbqr
 from psbt.keys import format_key_expression, parse_key_expression
 from psbt.network import Network
+from tests.cli.five_tasks import said
 from tests.cli.scripted import Answer, led
 from tests.program import PIN, Asked, asking, made_vault, prove_keys, run_program
 
@@ -67,6 +68,11 @@ def test_papers_bring_a_vault_back_and_nobody_reads_that_nothing_is_there(
     told = run_program(home, "status")
     assert NOTHING_AS_IF_LOST not in told.out
     assert "not looked" in told.out
+
+
+def test_a_vault_back_from_its_kit_takes_as_many_questions_as_the_document_says() -> None:
+    """On mainnet, whose keys tell what they are for: what the test above answers, and no more."""
+    assert said()["a vault back from its kit"] == len(papers(Path("kit"), "mainnet"))
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -19,7 +19,7 @@ def test_what_happened_is_asked_first_and_its_road_begins(tmp_path: Path) -> Non
         r"What happened\?": [DOWN + ENTER],  # a card was stolen
         r"Which one\?": [DOWN + ENTER],
     }
-    assert player.play(stop_at=4, instead=answers) == 130, player.screen
+    assert player.play(stop_at=3, instead=answers) == 130, player.screen
     shown = player.screen.replace("\n", " ")
     assert "no money has moved, and one card alone cannot move it" in shown
     assert "card b: recorded as stolen" in shown
