@@ -87,7 +87,7 @@ def _expanded(template: str, keys: list[str]) -> str:
         raise PolicyError(f"the {FORMAT}'s template holds a key beside its placeholders")
     if "musig(" in template:
         raise NotImportable(
-            f"the {FORMAT} is a taproot wallet of MuSig2, which no card signs for",
+            f"the {FORMAT} is a wallet of MuSig2, which no card signs for",
             descriptors.KEEP_IT,
         )
     placed = PLACEHOLDER.findall(template)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from coordinator.errors import NotImportable
 from coordinator.interop import annotations
-from coordinator.interop.key_text import KeyText, read_key, steps_below
+from coordinator.interop.key_text import WIF, KeyText, read_key, steps_below
 from coordinator.interop.wallet_file import (
     WalletFile,
     WalletKey,
@@ -45,22 +45,24 @@ Keychains = tuple[tuple[int, ...], ...]
 """What stands below each key: one step, a pair of them, or none."""
 STEPS_MAX: Final = 8
 SHAPE = re.compile(r"(wsh|sh\(wsh|sh)\((sortedmulti|multi)\(([^()]*)\)\)(\)?)")
-BRANCHED = re.compile(r"wsh\((?!(?:sorted)?multi\(|pkh?\().*\)", re.DOTALL)
+BRANCHED = re.compile(r"wsh\((?!(?:sorted)?multi(?:_a)?\(|pkh?\(|musig\().*\)", re.DOTALL)
 PLACES_MAX: Final = 3 * KEYS_MAX
 LEAF = re.compile(r"tr\(([^(),]*),sortedmulti_a\(([^(){}]*)\)\)")
 THRESHOLD = re.compile(r"[1-9][0-9]?")
 PAIR = re.compile(r"((?:/[0-9]{1,10})*)/<([0-9]{1,10});([0-9]{1,10})>/\*")
 ONE = re.compile(r"((?:/[0-9]{1,10})*)/([0-9]{1,10})/\*")
 SHORT = {"/**": "/<0;1>/*"}
+WIF_IN = re.compile(rf"(?<![0-9A-Za-z])(?:{WIF.pattern})(?![0-9A-Za-z])")
 NAME = re.compile(r"([a-z_]{1,20})\(")
 BRACES = re.compile(r"/\{([0-9]{1,10}),([0-9]{1,10})\}/")
 """Keychains as Specter-DIY writes them."""
 MARK = re.compile(r"(/[0-9]{1,10})['h]")
 OTHER_KINDS: Final = (
-    (re.compile(r"tr\(musig\(|.*\bmusig\("), "a taproot wallet of MuSig2, which no card signs for"),
+    (re.compile(r".*\bmusig\("), "a wallet of MuSig2, which no card signs for"),
     (re.compile(r"tr\([^,]*\)"), "a taproot wallet whose one key spends alone"),
     (re.compile(r"tr\(.*multi_a\("), "a taproot wallet of another form than one sortedmulti_a"),
     (re.compile(r"tr\("), "a taproot wallet"),
+    (re.compile(r".*multi_a\("), "multi_a outside of taproot, which cannot be spent"),
     (re.compile(r"(wpkh|pkh|pk|combo|sh\(wpkh|wsh\(pkh|wsh\(pk|sh\(pkh|sh\(pk)\("), "a single key"),
     (re.compile(r"sp\("), "a wallet of silent payments"),
     (re.compile(r"(addr|raw|rawtr)\("), "an address or script without its keys"),
@@ -277,7 +279,7 @@ def _written(file: WalletFile, belows: Sequence[str], network: Network) -> str:
 
 
 def _other_kind(body: str, where: str) -> PolicyError:
-    if "prv" in body:
+    if "prv" in body or WIF_IN.search(body):
         return NotImportable(
             f"{where} holds a private key",
             "nothing of it was stored; export the wallet without its private keys",

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from coordinator.errors import NotImportable
+from coordinator.interop.descriptors import WIF_IN
+from coordinator.interop.recognition import read_text
 from psbt.address import p2tr
 from psbt.keys import child, parse_xpub
 from psbt.network import Network
@@ -110,6 +113,25 @@ def test_a_sorted_leaf_is_bip_387s() -> None:
             assert p2tr(output_key(bytes.fromhex(matched[1]), leaf_hash(code)).x).hex() == script
             checked += 1
     assert checked == 3
+
+
+@pytest.mark.parametrize("number", [386, 387, 390])
+def test_what_else_taproot_may_be_is_refused_by_its_name(number: int) -> None:
+    """BIP 386's single keys and trees, BIP 387's open keys, BIP 390's MuSig2, valid or not."""
+    texts = [each["text"] for each in loaded(f"bips/bip{number}.json")]
+    expressions = [text for text in texts if "(" in text and "()" not in text]
+    assert len(expressions) > 9
+    for text in expressions:
+        with pytest.raises(NotImportable) as refused:
+            read_text(text, Network.MAINNET)
+        told = str(refused.value)
+        if "prv" in text or WIF_IN.search(text):
+            assert "private key" in told, text
+        elif number == 390:
+            assert "a wallet of MuSig2, which no card signs for" in told, text
+        else:
+            assert re.search("taproot|form that is not known|without branches", told), text
+        assert "prv" not in told
 
 
 def test_the_key_that_is_nobodys_is_lianas() -> None:
