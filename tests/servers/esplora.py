@@ -7,7 +7,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from coordinator.chain.regtest.blocks import merkle_root
+from psbt.address import parse_address
 from psbt.coins import Outpoint
+from psbt.errors import PolicyError
+from psbt.network import Network
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput
 from tests.servers.index import script_hash
 from tests.servers.node import getblockhash, known_block
@@ -121,6 +124,15 @@ def script_history(daemon: "Daemon", asked: str, last: str | None = None) -> lis
     return [_transaction_json(daemon, view, txid) for txid in page]
 
 
+def address_history(daemon: "Daemon", address: str, last: str | None = None) -> list[Json]:
+    """Return such a page of an address."""
+    try:
+        script = parse_address(address, Network.REGTEST)
+    except PolicyError as failure:
+        raise NotFound from failure
+    return script_history(daemon, script_hash(script), last)
+
+
 def transaction_info(daemon: "Daemon", txid: str) -> Json:
     return _transaction_json(daemon, daemon.view(), txid)
 
@@ -181,6 +193,7 @@ PAGES: dict[str, Callable[..., object]] = {
     rf"/block/{HASH}/txid/(\d+)": txid_in_block,
     r"/blocks(?:/(\d+))?": blocks,
     f"/scripthash/{HASH}/txs(?:/chain/{HASH})?": script_history,
+    f"/address/([0-9a-zA-Z]+)/txs(?:/chain/{HASH})?": address_history,
     f"/tx/{HASH}": transaction_info,
     f"/tx/{HASH}/raw": transaction_raw,
     f"/tx/{HASH}/hex": transaction_hex,

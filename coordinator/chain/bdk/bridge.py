@@ -47,6 +47,12 @@ class Bridge:
         return f"127.0.0.1:{self._listener.getsockname()[1]}"
 
     @property
+    def address(self) -> tuple[str, int]:
+        """Return where it listens."""
+        host, port = self._listener.getsockname()
+        return host, port
+
+    @property
     def url(self) -> str:
         """Return how an HTTP client names it."""
         return f"http://{self.place}"

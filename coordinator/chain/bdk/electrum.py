@@ -1,8 +1,9 @@
 """Electrum servers, asked through BDK's client."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
+from hashlib import sha256
 
 import bdkpython as bdk
 
@@ -10,9 +11,11 @@ from coordinator.chain import Package, Relay, Tip
 from coordinator.chain.bdk.bridge import Bridge
 from coordinator.chain.bdk.client import GAP, Scan, check_genesis, rate
 from coordinator.chain.bdk.conversions import header_hash, is_known, rejection
+from coordinator.chain.bdk.electrum_lines import HISTORY_MAX, ElectrumLines, proven_root
+from coordinator.chain.bdk.histories import Block, Placed
 from coordinator.chain.url import ELECTRUM_SSL, ChainUrl
 from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, TransactionRejected
-from coordinator.foreign_json import SATS_PER_BTC
+from coordinator.foreign_json import HEIGHT_MAX, SATS_PER_BTC, Field
 from psbt.relay import CORE_30
 
 BATCH = 100
@@ -32,6 +35,7 @@ class ElectrumServer:
         self._network = network
         self._report = report
         self._bridge: Bridge | None = None
+        self._lines: ElectrumLines | None = None
         self._where = f"Electrum server {url.host}:{url.port}"
 
     def tip(self) -> Tip:
@@ -51,6 +55,40 @@ class ElectrumServer:
             found = self._client.full_scan(asked.build(), self.gap, BATCH, fetch_prev_txouts=False)
             self._report("")
             return found
+
+    def histories(self, scripts: Sequence[bytes]) -> Iterator[Placed]:
+        """Yield what the server knows of these scripts."""
+        names = [[sha256(each).digest()[::-1].hex()] for each in scripts]
+        for start in range(0, len(names), BATCH):
+            for told in self._asked("blockchain.scripthash.get_history", names[start:][:BATCH]):
+                for each in told.items(HISTORY_MAX):
+                    height = each["height"].integer(-1, HEIGHT_MAX)
+                    yield Placed(each["tx_hash"].hash(), height if height > 0 else None)
+            self._report(f"{self._where}: {start} addresses looked at" if start else "")
+        self._report("")
+
+    def prove(self, placed: Placed) -> None:
+        """Raise ChainError where no Merkle proof leads from the transaction to its block."""
+        with self._asking():
+            header = self._client.block_header(placed.height or 0)
+        method = "blockchain.transaction.get_merkle"
+        (proof,) = self._asked(method, [[placed.txid, placed.height]])
+        if proven_root(placed.txid, proof)[::-1].hex() != str(header.merkle_root):
+            raise ChainError(
+                f"{self._where} proves not that transaction {placed.txid} is in block"
+                f" {placed.height}"
+            )
+
+    def raw_transaction(self, txid: str) -> bytes:
+        """Return a transaction as the server gives it."""
+        with self._asking():
+            return self._client.transaction_get_raw(bdk.Txid.from_string(txid))
+
+    def block(self, height: int) -> Block:
+        """Return the block at a height."""
+        with self._asking():
+            header = self._client.block_header(height)
+        return Block(header_hash(header), header.time)
 
     def feerate(self, blocks: int) -> int:
         """Return the server's estimate, never below what nodes relay."""
@@ -93,6 +131,9 @@ class ElectrumServer:
     def close(self) -> None:
         """Let go of the connection."""
         self.__dict__.pop("_client", None)
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
         if self._bridge is not None:
             self._bridge.close()
             self._bridge = None
@@ -111,6 +152,36 @@ class ElectrumServer:
             raise ChainError(f"transaction {txid} spends an output that is not there") from failure
         paid = sum(output.value.to_sat() for output in transaction.output())
         return Package(transaction.vsize(), brought - paid)
+
+    def _asked(self, method: str, parameters: Sequence[Sequence[object]]) -> list[Field]:
+        """Return the answers that BDK's client cannot ask for.
+
+        A connection that broke since it was last used is made anew, once.
+        """
+        try:
+            if self._lines is not None:
+                with suppress(OSError):
+                    return self._lines.ask(method, parameters)
+                self._lines.close()
+            self._lines = self._connected_lines()
+            return self._lines.ask(method, parameters)
+        except OSError as failure:
+            fault = self._bridge.take_fault() if self._bridge else None
+            self.close()
+            told = fault or f"gives no proper answer: {failure.strerror or failure}"
+            raise ChainUnreachable(f"{self._where} {told}") from failure
+        except ValueError as failure:
+            self.close()
+            raise ChainError(f"{self._where}: {failure}") from failure
+
+    def _connected_lines(self) -> ElectrumLines:
+        """Return a connection beside BDK's, which has looked whether it is the network's."""
+        with self._asking():
+            self._client.ping()
+        if self._bridge is None:
+            raise ConnectionError("the connection ended")
+        seconds = self._url.number("timeout", SECONDS)
+        return ElectrumLines(self._url, self._bridge.address, seconds)
 
     def _fetched(self, txid: str) -> bdk.Transaction:
         """Return a transaction; raises ChainError where the server gives another one."""

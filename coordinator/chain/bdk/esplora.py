@@ -1,6 +1,7 @@
 """Esplora servers, asked through BDK's client."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -8,9 +9,10 @@ import bdkpython as bdk
 
 from coordinator.chain import Package, Relay, Tip
 from coordinator.chain.bdk.bridge import Bridge
-from coordinator.chain.bdk.client import GAP, Scan, check_genesis, rate
+from coordinator.chain.bdk.client import GAP, NETWORKS, Scan, check_genesis, rate
 from coordinator.chain.bdk.conversions import is_known, rejection
 from coordinator.chain.bdk.electrum import Scripts
+from coordinator.chain.bdk.histories import Block, Placed
 from coordinator.chain.url import ESPLORA, ChainUrl
 from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, TransactionRejected
 from psbt.relay import CORE_30
@@ -18,6 +20,9 @@ from psbt.relay import CORE_30
 AT_ONCE = 4
 SECONDS = 60.0
 REFUSED = 400
+PAGE = 25
+"""So many confirmed transactions a page holds."""
+HISTORY_MAX = 100_000
 ANCESTORS_MAX = 1_000
 """Bitcoin Core holds 25 together, 64 since version 31; a node may be set to more."""
 
@@ -52,6 +57,44 @@ class EsploraServer:
             found = self._client.full_scan(asked.build(), self.gap, AT_ONCE)
             self._report("")
             return found
+
+    def histories(self, scripts: Sequence[bytes]) -> Iterator[Placed]:
+        """Yield what the server knows of these scripts."""
+        with self._asking(), ThreadPoolExecutor(AT_ONCE) as pool:
+            client = self._client
+            for told in pool.map(lambda script: self._history(client, script), scripts):
+                yield from told
+
+    def _history(self, client: bdk.EsploraClient, script: bytes) -> list[Placed]:
+        """Return what the server knows of a script, page by page."""
+        address = bdk.Address.from_script(bdk.Script(script), NETWORKS[self._network])
+        found: list[Placed] = []
+        last: bdk.Txid | None = None
+        while len(found) <= HISTORY_MAX:
+            page = client.get_address_txs(address, last)
+            found += [Placed(str(each.txid), each.status.block_height) for each in page]
+            placed = [each.txid for each in page if each.status.confirmed]
+            if len(placed) < PAGE:
+                return found
+            last = placed[-1]
+        raise ChainError(f"{self._where} tells of more than {HISTORY_MAX:,} payments to an address")
+
+    def prove(self, placed: Placed) -> None:
+        """Do nothing: an Esplora server is believed."""
+
+    def raw_transaction(self, txid: str) -> bytes:
+        """Return a transaction as the server gives it."""
+        with self._asking():
+            found = self._client.get_tx(bdk.Txid.from_string(txid))
+        if found is None:
+            raise ChainError(f"{self._where} has no transaction {txid} that it tells of")
+        return found.serialize()
+
+    def block(self, height: int) -> Block:
+        """Return the block at a height."""
+        with self._asking():
+            name = self._client.get_block_hash(height)
+            return Block(str(name), self._client.get_header_by_hash(name).time)
 
     def feerate(self, blocks: int) -> int:
         """Return the server's estimate for the next target it knows that is no later."""

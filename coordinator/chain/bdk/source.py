@@ -20,7 +20,8 @@ from coordinator.chain import (
 )
 from coordinator.chain.bdk.client import NETWORKS, Client, PackageClient, Scan
 from coordinator.chain.bdk.conversions import seen
-from coordinator.chain.bdk.spellings import merged, spelled
+from coordinator.chain.bdk.histories import HistoryClient, updated
+from coordinator.chain.bdk.spellings import is_sorted_leaf, merged, spelled
 from coordinator.errors import ChainError, TransactionRejected
 from psbt.transaction import MAX_MONEY_SATS
 
@@ -43,6 +44,8 @@ class BdkChain:
 
     def sync(self, watch: Watch) -> ChainUpdate:
         """Return what happened since the watch's tip; all of it where BDK knew another tip."""
+        if is_sorted_leaf(watch.descriptor) and isinstance(self._client, HistoryClient):
+            return updated(self._client, watch, self._network)
         spellings = [watch._replace(descriptor=each) for each in spelled(watch.descriptor)]
         updates = [self._synced(each) for each in spellings]
         forks = [each.reorganised_to for each in updates if each.reorganised_to is not None]

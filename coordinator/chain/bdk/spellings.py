@@ -18,6 +18,11 @@ KEYS_MAX: Final = 4
 """Of so many keys 24 orders are watched; of one more it would be 120."""
 
 
+def is_sorted_leaf(descriptor: str) -> bool:
+    """Tell whether a descriptor is of sorted keys in a leaf of taproot."""
+    return SORTED.fullmatch(descriptor.partition("#")[0]) is not None
+
+
 def spelled(descriptor: str) -> list[str]:
     """Return the descriptors that BDK reads in place of one; raises ChainError for too many."""
     matched = SORTED.fullmatch(descriptor.partition("#")[0])
@@ -27,8 +32,9 @@ def spelled(descriptor: str) -> list[str]:
     listed = keys.split(",")
     if len(listed) > KEYS_MAX:
         raise ChainError(
-            f"BDK knows no sorted keys in taproot: here it watches every order of up to {KEYS_MAX},"
-            f" and the vault has {len(listed)}; ask a Bitcoin Core of your own"
+            "BDK knows no sorted keys in taproot: by p2p every order is watched of up to"
+            f" {KEYS_MAX} keys, and the vault has {len(listed)}; ask an Electrum or Esplora server,"
+            " or a Bitcoin Core of your own"
         )
     return [
         f"{body}#{checksum(body)}"
