@@ -75,7 +75,7 @@ def half_signed(there: Asked, psbt: str, folder: Path, *labels: str) -> str:
 @pytest.mark.parametrize(
     "left_out", ["everything", *(pytest.param(each, marks=MATRIX) for each in [*LEFT_OUT][:2])]
 )
-@pytest.mark.parametrize("version", [0, 2])
+@pytest.mark.parametrize("version", [pytest.param(0, marks=MATRIX), 2])
 def test_a_payment_made_elsewhere_is_filled_in_and_signed(
     here: Asked, tmp_path: Path, left_out: str, version: int
 ) -> None:
@@ -91,7 +91,9 @@ def test_a_payment_made_elsewhere_is_filled_in_and_signed(
     assert finish(here, made["ceremony"])["vsize"] == dry["review"]["vsize"]
 
 
-@pytest.mark.parametrize("form", ["hex", "final PSBT", pytest.param("signed PSBT", marks=MATRIX)])
+@pytest.mark.parametrize(
+    "form", ["final PSBT", *(pytest.param(each, marks=MATRIX) for each in ("hex", "signed PSBT"))]
+)
 def test_what_was_finished_elsewhere_is_sent_or_added(
     here: Asked, there: Asked, tmp_path: Path, form: str
 ) -> None:
@@ -133,9 +135,8 @@ def test_a_payment_of_this_home_comes_back_finished(
     ("form", "words"),
     [
         ("ur", ("--psbt-version", "2")),
-        ("bbqr", ("--slim",)),
         *(pytest.param(form, words, marks=MATRIX) for form, words in (
-            ("hex", ("--slim", "--psbt-version", "2")), ("base64", ("--slim",)), ("pmofn", ()),
+            ("hex", ("--slim", "--psbt-version", "2")), ("base64", ("--slim",)), ("bbqr", ("--slim",)), ("pmofn", ()),
             ("bbqr", ("--psbt-version", "2")), ("ur", ("--slim",)),
         )),
     ],
