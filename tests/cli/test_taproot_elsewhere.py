@@ -136,8 +136,8 @@ def test_a_payment_of_this_home_comes_back_finished(
     [
         ("ur", ("--psbt-version", "2")),
         *(pytest.param(form, words, marks=MATRIX) for form, words in (
-            ("hex", ("--slim", "--psbt-version", "2")), ("base64", ("--slim",)), ("bbqr", ("--slim",)), ("pmofn", ()),
-            ("bbqr", ("--psbt-version", "2")), ("ur", ("--slim",)),
+            ("hex", ("--slim", "--psbt-version", "2")), ("base64", ("--slim",)), ("pmofn", ()),
+            ("bbqr", ("--psbt-version", "2")), ("bbqr", ("--slim",)), ("ur", ("--slim",)),
         )),
     ],
 )  # fmt: skip
