@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cards.pcscd import missing
+from tests.forked import program_loaded
 from tests.judges import REQUIRE_ALL
 from tests.program import run_program
 from tests.servers.postgresql import Engines
@@ -31,26 +32,38 @@ def test_nothing_in_the_folder_is_left_out() -> None:
     }
 
 
+INSTALLED = str(Path(sys.executable).parent)
+"""The folder of the program as it was installed."""
+
+
 @pytest.mark.parametrize(
     ("name", "last"),
     [
         ("two_of_three.py", "vB:"),
         ("walk_through.sh", "nothing found"),
         ("readers.sh", "confirmed"),
-        ("custody.sh", "recovered"),
-        ("later_keys.sh", "confirmed"),
+        pytest.param("custody.sh", "recovered", marks=pytest.mark.matrix),
+        pytest.param("later_keys.sh", "confirmed", marks=pytest.mark.matrix),
     ],
 )
 def test_an_example_runs(name: str, last: str) -> None:
     if name == "readers.sh" and (reason := missing()) and os.environ.get(REQUIRE_ALL) != "1":
         pytest.skip(reason)
-    assert last in ran(name)
+    assert last in ran(name, INSTALLED)
 
 
-def ran(name: str, **environment: str) -> str:
-    """Run an example to its end; return what it printed."""
+@pytest.mark.parametrize(
+    ("name", "last"), [("custody.sh", "recovered"), ("later_keys.sh", "confirmed")]
+)
+def test_a_long_example_runs_with_the_program_loaded_once(name: str, last: str) -> None:
+    with program_loaded() as folder:
+        assert last in ran(name, folder)
+
+
+def ran(name: str, folder: str, **environment: str) -> str:
+    """Run an example to its end, with the program in that folder; return what it printed."""
     program = [sys.executable] if name.endswith(".py") else ["sh"]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    path = os.pathsep.join([folder, INSTALLED, os.environ["PATH"]])
     done = subprocess.run(
         [*program, str(EXAMPLES / name)], env={**os.environ, "PATH": path, **environment},
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
@@ -62,7 +75,7 @@ def ran(name: str, **environment: str) -> str:
 @pytest.mark.matrix
 def test_three_operators_pay_from_one_database(on_server: Engines) -> None:
     url = on_server.server.url(on_server.server.database())
-    told = ran("operators.sh", DATABASE=url.render_as_string(hide_password=False))
+    told = ran("operators.sh", INSTALLED, DATABASE=url.render_as_string(hide_password=False))
     assert re.fullmatch("[0-9a-f]{64}", told.splitlines()[-1])
 
 

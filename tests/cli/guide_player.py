@@ -1,19 +1,15 @@
 """Somebody who is led by the guide: answers what is asked, at a terminal of a given width."""
 
 import codecs
-import fcntl
 import os
-import pty
 import re
 import select
-import struct
-import sys
-import termios
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.cli.screen import Screen
+from tests.forked import begun_at_terminal
 
 PIN = "123456"
 ELSEWHERE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -96,15 +92,10 @@ class Player:
 
         With `stopped_at`, end it at the first question that is not in it, and put it there.
         """
-        pid, master = pty.fork()
-        if pid == 0:
-            # Not this process's own: readline, which pytest imports, puts COLUMNS into it.
-            known = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-            known |= {"CARDQUORUM_HOME": str(self.home), "PROMPT_TOOLKIT_NO_CPR": "1"}
-            program = [sys.executable, "-m", "coordinator.cli", "guide", *self.command]
-            os.execve(program[0], program, {**known, "TERM": "xterm"})
-        size = struct.pack("HHHH", 40, self.columns, 0, 0)
-        fcntl.ioctl(master, termios.TIOCSWINSZ, size)
+        # Not this process's own: readline, which pytest imports, puts COLUMNS into it.
+        known = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+        known |= {"CARDQUORUM_HOME": str(self.home), "PROMPT_TOOLKIT_NO_CPR": "1", "TERM": "xterm"}
+        program, master = begun_at_terminal(["guide", *self.command], known, columns=self.columns)
         left = {question: list(answers) for question, answers in (instead or {}).items()}
         self.asked, unread, stopped = [], "", False
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -128,16 +119,20 @@ class Player:
                 stopped_at.add(self.moment)
                 stopped = True
             if stopped and ending == KILLED:
-                os.kill(pid, 9)
+                program.kill()
             elif stopped and ending == CLOSED:
                 break
             else:
                 os.write(master, (ending if stopped else answer).encode())
                 stopped = stopped and ending != EOF  # at a hidden prompt that is an empty answer
         else:
-            os.kill(pid, 9)
+            program.kill()
         os.close(master)
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        program.join()
+        status = program.exitcode
+        program.close()
+        assert status is not None
+        return status
 
     def _answer(self, unread: str, left: dict[str, list[str]]) -> str | None:
         for pattern, reply in REPLIES.items():
