@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from coordinator.audit.dangers import dangers
 from coordinator.audit.facts import (
@@ -23,7 +24,7 @@ from coordinator.custody.bags import BagFacts
 from coordinator.guide.facts import CardFact, Emulator, GuideFacts, SecretFact, VaultStanding
 from coordinator.guide.payments import Standing
 from coordinator.incident.step import Step
-from coordinator.notices import Severity
+from coordinator.notices import Notice, Severity
 from coordinator.wallet.overview import CeremonyLine
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -149,21 +150,23 @@ def _carriers(card: Card) -> tuple[CarrierFacts, ...]:
     return (body, CarrierFacts(f"words:{card.label}", at, None, NOW))
 
 
-def _vault_facts(model: Model, vault: Vault) -> VaultFacts:
+@cache
+def _known(vault: Vault, cards: tuple[Card, ...], places: int) -> tuple[VaultFacts, list[Notice]]:
+    """Return what is known of a vault of these cards, and what is dangerous in it."""
     cosigners = tuple(
         CosignerFacts(
-            label,
-            _carriers(model.card(label)),
-            True if label in vault.proved else None,
-            fingerprint=label,
+            card.label,
+            _carriers(card),
+            True if card.label in vault.proved else None,
+            fingerprint=card.label,
         )
-        for label in vault.cards
+        for card in cards
     )
-    return VaultFacts(
+    facts = VaultFacts(
         vault.name,
         vault.threshold,
         cosigners,
-        places={place: PlaceFacts(place) for place in PLACES[: model.places]},
+        places={place: PlaceFacts(place) for place in PLACES[:places]},
         copies=tuple(
             CopyFacts(f"copy:{vault.name}-{place}", place, None, vault.successor is not None)
             for place in sorted(vault.copies)
@@ -173,12 +176,14 @@ def _vault_facts(model: Model, vault: Vault) -> VaultFacts:
         value_sats=vault.sats,
         approval="approved" if vault.approved else "none",
     )
+    return facts, dangers(facts)
 
 
 def _standing(model: Model, vault: Vault) -> VaultStanding:
-    facts = _vault_facts(model, vault)
+    # Of what a vault went through the facts hold no more than its sum and its drill.
+    settled = replace(vault, address=False, pending=False, received=False, spent=False)
+    facts, found = _known(settled, tuple(map(model.card, vault.cards)), model.places)
     held = model.payment is not None and model.payment.vault == vault.name
-    found = dangers(facts)
     if vault.successor is not None:
         watched = {"quorum_stolen", "quorum_lost"}
         found = [each for each in found if each.code in watched and vault.sats]

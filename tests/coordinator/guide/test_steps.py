@@ -1,9 +1,11 @@
 """Whoever follows the steps reaches a safe vault, from every state of a finite model."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import product
+from typing import NamedTuple
 
 import pytest
 
@@ -26,6 +28,8 @@ from tests.coordinator.guide.model import (
 from tests.coordinator.guide.next_steps_table import PAPER, Counts, document
 
 STEPS_MAX = 80
+SAMPLE = 5
+"""`make test` walks from each fifth state, `make test-all` from all: 5 divides no axis."""
 CHAINS = ("regtest:", "http://node", "none:")
 BEFORE = [
     Model(made=False),
@@ -99,11 +103,19 @@ def paying() -> Iterator[Model]:
             yield model.with_vault(replace(vault, approved=False))
 
 
+class Seen(NamedTuple):
+    """Whether a state is safe, what is dangerous in each of its vaults, and what is next."""
+
+    safe: bool
+    dangers: tuple[frozenset[str], ...]
+    steps: tuple[Step, ...]
+
+
 @cache
-def seen(model: Model) -> tuple[bool, tuple[Step, ...]]:
-    """Tell whether a state is safe, and what is next there."""
+def seen(model: Model) -> Seen:
     facts = facts_of(model)
-    return is_safe(facts), tuple(next_steps(facts))
+    found = tuple(frozenset(each.code for each in vault.dangers) for vault in facts.vaults)
+    return Seen(is_safe(facts), found, tuple(next_steps(facts)))
 
 
 def walk(start: Model, ways: dict[Model, int]) -> list[str]:
@@ -113,7 +125,7 @@ def walk(start: Model, ways: dict[Model, int]) -> list[str]:
     """
     model, told, passed = start, list[str](), list[Model]()
     while model not in ways:
-        safe, steps = seen(model)
+        safe, _, steps = seen(model)
         if safe:
             ways[model] = 0
             break
@@ -130,52 +142,70 @@ def walk(start: Model, ways: dict[Model, int]) -> list[str]:
     return []
 
 
-@cache
-def counted() -> tuple[dict[Model, int], Counts]:
-    """Return every state met on the ways from all of them to safety, and how many there are."""
+def counted(every: int = 1) -> tuple[dict[Model, int], Counts]:
+    """Return each state met on the ways to safety from every nth, and how many there are."""
     ways: dict[Model, int] = {}
-    starts = [*BEFORE, *after(), *paying()]
+    starts = [*BEFORE, *after(), *paying()][::every]
     for start in starts:
         assert walk(start, ways) == [], start
     return ways, Counts(len(starts), len(ways), max(ways.values()))
 
 
-@pytest.fixture(scope="module")
-def states() -> Iterable[Model]:
+@pytest.fixture(scope="module", params=[SAMPLE, pytest.param(1, marks=pytest.mark.matrix)])
+def walked(request: pytest.FixtureRequest) -> tuple[dict[Model, int], Counts]:
+    return counted(request.param)
+
+
+@pytest.fixture
+def states(walked: tuple[dict[Model, int], Counts]) -> Iterable[Model]:
     """Return the states met on the ways to safety."""
-    ways, counts = counted()
-    assert counts.seen > counts.starts > 10_000
+    ways, counts = walked
+    assert counts.seen > counts.starts > 2_000
     return ways
+
+
+def told() -> Counts:
+    """Return the numbers that stand in the document."""
+    shown = re.search(r"([\d,]+) states of a\s+model \(([\d,]+) .*?(\d+) steps", PAPER.read_text())
+    assert shown is not None
+    return Counts(*(int(number.replace(",", "")) for number in shown.groups()))
 
 
 def test_the_document_of_next_steps_is_as_they_are() -> None:
     shown = PAPER.read_text(encoding="utf-8")
-    assert document(counted()[1]) == shown, "python -m tests.coordinator.guide.next_steps_table"
+    assert document(told()) == shown, "python -m tests.coordinator.guide.next_steps_table"
+
+
+def test_the_document_counts_the_states(walked: tuple[dict[Model, int], Counts]) -> None:
+    counts = walked[1]
+    whole = counts.starts == told().starts
+    assert counts == told() if whole else counts.starts == -(-told().starts // SAMPLE)
+    assert counts.longest <= told().longest
 
 
 def test_who_follows_the_steps_reaches_safety_from_every_state(states: Iterable[Model]) -> None:
-    assert any(seen(model)[0] for model in states)
+    assert any(seen(model).safe for model in states)
 
 
 def test_a_home_is_safe_only_where_nothing_but_money_is_left_to_come(
     states: Iterable[Model],
 ) -> None:
     for model in states:
-        safe, steps = seen(model)
+        safe, _, steps = seen(model)
         codes = {step.code for step in steps}
         assert (codes <= {"fund"}) if safe else ("fund" not in codes), (model, steps)
 
 
 def test_what_is_dangerous_comes_first(states: Iterable[Model]) -> None:
     for model in states:
-        order = [ORDER.index(step.severity) for step in seen(model)[1]]
+        order = [ORDER.index(step.severity) for step in seen(model).steps]
         assert order == sorted(order)
 
 
 def test_no_address_is_next_while_anything_is_dangerous(states: Iterable[Model]) -> None:
     for model in states:
-        if any(vault.dangers for vault in facts_of(model).vaults):
-            assert not any(step.words[:1] == ("address",) for step in seen(model)[1])
+        if any(seen(model).dangers):
+            assert not any(step.words[:1] == ("address",) for step in seen(model).steps)
 
 
 def test_a_signed_payment_is_sent_before_a_vault_without_a_quorum_is_given_up(
@@ -185,17 +215,21 @@ def test_a_signed_payment_is_sent_before_a_vault_without_a_quorum_is_given_up(
     for model in states:
         payment = model.payment
         if payment is not None and payment.state in {"complete", "final"}:
-            (standing,) = [v for v in facts_of(model).vaults if v.name == payment.vault]
-            if {"quorum_lost", "quorum_stolen"} & {each.code for each in standing.dangers}:
+            (dangers,) = [
+                dangers
+                for vault, dangers in zip(model.vaults, seen(model).dangers, strict=True)
+                if vault.name == payment.vault
+            ]
+            if {"quorum_lost", "quorum_stolen"} & dangers:
                 verb = "finalize" if payment.state == "complete" else "broadcast"
-                assert seen(model)[1][0].words == ("spend", verb, "payid")
+                assert seen(model).steps[0].words == ("spend", verb, "payid")
                 found += 1
-    assert found > 100
+    assert found > 50
 
 
 def test_no_command_is_told_twice(states: Iterable[Model]) -> None:
     for model in states:
-        commands = [step.command for step in seen(model)[1] if step.command]
+        commands = [step.command for step in seen(model).steps if step.command]
         assert len(commands) == len(set(commands))
 
 
