@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -37,8 +38,7 @@ def run(words: Sequence[str], chosen: Globals | None = None) -> int:
     tells by itself that somebody interrupted it.
     """
     terminal.prepare_streams()
-    if words and words[0] == "help":
-        words = [*words[1:], "--help"]
+    words = _help_wanted(words)
     try:
         _refuse_undecodable(words)
         outcome = build(words)(
@@ -58,6 +58,16 @@ def run(words: Sequence[str], chosen: Globals | None = None) -> int:
     if outcome == ExitStatus.INTERRUPTED and chosen is None:  # typer says nothing of Ctrl-C
         return _failed(KeyboardInterrupt("interrupted"), words)
     return outcome if isinstance(outcome, int) else ExitStatus.DONE
+
+
+def _help_wanted(words: Sequence[str]) -> Sequence[str]:
+    """Return the words with `help`, before or after a noun, as the option that it stands for."""
+    from coordinator.cli.command_tree import GROUPS
+
+    for at in (0, 1):
+        if [*words[at : at + 1]] == ["help"] and (at == 0 or words[0] in GROUPS):
+            return [*words[:at], *words[at + 1 :], "--help"]
+    return words
 
 
 def build(words: Sequence[str]) -> typer.Typer:
@@ -119,16 +129,25 @@ def _misused(misuse: "typer.TyperException", words: Sequence[str]) -> int:
     from coordinator.cli.output import emit_failure
 
     sentence = message[:1].lower() + message[1:].rstrip(".")
-    failure = Failure("usage", sentence, "see --help", ExitStatus.USAGE, {})
+    failure = Failure("usage", sentence, _see_help(words), ExitStatus.USAGE, {})
     emit_failure(failure, as_json=as_json)
     return failure.status
 
 
+def _see_help(words: Sequence[str]) -> str:
+    """Return the command that says how the one among these words is called."""
+    from coordinator.cli.command_tree import path_of
+
+    return f"see {' '.join([DISTRIBUTION, *path_of(words), '--help'])}"
+
+
 def _failed(error: BaseException, words: Sequence[str]) -> int:
-    from coordinator.cli.failures import explain
+    from coordinator.cli.failures import SEE_HELP, explain
     from coordinator.cli.output import emit_failure
 
     failure = explain(error)
+    if failure.hint == SEE_HELP:
+        failure = replace(failure, hint=_see_help(words))
     if failure.status is ExitStatus.BUG and {"-v", "-vv"} & set(words):
         import traceback
 

@@ -1,6 +1,6 @@
 """The nouns of the command line: which module holds them, and their line of help."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from typing import Final
 
@@ -50,6 +50,19 @@ VERBS: Final = {
 HELP: Final = frozenset({"-h", "--help"})
 WHOLE: Final = (*GROUPS, "--help")
 """Words with which every noun is filled, and every verb without one told of."""
+
+
+def path_of(words: Sequence[str]) -> list[str]:
+    """Return the noun and the verb among words, as far as both are there; options are none."""
+    found: list[str] = []
+    known: Collection[str] = (*GROUPS, *VERBS)
+    for word in words:
+        if word in known and word not in found:
+            found.append(word)
+            if len(found) > 1 or word not in GROUPS:
+                break
+            known = import_module(f"coordinator.cli.{GROUPS[word][0]}").COMMANDS[word]
+    return found
 
 
 def attach(app: typer.Typer, words: Collection[str]) -> None:

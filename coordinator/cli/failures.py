@@ -13,6 +13,8 @@ from storage import errors as storage
 Advice = tuple[ExitStatus, str]
 
 # An error takes the line of its own class, else of the nearest class above it.
+SEE_HELP = "see the command's --help"
+"""Told as the command it is, where one was typed."""
 ADVICE: dict[type[BaseException], Advice] = {
     card.CardError: (ExitStatus.CARD, "try again; if it stays: cardquorum card check LABEL"),
     card.TransportError: (ExitStatus.CARD, "put the card back and run the same command again"),
@@ -142,14 +144,14 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.CoordinatorError: (ExitStatus.REFUSED, "see where it stands: cardquorum status"),
     hall.SettingsError: (
         ExitStatus.USAGE,
-        "name a home with --home, or make one: cardquorum guide, or cardquorum init "
-        "--network NETWORK; chain URLs are in docs/chain.md",
+        "name another folder with --home DIR, or make a home there: cardquorum guide, or "
+        "cardquorum init --network NETWORK; chain URLs are in docs/chain.md",
     ),
     hall.ChainPasswordMissing: (
         ExitStatus.USAGE,
         "the node writes the file .cookie into its data folder while it runs: give its full name",
     ),
-    hall.UsageError: (ExitStatus.USAGE, "see the command's --help"),
+    hall.UsageError: (ExitStatus.USAGE, SEE_HELP),
     hall.FeerateTooLow: (ExitStatus.USAGE, "run it again with that rate: --feerate RATE"),
     hall.Ambiguous: (ExitStatus.USAGE, "write it with its kind, as kind:name"),
     hall.Untrusted: (ExitStatus.REFUSED, "nothing of it was used; ask whoever it came from"),

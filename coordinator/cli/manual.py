@@ -1,11 +1,13 @@
 """What tells of the program itself: versions, completion for a shell, the man page."""
 
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coordinator.cli import terminal
 from coordinator.cli.context import Context
 from coordinator.cli.result import ExitStatus, Result
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 PROGRAM = "cardquorum"
 COMPLETE = "_CARDQUORUM_COMPLETE"
 """Names the variable by which a shell asks this program how a word goes on."""
+EPILOG_INDENT = 3
+"""Columns that typer puts before what stands below the help, and one that stays free."""
 SHELLS = ("bash", "zsh", "fish", "powershell")
 LIBRARIES = (
     *("embit", "coincurve", "SQLAlchemy", "cryptography", "typer"),
@@ -43,17 +47,23 @@ COMMON = (
 def epilog() -> str:
     """Return what stands below the program's help: options every command takes, exit statuses."""
     width = max(len(option) for option, _ in COMMON)
+    statuses = ((f"{status.value:>3}", meaning) for status, meaning in STATUSES.items())
     return "\n".join(
         [
-            "\b",
-            "Options of every command:",
-            *(f"  {option.ljust(width)}  {meaning}" for option, meaning in COMMON),
-            "",
-            "\b",
-            "Exit statuses:",
-            *(f"  {status.value:>3}  {meaning}" for status, meaning in STATUSES.items()),
+            *("\b", "Options of every command:"),
+            *_rows((option.ljust(width), meaning) for option, meaning in COMMON),
+            *("", "\b", "Exit statuses:"),
+            *_rows(statuses),
         ]
     )
+
+
+def _rows(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield lines of what is told and what it means, folded where a terminal is narrow."""
+    room = terminal.room(sys.stdout)
+    for told, meaning in rows:
+        within = None if room is None else room - EPILOG_INDENT
+        yield from terminal.folded(f"  {told}  {meaning}", within, len(told) + 2)
 
 
 def versions() -> Result:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from coordinator.cli import terminal
 
 if TYPE_CHECKING:
-    from prompt_toolkit.key_binding import KeyPressEvent
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 WIDTH_MAX = 76
 QUESTION: Final = ">"
@@ -39,7 +39,9 @@ def ask_text(
     def validated(typed: str) -> bool | str:
         return check(typed.strip()) or True
 
-    asked = questionary.text(_short(question), default=default, validate=validated, qmark=mark)
+    asked = questionary.text(
+        _short(question), default=default, validate=validated, qmark=mark, key_bindings=_ending()
+    )
     return _answer(asked.unsafe_ask).strip()
 
 
@@ -48,7 +50,7 @@ def choose(
 ) -> str:
     """Ask for one of several answers; the first is the default unless another is."""
     import questionary
-    from prompt_toolkit.key_binding import KeyBindings
+    from prompt_toolkit.key_binding import merge_key_bindings
 
     shown = [questionary.Choice(_short(each.title), value=each.value) for each in choices]
     first = next((each for each in shown if each.value == default), shown[0])
@@ -57,9 +59,8 @@ def choose(
         paragraph(question)
         question = "Answer:"
     asked = questionary.select(_short(question), choices=shown, default=first, qmark=mark)
-    keys = asked.application.key_bindings
-    if isinstance(keys, KeyBindings):
-        keys.add("c-d")(_ended)  # it ends where a line is typed, too
+    own = asked.application.key_bindings or _ending()
+    asked.application.key_bindings = merge_key_bindings([own, _ending()])
     return _answer(asked.unsafe_ask)
 
 
@@ -93,8 +94,20 @@ def _short(text: str) -> str:
     return textwrap.shorten(text, max(20, _width() - 6), placeholder="…")
 
 
-def _ended(event: "KeyPressEvent") -> None:
-    event.app.exit(exception=EOFError())
+def _ending() -> "KeyBindings":
+    """Return the keys that end each question, whatever is suggested there: Ctrl-D at its end."""
+    from prompt_toolkit.key_binding import KeyBindings
+
+    keys = KeyBindings()
+
+    @keys.add("c-d")
+    def _(event: "KeyPressEvent") -> None:
+        if event.current_buffer.document.is_cursor_at_the_end:
+            event.app.exit(exception=EOFError())
+        else:
+            event.current_buffer.delete()
+
+    return keys
 
 
 def _answer(ask: Callable[[], object]) -> str:

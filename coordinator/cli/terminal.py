@@ -73,7 +73,7 @@ def put(text: str) -> None:
 
 def _shown(text: str, stream: TextIO) -> str:
     """Return a line as a stream shows it: safe, folded between words, set off where it may be."""
-    return "\n".join(styled(line, stream) for line in folded(visible(text), _room(stream)))
+    return "\n".join(styled(line, stream) for line in folded(visible(text), room(stream)))
 
 
 def folded(line: str, room: int | None, hang: int = INDENT) -> list[str]:
@@ -99,7 +99,7 @@ def folded(line: str, room: int | None, hang: int = INDENT) -> list[str]:
     return [each.replace(JOINT, " ") for each in lines]
 
 
-def _room(stream: TextIO) -> int | None:
+def room(stream: TextIO) -> int | None:
     """Return how many columns a stream's terminal has; None where it is none, or does not tell."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or None

@@ -6,12 +6,15 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import OutOfReach
+from coordinator.custody import log as custody_log
 from coordinator.errors import UsageError
 from coordinator.home.settings import Home
 from coordinator.readers import emulated
 from coordinator.readers.slots import Slot
 from storage import cards as card_book
+from storage import custody as custody_book
 from storage import vaults as vault_book
+from storage.model import Card
 
 HOW = "name where each lies with --reader NAME or --emulated NAME"
 
@@ -63,15 +66,19 @@ def slots_for(
 ) -> list[Slot]:
     """Return the slots named; else those of the labels a PIN was given for; else of all labels.
 
-    A card that is not emulated is looked for on every reader. Raises UsageError where that leaves
-    nothing.
+    A card that is not emulated is looked for on every reader; one of software that is recorded as
+    gone lies nowhere. Raises UsageError where that leaves nothing.
     """
     if named != ReaderChoice():
         return named_slots(home, named)
     with database.begin() as db:
         wanted = [label for label in labels if label in given] or labels
         cards = [card_book.card_named(db, label) for label in wanted]
-        lying = [card.emulator_name for card in cards if card.emulator_name is not None]
+        lying = [
+            card.emulator_name
+            for card in cards
+            if card.emulator_name is not None and (card.label in given or not _is_gone(db, card))
+        ]
         real = {(card.family, card.card_id) for card in cards if card.emulator_name is None}
     slots = [emulated.slot(home, place) for place in lying]
     if real:
@@ -81,6 +88,10 @@ def slots_for(
     if not slots:
         raise UsageError(f"no card is offered; {HOW}")
     return slots
+
+
+def _is_gone(db: Session, card: Card) -> bool:
+    return custody_log.whereabouts(custody_book.events_of(db, card.item)).gone is not None
 
 
 def slot_of(

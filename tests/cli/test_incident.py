@@ -32,6 +32,21 @@ def test_a_lost_card_leaves_a_quorum_and_says_where_to_look(vault: Asked, progra
     assert "1. now: " in said
 
 
+@pytest.mark.parametrize("event", ["lost", "stolen", "destroyed"])
+def test_a_card_of_software_that_is_gone_lies_nowhere(vault: Asked, event: str) -> None:
+    """Only by its name, or its PIN, is it offered: found again, or tried by who has it."""
+    vault("card", event, "a")
+    pins = {label: f"{label}={PIN}\n" for label in "abc"}
+    spent = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+    words = ("spend", "create", "v", "--feerate", "2", "--accept", "quorum_stolen")
+    ceremony = vault(*words, "--to", f"{spent}:100000")["ceremony"]
+    signing = ("spend", "sign", ceremony, "--yes", "--pin-stdin")
+    asked_for = vault(*signing, stdin="", check=None)["cards"]
+    assert {each["label"] for each in asked_for} == {"b", "c"}
+    signed = vault(*signing, stdin=pins["a"] + pins["b"])
+    assert (signed["complete"], signed["signed_by"]) == (True, ["a", "b"])
+
+
 def test_a_stolen_quorum_has_its_coins_moved_first(vault: Asked) -> None:
     vault("card", "stolen", "a")
     left = vault("card", "stolen", "b")

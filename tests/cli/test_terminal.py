@@ -104,7 +104,10 @@ def test_help_has_common_options_and_every_exit_status(
     assert "--home DIR" in shown
 
 
-@pytest.mark.parametrize("words", [("spend", "sign", "-h"), ("help", "spend", "sign")])
+HELP_OF = [("spend", "sign", "-h"), ("help", "spend", "sign"), ("spend", "help", "sign")]
+
+
+@pytest.mark.parametrize("words", HELP_OF)
 def test_help_of_a_command_leaves_common_options_out(
     program: Program, words: tuple[str, ...]
 ) -> None:
@@ -206,7 +209,24 @@ def test_what_is_told_at_a_terminal_fits_its_width(tmp_path: Path, room: int) ->
     """Words are folded there, and nowhere else: help, an error with its hint, a list, status."""
     home = tmp_path / "home"
     run_program(home, "init", "--network", "regtest")
-    for words in (["vault", "show", "nothing-of-this-name"], ["status"], ["spend", "--help"]):
+    for words in (["vault", "show", "nothing-of-this-name"], ["status"], ["spend", "-h"], ["-h"]):
         shown = at_terminal(home, words, [], columns=room).screen
         lines = [ESCAPES.sub("", line) for line in shown.splitlines()]
         assert [line for line in lines if len(line) > room and " " in line.strip()] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("location", "remove", "nowhere", "else"), "see cardquorum location remove --help"),
+        (("spend", "sign"), "see cardquorum spend sign --help"),
+        (("--home", "x", "card", "no-such"), "see cardquorum card --help"),
+        (("no-such",), "see cardquorum --help"),
+        (("address", "check", "bc1"), "see cardquorum address check --help"),
+        (("label", "set", "label", "set"), "see cardquorum label set --help"),
+    ],
+)
+def test_what_was_mistyped_leads_to_the_help_of_its_own_command(
+    vault: Asked, words: tuple[str, ...], hint: str
+) -> None:
+    assert vault(*words, check=2)["error"]["hint"] == hint
