@@ -153,7 +153,7 @@ def calendar_notes(facts: VaultFacts, at: Start | None) -> Iterator[str]:
             yield "nothing changes with time: this vault has no later keys"
         return
     if chain is None:
-        yield f"no block is known here: when branches open is not known: {facts.look}"
+        yield f"no block is known here: from when later keys may spend is not known: {facts.look}"
         return
     if chain.behind:
         yield (

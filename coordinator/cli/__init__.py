@@ -4,7 +4,6 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -142,6 +141,8 @@ def _see_help(words: Sequence[str]) -> str:
 
 
 def _failed(error: BaseException, words: Sequence[str]) -> int:
+    from dataclasses import replace  # a module of this package has the name, too
+
     from coordinator.cli.failures import SEE_HELP, explain
     from coordinator.cli.output import emit_failure
 
