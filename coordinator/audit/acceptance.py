@@ -7,6 +7,7 @@ What differs from what this home approved is no danger to accept: it is refused.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy.orm import Session, object_session
@@ -61,6 +62,8 @@ OTHER_SEAL: Final = Notice(
 )
 
 Accepted = Collection[str] | None
+"""What a person accepts: codes of dangers, or what `as_told` returns of one."""
+TOLD: Final = 16
 
 
 class Threatened(NamedTuple):
@@ -79,13 +82,19 @@ class Danger(Notice):
 
 
 def refuse_unaccepted(dangers: Iterable[Notice], accepted: Accepted) -> None:
-    """Raise NotAccepted with every danger whose code is not among those accepted, each once."""
+    """Raise NotAccepted with every danger that is not accepted, by code or as told, each once."""
     open_dangers: dict[str, str] = {}
     for danger in dangers:
-        if danger.code not in (accepted or ()):
+        names = {danger.code, as_told(danger.code, danger.sentence)}
+        if names.isdisjoint(accepted or ()):
             open_dangers.setdefault(danger.code, danger.sentence)
     if open_dangers:
         raise NotAccepted(tuple(open_dangers), tuple(open_dangers.values()))
+
+
+def as_told(code: str, sentence: str) -> str:
+    """Return what accepts a danger as it was told, and no other one of its code."""
+    return f"{code}:{sha256(sentence.encode()).hexdigest()[:TOLD]}"
 
 
 def accept_or_refuse(

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import closing
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -18,7 +18,7 @@ from coordinator.chain import ChainSource
 from coordinator.enrolment import unenrolled
 from coordinator.errors import CeremonyError, NotFinal, NothingToSign, SignatureNotKept
 from coordinator.home import approvals, stated
-from coordinator.home.operators import NOBODY
+from coordinator.home.operators import NOBODY, Operator
 from coordinator.home.settings import Home
 from coordinator.home.stored import key_expression, stored_policy
 from coordinator.notices import Notice, Severity
@@ -57,6 +57,7 @@ from coordinator.wallet.coins import hold_coins
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer, updater
 from psbt.errors import PsbtError, SignaturesMissing
 from psbt.policy import Policy
+from psbt.review import Review
 from psbt.sighash import spent_outputs
 from psbt.transaction import parse_transaction
 from storage import ceremonies as ceremony_book
@@ -67,6 +68,7 @@ from storage.errors import StorageError
 from storage.model import Card, Ceremony, Coin
 
 Database = sessionmaker[Session]
+CHANGED: Final = "the payment changed while it was looked at: look at it once more"
 
 
 class Consent(NamedTuple):
@@ -120,41 +122,24 @@ def sign(
 ) -> Signed:
     """Show the review, then let every card offered sign; each signature is kept as it comes.
 
-    The PSBT is read once: what was shown is what is signed and counted. Readers go on asking for
-    the cards that the quorum lacks, as the wait_policy says.
+    What was shown last is what is signed and counted. Readers go on asking for the cards that the
+    quorum lacks, as the wait_policy says.
     """
-    with database.begin() as db:
-        record = _open_ceremony(db, ceremony_id)
-        policy = stored_policy(record.vault)
-        psbt = signed_psbt(record)
-        _hold_coins(db, record, psbt, now=clock.now())
-        vault = record.vault.name
-        check_txid(record, consent.txid)
-        require_policy(home, record.vault, consent.accepted)
-        doubts = acceptance.payment_dangers(home, record, psbt)
-        fresh = acceptance.not_accepted_before(home, vault, doubts) if consent.txid is None else []
-        acceptance.refuse_unaccepted(fresh, consent.accepted)
-        review = reviewed(db, record.vault, policy, psbt=psbt, branch=record.branch)
-        carriers = unenrolled.carriers_of(db, record.vault, record.branch)
-        seen = progress_with(record, policy, psbt)
-        who = stated.opened_by(home, db, record)
-    if home.server or who != NOBODY:
-        attendant.say(f"payment {ceremony_id} was opened by {who.words}")
-    attendant.confirm(review)
-    acceptance.remember_accepted(home, vault, fresh)
+    agreed = _agreed(home, database, ceremony_id, attendant=attendant, consent=consent)
+    record, psbt, seen, carriers = agreed.record, agreed.psbt, agreed.progress, agreed.carriers
     if consent.txid is not None:
         _approve(home, database, ceremony_id, payment=outline.commitment(psbt))
     keeper = Keeper(home, database, ceremony_id)
     missing = _Missing(database, record, psbt, before=seen, carriers=carriers)
     changes = Changes(database)
     task = SigningTask(
-        share_of=_Shares(database, record, psbt, policy=policy, carriers=carriers),
+        share_of=_Shares(database, record, psbt, policy=agreed.policy, carriers=carriers),
         keep=keeper,
         attendant=attendant,
         wait_policy=wait_policy,
         missing=lambda: missing(keeper.cards),
         cards=[KnownCard(card.label, card.family, card.card_id) for card in carriers],
-        enrol=partial(unenrolled.enrol_where_asked, database, vault),
+        enrol=partial(unenrolled.enrol_where_asked, database, record.vault.name),
         not_kept=lambda label, given, reason: _hand_over(
             psbt, attendant, label, given=given, reason=reason
         ),
@@ -164,6 +149,74 @@ def sign(
     with closing(changes):
         outcomes = collector.collect(offered, task)
     return _noted(database, psbt, outcomes, keeper=keeper, before=seen)
+
+
+class _Looked(NamedTuple):
+    """A payment as it stands, what a person must see of it, and the dangers nobody accepted yet."""
+
+    record: Ceremony
+    policy: Policy
+    psbt: codec.Psbt
+    progress: Progress
+    carriers: Sequence[Card]
+    opened_by: Operator
+    review: Review
+    fresh: Sequence[acceptance.Danger]
+
+    @property
+    def shown(self) -> tuple[Review, bytes]:
+        """Return what a consent is for."""
+        return self.review, outline.commitment(self.psbt)
+
+
+def _looked(home: Home, db: Session, ceremony_id: str, consent: Consent) -> _Looked:
+    """Look at a payment that waits for cards; raises what forbids to sign it."""
+    record = _open_ceremony(db, ceremony_id)
+    vault, policy = record.vault, stored_policy(record.vault)
+    psbt = signed_psbt(record)
+    _hold_coins(db, record, psbt, now=clock.now())
+    check_txid(record, consent.txid)
+    require_policy(home, vault, consent.accepted)
+    doubts = acceptance.payment_dangers(home, record, psbt)
+    unheard = consent.txid is None
+    fresh = acceptance.not_accepted_before(home, vault.name, doubts) if unheard else []
+    acceptance.refuse_unaccepted(fresh, consent.accepted)
+    return _Looked(
+        record,
+        policy,
+        psbt,
+        progress_with(record, policy, psbt),
+        unenrolled.carriers_of(db, vault, record.branch),
+        stated.opened_by(home, db, record),
+        reviewed(db, vault, policy, psbt=psbt, branch=record.branch),
+        fresh,
+    )
+
+
+def _agreed(
+    home: Home, database: Database, ceremony_id: str, *, attendant: Attendant, consent: Consent
+) -> _Looked:
+    """Return a payment that a person agreed to as it stands: one that changed is shown again.
+
+    What was shown is signed where the database went away meanwhile.
+    """
+    with database.begin() as db:
+        now = _looked(home, db, ceremony_id, consent)
+    if home.server or now.opened_by != NOBODY:
+        attendant.say(f"payment {ceremony_id} was opened by {now.opened_by.words}")
+    shown = None
+    while shown != now.shown:
+        if shown is not None:
+            attendant.say(CHANGED)
+        shown, before = now.shown, now
+        attendant.confirm(now.review)
+        try:
+            with database.begin() as db:
+                now = _looked(home, db, ceremony_id, consent)
+        except StorageError:
+            return before
+    acceptance.remember_accepted(home, now.record.vault.name, now.fresh)
+    return now
 
 
 def _approve(home: Home, database: Database, ceremony_id: str, *, payment: bytes) -> None:

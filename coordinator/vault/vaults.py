@@ -17,7 +17,6 @@ from coordinator.chain import UNKNOWN, Birthday, Tip
 from coordinator.custody import card_secrets
 from coordinator.errors import (
     ChecksumDiffers,
-    NotAccepted,
     UsageError,
 )
 from coordinator.home import approvals
@@ -122,8 +121,8 @@ def create(
         script=plan.script,
     )
     shared = _of_one_seed(keys)
-    if shared and SAME_SEED not in (accepted or ()):
-        raise NotAccepted((SAME_SEED,), (shared,))
+    if shared:
+        refuse_unaccepted([Notice(SAME_SEED, Severity.DANGER, shared)], accepted)
     birthday = _typed_birthday(home, db, plan) or _newest_key(keys)
     vault = _store(db, plan.name, policy, birthday=birthday)
     if shared:

@@ -22,7 +22,7 @@ from coordinator.errors import CoordinatorError, NotAccepted, UsageError
 from coordinator.home.settings import OFFLINE, default_folder
 from coordinator.interop import qr_pictures
 from coordinator.web import pages
-from coordinator.web.context import Answer, Context, Handler, Moved, Page, Sent, Shown, Visit
+from coordinator.web.context import FORM, Answer, Context, Handler, Moved, Page, Sent, Shown, Visit
 from coordinator.web.gate import BODY_MAX, ENTER, LINK, WAIT, Gate, cookie_name
 from coordinator.web.pages import exchange, today
 from coordinator.web.rendering import rendered
@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 FIELDS_MAX: Final = 200
 FRAME_MAX: Final = 1_500_000
 CAMERA: Final = "the camera's picture"
-FORM: Final = "form"
-"""The field that carries a form's token."""
 MEDIA: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 ENTERED: Final = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>cardquorum</title>'
@@ -123,8 +121,7 @@ class _Served:
         except NotAccepted as refused:
             if request.method != "POST" or not refused.codes:
                 raise
-            fields = [each for each in visit.form.items() if each[0] != FORM]
-            said = {"dangers": refused.dangers.items(), "fields": fields}
+            said = {"dangers": refused.dangers, "carried": visit.carried}
             return Shown("dangers.html", said, 409)
 
     def _failed(self, error: Exception, visit: Visit, page: Page | None) -> Response:

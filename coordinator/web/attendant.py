@@ -15,6 +15,7 @@ from psbt.review import Review
 
 PIN_MAX: Final = 128
 YES: Final = "yes"
+CHANGED: Final = "the payment changed since it was shown; look at it once more"
 TERMINAL_ONLY: Final = frozenset({"puk", "seed", "words", "pairing", "passcode", "duress"})
 """Secrets that are never typed into a browser."""
 
@@ -25,6 +26,7 @@ class PageAttendant:
     def __init__(self, conversation: Conversation) -> None:
         """Ask and tell in this conversation."""
         self._conversation = conversation
+        self._reviewed = False
 
     def types(self) -> bool:
         """Tell that somebody types the PINs, and may type another one."""
@@ -108,10 +110,12 @@ class PageAttendant:
         """Show the review; the answer carries what was shown, and every danger by itself."""
         warnings = of_review(review.warnings)
         shown = digest(review)
+        changed = CHANGED if self._reviewed else None
+        self._reviewed = True
         question = Question(
             Asked.REVIEW,
             "look at this payment",
-            {"review": review, "warnings": warnings, "digest": shown},
+            {"review": review, "warnings": warnings, "digest": shown, "changed": changed},
             lambda given: _unanswered(given, warnings, shown),
         )
         if self._conversation.ask(question).get("answer") != YES:
@@ -142,9 +146,9 @@ class PageAttendant:
             raise PinMissing(label, kind) from None
 
 
-def digest(review: Review) -> str:
-    """Return what tells one review from any other: it travels with the consent."""
-    return hashlib.sha256(repr(review).encode("utf-8", "surrogatepass")).hexdigest()
+def digest(shown: object) -> str:
+    """Return what tells what was shown from anything else: it travels with the consent."""
+    return hashlib.sha256(repr(shown).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _wrong_pin(typed: str) -> str | None:
@@ -165,7 +169,7 @@ def _unanswered(given: Mapping[str, str], warnings: list[Notice], shown: str) ->
     if given.get("answer") != YES:
         return None
     if given.get("digest") != shown:
-        return "the payment changed since it was shown; look at it once more"
+        return CHANGED
     open_ones = [
         each.message
         for number, each in enumerate(warnings)

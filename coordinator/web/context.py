@@ -18,8 +18,10 @@ from coordinator.web.windows import Window, Windows
 from coordinator.workspace.opened_home import OpenedHome
 from storage.database import reading
 
-ACCEPT = "accept"
+ACCEPT = "accept:"
 """What the name of a field begins with that accepts a danger."""
+FORM = "form"
+"""The field that carries a form's token."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,13 @@ class Visit:
 
     @property
     def accepted(self) -> frozenset[str]:
-        """Return the codes of the dangers that were accepted in the form."""
-        found = (name.partition(":") for name in self.form)
-        return frozenset(code for word, _, code in found if word == ACCEPT)
+        """Return the dangers that were accepted in the form, each as it was told there."""
+        return frozenset(told for name, told in self.form.items() if name.startswith(ACCEPT))
+
+    @property
+    def carried(self) -> dict[str, str]:
+        """Return what the form was filled with: what takes it once more is sent the same."""
+        return {name: value for name, value in self.form.items() if name != FORM}
 
 
 class Shown(NamedTuple):

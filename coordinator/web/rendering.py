@@ -9,6 +9,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from coordinator import clock
+from coordinator.audit.acceptance import as_told
 from coordinator.shown_text import ago, btc, counted, sat_per_vbyte, sats, visible, visible_lines
 
 GROUP: Final = 4
@@ -41,6 +42,7 @@ def environment() -> Environment:
         ago=lambda moment: ago(moment, clock.now()),
         sentence=sentence,
         plain=plain,
+        told=lambda danger: as_told(*danger),
     )
     return made
 

@@ -93,7 +93,7 @@ class Task:
     """One thing being done, and all that its page shows of it.
 
     `command` does the same in a terminal; `path` is the page it was begun on. `again` takes the
-    same form once more, with the dangers that were accepted meanwhile.
+    same form once more, with what it `carried` and the dangers that were accepted meanwhile.
     """
 
     title: str
@@ -110,6 +110,7 @@ class Task:
     handed_over: str | None = None
     elsewhere: Elsewhere | None = None
     again: str | None = None
+    carried: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_over(self) -> bool:

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 from coordinator.web.serving import Running
 from tests.patience import SECONDS
 
-DANGER = re.compile(r'name="(accept:\w+)"')
+DANGER = re.compile(r'name="(accept:\w+)" value="([^"]+)"')
+HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 TOKEN = re.compile(r'name="form" value="([^"]+)"')
 
 
@@ -57,19 +58,26 @@ class Client:
         return self.ask("GET", path, headers=headers)
 
     def post(self, path: str, fields: dict[str, Any] | None = None, *, on: str = "/") -> Answer:
-        """Send a form that is found on the page `on`, as soon as it has one."""
+        """Send a form that is found on the page `on`, with what it carries, as soon as it is there.
+
+        Where the page has none for that path, its first one lends its token.
+        """
         until = time.monotonic() + SECONDS
-        while not (tokens := TOKEN.findall(self.get(on).text)):
+        while not TOKEN.search(shown := self.get(on).text):
             assert time.monotonic() < until, f"no form on {on}"
             time.sleep(0.05)
-        token = tokens[0]
-        return self.send(path, {"form": token, **(fields or {})})
+        _, own, rest = shown.partition(f'action="{path}"')
+        carried = HIDDEN.findall(rest.partition("</form>")[0]) if own else []
+        token = ("form", TOKEN.findall(shown)[0])
+        hidden = {name: unescape(value) for name, value in carried or [token]}
+        return self.send(path, {**hidden, **(fields or {})})
 
     def accept(self, path: str, fields: dict[str, Any], *, on: str = "/") -> Answer:
         """Send a form, and once more with every danger accepted that it meets."""
         answer = self.post(path, fields, on=on)
-        while answer.status == 409 and (codes := DANGER.findall(answer.text)):
-            answer = self.post(path, {**fields, **dict.fromkeys(codes, "yes")}, on=on)
+        while answer.status == 409 and (told := dict(DANGER.findall(answer.text))):
+            fields = {**fields, **told}
+            answer = self.post(path, fields, on=on)
         return answer
 
     def send(self, path: str, fields: dict[str, Any], **headers: str) -> Answer:

@@ -1,5 +1,6 @@
 """Pay: from a wish to a block: what is paid, a review, cards that sign, sent, deep enough."""
 
+import hmac
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -19,9 +20,10 @@ from coordinator.wallet import labels, overview
 from coordinator.wallet.branches import branch_lines, wait_words
 from coordinator.wallet.coins import tip_height
 from coordinator.wallet.news import FINAL_CONFIRMATIONS
+from coordinator.wallet.overview import CeremonyLine
 from coordinator.web import arrival
-from coordinator.web.attendant import PageAttendant
-from coordinator.web.context import Answer, Context, Moved, Page, Route, Shown, Visit
+from coordinator.web.attendant import CHANGED, PageAttendant, digest
+from coordinator.web.context import Answer, Context, Handler, Moved, Page, Route, Shown, Visit
 from coordinator.web.offering import patiently, slots_of, told
 from coordinator.web.tasks import Conversation, Done, Task
 from psbt.errors import PsbtError
@@ -131,6 +133,10 @@ def _payee(context: Context, db: Session, wish: Wish, *, accepted: frozenset[str
 
 def show(visit: Visit) -> Answer:
     """Show a payment: what it pays, who has signed, what comes next, how deep it lies."""
+    return _shown(visit, None)
+
+
+def _shown(visit: Visit, mistake: str | None) -> Answer:
     context, name = visit.context, visit.path["payment"]
     context.freshen()
     review, warnings, damaged = None, list[Notice](), None
@@ -154,8 +160,35 @@ def show(visit: Visit) -> Answer:
         "standing": standing,
         "final": FINAL_CONFIRMATIONS,
         "embedded": context.home.chain == EMBEDDED_CHAIN,
+        "seen_as": _seen_as(line, review),
+        "mistake": mistake,
     }
-    return Shown("pay_one.html", said)
+    return Shown("pay_one.html", said, 409 if mistake else 200)
+
+
+def _seen_as(line: CeremonyLine, review: Review | None) -> str:
+    """Return what a consent given on the payment's page is for: the review, and who signed."""
+    return digest((review, line.state, bool(line.signatures)))
+
+
+def _as_it_was_shown(take: Handler) -> Handler:
+    """Return what takes a consent only for what was shown: what changed is shown again."""
+
+    def checked(visit: Visit) -> Answer:
+        visit.context.opened.require_writable()
+        visit.context.freshen()
+        name = visit.path["payment"]
+        with visit.context.reading.begin() as db:
+            record = ceremony_book.ceremony_named(db, name)
+            line = overview.ceremony_line(record, tip_height(db, record.vault))
+            try:
+                now = _seen_as(line, _review(db, name))
+            except PsbtError:
+                now = _seen_as(line, None)
+        same = hmac.compare_digest(visit.form.get("seen", "").encode(), now.encode())
+        return take(visit) if same else _shown(visit, CHANGED)
+
+    return checked
 
 
 def sign(visit: Visit) -> Answer:
@@ -190,7 +223,8 @@ def sign(visit: Visit) -> Answer:
 
     path = f"{PATH}/{name}"
     title = f"Sign payment {name} of vault {vault}"
-    task = Task(title, f"cardquorum spend sign {name}", path, work, again=f"{path}/sign")
+    task = Task(title, f"cardquorum spend sign {name}", path, work)
+    task.again, task.carried = f"{path}/sign", visit.carried
     context.tasks.start(task)
     return Moved("/task")
 
@@ -218,14 +252,15 @@ def send(visit: Visit) -> Answer:
 
     path = f"{PATH}/{name}"
     command = f"cardquorum spend finalize {name} && cardquorum spend broadcast {name}"
-    context.tasks.start(Task(f"Send payment {name}", command, path, work, again=f"{path}/send"))
+    task = Task(f"Send payment {name}", command, path, work)
+    task.again, task.carried = f"{path}/send", visit.carried
+    context.tasks.start(task)
     return Moved("/task")
 
 
 def give_up(visit: Visit) -> Answer:
     """Give a payment up; its coins are free again."""
     context, name = visit.context, visit.path["payment"]
-    context.opened.require_writable()
     ceremonies.abandon(context.database, name)
     return Moved(f"{PATH}/{name}")
 
@@ -238,8 +273,8 @@ PAGE: Final = Page(
         Route("/pay/new/{vault}", ask, create),
         Route("/pay/{payment}", show),
         Route("/pay/{payment}/sign", take=sign),
-        Route("/pay/{payment}/send", take=send),
-        Route("/pay/{payment}/give-up", take=give_up),
+        Route("/pay/{payment}/send", take=_as_it_was_shown(send)),
+        Route("/pay/{payment}/give-up", take=_as_it_was_shown(give_up)),
     ),
     {
         ("spend", "create"): "/pay/new/{2}",

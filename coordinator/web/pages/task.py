@@ -20,7 +20,7 @@ def show(visit: Visit) -> Answer:
     refused = task.error.dangers if isinstance(task.error, NotAccepted) and task.again else {}
     said = {
         "shown": task,
-        "dangers": list(refused.items()),
+        "dangers": refused,
         "state": _state(task),
         "failure": failure,
         "terminal_only": kind in TERMINAL_ONLY,
