@@ -1,6 +1,11 @@
 """What the page adds to commands and verbs: the same work in one process, taken in turn."""
 
-from collections.abc import Callable
+import http.client
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,12 +14,16 @@ pytest.importorskip("starlette", reason="the page's extra is not installed")
 from coordinator.audit import auditing
 from coordinator.audit.auditing import Question
 from tests.benchmarks.clock import cpu
+from tests.patience import SECONDS
 from tests.program import Asked
+from tests.readers.conftest import PutCard
 from tests.web.browser import Client
 from tests.web.conftest import serving
 
 pytestmark = pytest.mark.bench
 RUNS = 15
+ARRIVALS = 8
+HEADING = 'href="/cards/a">a</a></h3>\n<p>5 PIN'
 
 
 def least(*works: Callable[[], object]) -> list[float]:
@@ -51,3 +60,46 @@ def test_a_what_if_costs_at_most_twice_the_verb(vault: Asked) -> None:
         )
     print(f"\nwhat if {answer / verb:.2f} x audit ({answer * 1000:.1f} ms)")  # noqa: T201 -- as above
     assert answer / verb <= 2.0
+
+
+@contextmanager
+def listening(client: Client) -> Iterator[Callable[[Callable[[str], bool]], float]]:
+    """Yield what asks for the live part of Cards whenever it changed, until that shows something.
+
+    It returns when it did: as a browser, which hears of a change by the stream of events.
+    """
+    host = ("127.0.0.1", client.running.port)
+    with closing(http.client.HTTPConnection(*host, timeout=SECONDS)) as connection:
+        connection.request("GET", "/events", headers={"cookie": str(client.cookie)})
+        stream = connection.getresponse()
+
+        def until(shown: Callable[[str], bool]) -> float:
+            while not shown(client.get("/cards?part=live").text):
+                while not stream.readline().startswith(b"data: cards"):
+                    continue
+            return time.monotonic()
+
+        yield until
+
+
+@pytest.mark.usefixtures("ceremony")
+def test_an_arrival_is_shown_within_twice_the_readers_own_time(
+    put_card: PutCard,
+    home: Path,
+    put: Any,  # noqa: ANN401 -- it has attributes
+) -> None:
+    """From a card put in to its name in a browser, by when the reader itself tells of it."""
+    own = shown = 0.0
+    with serving(home) as page:
+        client = Client(page)
+        client.enter()
+        with listening(client) as until:
+            for _ in range(ARRIVALS):
+                put.readers[0].close()
+                until(lambda text: HEADING not in text)
+                begun = time.monotonic()
+                put_card(0, "a")  # returns once the reader has told of it
+                own += time.monotonic() - begun
+                shown += until(lambda text: HEADING in text) - begun
+    print(f"\narrival {shown / own:.2f} x the reader's own ({shown / ARRIVALS * 1000:.0f} ms)")  # noqa: T201 -- as above
+    assert shown / own <= 2.0

@@ -1,6 +1,5 @@
 """Cards on readers and the page: one that is laid on appears by itself; cards sign in turn."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,6 @@ from cards import pcsc
 
 pytest.importorskip("starlette", reason="the page's extra is not installed")
 
-from coordinator.home.settings import open_home
-from coordinator.readers import real_readers
 from coordinator.web.serving import Running
 from tests.program import PIN, Asked
 from tests.readers.conftest import PutCard, reader
@@ -20,8 +17,6 @@ from tests.web.browser import Client
 from tests.web.conftest import serving
 from tests.web.test_pages import soon
 from tests.web.test_pay import answer_once, seen_all
-
-TIMES = 2.0
 
 
 def entered(page: Running) -> Client:
@@ -51,29 +46,6 @@ def test_a_card_on_a_reader_is_shown_by_its_name_until_it_is_taken_away(
         assert "at-a" in words
         put.readers[0].close()
         soon(lambda: not lying(page, 0)())
-
-
-@pytest.mark.matrix
-@pytest.mark.usefixtures("ceremony")
-def test_an_arrival_is_shown_within_twice_the_reader_s_own_time(
-    put_card: PutCard,
-    home: Path,
-    put: Any,  # noqa: ANN401 -- it has attributes
-) -> None:
-    with serving(home) as page:
-        entered(page)
-        soon(lying(page, 0))
-        put.readers[0].close()
-        soon(lambda: not lying(page, 0)())
-        begun = time.monotonic()
-        put_card(0, "a")  # returns when the reader itself has told of the card
-        own = time.monotonic() - begun
-        soon(lying(page, 0))
-        shown = time.monotonic() - begun
-        looked = time.monotonic()
-        real_readers.looked_at(open_home(home), [reader(0)])
-        look = time.monotonic() - looked
-        assert shown <= TIMES * (own + look)
 
 
 def test_cards_sign_one_after_the_other_on_one_reader(

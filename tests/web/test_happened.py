@@ -112,7 +112,11 @@ def test_two_stolen_cards_are_said_to_be_a_thief_s(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"item": "card:a", "event": "placed"}, {"item": "card:x", "event": "lost"}, {}],
+    [
+        {"item": "card:a", "event": "placed"},
+        {"item": "card:x", "event": "lost"},
+        {"item": "", "event": ""},
+    ],
 )
 def test_what_cannot_be_recorded_is_refused(
     client: Client, vault: Asked, fields: dict[str, str]
