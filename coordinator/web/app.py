@@ -21,10 +21,10 @@ from starlette.types import ASGIApp
 from coordinator.errors import CoordinatorError, NotAccepted, UsageError
 from coordinator.home.settings import OFFLINE, default_folder
 from coordinator.interop import qr_pictures
-from coordinator.web import pages
+from coordinator.web import pages, ways
 from coordinator.web.context import FORM, Answer, Context, Handler, Moved, Page, Sent, Shown, Visit
 from coordinator.web.gate import BODY_MAX, ENTER, LINK, WAIT, Gate, cookie_name
-from coordinator.web.pages import exchange, today
+from coordinator.web.pages import exchange
 from coordinator.web.rendering import rendered
 from coordinator.web.windows import FormUsed, Window, new_form, use_form
 from storage import sealing
@@ -285,7 +285,8 @@ def common(visit: Visit, page: Page | None) -> Mapping[str, object]:
         "sealed": sealed,
         "callers": context.windows.callers(),
         "task": context.tasks.running,
-        "way": lambda step: today.way(pages.PAGES, step),
+        "way": lambda step: ways.way(pages.PAGES, step),
+        "remedy": lambda text: ways.remedy(pages.PAGES, text),
         "pay_path": next((each.path for each in pages.PAGES if each.name == "Pay"), None),
         "numbers": json.dumps(visit.numbers),
     }

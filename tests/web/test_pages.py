@@ -22,6 +22,7 @@ PAGES = (
 )  # fmt: skip
 
 
+FOREIGN = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 QUESTION = re.compile(r'name="question" value="([^"]+)"')
 
 
@@ -377,6 +378,18 @@ def test_names_of_others_are_neutralised(client: Client, vault: Asked) -> None:
         assert "&lt;script&gt;" in text
         assert not any(each in text for each in ("\u202e", "\u200b", "<script>alert"))
         assert "\\u202e" in text
+
+
+def test_no_sentence_tells_a_command_the_page_does_itself(client: Client, vault: Asked) -> None:
+    vault("card", "stolen", "a")
+    vault("spend", "create", "v", "--to", f"{FOREIGN}:100000", "--feerate", "2")
+    client.post("/cards/a/check", on="/cards/a")
+    failed = ended(client, pin="654321")
+    for answer in (*map(client.get, PAGES), failed, client.get("/cards/nobody")):
+        bare = re.sub(r"<code.*?</code>", "", answer.text, flags=re.DOTALL)
+        assert not re.search(r"cardquorum\s+[a-z]", re.sub(r"<[^>]+>", " ", bare)), bare
+    assert 'href="/happened"' in failed.text  # where a forgotten PIN is met
+    assert 'href="/cards"' in client.get("/cards/nobody").text
 
 
 def test_what_does_not_exist_is_said(client: Client) -> None:

@@ -322,5 +322,7 @@ PAGE: Final = Page(
         ("card", "check"): "/cards/{2}",
         ("card", "pin"): "/cards/{2}",
         ("card", "unblock"): "/cards/{2}/unblock",
+        ("card", "list"): PATH,
+        ("card", "show"): "/cards/{2}",
     },
 )

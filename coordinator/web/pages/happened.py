@@ -244,6 +244,7 @@ PAGE: Final = Page(
         ("card", "stolen"): "/happened/stolen?about={2}",
         ("card", "destroyed"): PATH,
         ("card", "found"): PATH,
+        ("guide",): PATH,
         ("replace", "start"): "/happened/replace/{2}",
         ("replace", "show"): "/happened/replace/{2}",
         ("replace", "plan"): "/happened/replace/{2}",

@@ -283,5 +283,6 @@ PAGE: Final = Page(
         ("spend", "broadcast"): "/pay/{2}",
         ("spend", "abandon"): "/pay/{2}",
         ("spend", "show"): "/pay/{2}",
+        ("spend", "list"): PATH,
     },
 )

@@ -178,6 +178,9 @@ PAGE: Final = Page(
         ("location", "add"): PATH,
         ("custody", "record"): PATH,
         ("secret", "add"): PATH,
+        ("location", "list"): PATH,
+        ("holder", "list"): PATH,
+        ("secret", "list"): PATH,
         ("audit",): "/places/{1}",
     },
 )

@@ -1,6 +1,5 @@
 """Today: how things stand in one sentence, what to do next, what the vaults hold."""
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -10,7 +9,6 @@ from coordinator.guide import arrival
 from coordinator.guide import status as standing
 from coordinator.guide.payments import Standing
 from coordinator.guide.status import Status
-from coordinator.incident.step import Need, Step
 from coordinator.notices import Severity
 from coordinator.wallet import overview
 from coordinator.wallet.balance import Owned
@@ -125,28 +123,9 @@ def look(visit: Visit) -> Answer:
     return Moved("/task")
 
 
-def way(pages: Sequence[Page], step: Step) -> str | None:
-    """Return the page that takes a step of the guide; None where only the terminal does."""
-    ways = [
-        (len(begin), path)
-        for page in pages
-        for begin, path in page.takes.items()
-        if step.words[: len(begin)] == begin
-    ]
-    if not ways:
-        return None
-    _, path = max(ways)
-    return re.sub(r"\{(\d+)\}", lambda found: _word(step, int(found[1])), path)
-
-
-def _word(step: Step, number: int) -> str:
-    word = step.words[number] if number < len(step.words) else ""
-    return "" if isinstance(word, Need) else str(word)
-
-
 PAGE: Final = Page(
     "Today",
     "/",
     (Route("/", show), Route("/look", take=look)),
-    {("sync",): "/", ("balance",): "/"},
+    {("sync",): "/", ("balance",): "/", ("status",): "/", ("vault", "list"): "/"},
 )

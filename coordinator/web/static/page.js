@@ -67,8 +67,13 @@
       return;
     }
     part.replaceChildren(box.content);
+    reveal();
     const first = part.querySelector("[autofocus]");
     if (first) first.focus();
+  }
+
+  function reveal() {
+    reveal();
   }
 
   function changed(numbers) {
