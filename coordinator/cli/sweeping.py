@@ -113,6 +113,7 @@ def refresh(
         bool, typer.Option("--apart", help="one payment for each coin, so that none is linked")
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="every coin, also what is not due")] = False,
+    branch: Branch = PRIMARY,
     feerate: Feerate = None,
     target: Target = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show it, keep nothing")] = False,
@@ -133,7 +134,9 @@ def refresh(
     context.look_first(vault)
     rate = context.fee_rate(feerate, target)
     with context.vault(vault) as (db, record):
-        found = refreshing.refresh(db, record, rate.feerate, apart=apart, every=every)
+        found = refreshing.refresh(
+            db, record, rate.feerate, apart=apart, every=every, branch=branch
+        )
         made = [
             creation.create(context.home, db, each, accepted=accept, dry_run=dry_run)
             for each in found.orders

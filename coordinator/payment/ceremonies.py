@@ -169,7 +169,7 @@ class _Looked(NamedTuple):
         return self.review, outline.commitment(self.psbt)
 
 
-def _looked(home: Home, db: Session, ceremony_id: str, consent: Consent) -> _Looked:
+def _looked(home: Home, db: Session, ceremony_id: str, *, consent: Consent) -> _Looked:
     """Look at a payment that waits for cards; raises what forbids to sign it."""
     record = _open_ceremony(db, ceremony_id)
     vault, policy = record.vault, stored_policy(record.vault)
@@ -201,7 +201,7 @@ def _agreed(
     What was shown is signed where the database went away meanwhile.
     """
     with database.begin() as db:
-        now = _looked(home, db, ceremony_id, consent)
+        now = _looked(home, db, ceremony_id, consent=consent)
     if home.server or now.opened_by != NOBODY:
         attendant.say(f"payment {ceremony_id} was opened by {now.opened_by.words}")
     shown = None
@@ -212,7 +212,7 @@ def _agreed(
         attendant.confirm(now.review)
         try:
             with database.begin() as db:
-                now = _looked(home, db, ceremony_id, consent)
+                now = _looked(home, db, ceremony_id, consent=consent)
         except StorageError:
             return before
     acceptance.remember_accepted(home, now.record.vault.name, now.fresh)

@@ -14,6 +14,7 @@ from coordinator.vault.addresses import new_address
 from coordinator.wallet.refresh_state import Level, RefreshState, day_of, refresh_state
 from coordinator.wallet.scripts import script_size
 from psbt.coins import Coin, Wish, inputs_max
+from psbt.policy import PRIMARY
 from psbt.weight import fee_at, input_weight, output_size, transaction_weight, vsize_of
 from storage.model import Vault
 
@@ -56,13 +57,20 @@ class Refresh(NamedTuple):
 
 
 def refresh(
-    db: Session, vault: Vault, feerate: int, *, apart: bool = False, every: bool = False
+    db: Session,
+    vault: Vault,
+    feerate: int,
+    *,
+    apart: bool = False,
+    every: bool = False,
+    branch: str = PRIMARY,
 ) -> Refresh:
     """Return what moves the coins that are due, or every confirmed one, to fresh addresses.
 
-    Merged they cost least, now and at the next refresh. Raises UsageError where nothing is due.
+    Merged they cost least, now and at the next refresh. A later branch moves those that it can
+    spend by now. Raises UsageError where nothing is due, NotRipe where the branch is not open.
     """
-    free = creation.offered(db, vault, Order(vault.name, (), feerate))
+    free = creation.offered(db, vault, Order(vault.name, (), feerate, branch=branch))
     coins = [coin for coin in free if coin.height is not None]
     state = refresh_state(db, vault)
     if not every:
@@ -70,7 +78,7 @@ def refresh(
     if not coins:
         when = f": the oldest coin is due about {day_of(state.due)}" if state else ""
         raise UsageError(f"no coin of vault {vault.name} is due{when}; --all moves every one")
-    size = script_size(stored_policy(vault))
+    size = script_size(stored_policy(vault), branch)
     most = inputs_max(Wish((), feerate, OUTPUT), size)
     chosen = sorted(coins, key=lambda coin: (coin.height or 0, coin.outpoint))[:most]
     parts = [[coin] for coin in chosen] if apart else [chosen]
@@ -81,6 +89,7 @@ def refresh(
             feerate,
             drain=new_address(db, vault).script_pubkey,
             coins=tuple(coin.outpoint for coin in part),
+            branch=branch,
         )
         for part in parts
     ]

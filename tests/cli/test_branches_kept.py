@@ -334,11 +334,20 @@ def test_a_home_that_asks_no_chain_signs_a_recovery(cards: Asked, tmp_path: Path
 def test_a_home_that_can_only_be_read_shows_the_branches(cards: Asked) -> None:
     create(cards, *TWO_OF_THREE)
     fund(cards)
-    before = cards("vault", "show", "w")["branches"]
+
+    def branches() -> list[dict[str, object]]:
+        found = cards("vault", "show", "w")["branches"]
+        for each in found:
+            each["opens"] = (
+                each["opens"] and each["opens"]["height"]
+            )  # its date is reckoned from now
+        return list(found)
+
+    before = branches()
     for path in [cards.home, *cards.home.rglob("*")]:
         path.chmod(0o500 if path.is_dir() else 0o400)
     try:
-        assert cards("vault", "show", "w")["branches"] == before
+        assert branches() == before
         assert cards("coins", "w")["coins"][0]["ripens"]
     finally:
         for path in [cards.home, *cards.home.rglob("*")]:

@@ -1,9 +1,14 @@
 """What goes wrong around the page: it is closed, killed, or has far more to show than usual."""
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import pytest
 
 from coordinator import clock
 from coordinator.home.settings import open_home
@@ -14,27 +19,62 @@ from storage import chain as chain_book
 from storage import vaults as vault_book
 from storage.database import open_database
 from tests.program import PIN, Asked
-from tests.web.browser import TOKEN, Client
+from tests.web.browser import HIDDEN, Client
 from tests.web.conftest import serving
 from tests.web.test_pages import QUESTION, ended, soon
+from tests.web.test_pay import opened, payment_of
 
 MANY = 10_000
+MATRIX = pytest.mark.matrix
 
 
-def test_a_task_goes_on_where_the_browser_is_closed(client: Client, vault: Asked) -> None:
-    client.post("/vaults/v/drill", on="/vaults/v")
-    tasks = client.running.context.tasks
-    soon(lambda: tasks.last.question is not None)
-    vault("emulate", "fault", "a", "delay", "200")
-    asked = client.get("/task").text
-    question = QUESTION.search(asked)[1]
-    form = TOKEN.findall(asked)[0]
-    client.send("/task/answer", {"form": form, "question": question, "pin": PIN})
+DELAY_MS = "300"
+"""How long a card takes over each command that shall be interrupted."""
+
+
+def begin_to_sign(client: Client, vault: Asked) -> str:
+    """Have a payment agreed to, so that the first card's PIN is asked for; return its id."""
+    payment = payment_of(opened(client))
+    client.post(f"/pay/{payment}/sign", on=f"/pay/{payment}")
+    soon(lambda: 'name="digest"' in client.get("/task").text)
+    vault("emulate", "fault", "a", "delay", DELAY_MS)
+    answer(client, answer="yes")
+    return payment
+
+
+def answer(client: Client, **given: str) -> None:
+    """Answer the question that is open, with what its form carries."""
+    asked = wanted(client)
+    boxes = dict.fromkeys(re.findall(r'name="(seen:\d+)"', asked), "yes")
+    hidden = dict(HIDDEN.findall(asked.partition('action="/task/answer"')[2]))
+    client.send("/task/answer", {**hidden, **boxes, **given})
+
+
+def finish_on_the_page(client: Client, vault: Asked, payment: str) -> None:
+    """Have the rest sign, and send it."""
+    page = f"/pay/{payment}"
+    state = vault("spend", "show", payment)["state"]
+    if state == "collecting":
+        if client.running.context.tasks.running is None:
+            client.post(f"{page}/sign", on=page)
+            answer(client, answer="yes")
+        assert "2 of 2 have signed" in ended(client, pin=PIN).words
+    client.post(f"{page}/send", on=page)
+    assert "It was sent" in ended(client).words
+    assert vault("spend", "show", payment)["state"] == "broadcast"
+
+
+def test_a_payment_goes_on_where_the_browser_is_closed_while_a_card_signs(
+    client: Client, vault: Asked
+) -> None:
+    payment = begin_to_sign(client, vault)
+    answer(client, pin=PIN)
     client.running.context.windows.close()  # nobody looks any more
-    soon(lambda: bool(vault("drill", "list", "v")["drills"][0]["proofs"]))
+    soon(lambda: vault("spend", "show", payment)["have"] == 1)
     again = Client(client.running)
     again.enter()
-    assert "keys are proved in this drill" in ended(again, pin=PIN).words
+    assert f"Sign payment {payment}" in again.get("/").words  # it is still being done
+    finish_on_the_page(again, vault, payment)
 
 
 def test_a_page_with_ten_thousand_addresses_is_still_a_page(vault: Asked) -> None:
@@ -57,26 +97,69 @@ def test_a_page_with_ten_thousand_addresses_is_still_a_page(vault: Asked) -> Non
         assert [each.index for each in own] == list(range(first + MANY - 50, first + MANY))
 
 
-def test_what_a_card_proved_is_kept_where_the_program_is_killed(vault: Asked) -> None:
+MOMENTS = {
+    "the review is shown": 0,
+    "a PIN is asked for": 0,
+    "a card signs": 0,
+    "the next PIN is asked for": 1,
+    "the next card signs": 1,
+    "all have signed": 2,
+}
+"""When the program is killed, and how many have signed at least by then."""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        each if each == "the next PIN is asked for" else pytest.param(each, marks=MATRIX)
+        for each in MOMENTS
+    ],
+)
+def test_what_was_signed_is_kept_where_the_program_is_killed(vault: Asked, moment: str) -> None:
+    steps = list(MOMENTS).index(moment)
+    with another_program(vault) as (program, client):
+        payment = payment_of(opened(client))
+        client.post(f"/pay/{payment}/sign", on=f"/pay/{payment}")
+        wanted(client)
+        for label in "ab":
+            vault("emulate", "fault", label, "delay", DELAY_MS if "signs" in moment else "0")
+        for step, given in enumerate(({"answer": "yes"}, {"pin": PIN}, {"pin": PIN}), start=1):
+            if steps < {1: 1, 2: 2, 3: 4}[step]:
+                break
+            before = QUESTION.search(wanted(client))[1]
+            answer(client, **given)
+            soon(lambda before=before: before not in client.get("/task").text)
+            if "signs" not in moment or step < {2: 2, 4: 3}[steps]:
+                soon(lambda step=step: step < 2 or signed(vault, payment) >= step - 1)
+        program.kill()
+        program.wait()
+    assert MOMENTS[moment] <= signed(vault, payment) <= MOMENTS[moment] + 1
+    with serving(vault.home) as page:
+        client = Client(page)
+        client.enter()
+        assert f"/pay/{payment}" in client.get("/").text
+        finish_on_the_page(client, vault, payment)
+
+
+def signed(vault: Asked, payment: str) -> int:
+    found: int = vault("spend", "show", payment)["have"]
+    return found
+
+
+@contextmanager
+def another_program(vault: Asked) -> Iterator[tuple["subprocess.Popen[bytes]", Client]]:
+    """Serve the page by a program of its own, and let a browser in."""
     words = [sys.executable, "-m", "coordinator.cli", "open", "--json", "--no-browser"]
     with subprocess.Popen(
         [*words, "--home", str(vault.home)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as program:
-        lines = [program.stdout.readline() for _ in range(3)]
-        client = Client(Port(int(json.loads(b"".join(lines))["url"].split(":")[2].split("/")[0])))
-        client.enter(json.loads(b"".join(lines))["url"])
-        client.post("/vaults/v/drill", on="/vaults/v")
-        for _ in "ab":  # two of three are asked for their PIN; the third is never answered
-            question = wanted(client)
-            form = TOKEN.findall(question)[0]
-            asked = QUESTION.search(question)[1]
-            client.send("/task/answer", {"form": form, "question": asked, "pin": PIN})
-            soon(lambda asked=asked: asked not in client.get("/task").text)
-        soon(lambda: len(vault("drill", "list", "v")["drills"][0]["proofs"]) == 2)
-        program.kill()
-    (drill,) = vault("drill", "list", "v")["drills"]
-    assert len(drill["proofs"]) == 2
-    assert all(each["valid"] for each in drill["proofs"])
+        url = json.loads(b"".join(program.stdout.readline() for _ in range(3)))["url"]
+        client = Client(Port(int(url.split(":")[2].split("/")[0])))
+        client.enter(url)
+        try:
+            yield program, client
+        finally:
+            program.kill()
 
 
 @dataclass(frozen=True)

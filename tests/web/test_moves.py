@@ -166,5 +166,26 @@ def test_waits_begin_anew(later: Asked) -> None:
         finish(later, made)
 
 
+def test_a_later_branch_lets_waits_begin_anew_once_it_is_open(later: Asked) -> None:
+    with serving(later.home) as page:
+        client = Client(page)
+        client.enter()
+        road = "/vaults/w/renew"
+        assert client.get(road).text.count('name="branch"') == 2
+        fields = {**TYPED, "all": "yes", "branch": "recovery"}
+        early = client.accept(road, fields, on=road)
+        assert (early.status, "cannot be spent by branch recovery yet" in early.words) == (
+            400,
+            True,
+        )
+        assert client.accept(road, {**fields, "branch": "nobody"}, on=road).status == 400
+        later("regtest", "mine", "10")
+        made = payment_of(client.accept(road, fields, on=road))
+        assert later("spend", "show", made)["branch"] == "recovery"
+        sign(later, made, "f", "g")
+        finish(later, made)
+        assert later("balance", "w")["confirmed_sats"] > 900_000
+
+
 def test_no_later_way_is_no_way(client: Client) -> None:
     assert "has no branch that opens later" in client.get("/vaults/v/sweep").words

@@ -15,6 +15,7 @@ from coordinator.wallet.branches import branch_lines, wait_words
 from coordinator.web import arrival
 from coordinator.web.context import Answer, Handler, Moved, Page, Route, Shown, Visit
 from psbt.errors import PsbtError
+from psbt.policy import PRIMARY
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
 
@@ -120,8 +121,9 @@ def _later(visit: Visit) -> dict[str, object]:
         ripe_coins.later_branch(vault, None)
         lines = branch_lines(db, vault, stored_policy(vault))
         waiting = {each.name: ripe_coins.unripe(db, vault, each.name) for each in lines}
-    later = [(each, wait_words(each)) for each in lines if each.wait is not None]
-    return {"later": later, "waiting": waiting}
+    branches = [(each, wait_words(each)) for each in lines]
+    later = [line for line in branches if line[0].wait is not None]
+    return {"branches": branches, "later": later, "waiting": waiting}
 
 
 def _created(visit: Visit, db: Session, orders: Sequence[creation.Order]) -> Made:
@@ -141,9 +143,10 @@ def _swept(visit: Visit, feerate: int) -> Made:
 def _renewed(visit: Visit, feerate: int) -> Made:
     """Pay the coins that are due, or all, to the vault itself."""
     apart, every = visit.form.get("apart") == "yes", visit.form.get("all") == "yes"
+    branch = visit.form.get("branch") or PRIMARY
     with visit.context.database.begin() as db:
         vault = vault_book.vault_named(db, visit.path["vault"])
-        found = refresh.refresh(db, vault, feerate, apart=apart, every=every)
+        found = refresh.refresh(db, vault, feerate, apart=apart, every=every, branch=branch)
         return _created(visit, db, found.orders)
 
 
