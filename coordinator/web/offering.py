@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from coordinator.errors import CoordinatorError
 from coordinator.readers import choice, emulated
 from coordinator.readers.choice import ReaderChoice
 from coordinator.readers.slots import Slot
@@ -11,10 +12,20 @@ from coordinator.web.context import Context
 from coordinator.web.tasks import Failure
 
 
+class NoCardKnown(CoordinatorError):
+    """No card of a vault was ever shown to this home."""
+
+    def __init__(self, vault: str) -> None:
+        """Name the vault."""
+        super().__init__(f"no card of vault {vault} is known here yet")
+
+
 def slots_of(context: Context, vault: str, branch: str | None = None) -> list[Slot]:
     """Return where cards of the vault, or of a branch, lie: practice cards only if on a reader."""
     with context.database.begin() as db:
         labels = choice.labels_of_vault(db, vault, branch)
+    if not labels:
+        raise NoCardKnown(vault)
     slots = choice.slots_for(context.home, context.database, labels, named=ReaderChoice())
     there = [
         slot for slot in slots if not slot.emulated or emulated.present(context.home, slot.name)

@@ -10,6 +10,7 @@ from coordinator.errors import (
     NotLooked,
     PinMissing,
 )
+from coordinator.web.offering import NoCardKnown
 from coordinator.web.tasks import Busy, Failure, Left
 from storage.errors import AlreadyExists, NotFound
 
@@ -23,11 +24,17 @@ HINTS: Final[dict[type[BaseException], str]] = {
     ChainUnreachable: "what is shown is from the last time; try again later",
     ApprovalMismatch: "give out no address and sign nothing; restore a backup made before",
     Busy: "finish it, or stop it, on its own page",
+    NoCardKnown: "make one known first: cardquorum card enrol",
     Left: "begin again when you are ready",
     NotFound: "go back, and choose it from the list",
     AlreadyExists: "go back, and choose another name",
 }
 """An error takes the line of its own class, else of the nearest class above it."""
+
+
+HELP: Final = "--help"
+AGAIN: Final = "go back, and change what was typed or chosen"
+"""What to do in place of reading how a command is typed."""
 
 
 class Advice(Protocol):
@@ -52,4 +59,6 @@ class Advice(Protocol):
 def explained(error: BaseException, advice: Advice) -> Failure:
     """Return what the command line says of an error, with the page's own way to mend it."""
     hint = next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), advice.hint)
+    if HELP in hint:
+        hint = AGAIN
     return Failure(advice.code, advice.message, hint)

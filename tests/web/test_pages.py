@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.guide.reports import Report
 from coordinator.web.windows import new_form
 from tests.cli.test_branches import TWO_OF_THREE, create, fund, made_branches
+from tests.cli.test_other_wallets import watched
 from tests.patience import SECONDS
 from tests.program import PIN, UNPROVED, Asked, asking, prove_keys
 from tests.web.browser import TOKEN, Answer, Client
@@ -385,11 +387,29 @@ def test_no_sentence_tells_a_command_the_page_does_itself(client: Client, vault:
     vault("spend", "create", "v", "--to", f"{FOREIGN}:100000", "--feerate", "2")
     client.post("/cards/a/check", on="/cards/a")
     failed = ended(client, pin="654321")
-    for answer in (*map(client.get, PAGES), failed, client.get("/cards/nobody")):
+    roads = [f"/happened/{each.value}" for each in Report]
+    roads += [f"{each}?about=b" for each in roads]
+    for answer in (*map(client.get, (*PAGES, *roads)), failed, client.get("/cards/nobody")):
         bare = re.sub(r"<code.*?</code>", "", answer.text, flags=re.DOTALL)
         assert not re.search(r"cardquorum\s+[a-z]", re.sub(r"<[^>]+>", " ", bare)), bare
     assert 'href="/happened"' in failed.text  # where a forgotten PIN is met
     assert 'href="/cards"' in client.get("/cards/nobody").text
+
+
+def test_a_vault_of_which_no_card_is_known_says_what_comes_first(
+    vault: Asked, tmp_path: Path
+) -> None:
+    asked = watched(tmp_path, vault("vault", "show", "v")["descriptor"])
+    with serving(asked.home) as page:
+        client = Client(page)
+        client.enter()
+        client.post("/vaults/w/prove", on="/vaults/w")
+        over = ended(client)
+        assert "No card of vault w is known here yet" in over.words
+        assert "--" not in over.words
+        assert 'href="/cards"' in over.text.partition("<main")[2]
+        assert "Nothing is written down yet" in client.get("/places/w").words
+        assert "Make one known" in client.get("/papers/w").words
 
 
 def test_what_does_not_exist_is_said(client: Client) -> None:

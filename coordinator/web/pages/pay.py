@@ -1,6 +1,7 @@
 """Pay: from a wish to a block: what is paid, a review, cards that sign, sent, deep enough."""
 
 import hmac
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -28,6 +29,7 @@ from coordinator.web.offering import patiently, slots_of, told
 from coordinator.web.tasks import Conversation, Done, Task
 from psbt.errors import PsbtError
 from psbt.policy import PRIMARY
+from psbt.review import Review
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
 
@@ -181,10 +183,10 @@ def _as_it_was_shown(take: Handler) -> Handler:
         with visit.context.reading.begin() as db:
             record = ceremony_book.ceremony_named(db, name)
             line = overview.ceremony_line(record, tip_height(db, record.vault))
-            try:
-                now = _seen_as(line, _review(db, name))
-            except PsbtError:
-                now = _seen_as(line, None)
+            review = None
+            with suppress(PsbtError):
+                review = seen_again(db, record).review
+            now = _seen_as(line, review)
         same = hmac.compare_digest(visit.form.get("seen", "").encode(), now.encode())
         return take(visit) if same else _shown(visit, CHANGED)
 
