@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 
 from cards import pcsc, pcscd
 from cards.emulation import open_card
+from coordinator.readers import real_readers
 from tests.program import PIN, Asked
 
 
@@ -55,6 +57,8 @@ def test_a_service_that_is_missing_or_refuses(
 def test_a_reader_another_program_keeps(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     asked("init", "--network", "regtest")
     monkeypatch.setattr(pcsc, "_scard", lambda: refusing(pcsc.NOT_SHARED))
+    hasty = partial(real_readers._called, wait_seconds=0.2)
+    monkeypatch.setattr(real_readers, "_called", hasty)
     words = ("card", "enrol", "a", "--reader", "one", "--pin-stdin")
     error = asked(*words, stdin=PIN, check=3)["error"]
     assert "keeps reader one" in error["message"]

@@ -7,6 +7,7 @@ it was.
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,9 +102,30 @@ def put_card(put: Put, home: Path) -> PutCard:
     return insert
 
 
+@pytest.fixture(scope="session")
+def with_payment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the home lies that the first test with a payment made."""
+    return tmp_path_factory.mktemp("readers") / "with-payment"
+
+
 @pytest.fixture
-def ceremony(asked: Asked, put_card: PutCard) -> str:
-    """A 2-of-3 of three makers, enrolled through readers 0 to 2, with a payment to sign."""
+def ceremony(asked: Asked, home: Path, put_card: PutCard, with_payment: Path) -> str:
+    """A 2-of-3 of three makers, enrolled through readers 0 to 2, with a payment to sign.
+
+    It is made once per process and copied.
+    """
+    if with_payment.exists():
+        shutil.copytree(with_payment, home)
+        for number, label in enumerate(CARDS):
+            put_card(number, label)
+    else:
+        make_payment(asked, put_card)
+        shutil.copytree(home, with_payment)
+    (listed,) = asked("spend", "list")["ceremonies"]
+    return str(listed["ceremony"])
+
+
+def make_payment(asked: Asked, put_card: PutCard) -> None:
     asked("init", "--network", "regtest")
     for number, (label, family) in enumerate(CARDS.items()):
         asked("emulate", "new", family, label)
@@ -120,4 +142,4 @@ def ceremony(asked: Asked, put_card: PutCard) -> str:
     asked("regtest", "fund", address, "1000000", "--coins", "4")
     asked("regtest", "mine", "1")
     to = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:3500000"
-    return str(asked("spend", "create", "v", "--to", to, "--feerate", "5")["ceremony"])
+    asked("spend", "create", "v", "--to", to, "--feerate", "5")

@@ -1,5 +1,6 @@
 """One reader, several programs: who has the card, who waits, and what is said of it."""
 
+import queue
 import subprocess
 import sys
 import threading
@@ -48,10 +49,12 @@ def other_program() -> Iterator[Beginning]:
         process.communicate()
 
 
-def reset(reader: str) -> None:
+def reset(reader: str, reached: threading.Event | None = None) -> None:
     """Do what another program does that connects and leaves the card reset."""
     scard = pcsc._scard()
     with pcsc._context() as context:
+        if reached is not None:
+            reached.set()
         code, card, _ = scard.SCardConnect(context, reader, scard.SCARD_SHARE_SHARED, 3)
         assert code == 0
         scard.SCardDisconnect(card, scard.SCARD_RESET_CARD)
@@ -85,11 +88,12 @@ def test_another_program_waits_until_the_card_is_let_go(put: Put, card: Emulated
     name = put(0, card)
     session = satochip(pcsc.ReaderTransport(name))
     session.unlock(Pin(PIN))
-    other = threading.Thread(target=reset, args=(name,))
+    reached = threading.Event()
+    other = threading.Thread(target=reset, args=(name, reached))
     other.start()
-    time.sleep(0.3)
-    assert other.is_alive()
+    assert reached.wait(SECONDS)
     assert session.sign(LEAF, DIGEST)
+    assert other.is_alive()
     session.close()
     other.join(SECONDS)
     assert not other.is_alive()
@@ -100,10 +104,12 @@ def test_whoever_waited_finds_a_card_that_forgot_everything(put: Put, card: Emul
     session = satochip(pcsc.ReaderTransport(name))
     session.unlock(Pin(PIN))
     heard: list[bytes] = []
+    reached = threading.Event()
 
     def listen() -> None:
         scard = pcsc._scard()
         with pcsc._context() as context:
+            reached.set()
             _, theirs, protocol = scard.SCardConnect(context, name, scard.SCARD_SHARE_SHARED, 3)
             status = list(bytes.fromhex("B03C000000"))
             heard.append(bytes(scard.SCardTransmit(theirs, pcsc._pci(scard, protocol), status)[1]))
@@ -111,7 +117,8 @@ def test_whoever_waited_finds_a_card_that_forgot_everything(put: Put, card: Emul
 
     other = threading.Thread(target=listen)
     other.start()
-    time.sleep(0.2)
+    assert reached.wait(SECONDS)
+    assert session.sign(LEAF, DIGEST)
     session.close()
     other.join(SECONDS)
     assert heard == [bytes.fromhex("6D00")]
@@ -184,7 +191,9 @@ def test_a_transaction_of_another_program_is_given_up_in_time(put: Put, card: Em
         ours.transmit(SELECT_NOTHING)
     assert theirs.transmit(SELECT_NOTHING)
     theirs.close()
-    time.sleep(0.3)  # the overdue call gets the card now, and leaves it
+    for overdue in threading.enumerate():  # its call gets the card now, and leaves it
+        if overdue.name == f"card {name}":
+            overdue.join(SECONDS)
     again = pcsc.ReaderTransport(name)
     assert again.transmit(SELECT_NOTHING)
     again.close()
@@ -209,24 +218,23 @@ def test_a_card_that_is_idle_is_kept_alive_by_the_thread_that_owns_it(
     put: Put, card: EmulatedCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cards.deadline.KEEP_ALIVE", 0.05)
-    asked: list[tuple[int, str]] = []
+    asked = queue.SimpleQueue[str]()
     name = put(0, card)
     scard = pcsc._scard()
     status = scard.SCardStatus
     monkeypatch.setattr(
         scard,
         "SCardStatus",
-        lambda held: asked.append((held, threading.current_thread().name)) or status(held),
+        lambda held: asked.put(threading.current_thread().name) or status(held),
     )
     ours = DeadlineTransport(lambda: pcsc.ReaderTransport(name), name)
     ours.transmit(SELECT_NOTHING)
-    time.sleep(0.3)
+    assert {asked.get(timeout=SECONDS) for _ in range(3)} == {f"card {name}"}
     ours.pause()
-    many = len(asked)
-    assert many >= 3
-    assert {thread for _, thread in asked} == {f"card {name}"}
-    time.sleep(0.2)
-    assert len(asked) == many
+    while not asked.empty():
+        asked.get()
+    with pytest.raises(queue.Empty):
+        asked.get(timeout=4 * 0.05)
     ours.close()
 
 

@@ -1,10 +1,12 @@
 """One reader and several cards: each is asked for by name and place, and goes on when it comes."""
 
 import sqlite3
+import sys
 import threading
 import time
 from pathlib import Path
 
+from tests.patience import SECONDS
 from tests.program import PIN, Asked, run_program
 from tests.readers.conftest import PINS, Put, PutCard, reader
 
@@ -44,6 +46,13 @@ class Hand:
         return thread
 
 
+def until_told(words: str) -> None:
+    """Wait until the program, which runs in this process, has said that."""
+    deadline = time.monotonic() + SECONDS
+    while words not in getattr(sys.stderr, "getvalue", str)() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def test_a_vault_is_verified_on_one_reader(
     home: Path, ceremony: str, put: Put, put_card: PutCard
 ) -> None:
@@ -68,9 +77,9 @@ def test_a_stranger_is_told_of_and_passed_over(
         put.readers[number].close()
 
     def hand() -> None:
-        time.sleep(1.0)
+        until_told("now the card labelled b")
         put_card(0, "stranger")
-        time.sleep(1.5)
+        until_told("a card of vault v")
         put.readers[0].close()
         put_card(0, "b")
 

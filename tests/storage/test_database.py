@@ -255,15 +255,20 @@ def test_writers_wait_for_each_other(on_file: Database) -> None:
 
 KILLED = """
 import os, signal, sys
+from sqlalchemy import text
 from storage.custody import add_holder
 from storage.database import open_database
 
+MANY = '''
+    WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 20000)
+    INSERT INTO holder (name, contact) SELECT 'lost' || n, hex(zeroblob(400)) FROM number
+'''
 database = open_database(sys.argv[1])
 with database.begin() as db:
     add_holder(db, "kept", None, contact=None)
 with database.begin() as db:
-    for number in range(2000):
-        add_holder(db, f"lost{number}", None, contact="x" * 400)
+    add_holder(db, "lost", None, contact=None)
+    db.execute(text(MANY))  # more than is kept in memory: it reaches the disk
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

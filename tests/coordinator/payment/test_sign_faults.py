@@ -185,6 +185,8 @@ def by_turns(number: int) -> Iterator[Fault]:
 
 
 def test_a_payment_survives_faults_of_one_card_by_turns(payment: Payment, kind: Kind) -> None:
+    if str(kind) == FULL_CASE:
+        pytest.skip("it meets every fault, below")
     survived(payment, kind, by_turns)
 
 
