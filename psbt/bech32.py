@@ -1,8 +1,8 @@
-"""Segwit addresses (BIP 173, BIP 350), one look-up in a table for each five bits."""
+"""Segwit addresses (BIP 173, BIP 350), one look-up in a table for each ten bits."""
 
-from base64 import b32decode, b32encode
+from base64 import b32decode
 from collections.abc import Iterable
-from functools import lru_cache, reduce
+from functools import cache, lru_cache, reduce
 from operator import xor
 from typing import Final, NamedTuple
 
@@ -18,13 +18,23 @@ VERSION_MAX: Final = 16
 PROGRAM_SIZES: Final = range(2, 41)
 VERSION_0_SIZES: Final = (20, 32)
 
-TO_CHARSET: Final = bytes.maketrans(RFC4648, CHARSET)
 FROM_CHARSET: Final = bytes.maketrans(CHARSET, RFC4648)
-TO_NUMBERS: Final = bytes.maketrans(RFC4648, bytes(range(32)))
 FOLDS: Final = tuple(
     reduce(xor, (generator for bit, generator in enumerate(GENERATORS) if top >> bit & 1), 0)
     for top in range(32)
 )
+
+
+PAIR: Final = 0x3FF
+SHIFTS: Final = tuple(range(310, -1, -10))
+"""Where each pair of digits stands in the longest program, counted in bits from its end."""
+
+
+class Pairs(NamedTuple):
+    """For each pair of digits what it is written as, and how it folds into the remainder."""
+
+    texts: list[str]
+    folds: list[int]
 
 
 class WitnessProgram(NamedTuple):
@@ -37,13 +47,21 @@ class WitnessProgram(NamedTuple):
 
 def encode(hrp: str, version: int, program: bytes) -> str:
     """Write a segwit address."""
-    digits = b32encode(program).rstrip(b"=")
-    remainder = _remainder(digits.translate(TO_NUMBERS), _started(hrp, version))
-    remainder = _remainder(bytes(CHECKSUM_LENGTH), remainder)
+    bits = 8 * len(program)
+    digits = -(-bits // 5)
+    value = int.from_bytes(program, "big") << 5 * digits - bits
+    pairs = [value >> shift & PAIR for shift in SHIFTS[len(SHIFTS) - digits // 2 :]]
+    first = [value >> 5 * (digits - 1)] if digits % 2 else []
+    texts, folds = _pairs()
+    remainder = _remainder(first, _started(hrp, version))
+    for pair in pairs:
+        remainder = ((remainder & 0xFFFFF) << 10 ^ pair) ^ folds[remainder >> 20]
+    for _ in range(CHECKSUM_LENGTH // 2):
+        remainder = (remainder & 0xFFFFF) << 10 ^ folds[remainder >> 20]
     remainder ^= BECH32M if version else BECH32
-    checksum = bytes([CHARSET[remainder >> shift & 31] for shift in (25, 20, 15, 10, 5, 0)])
-    text = CHARSET[version : version + 1] + digits.translate(TO_CHARSET) + checksum
-    return f"{hrp}1{text.decode()}"
+    pairs += (remainder >> 20, remainder >> 10 & PAIR, remainder & PAIR)
+    start = "".join([chr(CHARSET[digit]) for digit in (version, *first)])
+    return f"{hrp}1{start}{''.join([texts[pair] for pair in pairs])}"
 
 
 def decode(text: str) -> WitnessProgram:
@@ -82,6 +100,13 @@ def _started(hrp: str, version: int) -> int:
     letters = hrp.encode()
     numbers = [letter >> 5 for letter in letters] + [0] + [letter & 31 for letter in letters]
     return _remainder((*numbers, version), 1)
+
+
+@cache
+def _pairs() -> Pairs:
+    letters = CHARSET.decode()
+    folds = [_remainder((0, 0), top << 20) for top in range(PAIR + 1)]
+    return Pairs([one + other for one in letters for other in letters], folds)
 
 
 def _remainder(numbers: Iterable[int], remainder: int) -> int:

@@ -46,7 +46,7 @@ def read_bare_multisig(script: bytes) -> tuple[int, int] | None:
 
 def write_multisig(multisig: Multisig) -> bytes:
     """Return the script."""
-    keys = b"".join(b"\x21" + pubkey for pubkey in multisig.pubkeys)
+    keys = b"\x21" + b"\x21".join(multisig.pubkeys)
     last = OP_1 - 1 + len(multisig.pubkeys)
     return bytes([OP_1 - 1 + multisig.threshold]) + keys + bytes([last, OP_CHECKMULTISIG])
 

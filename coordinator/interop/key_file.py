@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from coordinator.errors import NotImportable
 from coordinator.foreign_json import Field
+from coordinator.foreign_text import lines
 from coordinator.interop.descriptors import key_of
 from coordinator.interop.key_text import (
     KEY_MAX,
@@ -48,6 +49,11 @@ SINGLE_REMEDY: Final = "export the signer's key for a multisig wallet: the accou
 LONE_KEY = re.compile(r"(?:\[[^\[\]]*\])?[a-zA-Z]pub[1-9A-HJ-NP-Za-km-z]{100,110}(?:/.*)?")
 
 
+FINGERPRINTS: Final = ("xfp", "fingerprint", "root_fingerprint", "master_fingerprint")
+PATHS: Final = ("path", "derivation", "derivation_path", "deriv", "bip32Path")
+"""How JSON of one key calls where it comes from."""
+
+
 class SignerKey(NamedTuple):
     """A signer's key; the script type is None where the file does not say it."""
 
@@ -68,7 +74,7 @@ def is_one(found: Field) -> bool:
     value = found.value
     if not isinstance(value, dict):
         return False
-    if "xfp" not in value:
+    if not any(name in value for name in FINGERPRINTS):
         return _is_device(value)
     named = [name for names in (*SLOTS.values(), *ACCOUNTS.values()) for name in names]
     return "xpub" in value or any(name in value for name in named)
@@ -91,25 +97,30 @@ def read(found: Field) -> KeyFile:
         return KeyFile(DEVICE, list(_device_keys(found)))
     if SINGLE_KEY in members:
         raise NotImportable(f"this is {SINGLE}", SINGLE_REMEDY)
-    fingerprint = read_fingerprint(found["xfp"].text(20), "xfp")
+    said = next(filter(None, map(found.member, FINGERPRINTS)), None) or found[FINGERPRINTS[0]]
+    fingerprint = read_fingerprint(said.text(20), said.name)
     accounts = list(_accounts(found, fingerprint))
     if accounts:
         return KeyFile(GENERIC, accounts)
     if any(name in members for name in SINGLE_ACCOUNTS):
         raise NotImportable("the file holds accounts of a single key alone", SINGLE_REMEDY)
     if (xpub := found.member("xpub")) is not None:
-        path = found.member("path") or found.member("derivation")
+        path = next(filter(None, map(found.member, PATHS)), None)
         key = read_xpub(xpub.text(KEY_MAX), "xpub")._replace(
             fingerprint=fingerprint,
-            path=read_path(path.text(KEY_MAX), "path") if path is not None else None,
+            path=read_path(path.text(KEY_MAX), path.name) if path is not None else None,
         )
         return KeyFile(COBO, [signer_key(key.prefix.script, key)])
     return KeyFile(CCXP, [signer_key(script, key) for script, key in _slots(found, fingerprint)])
 
 
 def read_expression(text: str) -> KeyFile:
-    """Read one key from text; steps below it are none of its own."""
-    key, below = read_key(text, "the key")
+    """Read one key from text, in quotes or behind comments; steps below it are none of its own."""
+    listed = [line for line in map(str.strip, lines(text)) if line and not line.startswith("#")]
+    if len(listed) > 1 and all(map(is_expression, listed)):
+        raise PolicyError(f"the file holds {len(listed)} keys: give one at a time")
+    whole = listed[0] if len(listed) == 1 else text.strip()
+    key, below = read_key(whole.strip("\"'`"), "the key")
     if below not in ("", "/**", "/<0;1>/*", "/0/*"):
         raise PolicyError(f"the key has {below[:20]!r} behind it: give the account's key alone")
     return KeyFile(EXPRESSION, [signer_key(key.prefix.script, key)])
@@ -201,6 +212,9 @@ def _slots(found: Field, fingerprint: bytes) -> Iterator[tuple[str, WalletKey]]:
             key = read_xpub(given.text(KEY_MAX), name)
             if key.prefix.script not in (None, script):
                 raise PolicyError(f"{name} begins with {key.prefix.letters}: {key.prefix.script}")
+            said = found.member(f"{name}_key_exp")
+            if said is not None and read_key(said.text(KEY_MAX), said.name).key.key != key.key:
+                raise PolicyError(f"{said.name} is another key than {name}")
             yield (
                 script,
                 key._replace(

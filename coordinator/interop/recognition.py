@@ -182,7 +182,8 @@ def _keys_in(data: bytes, name: str, token: str | None = None) -> key_file.KeyFi
     text = text if carried is None else carried.strip()
     try:
         if text.startswith("{"):
-            return key_file.read(Field(read_json(text, depth_max=DEPTH_MAX), "the file"))
+            whole = read_json(text, depth_max=DEPTH_MAX, unique=True)
+            return key_file.read(Field(whole, "the file"))
         if bsms.is_one(text):
             record = bsms.read_key_record(text)
             return key_file.KeyFile(

@@ -16,7 +16,7 @@ import pytest
 
 from coordinator.errors import CoordinatorError
 from coordinator.interop import bbqr, ur
-from coordinator.interop.recognition import read_bytes
+from coordinator.interop.recognition import read_bytes, read_keys
 from coordinator.interop.wallet_file import WalletFile, is_same_wallet
 from psbt.errors import PolicyError
 from psbt.keys import PREFIXES, format_xpub
@@ -330,3 +330,49 @@ def test_a_file_cut_off_anywhere_is_the_same_wallet_or_refused(write: Callable[[
         except (PolicyError, CoordinatorError):
             continue
         assert is_same_wallet(found, WALLET), whole[:end]
+
+
+SLOTS = {"xfp": PRINTS[0], "p2wsh": XPUBS[0], "p2wsh_deriv": "m/48'/1'/0'/2'"}
+EXPRESSION = f"[{PRINTS[0]}/48h/1h/0h/2h]{XPUBS[0]}"
+NAMED = {"name": "a", "xfp": PRINTS[0].upper(), "xpub": XPUBS[0]}
+KEY_FILES = {
+    "quoted": f'"{EXPRESSION}"',
+    "behind a comment": f"# mine\r\n{EXPRESSION}\r\n",
+    "capitals": EXPRESSION.replace("h/", "H/")
+    .replace("h]", "H]")
+    .replace(PRINTS[0], PRINTS[0].upper()),
+    "with children": f"{EXPRESSION}/<0;1>/*",
+    "derivation_path": json.dumps({**NAMED, "derivation_path": "m/48h/1h/0h/2h"}),
+    "fingerprint": json.dumps(
+        {"fingerprint": PRINTS[0], "xpub": XPUBS[0], "derivation": "m/48'/1'/0'/2'"}
+    ),
+    "ccxp, number": json.dumps({**SLOTS, "account": 0}),
+    "ccxp, expression": json.dumps({**SLOTS, "p2wsh_key_exp": EXPRESSION}),
+}
+
+
+@pytest.mark.parametrize("name", KEY_FILES)
+def test_a_variant_of_a_key_is_the_same_key_with_its_origin(name: str) -> None:
+    (found,) = read_keys(KEY_FILES[name].encode(), "the file").keys
+    assert (found.script, found.warning) == ("wsh", None)
+    assert (found.key.key, found.key.fingerprint) == (
+        WALLET.keys[0].key,
+        WALLET.keys[0].fingerprint,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (json.dumps({**SLOTS, "p2wsh_key_exp": EXPRESSION.replace(XPUBS[0], XPUBS[1])}),
+         "p2wsh_key_exp is another key than p2wsh"),
+        (json.dumps(NAMED).replace('"name"', '"xpub": "x", "name"'), "says 'xpub' twice"),
+        (f"{EXPRESSION}\n{EXPRESSION}", "holds 2 keys: give one at a time"),
+        (json.dumps({**SLOTS, "p2wsh": XPRV}), "p2wsh is a private key"),
+        (json.dumps({"xpub": XPUBS[0]}), "xfp is missing"),
+    ],
+)  # fmt: skip
+def test_a_variant_of_a_key_that_is_none_is_refused(text: str, told: str) -> None:
+    with pytest.raises((PolicyError, CoordinatorError), match=told) as refused:
+        read_keys(text.encode(), "the file")
+    assert XPRV[8:] not in str(refused.value)
