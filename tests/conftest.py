@@ -41,6 +41,12 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(GARBAGE_LOOKED_FOR_AFTER, 20, 20)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more than there are processors: workers wait for readers and terminals, too."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
     """Run the program in an empty home."""
