@@ -30,6 +30,7 @@ from psbt.transaction import parse_transaction
 from storage import ceremonies as ceremony_book
 from tests.contracts.books import Book
 from tests.contracts.worlds import (
+    FEW_AHEAD,
     NOT_ASKED,
     REAL,
     SOURCES,
@@ -45,7 +46,6 @@ from tests.test_house import ROOT
 AS_FAR_AHEAD_AS_USUAL = {
     "test_a_fresh_scan_finds_all_there_is",
     "test_an_address_issued_since_is_looked_for_where_nothing_else_happened",
-    "test_payments_beyond_the_gap_are_found_step_by_step",
 }
 """The questions that are about how many scripts are watched."""
 
@@ -65,7 +65,8 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         pytest.skip("histories are asked for scripts, which are derived for it")
     if reason := reason_not_to_ask(request.node.originalname, source):
         pytest.skip(reason)
-    usual = request.node.originalname in AS_FAR_AHEAD_AS_USUAL
+    ahead = request.node.callspec.params.get("ahead")
+    usual = request.node.originalname in AS_FAR_AHEAD_AS_USUAL or ahead == wallet_sync.LOOKAHEAD
     with make(source, tmp_path) as made, nullcontext() if usual else few_ahead():
         yield made
         for source in made.opened:
@@ -255,14 +256,18 @@ def test_a_reserved_coin_spent_elsewhere_ends_its_ceremony(
     assert book.balance() == (69_000, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    "ahead", [FEW_AHEAD, pytest.param(wallet_sync.LOOKAHEAD, marks=pytest.mark.matrix)]
+)
 def test_payments_beyond_the_gap_are_found_step_by_step(
-    world: World, source: ChainSource, book: Book
+    world: World, source: ChainSource, book: Book, ahead: int
 ) -> None:
-    first, second, third = (world.pay(book.script(index)) for index in (90, 180, 270))
+    step = ahead * 9 // 10
+    first, second, third = (world.pay(book.script(step * number)) for number in (1, 2, 3))
     world.mine()
     book.sync(source)
     assert set(book.coins()) == {first, second, third}
-    later = world.pay(book.script(360))
+    later = world.pay(book.script(step * 4))
     world.mine()
     book.sync(source)
     assert set(book.coins()) == {first, second, third, later}
