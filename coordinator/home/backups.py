@@ -24,6 +24,7 @@ from coordinator.home.approvals import Standing
 from coordinator.home.settings import (
     DATABASE_FILE,
     SETTINGS_FILE,
+    TICKS_FILE,
     Home,
     open_home,
     write_settings,
@@ -42,6 +43,7 @@ PATTERNS = (
     "chain/*.dat",
     "pairings/*.memory",
     f"{undelivered.FOLDER}/*.json",
+    TICKS_FILE,
 )
 MEMBER_MAX = 1 << 30
 TOTAL_MAX = 1 << 30

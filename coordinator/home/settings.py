@@ -24,6 +24,8 @@ CARD_SUFFIX = ".card"
 LEFT_OVER = tuple(DATABASE_FILE + end for end in ("", "-wal", "-shm", "-journal"))
 DRIVER_PACKAGE = "psycopg"
 SETTINGS_MAX = 65_536
+TICKS_FILE = "page/ticks.json"
+"""Which steps of a road were ticked off on the page, kept with the home."""
 UNFINISHED = SETTINGS_FILE + ".new"
 HOME_VARIABLE = "CARDQUORUM_HOME"
 EMBEDDED_CHAIN = "regtest:"

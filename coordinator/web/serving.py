@@ -21,6 +21,7 @@ import uvicorn
 from coordinator.errors import CoordinatorError, UsageError
 from coordinator.files import write_private
 from coordinator.foreign_json import read_json
+from coordinator.home.settings import TICKS_FILE
 from coordinator.web.app import application
 from coordinator.web.bulletin import Bulletin
 from coordinator.web.context import Context
@@ -36,7 +37,6 @@ from coordinator.workspace.opened_home import OpenedHome
 FOLDER: Final = "page"
 RUNNING: Final = "running.json"
 FORWARD: Final = "open.html"
-TICKS: Final = "ticks.json"
 START_SECONDS: Final = 10.0
 STOP_SECONDS: Final = 10.0
 ASK_SECONDS: Final = 3.0
@@ -66,7 +66,7 @@ class Running:
             return explained(error, explain(error))
 
         self.folder = home.folder / FOLDER
-        ticks = Ticks(self.folder / TICKS)
+        ticks = Ticks(home.folder / TICKS_FILE)
         self.context = Context(opened, say, windows, bulletin, tasks, watch, ticks)
         self._home_watch = HomeWatch(opened, bulletin)
         self.key = secrets.token_urlsafe(32)

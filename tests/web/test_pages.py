@@ -20,7 +20,8 @@ from tests.web.conftest import serving
 PAGES = (
     "/", "/cards", "/cards/a", "/receive/v", "/receive/check", "/places", "/places/v",
     "/papers/v", "/pay", "/pay/new/v", "/happened", "/happened/lost", "/happened/died",
-    "/exchange", "/vaults", "/vaults/v", "/task", "/cards/a/unblock",
+    "/exchange", "/vaults", "/vaults/v", "/task", "/cards/a/unblock", "/backup",
+    "/vaults/v/history",
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from coordinator.vault import drills
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from storage import cards as card_book
 from storage import custody as custody_book
+from storage import sealing
 from storage import vaults as vault_book
 
 PATH: Final = "/places"
@@ -49,9 +50,11 @@ def choose(visit: Visit) -> Answer:
     """Show what lies where; a vault has its picture beside it."""
     with visit.context.reading.begin() as db:
         names = [each.name for each in vault_book.all_vaults(db) if each.retired_at is None]
+        is_sealed = sealing.is_sealed(db)
         events = custody_log.events(db, None, home=visit.context.home)
     told = [each for each in reversed(events) if each.operator != NOBODY][:LAST]
-    return Shown("places.html", {**_lists(visit), "vaults": names, "told": told})
+    said = {**_lists(visit), "vaults": names, "told": told, "is_sealed": is_sealed}
+    return Shown("places.html", said)
 
 
 def _lists(visit: Visit) -> Mapping[str, object]:

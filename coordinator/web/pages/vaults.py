@@ -8,6 +8,7 @@ from coordinator.guide import road
 from coordinator.guide.facts import gather
 from coordinator.vault import drills, key_proofs, vaults
 from coordinator.vault.vaults import VaultPlan
+from coordinator.wallet import history, scans
 from coordinator.wallet.branches import wait_words
 from coordinator.web.attendant import PageAttendant
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
@@ -19,6 +20,13 @@ from storage.database import is_read_only
 
 PATH: Final = "/vaults"
 CARD: Final = "card:"
+PAST_MAX: Final = 200
+KINDS: Final = {
+    history.RECEIVED: "came in",
+    history.SENT: "paid",
+    history.MOVED: "moved to itself",
+    history.BUMPED: "paid with more postage",
+}
 
 
 def ask_new(visit: Visit) -> Answer:
@@ -73,6 +81,25 @@ def show(visit: Visit) -> Answer:
     later = [(each, wait_words(each)) for each in found.branches if each.wait is not None]
     said = {"vault": found, "drills": rehearsed, "proved": proved, "later": later}
     return Shown("vault.html", said)
+
+
+def past(visit: Visit) -> Answer:
+    """Show what came in and went out, the newest first."""
+    context, name = visit.context, visit.path["vault"]
+    context.freshen(name)
+    found = history.history(context.reading, name)
+    with context.reading.begin() as db:
+        looked = scans.looked(db, vault_book.vault_named(db, name))
+    lines = found.transactions
+    said = {
+        "name": name,
+        "lines": lines[:PAST_MAX],
+        "more": max(len(lines) - PAST_MAX, 0),
+        "vanished": found.vanished,
+        "looked": looked,
+        "kinds": KINDS,
+    }
+    return Shown("vault_history.html", said)
 
 
 def prove(visit: Visit) -> Answer:
@@ -157,6 +184,7 @@ PAGE: Final = Page(
     (
         Route("/vaults", ask_new, make),
         Route("/vaults/{vault}", show),
+        Route("/vaults/{vault}/history", past),
         Route("/vaults/{vault}/prove", take=prove),
         Route("/vaults/{vault}/approve", take=approve),
         Route("/vaults/{vault}/drill", take=drill),
@@ -167,5 +195,6 @@ PAGE: Final = Page(
         ("vault", "approve"): "/vaults/{2}",
         ("vault", "show"): "/vaults/{2}",
         ("drill", "start"): "/vaults/{2}",
+        ("history",): "/vaults/{1}/history",
     },
 )
