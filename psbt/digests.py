@@ -11,6 +11,7 @@ from psbt.transaction import (
     TransactionInput,
     TransactionOutput,
     double_sha256,
+    output_bytes,
     sized,
 )
 
@@ -62,7 +63,7 @@ def leaf_digests(
         [output.value_sats.to_bytes(8, "little") for output in spent],
         [sized(output.script_pubkey) for output in spent],
         [tx_in.sequence.to_bytes(4, "little") for tx_in in transaction.inputs],
-        [_written(output) for output in transaction.outputs],
+        [output_bytes(output) for output in transaction.outputs],
     )
     shared = (
         EPOCH_AND_DEFAULT
@@ -96,8 +97,4 @@ def _outpoint(tx_in: TransactionInput) -> bytes:
 
 
 def _hash_outputs(transaction: Transaction) -> bytes:
-    return double_sha256(b"".join(map(_written, transaction.outputs)))
-
-
-def _written(output: TransactionOutput) -> bytes:
-    return output.value_sats.to_bytes(8, "little") + sized(output.script_pubkey)
+    return double_sha256(b"".join(map(output_bytes, transaction.outputs)))

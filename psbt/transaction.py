@@ -111,7 +111,7 @@ class Transaction:
 
     @cached_property
     def _body(self) -> bytes:
-        return vector(self.inputs, _input_bytes) + vector(self.outputs, _output_bytes)
+        return vector(self.inputs, _input_bytes) + vector(self.outputs, output_bytes)
 
 
 class ByteReader:
@@ -267,5 +267,6 @@ def _input_bytes(item: TransactionInput) -> bytes:
     return coin + sized(item.script_sig) + item.sequence.to_bytes(4, "little")
 
 
-def _output_bytes(item: TransactionOutput) -> bytes:
+def output_bytes(item: TransactionOutput) -> bytes:
+    """Return an output as it stands in a transaction, and in what is hashed of it."""
     return item.value_sats.to_bytes(8, "little") + sized(item.script_pubkey)

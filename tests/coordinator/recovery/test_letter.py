@@ -79,14 +79,17 @@ def every_letter() -> Iterator[LetterFacts]:
             )  # fmt: skip
 
 
-def test_page_one_is_of_grade_six_or_below_in_at_most_260_words_whatever_the_vault() -> None:
+@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.matrix)])
+def test_page_one_is_of_grade_six_or_below_in_at_most_260_words_whatever_the_vault(
+    every: int,
+) -> None:
     count = 0
-    for facts in every_letter():
+    for facts in itertools.islice(every_letter(), None, None, every):
         found = written(facts)
         assert found.grade <= 6, facts
         assert found.words <= 260, facts
         count += 1
-    assert count > 10_000
+    assert count > 10_000 // every
 
 
 def test_letter_with_later_hands_speaks_no_jargon() -> None:
