@@ -188,7 +188,8 @@ def _branched(text: str, where: str) -> Descriptor:
         primary = quorums_of(parsed.node)[0]
     except PolicyError as failure:
         raise NotImportable(
-            f"{where} is a miniscript policy of a form that is not known here: {failure}", KEEP_IT
+            f"{where} is a miniscript policy of a form that is not known here: {failure}",
+            f"{KEEP_IT}; docs/other-wallets.md lists the forms that are read",
         ) from failure
     if len(parsed.keys) > PLACES_MAX:
         raise PolicyError(f"{where} has {len(parsed.keys)} keys; {PLACES_MAX} is the most")

@@ -199,6 +199,8 @@ def _keys_in(data: bytes, name: str, token: str | None = None) -> key_file.KeyFi
 def _files(text: str, network: Network, given: Given, *, nesting: int) -> Files:
     if nesting == 0:
         raise PolicyError(f"the file is wrapped more than {NESTING_MAX} times")
+    if not text:
+        raise PolicyError("the file is empty")
     refuse_private_text(text)
     if ur.is_part(text):
         return _from_ur(ur.joined(ur.codes_in(text)), network, given, nesting=nesting)

@@ -209,7 +209,11 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "xpub": (with_prefix(BODY, "xpub"), "for mainnet, not for regtest"),
     "annotated wrongly": (f"{BODY}?bh=01", "annotation 'bh=01'"),
     "private": (BODY.replace(XPUBS[0], XPRV), "key 1 of the descriptor is a private key"),
-    "nothing": ("", "0 characters"),
+    "nothing": ("\ufeff \n", "the file is empty"),
+    "Keeper's phases": (
+        f"wsh(thresh(2,sln:after(900000),pk({XPUBS[0]}/0/*),s:pk({XPUBS[1]}/0/*)))",
+        r"not recognised is thresh\(2,sln:after\(900000\)",
+    ),
     "zeros": (bytes(100), "zero bytes"),
     "Coldcard, no policy": ("\n".join((PATHS[0], *KEYS)), "a threshold must not be guessed"),
     "Coldcard, a key missing": ("\n".join((*HEAD, *KEYS[:2])), "2 of 3 by its policy, and holds 2"),
