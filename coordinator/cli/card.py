@@ -18,7 +18,7 @@ from coordinator.cli.options import (
     ReaderMany,
     Yes,
 )
-from coordinator.cli.output import columns, danger_lines
+from coordinator.cli.output import columns, danger_lines, fields
 from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
@@ -526,13 +526,12 @@ def _card_lines(found: "CardShown") -> Iterable[str]:
     said = as_document(
         found,
         attestation=f"{found.attestation.result} ({found.attestation.reason})",
-        other_software=", ".join(found.other_software) or "none known",
-        signs=", ".join(found.signs),
+        location=found.location or (None if found.gone else "nobody wrote down where"),
+        other_software=found.other_software or "none known",
         resists=f"{found.resists.sentence} ({found.resists.source})",
     )
-    for name, value in said.items():
-        if name not in {"history", "keys", "secrets", "thief_with_card_alone"}:
-            yield f"{name}: {value if value is not None else '-'}"
+    apart = {"history", "keys", "secrets", "thief_with_card_alone"}
+    yield from fields({name: value for name, value in said.items() if name not in apart})
     for key in found.keys:
         yield f"key {key.expression} (made on: {key.created_on})"
     for secret in found.secrets:
@@ -540,7 +539,7 @@ def _card_lines(found: "CardShown") -> Iterable[str]:
         told = f"known by {who or 'nobody'}, written at {where or 'nowhere'}"
         yield f"{WORDS[secret.kind]}: {told}"
     for event in found.history:
-        yield f"{event.happened_at.date()} {event.event} {event.location or ''}"
+        yield f"{event.happened_at.date()} {event.event} {event.location or ''}".rstrip()
 
 
 COMMANDS = {

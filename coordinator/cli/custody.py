@@ -7,7 +7,7 @@ import typer
 
 from coordinator.cli.context import NEW_PASSPHRASE, PASSPHRASE, Context
 from coordinator.cli.options import Accept
-from coordinator.cli.output import columns, counted, sentences
+from coordinator.cli.output import columns, counted, fields, sentences
 from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
@@ -151,8 +151,7 @@ def show_location(context: Context, name: Name) -> Result:
 
     with context.book.begin() as db:
         found = custody_log.location(db, name)
-    said = as_document(found)
-    return Result(found, [f"{key}: {value}" for key, value in said.items() if value is not None])
+    return Result(found, fields(as_document(found)))
 
 
 def add_holder(

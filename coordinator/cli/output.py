@@ -1,7 +1,7 @@
 """What is printed: one document or readable lines on stdout, the conversation on stderr."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from enum import Enum
@@ -25,6 +25,7 @@ __all__ = [
     "danger_lines",
     "emit",
     "emit_failure",
+    "fields",
     "look_twice",
     "notice_lines",
     "plain",
@@ -33,6 +34,7 @@ __all__ = [
     "sentences",
 ]
 
+NONE_YET = "none yet"
 TXID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
@@ -93,12 +95,14 @@ def _explained(error: BaseException) -> dict[str, object]:
 
 
 def columns(rows: Iterable[Iterable[object]], *header: str) -> list[str]:
-    """Return rows as aligned lines below a header; empty cells are a dash.
+    """Return rows as aligned lines below a header; empty cells are a dash, no rows a sentence.
 
     On a terminal that is too narrow txids are shortened first (--json has them whole); where that
     is not enough each row becomes a block with a line for each cell.
     """
-    cells = [[visible(str(cell if cell is not None else "-")) for cell in row] for row in rows]
+    cells = [[visible(_read(cell)) for cell in row] for row in rows]
+    if not cells:
+        return [NONE_YET]
     room = terminal.width()
     lines = _aligned([list(header), *cells])
     if room is None or max(map(len, lines)) <= room:
@@ -115,6 +119,26 @@ def columns(rows: Iterable[Iterable[object]], *header: str) -> list[str]:
             "",
         )
     ]
+
+
+def fields(said: Mapping[str, object]) -> list[str]:
+    """Return what is known of one thing, a line each; what nobody told is left out."""
+    told = {name: value for name, value in said.items() if value is not None}
+    return [f"{name.replace('_', ' ')}: {_read(value)}" for name, value in told.items()]
+
+
+def _read(value: object) -> str:
+    """Return a value as people read it: a day, yes or no, several beside each other."""
+    match value:
+        case None | "" | () | []:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M} UTC"
+        case list() | tuple():
+            return ", ".join(map(_read, value))
+    return str(value)
 
 
 def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:

@@ -48,8 +48,14 @@ def _approve(_facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
 
 
 def _move(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
-    """Return the way out of a vault that others may spend; an empty one goes out of use."""
+    """Return the way out of a vault that others may spend; an empty one goes out of use.
+
+    Too few keys to move anything: what is lost has to be found before.
+    """
     if vault.free_sats > 0:
+        lost = any(each.gone == "lost" for each in vault.facts.carriers())
+        if lost and quorum_left(exposure_of(vault.facts)) is None:
+            return _find(facts, vault)
         title = f"move the coins of vault {vault.name} to keys nobody else has, now"
         return title, _out(facts, vault)
     waiting = (each for each in facts.payments if each.line.height is None)

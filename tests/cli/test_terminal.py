@@ -230,3 +230,29 @@ def test_what_was_mistyped_leads_to_the_help_of_its_own_command(
     vault: Asked, words: tuple[str, ...], hint: str
 ) -> None:
     assert vault(*words, check=2)["error"]["hint"] == hint
+
+
+def test_what_is_known_of_one_thing_is_told_in_words(vault: Asked, tmp_path: Path) -> None:
+    """No value stands there as a programming language writes it, and no empty table."""
+    home = tmp_path / "home"
+    assert "items: card:a" in run_program(home, "location", "show", "at-a").out
+    card = run_program(home, "card", "show", "a").out
+    assert "makes key on card: no" in card
+    assert "location: at-a" in card
+    for shown in (card, run_program(home, "location", "show", "at-a").out):
+        assert not re.search(
+            r"\b(?:True|False|None)\b|\[['\]]|_|\d:\d\d\.\d", shown.split("key [")[0]
+        )
+    assert run_program(home, "holder", "list").out == "none yet\n"
+    vault("secret", "add", "a-pin", "--of", "a", "--kind", "pin")
+    assert run_program(home, "secret", "list").out.splitlines()[1].split()[-2:] == ["-", "-"]
+
+
+def test_who_lost_too_many_cards_is_told_to_find_one_before_anything_is_moved(vault: Asked) -> None:
+    """A thief of them might pay; the owner cannot: two of three are gone, and there is money."""
+    for label in "ab":
+        vault("card", "lost", label)
+    first = vault("status")["next"][0]
+    assert (first["code"], first["command"]) == ("quorum_stolen", "cardquorum card found a")
+    vault("card", "found", "a")
+    assert "card found" not in str([each["command"] for each in vault("status")["next"][:1]])
