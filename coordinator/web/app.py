@@ -26,7 +26,7 @@ from coordinator.web.context import FORM, Answer, Context, Handler, Moved, Page,
 from coordinator.web.gate import BODY_MAX, ENTER, LINK, WAIT, Gate, cookie_name
 from coordinator.web.pages import exchange
 from coordinator.web.rendering import rendered
-from coordinator.web.windows import FormUsed, Window, new_form, use_form
+from coordinator.web.windows import WINDOWS_MAX, FormUsed, TooMany, Window, new_form, use_form
 from storage import sealing
 from storage.database import is_read_only
 from storage.errors import StorageError
@@ -151,7 +151,10 @@ class _Served:
 
     async def enter(self, request: Request) -> Response:
         """Use a link up: the browser gets its cookie, and goes on to the page."""
-        entered = self._context.windows.enter(request.path_params["link"])
+        try:
+            entered = self._context.windows.enter(request.path_params["link"])
+        except TooMany:
+            return HTMLResponse(rendered("windows_full.html", {"most": WINDOWS_MAX}), 403)
         if entered is None:
             return HTMLResponse(rendered("link_used.html", {}), 403)
         self._context.bulletin.post("window")

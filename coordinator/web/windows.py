@@ -17,7 +17,7 @@ LINK_SECONDS: Final = 60.0
 IDLE_SECONDS: Final = 900.0
 PRESENT_SECONDS: Final = 10.0
 """How long a window that says nothing still counts as one that somebody sits at."""
-WINDOWS_MAX: Final = 8
+WINDOWS_MAX: Final = 12
 CALLERS_MAX: Final = 3
 FORMS_MAX: Final = 20_000
 
@@ -50,6 +50,10 @@ class Entered(NamedTuple):
     number: str | None
 
 
+class TooMany(Exception):
+    """As many windows are open as may be."""
+
+
 class Windows:
     """The windows of one running page, its links, and who waits for being let in."""
 
@@ -69,7 +73,7 @@ class Windows:
         return link
 
     def enter(self, link: str) -> Entered | None:
-        """Use a link up; None where it is not, or no longer, one."""
+        """Use a link up; None where it is not, or no longer, one. Raises TooMany."""
         now = self._clock()
         with self._lock:
             until = self._links.pop(_name(link), 0.0)
@@ -82,6 +86,8 @@ class Windows:
                 self._callers.clear()
                 self._windows[_name(cookie)] = _window(now)
                 return Entered(cookie, None)
+            if len(self._windows) >= WINDOWS_MAX:
+                raise TooMany
             if len(self._callers) >= CALLERS_MAX:
                 return None
             caller = Caller(f"{secrets.randbelow(9000) + 1000}", now)

@@ -59,25 +59,32 @@ class Watched:
 
 @contextmanager
 def window(browser: "Browser", running: Running, **settings: object) -> Iterator[Watched]:
-    """Open a window with a link; at its end nothing may have gone wrong in it."""
+    """Open a window with a link; what goes wrong in it is kept."""
+    with watched(browser, running, **settings) as opened:
+        opened.page.goto(running.link())
+        opened.page.wait_for_url(f"http://127.0.0.1:{running.port}/")
+        yield opened
+
+
+@contextmanager
+def watched(browser: "Browser", running: Running, **settings: object) -> Iterator[Watched]:
+    """Open a browser with a cookie jar of its own, which was not let in yet."""
     context = browser.new_context(reduced_motion="reduce", **settings)
-    watched = Watched(context.new_page(), running)
+    opened = Watched(context.new_page(), running)
     own = f"http://127.0.0.1:{running.port}/"
-    context.expose_binding("told", lambda _source, what: watched.wrong.append(f"policy: {what}"))
+    context.expose_binding("told", lambda _source, what: opened.wrong.append(f"policy: {what}"))
     context.add_init_script(WATCHING)
     context.on(
         "console",
-        lambda said: said.type in {"error", "warning"} and watched.wrong.append(said.text),
+        lambda said: said.type in {"error", "warning"} and opened.wrong.append(said.text),
     )
     context.on(
         "request",
         lambda asked: (
             asked.url.startswith((own, "data:", "blob:"))
-            or watched.wrong.append(f"left: {asked.url}")
+            or opened.wrong.append(f"left: {asked.url}")
         ),
     )
-    context.on("weberror", lambda error: watched.wrong.append(f"script: {error.error}"))
-    watched.page.goto(running.link())
-    watched.page.wait_for_url(own)
-    yield watched
+    context.on("weberror", lambda error: opened.wrong.append(f"script: {error.error}"))
+    yield opened
     context.close()

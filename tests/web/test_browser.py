@@ -50,7 +50,7 @@ def test_one_road_through(browser: "Browser", vault: Asked) -> None:
         assert opened.faults() == []
         page.get_by_role("button", name="Go on").click()
 
-        page.get_by_role("link", name="Receive").click()
+        page.get_by_role("link", name="Receive", exact=True).click()
         page.get_by_label(re.compile("How much")).fill("0.1 BTC")
         page.get_by_role("button", name="Show me an address").click()
         page.get_by_text("10 000 000 sat").wait_for()

@@ -2,7 +2,7 @@
 
 import base64
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,23 +106,28 @@ def test_a_frame_is_read_and_not_kept(client_out: Client, out: Out) -> None:
     assert before == sorted(each.name for each in out.here.home.rglob("*"))
 
 
-@pytest.mark.matrix
-def test_a_moving_code_is_read_by_the_camera(out: Out, tmp_path: Path) -> None:
-    film = tmp_path / "codes.mjpeg"
+def filmed(parts: Sequence[str], folder: Path) -> tuple[str, ...]:
+    """Return the options of a browser whose camera sees these codes, one after the other."""
+    film = folder / "codes.mjpeg"
     with film.open("wb") as file:
-        for part in qr_text.payment_lines(out.signed, "bbqr"):
-            still = tmp_path / "still.png"
+        for part in parts:
+            still = folder / "still.png"
             still.write_bytes(qr_pictures.drawn([part], ".png"))
             frame = Image.new("RGB", (640, 480), "white")
             code = Image.open(still).convert("RGB").resize((440, 440), Image.Resampling.NEAREST)
             frame.paste(code, (100, 20))
             for _ in range(10):
                 frame.save(file, "JPEG", quality=90, subsampling=2)
-    played = (
+    return (
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-video-capture={film}",
     )
+
+
+@pytest.mark.matrix
+def test_a_moving_code_is_read_by_the_camera(out: Out, tmp_path: Path) -> None:
+    played = filmed(qr_text.payment_lines(out.signed, "bbqr"), tmp_path)
     with (
         launched(*played) as browser,
         serving(out.here.home) as running,

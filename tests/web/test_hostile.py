@@ -77,7 +77,8 @@ def test_a_payment_goes_on_where_the_browser_is_closed_while_a_card_signs(
     finish_on_the_page(again, vault, payment)
 
 
-def test_a_page_with_ten_thousand_addresses_is_still_a_page(vault: Asked) -> None:
+def have_many_addresses(vault: Asked) -> int:
+    """Have ten thousand more addresses given out; return the first one's index."""
     home = open_home(vault.home)
     database = open_database(home.database_url)
     with database.begin() as db:
@@ -86,6 +87,11 @@ def test_a_page_with_ten_thousand_addresses_is_still_a_page(vault: Asked) -> Non
         for script in derive_scripts(stored_policy(record), RECEIVE, range(first, first + MANY)):
             chain_book.issue_address(db, record, script, now=clock.now())
     database.kw["bind"].dispose()
+    return first
+
+
+def test_a_page_with_ten_thousand_addresses_is_still_a_page(vault: Asked) -> None:
+    first, home = have_many_addresses(vault), open_home(vault.home)
     with serving(vault.home) as page:
         client = Client(page)
         client.enter()

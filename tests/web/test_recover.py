@@ -9,10 +9,13 @@ import pytest
 from PIL import Image
 
 from coordinator.guide.arrival import Reason
+from coordinator.recovery.paper import codes_of
 from tests.cli.test_kit import typed
 from tests.program import PIN, Asked, asking
 from tests.web.browser import Answer, Client
+from tests.web.chromium import launched, window
 from tests.web.conftest import serving
+from tests.web.test_exchange import filmed
 from tests.web.test_pages import ended
 
 
@@ -128,3 +131,25 @@ def test_a_locked_kit_opens_once_a_card_was_shown(
 @pytest.mark.parametrize("text", ["", "nonsense", "01 x", "%PDF-1.7"])
 def test_what_is_no_kit_brings_nothing_back(client: Client, text: str) -> None:
     assert brought(client, text=text).status == 400
+
+
+@pytest.mark.matrix
+def test_the_camera_brings_it_back_from_the_codes_on_paper(
+    vault: Asked, elsewhere: Asked, tmp_path: Path
+) -> None:
+    shown = vault("vault", "show", "v")
+    played = filmed(codes_of(shown["descriptor"]), tmp_path)
+    with (
+        launched(*played) as browser,
+        serving(elsewhere.home) as running,
+        window(browser, running, permissions=["camera"]) as opened,
+    ):
+        opened.go("/recover")
+        opened.page.get_by_role("button", name="Read a moving code").click()
+        opened.page.get_by_text("All of it was read.").wait_for(timeout=60_000)
+        opened.page.locator("#name").fill("back")
+        opened.page.get_by_role("button", name="Bring it back").click()
+        opened.page.get_by_text("If one differs, stop").wait_for()
+        assert opened.wrong == []
+        assert opened.faults() == []
+    assert elsewhere("vault", "show", "back")["first_address"] == shown["first_address"]

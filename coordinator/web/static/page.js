@@ -73,7 +73,7 @@
   }
 
   function reveal() {
-    reveal();
+    for (const button of document.querySelectorAll("[data-copy], [data-print]")) button.hidden = false;
   }
 
   function changed(numbers) {
@@ -134,7 +134,7 @@
     navigator.clipboard.writeText(source.textContent.trim())
       .then(() => { button.textContent = "Copied"; });
   });
-  for (const button of document.querySelectorAll("[data-copy], [data-print]")) button.hidden = false;
+  reveal();
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-print]")) print();
   });
