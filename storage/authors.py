@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from sqlalchemy.orm import Session
 
+from storage.database import READ_ONLY
 from storage.lookup import is_empty
 
 AUTHOR: Final = "author"
@@ -34,10 +35,13 @@ class Author(Protocol):
 def author_of(db: Session) -> Author | None:
     """Return who signs what this session adds, None where nobody is told.
 
-    In a file nobody is, until a database in which operators signed is copied there.
+    Nobody is where it may only be read, and in a file until a database in which operators signed
+    is copied there.
     """
     author: Author | None = db.info.get(AUTHOR)
-    if author is None or (db.get_bind().dialect.name == "sqlite" and is_empty(db, "statement")):
+    if author is None or READ_ONLY in db.get_bind().get_execution_options():
+        return None
+    if db.get_bind().dialect.name == "sqlite" and is_empty(db, "statement"):
         return None
     return author
 

@@ -80,6 +80,12 @@ def first_about(db: Session, act: str, subjects: Iterable[str]) -> dict[str, Sta
     return found
 
 
+def all_about(db: Session, act: str, subject: str) -> Sequence[Statement]:
+    """Return everything that was said of one thing, in order."""
+    own = select(Statement).where(Statement.act == act, Statement.subject == subject)
+    return db.scalars(own.order_by(Statement.id)).all()
+
+
 def authors(db: Session) -> list[tuple[bytes, str, int]]:
     """Return each key that rows name, the name that its newest row gives, and how many there are.
 

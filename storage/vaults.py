@@ -72,6 +72,11 @@ def add_vault(db: Session, *, now: datetime, **given: Unpack[NewVault]) -> Vault
     return vault
 
 
+def state_approved(db: Session, vault: Vault) -> None:
+    """State that this session's author compared a vault with its paper."""
+    state(db, "approved", vault.checksum, digest=policy_digest(vault), vault=vault.checksum)
+
+
 def _branch(position: int, branch: NewBranch) -> VaultBranch:
     keys = [
         BranchKey(position=number, key=key, label=key.label)

@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from cards.pcscd import SOCKET_VARIABLE
+from coordinator.home.settings import Home
 from storage.database import open_database
+from tests.on_each_engine import SUITES, ServedHomes
 from tests.program import Asked, Program, asking, made_vault, run_program
 from tests.servers import postgresql
 from tests.servers.postgresql import Engines
 
+HERE = Path(__file__).parent
 MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder in memory, where there is one
 ENOUGH = 2 << 30
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
@@ -85,3 +88,22 @@ def on_server() -> Iterator[Engines]:
         template = server.database()
         open_database(server.url(template)).kw["bind"].dispose()
         yield Engines(server, template)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have suites that open homes run on a server too, in `make test-all`."""
+    path = Path(metafunc.module.__file__ or "")
+    if path.relative_to(HERE).with_suffix("").as_posix() in SUITES:
+        metafunc.fixturenames.insert(0, "engine")
+        server = pytest.param("postgresql", marks=pytest.mark.matrix)
+        metafunc.parametrize("engine", ["sqlite", server], indirect=True)
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let every home of a test remember on a server, unless it is of SQLite."""
+    if request.param == "postgresql":
+        homes = ServedHomes(request.getfixturevalue("on_server"))
+        monkeypatch.setattr(Home, "database_url", property(homes.url))
+        monkeypatch.setattr(Home, "server", property(homes.server))
+    return str(request.param)

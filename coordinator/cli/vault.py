@@ -14,6 +14,7 @@ from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home
+    from coordinator.home.stated import VaultOperators
     from coordinator.vault.vaults import Imported, VaultShown
     from coordinator.wallet.refresh_state import RefreshState
 
@@ -242,6 +243,7 @@ def show(context: Context, name: Name) -> Result:
     """
     from coordinator.audit import acceptance
     from coordinator.cli.output import danger_lines
+    from coordinator.home import stated
     from coordinator.vault import vaults
     from coordinator.wallet.refresh_state import refresh_state
 
@@ -250,8 +252,31 @@ def show(context: Context, name: Name) -> Result:
         acceptance.refuse_other_policy(context.home, vault)
         found = acceptance.vault_dangers(context.home, db, vault)
         shown, state = vaults.shown(context.home, db, vault), refresh_state(db, vault)
-    lines = [*danger_lines(name, found), *_lines(shown, context.home), *_refresh_lines(state)]
-    return Result(as_document(shown, dangers=found, refresh=state), lines)
+        said = stated.of_vault(context.home, db, vault)
+    lines = [
+        *danger_lines(name, found),
+        *_lines(shown, context.home),
+        *_operator_lines(context.home, said),
+        *_refresh_lines(state),
+    ]
+    document = as_document(
+        shown,
+        dangers=found,
+        refresh=state,
+        operator=said.made_by,
+        approved_by=said.approved_by,
+    )
+    return Result(document, lines)
+
+
+def _operator_lines(home: "Home", said: "VaultOperators") -> Iterator[str]:
+    """Say who made a vault and who approved it, where several share a database."""
+    from coordinator.home.operators import NOBODY
+
+    if home.server or said.made_by != NOBODY:
+        yield f"made by: {said.made_by.words}"
+    if said.approved_by:
+        yield f"approved by: {'; '.join(each.words for each in said.approved_by)}"
 
 
 def birthday(

@@ -21,7 +21,7 @@ from storage import sealing, statements
 from storage import vaults as vault_book
 from storage.errors import StatementBroken
 from storage.lookup import is_empty
-from storage.model import Ceremony, CustodyEvent, Signature, Statement
+from storage.model import Ceremony, CustodyEvent, Signature, Statement, Vault
 from storage.sealing import SEALED, UNSEALED
 
 Check = Callable[[Statement], None]
@@ -50,6 +50,13 @@ class Verdict(NamedTuple):
     statements: int
     unknown: list[str]
     fault: str | None = None
+
+
+class VaultOperators(NamedTuple):
+    """Who made a vault, and who compared it with its paper on a computer of their own."""
+
+    made_by: Operator
+    approved_by: list[Operator]
 
 
 def opened_by(home: Home, db: Session, record: Ceremony) -> Operator:
@@ -85,6 +92,28 @@ def _who(names: Mapping[bytes, str], said: Statement | None, require: Check) -> 
     except StatementBroken as broken:
         return NOBODY._replace(fault=str(broken))
     return found
+
+
+def of_vault(home: Home, db: Session, vault: Vault) -> VaultOperators:
+    """Return who made a vault, and who approved it since the database is shared."""
+    if is_empty(db, "statement"):
+        return VaultOperators(NOBODY, [])
+    names, digest = operators.known(home), vault_book.policy_digest(vault)
+    made = statements.first_about(db, "vault", [vault.name]).get(vault.name)
+    since = statements.all_about(db, "approved", vault.checksum)
+    newest = {said.public_key: said for said in since}
+    return VaultOperators(
+        _who(names, made, _same_policy(vault, digest)),
+        [_who(names, said, _same_policy(vault, digest)) for said in newest.values()],
+    )
+
+
+def _same_policy(vault: Vault, digest: bytes) -> Check:
+    def require(said: Statement) -> None:
+        if said.digest != digest:
+            raise StatementBroken(said.id, f"tells of another vault {vault.name} than there is")
+
+    return require
 
 
 def require_opened(db: Session, record: Ceremony) -> None:
@@ -175,6 +204,7 @@ class _Rows:
             "vault": [_Row(each.name, vault_book.policy_digest(each)) for each in vaults],
             "event": [_Row(str(each.id), each.hash) for each in custody_book.all_events(db)],
         }
+        self._policies = {each.checksum: vault_book.policy_digest(each) for each in vaults}
         self._kept = {(act, *row) for act, rows in self._rows.items() for row in rows}
         self._said: set[tuple[str, str, bytes | None]] = set()
         sealing_key = sealing.sealing_key(db)
@@ -183,6 +213,10 @@ class _Rows:
 
     def hold(self, said: Statement) -> None:
         """Raise StatementBroken unless there is what an operator signed."""
+        if said.act == "approved" and said.subject == said.vault:
+            if self._policies.get(said.subject) != said.digest:
+                raise StatementBroken(said.id, f"approved another vault #{said.subject}")
+            return
         record = self._ceremonies.get(said.subject)
         compared = None if said.act in {"opened", GIVEN_UP} else said.digest
         self._said.add((said.act, said.subject, compared))

@@ -297,9 +297,9 @@ def approve(home: Home, db: Session, name: str, *, checksum: str) -> Vault:
     Raises ChecksumDiffers, which does not tell the right one.
     """
     vault = vault_book.vault_named(db, name)
-    policy = stored_policy(vault)
-    compare_checksum(vault.name, policy, checksum)
-    approvals.approve_policy(home, vault.name, format_descriptor(policy))
+    compare_checksum(vault.name, stored_policy(vault), checksum)
+    approvals.approve_policy(home, vault.name, vault.descriptor)
+    vault_book.state_approved(db, vault)
     return vault
 
 

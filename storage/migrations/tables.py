@@ -57,3 +57,32 @@ def refuse(name: str, change: str, message: str = BOOK_KEPT) -> None:
     if rows.startswith("DELETE"):
         table = rows.partition(" ON ")[2]
         op.execute(f"CREATE TRIGGER {name}_whole BEFORE TRUNCATE ON {table} {told}")
+
+
+NOT_NEXT = "an entry of a book follows the last one, by number and hash"
+
+
+def refuse_gaps(book: str) -> None:
+    """Have the database refuse a row of a chained book that is not on top of the last one.
+
+    Who may only add rows could otherwise leave numbers out for good.
+    """
+    if op.get_bind().dialect.name == "sqlite":
+        number, last = (f"SELECT {what} FROM {book}" for what in ("max(id)", "hash"))  # noqa: S608 -- our own names
+        gap = f"NEW.id <> coalesce(({number}), 0) + 1"
+        fork = f"NEW.previous <> coalesce(({last} ORDER BY id DESC LIMIT 1), zeroblob(32))"
+        refuse(f"{book}_in_order", f"INSERT ON {book} WHEN {gap} OR {fork}", NOT_NEXT)
+        return
+    op.execute(
+        "CREATE OR REPLACE FUNCTION refuse_gap() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ DECLARE last record; BEGIN "
+        "EXECUTE format('SELECT max(id) AS id, (SELECT hash FROM %1$I.%2$I ORDER BY id DESC"
+        " LIMIT 1) AS hash FROM %1$I.%2$I', TG_TABLE_SCHEMA, TG_TABLE_NAME) INTO last; "
+        "IF NEW.id <> coalesce(last.id, 0) + 1 "
+        "OR NEW.previous <> coalesce(last.hash, decode(repeat('00', 32), 'hex')) THEN "
+        "RAISE EXCEPTION '%', TG_ARGV[0]; END IF; RETURN NEW; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER {book}_in_order BEFORE INSERT ON {book} FOR EACH ROW "
+        f"EXECUTE FUNCTION refuse_gap('{NOT_NEXT}')"
+    )

@@ -19,7 +19,8 @@ from psbt import codec
 from psbt.errors import PsbtError
 from storage import ceremonies as ceremony_book
 from storage import custody as custody_book
-from storage.authors import AUTHOR
+from storage import vaults as vault_book
+from storage.authors import AUTHOR, state
 from storage.errors import StatementBroken
 from storage.model import Ceremony, Item
 from tests.altered import TRIGGERS
@@ -278,6 +279,22 @@ def test_a_row_that_was_slipped_in_is_named(world: World, db: Session, kind: str
         )  # fmt: skip
         named = "ceremony slipped2 is signed by no operator"
     assert named in faults(world, db)
+
+
+def test_what_an_operator_approved_is_the_vault_there_is(world: World, db: Session) -> None:
+    vault = vault_book.vault_named(db, "v")
+    checksum = vault.checksum
+    state(db, "approved", checksum, digest=bytes(32), vault=checksum)
+    assert f"approved another vault #{checksum}" in faults(world, db)
+    (_, wrong) = stated.of_vault(world.ben, db, vault).approved_by
+    assert "tells of another vault v than there is" in str(wrong.fault)
+
+
+def test_who_made_a_vault_is_held_to_what_was_made(world: World, db: Session) -> None:
+    vault = vault_book.vault_named(db, "v")
+    state(db, "vault", "v", digest=bytes(32), vault=vault.checksum)
+    assert "tells of another vault v than there is" in faults(world, db)
+    assert stated.of_vault(world.ben, db, vault).made_by.fault is not None
 
 
 def test_a_whole_book_forged_by_another_key_is_nobodys_here(world: World, db: Session) -> None:

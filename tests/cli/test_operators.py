@@ -64,6 +64,30 @@ def test_a_key_that_only_a_row_names_counts_for_nothing(family: Family) -> None:
     assert "opened by somebody not approved here" in refused["message"]
 
 
+def test_who_made_and_who_approved_a_vault_is_told_with_it(family: Family) -> None:
+    anna, ben = family.anna, family.ben
+    shown = anna("vault", "show", "v")
+    assert shown["operator"]["state"] == "none"
+    assert [each["name"] for each in shown["approved_by"]] == ["ben"]
+    told = said(anna, "vault", "show", "v")
+    assert "made by: nobody who is known here" in told
+    assert "approved by: ben" in told
+    cards = ("--card", "a", "--card", "b")
+    anna("vault", "create", "w", "--threshold", "1", *cards, "--accept", "same_seed")
+    made = ben("vault", "show", "w")
+    assert (made["operator"]["name"], made["operator"]["state"]) == ("anna", "approved")
+    assert made["approved_by"] == []
+    ben("operator", "remove", "anna")
+    assert ben("vault", "show", "w")["operator"]["state"] == "unknown"
+    assert "made by: somebody not approved here, who is called anna" in said(
+        ben, "vault", "show", "w"
+    )
+    for _ in range(2):
+        ben("vault", "approve", "w", "--checksum", made["checksum"])
+    assert [each["name"] for each in anna("vault", "show", "w")["approved_by"]] == ["ben"]
+    assert anna("custody", "verify")["valid"]
+
+
 def test_a_name_is_this_homes_own(family: Family) -> None:
     ben, key = family.ben, family.anna("operator", "show")["operator"]["key"]
     ben("operator", "approve", "my-sister", "--key", key)
@@ -99,7 +123,7 @@ def test_every_statement_holds_and_is_counted(family: Family) -> None:
     for each in (family.anna, family.ben):
         found = each("custody", "verify")
         assert found["valid"]
-        assert found["signed"] == {"statements": 7, "unknown": [], "fault": None}
+        assert found["signed"] == {"statements": 8, "unknown": [], "fault": None}
 
 
 def test_a_home_alone_signs_nothing_and_says_nothing_of_operators(vault: Asked) -> None:
@@ -119,7 +143,7 @@ def test_a_copy_in_a_file_goes_on_signing(family: Family, tmp_path: Path) -> Non
     assert opener(ben, family.hers)["name"] == "anna"
     anna("custody", "record", "card:a", "seen")
     assert anna("custody", "log")["events"][-1]["operator"]["name"] == "anna"
-    assert anna("custody", "verify")["signed"]["statements"] == 8
+    assert anna("custody", "verify")["signed"]["statements"] == 9
 
 
 def test_a_new_computer_of_the_same_operator_is_approved_beside_the_old(
@@ -164,6 +188,7 @@ def test_the_page_tells_by_name_who_did_what(family: Family) -> None:
             (f"/pay/{family.hers}", "Opened by anna."),
             (f"/pay/{family.his}", "Opened by ben."),
             ("/places", "Written down by anna."),
+            ("/vaults/v", "Compared with the paper by ben."),
         ):
             assert told in client.get(path).text
     family.ben("operator", "remove", "anna")

@@ -155,6 +155,40 @@ def test_statements_are_only_appended_to(db: Session, change: str) -> None:
         db.execute(text(change))
 
 
+OTHERS: Final = {
+    "statement": "act, vault, subject, digest, operator, public_key, said_at, signature",
+    "custody_event": "item_id, event, location_id, happened_at, recorded_at, photo_sha256",
+}
+NOT_NEXT: Final = {
+    "a number left out": ("max(id) + 2", "(SELECT hash FROM {0} ORDER BY id DESC LIMIT 1)"),
+    "a number below": ("-1", "(SELECT hash FROM {0} ORDER BY id DESC LIMIT 1)"),
+    "on top of another": ("max(id) + 1", "(SELECT hash FROM {0} ORDER BY id LIMIT 1)"),
+    "on top of nothing": ("max(id) + 1", "digest"),
+}
+
+
+@pytest.mark.parametrize("book", OTHERS)
+@pytest.mark.parametrize(("number", "previous"), NOT_NEXT.values(), ids=NOT_NEXT)
+def test_an_entry_of_a_book_follows_the_last_one(
+    db: Session, book: str, number: str, previous: str
+) -> None:
+    item = add_card(db, "blue").item
+    for _ in range(2):
+        custody.record_event(
+            db, item, "seen", location=None, texts={}, happened_at=NOW, recorded_at=NOW
+        )
+    before, columns = previous.format(book).replace("digest", "hash"), OTHERS[book]
+    new = "substr(hash, 2) || substr(hash, 1, 1)"
+    next_number = number.replace("max(id)", f"(SELECT max(id) FROM {book})")  # noqa: S608 -- the tests' own
+    with pytest.raises(StorageError, match="follows the last one"):
+        db.execute(
+            text(
+                f"INSERT INTO {book} (id, previous, hash, {columns}) SELECT {next_number},"  # noqa: S608 -- as above
+                f" {before}, {new}, {columns} FROM {book} WHERE id = 1"
+            )
+        )
+
+
 def test_no_row_is_changed_through_the_mapper(db: Session) -> None:
     said = next(statements.verified(db))
     said.operator = "eve"

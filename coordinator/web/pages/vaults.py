@@ -6,6 +6,7 @@ from coordinator.audit import acceptance
 from coordinator.errors import CoordinatorError, UsageError
 from coordinator.guide import road
 from coordinator.guide.facts import gather
+from coordinator.home import stated
 from coordinator.vault import drills, key_proofs, vaults
 from coordinator.vault.vaults import VaultPlan
 from coordinator.wallet import history, scans
@@ -71,6 +72,7 @@ def show(visit: Visit) -> Answer:
             for each in drill_book.drills_of(db, record)[:5]
         ]
         facts = gather(context.home, db, writable=True)
+        operators = stated.of_vault(context.home, db, record)
     proved = {
         key.label: key.verified
         for vault in facts.vaults
@@ -80,6 +82,7 @@ def show(visit: Visit) -> Answer:
     }
     later = [(each, wait_words(each)) for each in found.branches if each.wait is not None]
     said = {"vault": found, "drills": rehearsed, "proved": proved, "later": later}
+    said["operators"] = operators
     return Shown("vault.html", said)
 
 
