@@ -18,20 +18,7 @@ from storage.errors import ReadOnly, SchemaTooNew, SchemaTooOld, StorageError
 from storage.readable import LOST, Place, copied, is_writable, readable, require_whole
 
 Db = Session
-VERSIONS = (
-    "0013",
-    "0014",
-    "0015",
-    "0016",
-    "0017",
-    "0018",
-    "0019",
-    "0020",
-    "0021",
-    "0022",
-    "0023",
-    "0024",
-)
+VERSIONS = tuple(f"{number:04}" for number in range(13, 25))
 """The schema's versions, oldest first; 0001 to 0012 were those of program 0.1.0."""
 OUR_TABLES = {"alembic_version", "custody_event", "vault"}
 VERSION = re.compile("[0-9]{4}")
