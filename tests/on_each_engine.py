@@ -14,7 +14,6 @@ from tests.servers.postgresql import Engines
 
 SUITES: Final = frozenset(
     {
-        "coordinator/audit/test_page",
         "coordinator/enrolment/test_setup_again",
         "coordinator/enrolment/test_setup_faults",
         "coordinator/home/test_seals",
@@ -25,16 +24,10 @@ SUITES: Final = frozenset(
         "coordinator/wallet/test_scans",
         "cli/test_audit",
         "cli/test_audit_over_time",
-        "cli/test_backup_cards",
-        "cli/test_batch",
         "cli/test_branches",
-        "cli/test_card_reset",
-        "cli/test_card_setup",
         "cli/test_cards_known",
         "cli/test_carriers",
         "cli/test_chain_news",
-        "cli/test_coin_control",
-        "cli/test_coins_left",
         "cli/test_corrections",
         "cli/test_custody",
         "cli/test_dangers",
@@ -48,16 +41,13 @@ SUITES: Final = frozenset(
         "cli/test_incident",
         "cli/test_keys",
         "cli/test_kit",
-        "cli/test_labels",
         "cli/test_money",
         "cli/test_receiving",
         "cli/test_replace",
-        "cli/test_reviews",
         "cli/test_secret_custody",
         "cli/test_shared_payments",
         "cli/test_spend",
         "cli/test_status",
-        "cli/test_taproot",
         "cli/test_tx_broadcast",
     }
 )
