@@ -206,7 +206,7 @@ def _translated(context: ExceptionContext) -> BaseException:
     own = isinstance(context.original_exception, UnicodeError | OverflowError)
     if not own and not isinstance(context.sqlalchemy_exception, DBAPIError):
         return context.original_exception
-    name = _name(context.engine.url) if context.engine else "asked for"
+    name = name_of(context.engine.url) if context.engine else "asked for"
     if getattr(context.original_exception, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
         return ReadOnly(f"the database {name} can only be read here: nothing was written")
     return StorageError(f"the database {name} refused: {context.original_exception}")
@@ -220,7 +220,7 @@ def _brought_to_date(engine: Engine, *, existing: bool) -> str | None:
             served = connection.dialect.name != "sqlite"
             return READS if served and not connection.scalar(text(WRITES)) else None
     if found is None and existing:
-        raise StorageError(f"the database {_name(engine.url)} holds nothing: {LOST}")
+        raise StorageError(f"the database {name_of(engine.url)} holds nothing: {LOST}")
     if found is not None and engine.dialect.name != "sqlite":
         _require_owner(engine, found)
     from storage.migrations import upgrade  # noqa: PLC0415 -- importing Alembic takes 150 ms
@@ -236,7 +236,7 @@ def _require_owner(engine: Engine, found: str) -> None:
         owns = connection.scalar(text(OWNS))
     if not owns:
         raise StorageError(
-            f"the database {_name(engine.url)} has version {found}; its owner brings it to "
+            f"the database {name_of(engine.url)} has version {found}; its owner brings it to "
             f"{VERSIONS[-1]}, with this program"
         )
 
@@ -246,7 +246,8 @@ def reading_only(engine: Engine) -> Engine:
     return engine.execution_options(**{READS: True})
 
 
-def _name(url: URL) -> str:
+def name_of(url: URL) -> str:
+    """Return where a database is, without how it is opened."""
     if url.get_backend_name() == SERVER:
         from storage.postgresql import shown  # noqa: PLC0415 -- an extra's
 
@@ -262,7 +263,7 @@ def found_version(connection: Connection) -> str | None:
     tables = set(inspect(connection).get_table_names())
     if not tables:
         return None
-    name = _name(connection.engine.url)
+    name = name_of(connection.engine.url)
     if not tables >= OUR_TABLES:
         raise StorageError(f"the database {name} belongs to another program")
     return known_version(connection.scalar(text("SELECT version_num FROM alembic_version")), name)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import registry
-from sqlalchemy.engine import URL, Dialect
+from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -44,6 +45,11 @@ OPTIONS: Final = frozenset(
     }
 )
 """What a URL may say beside user, host, port and database; the rest is libpq's own files'."""
+SEVERAL: Final = re.compile(
+    "(?P<before>[^/]*//(?:[^/@?]*@)?)(?P<hosts>[^/@?]*,[^/@?]*)(?P<after>.*)"
+)
+PORT: Final = re.compile(":[0-9]*$")
+HOST_TWICE: Final = "the database URL names a host twice: before the database and after ?"
 VERIFIED: Final = "verify-full"
 WRITERS: Final = 0x63617264
 """The advisory lock of who writes: "card"."""
@@ -70,10 +76,28 @@ CUT: Final = re.compile("57P0[1-5]|57014|08...|25P03|53300")
 """SQLSTATE of a connection the server ended or did not make, or of a statement it cancelled."""
 
 
+def parsed_url(text: str) -> URL:
+    """Return what a text means, several hosts as libpq has them too (`HOST:PORT,HOST:PORT`).
+
+    Raises StorageError.
+    """
+    several = SEVERAL.fullmatch(text)
+    try:
+        url = make_url(several["before"] + several["after"] if several else text)
+    except (ArgumentError, ValueError) as failure:
+        raise StorageError("the database URL cannot be read as one") from failure
+    if several is None:
+        return url
+    if "host" in url.query:
+        raise StorageError(HOST_TWICE)
+    return url.update_query_dict({"host": several["hosts"].split(",")})
+
+
 def checked_url(url: URL) -> URL:
     """Return the URL of a database on a server as it is opened; raises StorageError.
 
-    A password is never part of it, and the server proves who it is unless it is this computer.
+    A password is never part of it, and the server proves who it is unless it is this computer. Of
+    several hosts the one that writes is meant, unless the URL says otherwise.
     """
     if url.drivername not in {DRIVER, "postgresql"}:
         raise StorageError(f"the database URL begins {url.drivername}://; it is {DRIVER}://")
@@ -88,9 +112,11 @@ def checked_url(url: URL) -> URL:
             f" expected one of {', '.join(sorted(OPTIONS))}"
         )
     if url.host and "host" in query:
-        raise StorageError("the database URL names a host twice: before the database and after ?")
+        raise StorageError(HOST_TWICE)
     if not url.database and "service" not in query:
         raise StorageError("the database URL names no database: …/NAME at its end")
+    if len(_hosts(url)) > 1:
+        query.setdefault("target_session_attrs", "read-write")
     if not is_local(url):
         mode = query.setdefault("sslmode", VERIFIED)
         if mode != VERIFIED:
@@ -101,24 +127,38 @@ def checked_url(url: URL) -> URL:
     return url.set(drivername=DRIVER, query=query)
 
 
+def _hosts(url: URL) -> list[str]:
+    """Return the hosts that a URL names, each with its port where it is told there."""
+    named = url.host or url.query.get("host") or ()
+    given = [named] if isinstance(named, str) else named
+    return [host for each in given for host in each.split(",")]
+
+
 def is_local(url: URL) -> bool:
-    """Tell whether a URL names a server of this computer.
+    """Tell whether a URL names servers of this computer alone.
 
     Where it leaves that to a service file or to libpq's variables, nobody knows; a socket of this
     computer takes no TLS however much is asked for.
     """
-    host = url.host or url.query.get("host")
-    if not isinstance(host, str) or "service" in url.query:
-        return False
+    hosts = _hosts(url)
+    return "service" not in url.query and bool(hosts) and all(map(_is_here, hosts))
+
+
+def _is_here(host: str) -> bool:
+    name = PORT.sub("", host) if host.count(":") == 1 else host
     try:
-        return host.startswith("/") or host == "localhost" or ip_address(host).is_loopback
+        return name.startswith("/") or name == "localhost" or ip_address(name).is_loopback
     except ValueError:
         return False
 
 
 def shown(url: URL) -> str:
     """Return where a database is, without how it is opened."""
-    return url.set(drivername=DRIVER, query={}).render_as_string()
+    plain = url.set(drivername=DRIVER, query={}).render_as_string()
+    if url.host or not url.database:
+        return plain
+    before, _, database = plain.rpartition("/")
+    return f"{before}{','.join(_hosts(url))}/{database}"
 
 
 def engine_for(url: URL, *, reads: str, password: Callable[[], str] | None = None) -> Engine:
@@ -126,7 +166,11 @@ def engine_for(url: URL, *, reads: str, password: Callable[[], str] | None = Non
 
     `password` is asked once, where the server wants one and libpq's own files have none.
     """
-    from storage.server_dialect import driven  # noqa: PLC0415 -- the driver is an extra's
+    from storage.server_dialect import (  # noqa: PLC0415 -- the driver is an extra's
+        TIMELINE,
+        Begun,
+        driven,
+    )
 
     registry.register(DRIVER_NAME.replace("+", "."), "storage.server_dialect", "ServerDialect")
     engine = create_engine(
@@ -160,12 +204,13 @@ def engine_for(url: URL, *, reads: str, password: Callable[[], str] | None = Non
         if connection.get_execution_options().get(reads):
             connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             return
-        number = connection.exec_driver_sql(
+        begun = connection.exec_driver_sql(
             f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; "
             f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
-            f"SELECT pg_advisory_xact_lock({WRITERS}); SELECT pg_current_xact_id()::text"
-        ).scalar_one()
-        driven(connection).begun = number
+            f"SELECT pg_advisory_xact_lock({WRITERS}); "
+            f"SELECT pg_current_xact_id()::text, {TIMELINE}"
+        ).one()
+        driven(connection).begun = Begun(*begun)
 
     event.listen(engine, "do_connect", connect)
     event.listen(engine, "connect", _require_server)

@@ -8,7 +8,7 @@ import select
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import psycopg
 from sqlalchemy import Connection
@@ -19,6 +19,8 @@ LOOK_SECONDS: Final = 20.0
 PAUSE_SECONDS: Final = 0.1
 COMMITTED: Final = "committed"
 RUNNING: Final = "in progress"
+TIMELINE: Final = "left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+"""What a server that took over from another counts anew: numbers of transactions mean others'."""
 STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
 END: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -31,36 +33,49 @@ class AnswerLost(psycopg.OperationalError):
     """The line was cut while a transaction committed, and whether it did cannot be asked."""
 
 
+class Begun(NamedTuple):
+    """A transaction's number, and the timeline of the server that gave it."""
+
+    number: str
+    timeline: str
+
+
 class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
     """A connection that knows the number of its transaction, and how to reach the server again."""
 
-    begun: str | None = None
+    begun: "Begun | None" = None
     again: "Callable[[], ServerConnection]"
 
     def commit(self) -> None:
         """Commit; raises OperationalError where it is known that nothing was, else AnswerLost."""
-        number, self.begun = self.begun, None
+        begun, self.begun = self.begun, None
         try:
             super().commit()
         except psycopg.Error:
-            if number is None or not self.closed or not committed(self.again, number):
+            if begun is None or not self.closed or not committed(self.again, begun):
                 raise
 
 
-def committed(connect: Callable[[], ServerConnection], number: str) -> bool:
-    """Ask the server whether a transaction committed, as soon as it answers; raises AnswerLost."""
+def committed(connect: Callable[[], ServerConnection], begun: Begun) -> bool:
+    """Ask the server whether a transaction committed, as soon as it answers; raises AnswerLost.
+
+    A standby that took over cannot tell: it may have given the number to another transaction.
+    """
     until = time.monotonic() + LOOK_SECONDS
     while True:
         try:
             with connect() as asking:
-                asking.execute(END, [number])
-                found = asking.execute(STATUS, [number]).fetchone()
+                if asking.execute(f"SELECT {TIMELINE}").fetchone() != (begun.timeline,):
+                    break
+                asking.execute(END, [begun.number])
+                found = asking.execute(STATUS, [begun.number]).fetchone()
             if found is not None and found[0] != RUNNING:
                 return bool(found[0] == COMMITTED)
         except psycopg.Error as failure:
             if time.monotonic() > until:
                 raise AnswerLost(str(failure)) from failure
         time.sleep(PAUSE_SECONDS)
+    raise AnswerLost("another server took over")
 
 
 def driven(connection: Connection) -> ServerConnection:

@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from coordinator.errors import UsageError
 from coordinator.home.settings import DATABASE_FILE, Home, checked_server, open_home, write_settings
 from storage.copying import Copied, copy_rows
-from storage.database import open_database
+from storage.database import name_of, open_database
 
 SCHEME = "://"
 LEFT = DATABASE_FILE + ".left"
@@ -25,7 +25,7 @@ class Side(NamedTuple):
     @property
     def shown(self) -> str:
         """Return where it is, without how it is opened."""
-        return self.url.set(query={}).render_as_string()
+        return name_of(self.url)
 
 
 def side(named: str) -> Side:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from coordinator import foreign_text
 from coordinator.chain.url import CORE, parse_url
@@ -194,12 +193,10 @@ def checked_server(url: str | None) -> str | None:
     if visible(url) != url:
         raise UsageError("the database URL holds a line end or another control character")
     from storage.errors import StorageError  # noqa: PLC0415 -- few homes have a server
-    from storage.postgresql import checked_url  # noqa: PLC0415 -- as above
+    from storage.postgresql import checked_url, parsed_url  # noqa: PLC0415 -- as above
 
     try:
-        checked = checked_url(make_url(url)).render_as_string()
-    except ArgumentError as failure:
-        raise UsageError("the database URL cannot be read as one") from failure
+        checked = checked_url(parsed_url(url)).render_as_string()
     except StorageError as failure:
         raise UsageError(str(failure)) from failure
     if find_spec(DRIVER_PACKAGE) is None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,6 +22,7 @@ from tests.servers.proxy import Line, line_to
 
 TO: Final = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:10000"
 SECONDS: Final = 120
+PINS: Final = f"a={PIN}\nb={PIN}\n"
 SPOTS: Final = (0.6, 0.75)
 """Where in a verb the line is cut in `make test`, as parts of its messages."""
 
@@ -88,7 +89,6 @@ class Cut:
     def __init__(self, line: Line, at: int, *, after: bool, commits: bool = False) -> None:
         self.seen, self._at, self._commits = 0, at, commits
         self._lock = threading.Lock()
-        self.strike: Callable[[], None] = lambda: None
         setattr(line, "cut_after" if after else "cut_before", self)
 
     def __call__(self, kind: bytes, body: bytes) -> bool:
@@ -97,14 +97,12 @@ class Cut:
             return False
         with self._lock:
             self.seen += 1
-            if self.seen != self._at:
-                return False
-        self.strike()
-        return True
+            return self.seen == self._at
 
 
 def mended(line: Line) -> None:
     line.cut_before = line.cut_after = None
+    line.strike = lambda: None
 
 
 def sign(home: Asked, served: Served, *labels: str, check: int | None = 0) -> Ended:
@@ -159,10 +157,77 @@ def test_the_line_may_be_cut_at_every_message(
         cut(served, line, tmp_path / "home", at=at, after=after)
 
 
+PAY: Final = ("spend", "create", "v", "--to", TO, "--feerate", "2")
+
+
+@pytest.fixture(scope="module")
+def stages(served: Served, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Served]:
+    """The home before each further step of the payment, by the step."""
+    found = {"create": served}
+    for before, step in (("create", "finalize"), ("finalize", "broadcast")):
+        folder = tmp_path_factory.mktemp(step) / "home"
+        with line_to(served.server.port) as line:
+            home = found[before].copy(folder, line)
+            if step == "finalize":
+                sign(home, served, "a", "b")
+            else:
+                home("spend", "finalize", served.ceremony)
+        settings = (folder / "settings.toml").read_text()
+        template = settings.rpartition("/")[2].partition("?")[0]
+        found[step] = served._replace(home=folder, template=template)
+    return found
+
+
+def step_words(step: str, ceremony: str) -> tuple[str, ...]:
+    return PAY if step == "create" else ("spend", step, ceremony)
+
+
+def cut_step(staged: Served, line: Line, folder: Path, step: str, *, at: int, after: bool) -> None:
+    """Cut the line in a step of a payment; what follows leads to a transaction that was sent."""
+    home, words = staged.copy(folder, line), step_words(step, staged.ceremony)
+    Cut(line, at, after=after)
+    ended = run_program(home.home, "--json", *words, check=None)
+    assert ended.status in {0, 5}, ended
+    if ended.status:
+        assert ended.document["error"]["code"] in {"database_unreachable", "commit_unknown"}
+    mended(line)
+    again, ceremony = home(*words), staged.ceremony
+    if step == "create":
+        ceremony = again["ceremony"]
+        run_program(home.home, *staged._replace(ceremony=ceremony).signing("a", "b"), stdin=PINS)
+        home("spend", "finalize", ceremony)
+    sent = home("spend", "broadcast", ceremony)["txid"]
+    for each in home("spend", "list")["ceremonies"]:
+        shown = home("spend", "show", each["id"])
+        assert (shown["txid"], shown["state"]) == (sent, "broadcast") or each["id"] != ceremony
+    held = {each["reserved_by"] for each in home("coins", "v")["coins"]} - {None}
+    assert held <= {each["id"] for each in home("spend", "list")["ceremonies"]}
+    assert home("custody", "verify")["valid"]
+
+
+def messages_of(staged: Served, line: Line, folder: Path, step: str) -> int:
+    """Return how many messages a step takes."""
+    home, counting = staged.copy(folder, line), Cut(line, -1, after=False)
+    home(*step_words(step, staged.ceremony))
+    mended(line)
+    return counting.seen
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not-arrived", "not-answered"])
+@pytest.mark.parametrize("step", ["broadcast", *further("create", "finalize")])
+@pytest.mark.parametrize("every", [1000, *further(1)])
+def test_the_line_may_be_cut_in_each_step_of_a_payment(
+    stages: dict[str, Served], line: Line, tmp_path: Path, step: str, every: int, *, after: bool
+) -> None:
+    count = messages_of(stages[step], line, tmp_path / "home", step)
+    for at in range(min(every, count * 3 // 4), count + 1, every):
+        cut_step(stages[step], line, tmp_path / "home", step, at=at, after=after)
+
+
 def killed(served: Served, line: Line, folder: Path, *, at: int, after: bool, client: bool) -> None:
     """Kill the program, or the server with all its processes, at a commit; then go on."""
     home = served.copy(folder, line)
-    here = Cut(line, at, after=after, commits=True)
+    Cut(line, at, after=after, commits=True)
     words = ["--home", str(home.home), "--json", *served.signing("a", "b")]
     running = subprocess.Popen(
         [sys.executable, "-m", "coordinator.cli", *words],
@@ -170,7 +235,7 @@ def killed(served: Served, line: Line, folder: Path, *, at: int, after: bool, cl
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    here.strike = running.kill if client else lambda: served.server.stop(signal.SIGKILL)
+    line.strike = running.kill if client else lambda: served.server.stop(signal.SIGKILL)
     running.communicate(f"a={PIN}\nb={PIN}\n".encode(), SECONDS)
     mended(line)
     if not client:

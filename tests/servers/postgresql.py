@@ -31,6 +31,7 @@ SETTINGS: Final = {
     "log_min_messages": "panic",
     "lc_messages": "C",
 }
+PLACED: Final = ("-cport=", "-cunix_socket_directories=")
 OWNER: Final = "owner"
 PASSWORD: Final = "of-tests-only"
 
@@ -70,6 +71,10 @@ class Server:
             with suppress(ProcessLookupError):
                 os.kill(child, how)
         process.wait(SECONDS)
+
+    def promote(self) -> None:
+        """Have a standby take over; it writes once this returns."""
+        self.run("SELECT pg_promote()")
 
     @property
     def password(self) -> str:
@@ -146,7 +151,34 @@ def serve(**settings: str) -> Iterator[Server]:
         try:
             yield server
         finally:
-            server.stop(signal.SIGINT)
+            if server.running:
+                server.stop(signal.SIGINT)
+
+
+@contextmanager
+def standby_of(first: Server) -> Iterator[Server]:
+    """Run a server that follows another one, until the end; it may take over (`promote`)."""
+    with tempfile.TemporaryDirectory(prefix="cardquorum-pg-", dir="/tmp") as name:
+        folder, port, programs = Path(name), free_port(), Path(first.command[0]).parent
+        if whose := account():
+            shutil.chown(folder, whose["user"], whose["group"])
+        folder.chmod(0o755)
+        where = ["-h", "127.0.0.1", "-p", str(first.port), "-U", OWNER, "-D", folder / "data"]
+        taking = [programs / "pg_basebackup", *where, "-R", "--checkpoint=fast", "--no-sync"]
+        password = {"env": {"PGPASSWORD": PASSWORD}}
+        subprocess.run(taking, check=True, capture_output=True, cwd="/", **password, **account())
+        options = [each for each in first.command[3:] if not each.startswith(PLACED)]
+        placed = [f"-cport={port}", f"-cunix_socket_directories={name}"]
+        command = (first.command[0], "-D", str(folder / "data"), *options, *placed)
+        server = Server(folder, port, count(1), command)
+        server.passfile.touch(0o600)
+        server.passfile.write_text(f"127.0.0.1:*:*:*:{PASSWORD}\n")
+        server.start()
+        try:
+            yield server
+        finally:
+            if server.running:
+                server.stop(signal.SIGINT)
 
 
 def _made(found: Path, folder: Path, more: Mapping[str, str]) -> Server:

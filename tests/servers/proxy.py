@@ -27,13 +27,14 @@ class Line:
 
     `turns` counts how often a client waited. `cut_before` and `cut_after` are asked about each
     message of a client, by its type and body: true cuts the line before the server has it, or once
-    the server has answered it, without the answer.
+    the server has answered it, without the answer. `strike` is what happens with the cut.
     """
 
     port: int
     delay: float = 0.0
     cut_before: Told | None = None
     cut_after: Told | None = None
+    strike: Callable[[], None] = lambda: None
     turns: int = 0
     cuts: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -111,6 +112,7 @@ def _asks(line: Line, client: socket.socket, server: socket.socket, silence: _Si
             typed = typed or body[4:8] != SSL_REQUEST
             if line.cut_before is not None and line.cut_before(kind, body[4:]):
                 line.cuts += 1
+                line.strike()
                 raise _Cut
             out += kind + body
             waits = waits or kind in ASKS
@@ -119,6 +121,7 @@ def _asks(line: Line, client: socket.socket, server: socket.socket, silence: _Si
                 silence.begun.set()
                 server.sendall(out)
                 silence.answered.wait(ANSWER_SECONDS)
+                line.strike()
                 raise _Cut
         if waits:
             with line.lock:

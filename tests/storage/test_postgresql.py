@@ -56,11 +56,13 @@ def served(place: URL) -> Iterator[sessionmaker[Session]]:
         ("postgresql+psycopg://alice@127.0.0.1", "names no database"),
         (f"{LOCAL}?host=db.example.org", "names a host twice"),
         ("postgresql+psycopg:///home?host=a&host=b&sslmode=disable", "sslmode=verify-full"),
+        ("postgresql+psycopg://127.0.0.1:1,b:2/home?sslmode=disable", "sslmode=verify-full"),
+        ("postgresql+psycopg://127.0.0.1,localhost/home?host=c", "names a host twice"),
     ],
 )
 def test_a_url_is_refused_for_what_it_says(url: str, said: str) -> None:
     with pytest.raises(StorageError, match=said) as refused:
-        postgresql.checked_url(make_url(url))
+        postgresql.checked_url(postgresql.parsed_url(url))
     assert "1234" not in str(refused.value)
     assert "pin@" not in str(refused.value)
 
@@ -81,6 +83,32 @@ def test_a_url_is_refused_for_what_it_says(url: str, said: str) -> None:
 )
 def test_another_computer_proves_who_it_is(url: str, mode: str | None) -> None:
     assert postgresql.checked_url(make_url(url)).query.get("sslmode") == mode
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://alice@127.0.0.1:5432,localhost:5433/home",
+        "postgresql+psycopg://alice@/home?host=127.0.0.1:5432&host=localhost:5433",
+    ],
+)
+def test_several_hosts_are_named_as_libpq_names_them(url: str) -> None:
+    checked = postgresql.checked_url(postgresql.parsed_url(url))
+    assert checked.query["target_session_attrs"] == "read-write"
+    assert "sslmode" not in checked.query
+    assert checked.query["host"] == ("127.0.0.1:5432", "localhost:5433")
+    assert postgresql.checked_url(make_url(checked.render_as_string())) == checked
+    assert postgresql.shown(checked) == (
+        "postgresql+psycopg://alice@127.0.0.1:5432,localhost:5433/home"
+    )
+    other = postgresql.parsed_url(f"{url}{'&' if '?' in url else '?'}target_session_attrs=any")
+    assert postgresql.checked_url(other).query["target_session_attrs"] == "any"
+
+
+@pytest.mark.parametrize("url", ["nothing", "postgresql+psycopg://alice@host:port/home"])
+def test_what_is_no_url_is_said(url: str) -> None:
+    with pytest.raises(StorageError, match="cannot be read as one"):
+        postgresql.parsed_url(url)
 
 
 def test_a_socket_that_libpq_finds_by_itself_is_taken(
