@@ -11,9 +11,9 @@ from coordinator.audit.exposure import Kind
 from coordinator.audit.facts import BranchFacts, VaultFacts
 from coordinator.audit.picture import Owned, picture
 from coordinator.audit.time_picture import PERIODS, TOP, time_picture
-from coordinator.audit.timeline import of_them
+from coordinator.audit.timeline import Start, calendar_notes, of_them, opening, who
 from coordinator.audit.verdict import verdict
-from coordinator.chain.block_dates import ChainClock
+from coordinator.chain.block_dates import ChainClock, Expected
 from coordinator.cli.audit import _lines, audited_document
 from coordinator.errors import UsageError
 from tests.coordinator.audit.later import (
@@ -168,6 +168,33 @@ def test_a_date_within_the_range_of_an_opening_is_told_to_be_unsure() -> None:
     assert not told("2027-11-03")
     assert not told("2027-12-12")
     assert not told(str(OPENS))
+
+
+@pytest.mark.parametrize(
+    ("threshold", "labels", "said"),
+    [
+        (1, "a", "key a alone"),
+        (1, "ab", "any one of keys a and b"),
+        (2, "ab", "keys a and b together"),
+        (2, "abc", "any 2 of keys a, b and c"),
+    ],
+)
+def test_the_keys_that_sign_together_are_told_in_words(
+    threshold: int, labels: str, said: str
+) -> None:
+    assert who(threshold, [*labels]) == said
+
+
+@pytest.mark.parametrize("edge", ["earliest", "latest"])
+def test_the_first_and_the_last_moment_of_an_opening_are_within_its_range(edge: str) -> None:
+    facts = later(NET)
+    expected = opening(facts, facts.branches[0]).expected
+    assert expected is not None
+    outwards = timedelta(seconds=-1 if edge == "earliest" else 1)
+    for beyond, told in ((timedelta(0), True), (outwards, False)):
+        moment = getattr(expected, edge) + beyond
+        at = Start(OPENS, Expected(moment, moment, moment), about="then", dated=True)
+        assert any("it may be over or not" in note for note in calendar_notes(facts, at)) == told
 
 
 def test_an_old_tip_and_a_wrong_clock_are_told() -> None:
