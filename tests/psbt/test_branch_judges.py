@@ -5,12 +5,14 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from psbt import codec, consensus, outline
+from psbt.codec import Psbt
 from psbt.extractor import extract
 from psbt.finalizer import finalize
 from psbt.forms import Branch, Wait, branch_name, key_uses
@@ -62,22 +64,19 @@ SEEDS = range(25)
 VAULTS = {name: branch_vault(name) for name in FORMS}
 VAULTS |= {f"random {seed}": random_vault(seed) for seed in SEEDS}
 CASES = [(name, branch.name) for name in VAULTS for branch in VAULTS[name].policy.branches]
-SIGNED = {
-    (name, branch): signed_by_branch(
-        VAULTS[name],
-        spend_by(VAULTS[name], branch),
-        branch,
-        *last_keys(VAULTS[name], branch),
-    )
-    for name, branch in CASES
-}
+
+
+@cache
+def signed(name: str, branch: str) -> Psbt:
+    vault = VAULTS[name]
+    return signed_by_branch(vault, spend_by(vault, branch), branch, *last_keys(vault, branch))
 
 
 @pytest.fixture(scope="module")
 def bdk() -> dict[str, Any]:
     judge("bdkpython")
     asked = {
-        "psbts": [codec.to_base64(psbt) for psbt in SIGNED.values()],
+        "psbts": [codec.to_base64(signed(*case)) for case in CASES],
         "descriptors": [format_descriptor(vault.policy) for vault in VAULTS.values()],
     }
     done = subprocess.run(
@@ -86,7 +85,7 @@ def bdk() -> dict[str, Any]:
     )  # fmt: skip
     told = json.loads(done.stdout)
     return {
-        "transactions": dict(zip(SIGNED, told["transactions"], strict=True)),
+        "transactions": dict(zip(CASES, told["transactions"], strict=True)),
         "addresses": dict(zip(VAULTS, told["addresses"], strict=True)),
     }
 
@@ -111,7 +110,7 @@ def test_addresses_are_those_of_bdk_and_libwally(name: str, bdk: dict[str, Any])
 
 @pytest.mark.parametrize(("name", "branch"), CASES)
 def test_bdk_unlocks_each_branch_as_we_do(name: str, branch: str, bdk: dict[str, Any]) -> None:
-    ours = extract(finalize(SIGNED[name, branch], VAULTS[name].policy, branch=branch))
+    ours = extract(finalize(signed(name, branch), VAULTS[name].policy, branch=branch))
     assert bdk["transactions"][name, branch] == {"transaction": ours.hex()}
     if consensus.engine_available():
-        assert consensus.check(ours, outline.spent(SIGNED[name, branch])) == consensus.ACCEPTED
+        assert consensus.check(ours, outline.spent(signed(name, branch))) == consensus.ACCEPTED
