@@ -311,6 +311,22 @@ def test_too_large_a_diagram_still_gives_the_smallest(
     assert some.count == len(listed(some)) < whole.count
 
 
+def test_one_name_that_is_enough_is_found_where_no_two_can_be_gone_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = random.Random(3)
+    names = [f"p{number}" for number in range(10)]
+    pairs = [
+        Part(1, frozenset(frozenset(rng.sample(names, 2)) for _ in range(3))) for _ in "123456"
+    ]
+    parts = [Part(3, frozenset({frozenset({"x"})})), *pairs]
+    found = []
+    for limit in range(40):
+        monkeypatch.setattr(zdd, "NODES_MAX", limit)
+        found.append(listed(minimal_sets(any_one(3, parts))))
+    assert {frozenset({"x"})} in found
+
+
 @pytest.mark.parametrize("room", range(7))
 def test_a_diagram_may_be_of_the_small_sets_only(room: int) -> None:
     rng = random.Random(1)
