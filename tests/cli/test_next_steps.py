@@ -22,6 +22,7 @@ from coordinator.home.settings import open_home
 from storage.database import open_database
 from tests.cli.terminal import at_terminal
 from tests.cli.test_money import STRANGER
+from tests.once import computing_once
 from tests.program import PIN, asking, made_vault, run_program
 
 STEPS_MAX = 60
@@ -77,6 +78,7 @@ class Newcomer:
         self.taken.append(" ".join(words))
         out, err = io.StringIO(), io.StringIO()
         with (
+            computing_once(),
             mock.patch.dict(os.environ, {"CARDQUORUM_HOME": str(self.home)}),
             mock.patch.object(attendant, "ask_hidden", return_value=PIN.encode()),
             mock.patch.object(attendant, "ask_line", return_value="y"),
@@ -90,7 +92,8 @@ class Newcomer:
 
     def safe(self) -> bool:
         home = open_home(self.home)
-        database = open_database(home.database_url, existing=True)
+        with computing_once():
+            database = open_database(home.database_url, existing=True)
         try:
             with database.begin() as db:
                 return is_safe(gather(home, db, writable=True))

@@ -10,8 +10,16 @@ pytest.importorskip("starlette", reason="the page's extra is not installed")
 from coordinator.cli.failures import explain
 from coordinator.web.serving import Running
 from coordinator.workspace.opened_home import OpenedHome
+from tests.once import computing_once
 from tests.program import Asked
 from tests.web.browser import Client
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared() -> Iterator[None]:
+    """Have each page take what the tests' other homes computed."""
+    with computing_once():
+        yield
 
 
 @pytest.fixture
