@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from psbt import codec
 from psbt.codec import Psbt
 from psbt.coins import Payment
-from psbt.combiner import combine, new_signatures, quorum, signed_by
+from psbt.combiner import (
+    ADDED_MAX,
+    combine,
+    new_signatures,
+    quorum,
+    signed_by,
+    without_excess,
+)
 from psbt.creator import create
 from psbt.errors import NotOnlySignatures, PsbtError, SignatureInvalid
 from psbt.extractor import extract
@@ -431,6 +438,26 @@ def test_additions_without_end_are_passed_over_and_the_signatures_taken() -> Non
     many = {b"\xf0" + number.to_bytes(2): bytes(1000) for number in range(300)}
     both = combine(SIGNED[0], returned(SIGNED[1], adding("unknown", many)), POLICY)
     assert codec.to_bytes(both) == codec.to_bytes(combine(SIGNED[0], SIGNED[1], POLICY))
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_additions_are_taken_up_to_their_limit_and_not_a_byte_more(more: int) -> None:
+    added = {b"\xf0": bytes(ADDED_MAX - 1 + more)}
+
+    def say(psbt: Psbt) -> None:
+        psbt.unknown.update(added)
+
+    both = combine(SIGNED[0], returned(SIGNED[1], say), POLICY)
+    assert both.unknown == ({} if more else added)
+    assert quorum(both, POLICY) == (2, 2)
+
+
+def test_of_a_psbt_that_says_too_much_beside_ours_its_signatures_are_left() -> None:
+    many = {b"\xf0" + number.to_bytes(2): bytes(1000) for number in range(300)}
+    signed = SIGNED[1]
+    assert without_excess(SPEND, signed) is signed
+    bare = without_excess(SPEND, returned(signed, adding("unknown", many)))
+    assert codec.to_bytes(bare) == codec.to_bytes(signed)
 
 
 @pytest.mark.parametrize("cosigners", list(combinations(range(3), 2)))
