@@ -460,6 +460,19 @@ def test_of_a_psbt_that_says_too_much_beside_ours_its_signatures_are_left() -> N
     assert codec.to_bytes(bare) == codec.to_bytes(signed)
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_psbt_is_kept_whole_up_to_a_limit_and_not_a_byte_more(more: int) -> None:
+    signed = len(codec.to_bytes(SIGNED[1])) - len(codec.to_bytes(SPEND))
+    framed = 1 + 1 + 5  # a key's length, a key and a value's length
+    added = {b"\xf0": bytes(ADDED_MAX - signed - framed + more)}
+
+    def say(psbt: Psbt) -> None:
+        psbt.unknown.update(added)
+
+    whole = returned(SIGNED[1], say)
+    assert (without_excess(SPEND, whole) is whole) == (not more)
+
+
 @pytest.mark.parametrize("cosigners", list(combinations(range(3), 2)))
 def test_the_signatures_of_a_finished_transaction_are_taken(cosigners: tuple[int, int]) -> None:
     final = finalize(combine(SIGNED[cosigners[0]], SIGNED[cosigners[1]], POLICY), POLICY)
