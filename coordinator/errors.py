@@ -31,6 +31,9 @@ class CoordinatorError(Exception):
     """Something asked of the program cannot be done."""
 
 
+LOOK_AT_URL = "try again; else look at the URL in the home's settings.toml: docs/chain.md"
+
+
 class SettingsError(CoordinatorError):
     """The home is missing, exists already, or says something that cannot be."""
 
@@ -219,7 +222,12 @@ class BirthdayAhead(ChainError):
 
 
 class ChainUnreachable(ChainError):
-    """The chain source does not answer, or another process holds it."""
+    """The chain source does not answer, another process holds it, or there is none."""
+
+    def __init__(self, message: str, remedy: str = LOOK_AT_URL) -> None:
+        """Keep what mends it."""
+        self.remedy = remedy
+        super().__init__(message)
 
 
 class NoEstimate(ChainError):

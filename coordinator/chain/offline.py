@@ -3,6 +3,11 @@
 from coordinator.chain import ChainUpdate, Relay, Tip, Watch
 from coordinator.errors import ChainUnreachable
 
+BY_FILE = (
+    "coins come by file: cardquorum coin import VAULT FILE; a payment leaves by one: "
+    "cardquorum spend export ID --out FILE"
+)
+
 
 class OfflineChain:
     """Every question is answered with ChainUnreachable."""
@@ -32,4 +37,4 @@ class OfflineChain:
 
 
 def _offline() -> ChainUnreachable:
-    return ChainUnreachable("this home asks no chain (none:)")
+    return ChainUnreachable("this home asks no chain (none:)", BY_FILE)

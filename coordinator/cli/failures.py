@@ -195,10 +195,7 @@ ADVICE: dict[type[BaseException], Advice] = {
         "set it right: cardquorum vault birthday NAME DATE; unknown is 0",
     ),
     hall.NoEstimate: (ExitStatus.CHAIN, "give the rate yourself: --feerate SAT_PER_VBYTE"),
-    hall.ChainUnreachable: (
-        ExitStatus.CHAIN,
-        "try again; else look at the URL in the home's settings.toml: docs/chain.md",
-    ),
+    hall.ChainUnreachable: (ExitStatus.CHAIN, "{remedy}"),
     hall.InsufficientFunds: (ExitStatus.REFUSED, "{remedy}"),
     hall.NotImportable: (ExitStatus.REFUSED, "{remedy}"),
     hall.NotFinal: (ExitStatus.NOT_YET, "run: cardquorum spend finalize ID"),

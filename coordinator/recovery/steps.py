@@ -218,7 +218,7 @@ def with_sparrow(facts: StepsFacts) -> Iterator[Step]:
         yield Step(
             "Sparrow does not open this vault: it knows no keys that may spend later.",
             None,
-            "Use the steps above, or Bitcoin Core.",
+            "Use the steps above." if facts.secret else "Use the steps above, or Bitcoin Core.",
         )
         return
     if facts.script == "tr":

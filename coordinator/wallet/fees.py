@@ -37,7 +37,9 @@ def rate_for(home: Home, open_chain: Callable[[], ChainSource], target: int) -> 
     Raises UsageError where there is no chain to ask, ChainUnreachable where it does not answer.
     """
     if home.chain == OFFLINE:
-        raise UsageError("this home asks no chain; give the fee rate with --feerate")
+        raise UsageError(
+            "this home asks no chain and knows no fee rate: a payment takes one with --feerate"
+        )
     chain = open_chain()
     try:
         return Rate(chain.feerate(target), ESTIMATE)

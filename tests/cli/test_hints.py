@@ -31,7 +31,6 @@ NOBODY = {
     "ConsensusRejected": "report this",
     "SchemaTooNew": "the newer program",
     "ChainPasswordMissing": ".cookie",
-    "ChainUnreachable": "docs/chain.md",
     "NotFound": "list commands",
     "PassphraseIncorrect": "look it up",
 }

@@ -206,3 +206,12 @@ def test_a_still_picture_holds_one_code(vault: Asked, tmp_path: Path) -> None:
     refused = vault("spend", "export", made["ceremony"], "--format", "bbqr", *out, check=2)
     assert "name a .gif" in refused["error"]["message"]
     assert not (tmp_path / "codes.png").exists()
+
+
+def test_who_asks_a_chain_that_is_none_is_told_how_coins_come(tmp_path: Path) -> None:
+    asked = asking(tmp_path / "home")
+    asked("init", "--network", "signet", "--chain", "none:")
+    error = asked("sync", check=7)["error"]
+    assert error["code"] == "chain_unreachable"
+    assert "cardquorum coin import VAULT FILE" in error["hint"]
+    assert "try again" not in error["hint"]
