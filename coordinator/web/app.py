@@ -22,7 +22,18 @@ from coordinator.errors import CoordinatorError, NotAccepted, UsageError
 from coordinator.home.settings import OFFLINE, default_folder
 from coordinator.interop import qr_pictures
 from coordinator.web import pages, ways
-from coordinator.web.context import FORM, Answer, Context, Handler, Moved, Page, Sent, Shown, Visit
+from coordinator.web.context import (
+    FORM,
+    Answer,
+    Context,
+    Handler,
+    HomeReplaced,
+    Moved,
+    Page,
+    Sent,
+    Shown,
+    Visit,
+)
 from coordinator.web.gate import BODY_MAX, ENTER, LINK, WAIT, Gate, cookie_name
 from coordinator.web.pages import exchange
 from coordinator.web.rendering import rendered
@@ -104,8 +115,13 @@ class _Served:
         numbers = self._context.bulletin.numbers()
         visit = Visit(self._context, window, at, dict(request.path_params), query, form, numbers)
         try:
+            self._context.require_same_home()
             answer = self._answer(request, visit, handler)
             return self._response(answer, visit, page)
+        except HomeReplaced as replaced:
+            failure = self._context.explain(replaced)
+            said = {"message": failure.message, "hint": failure.hint}
+            return HTMLResponse(rendered("broken.html", said), 500)
         except Exception as error:  # noqa: BLE001 -- the page's entry
             return self._failed(error, visit, page)
 

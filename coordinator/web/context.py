@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import RLock
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator.chain import ChainSource
-from coordinator.home.settings import Home
+from coordinator.errors import CoordinatorError
+from coordinator.home.settings import SETTINGS_FILE, Home
 from coordinator.web.bulletin import Bulletin
 from coordinator.web.reader_watch import ReaderWatch
 from coordinator.web.tasks import Failure, Tasks
@@ -22,6 +24,32 @@ ACCEPT = "accept:"
 """What the name of a field begins with that accepts a danger."""
 FORM = "form"
 """The field that carries a form's token."""
+
+
+class HomeReplaced(CoordinatorError):
+    """The home was deleted, moved, restored or set up otherwise while its page is open."""
+
+    def __init__(self, folder: str) -> None:
+        """Name its folder."""
+        super().__init__(f"{folder} is not the home that this page was opened with")
+
+
+class HomeIdentity(NamedTuple):
+    """What tells a home from another in its place: its settings, and which file its database is."""
+
+    settings: bytes
+    database: tuple[int, int] | None
+
+
+def identity_of(home: Home) -> HomeIdentity | None:
+    """Return what a home is known by; None where there is none any more."""
+    file = home.database_url.database
+    try:
+        settings = (home.folder / SETTINGS_FILE).read_bytes()
+        found = None if home.server or file is None else Path(file).stat()
+    except OSError:
+        return None
+    return HomeIdentity(settings, None if found is None else (found.st_dev, found.st_ino))
 
 
 @dataclass(frozen=True)
@@ -39,6 +67,12 @@ class Context:
     watch: ReaderWatch
     ticks: Ticks
     chain_lock: RLock = field(default_factory=RLock)
+    identity: "HomeIdentity | None" = None
+
+    def require_same_home(self) -> None:
+        """Raise HomeReplaced where the folder holds another home, or none, since it was opened."""
+        if identity_of(self.home) != self.identity:
+            raise HomeReplaced(str(self.home.folder))
 
     @property
     def home(self) -> Home:

@@ -24,7 +24,7 @@ from coordinator.foreign_json import read_json
 from coordinator.home.settings import TICKS_FILE
 from coordinator.web.app import application
 from coordinator.web.bulletin import Bulletin
-from coordinator.web.context import Context
+from coordinator.web.context import Context, identity_of
 from coordinator.web.gate import ADDRESS, ENTER, LINK
 from coordinator.web.home_watch import HomeWatch
 from coordinator.web.reader_watch import ReaderWatch
@@ -67,7 +67,10 @@ class Running:
 
         self.folder = home.folder / FOLDER
         ticks = Ticks(home.folder / TICKS_FILE)
-        self.context = Context(opened, say, windows, bulletin, tasks, watch, ticks)
+        _ = opened.database  # what is wrong with it is said in the terminal
+        self.context = Context(
+            opened, say, windows, bulletin, tasks, watch, ticks, identity=identity_of(home)
+        )
         self._home_watch = HomeWatch(opened, bulletin)
         self.key = secrets.token_urlsafe(32)
         self._socket = _bound(port)
@@ -88,7 +91,6 @@ class Running:
 
     def start(self) -> None:
         """Serve, and watch the readers; others may ask for a link from now on."""
-        _ = self.context.database  # what is wrong with it is said in the terminal
         self._thread.start()
         until = time.monotonic() + START_SECONDS
         while not self._server.started:

@@ -10,6 +10,7 @@ from coordinator.errors import (
     NotLooked,
     PinMissing,
 )
+from coordinator.web.context import HomeReplaced
 from coordinator.web.offering import NoCardKnown
 from coordinator.web.tasks import Busy, Failure, Left
 from storage.errors import AlreadyExists, NotFound
@@ -24,6 +25,7 @@ HINTS: Final[dict[type[BaseException], str]] = {
     ChainUnreachable: "what is shown is from the last time; try again later",
     ApprovalMismatch: "give out no address and sign nothing; restore a backup made before",
     Busy: "finish it, or stop it, on its own page",
+    HomeReplaced: "stop the page in the terminal, look which home it is, and open it again",
     NoCardKnown: "make one known first: cardquorum card enrol",
     Left: "begin again when you are ready",
     NotFound: "go back, and choose it from the list",

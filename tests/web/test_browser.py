@@ -89,6 +89,7 @@ def test_a_page_goes_blank_when_the_program_is_gone(browser: "Browser", vault: A
         opened.page.wait_for_timeout(200)
         running.close()
         opened.page.get_by_text("This window is closed").wait_for()
+        opened.page.get_by_text(f"cardquorum open --home {vault.home}").wait_for()
         assert "3 000 000" not in opened.page.content()
 
 

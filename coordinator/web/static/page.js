@@ -18,7 +18,7 @@
     box.className = "blank";
     for (const [tag, text] of [["h1", "This window is closed"], ["p", sentence],
       ["p", "No money has moved by that, and what a card signed is kept."],
-      ["p", "For a new window, go to the terminal and type: cardquorum open"]]) {
+      ["p", `For a new window, go to the terminal and type: ${document.body.dataset.open}`]]) {
       const line = document.createElement(tag);
       line.textContent = text;
       box.append(line);
