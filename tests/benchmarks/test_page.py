@@ -23,7 +23,8 @@ from tests.web.conftest import serving
 pytestmark = pytest.mark.bench
 RUNS = 15
 ARRIVALS = 8
-HEADING = '<h3><a href="/cards/a">'
+THERE = 'data-state="virtual 0 00 00 '
+"""What the live part of Cards begins with while a card is on the first reader."""
 
 
 def least(*works: Callable[[], object]) -> list[float]:
@@ -88,7 +89,7 @@ def test_an_arrival_is_shown_within_twice_the_readers_own_time(
     home: Path,
     put: Any,  # noqa: ANN401 -- it has attributes
 ) -> None:
-    """From a card put in to its name in a browser, by when the reader itself tells of it."""
+    """From a card put in to its place on the page, by when the reader itself tells of it."""
     own = shown = 0.0
     with serving(home) as page:
         client = Client(page)
@@ -96,10 +97,10 @@ def test_an_arrival_is_shown_within_twice_the_readers_own_time(
         with listening(client) as until:
             for _ in range(ARRIVALS):
                 put.readers[0].close()
-                until(lambda text: HEADING not in text)
+                until(lambda text: THERE not in text)
                 begun = time.monotonic()
                 put_card(0, "a")  # returns once the reader has told of it
                 own += time.monotonic() - begun
-                shown += until(lambda text: HEADING in text) - begun
+                shown += until(lambda text: THERE in text) - begun
     print(f"\narrival {shown / own:.2f} x the reader's own ({shown / ARRIVALS * 1000:.0f} ms)")  # noqa: T201 -- as above
     assert shown / own <= 2.0
