@@ -17,6 +17,7 @@ from psbt.combiner import (
     new_signatures,
     quorum,
     signed_by,
+    with_additions,
     without_excess,
 )
 from psbt.creator import create
@@ -471,6 +472,34 @@ def test_a_psbt_is_kept_whole_up_to_a_limit_and_not_a_byte_more(more: int) -> No
 
     whole = returned(SIGNED[1], say)
     assert (without_excess(SPEND, whole) is whole) == (not more)
+
+
+def finished_by_its_owner() -> tuple[Psbt, Psbt, int]:
+    """Return ours, and theirs in which an input of somebody else is final: 3 and 16 bytes."""
+    theirs = codec.copy(SPEND)
+    codec.finish_input(theirs.inputs[0], bytes(3), (bytes(10), bytes(6)))
+    return SPEND, theirs, 3 + 16
+
+
+def signed_by_its_owner() -> tuple[Psbt, Psbt, int]:
+    """Return ours, and theirs that has signatures of inputs of somebody else, and a script."""
+    ours, script = codec.copy(SPEND), SPEND.inputs[0].witness_script.data
+    ours.inputs[0].witness_script = None
+    signatures = [each for scope in SIGNED[1].inputs for each in scope.partial_sigs.items()]
+    size = sum(len(key.serialize()) + len(signature) for key, signature in signatures)
+    return ours, codec.copy(SIGNED[1]), size + len(script)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("unlocked", [finished_by_its_owner, signed_by_its_owner])
+def test_what_unlocks_the_inputs_of_others_counts_as_an_addition(
+    unlocked: Callable[[], tuple[Psbt, Psbt, int]], more: int
+) -> None:
+    ours, theirs, size = unlocked()
+    theirs.unknown[b"\xf0"] = bytes(ADDED_MAX - 1 - size + more)
+    wider = with_additions(ours, theirs, POLICY, own={})
+    taken = codec.to_bytes(wider) != codec.to_bytes(ours)
+    assert taken == (not more)
 
 
 @pytest.mark.parametrize("cosigners", list(combinations(range(3), 2)))
