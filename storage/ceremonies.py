@@ -9,12 +9,14 @@ from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from storage.authors import author_of, state
+from storage.bulk import insert_rows
 from storage.errors import CoinTaken
 from storage.lookup import absent, batches, present
 from storage.model import (
     Ceremony,
     ChainTransaction,
     Coin,
+    Record,
     Reservation,
     Signature,
     SyncState,
@@ -139,17 +141,15 @@ def keep_signature(
         Signature.pubkey == pubkey,
     )
     if db.scalar(known) is None:
-        db.add(
-            Signature(
-                ceremony_id=ceremony_id,
-                input_index=input_index,
-                pubkey=pubkey,
-                signature=signature,
-                card_id=card_id,
-                received_at=now,
-            )
-        )
-        db.flush()
+        given = {
+            "ceremony_id": ceremony_id,
+            "input_index": input_index,
+            "pubkey": pubkey,
+            "signature": signature,
+            "card_id": card_id,
+            "received_at": now,
+        }
+        insert_rows(db.connection(), Record.metadata.tables[Signature.__tablename__], [given])
         digest = signature_digest(input_index, pubkey, signature)
         _state_signature(db, ceremony_id, digest=digest, now=now)
 
@@ -195,13 +195,15 @@ def reserve(
     """
     expire(db, now)
     release(db, ceremony, now)
-    holders = {(held.txid, held.vout): held for held in reserved(db, now)}
+    holders = {(found.txid, found.vout): found for found in reserved(db, now)}
+    held: list[dict[str, object]] = []
     for txid, vout in outpoints:
         if (holder := holders.get((txid, vout))) is not None:
             raise CoinTaken(**holder._asdict())
-        db.add(Reservation(ceremony_id=ceremony.id, txid=txid, vout=vout, expires_at=expires))
+        held.append({"txid": txid, "vout": vout, "ceremony_id": ceremony.id, "expires_at": expires})
     ceremony.expires_at = expires
     db.flush()
+    insert_rows(db.connection(), Record.metadata.tables[Reservation.__tablename__], held)
 
 
 def reserved(db: Session, now: datetime) -> list[Held]:
@@ -284,23 +286,49 @@ def confirm(db: Session, vault: Vault, now: datetime) -> None:
     transaction in a block spent one of its coins: replaced. What was abandoned stays
     so, unless its transaction is in a block.
     """
-    unsettled = _unsettled(db, vault)
-    if not unsettled:
-        return
-    outspent = {row for (row,) in db.execute(_losing(vault, Ceremony.id))}
-    for ceremony, seen in unsettled:
-        ceremony.confirmed_height = seen.height if seen else None
-        if ceremony.confirmed_height is not None:
-            ceremony.state = "confirmed"
-        elif ceremony.id in outspent:
-            ceremony.state = "replaced"
-        elif seen or ceremony.state == "confirmed":
-            ceremony.state = "broadcast"
-        if ceremony.state in SENT:
+    for ceremony, standing, height in _told(db, vault):
+        ceremony.state, ceremony.confirmed_height = standing, height
+        if standing in SENT:
             ceremony.broadcast_at = ceremony.broadcast_at or now
-        if ceremony.state in ENDED:
+        if standing in ENDED:
             release(db, ceremony, now)
     db.flush()
+
+
+def is_confirmed(db: Session, vault: Vault) -> bool:
+    """Tell whether a vault's ceremonies are in step already: `confirm` would change nothing."""
+    return all(
+        (ceremony.state, ceremony.confirmed_height) == (standing, height)
+        and (standing not in SENT or ceremony.broadcast_at is not None)
+        for ceremony, standing, height in _told(db, vault)
+    )
+
+
+class _Told(NamedTuple):
+    """What the chain told of a ceremony."""
+
+    ceremony: Ceremony
+    state: str
+    height: int | None
+
+
+def _told(db: Session, vault: Vault) -> list[_Told]:
+    """Return the state and the height that the chain told of each ceremony that may change."""
+    unsettled = _unsettled(db, vault)
+    if not unsettled:
+        return []
+    outspent = {row for (row,) in db.execute(_losing(vault, Ceremony.id))}
+    found = []
+    for ceremony, seen in unsettled:
+        height, now = seen.height if seen else None, ceremony.state
+        if height is not None:
+            now = "confirmed"
+        elif ceremony.id in outspent:
+            now = "replaced"
+        elif seen or now == "confirmed":
+            now = "broadcast"
+        found.append(_Told(ceremony, now, height))
+    return found
 
 
 def _unsettled(db: Session, vault: Vault) -> list[tuple[Ceremony, ChainTransaction | None]]:

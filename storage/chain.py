@@ -124,7 +124,7 @@ def next_index(db: Session, vault: Vault, keychain: int) -> int:
     return 0 if found is None else found + 1
 
 
-def issue_address(db: Session, vault: Vault, script: Script, *, now: datetime) -> Address:
+def issue_address(db: Session, vault: Vault, script: Script, *, now: datetime) -> None:
     """Remember that an address was given out; raises AlreadyExists if it was before."""
     wanted = (
         Address.vault_id == vault.id,
@@ -133,17 +133,15 @@ def issue_address(db: Session, vault: Vault, script: Script, *, now: datetime) -
     )
     known = db.scalars(select(Address).where(*wanted)).one_or_none()
     absent(known, "address", f"{vault.name}/{script.keychain}/{script.index}")
-    address = Address(
-        vault_id=vault.id,
-        keychain=script.keychain,
-        index=script.index,
-        script_pubkey=script.script_pubkey,
-        issued_at=now,
-        used=False,
-    )
-    db.add(address)
-    db.flush()
-    return address
+    given = {
+        "vault_id": vault.id,
+        "keychain": script.keychain,
+        "index": script.index,
+        "script_pubkey": script.script_pubkey,
+        "issued_at": now,
+        "used": False,
+    }
+    _insert(db, Address, [given])
 
 
 def addresses_of(db: Session, vault: Vault) -> Sequence[Address]:

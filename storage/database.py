@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from storage.errors import ReadOnly, SchemaTooNew, SchemaTooOld, StorageError
 from storage.readable import LOST, Place, copied, is_writable, readable, require_whole
+from storage.sessions import Held
 
 Db = Session
 VERSIONS = tuple(f"{number:04}" for number in range(13, 25))
@@ -34,25 +35,11 @@ PRAGMAS = (
 READING_PRAGMAS = ("busy_timeout=10000", "trusted_schema=OFF", "query_only=ON")
 SERVER = "postgresql"
 OWNS = "SELECT pg_has_role(tableowner, 'USAGE') FROM pg_tables WHERE tablename = 'vault'"
-WRITES = (
-    "SELECT has_table_privilege('ceremony', 'INSERT') AND NOT pg_is_in_recovery()"
-    " AND current_setting('default_transaction_read_only') = 'off'"
-)
 READ_ONLY = "read_only"
 READS = "reads"
-LOADED = "loaded"
 APPROVES = "approves_seal"
 """In a session's info: called with the session, the sealing key, None without a seal, and whether
 it has the opening key, before anything private is written; raises where it must not be."""
-
-
-class Held(Session):
-    """A session that keeps what it loaded while it lasts: what it refers to is not loaded again."""
-
-
-@event.listens_for(Held, "loaded_as_persistent")
-def _hold(session: Session, record: object) -> None:
-    session.info.setdefault(LOADED, []).append(record)
 
 
 def open_database(
@@ -82,13 +69,19 @@ def open_database(
         if _brought_to_date(engine, existing=existing) is READS:
             engine = engine.execution_options(**{READ_ONLY: True, READS: True})
         on_failure.pop_all()
+    if engine.dialect.name == SERVER:
+        from storage.postgresql import BRINGS  # noqa: PLC0415 -- an extra's
+        from storage.snapshot import Served  # noqa: PLC0415 -- as above
+
+        bringing = engine.execution_options(**{BRINGS: True})
+        return sessionmaker(bringing, class_=Served, expire_on_commit=False)
     return sessionmaker(engine, class_=Held, expire_on_commit=False)
 
 
 def reading(database: sessionmaker[Session]) -> sessionmaker[Session]:
     """Return an open database for reading alone: its transactions keep nobody from writing."""
     bind = reading_only(database.kw["bind"])
-    return sessionmaker(class_=Held, **{**database.kw, "bind": bind})
+    return sessionmaker(class_=database.class_, **{**database.kw, "bind": bind})
 
 
 def is_read_only(database: sessionmaker[Session]) -> bool:
@@ -99,7 +92,7 @@ def is_read_only(database: sessionmaker[Session]) -> bool:
 def _engine(url: URL, password: Callable[[], str] | None = None) -> Engine:
     try:
         if url.get_backend_name() == SERVER:
-            from storage.postgresql import engine_for  # noqa: PLC0415 -- an extra's
+            from storage.server_engine import engine_for  # noqa: PLC0415 -- an extra's
 
             engine = engine_for(url, reads=READS, password=password)
             event.listen(engine, "handle_error", _translated)
@@ -214,11 +207,16 @@ def _translated(context: ExceptionContext) -> BaseException:
 
 def _brought_to_date(engine: Engine, *, existing: bool) -> str | None:
     """Bring the schema to this version; returns READS where this account may only read it."""
+    if engine.dialect.name == SERVER:
+        from storage.server_transactions import standing  # noqa: PLC0415 -- an extra's
+
+        told = standing(engine)
+        if told is not None and told.version == VERSIONS[-1]:
+            return None if told.writes else READS
     with reading_only(engine).begin() as connection:
         found = found_version(connection)
-        if found == VERSIONS[-1]:
-            served = connection.dialect.name != "sqlite"
-            return READS if served and not connection.scalar(text(WRITES)) else None
+    if found == VERSIONS[-1]:
+        return None
     if found is None and existing:
         raise StorageError(f"the database {name_of(engine.url)} holds nothing: {LOST}")
     if found is not None and engine.dialect.name != "sqlite":

@@ -29,9 +29,11 @@ class Told(TypedDict):
 
 
 def keep(db: Session, told: Told, now: datetime) -> None:
-    """Remember what was told; the last word counts."""
-    db.merge(model.NodeRules(id=ROW, told_at=now, **told))
-    db.flush()
+    """Remember what was told, and since when; the last word counts."""
+    before = kept(db)
+    if before is None or any(getattr(before, name) != value for name, value in told.items()):
+        db.merge(model.NodeRules(id=ROW, told_at=now, **told))
+        db.flush()
 
 
 def kept(db: Session) -> "NodeRules | None":

@@ -6,18 +6,15 @@ end with their transactions; nothing is kept in a session of the server.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.dialects import registry
-from sqlalchemy.engine import URL, Dialect, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from storage.errors import (
     CommitUnknown,
@@ -27,11 +24,7 @@ from storage.errors import (
     StorageError,
 )
 
-if TYPE_CHECKING:
-    from psycopg import Connection as ServerConnection
-
 DRIVER: Final = "postgresql+psycopg"
-DRIVER_NAME: Final = "postgresql+cardquorum"
 OPTIONS: Final = frozenset(
     {
         "host",
@@ -51,20 +44,10 @@ SEVERAL: Final = re.compile(
 PORT: Final = re.compile(":[0-9]*$")
 HOST_TWICE: Final = "the database URL names a host twice: before the database and after ?"
 VERIFIED: Final = "verify-full"
-WRITERS: Final = 0x63617264
-"""The advisory lock of who writes: "card"."""
 LOCK_SECONDS: Final = 20
-IDLE_SECONDS: Final = 120
-CONNECT_SECONDS: Final = 10
-CUT_AFTER: Final = {
-    "keepalives_idle": 20,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
-}
-"""A line on which nothing arrives any more is taken for cut after half a minute."""
-VERSION_LEAST: Final = 140_000
 
+BRINGS: Final = "brings"
+"""The execution option of engines whose transactions bring small tables (`storage.snapshot`)."""
 NO_PASSWORD: Final = re.compile("no password supplied|password authentication failed")
 """What a refusal to connect says: it comes without an SQLSTATE."""
 NOT_LET_IN: Final = "28P01"
@@ -161,80 +144,6 @@ def shown(url: URL) -> str:
     return f"{before}{','.join(_hosts(url))}/{database}"
 
 
-def engine_for(url: URL, *, reads: str, password: Callable[[], str] | None = None) -> Engine:
-    """Return the engine; `reads` is the execution option of transactions that only read.
-
-    `password` is asked once, where the server wants one and libpq's own files have none.
-    """
-    from storage.server_dialect import (  # noqa: PLC0415 -- the driver is an extra's
-        TIMELINE,
-        Begun,
-        driven,
-    )
-
-    registry.register(DRIVER_NAME.replace("+", "."), "storage.server_dialect", "ServerDialect")
-    engine = create_engine(
-        checked_url(url).set(drivername=DRIVER_NAME),
-        hide_parameters=True,
-        pool_size=2,
-        pool_pre_ping=True,
-        use_native_hstore=False,
-        connect_args={
-            "connect_timeout": CONNECT_SECONDS,
-            "application_name": "cardquorum",
-            "prepare_threshold": None,
-            **CUT_AFTER,
-        },
-    )
-    asked: list[str] = []
-
-    def connect(dialect: Dialect, _: ConnectionPoolEntry, *given: Any) -> DBAPIConnection:  # noqa: ANN401 -- the driver's own
-        """Connect, with the password that was asked for where there is one."""
-        words, named = given
-        try:
-            return dialect.connect(*words, **named, **({"password": asked[0]} if asked else {}))
-        except dialect.loaded_dbapi.Error as failure:
-            if asked or password is None or not NO_PASSWORD.search(str(failure)):
-                raise
-            asked.append(password())
-            return dialect.connect(*words, **named, password=asked[0])
-
-    def begin(connection: Connection) -> None:
-        """Say what kind of transaction this is, and take the writers' lock."""
-        if connection.get_execution_options().get(reads):
-            connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            return
-        begun = connection.exec_driver_sql(
-            f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; "
-            f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
-            f"SELECT pg_advisory_xact_lock({WRITERS}); "
-            f"SELECT pg_current_xact_id()::text, {TIMELINE}"
-        ).one()
-        driven(connection).begun = Begun(*begun)
-
-    event.listen(engine, "do_connect", connect)
-    event.listen(engine, "connect", _require_server)
-    event.listen(engine, "begin", begin)
-    return engine
-
-
-def _require_server(connection: "ServerConnection[Any]", _entry: ConnectionPoolEntry) -> None:
-    """Refuse a pooler, an old server and another encoding; raises StorageError."""
-    (process,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (0,)
-    version = connection.info.server_version
-    encoding = connection.info.parameter_status("server_encoding")
-    if process != connection.info.backend_pid:
-        raise StorageError(
-            "a connection pooler stands before the database: give the server's own address"
-        )
-    if version < VERSION_LEAST:
-        raise StorageError(
-            f"PostgreSQL {version // 10_000} is too old: {VERSION_LEAST // 10_000} or newer"
-        )
-    if encoding != "UTF8":
-        raise StorageError(f"the database's encoding is {encoding}; it has to be UTF8")
-
-
 def copy_into(connection: Connection, command: str, rows: Iterable[Sequence[object]]) -> None:
     """Run COPY FROM STDIN in a connection's transaction; raises StorageError."""
     import psycopg  # noqa: PLC0415 -- an extra's
@@ -242,7 +151,11 @@ def copy_into(connection: Connection, command: str, rows: Iterable[Sequence[obje
     from storage.server_dialect import driven  # noqa: PLC0415 -- as above
 
     try:
-        with driven(connection).cursor() as cursor, cursor.copy(command.encode()) as copy:
+        server = driven(connection)
+        server.asks(command)
+        if server.waiting:
+            server.execute(server.with_waiting())
+        with server.cursor() as cursor, cursor.copy(command.encode()) as copy:
             for row in rows:
                 copy.write_row(row)
     except psycopg.Error as failure:
@@ -250,9 +163,10 @@ def copy_into(connection: Connection, command: str, rows: Iterable[Sequence[obje
 
 
 def server_time(db: Session) -> datetime:
-    """Return the time of the server's own clock."""
-    told: datetime = db.scalars(text("SELECT clock_timestamp()")).one()
-    return told
+    """Return the time of the server's own clock when this transaction began."""
+    from storage.server_dialect import driven  # noqa: PLC0415 -- an extra's
+
+    return datetime.fromisoformat(driven(db.connection()).told_at).replace(tzinfo=UTC)
 
 
 def translated(url: URL, failure: BaseException) -> StorageError:

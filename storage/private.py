@@ -39,9 +39,9 @@ def opening_key_of(db: Session) -> "OpeningKey":
     return opening_key
 
 
-def sealing_key_in(connection: Connection) -> bytes | None:
+def sealing_key_in(db: Session | Connection) -> bytes | None:
     """Return the key the home is sealed with; None where it is not sealed."""
-    return connection.scalar(select(Seal.sealing_key))
+    return db.scalar(select(Seal.sealing_key))
 
 
 def enclosed(row: Private, sealing_key: bytes, opening_key: "OpeningKey | None") -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _enclose_new(_mapper: Mapper[Any], connection: Connection, row: Private) -> 
     """Never let a new private row reach a sealed home's file as plain text."""
     if isinstance(row, CustodyText) and row.field not in PRIVATE_TEXTS:
         return
-    sealing_key = sealing_key_in(connection)
+    sealing_key = sealing_key_in(object_session(row) or connection)
     _refuse_unapproved(row, sealing_key)
     if sealing_key is None:
         return
@@ -121,7 +121,7 @@ def _refuse_unapproved(row: Private, sealing_key: bytes | None) -> None:
 @event.listens_for(Location, "before_update")
 def _enclose_changed(_mapper: Mapper[Any], connection: Connection, row: Holder | Location) -> None:
     """Seal a row anew where a private field changes; only who can read the old one may."""
-    sealing_key = sealing_key_in(connection)
+    sealing_key = sealing_key_in(object_session(row) or connection)
     changed = any(get_history(row, field).has_changes() for field in FIELDS[type(row)])
     if changed:
         _refuse_unapproved(row, sealing_key)

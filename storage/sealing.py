@@ -39,12 +39,12 @@ READERS_WAIT = "another process reads the database; run this again when it has e
 
 def is_sealed(db: Session) -> bool:
     """Return whether this home is sealed."""
-    return sealing_key_in(db.connection()) is not None
+    return sealing_key(db) is not None
 
 
 def sealing_key(db: Session) -> bytes | None:
     """Return the key this home is sealed with; None where it is not sealed."""
-    return sealing_key_in(db.connection())
+    return sealing_key_in(db)
 
 
 def is_locked(db: Session) -> bool:

@@ -8,7 +8,7 @@ import psycopg
 from sqlalchemy import Engine
 
 from storage.errors import StorageError
-from storage.server_dialect import ServerConnection
+from storage.server_dialect import ServerConnection, ServerDialect
 
 CHANNEL: Final = "cardquorum"
 """What the triggers of the schema notify."""
@@ -21,12 +21,15 @@ def listen(engine: Engine, told: threading.Event, ended: threading.Event) -> Non
 
     A standby gives none, and neither does a server that is away: who waits looks without one.
     """
+    dialect = cast("ServerDialect", engine.dialect)
     while not ended.is_set():
         try:
             with _listening(engine) as connection:
+                dialect.first = None
                 told.set()
-                _hear(connection, told, ended)
+                _hear(connection, dialect, told, ended=ended)
         except (StorageError, psycopg.Error, OSError):
+            dialect.first = None
             told.set()
             ended.wait(AGAIN_SECONDS)
 
@@ -40,11 +43,18 @@ def _listening(engine: Engine) -> ServerConnection:
     return connection
 
 
-def _hear(connection: ServerConnection, told: threading.Event, ended: threading.Event) -> None:
+def _hear(
+    connection: ServerConnection,
+    dialect: ServerDialect,
+    told: threading.Event,
+    *,
+    ended: threading.Event,
+) -> None:
     while not ended.is_set():
         if select.select([connection.fileno()], [], [], SLICE_SECONDS)[0]:
             connection.pgconn.consume_input()
             while connection.pgconn.notifies() is not None:
+                dialect.first = None
                 told.set()
             if connection.closed:
                 return

@@ -6,19 +6,29 @@ whether it did, before anybody does the same again.
 
 import select
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from typing import Any, Final, NamedTuple, cast
 
 import psycopg
-from sqlalchemy import Connection
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.pool import NullPool
+
+from storage.brought import ASKS, Rows, Snapshot
+from storage.errors import StorageError
 
 LOOK_SECONDS: Final = 20.0
 PAUSE_SECONDS: Final = 0.1
+OPENING_SECONDS: Final = 5.0
 COMMITTED: Final = "committed"
 RUNNING: Final = "in progress"
+READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+COMMIT: Final = b"COMMIT"
+ROLLBACK: Final = b"ROLLBACK"
 TIMELINE: Final = "left(pg_walfile_name(pg_current_wal_lsn()), 8)"
 """What a server that took over from another counts anew: numbers of transactions mean others'."""
 STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
@@ -41,19 +51,80 @@ class Begun(NamedTuple):
 
 
 class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that knows the number of its transaction, and how to reach the server again."""
+    """A connection that knows its transaction, and how to reach the server again.
 
-    begun: "Begun | None" = None
+    `begun` is which one may write, `snapshot` what it brought, `waiting` what it
+    writes with the next message; `ended` where one that only reads has ended already, because it
+    brought all there is; `left` where nobody waited for the end of one that wrote nothing.
+    """
+
+    begun: Begun | None = None
+    snapshot: Snapshot | None = None
+    waiting: tuple[bytes, ...] = ()
+    wrote: bool = False
+    ended: bool = False
+    left: bool = False
+    told_at: str = ""
+    """The server's time when the transaction began, as `storage.snapshot.Moment` writes it."""
     again: "Callable[[], ServerConnection]"
 
+    def asks(self, statement: str) -> None:
+        """Take note of a statement before it is sent."""
+        self.wrote = self.wrote or not ASKS.match(statement)
+        if self.snapshot is not None:
+            self.snapshot.note(statement)
+        if self.ended:
+            self.ended = False
+            self.execute(READING)
+
+    def cursor(self, *words: Any, **named: Any) -> Any:  # noqa: ANN401 -- the driver's
+        """Return what a statement is executed with."""
+        self.settle()
+        return super().cursor(*words, **named)
+
+    def with_waiting(self, *statements: bytes) -> bytes:
+        """Return one message with what waits to be written, and what is to follow it."""
+        message, self.waiting = b"; ".join([*self.waiting, *statements]), ()
+        return message
+
+    def settle(self) -> None:
+        """Take the answer that nobody waited for."""
+        while self.left:
+            while self.pgconn.is_busy():
+                select.select([self.fileno()], [], [])
+                self.pgconn.consume_input()
+            self.left = self.pgconn.get_result() is not None
+
+    def rollback(self) -> None:
+        """Undo the transaction."""
+        self._forget()
+        if not self.left:
+            super().rollback()
+
     def commit(self) -> None:
-        """Commit; raises OperationalError where it is known that nothing was, else AnswerLost."""
-        begun, self.begun = self.begun, None
+        """Commit; raises OperationalError where it is known that nothing was, else AnswerLost.
+
+        Where nothing was written nobody waits for that.
+        """
+        begun, wrote, last = self.begun, self.wrote, self.with_waiting(COMMIT)
+        self._forget()
         try:
-            super().commit()
+            if self.pgconn.transaction_status == TransactionStatus.INTRANS and not wrote:
+                self.pgconn.send_query(ROLLBACK)
+                self.pgconn.flush()
+                self.left = True
+            elif self.pgconn.transaction_status != TransactionStatus.IDLE:
+                self.execute(last)
         except psycopg.Error:
-            if begun is None or not self.closed or not committed(self.again, begun):
+            if not self.closed:
+                super().rollback()  # what waited was refused before the server came to COMMIT
                 raise
+            if begun is None or not committed(self.again, begun):
+                raise
+
+    def _forget(self) -> None:
+        self.begun, self.snapshot, self.waiting = None, None, ()
+        self.wrote = self.ended = False
 
 
 def committed(connect: Callable[[], ServerConnection], begun: Begun) -> bool:
@@ -83,15 +154,56 @@ def driven(connection: Connection) -> ServerConnection:
     return cast("ServerConnection", connection.connection.driver_connection)
 
 
+class Opening(NamedTuple):
+    """What came when the database was opened: one moment of it, which a verb goes on reading.
+
+    It holds until this program writes, hears that another did, or some seconds are over.
+    """
+
+    at: float
+    told_at: str
+    brought: Mapping[str, Rows]
+
+    def is_now(self) -> bool:
+        """Tell whether it came just now."""
+        return time.monotonic() - self.at < OPENING_SECONDS
+
+
+def _returns(statement: str) -> bool:
+    return " RETURNING " in statement
+
+
+def _refused(context: ExceptionContext) -> StorageError:
+    """Say what SQLite's driver refuses as it is said of a file."""
+    return StorageError(f"the database refused: {context.original_exception}")
+
+
 class ServerDialect(PGDialect_psycopg):
     """PostgreSQL by psycopg, asked no more often than it has to be."""
 
     supports_statement_cache = True
+    supports_sane_rowcount = supports_sane_multi_rowcount = False
+    small: tuple[str, ...] | None = None
+    """The tables that transactions bring (`storage.snapshot`), as it was last told."""
+    first: Opening | None = None
+
+    @cached_property
+    def mirrors(self) -> Engine:
+        """Return where what transactions brought is asked: each connection is one in memory."""
+        engine = create_engine(
+            "sqlite://",
+            poolclass=NullPool,
+            hide_parameters=True,
+            connect_args={"check_same_thread": False, "isolation_level": None},
+        )
+        event.listen(engine, "handle_error", _refused)
+        return engine
 
     def connect(self, *words: Any, **named: Any) -> DBAPIConnection:  # noqa: ANN401 -- the driver's
         """Connect; a transaction begins where this program says so, not where the driver would."""
         connect = partial(ServerConnection.connect, *words, **named, autocommit=True)
         made = connect()
+        made.cursor_factory = psycopg.ClientCursor
         made.again = connect
         return cast("DBAPIConnection", made)
 
@@ -107,10 +219,29 @@ class ServerDialect(PGDialect_psycopg):
         self.supports_virtual_generated_columns = self.server_version_info >= (18,)
         self._backslash_escapes = info.parameter_status("standard_conforming_strings") == "off"
 
-    def execute_last(self, cursor: DBAPICursor, *given: Any, **named: Any) -> None:  # noqa: ANN401 -- the driver's
-        """Execute; of several statements in one message the last one's rows are those."""
-        super().do_execute(cursor, *given, **named)  # type: ignore[no-untyped-call]  # SQLAlchemy's
-        while cursor.nextset():
+    def execute_last(
+        self,
+        cursor: DBAPICursor,
+        statement: str,
+        *given: Any,  # noqa: ANN401 -- parameters and context, SQLAlchemy's own
+    ) -> None:
+        """Execute; a change that returns no rows goes with the next message somebody waits for.
+
+        Of several statements in one message the last one's rows are those.
+        """
+        parameters, context, *_ = *given, None, None
+        asking = cast("psycopg.Cursor[Any]", cursor)
+        server = cast("ServerConnection", asking.connection)
+        if not isinstance(asking, psycopg.ClientCursor):
+            asking.execute(statement.encode(), parameters)  # rows that come in parts
+            return
+        text = asking.mogrify(statement, parameters).encode()
+        changes = context is not None and (context.isinsert or context.isupdate or context.isdelete)
+        if changes and server.begun is not None and not _returns(statement):
+            server.waiting += (text,)
+            return
+        asking.execute(server.with_waiting(text))
+        while asking.nextset():
             pass
 
     def stands(self, dbapi_connection: DBAPIConnection) -> bool:
@@ -119,6 +250,23 @@ class ServerDialect(PGDialect_psycopg):
         To one that is idle a server says nothing but that it ends it.
         """
         connection = cast("ServerConnection", dbapi_connection)
+        try:
+            connection.settle()
+        except psycopg.Error:
+            return False
         return not (connection.closed or select.select([connection.fileno()], [], [], 0)[0])
 
-    do_execute, do_ping = execute_last, stands  # the names under which SQLAlchemy calls them
+    def execute_each(
+        self,
+        cursor: DBAPICursor,
+        statement: str,
+        *given: Any,  # noqa: ANN401 -- as above
+    ) -> None:
+        """Execute a statement for each of several parameters."""
+        parameters, context, *_ = *given, None
+        for each in parameters:
+            self.execute_last(cursor, statement, each, context)
+
+    # The names under which SQLAlchemy calls them; it tells parameters and context by their places.
+    do_execute, do_executemany = execute_last, execute_each  # type: ignore[assignment]
+    do_ping = stands

@@ -29,6 +29,7 @@ from coordinator.home.settings import Home
 from coordinator.notices import Notice
 from coordinator.wallet.scans import command_for
 from storage import vaults as vault_book
+from storage.database import reading
 from storage.errors import NotFound
 
 Database = sessionmaker[Session]
@@ -84,7 +85,7 @@ class Audited:
 
 def audited(home: Home, database: Database, name: str, *, asked: Question = Question()) -> Audited:
     """Audit a vault as of now; raises NotFound or Ambiguous for what a question names."""
-    with database.begin() as db:
+    with reading(database).begin() as db:
         vault = vault_book.vault_named(db, name)
         facts = vault_facts(db, vault)
     if facts.altered is None:

@@ -30,6 +30,7 @@ from coordinator.wallet.scans import Looked, looked
 from storage import custody as custody_book
 from storage import drills as drill_book
 from storage import vaults as vault_book
+from storage.database import reading
 from storage.model import Drill, Vault
 
 EVENTS: Final = 100
@@ -137,7 +138,7 @@ def gathered(
     database: sessionmaker[Session], found: Audited, progress: Callable[[Drill], DrillProgress]
 ) -> Page:
     """Return all that stands on the page of an audit."""
-    with database.begin() as db:
+    with reading(database).begin() as db:
         vault = vault_book.vault_named(db, found.vault)
         facts = vault_facts(db, vault)
         return Page(

@@ -229,8 +229,9 @@ class Context(OpenedHome):
         """
         from coordinator.readers import choice
         from coordinator.signing.collector import WaitPolicy
+        from storage.database import reading
 
-        with self.database.begin() as db:
+        with reading(self.database).begin() as db:
             labels, known = choice.labels_of_vault(db, vault, branch), choice.all_labels(db)
         named = choice.places(readers, emulated)
         single = len([*named.readers, *named.emulated] or labels) == 1

@@ -147,7 +147,7 @@ def _warned(context: Context, name: str, shown: Result) -> Result:
     """Return the result below what of the vault is dangerous now."""
     from coordinator.audit import acceptance
 
-    with context.vault(name) as (db, vault):
+    with context.vault(name, reads=True) as (db, vault):
         found = acceptance.vault_dangers(context.home, db, vault)
     lines = [*danger_lines(name, found), *shown.lines]
     return shown._replace(lines=lines).also(dangers=found)
@@ -247,7 +247,7 @@ def sign(
     from coordinator.payment import ceremonies
 
     context.freshen()
-    with context.ceremony(ceremony) as (_, record):
+    with context.ceremony(ceremony, reads=True) as (_, record):
         vault, branch = record.vault.name, record.branch
     offered = context.cards_offered(
         vault, reader, emulated,

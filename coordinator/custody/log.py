@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -237,16 +237,19 @@ def record(db: Session, new_event: NewEvent) -> Recorded:
         bags.sealing(db, new_event.seal, clock.now())
     inside = bags.contents(db, item) if item.kind == bags.BAG else []
     late = behind_clock(db, clock.now())
+    told = [*custody_book.events_of(db, item)]
     event = _append(db, item, new_event)
+    happened = {item: [*told, event]}
     for each in inside:
-        _append(db, each, new_event)
-    unchanged = [note for each in (item, *inside) if (note := _unchanged(db, each, event))]
+        told = [*custody_book.events_of(db, each)]
+        happened[each] = [*told, _append(db, each, new_event)]
+    unchanged = [note for each in happened if (note := _unchanged(each, happened[each]))]
     return Recorded(event_line(event), [*([late] if late else []), *unchanged])
 
 
-def _unchanged(db: Session, item: Item, event: CustodyEvent) -> Notice | None:
-    """Return a notice where an event was kept but does not end that a thing is gone."""
-    gone = whereabouts(custody_book.events_of(db, item)).gone
+def _unchanged(item: Item, events: Sequence[CustodyEvent]) -> Notice | None:
+    """Return a notice where the last event was kept but does not end that a thing is gone."""
+    gone, event = whereabouts(events).gone, events[-1]
     if gone is None or event.event in GONE:
         return None
     name = item_name(item)

@@ -24,7 +24,7 @@ from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import sealing
 from storage import vaults as vault_book
-from storage.database import is_read_only
+from storage.database import is_read_only, reading
 from storage.model import Vault
 
 Database = sessionmaker[Session]
@@ -51,13 +51,13 @@ class Status(NamedTuple):
 
 def waits_for_cards(database: Database) -> bool:
     """Tell whether a payment waits for cards, so that sealed names of places are wanted."""
-    with database.begin() as db:
+    with reading(database).begin() as db:
         return sealing.is_locked(db) and ceremony_book.any_collects(db)
 
 
 def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]) -> Status:
     """Return the one screen; nobody outside this computer is asked for it."""
-    with database.begin() as db:
+    with reading(database).begin() as db:
         vaults = vault_book.all_vaults(db)
         owned = {vault.name: Owned(balance(db, vault), scans.looked(db, vault)) for vault in vaults}
         said = book(db, vaults)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
@@ -129,7 +129,7 @@ def sign(
     record, psbt, seen, carriers = agreed.record, agreed.psbt, agreed.progress, agreed.carriers
     if consent.txid is not None:
         _approve(home, database, ceremony_id, payment=outline.commitment(psbt))
-    keeper = Keeper(home, database, ceremony_id)
+    keeper = Keeper(home, database, record)
     missing = _Missing(database, record, psbt, before=seen, carriers=carriers)
     changes = Changes(database)
     task = SigningTask(
@@ -242,23 +242,21 @@ def _noted(
     ceremony_id, kept_here = before.ceremony, keeper.delivered()
     outcomes = [each._replace(error=each.error or kept_here.get(each.label)) for each in outcomes]
     signed = {each.label for each in outcomes if each.signatures}
-    seen, failure = before, None
+    seen, failure = None, None
     try:
-        _advance(database, ceremony_id, psbt)
+        seen = _advance(database, ceremony_id, psbt)
         write_down(database, ceremony_id, dict.fromkeys(signed - kept_here.keys()))
     except NOT_STORED as lost:
         failure = lost
-    try:
-        with reading(database).begin() as db:
+    if seen is None:
+        with suppress(*NOT_STORED), reading(database).begin() as db:
             seen = _progress(ceremony_book.ceremony_named(db, ceremony_id), psbt)
-    except NOT_STORED as lost:
-        failure = failure or lost
     if failure is not None:
         outcomes = [
             each._replace(error=failure) if each.signatures and each.error is None else each
             for each in outcomes
         ]
-    return Signed(outcomes, seen)
+    return Signed(outcomes, seen or before)
 
 
 def _hand_over(
@@ -364,11 +362,12 @@ class _Missing:
         return [] if known.complete else self._wanted
 
 
-def _advance(database: Database, ceremony_id: str, psbt: codec.Psbt) -> None:
-    """Call the ceremony complete once the quorum is there."""
+def _advance(database: Database, ceremony_id: str, psbt: codec.Psbt) -> Progress:
+    """Call the ceremony complete once the quorum is there; return where it stands."""
     with database.begin() as db:
         record = ceremony_book.ceremony_named(db, ceremony_id)
-        note_progress(db, record, _progress(record, psbt))
+        note_progress(db, record, seen := _progress(record, psbt))
+    return seen._replace(state=record.state)
 
 
 def add(

@@ -67,15 +67,13 @@ class Keeper:
     `cards` are the labels of those that gave one, `refusal` is why the database took no more.
     """
 
-    def __init__(self, home: Home, database: Database, ceremony_id: str) -> None:
-        """Keep for the ceremony of this id; raises NotFound."""
+    def __init__(self, home: Home, database: Database, record: Ceremony) -> None:
+        """Keep for a ceremony."""
         self._home = home
         self._database = database
-        self._ceremony_id = ceremony_id
+        self._ceremony_id, self._record_id = record.public_id, record.id
         self.cards: set[str] = set()
         self.refusal: BaseException | None = None
-        with database.begin() as db:
-            self._record_id = ceremony_book.ceremony_named(db, ceremony_id).id
 
     def __call__(self, share: CardShare, request: SigningRequest, signature: bytes) -> None:
         """Keep it; raises StorageError where neither the database nor the home takes it."""

@@ -9,6 +9,7 @@ from coordinator.wallet.coins import immature, tip_height, unspent
 from coordinator.wallet.scans import Looked, looked
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
+from storage.database import reading
 from storage.model import Vault
 
 
@@ -62,7 +63,7 @@ def balance(db: Session, vault: Vault) -> Balance:
 
 def balances(database: sessionmaker[Session], vault: str | None) -> dict[str, Owned]:
     """Return the amounts of one vault or all, by name, and how far each was looked for."""
-    with database.begin() as db:
+    with reading(database).begin() as db:
         return {
             record.name: Owned(balance(db, record), looked(db, record))
             for record in vault_book.vaults_named(db, vault)

@@ -22,7 +22,7 @@ from storage import chain as chain_book
 from storage import chain_events as event_book
 from storage import vaults as vault_book
 from storage.database import is_read_only, reading
-from storage.model import Ceremony
+from storage.model import Ceremony, Vault
 
 Database = sessionmaker[Session]
 
@@ -125,6 +125,11 @@ def freshen(
     if home.chain != EMBEDDED_CHAIN or is_read_only(database):
         return
     chain, behind = open_chain(), False
+    with reading(database).begin() as db:
+        if all(
+            _in_step(db, each, chain, named=vault) for each in vault_book.vaults_named(db, vault)
+        ):
+            return
     with database.begin() as db:
         for record in vault_book.vaults_named(db, vault):
             try:
@@ -139,6 +144,16 @@ def freshen(
             node_rules.learn(db, chain)
 
 
+def _in_step(db: Session, record: Vault, chain: ChainSource, *, named: str | None) -> bool:
+    """Tell whether a vault is in step; one whose rows disagree only raises where it was named."""
+    try:
+        return wallet_sync.Following(chain).is_standing(db, record)
+    except PsbtError:
+        if named is not None:
+            raise
+        return True
+
+
 def look_first(
     home: Home, database: Database, open_chain: Callable[[], ChainSource], *, vault: str
 ) -> None:
@@ -147,7 +162,7 @@ def look_first(
     Raises NotLooked where it is not: what it holds is not known.
     """
     freshen(home, database, open_chain, vault=vault)
-    with database.begin() as db:
+    with reading(database).begin() as db:
         record = vault_book.vault_named(db, vault)
         if scans.looked(db, record).known:
             return

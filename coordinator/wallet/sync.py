@@ -77,6 +77,16 @@ class Following:
         Payments are brought in step even then: one may have been imported since. Raises PolicyError
         where the vault's rows tell different stories.
         """
+        tip = self._synced(db, vault)
+        if tip is not None:
+            ceremony_book.confirm(db, vault, clock.now())
+        return tip
+
+    def is_standing(self, db: Session, vault: Vault) -> bool:
+        """Tell, reading alone, whether there is a tip and payments are in step; raises as above."""
+        return self._synced(db, vault) is not None and ceremony_book.is_confirmed(db, vault)
+
+    def _synced(self, db: Session, vault: Vault) -> Tip | None:
         last = chain_book.last_sync(db, vault)
         if (
             self._chain_state is None
@@ -87,7 +97,6 @@ class Following:
         ):
             return None
         stored_policy(vault)
-        ceremony_book.confirm(db, vault, clock.now())
         return Tip(*last.to)
 
     def ask(self, db: Session, vault: Vault, known: Callable[[], Mapping[str, int]]) -> Watch:

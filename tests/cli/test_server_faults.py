@@ -1,5 +1,6 @@
 """What can happen to a server and to the line, at each message and each commit: nothing is lost."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -83,6 +84,10 @@ def line(durable: Server) -> Iterator[Line]:
         yield made
 
 
+WRITTEN: Final = re.compile(rb"^(?!BEGIN ISOLATION).*\bCOMMIT\0$", re.DOTALL)
+"""A message that ends a transaction which wrote, with what waited for it."""
+
+
 class Cut:
     """Cuts a line once, at its n-th message or commit, before the server has it or after."""
 
@@ -93,7 +98,7 @@ class Cut:
 
     def __call__(self, kind: bytes, body: bytes) -> bool:
         """Tell whether it is cut here."""
-        if self._commits and not (kind == b"Q" and body.startswith(b"COMMIT")):
+        if self._commits and not (kind == b"Q" and WRITTEN.search(body)):
             return False
         with self._lock:
             self.seen += 1

@@ -17,6 +17,8 @@ ANSWER_SECONDS: Final = 5.0
 SIZE: Final = 65_536
 ASKS: Final = frozenset({b"", b"Q", b"S", b"p"})
 """Messages after which a client waits: the first one, a query, a sync, a password."""
+UNWAITED: Final = b"ROLLBACK\0"
+"""The query that ends what wrote nothing: nobody waits for its answer."""
 
 Told = Callable[[bytes, bytes], bool]
 
@@ -115,7 +117,7 @@ def _asks(line: Line, client: socket.socket, server: socket.socket, silence: _Si
                 line.strike()
                 raise _Cut
             out += kind + body
-            waits = waits or kind in ASKS
+            waits = waits or (kind in ASKS and body[4:] != UNWAITED)
             if line.cut_after is not None and line.cut_after(kind, body[4:]):
                 line.cuts += 1
                 silence.begun.set()

@@ -2,11 +2,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage import sealing
 from storage.database import open_database
+from storage.server_dialect import driven
 from tests.once import computing_once
 from tests.storage.sealed import CHEAP, PASSPHRASE, fill
 
@@ -24,8 +26,17 @@ def url(request: pytest.FixtureRequest) -> URL:
 def database(url: URL) -> Iterator[sessionmaker[Session]]:
     with computing_once():
         opened = open_database(url)
+    if url.get_backend_name() != "sqlite":
+        event.listen(opened.kw["bind"], "after_cursor_execute", send_at_once)
     yield opened
     opened.kw["bind"].dispose()
+
+
+def send_at_once(connection: Connection, *_: object) -> None:
+    """Send what waits for the next message: a refusal is to belong to what is refused."""
+    server = driven(connection)
+    if server.waiting:
+        server.execute(server.with_waiting())
 
 
 @pytest.fixture

@@ -53,7 +53,8 @@ def test_indexes_are_issued_one_after_the_other(db: Session, vault: Vault, other
 
 
 def test_an_address_is_issued_once(db: Session, vault: Vault, other: Vault) -> None:
-    issued = chain.issue_address(db, vault, Script(RECEIVE, 3, script(3)), now=NOW)
+    chain.issue_address(db, vault, Script(RECEIVE, 3, script(3)), now=NOW)
+    (issued,) = chain.addresses_of(db, vault)
     assert (issued.issued_at, issued.used) == (NOW, False)
     with pytest.raises(AlreadyExists, match="address family/0/3 exists already"):
         chain.issue_address(db, vault, Script(RECEIVE, 3, script(3)), now=NOW)

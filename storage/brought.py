@@ -1,0 +1,40 @@
+"""What a transaction on a server brought with its first message, and what it wrote since."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+TABLES: Final = (
+    *("address", "branch_key", "card", "card_secret", "carrier", "ceremony", "chain_event"),
+    *("chain_transaction", "coin", "cosigner", "custody_event", "custody_text", "descriptor_copy"),
+    *("drill", "drill_proof", "holder", "item", "key", "label", "location", "node_rules"),
+    *("reservation", "scan", "seal", "secret_known_by", "secret_written_at", "signature"),
+    *("statement", "succession", "sync_state", "vault", "vault_branch", "verification"),
+)
+"""Every table of the schema, none of which need be mapped for this."""
+ASKS: Final = re.compile(r"\s*(?:SELECT|WITH|SHOW)\b", re.IGNORECASE)
+WRITES: Final = re.compile(r'\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.IGNORECASE)
+
+
+class Rows(NamedTuple):
+    """What a statement returned, as SQLite takes it."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+class Snapshot:
+    """What a transaction brought, by table, and which of it was written since."""
+
+    def __init__(self, brought: Mapping[str, Rows]) -> None:
+        """Keep what was brought."""
+        self.brought = brought
+        self.stale: set[str] = set()
+        self.large = frozenset(TABLES) - brought.keys()
+
+    def note(self, statement: str) -> None:
+        """Take note of what a statement at the server writes; one that is not understood, all."""
+        if (writes := WRITES.match(statement)) is not None:
+            self.stale |= {writes[1].lower()} & self.brought.keys()
+        elif not ASKS.match(statement):
+            self.stale |= self.brought.keys()

@@ -1,0 +1,184 @@
+"""What a transaction on a server reads: brought whole in its first message, and asked for here.
+
+A verb asks eighty questions of tables that hold tens of rows; over a line each would cost a wait.
+So the message that begins a transaction selects every table that is small, and what a session then
+selects is answered by SQLite in memory, from the rows of that moment. Nothing outlives the
+transaction. What it writes goes to the server, and a table it wrote is brought again before it is
+next asked for. Tables that are large are asked for at the server.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import psycopg
+from psycopg.adapt import Loader
+from sqlalchemy import ClauseElement, Connection, Engine, event
+from sqlalchemy.orm import Mapper, Session, SessionTransaction
+from sqlalchemy.sql.selectable import SelectBase
+from sqlalchemy.sql.visitors import iterate
+
+from storage.brought import TABLES, Rows, Snapshot
+from storage.errors import StorageError
+from storage.postgresql import translated
+from storage.server_dialect import ServerConnection, driven
+from storage.sessions import Held
+
+if TYPE_CHECKING:
+    from storage.server_dialect import ServerDialect
+
+SIZE_MAX: Final = 128 * 1024
+"""A table that takes more bytes of the server's disk than this is not brought."""
+SMALL: Final = (
+    "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND pg_table_is_visible(oid)"  # noqa: S608 -- our own names
+    f" AND relname = ANY ('{{{','.join(TABLES)}}}') AND has_table_privilege(oid, 'SELECT')"
+    f" AND pg_table_size(oid) <= {SIZE_MAX} ORDER BY 1"
+)
+PLAIN: Final = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"
+"""How moments are to be written in what is brought."""
+KEY: Final = " INTEGER PRIMARY KEY"
+MIRROR: Final = "mirror"
+"""In a session's info: the connection to what its transaction brought."""
+
+
+class Moment(Loader):
+    """Reads a moment as SQLite keeps one: UTC, six digits of a second, no zone."""
+
+    def load(self, data: Any) -> str:  # noqa: ANN401 -- a buffer
+        """Return the text; what is no such moment stays as it is, and is refused when read."""
+        found = bytes(data).decode()
+        plain = found.removesuffix("+00")
+        whole, _, part = plain.partition(".")
+        return f"{whole}.{part:0<6}" if plain != found else found
+
+
+def bring(
+    connection: ServerConnection, before: str, tables: Sequence[str], *, after: str
+) -> list[Rows]:
+    """Bring tables between other statements, in one message; return what those before returned.
+
+    Keeps the tables as the connection's snapshot. The last of what is returned names those that
+    are small now.
+    """
+    message = "; ".join([before, PLAIN, SMALL, *map(_select, tables)]) + after
+    told = list(results(connection, message))
+    first, found = told[: len(told) - len(tables)], told[len(told) - len(tables) :]
+    small = set(names(first[-1]))
+    brought = zip(tables, found, strict=True)
+    connection.snapshot = Snapshot({name: rows for name, rows in brought if name in small})
+    return first
+
+
+def _select(name: str) -> str:
+    """Return what brings a table, no row of it where it became large."""
+    small = f"SELECT pg_table_size('\"{name}\"'::regclass) <= {SIZE_MAX}"
+    return f'SELECT * FROM "{name}" WHERE ({small})'  # noqa: S608 -- our own names
+
+
+def names(told: Rows) -> tuple[str, ...]:
+    """Return the names that `SMALL` found."""
+    return tuple(name for (name,) in told.rows)
+
+
+def results(connection: ServerConnection, statements: str) -> Iterator[Rows]:
+    """Run statements in one message; yield what each of those returned that return rows."""
+    with connection.cursor() as cursor:
+        cursor.adapters.register_loader("timestamptz", Moment)
+        cursor.execute(connection.with_waiting(statements.encode()))
+        more: bool | None = True
+        while more:
+            if cursor.description is not None:
+                yield Rows([column.name for column in cursor.description], cursor.fetchall())
+            more = cursor.nextset()
+
+
+class Served(Held):
+    """A session on a server; what it selects is answered from its transaction's snapshot."""
+
+    def bound(
+        self,
+        mapper: Any = None,  # noqa: ANN401 -- SQLAlchemy's own
+        *,
+        clause: ClauseElement | None = None,
+        **named: Any,  # noqa: ANN401 -- SQLAlchemy's own
+    ) -> Engine | Connection:
+        """Return who answers a statement."""
+        if isinstance(clause, SelectBase) and (mirror := self._mirror(clause)) is not None:
+            return mirror
+        return super().get_bind(mapper, clause=clause, **named)
+
+    get_bind = bound  # the name under which SQLAlchemy calls it
+
+    def _mirror(self, clause: SelectBase) -> Connection | None:
+        """Return what answers a SELECT here, None where the server has to."""
+        server = self.connection()
+        snapshot = driven(server).snapshot
+        if snapshot is None:
+            return None
+        mirror: Connection | None = self.info.get(MIRROR)
+        if mirror is None:
+            mirror = self.info[MIRROR] = cast("ServerDialect", server.dialect).mirrors.connect()
+            mirror.begin()  # so the session commits the server's transaction alone
+            _fill(mirror, snapshot.brought)
+        if snapshot.large or snapshot.stale:
+            asked = tables_of(clause)
+            if asked & snapshot.large:
+                return None
+            if stale := sorted(asked & snapshot.stale):
+                selects = "; ".join(f'SELECT * FROM "{name}"' for name in stale)  # noqa: S608 -- our own names
+                try:
+                    found = list(results(driven(server), selects))
+                except psycopg.Error as failure:
+                    raise translated(server.engine.url, failure) from failure
+                _fill(mirror, dict(zip(stale, found, strict=True)))
+                snapshot.stale -= set(stale)
+        return mirror
+
+
+@event.listens_for(Served, "after_transaction_end")
+def _forget(session: Session, transaction: SessionTransaction) -> None:
+    """Forget what was brought once the transaction ended."""
+    if transaction.parent is None and (mirror := session.info.pop(MIRROR, None)) is not None:
+        mirror.close()
+
+
+def _fill(mirror: Connection, tables: Mapping[str, Rows]) -> None:
+    """Put rows in place of those that tables had; raises StorageError where SQLite takes none."""
+    raw = cast("sqlite3.Connection", mirror.connection.driver_connection)
+    try:
+        raw.execute("BEGIN")
+        for name, (columns, rows) in tables.items():
+            fields = ", ".join(f'"{each}"{KEY if each == "id" else ""}' for each in columns)
+            places = ", ".join("?" * len(columns))
+            raw.execute(f'CREATE TABLE IF NOT EXISTS "{name}" ({fields})')
+            raw.execute(f'DELETE FROM "{name}"')  # noqa: S608 -- our own names
+            raw.executemany(f'INSERT INTO "{name}" VALUES ({places})', rows)  # noqa: S608 -- as above
+        raw.execute("COMMIT")
+    except (sqlite3.Error, OverflowError, ValueError) as failure:
+        raise StorageError(f"the rows of the database cannot be read: {failure}") from failure
+
+
+def tables_of(clause: ClauseElement) -> set[str]:
+    """Return the tables a statement asks, those too that its nouns bring along."""
+    found: set[str] = set()
+    for each in iterate(clause):
+        owner: Any = each if each.__visit_name__ == "table" else getattr(each, "table", None)
+        while owner is not None and not isinstance(owner, SelectBase) and hasattr(owner, "element"):
+            owner = owner.element
+        if isinstance(owner, SelectBase):
+            found |= tables_of(owner)
+        elif owner is not None:
+            found.add(str(owner.name))
+        entity = each._annotations.get("parententity")  # noqa: SLF001 -- told nowhere else
+        if entity is not None:
+            found |= _joined(entity.mapper)
+    return found
+
+
+@cache
+def _joined(mapper: Mapper[Any]) -> frozenset[str]:
+    """Return the tables that one query for a noun asks."""
+    along = (each.mapper for each in mapper.relationships if each.lazy == "joined")
+    own = {str(table.name) for table in mapper.tables}
+    return frozenset(own.union(*map(_joined, along)))

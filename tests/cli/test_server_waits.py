@@ -1,0 +1,77 @@
+"""How often a verb waits for a server: counted on the line, whatever this computer is busy with."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from sqlalchemy import select
+
+from storage import server_dialect
+from storage.database import open_database
+from storage.model import whole_schema
+from tests.program import PIN, Asked
+from tests.servers.postgresql import Engines
+from tests.servers.proxy import Line, line_to
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TO: Final = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:10000"
+AT_MOST: Final = 12
+SIGN: Final = ("--emulated", "a", "--yes", "--pin-stdin")
+
+
+@pytest.fixture
+def line(vault: Asked, on_server: Engines, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """The line between the home and a database on a server, to which it was moved."""
+    monkeypatch.setattr(server_dialect, "OPENING_SECONDS", float("inf"))
+    server = on_server.server
+    url = server.url(server.database()).render_as_string(hide_password=False)
+    vault("database", "copy", str(vault.home), url, "--use")
+    server.passfile.write_text(f"127.0.0.1:*:*:*:{server.password}\n")
+    with line_to(server.port) as made:
+        file: Path = vault.home / "settings.toml"
+        file.write_text(file.read_text().replace(f":{server.port}/", f":{made.port}/"))
+        yield made
+
+
+def test_no_verb_waits_more_than_twelve_times(vault: Asked, line: Line) -> None:
+    waits: dict[str, int] = {}
+
+    def run(*words: str, stdin: str = "") -> str:
+        line.counted()
+        found = vault(*words, stdin=stdin)
+        waits[" ".join(words[:2])] = line.counted()
+        return str(found.get("ceremony", ""))
+
+    run("status")
+    run("balance", "v")
+    made = run("spend", "create", "v", "--to", TO, "--feerate", "2")
+    run("spend", "show", made)
+    run("spend", "list")
+    run("spend", "sign", made, *SIGN, stdin=PIN)
+    run("audit", "v")
+    run("card", "list")
+    run("vault", "list")
+    run("address", "list", "v")
+    run("custody", "record", "card:a", "seen")
+    assert {name: count for name, count in waits.items() if not 0 < count <= AT_MOST} == {}
+
+
+def test_what_a_transaction_brings_is_what_the_server_has(vault: Asked, line: Line) -> None:
+    made = vault("spend", "create", "v", "--to", TO, "--feerate", "2")["ceremony"]
+    vault("spend", "sign", made, *SIGN, stdin=PIN)
+    place = next(
+        row.split('"')[1]
+        for row in (vault.home / "settings.toml").read_text().splitlines()
+        if "postgresql" in row
+    )
+    database = open_database(place, existing=True)
+    with database.begin() as db:
+        for table in whole_schema().sorted_tables:
+            wanted = select(table).order_by(*table.primary_key.columns)
+            line.counted()
+            brought = db.execute(wanted).all()
+            assert line.counted() <= 1
+            assert brought == db.connection().execute(wanted).all(), table.name
+    database.kw["bind"].dispose()

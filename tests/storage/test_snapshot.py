@@ -1,0 +1,210 @@
+"""What a transaction on a server brings, and what it asks the server for."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session, sessionmaker
+
+from storage import chain, custody, labels, snapshot, vaults
+from storage.brought import TABLES
+from storage.database import open_database, reading
+from storage.errors import StorageError
+from storage.model import CustodyEvent, Label, Statement, SyncState, Vault, whole_schema
+from storage.server_dialect import driven
+from tests.servers.postgresql import Engines
+from tests.servers.proxy import Line, line_to
+from tests.storage.making import NOW, add_ceremony, add_vault
+
+MANY = (
+    "INSERT INTO label (type, ref, label) SELECT 'tx', lpad(n::text, 64, '0'), 'a label'"
+    " FROM generate_series(1, 3000) n"
+)
+
+
+@pytest.fixture
+def place(on_server: Engines) -> URL:
+    return on_server.copy()
+
+
+@pytest.fixture
+def line(on_server: Engines) -> Iterator[Line]:
+    with line_to(on_server.server.port) as made:
+        yield made
+
+
+@pytest.fixture
+def served(on_server: Engines, place: URL, line: Line) -> Iterator[sessionmaker[Session]]:
+    password = on_server.server.password
+    there = place.set(port=line.port, query={"passfile": "/nowhere"})
+    opened = open_database(there, password=lambda: password)
+    yield opened
+    opened.kw["bind"].dispose()
+
+
+def large(db: Session) -> frozenset[str]:
+    found = driven(db.connection()).snapshot
+    assert found is not None
+    return found.large
+
+
+def test_every_table_is_one_that_is_brought() -> None:
+    assert set(TABLES) == set(whole_schema().tables)
+
+
+def test_what_is_read_costs_one_wait(served: sessionmaker[Session], line: Line) -> None:
+    with served.begin() as db:
+        add_vault(db)
+    with reading(served).begin() as db:
+        line.counted()
+        (vault,) = vaults.all_vaults(db)
+        assert [each.key.label for each in vault.cosigners] == ["key1", "key2", "key3"]
+        assert custody.all_events(db) == []
+        assert db.get(SyncState, vault.id) is None
+    assert line.counted() == 1
+
+
+def test_what_a_transaction_wrote_it_reads(served: sessionmaker[Session], line: Line) -> None:
+    with served.begin() as db:
+        vault = add_vault(db)
+        add_ceremony(db, vault, "aaaa2345")
+        chain.set_sync_state(db, vault, 7, block_hash="00" * 32, now=NOW)
+        assert db.scalar(select(SyncState.height)) == 7
+        db.execute(text("UPDATE vault SET name = 'other'"))
+        assert db.scalars(select(Vault.name)).all() == ["other"]
+        line.counted()
+        assert db.scalars(select(Vault.name)).all() == ["other"]
+    assert line.counted() == 1  # the commit
+
+
+def test_changes_wait_for_the_next_message_and_keep_their_order(
+    served: sessionmaker[Session], line: Line
+) -> None:
+    with served.begin() as db:
+        vault = add_vault(db)
+        line.counted()
+        for height in (5, 6):
+            chain.set_sync_state(db, vault, height, block_hash="00" * 32, now=NOW)
+        vaults.retire(db, vault, NOW)
+        assert line.counted() <= 1
+    assert line.counted() == 1
+    with reading(served).begin() as db:
+        assert db.scalars(select(SyncState.height)).all() == [6]
+        assert db.scalars(select(Vault.retired_at)).all() == [NOW]
+
+
+def test_what_the_server_refuses_of_them_fails_the_commit(served: sessionmaker[Session]) -> None:
+    db = served()
+    add_vault(db).birthday_height = -1
+    db.flush()
+    with pytest.raises(StorageError, match="birthday_height_least"):
+        db.commit()
+    db.close()
+    with reading(served).begin() as db:
+        assert vaults.all_vaults(db) == []
+
+
+def test_who_wrote_nothing_lets_others_write_at_once(
+    served: sessionmaker[Session], line: Line, place: URL
+) -> None:
+    other = open_database(place)
+    for number in range(3):
+        with served.begin() as db:
+            vaults.all_vaults(db)
+            line.counted()
+        assert line.counted() == 0
+        with other.begin() as db:
+            add_vault(db, f"v{number}", 1 + 3 * number)
+    with served.begin() as db:
+        assert len(vaults.all_vaults(db)) == 3
+    other.kw["bind"].dispose()
+
+
+def test_a_large_table_is_asked_for_at_the_server(
+    served: sessionmaker[Session], place: URL, on_server: Engines
+) -> None:
+    on_server.server.run(MANY, str(place.database))
+    for database in (served, reading(served)):
+        with database.begin() as db:
+            assert db.scalar(select(func.count()).select_from(Label)) == 3000
+            assert large(db) == {"label"}
+            assert labels.frozen(db) == set()
+            assert db.scalars(select(Label.ref).where(Label.id == 7)).one().endswith("7")
+
+
+def test_a_reader_of_a_large_table_sees_one_moment(
+    served: sessionmaker[Session], place: URL, on_server: Engines
+) -> None:
+    server, name = on_server.server, str(place.database)
+    server.run(MANY, name)
+    counts = select(func.count()).select_from(Label)
+    with served.begin() as db:
+        db.scalar(counts)  # from now on it is known to be large
+    with reading(served).begin() as db:
+        assert vaults.all_vaults(db) == []
+        server.run("DELETE FROM label WHERE id > 10", name)
+        assert db.scalar(counts) == 3000
+
+
+def test_a_table_that_became_large_since_is_read_whole(
+    served: sessionmaker[Session], place: URL, on_server: Engines
+) -> None:
+    with served.begin() as db:
+        add_vault(db)
+    on_server.server.run(MANY, str(place.database))
+    with reading(served).begin() as db:
+        assert db.scalar(select(func.count()).select_from(Label)) == 3000
+
+
+def test_what_may_not_be_read_is_refused_where_it_is_asked_for(
+    on_server: Engines, place: URL
+) -> None:
+    server, name = on_server.server, f"{place.database}_half"
+    server.run(f"CREATE ROLE {name} LOGIN PASSWORD '{server.password}'")
+    for table in ("alembic_version", "vault", "cosigner", "key", "carrier", "item", "ceremony"):
+        server.run(f"GRANT SELECT ON {table} TO {name}", str(place.database))
+    opened = open_database(server.url(str(place.database), name), existing=True)
+    with opened.begin() as db:
+        assert db.scalars(select(Vault.name)).all() == []
+    with pytest.raises(StorageError, match="custody_event"), opened.begin() as db:
+        db.scalars(select(CustodyEvent.id)).all()
+    opened.kw["bind"].dispose()
+
+
+def test_a_moment_of_the_opening_is_over_once_this_program_writes(
+    served: sessionmaker[Session], place: URL
+) -> None:
+    other, names = open_database(place), select(Vault.name)
+    with other.begin() as db:
+        add_vault(db)
+    with reading(served).begin() as db:
+        assert db.scalars(names).all() == []
+    with served.begin() as db:
+        assert db.scalars(names).all() == ["family"]
+    with reading(served).begin() as db:
+        assert db.scalars(names).all() == ["family"]
+    other.kw["bind"].dispose()
+
+
+def test_the_tables_of_a_statement_are_those_it_brings_along() -> None:
+    events = select(CustodyEvent).where(CustodyEvent.id.in_(select(func.max(Statement.id))))
+    assert snapshot.tables_of(events) == {
+        *("custody_event", "item", "location", "holder", "statement")
+    }
+    assert snapshot.tables_of(select(Vault.name)) == {"vault"}
+    inner = select(Label.ref).subquery()
+    assert snapshot.tables_of(select(func.count()).select_from(inner)) == {"label"}
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        (b"2026-03-01 12:30:15.12+00", "2026-03-01 12:30:15.120000"),
+        (b"2026-03-01 12:30:15+00", "2026-03-01 12:30:15.000000"),
+        (b"infinity", "infinity"),
+        (b"0044-03-15 00:00:00+00 BC", "0044-03-15 00:00:00+00 BC"),
+    ],
+)
+def test_a_moment_is_written_as_sqlite_keeps_it(told: bytes, kept: str) -> None:
+    assert snapshot.Moment(0).load(told) == kept
