@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from coordinator.cli import input_files
 from coordinator.cli.context import Context
 from coordinator.cli.options import VaultName
 from coordinator.cli.output import counted
@@ -82,7 +83,7 @@ def import_coins(
     from coordinator.payment import payment_files
 
     data = read_named(file)
-    with context.vault(vault) as (db, record):
+    with context.vault(vault) as (db, record), input_files.named([file]):
         count = payment_files.take(context.home, db, record, data=data)
     return Result({"vault": vault, "coins": count}, [f"{counted(count, 'new coin')}"])
 

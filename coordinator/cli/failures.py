@@ -258,6 +258,8 @@ def explain(error: BaseException) -> Failure:
         hint = f"nothing was done; only if you are sure, run it again with {options}"
     code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__).lower()
     message = str(error) if status is not ExitStatus.BUG else f"unexpected {code}: {error}"
+    for file in getattr(error, "__notes__", ()):  # which of those given it is about
+        message = message if file in message else f"{file}: {message}"
     if len(message) > MESSAGE_MAX:  # it quotes what was given
         message = f"{message[: MESSAGE_MAX // 2]} … {message[-MESSAGE_MAX // 2 :]}"
     return Failure(code, message, hint.format(**fields) if fields else hint, status, fields)

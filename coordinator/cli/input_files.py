@@ -1,11 +1,13 @@
 """What a person hands over: files, pictures of codes, standard input, or codes before a camera."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from coordinator.errors import UsageError
+from psbt.errors import PsbtError
 
 Camera = Annotated[bool, typer.Option("--camera", help="read the QR codes by a camera")]
 Device = Annotated[int, typer.Option(min=0, max=63, help="which camera, from 0 on", metavar="N")]
@@ -35,7 +37,19 @@ def read(
 
 def name(files: Sequence[str] | None) -> str:
     """Return what messages call it."""
-    return " ".join(files) if files else "what the camera saw"
+    if not files:
+        return "what the camera saw"
+    return "standard input" if list(files) == ["-"] else " ".join(files)
+
+
+@contextmanager
+def named(files: Sequence[str] | None) -> Iterator[None]:
+    """Have whatever is refused within say which file it is about (`failures.explain`)."""
+    try:
+        yield
+    except (UsageError, PsbtError) as refusal:
+        refusal.add_note(name(files))
+        raise
 
 
 def _seen(device: int, fits: Callable[[bytes], bool]) -> bytes:

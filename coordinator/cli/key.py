@@ -40,7 +40,8 @@ def import_key(
     from coordinator.vault import foreign_keys
 
     data = input_files.read(file, camera=camera, device=device)
-    found = recognition.read_keys(data, input_files.name(file), token)
+    with input_files.named(file):
+        found = recognition.read_keys(data, input_files.name(file), token)
     with context.database.begin() as db:
         kept = foreign_keys.import_key(context.home, db, name, found=found, script=script)
         key = foreign_keys.shown(db, kept.key)

@@ -152,9 +152,10 @@ def recover(
         data = input_files.read(file, camera=camera, device=device)
     context.freshen()
     with context.database.begin() as db:
-        descriptor = recovering.descriptor_of(context.home, db, data, keys=key or ())
         plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
-        found = vaults.import_text(context.home, db, plan, text=descriptor, checksum=checksum)
+        with input_files.named(file):
+            descriptor = recovering.descriptor_of(context.home, db, data, keys=key or ())
+            found = vaults.import_text(context.home, db, plan, text=descriptor, checksum=checksum)
         shown = vaults.shown(context.home, db, found.vault)
         first = recovering.first_addresses(found.vault)
         digest = recovering.digest(found.vault)

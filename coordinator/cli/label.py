@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from coordinator.cli import input_files
 from coordinator.cli.context import Context
 from coordinator.cli.output import counted
 from coordinator.cli.result import Result
@@ -59,7 +60,7 @@ def import_labels(
     from coordinator.wallet import labels
 
     text = read_text(file)
-    with context.database.begin() as db:
+    with context.database.begin() as db, input_files.named([file]):
         found = labels.import_text(db, text)
     lines = [f"{counted(found.labels, 'label')} read, {found.changed} new or changed"]
     if found.unknown:

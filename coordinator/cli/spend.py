@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli import sweeping
+from coordinator.cli import input_files, sweeping
 from coordinator.cli.ceremony import (
     created,
     outcome_line,
@@ -157,7 +157,10 @@ def _batch(table: str | None, network: str) -> "Batch | None":
     from coordinator.files import read_text
     from coordinator.payment import batch
 
-    return batch.read(read_text(table, legacy=True), network) if table is not None else None
+    if table is None:
+        return None
+    with input_files.named([table]):
+        return batch.read(read_text(table, legacy=True), network)
 
 
 def list_ceremonies(context: Context) -> Result:

@@ -89,7 +89,8 @@ def add(
 
     data = input_files.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
     context.freshen()
-    taken = ceremonies.add(context.home, context.database, ceremony, data=data, accepted=accept)
+    with input_files.named(file):
+        taken = ceremonies.add(context.home, context.database, ceremony, data=data, accepted=accept)
     with context.ceremony(ceremony) as (_, record):
         seen = progress(record)
     lines = [f"{counted(taken, 'new signature')} taken", *progress_lines(seen)]
@@ -128,7 +129,7 @@ def import_payment(
 
     data = input_files.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
     context.freshen(vault)
-    with context.vault(vault) as (db, record):
+    with context.vault(vault) as (db, record), input_files.named(file):
         made = payment_files.open_payment(
             context.home, db, record, data=data, branch=branch, accepted=accept
         )

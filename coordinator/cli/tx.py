@@ -37,7 +37,7 @@ def broadcast(
 
     data = input_files.read(file, camera=camera, device=device, fits=psbt_file.holds_payment)
     context.freshen()
-    with context.database.begin() as db:
+    with context.database.begin() as db, input_files.named(file):
         checked = foreign_transaction.check(context.home, db, data)
     txid = foreign_transaction.send(context.database, context.chain, checked, accepted=accept)
     return Result({"txid": txid, **_document(checked)}, [*_lines(checked), f"sent {txid}"])

@@ -170,7 +170,8 @@ def import_vault(
     said = recognition.Given(format_, wallet, token)
     network = Network(context.home.network)
     data = input_files.read(file, camera=camera, device=device)
-    found_in_file = recognition.read_bytes(data, network, input_files.name(file), given=said)
+    with input_files.named(file):
+        found_in_file = recognition.read_bytes(data, network, input_files.name(file), given=said)
     with context.database.begin() as db:
         found = vaults.import_wallet(
             context.home, db, plan, file=found_in_file, checksum=checksum, accepted=accept

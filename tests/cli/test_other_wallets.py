@@ -180,3 +180,28 @@ def test_an_approved_vault_keeps_the_origin_that_was_approved(vault: Asked, tmp_
     assert home(*ENROL, stdin=PIN)["origin"] == {"mended": [], "kept": ["w"]}
     after = home("vault", "show", "w")
     assert (after["descriptor"], after["approved"]) == (before["descriptor"], True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "vault import FILE --name w",
+        "recover FILE --name w",
+        "key import FILE --name k",
+        "spend import v FILE",
+        "tx broadcast FILE",
+        "coin import v FILE",
+        "label import FILE",
+        "spend create v --csv FILE --feerate 2",
+    ],
+)
+def test_a_refusal_names_the_file(home: Asked, tmp_path: Path, words: str) -> None:
+    made = brought(home, DESCRIPTOR)
+    home("vault", "approve", "v", "--checksum", str(made["checksum"]))
+    file = tmp_path / "found.txt"
+    for text in ("nothing of use", '{"of": "no format"}', "cHNidP8B", "wsh(sortedmulti(2,"):
+        file.write_text(text)
+        given = [str(file) if word == "FILE" else word for word in words.split()]
+        message = home(*given, check=None)["error"]["message"]
+        assert message.startswith(f"{file}: ")
+        assert message.count(file.name) == 1
