@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, NamedTuple, NotRequired, TypedDict, Unpack
+from typing import Any, Final, NamedTuple, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session, aliased
@@ -122,6 +122,10 @@ def ceremonies_of(db: Session, vault: Vault) -> Sequence[Ceremony]:
 def sent(db: Session, vault: Vault) -> Sequence[Ceremony]:
     """Return a vault's payments that were broadcast, newest first."""
     return _of_vault(db, vault, Ceremony.state.in_(SENT))
+
+
+WITH_SIGNATURE: Final = ("ceremony", "signature", "statement", "vault")
+"""The tables that are read where a signature is kept."""
 
 
 def keep_signature(

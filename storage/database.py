@@ -70,10 +70,11 @@ def open_database(
             engine = engine.execution_options(**{READ_ONLY: True, READS: True})
         on_failure.pop_all()
     if engine.dialect.name == SERVER:
-        from storage.postgresql import BRINGS  # noqa: PLC0415 -- an extra's
+        from storage.brought import TABLES  # noqa: PLC0415 -- an extra's
+        from storage.postgresql import BRINGS  # noqa: PLC0415 -- as above
         from storage.snapshot import Served  # noqa: PLC0415 -- as above
 
-        bringing = engine.execution_options(**{BRINGS: True})
+        bringing = engine.execution_options(**{BRINGS: TABLES})
         return sessionmaker(bringing, class_=Served, expire_on_commit=False)
     return sessionmaker(engine, class_=Held, expire_on_commit=False)
 
@@ -81,6 +82,20 @@ def open_database(
 def reading(database: sessionmaker[Session]) -> sessionmaker[Session]:
     """Return an open database for reading alone: its transactions keep nobody from writing."""
     bind = reading_only(database.kw["bind"])
+    return sessionmaker(class_=database.class_, **{**database.kw, "bind": bind})
+
+
+def bringing(database: sessionmaker[Session], *tables: str) -> sessionmaker[Session]:
+    """Return an open database whose transactions bring these tables alone from a server.
+
+    For short ones: what else they ask for costs a wait each. To a file it is all the same.
+    """
+    bind = database.kw["bind"]
+    if bind.dialect.name != SERVER:
+        return database
+    from storage.postgresql import BRINGS  # noqa: PLC0415 -- an extra's
+
+    bind = bind.execution_options(**{BRINGS: tables})
     return sessionmaker(class_=database.class_, **{**database.kw, "bind": bind})
 
 

@@ -47,7 +47,7 @@ VERIFIED: Final = "verify-full"
 LOCK_SECONDS: Final = 20
 
 BRINGS: Final = "brings"
-"""The execution option of engines whose transactions bring small tables (`storage.snapshot`)."""
+"""The execution option that names the tables which transactions bring (`storage.snapshot`)."""
 NO_PASSWORD: Final = re.compile("no password supplied|password authentication failed")
 """What a refusal to connect says: it comes without an SQLSTATE."""
 NOT_LET_IN: Final = "28P01"

@@ -24,6 +24,8 @@ from storage.errors import StorageError
 LOOK_SECONDS: Final = 20.0
 PAUSE_SECONDS: Final = 0.1
 OPENING_SECONDS: Final = 5.0
+IDLE_SECONDS: Final = 2.0
+"""How long a connection is trusted to stand without asking over it."""
 COMMITTED: Final = "committed"
 RUNNING: Final = "in progress"
 READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -64,6 +66,7 @@ class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
     wrote: bool = False
     ended: bool = False
     left: bool = False
+    used_at: float = 0.0
     told_at: str = ""
     """The server's time when the transaction began, as `storage.snapshot.Moment` writes it."""
     again: "Callable[[], ServerConnection]"
@@ -125,6 +128,7 @@ class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
     def _forget(self) -> None:
         self.begun, self.snapshot, self.waiting = None, None, ()
         self.wrote = self.ended = False
+        self.used_at = time.monotonic()
 
 
 def committed(connect: Callable[[], ServerConnection], begun: Begun) -> bool:
@@ -245,16 +249,20 @@ class ServerDialect(PGDialect_psycopg):
             pass
 
     def stands(self, dbapi_connection: DBAPIConnection) -> bool:
-        """Tell whether a connection stands, as far as that is known without asking the server.
+        """Tell whether a connection stands; one that was just used is asked nothing over.
 
         To one that is idle a server says nothing but that it ends it.
         """
         connection = cast("ServerConnection", dbapi_connection)
         try:
             connection.settle()
+            if connection.closed or select.select([connection.fileno()], [], [], 0)[0]:
+                return False
+            if time.monotonic() - connection.used_at > IDLE_SECONDS:
+                connection.execute("SELECT 1")
         except psycopg.Error:
             return False
-        return not (connection.closed or select.select([connection.fileno()], [], [], 0)[0])
+        return True
 
     def execute_each(
         self,

@@ -1,6 +1,7 @@
 """How transactions on a server begin: each with one message, which also brings what it reads."""
 
 import time
+from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
 
 import psycopg
@@ -92,37 +93,40 @@ def begin(reads: str, connection: Connection) -> None:
     first = dialect.first
     if not (options.get(reads) and first is not None and first.is_now()):
         dialect.first = None
-    elif options.get(BRINGS):
+    elif options.get(BRINGS) == TABLES:
         server.snapshot, server.told_at = Snapshot(first.brought), first.told_at
         server.ended = True
         return
     try:
-        _begin(connection, reads=bool(options.get(reads)), brings=bool(options.get(BRINGS)))
+        _begin(connection, reads=bool(options.get(reads)), brings=options.get(BRINGS, ()))
     except psycopg.Error as failure:
         raise translated(connection.engine.url, failure) from failure
 
 
-def _begin(connection: Connection, *, reads: bool, brings: bool) -> None:
+def _begin(connection: Connection, *, reads: bool, brings: Sequence[str]) -> None:
     dialect, server = cast("ServerDialect", connection.dialect), driven(connection)
     if brings and dialect.small is None:
-        dialect.small = snapshot.names(next(snapshot.results(server, snapshot.SMALL)))
-    tables = dialect.small if brings and dialect.small else ()
+        asked = snapshot.small_of(TABLES)
+        dialect.small = snapshot.names(next(snapshot.results(server, asked)))
+    tables = [name for name in dialect.small or () if name in brings]
     server.ended = reads and len(tables) == len(TABLES)
-    who = WHO.format("NULL", "NULL") if reads else WHO.format(NUMBER, TIMELINE)
-    *_, told, small = snapshot.bring(
-        server,
-        f"{READING if reads else WRITING}; {who}",
-        tables,
-        after="; COMMIT" if server.ended else "",
-    )
+    first = f"{READING}; {WHO.format('NULL', 'NULL')}"
+    if not reads:
+        first = f"{WRITING}; {WHO.format(NUMBER, TIMELINE)}"
+    if brings:
+        after = "; COMMIT" if server.ended else ""
+        *_, told, small = snapshot.bring(server, first, tables, after=after, among=brings)
+    else:
+        server.snapshot = None
+        *_, told = snapshot.results(server, f"{first}; {snapshot.PLAIN}")
     ((process, server.told_at, *number),) = told.rows
     server.begun = None if reads else Begun(*number)
     _require_no_pooler(server, process)
+    if brings != TABLES:
+        return
     dialect.small = snapshot.names(small)
     if server.ended and set(tables) - set(dialect.small):
         _begin(connection, reads=reads, brings=brings)  # a table became large: read it there
-    elif not brings:
-        server.snapshot = None
 
 
 def note(connection: Connection, _cursor: object, statement: str, *_: object) -> None:

@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 SIZE_MAX: Final = 128 * 1024
 """A table that takes more bytes of the server's disk than this is not brought."""
-SMALL: Final = (
-    "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND pg_table_is_visible(oid)"  # noqa: S608 -- our own names
-    f" AND relname = ANY ('{{{','.join(TABLES)}}}') AND has_table_privilege(oid, 'SELECT')"
-    f" AND pg_table_size(oid) <= {SIZE_MAX} ORDER BY 1"
-)
 PLAIN: Final = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"
 """How moments are to be written in what is brought."""
 KEY: Final = " INTEGER PRIMARY KEY"
@@ -54,20 +49,35 @@ class Moment(Loader):
 
 
 def bring(
-    connection: ServerConnection, before: str, tables: Sequence[str], *, after: str
+    connection: ServerConnection,
+    before: str,
+    tables: Sequence[str],
+    *,
+    after: str,
+    among: Sequence[str] = TABLES,
 ) -> list[Rows]:
     """Bring tables between other statements, in one message; return what those before returned.
 
     Keeps the tables as the connection's snapshot. The last of what is returned names those that
-    are small now.
+    are small now: of all tables, unless `among` names which it is asked for.
     """
-    message = "; ".join([before, PLAIN, SMALL, *map(_select, tables)]) + after
+    message = "; ".join([before, PLAIN, small_of(among), *map(_select, tables)]) + after
     told = list(results(connection, message))
     first, found = told[: len(told) - len(tables)], told[len(told) - len(tables) :]
     small = set(names(first[-1]))
     brought = zip(tables, found, strict=True)
     connection.snapshot = Snapshot({name: rows for name, rows in brought if name in small})
     return first
+
+
+@cache
+def small_of(tables: Sequence[str]) -> str:
+    """Return what asks which of these tables are small."""
+    return (
+        "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND pg_table_is_visible(oid)"  # noqa: S608 -- our own names
+        f" AND relname = ANY ('{{{','.join(tables)}}}') AND has_table_privilege(oid, 'SELECT')"
+        f" AND pg_table_size(oid) <= {SIZE_MAX} ORDER BY 1"
+    )
 
 
 def _select(name: str) -> str:
@@ -77,7 +87,7 @@ def _select(name: str) -> str:
 
 
 def names(told: Rows) -> tuple[str, ...]:
-    """Return the names that `SMALL` found."""
+    """Return the names that `small_of` found."""
     return tuple(name for (name,) in told.rows)
 
 

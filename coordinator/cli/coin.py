@@ -82,6 +82,7 @@ def import_coins(
     from coordinator.files import read_named
     from coordinator.payment import payment_files
 
+    payment_files.require_no_chain(context.home)
     data = read_named(file)
     with context.vault(vault) as (db, record), input_files.named([file]):
         count = payment_files.take(context.home, db, record, data=data)

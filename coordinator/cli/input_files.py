@@ -37,18 +37,20 @@ def read(
 
 def name(files: Sequence[str] | None) -> str:
     """Return what messages call it."""
-    if not files:
-        return "what the camera saw"
-    return "standard input" if list(files) == ["-"] else " ".join(files)
+    return " ".join(files) if files else "what the camera saw"
 
 
 @contextmanager
 def named(files: Sequence[str] | None) -> Iterator[None]:
-    """Have whatever is refused within say which file it is about (`failures.explain`)."""
+    """Have whatever is refused within say which file it is about (`failures.explain`).
+
+    What was typed or seen by a camera has no name.
+    """
     try:
         yield
     except (UsageError, PsbtError) as refusal:
-        refusal.add_note(name(files))
+        if files and list(files) != ["-"]:
+            refusal.add_note(name(files))
         raise
 
 

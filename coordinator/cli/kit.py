@@ -146,10 +146,8 @@ def recover(
     from coordinator.recovery import recover as recovering
     from coordinator.vault import vaults
 
-    if file == ["-"] and sys.stdin.isatty():
-        data = _typed(context)
-    else:
-        data = input_files.read(file, camera=camera, device=device)
+    typed = file == ["-"] and sys.stdin.isatty()
+    data = _typed(context) if typed else input_files.read(file, camera=camera, device=device)
     context.freshen()
     with context.database.begin() as db:
         plan = vaults.VaultPlan(name, 0, (), birthday=birthday)

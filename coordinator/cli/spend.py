@@ -186,7 +186,7 @@ def list_ceremonies(context: Context) -> Result:
 
 
 def show(context: Context, ceremony: Ceremony) -> Result:
-    """Show what a ceremony pays and where it stands; once it is sent, how deep it lies.
+    """Show what a payment pays and where it stands; once sent, how deep.
 
     With 6 confirmations it is final.
 

@@ -64,10 +64,11 @@ from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage.changes import Changes
 from storage.database import reading
-from storage.errors import StorageError
+from storage.errors import CommitUnknown, DatabaseUnreachable, StorageError
 from storage.model import Card, Ceremony, Coin
 
 Database = sessionmaker[Session]
+WENT_AWAY: Final = frozenset({StorageError, DatabaseUnreachable, CommitUnknown})
 CHANGED: Final = "the payment changed while it was looked at: look at it once more"
 
 
@@ -169,11 +170,14 @@ class _Looked(NamedTuple):
         return self.review, outline.commitment(self.psbt)
 
 
-def _looked(home: Home, db: Session, ceremony_id: str, *, consent: Consent) -> _Looked:
+def _looked(
+    home: Home, db: Session, ceremony_id: str, *, consent: Consent, before: _Looked | None = None
+) -> _Looked:
     """Look at a payment that waits for cards; raises what forbids to sign it."""
     record = _open_ceremony(db, ceremony_id)
     vault, policy = record.vault, stored_policy(record.vault)
-    psbt = signed_psbt(record)
+    same = before is not None and _stored(before.record) == _stored(record)
+    psbt = before.psbt if before is not None and same else signed_psbt(record)
     _hold_coins(db, record, psbt, now=clock.now())
     check_txid(record, consent.txid)
     require_policy(home, vault, consent.accepted)
@@ -191,6 +195,12 @@ def _looked(home: Home, db: Session, ceremony_id: str, *, consent: Consent) -> _
         reviewed(db, vault, policy, psbt=psbt, branch=record.branch),
         fresh,
     )
+
+
+def _stored(record: Ceremony) -> list[object]:
+    """Return what a ceremony's PSBT is made from."""
+    kept = ((each.input_index, each.pubkey, each.signature) for each in record.signatures)
+    return [record.psbt, *kept]
 
 
 def _agreed(
@@ -212,8 +222,10 @@ def _agreed(
         attendant.confirm(now.review)
         try:
             with database.begin() as db:
-                now = _looked(home, db, ceremony_id, consent=consent)
-        except StorageError:
+                now = _looked(home, db, ceremony_id, consent=consent, before=before)
+        except StorageError as failure:
+            if type(failure) not in WENT_AWAY:  # what was shown is forbidden since
+                raise
             return before
     acceptance.remember_accepted(home, now.record.vault.name, now.fresh)
     return now

@@ -30,6 +30,7 @@ from psbt.signer import SigningRequest
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
+from storage.database import bringing
 from storage.errors import NotFound, StorageError
 from storage.model import Ceremony
 
@@ -99,7 +100,7 @@ class Keeper:
             self._commit(share, request, signature)
 
     def _commit(self, share: CardShare, request: SigningRequest, signature: bytes) -> None:
-        with self._database.begin() as db:
+        with bringing(self._database, *ceremony_book.WITH_SIGNATURE).begin() as db:
             ceremony_book.keep_signature(
                 db,
                 self._record_id,

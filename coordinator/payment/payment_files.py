@@ -61,14 +61,18 @@ def lines(db: Session, vault: Vault) -> list[str]:
     return [each.raw.hex() + place for each, place in zip(found, places, strict=True)]
 
 
+def require_no_chain(home: Home) -> None:
+    """Raise UsageError where a chain tells of coins: nobody vouches for those of a file."""
+    if home.chain != OFFLINE:
+        raise UsageError(f"this home asks {home.chain} for its coins: cardquorum sync")
+
+
 def take(home: Home, db: Session, vault: Vault, *, data: bytes) -> int:
     """Learn coins from a file of such lines, or from the coins a PSBT spends; returns how many.
 
-    Nothing else vouches for them: only a home without a chain takes them. Raises UsageError that
-    names the line.
+    Raises UsageError that names the line.
     """
-    if home.chain != OFFLINE:
-        raise UsageError(f"this home asks {home.chain} for its coins: cardquorum sync")
+    require_no_chain(home)
     if not psbt_file.holds_psbt(data):
         return _learnt(db, vault, tuple(_in_lines(data)))
     psbt = psbt_file.read_psbt(data)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator.wallet import overview
 from storage import ceremonies as ceremony_book
-from storage.database import open_database, reading
+from storage.database import bringing, open_database, reading
 from tests.program import PIN, Asked, asking
 from tests.servers.postgresql import Engines
 from tests.servers.proxy import Line, line_to
@@ -94,7 +94,7 @@ def test_a_signature_is_kept_in_no_longer_than_it_was(
 
 def keep(database: sessionmaker[Session], ceremony: int, number: int) -> None:
     pubkey = b"\x02" + number.to_bytes(32, "big")
-    with database.begin() as db:
+    with bringing(database, *ceremony_book.WITH_SIGNATURE).begin() as db:
         ceremony_book.keep_signature(db, ceremony, 0, pubkey=pubkey, signature=bytes(64), now=NOW)
 
 

@@ -147,7 +147,7 @@ def test_our_own_export_is_read_whatever_a_label_holds(
     raw = f'{{"type": "output", "ref": "{first}", "label": "two{sign}raw"}}\n{{}}'
     if sign.isprintable() or sign in "\u2028\u2029\x85":
         wrong = vault("label", "import", "-", stdin=raw, check=2)["error"]["message"]
-        assert wrong == "standard input: line 2 has no type or no ref"
+        assert wrong == "line 2 has no type or no ref"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])

@@ -26,7 +26,8 @@ SIGN: Final = ("--emulated", "a", "--yes", "--pin-stdin")
 @pytest.fixture
 def line(vault: Asked, on_server: Engines, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     """The line between the home and a database on a server, to which it was moved."""
-    monkeypatch.setattr(server_dialect, "OPENING_SECONDS", float("inf"))
+    for name in ("OPENING_SECONDS", "IDLE_SECONDS"):
+        monkeypatch.setattr(server_dialect, name, float("inf"))
     server = on_server.server
     url = server.url(server.database()).render_as_string(hide_password=False)
     vault("database", "copy", str(vault.home), url, "--use")

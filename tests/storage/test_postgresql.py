@@ -380,8 +380,12 @@ def test_where_nobody_can_ask_whether_it_was_kept_that_is_said(
 
 
 def test_a_connection_that_the_server_ended_while_idle_is_made_anew(
-    on_server: Engines, served: sessionmaker[Session], place: URL
+    on_server: Engines,
+    served: sessionmaker[Session],
+    place: URL,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(server_dialect, "IDLE_SECONDS", 0.0)
     with served.begin() as db:
         first = db.scalar(text("SELECT pg_backend_pid()"))
     on_server.server.end_sessions(str(place.database))

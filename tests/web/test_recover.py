@@ -16,7 +16,7 @@ from tests.web.browser import Answer, Client
 from tests.web.chromium import launched, window
 from tests.web.conftest import serving
 from tests.web.test_exchange import filmed
-from tests.web.test_pages import ended
+from tests.web.test_pages import ended, soon
 
 
 @pytest.fixture
@@ -121,6 +121,7 @@ def test_a_locked_kit_opens_once_a_card_was_shown(
         client.enter()
         refused = brought(client, file=data)
         assert "show one of the vault's cards to this computer first" in refused.words
+        soon(lambda: any(each.place == "c" for each in page.context.watch.seen.lying))
         client.post("/cards/known", {"place": "c", "label": "c"}, on="/cards")
         assert "Card c is known now" in ended(client, pin=PIN).words
         moved = brought(client, file=data)

@@ -139,7 +139,7 @@ def test_a_node_that_breaks_off_or_is_gone(daemon: Daemon, tmp_path: Path) -> No
             r"is not one of Bitcoin Core's: .*\.blocks is missing",
         ),
         ({"id": 0, "result": {"chain": [], "headers": 1}}, "is not one of Bitcoin Core's"),
-        ("text", "something that is no JSON"),
+        ("text", "JSON that cannot be read"),
     ],
 )
 def test_an_answer_of_another_shape(tmp_path: Path, document: Any, said: str) -> None:  # noqa: ANN401 -- any JSON
