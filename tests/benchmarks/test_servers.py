@@ -31,7 +31,7 @@ CONNECTIONS, SECONDS, ALONE = 20, 10.0, 5
 TURNS: Final = 14
 """How often a verb may wait for the server, connecting (3) and opening the home (1) included."""
 TIMES: Final = 4
-SIGNATURE_TIMES: Final = 5
+SIGNATURE_TIMES: Final = 16
 
 
 Told = Callable[[str, object], None]
