@@ -17,17 +17,31 @@ if TYPE_CHECKING:
     from psbt.policy import Wait
 
 STAGES_MAX = 2
+OLDEST = 65_535
+"""The most blocks that a sequence number counts (BIP 68)."""
+HIGHEST = 499_999_999
+"""The highest block that a lock time names (BIP 65)."""
 STAGE = re.compile(r"([0-9]{1,4}):(.*)", re.DOTALL)
 
 After = Annotated[
     list[int] | None,
     typer.Option(
-        "--recovery-after", help="a branch opens for coins this old", metavar="BLOCKS", min=1
+        "--recovery-after",
+        help="a branch opens for coins this old",
+        metavar="BLOCKS",
+        min=1,
+        max=OLDEST,
     ),
 ]
 At = Annotated[
     list[int] | None,
-    typer.Option("--recovery-at", help="a branch opens at this block", metavar="HEIGHT", min=1),
+    typer.Option(
+        "--recovery-at",
+        help="a branch opens at this block",
+        metavar="HEIGHT",
+        min=1,
+        max=HIGHEST,
+    ),
 ]
 Threshold = Annotated[
     list[int] | None,
