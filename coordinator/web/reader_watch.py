@@ -1,11 +1,16 @@
-"""What lies on the readers, looked at whenever a card comes or goes; no PIN is presented."""
+"""What lies on the readers, looked at whenever a card comes or goes; no PIN is presented.
+
+A card that could not be told because it lost power, or another program reset it, is looked at
+again: nothing else would say that it answers by now.
+"""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from cards import pcsc
-from cards.errors import CardError
+from cards.errors import CardError, OutOfReach, TransportError
 from cards.session import CardIdentity
 from coordinator.home.settings import Home
 from coordinator.readers import emulated, real_readers
@@ -14,6 +19,9 @@ from coordinator.web.bulletin import CARDS, Bulletin
 LOOK_SECONDS: Final = 0.1
 """A reader itself asks for its card a few times a second."""
 JOIN_SECONDS: Final = 3.0
+PAUSE_SECONDS: Final = 0.5
+PAUSE_MAX_SECONDS: Final = 30.0
+"""How soon a card is looked at again that could not be told, at first and at last."""
 
 States = tuple[tuple[str, int | None], ...]
 
@@ -34,6 +42,11 @@ class Lying(NamedTuple):
     def is_empty(self) -> bool:
         """Tell whether there is no card."""
         return self.card is None and self.error is None
+
+    @property
+    def may_answer_soon(self) -> bool:
+        """Tell whether trying again may help."""
+        return isinstance(self.error, TransportError) and not isinstance(self.error, OutOfReach)
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -79,16 +92,21 @@ class ReaderWatch:
 
     def _watch(self) -> None:
         before: object = None
+        pause, again_at = PAUSE_SECONDS, 0.0
         while not self._ended.is_set():
             if self._is_busy():
                 self._again.set()
             else:
                 real, failure = _real()
                 now = (real, str(failure or ""), self._emulated())
-                if now != before or self._again.is_set():
+                changed = now != before or self._again.is_set()
+                untold = any(each.may_answer_soon for each in self.seen.lying)
+                if changed or (untold and time.monotonic() >= again_at):
                     self._again.clear()
                     self._look(real, failure)
                     self._bulletin.post(CARDS)
+                    pause = PAUSE_SECONDS if changed else min(2 * pause, PAUSE_MAX_SECONDS)
+                    again_at = time.monotonic() + pause
                 before = now
             self._ended.wait(LOOK_SECONDS)
 

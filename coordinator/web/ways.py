@@ -9,7 +9,8 @@ from coordinator.incident.step import Need, Step
 from coordinator.web.context import Page
 
 COMMAND: Final = re.compile(r"(?:\brun:? )?cardquorum ([^;,()]+)")
-PLACEHOLDER: Final = re.compile(r"[A-Z][A-Z0-9_.]*")
+METAVARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_.]*")
+"""A word of a command for which the person puts their own, as NAME."""
 NUMBERED: Final = re.compile(r"\{(\d+)\}")
 HERE: Final = "Do it here"
 
@@ -46,7 +47,7 @@ def remedy(pages: Sequence[Page], text: str) -> Remedy:
         words = shlex.split(found[1])
     except ValueError:
         words = found[1].split()
-    there = _way(pages, ["" if PLACEHOLDER.fullmatch(word) else word for word in words])
+    there = _way(pages, ["" if METAVARIABLE.fullmatch(word) else word for word in words])
     return Remedy(sentence, there, None if there else f"cardquorum {found[1].strip()}")
 
 

@@ -145,14 +145,11 @@ def serve(**settings: str) -> Iterator[Server]:
     found = programs()
     if found is None:
         pytest.skip("no PostgreSQL is installed here")
-    with tempfile.TemporaryDirectory(prefix="cardquorum-pg-", dir="/tmp") as name:
-        server = _made(found, Path(name), settings)
-        server.start()
-        try:
-            yield server
-        finally:
-            if server.running:
-                server.stop(signal.SIGINT)
+    with (
+        tempfile.TemporaryDirectory(prefix="cardquorum-pg-", dir="/tmp") as name,
+        _running(_made(found, Path(name), settings)) as server,
+    ):
+        yield server
 
 
 @contextmanager
@@ -173,12 +170,18 @@ def standby_of(first: Server) -> Iterator[Server]:
         server = Server(folder, port, count(1), command)
         server.passfile.touch(0o600)
         server.passfile.write_text(f"127.0.0.1:*:*:*:{PASSWORD}\n")
-        server.start()
-        try:
+        with _running(server):
             yield server
-        finally:
-            if server.running:
-                server.stop(signal.SIGINT)
+
+
+@contextmanager
+def _running(server: Server) -> Iterator[Server]:
+    server.start()
+    try:
+        yield server
+    finally:
+        if server.running:
+            server.stop(signal.SIGINT)
 
 
 def _made(found: Path, folder: Path, more: Mapping[str, str]) -> Server:

@@ -10,6 +10,8 @@ from storage import sealing
 from storage.database import open_database
 from storage.server_dialect import driven
 from tests.once import computing_once
+from tests.servers.postgresql import Engines
+from tests.servers.proxy import Line, line_to
 from tests.storage.sealed import CHEAP, PASSPHRASE, fill
 
 
@@ -28,6 +30,28 @@ def database(url: URL) -> Iterator[sessionmaker[Session]]:
         opened = open_database(url)
     if url.get_backend_name() != "sqlite":
         event.listen(opened.kw["bind"], "after_cursor_execute", send_at_once)
+    yield opened
+    opened.kw["bind"].dispose()
+
+
+@pytest.fixture
+def place(on_server: Engines) -> URL:
+    return on_server.copy()
+
+
+@pytest.fixture
+def line(on_server: Engines) -> Iterator[Line]:
+    with line_to(on_server.server.port) as made:
+        yield made
+
+
+@pytest.fixture
+def on_line(on_server: Engines, place: URL, line: Line) -> Iterator[sessionmaker[Session]]:
+    """The database behind a line that the test may cut."""
+    password = on_server.server.password
+    opened = open_database(
+        place.set(port=line.port, query={"passfile": "/nowhere"}), password=lambda: password
+    )
     yield opened
     opened.kw["bind"].dispose()
 

@@ -25,16 +25,11 @@ from storage.errors import (
 )
 from storage.model import Reservation, Signature, Vault
 from tests.servers.postgresql import Engines
-from tests.servers.proxy import Line, Told, line_to
+from tests.servers.proxy import Line, Told
 from tests.storage.making import LATER, add_ceremony, add_vault, fight_for_a_coin, txid
 
 COINS = [(txid(1), 0), (txid(2), 0)]
 LOCAL = "postgresql+psycopg://alice@127.0.0.1:5432/home"
-
-
-@pytest.fixture
-def place(on_server: Engines) -> URL:
-    return on_server.copy()
 
 
 @pytest.fixture
@@ -314,23 +309,6 @@ def test_no_row_is_quoted_in_a_refusal(served: sessionmaker[Session]) -> None:
 
 def is_commit(kind: bytes, body: bytes) -> bool:
     return kind == b"Q" and body.rstrip(b"\0") == b"COMMIT"
-
-
-@pytest.fixture
-def line(on_server: Engines) -> Iterator[Line]:
-    with line_to(on_server.server.port) as made:
-        yield made
-
-
-@pytest.fixture
-def on_line(on_server: Engines, place: URL, line: Line) -> Iterator[sessionmaker[Session]]:
-    """The database behind a line that the test may cut."""
-    password = on_server.server.password
-    opened = open_database(
-        place.set(port=line.port, query={"passfile": "/nowhere"}), password=lambda: password
-    )
-    yield opened
-    opened.kw["bind"].dispose()
 
 
 def add_over(database: sessionmaker[Session], line: Line, **cut: Told) -> None:

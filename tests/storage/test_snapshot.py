@@ -1,7 +1,5 @@
 """What a transaction on a server brings, and what it asks the server for."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.engine import URL
@@ -14,33 +12,13 @@ from storage.errors import StorageError
 from storage.model import CustodyEvent, Label, Statement, SyncState, Vault, whole_schema
 from storage.server_dialect import driven
 from tests.servers.postgresql import Engines
-from tests.servers.proxy import Line, line_to
+from tests.servers.proxy import Line
 from tests.storage.making import NOW, add_ceremony, add_vault
 
 MANY = (
     "INSERT INTO label (type, ref, label) SELECT 'tx', lpad(n::text, 64, '0'), 'a label'"
     " FROM generate_series(1, 3000) n"
 )
-
-
-@pytest.fixture
-def place(on_server: Engines) -> URL:
-    return on_server.copy()
-
-
-@pytest.fixture
-def line(on_server: Engines) -> Iterator[Line]:
-    with line_to(on_server.server.port) as made:
-        yield made
-
-
-@pytest.fixture
-def served(on_server: Engines, place: URL, line: Line) -> Iterator[sessionmaker[Session]]:
-    password = on_server.server.password
-    there = place.set(port=line.port, query={"passfile": "/nowhere"})
-    opened = open_database(there, password=lambda: password)
-    yield opened
-    opened.kw["bind"].dispose()
 
 
 def large(db: Session) -> frozenset[str]:
@@ -53,10 +31,10 @@ def test_every_table_is_one_that_is_brought() -> None:
     assert set(TABLES) == set(whole_schema().tables)
 
 
-def test_what_is_read_costs_one_wait(served: sessionmaker[Session], line: Line) -> None:
-    with served.begin() as db:
+def test_what_is_read_costs_one_wait(on_line: sessionmaker[Session], line: Line) -> None:
+    with on_line.begin() as db:
         add_vault(db)
-    with reading(served).begin() as db:
+    with reading(on_line).begin() as db:
         line.counted()
         (vault,) = vaults.all_vaults(db)
         assert [each.key.label for each in vault.cosigners] == ["key1", "key2", "key3"]
@@ -65,8 +43,8 @@ def test_what_is_read_costs_one_wait(served: sessionmaker[Session], line: Line) 
     assert line.counted() == 1
 
 
-def test_what_a_transaction_wrote_it_reads(served: sessionmaker[Session], line: Line) -> None:
-    with served.begin() as db:
+def test_what_a_transaction_wrote_it_reads(on_line: sessionmaker[Session], line: Line) -> None:
+    with on_line.begin() as db:
         vault = add_vault(db)
         add_ceremony(db, vault, "aaaa2345")
         chain.set_sync_state(db, vault, 7, block_hash="00" * 32, now=NOW)
@@ -79,9 +57,9 @@ def test_what_a_transaction_wrote_it_reads(served: sessionmaker[Session], line: 
 
 
 def test_changes_wait_for_the_next_message_and_keep_their_order(
-    served: sessionmaker[Session], line: Line
+    on_line: sessionmaker[Session], line: Line
 ) -> None:
-    with served.begin() as db:
+    with on_line.begin() as db:
         vault = add_vault(db)
         line.counted()
         for height in (5, 6):
@@ -89,43 +67,43 @@ def test_changes_wait_for_the_next_message_and_keep_their_order(
         vaults.retire(db, vault, NOW)
         assert line.counted() <= 1
     assert line.counted() == 1
-    with reading(served).begin() as db:
+    with reading(on_line).begin() as db:
         assert db.scalars(select(SyncState.height)).all() == [6]
         assert db.scalars(select(Vault.retired_at)).all() == [NOW]
 
 
-def test_what_the_server_refuses_of_them_fails_the_commit(served: sessionmaker[Session]) -> None:
-    db = served()
+def test_what_the_server_refuses_of_them_fails_the_commit(on_line: sessionmaker[Session]) -> None:
+    db = on_line()
     add_vault(db).birthday_height = -1
     db.flush()
     with pytest.raises(StorageError, match="birthday_height_least"):
         db.commit()
     db.close()
-    with reading(served).begin() as db:
+    with reading(on_line).begin() as db:
         assert vaults.all_vaults(db) == []
 
 
 def test_who_wrote_nothing_lets_others_write_at_once(
-    served: sessionmaker[Session], line: Line, place: URL
+    on_line: sessionmaker[Session], line: Line, place: URL
 ) -> None:
     other = open_database(place)
     for number in range(3):
-        with served.begin() as db:
+        with on_line.begin() as db:
             vaults.all_vaults(db)
             line.counted()
         assert line.counted() == 0
         with other.begin() as db:
             add_vault(db, f"v{number}", 1 + 3 * number)
-    with served.begin() as db:
+    with on_line.begin() as db:
         assert len(vaults.all_vaults(db)) == 3
     other.kw["bind"].dispose()
 
 
 def test_a_large_table_is_asked_for_at_the_server(
-    served: sessionmaker[Session], place: URL, on_server: Engines
+    on_line: sessionmaker[Session], place: URL, on_server: Engines
 ) -> None:
     on_server.server.run(MANY, str(place.database))
-    for database in (served, reading(served)):
+    for database in (on_line, reading(on_line)):
         with database.begin() as db:
             assert db.scalar(select(func.count()).select_from(Label)) == 3000
             assert large(db) == {"label"}
@@ -134,26 +112,26 @@ def test_a_large_table_is_asked_for_at_the_server(
 
 
 def test_a_reader_of_a_large_table_sees_one_moment(
-    served: sessionmaker[Session], place: URL, on_server: Engines
+    on_line: sessionmaker[Session], place: URL, on_server: Engines
 ) -> None:
     server, name = on_server.server, str(place.database)
     server.run(MANY, name)
     counts = select(func.count()).select_from(Label)
-    with served.begin() as db:
+    with on_line.begin() as db:
         db.scalar(counts)  # from now on it is known to be large
-    with reading(served).begin() as db:
+    with reading(on_line).begin() as db:
         assert vaults.all_vaults(db) == []
         server.run("DELETE FROM label WHERE id > 10", name)
         assert db.scalar(counts) == 3000
 
 
 def test_a_table_that_became_large_since_is_read_whole(
-    served: sessionmaker[Session], place: URL, on_server: Engines
+    on_line: sessionmaker[Session], place: URL, on_server: Engines
 ) -> None:
-    with served.begin() as db:
+    with on_line.begin() as db:
         add_vault(db)
     on_server.server.run(MANY, str(place.database))
-    with reading(served).begin() as db:
+    with reading(on_line).begin() as db:
         assert db.scalar(select(func.count()).select_from(Label)) == 3000
 
 
@@ -173,16 +151,16 @@ def test_what_may_not_be_read_is_refused_where_it_is_asked_for(
 
 
 def test_a_moment_of_the_opening_is_over_once_this_program_writes(
-    served: sessionmaker[Session], place: URL
+    on_line: sessionmaker[Session], place: URL
 ) -> None:
     other, names = open_database(place), select(Vault.name)
     with other.begin() as db:
         add_vault(db)
-    with reading(served).begin() as db:
+    with reading(on_line).begin() as db:
         assert db.scalars(names).all() == []
-    with served.begin() as db:
+    with on_line.begin() as db:
         assert db.scalars(names).all() == ["family"]
-    with reading(served).begin() as db:
+    with reading(on_line).begin() as db:
         assert db.scalars(names).all() == ["family"]
     other.kw["bind"].dispose()
 

@@ -51,3 +51,11 @@ def client(running: Running) -> Client:
     entered = Client(running)
     assert entered.enter().status == 200
     return entered
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Client:
+    """A browser that was let in to a home that can only be read."""
+    monkeypatch.setattr("storage.database.is_writable", lambda _file: False)
+    entered: Client = request.getfixturevalue("client")
+    return entered

@@ -80,13 +80,7 @@ def test_what_came_in_and_went_out_is_shown(client: Client, vault: Asked) -> Non
     assert client.get("/vaults/nobody/history").status == 400
 
 
-def test_a_home_that_can_only_be_read_writes_no_backup(
-    vault: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("storage.database.is_writable", lambda _file: False)
-    with serving(vault.home) as page:
-        client = Client(page)
-        client.enter()
-        assert "can only be read" in client.get("/backup").words
-        assert client.get("/vaults/v/history").status == 200
-        assert not vault.home.with_name("home-backups").exists()
+def test_a_home_that_can_only_be_read_writes_no_backup(vault: Asked, read_only: Client) -> None:
+    assert "can only be read" in read_only.get("/backup").words
+    assert read_only.get("/vaults/v/history").status == 200
+    assert not vault.home.with_name("home-backups").exists()

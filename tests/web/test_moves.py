@@ -9,7 +9,7 @@ from coordinator import clock
 from tests.cli.test_branches import TWO_OF_THREE, create, finish, fund, made_branches, sign
 from tests.cli.test_money import STRANGER, sent
 from tests.program import Asked, asking
-from tests.web.browser import Client
+from tests.web.browser import Answer, Client
 from tests.web.conftest import serving
 from tests.web.test_pay import payment_of
 
@@ -110,6 +110,20 @@ def test_later_keys_take_the_money_once_it_waited(later: Asked) -> None:
         finish(later, made)
 
 
+def moved_once_ripe(
+    later: Asked, client: Client, road: str, fields: dict[str, str], *, by: tuple[str, str]
+) -> Answer:
+    """Pay by the later branch, at first too early, then by these cards; return the refusal."""
+    early = client.accept(road, fields, on=road)
+    assert (early.status, "cannot be spent by branch recovery yet" in early.words) == (400, True)
+    later("regtest", "mine", "10")
+    made = payment_of(client.accept(road, fields, on=road))
+    assert later("spend", "show", made)["branch"] == "recovery"
+    sign(later, made, *by)
+    finish(later, made)
+    return early
+
+
 def test_a_later_branch_pays_and_keeps_the_change(later: Asked) -> None:
     with serving(later.home) as page:
         client = Client(page)
@@ -119,17 +133,8 @@ def test_a_later_branch_pays_and_keeps_the_change(later: Asked) -> None:
         assert shown.text.count('name="branch"') == 2
         assert "10 blocks" in shown.words
         fields = {**TYPED, "to": STRANGER, "amount": "300000", "branch": "recovery"}
-        early = client.accept(road, fields, on=road)
-        assert (early.status, "cannot be spent by branch recovery yet" in early.words) == (
-            400,
-            True,
-        )
+        early = moved_once_ripe(later, client, road, fields, by=("e", "f"))
         assert 'value="recovery" checked' in early.text
-        later("regtest", "mine", "10")
-        made = payment_of(client.accept(road, fields, on=road))
-        assert later("spend", "show", made)["branch"] == "recovery"
-        sign(later, made, "e", "f")
-        finish(later, made)
     assert later("balance", "w")["confirmed_sats"] > 600_000
 
 
@@ -173,17 +178,8 @@ def test_a_later_branch_lets_waits_begin_anew_once_it_is_open(later: Asked) -> N
         road = "/vaults/w/renew"
         assert client.get(road).text.count('name="branch"') == 2
         fields = {**TYPED, "all": "yes", "branch": "recovery"}
-        early = client.accept(road, fields, on=road)
-        assert (early.status, "cannot be spent by branch recovery yet" in early.words) == (
-            400,
-            True,
-        )
         assert client.accept(road, {**fields, "branch": "nobody"}, on=road).status == 400
-        later("regtest", "mine", "10")
-        made = payment_of(client.accept(road, fields, on=road))
-        assert later("spend", "show", made)["branch"] == "recovery"
-        sign(later, made, "f", "g")
-        finish(later, made)
+        moved_once_ripe(later, client, road, fields, by=("f", "g"))
         assert later("balance", "w")["confirmed_sats"] > 900_000
 
 

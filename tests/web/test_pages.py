@@ -319,19 +319,25 @@ def test_a_restored_vault_is_compared_with_the_paper_first(vault: Asked, tmp_pat
         assert "It was compared with the paper" in client.get("/vaults/v").words
 
 
-def test_a_home_that_can_only_be_read_is_shown_and_says_so(
-    vault: Asked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("storage.database.is_writable", lambda _file: False)
-    with serving(vault.home) as page:
-        client = Client(page)
-        client.enter()
-        for path in PAGES:
-            answer = client.get(path)
-            assert (path, answer.status) == (path, 200)
-            assert "can only be read here" in answer.words
-            asks = {"/receive/check", "/places/v", "/cards/a/unblock"}
-            assert "<button" not in answer.text or path in asks
+def test_a_home_that_can_only_be_read_is_shown_and_says_so(read_only: Client) -> None:
+    for path in PAGES:
+        answer = read_only.get(path)
+        assert (path, answer.status) == (path, 200)
+        assert "can only be read here" in answer.words
+        asks = {"/receive/check", "/places/v", "/cards/a/unblock"}
+        assert "<button" not in answer.text or path in asks
+
+
+def test_what_a_page_asks_for_again_can_be_asked_for(client: Client) -> None:
+    answered = client.post("/happened/record", on="/happened/lost?about=c")
+    assert answered.status == 200
+    live = re.findall(r"<[^>]*data-live=[^>]*>", answered.text)
+    assert live
+    for tag in live:  # the page that answers a form has no address of its own
+        at, part = re.search(r'data-at="([^"]+)"', tag), re.search(r'data-part="([^"]+)"', tag)
+        assert at is not None
+        assert part is not None
+        assert client.get(f"{at[1]}?part={part[1]}").status == 200
 
 
 def test_what_changes_a_home_that_can_only_be_read_is_refused(

@@ -94,10 +94,13 @@ def test_a_card_torn_out_at_each_step_of_a_check_is_said(
     client: Client, vault: Asked, number: int, when: str
 ) -> None:
     vault("emulate", "fault", "a", "tear", str(number), when)
-    client.post("/cards/a/check", on="/cards/a")
-    told = ended(client, pin=PIN).words
-    assert "report this" not in told
-    assert "in order" in told or "Not done" in told
+    begun = client.post("/cards/a/check", on="/cards")
+    if begun.status == 400:  # the page looked at the card itself, and it was torn out then
+        assert "lay it on the reader" in begun.words
+    else:
+        told = ended(client, pin=PIN).words
+        assert "report this" not in told
+        assert "in order" in told or "Not done" in told
     vault("emulate", "fault", "a", "insert")
     client.post("/cards/a/check", on="/cards/a")
     assert "report this" not in ended(client, pin=PIN).words

@@ -3,7 +3,7 @@
 from typing import Final
 
 from coordinator.web.bulletin import WINDOW
-from coordinator.web.context import Answer, Moved, Page, Route, Visit
+from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 
 
 def answer(visit: Visit) -> Answer:
@@ -14,4 +14,12 @@ def answer(visit: Visit) -> Answer:
     return Moved("/")
 
 
-PAGE: Final = Page("", "/windows", (Route("/windows", take=answer),))
+def frame(_visit: Visit) -> Answer:
+    """Show what every page has around it: its live parts are asked for here.
+
+    A page that answers a form has no address of its own to ask.
+    """
+    return Shown("frame.html", {})
+
+
+PAGE: Final = Page("", "/windows", (Route("/windows", take=answer), Route("/frame", frame)))

@@ -49,9 +49,9 @@
   }
 
   async function renew(part) {
-    const query = new URLSearchParams(location.search);
+    const query = new URLSearchParams(part.dataset.at ? "" : location.search);
     query.set("part", part.dataset.part);
-    const answer = await ask(`${location.pathname}?${query}`);
+    const answer = await ask(`${part.dataset.at || location.pathname}?${query}`);
     if (!answer || !answer.ok) return;
     const box = document.createElement("template");
     box.innerHTML = await answer.text();
