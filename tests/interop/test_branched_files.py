@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from coordinator.interop.recognition import read_text
 from coordinator.interop.wallet_file import policy_of, wallet_of
 from psbt.errors import PolicyError
 from psbt.forms import Wait, key_uses
+from psbt.keys import format_key_expression
+from psbt.miniscript import outline
 from psbt.network import Network
-from psbt.policy import Branch, Policy, checksum, format_descriptor
+from psbt.policy import Branch, Policy, addresses, checksum, format_descriptor
 from tests.psbt.soft_vault import soft_vault
 
 LIANA = Path(__file__).parents[3] / "shared" / "vectors" / "interop" / "liana" / "descriptors.json"
@@ -29,6 +32,7 @@ REFUSED = {
 }
 NETWORK = Network.REGTEST
 KEYS = soft_vault(2, 6).policy.keys
+ORIGINS = [format_key_expression(each, NETWORK) for each in KEYS]
 NAMES = tuple(f"key-{number}" for number in range(6))
 
 
@@ -113,6 +117,65 @@ def test_what_is_of_no_known_form_is_named(form: str, told: str) -> None:
     text = "wsh(" + form.format(*keys, "00" * 32) + ")"
     with pytest.raises(NotImportable, match=told):
         read_text(text, NETWORK)
+
+
+def quorum(threshold: int, keys: Sequence[str]) -> str:
+    """Return so many of these keys as Nunchuk writes them."""
+    return f"pk({keys[0]})" if len(keys) == 1 else f"multi({threshold},{','.join(keys)})"
+
+
+NUNCHUK = {
+    "expanding, 2 of 2 to 2 of 3": (2, 2, 2, 3),
+    "decaying, 2 of 3 to 1 of 3": (2, 3, 1, 3),
+    "flexible, 2 of 3 to one other key": (2, 3, 1, 1),
+    "flexible, one key to 2 of 3": (1, 1, 2, 3),
+    "flexible, one key to another": (1, 1, 1, 1),
+}
+"""What libnunchuk's templates make (nunchukutils.cpp, d601901): m, n, later m, later n."""
+
+
+@pytest.mark.parametrize("name", NUNCHUK)
+@pytest.mark.parametrize("wait", [Wait(blocks=4_320), Wait(height=900_000)], ids=str)
+@pytest.mark.parametrize("again", [False, True], ids=["other keys", "the same signers again"])
+def test_what_nunchuks_templates_make_is_read(
+    name: str,
+    wait: Wait,
+    again: bool,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    m, n, later_m, later_n = NUNCHUK[name]
+    shown = [f"{each}/<0;1>/*" for each in ORIGINS]
+    if again:  # another account of the same signer
+        shown[n:] = [
+            f"{ORIGINS[at][:9]}/48'/1'/1'/2']{each.partition(']')[2]}"
+            for at, each in enumerate(shown[n:])
+        ]
+    first, later = quorum(m, shown[:n]), quorum(later_m, shown[n : n + later_n])
+    body = f"wsh(or_d({first},and_v(v:{later},{outline(wait.fragment)})))"
+    made = policy_of(read_text(descriptor(body), NETWORK), NETWORK)
+    assert [(each.threshold, len(each.keys), each.wait) for each in made.branches] == [
+        (m, n, None),
+        (later_m, later_n, wait),
+    ]
+    first_address, other = addresses(made, 0, range(2))
+    record = f"BSMS 1.0\n{descriptor(body)}\nNo path restrictions\n"
+    assert policy_of(read_text(record + first_address, NETWORK), NETWORK) == made
+    with pytest.raises(PolicyError, match="first address"):
+        policy_of(read_text(record + other, NETWORK), NETWORK)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("wsh(and_v(v:multi(2,{0},{1}),older(4320)))", "not recognised is and_v"),
+        ("wsh(or_d(multi(2,{0},{1}),and_v(v:pk({2}),older(4194305))))", "counts time"),
+        ("tr({3},{{multi_a(2,{0},{1}),and_v(v:pk({2}),older(4320))}})", "a taproot wallet"),
+    ],
+    ids=["nobody before the wait", "a wait in time", "taproot"],
+)
+def test_other_templates_of_nunchuk_are_refused_by_name(body: str, told: str) -> None:
+    text = body.format(*(f"{each}/<0;1>/*" for each in ORIGINS))
+    with pytest.raises((NotImportable, PolicyError), match=told):
+        read_text(descriptor(text), NETWORK)
 
 
 def test_the_form_of_nunchuk_is_read() -> None:
