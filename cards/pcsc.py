@@ -52,6 +52,7 @@ LOOKS: Final = 8
 LOOK_APART: Final = 0.002
 CLOSE_THE_OTHER: Final = "close the other program, then run the same command again"
 REMOVED: Final = {0x80100069, 0x8010000C}
+Insertions = tuple[tuple[str, int | None], ...]
 LOST: Final = {0x80100016, 0x8010002F}
 """Not transacted, communication error: what a card that leaves the field gives first."""
 MEANINGS: Final[tuple[tuple[set[int], type[CardError], str], ...]] = (
@@ -69,12 +70,22 @@ MEANINGS: Final[tuple[tuple[set[int], type[CardError], str], ...]] = (
 
 def reader_names() -> list[str]:
     """Return the readers by name, in the order PC/SC has them; raises CardError without PC/SC."""
-    with _context() as context, _Translated("the list of readers"):
-        code, names = _scard().SCardListReaders(context, [])
-    if _code(code) == NO_READERS:
-        return []
-    _expect(code, "the list of readers")
-    return list(names)
+    with _context() as context:
+        return _names(context)
+
+
+def insertions(before: Insertions = (), seconds: float = 0) -> Insertions:
+    """Return every reader with the number of the insertion of its card, None where it is empty.
+
+    Waits so many seconds for anything else than `before`. A reader whose name pyscard cannot pass
+    on always counts as one with a card. Raises CardError without PC/SC.
+    """
+    with _context() as context, _Translated("the readers"):
+        names = _names(context)
+        states = _states(context, [(name, 0) for name in names if name.isascii()], 0)
+        if states and _inserted(names, states) == before:
+            states = _states(context, list(states.items()), seconds)
+        return _inserted(names, states)
 
 
 def arrival(reader: str, seen: int, seconds: float) -> int | None:
@@ -99,6 +110,31 @@ def arrival(reader: str, seen: int, seconds: float) -> int | None:
                 return None
             time.sleep(POLL)
             code, states = scard.SCardGetStatusChange(context, 0, [(reader, 0)])
+
+
+def _names(context: int) -> list[str]:
+    with _Translated("the list of readers"):
+        code, names = _scard().SCardListReaders(context, [])
+    if _code(code) == NO_READERS:
+        return []
+    _expect(code, "the list of readers")
+    return list(names)
+
+
+def _states(context: int, known: list[tuple[str, int]], seconds: float) -> dict[str, int]:
+    """Return the states of readers, by name; waits until one is another than it was known to be."""
+    if not known:
+        return {}
+    code, states = _scard().SCardGetStatusChange(context, round(seconds * 1000), known)
+    if _code(code) != TIMEOUT:
+        _expect(code, "the readers")
+    return {name: state & 0xFFFFFFFF for name, state, _ in states}
+
+
+def _inserted(names: list[str], states: dict[str, int]) -> Insertions:
+    present = _scard().SCARD_STATE_PRESENT
+    numbers = {name: state >> EVENTS if state & present else None for name, state in states.items()}
+    return tuple((name, numbers.get(name, ANY_CARD)) for name in names)
 
 
 class ReaderTransport:

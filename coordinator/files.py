@@ -3,11 +3,14 @@
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from coordinator import foreign_text
 from coordinator.errors import UsageError
+from psbt.errors import PsbtError
 
 SIZE_MAX = 64 * 1024 * 1024
 STDIN = "-"
@@ -36,6 +39,17 @@ def read_stdin() -> bytes:
         return _within_limit(sys.stdin.buffer.read(SIZE_MAX + 1), STDIN_NAME)
     except OSError as failure:
         raise UsageError(f"cannot read {STDIN_NAME}: {failure.strerror}") from failure
+
+
+@contextmanager
+def about(name: str | None) -> Iterator[None]:
+    """Have whatever is refused within say which file it is about; None says nothing."""
+    try:
+        yield
+    except (UsageError, PsbtError) as refusal:
+        if name is not None:
+            refusal.add_note(name)
+        raise
 
 
 def read_secret_lines(source: IO[bytes] | None = None) -> list[bytes]:

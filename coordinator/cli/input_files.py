@@ -1,13 +1,13 @@
 """What a person hands over: files, pictures of codes, standard input, or codes before a camera."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
 
 from coordinator.errors import UsageError
-from psbt.errors import PsbtError
+from coordinator.files import about
 
 Camera = Annotated[bool, typer.Option("--camera", help="read the QR codes by a camera")]
 Device = Annotated[int, typer.Option(min=0, max=63, help="which camera, from 0 on", metavar="N")]
@@ -40,18 +40,12 @@ def name(files: Sequence[str] | None) -> str:
     return " ".join(files) if files else "what the camera saw"
 
 
-@contextmanager
-def named(files: Sequence[str] | None) -> Iterator[None]:
+def named(files: Sequence[str] | None) -> AbstractContextManager[None]:
     """Have whatever is refused within say which file it is about (`failures.explain`).
 
     What was typed or seen by a camera has no name.
     """
-    try:
-        yield
-    except (UsageError, PsbtError) as refusal:
-        if files and list(files) != ["-"]:
-            refusal.add_note(name(files))
-        raise
+    return about(name(files) if files and list(files) != ["-"] else None)
 
 
 def _seen(device: int, fits: Callable[[bytes], bool]) -> bytes:

@@ -105,7 +105,9 @@ def _frames(data: bytes, name: str) -> Iterator["Image"]:
         raise UsageError(
             f"{name} has too many points; {PIXELS_MAX // 1_000_000} million are the most"
         ) from failure
-    except (UnidentifiedImageError, OSError, SyntaxError) as failure:
+    except UnidentifiedImageError as failure:
+        raise UsageError(f"{name} cannot be read as a picture: it is none, or damaged") from failure
+    except (OSError, SyntaxError) as failure:
         raise UsageError(f"{name} cannot be read as a picture: {failure}") from failure
     except (ValueError, EOFError, IndexError, OverflowError) as failure:
         raise UsageError(f"{name} is no whole picture") from failure

@@ -21,7 +21,9 @@ from starlette.types import ASGIApp
 from coordinator.errors import CoordinatorError, NotAccepted, UsageError
 from coordinator.home.settings import OFFLINE, default_folder
 from coordinator.interop import qr_pictures
-from coordinator.web import pages, ways
+from coordinator.web import answers, pages, ways
+from coordinator.web.answers import Answers
+from coordinator.web.brought import FILE_MAX
 from coordinator.web.context import (
     FORM,
     Answer,
@@ -66,6 +68,7 @@ def application(context: Context, port: int, key: str) -> ASGIApp:
         Served("/static/{name}", page.static),
         Served("/frame", page.frame, methods=["POST"]),
         Served("/whole", page.whole, methods=["POST"]),
+        Served(answers.PATH + "{number}", page.answered),
         *(
             Served(route.path, page.endpoint(shown, route.show, route.take), methods=methods)
             for shown in pages.PAGES
@@ -92,6 +95,7 @@ class _Served:
         self._context = context
         self._cookie = cookie_name(port)
         self._key = key
+        self._answers = Answers()
 
     def endpoint(
         self, page: Page | None, show: Handler | None, take: Handler | None
@@ -101,23 +105,30 @@ class _Served:
         async def serve(request: Request) -> Response:
             form = await _form(request) if request.method == "POST" else {}
             handler = take if request.method == "POST" else show
-            return await run_in_threadpool(self._answered, request, page, handler, form=form)
+            visit = self._visit(request, request.url.path, form)
+            return await run_in_threadpool(self._answered, visit, page, handler)
 
         return serve
 
-    def _answered(
-        self, request: Request, page: Page | None, handler: Handler | None, *, form: dict[str, str]
-    ) -> Response:
+    async def answered(self, request: Request) -> Response:
+        """Show once more what was answered to a form."""
+        kept = self._answers.of(request.state.window, request.path_params["number"])
+        at, page = (request.url.path, None) if kept is None else (kept.at, kept.page)
+        shown = _nowhere if kept is None else lambda _: kept.shown
+        visit = self._visit(request, at, {})
+        return await run_in_threadpool(self._answered, visit, page, shown)
+
+    def _visit(self, request: Request, at: str, form: dict[str, str]) -> Visit:
+        path, query = dict(request.path_params), dict(request.query_params)
+        numbers, posted = self._context.bulletin.numbers(), request.method == "POST"
+        window = request.state.window
+        return Visit(self._context, window, at, path, query, form, numbers, posted)
+
+    def _answered(self, visit: Visit, page: Page | None, handler: Handler | None) -> Response:
         """Have a handler answer a visit; whatever is raised there is said on a page."""
-        window: Window = request.state.window
-        query = dict(request.query_params)
-        at = request.url.path
-        numbers = self._context.bulletin.numbers()
-        visit = Visit(self._context, window, at, dict(request.path_params), query, form, numbers)
         try:
             self._context.require_same_home()
-            answer = self._answer(request, visit, handler)
-            return self._response(answer, visit, page)
+            return self._response(self._answer(visit, handler), visit, page)
         except HomeReplaced as replaced:
             failure = self._context.explain(replaced)
             said = {"message": failure.message, "hint": failure.hint}
@@ -125,17 +136,17 @@ class _Served:
         except Exception as error:  # noqa: BLE001 -- the page's entry
             return self._failed(error, visit, page)
 
-    def _answer(self, request: Request, visit: Visit, handler: Handler | None) -> Answer:
+    def _answer(self, visit: Visit, handler: Handler | None) -> Answer:
         try:
             token = visit.form.get(FORM, "")
-            if request.method == "POST" and not use_form(visit.window, token):
+            if visit.posted and not use_form(visit.window, token):
                 return Shown("form_old.html", {}, 403)
         except FormUsed:
             return Shown("form_used.html", {}, 409)
         try:
             return _nowhere(visit) if handler is None else handler(visit)
         except NotAccepted as refused:
-            if request.method != "POST" or not refused.codes:
+            if not visit.posted or not refused.codes:
                 raise
             said = {"dangers": refused.dangers, "carried": visit.carried}
             return Shown("dangers.html", said, 409)
@@ -153,6 +164,8 @@ class _Served:
             return HTMLResponse(rendered("broken.html", said), 500)
 
     def _response(self, answer: Answer, visit: Visit, page: Page | None) -> Response:
+        if visit.posted and isinstance(answer, Shown):
+            answer = Moved(self._answers.keep(visit.window, answer, at=visit.at, page=page))
         if isinstance(answer, Moved):
             return Response(None, 303, {"location": quote(answer.path, safe="/?=&:%#")})
         if isinstance(answer, Sent):
@@ -307,5 +320,7 @@ def common(visit: Visit, page: Page | None) -> Mapping[str, object]:
         "way": lambda step: ways.way(pages.PAGES, step),
         "remedy": lambda text: ways.remedy(pages.PAGES, text),
         "pay_path": next((each.path for each in pages.PAGES if each.name == "Pay"), None),
+        "file_max": FILE_MAX,
+        "unreachable": None,
         "numbers": json.dumps(visit.numbers),
     }

@@ -33,6 +33,11 @@ def asked(context: Context, given: Mapping[str, str], usual: str = "6") -> dict[
     return {"arrivals": arrivals, "when": chosen, "rate": given.get("rate", "")}
 
 
+def without_chain(why: str) -> str:
+    """Return what is said above a form where the chain could not be asked for the postage."""
+    return f"{why}; try again later, or say the postage yourself"
+
+
 def postage(context: Context, vault: str, form: Mapping[str, str]) -> Postage:
     """Return the rate that a form says; the vault is looked at first. Raises UsageError."""
     when = form.get("when", "")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator.chain import ChainSource
-from coordinator.errors import CoordinatorError
+from coordinator.errors import ChainError, CoordinatorError
 from coordinator.home.settings import SETTINGS_FILE, Home
 from coordinator.web.bulletin import Bulletin
 from coordinator.web.reader_watch import ReaderWatch
@@ -98,21 +98,28 @@ class Context:
             finally:
                 self.opened.close_chain()
 
-    def freshen(self, vault: str | None = None) -> None:
-        """Bring one vault or all in step where asking the chain does not leave the home."""
+    def freshen(self, vault: str | None = None) -> ChainError | None:
+        """Bring one vault or all in step where asking the chain does not leave the home.
+
+        Returns why it could not be asked: what is known is from the last time then, as it is of a
+        chain elsewhere.
+        """
         with self.chain_lock:
             try:
                 self.opened.freshen(vault)
+            except ChainError as away:
+                return away
             finally:
                 self.opened.close_chain()
+        return None
 
 
 @dataclass(frozen=True)
 class Visit:
     """One request of a browser that was let in: the names in its path, its query and its form.
 
-    `numbers` say what had changed before anything was looked at: what changes meanwhile is asked
-    for once more.
+    A form was sent where it is `posted`. `numbers` say what had changed before anything was looked
+    at: what changes meanwhile is asked for once more.
     """
 
     context: Context
@@ -122,6 +129,7 @@ class Visit:
     query: Mapping[str, str]
     form: Mapping[str, str]
     numbers: Mapping[str, int]
+    posted: bool = False
 
     @property
     def accepted(self) -> frozenset[str]:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from coordinator.web.windows import Windows
 
 ADDRESS: Final = "127.0.0.1"
-BODY_MAX: Final = 4_000_000
+BODY_MAX: Final = 32_000_000
 ENTER: Final = "/enter/"
 WAIT: Final = "/wait"
 LINK: Final = "/link"
@@ -40,10 +40,11 @@ HEADERS: Final[Mapping[str, str]] = {
 REFUSED: Final = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>cardquorum</title>'
     '<link rel="icon" href="data:,">'
-    "<h1>This window is closed</h1><p>{0}.</p><p>No money has moved. For a new window, go to the "
-    "terminal and type:</p><p><code>cardquorum open</code></p></html>"
+    "<h1>{0}</h1><p>{1}.</p><p>No money has moved.{2}</p></html>"
 )
 CLOSED: Final = "The page was not used for a while, or it was opened with a link that is used up"
+ANEW: Final = " For a new window, go to the terminal and type:</p><p><code>cardquorum open</code>"
+BACK: Final = " Go back to the page you came from."
 
 
 class Refusal(NamedTuple):
@@ -79,7 +80,9 @@ class Gate:
         if refusal is None:
             await self._page(scope, receive, send_guarded)
             return
-        page = REFUSED.format(escape(refusal.sentence))
+        closed = refusal.sentence == CLOSED
+        told = ("This window is closed", ANEW) if closed else ("This was not done", BACK)
+        page = REFUSED.format(told[0], escape(refusal.sentence), told[1])
         answer = Response(page, refusal.status, media_type="text/html")
         await answer(scope, receive, send_guarded)
 

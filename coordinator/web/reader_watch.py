@@ -1,16 +1,18 @@
 """What lies on the readers, looked at whenever a card comes or goes; no PIN is presented.
 
+A card that was told is not looked at again while it stays, unless somebody asks for that.
 A card that could not be told because it lost power, or another program reset it, is looked at
 again: nothing else would say that it answers by now.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from cards import pcsc
 from cards.errors import CardError, OutOfReach, TransportError
+from cards.pcsc import Insertions
 from cards.session import CardIdentity
 from coordinator.home.settings import Home
 from coordinator.readers import emulated, real_readers
@@ -22,8 +24,6 @@ JOIN_SECONDS: Final = 3.0
 PAUSE_SECONDS: Final = 0.5
 PAUSE_MAX_SECONDS: Final = 30.0
 """How soon a card is looked at again that could not be told, at first and at last."""
-
-States = tuple[tuple[str, int | None], ...]
 
 
 class Lying(NamedTuple):
@@ -42,6 +42,11 @@ class Lying(NamedTuple):
     def is_empty(self) -> bool:
         """Tell whether there is no card."""
         return self.card is None and self.error is None
+
+    @property
+    def is_told(self) -> bool:
+        """Tell whether there is no need to look again while it stays."""
+        return not self.is_empty and not self.may_answer_soon
 
     @property
     def may_answer_soon(self) -> bool:
@@ -63,6 +68,21 @@ class Seen(NamedTuple):
     no_readers: CardError | None = None
 
 
+class Emulated(NamedTuple):
+    """An emulated card, and whether it is on its reader."""
+
+    name: str
+    present: bool
+
+
+class Standing(NamedTuple):
+    """Which readers hold which insertion, which emulated cards are there, what is wrong."""
+
+    real: Insertions = ()
+    emulated: tuple[Emulated, ...] = ()
+    trouble: str = ""
+
+
 class ReaderWatch:
     """Looks in a thread of its own, but never while a task may hold a card."""
 
@@ -76,6 +96,10 @@ class ReaderWatch:
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.seen = Seen()
         self._attempts: dict[tuple[str, str], int | None] = {}
+        self._told: dict[tuple[str, int | None], Lying] = {}
+        self._told_emulated: dict[str, Lying] = {}
+        self._untold = False
+        self._no_readers: CardError | None = None
 
     def start(self) -> None:
         """Look once, and then whenever something changes."""
@@ -91,73 +115,91 @@ class ReaderWatch:
         self._thread.join(JOIN_SECONDS)
 
     def _watch(self) -> None:
-        before: object = None
+        before = Standing()
         pause, again_at = PAUSE_SECONDS, 0.0
         while not self._ended.is_set():
             if self._is_busy():
                 self._again.set()
-            else:
-                real, failure = _real()
-                now = (real, str(failure or ""), self._emulated())
-                changed = now != before or self._again.is_set()
-                untold = any(each.may_answer_soon for each in self.seen.lying)
-                if changed or (untold and time.monotonic() >= again_at):
-                    self._again.clear()
-                    self._look(real, failure)
-                    self._bulletin.post(CARDS)
-                    pause = PAUSE_SECONDS if changed else min(2 * pause, PAUSE_MAX_SECONDS)
-                    again_at = time.monotonic() + pause
-                before = now
-            self._ended.wait(LOOK_SECONDS)
+                self._ended.wait(LOOK_SECONDS)
+                continue
+            now = self._standing(before.real)
+            anew = self._again.is_set()
+            changed = now != before
+            if changed or anew or (self._untold and time.monotonic() >= again_at):
+                self._again.clear()
+                self._look(now, anew=anew)
+                self._bulletin.post(CARDS)
+                pause = PAUSE_SECONDS if changed or anew else min(2 * pause, PAUSE_MAX_SECONDS)
+                again_at = time.monotonic() + pause
+            before = now
+            if not now.real:  # nothing waited there
+                self._ended.wait(LOOK_SECONDS)
 
     def look(self) -> Seen:
         """Look now, also while a task goes on: it waits for what is done to a card elsewhere."""
-        self._look(*_real())
+        self._look(self._standing(), anew=True)
         return self.seen
 
     def attempts_of(self, family: str, card_id: str) -> int | None:
         """Return the PIN attempts a card had left when it was last here; None where unknown."""
         return self._attempts.get((family, card_id))
 
-    def _look(self, real: States, failure: CardError | None) -> None:
-        self.seen = Seen((*self._looked(real), *self._emulated_cards()), failure)
-        cards = [each.card for each in self.seen.lying if each.card is not None]
+    def _look(self, now: Standing, *, anew: bool) -> None:
+        """Look at what came, or could not be told before; at all that lies there where `anew`."""
+        if anew:
+            self._told.clear()
+            self._told_emulated.clear()
+        real, there = self._looked(now.real), self._looked_emulated(now.emulated)
+        lying = (*real, *there)
+        occupied = {
+            state: each for state, each in zip(now.real, real, strict=True) if state[1] is not None
+        }
+        self._told = {state: each for state, each in occupied.items() if each.is_told}
+        self._told_emulated = {each.place: each for each in there if each.is_told}
+        self._untold = any(each.may_answer_soon for each in lying) or any(
+            each.is_empty for each in occupied.values()
+        )
+        self.seen = Seen(lying, self._no_readers)
+        cards = [each.card for each in lying if each.card is not None]
         self._attempts |= {(each.family, each.card_id): each.attempts_left for each in cards}
 
-    def _looked(self, states: States) -> list[Lying]:
-        """Look at the readers that hold a card."""
-        occupied = [name for name, number in states if number is not None]
-        found = {each.name: each for each in real_readers.looked_at(self._home, occupied)}
+    def _looked(self, states: Insertions) -> list[Lying]:
+        """Look at the readers whose card is not told yet."""
+        new = [state[0] for state in states if state[1] is not None and state not in self._told]
+        found = {
+            each.name: Lying(each.name, False, each.card, each.error, each.family)
+            for each in real_readers.looked_at(self._home, new)
+        }
         return [
-            Lying(name, False, each.card, each.error, each.family)
-            if (each := found.get(name)) is not None
-            else Lying(name, False, None)
-            for name, _ in states
+            found.get(state[0]) or self._told.get(state) or Lying(state[0], False, None)
+            for state in states
         ]
 
-    def _emulated_cards(self) -> list[Lying]:
-        if self._home.network == "mainnet":
-            return []
+    def _looked_emulated(self, states: Sequence[Emulated]) -> list[Lying]:
+        """Look at the emulated cards where one of them is not told yet."""
+        found = self._told_emulated
+        if any(each.present and each.name not in found for each in states):
+            found = {
+                each.name: Lying(each.name, True, each.identity, each.error, each.family)
+                for each in emulated.listed(self._home)
+            }
         return [
-            Lying(each.name, True, each.identity, each.error, each.family)
-            if emulated.present(self._home, each.name)
+            found[each.name]
+            if each.present and each.name in found
             else Lying(each.name, True, None)
-            for each in emulated.listed(self._home)
+            for each in states
         ]
 
-    def _emulated(self) -> tuple[tuple[str, bool], ...]:
-        """Return which emulated cards there are, and whether each is on its reader."""
-        if self._home.network == "mainnet":
-            return ()
-        return tuple(
-            (name, emulated.present(self._home, name)) for name in self._home.emulated_names()
-        )
-
-
-def _real() -> tuple[States, CardError | None]:
-    """Return each reader with the number of its card's insertion, or why there is none."""
-    try:
-        names = pcsc.reader_names()
-        return tuple((name, pcsc.arrival(name, pcsc.ANY_CARD, 0)) for name in names), None
-    except CardError as failure:
-        return (), failure
+    def _standing(self, before: Insertions = ()) -> Standing:
+        """Return what tells whether a card came or went; waits a moment where readers did not."""
+        try:
+            real, self._no_readers = pcsc.insertions(before, LOOK_SECONDS if before else 0), None
+        except CardError as failure:
+            real, self._no_readers = (), failure
+        there: tuple[Emulated, ...] = ()
+        if self._home.network != "mainnet":
+            there = tuple(
+                Emulated(name, emulated.present(self._home, name))
+                for name in self._home.emulated_names()
+            )
+        return Standing(real, there, str(self._no_readers or ""))

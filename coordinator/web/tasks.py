@@ -94,6 +94,7 @@ class Task:
 
     `command` does the same in a terminal; `path` is the page it was begun on. `again` takes the
     same form once more, with what it `carried` and the dangers that were accepted meanwhile.
+    `may_be_sent` where nobody can tell whether a payment went out.
     """
 
     title: str
@@ -108,6 +109,7 @@ class Task:
     done: Done | None = None
     error: BaseException | None = None
     handed_over: str | None = None
+    may_be_sent: bool = False
     elsewhere: Elsewhere | None = None
     again: str | None = None
     carried: Mapping[str, str] = field(default_factory=dict)

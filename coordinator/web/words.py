@@ -16,7 +16,8 @@ from coordinator.web.tasks import Busy, Failure, Left
 from storage.errors import AlreadyExists, NotFound
 
 HINTS: Final[dict[type[BaseException], str]] = {
-    LastAttempt: "stop and look it up; when you are sure of it, tick the box beside the button",
+    LastAttempt: "stop and look it up; when you are sure of it, tick the box for that on the page "
+    "of the card",
     PinMissing: "nobody typed it in time; begin again when it is at hand",
     PinBlocked: "open the page of this card: it says what frees it",
     CardNotInitialised: "set it up first: the page Cards shows how",

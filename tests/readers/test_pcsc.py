@@ -15,6 +15,7 @@ from cards.session import CardSession
 from cards.signature import verify
 from cards.transport import CardTransport, PowerCycler
 from tests.contracts.subjects import DIGEST, LEAF, PIN, SUBJECTS, Subject, journey
+from tests.patience import SECONDS
 from tests.readers.conftest import NAMES, Put
 
 SELECT_NOTHING = bytes.fromhex("00A4040005F00000000100")
@@ -77,6 +78,32 @@ def test_a_card_that_is_taken_out_and_put_back_is_seen(put: Put) -> None:
     waiting.join()
     assert late[0] is not None
     pcsc.ReaderTransport(name).close()
+
+
+def test_what_all_readers_hold_is_told_at_once_where_it_changes(put: Put) -> None:
+    name = put(0, family_named("satochip").emulate("0.14-0.1"))
+    before = pcsc.insertions()
+    assert dict(before)[name] is not None
+    assert dict(before)[f"{NAMES[1]} 00 00"] is None
+    assert pcsc.insertions(before, 0.01) == before
+    late: list[pcsc.Insertions] = []
+    waiting = threading.Thread(target=lambda: late.append(pcsc.insertions(before, SECONDS)))
+    waiting.start()
+    put.readers[0].eject()
+    waiting.join()
+    assert dict(late[0])[name] is None
+    assert pcsc.insertions(before, SECONDS) != before  # it is another already: nobody waits
+
+
+def test_a_reader_whose_name_cannot_be_passed_on_counts_as_one_with_a_card(
+    put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = put(0, family_named("satochip").emulate("0.14-0.1"))
+    monkeypatch.setattr(pcsc, "_names", lambda _context: ["Läser 00 00", name])
+    assert [(each, number is not None) for each, number in pcsc.insertions()] == [
+        ("Läser 00 00", True),
+        (name, True),
+    ]
 
 
 def talk(card: CardTransport) -> None:

@@ -8,6 +8,7 @@ from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
+from coordinator.web import answers
 from coordinator.web.serving import Running
 from tests.patience import SECONDS
 
@@ -81,12 +82,15 @@ class Client:
         return answer
 
     def send(self, path: str, fields: dict[str, Any], **headers: str) -> Answer:
+        """Send a form; return what was answered, where that is kept to be asked for."""
         sent = {
             "origin": f"http://{self.host}",
             "content-type": "application/x-www-form-urlencoded",
             **headers,
         }
-        return self.ask("POST", path, body=urlencode(fields).encode(), headers=sent)
+        answer = self.ask("POST", path, body=urlencode(fields).encode(), headers=sent)
+        moved = answer.headers.get("location", "")
+        return self.get(moved) if moved.startswith(answers.PATH) else answer
 
     def ask(
         self,

@@ -114,14 +114,63 @@ def sealed(folder: Path) -> Asked:
     return asked
 
 
-def offline(folder: Path) -> Asked:
-    """The usual one, which asks no chain."""
-    asked = usual(folder)
+def asks(asked: Asked, chain: str) -> Asked:
+    """Have a home ask another chain than the embedded one."""
     settings = asked.home / "settings.toml"
-    settings.write_text(settings.read_text().replace('"regtest:"', '"none:"'))
+    settings.write_text(settings.read_text().replace('"regtest:"', f'"{chain}"'))
     return asked
 
 
+def offline(folder: Path) -> Asked:
+    """The usual one, which asks no chain; one payment is all signed, one finished."""
+    asked = usual(folder)
+    paid(asked, "v", "a", "b")
+    asked("spend", "finalize", paid(asked, "v", "a", "b"))
+    return asks(asked, "none:")
+
+
+def away(folder: Path) -> Asked:
+    """The usual one, whose chain does not answer."""
+    asked = usual(folder)
+    paid(asked, "v", "a", "b")
+    return asks(asked, NOWHERE)
+
+
+def imported(folder: Path) -> Asked:
+    """A vault that came from another wallet, whose cards are known, and that nobody compared."""
+    source = asking(folder / "home")
+    made_vault(source)
+    asked = watched(folder, source("vault", "show", "v")["descriptor"])
+    for label in "abc":
+        asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
+    shutil.rmtree(asked.home / "chain", ignore_errors=True)
+    shutil.copytree(source.home / "chain", asked.home / "chain")
+    asked("sync", "--rescan", "1", check=None)
+    return asked
+
+
+def named_oddly(folder: Path) -> Asked:
+    """The usual one, each text of others in which is mark-up and turns what follows round."""
+    asked = usual(folder)
+    address = asked("address", "list", "v")["addresses"][0]["address"]
+    asked("label", "set", address, odd(1))
+    asked("location", "edit", "at-a", "--region", odd(2), "--access", odd(3))
+    asked("holder", "add", "aunt", "--contact", odd(4))
+    words = ("--note", odd(5), "--seal", "4711", "--by", "aunt")
+    asked("custody", "record", "card:a", "sealed", "--at", "at-a", *words)
+    wish = ("--to", f"{STRANGER}:20000", "--feerate", "2", "--note", odd(8))
+    made = asked("spend", "create", "v", *wish)
+    asked("label", "set", made["review"]["inputs"][0]["outpoint"], odd(9))
+    asked("label", "set", asked("history", "v")["transactions"][0]["txid"], odd(10))
+    return asked
+
+
+def odd(number: int) -> str:
+    """Return a text that would show as something else, were it not made visible."""
+    return f'\u202e<b onclick="x">{number}</b>\u200b&'
+
+
+NOWHERE: Final = "bitcoind+http://127.0.0.1:1?cookie=/nonexistent/cookie"
 READ_ONLY: Final = "read-only"
 SERVERS: list[postgresql.Server] = []
 """The server that operators share, once a test has one."""
@@ -135,5 +184,8 @@ HOMES: Final[dict[str, Callable[[Path], Asked]]] = {
     "watching": watching,
     "sealed": sealed,
     "offline": offline,
+    "away": away,
+    "imported": imported,
+    "named-oddly": named_oddly,
     READ_ONLY: usual,
 }

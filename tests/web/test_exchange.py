@@ -77,8 +77,52 @@ def test_it_comes_back_in_each_way(client_out: Client, out: Out) -> None:
 
 def test_what_is_no_payment_is_refused(client_out: Client, out: Out) -> None:
     for junk in ("", "%%%", "cHNidP8=", "bm90aGluZw=="):
-        assert "This was not done" in came_back(client_out, out, file=junk)
+        assert "Not done" in came_back(client_out, out, file=junk)
     assert out.here("spend", "show", out.payment)["have"] == 0
+
+
+@pytest.mark.parametrize(
+    ("called", "told"),
+    [
+        ("signed by ben.psbt", "The file “signed by ben.psbt”: "),
+        ("\u202etbsp.\u200b<b>", r"The file “\u202etbsp.\u200b<b>”: "),
+        ("x" * 500 + ".psbt", f"The file “{'x' * 40}…{'x' * 35}.psbt”: "),
+        ("", ""),
+    ],
+)
+def test_a_refusal_names_the_file_it_is_about(
+    client_out: Client, out: Out, called: str, told: str
+) -> None:
+    path = f"/exchange/{out.payment}"
+    fields = {"file": base64.b64encode(b"nothing").decode(), "called": called}
+    for answer in (
+        client_out.post(f"{path}/back", fields, on=path),
+        client_out.post("/exchange/import", {"vault": "v", **fields}, on="/exchange"),
+    ):
+        assert answer.status == 400
+        assert f"Not done {told}" in answer.words
+        assert bool(told) == ("The file" in answer.words.partition("<form")[0])
+        assert "\u202e" not in answer.text
+
+
+def test_what_was_pasted_has_no_name(client_out: Client, out: Out) -> None:
+    path = f"/exchange/{out.payment}"
+    answer = client_out.post(f"{path}/back", {"text": "nothing", "called": "x.psbt"}, on=path)
+    assert "x.psbt" not in answer.words
+    assert ">nothing</textarea>" in answer.text  # nothing typed is lost
+
+
+def test_a_finished_payment_is_taken_to_another_computer(client_out: Client, out: Out) -> None:
+    path = f"/exchange/{out.payment}"
+    assert client_out.get(f"{path}/transaction").status == 400
+    for label in "ab":
+        words = ("--emulated", label, "--pin-stdin", "--yes")
+        out.here("spend", "sign", out.payment, *words, stdin=PIN)
+    final = out.here("spend", "finalize", out.payment)["hex"]
+    assert f"tx broadcast {out.payment}.txn" in client_out.get(path).words
+    saved = client_out.get(f"{path}/transaction")
+    assert saved.text == final
+    assert f"{out.payment}.txn" in saved.headers["content-disposition"]
 
 
 def test_a_payment_made_elsewhere_is_opened(client_out: Client, out: Out) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.matrix
 SIZES: Final = (360, 768, 1280)
 SCHEMES: Final = ("light", "dark")
-FILES: Final = re.compile(r"/papers/[^/?]+/[^/?]+|.*/psbt$|/static/.*")
+FILES: Final = re.compile(r"/papers/[^/?]+/[^/?]+|.*/psbt$|.*/transaction$|/static/.*")
 OF_A_KIND: Final = 2
 """How many of the pages that differ in a name alone are looked at."""
 WIDE: Final = "() => document.documentElement.scrollWidth > innerWidth"

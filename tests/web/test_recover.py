@@ -134,6 +134,18 @@ def test_what_is_no_kit_brings_nothing_back(client: Client, text: str) -> None:
     assert brought(client, text=text).status == 400
 
 
+def test_a_refusal_names_the_file_it_is_about(client: Client) -> None:
+    for data, told in (
+        (b"nonsense", "The file “kit of v.pdf”: "),
+        (b"\x89PNG\r\n\x1a\n", "The file “kit of v.pdf” cannot be read as a picture"),
+    ):
+        sent = {"file": base64.b64encode(data).decode(), "called": "kit of v.pdf"}
+        assert told in brought(client, **sent).words
+    words = brought(client, **sent, name="no name").words
+    assert "The name 'no name'" in words
+    assert "The file" not in words
+
+
 @pytest.mark.matrix
 def test_the_camera_brings_it_back_from_the_codes_on_paper(
     vault: Asked, elsewhere: Asked, tmp_path: Path

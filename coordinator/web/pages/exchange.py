@@ -8,20 +8,27 @@ from coordinator.interop import qr_pictures, qr_text
 from coordinator.payment import ceremonies, payment_files
 from coordinator.payment.progress import progress
 from coordinator.wallet import overview
-from coordinator.web.brought import given
+from coordinator.web.brought import given, named, typed
 from coordinator.web.context import Answer, Moved, Page, Route, Sent, Shown, Visit
+from psbt.errors import PsbtError
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
 
 PATH: Final = "/exchange"
 OPEN: Final = frozenset({"collecting", "complete"})
+FINAL: Final = "final"
 FORMATS: Final = ("ur", "bbqr")
 PARTS_MAX: Final = 400
 PSBT: Final = "application/octet-stream"
+TEXT: Final = "text/plain"
 
 
 def choose(visit: Visit) -> Answer:
     """Show the payments that can go out, and take one that was made elsewhere."""
+    return _chosen(visit, None)
+
+
+def _chosen(visit: Visit, mistake: str | None) -> Answer:
     with visit.context.reading.begin() as db:
         names = [each.name for each in vault_book.all_vaults(db) if each.retired_at is None]
     found = [
@@ -29,15 +36,22 @@ def choose(visit: Visit) -> Answer:
         for each in overview.ceremonies(visit.context.home, visit.context.reading)
         if each.state in OPEN
     ]
-    return Shown("exchange.html", {"payments": found, "names": names})
+    said = {"payments": found, "names": names, "given": typed(visit.form), "mistake": mistake}
+    return Shown("exchange.html", said, 400 if mistake else 200)
 
 
 def show(visit: Visit) -> Answer:
     """Show how a payment goes out, once somebody asked for that, and how it comes back."""
+    return _shown(visit, None)
+
+
+def _shown(visit: Visit, mistake: str | None) -> Answer:
     context, name = visit.context, visit.path["payment"]
     with context.reading.begin() as db:
         record = ceremony_book.ceremony_named(db, name)
-        seen, is_out = progress(record), record.exported_at is not None
+        seen, is_out, final = progress(record), record.exported_at is not None, record.final_tx
+    if seen.state == FINAL and final is not None:
+        return Shown("exchange_final.html", {"seen": seen, "transaction": final.hex()})
     if seen.state not in OPEN:
         raise UsageError(f"payment {name} is {seen.state}: it needs no more signatures")
     kind = visit.query.get("as", FORMATS[0])
@@ -48,8 +62,10 @@ def show(visit: Visit) -> Answer:
         "kind": kind,
         "formats": FORMATS,
         "taken": visit.query.get("taken"),
+        "given": typed(visit.form),
+        "mistake": mistake,
     }
-    return Shown("exchange_payment.html", said)
+    return Shown("exchange_payment.html", said, 400 if mistake else 200)
 
 
 def _code(psbt: str, kind: str) -> str | None:
@@ -81,13 +97,29 @@ def download(visit: Visit) -> Answer:
     return Sent(data, PSBT, f"{name}.psbt")
 
 
+def download_final(visit: Visit) -> Answer:
+    """Hand a finished transaction to the browser as a file, to be sent elsewhere."""
+    name = visit.path["payment"]
+    with visit.context.reading.begin() as db:
+        record = ceremony_book.ceremony_named(db, name)
+        if record.state != FINAL or record.final_tx is None:
+            raise UsageError(f"payment {name} is {record.state}: it is not sent elsewhere")
+        text = record.final_tx.hex()
+    return Sent(text.encode(), TEXT, f"{name}.txn")
+
+
 def take(visit: Visit) -> Answer:
     """Take the signatures of what came back."""
     context, name = visit.context, visit.path["payment"]
     context.opened.require_writable()
-    taken = ceremonies.add(
-        context.home, context.database, name, data=given(visit.form), accepted=visit.accepted
-    )
+    try:
+        with named(visit.form):
+            data, accepted = given(visit.form), visit.accepted
+            taken = ceremonies.add(
+                context.home, context.database, name, data=data, accepted=accepted
+            )
+    except (UsageError, PsbtError) as mistake:
+        return _shown(visit, context.explain(mistake).message)
     return Moved(f"{PATH}/{name}?taken={taken}")
 
 
@@ -95,13 +127,17 @@ def open_foreign(visit: Visit) -> Answer:
     """Open a payment that was made elsewhere."""
     context, name = visit.context, visit.form.get("vault", "")
     context.opened.require_writable()
-    data = given(visit.form)
-    context.freshen(name)
-    with context.database.begin() as db:
-        record = vault_book.vault_named(db, name)
-        made = payment_files.open_payment(
-            context.home, db, record, data=data, accepted=visit.accepted
-        )
+    try:
+        with named(visit.form):
+            data = given(visit.form)
+            context.freshen(name)
+            with context.database.begin() as db:
+                record = vault_book.vault_named(db, name)
+                made = payment_files.open_payment(
+                    context.home, db, record, data=data, accepted=visit.accepted
+                )
+    except (UsageError, PsbtError) as mistake:
+        return _chosen(visit, context.explain(mistake).message)
     return Moved(f"{PATH}/{made.created.ceremony}?taken={made.signatures}")
 
 
@@ -122,6 +158,7 @@ PAGE: Final = Page(
         Route("/exchange/import", take=open_foreign),
         Route("/exchange/{payment}", show, send_out),
         Route("/exchange/{payment}/psbt", download),
+        Route("/exchange/{payment}/transaction", download_final),
         Route("/exchange/{payment}/back", take=take),
     ),
     {

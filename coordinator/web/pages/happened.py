@@ -7,9 +7,10 @@ from coordinator.custody import log as custody_log
 from coordinator.errors import ChainError, NotLooked, UsageError
 from coordinator.guide.facts import GuideFacts, gather
 from coordinator.guide.reports import TOLD, WHOLE, Report, first_steps, is_done, subjects
+from coordinator.home.settings import OFFLINE
 from coordinator.incident import replacement, response
 from coordinator.incident.step import Step
-from coordinator.web import ticks
+from coordinator.web import arrival, ticks
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from storage import custody as custody_book
 from storage import succession as succession_book
@@ -182,6 +183,10 @@ def withdraw(visit: Visit) -> Answer:
 
 def ask_replacement(visit: Visit) -> Answer:
     """Show what putting another card in the place of one that is gone takes."""
+    return _replacing(visit, None)
+
+
+def _replacing(visit: Visit, mistake: str | None) -> Answer:
     context, name = visit.context, visit.path["vault"]
     facts = _facts(visit)
     standing = next((each for each in facts.vaults if each.name == name), None)
@@ -197,25 +202,28 @@ def ask_replacement(visit: Visit) -> Answer:
         ]
     )
     fresh = [card.label for card in facts.cards if card.free and card.carrier.gone is None]
-    said = {"name": name, "seen": seen, "gone": gone, "fresh": fresh}
-    return Shown("happened_replace.html", said)
+    said = {
+        "name": name,
+        "seen": seen,
+        "gone": gone,
+        "fresh": fresh,
+        "given": visit.form,
+        "asks_rate": mistake is not None or context.home.chain == OFFLINE,
+        "mistake": mistake,
+    }
+    return Shown("happened_replace.html", said, 400 if mistake else 200)
 
 
 def replace_card(visit: Visit) -> Answer:
     """Make the successor of a vault, and a payment of all its coins there."""
     context, name, form = visit.context, visit.path["vault"], visit.form
     context.opened.require_writable()
-    typed = form.get("rate", "").strip() or None
-    with context.reading.begin() as db:
-        urgent = replacement.is_urgent(db, name)
-    with context.chain_lock:
-        try:
-            with suppress(NotLooked, ChainError):
-                context.opened.look_first(name)
-            blocks = NOW_BLOCKS if urgent else SOON_BLOCKS
-            rate = context.opened.rate(typed, None, blocks=blocks)
-        finally:
-            context.opened.close_chain()
+    try:
+        feerate = _postage(visit)
+    except ChainError as away:
+        return _replacing(visit, arrival.without_chain(context.explain(away).message))
+    except UsageError as mistake:
+        return _replacing(visit, context.explain(mistake).message)
     with context.database.begin() as db:
         made = replacement.start(
             context.home,
@@ -223,10 +231,25 @@ def replace_card(visit: Visit) -> Answer:
             name,
             gone=form.get("gone", ""),
             new=form.get("new", ""),
-            feerate=rate.feerate,
+            feerate=feerate,
             accepted=visit.accepted,
         )
     return Moved(f"{PATH}/replace/{made.vault}")
+
+
+def _postage(visit: Visit) -> int:
+    """Return the rate that was typed, else one that moves the money soon, or at once."""
+    context, name = visit.context, visit.path["vault"]
+    with context.reading.begin() as db:
+        blocks = NOW_BLOCKS if replacement.is_urgent(db, name) else SOON_BLOCKS
+    with context.chain_lock:
+        try:
+            with suppress(NotLooked, ChainError):
+                context.opened.look_first(name)
+            typed = visit.form.get("rate", "").strip() or None
+            return context.opened.rate(typed, None, blocks=blocks).feerate
+        finally:
+            context.opened.close_chain()
 
 
 PAGE: Final = Page(

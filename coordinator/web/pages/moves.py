@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator.errors import FeerateTooLow, NotRipe, UsageError
+from coordinator.errors import ChainError, FeerateTooLow, NotRipe, UsageError
 from coordinator.home.stored import stored_policy
 from coordinator.incident import replacement
 from coordinator.payment import creation, fee_bump, refresh, ripe_coins
@@ -69,6 +69,9 @@ def _take(move: Move) -> Handler:
                 made = move.make(visit, low.least_feerate)
         except (UsageError, PsbtError, NotRipe) as mistake:
             return _form(move, visit, visit.context.explain(mistake).message)
+        except ChainError as away:
+            said = arrival.without_chain(visit.context.explain(away).message)
+            return _form(move, visit, said)
         return Moved(f"/pay/{made[0]}" if len(made) == 1 else "/pay")
 
     return take

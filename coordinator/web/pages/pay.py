@@ -6,7 +6,13 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator.errors import CoordinatorError, NotRipe, UsageError
+from coordinator.errors import (
+    ChainError,
+    ChainUnreachable,
+    CoordinatorError,
+    NotRipe,
+    UsageError,
+)
 from coordinator.guide.payments import payments
 from coordinator.home import stated
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
@@ -49,13 +55,14 @@ class Wish(NamedTuple):
 def choose(visit: Visit) -> Answer:
     """Show the payments that are not final, and the vaults that can pay."""
     context = visit.context
-    context.freshen()
+    away = context.freshen()
     with context.reading.begin() as db:
         vaults = [each for each in vault_book.all_vaults(db) if each.retired_at is None]
         waiting = list(payments(context.home, db, vaults))
         names = [each.name for each in vaults]
     lines = [each for each in overview.ceremonies(context.home, context.reading) if each.final][:20]
-    return Shown("pay.html", {"waiting": waiting, "names": names, "done": lines})
+    said = {"waiting": waiting, "names": names, "done": lines, "unreachable": away}
+    return Shown("pay.html", said)
 
 
 def ask(visit: Visit) -> Answer:
@@ -99,6 +106,8 @@ def create(visit: Visit) -> Answer:
         made = _created(visit, name, wish)
     except (UsageError, NotRipe, PsbtError) as mistake:
         return _form(visit, context.explain(mistake).message)
+    except ChainError as away:
+        return _form(visit, arrival.without_chain(context.explain(away).message))
     return Moved(f"{PATH}/{made}")
 
 
@@ -140,7 +149,7 @@ def show(visit: Visit) -> Answer:
 
 def _shown(visit: Visit, mistake: str | None) -> Answer:
     context, name = visit.context, visit.path["payment"]
-    context.freshen()
+    away = context.freshen()
     review, warnings, damaged = None, list[Notice](), None
     with context.reading.begin() as db:
         record = ceremony_book.ceremony_named(db, name)
@@ -164,6 +173,7 @@ def _shown(visit: Visit, mistake: str | None) -> Answer:
         "embedded": context.home.chain == EMBEDDED_CHAIN,
         "seen_as": _seen_as(line, review),
         "mistake": mistake,
+        "unreachable": away,
     }
     return Shown("pay_one.html", said, 409 if mistake else 200)
 
@@ -236,6 +246,7 @@ def send(visit: Visit) -> Answer:
     context, name, accepted = visit.context, visit.path["payment"], visit.accepted
 
     def work(conversation: Conversation) -> Done:
+        task = conversation.task
         context.opened.require_writable()
         with context.reading.begin() as db:
             state = ceremony_book.ceremony_named(db, name).state
@@ -247,9 +258,13 @@ def send(visit: Visit) -> Answer:
         if context.home.chain == OFFLINE:
             raise CoordinatorError("this home has no chain source: send it from another computer")
         with context.chain() as chain:
-            sent = ceremonies.broadcast(
-                context.home, context.database, name, chain=chain, accepted=accepted
-            )
+            try:
+                sent = ceremonies.broadcast(
+                    context.home, context.database, name, chain=chain, accepted=accepted
+                )
+            except ChainUnreachable:
+                conversation.tell(lambda: setattr(task, "may_be_sent", True))
+                raise
         return Done("it was sent", (f"its number is {sent.txid}",), f"{PATH}/{name}")
 
     path = f"{PATH}/{name}"

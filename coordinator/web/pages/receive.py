@@ -35,7 +35,7 @@ def choose(visit: Visit) -> Answer:
 def show(visit: Visit) -> Answer:
     """Ask how much is expected, and list the newest addresses with what came of each."""
     context, name = visit.context, visit.path["vault"]
-    context.freshen()
+    away = context.freshen()
     try:
         found = addresses.addresses(context.home, context.reading, name, newest=SHOWN_MAX)
     except NotAccepted:  # nobody compared it with the paper here: its page asks for that
@@ -50,6 +50,7 @@ def show(visit: Visit) -> Answer:
         "listed": found[::-1],
         "more": max(count - SHOWN_MAX, 0),
         "looked": seen,
+        "unreachable": away,
     }
     return Shown("receive_vault.html", said)
 

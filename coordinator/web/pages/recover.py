@@ -8,9 +8,10 @@ from coordinator.errors import CoordinatorError, NotAccepted, UsageError
 from coordinator.guide import arrival
 from coordinator.guide.arrival import TOLD, Reason
 from coordinator.guide.facts import gather
+from coordinator.names import checked_name
 from coordinator.recovery import recover as recovering
 from coordinator.vault import vaults
-from coordinator.web.brought import given
+from coordinator.web.brought import given, named, typed
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from psbt.errors import PolicyError, PsbtError
 from storage import vaults as vault_book
@@ -46,7 +47,8 @@ def ask(visit: Visit) -> Answer:
 
 
 def _form(visit: Visit, mistake: str | None) -> Answer:
-    return Shown("recover.html", {"given": visit.form, "mistake": mistake}, 400 if mistake else 200)
+    said = {"given": typed(visit.form), "mistake": mistake}
+    return Shown("recover.html", said, 400 if mistake else 200)
 
 
 def take(visit: Visit) -> Answer:
@@ -55,14 +57,16 @@ def take(visit: Visit) -> Answer:
     context.opened.require_writable()
     birthday = form.get("birthday", "").strip() or None
     checksum = form.get("checksum", "").strip().removeprefix("#") or None
-    plan = vaults.VaultPlan(form.get("name", "").strip(), 0, (), birthday=birthday)
     try:
-        data = given(form)
-        context.freshen()
-        with context.database.begin() as db:
-            text = _opened(visit, db, data)
-            found = vaults.import_text(context.home, db, plan, text=text, checksum=checksum)
-            name = found.vault.name
+        name = checked_name(form.get("name", "").strip())
+        plan = vaults.VaultPlan(name, 0, (), birthday=birthday)
+        with named(form):
+            data = given(form)
+            context.freshen()
+            with context.database.begin() as db:
+                text = _opened(visit, db, data)
+                found = vaults.import_text(context.home, db, plan, text=text, checksum=checksum)
+                name = found.vault.name
     except NotAccepted:
         raise
     except (CoordinatorError, PsbtError, PolicyError, AlreadyExists) as mistake:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from coordinator.errors import ChainError
+from coordinator.chain import ChainSource
+from coordinator.errors import ChainUnreachable
 from coordinator.guide import arrival
 from coordinator.guide import status as standing
 from coordinator.guide.payments import Standing
@@ -39,14 +40,16 @@ class Verdict(NamedTuple):
 def show(visit: Visit) -> Answer:
     """Show how things stand, the most dangerous first."""
     context = visit.context
-    unreachable: ChainError | None = None
+    unreachable = context.freshen()
+
+    def chain() -> ChainSource:
+        if unreachable is not None:  # it was asked just now
+            raise ChainUnreachable(str(unreachable)) from unreachable
+        return context.opened.chain
+
     with context.chain_lock:
         try:
-            context.opened.freshen()
-        except ChainError as failure:
-            unreachable = failure
-        try:
-            seen = standing.status(context.home, context.reading, lambda: context.opened.chain)
+            seen = standing.status(context.home, context.reading, chain)
         finally:
             context.opened.close_chain()
     first = next((step for step in seen.next if step.severity is not Severity.INFO), None)

@@ -89,7 +89,7 @@ def show(visit: Visit) -> Answer:
 def past(visit: Visit) -> Answer:
     """Show what came in and went out, the newest first."""
     context, name = visit.context, visit.path["vault"]
-    context.freshen(name)
+    away = context.freshen(name)
     found = history.history(context.reading, name)
     with context.reading.begin() as db:
         looked = scans.looked(db, vault_book.vault_named(db, name))
@@ -101,6 +101,7 @@ def past(visit: Visit) -> Answer:
         "vanished": found.vanished,
         "looked": looked,
         "kinds": KINDS,
+        "unreachable": away,
     }
     return Shown("vault_history.html", said)
 

@@ -140,23 +140,34 @@
   });
 
   // A file goes into the form it was dropped on, as text; it is sent when the person says so.
-  function taken(zone, file) {
-    const reader = new FileReader();
-    reader.onload = () => {
-      zone.querySelector("input[type=hidden]").value = reader.result.split(",")[1] || "";
-      zone.classList.add("chosen");
+  function taken(zone, chooser) {
+    const [file, most] = [chooser.files[0], Number(zone.dataset.most)];
+    const put = (name, text) => { zone.querySelector(`input[name=${name}]`).value = text; };
+    const ready = (whole, wrong = "") => {
+      put("file", whole);
+      put("called", whole ? file.name : "");
+      zone.classList.toggle("chosen", Boolean(whole));
+      chooser.setCustomValidity(wrong);
+      if (wrong) chooser.reportValidity();
     };
+    if (!file) { ready(""); return; }
+    if (file.size > most) { ready("", `It is too large: at most ${most >> 20} MiB are read.`); return; }
+    ready("");
+    chooser.setCustomValidity("One moment: the file is still being read.");
+    const reader = new FileReader();
+    reader.onload = () => ready(reader.result.split(",")[1] || "");
+    reader.onerror = () => ready("", "It cannot be read. Choose it once more.");
     reader.readAsDataURL(file);
   }
   for (const zone of document.querySelectorAll("[data-drop]")) {
     const chooser = zone.querySelector("input[type=file]");
-    chooser.addEventListener("change", () => { if (chooser.files[0]) taken(zone, chooser.files[0]); });
+    chooser.addEventListener("change", () => taken(zone, chooser));
     zone.addEventListener("dragover", (event) => event.preventDefault());
     zone.addEventListener("drop", (event) => {
       event.preventDefault();
       if (event.dataTransfer.files[0]) {
         chooser.files = event.dataTransfer.files;
-        taken(zone, chooser.files[0]);
+        taken(zone, chooser);
       }
     });
     const box = zone.querySelector("[data-camera]");
