@@ -18,6 +18,8 @@ COMMAND: Final = "cardquorum "
 SUBJECT: Final = re.compile(
     r"\b(card|key|location|copy|holder|plate|words|file|bag):(?=[A-Za-z0-9])"
 )
+CEREMONY: Final = re.compile(r"\bceremony\b")
+LOCATION: Final = re.compile(r"\blocation\b")
 FRAME: Final = "base.html"
 
 
@@ -42,6 +44,7 @@ def environment() -> Environment:
         ago=lambda moment: ago(moment, clock.now()),
         sentence=sentence,
         plain=plain,
+        things=things,
         told=lambda danger: as_told(*danger),
     )
     return made
@@ -64,12 +67,18 @@ def grouped(text: str) -> Sequence[str]:
 
 def sentence(text: str) -> str:
     """Return a message as a sentence: a capital, a full stop, and things as they are said."""
-    text = text.strip()
-    if COMMAND not in text:  # there they stay as they are typed
-        text = SUBJECT.sub(lambda found: f"{WORDS.get(found[1], found[1])} ", text)
+    text = things(text.strip())
     ended = text if re.search(r"[.!?:]$", text) else f"{text}."
-    named = ":" in ended.partition(" ")[0]  # kind:name stays as it is typed
-    return ended if named else ended[:1].upper() + ended[1:]
+    typed = re.search(r"[:\d]", ended.partition(" ")[0])  # an address, kind:name
+    return ended if typed else ended[:1].upper() + ended[1:]
+
+
+def things(text: str) -> str:
+    """Return a text with things as they are said; where it tells a command they stay as typed."""
+    if COMMAND in text:
+        return text
+    text = SUBJECT.sub(lambda found: f"{WORDS.get(found[1], found[1])} ", text)
+    return CEREMONY.sub("payment", LOCATION.sub("place", text))
 
 
 def plain(subject: str) -> str:

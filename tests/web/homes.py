@@ -51,7 +51,7 @@ def robbed(folder: Path) -> Asked:
     enrolling = ("--emulated", "fresh", "--pin-stdin")
     asked("card", "enrol", LONG, *enrolling, stdin=PIN)
     asked("card", "stolen", "b")
-    asked("replace", "start", "v", "--gone", "b", "--new", LONG, "--feerate", "3", check=None)
+    asked("replace", "start", "v", "--card", "b", "--with", LONG, "--feerate", "3")
     return asked
 
 

@@ -97,7 +97,7 @@ def test_coins_that_another_payment_holds_meanwhile_are_not_signed(
     other = vault("spend", "create", "v", "--drain", STRANGER, "--feerate", "2")["ceremony"]
     changed(vault, "UPDATE ceremony SET state = 'collecting' WHERE public_id = ?", payment)
     agree(client)
-    assert f"reserved by ceremony {other}" in refused(client)
+    assert f"reserved by payment {other}" in refused(client)
 
 
 def test_a_payment_that_is_gone_meanwhile_is_not_signed(client: Client, vault: Asked) -> None:
@@ -105,7 +105,7 @@ def test_a_payment_that_is_gone_meanwhile_is_not_signed(client: Client, vault: A
     reviewing(client, payment)
     changed(vault, "DELETE FROM ceremony WHERE public_id = ?", payment)
     agree(client)
-    assert f"There is no ceremony {payment}" in refused(client)
+    assert f"There is no payment {payment}" in refused(client)
 
 
 def test_a_card_stolen_meanwhile_changes_no_payment_and_nobody_is_asked_twice(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.guide.reports import Report
+from coordinator.web import pages, ways
 from coordinator.web.windows import new_form
 from tests.cli.test_branches import TWO_OF_THREE, create, fund, made_branches
 from tests.cli.test_other_wallets import watched
@@ -272,6 +273,38 @@ def test_a_move_is_written_down(client: Client, vault: Asked) -> None:
     client.post("/places/secret", told, on="/places")
     (secret,) = vault("secret", "list")["secrets"]
     assert (secret["card"], secret["known_by"], secret["written_at"]) == ("a", ["uncle"], ["at-b"])
+
+
+def test_a_bag_and_a_person_are_written_down(client: Client, vault: Asked) -> None:
+    sealed = {"item": "card:a", "event": "sealed", "at": "at-a"}
+    assert "number that is printed on the bag" in client.post("/places/move", sealed).words
+    client.post("/places/move", {**sealed, "seal": "B-4711"}, on="/places")
+    client.post("/places/person", {"name": "aunt", "contact": "by bell"}, on="/places")
+    vault("location", "edit", "at-a", "--holder", "aunt", "--access", "ring twice")
+    words = client.get("/places").words
+    assert "bag B-4711" in words
+    assert "aunt : by bell; opens at-a" in words
+    assert "ring twice" in words
+    client.post("/places/move", {"item": "copy:paper-a", "event": "destroyed"}, on="/places")
+    events = vault("custody", "log", "copy:paper-a")["events"]
+    assert (events[-1]["event"], events[-1]["location"]) == ("destroyed", None)
+
+
+def test_a_step_leads_to_its_form_filled_in(vault: Asked) -> None:
+    prove_keys(vault)
+    steps = [each for each in vault("status")["next"] if "secret add" in each["command"]]
+    with serving(vault.home) as page:
+        client = Client(page)
+        client.enter()
+        road = "/places?item=card:c&event=seen&card=c&kind=puk"
+        text = client.get(road).text
+        chosen = ("card:c", "seen", "c", "puk")
+        assert [f'value="{each}" selected' in text for each in chosen] == [True] * 4
+    for step in steps:
+        card, kind = re.search(r"--of (\w+) --kind (\w+)", step["command"]).groups()
+        found = ways.remedy(pages.PAGES, step["command"]).way
+        assert found.path == f"/places?card={card}&kind={kind}#secret"
+    assert steps
 
 
 def test_a_kit_is_made_and_downloaded(client: Client, vault: Asked) -> None:

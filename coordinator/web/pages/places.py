@@ -39,7 +39,11 @@ MOVES: Final = {
     "placed": "it lies there now",
     "seen": "I looked: it is where it was",
     "found": "it was gone, and is back",
+    "sealed": "it is in a sealed bag now",
+    "destroyed": "it was destroyed, on purpose",
 }
+STAYS: Final = frozenset({"seen", "destroyed"})
+"""What says nothing of another place."""
 
 
 LAST: Final = 10
@@ -53,7 +57,9 @@ def choose(visit: Visit) -> Answer:
         is_sealed = sealing.is_sealed(db)
         events = custody_log.events(db, None, home=visit.context.home)
     told = [each for each in reversed(events) if each.operator != NOBODY][:LAST]
+    chosen = {word: visit.query.get(word, "") for word in ("item", "event", "card", "kind")}
     said = {**_lists(visit), "vaults": names, "told": told, "is_sealed": is_sealed}
+    said["chosen"] = chosen
     return Shown("places.html", said)
 
 
@@ -123,10 +129,11 @@ def move(visit: Visit) -> Answer:
     event, item, place = form.get("event", ""), form.get("item", ""), form.get("at", "")
     if event not in MOVES:
         raise UsageError("say what happened to it")
-    at = place or None
-    if event == "seen":
-        at = None
-    new = NewEvent(item, event, at=at, note=form.get("note", "").strip() or None)
+    at = None if event in STAYS else place or None
+    seal, note = (form.get(name, "").strip() or None for name in ("seal", "note"))
+    if event == "sealed" and seal is None:
+        raise UsageError("type the number that is printed on the bag")
+    new = NewEvent(item, event, at=at, seal=seal, note=note)
     with visit.context.database.begin() as db:
         custody_log.record(db, new)
     return Moved(PATH)
@@ -144,6 +151,14 @@ def add_place(visit: Visit) -> Answer:
         place = Place(form.get("name", "").strip(), form.get("kind", ""), region, holder)
         custody_log.add_location(db, place)
     return Moved(PATH)
+
+
+def add_person(visit: Visit) -> Answer:
+    """Add somebody who can open places, and how to reach them."""
+    name, contact = (visit.form.get(word, "").strip() for word in ("name", "contact"))
+    with visit.context.database.begin() as db:
+        custody_log.add_holder(db, name, None, contact=contact or None)
+    return Moved(f"{PATH}#people")
 
 
 def tell_secret(visit: Visit) -> Answer:
@@ -174,15 +189,17 @@ PAGE: Final = Page(
         Route(PATH, choose),
         Route("/places/move", take=move),
         Route("/places/new", take=add_place),
+        Route("/places/person", take=add_person),
         Route("/places/secret", take=tell_secret),
         Route("/places/{vault}", show),
     ),
     {
-        ("location", "add"): PATH,
-        ("custody", "record"): PATH,
-        ("secret", "add"): PATH,
+        ("location", "add"): f"{PATH}#new",
+        ("custody", "record"): f"{PATH}?item={{2}}&event={{3}}#moved",
+        ("secret", "add"): f"{PATH}?card={{4}}&kind={{6}}#secret",
         ("location", "list"): PATH,
-        ("holder", "list"): PATH,
+        ("holder", "add"): f"{PATH}#people",
+        ("holder", "list"): f"{PATH}#people",
         ("secret", "list"): PATH,
         ("audit",): "/places/{1}",
     },

@@ -95,7 +95,9 @@ def show(visit: Visit) -> Answer:
         facts = gather(context.home, db, writable=not is_read_only(context.database))
     standing = next((each for each in facts.vaults if each.name == name), None)
     looked = standing is not None and standing.looked
+    keys = () if standing is None else standing.facts.cosigners
     said = {
+        "back": not shown.approved or not all(key.verified for key in keys),
         "vault": shown,
         "first": first,
         "doubts": [recovering.WRITER_UNKNOWN] if LOCKED in visit.query else [],
