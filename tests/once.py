@@ -19,6 +19,7 @@ from typer import main as typer_main
 
 from cards import bip32, emulation
 from coordinator import cli
+from coordinator.chain.regtest import log
 from coordinator.cli import build, manual
 from psbt import policy
 from psbt.keys import ChildKeys, children
@@ -29,6 +30,7 @@ COMPILED = LRUCache(4096)
 RIPEMD160 = lru_cache(maxsize=4096)(bip32.ripemd160)
 POINTS = lru_cache(maxsize=4096)(emulation.public_key)
 STRETCHED = lru_cache(maxsize=64)(encryption._stretched)
+BLOCKS = lru_cache(maxsize=16_384)(log._whole_block)
 OPTIONS = lru_cache(maxsize=1024)(typer_main.get_params_from_function)
 SCHEMAS: dict[str, list[str]] = {}
 """The statements that make an empty SQLite database one of a version."""
@@ -114,9 +116,10 @@ def deriving_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def computing_once() -> Iterator[None]:
-    """Share compiled SQL, schemas, child keys, the command line and keys of passphrases."""
+    """Share compiled SQL, schemas, child keys, blocks, the command line, keys of passphrases."""
     with (
         deriving_once(),
+        mock.patch.object(log, "_whole_block", BLOCKS),
         mock.patch.object(cli, "build", building_once),
         mock.patch.object(encryption, "_stretched", STRETCHED),
         mock.patch.object(policy, "children", remembered_children),

@@ -40,8 +40,8 @@ INSTALLED = str(Path(sys.executable).parent)
     ("name", "last"),
     [
         ("two_of_three.py", "vB:"),
-        ("walk_through.sh", "nothing found"),
         ("readers.sh", "confirmed"),
+        pytest.param("walk_through.sh", "nothing found", marks=pytest.mark.matrix),
         pytest.param("custody.sh", "recovered", marks=pytest.mark.matrix),
         pytest.param("later_keys.sh", "confirmed", marks=pytest.mark.matrix),
     ],
@@ -53,7 +53,12 @@ def test_an_example_runs(name: str, last: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "last"), [("custody.sh", "recovered"), ("later_keys.sh", "confirmed")]
+    ("name", "last"),
+    [
+        ("walk_through.sh", "nothing found"),
+        ("custody.sh", "recovered"),
+        ("later_keys.sh", "confirmed"),
+    ],
 )
 def test_a_long_example_runs_with_the_program_loaded_once(name: str, last: str) -> None:
     with program_loaded() as folder:

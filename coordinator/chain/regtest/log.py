@@ -63,7 +63,12 @@ def _block_at(data: bytes, start: int) -> Block | None:
     magic, size = data[start : start + 4], data[start + 4 : start + FRAME_SIZE]
     if magic != MAGIC or len(size) < 4:
         return None
-    body = data[start + FRAME_SIZE : start + FRAME_SIZE + int.from_bytes(size, "little")]
+    return _whole_block(
+        data[start + FRAME_SIZE : start + FRAME_SIZE + int.from_bytes(size, "little")]
+    )
+
+
+def _whole_block(body: bytes) -> Block | None:
     try:
         block = parse_block(body)
     except PsbtError:
