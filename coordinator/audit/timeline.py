@@ -168,7 +168,8 @@ def calendar_notes(facts: VaultFacts, at: Start | None) -> Iterator[str]:
     for branch in facts.branches:
         start = opening(facts, branch)
         if start.blocks is not None:
-            yield f"the wait of {branch.said} ends {start.about}; no coin is in a block yet"
+            seen = f"no coin is in a block as of block {chain.tip}"
+            yield f"the wait of {branch.said} ends {start.about}; {seen}"
         elif at is not None and _may_be(start, at):
             ends = f"the wait of {branch.said} ends {start.about}"
             yield f"{ends} ({start.range}): it may be over or not"

@@ -69,6 +69,7 @@ def audit(
         file=advisories,
         key=advisory_key,
     )
+    context.freshen()
     found = auditing.audited(context.home, context.book, vault, asked=asked)
     if html is not None:
         _write(context, found, html)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_branches import (
+    ONE,
     TWO_OF_THREE,
     WAIT,
     create,
@@ -63,6 +64,15 @@ def test_the_audit_tells_when_the_branch_opens_for_the_coin(paid: Asked) -> None
     assert later["earliest"] < later["date"] < later["latest"]
     sizes = [each["minimal_losses"]["location"]["smallest"] for each in (now, later)]
     assert sizes == [2, 4]
+
+
+def test_what_came_since_is_looked_for_where_that_costs_nothing(paid: Asked) -> None:
+    create(paid, *ONE, name="new")
+    before = paid("audit", "new", "--fail-on", "none")["timeline"][1]
+    assert (before["blocks"], before["height"]) == (WAIT, None)
+    fund(paid, "new")
+    after = paid("audit", "new", "--fail-on", "none")["timeline"]
+    assert after[1]["height"] == after[0]["height"] + WAIT
 
 
 def test_at_a_block_the_audit_is_as_it_will_be(paid: Asked) -> None:

@@ -84,6 +84,8 @@ def show(visit: Visit) -> Answer:
     context, name = visit.context, visit.path["vault"]
     day, mistake = visit.query.get(DAY, "").strip() or None, None
     asked = Question(_named(visit, LOSE), _named(visit, STEAL))
+    if visit.query.get("part") != WHAT_IF:
+        context.freshen()
     found = auditing.audited(context.home, context.reading, name, asked=asked)
     then = found
     if day is not None:
