@@ -20,6 +20,9 @@ SUBJECT: Final = re.compile(
 )
 CEREMONY: Final = re.compile(r"\bceremony\b")
 LOCATION: Final = re.compile(r"\blocation\b")
+COLLECTING: Final = re.compile(r"\bis collecting\b")
+AMOUNT: Final = re.compile(r"\b(\d{4,16}) sat\b")
+MOMENT: Final = re.compile(r"\b(\d{4}-\d\d-\d\d)T\d\d:\d\d:\d\dZ")
 FRAME: Final = "base.html"
 
 
@@ -77,8 +80,11 @@ def things(text: str) -> str:
     """Return a text with things as they are said; where it tells a command they stay as typed."""
     if COMMAND in text:
         return text
-    text = SUBJECT.sub(lambda found: f"{WORDS.get(found[1], found[1])} ", text)
-    return CEREMONY.sub("payment", LOCATION.sub("place", text))
+    said = SUBJECT.sub(lambda found: f"{WORDS.get(found[1], found[1])} ", text)
+    said = CEREMONY.sub("payment", LOCATION.sub("place", said))
+    said = AMOUNT.sub(lambda found: sats(int(found[1])), said)
+    said = COLLECTING.sub("waits for signatures", MOMENT.sub(r"\1", said))
+    return Markup(said) if isinstance(text, Markup) else said  # noqa: S704 -- no mark-up comes in
 
 
 def plain(subject: str) -> str:

@@ -15,6 +15,7 @@ from tests.cli.test_branches import TWO_OF_THREE, create, fund, made_branches
 from tests.cli.test_other_wallets import watched
 from tests.patience import SECONDS
 from tests.program import PIN, UNPROVED, Asked, asking, prove_keys
+from tests.web import homes
 from tests.web.browser import TOKEN, Answer, Client
 from tests.web.conftest import serving
 
@@ -499,3 +500,24 @@ def test_a_vault_says_who_can_move_it_later(tmp_path: Path) -> None:
         assert shown.count("not proved here yet") == 6
         assert 'href="/vaults/w/renew"' in shown
         assert "no vault yet" not in client.get("/cards").text
+
+
+def test_an_imported_vault_that_nobody_compared_is_compared_first(tmp_path: Path) -> None:
+    asked = homes.imported(tmp_path)
+    right = asking(tmp_path / "home")("vault", "show", "v")["checksum"]
+    with serving(asked.home) as page:
+        client = Client(page)
+        client.enter()
+        assert client.get("/receive/w").headers["location"] == "/vaults/w"
+        text = client.get("/vaults/w").text
+        assert text.index("Until then no address is given out") < text.index("Its keys")
+        assert len(re.findall('<button class="first"', text)) == 1  # one thing at a time
+        assert right not in text
+        wish = {"to": FOREIGN, "amount": "20 000 sat", "when": "6"}
+        refused = client.post("/pay/new/w", wish, on="/pay/new/w")
+        assert (refused.status, "ompared" in refused.words) == (409, True)
+        assert asked("spend", "list")["ceremonies"] == []
+        client.post("/vaults/w/approve", {"checksum": right}, on="/vaults/w")
+        text = client.get("/vaults/w").text
+        assert text.index("Its keys") < text.index("It was compared with the paper")
+        assert client.accept("/receive/w", {}, on="/receive/w").status == 303
