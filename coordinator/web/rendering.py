@@ -21,7 +21,7 @@ SUBJECT: Final = re.compile(
 CEREMONY: Final = re.compile(r"\bceremony\b")
 LOCATION: Final = re.compile(r"\blocation\b")
 COLLECTING: Final = re.compile(r"\bis collecting\b")
-AMOUNT: Final = re.compile(r"\b(\d{4,16}) sat\b")
+AMOUNT: Final = re.compile(r"\b(\d{4,16}) sats?\b")
 MOMENT: Final = re.compile(r"\b(\d{4}-\d\d-\d\d)T\d\d:\d\d:\d\dZ")
 FRAME: Final = "base.html"
 
