@@ -33,6 +33,8 @@ IV_SIZE: Final = 16
 RECORD_MAX: Final = 32_768
 DESCRIPTION_MAX: Final = 80
 ENCRYPTED = re.compile(r"(?:[0-9a-fA-F]{2}){33,}")
+OPEN = re.compile(r"(pub[1-9A-HJ-NP-Za-km-z]+)/\*(?=[,)])")
+"""A key whose indexes stand below it without a keychain."""
 RESTRICTION = re.compile(r"/([0-9]{1,10})/\*")
 
 
@@ -76,19 +78,27 @@ def read(text: str, network: Network) -> list[WalletFile]:
         raise PolicyError(f"line 4 of the {FORMAT} record has no first address")
     below = _restricted(restrictions)
     body = descriptor.partition("#")[0]
-    bare = "*" not in body and restrictions.lower() not in ("", NO_RESTRICTIONS.lower())
-    if below != USUAL and not bare and "/**" not in body:
+    restricted = restrictions.lower() not in ("", NO_RESTRICTIONS.lower())
+    bare = "*" not in body and restricted
+    is_open = bool(OPEN.search(body))
+    if below != USUAL and not bare and not is_open and "/**" not in body:
         raise PolicyError(
             f"line 3 of the {FORMAT} record restricts it to {restrictions[:40]}, and the keys on"
             " line 2 derive something else"
         )
     texts = [_with_children(descriptor) if bare else descriptor]
+    if is_open:  # as Nunchuk writes it; the first address proves it
+        texts = [OPEN.sub(r"\1/**", _checked_body(descriptor))]
     if below != USUAL:
         texts = [_checked_body(texts[0]).replace("/**", below)]
-    return [
+    found = [
         checked(replace(file, first_address=address), network)
         for file in descriptors.wallets(texts, network, FORMAT)
     ]
+    if not is_open or restricted:
+        return found
+    message = "the keys of the BSMS derive /*; by its first address receive is /0/*, and change is"
+    return [file.warned("change_assumed", f"{message} taken to be /1/*") for file in found]
 
 
 def write(file: WalletFile, network: Network) -> str:

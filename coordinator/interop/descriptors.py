@@ -52,6 +52,8 @@ THRESHOLD = re.compile(r"[1-9][0-9]?")
 PAIR = re.compile(r"((?:/[0-9]{1,10})*)/<([0-9]{1,10});([0-9]{1,10})>/\*")
 ONE = re.compile(r"((?:/[0-9]{1,10})*)/([0-9]{1,10})/\*")
 SHORT = {"/**": "/<0;1>/*"}
+WITHOUT_KEYCHAIN: Final = "/*"
+"""What Nunchuk writes below keys where it means the keychains 0 and 1."""
 WIF_IN = re.compile(rf"(?<![0-9A-Za-z])(?:{WIF.pattern})(?![0-9A-Za-z])")
 NAME = re.compile(r"([a-z_]{1,20})\(")
 BRACES = re.compile(r"/\{([0-9]{1,10}),([0-9]{1,10})\}/")
@@ -74,11 +76,15 @@ KEEP_IT: Final = "nothing was imported; use it in the wallet that made it"
 
 @dataclass(frozen=True)
 class Below:
-    """What stands below a key: steps that are always taken, then the keychains, or one index."""
+    """What stands below a key: steps that are always taken, then the keychains, or one index.
+
+    `open` tells that indexes stand there without a keychain.
+    """
 
     steps: Path
     keychains: tuple[int, ...]
     fixed: bool = False
+    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -366,9 +372,16 @@ def _wallet(
             f"keys are taken {len(_below(1, taken).steps)} steps below those in the {format_}: "
             "they give the same addresses",
         )
-    return _with_keychains(
-        file, list(dict.fromkeys(map(_told, group))), network, change_known=change_known
-    )
+    told = list(dict.fromkeys(map(_told, group)))
+    if told == [((),) * len(file.keys)]:
+        lack = "derive /* and no keychain (Nunchuk means receive and change by it)"
+        lack = lack if belows[0].open else "have no children, so that it has one address alone"
+        return file.repaired(
+            "add_children",
+            f"the keys of the {format_} {lack}; with /<0;1>/* below each its first address is "
+            f"{first_address(file, network)}",
+        )
+    return _with_keychains(file, told, network, change_known=change_known)
 
 
 def _check_internal(found: Descriptor, file: WalletFile, format_: str) -> None:
@@ -402,12 +415,6 @@ def _with_keychains(
     receives, changes = (((step,),) * total for step in BOTH)
     pairs = [each for each in told if {*map(len, each)} == {2}]
     singles = [each for each in told if {*map(len, each)} == {1}]
-    if list(told) == [((),) * total]:
-        return file.repaired(
-            "add_children",
-            f"the keys of the {file.format} have no children, so that it has one address alone; "
-            f"with /<0;1>/* added its first address is {first_address(file, network)}",
-        )
     if singles == list(told) == [receives]:
         return file if change_known else file.warned(
             "change_assumed",
@@ -438,7 +445,11 @@ def _common(found: Descriptor) -> Below:
     belows = [_below(number, each) for number, each in enumerate(found.keys, 1)]
     first = belows[0]
     for number, below in enumerate(belows[1:], 2):
-        if (len(below.keychains), below.fixed) != (len(first.keychains), first.fixed):
+        if (len(below.keychains), below.fixed, below.open) != (
+            len(first.keychains),
+            first.fixed,
+            first.open,
+        ):
             raise PolicyError(
                 f"keys 1 and {number} derive {found.keys[0].below or 'nothing'} and "
                 f"{found.keys[number - 1].below or 'nothing'}: they must derive alike"
@@ -448,8 +459,8 @@ def _common(found: Descriptor) -> Below:
 
 def _below(number: int, found: KeyText) -> Below:
     written = SHORT.get(found.below, found.below)
-    if not written:
-        return Below((), ())
+    if written in ("", WITHOUT_KEYCHAIN):
+        return Below((), (), open=bool(written))
     if matched := PAIR.fullmatch(written):
         return Below(_steps(number, matched[1]), (int(matched[2]), int(matched[3])))
     if matched := ONE.fullmatch(written):

@@ -12,6 +12,7 @@ from coordinator.interop.recognition import Given, read_text
 from coordinator.interop.wallet_file import address, first_address, wallet_of
 from psbt.errors import PolicyError
 from psbt.network import Network
+from psbt.policy import checksum
 from tests.psbt.soft_vault import soft_vault
 
 VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "bip129.json"
@@ -81,6 +82,27 @@ def test_restrictions_that_leave_both_keychains_are_read(line: str) -> None:
 def test_a_template_may_leave_its_keychains_to_the_restrictions() -> None:
     bare = altered(2, RECORD.splitlines()[1].replace("/**", ""))
     assert read_text(bare, HERE).repairs == ()
+
+
+@pytest.mark.parametrize("checksummed", [False, True])
+@pytest.mark.parametrize(
+    ("line", "warned"), [("No path restrictions", ["change_assumed"]), ("/0/*,/1/*", [])]
+)
+def test_nunchuks_record_is_proved_by_its_first_address(
+    line: str,
+    warned: list[str],
+    checksummed: bool,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    body = RECORD.splitlines()[1].partition("#")[0].replace("/**", "/*")
+    record = altered(2, f"{body}#{checksum(body)}" if checksummed else body)
+    record = record.replace("/0/*,/1/*", line)
+    found = read_text(record, HERE)
+    assert (found.keys, found.repairs) == (read_text(RECORD, HERE).keys, ())
+    assert [each.code for each in found.warnings] == warned
+    with pytest.raises(PolicyError, match="first address"):
+        read_text(
+            record.replace(first_address(WALLET, HERE), address(WALLET, 0, 1, network=HERE)), HERE
+        )
 
 
 def test_an_address_is_compared_whatever_the_restrictions() -> None:

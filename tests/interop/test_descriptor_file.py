@@ -158,6 +158,20 @@ def test_keys_without_children_are_repaired_with_the_first_address_shown() -> No
     assert first_address(found, HERE) in found.repairs[0].message
 
 
+def test_keys_that_derive_no_keychain_are_repaired_with_the_first_address_shown() -> None:
+    found = read_text(written("/*"), HERE)
+    assert [each.code for each in found.repairs] == ["add_children"]
+    assert first_address(found, HERE) in found.repairs[0].message
+    assert multipath(found, HERE) == WHOLE
+
+
+@pytest.mark.parametrize("other", ["", "/**", "/0/*"])
+def test_keys_that_derive_no_keychain_beside_others_are_refused(other: str) -> None:
+    mixed = BODY.replace(BOTH, "/*", 1).replace(BOTH, other)
+    with pytest.raises(PolicyError, match=r"derive /\* and .*: they must derive alike"):
+        read_text(mixed, HERE)
+
+
 def test_one_of_several_is_chosen_by_its_checksum() -> None:
     other = written(BOTH, threshold=1)
     text = f"{WHOLE}\n{other}"
