@@ -1,17 +1,27 @@
 """Who signs what a session adds: the operator whose home it is, where several share a database."""
 
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage.database import READ_ONLY
+from storage.ends import STATEMENTS, newest
+from storage.hashing import GENESIS
 from storage.lookup import is_empty
 
 AUTHOR: Final = "author"
 """In a session's info: the operator who signs what it adds."""
 STATED: Final = "stated"
 """In a session's info: the number and hash of the last statement it added."""
+
+
+class Last(NamedTuple):
+    """The number and hash of the last statement, None where there is none yet."""
+
+    number: int | None
+    hash: bytes | None
 
 
 class Author(Protocol):
@@ -54,10 +64,12 @@ def state(
     digest: bytes,
     now: datetime | None = None,
     vault: str | None = None,
+    last: Last | None = None,
 ) -> None:
     """Append that this session's author did something (`storage.statements`), if there is one.
 
-    It was done now, by the author's clock, unless another moment is told.
+    It was done now, by the author's clock, unless another moment is told. The last statement is
+    asked for where it is not told.
     """
     author = author_of(db)
     if author is None:
@@ -65,9 +77,9 @@ def state(
     from storage import statements  # noqa: PLC0415 -- a home alone needs it never
     from storage.model import Statement  # noqa: PLC0415 -- as above
 
-    number, previous = statements.last(db)
+    number, previous = last or Last(*db.execute(select(*newest(STATEMENTS))).one())
     said = Statement(
-        id=number + 1,
+        id=(number or 0) + 1,
         act=act,
         vault=vault,
         subject=subject,
@@ -75,7 +87,7 @@ def state(
         operator=author.name,
         public_key=author.public_key,
         said_at=now or author.now(),
-        previous=previous,
+        previous=previous or GENESIS,
     )
     said.hash = statements.hashed(said)
     said.signature = author.sign(statements.DOMAIN + said.hash)

@@ -1,6 +1,7 @@
 """What a transaction on a server brought with its first message, and what it wrote since."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -23,12 +24,37 @@ class Rows(NamedTuple):
     rows: Sequence[Sequence[Any]]
 
 
-class Snapshot:
-    """What a transaction brought, by table, and which of it was written since."""
+OPENING_SECONDS: Final = 5.0
 
-    def __init__(self, brought: Mapping[str, Rows]) -> None:
+
+class Opening:
+    """What came when the database was opened: one moment of it, which a verb goes on reading.
+
+    It holds until this program writes, hears that another did, or some seconds are over. `told_at`
+    is the server's time, as it writes one, `image` the same as a database in memory once made.
+    """
+
+    image: bytes = b""
+
+    def __init__(self, told_at: str, brought: Mapping[str, Rows]) -> None:
+        """Keep what came just now."""
+        self.told_at, self.brought = told_at, brought
+        self._at = time.monotonic()
+
+    def is_now(self) -> bool:
+        """Tell whether it came just now."""
+        return time.monotonic() - self._at < OPENING_SECONDS
+
+
+class Snapshot:
+    """What a transaction brought, by table, and which of it was written since.
+
+    `opening` is what it came with where the database was just opened.
+    """
+
+    def __init__(self, brought: Mapping[str, Rows], opening: Opening | None = None) -> None:
         """Keep what was brought."""
-        self.brought = brought
+        self.brought, self.opening = brought, opening
         self.stale: set[str] = set()
         self.large = frozenset(TABLES) - brought.keys()
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final, NamedTuple, NotRequired, TypedDict, Unpack
+from typing import Any, NamedTuple, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from storage.authors import author_of, state
+from storage.authors import Last, state
 from storage.bulk import insert_rows
+from storage.ends import STATEMENTS, newest
 from storage.errors import CoinTaken
 from storage.lookup import absent, batches, present
 from storage.model import (
@@ -124,10 +125,6 @@ def sent(db: Session, vault: Vault) -> Sequence[Ceremony]:
     return _of_vault(db, vault, Ceremony.state.in_(SENT))
 
 
-WITH_SIGNATURE: Final = ("ceremony", "signature", "statement", "vault")
-"""The tables that are read where a signature is kept."""
-
-
 def keep_signature(
     db: Session,
     ceremony_id: int,
@@ -138,13 +135,19 @@ def keep_signature(
     now: datetime,
     card_id: int | None = None,
 ) -> None:
-    """Keep a verified signature (r‖s) of an input. The first of a key stays."""
+    """Keep a verified signature (r‖s) of an input. The first of a key stays.
+
+    All it has to know is asked in one question.
+    """
     known = select(Signature.id).where(
         Signature.ceremony_id == ceremony_id,
         Signature.input_index == input_index,
         Signature.pubkey == pubkey,
     )
-    if db.scalar(known) is None:
+    asked = select(known.exists(), Ceremony.public_id, Vault.checksum, *newest(STATEMENTS))
+    found = db.execute(asked.join(Vault).where(Ceremony.id == ceremony_id)).one_or_none()
+    kept, public_id, checksum, *last = present(found, "ceremony", str(ceremony_id))
+    if not kept:
         given = {
             "ceremony_id": ceremony_id,
             "input_index": input_index,
@@ -155,14 +158,7 @@ def keep_signature(
         }
         insert_rows(db.connection(), Record.metadata.tables[Signature.__tablename__], [given])
         digest = signature_digest(input_index, pubkey, signature)
-        _state_signature(db, ceremony_id, digest=digest, now=now)
-
-
-def _state_signature(db: Session, ceremony_id: int, *, digest: bytes, now: datetime) -> None:
-    if author_of(db) is not None:
-        wanted = select(Ceremony.public_id, Vault.checksum).join(Vault)
-        public_id, checksum = db.execute(wanted.where(Ceremony.id == ceremony_id)).one()
-        state(db, "signed", public_id, digest=digest, now=now, vault=checksum)
+        state(db, "signed", public_id, digest=digest, now=now, vault=checksum, last=Last(*last))
 
 
 def signature_digest(input_index: int, pubkey: bytes, signature: bytes) -> bytes:

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from copy import copy
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
@@ -70,33 +71,36 @@ def open_database(
             engine = engine.execution_options(**{READ_ONLY: True, READS: True})
         on_failure.pop_all()
     if engine.dialect.name == SERVER:
-        from storage.brought import TABLES  # noqa: PLC0415 -- an extra's
-        from storage.postgresql import BRINGS  # noqa: PLC0415 -- as above
+        from storage.postgresql import BRINGS  # noqa: PLC0415 -- an extra's
         from storage.snapshot import Served  # noqa: PLC0415 -- as above
 
-        bringing = engine.execution_options(**{BRINGS: TABLES})
+        bringing = engine.execution_options(**{BRINGS: True})
         return sessionmaker(bringing, class_=Served, expire_on_commit=False)
     return sessionmaker(engine, class_=Held, expire_on_commit=False)
 
 
 def reading(database: sessionmaker[Session]) -> sessionmaker[Session]:
     """Return an open database for reading alone: its transactions keep nobody from writing."""
-    bind = reading_only(database.kw["bind"])
-    return sessionmaker(class_=database.class_, **{**database.kw, "bind": bind})
+    return _with(database, **{READS: True})
 
 
-def bringing(database: sessionmaker[Session], *tables: str) -> sessionmaker[Session]:
-    """Return an open database whose transactions bring these tables alone from a server.
+def briefly(database: sessionmaker[Session]) -> sessionmaker[Session]:
+    """Return an open database whose transactions bring nothing from a server.
 
-    For short ones: what else they ask for costs a wait each. To a file it is all the same.
+    For short ones: each question costs a wait, and the first begins. To a file it is all the same.
     """
-    bind = database.kw["bind"]
-    if bind.dialect.name != SERVER:
+    if database.kw["bind"].dialect.name != SERVER:
         return database
     from storage.postgresql import BRINGS  # noqa: PLC0415 -- an extra's
 
-    bind = bind.execution_options(**{BRINGS: tables})
-    return sessionmaker(class_=database.class_, **{**database.kw, "bind": bind})
+    return _with(database, **{BRINGS: False})
+
+
+def _with(database: sessionmaker[Session], **options: bool) -> sessionmaker[Session]:
+    """Return an open database with other options for its transactions, and the same sessions."""
+    made = copy(database)
+    made.kw = {**database.kw, "bind": database.kw["bind"].execution_options(**options)}
+    return made
 
 
 def is_read_only(database: sessionmaker[Session]) -> bool:
@@ -207,6 +211,8 @@ def _translated(context: ExceptionContext) -> BaseException:
 
     Text that is none and numbers beyond 64 bits it refuses with errors of Python's own.
     """
+    if isinstance(context.original_exception, StorageError):
+        return context.original_exception
     if context.dialect.name == SERVER and context.engine:
         from storage.postgresql import translated  # noqa: PLC0415 -- an extra's
 

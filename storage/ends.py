@@ -2,7 +2,20 @@
 
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import LargeBinary, Select, column, func, literal, select, table, union_all
+from sqlalchemy import (
+    Connection,
+    Integer,
+    LargeBinary,
+    ScalarSelect,
+    Select,
+    TableClause,
+    column,
+    func,
+    literal,
+    select,
+    table,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from storage.hashing import GENESIS
@@ -31,7 +44,7 @@ class Asked(NamedTuple):
     statement: int
 
 
-def book_ends(db: Session, asked: Asked) -> dict[str, BookEnd]:
+def book_ends(db: Session | Connection, asked: Asked) -> dict[str, BookEnd]:
     """Return how each book ends, and its hash at the number asked for, by table."""
     rows = db.execute(union_all(*(_end(name, at) for name, at in asked._asdict().items())))
     return {
@@ -40,15 +53,29 @@ def book_ends(db: Session, asked: Asked) -> dict[str, BookEnd]:
     }
 
 
+def newest(name: str) -> tuple[ScalarSelect[Any], ScalarSelect[Any]]:
+    """Return what selects the number and the hash of a book's last row, NULL where there is none.
+
+    Its noun need not be mapped for it.
+    """
+    book = _book(name)
+    number, head = (select(each).order_by(book.c.id.desc()).limit(1) for each in book.c)
+    return number.scalar_subquery(), head.scalar_subquery()
+
+
 def _end(name: str, number: int) -> Select[Any]:
-    """Return what selects one book's end; its noun need not be mapped for it."""
-    book = table(name, column("id"), column("hash", LargeBinary))
-    last = select(book.c.hash).order_by(book.c.id.desc()).limit(1).scalar_subquery()
+    """Return what selects one book's end."""
+    book = _book(name)
+    last, head = newest(name)
     there = select(book.c.hash).where(book.c.id == number).scalar_subquery()
     return select(
         literal(name).label("name"),
         func.count(book.c.id).label("entries"),
-        func.max(book.c.id).label("number"),
-        last.label("head"),
+        last.label("number"),
+        head.label("head"),
         there.label("at"),
     ).select_from(book)
+
+
+def _book(name: str) -> TableClause:
+    return table(name, column("id", Integer), column("hash", LargeBinary))

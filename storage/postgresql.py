@@ -7,7 +7,7 @@ end with their transactions; nothing is kept in a session of the server.
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Final
 
@@ -47,7 +47,7 @@ VERIFIED: Final = "verify-full"
 LOCK_SECONDS: Final = 20
 
 BRINGS: Final = "brings"
-"""The execution option that names the tables which transactions bring (`storage.snapshot`)."""
+"""The execution option of transactions that bring what they read (`storage.snapshot`)."""
 NO_PASSWORD: Final = re.compile("no password supplied|password authentication failed")
 """What a refusal to connect says: it comes without an SQLSTATE."""
 NOT_LET_IN: Final = "28P01"
@@ -153,6 +153,7 @@ def copy_into(connection: Connection, command: str, rows: Iterable[Sequence[obje
     try:
         server = driven(connection)
         server.asks(command)
+        server.begin()
         if server.waiting:
             server.execute(server.with_waiting())
         with server.cursor() as cursor, cursor.copy(command.encode()) as copy:
@@ -166,7 +167,7 @@ def server_time(db: Session) -> datetime:
     """Return the time of the server's own clock when this transaction began."""
     from storage.server_dialect import driven  # noqa: PLC0415 -- an extra's
 
-    return datetime.fromisoformat(driven(db.connection()).told_at).replace(tzinfo=UTC)
+    return datetime.fromisoformat(driven(db.connection()).told_at)
 
 
 def translated(url: URL, failure: BaseException) -> StorageError:

@@ -7,7 +7,6 @@ from typing import Final, cast
 import psycopg
 from sqlalchemy import Engine
 
-from storage.errors import StorageError
 from storage.server_dialect import ServerConnection, ServerDialect
 
 CHANNEL: Final = "cardquorum"
@@ -24,23 +23,15 @@ def listen(engine: Engine, told: threading.Event, ended: threading.Event) -> Non
     dialect = cast("ServerDialect", engine.dialect)
     while not ended.is_set():
         try:
-            with _listening(engine) as connection:
+            with dialect.again() as connection:
+                connection.execute(f"LISTEN {CHANNEL}".encode())
                 dialect.first = None
                 told.set()
                 _hear(connection, dialect, told, ended=ended)
-        except (StorageError, psycopg.Error, OSError):
+        except (psycopg.Error, OSError):
             dialect.first = None
             told.set()
             ended.wait(AGAIN_SECONDS)
-
-
-def _listening(engine: Engine) -> ServerConnection:
-    """Connect beside the pool."""
-    pooled = engine.raw_connection()
-    connection = cast("ServerConnection", pooled.driver_connection)
-    pooled.detach()
-    connection.execute(f"LISTEN {CHANNEL}".encode())
-    return connection
 
 
 def _hear(

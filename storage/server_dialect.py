@@ -6,7 +6,7 @@ whether it did, before anybody does the same again.
 
 import select
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any, Final, NamedTuple, cast
 
@@ -18,12 +18,11 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.pool import NullPool
 
-from storage.brought import ASKS, Rows, Snapshot
+from storage.brought import ASKS, Opening, Snapshot
 from storage.errors import StorageError
 
 LOOK_SECONDS: Final = 20.0
 PAUSE_SECONDS: Final = 0.1
-OPENING_SECONDS: Final = 5.0
 IDLE_SECONDS: Final = 2.0
 """How long a connection is trusted to stand without asking over it."""
 COMMITTED: Final = "committed"
@@ -55,11 +54,13 @@ class Begun(NamedTuple):
 class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
     """A connection that knows its transaction, and how to reach the server again.
 
-    `begun` is which one may write, `snapshot` what it brought, `waiting` what it
-    writes with the next message; `ended` where one that only reads has ended already, because it
-    brought all there is; `left` where nobody waited for the end of one that wrote nothing.
+    `first` is what begins it where nothing was asked in it yet, `begun` which one may write,
+    `snapshot` what it brought, `waiting` what it writes with the next message; `ended` where one
+    that only reads has ended already, because it brought all there is; `left` where nobody waited
+    for the end of one that wrote nothing.
     """
 
+    first: str = ""
     begun: Begun | None = None
     snapshot: Snapshot | None = None
     waiting: tuple[bytes, ...] = ()
@@ -68,7 +69,7 @@ class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
     left: bool = False
     used_at: float = 0.0
     told_at: str = ""
-    """The server's time when the transaction began, as `storage.snapshot.Moment` writes it."""
+    """The server's time when the transaction began, as it writes one."""
     again: "Callable[[], ServerConnection]"
 
     def asks(self, statement: str) -> None:
@@ -79,6 +80,36 @@ class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
         if self.ended:
             self.ended = False
             self.execute(READING)
+
+    def begin(self) -> None:
+        """Begin the transaction if nothing was asked in it yet."""
+        if self.first:
+            first, self.first = self.first, ""
+            with self.cursor() as cursor:
+                cursor.execute(first.encode())
+                self.take(cursor)
+
+    def take(self, cursor: "psycopg.Cursor[Any]") -> None:
+        """Take what a message brings that begins: who answers, when, and which transaction it is.
+
+        Raises StorageError where another process answers than the one that was connected to.
+        """
+        while cursor.description is None or len(cursor.description) == 1:
+            cursor.nextset()
+        self.takes(cursor.fetchone() or ())
+
+    def takes(self, told: Sequence[Any]) -> None:
+        """Take the same from its row."""
+        process, self.told_at, *number = told
+        self.begun = Begun(*number) if number else None
+        self.require_no_pooler(process)
+
+    def require_no_pooler(self, process: int) -> None:
+        """Raise StorageError where another process answers than the one that was connected to."""
+        if process != self.info.backend_pid:
+            raise StorageError(
+                "a connection pooler stands before the database: give the server's own address"
+            )
 
     def cursor(self, *words: Any, **named: Any) -> Any:  # noqa: ANN401 -- the driver's
         """Return what a statement is executed with."""
@@ -126,7 +157,7 @@ class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
                 raise
 
     def _forget(self) -> None:
-        self.begun, self.snapshot, self.waiting = None, None, ()
+        self.first, self.begun, self.snapshot, self.waiting = "", None, None, ()
         self.wrote = self.ended = False
         self.used_at = time.monotonic()
 
@@ -158,21 +189,6 @@ def driven(connection: Connection) -> ServerConnection:
     return cast("ServerConnection", connection.connection.driver_connection)
 
 
-class Opening(NamedTuple):
-    """What came when the database was opened: one moment of it, which a verb goes on reading.
-
-    It holds until this program writes, hears that another did, or some seconds are over.
-    """
-
-    at: float
-    told_at: str
-    brought: Mapping[str, Rows]
-
-    def is_now(self) -> bool:
-        """Tell whether it came just now."""
-        return time.monotonic() - self.at < OPENING_SECONDS
-
-
 def _returns(statement: str) -> bool:
     return " RETURNING " in statement
 
@@ -190,6 +206,8 @@ class ServerDialect(PGDialect_psycopg):
     small: tuple[str, ...] | None = None
     """The tables that transactions bring (`storage.snapshot`), as it was last told."""
     first: Opening | None = None
+    again: Callable[[], ServerConnection]
+    """Connects beside the pool, as was connected last."""
 
     @cached_property
     def mirrors(self) -> Engine:
@@ -208,7 +226,7 @@ class ServerDialect(PGDialect_psycopg):
         connect = partial(ServerConnection.connect, *words, **named, autocommit=True)
         made = connect()
         made.cursor_factory = psycopg.ClientCursor
-        made.again = connect
+        self.again = made.again = connect
         return cast("DBAPIConnection", made)
 
     def initialize(self, connection: Connection) -> None:
@@ -237,6 +255,7 @@ class ServerDialect(PGDialect_psycopg):
         asking = cast("psycopg.Cursor[Any]", cursor)
         server = cast("ServerConnection", asking.connection)
         if not isinstance(asking, psycopg.ClientCursor):
+            server.begin()
             asking.execute(statement.encode(), parameters)  # rows that come in parts
             return
         text = asking.mogrify(statement, parameters).encode()
@@ -244,7 +263,10 @@ class ServerDialect(PGDialect_psycopg):
         if changes and server.begun is not None and not _returns(statement):
             server.waiting += (text,)
             return
-        asking.execute(server.with_waiting(text))
+        first, server.first = server.first.encode(), ""
+        asking.execute(b"; ".join(each for each in (first, server.with_waiting(text)) if each))
+        if first:
+            server.take(asking)
         while asking.nextset():
             pass
 

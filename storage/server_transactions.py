@@ -1,21 +1,16 @@
 """How transactions on a server begin: each with one message, which also brings what it reads."""
 
-import time
-from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
 
 import psycopg
 from sqlalchemy import Connection, Engine
 
 from storage import snapshot
-from storage.brought import TABLES, Rows, Snapshot
-from storage.errors import StorageError
+from storage.brought import TABLES, Opening, Rows, Snapshot
 from storage.postgresql import BRINGS, LOCK_SECONDS, MAY_NOT, translated
 from storage.server_dialect import (
     READING,
     TIMELINE,
-    Begun,
-    Opening,
     ServerConnection,
     ServerDialect,
     driven,
@@ -24,14 +19,17 @@ from storage.server_dialect import (
 WRITERS: Final = 0x63617264
 """The advisory lock of who writes: "card"."""
 IDLE_SECONDS: Final = 120
-WRITING: Final = (
+PLAIN: Final = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'"
+"""How moments are to be written in what comes."""
+WHO: Final = "SELECT pg_backend_pid(), clock_timestamp()::text"
+"""Which process answers, and its time."""
+READS: Final = f"{READING}; {PLAIN}; {WHO}"
+WRITES: Final = (
     f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; "
-    f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
-    f"SELECT pg_advisory_xact_lock({WRITERS})"
+    f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; {PLAIN}; "
+    f"SELECT pg_advisory_xact_lock({WRITERS}); {WHO}, pg_current_xact_id()::text, {TIMELINE}"
 )
-WHO: Final = "SELECT pg_backend_pid(), clock_timestamp(), {}::text, {}"
-"""Which process answers, its time, and which transaction it is that may write."""
-NUMBER: Final = "pg_current_xact_id()"
+"""Begin; who writes takes its lock first, and learns the transaction's number."""
 STANDING: Final = (
     "SELECT pg_backend_pid(), version_num, has_table_privilege('ceremony', 'INSERT')"
     " AND NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'"
@@ -61,15 +59,14 @@ def standing(engine: Engine) -> Standing | None:
                 return None
             raise translated(engine.url, failure) from failure
         ((process, *found),) = told.rows
-        _require_no_pooler(server, process)
+        server.require_no_pooler(process)
         return Standing(*found)
 
 
 def _opened(server: ServerConnection, dialect: ServerDialect) -> Rows:
     """Return what `STANDING` asks, and keep what came with it for those that read next."""
-    begin = f"{READING}; {WHO.format('NULL', 'NULL')}; {STANDING}"
     try:
-        who, told, small = snapshot.bring(server, begin, TABLES, after="; COMMIT")
+        who, told, small = snapshot.bring(server, f"{READS}; {STANDING}", TABLES, after="; COMMIT")
     except psycopg.Error as failure:
         if failure.sqlstate != MAY_NOT:
             raise
@@ -77,8 +74,8 @@ def _opened(server: ServerConnection, dialect: ServerDialect) -> Rows:
         return next(snapshot.results(server, STANDING))
     dialect.small = snapshot.names(small)
     if server.snapshot is not None and not server.snapshot.large:
-        ((_, told_at, *_),) = who.rows
-        dialect.first = Opening(time.monotonic(), told_at, server.snapshot.brought)
+        ((_, told_at),) = who.rows
+        dialect.first = Opening(told_at, server.snapshot.brought)
     server.snapshot = None
     return told
 
@@ -93,40 +90,31 @@ def begin(reads: str, connection: Connection) -> None:
     first = dialect.first
     if not (options.get(reads) and first is not None and first.is_now()):
         dialect.first = None
-    elif options.get(BRINGS) == TABLES:
-        server.snapshot, server.told_at = Snapshot(first.brought), first.told_at
+    elif options.get(BRINGS):
+        server.snapshot, server.told_at = Snapshot(first.brought, first), first.told_at
         server.ended = True
         return
     try:
-        _begin(connection, reads=bool(options.get(reads)), brings=options.get(BRINGS, ()))
+        if options.get(BRINGS):
+            _bring(connection, reads=bool(options.get(reads)))
+        else:
+            server.snapshot, server.first = None, READS if options.get(reads) else WRITES
     except psycopg.Error as failure:
         raise translated(connection.engine.url, failure) from failure
 
 
-def _begin(connection: Connection, *, reads: bool, brings: Sequence[str]) -> None:
+def _bring(connection: Connection, *, reads: bool) -> None:
     dialect, server = cast("ServerDialect", connection.dialect), driven(connection)
-    if brings and dialect.small is None:
-        asked = snapshot.small_of(TABLES)
-        dialect.small = snapshot.names(next(snapshot.results(server, asked)))
-    tables = [name for name in dialect.small or () if name in brings]
+    if dialect.small is None:
+        dialect.small = snapshot.names(next(snapshot.results(server, snapshot.SMALL)))
+    tables = dialect.small
     server.ended = reads and len(tables) == len(TABLES)
-    first = f"{READING}; {WHO.format('NULL', 'NULL')}"
-    if not reads:
-        first = f"{WRITING}; {WHO.format(NUMBER, TIMELINE)}"
-    if brings:
-        after = "; COMMIT" if server.ended else ""
-        *_, told, small = snapshot.bring(server, first, tables, after=after, among=brings)
-    else:
-        server.snapshot = None
-        *_, told = snapshot.results(server, f"{first}; {snapshot.PLAIN}")
-    ((process, server.told_at, *number),) = told.rows
-    server.begun = None if reads else Begun(*number)
-    _require_no_pooler(server, process)
-    if brings != TABLES:
-        return
+    after = "; COMMIT" if server.ended else ""
+    *_, told, small = snapshot.bring(server, READS if reads else WRITES, tables, after=after)
+    server.takes(told.rows[0])
     dialect.small = snapshot.names(small)
     if server.ended and set(tables) - set(dialect.small):
-        _begin(connection, reads=reads, brings=brings)  # a table became large: read it there
+        _bring(connection, reads=reads)  # a table became large: read it there
 
 
 def note(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
@@ -135,11 +123,3 @@ def note(connection: Connection, _cursor: object, statement: str, *_: object) ->
         driven(connection).asks(statement)
     except psycopg.Error as failure:
         raise translated(connection.engine.url, failure) from failure
-
-
-def _require_no_pooler(server: ServerConnection, process: int) -> None:
-    """Raise StorageError where another process answers than the one that was connected to."""
-    if process != server.info.backend_pid:
-        raise StorageError(
-            "a connection pooler stands before the database: give the server's own address"
-        )

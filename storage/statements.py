@@ -29,13 +29,6 @@ ALTERED: Final = "is not what the key in it signed"
 ROWS_AT_ONCE: Final = 1_000
 
 
-def last(db: Session) -> tuple[int, bytes]:
-    """Return the number and hash of the last statement."""
-    newest = select(Statement.id, Statement.hash).order_by(Statement.id.desc()).limit(1)
-    found = db.execute(newest).one_or_none()
-    return (found.id, found.hash) if found else (0, GENESIS)
-
-
 def hashed(said: Statement) -> bytes:
     """Return the hash of a statement on top of the one before it."""
     content = [said.id, said.act, said.vault, said.subject, said.digest, said.operator]

@@ -7,12 +7,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Hashable, Iterator
 from functools import cache, lru_cache
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
 from sqlalchemy import Connection, Engine, create_engine, select, text
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine import Dialect
 from sqlalchemy.util import LRUCache
 from typer import Typer
 from typer import main as typer_main
@@ -27,6 +30,15 @@ from storage import database, encryption, migrations
 from storage.database import VERSIONS, found_version
 
 COMPILED = LRUCache(4096)
+SHARING: tuple[type[Dialect], ...] = (SQLiteDialect_pysqlite,)
+"""Dialects whose engines take what others of the same have compiled."""
+MAKE_ENGINES: tuple[ModuleType, ...] = (database,)
+"""Modules that make engines."""
+if find_spec("psycopg") is not None:
+    from storage import server_dialect, server_engine
+
+    SHARING = (*SHARING, server_dialect.ServerDialect)
+    MAKE_ENGINES = (*MAKE_ENGINES, server_dialect, server_engine)
 RIPEMD160 = lru_cache(maxsize=4096)(bip32.ripemd160)
 POINTS = lru_cache(maxsize=4096)(emulation.public_key)
 STRETCHED = lru_cache(maxsize=64)(encryption._stretched)
@@ -49,7 +61,7 @@ def remembered_children(public_key: bytes, chain_code: bytes) -> ChildKeys:
 def compiling_once(*given: object, **options: object) -> Engine:
     """Make an engine that takes the statements other engines of the tests have compiled."""
     engine = create_engine(*given, **options)
-    if isinstance(engine.dialect, SQLiteDialect_pysqlite):
+    if isinstance(engine.dialect, SHARING):
         engine._compiled_cache = COMPILED
     return engine
 
@@ -123,12 +135,16 @@ def computing_once() -> Iterator[None]:
         mock.patch.object(cli, "build", building_once),
         mock.patch.object(encryption, "_stretched", STRETCHED),
         mock.patch.object(policy, "children", remembered_children),
-        mock.patch.object(database, "create_engine", compiling_once),
         mock.patch.object(migrations, "upgrade", migrating_once),
         mock.patch.object(typer_main, "get_params_from_function", OPTIONS),
-        mock.patch.object(SQLiteDialect_pysqlite, "__eq__", lambda a, b: type(a) is type(b)),
-        mock.patch.object(SQLiteDialect_pysqlite, "__hash__", lambda a: hash(type(a))),
+        contextlib.ExitStack() as stack,
     ):
+        for makes in MAKE_ENGINES:
+            stack.enter_context(mock.patch.object(makes, "create_engine", compiling_once))
+        for each in SHARING:
+            same, number = (lambda a, b: type(a) is type(b)), (lambda a: hash(type(a)))
+            stack.enter_context(mock.patch.object(each, "__eq__", same))
+            stack.enter_context(mock.patch.object(each, "__hash__", number))
         yield
 
 

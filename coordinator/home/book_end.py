@@ -7,11 +7,12 @@ server can do that, and no trigger there tells.
 import json
 import re
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sqlalchemy import event
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import Connection, event
+from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
 from coordinator.errors import BookRolledBack, SettingsError, UsageError
 from coordinator.files import write_private
@@ -25,6 +26,8 @@ FILE: Final = "book.json"
 SIZE_MAX: Final = 4_096
 NUMBER_MAX: Final = (1 << 31) - 1
 HASH: Final = re.compile("[0-9a-f]{64}")
+HELD: Final = "books_held"
+"""In a connection's info: its books were held against what this home saw."""
 ENTRIES: Final = {ends.EVENTS: "event", ends.STATEMENTS: "statement"}
 
 
@@ -42,12 +45,28 @@ Ends = dict[str, End]
 def follow(home: Home, database: sessionmaker[Session]) -> None:
     """Hold both books against what this home saw, and keep how far they go from now on.
 
-    Raises BookRolledBack where one is shorter, another one, or lacks entries.
+    They are held again on each further connection: another server may have taken over. Raises
+    BookRolledBack where one is shorter, another one, or lacks entries.
     """
+    with reading(database).begin() as db:
+        _hold(home, db)
+        db.connection().info[HELD] = True
+    event.listen(database, "after_begin", partial(_begun, home))
+    event.listen(database, "after_commit", partial(_committed, home))
+
+
+def _begun(home: Home, _: Session, __: SessionTransaction, connection: Connection) -> None:
+    """Hold the books of a connection that no transaction had before."""
+    if not connection.info.get(HELD):
+        _hold(home, connection)
+        connection.info[HELD] = True
+
+
+def _hold(home: Home, db: Session | Connection) -> None:
+    """Hold both books against what this home saw, and keep how far they go."""
     seen = _seen(home)
     asked = ends.Asked(*(seen[book].number if book in seen else 0 for book in ends.BOOKS))
-    with reading(database).begin() as db:
-        found = ends.book_ends(db, asked)
+    found = ends.book_ends(db, asked)
     for book, now in found.items():
         before, entry = seen.get(book), ENTRIES[book]
         if before is not None and now.at != bytes.fromhex(before.head):
@@ -55,7 +74,6 @@ def follow(home: Home, database: sessionmaker[Session]) -> None:
         if now.entries != now.number:
             raise BookRolledBack(now.number, now.entries, entry=entry, gaps=True)
     _keep(home, seen, {book: End(now.number, now.head.hex()) for book, now in found.items()})
-    event.listen(database, "after_commit", lambda session: _committed(home, session))
 
 
 def forget(home: Home) -> None:

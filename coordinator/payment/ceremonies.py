@@ -128,8 +128,6 @@ def sign(
     """
     agreed = _agreed(home, database, ceremony_id, attendant=attendant, consent=consent)
     record, psbt, seen, carriers = agreed.record, agreed.psbt, agreed.progress, agreed.carriers
-    if consent.txid is not None:
-        _approve(home, database, ceremony_id, payment=outline.commitment(psbt))
     keeper = Keeper(home, database, record)
     missing = _Missing(database, record, psbt, before=seen, carriers=carriers)
     changes = Changes(database)
@@ -223,20 +221,22 @@ def _agreed(
         try:
             with database.begin() as db:
                 now = _looked(home, db, ceremony_id, consent=consent, before=before)
+                if consent.txid is not None and now.shown == shown:
+                    _approve(home, db, now)
         except StorageError as failure:
-            if type(failure) not in WENT_AWAY:  # what was shown is forbidden since
+            # what was shown is forbidden since, or has to be approved
+            if type(failure) not in WENT_AWAY or consent.txid is not None:
                 raise
             return before
     acceptance.remember_accepted(home, now.record.vault.name, now.fresh)
     return now
 
 
-def _approve(home: Home, database: Database, ceremony_id: str, *, payment: bytes) -> None:
+def _approve(home: Home, db: Session, looked: _Looked) -> None:
     """Approve a payment that a person reviewed here, and tell the other operators."""
-    with database.begin() as db:
-        record = ceremony_book.ceremony_named(db, ceremony_id)
-        ceremony_book.state_payment(db, "approved", record, payment=payment, now=clock.now())
-        approvals.approve_payment(home, ceremony_id, payment)
+    record, (_, payment) = looked.record, looked.shown
+    ceremony_book.state_payment(db, "approved", record, payment=payment, now=clock.now())
+    approvals.approve_payment(home, record.public_id, payment)
 
 
 def _noted(
@@ -254,13 +254,13 @@ def _noted(
     ceremony_id, kept_here = before.ceremony, keeper.delivered()
     outcomes = [each._replace(error=each.error or kept_here.get(each.label)) for each in outcomes]
     signed = {each.label for each in outcomes if each.signatures}
-    seen, failure = None, None
+    seen, failure = before, None
     try:
-        seen = _advance(database, ceremony_id, psbt)
-        write_down(database, ceremony_id, dict.fromkeys(signed - kept_here.keys()))
+        with database.begin() as db:
+            seen = _advance(db, ceremony_id, psbt)
+            write_down(db, ceremony_id, dict.fromkeys(signed - kept_here.keys()))
     except NOT_STORED as lost:
-        failure = lost
-    if seen is None:
+        failure, seen = lost, before
         with suppress(*NOT_STORED), reading(database).begin() as db:
             seen = _progress(ceremony_book.ceremony_named(db, ceremony_id), psbt)
     if failure is not None:
@@ -268,7 +268,7 @@ def _noted(
             each._replace(error=failure) if each.signatures and each.error is None else each
             for each in outcomes
         ]
-    return Signed(outcomes, seen or before)
+    return Signed(outcomes, seen)
 
 
 def _hand_over(
@@ -374,11 +374,10 @@ class _Missing:
         return [] if known.complete else self._wanted
 
 
-def _advance(database: Database, ceremony_id: str, psbt: codec.Psbt) -> Progress:
+def _advance(db: Session, ceremony_id: str, psbt: codec.Psbt) -> Progress:
     """Call the ceremony complete once the quorum is there; return where it stands."""
-    with database.begin() as db:
-        record = ceremony_book.ceremony_named(db, ceremony_id)
-        note_progress(db, record, seen := _progress(record, psbt))
+    record = ceremony_book.ceremony_named(db, ceremony_id)
+    note_progress(db, record, seen := _progress(record, psbt))
     return seen._replace(state=record.state)
 
 

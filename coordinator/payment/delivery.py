@@ -16,7 +16,13 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock
 from coordinator.custody import log as custody_log
-from coordinator.errors import CeremonyError, CoordinatorError, SignatureUndelivered, UsageError
+from coordinator.errors import (
+    BookRolledBack,
+    CeremonyError,
+    CoordinatorError,
+    SignatureUndelivered,
+    UsageError,
+)
 from coordinator.home import undelivered
 from coordinator.home.settings import Home
 from coordinator.home.undelivered import Kept
@@ -30,14 +36,14 @@ from psbt.signer import SigningRequest
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
-from storage.database import bringing
+from storage.database import briefly
 from storage.errors import NotFound, StorageError
 from storage.model import Ceremony
 
 Database = sessionmaker[Session]
 _moment = attrgetter("made_at")
 OPEN: Final = frozenset({"collecting", "complete"})
-NOT_STORED: Final = (StorageError, OSError)
+NOT_STORED: Final = (StorageError, BookRolledBack, OSError)
 
 
 class Batch(NamedTuple):
@@ -71,7 +77,7 @@ class Keeper:
     def __init__(self, home: Home, database: Database, record: Ceremony) -> None:
         """Keep for a ceremony."""
         self._home = home
-        self._database = database
+        self._database, self._briefly = database, briefly(database)
         self._ceremony_id, self._record_id = record.public_id, record.id
         self.cards: set[str] = set()
         self.refusal: BaseException | None = None
@@ -100,7 +106,7 @@ class Keeper:
             self._commit(share, request, signature)
 
     def _commit(self, share: CardShare, request: SigningRequest, signature: bytes) -> None:
-        with bringing(self._database, *ceremony_book.WITH_SIGNATURE).begin() as db:
+        with self._briefly.begin() as db:
             ceremony_book.keep_signature(
                 db,
                 self._record_id,
@@ -153,17 +159,16 @@ def notices(home: Home, db: Session) -> Iterator[Notice]:
         yield Notice("signature_undelivered", Severity.WARNING, told, "have the cards sign again")
 
 
-def write_down(database: Database, ceremony_id: str, cards: Mapping[str, datetime | None]) -> None:
+def write_down(db: Session, ceremony_id: str, cards: Mapping[str, datetime | None]) -> None:
     """Leave a *seen* event for every card that signed, now or at a moment."""
-    with database.begin() as db:
-        for label, moment in sorted(cards.items()):
-            event = custody_log.NewEvent(
-                f"card:{label}",
-                "seen",
-                when=clock.text(moment) if moment else None,
-                note=f"signed in ceremony {ceremony_id}",
-            )
-            custody_log.record(db, event)
+    for label, moment in sorted(cards.items()):
+        event = custody_log.NewEvent(
+            f"card:{label}",
+            "seen",
+            when=clock.text(moment) if moment else None,
+            note=f"signed in ceremony {ceremony_id}",
+        )
+        custody_log.record(db, event)
 
 
 def note_progress(db: Session, record: Ceremony, seen: Progress) -> None:
@@ -205,9 +210,9 @@ def _delivered(database: Database, ceremony: str, waiting: Collection[Kept]) -> 
             _store(db, record, [each for each in waiting if each not in refused])
     except (*NOT_STORED, PsbtError, CoordinatorError) as failure:
         return dict.fromkeys(waiting, str(failure))
-    with suppress(*NOT_STORED, CoordinatorError):
-        taken = sorted((each for each in waiting if each not in refused), key=_moment)
-        write_down(database, ceremony, {each.card: each.made_at for each in taken})
+    taken = sorted((each for each in waiting if each not in refused), key=_moment)
+    with suppress(*NOT_STORED, CoordinatorError), database.begin() as db:
+        write_down(db, ceremony, {each.card: each.made_at for each in taken})
     return refused
 
 

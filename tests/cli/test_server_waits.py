@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from sqlalchemy import select
 
-from storage import server_dialect
+from storage import brought, server_dialect
 from storage.database import open_database
 from storage.model import whole_schema
 from tests.program import PIN, Asked
@@ -26,8 +26,8 @@ SIGN: Final = ("--emulated", "a", "--yes", "--pin-stdin")
 @pytest.fixture
 def line(vault: Asked, on_server: Engines, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     """The line between the home and a database on a server, to which it was moved."""
-    for name in ("OPENING_SECONDS", "IDLE_SECONDS"):
-        monkeypatch.setattr(server_dialect, name, float("inf"))
+    monkeypatch.setattr(brought, "OPENING_SECONDS", float("inf"))
+    monkeypatch.setattr(server_dialect, "IDLE_SECONDS", float("inf"))
     server = on_server.server
     url = server.url(server.database()).render_as_string(hide_password=False)
     vault("database", "copy", str(vault.home), url, "--use")

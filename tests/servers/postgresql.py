@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -71,6 +72,24 @@ class Server:
             with suppress(ProcessLookupError):
                 os.kill(child, how)
         process.wait(SECONDS)
+
+    def caught_up(self, first: "Server") -> None:
+        """Wait until a standby has all that its first server wrote."""
+        ((written,),) = first.run("SELECT pg_current_wal_lsn()")
+        self._until(f"pg_last_wal_replay_lsn() >= '{written}'")
+
+    def hear_no_more(self) -> None:
+        """Have a standby get nothing any more: what its first server commits is lost to it."""
+        self.run("ALTER SYSTEM SET primary_conninfo = ''")
+        self.run("SELECT pg_reload_conf()")
+        self._until("NOT EXISTS (SELECT FROM pg_stat_wal_receiver)")
+
+    def _until(self, holds: str) -> None:
+        for _ in range(int(SECONDS) * 50):
+            if self.run(f"SELECT {holds}") == [(True,)]:
+                return
+            time.sleep(0.02)
+        raise TimeoutError(f"{holds}: not within {SECONDS} seconds")
 
     def promote(self) -> None:
         """Have a standby take over; it writes once this returns."""
