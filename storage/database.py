@@ -38,6 +38,8 @@ SERVER = "postgresql"
 OWNS = "SELECT pg_has_role(tableowner, 'USAGE') FROM pg_tables WHERE tablename = 'vault'"
 READ_ONLY = "read_only"
 READS = "reads"
+BRINGS = "brings"
+"""The option of transactions that bring what they read from a server (`storage.snapshot`)."""
 APPROVES = "approves_seal"
 """In a session's info: called with the session, the sealing key, None without a seal, and whether
 it has the opening key, before anything private is written; raises where it must not be."""
@@ -71,8 +73,7 @@ def open_database(
             engine = engine.execution_options(**{READ_ONLY: True, READS: True})
         on_failure.pop_all()
     if engine.dialect.name == SERVER:
-        from storage.postgresql import BRINGS  # noqa: PLC0415 -- an extra's
-        from storage.snapshot import Served  # noqa: PLC0415 -- as above
+        from storage.snapshot import Served  # noqa: PLC0415 -- an extra's
 
         bringing = engine.execution_options(**{BRINGS: True})
         return sessionmaker(bringing, class_=Served, expire_on_commit=False)
@@ -89,10 +90,6 @@ def briefly(database: sessionmaker[Session]) -> sessionmaker[Session]:
 
     For short ones: each question costs a wait, and the first begins. To a file it is all the same.
     """
-    if database.kw["bind"].dialect.name != SERVER:
-        return database
-    from storage.postgresql import BRINGS  # noqa: PLC0415 -- an extra's
-
     return _with(database, **{BRINGS: False})
 
 
@@ -113,7 +110,7 @@ def _engine(url: URL, password: Callable[[], str] | None = None) -> Engine:
         if url.get_backend_name() == SERVER:
             from storage.server_engine import engine_for  # noqa: PLC0415 -- an extra's
 
-            engine = engine_for(url, reads=READS, password=password)
+            engine = engine_for(url, reads=READS, brings=BRINGS, password=password)
             event.listen(engine, "handle_error", _translated)
             return engine
         shared = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
@@ -211,15 +208,13 @@ def _translated(context: ExceptionContext) -> BaseException:
 
     Text that is none and numbers beyond 64 bits it refuses with errors of Python's own.
     """
-    if isinstance(context.original_exception, StorageError):
+    own = isinstance(context.original_exception, UnicodeError | OverflowError)
+    if not own and not isinstance(context.sqlalchemy_exception, DBAPIError):
         return context.original_exception
     if context.dialect.name == SERVER and context.engine:
         from storage.postgresql import translated  # noqa: PLC0415 -- an extra's
 
         return translated(context.engine.url, context.original_exception)
-    own = isinstance(context.original_exception, UnicodeError | OverflowError)
-    if not own and not isinstance(context.sqlalchemy_exception, DBAPIError):
-        return context.original_exception
     name = name_of(context.engine.url) if context.engine else "asked for"
     if getattr(context.original_exception, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
         return ReadOnly(f"the database {name} can only be read here: nothing was written")
@@ -263,6 +258,11 @@ def _require_owner(engine: Engine, found: str) -> None:
 def reading_only(engine: Engine) -> Engine:
     """Return the engine for transactions that only read."""
     return engine.execution_options(**{READS: True})
+
+
+def asking_anew(engine: Engine) -> Engine:
+    """Return the engine for transactions that only read, each as of the moment it begins."""
+    return reading_only(engine).execution_options(**{BRINGS: False})
 
 
 def name_of(url: URL) -> str:

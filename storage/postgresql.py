@@ -46,8 +46,6 @@ HOST_TWICE: Final = "the database URL names a host twice: before the database an
 VERIFIED: Final = "verify-full"
 LOCK_SECONDS: Final = 20
 
-BRINGS: Final = "brings"
-"""The execution option of transactions that bring what they read (`storage.snapshot`)."""
 NO_PASSWORD: Final = re.compile("no password supplied|password authentication failed")
 """What a refusal to connect says: it comes without an SQLSTATE."""
 NOT_LET_IN: Final = "28P01"
@@ -55,6 +53,8 @@ MAY_NOT: Final = "42501"
 ONLY_READS: Final = "25006"
 WAITED: Final = "55P03"
 """SQLSTATE of a lock that was not had in time."""
+OWN: Final = UnicodeError | OverflowError
+"""What is raised where text is none, or a number too large."""
 CUT: Final = re.compile("57P0[1-5]|57014|08...|25P03|53300")
 """SQLSTATE of a connection the server ended or did not make, or of a statement it cancelled."""
 
@@ -171,24 +171,40 @@ def server_time(db: Session) -> datetime:
 
 
 def translated(url: URL, failure: BaseException) -> StorageError:
-    """Return what a driver's exception means; nothing of the rows is quoted."""
+    """Return what a driver's exception means; nothing of the rows is quoted, nor left in it."""
     from storage.server_dialect import AnswerLost  # noqa: PLC0415 -- the driver is an extra's
 
     name, state = shown(url), str(getattr(failure, "sqlstate", None) or "")
     if isinstance(failure, AnswerLost):
         return CommitUnknown(name)
-    said = getattr(getattr(failure, "diag", None), "message_primary", None)
     if state == NOT_LET_IN or NO_PASSWORD.search(str(failure)):
         return PasswordNeeded(name)
+    said = getattr(getattr(failure, "diag", None), "message_primary", None)
+    if said is None:
+        return _unsaid(name, failure)
+    failure.args = (said,)  # without the row that the server adds
     if state in {MAY_NOT, ONLY_READS}:
         return ReadOnly(f"the database {name} does not allow this to be written: {said}")
     if state == WAITED:
         return StorageError(
             f"another program writes to the database {name} for more than {LOCK_SECONDS} seconds"
         )
-    if CUT.fullmatch(state) or said is None:
-        return DatabaseUnreachable(name, said or _first_line(failure))
-    return StorageError(f"the database {name} refused: {said}")
+    unreachable = CUT.fullmatch(state)
+    refused = StorageError(f"the database {name} refused: {said}")
+    return DatabaseUnreachable(name, said) if unreachable else refused
+
+
+def _unsaid(name: str, failure: BaseException) -> StorageError:
+    """Return what an exception means of which the server says nothing.
+
+    The line is cut, unless the driver refused to send something.
+    """
+    import psycopg  # noqa: PLC0415 -- an extra's
+
+    told = _first_line(failure)
+    if isinstance(failure, psycopg.ProgrammingError | psycopg.DataError | OWN):
+        return StorageError(f"the database {name} refused: {told}")
+    return DatabaseUnreachable(name, told)
 
 
 def _first_line(failure: BaseException) -> str:

@@ -28,8 +28,10 @@ CUT_AFTER: Final = {
 VERSION_LEAST: Final = 140_000
 
 
-def engine_for(url: URL, *, reads: str, password: Callable[[], str] | None = None) -> Engine:
-    """Return the engine; `reads` is the execution option of transactions that only read.
+def engine_for(
+    url: URL, *, reads: str, brings: str, password: Callable[[], str] | None = None
+) -> Engine:
+    """Return the engine; `reads` and `brings` are the options of transactions that do so.
 
     `password` is asked once, where the server wants one and libpq's own files have none.
     """
@@ -63,7 +65,7 @@ def engine_for(url: URL, *, reads: str, password: Callable[[], str] | None = Non
 
     event.listen(engine, "do_connect", connect)
     event.listen(engine, "connect", _require_server)
-    event.listen(engine, "begin", partial(begin, reads))
+    event.listen(engine, "begin", partial(begin, reads, brings))
     event.listen(engine, "before_cursor_execute", note)
     return engine
 

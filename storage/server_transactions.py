@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine
 
 from storage import snapshot
 from storage.brought import TABLES, Opening, Rows, Snapshot
-from storage.postgresql import BRINGS, LOCK_SECONDS, MAY_NOT, translated
+from storage.postgresql import LOCK_SECONDS, MAY_NOT, translated
 from storage.server_dialect import (
     READING,
     TIMELINE,
@@ -80,25 +80,26 @@ def _opened(server: ServerConnection, dialect: ServerDialect) -> Rows:
     return told
 
 
-def begin(reads: str, connection: Connection) -> None:
+def begin(reads: str, brings: str, connection: Connection) -> None:
     """Begin a transaction, for reading where the option says so; raises StorageError.
 
-    One that writes takes the writers' lock first.
+    One that writes takes the writers' lock first. One that brings nothing begins with the first
+    message somebody waits for.
     """
-    options = connection.get_execution_options()
-    dialect, server = cast("ServerDialect", connection.dialect), driven(connection)
-    first = dialect.first
-    if not (options.get(reads) and first is not None and first.is_now()):
-        dialect.first = None
-    elif options.get(BRINGS):
-        server.snapshot, server.told_at = Snapshot(first.brought, first), first.told_at
+    options, server = connection.get_execution_options(), driven(connection)
+    dialect, only_reads = cast("ServerDialect", connection.dialect), bool(options.get(reads))
+    opening = dialect.first if only_reads else None
+    if not options.get(brings):
+        server.snapshot, server.first = None, READS if only_reads else WRITES
+        dialect.first = opening
+        return
+    if opening is not None and opening.is_now():
+        server.snapshot, server.told_at = Snapshot(opening.brought, opening), opening.told_at
         server.ended = True
         return
+    dialect.first = None
     try:
-        if options.get(BRINGS):
-            _bring(connection, reads=bool(options.get(reads)))
-        else:
-            server.snapshot, server.first = None, READS if options.get(reads) else WRITES
+        _bring(connection, reads=only_reads)
     except psycopg.Error as failure:
         raise translated(connection.engine.url, failure) from failure
 

@@ -20,7 +20,7 @@ from coordinator.foreign_json import read_json
 from coordinator.home.settings import Home
 from storage import custody, ends
 from storage.authors import STATED
-from storage.database import reading
+from storage.database import asking_anew, reading
 
 FILE: Final = "book.json"
 SIZE_MAX: Final = 4_096
@@ -49,31 +49,47 @@ def follow(home: Home, database: sessionmaker[Session]) -> None:
     BookRolledBack where one is shorter, another one, or lacks entries.
     """
     with reading(database).begin() as db:
-        _hold(home, db)
-        db.connection().info[HELD] = True
-    event.listen(database, "after_begin", partial(_begun, home))
+        _hold(home, db, db.connection())
+    server = database.kw["bind"].dialect
+
+    def begun(_: Session, __: SessionTransaction, connection: Connection) -> None:
+        """Hold the books of a connection to the server that no transaction had before."""
+        if connection.dialect is server and not connection.info.get(HELD):
+            _hold(home, connection, connection)
+
+    event.listen(database, "after_begin", begun)
     event.listen(database, "after_commit", partial(_committed, home))
 
 
-def _begun(home: Home, _: Session, __: SessionTransaction, connection: Connection) -> None:
-    """Hold the books of a connection that no transaction had before."""
-    if not connection.info.get(HELD):
-        _hold(home, connection)
-        connection.info[HELD] = True
+def _hold(home: Home, db: Session | Connection, connection: Connection) -> None:
+    """Hold both books against what this home saw, and keep how far they go.
 
-
-def _hold(home: Home, db: Session | Connection) -> None:
-    """Hold both books against what this home saw, and keep how far they go."""
+    A transaction may have begun before what this home saw last: then a newer one is asked.
+    """
     seen = _seen(home)
-    asked = ends.Asked(*(seen[book].number if book in seen else 0 for book in ends.BOOKS))
-    found = ends.book_ends(db, asked)
+    found = _found(db, seen)
+    try:
+        _compare(seen, found)
+    except BookRolledBack:
+        with asking_anew(connection.engine).connect() as newer:
+            found = _found(newer, seen)
+        _compare(seen, found)
+    connection.info[HELD] = True
+    _keep(home, seen, {book: End(now.number, now.head.hex()) for book, now in found.items()})
+
+
+def _found(db: Session | Connection, seen: Ends) -> dict[str, ends.BookEnd]:
+    asked = (seen[book].number if book in seen else 0 for book in ends.BOOKS)
+    return ends.book_ends(db, ends.Asked(*asked))
+
+
+def _compare(seen: Ends, found: dict[str, ends.BookEnd]) -> None:
     for book, now in found.items():
         before, entry = seen.get(book), ENTRIES[book]
         if before is not None and now.at != bytes.fromhex(before.head):
             raise BookRolledBack(before.number, now.number, entry=entry)
         if now.entries != now.number:
             raise BookRolledBack(now.number, now.entries, entry=entry, gaps=True)
-    _keep(home, seen, {book: End(now.number, now.head.hex()) for book, now in found.items()})
 
 
 def forget(home: Home) -> None:

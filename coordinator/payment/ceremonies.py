@@ -171,12 +171,15 @@ class _Looked(NamedTuple):
 def _looked(
     home: Home, db: Session, ceremony_id: str, *, consent: Consent, before: _Looked | None = None
 ) -> _Looked:
-    """Look at a payment that waits for cards; raises what forbids to sign it."""
+    """Look at a payment that waits for cards; raises what forbids to sign it.
+
+    Its coins are held once it was looked at before: the first look writes nothing.
+    """
     record = _open_ceremony(db, ceremony_id)
     vault, policy = record.vault, stored_policy(record.vault)
     same = before is not None and _stored(before.record) == _stored(record)
     psbt = before.psbt if before is not None and same else signed_psbt(record)
-    _hold_coins(db, record, psbt, now=clock.now())
+    _hold_coins(db, record, psbt, now=clock.now(), holds=before is not None)
     check_txid(record, consent.txid)
     require_policy(home, vault, consent.accepted)
     doubts = acceptance.payment_dangers(home, record, psbt)
@@ -208,7 +211,7 @@ def _agreed(
 
     What was shown is signed where the database went away meanwhile.
     """
-    with database.begin() as db:
+    with reading(database).begin() as db:
         now = _looked(home, db, ceremony_id, consent=consent)
     if home.server or now.opened_by != NOBODY:
         attendant.say(f"payment {ceremony_id} was opened by {now.opened_by.words}")
@@ -560,8 +563,13 @@ def _gives_way(db: Session, record: Ceremony, coin: Coin) -> bool:
     )
 
 
-def _hold_coins(db: Session, record: Ceremony, psbt: codec.Psbt, *, now: datetime) -> None:
-    """Reserve the coins again where they are no longer held; raises where they went elsewhere."""
+def _hold_coins(
+    db: Session, record: Ceremony, psbt: codec.Psbt, *, now: datetime, holds: bool = True
+) -> None:
+    """Reserve the coins again where they are no longer held; raises where they went elsewhere.
+
+    Without `holds` it is only told that they did.
+    """
     refuse_contradictions(db, psbt)
     outpoints = outline.own_outpoints(psbt, stored_policy(record.vault))
     for outpoint in outpoints:
@@ -573,5 +581,9 @@ def _hold_coins(db: Session, record: Ceremony, psbt: codec.Psbt, *, now: datetim
     live = ceremony_book.reserved(db, now)
     held = {(h.txid, h.vout) for h in live if h.ceremony == record.public_id}
     if held.issuperset(outpoints):
+        return
+    if not holds:
+        others = [each for each in live if each.ceremony != record.public_id]
+        ceremony_book.require_free(others, outpoints)
         return
     hold_coins(db, record, outpoints, expires=now + record.lifetime, now=now)

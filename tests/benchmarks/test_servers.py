@@ -28,7 +28,7 @@ TO: Final = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:10000"
 CREATE: Final = ("spend", "create", "v", "--to", TO, "--feerate", "2")
 OPEN, COINS = 200, 100_000
 CONNECTIONS, SECONDS, ALONE = 20, 10.0, 5
-TURNS: Final = 14
+TURNS: Final = 12
 """How often a verb may wait for the server, connecting (3) and opening the home (1) included."""
 TIMES: Final = 4
 SIGNATURE_TIMES: Final = 16

@@ -1,6 +1,7 @@
 """Homes that remember on one PostgreSQL server: made, moved there and back, used by several."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,10 @@ from sqlalchemy.engine import URL, make_url
 
 from coordinator.errors import UsageError
 from coordinator.home import book_end, settings
+from coordinator.home.settings import Home
+from coordinator.workspace.opened_home import OpenedHome
 from storage import ceremonies as ceremony_book
+from storage.database import reading
 from tests.cli.test_branches import (
     TWO_OF_THREE,
     WAIT,
@@ -199,6 +203,33 @@ def test_what_another_records_is_followed(operators: Operators) -> None:
     for operator, card in ((anna, "a"), (ben, "b"), (anna, "a")):
         operator("custody", "record", f"card:{card}", "seen")
     assert anna("custody", "verify")["head"] == ben("custody", "verify")["head"]
+
+
+def test_what_this_home_did_meanwhile_is_no_rollback(
+    operators: Operators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another command or thread may add to the book between a moment that is read and the look."""
+    anna, seen, waiting = operators.anna, book_end._seen, [True]
+
+    def meanwhile(home: Home) -> book_end.Ends:
+        if waiting:
+            waiting.clear()
+            anna("custody", "record", "card:a", "seen")
+        return seen(home)
+
+    monkeypatch.setattr(book_end, "_seen", meanwhile)
+    anna("status")
+    assert waiting == []
+    with closing(OpenedHome(anna.home)) as opened:
+        with opened.database.begin() as db:
+            db.connection()
+        with reading(opened.database).begin() as one:
+            one.connection()
+            waiting.append(True)
+            with reading(opened.database).begin() as another:
+                another.connection()
+    assert waiting == []
+    assert anna("custody", "verify")["valid"]
 
 
 class Accounts(NamedTuple):

@@ -95,7 +95,7 @@ def test_rows_stay_readable_after_their_transaction(on_file: Database) -> None:
 
 def test_what_refers_to_nothing_is_refused(db: Session) -> None:
     db.add(SyncState(vault_id=7, height=1, block_hash="00", synced_at=NOW))
-    with pytest.raises(StorageError, match="FOREIGN KEY constraint failed"):
+    with pytest.raises(StorageError, match=r"(?i)foreign key constraint"):
         db.flush()
 
 
@@ -293,8 +293,9 @@ def test_processes_may_open_a_new_database_at_once(path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["half a character \ud83d", 2**63], ids=["text", "number"])
 def test_what_no_column_holds_is_a_refusal(value: object, database: Database) -> None:
+    name, limit = (value, None) if isinstance(value, str) else ("aunt", value)
     with pytest.raises(StorageError, match="refused"), database.begin() as db:
-        db.execute(text("SELECT :value"), {"value": value})
+        db.add(Holder(name=name, limit_sats=limit))
 
 
 def test_who_reads_keeps_nobody_from_writing(path: Path) -> None:

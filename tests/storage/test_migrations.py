@@ -2,7 +2,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -10,11 +10,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect
+from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage.database import VERSIONS, open_database
 from storage.model import whole_schema
 from storage.vaults import all_vaults
+from tests.servers.postgresql import Engines
 from tests.storage.making import add_vault
 
 
@@ -33,22 +35,43 @@ def test_the_migrations_make_what_the_model_says(database: sessionmaker[Session]
 
 
 def test_the_migrations_make_every_column_constraint_and_index_of_the_model(
-    database: sessionmaker[Session],
+    on_file: sessionmaker[Session],
 ) -> None:
     modelled = create_engine("sqlite://")
     whole_schema().create_all(modelled)
-    assert tables(database.kw["bind"]) == tables(modelled)
-    assert written(database.kw["bind"], "index") == written(modelled, "index")
+    assert tables(on_file.kw["bind"]) == tables(modelled)
+    assert written(on_file.kw["bind"], "index") == written(modelled, "index")
     modelled.dispose()
 
 
+CATALOGUES: Final = (
+    "SELECT table_name, column_name, data_type, is_nullable, column_default"
+    " FROM information_schema.columns WHERE table_schema = 'public'",
+    "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE connamespace = 'public'::regnamespace",
+    "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+)
+
+
+def test_the_migrations_make_every_column_constraint_and_index_on_a_server_too(
+    on_server: Engines, place: URL
+) -> None:
+    server, name = on_server.server, on_server.server.database()
+    modelled = create_engine(server.url(name))
+    whole_schema().create_all(modelled)
+    modelled.dispose()
+    for asked in CATALOGUES:
+        made = [row for row in server.run(asked, str(place.database)) if "alembic" not in row[0]]
+        assert sorted(map(str, made)) == sorted(map(str, server.run(asked, name)))
+
+
 def test_the_migrations_make_the_triggers_that_keep_the_custody_log(
-    database: sessionmaker[Session],
+    on_file: sessionmaker[Session],
 ) -> None:
     said = "BEGIN SELECT RAISE(ABORT, 'the custody book is only ever appended to'); END"
     same = "NEW.event_id = OLD.event_id AND NEW.field = OLD.field AND NEW.digest = OLD.digest"
     gone = "NEW.text IS NULL AND NEW.salt IS NULL"
-    made = written(database.kw["bind"], "trigger")
+    made = written(on_file.kw["bind"], "trigger")
     assert "follows the last one" in made.pop("custody_event_in_order")
     assert {name: sql for name, sql in made.items() if name.startswith("custody_")} == {
         name: f"CREATE TRIGGER {name} BEFORE {change} {said}"
