@@ -8,8 +8,9 @@ A branch is one way to spend: the primary one at any time, a recovery after its 
 
 `after(H)` may stand for `older(N)`. Read besides: one key as pk or pkh, several later keys as
 thresh(k,pkh(…),a:pkh(…)), all of the first keys as a chain of and_v, or_i with the recovery first
-(Liana), andor(ln:older(N),multi(k,…),multi(m,…)) (Nunchuk), and, where one signature less is asked
-for after the wait, thresh(m,pk(…),s:pk(…),sln:older(N)) (BIP 388). Each is of type B, needs a
+(Liana), or_d(multi(m,…),or_i(and_v(…),and_v(…))) (Keeper), andor(ln:older(N),multi(k,…),multi(m,…))
+(Nunchuk), and, where one signature less is asked for after the wait,
+thresh(m,pk(…),s:pk(…),sln:older(N)) (BIP 388). Each is of type B, needs a
 signature on every way, is not malleable, and mixes no kinds of locks; anything else is refused.
 """
 
@@ -198,7 +199,7 @@ def _check_quorum(name: str, quorum: Quorum) -> None:
 
 
 def _staged(node: Node) -> list[Quorum]:
-    """Read or_d with the recovery behind the primary branch, or_i with it in front, and both."""
+    """Read or_d with recoveries behind the primary branch, or_i with them in front, and both."""
     late: list[Quorum] = []
     while node.name == "or_i":
         first, node = node.arguments
@@ -208,6 +209,9 @@ def _staged(node: Node) -> list[Quorum]:
         quorum = _one_of(primary) or _multi(primary)
         if quorum is None:
             _refuse(primary, late, wanted="multi, pk or pkh as the primary branch")
+        while last.name == "or_i":
+            first, last = last.arguments
+            late.append(_recovery(first, [quorum, *late]))
         late.append(_recovery(last, [quorum, *late]))
     else:
         quorum = _one_of(node) or _multi(node) or _all_of(node)

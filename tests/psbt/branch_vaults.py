@@ -37,6 +37,10 @@ FORMS: Final = {
     ",and_v(v:and_v(v:pk(0),pk(1)),pk(2)))",
     "Liana, two stages": "or_i(and_v(v:thresh(1,pkh(0''),a:pkh(1'')),older(300)),"
     "or_d(multi(2,0,1),and_v(v:thresh(2,pkh(3),a:pkh(4)),older(128))))",
+    "Keeper, one stage": "or_d(multi(2,0,1,2),and_v(v:thresh(2,pkh(0'),a:pkh(1'),a:pkh(2'),"
+    f"a:pkh(3)),after({HEIGHT})))",
+    "Keeper, two stages": f"or_d(multi(2,0,1,2),or_i(and_v(v:pkh(4),after({HEIGHT + 9})),"
+    f"and_v(v:thresh(2,pkh(0'),a:pkh(1'),a:pkh(2'),a:pkh(3)),after({HEIGHT}))))",
     "Nunchuk": f"andor(ln:older({BLOCKS}),multi(1,3,4,5),multi(2,0,1,2))",
     "decaying": f"thresh(3,pk(0),s:pk(1),s:pk(2),sln:older({BLOCKS}))",
 }
