@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cards import pcsc
+from cards.errors import ReaderNotFound
 
 pytest.importorskip("starlette", reason="the page's extra is not installed")
 
@@ -83,3 +84,33 @@ def test_a_reader_is_let_go_where_the_person_stops(ceremony: str, home: Path) ->
         soon(lambda: page.context.tasks.running is None)
         assert "stopped" in client.get("/task").words
     assert pcsc.arrival(reader(0), pcsc.ANY_CARD, 0) is not None
+
+
+def test_a_reader_that_is_unplugged_while_its_card_signs_is_said_and_the_others_finish(
+    ceremony: str, home: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugged = pcsc.ReaderTransport.transmit
+
+    def transmit(self: pcsc.ReaderTransport, apdu: bytes) -> bytes:
+        if unplugged and self._reader == reader(0):
+            raise ReaderNotFound(f"there is no reader {reader(0)}")
+        return plugged(self, apdu)
+
+    unplugged: list[bool] = []
+    monkeypatch.setattr(pcsc.ReaderTransport, "transmit", transmit)
+    with serving(home) as page:
+        client, tasks = entered(page), page.context.tasks
+        client.post(f"/pay/{ceremony}/sign", on=f"/pay/{ceremony}")
+        answer_once(client, **seen_all(client), answer="yes")
+        unplugged.append(True)
+        while not tasks.last.is_over:
+            soon(lambda: tasks.last.is_over or tasks.last.question is not None)
+            if not tasks.last.is_over:
+                answer_once(client, pin=PIN)
+        words = client.get("/task").words
+        assert "2 of 2 have signed" in words
+        assert "report this" not in words
+        soon(lambda: "There is no reader virtual 0" in client.get("/cards").words)
+        unplugged.clear()
+        soon(lying(page, 0))
+    assert asked("spend", "show", ceremony)["have"] == 2
