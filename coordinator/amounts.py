@@ -2,9 +2,10 @@
 
 import re
 from decimal import Decimal
+from typing import NamedTuple
 
 from coordinator.errors import UsageError
-from coordinator.shown_text import SATS_PER_BTC
+from coordinator.shown_text import SATS_PER_BTC, Unit
 from psbt.coins import Outpoint, parse_outpoint
 from psbt.errors import PsbtError
 from psbt.network import Network
@@ -25,8 +26,20 @@ FEERATE = re.compile(
 )
 
 
+class Amount(NamedTuple):
+    """An amount of money, and the unit it was typed in."""
+
+    sats: int
+    unit: Unit = "sat"
+
+
 def parse_amount(text: str) -> int:
-    """Read an amount as satoshis: `150000`, `150 000 sat`, `0.0015 BTC`; nothing is guessed.
+    """Read an amount as satoshis; raises UsageError as `read_amount` does."""
+    return read_amount(text).sats
+
+
+def read_amount(text: str) -> Amount:
+    """Read an amount and its unit: `150000`, `150 000 sat`, `0.0015 BTC`; nothing is guessed.
 
     Digits may be grouped in threes by blanks of any kind, as this program prints them; units are
     read in any case, and a bare number is satoshis. Raises UsageError; what a comma may mean it
@@ -44,7 +57,7 @@ def parse_amount(text: str) -> int:
         raise UsageError(f"{text!r} is no whole number of satoshis; write 150000 or 0.0015 BTC")
     if not 0 < value <= SUPPLY_SATS:
         raise UsageError(f"{text} is not between 1 sat and 21 million bitcoin")
-    return value
+    return Amount(value, "btc" if matched["unit"].lower() in BITCOIN else "sat")
 
 
 def _in_sats(digits: str, unit: str) -> int | None:

@@ -9,7 +9,7 @@ of it: JSON has escapes of its own.
 import json
 import re
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 UNSEEN: Final = re.compile(
     "["
@@ -24,6 +24,8 @@ UNSEEN: Final = re.compile(
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 REPLACED: Final = "\ufffd"
 SATS_PER_BTC: Final = 100_000_000
+Unit = Literal["sat", "btc"]
+"""In which unit a person types amounts."""
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
 
 
@@ -62,6 +64,21 @@ def btc(amount: int) -> str:
     """Return the same amount in bitcoin, as many digits as it has: 0.1 BTC."""
     whole_, rest = divmod(amount, SATS_PER_BTC)
     return f"{whole_}.{rest:08d}".rstrip("0").rstrip(".") + " BTC"
+
+
+def in_unit(amount: int, unit: Unit) -> str:
+    """Return an amount in the unit it was typed in."""
+    return btc(amount) if unit == "btc" else sats(amount)
+
+
+def in_other_unit(amount: int, unit: Unit) -> str:
+    """Return an amount in the unit it was not typed in."""
+    return sats(amount) if unit == "btc" else btc(amount)
+
+
+def in_both_units(amount: int, unit: Unit, width: int = 0) -> str:
+    """Return an amount as it was typed, at least so wide, and in brackets in the other unit."""
+    return f"{in_unit(amount, unit):>{width}} ({in_other_unit(amount, unit)})"
 
 
 def sat_per_vbyte(feerate: int) -> str:

@@ -1,7 +1,7 @@
 """What a person must see before a card is tapped."""
 
 from collections.abc import Callable, Collection
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from psbt.address import destination, optional_address
 from psbt.cautions import (
@@ -51,7 +51,8 @@ class Review(NamedTuple):
 
     An input of somebody else counts as is usual for its kind until it is final. `net_sats` is what
     the vault pays in all, its share of the fee in it. The fee is `fee_proven` where the
-    transactions that made them prove every amount.
+    transactions that made them prove every amount. `unit` is the one that a person typed what is
+    paid in.
     """
 
     inputs: tuple[ReviewInput, ...]
@@ -62,6 +63,7 @@ class Review(NamedTuple):
     warnings: tuple[Caution, ...]
     net_sats: int
     fee_proven: bool
+    unit: Literal["sat", "btc"] = "sat"
 
 
 def review(psbt: Psbt, policy: Policy, context: Context, *, branch: str = PRIMARY) -> Review:

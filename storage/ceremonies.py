@@ -42,6 +42,7 @@ class NewCeremony(TypedDict):
     expires_at: datetime
     opened_on: NotRequired[str]
     branch: NotRequired[str]
+    unit: NotRequired[str]
 
 
 class Held(NamedTuple):

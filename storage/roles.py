@@ -32,7 +32,7 @@ KEPT_COLUMNS: Final = {
     "cosigner": ("vault_id", "position", "key_id"),
     "key": ("network", "public_key", "chain_code"),
     "ceremony": (
-        *("id", "public_id", "vault_id", "branch", "fee_sats", "paid_sats"),
+        *("id", "public_id", "vault_id", "branch", "unit", "fee_sats", "paid_sats"),
         *("created_at", "lifetime_seconds", "opened_on"),
     ),
 }

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Final
 
-from coordinator.cli.output import btc, counted, look_twice, notice_lines, sats, sentences
+from coordinator.cli.output import counted, look_twice, notice_lines, sentences
 from coordinator.cli.result import ExitStatus, Result, as_document
 from coordinator.notices import of_review
+from coordinator.shown_text import Unit, in_both_units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,23 +17,28 @@ if TYPE_CHECKING:
     from psbt.review import Review, ReviewInput, ReviewOutput
 
 
-CHANGE: Final = "change"
+AMOUNT: Final = 18
+"""How wide an amount is at least, so that they stand below one another."""
 
 
 def review_lines(review: "Review") -> list[str]:
-    """Return what a person must see before a card is asked, line by line."""
+    """Return what a person must see before a card is asked, line by line.
+
+    Each amount stands in the unit that was typed, and in brackets in the other one.
+    """
+    unit = review.unit
     own = [entry for entry in review.inputs if entry.own]
     others = [entry for entry in review.inputs if not entry.own]
     inputs = sum(entry.value_sats for entry in own)
     shared = "" if review.fee_proven else "  as the PSBT says"
-    net = f"  this vault pays {sats(review.net_sats)} in all"
-    if review.net_sats < 0:
-        net = f"  this vault receives {sats(-review.net_sats)} in all"
+    does = "receives" if review.net_sats < 0 else "pays"
+    net = f"  this vault {does} {in_both_units(abs(review.net_sats), unit)} in all"
+    fee = in_both_units(review.fee_sats, unit, AMOUNT)
     return [
-        f"spends {counted(len(own), 'coin')} worth {sats(inputs)}",
-        *map(_other_line, others),
-        *map(_output_line, review.outputs),
-        f"  fee      {sats(review.fee_sats):>18}  {review.feerate / 1000:.1f} sat/vB{shared}",
+        f"spends {counted(len(own), 'coin')} worth {in_both_units(inputs, unit)}",
+        *(_other_line(each, unit) for each in others),
+        *(_output_line(each, unit) for each in review.outputs),
+        f"  fee      {fee}  {review.feerate / 1000:.1f} sat/vB{shared}",
         *([net] if others else []),
         *(f"  {line}" for line in notice_lines(of_review(review.warnings))),
     ]
@@ -41,19 +47,20 @@ def review_lines(review: "Review") -> list[str]:
 def review_document(review: "Review") -> dict[str, object]:
     """Return the same for programs, each coin as txid:n."""
     inputs = [as_document(spent, outpoint=str(spent.outpoint)) for spent in review.inputs]
-    return as_document(review, inputs=inputs)
+    document = as_document(review, inputs=inputs)
+    del document["unit"]  # here all amounts are satoshis
+    return document
 
 
-def _other_line(entry: "ReviewInput") -> str:
+def _other_line(entry: "ReviewInput", unit: Unit) -> str:
     whose = f"vault {entry.vault}" if entry.vault else "not this vault's"
-    return f"  beside   {sats(entry.value_sats):>18}  {entry.address}  {whose}"
+    return f"  beside   {in_both_units(entry.value_sats, unit, AMOUNT)}  {entry.address}  {whose}"
 
 
-def _output_line(output: "ReviewOutput") -> str:
+def _output_line(output: "ReviewOutput", unit: Unit) -> str:
     vault = f"  vault {output.vault}" if output.vault else ""
     label = f'  "{output.label}"' if output.label else ""
-    worth = "" if output.kind == CHANGE else f"  {btc(output.value_sats)}"
-    amount = f"{sats(output.value_sats):>18}{worth}"
+    amount = in_both_units(output.value_sats, unit, AMOUNT)
     return f"  {output.kind:8} {amount}  {output.destination}{vault}{label}"
 
 
@@ -72,7 +79,7 @@ def created(made: "Created", rows: "Batch | None" = None) -> Result:
         return Result(document, [*head, *review_lines(review), *tail])
     count = len(rows.rows)
     told = {"payments": count, "total_sats": rows.total_sats, "notices": sentences(rows.notices)}
-    head.append(f"{counted(count, 'payment')} of {sats(rows.total_sats)}")
+    head.append(f"{counted(count, 'payment')} of {in_both_units(rows.total_sats, review.unit)}")
     lines = [*head, *review_lines(review), *tail, *look_twice(rows.notices)]
     return Result({**document, "batch": told}, lines)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from coordinator import clock
 from coordinator.cli import terminal
 from coordinator.cli.result import Result, fields_of
-from coordinator.shown_text import btc, counted, sat_per_vbyte, sats, visible, whole
+from coordinator.shown_text import counted, sat_per_vbyte, sats, visible, whole
 
 if TYPE_CHECKING:
     from coordinator.cli.failures import Failure
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_text",
-    "btc",
     "columns",
     "counted",
     "danger_lines",

@@ -98,7 +98,7 @@ def create(
     from coordinator.amounts import parse_coin
     from coordinator.errors import UsageError
     from coordinator.payment import creation
-    from coordinator.payment.payees import parse_address, parse_payee
+    from coordinator.payment.payees import common_unit, parse_address, parse_payee
     from coordinator.wallet.coin_control import ANY, Choice
 
     if not to and drain is None and table is None:
@@ -108,6 +108,7 @@ def create(
         raise UsageError("--coin names the coins: leave the other wishes for coins out")
     network = context.home.network
     rows, payees = _batch(table, network), [parse_payee(text, network) for text in to or ()]
+    paid: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
     context.look_first(vault)
     rate = context.fee_rate(feerate, target)
     order = creation.Order(
@@ -119,8 +120,8 @@ def create(
         expires_days=expires,
         choice=choice,
         branch=branch,
+        unit=common_unit(each.unit for each in paid),
     )
-    paid: list[Payee | Row] = [*payees, *(rows.rows if rows else ())]
     names = {each.address: called for each in paid if (called := each.label or note)}
     made = _made(context, order, names, accept=accept, dry_run=dry_run)
     return _warned(context, vault, created(made, rows).also(feerate_source=rate.source))

@@ -13,6 +13,7 @@ from coordinator.errors import UsageError
 from coordinator.interop.bip329 import LABEL_MAX
 from coordinator.notices import Notice, Severity
 from coordinator.payment.payees import payee
+from coordinator.shown_text import Unit
 from psbt.coins import Payment
 
 COLUMNS: Final = ("address", "amount", "label")
@@ -28,13 +29,17 @@ PREFIXES: Final = {"bc", "tb", "bcrt"}
 
 
 class Row(NamedTuple):
-    """One payment, the line it stands in, and what its address is called."""
+    """One payment, the line it stands in, and what its address is called.
+
+    `unit` is the one that its amount is written in.
+    """
 
     line: int
     address: str
     value_sats: int
     script_pubkey: bytes
     label: str
+    unit: Unit = "sat"
 
 
 class Batch(NamedTuple):
@@ -146,7 +151,7 @@ def _row(number: int, cells: Sequence[str], network: str) -> Row:
         raise UsageError(f"a label of {len(label)} characters; {LABEL_MAX} is the most")
     paid = payee(address, amount, network)
     called = label or (paid.label or "")[:LABEL_MAX]
-    return Row(number, paid.address, paid.value_sats, paid.script_pubkey, called)
+    return Row(number, paid.address, paid.value_sats, paid.script_pubkey, called, paid.unit)
 
 
 def _twice(rows: Sequence[Row]) -> Iterator[Notice]:

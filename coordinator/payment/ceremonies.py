@@ -41,7 +41,7 @@ from coordinator.payment.progress import (
     stored_psbt,
     with_kept_signatures,
 )
-from coordinator.payment.reviews import refuse_contradictions, reviewed
+from coordinator.payment.reviews import refuse_contradictions, reviewed_again
 from coordinator.person import Attendant
 from coordinator.readers.slots import KnownCard, Slot
 from coordinator.signing import collector
@@ -193,7 +193,7 @@ def _looked(
         progress_with(record, policy, psbt),
         unenrolled.carriers_of(db, vault, record.branch),
         stated.opened_by(home, db, record),
-        reviewed(db, vault, policy, psbt=psbt, branch=record.branch),
+        reviewed_again(db, record, policy, psbt),
         fresh,
     )
 

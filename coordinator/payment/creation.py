@@ -18,6 +18,7 @@ from coordinator.names import fresh_id
 from coordinator.notices import Notice, Severity
 from coordinator.payment.reviews import reviewed
 from coordinator.payment.ripe_coins import ripe_coins
+from coordinator.shown_text import Unit
 from coordinator.vault.addresses import new_address
 from coordinator.wallet import coins_left
 from coordinator.wallet.coin_control import ANY, Choice, chosen
@@ -58,7 +59,7 @@ class Order:
     """What is to be paid: feerate in sat/kvB; `drain` takes everything the coins leave.
 
     Beyond the coins named only those that fit the choice are taken, and of all only those that the
-    branch can spend now.
+    branch can spend now. `unit` is the one that the amounts were typed in.
     """
 
     vault: str
@@ -69,6 +70,7 @@ class Order:
     expires_days: int = EXPIRY_DAYS
     choice: Choice = ANY
     branch: str = PRIMARY
+    unit: Unit = "sat"
 
 
 class Draft(NamedTuple):
@@ -80,6 +82,10 @@ class Draft(NamedTuple):
     change: VaultScript | None
     paid_sats: int
     branch: str = PRIMARY
+
+    def in_unit(self, unit: Unit) -> "Draft":
+        """Return it with the unit that its amounts were typed in."""
+        return self._replace(review=self.review._replace(unit=unit))
 
 
 class Created(NamedTuple):
@@ -112,6 +118,7 @@ def create(
     selection = _select(db, vault, stored_policy(vault), order=order)
     payments = _outputs(order, selection)
     draft = drafted(db, vault, selection, payments=payments, branch=order.branch)
+    draft = draft.in_unit(order.unit)
     left = _left_by(db, vault, order, draft=draft)
     if dry_run:
         psbt = codec.to_base64(draft.psbt)
@@ -146,6 +153,7 @@ def opened(
         expires_at=expires,
         opened_on=this_computer(),
         branch=draft.branch,
+        unit=draft.review.unit,
     )
     if draft.change is not None:
         chain_book.issue_address(db, vault, draft.change, now=now)

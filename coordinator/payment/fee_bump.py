@@ -14,7 +14,7 @@ from coordinator.home.stored import stored_policy
 from coordinator.payment import creation
 from coordinator.payment.ceremonies import may_be_sent
 from coordinator.payment.creation import Created, Draft
-from coordinator.payment.reviews import descendants_fee
+from coordinator.payment.reviews import descendants_fee, unit_of
 from coordinator.shown_text import sat_per_vbyte
 from coordinator.wallet import coins_left, node_rules
 from coordinator.wallet.branches import chain_clock, opening
@@ -257,7 +257,7 @@ def _replacing(
             least,
         )
     ceremony_book.release(db, old, clock.now())
-    created = creation.opened(home, db, old.vault, draft=draft)
+    created = creation.opened(home, db, old.vault, draft=draft.in_unit(unit_of(old)))
     if not _may_be_about(old):
         ceremony_book.abandon(db, old, clock.now())
     return BumpedPayment(created, old.public_id, old.fee_sats)

@@ -1,20 +1,26 @@
 """Who is paid, as people type or paste it: an address with an amount, or a BIP 21 URI."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from coordinator.amounts import parse_amount, script_of
+from coordinator.amounts import Amount, read_amount, script_of
 from coordinator.errors import UsageError
 from coordinator.interop import bip21
+from coordinator.shown_text import Unit
 from psbt.coins import Payment
 
 
 class Payee(NamedTuple):
-    """A script that is paid, the address it was written as, how much, and what it is called."""
+    """A script that is paid, the address it was written as, how much, and what it is called.
+
+    `unit` is the one that the amount was typed in.
+    """
 
     script_pubkey: bytes
     address: str
     value_sats: int
     label: str | None = None
+    unit: Unit = "sat"
 
     @property
     def payment(self) -> Payment:
@@ -39,16 +45,17 @@ def payee(address: str, amount: str, network: str) -> Payee:
     Raises UsageError where both name an amount and they differ.
     """
     if not bip21.is_uri(address):
-        return Payee(script_of(address, network), address, parse_amount(amount))
+        paid = read_amount(amount)
+        return Payee(script_of(address, network), address, paid.sats, unit=paid.unit)
     request = bip21.read(address)
-    typed = parse_amount(amount) if amount else None
-    wanted = {each for each in (typed, request.amount_sats) if each is not None}
-    if len(wanted) > 1:
-        raise UsageError(f"{typed} sat are typed, the URI asks for {request.amount_sats} sat")
-    if not wanted:
+    asked = None if request.amount_sats is None else Amount(request.amount_sats, "btc")
+    typed = read_amount(amount) if amount else asked
+    if typed is None:
         raise UsageError("the URI names no amount: add one, as ADDRESS:AMOUNT")
+    if asked is not None and asked.sats != typed.sats:
+        raise UsageError(f"{typed.sats} sat are typed, the URI asks for {asked.sats} sat")
     script = script_of(request.address, network)
-    return Payee(script, request.address, wanted.pop(), request.label)
+    return Payee(script, request.address, typed.sats, request.label, typed.unit)
 
 
 def parse_address(text: str, network: str) -> bytes:
@@ -59,6 +66,12 @@ def parse_address(text: str, network: str) -> bytes:
     if request.amount_sats is not None:
         raise UsageError(f"the URI asks for {request.amount_sats} sat, where no amount is chosen")
     return script_of(request.address, network)
+
+
+def common_unit(typed: Iterable[Unit]) -> Unit:
+    """Return the unit that all amounts of a payment were typed in, satoshis where they differ."""
+    units = set(typed)
+    return units.pop() if len(units) == 1 else "sat"
 
 
 def _requested(text: str, network: str) -> Payee:

@@ -17,7 +17,7 @@ from coordinator.payment.ceremonies import may_be_sent
 from coordinator.payment.creation import Created
 from coordinator.payment.delivery import OPEN
 from coordinator.payment.progress import signed_psbt
-from coordinator.payment.reviews import reviewed
+from coordinator.payment.reviews import reviewed, reviewed_again
 from coordinator.wallet import sync as wallet_sync
 from coordinator.wallet.coins import coin_holders, refusal, unspent
 from coordinator.wallet.scripts import own_places
@@ -178,7 +178,7 @@ def _another_round(
     taken = ceremonies.added(home, db, record, data=data, accepted=accepted)
     psbt = signed_psbt(record)
     policy = stored_policy(record.vault)
-    review = reviewed(db, record.vault, policy, psbt=psbt, branch=record.branch)
+    review = reviewed_again(db, record, policy, psbt)
     text, expires = codec.to_base64(psbt), clock.text(record.expires_at)
     created = Created(record.public_id, record.state, text, review, expires, branch=record.branch)
     return Imported(created, taken, [], [], known=True)

@@ -9,6 +9,7 @@ from coordinator import clock
 from coordinator.home.stated import UNSENT
 from coordinator.home.stored import stored_policy
 from coordinator.payment.progress import Progress, progress_with, signed_psbt
+from coordinator.shown_text import Unit
 from coordinator.vault.addresses import closed
 from coordinator.wallet import node_rules
 from coordinator.wallet.coins import outputs_of, spendable
@@ -51,11 +52,22 @@ def seen_again(db: Session, record: Ceremony) -> PaymentSeen:
     policy, psbt = stored_policy(record.vault), signed_psbt(record)
     progress = progress_with(record, policy, psbt)
     try:
-        review = reviewed(db, record.vault, policy, psbt=psbt, branch=record.branch)
+        review = reviewed_again(db, record, policy, psbt)
     except PsbtError as failure:
         return PaymentSeen(progress, None, str(failure))
     open_still = record.state in UNSENT
     return PaymentSeen(progress, review if open_still else review._replace(warnings=()))
+
+
+def reviewed_again(db: Session, record: Ceremony, policy: Policy, psbt: codec.Psbt) -> Review:
+    """Return what a person must see of the PSBT of a ceremony; raises PsbtError."""
+    review = reviewed(db, record.vault, policy, psbt=psbt, branch=record.branch)
+    return review._replace(unit=unit_of(record))
+
+
+def unit_of(record: Ceremony) -> Unit:
+    """Return the unit that a ceremony's amounts were typed in, satoshis where nobody knows."""
+    return "btc" if record.unit == "btc" else "sat"
 
 
 def reviewed(

@@ -10,7 +10,16 @@ from markupsafe import Markup
 
 from coordinator import clock
 from coordinator.audit.acceptance import as_told
-from coordinator.shown_text import ago, btc, counted, sat_per_vbyte, sats, visible, visible_lines
+from coordinator.shown_text import (
+    ago,
+    counted,
+    in_other_unit,
+    in_unit,
+    sat_per_vbyte,
+    sats,
+    visible,
+    visible_lines,
+)
 
 GROUP: Final = 4
 WORDS: Final = {"location": "place", "copy": "paper", "holder": "person"}
@@ -38,8 +47,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        btc=btc,
         sats=sats,
+        in_unit=in_unit,
+        in_other_unit=in_other_unit,
         counted=counted,
         rate=sat_per_vbyte,
         grouped=grouped,

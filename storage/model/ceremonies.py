@@ -19,13 +19,20 @@ CEREMONY_STATES = (
 )
 
 
+UNITS = ("sat", "btc")
+
+
 class Ceremony(Record):
-    """The signing of one PSBT until quorum; `branch` is the way in which it spends."""
+    """The signing of one PSBT until quorum; `branch` is the way in which it spends.
+
+    `unit` is the one that a person typed its amounts in, None where nobody knows.
+    """
 
     __tablename__ = "ceremony"
     __table_args__ = (
         one_of("state", CEREMONY_STATES),
         one_of("branch", (PRIMARY, *RECOVERIES)),
+        one_of("unit", UNITS),
         sized("public_id", 8),
         sized("txid", 64),
         at_least("fee_sats", 0),
@@ -39,6 +46,7 @@ class Ceremony(Record):
     vault_id: Mapped[int] = mapped_column(ForeignKey("vault.id"), index=True)
     state: Mapped[str]
     branch: Mapped[str]
+    unit: Mapped[str | None]
     psbt: Mapped[bytes]
     txid: Mapped[str] = mapped_column(index=True)
     fee_sats: Mapped[Sats]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.payment import reviews
+from coordinator.shown_text import in_both_units
 from psbt.errors import AmountContradicted
 from tests.program import PIN, Asked, run_program
 
@@ -44,13 +45,24 @@ def test_our_own_uri_is_a_payee(vault: Asked) -> None:
     assert sum(out["value_sats"] == 200_000 for out in made["review"]["outputs"]) == 1
 
 
-@pytest.mark.parametrize("typed", ["0.001 BTC", "100 000 sat", "100000"])
+IN_SATS, IN_BITCOIN = "100 000 sat (0.001 BTC)", "0.001 BTC (100 000 sat)"
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        (f"{STRANGER}:0.001 BTC", IN_BITCOIN),
+        (f"bitcoin:{STRANGER}?amount=0.001", IN_BITCOIN),
+        (f"bitcoin:{STRANGER}:100000?amount=0.001", IN_SATS),
+        (f"{STRANGER}:100 000 sat", IN_SATS),
+        (f"{STRANGER}:100000", IN_SATS),
+    ],
+)
 def test_every_later_look_at_a_payment_shows_the_sum_as_it_was_typed(
-    vault: Asked, tmp_path: Path, typed: str
+    vault: Asked, tmp_path: Path, typed: str, first: str
 ) -> None:
-    """It is reckoned from the payment each time, in both units: no unit is believed from a row."""
-    home, shown = tmp_path / "home", ("100 000 sat", "0.001 BTC", STRANGER, '"the baker"')
-    named = ("--to", f"{STRANGER}:{typed}", "--note", "the baker")
+    home, shown = tmp_path / "home", (first, STRANGER, '"the baker"')
+    named = ("--to", typed, "--note", "the baker")
     made = run_program(home, "spend", "create", "v", "--feerate", "2", *named)
     ceremony = re.findall(r"ceremony (\w{8})", made.out)[0]
     signing = ("spend", "sign", ceremony, "--yes", "--pin-stdin", "--emulated")
@@ -63,6 +75,30 @@ def test_every_later_look_at_a_payment_shows_the_sum_as_it_was_typed(
     for look in looks:
         assert all(part in look for part in shown), look
     assert "warning" not in looks[-1], "what is in a block warns of nothing"
+    fee = vault("spend", "show", ceremony)["fee_sats"]
+    assert all(in_both_units(fee, "btc" if first == IN_BITCOIN else "sat") in x for x in looks)
+
+
+def test_amounts_typed_in_both_units_stand_in_satoshis_first(vault: Asked, tmp_path: Path) -> None:
+    home, other = tmp_path / "home", vault("address", "new", "v")["address"]
+    pay = ("spend", "create", "v", "--feerate", "2", "--dry-run", "--to")
+    table = tmp_path / "table.csv"
+    for amount, first in (("0.002btc", "0.001 BTC (100 000 sat)"), ("200000", IN_SATS)):
+        table.write_text(f"{other},{amount}\n")
+        words = (*pay, f"{STRANGER}:0.001btc", "--csv", str(table))
+        assert first in run_program(home, *words).out
+    assert '"unit"' not in run_program(home, "--json", *words).out
+
+
+def test_what_replaces_a_payment_keeps_its_unit(vault: Asked, tmp_path: Path) -> None:
+    words = ("--to", f"{STRANGER}:0.001btc", "--feerate", "2")
+    ceremony = vault("spend", "create", "v", *words)["ceremony"]
+    home = tmp_path / "home"
+    bumped = run_program(home, "spend", "bump", ceremony, "--feerate", "9").out
+    assert IN_BITCOIN in bumped
+    assert IN_BITCOIN in run_program(home, "spend", "show", bumped.split()[1]).out
+    cancelled = run_program(home, "spend", "cancel", bumped.split()[1], "--feerate", "20").out
+    assert re.search(r"0\.0\d+ BTC \(\d", cancelled)
 
 
 def test_a_payment_whose_coins_contradict_it_is_still_found(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.amounts import parse_amount, parse_feerate
+from coordinator.amounts import parse_amount, parse_feerate, read_amount
 from coordinator.cli.output import sats
 from coordinator.errors import UsageError
 from coordinator.vault import addresses
@@ -31,6 +31,8 @@ from coordinator.vault import addresses
 )
 def test_an_amount_is_read_in_its_unit(text: str, value: int) -> None:
     assert parse_amount(text) == value
+    bitcoin = any(letter in text.lower() for letter in "bx")
+    assert read_amount(text) == (value, "btc" if bitcoin else "sat")
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,7 @@ def _created(visit: Visit, name: str, wish: Wish) -> str:
             feerate=postage.feerate,
             drain=paid.script_pubkey if wish.all_of_it else None,
             branch=wish.branch,
+            unit=paid.unit,
         )
         made = creation.create(context.home, db, order, accepted=visit.accepted)
     if made.ceremony is None:
