@@ -262,8 +262,14 @@ def _letter_facts(facts: VaultFacts, wanted: Wanted, audience: Audience) -> Lett
         tried=facts.drilled_at.date().isoformat() if facts.drilled_at else None,
         contacts=wanted.contacts,
         cards=[_card_place(facts, carrier) for carrier, _ in facts.cards()] if told else (),
-        without_bank=without_banks(facts),
+        without_bank=_within_reach(facts, on_cards=on_cards),
     )
+
+
+def _within_reach(facts: VaultFacts, *, on_cards: bool) -> bool | None:
+    """Tell whether a shut bank is borne; nobody knows it where keys are kept elsewhere."""
+    borne = without_banks(facts)
+    return None if borne and not on_cards else borne
 
 
 def _later_steps(db: Session, vault: Vault) -> Iterator[LaterSteps]:

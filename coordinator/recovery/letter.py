@@ -168,6 +168,8 @@ def _where(facts: LetterFacts, listed: str) -> str:
             "Keep this paper in its place until you have called. If a card lies here, keep it too. "
             "Ask them where the other cards are."
         )
+    if not facts.cards:
+        return "This paper does not know where its keys are kept. Ask the people named above."
     bank = {
         None: "",
         True: " The bank may keep its box shut for weeks. You can do it without the bank.",

@@ -89,21 +89,24 @@ class StepsFacts:
 
 def needed(facts: StepsFacts) -> Iterator[str]:
     """Yield what must lie on the table before the first step."""
-    yield (
-        f"{number(facts.threshold).capitalize()} of the cards drawn above, with the note of each "
-        "card's PIN."
-    )
-    yield (
-        "A card reader on USB for contactless cards (ISO 14443); cards with a gold chip fit into "
-        "a slot, too."
-    )
+    count = number(facts.threshold).capitalize()
+    if len(facts.cards) >= facts.threshold:
+        yield f"{count} of the cards drawn above, with the note of each card's PIN."
+    else:
+        drawn = "; a card drawn above is one, with the note of its PIN" if facts.cards else ""
+        yield f"{count} of the keys on the next page. Whoever keeps one knows what signs{drawn}."
+    if facts.cards:
+        yield (
+            "A card reader on USB for contactless cards (ISO 14443); cards with a gold chip fit "
+            "into a slot, too."
+        )
     yield "A computer that you trust, with this paper beside it, and two quiet hours."
 
 
 def with_program(facts: StepsFacts) -> Iterator[Step]:
     """Yield the steps with this program, from an empty computer to a payment that was seen."""
     yield from _rebuilding(facts)
-    yield from _paying(facts.vault)
+    yield from _paying(facts)
 
 
 def _rebuilding(facts: StepsFacts) -> Iterator[Step]:
@@ -132,18 +135,17 @@ def _rebuilding(facts: StepsFacts) -> Iterator[Step]:
         f"cardquorum init --network {facts.network} --chain '{facts.chain}'",
         "It names the folder.",
     )
-    yield Step(
-        "Lay the cards on the reader one by one, each under its name as drawn above. Type each PIN "
-        "once.",
-        "\n".join(card.enrolled for card in facts.cards[: facts.threshold]),
-        "It names the card. After one wrong PIN, stop and call.",
-    )
+    yield _enrolling(facts)
     birthday = f" --birthday {facts.birthday}" if facts.birthday else ""
+    key, ask = "", ""
+    if facts.secret and not facts.cards:
+        key, ask = " --key XPUB", " XPUB is the public half of a key: ask whoever keeps one."
     yield Step(
         "Rebuild the vault from the kit's file; or put - in its place and type the numbered lines "
         "of this paper.",
-        f"cardquorum recover {facts.file} --name {vault} --checksum {facts.checksum}{birthday}",
-        f"It says version {facts.checksum}, as on every page below. If it differs, stop.",
+        f"cardquorum recover {facts.file} --name {vault} --checksum {facts.checksum}{birthday}"
+        f"{key}",
+        f"It says version {facts.checksum}, as on every page below. If it differs, stop.{ask}",
     )
     yield Step(
         "Look for the money. It may take hours and be cut off; the next time it goes on.",
@@ -151,6 +153,13 @@ def _rebuilding(facts: StepsFacts) -> Iterator[Step]:
         "It says an amount and from which day it was looked for. No money yet: call before you "
         "go on.",
     )
+    if not facts.cards:
+        yield Step(
+            "Look at the first address, and have whoever keeps a key compare it with their own.",
+            f"cardquorum vault show {vault}",
+            "It is the same everywhere. If it differs, stop.",
+        )
+        return
     yield Step(
         "Let each card prove that it belongs. One card can prove, but it cannot pay.",
         f"cardquorum vault verify {vault}",
@@ -158,17 +167,45 @@ def _rebuilding(facts: StepsFacts) -> Iterator[Step]:
     )
 
 
-def _paying(vault: str) -> Iterator[Step]:
+def _enrolling(facts: StepsFacts) -> Step:
+    """Return the step that makes the cards known: each that is at hand, under its own name."""
+    if not facts.cards:
+        return Step("No card is known to this paper: the next step needs none.", None, None)
+    return Step(
+        "Lay each card you have on the reader, with its own name in the command. Type each PIN "
+        "once.",
+        "\n".join(card.enrolled for card in facts.cards[: facts.threshold]),
+        "It names the card. After one wrong PIN, stop and call.",
+    )
+
+
+def _signing(cards: Sequence[CardOnPaper], threshold: int) -> Step:
+    """Return the step that signs a payment and sends it; with too few cards others sign, too."""
+    enough = len(cards) >= threshold
+    by_card = ["cardquorum spend sign ID"] if cards else []
+    elsewhere = ["cardquorum spend export ID --out FILE", "cardquorum spend add ID FILE"]
+    others = "have whoever keeps the other keys sign FILE, and take it back"
+    told = "Have the cards sign it, one after the other, and send it."
+    if not enough:
+        told = (
+            f"Have the cards sign it; {others}. Send it."
+            if cards
+            else (f"{others[:1].upper()}{others[1:]}. Send it.")
+        )
+    commands = [*by_card, *([] if enough else elsewhere)]
+    sending = ["cardquorum spend finalize ID", "cardquorum spend broadcast ID"]
+    return Step(told, "\n".join([*commands, *sending]), "It names the transaction.")
+
+
+def _paying(facts: StepsFacts) -> Iterator[Step]:
+    vault = facts.vault
     yield Step(
         "Build a small payment to an address of yours. Compare the address sign by sign.",
         f"cardquorum spend create {vault} --to ADDRESS:10000sat --target 6",
         "It shows what is paid, and the payment's ID.",
     )
-    yield Step(
-        "Have the cards sign it, one after the other, and send it.",
-        "cardquorum spend sign ID\ncardquorum spend finalize ID\ncardquorum spend broadcast ID",
-        "It names the transaction. Wait until it has arrived.",
-    )
+    signing = _signing(facts.cards, facts.threshold)
+    yield signing._replace(result="It names the transaction. Wait until it has arrived.")
     yield Step(
         "Build the payment of all the rest. Sign it and send it as in step 9.",
         f"cardquorum spend create {vault} --drain ADDRESS --target 6",
@@ -179,8 +216,9 @@ def _paying(vault: str) -> Iterator[Step]:
 def with_later_keys(facts: StepsFacts, later: LaterSteps) -> Iterator[Step]:
     """Yield the steps with the keys of a branch that has opened, from a vault that was rebuilt."""
     vault = facts.vault
+    laid = " In step 4 lay these cards on the reader, with their PINs." if later.cards else ""
     yield Step(
-        "Do steps 1 to 6 of page two. In step 4 lay these cards on the reader, with their PINs.",
+        f"Do steps 1 to 6 of page two.{laid}",
         "\n".join(card.enrolled for card in later.cards[: later.threshold]) or None,
         "The vault is there, and its money was looked for.",
     )
@@ -196,11 +234,7 @@ def with_later_keys(facts: StepsFacts, later: LaterSteps) -> Iterator[Step]:
         f"cardquorum spend recover {vault} --branch {later.name} --to ADDRESS --target 6",
         "It shows what is paid, the payment's ID, and what opens when.",
     )
-    yield Step(
-        "Have the cards sign it, one after the other, and send it.",
-        "cardquorum spend sign ID\ncardquorum spend finalize ID\ncardquorum spend broadcast ID",
-        "It names the transaction.",
-    )
+    yield _signing(later.cards, later.threshold)
 
 
 def signing_programs(facts: StepsFacts) -> str:
@@ -226,6 +260,13 @@ def with_sparrow(facts: StepsFacts) -> Iterator[Step]:
             "Sparrow does not open this vault: it knows no quorum in taproot.",
             None,
             "Use the steps above. Bitcoin Core shows the money, and signs with the secret words.",
+        )
+        return
+    if not facts.cards:
+        yield Step(
+            "Sparrow (sparrowwallet.com) shows the money, and pays where it has the keys.",
+            None,
+            "Ask whoever keeps them.",
         )
         return
     able = [card.label for card in facts.cards if SPARROW in card.programs]

@@ -270,6 +270,23 @@ def test_each_command_is_whole_on_paper_and_page_two_holds_all_steps(paper: str)
     assert "Technical pages" in pages[2]
 
 
+@pytest.mark.parametrize("known", [0, 1])
+def test_paper_of_keys_kept_elsewhere_refers_to_nothing_that_is_not_there(known: int) -> None:
+    cards = [CardOnPaper("blue", "maker")][:known]
+    facts = replace(STEPS, cards=cards, secret=True, file="family-encrypted.txt")
+    listed = [CardPlace("blue", "home", None)][:known]
+    letter = written(LetterFacts(Audience.EXECUTOR, 2, 3, "key", "2026-11-23", None, cards=listed))
+    drawn = kit_paper.drawn(replace(KIT, steps=facts, letter=letter, secret=True), "a4")
+    text = " ".join(text_of(drawn).split())
+    assert ("drawn above" in text) is bool(known)
+    assert ("The list below says" in text) is bool(known)
+    assert ("card enrol" in text) is bool(known)
+    assert ("--key XPUB" in text) is not bool(known), "a card that is at hand opens it"
+    assert "spend export ID --out FILE" in text
+    assert "spend add ID FILE" in text
+    assert "Two of the keys on the next page." in text
+
+
 def test_a_command_goes_on_below_as_a_shell_reads_it() -> None:
     assert kit_paper.folded("cardquorum sync v") == ["cardquorum sync v"]
     long = f"cardquorum recover {'n' * 40}-encrypted.txt --name {'n' * 40} --checksum {'q' * 8}"
@@ -292,4 +309,6 @@ def test_later_keys_begin_with_the_steps_that_bring_the_vault_back() -> None:
     assert "cardquorum sync" in steps[5], "step 6 looks for the money"
     assert "card enrol" in steps[3], "step 4 lays the cards on the reader"
     assert "spend sign" in steps[8], "step 9 signs and sends"
+    alone = [step.command or "" for step in with_program(replace(STEPS, cards=[]))]
+    assert ["sync" in alone[5], "spend add" in alone[8], len(alone)] == [True, True, len(steps)]
     assert "--branch recovery" in str([each.command for each in others])
