@@ -12,19 +12,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy.orm import Session, object_session
 
-from coordinator.audit.dangers import (
-    APPROVAL_MISMATCH,
-    BRANCH_OPEN,
-    POLICY_NOT_APPROVED,
-    QUORUM_LOST,
-    QUORUM_STOLEN,
-    VAULT_ALTERED,
-    altered,
-    dangers,
-    only_old_coins,
-    resting_on,
-)
+from coordinator.audit.dangers import POLICY_NOT_APPROVED, dangers, only_old_coins, resting_on
 from coordinator.audit.facts import VaultFacts
+from coordinator.audit.findings import grave
 from coordinator.audit.gathering import Book, book, key_facts
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
 from coordinator.home import approvals, seals, stated
@@ -36,9 +26,7 @@ from coordinator.notices import Notice, Severity
 from coordinator.wallet.scans import command_for
 from psbt.errors import PsbtError
 from psbt.policy import format_descriptor
-from storage import chain as chain_book
 from storage import sealing
-from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.model import Ceremony, Vault
 
@@ -46,20 +34,6 @@ if TYPE_CHECKING:
     from psbt.codec import Psbt
 
 PAYMENT_NOT_APPROVED: Final = "payment_not_approved"
-
-# What still matters of a vault that another took the place of, while it holds coins.
-WATCHED: Final = frozenset(
-    {APPROVAL_MISMATCH, BRANCH_OPEN, QUORUM_STOLEN, QUORUM_LOST, VAULT_ALTERED}
-)
-
-OTHER_SEAL: Final = Notice(
-    APPROVAL_MISMATCH,
-    Severity.DANGER,
-    "the key that places and people are sealed to differs from what this home approved: somebody "
-    "changed the database",
-    "send and sign nothing; restore a backup made before: cardquorum restore FILE",
-    (),
-)
 
 Accepted = Collection[str] | None
 """What a person accepts: codes of dangers, or what `as_told` returns of one."""
@@ -183,10 +157,10 @@ def not_approved(vault: Vault) -> Danger:
 def vault_dangers(home: Home, db: Session, vault: Vault) -> list[Notice]:
     """Return what of a vault is dangerous now, the worst first.
 
-    Rows that do not hold together are one danger more.
+    It is what an audit finds dangerous.
     """
-    found, _ = _dangers(home, db, vault, said=book(db, [vault]))
-    return [finding for finding, _ in found]
+    said = book(db, [vault])
+    return grave(standing_facts(home, db, vault, said), said.now)
 
 
 def all_dangers(home: Home, db: Session, said: Book | None = None) -> list[Threatened]:
@@ -195,17 +169,12 @@ def all_dangers(home: Home, db: Session, said: Book | None = None) -> list[Threa
     `said` is the book where it was read already.
     """
     said = said or book(db, vault_book.all_vaults(db))
-    replaced = {each.vault_id for each in succession_book.all_successions(db)}
     threatened = []
     for vault in said.vaults:
         if vault.retired_at is None:
-            found, facts = _dangers(home, db, vault, said=said)
-            dangerous = [finding for finding, _ in found]
-            if vault.id in replaced:
-                dangerous = [each for each in dangerous if each.code in WATCHED]
-            if vault.id in replaced and not chain_book.unspent_coins(db, vault):
-                dangerous = []
-            threatened.append(Threatened(vault, dangerous, facts))
+            facts = standing_facts(home, db, vault, said)
+            known = facts if facts.altered is None else None
+            threatened.append(Threatened(vault, grave(facts, said.now), known))
     return threatened
 
 
@@ -215,33 +184,29 @@ def require_payable(home: Home, db: Session, vault: Vault, *, accepted: Accepted
     Raises ApprovalMismatch, which nobody can accept.
     """
     require_policy(home, vault, accepted)
+    facts = standing_facts(home, db, vault, book(db, [vault]))
     found = [
-        Danger(**vars(finding), facts=rests)
-        for finding, rests in _dangers(home, db, vault, said=book(db, [vault]))[0]
-        if finding.code != POLICY_NOT_APPROVED
-        and not only_old_coins(finding.code, vault.recoveries)
+        Danger(**vars(each), facts=f"{vault.descriptor} {resting_on(facts, each.code)}")
+        for each in dangers(facts)
+        if each.code != POLICY_NOT_APPROVED and not only_old_coins(each.code, vault.recoveries)
     ]
     accept_or_refuse(home, vault.name, found, accepted=accepted)
 
 
-def _dangers(
-    home: Home, db: Session, vault: Vault, *, said: Book
-) -> tuple[list[tuple[Notice, str]], VaultFacts | None]:
-    """Return the dangers of a vault, each with the facts it rests on, and what its keys are."""
+def standing_facts(home: Home, db: Session, vault: Vault, said: Book) -> VaultFacts:
+    """Return what is known of a vault's keys, and how it stands to what this home approved."""
+    keys = replace(key_facts(db, vault, said), look=command_for(vault.name, home.chain))
+    return with_standing(home, db, vault, keys)
+
+
+def with_standing(home: Home, db: Session, vault: Vault, known: VaultFacts) -> VaultFacts:
+    """Add to what is known of a vault how it stands to what this home approved."""
     try:
         standing = policy_standing(home, vault)
     except PsbtError as failure:
-        return [(altered(vault.name, str(failure)), str(failure))], None
-    keys = key_facts(db, vault, said)
-    look = command_for(vault.name, home.chain)
-    facts = replace(keys, approval=standing.value, look=look)
-    found = [
-        (finding, f"{vault.descriptor} {resting_on(facts, finding.code)}")
-        for finding in dangers(facts)
-    ]
-    if seals.standing(home, db, sealing.sealing_key(db)) is Standing.DIFFERS:
-        found.insert(0, (OTHER_SEAL, ""))
-    return found, keys
+        return replace(known, altered=str(failure))
+    other = seals.standing(home, db, sealing.sealing_key(db)) is Standing.DIFFERS
+    return replace(known, approval=standing.value, seal_differs=other)
 
 
 def require_payment(

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from cards.family import Theft
 from coordinator import clock
+from coordinator.audit.acceptance import with_standing
 from coordinator.audit.dangers import dangers, only_old_coins
 from coordinator.audit.exposure import (
     Kind,
@@ -24,7 +25,6 @@ from coordinator.audit.gathering import vault_facts
 from coordinator.audit.minimal_sets import MinimalSets
 from coordinator.audit.timeline import Period, Start, calendar_notes, looked_at, timeline
 from coordinator.errors import Ambiguous
-from coordinator.home import approvals
 from coordinator.home.settings import Home
 from coordinator.notices import Notice
 from coordinator.wallet.scans import command_for
@@ -60,10 +60,10 @@ class Resistance(NamedTuple):
 class Audited:
     """A vault's findings, and what is left once what the question names is lost or stolen.
 
-    `dangers` are what `address new` refuses for now: of these the findings count a missing copy and
-    unproved keys as warnings. `thief_can_spend` supposes a thief who knows the descriptor,
-    `thief_has_copy` tells whether he took one; what the book has as lost or stolen he has already.
-    All is as of block `at` where that was asked, but what is overdue, and the `timeline` from now.
+    `dangers` are those findings that `address new` refuses for now. `thief_can_spend` supposes a
+    thief who knows the descriptor, `thief_has_copy` tells whether he took one; what the book has as
+    lost or stolen he has already. All is as of block `at` where that was asked, but what is
+    overdue, and the `timeline` from now.
     """
 
     vault: str
@@ -88,9 +88,8 @@ def audited(home: Home, database: Database, name: str, *, asked: Question = Ques
     with reading(database).begin() as db:
         vault = vault_book.vault_named(db, name)
         facts = vault_facts(db, vault)
-    if facts.altered is None:
-        standing = approvals.policy_standing(home, name, vault.descriptor)
-        facts = replace(facts, approval=standing.value)
+        if facts.altered is None:
+            facts = with_standing(home, db, vault, facts)
     look = command_for(name, home.chain)
     return answered(replace(facts, hot=asked.hot, advisories=asked.advisories, look=look), asked)
 
@@ -119,10 +118,17 @@ def answered(facts: VaultFacts, asked: Question) -> Audited:
         {kind: minimal_losses(exposure, kind) for kind in Kind},
         {kind: minimal_thefts(exposure, kind) for kind in Kind},
         [*_notes(facts), *calendar_notes(today, at)],
-        [each for each in dangers(today) if not only_old_coins(each.code, today.branches)],
+        list(_guards(today)),
         at,
         timeline(today),
     )
+
+
+def _guards(facts: VaultFacts) -> Iterator[Notice]:
+    """Yield what no address is given out for; a vault that was replaced gives none anyway."""
+    for each in dangers(facts) if not facts.replaced else ():
+        if not only_old_coins(each.code, facts.branches):
+            yield each
 
 
 def _notes(facts: VaultFacts) -> Iterator[str]:

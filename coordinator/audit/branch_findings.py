@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from coordinator.audit.dangers import WAIT_BEYOND_OLDER
 from coordinator.audit.facts import BranchFacts, CosignerFacts, VaultFacts, listed_names
 from coordinator.audit.rule_findings import drill_due
 from coordinator.audit.timeline import opening, who
@@ -131,7 +132,7 @@ def _beyond_older(facts: VaultFacts, branch: BranchFacts) -> Iterator[Notice]:
     """Tell of a wait that no number of blocks in a script can count; that of a height can be."""
     if branch.blocks is not None and branch.blocks > OLDER_MAX:
         yield Notice(
-            "wait_beyond_older",
+            WAIT_BEYOND_OLDER,
             Severity.DANGER,
             f"{branch.said} wait {branch.blocks} blocks and a script counts {OLDER_MAX} "
             "at most: it opens sooner than is written",
@@ -143,7 +144,7 @@ def _beyond_older(facts: VaultFacts, branch: BranchFacts) -> Iterator[Notice]:
     left = branch.height + 1 - facts.chain.height
     if left > OLDER_MAX:
         yield Notice(
-            "wait_beyond_older",
+            WAIT_BEYOND_OLDER,
             Severity.INFO,
             f"the wait of {branch.said} ends {facts.chain.about(branch.height + 1)}, in {left} "
             f"blocks: longer than a wait in blocks can be ({OLDER_MAX}, {duration(OLDER_MAX)}), "

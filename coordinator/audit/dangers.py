@@ -21,6 +21,20 @@ NO_COPY: Final = "no_copy"
 POLICY_NOT_APPROVED: Final = "policy_not_approved"
 APPROVAL_MISMATCH: Final = "approval_mismatch"
 VAULT_ALTERED: Final = "vault_altered"
+LOCATION_LOSS_FATAL: Final = "location_loss_fatal"
+WAIT_BEYOND_OLDER: Final = "wait_beyond_older"
+WATCHED: Final = frozenset(
+    {APPROVAL_MISMATCH, BRANCH_OPEN, QUORUM_STOLEN, QUORUM_LOST, VAULT_ALTERED}
+)
+"""What is still dangerous of a vault that another took the place of, while it holds coins."""
+OTHER_SEAL: Final = Notice(
+    APPROVAL_MISMATCH,
+    Severity.DANGER,
+    "the key that places and people are sealed to differs from what this home approved: somebody "
+    "changed the database",
+    "send and sign nothing; restore a backup made before: cardquorum restore FILE",
+    (),
+)
 
 
 class Waiting(Protocol):
@@ -33,7 +47,7 @@ class Waiting(Protocol):
 
 
 def dangers(facts: VaultFacts) -> list[Notice]:
-    """Return what of a vault is dangerous now, the worst first."""
+    """Return what no address of a vault is given out for now, the worst first."""
     return [
         *not_approved(facts),
         *quorum_stolen(facts),
@@ -48,6 +62,8 @@ def dangers(facts: VaultFacts) -> list[Notice]:
 
 def not_approved(facts: VaultFacts) -> Iterator[Notice]:
     """Tell of a policy that this home never approved, or that is not the one it approved."""
+    if facts.seal_differs:
+        yield OTHER_SEAL
     if facts.approval == "differs":
         yield Notice(
             APPROVAL_MISMATCH,

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from cards.family import Theft
 from coordinator.chain.block_dates import ChainClock
 from coordinator.custody.bags import BagFacts
-from coordinator.notices import Severity
+from coordinator.notices import Notice, Severity
 
 PRIMARY: Final = "primary"
 BANK: Final = "bank-vault"
@@ -186,7 +186,8 @@ class VaultFacts:
     first; `chain` is the newest block known, None where no chain was asked, `at` the block the
     audit looks at, None for now; `look` is the command that looks for newer ones. `approval` is
     how the policy stands to what this home approved; None where nobody asked. `taproot` tells that
-    it is a quorum in a leaf.
+    it is a quorum in a leaf, `replaced` that another vault took its place, `seal_differs` that what
+    places are sealed to is not what this home approved, `due` what its calendar asks for.
     """
 
     name: str
@@ -210,6 +211,9 @@ class VaultFacts:
     at: int | None = None
     look: str = "cardquorum sync"
     taproot: bool = False
+    replaced: bool = False
+    seal_differs: bool = False
+    due: tuple[Notice, ...] = ()
 
     def opens(self, branch: BranchFacts) -> int | None:
         """Return the first block that may spend the oldest coin by a branch.

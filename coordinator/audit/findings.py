@@ -16,32 +16,44 @@ from coordinator.notices import Notice, Severity
 
 
 def audit(facts: VaultFacts, now: datetime) -> list[Notice]:
-    """Return every finding, the most severe first."""
+    """Return every finding, the most severe first: what is a danger here is one everywhere.
+
+    Of a vault that was replaced only what threatens coins left there is a danger.
+    """
     found = [
         *_altered(facts),
-        *dangers.not_approved(facts),
-        *dangers.quorum_stolen(facts),
-        *dangers.quorum_lost(facts),
-        *dangers.branch_open(facts),
-        *dangers.same_seed(facts),
+        *dangers.dangers(facts),
         *place_findings.place_findings(facts),
         *_places_unknown(facts),
         *_gone(facts),
         *_orphaned(facts),
         *_shared_keys(facts),
-        *_not_verified(facts),
+        *_never_verified(facts),
         *card_findings.card_findings(facts),
         *item_findings.item_findings(facts),
         *rule_findings.rule_findings(facts, now),
         *branch_findings.branch_findings(facts, now),
+        *facts.due,
     ]
+    if facts.replaced:
+        watched = dangers.WATCHED if facts.value_sats else frozenset[str]()
+        found = [each for each in found if not _is_grave(each) or each.code in watched]
     order = (Severity.DANGER, Severity.WARNING, Severity.INFO)
     return sorted(found, key=lambda finding: order.index(finding.severity))
+
+
+def grave(facts: VaultFacts, now: datetime) -> list[Notice]:
+    """Return the findings that are dangers, the worst first."""
+    return [each for each in audit(facts, now) if _is_grave(each)]
 
 
 def _altered(facts: VaultFacts) -> Iterator[Notice]:
     if facts.altered is not None:
         yield dangers.altered(facts.name, facts.altered)
+
+
+def _is_grave(finding: Notice) -> bool:
+    return finding.severity is Severity.DANGER
 
 
 def _places_unknown(facts: VaultFacts) -> Iterator[Notice]:
@@ -61,7 +73,7 @@ def _gone(facts: VaultFacts) -> Iterator[Notice]:
         if carrier.gone is not None:
             yield Notice(
                 "carrier_gone",
-                Severity.WARNING,
+                Severity.DANGER if carrier.gone == "stolen" else Severity.WARNING,
                 f"{carrier.subject} is recorded as {carrier.gone}{_resistance(carrier)}",
                 "make a vault without its key and move the coins there while a quorum is left",
                 (carrier.subject,),
@@ -103,9 +115,11 @@ def _shared_keys(facts: VaultFacts) -> Iterator[Notice]:
             )
 
 
-def _not_verified(facts: VaultFacts) -> Iterator[Notice]:
-    yield from dangers.key_mismatch(facts)
-    missing = tuple(f"key:{c.label}" for c in facts.cosigners if c.verified is None)
+def _never_verified(facts: VaultFacts) -> Iterator[Notice]:
+    """Tell of keys nobody proved that are no danger: enough others are, and no card here has it."""
+    grave = {subject for each in dangers.keys_unproved(facts) for subject in each.subjects}
+    unproved = (f"key:{c.label}" for c in facts.cosigners if c.verified is None)
+    missing = tuple(each for each in unproved if each not in grave)
     if missing:
         yield Notice(
             "never_verified",

@@ -24,8 +24,10 @@ from coordinator.audit.facts import (
 from coordinator.custody import card_secrets, descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.custody.bags import bag_of
+from coordinator.notices import Notice
 from coordinator.wallet.balance import Balance, balance
 from coordinator.wallet.branches import chain_clock
+from coordinator.wallet.refresh_state import refresh_notice, refresh_state
 from psbt.errors import PsbtError
 from storage import card_secrets as secret_book
 from storage import cards as card_book
@@ -126,6 +128,7 @@ def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
     }
     cosigners = tuple(known[cosigner.key_id] for cosigner in vault.cosigners)
     replaced = succession_book.succession_of(db, vault) is not None
+    left = chain_book.unspent_coins(db, vault) if replaced else ()
     digest = descriptor_copies.digest_of(vault.descriptor)
     return VaultFacts(
         vault.name,
@@ -150,7 +153,18 @@ def key_facts(db: Session, vault: Vault, said: Book) -> VaultFacts:
         ages=_ages(db, vault) if vault.recoveries else None,
         chain=chain_clock(db, vault),
         taproot=vault.script == "tr",
+        replaced=replaced,
+        value_sats=sum(coin.value_sats for coin in left),
+        due=tuple(_due(db, vault)),
     )
+
+
+def _due(db: Session, vault: Vault) -> Iterable[Notice]:
+    """Yield what is due of a vault with later branches, or that is refreshed every so often."""
+    state = refresh_state(db, vault)
+    notice = refresh_notice(vault.name, state) if state is not None else None
+    if notice is not None:
+        yield notice
 
 
 def _ages(db: Session, vault: Vault) -> CoinAges | None:

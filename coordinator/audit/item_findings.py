@@ -66,16 +66,6 @@ def _quorum_in_open_bags(facts: VaultFacts) -> Iterator[Notice]:
 def _copies(facts: VaultFacts) -> Iterator[Notice]:
     here = [copy for copy in facts.copies if copy.gone is None]
     current = [copy for copy in here if not copy.stale]
-    if not current:
-        yield Notice(
-            "no_copy",
-            Severity.WARNING,
-            "no copy of the descriptor is recorded but the one on this computer: "
-            "keys without it do not find the coins",
-            "print the kit and put it away: "
-            f"cardquorum kit {facts.name} --out DIR --location LOCATION",
-            (f"vault:{facts.name}",),
-        )
     for copy in here:
         if copy.stale:
             yield _stale(facts, copy)

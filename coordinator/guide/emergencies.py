@@ -8,12 +8,14 @@ from coordinator.audit.dangers import (
     BRANCH_OPEN,
     KEY_MISMATCH,
     KEYS_UNPROVED,
+    LOCATION_LOSS_FATAL,
     NO_COPY,
     POLICY_NOT_APPROVED,
     QUORUM_LOST,
     QUORUM_STOLEN,
     SAME_SEED,
     VAULT_ALTERED,
+    WAIT_BEYOND_OLDER,
 )
 from coordinator.audit.exposure import exposure_of, quorum_left
 from coordinator.audit.facts import PRIMARY, CarrierFacts, CosignerFacts, VaultFacts
@@ -31,8 +33,10 @@ def threats(facts: GuideFacts) -> Iterator[Step]:
     """Yield what mends each danger of each vault, where anything can be done."""
     for vault in facts.vaults:
         for found in vault.dangers:
-            if vault.in_use or found.code in {APPROVAL_MISMATCH, VAULT_ALTERED}:
-                title, words = MENDS[found.code](facts, vault)
+            mends = MENDS.get(found.code if not vault.altered else VAULT_ALTERED)
+            anyway = vault.altered or found.code == APPROVAL_MISMATCH
+            if mends and (vault.in_use or anyway):
+                title, words = mends(facts, vault)
                 if words:
                     yield Step(found.code, Severity.DANGER, title, found.message, words)
 
@@ -140,7 +144,15 @@ MENDS: Final[dict[str, Callable[[GuideFacts, VaultStanding], tuple[str, Words]]]
     KEY_MISMATCH: _prove,
     KEYS_UNPROVED: _prove,
     NO_COPY: _print,
+    WAIT_BEYOND_OLDER: _move,
 }
+
+
+def unmended(facts: GuideFacts) -> Iterator[Step]:
+    """Yield what helps against each danger, in the audit's words, where no command does."""
+    for vault in facts.vaults:
+        for found in vault.dangers:
+            yield Step(found.code, Severity.DANGER, found.remedy, found.message, ())
 
 
 def incidents(facts: GuideFacts) -> Iterator[Step]:
@@ -153,10 +165,10 @@ def incidents(facts: GuideFacts) -> Iterator[Step]:
             yield from _gone(facts, vault, key)
         for each in vault.facts.carriers():
             if each.bag is not None and each.gone is None:
-                yield from _opened(each.subject, each.bag)
+                yield from _opened(vault, each.subject, each.bag)
         for copy in vault.facts.copies:
             if copy.bag is not None and copy.gone is None:
-                yield from _opened(copy.subject, copy.bag)
+                yield from _opened(vault, copy.subject, copy.bag)
 
 
 def _gone(facts: GuideFacts, vault: VaultStanding, key: CosignerFacts) -> Iterator[Step]:
@@ -167,7 +179,7 @@ def _gone(facts: GuideFacts, vault: VaultStanding, key: CosignerFacts) -> Iterat
         return
     worst = max(gone, key=lambda each: each.gone == "stolen")
     event, stolen = worst.gone, worst.gone == "stolen"
-    severity = Severity.DANGER if stolen else Severity.WARNING
+    severity = Severity.DANGER if stolen or _last_spare(vault) else Severity.WARNING
     why = _why(vault.facts, key, worst)
     usable = [each for each in road.usable_cards(facts) if each.carrier.gone is None]
     if not usable:
@@ -178,6 +190,11 @@ def _gone(facts: GuideFacts, vault: VaultStanding, key: CosignerFacts) -> Iterat
     words = ("replace", "start", vault.name, "--card", card, "--with", new, *road.rate(facts))
     title = f"make a vault without card {card}, and move the coins there"
     yield Step(f"card_{event}", severity, title, why, words)
+
+
+def _last_spare(vault: VaultStanding) -> bool:
+    """Tell whether the loss of one place more costs the money."""
+    return any(each.code == LOCATION_LOSS_FATAL for each in vault.dangers)
 
 
 def _why(facts: VaultFacts, key: CosignerFacts, gone: CarrierFacts) -> str:
@@ -191,13 +208,14 @@ def _why(facts: VaultFacts, key: CosignerFacts, gone: CarrierFacts) -> str:
     return f"{gone.subject} is recorded as {gone.gone}: {left}; {costs}{found}"
 
 
-def _opened(subject: str, bag: BagFacts) -> Iterator[Step]:
+def _opened(vault: VaultStanding, subject: str, bag: BagFacts) -> Iterator[Step]:
     if bag.opened is None and bag.other is None:
         return
     other = f"seen as bag {bag.other}" if bag.other else "opened"
+    grave = any(subject in each.subjects for each in vault.dangers)
     yield Step(
         "bag_mismatch" if bag.other else "bag_opened",
-        Severity.DANGER if bag.other else Severity.WARNING,
+        Severity.DANGER if grave else Severity.WARNING,
         f"look at {subject}, then seal it in a new bag",
         f"bag {bag.serial} was {other}: if that was not you, do not seal it again but say that it "
         f"was stolen: cardquorum custody record {subject} stolen",

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from cards.errors import CardError
 from coordinator import clock
 from coordinator.audit.acceptance import all_dangers
+from coordinator.audit.dangers import VAULT_ALTERED
 from coordinator.audit.facts import BANK, CarrierFacts, VaultFacts
 from coordinator.audit.gathering import Book, book, carrier_facts, key_facts, with_money
 from coordinator.custody import log as custody_log
@@ -27,7 +28,6 @@ from coordinator.recovery.letter_dates import stale_letters
 from coordinator.wallet import news, scans
 from coordinator.wallet.balance import Owned
 from coordinator.wallet.news import VANISHED, News
-from coordinator.wallet.refresh_state import refresh_notice, refresh_state
 from psbt.errors import PsbtError
 from psbt.policy import RECEIVE, addresses
 from storage import cards as card_book
@@ -107,6 +107,19 @@ class VaultStanding:
     def in_use(self) -> bool:
         """Tell whether no other vault took its place."""
         return self.replacing is None
+
+    @property
+    def altered(self) -> bool:
+        """Tell whether its rows do not hold together: then nothing else is known of it."""
+        return any(each.code == VAULT_ALTERED for each in self.dangers)
+
+    def severity_at(self, place: str) -> Severity:
+        """Return how grave it is how things lie at a place: a danger only where the audit says so.
+
+        What lies at one place alone, or together, is a danger where its loss or theft is one.
+        """
+        grave = any(f"location:{place}" in each.subjects for each in self.dangers)
+        return Severity.DANGER if grave else Severity.WARNING
 
 
 class Emulator(NamedTuple):
@@ -262,16 +275,12 @@ def _counted(
         address=None if waiting is None else _address(vault, waiting.index),
         drill=_open_drill(db, vault, now),
         undrilled=tuple(_undrilled(facts, drill_book.cards_proved(db, vault))),
-        due=tuple(_by_calendar(db, vault)),
+        due=(*facts.due, *_stale(db, vault)),
     )
 
 
-def _by_calendar(db: Session, vault: "Vault") -> Iterator[Notice]:
-    """Yield what is due of a vault with later branches, or that is refreshed every so often."""
-    state = refresh_state(db, vault)
-    notice = refresh_notice(vault.name, state) if state is not None else None
-    if notice is not None:
-        yield notice
+def _stale(db: Session, vault: "Vault") -> Iterator[Notice]:
+    """Yield the letters that tell a date which is no longer right."""
     for copy in stale_letters(db, vault):
         yield Notice(
             "letter_stale",

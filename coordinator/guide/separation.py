@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from coordinator.audit.exposure import exposure_of, quorum_left, thief_can_spend
+from coordinator.audit.exposure import exposure_of, quorum_left
 from coordinator.audit.facts import CarrierFacts, CosignerFacts, VaultFacts
 from coordinator.guide.facts import GuideFacts
 from coordinator.incident.step import Need, Step
@@ -97,14 +97,11 @@ def together(facts: GuideFacts) -> Iterator[Step]:
         if not vault.in_use:
             continue
         for place in crowded(vault.facts.cosigners, vault.facts.threshold):
-            exposed = place.spends and thief_can_spend(
-                exposure_of(vault.facts), (f"location:{place.place}",), knows_descriptor=True
-            )
-            yield _moved(facts, place, Severity.DANGER if exposed else Severity.WARNING)
+            yield _moved(facts, place, vault.severity_at(place.place))
         for each in beside(vault.facts.carriers()):
             yield Step(
                 f"{each.kind}_with_card",
-                Severity.WARNING,
+                vault.severity_at(each.place),
                 f"put the note of the {each.kind.upper()} of card {each.card.name} elsewhere than "
                 f"at {each.place}, then say so",
                 f"the card lies at {each.place}, too: with its {each.kind.upper()} beside it, a "
@@ -115,7 +112,7 @@ def together(facts: GuideFacts) -> Iterator[Step]:
             name = each.card.name
             yield Step(
                 "pin_noted_once",
-                Severity.WARNING,
+                vault.severity_at(each.place),
                 f"write the PIN of card {name} down at another place, too, then say so",
                 f"it is noted at {each.place} alone: a fire there takes it with what else lies "
                 "there, and too few cards are left whose PIN anybody knows",

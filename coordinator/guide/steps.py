@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from coordinator.audit import rule_findings
-from coordinator.audit.dangers import QUORUM_LOST, QUORUM_STOLEN
+from coordinator.audit.dangers import (
+    APPROVAL_MISMATCH,
+    KEY_MISMATCH,
+    KEYS_UNPROVED,
+    NO_COPY,
+    POLICY_NOT_APPROVED,
+    VAULT_ALTERED,
+)
 from coordinator.guide import emergencies, road, yearly
 from coordinator.guide.facts import GuideFacts, VaultStanding
 from coordinator.guide.separation import is_apart, together
@@ -19,7 +26,13 @@ from coordinator.wallet import scans
 from coordinator.wallet.refresh_state import CODE as REFRESH_DUE
 
 ORDER: Final = (Severity.DANGER, Severity.WARNING, Severity.INFO)
-GRAVE: Final = frozenset({QUORUM_LOST, QUORUM_STOLEN})
+UNMOVED: Final = frozenset(
+    {
+        *(APPROVAL_MISMATCH, POLICY_NOT_APPROVED, VAULT_ALTERED),
+        *(KEY_MISMATCH, KEYS_UNPROVED, NO_COPY),
+    }
+)
+"""Dangers that a payment under way is no part of the way out of; of others it comes first."""
 SIGNING: Final = {
     "sign": (
         "sign payment {1} of vault {0}",
@@ -59,6 +72,8 @@ def next_steps(facts: GuideFacts) -> list[Step]:
         *_due(facts),
         *road.road(facts),
     ]
+    if not any(step.severity is Severity.DANGER for step in found):
+        found += emergencies.unmended(facts)
     once: dict[str, Step] = {}
     for step in found:
         once.setdefault(step.command or step.title, step)
@@ -113,9 +128,8 @@ def _unwritable(step: Step) -> Step:
 
 def _replacements(facts: GuideFacts) -> Iterator[Step]:
     for vault in facts.vaults:
-        stolen = any(each.code == QUORUM_STOLEN for each in vault.dangers)
         for step in vault.replacing or ():
-            yield step._replace(severity=Severity.DANGER if stolen else step.severity)
+            yield step._replace(severity=Severity.DANGER if vault.dangers else step.severity)
 
 
 def _by_calendar(facts: GuideFacts) -> Iterator[Step]:
@@ -135,7 +149,7 @@ def _sends(step: Step) -> bool:
 
 
 def _payments(facts: GuideFacts) -> Iterator[Step]:
-    grave = {v.name for v in facts.vaults if any(d.code in GRAVE for d in v.dangers)}
+    grave = {v.name for v in facts.vaults if {d.code for d in v.dangers} - UNMOVED}
     for payment in sorted(facts.payments, key=lambda each: each.urgency):
         line = payment.line
         if payment.verb is not None:

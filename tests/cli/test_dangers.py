@@ -92,7 +92,8 @@ def test_a_payment_out_of_danger_is_never_refused(proved: Asked) -> None:
     proved("card", "stolen", "a")
     proved("card", "stolen", "b")
     made = pay(proved, "--drain", STRANGER)
-    assert {each["code"] for each in made["dangers"]} == {"quorum_stolen", "quorum_lost"}
+    told = {each["code"] for each in made["dangers"]}
+    assert told == {"quorum_stolen", "quorum_lost", "carrier_gone"}
 
 
 DANGEROUS = {
@@ -168,7 +169,7 @@ def test_a_spend_in_a_block_proves_its_keys_in_a_recovered_home(
 def test_a_proof_belongs_to_a_policy(proved: Asked) -> None:
     words = ("--card", "a", "--card", "b", "--card", "c")
     proved("vault", "create", "w", "--threshold", "3", *words)
-    assert codes(proved, "w") == {"keys_unproved", "no_copy"}
+    assert codes(proved, "w") == {"keys_unproved", "no_copy", "location_loss_fatal"}
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from coordinator import clock
-from coordinator.audit import acceptance
+from coordinator.audit import acceptance, dangers
 from coordinator.audit.acceptance import Danger
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
 from coordinator.home import approvals
@@ -117,7 +117,7 @@ def test_a_seal_that_differs_can_not_be_accepted(stored: Stored, home: Home) -> 
         with pytest.raises(ApprovalMismatch, match="sealed to"):
             verb(home, stored.vault)
     told = acceptance.vault_dangers(home, stored.db, stored.vault)
-    assert told[0] == acceptance.OTHER_SEAL
+    assert told[0] == dangers.OTHER_SEAL
 
 
 def test_rows_that_contradict_one_another_are_the_only_danger(stored: Stored) -> None:

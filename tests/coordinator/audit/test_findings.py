@@ -126,7 +126,12 @@ def test_a_card_nobody_ever_saw_was_not_checked() -> None:
 
 def test_a_key_no_card_proved() -> None:
     facts = vault(key("a", carrier("a", "bank"), verified=None), *GOOD[1:])
-    assert codes(facts) == ["never_verified"]
+    assert codes(facts) == ["keys_unproved"]
+    elsewhere = vault(key("a", verified=None), *GOOD[1:])
+    assert "never_verified" in codes(elsewhere), "a quorum of others is proved"
+    two = vault(key("a", verified=None), key("b", carrier("b", "friend"), verified=None), GOOD[2])
+    found = {each.code: each.subjects for each in audit(two, NOW)}
+    assert (found["keys_unproved"], found["never_verified"]) == (("key:b",), ("key:a",))
 
 
 def test_a_key_that_did_not_match_is_a_danger() -> None:

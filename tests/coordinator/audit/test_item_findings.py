@@ -69,20 +69,6 @@ class TestBags:
 
 
 class TestCopies:
-    @pytest.mark.parametrize(
-        "copies",
-        [
-            (),
-            (CopyFacts("copy:bank", None, "lost"),),
-            (CopyFacts("copy:bank", "bank", None, stale=True),),
-        ],
-    )
-    def test_no_copy_is_left(self, copies: tuple[CopyFacts, ...]) -> None:
-        found = of_items(*GOOD, copies=copies)
-        assert found["no_copy"].severity is Severity.WARNING
-        assert found["no_copy"].subjects == ("vault:v",)
-        assert "copy_missing" not in found
-
     @pytest.mark.parametrize(("place", "said"), [("bank", "bank"), (None, "LOCATION")])
     def test_a_copy_of_another_descriptor(self, place: str | None, said: str) -> None:
         stale = CopyFacts("copy:old", place, None, stale=True)

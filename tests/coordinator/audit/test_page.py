@@ -124,7 +124,7 @@ def test_the_verdict_comes_first_and_supposes_nothing(vault: Asked, tmp_path: Pa
     asked = ("audit", "v", "--lose", "at-a", "--lose", "at-b", "--html")
     vault(*asked, str(tmp_path / "a.html"), "--fail-on", "none")
     text = read(tmp_path / "a.html").text.partition("}\n\n")[2]
-    assert text.index("Vault v: no danger") < text.index("What to do")
+    assert text.index("Vault v: 1 danger to mend first") < text.index("What to do")
     assert "without location:at-a and location:at-b:   you can NOT spend any more." in text
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
-from coordinator.audit.dangers import dangers
 from coordinator.audit.facts import (
     CardFacts,
     CarrierFacts,
@@ -20,6 +19,7 @@ from coordinator.audit.facts import (
     SecretFacts,
     VaultFacts,
 )
+from coordinator.audit.findings import grave
 from coordinator.custody.bags import BagFacts
 from coordinator.guide.facts import CardFact, Emulator, GuideFacts, SecretFact, VaultStanding
 from coordinator.guide.payments import Standing
@@ -175,8 +175,9 @@ def _known(vault: Vault, cards: tuple[Card, ...], places: int) -> tuple[VaultFac
         drilled_at=EARLIER if vault.drill == "done" else None,
         value_sats=vault.sats,
         approval="approved" if vault.approved else "none",
+        replaced=vault.successor is not None,
     )
-    return facts, dangers(facts)
+    return facts, grave(facts, NOW)
 
 
 def _standing(model: Model, vault: Vault) -> VaultStanding:
@@ -184,9 +185,6 @@ def _standing(model: Model, vault: Vault) -> VaultStanding:
     settled = replace(vault, address=False, pending=False, received=False, spent=False)
     facts, found = _known(settled, tuple(map(model.card, vault.cards)), model.places)
     held = model.payment is not None and model.payment.vault == vault.name
-    if vault.successor is not None:
-        watched = {"quorum_stolen", "quorum_lost"}
-        found = [each for each in found if each.code in watched and vault.sats]
     return VaultStanding(
         facts,
         tuple(found),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from coordinator.audit.findings import audit
 from coordinator.custody.bags import BagFacts
 from coordinator.guide.steps import ORDER, is_safe, next_steps
 from coordinator.incident.step import Need, Step
@@ -16,6 +17,7 @@ from coordinator.notices import Severity
 from tests.coordinator.guide.model import (
     EARLIER,
     LARGE,
+    NOW,
     PLACES,
     SMALL,
     Card,
@@ -200,6 +202,18 @@ def test_what_is_dangerous_comes_first(states: Iterable[Model]) -> None:
     for model in states:
         order = [ORDER.index(step.severity) for step in seen(model).steps]
         assert order == sorted(order)
+
+
+def test_nothing_contradicts_what_is_dangerous(states: Iterable[Model]) -> None:
+    """Status, the first step, the audit's verdict and its exit status are of one mind."""
+    for model in states:
+        dangers, steps = seen(model).dangers, seen(model).steps
+        first = bool(steps) and steps[0].severity is Severity.DANGER
+        assert first is any(dangers), (model, dangers, steps)
+        for vault, codes in zip(facts_of(model).vaults, dangers, strict=True):
+            asked = audit(vault.facts, NOW)
+            grave = {each.code for each in asked if each.severity is Severity.DANGER}
+            assert grave == codes, model
 
 
 def test_no_address_is_next_while_anything_is_dangerous(states: Iterable[Model]) -> None:
