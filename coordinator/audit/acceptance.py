@@ -160,7 +160,7 @@ def vault_dangers(home: Home, db: Session, vault: Vault) -> list[Notice]:
     It is what an audit finds dangerous.
     """
     said = book(db, [vault])
-    return grave(standing_facts(home, db, vault, said), said.now)
+    return grave(standing_facts(home, db, vault, said=said), said.now)
 
 
 def all_dangers(home: Home, db: Session, said: Book | None = None) -> list[Threatened]:
@@ -172,7 +172,7 @@ def all_dangers(home: Home, db: Session, said: Book | None = None) -> list[Threa
     threatened = []
     for vault in said.vaults:
         if vault.retired_at is None:
-            facts = standing_facts(home, db, vault, said)
+            facts = standing_facts(home, db, vault, said=said)
             known = facts if facts.altered is None else None
             threatened.append(Threatened(vault, grave(facts, said.now), known))
     return threatened
@@ -184,7 +184,7 @@ def require_payable(home: Home, db: Session, vault: Vault, *, accepted: Accepted
     Raises ApprovalMismatch, which nobody can accept.
     """
     require_policy(home, vault, accepted)
-    facts = standing_facts(home, db, vault, book(db, [vault]))
+    facts = standing_facts(home, db, vault, said=book(db, [vault]))
     found = [
         Danger(**vars(each), facts=f"{vault.descriptor} {resting_on(facts, each.code)}")
         for each in dangers(facts)
@@ -193,13 +193,13 @@ def require_payable(home: Home, db: Session, vault: Vault, *, accepted: Accepted
     accept_or_refuse(home, vault.name, found, accepted=accepted)
 
 
-def standing_facts(home: Home, db: Session, vault: Vault, said: Book) -> VaultFacts:
+def standing_facts(home: Home, db: Session, vault: Vault, *, said: Book) -> VaultFacts:
     """Return what is known of a vault's keys, and how it stands to what this home approved."""
     keys = replace(key_facts(db, vault, said), look=command_for(vault.name, home.chain))
-    return with_standing(home, db, vault, keys)
+    return with_standing(home, db, vault, known=keys)
 
 
-def with_standing(home: Home, db: Session, vault: Vault, known: VaultFacts) -> VaultFacts:
+def with_standing(home: Home, db: Session, vault: Vault, *, known: VaultFacts) -> VaultFacts:
     """Add to what is known of a vault how it stands to what this home approved."""
     try:
         standing = policy_standing(home, vault)

@@ -89,7 +89,7 @@ def audited(home: Home, database: Database, name: str, *, asked: Question = Ques
         vault = vault_book.vault_named(db, name)
         facts = vault_facts(db, vault)
         if facts.altered is None:
-            facts = with_standing(home, db, vault, facts)
+            facts = with_standing(home, db, vault, known=facts)
     look = command_for(name, home.chain)
     return answered(replace(facts, hot=asked.hot, advisories=asked.advisories, look=look), asked)
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from coordinator.audit.dangers import WAIT_BEYOND_OLDER
 from coordinator.audit.facts import BranchFacts, CosignerFacts, VaultFacts, listed_names
 from coordinator.audit.rule_findings import drill_due
 from coordinator.audit.timeline import opening, who
@@ -12,6 +11,7 @@ from coordinator.chain.block_dates import BLOCK_TIME, duration
 from coordinator.notices import Notice, Severity
 
 HOME: Final = "home"
+WAIT_BEYOND_OLDER: Final = "wait_beyond_older"
 OLDER_MAX: Final = 65_535
 PINS: Final = 10**6
 """The PINs of six digits: so many a thief tries at most where no card locks."""

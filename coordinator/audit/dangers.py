@@ -22,7 +22,6 @@ POLICY_NOT_APPROVED: Final = "policy_not_approved"
 APPROVAL_MISMATCH: Final = "approval_mismatch"
 VAULT_ALTERED: Final = "vault_altered"
 LOCATION_LOSS_FATAL: Final = "location_loss_fatal"
-WAIT_BEYOND_OLDER: Final = "wait_beyond_older"
 WATCHED: Final = frozenset(
     {APPROVAL_MISMATCH, BRANCH_OPEN, QUORUM_STOLEN, QUORUM_LOST, VAULT_ALTERED}
 )

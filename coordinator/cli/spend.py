@@ -35,6 +35,8 @@ from coordinator.cli.result import Result, ceremony_document
 from coordinator.cli.spend_files import add, export, import_payment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from coordinator.payment.batch import Batch, Row
     from coordinator.payment.creation import Created, Order
     from coordinator.payment.fee_bump import BumpedPayment
@@ -122,22 +124,23 @@ def create(
         branch=branch,
         unit=common_unit(each.unit for each in paid),
     )
-    names = {each.address: called for each in paid if (called := each.label or note)}
-    made = _made(context, order, names, accept=accept, dry_run=dry_run)
+    made = _made(context, order, paid, note=note, accept=accept, dry_run=dry_run)
     return _warned(context, vault, created(made, rows).also(feerate_source=rate.source))
 
 
 def _made(
     context: Context,
     order: "Order",
-    names: dict[str, str],
+    paid: "Sequence[Payee | Row]",
     *,
+    note: str | None,
     accept: list[str] | None,
     dry_run: bool,
 ) -> "Created":
     from coordinator.payment import creation
     from coordinator.wallet import labels
 
+    names = {each.address: called for each in paid if (called := each.label or note)}
     with context.database.begin() as db:
         if not dry_run:
             labels.name_addresses(context.home, db, names)

@@ -27,12 +27,12 @@ STYLES = (
     (re.compile(r"^hint:"), "\033[36m"),
     (re.compile(r"\bnothing (?:found|is dangerous)\b"), "\033[32m"),
     (re.compile(r"^(?:Done\.|proved: |sent (?=[0-9a-f]{64}))"), "\033[32m"),
-    (re.compile(r"(?<![\w.])[0-9][0-9 ]* sat\b(?!/)"), "\033[1m"),
+    (re.compile(r"(?<![\w.])[0-9][0-9. ]* (?:sat|BTC)\b(?!/)"), "\033[1m"),
 )
 """What is told apart by colour or weight, too; never by that alone."""
 
 
-KEPT: Final = re.compile(r"[0-9][0-9 ]* (?:sat|BTC)\b|\bcardquorum(?: [^\s;,]+)+")
+KEPT: Final = re.compile(r"[0-9][0-9. ]* (?:sat|BTC)\b|\bcardquorum(?: [^\s;,]+)+")
 """Amounts and commands: broken between words only where they do not fit a line of their own."""
 JOINT: Final = "\x00"
 INDENT: Final = 2

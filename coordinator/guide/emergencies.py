@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from coordinator.audit.branch_findings import WAIT_BEYOND_OLDER
 from coordinator.audit.dangers import (
     APPROVAL_MISMATCH,
     BRANCH_OPEN,
@@ -15,7 +16,6 @@ from coordinator.audit.dangers import (
     QUORUM_STOLEN,
     SAME_SEED,
     VAULT_ALTERED,
-    WAIT_BEYOND_OLDER,
 )
 from coordinator.audit.exposure import exposure_of, quorum_left
 from coordinator.audit.facts import PRIMARY, CarrierFacts, CosignerFacts, VaultFacts

@@ -193,7 +193,7 @@ def _looked(
         progress_with(record, policy, psbt),
         unenrolled.carriers_of(db, vault, record.branch),
         stated.opened_by(home, db, record),
-        reviewed_again(db, record, policy, psbt),
+        reviewed_again(db, record, policy, psbt=psbt),
         fresh,
     )
 

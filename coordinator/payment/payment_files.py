@@ -178,7 +178,7 @@ def _another_round(
     taken = ceremonies.added(home, db, record, data=data, accepted=accepted)
     psbt = signed_psbt(record)
     policy = stored_policy(record.vault)
-    review = reviewed_again(db, record, policy, psbt)
+    review = reviewed_again(db, record, policy, psbt=psbt)
     text, expires = codec.to_base64(psbt), clock.text(record.expires_at)
     created = Created(record.public_id, record.state, text, review, expires, branch=record.branch)
     return Imported(created, taken, [], [], known=True)

@@ -52,14 +52,14 @@ def seen_again(db: Session, record: Ceremony) -> PaymentSeen:
     policy, psbt = stored_policy(record.vault), signed_psbt(record)
     progress = progress_with(record, policy, psbt)
     try:
-        review = reviewed_again(db, record, policy, psbt)
+        review = reviewed_again(db, record, policy, psbt=psbt)
     except PsbtError as failure:
         return PaymentSeen(progress, None, str(failure))
     open_still = record.state in UNSENT
     return PaymentSeen(progress, review if open_still else review._replace(warnings=()))
 
 
-def reviewed_again(db: Session, record: Ceremony, policy: Policy, psbt: codec.Psbt) -> Review:
+def reviewed_again(db: Session, record: Ceremony, policy: Policy, *, psbt: codec.Psbt) -> Review:
     """Return what a person must see of the PSBT of a ceremony; raises PsbtError."""
     review = reviewed(db, record.vault, policy, psbt=psbt, branch=record.branch)
     return review._replace(unit=unit_of(record))

@@ -263,10 +263,12 @@ def let_others(session: CardSession, person: Person) -> bool:
 def ask_pin(session: CardSession, label: str, attendant: Person, *, last_attempt: bool) -> Pin:
     """Return the PIN a person gives for this card; stops by itself before a last attempt.
 
+    No PIN is asked for a card that is blocked: none would open it. Raises PinBlocked.
+
     While it is typed other programs may have the card; it is identified again after.
     """
     identity = _told(session)
-    _refuse_last(identity, label, last_attempt=last_attempt)
+    _refuse_spent(identity, label, last_attempt=last_attempt)
     typed = let_others(session, attendant)
     with ExitStack() as wiped:
         pin = wiped.enter_context(attendant.pin_for(label, identity))
@@ -274,7 +276,7 @@ def ask_pin(session: CardSession, label: str, attendant: Person, *, last_attempt
             found = _told(session)
             if (found.family, found.card_id) != (identity.family, identity.card_id):
                 raise WrongCard(label, f"{found.family} {found.card_id[:16]}")
-            _refuse_last(found, label, last_attempt=last_attempt)
+            _refuse_spent(found, label, last_attempt=last_attempt)
         wiped.pop_all()
     return pin
 
@@ -287,7 +289,9 @@ def _told(session: CardSession) -> CardIdentity:
         return silent_identity(session)
 
 
-def _refuse_last(identity: CardIdentity, label: str, *, last_attempt: bool) -> None:
+def _refuse_spent(identity: CardIdentity, label: str, *, last_attempt: bool) -> None:
+    if identity.attempts_left == 0:
+        raise PinBlocked("the card allows no more attempts")
     if identity.attempts_left == 1 and not last_attempt:
         raise LastAttempt(label)
 

@@ -12,6 +12,7 @@ from tests.cli.screen import Screen
 from tests.forked import begun_at_terminal
 
 PIN = "123456"
+PASSPHRASE = "the old oak"
 ELSEWHERE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 IDLE = 40.0
 QUIET = 0.1
@@ -57,6 +58,7 @@ REPLIES: dict[str, str | Reply] = {
     r"The file: *\Z": lambda player, _found: f"{player.home}.saved\r",
     r"File, or -: *\Z": "\r",
     r"characters after # on the paper: *\Z": "\r",
+    r"passphrase of places and people[^\n]*: $": PASSPHRASE,
     r"or a block:[^\n]*\Z": "\r",
 }
 

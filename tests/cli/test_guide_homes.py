@@ -13,7 +13,7 @@ from psbt.keys import format_key_expression
 from psbt.network import Network
 from psbt.policy import format_descriptor
 from storage.encryption import Cost
-from tests.cli.guide_player import ELSEWHERE, Player
+from tests.cli.guide_player import ELSEWHERE, PASSPHRASE, Player
 from tests.cli.test_guide import safe
 from tests.program import PIN, UNPROVED, Asked, asking
 from tests.psbt.soft_vault import soft_vault
@@ -160,7 +160,7 @@ def test_a_sealed_home_is_led_on_under_stand_ins_or_after_its_passphrase(
     monkeypatch.setattr(Cost.__new__, "__defaults__", (1 << 4, 8, 1))
     home, asked = tmp_path / "home", asking(tmp_path / "home")
     by_hand(asked, "a vault")
-    asked("custody", "seal", "--pin-stdin", stdin="home.passphrase=the old oak\n")
+    asked("custody", "seal", "--pin-stdin", stdin=f"home.passphrase={PASSPHRASE}\n")
     player = Player(home)
     status = player.play(instead=ADDRESS)
     assert status == 0, player.screen

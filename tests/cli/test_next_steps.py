@@ -168,8 +168,8 @@ def test_printed_steps_part_what_lies_together(settled: Path, tmp_path: Path) ->
     # The PIN of card-b lay at the bank before the card came: two keys and both PINs are there.
     assert [(each["code"], each["severity"]) for each in found] == [
         ("cards_together", "danger"),
-        ("pin_with_card", "warning"),
-        ("pin_with_card", "warning"),
+        ("pin_with_card", "danger"),
+        ("pin_with_card", "danger"),
     ]
     assert not person.safe()
     person.walk()
