@@ -101,11 +101,11 @@ class Descriptor:
     internal: KeyText | None = None
     """The key above a leaf of taproot."""
     other_marks: bool = False
-    """Whether its checksum is that of the same descriptor with h for ', or ' for h."""
+    """Whether its checksum is that of the same descriptor with other marks, as h for '."""
 
 
 class Body(NamedTuple):
-    """A descriptor without its checksum, and whether that is for other marks of hardened steps."""
+    """A descriptor without its checksum, and whether that is for other marks of its steps."""
 
     text: str
     other_marks: bool = False
@@ -114,13 +114,16 @@ class Body(NamedTuple):
 def body_of(text: str, where: str) -> Body:
     """Return a descriptor without its checksum; raises PolicyError for a wrong one.
 
-    A checksum covers how hardened steps are marked, and programs that rewrite the marks keep it.
+    A checksum covers how hardened steps and keychains are written, and programs that rewrite them
+    keep it: h for ', and {0,1} for <0;1> or for the 0 of receive alone.
     """
     body, mark, given = text.partition("#")
     if not mark or given == checksum(body):
         return Body(body)
-    if given in {checksum(MARK.sub(rf"\1{each}", body)) for each in ("'", "h")}:
-        return Body(body, other_marks=True)
+    written = {BRACES.sub(each, body) for each in (r"\g<0>", r"/<\1;\2>/", r"/\1/")}
+    for each in written:
+        if given in {checksum(each), *(checksum(MARK.sub(rf"\1{m}", each)) for m in ("'", "h"))}:
+            return Body(body, other_marks=True)
     told = given[:20] or "empty, as behind its #"
     raise PolicyError(f"{where}: its checksum is {checksum(body)}, not {told}")
 
@@ -363,7 +366,7 @@ def _wallet(
         file = file.warned(
             "checksum_of_other_marks",
             f"the {format_}'s checksum is that of the same descriptor with its hardened steps "
-            "marked otherwise (' for h, or h for ')",
+            "or keychains written otherwise (' for h, or <0;1> for {0,1})",
         )
     taken = next((each for each in first.keys if _below(1, each).steps), None)
     if taken is not None:

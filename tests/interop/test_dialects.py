@@ -69,8 +69,16 @@ def test_a_dialect_is_the_same_wallet(text: str) -> None:
     assert codes(found) == []
 
 
-@pytest.mark.parametrize(("body", "other"), [(BODY, PRIME), (PRIME, BODY)])
-def test_a_checksum_of_the_other_mark_of_hardened_steps_is_a_warning(body: str, other: str) -> None:
+RECEIVE_ALONE = BODY.replace("<0;1>", "0")
+
+
+@pytest.mark.parametrize(
+    ("body", "other"),
+    [(BODY, PRIME), (PRIME, BODY), (BRACES, BODY), (BRACES, PRIME), (BRACES, RECEIVE_ALONE)],
+)
+def test_a_checksum_of_the_same_descriptor_with_other_marks_is_a_warning(
+    body: str, other: str
+) -> None:
     found = read_text(f"{body}#{checksum(other)}", HERE)
     assert is_same_wallet(found, WALLET)
     assert codes(found) == ["checksum_of_other_marks"]
