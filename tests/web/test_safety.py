@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
-from coordinator.web import app
+from coordinator.web import answers, app
 from coordinator.web import windows as windows_module
 from coordinator.web.gate import BODY_MAX, HEADERS
 from coordinator.web.serving import FOLDER, RUNNING, Running, serve
@@ -167,6 +168,31 @@ def test_a_form_is_taken_once(client: Client) -> None:
 def test_a_form_without_its_token_does_nothing(client: Client, token: str) -> None:
     assert client.send("/look", {"form": token}).status == 403
     assert client.running.context.tasks.last is None
+
+
+def answered(client: Client) -> str:
+    """Have a form refused; return where its answer is kept."""
+    sent = {"form": TOKEN.findall(client.get("/exchange").text)[0], "vault": "v", "file": "bm8="}
+    own = {"origin": f"http://{client.host}", "content-type": "application/x-www-form-urlencoded"}
+    answer = client.ask("POST", "/exchange/import", urlencode(sent).encode(), own)
+    assert answer.status == 303
+    return answer.headers["location"]
+
+
+def test_an_answer_is_shown_in_its_window_alone(client: Client) -> None:
+    path = answered(client)
+    assert [client.get(path).status for _ in "ab"] == [400, 400]
+    assert Client(client.running).get(path).status == 403
+    client.running.context.windows.close()
+    again = Client(client.running)
+    again.enter()
+    assert again.get(path).status == 404
+
+
+def test_only_the_last_answers_are_kept(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "KEPT_MAX", 2)
+    paths = [answered(client) for _ in range(3)]
+    assert [client.get(path).status for path in paths] == [404, 400, 400]
 
 
 def test_a_form_of_another_window_does_nothing(client: Client) -> None:

@@ -27,6 +27,10 @@ def test_the_largest_file_fits_into_a_form() -> None:
     assert brought.FILE_MAX * 4 / 3 * 1.1 < gate.BODY_MAX
 
 
+def test_a_file_is_not_kept_with_the_answer_to_its_form() -> None:
+    assert brought.typed({"file": "bm8=", "text": "x"}) == {"text": "x"}
+
+
 @pytest.mark.matrix
 def test_a_file_is_chosen_changed_and_taken_back(
     browser: "Browser", vault: Asked, tmp_path: Path
