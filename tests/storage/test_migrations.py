@@ -48,7 +48,7 @@ CATALOGUES: Final = (
     "SELECT table_name, column_name, data_type, is_nullable, column_default"
     " FROM information_schema.columns WHERE table_schema = 'public'",
     "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
-    " WHERE connamespace = 'public'::regnamespace",
+    " WHERE connamespace = 'public'::regnamespace AND contype <> 'n'",
     "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
 )
 
