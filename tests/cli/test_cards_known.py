@@ -218,7 +218,7 @@ def test_a_forgotten_card_enrolled_again_carries_its_key_again(vault: Asked) -> 
     vault("card", "forget", "a", "--yes")
     words = ("card", "enrol", "new-name", "--emulated", "a", "--pin-stdin")
     vault(*words, stdin=PIN)
-    found = vault("audit", "v")
+    found = vault("audit", "v", "--fail-on", "none")
     assert "key_without_carrier" not in [f["code"] for f in found["findings"]]
     assert vault("vault", "show", "v")["cosigners"][0]["carriers"] == ["card:new-name"]
 
