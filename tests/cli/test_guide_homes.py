@@ -94,7 +94,7 @@ BY_HAND: tuple[tuple[str, Act], ...] = (
     ("a drill", lambda asked: asked("drill", "start", "v")),
 )
 """What somebody does by hand, one after the other; "other" is a card that is in no vault."""
-SHORT = ("a vault", "a payment")
+SHORT = ("a payment",)
 
 
 def by_hand(asked: Asked, until: str) -> None:

@@ -95,6 +95,7 @@ def vaulted(asked: Asked, begun: Path, hands: Hands) -> Path:
     return begun
 
 
+@pytest.mark.matrix
 def test_three_cards_of_three_makers_are_led_to_a_drilled_vault(begun: Path, hands: Hands) -> None:
     laid = [
         lambda label=label: (hands.take(), hands.lay(label, 0))  # type: ignore[misc]
@@ -134,6 +135,7 @@ def test_a_foreign_card_is_named_and_presented_no_pin(
     assert PINS not in player.screen
 
 
+@pytest.mark.matrix
 def test_a_card_that_is_taken_away_while_it_is_set_up_is_gone_on_with(
     begun: Path, hands: Hands
 ) -> None:
@@ -148,6 +150,7 @@ def test_a_card_that_is_taken_away_while_it_is_set_up_is_gone_on_with(
     assert player.told.count("it is factory fresh") == 2
 
 
+@pytest.mark.matrix
 def test_a_card_that_is_taken_away_before_its_words_is_gone_on_with(
     asked: Asked, begun: Path, hands: Hands
 ) -> None:
@@ -162,6 +165,7 @@ def test_a_card_that_is_taken_away_before_its_words_is_gone_on_with(
     assert [each["label"] for each in asked("card", "list")["cards"]] == ["card-1"]
 
 
+@pytest.mark.matrix
 def test_an_empty_reader_is_told_and_the_card_left_for_later(begun: Path, hands: Hands) -> None:
     hands.take()
     player = AtReaders(begun, {})
