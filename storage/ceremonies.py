@@ -196,21 +196,15 @@ def reserve(
     """
     expire(db, now)
     release(db, ceremony, now)
-    wanted = list(outpoints)
-    require_free(reserved(db, now), wanted)
-    own: dict[str, object] = {"ceremony_id": ceremony.id, "expires_at": expires}
-    held = [{"txid": txid, "vout": vout, **own} for txid, vout in wanted]
+    holders = {(found.txid, found.vout): found for found in reserved(db, now)}
+    held: list[dict[str, object]] = []
+    for txid, vout in outpoints:
+        if (holder := holders.get((txid, vout))) is not None:
+            raise CoinTaken(**holder._asdict())
+        held.append({"txid": txid, "vout": vout, "ceremony_id": ceremony.id, "expires_at": expires})
     ceremony.expires_at = expires
     db.flush()
     insert_rows(db.connection(), Record.metadata.tables[Reservation.__tablename__], held)
-
-
-def require_free(held: Iterable[Held], outpoints: Iterable[tuple[str, int]]) -> None:
-    """Raise CoinTaken for the first of the coins that is held."""
-    holders = {(found.txid, found.vout): found for found in held}
-    for outpoint in outpoints:
-        if (holder := holders.get(outpoint)) is not None:
-            raise CoinTaken(**holder._asdict())
 
 
 def reserved(db: Session, now: datetime) -> list[Held]:

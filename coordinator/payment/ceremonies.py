@@ -53,7 +53,7 @@ from coordinator.signing.collector import (
 )
 from coordinator.signing.missing_cards import Wanted, wanted_cards
 from coordinator.vault.key_proofs import key_place_of
-from coordinator.wallet.coins import hold_coins
+from coordinator.wallet.coins import hold_coins, refusal
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer, updater
 from psbt.errors import PsbtError, SignaturesMissing
 from psbt.policy import Policy
@@ -582,8 +582,9 @@ def _hold_coins(
     held = {(h.txid, h.vout) for h in live if h.ceremony == record.public_id}
     if held.issuperset(outpoints):
         return
+    others = [h for h in live if h.ceremony != record.public_id and (h.txid, h.vout) in outpoints]
+    if others:
+        raise refusal(others[0])
     if not holds:
-        others = [each for each in live if each.ceremony != record.public_id]
-        ceremony_book.require_free(others, outpoints)
         return
     hold_coins(db, record, outpoints, expires=now + record.lifetime, now=now)
