@@ -21,8 +21,7 @@ def audit(facts: VaultFacts, now: datetime) -> list[Notice]:
     Of a vault that was replaced only what threatens coins left there is a danger.
     """
     found = [
-        *_altered(facts),
-        *dangers.dangers(facts),
+        *_dangers(facts),
         *place_findings.place_findings(facts),
         *_places_unknown(facts),
         *_gone(facts),
@@ -47,9 +46,16 @@ def grave(facts: VaultFacts, now: datetime) -> list[Notice]:
     return [each for each in audit(facts, now) if _is_grave(each)]
 
 
-def _altered(facts: VaultFacts) -> Iterator[Notice]:
-    if facts.altered is not None:
-        yield dangers.altered(facts.name, facts.altered)
+def _dangers(facts: VaultFacts) -> list[Notice]:
+    """Return what no address is given out for.
+
+    Where rows contradict one another nobody is to prove or print what they say.
+    """
+    found = dangers.dangers(facts)
+    if facts.altered is None:
+        return found
+    kept = [each for each in found if each.code not in (dangers.KEYS_UNPROVED, dangers.NO_COPY)]
+    return [dangers.altered(facts.name, facts.altered), *kept]
 
 
 def _is_grave(finding: Notice) -> bool:

@@ -19,7 +19,7 @@ TO: Final = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:10000"
 CEREMONY: Final = "CEREMONY"
 VERBS: Final = (
     "status",
-    "audit v",
+    "audit v --fail-on none",
     "balance",
     "coins v",
     f"spend show {CEREMONY}",
