@@ -1,17 +1,18 @@
 """A home on a server beside one with a file: ratios in one run, and waits for it counted.
 
-Below twice a file's time the server leaves little: to connect takes 6 ms where a file's `status`
-takes 36 in all, and the two messages that keep a signature 0.66 ms by psycopg alone where a file's
-commit takes 0.57 (DECISIONS, 81).
+A signature is kept where both write through to a disk, as in use: in memory a file's commit takes
+0.6 ms, and the two messages to the server alone 0.66 (DECISIONS, 81).
 """
 
 import random
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Final, NamedTuple
 
 import pytest
@@ -23,20 +24,22 @@ from coordinator.wallet import overview
 from storage import ceremonies as ceremony_book
 from storage.database import briefly, open_database, reading
 from tests.program import PIN, Asked, asking
+from tests.servers import postgresql
 from tests.servers.postgresql import Engines
 from tests.servers.proxy import Line, line_to
 from tests.storage.making import NOW, add_ceremony, add_vault
 
 pytestmark = pytest.mark.bench
-ROUNDS: Final = 9
+ROUNDS: Final = 21
+SIGNATURES: Final = 400
 TO: Final = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:10000"
 CREATE: Final = ("spend", "create", "v", "--to", TO, "--feerate", "2")
 OPEN, COINS = 200, 100_000
 CONNECTIONS, SECONDS, ALONE = 20, 10.0, 5
 TURNS: Final = 12
 """How often a verb may wait for the server, connecting (3) and opening the home (1) included."""
-TIMES: Final = 3
-SIGNATURE_TIMES: Final = 7
+TIMES: Final = 2
+DURABLE: Final = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
 
 Told = Callable[[str, object], None]
@@ -68,7 +71,7 @@ def taken(run: Callable[[], object]) -> float:
 
 
 @pytest.mark.parametrize("verb", [("status",), CREATE], ids=["status", "create"])
-def test_a_verb_on_a_server_takes_no_longer_than_it_did(
+def test_a_verb_on_a_server_takes_at_most_twice_as_long(
     homes: Homes, verb: tuple[str, ...], record_property: Told
 ) -> None:
     times: list[list[float]] = [[], []]
@@ -78,24 +81,31 @@ def test_a_verb_on_a_server_takes_no_longer_than_it_did(
             for each in home("spend", "list")["ceremonies"]:
                 if each["state"] == "collecting":
                     home("spend", "abandon", each["ceremony"])
-    ratio = min(times[1]) / min(times[0])
+    ratio = median(times[1]) / median(times[0])
     record_property("ratio", round(ratio, 2))
     assert ratio <= TIMES
 
 
-def test_a_signature_is_kept_in_no_longer_than_it_was(
-    on_server: Engines, tmp_path: Path, record_property: Told
-) -> None:
-    best = []
-    for where in (f"sqlite:///{tmp_path}/home.db", on_server.copy()):
-        opened = open_database(where)
-        with opened.begin() as db:
-            ceremony = add_ceremony(db, add_vault(db), "aaaa2345").id
-        brief = briefly(opened)
-        best.append(min(taken(partial(keep, brief, ceremony, n)) for n in range(200)))
-        opened.kw["bind"].dispose()
-    record_property("ratio", round(best[1] / best[0], 2))
-    assert best[1] / best[0] <= SIGNATURE_TIMES
+def test_a_signature_is_kept_in_at_most_twice_as_long(record_property: Told) -> None:
+    with (
+        postgresql.serve(**DURABLE) as server,
+        tempfile.TemporaryDirectory(dir="/var/tmp") as folder,
+    ):
+        kept = []
+        times: list[list[float]] = [[], []]
+        for where in (f"sqlite:///{folder}/home.db", server.url(server.database())):
+            opened = open_database(where)
+            with opened.begin() as db:
+                ceremony = add_ceremony(db, add_vault(db), "aaaa2345").id
+            kept.append(partial(keep, briefly(opened), ceremony))
+        for number in range(SIGNATURES):
+            for found, one in zip(times, kept, strict=True):
+                found.append(taken(partial(one, number)))
+        for each in kept:
+            each.args[0].kw["bind"].dispose()
+    ratio = median(times[1]) / median(times[0])
+    record_property("ratio", round(ratio, 2))
+    assert ratio <= TIMES
 
 
 def keep(database: sessionmaker[Session], ceremony: int, number: int) -> None:
