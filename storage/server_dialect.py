@@ -298,5 +298,5 @@ class ServerDialect(PGDialect_psycopg):
             self.execute_last(cursor, statement, each, context)
 
     # The names under which SQLAlchemy calls them; it tells parameters and context by their places.
-    do_execute, do_executemany = execute_last, execute_each  # type: ignore[assignment]
+    do_execute, do_executemany = execute_last, execute_each  # type: ignore[assignment]  # by place
     do_ping = stands

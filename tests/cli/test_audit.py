@@ -172,7 +172,7 @@ def test_what_if_a_place_burns_or_is_broken_into(verified: Asked, program: Progr
     def asked(*words: str) -> tuple[bool, bool, bool, bool]:
         found = verified("audit", "v", *words)
         names = ("can_spend", "can_read", "thief_can_spend", "thief_has_copy")
-        return tuple(found[name] for name in names)  # type: ignore[return-value]
+        return tuple(found[name] for name in names)  # type: ignore[return-value]  # two names
 
     assert asked() == (True, True, False, False)
     assert asked("--lose", "at-a") == (True, True, False, False)

@@ -98,7 +98,7 @@ def vaulted(asked: Asked, begun: Path, hands: Hands) -> Path:
 @pytest.mark.matrix
 def test_three_cards_of_three_makers_are_led_to_a_drilled_vault(begun: Path, hands: Hands) -> None:
     laid = [
-        lambda label=label: (hands.take(), hands.lay(label, 0))  # type: ignore[misc]
+        lambda label=label: (hands.take(), hands.lay(label, 0))  # type: ignore[misc]  # bound
         for label in FAMILIES
     ]
     player = AtReaders(begun, {LAY: laid, "prove its key": [hands.lay_all]})

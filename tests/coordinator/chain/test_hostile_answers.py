@@ -62,7 +62,7 @@ def questions(source: ChainSource, chain: RegtestChain) -> list[object]:
         lambda: source.sync(WATCH),
         lambda: source.sync(WATCH._replace(since=stale)),
         lambda: source.feerate(6),
-        lambda: source.package(waiting),  # type: ignore[attr-defined]
+        lambda: source.package(waiting),  # type: ignore[attr-defined]  # a PackageSource
         lambda: source.broadcast(raw),
     ]
     outcomes: list[object] = []

@@ -34,7 +34,7 @@ def letter(audience: Audience = Audience.EXECUTOR, **more: object) -> LetterFact
         "cards": CARDS if audience is Audience.EXECUTOR else (),
         "without_bank": True,
     }
-    return LetterFacts(**{**facts, **more})  # type: ignore[arg-type]
+    return LetterFacts(**{**facts, **more})  # type: ignore[arg-type]  # by name
 
 
 def said(facts: LetterFacts) -> str:
