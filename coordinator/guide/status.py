@@ -1,6 +1,6 @@
 """The one screen a person opens first: what is there, what waits for whom, what to do next."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -20,7 +20,6 @@ from coordinator.notices import Notice
 from coordinator.wallet import scans
 from coordinator.wallet.balance import Owned, balance
 from coordinator.wallet.news import News
-from psbt.errors import PsbtError
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import sealing
@@ -60,7 +59,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
     """Return the one screen; nobody outside this computer is asked for it."""
     with reading(database).begin() as db:
         vaults = vault_book.all_vaults(db)
-        owned = dict(_owned(db, vaults))
+        owned = {vault.name: Owned(balance(db, vault), scans.looked(db, vault)) for vault in vaults}
         said = book(db, vaults)
         writable = not is_read_only(database)
         facts = gather(home, db, writable=writable, said=said, owned=owned)
@@ -75,13 +74,6 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
             [(vault.name, found) for vault in facts.vaults for found in vault.dangers],
             is_safe(facts),
         )
-
-
-def _owned(db: Session, vaults: Sequence[Vault]) -> Iterator[tuple[str, Owned]]:
-    """Yield what each vault owns; of one whose rows disagree nothing is known: a danger says so."""
-    for vault in vaults:
-        with suppress(PsbtError):
-            yield vault.name, Owned(balance(db, vault), scans.looked(db, vault))
 
 
 def _undelivered(home: Home, db: Session) -> Iterable[Notice]:

@@ -93,26 +93,6 @@ def test_a_damaged_policy_gives_no_address_and_no_payment(
     assert signed(vault, ceremony, "b", check=5)["error"]
 
 
-@pytest.mark.parametrize("which", KEY_DAMAGE)
-def test_a_damaged_policy_is_told_by_status(vault: Asked, damage: Damage, which: str) -> None:
-    damage(KEY_DAMAGE[which])
-    seen = vault("status", check=None)
-    if "error" in seen:  # a row that cannot even be read
-        assert seen["error"]["code"] == "row_damaged"
-        return
-    assert (seen["dangers"][0]["vault"], seen["dangers"][0]["code"]) == ("v", "vault_altered")
-    assert seen["vaults"] == []
-    assert "restore" in seen["next"][0]["command"]
-
-
-def test_a_damaged_vault_keeps_no_other_from_status(vault: Asked, damage: Damage) -> None:
-    vault("vault", "create", "w", "--threshold", "2", "--card", "a", "--card", "b")
-    damage("UPDATE vault SET threshold = 1 WHERE name = 'v'")
-    seen = vault("status")
-    assert [each["name"] for each in seen["vaults"]] == ["w"]
-    assert ("v", "vault_altered") in {(each["vault"], each["code"]) for each in seen["dangers"]}
-
-
 CEREMONY_DAMAGE = {
     "psbt": "UPDATE ceremony SET psbt = flipped(psbt)",
     "cut psbt": "UPDATE ceremony SET psbt = CAST(substr(psbt, 1, 90) AS BLOB)",
