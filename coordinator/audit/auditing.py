@@ -60,7 +60,7 @@ class Resistance(NamedTuple):
 class Audited:
     """A vault's findings, and what is left once what the question names is lost or stolen.
 
-    `dangers` are those findings that `address new` refuses for now. `thief_can_spend` supposes a
+    `dangers` are those findings that `address new` refuses. `thief_can_spend` supposes a
     thief who knows the descriptor, `thief_has_copy` tells whether he took one; what the book has as
     lost or stolen he has already. All is as of block `at` where that was asked, but what is
     overdue, and the `timeline` from now.
@@ -125,7 +125,7 @@ def answered(facts: VaultFacts, asked: Question) -> Audited:
 
 
 def _guards(facts: VaultFacts) -> Iterator[Notice]:
-    """Yield what no address is given out for; a vault that was replaced gives none anyway."""
+    """Yield for what no address is given out; a vault that was replaced gives none anyway."""
     for each in dangers(facts) if not facts.replaced else ():
         if not only_old_coins(each.code, facts.branches):
             yield each

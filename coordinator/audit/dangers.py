@@ -46,7 +46,7 @@ class Waiting(Protocol):
 
 
 def dangers(facts: VaultFacts) -> list[Notice]:
-    """Return what no address of a vault is given out for now, the worst first."""
+    """Return for what no address of a vault is given out, the worst first."""
     return [
         *not_approved(facts),
         *quorum_stolen(facts),

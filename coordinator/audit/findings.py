@@ -47,7 +47,7 @@ def grave(facts: VaultFacts, now: datetime) -> list[Notice]:
 
 
 def _dangers(facts: VaultFacts) -> list[Notice]:
-    """Return what no address is given out for.
+    """Return for what no address is given out.
 
     Where rows contradict one another nobody is to prove or print what they say.
     """

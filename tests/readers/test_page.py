@@ -17,7 +17,7 @@ from tests.readers.conftest import PutCard, reader
 from tests.web.browser import Client
 from tests.web.conftest import serving
 from tests.web.test_pages import soon
-from tests.web.test_pay import answer_once, seen_all
+from tests.web.test_pay import answer_once, give_pins, seen_all
 
 
 def entered(page: Running) -> Client:
@@ -99,14 +99,11 @@ def test_a_reader_that_is_unplugged_while_its_card_signs_is_said_and_the_others_
     unplugged: list[bool] = []
     monkeypatch.setattr(pcsc.ReaderTransport, "transmit", transmit)
     with serving(home) as page:
-        client, tasks = entered(page), page.context.tasks
+        client = entered(page)
         client.post(f"/pay/{ceremony}/sign", on=f"/pay/{ceremony}")
         answer_once(client, **seen_all(client), answer="yes")
         unplugged.append(True)
-        while not tasks.last.is_over:
-            soon(lambda: tasks.last.is_over or tasks.last.question is not None)
-            if not tasks.last.is_over:
-                answer_once(client, pin=PIN)
+        give_pins(client)
         words = client.get("/task").words
         assert "2 of 2 have signed" in words
         assert "report this" not in words

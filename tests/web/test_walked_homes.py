@@ -56,6 +56,13 @@ def sent(opened: Watched, asked: Asked) -> None:
     assert asked("spend", "show", payment)["state"] == "broadcast"
 
 
+def paid(opened: Watched, asked: Asked, vault: str) -> None:
+    """Make a payment, have the cards sign it, and send it."""
+    wished(opened, vault)
+    signed(opened)
+    sent(opened, asked)
+
+
 def test_a_home_that_asks_no_chain_pays_by_file(browser: "Browser", tmp_path: Path) -> None:
     asked = homes.offline(tmp_path)
     done = {c["state"]: c["ceremony"] for c in asked("spend", "list")["ceremonies"]}
@@ -100,9 +107,7 @@ def test_a_home_that_watches_gives_a_payment_to_other_signers(
 def test_a_sealed_home_pays_and_names_nobody(browser: "Browser", tmp_path: Path) -> None:
     asked = homes.sealed(tmp_path)
     with serving(asked.home) as running, window(browser, running) as opened:
-        wished(opened, "v")
-        signed(opened)
-        sent(opened, asked)
+        paid(opened, asked, "v")
         opened.go("/places")
         assert "at-a" not in opened.page.content()
         assert opened.wrong == []
@@ -111,9 +116,7 @@ def test_a_sealed_home_pays_and_names_nobody(browser: "Browser", tmp_path: Path)
 def test_a_vault_in_a_leaf_pays(browser: "Browser", tmp_path: Path) -> None:
     asked = homes.taproot(tmp_path)
     with serving(asked.home) as running, window(browser, running) as opened:
-        wished(opened, "w")
-        signed(opened)
-        sent(opened, asked)
+        paid(opened, asked, "w")
         assert opened.wrong == []
 
 
