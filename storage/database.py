@@ -279,11 +279,7 @@ def found_version(connection: Connection) -> str | None:
 
     Raises StorageError where another program made it, SchemaTooOld or SchemaTooNew.
     """
-    if connection.dialect.name == "sqlite":  # what inspect() does, for less
-        listed = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        tables = set(listed.scalars())
-    else:
-        tables = set(inspect(connection).get_table_names())
+    tables = set(inspect(connection).get_table_names())
     if not tables:
         return None
     name = name_of(connection.engine.url)
