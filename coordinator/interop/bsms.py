@@ -33,8 +33,8 @@ IV_SIZE: Final = 16
 RECORD_MAX: Final = 32_768
 DESCRIPTION_MAX: Final = 80
 ENCRYPTED = re.compile(r"(?:[0-9a-fA-F]{2}){33,}")
-OPEN = re.compile(r"(pub[1-9A-HJ-NP-Za-km-z]+)/\*(?=[,)])")
-"""A key whose indexes stand below it without a keychain."""
+OPEN = re.compile(r"(pub[1-9A-HJ-NP-Za-km-z]{100,110})/\*(?=[,)])")
+"""A key whose indexes stand below it without a keychain; unbounded, a long text took seconds."""
 RESTRICTION = re.compile(r"/([0-9]{1,10})/\*")
 
 

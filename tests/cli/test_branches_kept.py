@@ -400,6 +400,12 @@ FORMS = {
         "ab",
         "e",
     ),
+    "keeper, two recoveries": (
+        "or_d(multi(2,{a},{b},{c}),or_i(and_v(v:pkh({e}),older(900)),"
+        "and_v(v:thresh(2,pkh({f}),a:pkh({g})),older(10))))",
+        "ac",
+        "fg",
+    ),
     "one key, then others": ("or_d(pk({a}),and_v(v:multi(2,{e},{f},{g}),older(10)))", "a", "fg"),
 }
 
@@ -413,7 +419,8 @@ def test_a_form_of_another_wallet_is_paid_and_spent_by_both_branches(
     file = tmp_path / "other.txt"
     file.write_text(f"wsh({body.format(**keys)})")
     made = cards("vault", "import", str(file), "--name", "w")
-    assert [each["name"] for each in made["branches"]] == ["primary", "recovery"]
+    assert [each["name"] for each in made["branches"]][:2] == ["primary", "recovery"]
+    assert len(made["branches"]) == 1 + body.count("older")
     accepted = ("--accept", "policy_not_approved")
     address = cards("address", "new", "w", "--accept", "keys_unproved", "--accept", "no_copy",
                     *accepted)["address"]  # fmt: skip
