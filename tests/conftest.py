@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cards.pcscd import SOCKET_VARIABLE
 from coordinator.home.settings import Home
@@ -32,6 +33,9 @@ READERS = Path(tempfile.mkdtemp(prefix="cardquorum-tests-"))
 """Where the tests' own PC/SC service lies: told before libpcsclite is first used, and for good."""
 os.environ[SOCKET_VARIABLE] = str(READERS / "run" / "pcscd" / "pcscd.comm")
 atexit.register(shutil.rmtree, READERS, ignore_errors=True)
+
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")  # on a busy machine an example takes as long as it takes
 
 GARBAGE_LOOKED_FOR_AFTER = 50_000
 """New objects. What was collected stays to the end: to look through it took a twelfth of a run."""

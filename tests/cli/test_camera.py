@@ -35,7 +35,9 @@ def before_camera(monkeypatch: pytest.MonkeyPatch, frames: Iterator[Any]) -> Non
     monkeypatch.setattr(camera, "camera_frames", lambda _: frames)
 
 
-@pytest.mark.parametrize(("there", "back"), [("ur", "bbqr"), ("bbqr", "pmofn")])
+@pytest.mark.parametrize(
+    ("there", "back"), [("ur", "bbqr"), pytest.param("bbqr", "pmofn", marks=pytest.mark.matrix)]
+)
 def test_a_payment_goes_and_comes_back_before_cameras(
     vault: Asked,
     offline: Asked,

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,30 @@ from psbt.policy import parse_address
 from psbt.transaction import Transaction, TransactionInput, TransactionOutput
 from tests.cli.test_money import STRANGER, chain, pay, sign
 from tests.interop.test_qr_pictures import photographed
-from tests.program import PIN, Asked, asking
+from tests.once import copy_of
+from tests.program import PIN, Asked, asking, made_vault
 from tests.psbt.altered import paying
 
 
-@pytest.fixture
-def offline(vault: Asked, tmp_path: Path) -> Asked:
-    """Return a home without a chain that has the same cards and the same vault."""
-    asked = asking(tmp_path / "offline")
+def new_offline(home: Path) -> None:
+    """Make a home without a chain that has the cards and the vault of `made_vault`."""
+    asked, online = asking(home), asking(home.with_name("online"))
+    made_vault(online)
     asked("init", "--network", "regtest", "--chain", "none:")
-    for card in (tmp_path / "home" / "emulated").iterdir():
-        (tmp_path / "offline" / "emulated").mkdir(exist_ok=True)
-        (tmp_path / "offline" / "emulated" / card.name).write_bytes(card.read_bytes())
+    shutil.copytree(online.home / "emulated", home / "emulated", dirs_exist_ok=True)
     for label in "abc":
         asked("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
-    file = tmp_path / "vault.json"
-    file.write_text(vault("vault", "export", "v")["text"])
-    checksum = vault("vault", "show", "v")["checksum"]
+    file = home.with_name("vault.json")
+    file.write_text(online("vault", "export", "v")["text"])
+    checksum = online("vault", "show", "v")["checksum"]
     asked("vault", "import", str(file), "--name", "v", "--checksum", checksum)
-    return asked
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Asked:
+    """Return a home without a chain that has the same cards and the same vault."""
+    copy_of(new_offline, tmp_path / "offline")
+    return asking(tmp_path / "offline")
 
 
 def test_coins_come_by_file_and_the_payment_goes_by_file(

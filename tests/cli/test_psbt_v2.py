@@ -15,6 +15,8 @@ from tests.psbt.soft_vault import seed
 
 __all__ = ["elsewhere", "offline"]
 
+V2 = ("--psbt-version", "2")
+
 
 def exported(asked: Asked, ceremony: str, *words: str) -> bytes:
     return base64.b64decode(asked("spend", "export", ceremony, *words)["psbt"])
@@ -22,8 +24,11 @@ def exported(asked: Asked, ceremony: str, *words: str) -> bytes:
 
 @pytest.mark.parametrize(
     "words",
-    [("--psbt-version", "2"), ("--slim",), ("--psbt-version", "2", "--slim")],
-    ids=["version 2", "slim", "both"],
+    [
+        (*V2, "--slim"),
+        *(pytest.param(each, marks=pytest.mark.matrix) for each in [V2, ("--slim",)]),
+    ],
+    ids=["both", "version 2", "slim"],
 )
 def test_another_wallet_signs_what_is_exported(
     elsewhere: Elsewhere, words: tuple[str, ...]

@@ -14,6 +14,7 @@ from tests.program import PIN, UNPROVED, Asked, asking
 from tests.psbt.soft_vault import soft_vault
 
 NESTED, LEGACY = "sh-wsh", "sh"
+NESTED_TOO = pytest.param(NESTED, marks=pytest.mark.matrix)
 
 
 def signed(vault: Asked, ceremony: str, *cards: str) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def test_a_vault_of_cards_is_paid_and_spent(vault: Asked, tmp_path: Path, script
     assert vault("balance", "w")["confirmed_sats"] in {change + rest, change}
 
 
-@pytest.mark.parametrize("script", [NESTED, LEGACY])
+@pytest.mark.parametrize("script", [LEGACY, NESTED_TOO])
 def test_what_was_signed_is_raised_and_finished_elsewhere(
     vault: Asked, tmp_path: Path, script: str
 ) -> None:
@@ -109,7 +110,7 @@ def test_a_foreign_vault_is_imported_with_its_order_and_exported_as_it_was(
     assert parse_descriptor(exported["descriptor"], Network.REGTEST) == policy
 
 
-@pytest.mark.parametrize("script", [NESTED, LEGACY])
+@pytest.mark.parametrize("script", [LEGACY, NESTED_TOO])
 def test_a_vault_is_proved_and_recovered_from_its_kit(
     vault: Asked, tmp_path: Path, script: str
 ) -> None:

@@ -18,6 +18,7 @@ from tests.psbt.beside import HASH, SCRIPTS, THEIRS, joined, told, unlocked
 
 __all__ = ["offline"]
 
+MATRIX = pytest.mark.matrix
 WORTH = 500_000
 BACK = TransactionOutput(498_000, b"\x00\x14" + HASH)
 
@@ -49,7 +50,9 @@ def added(vault: Asked, tmp_path: Path, ceremony: str, data: bytes) -> dict[str,
     return vault("spend", "add", ceremony, str(tmp_path / "back.psbt"))
 
 
-@pytest.mark.parametrize(("kind", "version"), [("p2wpkh", 2), ("p2pkh", 0)])
+@pytest.mark.parametrize(
+    ("kind", "version"), [("p2wpkh", 2), pytest.param("p2pkh", 0, marks=MATRIX)]
+)
 def test_a_shared_payment_is_signed_handed_on_and_sent(
     vault: Asked, tmp_path: Path, kind: str, version: int
 ) -> None:
@@ -83,7 +86,7 @@ def test_a_shared_payment_is_signed_handed_on_and_sent(
     assert vault("spend", "show", made["ceremony"])["state"] == "confirmed"
 
 
-@pytest.mark.parametrize("kind", ["p2wpkh", "p2pkh"])
+@pytest.mark.parametrize("kind", ["p2pkh", pytest.param("p2wpkh", marks=MATRIX)])
 def test_a_payment_that_others_finish_and_send_is_known_as_ours(
     vault: Asked, tmp_path: Path, kind: str
 ) -> None:
@@ -203,7 +206,7 @@ def test_what_is_left_for_a_person_to_read_names_the_others(vault: Asked, tmp_pa
     assert "this vault pays" in shown
 
 
-@pytest.mark.parametrize("by_file", [False, True])
+@pytest.mark.parametrize("by_file", [True, pytest.param(False, marks=MATRIX)])
 def test_two_vaults_of_one_home_pay_together(
     vault: Asked, tmp_path: Path, *, by_file: bool
 ) -> None:
