@@ -31,18 +31,23 @@ class Changes:
         self._thread: threading.Thread | None = None
 
     def wait(self, seconds: float) -> bool:
-        """Tell whether there was a hint since this was last asked; wait so long for one."""
+        """Tell whether there was a hint since this was last asked; wait so long for one.
+
+        False at once where it is closed.
+        """
         with self._begun:
-            if self._thread is None:
+            if self._thread is None and not self._ended.is_set():
                 self._thread = threading.Thread(target=self._listen, daemon=True)
                 self._thread.start()
-        found = self._told.wait(seconds)
+        found = not self._ended.is_set() and self._told.wait(seconds)
         self._told.clear()
-        return found
+        return found and not self._ended.is_set()
 
     def close(self) -> None:
-        """Listen no more."""
-        self._ended.set()
+        """Listen no more, and let go who waits."""
+        with self._begun:
+            self._ended.set()
+        self._told.set()
         if self._thread is not None:
             self._thread.join(JOIN_SECONDS)
 

@@ -1,7 +1,6 @@
 """What others change in the home's database, told to who looks at the page."""
 
 import threading
-from contextlib import closing
 from typing import Final
 
 from coordinator.errors import CoordinatorError
@@ -21,6 +20,7 @@ class HomeWatch:
         """Watch the database of this home."""
         self._opened = opened
         self._bulletin = bulletin
+        self._changes = Changes(opened.database)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -31,14 +31,14 @@ class HomeWatch:
     def close(self) -> None:
         """End."""
         self._ended.set()
+        self._changes.close()
         self._thread.join(JOIN_SECONDS)
 
     def _watch(self) -> None:
-        with closing(Changes(self._opened.database)) as changes:
-            while not self._ended.is_set():
-                if changes.wait(LOOK_SECONDS):
-                    self._deliver()
-                    self._bulletin.post(HOME)
+        while not self._ended.is_set():
+            if self._changes.wait(LOOK_SECONDS):
+                self._deliver()
+                self._bulletin.post(HOME)
 
     def _deliver(self) -> None:
         try:

@@ -1,5 +1,6 @@
 """Hints that others changed something, from a file and from a server; none is more than a hint."""
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -54,6 +55,18 @@ def test_what_another_keeps_is_told_at_once(changes: Changes, there: sessionmake
     assert changes.wait(SECONDS)
     assert time.monotonic() - begun < SECONDS / 2
     assert not changes.wait(0.5)
+
+
+def test_who_waits_is_let_go_when_it_is_closed(changes: Changes) -> None:
+    found: list[bool] = []
+    waiting = threading.Thread(target=lambda: found.append(changes.wait(SECONDS)))
+    begun = time.monotonic()
+    waiting.start()
+    changes.close()
+    waiting.join(SECONDS)
+    assert (found, time.monotonic() - begun < SECONDS / 2) == ([False], True)
+    assert not changes.wait(SECONDS)
+    assert time.monotonic() - begun < SECONDS / 2
 
 
 def test_a_transaction_that_is_rolled_back_is_not_told(

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from coordinator.home.settings import open_home
-from tests.program import Asked
+from tests.once import copy_of
+from tests.program import Asked, asking
 from tests.web import homes
 from tests.web.browser import Client
 from tests.web.conftest import serving
@@ -17,9 +18,14 @@ AWAY = "It could not be looked up just now"
 ASKING = ("/", "/pay", "/receive/v", "/vaults/v/history")
 
 
+def made_away(home: Path) -> None:
+    homes.away(home.parent)
+
+
 @pytest.fixture
 def away(tmp_path: Path) -> Asked:
-    return homes.away(tmp_path)
+    copy_of(made_away, tmp_path / "home")
+    return asking(tmp_path / "home")
 
 
 @pytest.fixture

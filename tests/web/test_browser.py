@@ -93,6 +93,7 @@ def test_a_page_goes_blank_when_the_program_is_gone(browser: "Browser", vault: A
         assert "3 000 000" not in opened.page.content()
 
 
+@pytest.mark.matrix
 def test_a_page_that_went_blank_asks_nobody_again(browser: "Browser", vault: Asked) -> None:
     with serving(vault.home) as running, window(browser, running) as opened:
         opened.page.get_by_text("3 000 000 sat").wait_for()
@@ -106,6 +107,7 @@ def test_a_page_that_went_blank_asks_nobody_again(browser: "Browser", vault: Ask
         assert "3 000 000" not in opened.page.content()
 
 
+@pytest.mark.matrix
 def test_a_second_window_is_asked_about_in_the_first(browser: "Browser", vault: Asked) -> None:
     with serving(vault.home) as running, window(browser, running) as first:
         first.page.get_by_text("3 000 000 sat").wait_for()
@@ -119,6 +121,7 @@ def test_a_second_window_is_asked_about_in_the_first(browser: "Browser", vault: 
         assert first.wrong == []
 
 
+@pytest.mark.matrix
 def test_a_second_tab_of_one_window_asks_instead_of_listening(
     browser: "Browser", vault: Asked
 ) -> None:

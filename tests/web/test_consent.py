@@ -76,6 +76,7 @@ def test_what_another_program_gave_up_meanwhile_is_not_signed(client: Client, va
     assert "is abandoned: nothing is left to sign" in refused(client)
 
 
+@pytest.mark.matrix
 def test_coins_that_were_spent_meanwhile_are_not_signed(client: Client, vault: Asked) -> None:
     payment = payment_of(opened(client, amount="", all="yes"))
     reviewing(client, payment)
@@ -88,6 +89,7 @@ def test_coins_that_were_spent_meanwhile_are_not_signed(client: Client, vault: A
     assert "is spent or gone" in refused(client)
 
 
+@pytest.mark.matrix
 def test_coins_that_another_payment_holds_meanwhile_are_not_signed(
     client: Client, vault: Asked
 ) -> None:
@@ -100,6 +102,7 @@ def test_coins_that_another_payment_holds_meanwhile_are_not_signed(
     assert f"reserved by payment {other}" in refused(client)
 
 
+@pytest.mark.matrix
 def test_a_payment_that_is_gone_meanwhile_is_not_signed(client: Client, vault: Asked) -> None:
     payment = payment_of(opened(client))
     reviewing(client, payment)
@@ -118,7 +121,7 @@ def test_a_card_stolen_meanwhile_changes_no_payment_and_nobody_is_asked_twice(
     soon(lambda: "PIN of card" in client.get("/task").words)
 
 
-@pytest.mark.parametrize("way", ["faster", "back"])
+@pytest.mark.parametrize("way", ["faster", pytest.param("back", marks=pytest.mark.matrix)])
 def test_what_arrived_meanwhile_is_neither_paid_faster_nor_taken_back(
     client: Client, vault: Asked, way: str
 ) -> None:
@@ -171,6 +174,7 @@ def test_a_consent_without_what_was_shown_sends_nothing(client: Client, vault: A
     assert client.running.context.tasks.last is None
 
 
+@pytest.mark.matrix
 def test_what_another_program_sent_or_gave_up_is_not_sent_by_an_old_page(
     client: Client, vault: Asked
 ) -> None:

@@ -90,6 +90,7 @@ def have_many_addresses(vault: Asked) -> int:
     return first
 
 
+@MATRIX
 def test_a_page_with_ten_thousand_addresses_is_still_a_page(vault: Asked) -> None:
     first, home = have_many_addresses(vault), open_home(vault.home)
     with serving(vault.home) as page:

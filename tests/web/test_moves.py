@@ -8,6 +8,7 @@ import pytest
 from coordinator import clock
 from tests.cli.test_branches import TWO_OF_THREE, create, finish, fund, made_branches, sign
 from tests.cli.test_money import STRANGER, sent
+from tests.once import copy_of
 from tests.program import Asked, asking
 from tests.web.browser import Answer, Client
 from tests.web.conftest import serving
@@ -82,15 +83,30 @@ def test_a_payment_in_a_block_is_neither_raised_nor_taken_back(
     assert "is in a block already" in refused.words
 
 
-@pytest.fixture
-def later(tmp_path: Path) -> Asked:
-    """A funded vault w, whose later cards e, f and g may spend after ten blocks."""
-    asked = asking(tmp_path / "later")
+def made_later(home: Path) -> None:
+    asked = asking(home)
     made_branches(asked)
     create(asked, *TWO_OF_THREE)
     fund(asked)
     asked("sync")
-    return asked
+
+
+@pytest.fixture
+def later(tmp_path: Path) -> Asked:
+    """A funded vault w, whose later cards e, f and g may spend after ten blocks."""
+    copy_of(made_later, tmp_path / "later")
+    return asking(tmp_path / "later")
+
+
+def test_a_vault_says_who_can_move_it_later(later: Asked) -> None:
+    with serving(later.home) as page:
+        client = Client(page)
+        client.enter()
+        shown = client.get("/vaults/w").text
+        assert "Who can move it later" in shown
+        assert "Any 2 of <strong>e, f, g</strong>" in shown
+        assert "opens in block" in shown
+        assert shown.count("not proved here yet") == 6
 
 
 def test_later_keys_take_the_money_once_it_waited(later: Asked) -> None:
@@ -124,6 +140,7 @@ def moved_once_ripe(
     return early
 
 
+@pytest.mark.matrix
 def test_a_later_branch_pays_and_keeps_the_change(later: Asked) -> None:
     with serving(later.home) as page:
         client = Client(page)
@@ -171,6 +188,7 @@ def test_waits_begin_anew(later: Asked) -> None:
         finish(later, made)
 
 
+@pytest.mark.matrix
 def test_a_later_branch_lets_waits_begin_anew_once_it_is_open(later: Asked) -> None:
     with serving(later.home) as page:
         client = Client(page)

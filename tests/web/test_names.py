@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.web import homes
 from tests.web.browser import Client
 from tests.web.conftest import serving
@@ -26,6 +28,7 @@ def every_page(client: Client) -> dict[str, str]:
     return pages
 
 
+@pytest.mark.matrix
 def test_texts_of_others_are_shown_as_they_are_on_every_page(tmp_path: Path) -> None:
     asked = homes.named_oddly(tmp_path)
     with serving(asked.home) as running:

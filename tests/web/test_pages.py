@@ -11,7 +11,6 @@ import pytest
 from coordinator.guide.reports import Report
 from coordinator.web import pages, ways
 from coordinator.web.windows import new_form
-from tests.cli.test_branches import TWO_OF_THREE, create, fund, made_branches
 from tests.cli.test_other_wallets import watched
 from tests.patience import SECONDS
 from tests.program import PIN, UNPROVED, Asked, asking, prove_keys
@@ -482,24 +481,6 @@ def test_no_template_writes_style_or_script_into_the_page() -> None:
         assert not re.search(r"\sstyle=|<style|\son\w+=|javascript:|\|\s*safe\b", text), file.name
         assert "http://" not in text, file.name
         assert "https://" not in text, file.name
-
-
-def test_a_vault_says_who_can_move_it_later(tmp_path: Path) -> None:
-    asked = asking(tmp_path / "home")
-    made_branches(asked)
-    create(asked, *TWO_OF_THREE)
-    fund(asked)
-    asked("sync")
-    with serving(asked.home) as running:
-        client = Client(running)
-        client.enter()
-        shown = client.get("/vaults/w").text
-        assert "Who can move it later" in shown
-        assert "Any 2 of <strong>e, f, g</strong>" in shown
-        assert "opens in block" in shown
-        assert shown.count("not proved here yet") == 6
-        assert 'href="/vaults/w/renew"' in shown
-        assert "no vault yet" not in client.get("/cards").text
 
 
 def test_an_imported_vault_that_nobody_compared_is_compared_first(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_home_that_remembers_elsewhere_since_is_not_written_to(
     only_says_so(client, form)
 
 
-@pytest.mark.parametrize("state", ["damaged", "empty"])
+@pytest.mark.parametrize("state", ["damaged", pytest.param("empty", marks=pytest.mark.matrix)])
 def test_a_database_that_breaks_while_it_is_open_is_said(
     client: Client, vault: Asked, state: str
 ) -> None:
