@@ -16,7 +16,7 @@ CoordinatorError
     └── SignatureNotKept(label, count, psbt)
 
 PsbtError → InsufficientFunds(have_sats, need_sats, reasons, ceremonies, remedy)
-PolicyError → NotImportable(remedy)
+PolicyError → NotImportable(remedy) · VaultAltered(vault)
 """
 
 from collections.abc import Mapping, Sequence
@@ -270,6 +270,15 @@ class NotImportable(psbt_errors.PolicyError):
         """Keep what to do with it instead."""
         self.remedy = remedy
         super().__init__(what)
+
+
+class VaultAltered(psbt_errors.PolicyError):
+    """A vault's own rows contradict one another: somebody or something changed the database."""
+
+    def __init__(self, vault: str, why: str) -> None:
+        """Keep which vault it is."""
+        self.vault = vault
+        super().__init__(why)
 
 
 class CeremonyError(CoordinatorError):

@@ -21,7 +21,7 @@ from coordinator.home import approvals, seals, stated
 from coordinator.home.approvals import Standing
 from coordinator.home.operators import NOBODY
 from coordinator.home.settings import Home
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored import computed_checksum, stored_policy
 from coordinator.notices import Notice, Severity
 from coordinator.wallet.scans import command_for
 from psbt.errors import PsbtError
@@ -166,12 +166,13 @@ def vault_dangers(home: Home, db: Session, vault: Vault) -> list[Notice]:
 def all_dangers(home: Home, db: Session, said: Book | None = None) -> list[Threatened]:
     """Return every vault in use, each with what of it is dangerous now.
 
-    `said` is the book where it was read already.
+    So is a retired one whose rows contradict one another: what it holds is not known. `said` is
+    the book where it was read already.
     """
     said = said or book(db, vault_book.all_vaults(db))
     threatened = []
     for vault in said.vaults:
-        if vault.retired_at is None:
+        if vault.retired_at is None or computed_checksum(vault) is None:
             facts = standing_facts(home, db, vault, said=said)
             known = facts if facts.altered is None else None
             threatened.append(Threatened(vault, grave(facts, said.now), known))

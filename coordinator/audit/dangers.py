@@ -31,7 +31,7 @@ OTHER_SEAL: Final = Notice(
     Severity.DANGER,
     "the key that places and people are sealed to differs from what this home approved: somebody "
     "changed the database",
-    "send and sign nothing; restore a backup made before: cardquorum restore FILE",
+    "send and sign nothing; restore a backup made before: cardquorum restore FILE --home NEWDIR",
     (),
 )
 
@@ -70,7 +70,7 @@ def not_approved(facts: VaultFacts) -> Iterator[Notice]:
             f"what is stored of vault {facts.name} differs from what this home approved: somebody "
             "changed the database",
             "send nothing to it and sign nothing; restore a backup made before: "
-            "cardquorum restore FILE",
+            "cardquorum restore FILE --home NEWDIR",
             (f"vault:{facts.name}",),
         )
     elif facts.approval == "none":
@@ -268,6 +268,7 @@ def altered(name: str, why: str) -> Notice:
         VAULT_ALTERED,
         Severity.DANGER,
         f"what is stored of vault {name} does not hold together: {why}",
-        "send nothing to this vault; restore a backup, or recover it from its kit",
+        "send nothing to this vault; restore a backup made before: cardquorum restore FILE --home "
+        "NEWDIR; or bring it back from its kit in a new home: cardquorum recover FILE --name NAME",
         (f"vault:{name}",),
     )

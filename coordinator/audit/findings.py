@@ -22,7 +22,7 @@ def audit(facts: VaultFacts, now: datetime) -> list[Notice]:
     """
     found = [
         *_dangers(facts),
-        *place_findings.place_findings(facts),
+        *(place_findings.place_findings(facts) if facts.altered is None else ()),
         *_places_unknown(facts),
         *_gone(facts),
         *_orphaned(facts),

@@ -25,7 +25,7 @@ from coordinator.custody import card_secrets, descriptor_copies
 from coordinator.custody import log as custody_log
 from coordinator.custody.bags import bag_of
 from coordinator.notices import Notice
-from coordinator.wallet.balance import Balance, balance
+from coordinator.wallet.balance import NOTHING, Balance, Owned, balance
 from coordinator.wallet.branches import chain_clock
 from coordinator.wallet.refresh_state import refresh_notice, refresh_state
 from psbt.errors import PsbtError
@@ -94,13 +94,13 @@ def vault_facts(db: Session, vault: Vault, said: Book | None = None) -> VaultFac
 
 
 def with_money(
-    db: Session, vault: Vault, keys: VaultFacts, *, known: Balance | None = None
+    db: Session, vault: Vault, keys: VaultFacts, *, known: Owned | None = None
 ) -> VaultFacts:
     """Add to what is known of a vault's keys what it owns, and when it was drilled.
 
-    `known` are the amounts where they were computed already.
+    `known` is that where it was computed already.
     """
-    owned, altered = _owned(db, vault) if known is None else (known, None)
+    owned, altered = _owned(db, vault) if known is None else (known.balance, known.fault)
     return replace(
         keys,
         altered=altered,
@@ -229,7 +229,7 @@ def _owned(db: Session, vault: Vault) -> tuple[Balance, str | None]:
     try:
         return balance(db, vault), None
     except (PsbtError, RowDamaged) as failure:
-        return Balance(0, 0, 0, 0), str(failure)
+        return NOTHING, str(failure)
 
 
 def _limits(db: Session) -> Iterable[LimitFacts]:

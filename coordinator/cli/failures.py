@@ -12,6 +12,8 @@ from storage import errors as storage
 
 Advice = tuple[ExitStatus, str]
 
+RESTORE = "cardquorum restore FILE --home NEWDIR"
+"""A home is never restored into the one that is damaged."""
 # An error takes the line of its own class, else of the nearest class above it.
 SEE_HELP = "see the command's --help"
 """Told as the command it is, where one was typed."""
@@ -90,11 +92,11 @@ ADVICE: dict[type[BaseException], Advice] = {
     psbt.ConsensusRejected: (ExitStatus.REFUSED, "do not broadcast it; please report this"),
     storage.StorageError: (
         ExitStatus.REFUSED,
-        "look at the home's database and its disk; where it is lost: cardquorum restore FILE",
+        f"look at the home's database and its disk; where it is lost: {RESTORE}",
     ),
     storage.RowDamaged: (
         ExitStatus.REFUSED,
-        "nothing was given out or signed; restore it from a backup: cardquorum restore FILE",
+        f"nothing was given out or signed; restore it from a backup: {RESTORE}",
     ),
     storage.ReadOnly: (
         ExitStatus.REFUSED,
@@ -131,7 +133,10 @@ ADVICE: dict[type[BaseException], Advice] = {
         ExitStatus.PIN,
         "look it up; without it use location.1 and so on",
     ),
-    storage.SealBroken: (ExitStatus.REFUSED, "restore it from a backup: cardquorum restore FILE"),
+    storage.SealBroken: (
+        ExitStatus.REFUSED,
+        f"restore it from a backup: {RESTORE}",
+    ),
     storage.ChainBroken: (
         ExitStatus.REFUSED,
         "the book was altered; compare a printed head: cardquorum custody verify --head HASH",
@@ -139,7 +144,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     storage.StatementBroken: (
         ExitStatus.REFUSED,
         "nothing was given out or signed; see which row it is: cardquorum custody verify; then ask "
-        "who runs the server, or restore a backup made before: cardquorum restore FILE",
+        f"who runs the server, or restore a backup made before: {RESTORE}",
     ),
     hall.CoordinatorError: (ExitStatus.REFUSED, "see where it stands: cardquorum status"),
     hall.SettingsError: (
@@ -157,7 +162,7 @@ ADVICE: dict[type[BaseException], Advice] = {
     hall.Untrusted: (ExitStatus.REFUSED, "nothing of it was used; ask whoever it came from"),
     hall.ApprovalMismatch: (
         ExitStatus.REFUSED,
-        "nothing was given out or signed; restore a backup made before: cardquorum restore FILE",
+        f"nothing was given out or signed; restore a backup made before: {RESTORE}",
     ),
     hall.BookRolledBack: (
         ExitStatus.REFUSED,
@@ -196,6 +201,10 @@ ADVICE: dict[type[BaseException], Advice] = {
     ),
     hall.NoEstimate: (ExitStatus.CHAIN, "give the rate yourself: --feerate SAT_PER_VBYTE"),
     hall.ChainUnreachable: (ExitStatus.CHAIN, "{remedy}"),
+    hall.VaultAltered: (
+        ExitStatus.REFUSED,
+        f"send nothing to this vault and sign nothing; restore a backup made before: {RESTORE}",
+    ),
     hall.InsufficientFunds: (ExitStatus.REFUSED, "{remedy}"),
     hall.NotImportable: (ExitStatus.REFUSED, "{remedy}"),
     hall.NotFinal: (ExitStatus.NOT_YET, "run: cardquorum spend finalize ID"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.context import Context
-from coordinator.cli.result import Result
+from coordinator.cli.result import ExitStatus, Result
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home
@@ -70,7 +70,7 @@ def status(
     Open it first. Payments are followed until they are final (6 confirmations); what the chain
     took back is told on top. In a sealed home the passphrase is asked for where a card is wanted:
     without it places show as location.1 and so on. With --follow what others sign shows at once;
-    --json then prints one document a line.
+    --json then prints one document a line. Exits 5 where a vault's rows contradict one another.
 
     \b
     Example: cardquorum status
@@ -91,7 +91,12 @@ def _status(context: Context) -> Result:
     context.freshen()
     book = context.book if standing.waits_for_cards(context.database) else context.database
     seen = standing.status(context.home, book, lambda: context.chain)
-    shown = Result(status_document(seen), screen(seen, context.home.chain, clock.now()))
+    altered = any(owned.fault is not None for _, owned in seen.vaults)
+    shown = Result(
+        status_document(seen),
+        screen(seen, context.home.chain, clock.now()),
+        ExitStatus.REFUSED if altered else ExitStatus.DONE,
+    )
     return shown.also(delivered=context.delivered)
 
 

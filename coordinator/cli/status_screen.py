@@ -26,7 +26,12 @@ def status_document(seen: "Status") -> dict[str, object]:
     return as_document(
         seen,
         vaults=[
-            {"name": name, **owned.amounts(), **looked_document(owned.looked)}
+            {
+                "name": name,
+                **owned.amounts(),
+                **looked_document(owned.looked),
+                "fault": owned.fault,
+            }
             for name, owned in seen.vaults
         ],
         ceremonies=[_payment_document(each) for each in seen.ceremonies],
@@ -87,6 +92,9 @@ def _next(steps: "Sequence[Step]") -> Iterator[str]:
 
 
 def _vault(name: str, seen: "Owned", chain: str) -> Iterator[str]:
+    if seen.fault is not None:
+        yield f"vault {name}: what it holds is not known, its rows contradict one another"
+        return
     owned, said = seen.balance, scans.said(name, seen.looked, chain)
     if not seen.looked.known:
         yield f"vault {name}: {said}"

@@ -7,8 +7,8 @@ import typer
 
 from coordinator.cli.context import Context
 from coordinator.cli.options import Reach, VaultName
-from coordinator.cli.output import columns, counted, look_twice, sat_per_vbyte, sats
-from coordinator.cli.result import Result, as_document, looked_document
+from coordinator.cli.output import columns, counted, danger_lines, look_twice, sat_per_vbyte, sats
+from coordinator.cli.result import ExitStatus, Result, as_document, looked_document
 
 if TYPE_CHECKING:
     from coordinator.wallet.balance import Owned
@@ -33,7 +33,8 @@ def sync(
 
     A vault never looked for is looked for from its birthday on, from the first block where none
     is known. A look that is cut off goes on with the next sync. What the chain takes back is
-    told: a payment whose block is no more, or that vanished.
+    told: a payment whose block is no more, or that vanished. Exits 5 where a vault's rows
+    contradict one another; the others are brought in step all the same.
 
     \b
     Example: cardquorum sync
@@ -65,13 +66,14 @@ def sync(
     }
     lines = [f"block {done.tip.height}", *(f"note: {note}" for note in done.notes)]
     lines += [*look_twice(done.news), *_balance_lines(owned, context.home.chain)]
-    return Result(document, lines)
+    return Result(document, lines, _status(owned))
 
 
 def balance(context: Context, vault: OptionalVault = None) -> Result:
     """Show what the vaults own, as of the last sync.
 
-    And from which block to which was looked for it.
+    And from which block to which was looked for it. Exits 5 where a vault's rows contradict one
+    another; what the others own is shown all the same.
 
     \b
     Example: cardquorum balance
@@ -80,7 +82,14 @@ def balance(context: Context, vault: OptionalVault = None) -> Result:
 
     context.freshen(vault)
     owned = balances(context.database, vault)
-    return Result(_balance_document(owned), _balance_lines(owned, context.home.chain))
+    lines = _balance_lines(owned, context.home.chain)
+    return Result(_balance_document(owned), lines, _status(owned))
+
+
+def _status(balances: "dict[str, Owned]") -> ExitStatus:
+    """Return that a check failed where the rows of a vault contradict one another."""
+    altered = any(each.fault is not None for each in balances.values())
+    return ExitStatus.REFUSED if altered else ExitStatus.DONE
 
 
 def coins(context: Context, vault: VaultName) -> Result:
@@ -206,7 +215,7 @@ def _balance_document(balances: "dict[str, Owned]") -> dict[str, object]:
     from coordinator.wallet import scans
 
     vaults = [
-        {"vault": name, **each.amounts(), **looked_document(each.looked)}
+        {"vault": name, **each.amounts(), **looked_document(each.looked), "fault": each.fault}
         for name, each in balances.items()
     ]
     over_all = scans.together(each.looked for each in balances.values())
@@ -222,14 +231,23 @@ def _balance_document(balances: "dict[str, Owned]") -> dict[str, object]:
 
 
 def _balance_lines(balances: "dict[str, Owned]", chain: str) -> list[str]:
-    from coordinator.wallet import scans
-
     rows = [
         (name, *(sats(amount) if each.looked.known else None for amount in each.balance))
         for name, each in balances.items()
     ]
-    told = [f"{name}: {scans.said(name, each.looked, chain)}" for name, each in balances.items()]
+    told = (line for name, each in balances.items() for line in _told(name, each, chain))
     return [*columns(rows, "vault", "confirmed", "pending", "immature", "reserved"), *told]
+
+
+def _told(name: str, owned: "Owned", chain: str) -> list[str]:
+    """Say how far a vault was looked for, or why nothing of it is known."""
+    if owned.fault is None:
+        from coordinator.wallet import scans
+
+        return [f"{name}: {scans.said(name, owned.looked, chain)}"]
+    from coordinator.audit.dangers import altered
+
+    return danger_lines(name, [altered(name, owned.fault)])
 
 
 COMMANDS = {

@@ -12,7 +12,7 @@ from coordinator.custody import log as custody_log
 from coordinator.guide.facts import GuideFacts, VaultStanding
 from coordinator.home.settings import Home
 from coordinator.notices import Notice, Severity
-from coordinator.wallet.balance import balance
+from coordinator.wallet.balance import owned
 from storage.succession import all_successions
 
 CLOCK_LEEWAY = timedelta(minutes=10)
@@ -69,7 +69,7 @@ def _unplaced(said: Book) -> Iterator[Notice]:
 
 def _owed(db: Session) -> Iterator[Notice]:
     for each in all_successions(db):
-        name, sats = each.vault.name, balance(db, each.vault).free_sats
+        name, sats = each.vault.name, owned(db, each.vault).balance.free_sats
         if sats:
             yield Notice(
                 "replaced_holds_coins",

@@ -262,7 +262,7 @@ def _counted(
     known: Owned | None,
     now: datetime,
 ) -> VaultStanding:
-    facts = with_money(db, vault, keys, known=known.balance if known else None)
+    facts = with_money(db, vault, keys, known=known)
     if facts.altered is not None:
         return replace(before, facts=facts)
     waiting = chain_book.unpaid_address(db, vault)

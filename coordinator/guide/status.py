@@ -17,8 +17,8 @@ from coordinator.home import undelivered
 from coordinator.home.settings import EMBEDDED_CHAIN, Home
 from coordinator.incident.step import Step
 from coordinator.notices import Notice
-from coordinator.wallet import scans
-from coordinator.wallet.balance import Owned, balance
+from coordinator.wallet import balance
+from coordinator.wallet.balance import Owned
 from coordinator.wallet.news import News
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
@@ -59,7 +59,7 @@ def status(home: Home, database: Database, open_chain: Callable[[], ChainSource]
     """Return the one screen; nobody outside this computer is asked for it."""
     with reading(database).begin() as db:
         vaults = vault_book.all_vaults(db)
-        owned = {vault.name: Owned(balance(db, vault), scans.looked(db, vault)) for vault in vaults}
+        owned = {vault.name: balance.owned(db, vault) for vault in vaults}
         said = book(db, vaults)
         writable = not is_read_only(database)
         facts = gather(home, db, writable=writable, said=said, owned=owned)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from coordinator.errors import VaultAltered
 from psbt.errors import PolicyError, PsbtError
 from psbt.keys import ExtendedPublicKey, KeyExpression, parse_path
 from psbt.network import Network
@@ -28,10 +29,16 @@ def key_expression(key: Key) -> KeyExpression:
 def stored_policy(vault: Vault) -> Policy:
     """Return a vault's policy from its keys, held against its descriptor.
 
-    Raises PolicyError where the two rows tell different stories.
+    Raises VaultAltered where the two tell different stories, or one of them what cannot be.
     """
-    policy = rebuilt_policy(vault)
-    if format_descriptor(policy) != vault.descriptor:
+    try:
+        policy = rebuilt_policy(vault)
+        same = format_descriptor(policy) == vault.descriptor
+    except VaultAltered:
+        raise
+    except PolicyError as failure:
+        raise VaultAltered(vault.name, f"what is stored of its keys: {failure}") from failure
+    if not same:
         raise _disagreement(vault)
     return policy
 
@@ -39,12 +46,13 @@ def stored_policy(vault: Vault) -> Policy:
 def rebuilt_policy(vault: Vault) -> Policy:
     """Return a vault's policy from its rows; its form and keychains are those of its descriptor.
 
-    Its keys, thresholds, waits, script and network are what the rows say.
+    Its keys, thresholds, waits, script and network are what the rows say. Raises PolicyError where
+    they cannot be those of any policy.
     """
     try:
         network = Network(vault.network)
     except ValueError as failure:
-        raise PolicyError(f"vault {vault.name} is for no known network") from failure
+        raise VaultAltered(vault.name, f"vault {vault.name} is for no known network") from failure
     try:
         written = parse_descriptor(vault.descriptor, network)
     except PolicyError as failure:
@@ -84,9 +92,10 @@ def with_keys(policy: Policy, changed: Callable[[KeyExpression], KeyExpression |
     return replace(policy, keys=tuple(map(own, policy.keys)), recoveries=tuple(recoveries))
 
 
-def _disagreement(vault: Vault) -> PolicyError:
-    return PolicyError(
-        f"the keys stored for vault {vault.name} are not those of its descriptor #{vault.checksum}"
+def _disagreement(vault: Vault) -> VaultAltered:
+    return VaultAltered(
+        vault.name,
+        f"the keys stored for vault {vault.name} are not those of its descriptor #{vault.checksum}",
     )
 
 

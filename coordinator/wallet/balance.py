@@ -1,10 +1,11 @@
 """What vaults own, as of their last sync."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock
+from coordinator.errors import VaultAltered
 from coordinator.wallet.coins import immature, tip_height, unspent
 from coordinator.wallet.scans import Looked, looked
 from storage import ceremonies as ceremony_book
@@ -32,11 +33,18 @@ class Balance(NamedTuple):
         return self.confirmed_sats + self.pending_sats - self.reserved_sats
 
 
+NOTHING: Final = Balance(0, 0, 0, 0)
+
+
 class Owned(NamedTuple):
-    """What a vault owns, and from where to where it was looked for."""
+    """What a vault owns, and from where to where it was looked for.
+
+    `fault` is why neither is known: the vault's own rows contradict one another.
+    """
 
     balance: Balance
     looked: Looked
+    fault: str | None = None
 
     def amounts(self) -> dict[str, int | None]:
         """Return the amounts as JSON has them: null, never 0, where nobody looked."""
@@ -61,10 +69,24 @@ def balance(db: Session, vault: Vault) -> Balance:
     return Balance(confirmed, pending, young, held)
 
 
+def owned(db: Session, vault: Vault) -> Owned:
+    """Return what a vault owns; where its keys and its descriptor disagree, that they do.
+
+    So one altered vault keeps no other back. Raises for whatever else is damaged.
+    """
+    try:
+        return Owned(balance(db, vault), looked(db, vault))
+    except VaultAltered as failure:
+        return Owned(NOTHING, Looked(known=False), str(failure))
+
+
 def balances(database: sessionmaker[Session], vault: str | None) -> dict[str, Owned]:
-    """Return the amounts of one vault or all, by name, and how far each was looked for."""
+    """Return the amounts of one vault or all, by name, and how far each was looked for.
+
+    Raises VaultAltered where the vault that was named contradicts itself.
+    """
     with reading(database).begin() as db:
-        return {
-            record.name: Owned(balance(db, record), looked(db, record))
-            for record in vault_book.vaults_named(db, vault)
-        }
+        if vault is not None:
+            named = vault_book.vault_named(db, vault)
+            return {vault: Owned(balance(db, named), looked(db, named))}
+        return {record.name: owned(db, record) for record in vault_book.all_vaults(db)}

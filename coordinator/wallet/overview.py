@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator.chain import ChainSource, Tip
-from coordinator.errors import ChainError, ChainUnreachable
+from coordinator.errors import ChainError, ChainUnreachable, VaultAltered
 from coordinator.home import stated
 from coordinator.home.operators import NOBODY, Operator
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE, Home
@@ -64,7 +64,7 @@ def sync(
     """Bring one vault or all in step with the chain; what takes long is said before.
 
     A vault the chain cannot be asked for does not keep the others back; its failure is raised
-    after them.
+    after them. One whose rows contradict one another is passed over unless it was named.
     """
     tip = chain.tip()
     with database.begin() as db:
@@ -82,6 +82,9 @@ def sync(
             tip = _followed(database, name, chain, look=look, notes=notes)
         except ChainUnreachable:
             raise
+        except VaultAltered:
+            if vault is not None:
+                raise
         except (ChainError, PsbtError) as failure:
             failures.append(failure)
     if failures:

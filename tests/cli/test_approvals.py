@@ -106,7 +106,7 @@ def test_a_policy_changed_under_an_open_payment_is_not_signed(vault: Asked, tmp_
     rewritten(tmp_path / "home", swap_keys)
     for words in (("sign", "--emulated", "c", "--yes"), ("finalize",), ("export",)):
         error = vault("spend", words[0], made, *words[1:], check=5)["error"]
-        assert error["code"] in {"approval_mismatch", "psbt_error", "policy_error"}
+        assert error["code"] in {"approval_mismatch", "psbt_error", "vault_altered"}
 
 
 def test_only_new_evidence_opens_what_differs(vault: Asked, tmp_path: Path) -> None:

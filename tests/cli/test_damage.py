@@ -18,6 +18,7 @@ from tests.program import PIN, Asked, asking, run_program
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 PAY = ("spend", "create", "v", "--to", f"{STRANGER}:400000", "--feerate", "2")
 Damage = Callable[..., None]
+Words = tuple[str, ...]
 
 
 @pytest.fixture
@@ -89,8 +90,82 @@ def test_a_damaged_policy_gives_no_address_and_no_payment(
         PAY,
     ):
         error = vault(*words, check=5)["error"]
-        assert error["code"] in {"policy_error", "row_damaged"}, words
+        assert error["code"] in {"vault_altered", "row_damaged"}, words
+        assert "cardquorum restore FILE --home NEWDIR" in error["hint"]
     assert signed(vault, ceremony, "b", check=5)["error"]
+
+
+READABLE = [which for which in KEY_DAMAGE if " for " not in which and which != "no key"]
+"""Rows that can be read, and say another thing than their vault's descriptor."""
+CONTRADICTIONS = [
+    which
+    if which in {"chain code", "no path", "threshold"}
+    else pytest.param(which, marks=pytest.mark.matrix)
+    for which in READABLE
+]
+
+
+@pytest.fixture
+def beside(vault: Asked) -> Asked:
+    """Have a second vault, of keys that the first one has, too."""
+    vault("vault", "create", "w", "--threshold", "2", "--card", "b", "--card", "c")
+    vault("sync")
+    return vault
+
+
+def altered_only(statement: str) -> str:
+    """Return a damage as one of vault v alone."""
+    table = statement.split()[1 if statement.startswith("UPDATE") else 2]
+    own = {"vault": "name = 'v'", "cosigner": "vault_id = (SELECT id FROM vault WHERE name = 'v')"}
+    if table not in own:
+        return statement
+    return f"{statement} {'AND' if 'WHERE' in statement else 'WHERE'} {own[table]}"
+
+
+@pytest.mark.parametrize("which", CONTRADICTIONS)
+def test_an_altered_vault_is_named_and_keeps_no_other_back(
+    beside: Asked, damage: Damage, which: str
+) -> None:
+    damage(altered_only(KEY_DAMAGE[which]))
+    seen = beside("status", check=5)
+    assert next((d["vault"], d["code"]) for d in seen["dangers"]) == ("v", "vault_altered")
+    assert seen["next"][0]["command"] == "cardquorum restore FILE --home DIR"
+    for words in (("balance",), ("sync",)):
+        told = beside(*words, check=5)
+        altered, whole = told["vaults"]
+        assert (altered["vault"], altered["confirmed_sats"]) == ("v", None)
+        assert altered["fault"]
+        assert (whole["vault"], whole["confirmed_sats"], whole["fault"]) == ("w", 0, None)
+        assert told["confirmed_sats"] is None
+        assert beside(*words, "w")["vaults"] == [whole]
+    assert {each["name"]: bool(each["fault"]) for each in seen["vaults"]} == {"v": True, "w": False}
+    first, *others = beside("audit", "v", check=5)["findings"]
+    assert first["code"] == "vault_altered"
+    assert not [each for each in others if each["code"].startswith("location_")]
+
+
+def test_an_altered_vault_is_told_to_people_with_what_to_do(beside: Asked, damage: Damage) -> None:
+    damage("UPDATE vault SET threshold = 1 WHERE name = 'v'")
+    for words in (("status",), ("balance",), ("sync",)):
+        told = run_program(beside.home, *words, check=5).out
+        assert "DANGER: vault v: what is stored of vault v does not hold together" in told
+        assert "cardquorum restore FILE --home NEWDIR" in told
+        assert "1 000 000" not in told
+
+
+def test_an_altered_vault_out_of_use_is_told_all_the_same(beside: Asked, damage: Damage) -> None:
+    beside("vault", "retire", "v")
+    assert "v" not in {each["vault"] for each in beside("status")["dangers"]}
+    damage("UPDATE vault SET threshold = 1 WHERE name = 'v'")
+    seen = beside("status", check=5)
+    assert ("v", "vault_altered") in {(each["vault"], each["code"]) for each in seen["dangers"]}
+    assert not seen["safe"]
+
+
+@pytest.mark.parametrize("words", [("status",), ("balance",), ("sync",)])
+def test_other_damage_is_never_passed_over(beside: Asked, damage: Damage, words: Words) -> None:
+    damage("UPDATE coin SET value_sats = value_sats + 1 WHERE id = 1")
+    assert beside(*words, check=5)["error"]["code"] == "row_damaged"
 
 
 CEREMONY_DAMAGE = {

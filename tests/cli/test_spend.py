@@ -115,7 +115,7 @@ def test_a_swapped_xpub_in_the_database_is_found(vault: Asked, tmp_path: Path) -
     assert "a" not in found["verified"]
     found = vault("audit", "v", check=5)["findings"][:2]
     assert [each["code"] for each in found] == ["vault_altered", "key_mismatch"]
-    assert vault("address", "new", "v", check=5)["error"]["code"] == "policy_error"
+    assert vault("address", "new", "v", check=5)["error"]["code"] == "vault_altered"
 
 
 def test_coins_are_reserved_until_abandoned(vault: Asked, ceremony: str) -> None:

@@ -4,6 +4,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from coordinator.guide.reports import Report
 from coordinator.web import pages, ways
 from coordinator.web.windows import new_form
+from tests.altered import unguarded
 from tests.cli.test_other_wallets import watched
 from tests.patience import SECONDS
 from tests.program import PIN, UNPROVED, Asked, asking, prove_keys
@@ -74,6 +76,21 @@ def test_today_says_what_is_dangerous_first(client: Client) -> None:
     assert "Something is dangerous" in words
     assert words.index("dangerous") < words.index("3 000 000 sat")
     assert 'href="/vaults/v"' in client.get("/").text  # the one button: prove the keys
+
+
+def test_today_names_a_vault_that_was_altered_and_shows_the_others(
+    client: Client, vault: Asked
+) -> None:
+    vault("vault", "create", "w", "--threshold", "2", "--card", "b", "--card", "c")
+    with closing(unguarded(vault.home / "cardquorum.db")) as database, database:
+        database.execute("UPDATE vault SET threshold = 1 WHERE name = 'v'")
+    words = client.get("/").words
+    assert "Something is dangerous" in words
+    assert "What is stored of vault v does not hold together" in words
+    assert "cardquorum restore FILE --home DIR" in words
+    assert "Vault v Not known What is stored of it contradicts itself" in words
+    assert "Vault w 0 sat" in words
+    assert "3 000 000" not in words
 
 
 def test_today_says_that_all_is_well_only_where_nothing_is_lacking(vault: Asked) -> None:
