@@ -18,10 +18,9 @@ from storage.database import open_database
 from tests.on_each_engine import SUITES, ServedHomes
 from tests.program import Asked, Program, asking, made_vault, run_program
 from tests.servers import postgresql
-from tests.servers.postgresql import Engines
+from tests.servers.postgresql import MEMORY, Engines
 
 HERE = Path(__file__).parent
-MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder in memory, where there is one
 ENOUGH = 2 << 30
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
     tempfile.tempdir = str(MEMORY)  # every home is written through to the disk: here that is quick
@@ -89,9 +88,16 @@ def vault(vault_home: Path, tmp_path: Path) -> Asked:
 def on_server() -> Iterator[Engines]:
     """A PostgreSQL server of the tests' own; a test that wants it is left out where none is."""
     with postgresql.serve() as server:
-        template = server.database()
+        template = server.database(lasting=True)
         open_database(server.url(template)).kw["bind"].dispose()
         yield Engines(server, template)
+
+
+@pytest.fixture(autouse=True)
+def passing_databases() -> Iterator[None]:
+    """Keep no database on a server longer than the test it was made for."""
+    yield
+    postgresql.drop_passing()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -100,7 +100,7 @@ def _moved(engines: Engines, file: Path) -> str:
     source.kw["bind"].dispose()
     known = (engines.server.port, hashlib.sha256(file.read_bytes()).hexdigest())
     if known not in _servers_of:
-        name = engines.server.database(engines.template)
+        name = engines.server.database(engines.template, lasting=True)
         target = open_database(engines.server.url(name))
         copy_rows(source, target)
         source.kw["bind"].dispose()

@@ -51,7 +51,7 @@ def made(folder: Path, server: Server) -> Family:
     """Make the two in a folder."""
     anna, ben = asking(folder / "anna"), asking(folder / "ben")
     made_vault(anna)
-    database = server.database()
+    database = server.database(lasting=True)
     url = text(server.url(database))
     anna("database", "copy", str(anna.home), url, "--use")
     ben("init", "--network", "regtest", "--database", url)

@@ -24,7 +24,7 @@ from storage.authors import AUTHOR, state
 from storage.errors import StatementBroken
 from storage.model import Ceremony, Item
 from tests.altered import TRIGGERS
-from tests.cli.family import Family, copied, in_files, made
+from tests.cli.family import Family, copied, in_files
 from tests.program import PIN, Asked
 from tests.servers.postgresql import Engines
 
@@ -39,11 +39,6 @@ class World(NamedTuple):
     anna: Home
     ben: Home
     database: sessionmaker[Session]
-
-
-@pytest.fixture(scope="module")
-def prepared(on_server: Engines, tmp_path_factory: pytest.TempPathFactory) -> Family:
-    return made(tmp_path_factory.mktemp("family"), on_server.server)
 
 
 @pytest.fixture(

@@ -15,6 +15,7 @@ from coordinator.home.settings import Home
 from coordinator.workspace.opened_home import OpenedHome
 from storage import ceremonies as ceremony_book
 from storage.database import reading
+from tests.cases import further
 from tests.cli.test_branches import (
     TWO_OF_THREE,
     WAIT,
@@ -87,6 +88,7 @@ def test_a_copy_goes_only_into_an_empty_database(operators: Operators, vault_hom
     assert "has to be empty" in error["message"]
 
 
+@pytest.mark.matrix
 def test_what_another_made_is_approved_before_it_is_signed(operators: Operators) -> None:
     anna, ben, _ = operators
     made = anna("spend", "create", "v", "--to", f"{STRANGER}:10000", "--feerate", "2")
@@ -170,16 +172,17 @@ ROLLED_BACK = {
 }
 
 
-@pytest.mark.parametrize("statements", ROLLED_BACK.values(), ids=ROLLED_BACK)
+@pytest.mark.parametrize("how", further(*ROLLED_BACK))
 def test_a_book_that_was_rolled_back_is_refused(
-    operators: Operators, on_server: Engines, statements: tuple[str, ...]
+    operators: Operators, on_server: Engines, how: str
 ) -> None:
     operators.ben("custody", "record", "card:b", "seen")
-    rewrite(operators, on_server, *statements)
+    rewrite(operators, on_server, *ROLLED_BACK[how])
     for words in (("status",), ("address", "new", "v", *UNPROVED), ("kit", "v", "--out", "x")):
         assert operators.ben(*words, check=5)["error"]["code"] == "book_rolled_back"
 
 
+@pytest.mark.matrix
 def test_a_book_whose_backup_was_restored_is_taken_with_a_printed_head(
     operators: Operators, on_server: Engines
 ) -> None:
@@ -198,6 +201,7 @@ def test_a_book_whose_backup_was_restored_is_taken_with_a_printed_head(
     ben("custody", "verify")
 
 
+@pytest.mark.matrix
 def test_what_another_records_is_followed(operators: Operators) -> None:
     anna, ben, _ = operators
     for operator, card in ((anna, "a"), (ben, "b"), (anna, "a")):
@@ -205,6 +209,7 @@ def test_what_another_records_is_followed(operators: Operators) -> None:
     assert anna("custody", "verify")["head"] == ben("custody", "verify")["head"]
 
 
+@pytest.mark.matrix
 def test_what_this_home_did_meanwhile_is_no_rollback(
     operators: Operators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +286,7 @@ def test_an_operator_pays_and_records(operators: Operators, accounts: Accounts) 
     assert anna("custody", "verify")["valid"]
 
 
+@pytest.mark.matrix
 def test_an_auditor_reads_and_changes_nothing(operators: Operators, accounts: Accounts) -> None:
     ben = operators.ben
     as_account(ben, accounts.auditor)
@@ -321,6 +327,7 @@ def test_no_account_rewrites_what_stays(
                 server.run(statement, name, user=account)
 
 
+@pytest.mark.matrix
 def test_a_vault_with_later_branches_is_kept_on_a_server(empty: str, tmp_path: Path) -> None:
     home = asking(tmp_path / "home")
     made_branches(home)
@@ -352,6 +359,7 @@ def test_a_file_outside_a_home_is_no_side_of_a_copy(vault: Asked, tmp_path: Path
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.matrix
 def test_a_sealed_home_stays_sealed_on_a_server(vault: Asked, empty: str) -> None:
     given = "home.passphrase=correct horse battery"
     vault("custody", "seal", "--pin-stdin", stdin=given)
@@ -362,6 +370,7 @@ def test_a_sealed_home_stays_sealed_on_a_server(vault: Asked, empty: str) -> Non
     assert {each["name"] for each in opened} == {"at-a", "at-b", "at-c"}
 
 
+@pytest.mark.matrix
 def test_a_home_whose_folder_takes_nothing_is_read(
     operators: Operators, monkeypatch: pytest.MonkeyPatch
 ) -> None:

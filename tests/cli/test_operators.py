@@ -3,23 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.cli.family import Family, copied, in_files, introduce, made, pay
+from tests.cli.family import Family, in_files, introduce, pay
 from tests.program import PIN, UNPROVED, Asked, asking, run_program
 from tests.servers.postgresql import Engines
 from tests.web.browser import Client
 from tests.web.conftest import serving
-
-
-@pytest.fixture(scope="module")
-def prepared(on_server: Engines, tmp_path_factory: pytest.TempPathFactory) -> Family:
-    return made(tmp_path_factory.mktemp("family"), on_server.server)
-
-
-@pytest.fixture
-def family(prepared: Family, on_server: Engines, tmp_path: Path) -> Family:
-    return copied(prepared, tmp_path, on_server.server)
 
 
 def opener(operator: Asked, ceremony: str) -> dict[str, Any]:

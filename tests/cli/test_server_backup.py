@@ -14,6 +14,7 @@ from tests.servers.postgresql import Engines, programs
 __all__ = ["empty", "operators"]
 
 
+@pytest.mark.matrix
 def test_a_dump_is_restored_into_an_empty_database_and_paid_from(
     operators: Operators, on_server: Engines, tmp_path: Path
 ) -> None:

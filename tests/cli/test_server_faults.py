@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from coordinator import clock
+from tests.cases import further
 from tests.program import PIN, Asked, Ended, asking, run_program
 from tests.servers import postgresql
 from tests.servers.pgbouncer import pooling
@@ -28,11 +28,6 @@ SPOTS: Final = (0.6, 0.75)
 """Where in a verb the line is cut in `make test`, as parts of its messages."""
 
 
-def further(*cases: object) -> list[ParameterSet]:
-    """Return the cases of a kind that `make test-all` runs beside the first."""
-    return [pytest.param(case, marks=pytest.mark.matrix) for case in cases]
-
-
 class Served(NamedTuple):
     """A home on a server with a payment that waits for cards, to be copied for each trial."""
 
@@ -41,11 +36,13 @@ class Served(NamedTuple):
     template: str
     ceremony: str
 
-    def copy(self, folder: Path, line: Line) -> Asked:
-        """Return the home with a database of its own, behind a line."""
+    def copy(self, folder: Path, line: Line, *, lasting: bool = False) -> Asked:
+        """Return the home with a database of its own, behind a line, in place of the one before."""
         shutil.rmtree(folder, ignore_errors=True)
+        self.server.drop_passing()
         shutil.copytree(self.home, folder)
-        url = self.server.url(self.server.database(self.template)).set(port=line.port)
+        database = self.server.database(self.template, lasting=lasting)
+        url = self.server.url(database).set(port=line.port)
         where = url.render_as_string(hide_password=False)
         lines = (folder / "settings.toml").read_text().splitlines()
         kept = [each for each in lines if not each.startswith("database")]
@@ -70,7 +67,7 @@ def durable() -> Iterator[Server]:
 def served(vault_home: Path, durable: Server, tmp_path_factory: pytest.TempPathFactory) -> Served:
     home = tmp_path_factory.mktemp("served") / "home"
     shutil.copytree(vault_home, home)
-    template = durable.database()
+    template = durable.database(lasting=True)
     url = durable.url(template).render_as_string(hide_password=False)
     asked = asking(home)
     asked("database", "copy", str(home), url, "--use")
@@ -172,7 +169,7 @@ def stages(served: Served, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     for before, step in (("create", "finalize"), ("finalize", "broadcast")):
         folder = tmp_path_factory.mktemp(step) / "home"
         with line_to(served.server.port) as line:
-            home = found[before].copy(folder, line)
+            home = found[before].copy(folder, line, lasting=True)
             if step == "finalize":
                 sign(home, served, "a", "b")
             else:
@@ -218,9 +215,9 @@ def messages_of(staged: Served, line: Line, folder: Path, step: str) -> int:
     return counting.seen
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["not-arrived", "not-answered"])
-@pytest.mark.parametrize("step", ["broadcast", *further("create", "finalize")])
-@pytest.mark.parametrize("every", [1000, *further(1)])
+@pytest.mark.parametrize("after", further(True, False))
+@pytest.mark.parametrize("step", further("broadcast", "create", "finalize"))
+@pytest.mark.parametrize("every", further(1000, 1))
 def test_the_line_may_be_cut_in_each_step_of_a_payment(
     stages: dict[str, Served], line: Line, tmp_path: Path, step: str, every: int, *, after: bool
 ) -> None:
@@ -263,6 +260,7 @@ def test_program_or_server_may_be_killed_at_a_commit(
     killed(served, line, tmp_path / "home", at=count // 2, after=False, client=client)
 
 
+@pytest.mark.matrix
 def test_a_server_killed_while_the_outcome_is_read_is_said(
     served: Served, line: Line, tmp_path: Path
 ) -> None:
@@ -281,7 +279,7 @@ def test_program_or_server_may_be_killed_at_every_commit(
         killed(served, line, tmp_path / "home", at=at, after=after, client=client)
 
 
-@pytest.mark.parametrize("mode", ["transaction", *further("session")])
+@pytest.mark.parametrize("mode", further("transaction", "session"))
 def test_pgbouncer_is_refused_in_a_sentence(
     served: Served, line: Line, tmp_path: Path, mode: str
 ) -> None:
@@ -293,7 +291,7 @@ def test_pgbouncer_is_refused_in_a_sentence(
     assert "a connection pooler stands before the database" in error["message"]
 
 
-@pytest.mark.parametrize("minutes", [-11, *further(-9, 9, 11)])
+@pytest.mark.parametrize("minutes", further(-11, -9, 9, 11))
 def test_a_clock_of_the_server_that_is_off_is_said(
     served: Served, line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: int
 ) -> None:
@@ -312,7 +310,7 @@ FAULTS: Final = {
 }
 
 
-@pytest.mark.parametrize("fault", ["a full disk", *further(*list(FAULTS)[1:])])
+@pytest.mark.parametrize("fault", further(*FAULTS))
 def test_what_a_server_refuses_is_kept_here(
     served: Served, line: Line, tmp_path: Path, fault: str
 ) -> None:
@@ -336,6 +334,7 @@ def test_what_a_server_refuses_is_kept_here(
     whole(home, served)
 
 
+@pytest.mark.matrix
 def test_a_database_that_becomes_read_only_is_read(
     served: Served, line: Line, tmp_path: Path
 ) -> None:

@@ -5,23 +5,13 @@ from typing import Final
 
 import pytest
 
-from tests.cli.family import Family, copied, made
+from tests.cli.family import Family
 from tests.program import PIN, Asked, asking, run_program
 from tests.servers.postgresql import Engines
 
 GIVEN: Final = "home.passphrase=correct horse battery"
 PLACE: Final = "hollow-oak-at-the-mill"
 NOTE: Final = "behind the third brick"
-
-
-@pytest.fixture(scope="module")
-def prepared(on_server: Engines, tmp_path_factory: pytest.TempPathFactory) -> Family:
-    return made(tmp_path_factory.mktemp("family"), on_server.server)
-
-
-@pytest.fixture
-def family(prepared: Family, on_server: Engines, tmp_path: Path) -> Family:
-    return copied(prepared, tmp_path, on_server.server)
 
 
 @pytest.fixture
@@ -85,6 +75,7 @@ def test_what_was_plain_before_is_told(family: Family) -> None:
     assert family.anna("custody", "seal", check=2)["error"]["code"] == "usage_error"
 
 
+@pytest.mark.matrix
 def test_another_operator_works_on_without_the_passphrase(sealed: Family) -> None:
     anna, ben, hers = sealed.anna, sealed.ben, sealed.hers
     assert names(ben) == ["location.1", "location.2", "location.3"]
@@ -119,6 +110,7 @@ def test_the_seal_of_somebody_unknown_is_written_to_by_nobody(family: Family) ->
     ben(*record)
 
 
+@pytest.mark.matrix
 def test_an_operator_takes_the_seal_off_for_all(sealed: Family) -> None:
     anna, ben = sealed.anna, sealed.ben
     ben("location", "list", "--pin-stdin", stdin=GIVEN)
@@ -132,6 +124,7 @@ def test_an_operator_takes_the_seal_off_for_all(sealed: Family) -> None:
         assert each("vault", "show", "v")
 
 
+@pytest.mark.matrix
 def test_another_seal_than_an_operator_made_is_refused(sealed: Family, on_server: Engines) -> None:
     on_server.server.run("UPDATE seal SET sealing_key = salt", sealed.database)
     found = sealed.ben("custody", "verify", check=5)

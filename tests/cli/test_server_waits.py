@@ -62,6 +62,7 @@ def test_no_verb_waits_more_than_a_dozen_times(vault: Asked, line: Line) -> None
     assert {name: count for name, count in waits.items() if not 0 < count <= AT_MOST} == {}
 
 
+@pytest.mark.matrix
 def test_what_a_transaction_brings_is_what_the_server_has(vault: Asked, line: Line) -> None:
     made = vault("spend", "create", "v", "--to", TO, "--feerate", "2")["ceremony"]
     vault("spend", "sign", made, *SIGN, stdin=PIN)

@@ -35,6 +35,8 @@ SETTINGS: Final = {
 PLACED: Final = ("-cport=", "-cunix_socket_directories=")
 OWNER: Final = "owner"
 PASSWORD: Final = "of-tests-only"
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- not a file's name
+"""A folder in memory, where there is one."""
 
 Administrator = psycopg.Connection[tuple[Any, ...]]
 
@@ -55,6 +57,7 @@ class Server:
     made: Iterator[int]
     command: Sequence[str]
     running: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+    passing: list[str] = field(default_factory=list)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -129,17 +132,29 @@ class Server:
 
     def end_sessions(self, database: str) -> None:
         """End every connection to a database, as a server that stops does."""
-        whose = f"FROM pg_stat_activity WHERE datname = '{database}'"
         with self.administrator() as connection:
-            while _rows(connection, f"SELECT pg_terminate_backend(pid) {whose}"):
-                continue
+            _end_sessions(connection, database)
 
-    def database(self, template: str = "template0") -> str:
-        """Make a database of its own for one test, nobody using its template; return its name."""
+    def database(self, template: str = "template0", *, lasting: bool = False) -> str:
+        """Make a database, nobody using its template; return its name.
+
+        It is there until the end of the test, a lasting one until that of the server.
+        """
         name = f"home{next(self.made)}"
-        self.end_sessions(template)
-        self.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        with self.administrator() as connection:
+            _end_sessions(connection, template)
+            _rows(connection, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        if not lasting:
+            self.passing.append(name)
         return name
+
+    def drop_passing(self) -> None:
+        """Drop the databases that were made for the test that ended."""
+        if self.passing and self.running:
+            with self.administrator() as connection:
+                while self.passing:
+                    name = self.passing.pop()
+                    _rows(connection, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 class Engines(NamedTuple):
@@ -148,9 +163,15 @@ class Engines(NamedTuple):
     server: Server
     template: str
 
-    def copy(self) -> URL:
+    def copy(self, *, lasting: bool = False) -> URL:
         """Make a database with nothing but our tables; return its URL."""
-        return self.server.url(self.server.database(self.template))
+        return self.server.url(self.server.database(self.template, lasting=lasting))
+
+
+def _end_sessions(connection: Administrator, database: str) -> None:
+    whose = f"FROM pg_stat_activity WHERE datname = '{database}'"
+    while _rows(connection, f"SELECT pg_terminate_backend(pid) {whose}"):
+        continue
 
 
 def _rows(connection: Administrator, statement: str) -> list[Any]:
@@ -165,7 +186,7 @@ def serve(**settings: str) -> Iterator[Server]:
     if found is None:
         pytest.skip("no PostgreSQL is installed here")
     with (
-        tempfile.TemporaryDirectory(prefix="cardquorum-pg-", dir="/tmp") as name,
+        tempfile.TemporaryDirectory(prefix="cardquorum-pg-", dir=_place()) as name,
         _running(_made(found, Path(name), settings)) as server,
     ):
         yield server
@@ -174,7 +195,7 @@ def serve(**settings: str) -> Iterator[Server]:
 @contextmanager
 def standby_of(first: Server) -> Iterator[Server]:
     """Run a server that follows another one, until the end; it may take over (`promote`)."""
-    with tempfile.TemporaryDirectory(prefix="cardquorum-pg-", dir="/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="cardquorum-pg-", dir=_place()) as name:
         folder, port, programs = Path(name), free_port(), Path(first.command[0]).parent
         if whose := account():
             shutil.chown(folder, whose["user"], whose["group"])
@@ -193,12 +214,29 @@ def standby_of(first: Server) -> Iterator[Server]:
             yield server
 
 
+RUNNING: Final[list[Server]] = []
+"""The servers that run just now."""
+
+
+def drop_passing() -> None:
+    """Drop the databases of the test that ended, on every server that runs."""
+    for server in RUNNING:
+        server.drop_passing()
+
+
+def _place() -> str:
+    """Return where servers lie, whose account is another: in memory where homes do (conftest)."""
+    return str(MEMORY) if Path(tempfile.gettempdir()) == MEMORY else "/tmp"  # noqa: S108 -- as above
+
+
 @contextmanager
 def _running(server: Server) -> Iterator[Server]:
     server.start()
+    RUNNING.append(server)
     try:
         yield server
     finally:
+        RUNNING.remove(server)
         if server.running:
             server.stop(signal.SIGINT)
 

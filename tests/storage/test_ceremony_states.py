@@ -34,7 +34,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[sessionmaker[Session]]:
     """A database with one ceremony that holds a coin and has a signature, for every test."""
     url: URL = make_url("sqlite://")
     if request.param == "postgresql":
-        url = request.getfixturevalue("on_server").copy()
+        url = request.getfixturevalue("on_server").copy(lasting=True)
     with computing_once():
         opened = open_database(url)
     with opened.begin() as db:

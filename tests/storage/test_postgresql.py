@@ -160,6 +160,7 @@ def test_a_kill_loses_the_signature_in_flight_and_no_other(
         assert db.scalars(select(Signature.input_index)).all() == [0]
 
 
+@pytest.mark.matrix
 def test_who_opens_an_empty_database_first_makes_it(on_server: Engines) -> None:
     url = on_server.server.url(on_server.server.database())
     program = "import sys; from storage.database import open_database; open_database(sys.argv[1])"

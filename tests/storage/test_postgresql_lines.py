@@ -91,7 +91,7 @@ def secured() -> Iterator[Secured]:
     ours = authority("ours")
     with postgresql.serve() as server:
         data = server.folder / "data"
-        database = server.database()
+        database = server.database(lasting=True)
         certify(data, ours, "127.0.0.1")
         try:
             server.run("ALTER SYSTEM SET ssl = on")

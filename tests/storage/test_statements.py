@@ -41,7 +41,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[sessionmaker[Session]]:
     """A database with three statements of two operators, for every test."""
     url: URL = make_url("sqlite://")
     if request.param == "postgresql":
-        url = request.getfixturevalue("on_server").copy()
+        url = request.getfixturevalue("on_server").copy(lasting=True)
     with computing_once():
         opened = open_database(url)
     with opened.begin() as db:

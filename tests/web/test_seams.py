@@ -74,7 +74,7 @@ def test_a_database_that_breaks_while_it_is_open_is_said(
 @pytest.mark.matrix
 def test_a_server_that_goes_away_is_said_and_comes_back(vault: Asked, on_server: Engines) -> None:
     server = on_server.server
-    database = server.database()
+    database = server.database(lasting=True)
     url = server.url(database).render_as_string(hide_password=False)
     vault("database", "copy", str(vault.home), url, "--use")
     with serving(vault.home) as page:
