@@ -57,10 +57,14 @@ class Done(NamedTuple):
 
 
 class Elsewhere(NamedTuple):
-    """What is done in the terminal meanwhile, and why not here."""
+    """What is done in the terminal meanwhile, and why not here.
+
+    `unseen` is what came of it where nothing here can see that: the person says when it is done.
+    """
 
     why: str
     command: str
+    unseen: Done | None = None
 
 
 class Failure(NamedTuple):
@@ -130,6 +134,7 @@ class Conversation:
         self._changed = threading.Condition()
         self._answer: Mapping[str, str] | None = None
         self._stopped = False
+        self._done_there = False
 
     def stopped(self) -> bool:
         """Tell whether the person wants it to end."""
@@ -179,8 +184,11 @@ class Conversation:
             if done is not None:
                 return done
             with self._changed:
-                if self._changed.wait_for(lambda: self._stopped, LOOK_SECONDS):
+                self._changed.wait_for(lambda: self._stopped or self._done_there, LOOK_SECONDS)
+                if self._stopped:
                     raise KeyboardInterrupt
+                if self._done_there and elsewhere.unseen is not None:
+                    return elsewhere.unseen
         raise Left
 
     def answer(self, given: Mapping[str, str]) -> bool:
@@ -196,6 +204,12 @@ class Conversation:
                 self._changed.notify_all()
         self._bulletin.post(TASK)
         return taken
+
+    def done_there(self) -> None:
+        """Have the person say that it was done in the terminal."""
+        with self._changed:
+            self._done_there = True
+            self._changed.notify_all()
 
     def stop(self) -> None:
         """End it where it next asks or looks."""

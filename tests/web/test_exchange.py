@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from coordinator.interop import qr_pictures, qr_text
+from tests.cli.test_money import STRANGER
 from tests.program import PIN, UNPROVED, Asked
 from tests.web.browser import Client
 from tests.web.chromium import launched, window
@@ -186,3 +187,25 @@ def test_a_moving_code_is_read_by_the_camera(out: Out, tmp_path: Path) -> None:
         opened.page.get_by_text("new signatures were taken").wait_for()
         assert opened.wrong == []
         assert opened.faults() == []
+
+
+@MATRIX
+def test_a_payment_code_is_scanned(vault: Asked, tmp_path: Path) -> None:
+    played = filmed([f"bitcoin:{STRANGER}?amount=0.002&label=roof"], tmp_path)
+    with (
+        launched(*played) as browser,
+        serving(vault.home) as running,
+        window(browser, running, permissions=["camera"]) as opened,
+    ):
+        for path, field in (("/receive/check", "#address"), ("/pay/new/v", "#to")):
+            opened.go(path)
+            opened.page.get_by_role("button", name="Read the code with the camera").click()
+            opened.page.get_by_text("It was read.").wait_for(timeout=60_000)
+            assert STRANGER in opened.page.locator(field).input_value()
+            assert opened.faults() == []
+        opened.page.get_by_role("button", name="Show me the payment").click()
+        opened.page.get_by_role("heading", name="Sign it").wait_for()
+        assert opened.wrong == []
+    (payment,) = vault("spend", "list")["ceremonies"]
+    review = vault("spend", "show", payment["ceremony"])["review"]
+    assert {(STRANGER, 200_000)} <= {(e["address"], e["value_sats"]) for e in review["outputs"]}

@@ -191,7 +191,10 @@ def test_a_card_with_secrets_is_set_up_and_freed_while_the_page_waits(
     told = client.get("/task")
     assert not re.search(r'<input[^>]*type="(text|password)"', told.text)
     more = f"x.new={PIN}\n" if family == "keycard" else ""
-    vault("card", "unblock", "x", "--pin-stdin", stdin=f"x.puk={PUKS[family]}\n{more}")
+    unblock = ("card", "unblock", "x", "--pin-stdin")
+    vault(*unblock, stdin=f"x.puk={PUKS[family][::-1]}\n{more}", check=None)
+    assert "Go on in the terminal" in client.get("/task").words  # a wrong PUK freed nothing
+    vault(*unblock, stdin=f"x.puk={PUKS[family]}\n{more}")
     soon(lambda: client.running.context.tasks.last.is_over)
     assert f"{left} PIN attempts are left" in client.get("/task").words
 
@@ -201,6 +204,15 @@ def test_waiting_for_the_terminal_is_stopped(client: Client) -> None:
     client.post("/task/stop", on="/task")
     soon(lambda: client.running.context.tasks.running is None)
     assert "stopped" in client.get("/task").words
+
+
+def test_a_card_that_was_not_blocked_is_freed_when_somebody_says_so(client: Client) -> None:
+    soon(lambda: bool(client.running.context.watch.seen.lying))
+    client.post("/cards/a/unblock", on="/cards/a/unblock")
+    soon(lambda: "cannot see when that is done" in client.get("/task").words)
+    client.post("/task/done", on="/task")
+    soon(lambda: client.running.context.tasks.last.is_over)
+    assert "Card a was freed in the terminal" in client.get("/task").words
 
 
 def test_a_card_that_says_nothing_before_its_code_is_made_known(
@@ -489,6 +501,14 @@ def test_secrets_are_asked_for_in_a_way_no_browser_keeps(client: Client) -> None
     (field,) = re.findall(r"<input[^>]*type=\"password\"[^>]*>", client.get("/task").text)
     assert 'autocomplete="one-time-code"' in field
     assert "value=" not in field
+
+
+def test_a_camera_fills_a_field_of_its_page(client: Client) -> None:
+    for path in PAGES:
+        shown = client.get(path).text
+        for field in re.findall(r'data-camera="(\w+)"', shown):
+            assert (path, f'id="{field}"' in shown) == (path, True)
+    assert 'data-camera="to"' in client.get("/pay/new/v").text
 
 
 def test_no_template_writes_style_or_script_into_the_page() -> None:

@@ -33,7 +33,11 @@ SECRETS: Final = (
     "a secret is shown or typed once, and a browser is no place for it: extensions and histories "
     "may keep it"
 )
-PUK: Final = "the PUK is never typed into a browser; a few wrong ones destroy the card"
+TRY_PIN: Final = "try the PIN next: check the card"
+PUK: Final = (
+    "the PUK is never typed into a browser; a few wrong ones destroy the card, so stop after one "
+    "mistake and look it up"
+)
 
 
 class Laid(NamedTuple):
@@ -260,10 +264,12 @@ def unblock(visit: Visit) -> Answer:
             left = _attempts(context, known)
             if left is None or left <= (before or 0):
                 return None
-            lines = (f"{left} PIN attempts are left", "try the PIN next: check the card")
+            lines = (f"{left} PIN attempts are left", TRY_PIN)
             return Done(f"card {label} is free again", lines, f"{PATH}/{label}")
 
-        return conversation.wait_for(Elsewhere(PUK, command), found)
+        whole = Done(f"card {label} was freed in the terminal", (TRY_PIN,), f"{PATH}/{label}")
+        unseen = whole if before else None  # it may have had all its attempts all the time
+        return conversation.wait_for(Elsewhere(PUK, command, unseen), found)
 
     context.tasks.start(Task(f"Free card {label}", command, f"{PATH}/{label}", work))
     return Moved("/task")

@@ -44,6 +44,14 @@ def stop(visit: Visit) -> Answer:
     return Moved(PATH)
 
 
+def done_there(visit: Visit) -> Answer:
+    """Take the person's word that it was done in the terminal."""
+    conversation = visit.context.tasks.conversation
+    if conversation is not None:
+        conversation.done_there()
+    return Moved(PATH)
+
+
 def leave(visit: Visit) -> Answer:
     """Go on after a task that ended."""
     task = visit.context.tasks.last
@@ -70,6 +78,7 @@ PAGE: Final = Page(
         Route(PATH, show),
         Route("/task/answer", take=answer),
         Route("/task/stop", take=stop),
+        Route("/task/done", take=done_there),
         Route("/task/leave", take=leave),
     ),
 )

@@ -170,22 +170,27 @@
         taken(zone, chooser);
       }
     });
-    const box = zone.querySelector("[data-camera]");
-    if (!navigator.mediaDevices) continue;
+  }
+  for (const box of document.querySelectorAll("[data-camera]")) {
+    if (!navigator.mediaDevices) break;
     box.hidden = false;
-    box.querySelector("button").addEventListener("click", () => watch(zone, box));
+    box.querySelector("button").addEventListener("click", () => watch(box));
   }
 
-  // Pictures of the camera go to the program on this computer, which reads the codes in them.
-  async function watch(zone, box) {
+  // Pictures of the camera go to the program on this computer, which reads the codes in them: the
+  // first one is what a line shall hold, a larger field takes all that belong together.
+  async function watch(box) {
     const [video, said] = [box.querySelector("video"), box.querySelector("[role=status]")];
-    const text = zone.querySelector("textarea");
+    const button = box.querySelector("button");
+    const field = document.getElementById(box.dataset.camera);
     const send = (path, body) => fetch(path, { method: "POST", body, credentials: "same-origin" });
     let camera;
+    button.disabled = true;
     try {
       camera = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     } catch {
-      said.textContent = "The camera cannot be used: allow it in the browser, or take a file.";
+      said.textContent = "The camera cannot be used: allow it in the browser, or do it without.";
+      button.disabled = false;
       return;
     }
     addEventListener("pagehide", () => camera.getTracks().forEach((track) => track.stop()));
@@ -197,14 +202,19 @@
       [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
       canvas.getContext("2d").drawImage(video, 0, 0);
       const frame = await new Promise((done) => { canvas.toBlob(done, "image/jpeg", 0.8); });
-      const lines = new Set(text.value.split("\n").filter(Boolean));
+      const lines = new Set(field.value.split("\n").filter(Boolean));
       const before = lines.size;
       try {
         const read = await (await send("/frame", frame)).json();
         read.texts.forEach((line) => lines.add(line));
-        if (lines.size > before) {
-          text.value = [...lines].join("\n");
-          const told = await (await send("/whole", text.value)).json();
+        if (field.matches("input")) {
+          whole = read.texts.length === 1;
+          if (whole) [field.value] = read.texts;
+          said.textContent = whole ? "It was read. Look whether it is what you expect."
+            : read.said || "Show it one code alone.";
+        } else if (lines.size > before) {
+          field.value = [...lines].join("\n");
+          const told = await (await send("/whole", field.value)).json();
           whole = told.missing === null;
           said.textContent = whole ? "All of it was read." : `${lines.size} read; ${told.missing}`;
         } else if (read.said) {
@@ -217,6 +227,7 @@
     }
     camera.getTracks().forEach((track) => track.stop());
     video.hidden = true;
+    button.disabled = false;
   }
 
   if (seen) listen();
