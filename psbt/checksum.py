@@ -30,7 +30,10 @@ def checksum(text: str) -> str:
     """Return the eight characters that follow a descriptor's #."""
     numbers = [CHARACTERS.find(character) for character in text]
     if -1 in numbers:
-        raise PolicyError("the descriptor holds a character that none can hold")
+        place = numbers.index(-1)
+        raise PolicyError(
+            f"the descriptor holds {text[place]!a} at place {place + 1}, which none can hold"
+        )
     symbols: list[int] = []
     for start in range(0, len(numbers), GROUP):
         group = numbers[start : start + GROUP]

@@ -57,6 +57,12 @@ def is_encrypted(text: str) -> bool:
     return len(text) <= 4 * RECORD_MAX and bool(ENCRYPTED.fullmatch("".join(text.split())))
 
 
+def is_descriptor_record(text: str) -> bool:
+    """Tell whether a record is of round 2: its second line is a descriptor."""
+    listed = _lines(text)
+    return len(listed) > 1 and "(" in listed[1]
+
+
 def is_key_record(text: str) -> bool:
     """Tell whether a record is of round 1: its second line is a token."""
     listed = _lines(text)

@@ -1,8 +1,9 @@
 """Coldcard's multisig text, and what Jade, Nunchuk, Specter, BlueWallet and Electrum make of it.
 
 Lines of `label: value`; a Derivation is that of the keys that follow it, or of all where it is
-the only one, or, where each key has one behind it, of the key before it. Keys are sorted unless
-Jade's `Sorted: False` says otherwise.
+the only one, or, where each key has one behind it, of the key before it. BlueWallet writes the
+path of one key alone as a comment before it. Keys are sorted unless Jade's `Sorted: False` says
+otherwise.
 """
 
 import re
@@ -27,6 +28,7 @@ LINE = re.compile(r"([^:]{1,40}?)\s*:\s*(.*)")
 LONE_FINGERPRINT = re.compile(r"[0-9a-fA-F]{8}\s*:")
 """A key that follows on the next line."""
 FINGERPRINT = re.compile(r"[0-9a-fA-F]{8}")
+OWN_PATH = re.compile(r"#\s*derivation:\s*(m(?:/[0-9]+['hH]?)*)")
 QUORUM = re.compile(r"([0-9]{1,3})[^0-9#]{1,20}([0-9]{1,3})[^0-9]{0,80}")
 """The first two numbers, as Coldcard reads them."""
 SCRIPTS: Final = {"p2sh": "sh", "p2wsh": "wsh", "p2sh-p2wsh": "sh-wsh", "p2wsh-p2sh": "sh-wsh"}
@@ -44,6 +46,7 @@ class _Said:
     paths: list[tuple[int, Path]] = field(default_factory=list)
     keys: list[WalletKey] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    own_path: Path | None = None
 
 
 def is_one(text: str) -> bool:
@@ -67,7 +70,9 @@ def read(text: str, network: Network) -> WalletFile:
     for number, line in enumerate(listed, 1):
         stripped = begun + line.strip()
         begun = stripped if LONE_FINGERPRINT.fullmatch(stripped) else ""
-        if stripped and not begun and not stripped.startswith("#"):
+        if own := OWN_PATH.fullmatch(stripped):
+            said.own_path = read_path(own[1], f"line {number} of the {FORMAT}")
+        elif stripped and not begun and not stripped.startswith("#"):
             _take(said, number, stripped)
     threshold, total = _quorum(said)
     if total != len(said.keys):
@@ -122,7 +127,9 @@ def _take(said: _Said, number: int, line: str) -> None:
     label, value = matched[1].strip().lower(), matched[2].strip()
     where = f"line {number} of the {FORMAT}"
     if FINGERPRINT.fullmatch(label):
-        said.keys.append(_key(label, value, where))
+        key = _key(label, value, where)
+        said.keys.append(key if key.path is not None else key._replace(path=said.own_path))
+        said.own_path = None
         if len(said.keys) > KEYS_MAX:
             raise PolicyError(f"{where} is key {len(said.keys)}; {KEYS_MAX} is the most")
     elif label == "derivation":

@@ -15,7 +15,12 @@ from psbt.policy import CHANGE, RECEIVE
 
 FORMAT: Final = "Bitcoin Core descriptors"
 COMMAND_MAX: Final = 1 << 20
-COMMAND = re.compile(r"importdescriptors\s+(?:'(\[[^']*\])'|\"(\[(?:[^\"\\]|\\.)*\])\")")
+COMMAND = re.compile(r"importdescriptors\s+(?:'(\[(?:[^']|'\\'')*\])'|\"(\[(?:[^\"\\]|\\.)*\])\")")
+BARE_COMMAND = re.compile(
+    r"\s*(?:bitcoin-cli[^\[\n]{1,200})?importdescriptors\s+(\[.*\])\s*", re.DOTALL
+)
+QUOTE: Final = "'\\''"
+"""How a shell has a single quote within single quotes."""
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 ENTRIES_MAX: Final = 100
 RANGE: Final = 999
@@ -32,12 +37,16 @@ def unwrapped(found: Field) -> Field:
 def command_in(text: str) -> str | None:
     """Return the JSON of an importdescriptors command in a text, as Coldcard writes it.
 
-    It stands in single quotes, or in double ones with its own escaped, as Windows wants it.
+    It stands in single quotes, in double ones with its own escaped, as Windows wants it, or bare.
     """
-    matched = COMMAND.search(text) if len(text) <= COMMAND_MAX else None
+    if len(text) > COMMAND_MAX:
+        return None
+    if bare := BARE_COMMAND.fullmatch(text):
+        return bare[1]
+    matched = COMMAND.search(text)
     if matched is None:
         return None
-    return matched[1] or ESCAPED.sub(r"\1", matched[2])
+    return (matched[1] or "").replace(QUOTE, "'") or ESCAPED.sub(r"\1", matched[2])
 
 
 def is_one(found: Field) -> bool:

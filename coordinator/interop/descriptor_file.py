@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from coordinator.errors import NotImportable
 from coordinator.foreign_text import lines
 from psbt.errors import PolicyError
 
@@ -17,6 +18,10 @@ QUOTED = re.compile(r"(?:[-*•]|[0-9]{1,2}[.)])?([\"'`]?)(.*?)\1[,;.]?")
 """A descriptor as a list, a program or a letter has it."""
 BESIDE = re.compile(r"(\)|\)#[0-9a-z]{8})[\s,;]+(?=(?:wsh|sh|tr)\()")
 """Between two descriptors on a line."""
+BESIDE_HINT: Final = (
+    "export the wallet as a descriptor, BSMS or Coldcard's text; what stands beside a descriptor"
+    " belongs behind a #"
+)
 COMMENTS: Final = ("#", "//", ";", "--", "```")
 CHECKSUM = re.compile(r"#[023456789acdefghjklmnpqrstuvwxyz]{8}")
 
@@ -56,9 +61,10 @@ def _descriptors(text: str) -> Iterator[str]:
             ready = None
         piece = piece if begun else _unlabelled(piece)
         if not begun and not START.match(piece):
-            raise PolicyError(
+            raise NotImportable(
                 f"line {number}, of {len(piece):,} characters, is no descriptor, as wsh(…) or "
-                "sh(…), nor the beginning of another format"
+                "sh(…), nor the beginning of another format",
+                BESIDE_HINT,
             )
         begun.append(piece)
         depth += piece.count("(") - piece.count(")")

@@ -97,7 +97,12 @@ def read(found: Field) -> KeyFile:
         return KeyFile(DEVICE, list(_device_keys(found)))
     if SINGLE_KEY in members:
         raise NotImportable(f"this is {SINGLE}", SINGLE_REMEDY)
-    said = next(filter(None, map(found.member, FINGERPRINTS)), None) or found[FINGERPRINTS[0]]
+    said = next(filter(None, map(found.member, FINGERPRINTS)), None)
+    if said is None and "xpub" in members:
+        raise PolicyError(f"{found.name}.{FINGERPRINTS[0]} is missing")
+    if said is None:
+        held = ", ".join(list(members)[:8])[:200] or "nothing"
+        raise PolicyError(f"the JSON is of no signer's keys known here; it holds {held}")
     fingerprint = read_fingerprint(said.text(20), said.name)
     accounts = list(_accounts(found, fingerprint))
     if accounts:

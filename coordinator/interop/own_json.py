@@ -88,9 +88,16 @@ def descriptors_within(found: Field) -> list[str]:
     return list(dict.fromkeys(text for text in strings if DESCRIPTOR.match(text)))[:FOUND_MAX]
 
 
+def texts_within(found: Field) -> list[str]:
+    """Return the texts of several lines in JSON of any shape, each once, in order."""
+    texts = [text for _, text in _strings(found.value)]
+    return list(dict.fromkeys(text for text in texts if "\n" in text))[:FOUND_MAX]
+
+
 def read_within(found: Field, texts: Sequence[str], network: Network) -> list[WalletFile]:
     """Read the wallets of descriptors that JSON of any shape holds."""
-    return as_said(descriptors.wallets(texts, network, FORMAT), found, network)
+    files = descriptors.wallets(texts, network, FORMAT)
+    return as_said(files, found, network) if isinstance(found.value, dict) else files
 
 
 def holds_secrets(value: object) -> bool:

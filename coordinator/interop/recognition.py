@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from coordinator import foreign_text
@@ -42,8 +42,16 @@ DEPTH_MAX: Final = 16
 LISTED_MAX: Final = 100
 NESTING_MAX: Final = 3
 BITS: Final = 4
+BERKELEY: Final = slice(12, 16), b"b1\x05\x00"
+"""Where a Berkeley DB, as Bitcoin Core's wallet.dat of before 0.21, says what it is."""
 LABELLED: Final = 64
 """So much of a text is looked at for what it says it is."""
+INVISIBLE: Final = re.compile("[\u200b\u200c\u2060\ufeff]")
+"""What a web page or an editor leaves in a text, and nobody sees."""
+ADDRESS = re.compile(
+    r"bitcoin:\S+|(?:bc|tb|bcrt)1[02-9ac-hj-np-z]{25,90}|[123mn][1-9A-HJ-NP-Za-km-z]{25,34}",
+    re.IGNORECASE,
+)
 JSON_STARTS: Final = re.compile(r"\{|\[\s*(?:[\[{\"]|\])")
 Files = Sequence[WalletFile]
 
@@ -101,17 +109,24 @@ TEXT_FORMATS: Final = {
     "descriptor": TextFormat(descriptor_file.starts_descriptor, _descriptors),
     "coldcard": TextFormat(coldcard.is_one, _coldcard),
 }
+RECORDS: Final = ("bsms", "coldcard")
+"""Texts that programs keep whole within JSON of their own."""
 NAMES: Final = (*TEXT_FORMATS, *JSON_FORMATS)
 LABELS: Final = re.compile(
     r"\{[^{}\n]*\"type\"\s*:\s*\"(?:tx|addr|pubkey|input|output|xpub|spscan)\""
 )
 IMPORT_LABELS: Final = "take them into the vaults that are known: cardquorum label import FILE"
+IMPORT_WALLET: Final = "import it as one: cardquorum vault import FILE --name VAULT"
 IMPORT_KEY: Final = "keep it as a key held elsewhere: cardquorum key import FILE --name LABEL"
 SHOW_WALLET: Final = "show the wallet's descriptor, or its multisig file, as codes"
 SEND: Final = "check it and send it: cardquorum tx broadcast FILE"
 BBQR_KINDS: Final = {
     "T": ("a transaction", SEND), "C": ("CBOR", SHOW_WALLET), "X": ("a program", SHOW_WALLET),
 }  # fmt: skip
+ASK_FOR_DESCRIPTOR: Final = "ask for the wallet's descriptor, or its multisig file"
+LIST_DESCRIPTORS: Final = (
+    "nothing of it was stored; have Bitcoin Core list its descriptors: bitcoin-cli listdescriptors"
+)
 DECRYPT: Final = "decrypt it with the program that wrote it, and import what was in it"
 # What binary files begin with, what they are, and what to do with them.
 MAGICS: Final = (
@@ -126,6 +141,12 @@ MAGICS: Final = (
     (b"H:2,", "Sparrow's own wallet", "export it there: Output Descriptor, or BSMS"),
     (b"SPRW", "Sparrow's own wallet", "export it there: Output Descriptor, or BSMS"),
     (b"PK\x03\x04", "a ZIP archive", "take the wallet's file out of it"),
+    (b"BITCOIN_CORE_WALLET_DUMP", "a dump of Bitcoin Core's wallet", LIST_DESCRIPTORS),
+    (
+        b"# Wallet dump created by Bitcoin",
+        "Bitcoin Core's private keys",
+        LIST_DESCRIPTORS,
+    ),
     (b"SQLite format 3", "a database", "export the wallet from the program that wrote it"),
     (b"\x1f\x8b", "compressed (gzip)", "unpack it first"),
     (b"7z\xbc\xaf", "a 7z archive", "take the wallet's file out of it"),
@@ -152,7 +173,7 @@ def read_text(text: str, network: Network, given: Given = Given()) -> WalletFile
     if given.format is not None:
         require_known("format", given.format, NAMES)
     try:
-        files = _files(text.strip().removeprefix("\ufeff"), network, given, nesting=NESTING_MAX)
+        files = _files(_visible(text), network, given, nesting=NESTING_MAX)
     except PsbtError:
         raise
     except ValueError as failure:
@@ -174,26 +195,45 @@ def _keys_in(data: bytes, name: str, token: str | None = None) -> key_file.KeyFi
     if len(data) > KEYS_SIZE_MAX:
         raise PolicyError(f"{name} has {len(data):,} bytes; keys have up to {KEYS_SIZE_MAX:,}")
     _refuse_binary(data)
-    text = foreign_text.decoded(data, name).strip()
+    text = _visible(foreign_text.decoded(data, name))
     refuse_private_text(text)
     if ur.is_part(text):
         return _ur_keys(ur.joined(ur.codes_in(text)))
     carried = _carried(text, Given(token=token))
     text = text if carried is None else carried.strip()
     try:
-        if text.startswith("{"):
-            whole = read_json(text, depth_max=DEPTH_MAX, unique=True)
-            return key_file.read(Field(whole, "the file"))
-        if bsms.is_one(text):
+        if JSON_STARTS.match(text):
+            return _keys_in_json(read_json(text, depth_max=DEPTH_MAX, unique=True))
+        if bsms.is_one(text) and not bsms.is_descriptor_record(text):
             record = bsms.read_key_record(text)
             return key_file.KeyFile(
                 bsms.FORMAT, [key_file.signer_key(record.key.prefix.script, record.key)]
             )
+        _refuse_wallet(any(kind.is_one(text) for kind in TEXT_FORMATS.values()))
+        _refuse_other(text)
         return key_file.read_expression(text)
     except PsbtError:
         raise
     except ValueError as failure:
         raise PolicyError(str(failure)) from failure
+
+
+def _keys_in_json(whole: object) -> key_file.KeyFile:
+    found = Field(whole, "the file")
+    known = any(kind.is_one(found) for kind in JSON_FORMATS.values())
+    _refuse_wallet(known and not key_file.is_one(found))
+    return key_file.read(found)
+
+
+def _refuse_wallet(is_one: bool) -> None:  # noqa: FBT001 -- its answer
+    """Name a wallet's file where one key was asked for."""
+    if is_one:
+        raise NotImportable("this is a wallet's file, not one signer's key", IMPORT_WALLET)
+
+
+def _visible(text: str) -> str:
+    """Return a text without what nobody sees."""
+    return INVISIBLE.sub("", text).strip()
 
 
 def _files(text: str, network: Network, given: Given, *, nesting: int) -> Files:
@@ -216,7 +256,7 @@ def _files(text: str, network: Network, given: Given, *, nesting: int) -> Files:
             return kind.read(text, network)
     if key_file.is_expression(text):
         raise NotImportable("this is one key, not a wallet of several", IMPORT_KEY)
-    _refuse_payment(text)
+    _refuse_other(text)
     return _descriptors(text, network)
 
 
@@ -249,6 +289,10 @@ def _ur_keys(message: ur.Message) -> key_file.KeyFile:
         found = [(script, key) for script, key in listed if script is not None]
     elif message.type == ur_types.MULTI_ACCOUNTS:
         found = [(None, key) for key in ur_types.keys_of(message)]
+    elif message.type in ur_types.OUTPUTS:
+        listed = ur_types.keys_of_output(message)
+        found = [(script, key) for script, key in listed if script is not None]
+        _refuse_wallet(not found)
     elif message.type == ur_types.BYTES:
         return read_keys(ur_types.bytes_of(message), "the codes")
     else:
@@ -276,16 +320,16 @@ def _inner(found: Field, depth: int = NESTING_MAX) -> list[Field]:
     ]
 
 
-def _listed(found: Field, network: Network) -> Files:
+def _kind_of(found: Field) -> JsonFormat | None:
+    return next((kind for kind in JSON_FORMATS.values() if kind.is_one(found)), None)
+
+
+def _listed(found: Sequence[Field], network: Network) -> Files:
     """Return the wallets of a list of them, each of any format; raises where none is one."""
-    return _listed_fields(list(found.items(LISTED_MAX)), network)
-
-
-def _listed_fields(found: Sequence[Field], network: Network) -> Files:
     files: list[WalletFile] = []
     refused: list[PolicyError] = []
     for each in found:
-        kind = next((kind for kind in JSON_FORMATS.values() if kind.is_one(each)), None)
+        kind = _kind_of(each)
         if kind is None:
             continue
         try:
@@ -323,16 +367,29 @@ def _wallets_in(found: Field, network: Network, wanted: str | None) -> Files:
     listed = found if isinstance(found.value, list) else None
     if isinstance(found.value, dict) and isinstance(found.value.get("wallets"), list):
         listed = found["wallets"]
-    if listed is not None and not _is_setting(found.value):
-        return _listed(listed, network)
+    members = list(listed.items(LISTED_MAX)) if listed is not None else []
+    if any(map(_kind_of, members)):
+        return _listed(members, network)
     if key_file.is_one(found):
         raise NotImportable("these are the keys of one signer, not a wallet of several", IMPORT_KEY)
     if inner := _inner(found):
-        return _listed_fields(inner, network)
+        return _listed(inner, network)
     texts = own_json.descriptors_within(found)
     if texts:
         return own_json.read_within(found, texts, network)
+    if records := list(_records_within(found, network)):
+        return records
     raise _unknown_json(found)
+
+
+def _records_within(found: Field, network: Network) -> Iterator[WalletFile]:
+    """Yield the wallets of whole texts of other formats that JSON of any shape holds."""
+    for text in own_json.texts_within(found):
+        kind = next(
+            (TEXT_FORMATS[name] for name in RECORDS if TEXT_FORMATS[name].is_one(text)), None
+        )
+        if kind is not None:
+            yield from kind.read(text, network)
 
 
 def _unknown_json(found: Field) -> PolicyError:
@@ -394,12 +451,14 @@ def _text_of(found: bbqr.Decoded) -> str:
         raise NotImportable(f"these codes hold {what}, not a wallet", remedy) from failure
 
 
-def _refuse_payment(text: str) -> None:
-    """Name base64 that is no text: a PSBT, an encrypted file."""
+def _refuse_other(text: str) -> None:
+    """Name a text that is a payment or an address, and base64 of what is no text."""
     if text.startswith("cHNidP") or text[:10].lower() == "70736274ff":
         _refuse_binary(b"psbt\xff")
     if TRANSACTION.fullmatch(text):
         raise NotImportable("this is a transaction, not a wallet's file", SEND)
+    if ADDRESS.fullmatch(text):
+        raise NotImportable("this is an address, not a wallet's file", ASK_FOR_DESCRIPTOR)
     _refuse_binary(text[:LABELLED].encode())
     if text.startswith(electrum.ENCRYPTED.decode()):
         raise NotImportable(
@@ -422,25 +481,32 @@ def _refuse_binary(data: bytes) -> None:
         raise NotImportable(
             "this is a descriptor backup (BIP 138)", "open it: cardquorum recover FILE --name NAME"
         )
+    place, mark = BERKELEY
+    if data[place] == mark:
+        raise NotImportable(
+            "this is Bitcoin Core's wallet.dat, not what it exports", LIST_DESCRIPTORS
+        )
     for magic, what, remedy in MAGICS:
         if data.startswith(magic):
             raise NotImportable(f"this is {what}, not a wallet's file", remedy)
 
 
 def _chosen(files: Files, network: Network, wanted: str | None) -> WalletFile:
-    """Return the one wallet, or the one of this name or checksum."""
-    named = [(file, descriptors.multipath(file, network).rpartition("#")[2]) for file in files]
-    fitting = {
-        checksum: file
-        for file, checksum in reversed(named)
-        if wanted in (None, checksum) or file.name == wanted
-    }
-    if len(fitting) == 1:
-        return next(iter(fitting.values()))
-    listed = ", ".join(f"{file.name or file.form} #{checksum}" for file, checksum in named)
+    """Return the one wallet, or the one of this name or checksum; the same one again is one."""
+    distinct: dict[str, list[WalletFile]] = {}
+    for file in files:
+        checksum = descriptors.multipath(file, network).rpartition("#")[2]
+        distinct.setdefault(checksum, []).append(file)
+    fitting = [
+        each if wanted in (None, checksum) else [file for file in each if file.name == wanted]
+        for checksum, each in distinct.items()
+    ]
+    if len(found := list(filter(None, fitting))) == 1:
+        return found[0][0]
+    listed = ", ".join(f"{each[0].name or each[0].form} #{sum_}" for sum_, each in distinct.items())
     if wanted is not None:
         raise UsageError(f"the file holds no one wallet {wanted!r}; it holds {listed}")
     raise NotImportable(
-        f"the file holds {len(files)} wallets: {listed}"[:1_000],
+        f"the file holds {len(distinct)} wallets: {listed}"[:1_000],
         "choose one by its name or checksum: --wallet CHECKSUM",
     )

@@ -5,6 +5,7 @@ shape. On Specter-DIY keys stand without children: the device adds both keychain
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -21,6 +22,8 @@ FORMAT: Final = "Specter wallet"
 DIY: Final = "Specter-DIY text"
 ADD: Final = "addwallet "
 NAME_MAX: Final = 200
+NAMED = re.compile(r"[^&()\n]{1,100}&\s*(?:wsh|sh)\(")
+"""Specter-DIY's text without the command before it, as it keeps its wallets."""
 
 
 def is_one(found: Field) -> bool:
@@ -35,7 +38,7 @@ def is_one(found: Field) -> bool:
 
 def is_diy(text: str) -> bool:
     """Tell whether a text is Specter-DIY's."""
-    return text.lstrip()[: len(ADD)].lower() == ADD
+    return text.lstrip()[: len(ADD)].lower() == ADD or bool(NAMED.match(text.lstrip()))
 
 
 def read(found: Field, network: Network) -> list[WalletFile]:
@@ -91,8 +94,10 @@ def _check_keys(found: Field, file: WalletFile, network: Network) -> None:
 
 
 def read_diy(text: str, network: Network) -> list[WalletFile]:
-    """Read `addwallet NAME&DESCRIPTOR`."""
-    name, mark, descriptor = text.strip()[len(ADD) :].partition("&")
+    """Read `addwallet NAME&DESCRIPTOR`, or what stands behind that command."""
+    text = text.strip()
+    text = text[len(ADD) :] if text[: len(ADD)].lower() == ADD else text
+    name, mark, descriptor = text.partition("&")
     if not mark:
         raise PolicyError(f"the {DIY} is no {ADD}NAME&DESCRIPTOR")
     body = descriptors.body_of(descriptor.strip(), f"the {DIY}")

@@ -104,6 +104,11 @@ def account_outputs(message: ur.Message) -> list[tuple[str | None, UrKey]]:
     return [(script, _of_master(key, told)) for script, key in _account_keys(listed)]
 
 
+def keys_of_output(message: ur.Message) -> list[tuple[str | None, UrKey]]:
+    """Return the one key that an output is of, with its script type; nothing of a wallet's."""
+    return list(_account_keys([ur.decoded(message.cbor)]))
+
+
 def _of_master(key: UrKey, master: bytes | None) -> UrKey:
     """Return an account's key with the account's master, where its own origin leaves that out."""
     if key.fingerprint is not None or master is None or not key.key.depth:

@@ -2,10 +2,11 @@
 
 import json
 
+import cbor2
 import pytest
 
 from coordinator.errors import NotImportable
-from coordinator.interop import key_file
+from coordinator.interop import key_file, ur, ur_types, writing
 from coordinator.interop.recognition import read_keys, read_text
 from coordinator.interop.wallet_file import wallet_of
 from psbt.errors import PolicyError
@@ -14,7 +15,8 @@ from tests.psbt.soft_vault import soft_vault
 
 POLICY = soft_vault(2, 3).policy
 HERE = POLICY.network
-KEY = wallet_of(POLICY, "v", ("a", "b", "c")).keys[0]
+WALLET = wallet_of(POLICY, "v", ("a", "b", "c"))
+KEY = WALLET.keys[0]
 XFP = (KEY.fingerprint or b"").hex()
 XPUB = format_xpub(KEY.key, HERE)
 GENERIC = {
@@ -62,3 +64,34 @@ def test_an_origin_that_contradicts_the_key_is_said() -> None:
 def test_a_file_of_keys_that_is_wrong_is_refused_by_field(document: object, told: str) -> None:
     with pytest.raises(PolicyError, match=told):
         read_keys(json.dumps(document).encode(), "the file")
+
+
+@pytest.mark.parametrize("format_", sorted({*writing.WRITERS} - {"bip138"}))
+def test_a_wallets_file_is_named_where_one_key_was_asked_for(format_: str) -> None:
+    text = "\n".join(writing.write(WALLET, HERE, format_))
+    with pytest.raises(NotImportable, match="a wallet's file, not one signer's key") as refused:
+        read_keys(text.encode(), "the file")
+    assert "cardquorum vault import" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("cHNidP8BAFICAAAA", "a PSBT"),
+        ("bcrt1q6rhpng9evdsfnn833a4f4vej0asu6dk5srld6x", "an address"),
+        ('{"name": "x", "version": 1}', "it holds name, version"),
+        ("[]", "not an object"),
+    ],
+)
+def test_what_is_no_key_is_named(text: str, told: str) -> None:
+    with pytest.raises(PolicyError, match=told):
+        read_keys(text.encode(), "the file")
+
+
+def test_a_code_of_an_output_of_one_key_is_that_key() -> None:
+    account = ur.decoded(ur_types.write_account(KEY, HERE).cbor)
+    assert isinstance(account, dict)
+    (output,) = account[2]
+    code = ur.split(ur.Message("crypto-output", cbor2.dumps(output)), 9_000)[0]
+    found = read_keys(code.encode(), "the code")
+    assert [(each.script, each.key.key) for each in found.keys] == [("wsh", KEY.key)]

@@ -82,10 +82,16 @@ SPECTER = {
     "name": "family", "recv_descriptor": RECEIVE, "change_descriptor": CHANGE, "sigs_required": 2,
     "keys": [{}, {}, {}], "address": BSMS[3], "address_index": 0,
 }  # fmt: skip
+PRIMES = BODY.replace("h/", "QUOTE/").replace("h]", "QUOTE]")
+SHELL = "'\\''"
+"""A single quote within single quotes."""
 WINDOWS = 'bitcoin-cli importdescriptors "{}"'.format(written("core").replace('"', '\\"'))
 
 SAME: dict[str, tuple[str | bytes, list[str]]] = {
     "in UTF-16": (DESCRIPTOR.encode("utf-16"), []),
+    "behind what nobody sees": (f"\u200b{DESCRIPTOR}\n\ufeff", []),
+    "listed in JSON": (json.dumps([RECEIVE, CHANGE]), []),
+    "listed twice in JSON": (json.dumps([DESCRIPTOR, DESCRIPTOR]), []),
     "quoted": (f'"{DESCRIPTOR}",', []),
     "as code": (f"```\n{DESCRIPTOR}\n```", []),
     "in a list": (f"- {RECEIVE}\n- `{CHANGE}`", []),
@@ -120,6 +126,13 @@ SAME: dict[str, tuple[str | bytes, list[str]]] = {
         "\n".join(("# Keystone Multisig setup file (created on 1)\n#", *HEAD, PATHS[0], *KEYS)), [],
     ),
     "Passport": ("\n\n".join((*HEAD, *map("\n".join, zip(PATHS, KEYS, strict=True)))), []),
+    "BlueWallet, paths of their own": (
+        "\n".join((*HEAD, *(f"# derivation: {PATHS[0][12:]}\n{key}" for key in KEYS))), [],
+    ),
+    "BlueWallet, one path of its own": (
+        "\n".join((*HEAD, f"{PATHS[0]}/0'", KEYS[0], f"# derivation: {PATHS[0][12:]}", *KEYS[1:])),
+        ["origin_differs"] * 2,
+    ),
     "Caravan, least": (
         json.dumps({name: json.loads(written("caravan"))[name]
                     for name in ("quorum", "extendedPublicKeys", "addressType")}), [],
@@ -128,6 +141,8 @@ SAME: dict[str, tuple[str | bytes, list[str]]] = {
     "Caravan, nothing": (of_caravan(xfp=None, bip32Path=None, name=None), UNKNOWN),
     "Caravan, begins later": (changed("caravan", startingAddressIndex=5), ["starting_index"]),
     "Caravan, signet": (changed("caravan", network="signet"), ["other_test_network"]),
+    "BSMS, inside": (json.dumps({"name": "x", "kept": {"record": "\n".join(BSMS)}}), []),
+    "Coldcard, inside": (json.dumps([{"text": COLDCARD}, {"text": COLDCARD}]), []),
     "Caravan, inside": (json.dumps(INNER), []),
     "Electrum, UTF-16": (written("electrum").encode("utf-16"), []),
     "Electrum, seeds": (of_stores(seed="zoo " * 12, xprv=XPRV), ["private_material"]),
@@ -143,10 +158,16 @@ SAME: dict[str, tuple[str | bytes, list[str]]] = {
         json.dumps({"label": "x", "descriptor": BODY.replace("/<0;1>/*", "")}), ["add_children"],
     ),
     "Specter-DIY": (f"ADDWALLET family&\n{BODY.replace('/<0;1>/*', '')}", []),
+    "Specter-DIY, as it keeps it": (f"family&{BODY.replace('/<0;1>/*', '')}", []),
     "Nunchuk": (
         json.dumps({"wallet_type": "MULTI_SIG", "descriptor": DESCRIPTOR, "m": 2, "n": 3}), [],
     ),
     "Core, for Windows": (WINDOWS, []),
+    "Core, in the console": (f"importdescriptors {written('core')}", []),
+    "Core, in a shell": (
+        f"bitcoin-cli importdescriptors '{json.dumps([{'desc': PRIMES}])}'".replace("QUOTE", SHELL),
+        [],
+    ),
     "Core, alone": (json.dumps({"desc": DESCRIPTOR, "timestamp": 0}), []),
     "Core, others too": (
         json.dumps([{"desc": DESCRIPTOR}, {"desc": sealed(f"wpkh({XPUBS[0]}/0/*)")}]),
@@ -214,6 +235,13 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         f"wsh(thresh(2,sln:after(900000),pk({XPUBS[0]}/0/*),s:pk({XPUBS[1]}/0/*)))",
         r"not recognised is thresh\(2,sln:after\(900000\)",
     ),
+    "a title": (f"family vault\n{DESCRIPTOR}", "line 1, of 11 characters, is no descriptor"),
+    "another quotation mark": (f"{BODY}#89f8spxm".replace("h/", "\u2019/"), r"holds '.u2019' at"),
+    "an address": (BSMS[3], "an address"),
+    "a request": (f"bitcoin:{BSMS[3]}?amount=1", "an address"),
+    "Core, dumped": (b"BITCOIN_CORE_WALLET_DUMP,1\nformat,sqlite\n", "a dump of Bitcoin Core's"),
+    "Core, private": (b"# Wallet dump created by Bitcoin v0.21\n", "Core's private keys"),
+    "Core, wallet.dat": (b"\0\0\0\0\1" + bytes(7) + b"b1\5\0" + bytes(99), "wallet.dat"),
     "zeros": (bytes(100), "zero bytes"),
     "Coldcard, no policy": ("\n".join((PATHS[0], *KEYS)), "a threshold must not be guessed"),
     "Coldcard, a key missing": ("\n".join((*HEAD, *KEYS[:2])), "2 of 3 by its policy, and holds 2"),
