@@ -118,6 +118,10 @@ sbom: $(VENV)/.run locks/sbom.txt
 man: $(VENV)/.run
 	$(BIN)/python -c "from coordinator.cli import build, manual, command_tree; \
 		print(manual.man_page(build(command_tree.WHOLE)), end='')" > docs/cardquorum.1
+	@mkdir -p docs/completion
+	$(BIN)/cardquorum completion bash > docs/completion/cardquorum
+	$(BIN)/cardquorum completion zsh > docs/completion/_cardquorum
+	$(BIN)/cardquorum completion fish > docs/completion/cardquorum.fish
 
 # System packages: installed as root on Debian, asked for elsewhere.
 system:

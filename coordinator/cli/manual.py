@@ -19,6 +19,13 @@ COMPLETE = "_CARDQUORUM_COMPLETE"
 """Names the variable by which a shell asks this program how a word goes on."""
 EPILOG_INDENT = 3
 """Columns that typer puts before what stands below the help, and one that stays free."""
+REGISTERED = f"compdef _{PROGRAM}_completion {PROGRAM}"
+LOADED = f"""if [ "${{funcstack[1]}}" = _{PROGRAM} ]; then
+  _{PROGRAM}_completion "$@"
+else
+  {REGISTERED}
+fi"""
+"""A file of fpath is read when something is to be completed: typer's script would only register."""
 SHELLS = ("bash", "zsh", "fish", "powershell")
 LIBRARIES = (
     *("embit", "coincurve", "SQLAlchemy", "cryptography", "typer"),
@@ -94,6 +101,9 @@ def completion(
 ) -> Result:
     """Print a script that has your shell complete commands and options.
 
+    zsh reads it as _cardquorum in a folder of its fpath, fish as cardquorum.fish in
+    ~/.config/fish/completions; each is taken by the next shell that is opened.
+
     \b
     Example: cardquorum completion bash > ~/.local/share/bash-completion/completions/cardquorum
     """
@@ -103,6 +113,8 @@ def completion(
 
     require_known("shell", shell, SHELLS)
     script = get_completion_script(prog_name=PROGRAM, complete_var=COMPLETE, shell=shell)
+    if shell == "zsh":
+        script = script.replace(REGISTERED, LOADED)
     return Result({"shell": shell, "script": script}, script.splitlines())
 
 

@@ -151,6 +151,17 @@ def test_completion_scripts_ask_this_program(asked: Asked, shell: str) -> None:
     assert manual.COMPLETE in asked("completion", shell)["script"]
 
 
+@pytest.mark.parametrize(
+    ("shell", "file"), [("bash", "cardquorum"), ("zsh", "_cardquorum"), ("fish", "cardquorum.fish")]
+)
+def test_completion_that_is_installed_is_what_the_program_gives(
+    asked: Asked, shell: str, file: str
+) -> None:
+    """`make man` writes it; bash finds it beside the program, zsh and fish where they look."""
+    installed = ROOT / "docs" / "completion" / file
+    assert installed.read_text() == asked("completion", shell)["script"] + "\n"
+
+
 def test_completion_for_an_unknown_shell_is_refused(asked: Asked) -> None:
     assert "expected one of bash" in asked("completion", "csh", check=2)["error"]["message"]
 

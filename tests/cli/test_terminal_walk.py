@@ -183,27 +183,40 @@ def test_a_question_begins_a_line_of_its_own_whatever_was_counted_before(
         assert last.count("[y/N]") < 2
 
 
-def test_a_shell_completes_after_what_the_program_gives_it(tmp_path: Path) -> None:
-    """Its script is taken by bash, and the function it names answers."""
-    if shutil.which("bash") is None:
-        pytest.skip("bash is not installed")
-    program = tmp_path / "cardquorum"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m coordinator.cli "$@"\n')
-    program.chmod(0o755)
-    asks = (
+ASKS = {
+    "bash": (
         'eval "$(cardquorum completion bash)"; name=$(complete -p cardquorum); '
         "name=${name##*-F }; name=${name%% *}; COMP_WORDS=(cardquorum spend sig); COMP_CWORD=2; "
         '$name cardquorum; echo "${COMPREPLY[@]}"'
-    )
+    ),
+    "fish": 'cardquorum completion fish | source; complete -C "cardquorum spend sig"',
+    "zsh": (  # as a file of fpath is read where something is to be completed the first time
+        "cardquorum completion zsh > $1/_cardquorum; fpath=($1 $fpath); autoload -U _cardquorum; "
+        'compdef() { echo "only registered"; }; _arguments() { echo "$*"; }; '
+        "words=(cardquorum spend sig); CURRENT=3; _cardquorum"
+    ),
+}
+
+
+@pytest.mark.parametrize("shell", ASKS)
+def test_a_shell_completes_after_what_the_program_gives_it(tmp_path: Path, shell: str) -> None:
+    """Its script is taken by the shell, and what it names answers."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    program = tmp_path / "cardquorum"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m coordinator.cli "$@"\n')
+    program.chmod(0o755)
     ended = subprocess.run(
-        ["bash", "-c", asks],  # noqa: S607 -- the system's
-        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        [shell, "-c", ASKS[shell], shell, tmp_path],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    assert ended.stdout.split() == ["sign"], ended.stderr
+    words = ended.stdout.replace('"', " ").split()
+    assert "sign" in words, ended.stderr
+    assert "registered" not in words
 
 
 def test_of_more_cards_than_are_needed_no_pin_is_asked(home: Path, payment: str) -> None:

@@ -1,0 +1,1 @@
+complete --command cardquorum --no-files --arguments "(env _CARDQUORUM_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) cardquorum)" --condition "env _CARDQUORUM_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) cardquorum"
