@@ -228,11 +228,6 @@ def create_card(
         _write(path, _encode(Header(family.name, profile), make(profile).state()))
 
 
-def card_header(path: Path) -> Header:
-    """Return family and profile of the card in a file."""
-    return _read(path)[0]
-
-
 def open_card(path: Path, seconds: float = LOOK_SECONDS) -> CardTransport:
     """Put the card in a file on a reader; raises OutOfReach where somebody else keeps it.
 

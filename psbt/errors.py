@@ -7,7 +7,6 @@ PsbtError (ValueError)
 ├── NotOnlySignatures(field)
 ├── SignaturesMissing(have, need)
 ├── InsufficientFunds(have_sats, need_sats)
-├── BranchNotOpen(branch, opens_height, tip_height)
 └── ConsensusRejected(input_index)
 """
 
@@ -71,22 +70,6 @@ class InsufficientFunds(PsbtError):
         self.have_sats = have_sats
         self.need_sats = need_sats
         super().__init__(f"{need_sats} sats are needed, {have_sats} can be spent")
-
-
-class BranchNotOpen(PsbtError):
-    """A branch whose wait has not run for a coin; `opens_height` None is an unconfirmed coin."""
-
-    def __init__(self, branch: str, opens_height: int | None, tip_height: int) -> None:
-        """Keep the branch, the first block that may hold the payment, and the newest block."""
-        self.branch = branch
-        self.opens_height = opens_height
-        self.tip_height = tip_height
-        when = (
-            f"opens at block {opens_height}, in {opens_height - tip_height} blocks"
-            if opens_height is not None
-            else "waits from the block of a coin that is not confirmed yet"
-        )
-        super().__init__(f"the {branch} branch {when}; the newest block is {tip_height}")
 
 
 class ConsensusRejected(PsbtError):

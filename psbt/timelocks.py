@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from psbt.codec import Psbt, unsigned_transaction
-from psbt.errors import BranchNotOpen, PsbtError
+from psbt.errors import PsbtError
 from psbt.forms import BLOCKS_MAX, TIME_FLAG, Wait
 from psbt.ownership import own_inputs
 from psbt.policy import PRIMARY, Policy
@@ -43,18 +43,6 @@ def open_from(wait: Wait, coin_heights: Iterable[int | None]) -> int | None:
     blocks = [wait.first_block(height) for height in coin_heights]
     known = [block for block in blocks if block is not None]
     return max(known) if blocks and len(known) == len(blocks) else None
-
-
-def require_open(
-    policy: Policy, branch: str, coin_heights: Iterable[int | None], *, tip_height: int
-) -> None:
-    """Raise BranchNotOpen unless the next block may spend coins of these heights by a branch."""
-    wait = policy.branch(branch).wait
-    if wait is None:
-        return
-    opens = open_from(wait, coin_heights)
-    if opens is None or opens > tip_height + 1:
-        raise BranchNotOpen(branch, opens, tip_height)
 
 
 def _closed(transaction: Transaction, index: int, wait: Wait) -> str | None:

@@ -143,13 +143,6 @@ def record_event(
     return written
 
 
-def erase_text(db: Session, event: CustodyEvent, field: str) -> None:
-    """Erase a name or free text and its salt; its digest stays, so the chain still holds."""
-    erased = present(event.texts.get(field), f"{field} of event", str(event.id))
-    erased.text = erased.salt = erased.sealed = None
-    db.flush()
-
-
 def events_of(db: Session, item: Item) -> Sequence[CustodyEvent]:
     """Return what happened to an item, in the order it was recorded: clocks and people err."""
     own = select(CustodyEvent).where(CustodyEvent.item_id == item.id)

@@ -75,11 +75,6 @@ ADVICE: dict[type[BaseException], Advice] = {
         "nothing was kept or signed; ask who made the PSBT, and do not sign it",
     ),
     psbt.SignaturesMissing: (ExitStatus.NOT_YET, "collect them: cardquorum spend sign ID"),
-    psbt.BranchNotOpen: (
-        ExitStatus.REFUSED,
-        "wait for that block, or pay by another branch: "
-        "cardquorum spend create VAULT --branch primary",
-    ),
     psbt.InsufficientFunds: (
         ExitStatus.REFUSED,
         "pay less, or wait for more coins; what is there: cardquorum balance",

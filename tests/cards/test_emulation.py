@@ -17,7 +17,6 @@ from cards.apdu import Response
 from cards.emulation import (
     EmulatedTransport,
     Emulator,
-    card_header,
     create_card,
     open_card,
     sign_high_or_low,
@@ -70,8 +69,7 @@ def test_a_reader_powers_its_card_and_loses_it() -> None:
     reader.close()
 
 
-def test_a_file_says_what_it_holds(path: Path) -> None:
-    assert card_header(path) == ("satochip", PROFILE)
+def test_a_card_file_is_for_its_owner_and_written_whole(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [entry.name for entry in path.parent.iterdir() if entry.suffix == ".new"] == []
 
@@ -222,10 +220,9 @@ def flipped(content: bytes) -> bytes:
 def test_a_file_that_is_no_card(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "red.card"
     path.write_bytes(content)
-    for opened in (open_card, card_header):
-        with pytest.raises(CardError, match=message) as refusal:
-            opened(path)
-        assert "red.card" in str(refusal.value)
+    with pytest.raises(CardError, match=message) as refusal:
+        open_card(path)
+    assert "red.card" in str(refusal.value)
 
 
 def test_a_flipped_bit_in_the_state(path: Path) -> None:

@@ -23,7 +23,7 @@ from unittest import mock
 
 import cbor2
 
-from cards.emulation import card_header, open_card
+from cards.emulation import open_card
 from cards.errors import CardError
 from cards.faults import parse as parse_fault
 from cards.keycard.channel import Pairing
@@ -347,7 +347,6 @@ def prepare_files(folder: Path) -> Read:
     readers: list[Read] = [
         lambda _: list(BlockLog(file).news()),
         lambda _: read_transactions(file),
-        lambda _: card_header(file),
         lambda _: open_card(file).close(),
         Pairing.decode,
         IssuerSignatures.parse,

@@ -8,7 +8,6 @@ from psbt import codec, consensus, outline
 from psbt.codec import Psbt
 from psbt.combiner import combine
 from psbt.errors import (
-    BranchNotOpen,
     ConsensusRejected,
     PolicyError,
     PsbtError,
@@ -26,7 +25,7 @@ from psbt.relay import CoinAge, NodeView
 from psbt.review import Context, Severity, review
 from psbt.signature import partial_from_compact
 from psbt.signer import signing_requests
-from psbt.timelocks import open_from, psbt_branches, require_open
+from psbt.timelocks import open_from, psbt_branches
 from psbt.transaction import parse_transaction
 from psbt.weight import input_weight, transaction_weight
 from tests.psbt.branch_vaults import (
@@ -265,15 +264,3 @@ def test_a_branch_opens_with_its_youngest_coin() -> None:
     assert open_from(wait, [100, None]) is None
     assert open_from(Wait(height=700), [100, None]) == 701
     assert open_from(wait, []) is None
-
-
-def test_a_branch_that_is_not_open_is_told_with_its_block() -> None:
-    vault = branch_vault("one later key")
-    ripe = 100 + BLOCKS
-    require_open(vault.policy, "recovery", [100, 90], tip_height=ripe - 1)
-    with pytest.raises(BranchNotOpen, match=f"opens at block {ripe}, in 2 blocks") as told:
-        require_open(vault.policy, "recovery", [100, 90], tip_height=ripe - 2)
-    assert (told.value.opens_height, told.value.tip_height) == (ripe, ripe - 2)
-    with pytest.raises(BranchNotOpen, match="not confirmed yet"):
-        require_open(vault.policy, "recovery", [100, None], tip_height=ripe)
-    require_open(vault.policy, "primary", [None], tip_height=0)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from storage import cards, ceremonies, chain, vaults
 from storage.errors import CoinTaken
-from storage.model import Card, Ceremony, Key, Vault
+from storage.model import Card, Ceremony, CustodyEvent, Key, Vault
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(days=30)
@@ -33,6 +33,13 @@ class SeenTransaction(NamedTuple):
     height: int | None
     block_hash: str | None
     time: int | None
+
+
+def erase_text(db: Session, event: CustodyEvent, field: str) -> None:
+    """Erase a text and its salt, as the book's rules let a row be changed: its digest stays."""
+    erased = event.texts[field]
+    erased.text = erased.salt = erased.sealed = None
+    db.flush()
 
 
 def script(number: int) -> bytes:

@@ -7,6 +7,7 @@ from storage import custody, sealing
 from storage.encryption import seal
 from storage.errors import ChainBroken, SealBroken, StorageError
 from storage.model import CustodyText, Holder, Location, Seal
+from tests.storage.making import erase_text
 from tests.storage.sealed import CHEAP, PASSPHRASE, Database
 
 
@@ -110,7 +111,7 @@ def test_a_sealed_text_can_be_erased(sealed: Database, *, reading: bool) -> None
     if reading:
         sealing.unlock(sealed, PASSPHRASE)
     with sealed.begin() as db:
-        custody.erase_text(db, custody.all_events(db)[0], "note")
+        erase_text(db, custody.all_events(db)[0], "note")
     sealing.unlock(sealed, PASSPHRASE)
     with sealed.begin() as db:
         first = custody.all_events(db)[0]
@@ -122,7 +123,7 @@ def test_a_sealed_text_can_be_erased(sealed: Database, *, reading: bool) -> None
 
 def test_an_erased_text_stays_erased_through_sealing(home: Database) -> None:
     with home.begin() as db:
-        custody.erase_text(db, custody.all_events(db)[0], "note")
+        erase_text(db, custody.all_events(db)[0], "note")
     sealing.seal_all(home, PASSPHRASE, CHEAP)
     sealing.unlock(home, PASSPHRASE)
     sealing.unseal_all(home)
