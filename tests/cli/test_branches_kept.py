@@ -32,6 +32,7 @@ from tests.cli.test_branches import (
 )
 from tests.cli.test_money import STRANGER
 from tests.program import PIN, Asked, asking, run_program
+from tests.sampled import shortened
 
 __all__ = ["cards", "cards_home"]
 
@@ -410,7 +411,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", shortened(FORMS, "decaying", "keeper, two recoveries"))
 def test_a_form_of_another_wallet_is_paid_and_spent_by_both_branches(
     cards: Asked, tmp_path: Path, form: str
 ) -> None:

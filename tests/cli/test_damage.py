@@ -35,11 +35,23 @@ def damage(tmp_path: Path) -> Damage:
     return write
 
 
+@pytest.fixture(scope="module")
+def half_signed(vault_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Return a home with a payment that one card has signed, and the payment's name."""
+    home = tmp_path_factory.mktemp("half-signed") / "home"
+    shutil.copytree(vault_home, home)
+    vault = asking(home)
+    ceremony: str = vault(*PAY)["ceremony"]
+    signed(vault, ceremony, "a")
+    return home, ceremony
+
+
 @pytest.fixture
-def ceremony(vault: Asked) -> str:
-    found: str = vault(*PAY)["ceremony"]
-    signed(vault, found, "a")
-    return found
+def ceremony(half_signed: tuple[Path, str], vault: Asked) -> str:
+    home, ceremony = half_signed
+    shutil.rmtree(vault.home)
+    shutil.copytree(home, vault.home)
+    return ceremony
 
 
 def signed(vault: Asked, ceremony: str, card: str, check: int = 0) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from tests.contracts.subjects import (
     every_way,
 )
 from tests.contracts.wires import Wire
+from tests.sampled import in_turn, sampled
 
 pytestmark = pytest.mark.usefixtures("luck")
 
@@ -184,15 +185,16 @@ def goes_on_as_ever(person: Owner, expected: Told, card: EmulatedCard) -> None:
     assert lasting(person.card) == lasting(card)
 
 
-def swept(subject: Subject, *, known: bool) -> int:
-    """Let every fault happen at every command; return how many there were."""
+def swept(subject: Subject, *, known: bool, every: int) -> int:
+    """Let one in `every` faults happen at every command, by turns; return how many there were."""
     somebody = owner(subject, known=known)
     straight = somebody()
     expected = straight.session()
     assert expected.error is None
     points = 0
     for number, size in enumerate(map(len, straight.heard), 1):
-        for fault in (*cuts(number), *(() if known else lies(number, size))):
+        faults = (*cuts(number), *(() if known else lies(number, size)))
+        for fault in in_turn(faults, number, every):
             person = somebody()
             believed_nothing_wrong(subject, person.session(fault), expected)
             goes_on_as_ever(person, expected, straight.card)
@@ -205,10 +207,11 @@ def swept(subject: Subject, *, known: bool) -> int:
 
 @every_way
 @pytest.mark.parametrize("known", [False, True], ids=["met first", "met before"])
-def test_every_fault_at_every_command(subject: Subject, known: bool) -> None:  # noqa: FBT001
-    points = swept(subject, known=known)
+@sampled(3)
+def test_every_fault_at_every_command(subject: Subject, known: bool, every: int) -> None:  # noqa: FBT001
+    points = swept(subject, known=known, every=every)
     print(f"sweep: {points} faults")  # noqa: T201
-    assert points > 100
+    assert points > 100 // every
 
 
 def test_a_slow_card_is_waited_for(subject: Subject) -> None:

@@ -20,6 +20,7 @@ from psbt.network import Network
 from psbt.policy import format_descriptor, parse_descriptor, vault_script
 from tests.psbt.soft_vault import soft_vault
 from tests.servers import daemon as daemons
+from tests.servers.chains import mature_chain
 from tests.servers.client import ask
 from tests.servers.daemon import Daemon, serve
 from tests.servers.rpc import RpcError
@@ -56,9 +57,7 @@ def clock() -> list[datetime]:
 def chain(tmp_path: Path, clock: list[datetime]) -> RegtestChain:
     if not consensus.engine_available():
         pytest.skip("libbitcoinkernel is not installed")
-    chain = RegtestChain(tmp_path / "chain", now=lambda: clock[0])
-    chain.mine(101)
-    return chain
+    return mature_chain(tmp_path / "chain", now=lambda: clock[0])
 
 
 @pytest.fixture

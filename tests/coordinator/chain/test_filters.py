@@ -1,5 +1,6 @@
 """Compact filters: where the first search begins, and a peer that lies or is silent."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from coordinator.chain.regtest import RegtestChain
 from coordinator.errors import ChainError, ChainUnreachable, TransactionRejected
 from psbt.coins import Outpoint
 from tests.contracts.books import Book
+from tests.contracts.worlds import few_ahead
 from tests.coordinator.chain.purse import Purse
 from tests.judges import judge
 from tests.servers import messages
@@ -19,6 +21,13 @@ from tests.servers.conftest import chain
 bdk = judge("bdkpython")
 __all__ = ["chain"]
 RAW = Purse("sender").spend([(Outpoint("11" * 32, 0), 10_000)]).raw
+
+
+@pytest.fixture(autouse=True)
+def _few_ahead() -> Iterator[None]:
+    """Derive few addresses before a peer is asked: none of these questions is about how many."""
+    with few_ahead():
+        yield
 
 
 def test_the_first_search_begins_where_a_vault_can_be_paid() -> None:

@@ -20,6 +20,7 @@ from coordinator.home.settings import Home, create_home, open_home
 from coordinator.readers import emulated
 from storage import cards as card_book
 from storage.database import open_database
+from tests.sampled import sampled
 
 PIN = b"493817"
 PRINTED = b"123456"
@@ -146,11 +147,12 @@ FIRST_CUT = pytest.param(LABELS[0], marks=pytest.mark.matrix)
         ("tangem", "generate"),
     ],
 )
+@sampled(3)
 def test_copies_cut_anywhere_are_finished_by_the_same_command(
-    homes: Homes, family: str, source: str, cut: str
+    homes: Homes, family: str, source: str, cut: str, every: int
 ) -> None:
     total = commands(homes.another(), family, source, cut)
-    for number in range(1, total + 1):
+    for number in range(1, total + 1, every):
         place = homes.another()
         out, person = place.folder / "words", Person()
         place.fresh(family)
@@ -196,12 +198,13 @@ def full(*_: object, **__: object) -> None:
     raise OSError("the disk is full")
 
 
-def test_a_backup_cut_anywhere_is_finished_by_the_same_command(homes: Homes) -> None:
+@sampled(3)
+def test_a_backup_cut_anywhere_is_finished_by_the_same_command(homes: Homes, every: int) -> None:
     person = Person(PRINTED)
     straight = homes.another()
     backup = straight.folder / "backup"
     total = commands(straight, "tapsigner", "generate", "sy", backup_out=backup)
-    for number in range(1, total + 1):
+    for number in range(1, total + 1, every):
         place = homes.another()
         place.fresh("tapsigner")
         backup = place.folder / "backup"
