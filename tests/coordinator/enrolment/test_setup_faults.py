@@ -136,15 +136,21 @@ def brought_to_its_end(place: Place, kind: Kind, label: str) -> Enrolled:
 MOMENTS = ("before", "after")
 
 
-@pytest.mark.parametrize(
-    "first", [0, pytest.param(1, marks=pytest.mark.matrix)], ids=["by turns", "the other turns"]
-)
+OTHER_TURNS = [
+    pytest.param(1, first, id=f"all, {MOMENTS[first]} first", marks=pytest.mark.matrix)
+    for first in range(2)
+]
+
+
+@pytest.mark.parametrize(("every", "first"), [pytest.param(3, 0, id="1 in 3"), *OTHER_TURNS])
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_a_set_up_cut_anywhere_comes_to_its_end(place: Place, kind: Kind, first: int) -> None:
+def test_a_set_up_cut_anywhere_comes_to_its_end(
+    place: Place, kind: Kind, every: int, first: int
+) -> None:
     path = account_path("regtest", None)
     commands = place.commands(kind)
     full = place.check(kind, "straight").attempts_left
-    for number in range(1, commands + 1):
+    for number in range(1, commands + 1, every):
         label = f"card{number}"
         place.create(kind, label)
         emulated.fault(place.home, label, f"tear {number} {MOMENTS[(first + number) % 2]}")

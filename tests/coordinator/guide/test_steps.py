@@ -30,8 +30,8 @@ from tests.coordinator.guide.model import (
 from tests.coordinator.guide.next_steps_table import PAPER, Counts, document
 
 STEPS_MAX = 80
-SAMPLE = 5
-"""`make test` walks from each fifth state, `make test-all` from all: 5 divides no axis."""
+SAMPLE = 23
+"""`make test` walks from one state in 23, `make test-all` from all: 23 divides no axis."""
 CHAINS = ("regtest:", "http://node", "none:")
 BEFORE = [
     Model(made=False),
@@ -162,7 +162,7 @@ def walked(request: pytest.FixtureRequest) -> tuple[dict[Model, int], Counts]:
 def states(walked: tuple[dict[Model, int], Counts]) -> Iterable[Model]:
     """Return the states met on the ways to safety."""
     ways, counts = walked
-    assert counts.seen > counts.starts > 2_000
+    assert counts.seen > counts.starts > 500
     return ways
 
 
@@ -238,7 +238,7 @@ def test_a_signed_payment_is_sent_before_a_vault_without_a_quorum_is_given_up(
                 verb = "finalize" if payment.state == "complete" else "broadcast"
                 assert seen(model).steps[0].words == ("spend", verb, "payid")
                 found += 1
-    assert found > 50
+    assert found > 10
 
 
 def test_no_command_is_told_twice(states: Iterable[Model]) -> None:
