@@ -41,6 +41,7 @@ from tests.contracts.worlds import (
     table,
 )
 from tests.psbt.soft_vault import PAYEE, SoftVault, soft_vault
+from tests.sampled import shortened
 from tests.test_house import ROOT
 
 AS_FAR_AHEAD_AS_USUAL = {
@@ -52,13 +53,39 @@ AS_FAR_AHEAD_AS_USUAL = {
 
 OF_WALLETS = {"test_a_sync_without_news_derives_and_changes_nothing"}
 LEAF = " leaf"
-LEAVES = tuple(
-    pytest.param(f"{source}{LEAF}", marks=pytest.mark.matrix) for source in ("electrum", "esplora")
-)
+LEAVES = tuple(f"{source}{LEAF}" for source in ("electrum", "esplora"))
 """Sources that tell histories, of a vault of so many keys in a leaf that BDK cannot find it."""
+OF_A_SERVER = {
+    "test_a_fresh_scan_finds_all_there_is",
+    "test_only_what_is_new_is_told",
+    "test_a_reorganisation_takes_a_payment_away",
+    "test_a_replaced_transaction_is_gone",
+    "test_a_payment_is_sent_and_sent_again",
+    "test_a_fee_too_low_is_refused_with_the_reason",
+    "test_a_server_that_goes_away_is_named_and_nothing_is_lost",
+    "test_a_server_that_lies_about_a_transaction_is_not_believed",
+    "test_a_restart_in_the_middle_loses_nothing",
+}
+"""What `make test` asks of ElectrumX; the rest it asks of Esplora, read by the same source."""
+SLOW_BY_FILTERS = {
+    "test_an_address_issued_since_is_looked_for_where_nothing_else_happened",
+    "test_vaults_of_every_script_are_found_and_spent_from",
+}
+"""What `make test` asks of all but a peer, which derives a thousand addresses for each vault."""
 
 
-@pytest.fixture(params=(*SOURCES, *REAL, *LEAVES))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Put each question to each source; some to some only in `make test-all`."""
+    if "world" not in metafunc.fixturenames:
+        return
+    case = metafunc.definition.originalname
+    left = {"electrum": case not in OF_A_SERVER, "p2p": case in SLOW_BY_FILTERS}
+    kept = [source for source in (*SOURCES, *REAL) if not left.get(source)]
+    sources = shortened((*SOURCES, *REAL, *LEAVES), *kept)
+    metafunc.parametrize("world", sources, indirect=True)
+
+
+@pytest.fixture
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     source = request.param.removesuffix(LEAF)
     if source != request.param and request.node.originalname in OF_WALLETS:
