@@ -426,7 +426,7 @@ def _may_come(wanted: Wanted, collection: _Collection) -> bool:
 
 
 def _served(slot: Slot, place: int, collection: _Collection) -> Outcome | None:
-    """Have the card in a slot sign; None where a reader signers out to be empty."""
+    """Have the card in a slot sign; None where a reader turns out to be empty."""
     task = collection.task
     person = _FromThread(task.attendant, collection)
     known = Known(

@@ -4,7 +4,7 @@ import hashlib
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from coincurve import PrivateKey
@@ -17,6 +17,7 @@ from coordinator.readers.slots import Slot
 from coordinator.shown_text import counted
 from coordinator.signing import collector
 from coordinator.signing.collector import CardShare, Outcome, SigningTask, WaitPolicy
+from coordinator.signing.missing_cards import Wanted
 from psbt.errors import SignatureInvalid
 from psbt.signature import compact_from_der
 from psbt.signer import SigningRequest
@@ -72,9 +73,10 @@ class Silent(Card):
 class Person:
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.told: list[str] = []
 
-    def say(self, _text: str) -> None:
-        return
+    def say(self, text: str) -> None:
+        self.told.append(text)
 
     def pin_for(self, label: str, _card: CardIdentity) -> Pin:
         self.asked.append(label)
@@ -101,7 +103,8 @@ def collect(
     cards: Sequence[Card],
     requests: Sequence[SigningRequest] = REQUESTS,
     needed: int | None = None,
-    **options: bool,
+    missing: Callable[[], list[Wanted]] = collector.nobody,
+    **options: float,
 ) -> list[Outcome]:
     slots = [Slot(card.name, emulated=True, connect=lambda card=card: card) for card in cards]
     monkeypatch.setattr("coordinator.readers.slots.detect", lambda transport, _: transport)
@@ -119,6 +122,7 @@ def collect(
         keep=lambda share, asked, _: kept.append((share.label, asked.input_index)),
         attendant=person,
         wait_policy=WaitPolicy(**options),
+        missing=missing,
         needed=needed,
     )
     return collector.collect(slots, task)
@@ -233,6 +237,16 @@ def test_the_last_attempt_is_left_alone(
     assert isinstance(outcome.error, LastAttempt) is left_alone
     (outcome,) = collect(monkeypatch, person, kept, [Card("c", attempts)], last_attempt=True)
     assert outcome.error is None
+
+
+def test_no_other_card_is_asked_for_at_a_place_that_keeps_its_card(
+    monkeypatch: pytest.MonkeyPatch, person: Person, kept: list[tuple[str, int]]
+) -> None:
+    (outcome,) = collect(
+        monkeypatch, person, kept, [Card("a")], missing=lambda: [Wanted("b", "card b")],
+        wait_seconds=0.5,
+    )  # fmt: skip
+    assert (outcome.signatures, person.told) == (4, [])
 
 
 def test_cards_sign_at_the_same_time(
