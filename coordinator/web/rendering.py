@@ -28,6 +28,8 @@ SUBJECT: Final = re.compile(
     r"\b(card|key|location|copy|holder|plate|words|file|bag):(?=[A-Za-z0-9])"
 )
 CEREMONY: Final = re.compile(r"\bceremony\b")
+DRILL: Final = re.compile(r"\b(no|a|last|this) drill\b|^drill(?= \w+: \d)")
+SYNC: Final = re.compile(r"\bas of the last sync\b")
 LOCATION: Final = re.compile(r"\blocation\b")
 COLLECTING: Final = re.compile(r"\bis collecting\b")
 AMOUNT: Final = re.compile(r"\b(\d{4,16}) sats?\b")
@@ -92,6 +94,8 @@ def things(text: str) -> str:
         return text
     said = SUBJECT.sub(lambda found: f"{WORDS.get(found[1], found[1])} ", text)
     said = CEREMONY.sub("payment", LOCATION.sub("place", said))
+    said = DRILL.sub(lambda found: f"{found[1] or ''} try-out".strip(), said)
+    said = SYNC.sub("as last looked up", said)
     said = AMOUNT.sub(lambda found: sats(int(found[1])), said)
     said = COLLECTING.sub("waits for signatures", MOMENT.sub(r"\1", said))
     return Markup(said) if isinstance(text, Markup) else said  # noqa: S704 -- no mark-up comes in

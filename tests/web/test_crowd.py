@@ -83,7 +83,7 @@ def test_ten_browsers_do_ten_things_at_once(browser: "Browser", vault: Asked) ->
             (pages[5], "Show me the payment"),
             (pages[6], "Make the kit"),
             (pages[7], "Write it down: card c is lost"),
-            (pages[8], "Send it out"),
+            (pages[8], "Hand it over"),
         )
         pages[4].locator("#name").fill("cellar")
         pages[5].locator("#to").fill(FOREIGN)

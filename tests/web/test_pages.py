@@ -359,7 +359,7 @@ def test_a_vault_is_made_proved_and_tried_out_on_the_page(client: Client, vault:
     client.post("/vaults/second/prove", on="/vaults/second")
     assert "2 of the keys of vault second are proved" in ended(client, pin=PIN).words
     client.post("/vaults/second/drill", on="/vaults/second")
-    assert "2 keys are proved in this drill" in ended(client, pin=PIN).words
+    assert "2 keys are proved in this try-out" in ended(client, pin=PIN).words
     assert vault("drill", "list", "second")["drills"][0]["state"] == "complete"
 
 
@@ -451,6 +451,21 @@ def test_names_of_others_are_neutralised(client: Client, vault: Asked) -> None:
         assert "\\u202e" in text
 
 
+def tells_no_command(answer: Answer) -> bool:
+    """Tell that a page's sentences name no command: where only the terminal does it, it is code."""
+    bare = re.sub(r"<code.*?</code>", "", answer.text, flags=re.DOTALL)
+    return not re.search(r"cardquorum\s+[a-z]", re.sub(r"<[^>]+>", " ", bare))
+
+
+def test_the_first_page_of_an_empty_home_tells_no_command(asked: Asked) -> None:
+    asked("init", "--network", "regtest")
+    with serving(asked.home) as page:
+        client = Client(page)
+        client.enter()
+        first = client.get("/")
+        assert (tells_no_command(first), 'href="/cards"' in first.text) == (True, True)
+
+
 def test_no_sentence_tells_a_command_the_page_does_itself(client: Client, vault: Asked) -> None:
     vault("card", "stolen", "a")
     vault("spend", "create", "v", "--to", f"{FOREIGN}:100000", "--feerate", "2")
@@ -459,8 +474,7 @@ def test_no_sentence_tells_a_command_the_page_does_itself(client: Client, vault:
     roads = [f"/happened/{each.value}" for each in Report]
     roads += [f"{each}?about=b" for each in roads]
     for answer in (*map(client.get, (*PAGES, *roads)), failed, client.get("/cards/nobody")):
-        bare = re.sub(r"<code.*?</code>", "", answer.text, flags=re.DOTALL)
-        assert not re.search(r"cardquorum\s+[a-z]", re.sub(r"<[^>]+>", " ", bare)), bare
+        assert tells_no_command(answer)
     assert 'href="/happened"' in failed.text  # where a forgotten PIN is met
     assert 'href="/cards"' in client.get("/cards/nobody").text
 

@@ -72,7 +72,7 @@ def test_a_home_that_asks_no_chain_pays_by_file(browser: "Browser", tmp_path: Pa
         payment = wished(opened, "v", rate="2")
         signed(opened)
         page.get_by_role("link", name="Take it to another one").click()
-        press(page, "Send it out")
+        press(page, "Hand it over")
         with page.expect_download() as saved:
             page.get_by_role("link", name="Save it as a file").click()
         assert saved.value.suggested_filename == f"{payment}.psbt"
@@ -98,7 +98,7 @@ def test_a_home_that_watches_gives_a_payment_to_other_signers(
         assert opened.faults() == []
         press(page, "Go on")
         page.get_by_role("link", name="Sign it on another device").click()
-        press(page, "Send it out")
+        press(page, "Hand it over")
         page.get_by_role("link", name="Save it as a file").wait_for()
         assert asked("spend", "show", payment)["have"] == 0
         assert opened.wrong == []

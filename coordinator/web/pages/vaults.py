@@ -171,7 +171,7 @@ def drill(visit: Visit) -> Answer:
             seen = drills.progress(drill_book.drill_named(db, chosen))
         lines = [*told(outcomes, context.explain), *(f"still to come: {n}" for n in seen.missing)]
         return Done(
-            f"{seen.have} keys are proved in this drill; {seen.need} are needed",
+            f"{seen.have} keys are proved in this try-out; {seen.need} are needed",
             tuple(lines),
             f"{PATH}/{name}",
         )
