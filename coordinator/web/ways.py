@@ -9,6 +9,8 @@ from coordinator.incident.step import Need, Step
 from coordinator.web.context import Page
 
 COMMAND: Final = re.compile(r"(?:\brun:? )?cardquorum ([^;,()]+)")
+BEREFT: Final = re.compile(r":\s*(?=[;,.])")
+"""A colon whose command was taken out."""
 METAVARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_.]*")
 """A word of a command for which the person puts their own, as NAME."""
 NUMBERED: Final = re.compile(r"\{(\d+)\}")
@@ -42,7 +44,7 @@ def remedy(pages: Sequence[Page], text: str) -> Remedy:
     found = COMMAND.search(text)
     if found is None:
         return Remedy(text, None, None)
-    sentence = COMMAND.sub("", text).strip().rstrip(":;, ")
+    sentence = BEREFT.sub("", COMMAND.sub("", text)).strip().rstrip(":;, ")
     try:
         words = shlex.split(found[1])
     except ValueError:

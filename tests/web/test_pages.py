@@ -466,6 +466,11 @@ def test_the_first_page_of_an_empty_home_tells_no_command(asked: Asked) -> None:
         assert (tells_no_command(first), 'href="/cards"' in first.text) == (True, True)
 
 
+def test_a_sentence_stays_whole_without_its_command() -> None:
+    told = "wait until then: cardquorum drill plan NAME; or move the coins: cardquorum sync v"
+    assert ways.remedy(pages.PAGES, told).sentence == "wait until then; or move the coins"
+
+
 def test_no_sentence_tells_a_command_the_page_does_itself(client: Client, vault: Asked) -> None:
     vault("card", "stolen", "a")
     vault("spend", "create", "v", "--to", f"{FOREIGN}:100000", "--feerate", "2")

@@ -93,6 +93,7 @@ def test_a_home_that_watches_gives_a_payment_to_other_signers(
     with serving(asked.home) as running, window(browser, running) as opened:
         page = opened.page
         payment = wished(opened, "w")
+        page.get_by_text("another device signs it").wait_for()
         press(page, "Have the cards sign it")
         page.get_by_text("No card of vault w is known here yet").wait_for()
         assert opened.faults() == []

@@ -22,6 +22,7 @@ from coordinator.payment import ceremonies, creation
 from coordinator.payment.ceremonies import Consent
 from coordinator.payment.payees import Payee, parse_address, payee
 from coordinator.payment.reviews import seen_again
+from coordinator.readers import choice
 from coordinator.vault import addresses
 from coordinator.wallet import labels, overview
 from coordinator.wallet.branches import branch_lines, wait_words
@@ -157,6 +158,7 @@ def _shown(visit: Visit, mistake: str | None) -> Answer:
         who = stated.opened_by(context.home, db, record)
         line = overview.ceremony_line(record, tip_height(db, record.vault), who)
         found = payments(context.home, db, [record.vault])
+        cards_known = bool(choice.labels_of_vault(db, record.vault.name, record.branch))
         standing = next((each for each in found if each.line.id == line.id), None)
         try:
             seen, review, damaged = seen_again(db, record)
@@ -169,6 +171,7 @@ def _shown(visit: Visit, mistake: str | None) -> Answer:
         "review": review,
         "warnings": warnings,
         "damaged": damaged,
+        "cards_known": cards_known,
         "standing": standing,
         "final": FINAL_CONFIRMATIONS,
         "embedded": context.home.chain == EMBEDDED_CHAIN,
