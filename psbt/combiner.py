@@ -169,7 +169,7 @@ def _check_transaction(psbt: Psbt, other: Psbt, scripts: Own) -> None:
         _check_fields(f"inputs[{index}].", ours, theirs)
     for index, (our_out, their_out) in enumerate(zip(psbt.outputs, other.outputs, strict=True)):
         _check_fields(f"outputs[{index}].", our_out, their_out)
-        if not scripts_fit(their_out):
+        if not scripts_fit(their_out, tree=codec.tap_tree(our_out)):
             field = next(name for name in SCRIPT_FIELDS if getattr(their_out, name) is not None)
             raise NotOnlySignatures(f"outputs[{index}].{field}", "is not that of the output")
 

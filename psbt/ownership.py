@@ -53,10 +53,13 @@ def names_cosigner(scope: InputScope | OutputScope, policy: Policy) -> bool:
     return any(origin.fingerprint in fingerprints for _, origin in codec.origins(scope))
 
 
-def scripts_fit(psbt_out: OutputScope) -> bool:
-    """Tell whether the scripts stated of an output, or its taproot tree, are those it pays to."""
+def scripts_fit(psbt_out: OutputScope, *, tree: bytes | None = None) -> bool:
+    """Tell whether the scripts stated of an output, or its taproot tree, are those it pays to.
+
+    A redeem script may be left out; `tree` is the one known elsewhere, where it is left out.
+    """
     wanted = psbt_out.script_pubkey.data
-    internal, tree = codec.internal_key(psbt_out), codec.tap_tree(psbt_out)
+    internal, tree = codec.internal_key(psbt_out), codec.tap_tree(psbt_out) or tree
     if internal is not None:
         root = b"" if tree is None else taproot.tree_root(tree)
         if root is None or p2tr(taproot.output_key(internal, root).x) != wanted:
@@ -66,7 +69,8 @@ def scripts_fit(psbt_out: OutputScope) -> bool:
         return False
     if psbt_out.witness_script is None:
         return True
-    return p2wsh(psbt_out.witness_script.data) == (wanted if inner is None else inner)
+    program = p2wsh(psbt_out.witness_script.data)
+    return program == inner if inner is not None else wanted in (program, p2sh(program))
 
 
 def _proven(

@@ -17,13 +17,17 @@ from psbt.network import Network
 from psbt.policy import KEYS_MAX
 
 FORMAT: Final = "Electrum wallet"
-ENCRYPTED: Final = b"QklF"
+ENCRYPTED: Final = "QklF"
+"""How base64 of BIE1 and BIE2 begins."""
+BY_DEVICE = re.compile(r"QklFM[g-v]")
+"""BIE2: its password is a key of the hardware wallet that is the wallet's one signer."""
 SEED_VERSION_LEAST: Final = 12
 SEED_VERSION_WRITTEN: Final = 20  # the first that keeps fingerprints
 QUORUM = re.compile(r"([0-9]{1,3})of([0-9]{1,3})")
 SINGLE: Final = "standard"
 SCRIPTS: Final = {None: "sh", "sh-wsh": "sh-wsh", "wsh": "wsh"}
 NAME_MAX: Final = 200
+SEVERAL: Final = "nothing of it was stored; a vault needs the keys of several signers"
 CHANGES = re.compile(r"\}\s*,\s*\{\s*\"op\"\s*:")
 STORE = re.compile(r"x[0-9]{1,3}/")
 READ: Final = ("type", "xpub", "derivation", "root_fingerprint", "ckcc_xfp")
@@ -63,6 +67,21 @@ def without_changes(listed: Field) -> Field:
                 "open it in Electrum once, close it, and import it again",
             )
     return wallet
+
+
+def refuse_encrypted(text: str) -> None:
+    """Raise NotImportable for a file under a password, with what opens it."""
+    if BY_DEVICE.match(text):
+        raise NotImportable(
+            f"this is an {FORMAT} that a hardware wallet encrypted, which is one of a single key",
+            SEVERAL,
+        )
+    if text.startswith(ENCRYPTED):
+        raise NotImportable(
+            f"this is an encrypted {FORMAT}",
+            "copy it, open the copy in Electrum, take the tick from Encrypt wallet file (Wallet,"
+            " Password), and import that",
+        )
 
 
 def refuse_old() -> PolicyError:
@@ -143,7 +162,7 @@ def _other_kind(kind: str) -> PolicyError:
     kinds = {SINGLE: "of a single key", "2fa": "with TrustedCoin's second factor"}
     return NotImportable(
         f"the {FORMAT} is one {kinds.get(kind, f'of type {kind[:20]!r}')}, not a multisig MofN",
-        "nothing of it was stored; a vault needs the keys of several signers",
+        SEVERAL,
     )
 
 

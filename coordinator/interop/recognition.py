@@ -460,11 +460,7 @@ def _refuse_other(text: str) -> None:
     if ADDRESS.fullmatch(text):
         raise NotImportable("this is an address, not a wallet's file", ASK_FOR_DESCRIPTOR)
     _refuse_binary(text[:LABELLED].encode())
-    if text.startswith(electrum.ENCRYPTED.decode()):
-        raise NotImportable(
-            f"this is an encrypted {electrum.FORMAT}",
-            "open it in Electrum, and save a copy without a password",
-        )
+    electrum.refuse_encrypted(text)
     compact = "".join(text.split())
     if len(compact) % BITS or len(compact) > SIZE_MAX:
         return

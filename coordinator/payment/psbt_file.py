@@ -1,7 +1,8 @@
 """PSBTs and transactions as people hand them over: the one reader for every command that takes one.
 
-Binary, base64 or hex; of text any encoding, line end and white space, in quotes, in the JSON that
-Bitcoin Core answers with, or the text of QR codes (BBqr, UR, pMofN), one a line.
+Binary, base64 or hex; of text any encoding, line end and white space, in quotes, between lines of
+dashes as mail has it, in the JSON that Bitcoin Core answers with, or the text of QR codes (BBqr,
+UR, pMofN), one a line.
 """
 
 import base64
@@ -27,6 +28,11 @@ CODES: Final = re.compile(r"B\$|ur:|p[0-9]{1,2}of[0-9]{1,2} ", re.IGNORECASE)
 HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2})+")
 URL_SAFE: Final = str.maketrans("-_", "+/")
 JSON_NAMES: Final = ("psbt", "hex")
+AROUND: Final = re.compile(
+    r"-----(?:BEGIN|END) [A-Z0-9 ]{1,40}-----|^data:[^,]{0,100},|^(?:psbt|bitcoin-psbt):",
+    re.IGNORECASE,
+)
+"""What mail programs, pages and links put around base64."""
 NEITHER: Final = "this is not a PSBT: neither its bytes nor base64 nor hex"
 
 
@@ -128,7 +134,7 @@ def _bare(text: str) -> str:
             raise PsbtError(NEITHER) from error
         named = [answer.get(name) for name in JSON_NAMES] if isinstance(answer, dict) else []
         text = next((each for each in named if isinstance(each, str)), "")
-    return NOTHING_SEEN.sub("", text).strip(QUOTES)
+    return NOTHING_SEEN.sub("", AROUND.sub("", text)).strip(QUOTES)
 
 
 def _decoded(digits: str) -> bytes:

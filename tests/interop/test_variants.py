@@ -278,6 +278,9 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "Electrum, other address": (
         changed("electrum", addresses={"receiving": [BSMS[3].replace("q", "p")]}), "first address",
     ),
+    "Electrum, encrypted by a device": (
+        base64.b64encode(b"BIE2" + bytes(99)), "a hardware wallet encrypted",
+    ),
     "Electrum, encrypted": (base64.b64encode(b"BIE1" + bytes(99)), "an encrypted Electrum wallet"),
     "Specter, other quorum": (
         json.dumps({**SPECTER, "sigs_required": 1}), "sigs_required is 1, and the descriptor has 2",

@@ -43,6 +43,8 @@ TEXTS: dict[str, Callable[[str], bytes]] = {
     "white space around": lambda text: f"\n\t  {text} \u00a0\n".encode(),
     "quoted": lambda text: f'"{text}"\n'.encode(),
     "quoted by a word processor": lambda text: f"\u201c{text}\u201d".encode(),
+    "between dashes": lambda text: f"-----BEGIN PSBT-----\n{text}\n-----END PSBT-----\n".encode(),
+    "in a link of a page": lambda text: f"data:application/octet-stream;base64,{text}".encode(),
     "zero width between": lambda text: f"{text[:50]}\u200b{text[50:]}\ufeff".encode(),
 }
 
