@@ -2,23 +2,32 @@
 
 from typing import Final, Protocol
 
-from cards.errors import CardNotInitialised, PinBlocked, TransportError
+from cards.errors import CardNotInitialised, NotUnlocked, PinBlocked, TransportError
 from coordinator.errors import (
     ApprovalMismatch,
     ChainUnreachable,
+    FeerateTooLow,
     LastAttempt,
+    NoEstimate,
     NotLooked,
+    PassphraseMissing,
     PinMissing,
 )
 from coordinator.web.context import HomeReplaced
 from coordinator.web.offering import NoCardKnown
 from coordinator.web.tasks import Busy, Failure, Left
-from storage.errors import AlreadyExists, NotFound
+from storage.errors import AlreadyExists, NotFound, SealLocked
 
+SEALED: Final = "open the page once more from the terminal, and give the sealing words there"
 HINTS: Final[dict[type[BaseException], str]] = {
     LastAttempt: "stop and look it up; when you are sure of it, tick the box for that on the page "
     "of the card",
     PinMissing: "nobody typed it in time; begin again when it is at hand",
+    NotUnlocked: "give its PIN when it is asked for",
+    PassphraseMissing: SEALED,
+    SealLocked: SEALED,
+    FeerateTooLow: "say a higher postage",
+    NoEstimate: "say the postage yourself",
     PinBlocked: "open the page of this card: it says what frees it",
     CardNotInitialised: "set it up first: the page Cards shows how",
     TransportError: "lay the card on the reader again, and begin once more",
@@ -61,7 +70,10 @@ class Advice(Protocol):
 
 def explained(error: BaseException, advice: Advice) -> Failure:
     """Return what the command line says of an error, with the page's own way to mend it."""
-    hint = next((HINTS[kind] for kind in type(error).__mro__ if kind in HINTS), advice.hint)
-    if HELP in hint:
-        hint = AGAIN
-    return Failure(advice.code, advice.message, hint)
+    return Failure(advice.code, advice.message, hint_for(type(error), advice.hint))
+
+
+def hint_for(error: type[BaseException], usual: str) -> str:
+    """Return what the page says to do about errors of a class, for what the command line does."""
+    hint = next((HINTS[kind] for kind in error.__mro__ if kind in HINTS), usual)
+    return AGAIN if HELP in hint else hint

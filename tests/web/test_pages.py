@@ -426,6 +426,10 @@ def test_a_sealed_home_is_shown_without_its_names(vault: Asked) -> None:
             answer = client.get(path)
             assert (path, answer.status, "at-a" in answer.words) == (path, 200, False)
             assert "are sealed" in answer.words
+        assert "No new name is written down" in client.get("/places").words
+        window = next(iter(page.context.windows._windows.values()))
+        fields = {"form": new_form(window), "name": "x", "kind": "home"}
+        assert "sealing words there" in client.send("/places/new", fields).words
 
 
 def test_an_offline_home_is_shown_and_says_so(vault: Asked) -> None:

@@ -3,7 +3,12 @@
 import pytest
 from markupsafe import Markup
 
+from coordinator.cli.failures import ADVICE
+from coordinator.errors import SettingsError
+from coordinator.web import pages
 from coordinator.web.rendering import sentence, things
+from coordinator.web.ways import remedy
+from coordinator.web.words import hint_for
 
 
 @pytest.mark.parametrize(
@@ -26,6 +31,14 @@ from coordinator.web.rendering import sentence, things
 )
 def test_a_message_becomes_a_sentence_with_things_as_they_are_said(message: str, said: str) -> None:
     assert sentence(message) == said
+
+
+def test_no_hint_names_an_option_beside_its_command() -> None:
+    for error, (_, usual) in ADVICE.items():
+        if error is SettingsError:  # said in the terminal, before there is a page
+            continue
+        found = remedy(pages.PAGES, hint_for(error, usual))
+        assert (error, "--" in found.sentence) == (error, False)
 
 
 def test_mark_up_stays_what_it_is_and_nothing_else_becomes_it() -> None:
