@@ -28,7 +28,7 @@ SUBJECT: Final = re.compile(
     r"\b(card|key|location|copy|holder|plate|words|file|bag):(?=[A-Za-z0-9])"
 )
 CEREMONY: Final = re.compile(r"\bceremony\b")
-DRILL: Final = re.compile(r"\b(no|a|last|this) drill\b|^drill(?= \w+: \d)")
+DRILL: Final = re.compile(r"\b(no|a|last|this) drill\b|^drill(?= \w+: \d)|(?<=>)drill(?=<)")
 SYNC: Final = re.compile(r"\bas of the last sync\b")
 LOCATION: Final = re.compile(r"\blocation\b")
 COLLECTING: Final = re.compile(r"\bis collecting\b")

@@ -44,4 +44,5 @@ def test_no_hint_names_an_option_beside_its_command() -> None:
 def test_mark_up_stays_what_it_is_and_nothing_else_becomes_it() -> None:
     assert isinstance(things(Markup("<b>card:a</b>")), Markup)
     assert things(Markup("<b>card:a</b>")) == "<b>card a</b>"
+    assert things(Markup("<strong>drill</strong>")) == "<strong>try-out</strong>"
     assert not isinstance(things("<b>card:a</b>"), Markup)
