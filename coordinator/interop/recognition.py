@@ -263,7 +263,7 @@ def _files(text: str, network: Network, given: Given, *, nesting: int) -> Files:
 def _from_ur(message: ur.Message, network: Network, given: Given, *, nesting: int) -> Files:
     """Return the wallets of a UR message: an output, or the text that its bytes hold."""
     if message.type in ur_types.OUTPUTS:
-        return descriptors.wallets([ur_types.descriptor_of(message)], network, ur_format(message))
+        return [_of_output(message, network)]
     if message.type == ur_types.BYTES:
         data = ur_types.bytes_of(message)
         _refuse_binary(data)
@@ -272,6 +272,19 @@ def _from_ur(message: ur.Message, network: Network, given: Given, *, nesting: in
     if message.type in (*ur_types.ACCOUNTS, *ur_types.KEYS, ur_types.MULTI_ACCOUNTS):
         raise NotImportable(f"this is one signer's key (ur:{message.type})", IMPORT_KEY)
     return ur_types.refuse_other(message.type)
+
+
+def _of_output(message: ur.Message, network: Network) -> WalletFile:
+    text, format_ = ur_types.descriptor_of(message), ur_format(message)
+    (file,) = descriptors.wallets([text], network, format_)
+    if numbers := ur_types.keys_without_origin(message):
+        told = ", ".join(map(str, numbers))
+        return file.warned(
+            "origin_unknown",
+            f"the {format_} tells no origin of keys {told}; each is its own: they can be watched,"
+            " and a signer may not find them",
+        )
+    return file
 
 
 def ur_format(message: ur.Message) -> str:

@@ -88,7 +88,7 @@ def descriptor_of(message: ur.Message) -> str:
     """Return the descriptor of a wallet; raises PolicyError for what is none."""
     found = ur.decoded(message.cbor)
     if message.type == "output-descriptor" or _tag_of(found) in (DESCRIPTOR, DESCRIPTOR_OLD):
-        found = found.value if isinstance(found, cbor2.CBORTag) else found
+        found = _untagged(found)
         if isinstance(found, dict):
             return _from_source(found)
     return _from_tags(found)
@@ -96,7 +96,7 @@ def descriptor_of(message: ur.Message) -> str:
 
 def account_outputs(message: ur.Message) -> list[tuple[str | None, UrKey]]:
     """Return an account's keys, each with the script type it is for; None is none of ours."""
-    found = _map(ur.decoded(message.cbor), "an account")
+    found = _map(_untagged(ur.decoded(message.cbor)), "an account")
     listed, master = found.get(2), _u32(found.get(1, 0), "the account")
     if not isinstance(listed, list) or len(listed) > ACCOUNTS_MAX:
         raise PolicyError(f"the account of {message.type} holds no list of outputs")
@@ -109,6 +109,25 @@ def keys_of_output(message: ur.Message) -> list[tuple[str | None, UrKey]]:
     return list(_account_keys([ur.decoded(message.cbor)]))
 
 
+def keys_without_origin(message: ur.Message) -> list[int]:
+    """Return which keys of a wallet's output, from 1 on, tell neither an origin nor to be a master.
+
+    Of those alone a UR leaves open how deep they are; in an xpub they would look like masters.
+    """
+    found = _untagged(_unwrapped(ur.decoded(message.cbor)).inside)
+    keys = found.get(2) if isinstance(found, dict) else None
+    told = [_untagged(each) for each in keys] if isinstance(keys, list) else []
+    return [
+        number
+        for number, each in enumerate(told, 1)
+        if isinstance(each, dict) and not {1, 6} & each.keys()
+    ]
+
+
+def _untagged(found: object) -> object:
+    return found.value if isinstance(found, cbor2.CBORTag) else found
+
+
 def _of_master(key: UrKey, master: bytes | None) -> UrKey:
     """Return an account's key with the account's master, where its own origin leaves that out."""
     if key.fingerprint is not None or master is None or not key.key.depth:
@@ -118,7 +137,7 @@ def _of_master(key: UrKey, master: bytes | None) -> UrKey:
 
 def keys_of(message: ur.Message) -> list[UrKey]:
     """Return the keys that a Keystone shows at once, each of an account."""
-    listed = _map(ur.decoded(message.cbor), "the accounts").get(2)
+    listed = _map(_untagged(ur.decoded(message.cbor)), "the accounts").get(2)
     if not isinstance(listed, list) or len(listed) > ACCOUNTS_MAX:
         raise PolicyError(f"the accounts of {message.type} are no list of keys")
     return [hdkey(each, number) for number, each in enumerate(listed, 1)]
@@ -189,7 +208,7 @@ def write_account(key: WalletKey, network: Network) -> ur.Message:
 def hdkey(found: object, number: int) -> UrKey:
     """Read an hdkey; raises PolicyError naming its place."""
     where = f"key {number} of the UR"
-    told = _map(found.value if isinstance(found, cbor2.CBORTag) else found, where)
+    told = _map(_untagged(found), where)
     point, chain_code = told.get(3), told.get(4)
     if told.get(2) or (isinstance(point, bytes) and point.startswith(b"\0")):
         raise NotImportable(f"{where} is private", PRIVATE)
@@ -231,9 +250,7 @@ class _Origin(NamedTuple):
 def _keypath(found: object, where: str) -> _Origin:
     if found is None:
         return _Origin()
-    told = _map(
-        found.value if isinstance(found, cbor2.CBORTag) else found, f"the origin of {where}"
-    )
+    told = _map(_untagged(found), f"the origin of {where}")
     steps = told.get(1, [])
     if not isinstance(steps, list) or len(steps) % 2 or len(steps) > 2 * STEPS_MAX:
         raise PolicyError(f"the origin of {where} is no list of steps")
@@ -254,9 +271,7 @@ def _below(found: object, where: str) -> str:
     """Return the steps below a key as a descriptor has them."""
     if found is None:
         return ""
-    told = _map(
-        found.value if isinstance(found, cbor2.CBORTag) else found, f"the children of {where}"
-    )
+    told = _map(_untagged(found), f"the children of {where}")
     steps = told.get(1, [])
     if not isinstance(steps, list) or len(steps) > 2 * STEPS_MAX:
         raise PolicyError(f"the children of {where} are no list of steps")
@@ -380,7 +395,7 @@ def _written(
 def _is_mainnet(found: object, where: str) -> bool:
     if found is None:
         return True
-    told = _map(found.value if isinstance(found, cbor2.CBORTag) else found, f"the coin of {where}")
+    told = _map(_untagged(found), f"the coin of {where}")
     if told.get(1, 0) not in COINS:
         raise PolicyError(f"{where} is for another coin than Bitcoin")
     return told.get(2, 0) == 0

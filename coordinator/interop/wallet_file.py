@@ -34,8 +34,8 @@ from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, KeyUse, Policy, lock
 from psbt.policy import policy_of as branched_policy
 
 PATH_MAX: Final = 12
-OWN_FORMATS: Final = ("descriptor", "JSON with a descriptor")
-"""What `vault export` writes: a birthday that cannot be is an error of ours, and refused."""
+OWN_FORMAT: Final = "JSON with a descriptor"
+"""In which `vault export` tells a birthday: one that cannot be is an error of ours, and refused."""
 GAP_MAX: Final = 10_000
 UNKNOWN_FINGERPRINT: Final = bytes(4)
 PURPOSES: Final = {

@@ -344,7 +344,7 @@ def _birthday_in(home: Home, db: Session, file: WalletFile) -> tuple[WalletFile,
     try:
         return file, scans.checked_birthday(told, tip, home.network)
     except UsageError as failure:
-        if file.format in wallet_file.OWN_FORMATS:
+        if file.format == wallet_file.OWN_FORMAT:
             raise
         return file.warned(
             "birthday_ahead", f"the {file.format}'s birthday is not used: {failure}"

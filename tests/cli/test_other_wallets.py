@@ -10,7 +10,7 @@ import pytest
 
 from coordinator.interop import bsms, descriptors, writing
 from coordinator.interop.wallet_file import first_address, wallet_of
-from psbt.policy import format_descriptor
+from psbt.policy import checksum, format_descriptor
 from tests.program import PIN, Asked, asking
 from tests.psbt.soft_vault import soft_vault
 
@@ -82,6 +82,17 @@ def test_a_file_ahead_of_the_chain_does_not_stop_the_import(home: Asked) -> None
     text["blockheight"] = 2**31 - 1
     made = brought(home, json.dumps(text))
     assert made["birthday_height"] in (None, 2**31 - 1)
+
+
+def test_an_annotation_ahead_of_the_chain_does_not_stop_the_import(asked: Asked) -> None:
+    asked("init", "--network", "regtest")
+    brought(asked, DESCRIPTOR)
+    asked("sync", "v")
+    other = descriptors.multipath(replace(WALLET, threshold=1), POLICY.network)
+    body = f"{other.partition('#')[0]}?bh=840000"
+    made = brought(asked, f"{body}#{checksum(body)}", "--name", "later")
+    assert made["birthday_height"] is None
+    assert [each["code"] for each in made["warnings"]] == ["birthday_ahead"]
 
 
 def test_format_and_wallet_are_chosen_by_name(home: Asked) -> None:

@@ -235,3 +235,28 @@ def test_nothing_of_a_secret_is_said_whatever_file_it_is_in(name: str) -> None:
         told = f"{refused.value} {getattr(refused.value, 'remedy', '')}".lower()
         for piece in ("legal", "sausage", "yellow", "tprv", XPUB[20:26].lower(), "5e5e", "0123"):
             assert piece not in told
+
+
+def altered(*, lacking: int) -> str:
+    """Return a wallet's code whose second key lacks a field."""
+    keys = [ur_types._written(key, HERE, old=True) for key in WALLET.keys]
+    del keys[1][lacking]
+    tagged = [cbor2.CBORTag(303, key) for key in keys]
+    output = cbor2.CBORTag(401, cbor2.CBORTag(407, {1: 2, 2: tagged}))
+    return ur.split(ur.Message("crypto-output", cbor2.dumps(output)), 9_000)[0]
+
+
+def test_a_key_of_a_code_that_tells_no_origin_is_no_master_and_said() -> None:
+    found = read_text(altered(lacking=6), HERE)
+    assert is_same_wallet(found, WALLET)
+    (warned,) = found.warnings
+    assert (warned.code, "no origin of keys 2;" in warned.message) == ("origin_unknown", True)
+    assert read_text(altered(lacking=9), HERE).warnings == ()
+
+
+def test_an_account_within_its_tag_is_read_like_one_without() -> None:
+    plain = ur_types.write_account(KEY, HERE)
+    tagged = cbor2.dumps(cbor2.CBORTag(311, cbor2.loads(plain.cbor)))
+    for cbor in (plain.cbor, tagged):
+        code = ur.split(ur.Message("crypto-account", cbor), 9_000)[0]
+        assert [each.key.key for each in read_keys(code.encode(), "the code").keys] == [KEY.key]
