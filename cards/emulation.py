@@ -311,6 +311,7 @@ def _lock(path: Path, seconds: float = 0) -> FileLock:
         raise OutOfReach(
             f"the emulated card {path} is in use",
             "let the other command end, then run the same command again",
+            may_end_by_itself=True,
         ) from None
     except OSError as failure:
         raise CardError(f"the emulated card {path} cannot be locked: {failure.strerror}") from None

@@ -48,11 +48,15 @@ class ReaderNotFound(TransportError):
 
 
 class OutOfReach(TransportError):
-    """No card can be reached before something else is done; `remedy` says what."""
+    """No card can be reached before something else is done; `remedy` says what.
 
-    def __init__(self, what: str, remedy: str) -> None:
+    It `may_end_by_itself` where another program keeps the card or its reader for a while.
+    """
+
+    def __init__(self, what: str, remedy: str, *, may_end_by_itself: bool = False) -> None:
         """Keep what is to be done."""
         self.remedy = remedy
+        self.may_end_by_itself = may_end_by_itself
         super().__init__(what)
 
 

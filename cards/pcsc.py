@@ -307,7 +307,8 @@ class ReaderTransport:
 
 def kept_by_another(reader: str) -> OutOfReach:
     """Return the error of a reader that another program does not share."""
-    return OutOfReach(f"another program keeps reader {reader} for itself", CLOSE_THE_OTHER)
+    what = f"another program keeps reader {reader} for itself"
+    return OutOfReach(what, CLOSE_THE_OTHER, may_end_by_itself=True)
 
 
 def _events(context: int, reader: str) -> int:

@@ -1,8 +1,8 @@
 """What lies on the readers, looked at whenever a card comes or goes; no PIN is presented.
 
 A card that was told is not looked at again while it stays, unless somebody asks for that.
-A card that could not be told because it lost power, or another program reset it, is looked at
-again: nothing else would say that it answers by now.
+A card that could not be told because it lost power, or another program reset it or kept it for
+itself, is looked at again: nothing else would say that it answers by now.
 """
 
 import threading
@@ -51,7 +51,9 @@ class Lying(NamedTuple):
     @property
     def may_answer_soon(self) -> bool:
         """Tell whether trying again may help."""
-        return isinstance(self.error, TransportError) and not isinstance(self.error, OutOfReach)
+        if isinstance(self.error, OutOfReach):
+            return self.error.may_end_by_itself
+        return isinstance(self.error, TransportError)
 
     @property
     def kind(self) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Homes of every kind that the page has to show, each with something to see on every page."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -165,11 +166,26 @@ def named_oddly(folder: Path) -> Asked:
     return asked
 
 
+def mainnet(folder: Path) -> Asked:
+    """A home of real money that asks no chain, and watches a vault of which it knows no card."""
+    asked = asking(folder / "home")
+    asked("init", "--network", "mainnet", "--chain", "none:")
+    (vault,) = (
+        each
+        for each in json.loads(KIT.read_text())["backups"]
+        if each["name"] == "2-of-3 on mainnet"
+    )
+    keys = ",".join(f"{each}/<0;1>/*" for each in vault["keys"])
+    asked("vault", "import", "-", "--name", "w", stdin=f"wsh(sortedmulti(2,{keys}))")
+    return asked
+
+
 def odd(number: int) -> str:
     """Return a text that would show as something else, were it not made visible."""
     return f'\u202e<b onclick="x">{number}</b>\u200b&'
 
 
+KIT: Final = Path(__file__).parents[1] / "vectors" / "kit.json"
 NOWHERE: Final = "bitcoind+http://127.0.0.1:1?cookie=/nonexistent/cookie"
 READ_ONLY: Final = "read-only"
 SERVERS: list[postgresql.Server] = []
@@ -187,5 +203,6 @@ HOMES: Final[dict[str, Callable[[Path], Asked]]] = {
     "away": away,
     "imported": imported,
     "named-oddly": named_oddly,
+    "mainnet": mainnet,
     READ_ONLY: usual,
 }

@@ -36,6 +36,16 @@ def test_a_home_that_can_only_be_read_has_no_button_that_would_change_it(
         )
 
 
+def test_where_money_is_real_no_page_speaks_of_practice(tmp_path: Path) -> None:
+    with serving(homes.mainnet(tmp_path).home) as running:
+        client = Client(running)
+        client.enter()
+        pages = every_page(client)
+    assert len(pages) > 20
+    spoken = re.compile("practi[cs]e|play money", re.IGNORECASE)
+    assert [path for path, text in pages.items() if spoken.search(text)] == []
+
+
 @pytest.mark.parametrize("kind", ["sealed", "watching", "later", "empty"])
 def test_where_the_chain_is_away_every_page_of_every_home_is_shown(
     kind: str, tmp_path: Path

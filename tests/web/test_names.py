@@ -23,9 +23,11 @@ def every_page(client: Client) -> dict[str, str]:
         if path in pages or looked[kind_of(path)] == OF_A_KIND or FILES.fullmatch(path):
             continue
         looked[kind_of(path)] += 1
-        pages[path] = client.get(path).text
+        answer = client.get(path)
+        pages[path] = answer.text
+        waiting += [found] if (found := answer.headers.get("location")) else []
         waiting += [each.replace("&amp;", "&") for each in HREF.findall(pages[path])]
-    return pages
+    return {path: text for path, text in pages.items() if text}
 
 
 @pytest.mark.matrix

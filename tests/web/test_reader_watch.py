@@ -44,7 +44,14 @@ def looking(
         watch.close()
 
 
-@pytest.mark.parametrize("error", [CardRemoved("lost power"), CardReset("another program")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        CardRemoved("lost power"),
+        CardReset("another program"),
+        OutOfReach("another program keeps it", "let it end", may_end_by_itself=True),
+    ],
+)
 def test_a_card_that_may_answer_soon_is_looked_at_until_it_does(
     vault: Asked, monkeypatch: pytest.MonkeyPatch, error: CardError
 ) -> None:

@@ -66,8 +66,9 @@ def new_vault(who: Counted, asked: Asked) -> None:
         who.task()
         who.send("/places/new", on="/places", name=place, kind="home")
         who.send("/places/move", ("event", "placed"), on="/places", item=f"card:{label}", at=place)
-    for label, place in zip(CARDS, ("aunt", "home", "home"), strict=True):
-        told = {"card": label, "written_at": place}
+    who.send("/places/person", on="/places", name="anna")
+    for label in CARDS:
+        told = {"card": label, "known_by": "anna"}
         who.send("/places/secret", ("kind", "pin"), on="/places", **told)
     cards = [(f"card:{label}", "yes") for label in CARDS]
     who.send("/vaults", ("threshold", "2"), *cards, on="/vaults", name="family")

@@ -63,10 +63,13 @@ def set_up_cards(opened: Watched) -> None:
         page.locator("#item").select_option(f"card:{label}")
         page.locator("#at").select_option(place)
         page.get_by_role("button", name="Write it down").first.click()
-    for label, elsewhere in (("blue", "aunt"), ("red", "home"), ("green", "home")):
+    opened.go("/places")
+    page.locator("#who").fill("anna")
+    press(page, "Add them")
+    for label in FAMILIES:
         opened.go("/places")
         page.locator("#card").select_option(label)
-        page.locator("#written_at").select_option(elsewhere)
+        page.locator("#known_by").fill("anna")
         page.get_by_role("button", name="Write it down").nth(1).click()
 
 
