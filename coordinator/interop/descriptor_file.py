@@ -14,8 +14,9 @@ HEADING = re.compile(r"[A-Za-z][^:]{0,60}:")
 START = re.compile(r"[a-z]+\(")
 LABEL = re.compile(r"[A-Za-z][0-9A-Za-z_ -]{0,39}[:=](?=[\"'`]?[a-z]+\()")
 """What may stand before a descriptor: `Receive: wsh(…)`, `main_descriptor = "wsh(…)"`."""
-QUOTED = re.compile(r"(?:[-*•]|[0-9]{1,2}[.)])?([\"'`]?)(.*?)\1[,;.]?")
-"""A descriptor as a list, a program or a letter has it."""
+OPENING = re.compile(r"(?:[-*•]|[0-9]{1,2}[.)])?[\"'`]?")
+CLOSING = re.compile(r"[\"'`]?[,;.]?$")
+"""What is around a descriptor that a list, a program or a letter has."""
 BESIDE = re.compile(r"(\)|\)#[0-9a-z]{8})[\s,;]+(?=(?:wsh|sh|tr)\()")
 """Between two descriptors on a line."""
 BESIDE_HINT: Final = (
@@ -23,7 +24,11 @@ BESIDE_HINT: Final = (
     " belongs behind a #"
 )
 COMMENTS: Final = ("#", "//", ";", "--", "```")
-CHECKSUM = re.compile(r"#[023456789acdefghjklmnpqrstuvwxyz]{8}")
+CHECKSUM = re.compile(r"(?:\?[0-9a-z=&]*)?#[023456789acdefghjklmnpqrstuvwxyz]{8}")
+"""What follows the last bracket of a descriptor, its annotations first."""
+END_MAX: Final = 200
+KEYCHAINS = re.compile(r";[0-9]{1,10}>")
+"""What a line begins with that was wrapped between keychains; else ; begins a comment."""
 
 
 def descriptors_in(text: str) -> list[str]:
@@ -52,9 +57,13 @@ def _descriptors(text: str) -> Iterator[str]:
     ready: str | None = None
     for number, line in enumerate(lines(text), 1):
         piece = "".join(line.split())
-        if ready is not None and "#" not in ready and CHECKSUM.fullmatch(piece):
-            ready, piece = ready + piece, ""
-        if _is_comment(piece) or (not begun and HEADING.fullmatch(piece)):
+        if ready is not None:
+            end = ready[-END_MAX:].rpartition(")")[2]
+            whole = CLOSING.sub("", end + piece)
+            if CHECKSUM.fullmatch(whole) and len(whole) > len(end):
+                ready, piece = ready[: len(ready) - len(end)] + whole, ""
+        within = bool(begun) and bool(KEYCHAINS.match(piece))
+        if (_is_comment(piece) and not within) or (not begun and HEADING.fullmatch(piece)):
             continue
         if ready is not None:
             yield ready
@@ -69,7 +78,7 @@ def _descriptors(text: str) -> Iterator[str]:
         begun.append(piece)
         depth += piece.count("(") - piece.count(")")
         if depth <= 0:
-            ready, begun, depth = "".join(begun), [], 0
+            ready, begun, depth = CLOSING.sub("", "".join(begun)), [], 0
     if ready is not None:
         yield ready
     if begun or ready is None:
@@ -82,8 +91,9 @@ def _is_comment(line: str) -> bool:
 
 
 def _unlabelled(text: str) -> str:
-    """Return a line without what stands before its descriptor, and the quotes around it."""
+    """Return a line without what stands before its descriptor."""
     piece = "".join(text.split())
     labelled = LABEL.match(piece)
-    quoted = QUOTED.fullmatch(piece, labelled.end() if labelled else 0)
-    return quoted[2] if quoted and START.match(quoted[2]) else piece
+    opened = OPENING.match(piece, labelled.end() if labelled else 0)
+    bare = piece[opened.end() :] if opened else piece
+    return bare if START.match(bare) else piece

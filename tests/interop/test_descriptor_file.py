@@ -213,6 +213,25 @@ def test_an_origin_that_contradicts_its_key_is_told_and_not_kept() -> None:
     assert found.keys[0].path == ()
 
 
+ANNOTATED = f"{BODY}?bh=840000&gl=50"
+
+
+@pytest.mark.parametrize("whole", [WHOLE, f"{ANNOTATED}#{checksum(ANNOTATED)}"])
+@pytest.mark.parametrize(
+    "around", ["{}", '"{}",', "- `{}`", "descriptor = '{}'", "# ours\n{}\n# end"]
+)
+def test_what_is_wrapped_anywhere_is_one_text(whole: str, around: str) -> None:
+    for place in range(len("wsh("), len(whole)):
+        for end in ("\n", "\r\n    "):
+            wrapped = whole[:place] + end + whole[place:]
+            assert descriptors_in(around.format(wrapped)) == [whole]
+
+
+@pytest.mark.parametrize("comment", ["# a key", "; a key", "// a key", ""])
+def test_comments_stand_between_the_lines_of_a_descriptor(comment: str) -> None:
+    assert descriptors_in(WHOLE.replace(",", f",\n{comment}\n")) == [WHOLE]
+
+
 def test_what_is_wrapped_in_very_many_lines_is_one_text() -> None:
     assert len(descriptors_in("wsh(\n" + "x\n" * 200_000)[0]) == 200_004
 
