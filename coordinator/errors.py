@@ -1,7 +1,7 @@
 """What can go wrong in the hall.
 
 CoordinatorError
-├── SettingsError → ChainPasswordMissing
+├── SettingsError(remedy) → ChainPasswordMissing
 ├── UsageError → Ambiguous(name, candidates) · FeerateTooLow(least_feerate)
 ├── Untrusted · ApprovalMismatch · ChecksumDiffers(vault) · NotAccepted(codes)
 ├── BookRolledBack(seen, found)
@@ -34,8 +34,19 @@ class CoordinatorError(Exception):
 LOOK_AT_URL = "try again; else look at the URL in the home's settings.toml: docs/chain.md"
 
 
+MAKE_A_HOME = (
+    "name another folder with --home DIR, or make a home there: cardquorum guide, or "
+    "cardquorum init --network NETWORK; chain URLs are in docs/chain.md"
+)
+
+
 class SettingsError(CoordinatorError):
     """The home is missing, exists already, or says something that cannot be."""
+
+    def __init__(self, what: str, remedy: str = MAKE_A_HOME) -> None:
+        """Keep what to do about it."""
+        self.remedy = remedy
+        super().__init__(what)
 
 
 class ChainPasswordMissing(SettingsError):

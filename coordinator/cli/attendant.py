@@ -7,7 +7,7 @@ import sys
 import termios
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 from cards.pin import Pin, Secret
 from cards.session import CardIdentity
@@ -24,6 +24,13 @@ from storage import sealing
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
+SPOKEN: Final = {
+    "puk": "PUK",
+    "duress": "PIN under duress",
+    "pairing": "pairing password",
+    "seed": "seed (hexadecimal)",
+}
+"""What people call a secret that is not called by its kind."""
 KINDS = frozenset({"new", "puk", "duress", "pairing", "passcode", "seed", "words"})
 ANY_CARD = ""
 LINE_MAX = 1024
@@ -135,7 +142,7 @@ class Terminal:
         if given is not None:
             return given.copy()
         silent = optional or self._from_stdin
-        typed = None if silent else ask_hidden(f"{kind} of card {label}: ")
+        typed = None if silent else ask_hidden(f"{SPOKEN.get(kind, kind)} of card {label}: ")
         return Secret(typed) if typed else None
 
     def label_for(self, why: str, known: str | None) -> str | None:

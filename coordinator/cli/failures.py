@@ -142,11 +142,7 @@ ADVICE: dict[type[BaseException], Advice] = {
         f"who runs the server, or restore a backup made before: {RESTORE}",
     ),
     hall.CoordinatorError: (ExitStatus.REFUSED, "see where it stands: cardquorum status"),
-    hall.SettingsError: (
-        ExitStatus.USAGE,
-        "name another folder with --home DIR, or make a home there: cardquorum guide, or "
-        "cardquorum init --network NETWORK; chain URLs are in docs/chain.md",
-    ),
+    hall.SettingsError: (ExitStatus.USAGE, "{remedy}"),
     hall.ChainPasswordMissing: (
         ExitStatus.USAGE,
         "the node writes the file .cookie into its data folder while it runs: give its full name",
@@ -219,6 +215,7 @@ LISTS = {
     "card or key": "card list",
     "carrier": "carrier list",
     "ceremony": "spend list",
+    "copy": "copy list VAULT",
     "drill": "drill list VAULT",
     "holder": "holder list",
     "key": "key list",
@@ -254,9 +251,8 @@ def explain(error: BaseException) -> Failure:
     if isinstance(error, card.PinIncorrect):
         hint = _pin_hint(error, hint)
     if isinstance(error, storage.NotFound):
-        hint = (
-            f"see which there are: cardquorum {LISTS[error.kind]}" if error.kind in LISTS else hint
-        )
+        kind = error.kind if error.kind in LISTS else error.name.partition(":")[0]
+        hint = f"see which there are: cardquorum {LISTS[kind]}" if kind in LISTS else hint
     if isinstance(error, hall.NotAccepted) and error.codes:
         options = " ".join(f"--accept {accepted}" for accepted in error.codes)
         hint = f"nothing was done; only if you are sure, run it again with {options}"

@@ -20,7 +20,8 @@ PRACTICE_ADDRESS: Final = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 """A published test vector's address: play money that is sent to it is gone."""
 ASKED: Final = {
     "ADDRESS": "An address of your own, in another wallet:",
-    "ADDRESS:AMOUNT": "That address, a colon and the sum, as bc1q…:20000sat:",
+    "ADDRESS:AMOUNT": "The address that is paid:",
+    "AMOUNT": "How much, as 20000 sat or 0.01 BTC:",
     "CHECKSUM": "The eight characters after # on the paper:",
     "SERIAL": "The number on the new bag:",
     "FILE": "The file:",
@@ -70,6 +71,7 @@ class Answers:
             "KIND": self._kind,
             "DIR": lambda: str(free_folder(self._folder, self._step)),
             "ADDRESS": self._address,
+            "ADDRESS:AMOUNT": self._payee,
             "NETWORK": self._chosen_network,
             "CHAIN": self._chain,
             "FILE": self._file,
@@ -138,6 +140,22 @@ class Answers:
 
     def _address(self) -> str:
         return PRACTICE_ADDRESS if self._practice else self._typed("ADDRESS")
+
+    def _payee(self) -> str:
+        """Return whom to pay what: an address and then a sum, or both where a URI names both."""
+        need = "ADDRESS:AMOUNT"
+        address = ask_text(ASKED[need], check=self._wrong_payee)
+        if _is_whole(address, self._facts.network or "mainnet"):
+            return address
+        amount = ask_text(
+            ASKED["AMOUNT"], check=lambda typed: self._wrong(need, f"{address}:{typed}")
+        )
+        return f"{address}:{amount}"
+
+    def _wrong_payee(self, typed: str) -> str | None:
+        if _is_whole(typed, self._facts.network or "mainnet"):
+            return None
+        return self._wrong("ADDRESS", typed)
 
     def _label(self) -> str:
         """Return the first of card-1, card-2… that is free; a card of software keeps its name."""
@@ -326,6 +344,18 @@ def wrong_with_value(need: str, typed: str, network: str) -> str | None:
     except UsageError as failure:
         return str(failure)
     return None
+
+
+def _is_whole(typed: str, network: str) -> bool:
+    """Tell whether an address comes with the sum that it is paid."""
+    from coordinator.errors import UsageError
+    from coordinator.payment.payees import parse_payee
+
+    try:
+        parse_payee(typed, network)
+    except UsageError:
+        return False
+    return True
 
 
 def free_folder(folder: Path, step: "Step") -> Path:

@@ -111,13 +111,33 @@ def _step(report: Report, title: str, why: str, *words: str) -> Step:
     return Step(f"report_{report.value}", Severity.DANGER, title, why, words)
 
 
-def _gone(report: Report, _facts: GuideFacts, label: str) -> Iterator[Step]:
+def _gone(report: Report, facts: GuideFacts, label: str) -> Iterator[Step]:
+    """Yield that a card is gone; where it is only lost, that the others are tried out first."""
     yield _step(
         report,
         f"record that card {label} is {report.value}",
         f"{NOTHING_MOVES}; what is left of the vault is said at once",
         *("card", report.value, label),
     )
+    for other in _beside(facts, label) if report is Report.LOST else ():
+        yield _step(
+            report,
+            f"try out card {other}, before anything else",
+            "now each of the others is needed; no money moves; stop after one wrong PIN",
+            *("card", "check", other, "--pin"),
+        )
+
+
+def _beside(facts: GuideFacts, label: str) -> list[str]:
+    """Return the cards that are left of the vaults a card belongs to."""
+    found = [
+        carrier.name
+        for vault in facts.vaults
+        if vault.in_use and label in {each.name for each in vault.facts.carriers()}
+        for carrier, _ in vault.facts.cards()
+        if carrier.gone is None and carrier.name != label
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _opened(report: Report, _facts: GuideFacts, subject: str) -> Iterator[Step]:
@@ -231,14 +251,15 @@ def _quiet(report: Report, facts: GuideFacts, holder: str) -> Iterator[Step]:
 
 def _computer(report: Report, facts: GuideFacts, _subject: str) -> Iterator[Step]:
     """Yield how a vault comes back on another computer, and what the old one may have seen."""
-    name = Need("NAME")
-    yield _step(
-        report,
-        "bring the vault back from its kit",
-        "the keys are on the cards; who has the old computer may see balances and places, "
-        "and spends nothing",
-        *("recover", Need("FILE"), "--name", name, "--checksum", Need("CHECKSUM")),
-    )
+    if not any(vault.in_use for vault in facts.vaults):
+        name = Need("NAME")
+        yield _step(
+            report,
+            "bring the vault back from its kit",
+            "the keys are on the cards; who has the old computer may see balances and places, "
+            "and spends nothing",
+            *("recover", Need("FILE"), "--name", name, "--checksum", Need("CHECKSUM")),
+        )
     yield _step(
         report,
         "enrol a card of the vault",

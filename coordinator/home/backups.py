@@ -118,7 +118,10 @@ def restore(file: Path, folder: Path) -> Written:
     StorageError where its database is damaged or not of this program.
     """
     if (folder / SETTINGS_FILE).exists() or (folder.exists() and any(folder.iterdir())):
-        raise SettingsError(f"{folder} is not empty; restore into a new folder")
+        raise SettingsError(
+            f"{folder} is not empty",
+            "name a folder that is not there yet: cardquorum restore FILE --home NEWDIR",
+        )
     target = folder.absolute()
     near = next(parent for parent in target.parents if parent.exists())
     try:

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import URL, make_url
 
@@ -82,6 +82,14 @@ def default_folder() -> Path:
     return user_data_path("cardquorum", appauthor=False)
 
 
+GO_ON: Final = "go on with it: cardquorum status; or make another one with --home DIR"
+RESTORE: Final = "bring it back from a backup: cardquorum restore FILE --home NEWDIR"
+MEND: Final = (
+    "put that line right with an editor, chain URLs are in docs/chain.md; or restore a backup: "
+    "cardquorum restore FILE --home NEWDIR"
+)
+
+
 def create_home(
     folder: Path,
     network: str,
@@ -103,7 +111,7 @@ def create_home(
     if (url := parse_url(home.chain)).scheme == CORE:
         url.credentials()
     if (home.folder / SETTINGS_FILE).exists():
-        raise SettingsError(f"{home.folder} is a home already")
+        raise SettingsError(f"{home.folder} is a home already", GO_ON)
     _refuse_others(home.folder)
     try:
         home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -129,7 +137,7 @@ def _refuse_others(folder: Path) -> None:
         raise SettingsError(f"cannot read {folder}: {failure.strerror}") from failure
     others = found - {UNFINISHED, *LEFT_OVER} if UNFINISHED in found else found
     if DATABASE_FILE in others:
-        raise SettingsError(f"{folder} has a database and no {SETTINGS_FILE}: restore a backup")
+        raise SettingsError(f"{folder} has a database and no {SETTINGS_FILE}", RESTORE)
     if others:
         raise SettingsError(f"{folder} holds other things; a home needs a folder of its own")
 
@@ -158,21 +166,23 @@ def open_home(folder: Path) -> Home:
         with file.open("rb") as opened:
             data = opened.read(SETTINGS_MAX + 1)
         if len(data) > SETTINGS_MAX:
-            raise SettingsError(f"{file} has more than {SETTINGS_MAX} bytes: these are no settings")
+            raise SettingsError(
+                f"{file} has more than {SETTINGS_MAX} bytes: these are no settings", MEND
+            )
         values = tomllib.loads(foreign_text.decoded(data, str(file)))
     except FileNotFoundError as failure:
         raise SettingsError(f"there is no home at {folder}") from failure
     except (OSError, ValueError, UsageError, RecursionError) as failure:
-        raise SettingsError(f"{file} cannot be read: {failure}") from failure
+        raise SettingsError(f"{file} cannot be read: {failure}", MEND) from failure
     network, chain, server = (values.get(name) for name in ("network", "chain", "database"))
     if network not in NETWORKS or not isinstance(chain, str):
-        raise SettingsError(f"{file} names no known network and chain")
+        raise SettingsError(f"{file} names no known network and chain", MEND)
     if not isinstance(server, str | None):
-        raise SettingsError(f"{file} names no database that can be opened")
+        raise SettingsError(f"{file} names no database that can be opened", MEND)
     try:
         kept = checked_server(server)
     except UsageError as failure:
-        raise SettingsError(f"{file}: {failure}") from failure
+        raise SettingsError(f"{file}: {failure}", MEND) from failure
     return Home(
         folder.absolute(), network, checked_chain(network, chain), kept, _operator(values, file)
     )
@@ -183,7 +193,7 @@ def _operator(values: Mapping[str, object], file: Path) -> str | None:
     named = values.get("operator")
     if named is None or (isinstance(named, str) and NAME.fullmatch(named)):
         return named
-    raise SettingsError(f"{file} calls the operator what is no name")
+    raise SettingsError(f"{file} calls the operator what is no name", MEND)
 
 
 def checked_server(url: str | None) -> str | None:

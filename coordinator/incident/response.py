@@ -222,7 +222,8 @@ def _fetch(db: Session, case: _Case, hours: int) -> Iterator[Step]:
     for ahead, subject, carrier in reached[: case.facts.threshold]:
         where = f" from {carrier.location}" if carrier.location else ""
         told = f", to be told {ahead} hours ahead" if ahead else ""
-        yield _step(f"have {subject} at hand{where}{told}", (), max(hours, ahead))
+        tried = ("card", "check", carrier.name, "--pin")
+        yield _step(f"have {subject} at hand{where}{told}, and try it", tried, max(hours, ahead))
 
 
 def _nearest(

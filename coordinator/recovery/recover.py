@@ -21,6 +21,7 @@ from storage import cards as card_book
 from storage.model import Vault
 
 PDF = b"%PDF"
+PACKED = b"\x1f\x8b"
 
 
 def descriptor_of(home: Home, db: Session, data: bytes, *, keys: Iterable[str]) -> str:
@@ -31,6 +32,8 @@ def descriptor_of(home: Home, db: Session, data: bytes, *, keys: Iterable[str]) 
     """
     if data.startswith(PDF):
         raise UsageError("this is the paper itself: type its lines, or give the text of its codes")
+    if data.startswith(PACKED):
+        raise UsageError("this is a backup, no kit: cardquorum restore FILE --home NEWDIR")
     whole = data if bip138.is_backup(data) else joined(data).encode()
     if bip138.is_backup(whole):
         return _opened(

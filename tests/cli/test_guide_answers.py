@@ -23,10 +23,10 @@ PROMPTS = {
         ELSEWHERE,
         ("", ELSEWHERE[:-1], "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", "n"),
     ),
-    "an address and a sum": (
+    "a URI with its sum": (
         PAY,
-        f"{ELSEWHERE}:20 000 sat",
-        ("", ELSEWHERE, f"{ELSEWHERE}:0,1", f"{ELSEWHERE}:0", f"{ELSEWHERE}:-5", "n"),
+        f"bitcoin:{ELSEWHERE}?amount=0.1",
+        ("", ELSEWHERE[:-1], f"{ELSEWHERE}:0,1", f"bitcoin:{ELSEWHERE}?amount=0", "n"),
     ),
     "a checksum": (
         ("vault", "approve", "v", "--checksum", Need("CHECKSUM")),
@@ -44,6 +44,26 @@ PROMPTS = {
         ("",),
     ),
 }
+
+
+def test_an_address_is_asked_for_and_then_the_sum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask_text(question: str, _default: str = "", *, check: Callable[[str], str | None]) -> str:
+        asked.append(question)
+        if len(asked) == 1:
+            return ELSEWHERE
+        assert all(check(typed) for typed in ("", "0", "-5", "0,1", "much", LONG, CONTROL))
+        assert check("20 000 sat") is None
+        return "20 000 sat"
+
+    monkeypatch.setattr(guide_answers, "ask_text", ask_text)
+    step = Step("step", Severity.INFO, "title", "why", PAY)
+    answers = Answers(step, GuideFacts("regtest"), tmp_path, practice=False, known={})
+    assert answers.given() == {"ADDRESS:AMOUNT": f"{ELSEWHERE}:20 000 sat"}
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)

@@ -47,7 +47,7 @@ def test_an_heir_is_led_to_a_small_sum_and_no_further_before_it_is_signed(tmp_pa
         r"What is it about\?": [DOWN * 4 + ENTER],  # something happened
         r"What happened\?": [DOWN * 6 + ENTER],  # the owner has died
     }
-    player.play(stop_at=14, instead=answers)
+    player.play(stop_at=15, instead=answers)
     shown = " ".join(player.screen.split())
     assert "The owner has died" in shown
     assert "Do nothing with the money today" in shown

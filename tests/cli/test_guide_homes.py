@@ -15,6 +15,8 @@ from psbt.policy import format_descriptor
 from storage.encryption import Cost
 from tests.cli.guide_player import ELSEWHERE, PASSPHRASE, Player
 from tests.cli.test_guide import safe
+from tests.cli.test_taproot import create as create_leaf
+from tests.cli.test_taproot import made_leaf
 from tests.program import PIN, UNPROVED, Asked, asking
 from tests.psbt.soft_vault import soft_vault
 
@@ -120,6 +122,16 @@ def test_what_was_begun_by_hand_is_led_to_the_end(tmp_path: Path, until: str) ->
     by_hand(asking(home), until)
     played(home)
     assert safe(home)
+
+
+@pytest.mark.matrix
+def test_a_vault_in_a_leaf_of_taproot_is_led_to_the_end(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    made_leaf(asking(home))
+    create_leaf(asking(home))
+    player = played(home)
+    assert safe(home)
+    assert "It is the same vault, with the same first addresses" in " ".join(player.screen.split())
 
 
 @pytest.mark.matrix

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -15,6 +16,7 @@ from coordinator.cli.failures import ADVICE, LISTS, explain
 from psbt import errors as psbt_errors
 from storage import errors as storage_errors
 from storage.errors import NotFound
+from tests.program import Asked
 
 ROOMS: tuple[ModuleType, ...] = (card_errors, hall_errors, psbt_errors, storage_errors)
 COMMAND = re.compile(r"cardquorum ((?:[a-zA-Z{}_./-]+ ?)+)")
@@ -84,4 +86,24 @@ def test_each_command_of_a_hint_takes_the_options_and_words_it_is_printed_with(h
 
 def test_what_does_not_exist_is_looked_up_in_the_list_of_its_kind() -> None:
     assert explain(NotFound("holder", "marie")).hint.endswith("cardquorum holder list")
-    assert explain(NotFound("item", "card:x")).hint == ADVICE[NotFound][1]
+    assert explain(NotFound("item", "card:x")).hint.endswith("cardquorum card list")
+    assert explain(NotFound("item", "bag:7")).hint == ADVICE[NotFound][1]
+
+
+def test_what_is_said_of_a_home_fits_what_is_wrong_with_it(asked: Asked, tmp_path: Path) -> None:
+    def hint(*words: str) -> str:
+        found: str = asked(*words, check=2)["error"]["hint"]
+        return found
+
+    assert "cardquorum init --network NETWORK" in hint("status")
+    asked("init", "--network", "regtest")
+    assert "go on with it: cardquorum status" in hint("init", "--network", "regtest")
+    backup = str(tmp_path / "backup")
+    asked("backup", "--out", backup)
+    assert "not there yet: cardquorum restore FILE --home NEWDIR" in hint("restore", backup)
+    no_kit = asked("recover", backup, "--name", "v", check=2)["error"]["message"]
+    assert "this is a backup, no kit: cardquorum restore FILE --home NEWDIR" in no_kit
+    (asked.home / "settings.toml").write_text("[")
+    assert "put that line right" in hint("status")
+    (asked.home / "settings.toml").unlink()
+    assert "cardquorum restore FILE --home NEWDIR" in hint("init", "--network", "regtest")

@@ -1,5 +1,7 @@
 """A card is lost, stolen, found or destroyed; a bag is found open: what is said at once."""
 
+from typing import Any
+
 import pytest
 
 from tests.program import PIN, Asked, Program
@@ -10,6 +12,11 @@ WEEK = 7 * 24
 def codes(asked: Asked) -> dict[str, dict]:
     found = asked("audit", "v", "--fail-on", "none")["findings"]
     return {finding["code"]: finding for finding in found}
+
+
+def is_tried(step: dict[str, Any]) -> bool:
+    """Tell whether a step is to have a card at hand, and to try it."""
+    return str(step["command"]).startswith("cardquorum card check ")
 
 
 def test_a_lost_card_leaves_a_quorum_and_says_where_to_look(vault: Asked, program: Program) -> None:
@@ -23,8 +30,12 @@ def test_a_lost_card_leaves_a_quorum_and_says_where_to_look(vault: Asked, progra
     assert commands[0] == "cardquorum custody record card:a found --at LOCATION"
     assert "cardquorum replace plan v --card a" in commands
     assert "at-a on " in left["steps"][0]["what"]
-    fetched = [step["what"] for step in left["steps"] if step["command"] is None]
-    assert fetched == ["have card:b at hand from at-b", "have card:c at hand from at-c"]
+    fetched = [step["what"] for step in left["steps"] if is_tried(step)]
+    assert "cardquorum card check b --pin" in commands
+    assert fetched == [
+        "have card:b at hand from at-b, and try it",
+        "have card:c at hand from at-c, and try it",
+    ]
     assert max(step["within_hours"] for step in left["steps"]) == WEEK
     said = program("card", "lost", "b").out
     assert "vault v can NOT be spent any more: 1 key left, 2 are needed" in said
@@ -79,13 +90,13 @@ def test_a_pin_written_beside_a_stolen_card_is_to_be_changed(vault: Asked) -> No
 def test_what_is_far_away_is_fetched_last_and_told_ahead(vault: Asked) -> None:
     vault("location", "add", "far", "--lead-hours", "400")
     vault("custody", "record", "card:b", "moved", "--at", "far")
-    fetched = [s for s in vault("card", "destroyed", "a")["steps"] if s["command"] is None]
+    fetched = [s for s in vault("card", "destroyed", "a")["steps"] if is_tried(s)]
     assert [step["what"] for step in fetched] == [
-        "have card:c at hand from at-c",
-        "have card:b at hand from far, to be told 400 hours ahead",
+        "have card:c at hand from at-c, and try it",
+        "have card:b at hand from far, to be told 400 hours ahead, and try it",
     ]
     left = vault("card", "stolen", "a")
-    assert [s["within_hours"] for s in left["steps"] if s["command"] is None] == [24, 400]
+    assert [s["within_hours"] for s in left["steps"] if is_tried(s)] == [24, 400]
 
 
 def test_a_destroyed_card_cannot_be_stolen(vault: Asked) -> None:

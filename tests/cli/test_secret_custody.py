@@ -185,6 +185,6 @@ def test_a_new_home_asks_for_the_pairing_password_at_the_terminal(
     set_up(places, f"blue.pairing={PASSWORD}")
     second_home(tmp_path / "home", tmp_path / "other")
     words = ("card", "enrol", "blue", "--emulated", "blue")
-    answers = [("pairing of card blue", PASSWORD), ("PIN of card blue.*3", "246802")]
+    answers = [("pairing password of card blue", PASSWORD), ("PIN of card blue.*3", "246802")]
     seen = at_terminal(tmp_path / "other", words, answers)
     assert (seen.status, PASSWORD in seen.screen) == (0, False)

@@ -113,7 +113,7 @@ def test_unblocking_at_the_terminal(home: Path, asked: Asked, typed: str, valid:
     check = ("card", "check", "fresh", "--pin-stdin", "--last-attempt")
     for _ in range(5):
         asked(*check, stdin="0000", check=4)
-    answers = [("puk of card fresh", "12345678"), ("new PIN of card fresh", typed)]
+    answers = [("PUK of card fresh", "12345678"), ("new PIN of card fresh", typed)]
     seen = at_terminal(home, ("card", "unblock", "fresh"), [*answers, ("once more", typed)])
     assert seen.status == 0, seen.screen
     assert "12345678" not in seen.screen

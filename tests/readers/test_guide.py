@@ -8,7 +8,7 @@ import pytest
 from cards.emulation import create_card, open_card
 from cards.family import family_named
 from tests.cli.guide_player import Player
-from tests.cli.test_guide import safe
+from tests.cli.test_guide import ENDINGS, safe
 from tests.program import PIN, Asked, run_program
 from tests.readers.conftest import PINS, Put, reader
 
@@ -17,6 +17,9 @@ FAMILIES = {"card-1": "satochip", "card-2": "tapsigner", "card-3": "keycard"}
 WRONG = "000000"
 PROVE = r"Do it\?"
 LAY = "Lay the card on the reader"
+TAKEN_AT = ("new PIN of card", "once more", "Written down", "Type it back", "Words 1 to 4",
+            "Words 21 to 24")  # fmt: skip
+QUESTIONS_MIN = 25
 
 
 class Hands:
@@ -174,6 +177,55 @@ def test_an_empty_reader_is_told_and_the_card_left_for_later(begun: Path, hands:
     assert "No card is seen" in player.told
     assert status == 0
     assert "left: Set up card 1 of 3" in player.told or "left: set up card 1 of 3" in player.told
+
+
+class Resumed(AtReaders):
+    """Somebody whose guide ends at each question, and who lays on what is wanted then."""
+
+    def __init__(self, home: Path, hands: Hands, asked: Asked) -> None:
+        super().__init__(home, {})
+        self.hands, self.known = hands, asked
+
+    def _answer(self, unread: str, left: dict[str, list[str]]) -> str | None:
+        answer = super()._answer(unread, left)
+        if answer is not None and LAY in unread:
+            self.hands.take()
+            self.hands.lay(f"card-{len(self.known('card', 'list')['cards']) + 1}", 0)
+        elif answer is not None and "Do it?" in unread:
+            self.hands.lay_all()
+        return answer
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_with_real_cards_it_goes_on_from_each_question_however_it_was_ended(
+    asked: Asked, begun: Path, hands: Hands, ending: str
+) -> None:
+    """Each question is ended at once, and answered in the next run."""
+    player, stopped_at = Resumed(begun, hands, asked), set[str]()
+    for _ in range(100):
+        status = player.play(stopped_at=stopped_at, ending=ending)
+        if status == 0:
+            break
+        assert status in ENDINGS[ending], player.screen[-3000:]
+    assert len(stopped_at) > QUESTIONS_MIN, stopped_at
+    assert safe(begun)
+    assert "error: unexpected" not in player.screen
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("asks", TAKEN_AT)
+def test_a_card_that_is_taken_away_at_a_question_is_gone_on_with(
+    asked: Asked, begun: Path, hands: Hands, asks: str
+) -> None:
+    def lay() -> None:
+        hands.take()
+        hands.lay("card-1", 0)
+
+    player = AtReaders(begun, {LAY: [lay, lay, lay], asks: [hands.take]})
+    player.play(stop_at=30)
+    assert [each["label"] for each in asked("card", "list")["cards"]] == ["card-1"], player.screen
+    assert "error: unexpected" not in player.screen
 
 
 def test_what_was_left_to_be_done_is_told_without_a_terminal(begun: Path) -> None:

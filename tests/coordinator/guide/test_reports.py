@@ -106,6 +106,18 @@ def test_only_what_lies_in_a_bag_can_have_been_opened() -> None:
 def test_a_lost_computer_is_about_nothing_here_and_needs_the_kit() -> None:
     steps = first_steps(Report.COMPUTER, GuideFacts(network="mainnet"), "")
     assert steps[0].needs == ("FILE", "NAME", "CHECKSUM")
+    brought_back = first_steps(Report.COMPUTER, known(), "")
+    assert [step.words[0] for step in brought_back] == ["card"], "it is not asked for twice"
+
+
+def test_of_a_lost_card_the_others_are_tried_out_before_anything_else() -> None:
+    assert [step.command for step in first_steps(Report.LOST, known(), "c1")] == [
+        "cardquorum card lost c1",
+        "cardquorum card check c0 --pin",
+        "cardquorum card check c2 --pin",
+    ]
+    stolen = first_steps(Report.STOLEN, known(), "c1")
+    assert [step.command for step in stolen] == ["cardquorum card stolen c1"], "that is urgent"
 
 
 def advised() -> Iterator[Step]:
