@@ -8,7 +8,7 @@ CardError
 ├── NotUnlocked · PinDelayed(seconds)
 ├── PinIncorrect(attempts_left) → PukIncorrect · PinBlocked → PukBlocked
 ├── PinUnsuitable · NotEvidence
-├── CardNotInitialised · NotSupported(family, what) · PathNotAvailable(path)
+├── CardNotInitialised · NotSupported(family, what) → PinNotBlocked · PathNotAvailable(path)
 └── WrongCard(expected, found) · NotGenuine(reason) · PairingRefused(card_id, codes)
 """
 
@@ -143,6 +143,14 @@ class NotSupported(CardError):
         self.family = family
         self.what = what
         super().__init__(f"this {family} card does not support {what}")
+
+
+class PinNotBlocked(NotSupported):
+    """The card takes its PUK only once its PIN is blocked."""
+
+    def __init__(self, family: str) -> None:
+        """Keep the family."""
+        super().__init__(family, "its PUK while the PIN is not blocked")
 
 
 class PathNotAvailable(CardError):

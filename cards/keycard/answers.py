@@ -6,8 +6,8 @@ from coincurve import PublicKey
 
 from cards.errors import (
     CardError,
-    NotSupported,
     PinIncorrect,
+    PinNotBlocked,
     ProtocolError,
     PukIncorrect,
     StatusWordError,
@@ -189,5 +189,5 @@ def refusal(sw: int, ins: int) -> CardError:
     if sw & ~_TRIES == Sw.TRIES_LEFT:
         return (PukIncorrect if ins == Ins.UNBLOCK_PIN else PinIncorrect)(sw & _TRIES)
     if (sw, ins) == (Sw.CONDITIONS, Ins.UNBLOCK_PIN):
-        return NotSupported(NAME, "unblocking a PIN that is not blocked")
+        return PinNotBlocked(NAME)
     return StatusWordError(sw, ins)

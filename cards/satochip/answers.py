@@ -15,6 +15,7 @@ from cards.errors import (
     NotUnlocked,
     PinBlocked,
     PinIncorrect,
+    PinNotBlocked,
     ProtocolError,
     PukBlocked,
     PukIncorrect,
@@ -42,7 +43,7 @@ _MEANINGS: dict[int, Callable[[], CardError]] = {
     Sw.FEATURE_BLOCKED: partial(
         NotSupported, NAME, "what its owner switched off (a feature policy)"
     ),
-    Sw.OPERATION_NOT_ALLOWED: partial(NotSupported, NAME, "unblocking a PIN that is not blocked"),
+    Sw.OPERATION_NOT_ALLOWED: partial(PinNotBlocked, NAME),
 }
 
 

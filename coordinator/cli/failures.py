@@ -31,6 +31,10 @@ ADVICE: dict[type[BaseException], Advice] = {
         "set it up first: cardquorum card setup LABEL --generate",
     ),
     card.NotSupported: (ExitStatus.CARD, "see what it can do: cardquorum card show LABEL"),
+    card.PinNotBlocked: (
+        ExitStatus.CARD,
+        "try the PIN: cardquorum card check LABEL --pin; once no attempt is left, the PUK frees it",
+    ),
     card.PathNotAvailable: (
         ExitStatus.CARD,
         "choose another path: cardquorum card enrol LABEL --path PATH",

@@ -11,6 +11,7 @@ from cards.errors import (
     NotSupported,
     NotUnlocked,
     PinIncorrect,
+    PinNotBlocked,
     PinUnsuitable,
     WrongCard,
 )
@@ -119,6 +120,8 @@ def unblock(database: Database, asked: CardAtSlot, attendant: Attendant) -> int 
         expect(database, asked, session, attendant=attendant)
         if not isinstance(session, PinUnblocker):
             raise NotSupported(session.identity().family, "being unblocked")
+        if session.identity().attempts_left:  # nothing is asked for that it would not take
+            raise PinNotBlocked(session.family)
         rules = family_named(session.family).codes
         let_others(session, attendant)
         puk = attendant.secret_for(asked.label, "puk")

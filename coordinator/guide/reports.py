@@ -152,6 +152,9 @@ def _opened(report: Report, _facts: GuideFacts, subject: str) -> Iterator[Step]:
 def _forgotten(report: Report, facts: GuideFacts, label: str) -> Iterator[Step]:
     """Yield the PIN's note, then the PUK, and last that the card is as good as lost."""
     card, secrets = _card(facts, label), _written(facts, label)
+    known = card.carrier.card
+    if known is None or not known.puk_sets_pin:
+        secrets.pop("puk", None)  # it would free the card for the PIN that nobody knows
     if "pin" in secrets:
         yield _step(
             report,
@@ -171,7 +174,8 @@ def _with_puk(report: Report, card: CardFact, secrets: dict[str, str]) -> Iterat
         yield _step(
             report,
             f"fetch the PUK of card {card.label}: {secrets['puk']}, then free the card",
-            "it gives the card a new PIN, or new tries; a few wrong ones destroy the card",
+            "it gives the card a new PIN, or new tries, once no try at the PIN is left; a few "
+            "wrong ones destroy the card",
             *("card", "unblock", card.label),
         )
     yield _step(

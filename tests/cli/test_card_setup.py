@@ -313,6 +313,18 @@ def test_a_reset_card_loaded_again_carries_only_what_it_holds(fresh: Asked) -> N
     assert [key["xpub"] for key in fresh("card", "show", "blue")["keys"]] == [first]
 
 
+@pytest.mark.parametrize("family", ["satochip", "keycard"])
+def test_no_puk_is_asked_for_while_a_pin_is_not_blocked(
+    asked: Asked, program: Program, family: str
+) -> None:
+    program("init", "--network", "regtest")
+    program("emulate", "new", family, "blue")
+    program("card", "enrol", "blue", "--emulated", "blue", "--pin-stdin", stdin="123456")
+    refused = asked("card", "unblock", "blue", check=3)["error"]  # nobody could give it
+    assert refused["code"] == "pin_not_blocked"
+    assert "cardquorum card check LABEL --pin" in refused["hint"]
+
+
 def test_a_used_up_puk_leaves_a_reset(fresh: Asked) -> None:
     set_up(fresh, "blue")
     for _ in range(5):

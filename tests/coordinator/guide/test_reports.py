@@ -36,7 +36,7 @@ def known() -> GuideFacts:
     carrier = facts.cards[1].carrier
     assert carrier.card is not None
     secrets = (*carrier.card.secrets, SecretFacts("puk", ("aunt",)))
-    carrier = carrier._replace(card=carrier.card._replace(secrets=secrets))
+    carrier = carrier._replace(card=carrier.card._replace(secrets=secrets, puk_sets_pin=True))
     cards = (facts.cards[0], facts.cards[1]._replace(carrier=carrier), facts.cards[2])
     return replace(facts, vaults=(standing,), cards=cards)
 
@@ -97,6 +97,22 @@ def test_a_forgotten_pin_is_looked_up_before_the_puk_and_the_puk_before_it_is_gi
     assert "at drawer" in steps[0].title
     assert "known by aunt" in steps[1].title
     assert [step.words[1] for step in first_steps(Report.BLOCKED, known(), "c0")] == ["lost"]
+
+
+def test_a_puk_that_sets_no_pin_frees_a_blocked_card_and_helps_no_forgotten_pin() -> None:
+    facts = known()
+    carrier = facts.cards[1].carrier
+    assert carrier.card is not None
+    card = facts.cards[1]._replace(
+        carrier=carrier._replace(card=carrier.card._replace(puk_sets_pin=False))
+    )
+    facts = replace(facts, cards=(facts.cards[0], card, facts.cards[2]))
+    verbs = [step.words[1] for step in first_steps(Report.FORGOTTEN, facts, "c1")]
+    assert verbs == ["check", "lost"]
+    assert [step.words[1] for step in first_steps(Report.BLOCKED, facts, "c1")] == [
+        "unblock",
+        "lost",
+    ]
 
 
 def test_only_what_lies_in_a_bag_can_have_been_opened() -> None:
