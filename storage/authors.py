@@ -65,15 +65,15 @@ def state(
     now: datetime | None = None,
     vault: str | None = None,
     last: Last | None = None,
-) -> None:
+) -> Last | None:
     """Append that this session's author did something (`storage.statements`), if there is one.
 
     It was done now, by the author's clock, unless another moment is told. The last statement is
-    asked for where it is not told.
+    asked for where it is not told. Returns which is the last one since; None without an author.
     """
     author = author_of(db)
     if author is None:
-        return
+        return None
     from storage import statements  # noqa: PLC0415 -- a home alone needs it never
     from storage.model import Statement  # noqa: PLC0415 -- as above
 
@@ -94,3 +94,4 @@ def state(
     db.add(said)
     db.flush()
     db.info[STATED] = (said.id, said.hash)
+    return Last(said.id, said.hash)

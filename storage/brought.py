@@ -14,7 +14,7 @@ TABLES: Final = (
 )
 """Every table of the schema, none of which need be mapped for this."""
 ASKS: Final = re.compile(r"\s*(?:SELECT|WITH|SHOW)\b", re.IGNORECASE)
-WRITES: Final = re.compile(r'\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.IGNORECASE)
+WRITES: Final = re.compile(r'\s*(?:INSERT INTO|UPDATE|DELETE FROM|COPY)\s+"?(\w+)', re.IGNORECASE)
 
 
 class Rows(NamedTuple):

@@ -126,40 +126,49 @@ def sent(db: Session, vault: Vault) -> Sequence[Ceremony]:
     return _of_vault(db, vault, Ceremony.state.in_(SENT))
 
 
-def keep_signature(
-    db: Session,
-    ceremony_id: int,
-    input_index: int,
-    *,
-    pubkey: bytes,
-    signature: bytes,
-    now: datetime,
-    card_id: int | None = None,
-) -> None:
-    """Keep a verified signature (r‖s) of an input. The first of a key stays.
+class NewSignature(NamedTuple):
+    """A verified signature (r‖s) of an input, its key, and its card where one is known."""
 
-    All it has to know is asked in one question.
+    input_index: int
+    pubkey: bytes
+    signature: bytes
+    card_id: int | None = None
+
+
+def keep_signatures(
+    db: Session, ceremony_id: int, given: Sequence[NewSignature], *, now: datetime
+) -> None:
+    """Keep verified signatures of a ceremony. The first of a key and input stays.
+
+    All it has to know is asked in one question, however many they are.
     """
-    known = select(Signature.id).where(
-        Signature.ceremony_id == ceremony_id,
-        Signature.input_index == input_index,
-        Signature.pubkey == pubkey,
+    named = {each.input_index for each in given}
+    own = (Signature.ceremony_id == Ceremony.id) & Signature.input_index.in_(named)
+    asked = select(
+        Ceremony.public_id,
+        Vault.checksum,
+        *newest(STATEMENTS),
+        Signature.input_index,
+        Signature.pubkey,
     )
-    asked = select(known.exists(), Ceremony.public_id, Vault.checksum, *newest(STATEMENTS))
-    found = db.execute(asked.join(Vault).where(Ceremony.id == ceremony_id)).one_or_none()
-    kept, public_id, checksum, *last = present(found, "ceremony", str(ceremony_id))
-    if not kept:
-        given = {
-            "ceremony_id": ceremony_id,
-            "input_index": input_index,
-            "pubkey": pubkey,
-            "signature": signature,
-            "card_id": card_id,
-            "received_at": now,
-        }
-        insert_rows(db.connection(), Record.metadata.tables[Signature.__tablename__], [given])
-        digest = signature_digest(input_index, pubkey, signature)
-        state(db, "signed", public_id, digest=digest, now=now, vault=checksum, last=Last(*last))
+    about = asked.join(Vault).outerjoin(Signature, own).where(Ceremony.id == ceremony_id)
+    found = db.execute(about).all()
+    public_id, checksum, number, head, *_ = present(
+        found[0] if found else None, "ceremony", str(ceremony_id)
+    )
+    kept = {(index, pubkey) for *_, index, pubkey in found}
+    rows: list[NewSignature] = []
+    for each in given:
+        if (each.input_index, each.pubkey) not in kept:
+            kept.add((each.input_index, each.pubkey))
+            rows.append(each)
+    table = Record.metadata.tables[Signature.__tablename__]
+    also = {"ceremony_id": ceremony_id, "received_at": now}
+    insert_rows(db.connection(), table, [{**each._asdict(), **also} for each in rows])
+    last: Last | None = Last(number, head)
+    for each in rows:
+        digest = signature_digest(each.input_index, each.pubkey, each.signature)
+        last = state(db, "signed", public_id, digest=digest, now=now, vault=checksum, last=last)
 
 
 def signature_digest(input_index: int, pubkey: bytes, signature: bytes) -> bytes:

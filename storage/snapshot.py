@@ -3,8 +3,8 @@
 A verb asks eighty questions of tables that hold tens of rows; over a line each would cost a wait.
 So the message that begins a transaction selects every table that is small, and what a session then
 selects is answered by SQLite in memory, from the rows of that moment. Nothing outlives the
-transaction. What it writes goes to the server, and a table it wrote is brought again before it is
-next asked for. Tables that are large are asked for at the server.
+transaction. What it writes goes to the server, and the tables it wrote are brought again before one
+of them is next asked for. Tables that are large are asked for at the server.
 """
 
 import re
@@ -135,14 +135,15 @@ class Served(Held):
             asked = tables_of(clause)
             if asked & snapshot.large:
                 return None
-            if stale := sorted(asked & snapshot.stale):
+            if asked & snapshot.stale:  # one wait for all, whatever is asked next
+                stale = sorted(snapshot.stale)
                 selects = "; ".join(f'SELECT * FROM "{name}"' for name in stale)  # noqa: S608 -- our own names
                 try:
                     found = list(results(driven(server), selects))
                 except psycopg.Error as failure:
                     raise translated(server.engine.url, failure) from failure
                 _put(mirror, dict(zip(stale, found, strict=True)))
-                snapshot.stale -= set(stale)
+                snapshot.stale.clear()
         return mirror
 
 

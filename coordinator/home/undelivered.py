@@ -1,4 +1,4 @@
-"""Signatures that the database could not take, kept in the home until it can.
+"""Signatures that the database does not have yet, kept in the home until it takes them.
 
 `undelivered/` has one file (mode 0600) for each: JSON that names its ceremony, card, input, key and
 the digest that was signed. Nothing of it is believed: whoever delivers one verifies it again.
@@ -6,8 +6,9 @@ the digest that was signed. Nothing of it is believed: whoever delivers one veri
 
 import hashlib
 import json
-from collections.abc import Iterable
-from contextlib import suppress
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,6 +19,7 @@ from coordinator.foreign_json import Field, read_json
 from coordinator.home.settings import Home
 
 FOLDER: Final = "undelivered"
+LOCK_FILE: Final = "undelivered.lock"
 FORMAT: Final = "cardquorum undelivered signature v1"
 SIZE_MAX: Final = 4_096
 FILES_MAX: Final = 20_000
@@ -47,8 +49,11 @@ class Found(NamedTuple):
     damaged: list[Path]
 
 
-def keep(home: Home, given: Kept) -> None:
-    """Keep a signature; raises UsageError where the folder takes nothing."""
+def keep(home: Home, given: Kept) -> Path:
+    """Keep a signature, on the disk once this returns its file.
+
+    Raises UsageError where the folder takes nothing.
+    """
     folder = home.folder / FOLDER
     make_folder(folder)
     said = {
@@ -63,12 +68,40 @@ def keep(home: Home, given: Kept) -> None:
     }
     about = f"{given.ceremony} {given.input_index} {given.pubkey.hex()}"
     name = hashlib.sha256(about.encode()).hexdigest()[:32]
-    write_private(folder / f"{name}.json", (json.dumps(said) + "\n").encode())
+    path = folder / f"{name}.json"
+    write_private(path, (json.dumps(said) + "\n").encode())
+    with suppress(OSError):  # not every system lets a folder be opened
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+    return path
 
 
 def is_any(home: Home) -> bool:
-    """Tell whether anything may be kept: a home that never lost its database has no such folder."""
+    """Tell whether anything may be kept: the folder goes with what was last in it."""
     return (home.folder / FOLDER).is_dir()
+
+
+@contextmanager
+def alone(home: Home) -> Iterator[bool]:
+    """Tell whether nobody else keeps or delivers signatures here, and let nobody until the end.
+
+    Where no file can be locked, nobody is known to.
+    """
+    from filelock import FileLock, Timeout  # noqa: PLC0415 -- 10 ms, which readers need not
+
+    held = FileLock(home.folder / LOCK_FILE, blocking=False, mode=0o600, thread_local=False)
+    found = True
+    try:
+        held.acquire()
+    except OSError as failure:
+        found = not isinstance(failure, Timeout)
+    try:
+        yield found
+    finally:
+        held.release()
 
 
 def read(home: Home) -> Found:
@@ -88,9 +121,14 @@ def read(home: Home) -> Found:
 
 def forget(paths: Iterable[Path]) -> None:
     """Remove what was delivered; one that cannot be removed is delivered again, to no effect."""
+    folders = set()
     for path in paths:
+        folders.add(path.parent)
         with suppress(OSError):
             path.unlink(missing_ok=True)
+    for folder in folders:
+        with suppress(OSError):  # others lie there
+            folder.rmdir()
 
 
 def _read(path: Path) -> Kept:

@@ -144,6 +144,7 @@ def sign(
         ),
         needed=max(seen.need - seen.have, 0),
         changed=lambda: changes.wait(0),
+        turn_over=keeper.turn_over,
     )
     with closing(changes):
         outcomes = collector.collect(offered, task)
@@ -290,7 +291,7 @@ def _hand_over(
 
 
 class _Shares:
-    """Each card's share: what it has yet to sign. Known cards also without the database."""
+    """Each card's share: what it has yet to sign. The database is asked for strangers alone."""
 
     def __init__(
         self,
@@ -310,15 +311,12 @@ class _Shares:
 
     def __call__(self, identity: CardIdentity) -> CardShare | None:
         """Return the share of the card that says it is this one; None where it has none."""
-        try:
-            with reading(self._database).begin() as db:
-                record = ceremony_book.ceremony_named(db, self._record.public_id)
-                return self._share(record, unenrolled.card_like(db, identity))
-        except StorageError:
-            known = self._carriers.get((identity.family, identity.card_id))
-            if known is None:
-                raise
+        known = self._carriers.get((identity.family, identity.card_id))
+        if known is not None:
             return self._share(self._record, unenrolled.same_version(known, identity))
+        with reading(self._database).begin() as db:
+            record = ceremony_book.ceremony_named(db, self._record.public_id)
+            return self._share(record, unenrolled.card_like(db, identity))
 
     def _share(self, record: Ceremony, card: Card | None) -> CardShare | None:
         place = key_place_of(record.vault, card, record.branch) if card else None
@@ -417,10 +415,8 @@ def take_signatures(
     """
     policy = stored_policy(record.vault)
     arrived = combiner.new_signatures(asked, came_back, policy)
-    for index, pubkey, signature in arrived:
-        ceremony_book.keep_signature(
-            db, record.id, index, pubkey=pubkey, signature=signature, now=clock.now()
-        )
+    given = [ceremony_book.NewSignature(*each) for each in arrived]
+    ceremony_book.keep_signatures(db, record.id, given, now=clock.now())
     wider = combiner.with_additions(stored_psbt(record), came_back, policy)
     if record.final_tx is None:
         record.txid = codec.txid(wider)  # a script_sig of others is part of it

@@ -1,11 +1,11 @@
-"""Where a card's signatures go: into the database, else into the home until it takes them.
+"""Where a card's signatures go: into the database, by way of the home where that is surer.
 
 A signature kept in the home is delivered by the next command that opens the home for writing, and
 verified again then. One whose ceremony ended meanwhile stays where it is and is not counted.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -36,6 +36,7 @@ from psbt.signer import SigningRequest
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
+from storage.ceremonies import NewSignature
 from storage.database import briefly
 from storage.errors import NotFound, StorageError
 from storage.model import Ceremony
@@ -69,53 +70,62 @@ class Batch(NamedTuple):
 
 
 class Keeper:
-    """Commits one verified signature by itself; what the database refuses is kept in the home.
+    """Commits verified signatures; what the database refuses is kept in the home.
 
-    `cards` are the labels of those that gave one, `refusal` is why the database took no more.
+    One that comes alone is committed at once. Of several that a card gives for a database on a
+    server each is on this computer's disk before the card is asked for the next, and all are
+    committed at the end of its turn: that costs as many waits as one. `cards` are the labels of
+    those that gave one, `refusal` is why the database took no more.
     """
 
     def __init__(self, home: Home, database: Database, record: Ceremony) -> None:
         """Keep for a ceremony."""
-        self._home = home
+        self._home, self._ceremony_id, self._record_id = home, record.public_id, record.id
         self._database, self._briefly = database, briefly(database)
-        self._ceremony_id, self._record_id = record.public_id, record.id
+        self._waiting: dict[Path, NewSignature] = {}
+        self._turn = ExitStack()
         self.cards: set[str] = set()
         self.refusal: BaseException | None = None
 
     def __call__(self, share: CardShare, request: SigningRequest, signature: bytes) -> None:
         """Keep it; raises StorageError where neither the database nor the home takes it."""
         self.cards.add(share.label)
+        index, pubkey = request.input_index, request.pubkey
+        given = NewSignature(index, pubkey, signature, share.card_id)
+        waits = self._home.server is not None and len(share.requests) > 1
         try:
-            if self.refusal is None:
-                self._commit(share, request, signature)
+            if self.refusal is None and not waits:
+                self._commit([given])
                 return
         except NOT_STORED as failure:
             self.refusal = failure
         kept = Kept(
-            self._ceremony_id,
-            share.label,
-            request.input_index,
-            request.pubkey,
-            request.digest,
-            signature,
-            clock.now(),
+            self._ceremony_id, share.label, index, pubkey, request.digest, signature, clock.now()
         )
+        if self.refusal is None and not self._waiting:
+            self._turn.enter_context(undelivered.alone(self._home))
         try:
-            undelivered.keep(self._home, kept)
+            path = undelivered.keep(self._home, kept)
         except UsageError:
-            self._commit(share, request, signature)
+            self._commit([given])
+        else:
+            self._waiting |= {path: given} if self.refusal is None else {}
 
-    def _commit(self, share: CardShare, request: SigningRequest, signature: bytes) -> None:
+    def turn_over(self) -> None:
+        """Commit what waits for the end of a card's turn; where that fails it stays in the home."""
+        waiting, self._waiting = self._waiting, {}
+        try:
+            if waiting and self.refusal is None:
+                self._commit(list(waiting.values()))
+                undelivered.forget(waiting)
+        except NOT_STORED as failure:
+            self.refusal = failure
+        finally:
+            self._turn.close()
+
+    def _commit(self, given: Sequence[NewSignature]) -> None:
         with self._briefly.begin() as db:
-            ceremony_book.keep_signature(
-                db,
-                self._record_id,
-                request.input_index,
-                pubkey=request.pubkey,
-                signature=signature,
-                now=clock.now(),
-                card_id=share.card_id,
-            )
+            ceremony_book.keep_signatures(db, self._record_id, given, now=clock.now())
 
     def delivered(self) -> dict[str, SignatureUndelivered | None]:
         """Deliver what the home had to keep; returns by card why it stays there, or None."""
@@ -130,13 +140,17 @@ class Keeper:
 
 
 def deliver(home: Home, database: Database, ceremony_id: str | None = None) -> list[Batch]:
-    """Deliver what the home keeps, for one ceremony or all; returns what came of each card's."""
+    """Deliver what the home keeps, for one ceremony or all; returns what came of each card's.
+
+    Nothing is done while another command signs and delivers by itself.
+    """
     batches: list[Batch] = []
-    for ceremony, waiting in _by_ceremony(home):
-        if ceremony_id in {None, ceremony}:
-            refused = _delivered(database, ceremony, waiting.values())
-            undelivered.forget(path for path, each in waiting.items() if each not in refused)
-            batches += _batches(ceremony, waiting.values(), refused)
+    with undelivered.alone(home) as alone:
+        for ceremony, waiting in _by_ceremony(home) if alone else ():
+            if ceremony_id in {None, ceremony}:
+                refused = _delivered(database, ceremony, waiting.values())
+                undelivered.forget(path for path, each in waiting.items() if each not in refused)
+                batches += _batches(ceremony, waiting.values(), refused)
     return batches
 
 
@@ -218,16 +232,11 @@ def _delivered(database: Database, ceremony: str, waiting: Collection[Kept]) -> 
 
 def _store(db: Session, record: Ceremony, verified: Collection[Kept]) -> None:
     cards = {card.label: card.id for card in card_book.all_cards(db)} if verified else {}
-    for each in verified:
-        ceremony_book.keep_signature(
-            db,
-            record.id,
-            each.input_index,
-            pubkey=each.pubkey,
-            signature=each.signature,
-            now=clock.now(),
-            card_id=cards.get(each.card),
-        )
+    given = [
+        NewSignature(each.input_index, each.pubkey, each.signature, cards.get(each.card))
+        for each in verified
+    ]
+    ceremony_book.keep_signatures(db, record.id, given, now=clock.now())
     db.refresh(record)
     note_progress(db, record, progress(record))
 

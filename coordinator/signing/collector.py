@@ -49,6 +49,10 @@ def nobody() -> list[Wanted]:
     return []
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 def never() -> bool:
     """Return that nobody told of a change."""
     return False
@@ -90,6 +94,7 @@ class SigningTask:
     over what could not be stored, and says so. Of more keys than are `needed` those that come
     first sign; a further card signs only where one of them fails. None needs every card. `changed`
     tells that others may have given some meanwhile: who waits looks at once who is missing.
+    `turn_over` is told each time a card is done, and at the end; nothing is raised by it.
     """
 
     share_of: ShareOf
@@ -102,6 +107,7 @@ class SigningTask:
     not_kept: Callable[[str, Sequence[Given], BaseException], CoordinatorError] = not_kept
     needed: int | None = None
     changed: Callable[[], bool] = never
+    turn_over: Callable[[], None] = nothing
 
 
 KeyRequests = frozenset[tuple[int, bytes]]
@@ -273,6 +279,8 @@ def _handed_over(collection: _Collection, outcomes: list[Outcome]) -> list[Outco
     again: Future[None] = Future()
     with _HandedBack(again):
         store()
+    with collection.lock:
+        collection.task.turn_over()
     failed: dict[str, CoordinatorError] = {}
     for label in sorted({each.share.label for each in unkept}):
         own = [each for each in unkept if each.share.label == label]
@@ -465,6 +473,7 @@ def _served(slot: Slot, place: int, collection: _Collection) -> Outcome | None:
         outcome = card_signer.taken(claim, keep, task.wait_policy.wait_seconds)
     finally:
         with collection.lock:
+            task.turn_over()
             label = card_signer.outcome(None).label
             collection.taken.difference_update((r.input_index, r.pubkey) for r in card_signer.left)
             key = collection.at_work.pop(place, None)

@@ -111,7 +111,9 @@ def test_a_signature_is_kept_in_at_most_twice_as_long(record_property: Told) -> 
 def keep(database: sessionmaker[Session], ceremony: int, number: int) -> None:
     pubkey = b"\x02" + number.to_bytes(32, "big")
     with database.begin() as db:
-        ceremony_book.keep_signature(db, ceremony, 0, pubkey=pubkey, signature=bytes(64), now=NOW)
+        ceremony_book.keep_signatures(
+            db, ceremony, [ceremony_book.NewSignature(0, pubkey, bytes(64))], now=NOW
+        )
 
 
 def test_how_often_a_verb_waits_for_the_server(

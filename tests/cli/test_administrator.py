@@ -262,8 +262,8 @@ def test_a_row_that_was_slipped_in_is_named(world: World, db: Session, kind: str
         )
         named = f"event {custody_book.all_events(db)[-1].id} is signed by no operator"
     elif kind == "signature":
-        ceremony_book.keep_signature(
-            db, record.id, 0, pubkey=b"\x02" * 33, signature=bytes(64), now=now
+        ceremony_book.keep_signatures(
+            db, record.id, [ceremony_book.NewSignature(0, b"\x02" * 33, bytes(64))], now=now
         )
         named = f"signature of ceremony {record.public_id} is signed by no operator"
     else:

@@ -389,14 +389,14 @@ def test_signatures_wait_in_the_home_where_the_server_goes_away(
     anna = operators.anna
     made = anna("spend", "create", "v", "--to", f"{STRANGER}:10000", "--feerate", "2")["ceremony"]
     (operators.ben.home / "emulated" / "b.card").rename(anna.home / "emulated" / "b.card")
-    name, keep = str(make_url(operators.url).database), ceremony_book.keep_signature
+    name, keep = str(make_url(operators.url).database), ceremony_book.keep_signatures
 
     def cut(*given: object, **named: object) -> None:
         on_server.server.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         on_server.server.end_sessions(name)
         keep(*given, **named)  # type: ignore[arg-type]  # as the ceremony gave them
 
-    monkeypatch.setattr(ceremony_book, "keep_signature", cut)
+    monkeypatch.setattr(ceremony_book, "keep_signatures", cut)
     signing = ("spend", "sign", made, "--emulated", "a", "--emulated", "b", "--yes", "--pin-stdin")
     pins = f"a={PIN}\nb={PIN}\n"
     ended = run_program(anna.home, "--json", *signing, stdin=pins, check=5)

@@ -1,7 +1,9 @@
 """How often a verb waits for a server: counted on the line, whatever this computer is busy with."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 from sqlalchemy import select
@@ -9,12 +11,10 @@ from sqlalchemy import select
 from storage import brought, server_dialect
 from storage.database import open_database
 from storage.model import whole_schema
-from tests.program import PIN, Asked
+from tests.cases import further
+from tests.program import PIN, UNPROVED, Asked, asking
 from tests.servers.postgresql import Engines
 from tests.servers.proxy import Line, line_to
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TO: Final = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:10000"
 AT_MOST: Final = 12
@@ -59,6 +59,55 @@ def test_no_verb_waits_more_than_a_dozen_times(vault: Asked, line: Line) -> None
     run("vault", "list")
     run("address", "list", "v")
     run("custody", "record", "card:a", "seen")
+    assert {name: count for name, count in waits.items() if not 0 < count <= AT_MOST} == {}
+
+
+def waits_of(vault: Asked, line: Line) -> Callable[..., int]:
+    """Return what runs a verb and tells how often it waited."""
+
+    def run(*words: str, stdin: str = "") -> int:
+        line.counted()
+        vault(*words, stdin=stdin)
+        return line.counted()
+
+    return run
+
+
+def signed_in_a_file(vault: Asked, ceremony: str) -> Path:
+    """Return a PSBT that card b signed in a home with a file of its own, as without a line."""
+    alone = asking(vault.home.parent / "alone")
+    alone("init", "--network", "regtest")
+    alone("database", "copy", str(vault.home), str(alone.home))
+    for kept in ("approval.key", "approvals.json"):
+        shutil.copy(vault.home / kept, alone.home / kept)
+    shutil.copytree(vault.home / "emulated", alone.home / "emulated", dirs_exist_ok=True)
+    alone("spend", "sign", ceremony, "--emulated", "b", *SIGN[2:], stdin=PIN)
+    alone("spend", "export", ceremony, "--out", str(alone.home / "signed.psbt"))
+    return alone.home / "signed.psbt"
+
+
+@pytest.mark.parametrize("inputs", further(25, 1, 2, 10, 60))
+def test_how_many_coins_a_payment_spends_costs_no_wait(
+    vault: Asked, line: Line, inputs: int
+) -> None:
+    """Each signature is a card's answer; all of a turn are stored at once, on both computers."""
+    address = vault("address", "new", "v", *UNPROVED)["address"]
+    vault("regtest", "fund", address, "100000", "--coins", str(inputs))
+    vault("regtest", "mine", "1")
+    waits, run = {}, waits_of(vault, line)
+    waits["sync"] = run("coins", "v")
+    coins = [each for each in vault("coins", "v")["coins"] if each["value_sats"] == 100_000]
+    chosen = [word for each in coins for word in ("--coin", each["outpoint"])]
+    accept = ("--feerate", "2", "--accept", "reused_address")
+    line.counted()
+    made = vault("spend", "create", "v", "--drain", TO.partition(":")[0], *chosen, *accept)
+    waits["create"], made = line.counted(), made["ceremony"]
+    waits["sign"] = run("spend", "sign", made, *SIGN, stdin=PIN)
+    waits["add"] = run("spend", "add", made, str(signed_in_a_file(vault, made)))
+    assert len(coins) == inputs
+    waits["show"] = run("spend", "show", made)
+    waits["finalize"] = run("spend", "finalize", made)
+    waits["broadcast"] = run("spend", "broadcast", made)
     assert {name: count for name, count in waits.items() if not 0 < count <= AT_MOST} == {}
 
 

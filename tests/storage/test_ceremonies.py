@@ -107,12 +107,16 @@ def test_what_cannot_be_a_ceremony_is_refused(
 
 def test_a_signature_is_kept_once(db: Session, ceremony: Ceremony) -> None:
     blue = add_card(db, "blue")
-    ceremonies.keep_signature(
-        db, ceremony.id, 0, pubkey=PUBKEY, signature=R_S, now=NOW, card_id=blue.id
+    ceremonies.keep_signatures(
+        db, ceremony.id, [ceremonies.NewSignature(0, PUBKEY, R_S, blue.id)], now=NOW
     )
-    ceremonies.keep_signature(db, ceremony.id, 0, pubkey=PUBKEY, signature=bytes(64), now=LATER)
-    ceremonies.keep_signature(db, ceremony.id, 1, pubkey=PUBKEY, signature=R_S, now=NOW)
-    ceremonies.keep_signature(db, ceremony.id, 0, pubkey=b"\x03" * 33, signature=R_S, now=NOW)
+    ceremonies.keep_signatures(
+        db, ceremony.id, [ceremonies.NewSignature(0, PUBKEY, bytes(64))], now=LATER
+    )
+    ceremonies.keep_signatures(db, ceremony.id, [ceremonies.NewSignature(1, PUBKEY, R_S)], now=NOW)
+    ceremonies.keep_signatures(
+        db, ceremony.id, [ceremonies.NewSignature(0, b"\x03" * 33, R_S)], now=NOW
+    )
     db.expire_all()
     kept = [(s.input_index, s.pubkey[0], s.signature, s.card_id) for s in ceremony.signatures]
     assert kept == [(0, 2, R_S, blue.id), (1, 2, R_S, None), (0, 3, R_S, None)]
@@ -125,8 +129,8 @@ def test_what_cannot_be_a_signature_is_refused(
 ) -> None:
     index, pubkey, signature = given
     with pytest.raises(StorageError, match=r"(?i)check constraint"):
-        ceremonies.keep_signature(
-            db, ceremony.id, index, pubkey=pubkey, signature=signature, now=NOW
+        ceremonies.keep_signatures(
+            db, ceremony.id, [ceremonies.NewSignature(index, pubkey, signature)], now=NOW
         )
 
 
@@ -163,7 +167,7 @@ def test_an_expired_coin_goes_to_whoever_asks(
     db: Session, vault: Vault, ceremony: Ceremony
 ) -> None:
     ceremonies.reserve(db, ceremony, COINS, expires=LATER, now=NOW)
-    ceremonies.keep_signature(db, ceremony.id, 0, pubkey=PUBKEY, signature=R_S, now=NOW)
+    ceremonies.keep_signatures(db, ceremony.id, [ceremonies.NewSignature(0, PUBKEY, R_S)], now=NOW)
     rival = add_ceremony(db, vault, "bbbb2345", spends=901)
     ceremonies.reserve(db, rival, COINS[:1], expires=LATER + SECOND * 9, now=LATER)
     assert ceremonies.reserved(db, LATER) == [
@@ -209,12 +213,12 @@ def test_two_connections_fight_for_a_coin(on_file: sessionmaker[Session]) -> Non
 SIGNING = """
 import os, signal, sys
 from datetime import UTC, datetime
-from storage.ceremonies import keep_signature
+from storage.ceremonies import NewSignature, keep_signatures
 from storage.database import open_database
 
 def keep(db, index):
     now = datetime.now(UTC)
-    keep_signature(db, 1, index, pubkey=b"\\x02" * 33, signature=bytes(64), now=now)
+    keep_signatures(db, 1, [NewSignature(index, b"\\x02" * 33, bytes(64))], now=now)
 
 database = open_database(sys.argv[1])
 for index in range(int(sys.argv[2])):

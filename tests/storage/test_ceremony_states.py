@@ -42,7 +42,9 @@ def shared(request: pytest.FixtureRequest) -> Iterator[sessionmaker[Session]]:
         made = add_ceremony(db, vault)
         add_ceremony(db, vault, "other234", spends=901)
         ceremonies.reserve(db, made, [(txid(1), 0)], expires=LATER, now=NOW)
-        ceremonies.keep_signature(db, made.id, 0, pubkey=b"\x02" * 33, signature=bytes(64), now=NOW)
+        ceremonies.keep_signatures(
+            db, made.id, [ceremonies.NewSignature(0, b"\x02" * 33, bytes(64))], now=NOW
+        )
     yield opened
     opened.kw["bind"].dispose()
 

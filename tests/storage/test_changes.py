@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from storage.ceremonies import keep_signature
+from storage.ceremonies import NewSignature, keep_signatures
 from storage.changes import Changes
 from storage.database import open_database
 from tests.patience import SECONDS
@@ -51,7 +51,7 @@ def test_what_another_keeps_is_told_at_once(changes: Changes, there: sessionmake
     assert changes.wait(SECONDS)
     begun = time.monotonic()
     with there.begin() as db:
-        keep_signature(db, ceremony, 0, pubkey=b"\x02" * 33, signature=bytes(64), now=NOW)
+        keep_signatures(db, ceremony, [NewSignature(0, b"\x02" * 33, bytes(64))], now=NOW)
     assert changes.wait(SECONDS)
     assert time.monotonic() - begun < SECONDS / 2
     assert not changes.wait(0.5)
@@ -90,7 +90,7 @@ def test_a_hint_carries_an_id_and_nothing_else(on_server: Engines) -> None:
         with opened.begin() as db:
             ceremony = add_ceremony(db, add_vault(db), "aaaa2345").id
         with opened.begin() as db:
-            keep_signature(db, ceremony, 0, pubkey=b"\x02" * 33, signature=bytes(64), now=NOW)
+            keep_signatures(db, ceremony, [NewSignature(0, b"\x02" * 33, bytes(64))], now=NOW)
         told = [each.payload for each in listening.notifies(timeout=SECONDS, stop_after=2)]
     opened.kw["bind"].dispose()
     assert told == ["aaaa2345", "aaaa2345"]

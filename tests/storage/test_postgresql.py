@@ -133,12 +133,12 @@ def test_two_connections_fight_for_a_coin(served: sessionmaker[Session]) -> None
 KILLED = """
 import os, signal, sys
 from datetime import UTC, datetime
-from storage.ceremonies import keep_signature
+from storage.ceremonies import NewSignature, keep_signatures
 from storage.database import open_database
 
 def keep(db, index):
     now = datetime.now(UTC)
-    keep_signature(db, 1, index, pubkey=b"\\x02" * 33, signature=bytes(64), now=now)
+    keep_signatures(db, 1, [NewSignature(index, b"\\x02" * 33, bytes(64))], now=now)
 
 database = open_database(sys.argv[1])
 with database.begin() as db:

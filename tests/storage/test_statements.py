@@ -202,8 +202,8 @@ def test_what_operators_add_is_signed(db: Session) -> None:
     ceremony = add_ceremony(db, vault)
     ceremonies.state_payment(db, "opened", ceremony, payment=DIGEST, now=NOW)
     for _ in range(2):
-        ceremonies.keep_signature(
-            db, ceremony.id, 0, pubkey=b"\x02" * 33, signature=bytes(64), now=NOW
+        ceremonies.keep_signatures(
+            db, ceremony.id, [ceremonies.NewSignature(0, b"\x02" * 33, bytes(64))], now=NOW
         )
     ceremonies.abandon(db, ceremony, NOW)
     item = add_card(db, "blue").item
