@@ -81,6 +81,8 @@ def signed_in_a_file(vault: Asked, ceremony: str) -> Path:
     for kept in ("approval.key", "approvals.json"):
         shutil.copy(vault.home / kept, alone.home / kept)
     shutil.copytree(vault.home / "emulated", alone.home / "emulated", dirs_exist_ok=True)
+    shutil.rmtree(alone.home / "chain", ignore_errors=True)
+    (alone.home / "chain").symlink_to(vault.home / "chain")
     alone("spend", "sign", ceremony, "--emulated", "b", *SIGN[2:], stdin=PIN)
     alone("spend", "export", ceremony, "--out", str(alone.home / "signed.psbt"))
     return alone.home / "signed.psbt"
