@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 TABLES: Final = (
@@ -25,6 +26,7 @@ class Rows(NamedTuple):
 
 
 OPENING_SECONDS: Final = 5.0
+AGAIN_MAX: Final = 3
 
 
 class Opening:
@@ -49,14 +51,45 @@ class Opening:
 class Snapshot:
     """What a transaction brought, by table, and which of it was written since.
 
-    `opening` is what it came with where the database was just opened.
+    `opening` is what it came with where the database was just opened, `later` names the tables that
+    are brought once one of them is asked for, `large` those that are not here.
     """
 
-    def __init__(self, brought: Mapping[str, Rows], opening: Opening | None = None) -> None:
+    def __init__(
+        self,
+        brought: Mapping[str, Rows],
+        opening: Opening | None = None,
+        *,
+        later: Sequence[str] = (),
+    ) -> None:
         """Keep what was brought."""
-        self.brought, self.opening = brought, opening
+        self.brought, self.opening, self.later = dict(brought), opening, set(later)
         self.stale: set[str] = set()
-        self.large = frozenset(TABLES) - brought.keys()
+        self.large = set(TABLES) - brought.keys()
+        self._again: Counter[str] = Counter()
+
+    def add(self, brought: Mapping[str, Rows]) -> None:
+        """Keep what was brought since."""
+        self.brought.update(brought)
+        self.large -= brought.keys()
+
+    def to_bring(self, asked: Collection[str]) -> list[str]:
+        """Return the tables to bring again for a question: all that were written and are small.
+
+        One that is not is brought some times, and left at the server from then on.
+        """
+        if not self.stale.intersection(asked):
+            return []
+        for name in self.stale.intersection(asked, self.later):
+            self._again[name] += 1
+            if self._again[name] > AGAIN_MAX:
+                self.later.discard(name)
+                self.large.add(name)
+                self.stale.discard(name)
+                del self.brought[name]
+        found = sorted(each for each in self.stale if each in asked or each not in self.later)
+        self.stale.difference_update(found)
+        return found
 
     def note(self, statement: str) -> None:
         """Take note of what a statement at the server writes; one that is not understood, all."""

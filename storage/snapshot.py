@@ -3,8 +3,9 @@
 A verb asks eighty questions of tables that hold tens of rows; over a line each would cost a wait.
 So the message that begins a transaction selects every table that is small, and what a session then
 selects is answered by SQLite in memory, from the rows of that moment. Nothing outlives the
-transaction. What it writes goes to the server, and the tables it wrote are brought again before one
-of them is next asked for. Tables that are large are asked for at the server.
+transaction. What it writes goes to the server, and what it wrote is brought again before it is next
+asked for. Larger tables are brought together once one of them is asked for; those that are larger
+still are asked for at the server.
 """
 
 import re
@@ -31,13 +32,15 @@ if TYPE_CHECKING:
     from storage.server_dialect import ServerDialect
 
 SIZE_MAX: Final = 128 * 1024
-"""A table that takes more bytes of the server's disk than this is not brought."""
+"""A table that takes more bytes of the server's disk than this is brought when it is needed."""
+WHOLE_MAX: Final = 1024 * 1024
+"""One that takes more than this is not brought."""
 SMALL: Final = (
-    "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND pg_table_is_visible(oid)"  # noqa: S608 -- our own names
-    f" AND relname = ANY ('{{{','.join(TABLES)}}}') AND has_table_privilege(oid, 'SELECT')"
-    f" AND pg_table_size(oid) <= {SIZE_MAX} ORDER BY 1"
+    f"SELECT relname::text, pg_table_size(oid) <= {SIZE_MAX} FROM pg_class WHERE relkind = 'r'"  # noqa: S608 -- our own names
+    f" AND pg_table_is_visible(oid) AND relname = ANY ('{{{','.join(TABLES)}}}')"
+    f" AND has_table_privilege(oid, 'SELECT') AND pg_table_size(oid) <= {WHOLE_MAX} ORDER BY 1"
 )
-"""Asks which tables are small."""
+"""Asks which tables may be brought, and whether each is small."""
 KEY: Final = " INTEGER PRIMARY KEY"
 COLUMN: Final = re.compile("[a-z][a-z0-9_]*")
 COPIES: Final = hasattr(sqlite3.Connection, "deserialize")
@@ -73,8 +76,9 @@ def bring(
     told = list(results(connection, message))
     first, found = told[: len(told) - len(tables)], told[len(told) - len(tables) :]
     small = set(names(first[-1]))
-    brought = zip(tables, found, strict=True)
-    connection.snapshot = Snapshot({name: rows for name, rows in brought if name in small})
+    later = [name for name, _ in first[-1].rows if name not in small]
+    brought = {name: rows for name, rows in zip(tables, found, strict=True) if name in small}
+    connection.snapshot = Snapshot(brought, later=later)
     return first
 
 
@@ -86,7 +90,7 @@ def _select(name: str) -> str:
 
 def names(told: Rows) -> tuple[str, ...]:
     """Return the names that `SMALL` found."""
-    return tuple(name for (name,) in told.rows)
+    return tuple(name for name, small in told.rows if small)
 
 
 def results(connection: ServerConnection, statements: str) -> Iterator[Rows]:
@@ -133,18 +137,30 @@ class Served(Held):
             _fill(mirror, snapshot)
         if snapshot.large or snapshot.stale:
             asked = tables_of(clause)
+            if asked & snapshot.large.intersection(snapshot.later):
+                self._bring_later(mirror, snapshot)
+            if again := snapshot.to_bring(asked):  # one wait for all, whatever is asked next
+                _put(mirror, self._brought(again))
             if asked & snapshot.large:
                 return None
-            if asked & snapshot.stale:  # one wait for all, whatever is asked next
-                stale = sorted(snapshot.stale)
-                selects = "; ".join(f'SELECT * FROM "{name}"' for name in stale)  # noqa: S608 -- our own names
-                try:
-                    found = list(results(driven(server), selects))
-                except psycopg.Error as failure:
-                    raise translated(server.engine.url, failure) from failure
-                _put(mirror, dict(zip(stale, found, strict=True)))
-                snapshot.stale.clear()
         return mirror
+
+    def _bring_later(self, mirror: Connection, snapshot: Snapshot) -> None:
+        """Bring the tables that are neither small nor large, all in one message."""
+        found = self._brought(sorted(snapshot.later & snapshot.large))
+        with _refusing():
+            _make(_raw(mirror), [(name, rows.columns) for name, rows in found.items()])
+        _put(mirror, found)
+        snapshot.add(found)
+
+    def _brought(self, tables: Sequence[str]) -> dict[str, Rows]:
+        """Return the rows of tables as the server has them now."""
+        server = self.connection()
+        selects = "; ".join(f'SELECT * FROM "{name}"' for name in tables)  # noqa: S608 -- our own names
+        try:
+            return dict(zip(tables, results(driven(server), selects), strict=True))
+        except psycopg.Error as failure:
+            raise translated(server.engine.url, failure) from failure
 
 
 @event.listens_for(Served, "after_transaction_end")

@@ -6,22 +6,26 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage import chain, custody, labels, snapshot, vaults
-from storage.brought import TABLES
+from storage.brought import AGAIN_MAX, TABLES
+from storage.bulk import FEW, insert_rows
 from storage.database import open_database, reading
 from storage.errors import StorageError
 from storage.model import CustodyEvent, Label, Statement, SyncState, Vault, whole_schema
 from storage.server_dialect import driven
 from tests.servers.postgresql import Engines
 from tests.servers.proxy import Line
-from tests.storage.making import NOW, add_ceremony, add_vault
+from tests.storage.making import NOW, add_ceremony, add_vault, txid
 
-MANY = (
+MORE = (
     "INSERT INTO label (type, ref, label) SELECT 'tx', lpad(n::text, 64, '0'), 'a label'"
     " FROM generate_series(1, 3000) n"
 )
+"""More labels than are brought at once."""
+MANY = MORE.replace("3000", "20000")
+"""More than are brought at all."""
 
 
-def large(db: Session) -> frozenset[str]:
+def large(db: Session) -> set[str]:
     found = driven(db.connection()).snapshot
     assert found is not None
     return found.large
@@ -105,7 +109,7 @@ def test_a_large_table_is_asked_for_at_the_server(
     on_server.server.run(MANY, str(place.database))
     for database in (on_line, reading(on_line)):
         with database.begin() as db:
-            assert db.scalar(select(func.count()).select_from(Label)) == 3000
+            assert db.scalar(select(func.count()).select_from(Label)) == 20_000
             assert large(db) == {"label"}
             assert labels.frozen(db) == set()
             assert db.scalars(select(Label.ref).where(Label.id == 7)).one().endswith("7")
@@ -122,7 +126,7 @@ def test_a_reader_of_a_large_table_sees_one_moment(
     with reading(on_line).begin() as db:
         assert vaults.all_vaults(db) == []
         server.run("DELETE FROM label WHERE id > 10", name)
-        assert db.scalar(counts) == 3000
+        assert db.scalar(counts) == 20_000
 
 
 def test_a_table_that_became_large_since_is_read_whole(
@@ -132,7 +136,52 @@ def test_a_table_that_became_large_since_is_read_whole(
         add_vault(db)
     on_server.server.run(MANY, str(place.database))
     with reading(on_line).begin() as db:
+        assert db.scalar(select(func.count()).select_from(Label)) == 20_000
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["writer", "reader"])
+def test_a_larger_table_is_brought_once_it_is_asked_for(
+    on_line: sessionmaker[Session], line: Line, place: URL, on_server: Engines, *, reads: bool
+) -> None:
+    on_server.server.run(MORE, str(place.database))
+    database = reading(on_line) if reads else on_line
+    with on_line.begin() as db:
+        assert vaults.all_vaults(db) == []  # what the opening brought is over
+    with database.begin() as db:
+        assert vaults.all_vaults(db) == []
+        line.counted()
         assert db.scalar(select(func.count()).select_from(Label)) == 3000
+        assert line.counted() == 1
+        assert db.scalars(select(Label.ref).where(Label.id == 7)).one().endswith("7")
+        assert line.counted() == 0
+        assert large(db) == set()
+
+
+def test_a_larger_table_that_is_written_again_and_again_is_left_at_the_server(
+    on_line: sessionmaker[Session], place: URL, on_server: Engines
+) -> None:
+    on_server.server.run(MORE, str(place.database))
+    counts = select(func.count()).select_from(Label).where(Label.label == "another")
+    with on_line.begin() as db:
+        assert db.scalar(counts) == 0
+        for number in range(1, 7):
+            db.execute(text(f"UPDATE label SET label = 'another' WHERE id = {number}"))  # noqa: S608 -- a number
+            assert db.scalar(counts) == number
+            assert large(db) == ({"label"} if number > AGAIN_MAX else set())
+
+
+def test_what_came_by_copy_is_read_and_nothing_else_is_brought_again(
+    on_line: sessionmaker[Session], line: Line
+) -> None:
+    rows = [{"type": "tx", "ref": txid(number), "label": "x"} for number in range(FEW + 1)]
+    with on_line.begin() as db:
+        assert vaults.all_vaults(db) == []
+        insert_rows(db.connection(), whole_schema().tables["label"], rows)
+        line.counted()
+        assert vaults.all_vaults(db) == []
+        assert line.counted() == 0
+        assert db.scalar(select(func.count()).select_from(Label)) == FEW + 1
+        assert line.counted() == 1
 
 
 def test_what_may_not_be_read_is_refused_where_it_is_asked_for(
