@@ -2,6 +2,7 @@
 
 import select
 import threading
+import time
 from typing import Final, cast
 
 import psycopg
@@ -9,6 +10,8 @@ from sqlalchemy import Engine
 
 from storage.server_dialect import ServerConnection, ServerDialect
 
+LISTENS_SECONDS: Final = 30.0
+"""After so long without a hint the line is asked over: it may be dead without a word."""
 CHANNEL: Final = "cardquorum"
 """What the triggers of the schema notify."""
 AGAIN_SECONDS: Final = 2.0
@@ -41,8 +44,13 @@ def _hear(
     *,
     ended: threading.Event,
 ) -> None:
+    heard = time.monotonic()
     while not ended.is_set():
+        if time.monotonic() - heard > LISTENS_SECONDS:
+            connection.execute("SELECT 1")
+            heard = time.monotonic()
         if select.select([connection.fileno()], [], [], SLICE_SECONDS)[0]:
+            heard = time.monotonic()
             connection.pgconn.consume_input()
             while connection.pgconn.notifies() is not None:
                 dialect.first = None

@@ -6,9 +6,9 @@ whether it did, before anybody does the same again.
 
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import cached_property, partial
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -23,6 +23,9 @@ from storage.errors import StorageError
 
 LOOK_SECONDS: Final = 20.0
 PAUSE_SECONDS: Final = 0.1
+SLICE_SECONDS: Final = 0.1
+ANSWER_SECONDS: Final = 30.0
+"""How long nothing may come of a server that is asked: longer than it waits for a lock."""
 IDLE_SECONDS: Final = 2.0
 """How long a connection is trusted to stand without asking over it."""
 COMMITTED: Final = "committed"
@@ -42,6 +45,9 @@ END: Final = (
 
 class AnswerLost(psycopg.OperationalError):
     """The line was cut while a transaction committed, and whether it did cannot be asked."""
+
+
+T = TypeVar("T")
 
 
 class Begun(NamedTuple):
@@ -67,10 +73,44 @@ class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
     wrote: bool = False
     ended: bool = False
     left: bool = False
+    patient: bool = False
+    """Whether it may take the server as long as it likes to answer."""
     used_at: float = 0.0
     told_at: str = ""
     """The server's time when the transaction began, as it writes one."""
     again: "Callable[[], ServerConnection]"
+
+    def wait(
+        self,
+        gen: Generator[Any, Any, T],
+        interval: float = SLICE_SECONDS,
+        timeout: float | None = None,
+    ) -> T:
+        """Wait for an answer; raises OperationalError, and closes, where nothing comes any more.
+
+        A line may be dead that still takes what is sent: neither side of TCP then notices.
+        """
+        return super().wait(gen if self.patient else self._answered(gen), interval, timeout)
+
+    def _answered(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        """Pass on what a generator waits for, as long as something comes."""
+        until = time.monotonic() + ANSWER_SECONDS
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready:
+                    until = time.monotonic() + ANSWER_SECONDS
+                elif time.monotonic() > until:
+                    raise self._given_up()
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    def _given_up(self) -> psycopg.OperationalError:
+        """Close the connection; returns why."""
+        self.pgconn.finish()
+        return psycopg.OperationalError(f"no answer within {ANSWER_SECONDS:.0f} seconds")
 
     def asks(self, statement: str) -> None:
         """Take note of a statement before it is sent."""
@@ -125,7 +165,8 @@ class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
         """Take the answer that nobody waited for."""
         while self.left:
             while self.pgconn.is_busy():
-                select.select([self.fileno()], [], [])
+                if not select.select([self.fileno()], [], [], ANSWER_SECONDS)[0]:
+                    raise self._given_up()
                 self.pgconn.consume_input()
             self.left = self.pgconn.get_result() is not None
 
@@ -205,6 +246,8 @@ class ServerDialect(PGDialect_psycopg):
     supports_sane_rowcount = supports_sane_multi_rowcount = False
     small: tuple[str, ...] | None = None
     """The tables that transactions bring (`storage.snapshot`), as it was last told."""
+    needed: tuple[str, ...] = ()
+    """Larger ones, once one of them was asked for: those to come bring them at once."""
     first: Opening | None = None
     again: Callable[[], ServerConnection]
     """Connects beside the pool, as was connected last."""

@@ -108,14 +108,19 @@ def _bring(connection: Connection, *, reads: bool) -> None:
     dialect, server = cast("ServerDialect", connection.dialect), driven(connection)
     if dialect.small is None:
         dialect.small = snapshot.names(next(snapshot.results(server, snapshot.SMALL)))
-    tables = dialect.small
-    server.ended = reads and len(tables) == len(TABLES)
-    after = "; COMMIT" if server.ended else ""
-    *_, told, small = snapshot.bring(server, READS if reads else WRITES, tables, after=after)
+    tables, needed = dialect.small, [n for n in dialect.needed if n not in dialect.small]
+    server.ended = reads and len(tables) + len(needed) == len(TABLES)
+    after, before = "; COMMIT" if server.ended else "", READS if reads else WRITES
+    *_, told, small = snapshot.bring(server, before, tables, after=after, needed=needed)
     server.takes(told.rows[0])
-    dialect.small = snapshot.names(small)
-    if server.ended and set(tables) - set(dialect.small):
+    dialect.small, found = snapshot.names(small), server.snapshot
+    dialect.needed = tuple(each for each in needed if found is None or each not in found.large)
+    if found is None or not server.ended:
+        return
+    if found.large:
         _bring(connection, reads=reads)  # a table became large: read it there
+    elif needed:
+        dialect.first = Opening(server.told_at, found.brought)
 
 
 def note(connection: Connection, _cursor: object, statement: str, *_: object) -> None:

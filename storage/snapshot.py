@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapper, Session, SessionTransaction
 from sqlalchemy.sql.selectable import SelectBase
 from sqlalchemy.sql.visitors import iterate
 
-from storage.brought import TABLES, Rows, Snapshot
+from storage.brought import TABLES, Opening, Rows, Snapshot
 from storage.errors import StorageError
 from storage.postgresql import translated
 from storage.server_dialect import ServerConnection, driven
@@ -66,25 +66,29 @@ def bring(
     tables: Sequence[str],
     *,
     after: str,
+    needed: Sequence[str] = (),
 ) -> list[Rows]:
     """Bring tables between other statements, in one message; return what those before returned.
 
-    Keeps the tables as the connection's snapshot. The last of what is returned names those that
-    are small now.
+    Keeps the tables as the connection's snapshot, `needed` are larger ones. The last of what is
+    returned names those that are small now.
     """
-    message = "; ".join([before, SMALL, *map(_select, tables)]) + after
+    wanted = [*tables, *needed]
+    sizes = [SIZE_MAX] * len(tables) + [WHOLE_MAX] * len(needed)
+    message = "; ".join([before, SMALL, *map(_select, wanted, sizes)]) + after
     told = list(results(connection, message))
-    first, found = told[: len(told) - len(tables)], told[len(told) - len(tables) :]
-    small = set(names(first[-1]))
-    later = [name for name, _ in first[-1].rows if name not in small]
-    brought = {name: rows for name, rows in zip(tables, found, strict=True) if name in small}
-    connection.snapshot = Snapshot(brought, later=later)
+    first, found = told[: len(told) - len(wanted)], told[len(told) - len(wanted) :]
+    fits = {name: small or name in needed for name, small in first[-1].rows}
+    brought = {n: rows for n, rows in zip(wanted, found, strict=True) if fits.get(n)}
+    connection.snapshot = Snapshot(
+        brought, later=[name for name, small in first[-1].rows if not small]
+    )
     return first
 
 
-def _select(name: str) -> str:
-    """Return what brings a table, no row of it where it became large."""
-    small = f"SELECT pg_table_size('\"{name}\"'::regclass) <= {SIZE_MAX}"
+def _select(name: str, most: int) -> str:
+    """Return what brings a table, no row of it where it became larger than that."""
+    small = f"SELECT pg_table_size('\"{name}\"'::regclass) <= {most}"
     return f'SELECT * FROM "{name}" WHERE ({small})'  # noqa: S608 -- our own names
 
 
@@ -152,6 +156,11 @@ class Served(Held):
             _make(_raw(mirror), [(name, rows.columns) for name, rows in found.items()])
         _put(mirror, found)
         snapshot.add(found)
+        server = driven(self.connection())
+        dialect = cast("ServerDialect", self.connection().dialect)
+        dialect.needed = tuple(sorted(snapshot.later))
+        if server.begun is None and not snapshot.large:  # who reads next goes on with this moment
+            dialect.first = Opening(server.told_at, snapshot.brought)
 
     def _brought(self, tables: Sequence[str]) -> dict[str, Rows]:
         """Return the rows of tables as the server has them now."""

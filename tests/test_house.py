@@ -29,7 +29,7 @@ PLACES = {
     "questionary": ("coordinator/cli/prompts.py",),
     "starlette": ("coordinator/web/",),
     "uvicorn": ("coordinator/web/serving.py",),
-    "filelock": ("cards/emulation.py", "coordinator/chain/", "coordinator/home/approvals.py"),
+    "filelock": ("cards/emulation.py", "coordinator/chain/", "coordinator/home/"),
 }
 """Where each library may be imported: its exceptions are translated there."""
 

@@ -2,15 +2,24 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import islice, product
 from pathlib import Path
 from typing import Final
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
+from coordinator import clock
+from coordinator.custody import log as custody_log
+from coordinator.workspace.opened_home import OpenedHome
+from psbt import codec
+from psbt.outline import commitment
 from storage import brought, server_dialect
+from storage import ceremonies as ceremony_book
 from storage.database import open_database
 from storage.model import whole_schema
+from storage.snapshot import SIZE_MAX, WHOLE_MAX
 from tests.cases import further
 from tests.program import PIN, UNPROVED, Asked, asking
 from tests.servers.postgresql import Engines
@@ -111,6 +120,70 @@ def test_how_many_coins_a_payment_spends_costs_no_wait(
     waits["finalize"] = run("spend", "finalize", made)
     waits["broadcast"] = run("spend", "broadcast", made)
     assert {name: count for name, count in waits.items() if not 0 < count <= AT_MOST} == {}
+
+
+EVENTS: Final = 600
+PAYMENTS: Final = 150
+COINS: Final = 1_200
+
+
+def crowd(vault: Asked, ceremony: str) -> None:
+    """Write a long book, many payments that were given up, and many coins."""
+    with closing(OpenedHome(vault.home)) as opened, opened.database.begin() as db:
+        for number in range(EVENTS):
+            seen = custody_log.NewEvent("card:a", "seen", note=f"seen the {number}th time")
+            custody_log.record(db, seen)
+        record, now = ceremony_book.ceremony_named(db, ceremony), clock.now()
+        kept = ("psbt", "txid", "fee_sats", "paid_sats", "expires_at")
+        for letters in islice(product("abcdefgh", repeat=3), PAYMENTS):
+            made = ceremony_book.add_ceremony(
+                db,
+                record.vault,
+                public_id=f"{''.join(letters)}z2345",
+                created_at=now,
+                **{name: getattr(record, name) for name in kept},
+            )
+            payment = commitment(codec.parse(record.psbt))
+            ceremony_book.state_payment(db, "opened", made, payment=payment, now=now)
+            ceremony_book.abandon(db, made, now)
+    address = vault("address", "new", "v", *UNPROVED)["address"]
+    vault("regtest", "fund", address, "100000", "--coins", str(COINS))
+    vault("regtest", "mine", "1")
+    vault("sync")
+
+
+@pytest.mark.matrix
+def test_a_large_home_waits_no_longer(vault: Asked, line: Line) -> None:
+    """Of every kind more than comes with a transaction's first message."""
+    crowd(vault, vault("spend", "create", "v", "--to", TO, "--feerate", "2")["ceremony"])
+    coins = [each for each in vault("coins", "v")["coins"] if each["value_sats"] == 100_000]
+    chosen = [word for each in coins[:50] for word in ("--coin", each["outpoint"])]
+    accept = ("--feerate", "2", "--accept", "reused_address")
+    run = waits_of(vault, line)
+    create = ("spend", "create", "v", "--drain", TO.partition(":")[0], *chosen, *accept)
+    line.counted()
+    made = vault(*create)["ceremony"]
+    waits = {"spend create": line.counted()}
+    waits["sign"] = run("spend", "sign", made, *SIGN, stdin=PIN)
+    waits["sign b"] = run("spend", "sign", made, "--emulated", "b", *SIGN[2:], stdin=PIN)
+    verbs = (
+        *(f"spend show {made}", f"spend finalize {made}", f"spend broadcast {made}"),
+        *("spend list", "coins v", "status", "balance v", f"address new v {' '.join(UNPROVED)}"),
+        *("custody verify", "custody log", "custody record card:a seen", "vault show v"),
+        *("audit v --fail-on none", "history v", "card list", "operator list", "address list v"),
+    )
+    waits |= {verb: run(*verb.split()) for verb in verbs}
+    assert {name: count for name, count in waits.items() if not 0 < count <= AT_MOST} == {}
+    assert server_sizes_exceed(vault)
+
+
+def server_sizes_exceed(vault: Asked) -> bool:
+    """Tell whether each table that was filled is larger than what comes at once."""
+    with closing(OpenedHome(vault.home)) as opened, opened.database.begin() as db:
+        tables = ("coin", "ceremony", "custody_event", "custody_text", "statement")
+        asked = ", ".join(f"pg_table_size('{name}')" for name in tables)
+        sizes = db.execute(text(f"SELECT {asked}")).one()
+        return all(SIZE_MAX < size <= WHOLE_MAX for size in sizes)
 
 
 @pytest.mark.matrix

@@ -29,13 +29,17 @@ class Line:
 
     `turns` counts how often a client waited. `cut_before` and `cut_after` are asked about each
     message of a client, by its type and body: true cuts the line before the server has it, or once
-    the server has answered it, without the answer. `strike` is what happens with the cut.
+    the server has answered it, without the answer. `strike` is what happens with the cut. From the
+    message on for which `hush` is true the line is `silent`: it takes what is sent, and nothing
+    arrives on either side; what was connected meanwhile stays so for good.
     """
 
     port: int
     delay: float = 0.0
     cut_before: Told | None = None
     cut_after: Told | None = None
+    hush: Told | None = None
+    silent: bool = False
     strike: Callable[[], None] = lambda: None
     turns: int = 0
     cuts: int = 0
@@ -82,6 +86,7 @@ class _Silence:
     def __init__(self) -> None:
         self.begun = threading.Event()
         self.answered = threading.Event()
+        self.lasting = False
 
 
 def _serve(line: Line, client: socket.socket, port: int) -> None:
@@ -92,7 +97,7 @@ def _serve(line: Line, client: socket.socket, port: int) -> None:
         return
     server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     silence = _Silence()
-    answers = threading.Thread(target=_answers, args=(server, client, silence), daemon=True)
+    answers = threading.Thread(target=_answers, args=(line, server, client, silence), daemon=True)
     answers.start()
     with client, server:
         with suppress(_Cut, OSError):
@@ -112,6 +117,7 @@ def _asks(line: Line, client: socket.socket, server: socket.socket, silence: _Si
         while (found := _message(buffer, typed=typed)) is not None:
             kind, body, buffer = found
             typed = typed or body[4:8] != SSL_REQUEST
+            line.silent = line.silent or (line.hush is not None and line.hush(kind, body[4:]))
             if line.cut_before is not None and line.cut_before(kind, body[4:]):
                 line.cuts += 1
                 line.strike()
@@ -129,15 +135,18 @@ def _asks(line: Line, client: socket.socket, server: socket.socket, silence: _Si
             with line.lock:
                 line.turns += 1
             time.sleep(line.delay)
-        server.sendall(out)
+        silence.lasting = silence.lasting or line.silent
+        if not silence.lasting:
+            server.sendall(out)
 
 
-def _answers(server: socket.socket, client: socket.socket, silence: _Silence) -> None:
+def _answers(line: Line, server: socket.socket, client: socket.socket, silence: _Silence) -> None:
     with suppress(OSError):
         while data := server.recv(SIZE):
+            silence.lasting = silence.lasting or line.silent
             if silence.begun.is_set():
                 silence.answered.set()
-            else:
+            elif not silence.lasting:
                 client.sendall(data)
         client.shutdown(socket.SHUT_RDWR)
 
