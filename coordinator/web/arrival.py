@@ -44,6 +44,8 @@ def postage(context: Context, vault: str, form: Mapping[str, str]) -> Postage:
     typed = form.get("rate", "").strip() if when == TYPED else None
     if typed is None and when not in ARRIVALS:
         raise UsageError("say when it shall arrive")
+    if typed == "":
+        raise UsageError("say the postage too, in sat/vB")
     with context.chain_lock:
         try:
             with suppress(ChainError, NotLooked):

@@ -101,7 +101,6 @@ def someone(asked: Asked, browser: "Browser", put: Put, tmp_path: Path) -> Itera
     asked("init", "--network", "regtest")
     (tmp_path / "cards").mkdir()
     with serving(asked.home) as running, window(browser, running) as opened:
-        opened.page.set_default_timeout(30_000)
         yield Person(opened, asked, put, tmp_path / "cards")
         assert opened.wrong == []
 

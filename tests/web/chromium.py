@@ -11,6 +11,7 @@ import pytest
 
 from coordinator.web.serving import Running
 from tests.judges import REQUIRE_ALL, judge
+from tests.patience import SECONDS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -70,6 +71,7 @@ def window(browser: "Browser", running: Running, **settings: object) -> Iterator
 def watched(browser: "Browser", running: Running, **settings: object) -> Iterator[Watched]:
     """Open a browser with a cookie jar of its own, which was not let in yet."""
     context = browser.new_context(reduced_motion="reduce", **settings)
+    context.set_default_timeout(SECONDS * 1000)
     opened = Watched(context.new_page(), running)
     own = f"http://127.0.0.1:{running.port}/"
     context.expose_binding("told", lambda _source, what: opened.wrong.append(f"policy: {what}"))

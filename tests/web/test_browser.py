@@ -40,7 +40,7 @@ def test_one_road_through(browser: "Browser", vault: Asked) -> None:
         page.get_by_role("button", name="Have the cards prove their keys").click()
         for _ in "abc":
             page.locator("input[name=pin]:not([disabled])").wait_for()
-            assert "5 PIN attempts left" in page.content()
+            page.get_by_text("5 PIN attempts left").first.wait_for()
             before = page.locator("input[name=question]").get_attribute("value")
             answered(page, pin=PIN)
             page.wait_for_function(

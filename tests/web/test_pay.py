@@ -80,7 +80,8 @@ def test_what_was_mistyped_is_said_above_the_form(client: Client) -> None:
     for fields, told in (
         ({"to": FOREIGN[:-1] + "q"}, "mistyped"),
         ({"amount": "1,5"}, "comma"),
-        ({"amount": ""}, "is no amount"),
+        ({"amount": ""}, "say how much"),
+        ({"rate": ""}, "say the postage"),
         ({"rate": "x"}, "is no fee rate"),
         ({"when": "7"}, "say when"),
     ):

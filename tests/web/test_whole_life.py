@@ -131,7 +131,6 @@ def lose_and_replace(opened: Watched) -> None:
 def test_the_whole_life_of_a_vault(asked: Asked) -> None:
     asked("init", "--network", "regtest")
     with launched() as browser, serving(asked.home) as running, window(browser, running) as opened:
-        opened.page.set_default_timeout(20_000)
         opened.page.get_by_text("There is no vault yet").wait_for()
         set_up_cards(opened)
         make_vault(opened)

@@ -17,6 +17,7 @@ from coordinator.guide.payments import payments
 from coordinator.home import stated
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
 from coordinator.home.stored import stored_policy
+from coordinator.interop.bip21 import is_uri
 from coordinator.notices import Notice, of_review
 from coordinator.payment import ceremonies, creation
 from coordinator.payment.ceremonies import Consent
@@ -141,6 +142,8 @@ def _payee(context: Context, db: Session, wish: Wish, *, accepted: frozenset[str
         to = addresses.fresh(db, context.home, to, label=None, accepted=accepted).address
     if wish.all_of_it:
         return Payee(parse_address(to, network), to, 0)
+    if not wish.amount and not is_uri(to):
+        raise UsageError("say how much is paid, or tick that it is everything")
     return payee(to, wish.amount, network)
 
 
