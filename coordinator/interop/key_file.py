@@ -45,12 +45,19 @@ SLIP132: Final = {
     ("wsh", False): bytes.fromhex("02575483"),
     ("sh-wsh", False): bytes.fromhex("024289ef"),
 }
+SINGLE_DESCRIPTOR: Final = "the descriptor of a wallet with a single key"
 SINGLE_REMEDY: Final = "export the signer's key for a multisig wallet: the account of BIP 48"
 LONE_KEY = re.compile(r"(?:\[[^\[\]]*\])?[a-zA-Z]pub[1-9A-HJ-NP-Za-km-z]{100,110}(?:/.*)?")
 
 
-FINGERPRINTS: Final = ("xfp", "fingerprint", "root_fingerprint", "master_fingerprint")
-PATHS: Final = ("path", "derivation", "derivation_path", "deriv", "bip32Path")
+FINGERPRINTS: Final = (
+    "xfp", "fingerprint", "root_fingerprint", "master_fingerprint", "rootFingerprint",
+    "masterFingerprint", "mfp",
+)  # fmt: skip
+PATHS: Final = (
+    "path", "derivation", "derivation_path", "deriv", "bip32Path", "bip32_path", "derivationPath",
+    "keypath", "hdPath",
+)  # fmt: skip
 """How JSON of one key calls where it comes from."""
 
 

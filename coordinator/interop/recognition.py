@@ -209,6 +209,8 @@ def _keys_in(data: bytes, name: str, token: str | None = None) -> key_file.KeyFi
             return key_file.KeyFile(
                 bsms.FORMAT, [key_file.signer_key(record.key.prefix.script, record.key)]
             )
+        if descriptor_file.starts_descriptor(text) and "," not in text:
+            raise NotImportable(f"this is {key_file.SINGLE_DESCRIPTOR}", key_file.SINGLE_REMEDY)
         _refuse_wallet(any(kind.is_one(text) for kind in TEXT_FORMATS.values()))
         _refuse_other(text)
         return key_file.read_expression(text)
@@ -220,6 +222,10 @@ def _keys_in(data: bytes, name: str, token: str | None = None) -> key_file.KeyFi
 
 def _keys_in_json(whole: object) -> key_file.KeyFile:
     found = Field(whole, "the file")
+    if isinstance(whole, list) and whole and all(map(key_file.is_one, found.items(LISTED_MAX))):
+        if len(whole) > 1:
+            raise PolicyError(f"the file holds {len(whole)} keys: give one at a time")
+        found = found[0]
     known = any(kind.is_one(found) for kind in JSON_FORMATS.values())
     _refuse_wallet(known and not key_file.is_one(found))
     return key_file.read(found)

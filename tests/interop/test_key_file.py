@@ -74,6 +74,16 @@ def test_a_wallets_file_is_named_where_one_key_was_asked_for(format_: str) -> No
     assert "cardquorum vault import" in refused.value.remedy
 
 
+@pytest.mark.parametrize("fingerprint", key_file.FINGERPRINTS)
+@pytest.mark.parametrize("path", key_file.PATHS)
+def test_a_key_is_read_whatever_its_origin_is_called(fingerprint: str, path: str) -> None:
+    document = {fingerprint: XFP, path: "m/48'/1'/0'/2'", "xpub": XPUB}
+    for whole in (document, [document]):
+        (found,) = read_keys(json.dumps(whole).encode(), "the file").keys
+        assert (found.script, found.warning) == ("wsh", None)
+        assert found.key.fingerprint == KEY.fingerprint
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -81,6 +91,8 @@ def test_a_wallets_file_is_named_where_one_key_was_asked_for(format_: str) -> No
         ("bcrt1q6rhpng9evdsfnn833a4f4vej0asu6dk5srld6x", "an address"),
         ('{"name": "x", "version": 1}', "it holds name, version"),
         ("[]", "not an object"),
+        (json.dumps([{"xfp": XFP, "xpub": XPUB}] * 2), "holds 2 keys: give one at a time"),
+        (f"wpkh([{XFP}/84h/1h/0h]{XPUB}/<0;1>/*)", "the descriptor of a wallet with a single key"),
     ],
 )
 def test_what_is_no_key_is_named(text: str, told: str) -> None:
