@@ -79,6 +79,8 @@ SILENT: Final = frozenset(
 """Steps whose command would only say in its own words what the guide said before."""
 REPEATED: Final = frozenset({"first_sum_waits"})
 """What is looked for again where nothing has changed."""
+CONDITION: Final = "if "
+"""How a step begins that is right only where something is so: Enter alone does not take it."""
 OPENED: Final = frozenset({"report_forgotten", "report_blocked"})
 """What ends a road once one of its steps did what was wanted."""
 PAYING: Final = frozenset({"payment", "mine"})
@@ -358,6 +360,9 @@ class Guide:
         signing = step.words[:2] in {("spend", "sign"), ("spend", "finalize")}
         if signing or step.code in UNASKED or (step.needs and not step.code.startswith(ASKED)):
             return True
+        if step.title.startswith(CONDITION):
+            answers = [Choice("later", "No, or not known yet"), Choice("now", "Yes: do it now")]
+            return choose("Is it so?", answers) == "now"
         answers = [Choice("now", "Do it now"), Choice("later", "Not now: go on to what is next")]
         return choose("Do it?", answers) == "now"
 

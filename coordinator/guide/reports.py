@@ -236,7 +236,7 @@ def _quiet(report: Report, facts: GuideFacts, holder: str) -> Iterator[Step]:
     for card in kept:
         yield _step(
             report,
-            f"take card {card.label}, which {holder} keeps, for lost",
+            f"if {holder} does not answer within that week, take card {card.label} for lost",
             "whoever cannot be reached cannot be told from a thief, also where they come back: "
             "a new card and a new vault take its place, and the money is moved there",
             *("card", "lost", card.label),

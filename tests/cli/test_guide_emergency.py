@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from tests.cli.guide_player import Player
-from tests.program import asking, made_vault, prove_keys
+from tests.cli.scripted import led
+from tests.program import Asked, asking, made_vault, prove_keys
 
 ENTER, DOWN = "\r", "\x1b[B"
 
@@ -25,6 +26,24 @@ def test_what_happened_is_asked_first_and_its_road_begins(tmp_path: Path) -> Non
     assert "card b: recorded as stolen" in shown
     assert asked("card", "show", "b")["history"][-1]["event"] == "stolen"
     assert asked("status")["next"][0]["code"] == "card_stolen"
+
+
+def test_enter_alone_records_nothing_that_may_not_be_so(vault: Asked) -> None:
+    """Somebody in fear presses Enter at each question: no card becomes stolen by it."""
+    forced = [
+        ("What is it about", "Something happened"),
+        ("What happened", "Somebody forces us"),
+        *[("press Enter", "")] * 4,
+    ]
+    left = led(vault.home, [*forced, *[("Is it so", "")] * 3])
+    assert "Lives come before money" in left.shown
+    assert not any(stolen(vault, label) for label in "abc")
+    led(vault.home, [*forced, ("Is it so", ""), ("Is it so", "Yes"), ("Is it so", "No")])
+    assert [stolen(vault, label) for label in "abc"] == [False, True, False]
+
+
+def stolen(asked: Asked, label: str) -> bool:
+    return any(each["event"] == "stolen" for each in asked("card", "show", label)["history"])
 
 
 def test_a_step_can_be_left_for_later(tmp_path: Path) -> None:
