@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 REQUIRE_ALL = "CARDQUORUM_REQUIRE_ALL"
+HANGS_SECONDS = 600
+"""A program that answers later than this hangs; on a busy machine one took more than a minute."""
 
 
 def judge(name: str) -> ModuleType:
@@ -26,7 +28,12 @@ def judge(name: str) -> ModuleType:
 def program_says(*words: str | Path, asked: object) -> dict[str, Any]:
     """Ask a judge that is a program of its own in JSON; return its answer."""
     done = subprocess.run(
-        words, input=json.dumps(asked), capture_output=True, text=True, check=False, timeout=60
+        words,
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=HANGS_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
