@@ -2,7 +2,8 @@
 
 An operator adds rows, and changes or removes only what the program changes or removes; an auditor
 reads. Neither changes the tables, and neither can rewrite the custody book, a signature or what a
-vault's policy is.
+vault's policy is. Neither makes functions or operators that triggers could come upon: before
+PostgreSQL 15 everybody might.
 """
 
 from collections.abc import Collection
@@ -48,7 +49,7 @@ def roles_sql(operators: Collection[str], auditors: Collection[str]) -> str:
 
     Running them again changes nothing; accounts have to exist.
     """
-    lines = ["BEGIN;"]
+    lines = ["BEGIN;", "REVOKE CREATE ON SCHEMA public FROM PUBLIC;"]
     for role in (OPERATOR, AUDITOR):
         lines += [
             f"DO $$ BEGIN CREATE ROLE {role} NOLOGIN;",
