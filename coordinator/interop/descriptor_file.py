@@ -10,11 +10,11 @@ from psbt.errors import PolicyError
 
 TEXT_MAX: Final = 1 << 20
 DESCRIPTORS_MAX: Final = 100
-HEADING = re.compile(r"[A-Za-z][^:]{0,60}:")
+HEADING = re.compile(r"[^\W\d_][^:]{0,60}:")
 START = re.compile(r"[a-z]+\(")
-LABEL = re.compile(r"[A-Za-z][0-9A-Za-z_ -]{0,39}[:=](?=[\"'`]?[a-z]+\()")
+LABEL = re.compile(r"[^\W\d_][\w -]{0,39}[:=](?=[\"'`]?[a-z]+\()")
 """What may stand before a descriptor: `Receive: wsh(…)`, `main_descriptor = "wsh(…)"`."""
-OPENING = re.compile(r"(?:[-*•]|[0-9]{1,2}[.)])?[\"'`]?")
+OPENING = re.compile(r"(?:[-*•\u2013\u2014]|[0-9]{1,2}[.)])?[\"'`]?")
 CLOSING = re.compile(r"[\"'`]?[,;.]?$")
 """What is around a descriptor that a list, a program or a letter has."""
 BESIDE = re.compile(r"(\)|\)#[0-9a-z]{8})[\s,;]+(?=(?:wsh|sh|tr)\()")

@@ -55,6 +55,8 @@ HALVES = [WHOLE[:100], WHOLE[100:200], WHOLE[200:]]
         SPARROW.replace("\n", "\r\n"),
         SPARROW.replace("\n", "\r"),
         f"# ours\n{WHOLE}",
+        f"Descripción: {WHOLE}",
+        f"\u0414\u0435\u0441\u043a\u0440\u0438\u043f\u0442\u043e\u0440:\n\u2014 {WHOLE}",
         f"{WHOLE}\n# ours",
         f"{WHOLE}\n{WHOLE}\n",
         f"{FIRST}\n{SECOND}\n",
