@@ -336,7 +336,7 @@ class Guide:
 
     def _fitting(self, words: "list[str]", facts: "GuideFacts") -> list[str] | None:
         """Return what fits the card that is laid, the place and the people; None to leave it."""
-        from coordinator.cli.guide_answers import with_keeper
+        from coordinator.cli.guide_answers import helpers, with_keeper
         from coordinator.cli.guide_cards import words_for_card
 
         if words[:2] in (["card", "setup"], ["card", "enrol"]) and "--emulated" not in words:
@@ -344,9 +344,10 @@ class Guide:
         if words[:2] == ["location", "add"]:
             return with_keeper(words, self.folder, self.run, practice=self.practice)
         if words[:1] == ["kit"]:
-            places = (each for vault in facts.vaults for each in vault.facts.places.values())
-            keepers = sorted({each.holder for each in places if each.holder})
-            return [*words, *(word for who in keepers[:2] for word in ("--contact", who))]
+            return [
+                *words,
+                *(word for who in helpers(self.folder, facts) for word in ("--contact", who)),
+            ]
         return words
 
     def _wanted(self, step: "Step") -> bool:

@@ -313,6 +313,23 @@ def with_keeper(
     return [*words, "--holder", keeper]
 
 
+def helpers(folder: Path, facts: "GuideFacts") -> list[str]:
+    """Return two who keep things at places of the vaults, with how they are reached if known."""
+    from coordinator.cli.kit import CONTACT_MAX
+    from storage import custody as custody_book
+
+    places = (each for vault in facts.vaults for each in vault.facts.places.values())
+    keepers = sorted({each.holder for each in places if each.holder})[:2]
+    if not keepers:
+        return []
+    with closing(Context(Globals(home=folder))) as opened, opened.database.begin() as db:
+        contacts = {each.name: each.contact for each in custody_book.all_holders(db)}
+    told = (", ".join(filter(None, (who, contacts.get(who)))) for who in keepers)
+    return [
+        each if len(each) <= CONTACT_MAX else who for who, each in zip(keepers, told, strict=True)
+    ]
+
+
 def _is_known(folder: Path, keeper: str) -> bool:
     from storage import custody as custody_book
 

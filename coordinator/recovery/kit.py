@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -50,6 +51,8 @@ from storage.model import BranchKey, Carrier, Cosigner, Vault
 
 ADDRESSES = 3
 HELPERS = 2
+REACHED = re.compile(r"\d.*\d.*\d|@")
+"""What a number or an address has that somebody is called at."""
 REACHABLE = frozenset({ELECTRUM_SSL, ESPLORA, FILTERS})
 PAIRS = {
     "default": "pairs with the standard password KeycardDefaultPairing",
@@ -164,6 +167,11 @@ def _notices(
         missing = "one helper is" if wanted.contacts else "no helper is"
         remedy = "add --contact NAME, or write it on page one with a pen"
         yield Notice("helpers_missing", Severity.WARNING, f"{missing} named", remedy)
+    for who in wanted.contacts[:HELPERS]:
+        if not REACHED.search(who):
+            told = f"helper {who} is named without a number or an address"
+            remedy = "write it beside the name with a pen, or name them as 'Marie, 0123 456'"
+            yield Notice("helper_unreachable", Severity.WARNING, told, remedy)
     lying = [each.name for each, _ in facts.cards() if each.location == wanted.location]
     pins = [
         carrier.name

@@ -123,8 +123,10 @@ def helpers(kit: Printed) -> bool:
     told = kit.section("Do nothing today")
     named = all(each in told for each in kit.contacts[:2])
     blank = told.count("____________") == 2 - len(kit.contacts[:2])
-    lacking = any("helper" in each for each in kit.said["notices"])
-    return named and blank and lacking == (len(kit.contacts) < 2)
+    lacking = any("helper is named" in each for each in kit.said["notices"])
+    reached = all(re.search(r"(\d\D*){3}|@", each) for each in kit.contacts[:2])
+    told_so = any("without a number" in each for each in kit.said["notices"])
+    return named and blank and lacking == (len(kit.contacts) < 2) and reached != told_so
 
 
 def nevers(kit: Printed) -> bool:

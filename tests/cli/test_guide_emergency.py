@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from coordinator.cli import run
+from coordinator.cli.guide import Guide
+from coordinator.cli.guide_answers import helpers
 from tests.cli.guide_player import Player
 from tests.cli.scripted import led
 from tests.program import Asked, asking, made_vault, prove_keys
@@ -40,6 +43,16 @@ def test_enter_alone_records_nothing_that_may_not_be_so(vault: Asked) -> None:
     assert not any(stolen(vault, label) for label in "abc")
     led(vault.home, [*forced, ("Is it so", ""), ("Is it so", "Yes"), ("Is it so", "No")])
     assert [stolen(vault, label) for label in "abc"] == [False, True, False]
+
+
+def test_a_keeper_is_named_on_a_kit_with_how_they_are_reached(vault: Asked) -> None:
+    prove_keys(vault)
+    vault("holder", "add", "marie", "--contact", "0123 456")
+    vault("holder", "add", "tom", "--contact", "x" * 90)
+    for place, who in (("at-a", "marie"), ("at-b", "tom")):
+        vault("location", "edit", place, "--holder", who)
+    facts = Guide(vault.home, run, practice=False).next()[0]
+    assert helpers(vault.home, facts) == ["marie, 0123 456", "tom"]
 
 
 def stolen(asked: Asked, label: str) -> bool:

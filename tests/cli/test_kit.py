@@ -362,11 +362,13 @@ def test_kind_of_the_place_says_what_a_kit_there_holds(
 def test_helpers_and_own_words_stand_in_the_letter(vault: Asked, tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("Dear Ann,\n---\nWith love, Tom\n")
-    given = ("--contact", "Marie, 0123", "--contact", "Jean", "--message", str(words))
+    given = ("--contact", "Marie, 0123", "--contact", "jean@x.org", "--message", str(words))
     made = vault("kit", "v", "--out", str(tmp_path / "kit"), *given)
     first = pypdf.PdfReader(tmp_path / "kit" / "v-kit.pdf").pages[0].extract_text()
     assert first.index("Dear Ann") < first.index("Marie, 0123") < first.index("With love, Tom")
     assert made["notices"] == []
+    nameless = vault("kit", "v", "--out", str(tmp_path / "n"), "--contact", "Jean")["notices"]
+    assert "helper Jean is named without a number or an address" in " ".join(nameless)
     words.write_text("x" * 1001)
     refused = vault("kit", "v", "--out", str(tmp_path / "k"), *given, check=2)["error"]["message"]
     assert "1001 characters; 1000 is the most" in refused
