@@ -22,7 +22,7 @@ from coordinator.enrolment import setup
 from coordinator.enrolment.setup_plan import Setup
 from coordinator.errors import CoordinatorError, NotRipe, UsageError
 from coordinator.home.settings import Home, create_home
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.names import require_known
 from coordinator.payment import ceremonies, creation
 from coordinator.payment.progress import progress

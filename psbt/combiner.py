@@ -11,7 +11,7 @@ from psbt import codec
 from psbt.codec import EmbitBase, InputScope, OutputScope, Psbt
 from psbt.errors import NotOnlySignatures, PsbtError, SignatureInvalid
 from psbt.ownership import claims_own, own_inputs, scripts_fit
-from psbt.partial import quorum, signed_by, valid_signature
+from psbt.partial_signatures import quorum, signed_by, valid_signature
 from psbt.policy import Policy, VaultScript
 from psbt.sighash import sighashes, spent_outputs
 from psbt.signature import Scheme

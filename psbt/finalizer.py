@@ -6,7 +6,7 @@ from psbt import codec
 from psbt.codec import Psbt
 from psbt.errors import PsbtError, SignaturesMissing
 from psbt.ownership import own_inputs
-from psbt.partial import Verified, valid_signatures
+from psbt.partial_signatures import Verified, valid_signatures
 from psbt.policy import PRIMARY, Policy
 from psbt.timelocks import require_branch
 

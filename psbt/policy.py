@@ -42,9 +42,9 @@ from psbt.miniscript import (
 )
 from psbt.miniscript import script as write_script
 from psbt.multisig import Multisig, pushed, read_pushes, write_multisig
+from psbt.multisig_policy import BOTH, CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, Policy, wait_fragment
 from psbt.network import Network
 from psbt.signature import BIP340, ECDSA, Scheme
-from psbt.spenders import BOTH, CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, Policy, wait_fragment
 
 __all__ = [
     "CHANGE",

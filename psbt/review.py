@@ -4,20 +4,10 @@ from collections.abc import Callable, Collection
 from typing import Final, Literal, NamedTuple
 
 from psbt.address import destination, optional_address
-from psbt.cautions import (
-    Caution,
-    Context,
-    Facts,
-    KnownVault,
-    ReviewInput,
-    ReviewOutput,
-    Severity,
-    cautions,
-)
 from psbt.codec import InputScope, OutputScope, Psbt, unsigned_transaction
 from psbt.coins import Outpoint
 from psbt.errors import PsbtError
-from psbt.foreign import foreign_checks, foreign_weight
+from psbt.foreign_inputs import foreign_checks, foreign_weight
 from psbt.ownership import (
     claims_own,
     derived_script,
@@ -27,6 +17,16 @@ from psbt.ownership import (
 )
 from psbt.policy import CHANGE, PRIMARY, Policy, VaultScript
 from psbt.relay import sigops_cost
+from psbt.review_warnings import (
+    Caution,
+    Context,
+    Facts,
+    KnownVault,
+    ReviewInput,
+    ReviewOutput,
+    Severity,
+    cautions,
+)
 from psbt.sighash import spent_outputs
 from psbt.timelocks import require_branch
 from psbt.weight import WITNESS_SCALE, input_weight, output_size, transaction_weight, vsize_of

@@ -10,7 +10,7 @@ from psbt.errors import PolicyError, PsbtError, SignatureInvalid
 from psbt.forms import KeyUse, same_key
 from psbt.keys import KeyExpression, Path
 from psbt.ownership import own_inputs
-from psbt.partial import valid_signature
+from psbt.partial_signatures import valid_signature
 from psbt.policy import PRIMARY, Policy
 from psbt.sighash import script_code, sighashes, spent_outputs
 from psbt.signature import ECDSA, Scheme

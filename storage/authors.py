@@ -6,8 +6,8 @@ from typing import Final, NamedTuple, Protocol
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from storage.book_heads import STATEMENTS, newest
 from storage.database import READ_ONLY
-from storage.ends import STATEMENTS, newest
 from storage.hashing import GENESIS
 from storage.lookup import is_empty
 

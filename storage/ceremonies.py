@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from storage.authors import Last, state
+from storage.book_heads import STATEMENTS, newest
 from storage.bulk import insert_rows
-from storage.ends import STATEMENTS, newest
 from storage.errors import CoinTaken
 from storage.lookup import absent, batches, present
 from storage.model import (

@@ -14,7 +14,7 @@ from storage.errors import ChainBroken, RowDamaged, SealLocked
 from storage.hashing import GENESIS, canonical, chained, text_digest
 from storage.lookup import absent, present
 from storage.model import CustodyEvent, CustodyText, Holder, Item, Location
-from storage.private import stand_in
+from storage.private_rows import stand_in
 from storage.sealing import is_locked
 
 SALT_SIZE = 32

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from storage.errors import ReadOnly, SchemaTooNew, SchemaTooOld, StorageError
-from storage.readable import LOST, Place, copied, is_writable, readable, require_whole
+from storage.read_only import LOST, Place, copied, is_writable, readable, require_whole
 from storage.sessions import Held
 
 Db = Session

@@ -16,7 +16,7 @@ from storage.errors import SealBroken, StorageError
 from storage.hashing import text_digest
 from storage.model import CustodyText, Holder, Location, Record, Seal
 from storage.model.custody import PRIVATE_TEXTS
-from storage.private import (
+from storage.private_rows import (
     FIELDS,
     OPENING_KEY,
     Private,

@@ -18,8 +18,8 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.pool import NullPool
 
-from storage.brought import ASKS, Opening, Snapshot
 from storage.errors import StorageError
+from storage.prefetched import ASKS, Opening, Snapshot
 
 LOOK_SECONDS: Final = 20.0
 PAUSE_SECONDS: Final = 0.1

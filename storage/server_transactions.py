@@ -6,8 +6,8 @@ import psycopg
 from sqlalchemy import Connection, Engine
 
 from storage import snapshot
-from storage.brought import TABLES, Opening, Rows, Snapshot
 from storage.postgresql import LOCK_SECONDS, MAY_NOT, translated
+from storage.prefetched import TABLES, Opening, Rows, Snapshot
 from storage.server_dialect import (
     READING,
     TIMELINE,

@@ -22,9 +22,9 @@ from sqlalchemy.orm import Mapper, Session, SessionTransaction
 from sqlalchemy.sql.selectable import SelectBase
 from sqlalchemy.sql.visitors import iterate
 
-from storage.brought import TABLES, Opening, Rows, Snapshot
 from storage.errors import StorageError
 from storage.postgresql import translated
+from storage.prefetched import TABLES, Opening, Rows, Snapshot
 from storage.server_dialect import ServerConnection, driven
 from storage.sessions import Held
 

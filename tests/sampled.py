@@ -1,4 +1,4 @@
-"""Sweeps of which `make test` takes a sample, and `make test-all` the whole."""
+"""Cases and sweeps of which `make test` takes some, and `make test-all` the whole."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -22,3 +22,8 @@ def in_turn(points: Iterable[Point], turn: int, every: int) -> Iterator[Point]:
 def shortened(cases: Iterable[Point], *kept: Point) -> list[object]:
     """Return cases to ask of a test: those that are kept in `make test`, all in `make test-all`."""
     return [pytest.param(case, marks=() if case in kept else pytest.mark.matrix) for case in cases]
+
+
+def further(first: object, *cases: object) -> list[object]:
+    """Return cases of a kind: the first is kept in `make test`, those beside it are not."""
+    return shortened([first, *cases], first)

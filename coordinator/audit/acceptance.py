@@ -17,11 +17,11 @@ from coordinator.audit.facts import VaultFacts
 from coordinator.audit.findings import grave
 from coordinator.audit.gathering import Book, book, key_facts
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
-from coordinator.home import approvals, seals, stated
+from coordinator.home import approvals, seals, statement_checks
 from coordinator.home.approvals import Standing
 from coordinator.home.operators import NOBODY
 from coordinator.home.settings import Home
-from coordinator.home.stored import computed_checksum, stored_policy
+from coordinator.home.stored_policies import computed_checksum, stored_policy
 from coordinator.notices import Notice, Severity
 from coordinator.wallet.scans import command_for
 from psbt.errors import PsbtError
@@ -231,7 +231,7 @@ def payment_dangers(home: Home, record: Ceremony, psbt: "Psbt") -> list[Danger]:
     payment = commitment(psbt)
     db = object_session(record)
     if db is not None:
-        stated.require_opened(db, record)
+        statement_checks.require_opened(db, record)
     standing = approvals.payment_standing(home, record.public_id, payment)
     if standing is Standing.DIFFERS:
         raise ApprovalMismatch(f"what ceremony {record.public_id} pays")
@@ -253,7 +253,7 @@ def payment_dangers(home: Home, record: Ceremony, psbt: "Psbt") -> list[Danger]:
 def _opened_by(home: Home, record: Ceremony) -> str:
     """Return who opened a ceremony as a part of a sentence, where operators sign here."""
     db = object_session(record)
-    who = stated.opened_by(home, db, record) if db is not None else NOBODY
+    who = statement_checks.opened_by(home, db, record) if db is not None else NOBODY
     return f"; it was opened by {who.words}" if home.server or who != NOBODY else ""
 
 

@@ -24,7 +24,7 @@ from coordinator.audit.verdict import (
     verdict,
 )
 from coordinator.custody import log as custody_log
-from coordinator.home.stored import computed_checksum
+from coordinator.home.stored_policies import computed_checksum
 from coordinator.shown_text import visible
 from coordinator.wallet.scans import Looked, looked
 from storage import custody as custody_book

@@ -110,7 +110,7 @@ class Context(OpenedHome):
     def _look_for_damage(self, error: BaseException) -> None:
         from coordinator.cli.failures import explain
         from coordinator.cli.result import ExitStatus
-        from storage.soundness import check_rows
+        from storage.integrity import check_rows
 
         if explain(error).status is ExitStatus.BUG:
             with self.database.begin() as db:

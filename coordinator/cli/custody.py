@@ -13,7 +13,7 @@ from coordinator.cli.result import ExitStatus, Result, as_document
 if TYPE_CHECKING:
     from cards.pin import Secret
     from coordinator.custody.log import EventLine, Verdict
-    from coordinator.home.stated import Verdict as Signed
+    from coordinator.home.statement_checks import Verdict as Signed
 
 Name = Annotated[str, typer.Argument(help="its name")]
 Item = Annotated[str, typer.Argument(help="what it is about, as card:blue")]
@@ -289,7 +289,7 @@ def verify(
     """
     from coordinator.custody import log as custody_log
     from coordinator.errors import UsageError
-    from coordinator.home import book_end, stated
+    from coordinator.home import known_heads, statement_checks
 
     taken = ROLLED_BACK in (accept or ())
     if taken and head is None:
@@ -297,10 +297,10 @@ def verify(
     context.follows_book = not taken
     with context.book.begin() as db:
         verdict = custody_log.verify(db, head)
-        signed = stated.verify(context.home, db)
+        signed = statement_checks.verify(context.home, db)
     if taken and verdict.valid and signed.fault is None and context.home.server:
-        book_end.forget(context.home)
-        book_end.follow(context.home, context.database)
+        known_heads.forget(context.home)
+        known_heads.follow(context.home, context.database)
     said = "holds" if verdict.valid else f"is broken at {verdict.broken_at or 'the head given'}"
     lines = [f"the book {said}", f"head {verdict.head}"]
     if verdict.sealed_texts:
@@ -411,7 +411,7 @@ def _require_open(context: Context) -> None:
     """Raise UsageError where nothing is sealed, SealLocked where nobody gives the passphrase."""
     from coordinator.errors import UsageError
     from storage import sealing
-    from storage.private import opening_key_of
+    from storage.private_rows import opening_key_of
 
     with context.book.begin() as db:
         if not sealing.is_sealed(db):

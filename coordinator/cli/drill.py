@@ -170,7 +170,7 @@ def verify(
 def _own_descriptors(context: Context) -> dict[str, str]:
     """Return the descriptors of this home's vaults by name, computed; none without a home."""
     from coordinator.errors import SettingsError
-    from coordinator.home.stored import stored_policy
+    from coordinator.home.stored_policies import stored_policy
     from psbt.errors import PsbtError
     from psbt.policy import format_descriptor
     from storage import vaults as vault_book

@@ -131,7 +131,7 @@ def rebuilt(
 
 def _seen(folder: Path, name: str) -> tuple[str, list[str]]:
     """Return a vault's checksum and first addresses, computed from its keys."""
-    from coordinator.home.stored import computed_checksum
+    from coordinator.home.stored_policies import computed_checksum
     from coordinator.recovery.recover import first_addresses
     from storage import vaults as vault_book
 
@@ -142,7 +142,7 @@ def _seen(folder: Path, name: str) -> tuple[str, list[str]]:
 
 def _xpub(folder: Path, name: str) -> str:
     """Return a key of a vault: what any of its cards would tell."""
-    from coordinator.home.stored import stored_policy
+    from coordinator.home.stored_policies import stored_policy
     from psbt.keys import format_xpub
     from storage import vaults as vault_book
 

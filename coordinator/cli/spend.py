@@ -197,7 +197,7 @@ def show(context: Context, ceremony: Ceremony) -> Result:
     \b
     Example: cardquorum spend show abcd2345
     """
-    from coordinator.home import stated
+    from coordinator.home import statement_checks
     from coordinator.home.operators import NOBODY
     from coordinator.payment.reviews import seen_again
     from coordinator.wallet import overview
@@ -206,7 +206,7 @@ def show(context: Context, ceremony: Ceremony) -> Result:
     context.freshen()
     with context.ceremony(ceremony) as (db, record):
         seen, review, fault = seen_again(db, record)
-        who = stated.opened_by(context.home, db, record)
+        who = statement_checks.opened_by(context.home, db, record)
         line = overview.ceremony_line(record, tip_height(db, record.vault), who)
     deep = {"sent_at": line.sent_at, "height": line.height, "confirmations": line.confirmations}
     document = {

@@ -14,7 +14,7 @@ from coordinator.cli.result import ExitStatus, Result, as_document
 
 if TYPE_CHECKING:
     from coordinator.home.settings import Home
-    from coordinator.home.stated import VaultOperators
+    from coordinator.home.statement_checks import VaultOperators
     from coordinator.vault.vaults import Imported, VaultShown
     from coordinator.wallet.refresh_state import RefreshState
 
@@ -244,7 +244,7 @@ def show(context: Context, name: Name) -> Result:
     """
     from coordinator.audit import acceptance
     from coordinator.cli.output import danger_lines
-    from coordinator.home import stated
+    from coordinator.home import statement_checks
     from coordinator.vault import vaults
     from coordinator.wallet.refresh_state import refresh_state
 
@@ -253,7 +253,7 @@ def show(context: Context, name: Name) -> Result:
         acceptance.refuse_other_policy(context.home, vault)
         found = acceptance.vault_dangers(context.home, db, vault)
         shown, state = vaults.shown(context.home, db, vault), refresh_state(db, vault)
-        said = stated.of_vault(context.home, db, vault)
+        said = statement_checks.of_vault(context.home, db, vault)
     lines = [
         *danger_lines(name, found),
         *_lines(shown, context.home),

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.custody import log as custody_log
-from coordinator.home.stored import computed_checksum
+from coordinator.home.stored_policies import computed_checksum
 from coordinator.names import checked_name
 from storage import cards as card_book
 from storage import custody as custody_book

@@ -13,7 +13,7 @@ from coordinator import clock
 from coordinator.custody import bags
 from coordinator.errors import Ambiguous, UsageError
 from coordinator.files import read_bytes
-from coordinator.home import stated
+from coordinator.home import statement_checks
 from coordinator.home.operators import NOBODY, Operator
 from coordinator.home.settings import Home
 from coordinator.names import checked_name, require_known
@@ -301,7 +301,7 @@ def events(db: Session, item: str | None, *, home: Home) -> list[EventLine]:
     """Return the events of the book, all or one thing's, oldest first, each with its operator."""
     wanted = item_named(db, item) if item else None
     found = custody_book.events_of(db, wanted) if wanted else custody_book.all_events(db)
-    correcting, who = _corrections(found), stated.of_events(home, db, found)
+    correcting, who = _corrections(found), statement_checks.of_events(home, db, found)
     return [
         event_line(each)._replace(
             corrected_by=correcting.get(each.id), operator=who.get(each.id, NOBODY)

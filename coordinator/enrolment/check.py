@@ -19,7 +19,7 @@ from coordinator.enrolment.enrol import (
 )
 from coordinator.enrolment.pins import expect
 from coordinator.home.settings import Home
-from coordinator.home.stored import key_expression
+from coordinator.home.stored_policies import key_expression
 from coordinator.person import Attendant
 from coordinator.readers.slots import CardPrompts, card_in, unlock
 from psbt.keys import KeyExpression, format_path

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from coordinator.enrolment.enrol import CardAtSlot
 from coordinator.enrolment.pins import expect
 from coordinator.home.settings import Home
-from coordinator.home.stored import key_expression
+from coordinator.home.stored_policies import key_expression
 from coordinator.interop import bsms
 from coordinator.interop.wallet_file import WalletKey, key_of_network
 from coordinator.person import Attendant

@@ -12,7 +12,7 @@ from coordinator.custody import card_secrets
 from coordinator.custody import log as custody_log
 from coordinator.custody.card_secrets import SecretLine
 from coordinator.custody.log import EventLine
-from coordinator.home.stored import key_expression
+from coordinator.home.stored_policies import key_expression
 from psbt.keys import KeyExpression, format_key_expression, format_path, format_xpub
 from psbt.network import Network
 from storage import cards as card_book

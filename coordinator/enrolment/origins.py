@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.home import approvals
 from coordinator.home.settings import Home
-from coordinator.home.stored import key_expression, rebuilt_policy
+from coordinator.home.stored_policies import key_expression, rebuilt_policy
 from psbt.keys import KeyExpression, format_path
 from psbt.policy import format_descriptor
 from storage import cards as card_book

@@ -9,7 +9,7 @@ from cards.errors import NotSupported, PathNotAvailable, WrongCard
 from cards.session import CardIdentity, CardSession
 from coordinator.enrolment import enrol
 from coordinator.errors import CardNotEnrolled
-from coordinator.home.stored import key_expression
+from coordinator.home.stored_policies import key_expression
 from coordinator.names import checked_name
 from coordinator.person import Person
 from coordinator.readers.slots import KnownCard, Slot, let_others

@@ -21,7 +21,7 @@ from coordinator.custody import log as custody_log
 from coordinator.custody.card_secrets import WORDS
 from coordinator.guide.payments import Standing, payments
 from coordinator.home.settings import Home
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.incident.step import State, Step
 from coordinator.notices import Notice, Severity
 from coordinator.recovery.letter_dates import stale_letters

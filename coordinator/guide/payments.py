@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.custody import log as custody_log
-from coordinator.home import stated
+from coordinator.home import statement_checks
 from coordinator.home.operators import NOBODY
 from coordinator.home.settings import Home
 from coordinator.shown_text import counted
@@ -73,7 +73,7 @@ def payments(
     tips = {vault.id: tip_height(db, vault) for vault in vaults}
     going_on = ceremony_book.going_on(db, FINAL_CONFIRMATIONS)
     ours = [each for each in going_on if each.vault_id in tips]
-    who = stated.openers(home, db, [each for each in ours if each.state in NEXT_VERB])
+    who = statement_checks.openers(home, db, [each for each in ours if each.state in NEXT_VERB])
     for found in ours:
         operator = who.get(found.public_id, NOBODY)
         line = ceremony_line(found, tips[found.vault_id], operator)

@@ -34,8 +34,8 @@ from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
 from storage.copying import copy_rows
 from storage.database import open_database
-from storage.readable import copy_database
-from storage.soundness import check_database, require_own_schema
+from storage.integrity import check_database, require_own_schema
+from storage.read_only import copy_database
 
 PATTERNS = (
     SETTINGS_FILE,

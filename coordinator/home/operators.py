@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.errors import UsageError
 from coordinator.home import approvals
-from coordinator.home.author import own_name
+from coordinator.home.own_operator import own_name
 from coordinator.home.settings import Home, write_settings
 from coordinator.names import checked_name
 from coordinator.shown_text import visible

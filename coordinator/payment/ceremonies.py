@@ -17,10 +17,10 @@ from coordinator.audit.acceptance import Accepted, check_txid, require_payment, 
 from coordinator.chain import ChainSource
 from coordinator.enrolment import unenrolled
 from coordinator.errors import CeremonyError, NotFinal, NothingToSign, SignatureNotKept
-from coordinator.home import approvals, stated
+from coordinator.home import approvals, statement_checks
 from coordinator.home.operators import NOBODY, Operator
 from coordinator.home.settings import Home
-from coordinator.home.stored import key_expression, stored_policy
+from coordinator.home.stored_policies import key_expression, stored_policy
 from coordinator.notices import Notice, Severity
 from coordinator.payment import psbt_file
 from coordinator.payment.delivery import (
@@ -193,7 +193,7 @@ def _looked(
         psbt,
         progress_with(record, policy, psbt),
         unenrolled.carriers_of(db, vault, record.branch),
-        stated.opened_by(home, db, record),
+        statement_checks.opened_by(home, db, record),
         reviewed_again(db, record, policy, psbt=psbt),
         fresh,
     )

@@ -13,7 +13,7 @@ from coordinator.audit.acceptance import Accepted, require_policy
 from coordinator.errors import UsageError
 from coordinator.home import approvals
 from coordinator.home.settings import Home
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.names import fresh_id
 from coordinator.notices import Notice, Severity
 from coordinator.payment.reviews import reviewed

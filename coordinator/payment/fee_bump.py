@@ -10,7 +10,7 @@ from coordinator.audit.acceptance import Accepted, require_policy
 from coordinator.chain import ChainSource, PackageSource
 from coordinator.errors import CeremonyError, FeerateTooLow, NotRipe, UsageError
 from coordinator.home.settings import Home
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.payment import creation
 from coordinator.payment.ceremonies import may_be_sent
 from coordinator.payment.creation import Created, Draft

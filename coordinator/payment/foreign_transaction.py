@@ -11,7 +11,7 @@ from coordinator.chain import ChainSource
 from coordinator.chain.regtest import policy as node_policy
 from coordinator.errors import CeremonyError, TransactionRejected
 from coordinator.home.settings import Home
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.notices import Notice, Severity
 from coordinator.payment import psbt_file
 from coordinator.payment.payment_files import meant_branch

@@ -11,7 +11,7 @@ from coordinator.audit.acceptance import Accepted, require_policy
 from coordinator.chain import SeenTransaction
 from coordinator.errors import CeremonyError, UsageError
 from coordinator.home.settings import OFFLINE, Home
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.payment import ceremonies, creation, psbt_file
 from coordinator.payment.ceremonies import may_be_sent
 from coordinator.payment.creation import Created
@@ -26,7 +26,7 @@ from psbt.coins import Coin, Outpoint, Selection
 from psbt.errors import PsbtError
 from psbt.fields import Maps
 from psbt.ownership import own_inputs
-from psbt.partial import valid_signatures
+from psbt.partial_signatures import valid_signatures
 from psbt.policy import PRIMARY, Policy
 from psbt.timelocks import psbt_branches
 from psbt.transaction import Transaction, check_amounts, parse_transaction

@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from coordinator import clock
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from psbt import codec, extractor, outline, signer
 from psbt.errors import PsbtError
 from psbt.ownership import own_inputs
-from psbt.partial import Verified, standing
+from psbt.partial_signatures import Verified, standing
 from psbt.policy import PRIMARY, Policy
 from psbt.signer import SigningRequest
 from psbt.transaction import parse_transaction

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from sqlalchemy.orm import Session
 
 from coordinator.errors import UsageError
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.notices import Notice, Severity
 from coordinator.payment import creation
 from coordinator.payment.creation import Order

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from coordinator import clock
-from coordinator.home.stated import UNSENT
-from coordinator.home.stored import stored_policy
+from coordinator.home.statement_checks import UNSENT
+from coordinator.home.stored_policies import stored_policy
 from coordinator.payment.progress import Progress, progress_with, signed_psbt
 from coordinator.shown_text import Unit
 from coordinator.vault.addresses import closed

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from coordinator.errors import NotRipe, UsageError
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.wallet.branches import chain_clock, is_ripe, opening
 from psbt.coins import Coin, Outpoint
 from psbt.policy import PRIMARY, Branch

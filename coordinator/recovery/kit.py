@@ -27,7 +27,7 @@ from coordinator.custody.card_secrets import pairing
 from coordinator.errors import UsageError
 from coordinator.files import make_folder, write_private
 from coordinator.home.settings import Home
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.interop import bip138
 from coordinator.names import require_known
 from coordinator.notices import Notice, Severity

@@ -6,7 +6,7 @@ The letter is right until the coins it went by have moved; a wait for a height n
 from sqlalchemy.orm import Session
 
 from coordinator.custody import log as custody_log
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.wallet.branches import opening
 from storage import chain as chain_book
 from storage import custody as custody_book

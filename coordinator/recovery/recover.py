@@ -8,7 +8,7 @@ from coordinator import foreign_text
 from coordinator.custody.descriptor_copies import digest_of
 from coordinator.errors import CoordinatorError, UsageError
 from coordinator.home.settings import Home
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.interop import bbqr, bip138
 from coordinator.notices import Notice, Severity
 from coordinator.recovery import typed_lines

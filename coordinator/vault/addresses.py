@@ -10,7 +10,7 @@ from coordinator import clock
 from coordinator.audit.acceptance import Accepted, require_payable, require_policy
 from coordinator.errors import CoordinatorError
 from coordinator.home.settings import Home
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.wallet import labels
 from coordinator.wallet.scripts import keychain_name, reached, scripts_at, watched, watched_counts
 from psbt.policy import (
@@ -24,10 +24,10 @@ from psbt.policy import (
 from storage import chain as chain_book
 from storage import labels as label_book
 from storage import succession as succession_book
-from storage import sums
+from storage import totals
 from storage import vaults as vault_book
 from storage.model import Address, Vault
-from storage.sums import Use
+from storage.totals import Use
 
 SATS_PER_BTC = 100_000_000
 NEVER = Use(0, 0, 0, None)
@@ -162,7 +162,7 @@ def addresses(
             known = [each for each in known if each.keychain == RECEIVE][-newest:]
         policy = stored_policy(record)
         scripts = scripts_at(policy, ((each.keychain, each.index) for each in known))
-        use = sums.use_of_scripts(db, record)
+        use = totals.use_of_scripts(db, record)
         names = label_book.named(db, "addr")
     found = []
     for each in known:
@@ -231,7 +231,7 @@ def _derived(
 
 
 def _owner(db: Session, vault: Vault, script: VaultScript, *, used: bool) -> Owner:
-    seen = sums.use_of_scripts(db, vault, script.script_pubkey).get(script.script_pubkey, NEVER)
+    seen = totals.use_of_scripts(db, vault, script.script_pubkey).get(script.script_pubkey, NEVER)
     address = format_address(script.script_pubkey, stored_policy(vault).network)
     return Owner(
         vault.name,

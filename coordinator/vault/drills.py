@@ -23,7 +23,7 @@ from coordinator.enrolment import unenrolled
 from coordinator.errors import UsageError
 from coordinator.foreign_json import Field, read_json, shown
 from coordinator.home.settings import Home
-from coordinator.home.stored import key_expression, stored_policy
+from coordinator.home.stored_policies import key_expression, stored_policy
 from coordinator.names import fresh_id
 from coordinator.notices import Notice, Severity
 from coordinator.person import Attendant

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from sqlalchemy.orm import Session
 
 from coordinator.home.settings import Home
-from coordinator.home.stored import key_expression
+from coordinator.home.stored_policies import key_expression
 from coordinator.interop import bsms, key_file, ur, ur_types
 from coordinator.interop.key_file import KeyFile, SignerKey
 from coordinator.interop.wallet_file import WalletKey, key_of_network, with_origin

@@ -13,7 +13,7 @@ from coordinator.enrolment import unenrolled
 from coordinator.enrolment.challenges import challenge
 from coordinator.enrolment.enrol import account_key, leaf_proved
 from coordinator.errors import CardNotEnrolled
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.person import Attendant
 from coordinator.readers.slots import (
     Candidates,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from cards.family import family_named
 from coordinator.errors import CardCannotSign, LeafUnproved, UsageError
-from coordinator.home.stored import key_expression
+from coordinator.home.stored_policies import key_expression
 from coordinator.interop import wallet_file
 from coordinator.names import require_known
 from psbt.policy import SCRIPTS, Policy

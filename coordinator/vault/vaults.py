@@ -21,7 +21,7 @@ from coordinator.errors import (
 )
 from coordinator.home import approvals
 from coordinator.home.settings import Home
-from coordinator.home.stored import (
+from coordinator.home.stored_policies import (
     computed_checksum,
     key_expression,
     rebuilt_policy,

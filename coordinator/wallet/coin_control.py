@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from coordinator.errors import UsageError
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.wallet.coins import confirmations, tip_height
 from coordinator.wallet.scripts import scripts_at
 from psbt.coins import Coin

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator import clock
 from coordinator.chain.block_dates import ChainClock
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.wallet.branches import Ripening, chain_clock, ripening
 from coordinator.wallet.coins import coin_holders, confirmations, tip_height, unspent
 from coordinator.wallet.scripts import keychain_name

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from coordinator.errors import CoinReserved
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from psbt.coins import Coin, Outpoint
 from psbt.transaction import TransactionOutput, parse_transaction
 from storage import ceremonies as ceremony_book

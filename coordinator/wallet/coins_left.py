@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from coordinator import clock
 from coordinator.errors import InsufficientFunds
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.wallet.branches import is_ripe
 from coordinator.wallet.coins import coin_holders, immature, tip_height, unspent
 from psbt import errors as psbt_errors

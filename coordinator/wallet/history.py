@@ -18,7 +18,7 @@ from psbt.transaction import Transaction, parse_transaction
 from storage import ceremonies as ceremony_book
 from storage import chain as chain_book
 from storage import labels as label_book
-from storage import sums
+from storage import totals
 from storage import vaults as vault_book
 from storage.model import ChainTransaction, Vault
 
@@ -71,8 +71,8 @@ class _Around:
 
     tip: int
     changes: Mapping[str, int]
-    spent: Mapping[str, sums.Share]
-    made: Mapping[str, sums.Share]
+    spent: Mapping[str, totals.Share]
+    made: Mapping[str, totals.Share]
     ceremonies: Mapping[str, str]
     replaces: Mapping[str, str]
     labels: Mapping[str, str]
@@ -87,7 +87,7 @@ def history(database: sessionmaker[Session], vault: str) -> History:
         taken_back = news.unsettled(db, record)
         around = _around(db, record, taken_back)
         seen = _in_order(
-            chain_book.transactions(db, around.changes), sums.spending_pairs(db, record)
+            chain_book.transactions(db, around.changes), totals.spending_pairs(db, record)
         )
         lines = list(_lines(seen, around))[::-1]
     gone = [each for each in taken_back if each.txid not in around.changes]
@@ -95,7 +95,7 @@ def history(database: sessionmaker[Session], vault: str) -> History:
 
 
 def _around(db: Session, vault: Vault, taken_back: Iterable[News]) -> _Around:
-    made, spent = sums.shares(db, vault)
+    made, spent = totals.shares(db, vault)
     total = Counter({txid: share.sats for txid, share in made.items()})
     total.subtract({txid: share.sats for txid, share in spent.items()})
     return _Around(

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator.chain import ChainSource, Tip
 from coordinator.errors import ChainError, ChainUnreachable, VaultAltered
-from coordinator.home import stated
+from coordinator.home import statement_checks
 from coordinator.home.operators import NOBODY, Operator
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE, Home
 from coordinator.wallet import news, node_rules, scans
@@ -183,7 +183,7 @@ def ceremonies(home: Home, database: Database) -> list[CeremonyLine]:
     with reading(database).begin() as db:
         tips = {vault.id: tip_height(db, vault) for vault in vault_book.all_vaults(db)}
         found = ceremony_book.all_ceremonies(db)
-        who = stated.openers(home, db, found)
+        who = statement_checks.openers(home, db, found)
         return [ceremony_line(each, tips[each.vault_id], who[each.public_id]) for each in found]
 
 

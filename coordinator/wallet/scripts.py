@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from psbt.coins import ScriptSize
 from psbt.errors import PsbtError
 from psbt.policy import CHANGE, PRIMARY, RECEIVE, Policy, VaultScript, derive_scripts

@@ -18,7 +18,7 @@ from coordinator.chain import (
     check_update,
 )
 from coordinator.errors import ChainError
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.wallet import news
 from coordinator.wallet.scans import Look
 from coordinator.wallet.scripts import (

@@ -7,8 +7,8 @@ import secrets
 import threading
 from typing import Final, NamedTuple
 
+from coordinator.web.access import Window
 from coordinator.web.context import Page, Shown
-from coordinator.web.windows import Window
 
 PATH: Final = "/answered/"
 KEPT_MAX: Final = 40

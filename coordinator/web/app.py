@@ -21,9 +21,9 @@ from starlette.types import ASGIApp
 from coordinator.errors import CoordinatorError, NotAccepted, UsageError
 from coordinator.home.settings import OFFLINE, default_folder
 from coordinator.interop import qr_pictures
-from coordinator.web import answers, pages, ways
+from coordinator.web import answers, command_links, pages
+from coordinator.web.access import WINDOWS_MAX, FormUsed, TooMany, Window, new_form, use_form
 from coordinator.web.answers import Answers
-from coordinator.web.brought import FILE_MAX
 from coordinator.web.context import (
     FORM,
     Answer,
@@ -36,10 +36,10 @@ from coordinator.web.context import (
     Shown,
     Visit,
 )
-from coordinator.web.gate import BODY_MAX, ENTER, LINK, WAIT, Gate, cookie_name
 from coordinator.web.pages import exchange
 from coordinator.web.rendering import rendered
-from coordinator.web.windows import WINDOWS_MAX, FormUsed, TooMany, Window, new_form, use_form
+from coordinator.web.request_checks import BODY_MAX, ENTER, LINK, WAIT, Gate, cookie_name
+from coordinator.web.uploads import FILE_MAX
 from storage import sealing
 from storage.database import is_read_only
 from storage.errors import StorageError
@@ -317,8 +317,8 @@ def common(visit: Visit, page: Page | None) -> Mapping[str, object]:
         "sealed": sealed,
         "callers": context.windows.callers(),
         "task": context.tasks.running,
-        "way": lambda step: ways.way(pages.PAGES, step),
-        "remedy": lambda text: ways.remedy(pages.PAGES, text),
+        "way": lambda step: command_links.way(pages.PAGES, step),
+        "remedy": lambda text: command_links.remedy(pages.PAGES, text),
         "pay_path": next((each.path for each in pages.PAGES if each.name == "Pay"), None),
         "file_max": FILE_MAX,
         "unreachable": None,

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from coordinator.chain import ChainSource
 from coordinator.errors import ChainError, CoordinatorError
 from coordinator.home.settings import SETTINGS_FILE, Home
-from coordinator.web.bulletin import Bulletin
+from coordinator.web.access import Window, Windows
+from coordinator.web.events import Bulletin
 from coordinator.web.reader_watch import ReaderWatch
 from coordinator.web.tasks import Failure, Tasks
-from coordinator.web.ticks import Ticks
-from coordinator.web.windows import Window, Windows
+from coordinator.web.ticked_steps import Ticks
 from coordinator.workspace.opened_home import OpenedHome
 from storage.database import reading
 

@@ -4,7 +4,7 @@ import threading
 from typing import Final
 
 from coordinator.errors import CoordinatorError
-from coordinator.web.bulletin import HOME, Bulletin
+from coordinator.web.events import HOME, Bulletin
 from coordinator.workspace.opened_home import OpenedHome
 from storage.changes import Changes
 from storage.errors import StorageError

@@ -16,7 +16,7 @@ from cards.pcsc import Insertions
 from cards.session import CardIdentity
 from coordinator.home.settings import Home
 from coordinator.readers import emulated, real_readers
-from coordinator.web.bulletin import CARDS, Bulletin
+from coordinator.web.events import CARDS, Bulletin
 
 LOOK_SECONDS: Final = 0.1
 """A reader itself asks for its card a few times a second."""

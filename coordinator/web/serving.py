@@ -22,16 +22,16 @@ from coordinator.errors import CoordinatorError, UsageError
 from coordinator.files import write_private
 from coordinator.foreign_json import read_json
 from coordinator.home.settings import TICKS_FILE
+from coordinator.web.access import LINK_SECONDS, Windows
 from coordinator.web.app import application
-from coordinator.web.bulletin import Bulletin
 from coordinator.web.context import Context, identity_of
-from coordinator.web.gate import ADDRESS, ENTER, LINK
+from coordinator.web.error_hints import Advice, explained
+from coordinator.web.events import Bulletin
 from coordinator.web.home_watch import HomeWatch
 from coordinator.web.reader_watch import ReaderWatch
+from coordinator.web.request_checks import ADDRESS, ENTER, LINK
 from coordinator.web.tasks import Failure, Tasks
-from coordinator.web.ticks import Ticks
-from coordinator.web.windows import LINK_SECONDS, Windows
-from coordinator.web.words import Advice, explained
+from coordinator.web.ticked_steps import Ticks
 from coordinator.workspace.opened_home import OpenedHome
 
 FOLDER: Final = "page"

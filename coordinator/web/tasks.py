@@ -13,7 +13,7 @@ from secrets import token_urlsafe
 from typing import Final, NamedTuple
 
 from coordinator.errors import CoordinatorError
-from coordinator.web.bulletin import CARDS, TASK, Bulletin
+from coordinator.web.events import CARDS, TASK, Bulletin
 
 PATIENCE_SECONDS: Final = 300.0
 LINES_MAX: Final = 200

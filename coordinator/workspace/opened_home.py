@@ -64,7 +64,7 @@ class OpenedHome:
     def database(self) -> "sessionmaker[Session]":
         """Open the home's database, migrated to this version."""
         from coordinator.home import seals
-        from coordinator.home.author import HomeAuthor
+        from coordinator.home.own_operator import HomeAuthor
         from storage.authors import AUTHOR
         from storage.database import APPROVES, open_database
 
@@ -72,11 +72,11 @@ class OpenedHome:
         author = HomeAuthor(self.home)
         opened.configure(info={APPROVES: seals.approves(self.home), AUTHOR: author})
         if self.home.server is not None and self.follows_book:
-            from coordinator.home import book_end
+            from coordinator.home import known_heads
 
             with ExitStack() as on_failure:
                 on_failure.callback(opened.kw["bind"].dispose)
-                book_end.follow(self.home, opened)
+                known_heads.follow(self.home, opened)
                 on_failure.pop_all()
         self._deliver(opened)
         return opened

@@ -107,6 +107,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 -- any noun; type checkers re
         if name in nouns:
             found = getattr(import_module(f"storage.model.{module}"), name)
             if CUSTODY in sys.modules:
-                import_module("storage.private")  # what seals and reveals private rows
+                import_module("storage.private_rows")  # what seals and reveals private rows
             return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

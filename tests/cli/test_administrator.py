@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from coordinator.audit.acceptance import require_payment
 from coordinator.custody import log as custody_log
 from coordinator.errors import ApprovalMismatch
-from coordinator.home import stated
+from coordinator.home import statement_checks
 from coordinator.home.settings import Home
 from coordinator.payment.progress import signed_psbt
 from coordinator.workspace.opened_home import OpenedHome
@@ -77,7 +77,7 @@ def unguarded(connection: Connection) -> None:
 def faults(world: World, db: Session) -> str:
     """Return what `custody verify` says of the database, empty where all holds."""
     db.expire_all()
-    verdict, signed = custody_log.verify(db, None), stated.verify(world.ben, db)
+    verdict, signed = custody_log.verify(db, None), statement_checks.verify(world.ben, db)
     return "; ".join(
         [
             *([] if verdict.valid else [f"broken at event {verdict.broken_at}"]),
@@ -246,7 +246,7 @@ def test_a_payee_that_was_changed_is_refused_where_it_was_opened_and_elsewhere(
     assert told in faults(world, db)
     for home in (world.anna, world.ben):
         assert told in refusal(home, db, world.family.hers)
-    assert told in str(stated.opened_by(world.ben, db, record).fault)
+    assert told in str(statement_checks.opened_by(world.ben, db, record).fault)
 
 
 @pytest.mark.parametrize("kind", ["event", "payment", "signature"])
@@ -281,7 +281,7 @@ def test_what_an_operator_approved_is_the_vault_there_is(world: World, db: Sessi
     checksum = vault.checksum
     state(db, "approved", checksum, digest=bytes(32), vault=checksum)
     assert f"approved another vault #{checksum}" in faults(world, db)
-    (_, wrong) = stated.of_vault(world.ben, db, vault).approved_by
+    (_, wrong) = statement_checks.of_vault(world.ben, db, vault).approved_by
     assert "tells of another vault v than there is" in str(wrong.fault)
 
 
@@ -289,16 +289,16 @@ def test_who_made_a_vault_is_held_to_what_was_made(world: World, db: Session) ->
     vault = vault_book.vault_named(db, "v")
     state(db, "vault", "v", digest=bytes(32), vault=vault.checksum)
     assert "tells of another vault v than there is" in faults(world, db)
-    assert stated.of_vault(world.ben, db, vault).made_by.fault is not None
+    assert statement_checks.of_vault(world.ben, db, vault).made_by.fault is not None
 
 
 def test_a_whole_book_forged_by_another_key_is_nobodys_here(world: World, db: Session) -> None:
     """An administrator who signs with a key of their own is unknown, whatever they call it."""
     db.execute(text("DELETE FROM statement"))
     record = ceremony_book.ceremony_named(db, world.family.hers)
-    verified = stated.verify(world.ben, db)
+    verified = statement_checks.verify(world.ben, db)
     assert verified.statements == 0
-    assert stated.opened_by(world.ben, db, record).state == "none"
+    assert statement_checks.opened_by(world.ben, db, record).state == "none"
 
 
 ROLLED_BACK: Final = {

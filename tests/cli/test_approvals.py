@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from coordinator.home.stored import key_expression
+from coordinator.home.stored_policies import key_expression
 from psbt import codec
 from psbt.keys import format_path
 from psbt.network import Network

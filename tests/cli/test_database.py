@@ -10,12 +10,11 @@ import pytest
 from sqlalchemy.engine import URL, make_url
 
 from coordinator.errors import UsageError
-from coordinator.home import book_end, settings
+from coordinator.home import known_heads, settings
 from coordinator.home.settings import Home
 from coordinator.workspace.opened_home import OpenedHome
 from storage import ceremonies as ceremony_book
 from storage.database import reading
-from tests.cases import further
 from tests.cli.test_branches import (
     TWO_OF_THREE,
     WAIT,
@@ -27,6 +26,7 @@ from tests.cli.test_branches import (
     sign,
 )
 from tests.program import PIN, UNPROVED, Asked, asking, run_program
+from tests.sampled import further
 from tests.servers.postgresql import Engines
 
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -214,15 +214,15 @@ def test_what_this_home_did_meanwhile_is_no_rollback(
     operators: Operators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another command or thread may add to the book between a moment that is read and the look."""
-    anna, seen, waiting = operators.anna, book_end._seen, [True]
+    anna, seen, waiting = operators.anna, known_heads._seen, [True]
 
-    def meanwhile(home: Home) -> book_end.Ends:
+    def meanwhile(home: Home) -> known_heads.Ends:
         if waiting:
             waiting.clear()
             anna("custody", "record", "card:a", "seen")
         return seen(home)
 
-    monkeypatch.setattr(book_end, "_seen", meanwhile)
+    monkeypatch.setattr(known_heads, "_seen", meanwhile)
     anna("status")
     assert waiting == []
     with closing(OpenedHome(anna.home)) as opened:
@@ -379,7 +379,7 @@ def test_a_home_whose_folder_takes_nothing_is_read(
     def full(*_: object, **__: object) -> None:
         raise UsageError("cannot write book.json: No space left on device")
 
-    monkeypatch.setattr(book_end, "write_private", full)
+    monkeypatch.setattr(known_heads, "write_private", full)
     assert operators.ben("custody", "verify")["valid"]
 
 

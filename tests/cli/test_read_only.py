@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from storage import readable
+from storage import read_only
 from storage.database import VERSIONS, is_read_only, open_database
 from storage.errors import ReadOnly
 from tests.program import Asked
@@ -149,7 +149,7 @@ def test_a_database_is_read_whatever_state_it_was_left_in(
         writer.close()
     monkeypatch.setattr("storage.database.is_writable", lambda _: False)
     if left == "log without index":
-        monkeypatch.setattr(readable, "_opens", lambda _: False)
+        monkeypatch.setattr(read_only, "_opens", lambda _: False)
     database = open_database(f"sqlite:///{file}", existing=True)
     assert is_read_only(database)
     assert names(database) == {"ab" * 32}

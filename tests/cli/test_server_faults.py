@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 import pytest
 
 from coordinator import clock
-from tests.cases import further
 from tests.program import PIN, Asked, Ended, asking, run_program
+from tests.sampled import further
 from tests.servers import postgresql
 from tests.servers.pgbouncer import pooling
 from tests.servers.postgresql import Server

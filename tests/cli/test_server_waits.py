@@ -15,13 +15,13 @@ from coordinator.custody import log as custody_log
 from coordinator.workspace.opened_home import OpenedHome
 from psbt import codec
 from psbt.outline import commitment
-from storage import brought, server_dialect
 from storage import ceremonies as ceremony_book
+from storage import prefetched, server_dialect
 from storage.database import open_database
 from storage.model import whole_schema
 from storage.snapshot import SIZE_MAX, WHOLE_MAX
-from tests.cases import further
 from tests.program import PIN, UNPROVED, Asked, asking
+from tests.sampled import further
 from tests.servers.postgresql import Engines
 from tests.servers.proxy import Line, line_to
 
@@ -33,7 +33,7 @@ SIGN: Final = ("--emulated", "a", "--yes", "--pin-stdin")
 @pytest.fixture
 def line(vault: Asked, on_server: Engines, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     """The line between the home and a database on a server, to which it was moved."""
-    monkeypatch.setattr(brought, "OPENING_SECONDS", float("inf"))
+    monkeypatch.setattr(prefetched, "OPENING_SECONDS", float("inf"))
     monkeypatch.setattr(server_dialect, "IDLE_SECONDS", float("inf"))
     server = on_server.server
     url = server.url(server.database()).render_as_string(hide_password=False)

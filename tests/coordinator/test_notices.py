@@ -5,7 +5,7 @@ from pathlib import Path
 from coordinator.audit.acceptance import Danger
 from coordinator.notices import Notice, Severity, of_review
 from coordinator.wallet.news import News
-from psbt import cautions
+from psbt import review_warnings
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +18,9 @@ def test_a_sentence_says_what_is_wrong_and_what_to_do() -> None:
 
 
 def test_the_warnings_of_a_review_become_notices_of_the_same_severity() -> None:
-    said = [cautions.Caution(each.value, each, each.name) for each in cautions.Severity]
+    said = [
+        review_warnings.Caution(each.value, each, each.name) for each in review_warnings.Severity
+    ]
     found = of_review(said)
     assert [(each.code, each.severity.value, each.message) for each in found] == [
         (each.code, each.severity.value, each.message) for each in said

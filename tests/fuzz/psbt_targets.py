@@ -12,7 +12,7 @@ from psbt.fields import Maps
 from psbt.finalizer import finalize
 from psbt.message import message_psbt, simple_proof, verify_proof
 from psbt.network import Network
-from psbt.partial import quorum, signed_by
+from psbt.partial_signatures import quorum, signed_by
 from psbt.policy import (
     RECEIVE,
     format_descriptor,

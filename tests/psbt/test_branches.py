@@ -19,7 +19,7 @@ from psbt.forms import Branch, Wait, key_uses
 from psbt.message import key_proved, message_psbt, vault_proof, verify_proof
 from psbt.network import Network
 from psbt.ownership import own_inputs
-from psbt.partial import standing, valid_signatures
+from psbt.partial_signatures import standing, valid_signatures
 from psbt.policy import RECEIVE, Policy, format_descriptor, parse_descriptor, vault_script
 from psbt.relay import CoinAge, NodeView
 from psbt.review import Context, Severity, review

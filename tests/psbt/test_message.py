@@ -22,7 +22,7 @@ from psbt.message import (
     to_spend,
     verify_proof,
 )
-from psbt.partial import quorum
+from psbt.partial_signatures import quorum
 from psbt.policy import CHANGE, RECEIVE, vault_script
 from psbt.review import Context, review
 from psbt.sighash import p2wsh

@@ -15,7 +15,7 @@ from psbt.message import message_psbt, vault_proof, verify_proof
 from psbt.multisig import pushed, read_pushes
 from psbt.network import Network
 from psbt.ownership import output_scripts
-from psbt.partial import quorum, signed_by
+from psbt.partial_signatures import quorum, signed_by
 from psbt.policy import (
     CHANGE,
     RECEIVE,

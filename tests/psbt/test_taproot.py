@@ -21,7 +21,7 @@ from psbt.keys import format_xpub
 from psbt.message import message_psbt, vault_proof, verify_proof
 from psbt.network import Network
 from psbt.ownership import claims_own, output_scripts
-from psbt.partial import signed_by
+from psbt.partial_signatures import signed_by
 from psbt.policy import (
     CHANGE,
     RECEIVE,

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage import chain, sums
+from storage import chain, totals
 from storage.errors import AlreadyExists, StorageError
 from storage.model import ChainTransaction, Coin, Vault
 from tests.storage.making import (
@@ -173,11 +173,11 @@ def test_a_transaction_changes_what_is_owned(db: Session, vault: Vault, other: V
     add_coin(db, vault, 9, vout=1, value_sats=40)
     add_coin(db, other, 9, vout=2, value_sats=70)
     spend(db, vault, [(txid(1), 0)], txid(9), None)
-    made, spent = sums.shares(db, vault)
+    made, spent = totals.shares(db, vault)
     assert made == {txid(1): (1, 1000), txid(2): (1, 2000), txid(9): (2, 540)}
     assert spent == {txid(9): (1, 1000)}
-    assert sums.shares(db, other) == ({txid(9): (1, 70)}, {})
-    assert sums.spending_pairs(db, vault) == [(txid(1), txid(9))]
+    assert totals.shares(db, other) == ({txid(9): (1, 70)}, {})
+    assert totals.spending_pairs(db, vault) == [(txid(1), txid(9))]
 
 
 def test_how_far_a_vault_is_known(db: Session, vault: Vault, other: Vault) -> None:

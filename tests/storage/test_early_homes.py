@@ -8,7 +8,7 @@ import pytest
 
 from storage.database import open_database
 from storage.errors import SchemaTooOld, StorageError
-from storage.soundness import require_own_schema
+from storage.integrity import require_own_schema
 
 EARLIER = [f"{number:04}" for number in range(1, 13)]
 SENTENCE = (

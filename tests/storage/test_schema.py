@@ -9,8 +9,8 @@ from sqlalchemy import create_engine
 
 from storage.database import VERSIONS, open_database
 from storage.errors import SchemaTooNew, StorageError
+from storage.integrity import require_own_schema
 from storage.migrations import upgrade
-from storage.soundness import require_own_schema
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage import chain, custody, labels, snapshot, vaults
-from storage.brought import AGAIN_MAX, TABLES
 from storage.bulk import FEW, insert_rows
 from storage.database import open_database, reading
 from storage.errors import StorageError
 from storage.model import CustodyEvent, Label, Statement, SyncState, Vault, whole_schema
+from storage.prefetched import AGAIN_MAX, TABLES
 from storage.server_dialect import driven
 from tests.servers.postgresql import Engines
 from tests.servers.proxy import Line

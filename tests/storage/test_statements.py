@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from storage import authors, ceremonies, custody, statements
 from storage.authors import AUTHOR
+from storage.book_heads import Asked, book_ends
 from storage.database import open_database
-from storage.ends import Asked, book_ends
 from storage.errors import StatementBroken, StorageError
 from storage.model import Statement
 from tests.once import computing_once

@@ -18,7 +18,7 @@ from psbt.extractor import final_transaction
 from psbt.finalizer import finalize
 from psbt.network import Network
 from psbt.ownership import own_inputs
-from psbt.partial import valid_signatures
+from psbt.partial_signatures import valid_signatures
 from psbt.policy import PRIMARY, Policy
 from psbt.sighash import spent_outputs
 from psbt.timelocks import psbt_branches

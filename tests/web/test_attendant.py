@@ -9,7 +9,7 @@ from cards.pin import Secret
 from coordinator.errors import PinMissing, UsageError
 from coordinator.web import tasks
 from coordinator.web.attendant import TERMINAL_ONLY, PageAttendant
-from coordinator.web.bulletin import Bulletin
+from coordinator.web.events import Bulletin
 from coordinator.web.tasks import Conversation, Done, Task
 
 

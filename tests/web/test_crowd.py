@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from coordinator.web.access import WINDOWS_MAX
 from coordinator.web.serving import Running
-from coordinator.web.windows import WINDOWS_MAX
 from tests.program import PIN, Asked, prove_keys
 from tests.web.chromium import Watched, launched, watched
 from tests.web.conftest import serving

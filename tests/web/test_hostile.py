@@ -12,7 +12,7 @@ import pytest
 
 from coordinator import clock
 from coordinator.home.settings import open_home
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.vault import addresses
 from psbt.policy import RECEIVE, derive_scripts
 from storage import chain as chain_book

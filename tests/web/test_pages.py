@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from coordinator.guide.reports import Report
-from coordinator.web import pages, ways
-from coordinator.web.windows import new_form
+from coordinator.web import command_links, pages
+from coordinator.web.access import new_form
 from tests.altered import unguarded
 from tests.cli.test_other_wallets import watched
 from tests.patience import SECONDS
@@ -331,7 +331,7 @@ def test_a_step_leads_to_its_form_filled_in(vault: Asked) -> None:
         assert [f'value="{each}" selected' in text for each in chosen] == [True] * 4
     for step in steps:
         card, kind = re.search(r"--of (\w+) --kind (\w+)", step["command"]).groups()
-        found = ways.remedy(pages.PAGES, step["command"]).way
+        found = command_links.remedy(pages.PAGES, step["command"]).way
         assert found.path == f"/places?card={card}&kind={kind}#secret"
     assert steps
 
@@ -472,7 +472,7 @@ def test_the_first_page_of_an_empty_home_tells_no_command(asked: Asked) -> None:
 
 def test_a_sentence_stays_whole_without_its_command() -> None:
     told = "wait until then: cardquorum drill plan NAME; or move the coins: cardquorum sync v"
-    assert ways.remedy(pages.PAGES, told).sentence == "wait until then; or move the coins"
+    assert command_links.remedy(pages.PAGES, told).sentence == "wait until then; or move the coins"
 
 
 def test_no_sentence_tells_a_command_the_page_does_itself(client: Client, vault: Asked) -> None:

@@ -12,7 +12,7 @@ from cards.session import CardIdentity
 from coordinator.home.settings import open_home
 from coordinator.readers import emulated, real_readers
 from coordinator.web import reader_watch
-from coordinator.web.bulletin import Bulletin
+from coordinator.web.events import Bulletin
 from coordinator.web.reader_watch import ReaderWatch
 from tests.program import Asked
 from tests.web.test_pages import soon

@@ -6,9 +6,9 @@ from markupsafe import Markup
 from coordinator.cli.failures import ADVICE
 from coordinator.errors import SettingsError
 from coordinator.web import pages
+from coordinator.web.command_links import remedy
+from coordinator.web.error_hints import hint_for
 from coordinator.web.rendering import sentence, things
-from coordinator.web.ways import remedy
-from coordinator.web.words import hint_for
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from coordinator.web import access as windows_module
 from coordinator.web import answers, app
-from coordinator.web import windows as windows_module
-from coordinator.web.gate import BODY_MAX, HEADERS
+from coordinator.web.request_checks import BODY_MAX, HEADERS
 from coordinator.web.serving import FOLDER, RUNNING, Running, serve
 from tests.patience import SECONDS
 from tests.program import Asked

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coordinator.web import brought, gate
+from coordinator.web import request_checks, uploads
 from tests.program import Asked
 from tests.web.chromium import launched, window
 from tests.web.conftest import serving
@@ -24,11 +24,11 @@ def browser() -> Iterator["Browser"]:
 
 
 def test_the_largest_file_fits_into_a_form() -> None:
-    assert brought.FILE_MAX * 4 / 3 * 1.1 < gate.BODY_MAX
+    assert uploads.FILE_MAX * 4 / 3 * 1.1 < request_checks.BODY_MAX
 
 
 def test_a_file_is_not_kept_with_the_answer_to_its_form() -> None:
-    assert brought.typed({"file": "bm8=", "text": "x"}) == {"text": "x"}
+    assert uploads.typed({"file": "bm8=", "text": "x"}) == {"text": "x"}
 
 
 @pytest.mark.matrix
@@ -38,7 +38,7 @@ def test_a_file_is_chosen_changed_and_taken_back(
     small, large, photo = (tmp_path / name for name in ("no kit.txt", "large.bin", "photo.png"))
     small.write_text("nothing of a kit")
     with large.open("wb") as file:
-        file.truncate(brought.FILE_MAX + 1)
+        file.truncate(uploads.FILE_MAX + 1)
     photo.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(8_000_000))  # as a telephone takes them
     with serving(vault.home) as running, window(browser, running) as opened:
         page = opened.page

@@ -8,11 +8,11 @@ from hashlib import sha256
 import bdkpython as bdk
 
 from coordinator.chain import Package, Relay, Tip
-from coordinator.chain.bdk.bridge import Bridge
 from coordinator.chain.bdk.client import GAP, Scan, check_genesis, rate
 from coordinator.chain.bdk.conversions import header_hash, is_known, rejection
 from coordinator.chain.bdk.electrum_lines import HISTORY_MAX, ElectrumLines, proven_root
 from coordinator.chain.bdk.histories import Block, Placed
+from coordinator.chain.bdk.local_proxy import Bridge
 from coordinator.chain.url import ELECTRUM_SSL, ChainUrl
 from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, TransactionRejected
 from coordinator.foreign_json import HEIGHT_MAX, SATS_PER_BTC, Field

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from coordinator.chain.bdk.bridge import through_socks
+from coordinator.chain.bdk.local_proxy import through_socks
 from coordinator.chain.url import ELECTRUM_SSL, ChainUrl
 from coordinator.errors import ChainError
 from coordinator.foreign_json import Field, read_json

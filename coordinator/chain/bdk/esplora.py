@@ -8,11 +8,11 @@ from functools import cached_property
 import bdkpython as bdk
 
 from coordinator.chain import Package, Relay, Tip
-from coordinator.chain.bdk.bridge import Bridge
 from coordinator.chain.bdk.client import GAP, NETWORKS, Scan, check_genesis, rate
 from coordinator.chain.bdk.conversions import is_known, rejection
 from coordinator.chain.bdk.electrum import Scripts
 from coordinator.chain.bdk.histories import Block, Placed
+from coordinator.chain.bdk.local_proxy import Bridge
 from coordinator.chain.url import ESPLORA, ChainUrl
 from coordinator.errors import ChainError, ChainUnreachable, NoEstimate, TransactionRejected
 from psbt.relay import CORE_30

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from typing import Final, NamedTuple
 
 from coordinator import clock
-from coordinator.chain.bdk.bridge import through_socks
+from coordinator.chain.bdk.local_proxy import through_socks
 from coordinator.chain.url import ChainUrl
 from coordinator.errors import ChainError, ChainUnreachable, TransactionRejected
 from psbt.errors import PsbtError

@@ -20,8 +20,8 @@ from coordinator.chain import (
 )
 from coordinator.chain.bdk.client import NETWORKS, Client, PackageClient, Scan
 from coordinator.chain.bdk.conversions import seen
+from coordinator.chain.bdk.descriptors import is_sorted_leaf, merged, spelled
 from coordinator.chain.bdk.histories import HistoryClient, updated
-from coordinator.chain.bdk.spellings import is_sorted_leaf, merged, spelled
 from coordinator.errors import ChainError, TransactionRejected
 from psbt.transaction import MAX_MONEY_SATS
 

@@ -8,8 +8,8 @@ from coordinator.interop import qr_pictures, qr_text
 from coordinator.payment import ceremonies, payment_files
 from coordinator.payment.progress import progress
 from coordinator.wallet import overview
-from coordinator.web.brought import given, named, typed
 from coordinator.web.context import Answer, Moved, Page, Route, Sent, Shown, Visit
+from coordinator.web.uploads import given, named, typed
 from psbt.errors import PsbtError
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book

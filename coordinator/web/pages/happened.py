@@ -10,14 +10,14 @@ from coordinator.guide.reports import TOLD, WHOLE, Report, first_steps, is_done,
 from coordinator.home.settings import OFFLINE
 from coordinator.incident import replacement, response
 from coordinator.incident.step import Step
-from coordinator.web import arrival, ticks
+from coordinator.web import fee_choice, ticked_steps
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
 from storage import custody as custody_book
 from storage import succession as succession_book
 from storage import vaults as vault_book
 from storage.database import is_read_only
 from storage.errors import NotFound
-from storage.private import stand_in
+from storage.private_rows import stand_in
 
 PATH: Final = "/happened"
 CARD_EVENTS: Final = frozenset({"lost", "stolen", "destroyed", "found"})
@@ -90,7 +90,7 @@ def show(visit: Visit) -> Answer:
     ticked = visit.context.ticks.of(_road(visit, report, subject))
     steps = []
     for step in first_steps(report, facts, subject):
-        mark = ticks.mark(step, subject)
+        mark = ticked_steps.mark(step, subject)
         steps.append(
             OnRoad(step, _recording(step), mark, is_done(step, facts), ticked=mark in ticked)
         )
@@ -146,7 +146,9 @@ def _recording(step: Step) -> Recording | None:
 def tick(visit: Visit) -> Answer:
     """Tick a step off, or take the tick back."""
     report, subject = _report(visit), visit.form.get("about", "")
-    known = {ticks.mark(each, subject) for each in first_steps(report, _facts(visit), subject)}
+    known = {
+        ticked_steps.mark(each, subject) for each in first_steps(report, _facts(visit), subject)
+    }
     visit.context.opened.require_writable()
     if (mark := visit.form.get("step", "")) in known:
         visit.context.ticks.turn(_road(visit, report, subject), mark)
@@ -221,7 +223,7 @@ def replace_card(visit: Visit) -> Answer:
     try:
         feerate = _postage(visit)
     except ChainError as away:
-        return _replacing(visit, arrival.without_chain(context.explain(away).message))
+        return _replacing(visit, fee_choice.without_chain(context.explain(away).message))
     except UsageError as mistake:
         return _replacing(visit, context.explain(mistake).message)
     with context.database.begin() as db:

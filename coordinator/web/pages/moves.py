@@ -6,13 +6,13 @@ from typing import Final, NamedTuple
 from sqlalchemy.orm import Session
 
 from coordinator.errors import ChainError, FeerateTooLow, NotRipe, UsageError
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.incident import replacement
 from coordinator.payment import creation, fee_bump, refresh, ripe_coins
 from coordinator.payment.payees import parse_address
 from coordinator.wallet import overview
 from coordinator.wallet.branches import branch_lines, wait_words
-from coordinator.web import arrival
+from coordinator.web import fee_choice
 from coordinator.web.context import Answer, Handler, Moved, Page, Route, Shown, Visit
 from psbt.errors import PsbtError
 from psbt.policy import PRIMARY
@@ -46,7 +46,7 @@ def _form(move: Move, visit: Visit, mistake: str | None) -> Answer:
     said = {
         "title": move.title,
         "vault": move.vault(visit),
-        "asked": arrival.asked(visit.context, visit.form, move.usual),
+        "asked": fee_choice.asked(visit.context, visit.form, move.usual),
         "given": visit.form,
         "mistake": mistake,
         **move.asks(visit),
@@ -60,7 +60,7 @@ def _take(move: Move) -> Handler:
     def take(visit: Visit) -> Answer:
         visit.context.opened.require_writable()
         try:
-            postage = arrival.postage(visit.context, move.vault(visit), visit.form)
+            postage = fee_choice.postage(visit.context, move.vault(visit), visit.form)
             try:
                 made = move.make(visit, postage.feerate)
             except FeerateTooLow as low:
@@ -70,7 +70,7 @@ def _take(move: Move) -> Handler:
         except (UsageError, PsbtError, NotRipe) as mistake:
             return _form(move, visit, visit.context.explain(mistake).message)
         except ChainError as away:
-            said = arrival.without_chain(visit.context.explain(away).message)
+            said = fee_choice.without_chain(visit.context.explain(away).message)
             return _form(move, visit, said)
         return Moved(f"/pay/{made[0]}" if len(made) == 1 else "/pay")
 

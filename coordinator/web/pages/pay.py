@@ -14,9 +14,9 @@ from coordinator.errors import (
     UsageError,
 )
 from coordinator.guide.payments import payments
-from coordinator.home import stated
+from coordinator.home import statement_checks
 from coordinator.home.settings import EMBEDDED_CHAIN, OFFLINE
-from coordinator.home.stored import stored_policy
+from coordinator.home.stored_policies import stored_policy
 from coordinator.interop.bip21 import is_uri
 from coordinator.notices import Notice, of_review
 from coordinator.payment import ceremonies, creation
@@ -30,10 +30,10 @@ from coordinator.wallet.branches import branch_lines, wait_words
 from coordinator.wallet.coins import tip_height
 from coordinator.wallet.news import FINAL_CONFIRMATIONS
 from coordinator.wallet.overview import CeremonyLine
-from coordinator.web import arrival
+from coordinator.web import fee_choice
 from coordinator.web.attendant import CHANGED, PageAttendant, digest
 from coordinator.web.context import Answer, Context, Handler, Moved, Page, Route, Shown, Visit
-from coordinator.web.offering import patiently, slots_of, told
+from coordinator.web.offered_cards import patiently, slots_of, told
 from coordinator.web.tasks import Conversation, Done, Task
 from psbt.errors import PsbtError
 from psbt.policy import PRIMARY
@@ -86,7 +86,7 @@ def _form(visit: Visit, mistake: str | None) -> Answer:
         "name": name,
         "others": others,
         "branches": [(each, wait_words(each)) for each in lines] if len(lines) > 1 else [],
-        "asked": arrival.asked(context, visit.form),
+        "asked": fee_choice.asked(context, visit.form),
         "given": visit.form,
         "mistake": mistake,
     }
@@ -109,13 +109,13 @@ def create(visit: Visit) -> Answer:
     except (UsageError, NotRipe, PsbtError) as mistake:
         return _form(visit, context.explain(mistake).message)
     except ChainError as away:
-        return _form(visit, arrival.without_chain(context.explain(away).message))
+        return _form(visit, fee_choice.without_chain(context.explain(away).message))
     return Moved(f"{PATH}/{made}")
 
 
 def _created(visit: Visit, name: str, wish: Wish) -> str:
     context = visit.context
-    postage = arrival.postage(context, name, visit.form)
+    postage = fee_choice.postage(context, name, visit.form)
     with context.database.begin() as db:
         paid = _payee(context, db, wish, accepted=visit.accepted)
         called = paid.label or wish.note
@@ -158,7 +158,7 @@ def _shown(visit: Visit, mistake: str | None) -> Answer:
     review, warnings, damaged = None, list[Notice](), None
     with context.reading.begin() as db:
         record = ceremony_book.ceremony_named(db, name)
-        who = stated.opened_by(context.home, db, record)
+        who = statement_checks.opened_by(context.home, db, record)
         line = overview.ceremony_line(record, tip_height(db, record.vault), who)
         found = payments(context.home, db, [record.vault])
         cards_known = bool(choice.labels_of_vault(db, record.vault.name, record.branch))

@@ -11,8 +11,8 @@ from coordinator.guide.facts import gather
 from coordinator.names import checked_name
 from coordinator.recovery import recover as recovering
 from coordinator.vault import vaults
-from coordinator.web.brought import given, named, typed
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
+from coordinator.web.uploads import given, named, typed
 from psbt.errors import PolicyError, PsbtError
 from storage import vaults as vault_book
 from storage.database import is_read_only

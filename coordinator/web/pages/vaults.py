@@ -6,14 +6,14 @@ from coordinator.audit import acceptance
 from coordinator.errors import CoordinatorError, UsageError
 from coordinator.guide import road
 from coordinator.guide.facts import gather
-from coordinator.home import stated
+from coordinator.home import statement_checks
 from coordinator.vault import drills, key_proofs, vaults
 from coordinator.vault.vaults import VaultPlan
 from coordinator.wallet import history, scans
 from coordinator.wallet.branches import wait_words
 from coordinator.web.attendant import PageAttendant
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
-from coordinator.web.offering import patiently, slots_of, told
+from coordinator.web.offered_cards import patiently, slots_of, told
 from coordinator.web.tasks import Conversation, Done, Task
 from storage import drills as drill_book
 from storage import vaults as vault_book
@@ -72,7 +72,7 @@ def show(visit: Visit) -> Answer:
             for each in drill_book.drills_of(db, record)[:5]
         ]
         facts = gather(context.home, db, writable=True)
-        operators = stated.of_vault(context.home, db, record)
+        operators = statement_checks.of_vault(context.home, db, record)
     proved = {
         key.label: key.verified
         for vault in facts.vaults

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from coordinator.web.bulletin import WINDOW
 from coordinator.web.context import Answer, Moved, Page, Route, Shown, Visit
+from coordinator.web.events import WINDOW
 
 
 def answer(visit: Visit) -> Answer:

@@ -23,7 +23,6 @@ from tests.judges import judge
 judge("bdkpython")
 
 from coordinator.chain import Tip, Watch  # noqa: E402 -- with BDK alone
-from coordinator.chain.bdk.bridge import Bridge  # noqa: E402
 from coordinator.chain.bdk.electrum_lines import (  # noqa: E402
     BATCH,
     UNASKED_MAX,
@@ -31,6 +30,7 @@ from coordinator.chain.bdk.electrum_lines import (  # noqa: E402
     proven_root,
 )
 from coordinator.chain.bdk.histories import Block, Placed, updated  # noqa: E402
+from coordinator.chain.bdk.local_proxy import Bridge  # noqa: E402
 from coordinator.chain.url import parse_url  # noqa: E402
 from coordinator.errors import ChainError  # noqa: E402
 from coordinator.foreign_json import Field  # noqa: E402

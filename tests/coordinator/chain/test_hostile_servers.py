@@ -130,7 +130,7 @@ LINES = {
 def test_an_electrum_server_may_answer_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, question: str, text: str
 ) -> None:
-    monkeypatch.setattr("coordinator.chain.bdk.bridge.ANSWER_SIZE_MAX", 200_000)
+    monkeypatch.setattr("coordinator.chain.bdk.local_proxy.ANSWER_SIZE_MAX", 200_000)
     with serving(electrum({method: text})) as port:
         source = open_chain(f"electrum+tcp://127.0.0.1:{port}?timeout=60", tmp_path, "regtest")
         with pytest.raises(ChainError) as refused:
@@ -166,7 +166,7 @@ BODIES = {
 def test_an_esplora_server_may_answer_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, question: str, text: str
 ) -> None:
-    monkeypatch.setattr("coordinator.chain.bdk.bridge.ANSWER_SIZE_MAX", 200_000)
+    monkeypatch.setattr("coordinator.chain.bdk.local_proxy.ANSWER_SIZE_MAX", 200_000)
     monkeypatch.setattr("coordinator.chain.bdk.esplora.SECONDS", SECONDS)
     with serving(esplora({path: text})) as port:
         source = open_chain(f"esplora+http://127.0.0.1:{port}", tmp_path, "regtest")

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 
 from psbt import codec, consensus
-from psbt.cautions import Severity
 from psbt.combiner import combine, with_additions
 from psbt.errors import NotOnlySignatures, PsbtError, SignaturesMissing
 from psbt.extractor import extract
 from psbt.finalizer import finalize
-from psbt.foreign import foreign_weight
-from psbt.partial import quorum, standing
+from psbt.foreign_inputs import foreign_weight
+from psbt.partial_signatures import quorum, standing
 from psbt.policy import RECEIVE
 from psbt.review import Context, Review, review
+from psbt.review_warnings import Severity
 from psbt.sighash import spent_outputs
 from psbt.signer import signing_requests
 from psbt.transaction import TransactionOutput, parse_transaction

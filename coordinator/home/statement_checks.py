@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from coordinator.home import operators
 from coordinator.home.operators import NOBODY, Operator
 from coordinator.home.settings import Home
-from coordinator.home.stored import computed_checksum
+from coordinator.home.stored_policies import computed_checksum
 from psbt.errors import PsbtError
 from storage import ceremonies as ceremony_book
 from storage import custody as custody_book

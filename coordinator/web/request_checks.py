@@ -13,7 +13,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from coordinator.web.windows import Windows
+from coordinator.web.access import Windows
 
 ADDRESS: Final = "127.0.0.1"
 BODY_MAX: Final = 32_000_000

@@ -18,7 +18,7 @@ from coordinator.errors import BookRolledBack, SettingsError, UsageError
 from coordinator.files import write_private
 from coordinator.foreign_json import read_json
 from coordinator.home.settings import Home
-from storage import custody, ends
+from storage import book_heads, custody
 from storage.authors import STATED
 from storage.database import asking_anew, reading
 
@@ -28,7 +28,7 @@ NUMBER_MAX: Final = (1 << 31) - 1
 HASH: Final = re.compile("[0-9a-f]{64}")
 HELD: Final = "books_held"
 """In a connection's info: its books were held against what this home saw."""
-ENTRIES: Final = {ends.EVENTS: "event", ends.STATEMENTS: "statement"}
+ENTRIES: Final = {book_heads.EVENTS: "event", book_heads.STATEMENTS: "statement"}
 
 
 class End(NamedTuple):
@@ -78,12 +78,12 @@ def _hold(home: Home, db: Session | Connection, connection: Connection) -> None:
     _keep(home, seen, {book: End(now.number, now.head.hex()) for book, now in found.items()})
 
 
-def _found(db: Session | Connection, seen: Ends) -> dict[str, ends.BookEnd]:
-    asked = (seen[book].number if book in seen else 0 for book in ends.BOOKS)
-    return ends.book_ends(db, ends.Asked(*asked))
+def _found(db: Session | Connection, seen: Ends) -> dict[str, book_heads.BookEnd]:
+    asked = (seen[book].number if book in seen else 0 for book in book_heads.BOOKS)
+    return book_heads.book_ends(db, book_heads.Asked(*asked))
 
 
-def _compare(seen: Ends, found: dict[str, ends.BookEnd]) -> None:
+def _compare(seen: Ends, found: dict[str, book_heads.BookEnd]) -> None:
     for book, now in found.items():
         before, entry = seen.get(book), ENTRIES[book]
         if before is not None and now.at != bytes.fromhex(before.head):
@@ -99,7 +99,7 @@ def forget(home: Home) -> None:
 
 def _committed(home: Home, session: Session) -> None:
     """Keep the last entries that a transaction of this home added."""
-    keys = {ends.EVENTS: custody.ADDED, ends.STATEMENTS: STATED}
+    keys = {book_heads.EVENTS: custody.ADDED, book_heads.STATEMENTS: STATED}
     added = {book: session.info.pop(key, None) for book, key in keys.items()}
     new = {book: End(last[0], last[1].hex()) for book, last in added.items() if last is not None}
     if new:
@@ -129,8 +129,8 @@ def _seen(home: Home) -> Ends:
     except (OSError, ValueError) as failure:
         raise SettingsError(f"{file} cannot be read: {failure}") from failure
     if isinstance(kept, dict) and "number" in kept:
-        kept = {ends.EVENTS: kept}  # as it was written before operators signed
-    if not isinstance(kept, dict) or not kept.keys() <= set(ends.BOOKS):
+        kept = {book_heads.EVENTS: kept}  # as it was written before operators signed
+    if not isinstance(kept, dict) or not kept.keys() <= set(book_heads.BOOKS):
         raise SettingsError(f"{file} does not say where the books ended")
     return {str(book): _end(file, end) for book, end in kept.items()}
 

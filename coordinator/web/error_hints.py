@@ -14,7 +14,7 @@ from coordinator.errors import (
     PinMissing,
 )
 from coordinator.web.context import HomeReplaced
-from coordinator.web.offering import NoCardKnown
+from coordinator.web.offered_cards import NoCardKnown
 from coordinator.web.tasks import Busy, Failure, Left
 from storage.errors import AlreadyExists, NotFound, SealLocked
 

@@ -18,7 +18,7 @@ from storage.database import known_version
 from storage.errors import RowDamaged, StorageError
 from storage.model import whole_schema
 from storage.model.record import UtcTime
-from storage.readable import ONLY_READ, Place
+from storage.read_only import ONLY_READ, Place
 
 OBJECTS_MAX: Final = 1000
 OBJECTS = (
