@@ -173,6 +173,21 @@ def test_each_button_pressed_twice_does_its_thing_once(browser: "Browser", vault
         assert opened.wrong == []
 
 
+def test_a_second_quick_click_presses_nothing_that_came_meanwhile(
+    browser: "Browser", vault: Asked
+) -> None:
+    with serving(vault.home) as running, window(browser, running) as opened:
+        begun(opened, vault, "check a card")
+        stop = opened.page.get_by_role("button", name="Stop here")
+        stop.dispatch_event("click", {"detail": 2})
+        stop.focus()
+        stop.dispatch_event("keydown", {"key": "Enter", "repeat": True})
+        own_buttons(opened.page)
+        opened.page.locator("input[name=pin]").wait_for()
+        stop.dispatch_event("click", {"detail": 1})
+        opened.page.get_by_role("button", name="Go on").wait_for()
+
+
 def test_going_back_shows_what_is_now_and_does_nothing_again(
     browser: "Browser", vault: Asked
 ) -> None:

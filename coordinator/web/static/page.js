@@ -115,6 +115,15 @@
     }
   });
 
+  // The second of two quick clicks is meant for what was there at the first, and so is an Enter
+  // that is held down: neither presses what the next page shows at that place.
+  document.addEventListener("click", (event) => {
+    if (event.detail > 1 && event.target.closest("button, a")) event.preventDefault();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.repeat && event.key === "Enter" && !event.target.matches("textarea")) event.preventDefault();
+  });
+
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
   // A form that only asks (what if this place burns?) is answered at once.
