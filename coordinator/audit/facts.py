@@ -121,6 +121,7 @@ class CopyFacts(NamedTuple):
     gone: str | None
     stale: bool = False
     bag: BagFacts | None = None
+    made_at: datetime | None = None
 
 
 class CosignerFacts(NamedTuple):

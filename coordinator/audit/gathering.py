@@ -181,7 +181,8 @@ def _known_fingerprint(key: Key) -> str | None:
 def _copy(copy: DescriptorCopy, said: Book, *, stale: bool) -> CopyFacts:
     events = said.events.get(copy.item_id, ())
     place, gone = custody_log.whereabouts(events)
-    return CopyFacts(custody_log.item_name(copy.item), place, gone, stale, bag_of(events))
+    name = custody_log.item_name(copy.item)
+    return CopyFacts(name, place, gone, stale, bag_of(events), copy.created_at)
 
 
 def _places(db: Session) -> dict[str, PlaceFacts]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Final
 
 from coordinator.audit.facts import CarrierFacts, VaultFacts
 from coordinator.notices import Notice, Severity
@@ -9,6 +10,8 @@ from coordinator.notices import Notice, Severity
 CHECK_INTERVAL = timedelta(days=180)
 DRILL_INTERVAL = timedelta(days=365)
 FIRST_DRILL = timedelta(days=30)
+LETTER_INTERVAL = timedelta(days=365)
+LETTER_OLD: Final = "letter_old"
 
 
 def rule_findings(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
@@ -25,6 +28,7 @@ def overdue(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
         if carrier.gone is None:
             yield from _not_checked(carrier, now)
     yield from _not_drilled(facts, now)
+    yield from _old_letters(facts, now)
 
 
 def _not_checked(carrier: CarrierFacts, now: datetime) -> Iterator[Notice]:
@@ -71,6 +75,26 @@ def _not_drilled(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
             f"rehearse it, no coin moves: cardquorum drill plan {facts.name}",
             (f"vault:{facts.name}",),
         )
+
+
+def _old_letters(facts: VaultFacts, now: datetime) -> Iterator[Notice]:
+    """Tell of places whose newest paper is over a year old: who helps moves, retires and dies."""
+    newest: dict[str, tuple[datetime, str]] = {}
+    for copy in facts.copies:
+        if copy.gone is None and not copy.stale and copy.location and copy.made_at:
+            made = (copy.made_at, copy.subject)
+            newest[copy.location] = max(newest.get(copy.location, made), made)
+    for place, (made_at, subject) in sorted(newest.items()):
+        if now - made_at > LETTER_INTERVAL:
+            yield Notice(
+                LETTER_OLD,
+                Severity.WARNING,
+                f"{subject} at {place} was made {(now - made_at).days} days ago: whoever helps may "
+                "have moved, retired or died since",
+                "ask them, print it anew, have somebody read it who never saw it, and destroy the "
+                f"old one: cardquorum kit {facts.name} --out DIR --location {place}",
+                (subject, f"location:{place}"),
+            )
 
 
 def _above_limit(facts: VaultFacts) -> Iterator[Notice]:

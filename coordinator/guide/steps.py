@@ -214,6 +214,11 @@ def _overdue(facts: GuideFacts, vault: VaultStanding) -> Iterator[Step]:
             words = card if kind == "card" else ("custody", "record", subject, "seen")
             title = f"look at {subject}, then say so"
             yield Step(finding.code, Severity.WARNING, title, finding.message, words)
+        elif finding.code == rule_findings.LETTER_OLD:
+            place = finding.subjects[-1].removeprefix("location:")
+            yield road.print_kit(vault, place)._replace(
+                code=finding.code, severity=finding.severity, why=finding.message
+            )
         else:
             title = f"rehearse vault {vault.name}; no coin moves"
             yield Step(finding.code, Severity.WARNING, title, finding.message, road.drilling(vault))

@@ -127,6 +127,32 @@ class TestRules:
         if late:
             assert found["drill_overdue"].message == "vault v was last drilled 366 days ago"
 
+    @pytest.mark.parametrize(("days", "old"), [(365, False), (366, True)])
+    def test_a_letter_is_printed_anew_after_a_year(self, *, days: int, old: bool) -> None:
+        made = NOW - timedelta(days=days)
+        paper = CopyFacts("copy:1", "bank", None, made_at=made)
+        found = of_rules(vault(*GOOD, copies=(paper,)))
+        assert set(found) == ({"letter_old"} if old else set())
+        if old:
+            assert "copy:1 at bank was made 366 days ago" in found["letter_old"].message
+            assert "kit v --out DIR --location bank" in found["letter_old"].remedy
+
+    def test_an_old_letter_is_right_where_a_newer_one_lies_or_none_counts(self) -> None:
+        old = CopyFacts("copy:1", "bank", None, made_at=NOW - timedelta(days=500))
+        others = (
+            old._replace(subject="copy:2", made_at=NOW),
+            old._replace(subject="copy:0", made_at=NOW),
+        )
+        for newer in others:
+            assert of_rules(vault(*GOOD, copies=(old, newer))) == {}
+            assert of_rules(vault(*GOOD, copies=(newer, old))) == {}
+        for none in (
+            old._replace(gone="destroyed"),
+            old._replace(stale=True),
+            old._replace(location=None),
+        ):
+            assert of_rules(vault(*GOOD, copies=(none,))) == {}
+
     @pytest.mark.parametrize(("held", "above"), [(100, False), (101, True)])
     def test_a_holder_above_their_limit(self, *, held: int, above: bool) -> None:
         found = of_rules(vault(*GOOD, limits=(LimitFacts("ann", 100, held),)))
