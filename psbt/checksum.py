@@ -32,7 +32,8 @@ def checksum(text: str) -> str:
     if -1 in numbers:
         place = numbers.index(-1)
         raise PolicyError(
-            f"the descriptor holds {text[place]!a} at place {place + 1}, which none can hold"
+            f"the descriptor holds the character {text[place]!a} at position {place + 1}: no "
+            "descriptor may"
         )
     symbols: list[int] = []
     for start in range(0, len(numbers), GROUP):

@@ -171,10 +171,15 @@ class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
             self.left = self.pgconn.get_result() is not None
 
     def rollback(self) -> None:
-        """Undo the transaction."""
+        """Undo the transaction; where the line is gone the server has."""
         self._forget()
-        if not self.left:
+        if self.left:
+            return
+        try:
             super().rollback()
+        except psycopg.OperationalError:
+            if not self.closed:
+                raise
 
     def commit(self) -> None:
         """Commit; raises OperationalError where it is known that nothing was, else AnswerLost.

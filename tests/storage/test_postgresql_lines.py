@@ -16,7 +16,7 @@ from sqlalchemy import URL
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from storage import server_transactions, vaults
+from storage import server_transactions, snapshot, vaults
 from storage.database import open_database, reading
 from storage.errors import DatabaseUnreachable, StorageError
 from storage.postgresql import server_time
@@ -181,6 +181,28 @@ def test_a_transaction_that_is_left_open_is_ended_by_the_server(
         leave_open()
     monkeypatch.undo()
     assert names(opened) == []
+    opened.kw["bind"].dispose()
+
+
+def test_a_line_cut_as_a_transaction_begins_is_told_as_an_error_and_nothing_else(
+    place: URL,
+    on_server: Engines,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    opened = open_database(place)
+    bring = snapshot.bring
+
+    def cut(*given: object, **named: object) -> object:
+        on_server.server.end_sessions(str(place.database))
+        return bring(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshot, "bring", cut)
+        with pytest.raises(DatabaseUnreachable):
+            names(opened)
+    assert names(opened) == []
+    assert caplog.records == []
     opened.kw["bind"].dispose()
 
 
