@@ -236,7 +236,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         r"not recognised is thresh\(2,sln:after\(900000\)",
     ),
     "a title": (f"family vault\n{DESCRIPTOR}", "line 1, of 11 characters, is no descriptor"),
-    "another quotation mark": (f"{BODY}#89f8spxm".replace("h/", "\u2019/"), r"the character '.u2019' at"),
+    "another quotation mark": (f"{BODY}#89f8spxm".replace("h/", "\u2019/"), "u2019' at position"),
     "an address": (BSMS[3], "an address"),
     "a request": (f"bitcoin:{BSMS[3]}?amount=1", "an address"),
     "Core, dumped": (b"BITCOIN_CORE_WALLET_DUMP,1\nformat,sqlite\n", "a dump of Bitcoin Core's"),
