@@ -105,7 +105,9 @@ def a_task(opened: Watched, looking: Looking, path: str) -> None:
     if not sign.count():
         return
     sign.click()
-    page.locator("input[name=digest], button:text-is('Go on')").first.wait_for(state="attached")
+    page.locator("input[name=digest], button:text-matches('^Go on')").first.wait_for(
+        state="attached"
+    )
     looking.at(f"{path}-task-review")
     if not page.locator("input[name=digest]").count():
         for box in page.locator("input[type=checkbox]").all():
