@@ -88,7 +88,7 @@ def _become(words: list[str], environment: dict[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 -- the process's own
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 -- as above
-    sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115 -- open to the process's end
     sys.argv = ["cardquorum", *words]
     main()
 

@@ -52,7 +52,7 @@ class Agreeing(Person):
 
 
 @pytest.fixture
-def run(asked: Asked, tmp_path: Path):  # noqa: ANN201
+def run(asked: Asked, tmp_path: Path):  # noqa: ANN201 -- a closure of the fixture
     """Return what signs a fresh payment of 40 coins with the slots made of a home."""
     asked("init", "--network", "regtest")
     for label in "abc":
@@ -111,7 +111,7 @@ def swapped(slots: list[Slot]) -> Slot:
     return slots[0]._replace(name="reader", connect=connect, arrival=arrival)
 
 
-def test_cards_are_never_kept_waiting(run) -> None:  # noqa: ANN001
+def test_cards_are_never_kept_waiting(run) -> None:  # noqa: ANN001 -- a closure of the fixture
     wall, outcomes = run("a", "b")
     parallel = wall / max(outcome.seconds for outcome in outcomes)
     wall, outcomes = run("a", "b", one_reader=True)

@@ -63,7 +63,7 @@ def test_a_payment_goes_and_comes_back_before_cameras(
 def test_a_vault_and_a_finished_payment_come_before_a_camera(
     vault: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from coordinator.interop import qr_pictures, qr_text  # noqa: PLC0415
+    from coordinator.interop import qr_pictures, qr_text  # noqa: PLC0415 -- needs the extra qr
 
     parts = vault("vault", "export", "v", "--format", "bbqr")["text"].split()
     screen = tmp_path / "screen.gif"

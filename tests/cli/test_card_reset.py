@@ -70,7 +70,7 @@ def test_what_else_carries_the_key_is_named_unless_it_is_gone(vault: Asked) -> N
 
 
 @pytest.mark.parametrize("retired", [True, False])
-def test_a_vault_out_of_use_counts_while_it_holds_coins(vault: Asked, retired: bool) -> None:  # noqa: FBT001
+def test_a_vault_out_of_use_counts_while_it_holds_coins(vault: Asked, retired: bool) -> None:  # noqa: FBT001 -- by name
     vault("sync")
     if retired:
         vault("vault", "retire", "v")

@@ -36,7 +36,7 @@ def test_a_single_bare_line_is_the_pin_of_a_single_card() -> None:
         (b"a.pin=1", True),
     ],
 )
-def test_an_unknown_left_side_is_refused(text: bytes, single: bool) -> None:  # noqa: FBT001
+def test_an_unknown_left_side_is_refused(text: bytes, single: bool) -> None:  # noqa: FBT001 -- by name
     with pytest.raises(UsageError, match="line 1"):
         read(text, "a", "b", single=single)
 

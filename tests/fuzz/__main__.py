@@ -65,12 +65,12 @@ def main(words: Sequence[str]) -> int:
     for search in searches:
         runs, coverage = search.numbers()
         found = len(findings[search.target.name])
-        print(f"{search.target.name:20} {runs:>10} {coverage:>9} {found}")  # noqa: T201
+        print(f"{search.target.name:20} {runs:>10} {coverage:>9} {found}")  # noqa: T201 -- a program's output
     for name, told in findings.items():
         for each in told:
-            print(f"\n{name}: {each}")  # noqa: T201
+            print(f"\n{name}: {each}")  # noqa: T201 -- a program's output
     if any(findings.values()):
-        print(f"\nlogs: {folder}")  # noqa: T201
+        print(f"\nlogs: {folder}")  # noqa: T201 -- a program's output
         return 1
     shutil.rmtree(folder)
     return 0

@@ -274,9 +274,9 @@ def core_seeds() -> Iterator[bytes]:
 
 def prepare_servers(_folder: Path) -> Read:
     """Have an Electrum and an Esplora client of BDK's say anything their types allow."""
-    from coordinator.chain.bdk.conversions import is_known, rejection  # noqa: PLC0415
+    from coordinator.chain.bdk.conversions import is_known, rejection  # noqa: PLC0415 -- needs BDK
     from coordinator.chain.bdk.electrum import ElectrumServer  # noqa: PLC0415 -- where BDK is
-    from coordinator.chain.bdk.esplora import EsploraServer  # noqa: PLC0415
+    from coordinator.chain.bdk.esplora import EsploraServer  # noqa: PLC0415 -- needs BDK
 
     electrum = ElectrumServer(parse_url("electrum+tcp://127.0.0.1:1"), "regtest", silent)
     esplora = EsploraServer(parse_url("esplora+http://127.0.0.1:1"), "regtest", silent)

@@ -11,11 +11,11 @@ from typing import Any
 
 warnings.simplefilter("ignore")
 
-from electrum import constants, keystore, util  # noqa: E402
-from electrum.simple_config import SimpleConfig  # noqa: E402
-from electrum.transaction import PartialTransaction  # noqa: E402
-from electrum.wallet import Multisig_Wallet  # noqa: E402
-from electrum.wallet_db import WalletDB  # noqa: E402
+from electrum import constants, keystore, util  # noqa: E402 -- after its warnings are silenced
+from electrum.simple_config import SimpleConfig  # noqa: E402 -- as above
+from electrum.transaction import PartialTransaction  # noqa: E402 -- as above
+from electrum.wallet import Multisig_Wallet  # noqa: E402 -- as above
+from electrum.wallet_db import WalletDB  # noqa: E402 -- as above
 
 
 def opened(asked: dict[str, Any]) -> WalletDB:

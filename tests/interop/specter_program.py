@@ -12,8 +12,8 @@ import warnings
 warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
 
-from cryptoadvance.specter.util.wallet_importer import WalletImporter  # noqa: E402
-from embit.networks import NETWORKS  # noqa: E402
+from cryptoadvance.specter.util.wallet_importer import WalletImporter  # noqa: E402 -- after its warnings are silenced
+from embit.networks import NETWORKS  # noqa: E402 -- as above
 
 asked = json.load(sys.stdin)
 empty = types.SimpleNamespace(

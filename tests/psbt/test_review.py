@@ -71,7 +71,7 @@ def test_the_size_is_never_underrated_and_close(threshold: int, total: int) -> N
 
 
 @pytest.mark.parametrize(("fee", "high"), [(45_000, False), (45_001, True)])
-def test_a_fee_above_5_percent_is_a_danger(fee: int, high: bool) -> None:  # noqa: FBT001
+def test_a_fee_above_5_percent_is_a_danger(fee: int, high: bool) -> None:  # noqa: FBT001 -- by name
     psbt = VAULT.spend([500_000, 600_000], 900_000, 200_000 - fee)
     assert (codes(review(psbt, POLICY, TIP)).get("high_fee") is Severity.DANGER) is high
 
@@ -153,9 +153,9 @@ def test_paying_oneself_and_paying_again_are_said() -> None:
 )
 def test_a_lookalike_of_a_recent_address_is_a_danger(
     head: int,
-    middle: bool,  # noqa: FBT001
+    middle: bool,  # noqa: FBT001 -- by name
     tail: int,
-    poisoned: bool,  # noqa: FBT001
+    poisoned: bool,  # noqa: FBT001 -- by name
 ) -> None:
     prefix, body = PAYEE_ADDRESS[:6], PAYEE_ADDRESS[6:]
     twin = body[:head] + "q0" * 20 + body[len(body) - tail :]
@@ -190,7 +190,7 @@ def test_a_script_of_no_known_type_is_a_danger() -> None:
 
 
 @pytest.mark.parametrize(("value", "dust"), [(293, True), (294, False)])
-def test_dust_is_said(value: int, dust: bool) -> None:  # noqa: FBT001
+def test_dust_is_said(value: int, dust: bool) -> None:  # noqa: FBT001 -- by name
     found = codes(review(paying(PAYEE, value, 1_099_000 - value), POLICY, TIP))
     assert (found.get("dust") is Severity.DANGER) is dust
 

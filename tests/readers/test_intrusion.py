@@ -80,7 +80,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[Table]:
     counts = Counter(found.rows)
     lines = [" | ".join((*row, str(n))) for row, n in sorted(counts.items())]
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print("\nfamily | command | moment | outcome | cases\n" + "\n".join(lines))  # noqa: T201
+        print("\nfamily | command | moment | outcome | cases\n" + "\n".join(lines))  # noqa: T201 -- the table, with -s
 
 
 @pytest.fixture(

@@ -30,7 +30,7 @@ def begun(home: Path) -> Iterator[Begun]:
     """Return what starts `spend sign` in a process of its own; nobody survives the test."""
     running = []
 
-    def start(*words: str, stdin: str, script: tuple[str, ...] = ("-m", "coordinator.cli")):  # noqa: ANN202
+    def start(*words: str, stdin: str, script: tuple[str, ...] = ("-m", "coordinator.cli")):  # noqa: ANN202 -- a closure of the fixture
         process = subprocess.Popen(
             [sys.executable, *script, "--json", "spend", "sign", *words, "--yes", "--pin-stdin"],
             env={**os.environ, "CARDQUORUM_HOME": str(home)},

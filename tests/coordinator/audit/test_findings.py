@@ -111,7 +111,7 @@ def test_a_card_without_a_place() -> None:
 
 
 @pytest.mark.parametrize(("days", "found"), [(180, False), (181, True)])
-def test_nobody_checked_for_180_days(days: int, found: bool) -> None:  # noqa: FBT001
+def test_nobody_checked_for_180_days(days: int, found: bool) -> None:  # noqa: FBT001 -- by name
     old = carrier("a", "bank", last_seen=NOW - timedelta(days=days))
     findings = audit(vault(key("a", old), *GOOD[1:]), NOW)
     assert ("not_checked" in [finding.code for finding in findings]) is found

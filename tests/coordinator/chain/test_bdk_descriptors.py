@@ -7,11 +7,11 @@ from tests.judges import judge
 judge("bdkpython")
 
 from coordinator.chain import ChainUpdate, SeenTransaction, Tip, Watch  # noqa: E402 -- with BDK alone
-from coordinator.chain.bdk.descriptors import merged, spelled  # noqa: E402
-from coordinator.chain.bdk.source import BdkChain  # noqa: E402
-from coordinator.errors import ChainError  # noqa: E402
-from psbt.policy import RECEIVE, format_descriptor, vault_script  # noqa: E402
-from tests.psbt.soft_vault import soft_vault  # noqa: E402
+from coordinator.chain.bdk.descriptors import merged, spelled  # noqa: E402 -- as above
+from coordinator.chain.bdk.source import BdkChain  # noqa: E402 -- as above
+from coordinator.errors import ChainError  # noqa: E402 -- as above
+from psbt.policy import RECEIVE, format_descriptor, vault_script  # noqa: E402 -- as above
+from tests.psbt.soft_vault import soft_vault  # noqa: E402 -- as above
 
 TXIDS = ["aa" * 32, "bb" * 32]
 LEAF = soft_vault(2, 3, "tr").policy

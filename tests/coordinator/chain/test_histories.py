@@ -23,18 +23,18 @@ from tests.judges import judge
 judge("bdkpython")
 
 from coordinator.chain import Tip, Watch  # noqa: E402 -- with BDK alone
-from coordinator.chain.bdk.electrum_lines import (  # noqa: E402
+from coordinator.chain.bdk.electrum_lines import (  # noqa: E402 -- as above
     BATCH,
     UNASKED_MAX,
     ElectrumLines,
     proven_root,
 )
-from coordinator.chain.bdk.histories import Block, Placed, updated  # noqa: E402
-from coordinator.chain.bdk.local_proxy import Bridge  # noqa: E402
-from coordinator.chain.url import parse_url  # noqa: E402
-from coordinator.errors import ChainError  # noqa: E402
-from coordinator.foreign_json import Field  # noqa: E402
-from psbt.transaction import double_sha256  # noqa: E402
+from coordinator.chain.bdk.histories import Block, Placed, updated  # noqa: E402 -- as above
+from coordinator.chain.bdk.local_proxy import Bridge  # noqa: E402 -- as above
+from coordinator.chain.url import parse_url  # noqa: E402 -- as above
+from coordinator.errors import ChainError  # noqa: E402 -- as above
+from coordinator.foreign_json import Field  # noqa: E402 -- as above
+from psbt.transaction import double_sha256  # noqa: E402 -- as above
 
 LOOPBACK = ip_address("127.0.0.1")
 SCRIPTS = frozenset({b"one", b"two"})

@@ -25,7 +25,7 @@ def electrum(told: dict[str, Transaction]) -> object:
     from coordinator.chain.bdk.electrum import ElectrumServer  # noqa: PLC0415 -- where BDK is
 
     server = ElectrumServer(parse_url("electrum+tcp://127.0.0.1:1"), "regtest", silent)
-    fetch = lambda txid: bdk.Transaction(told[str(txid)].raw)  # noqa: E731
+    fetch = lambda txid: bdk.Transaction(told[str(txid)].raw)  # noqa: E731 -- one line of a stub
     server.__dict__["_client"] = SimpleNamespace(fetch_tx=fetch)
     return server
 
@@ -48,7 +48,7 @@ def test_a_parent_without_the_output_that_is_spent_is_refused() -> None:
 
 
 def test_ancestors_without_end_are_given_up() -> None:
-    from coordinator.chain.bdk.esplora import ANCESTORS_MAX, EsploraServer  # noqa: PLC0415
+    from coordinator.chain.bdk.esplora import ANCESTORS_MAX, EsploraServer  # noqa: PLC0415 -- needs BDK
 
     numbers = itertools.count()
 

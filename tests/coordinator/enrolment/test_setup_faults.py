@@ -162,5 +162,5 @@ def test_a_set_up_cut_anywhere_comes_to_its_end(
         seen = place.check(kind, label)
         assert (seen.key_matches, seen.differences) == (True, []), number
         assert seen.attempts_left == full, number
-    print(f"sweep: {commands} cuts")  # noqa: T201
+    print(f"sweep: {commands} cuts")  # noqa: T201 -- the count, with -s
     assert commands > 10

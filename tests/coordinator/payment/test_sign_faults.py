@@ -221,7 +221,7 @@ def survived(payment: Payment, kind: Kind, chosen: Callable[[int], Iterator[Faul
     assert threading.active_count() == threads
     assert points >= commands(payment)
     assert cut_short > 0
-    print(f"sign sweep: {points} faults, {cut_short} cut short")  # noqa: T201
+    print(f"sign sweep: {points} faults, {cut_short} cut short")  # noqa: T201 -- the count, with -s
     with payment.database.begin() as db:
         custody_book.verify(db)
     with sqlite3.connect(payment.home.folder / "cardquorum.db") as raw:

@@ -118,7 +118,7 @@ class FakeCollection:
     def changed(self) -> bool:
         return False
 
-    def collect(self, *slots: Slot, **wait_policy: Any) -> list[Outcome]:  # noqa: ANN401
+    def collect(self, *slots: Slot, **wait_policy: Any) -> list[Outcome]:  # noqa: ANN401 -- WaitPolicy's own
         task = SigningTask(
             share_of=self.share_of,
             keep=lambda share, asked, _: self.kept.append((share.label, asked.input_index)),
@@ -275,7 +275,7 @@ class LostInUnlock(Faulty):
 def test_a_pin_is_presented_again_only_where_no_attempt_was_spent(
     collection: FakeCollection,
     attempts: int | None,
-    counted: bool,  # noqa: FBT001
+    counted: bool,  # noqa: FBT001 -- by name
     presented: int,
 ) -> None:
     card = LostInUnlock(attempts, counted=counted)

@@ -231,7 +231,7 @@ def test_the_last_attempt_is_left_alone(
     person: Person,
     kept: list[tuple[str, int]],
     attempts: int | None,
-    left_alone: bool,  # noqa: FBT001
+    left_alone: bool,  # noqa: FBT001 -- by name
 ) -> None:
     (outcome,) = collect(monkeypatch, person, kept, [Card("c", attempts)])
     assert isinstance(outcome.error, LastAttempt) is left_alone

@@ -257,7 +257,7 @@ class Kept:
         self.failures: list[Exception] = []
         self.handed: list[tuple[str, list[int]]] = []
 
-    def keep(self, share: CardShare, asked: Any, _signature: bytes) -> None:  # noqa: ANN401
+    def keep(self, share: CardShare, asked: Any, _signature: bytes) -> None:  # noqa: ANN401 -- any request
         if self.failures:
             raise self.failures.pop(0)
         self.kept.append((share.label, asked.input_index))
