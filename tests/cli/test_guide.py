@@ -182,19 +182,25 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     assert "new PIN" not in player.asked[0], "what was done is not asked for again"
 
 
+def resumed(player: Player, ending: str) -> set[str]:
+    """End each question at once and answer it in the next run; return the questions."""
+    stopped_at = set[str]()
+    for _ in range(100):
+        status = player.play(stopped_at=stopped_at, ending=ending)
+        if status == 0:
+            break
+        assert status in ENDINGS[ending], player.screen[-3000:]
+    return stopped_at
+
+
 @pytest.mark.matrix
 @pytest.mark.parametrize("columns", [60, 80])
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_it_goes_on_from_each_question_however_it_was_ended(
     tmp_path: Path, columns: int, ending: str
 ) -> None:
-    """Each question is ended at once, and answered in the next run."""
-    player, stopped_at = Player(tmp_path / "home", "--practice", columns=columns), set[str]()
-    for _ in range(100):
-        status = player.play(stopped_at=stopped_at, ending=ending)
-        if status == 0:
-            break
-        assert status in ENDINGS[ending], player.screen[-3000:]
+    player = Player(tmp_path / "home", "--practice", columns=columns)
+    stopped_at = resumed(player, ending)
     assert len(stopped_at) > MOMENTS_MIN, stopped_at
     assert safe(tmp_path / "home-practice")
 

@@ -8,7 +8,7 @@ import pytest
 from cards.emulation import create_card, open_card
 from cards.family import family_named
 from tests.cli.guide_player import Player
-from tests.cli.test_guide import ENDINGS, safe
+from tests.cli.test_guide import ENDINGS, resumed, safe
 from tests.program import PIN, Asked, run_program
 from tests.readers.conftest import PINS, Put, reader
 
@@ -201,13 +201,8 @@ class Resumed(AtReaders):
 def test_with_real_cards_it_goes_on_from_each_question_however_it_was_ended(
     asked: Asked, begun: Path, hands: Hands, ending: str
 ) -> None:
-    """Each question is ended at once, and answered in the next run."""
-    player, stopped_at = Resumed(begun, hands, asked), set[str]()
-    for _ in range(100):
-        status = player.play(stopped_at=stopped_at, ending=ending)
-        if status == 0:
-            break
-        assert status in ENDINGS[ending], player.screen[-3000:]
+    player = Resumed(begun, hands, asked)
+    stopped_at = resumed(player, ending)
     assert len(stopped_at) > QUESTIONS_MIN, stopped_at
     assert safe(begun)
     assert "error: unexpected" not in player.screen
