@@ -202,7 +202,8 @@ def test_a_payment_survives_every_fault_of_one_card(payment: Payment, kind: Kind
 def survived(payment: Payment, kind: Kind, chosen: Callable[[int], Iterator[Fault]]) -> None:
     points, cut_short = 0, 0
     threads = threading.active_count()
-    for number in range(1, commands(payment) + 1):
+    heard = commands(payment)  # a TAPSIGNER draws unlucky numbers: it hears a few more at times
+    for number in range(1, heard + 1):
         for fault in chosen(number):
             payment.begin_again(fault)
             outcomes = payment.sign(FAILING, STEADY)
@@ -219,7 +220,7 @@ def survived(payment: Payment, kind: Kind, chosen: Callable[[int], Iterator[Faul
             assert payment.attempts_left(kind.family) == ATTEMPTS[kind.family.name], fault
             points += 1
     assert threading.active_count() == threads
-    assert points >= commands(payment)
+    assert points >= heard
     assert cut_short > 0
     print(f"sign sweep: {points} faults, {cut_short} cut short")  # noqa: T201 -- the count, with -s
     with payment.database.begin() as db:
