@@ -1,15 +1,20 @@
 """Who signs what a session adds: the operator whose home it is, where several share a database."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypedDict, Unpack
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage.book_heads import STATEMENTS, newest
+from storage.bulk import insert_rows
 from storage.database import READ_ONLY
 from storage.hashing import GENESIS
 from storage.lookup import is_empty
+
+if TYPE_CHECKING:
+    from storage.model import Statement
 
 AUTHOR: Final = "author"
 """In a session's info: the operator who signs what it adds."""
@@ -22,6 +27,16 @@ class Last(NamedTuple):
 
     number: int | None
     hash: bytes | None
+
+
+class Told(TypedDict):
+    """What a statement tells."""
+
+    act: str
+    vault: str | None
+    subject: str
+    digest: bytes
+    said_at: datetime
 
 
 class Author(Protocol):
@@ -74,24 +89,63 @@ def state(
     author = author_of(db)
     if author is None:
         return None
-    from storage import statements  # noqa: PLC0415 -- a home alone needs it never
-    from storage.model import Statement  # noqa: PLC0415 -- as above
-
-    number, previous = last or Last(*db.execute(select(*newest(STATEMENTS))).one())
-    said = Statement(
-        id=(number or 0) + 1,
+    said = _signed(
+        author,
+        last or _last(db),
         act=act,
         vault=vault,
         subject=subject,
         digest=digest,
+        said_at=now or author.now(),
+    )
+    db.add(said)
+    db.flush()
+    return _kept(db, said)
+
+
+def state_rows(db: Session, digests: Mapping[str, bytes]) -> None:
+    """Append what rows hold from now on, by what they are called (`storage.row_statements`)."""
+    author = author_of(db)
+    if author is None or not digests:
+        return
+    from storage.model import Record  # noqa: PLC0415 -- a home alone needs it never
+    from storage.model.statements import ROW, Statement  # noqa: PLC0415 -- as above
+
+    table, now = Record.metadata.tables[Statement.__tablename__], author.now()
+    last, made = _last(db), list[dict[str, object]]()
+    for subject, digest in digests.items():
+        said = _signed(
+            author, last, act=ROW, vault=None, subject=subject, digest=digest, said_at=now
+        )
+        made.append({column.name: getattr(said, column.name) for column in table.columns})
+        last = Last(said.id, said.hash)
+    insert_rows(db.connection(), table, made)
+    _kept(db, said)
+
+
+def _last(db: Session) -> Last:
+    """Return the last statement as this session knows it, else as the database does."""
+    known = db.info.get(STATED)
+    return Last(*known) if known else Last(*db.execute(select(*newest(STATEMENTS))).one())
+
+
+def _kept(db: Session, said: "Statement") -> Last:
+    db.info[STATED] = (said.id, said.hash)
+    return Last(said.id, said.hash)
+
+
+def _signed(author: Author, last: Last, **told: Unpack[Told]) -> "Statement":
+    """Return a statement on top of the last one."""
+    from storage import statements  # noqa: PLC0415 -- a home alone needs it never
+    from storage.model import Statement  # noqa: PLC0415 -- as above
+
+    said = Statement(
+        **told,
+        id=(last.number or 0) + 1,
         operator=author.name,
         public_key=author.public_key,
-        said_at=now or author.now(),
-        previous=previous or GENESIS,
+        previous=last.hash or GENESIS,
     )
     said.hash = statements.hashed(said)
     said.signature = author.sign(statements.DOMAIN + said.hash)
-    db.add(said)
-    db.flush()
-    db.info[STATED] = (said.id, said.hash)
-    return Last(said.id, said.hash)
+    return said

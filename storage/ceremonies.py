@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NotRequired, TypedDict, Unpack
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session, aliased
 
+from storage import row_statements
 from storage.authors import Last, state
 from storage.book_heads import STATEMENTS, newest
 from storage.bulk import insert_rows
@@ -164,7 +165,9 @@ def keep_signatures(
             rows.append(each)
     table = Record.metadata.tables[Signature.__tablename__]
     also = {"ceremony_id": ceremony_id, "received_at": now}
-    insert_rows(db.connection(), table, [{**each._asdict(), **also} for each in rows])
+    new = [{**each._asdict(), **also} for each in rows]
+    insert_rows(db.connection(), table, new)
+    row_statements.note(db, table.name, *new)
     last: Last | None = Last(number, head)
     for each in rows:
         digest = signature_digest(each.input_index, each.pubkey, each.signature)
@@ -214,6 +217,7 @@ def reserve(
     ceremony.expires_at = expires
     db.flush()
     insert_rows(db.connection(), Record.metadata.tables[Reservation.__tablename__], held)
+    row_statements.note(db, Reservation.__tablename__, *held)
 
 
 def reserved(db: Session, now: datetime) -> list[Held]:

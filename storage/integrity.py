@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Column, Table, create_engine, text
+from sqlalchemy import Column, Table, create_engine, exists, select, text
 from sqlalchemy.orm import Session
 
 from storage.database import known_version
@@ -42,6 +42,22 @@ def check_rows(db: Session) -> None:
                 raise RowDamaged(f"the database is damaged: see {table.name}.{column.name}")
     for table, _, parent, _ in db.execute(text("PRAGMA foreign_key_check")):
         raise RowDamaged(f"the database is damaged: a {table} refers to a {parent} not there")
+
+
+def dangling(db: Session) -> list[str]:
+    """Return a sentence on each row that refers to another one which is not there."""
+    found = []
+    for table in whole_schema().sorted_tables:
+        for key in table.foreign_keys:
+            own, there = table.c[key.parent.name], key.column.table.alias("there")
+            refers = exists().where(there.c[key.column.name] == own)
+            number = next(iter(table.primary_key.columns))
+            lost = select(number, own).where(own.is_not(None), ~refers).order_by(number)
+            found += [
+                f"{table.name} {row} refers to {key.column.table.name} {to}, which is not there"
+                for row, to in db.execute(lost)
+            ]
+    return found
 
 
 def _wrong_row(table: Table, column: Column[object]) -> str:

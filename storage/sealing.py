@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
+from storage import row_statements
 from storage.authors import state
 from storage.errors import SealBroken, StorageError
 from storage.hashing import text_digest
@@ -83,6 +84,7 @@ def seal_all(database: Database, passphrase: bytes, cost: "Cost | None" = None) 
             for row in rows:
                 _change_form(db, row, enclosed(row, opening_key.sealing_key, opening_key))
             _keep(db, opening_key, passphrase, cost=cost)
+            row_statements.note_all(db, *row_statements.SEALED_IN)
             state(db, SEALED, SUBJECT, digest=sha256(opening_key.sealing_key).digest())
     scrub(database)
     return len(rows)
@@ -96,6 +98,7 @@ def unseal_all(database: Database) -> None:
             _change_form(db, row, _readable(row))
         seal = db.scalars(select(Seal)).one()
         db.delete(seal)
+        row_statements.note_all(db, *row_statements.SEALED_IN)
         state(db, UNSEALED, SUBJECT, digest=sha256(seal.sealing_key).digest())
     info = database.kw.get("info", {})
     database.configure(info={name: value for name, value in info.items() if name != OPENING_KEY})

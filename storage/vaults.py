@@ -8,6 +8,7 @@ from typing import NamedTuple, NotRequired, TypedDict, Unpack
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from storage import row_statements
 from storage.authors import state
 from storage.bulk import insert_rows
 from storage.errors import StorageError
@@ -112,6 +113,7 @@ def add_verification(db: Session, vault: Vault, *, now: datetime, **proof: Unpac
     """Remember what came of a proof of one of the vault's keys, for its policy of now."""
     given = {**proof, "vault_id": vault.id, "at": now, "policy_digest": policy_digest(vault)}
     insert_rows(db.connection(), Record.metadata.tables[Verification.__tablename__], [given])
+    row_statements.note(db, Verification.__tablename__, given)
 
 
 def note_proved(

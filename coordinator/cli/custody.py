@@ -26,6 +26,10 @@ LEFT_ON_SERVER = (
 SEALED_NOW = {"sealed": True}
 LENGTH_MIN = 8
 ROLLED_BACK = "book_rolled_back"
+WHAT_NOW = (
+    "what was there before is not kept: compare with the paper and the cards, or go back to a "
+    "backup, cardquorum restore FILE"
+)
 
 
 def add_location(
@@ -278,8 +282,9 @@ def verify(
 ) -> Result:
     """Check the chain of hashes and what operators signed; exit 5 if not.
 
-    Where operators share a database, every row they signed is held against their signatures, and
-    the first that differs, is gone or was slipped in is named.
+    Each row that follows from others is held against them: keys, addresses, coins, payments,
+    signatures, drills. Where operators share a database, every row they signed or changed is held
+    against their signatures, and what differs, is gone or was slipped in is named.
 
     A book on a server that was rolled back is taken with --accept book_rolled_back, where it holds
     and contains the printed head.
@@ -290,6 +295,7 @@ def verify(
     from coordinator.custody import log as custody_log
     from coordinator.errors import UsageError
     from coordinator.home import known_heads, statement_checks
+    from coordinator.incident import altered_rows
 
     taken = ROLLED_BACK in (accept or ())
     if taken and head is None:
@@ -298,6 +304,7 @@ def verify(
     with context.book.begin() as db:
         verdict = custody_log.verify(db, head)
         signed = statement_checks.verify(context.home, db)
+        contradictions = list(altered_rows.contradictions(context.home, db))
     if taken and verdict.valid and signed.fault is None and context.home.server:
         known_heads.forget(context.home)
         known_heads.follow(context.home, context.database)
@@ -307,18 +314,21 @@ def verify(
         unread = counted(verdict.sealed_texts, "text")
         lines.append(f"{unread} sealed: without the passphrase not compared")
     result = _judged(verdict, lines)
-    told = _stated_lines(signed)
-    if not signed.statements and signed.fault is None:
+    if signed.statements or signed.fault is not None:
+        result = result.also(*_stated_lines(signed), signed=signed)
+    if contradictions:
+        told = [f"ALTERED: {each}" for each in contradictions]
+        result = result.also(*told, contradictions=contradictions)
+    if signed.fault is None and not contradictions:
         return result
-    if signed.fault is None:
-        return result.also(*told, signed=signed)
-    return result.also(*told, valid=False, signed=signed)._replace(status=ExitStatus.REFUSED)
+    return result.also(valid=False)._replace(status=ExitStatus.REFUSED)
 
 
 def _stated_lines(signed: "Signed") -> list[str]:
     """Return for people what came of the operators' signatures, nothing where there are none."""
     if signed.fault is not None:
-        return [f"ALTERED: {signed.fault}"]
+        faults = [*signed.altered] if signed.fault in signed.altered else [signed.fault]
+        return [*(f"ALTERED: {each}" for each in faults), WHAT_NOW]
     unknown = [f"of a key not approved here: {each}" for each in signed.unknown]
     return [f"{counted(signed.statements, 'statement')} of operators hold", *unknown]
 

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator.errors import UsageError
+from coordinator.home.own_operator import HomeAuthor
 from coordinator.home.settings import DATABASE_FILE, Home, checked_server, open_home, write_settings
+from storage import row_statements
+from storage.authors import AUTHOR
 from storage.copying import Copied, copy_rows
 from storage.database import name_of, open_database
 
@@ -51,9 +55,18 @@ def copy(source: Side, target: Side, *, password: Callable[[], str], use: bool) 
         taken = open_database(target.url, password=password)
         closing.callback(taken.kw["bind"].dispose)
         copied = copy_rows(given, taken)
+        if (home := source.home or target.home) is not None:
+            _adopt(taken, home)
     if use and source.home is not None:
         moved = source.home._replace(server=checked_server(target.url.render_as_string()))
         file = source.home.folder / DATABASE_FILE
         write_settings(moved)
         file.replace(source.home.folder / LEFT)
     return copied
+
+
+def _adopt(taken: sessionmaker[Session], home: Home) -> None:
+    """Have a home's operator state the rows of what was copied, where nobody did before."""
+    taken.configure(info={AUTHOR: HomeAuthor(home)})
+    with taken.begin() as db:
+        row_statements.adopt(db)

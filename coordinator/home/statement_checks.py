@@ -4,13 +4,14 @@ A row that nobody signed is nobody's; one that differs from what was signed is r
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from coordinator.home import operators
+from coordinator.home import operators, row_checks
 from coordinator.home.operators import NOBODY, Operator
 from coordinator.home.settings import Home
 from coordinator.home.stored_policies import computed_checksum
@@ -44,12 +45,13 @@ SLIPPED_IN: Final = "somebody changed the database"
 class Verdict(NamedTuple):
     """How many statements there are, whose are not approved here, and the first row that is wrong.
 
-    `unknown` has the fingerprint of each such key.
+    `unknown` has the fingerprint of each such key, `altered` every row that is not as it was left.
     """
 
     statements: int
     unknown: list[str]
     fault: str | None = None
+    altered: Sequence[str] = ()
 
 
 class VaultOperators(NamedTuple):
@@ -171,16 +173,18 @@ def verify(home: Home, db: Session) -> Verdict:
     From the first of its kind on every row has a statement, so that none can be slipped in.
     """
     names, unknown, rows = operators.known(home), dict[str, None](), _Rows(db)
-    count = 0
+    left, count = row_checks.LeftRows(names), 0
     try:
         for said in statements.verified(db):
             count = said.id
             if said.public_key not in names:
                 unknown[operators.fingerprint(said.public_key)] = None
             rows.hold(said)
+            left.hold(said)
     except StatementBroken as broken:
         return Verdict(count, list(unknown), str(broken))
-    return Verdict(count, list(unknown), next(rows.unsaid(), None))
+    altered = left.altered(db)
+    return Verdict(count, list(unknown), next(chain(rows.unsaid(), altered), None), altered)
 
 
 class _Row(NamedTuple):

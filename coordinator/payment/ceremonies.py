@@ -33,6 +33,7 @@ from coordinator.payment.delivery import (
 )
 from coordinator.payment.progress import (
     Progress,
+    final_transaction,
     kept_signatures,
     others_missing,
     progress,
@@ -55,7 +56,7 @@ from coordinator.signing.missing_cards import Wanted, wanted_cards
 from coordinator.vault.key_proofs import key_place_of
 from coordinator.wallet.coins import hold_coins, refusal
 from psbt import codec, combiner, consensus, extractor, finalizer, outline, signer, updater
-from psbt.errors import PsbtError, SignaturesMissing
+from psbt.errors import SignaturesMissing
 from psbt.policy import Policy
 from psbt.review import Review
 from psbt.sighash import spent_outputs
@@ -492,12 +493,10 @@ def broadcast(
         record = ceremony_book.ceremony_named(db, ceremony_id)
         if record.state in OPEN:
             raise _not_final(record)
-        if record.final_tx is None or record.state in {"abandoned", "replaced"}:
-            raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
-        raw = record.final_tx
         stored = stored_psbt(record)
-        if parse_transaction(raw).unsigned != codec.unsigned_transaction(stored):
-            raise PsbtError(f"the transaction stored for ceremony {ceremony_id} is not its own")
+        raw = final_transaction(record, stored)
+        if raw is None or record.state in {"abandoned", "replaced"}:
+            raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
         require_payment(home, record, stored, accepted=accepted)
     txid = chain.broadcast(raw)
     with database.begin() as db:

@@ -67,6 +67,17 @@ def stored_psbt(record: Ceremony) -> codec.Psbt:
     return psbt
 
 
+def final_transaction(record: Ceremony, psbt: codec.Psbt) -> bytes | None:
+    """Return a ceremony's final transaction, None before there is one.
+
+    `psbt` is what it opened. Raises PsbtError where what is stored is another payment's.
+    """
+    raw = record.final_tx
+    if raw is not None and parse_transaction(raw).unsigned != codec.unsigned_transaction(psbt):
+        raise PsbtError(f"the transaction stored for ceremony {record.public_id} is not its own")
+    return raw
+
+
 def _is_its_transaction(record: Ceremony, psbt: codec.Psbt) -> bool:
     """Tell whether a PSBT is for the transaction that a ceremony names.
 

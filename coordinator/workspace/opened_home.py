@@ -65,12 +65,14 @@ class OpenedHome:
         """Open the home's database, migrated to this version."""
         from coordinator.home import seals
         from coordinator.home.own_operator import HomeAuthor
+        from storage import row_statements
         from storage.authors import AUTHOR
         from storage.database import APPROVES, open_database
 
         opened = open_database(self.home.database_url, existing=True, password=self.server_password)
         author = HomeAuthor(self.home)
         opened.configure(info={APPROVES: seals.approves(self.home), AUTHOR: author})
+        row_statements.follow(opened)
         if self.home.server is not None and self.follows_book:
             from coordinator.home import known_heads
 

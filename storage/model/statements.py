@@ -8,14 +8,15 @@ from sqlalchemy.orm import Mapped, Mapper, mapped_column
 from storage.errors import StorageError
 from storage.model.record import Check, Id, Record, one_of, sized
 
-ACTS = ("opened", "approved", "signed", "abandoned", "vault", "event", "sealed", "unsealed")
+ROW = "row"
+ACTS = ("opened", "approved", "signed", "abandoned", "vault", "event", "sealed", "unsealed", ROW)
 NAME_MAX = 40
 
 
 class Statement(Record):
     """That an operator did something to what `subject` names; chained, and never updated.
 
-    `digest` is what was done it to, in 32 bytes: a payment, a signature, a policy, an event.
+    `digest` is what was done it to, in 32 bytes: a payment, a signature, a policy, an event, a row.
     """
 
     __tablename__ = "statement"

@@ -22,7 +22,7 @@ from storage import custody as custody_book
 from storage import vaults as vault_book
 from storage.authors import AUTHOR, state
 from storage.errors import StatementBroken
-from storage.model import Ceremony, Item
+from storage.model import Ceremony, Item, Statement
 from tests.altered import TRIGGERS
 from tests.cli.family import Family, copied, in_files
 from tests.program import PIN, Asked
@@ -122,18 +122,18 @@ ATTACKS: Final = {
             " WHERE public_id = '{hers}'",
             "DELETE FROM signature",
         ),
-        "statement 1 opened another payment than ceremony {hers} has now",
-        "statement 1 opened another payment",
+        "statement {opened} opened another payment than ceremony {hers} has now",
+        "statement {opened} opened another payment",
     ),
     "a key": Attack(
         ("UPDATE key SET public_key = (SELECT k.public_key FROM key k WHERE k.label = 'b')"
          " WHERE label = 'a'",),
-        "statement 1 opened another payment than ceremony {hers} has now",
+        "statement {opened} opened another payment than ceremony {hers} has now",
         "the keys stored for vault v are not those of its descriptor",
     ),
     "a threshold": Attack(
         ("UPDATE vault SET threshold = 1",),
-        "statement 1 opened another payment than ceremony {hers} has now",
+        "statement {opened} opened another payment than ceremony {hers} has now",
         "the keys stored for vault v are not those of its descriptor",
     ),
     "an event": Attack(
@@ -150,30 +150,31 @@ ATTACKS: Final = {
     "the clock of a payment": Attack(
         ("UPDATE ceremony SET created_at = (SELECT min(v.created_at) FROM vault v)"
          " WHERE public_id = '{hers}'",),
-        "statement 1 opened another payment than ceremony {hers} has now",
-        "statement 1 opened another payment",
+        "statement {opened} opened another payment than ceremony {hers} has now",
+        "statement {opened} opened another payment",
     ),
     "the clock of a statement": Attack(
-        ("UPDATE statement SET said_at = (SELECT min(v.created_at) FROM vault v) WHERE id = 1",),
-        "statement 1 is not what the key in it signed",
-        "statement 1 is not what the key in it signed",
+        ("UPDATE statement SET said_at = (SELECT min(v.created_at) FROM vault v)"
+         " WHERE id = {opened}",),
+        "statement {opened} is not what the key in it signed",
+        "statement {opened} is not what the key in it signed",
     ),
     "the name of an operator": Attack(
-        ("UPDATE statement SET operator = 'ben' WHERE id = 1",),
-        "statement 1 is not what the key in it signed",
-        "statement 1 is not what the key in it signed",
+        ("UPDATE statement SET operator = 'ben' WHERE id = {opened}",),
+        "statement {opened} is not what the key in it signed",
+        "statement {opened} is not what the key in it signed",
     ),
     "the key of an operator": Attack(
         ("UPDATE statement SET public_key = (SELECT s.public_key FROM statement s WHERE"
-         " s.operator = 'ben' AND s.act = 'opened') WHERE id = 1",),
-        "statement 1 is not what the key in it signed",
-        "statement 1 is not what the key in it signed",
+         " s.operator = 'ben' AND s.act = 'opened') WHERE id = {opened}",),
+        "statement {opened} is not what the key in it signed",
+        "statement {opened} is not what the key in it signed",
     ),
     "the signature of an operator": Attack(
-        ("UPDATE statement SET signature = (SELECT s.signature FROM statement s WHERE s.id = 2)"
-         " WHERE id = 1",),
-        "statement 1 is not what the key in it signed",
-        "statement 1 is not what the key in it signed",
+        ("UPDATE statement SET signature = (SELECT s.signature FROM statement s"
+         " WHERE s.id = {signed}) WHERE id = {opened}",),
+        "statement {opened} is not what the key in it signed",
+        "statement {opened} is not what the key in it signed",
     ),
     "a statement removed": Attack(
         ("DELETE FROM statement WHERE id = 3",), "statement 3 is missing"
@@ -204,17 +205,17 @@ ATTACKS: Final = {
     ),
     "a signature removed": Attack(
         ("DELETE FROM signature",),
-        "statement 2 tells of another signature of ceremony {hers} than there is",
+        "statement {signed} tells of another signature of ceremony {hers} than there is",
     ),
     "a signature put elsewhere": Attack(
         ("UPDATE signature SET input_index = 7",),
-        "statement 2 tells of another signature of ceremony {hers} than there is",
+        "statement {signed} tells of another signature of ceremony {hers} than there is",
         "input 7",
     ),
     "an old signature replayed for another payment": Attack(
         ("INSERT INTO statement (id, subject, previous, hash, {columns})"
          " SELECT {last} + 1, '{his}', (SELECT s.hash FROM statement s WHERE s.id = {last}),"
-         " digest, {columns} FROM statement WHERE id = 1",),
+         " digest, {columns} FROM statement WHERE id = {opened}",),
         "is not what the key in it signed",
     ),
 }  # fmt: skip
@@ -225,11 +226,14 @@ def test_what_was_changed_is_named_and_refused(world: World, db: Session, attack
     family, done = world.family, ATTACKS[attack]
     names = {"hers": family.hers, "his": family.his, "given_up": family.given_up}
     names |= {"columns": COLUMNS, "last": LAST}
+    for act in ("opened", "signed"):
+        number = select(Statement.id).where(Statement.act == act, Statement.subject == family.hers)
+        names[act] = str(db.scalar(number))
     for statement in done.statements:
         assert db.execute(text(statement.format(**names))).rowcount  # type: ignore[attr-defined]  # a cursor's
     assert done.named.format(**names) in faults(world, db)
     if done.refused:
-        assert done.refused in refusal(world.anna, db, family.hers)
+        assert done.refused.format(**names) in refusal(world.anna, db, family.hers)
 
 
 def test_a_payee_that_was_changed_is_refused_where_it_was_opened_and_elsewhere(

@@ -307,6 +307,9 @@ def test_events_cut_off_at_the_end_are_missed_by_a_printed_head(
     record(book, "seen")
     head = record(book, "seen")["hash"]
     tampered("DELETE FROM custody_event WHERE id = 2")
+    (left,) = book("custody", "verify", check=5)["contradictions"]
+    assert left.endswith("refers to custody_event 2, which is not there")
+    tampered("DELETE FROM custody_text WHERE event_id = 2")
     assert book("custody", "verify")["valid"]
     assert book("custody", "verify", "--head", head, check=5)["valid"] is False
 

@@ -6,7 +6,7 @@ from typing import Final
 from coordinator.errors import UsageError
 from coordinator.interop import qr_pictures, qr_text
 from coordinator.payment import ceremonies, payment_files
-from coordinator.payment.progress import progress
+from coordinator.payment.progress import final_transaction, progress, stored_psbt
 from coordinator.wallet import overview
 from coordinator.web.context import Answer, Moved, Page, Route, Sent, Shown, Visit
 from coordinator.web.uploads import given, named, typed
@@ -102,10 +102,10 @@ def download_final(visit: Visit) -> Answer:
     name = visit.path["payment"]
     with visit.context.reading.begin() as db:
         record = ceremony_book.ceremony_named(db, name)
-        if record.state != FINAL or record.final_tx is None:
+        raw = final_transaction(record, stored_psbt(record))
+        if record.state != FINAL or raw is None:
             raise UsageError(f"payment {name} is {record.state}: it is not sent elsewhere")
-        text = record.final_tx.hex()
-    return Sent(text.encode(), TEXT, f"{name}.txn")
+    return Sent(raw.hex().encode(), TEXT, f"{name}.txn")
 
 
 def take(visit: Visit) -> Answer:
