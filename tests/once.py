@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
+from segno import encoder as segno_encoder
 from sqlalchemy import Connection, Engine, create_engine, select, text
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import Dialect
@@ -43,6 +44,8 @@ RIPEMD160 = lru_cache(maxsize=4096)(bip32.ripemd160)
 POINTS = lru_cache(maxsize=4096)(emulation.public_key)
 STRETCHED = lru_cache(maxsize=64)(encryption._stretched)
 BLOCKS = lru_cache(maxsize=16_384)(log._whole_block)
+CHECKSUMS = lru_cache(maxsize=4096)(policy.checksum)
+CODES = lru_cache(maxsize=1024)(segno_encoder.encode)
 OPTIONS = lru_cache(maxsize=1024)(typer_main.get_params_from_function)
 SCHEMAS: dict[str, list[str]] = {}
 """The statements that make an empty SQLite database one of a version."""
@@ -128,13 +131,17 @@ def deriving_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def computing_once() -> Iterator[None]:
-    """Share compiled SQL, schemas, child keys, blocks, the command line, keys of passphrases."""
+    """Share compiled SQL, schemas, child keys, checksums, QR codes, blocks, the command line, keys
+    of passphrases.
+    """
     with (
         deriving_once(),
         mock.patch.object(log, "_whole_block", BLOCKS),
         mock.patch.object(cli, "build", building_once),
         mock.patch.object(encryption, "_stretched", STRETCHED),
         mock.patch.object(policy, "children", remembered_children),
+        mock.patch.object(policy, "checksum", CHECKSUMS),
+        mock.patch.object(segno_encoder, "encode", CODES),
         mock.patch.object(migrations, "upgrade", migrating_once),
         mock.patch.object(typer_main, "get_params_from_function", OPTIONS),
         contextlib.ExitStack() as stack,

@@ -17,6 +17,7 @@ from psbt.network import Network
 from tests.cli.five_tasks import said
 from tests.cli.scripted import Answer, led
 from tests.program import PIN, Asked, asking, made_vault, prove_keys, run_program
+from tests.sampled import shortened
 
 KIT = json.loads((Path(__file__).parents[1] / "vectors" / "kit.json").read_text())["backups"][0]
 MONEY = KIT["descriptor"].partition("#")[0]
@@ -53,7 +54,7 @@ def papers(file: Path, network: str, *, reason: str = "papers") -> list[Answer]:
     ]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", shortened(NETWORKS, "mainnet", "regtest"))
 def test_papers_bring_a_vault_back_and_nobody_reads_that_nothing_is_there(
     tmp_path: Path, network: str
 ) -> None:

@@ -23,6 +23,7 @@ from psbt.policy import parse_descriptor
 from tests.cli.terminal import at_terminal
 from tests.cli.test_money import STRANGER as OUTSIDE
 from tests.program import PIN, UNPROVED, Asked, asking
+from tests.sampled import further, shortened
 
 
 @pytest.fixture
@@ -153,7 +154,9 @@ def test_the_birthday_saves_a_rescan(
     assert f'"timestamp": {timestamp},' in said
 
 
-@pytest.mark.parametrize("way", ["text", "json", "codes", "lines", "encrypted"])
+@pytest.mark.parametrize(
+    "way", shortened(("codes", "encrypted", "lines", "text", "json"), "codes", "encrypted")
+)
 def test_a_vault_is_rebuilt_in_an_empty_home(
     vault: Asked, kit: Path, empty: Asked, way: str
 ) -> None:
@@ -265,7 +268,7 @@ def test_a_stray_line_is_named_and_the_others_are_kept(
     assert empty("vault", "list")["vaults"][0]["name"] == "back"
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", further("utf-16", "utf-16-le", "utf-8-sig"))
 @pytest.mark.parametrize("name", ["v-descriptor.txt", "v-encrypted.txt", "lines"])
 def test_a_kit_is_read_in_any_encoding(
     kit: Path, empty: Asked, tmp_path: Path, name: str, encoding: str

@@ -102,7 +102,14 @@ def test_an_argument_that_is_no_text_is_misuse(home: Path, words: str, option: s
 
 
 CLOSED = ("0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-")
-ALIKE = ("--json status", "label import -", "status --pin-stdin", "vault show nobody", "")
+ALIKE = (
+    "--json status",
+    "vault import - --name v",
+    "label import -",
+    "status --pin-stdin",
+    "vault show nobody",
+    "",
+)
 """Commands that read, write and end as another one of those below."""
 ENDED = {
     "--json status": 0,

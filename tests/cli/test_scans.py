@@ -24,6 +24,7 @@ from psbt.policy import (
 from tests.contracts.worlds import REAL, World, make
 from tests.program import Asked, asking, run_program
 from tests.psbt.soft_vault import soft_vault
+from tests.sampled import further
 
 SOFT = soft_vault(2, 3)
 POLICY = SOFT.policy
@@ -362,7 +363,7 @@ def test_a_pruned_node_is_scanned_from_what_it_has(node: World, tmp_path: Path) 
     assert "earlier coins unknown" in run_program(tmp_path / "heir", "status").out
 
 
-@pytest.mark.parametrize("source", ["regtest", "bitcoind", "esplora", "p2p"])
+@pytest.mark.parametrize("source", further("regtest", "bitcoind", "esplora", "p2p"))
 def test_an_address_far_out_is_found_when_it_is_looked_for(source: str, tmp_path: Path) -> None:
     with make(source, tmp_path) as world:
         heir = asking(tmp_path if source == "regtest" else tmp_path / "heir")

@@ -35,6 +35,7 @@ from tests.contracts.subjects import (
     spent,
 )
 from tests.contracts.wires import Change, Wire
+from tests.sampled import in_turn, sampled
 
 
 def flipped(answer: bytes, at: int) -> bytes:
@@ -99,11 +100,11 @@ def whole_way(subject: Subject, number: int = 0) -> tuple[Result, Wire]:
     return journey(session), wire
 
 
-def lied_to(subject: Subject, lie: Change) -> None:
-    """Tell the lie in place of every answer in turn."""
+def lied_to(subject: Subject, lie: Change, turn: int, every: int) -> None:
+    """Tell the lie in place of one in `every` answers; which of them goes on with the turn."""
     expected, straight = whole_way(subject)
     full = attempts(subject, subject.ready())
-    for at in range(len(straight.sent)):
+    for at in in_turn(range(len(straight.sent)), turn, every):
         card = subject.ready()
         wire = Wire(card)
         wire.change[at] = lie
@@ -113,16 +114,20 @@ def lied_to(subject: Subject, lie: Change) -> None:
 
 @every_way
 @pytest.mark.parametrize("name", LIES)
-def test_a_damaged_answer_is_refused_or_does_no_harm(subject: Subject, name: str) -> None:
-    lied_to(subject, LIES[name])
+@sampled(3)
+def test_a_damaged_answer_is_refused_or_does_no_harm(
+    subject: Subject, name: str, every: int
+) -> None:
+    lied_to(subject, LIES[name], list(LIES).index(name), every)
 
 
 @every_way
-@pytest.mark.parametrize("sw", STATUS_WORDS, ids="{:04X}".format)
+@sampled(3)
 def test_any_status_word_at_any_command_is_refused_or_does_no_harm(
-    subject: Subject, sw: int
+    subject: Subject, every: int
 ) -> None:
-    lied_to(subject, lambda _answer: sw.to_bytes(2))
+    for turn, sw in enumerate(STATUS_WORDS):
+        lied_to(subject, lambda _answer, sw=sw: sw.to_bytes(2), turn, every)
 
 
 @every_way
@@ -135,13 +140,15 @@ def test_a_transport_that_only_lies_is_refused(subject: Subject, name: str) -> N
 
 
 @every_way
-@pytest.mark.parametrize("sw", STATUS_WORDS, ids="{:04X}".format)
-def test_a_card_that_answers_one_status_for_ever_is_given_up(subject: Subject, sw: int) -> None:
-    for start in range(len(whole_way(subject)[1].sent)):
-        wire = Wire(subject.ready())
-        wire.change = dict.fromkeys(range(start, 2000), lambda _answer: sw.to_bytes(2))
-        told(subject, wire)
-        assert len(wire.sent) < 1000, start
+@sampled(3)
+def test_a_card_that_answers_one_status_for_ever_is_given_up(subject: Subject, every: int) -> None:
+    commands = range(len(whole_way(subject)[1].sent))
+    for turn, sw in enumerate(STATUS_WORDS):
+        for start in in_turn(commands, turn, every):
+            wire = Wire(subject.ready())
+            wire.change = dict.fromkeys(range(start, 2000), lambda _answer, sw=sw: sw.to_bytes(2))
+            told(subject, wire)
+            assert len(wire.sent) < 1000, (start, f"{sw:04X}")
 
 
 @every_way

@@ -32,6 +32,7 @@ from tests.contracts.subjects import (
     spent,
 )
 from tests.contracts.wires import SharedWire, Wire
+from tests.sampled import in_turn, sampled
 
 pytestmark = pytest.mark.usefixtures("luck")
 
@@ -77,10 +78,11 @@ def cut_short(subject: Subject, card: EmulatedCard, act: Act, cut: Callable[[Wir
 
 
 @pytest.mark.parametrize("cut", CUTS, ids=["before", "after"])
-def test_a_removal_at_any_command_harms_nothing(subject: Subject, cut: Cut) -> None:
+@sampled(2)
+def test_a_removal_at_any_command_harms_nothing(subject: Subject, cut: Cut, every: int) -> None:
     expected, commands = whole_way(subject)
     full = attempts(subject, subject.ready())
-    for at in range(commands):
+    for at in in_turn(range(commands), CUTS.index(cut), every):
         card = subject.ready()
         wire = Wire(card)
         cut(wire, at)
@@ -91,10 +93,13 @@ def test_a_removal_at_any_command_harms_nothing(subject: Subject, cut: Cut) -> N
 
 
 @pytest.mark.parametrize("reset", RESETS, ids=["silent", "told"])
-def test_a_reset_at_any_command_is_survived_or_said(subject: Subject, reset: Cut) -> None:
+@sampled(2)
+def test_a_reset_at_any_command_is_survived_or_said(
+    subject: Subject, reset: Cut, every: int
+) -> None:
     expected, commands = whole_way(subject)
     full = attempts(subject, subject.ready())
-    for at in range(commands):
+    for at in in_turn(range(commands), RESETS.index(reset), every):
         card = subject.ready()
         wire = Wire(card)
         reset(wire, at)
@@ -104,9 +109,10 @@ def test_a_reset_at_any_command_is_survived_or_said(subject: Subject, reset: Cut
 
 
 @pytest.mark.parametrize("reset", RESETS, ids=["silent", "told"])
-def test_a_reset_never_makes_one_wrong_pin_two(subject: Subject, reset: Cut) -> None:
+@sampled(2)
+def test_a_reset_never_makes_one_wrong_pin_two(subject: Subject, reset: Cut, every: int) -> None:
     full = attempts(subject, subject.ready())
-    for at in range(whole_way(subject)[1]):
+    for at in in_turn(range(whole_way(subject)[1]), RESETS.index(reset), every):
         card = subject.ready()
         wire = Wire(card)
         reset(wire, at)
@@ -246,7 +252,8 @@ def test_another_card_in_its_place_is_not_erased(subject: Subject, card: Emulate
 
 
 @pytest.mark.parametrize("cut", CUTS, ids=["before", "after"])
-def test_a_setup_cut_short_is_done_again(subject: Subject, cut: Cut) -> None:
+@sampled(2)
+def test_a_setup_cut_short_is_done_again(subject: Subject, cut: Cut, every: int) -> None:
     def set_up(session: CardSession) -> None:
         with suppress(NotSupported):
             initialise(session)
@@ -254,7 +261,8 @@ def test_a_setup_cut_short_is_done_again(subject: Subject, cut: Cut) -> None:
         with suppress(NotSupported):
             give_key(session)
 
-    for at in range(cost(subject, subject.fresh(), set_up)):
+    commands = range(cost(subject, subject.fresh(), set_up))
+    for at in in_turn(commands, CUTS.index(cut), every):
         card = subject.fresh()
         cut_short(subject, card, set_up, lambda wire, at=at: cut(wire, len(wire.sent) + at))
         again, _ = subject.open(card)
@@ -264,12 +272,14 @@ def test_a_setup_cut_short_is_done_again(subject: Subject, cut: Cut) -> None:
 
 
 @pytest.mark.parametrize("cut", CUTS, ids=["before", "after"])
-def test_a_change_cut_short_leaves_one_valid_pin(subject: Subject, cut: Cut) -> None:
+@sampled(2)
+def test_a_change_cut_short_leaves_one_valid_pin(subject: Subject, cut: Cut, every: int) -> None:
     def change(session: CardSession) -> None:
         session.unlock(Pin(PIN))
         needs(session, PinChanger).change_pin(Pin(PIN), Pin(NEW_PIN))
 
-    for at in range(cost(subject, subject.ready(), change)):
+    commands = range(cost(subject, subject.ready(), change))
+    for at in in_turn(commands, CUTS.index(cut), every):
         card = subject.ready()
         cut_short(subject, card, change, lambda wire, at=at: cut(wire, len(wire.sent) + at))
         session, _ = subject.open(card)
@@ -281,13 +291,15 @@ def test_a_change_cut_short_leaves_one_valid_pin(subject: Subject, cut: Cut) -> 
 
 
 @pytest.mark.parametrize("cut", CUTS, ids=["before", "after"])
-def test_a_reset_cut_short_is_done_again(subject: Subject, cut: Cut) -> None:
+@sampled(2)
+def test_a_reset_cut_short_is_done_again(subject: Subject, cut: Cut, every: int) -> None:
     def reset(session: CardSession) -> None:
         identified(subject, session)
         needs(session, Resetter).reset()
 
     before = identified(subject, subject.open(subject.ready())[0]).card_id
-    for at in range(cost(subject, subject.ready(), reset)):
+    commands = range(cost(subject, subject.ready(), reset))
+    for at in in_turn(commands, CUTS.index(cut), every):
         card = subject.ready()
         cut_short(subject, card, reset, lambda wire, at=at: cut(wire, len(wire.sent) + at))
         session, _ = subject.open(card)

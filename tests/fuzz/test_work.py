@@ -1,4 +1,4 @@
-"""The work of readers grows as their input does: counted in steps for 20,000 things of a kind."""
+"""The work of readers grows as their input does: counted in steps for 6,000 things of a kind."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -38,8 +38,8 @@ from tests.fuzz.psbt_targets import ONCE, VAULT
 from tests.fuzz.text_targets import drill_seeds, opened_copy
 from tests.fuzz.work import steps
 
-MANY = 20_000
-STORED = 2_000
+MANY = 6_000
+STORED = 1_000
 Act = Callable[[], object]
 
 

@@ -21,6 +21,7 @@ from cards.transport import CardTransport, PowerCycler
 from tests.program import PIN, UNPROVED, Asked, Ended, run_program
 from tests.readers.conftest import Put, reader
 from tests.readers.test_sharing import Beginning, other_program
+from tests.sampled import in_turn
 
 __all__ = ["other_program"]
 
@@ -141,15 +142,22 @@ def finished(ended: Ended) -> bool:
 
 
 def swept(
-    card: Resetting, pay: Callable[[], Ended], asked: Asked, chosen: Callable[[int], range]
+    card: Resetting,
+    pay: Callable[[], Ended],
+    asked: Asked,
+    chosen: Callable[[int], range],
+    every: int = 1,
 ) -> Iterator[tuple[str, str, str]]:
-    """Reset the card at the commands chosen; yield each, its moment, and what came of it."""
+    """Reset the card at the commands chosen, at one in `every` moments, by turns.
+
+    Yields each command, its moment, and what came of it.
+    """
     before = attempts(asked)
     card.arm(-1, "before")
     assert finished(pay())
     heard = list(card.heard)
-    for at in chosen(len(heard)):
-        for moment in MOMENTS:
+    for turn, at in enumerate(chosen(len(heard))):
+        for moment in in_turn(MOMENTS, turn, every):
             card.arm(at, moment)
             ended = pay()
             hit = card.count > at
@@ -196,7 +204,7 @@ def test_a_reader_that_resets_its_card_once_is_survived(
     def some(commands: int) -> range:
         return range(1, commands, -(-commands // 3))
 
-    for at, moment, outcome in swept(card, pay, asked, some):
+    for at, moment, outcome in swept(card, pay, asked, some, len(MOMENTS)):
         assert outcome in {"signed", "signed, at the end", "signed, nothing lost by it"}, (
             at,
             moment,

@@ -19,6 +19,7 @@ from psbt import consensus
 from psbt.network import Network
 from psbt.policy import format_descriptor, parse_descriptor, vault_script
 from tests.psbt.soft_vault import soft_vault
+from tests.sampled import further
 from tests.servers import daemon as daemons
 from tests.servers.chains import mature_chain
 from tests.servers.client import ask
@@ -204,7 +205,7 @@ def test_addresses_used_in_order_are_found_beyond_the_first_hundred(
     assert update.reach[0] > 105
 
 
-@pytest.mark.parametrize("index", [101, 105, 1_500])
+@pytest.mark.parametrize("index", further(105, 101, 1_500))
 def test_the_ranges_of_the_wallet_never_shrink(node: Node, chain: RegtestChain, index: int) -> None:
     node.sync()
     chain.fund(script(min(index, 1_000)), 10_000)

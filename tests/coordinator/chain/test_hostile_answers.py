@@ -169,7 +169,7 @@ def is_sound(outcome: object) -> bool:
     return isinstance(outcome, int | str)
 
 
-@pytest.mark.parametrize("turns", [3, pytest.param(1, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("turns", [5, pytest.param(1, marks=pytest.mark.matrix)])
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_any_value_of_any_answer_may_be_anything(
     recorded: tuple[Recording, RegtestChain],

@@ -147,7 +147,7 @@ FIRST_CUT = pytest.param(LABELS[0], marks=pytest.mark.matrix)
         ("tangem", "generate"),
     ],
 )
-@sampled(3)
+@sampled(5)
 def test_copies_cut_anywhere_are_finished_by_the_same_command(
     homes: Homes, family: str, source: str, cut: str, every: int
 ) -> None:
@@ -198,7 +198,7 @@ def full(*_: object, **__: object) -> None:
     raise OSError("the disk is full")
 
 
-@sampled(3)
+@sampled(5)
 def test_a_backup_cut_anywhere_is_finished_by_the_same_command(homes: Homes, every: int) -> None:
     person = Person(PRINTED)
     straight = homes.another()

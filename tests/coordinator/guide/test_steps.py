@@ -30,8 +30,8 @@ from tests.coordinator.guide.model import (
 from tests.coordinator.guide.next_steps_table import PAPER, Counts, document
 
 STEPS_MAX = 80
-SAMPLE = 23
-"""`make test` walks from one state in 23, `make test-all` from all: 23 divides no axis."""
+SAMPLE = 31
+"""`make test` walks from one state in 31, `make test-all` from all: 31 divides no axis."""
 CHAINS = ("regtest:", "http://node", "none:")
 BEFORE = [
     Model(made=False),
