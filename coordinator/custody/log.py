@@ -170,34 +170,37 @@ def add_location(db: Session, place: Place) -> LocationLine:
         access=place.access,
         lead_hours=place.lead_hours,
     )
-    return _location_line(db, added)
+    return _location_lines(db, [added])[0]
 
 
 def locations(db: Session) -> list[LocationLine]:
     """Return every place with what lies there."""
-    return [_location_line(db, found) for found in custody_book.all_locations(db)]
+    return _location_lines(db, custody_book.all_locations(db))
 
 
 def location(db: Session, name: str) -> LocationLine:
     """Return one place with what lies there."""
-    return _location_line(db, custody_book.location_named(db, _bare(name, "location")))
+    return _location_lines(db, [custody_book.location_named(db, _bare(name, "location"))])[0]
 
 
-def _location_line(db: Session, found: Location) -> LocationLine:
-    here = [item for item in custody_book.all_items(db) if _lies_at(db, item, found.name)]
-    return LocationLine(
-        found.name,
-        found.kind,
-        found.region,
-        found.holder.name if found.holder else None,
-        found.access,
-        found.lead_hours,
-        [item_name(item) for item in here],
-    )
-
-
-def _lies_at(db: Session, item: Item, place: str) -> bool:
-    return whereabouts(custody_book.events_of(db, item)).location == place
+def _location_lines(db: Session, places: Iterable[Location]) -> list[LocationLine]:
+    lying: dict[str | None, list[str]] = {}
+    events = custody_book.events_by_item(db)
+    for item in custody_book.all_items(db):
+        where = whereabouts(events.get(item.id, ())).location
+        lying.setdefault(where, []).append(item_name(item))
+    return [
+        LocationLine(
+            place.name,
+            place.kind,
+            place.region,
+            place.holder.name if place.holder else None,
+            place.access,
+            place.lead_hours,
+            lying.get(place.name, []),
+        )
+        for place in places
+    ]
 
 
 def add_holder(
