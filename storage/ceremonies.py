@@ -206,14 +206,19 @@ def reserve(
 
     Raises CoinTaken where another ceremony holds one.
     """
+    wanted = list(outpoints)
+    # Asked of reservations alone, before any changes: a server's are here already.
+    others = select(Reservation.txid, Reservation.vout).where(
+        *_live(now), Reservation.ceremony_id != ceremony.id
+    )
+    if taken := {(txid, vout) for txid, vout in db.execute(others)}.intersection(wanted):
+        raise CoinTaken(
+            **next(each for each in reserved(db, now) if (each.txid, each.vout) in taken)._asdict()
+        )
     expire(db, now)
     release(db, ceremony, now)
-    holders = {(found.txid, found.vout): found for found in reserved(db, now)}
-    held: list[dict[str, object]] = []
-    for txid, vout in outpoints:
-        if (holder := holders.get((txid, vout))) is not None:
-            raise CoinTaken(**holder._asdict())
-        held.append({"txid": txid, "vout": vout, "ceremony_id": ceremony.id, "expires_at": expires})
+    row = {"ceremony_id": ceremony.id, "expires_at": expires}
+    held = [{"txid": txid, "vout": vout, **row} for txid, vout in wanted]
     ceremony.expires_at = expires
     db.flush()
     insert_rows(db.connection(), Record.metadata.tables[Reservation.__tablename__], held)
@@ -231,9 +236,13 @@ def reserved(db: Session, now: datetime) -> list[Held]:
             Ceremony.opened_on,
         )
         .join(Ceremony, Ceremony.id == Reservation.ceremony_id)
-        .where(Reservation.released_at.is_(None), Reservation.expires_at > now)
+        .where(*_live(now))
     )
     return [Held(*row) for row in db.execute(live.order_by(Reservation.id))]
+
+
+def _live(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return Reservation.released_at.is_(None), Reservation.expires_at > now
 
 
 def expire(db: Session, now: datetime) -> None:

@@ -180,29 +180,29 @@ def used_scripts(db: Session, vault: Vault) -> set[bytes]:
 
 def add_transactions(db: Session, seen: Iterable[Seen], now: datetime) -> None:
     """Remember transactions; of those known already the place is brought to date."""
-    for batch in batches(seen):
-        rows = {
-            each.txid: {
-                "txid": each.txid,
-                "raw": each.raw,
-                "height": each.height,
-                "block_hash": each.block_hash,
-                "block_time": None if each.time is None else datetime.fromtimestamp(each.time, UTC),
-            }
-            for each in batch
+    rows = {
+        each.txid: {
+            "txid": each.txid,
+            "raw": each.raw,
+            "height": each.height,
+            "block_hash": each.block_hash,
+            "block_time": None if each.time is None else datetime.fromtimestamp(each.time, UTC),
         }
-        found = select(ChainTransaction.txid).where(ChainTransaction.txid.in_(rows))
-        known = set(db.scalars(found))
-        new = [{**row, "first_seen": now} for txid, row in rows.items() if txid not in known]
-        _insert(db, ChainTransaction, new)
-        placed = [
-            {"known": txid, **{name: rows[txid][name] for name in PLACE}} for txid in sorted(known)
-        ]
-        if placed:
-            table = Record.metadata.tables[ChainTransaction.__tablename__]
-            there = update(table).where(table.c.txid == bindparam("known"))
-            there = there.values({name: bindparam(name) for name in PLACE})
-            _update(db, there, placed)
+        for each in seen
+    }
+    known: set[str] = set()
+    for batch in batches(rows):
+        found = select(ChainTransaction.txid).where(ChainTransaction.txid.in_(batch))
+        known.update(db.scalars(found))
+    new = [{**row, "first_seen": now} for txid, row in rows.items() if txid not in known]
+    _insert(db, ChainTransaction, new)
+    placed = [
+        {"known": txid, **{name: rows[txid][name] for name in PLACE}} for txid in sorted(known)
+    ]
+    if placed:
+        table = Record.metadata.tables[ChainTransaction.__tablename__]
+        there = update(table).where(table.c.txid == bindparam("known"))
+        _update(db, there.values({name: bindparam(name) for name in PLACE}), placed)
 
 
 def heights(db: Session, vault: Vault) -> dict[str, int]:
@@ -241,21 +241,22 @@ def add_coins(db: Session, vault: Vault, found: Iterable[FoundCoin]) -> None:
 
     Of one that is told several times the last counts.
     """
-    for batch in batches(found):
-        told = {(coin["txid"], coin["vout"]): coin for coin in batch}
-        known = _ids(db, vault, told)
-        moved: dict[int | None, list[int]] = defaultdict(list)
-        new = []
-        for place, coin in told.items():
-            row = known.get(place)
-            if row is None:
-                new.append({**coin, "vault_id": vault.id})
-            else:
-                moved[coin["height"]].append(row)
-        _insert(db, Coin, new)
-        for height, rows in moved.items():
-            db.execute(update(Coin).where(Coin.id.in_(rows)).values(height=height))
-        _mark_used(db, vault, {coin["script_pubkey"]: coin for coin in batch})
+    told = {(coin["txid"], coin["vout"]): coin for coin in found}
+    known: dict[tuple[str, int], int] = {}
+    for batch in batches(told):
+        known |= _ids(db, vault, batch)
+    _insert(
+        db,
+        Coin,
+        [{**coin, "vault_id": vault.id} for place, coin in told.items() if place not in known],
+    )
+    moved: dict[int | None, list[int]] = defaultdict(list)
+    for place, row in known.items():
+        moved[told[place]["height"]].append(row)
+    for height, rows in moved.items():
+        for some in batches(rows):
+            db.execute(update(Coin).where(Coin.id.in_(some)).values(height=height))
+    _mark_used(db, vault, {coin["script_pubkey"]: coin for coin in told.values()})
 
 
 def spend_coins(db: Session, vault: Vault, spends: Iterable[Spend]) -> None:
@@ -478,8 +479,10 @@ def _insert(db: Session, model: type[Record], rows: Sequence[Mapping[str, object
 
 def _mark_used(db: Session, vault: Vault, paid: Mapping[bytes, FoundCoin]) -> None:
     """Note that addresses were paid, also such as were never issued here."""
-    found = select(Address).where(Address.script_pubkey.in_(paid))
-    known = {each.script_pubkey: each for each in db.scalars(found) if each.vault_id == vault.id}
+    known: dict[bytes, Address] = {}
+    for batch in batches(paid):
+        found = db.scalars(select(Address).where(Address.script_pubkey.in_(batch)))
+        known |= {each.script_pubkey: each for each in found if each.vault_id == vault.id}
     for address in known.values():
         address.used = True
     db.flush()

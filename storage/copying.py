@@ -12,6 +12,8 @@ from storage.errors import StorageError
 from storage.model import whole_schema
 
 ROWS_AT_ONCE = 1_000
+FEW = 100
+"""Of more rows of a table every thousand go by COPY: a whole home is too much for a message."""
 
 
 class Copied(NamedTuple):
@@ -53,7 +55,7 @@ def _copy_table(reader: Connection, writer: Connection, table: Table) -> int:
     count = 0
     for part in found.mappings().partitions():
         rows = [dict(row) for row in part]
-        insert_rows(writer, table, rows)
+        insert_rows(writer, table, rows, most=FEW)
         count += len(rows)
     if writer.dialect.name != "sqlite" and table.autoincrement_column is not None:
         name = table.autoincrement_column.name

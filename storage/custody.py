@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Final, NotRequired, TypedDict, TypeVar, Unpack
+from typing import Final, NamedTuple, NotRequired, TypedDict, TypeVar, Unpack
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -116,11 +116,39 @@ def all_items(db: Session) -> Sequence[Item]:
     return db.scalars(live.order_by(Item.kind, Item.name)).all()
 
 
+class Happened(NamedTuple):
+    """What happened to an item."""
+
+    item: Item
+    event: str
+    told: Circumstances
+
+
 def record_event(
     db: Session, item: Item, event: str, **told: Unpack[Circumstances]
 ) -> CustodyEvent:
     """Append an event to the book."""
+    (written,) = record_events(db, [Happened(item, event, told)])
+    return written
+
+
+def record_events(db: Session, happened: Sequence[Happened]) -> list[CustodyEvent]:
+    """Append events to the book; how it ended is asked once, however many they are."""
     last = db.scalars(select(CustodyEvent).order_by(CustodyEvent.id.desc()).limit(1)).one_or_none()
+    found = []
+    for each in happened:
+        last = _after(db, last, each)
+        db.add(last)
+        db.flush()
+        db.info[ADDED] = (last.id, last.hash)
+        state(db, "event", str(last.id), digest=last.hash, now=last.recorded_at)
+        found.append(last)
+    return found
+
+
+def _after(db: Session, last: CustodyEvent | None, happened: Happened) -> CustodyEvent:
+    """Return the event that follows the last one of the book."""
+    item, event, told = happened
     location = told["location"]
     written = CustodyEvent(
         id=last.id + 1 if last else 1,
@@ -136,10 +164,6 @@ def record_event(
         texts=_salted({**told["texts"], **_names(item, None if is_locked(db) else location)}),
     )
     written.hash = chained(written.previous, canonical(written))
-    db.add(written)
-    db.flush()
-    db.info[ADDED] = (written.id, written.hash)
-    state(db, "event", str(written.id), digest=written.hash, now=written.recorded_at)
     return written
 
 

@@ -30,10 +30,14 @@ class Told(TypedDict):
 
 def keep(db: Session, told: Told, now: datetime) -> None:
     """Remember what was told, and since when; the last word counts."""
-    before = kept(db)
-    if before is None or any(getattr(before, name) != value for name, value in told.items()):
+    if not says(kept(db), told):
         db.merge(model.NodeRules(id=ROW, told_at=now, **told))
         db.flush()
+
+
+def says(found: "NodeRules | None", told: Told) -> bool:
+    """Tell whether what is kept is what was told."""
+    return found is not None and all(getattr(found, name) == each for name, each in told.items())
 
 
 def kept(db: Session) -> "NodeRules | None":

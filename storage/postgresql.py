@@ -45,6 +45,8 @@ PORT: Final = re.compile(":[0-9]*$")
 HOST_TWICE: Final = "the database URL names a host twice: before the database and after ?"
 VERIFIED: Final = "verify-full"
 LOCK_SECONDS: Final = 20
+MESSAGE_MAX: Final = 8 * 1024 * 1024
+"""How many bytes of rows go along with a message; more go by themselves."""
 
 NO_PASSWORD: Final = re.compile("no password supplied|password authentication failed")
 """What a refusal to connect says: it comes without an SQLSTATE."""
@@ -142,6 +144,32 @@ def shown(url: URL) -> str:
         return plain
     before, _, database = plain.rpartition("/")
     return f"{before}{','.join(_hosts(url))}/{database}"
+
+
+def insert_into(connection: Connection, into: str, rows: Iterable[Sequence[object]]) -> bool:
+    """Insert rows with the next message somebody waits for; False where they are too long for it.
+
+    `into` is the table with its columns. Raises StorageError.
+    """
+    import psycopg  # noqa: PLC0415 -- an extra's
+    from psycopg.adapt import Transformer  # noqa: PLC0415 -- as above
+
+    from storage.server_dialect import driven  # noqa: PLC0415 -- as above
+
+    server, size, command = driven(connection), 0, f"INSERT INTO {into} VALUES "  # noqa: S608 -- our own names
+    literal, values = Transformer(server).as_literal, list[bytes]()
+    for row in rows:
+        values.append(b"(" + b", ".join(map(literal, row)) + b")")
+        size += len(values[-1])
+        if size > MESSAGE_MAX:
+            return False
+    try:
+        server.asks(command)
+        server.begin()
+    except psycopg.Error as failure:
+        raise translated(connection.engine.url, failure) from failure
+    server.waiting += (command.encode() + b", ".join(values),)
+    return True
 
 
 def copy_into(connection: Connection, command: str, rows: Iterable[Sequence[object]]) -> None:

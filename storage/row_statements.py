@@ -21,6 +21,7 @@ from sqlalchemy import String, column, event, select, table
 from sqlalchemy.orm import Session, UOWTransaction, sessionmaker
 
 from storage.authors import AUTHOR, author_of, state_rows
+from storage.database import reading
 from storage.hashing import microseconds
 from storage.model import Record, whole_schema
 from storage.model.statements import ROW
@@ -72,6 +73,12 @@ def follow(database: sessionmaker[Session]) -> None:
     event.listen(database, "before_flush", _ask)
     event.listen(database, "after_flush", _note_flushed)
     event.listen(database, "before_commit", _state)
+
+
+def learn(database: sessionmaker[Session]) -> None:
+    """Learn of a server that was opened just now whether rows were stated before: it came along."""
+    with reading(database).begin() as db:
+        _begun(db)
 
 
 def digest(of: str, values: Values) -> bytes:

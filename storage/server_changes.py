@@ -28,11 +28,11 @@ def listen(engine: Engine, told: threading.Event, ended: threading.Event) -> Non
         try:
             with dialect.again() as connection:
                 connection.execute(f"LISTEN {CHANNEL}".encode())
-                dialect.first = None
+                dialect.changed()
                 told.set()
                 _hear(connection, dialect, told, ended=ended)
         except (psycopg.Error, OSError):
-            dialect.first = None
+            dialect.changed()
             told.set()
             ended.wait(AGAIN_SECONDS)
 
@@ -53,7 +53,7 @@ def _hear(
             heard = time.monotonic()
             connection.pgconn.consume_input()
             while connection.pgconn.notifies() is not None:
-                dialect.first = None
+                dialect.changed()
                 told.set()
             if connection.closed:
                 return

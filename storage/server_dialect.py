@@ -79,6 +79,8 @@ class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
     told_at: str = ""
     """The server's time when the transaction began, as it writes one."""
     again: "Callable[[], ServerConnection]"
+    changed: Callable[[], None]
+    """Told once something may have been written."""
 
     def wait(
         self,
@@ -201,6 +203,9 @@ class ServerConnection(psycopg.Connection[tuple[Any, ...]]):
                 raise
             if begun is None or not committed(self.again, begun):
                 raise
+        finally:
+            if wrote:
+                self.changed()
 
     def _forget(self) -> None:
         self.first, self.begun, self.snapshot, self.waiting = "", None, None, ()
@@ -254,6 +259,8 @@ class ServerDialect(PGDialect_psycopg):
     needed: tuple[str, ...] = ()
     """Larger ones, once one of them was asked for: those to come bring them at once."""
     first: Opening | None = None
+    changes: int = 0
+    """How often something changed that was brought before."""
     again: Callable[[], ServerConnection]
     """Connects beside the pool, as was connected last."""
 
@@ -269,12 +276,18 @@ class ServerDialect(PGDialect_psycopg):
         event.listen(engine, "handle_error", _refused)
         return engine
 
+    def changed(self) -> None:
+        """Have nobody go on with what was brought, nor with what is on its way."""
+        self.changes += 1
+        self.first = None
+
     def connect(self, *words: Any, **named: Any) -> DBAPIConnection:  # noqa: ANN401 -- the driver's
         """Connect; a transaction begins where this program says so, not where the driver would."""
         connect = partial(ServerConnection.connect, *words, **named, autocommit=True)
         made = connect()
         made.cursor_factory = psycopg.ClientCursor
         self.again = made.again = connect
+        made.changed = self.changed
         return cast("DBAPIConnection", made)
 
     def initialize(self, connection: Connection) -> None:

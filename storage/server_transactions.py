@@ -108,18 +108,22 @@ def _bring(connection: Connection, *, reads: bool) -> None:
     dialect, server = cast("ServerDialect", connection.dialect), driven(connection)
     if dialect.small is None:
         dialect.small = snapshot.names(next(snapshot.results(server, snapshot.SMALL)))
+    changes = dialect.changes
     tables, needed = dialect.small, [n for n in dialect.needed if n not in dialect.small]
     server.ended = reads and len(tables) + len(needed) == len(TABLES)
     after, before = "; COMMIT" if server.ended else "", READS if reads else WRITES
     *_, told, small = snapshot.bring(server, before, tables, after=after, needed=needed)
     server.takes(told.rows[0])
     dialect.small, found = snapshot.names(small), server.snapshot
-    dialect.needed = tuple(each for each in needed if found is None or each not in found.large)
-    if found is None or not server.ended:
+    if found is None:
+        return
+    # One that was small until now is asked for as often as it was then.
+    dialect.needed = tuple(each for each in (*tables, *needed) if each in found.later)
+    if not server.ended:
         return
     if found.large:
-        _bring(connection, reads=reads)  # a table became large: read it there
-    elif needed:
+        _bring(connection, reads=reads)  # a table became larger: read it as what it is now
+    elif dialect.changes == changes:
         dialect.first = Opening(server.told_at, found.brought)
 
 

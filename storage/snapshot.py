@@ -35,10 +35,13 @@ SIZE_MAX: Final = 128 * 1024
 """A table that takes more bytes of the server's disk than this is brought when it is needed."""
 WHOLE_MAX: Final = 1024 * 1024
 """One that takes more than this is not brought."""
+SIZE: Final = "pg_relation_size(oid) + coalesce(pg_relation_size(reltoastrelid), 0)"
+"""Rows, and values too long for them; what lies beside them is not worth a look at the disk."""
 SMALL: Final = (
-    f"SELECT relname::text, pg_table_size(oid) <= {SIZE_MAX} FROM pg_class WHERE relkind = 'r'"  # noqa: S608 -- our own names
-    f" AND pg_table_is_visible(oid) AND relname = ANY ('{{{','.join(TABLES)}}}')"
-    f" AND has_table_privilege(oid, 'SELECT') AND pg_table_size(oid) <= {WHOLE_MAX} ORDER BY 1"
+    f"SELECT name, size <= {SIZE_MAX} FROM (SELECT relname::text AS name, {SIZE} AS size"  # noqa: S608 -- our own names
+    f" FROM pg_class WHERE relkind = 'r' AND relname = ANY ('{{{','.join(TABLES)}}}')"
+    " AND pg_table_is_visible(oid) AND has_table_privilege(oid, 'SELECT') OFFSET 0) AS found"
+    f" WHERE size <= {WHOLE_MAX} ORDER BY 1"
 )
 """Asks which tables may be brought, and whether each is small."""
 KEY: Final = " INTEGER PRIMARY KEY"
@@ -71,24 +74,25 @@ def bring(
     """Bring tables between other statements, in one message; return what those before returned.
 
     Keeps the tables as the connection's snapshot, `needed` are larger ones. The last of what is
-    returned names those that are small now.
+    returned names those that are small now. That is asked last: a table whose rows were withheld
+    because others made it larger meanwhile is then told as large, and not taken for empty.
     """
     wanted = [*tables, *needed]
     sizes = [SIZE_MAX] * len(tables) + [WHOLE_MAX] * len(needed)
-    message = "; ".join([before, SMALL, *map(_select, wanted, sizes)]) + after
-    told = list(results(connection, message))
+    message = "; ".join([before, *map(_select, wanted, sizes), SMALL]) + after
+    *told, small = results(connection, message)
     first, found = told[: len(told) - len(wanted)], told[len(told) - len(wanted) :]
-    fits = {name: small or name in needed for name, small in first[-1].rows}
+    fits = {name: is_small or name in needed for name, is_small in small.rows}
     brought = {n: rows for n, rows in zip(wanted, found, strict=True) if fits.get(n)}
     connection.snapshot = Snapshot(
-        brought, later=[name for name, small in first[-1].rows if not small]
+        brought, later=[name for name, is_small in small.rows if not is_small]
     )
-    return first
+    return [*first, small]
 
 
 def _select(name: str, most: int) -> str:
-    """Return what brings a table, no row of it where it became larger than that."""
-    small = f"SELECT pg_table_size('\"{name}\"'::regclass) <= {most}"
+    """Return what brings a table, no row of it where its rows alone became larger than that."""
+    small = f"SELECT pg_relation_size('\"{name}\"'::regclass) <= {most}"
     return f'SELECT * FROM "{name}" WHERE ({small})'  # noqa: S608 -- our own names
 
 

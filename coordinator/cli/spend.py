@@ -37,6 +37,7 @@ from coordinator.cli.spend_files import add, export, import_payment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from coordinator.notices import Notice
     from coordinator.payment.batch import Batch, Row
     from coordinator.payment.creation import Created, Order
     from coordinator.payment.fee_bump import BumpedPayment
@@ -124,8 +125,9 @@ def create(
         branch=branch,
         unit=common_unit(each.unit for each in paid),
     )
-    made = _made(context, order, paid, note=note, accept=accept, dry_run=dry_run)
-    return _warned(context, vault, created(made, rows).also(feerate_source=rate.source))
+    made, dangers = _made(context, order, paid, note=note, accept=accept, dry_run=dry_run)
+    shown = created(made, rows).also(feerate_source=rate.source, dangers=dangers)
+    return shown._replace(lines=[*danger_lines(vault, dangers), *shown.lines])
 
 
 def _made(
@@ -136,25 +138,19 @@ def _made(
     note: str | None,
     accept: list[str] | None,
     dry_run: bool,
-) -> "Created":
+) -> "tuple[Created, list[Notice]]":
+    """Return what was made, and what of the vault is dangerous, both as of one moment."""
+    from coordinator.audit import acceptance
     from coordinator.payment import creation
     from coordinator.wallet import labels
 
     names = {each.address: called for each in paid if (called := each.label or note)}
-    with context.database.begin() as db:
+    with context.vault(order.vault) as (db, vault):
+        dangers = acceptance.vault_dangers(context.home, db, vault)
         if not dry_run:
             labels.name_addresses(context.home, db, names)
-        return creation.create(context.home, db, order, accepted=accept, dry_run=dry_run)
-
-
-def _warned(context: Context, name: str, shown: Result) -> Result:
-    """Return the result below what of the vault is dangerous now."""
-    from coordinator.audit import acceptance
-
-    with context.vault(name, reads=True) as (db, vault):
-        found = acceptance.vault_dangers(context.home, db, vault)
-    lines = [*danger_lines(name, found), *shown.lines]
-    return shown._replace(lines=lines).also(dangers=found)
+        made = creation.create(context.home, db, order, accepted=accept, dry_run=dry_run)
+    return made, dangers
 
 
 def _batch(table: str | None, network: str) -> "Batch | None":

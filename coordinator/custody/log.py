@@ -265,19 +265,28 @@ def _unchanged(item: Item, events: Sequence[CustodyEvent]) -> Notice | None:
     )
 
 
+def record_seen(db: Session, seen: Sequence[NewEvent]) -> None:
+    """Append that things were seen, none of which is a bag; raises NotFound."""
+    happened = [_happened(db, item_named(db, each.item), each) for each in seen]
+    custody_book.record_events(db, happened)
+
+
 def _append(db: Session, item: Item, new_event: NewEvent) -> CustodyEvent:
+    (written,) = custody_book.record_events(db, [_happened(db, item, new_event)])
+    return written
+
+
+def _happened(db: Session, item: Item, new_event: NewEvent) -> custody_book.Happened:
     now = clock.now()
     place = new_event.at and custody_book.location_named(db, _bare(new_event.at, "location"))
-    return custody_book.record_event(
-        db,
-        item,
-        new_event.event,
+    told = custody_book.Circumstances(
         location=place or None,
         texts={"seal": new_event.seal, "by": new_event.by, "note": new_event.note},
         happened_at=_moment(new_event.when, now) if new_event.when else now,
         recorded_at=now,
         photo_sha256=_photo(new_event.photo),
     )
+    return custody_book.Happened(item, new_event.event, told)
 
 
 def item_named(db: Session, text: str) -> Item:

@@ -6,6 +6,7 @@ as approved: they signed which it is.
 
 import hashlib
 from collections.abc import Callable
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -18,6 +19,8 @@ from storage.errors import SealLocked
 from storage.lookup import is_empty
 from storage.sealing import SEALED, SUBJECT, UNSEALED
 
+FOUND_RIGHT: Final = "seal_found_right"
+"""In a session's info: the transaction and the key, None without a seal, that was approved of."""
 Approves = Callable[[Session, bytes | None, bool], None]
 
 
@@ -45,10 +48,14 @@ def approves(home: Home) -> Approves:
     """Return what storage asks before it writes anything private.
 
     A seal nobody approved here is approved by who opens it with the passphrase; raises SealLocked
-    where nobody did, ApprovalMismatch where another was approved.
+    where nobody did, ApprovalMismatch where another was approved. Asked of each row, it is answered
+    once in a transaction.
     """
 
     def ask(db: Session, sealing_key: bytes | None, unlocked: bool) -> None:  # noqa: FBT001 -- storage's
+        asked = db.get_transaction(), sealing_key
+        if db.info.get(FOUND_RIGHT) == asked:
+            return
         found = standing(home, db, sealing_key)
         if found is Standing.DIFFERS:
             raise ApprovalMismatch("the key that places and people are sealed to")
@@ -56,5 +63,6 @@ def approves(home: Home) -> Approves:
             if not unlocked:
                 raise SealLocked
             approvals.approve_seal(home, sealing_key)
+        db.info[FOUND_RIGHT] = asked
 
     return ask

@@ -7,6 +7,7 @@ the digest that was signed. Nothing of it is believed: whoever delivers one veri
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -21,6 +22,9 @@ from coordinator.home.settings import Home
 FOLDER: Final = "undelivered"
 LOCK_FILE: Final = "undelivered.lock"
 FORMAT: Final = "cardquorum undelivered signature v1"
+SUFFIX: Final = ".json"
+UNFINISHED_SECONDS: Final = 60
+"""How long nobody takes to write one of these files."""
 SIZE_MAX: Final = 4_096
 FILES_MAX: Final = 20_000
 NAME_MAX: Final = 40
@@ -68,7 +72,7 @@ def keep(home: Home, given: Kept) -> Path:
     }
     about = f"{given.ceremony} {given.input_index} {given.pubkey.hex()}"
     name = hashlib.sha256(about.encode()).hexdigest()[:32]
-    path = folder / f"{name}.json"
+    path = folder / f"{name}{SUFFIX}"
     write_private(path, (json.dumps(said) + "\n").encode())
     with suppress(OSError):  # not every system lets a folder be opened
         opened = os.open(folder, os.O_RDONLY)
@@ -110,7 +114,7 @@ def read(home: Home) -> Found:
     with suppress(FileNotFoundError, NotADirectoryError):
         paths = sorted((home.folder / FOLDER).iterdir())
         for path in paths[:FILES_MAX]:
-            if path.suffix != ".json":  # one that was never finished
+            if path.suffix != SUFFIX:  # one that was never finished
                 continue
             try:
                 found.kept.append((path, _read(path)))
@@ -129,6 +133,16 @@ def forget(paths: Iterable[Path]) -> None:
     for folder in folders:
         with suppress(OSError):  # others lie there
             folder.rmdir()
+
+
+def tidy(home: Home) -> None:
+    """Remove what a program that was killed had not finished to write, once it is old enough."""
+    folder = home.folder / FOLDER
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.suffix != SUFFIX and time.time() - path.stat().st_mtime > UNFINISHED_SECONDS:
+                path.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _read(path: Path) -> Kept:

@@ -129,7 +129,7 @@ def sign(
     """
     agreed = _agreed(home, database, ceremony_id, attendant=attendant, consent=consent)
     record, psbt, seen, carriers = agreed.record, agreed.psbt, agreed.progress, agreed.carriers
-    keeper = Keeper(home, database, record)
+    keeper = Keeper(home, database, record, together=_at_once(offered, wait_policy))
     missing = _Missing(database, record, psbt, before=seen, carriers=carriers)
     changes = Changes(database)
     task = SigningTask(
@@ -146,10 +146,17 @@ def sign(
         needed=max(seen.need - seen.have, 0),
         changed=lambda: changes.wait(0),
         turn_over=keeper.turn_over,
+        ended=keeper.ended,
     )
     with closing(changes):
         outcomes = collector.collect(offered, task)
     return _noted(database, psbt, outcomes, keeper=keeper, before=seen)
+
+
+def _at_once(offered: Sequence[Slot], wait_policy: WaitPolicy) -> bool:
+    """Tell whether several cards sign at the same time: no person types, no further one comes."""
+    waits = wait_policy.wait_seconds > 0 and any(slot.arrival for slot in offered)
+    return len(offered) > 1 and not wait_policy.typed and not waits
 
 
 class _Looked(NamedTuple):

@@ -4,6 +4,7 @@ A signature kept in the home is delivered by the next command that opens the hom
 verified again then. One whose ceremony ended meanwhile stays where it is and is not counted.
 """
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
@@ -35,6 +36,7 @@ from psbt.errors import PsbtError
 from psbt.signer import SigningRequest
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
+from storage import custody as custody_book
 from storage import vaults as vault_book
 from storage.ceremonies import NewSignature
 from storage.database import briefly
@@ -43,6 +45,8 @@ from storage.model import Ceremony
 
 Database = sessionmaker[Session]
 _moment = attrgetter("made_at")
+TOGETHER_SECONDS: Final = 5.0
+"""How long signatures of one card wait on this computer's disk for those of another."""
 OPEN: Final = frozenset({"collecting", "complete"})
 NOT_STORED: Final = (StorageError, BookRolledBack, OSError)
 
@@ -72,16 +76,20 @@ class Batch(NamedTuple):
 class Keeper:
     """Commits verified signatures; what the database refuses is kept in the home.
 
-    One that comes alone is committed at once. Of several that a card gives for a database on a
-    server each is on this computer's disk before the card is asked for the next, and all are
-    committed at the end of its turn: that costs as many waits as one. `cards` are the labels of
-    those that gave one, `refusal` is why the database took no more.
+    One that comes alone is committed at once. Of several that are given for a database on a server
+    each is on this computer's disk before its card is asked for the next, and all are committed at
+    the end of a card's turn, those of several cards that sign `together` at the end of the last,
+    within seconds: that costs as many waits as one. `cards` are the labels of those that gave one,
+    `refusal` is why the database took no more.
     """
 
-    def __init__(self, home: Home, database: Database, record: Ceremony) -> None:
+    def __init__(
+        self, home: Home, database: Database, record: Ceremony, *, together: bool = False
+    ) -> None:
         """Keep for a ceremony."""
         self._home, self._ceremony_id, self._record_id = home, record.public_id, record.id
         self._database, self._briefly = database, briefly(database)
+        self._together, self._since = together, 0.0
         self._waiting: dict[Path, NewSignature] = {}
         self._turn = ExitStack()
         self.cards: set[str] = set()
@@ -92,7 +100,8 @@ class Keeper:
         self.cards.add(share.label)
         index, pubkey = request.input_index, request.pubkey
         given = NewSignature(index, pubkey, signature, share.card_id)
-        waits = self._home.server is not None and len(share.requests) > 1
+        several = self._together or len(share.requests) > 1
+        waits = self._home.server is not None and several
         try:
             if self.refusal is None and not waits:
                 self._commit([given])
@@ -103,6 +112,7 @@ class Keeper:
             self._ceremony_id, share.label, index, pubkey, request.digest, signature, clock.now()
         )
         if self.refusal is None and not self._waiting:
+            self._since = time.monotonic()
             self._turn.enter_context(undelivered.alone(self._home))
         try:
             path = undelivered.keep(self._home, kept)
@@ -112,7 +122,12 @@ class Keeper:
             self._waiting |= {path: given} if self.refusal is None else {}
 
     def turn_over(self) -> None:
-        """Commit what waits for the end of a card's turn; where that fails it stays in the home."""
+        """Commit what a card gave, unless others that sign together are done in a moment, too."""
+        if not self._together or time.monotonic() - self._since > TOGETHER_SECONDS:
+            self.ended()
+
+    def ended(self) -> None:
+        """Commit what waits; where that fails it stays in the home."""
         waiting, self._waiting = self._waiting, {}
         try:
             if waiting and self.refusal is None:
@@ -146,6 +161,8 @@ def deliver(home: Home, database: Database, ceremony_id: str | None = None) -> l
     """
     batches: list[Batch] = []
     with undelivered.alone(home) as alone:
+        if alone:
+            undelivered.tidy(home)
         for ceremony, waiting in _by_ceremony(home) if alone else ():
             if ceremony_id in {None, ceremony}:
                 refused = _delivered(database, ceremony, waiting.values())
@@ -174,15 +191,25 @@ def notices(home: Home, db: Session) -> Iterator[Notice]:
 
 
 def write_down(db: Session, ceremony_id: str, cards: Mapping[str, datetime | None]) -> None:
-    """Leave a *seen* event for every card that signed, now or at a moment."""
-    for label, moment in sorted(cards.items()):
-        event = custody_log.NewEvent(
-            f"card:{label}",
-            "seen",
-            when=clock.text(moment) if moment else None,
-            note=f"signed in ceremony {ceremony_id}",
+    """Leave a *seen* event for every card that signed, now or at a moment.
+
+    What was written down before for that moment is not again: a delivery may have been cut off.
+    """
+    note = f"signed in ceremony {ceremony_id}"
+    seen = [
+        custody_log.NewEvent(
+            f"card:{label}", "seen", when=clock.text(moment) if moment else None, note=note
         )
-        custody_log.record(db, event)
+        for label, moment in sorted(cards.items())
+        if moment is None or not _seen_at(db, label, moment)
+    ]
+    custody_log.record_seen(db, seen)
+
+
+def _seen_at(db: Session, label: str, moment: datetime) -> bool:
+    """Tell whether the book says that a card was seen at a moment."""
+    events = custody_book.events_of(db, custody_log.item_named(db, f"card:{label}"))
+    return any(each.event == "seen" and each.happened_at == moment for each in events)
 
 
 def note_progress(db: Session, record: Ceremony, seen: Progress) -> None:

@@ -94,7 +94,7 @@ class SigningTask:
     over what could not be stored, and says so. Of more keys than are `needed` those that come
     first sign; a further card signs only where one of them fails. None needs every card. `changed`
     tells that others may have given some meanwhile: who waits looks at once who is missing.
-    `turn_over` is told each time a card is done, and at the end; nothing is raised by it.
+    `turn_over` is told each time a card is done, `ended` at the end; nothing is raised by them.
     """
 
     share_of: ShareOf
@@ -108,6 +108,7 @@ class SigningTask:
     needed: int | None = None
     changed: Callable[[], bool] = never
     turn_over: Callable[[], None] = nothing
+    ended: Callable[[], None] = nothing
 
 
 KeyRequests = frozenset[tuple[int, bytes]]
@@ -280,7 +281,7 @@ def _handed_over(collection: _Collection, outcomes: list[Outcome]) -> list[Outco
     with _HandedBack(again):
         store()
     with collection.lock:
-        collection.task.turn_over()
+        collection.task.ended()
     failed: dict[str, CoordinatorError] = {}
     for label in sorted({each.share.label for each in unkept}):
         own = [each for each in unkept if each.share.label == label]

@@ -7,12 +7,17 @@ from coordinator.chain import ChainSource
 from coordinator.errors import ChainUnreachable
 from psbt.relay import CORE_30, RelayRules
 from storage import node_rules as rule_book
+from storage.database import reading
 
 
 def learn(db: Session, chain: ChainSource) -> None:
     """Ask the source what it relays, and keep it."""
+    rule_book.keep(db, _told(chain), clock.now())
+
+
+def _told(chain: ChainSource) -> rule_book.Told:
     told = chain.relay()
-    kept = rule_book.Told(
+    return rule_book.Told(
         minimum=told.rules.minimum,
         replacement_step=told.rules.replacement_step,
         datacarrier_size=told.rules.datacarrier_size,
@@ -21,16 +26,19 @@ def learn(db: Session, chain: ChainSource) -> None:
         package_vsize=told.rules.package_vsize,
         median_time=told.median_time,
     )
-    rule_book.keep(db, kept, clock.now())
 
 
 def refresh(database: sessionmaker[Session], chain: ChainSource) -> None:
     """Ask anew before a payment is made; a source that does not answer leaves what it said."""
-    with database.begin() as db:
-        try:
-            learn(db, chain)
-        except ChainUnreachable:
+    try:
+        told = _told(chain)
+    except ChainUnreachable:
+        return
+    with reading(database).begin() as db:
+        if rule_book.says(rule_book.kept(db), told):
             return
+    with database.begin() as db:
+        rule_book.keep(db, told, clock.now())
 
 
 def rules(db: Session) -> RelayRules:

@@ -67,13 +67,13 @@ def sync(
     after them. One whose rows contradict one another is passed over unless it was named.
     """
     tip = chain.tip()
-    with database.begin() as db:
+    with reading(database).begin() as db:
         before = event_book.newest_id(db)
         names = [record.name for record in vault_book.vaults_named(db, vault)]
     notes: list[str] = []
     failures: list[ChainError | PsbtError] = []
     for name in names:
-        with database.begin() as db:
+        with reading(database).begin() as db:
             record = vault_book.vault_named(db, name)
             told = scans.effort(home, record, scans.looked(db, record), tip=tip, look=look)
         if told:
@@ -90,7 +90,7 @@ def sync(
     if failures:
         raise failures[0]
     node_rules.refresh(database, chain)
-    with database.begin() as db:
+    with reading(database).begin() as db:
         return Synced(tip, news.since(db, before), notes)
 
 
@@ -99,17 +99,20 @@ def _followed(
 ) -> Tip:
     """Bring a vault in step; the database is free while the chain is asked."""
     following = wallet_sync.Following(chain, look)
-    with database.begin() as db:
-        standing = following.standing(db, vault_book.vault_named(db, name))
-    if standing is not None:
-        return standing
+    with reading(database).begin() as db:
+        stands = following.is_synced(db, vault_book.vault_named(db, name))
+    if stands:
+        with database.begin() as db:
+            standing = following.standing(db, vault_book.vault_named(db, name))
+        if standing is not None:
+            return standing
 
     def known() -> dict[str, int]:
-        with database.begin() as db:
+        with reading(database).begin() as db:
             return chain_book.heights(db, vault_book.vault_named(db, name))
 
     while True:
-        with database.begin() as db:
+        with reading(database).begin() as db:
             watch = following.ask(db, vault_book.vault_named(db, name), known)
         update = chain.sync(watch)
         with database.begin() as db:

@@ -84,7 +84,11 @@ class Following:
 
     def is_standing(self, db: Session, vault: Vault) -> bool:
         """Tell, reading alone, whether there is a tip and payments are in step; raises as above."""
-        return self._synced(db, vault) is not None and ceremony_book.is_confirmed(db, vault)
+        return self.is_synced(db, vault) and ceremony_book.is_confirmed(db, vault)
+
+    def is_synced(self, db: Session, vault: Vault) -> bool:
+        """Tell, reading alone, whether there is a tip; payments may be behind. Raises as above."""
+        return self._synced(db, vault) is not None
 
     def _synced(self, db: Session, vault: Vault) -> Tip | None:
         last = chain_book.last_sync(db, vault)

@@ -79,6 +79,7 @@ class OpenedHome:
             with ExitStack() as on_failure:
                 on_failure.callback(opened.kw["bind"].dispose)
                 known_heads.follow(self.home, opened)
+                row_statements.learn(opened)
                 on_failure.pop_all()
         self._deliver(opened)
         return opened

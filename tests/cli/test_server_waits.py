@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 
 from coordinator import clock
 from coordinator.custody import log as custody_log
+from coordinator.payment import delivery
 from coordinator.workspace.opened_home import OpenedHome
 from psbt import codec
 from psbt.outline import commitment
@@ -35,6 +36,7 @@ def line(vault: Asked, on_server: Engines, monkeypatch: pytest.MonkeyPatch) -> I
     """The line between the home and a database on a server, to which it was moved."""
     monkeypatch.setattr(prefetched, "OPENING_SECONDS", float("inf"))
     monkeypatch.setattr(server_dialect, "IDLE_SECONDS", float("inf"))
+    monkeypatch.setattr(delivery, "TOGETHER_SECONDS", float("inf"))
     server = on_server.server
     url = server.url(server.database()).render_as_string(hide_password=False)
     vault("database", "copy", str(vault.home), url, "--use")
@@ -120,6 +122,48 @@ def test_how_many_coins_a_payment_spends_costs_no_wait(
     waits["finalize"] = run("spend", "finalize", made)
     waits["broadcast"] = run("spend", "broadcast", made)
     assert {name: count for name, count in waits.items() if not 0 < count <= AT_MOST} == {}
+
+
+@pytest.mark.parametrize("coins", further(3, 1, 12))
+@pytest.mark.parametrize("labels", further("abc", "abcde"))
+def test_several_cards_that_sign_together_wait_no_longer_than_one(
+    vault: Asked, line: Line, labels: str, coins: int
+) -> None:
+    """Of a vault with five keys, as many cards as it needs, each for every coin."""
+    for label in "de":
+        vault("emulate", "new", "satochip", label)
+        vault("card", "enrol", label, "--emulated", label, "--pin-stdin", stdin=PIN)
+    five = [word for label in "abcde" for word in ("--card", label)]
+    vault("vault", "create", "five", "--threshold", str(len(labels)), *five)
+    address = vault("address", "new", "five", *UNPROVED)["address"]
+    vault("regtest", "fund", address, "100000", "--coins", str(coins))
+    vault("regtest", "mine", "1")
+    vault("sync")
+    to = ("--drain", TO.partition(":")[0], "--feerate", "2")
+    made = vault("spend", "create", "five", *to)["ceremony"]
+    cards = [word for label in labels for word in ("--emulated", label)]
+    pins = "".join(f"{label}={PIN}\n" for label in labels)
+    line.counted()
+    signed = vault("spend", "sign", made, *cards, *SIGN[2:], stdin=pins)
+    waits = line.counted()
+    assert signed["complete"]
+    assert [each["signatures"] for each in signed["cards"]] == [coins] * len(labels)
+    assert 0 < waits <= AT_MOST - 3
+    assert not (vault.home / "undelivered").exists()
+
+
+@pytest.mark.parametrize("coins", further(1500, 150, 5000))
+def test_how_many_coins_a_sync_finds_costs_no_wait(vault: Asked, line: Line, coins: int) -> None:
+    address = vault("address", "new", "v", *UNPROVED)["address"]
+    for count in (*[1000] * (coins // 1000), coins % 1000):
+        if count:
+            vault("regtest", "fund", address, "100000", "--coins", str(count))
+    vault("regtest", "mine", "1")
+    line.counted()
+    vault("sync", "v")
+    waits = line.counted()
+    assert len(vault("coins", "v")["coins"]) == coins + 3
+    assert 0 < waits <= AT_MOST
 
 
 EVENTS: Final = 700

@@ -120,6 +120,7 @@ def test_what_comes_too_late_is_kept_and_not_counted(
         asked(*signing(payment, "b", "c"), stdin=PINS)
         asked("spend", "finalize", payment)
         for each, said in lying.items():
+            each.parent.mkdir(0o700, exist_ok=True)
             each.write_bytes(said)
     before = asked("spend", "show", payment)
     said = asked("status")

@@ -79,15 +79,16 @@ class Server:
     def caught_up(self, first: "Server") -> None:
         """Wait until a standby has all that its first server wrote."""
         ((written,),) = first.run("SELECT pg_current_wal_lsn()")
-        self._until(f"pg_last_wal_replay_lsn() >= '{written}'")
+        self.until(f"pg_last_wal_replay_lsn() >= '{written}'")
 
     def hear_no_more(self) -> None:
         """Have a standby get nothing any more: what its first server commits is lost to it."""
         self.run("ALTER SYSTEM SET primary_conninfo = ''")
         self.run("SELECT pg_reload_conf()")
-        self._until("NOT EXISTS (SELECT FROM pg_stat_wal_receiver)")
+        self.until("NOT EXISTS (SELECT FROM pg_stat_wal_receiver)")
 
-    def _until(self, holds: str) -> None:
+    def until(self, holds: str) -> None:
+        """Wait until something holds, as SQL says it."""
         for _ in range(int(SECONDS) * 50):
             if self.run(f"SELECT {holds}") == [(True,)]:
                 return

@@ -1,13 +1,15 @@
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from storage import sealing
+from storage import postgresql, sealing
 from storage.database import open_database
+from storage.postgresql import insert_into
 from storage.server_dialect import driven
 from tests.once import computing_once
 from tests.servers.postgresql import Engines
@@ -25,11 +27,12 @@ def url(request: pytest.FixtureRequest) -> URL:
 
 
 @pytest.fixture
-def database(url: URL) -> Iterator[sessionmaker[Session]]:
+def database(url: URL, monkeypatch: pytest.MonkeyPatch) -> Iterator[sessionmaker[Session]]:
     with computing_once():
         opened = open_database(url)
     if url.get_backend_name() != "sqlite":
         event.listen(opened.kw["bind"], "after_cursor_execute", send_at_once)
+        monkeypatch.setattr(postgresql, "insert_into", inserted_at_once)
     yield opened
     opened.kw["bind"].dispose()
 
@@ -48,19 +51,33 @@ def line(on_server: Engines) -> Iterator[Line]:
 @pytest.fixture
 def on_line(on_server: Engines, place: URL, line: Line) -> Iterator[sessionmaker[Session]]:
     """The database behind a line that the test may cut."""
-    password = on_server.server.password
-    opened = open_database(
-        place.set(port=line.port, query={"passfile": "/nowhere"}), password=lambda: password
-    )
+    opened = opened_on(line, place, on_server)
     yield opened
     opened.kw["bind"].dispose()
+
+
+def opened_on(line: Line, place: URL, on_server: Engines) -> sessionmaker[Session]:
+    """Open a database behind a line."""
+    password = on_server.server.password
+    behind = place.set(port=line.port, query={"passfile": "/nowhere"})
+    return open_database(behind, password=lambda: password)
 
 
 def send_at_once(connection: Connection, *_: object) -> None:
     """Send what waits for the next message: a refusal is to belong to what is refused."""
     server = driven(connection)
     if server.waiting:
-        server.execute(server.with_waiting())
+        try:
+            server.execute(server.with_waiting())
+        except psycopg.Error as failure:
+            raise postgresql.translated(connection.engine.url, failure) from failure
+
+
+def inserted_at_once(connection: Connection, into: str, rows: Iterable[Sequence[object]]) -> bool:
+    """Insert rows, and send them, too."""
+    found = insert_into(connection, into, rows)
+    send_at_once(connection)
+    return found
 
 
 @pytest.fixture

@@ -1,19 +1,24 @@
 """What a transaction on a server brings, and what it asks the server for."""
 
+import threading
+from typing import Any, cast
+
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session, sessionmaker
 
 from storage import chain, custody, labels, snapshot, vaults
-from storage.bulk import FEW, insert_rows
+from storage.bulk import insert_rows
 from storage.database import open_database, reading
 from storage.errors import StorageError
 from storage.model import CustodyEvent, Label, Statement, SyncState, Vault, whole_schema
-from storage.prefetched import AGAIN_MAX, TABLES
-from storage.server_dialect import driven
+from storage.prefetched import AGAIN_MAX, TABLES, Rows
+from storage.server_dialect import ServerDialect, driven
+from tests.patience import SECONDS
 from tests.servers.postgresql import Engines
 from tests.servers.proxy import Line
+from tests.storage.conftest import opened_on
 from tests.storage.making import NOW, add_ceremony, add_vault, txid
 
 MORE = (
@@ -139,13 +144,57 @@ def test_a_table_that_became_large_since_is_read_whole(
         assert db.scalar(select(func.count()).select_from(Label)) == 20_000
 
 
+def test_a_table_that_becomes_large_while_it_is_brought_is_not_taken_for_empty(
+    on_server: Engines,
+) -> None:
+    place, found = on_server.copy(), list[int | None]()
+    database = open_database(place)
+    with database.begin() as db:
+        add_vault(db)  # what the opening brought is over
+
+    def reads() -> None:
+        with reading(database).begin() as db:
+            found.append(db.scalar(select(func.count()).select_from(Label)))
+
+    reader = threading.Thread(target=reads)
+    with on_server.server.administrator(str(place.database)) as other, other.transaction():
+        other.execute("LOCK TABLE address IN ACCESS EXCLUSIVE MODE")  # the first that is brought
+        reader.start()
+        waiting = "FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+        on_server.server.until(f"EXISTS (SELECT {waiting})")
+        other.execute(MORE.encode())
+    reader.join(SECONDS)
+    database.kw["bind"].dispose()
+    assert found == [3000]
+
+
+def test_what_was_on_its_way_when_a_hint_came_is_read_once(
+    on_line: sessionmaker[Session], line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring, dialect = snapshot.bring, cast("ServerDialect", on_line.kw["bind"].dialect)
+
+    def hinted(*given: Any, **named: Any) -> list[Rows]:  # noqa: ANN401 -- whatever is given
+        found = bring(*given, **named)
+        dialect.changed()
+        return found
+
+    monkeypatch.setattr(snapshot, "bring", hinted)
+    dialect.changed()
+    line.counted()
+    for _ in range(2):
+        with reading(on_line).begin() as db:
+            assert vaults.all_vaults(db) == []
+        assert line.counted() == 1
+
+
 @pytest.mark.parametrize("reads", [False, True], ids=["writer", "reader"])
 def test_a_larger_table_is_brought_once_it_is_asked_for(
-    on_line: sessionmaker[Session], line: Line, place: URL, on_server: Engines, *, reads: bool
+    line: Line, place: URL, on_server: Engines, *, reads: bool
 ) -> None:
     on_server.server.run(MORE, str(place.database))
-    database = reading(on_line) if reads else on_line
-    with on_line.begin() as db:
+    opened = opened_on(line, place, on_server)
+    database = reading(opened) if reads else opened
+    with opened.begin() as db:
         assert vaults.all_vaults(db) == []  # what the opening brought is over
     with database.begin() as db:
         assert vaults.all_vaults(db) == []
@@ -155,6 +204,42 @@ def test_a_larger_table_is_brought_once_it_is_asked_for(
         assert db.scalars(select(Label.ref).where(Label.id == 7)).one().endswith("7")
         assert line.counted() == 0
         assert large(db) == set()
+    opened.kw["bind"].dispose()
+
+
+def test_a_table_that_is_not_small_any_more_comes_with_the_others(
+    on_line: sessionmaker[Session], line: Line, place: URL, on_server: Engines
+) -> None:
+    with on_line.begin() as db:
+        add_vault(db)
+    on_server.server.run(MORE, str(place.database))
+    line.counted()
+    for waits in (2, 0):  # once more for what it is now; then the same moment
+        with reading(on_line).begin() as db:
+            assert db.scalar(select(func.count()).select_from(Label)) == 3000
+        assert line.counted() == waits
+    with on_line.begin() as db:
+        assert db.scalar(select(func.count()).select_from(Label)) == 3000
+        assert line.counted() == 1
+
+
+def test_readers_go_on_with_one_moment_until_something_is_written(
+    on_line: sessionmaker[Session], line: Line
+) -> None:
+    names = select(Vault.name)
+    with on_line.begin() as db:
+        add_vault(db)
+    line.counted()
+    for waits in (1, 0):
+        with reading(on_line).begin() as db:
+            assert db.scalars(names).all() == ["family"]
+        assert line.counted() == waits
+    with on_line.begin() as db:
+        add_vault(db, "other", 4)
+        with reading(on_line).begin() as before:
+            assert before.scalars(names).all() == ["family"]
+    with reading(on_line).begin() as db:
+        assert db.scalars(names).all() == ["family", "other"]
 
 
 def test_a_larger_table_that_is_written_again_and_again_is_left_at_the_server(
@@ -173,14 +258,14 @@ def test_a_larger_table_that_is_written_again_and_again_is_left_at_the_server(
 def test_what_came_by_copy_is_read_and_nothing_else_is_brought_again(
     on_line: sessionmaker[Session], line: Line
 ) -> None:
-    rows = [{"type": "tx", "ref": txid(number), "label": "x"} for number in range(FEW + 1)]
+    rows = [{"type": "tx", "ref": txid(number), "label": "x"} for number in range(2)]
     with on_line.begin() as db:
         assert vaults.all_vaults(db) == []
-        insert_rows(db.connection(), whole_schema().tables["label"], rows)
+        insert_rows(db.connection(), whole_schema().tables["label"], rows, most=1)
         line.counted()
         assert vaults.all_vaults(db) == []
         assert line.counted() == 0
-        assert db.scalar(select(func.count()).select_from(Label)) == FEW + 1
+        assert db.scalar(select(func.count()).select_from(Label)) == 2
         assert line.counted() == 1
 
 
