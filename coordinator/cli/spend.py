@@ -126,8 +126,7 @@ def create(
         unit=common_unit(each.unit for each in paid),
     )
     made, dangers = _made(context, order, paid, note=note, accept=accept, dry_run=dry_run)
-    shown = created(made, rows).also(feerate_source=rate.source, dangers=dangers)
-    return shown._replace(lines=[*danger_lines(vault, dangers), *shown.lines])
+    return _warned(vault, dangers, created(made, rows).also(feerate_source=rate.source))
 
 
 def _made(
@@ -151,6 +150,12 @@ def _made(
             labels.name_addresses(context.home, db, names)
         made = creation.create(context.home, db, order, accepted=accept, dry_run=dry_run)
     return made, dangers
+
+
+def _warned(name: str, dangers: "list[Notice]", shown: Result) -> Result:
+    """Return the result below what of the vault is dangerous now."""
+    lines = [*danger_lines(name, dangers), *shown.lines]
+    return shown._replace(lines=lines).also(dangers=dangers)
 
 
 def _batch(table: str | None, network: str) -> "Batch | None":

@@ -7,7 +7,6 @@ the digest that was signed. Nothing of it is believed: whoever delivers one veri
 import hashlib
 import json
 import os
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -137,10 +136,10 @@ def forget(paths: Iterable[Path]) -> None:
 
 def tidy(home: Home) -> None:
     """Remove what a program that was killed had not finished to write, once it is old enough."""
-    folder = home.folder / FOLDER
+    folder, before = home.folder / FOLDER, clock.now().timestamp() - UNFINISHED_SECONDS
     with suppress(OSError):
         for path in folder.iterdir():
-            if path.suffix != SUFFIX and time.time() - path.stat().st_mtime > UNFINISHED_SECONDS:
+            if path.suffix != SUFFIX and path.stat().st_mtime < before:
                 path.unlink(missing_ok=True)
         folder.rmdir()
 

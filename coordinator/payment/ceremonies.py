@@ -501,8 +501,8 @@ def broadcast(
         if record.state in OPEN:
             raise _not_final(record)
         stored = stored_psbt(record)
-        raw = final_transaction(record, stored)
-        if raw is None or record.state in {"abandoned", "replaced"}:
+        given_up = record.state in {"abandoned", "replaced"}
+        if given_up or (raw := final_transaction(record, stored)) is None:
             raise CeremonyError(f"ceremony {ceremony_id} is {record.state}")
         require_payment(home, record, stored, accepted=accepted)
     txid = chain.broadcast(raw)
