@@ -18,18 +18,20 @@ ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
-.PHONY: demo test test-all test-intrusion lint style bench fuzz man locks sbom system clean
+.PHONY: demo test test-all test-intrusion ready lint style bench fuzz man locks sbom system clean
 
 demo: $(VENV)/.run
 	$(BIN)/cardquorum demo
 	@echo "next, led by the hand on emulated cards: $(BIN)/cardquorum guide --practice"
 
-# Types are checked beside the tests: what is wrong with them is said after the tests, and fails.
-BESIDE_TYPES = $(BIN)/mypy >$(VENV)/types.log 2>&1 & types=$$!; $(1); tests=$$?; \
-	wait $$types || { cat $(VENV)/types.log; exit 1; }; exit $$tests
+test: ready
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test: $(VENV)/.test style
-	@$(call BESIDE_TYPES,$(BIN)/python -m pytest -n auto --dist worksteal)
+# Style and types are checked while the tests are compiled: else each of their processes compiles all.
+ready: $(VENV)/.test
+	@$(BIN)/python -m pytest --collect-only -q >$(VENV)/collected.log 2>&1 & collecting=$$!; \
+	$(MAKE) --no-print-directory lint || { kill $$collecting; exit 1; }; \
+	wait $$collecting || { cat $(VENV)/collected.log; exit 1; }
 
 lint: style
 	$(BIN)/mypy
@@ -41,8 +43,8 @@ style: $(VENV)/.test
 	$(BIN)/deptry .
 
 # `make test`, and every further version, source and moment of what one case of each kind shows.
-test-all: $(VENV)/.test style
-	@$(call BESIDE_TYPES,$(BIN)/python -m pytest -n auto --dist worksteal -m "not bench and not intrusion")
+test-all: ready
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not bench and not intrusion"
 
 # Every family, every command: other programs and resets at a reader (a quarter of an hour).
 test-intrusion: $(VENV)/.test
