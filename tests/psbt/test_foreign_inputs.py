@@ -82,6 +82,14 @@ def test_only_own_inputs_are_asked_for_counted_and_finished() -> None:
         extract(whole)
 
 
+def test_the_others_sighash_type_is_kept_where_none_was_said() -> None:
+    asked, theirs = shared(), shared()
+    theirs.inputs[2].sighash_type = 0x81
+    assert with_additions(asked, theirs, VAULT.policy).inputs[2].sighash_type == 0x81
+    asked.inputs[2].sighash_type = 1
+    assert with_additions(asked, theirs, VAULT.policy).inputs[2].sighash_type == 1
+
+
 def test_the_review_says_whose_coins_are_whose_and_what_the_vault_pays() -> None:
     found = reviewed(shared())
     assert [coin.own for coin in found.inputs] == [True, True, False]
