@@ -205,7 +205,7 @@ def show(context: Context, ceremony: Ceremony) -> Result:
     from coordinator.wallet.coins import tip_height
 
     context.freshen()
-    with context.ceremony(ceremony) as (db, record):
+    with context.ceremony(ceremony, reads=True) as (db, record):
         seen, review, fault = seen_again(db, record)
         who = statement_checks.opened_by(context.home, db, record)
         line = overview.ceremony_line(record, tip_height(db, record.vault), who)

@@ -120,8 +120,9 @@ class OpenedHome:
         from coordinator.home import seals
         from coordinator.home.approvals import Standing
         from storage import sealing
+        from storage.database import reading
 
-        with database.begin() as db:
+        with reading(database).begin() as db:
             if not sealing.is_locked(db):
                 return False
             standing = seals.standing(self.home, db, sealing.sealing_key(db))

@@ -15,8 +15,8 @@ from typing import Final
 SSL_REQUEST: Final = struct.pack("!I", 80_877_103)
 ANSWER_SECONDS: Final = 5.0
 SIZE: Final = 65_536
-ASKS: Final = frozenset({b"", b"Q", b"S", b"p"})
-"""Messages after which a client waits: the first one, a query, a sync, a password."""
+ASKS: Final = frozenset({b"", b"Q", b"S", b"c", b"p"})
+"""Messages after which a client waits: the first one, a query, a sync, COPY's end, a password."""
 UNWAITED: Final = b"ROLLBACK\0"
 """The query that ends what wrote nothing: nobody waits for its answer."""
 

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session, sessionmaker
 
-from storage import chain, custody, labels, snapshot, vaults
+from storage import chain, custody, labels, postgresql, snapshot, vaults
 from storage.bulk import insert_rows
 from storage.database import open_database, reading
 from storage.errors import StorageError
@@ -255,17 +255,29 @@ def test_a_larger_table_that_is_written_again_and_again_is_left_at_the_server(
             assert large(db) == ({"label"} if number > AGAIN_MAX else set())
 
 
-def test_what_came_by_copy_is_read_and_nothing_else_is_brought_again(
-    on_line: sessionmaker[Session], line: Line
+@pytest.mark.parametrize(
+    ("most", "size", "waits"),
+    [(2, 1000, 0), (1, 1000, 2), (2, 10, 2)],
+    ids=["with the next message", "many: by COPY", "long: by COPY"],
+)
+def test_many_rows_are_inserted_and_nothing_else_is_brought_again(
+    on_line: sessionmaker[Session],
+    line: Line,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    size: int,
+    waits: int,
 ) -> None:
-    rows = [{"type": "tx", "ref": txid(number), "label": "x"} for number in range(2)]
+    monkeypatch.setattr(postgresql, "MESSAGE_MAX", size)
+    rows = [{"type": "tx", "ref": txid(number), "label": "100 %s; '"} for number in range(2)]
     with on_line.begin() as db:
         assert vaults.all_vaults(db) == []
-        insert_rows(db.connection(), whole_schema().tables["label"], rows, most=1)
         line.counted()
+        insert_rows(db.connection(), whole_schema().tables["label"], rows, most=most)
+        assert line.counted() == waits
         assert vaults.all_vaults(db) == []
         assert line.counted() == 0
-        assert db.scalar(select(func.count()).select_from(Label)) == 2
+        assert db.scalars(select(Label.label)).all() == ["100 %s; '"] * 2
         assert line.counted() == 1
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from sqlalchemy import select
@@ -15,19 +16,24 @@ from coordinator.errors import (
     NothingToSign,
     UsageError,
 )
-from coordinator.home import approvals
-from coordinator.payment import ceremonies
+from coordinator.home import approvals, undelivered
+from coordinator.payment import ceremonies, delivery
 from coordinator.payment.progress import progress
+from coordinator.readers.slots import Slot
 from coordinator.signing import collector
+from coordinator.signing.collector import CardShare, WaitPolicy
 from psbt import codec, outline
 from psbt.errors import NotOnlySignatures, PsbtError, SignaturesMissing
 from psbt.policy import format_descriptor
+from psbt.signer import SigningRequest
 from storage import ceremonies as ceremony_book
 from storage.model import Ceremony, Coin
 from tests.fuzz.home import NAME, KeptHome
 from tests.fuzz.psbt_targets import UNSIGNED, VAULT
 
 ACCEPTED = frozenset({"payment_not_approved", "keys_unproved", "no_copy"})
+LYING: Final = Slot("a card that lies there", emulated=True, connect=lambda: None)
+SWAPPED: Final = Slot("a reader", emulated=False, connect=lambda: None, arrival=lambda _, __: None)
 OTHER = VAULT.spend([50_000, 60_000, 70_000], 100_001, 69_999)
 
 
@@ -251,3 +257,73 @@ def test_no_card_is_needed_or_asked_for_beyond_the_quorum(
         )
         seen.append((tasks[-1].needed, len(tasks[-1].missing())))
     assert seen == [(2, 3), (1, 2), (0, 0), (0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("together", "seconds", "stored"),
+    [(False, 5.0, [1, 2, 2]), (True, 5.0, [0, 0, 2]), (True, -1.0, [1, 2, 2])],
+    ids=["one by one", "together", "one takes long"],
+)
+def test_on_a_server_cards_that_sign_together_are_stored_together(
+    opened: Open,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    together: bool,
+    seconds: float,
+    stored: list[int],
+) -> None:
+    monkeypatch.setattr(delivery, "TOGETHER_SECONDS", seconds)
+    home = opened.home._replace(folder=tmp_path, server="postgresql://")
+    with opened.database.begin() as db:
+        keeper = delivery.Keeper(home, opened.database, opened.record(db), together=together)
+    seen = []
+    for number, told in enumerate((keeper.turn_over, keeper.turn_over, keeper.ended)):
+        if told != keeper.ended:
+            request = SigningRequest(0, b"\x02" + bytes([number]) * 32, (), bytes(32))
+            keeper(CardShare(str(number), None, [request]), request, bytes(64))
+        told()
+        with opened.database.begin() as db:
+            seen.append(len(opened.record(db).signatures))
+        assert undelivered.is_any(home) == (seen[-1] < min(number + 1, 2))
+    assert seen == stored
+
+
+@pytest.mark.parametrize(
+    ("slots", "policy", "together"),
+    [
+        ([LYING, LYING], WaitPolicy(), True),
+        ([LYING], WaitPolicy(), False),
+        ([LYING, LYING], WaitPolicy(typed=True), False),
+        ([LYING, SWAPPED], WaitPolicy(wait_seconds=1.0), False),
+        ([LYING, SWAPPED], WaitPolicy(), True),
+        ([LYING, LYING], WaitPolicy(wait_seconds=1.0), True),
+    ],
+)
+def test_cards_sign_together_where_nobody_types_and_none_is_waited_for(
+    opened: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    slots: list[Slot],
+    policy: WaitPolicy,
+    *,
+    together: bool,
+) -> None:
+    told: list[bool] = []
+
+    class Keeper(delivery.Keeper):
+        def __init__(self, *given: Any, together: bool) -> None:  # noqa: ANN401 -- its own
+            super().__init__(*given, together=together)
+            told.append(together)
+
+    monkeypatch.setattr(ceremonies, "Keeper", Keeper)
+    monkeypatch.setattr(collector, "collect", lambda _offered, _task: [])
+    opened.approve()
+    ceremonies.sign(
+        opened.home,
+        opened.database,
+        opened.ceremony,
+        offered=slots,
+        attendant=Reviewer(),
+        wait_policy=policy,
+    )
+    assert told == [together]
