@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session, UOWTransaction, sessionmaker
 from storage.authors import AUTHOR, author_of, state_rows
 from storage.database import reading
 from storage.hashing import microseconds
+from storage.lookup import is_empty
 from storage.model import Record, whole_schema
 from storage.model.statements import ROW
 
@@ -190,6 +191,11 @@ def everything(db: Session) -> Iterator[tuple[str, bytes]]:
     for name in WATCHED:
         for values in rows(db, name):
             yield subject(name, values), digest(name, values)
+
+
+def are_stated(db: Session) -> bool:
+    """Tell whether operators state what rows hold."""
+    return not is_empty(db, "statement") and _begun(db)
 
 
 def adopt(db: Session) -> None:

@@ -11,7 +11,7 @@ several write; they go on wherever that database is copied to.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 import cbor2
@@ -69,6 +69,21 @@ def first_about(db: Session, act: str, subjects: Iterable[str]) -> dict[str, Sta
             .group_by(Statement.subject)
         )
         rows = db.scalars(select(Statement).where(Statement.id.in_(first)))
+        found.update((each.subject, each) for each in rows)
+    return found
+
+
+def last_of(db: Session, act: str, kinds: Collection[str]) -> dict[str, Statement]:
+    """Return what was said last of each thing whose first word is one of these, by subject."""
+    last = select(func.max(Statement.id), Statement.subject).where(Statement.act == act)
+    numbers = [
+        number
+        for number, subject in db.execute(last.group_by(Statement.subject))
+        if subject.partition(" ")[0] in kinds
+    ]
+    found: dict[str, Statement] = {}
+    for batch in batches(numbers):
+        rows = db.scalars(select(Statement).where(Statement.id.in_(batch)))
         found.update((each.subject, each) for each in rows)
     return found
 

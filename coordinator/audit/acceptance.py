@@ -17,7 +17,7 @@ from coordinator.audit.facts import VaultFacts
 from coordinator.audit.findings import grave
 from coordinator.audit.gathering import Book, book, key_facts
 from coordinator.errors import ApprovalMismatch, NotAccepted, UsageError
-from coordinator.home import approvals, seals, statement_checks
+from coordinator.home import approvals, row_checks, seals, statement_checks
 from coordinator.home.approvals import Standing
 from coordinator.home.operators import NOBODY
 from coordinator.home.settings import Home
@@ -207,7 +207,8 @@ def with_standing(home: Home, db: Session, vault: Vault, *, known: VaultFacts) -
     except PsbtError as failure:
         return replace(known, altered=str(failure))
     other = seals.standing(home, db, sealing.sealing_key(db)) is Standing.DIFFERS
-    return replace(known, approval=standing.value, seal_differs=other)
+    rows = tuple(row_checks.altered(home, db))
+    return replace(known, approval=standing.value, seal_differs=other, rows_altered=rows)
 
 
 def require_payment(

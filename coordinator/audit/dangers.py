@@ -21,6 +21,7 @@ NO_COPY: Final = "no_copy"
 POLICY_NOT_APPROVED: Final = "policy_not_approved"
 APPROVAL_MISMATCH: Final = "approval_mismatch"
 VAULT_ALTERED: Final = "vault_altered"
+ROWS_ALTERED: Final = "rows_altered"
 LOCATION_LOSS_FATAL: Final = "location_loss_fatal"
 WATCHED: Final = frozenset(
     {APPROVAL_MISMATCH, BRANCH_OPEN, QUORUM_STOLEN, QUORUM_LOST, VAULT_ALTERED}
@@ -49,6 +50,7 @@ def dangers(facts: VaultFacts) -> list[Notice]:
     """Return for what no address of a vault is given out, the worst first."""
     return [
         *not_approved(facts),
+        *rows_altered(facts),
         *quorum_stolen(facts),
         *quorum_lost(facts),
         *branch_open(facts),
@@ -80,6 +82,21 @@ def not_approved(facts: VaultFacts) -> Iterator[Notice]:
             f"nobody compared vault {facts.name} with its paper on this computer yet",
             f"compare checksum and first address, then: cardquorum vault approve {facts.name}",
             (f"vault:{facts.name}",),
+        )
+
+
+def rows_altered(facts: VaultFacts) -> Iterator[Notice]:
+    """Tell of rows that are not as whoever changed them last signed that they are."""
+    if facts.rows_altered:
+        others = len(facts.rows_altered) - 1
+        more = f" (and {others} more)" if others else ""
+        yield Notice(
+            ROWS_ALTERED,
+            Severity.DANGER,
+            f"{facts.rows_altered[0]}{more}",
+            "believe nothing of it but cards and paper, and ask whoever runs the server; all of "
+            "them: cardquorum custody verify",
+            (),
         )
 
 
@@ -257,6 +274,8 @@ def resting_on(facts: VaultFacts, code: str) -> str:
         return " ".join(sorted(f"{c.subject}={c.gone}" for c in facts.carriers() if c.gone))
     if code == KEY_MISMATCH:
         return " ".join(sorted(c.label for c in facts.all_keys() if c.verified is False))
+    if code == ROWS_ALTERED:
+        return " ".join(facts.rows_altered)
     if code == BRANCH_OPEN:
         return " ".join(f"{each.name}={facts.opens(each)}" for each in facts.open_branches())
     return ""

@@ -188,7 +188,8 @@ class VaultFacts:
     audit looks at, None for now; `look` is the command that looks for newer ones. `approval` is
     how the policy stands to what this home approved; None where nobody asked. `taproot` tells that
     it is a quorum in a leaf, `replaced` that another vault took its place, `seal_differs` that what
-    places are sealed to is not what this home approved, `due` what its calendar asks for.
+    places are sealed to is not what this home approved, `due` what its calendar asks for,
+    `rows_altered` which rows are not as an operator left them.
     """
 
     name: str
@@ -215,6 +216,7 @@ class VaultFacts:
     replaced: bool = False
     seal_differs: bool = False
     due: tuple[Notice, ...] = ()
+    rows_altered: tuple[str, ...] = ()
 
     def opens(self, branch: BranchFacts) -> int | None:
         """Return the first block that may spend the oldest coin by a branch.

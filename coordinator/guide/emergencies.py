@@ -14,6 +14,7 @@ from coordinator.audit.dangers import (
     POLICY_NOT_APPROVED,
     QUORUM_LOST,
     QUORUM_STOLEN,
+    ROWS_ALTERED,
     SAME_SEED,
     VAULT_ALTERED,
 )
@@ -133,9 +134,14 @@ def _print(facts: GuideFacts, vault: VaultStanding) -> tuple[str, Words]:
     return f"print the kit of vault {vault.name} and put it away", kit
 
 
+def _verify(_facts: GuideFacts, _vault: VaultStanding) -> tuple[str, Words]:
+    return "see which rows of the database somebody changed", ("custody", "verify")
+
+
 MENDS: Final[dict[str, Callable[[GuideFacts, VaultStanding], tuple[str, Words]]]] = {
     APPROVAL_MISMATCH: _restore,
     VAULT_ALTERED: _restore,
+    ROWS_ALTERED: _verify,
     POLICY_NOT_APPROVED: _approve,
     QUORUM_STOLEN: _move,
     QUORUM_LOST: _find,

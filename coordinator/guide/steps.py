@@ -13,6 +13,7 @@ from coordinator.audit.dangers import (
     KEYS_UNPROVED,
     NO_COPY,
     POLICY_NOT_APPROVED,
+    ROWS_ALTERED,
     VAULT_ALTERED,
 )
 from coordinator.guide import emergencies, road, yearly
@@ -28,7 +29,7 @@ from coordinator.wallet.refresh_state import CODE as REFRESH_DUE
 ORDER: Final = (Severity.DANGER, Severity.WARNING, Severity.INFO)
 UNMOVED: Final = frozenset(
     {
-        *(APPROVAL_MISMATCH, POLICY_NOT_APPROVED, VAULT_ALTERED),
+        *(APPROVAL_MISMATCH, POLICY_NOT_APPROVED, ROWS_ALTERED, VAULT_ALTERED),
         *(KEY_MISMATCH, KEYS_UNPROVED, NO_COPY),
     }
 )

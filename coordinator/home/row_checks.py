@@ -3,18 +3,36 @@
 A row says nothing of what it held before: who wants it back needs a backup, or the paper.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from coordinator import clock
-from storage import row_statements
+from coordinator.home import operators
+from coordinator.home.settings import Home
+from storage import row_statements, statements
 from storage.model import Statement
 from storage.model.statements import ROW
 
 NAMED_BY: Final = ("label", "public_id", "name", "ref", "family")
+AUDITED: Final = (
+    *("branch_key", "card", "card_secret", "carrier", "cosigner", "descriptor_copy", "drill"),
+    *("drill_proof", "holder", "item", "key", "location", "succession", "vault", "vault_branch"),
+    "verification",
+)
+"""Tables from whose rows an audit tells what is dangerous."""
+KNOWN: Final = "altered_rows"
+"""In a session's info: what was found of the rows it reads."""
 PAST: Final = "somebody changed the database"
+
+
+class _Row(NamedTuple):
+    """A row as statements and people call it, and the digest of what it holds."""
+
+    subject: str
+    called: str
+    digest: bytes
 
 
 class LeftRows:
@@ -35,28 +53,70 @@ class LeftRows:
 
         None where no row was stated yet.
         """
-        left, found = dict(self._left), list[str]()
-        for name in row_statements.WATCHED if left else ():
-            for values in row_statements.rows(db, name):
-                subject = row_statements.subject(name, values)
-                said, held = left.pop(subject, None), row_statements.digest(name, values)
-                if said is None or said.digest != held:
-                    found.append(self._sentence(f"{subject}{_called(values)}", said))
-        gone = (each for each in left.values() if each.digest != row_statements.GONE)
-        told = "{} is gone, which {} left: {}"
-        return [*found, *(told.format(each.subject, self._who(each), PAST) for each in gone)]
+        if not self._left:
+            return []
+        return _held(_rows(db, row_statements.WATCHED), self._left, self._names)
 
-    def _sentence(self, row: str, said: Statement | None) -> str:
-        if said is None:
-            return f"{row} was written by no operator: {PAST}"
-        if said.digest == row_statements.GONE:
-            return f"{row} is there again, which {self._who(said)} removed: {PAST}"
-        return f"{row} is not as {self._who(said)} left it: {PAST}"
 
-    def _who(self, said: Statement) -> str:
-        """Return who left a row, when, and where that is said."""
-        name = self._names.get(said.public_key, f"{said.operator} (not approved here)")
-        return f"{name} at {clock.text(said.said_at)} (statement {said.id})"
+def altered(home: Home, db: Session) -> list[str]:
+    """Return a sentence on each row an audit relies on that is not as an operator left it.
+
+    Only what was said last of each is looked at: that nothing was taken out is `known_heads`'
+    work, and the whole is that of `custody verify`.
+    """
+    known: list[str] | None = db.info.get(KNOWN)
+    if known is None or db.info.get(row_statements.CHANGED):
+        known = db.info[KNOWN] = _altered(home, db) if row_statements.are_stated(db) else []
+    return known
+
+
+def _altered(home: Home, db: Session) -> list[str]:
+    rows, last = list(_rows(db, AUDITED)), statements.last_of(db, ROW, AUDITED)
+    left = {subject: said for subject, said in last.items() if statements.holds(said)}
+    for subject, digest in db.info.get(row_statements.CHANGED, {}).items():
+        left.pop(subject, None)  # this transaction states it once it commits
+        rows = [row for row in rows if (row.subject, row.digest) != (subject, digest)]
+    return _held(rows, left, operators.known(home))
+
+
+def _held(
+    rows: Iterable[_Row], left: Mapping[str, Statement], names: Mapping[bytes, str]
+) -> list[str]:
+    """Hold rows against how they were left; return what is wrong, what is gone too."""
+    found, there = list[str](), set[str]()
+    for row in rows:
+        there.add(row.subject)
+        if (wrong := _wrong(row, left.get(row.subject), names)) is not None:
+            found.append(wrong)
+    for subject, said in left.items():
+        if subject not in there and said.digest != row_statements.GONE:
+            found.append(f"{subject} is gone, which {_who(said, names)} left: {PAST}")
+    return found
+
+
+def _rows(db: Session, tables: Iterable[str]) -> Iterator[_Row]:
+    for name in tables:
+        for values in row_statements.rows(db, name):
+            subject = row_statements.subject(name, values)
+            called = f"{subject}{_called(values)}"
+            yield _Row(subject, called, row_statements.digest(name, values))
+
+
+def _wrong(row: _Row, said: Statement | None, names: Mapping[bytes, str]) -> str | None:
+    """Return what is wrong with a row after what was said last of it; None where nothing is."""
+    if said is None:
+        return f"{row.called} was written by no operator: {PAST}"
+    if said.digest == row_statements.GONE:
+        return f"{row.called} is there again, which {_who(said, names)} removed: {PAST}"
+    if said.digest != row.digest:
+        return f"{row.called} is not as {_who(said, names)} left it: {PAST}"
+    return None
+
+
+def _who(said: Statement, names: Mapping[bytes, str]) -> str:
+    """Return who left a row, when, and where that is said."""
+    name = names.get(said.public_key, f"{said.operator} (not approved here)")
+    return f"{name} at {clock.text(said.said_at)} (statement {said.id})"
 
 
 def _called(values: Mapping[str, Any]) -> str:

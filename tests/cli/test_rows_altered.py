@@ -1,0 +1,89 @@
+"""Rows that somebody changed on the server are a danger wherever one is asked for."""
+
+from contextlib import closing
+
+import pytest
+from sqlalchemy import select
+
+from coordinator.home import row_checks
+from coordinator.workspace.opened_home import OpenedHome
+from storage.model import Card
+from storage.row_statements import CHANGED
+from tests.cli.family import Family
+from tests.program import PIN, UNPROVED, Asked
+from tests.sampled import shortened
+from tests.servers.postgresql import Engines
+
+CHANGES = {
+    "a card's attestation": "UPDATE card SET attestation = 'genuine' WHERE label = 'b'",
+    "a place's region": "UPDATE location SET region = 'lyon' WHERE name = 'at-b'",
+    "a thing that is gone": "DELETE FROM descriptor_copy WHERE id = 1",
+    "who carries a key": "UPDATE carrier SET retired_at = created_at WHERE id = 1",
+}
+
+
+def codes(operator: Asked) -> list[str]:
+    return [each["code"] for each in operator("audit", "v", "--fail-on", "none")["findings"]]
+
+
+@pytest.mark.parametrize(
+    "change", shortened(CHANGES, "a card's attestation", "a thing that is gone")
+)
+def test_what_was_changed_on_the_server_is_a_danger(
+    family: Family, on_server: Engines, change: str
+) -> None:
+    anna, ben = family.anna, family.ben
+    assert "rows_altered" not in [*codes(anna), *codes(ben)]
+    sql = f"SET session_replication_role = replica; {CHANGES[change]}"
+    on_server.server.run(sql, family.database)
+    for each in (anna, ben):
+        assert "rows_altered" in codes(each)
+        steps = [step["command"] for step in each("status", check=None)["next"]]
+        assert "cardquorum custody verify" in steps
+        refused = each("address", "new", "v", *UNPROVED, check=5)["error"]
+        assert "rows_altered" in refused["codes"]
+        assert (
+            ", which anna at " in refused["message"] or " is not as anna at " in refused["message"]
+        )
+        each("address", "new", "v", *UNPROVED, "--accept", "rows_altered")
+        (told,) = each("custody", "verify", check=5)["signed"]["altered"]
+        assert told.endswith("somebody changed the database")
+
+
+def test_what_operators_change_themselves_is_none(family: Family) -> None:
+    """Every kind of change, each seen by the other at once."""
+    anna, ben = family.anna, family.ben
+    ben("holder", "add", "uncle", "--limit", "0.2btc")
+    anna("location", "edit", "at-a", "--region", "lyon", "--holder", "uncle")
+    ben("secret", "add", "b-pin", "--of", "b", "--kind", "pin", "--known-by", "uncle")
+    anna("carrier", "add", "a", "plate", "a-plate")
+    anna("carrier", "edit", "plate:a-plate", "--name", "steel")
+    ben("secret", "remove", "b-pin")
+    anna("location", "edit", "at-a", "--holder", "")
+    ben("holder", "remove", "uncle")
+    ben("emulate", "new", "satochip", "x")
+    ben("card", "enrol", "x", "--emulated", "x", "--pin-stdin", stdin=PIN)
+    ben("card", "forget", "x", "--yes")
+    anna("copy", "remove", "copy:paper-a")
+    drill = anna("drill", "start", "v")["drill"]
+    anna("drill", "sign", drill, "--emulated", "a", "--pin-stdin", stdin=PIN)
+    pins = f"b={PIN}\nc={PIN}\n"
+    ben("vault", "verify", "v", "--emulated", "b", "--emulated", "c", "--pin-stdin", stdin=pins)
+    for each in (anna, ben):
+        assert "rows_altered" not in codes(each)
+        assert each("custody", "verify")["valid"]
+
+
+def test_a_row_is_as_it_was_left_while_its_transaction_lasts(family: Family) -> None:
+    opened = OpenedHome(family.anna.home)
+    with closing(opened), opened.database() as db:
+        card = db.scalars(select(Card).where(Card.label == "a")).one()
+        assert row_checks.altered(opened.home, db) == []
+        card.attestation = "genuine"
+        db.flush()
+        assert row_checks.altered(opened.home, db) == []
+        db.info.pop(CHANGED)
+        db.info.pop(row_checks.KNOWN)
+        (told,) = row_checks.altered(opened.home, db)
+        assert f"card {card.id} (a) is not as anna at " in told
+        db.rollback()
