@@ -423,16 +423,28 @@ def test_what_was_left_out_before_may_come_back_if_it_is_true() -> None:
     for psbt_in in ours.inputs:
         psbt_in.witness_utxo = None
     assert quorum(combine(ours, SIGNED[1], POLICY), POLICY) == (2, 2)
-    with pytest.raises(NotOnlySignatures, match=r"inputs\[1\].witness_utxo"):
-        combine(ours, returned(codec.copy(SIGNED[1]), richer_alone), POLICY)
+    for change in (richer_alone, moved_alone):
+        with pytest.raises(NotOnlySignatures, match=r"inputs\[1\].witness_utxo"):
+            combine(ours, returned(codec.copy(SIGNED[1]), change), POLICY)
 
 
 def richer_alone(psbt: Psbt) -> None:
+    """Say another amount, and nothing that proves it."""
+    leave_unproved(psbt)
+    stated = psbt.inputs[1].witness_utxo
+    psbt.inputs[1].witness_utxo = type(stated)(stated.value + 1, stated.script_pubkey)
+
+
+def moved_alone(psbt: Psbt) -> None:
+    """Say another script, and nothing that proves it."""
+    leave_unproved(psbt)
+    stated = psbt.inputs[1].witness_utxo
+    psbt.inputs[1].witness_utxo = type(stated)(stated.value, SCRIPT(b"\x51"))
+
+
+def leave_unproved(psbt: Psbt) -> None:
     for psbt_in in psbt.inputs:
         psbt_in.non_witness_utxo = None
-    psbt.inputs[1].witness_utxo = type(psbt.inputs[1].witness_utxo)(
-        psbt.inputs[1].witness_utxo.value + 1, psbt.inputs[1].witness_utxo.script_pubkey
-    )
 
 
 def test_additions_without_end_are_passed_over_and_the_signatures_taken() -> None:
