@@ -281,6 +281,14 @@ def test_what_is_not_a_signature_is_refused_by_name(
         assert field in str(refusal.value)
 
 
+def test_the_sighash_type_that_is_wanted_is_named() -> None:
+    for vault, name in ((VAULT, "ALL"), (soft_vault(2, 3, "tr"), "DEFAULT")):
+        spend = vault.spend([50_000, 60_000], 100_000, 0)
+        other = returned(spend, put("sighash_type", 2))
+        with pytest.raises(NotOnlySignatures, match=f"is 2, not {name}"):
+            new_signatures(spend, other, vault.policy)
+
+
 @pytest.mark.parametrize(
     ("script", "fault"),
     [("wsh", "is not empty"), ("sh-wsh", "is not that of the output it spends")],
