@@ -363,7 +363,7 @@ def test_libwally_signs_by_the_key_path_and_that_does_not_come_back() -> None:
 
 def test_a_signature_of_a_script_is_none_for_a_leaf() -> None:
     answer = codec.copy(UNSIGNED)
-    answer.inputs[0].partial_sigs = {next(iter(VAULT.masters)).get_public_key(): b"\x30\x06"}
+    answer.inputs[0].partial_sigs = {VAULT.masters[0].pubkey: b"\x30\x06"}
     with pytest.raises(NotOnlySignatures, match="partial_sigs are ECDSA, a leaf takes none"):
         combine(UNSIGNED, answer, POLICY)
 
