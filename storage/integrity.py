@@ -8,6 +8,7 @@ looking at every row takes time, so that is asked only after something went wron
 import re
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -120,6 +121,7 @@ def _columns(connection: sqlite3.Connection) -> dict[str, set[tuple[str, str, in
     return found
 
 
+@cache
 def _own(version: str) -> tuple[dict[Object, str], dict[str, set[tuple[str, str, int]]]]:
     """Return what a database of this version has, by making one in memory."""
     from storage.migrations import upgrade  # noqa: PLC0415 -- importing Alembic takes 150 ms

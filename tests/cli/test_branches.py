@@ -87,16 +87,18 @@ def recover(asked: Asked, *words: str, check: int | None = 0) -> dict[str, Any]:
     ("later", "template", "signers"),
     [
         (ONE, "wsh(or_d(multi(2,@0/**,@1/**,@2/**),and_v(v:pkh(@3/**),older(10))))", "e"),
-        (
+        pytest.param(
             TWO_OF_THREE,
             "wsh(or_d(multi(2,@0/**,@1/**,@2/**),and_v(v:multi(2,@3/**,@4/**,@5/**),older(10))))",
             "eg",
+            marks=pytest.mark.matrix,
         ),
-        (
+        pytest.param(
             SAME,
             "wsh(or_d(multi(2,@0/**,@1/**,@2/**),"
             "and_v(v:multi(1,@0/<2;3>/*,@1/<2;3>/*,@2/<2;3>/*),older(10))))",
             "b",
+            marks=pytest.mark.matrix,
         ),
         (
             ("--recovery-at", "140", "--recovery-card", "f"),

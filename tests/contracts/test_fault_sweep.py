@@ -207,7 +207,7 @@ def swept(subject: Subject, *, known: bool, every: int) -> int:
 
 @every_way
 @pytest.mark.parametrize("known", [False, True], ids=["met first", "met before"])
-@sampled(3)
+@sampled(5)
 def test_every_fault_at_every_command(subject: Subject, known: bool, every: int) -> None:  # noqa: FBT001 -- by name
     points = swept(subject, known=known, every=every)
     print(f"sweep: {points} faults")  # noqa: T201 -- the count, with -s

@@ -28,6 +28,7 @@ from tests.coordinator.guide.model import (
     taken,
 )
 from tests.coordinator.guide.next_steps_table import PAPER, Counts, document
+from tests.sampled import in_turn
 
 STEPS_MAX = 80
 SAMPLE = 31
@@ -166,6 +167,13 @@ def states(walked: tuple[dict[Model, int], Counts]) -> Iterable[Model]:
     return ways
 
 
+@pytest.fixture
+def audited(walked: tuple[dict[Model, int], Counts]) -> Iterable[Model]:
+    """Return the states whose vaults are audited: all where all are walked from, else one in 3."""
+    ways, counts = walked
+    return in_turn(ways, 0, 1 if counts.starts == told().starts else 3)
+
+
 def told() -> Counts:
     """Return the numbers that stand in the document."""
     shown = re.search(r"([\d,]+) states of a\s+model \(([\d,]+) .*?(\d+) steps", PAPER.read_text())
@@ -204,9 +212,9 @@ def test_what_is_dangerous_comes_first(states: Iterable[Model]) -> None:
         assert order == sorted(order)
 
 
-def test_nothing_contradicts_what_is_dangerous(states: Iterable[Model]) -> None:
+def test_nothing_contradicts_what_is_dangerous(audited: Iterable[Model]) -> None:
     """Status, the first step, the audit's verdict and its exit status are of one mind."""
-    for model in states:
+    for model in audited:
         dangers, steps = seen(model).dangers, seen(model).steps
         first = bool(steps) and steps[0].severity is Severity.DANGER
         assert first is any(dangers), (model, dangers, steps)
