@@ -8,7 +8,6 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -22,6 +21,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     UniqueConstraint,
+    create_engine,
     delete,
     select,
     text,
@@ -34,10 +34,10 @@ from coordinator.home import statement_checks
 from coordinator.home.settings import Home
 from coordinator.incident import altered_rows
 from coordinator.workspace.opened_home import OpenedHome
-from storage.authors import AUTHOR
 from storage.model import whole_schema
 from storage.model.record import UtcTime
 from storage.row_statements import SEALED_IN, UNSAID, WATCHED
+from tests.altered import unguarded as unguarded_file
 from tests.cli.family import text as url_text
 from tests.cli.filled import filled
 from tests.cli.test_administrator import unguarded
@@ -424,13 +424,11 @@ def test_what_is_changed_in_a_home_alone_is_named_where_it_follows_from_somethin
 
 TO: Final = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080:10000"
 VERBS: Final = (
-    *("status", "vault list", "vault show v", "vault show later", "address list v", "coins v"),
-    *("address new later --accept keys_unproved --accept no_copy", "spend list", "card list"),
-    *("custody verify", "custody log", "audit v --fail-on none", "drill list v", "copy list v"),
-    *("secret list", "location list", "holder list", "label export {out}/l", "history v"),
-    *("replace show old", "carrier list", "kit later --out {out}/k", "backup --out {out}/b"),
-    *("spend show {open}", "spend export {open} --out {out}/p", "drill show {drill}"),
-    f"spend create v --to {TO} --feerate 2",
+    *("status", "vault show v", "address list v", "card list", "audit v --fail-on none"),
+    *("address new later --accept keys_unproved --accept no_copy", "custody verify"),
+    *("drill show {drill}", "spend show {open}", "kit later --out {out}/k", "replace show old"),
+    *("spend export {open} --out {out}/p", f"spend create v --to {TO} --feerate 2", "history v"),
+    *("backup --out {out}/b", "label export {out}/l", "copy list v", "secret list"),
 )
 """What reads the rows; the same home is asked all of it after each change."""
 
@@ -449,11 +447,12 @@ def test_no_verb_breaks_down_over_what_was_changed(
     for number, change in enumerate(found):
         out = tmp_path / str(number)
         shutil.copytree(whole.home, out / "home", symlinks=True)
-        opened = OpenedHome(out / "home")
-        with closing(opened), opened.database.begin() as db:
-            del db.info[AUTHOR]
-            lax(db, TABLES[name])
-            db.execute(change.run)
+        unguarded_file(out / "home" / "cardquorum.db").close()
+        changing = create_engine(f"sqlite:///{out / 'home' / 'cardquorum.db'}")
+        with changing.begin() as connection:
+            connection.execute(text("PRAGMA ignore_check_constraints = ON"))
+            connection.execute(change.run)
+        changing.dispose()
         for verb in VERBS:
             words = verb.format(out=out, open=waits, drill=drill).split()
             ended = run_program(out / "home", "--json", *words, check=None)
