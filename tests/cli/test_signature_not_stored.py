@@ -1,6 +1,7 @@
 """A signature that cannot be stored is shown and can be given back; it is never lost in silence."""
 
 import json
+import os
 import resource
 import sqlite3
 import stat
@@ -100,6 +101,21 @@ def test_a_backup_takes_kept_signatures_along(
     back("restore", str(tmp_path / "file"))
     assert len(lying) == 3
     assert back("spend", "show", payment)["have"] == 1
+
+
+def test_what_was_never_written_to_its_end_is_removed_once_it_is_old(
+    asked: Asked, home: Path, payment: str
+) -> None:
+    """A younger one may be another program's, which is at it just now."""
+    folder = home / "undelivered"
+    folder.mkdir(0o700)
+    unfinished = folder / "abcd.json.x7"
+    unfinished.write_bytes(b"{")
+    assert asked("spend", "show", payment)["have"] == 0
+    assert unfinished.exists()
+    os.utime(unfinished, (0, 0))
+    assert asked("spend", "show", payment)["have"] == 0
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("ended", ["abandon", "sign"])
