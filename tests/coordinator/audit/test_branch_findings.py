@@ -139,7 +139,10 @@ def test_a_branch_is_open_once_the_next_block_may_spend_by_it() -> None:
 
 def test_without_a_coin_only_a_height_opens_a_branch() -> None:
     assert "branch_open" not in found(later(NET, oldest=None))
-    assert "branch_open" in found(later(NET._replace(blocks=None, height=TIP), oldest=None))
+    at_height = later(NET._replace(blocks=None, height=TIP), oldest=None)
+    assert "make a vault whose later keys wait longer" in found(at_height)["branch_open"].remedy
+    by_age = found(later(NET, oldest=TIP - YEAR))["branch_open"]
+    assert "cardquorum spend refresh v" in by_age.remedy
 
 
 def test_a_branch_that_opened_since_the_last_sync_is_a_danger() -> None:
@@ -172,10 +175,12 @@ def test_thieves_of_the_later_keys_can_spend_once_a_branch_is_open() -> None:
 def test_a_lost_quorum_waits_for_the_branch_that_is_left() -> None:
     lost = tuple(key(each, carrier(each, None, gone="destroyed")) for each in "bf")
     facts = later(NET, cosigners=(*lost, COSIGNERS[2]))
+    lasting = found(facts)["quorum_lost"]
     assert (
         "cannot be spent until the wait of the later keys (recovery) is over, about November 2027"
-        in (found(facts)["quorum_lost"].message)
+        in lasting.message
     )
+    assert lasting.remedy.endswith("else wait, then: cardquorum spend recover v --to ADDRESS")
     opened = replace(facts, ages=CoinAges(TIP - YEAR, TIP, 2))
     assert "quorum_lost" not in found(opened)
 
