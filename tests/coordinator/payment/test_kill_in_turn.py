@@ -131,9 +131,11 @@ def goes_on(home: Path, ceremony: str) -> int:
     return kept.total()
 
 
-def sweep(trial: Trial, folder: Path, words: tuple[str, ...], stdin: str = "") -> Iterator[Path]:
-    """Yield the home after a kill at each step of a command, and after its end."""
-    for nth in range(1, STEPS_MAX):
+def sweep(
+    trial: Trial, folder: Path, words: tuple[str, ...], stdin: str = "", *, every: int = 1
+) -> Iterator[Path]:
+    """Yield the home after a kill at each step of a command, or every few, and after its end."""
+    for nth in range(1, STEPS_MAX, every):
         home = trial.copy(folder)
         came_that_far = killed(home, nth, words, stdin)
         yield home
@@ -144,14 +146,13 @@ def sweep(trial: Trial, folder: Path, words: tuple[str, ...], stdin: str = "") -
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("trial", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("labels", ["a", "ab"])
+@pytest.mark.parametrize(("labels", "every"), [("a", 1), ("ab", 3)])
 def test_a_turn_killed_at_every_step_keeps_what_was_given(
-    trial: Trial, tmp_path: Path, labels: str
+    trial: Trial, tmp_path: Path, labels: str, every: int
 ) -> None:
     words, stdin = signing(trial.ceremony, labels), pins(labels)
-    seen = [
-        goes_on(home, trial.ceremony) for home in sweep(trial, tmp_path / "killed", words, stdin)
-    ]
+    homes = sweep(trial, tmp_path / "killed", words, stdin, every=every)
+    seen = [goes_on(home, trial.ceremony) for home in homes]
     assert {0, seen[-1]} <= set(seen)
     assert seen[-1] == INPUTS * len(labels)
     if len(labels) == 1:  # two cards take turns as they like
