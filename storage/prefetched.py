@@ -65,6 +65,7 @@ class Snapshot:
         """Keep what was brought."""
         self.brought, self.opening, self.later = dict(brought), opening, set(later)
         self.stale: set[str] = set()
+        self.written = False
         self.large = set(TABLES) - brought.keys()
         self._again: Counter[str] = Counter()
 
@@ -97,3 +98,12 @@ class Snapshot:
             self.stale |= {writes[1].lower()} & self.brought.keys()
         elif not ASKS.match(statement):
             self.stale |= self.brought.keys()
+        else:
+            return
+        self.written = True
+
+    def held(self, tables: Collection[str]) -> dict[str, Rows] | None:
+        """Return all that tables hold, None where one is not here or anything was written."""
+        if self.written or not self.brought.keys() >= set(tables):
+            return None
+        return {name: self.brought[name] for name in tables}

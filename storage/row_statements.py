@@ -11,7 +11,7 @@ these tables has a statement. Not stated are the books, which have chains of the
 block chain told.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -24,8 +24,9 @@ from storage.authors import AUTHOR, author_of, state_rows
 from storage.database import reading
 from storage.hashing import microseconds
 from storage.lookup import is_empty
-from storage.model import Record, whole_schema
+from storage.model import Record, Statement, whole_schema
 from storage.model.statements import ROW
+from storage.prefetched import Rows
 
 TAG: Final = b"cardquorum row v1"
 GONE: Final = bytes(32)
@@ -196,6 +197,28 @@ def everything(db: Session) -> Iterator[tuple[str, bytes]]:
 def are_stated(db: Session) -> bool:
     """Tell whether operators state what rows hold."""
     return not is_empty(db, "statement") and _begun(db)
+
+
+def imprint(db: Session, tables: Collection[str]) -> bytes | None:
+    """Return a digest of what these tables hold and what was ever stated of their rows.
+
+    None where it is not at hand: in a file, of large tables, and once a transaction wrote.
+    """
+    if db.get_bind().dialect.name == "sqlite" or db.info.get(CHANGED):
+        return None
+    from storage.server_dialect import driven  # noqa: PLC0415 -- an extra's
+
+    pairs = (each.table for name in tables for each in LISTS.get(name, {}).values())
+    wanted = sorted({*tables, *pairs, Statement.__tablename__})
+    snapshot = driven(db.connection()).snapshot
+    held = snapshot.held(wanted) if snapshot else None
+    if held is None or not {"act", "subject"} <= set(held[Statement.__tablename__].columns):
+        return None
+    columns, said = held[Statement.__tablename__]
+    act, about = columns.index("act"), columns.index("subject")
+    rows = [row for row in said if row[act] == ROW and str(row[about]).partition(" ")[0] in tables]
+    held[Statement.__tablename__] = Rows(columns, rows)
+    return sha256(TAG + repr(held).encode()).digest()
 
 
 def adopt(db: Session) -> None:

@@ -4,14 +4,18 @@ A row says nothing of what it held before: who wants it back needs a backup, or 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from coordinator import clock
+from coordinator.errors import UsageError
+from coordinator.files import write_private
 from coordinator.home import operators
 from coordinator.home.settings import Home
 from storage import row_statements, statements
+from storage.database import VERSIONS
 from storage.model import Statement
 from storage.model.statements import ROW
 
@@ -22,6 +26,9 @@ AUDITED: Final = (
     "verification",
 )
 """Tables from whose rows an audit tells what is dangerous."""
+FILE: Final = f"rows-held-{VERSIONS[-1]}"
+"""In the home: the digest of rows, and of what was stated of them, that were found right."""
+SIZE_MAX: Final = 100
 KNOWN: Final = "altered_rows"
 """In a session's info: what was found of the rows it reads."""
 PAST: Final = "somebody changed the database"
@@ -71,6 +78,27 @@ def altered(home: Home, db: Session) -> list[str]:
 
 
 def _altered(home: Home, db: Session) -> list[str]:
+    """Hold rows against what was stated; not again while both are as this home found them right."""
+    held = row_statements.imprint(db, AUDITED)
+    if held is not None and _kept(home) == held:
+        return []
+    found = _compared(home, db)
+    if held is not None and not found:
+        with suppress(UsageError):  # a home that can only be read looks each time
+            write_private(home.folder / FILE, held.hex().encode())
+    return found
+
+
+def _kept(home: Home) -> bytes | None:
+    """Return the digest of the rows that this home found right; None where it keeps none."""
+    try:
+        with (home.folder / FILE).open("rb") as file:
+            return bytes.fromhex(file.read(SIZE_MAX).decode("ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _compared(home: Home, db: Session) -> list[str]:
     rows, last = list(_rows(db, AUDITED)), statements.last_of(db, ROW, AUDITED)
     left = {subject: said for subject, said in last.items() if statements.holds(said)}
     for subject, digest in db.info.get(row_statements.CHANGED, {}).items():

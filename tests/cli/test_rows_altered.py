@@ -50,6 +50,36 @@ def test_what_was_changed_on_the_server_is_a_danger(
         assert told.endswith("somebody changed the database")
 
 
+def test_rows_found_right_are_looked_at_again_once_they_or_their_statements_change(
+    family: Family, on_server: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna, looked = family.anna, list[object]()
+    compared = row_checks._compared
+    monkeypatch.setattr(
+        row_checks, "_compared", lambda *given: looked.append(given) or compared(*given)
+    )
+    kept = anna.home / row_checks.FILE
+    assert "rows_altered" not in codes(anna)
+    assert kept.stat().st_mode & 0o777 == 0o600
+    looked.clear()
+    assert "rows_altered" not in codes(anna)
+    assert looked == []
+    for other in ("no digest at all", "00" * 32):
+        kept.write_text(other)
+        assert "rows_altered" not in codes(anna)
+        assert looked.pop()
+    family.ben("card", "list")
+    changed = "SET session_replication_role = replica; {}"
+    for sql in (
+        "UPDATE statement SET operator = 'mallory' WHERE subject = 'card 1'",
+        CHANGES["a card's attestation"],
+    ):
+        on_server.server.run(changed.format(sql), family.database)
+        for _ in range(2):
+            assert "rows_altered" in codes(anna)
+            assert looked.pop()
+
+
 def test_what_operators_change_themselves_is_none(family: Family) -> None:
     """Every kind of change, each seen by the other at once."""
     anna, ben = family.anna, family.ben
