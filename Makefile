@@ -44,7 +44,7 @@ style: $(VENV)/.test
 
 # `make test`, and every further version, source and moment of what one case of each kind shows.
 test-all: ready
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not bench and not intrusion"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not bench and not intrusion" --chance $$(date +%s)
 
 # Every family, every command: other programs and resets at a reader (a quarter of an hour).
 test-intrusion: $(VENV)/.test

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from cards.pcscd import SOCKET_VARIABLE
 from coordinator.home.settings import Home
 from storage.database import open_database
+from tests import chance
 from tests.on_each_engine import SUITES, ServedHomes
 from tests.program import Asked, Program, asking, made_vault, run_program
 from tests.servers import postgresql
@@ -45,6 +46,39 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_LOOKED_FOR_AFTER, 20, 20)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that has the tests draw other random numbers than in each run before."""
+    parser.addoption("--chance", default="1", help="what each test's random numbers follow from")
+
+
+def pytest_configure() -> None:
+    chance.replace_random_bytes()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Return what has to be given to see a run's random numbers again."""
+    return f"random numbers: --chance {config.getoption('chance')}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Have a fixture draw the same whichever test is the first to want it."""
+    own = fixturedef.scope == "function"
+    whose = request.node.nodeid if own else os.environ.get("PYTEST_XDIST_WORKER", "")
+    chosen = str(getattr(request, "param", ""))
+    with chance.following(request.config.getoption("chance"), fixturedef.argname, chosen, whose):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Have a test draw the same in each run."""
+    with chance.following(item.config.getoption("chance"), item.nodeid):
+        return (yield)
 
 
 @pytest.hookimpl(optionalhook=True)

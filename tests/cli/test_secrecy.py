@@ -1,6 +1,7 @@
 """Nothing that is printed or logged holds a secret, but where it is shown on purpose."""
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,13 +40,19 @@ def loud(tmp_path: Path) -> Program:
 
 
 def forms(secret: str) -> set[str]:
-    """Return how a secret may look: as typed, in hex, as Python shows bytes."""
+    """Return how a secret may look but as typed: in hex, as Python shows bytes."""
     hexed = secret.encode().hex()
-    return {secret, hexed, hexed.upper(), repr(secret.encode())}
+    return {hexed, hexed.upper(), repr(secret.encode())}
+
+
+ENCRYPTED = re.compile("[0-9a-f]{24,}", re.IGNORECASE)
+"""What the log shows of a secure channel: any six digits stand there once in a few hundred runs."""
 
 
 def assert_silent(said: str, *secrets: str) -> None:
     for secret in secrets:
+        told = ENCRYPTED.sub("", said) if len(secret) <= len(PUK) else said
+        assert secret not in told, said
         assert not [form for form in forms(secret) if form in said], said
 
 
