@@ -310,10 +310,22 @@ def previous_transaction(psbt_in: InputScope) -> network.Transaction | None:
     return found.transaction if isinstance(found, Previous) else None
 
 
+class _WrittenKey(PublicKey):
+    """embit's key that keeps the bytes it was read from: embit's own writes them at each look."""
+
+    written: bytes
+
+    def sec(self) -> bytes:
+        """Return the key in SEC 1's form: 33 bytes, or 65 where it is not compressed."""
+        return self.written
+
+
 @lru_cache(maxsize=CACHED_KEYS)
 def public_key(pubkey: bytes) -> PublicKey:
     """Return embit's key; the same key is one object, which makes comparing PSBTs cheap."""
-    return PublicKey.parse(pubkey)
+    key = _WrittenKey.parse(pubkey)
+    key.written = pubkey
+    return key
 
 
 @lru_cache(maxsize=CACHED_KEYS)

@@ -31,7 +31,7 @@ def finalize(
         if codec.is_final(psbt.inputs[index]):
             raise PsbtError(f"input {index} is final already")
     require_branch(psbt, policy, branch)
-    signatures = valid_signatures(psbt, policy, verified, branch=branch)
+    signatures = valid_signatures(psbt, policy, verified, branch=branch, own=scripts)
     have, need = min(map(len, signatures.values())), policy.branch(branch).threshold
     final = codec.copy(psbt)
     for index, held in signatures.items():

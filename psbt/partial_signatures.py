@@ -1,5 +1,6 @@
 """The signatures a PSBT already holds; none counts unless it verifies."""
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -56,12 +57,15 @@ def valid_signatures(
     verified: AbstractSet[Verified] = frozenset(),
     *,
     branch: str = PRIMARY,
+    own: Mapping[int, VaultScript] | None = None,
 ) -> dict[int, dict[bytes, bytes]]:
     """Return, for each input of the vault, the valid signatures by a branch's keys.
 
-    They are 64 bytes by public key. Those that the caller verified are not verified again.
+    They are 64 bytes by public key. Those that the caller verified are not verified again; `own`
+    is what `own_inputs` returns, where the caller has it already.
     """
-    signed = _signed_inputs(psbt, policy, verified, branch=branch)
+    scripts = own_inputs(psbt, policy) if own is None else own
+    signed = _signed_inputs(psbt, scripts, verified, branch=branch)
     return {index: held for index, (_, held) in signed.items()}
 
 
@@ -78,7 +82,7 @@ def standing(
     """
     asked = policy.branch(branch)
     counts = dict.fromkeys(range(len(asked.keys)), 0)
-    signed = _signed_inputs(psbt, policy, verified, branch=branch).values()
+    signed = _signed_inputs(psbt, own_inputs(psbt, policy), verified, branch=branch).values()
     for script, held in signed:
         for place, pubkey in enumerate(script.keys_of(branch)):
             counts[place] += pubkey in held
@@ -98,10 +102,13 @@ def quorum(psbt: Psbt, policy: Policy, branch: str = PRIMARY) -> tuple[int, int]
 
 
 def _signed_inputs(
-    psbt: Psbt, policy: Policy, verified: AbstractSet[Verified], *, branch: str
+    psbt: Psbt,
+    scripts: Mapping[int, VaultScript],
+    verified: AbstractSet[Verified],
+    *,
+    branch: str,
 ) -> dict[int, tuple[VaultScript, dict[bytes, bytes]]]:
     found = {}
-    scripts = own_inputs(psbt, policy)
     for index, digest in sighashes(psbt, scripts).items():
         script = scripts[index]
         stated = held(psbt.inputs[index], script)
