@@ -179,6 +179,15 @@ def test_what_others_sign_is_kept_and_the_first_stays() -> None:
     assert codec.to_bytes(combine(once, again, VAULT.policy)) == codec.to_bytes(once)
 
 
+def test_others_tell_the_script_of_their_nested_coin_before_they_sign() -> None:
+    asked = shared("p2sh-p2wpkh")
+    silent = codec.copy(asked)
+    silent.inputs[2].redeem_script = None
+    told_later = combine(silent, asked, VAULT.policy)
+    assert told_later.inputs[2].redeem_script.data == THEIRS
+    assert codec.to_bytes(told_later) == codec.to_bytes(asked)
+
+
 def test_others_say_no_other_amount_than_before() -> None:
     asked = shared()
     other = codec.copy(asked)
