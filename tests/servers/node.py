@@ -64,7 +64,7 @@ def getblockchaininfo(daemon: "Daemon") -> Json:
         "verificationprogress": 0.5 if downloading else 1,
         "initialblockdownload": downloading,
         "chainwork": header["chainwork"],
-        "size_on_disk": sum(len(block.raw) for _, block in view.ledger.blocks_above(0)),
+        "size_on_disk": view.size,
         "pruned": bool(daemon.pruned_below),
     }
     if daemon.pruned_below:

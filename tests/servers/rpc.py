@@ -1,5 +1,6 @@
 """JSON-RPC as Bitcoin Core speaks it: 2.0 and 1.x, single requests and batches."""
 
+import functools
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -51,9 +52,12 @@ def reply(body: bytes, ask: Ask) -> Reply:
     return _reply_to(request, ask)
 
 
+signature_of = functools.cache(inspect.signature)
+
+
 def call(function: Call, subjects: tuple[object, ...], params: Params) -> object:
     """Call a function with parameters by position or by name; null is a parameter left out."""
-    signature = inspect.signature(function)
+    signature = signature_of(function)
     given = params if isinstance(params, dict) else {}
     for name in given:
         if name not in signature.parameters:

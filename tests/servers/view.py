@@ -34,6 +34,11 @@ class View:
     def pool(self) -> Pool:
         return self._chain.pool()
 
+    @cached_property
+    def size(self) -> int:
+        """Return how many bytes the blocks take."""
+        return sum(len(block.raw) for _, block in self.ledger.blocks_above(0))
+
     @property
     def waiting(self) -> dict[str, Waiting]:
         return self.pool.waiting

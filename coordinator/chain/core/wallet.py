@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -524,6 +525,7 @@ def keychain_descriptors(descriptor: str) -> tuple[str, str]:
     return _keychains(body)
 
 
+@lru_cache(maxsize=16)
 def _keychains(body: str) -> tuple[str, str]:
     receive, change = (bare(PAIR.sub(rf"/\{group}/*", body)) for group in (1, 2))
     return receive, change
