@@ -207,8 +207,14 @@ def with_standing(home: Home, db: Session, vault: Vault, *, known: VaultFacts) -
     except PsbtError as failure:
         return replace(known, altered=str(failure))
     other = seals.standing(home, db, sealing.sealing_key(db)) is Standing.DIFFERS
-    rows = tuple(row_checks.altered(home, db))
-    return replace(known, approval=standing.value, seal_differs=other, rows_altered=rows)
+    rows = row_checks.doubted(home, db)
+    return replace(
+        known,
+        approval=standing.value,
+        seal_differs=other,
+        rows_altered=tuple(rows.altered),
+        rows_unapproved=tuple(rows.unapproved),
+    )
 
 
 def require_payment(

@@ -3,7 +3,7 @@
 Each code stays the same; a command that refuses takes it with `--accept CODE`.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from coordinator.audit.exposure import Quorum, exposure_of, keys_left, quorum_left, quorum_taken
@@ -22,6 +22,7 @@ POLICY_NOT_APPROVED: Final = "policy_not_approved"
 APPROVAL_MISMATCH: Final = "approval_mismatch"
 VAULT_ALTERED: Final = "vault_altered"
 ROWS_ALTERED: Final = "rows_altered"
+ROWS_UNAPPROVED: Final = "rows_unapproved"
 LOCATION_LOSS_FATAL: Final = "location_loss_fatal"
 WATCHED: Final = frozenset(
     {APPROVAL_MISMATCH, BRANCH_OPEN, QUORUM_STOLEN, QUORUM_LOST, VAULT_ALTERED}
@@ -51,6 +52,7 @@ def dangers(facts: VaultFacts) -> list[Notice]:
     return [
         *not_approved(facts),
         *rows_altered(facts),
+        *rows_unapproved(facts),
         *quorum_stolen(facts),
         *quorum_lost(facts),
         *branch_open(facts),
@@ -88,16 +90,33 @@ def not_approved(facts: VaultFacts) -> Iterator[Notice]:
 def rows_altered(facts: VaultFacts) -> Iterator[Notice]:
     """Tell of rows that are not as whoever changed them last signed that they are."""
     if facts.rows_altered:
-        others = len(facts.rows_altered) - 1
-        more = f" (and {others} more)" if others else ""
         yield Notice(
             ROWS_ALTERED,
             Severity.DANGER,
-            f"{facts.rows_altered[0]}{more}",
+            _first_of(facts.rows_altered),
             "believe nothing of it but cards and paper, and ask whoever runs the server; all of "
             "them: cardquorum custody verify",
             (),
         )
+
+
+def rows_unapproved(facts: VaultFacts) -> Iterator[Notice]:
+    """Tell of rows that nobody vouches for whose key was compared on this computer."""
+    if facts.rows_unapproved:
+        yield Notice(
+            ROWS_UNAPPROVED,
+            Severity.DANGER,
+            _first_of(facts.rows_unapproved),
+            "ask them for their fingerprint, on the telephone and not by the database, then: "
+            "cardquorum operator approve NAME --fingerprint DIGITS; who is not approved yet: "
+            "cardquorum operator list",
+            (),
+        )
+
+
+def _first_of(sentences: Sequence[str]) -> str:
+    more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
+    return f"{sentences[0]}{more}"
 
 
 def quorum_stolen(facts: VaultFacts) -> Iterator[Notice]:
@@ -276,6 +295,8 @@ def resting_on(facts: VaultFacts, code: str) -> str:
         return " ".join(sorted(c.label for c in facts.all_keys() if c.verified is False))
     if code == ROWS_ALTERED:
         return " ".join(facts.rows_altered)
+    if code == ROWS_UNAPPROVED:
+        return " ".join(facts.rows_unapproved)
     if code == BRANCH_OPEN:
         return " ".join(f"{each.name}={facts.opens(each)}" for each in facts.open_branches())
     return ""

@@ -189,7 +189,8 @@ class VaultFacts:
     how the policy stands to what this home approved; None where nobody asked. `taproot` tells that
     it is a quorum in a leaf, `replaced` that another vault took its place, `seal_differs` that what
     places are sealed to is not what this home approved, `due` what its calendar asks for,
-    `rows_altered` which rows are not as an operator left them.
+    `rows_altered` which rows are not as an operator left them, `rows_unapproved` which are as one
+    did whose key this home did not approve.
     """
 
     name: str
@@ -217,6 +218,7 @@ class VaultFacts:
     seal_differs: bool = False
     due: tuple[Notice, ...] = ()
     rows_altered: tuple[str, ...] = ()
+    rows_unapproved: tuple[str, ...] = ()
 
     def opens(self, branch: BranchFacts) -> int | None:
         """Return the first block that may spend the oldest coin by a branch.

@@ -15,6 +15,7 @@ from coordinator.audit.dangers import (
     QUORUM_LOST,
     QUORUM_STOLEN,
     ROWS_ALTERED,
+    ROWS_UNAPPROVED,
     SAME_SEED,
     VAULT_ALTERED,
 )
@@ -138,10 +139,15 @@ def _verify(_facts: GuideFacts, _vault: VaultStanding) -> tuple[str, Words]:
     return "see which rows of the database somebody changed", ("custody", "verify")
 
 
+def _compare_keys(_facts: GuideFacts, _vault: VaultStanding) -> tuple[str, Words]:
+    return "see whose key nobody compared on this computer yet", ("operator", "list")
+
+
 MENDS: Final[dict[str, Callable[[GuideFacts, VaultStanding], tuple[str, Words]]]] = {
     APPROVAL_MISMATCH: _restore,
     VAULT_ALTERED: _restore,
     ROWS_ALTERED: _verify,
+    ROWS_UNAPPROVED: _compare_keys,
     POLICY_NOT_APPROVED: _approve,
     QUORUM_STOLEN: _move,
     QUORUM_LOST: _find,

@@ -14,6 +14,7 @@ from coordinator.audit.dangers import (
     NO_COPY,
     POLICY_NOT_APPROVED,
     ROWS_ALTERED,
+    ROWS_UNAPPROVED,
     VAULT_ALTERED,
 )
 from coordinator.guide import emergencies, road, yearly
@@ -29,8 +30,8 @@ from coordinator.wallet.refresh_state import CODE as REFRESH_DUE
 ORDER: Final = (Severity.DANGER, Severity.WARNING, Severity.INFO)
 UNMOVED: Final = frozenset(
     {
-        *(APPROVAL_MISMATCH, POLICY_NOT_APPROVED, ROWS_ALTERED, VAULT_ALTERED),
-        *(KEY_MISMATCH, KEYS_UNPROVED, NO_COPY),
+        *(APPROVAL_MISMATCH, POLICY_NOT_APPROVED, VAULT_ALTERED),
+        *(ROWS_ALTERED, ROWS_UNAPPROVED, KEY_MISMATCH, KEYS_UNPROVED, NO_COPY),
     }
 )
 """Dangers that a payment under way is no part of the way out of; of others it comes first."""

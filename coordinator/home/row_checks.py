@@ -5,6 +5,7 @@ A row says nothing of what it held before: who wants it back needs a backup, or 
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -26,7 +27,7 @@ AUDITED: Final = (
     "verification",
 )
 """Tables from whose rows an audit tells what is dangerous."""
-FILE: Final = f"rows-held-{VERSIONS[-1]}"
+FILE: Final = "rows-held"
 """In the home: the digest of rows, and of what was stated of them, that were found right."""
 SIZE_MAX: Final = 100
 KNOWN: Final = "altered_rows"
@@ -40,6 +41,13 @@ class _Row(NamedTuple):
     subject: str
     called: str
     digest: bytes
+
+
+class Doubted(NamedTuple):
+    """Sentences on rows: not as their operator left them, or left by one not approved here."""
+
+    altered: list[str]
+    unapproved: list[str]
 
 
 class LeftRows:
@@ -62,28 +70,31 @@ class LeftRows:
         """
         if not self._left:
             return []
-        return _held(_rows(db, row_statements.WATCHED), self._left, self._names)
+        return _held(_rows(db, row_statements.WATCHED), self._left, self._names).altered
 
 
-def altered(home: Home, db: Session) -> list[str]:
-    """Return a sentence on each row an audit relies on that is not as an operator left it.
+def doubted(home: Home, db: Session) -> Doubted:
+    """Return what is wrong with the rows an audit relies on.
 
     Only what was said last of each is looked at: that nothing was taken out is `known_heads`'
     work, and the whole is that of `custody verify`.
     """
-    known: list[str] | None = db.info.get(KNOWN)
+    known: Doubted | None = db.info.get(KNOWN)
     if known is None or db.info.get(row_statements.CHANGED):
-        known = db.info[KNOWN] = _altered(home, db) if row_statements.are_stated(db) else []
+        stated = row_statements.are_stated(db)
+        known = db.info[KNOWN] = _doubted(home, db) if stated else Doubted([], [])
     return known
 
 
-def _altered(home: Home, db: Session) -> list[str]:
-    """Hold rows against what was stated; not again while both are as this home found them right."""
-    held = row_statements.imprint(db, AUDITED)
+def _doubted(home: Home, db: Session) -> Doubted:
+    """Hold rows against what was stated; not again while all is as this home found it right."""
+    names = operators.known(home)
+    imprint = row_statements.imprint(db, AUDITED)
+    held = imprint and sha256(b"".join([VERSIONS[-1].encode(), imprint, *sorted(names)])).digest()
     if held is not None and _kept(home) == held:
-        return []
-    found = _compared(home, db)
-    if held is not None and not found:
+        return Doubted([], [])
+    found = _compared(db, names)
+    if held is not None and not any(found):
         with suppress(UsageError):  # a home that can only be read looks each time
             write_private(home.folder / FILE, held.hex().encode())
     return found
@@ -98,27 +109,34 @@ def _kept(home: Home) -> bytes | None:
         return None
 
 
-def _compared(home: Home, db: Session) -> list[str]:
+def _compared(db: Session, names: Mapping[bytes, str]) -> Doubted:
     rows, last = list(_rows(db, AUDITED)), statements.last_of(db, ROW, AUDITED)
     left = {subject: said for subject, said in last.items() if statements.holds(said)}
     for subject, digest in db.info.get(row_statements.CHANGED, {}).items():
         left.pop(subject, None)  # this transaction states it once it commits
         rows = [row for row in rows if (row.subject, row.digest) != (subject, digest)]
-    return _held(rows, left, operators.known(home))
+    return _held(rows, left, names)
 
 
 def _held(
     rows: Iterable[_Row], left: Mapping[str, Statement], names: Mapping[bytes, str]
-) -> list[str]:
-    """Hold rows against how they were left; return what is wrong, what is gone too."""
-    found, there = list[str](), set[str]()
+) -> Doubted:
+    """Hold rows against how they were left; tell of what is wrong, and of what is gone too."""
+    found, there = Doubted([], []), set[str]()
     for row in rows:
         there.add(row.subject)
-        if (wrong := _wrong(row, left.get(row.subject), names)) is not None:
-            found.append(wrong)
+        said = left.get(row.subject)
+        if (wrong := _wrong(row, said, names)) is not None:
+            found.altered.append(wrong)
+        elif said is not None and said.public_key not in names:
+            found.unapproved.append(f"{row.called} is as {_who(said, names)} left it")
     for subject, said in left.items():
-        if subject not in there and said.digest != row_statements.GONE:
-            found.append(f"{subject} is gone, which {_who(said, names)} left: {PAST}")
+        if subject in there:
+            continue
+        if said.digest != row_statements.GONE:
+            found.altered.append(f"{subject} is gone, which {_who(said, names)} left: {PAST}")
+        elif said.public_key not in names:
+            found.unapproved.append(f"{subject} is gone, which {_who(said, names)} removed")
     return found
 
 

@@ -115,11 +115,16 @@ def served(on_server: Engines) -> Server:
     return on_server.server
 
 
-def database_of(operator: Asked) -> str:
-    """Return the name of the database that a home remembers in."""
+def url_of(operator: Asked) -> str:
+    """Return the URL of the database that a home remembers in."""
     line = next(
         each
         for each in (operator.home / "settings.toml").read_text().splitlines()
         if each.startswith("database")
     )
-    return str(make_url(line.split('"')[1]).database)
+    return line.split('"')[1]
+
+
+def database_of(operator: Asked) -> str:
+    """Return the name of the database that a home remembers in."""
+    return str(make_url(url_of(operator)).database)

@@ -1,6 +1,8 @@
 """Rows that somebody changed on the server are a danger wherever one is asked for."""
 
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -9,8 +11,8 @@ from coordinator.home import row_checks
 from coordinator.workspace.opened_home import OpenedHome
 from storage.model import Card
 from storage.row_statements import CHANGED
-from tests.cli.family import Family
-from tests.program import PIN, UNPROVED, Asked
+from tests.cli.family import Family, introduce, url_of
+from tests.program import PIN, UNPROVED, Asked, asking
 from tests.sampled import shortened
 from tests.servers.postgresql import Engines
 
@@ -22,8 +24,13 @@ CHANGES = {
 }
 
 
+def audited(operator: Asked) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = operator("audit", "v", "--fail-on", "none")["findings"]
+    return found
+
+
 def codes(operator: Asked) -> list[str]:
-    return [each["code"] for each in operator("audit", "v", "--fail-on", "none")["findings"]]
+    return [each["code"] for each in audited(operator)]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +87,32 @@ def test_rows_found_right_are_looked_at_again_once_they_or_their_statements_chan
             assert looked.pop()
 
 
+def test_rows_of_one_whose_key_nobody_compared_are_a_danger_until_it_is(
+    family: Family, tmp_path: Path
+) -> None:
+    """Whoever may write to the database may make a key and sign what they changed, too."""
+    anna, mallory = family.anna, asking(tmp_path / "mallory")
+    mallory("init", "--network", "regtest", "--database", url_of(anna))
+    mallory("operator", "name", "anna")
+    mallory("location", "edit", "at-b", "--region", "lyon")
+    mallory("copy", "remove", "copy:paper-a")
+    for _ in range(2):
+        (found,) = (each for each in audited(anna) if each["code"] == "rows_unapproved")
+        assert "(paper-a) is as anna (not approved here) at " in found["message"]
+        assert found["message"].endswith("left it (and 2 more)")
+        assert anna("custody", "verify")["signed"]["altered"] == []
+    assert "rows_altered" not in codes(anna)
+    steps = [step["command"] for step in anna("status", check=None)["next"]]
+    assert "cardquorum operator list" in steps
+    refused = anna("address", "new", "v", *UNPROVED, check=5)["error"]
+    assert "rows_unapproved" in refused["codes"]
+    introduce(anna, mallory, "carla")
+    assert "rows_unapproved" not in codes(anna)
+    anna("address", "new", "v", *UNPROVED)
+    anna("operator", "remove", "carla")
+    assert "rows_unapproved" in codes(anna)
+
+
 def test_what_operators_change_themselves_is_none(family: Family) -> None:
     """Every kind of change, each seen by the other at once."""
     anna, ben = family.anna, family.ben
@@ -100,7 +133,7 @@ def test_what_operators_change_themselves_is_none(family: Family) -> None:
     pins = f"b={PIN}\nc={PIN}\n"
     ben("vault", "verify", "v", "--emulated", "b", "--emulated", "c", "--pin-stdin", stdin=pins)
     for each in (anna, ben):
-        assert "rows_altered" not in codes(each)
+        assert not {"rows_altered", "rows_unapproved"} & {*codes(each)}
         assert each("custody", "verify")["valid"]
 
 
@@ -108,12 +141,12 @@ def test_a_row_is_as_it_was_left_while_its_transaction_lasts(family: Family) -> 
     opened = OpenedHome(family.anna.home)
     with closing(opened), opened.database() as db:
         card = db.scalars(select(Card).where(Card.label == "a")).one()
-        assert row_checks.altered(opened.home, db) == []
+        assert row_checks.doubted(opened.home, db).altered == []
         card.attestation = "genuine"
         db.flush()
-        assert row_checks.altered(opened.home, db) == []
+        assert row_checks.doubted(opened.home, db).altered == []
         db.info.pop(CHANGED)
         db.info.pop(row_checks.KNOWN)
-        (told,) = row_checks.altered(opened.home, db)
+        (told,) = row_checks.doubted(opened.home, db).altered
         assert f"card {card.id} (a) is not as anna at " in told
         db.rollback()
