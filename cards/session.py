@@ -18,7 +18,8 @@ UNTOLD_CHAIN_CODE = bytes(32)
 class CardIdentity(NamedTuple):
     """What a card says of itself before any PIN.
 
-    `card_id` is the same for ever; `attempts_left` is None where the family does not count;
+    `card_id` is the same for ever; `attempts_left` of its PIN is None where the family does not
+    count, `puk_attempts_left` also where it has no PUK, or tells nothing yet;
     `initialised` means that PIN and key are there, `has_pin` that the PIN is, printed or set.
     """
 
@@ -28,6 +29,7 @@ class CardIdentity(NamedTuple):
     initialised: bool
     attempts_left: int | None
     has_pin: bool = True
+    puk_attempts_left: int | None = None
 
 
 class ExtendedKey(NamedTuple):

@@ -81,6 +81,7 @@ class KeycardSession:
             initialised=application.initialised and application.has_key,
             attempts_left=None if status is None else status.pin_tries,
             has_pin=status is not None,
+            puk_attempts_left=None if status is None else status.puk_tries,
         )
 
     def initialise(self, secrets: Mapping[str, Secret]) -> None:

@@ -53,6 +53,7 @@ class Status(NamedTuple):
     version: tuple[int, int]
     patch: tuple[int, int]
     pin_tries: int
+    puk_tries: int
     second_factor: bool
     seeded: bool
     setup_done: bool
@@ -97,6 +98,7 @@ def parse_status(data: bytes) -> Status:
         version=(data[0], data[1]),
         patch=(data[2], data[3]),
         pin_tries=data[4],
+        puk_tries=data[5],
         second_factor=bool(data[8]),
         seeded=bool(data[9]),
         setup_done=bool(data[10]),

@@ -99,6 +99,7 @@ class SatochipSession:
             initialised=status.setup_done and status.seeded,
             attempts_left=status.pin_tries if status.setup_done else None,
             has_pin=status.setup_done,
+            puk_attempts_left=status.puk_tries if status.setup_done else None,
         )
 
     def initialise(self, secrets: Mapping[str, Secret]) -> None:

@@ -271,7 +271,7 @@ def check(
     if not found.present:
         return Result(document, [f"card {label} is not there: {found.differences[0]}"], MISSING)
     lines = [
-        f"card {label} is there; {_attempts(found.attempts_left)}",
+        f"card {label} is there; {_attempts(found.attempts_left, found.puk_attempts_left)}",
         f"genuine: {found.genuine or 'it proves that with its PIN only; add --pin'}",
         f"key: {_key_line(found.key_matches)}",
         *(f"DIFFERS: {difference}" for difference in found.differences),
@@ -280,8 +280,10 @@ def check(
     return Result(document, lines, status)
 
 
-def _attempts(left: int | None) -> str:
-    return "it does not count PIN attempts" if left is None else f"PIN attempts left: {left}"
+def _attempts(left: int | None, of_puk: int | None) -> str:
+    if left is None:
+        return "it does not count PIN attempts"
+    return f"PIN attempts left: {left}" + ("" if of_puk is None else f", PUK attempts: {of_puk}")
 
 
 def _key_line(matches: bool | None) -> str:

@@ -69,6 +69,8 @@ def told(seen: CardSeen) -> str:
         state = "is set up"
     left = card.attempts_left
     tries = "does not count wrong PINs" if left is None else f"takes {left} more wrong PINs"
+    if left == 0:
+        tries = f"takes no PIN{' and no PUK' if card.puk_attempts_left == 0 else ''} any more"
     named = f"is enrolled here as {seen.label}" if seen.label else "is not enrolled here"
     counted = [tries] if card.initialised or card.has_pin else []
     *others, last = [state, named, *counted]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import CardRemoved, NotGenuine, NotUnlocked, ReaderNotFound
-from cards.session import Attestation, CardSession, Verdict
+from cards.session import Attestation, CardIdentity, CardSession, Verdict
 from coordinator import clock
 from coordinator.custody import log as custody_log
 from coordinator.enrolment.enrol import (
@@ -30,12 +30,13 @@ KEY_GONE = "the card holds no key any more: it was reset"
 
 
 class Checked(NamedTuple):
-    """What was found; None where it was not asked."""
+    """What was found; None where it was not asked, or the card has or tells no such thing."""
 
     present: bool
     genuine: str | None
     key_matches: bool | None
     attempts_left: int | None
+    puk_attempts_left: int | None
     differences: list[str]
 
 
@@ -65,15 +66,14 @@ def check(
                 stored = [key_expression(key) for key in card_book.keys_of_card(db, asked.label)]
             attestation: Attestation | None = None
             if stored and not session.identity().initialised:
-                left = session.identity().attempts_left
-                found = Checked(True, None, False, left, [KEY_GONE])
+                found = _told(session.identity(), None, key_matches=False, differences=[KEY_GONE])
             else:
                 if with_pin and not unlocked:
                     unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
                 give_evidence(session, evidence)
                 attestation, found = _examined(session, stored if with_pin else None, home.network)
     except (ReaderNotFound, CardRemoved) as absent:
-        return Checked(False, None, None, None, [str(absent)])
+        return Checked(False, None, None, None, None, [str(absent)])
     now = clock.now()
     note = "; ".join(["card check", *found.differences])
     with database.begin() as db:
@@ -109,8 +109,20 @@ def _examined(
     if attestation is not None and attestation.result is Verdict.FAILED:
         differences.append(f"not genuine: {attestation.reason}")
     genuine = None if attestation is None else attestation.result.value
-    left = session.identity().attempts_left
-    return attestation, Checked(True, genuine, key_matches, left, differences)
+    identity = session.identity()
+    return attestation, _told(identity, genuine, key_matches=key_matches, differences=differences)
+
+
+def _told(
+    identity: CardIdentity,
+    genuine: str | None,
+    *,
+    key_matches: bool | None,
+    differences: list[str],
+) -> Checked:
+    """Return what was found of a card that is there."""
+    pin, puk = identity.attempts_left, identity.puk_attempts_left
+    return Checked(True, genuine, key_matches, pin, puk, differences)
 
 
 def _attestation(session: CardSession, network: str) -> Attestation | None:

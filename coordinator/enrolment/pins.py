@@ -13,12 +13,14 @@ from cards.errors import (
     PinIncorrect,
     PinNotBlocked,
     PinUnsuitable,
+    PukBlocked,
     WrongCard,
 )
 from cards.family import CardMemory, family_named
 from cards.pin_rules import check_all
 from cards.session import (
     BackupExporter,
+    CardIdentity,
     CardSession,
     Pairer,
     PinChanger,
@@ -120,8 +122,10 @@ def unblock(database: Database, asked: CardAtSlot, attendant: Attendant) -> int 
         expect(database, asked, session, attendant=attendant)
         if not isinstance(session, PinUnblocker):
             raise NotSupported(session.identity().family, "being unblocked")
-        if session.identity().attempts_left:  # nothing is asked for that it would not take
+        found = session.identity()
+        if found.attempts_left:  # nothing is asked for that it would not take
             raise PinNotBlocked(session.family)
+        _tell_puk_attempts(found, asked.label, attendant)
         rules = family_named(session.family).codes
         let_others(session, attendant)
         puk = attendant.secret_for(asked.label, "puk")
@@ -132,6 +136,17 @@ def unblock(database: Database, asked: CardAtSlot, attendant: Attendant) -> int 
             check_all(rules, {"puk": puk, **({"pin": new} if new else {})}, f"card {asked.label}")
             session.unblock(puk, new)
         return session.identity().attempts_left
+
+
+def _tell_puk_attempts(found: CardIdentity, label: str, attendant: Attendant) -> None:
+    """Say how many PUKs the card still takes; raises PukBlocked where it takes none."""
+    left = found.puk_attempts_left
+    if left == 0:
+        raise PukBlocked("the card allows no more attempts at its PUK")
+    if left is not None:
+        attendant.say(
+            f"card {label}: PUK attempts left: {left}; after a wrong last one nothing opens it"
+        )
 
 
 def backup(

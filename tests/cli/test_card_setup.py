@@ -13,7 +13,7 @@ from cards.session import Attestation, Verdict
 from cards.tangem.session import TangemSession
 from coordinator.cli.attendant import Terminal
 from tests.once import copy_of
-from tests.program import Asked, Program
+from tests.program import Asked, Program, run_program
 
 SEED = "ab" * 32
 OTHER_SEED = "cd" * 32
@@ -51,7 +51,8 @@ def test_a_card_from_setup_to_reset(asked: Asked, profile: str) -> None:
     for left in (4, 3, 2, 1, 0):
         assert asked(*check, stdin="2468", check=4)["error"]["attempts_left"] == left
     assert asked(*check, stdin="1357", check=4)["error"]["code"] == "pin_blocked"
-    assert asked("card", "check", "blue")["attempts_left"] == 0
+    found = asked("card", "check", "blue")
+    assert (found["attempts_left"], found["puk_attempts_left"]) == (0, 3)
     unblock = ("card", "unblock", "blue", "--pin-stdin")
     wrong = asked(*unblock, stdin="blue.puk=00000000", check=4)["error"]
     assert (wrong["attempts_left"], "PUK" in wrong["message"]) == (2, True)
@@ -331,10 +332,13 @@ def test_a_used_up_puk_leaves_a_reset(fresh: Asked) -> None:
         words = ("card", "check", "blue", "--pin-stdin", "--last-attempt")
         fresh(*words, stdin="0000", check=4)
     unblock = ("card", "unblock", "blue", "--pin-stdin")
-    refused = [fresh(*unblock, stdin="blue.puk=00000000", check=4)["error"] for _ in range(4)]
-    assert [error["code"] for error in refused] == ["puk_incorrect"] * 3 + ["puk_blocked"]
-    assert "factory reset" in refused[1]["hint"]
-    assert "card reset" in refused[3]["hint"]
+    said = run_program(fresh.home, *unblock, stdin="blue.puk=00000000", check=4).err
+    assert "card blue: PUK attempts left: 3; after a wrong last one nothing opens it" in said
+    refused = [fresh(*unblock, stdin="blue.puk=00000000", check=4)["error"] for _ in range(2)]
+    refused.append(fresh(*unblock, check=4)["error"])  # none is asked for: none would be taken
+    assert [error["code"] for error in refused] == ["puk_incorrect"] * 2 + ["puk_blocked"]
+    assert "factory reset" in refused[0]["hint"]
+    assert "card reset" in refused[2]["hint"]
 
 
 SEED_SETUP = ("card", "setup", "blue", "--emulated", "blue", "--seed", "--pin-stdin")

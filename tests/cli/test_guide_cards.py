@@ -80,6 +80,15 @@ def test_a_card_half_made_is_gone_on_with(home: Path, monkeypatch: pytest.Monkey
     assert "takes 5 more wrong PINs" in told.said
 
 
+@pytest.mark.parametrize(("puk_left", "takes"), [(3, "no PIN"), (0, "no PIN and no PUK")])
+def test_a_blocked_card_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch, puk_left: int, takes: str
+) -> None:
+    blocked = identity(key=True, pin=True, left=0)._replace(puk_attempts_left=puk_left)
+    told = Told(monkeypatch, home, [[Found("ACR", blocked, None)]], SETUP, LAID)
+    assert f"is not enrolled here and takes {takes} any more." in told.said
+
+
 def test_a_card_that_is_set_up_keeps_its_key_and_is_enrolled(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

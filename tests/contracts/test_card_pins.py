@@ -115,9 +115,11 @@ def test_a_puk_that_is_used_up_is_told_from_a_pin_that_is(
     block(session)
     left: int | None = None
     while left != 0:
+        before = session.identity().puk_attempts_left
         with pytest.raises(PukIncorrect) as caught:
             free(unblocker, WRONG_PUK)
         left = caught.value.attempts_left
+        assert (before, session.identity().puk_attempts_left) == ((left or 0) + 1, left)
     with pytest.raises(PukBlocked):
         free(unblocker)
     with pytest.raises(PinBlocked) as blocked:

@@ -199,6 +199,24 @@ def test_a_card_with_secrets_is_set_up_and_freed_while_the_page_waits(
     assert f"{left} PIN attempts are left" in client.get("/task").words
 
 
+def test_a_card_that_takes_no_puk_any_more_is_as_good_as_lost(
+    client: Client, vault: Asked, tmp_path: Path
+) -> None:
+    set_up_in_terminal(client, vault, "satochip", tmp_path / "words")
+    for _ in range(5):
+        wrong = ("card", "check", "x", "--pin", "--last-attempt", "--pin-stdin")
+        vault(*wrong, stdin="999999", check=None)
+    for left in (3, 2, 1):
+        client.running.context.watch.look_again()
+        soon(lambda left=left: f"PUK attempts left: {left}" in client.get("/cards/x").words)
+        vault("card", "unblock", "x", "--pin-stdin", stdin="x.puk=00000000", check=4)
+    client.running.context.watch.look_again()
+    soon(lambda: "It takes no PIN and no PUK any more" in client.get("/cards/x").words)
+    page = client.get("/cards/x")
+    assert 'href="/happened/lost?about=x"' in page.text
+    assert "Free it" not in page.words
+
+
 def test_waiting_for_the_terminal_is_stopped(client: Client) -> None:
     client.post("/cards/a/unblock", on="/cards/a/unblock")
     client.post("/task/stop", on="/task")

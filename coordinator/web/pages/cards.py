@@ -125,6 +125,7 @@ def one(visit: Visit) -> Answer:
         "vaults": used,
         "lying": lying,
         "left": lying.card.attempts_left if lying is not None and lying.card else None,
+        "puk_left": lying.card.puk_attempts_left if lying is not None and lying.card else None,
         "frees_with_puk": "puk" in family.codes,
     }
     return Shown("card.html", said)
