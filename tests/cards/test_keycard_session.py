@@ -289,7 +289,7 @@ def test_a_selection_one_byte_short_is_survived() -> None:
 
 
 def session_identity(card: KeycardEmulator) -> tuple[object, ...]:
-    return (card.flash.certificate[:33].hex(), "keycard", "4.0", True, 3, True)
+    return (card.flash.certificate[:33].hex(), "keycard", "4.0", True, 3, True, 5)
 
 
 @pytest.mark.parametrize("answer", [bytes.fromhex("6D00"), bytes.fromhex("6982")])

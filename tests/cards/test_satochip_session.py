@@ -48,7 +48,9 @@ class TestIdentity:
         assert first.attempts_left is None
         seeded(card)
         later = opened(card)[0].identity()
-        assert later == first._replace(initialised=True, attempts_left=5, has_pin=True)
+        assert later == first._replace(
+            initialised=True, attempts_left=5, has_pin=True, puk_attempts_left=3
+        )
         public = PublicKey.from_valid_secret(card.flash.authentikey)
         assert first.card_id == public.format().hex()
 
@@ -253,7 +255,9 @@ class TestSetup:
         before, key = session.identity(), session.xpub(ACCOUNT)
         session.reset()
         after = session.identity()
-        assert after == before._replace(initialised=False, attempts_left=None, has_pin=False)
+        assert after == before._replace(
+            initialised=False, attempts_left=None, has_pin=False, puk_attempts_left=None
+        )
         session.initialise({"pin": Pin(b"2222"), "puk": Secret(PUK)})
         session.unlock(Pin(b"2222"))
         session.load_seed(Secret(bytes(64)))

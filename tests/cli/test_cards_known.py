@@ -115,6 +115,7 @@ def test_a_check_without_a_pin_presents_none(known: Asked) -> None:
         "genuine": None,
         "key_matches": None,
         "attempts_left": 5,
+        "puk_attempts_left": 3,
         "differences": [],
     }
     assert events(known) == ["seen"]
