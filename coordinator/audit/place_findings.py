@@ -62,11 +62,12 @@ def _banks_shut(facts: VaultFacts, exposure: Exposure, bare: Exposure) -> Iterat
     if not banks or quorum_left(exposure, banks) is not None:
         return
     names = " and ".join(bank.partition(":")[2] for bank in banks)
+    shut = f"{names} {'is' if len(banks) == 1 else 'are'} shut"
     if (cards := keys_left(bare, banks)) >= facts.threshold:
         yield Notice(
             "pin_in_bank",
             Severity.WARNING,
-            f"while {names} is shut, {keys(cards)} are at hand but PINs for {left} of them: the "
+            f"while {shut}, {keys(cards)} are at hand but PINs for {left} of them: the "
             f"others lie in the bank, and {facts.threshold} are needed",
             "write the PIN of a card outside the bank down at another place outside it: "
             "cardquorum secret add LABEL --of CARD --kind pin --written-at LOCATION",
@@ -76,7 +77,7 @@ def _banks_shut(facts: VaultFacts, exposure: Exposure, bare: Exposure) -> Iterat
         yield Notice(
             "bank_shut",
             Severity.WARNING,
-            f"while {names} is shut, {keys(left)} {'is' if left == 1 else 'are'} at hand and "
+            f"while {shut}, {keys(left)} {'is' if left == 1 else 'are'} at hand and "
             f"{facts.threshold} are needed: after a death a bank may keep its boxes shut for weeks",
             "keep enough cards, and their PINs, outside banks",
             banks,

@@ -4,6 +4,7 @@ import pytest
 
 from coordinator.audit.facts import CopyFacts, PlaceFacts, SecretFacts
 from coordinator.audit.place_findings import place_findings as found_at
+from coordinator.audit.place_findings import without_banks
 from coordinator.notices import Notice, Severity
 from tests.coordinator.audit.test_findings import GOOD, carrier, key, vault
 
@@ -129,3 +130,49 @@ def test_how_many_keys_a_loss_leaves(left: int, said: str) -> None:
     found = findings(*lost, *kept, threshold=3)
     message = found["location_loss_fatal", "location:bank"].message
     assert message == f"if location bank is lost, {said} and 3 are needed"
+
+
+def banks(*names: str) -> dict[str, PlaceFacts]:
+    """Return the three places, of which these are banks; another bank holds nothing."""
+    kinds = {name: "bank-vault" if name in names else "home" for name in ("bank", "friend", "home")}
+    more = {"empty": PlaceFacts("empty", kind="bank-vault")}
+    return {**{name: PlaceFacts(name, kind=kind) for name, kind in kinds.items()}, **more}
+
+
+@pytest.mark.parametrize(
+    ("shut", "borne"), [((), None), (("bank",), True), (("bank", "friend"), False)]
+)
+def test_whether_a_vault_can_be_spent_while_banks_are_shut(
+    shut: tuple[str, ...], *, borne: bool | None
+) -> None:
+    facts = vault(*GOOD, places=banks(*shut))
+    assert without_banks(facts) is borne
+    assert ("bank_shut" in {each.code for each in found_at(facts)}) == (borne is False)
+
+
+@pytest.mark.parametrize(
+    ("left", "said"), [(0, "0 keys are at hand"), (1, "1 key is at hand"), (2, "2 keys are at")]
+)
+def test_a_shut_bank_that_stops_the_vault_is_told(left: int, said: str) -> None:
+    held = [key(name, carrier(name, "bank" if name < "c" else "friend")) for name in "abcd"]
+    kept = [key(name, carrier(name, name)) for name in "xy"[:left]]
+    found = findings(*held, *kept, threshold=3, places=banks("bank", "friend"))
+    told = found["bank_shut", "location:bank"]
+    assert told.severity is Severity.WARNING
+    assert told.subjects == ("location:bank", "location:friend")
+    assert told.message.startswith(f"while bank and friend are shut, {said}")
+    assert " and 3 are needed: " in told.message
+
+
+@pytest.mark.parametrize(("kept", "stops"), [("bank", True), ("friend", False)])
+def test_a_pin_that_lies_in_a_shut_bank_stops_the_vault(kept: str, *, stops: bool) -> None:
+    pin = (SecretFacts("pin", written_at=(kept,)),)
+    cards = [key("b", carrier("b", "friend", secrets=pin)), GOOD[2]]
+    found = findings(GOOD[0], *cards, places=banks("bank"))
+    assert {code for code, _ in found} & {"pin_in_bank", "bank_shut"} == (
+        {"pin_in_bank"} if stops else set()
+    )
+    if stops:
+        told = found["pin_in_bank", "location:bank"]
+        assert told.severity is Severity.WARNING
+        assert told.message.startswith("while bank is shut, 2 keys are at hand but PINs for 1 of ")
