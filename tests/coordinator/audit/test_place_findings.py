@@ -1,11 +1,14 @@
 """What an audit says of places, people and regions: who can spend, and what a loss leaves."""
 
+from dataclasses import replace
+
 import pytest
 
 from coordinator.audit.facts import CopyFacts, PlaceFacts, SecretFacts
 from coordinator.audit.place_findings import place_findings as found_at
 from coordinator.audit.place_findings import without_banks
 from coordinator.notices import Notice, Severity
+from tests.coordinator.audit.later import NET, TIP, YEAR, later
 from tests.coordinator.audit.test_findings import GOOD, carrier, key, vault
 
 ELSEWHERE = (SecretFacts("pin", written_at=("office",)),)
@@ -176,3 +179,11 @@ def test_a_pin_that_lies_in_a_shut_bank_stops_the_vault(kept: str, *, stops: boo
         told = found["pin_in_bank", "location:bank"]
         assert told.severity is Severity.WARNING
         assert told.message.startswith("while bank is shut, 2 keys are at hand but PINs for 1 of ")
+
+
+def test_a_place_that_holds_the_quorums_of_two_branches_is_told_once() -> None:
+    at_bank = [key(name, carrier(name, "bank")) for name in ("a", "b", "heir", "lawyer")]
+    open_now = NET._replace(keys=tuple(at_bank[2:]))
+    facts = replace(later(open_now, oldest=TIP - YEAR), cosigners=(*at_bank[:2], GOOD[2]))
+    told = [each.code for each in found_at(facts) if each.subjects == ("location:bank",)]
+    assert told.count("location_can_spend") == 1
