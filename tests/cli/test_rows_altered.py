@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from coordinator.home import row_checks
 from coordinator.workspace.opened_home import OpenedHome
@@ -111,6 +111,18 @@ def test_rows_of_one_whose_key_nobody_compared_are_a_danger_until_it_is(
     anna("address", "new", "v", *UNPROVED)
     anna("operator", "remove", "carla")
     assert "rows_unapproved" in codes(anna)
+
+
+def test_in_a_file_nobody_else_has_a_key(family: Family, tmp_path: Path) -> None:
+    """A home that was shared once and is restored has a key that signed none of its rows."""
+    file = asking(tmp_path / "file")
+    file("init", "--network", "regtest")
+    file("database", "copy", str(family.anna.home), str(file.home))
+    assert not {"rows_altered", "rows_unapproved"} & {*codes(file)}
+    with closing(OpenedHome(file.home)) as opened, opened.database() as db:
+        db.execute(text("UPDATE card SET attestation = 'genuine' WHERE label = 'b'"))
+        db.commit()
+    assert {"rows_altered", "rows_unapproved"} & {*codes(file)} == {"rows_altered"}
 
 
 def test_what_operators_change_themselves_is_none(family: Family) -> None:
