@@ -3,7 +3,7 @@
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -37,14 +37,15 @@ def run(words: Sequence[str], chosen: Globals | None = None) -> int:
     tells by itself that somebody interrupted it.
     """
     terminal.prepare_streams()
-    words = _help_wanted(words)
+    words, subjects = _help_wanted(words), dict[str, str]()
+    given = chosen or Globals(as_json=_json_wanted(words), run=run)
     try:
         _refuse_undecodable(words)
         outcome = build(words)(
             args=list(words),
             prog_name=DISTRIBUTION,
             standalone_mode=False,
-            obj=chosen or Globals(as_json=_json_wanted(words), run=run),
+            obj=given._replace(subjects=subjects),
         )
     except typer.TyperException as misuse:
         return _misused(misuse, words)
@@ -53,9 +54,9 @@ def run(words: Sequence[str], chosen: Globals | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         outcome = ExitStatus.INTERRUPTED
     except Exception as error:  # noqa: BLE001 -- the one place that catches everything
-        return _failed(error, words)
+        return _failed(error, words, subjects)
     if outcome == ExitStatus.INTERRUPTED and chosen is None:  # typer says nothing of Ctrl-C
-        return _failed(KeyboardInterrupt("interrupted"), words)
+        return _failed(KeyboardInterrupt("interrupted"), words, subjects)
     return outcome if isinstance(outcome, int) else ExitStatus.DONE
 
 
@@ -140,13 +141,13 @@ def _see_help(words: Sequence[str]) -> str:
     return f"see {' '.join([DISTRIBUTION, *path_of(words), '--help'])}"
 
 
-def _failed(error: BaseException, words: Sequence[str]) -> int:
+def _failed(error: BaseException, words: Sequence[str], subjects: Mapping[str, str]) -> int:
     from dataclasses import replace  # a module of this package has the name, too
 
     from coordinator.cli.failures import SEE_HELP, explain
     from coordinator.cli.output import emit_failure
 
-    failure = explain(error)
+    failure = explain(error).about(subjects)
     if failure.hint == SEE_HELP:
         failure = replace(failure, hint=_see_help(words))
     if failure.status is ExitStatus.BUG and {"-v", "-vv"} & set(words):

@@ -10,6 +10,7 @@ from coordinator.cli import incident
 from coordinator.cli.context import Context
 from coordinator.cli.options import (
     Accept,
+    CardLabel,
     Emulated,
     EmulatedMany,
     LastTry,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from coordinator.enrolment.listing import CardShown
     from coordinator.readers.slots import Slot
 
-Label = Annotated[str, typer.Argument(help="the card's label")]
 Issuer = Annotated[
     Path | None, typer.Option("--issuer", help="what its maker's server says", metavar="FILE")
 ]
@@ -38,7 +38,7 @@ ORIGIN = {"card": "on the card", "host": "on this machine, not on the card"}
 
 def setup(
     context: Context,
-    label: Label,
+    label: CardLabel,
     reader: ReaderMany = None,
     emulated: EmulatedMany = None,
     generate: Annotated[bool, typer.Option("--generate", help="make a new key")] = False,
@@ -152,7 +152,7 @@ def _source(**sources: bool) -> str:
 
 def enrol(
     context: Context,
-    label: Label,
+    label: CardLabel,
     reader: Reader = None,
     emulated: Emulated = None,
     path: Annotated[str | None, typer.Option(help="the key's path, as 48h/0h/0h/2h")] = None,
@@ -235,7 +235,7 @@ def _replaced(labels: Iterable[str]) -> list[str]:
 
 def check(
     context: Context,
-    label: Label,
+    label: CardLabel,
     reader: Reader = None,
     emulated: Emulated = None,
     with_pin: Annotated[bool, typer.Option("--pin", help="unlock and compare the key too")] = False,
@@ -294,7 +294,7 @@ def _key_line(matches: bool | None) -> str:
 
 def pin(
     context: Context,
-    label: Label,
+    label: CardLabel,
     reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
@@ -317,7 +317,7 @@ def pin(
 
 def backup(
     context: Context,
-    label: Label,
+    label: CardLabel,
     out: Annotated[Path, typer.Option(help="the file to write", metavar="FILE")],
     reader: Reader = None,
     emulated: Emulated = None,
@@ -353,7 +353,7 @@ def _backup_lines(carrier: "CarrierLine") -> list[str]:
 
 def unblock(
     context: Context,
-    label: Label,
+    label: CardLabel,
     reader: Reader = None,
     emulated: Emulated = None,
     pin_stdin: PinStdin = False,
@@ -377,7 +377,7 @@ def unblock(
 
 def reset(
     context: Context,
-    label: Label,
+    label: CardLabel,
     reader: Reader = None,
     emulated: Emulated = None,
     yes: Yes = False,
@@ -425,7 +425,7 @@ def reset(
 
 def forget(
     context: Context,
-    label: Label,
+    label: CardLabel,
     yes: Yes = False,
     reader: Reader = None,
     emulated: Emulated = None,
@@ -509,7 +509,7 @@ def _made(created_on: str) -> str:
     return "of unknown origin" if created_on == "unknown" else f"made on {created_on}"
 
 
-def show(context: Context, label: Label) -> Result:
+def show(context: Context, label: CardLabel) -> Result:
     """Show one card: key, place, history, what it can do.
 
     \b

@@ -109,6 +109,7 @@ def outcome_line(outcome: "Outcome") -> str:
     if outcome.not_needed:
         line = f"card {outcome.label}: not needed, the other cards made the quorum"
     failure = None if outcome.error is None else explain(outcome.error)
+    failure = failure and failure.about({"card": outcome.label})
     return f"{line}; {failure.message} ({failure.hint})" if failure else line
 
 

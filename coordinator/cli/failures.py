@@ -1,7 +1,9 @@
 """From an error to a sentence, a hint and an exit status: one table."""
 
 import re
-from dataclasses import dataclass
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cards import errors as card
@@ -229,6 +231,8 @@ LISTS = {
 }
 """What shows the names there are of a kind."""
 MESSAGE_MAX = 8_000
+SUBJECT = re.compile(r"(cardquorum (card|vault|spend) [a-z]+ )(?:LABEL|NAME|ID)\b")
+"""The place of a card, vault or ceremony in a command that a hint names."""
 LAST_ONE = "stop here and look it up: one more mistake blocks the card"
 LAST_PUK = "stop here and look it up: one more mistake and the card is lost but for a factory reset"
 
@@ -242,6 +246,15 @@ class Failure:
     hint: str
     status: ExitStatus
     fields: dict[str, Any]
+
+    def about(self, subjects: Mapping[str, str]) -> "Failure":
+        """Return the failure with the card, vault and ceremony it is about in its hint, by noun."""
+
+        def named(found: re.Match[str]) -> str:
+            subject = subjects.get(found[2])
+            return found[0] if subject is None else f"{found[1]}{shlex.quote(subject)}"
+
+        return replace(self, hint=SUBJECT.sub(named, self.hint))
 
     def document(self) -> dict[str, Any]:
         """Return the failure as the object behind `error`."""

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.context import Context
+from coordinator.cli.options import CardLabel
 from coordinator.cli.output import sentences
 from coordinator.cli.result import Result
 
 if TYPE_CHECKING:
     from coordinator.incident.response import IncidentResponse
 
-Label = Annotated[str, typer.Argument(help="the card's label")]
 When = Annotated[str | None, typer.Option(help="ISO 8601, else now")]
 Note = Annotated[str | None, typer.Option(help="anything worth keeping")]
 TELLS = {
@@ -24,7 +24,9 @@ TELLS = {
 
 
 def _verb(event: str) -> Callable[..., Result]:
-    def happened(context: Context, label: Label, when: When = None, note: Note = None) -> Result:
+    def happened(
+        context: Context, label: CardLabel, when: When = None, note: Note = None
+    ) -> Result:
         from coordinator.custody import log as custody_log
         from coordinator.incident import response
         from storage import cards as card_book

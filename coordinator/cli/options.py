@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -28,6 +28,7 @@ VerboseOption = Annotated[
 ]
 
 VaultName = Annotated[str, typer.Argument(help="the vault's name")]
+CardLabel = Annotated[str, typer.Argument(help="the card's label")]
 Yes = Annotated[bool, typer.Option("--yes", help="confirm what holds no danger")]
 
 
@@ -37,7 +38,8 @@ def lower_case(typed: str) -> str:
 
 
 Ceremony = Annotated[str, typer.Argument(metavar="ID", help="the ceremony", parser=lower_case)]
-
+SUBJECTS: Final = ((CardLabel, "card"), (VaultName, "vault"), (Ceremony, "spend"))
+"""What a command may be told to work with, and the noun whose commands take it first."""
 
 Accept = Annotated[
     list[str] | None, typer.Option("--accept", help="accept this danger", metavar="CODE")
@@ -136,6 +138,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
             before: Globals = context.ensure_object(Globals)
             chosen = before.overridden(**{word: words.pop(word) for word in _GLOBAL_OPTIONS})
             from_stdin = words["pin_stdin"] if asks_cards else words.pop("pin_stdin")
+            before.subjects.update({noun: str(words[word]) for word, noun in subjects.items()})
             with Context(chosen) as opened:
                 opened.order = context.meta.get(ORDER, ())
                 if from_stdin:
@@ -150,6 +153,12 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
                 return shown.status
 
         own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
+        subjects = {
+            parameter.name: noun
+            for parameter in own
+            for kind, noun in SUBJECTS
+            if parameter.annotation == kind
+        }
         asks_cards = any(parameter.name == "pin_stdin" for parameter in own)
         common = _GLOBAL_OPTIONS if asks_cards else {**_GLOBAL_OPTIONS, **_PASSPHRASE_OPTION}
         context = inspect.Parameter(

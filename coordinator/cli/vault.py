@@ -7,7 +7,15 @@ import typer
 
 from coordinator.cli import input_files, recovery_options
 from coordinator.cli.context import Context
-from coordinator.cli.options import Accept, EmulatedMany, LastTry, PinStdin, ReaderMany, Wait
+from coordinator.cli.options import (
+    Accept,
+    EmulatedMany,
+    LastTry,
+    PinStdin,
+    ReaderMany,
+    VaultName,
+    Wait,
+)
 from coordinator.cli.output import columns, notice_lines
 from coordinator.cli.parameters import in_order
 from coordinator.cli.result import ExitStatus, Result, as_document
@@ -18,7 +26,6 @@ if TYPE_CHECKING:
     from coordinator.vault.vaults import Imported, VaultShown
     from coordinator.wallet.refresh_state import RefreshState
 
-Name = Annotated[str, typer.Argument(help="the vault's name")]
 Checksum = Annotated[
     str | None,
     typer.Option(help="the eight characters after # on its paper", metavar="CHECKSUM"),
@@ -31,7 +38,7 @@ Birthday = Annotated[str | None, typer.Option(help="when it was first used", met
 
 def create(
     context: Context,
-    name: Name,
+    name: VaultName,
     threshold: Annotated[int, typer.Option(min=1, max=15, help="signatures needed")],
     card: Annotated[
         list[str] | None, typer.Option(help="an enrolled card", metavar="LABEL")
@@ -87,7 +94,7 @@ def create(
 
 def verify(
     context: Context,
-    name: Name,
+    name: VaultName,
     reader: ReaderMany = None,
     emulated: EmulatedMany = None,
     pin_stdin: PinStdin = False,
@@ -183,7 +190,7 @@ def import_vault(
 
 def export(
     context: Context,
-    name: Name,
+    name: VaultName,
     format_: Annotated[
         str,
         typer.Option("--format", help="descriptor, core, bsms, coldcard … or json"),
@@ -236,7 +243,7 @@ def list_vaults(context: Context) -> Result:
     return Result({"vaults": found}, columns(rows, "name", "quorum", "checksum", "state"))
 
 
-def show(context: Context, name: Name) -> Result:
+def show(context: Context, name: VaultName) -> Result:
     """Show a vault, its keys and what carries them.
 
     \b
@@ -282,7 +289,7 @@ def _operator_lines(home: "Home", said: "VaultOperators") -> Iterator[str]:
 
 def birthday(
     context: Context,
-    name: Name,
+    name: VaultName,
     moment: Annotated[
         str, typer.Argument(help="when it was first used, at the latest", metavar="DATE|HEIGHT")
     ],
@@ -307,7 +314,7 @@ def birthday(
 
 def rhythm(
     context: Context,
-    name: Name,
+    name: VaultName,
     every: Annotated[
         int, typer.Option(min=0, max=120, help="how often, 0 for no rhythm", metavar="MONTHS")
     ],
@@ -342,7 +349,7 @@ def _refresh_lines(state: "RefreshState | None") -> Iterator[str]:
         yield f"coins are to be moved to the vault itself about {day_of(state.due)}{run}"
 
 
-def approve(context: Context, name: Name, checksum: Checksum = None) -> Result:
+def approve(context: Context, name: VaultName, checksum: Checksum = None) -> Result:
     """Say that this vault is the one on your paper.
 
     Type the eight characters after # on the kit, and compare the first address. Needed once for
@@ -369,7 +376,7 @@ def approve(context: Context, name: Name, checksum: Checksum = None) -> Result:
     return Result(shown, _lines(shown, context.home))
 
 
-def retire(context: Context, name: Name) -> Result:
+def retire(context: Context, name: VaultName) -> Result:
     """Mark a vault as no longer in use; nothing is deleted.
 
     \b

@@ -323,7 +323,7 @@ def test_no_puk_is_asked_for_while_a_pin_is_not_blocked(
     program("card", "enrol", "blue", "--emulated", "blue", "--pin-stdin", stdin="123456")
     refused = asked("card", "unblock", "blue", check=3)["error"]  # nobody could give it
     assert refused["code"] == "pin_not_blocked"
-    assert "cardquorum card check LABEL --pin" in refused["hint"]
+    assert "cardquorum card check blue --pin" in refused["hint"]
 
 
 def test_a_used_up_puk_leaves_a_reset(fresh: Asked) -> None:

@@ -16,7 +16,8 @@ from coordinator.cli.failures import ADVICE, LISTS, explain
 from psbt import errors as psbt_errors
 from storage import errors as storage_errors
 from storage.errors import NotFound
-from tests.program import Asked
+from tests.cli.family import STRANGER
+from tests.program import Asked, run_program
 
 ROOMS: tuple[ModuleType, ...] = (card_errors, hall_errors, psbt_errors, storage_errors)
 COMMAND = re.compile(r"cardquorum ((?:[a-zA-Z{}_./-]+ ?)+)")
@@ -107,3 +108,24 @@ def test_what_is_said_of_a_home_fits_what_is_wrong_with_it(asked: Asked, tmp_pat
     assert "put that line right" in hint("status")
     (asked.home / "settings.toml").unlink()
     assert "cardquorum restore FILE --home NEWDIR" in hint("init", "--network", "regtest")
+
+
+def test_a_hint_names_what_the_command_was_about(vault: Asked) -> None:
+    """Whoever is told what to type can type it as it stands."""
+    made = vault("spend", "create", "v", "--to", f"{STRANGER}:10000")["ceremony"]
+    refused = vault("spend", "finalize", made.upper(), check=6)["error"]
+    assert refused["hint"] == f"collect them: cardquorum spend sign {made}"
+    vault("emulate", "new", "satochip", "new", "--no-setup")
+    refused = vault("card", "enrol", "blue", "--emulated", "new", check=3)["error"]
+    assert refused["hint"].startswith("set it up first: cardquorum card setup blue ")
+    wrong = ("--emulated", "a", "--last-attempt", "--yes", "--pin-stdin")
+    for _ in range(5):
+        vault("spend", "sign", made, *wrong, stdin="000000", check=4)
+    said = run_program(vault.home, "spend", "sign", made, *wrong, stdin="000000", check=4)
+    assert "free it with its PUK: cardquorum card unblock a" in said.out + said.err
+
+
+def test_a_hint_names_nothing_that_the_command_was_not_about() -> None:
+    failure = explain(card_errors.PinBlocked("the card allows no more attempts"))
+    assert failure.about({"vault": "blue", "spend": "blue"}) == failure
+    assert failure.about({"card": "my card"}).hint.endswith(" card unblock 'my card'")
