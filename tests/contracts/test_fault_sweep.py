@@ -52,7 +52,7 @@ REFUSALS = (0x9000, 0x6100, 0x6982, 0x6985, 0x6A82, 0x6F00, 0x63C0)
 BITS = 4
 # What a card says of itself in the clear and signs by nothing: no driver can tell it is not so.
 HEARSAY = {
-    "satochip": {"version", "initialised", "has_pin", "attempts_left"},
+    "satochip": {"version", "initialised", "has_pin", "attempts_left", "puk_attempts_left"},
     "tapsigner": {"version", "initialised", "has_pin"},
     "keycard": {"version"},
     "tangem": {"version", "initialised", "has_pin"},
