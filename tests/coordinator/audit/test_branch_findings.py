@@ -51,7 +51,17 @@ def test_a_later_key_lies_apart_from_home_and_from_the_quorum(place: str, code: 
         Severity.WARNING,
         (f"location:{place}", "card:heir"),
     )
-    assert f"location {place}, where key {place[0]} lies too" in seen.message
+    home = "at home, " if place == "home" else ""
+    lies = f"card:heir of later key heir lies {home}at location {place}, where key {place[0]} lies"
+    assert seen.message.startswith(f"{lies} too: ")
+
+
+def test_a_later_key_at_home_is_told_where_no_other_lies() -> None:
+    near = key("heir", carrier("heir", "home"))
+    elsewhere = (*COSIGNERS[:2], key("h", carrier("h", "lawyer")))
+    seen = found(replace(later(with_key(NET, near, LAWYER)), cosigners=elsewhere))
+    told = seen["later_key_at_home"].message
+    assert told.startswith("card:heir of later key heir lies at home, at location home: one fire ")
 
 
 def test_a_key_used_again_is_no_later_key() -> None:
@@ -73,10 +83,14 @@ def test_a_later_key_is_proved_once() -> None:
     assert [each.code for each in wrong] == ["key_mismatch"]
 
 
-@pytest.mark.parametrize("keys", [(HEIR,), (HEIR, LAWYER)])
-def test_a_single_later_key_is_warned_about(keys: tuple[object, ...]) -> None:
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [((HEIR,), "key heir alone"), ((HEIR, LAWYER), "any one of keys heir and lawyer")],
+)
+def test_a_single_later_key_is_warned_about(keys: tuple[object, ...], said: str) -> None:
     seen = found(later(NET._replace(threshold=1, keys=keys)))["single_later_key"]
     assert seen.severity is Severity.WARNING
+    assert f" is over {said} can spend: " in seen.message
 
 
 @pytest.mark.parametrize(("blocks", "warned"), [(49_000, True), (YEAR, False)])
@@ -107,6 +121,19 @@ def test_a_wait_is_longer_than_a_stolen_card_resists(
     slow = key("heir", carrier("heir", "daughter", theft=theft))
     seen = found(later(with_key(NET, slow, LAWYER)._replace(blocks=blocks)))
     assert ("wait_shorter_than_card" in seen) is warned
+
+
+@pytest.mark.parametrize(
+    ("wait", "warned"), [(0, False), (1, True), (24_999, True), (25_000, False)]
+)
+def test_the_wait_for_a_height_is_what_is_left_of_it(wait: int, *, warned: bool) -> None:
+    slow = key("heir", carrier("heir", "daughter", theft=DELAYS))
+    branch = with_key(NET, slow, LAWYER)._replace(blocks=None, height=TIP - 1 + wait)
+    seen = found(later(branch))
+    assert ("wait_shorter_than_card" in seen) is warned
+    if warned:
+        assert f" wait {wait} blocks (" in seen["wait_shorter_than_card"].message
+    assert "wait_shorter_than_card" not in found(later(branch, chain=None))
 
 
 @pytest.mark.parametrize(("left", "warned"), [(65_535, False), (65_536, True)])

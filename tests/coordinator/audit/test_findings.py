@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from coordinator.audit.facts import (
     Severity,
     VaultFacts,
 )
-from coordinator.audit.findings import audit
+from coordinator.audit.findings import audit, grave
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -215,3 +216,45 @@ def test_a_stolen_card_names_what_protects_it() -> None:
     lost = key("a", carrier("a", None, gone="lost", theft=theft))
     found = {each.code: each for each in audit(vault(lost, *GOOD[1:]), NOW)}["carrier_gone"]
     assert "PINs" not in found.message
+
+
+@pytest.mark.parametrize(
+    ("gone", "severity"),
+    [
+        ("stolen", Severity.DANGER),
+        ("lost", Severity.WARNING),
+        ("destroyed", Severity.WARNING),
+    ],
+)
+def test_only_what_is_stolen_is_a_danger(gone: str, severity: Severity) -> None:
+    facts = vault(key("a", carrier("a", None, gone=gone)), *GOOD[1:])
+    (told,) = (each for each in audit(facts, NOW) if each.code == "carrier_gone")
+    assert (told.severity, told.subjects) == (severity, ("card:a",))
+
+
+def test_what_brings_a_key_back_with_another_thing_only_is_no_second_carrier() -> None:
+    pair = [
+        carrier(name, place, card=None)._replace(subject=f"{kind}:{name}")
+        for name, place, kind in (("f", "bank", "backup-file"), ("d", "home", "backup-key"))
+    ]
+    first = GOOD[0].carriers[0]
+    for more in (pair, [carrier("x", "home", gone="lost")]):
+        assert "one_key_several_carriers" not in codes(vault(key("a", first, *more), *GOOD[1:]))
+    assert "one_key_several_carriers" in codes(
+        vault(key("a", first, carrier("x", "home")), *GOOD[1:])
+    )
+
+
+def test_a_vault_that_was_replaced_is_watched_for_what_is_left_in_it() -> None:
+    """Nobody is told to prove it; of a thief who can spend they are while it has coins."""
+    unproved = [each._replace(verified=None) for each in GOOD]
+    stolen = [key(name, carrier(name, None, gone="stolen")) for name in "ab"]
+    left = [GOOD[2]]
+
+    def dangers_of(*keys: CosignerFacts, value_sats: int) -> set[str]:
+        facts = replace(vault(*keys, copies=()), replaced=True, value_sats=value_sats)
+        return {each.code for each in grave(facts, NOW)}
+
+    assert dangers_of(*unproved, value_sats=1) == set()
+    assert "quorum_stolen" in dangers_of(*stolen, *left, value_sats=1)
+    assert dangers_of(*stolen, *left, value_sats=0) == set()

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from coordinator.audit import item_findings, rule_findings
-from coordinator.audit.facts import CopyFacts, HotFacts, LimitFacts, VaultFacts
+from coordinator.audit.facts import CopyFacts, HotFacts, LimitFacts, SecretFacts, VaultFacts
 from coordinator.custody.bags import BagFacts
 from coordinator.notices import Notice, Severity
 from tests.coordinator.audit.test_findings import COPIES, GOOD, NOW, carrier, key, vault
@@ -45,6 +45,14 @@ class TestBags:
         found = of_items(*GOOD, copies=copies)
         assert set(found) == {"bag_opened"}
         assert found["bag_opened"].subjects == ("bag:S1", "copy:home")
+
+    def test_opened_bags_with_a_quorum_are_a_danger_wherever_the_pins_are(self) -> None:
+        pin = (SecretFacts("pin", written_at=("office",)),)
+        opened = [key(n, carrier(n, n, bag=OPENED, secrets=pin)) for n in "ab"]
+        told = of_items(*opened, GOOD[2])["open_bags_hold_quorum"]
+        assert told.severity is Severity.DANGER
+        assert "had 2 keys in hand and 2 are needed" in told.message
+        assert "open_bags_hold_quorum" not in of_items(opened[0], *GOOD[1:])
 
     def test_what_is_gone_has_no_bag(self) -> None:
         gone = key("a", carrier("a", None, gone="stolen", bag=OPENED))
@@ -89,6 +97,9 @@ class TestCopies:
         pair = [key(name, carrier(name, "bank")) for name in "ab"]
         found = of_items(*pair, GOOD[2])
         assert found["copy_with_quorum"].subjects == ("location:bank", "copy:bank")
+        pin = (SecretFacts("pin", written_at=("office",)),)
+        locked = [key(n, carrier(n, "bank", secrets=pin)) for n in "ab"]
+        assert "copy_with_quorum" in of_items(*locked, GOOD[2])
         assert "copy_with_quorum" not in of_items(*pair, GOOD[2], threshold=3)
         assert "copy_with_quorum" not in of_items(*pair, GOOD[2], copies=COPIES[1:])
         stale = (COPIES[0]._replace(stale=True), *COPIES[1:])
