@@ -10,6 +10,8 @@ from coordinator.audit.branch_findings import branch_findings
 from coordinator.audit.dangers import dangers, only_old_coins, resting_on
 from coordinator.audit.facts import BranchFacts, CoinAges, VaultFacts
 from coordinator.audit.findings import audit
+from coordinator.audit.rule_findings import drill_due
+from coordinator.audit.timeline import opening
 from coordinator.chain.block_dates import ChainClock
 from coordinator.notices import Notice, Severity
 from tests.coordinator.audit.later import (
@@ -98,6 +100,16 @@ def test_a_branch_opens_after_the_next_drill_is_due(blocks: int, *, warned: bool
     assert ("branch_opens_before_drill" in found(later(NET._replace(blocks=blocks)))) is warned
 
 
+@pytest.mark.parametrize("late", [timedelta(), timedelta(seconds=1)])
+def test_a_branch_that_is_surely_open_when_the_drill_is_due(late: timedelta) -> None:
+    facts = later(NET)
+    expected, due = opening(facts, NET).expected, drill_due(facts)
+    assert expected is not None
+    assert due is not None
+    moved = replace(facts, drilled_at=NOW + (expected.latest - due) + late)
+    assert ("branch_opens_before_drill" in found(moved)) is bool(late)
+
+
 def test_an_overdue_drill_is_due_now() -> None:
     facts = later(NET, drilled_at=NOW - timedelta(days=900))
     assert "branch_opens_before_drill" not in found(facts)
@@ -138,18 +150,31 @@ def test_the_wait_for_a_height_is_what_is_left_of_it(wait: int, *, warned: bool)
 
 @pytest.mark.parametrize(("left", "warned"), [(65_535, False), (65_536, True)])
 def test_a_height_beyond_what_older_counts_is_told(left: int, *, warned: bool) -> None:
-    seen = found(later(NET._replace(blocks=None, height=TIP - 1 + left)))
+    facts = later(NET._replace(blocks=None, height=TIP - 1 + left))
+    seen = found(facts)
     assert ("wait_beyond_older" in seen) is warned
+    if warned:
+        assert facts.chain is not None
+        ends = f" ends {facts.chain.about(TIP + left)}, in {left} blocks: "
+        assert ends in seen["wait_beyond_older"].message
 
 
 def test_a_wait_in_more_blocks_than_older_counts_is_a_danger() -> None:
     seen = found(later(NET._replace(blocks=65_536)))["wait_beyond_older"]
     assert seen.severity is Severity.DANGER
+    assert "wait_beyond_older" not in found(later(NET._replace(blocks=65_535)))
 
 
 @pytest.mark.parametrize(("apart", "told"), [(YEAR // 2, False), (YEAR // 2 + 1, True)])
 def test_coins_of_very_different_age_are_told(apart: int, *, told: bool) -> None:
-    assert ("coins_of_different_age" in found(later(NET, oldest=TIP - apart))) is told
+    facts = later(NET, oldest=TIP - apart)
+    seen = found(facts)
+    assert ("coins_of_different_age" in seen) is told
+    if told:
+        assert facts.chain is not None
+        first, last = (facts.chain.about(TIP + at) for at in (YEAR - apart, YEAR))
+        said = f"for the oldest of 2 coins {first}, for the newest {last}"
+        assert seen["coins_of_different_age"].message.endswith(said)
 
 
 def test_a_branch_is_open_once_the_next_block_may_spend_by_it() -> None:
