@@ -10,6 +10,7 @@ from coordinator.shown_text import Unit, in_both_units
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from coordinator.cli.failures import Failure
     from coordinator.payment.batch import Batch
     from coordinator.payment.creation import Created
     from coordinator.payment.progress import Progress
@@ -100,16 +101,28 @@ def progress_lines(seen: "Progress") -> list[str]:
     ]
 
 
-def outcome_line(outcome: "Outcome") -> str:
-    """Return the same for people."""
+def outcome_document(outcome: "Outcome") -> dict[str, object]:
+    """Return what came of one card."""
+    failure = _failure(outcome)
+    return as_document(outcome, error=failure and failure.document())
+
+
+def _failure(outcome: "Outcome") -> "Failure | None":
+    """Return why a card did not sign; what is to be done names it where it is known which it is."""
     from coordinator.cli.failures import explain
 
+    if outcome.error is None:
+        return None
+    return explain(outcome.error).about({"card": outcome.label} if outcome.identified else {})
+
+
+def outcome_line(outcome: "Outcome") -> str:
+    """Return the same for people."""
     count = counted(outcome.signatures, "signature")
     line = f"card {outcome.label}: {count} in {outcome.seconds:.1f} s"
     if outcome.not_needed:
         line = f"card {outcome.label}: not needed, the other cards made the quorum"
-    failure = None if outcome.error is None else explain(outcome.error)
-    failure = failure and failure.about({"card": outcome.label})
+    failure = _failure(outcome)
     return f"{line}; {failure.message} ({failure.hint})" if failure else line
 
 

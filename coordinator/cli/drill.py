@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordinator.cli.ceremony import outcome_line, worst
+from coordinator.cli.ceremony import outcome_document, outcome_line, worst
 from coordinator.cli.context import Context
 from coordinator.cli.options import (
     Accept,
@@ -91,7 +91,11 @@ def sign(
     )
     shown = _shown(_progress(context, drill))
     lines = [*map(outcome_line, outcomes), *shown.lines]
-    return Result(as_document(shown.document, cards=outcomes), lines, worst(outcomes))
+    return Result(
+        as_document(shown.document, cards=[*map(outcome_document, outcomes)]),
+        lines,
+        worst(outcomes),
+    )
 
 
 def show(context: Context, drill: Id) -> Result:

@@ -7,6 +7,7 @@ import typer
 from coordinator.cli import input_files, sweeping
 from coordinator.cli.ceremony import (
     created,
+    outcome_document,
     outcome_line,
     progress_document,
     progress_lines,
@@ -272,7 +273,8 @@ def sign(
         consent=ceremonies.Consent(txid, accept),
     )
     lines = [*map(outcome_line, outcomes), *progress_lines(seen)]
-    return Result({**progress_document(seen), "cards": outcomes}, lines, worst(outcomes))
+    document = {**progress_document(seen), "cards": [*map(outcome_document, outcomes)]}
+    return Result(document, lines, worst(outcomes))
 
 
 def finalize(context: Context, ceremony: Ceremony, accept: Accept = None) -> Result:

@@ -121,6 +121,8 @@ def test_a_hint_names_what_the_command_was_about(vault: Asked) -> None:
     wrong = ("--emulated", "a", "--last-attempt", "--yes", "--pin-stdin")
     for _ in range(5):
         vault("spend", "sign", made, *wrong, stdin="000000", check=4)
+    (offered,) = vault("spend", "sign", made, *wrong, stdin="000000", check=4)["cards"]
+    assert offered["error"]["hint"] == "free it with its PUK: cardquorum card unblock a"
     said = run_program(vault.home, "spend", "sign", made, *wrong, stdin="000000", check=4)
     assert "free it with its PUK: cardquorum card unblock a" in said.out + said.err
 
