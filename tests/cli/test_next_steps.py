@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,11 +27,11 @@ from tests.program import PIN, asking, made_vault, run_program
 
 STEPS_MAX = 60
 PLACES = (("bank", "bank-vault"), ("aunt", "friend"), ("desk", "home"))
+LATER = (("attic", "other"), ("shed", "other"))
 
 
 LYING = {"a": "bank", "b": "aunt", "c": "desk"}
 AWAY = {"a": "desk", "b": "bank", "c": "aunt"}
-ALSO = {"a": "aunt", "b": "desk", "c": "bank"}
 
 
 class Newcomer:
@@ -59,17 +59,38 @@ class Newcomer:
         return known[need]()
 
     def location(self, step: Mapping[str, Any]) -> str:
-        if step["code"] == "place":
+        if step["command"].startswith("cardquorum location add"):
             name, self.kinds["now"] = next(self.places)
             return name
         if " moved " in step["command"]:
             taken = {each["location"] for each in self.asked("card", "list")["cards"]}
-            return next(name for name, _ in PLACES if name not in taken)
+            return self.first_but(taken)
         lying = step["command"].split("card-")[-1][0]
-        if step["code"] == "pin_noted_once":
-            return ALSO[lying]
-        away = step["command"].startswith("cardquorum secret")
-        return AWAY.get(lying, "aunt") if away else LYING.get(lying, "bank")
+        written = step["command"].startswith("cardquorum secret")
+        if step["code"] == "pin_noted_once" or (written and lying not in AWAY):
+            return self.elsewhere(f"card-{lying}")
+        if written:
+            return AWAY[lying]
+        return LYING.get(lying) or self.place_of(f"card-{lying}") or "bank"
+
+    def place_of(self, card: str) -> str | None:
+        """Return where a card lies: what is made of it is put there, too."""
+        known = {each["label"]: each["location"] for each in self.asked("card", "list")["cards"]}
+        place: str | None = known.get(card)
+        return place
+
+    def elsewhere(self, card: str) -> str:
+        """Return a place where neither the card lies nor its PIN is written down."""
+        taken = {self.place_of(card)}
+        for each in self.asked("secret", "list")["secrets"]:
+            if (each["card"], each["kind"]) == (card, "pin"):
+                taken |= {*each["written_at"]}
+        return self.first_but(taken)
+
+    def first_but(self, taken: Collection[str | None]) -> str:
+        """Return the first place that is none of these."""
+        known = {each["name"] for each in self.asked("location", "list")["locations"]}
+        return next(name for name, _ in (*PLACES, *LATER) if name in known - {*taken})
 
     def take(self, step: Mapping[str, Any]) -> None:
         """Run a step's command as printed, at a terminal where PINs are typed."""
@@ -148,7 +169,7 @@ SLOW = pytest.mark.matrix
 def test_printed_steps_lead_through_an_emergency(settled: Path, tmp_path: Path, event: str) -> None:
     person = Newcomer(tmp_path / "home")
     shutil.copytree(settled, person.home)
-    person.cards, person.named = iter("defghi"), "later"
+    person.cards, person.places, person.named = iter("defghi"), iter(LATER), "later"
     for words in STRUCK[event]:
         person.asked(*words)
     assert not person.safe()
