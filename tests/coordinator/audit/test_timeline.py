@@ -19,8 +19,9 @@ from coordinator.audit.facts import (
     SecretFacts,
     VaultFacts,
 )
-from coordinator.audit.timeline import timeline
+from coordinator.audit.timeline import calendar_notes, looked_at, opening, timeline
 from coordinator.chain.block_dates import ChainClock
+from tests.coordinator.audit.later import NET, TIP, later
 from tests.coordinator.audit.test_exposure import (
     by_brute_force,
     check,
@@ -31,7 +32,6 @@ from tests.coordinator.audit.test_exposure import (
 )
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
-TIP = 900_000
 VAULTS = 1_000
 MORE = 5_000
 KINDS = tuple(Kind)
@@ -150,3 +150,22 @@ def test_every_block_of_a_thousand_vaults_costs_what_its_period_says() -> None:
 def test_every_kind_of_thing_costs_what_its_period_says(start: int) -> None:
     for seed in range(start, start + 500):
         compare(some_facts(seed), KINDS)
+
+
+@pytest.mark.parametrize(("blocks", "said"), [(1, "1 block ("), (2, "2 blocks (")])
+def test_without_a_coin_a_wait_begins_with_a_payment(blocks: int, said: str) -> None:
+    branch = NET._replace(blocks=blocks)
+    told = opening(later(branch, oldest=None), branch).about
+    assert told.startswith(said)
+    assert told.endswith(") after a payment")
+
+
+def test_what_makes_dates_unsure_is_told_of_vaults_with_later_keys_only() -> None:
+    at = looked_at(later(NET), str(TIP + 9))
+    assert list(calendar_notes(later(), None)) == []
+    assert list(calendar_notes(later(), at)) == [
+        "nothing changes with time: this vault has no later keys"
+    ]
+    (told,) = calendar_notes(later(NET, chain=None), None)
+    assert told.startswith("no block is known here: ")
+    assert list(calendar_notes(later(NET), None)) == []
