@@ -86,6 +86,7 @@ def _become(words: list[str], environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where the tests run under nohup
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 -- the process's own
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 -- as above
     sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115 -- open to the process's end
