@@ -13,7 +13,7 @@ from tests.web.conftest import serving
 from tests.web.test_pages import PAGES
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import APIResponse, Browser, Page, Route
 
 SIZES = (360, 768, 1280)
 
@@ -91,6 +91,38 @@ def test_a_page_goes_blank_when_the_program_is_gone(browser: "Browser", vault: A
         opened.page.get_by_text("This window is closed").wait_for()
         opened.page.get_by_text(f"cardquorum open --home {vault.home}").wait_for()
         assert "3 000 000" not in opened.page.content()
+
+
+def test_what_was_asked_for_last_is_shown_whichever_answer_comes_first(
+    browser: "Browser", vault: Asked
+) -> None:
+    with serving(vault.home) as running, window(browser, running) as opened:
+        opened.go("/cards")
+        page, late = opened.page, list["tuple[Route, APIResponse]"]()
+        there = page.get_by_role("heading", name="a", exact=True)
+        there.wait_for()
+
+        def late_once(route: "Route") -> None:
+            if late:
+                route.continue_()
+            else:
+                late.append((route, route.fetch()))
+
+        page.route("**/cards?*part=live*", late_once)
+        vault("emulate", "fault", "a", "eject")
+        while not late:
+            page.wait_for_timeout(20)
+        vault("emulate", "fault", "a", "insert")
+        page.wait_for_timeout(200)
+        route, answer = late[0]
+        assert "Lay a on the reader" in answer.text()
+        there.wait_for()
+        with page.expect_response("**/cards?*part=live*"):
+            route.fulfill(response=answer)
+        page.wait_for_timeout(200)
+        assert there.count() == 1
+        assert page.get_by_role("button", name="Lay a on the reader").count() == 0
+        assert opened.wrong == []
 
 
 @pytest.mark.matrix

@@ -48,13 +48,22 @@
     return part.contains(at) && at.matches("input:not([type=submit]), textarea, select") && at.value;
   }
 
+  // Answers may come in another order than they were asked for: the last one asked for counts. One
+  // that says what is there already takes nothing away from under a finger.
+  const turns = new WeakMap();
+  const shown = new WeakMap();
+
   async function renew(part) {
+    const turn = (turns.get(part) || 0) + 1;
+    turns.set(part, turn);
     const query = new URLSearchParams(part.dataset.at ? "" : location.search);
     query.set("part", part.dataset.part);
     const answer = await ask(`${part.dataset.at || location.pathname}?${query}`);
     if (!answer || !answer.ok) return;
+    const text = await answer.text();
+    if (turns.get(part) !== turn || shown.get(part) === text) return;
     const box = document.createElement("template");
-    box.innerHTML = await answer.text();
+    box.innerHTML = text;
     const next = box.content.querySelector("[data-state]");
     const moved = box.content.querySelector("[data-go]");
     if (moved) { location.assign(moved.dataset.go); return; }
@@ -64,9 +73,11 @@
         const old = part.querySelector(`[data-fresh="${fresh.dataset.fresh}"]`);
         if (old) old.replaceWith(fresh);
       }
+      shown.delete(part);
       return;
     }
     part.replaceChildren(box.content);
+    shown.set(part, text);
     reveal();
     const first = part.querySelector("[autofocus]");
     if (first) first.focus();
