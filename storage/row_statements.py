@@ -206,7 +206,7 @@ def imprint(db: Session, tables: Collection[str]) -> bytes | None:
     """
     if db.get_bind().dialect.name == "sqlite" or db.info.get(CHANGED):
         return None
-    from storage.server_dialect import driven  # noqa: PLC0415 -- an extra's
+    from storage.server_dialect import driven  # noqa: PLC0415 -- it loads psycopg, an extra
 
     pairs = (each.table for name in tables for each in LISTS.get(name, {}).values())
     wanted = sorted({*tables, *pairs, Statement.__tablename__})

@@ -38,8 +38,8 @@ class OfferedCards(NamedTuple):
 class Globals(NamedTuple):
     """The options every command has, who is asked, and what runs another command.
 
-    `shows` tells whether its result is printed: the guide says some in fewer words. `subjects` is
-    filled with the card, vault and ceremony that the command was told to work with, by noun.
+    `shows` tells whether its result is printed: the guide says some in fewer words. `subjects`,
+    where it is given, is filled with the card, vault and ceremony of the command, by noun.
     """
 
     home: Path | None = None
@@ -49,7 +49,7 @@ class Globals(NamedTuple):
     attendant: "type[Terminal] | None" = None
     run: "Callable[[Sequence[str], Globals], int] | None" = None
     shows: bool = True
-    subjects: dict[str, str] = {}  # noqa: RUF012 -- each run has its own
+    subjects: dict[str, str] | None = None
 
     def overridden(
         self,

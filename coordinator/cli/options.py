@@ -138,7 +138,8 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]
             before: Globals = context.ensure_object(Globals)
             chosen = before.overridden(**{word: words.pop(word) for word in _GLOBAL_OPTIONS})
             from_stdin = words["pin_stdin"] if asks_cards else words.pop("pin_stdin")
-            before.subjects.update({noun: str(words[word]) for word, noun in subjects.items()})
+            if before.subjects is not None:
+                before.subjects.update({noun: str(words[word]) for word, noun in subjects.items()})
             with Context(chosen) as opened:
                 opened.order = context.meta.get(ORDER, ())
                 if from_stdin:

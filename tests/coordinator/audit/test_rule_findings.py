@@ -18,13 +18,13 @@ def told(facts: VaultFacts) -> dict[str, Notice]:
 
 
 @pytest.mark.parametrize(("held", "above"), [(1_000, False), (1_001, True)])
-def test_a_holder_may_reach_the_limit(held: int, above: bool) -> None:  # noqa: FBT001 -- by name
+def test_a_holder_may_reach_the_limit(held: int, *, above: bool) -> None:
     found = told(vault(*GOOD, limits=(LimitFacts("marie", 1_000, held),)))
     assert ("holder_above_limit" in found) is above
 
 
 @pytest.mark.parametrize(("hot", "above"), [(10, False), (11, True)])
-def test_the_hot_share_may_reach_its_rule(hot: int, above: bool) -> None:  # noqa: FBT001 -- by name
+def test_the_hot_share_may_reach_its_rule(hot: int, *, above: bool) -> None:
     found = told(vault(*GOOD, value_sats=100 - hot, hot=HotFacts(hot, 10)))
     assert ("hot_share" in found) is above
     if above:
