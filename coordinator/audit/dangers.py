@@ -3,7 +3,7 @@
 Each code stays the same; a command that refuses takes it with `--accept CODE`.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 from coordinator.audit.exposure import Quorum, exposure_of, keys_left, quorum_left, quorum_taken
@@ -51,7 +51,8 @@ def dangers(facts: VaultFacts) -> list[Notice]:
     """Return for what no address of a vault is given out, the worst first."""
     return [
         *not_approved(facts),
-        *doubted_rows(facts),
+        *rows_altered(facts),
+        *rows_unapproved(facts),
         *quorum_stolen(facts),
         *quorum_lost(facts),
         *branch_open(facts),
@@ -86,24 +87,36 @@ def not_approved(facts: VaultFacts) -> Iterator[Notice]:
         )
 
 
-def doubted_rows(facts: VaultFacts) -> Iterator[Notice]:
-    """Tell of rows that are not as they were left, or left by one who is not approved here."""
-    altered = (
-        "believe nothing of it but cards and paper, and ask whoever runs the server; all of them: "
-        "cardquorum custody verify"
-    )
-    unapproved = (
-        "ask them for their fingerprint, on the telephone and not by the database, then: "
-        "cardquorum operator approve NAME --fingerprint DIGITS; who is not approved yet: "
-        "cardquorum operator list"
-    )
-    for code, sentences, remedy in (
-        (ROWS_ALTERED, facts.rows_altered, altered),
-        (ROWS_UNAPPROVED, facts.rows_unapproved, unapproved),
-    ):
-        if sentences:
-            more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
-            yield Notice(code, Severity.DANGER, f"{sentences[0]}{more}", remedy, ())
+def rows_altered(facts: VaultFacts) -> Iterator[Notice]:
+    """Tell of rows that are not as whoever changed them last signed that they are."""
+    if facts.rows_altered:
+        yield Notice(
+            ROWS_ALTERED,
+            Severity.DANGER,
+            _first_of(facts.rows_altered),
+            "believe nothing of it but cards and paper, and ask whoever runs the server; all of "
+            "them: cardquorum custody verify",
+            (),
+        )
+
+
+def rows_unapproved(facts: VaultFacts) -> Iterator[Notice]:
+    """Tell of rows that nobody vouches for whose key was compared on this computer."""
+    if facts.rows_unapproved:
+        yield Notice(
+            ROWS_UNAPPROVED,
+            Severity.DANGER,
+            _first_of(facts.rows_unapproved),
+            "ask them for their fingerprint, on the telephone and not by the database, then: "
+            "cardquorum operator approve NAME --fingerprint DIGITS; who is not approved yet: "
+            "cardquorum operator list",
+            (),
+        )
+
+
+def _first_of(sentences: Sequence[str]) -> str:
+    more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""
+    return f"{sentences[0]}{more}"
 
 
 def quorum_stolen(facts: VaultFacts) -> Iterator[Notice]:
