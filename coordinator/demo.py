@@ -251,7 +251,7 @@ def _issue_cards(
         done = setup.set_up(stage.home, stage.database, wanted, attendant=stage.guide)
         stage.guide.say(f"{done.expression(stage.home.network)}")
         with stage.database.begin() as db:
-            custody_log.add_location(db, custody_log.Place(label, kind))
+            custody_log.add_location(db, label, kind)
             custody_log.record(db, custody_log.NewEvent(f"card:{label}", "placed", at=label))
         slots.append(slot)
     _write_secrets_down(stage, [label for label, _ in places])
@@ -265,7 +265,7 @@ def _write_secrets_down(stage: Stage, labels: Sequence[str]) -> None:
         for secret in card_secrets.listed(db):
             label, card, kind = secret.label, secret.card, secret.kind
             place = elsewhere[card]
-            card_secrets.tell(db, card_secrets.Told(label, card, kind, written_at=(place,)))
+            card_secrets.tell(db, label, card, kind=kind, written_at=[place])
             stage.guide.say(f"{card_secrets.WORDS[kind]} of card {card}: written down at {place}")
 
 

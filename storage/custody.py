@@ -54,7 +54,8 @@ def add_holder(db: Session, name: str, limit_sats: int | None, *, contact: str |
 
 
 def holder_named(db: Session, name: str) -> Holder:
-    """Return the person of this name; raises NotFound."""
+    """Return the person of this name, or of holder:name; raises NotFound."""
+    name = name.removeprefix("holder:")
     return present(_holder(db, name), "holder", name)
 
 
@@ -99,7 +100,8 @@ def has_events(db: Session, thing: Item | Location) -> bool:
 
 
 def location_named(db: Session, name: str) -> Location:
-    """Return the place of this name that was not given up; raises NotFound."""
+    """Return the place of this name, or of location:name, that is not given up; raises NotFound."""
+    name = name.removeprefix("location:")
     found = _location(db, name)
     return present(found if found and not found.retired_at else None, "location", name)
 

@@ -252,7 +252,7 @@ def _lying(db: Session, vault: Vault) -> Iterable[str]:
     """Yield the places that hold a carrier of the vault."""
     for each in vault.every_key:
         for carrier in each.key.carriers:
-            place = custody_log.whereabouts(custody_book.events_of(db, carrier.item)).location
+            place = custody_log.where_is(db, carrier.item).location
             if place is not None:
                 yield place
 

@@ -56,9 +56,9 @@ def edit(
     \b
     Example: cardquorum carrier edit words:bleu-words --name blue-words
     """
-    from coordinator.custody.corrections import CARRIER_KINDS
+    from coordinator.custody.carriers import KINDS
 
-    return renamed(context, CARRIER_KINDS, carrier, noun="carrier", new=new)
+    return renamed(context, KINDS, carrier, noun="carrier", new=new)
 
 
 def remove(
@@ -72,9 +72,9 @@ def remove(
     \b
     Example: cardquorum carrier remove plate:blue-plate
     """
-    from coordinator.custody.corrections import CARRIER_KINDS
+    from coordinator.custody.carriers import KINDS
 
-    return removed(context, CARRIER_KINDS, carrier, noun="carrier")
+    return removed(context, KINDS, carrier, noun="carrier")
 
 
 def renamed(context: Context, kinds: Sequence[str], name: str, *, noun: str, new: str) -> Result:

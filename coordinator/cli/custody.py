@@ -48,9 +48,16 @@ def add_location(
     """
     from coordinator.custody import log as custody_log
 
-    place = custody_log.Place(name, kind, region, holder, access, lead_hours)
     with context.book.begin() as db:
-        added = custody_log.add_location(db, place)
+        added = custody_log.add_location(
+            db,
+            name,
+            kind,
+            region=region,
+            holder=holder,
+            access=access,
+            lead_hours=lead_hours,
+        )
     return Result(added, [f"location {name} ({kind})"])
 
 

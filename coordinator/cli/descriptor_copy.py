@@ -43,9 +43,9 @@ def edit(
     \b
     Example: cardquorum copy edit copy:family-kit --name kit-bank
     """
-    from coordinator.custody.corrections import COPY_KINDS
+    from coordinator.custody.descriptor_copies import KIND
 
-    return renamed(context, COPY_KINDS, copy, noun="copy", new=new)
+    return renamed(context, (KIND,), copy, noun="copy", new=new)
 
 
 def remove(
@@ -59,9 +59,9 @@ def remove(
     \b
     Example: cardquorum copy remove copy:family-kit-2
     """
-    from coordinator.custody.corrections import COPY_KINDS
+    from coordinator.custody.descriptor_copies import KIND
 
-    return removed(context, COPY_KINDS, copy, noun="copy")
+    return removed(context, (KIND,), copy, noun="copy")
 
 
 def list_copies(context: Context, vault: VaultName) -> Result:

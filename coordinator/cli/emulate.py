@@ -9,7 +9,7 @@ from coordinator.cli.output import columns
 from coordinator.cli.result import Result
 
 if TYPE_CHECKING:
-    from coordinator.readers.emulated import EmulatedCard
+    from coordinator.readers.slots import Found
 
 Name = Annotated[str, typer.Argument(help="the emulated card's name")]
 
@@ -48,10 +48,8 @@ def list_cards(context: Context) -> Result:
 
     cards = emulated.listed(context.home)
     rows = [
-        (c.name, c.identity.card_id[:16], *c.identity[1:5])
-        if c.identity
-        else (c.name, str(c.error), "", "", "", "")
-        for c in cards
+        (name, card.card_id[:16], *card[1:5]) if card else (name, str(error), "", "", "", "")
+        for name, card, error, _ in cards
     ]
     header = ("name", "card id", "family", "version", "set up", "attempts left")
     return Result({"cards": [_document(card) for card in cards]}, columns(rows, *header))
@@ -129,10 +127,10 @@ def fault(
     return Result({"name": name, "faults": waiting, "emulated": True}, [f"{name}: {told}"])
 
 
-def _document(card: "EmulatedCard") -> dict[str, object]:
-    identity = card.identity._asdict() if card.identity else {}
-    error = str(card.error) if card.error else None
-    return {"name": card.name, "emulated": True, **identity, "error": error}
+def _document(found: "Found") -> dict[str, object]:
+    identity = found.card._asdict() if found.card else {}
+    error = str(found.error) if found.error else None
+    return {"name": found.name, "emulated": True, **identity, "error": error}
 
 
 COMMANDS = {

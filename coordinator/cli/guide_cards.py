@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cards.session import CardIdentity
-    from coordinator.readers.real_readers import Found
+    from coordinator.readers.slots import Found
 
 
 class CardSeen(NamedTuple):

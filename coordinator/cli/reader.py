@@ -8,7 +8,7 @@ from coordinator.cli.result import Result, as_document
 
 if TYPE_CHECKING:
     from cards.session import CardIdentity
-    from coordinator.readers.real_readers import Found
+    from coordinator.readers.slots import Found
 
 
 def list_readers(context: Context) -> Result:

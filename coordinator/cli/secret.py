@@ -33,9 +33,10 @@ def add(
     """
     from coordinator.custody import card_secrets
 
-    told = card_secrets.Told(label, of, kind, tuple(known_by or ()), tuple(written_at or ()))
     with context.book.begin() as db:
-        found = card_secrets.tell(db, told)
+        found = card_secrets.tell(
+            db, label, of, kind=kind, known_by=known_by or (), written_at=written_at or ()
+        )
     return Result(found, [_told(found)])
 
 
@@ -76,9 +77,9 @@ def edit(
     """
     from coordinator.custody import corrections
 
-    change = corrections.SecretChange(new, tuple(not_known_by or ()), tuple(not_written_at or ()))
+    who, where = not_known_by or (), not_written_at or ()
     with context.book.begin() as db:
-        found = corrections.edit_secret(db, label, change)
+        found = corrections.edit_secret(db, label, new=new, not_known_by=who, not_written_at=where)
     return Result(found, [_told(found)])
 
 

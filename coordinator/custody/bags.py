@@ -45,12 +45,12 @@ def bag_of(events: Iterable[CustodyEvent]) -> BagFacts | None:
 
 def contents(db: Session, bag: Item) -> list[Item]:
     """Return what lies sealed in a bag, by the book; what shares its fate."""
-    return [item for item in custody_book.all_items(db) if _lies_in(db, item, bag)]
-
-
-def _lies_in(db: Session, item: Item, bag: Item) -> bool:
-    sealed = bag_of(custody_book.events_of(db, item)) if item.kind != BAG else None
-    return sealed is not None and sealed.serial == bag.name and sealed.opened is None
+    found = []
+    for item in custody_book.all_items(db):
+        sealed = bag_of(custody_book.events_of(db, item)) if item.kind != BAG else None
+        if sealed is not None and sealed.serial == bag.name and sealed.opened is None:
+            found.append(item)
+    return found
 
 
 def sealing(db: Session, serial: str | None, now: datetime) -> None:

@@ -19,16 +19,6 @@ KINDS = tuple(WORDS)
 STEM_MAX = 32
 
 
-class Told(NamedTuple):
-    """What a person tells of a card's secret: never its value."""
-
-    label: str
-    card: str
-    kind: str
-    known_by: tuple[str, ...] = ()
-    written_at: tuple[str, ...] = ()
-
-
 class SecretLine(NamedTuple):
     """A card's secret as it is shown: who knows it and where it is written, never its value."""
 
@@ -39,21 +29,25 @@ class SecretLine(NamedTuple):
     written_at: list[str]
 
 
-def tell(db: Session, told: Told) -> SecretLine:
+def tell(
+    db: Session,
+    label: str,
+    card: str,
+    *,
+    kind: str,
+    known_by: Iterable[str] = (),
+    written_at: Iterable[str] = (),
+) -> SecretLine:
     """Remember who knows a secret and where it is written, besides those known already.
 
     Raises UsageError, NotFound, or AlreadyExists for a label another secret has.
     """
-    require_known("kind", told.kind, KINDS)
-    card = card_book.card_named(db, told.card.removeprefix("card:"))
-    known_by = [custody_book.holder_named(db, who.removeprefix("holder:")) for who in told.known_by]
-    written_at = [
-        custody_book.location_named(db, place.removeprefix("location:"))
-        for place in told.written_at
-    ]
-    label = checked_name(told.label)
-    secret = secret_book.add_secret(db, label, card, kind=told.kind, now=clock.now())
-    secret_book.learn(db, secret, known_by, written_at=written_at)
+    require_known("kind", kind, KINDS)
+    record = card_book.card_named(db, card.removeprefix("card:"))
+    holders = [custody_book.holder_named(db, who) for who in known_by]
+    places = [custody_book.location_named(db, place) for place in written_at]
+    secret = secret_book.add_secret(db, checked_name(label), record, kind=kind, now=clock.now())
+    secret_book.learn(db, secret, holders, written_at=places)
     return line(secret)
 
 

@@ -9,7 +9,6 @@ from coordinator.custody import log as custody_log
 from coordinator.errors import Ambiguous
 from coordinator.names import checked_name, require_known
 from storage import cards as card_book
-from storage import custody as custody_book
 from storage.errors import NotFound
 from storage.model import Carrier, Key
 
@@ -67,6 +66,6 @@ def _key_meant(db: Session, network: str, text: str) -> Key:
 
 def _line(db: Session, carrier: Carrier) -> CarrierLine:
     item = carrier.item
-    place, gone = custody_log.whereabouts(custody_book.events_of(db, item))
+    place, gone = custody_log.where_is(db, item)
     name = custody_log.item_name(item)
     return CarrierLine(name, item.kind, item.name, carrier.key.label, place, gone)

@@ -4,13 +4,13 @@ The book of events keeps what it said: a place or thing that events tell of is n
 It is retired, one of the right name takes its place, and a *corrected* event says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from coordinator import clock
-from coordinator.custody import card_secrets, carriers, descriptor_copies
+from coordinator.custody import card_secrets
 from coordinator.custody import log as custody_log
 from coordinator.errors import UsageError
 from coordinator.names import checked_name, require_known
@@ -35,22 +35,13 @@ class PlaceChange:
     lead_hours: int | None = None
 
 
-@dataclass(frozen=True)
-class SecretChange:
-    """What of a secret's custody is changed: its label, and who and where no longer."""
-
-    label: str | None = None
-    not_known_by: tuple[str, ...] = ()
-    not_written_at: tuple[str, ...] = ()
-
-
 def edit_location(db: Session, name: str, change: PlaceChange) -> custody_log.LocationLine:
     """Change a place; renamed, all that lies there comes along by a *corrected* event.
 
     Raises UsageError, NotFound, AlreadyExists or SealLocked.
     """
     _require_open(db)
-    place = custody_book.location_named(db, name.removeprefix("location:"))
+    place = custody_book.location_named(db, name)
     if change.kind is not None:
         require_known("kind", change.kind, custody_log.KINDS)
         place.kind = change.kind
@@ -58,8 +49,8 @@ def edit_location(db: Session, name: str, change: PlaceChange) -> custody_log.Lo
     place.access = _changed(place.access, change.access)
     place.lead_hours = place.lead_hours if change.lead_hours is None else change.lead_hours
     if change.holder is not None:
-        named = change.holder.removeprefix("holder:")
-        place.holder = custody_book.holder_named(db, named) if named else None
+        bare = change.holder.removeprefix("holder:")
+        place.holder = custody_book.holder_named(db, bare) if bare else None
     db.flush()
     if change.name is not None and change.name != place.name:
         place = _renamed_place(db, place, checked_name(change.name))
@@ -129,7 +120,18 @@ def edit_thing(db: Session, kinds: Sequence[str], text: str, *, new: str) -> str
         item.name = new
         db.flush()
         return custody_log.item_name(item)
-    return custody_log.item_name(_renamed_thing(db, item, new))
+    now = clock.now()
+    place, gone = custody_log.where_is(db, item)
+    before = custody_log.item_name(item)
+    _say(db, item, "corrected", note=f"called {new} from now on")
+    item.retired_at = now
+    right = card_book.add_item(db, item.kind, new, now=now)
+    card_book.hand_over(db, item, right)
+    copy_book.hand_over(db, item, right)
+    at = custody_book.location_named(db, place) if place else None
+    event = gone or ("placed" if at else "corrected")
+    _say(db, right, event, note=f"called {before} before", at=at)
+    return custody_log.item_name(right)
 
 
 def remove_thing(db: Session, kinds: Sequence[str], text: str) -> str:
@@ -149,24 +151,31 @@ def remove_thing(db: Session, kinds: Sequence[str], text: str) -> str:
     return custody_log.item_name(item)
 
 
-def edit_secret(db: Session, label: str, change: SecretChange) -> card_secrets.SecretLine:
+def edit_secret(
+    db: Session,
+    label: str,
+    *,
+    new: str | None,
+    not_known_by: Iterable[str],
+    not_written_at: Iterable[str],
+) -> card_secrets.SecretLine:
     """Rename a secret, or take back who knows it and where it is written.
 
     Raises UsageError, NotFound or AlreadyExists.
     """
     secret = secret_book.secret_named(db, label)
-    for who in change.not_known_by:
-        holder = custody_book.holder_named(db, who.removeprefix("holder:"))
+    for who in not_known_by:
+        holder = custody_book.holder_named(db, who)
         if holder not in secret.known_by:
             raise UsageError(f"{holder.name} is not said to know {label}")
         secret.known_by.remove(holder)
-    for where in change.not_written_at:
-        place = custody_book.location_named(db, where.removeprefix("location:"))
+    for where in not_written_at:
+        place = custody_book.location_named(db, where)
         if place not in secret.written_at:
             raise UsageError(f"{label} is not said to be written at {place.name}")
         secret.written_at.remove(place)
-    if change.label is not None and change.label != label:
-        secret_book.rename_secret(db, secret, checked_name(change.label))
+    if new is not None and new != label:
+        secret_book.rename_secret(db, secret, checked_name(new))
     db.flush()
     return card_secrets.line(secret)
 
@@ -195,7 +204,7 @@ def _and_so_on(verb: str, names: Sequence[str]) -> str:
 
 def _holder(db: Session, name: str) -> Holder:
     _require_open(db)
-    return custody_book.holder_named(db, name.removeprefix("holder:"))
+    return custody_book.holder_named(db, name)
 
 
 def _thing(db: Session, kinds: Sequence[str], text: str) -> Item:
@@ -227,30 +236,9 @@ def _renamed_place(db: Session, place: Location, name: str) -> Location:
         if place in secret.written_at:
             secret.written_at = [right if each is place else each for each in secret.written_at]
     for thing in lying:
-        _say(
-            db,
-            custody_log.item_named(db, thing),
-            "corrected",
-            note=f"{place.name} is {name}",
-            at=right,
-        )
+        item, note = custody_log.item_named(db, thing), f"{place.name} is {name}"
+        _say(db, item, "corrected", note=note, at=right)
     custody_book.remove_location(db, place, clock.now())
-    return right
-
-
-def _renamed_thing(db: Session, item: Item, name: str) -> Item:
-    now = clock.now()
-    place, gone = custody_log.whereabouts(custody_book.events_of(db, item))
-    before = custody_log.item_name(item)
-    _say(db, item, "corrected", note=f"called {name} from now on")
-    item.retired_at = now
-    right = card_book.add_item(db, item.kind, name, now=now)
-    card_book.hand_over(db, item, right)
-    copy_book.hand_over(db, item, right)
-    at = custody_book.location_named(db, place) if place else None
-    _say(
-        db, right, gone or ("placed" if at else "corrected"), note=f"called {before} before", at=at
-    )
     return right
 
 
@@ -265,7 +253,3 @@ def _say(db: Session, item: Item, event: str, *, note: str, at: Location | None 
         happened_at=now,
         recorded_at=now,
     )
-
-
-CARRIER_KINDS = carriers.KINDS
-COPY_KINDS = (descriptor_copies.KIND,)

@@ -11,7 +11,6 @@ from coordinator.custody import log as custody_log
 from coordinator.home.stored_policies import computed_checksum
 from coordinator.names import checked_name
 from storage import cards as card_book
-from storage import custody as custody_book
 from storage import descriptors as copy_book
 from storage import succession as succession_book
 from storage import vaults as vault_book
@@ -39,17 +38,12 @@ def digest_of(descriptor: str) -> bytes:
 
 
 def add(
-    db: Session,
-    vault_name: str,
-    label: str,
-    *,
-    location: str | None,
-    told_block: int | None = None,
+    db: Session, vault_name: str, label: str, *, location: str | None, told_block: int | None = None
 ) -> CopyLine:
     """Remember a copy of the descriptor the vault has now; raises NotFound or AlreadyExists."""
-    vault = vault_book.vault_named(db, vault_name)
-    item = card_book.add_item(db, KIND, checked_name(label), now=clock.now())
-    digest, now = digest_of(vault.descriptor), clock.now()
+    vault, now = vault_book.vault_named(db, vault_name), clock.now()
+    item = card_book.add_item(db, KIND, checked_name(label), now=now)
+    digest = digest_of(vault.descriptor)
     copy = copy_book.add_copy(db, vault, item, digest=digest, now=now, told_block=told_block)
     if location is not None:
         custody_log.record(db, custody_log.NewEvent(f"{KIND}:{label}", "placed", at=location))
@@ -71,11 +65,11 @@ def is_stale(db: Session, copy: DescriptorCopy) -> bool:
 def about(db: Session, vault: Vault) -> list[Item]:
     """Return the copies of a vault's descriptor that are not gone."""
     items = (copy.item for copy in copy_book.copies_of(db, vault))
-    return [i for i in items if custody_log.whereabouts(custody_book.events_of(db, i)).gone is None]
+    return [i for i in items if custody_log.where_is(db, i).gone is None]
 
 
 def _line(db: Session, copy: DescriptorCopy) -> CopyLine:
-    place, gone = custody_log.whereabouts(custody_book.events_of(db, copy.item))
+    place, gone = custody_log.where_is(db, copy.item)
     return CopyLine(
         custody_log.item_name(copy.item),
         copy.vault.name,

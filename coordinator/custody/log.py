@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -27,21 +27,9 @@ from storage.model.custody import TEXT_FIELDS
 
 GONE = frozenset({"lost", "stolen", "destroyed"})
 BACK = frozenset({"placed", "moved", "seen", "sealed", "opened", "found"})
-ENDS_GONE = ("found", "corrected")
 KINDS = ("bank-vault", "friend", "home", "office", "other")
 EVENTS = (*sorted(GONE), *sorted(BACK), "corrected")
 HASH = re.compile("[0-9a-f]{64}")
-
-
-class Place(NamedTuple):
-    """A new location."""
-
-    name: str
-    kind: str
-    region: str | None = None
-    holder: str | None = None
-    access: str | None = None
-    lead_hours: int | None = None
 
 
 class NewEvent(NamedTuple):
@@ -73,18 +61,18 @@ def whereabouts(events: Iterable[CustodyEvent]) -> Whereabouts:
     location: str | None = None
     gone: str | None = None
     for event in events:
+        only_serial = event.location is None and "seal" in event.texts
         if event.event in GONE:
             location, gone = None, event.event
-        elif gone is None or _ends_gone(event):
+        elif gone is None or (event.event in {"found", "corrected"} and not only_serial):
             gone = None
             location = event.location.name if event.location is not None else location
     return Whereabouts(location, gone)
 
 
-def _ends_gone(event: CustodyEvent) -> bool:
-    """Tell whether an event says that a thing is not lost, stolen or destroyed any more."""
-    only_serial = event.location is None and "seal" in event.texts
-    return event.event in ENDS_GONE and not only_serial
+def where_is(db: Session, item: Item) -> Whereabouts:
+    """Return where the book leaves a thing."""
+    return whereabouts(custody_book.events_of(db, item))
 
 
 def behind_clock(db: Session, now: datetime) -> Notice | None:
@@ -157,18 +145,27 @@ class Recorded(NamedTuple):
     notices: list[Notice]
 
 
-def add_location(db: Session, place: Place) -> LocationLine:
+def add_location(
+    db: Session,
+    name: str,
+    kind: str,
+    *,
+    region: str | None = None,
+    holder: str | None = None,
+    access: str | None = None,
+    lead_hours: int | None = None,
+) -> LocationLine:
     """Store a place; raises UsageError, NotFound or AlreadyExists."""
-    require_known("kind", place.kind, KINDS)
-    holder = place.holder and custody_book.holder_named(db, _bare(place.holder, "holder"))
+    require_known("kind", kind, KINDS)
+    opened_by = custody_book.holder_named(db, holder) if holder else None
     added = custody_book.add_location(
         db,
-        name=checked_name(place.name),
-        kind=place.kind,
-        region=place.region,
-        holder=holder or None,
-        access=place.access,
-        lead_hours=place.lead_hours,
+        name=checked_name(name),
+        kind=kind,
+        region=region,
+        holder=opened_by,
+        access=access,
+        lead_hours=lead_hours,
     )
     return _location_lines(db, [added])[0]
 
@@ -180,7 +177,7 @@ def locations(db: Session) -> list[LocationLine]:
 
 def location(db: Session, name: str) -> LocationLine:
     """Return one place with what lies there."""
-    return _location_lines(db, [custody_book.location_named(db, _bare(name, "location"))])[0]
+    return _location_lines(db, [custody_book.location_named(db, name)])[0]
 
 
 def _location_lines(db: Session, places: Iterable[Location]) -> list[LocationLine]:
@@ -240,29 +237,25 @@ def record(db: Session, new_event: NewEvent) -> Recorded:
         bags.sealing(db, new_event.seal, clock.now())
     inside = bags.contents(db, item) if item.kind == bags.BAG else []
     late = behind_clock(db, clock.now())
-    told = [*custody_book.events_of(db, item)]
-    event = _append(db, item, new_event)
-    happened = {item: [*told, event]}
-    for each in inside:
-        told = [*custody_book.events_of(db, each)]
-        happened[each] = [*told, _append(db, each, new_event)]
-    unchanged = [note for each in happened if (note := _unchanged(each, happened[each]))]
-    return Recorded(event_line(event), [*([late] if late else []), *unchanged])
-
-
-def _unchanged(item: Item, events: Sequence[CustodyEvent]) -> Notice | None:
-    """Return a notice where the last event was kept but does not end that a thing is gone."""
-    gone, event = whereabouts(events).gone, events[-1]
-    if gone is None or event.event in GONE:
-        return None
-    name = item_name(item)
-    return Notice(
-        "still_gone",
-        Severity.WARNING,
-        f"{name} stays recorded as {gone}, {event.event} does not change that",
-        f"if it is back, cardquorum custody record {name} found --at LOCATION",
-        (name,),
-    )
+    notices = [late] if late else []
+    written = []
+    for each in (item, *inside):
+        before = [*custody_book.events_of(db, each)]
+        (event,) = custody_book.record_events(db, [_happened(db, each, new_event)])
+        written.append(event)
+        gone = whereabouts([*before, event]).gone
+        if gone is not None and event.event not in GONE:
+            name = item_name(each)
+            notices.append(
+                Notice(
+                    "still_gone",
+                    Severity.WARNING,
+                    f"{name} stays recorded as {gone}, {event.event} does not change that",
+                    f"if it is back, cardquorum custody record {name} found --at LOCATION",
+                    (name,),
+                )
+            )
+    return Recorded(event_line(written[0]), notices)
 
 
 def record_seen(db: Session, seen: Sequence[NewEvent]) -> None:
@@ -271,20 +264,14 @@ def record_seen(db: Session, seen: Sequence[NewEvent]) -> None:
     custody_book.record_events(db, happened)
 
 
-def _append(db: Session, item: Item, new_event: NewEvent) -> CustodyEvent:
-    (written,) = custody_book.record_events(db, [_happened(db, item, new_event)])
-    return written
-
-
 def _happened(db: Session, item: Item, new_event: NewEvent) -> custody_book.Happened:
-    now = clock.now()
-    place = new_event.at and custody_book.location_named(db, _bare(new_event.at, "location"))
+    now, at, photo = clock.now(), new_event.at, new_event.photo
     told = custody_book.Circumstances(
-        location=place or None,
+        location=custody_book.location_named(db, at) if at else None,
         texts={"seal": new_event.seal, "by": new_event.by, "note": new_event.note},
         happened_at=_moment(new_event.when, now) if new_event.when else now,
         recorded_at=now,
-        photo_sha256=_photo(new_event.photo),
+        photo_sha256=hashlib.sha256(read_bytes(photo)).digest() if photo else None,
     )
     return custody_book.Happened(item, new_event.event, told)
 
@@ -367,13 +354,9 @@ def event_line(event: CustodyEvent) -> EventLine:
 
 def called(db: Session, card: Card) -> str:
     """Return how a person is asked for a card: by its label, and where it is kept."""
-    place, gone = whereabouts(custody_book.events_of(db, card.item))
+    place, gone = where_is(db, card.item)
     kept = f", recorded as {gone}" if gone else f", kept at {place}" if place else ""
     return f"the card labelled {card.label}{kept}"
-
-
-def _bare(text: str, kind: str) -> str:
-    return text.removeprefix(kind + ":")
 
 
 def _moment(text: str, now: datetime) -> datetime:
@@ -386,10 +369,6 @@ def _moment(text: str, now: datetime) -> datetime:
     return moment
 
 
-def _photo(path: Path | None) -> bytes | None:
-    return hashlib.sha256(read_bytes(path)).digest() if path else None
-
-
 def exported(db: Session) -> Iterator[str]:
     """Yield the whole book as JSON lines, oldest event first: what is hashed, and its texts.
 
@@ -397,27 +376,24 @@ def exported(db: Session) -> Iterator[str]:
     examples/check_book.py checks such a file; DECISIONS.md 1 has the bytes.
     """
     for event in custody_book.all_events(db):
-        yield json_line(_exported(event))
-
-
-def _exported(event: CustodyEvent) -> Mapping[str, object]:
-    return {
-        "id": event.id,
-        "item_id": event.item_id,
-        "event": event.event,
-        "location_id": event.location_id,
-        "happened_at": microseconds(event.happened_at),
-        "recorded_at": microseconds(event.recorded_at),
-        "photo_sha256": event.photo_sha256.hex() if event.photo_sha256 else None,
-        "digests": {
-            field: event.texts[field].digest.hex() if field in event.texts else None
-            for field in TEXT_FIELDS
-        },
-        "texts": {
-            field: {"salt": said.salt.hex(), "text": said.text}
-            for field, said in event.texts.items()
-            if said.salt is not None
-        },
-        "previous": event.previous.hex(),
-        "hash": event.hash.hex(),
-    }
+        told = {
+            "id": event.id,
+            "item_id": event.item_id,
+            "event": event.event,
+            "location_id": event.location_id,
+            "happened_at": microseconds(event.happened_at),
+            "recorded_at": microseconds(event.recorded_at),
+            "photo_sha256": event.photo_sha256.hex() if event.photo_sha256 else None,
+            "digests": {
+                field: event.texts[field].digest.hex() if field in event.texts else None
+                for field in TEXT_FIELDS
+            },
+            "texts": {
+                field: {"salt": said.salt.hex(), "text": said.text}
+                for field, said in event.texts.items()
+                if said.salt is not None
+            },
+            "previous": event.previous.hex(),
+            "hash": event.hash.hex(),
+        }
+        yield json_line(told)

@@ -53,7 +53,6 @@ from coordinator.wallet import scans
 from coordinator.wallet.balance import balance
 from storage import card_secrets as secret_book
 from storage import cards as card_book
-from storage import custody as custody_book
 from storage import vaults as vault_book
 from storage.model import Key, Vault
 from storage.succession import all_successions
@@ -244,7 +243,7 @@ def _carriers(db: Session, key: Key, label: str) -> Iterator[str]:
         item = carrier.item
         if carrier.key_id != key.id or (item.kind, item.name) == ("card", label):
             continue
-        if custody_log.whereabouts(custody_book.events_of(db, item)).gone is None:
+        if custody_log.where_is(db, item).gone is None:
             yield custody_log.item_name(item)
 
 

@@ -18,7 +18,6 @@ from coordinator.wallet.overview import CeremonyLine, ceremony_line
 from psbt.errors import PsbtError
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
-from storage import custody as custody_book
 from storage.model import Ceremony, Vault
 
 NEXT_VERB: Final = {"collecting": "sign", "complete": "finalize", "final": "broadcast"}
@@ -112,7 +111,7 @@ def _wanted(db: Session, vault: Vault, missing: Sequence[str]) -> Iterator[Waiti
         cards = wanted_cards(db, vault, [label])
         for card in cards:
             item = card_book.card_named(db, card.label).item
-            place = custody_log.whereabouts(custody_book.events_of(db, item)).location
+            place = custody_log.where_is(db, item).location
             yield WaitingFor(card.label, card.words, place)
         if not cards:
             yield WaitingFor(label, _cannot_come(db, vault, label), None)
@@ -125,7 +124,7 @@ def _cannot_come(db: Session, vault: Vault, label: str) -> str:
         f"its card {card.label} is recorded as {where.gone}"
         for key in keys
         for card in card_book.cards_with_key(db, key)
-        if (where := custody_log.whereabouts(custody_book.events_of(db, card.item))).gone
+        if (where := custody_log.where_is(db, card.item)).gone
     ]
     if gone:
         return f"the key {label}: {' and '.join(gone)}"

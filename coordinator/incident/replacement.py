@@ -127,7 +127,7 @@ def start(
 
 
 def _refuse_gone(db: Session, card: Card) -> None:
-    gone = custody_log.whereabouts(custody_book.events_of(db, card.item)).gone
+    gone = custody_log.where_is(db, card.item).gone
     if gone is not None:
         raise UsageError(f"card {card.label} is recorded as {gone}: it cannot take a place")
 
@@ -259,7 +259,7 @@ def _papers(db: Session, succession: Succession, *, moved: bool) -> Iterator[Ste
     old, new = succession.vault, succession.successor
     kept = [copy.item for copy in copy_book.copies_of(db, old)]
     for item in [*_to_withdraw(_key_gone(db, old, succession.card.label)), *kept]:
-        place = custody_log.whereabouts(custody_book.events_of(db, item))
+        place = custody_log.where_is(db, item)
         name = custody_log.item_name(item)
         where = f" from {place.location}" if place.location else ""
         state = DONE if place.gone == "destroyed" else OPEN if moved else WAITING

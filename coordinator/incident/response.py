@@ -189,7 +189,7 @@ def _codes_beside(db: Session, items: Iterable[Item]) -> Iterator[Step]:
     places = {place.id: place for item in items if (place := _last_place(db, item)) is not None}
     for secret in secret_book.all_secrets(db):
         beside = [place.name for place in secret.written_at if place.id in places]
-        gone = custody_log.whereabouts(custody_book.events_of(db, secret.card.item)).gone
+        gone = custody_log.where_is(db, secret.card.item).gone
         if beside and secret.kind == "pin" and gone is None:
             label = secret.card.label
             yield _step(

@@ -12,9 +12,7 @@ from coordinator.home.settings import Home
 from coordinator.readers import emulated
 from coordinator.readers.slots import Slot
 from storage import cards as card_book
-from storage import custody as custody_book
 from storage import vaults as vault_book
-from storage.model import Card
 
 HOW = "name where each lies with --reader NAME or --emulated NAME"
 
@@ -77,7 +75,8 @@ def slots_for(
         lying = [
             card.emulator_name
             for card in cards
-            if card.emulator_name is not None and (card.label in given or not _is_gone(db, card))
+            if card.emulator_name is not None
+            and (card.label in given or custody_log.where_is(db, card.item).gone is None)
         ]
         real = {(card.family, card.card_id) for card in cards if card.emulator_name is None}
     slots = [emulated.slot(home, place) for place in lying]
@@ -88,10 +87,6 @@ def slots_for(
     if not slots:
         raise UsageError(f"no card is offered; {HOW}")
     return slots
-
-
-def _is_gone(db: Session, card: Card) -> bool:
-    return custody_log.whereabouts(custody_book.events_of(db, card.item)).gone is not None
 
 
 def slot_of(
@@ -122,26 +117,24 @@ def slots_of_strangers(
     home: Home, named: ReaderChoice, count: int, *, besides: str = ""
 ) -> list[Slot]:
     """Return so many slots for cards not known yet: those named, else the readers with cards."""
-    try:
-        slots = named_slots(home, named) if named != ReaderChoice() else _occupied(home)
-    except OutOfReach as failure:
-        if named != ReaderChoice():
-            raise
-        raise UsageError(f"no card is offered: {failure} ({failure.remedy}); {HOW}") from failure
+    if named != ReaderChoice():
+        slots = named_slots(home, named)
+    else:
+        from coordinator.readers import real_readers  # noqa: PLC0415 -- as above
+
+        try:
+            slots = real_readers.occupied(home)
+        except OutOfReach as failure:
+            told = f"{failure} ({failure.remedy})"
+            raise UsageError(f"no card is offered: {told}; {HOW}") from failure
     if len(slots) != count:
-        there = f" ({', '.join(slot.name for slot in slots)})" if slots else ""
         if not slots:
             raise UsageError(f"no card is offered; {HOW}")
+        there = f" ({', '.join(slot.name for slot in slots)})"
         raise UsageError(
             f"{len(slots)} cards are offered, {count} are wanted{there}; {HOW}{besides}"
         )
     return slots
-
-
-def _occupied(home: Home) -> list[Slot]:
-    from coordinator.readers import real_readers  # noqa: PLC0415 -- as above
-
-    return real_readers.occupied(home)
 
 
 def _each(named: str | Iterable[str] | None) -> tuple[str, ...]:

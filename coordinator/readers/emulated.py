@@ -3,12 +3,12 @@
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from cards import faults
 from cards.emulation import LOOK_SECONDS, create_card, held, open_card
 from cards.errors import CardError, CardRemoved, NotSupported, NotUnlocked, ReaderNotFound
-from cards.family import CardFamily, Surroundings, families, family_named
+from cards.family import Surroundings, families, family_named
 from cards.faults import Ejected, Faults, Faulty
 from cards.pin import Pin, Secret, fresh_puk
 from cards.session import CardIdentity, Initialiser, KeyGenerator, SeedLoader
@@ -17,7 +17,7 @@ from coordinator.errors import UsageError
 from coordinator.files import write_private
 from coordinator.home.settings import CARD_SUFFIX, Home
 from coordinator.names import checked_name, require_known
-from coordinator.readers.slots import FolderMemory, Slot, card_in
+from coordinator.readers.slots import FolderMemory, Found, Slot, card_in, look
 from storage.errors import AlreadyExists
 
 FACTORY_PIN = b"123456"
@@ -40,7 +40,11 @@ class FiledFaults:
 
     def pending(self) -> Faults:
         """Return the faults that wait; raises CardError where the file is damaged."""
-        stamp = self._stamped()
+        try:
+            found = self._file.stat()
+            stamp = found.st_ino, found.st_mtime_ns, found.st_size
+        except FileNotFoundError:
+            stamp = NO_FILE
         if stamp != self._stamp:
             self._seen = () if stamp == NO_FILE else self._read()
             self._stamp = stamp
@@ -78,13 +82,6 @@ class FiledFaults:
                 self._file.unlink(missing_ok=True)
         return result
 
-    def _stamped(self) -> Stamp:
-        try:
-            found = self._file.stat()
-        except FileNotFoundError:
-            return NO_FILE
-        return found.st_ino, found.st_mtime_ns, found.st_size
-
     def _read(self) -> Faults:
         try:
             return tuple(faults.parse(line) for line in self._file.read_text("utf-8").splitlines())
@@ -94,30 +91,22 @@ class FiledFaults:
             raise CardError(f"{self._file} cannot be read: {failure}") from None
 
 
-class EmulatedCard(NamedTuple):
-    """An emulated card of the home, as it identifies itself, or why it does not.
-
-    `family` is that of a card that tells nothing more before its PIN.
-    """
-
-    name: str
-    identity: CardIdentity | None
-    error: CardError | None = None
-    family: str | None = None
-
-
-def slot(home: Home, name: str) -> Slot:
+def slot(home: Home, name: str, seconds: float = LOOK_SECONDS) -> Slot:
     """Return the slot an emulated card of this home lies in; raises UsageError on mainnet.
 
-    Opening it raises ReaderNotFound where there is no such card, CardRemoved where it is ejected.
+    Whoever else has the card open is waited for so long. Opening it raises ReaderNotFound where
+    there is no such card, CardRemoved where it is ejected.
     """
     path = _file(home, name)
-    return Slot(
-        name,
-        emulated=True,
-        connect=lambda: _connected(_existing(path)),
-        surroundings=Surroundings(memory=FolderMemory(home.card_memory)),
-    )
+
+    def connect() -> CardTransport:
+        waiting = FiledFaults(_existing(path))
+        if waiting.ejected():
+            raise CardRemoved(f"the emulated card {name} is ejected")
+        return Faulty(open_card(path, seconds), waiting)
+
+    surroundings = Surroundings(memory=FolderMemory(home.card_memory))
+    return Slot(name, emulated=True, connect=connect, surroundings=surroundings)
 
 
 def create(
@@ -128,10 +117,11 @@ def create(
     profile: str | None = None,
     set_up: bool,
     variant: str | None = None,
-) -> EmulatedCard:
+) -> Found:
     """Make an emulated card: with PIN 123456 and a random key, or factory-fresh."""
     path = _file(home, name)
-    known = _family(family)
+    require_known("family", family, [each.name for each in families()])
+    known = family_named(family)
     if profile is not None:
         require_known(f"profile of {family}", profile, known.profiles)
     if variant is not None and variant not in known.variants:
@@ -144,13 +134,13 @@ def create(
     place = slot(home, name)
     if set_up:
         _set_up(place)
-    return EmulatedCard(name, _identity(place))
+    return Found(name, _identity(place))
 
 
-def listed(home: Home) -> list[EmulatedCard]:
-    """Return every emulated card by name; one that cannot be opened with its error."""
+def listed(home: Home) -> list[Found]:
+    """Return every emulated card by name; one that cannot be opened just now with its error."""
     refuse_mainnet(home)
-    return [_found(home, name) for name in home.emulated_names()]
+    return [look(slot(home, name, seconds=0)) for name in home.emulated_names()]
 
 
 def remove(home: Home, name: str) -> None:
@@ -200,38 +190,11 @@ def _file(home: Home, name: str) -> Path:
     return home.emulated_cards / (checked_name(name) + CARD_SUFFIX)
 
 
-def _connected(path: Path, seconds: float = LOOK_SECONDS) -> CardTransport:
-    """Put the card on its reader, with whatever is to go wrong."""
-    waiting = FiledFaults(path)
-    if waiting.ejected():
-        raise CardRemoved(f"the emulated card {path.stem} is ejected")
-    return Faulty(open_card(path, seconds), waiting)
-
-
 def _existing(path: Path) -> Path:
     """Return the path; raises ReaderNotFound where there is no card."""
     if not path.exists():
         raise ReaderNotFound(f"there is no emulated card {path.stem} in {path.parent}")
     return path
-
-
-def _family(name: str) -> CardFamily:
-    require_known("family", name, [family.name for family in families()])
-    return family_named(name)
-
-
-def _found(home: Home, name: str) -> EmulatedCard:
-    """Look at a card that nobody else has just now."""
-    place = slot(home, name)
-    place = place._replace(connect=lambda: _connected(_existing(_file(home, name)), 0))
-    try:
-        with card_in(place) as session:
-            try:
-                return EmulatedCard(place.name, session.identity())
-            except NotUnlocked as silent:
-                return EmulatedCard(place.name, None, silent, session.family)
-    except CardError as failure:
-        return EmulatedCard(place.name, None, failure)
 
 
 def _identity(place: Slot) -> CardIdentity:

@@ -5,34 +5,20 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 from cards import pcsc
 from cards.deadline import DeadlineTransport
-from cards.errors import CardError, CardRemoved, NotUnlocked, ReaderNotFound, ReadersUnlisted
+from cards.errors import CardError, CardRemoved, ReaderNotFound, ReadersUnlisted
 from cards.family import Surroundings
-from cards.session import CardIdentity
 from coordinator.errors import Ambiguous
 from coordinator.home.settings import Home
-from coordinator.readers.slots import FolderMemory, Slot, card_in
+from coordinator.readers.slots import FolderMemory, Found, Slot, look
 
 NUMBERS = re.compile(" [0-9A-F]{2} [0-9A-F]{2}$")
 """What pcsc-lite writes last: which reader it is, and which slot of it."""
 SLOT = re.compile(" [0-9A-F]{2}$")
 LOOK_SECONDS = 2.0
 """How long a look waits for a reader that another program keeps for itself."""
-
-
-class Found(NamedTuple):
-    """A reader, and the card on it, or why it cannot be told; both None where it is empty.
-
-    `family` is that of a card that tells nothing more before its PIN.
-    """
-
-    name: str
-    card: CardIdentity | None
-    error: CardError | None
-    family: str | None = None
 
 
 def slot(home: Home, name: str) -> Slot:
@@ -79,15 +65,14 @@ def looked_at(home: Home, names: Sequence[str] | None = None) -> list[Found]:
     names = pcsc.reader_names() if names is None else names
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as threads:
         looks = [(name, threads.submit(_look, home, name)) for name in names]
-    return [
-        Found(name, None, _odd(failure)) if (failure := look.exception()) else look.result()
-        for name, look in looks
-    ]
-
-
-def _odd(failure: BaseException) -> CardError:
-    """Return what any other error of a look says: it stands for its reader alone."""
-    return CardError(f"the card could not be looked at: {type(failure).__name__}: {failure}")
+    found = []
+    for name, asked in looks:
+        if (failure := asked.exception()) is None:
+            found.append(asked.result())
+        else:  # whatever it is, it stands for its reader alone
+            told = f"the card could not be looked at: {type(failure).__name__}: {failure}"
+            found.append(Found(name, None, CardError(told)))
+    return found
 
 
 def with_cards(home: Home, wanted: Collection[tuple[str, str]]) -> list[Slot]:
@@ -114,22 +99,16 @@ def holding(home: Home, family: str, card_id: str) -> Slot:
     silent = [found for found in seen if found.error is not None]
     if len(silent) == 1:
         return _called(home, silent[0].name)
-    raise ReaderNotFound(f"the card is on none of {len(seen)} readers{_listed(seen)}")
+    told = [f"{f.name}: {f.card.family if f.card else f.error or 'empty'}" for f in seen]
+    there = f" ({'; '.join(told)})" if told else ""
+    raise ReaderNotFound(f"the card is on none of {len(seen)} readers{there}")
 
 
 def _look(home: Home, name: str) -> Found:
     place = _called(home, name, LOOK_SECONDS)
     place = place._replace(surroundings=replace(place.surroundings, look_only=True))
-    try:
-        with card_in(place) as session:
-            try:
-                return Found(name, session.identity(), None)
-            except NotUnlocked as silent:
-                return Found(name, None, silent, session.family)
-    except CardRemoved:
-        return Found(name, None, None)
-    except CardError as failure:
-        return Found(name, None, failure)
+    found = look(place)
+    return Found(name, None) if isinstance(found.error, CardRemoved) else found
 
 
 def _full_name(name: str) -> str:
@@ -164,8 +143,3 @@ def _occupied_slot(names: list[str]) -> list[str]:
         return names
     occupied = [name for name in names if _is_occupied(name)]
     return occupied if len(occupied) == 1 else names
-
-
-def _listed(seen: Sequence[Found]) -> str:
-    said = [f"{f.name}: {f.card.family if f.card else f.error or 'empty'}" for f in seen]
-    return f" ({'; '.join(said)})" if said else ""

@@ -13,6 +13,7 @@ from cards.detection import detect
 from cards.errors import (
     PAIRING_DANGER,
     PAIRING_REFUSED,
+    CardError,
     CardNotInitialised,
     CardRemoved,
     NotSupported,
@@ -116,7 +117,10 @@ class RefusedPins:
         may have been; `typed` tells that a person gave it after that, or that it was right before.
         """
         self._refuse_lost(pin, name, left, typed=typed)
-        self._refuse_known(pin, name)
+        with self._lock:
+            known = [each.reveal() for each in self._pins.get(name, ())]
+        if any(hmac.compare_digest(pin.reveal(), each) for each in known):
+            raise PinUnsuitable(f"card {name} refused this PIN before; it was not presented again")
         with self._lock:
             self._lost[name] = left
         try:
@@ -128,12 +132,6 @@ class RefusedPins:
             self._answered(name)
             raise
         self._answered(name)
-
-    def _refuse_known(self, pin: Pin, name: str) -> None:
-        with self._lock:
-            known = [each.reveal() for each in self._pins.get(name, ())]
-        if any(hmac.compare_digest(pin.reveal(), each) for each in known):
-            raise PinUnsuitable(f"card {name} refused this PIN before; it was not presented again")
 
     def _refuse_lost(self, pin: Pin, name: str, left: int | None, *, typed: bool) -> None:
         with self._lock:
@@ -246,6 +244,30 @@ def card_in(slot: Slot, prompts: CardPrompts | None = None) -> Iterator[CardSess
             session.close()
     finally:
         transport.close()
+
+
+class Found(NamedTuple):
+    """A place, and the card there, or why it cannot be told; both None where it is empty.
+
+    `family` is that of a card that tells nothing more before its PIN.
+    """
+
+    name: str
+    card: CardIdentity | None
+    error: CardError | None = None
+    family: str | None = None
+
+
+def look(slot: Slot) -> Found:
+    """Return what the card in a slot says before any PIN."""
+    try:
+        with card_in(slot) as session:
+            try:
+                return Found(slot.name, session.identity())
+            except NotUnlocked as silent:
+                return Found(slot.name, None, silent, session.family)
+    except CardError as failure:
+        return Found(slot.name, None, failure)
 
 
 def _types(person: Person) -> bool:

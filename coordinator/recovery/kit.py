@@ -155,7 +155,7 @@ def _audience(db: Session, wanted: Wanted) -> Audience:
     """Return for whom the kit is: as asked, else by the kind of its place."""
     if wanted.audience is not None or wanted.location is None:
         return wanted.audience or Audience.LOCKED
-    place = custody_book.location_named(db, wanted.location.removeprefix("location:"))
+    place = custody_book.location_named(db, wanted.location)
     return Audience.LOCKED if place.kind == BANK else Audience.OPEN
 
 
@@ -300,7 +300,7 @@ def _later_hands(db: Session, vault: Vault, wanted: Wanted) -> list[LaterHands]:
             for place in vault.keys_of(line.name)
             for card in card_book.cards_with_key(db, place.key)
             if place.key_id not in own and wanted.location is not None
-            if custody_log.whereabouts(custody_book.events_of(db, card.item)).location
+            if custody_log.where_is(db, card.item).location
             == wanted.location.removeprefix("location:")
         ]
         after = duration(line.wait.blocks) if line.wait and line.wait.blocks else None
@@ -385,7 +385,7 @@ def _notes(db: Session, carriers: Iterable[Carrier]) -> Iterator[str]:
 def _places(db: Session, vault: Vault) -> Iterator[tuple[str, str]]:
     for each in vault.every_key:
         for carrier in each.key.carriers:
-            place = custody_log.whereabouts(custody_book.events_of(db, carrier.item))
+            place = custody_log.where_is(db, carrier.item)
             told = place.location or place.gone or "unknown"
             yield f"{carrier.item.kind} {carrier.item.name}", told
 

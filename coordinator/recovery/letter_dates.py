@@ -9,7 +9,6 @@ from coordinator.custody import log as custody_log
 from coordinator.home.stored_policies import stored_policy
 from coordinator.wallet.branches import opening
 from storage import chain as chain_book
-from storage import custody as custody_book
 from storage import descriptors as copy_book
 from storage.model import Vault
 
@@ -38,5 +37,5 @@ def stale_letters(db: Session, vault: Vault) -> list[str]:
         for copy in copy_book.copies_of(db, vault)
         if copy.told_block is not None
         and copy.told_block != true
-        and custody_log.whereabouts(custody_book.events_of(db, copy.item)).gone is None
+        and custody_log.where_is(db, copy.item).gone is None
     ]

@@ -7,7 +7,6 @@ from sqlalchemy.orm import Session
 
 from coordinator.custody import log as custody_log
 from storage import cards as card_book
-from storage import custody as custody_book
 from storage.model import Vault
 
 
@@ -25,5 +24,5 @@ def wanted_cards(db: Session, vault: Vault, labels: Collection[str]) -> list[Wan
         for place in vault.every_key
         if place.label in labels
         for card in card_book.cards_with_key(db, place.key)
-        if custody_log.whereabouts(custody_book.events_of(db, card.item)).gone is None
+        if custody_log.where_is(db, card.item).gone is None
     ]

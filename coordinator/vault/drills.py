@@ -144,7 +144,7 @@ def plan(database: Database, vault_name: str) -> list[Visit]:
         places: dict[str | None, dict[str, str]] = {}
         for key in vault.every_key:
             for card in card_book.cards_with_key(db, key.key):
-                place = custody_log.whereabouts(custody_book.events_of(db, card.item))
+                place = custody_log.where_is(db, card.item)
                 if place.gone is None:
                     places.setdefault(place.location, {})[card.label] = key.label
         hours = {place.name: place.lead_hours for place in custody_book.all_locations(db)}

@@ -182,7 +182,7 @@ class ReaderWatch:
         found = self._told_emulated
         if any(each.present and each.name not in found for each in states):
             found = {
-                each.name: Lying(each.name, True, each.identity, each.error, each.family)
+                each.name: Lying(each.name, True, each.card, each.error, each.family)
                 for each in emulated.listed(self._home)
             }
         return [

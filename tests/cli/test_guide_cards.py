@@ -15,7 +15,7 @@ from coordinator.cli.guide_cards import words_for_card
 from coordinator.cli.guide_rehearsal import chosen_chain
 from coordinator.home.settings import Home, open_home
 from coordinator.readers import real_readers
-from coordinator.readers.real_readers import Found
+from coordinator.readers.slots import Found
 from storage import cards as card_book
 from storage.database import open_database
 from tests.cli.scripted import Answer, Script, answered

@@ -8,7 +8,7 @@ import pytest
 from cards.session import CardIdentity
 from coordinator.home.settings import Home
 from coordinator.readers import real_readers
-from coordinator.readers.real_readers import Found
+from coordinator.readers.slots import Found
 from tests.program import asking, run_program
 
 

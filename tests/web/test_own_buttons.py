@@ -39,7 +39,7 @@ def browser() -> Iterator["Browser"]:
 def attempts(asked: Asked) -> dict[str, int | None]:
     """Return the PIN attempts that each card has left, by its name."""
     found = emulated.listed(open_home(asked.home))
-    return {each.name: each.identity.attempts_left for each in found if each.identity}
+    return {each.name: each.card.attempts_left for each in found if each.card}
 
 
 def payment(asked: Asked) -> str:

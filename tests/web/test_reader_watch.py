@@ -11,6 +11,7 @@ from cards.errors import CardError, CardRemoved, CardReset, OutOfReach, Protocol
 from cards.session import CardIdentity
 from coordinator.home.settings import open_home
 from coordinator.readers import emulated, real_readers
+from coordinator.readers.slots import Found
 from coordinator.web import reader_watch
 from coordinator.web.events import Bulletin
 from coordinator.web.reader_watch import ReaderWatch
@@ -29,10 +30,10 @@ def looking(
     """A watch to which card a answers from its third look on; the list has an entry a look."""
     looks: list[int] = []
 
-    def listed(_home: object) -> list[emulated.EmulatedCard]:
+    def listed(_home: object) -> list[Found]:
         looks.append(len(looks))
         untold = len(looks) < LOOKS
-        return [emulated.EmulatedCard("a", None if untold else CARD, error if untold else None)]
+        return [Found("a", None if untold else CARD, error if untold else None)]
 
     monkeypatch.setattr(emulated, "listed", listed)
     monkeypatch.setattr(reader_watch, "PAUSE_SECONDS", 0.01)
@@ -106,10 +107,10 @@ class Readers:
             raise self.failure
         return tuple(self.inserted.items())
 
-    def looked_at(self, _home: object, names: list[str]) -> list[real_readers.Found]:
+    def looked_at(self, _home: object, names: list[str]) -> list[Found]:
         if names:
             self.looks.append(names)
-        return [real_readers.Found(name, self.cards[name], None) for name in names]
+        return [Found(name, self.cards[name], None) for name in names]
 
     def shown(self) -> dict[str, CardIdentity]:
         seen = self.watch.seen.lying

@@ -12,8 +12,7 @@ from coordinator.audit.time_picture import time_picture
 from coordinator.audit.verdict import as_of, sets_header, supposed, verdict
 from coordinator.custody import card_secrets
 from coordinator.custody import log as custody_log
-from coordinator.custody.card_secrets import Told
-from coordinator.custody.log import NewEvent, Place
+from coordinator.custody.log import NewEvent
 from coordinator.errors import UsageError
 from coordinator.home.operators import NOBODY
 from coordinator.vault import drills
@@ -150,8 +149,8 @@ def add_place(visit: Visit) -> Answer:
         known = {each.name for each in custody_log.holders(db)}
         if holder is not None and holder not in known:
             custody_log.add_holder(db, holder, None, contact=None)
-        place = Place(form.get("name", "").strip(), form.get("kind", ""), region, holder)
-        custody_log.add_location(db, place)
+        name, kind = form.get("name", "").strip(), form.get("kind", "")
+        custody_log.add_location(db, name, kind, region=region, holder=holder)
     return Moved(PATH)
 
 
@@ -179,8 +178,14 @@ def tell_secret(visit: Visit) -> Answer:
         stem = f"{card[: card_secrets.STEM_MAX]}-{kind}"
         fresh = (each for each in (stem, *(f"{stem}-{n}" for n in range(2, 99))))
         label = same[0] if same else next(each for each in fresh if each not in taken)
-        told = Told(label, card, kind, (who,) if who else (), (place,) if place else ())
-        card_secrets.tell(db, told)
+        card_secrets.tell(
+            db,
+            label,
+            card,
+            kind=kind,
+            known_by=[who] if who else (),
+            written_at=[place] if place else (),
+        )
     return Moved(PATH)
 
 

@@ -248,4 +248,4 @@ def test_a_copy_is_not_touched_where_the_words_are_of_another_key(homes: Homes) 
     setup.set_up(place.home, place.database, first, attendant=person)
     with pytest.raises(WrongCard, match="another key"):
         place.set_up(Person(), "words", place.folder / "unused")
-    assert not emulated.listed(place.home)[1].identity.has_pin
+    assert not emulated.listed(place.home)[1].card.has_pin
