@@ -99,13 +99,9 @@ def forget_operator(home: Home, public_key: bytes) -> None:
 
 def approved_operators(home: Home) -> dict[bytes, str]:
     """Return the names of the operators approved here, by public key."""
-    about = _about(home, {"kind": "operator"})
-    told = [entry for entry in _stored(home) if about.items() <= entry.items()]
-    key = _private_key(home) if told else None
     return {
         bytes.fromhex(str(entry["public_key"])): str(entry["operator"])
-        for entry in told
-        if key and _holds(key, entry)
+        for entry in reversed([*_approved(home, {"kind": "operator"})])
     }
 
 
@@ -153,13 +149,18 @@ def _digest(facts: str) -> str:
 
 def _standing(home: Home, subject: Mapping[str, object], wanted: Mapping[str, object]) -> Standing:
     """Return how the newest approval of a subject stands to what is there now."""
-    about = _about(home, subject)
-    told = [entry for entry in _stored(home) if about.items() <= entry.items()]
-    key = _private_key(home) if told else None
-    newest = next((entry for entry in reversed(told) if key and _holds(key, entry)), None)
+    newest = next(_approved(home, subject), None)
     if newest is None:
         return Standing.NONE
     return Standing.APPROVED if wanted.items() <= newest.items() else Standing.DIFFERS
+
+
+def _approved(home: Home, subject: Mapping[str, object]) -> Iterator[Entry]:
+    """Yield what this home's key approved of a subject, the newest first."""
+    about = _about(home, subject)
+    told = [entry for entry in _stored(home) if about.items() <= entry.items()]
+    key = _private_key(home) if told else None
+    return (entry for entry in reversed(told) if key and _holds(key, entry))
 
 
 def _about(home: Home, subject: Mapping[str, object]) -> dict[str, object]:

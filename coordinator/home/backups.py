@@ -11,7 +11,6 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -87,11 +86,9 @@ def write(
                 copy_database(home.folder / DATABASE_FILE, copy)
             else:
                 _copy_served(served, copy)
+            own = [path for each in PATTERNS for path in sorted(home.folder.glob(each))]
             approved = approvals.files(home) if with_approvals else []
-            found = {
-                path: str(path.relative_to(home.folder))
-                for path in [*_files(home.folder), *approved]
-            }
+            found = {path: str(path.relative_to(home.folder)) for path in [*own, *approved]}
             if home.server is not None:
                 alone = home._replace(folder=Path(spare), server=None)
                 write_settings(alone)
@@ -167,11 +164,6 @@ def _copy_served(served: sessionmaker[Session], file: Path) -> None:
         opened.kw["bind"].dispose()
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for pattern in PATTERNS:
-        yield from sorted(folder.glob(pattern))
-
-
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
     """Put a file into the archive, as what it is now; raises UsageError where it is none."""
     if not path.is_file():
@@ -206,7 +198,10 @@ def _unpacked(file: Path, folder: Path) -> str:
 
 def _unpack(file: Path, packed: gzip.GzipFile, folder: Path) -> None:
     total = count = 0
-    while member := _next(packed):
+    while any(header := _exactly(packed, BLOCK)):
+        member = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
+        if member.size < 0:
+            raise UsageError(f"{member.name!r} says that it has {member.size} bytes")
         count += 1
         total += member.size
         if count > FILES_MAX or total > TOTAL_MAX:
@@ -223,17 +218,6 @@ def _unpack(file: Path, packed: gzip.GzipFile, folder: Path) -> None:
         raise UsageError(f"{file} is no backup of a home: nothing is in it")
     if len(_exactly(packed, PADDING_MAX + 1, short=True)) > PADDING_MAX:
         raise UsageError(f"{file} is no backup of a home: more follows its end")
-
-
-def _next(packed: gzip.GzipFile) -> tarfile.TarInfo | None:
-    """Return the header of the next file, or None at the archive's end."""
-    header = _exactly(packed, BLOCK)
-    if not any(header):
-        return None
-    member = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
-    if member.size < 0:
-        raise UsageError(f"{member.name!r} says that it has {member.size} bytes")
-    return member
 
 
 def _pass_over(packed: gzip.GzipFile, member: tarfile.TarInfo) -> None:
@@ -272,13 +256,9 @@ def _checked_name(member: tarfile.TarInfo) -> str:
     """Return the name of a file that `write` puts into a backup; raises UsageError for another."""
     path = Path(member.name)
     ours = (DATABASE_FILE, approvals.KEY_FILE, approvals.LIST_FILE, *PATTERNS)
-    known = any(_fits(path, pattern) for pattern in ours)
+    # `match` alone looks at the path's end.
+    known = any(path.match(each) and len(path.parts) == len(Path(each).parts) for each in ours)
     plain = member.type in {tarfile.REGTYPE, tarfile.AREGTYPE} and not path.is_absolute()
     if not known or not plain or ".." in path.parts or member.size > MEMBER_MAX:
         raise UsageError(f"{member.name!r} does not belong into a backup")
     return member.name
-
-
-def _fits(path: Path, pattern: str) -> bool:
-    """Return whether the whole path fits, where `match` alone looks at its end."""
-    return path.match(pattern) and len(path.parts) == len(Path(pattern).parts)

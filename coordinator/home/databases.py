@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.orm import Session, sessionmaker
 
 from coordinator.errors import UsageError
 from coordinator.home.own_operator import HomeAuthor
@@ -56,17 +55,13 @@ def copy(source: Side, target: Side, *, password: Callable[[], str], use: bool) 
         closing.callback(taken.kw["bind"].dispose)
         copied = copy_rows(given, taken)
         if (home := source.home or target.home) is not None:
-            _adopt(taken, home)
+            # Its operator states the rows of what was copied, where nobody did before.
+            taken.configure(info={AUTHOR: HomeAuthor(home)})
+            with taken.begin() as db:
+                row_statements.adopt(db)
     if use and source.home is not None:
         moved = source.home._replace(server=checked_server(target.url.render_as_string()))
         file = source.home.folder / DATABASE_FILE
         write_settings(moved)
         file.replace(source.home.folder / LEFT)
     return copied
-
-
-def _adopt(taken: sessionmaker[Session], home: Home) -> None:
-    """Have a home's operator state the rows of what was copied, where nobody did before."""
-    taken.configure(info={AUTHOR: HomeAuthor(home)})
-    with taken.begin() as db:
-        row_statements.adopt(db)

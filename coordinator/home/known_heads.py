@@ -5,10 +5,7 @@ server can do that, and no trigger there tells.
 """
 
 import json
-import re
 from contextlib import suppress
-from functools import partial
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, event
@@ -16,7 +13,7 @@ from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
 from coordinator.errors import BookRolledBack, SettingsError, UsageError
 from coordinator.files import write_private
-from coordinator.foreign_json import read_json
+from coordinator.foreign_json import Field, read_json
 from coordinator.home.settings import Home
 from storage import book_heads, custody
 from storage.authors import STATED
@@ -25,7 +22,6 @@ from storage.database import asking_anew, reading
 FILE: Final = "book.json"
 SIZE_MAX: Final = 4_096
 NUMBER_MAX: Final = (1 << 31) - 1
-HASH: Final = re.compile("[0-9a-f]{64}")
 HELD: Final = "books_held"
 """In a connection's info: its books were held against what this home saw."""
 ENTRIES: Final = {book_heads.EVENTS: "event", book_heads.STATEMENTS: "statement"}
@@ -57,8 +53,16 @@ def follow(home: Home, database: sessionmaker[Session]) -> None:
         if connection.dialect is server and not connection.info.get(HELD):
             _hold(home, connection, connection)
 
+    def committed(session: Session) -> None:
+        """Keep the last entries that a transaction of this home added."""
+        keys = {book_heads.EVENTS: custody.ADDED, book_heads.STATEMENTS: STATED}
+        added = {book: session.info.pop(key, None) for book, key in keys.items()}
+        new = {book: End(last[0], last[1].hex()) for book, last in added.items() if last}
+        if new:
+            _keep(home, _seen(home), new)
+
     event.listen(database, "after_begin", begun)
-    event.listen(database, "after_commit", partial(_committed, home))
+    event.listen(database, "after_commit", committed)
 
 
 def _hold(home: Home, db: Session | Connection, connection: Connection) -> None:
@@ -97,15 +101,6 @@ def forget(home: Home) -> None:
     (home.folder / FILE).unlink(missing_ok=True)
 
 
-def _committed(home: Home, session: Session) -> None:
-    """Keep the last entries that a transaction of this home added."""
-    keys = {book_heads.EVENTS: custody.ADDED, book_heads.STATEMENTS: STATED}
-    added = {book: session.info.pop(key, None) for book, key in keys.items()}
-    new = {book: End(last[0], last[1].hex()) for book, last in added.items() if last is not None}
-    if new:
-        _keep(home, _seen(home), new)
-
-
 def _keep(home: Home, seen: Ends, new: Ends) -> None:
     """Keep how far the books go; where nothing can be written, what was seen before stays."""
     farther = {
@@ -132,13 +127,11 @@ def _seen(home: Home) -> Ends:
         kept = {book_heads.EVENTS: kept}  # as it was written before operators signed
     if not isinstance(kept, dict) or not kept.keys() <= set(book_heads.BOOKS):
         raise SettingsError(f"{file} does not say where the books ended")
-    return {str(book): _end(file, end) for book, end in kept.items()}
-
-
-def _end(file: Path, kept: object) -> End:
-    number = kept.get("number") if isinstance(kept, dict) else None
-    head = kept.get("head") if isinstance(kept, dict) else None
-    whole = isinstance(head, str) and HASH.fullmatch(head)
-    if type(number) is not int or not 0 < number <= NUMBER_MAX or not whole:
-        raise SettingsError(f"{file} does not say where the custody book ended")
-    return End(number, str(head))
+    try:
+        ends = {str(book): Field(end) for book, end in kept.items()}
+        return {
+            book: End(end["number"].integer(1, NUMBER_MAX), end["head"].hash())
+            for book, end in ends.items()
+        }
+    except ValueError as failure:
+        raise SettingsError(f"{file} does not say where the custody book ended") from failure

@@ -6,7 +6,7 @@ A row says nothing of what it held before: who wants it back needs a backup, or 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -131,9 +131,14 @@ def _held(
     for row in rows:
         there.add(row.subject)
         said = left.get(row.subject)
-        if (wrong := _wrong(row, said, names)) is not None:
-            found.altered.append(wrong)
-        elif said is not None and said.public_key not in names:
+        if said is None:
+            found.altered.append(f"{row.called} was written by no operator: {PAST}")
+        elif said.digest == row_statements.GONE:
+            who = _who(said, names)
+            found.altered.append(f"{row.called} is there again, which {who} removed: {PAST}")
+        elif said.digest != row.digest:
+            found.altered.append(f"{row.called} is not as {_who(said, names)} left it: {PAST}")
+        elif said.public_key not in names:
             found.unapproved.append(f"{row.called} is as {_who(said, names)} left it")
     for subject, said in left.items():
         if subject in there:
@@ -149,28 +154,12 @@ def _rows(db: Session, tables: Iterable[str]) -> Iterator[_Row]:
     for name in tables:
         for values in row_statements.rows(db, name):
             subject = row_statements.subject(name, values)
-            called = f"{subject}{_called(values)}"
+            known_by = next((values[each] for each in NAMED_BY if values.get(each)), None)
+            called = f"{subject} ({known_by})" if isinstance(known_by, str) else subject
             yield _Row(subject, called, row_statements.digest(name, values))
-
-
-def _wrong(row: _Row, said: Statement | None, names: Mapping[bytes, str]) -> str | None:
-    """Return what is wrong with a row after what was said last of it; None where nothing is."""
-    if said is None:
-        return f"{row.called} was written by no operator: {PAST}"
-    if said.digest == row_statements.GONE:
-        return f"{row.called} is there again, which {_who(said, names)} removed: {PAST}"
-    if said.digest != row.digest:
-        return f"{row.called} is not as {_who(said, names)} left it: {PAST}"
-    return None
 
 
 def _who(said: Statement, names: Mapping[bytes, str]) -> str:
     """Return who left a row, when, and where that is said."""
     name = names.get(said.public_key, f"{said.operator} (not approved here)")
     return f"{name} at {clock.text(said.said_at)} (statement {said.id})"
-
-
-def _called(values: Mapping[str, Any]) -> str:
-    """Return how people know a row, in brackets; nothing where they do not."""
-    name = next((values[each] for each in NAMED_BY if values.get(each)), None)
-    return f" ({name})" if isinstance(name, str) else ""

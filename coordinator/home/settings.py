@@ -3,7 +3,7 @@
 import json
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -174,7 +174,8 @@ def open_home(folder: Path) -> Home:
         raise SettingsError(f"there is no home at {folder}") from failure
     except (OSError, ValueError, UsageError, RecursionError) as failure:
         raise SettingsError(f"{file} cannot be read: {failure}", MEND) from failure
-    network, chain, server = (values.get(name) for name in ("network", "chain", "database"))
+    wanted = ("network", "chain", "database", "operator")
+    network, chain, server, operator = (values.get(name) for name in wanted)
     if network not in NETWORKS or not isinstance(chain, str):
         raise SettingsError(f"{file} names no known network and chain", MEND)
     if not isinstance(server, str | None):
@@ -183,17 +184,10 @@ def open_home(folder: Path) -> Home:
         kept = checked_server(server)
     except UsageError as failure:
         raise SettingsError(f"{file}: {failure}", MEND) from failure
-    return Home(
-        folder.absolute(), network, checked_chain(network, chain), kept, _operator(values, file)
-    )
-
-
-def _operator(values: Mapping[str, object], file: Path) -> str | None:
-    """Return what the home's owner is called; raises SettingsError where that is no name."""
-    named = values.get("operator")
-    if named is None or (isinstance(named, str) and NAME.fullmatch(named)):
-        return named
-    raise SettingsError(f"{file} calls the operator what is no name", MEND)
+    home = Home(folder.absolute(), network, checked_chain(network, chain), kept, operator)
+    if operator is not None and not (isinstance(operator, str) and NAME.fullmatch(operator)):
+        raise SettingsError(f"{file} calls the operator what is no name", MEND)
+    return home
 
 
 def checked_server(url: str | None) -> str | None:

@@ -5,6 +5,7 @@ A row that nobody signed is nobody's; one that differs from what was signed is r
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -28,7 +29,6 @@ from storage.sealing import SEALED, UNSEALED
 Check = Callable[[Statement], None]
 """Raises StatementBroken where a statement tells of another row than there is."""
 
-RECORDED: Final = "recorded another event"
 UNSENT: Final = frozenset({"collecting", "complete", "final"})
 GIVEN_UP: Final = "abandoned"
 AFTER_GIVING_UP: Final = frozenset({GIVEN_UP, "broadcast", "confirmed"})
@@ -75,21 +75,18 @@ def openers(home: Home, db: Session, records: Collection[Ceremony]) -> dict[str,
         return {record.public_id: NOBODY for record in records}
     names = operators.known(home)
     said = statements.first_about(db, "opened", [record.public_id for record in records])
-    return {
-        record.public_id: _who(names, said.get(record.public_id), _required(record))
-        for record in records
-    }
+    found = {}
+    for record in records:
+        require = partial(require_same, record=record) if record.state in UNSENT else None
+        found[record.public_id] = _who(names, said.get(record.public_id), require)
+    return found
 
 
-def _required(record: Ceremony) -> Check:
-    return lambda said: require_same(said, record) if record.state in UNSENT else None
-
-
-def _who(names: Mapping[bytes, str], said: Statement | None, require: Check) -> Operator:
+def _who(names: Mapping[bytes, str], said: Statement | None, require: Check | None) -> Operator:
     """Return who made a statement, or what is wrong with it."""
     try:
         found = operators.who(names, said)
-        if said is not None:
+        if said is not None and require is not None:
             require(said)
     except StatementBroken as broken:
         return NOBODY._replace(fault=str(broken))
@@ -104,18 +101,16 @@ def of_vault(home: Home, db: Session, vault: Vault) -> VaultOperators:
     made = statements.first_about(db, "vault", [vault.name]).get(vault.name)
     since = statements.all_about(db, "approved", vault.checksum)
     newest = {said.public_key: said for said in since}
+    told = f"tells of another vault {vault.name} than there is"
+    require = partial(_require_digest, digest=digest, told=told)
     return VaultOperators(
-        _who(names, made, _same_policy(vault, digest)),
-        [_who(names, said, _same_policy(vault, digest)) for said in newest.values()],
+        _who(names, made, require), [_who(names, said, require) for said in newest.values()]
     )
 
 
-def _same_policy(vault: Vault, digest: bytes) -> Check:
-    def require(said: Statement) -> None:
-        if said.digest != digest:
-            raise StatementBroken(said.id, f"tells of another vault {vault.name} than there is")
-
-    return require
+def _require_digest(said: Statement, digest: bytes, told: str) -> None:
+    if said.digest != digest:
+        raise StatementBroken(said.id, told)
 
 
 def require_opened(db: Session, record: Ceremony) -> None:
@@ -156,15 +151,12 @@ def of_events(home: Home, db: Session, events: Collection[CustodyEvent]) -> dict
         return {}
     names = operators.known(home)
     said = statements.first_about(db, "event", (str(event.id) for event in events))
-    return {event.id: _who(names, said.get(str(event.id)), _recorded(event)) for event in events}
-
-
-def _recorded(event: CustodyEvent) -> Check:
-    def require(said: Statement) -> None:
-        if said.digest != event.hash:
-            raise StatementBroken(said.id, f"{RECORDED} {event.id} than there is now")
-
-    return require
+    found = {}
+    for event in events:
+        told = f"recorded another event {event.id} than there is now"
+        require = partial(_require_digest, digest=event.hash, told=told)
+        found[event.id] = _who(names, said.get(str(event.id)), require)
+    return found
 
 
 def verify(home: Home, db: Session) -> Verdict:

@@ -15,7 +15,7 @@ from psbt.policy import (
     parse_descriptor,
     policy_checksum,
 )
-from storage.model import Key, Vault, VaultBranch
+from storage.model import Key, Vault
 
 
 def key_expression(key: Key) -> KeyExpression:
@@ -60,21 +60,21 @@ def rebuilt_policy(vault: Vault) -> Policy:
     sizes = [len(vault.cosigners), *(len(branch.keys) for branch in vault.recoveries)]
     if sizes != [len(branch.keys) for branch in written.branches]:
         raise _disagreement(vault)
+    recoveries = []
+    for row, branch in zip(vault.recoveries, written.recoveries, strict=True):
+        uses = (
+            use._replace(expression=key_expression(place.key))
+            for use, place in zip(branch.keys, row.keys, strict=True)
+        )
+        wait = Wait(row.blocks, row.height)
+        recoveries.append(Branch(row.name, row.threshold, tuple(uses), wait))
     return replace(
         written,
         threshold=vault.threshold,
         keys=tuple(key_expression(cosigner.key) for cosigner in vault.cosigners),
         script=vault.script,
-        recoveries=tuple(map(_branch, vault.recoveries, written.recoveries)),
+        recoveries=tuple(recoveries),
     )
-
-
-def _branch(row: VaultBranch, written: Branch) -> Branch:
-    uses = (
-        use._replace(expression=key_expression(place.key))
-        for use, place in zip(written.keys, row.keys, strict=True)
-    )
-    return Branch(row.name, row.threshold, tuple(uses), Wait(row.blocks, row.height))
 
 
 def with_keys(policy: Policy, changed: Callable[[KeyExpression], KeyExpression | None]) -> Policy:
