@@ -93,6 +93,15 @@ class Field:
         found = self._as_object().get(key)
         return None if found is None else Field(found, f"{self.name}.{key}")
 
+    def first(self, keys: Sequence[str]) -> "Field | None":
+        """Return the first member that is there of several names for one thing."""
+        return next(filter(None, map(self.member, keys)), None)
+
+    def text_of(self, key: str, most: int) -> str | None:
+        """Return a member's text, or None where it is not there or null."""
+        found = self.member(key)
+        return None if found is None else found.text(most)
+
     def items(self, most: int) -> "Iterator[Field]":
         """Yield the members of an array of at most so many."""
         listed = self._as_array()
@@ -188,6 +197,12 @@ def shown(value: object) -> str:
     else:
         text = str(value)
     return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}…"
+
+
+def lists_objects(value: object, *names: str) -> bool:
+    """Tell whether a value is an array whose first member is an object with these names."""
+    first = value[0] if isinstance(value, list) and value else None
+    return isinstance(first, dict) and set(names) <= first.keys()
 
 
 def _check_depth(text: str, most: int) -> None:

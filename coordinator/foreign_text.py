@@ -67,6 +67,17 @@ def lines(text: str) -> list[str]:
     return found if found[-1] else found[:-1]
 
 
+def codes_in(text: str, start: str) -> list[str]:
+    """Return the codes of a text, which all start alike, one a line or wrapped over several."""
+    codes: list[str] = []
+    for piece in text.split():
+        if piece[: len(start)].lower() == start.lower() or not codes:
+            codes.append(piece)
+        else:
+            codes[-1] += piece
+    return codes
+
+
 def json_lines(text: str) -> list[str]:
     """Return the lines of a JSON Lines file: they end in LF; CR is white space in JSON.
 

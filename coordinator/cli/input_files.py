@@ -51,9 +51,8 @@ def named(files: Sequence[str] | None) -> AbstractContextManager[None]:
 def _seen(device: int, fits: Callable[[bytes], bool]) -> bytes:
     from coordinator.cli import terminal
     from coordinator.interop import camera
-    from coordinator.interop.qr_scan import Scan
 
-    scan = Scan(fits)
+    scan = camera.Scan(fits)
     frames = camera.camera_frames(device)
     try:
         return camera.read_codes(scan, frames, lambda told: terminal.tell(told, "\r"))

@@ -73,17 +73,6 @@ def is_one(text: str) -> bool:
     return text[: len(START)].upper() == START
 
 
-def codes_in(text: str) -> list[str]:
-    """Return the codes of a text, one a line or wrapped over several."""
-    codes: list[str] = []
-    for piece in text.split():
-        if is_one(piece) or not codes:
-            codes.append(piece)
-        else:
-            codes[-1] += piece
-    return codes
-
-
 def is_part(text: str) -> bool:
     """Tell whether a text begins as a part does."""
     text = text[:HEADER].upper()
@@ -113,10 +102,8 @@ def _decoded(encoding: str, pieces: Iterable[str]) -> bytes:
         content = b"".join(base64.b32decode(piece + "=" * (-len(piece) % 8)) for piece in pieces)
     except (ValueError, binascii.Error):
         raise UsageError("a QR code was misread: its text does not decode") from None
-    return content if encoding == "2" else _inflated(content)
-
-
-def _inflated(content: bytes) -> bytes:
+    if encoding == "2":
+        return content
     unpacker = zlib.decompressobj(WIDEST_WINDOW_BITS)
     try:
         data = unpacker.decompress(content, CONTENT_MAX)

@@ -4,7 +4,6 @@
 """
 
 import re
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
@@ -43,7 +42,12 @@ def read(text: str) -> Request:
         raise UsageError(f"a URI of {len(text)} characters is too long; {URI_MAX} is the most")
     body, _, query = text[len(SCHEME) :].partition("#")[0].partition("?")
     said: dict[str, str] = {}
-    for name, value in _parameters(query):
+    for pair in filter(None, query.split("&")):
+        written, _, value = pair.partition("=")
+        name = _unquoted(written).lower()
+        if name not in READ and not name.startswith(MUST):
+            continue
+        value = _unquoted(value)
         if said.setdefault(name, value) != value:
             raise UsageError(f"the URI says {name} twice: {said[name]!r} and {value!r}")
     demanded = sorted(name for name in said if name.startswith(MUST))
@@ -54,14 +58,6 @@ def read(text: str) -> Request:
         raise UsageError("the URI names no address on the chain")
     amount = _amount(said["amount"]) if "amount" in said else None
     return Request(address, amount, said.get("label") or said.get("message") or None)
-
-
-def _parameters(query: str) -> Iterator[tuple[str, str]]:
-    for pair in filter(None, query.split("&")):
-        name, _, value = pair.partition("=")
-        name = _unquoted(name).lower()
-        if name in READ or name.startswith(MUST):
-            yield name, _unquoted(value)
 
 
 def _unquoted(text: str) -> str:

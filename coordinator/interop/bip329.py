@@ -1,7 +1,7 @@
 """Labels as other wallets write and read them: one JSON object a line (BIP 329)."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from coordinator.errors import UsageError
 from coordinator.foreign_json import read_json, shown
@@ -27,7 +27,11 @@ class Entry(NamedTuple):
 
 def written(entries: Iterable[Entry]) -> str:
     """Return the lines of a file; what is None is left out."""
-    return "".join(f"{json_line(_said(entry))}\n" for entry in entries)
+    lines: list[str] = []
+    for entry in entries:
+        said = {name: value for name, value in entry._asdict().items() if value is not None}
+        lines.append(f"{json_line(said)}\n")
+    return "".join(lines)
 
 
 def read(text: str) -> tuple[list[Entry], int]:
@@ -47,10 +51,6 @@ def read(text: str) -> tuple[list[Entry], int]:
     return entries, unknown
 
 
-def _said(entry: Entry) -> dict[str, Any]:
-    return {name: value for name, value in entry._asdict().items() if value is not None}
-
-
 def _entry(line: str, number: int) -> Entry | None:
     try:
         said = read_json(line, size_max=LINE_MAX, depth_max=DEPTH_MAX)
@@ -63,20 +63,15 @@ def _entry(line: str, number: int) -> Entry | None:
         raise UsageError(f"line {number} has no type or no ref")
     if kind not in KINDS:
         return None
-    wrong = list(_wrong(said, kind))
-    if wrong:
-        raise UsageError(f"line {number}: {wrong[0]}")
-    return Entry(kind, ref, said.get("label"), said.get("origin"), said.get("spendable"))
-
-
-def _wrong(said: dict[str, Any], kind: str) -> Iterator[str]:
-    """Yield what a line says that it must not."""
     for name in ("label", "origin"):
         if not isinstance(said.get(name), str | None):
-            yield f"its {name} is no text"
-        elif len(said.get(name) or "") > REF_MAX * 4:
-            yield f"its {name} has more than {REF_MAX * 4} characters"
-    if not isinstance(said.get("spendable"), bool | None):
-        yield f"spendable is {shown(said['spendable'])}, neither true nor false"
-    if said.get("spendable") is not None and kind != "output":
-        yield f"spendable is for outputs, not for {kind}"
+            raise UsageError(f"line {number}: its {name} is no text")
+        if len(said.get(name) or "") > REF_MAX * 4:
+            raise UsageError(f"line {number}: its {name} has more than {REF_MAX * 4} characters")
+    spendable = said.get("spendable")
+    if not isinstance(spendable, bool | None):
+        told = shown(spendable)
+        raise UsageError(f"line {number}: spendable is {told}, neither true nor false")
+    if spendable is not None and kind != "output":
+        raise UsageError(f"line {number}: spendable is for outputs, not for {kind}")
+    return Entry(kind, ref, said.get("label"), said.get("origin"), spendable)

@@ -38,11 +38,11 @@ def is_one(found: Field) -> bool:
 def read(found: Field, network: Network) -> list[WalletFile]:
     """Read a policy; raises PolicyError or ValueError naming the field."""
     found = jade.unwrapped(found)
-    template = next(each for name in TEMPLATES if (each := found.member(name)) is not None)
-    keys = _keys(next(each for name in KEYS if (each := found.member(name)) is not None))
+    template = found.first(TEMPLATES) or found[TEMPLATES[0]]
+    keys = _keys(found.first(KEYS) or found[KEYS[0]])
     texts = [_expanded(template.text(TEMPLATE_MAX), keys)]
-    name = next((each for each in map(found.member, NAMES) if each is not None), None)
     files = descriptors.wallets(texts, network, FORMAT)
+    name = found.first(NAMES)
     told = name.text(NAME_MAX) if name is not None else None
     return [replace(file, name=told) for file in files]
 

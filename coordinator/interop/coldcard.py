@@ -15,7 +15,7 @@ from coordinator.foreign_text import lines
 from coordinator.interop.key_text import PRIVATE, read_key, read_path, refuse_private
 from coordinator.interop.wallet_file import WalletFile, WalletKey, checked
 from psbt.errors import PolicyError
-from psbt.keys import Path, format_path, format_xpub
+from psbt.keys import Path, format_xpub
 from psbt.network import Network
 from psbt.policy import KEYS_MAX
 
@@ -60,7 +60,7 @@ def is_one(text: str) -> bool:
     return has_key or len(found & {"name", "policy", "format", "derivation"}) > 1
 
 
-def read(text: str, network: Network) -> WalletFile:
+def read(text: str, network: Network) -> list[WalletFile]:
     """Read a file; raises PolicyError that names the line."""
     said = _Said()
     listed = lines(text)
@@ -80,13 +80,9 @@ def read(text: str, network: Network) -> WalletFile:
             f"the {FORMAT} is {threshold} of {total} by its policy, and holds {len(said.keys)} keys"
         )
     name = said.once.get("name")
+    called = name[1][:NAME_READ_MAX] if name else None
     file = WalletFile(
-        FORMAT,
-        _script(said),
-        _sorted(said),
-        threshold,
-        _with_paths(said),
-        name=name[1][:NAME_READ_MAX] if name else None,
+        FORMAT, _script(said), _sorted(said), threshold, _with_paths(said), name=called
     )
     file = checked(file, network)
     if "format" not in said.once:
@@ -94,7 +90,7 @@ def read(text: str, network: Network) -> WalletFile:
     if said.unknown:
         told = ", ".join(said.unknown[:5])
         file = file.warned("unknown_fields", f"the {FORMAT} says more that is not known: {told}")
-    return file
+    return [file]
 
 
 def write(file: WalletFile, network: Network) -> str:
@@ -109,10 +105,9 @@ def write(file: WalletFile, network: Network) -> str:
         "",
     ]
     for key in file.keys:
-        path = format_path(key.path or ()).replace("h", "'")
         written += [
-            f"Derivation: {'/'.join(filter(None, ('m', path)))}",
-            f"{(key.fingerprint or bytes(4)).hex().upper()}: {format_xpub(key.key, network)}",
+            f"Derivation: {key.master_path}",
+            f"{key.xfp.upper()}: {format_xpub(key.key, network)}",
             "",
         ]
     return "\n".join(written)

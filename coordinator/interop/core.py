@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from coordinator.foreign_json import Field
+from coordinator.foreign_json import Field, lists_objects
 from coordinator.interop import descriptors
 from coordinator.interop.wallet_file import WalletFile
 from psbt.errors import PolicyError
@@ -54,26 +54,21 @@ def is_one(found: Field) -> bool:
     value = unwrapped(found).value
     if isinstance(value, dict):
         value = value.get("descriptors")
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and isinstance(value[0], dict)
-        and "desc" in value[0]
-    )
+    return lists_objects(value, "desc")
 
 
 def read(found: Field, network: Network) -> list[WalletFile]:
     """Return the wallets of a list; what is told of range and time of each goes with it."""
     found = unwrapped(found)
     listed = found if isinstance(found.value, list) else found["descriptors"]
-    name = found.member("wallet_name") if isinstance(found.value, dict) else None
+    name = found.text_of("wallet_name", 200) if isinstance(found.value, dict) else None
     entries = list(listed.items(ENTRIES_MAX))
     for entry in entries:
         _check_keychain(entry)
     entries.sort(key=_is_internal)
     texts = [entry["desc"].text(descriptors.DESCRIPTOR_MAX) for entry in entries]
     files = descriptors.wallets(texts, network, FORMAT)
-    label = name.text(200) if name is not None and len(files) == 1 else None
+    label = name if len(files) == 1 else None
     return [replace(file, name=label, birthday=_oldest(entries)) for file in files]
 
 

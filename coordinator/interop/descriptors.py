@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from coordinator.errors import NotImportable
-from coordinator.interop import annotations
 from coordinator.interop.key_text import WIF, KeyText, read_key, steps_below
 from coordinator.interop.wallet_file import (
     WalletFile,
@@ -26,14 +25,7 @@ from coordinator.interop.wallet_file import (
 from psbt import miniscript
 from psbt.errors import PolicyError
 from psbt.forms import quorums_of
-from psbt.keys import (
-    HARDENED,
-    KeyExpression,
-    Path,
-    child,
-    format_key_expression,
-    format_xpub,
-)
+from psbt.keys import HARDENED, KeyExpression, Path, child, format_key_expression, format_xpub
 from psbt.miniscript import Node
 from psbt.network import Network
 from psbt.policy import CHANGE, KEYS_MAX, RECEIVE, SCRIPTS, checksum, leaf_text
@@ -48,6 +40,7 @@ SHAPE = re.compile(r"(wsh|sh\(wsh|sh)\((sortedmulti|multi)\(([^()]*)\)\)(\)?)")
 BRANCHED = re.compile(r"wsh\((?!(?:sorted)?multi(?:_a)?\(|pkh?\(|musig\().*\)", re.DOTALL)
 PLACES_MAX: Final = 3 * KEYS_MAX
 LEAF = re.compile(r"tr\(([^(),]*),sortedmulti_a\(([^(){}]*)\)\)")
+ANNOTATION = re.compile(r"[a-z]+=(?:0|[1-9][0-9]{0,8})")
 THRESHOLD = re.compile(r"[1-9][0-9]?")
 PAIR = re.compile(r"((?:/[0-9]{1,10})*)/<([0-9]{1,10});([0-9]{1,10})>/\*")
 ONE = re.compile(r"((?:/[0-9]{1,10})*)/([0-9]{1,10})/\*")
@@ -103,6 +96,11 @@ class Descriptor:
     other_marks: bool = False
     """Whether its checksum is that of the same descriptor with other marks, as h for '."""
 
+    @property
+    def belows(self) -> list[Below]:
+        """Return what stands below each key; raises PolicyError for what no vault here has."""
+        return [_below(number, key) for number, key in enumerate(self.keys, 1)]
+
 
 class Body(NamedTuple):
     """A descriptor without its checksum, and whether that is for other marks of its steps."""
@@ -132,15 +130,37 @@ def parse(text: str, where: str = "the descriptor") -> Descriptor:
     """Read one descriptor; a checksum may be missing but not wrong."""
     if len(text) > DESCRIPTOR_MAX:
         raise PolicyError(f"{where} has {len(text):,} characters; {DESCRIPTOR_MAX:,} is the most")
-    annotated = annotations.split("".join(text.split()))
-    body, other_marks = body_of(annotated.descriptor, where)
+    descriptor, told = _annotated("".join(text.split()))
+    body, other_marks = body_of(descriptor, where)
     found = _parsed(BRACES.sub(r"/<\1;\2>/", body), where)
     return replace(
-        found,
-        birthday_height=annotated.birthday_height,
-        gap=annotated.gap,
-        other_marks=other_marks,
+        found, birthday_height=told.get("bh"), gap=told.get("gl"), other_marks=other_marks
     )
+
+
+def _annotated(text: str) -> tuple[str, dict[str, int]]:
+    """Return a descriptor without its annotations, and what each of them says (BIP 393).
+
+    bh is the height before which nothing paid it, gl its gap; others are passed over. Raises
+    PolicyError for a wrong checksum, which covers them, or for a list that is none.
+    """
+    body, mark, given = text.partition("#")
+    script, annotated, listed = body.partition("?")
+    if not annotated:
+        return text, {}
+    if mark and given != checksum(body):
+        raise PolicyError(f"the descriptor's checksum is {checksum(body)}, not {given[:20]}")
+    found: dict[str, int] = {}
+    for pair in listed.split("&"):
+        name, _, value = pair.partition("=")
+        if not ANNOTATION.fullmatch(pair):
+            raise PolicyError(
+                f"the descriptor's annotation {pair[:40]!r} is not name=number, as bh=840000"
+            )
+        if name in found:
+            raise PolicyError(f"the descriptor says {name} twice")
+        found[name] = int(value)
+    return f"{script}#{checksum(script)}", found
 
 
 def _parsed(body: str, where: str) -> Descriptor:
@@ -248,13 +268,14 @@ def of_one_wallet(texts: Sequence[str]) -> bool:
 
 def multipath(file: WalletFile, network: Network) -> str:
     """Return the descriptor with both keychains (BIP 389) and its checksum."""
-    return _written(file, [f"/<{low};{high}>/*" for low, high in _keychains(file)], network)
+    belows = [f"/<{key.keychains[RECEIVE]};{key.keychains[CHANGE]}>/*" for key in file.keys]
+    return _written(file, belows, network)
 
 
 def pair(file: WalletFile, network: Network) -> tuple[str, str]:
     """Return the descriptors of receive and change, each with its checksum."""
     receive, change = (
-        _written(file, [f"/{pair[keychain]}/*" for pair in _keychains(file)], network)
+        _written(file, [f"/{key.keychains[keychain]}/*" for key in file.keys], network)
         for keychain in BOTH
     )
     return receive, change
@@ -269,10 +290,6 @@ def key_of(key: WalletKey, network: Network) -> str:
     """Return a checked key as [fingerprint/path]xpub."""
     origin = KeyExpression(key.fingerprint or bytes(4), key.path or (), key.key)
     return format_key_expression(origin, network)
-
-
-def _keychains(file: WalletFile) -> list[tuple[int, int]]:
-    return [key.keychains for key in file.keys]
 
 
 def _written(file: WalletFile, belows: Sequence[str], network: Network) -> str:
@@ -332,12 +349,12 @@ def _parted(group: Sequence[Descriptor]) -> Iterator[list[Descriptor]]:
 
 def _told(found: Descriptor) -> Keychains:
     """Return the keychains of each key as the descriptor has them, or none."""
-    return tuple(_below(number, each).keychains for number, each in enumerate(found.keys, 1))
+    return tuple(below.keychains for below in found.belows)
 
 
 def _bare(found: Descriptor) -> WalletFile:
     """Return a descriptor's wallet with the steps below each key taken, unchecked."""
-    keys = tuple(_taken(each, _below(number, each)) for number, each in enumerate(found.keys, 1))
+    keys = tuple(map(_taken, found.keys, found.belows))
     return WalletFile(FORMAT, found.script, found.sorted, found.threshold, keys, node=found.node)
 
 
@@ -360,7 +377,14 @@ def _wallet(
     if fixed is not None and file.script == "tr":
         raise NotImportable(f"the {file.format} is one address of taproot, not a vault", KEEP_IT)
     if fixed is not None:
-        raise _fixed(group[fixed], checked(file, network), network)
+        paths = tuple(below.steps for below in group[fixed].belows)
+        one = fixed_address(checked(file, network), paths, network)
+        raise NotImportable(
+            f"the {file.format} is one address, not a vault: its keys are fixed at"
+            f" {group[fixed].keys[0].below}",
+            f"nothing was imported; the one address is {one}: "
+            "ask for an export with the keys' children, as /<0;1>/*",
+        )
     file = checked(file, network)
     if any(each.other_marks for each in group):
         file = file.warned(
@@ -368,11 +392,11 @@ def _wallet(
             f"the {format_}'s checksum is that of the same descriptor with its hardened steps "
             "or keychains written otherwise (' for h, or <0;1> for {0,1})",
         )
-    taken = next((each for each in first.keys if _below(1, each).steps), None)
+    taken = next((below.steps for below in first.belows if below.steps), None)
     if taken is not None:
         file = file.warned(
             "keys_derived",
-            f"keys are taken {len(_below(1, taken).steps)} steps below those in the {format_}: "
+            f"keys are taken {len(taken)} steps below those in the {format_}: "
             "they give the same addresses",
         )
     told = list(dict.fromkeys(map(_told, group)))
@@ -445,9 +469,8 @@ def _with_keychains(
 
 def _common(found: Descriptor) -> Below:
     """Return what stands below every key alike."""
-    belows = [_below(number, each) for number, each in enumerate(found.keys, 1)]
-    first = belows[0]
-    for number, below in enumerate(belows[1:], 2):
+    first, *others = found.belows
+    for number, below in enumerate(others, 2):
         if (len(below.keychains), below.fixed, below.open) != (
             len(first.keychains),
             first.fixed,
@@ -495,13 +518,3 @@ def _taken(found: KeyText, below: Below) -> WalletKey:
         path = None if key.path is None else (*key.path, step)
         key = key._replace(key=child(key.key, step), path=path)
     return key
-
-
-def _fixed(found: Descriptor, file: WalletFile, network: Network) -> PolicyError:
-    paths = tuple(_below(number, each).steps for number, each in enumerate(found.keys, 1))
-    place = found.keys[0].below
-    return NotImportable(
-        f"the {file.format} is one address, not a vault: its keys are fixed at {place}",
-        f"nothing was imported; the one address is {fixed_address(file, paths, network)}: "
-        "ask for an export with the keys' children, as /<0;1>/*",
-    )

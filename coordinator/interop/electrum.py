@@ -12,7 +12,7 @@ from coordinator.foreign_json import Field
 from coordinator.interop.key_text import KEY_MAX, read_fingerprint, read_path, read_xpub
 from coordinator.interop.wallet_file import WalletFile, WalletKey, checked
 from psbt.errors import PolicyError
-from psbt.keys import PREFIXES, format_path, format_xpub
+from psbt.keys import PREFIXES, format_xpub
 from psbt.network import Network
 from psbt.policy import KEYS_MAX
 
@@ -92,16 +92,18 @@ def refuse_old() -> PolicyError:
     )
 
 
-def read(found: Field, network: Network) -> WalletFile:
+def read(found: Field, network: Network) -> list[WalletFile]:
     """Read a wallet; its seeds and private keys are passed over."""
     version = found.member("seed_version")
     if version is not None and version.integer(0, 10_000) < SEED_VERSION_LEAST:
         raise refuse_old()
-    told = found.member("wallet_type")
-    kind = told.text(40) if told is not None else SINGLE
+    kind = found.text_of("wallet_type", 40)
+    kind = SINGLE if kind is None else kind
     matched = QUORUM.fullmatch(kind)
     if not matched:
-        raise _other_kind(kind)
+        called = {SINGLE: "of a single key", "2fa": "with TrustedCoin's second factor"}
+        form = called.get(kind, f"of type {kind[:20]!r}")
+        raise NotImportable(f"the {FORMAT} is one {form}, not a multisig MofN", SEVERAL)
     threshold, total = int(matched[1]), int(matched[2])
     if not 1 <= threshold <= total <= KEYS_MAX:
         raise PolicyError(f"the {FORMAT} is {kind}: 1 to {KEYS_MAX} keys are a wallet")
@@ -121,7 +123,7 @@ def read(found: Field, network: Network) -> WalletFile:
         keys,
         first_address=_first_address(found),
     )
-    return checked(file, network)
+    return [checked(file, network)]
 
 
 def write(file: WalletFile, network: Network) -> str:
@@ -139,10 +141,8 @@ def write(file: WalletFile, network: Network) -> str:
             "type": "bip32",
             "xpub": format_xpub(key.key, network, version),
             "xprv": None,
-            "derivation": "/".join(
-                filter(None, ("m", format_path(key.path or ()).replace("h", "'")))
-            ),
-            "root_fingerprint": (key.fingerprint or bytes(4)).hex(),
+            "derivation": key.master_path,
+            "root_fingerprint": key.xfp,
             "label": key.name,
         }
         for number, key in enumerate(file.keys, 1)
@@ -158,30 +158,19 @@ def write(file: WalletFile, network: Network) -> str:
     )
 
 
-def _other_kind(kind: str) -> PolicyError:
-    kinds = {SINGLE: "of a single key", "2fa": "with TrustedCoin's second factor"}
-    return NotImportable(
-        f"the {FORMAT} is one {kinds.get(kind, f'of type {kind[:20]!r}')}, not a multisig MofN",
-        SEVERAL,
-    )
-
-
 def _key(store: Field) -> WalletKey:
     key = read_xpub(store["xpub"].text(KEY_MAX), f"{store.name}.xpub")
-    path = store.member("derivation")
-    if path is not None and path.text(KEY_MAX):
-        key = key._replace(path=read_path(path.text(KEY_MAX), path.name))
-    label = store.member("label")
-    return key._replace(
-        fingerprint=_fingerprint(store), name=label.text(NAME_MAX) if label is not None else None
-    )
+    path = store.text_of("derivation", KEY_MAX)
+    if path:
+        key = key._replace(path=read_path(path, f"{store.name}.derivation"))
+    return key._replace(fingerprint=_fingerprint(store), name=store.text_of("label", NAME_MAX))
 
 
 def _fingerprint(store: Field) -> bytes | None:
     """Return the master's fingerprint; of Coldcards it is a number, its last byte first."""
-    given = store.member("root_fingerprint")
-    if given is not None and given.text(20):
-        return read_fingerprint(given.text(20), given.name)
+    given = store.text_of("root_fingerprint", 20)
+    if given:
+        return read_fingerprint(given, f"{store.name}.root_fingerprint")
     number = store.member("ckcc_xfp")
     return number.integer(0, 2**32 - 1).to_bytes(4, "little") if number is not None else None
 

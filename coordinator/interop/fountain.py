@@ -5,7 +5,7 @@ which follows from the part's number and the message's checksum.
 """
 
 from binascii import crc32
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -42,9 +42,6 @@ class _Random:
         c, d = c ^ a, d ^ b
         self._state = [a ^ d, b ^ c, c ^ ((b << 17) & WORD), ((d << 45) | (d >> 19)) & WORD]
         return result / 18446744073709551616.0
-
-    def next_index(self, count: int) -> int:
-        return int(self.next_double() * count)
 
 
 class _Degrees(NamedTuple):
@@ -85,7 +82,7 @@ def mixed_in(number: int, fragments: int, checksum: int) -> frozenset[int]:
     random = _Random(number.to_bytes(4, "big") + checksum.to_bytes(4, "big"))
     degree = _degrees(fragments).draw(random)
     left = list(range(fragments))
-    return frozenset(left.pop(random.next_index(len(left))) for _ in range(degree))
+    return frozenset(left.pop(int(random.next_double() * len(left))) for _ in range(degree))
 
 
 def parts_of(message: bytes, size: int, more: int = 0) -> Iterator[Part]:
@@ -122,8 +119,7 @@ class Decoder:
     @property
     def missing(self) -> list[int]:
         """Return the numbers of the fragments that are not there, from 1 on."""
-        count = self._first.fragments if self._first is not None else 0
-        return [place + 1 for place in range(count) if place not in self._known]
+        return [place + 1 for place in range(self.fragments) if place not in self._known]
 
     @property
     def fragments(self) -> int:
@@ -133,7 +129,12 @@ class Decoder:
     def take(self, part: Part) -> None:
         """Take a part; raises UsageError for one of another message, or that contradicts one."""
         if self._first is None:
-            _refuse_unbounded(part)
+            if not 1 <= part.fragments <= FRAGMENTS_MAX:
+                raise UsageError(
+                    f"a message of {part.fragments} codes; {FRAGMENTS_MAX:,} is the most"
+                )
+            if not 1 <= part.length <= min(MESSAGE_MAX, part.fragments * len(part.data)):
+                raise UsageError(f"a message of {part.length:,} bytes; {MESSAGE_MAX:,} is the most")
             self._first = part
         elif part[1:4] != self._first[1:4] or len(part.data) != len(self._first.data):
             raise UsageError(f"code {part.number} is of another message than the one before it")
@@ -176,20 +177,5 @@ class Decoder:
                 raise UsageError("the UR codes contradict one another: one was misread")
 
 
-def _refuse_unbounded(part: Part) -> None:
-    if not 1 <= part.fragments <= FRAGMENTS_MAX:
-        raise UsageError(f"a message of {part.fragments} codes; {FRAGMENTS_MAX:,} is the most")
-    if not 1 <= part.length <= min(MESSAGE_MAX, part.fragments * len(part.data)):
-        raise UsageError(f"a message of {part.length:,} bytes; {MESSAGE_MAX:,} is the most")
-
-
 def _xor(one: bytes, other: bytes) -> bytes:
     return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(len(one))
-
-
-def joined(parts: Iterable[Part]) -> bytes:
-    """Return the message of parts."""
-    decoder = Decoder()
-    for part in parts:
-        decoder.take(part)
-    return decoder.message()

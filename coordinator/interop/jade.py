@@ -48,12 +48,13 @@ def unwrapped(found: Field) -> Field:
     return found
 
 
-def read(found: Field, network: Network) -> WalletFile:
+def read(found: Field, network: Network) -> list[WalletFile]:
     """Read a registration; raises PolicyError or ValueError naming the field."""
     found = unwrapped(found)
     told, named = found["descriptor"], found.member("network")
     named_network = named.text(40).lower() if named is not None else None
-    if "master_blinding_key" in _members(told) or "liquid" in (named_network or ""):
+    blinded = isinstance(told.value, dict) and "master_blinding_key" in told.value
+    if blinded or "liquid" in (named_network or ""):
         raise NotImportable(
             f"the {FORMAT} is for Liquid, not for Bitcoin",
             "nothing was imported; use it in a wallet for Liquid",
@@ -65,17 +66,16 @@ def read(found: Field, network: Network) -> WalletFile:
         known = ", ".join(VARIANTS)
         raise PolicyError(f"the {FORMAT}: unknown variant {variant!r}; expected one of {known}")
     flag = told.member("sorted")
-    name = found.member("multisig_name")
     file = WalletFile(
         FORMAT,
         VARIANTS[variant],
         flag.flag() if flag is not None else False,
         told["threshold"].integer(1, KEYS_MAX),
         tuple(_signer(each) for each in told["signers"].items(KEYS_MAX)),
-        name=name.text(40) if name is not None else None,
+        name=found.text_of("multisig_name", 40),
         network=NETWORKS[named_network] if named_network is not None else None,
     )
-    return checked(file, network)
+    return [checked(file, network)]
 
 
 def write(file: WalletFile, network: Network) -> str:
@@ -101,10 +101,6 @@ def _written(key: WalletKey, network: Network) -> dict[str, object]:
         raise UsageError(f"a {FORMAT} needs the origin of every key; {key.name or xpub} has none")
     origin = {"fingerprint": key.fingerprint.hex(), "derivation": list(key.path)}
     return {**origin, "xpub": xpub, "path": []}
-
-
-def _members(found: Field) -> dict[str, object]:
-    return found.value if isinstance(found.value, dict) else {}
 
 
 def _signer(found: Field) -> WalletKey:

@@ -6,19 +6,13 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from coordinator.errors import NotImportable
-from coordinator.foreign_json import Field
+from coordinator.foreign_json import Field, lists_objects
 from coordinator.foreign_text import lines
 from coordinator.interop.descriptors import key_of
-from coordinator.interop.key_text import (
-    KEY_MAX,
-    read_fingerprint,
-    read_key,
-    read_path,
-    read_xpub,
-)
+from coordinator.interop.key_text import KEY_MAX, read_fingerprint, read_key, read_path, read_xpub
 from coordinator.interop.wallet_file import UNKNOWN_FINGERPRINT, WalletKey, script_of_path
 from psbt.errors import PolicyError
-from psbt.keys import KeyExpression, check_origin, format_path, format_xpub
+from psbt.keys import KeyExpression, check_origin, format_xpub
 from psbt.network import Network
 
 CCXP: Final = "Coldcard keys (ccxp)"
@@ -26,11 +20,7 @@ GENERIC: Final = "Coldcard accounts"
 COBO: Final = "Cobo key"
 EXPRESSION: Final = "key expression"
 # By script type: how a ccxp file calls it, in newer files and in older ones.
-SLOTS: Final = {
-    "wsh": ("p2wsh",),
-    "sh-wsh": ("p2sh_p2wsh", "p2wsh_p2sh"),
-    "sh": ("p2sh",),
-}
+SLOTS: Final = {"wsh": ("p2wsh",), "sh-wsh": ("p2sh_p2wsh", "p2wsh_p2sh"), "sh": ("p2sh",)}
 # The same in Coldcard's and Passport's generic export, whose accounts are objects.
 ACCOUNTS: Final = {"wsh": ("bip48_2",), "sh-wsh": ("bip48_1",), "sh": ("bip45",)}
 DEVICE: Final = "Specter device"
@@ -45,7 +35,6 @@ SLIP132: Final = {
     ("wsh", False): bytes.fromhex("02575483"),
     ("sh-wsh", False): bytes.fromhex("024289ef"),
 }
-SINGLE_DESCRIPTOR: Final = "the descriptor of a wallet with a single key"
 SINGLE_REMEDY: Final = "export the signer's key for a multisig wallet: the account of BIP 48"
 LONE_KEY = re.compile(r"(?:\[[^\[\]]*\])?[a-zA-Z]pub[1-9A-HJ-NP-Za-km-z]{100,110}(?:/.*)?")
 
@@ -104,7 +93,7 @@ def read(found: Field) -> KeyFile:
         return KeyFile(DEVICE, list(_device_keys(found)))
     if SINGLE_KEY in members:
         raise NotImportable(f"this is {SINGLE}", SINGLE_REMEDY)
-    said = next(filter(None, map(found.member, FINGERPRINTS)), None)
+    said = found.first(FINGERPRINTS)
     if said is None and "xpub" in members:
         raise PolicyError(f"{found.name}.{FINGERPRINTS[0]} is missing")
     if said is None:
@@ -117,7 +106,7 @@ def read(found: Field) -> KeyFile:
     if any(name in members for name in SINGLE_ACCOUNTS):
         raise NotImportable("the file holds accounts of a single key alone", SINGLE_REMEDY)
     if (xpub := found.member("xpub")) is not None:
-        path = next(filter(None, map(found.member, PATHS)), None)
+        path = found.first(PATHS)
         key = read_xpub(xpub.text(KEY_MAX), "xpub")._replace(
             fingerprint=fingerprint,
             path=read_path(path.text(KEY_MAX), path.name) if path is not None else None,
@@ -138,11 +127,6 @@ def read_expression(text: str) -> KeyFile:
     return KeyFile(EXPRESSION, [signer_key(key.prefix.script, key)])
 
 
-def write_expression(key: WalletKey, network: Network) -> str:
-    """Return [fingerprint/path]xpub."""
-    return key_of(key, network)
-
-
 def write_slip132(key: WalletKey, script: str, network: Network) -> str:
     """Return [fingerprint/path]Zpub, as BlueWallet, SeedSigner and others write it."""
     origin, bracket, xpub = key_of(key, network).rpartition("]")
@@ -154,9 +138,9 @@ def write_cobo(key: WalletKey, network: Network) -> str:
     """Return the JSON of one cosigner as Cobo and BlueWallet read it."""
     return json.dumps(
         {
-            "xfp": (key.fingerprint or bytes(4)).hex().upper(),
+            "xfp": key.xfp.upper(),
             "xpub": format_xpub(key.key, network),
-            "path": "/".join(filter(None, ("m", format_path(key.path or ()).replace("h", "'")))),
+            "path": key.master_path,
         }
     )
 
@@ -164,15 +148,14 @@ def write_cobo(key: WalletKey, network: Network) -> str:
 def write_ccxp(key: WalletKey, script: str, network: Network) -> str:
     """Return the JSON of Coldcard's key file, with the one key that is known."""
     name = SLOTS[script][0]
-    path = "/".join(filter(None, ("m", format_path(key.path or ()))))
     version = SLIP132.get((script, network is Network.MAINNET))
     return json.dumps(
         {
-            f"{name}_deriv": path,
+            f"{name}_deriv": key.master_path.replace("'", "h"),
             name: format_xpub(key.key, network, version),
             f"{name}_key_exp": key_of(key, network),
             "account": "0",
-            "xfp": (key.fingerprint or bytes(4)).hex().upper(),
+            "xfp": key.xfp.upper(),
         },
         indent=2,
     )
@@ -180,21 +163,14 @@ def write_ccxp(key: WalletKey, script: str, network: Network) -> str:
 
 def _is_device(members: dict[str, object]) -> bool:
     """Tell whether JSON is a device of Specter's: its name, type and keys."""
-    keys = members.get("keys")
-    return (
-        "type" in members
-        and isinstance(keys, list)
-        and bool(keys)
-        and isinstance(keys[0], dict)
-        and {"fingerprint", "derivation", "xpub"} <= keys[0].keys()
-    )
+    told = ("fingerprint", "derivation", "xpub")
+    return "type" in members and lists_objects(members.get("keys"), *told)
 
 
 def _device_keys(found: Field) -> Iterator[SignerKey]:
     """Yield the keys of a Specter device that are for wallets of several."""
     for each in found["keys"].items(DEVICE_KEYS_MAX):
-        kind = each.member("type")
-        script = kind.text(40) if kind is not None else None
+        script = each.text_of("type", 40)
         if script is not None and script not in DEVICE_TYPES:
             continue
         key = read_xpub(each["xpub"].text(KEY_MAX), f"{each.name}.xpub")

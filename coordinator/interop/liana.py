@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from coordinator.foreign_json import Field
+from coordinator.foreign_json import Field, lists_objects
 from coordinator.interop import descriptors, own_json
 from coordinator.interop.wallet_file import WalletFile
 from psbt.network import Network
@@ -15,16 +15,8 @@ ACCOUNTS_MAX: Final = 20
 
 def is_one(found: Field) -> bool:
     """Tell whether JSON is of this format."""
-    value = found.value
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("accounts"), list)
-        and (
-            bool(value["accounts"])
-            and isinstance(value["accounts"][0], dict)
-            and "descriptor" in value["accounts"][0]
-        )
-    )
+    accounts = found.value.get("accounts") if isinstance(found.value, dict) else None
+    return lists_objects(accounts, "descriptor")
 
 
 def read(found: Field, network: Network) -> list[WalletFile]:

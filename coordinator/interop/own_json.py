@@ -12,11 +12,10 @@ from typing import Final
 from coordinator.errors import UsageError
 from coordinator.foreign_json import Field
 from coordinator.interop import descriptors
-from coordinator.interop.wallet_file import WalletFile, on_network
+from coordinator.interop.wallet_file import OWN_FORMAT, WalletFile, on_network
 from psbt.errors import PolicyError
 from psbt.network import Network
 
-FORMAT: Final = "JSON with a descriptor"
 NAMES: Final = ("descriptor", "desc")
 QUORUMS: Final = (
     ("threshold", "total"), ("m", "n"), ("requiredSigners", "totalSigners"), ("sigs_required", ""),
@@ -41,12 +40,11 @@ def is_one(found: Field) -> bool:
 
 def read(found: Field, network: Network) -> list[WalletFile]:
     """Read the descriptor, and name and birthday beside it."""
-    told = next((each for each in map(found.member, NAMES) if each is not None), None)
-    text = (found["descriptor"] if told is None else told).text(descriptors.DESCRIPTOR_MAX)
-    name, height = found.member("name"), found.member("birthday_height")
-    called = name.text(NAME_MAX) if name is not None else None
+    told = found.first(NAMES) or found[NAMES[0]]
+    text = told.text(descriptors.DESCRIPTOR_MAX)
+    called, height = found.text_of("name", NAME_MAX), found.member("birthday_height")
     birthday = _birthday(found.member("birthday"))
-    files = as_said(descriptors.wallets([text], network, FORMAT), found, network)
+    files = as_said(descriptors.wallets([text], network, OWN_FORMAT), found, network)
     try:
         born = height.height() if height is not None else None
     except ValueError as failure:
@@ -92,12 +90,6 @@ def texts_within(found: Field) -> list[str]:
     """Return the texts of several lines in JSON of any shape, each once, in order."""
     texts = [text for _, text in _strings(found.value)]
     return list(dict.fromkeys(text for text in texts if "\n" in text))[:FOUND_MAX]
-
-
-def read_within(found: Field, texts: Sequence[str], network: Network) -> list[WalletFile]:
-    """Read the wallets of descriptors that JSON of any shape holds."""
-    files = descriptors.wallets(texts, network, FORMAT)
-    return as_said(files, found, network) if isinstance(found.value, dict) else files
 
 
 def holds_secrets(value: object) -> bool:

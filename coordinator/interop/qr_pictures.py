@@ -1,9 +1,12 @@
 """QR codes in pictures: read from files that a scanner or a camera made, and drawn for one.
 
-A PDF is as many pictures as it has pages. Reading needs the extra `qr` (zxing-cpp).
+A PDF, a kit as it was written or papers as a scanner keeps them, is as many pictures as it has
+pages. Reading needs the extra `qr` (zxing-cpp, pypdfium2).
 """
 
 import io
+import math
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,16 +15,22 @@ from typing import TYPE_CHECKING, Final
 
 from coordinator import files
 from coordinator.errors import UsageError
-from coordinator.interop import pdf_pages
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 PICTURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
-MAGICS: Final = (*PICTURES, pdf_pages.MAGIC)
+PDF: Final = b"%PDF"
+MAGICS: Final = (*PICTURES, PDF)
 WEBP: Final = (b"RIFF", b"WEBP")
 PIXELS_MAX: Final = 50_000_000
 FRAMES_MAX: Final = 2_000
+PAGES_MAX: Final = 100
+DOTS_PER_POINT: Final = 200 / 72
+PAGE_PIXELS_MAX: Final = 10_000_000
+"""A larger page is drawn coarser."""
+ONE_AT_A_TIME: Final = threading.Lock()
+"""The engine of PDFs keeps state that threads must not share."""
 QUIET: Final = 4
 SCALE: Final = 8
 FRAME_MILLISECONDS: Final = 250
@@ -56,7 +65,7 @@ def codes(data: bytes, name: str) -> list[str]:
     Raises UsageError.
     """
     found: dict[str, None] = {}
-    frames = pdf_pages.pages if data.startswith(pdf_pages.MAGIC) else _frames
+    frames = pdf_pages if data.startswith(PDF) else _frames
     for frame in frames(data, name):
         found |= dict.fromkeys(texts_in(frame, name))
     if not found:
@@ -78,6 +87,34 @@ def texts_in(frame: object, name: str = "it") -> list[str]:
     # In the dots of a QR code a reader of every kind also sees short bar codes.
     only = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
     return [code.text for code in zxingcpp.read_barcodes(frame, formats=only)]
+
+
+def pdf_pages(data: bytes, name: str) -> Iterator["Image"]:
+    """Yield the pages of a PDF in grey; raises UsageError for what is none, or without a reader."""
+    try:
+        import pypdfium2  # noqa: PLC0415 -- an extra
+    except ImportError as failure:
+        raise UsageError(
+            f"{name} is a PDF: reading its codes needs pip install 'cardquorum[qr]'; without it "
+            "type its lines, or give a picture of each code"
+        ) from failure
+    try:
+        with ONE_AT_A_TIME:
+            document = pypdfium2.PdfDocument(data)
+            count = len(document)
+        if count > PAGES_MAX:
+            raise UsageError(f"{name} has {count} pages; {PAGES_MAX} are read at most")
+        for number in range(count):
+            with ONE_AT_A_TIME:
+                page = document[number]
+                fitting = math.sqrt(
+                    PAGE_PIXELS_MAX / max(1.0, page.get_width() * page.get_height())
+                )
+                bitmap = page.render(scale=min(DOTS_PER_POINT, fitting), grayscale=True)
+                drawn = bitmap.to_pil().convert("L")
+            yield drawn
+    except pypdfium2.PdfiumError as failure:
+        raise UsageError(f"{name} cannot be read as a PDF: {failure}") from failure
 
 
 def _frames(data: bytes, name: str) -> Iterator["Image"]:

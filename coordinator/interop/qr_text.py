@@ -3,8 +3,8 @@
 import base64
 from typing import Final
 
-from coordinator import foreign_text
 from coordinator.errors import UsageError
+from coordinator.foreign_text import codes_in, lines
 from coordinator.interop import bbqr, pmofn, ur, ur_types
 
 PAYMENT_FORMATS: Final = ("psbt", "base64", "hex", "bbqr", "ur", "pmofn")
@@ -12,6 +12,8 @@ CODES: Final = frozenset({"bbqr", "ur", "pmofn"})
 """The formats of QR codes, each in as many as it takes."""
 CODE_CHARACTERS: Final = 224
 """How many characters a code of BBqr has: a QR code of version 10."""
+UR_AROUND: Final = 80
+"""Characters of a UR code that are no part of the message: its type, numbers and sums."""
 
 
 def carried(text: str) -> bytes | None:
@@ -21,19 +23,15 @@ def carried(text: str) -> bytes | None:
     """
     text = text.strip()
     if bbqr.is_one(text):
-        return bbqr.joined(bbqr.codes_in(text)).data
+        return bbqr.joined(codes_in(text, bbqr.START)).data
     if ur.is_part(text):
-        message = ur.joined(ur.codes_in(text))
+        message = ur.joined(codes_in(text, ur.SCHEME))
         if message.type not in (ur_types.BYTES, *ur_types.PAYMENTS):
             raise UsageError(f"the codes hold ur:{message.type}, which is no payment")
         return ur_types.bytes_of(message)
     if pmofn.is_part(text):
-        return pmofn.joined(foreign_text.lines(text)).encode()
+        return pmofn.joined(lines(text)).encode()
     return None
-
-
-UR_AROUND: Final = 80
-"""Characters of a UR code that are no part of the message: its type, numbers and sums."""
 
 
 def payment_lines(psbt: bytes, format_: str, characters: int = CODE_CHARACTERS) -> list[str]:
@@ -47,13 +45,9 @@ def payment_lines(psbt: bytes, format_: str, characters: int = CODE_CHARACTERS) 
         case "bbqr":
             return bbqr.split(psbt, "P", characters)
         case "ur":
-            size = ur.FRAGMENT_SIZE if characters == CODE_CHARACTERS else _fragment(characters)
+            size = max((characters - UR_AROUND) // 2, 10)  # two letters a byte
+            size = ur.FRAGMENT_SIZE if characters == CODE_CHARACTERS else size
             return ur.split(ur_types.payment(psbt), size)
         case "pmofn":
             return pmofn.split(base64.b64encode(psbt).decode(), characters)
     return [base64.b64encode(psbt).decode()]
-
-
-def _fragment(characters: int) -> int:
-    """Return how many bytes of a message a UR code of so many characters holds."""
-    return max((characters - UR_AROUND) // 2, 10)

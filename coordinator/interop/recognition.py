@@ -4,11 +4,12 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from coordinator import foreign_text
 from coordinator.errors import NotImportable, UsageError
 from coordinator.foreign_json import Field, read_json
+from coordinator.foreign_text import codes_in
 from coordinator.interop import (
     bbqr,
     bip138,
@@ -29,9 +30,8 @@ from coordinator.interop import (
     ur,
     ur_types,
 )
-from coordinator.interop.key_text import read_key
-from coordinator.interop.private_text import refuse_private_text
-from coordinator.interop.wallet_file import WalletFile
+from coordinator.interop.key_text import read_key, refuse_private_text
+from coordinator.interop.wallet_file import OWN_FORMAT, WalletFile
 from coordinator.names import require_known
 from psbt.errors import PolicyError, PsbtError
 from psbt.network import Network
@@ -53,7 +53,6 @@ ADDRESS = re.compile(
     re.IGNORECASE,
 )
 JSON_STARTS: Final = re.compile(r"\{|\[\s*(?:[\[{\"]|\])")
-Files = Sequence[WalletFile]
 
 
 class Given(NamedTuple):
@@ -64,42 +63,33 @@ class Given(NamedTuple):
     token: str | None = None
 
 
-class JsonFormat(NamedTuple):
+class JsonFormat(Protocol):
     """How JSON of a format is told from others, and read."""
 
-    is_one: Callable[[Field], bool]
-    read: Callable[[Field, Network], Files]
+    def is_one(self, found: Field, /) -> bool:
+        """Tell whether JSON is of this format."""
+        ...
+
+    def read(self, found: Field, network: Network, /) -> list[WalletFile]:
+        """Return the wallets it holds; raises PolicyError or ValueError naming the field."""
+        ...
 
 
 class TextFormat(NamedTuple):
     """How a text of a format is told from others, and read."""
 
     is_one: Callable[[str], bool]
-    read: Callable[[str, Network], Files]
-
-
-def _one(read: Callable[[Field, Network], WalletFile]) -> Callable[[Field, Network], Files]:
-    return lambda found, network: [read(found, network)]
+    read: Callable[[str, Network], list[WalletFile]]
 
 
 # Asked in this order: a shape that others contain comes last.
-JSON_FORMATS: Final = {
-    "core": JsonFormat(core.is_one, core.read),
-    "caravan": JsonFormat(caravan.is_one, _one(caravan.read)),
-    "electrum": JsonFormat(electrum.is_one, _one(electrum.read)),
-    "jade": JsonFormat(jade.is_one, _one(jade.read)),
-    "bip388": JsonFormat(bip388.is_one, bip388.read),
-    "liana": JsonFormat(liana.is_one, liana.read),
-    "specter": JsonFormat(specter.is_one, specter.read),
-    "json": JsonFormat(own_json.is_one, own_json.read),
-}
+JSON_FORMATS: Final[dict[str, JsonFormat]] = {
+    "core": core, "caravan": caravan, "electrum": electrum, "jade": jade, "bip388": bip388,
+    "liana": liana, "specter": specter, "json": own_json,
+}  # fmt: skip
 
 
-def _coldcard(text: str, network: Network) -> Files:
-    return [coldcard.read(text, network)]
-
-
-def _descriptors(text: str, network: Network) -> Files:
+def _descriptors(text: str, network: Network) -> list[WalletFile]:
     return descriptors.wallets(descriptor_file.descriptors_in(text), network)
 
 
@@ -107,7 +97,7 @@ TEXT_FORMATS: Final = {
     "bsms": TextFormat(bsms.is_one, bsms.read),
     "specter-diy": TextFormat(specter.is_diy, specter.read_diy),
     "descriptor": TextFormat(descriptor_file.starts_descriptor, _descriptors),
-    "coldcard": TextFormat(coldcard.is_one, _coldcard),
+    "coldcard": TextFormat(coldcard.is_one, coldcard.read),
 }
 RECORDS: Final = ("bsms", "coldcard")
 """Texts that programs keep whole within JSON of their own."""
@@ -198,7 +188,7 @@ def _keys_in(data: bytes, name: str, token: str | None = None) -> key_file.KeyFi
     text = _visible(foreign_text.decoded(data, name))
     refuse_private_text(text)
     if ur.is_part(text):
-        return _ur_keys(ur.joined(ur.codes_in(text)))
+        return _ur_keys(ur.joined(codes_in(text, ur.SCHEME)))
     carried = _carried(text, Given(token=token))
     text = text if carried is None else carried.strip()
     try:
@@ -210,7 +200,9 @@ def _keys_in(data: bytes, name: str, token: str | None = None) -> key_file.KeyFi
                 bsms.FORMAT, [key_file.signer_key(record.key.prefix.script, record.key)]
             )
         if descriptor_file.starts_descriptor(text) and "," not in text:
-            raise NotImportable(f"this is {key_file.SINGLE_DESCRIPTOR}", key_file.SINGLE_REMEDY)
+            raise NotImportable(
+                "this is the descriptor of a wallet with a single key", key_file.SINGLE_REMEDY
+            )
         _refuse_wallet(any(kind.is_one(text) for kind in TEXT_FORMATS.values()))
         _refuse_other(text)
         return key_file.read_expression(text)
@@ -226,8 +218,7 @@ def _keys_in_json(whole: object) -> key_file.KeyFile:
         if len(whole) > 1:
             raise PolicyError(f"the file holds {len(whole)} keys: give one at a time")
         found = found[0]
-    known = any(kind.is_one(found) for kind in JSON_FORMATS.values())
-    _refuse_wallet(known and not key_file.is_one(found))
+    _refuse_wallet(_kind_of(found) is not None and not key_file.is_one(found))
     return key_file.read(found)
 
 
@@ -242,14 +233,14 @@ def _visible(text: str) -> str:
     return INVISIBLE.sub("", text).strip()
 
 
-def _files(text: str, network: Network, given: Given, *, nesting: int) -> Files:
+def _files(text: str, network: Network, given: Given, *, nesting: int) -> list[WalletFile]:
     if nesting == 0:
         raise PolicyError(f"the file is wrapped more than {NESTING_MAX} times")
     if not text:
         raise PolicyError("the file is empty")
     refuse_private_text(text)
     if ur.is_part(text):
-        return _from_ur(ur.joined(ur.codes_in(text)), network, given, nesting=nesting)
+        return _from_ur(ur.joined(codes_in(text, ur.SCHEME)), network, given, nesting=nesting)
     carried = _carried(text, given)
     if carried is not None:
         return _files(carried.strip(), network, given, nesting=nesting - 1)
@@ -266,7 +257,9 @@ def _files(text: str, network: Network, given: Given, *, nesting: int) -> Files:
     return _descriptors(text, network)
 
 
-def _from_ur(message: ur.Message, network: Network, given: Given, *, nesting: int) -> Files:
+def _from_ur(
+    message: ur.Message, network: Network, given: Given, *, nesting: int
+) -> list[WalletFile]:
     """Return the wallets of a UR message: an output, or the text that its bytes hold."""
     if message.type in ur_types.OUTPUTS:
         return [_of_output(message, network)]
@@ -329,7 +322,7 @@ def _inner(found: Field, depth: int = NESTING_MAX) -> list[Field]:
     if not depth or not isinstance(value, dict | list) or len(value) > LISTED_MAX:
         return []
     members = [found[each] for each in (value if isinstance(value, dict) else range(len(value)))]
-    formats = [kind for kind in JSON_FORMATS.values() if kind.read is not own_json.read]
+    formats = [kind for kind in JSON_FORMATS.values() if kind is not own_json]
     return [
         each
         for member in members
@@ -343,7 +336,7 @@ def _kind_of(found: Field) -> JsonFormat | None:
     return next((kind for kind in JSON_FORMATS.values() if kind.is_one(found)), None)
 
 
-def _listed(found: Sequence[Field], network: Network) -> Files:
+def _listed(found: Sequence[Field], network: Network) -> list[WalletFile]:
     """Return the wallets of a list of them, each of any format; raises where none is one."""
     files: list[WalletFile] = []
     refused: list[PolicyError] = []
@@ -360,7 +353,7 @@ def _listed(found: Sequence[Field], network: Network) -> Files:
     return files
 
 
-def _from_json(text: str, network: Network, wanted: str | None) -> Files:
+def _from_json(text: str, network: Network, wanted: str | None) -> list[WalletFile]:
     if electrum.is_old(text):
         raise electrum.refuse_old()
     changed = electrum.has_changes(text)
@@ -376,13 +369,12 @@ def _from_json(text: str, network: Network, wanted: str | None) -> Files:
     return files
 
 
-def _wallets_in(found: Field, network: Network, wanted: str | None) -> Files:
+def _wallets_in(found: Field, network: Network, wanted: str | None) -> list[WalletFile]:
     """Return the wallets of JSON of a known format, of a list, or of any that holds some."""
     if wanted is not None:
         return JSON_FORMATS[wanted].read(found, network)
-    for kind in JSON_FORMATS.values():
-        if kind.is_one(found):
-            return kind.read(found, network)
+    if kind := _kind_of(found):
+        return kind.read(found, network)
     listed = found if isinstance(found.value, list) else None
     if isinstance(found.value, dict) and isinstance(found.value.get("wallets"), list):
         listed = found["wallets"]
@@ -395,7 +387,8 @@ def _wallets_in(found: Field, network: Network, wanted: str | None) -> Files:
         return _listed(inner, network)
     texts = own_json.descriptors_within(found)
     if texts:
-        return own_json.read_within(found, texts, network)
+        files = descriptors.wallets(texts, network, OWN_FORMAT)
+        return own_json.as_said(files, found, network) if isinstance(found.value, dict) else files
     if records := list(_records_within(found, network)):
         return records
     raise _unknown_json(found)
@@ -417,7 +410,9 @@ def _unknown_json(found: Field) -> PolicyError:
         return NotImportable(
             f"this is {key_file.SINGLE}, not a wallet of several", key_file.SINGLE_REMEDY
         )
-    if _is_setting(found.value):
+    setting = found.value if isinstance(found.value, list) else []
+    name_quorum_keys = [type(each) for each in setting[:3]]
+    if len(setting) == 4 and name_quorum_keys == [str, list, list]:  # and options
         return NotImportable(
             "this is a setting of a Coldcard, not what it exports",
             "export it there: Settings, Multisig Wallets, the wallet, Coldcard Export",
@@ -428,23 +423,16 @@ def _unknown_json(found: Field) -> PolicyError:
     )
 
 
-def _is_setting(value: object) -> bool:
-    """Tell whether JSON is a list as a Coldcard keeps a wallet: name, quorum, keys and options."""
-    return (
-        isinstance(value, list)
-        and len(value) == len(("name", "quorum", "keys", "options"))
-        and isinstance(value[0], str)
-        and isinstance(value[1], list)
-        and isinstance(value[2], list)
-    )
-
-
 def _carried(text: str, given: Given) -> str | None:
     """Return the text that codes or an encryption carry; None where the text is the file."""
     if bbqr.is_one(text):
-        found = bbqr.joined(bbqr.codes_in(text))
+        found = bbqr.joined(codes_in(text, bbqr.START))
         _refuse_binary(found.data)
-        return _text_of(found)
+        try:
+            return foreign_text.decoded(found.data, "the text of the codes")
+        except UsageError as failure:
+            what, remedy = BBQR_KINDS.get(found.kind, ("no text", SHOW_WALLET))
+            raise NotImportable(f"these codes hold {what}, not a wallet", remedy) from failure
     if pmofn.is_part(text):
         return pmofn.joined(foreign_text.lines(text))
     if (command := core.command_in(text)) is not None:
@@ -459,15 +447,6 @@ def _carried(text: str, given: Given) -> str | None:
             )
         return bsms.decrypted(text, bsms.read_token(given.token))
     return None
-
-
-def _text_of(found: bbqr.Decoded) -> str:
-    """Return the text that codes hold; raises NotImportable for what is none, by its kind."""
-    try:
-        return foreign_text.decoded(found.data, "the text of the codes")
-    except UsageError as failure:
-        what, remedy = BBQR_KINDS.get(found.kind, ("no text", SHOW_WALLET))
-        raise NotImportable(f"these codes hold {what}, not a wallet", remedy) from failure
 
 
 def _refuse_other(text: str) -> None:
@@ -506,7 +485,7 @@ def _refuse_binary(data: bytes) -> None:
             raise NotImportable(f"this is {what}, not a wallet's file", remedy)
 
 
-def _chosen(files: Files, network: Network, wanted: str | None) -> WalletFile:
+def _chosen(files: Sequence[WalletFile], network: Network, wanted: str | None) -> WalletFile:
     """Return the one wallet, or the one of this name or checksum; the same one again is one."""
     distinct: dict[str, list[WalletFile]] = {}
     for file in files:

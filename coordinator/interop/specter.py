@@ -6,7 +6,6 @@ shape. On Specter-DIY keys stand without children: the device adds both keychain
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -45,15 +44,21 @@ def read(found: Field, network: Network) -> list[WalletFile]:
     """Read an export, or the file of a wallet."""
     if found.member("recv_descriptor") is not None:
         names = ("recv_descriptor", "change_descriptor")
-        given = [each for name in names if (each := found.member(name)) is not None]
+        given = list(filter(None, map(found.member, names)))
     else:
         given = [found["descriptor"]]
     texts = [each.text(descriptors.DESCRIPTOR_MAX) for each in given]
-    _check_pair(texts)
+    if len(texts) > 1 and not descriptors.of_one_wallet(texts):
+        raise PolicyError(f"the {FORMAT}'s receive and change descriptors are of two wallets")
+    if len(texts) > 1 and f"/{CHANGE}/*" in texts[0] and f"/{RECEIVE}/*" in texts[1]:
+        raise PolicyError(
+            f"the {FORMAT}'s recv_descriptor derives /{CHANGE}/*, and its change_descriptor"
+            f" /{RECEIVE}/*: receive is {RECEIVE}, change {CHANGE}"
+        )
     files = descriptors.wallets(texts, network, FORMAT, change_known=True)
     files = own_json.as_said(files, found, network)
     _check_keys(found, files[0], network)
-    name = found.member("label") or found.member("name")
+    name = found.first(("label", "name"))
     height = found.member("blockheight")
     born = height.integer(0, 2**31 - 1) if height is not None else 0
     return [
@@ -63,17 +68,6 @@ def read(found: Field, network: Network) -> list[WalletFile]:
             birthday_height=born or files[0].birthday_height,
         )
     ]
-
-
-def _check_pair(texts: Sequence[str]) -> None:
-    """Refuse receive and change that are of two wallets, or stand in each other's place."""
-    if len(texts) > 1 and not descriptors.of_one_wallet(texts):
-        raise PolicyError(f"the {FORMAT}'s receive and change descriptors are of two wallets")
-    if len(texts) > 1 and f"/{CHANGE}/*" in texts[0] and f"/{RECEIVE}/*" in texts[1]:
-        raise PolicyError(
-            f"the {FORMAT}'s recv_descriptor derives /{CHANGE}/*, and its change_descriptor"
-            f" /{RECEIVE}/*: receive is {RECEIVE}, change {CHANGE}"
-        )
 
 
 def _check_keys(found: Field, file: WalletFile, network: Network) -> None:

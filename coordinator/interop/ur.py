@@ -39,17 +39,6 @@ def is_part(text: str) -> bool:
     return text[: len(SCHEME)].lower() == SCHEME
 
 
-def codes_in(text: str) -> list[str]:
-    """Return the codes of a text, one a line or wrapped over several."""
-    codes: list[str] = []
-    for piece in text.split():
-        if is_part(piece) or not codes:
-            codes.append(piece)
-        else:
-            codes[-1] += piece
-    return codes
-
-
 def joined(texts: Iterable[str]) -> Message:
     """Put codes together, in any order and with repetitions; raises UsageError.
 
@@ -63,9 +52,16 @@ def joined(texts: Iterable[str]) -> Message:
             raise UsageError(f"a code of {len(text):,} characters; {PART_MAX:,} is the most")
     if len(given) == 1 and (matched := SINGLE.fullmatch(given[0])):
         return Message(matched[1], _single(matched[2]))
-    if MULTI_OF_1.fullmatch(given[0]):
-        return _joined_of_1(given)
-    return _joined(given)
+    if matched := MULTI_OF_1.fullmatch(given[0]):
+        return _joined_of_1(given, matched)
+    decoder, kind = fountain.Decoder(), ""
+    for text in given:
+        part, said = part_of(text), text[len(SCHEME) :].partition("/")[0]
+        if kind and said != kind:
+            raise UsageError(f"a code of type {said} among codes of type {kind}")
+        kind = said
+        decoder.take(part)
+    return Message(kind, decoder.message())
 
 
 def split(message: Message, size: int = FRAGMENT_SIZE, more: int = 0) -> list[str]:
@@ -110,32 +106,12 @@ def _single(body: str) -> bytes:
             raise failure from None
 
 
-def _joined(given: Sequence[str]) -> Message:
-    decoder, kind = fountain.Decoder(), ""
-    for text in given:
-        part, said = part_of(text), text[len(SCHEME) :].partition("/")[0]
-        if kind and said != kind:
-            raise UsageError(f"a code of type {said} among codes of type {kind}")
-        kind = said
-        decoder.take(part)
-    return Message(kind, decoder.message())
-
-
 def part_of(text: str) -> fountain.Part:
     """Return what one of several codes holds, in lower case; raises UsageError."""
     matched = MULTI.fullmatch(text)
     if not matched:
         raise UsageError(f"{text[:20]!r} is no part of a UR message in several codes")
-    part = _part(bytewords.decode(matched[4]))
-    if (part.number, part.fragments) != (int(matched[2]), int(matched[3])):
-        raise UsageError(
-            f"code {matched[2]}-{matched[3]} says inside {part.number}-{part.fragments}"
-        )
-    return part
-
-
-def _part(cbor: bytes) -> fountain.Part:
-    found = decoded(cbor)
+    found = decoded(bytewords.decode(matched[4]))
     if not isinstance(found, list) or len(found) != len(fountain.Part._fields):
         raise UsageError("a UR code is no part: it does not hold five values")
     *numbers, data = found
@@ -146,26 +122,29 @@ def _part(cbor: bytes) -> fountain.Part:
     if not numbers[0]:
         raise UsageError("a UR code has the number 0; they are counted from 1")
     number, fragments, length, checksum = numbers
-    return fountain.Part(number, fragments, length, checksum, data)
+    part = fountain.Part(number, fragments, length, checksum, data)
+    if (part.number, part.fragments) != (int(matched[2]), int(matched[3])):
+        raise UsageError(
+            f"code {matched[2]}-{matched[3]} says inside {part.number}-{part.fragments}"
+        )
+    return part
 
 
-def _joined_of_1(given: Sequence[str]) -> Message:
+def _joined_of_1(given: Sequence[str], first: re.Match[str]) -> Message:
     """Put the codes of UR 1 together."""
     parts: dict[int, str] = {}
-    head: tuple[str, str, str] | None = None
+    kind, _, count, digest, _ = first.groups()
     for text in given:
         matched = MULTI_OF_1.fullmatch(text)
         if not matched:
             raise UsageError(f"{text[:20]!r} is no part of a UR 1 message")
-        kind, number, count, digest, body = matched.groups()
-        if head is not None and head != (kind, count, digest):
+        _, number, total, _, body = matched.groups()
+        if matched.group(1, 3, 4) != (kind, count, digest):
             raise UsageError(
-                f"code {number} of {count} is of another message than the one before it"
+                f"code {number} of {total} is of another message than the one before it"
             )
-        head = (kind, count, digest)
         if parts.setdefault(int(number), body) != body:
             raise UsageError(f"code {number} was read twice, with different content")
-    kind, count, digest = head or ("", "0", "")
     wanted = range(1, int(count) + 1)
     if not 1 <= int(count) <= fountain.FRAGMENTS_MAX or set(parts) - set(wanted):
         raise UsageError(

@@ -18,10 +18,11 @@ from psbt.errors import PolicyError
 from psbt.keys import (
     HARDENED,
     ExtendedPublicKey,
+    KeyExpression,
     Path,
     check_key,
     fingerprint,
-    format_path,
+    format_key_expression,
     format_xpub,
 )
 from psbt.network import Network
@@ -41,7 +42,8 @@ SECRETS: Final = tuple(
 
 SH, WSH, MULTI, SORTED_MULTI = 400, 401, 406, 407
 SINGLE_KEYS: Final = {402: "pk", 403: "pkh", 404: "wpkh", 405: "combo", 409: "tr"}
-OTHERS: Final = {307: "address", 408: "raw script", 410: "cosigner"}
+COSIGNER: Final = 410
+OTHERS: Final = {307: "address", 408: "raw script", COSIGNER: "cosigner"}
 HDKEY, HDKEY_OLD = 40303, 303
 KEYPATH, KEYPATH_OLD = 40304, 304
 COIN, COIN_OLD = 40305, 305
@@ -52,7 +54,6 @@ ACCOUNTS_MAX: Final = 40
 TESTNET: Final = 1
 COINS: Final = (0, 1)
 """Bitcoin, and all coins' test networks, which some signers say of either (SLIP 44)."""
-COSIGNER: Final = 410
 
 
 class Scripts(NamedTuple):
@@ -70,18 +71,15 @@ class UrKey(NamedTuple):
     fingerprint: bytes | None
     path: Path | None
     below: str
-    name: str | None
     steps: Path = ()
 
     @property
     def text(self) -> str:
         """Return the key as [fingerprint/path]xpub."""
         network = Network.MAINNET if self.mainnet else Network.REGTEST
-        xpub = format_xpub(self.key, network)
         if self.fingerprint is None or self.path is None:
-            return xpub
-        origin = "/".join(filter(None, (self.fingerprint.hex(), format_path(self.path))))
-        return f"[{origin}]{xpub}"
+            return format_xpub(self.key, network)
+        return format_key_expression(KeyExpression(self.fingerprint, self.path, self.key), network)
 
 
 def descriptor_of(message: ur.Message) -> str:
@@ -101,7 +99,12 @@ def account_outputs(message: ur.Message) -> list[tuple[str | None, UrKey]]:
     if not isinstance(listed, list) or len(listed) > ACCOUNTS_MAX:
         raise PolicyError(f"the account of {message.type} holds no list of outputs")
     told = master.to_bytes(4, "big") if master else None
-    return [(script, _of_master(key, told)) for script, key in _account_keys(listed)]
+    outputs: list[tuple[str | None, UrKey]] = []
+    for script, key in _account_keys(listed):
+        leaves_out_master = key.fingerprint is None and key.key.depth > 0
+        whole = key._replace(fingerprint=told, path=key.steps)
+        outputs.append((script, whole if told is not None and leaves_out_master else key))
+    return outputs
 
 
 def keys_of_output(message: ur.Message) -> list[tuple[str | None, UrKey]]:
@@ -126,13 +129,6 @@ def keys_without_origin(message: ur.Message) -> list[int]:
 
 def _untagged(found: object) -> object:
     return found.value if isinstance(found, cbor2.CBORTag) else found
-
-
-def _of_master(key: UrKey, master: bytes | None) -> UrKey:
-    """Return an account's key with the account's master, where its own origin leaves that out."""
-    if key.fingerprint is not None or master is None or not key.key.depth:
-        return key
-    return key._replace(fingerprint=master, path=key.steps)
 
 
 def keys_of(message: ur.Message) -> list[UrKey]:
@@ -182,10 +178,10 @@ def write_output(file: WalletFile, network: Network) -> ur.Message:
 def write_descriptor(file: WalletFile, network: Network) -> ur.Message:
     """Return a wallet as output-descriptor, of the later generation."""
     multi = "sortedmulti" if file.sorted else "multi"
-    places = ",".join(f"@{number}" for number in range(len(file.keys)))
-    inner = f"{multi}({file.threshold},{places})"
+    places = [f"@{number}" for number in range(len(file.keys))]
+    inner = f"{multi}({file.threshold},{','.join(places)})"
     if file.node is not None:
-        inner = miniscript.write(file.node, [f"@{number}" for number in range(len(file.keys))])
+        inner = miniscript.write(file.node, places)
     source = SCRIPTS[file.script].format(inner)
     keys = [cbor2.CBORTag(HDKEY, _written(key, network, old=False)) for key in file.keys]
     document = {1: source, 2: keys, 3: file.name or "vault"}
@@ -229,16 +225,8 @@ def hdkey(found: object, number: int) -> UrKey:
     )
     check_key(key)
     own = fingerprint(point) if master else origin.fingerprint
-    name = told.get(9)
-    return UrKey(
-        key,
-        _is_mainnet(told.get(5), where),
-        own,
-        origin.path if (own is not None and told.get(6) is not None) or master else None,
-        below,
-        name[:100] if isinstance(name, str) else None,
-        origin.path,
-    )
+    path = origin.path if (own is not None and told.get(6) is not None) or master else None
+    return UrKey(key, _is_mainnet(told.get(5), where), own, path, below, origin.path)
 
 
 class _Origin(NamedTuple):
@@ -254,14 +242,16 @@ def _keypath(found: object, where: str) -> _Origin:
     steps = told.get(1, [])
     if not isinstance(steps, list) or len(steps) % 2 or len(steps) > 2 * STEPS_MAX:
         raise PolicyError(f"the origin of {where} is no list of steps")
-    path = tuple(
-        _step(index, hardened, where)
-        for index, hardened in zip(steps[::2], steps[1::2], strict=True)
-    )
+    path: list[int] = []
+    for index, hardened in zip(steps[::2], steps[1::2], strict=True):
+        number = _u32(index, where)
+        if number >= HARDENED:
+            raise PolicyError(f"{where} has the step {number}, which is out of range")
+        path.append(number + (HARDENED if hardened is True else 0))
     source = _u32(told.get(2, 0), where)
     depth = told.get(3)
     return _Origin(
-        path,
+        tuple(path),
         source.to_bytes(4, "big") if source else None,
         None if depth is None else _u32(depth, where) & 0xFF,
     )
@@ -281,8 +271,7 @@ def _below(found: object, where: str) -> str:
 def _written_steps(steps: list[object], where: str) -> Iterator[str]:
     while steps:
         first = steps.pop(0)
-        pair = isinstance(first, list) and len(first) == 4
-        if pair and isinstance(first, list):
+        if isinstance(first, list) and len(first) == 4:
             low, low_hard, high, high_hard = first
             if low_hard or high_hard:
                 raise PolicyError(f"{where} has hardened keychains, which need the private key")
@@ -399,13 +388,6 @@ def _is_mainnet(found: object, where: str) -> bool:
     if told.get(1, 0) not in COINS:
         raise PolicyError(f"{where} is for another coin than Bitcoin")
     return told.get(2, 0) == 0
-
-
-def _step(index: object, hardened: object, where: str) -> int:
-    number = _u32(index, where)
-    if number >= HARDENED:
-        raise PolicyError(f"{where} has the step {number}, which is out of range")
-    return number + (HARDENED if hardened is True else 0)
 
 
 def _map(found: object, where: str) -> dict[object, object]:

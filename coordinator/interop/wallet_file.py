@@ -60,6 +60,16 @@ class WalletKey(NamedTuple):
     name: str | None = None
     keychains: tuple[int, int] = (RECEIVE, CHANGE)
 
+    @property
+    def xfp(self) -> str:
+        """Return the fingerprint as other wallets write it, of zeros where it is unknown."""
+        return (self.fingerprint or UNKNOWN_FINGERPRINT).hex()
+
+    @property
+    def master_path(self) -> str:
+        """Return the path as other wallets write it, as m/48'/0'/0'/2'."""
+        return "/".join(filter(None, ("m", format_path(self.path or ()).replace("h", "'"))))
+
 
 @dataclass(frozen=True)
 class WalletFile:
@@ -133,7 +143,12 @@ def checked(file: WalletFile, network: Network) -> WalletFile:
         )
     if not 0 <= (file.gap or 0) <= GAP_MAX:
         raise PolicyError(f"the {file.format} says a gap of {file.gap}; {GAP_MAX} is the most")
-    _refuse_duplicates(file)
+    places: dict[bytes, int] = {}
+    for number, key in enumerate(file.keys, 1):
+        twin = places.setdefault(key.key.public_key, number)
+        # a key may stand in several branches; the policy holds its places apart
+        if twin != number and file.node is None:
+            raise PolicyError(f"keys {twin} and {number} of the {file.format} are the same key")
     file = _checked_prefixes(_checked_network(file, network))
     for number, key in enumerate(file.keys, 1):
         file = _checked_path(file, number, key)
@@ -150,9 +165,11 @@ def script_pubkey(file: WalletFile, keychain: int, index: int) -> bytes:
         steps = children(each.key.public_key, each.key.chain_code)
         parent, chain_code = steps(each.keychains[keychain])
         points.append(children(parent, chain_code)(index)[0])
-    if file.script == "tr":
-        return _leaf_locked(file, points, (keychain, index))
-    return _locked(file, points)
+    if file.script != "tr":
+        return _locked(file, points)
+    internal = child(child(unspendable(file), keychain), index)
+    root = taproot.leaf_hash(taproot.sorted_leaf(file.threshold, points))
+    return p2tr(taproot.output_key(internal.public_key[1:], root).x)
 
 
 def address(file: WalletFile, keychain: int, index: int, *, network: Network) -> str:
@@ -240,24 +257,6 @@ def _locked(file: WalletFile, points: list[bytes]) -> bytes:
 def unspendable(file: WalletFile) -> ExtendedPublicKey:
     """Return the key that is nobody's above the keys of a taproot wallet."""
     return taproot.unspendable_key(key.key.public_key for key in file.keys)
-
-
-def _leaf_locked(file: WalletFile, points: list[bytes], place: Path) -> bytes:
-    internal = unspendable(file)
-    for step in place:
-        internal = child(internal, step)
-    root = taproot.leaf_hash(taproot.sorted_leaf(file.threshold, points))
-    return p2tr(taproot.output_key(internal.public_key[1:], root).x)
-
-
-def _refuse_duplicates(file: WalletFile) -> None:
-    if file.node is not None:
-        return  # a key may stand in several branches; the policy holds its places apart
-    places: dict[bytes, int] = {}
-    for place, each in enumerate(file.keys, 1):
-        twin = places.setdefault(each.key.public_key, place)
-        if twin != place:
-            raise PolicyError(f"keys {twin} and {place} of the {file.format} are the same key")
 
 
 def _checked_network(file: WalletFile, network: Network) -> WalletFile:

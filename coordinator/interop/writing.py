@@ -18,12 +18,11 @@ from coordinator.interop import (
     ur,
     ur_types,
 )
+from coordinator.interop.qr_text import CODE_CHARACTERS
 from coordinator.interop.wallet_file import WalletFile
 from psbt.network import Network
 from psbt.policy import CHANGE, RECEIVE
 
-QR_CHARACTERS: Final = 224
-"""How many characters a part of several codes has: a QR code of version 10."""
 Writer = Callable[[WalletFile, Network], str]
 
 
@@ -96,7 +95,7 @@ def write(file: WalletFile, network: Network, format_: str) -> list[str]:
             f" expected one of {', '.join(sorted(LEAVES))}, json"
         )
     if format_ == "bbqr":
-        return bbqr.split(descriptors.multipath(file, network).encode(), "U", QR_CHARACTERS)
+        return bbqr.split(descriptors.multipath(file, network).encode(), "U", CODE_CHARACTERS)
     if format_ in ur_types.WRITERS:
         return ur.split(ur_types.WRITERS[format_](file, network))
     if format_ not in WRITERS:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.home.settings import Home
 from coordinator.home.stored_policies import key_expression
-from coordinator.interop import bsms, key_file, ur, ur_types
+from coordinator.interop import bsms, descriptors, key_file, ur, ur_types
 from coordinator.interop.key_file import KeyFile, SignerKey
 from coordinator.interop.wallet_file import WalletKey, key_of_network, with_origin
 from coordinator.names import checked_name, require_known
@@ -25,7 +25,7 @@ EXPRESSION: Final = "expression"
 SCRIPT: Final = "wsh"
 Writer = Callable[[WalletKey, Network], str]
 WRITERS: Final[dict[str, Writer]] = {
-    EXPRESSION: key_file.write_expression,
+    EXPRESSION: descriptors.key_of,
     "slip132": lambda key, network: key_file.write_slip132(key, SCRIPT, network),
     "coldcard": lambda key, network: key_file.write_ccxp(key, SCRIPT, network),
     "cobo": key_file.write_cobo,

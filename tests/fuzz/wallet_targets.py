@@ -12,6 +12,7 @@ from coordinator.interop import (
     bbqr,
     bsms,
     bytewords,
+    descriptors,
     key_file,
     pmofn,
     qr_pictures,
@@ -19,7 +20,7 @@ from coordinator.interop import (
     ur_types,
     writing,
 )
-from coordinator.interop.qr_scan import Scan
+from coordinator.interop.camera import Scan
 from coordinator.interop.recognition import Given, read_bytes, read_keys
 from coordinator.interop.wallet_file import WalletFile, checked, first_address, wallet_of
 from psbt.errors import PsbtError
@@ -50,7 +51,7 @@ def wallet_seeds() -> Iterator[bytes]:
         {
             "fingerprint": (key.fingerprint or b"").hex(),
             "derivation": list(key.path or ()),
-            "xpub": key_file.write_expression(key, HERE).rpartition("]")[2],
+            "xpub": descriptors.key_of(key, HERE).rpartition("]")[2],
             "path": [],
         }
         for key in WALLET.keys
@@ -69,11 +70,11 @@ def wallet_seeds() -> Iterator[bytes]:
 def keys(data: bytes) -> None:
     """Read the keys of one signer."""
     for each in read_keys(data, "the file", TOKEN).keys:
-        key_file.write_expression(each.key, HERE)
+        descriptors.key_of(each.key, HERE)
 
 
 def key_seeds() -> Iterator[bytes]:
-    yield key_file.write_expression(KEY, HERE).encode()
+    yield descriptors.key_of(KEY, HERE).encode()
     yield key_file.write_slip132(KEY, "wsh", HERE).encode()
     yield key_file.write_ccxp(KEY, "wsh", HERE).encode()
     yield key_file.write_cobo(KEY, HERE).encode()
@@ -84,7 +85,7 @@ def key_seeds() -> Iterator[bytes]:
 
 def _device_key() -> dict[str, str]:
     """Return a key as Specter keeps it of a device."""
-    origin, _, xpub = key_file.write_expression(KEY, HERE)[1:].partition("]")
+    origin, _, xpub = descriptors.key_of(KEY, HERE)[1:].partition("]")
     fingerprint, _, path = origin.partition("/")
     return {"fingerprint": fingerprint, "derivation": f"m/{path}", "type": "wsh", "xpub": xpub}
 

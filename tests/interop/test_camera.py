@@ -12,7 +12,7 @@ from PIL import Image
 
 from coordinator.errors import UsageError
 from coordinator.interop import bbqr, camera, pmofn, qr_pictures, ur
-from coordinator.interop.qr_scan import Scan
+from coordinator.interop.camera import Scan
 from tests.interop.test_qr_pictures import photographed, png
 
 DATA = bytes(range(256)) * 4

@@ -260,3 +260,21 @@ def test_an_account_within_its_tag_is_read_like_one_without() -> None:
     for cbor in (plain.cbor, tagged):
         code = ur.split(ur.Message("crypto-account", cbor), 9_000)[0]
         assert [each.key.key for each in read_keys(code.encode(), "the code").keys] == [KEY.key]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "missing"),
+    [
+        ('{"a": 1}', "bip388", "the file.descriptor_template is missing"),
+        (
+            '{"template": "wsh(multi(1,@0/**))", "keys": null}',
+            None,
+            "the file.keys_info is missing",
+        ),
+    ],
+)
+def test_a_policy_without_its_template_or_keys_is_refused_by_what_it_lacks(
+    text: str, wanted: str | None, missing: str
+) -> None:
+    with pytest.raises(PolicyError, match=missing):
+        read_text(text, HERE, Given(format=wanted))

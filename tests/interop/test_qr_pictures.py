@@ -9,7 +9,7 @@ import zxingcpp
 from PIL import Image, ImageFilter
 
 from coordinator.errors import UsageError
-from coordinator.interop import bbqr, pdf_pages, qr_pictures
+from coordinator.interop import bbqr, qr_pictures
 
 PARTS = bbqr.split(bytes(range(256)) * 4, "P", 224)
 
@@ -126,11 +126,11 @@ def test_each_page_of_a_pdf_is_read() -> None:
 
 
 def test_a_pdf_of_many_or_huge_pages_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pdf_pages, "PAGES_MAX", 2)
+    monkeypatch.setattr(qr_pictures, "PAGES_MAX", 2)
     with pytest.raises(UsageError, match="has 3 pages; 2 are read at most"):
         qr_pictures.codes(pdf_of([code_of(text) for text in "abc"]), "it")
-    monkeypatch.setattr(pdf_pages, "PIXELS_MAX", 40_000)
-    (page,) = pdf_pages.pages(pdf_of([code_of("one").resize((2000, 2000))]), "it")
+    monkeypatch.setattr(qr_pictures, "PAGE_PIXELS_MAX", 40_000)
+    (page,) = qr_pictures.pdf_pages(pdf_of([code_of("one").resize((2000, 2000))]), "it")
     assert page.width * page.height <= 41_000
 
 
