@@ -97,6 +97,12 @@ def all_vaults(db: Session) -> Sequence[Vault]:
     return db.scalars(select(Vault).order_by(Vault.name)).all()
 
 
+def vaults_with(db: Session, keys: Iterable[Key]) -> list[Vault]:
+    """Return the vaults that have one of these keys."""
+    ids = {key.id for key in keys}
+    return [v for v in all_vaults(db) if any(place.key_id in ids for place in v.every_key)]
+
+
 def vaults_named(db: Session, name: str | None) -> Sequence[Vault]:
     """Return the vault of this name, or all where none is named; raises NotFound."""
     return all_vaults(db) if name is None else [vault_named(db, name)]

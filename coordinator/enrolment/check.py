@@ -1,12 +1,11 @@
 """A card is looked at: is it there, is it genuine, is its key the one that was enrolled."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from cards.errors import CardRemoved, NotGenuine, NotUnlocked, ReaderNotFound
-from cards.session import Attestation, CardIdentity, CardSession, Verdict
+from cards.session import Attestation, CardSession, Verdict
 from coordinator import clock
 from coordinator.custody import log as custody_log
 from coordinator.enrolment.enrol import (
@@ -22,7 +21,7 @@ from coordinator.home.settings import Home
 from coordinator.home.stored_policies import key_expression
 from coordinator.person import Attendant
 from coordinator.readers.slots import CardPrompts, card_in, unlock
-from psbt.keys import KeyExpression, format_path
+from psbt.keys import format_path
 from storage import cards as card_book
 
 Database = sessionmaker[Session]
@@ -65,26 +64,38 @@ def check(
             with database.begin() as db:
                 stored = [key_expression(key) for key in card_book.keys_of_card(db, asked.label)]
             attestation: Attestation | None = None
+            differences = []
             if stored and not session.identity().initialised:
-                found = _told(session.identity(), None, key_matches=False, differences=[KEY_GONE])
+                differences.append(KEY_GONE)
             else:
                 if with_pin and not unlocked:
                     unlock(session, asked.label, attendant, last_attempt=asked.last_attempt)
                 give_evidence(session, evidence)
-                attestation, found = _examined(session, stored if with_pin else None, home.network)
+                differences += (
+                    f"the key at {format_path(key.path)} is not the one enrolled"
+                    for key in (stored if with_pin else ())
+                    if account_key(session, key.path) != key
+                )
+                attestation = _attestation(session, home.network)
+            key_matches = not differences if with_pin or differences else None
+            if attestation is not None and attestation.result is Verdict.FAILED:
+                differences.append(f"not genuine: {attestation.reason}")
+            identity = session.identity()
     except (ReaderNotFound, CardRemoved) as absent:
         return Checked(False, None, None, None, None, [str(absent)])
     now = clock.now()
-    note = "; ".join(["card check", *found.differences])
+    note = "; ".join(["card check", *differences])
     with database.begin() as db:
         card = card_book.card_named(db, asked.label)
-        card.checked_at = card.checked_at if found.differences else now
+        card.checked_at = card.checked_at if differences else now
         if attestation is not None and attestation.result is not Verdict.FAILED:
             card_book.attested(
                 db, card, attestation.result.value, reason=attestation.reason, now=now
             )
         custody_log.record(db, custody_log.NewEvent(f"card:{asked.label}", "seen", note=note))
-    return found
+    genuine = None if attestation is None else attestation.result.value
+    pin, puk = identity.attempts_left, identity.puk_attempts_left
+    return Checked(True, genuine, key_matches, pin, puk, differences)
 
 
 def _refuse_silent(label: str, session: CardSession) -> None:
@@ -93,36 +104,6 @@ def _refuse_silent(label: str, session: CardSession) -> None:
         session.identity()
     except NotUnlocked as silent:
         raise NotUnlocked(f"card {label}: {silent}; add --pin") from None
-
-
-def _examined(
-    session: CardSession, stored: Sequence[KeyExpression] | None, network: str
-) -> tuple[Attestation | None, Checked]:
-    """Return what a card proves; of one that is unlocked, whether its keys are those stored."""
-    differences = [
-        f"the key at {format_path(key.path)} is not the one enrolled"
-        for key in stored or ()
-        if account_key(session, key.path) != key
-    ]
-    key_matches = None if stored is None else not differences
-    attestation = _attestation(session, network)
-    if attestation is not None and attestation.result is Verdict.FAILED:
-        differences.append(f"not genuine: {attestation.reason}")
-    genuine = None if attestation is None else attestation.result.value
-    identity = session.identity()
-    return attestation, _told(identity, genuine, key_matches=key_matches, differences=differences)
-
-
-def _told(
-    identity: CardIdentity,
-    genuine: str | None,
-    *,
-    key_matches: bool | None,
-    differences: list[str],
-) -> Checked:
-    """Return what was found of a card that is there."""
-    pin, puk = identity.attempts_left, identity.puk_attempts_left
-    return Checked(True, genuine, key_matches, pin, puk, differences)
 
 
 def _attestation(session: CardSession, network: str) -> Attestation | None:

@@ -1,6 +1,8 @@
 """A card becomes known: identified, attested, unlocked, its key read and remembered."""
 
 import contextlib
+import hashlib
+import secrets
 from datetime import datetime
 from typing import NamedTuple
 
@@ -31,7 +33,6 @@ from cards.session import (
 )
 from coordinator import clock
 from coordinator.custody import card_secrets
-from coordinator.enrolment import challenges
 from coordinator.enrolment.origins import OriginMended, mend_origin
 from coordinator.errors import UsageError
 from coordinator.home.settings import Home
@@ -51,18 +52,22 @@ from psbt.keys import (
     KeyExpression,
     Path,
     bip48_path,
+    child,
     fingerprint,
     format_key_expression,
     format_path,
     parse_path,
 )
 from psbt.network import Network
-from psbt.signer import signature_valid
+from psbt.signature import BIP340, ECDSA, Scheme
+from psbt.signer import SigningRequest, signature_valid
 from storage import cards as card_book
 from storage.errors import AlreadyExists
 from storage.model import Card
 
 Database = sessionmaker[Session]
+PROOF_TAG = b"cardquorum key proof v1"
+PROOF_STEPS = (0, 0)
 UNTOLD = "nothing tells it from software that plays a card, see SECURITY.md"
 # What two cards, or a card and a text, tell of one key: a seed that was on a host stays so.
 WORST_ORIGIN_FIRST = ("host", "card", "unknown", "elsewhere")
@@ -121,7 +126,8 @@ def enrol(
     prompts = CardPrompts(attendant, label)
     with card_in(asked.slot, prompts) as session:
         refuse_useless_evidence(session, evidence)
-        silent = unlock_silent(session, label, attendant, known=_held_against(database, asked))
+        known = held_against(database, label, asked.slot)
+        silent = unlock_silent(session, label, attendant, known=known)
         identity = session.identity()
         refuse_another_label(database, label, identity)
         if not identity.initialised:
@@ -132,19 +138,20 @@ def enrol(
         give_evidence(session, evidence)
         found = examine(session, asked.slot, label, path=account, network=home.network)
     found = found._replace(secrets=tuple(prompts.given & set(card_secrets.KINDS)))
-    found = remember(database, found, asked.slot, network=home.network)
+    with database.begin() as db:
+        found = store(db, found, asked.slot, network=home.network)
     with database.begin() as db:
         return found._replace(origin=mend_origin(home, db, found.key))
 
 
-def _held_against(database: Database, asked: CardAtSlot) -> Candidates | None:
-    """Return what is known of a card of this label, where there is one already."""
+def held_against(database: Database, label: str, slot: Slot) -> Candidates | None:
+    """Return what a card that says nothing is held against: that of this label, if there is one."""
     with database.begin() as db:
-        card = card_book.find_card(db, asked.label)
+        card = card_book.find_card(db, label)
         if card is None:
             return None
         known = [KnownCard(card.label, card.family, card.card_id)]
-        return Candidates(known, asked.slot.surroundings.memory)
+        return Candidates(known, slot.surroundings.memory)
 
 
 def examine(session: CardSession, slot: Slot, label: str, *, path: Path, network: str) -> Enrolled:
@@ -170,12 +177,25 @@ def leaf_proved(session: CardSession, key: KeyExpression) -> bool:
     """
     if not isinstance(session, SchnorrSigner):
         return False
-    leaf = challenges.leaf_challenge(key)
+    leaf = challenge(key, BIP340)
     try:
         signature = session.sign_schnorr(leaf.path, leaf.digest, bytes(DIGEST_SIZE))
     except (NotSupported, PathNotAvailable, ProtocolError):
         return False
     return signature_valid(leaf, signature)
+
+
+def challenge(key: KeyExpression, scheme: Scheme = ECDSA) -> SigningRequest:
+    """Return a fresh challenge for a child of an account key: a tagged random digest.
+
+    No transaction can have it.
+    """
+    leaf = key.key
+    for step in PROOF_STEPS:
+        leaf = child(leaf, step)
+    tag = hashlib.sha256(PROOF_TAG).digest()
+    digest = hashlib.sha256(tag + tag + secrets.token_bytes(32)).digest()
+    return SigningRequest(0, leaf.public_key, (*key.path, *PROOF_STEPS), digest, scheme)
 
 
 def _origin(session: CardSession) -> str:
@@ -251,17 +271,11 @@ def refuse_another_label(database: Database, label: str, identity: CardIdentity)
             raise AlreadyExists("card", label)
 
 
-def remember(database: Database, found: Enrolled, slot: Slot, *, network: str) -> Enrolled:
+def store(db: Session, found: Enrolled, slot: Slot, *, network: str) -> Enrolled:
     """Store card, key and carrier; a card that is known already is refreshed.
 
     A card holds one seed: keys of another seed it carried before are named, and no longer its.
     """
-    with database.begin() as db:
-        return store(db, found, slot, network=network)
-
-
-def store(db: Session, found: Enrolled, slot: Slot, *, network: str) -> Enrolled:
-    """Do what `remember` does inside a transaction that is open."""
     now = clock.now()
     card = _card(db, found, slot, now=now)
     card.siblings = found.attestation.siblings

@@ -16,7 +16,6 @@ from psbt.policy import format_descriptor
 from storage import cards as card_book
 from storage import ceremonies as ceremony_book
 from storage import vaults as vault_book
-from storage.model import Key, Vault
 
 
 class OriginMended(NamedTuple):
@@ -34,30 +33,19 @@ def mend_origin(home: Home, db: Session, found: KeyExpression) -> OriginMended:
     key = card_book.key_like(db, found.key.public_key, found.key.chain_code)
     if key is None or key_expression(key) == found:
         return OriginMended()
-    vaults = [
-        vault
-        for vault in vault_book.all_vaults(db)
-        if any(place.key_id == key.id for place in vault.every_key)
-    ]
+    vaults = vault_book.vaults_with(db, [key])
     names = tuple(vault.name for vault in vaults)
-    if any(_is_relied_on(home, db, vault) for vault in vaults):
-        return OriginMended(kept=names)
+    for vault in vaults:
+        standing = approvals.policy_standing(home, vault.name, vault.descriptor)
+        if standing is not approvals.Standing.NONE or ceremony_book.ceremonies_of(db, vault):
+            return OriginMended(kept=names)
     if any(format_descriptor(rebuilt_policy(vault)) != vault.descriptor for vault in vaults):
         return OriginMended(kept=names)
-    _set_origin(key, found)
+    key.fingerprint, key.path = found.fingerprint, format_path(found.path)
+    key.depth, key.child_number = found.key.depth, found.key.child_number
+    key.parent_fingerprint = found.key.parent_fingerprint
     for vault in vaults:
         vault.descriptor = format_descriptor(rebuilt_policy(vault))
         vault.checksum = vault.descriptor.rpartition("#")[2]
     db.flush()
     return OriginMended(mended=names)
-
-
-def _is_relied_on(home: Home, db: Session, vault: Vault) -> bool:
-    standing = approvals.policy_standing(home, vault.name, vault.descriptor)
-    return standing is not approvals.Standing.NONE or bool(ceremony_book.ceremonies_of(db, vault))
-
-
-def _set_origin(key: Key, found: KeyExpression) -> None:
-    key.fingerprint, key.path = found.fingerprint, format_path(found.path)
-    key.depth, key.child_number = found.key.depth, found.key.child_number
-    key.parent_fingerprint = found.key.parent_fingerprint

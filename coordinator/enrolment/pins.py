@@ -1,6 +1,6 @@
 """Looking after one known card: its PIN, its PUK, its end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from cards.family import CardMemory, family_named
 from cards.pin_rules import check_all
 from cards.session import (
     BackupExporter,
-    CardIdentity,
     CardSession,
     Pairer,
     PinChanger,
@@ -54,7 +53,7 @@ from coordinator.wallet.balance import balance
 from storage import card_secrets as secret_book
 from storage import cards as card_book
 from storage import vaults as vault_book
-from storage.model import Key, Vault
+from storage.model import Vault
 from storage.succession import all_successions
 
 Database = sessionmaker[Session]
@@ -71,14 +70,14 @@ def expect(
     Only a card that says nothing before its PIN, and may be this one, is unlocked first; returns
     whether it was.
     """
-    known = held_against(database, asked)
+    known = _expected(database, asked)
     unlocked = unlock_silent(session, asked.label, attendant, known=known)
     _refuse_another(database, asked.label, session)
     return unlocked
 
 
-def held_against(database: Database, asked: CardAtSlot) -> Candidates:
-    """Return what is known of the card of a label, to be held against one that says nothing."""
+def _expected(database: Database, asked: CardAtSlot) -> Candidates:
+    """Return what one that says nothing is held against; raises NotFound where no card is known."""
     with database.begin() as db:
         card = card_book.card_named(db, asked.label)
         known = [KnownCard(asked.label, card.family, card.card_id)]
@@ -100,7 +99,7 @@ def change_pin(database: Database, asked: CardAtSlot, attendant: Attendant) -> N
     label = asked.label
     prompts = CardPrompts(attendant, label)
     with card_in(asked.slot, prompts) as session, ExitStack() as wiped:
-        known = held_against(database, asked)
+        known = _expected(database, asked)
         old = pin_of_silent(session, prompts, attendant, wiped=wiped, known=known)
         _refuse_another(database, label, session)
         if not isinstance(session, PinChanger):
@@ -124,7 +123,13 @@ def unblock(database: Database, asked: CardAtSlot, attendant: Attendant) -> int 
         found = session.identity()
         if found.attempts_left:  # nothing is asked for that it would not take
             raise PinNotBlocked(session.family)
-        _tell_puk_attempts(found, asked.label, attendant)
+        if (left := found.puk_attempts_left) == 0:
+            raise PukBlocked("the card allows no more attempts at its PUK")
+        if left is not None:
+            attendant.say(
+                f"card {asked.label}: PUK attempts left: {left}; after a wrong last one nothing "
+                "opens it"
+            )
         rules = family_named(session.family).codes
         let_others(session, attendant)
         puk = attendant.secret_for(asked.label, "puk")
@@ -135,17 +140,6 @@ def unblock(database: Database, asked: CardAtSlot, attendant: Attendant) -> int 
             check_all(rules, {"puk": puk, **({"pin": new} if new else {})}, f"card {asked.label}")
             session.unblock(puk, new)
         return session.identity().attempts_left
-
-
-def _tell_puk_attempts(found: CardIdentity, label: str, attendant: Attendant) -> None:
-    """Say how many PUKs the card still takes; raises PukBlocked where it takes none."""
-    left = found.puk_attempts_left
-    if left == 0:
-        raise PukBlocked("the card allows no more attempts at its PUK")
-    if left is not None:
-        attendant.say(
-            f"card {label}: PUK attempts left: {left}; after a wrong last one nothing opens it"
-        )
 
 
 def backup(
@@ -193,12 +187,8 @@ def reset(database: Database, asked: CardAtSlot, attendant: Attendant) -> None:
 def vaults_with(database: Database, label: str) -> list[str]:
     """Return the vaults that count on a key of this card."""
     with database.begin() as db:
-        keys = {key.id for key in card_book.keys_of_card(db, label)}
-        return [
-            vault.name
-            for vault in vault_book.all_vaults(db)
-            if any(place.key_id in keys for place in vault.every_key)
-        ]
+        keys = card_book.keys_of_card(db, label)
+        return [vault.name for vault in vault_book.vaults_with(db, keys)]
 
 
 def dangers_of_reset(
@@ -225,9 +215,14 @@ def dangers_of_reset(
     if not money:
         return []
     with database.begin() as db:
-        carried = card_book.keys_of_card(db, label)
-        others = sorted({name for key in carried for name in _carriers(db, key, label)})
-    remain = f"its key is on {', '.join(others)} too" if others else NO_OTHER
+        keys = {key.id for key in card_book.keys_of_card(db, label)}
+        others = {
+            custody_log.item_name(carrier.item)
+            for carrier in card_book.all_carriers(db)
+            if carrier.key_id in keys and custody_log.where_is(db, carrier.item).gone is None
+        }
+    others.discard(f"card:{label}")
+    remain = f"its key is on {', '.join(sorted(others))} too" if others else NO_OTHER
     sentence = f"{'; '.join(money)}; {remain}"
     return [Notice(CARD_IN_USE, Severity.DANGER, sentence, subjects=(f"card:{label}",))]
 
@@ -235,16 +230,6 @@ def dangers_of_reset(
 def _money_of(database: Database, name: str) -> str | None:
     with database.begin() as db:
         return _money(db, vault_book.vault_named(db, name))
-
-
-def _carriers(db: Session, key: Key, label: str) -> Iterator[str]:
-    """Yield what else carries the key and is not known to be gone."""
-    for carrier in card_book.all_carriers(db):
-        item = carrier.item
-        if carrier.key_id != key.id or (item.kind, item.name) == ("card", label):
-            continue
-        if custody_log.where_is(db, item).gone is None:
-            yield custody_log.item_name(item)
 
 
 def _money(db: Session, vault: Vault) -> str | None:

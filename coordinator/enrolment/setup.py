@@ -4,6 +4,7 @@ First every card is looked at, then every secret is asked for and checked, and o
 changed. A run that was cut off is run again: it goes on with each card where that one stopped.
 """
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,11 +23,13 @@ from cards.session import (
 from coordinator.custody import card_secrets, carriers
 from coordinator.enrolment import enrol, seeds
 from coordinator.enrolment.setup_plan import (
+    BACKUP,
     MAKES_ITS_OWN,
     NO_PUK,
     PUK_GIVEN,
     PUK_SHOWN,
     PUK_UNSHOWN,
+    WORDS,
     BegunSetup,
     BegunSetups,
     Plan,
@@ -90,17 +93,11 @@ def set_up_copies(
             ask_codes(run, plan, wiped)
         run.source = source_of(run, plans, wiped)
         done: dict[str, enrol.Enrolled] = {}
-        for plan in sorted(plans, key=_how_far, reverse=True):
+        # One that tells nothing yet may have its key.
+        for plan in sorted(plans, key=lambda p: (p.keyed, p.look.identity is None), reverse=True):
             with card_in(plan.wanted.slot, CardPrompts(attendant, plan.label)) as session:
                 done[plan.label] = _carried_out(run, plan, session)
     return [done[each.label] for each in wanted]
-
-
-def _how_far(plan: Plan) -> int:
-    """Order cards by how far their set-up came; one that tells nothing yet may have its key."""
-    if plan.keyed:
-        return 2
-    return 1 if plan.look.identity is None else 0
 
 
 def _carried_out(run: Run, plan: Plan, session: CardSession) -> enrol.Enrolled:
@@ -115,11 +112,17 @@ def _carried_out(run: Run, plan: Plan, session: CardSession) -> enrol.Enrolled:
     found = enrol.examine(
         session, plan.wanted.slot, plan.label, path=run.path, network=run.home.network
     )
-    _compare(run, plan, found)
+    if run.source is not None and found.key != seeds.expected_key(run.source.seed, run.path):
+        if plan.keyed:
+            meant = f"a card with the key of this seed as {plan.label}"
+            raise WrongCard(meant, "one with another key")
+        raise ProtocolError("the key read back is not the one of the seed; do not use this card")
+    # Of a key that was there, the run that was cut off told where it was made.
+    left = plan.begun if plan.keyed else None
     kinds = {*plan.codes} | ({"puk"} if plan.look.has_puk else set())
     kinds |= {*plan.begun.kinds} if plan.begun else set()
     found = found._replace(
-        created_on=_origin(run, plan),
+        created_on=left.origin if left else run.origin,
         secrets=tuple(sorted(kinds & {*card_secrets.KINDS})),
         pin_set=not identity.has_pin,
         made_here=plan.wanted.source == "generate" and not identity.initialised,
@@ -195,7 +198,7 @@ def _take_up(run: Run, plan: Plan, identity: CardIdentity) -> None:
 
 def _record(run: Run, plan: Plan, puk: str) -> BegunSetup:
     kinds = tuple(kind for kind in plan.codes if kind in card_secrets.KINDS)
-    return BegunSetup(plan.label, "card" if run.source is None else "host", kinds, puk)
+    return BegunSetup(plan.label, run.origin, kinds, puk)
 
 
 def _set_pin(run: Run, plan: Plan, session: CardSession, *, identity: CardIdentity) -> None:
@@ -242,7 +245,7 @@ def _make_key(run: Run, plan: Plan, session: CardSession) -> None:
     if source.words is not None:
         attendant.say("the key is not made on the card: its seed is made on this machine")
         if plan.wanted.words_out is not None:
-            run.begun.write_words(run.labels[0], source.words)
+            run.begun.write(WORDS, run.labels[0], seeds.words_hash(source.words))
         elif plan.begun is not None:
             attendant.say(f"no words shown before for card {plan.label} were loaded: they are void")
         title = f"words of card {run.labels[0]}"
@@ -256,28 +259,12 @@ def _write_backup(run: Run, plan: Plan, session: BackupExporter, *, file: Path) 
     """Write the card's backup; one that a run wrote before it was cut off stays."""
     if not file.exists():
         backup = session.backup()
-        run.begun.write_backup(plan.label, backup)
+        run.begun.write(BACKUP, plan.label, hashlib.sha256(backup).digest())
         write_private(file, backup, replace=False)
-    elif run.begun.wrote_backup(plan.label, read_bytes(file)):
+    elif run.begun.wrote(BACKUP, plan.label, hashlib.sha256(read_bytes(file)).digest()):
         run.attendant.say(f"{file} was written by the set-up that was cut off: it stays")
     else:
         raise UsageError(
             f"{file} already exists and is not what a set-up of {plan.label} left here; "
             "name another file"
         )
-
-
-def _compare(run: Run, plan: Plan, found: enrol.Enrolled) -> None:
-    """Raise unless the key read back is the seed's."""
-    if run.source is None or found.key == seeds.expected_key(run.source.seed, run.path):
-        return
-    if plan.keyed:
-        raise WrongCard(f"a card with the key of this seed as {plan.label}", "one with another key")
-    raise ProtocolError("the key read back is not the one of the seed; do not use this card")
-
-
-def _origin(run: Run, plan: Plan) -> str:
-    """Return where the key was made; of one that was there, the run that was cut off told."""
-    if plan.keyed and plan.begun is not None:
-        return plan.begun.origin
-    return "card" if run.source is None else "host"

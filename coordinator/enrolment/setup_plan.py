@@ -1,6 +1,5 @@
 """What is to become of each card that is set up, and every secret for it, before one is changed."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,7 @@ from coordinator.files import read_bytes, refuse_unwritable
 from coordinator.home.settings import Home
 from coordinator.names import NAME
 from coordinator.person import Attendant
-from coordinator.readers.slots import CardPrompts, KnownCard, Slot, card_in, possible
+from coordinator.readers.slots import CardPrompts, Slot, card_in, possible
 from psbt.keys import Path as KeyPath
 from storage import cards as card_book
 
@@ -43,6 +42,7 @@ SEED_BESIDES = "a seed beside the key it came with (--generate keeps that)"
 LOADED_ELSEWHERE = "taking over a key that was loaded elsewhere; reset it with its maker's app"
 WORDS_MAX = 4096
 ORIGINS = ("card", "host")
+WORDS, BACKUP = "words", "backup"
 NO_PUK, PUK_GIVEN, PUK_UNSHOWN, PUK_SHOWN = "none", "given", "unshown", "shown"
 PUK_STATES = (NO_PUK, PUK_GIVEN, PUK_UNSHOWN, PUK_SHOWN)
 
@@ -124,39 +124,27 @@ class BegunSetups:
         lines = (begun.label, begun.origin, " ".join(begun.kinds), begun.puk)
         self._memory.write(_card_name(card), "\n".join(lines).encode())
 
-    def write_words(self, label: str, words: Secret) -> None:
-        """Keep how to know the file again that these words are about to be written to."""
-        self._memory.write(_words_name(label), seeds.words_hash(words))
+    def write(self, what: str, label: str, digest: bytes) -> None:
+        """Keep how to know the file of words, or the backup, again that is about to be written."""
+        self._memory.write(_file_name(what, label), digest)
 
-    def wrote_words(self, label: str, found: Secret) -> bool:
-        """Tell whether these are the words that were written by a set-up that is not done."""
-        return self._memory.read(_words_name(label)) == seeds.words_hash(found)
-
-    def write_backup(self, label: str, backup: bytes) -> None:
-        """Keep how to know the file again that this encrypted backup is about to be written to."""
-        self._memory.write(_backup_name(label), hashlib.sha256(backup).digest())
-
-    def wrote_backup(self, label: str, found: bytes) -> bool:
-        """Tell whether this is the backup that was written by a set-up that is not done."""
-        return self._memory.read(_backup_name(label)) == hashlib.sha256(found).digest()
+    def wrote(self, what: str, label: str, digest: bytes) -> bool:
+        """Tell whether these are the words, or the backup, of a set-up that is not done."""
+        return self._memory.read(_file_name(what, label)) == digest
 
     def finish(self, label: str, card: CardIdentity) -> None:
         """Forget the set-up of a card that is done."""
         self._memory.forget(_card_name(card))
-        self._memory.forget(_words_name(label))
-        self._memory.forget(_backup_name(label))
+        for what in (WORDS, BACKUP):
+            self._memory.forget(_file_name(what, label))
 
 
 def _card_name(card: CardIdentity) -> str:
     return f"set-up of {card.family} {card.card_id}"
 
 
-def _words_name(label: str) -> str:
-    return f"words of the set-up of {label}"
-
-
-def _backup_name(label: str) -> str:
-    return f"backup of the set-up of {label}"
+def _file_name(what: str, label: str) -> str:
+    return f"{what} of the set-up of {label}"
 
 
 @dataclass
@@ -215,6 +203,11 @@ class Run:
     labels: tuple[str, ...]
     source: Source | None = None
 
+    @property
+    def origin(self) -> str:
+        """Where the key is made: card or host."""
+        return "card" if self.source is None else "host"
+
 
 def planned(run: Run, wanted: Sequence[Setup]) -> list[Plan]:
     """Look at every card, and give the label back to a card that an earlier run gave it to."""
@@ -241,11 +234,9 @@ def _look_at(run: Run, wanted: Setup) -> Look:
         try:
             identity = session.identity()
         except NotUnlocked as silent:
-            with run.database.begin() as db:
-                card = card_book.find_card(db, wanted.label)
-                known = [KnownCard(card.label, card.family, card.card_id)] if card else []
-            if known:
-                possible(session, known, wanted.slot.surroundings.memory)
+            known = enrol.held_against(run.database, wanted.label, wanted.slot)
+            if known is not None:
+                possible(session, *known)
             run.attendant.say(f"card {wanted.label}: {silent}")
         else:
             enrol.attest_while_locked(session, run.home.network)
@@ -482,7 +473,7 @@ def _source_again(run: Run, plans: Sequence[Plan], wiped: ExitStack) -> Source |
 def _words_again(run: Run, label: str, file: Path, *, wiped: ExitStack) -> Source:
     """Return the words of a file that this set-up wrote before it was cut off; no other file's."""
     with _words_in(file) as words:
-        if not run.begun.wrote_words(label, words):
+        if not run.begun.wrote(WORDS, label, seeds.words_hash(words)):
             raise UsageError(
                 f"{file} already exists and is not what a set-up of {label} left here; name "
                 "another file, or load its words with --words in place of --generate"

@@ -131,7 +131,8 @@ def enrol_where_asked(
         raise WrongCard(f"a card of vault {vault_name}", f"{card}, which carries no key of it")
     found = enrol.examine(session, slot, label, path=place.key.path, network=network)
     enrol.refuse_another_label(database, label, found.identity)
-    enrol.remember(database, found, slot, network=network)
+    with database.begin() as db:
+        enrol.store(db, found, slot, network=network)
     person.say(f"this is {place}: enrolled as card {label}")
 
 

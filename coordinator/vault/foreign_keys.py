@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
+from coordinator.custody.log import item_name
 from coordinator.home.settings import Home
 from coordinator.home.stored_policies import key_expression
 from coordinator.interop import bsms, descriptors, key_file, ur, ur_types
@@ -92,11 +93,6 @@ def listed(db: Session) -> list[KeyLine]:
 def shown(db: Session, key: Key) -> KeyLine:
     """Return a key as it is shown."""
     network, parsed = Network(key.network), key_expression(key)
-    vaults = [
-        vault.name
-        for vault in vault_book.all_vaults(db)
-        if any(place.key_id == key.id for place in vault.every_key)
-    ]
     return KeyLine(
         key.label,
         key.fingerprint,
@@ -104,8 +100,8 @@ def shown(db: Session, key: Key) -> KeyLine:
         format_xpub(parsed.key, network),
         format_key_expression(parsed, network),
         key.created_on,
-        [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
-        vaults,
+        [item_name(carrier.item) for carrier in key.carriers],
+        [vault.name for vault in vault_book.vaults_with(db, [key])],
     )
 
 

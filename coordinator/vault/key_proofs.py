@@ -10,8 +10,7 @@ from cards.errors import CardRemoved, WrongCard
 from cards.session import CardIdentity, CardSession
 from coordinator import clock
 from coordinator.enrolment import unenrolled
-from coordinator.enrolment.challenges import challenge
-from coordinator.enrolment.enrol import account_key, leaf_proved
+from coordinator.enrolment.enrol import account_key, challenge, leaf_proved
 from coordinator.errors import CardNotEnrolled
 from coordinator.home.stored_policies import stored_policy
 from coordinator.person import Attendant
