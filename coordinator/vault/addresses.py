@@ -11,6 +11,7 @@ from coordinator.audit.acceptance import Accepted, require_payable, require_poli
 from coordinator.errors import CoordinatorError
 from coordinator.home.settings import Home
 from coordinator.home.stored_policies import stored_policy
+from coordinator.shown_text import btc
 from coordinator.wallet import labels
 from coordinator.wallet.scripts import keychain_name, reached, scripts_at, watched, watched_counts
 from psbt.policy import (
@@ -29,7 +30,6 @@ from storage import vaults as vault_book
 from storage.model import Address, Vault
 from storage.totals import Use
 
-SATS_PER_BTC = 100_000_000
 NEVER = Use(0, 0, 0, None)
 
 
@@ -132,8 +132,7 @@ def payment_uri(address: str, amount_sats: int | None, label: str | None) -> str
     """Return the BIP 21 URI that other wallets read; the amount is in bitcoin, as it says."""
     wanted: dict[str, str] = {}
     if amount_sats is not None:
-        whole, part = divmod(amount_sats, SATS_PER_BTC)
-        wanted["amount"] = f"{whole}.{part:08d}".rstrip("0").rstrip(".")
+        wanted["amount"] = btc(amount_sats).removesuffix(" BTC")
     if label:
         wanted["label"] = label
     query = urlencode(wanted, quote_via=quote, safe="")
@@ -202,9 +201,20 @@ def owner_of(
         for record in vault_book.all_vaults(db):
             known = chain_book.address_with(db, record, script_pubkey)
             script = _derived(db, record, script_pubkey, known=known, reach=reach)
-            if script is not None:
-                require_policy(home, record, accepted)
-                return _owner(db, record, script, used=known is not None and known.used)
+            if script is None:
+                continue
+            require_policy(home, record, accepted)
+            policy = stored_policy(record)
+            seen = totals.use_of_scripts(db, record, script_pubkey).get(script_pubkey, NEVER)
+            return Owner(
+                record.name,
+                keychain_name(script.keychain),
+                script.index,
+                policy_checksum(policy),
+                (known is not None and known.used) or seen.payments > 0,
+                *seen,
+                label_book.named(db, "addr").get(format_address(script_pubkey, policy.network)),
+            )
     return None
 
 
@@ -228,17 +238,3 @@ def _derived(
         if script.script_pubkey == script_pubkey:
             return script
     return watched(db, vault, policy, least=reached(db, vault, reach)).get(script_pubkey)
-
-
-def _owner(db: Session, vault: Vault, script: VaultScript, *, used: bool) -> Owner:
-    seen = totals.use_of_scripts(db, vault, script.script_pubkey).get(script.script_pubkey, NEVER)
-    address = format_address(script.script_pubkey, stored_policy(vault).network)
-    return Owner(
-        vault.name,
-        keychain_name(script.keychain),
-        script.index,
-        policy_checksum(stored_policy(vault)),
-        used or seen.payments > 0,
-        *seen,
-        label_book.named(db, "addr").get(address),
-    )

@@ -7,7 +7,7 @@ No coin moves, nothing of it can be sent.
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -29,12 +29,7 @@ from coordinator.notices import Notice, Severity
 from coordinator.person import Attendant
 from coordinator.readers.slots import Slot
 from coordinator.signing import collector
-from coordinator.signing.collector import (
-    CardShare,
-    Outcome,
-    SigningTask,
-    WaitPolicy,
-)
+from coordinator.signing.collector import CardShare, Outcome, SigningTask, WaitPolicy
 from coordinator.signing.missing_cards import Wanted, wanted_cards
 from coordinator.vault.key_proofs import key_place_of
 from psbt import message, signer
@@ -181,22 +176,38 @@ def progress(record: Drill) -> Progress:
     policy = stored_policy(record.vault)
     script = vault_script(policy, RECEIVE, ADDRESS_INDEX)
     places = _places(record.vault, script)
-    proofs = list(_proofs(record, script, places))
-    branches = [
-        _branch_proof(record, policy, script, name=branch.name, proofs=proofs)
-        for branch in policy.branches
-    ]
+    proofs = []
+    for kept in record.proofs:
+        branch, place = places.get(kept.pubkey, (PRIMARY, None))
+        proofs.append(
+            Proof(
+                kept.card.label,
+                place.label if place else "of no key of this vault",
+                kept.card_version,
+                clock.text(kept.given_at),
+                message.key_proved(
+                    record.message, script, kept.pubkey, signature=kept.signature, branch=branch
+                ),
+                branch,
+            )
+        )
+    branches = []
+    for each in policy.branches:
+        have = len({p.cosigner for p in proofs if p.valid and p.branch == each.name})
+        whole = None
+        if have >= each.threshold:
+            signed = _signed(record, policy, script, branch=each.name)
+            whole = message.vault_proof(signed, policy, branch=each.name)
+        branches.append(BranchProof(each.name, have, each.threshold, whole))
     proved = {(proof.branch, proof.cosigner) for proof in proofs if proof.valid}
     unproved = [
         place.label for branch, place in places.values() if (branch, place.label) not in proved
     ]
-    missing = list(dict.fromkeys(unproved))
-    first = branches[0]
-    complete = first.have >= first.need
+    missing, first = list(dict.fromkeys(unproved)), branches[0]
     return Progress(
         drill=record.public_id,
         vault=record.vault.name,
-        state="complete" if not missing else "proved" if complete else "collecting",
+        state="complete" if not missing else "proved" if first.have >= first.need else "collecting",
         message=record.message,
         have=first.have,
         need=first.need,
@@ -216,34 +227,6 @@ def _places(vault: Vault, script: VaultScript) -> dict[bytes, tuple[str, Cosigne
         ):
             found.setdefault(point, (branch.name, place))
     return found
-
-
-def _proofs(
-    record: Drill, script: VaultScript, places: Mapping[bytes, tuple[str, Cosigner | BranchKey]]
-) -> Iterator[Proof]:
-    for kept in record.proofs:
-        branch, place = places.get(kept.pubkey, (PRIMARY, None))
-        yield Proof(
-            kept.card.label,
-            place.label if place else "of no key of this vault",
-            kept.card_version,
-            clock.text(kept.given_at),
-            message.key_proved(
-                record.message, script, kept.pubkey, signature=kept.signature, branch=branch
-            ),
-            branch,
-        )
-
-
-def _branch_proof(
-    record: Drill, policy: Policy, script: VaultScript, *, name: str, proofs: Sequence[Proof]
-) -> BranchProof:
-    have = len({each.cosigner for each in proofs if each.valid and each.branch == name})
-    need = policy.branch(name).threshold
-    if have < need:
-        return BranchProof(name, have, need, None)
-    signed = _signed(record, policy, script, branch=name)
-    return BranchProof(name, have, need, message.vault_proof(signed, policy, branch=name))
 
 
 def subject(vault: str, policy: Policy) -> str:

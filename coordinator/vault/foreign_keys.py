@@ -1,6 +1,6 @@
 """Keys held elsewhere: taken from a signer's file, listed, and written for another coordinator."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from sqlalchemy.orm import Session
@@ -57,8 +57,12 @@ def import_key(
     own = [each for each in found.keys if each.key.prefix.mainnet is mainnet]
     chosen = _chosen(found._replace(keys=own or found.keys), script)
     warnings = _warnings(found, chosen)
-    expression = _expression(chosen.key, network)
-    known = card_book.key_like(db, expression.key.public_key, expression.key.chain_code)
+    if chosen.key.prefix.mainnet is not mainnet:
+        other = "a test network" if mainnet else "mainnet"
+        raise PolicyError(f"the key {chosen.key.prefix.letters}… is for {other}, not for {network}")
+    origin = with_origin(chosen.key)
+    expression = KeyExpression(origin.fingerprint or b"", origin.path or (), origin.key)
+    known = card_book.key_like(db, origin.key.public_key, origin.key.chain_code)
     key = known or add_key(db, home, checked_name(label), parsed=expression)
     return ImportedKey(key, known is not None, found.format, warnings)
 
@@ -67,7 +71,14 @@ def write_key(home: Home, db: Session, name: str, *, format_: str) -> str:
     """Return a card's or a key's public key as another coordinator reads it."""
     require_known("format", format_, WRITERS)
     network = Network(home.network)
-    origin, path, extended = key_expression(_named(home, db, name))
+    kind, _, bare = name.rpartition(":")
+    if kind not in ("", "card", "key"):
+        raise NotFound("card or key", name)
+    if kind != "key" and card_book.find_card(db, bare) is not None:
+        stored = card_book.key_of_card(db, bare, home.network)
+    else:
+        stored = card_book.key_named(db, bare)
+    origin, path, extended = key_expression(stored)
     key = WalletKey(extended, key_of_network(network), origin, path, name)
     return WRITERS[format_](key, network)
 
@@ -105,25 +116,15 @@ def shown(db: Session, key: Key) -> KeyLine:
     )
 
 
-def _named(home: Home, db: Session, name: str) -> Key:
-    """Return the key of a card, or the key of this label."""
-    kind, _, bare = name.rpartition(":")
-    if kind not in ("", "card", "key"):
-        raise NotFound("card or key", name)
-    if kind != "key" and card_book.find_card(db, bare) is not None:
-        return card_book.key_of_card(db, bare, home.network)
-    return card_book.key_named(db, bare)
-
-
 def _chosen(found: KeyFile, script: str | None) -> SignerKey:
     if len(found.keys) == 1 and script is None:
         return found.keys[0]
     wanted = script or SCRIPT
-    fitting: Sequence[SignerKey] = [each for each in found.keys if each.script in (None, wanted)]
-    if not fitting:
-        told = ", ".join(each.script or "unknown" for each in found.keys) or "none"
-        raise PolicyError(f"the {found.format} file holds no key for {wanted}; it has {told}")
-    return fitting[0]
+    for each in found.keys:
+        if each.script in (None, wanted):
+            return each
+    told = ", ".join(each.script or "unknown" for each in found.keys) or "none"
+    raise PolicyError(f"the {found.format} file holds no key for {wanted}; it has {told}")
 
 
 def _warnings(found: KeyFile, chosen: SignerKey) -> tuple[Notice, ...]:
@@ -132,19 +133,6 @@ def _warnings(found: KeyFile, chosen: SignerKey) -> tuple[Notice, ...]:
         told = f"{chosen.warning}; the key is taken as its own origin"
         said.append(Notice("origin_differs", Severity.WARNING, told))
     if chosen.script not in (None, SCRIPT):
-        said.append(
-            Notice(
-                "path_of_other_script",
-                Severity.WARNING,
-                f"the {found.format} key is for {chosen.script}; vaults made here are {SCRIPT}",
-            )
-        )
+        told = f"the {found.format} key is for {chosen.script}; vaults made here are {SCRIPT}"
+        said.append(Notice("path_of_other_script", Severity.WARNING, told))
     return tuple(said)
-
-
-def _expression(key: WalletKey, network: Network) -> KeyExpression:
-    if key.prefix.mainnet is not (network is Network.MAINNET):
-        other = "mainnet" if key.prefix.mainnet else "a test network"
-        raise PolicyError(f"the key {key.prefix.letters}… is for {other}, not for {network}")
-    own = with_origin(key)
-    return KeyExpression(own.fingerprint or b"", own.path or (), own.key)

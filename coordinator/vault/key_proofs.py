@@ -83,7 +83,10 @@ def verify_vault(
     """
     proofs = Proofs(name, [], [], [])
     with database.begin() as db:
-        proofs.mismatches.extend(_contradictions(vault_book.vault_named(db, name)))
+        try:
+            stored_policy(vault_book.vault_named(db, name))
+        except PsbtError as failure:  # the vault's own rows contradict one another
+            proofs.mismatches.append(Mismatch(None, None, str(failure)))
 
     def missing() -> list[Wanted]:
         seen = {*proofs.verified, *(each.cosigner for each in proofs.mismatches)}
@@ -108,7 +111,13 @@ def verify_vault(
                 raise
             attendant.say(f"reader {slot.name}: {said_of(failure)}")
     with database.begin() as db:
-        proofs.missing.extend(_never_proved(db, vault_book.vault_named(db, name)))
+        vault = vault_book.vault_named(db, name)
+        proved = vault_book.latest_verifications(db, vault)
+        proofs.missing.extend(
+            place.label
+            for place in vault.every_key
+            if place.key_id not in proved or not proved[place.key_id].matched
+        )
     return proofs
 
 
@@ -154,9 +163,10 @@ def _prove(
     database: Database, proofs: Proofs, slot: Slot, *, attendant: Attendant, last_attempt: bool
 ) -> None:
     """Have the card in a slot prove its key, and keep what came of it."""
-    prompts = CardPrompts(attendant, _expected_label(database, slot))
     with database.begin() as db:
+        here = [card.label for card in card_book.all_cards(db) if card.emulator_name == slot.name]
         cards = unenrolled.cards_of(db, vault_book.vault_named(db, proofs.vault))
+    prompts = CardPrompts(attendant, here[0] if here and slot.emulated else slot.name)
     with card_in(slot, prompts) as session, ExitStack() as wiped:
         unlocked = False
 
@@ -234,13 +244,6 @@ def difference(session: CardSession, wanted: Expected) -> str | None:
     return None
 
 
-def _expected_label(database: Database, slot: Slot) -> str:
-    """Return the label of the card that was enrolled in a slot, else the slot's name."""
-    with database.begin() as db:
-        here = [card for card in card_book.all_cards(db) if card.emulator_name == slot.name]
-    return here[0].label if here and slot.emulated else slot.name
-
-
 def _wanted(database: Database, name: str, session: CardSession) -> Expected | None:
     identity = session.identity()
     with database.begin() as db:
@@ -271,21 +274,3 @@ def key_place_of(
         if any(carrier.item_id == card.item_id for carrier in place.key.carriers):
             return place
     return None
-
-
-def _contradictions(vault: Vault) -> list[Mismatch]:
-    """Return where the vault's own rows contradict each other."""
-    try:
-        stored_policy(vault)
-    except PsbtError as failure:
-        return [Mismatch(None, None, str(failure))]
-    return []
-
-
-def _never_proved(db: Session, vault: Vault) -> list[str]:
-    proved = vault_book.latest_verifications(db, vault)
-    return [
-        place.label
-        for place in vault.every_key
-        if place.key_id not in proved or not proved[place.key_id].matched
-    ]

@@ -1,8 +1,8 @@
 """The branches of a vault as a person wants them, and what they should know before it is paid."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from coordinator.errors import UsageError
 from coordinator.notices import Notice, Severity
@@ -30,15 +30,13 @@ class BranchPlan:
     threshold: int
 
 
-class Quorum(NamedTuple):
-    """So many of these keys."""
-
-    threshold: int
-    keys: Sequence[KeyExpression]
-
-
 def planned_policy(
-    primary: Quorum, later: Sequence[tuple[Wait, Quorum]], network: Network, *, script: str
+    threshold: int,
+    keys: Sequence[KeyExpression],
+    later: Sequence[tuple[BranchPlan, Sequence[KeyExpression]]],
+    *,
+    network: Network,
+    script: str,
 ) -> Policy:
     """Return the policy of a new vault; raises UsageError or PolicyError for one that cannot be.
 
@@ -46,22 +44,22 @@ def planned_policy(
     twice in a script.
     """
     if not later:
-        return in_order(Policy(primary.threshold, tuple(primary.keys), network, script))
+        return in_order(Policy(threshold, tuple(keys), network, script))
     if script == "tr":
         raise UsageError(
             "branches that open later are not made in taproot: a vault that has them is wsh"
         )
     if script != "wsh":
         raise UsageError(f"branches that open later need the script wsh, not {script}")
-    taken = list(key_uses(primary.keys))
+    taken = list(key_uses(keys))
     branches = []
-    for stage, (wait, quorum) in enumerate(later, 1):
-        uses = key_uses(quorum.keys, taken)
-        branches.append(Branch(branch_name(stage), quorum.threshold, uses, wait))
+    for stage, (branch, own) in enumerate(later, 1):
+        uses = key_uses(own, taken)
+        branches.append(Branch(branch_name(stage), branch.threshold, uses, branch.wait))
         taken += uses
     return Policy(
-        primary.threshold,
-        tuple(primary.keys),
+        threshold,
+        tuple(keys),
         network,
         script,
         sorted_keys=False,
@@ -89,33 +87,25 @@ def branch_warnings(name: str, policy: Policy) -> list[Notice]:
             message = f"{later} ends {waiting(*wait)}: it may be over before you see it"
             remedy = "a year is --recovery-after 52560; a wait this short is for trying it out"
             found.append(Notice(SHORT_WAIT, Severity.WARNING, message, remedy, subject))
-    if policy.recoveries:
-        found.append(_other_wallets(name, policy))
-    if policy.script == "tr":
-        found.append(_leaf_note(name))
+    for message in _other_wallets(name, policy):
+        remedy = f"keep this program with the kit: cardquorum kit {name} --program WHEEL"
+        found.append(Notice("form_not_everywhere", Severity.WARNING, message, remedy, subject))
     return found
 
 
-def _leaf_note(name: str) -> Notice:
-    """Say which other wallets open a vault in a leaf of taproot, and which do not."""
-    message = (
-        f"Bitcoin Core can watch vault {name} and finish its payments; Sparrow, Electrum, Specter,"
-        " Caravan and Liana cannot open it, and no other program signs for it with its cards"
-    )
-    remedy = f"keep this program with the kit: cardquorum kit {name} --program WHEEL"
-    return Notice("form_not_everywhere", Severity.WARNING, message, remedy, (f"vault:{name}",))
-
-
-def _other_wallets(name: str, policy: Policy) -> Notice:
+def _other_wallets(name: str, policy: Policy) -> Iterator[str]:
     """Say which other wallets open the vault, and which do not."""
-    by_height = any(
-        each.wait is not None and each.wait.height is not None for each in policy.recoveries
-    )
-    opens = "Bitcoin Core" if by_height else "Bitcoin Core and Liana"
-    not_liana = "Liana (it knows no waits for a height), " if by_height else ""
-    message = (
-        f"{opens} can open vault {name}; {not_liana}Sparrow, Electrum, Specter and Caravan cannot: "
-        "they know no branches that open later"
-    )
-    remedy = f"keep this program with the kit: cardquorum kit {name} --program WHEEL"
-    return Notice("form_not_everywhere", Severity.WARNING, message, remedy, (f"vault:{name}",))
+    if policy.recoveries:
+        by_height = any(each.wait and each.wait.height is not None for each in policy.recoveries)
+        opens = "Bitcoin Core" if by_height else "Bitcoin Core and Liana"
+        not_liana = "Liana (it knows no waits for a height), " if by_height else ""
+        yield (
+            f"{opens} can open vault {name}; {not_liana}Sparrow, Electrum, Specter and Caravan "
+            "cannot: they know no branches that open later"
+        )
+    if policy.script == "tr":
+        yield (
+            f"Bitcoin Core can watch vault {name} and finish its payments; Sparrow, Electrum, "
+            "Specter, Caravan and Liana cannot open it, and no other program signs for it with its "
+            "cards"
+        )

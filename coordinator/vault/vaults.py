@@ -15,10 +15,8 @@ from coordinator.audit.acceptance import refuse_unaccepted
 from coordinator.audit.facts import CarrierFacts, CosignerFacts, same_seed
 from coordinator.chain import UNKNOWN, Birthday, Tip
 from coordinator.custody import card_secrets
-from coordinator.errors import (
-    ChecksumDiffers,
-    UsageError,
-)
+from coordinator.custody.log import item_name
+from coordinator.errors import ChecksumDiffers, UsageError
 from coordinator.home import approvals
 from coordinator.home.settings import Home
 from coordinator.home.stored_policies import (
@@ -32,12 +30,7 @@ from coordinator.interop import wallet_file
 from coordinator.interop.wallet_file import WalletFile, policy_of
 from coordinator.names import checked_name
 from coordinator.notices import Notice, Severity
-from coordinator.vault.plans import (
-    BranchPlan,
-    Quorum,
-    branch_warnings,
-    planned_policy,
-)
+from coordinator.vault.plans import BranchPlan, branch_warnings, planned_policy
 from coordinator.vault.script_types import (
     TAPROOT,
     in_order,
@@ -115,9 +108,10 @@ def create(
     refuse_script(db, plan.script, keys)
     refuse_unproved(db, plan.script, keys)
     policy = planned_policy(
-        _quorum(plan.threshold, primary),
-        [(branch.wait, _quorum(branch.threshold, own)) for branch, own in later],
-        Network(home.network),
+        plan.threshold,
+        [key_expression(key) for key in primary],
+        [(branch, [key_expression(key) for key in own]) for branch, own in later],
+        network=Network(home.network),
         script=plan.script,
     )
     shared = _of_one_seed(keys)
@@ -143,38 +137,25 @@ def _refuse_open(db: Session, recoveries: Iterable[BranchPlan]) -> None:
             )
 
 
-def _quorum(threshold: int, keys: Iterable[Key]) -> Quorum:
-    return Quorum(threshold, [key_expression(key) for key in keys])
-
-
 def warnings(vault: Vault) -> list[Notice]:
     """Return what is odd about a new vault: paths for another script, branches to think over."""
     found = branch_warnings(vault.name, stored_policy(vault))
     for place in vault.every_key:
         named = wallet_file.script_of_path(key_expression(place.key).path)
         if named not in (None, vault.script):
-            message = (
-                f"the path {place.key.path} of key {place.label} is for {named},"
-                f" the vault for {vault.script}"
-            )
+            path = f"the path {place.key.path} of key {place.label}"
+            message = f"{path} is for {named}, the vault for {vault.script}"
             found.append(Notice("path_of_other_script", Severity.WARNING, message))
     return found
 
 
 def _of_one_seed(keys: Sequence[Key]) -> str | None:
     """Say which keys come from one seed, by the fingerprint of their master or a common carrier."""
-    cosigners = [
-        CosignerFacts(
-            key.label,
-            tuple(
-                CarrierFacts(f"{carrier.item.kind}:{carrier.item.name}", None, None, None)
-                for carrier in key.carriers
-            ),
-            None,
-            fingerprint=key.fingerprint.hex() if any(key.fingerprint) else None,
-        )
-        for key in keys
-    ]
+    cosigners = []
+    for key in keys:
+        carriers = (CarrierFacts(item_name(each.item), None, None, None) for each in key.carriers)
+        known = key.fingerprint.hex() if any(key.fingerprint) else None
+        cosigners.append(CosignerFacts(key.label, tuple(carriers), None, fingerprint=known))
     told = [" and ".join(each.label for each in group) for group in same_seed(cosigners)]
     if not told:
         return None
@@ -511,7 +492,7 @@ def _cosigner_line(
         key.fingerprint,
         key.path,
         key.created_on,
-        [f"{carrier.item.kind}:{carrier.item.name}" for carrier in key.carriers],
+        [item_name(carrier.item) for carrier in key.carriers],
         sorted(
             {name for card in cards for name in card_secrets.other_software(db, card)}
             - (NO_BRANCHES if policy.recoveries or policy.script == TAPROOT else set())
@@ -523,7 +504,12 @@ def _store(db: Session, name: str, policy: Policy, *, birthday: Birthday) -> Vau
     """Keep a vault whose keys are all known here, each with the origin it is known by."""
     if (twin := twin_of(db, policy)) is not None:
         raise AlreadyExists("vault", twin.name)
-    known = {each: _kept(db, each) for each in policy.all_keys}
+    known = {}
+    for each in policy.all_keys:
+        key = card_book.key_like(db, each.key.public_key, each.key.chain_code)
+        if key is None:
+            raise NotFound("key", each.fingerprint.hex())
+        known[each] = key
     refuse_script(db, policy.script, list(known.values()))
     policy = with_keys(policy, lambda each: key_expression(known[each]))
     rows = {key_expression(key): key for key in known.values()}
@@ -550,13 +536,6 @@ def _store(db: Session, name: str, policy: Policy, *, birthday: Birthday) -> Vau
         birthday_height=birthday.height,
         now=clock.now(),
     )
-
-
-def _kept(db: Session, expression: KeyExpression) -> Key:
-    key = card_book.key_like(db, expression.key.public_key, expression.key.chain_code)
-    if key is None:
-        raise NotFound("key", expression.fingerprint.hex())
-    return key
 
 
 def twin_of(db: Session, policy: Policy) -> Vault | None:
