@@ -12,209 +12,173 @@ from coordinator.cli.result import ExitStatus
 from psbt import errors as psbt
 from storage import errors as storage
 
-Advice = tuple[ExitStatus, str]
-
 RESTORE = "cardquorum restore FILE --home NEWDIR"
 """A home is never restored into the one that is damaged."""
-# An error takes the line of its own class, else of the nearest class above it.
 SEE_HELP = "see the command's --help"
 """Told as the command it is, where one was typed."""
-ADVICE: dict[type[BaseException], Advice] = {
-    card.CardError: (ExitStatus.CARD, "try again; if it stays: cardquorum card check LABEL"),
-    card.TransportError: (ExitStatus.CARD, "put the card back and run the same command again"),
-    card.CardReset: (
-        ExitStatus.CARD,
-        "close the other program that uses the reader, then run the same command again",
-    ),
-    card.OutOfReach: (ExitStatus.CARD, "{remedy}"),
-    card.ReaderNotFound: (ExitStatus.CARD, "see: cardquorum reader list, cardquorum emulate list"),
-    card.CardNotInitialised: (
-        ExitStatus.CARD,
-        "set it up first: cardquorum card setup LABEL --generate",
-    ),
-    card.NotSupported: (ExitStatus.CARD, "see what it can do: cardquorum card show LABEL"),
-    card.PinNotBlocked: (
-        ExitStatus.CARD,
-        "try the PIN: cardquorum card check LABEL --pin; once no attempt is left, the PUK frees it",
-    ),
-    card.PathNotAvailable: (
-        ExitStatus.CARD,
-        "choose another path: cardquorum card enrol LABEL --path PATH",
-    ),
-    card.WrongCard: (
-        ExitStatus.CARD,
-        "lay the card on the reader that is meant; what lies there: cardquorum reader list",
-    ),
-    card.NotGenuine: (ExitStatus.CARD, "nothing was stored; do not use this card, ask its maker"),
-    card.PairingRefused: (
-        ExitStatus.REFUSED,
-        "look at reader and card; if it was reset or unpaired: cardquorum card check LABEL "
-        "--accept pairing_refused",
-    ),
-    card.PinIncorrect: (
-        ExitStatus.PIN,
-        "look the PIN up, then try again; where it is forgotten: cardquorum guide",
-    ),
-    card.PukIncorrect: (
-        ExitStatus.PIN,
-        "look the PUK up, then try again; where it is forgotten: cardquorum guide",
-    ),
-    card.PukBlocked: (
-        ExitStatus.PIN,
-        "nothing opens it any more, so take it for lost: cardquorum card lost LABEL; only a reset "
-        "is left, which erases its key: cardquorum card reset LABEL",
-    ),
-    card.PinBlocked: (ExitStatus.PIN, "free it with its PUK: cardquorum card unblock LABEL"),
-    card.PinDelayed: (ExitStatus.PIN, "wait {seconds} seconds, then try again"),
-    card.PinUnsuitable: (ExitStatus.PIN, "it was not presented; give one that fits"),
-    card.NotEvidence: (
-        ExitStatus.USAGE,
-        "it was not kept; fetch it for the card that cardquorum card show LABEL tells",
-    ),
-    card.NotUnlocked: (ExitStatus.PIN, "give its PIN: at the terminal, or with --pin-stdin"),
-    hall.LastAttempt: (ExitStatus.PIN, "look it up; when you are sure of it add --last-attempt"),
-    hall.PinMissing: (ExitStatus.PIN, "type it at the terminal, or give it with --pin-stdin"),
-    hall.PassphraseMissing: (ExitStatus.PIN, "type it at the terminal, or add --pin-stdin"),
-    psbt.PsbtError: (ExitStatus.REFUSED, "nothing was changed; check where this came from"),
-    psbt.AmountContradicted: (
-        ExitStatus.REFUSED,
-        "nothing was kept or signed; ask who made the PSBT, and do not sign it",
-    ),
-    psbt.SignaturesMissing: (ExitStatus.NOT_YET, "collect them: cardquorum spend sign ID"),
-    psbt.InsufficientFunds: (
-        ExitStatus.REFUSED,
-        "pay less, or wait for more coins; what is there: cardquorum balance",
-    ),
-    psbt.NotOnlySignatures: (ExitStatus.REFUSED, "nothing was taken; ask where the file has been"),
-    psbt.SignatureInvalid: (
-        ExitStatus.REFUSED,
-        "it was not kept; run: cardquorum vault verify NAME",
-    ),
-    psbt.ConsensusRejected: (ExitStatus.REFUSED, "do not broadcast it; please report this"),
-    storage.StorageError: (
-        ExitStatus.REFUSED,
-        f"look at the home's database and its disk; where it is lost: {RESTORE}",
-    ),
-    storage.RowDamaged: (
-        ExitStatus.REFUSED,
-        f"nothing was given out or signed; restore it from a backup: {RESTORE}",
-    ),
-    storage.ReadOnly: (
-        ExitStatus.REFUSED,
-        "run it as the home's owner, or in a copy of the home that you may write",
-    ),
-    storage.DatabaseUnreachable: (
-        ExitStatus.REFUSED,
-        "see that the server runs and the line stands, then run it again: cardquorum status",
-    ),
-    storage.CommitUnknown: (
-        ExitStatus.REFUSED,
-        "once the line stands, look whether it was done before doing it again: cardquorum status",
-    ),
-    storage.PasswordNeeded: (
-        ExitStatus.REFUSED,
-        "run it on a terminal to be asked, or put the password into libpq's pgpass file",
-    ),
-    storage.NotFound: (ExitStatus.USAGE, "the list commands show the names there are"),
-    storage.CoinTaken: (
-        ExitStatus.REFUSED,
-        "finish that one or give it up: cardquorum spend show {ceremony}, "
-        "cardquorum spend abandon {ceremony}",
-    ),
-    storage.AlreadyExists: (ExitStatus.USAGE, "choose another name"),
-    storage.SchemaTooOld: (
-        ExitStatus.REFUSED,
-        "with 0.1.0: cardquorum vault export NAME, cardquorum custody log --export FILE, "
-        "cardquorum label export FILE; then, in a new home: cardquorum vault import FILE "
-        "--name NAME, cardquorum label import FILE",
-    ),
-    storage.SchemaTooNew: (ExitStatus.REFUSED, "use the newer program that wrote this home"),
-    storage.SealLocked: (ExitStatus.PIN, "type it, or give home.passphrase=… with --pin-stdin"),
-    storage.PassphraseIncorrect: (
-        ExitStatus.PIN,
-        "look it up; without it use location.1 and so on",
-    ),
-    storage.SealBroken: (
-        ExitStatus.REFUSED,
-        f"restore it from a backup: {RESTORE}",
-    ),
-    storage.ChainBroken: (
-        ExitStatus.REFUSED,
-        "the book was altered; compare a printed head: cardquorum custody verify --head HASH",
-    ),
-    storage.StatementBroken: (
-        ExitStatus.REFUSED,
-        "nothing was given out or signed; see which row it is: cardquorum custody verify; then ask "
-        f"who runs the server, or restore a backup made before: {RESTORE}",
-    ),
-    hall.CoordinatorError: (ExitStatus.REFUSED, "see where it stands: cardquorum status"),
-    hall.SettingsError: (ExitStatus.USAGE, "{remedy}"),
-    hall.ChainPasswordMissing: (
-        ExitStatus.USAGE,
-        "the node writes the file .cookie into its data folder while it runs: give its full name",
-    ),
-    hall.UsageError: (ExitStatus.USAGE, SEE_HELP),
-    hall.FeerateTooLow: (ExitStatus.USAGE, "run it again with that rate: --feerate RATE"),
-    hall.Ambiguous: (ExitStatus.USAGE, "write it with its kind, as kind:name"),
-    hall.Untrusted: (ExitStatus.REFUSED, "nothing of it was used; ask whoever it came from"),
-    hall.ApprovalMismatch: (
-        ExitStatus.REFUSED,
-        f"nothing was given out or signed; restore a backup made before: {RESTORE}",
-    ),
-    hall.BookRolledBack: (
-        ExitStatus.REFUSED,
-        "nothing was given out or signed; ask who runs the server. If its backup was restored, "
-        "compare a printed head: cardquorum custody verify --head HASH --accept book_rolled_back",
-    ),
-    hall.ChecksumDiffers: (
-        ExitStatus.REFUSED,
-        "read the eight characters after # again; if they are right, this is not the paper's "
-        "vault: cardquorum recover FILE --name NAME",
-    ),
-    hall.NotAccepted: (ExitStatus.REFUSED, "run it again when you are sure"),
-    hall.LeafUnproved: (ExitStatus.REFUSED, "let a card prove it: {command}"),
-    hall.CardCannotSign: (
-        ExitStatus.REFUSED,
-        "choose a card that can: cardquorum card list, cardquorum card show LABEL",
-    ),
-    hall.NotRipe: (ExitStatus.REFUSED, "wait until then; see: cardquorum coins VAULT"),
-    hall.NotLooked: (ExitStatus.NOT_YET, "run: {command}"),
-    hall.CardNotEnrolled: (ExitStatus.CARD, "{remedy}"),
-    hall.SignatureUndelivered: (
-        ExitStatus.REFUSED,
-        "once there is room, or the server is back, the next command delivers them: "
-        "cardquorum status",
-    ),
-    hall.SignatureNotKept: (ExitStatus.REFUSED, "{remedy}"),
-    hall.TransactionRejected: (
-        ExitStatus.CHAIN,
-        "nothing was sent; look at what happened meanwhile: cardquorum sync; where it cannot be "
-        "sent any more: cardquorum spend abandon ID",
-    ),
-    hall.ChainError: (ExitStatus.CHAIN, "nothing was sent; see: cardquorum status"),
-    hall.BirthdayAhead: (
-        ExitStatus.CHAIN,
-        "set it right: cardquorum vault birthday NAME DATE; unknown is 0",
-    ),
-    hall.NoEstimate: (ExitStatus.CHAIN, "give the rate yourself: --feerate SAT_PER_VBYTE"),
-    hall.ChainUnreachable: (ExitStatus.CHAIN, "{remedy}"),
-    hall.VaultAltered: (
-        ExitStatus.REFUSED,
-        f"send nothing to this vault and sign nothing; restore a backup made before: {RESTORE}",
-    ),
-    hall.InsufficientFunds: (ExitStatus.REFUSED, "{remedy}"),
-    hall.NotImportable: (ExitStatus.REFUSED, "{remedy}"),
-    hall.NotFinal: (ExitStatus.NOT_YET, "run: cardquorum spend finalize ID"),
-    hall.NothingToSign: (ExitStatus.REFUSED, "see where it stands: cardquorum spend show ID"),
-    hall.CoinReserved: (
-        ExitStatus.REFUSED,
-        "finish that one or give it up: cardquorum spend show {ceremony}, "
-        "cardquorum spend abandon {ceremony}",
-    ),
-    OSError: (ExitStatus.REFUSED, "look at the disk's space and the folder's permissions"),
-    KeyboardInterrupt: (ExitStatus.INTERRUPTED, "what was signed is kept; run it again"),
-    BaseException: (ExitStatus.BUG, "please report this with the command and what -v -v says"),
+HINTS: dict[ExitStatus, dict[type[BaseException], str]] = {
+    ExitStatus.BUG: {BaseException: "please report this with the command and what -v -v says"},
+    ExitStatus.USAGE: {
+        card.NotEvidence: (
+            "it was not kept; fetch it for the card that cardquorum card show LABEL tells"
+        ),
+        storage.NotFound: "the list commands show the names there are",
+        storage.AlreadyExists: "choose another name",
+        hall.SettingsError: "{remedy}",
+        hall.ChainPasswordMissing: (
+            "the node writes the file .cookie into its data folder while it runs: give its full "
+            "name"
+        ),
+        hall.UsageError: SEE_HELP,
+        hall.FeerateTooLow: "run it again with that rate: --feerate RATE",
+        hall.Ambiguous: "write it with its kind, as kind:name",
+    },
+    ExitStatus.CARD: {
+        card.CardError: "try again; if it stays: cardquorum card check LABEL",
+        card.TransportError: "put the card back and run the same command again",
+        card.CardReset: (
+            "close the other program that uses the reader, then run the same command again"
+        ),
+        card.OutOfReach: "{remedy}",
+        card.ReaderNotFound: "see: cardquorum reader list, cardquorum emulate list",
+        card.CardNotInitialised: "set it up first: cardquorum card setup LABEL --generate",
+        card.NotSupported: "see what it can do: cardquorum card show LABEL",
+        card.PinNotBlocked: (
+            "try the PIN: cardquorum card check LABEL --pin; once no attempt is left, the PUK "
+            "frees it"
+        ),
+        card.PathNotAvailable: "choose another path: cardquorum card enrol LABEL --path PATH",
+        card.WrongCard: (
+            "lay the card on the reader that is meant; what lies there: cardquorum reader list"
+        ),
+        card.NotGenuine: "nothing was stored; do not use this card, ask its maker",
+        hall.CardNotEnrolled: "{remedy}",
+    },
+    ExitStatus.PIN: {
+        card.PinIncorrect: (
+            "look the PIN up, then try again; where it is forgotten: cardquorum guide"
+        ),
+        card.PukIncorrect: (
+            "look the PUK up, then try again; where it is forgotten: cardquorum guide"
+        ),
+        card.PukBlocked: (
+            "nothing opens it any more, so take it for lost: cardquorum card lost LABEL; only a "
+            "reset is left, which erases its key: cardquorum card reset LABEL"
+        ),
+        card.PinBlocked: "free it with its PUK: cardquorum card unblock LABEL",
+        card.PinDelayed: "wait {seconds} seconds, then try again",
+        card.PinUnsuitable: "it was not presented; give one that fits",
+        card.NotUnlocked: "give its PIN: at the terminal, or with --pin-stdin",
+        hall.LastAttempt: "look it up; when you are sure of it add --last-attempt",
+        hall.PinMissing: "type it at the terminal, or give it with --pin-stdin",
+        hall.PassphraseMissing: "type it at the terminal, or add --pin-stdin",
+        storage.SealLocked: "type it, or give home.passphrase=… with --pin-stdin",
+        storage.PassphraseIncorrect: "look it up; without it use location.1 and so on",
+    },
+    ExitStatus.REFUSED: {
+        card.PairingRefused: (
+            "look at reader and card; if it was reset or unpaired: cardquorum card check LABEL "
+            "--accept pairing_refused"
+        ),
+        psbt.PsbtError: "nothing was changed; check where this came from",
+        psbt.AmountContradicted: (
+            "nothing was kept or signed; ask who made the PSBT, and do not sign it"
+        ),
+        psbt.InsufficientFunds: (
+            "pay less, or wait for more coins; what is there: cardquorum balance"
+        ),
+        psbt.NotOnlySignatures: "nothing was taken; ask where the file has been",
+        psbt.SignatureInvalid: "it was not kept; run: cardquorum vault verify NAME",
+        psbt.ConsensusRejected: "do not broadcast it; please report this",
+        storage.StorageError: (
+            f"look at the home's database and its disk; where it is lost: {RESTORE}"
+        ),
+        storage.RowDamaged: f"nothing was given out or signed; restore it from a backup: {RESTORE}",
+        storage.ReadOnly: "run it as the home's owner, or in a copy of the home that you may write",
+        storage.DatabaseUnreachable: (
+            "see that the server runs and the line stands, then run it again: cardquorum status"
+        ),
+        storage.CommitUnknown: (
+            "once the line stands, look whether it was done before doing it again: cardquorum "
+            "status"
+        ),
+        storage.PasswordNeeded: (
+            "run it on a terminal to be asked, or put the password into libpq's pgpass file"
+        ),
+        storage.CoinTaken: (
+            "finish that one or give it up: cardquorum spend show {ceremony}, "
+            "cardquorum spend abandon {ceremony}"
+        ),
+        storage.SchemaTooOld: (
+            "with 0.1.0: cardquorum vault export NAME, cardquorum custody log --export FILE, "
+            "cardquorum label export FILE; then, in a new home: cardquorum vault import FILE "
+            "--name NAME, cardquorum label import FILE"
+        ),
+        storage.SchemaTooNew: "use the newer program that wrote this home",
+        storage.SealBroken: f"restore it from a backup: {RESTORE}",
+        storage.ChainBroken: (
+            "the book was altered; compare a printed head: cardquorum custody verify --head HASH"
+        ),
+        storage.StatementBroken: (
+            "nothing was given out or signed; see which row it is: cardquorum custody verify; then "
+            f"ask who runs the server, or restore a backup made before: {RESTORE}"
+        ),
+        hall.CoordinatorError: "see where it stands: cardquorum status",
+        hall.Untrusted: "nothing of it was used; ask whoever it came from",
+        hall.ApprovalMismatch: (
+            f"nothing was given out or signed; restore a backup made before: {RESTORE}"
+        ),
+        hall.BookRolledBack: (
+            "nothing was given out or signed; ask who runs the server. If its backup was restored, "
+            "compare a printed head: cardquorum custody verify --head HASH --accept "
+            "book_rolled_back"
+        ),
+        hall.ChecksumDiffers: (
+            "read the eight characters after # again; if they are right, this is not the paper's "
+            "vault: cardquorum recover FILE --name NAME"
+        ),
+        hall.NotAccepted: "run it again when you are sure",
+        hall.LeafUnproved: "let a card prove it: {command}",
+        hall.CardCannotSign: (
+            "choose a card that can: cardquorum card list, cardquorum card show LABEL"
+        ),
+        hall.NotRipe: "wait until then; see: cardquorum coins VAULT",
+        hall.SignatureUndelivered: (
+            "once there is room, or the server is back, the next command delivers them: "
+            "cardquorum status"
+        ),
+        hall.SignatureNotKept: "{remedy}",
+        hall.VaultAltered: (
+            f"send nothing to this vault and sign nothing; restore a backup made before: {RESTORE}"
+        ),
+        hall.InsufficientFunds: "{remedy}",
+        hall.NotImportable: "{remedy}",
+        hall.NothingToSign: "see where it stands: cardquorum spend show ID",
+        hall.CoinReserved: (
+            "finish that one or give it up: cardquorum spend show {ceremony}, "
+            "cardquorum spend abandon {ceremony}"
+        ),
+        OSError: "look at the disk's space and the folder's permissions",
+    },
+    ExitStatus.NOT_YET: {
+        psbt.SignaturesMissing: "collect them: cardquorum spend sign ID",
+        hall.NotLooked: "run: {command}",
+        hall.NotFinal: "run: cardquorum spend finalize ID",
+    },
+    ExitStatus.CHAIN: {
+        hall.TransactionRejected: (
+            "nothing was sent; look at what happened meanwhile: cardquorum sync; where it cannot "
+            "be sent any more: cardquorum spend abandon ID"
+        ),
+        hall.ChainError: "nothing was sent; see: cardquorum status",
+        hall.BirthdayAhead: "set it right: cardquorum vault birthday NAME DATE; unknown is 0",
+        hall.NoEstimate: "give the rate yourself: --feerate SAT_PER_VBYTE",
+        hall.ChainUnreachable: "{remedy}",
+    },
+    ExitStatus.INTERRUPTED: {KeyboardInterrupt: "what was signed is kept; run it again"},
 }
+"""What to do next, by exit status; an error takes that of the nearest class above its own."""
+ADVICE = {error: (status, hint) for status, hints in HINTS.items() for error, hint in hints.items()}
 LISTS = {
     "operator": "operator list",
     "card": "card list",
