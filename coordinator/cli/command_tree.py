@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from coordinator.cli.options import command, group
+from coordinator.cli.options import add_command, group
 
 GROUPS = {
     "reader": ("reader", "What lies on the card readers."),
@@ -17,19 +17,16 @@ GROUPS = {
     "coin": ("coin", "Coins: freeze and thaw them, carry them by file."),
     "label": ("label", "What coins, payments, addresses and keys are called."),
     "spend": ("spend", "Pay: create, sign card by card, finalize, broadcast."),
-    "tx": ("tx", "Send a transaction that was finished elsewhere."),
+    "tx": ("spend_files", "Send a transaction that was finished elsewhere."),
     "location": ("custody", "Places: what kind, whose, how fast to reach."),
     "drill": ("drill", "Have every key proved where its card lies."),
     "holder": ("custody", "People who can open a place."),
     "carrier": ("carrier", "Plates, words and backups that bring a key back."),
-    "copy": ("descriptor_copy", "Copies of a vault's descriptor, and the version each holds."),
-    "secret": ("secret", "Who knows a PIN, PUK or pairing password; never its value."),
+    "copy": ("carrier", "Copies of a vault's descriptor, and the version each holds."),
+    "secret": ("carrier", "Who knows a PIN, PUK or pairing password; never its value."),
     "custody": ("custody", "The custody book: what happened to each thing."),
     "replace": ("replace", "Put a new card and vault in the place of one that is gone."),
-    "operator": (
-        "operator",
-        "Who works in this database: names, and keys that people compared.",
-    ),
+    "operator": ("operator", "Who works in this database: names, and keys that people compared."),
     "database": ("database", "A home's memory on a server that several share."),
     "emulate": ("emulate", "Make cards of software, for trying and testing."),
     "regtest": ("regtest", "Mine and fund on the embedded regtest chain."),
@@ -77,7 +74,7 @@ def attach(app: typer.Typer, words: Collection[str]) -> None:
         if told or name in words:
             verb = import_module(f"coordinator.cli.{module_name}").COMMANDS[""][name]
         if name in words:
-            command(app, name)(verb)
+            add_command(app, name, verb)
         else:
             app.command(name, help=verb.__doc__ if told else None)(_only_listed)
     for noun, (module_name, help_line) in GROUPS.items():
@@ -85,7 +82,7 @@ def attach(app: typer.Typer, words: Collection[str]) -> None:
         if noun in words:
             held = import_module(f"coordinator.cli.{module_name}")
             for name, verb in held.COMMANDS[noun].items():
-                command(commands, name)(verb)
+                add_command(commands, name, verb)
         app.add_typer(commands, name=noun)
 
 

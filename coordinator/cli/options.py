@@ -1,14 +1,15 @@
-"""Options shared by many commands, and how a verb becomes a command."""
+"""Options shared by many commands, how a verb becomes a command, and its last line."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from coordinator.cli import terminal
 from coordinator.cli.context import Context, Globals
-from coordinator.cli.next_line import SAY_THEMSELVES, tell_next
 from coordinator.cli.output import emit
 from coordinator.cli.parameters import ORDER, Command, Group
 from coordinator.cli.result import Result
@@ -103,6 +104,8 @@ _GLOBAL_OPTIONS = {
 }
 EPILOG = "Options of every command, and exit statuses: cardquorum --help"
 _PASSPHRASE_OPTION = {"pin_stdin": (PassphraseStdin, False)}
+SAY_THEMSELVES: Final = frozenset({"status", "guide", "demo", "serve", "open_page"})
+"""Commands that say what is next themselves, or have no home."""
 
 
 def group(help_line: str, epilog: str | None = None) -> typer.Typer:
@@ -119,66 +122,81 @@ def group(help_line: str, epilog: str | None = None) -> typer.Typer:
     )
 
 
-def _outcome(verb: Verb, opened: Context, words: dict[str, Any]) -> Result:
-    """Run a verb; of a broken pipe, which is never our output, typer would make silence."""
-    try:
-        return verb(opened, **words)
-    except BrokenPipeError as failure:
-        raise OSError("a connection was closed by its other side") from failure
-
-
-def command(app: typer.Typer, name: str | None = None) -> Callable[[Verb], Verb]:
-    """Register a verb as a command with the options every command has.
+def add_command(app: typer.Typer, name: str, verb: Verb) -> None:
+    """Hang a verb into a group as a command with the options every command has.
 
     The verb gets a Context first, then its own options by name; what it returns is shown once.
     """
 
-    def register(verb: Verb) -> Verb:
-        def run(context: typer.Context, **words: Any) -> int:  # noqa: ANN401 -- any option's type
-            before: Globals = context.ensure_object(Globals)
-            chosen = before.overridden(**{word: words.pop(word) for word in _GLOBAL_OPTIONS})
-            from_stdin = words["pin_stdin"] if asks_cards else words.pop("pin_stdin")
-            if before.subjects is not None:
-                before.subjects.update({noun: str(words[word]) for word, noun in subjects.items()})
-            with Context(chosen) as opened:
-                opened.order = context.meta.get(ORDER, ())
-                if from_stdin:
-                    opened.take_stdin(cards=asks_cards)
-                if asks_cards:
-                    opened.require_writable()
-                shown = _outcome(verb, opened, words)
-                if shown.shown and opened.shows:
-                    emit(shown, as_json=opened.as_json)
-                if verb.__name__ not in SAY_THEMSELVES:
-                    tell_next(opened)
-                return shown.status
+    def run(context: typer.Context, **words: Any) -> int:  # noqa: ANN401 -- any option's type
+        before: Globals = context.ensure_object(Globals)
+        typed = {word: words.pop(word) for word in _GLOBAL_OPTIONS}
+        chosen = before._replace(**{word: value for word, value in typed.items() if value})
+        from_stdin = words["pin_stdin"] if asks_cards else words.pop("pin_stdin")
+        if before.subjects is not None:
+            before.subjects.update({noun: str(words[word]) for word, noun in subjects.items()})
+        with Context(chosen) as opened:
+            opened.order = context.meta.get(ORDER, ())
+            if from_stdin:
+                opened.take_stdin(cards=asks_cards)
+            if asks_cards:
+                opened.require_writable()
+            try:
+                shown = verb(opened, **words)
+            except BrokenPipeError as failure:  # not our output's: typer would make silence of it
+                raise OSError("a connection was closed by its other side") from failure
+            if shown.shown and opened.shows:
+                emit(shown, as_json=opened.as_json)
+            if verb.__name__ not in SAY_THEMSELVES:
+                tell_next(opened)
+            return shown.status
 
-        own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
-        subjects = {
-            parameter.name: noun
-            for parameter in own
-            for kind, noun in SUBJECTS
-            if parameter.annotation == kind
-        }
-        asks_cards = any(parameter.name == "pin_stdin" for parameter in own)
-        common = _GLOBAL_OPTIONS if asks_cards else {**_GLOBAL_OPTIONS, **_PASSPHRASE_OPTION}
-        context = inspect.Parameter(
-            "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
-        )
-        parameters = [
-            context,
-            *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
-            *(
-                inspect.Parameter(
-                    word, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
-                )
-                for word, (option, default) in common.items()
-            ),
-        ]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        run.__doc__ = verb.__doc__
-        app.command(name or verb.__name__, cls=Command, epilog=EPILOG)(run)
-        return verb
+    context, *own = inspect.signature(verb, eval_str=True).parameters.values()
+    subjects = {
+        parameter.name: noun
+        for parameter in own
+        for kind, noun in SUBJECTS
+        if parameter.annotation == kind
+    }
+    asks_cards = any(parameter.name == "pin_stdin" for parameter in own)
+    common = _GLOBAL_OPTIONS if asks_cards else {**_GLOBAL_OPTIONS, **_PASSPHRASE_OPTION}
+    named = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        context.replace(annotation=typer.Context),
+        *(parameter.replace(kind=named) for parameter in own),
+        *(
+            inspect.Parameter(word, named, default=default, annotation=option)
+            for word, (option, default) in common.items()
+        ),
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__doc__ = verb.__doc__
+    app.command(name, cls=Command, epilog=EPILOG)(run)
 
-    return register
+
+def tell_next(context: Context) -> None:
+    """Tell the next step on standard error where that is a terminal; never fails, asks no chain.
+
+    A command that needed no home, or that the guide runs, is not followed by one.
+    """
+    unseen = context.as_json or context.quiet or not sys.stderr.isatty()
+    if unseen or context.attendant is not None or "home" not in vars(context):
+        return
+    from cards.errors import CardError
+    from coordinator.errors import CoordinatorError
+    from coordinator.guide.facts import gather
+    from coordinator.guide.steps import next_steps
+    from psbt.errors import PsbtError
+    from storage.database import is_read_only
+    from storage.errors import StorageError
+
+    try:
+        with context.database.begin() as db:
+            writable = not is_read_only(context.database)
+            steps = next_steps(gather(context.home, db, writable=writable))
+    except (CardError, CoordinatorError, PsbtError, StorageError, OSError):
+        return  # what is wrong is said by the command that needs it
+    step = next((each for each in steps if each.command), None)
+    if step is not None:
+        terminal.tell(f"next: {step.command}  ({step.title})")
